@@ -1,0 +1,3 @@
+"""cli (being built)."""
+
+__all__: list[str] = []

@@ -1,0 +1,68 @@
+"""The ground floor: what every room needs and nothing that knows machine learning.
+
+Promises: time, durations and randomness come in as arguments; errors form one tree, each naming what
+must be and what was got; files appear whole or not at all; a backend is opened by its URL.
+"""
+
+from flyball.core.clock import (
+    Clock,
+    ManualClock,
+    Stopwatch,
+    SystemClock,
+    SystemStopwatch,
+    format_instant,
+    parse_instant,
+)
+from flyball.core.counters import Counters, Histogram
+from flyball.core.durations import format_duration, parse_duration
+from flyball.core.errors import (
+    ArtifactCorrupt,
+    BadDeclaration,
+    BadInput,
+    BadSetting,
+    FlyballError,
+    HomeBusy,
+    MissingExtra,
+    NotFound,
+    Refused,
+    StoreUnavailable,
+    UnknownBackend,
+)
+from flyball.core.files import FileLock, sha256_file, write_atomic
+from flyball.core.ids import instant_of_id, new_id
+from flyball.core.processes import run_parallel
+from flyball.core.urls import Url, load_backend, parse_url
+
+__all__ = [
+    "ArtifactCorrupt",
+    "BadDeclaration",
+    "BadInput",
+    "BadSetting",
+    "Clock",
+    "Counters",
+    "FileLock",
+    "FlyballError",
+    "Histogram",
+    "HomeBusy",
+    "ManualClock",
+    "MissingExtra",
+    "NotFound",
+    "Refused",
+    "Stopwatch",
+    "StoreUnavailable",
+    "SystemClock",
+    "SystemStopwatch",
+    "UnknownBackend",
+    "Url",
+    "format_duration",
+    "format_instant",
+    "instant_of_id",
+    "load_backend",
+    "new_id",
+    "parse_duration",
+    "parse_instant",
+    "parse_url",
+    "run_parallel",
+    "sha256_file",
+    "write_atomic",
+]

@@ -1,0 +1,81 @@
+"""Time as an argument: instants are whole microseconds since 1970-01-01T00:00:00 UTC."""
+
+import time
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Protocol
+
+from flyball.core.errors import BadInput
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Clock(Protocol):
+    """Tells the instant; the only source of "now"."""
+
+    def now_us(self) -> int: ...
+
+
+class SystemClock:
+    """The machine's clock, UTC."""
+
+    def now_us(self) -> int:
+        return time.time_ns() // 1_000
+
+
+class ManualClock:
+    """A clock moved by hand, for tests and virtual time. It never runs backwards."""
+
+    def __init__(self, start_us: int) -> None:
+        self._now_us = start_us
+
+    def now_us(self) -> int:
+        return self._now_us
+
+    def advance_us(self, by_us: int) -> None:
+        if by_us < 0:
+            raise BadInput("by_us", "0 or more", by_us)
+        self._now_us += by_us
+
+    def move_to_us(self, instant_us: int) -> None:
+        """Move to `instant_us`; an instant already past is an error."""
+        self.advance_us(instant_us - self._now_us)
+
+
+class Stopwatch(Protocol):
+    """Measures elapsed real time, in seconds, from an arbitrary start."""
+
+    def read_s(self) -> float: ...
+
+
+class SystemStopwatch:
+    """The machine's monotonic counter."""
+
+    def read_s(self) -> float:
+        return time.perf_counter()
+
+
+def parse_instant(text: str, zone: timezone = UTC) -> int:
+    """ISO 8601 date or date-time to microseconds since 1970 UTC; without an offset it is read in `zone`.
+
+    >>> parse_instant("1970-01-02")
+    86400000000
+    >>> parse_instant("1970-01-01T00:00:01.5Z")
+    1500000
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadInput("time", "ISO 8601, such as 2026-01-31 or 2026-01-31T12:00:00Z", text) from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=zone)
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def format_instant(instant_us: int) -> str:
+    """Microseconds since 1970 to ISO 8601 UTC, fraction only when there is one.
+
+    >>> format_instant(86_400_000_000)
+    '1970-01-02T00:00:00Z'
+    """
+    moment = _EPOCH + timedelta(microseconds=instant_us)
+    return moment.isoformat().replace("+00:00", "Z")

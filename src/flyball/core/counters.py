@@ -1,0 +1,99 @@
+"""Counters that many processes keep and any process can sum.
+
+Each process owns one small memory-mapped file of 64-bit slots, so an increment is a store, never a lock or a call
+to another process; a reader maps all files of the folder and adds them up. A restarted process continues its file.
+"""
+
+import json
+import mmap
+import os
+import struct
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from flyball.core.files import write_atomic
+
+_SLOT = struct.Struct("<q")
+
+
+class Histogram:
+    """Bucket counts over fixed upper bounds (inclusive), the last bucket open; percentiles by interpolation."""
+
+    def __init__(self, bounds: Sequence[float], counts: Sequence[int]) -> None:
+        self.bounds, self.counts = list(bounds), list(counts)
+
+    def percentile(self, share: float) -> float | None:
+        """The value below which `share` (0 to 1] of the observations lie; None without observations."""
+        total = sum(self.counts)
+        if total == 0:
+            return None
+        wanted, below = share * total, 0
+        for index, count in enumerate(self.counts):
+            if below + count >= wanted and count:
+                low = self.bounds[index - 1] if index else 0.0
+                high = self.bounds[min(index, len(self.bounds) - 1)]
+                return low + (high - low) * (wanted - below) / count
+            below += count
+        return self.bounds[-1]
+
+
+class Counters:
+    """Named whole-number counters of one process, in `folder/<process>.counts`.
+
+    `names` fixes the slots; `Counters.sum(folder)` reads all processes. Threads of one process may race on the
+    same name by design of the caller: one writer thread per name.
+    """
+
+    def __init__(self, folder: Path, process: str, names: Sequence[str]) -> None:
+        self.names = list(names)
+        self._index = {name: 8 * place for place, name in enumerate(self.names)}
+        folder.mkdir(parents=True, exist_ok=True)
+        path, described = folder / f"{process}.counts", folder / f"{process}.names.json"
+        wanted = json.dumps(self.names).encode()
+        if not described.exists() or described.read_bytes() != wanted or not path.exists():
+            path.unlink(missing_ok=True)
+            path.write_bytes(bytes(8 * len(self.names)))
+            write_atomic(described, wanted)
+        descriptor = os.open(path, os.O_RDWR)
+        try:
+            self._map = mmap.mmap(descriptor, 8 * len(self.names))
+        finally:
+            os.close(descriptor)
+
+    def add(self, name: str, by: int = 1) -> None:
+        place = self._index[name]
+        _SLOT.pack_into(self._map, place, _SLOT.unpack_from(self._map, place)[0] + by)
+
+    def observe(self, name: str, value: float, bounds: Sequence[float]) -> None:
+        """Count `value` into the histogram `name`, whose slots are `name|0` … `name|len(bounds)`."""
+        self.add(f"{name}|{bisect_left(bounds, value)}")
+
+    def get(self, name: str) -> int:
+        return int(_SLOT.unpack_from(self._map, self._index[name])[0])
+
+    @staticmethod
+    def histogram_names(name: str, bounds: Sequence[float]) -> list[str]:
+        return [f"{name}|{index}" for index in range(len(bounds) + 1)]
+
+    @staticmethod
+    def per_process(folder: Path) -> dict[str, dict[str, int]]:
+        """{process: {name: value}} of every process that ever kept counters in `folder`."""
+        found = {}
+        for described in sorted(folder.glob("*.names.json")):
+            process = described.name.removesuffix(".names.json")
+            names, data = json.loads(described.read_bytes()), (folder / f"{process}.counts").read_bytes()
+            found[process] = {name: _SLOT.unpack_from(data, 8 * place)[0] for place, name in enumerate(names)}
+        return found
+
+    @classmethod
+    def sum(cls, folder: Path) -> dict[str, int]:
+        total: dict[str, int] = {}
+        for counts in cls.per_process(folder).values():
+            for name, value in counts.items():
+                total[name] = total.get(name, 0) + value
+        return total
+
+    @staticmethod
+    def histogram(total: Mapping[str, int], name: str, bounds: Sequence[float]) -> Histogram:
+        return Histogram(bounds, [total.get(f"{name}|{index}", 0) for index in range(len(bounds) + 1)])

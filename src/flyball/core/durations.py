@@ -1,0 +1,46 @@
+"""Durations as words: "90d", "1h30m", "300ms"."""
+
+import re
+
+from flyball.core.errors import BadInput
+
+_UNIT_US = {
+    "w": 604_800_000_000,
+    "d": 86_400_000_000,
+    "h": 3_600_000_000,
+    "m": 60_000_000,
+    "s": 1_000_000,
+    "ms": 1_000,
+    "us": 1,
+}
+_PART = re.compile(r"(\d+)(ms|us|w|d|h|m|s)")
+
+
+def parse_duration(text: str) -> int:
+    """Whole microseconds of a duration; raises `BadInput` for anything but number-unit pairs.
+
+    >>> parse_duration("1h30m")
+    5400000000
+    >>> parse_duration("300ms")
+    300000
+    """
+    parts = _PART.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise BadInput("duration", "numbers with units w, d, h, m, s, ms or us, such as 1h30m", text)
+    return sum(int(number) * _UNIT_US[unit] for number, unit in parts)
+
+
+def format_duration(duration_us: int) -> str:
+    """The shortest words for a duration, exact.
+
+    >>> format_duration(5_400_000_000)
+    '1h30m'
+    """
+    if duration_us == 0:
+        return "0s"
+    words, rest = [], duration_us
+    for unit, size in _UNIT_US.items():
+        count, rest = divmod(rest, size)
+        if count:
+            words.append(f"{count}{unit}")
+    return "".join(words)

@@ -1,0 +1,64 @@
+"""Files that appear whole or not at all, and a lock that dies with its process."""
+
+import fcntl
+import hashlib
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from flyball.core.errors import HomeBusy
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write `data` to `path` durably: a reader, or a restart after a crash, sees the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with open(temporary, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def sha256_file(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes, read in pieces."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class FileLock:
+    """An exclusive lock on a path, released by the operating system when the process dies.
+
+    Raises `HomeBusy` at once when another process holds it; `purpose` is written for that message.
+    """
+
+    def __init__(self, path: Path, purpose: str) -> None:
+        self.path, self.purpose = path, purpose
+        self._descriptor: int | None = None
+
+    def __enter__(self) -> Self:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(descriptor, 200).decode(errors="replace").strip()
+            os.close(descriptor)
+            raise HomeBusy(f"{self.path} must be free, got a lock held by {holder or 'another process'}") from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{self.purpose}, process {os.getpid()}\n".encode(), 0)
+        self._descriptor = descriptor
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None

@@ -1,0 +1,43 @@
+"""Backends are named by URL: one table per kind of store, one function to open them."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import msgspec
+
+from flyball.core.errors import BadSetting, UnknownBackend
+
+
+class Url(msgspec.Struct, frozen=True):
+    """A store's address: `scheme://place?option=value`."""
+
+    scheme: str
+    place: str
+    options: dict[str, str]
+
+    def whole(self, name: str, default: int) -> int:
+        """The whole-number option `name`, or `default`; raises `BadSetting` for anything else."""
+        text = self.options.get(name)
+        if text is None:
+            return default
+        if not text.isdecimal():
+            raise BadSetting(f"option {name} of {self.scheme}:// must be a whole number, got {text!r}")
+        return int(text)
+
+
+def parse_url(text: str) -> Url:
+    """`sqlite:///a/b.db?partitions=4` → Url("sqlite", "/a/b.db", {"partitions": "4"}); raises `BadSetting`."""
+    parts = urlsplit(text)
+    if not parts.scheme or "://" not in text:
+        raise BadSetting(f"store URL must look like scheme://place, got {text!r}")
+    return Url(parts.scheme, unquote(parts.netloc + parts.path), dict(parse_qsl(parts.query)))
+
+
+def load_backend(kind: str, table: Mapping[str, str], scheme: str) -> Any:
+    """The class that `table` ({scheme: "module:name"}) lists for `scheme`; raises `UnknownBackend`."""
+    if scheme not in table:
+        raise UnknownBackend(kind, scheme, table)
+    module, name = table[scheme].split(":")
+    return getattr(import_module(module), name)

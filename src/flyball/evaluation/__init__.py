@@ -1,0 +1,3 @@
+"""evaluation (being built)."""
+
+__all__: list[str] = []

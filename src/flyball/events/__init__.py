@@ -1,0 +1,3 @@
+"""events (being built)."""
+
+__all__: list[str] = []

@@ -1,0 +1,80 @@
+"""The contract of the event log, and what lies in it."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from flyball.core import load_backend, parse_url
+
+Offsets = tuple[int, ...]
+"""Per partition, the offset of the next record: how many records lie before it."""
+
+
+class Record(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """One event as it lies in the log.
+
+    `key`: what it is partitioned by, the text of its first reference. `id`: 16 bytes, the hash of its natural key.
+    `body`: msgpack of the event's own fields in declared order (an array; `Schema.decode` gives the event back).
+    `flags`: bit i set when the i-th reference named an entity unknown on arrival.
+    """
+
+    type: str
+    key: str
+    at: int
+    known_at: int
+    id: bytes
+    body: bytes
+    flags: int = 0
+
+
+class Slice(msgspec.Struct, frozen=True):
+    """Consecutive records of one partition; `records[i]` has offset `first + i`."""
+
+    partition: int
+    first: int
+    records: list[Record]
+
+
+class Appended(msgspec.Struct, frozen=True):
+    """What an append did: how many records were written, and which (indices into the call) were there already."""
+
+    written: int
+    duplicates: list[int]
+
+
+class EventLog(Protocol):
+    """Append-only, partitioned by key, replayable.
+
+    `append` is durable and atomic: all of its new records or none, duplicates (equal `id`) left out and told.
+    `read(after, limit)` yields up to about `limit` records from those offsets on, in append order within a partition.
+    A reader that stored its offsets resumes exactly.
+    """
+
+    def append(self, records: Sequence[Record]) -> Appended: ...
+
+    def read(self, after: Offsets, limit: int) -> list[Slice]: ...
+
+    def ends(self) -> Offsets: ...
+
+    def commit(self, group: str, offsets: Offsets) -> None: ...
+
+    def committed(self, group: str) -> Offsets: ...
+
+
+BACKENDS = {"sqlite": "flyball.events.sqlite:SqliteLog"}
+
+
+def open_log(url: str) -> EventLog:
+    """Open the log at `url`: `sqlite:///path/events.db?partitions=4&unique=1`."""
+    parsed = parse_url(url)
+    log: EventLog = load_backend("event log", BACKENDS, parsed.scheme)(parsed)
+    return log
+
+
+def after_slices(offsets: Offsets, slices: Sequence[Slice]) -> Offsets:
+    """The offsets once `slices` have been applied."""
+    moved = list(offsets)
+    for piece in slices:
+        moved[piece.partition] = max(moved[piece.partition], piece.first + len(piece.records))
+    return tuple(moved)

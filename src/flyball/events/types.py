@@ -1,0 +1,50 @@
+"""Event types are frozen structs; annotations carry the constraints that every incoming event is checked against."""
+
+from typing import Any, ClassVar
+
+import msgspec
+
+from flyball.core import BadDeclaration
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Something that happened at `at` (microseconds since 1970, UTC).
+
+    Subclass it with annotated fields. `natural_key`: names of the fields that identify the event, with "at" for
+    its time; empty means all fields and `at`.
+    """
+
+    natural_key: ClassVar[tuple[str, ...]] = ()
+    at: int
+
+
+class Profile(Event, frozen=True, kw_only=True, gc=False):
+    """What is known about one entity from `at` on; the first field refers to it. The latest `at` counts."""
+
+
+class Ref(msgspec.Struct, frozen=True):
+    """Marks a field that names an entity: `User = Annotated[int, Ref("user")]`."""
+
+    entity: str
+
+
+def whole(low: int, high: int) -> msgspec.Meta:
+    """A whole number in [low, high]."""
+    if low > high:
+        raise BadDeclaration("whole(low, high)", "low <= high", (low, high))
+    return msgspec.Meta(ge=low, le=high)
+
+
+def real(low: float, high: float) -> msgspec.Meta:
+    """A finite number in [low, high]."""
+    if not low <= high:
+        raise BadDeclaration("real(low, high)", "low <= high", (low, high))
+    return msgspec.Meta(ge=low, le=high)
+
+
+def text(pattern: str | None = None, max_length: int = 1_000, min_length: int = 1) -> msgspec.Meta:
+    r"""Text of limited length; `pattern` is searched, so anchor it with \A and \Z (`$` accepts a trailing newline)."""
+    return msgspec.Meta(pattern=pattern, max_length=max_length, min_length=min_length)
+
+
+Fields = dict[str, Any]

@@ -1,0 +1,3 @@
+"""features (being built)."""
+
+__all__: list[str] = []

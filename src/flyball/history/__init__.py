@@ -1,0 +1,3 @@
+"""history (being built)."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""learning (being built)."""
+
+__all__: list[str] = []

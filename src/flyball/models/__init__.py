@@ -1,0 +1,3 @@
+"""models (being built)."""
+
+__all__: list[str] = []

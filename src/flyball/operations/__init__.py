@@ -1,0 +1,3 @@
+"""operations (being built)."""
+
+__all__: list[str] = []

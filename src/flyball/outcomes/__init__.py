@@ -1,0 +1,3 @@
+"""outcomes (being built)."""
+
+__all__: list[str] = []

@@ -1,0 +1,33 @@
+"""Inert values of a declaration: what counts as an outcome, when to retrain, how to release, how to choose.
+
+Promises: constructing one does nothing but check itself; the room that acts reads it.
+"""
+
+from flyball.policy.choose import Choice, best, cheapest_within_noise
+from flyball.policy.expressions import Expression, compile_python, trace
+from flyball.policy.outcomes import AnyOf, Outcome, Value, any_of, outcome, outcomes_of, value
+from flyball.policy.release import Gates, Release, gates, swap
+from flyball.policy.triggers import Every, Trigger, every
+
+__all__ = [
+    "AnyOf",
+    "Choice",
+    "Every",
+    "Expression",
+    "Gates",
+    "Outcome",
+    "Release",
+    "Trigger",
+    "Value",
+    "any_of",
+    "best",
+    "cheapest_within_noise",
+    "compile_python",
+    "every",
+    "gates",
+    "outcome",
+    "outcomes_of",
+    "swap",
+    "trace",
+    "value",
+]

@@ -1,0 +1,121 @@
+"""A lambda over an event, traced once into a value that every engine can read.
+
+`trace(lambda r: (r.stars >= 4) & (r.device != "tv"))` calls the lambda with a probe that records what is done to
+it. Python's `and`, `or`, `not` and chained comparisons cannot be recorded, so they raise with the mend.
+"""
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from flyball.core import BadDeclaration
+
+_BINARY: dict[str, Callable[[Any, Any], Any]] = {
+    "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "//": operator.floordiv, "%": operator.mod,
+    "&": operator.and_, "|": operator.or_,
+}  # fmt: skip
+
+
+class Expression(msgspec.Struct, frozen=True):
+    """A traced expression: `op` is "field", "constant", "~" or a binary operator; `args` its operands."""
+
+    op: str
+    args: tuple[Any, ...]
+
+    def fields(self) -> set[str]:
+        """The names of the event fields it reads."""
+        if self.op == "field":
+            return {self.args[0]}
+        return set().union(*(arg.fields() for arg in self.args if isinstance(arg, Expression)))
+
+    def text(self) -> str:
+        """How a person would write it."""
+        if self.op == "field":
+            return str(self.args[0])
+        if self.op == "constant":
+            return repr(self.args[0])
+        if self.op == "~":
+            return f"~{self.args[0].text()}"
+        return f"({self.args[0].text()} {self.op} {self.args[1].text()})"
+
+
+class _Probe:
+    __hash__ = None  # type: ignore[assignment]  # a probe equals nothing: == records
+
+    def __init__(self, expression: Expression) -> None:
+        self._expression = expression
+
+    def __getattr__(self, name: str) -> "_Probe":
+        if self._expression.op != "event" or name.startswith("__"):
+            raise AttributeError(name)
+        return _Probe(Expression("field", (name,)))
+
+    def __bool__(self) -> bool:
+        raise BadDeclaration(
+            "a filter", "written with & and | and ~ around (comparisons), not and, or, not", "and/or/not/if"
+        )
+
+    def __invert__(self) -> "_Probe":
+        return _Probe(Expression("~", (self._expression,)))
+
+
+def _record(op: str, swapped: bool) -> Callable[[_Probe, object], _Probe]:
+    def method(self: _Probe, other: object) -> _Probe:
+        mine, theirs = self._expression, _expression_of(other)
+        return _Probe(Expression(op, (theirs, mine) if swapped else (mine, theirs)))
+
+    return method
+
+
+for _op, _name in {"==": "eq", "!=": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge"}.items():
+    setattr(_Probe, f"__{_name}__", _record(_op, swapped=False))
+for _op, _name in {
+    "+": "add",
+    "-": "sub",
+    "*": "mul",
+    "/": "truediv",
+    "//": "floordiv",
+    "%": "mod",
+    "&": "and",
+    "|": "or",
+}.items():
+    setattr(_Probe, f"__{_name}__", _record(_op, swapped=False))
+    setattr(_Probe, f"__r{_name}__", _record(_op, swapped=True))
+
+
+def _expression_of(value: object) -> Expression:
+    if isinstance(value, _Probe):
+        return value._expression
+    if isinstance(value, bool | int | float | str) or value is None:
+        return Expression("constant", (value,))
+    raise BadDeclaration("a filter", "made of fields, numbers, texts and comparisons", value)
+
+
+def trace(function: Callable[[Any], Any]) -> Expression:
+    """Record what `function` does to its one argument; raises `BadDeclaration` for what cannot be recorded."""
+    return _expression_of(function(_Probe(Expression("event", ()))))
+
+
+def compile_python(expression: Expression) -> Callable[[Any], Any]:
+    """A function of one event with the expression's meaning; a comparison with a missing value (None) is False."""
+    if expression.op == "field":
+        return operator.attrgetter(expression.args[0])
+    if expression.op == "constant":
+        constant = expression.args[0]
+        return lambda event: constant
+    if expression.op == "~":
+        inner = compile_python(expression.args[0])
+        return lambda event: not inner(event)
+    left, right = (compile_python(arg) for arg in expression.args)
+    operate = _BINARY[expression.op]
+    if expression.op in ("==", "!=", "&", "|"):
+        return lambda event: operate(left(event), right(event))
+
+    def present(event: Any) -> Any:
+        first, second = left(event), right(event)
+        return False if first is None or second is None else operate(first, second)
+
+    return present

@@ -1,0 +1,37 @@
+"""How a version comes before users, and what it must pass first."""
+
+import msgspec
+
+from flyball.core import parse_duration
+
+
+class Release(msgspec.Struct, frozen=True):
+    """The plan of a release; `steps` are shares of users in per cent, (100,) an immediate swap."""
+
+    steps: tuple[int, ...]
+
+
+def swap() -> Release:
+    """All users at once, after the gates pass."""
+    return Release((100,))
+
+
+class Gates(msgspec.Struct, frozen=True):
+    """What every version must pass before it may serve."""
+
+    min_examples: int
+    max_loss: float
+    max_answer_us: int
+    min_full_lists: float
+
+
+def gates(
+    min_examples: int = 30, max_loss: float = 0.05, max_answer: str = "50ms", min_full_lists: float = 0.99
+) -> Gates:
+    """Set the gates.
+
+    `min_examples`: users in the test window, below it nothing can be said. `max_loss`: the share of the champion's
+    metric that the lower end of the paired interval may fall below it. `max_answer`: median time of one answer.
+    `min_full_lists`: share of test users who get a full list.
+    """
+    return Gates(min_examples, max_loss, parse_duration(max_answer), min_full_lists)

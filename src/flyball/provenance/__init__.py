@@ -1,0 +1,3 @@
+"""provenance (being built)."""
+
+__all__: list[str] = []

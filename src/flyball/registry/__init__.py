@@ -1,0 +1,3 @@
+"""registry (being built)."""
+
+__all__: list[str] = []

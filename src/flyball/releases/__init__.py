@@ -1,0 +1,3 @@
+"""releases (being built)."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""serving (being built)."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""simulation (being built)."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""tasks (being built)."""
+
+__all__: list[str] = []

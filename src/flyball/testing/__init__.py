@@ -1,0 +1,3 @@
+"""testing (being built)."""
+
+__all__: list[str] = []
