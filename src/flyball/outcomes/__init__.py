@@ -1,3 +1,9 @@
-"""outcomes (being built)."""
+"""Outcomes: every answer as a stamped record, joined to what happened after it.
 
-__all__: list[str] = []
+Promises: a prediction read back is the prediction written; an event counts once, for the first prediction within
+the window that showed its item to its user, whatever the order in which the two streams arrive.
+"""
+
+from flyball.outcomes.prediction import Prediction, find_prediction, prediction_of, prediction_record
+
+__all__ = ["Prediction", "find_prediction", "prediction_of", "prediction_record"]
