@@ -1,1 +1,78 @@
-"""Flyball: one file declares a machine-learning application, Flyball runs its whole loop."""
+"""Flyball: one Python file declares a machine-learning application, Flyball runs its whole loop in production.
+
+`import flyball as fb` loads nothing heavy: each name comes from its room when first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flyball.app import App as App
+    from flyball.app import load_app as load_app
+    from flyball.core import FlyballError as FlyballError
+    from flyball.events import Event as Event
+    from flyball.events import Profile as Profile
+    from flyball.events import Ref as Ref
+    from flyball.events import columns as columns
+    from flyball.events import real as real
+    from flyball.events import text as text
+    from flyball.events import whole as whole
+    from flyball.features import Entity as Entity
+    from flyball.models import EASE as EASE
+    from flyball.models import BiasedMF as BiasedMF
+    from flyball.models import Histories as Histories
+    from flyball.models import ImplicitALS as ImplicitALS
+    from flyball.models import Interactions as Interactions
+    from flyball.models import ItemKNN as ItemKNN
+    from flyball.models import Popular as Popular
+    from flyball.models import Random as Random
+    from flyball.models import Recommender as Recommender
+    from flyball.policy import any_of as any_of
+    from flyball.policy import best as best
+    from flyball.policy import cheapest_within_noise as cheapest_within_noise
+    from flyball.policy import every as every
+    from flyball.policy import gates as gates
+    from flyball.policy import outcome as outcome
+    from flyball.policy import swap as swap
+    from flyball.policy import value as value
+    from flyball.tasks import Recommend as Recommend
+
+_ROOM_OF = {
+    **dict.fromkeys(["App", "load_app"], "flyball.app"),
+    **dict.fromkeys(["FlyballError"], "flyball.core"),
+    **dict.fromkeys(["Event", "Profile", "Ref", "columns", "real", "text", "whole"], "flyball.events"),
+    **dict.fromkeys(["Entity"], "flyball.features"),
+    **dict.fromkeys(
+        [
+            "BiasedMF",
+            "EASE",
+            "Histories",
+            "ImplicitALS",
+            "Interactions",
+            "ItemKNN",
+            "Popular",
+            "Random",
+            "Recommender",
+        ],
+        "flyball.models",
+    ),
+    **dict.fromkeys(
+        ["any_of", "best", "cheapest_within_noise", "every", "gates", "outcome", "swap", "value"], "flyball.policy"
+    ),
+    **dict.fromkeys(["Recommend"], "flyball.tasks"),
+}
+
+__all__ = sorted(_ROOM_OF)
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOM_OF:
+        raise AttributeError(f"module 'flyball' has no attribute {name!r}")
+    found = getattr(import_module(_ROOM_OF[name]), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -33,10 +33,10 @@ def run_parallel(
             done, _ = wait(pending, return_when=FIRST_COMPLETED)
             for future in done:
                 index = pending.pop(future)
-                error = future.exception()
-                if error is None:
+                failure = future.exception()
+                if failure is None:
                     yield index, future.result()
-                elif isinstance(error, Exception):
-                    yield index, error
+                elif isinstance(failure, Exception):
+                    yield index, failure
                 else:
-                    raise error
+                    raise failure

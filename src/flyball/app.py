@@ -1,0 +1,171 @@
+"""The declaration of an application as a value, and how one is found by name.
+
+Promises: constructing an `App` checks that its parts fit together and raises `BadDeclaration` naming the part;
+nothing is trained, opened or served here.
+"""
+
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import msgspec
+
+from flyball.core import BadDeclaration, NotFound
+from flyball.events import Event, Format, Profile, Schema
+from flyball.models import Recommender
+from flyball.policy import Choice, Gates, Release, Trigger, best, every, gates, swap
+from flyball.tasks import Recommend
+
+BUILT_IN = {"movies": "flyball.apps.movies"}
+
+_NAME = re.compile(r"\A[a-z][a-z0-9_-]{0,40}\Z")
+
+
+class App:
+    """One machine-learning application: its events, its task, its candidates and the rules of its life.
+
+    `events`: declared event types; the task's entities bring their profiles with them. `formats`: further input
+    formats by name. `choose`, `release`, `gates`, `retrain`: how a winner is picked, comes before users, what it must
+    pass, and when learning starts again; the defaults are safe.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        events: Sequence[type[Event]],
+        task: Recommend,
+        candidates: Mapping[str, Recommender],
+        formats: Mapping[str, Format] | None = None,
+        choose: Choice | None = None,
+        release: Release | None = None,
+        gates: Gates | None = None,
+        retrain: Sequence[Trigger] | None = None,
+    ) -> None:
+        self.name, self.task = name, task
+        self.events = tuple(events)
+        self.candidates = dict(candidates)
+        self.formats = dict(formats or {})
+        self.choose = choose or best(f"ndcg@{task.k}")
+        self.release = release or swap()
+        self.gates = gates or _default_gates()
+        self.retrain = tuple(retrain if retrain is not None else [every("1d")])
+        self.spec = name
+        self.source: Path | None = None
+        self._check()
+        self.schema = Schema((*self.events, *self.profiles))
+
+    @property
+    def profiles(self) -> tuple[type[Profile], ...]:
+        """The profile types of the task's entities."""
+        return tuple(entity.profile for entity in self.task.entities if entity.profile is not None)
+
+    def _check(self) -> None:
+        if not _NAME.match(self.name):
+            raise BadDeclaration("App name", "lower-case letters, digits, - and _, starting with a letter", self.name)
+        if not self.events:
+            raise BadDeclaration(f"events of App {self.name!r}", "one event type or more", "none")
+        for event in self.events:
+            if not (isinstance(event, type) and issubclass(event, Event)):
+                raise BadDeclaration(f"events of App {self.name!r}", "classes that derive from fb.Event", event)
+        if not self.candidates:
+            raise BadDeclaration(f"candidates of App {self.name!r}", "one model or more", "none")
+        for label, model in self.candidates.items():
+            if not _NAME.match(label):
+                raise BadDeclaration(f"candidate name in App {self.name!r}", "lower-case letters, digits, - and _", label)
+            if not isinstance(model, Recommender):
+                raise BadDeclaration(f"candidate {label!r}", "a model, such as fb.ItemKNN()", model)
+        known = {*self.events, *self.profiles}
+        for used in self.task.event_types:
+            if used not in known:
+                raise BadDeclaration(f"task of App {self.name!r}", f"about declared events ({used.__name__} is not)", used)
+
+
+def _default_gates() -> Gates:
+    return gates()
+
+
+def load_app(spec: str, options: Mapping[str, Any] | None = None, folder: Path | None = None) -> App:
+    """Find an application: a built-in name (`movies`), a file (`my_app.py`) or `module:attribute`.
+
+    `options` go to the module's `make_app(**options)`; without options its `app` is taken. `folder`: where relative
+    files are looked for (default: the working folder). Raises `NotFound` or `BadDeclaration` saying what is wrong
+    and where.
+    """
+    module, attribute, source = _find_module(spec, folder or Path.cwd())
+    if options:
+        make = getattr(module, "make_app", None)
+        if make is None:
+            raise BadDeclaration(f"application {spec}", "a module with make_app(...) to take settings", sorted(options))
+        try:
+            found = make(**options)
+        except TypeError as error:
+            raise BadDeclaration(f"settings of application {spec}", "arguments of its make_app", str(error)) from None
+    else:
+        if not hasattr(module, attribute):
+            raise NotFound(f"attribute in {source or spec}", attribute, [n for n in vars(module) if not n.startswith("_")])
+        found = getattr(module, attribute)
+    if not isinstance(found, App):
+        raise BadDeclaration(f"{attribute} in {source or spec}", "an fb.App", found)
+    found.spec = spec if ":" in spec or spec in BUILT_IN else str(source)
+    found.source = source
+    return found
+
+
+def _find_module(spec: str, folder: Path) -> tuple[ModuleType, str, Path | None]:
+    if spec in BUILT_IN:
+        module = import_module(BUILT_IN[spec])
+        return module, "app", _file_of(module)
+    path = Path(spec) if Path(spec).is_absolute() else folder / spec
+    if spec.endswith(".py"):
+        if not path.is_file():
+            raise NotFound("application file", spec)
+        return _load_file(path.resolve()), "app", path.resolve()
+    if ":" in spec:
+        name, attribute = spec.split(":", 1)
+        if str(folder) not in sys.path:
+            sys.path.insert(0, str(folder))
+        try:
+            module = import_module(name)
+        except ModuleNotFoundError as error:
+            raise NotFound("module", str(error.name)) from None
+        return module, attribute, _file_of(module)
+    raise NotFound("application", spec, [*BUILT_IN, "a file such as my_app.py", "module:attribute"])
+
+
+def _load_file(path: Path) -> ModuleType:
+    name = f"flyball_app_{path.stem}"
+    present = sys.modules.get(name)
+    if present is not None and present.__file__ == str(path):
+        return present
+    described = spec_from_file_location(name, path)
+    if described is None or described.loader is None:
+        raise BadDeclaration(str(path), "a Python file", path.suffix)
+    module = module_from_spec(described)
+    sys.modules[name] = module
+    try:
+        described.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _file_of(module: ModuleType) -> Path | None:
+    return Path(module.__file__).resolve() if module.__file__ else None
+
+
+class AppSource(msgspec.Struct, frozen=True):
+    """How another process finds the same application again."""
+
+    spec: str
+    options: dict[str, Any] = {}
+    folder: str = "."
+
+    def load(self) -> App:
+        return load_app(self.spec, self.options, Path(self.folder))

@@ -1,0 +1,120 @@
+"""The lead application: a movie streaming service that recommends what to watch next.
+
+Its log carries one line per streamed minute, ratings, new accounts and the requests that the service answered.
+"""
+
+from typing import Annotated
+
+import flyball as fb
+from flyball.apps.movielog import MovieLog
+
+User = Annotated[int, fb.Ref("user"), fb.whole(1, 999_999_999)]
+Film = Annotated[str, fb.Ref("film"), fb.text(pattern=r"\A[A-Za-z0-9+._*-]+\Z", max_length=120)]
+
+
+class Watch(fb.Event, frozen=True):
+    """A user streams one minute of a film."""
+
+    user: User
+    film: Film
+    minute: Annotated[int, fb.whole(0, 2_000)]
+
+
+class Joined(fb.Event, frozen=True):
+    """A user opens an account."""
+
+    user: User
+
+
+class Asked(fb.Event, frozen=True):
+    """The streaming service asked a recommender for a user's list: what came back, and how fast."""
+
+    user: User
+    server: str
+    status: Annotated[int, fb.whole(0, 999)]
+    films: list[str]
+    error: str
+    took_ms: Annotated[int, fb.whole(0, 10_000_000)]
+
+
+class Viewer(fb.Profile, frozen=True):
+    """What is known about a user."""
+
+    user: User
+    age: Annotated[int, fb.whole(0, 130)] | None = None
+    gender: Annotated[str, fb.text(max_length=40)] | None = None
+    occupation: Annotated[str, fb.text(max_length=80)] | None = None
+
+
+class FilmCard(fb.Profile, frozen=True):
+    """What is known about a film."""
+
+    film: Film
+    genres: list[str] = []
+    year: Annotated[int, fb.whole(1870, 2_200)] | None = None
+    language: Annotated[str, fb.text(max_length=20)] | None = None
+
+
+def viewer_group(viewer: Viewer) -> str | None:
+    """Gender and age in bands of fifteen years: people who often like the same films."""
+    if viewer.gender is None or viewer.age is None:
+        return None
+    return f"{viewer.gender}{viewer.age // 15 * 15}+"
+
+
+def make_app(stars: int = 5) -> fb.App:
+    """The application for ratings of 1 to `stars` stars."""
+
+    class Rate(fb.Event, frozen=True):
+        """A user rates a film."""
+
+        user: User
+        film: Film
+        stars: Annotated[int, fb.whole(1, stars)]
+
+    user = fb.Entity("user", profile=Viewer, known_by=(Joined,), group=viewer_group)
+    film = fb.Entity("film", profile=FilmCard)
+    return fb.App(
+        "movies",
+        events=[Watch, Rate, Joined, Asked],
+        formats={
+            "movielog": MovieLog(),
+            **fb.columns(
+                {
+                    "movie": "film",
+                    "movie_id": "film",
+                    "user_id": "user",
+                    "rating": "stars",
+                    "time": "at",
+                    "original_language": "language",
+                    "release_date": "year",
+                }
+            ),
+        },
+        task=fb.Recommend(
+            user,
+            film,
+            positive=fb.any_of(
+                fb.outcome(Rate, where=lambda r: r.stars >= 0.8 * stars, within="1d"),
+                fb.outcome(Watch, where=lambda w: w.minute >= 30, within="1d"),
+            ),
+            hint=fb.outcome(Watch, within="1d"),
+            negative=fb.outcome(Rate, where=lambda r: r.stars <= 0.4 * stars, within="1d"),
+            rating=fb.value(Rate, lambda r: r.stars),
+            k=20,
+            deadline="300ms",
+            spread=("genres", 12),
+        ),
+        candidates={
+            "popular": fb.Popular(),
+            "item_knn": fb.ItemKNN(),
+            "svd": fb.BiasedMF(),
+            "ials": fb.ImplicitALS(),
+            "ease": fb.EASE(),
+        },
+        choose=fb.cheapest_within_noise("ndcg@20"),
+        retrain=[fb.every("3d")],
+    )
+
+
+app = make_app()

@@ -1,0 +1,166 @@
+"""An application's stores, opened by URL when first used.
+
+Promises: with nothing configured everything lies under one home folder; a setting that names another URL changes
+that store and nothing else; opening a `Runtime` opens no store.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from flyball.app import App, AppSource, load_app
+from flyball.core import BadSetting, Clock
+from flyball.events import Catalogue, EventLog, Quarantine, open_log
+from flyball.features import Signals, StateStore, open_state
+from flyball.history import History, HistoryFollower
+from flyball.registry import Registry
+
+_URLS = ("events", "predictions", "state", "registry")
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an application lives and with which options. `app` goes to its `make_app`."""
+
+    home: str
+    events: str
+    predictions: str
+    state: str
+    registry: str
+    zone: str = "UTC"
+    port: int = 8082
+    workers: int = 2
+    app: dict[str, Any] = {}
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.home)
+
+
+def load_settings(
+    home: Path,
+    file: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Settings of the application at `home`: options before environment before file before the embedded defaults.
+
+    `file`: TOML with the fields of `Settings`; by default `home/settings.toml` when it exists. Environment names are
+    `FLYBALL_EVENTS` and so on. Raises `BadSetting` naming the source of a bad one.
+    """
+    base = home.absolute()
+    values: dict[str, Any] = {
+        "home": str(base),
+        "events": f"sqlite://{base}/events.db?partitions=4",
+        "predictions": f"sqlite://{base}/predictions.db?partitions=1&unique=0",
+        "state": f"lmdb://{base}/state",
+        "registry": f"sqlite://{base}/registry.db",
+    }
+    chosen = file or (base / "settings.toml" if (base / "settings.toml").exists() else None)
+    if chosen is not None:
+        values |= _known(_read_toml(chosen), str(chosen))
+    prefix = "FLYBALL_"
+    named = {name[len(prefix) :].lower(): text for name, text in (environment or {}).items() if name.startswith(prefix)}
+    values |= {name: text for name, text in named.items() if name in (*_URLS, "zone", "port", "workers")}
+    values |= {name: value for name, value in (options or {}).items() if value is not None}
+    try:
+        return msgspec.convert(values, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise BadSetting(f"settings of {base} must fit: {error}") from None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        raise BadSetting(f"settings file must exist, got {path}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise BadSetting(f"settings file {path} must be TOML: {error}") from None
+
+
+def _known(values: dict[str, Any], where: str) -> dict[str, Any]:
+    known = {field.name for field in msgspec.structs.fields(Settings)}
+    for name in values:
+        if name not in known:
+            raise BadSetting(f"setting in {where} must be one of {', '.join(sorted(known))}, got {name!r}")
+    return values
+
+
+class Runtime:
+    """An application, its settings and a clock; every store opens when first asked for."""
+
+    def __init__(self, app: App, settings: Settings, clock: Clock) -> None:
+        self.app, self.settings, self.clock = app, settings, clock
+        self.home = settings.folder
+        self.schema = app.schema
+
+    @property
+    def source(self) -> AppSource:
+        """How another process loads the same application."""
+        return AppSource(self.app.spec, dict(self.settings.app), str(Path.cwd()))
+
+    @cached_property
+    def log(self) -> EventLog:
+        self.home.mkdir(parents=True, exist_ok=True)
+        return open_log(self.settings.events)
+
+    @cached_property
+    def predictions(self) -> EventLog:
+        self.home.mkdir(parents=True, exist_ok=True)
+        return open_log(self.settings.predictions)
+
+    @cached_property
+    def quarantine(self) -> Quarantine:
+        self.home.mkdir(parents=True, exist_ok=True)
+        return Quarantine(self.home / "quarantine.db")
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        known_by = {entity.name: entity.known_by for entity in self.app.task.entities}
+        return Catalogue(self.home / "catalogue.db", self.schema, known_by)
+
+    @cached_property
+    def signals(self) -> Signals:
+        return self.app.task.signals(self.schema)
+
+    @cached_property
+    def state(self) -> StateStore:
+        self.home.mkdir(parents=True, exist_ok=True)
+        return open_state(self.settings.state)
+
+    @property
+    def history_folder(self) -> Path:
+        return self.home / "history"
+
+    @cached_property
+    def history_follower(self) -> HistoryFollower:
+        return HistoryFollower(self.schema, self.history_folder)
+
+    @cached_property
+    def history(self) -> History:
+        return History(self.history_folder, self.schema)
+
+    @cached_property
+    def registry(self) -> Registry:
+        self.home.mkdir(parents=True, exist_ok=True)
+        return Registry(self.settings.registry)
+
+    @property
+    def artifacts(self) -> Path:
+        return self.home / "artifacts"
+
+    @property
+    def outcomes_path(self) -> Path:
+        return self.home / "outcomes.db"
+
+    @property
+    def counters_folder(self) -> Path:
+        return self.home / "run" / "counters"
+
+
+def open_runtime(source: AppSource, settings: Settings, clock: Clock) -> Runtime:
+    """A runtime in a fresh process from what the parent handed over."""
+    return Runtime(load_app(source.spec, source.options, Path(source.folder)), settings, clock)
