@@ -12,7 +12,7 @@ User = Annotated[int, fb.Ref("user"), fb.whole(1, 999_999_999)]
 Film = Annotated[str, fb.Ref("film"), fb.text(pattern=r"\A[A-Za-z0-9+._*-]+\Z", max_length=120)]
 
 
-class Watch(fb.Event, frozen=True):
+class Watch(fb.Event):
     """A user streams one minute of a film."""
 
     user: User
@@ -20,13 +20,13 @@ class Watch(fb.Event, frozen=True):
     minute: Annotated[int, fb.whole(0, 2_000)]
 
 
-class Joined(fb.Event, frozen=True):
+class Joined(fb.Event):
     """A user opens an account."""
 
     user: User
 
 
-class Asked(fb.Event, frozen=True):
+class Asked(fb.Event):
     """The streaming service asked a recommender for a user's list: what came back, and how fast."""
 
     user: User
@@ -37,7 +37,7 @@ class Asked(fb.Event, frozen=True):
     took_ms: Annotated[int, fb.whole(0, 10_000_000)]
 
 
-class Viewer(fb.Profile, frozen=True):
+class Viewer(fb.Profile):
     """What is known about a user."""
 
     user: User
@@ -46,7 +46,7 @@ class Viewer(fb.Profile, frozen=True):
     occupation: Annotated[str, fb.text(max_length=80)] | None = None
 
 
-class FilmCard(fb.Profile, frozen=True):
+class FilmCard(fb.Profile):
     """What is known about a film."""
 
     film: Film
@@ -65,7 +65,7 @@ def viewer_group(viewer: Viewer) -> str | None:
 def make_app(stars: int = 5) -> fb.App:
     """The application for ratings of 1 to `stars` stars."""
 
-    class Rate(fb.Event, frozen=True):
+    class Rate(fb.Event):
         """A user rates a film."""
 
         user: User

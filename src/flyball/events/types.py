@@ -1,13 +1,18 @@
 """Event types are frozen structs; annotations carry the constraints that every incoming event is checked against."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, dataclass_transform
 
 import msgspec
 
 from flyball.core import BadDeclaration
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+@dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
+class _EventMeta(msgspec.StructMeta):
+    """Tells type checkers what msgspec does anyway: subclasses of a frozen struct are frozen."""
+
+
+class Event(msgspec.Struct, metaclass=_EventMeta, frozen=True, kw_only=True, gc=False):
     """Something that happened at `at` (microseconds since 1970, UTC).
 
     Subclass it with annotated fields. `natural_key`: names of the fields that identify the event, with "at" for
@@ -18,7 +23,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     at: int
 
 
-class Profile(Event, frozen=True, kw_only=True, gc=False):
+class Profile(Event, kw_only=True):
     """What is known about one entity from `at` on; the first field refers to it. The latest `at` counts."""
 
 

@@ -1,0 +1,125 @@
+"""The house keeps its plan: imports point down and go through the door, type-only and local ones too."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1] / "src" / "flyball"
+
+FLOORS = {
+    "core": 0,
+    "events": 1,
+    "statistics": 1,
+    "policy": 1,
+    "history": 2,
+    "features": 3,
+    "models": 4,
+    "tasks": 5,
+    "outcomes": 6,
+    "evaluation": 7,
+    "registry": 8,
+    "releases": 9,
+    "app": 10,
+    "runtime": 10,
+    "serving": 11,
+    "monitoring": 12,
+    "learning": 13,
+    "provenance": 14,
+    "operations": 15,
+    "simulation": 16,
+    "cli": 17,
+    "dashboard": 17,
+}
+OUTSIDE = {"apps", "testing", "__init__", "__main__"}
+SAME_FLOOR = {("runtime", "app")}
+
+
+def imports_of(path: Path) -> Iterator[tuple[int, str, list[str]]]:
+    """(line, module, names) of every flyball import in the file, wherever it stands."""
+    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.split(".")[0] == "flyball":
+                    yield node.lineno, alias.name, []
+        elif isinstance(node, ast.ImportFrom):
+            if node.level:
+                yield node.lineno, "relative", []
+            elif (node.module or "").split(".")[0] == "flyball":
+                yield node.lineno, node.module or "", [alias.name for alias in node.names]
+
+
+def fault(room: str, module: str, names: list[str]) -> str | None:
+    """Why a file of `room` may not import `names` from `module`; None when it may."""
+    if module == "relative":
+        return "imports are absolute"
+    parts = module.split(".")
+    if len(parts) == 1:
+        return None if names == ["__version__"] else "rooms do not import the facade"
+    target = parts[1]
+    if target == room:
+        return None
+    if target not in FLOORS:
+        return f"{target} is not a room that others import"
+    if len(parts) > 2:
+        return f"{target} is entered by its door"
+    if any((ROOT / target / f"{name}.py").exists() for name in names):
+        return f"{target} is entered by its door, not by its files"
+    if FLOORS[target] < FLOORS[room] or (room, target) in SAME_FLOOR:
+        return None
+    return f"{target} (floor {FLOORS[target]}) is not below {room} (floor {FLOORS[room]})"
+
+
+def files() -> list[tuple[str, Path]]:
+    found = [(path.relative_to(ROOT).parts[0].removesuffix(".py"), path) for path in sorted(ROOT.rglob("*.py"))]
+    assert len(found) > 20
+    return [(room, path) for room, path in found if room not in OUTSIDE]
+
+
+def test_imports_point_down_and_go_through_the_door() -> None:
+    faults = [
+        f"{path.relative_to(ROOT)}:{line}: {module}: {why}"
+        for room, path in files()
+        for line, module, names in imports_of(path)
+        if (why := fault(room, module, names))
+    ]
+    assert not faults, "\n".join(faults)
+
+
+def test_every_room_is_on_the_plan_and_has_a_door() -> None:
+    for folder in (path for path in ROOT.iterdir() if path.is_dir() and path.name != "__pycache__"):
+        if folder.name in OUTSIDE:
+            continue
+        assert folder.name in FLOORS, f"{folder.name} has no floor"
+        door = ast.parse((folder / "__init__.py").read_text())
+        assert ast.get_docstring(door), f"{folder.name} states no promise"
+        names = {target.id for node in door.body if isinstance(node, ast.Assign) for target in node.targets}
+        names |= {node.target.id for node in door.body if isinstance(node, ast.AnnAssign)}
+        assert "__all__" in names, f"{folder.name} lists nothing"
+
+
+@pytest.mark.parametrize(
+    ("room", "module", "names"),
+    [
+        ("events", "flyball.history", ["History"]),
+        ("serving", "flyball.events.sqlite", ["SqliteLog"]),
+        ("serving", "flyball.events", ["sqlite"]),
+        ("tasks", "flyball", ["App"]),
+        ("events", "flyball.policy", ["Outcome"]),
+        ("events", "relative", []),
+        ("core", "flyball.testing", ["x"]),
+    ],
+)
+def test_the_check_finds_planted_faults(room: str, module: str, names: list[str]) -> None:
+    assert fault(room, module, names)
+
+
+def test_the_check_reads_local_and_type_only_imports(tmp_path: Path) -> None:
+    source = tmp_path / "planted.py"
+    source.write_text(
+        "from typing import TYPE_CHECKING\n"
+        "if TYPE_CHECKING:\n    from flyball.cli import main\n"
+        "def f():\n    import flyball.serving.http\n"
+    )
+    assert [module for _, module, _ in imports_of(source)] == ["flyball.cli", "flyball.serving.http"]
