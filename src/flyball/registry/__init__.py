@@ -1,3 +1,25 @@
-"""registry (being built)."""
+"""The registry: what was learned, from what, by which code, how good it was, and what was decided about it.
 
-__all__: list[str] = []
+Promises: a version is registered whole, with its figures, gates and hashes, or not at all; its id is given once and
+never reused; decisions leave an entry in the audit trail in the same transaction; opening a registry brings it to
+this Flyball's revision and refuses a newer one. Reading imports no SQLAlchemy.
+"""
+
+from flyball.registry.store import BACKENDS, Database, Registry, begin_run, end_run, note, replace_release
+from flyball.registry.types import AuditEntry, ReleaseRow, Run, RunStatus, State, Version
+
+__all__ = [
+    "BACKENDS",
+    "AuditEntry",
+    "Database",
+    "Registry",
+    "ReleaseRow",
+    "Run",
+    "RunStatus",
+    "State",
+    "Version",
+    "begin_run",
+    "end_run",
+    "note",
+    "replace_release",
+]

@@ -1,3 +1,23 @@
-"""releases (being built)."""
+"""Releases: who sees which version, and how that changes.
 
-__all__: list[str] = []
+Promises: every request has a route that names version, arm and propensity; a user stays with an arm while it widens;
+a version that failed a gate, or whose files are not as registered, never becomes champion; of two changes at the
+same time one wins and the other is told; every change is in the audit trail.
+"""
+
+from flyball.releases.change import Change, check_servable, promote, rollback
+from flyball.releases.state import BUCKETS, Arm, ReleaseState, Route, bucket_of, current, route
+
+__all__ = [
+    "BUCKETS",
+    "Arm",
+    "Change",
+    "ReleaseState",
+    "Route",
+    "bucket_of",
+    "check_servable",
+    "current",
+    "promote",
+    "rollback",
+    "route",
+]

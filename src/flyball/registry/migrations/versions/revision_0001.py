@@ -1,0 +1,62 @@
+"""The first tables: runs, versions, audit, releases."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "runs",
+        sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("app", sa.Text, nullable=False),
+        sa.Column("as_of_us", sa.BigInteger, nullable=False),
+        sa.Column("snapshot", sa.Text, nullable=False),
+        sa.Column("started_us", sa.BigInteger, nullable=False),
+        sa.Column("ended_us", sa.BigInteger, nullable=True),
+        sa.Column("status", sa.Text, nullable=False),
+        sa.Column("report", sa.Text, nullable=False),
+    )
+    op.create_table(
+        "versions",
+        sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("app", sa.Text, nullable=False),
+        sa.Column("candidate", sa.Text, nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("params", sa.Text, nullable=False),
+        sa.Column("seed", sa.BigInteger, nullable=False),
+        sa.Column("snapshot", sa.Text, nullable=False),
+        sa.Column("as_of_us", sa.BigInteger, nullable=False),
+        sa.Column("created_us", sa.BigInteger, nullable=False),
+        sa.Column("run_number", sa.Integer, sa.ForeignKey("runs.number"), nullable=False),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("code_commit", sa.Text, nullable=False),
+        sa.Column("code_dirty", sa.Boolean, nullable=False),
+        sa.Column("dependencies_hash", sa.Text, nullable=False),
+        sa.Column("figures", sa.Text, nullable=False),
+        sa.Column("gates", sa.Text, nullable=False),
+        sa.Column("artifact", sa.Text, nullable=False),
+        sa.Column("artifact_files", sa.Text, nullable=False),
+    )
+    op.create_table(
+        "audit",
+        sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("at_us", sa.BigInteger, nullable=False),
+        sa.Column("by_whom", sa.Text, nullable=False),
+        sa.Column("action", sa.Text, nullable=False),
+        sa.Column("subject", sa.Text, nullable=False),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("before_json", sa.Text, nullable=False),
+        sa.Column("after_json", sa.Text, nullable=False),
+    )
+    op.create_table(
+        "releases",
+        sa.Column("serial", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("changed_us", sa.BigInteger, nullable=False),
+        sa.Column("champion", sa.Text, nullable=True),
+        sa.Column("previous", sa.Text, nullable=True),
+        sa.Column("document", sa.Text, nullable=False),
+    )

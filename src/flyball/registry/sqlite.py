@@ -1,0 +1,116 @@
+"""The embedded database: one SQLite file in WAL mode.
+
+Reads use the standard library's `sqlite3`: importing SQLAlchemy takes 135 ms, which a serving process that only wants
+to know its champion need not pay (measured: sqlite3 4 ms). Writes and migrations use SQLAlchemy.
+"""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flyball.core import BadSetting, StoreUnavailable, Url
+from flyball.registry.migrate import check_revision
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+
+class SqliteDatabase:
+    """`sqlite:///path/registry.db?busy_ms=5000`: waits that long for another's write before `StoreUnavailable`."""
+
+    def __init__(self, url: Url) -> None:
+        if not url.place:
+            raise BadSetting("registry URL must name a file, such as sqlite:///path/registry.db, got no path")
+        self.path = Path(url.place)
+        self._busy_s = url.whole("busy_ms", 5_000) / 1_000
+        self._engine: Engine | None = None
+        if not self._is_current():
+            self._upgrade()
+
+    def rows(self, sql: str, **values: object) -> list[dict[str, Any]]:
+        """The rows of a SELECT with `:name` parameters, each a dict by column."""
+        with self._unavailable(), closing(self._connect()) as connection:
+            connection.row_factory = sqlite3.Row
+            return [dict(row) for row in connection.execute(sql, values)]
+
+    @contextmanager
+    def writing(self) -> Iterator["Connection"]:
+        """A transaction that holds the write lock from its start; an error inside undoes it."""
+        from sqlalchemy.exc import OperationalError
+
+        try:
+            with self._open().begin() as connection:
+                yield connection
+        except OperationalError as error:
+            raise StoreUnavailable(f"registry {self.path} must be writable, got: {error.orig}") from error
+
+    def _connect(self) -> sqlite3.Connection:
+        # mode=rw: a file that is gone is an error, not a new empty registry
+        return sqlite3.connect(f"file:{_quoted(self.path)}?mode=rw", uri=True, timeout=self._busy_s)
+
+    @contextmanager
+    def _unavailable(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            raise StoreUnavailable(f"registry {self.path} must be readable, got: {error}") from error
+
+    def _open(self) -> "Engine":
+        if self._engine is None:
+            self._engine = _engine(self.path, self._busy_s)
+        return self._engine
+
+    def _is_current(self) -> bool:
+        if not self.path.exists():
+            return False
+        with self._unavailable():
+            tables = self.rows("SELECT name FROM sqlite_master WHERE name = 'alembic_version'")
+            found = self.rows("SELECT version_num FROM alembic_version") if tables else []
+        return check_revision(found[0]["version_num"] if found else None)
+
+    def _upgrade(self) -> None:
+        from flyball.registry.migrate import upgrade
+
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self._only_one(), self.writing() as connection:
+            upgrade(connection)
+
+    @contextmanager
+    def _only_one(self) -> Iterator[None]:
+        # a lock of the operating system, waited for: switching a new file to WAL ignores SQLite's busy timeout
+        descriptor = os.open(self.path.with_name(f"{self.path.name}.upgrade.lock"), os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def _quoted(path: Path) -> str:
+    return str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+
+
+def _engine(path: Path, busy_s: float) -> "Engine":
+    import sqlalchemy as sa
+
+    engine = sa.create_engine(
+        sa.URL.create("sqlite", database=str(path)), poolclass=sa.pool.NullPool, connect_args={"timeout": busy_s}
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def prepare(connection: Any, _: object) -> None:
+        connection.isolation_level = None  # we begin ourselves: Python 3.11's sqlite3 would not cover DDL
+        if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: Any) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine

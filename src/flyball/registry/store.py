@@ -1,0 +1,205 @@
+"""The registry: opened by URL; a database behind it gives rows and transactions."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from flyball.core import NotFound, Refused, load_backend, parse_url
+from flyball.registry.types import AuditEntry, Json, ReleaseRow, Run, RunStatus, State, Version
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+BACKENDS = {"sqlite": "flyball.registry.sqlite:SqliteDatabase"}
+
+_DOCUMENTS = ("params", "figures", "gates", "artifact_files")
+
+
+class Database(Protocol):
+    """A database at this Flyball's revision.
+
+    `rows` runs a portable SELECT with `:name` parameters; `writing` is a transaction: all of it or nothing. Both
+    raise `StoreUnavailable` when the database is locked longer than its busy time, full, damaged or gone.
+    """
+
+    def rows(self, sql: str, **values: object) -> list[dict[str, Any]]: ...
+
+    def writing(self) -> AbstractContextManager["Connection"]: ...
+
+
+class Registry:
+    """Open, create or upgrade the registry at `url` (`sqlite:///path/registry.db`) and read it.
+
+    Raises `Refused` for a database of a newer Flyball, `StoreUnavailable` for one that cannot be read. What changes
+    it are functions: `begin_run`, `end_run`, `replace_release`, `note`.
+    """
+
+    def __init__(self, url: str) -> None:
+        parsed = parse_url(url)
+        self.database: Database = load_backend("registry", BACKENDS, parsed.scheme)(parsed)
+
+    def version(self, version_id: str) -> Version:
+        """The version `version_id`; raises `NotFound`, naming the newest ones."""
+        number = version_id[1:]
+        found: list[dict[str, Any]] = []
+        if version_id[:1] == "v" and number.isascii() and number.isdecimal() and len(number) < 10:
+            found = self.database.rows("SELECT * FROM versions WHERE number = :number", number=int(number))
+        if not found or f"v{found[0]['number']}" != version_id:
+            newest = self.database.rows("SELECT number FROM versions ORDER BY number DESC LIMIT 12")
+            raise NotFound("version", version_id, [f"v{row['number']}" for row in newest])
+        return _version(found[0])
+
+    def versions(self) -> list[Version]:
+        """All versions, oldest first."""
+        return [_version(row) for row in self.database.rows("SELECT * FROM versions ORDER BY number")]
+
+    def runs(self) -> list[Run]:
+        """All runs, oldest first."""
+        return [_run(row) for row in self.database.rows("SELECT * FROM runs ORDER BY number")]
+
+    def audit(self) -> list[AuditEntry]:
+        """Everything that was decided, oldest first."""
+        return [_entry(row) for row in self.database.rows("SELECT * FROM audit ORDER BY number")]
+
+    def released(self) -> ReleaseRow | None:
+        """What is released now, None before the first release."""
+        found = self.database.rows("SELECT serial, changed_us, document FROM releases ORDER BY serial DESC LIMIT 1")
+        return None if not found else _released(found[0])
+
+
+def begin_run(registry: Registry, app: str, as_of_us: int, now_us: int) -> Run:
+    """Note that learning began; its id is used once, whatever becomes of the run."""
+    from flyball.registry.tables import runs as table
+
+    with registry.database.writing() as connection:
+        number = _next(connection, table.c.number)
+        connection.execute(
+            table.insert().values(
+                number=number, app=app, as_of_us=as_of_us, snapshot="", started_us=now_us, ended_us=None,
+                status="running", report="{}",
+            )
+        )  # fmt: skip
+    return Run(id=f"r{number}", app=app, as_of_us=as_of_us, started_us=now_us, status="running")
+
+
+def end_run(
+    registry: Registry, run: Run, status: RunStatus, now_us: int, *, report: Json, snapshot: str = "",
+    versions: Sequence[Version] = (),
+) -> list[Version]:  # fmt: skip
+    """End the run and register its versions, all in one transaction; gives them back with their ids."""
+    from flyball.registry.tables import runs as runs_table
+    from flyball.registry.tables import versions as versions_table
+
+    added: list[Version] = []
+    with registry.database.writing() as connection:
+        connection.execute(
+            runs_table.update()
+            .where(runs_table.c.number == _number(run.id))
+            .values(status=status, ended_us=now_us, report=_text(report), snapshot=snapshot)
+        )
+        for each in versions:
+            number = _next(connection, versions_table.c.number)
+            connection.execute(versions_table.insert().values(number=number, **_columns(each)))
+            added.append(msgspec.structs.replace(each, id=f"v{number}"))
+    return added
+
+
+def replace_release(
+    registry: Registry, expected_serial: int, document: Json, states: Mapping[str, State], entry: AuditEntry
+) -> ReleaseRow:
+    """Release `document`, set the `states` of versions and note `entry`, all or nothing.
+
+    Raises `Refused` when the released serial is no longer `expected_serial` (0 for nothing released yet).
+    """
+    import sqlalchemy as sa
+
+    from flyball.registry.tables import releases, versions
+
+    with registry.database.writing() as connection:
+        serial = connection.execute(sa.select(sa.func.max(releases.c.serial))).scalar() or 0
+        if serial != expected_serial:
+            raise Refused(
+                f"release must start from serial {expected_serial}, got {serial}: "
+                "another release came in between, look at it and try again"
+            )
+        row = ReleaseRow(serial + 1, entry.at_us, document)
+        connection.execute(
+            releases.insert().values(
+                serial=row.serial, changed_us=row.changed_us, champion=document.get("champion"),
+                previous=document.get("previous"), document=_text(document),
+            )
+        )  # fmt: skip
+        for version_id, state in states.items():
+            connection.execute(versions.update().where(versions.c.number == _number(version_id)).values(state=state))
+        _note(connection, entry)
+    return row
+
+
+def note(registry: Registry, entry: AuditEntry) -> None:
+    """Add `entry` to the audit trail."""
+    with registry.database.writing() as connection:
+        _note(connection, entry)
+
+
+def _note(connection: "Connection", entry: AuditEntry) -> None:
+    from flyball.registry.tables import audit
+
+    connection.execute(
+        audit.insert().values(
+            number=_next(connection, audit.c.number), at_us=entry.at_us, by_whom=entry.by, action=entry.action,
+            subject=entry.subject, reason=entry.reason, before_json=_text(entry.before), after_json=_text(entry.after),
+        )
+    )  # fmt: skip
+
+
+def _next(connection: "Connection", column: Any) -> int:
+    # the transaction holds the write lock, so no two can get the same number; on PostgreSQL the primary key refuses
+    import sqlalchemy as sa
+
+    return (connection.execute(sa.select(sa.func.max(column))).scalar() or 0) + 1
+
+
+def _number(name: str) -> int:
+    return int(name[1:])
+
+
+def _text(document: object) -> str:
+    return msgspec.json.encode(document, order="deterministic").decode()
+
+
+def _columns(each: Version) -> dict[str, Any]:
+    columns = msgspec.structs.asdict(each)
+    del columns["id"]
+    columns["run_number"] = _number(columns.pop("run"))
+    return columns | {name: _text(columns[name]) for name in _DOCUMENTS}
+
+
+def _version(row: Mapping[str, Any]) -> Version:
+    columns = dict(row)
+    columns |= {name: msgspec.json.decode(columns[name]) for name in _DOCUMENTS}
+    columns["code_dirty"] = bool(columns["code_dirty"])
+    return Version(id=f"v{columns.pop('number')}", run=f"r{columns.pop('run_number')}", **columns)
+
+
+def _run(row: Mapping[str, Any]) -> Run:
+    columns = dict(row)
+    columns["report"] = msgspec.json.decode(columns["report"])
+    return Run(id=f"r{columns.pop('number')}", **columns)
+
+
+def _entry(row: Mapping[str, Any]) -> AuditEntry:
+    return AuditEntry(
+        at_us=row["at_us"],
+        by=row["by_whom"],
+        action=row["action"],
+        subject=row["subject"],
+        reason=row["reason"],
+        before=msgspec.json.decode(row["before_json"]),
+        after=msgspec.json.decode(row["after_json"]),
+    )
+
+
+def _released(row: Mapping[str, Any]) -> ReleaseRow:
+    return ReleaseRow(row["serial"], row["changed_us"], msgspec.json.decode(row["document"]))

@@ -1,0 +1,73 @@
+"""What the registry holds, as values."""
+
+from typing import Any, Literal
+
+import msgspec
+
+State = Literal["candidate", "rejected", "champion", "retired"]
+RunStatus = Literal["running", "done", "too_little_data", "failed", "interrupted"]
+Json = dict[str, Any]
+
+
+class Version(msgspec.Struct, frozen=True, kw_only=True):
+    """One fitted candidate and all it came from.
+
+    `state`: "candidate" passed its gates and never served, "rejected" may never serve (`reason` says why), "champion"
+    serves, "retired" served before. `kind`: the model's class, "module:Class"; `params`: its fields.
+    `artifact`: the folder's name inside the home's folder of artifacts, "" for none; `artifact_files`: {name: sha256}.
+    `figures`: {name: {"value", "low", "high"}} and costs; `gates`: [{"name", "passed", "reason"}].
+    `id` is given by the registry ("v1", "v2", ...) and "" before that.
+    """
+
+    id: str = ""
+    app: str
+    candidate: str
+    kind: str
+    params: Json
+    seed: int
+    snapshot: str
+    as_of_us: int
+    created_us: int
+    run: str
+    state: State
+    reason: str = ""
+    code_commit: str = "unknown"
+    code_dirty: bool = False
+    dependencies_hash: str = ""
+    figures: Json = {}
+    gates: list[Json] = []
+    artifact: str = ""
+    artifact_files: dict[str, str] = {}
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt to learn. `ended_us` is None while it runs; `report` is what it told at its end."""
+
+    id: str
+    app: str
+    as_of_us: int
+    started_us: int
+    status: RunStatus
+    snapshot: str = ""
+    ended_us: int | None = None
+    report: Json = {}
+
+
+class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """Who did what, when and why; `before` and `after` are the documents that changed."""
+
+    at_us: int
+    by: str
+    action: str
+    subject: str
+    reason: str
+    before: Json = {}
+    after: Json = {}
+
+
+class ReleaseRow(msgspec.Struct, frozen=True):
+    """The released state, as a document, and its serial: it rises by one with each change."""
+
+    serial: int
+    changed_us: int
+    document: Json

@@ -1,0 +1,100 @@
+"""Promote, release by hand, roll back: each one compare-and-set with its entry in the audit trail."""
+
+from pathlib import Path
+
+import msgspec
+
+from flyball.core import Refused, sha256_file
+from flyball.registry import AuditEntry, Registry, State, Version, replace_release
+from flyball.releases.state import ReleaseState, current
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What came of asking for a change: the state now, whether it changed, and a sentence for a person."""
+
+    state: ReleaseState
+    changed: bool
+    message: str
+
+
+def promote(
+    registry: Registry,
+    version_id: str,
+    reason: str,
+    by: str,
+    now_us: int,
+    *,
+    artifacts: Path,
+    serial: int | None = None,
+) -> Change:
+    """Make `version_id` the champion; `artifacts` is the home's folder of artifacts.
+
+    `serial`: the release serial the decision was made on (default: the one now). Raises `NotFound`; `Refused` for a
+    rejected version, a missing or altered artifact, or when another change came in between.
+    """
+    before = current(registry)
+    version = registry.version(version_id)
+    if before.champion == version_id and (serial is None or serial == before.serial):
+        return Change(before, False, f"{version_id} is the champion already; nothing changed")
+    check_servable(version, artifacts)
+    trail = before.trail if before.champion is None else (*before.trail, before.champion)
+    after = ReleaseState(champion=version_id, previous=trail[-1] if trail else None, salt=version_id, trail=trail)
+    expected = before.serial if serial is None else serial
+    state = _replace(registry, expected, before, after, AuditEntry(
+        at_us=now_us, by=by, action="promote", subject=version_id, reason=reason))  # fmt: skip
+    earlier = f"before it {before.champion}" if before.champion else "the first one"
+    return Change(state, True, f"{version_id} ({version.candidate}) is the champion now, {earlier}")
+
+
+def rollback(registry: Registry, reason: str, by: str, now_us: int, *, artifacts: Path) -> Change:
+    """Go back to the previous champion; asked again, to the one before that.
+
+    Raises `Refused` when there is none, its artifact is missing or altered, or another change came in between.
+    """
+    before = current(registry)
+    if before.champion is None:
+        raise Refused("rollback must have a champion to leave, got no release yet")
+    if before.previous is None:
+        raise Refused(f"rollback must have an earlier champion to go to, got none before {before.champion}")
+    version = registry.version(before.previous)
+    check_servable(version, artifacts)
+    trail = before.trail[:-1]
+    after = ReleaseState(champion=version.id, previous=trail[-1] if trail else None, salt=version.id, trail=trail)
+    state = _replace(registry, before.serial, before, after, AuditEntry(
+        at_us=now_us, by=by, action="rollback", subject=version.id, reason=reason))  # fmt: skip
+    return Change(
+        state, True, f"{version.id} ({version.candidate}) is the champion again, {before.champion} is retired"
+    )
+
+
+def check_servable(version: Version, artifacts: Path) -> None:
+    """Raise `Refused` with the reason when `version` may not serve: rejected, or its files are not as registered."""
+    if version.state == "rejected":
+        raise Refused(f"{version.id} must have passed its gates to serve, got rejected: {version.reason}")
+    if not version.artifact or not version.artifact_files:
+        raise Refused(f"{version.id} must have an artifact to serve, got none")
+    folder = artifacts / version.artifact
+    for name, expected in sorted(version.artifact_files.items()):
+        path = folder / name
+        if not path.is_file():
+            raise Refused(f"{version.id} must have its artifact file {path} to serve, got no such file")
+        got = sha256_file(path)
+        if got != expected:
+            raise Refused(f"{version.id} must have artifact file {path} with sha256 {expected} to serve, got {got}")
+
+
+def _replace(
+    registry: Registry, expected: int, before: ReleaseState, after: ReleaseState, entry: AuditEntry
+) -> ReleaseState:
+    states: dict[str, State] = {}
+    if before.champion is not None:
+        states[before.champion] = "retired"
+    if after.champion is not None:
+        states[after.champion] = "champion"
+    entry = msgspec.structs.replace(entry, before=_shown(before), after=_shown(after))
+    row = replace_release(registry, expected, msgspec.to_builtins(after), states, entry)
+    return msgspec.structs.replace(after, serial=row.serial, changed_us=row.changed_us)
+
+
+def _shown(state: ReleaseState) -> dict[str, str | None]:
+    return {"champion": state.champion, "previous": state.previous}
