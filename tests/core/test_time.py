@@ -1,0 +1,58 @@
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flyball.core import (
+    BadInput,
+    ManualClock,
+    format_duration,
+    format_instant,
+    instant_of_id,
+    new_id,
+    parse_duration,
+    parse_instant,
+)
+
+
+@given(st.integers(0, 10**16))
+def test_a_duration_reads_back(duration_us: int) -> None:
+    assert parse_duration(format_duration(duration_us)) == duration_us
+
+
+@pytest.mark.parametrize("text", ["", "5", "d", "1.5h", "-1d", "1h 30m", "1y", "1d junk"])
+def test_a_bad_duration_says_what_it_must_be(text: str) -> None:
+    with pytest.raises(BadInput, match="duration must be numbers with units"):
+        parse_duration(text)
+
+
+@given(st.integers(-(10**15), 4 * 10**15))
+def test_an_instant_reads_back(instant_us: int) -> None:
+    assert parse_instant(format_instant(instant_us)) == instant_us
+
+
+def test_an_offset_is_taken_off() -> None:
+    assert parse_instant("1970-01-01T05:30:00+05:30") == 0
+
+
+def test_a_manual_clock_never_runs_backwards() -> None:
+    clock = ManualClock(10)
+    clock.move_to_us(15)
+    assert clock.now_us() == 15
+    with pytest.raises(BadInput):
+        clock.move_to_us(14)
+
+
+@given(st.lists(st.integers(0, 2**47 * 1000), min_size=2, max_size=5, unique_by=lambda us: us // 1000))
+def test_ids_sort_by_time_and_tell_it(instants: list[int]) -> None:
+    rng = random.Random(1)
+    ids = [new_id(instant, rng) for instant in sorted(instants)]
+    assert ids == sorted(ids)
+    assert [instant_of_id(one) for one in ids] == [instant // 1000 * 1000 for instant in sorted(instants)]
+
+
+@pytest.mark.parametrize("text", ["", "0" * 25, "0" * 27, "8" + "0" * 25, "I" + "0" * 25, "0" * 25 + "a"])
+def test_what_is_no_id_is_refused(text: str) -> None:
+    with pytest.raises(BadInput, match="id must be 26 letters"):
+        instant_of_id(text)

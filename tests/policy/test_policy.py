@@ -1,0 +1,89 @@
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flyball.core import BadDeclaration, BadInput
+from flyball.policy import (
+    any_of,
+    best,
+    cheapest_within_noise,
+    compile_python,
+    every,
+    gates,
+    outcome,
+    outcomes_of,
+    trace,
+)
+
+
+class Rate: ...
+
+
+class Watch: ...
+
+
+FILTERS = {
+    "stars at least four": lambda r: r.stars >= 4,
+    "both": lambda r: (r.stars > 2) & (r.minute < 9),
+    "either": lambda r: (r.stars == 5) | ~(r.minute != 0),
+    "arithmetic": lambda r: (r.stars * 2 + r.minute) % 3 == 1,
+    "reflected": lambda r: 10 - r.stars < r.minute,
+    "text": lambda r: r.device == "tv",
+}
+
+
+@given(st.sampled_from(sorted(FILTERS)), st.integers(-3, 9), st.integers(-3, 9), st.sampled_from(["tv", "phone"]))
+def test_a_traced_filter_means_what_the_lambda_means(name: str, stars: int, minute: int, device: str) -> None:
+    event = SimpleNamespace(stars=stars, minute=minute, device=device)
+    if name == "either":  # ~ on Python's own bool is bitwise, which is why filters are traced
+        expected = stars == 5 or minute == 0
+    else:
+        expected = bool(FILTERS[name](event))
+    assert bool(compile_python(trace(FILTERS[name]))(event)) is expected
+
+
+def test_a_missing_value_satisfies_no_comparison() -> None:
+    holds = compile_python(trace(lambda r: r.stars >= 4))
+    assert holds(SimpleNamespace(stars=None)) is False
+
+
+@pytest.mark.parametrize(
+    "function",
+    [lambda r: r.a > 1 and r.b > 1, lambda r: 1 < r.a < 5, lambda r: not r.a, lambda r: r.a if r.b else 1],
+    ids=["and", "chained", "not", "if"],
+)
+def test_what_cannot_be_traced_is_refused_with_the_mend(function) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(BadDeclaration, match=r"written with & and \| and ~"):
+        trace(function)
+
+
+def test_a_filter_made_of_something_else_is_refused() -> None:
+    with pytest.raises(BadDeclaration, match="made of fields, numbers, texts"):
+        trace(lambda r: r.a == object())
+
+
+def test_fields_and_words_of_a_filter() -> None:
+    expression = trace(lambda r: (r.stars >= 4) & (r.minute < 9))
+    assert expression.fields() == {"stars", "minute"}
+    assert expression.text() == "((stars >= 4) & (minute < 9))"
+
+
+def test_outcomes_flatten_and_check_themselves() -> None:
+    liked = any_of(outcome(Rate, where=lambda r: r.stars >= 4), any_of(outcome(Watch, at_least=30, within="2d")))
+    assert [each.event for each in outcomes_of(liked)] == [Rate, Watch]
+    assert outcomes_of(liked)[1].within_us == 172_800_000_000
+    assert outcomes_of(None) == ()
+    with pytest.raises(BadDeclaration, match="at_least"):
+        outcome(Rate, at_least=0)
+    with pytest.raises(BadInput, match="duration"):
+        outcome(Rate, within="soon")
+
+
+def test_rules_of_life() -> None:
+    assert every("3d").period_us == 259_200_000_000
+    with pytest.raises(BadDeclaration, match="a minute or longer"):
+        every("1s")
+    assert (best("ndcg@20").cheapest, cheapest_within_noise("ndcg@20").cheapest) == (False, True)
+    assert gates(max_answer="20ms").max_answer_us == 20_000
