@@ -25,6 +25,7 @@ from flyball.core.errors import (
     MissingExtra,
     NotFound,
     Refused,
+    StoreCorrupt,
     StoreUnavailable,
     UnknownBackend,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "NotFound",
     "Refused",
     "Stopwatch",
+    "StoreCorrupt",
     "StoreUnavailable",
     "SystemClock",
     "SystemStopwatch",

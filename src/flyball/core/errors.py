@@ -10,6 +10,7 @@ FlyballError
 ├── Refused             asked for something the state does not allow (a rejected version to serve)
 ├── ArtifactCorrupt     a file is not what its manifest says: do not use it
 ├── StoreUnavailable    locked, full or gone: try again later
+├── StoreCorrupt        a store's bytes are not what was written: restore it from a copy
 └── HomeBusy            another instance owns the home
 """
 
@@ -82,6 +83,14 @@ class ArtifactCorrupt(FlyballError):
 
 class StoreUnavailable(FlyballError):
     """A store is locked, full or gone; retrying later may help."""
+
+
+class StoreCorrupt(FlyballError):
+    """A store's bytes are not what was written; `where` says which."""
+
+    def __init__(self, where: str, must: str, got: object) -> None:
+        self.where, self.must, self.got = where, must, got
+        super().__init__(f"{where} must be {must}, got {_short(got)}")
 
 
 class HomeBusy(FlyballError):

@@ -1,8 +1,13 @@
 """Independent work in parallel processes, the embedded default of compute."""
 
 import multiprocessing
+import signal
+import traceback
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from multiprocessing.reduction import ForkingPickler
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
@@ -15,28 +20,85 @@ def run_parallel(
 
     A call that raises, or whose process dies, yields its exception instead: the others go on. `work` and its
     arguments must be importable and picklable (they cross to a spawned process; nothing is stored).
-    With one worker everything runs in this process, in order.
+    With one worker everything runs in this process, in order. Processes still running when the iterator is closed
+    are ended.
     """
-    if workers <= 1 or len(calls) <= 1:
+    if workers <= 1:
         for index, call in enumerate(calls):
             try:
                 yield index, work(*call)
             except Exception as error:  # the caller decides; it gets the error itself
                 yield index, error
         return
-    context = multiprocessing.get_context("spawn")
-    pending: dict[Future[Result], int] = {}
-    with ProcessPoolExecutor(workers, mp_context=context, max_tasks_per_child=1) as pool:
-        for index, call in enumerate(calls):
-            pending[pool.submit(work, *call)] = index
-        while pending:
-            done, _ = wait(pending, return_when=FIRST_COMPLETED)
-            for future in done:
-                index = pending.pop(future)
-                failure = future.exception()
-                if failure is None:
-                    yield index, future.result()
-                elif isinstance(failure, Exception):
-                    yield index, failure
+    # one process per call, not a pool: the death of one worker breaks every pending call of a ProcessPoolExecutor
+    waiting = deque(enumerate(calls))
+    running: dict[Connection, tuple[int, SpawnProcess]] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < workers:
+                index, call = waiting.popleft()
+                try:
+                    receiver, process = _start(work, call)
+                except Exception as error:  # what cannot cross is that call's failure
+                    yield index, error
                 else:
-                    raise failure
+                    running[receiver] = index, process
+            for receiver in [ready for ready in wait(list(running)) if isinstance(ready, Connection)]:
+                index, process = running.pop(receiver)
+                yield index, _receive(receiver, process)
+    finally:
+        for receiver, (_, process) in running.items():
+            process.terminate()
+            process.join()
+            receiver.close()
+
+
+def _start(work: Callable[..., Any], call: tuple[Any, ...]) -> tuple[Connection, SpawnProcess]:
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    try:
+        process = context.Process(target=_send_result, args=(sender, work, call), daemon=True)
+        process.start()
+    except BaseException:
+        receiver.close()
+        raise
+    finally:
+        sender.close()
+    return receiver, process
+
+
+def _receive(receiver: Connection, process: SpawnProcess) -> Any:
+    try:
+        result: Any = receiver.recv()
+    except EOFError:
+        process.join()
+        result = RuntimeError(f"process must end with a result, got {_ending(process.exitcode)}")
+    finally:
+        receiver.close()
+    process.join()
+    return result
+
+
+def _ending(code: int | None) -> str:
+    if code is not None and code < 0:
+        return f"killed by {signal.Signals(-code).name}" + (" (out of memory?)" if code == -signal.SIGKILL else "")
+    return f"exit code {code}"
+
+
+def _send_result(sender: Connection, work: Callable[..., Any], call: tuple[Any, ...]) -> None:
+    try:
+        result = work(*call)
+    except Exception as error:  # goes to the caller
+        result = _portable(error)
+    sender.send(result)
+
+
+def _portable(error: Exception) -> Exception:
+    # an exception whose __init__ takes other arguments than its args cannot be rebuilt on the other side
+    try:
+        ForkingPickler.loads(ForkingPickler.dumps(error))
+        portable = error
+    except Exception:
+        portable = RuntimeError(f"{type(error).__name__}: {error}")
+    portable.add_note("".join(traceback.format_exception(error)))
+    return portable
