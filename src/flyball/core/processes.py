@@ -1,7 +1,9 @@
 """Independent work in parallel processes, the embedded default of compute."""
 
 import multiprocessing
+import os
 import signal
+import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -86,11 +88,19 @@ def _ending(code: int | None) -> str:
 
 
 def _send_result(sender: Connection, work: Callable[..., Any], call: tuple[Any, ...]) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        result = work(*call)
-    except Exception as error:  # goes to the caller
-        result = _portable(error)
-    sender.send(result)
+        sender.send(work(*call))
+    except Exception as error:  # goes to the caller, like a result that cannot cross
+        sender.send(_portable(error))
+
+
+def _end_with_parent() -> None:
+    # a parent that was killed cannot end us, and nobody would take the result
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _portable(error: Exception) -> Exception:

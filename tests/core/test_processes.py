@@ -1,0 +1,56 @@
+"""Independent work in parallel: one failure, or one death, is that call's alone."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from flyball.core import BadInput, run_parallel
+
+
+def work(what: str) -> str:
+    if what == "raise":
+        raise BadInput("what", "kind", what)
+    if what == "exit":
+        os._exit(3)
+    if what == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if what == "lambda":
+        return lambda: None  # type: ignore[return-value]  # a result that cannot cross
+    return what.upper()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_results_and_errors_come_by_index(workers: int) -> None:
+    outcomes = dict(run_parallel(work, [("a",), ("raise",), ("b",)], workers))
+    assert outcomes[0] == "A"
+    assert outcomes[2] == "B"
+    assert "what must be kind, got 'raise'" in str(outcomes[1])
+
+
+def test_a_death_is_its_own_and_named() -> None:
+    outcomes = dict(run_parallel(work, [("exit",), ("a",), ("kill",), ("b",), ("lambda",)], 2))
+    assert (outcomes[1], outcomes[3]) == ("A", "B")
+    assert "exit code 3" in str(outcomes[0])
+    assert "SIGKILL" in str(outcomes[2])
+    assert isinstance(outcomes[4], Exception)
+
+
+def test_a_call_that_cannot_cross_is_its_own_failure() -> None:
+    outcomes = dict(run_parallel(work, [(lambda: 1,), ("a",)], 2))
+    assert outcomes[1] == "A"
+    assert isinstance(outcomes[0], Exception)
+
+
+def test_closing_ends_what_still_runs() -> None:
+    outcomes = run_parallel(die_or_wait, [("wait",), ("die",)], 2)
+    index, error = next(outcomes)
+    assert (index, "SIGKILL" in str(error)) == (1, True)
+    outcomes.close()  # type: ignore[attr-defined]  # comes back only when the waiting process has ended
+
+
+def die_or_wait(what: str) -> None:
+    if what == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    threading.Event().wait()
