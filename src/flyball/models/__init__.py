@@ -1,3 +1,67 @@
-"""models (being built)."""
+"""Estimators and the artifact format.
 
-__all__: list[str] = []
+Promises: `fit` with the same data (rows in any order) and seed gives the same bits at any thread count; `score` is
+pure and gives a row the same bits in any batch; an artifact comes back bit for bit, memory-mapped, or is refused.
+Importing this room, and declaring a model, compiles nothing.
+"""
+
+from flyball.models.artifact import Artifact, kind_of, load_artifact, model_of, params_of, save_artifact
+from flyball.models.base import (
+    Learned,
+    Recommender,
+    explains,
+    knows_similar,
+    predicts_ratings,
+    unscored,
+)
+from flyball.models.data import (
+    Floats,
+    Histories,
+    Indexes,
+    Instants,
+    Interactions,
+    canonical,
+    histories_of,
+    positives,
+    rated,
+    row_pointers,
+    rows_with,
+    take,
+)
+from flyball.models.item_knn import ItemKNN
+from flyball.models.popular import Popular
+from flyball.models.random import Random
+from flyball.models.ranking import top_k
+from flyball.models.table import MODELS
+
+__all__ = [
+    "MODELS",
+    "Artifact",
+    "Floats",
+    "Histories",
+    "Indexes",
+    "Instants",
+    "Interactions",
+    "ItemKNN",
+    "Learned",
+    "Popular",
+    "Random",
+    "Recommender",
+    "canonical",
+    "explains",
+    "histories_of",
+    "kind_of",
+    "knows_similar",
+    "load_artifact",
+    "model_of",
+    "params_of",
+    "positives",
+    "predicts_ratings",
+    "rated",
+    "row_pointers",
+    "rows_with",
+    "save_artifact",
+    "take",
+    "top_k",
+    "unscored",
+]

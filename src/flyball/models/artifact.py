@@ -1,0 +1,172 @@
+"""Artifacts: a folder with a manifest, items and memory-mapped arrays, verified whenever it is loaded.
+
+Layout: `manifest.json`, `items.json` (ids by index), `<array>.npy` (NumPy's format, never pickled objects). The
+manifest holds sha256 and size of every other file and a digest of itself. The sha256 of `manifest.json` that
+`save_artifact` returns pins the whole artifact: keep it outside (the registry does) and give it to `load_artifact`.
+"""
+
+import hashlib
+import io
+import mmap
+import os
+import re
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.core import ArtifactCorrupt, BadInput, NotFound, write_atomic
+from flyball.models.base import Recommender
+
+_MANIFEST, _ITEMS, _FORMAT = "manifest.json", "items.json", 1
+_NAME = re.compile(r"\A[a-z][a-z0-9_]*\Z")
+
+
+class Artifact(msgspec.Struct, frozen=True):
+    """A loaded artifact. `arrays` are read-only and backed by the files; `index`: item id → position in `items`."""
+
+    manifest: dict[str, Any]
+    arrays: dict[str, NDArray[Any]]
+    items: list[str]
+    index: dict[str, int]
+
+
+def kind_of(model: Recommender) -> str:
+    """How a manifest names the model's class: `module:Class`."""
+    return f"{type(model).__module__}:{type(model).__qualname__}"
+
+
+def params_of(model: Recommender) -> dict[str, Any]:
+    """The model's parameters as plain values."""
+    values: dict[str, Any] = msgspec.to_builtins(model)
+    return values
+
+
+def save_artifact(
+    folder: Path, manifest: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], items: list[str]
+) -> dict[str, str]:
+    """Write an artifact that appears whole or not at all; returns {file name: sha256}, the manifest's included.
+
+    `manifest`: plain JSON values; give `kind` (`kind_of`) and `params` (`params_of`) for `model_of` to find.
+    Raises `BadInput` when `folder` exists, for an array name that is no plain word and for arrays of objects.
+    """
+    if folder.exists():
+        raise BadInput("artifact folder", "new: artifacts are never overwritten", str(folder))
+    contents = {_ITEMS: msgspec.json.encode(items)}
+    for name, array in arrays.items():
+        contents[f"{name}.npy"] = _encode(name, array)
+    files = {name: {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)} for name, data in contents.items()}
+    whole = {**manifest, "format": _FORMAT, "files": files}
+    contents[_MANIFEST] = msgspec.json.format(msgspec.json.encode({**whole, "digest": _digest(whole)}), indent=1)
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    for name, data in contents.items():
+        write_atomic(partial / name, data)
+        (partial / name).chmod(0o444)  # files in use are mapped: nobody may shorten them
+    os.replace(partial, folder)
+    return {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
+
+
+def load_artifact(folder: Path, expected: Mapping[str, str] | None = None) -> Artifact:
+    """Map and verify an artifact. Raises `ArtifactCorrupt` for anything missing, truncated, changed or swapped.
+
+    `expected`: what `save_artifact` returned, kept elsewhere; with it an artifact replaced as a whole is refused too.
+    """
+    raw = _map(folder / _MANIFEST)
+    manifest = _read_manifest(folder / _MANIFEST, bytes(raw))
+    if expected is not None:
+        _compare(folder / _MANIFEST, hashlib.sha256(raw).hexdigest(), expected.get(_MANIFEST, "no such file"))
+    arrays: dict[str, NDArray[Any]] = {}
+    items: list[str] = []
+    for name, entry in manifest["files"].items():
+        path = folder / name
+        data = _map(path)
+        if len(data) != entry["size"]:
+            raise ArtifactCorrupt(str(path), f"{entry['size']} bytes long", f"{len(data)} bytes")
+        _compare(path, hashlib.sha256(data).hexdigest(), entry["sha256"])
+        if name == _ITEMS:
+            items = msgspec.json.decode(data, type=list[str])
+        else:
+            arrays[name.removesuffix(".npy")] = _decode(path, data)
+    return Artifact(manifest, arrays, items, {item: position for position, item in enumerate(items)})
+
+
+def model_of(artifact: Artifact, known: Iterable[type[Recommender]] = ()) -> Recommender:
+    """The model with its parameters, by the manifest's `kind` and `params`.
+
+    Only the classes of `MODELS` and of `known` (the application's own candidates) are ever built: a manifest cannot
+    make us import anything. Raises `NotFound` for another kind, `ArtifactCorrupt` for parameters that do not fit.
+    """
+    from flyball.models.table import MODELS
+
+    classes = {f"{one.__module__}:{one.__qualname__}": one for one in (*MODELS.values(), *known)}
+    kind = str(artifact.manifest.get("kind"))
+    if kind not in classes:
+        raise NotFound("model", kind, classes)
+    try:
+        return msgspec.convert(artifact.manifest.get("params", {}), classes[kind])
+    except msgspec.ValidationError as error:
+        raise ArtifactCorrupt(_MANIFEST, f"parameters of {kind}", str(error)) from None
+
+
+def _digest(manifest: Mapping[str, Any]) -> str:
+    return hashlib.sha256(msgspec.json.encode(manifest, order="sorted")).hexdigest()
+
+
+def _encode(name: str, array: NDArray[Any]) -> bytes:
+    if not _NAME.match(name) or name in ("manifest", "items"):
+        raise BadInput("array name", "a lower-case word, not manifest or items", name)
+    if array.dtype.hasobject:
+        raise BadInput(f"array {name}", "of numbers", str(array.dtype))
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, np.ascontiguousarray(array), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _map(path: Path) -> mmap.mmap:
+    try:
+        with open(path, "rb") as file:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except FileNotFoundError:
+        raise ArtifactCorrupt(str(path), "present", "no such file") from None
+    except (OSError, ValueError) as error:  # ValueError: an empty file cannot be mapped
+        raise ArtifactCorrupt(str(path), "a readable file", str(error)) from None
+
+
+def _read_manifest(path: Path, raw: bytes) -> dict[str, Any]:
+    try:
+        manifest = msgspec.json.decode(raw, type=dict[str, Any])
+        files = msgspec.convert(manifest.get("files"), dict[str, dict[str, str | int]])
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise ArtifactCorrupt(str(path), "a manifest", str(error)) from None
+    digest = manifest.pop("digest", None)
+    _compare(path, _digest(manifest), str(digest))
+    if manifest.get("format") != _FORMAT or _ITEMS not in files:
+        raise ArtifactCorrupt(str(path), f"of format {_FORMAT} with {_ITEMS}", repr(manifest.get("format")))
+    for name in files:
+        if name != _ITEMS and not (name.endswith(".npy") and _NAME.match(name.removesuffix(".npy"))):
+            raise ArtifactCorrupt(str(path), "naming only items.json and arrays", name)
+    return {**manifest, "digest": digest}
+
+
+def _compare(path: Path, got: str, must: str) -> None:
+    if got != must:
+        raise ArtifactCorrupt(str(path), f"sha256 {must}", got)
+
+
+def _decode(path: Path, data: mmap.mmap) -> NDArray[Any]:
+    """The array inside a mapped .npy file, without a copy: exactly the bytes that were verified."""
+    stream = io.BytesIO(data[:4096])
+    try:
+        version = np.lib.format.read_magic(stream)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = read(stream)
+        if dtype.hasobject or fortran:
+            raise ValueError(f"dtype {dtype}, fortran order {fortran}")
+        return np.ndarray(shape, dtype, buffer=data, offset=stream.tell())
+    except (ValueError, TypeError) as error:
+        raise ArtifactCorrupt(str(path), "a plain C-ordered array", str(error)) from None

@@ -1,0 +1,72 @@
+"""The contract of a recommender: parameters are a value, what was learned is a mapping of arrays."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.core import Refused
+from flyball.models.data import Floats, Histories, Indexes, Interactions
+
+Learned = Mapping[str, NDArray[Any]]
+
+
+class Recommender(msgspec.Struct, frozen=True):
+    """A recommender's parameters. Subclass with `frozen=True`, give the fields defaults, write `fit` and `score`.
+
+    All personal models are *inductive*: `learned` holds item-side arrays only, a user's vector is computed from the
+    history in the question, so a new user, or a new event of a known one, needs no retraining.
+    """
+
+    def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
+        """Learn from `data`: named arrays. Same data (rows in any order) and seed: same bits, at any thread count."""
+        raise NotImplementedError(f"{type(self).__name__} must define fit(data, seed)")
+
+    def score(self, learned: Learned, histories: Histories) -> Floats:
+        """Scores, float32 (rows, items), higher is better, finite or -inf for "cannot recommend"; never nan.
+
+        Pure; a row has the same bits in any batch. A personal model gives a row without the evidence it needs
+        (no positive weight; for rating models no rating) -inf throughout: the pipeline then falls back to the list of
+        the user's group or the popular list.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define score(learned, histories)")
+
+    def explain(self, learned: Learned, histories: Histories, item: int) -> list[tuple[int, float]]:
+        """(history position, contribution) for one row; contributions add up to `score` of `item`.
+
+        Raises `Refused` for a model whose score is no sum over the history.
+        """
+        raise Refused(f"{type(self).__name__} does not explain: its score is no sum over the history")
+
+    def similar(self, learned: Learned, item: int) -> Floats:
+        """How alike each item is to `item`, float32 (items,), -inf for unknown and for `item` itself.
+
+        Raises `Refused` for a model without an item side.
+        """
+        raise Refused(f"{type(self).__name__} knows no similar items")
+
+    def predict_rating(self, learned: Learned, histories: Histories, items: Indexes) -> Floats:
+        """The rating each row would give `items[row]`, float32 (rows,). Raises `Refused` but for models of ratings."""
+        raise Refused(f"{type(self).__name__} does not predict ratings")
+
+
+def predicts_ratings(model: Recommender) -> bool:
+    """Whether the model is a model of ratings."""
+    return type(model).predict_rating is not Recommender.predict_rating
+
+
+def explains(model: Recommender) -> bool:
+    """Whether the model's scores can be split over the history."""
+    return type(model).explain is not Recommender.explain
+
+
+def knows_similar(model: Recommender) -> bool:
+    """Whether the model can list items similar to one."""
+    return type(model).similar is not Recommender.similar
+
+
+def unscored(rows: int, items: int) -> Floats:
+    """Scores that recommend nothing, float32 (rows, items)."""
+    return np.full((rows, items), -np.inf, dtype=np.float32)

@@ -1,0 +1,163 @@
+"""What models learn from and what they answer: interactions known at an instant, and batches of histories."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.core import BadInput
+
+Floats = NDArray[np.float32]
+Indexes = NDArray[np.int32]
+Instants = NDArray[np.int64]
+
+
+class Interactions(msgspec.Struct, frozen=True):
+    """Training data as known at `as_of_us`: one row per (user, item) pair.
+
+    `users`, `items`: index → id; `items` holds every item known, also those nobody touched.
+    `user_index`, `item_index`: int32 (n,). `weights`: float32 (n,), > 0 for implicit positives (1.0) and hints (0.25),
+    0 for a pair that was only seen. `ratings`: float32 (n,), nan for none. `at_us`: int64 (n,).
+    `user_group`: int32 (users,), an index into `groups`, -1 for none.
+    """
+
+    users: list[str]
+    items: list[str]
+    user_index: Indexes
+    item_index: Indexes
+    weights: Floats
+    ratings: Floats
+    at_us: Instants
+    user_group: Indexes
+    groups: list[str]
+    as_of_us: int
+
+
+class Histories(msgspec.Struct, frozen=True):
+    """A batch of users to answer, as ragged rows: row b is `[indptr[b], indptr[b + 1])` of the flat arrays.
+
+    `indptr`: int64 (rows + 1,). `items`: int32 (n,), indexes into the model's items (an item the model does not know is
+    left out). `weights`, `ratings`, `at_us` as in `Interactions`. `group`: int32 (rows,), -1 for none.
+    `now_us`: int64 (rows,), the instant of the question.
+    """
+
+    indptr: NDArray[np.int64]
+    items: Indexes
+    weights: Floats
+    ratings: Floats
+    at_us: Instants
+    group: Indexes
+    now_us: Instants
+
+    @property
+    def rows(self) -> int:
+        """How many users are asked about."""
+        return len(self.indptr) - 1
+
+
+def canonical(data: Interactions) -> Interactions:
+    """The same data with rows in order of (user, item); of rows for the same pair the latest stays.
+
+    Every `fit` starts here, so the order of the rows it was given cannot matter.
+    Raises `BadInput` for arrays of different lengths and for indexes outside `users` or `items`.
+    """
+    _check(data)
+    order = np.lexsort((data.ratings, data.weights, data.at_us, data.item_index, data.user_index))
+    users, items = data.user_index[order], data.item_index[order]
+    last = np.ones(len(order), dtype=bool)
+    last[:-1] = (users[1:] != users[:-1]) | (items[1:] != items[:-1])
+    return _take_rows(data, order[last])
+
+
+def positives(data: Interactions) -> Interactions:
+    """Canonical rows with a positive weight: what implicit models learn from."""
+    ordered = canonical(data)
+    return _take_rows(ordered, np.flatnonzero(ordered.weights > 0))
+
+
+def rated(data: Interactions) -> Interactions:
+    """Canonical rows with a rating: what rating models learn from."""
+    ordered = canonical(data)
+    return _take_rows(ordered, np.flatnonzero(~np.isnan(ordered.ratings)))
+
+
+def row_pointers(row_index: NDArray[Any], rows: int) -> NDArray[np.int64]:
+    """`indptr` (rows + 1,) of a sorted row index."""
+    indptr = np.zeros(rows + 1, dtype=np.int64)
+    np.cumsum(np.bincount(row_index, minlength=rows), out=indptr[1:])
+    return indptr
+
+
+def histories_of(data: Interactions, user_indexes: Sequence[int] | Indexes, now_us: int | None = None) -> Histories:
+    """The rows of `user_indexes` in `data` as histories, each in order of time, asked at `now_us` (or `as_of_us`)."""
+    order = np.lexsort((data.item_index, data.at_us, data.user_index))
+    indptr = row_pointers(data.user_index[order], len(data.users))
+    picked = [order[indptr[user] : indptr[user + 1]] for user in user_indexes]
+    flat = np.concatenate([*picked, np.empty(0, dtype=np.int64)]).astype(np.int64)
+    pointers = np.zeros(len(picked) + 1, dtype=np.int64)
+    np.cumsum([len(rows) for rows in picked], out=pointers[1:])
+    return Histories(
+        indptr=pointers,
+        items=data.item_index[flat],
+        weights=data.weights[flat],
+        ratings=data.ratings[flat],
+        at_us=data.at_us[flat],
+        group=data.user_group[np.asarray(user_indexes, dtype=np.int64)].astype(np.int32),
+        now_us=np.full(len(picked), data.as_of_us if now_us is None else now_us, dtype=np.int64),
+    )
+
+
+def take(histories: Histories, rows: Sequence[int]) -> Histories:
+    """The given rows, in the given order (repeats allowed), as a batch of their own."""
+    lengths = [int(histories.indptr[row + 1] - histories.indptr[row]) for row in rows]
+    pieces = [np.arange(histories.indptr[row], histories.indptr[row + 1]) for row in rows]
+    flat = np.concatenate([*pieces, np.empty(0, dtype=np.int64)]).astype(np.int64)
+    indptr = np.zeros(len(rows) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=indptr[1:])
+    chosen = np.asarray(rows, dtype=np.int64)
+    return Histories(
+        indptr=indptr,
+        items=histories.items[flat],
+        weights=histories.weights[flat],
+        ratings=histories.ratings[flat],
+        at_us=histories.at_us[flat],
+        group=histories.group[chosen],
+        now_us=histories.now_us[chosen],
+    )
+
+
+def rows_with(histories: Histories, evidence: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which rows hold at least one position where `evidence` (bool, (n,)) is true: shape (rows,)."""
+    counts = np.zeros(len(evidence) + 1, dtype=np.int64)
+    np.cumsum(evidence, out=counts[1:])
+    return np.asarray(counts[histories.indptr[1:]] > counts[histories.indptr[:-1]])
+
+
+def _take_rows(data: Interactions, rows: NDArray[np.int64]) -> Interactions:
+    return msgspec.structs.replace(
+        data,
+        user_index=np.ascontiguousarray(data.user_index[rows], dtype=np.int32),
+        item_index=np.ascontiguousarray(data.item_index[rows], dtype=np.int32),
+        weights=np.ascontiguousarray(data.weights[rows], dtype=np.float32),
+        ratings=np.ascontiguousarray(data.ratings[rows], dtype=np.float32),
+        at_us=np.ascontiguousarray(data.at_us[rows], dtype=np.int64),
+    )
+
+
+def _check(data: Interactions) -> None:
+    n = len(data.user_index)
+    for name in ("item_index", "weights", "ratings", "at_us"):
+        if len(getattr(data, name)) != n:
+            raise BadInput(f"interactions' {name}", f"{n} long, as user_index", len(getattr(data, name)))
+    for name, known in (("user_index", len(data.users)), ("item_index", len(data.items))):
+        column = getattr(data, name)
+        if n and (column.min() < 0 or column.max() >= known):
+            raise BadInput(f"interactions' {name}", f"in [0, {known})", (int(column.min()), int(column.max())))
+    if len(data.user_group) != len(data.users):
+        raise BadInput("interactions' user_group", f"{len(data.users)} long, as users", len(data.user_group))
+    if n and not (np.isfinite(data.weights).all() and data.weights.min() >= 0):
+        raise BadInput("interactions' weights", "finite and at least 0", float(data.weights.min()))
+    if np.isinf(data.ratings).any():
+        raise BadInput("interactions' ratings", "finite or nan for none", "an infinite rating")

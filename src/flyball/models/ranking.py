@@ -1,0 +1,38 @@
+"""The k best items of each row of scores."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from flyball.core import BadInput
+from flyball.models.data import Floats, Indexes
+
+
+def top_k(scores: Floats, excluded: Sequence[Indexes], k: int) -> tuple[Indexes, Floats]:
+    """Items int32 (rows, k) and their scores float32 (rows, k), best first; ties go to the lower item index.
+
+    `scores`: float32 (rows, items); -inf and nan are never listed. `excluded`: for each row the items to leave out.
+    Rows with fewer than k items end in -1 with score -inf. Raises `BadInput` for k < 1 and for an excluded index
+    outside the items.
+
+    >>> items, scores = top_k(np.array([[1.0, 3.0, 3.0, 2.0]], dtype=np.float32), [np.array([3], dtype=np.int32)], 3)
+    >>> items.tolist(), scores.tolist()
+    ([[1, 2, 0]], [[3.0, 3.0, 1.0]])
+    """
+    from flyball.models.kernels.ranking import top_k_rows
+
+    rows, n = scores.shape
+    if k < 1:
+        raise BadInput("k", "at least 1", k)
+    if len(excluded) != rows:
+        raise BadInput("excluded", f"one array for each of {rows} rows", len(excluded))
+    indptr = np.zeros(rows + 1, dtype=np.int64)
+    np.cumsum([len(items) for items in excluded], out=indptr[1:])
+    flat = np.concatenate([*excluded, np.empty(0, dtype=np.int32)]).astype(np.int32, copy=False)
+    if len(flat) and (flat.min() < 0 or flat.max() >= n):
+        raise BadInput("excluded item", f"in [0, {n})", (int(flat.min()), int(flat.max())))
+    best_items = np.empty((rows, k), dtype=np.int32)
+    best_scores = np.empty((rows, k), dtype=np.float32)
+    marks = np.zeros(n, dtype=np.uint8)
+    top_k_rows(np.ascontiguousarray(scores, dtype=np.float32), flat, indptr, k, marks, best_items, best_scores)
+    return best_items, best_scores
