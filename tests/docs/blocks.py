@@ -1,0 +1,148 @@
+"""Reads the fenced blocks of a page and runs them as a reader would, in order, in one folder."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+_FENCE = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```", re.M | re.S)
+_NUMBER = re.compile(r"\d[\d.,:]*(?:e-?\d+)?")
+_HEX = re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{7,64}\b|\b[0-9A-HJKMNP-TV-Z]{26}\b")
+PORT = "8082"
+
+
+def blocks_of(page: Path) -> list[tuple[str, str, int]]:
+    """(language, text, line) of every fenced block."""
+    text = page.read_text()
+    return [(found[1], found[2], text[: found.start()].count("\n") + 1) for found in _FENCE.finditer(text)]
+
+
+def shape(line: str) -> str:
+    """A line of output with its figures and identifiers blanked: what must be as the page says."""
+    return re.sub(r"[ \t─━]+", " ", _NUMBER.sub("#", _HEX.sub("@", line))).strip()
+
+
+def agree(shown: list[str], printed: list[str]) -> bool:
+    """Do the printed lines have the shown shape? A shown line `...` stands for any number of lines."""
+    if not shown:
+        return not printed
+    if shown[0].strip() == "...":
+        return any(agree(shown[1:], printed[skip:]) for skip in range(len(printed) + 1))
+    return bool(printed) and _line_agrees(shown[0], printed[0]) and agree(shown[1:], printed[1:])
+
+
+def _line_agrees(shown: str, printed: str) -> bool:
+    parts = [re.escape(part) for part in shape(shown).split("...")]
+    return re.fullmatch(".*".join(parts), shape(printed)) is not None
+
+
+class Reader:
+    """Someone who follows a page in `folder`; `close` ends what was started in the background."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.names: dict[str, Any] = {"__name__": "__page__"}
+        self.background: list[subprocess.Popen[bytes]] = []
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = str(free.getsockname()[1])
+
+    def follow(self, language: str, text: str, where: str) -> None:
+        run: dict[str, Callable[[str, str], None]] = {
+            "python": self._python,
+            "console": self._console,
+            "toml": lambda text, where: void(tomllib.loads(text)),
+            "json": lambda text, where: void(json.loads(text)),
+            "text": lambda text, where: None,
+            "make": lambda text, where: None,
+        }
+        if language not in run:
+            raise AssertionError(f"{where}: a block must be python, console, toml, json or text, got {language}")
+        run[language](text, where)
+
+    def _python(self, text: str, where: str) -> None:
+        first = text.splitlines()[0] if text else ""
+        if first.startswith("# file: "):
+            (self.folder / first.removeprefix("# file: ").strip()).write_text(text)
+            return
+        before = Path.cwd()
+        os.chdir(self.folder)
+        try:
+            exec(compile(text, where, "exec"), self.names)
+        finally:
+            os.chdir(before)
+
+    def _console(self, text: str, where: str) -> None:
+        command, shown = "", []
+        for line in [*text.splitlines(), "$ "]:
+            if line.startswith("$ "):
+                if command:
+                    self._run(command, shown, where)
+                command, shown = line[2:], []
+            elif command.endswith("\\"):
+                command = command[:-1] + line
+            else:
+                shown.append(line)
+
+    def _run(self, command: str, shown: list[str], where: str) -> None:
+        command = command.replace(PORT, self.port)
+        environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "COLUMNS": "120"}
+        environment |= {"NO_COLOR": "1", "FLYBALL_PORT": self.port}
+        if command.endswith("&"):
+            self.background.append(
+                subprocess.Popen(
+                    shlex.split(command.rstrip("& ")),
+                    cwd=self.folder,
+                    env=environment,
+                    stdout=open(self.folder / "background.log", "ab"),
+                    stderr=subprocess.STDOUT,
+                )
+            )
+            self._wait_until_answering(where)
+            return
+        done = subprocess.run(
+            ["bash", "-c", command],
+            cwd=self.folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        printed = [line for line in done.stdout.splitlines() if line.strip()]
+        wanted = [line for line in shown if line.strip()]
+        assert agree(wanted, printed), (
+            f"{where}: `{command}` printed (exit {done.returncode})\n{done.stdout}{done.stderr}\nwhere the page shows\n"
+            + "\n".join(shown)
+        )
+
+    def _wait_until_answering(self, where: str) -> None:
+        deadline = time.monotonic() + 90
+        while time.monotonic() < deadline:
+            if self.background[-1].poll() is not None:
+                break
+            with socket.socket() as probe:
+                probe.settimeout(0.2)
+                if probe.connect_ex(("127.0.0.1", int(self.port))) == 0:
+                    return
+            self.background[-1].poll()
+            time.sleep(0.05)  # polling a live process with a deadline
+        raise AssertionError(f"{where}: nothing answers\n{(self.folder / 'background.log').read_text()}")
+
+    def close(self) -> None:
+        for process in self.background:
+            process.send_signal(signal.SIGTERM)
+        for process in self.background:
+            process.wait(timeout=30)
+
+
+def void(value: object) -> None:
+    """Parsed for its errors only."""
