@@ -1,0 +1,191 @@
+"""The registry: versions whole or not at all, ids once, migrations, and what happens when its file is not well."""
+
+import sqlite3
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from flyball.core import BadSetting, NotFound, Refused, StoreUnavailable, UnknownBackend
+from flyball.registry import AuditEntry, Registry, Run, Version, begin_run, end_run, note, replace_release
+from flyball.registry.migrate import FOLDER, HEAD
+from flyball.registry.tables import metadata
+
+
+def url(folder: Path, options: str = "") -> str:
+    return f"sqlite://{folder}/registry.db{options}"
+
+
+def version(run: Run, candidate: str = "popular", **fields: object) -> Version:
+    known = {
+        "app": "movies", "candidate": candidate, "kind": "flyball.models:Popular", "params": {"half_life": "30d"},
+        "seed": 2**40, "snapshot": "s1", "as_of_us": 5, "created_us": 2**52, "run": run.id, "state": "candidate",
+        "code_commit": "abc", "code_dirty": True, "dependencies_hash": "d", "figures": {"ndcg@20": {"value": 0.125}},
+        "gates": [{"name": "full lists", "passed": True, "reason": "ok"}], "artifact": "r1-popular",
+        "artifact_files": {"x.npy": "00"},
+    }  # fmt: skip
+    return Version(**(known | fields))  # type: ignore[arg-type]  # fields by name
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    return Registry(url(tmp_path))
+
+
+def test_a_version_comes_back_as_it_went_in(tmp_path: Path, registry: Registry) -> None:
+    run = begin_run(registry, "movies", as_of_us=5, now_us=6)
+    added = end_run(
+        registry, run, "done", 7, report={"note": "ü"}, snapshot="s1", versions=[version(run), version(run, "ease")]
+    )
+    assert [each.id for each in added] == ["v1", "v2"]
+    again = Registry(url(tmp_path))
+    assert again.versions() == added
+    assert again.version("v2") == added[1]
+    assert again.runs() == [
+        Run(
+            id="r1",
+            app="movies",
+            as_of_us=5,
+            started_us=6,
+            status="done",
+            snapshot="s1",
+            ended_us=7,
+            report={"note": "ü"},
+        )
+    ]
+
+
+@pytest.mark.parametrize("name", ["v3", "v", "", "v01", "1", "v-1", "v²", "v1 OR 1=1", "v99999999999999999999", "r1"])
+def test_no_such_version(registry: Registry, name: str) -> None:
+    run = begin_run(registry, "movies", 5, 6)
+    end_run(registry, run, "done", 7, report={}, versions=[version(run)])
+    with pytest.raises(NotFound, match="known: v1"):
+        registry.version(name)
+
+
+def test_a_run_registers_all_of_its_versions_or_none(registry: Registry) -> None:
+    run = begin_run(registry, "movies", 5, 6)
+    with pytest.raises(TypeError):
+        end_run(registry, run, "done", 7, report={}, versions=[version(run), version(run, params={"x": object()})])
+    assert registry.versions() == []
+    assert registry.runs()[0].status == "running"
+
+
+def test_the_id_of_a_run_that_never_ended_is_not_given_again(registry: Registry) -> None:
+    assert begin_run(registry, "movies", 5, 6).id == "r1"
+    assert begin_run(registry, "movies", 5, 6).id == "r2"
+
+
+def test_releases_are_compared_and_set_with_their_audit_entry(registry: Registry) -> None:
+    run = begin_run(registry, "movies", 5, 6)
+    end_run(registry, run, "done", 7, report={}, versions=[version(run), version(run)])
+    assert registry.released() is None
+    entry = AuditEntry(at_us=8, by="ann", action="promote", subject="v1", reason="best", after={"champion": "v1"})
+    row = replace_release(registry, 0, {"champion": "v1"}, {"v1": "champion"}, entry)
+    assert (row.serial, row.changed_us, registry.released()) == (1, 8, row)
+    assert [each.state for each in registry.versions()] == ["champion", "candidate"]
+    with pytest.raises(Refused, match="serial 0, got 1"):
+        replace_release(registry, 0, {"champion": "v2"}, {"v2": "champion"}, entry)
+    assert registry.audit() == [entry]
+    note(registry, AuditEntry(at_us=9, by="ben", action="note", subject="v1", reason="watch it"))
+    assert [each.by for each in registry.audit()] == ["ann", "ben"]
+
+
+def test_migrations_lead_to_the_tables_of_the_code(tmp_path: Path, registry: Registry) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(FOLDER))
+    script = ScriptDirectory.from_config(config)
+    assert script.get_heads() == [HEAD]
+    engine = sa.create_engine(f"sqlite:///{tmp_path}/registry.db")
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    engine.dispose()
+
+
+def test_the_database_of_a_newer_flyball_is_refused_and_left_alone(tmp_path: Path, registry: Registry) -> None:
+    with closing(sqlite3.connect(tmp_path / "registry.db")) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.commit()
+    with pytest.raises(Refused, match="got 9999: it was made by a newer Flyball"):
+        Registry(url(tmp_path))
+
+
+def test_many_openers_of_a_new_registry_agree(tmp_path: Path) -> None:
+    def open_and_begin(_: int) -> str:
+        return begin_run(Registry(url(tmp_path)), "movies", 5, 6).id
+
+    with ThreadPoolExecutor(8) as threads:
+        ids = list(threads.map(open_and_begin, range(16)))
+    assert sorted(ids, key=lambda name: int(name[1:])) == [f"r{number}" for number in range(1, 17)]
+
+
+def test_a_locked_registry_can_be_read_and_says_so_when_written(tmp_path: Path, registry: Registry) -> None:
+    quick = Registry(url(tmp_path, "?busy_ms=10"))
+    with closing(sqlite3.connect(tmp_path / "registry.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreUnavailable, match="locked"):
+            begin_run(quick, "movies", 5, 6)
+        assert quick.versions() == []
+        other.execute("ROLLBACK")
+    assert begin_run(quick, "movies", 5, 6).id == "r1"
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path: Path, registry: Registry) -> None:
+    run = begin_run(registry, "movies", 5, 6)
+    database = registry.database
+
+    def limited() -> None:
+        with database.writing() as connection:
+            connection.exec_driver_sql("PRAGMA max_page_count = 1")
+            connection.exec_driver_sql("INSERT INTO runs SELECT 99, printf('%.900000c', 'x'), 1, '', 1, 1, '', '{}'")
+
+    with pytest.raises(StoreUnavailable, match="full"):
+        limited()
+    assert [each.id for each in registry.runs()] == [run.id]
+
+
+def test_a_damaged_file_is_unavailable_not_a_crash(tmp_path: Path) -> None:
+    (tmp_path / "registry.db").write_bytes(b"this is no database, however long one looks at it" * 100)
+    with pytest.raises(StoreUnavailable, match="not a database"):
+        Registry(url(tmp_path))
+
+
+def test_a_file_that_went_away_is_unavailable_and_not_made_anew(tmp_path: Path, registry: Registry) -> None:
+    for path in tmp_path.glob("registry.db*"):
+        path.unlink()
+    with pytest.raises(StoreUnavailable, match="unable to open"):
+        registry.versions()
+    assert not (tmp_path / "registry.db").exists()
+
+
+def test_a_path_with_odd_letters(tmp_path: Path) -> None:
+    folder = tmp_path / "a #b%20c"
+    folder.mkdir()
+    registry = Registry(f"sqlite://{folder}/registry.db".replace("%", "%25").replace("#", "%23"))
+    assert begin_run(registry, "movies", 5, 6).id == "r1"
+    assert registry.runs()[0].app == "movies"
+
+
+def test_urls_that_cannot_be_opened() -> None:
+    with pytest.raises(UnknownBackend, match="sqlite://"):
+        Registry("oracle://here")
+    with pytest.raises(BadSetting, match="must name a file"):
+        Registry("sqlite://")
+
+
+def test_reading_imports_nothing_heavy(tmp_path: Path, registry: Registry) -> None:
+    program = (
+        "import sys\nfrom flyball.registry import Registry\n"
+        f"assert Registry({url(tmp_path)!r}).versions() == []\n"
+        "print([name for name in ('sqlalchemy', 'alembic', 'numpy', 'numba', 'polars') if name in sys.modules])"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "[]"
