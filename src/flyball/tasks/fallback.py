@@ -1,0 +1,68 @@
+"""The lists for those of whom nothing is known: by group, then by popularity; kept in every artifact.
+
+Popularity is the decayed number of positive interactions, each halved every `half_life_us`. A group's list ranks by
+the group's shares smoothed towards everyone's with `prior` pseudo-interactions (Dirichlet smoothing: Zhai and
+Lafferty, "A Study of Smoothing Methods for Language Models", SIGIR 2001), so a small group gets nearly the popular
+list and not noise.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.core import BadInput
+from flyball.models import Interactions
+
+Arrays = Mapping[str, NDArray[Any]]
+
+_PREFIX = "fallback_"
+_NAMES = ("popular", "share", "support", "groups", "group_items", "group_share")
+_HALF_LIFE_US = 30 * 86_400_000_000
+
+
+def fallback_arrays(
+    data: Interactions, half_life_us: int = _HALF_LIFE_US, prior: float = 200.0, group_length: int = 500
+) -> dict[str, NDArray[Any]]:
+    """The arrays that `Pipeline` answers from when the model cannot; merge them into the learned ones.
+
+    `fallback_popular`: every item's index, most popular first, ties by index (shape (items,), int32);
+    `fallback_share`: each item's share of the decayed interactions (items,); `fallback_support`: how many users have
+    any interaction with it (items,); `fallback_groups`: names; `fallback_group_items`, `fallback_group_share`: (groups, up to
+    `group_length`).
+    """
+    count = len(data.items)
+    weight = _decayed(data, half_life_us)
+    totals = np.bincount(data.item_index, weight, minlength=count)
+    share = totals / max(totals.sum(), 1e-300)
+    popular = np.argsort(-share, kind="stable").astype(np.int32)
+    support = np.bincount(data.item_index, minlength=count).astype(np.int32)
+    length = min(group_length, count)
+    items, shares = np.zeros((len(data.groups), length), np.int32), np.zeros((len(data.groups), length), np.float32)
+    group = data.user_group[data.user_index] if len(data.user_index) else np.zeros(0, np.int32)
+    for place in range(len(data.groups)):
+        mine = group == place
+        own = np.bincount(data.item_index[mine], weight[mine], minlength=count)
+        smoothed = (own + prior * share) / (own.sum() + prior)
+        order = np.argsort(-smoothed, kind="stable")[:length]
+        items[place], shares[place] = order, smoothed[order]
+    found = (popular, share.astype(np.float32), support, np.array(data.groups, dtype=np.str_), items, shares)
+    return {_PREFIX + name: array for name, array in zip(_NAMES, found, strict=True)}
+
+
+def fallback_of(arrays: Arrays) -> dict[str, NDArray[Any]]:
+    """The fallback arrays of an artifact by short name; raises `BadInput` when one is missing."""
+    missing = [_PREFIX + name for name in _NAMES if _PREFIX + name not in arrays]
+    if missing:
+        raise BadInput("artifact", f"one with the arrays of fallback_arrays ({', '.join(missing)})", sorted(arrays))
+    return {name: arrays[_PREFIX + name] for name in _NAMES}
+
+
+def _decayed(data: Interactions, half_life_us: int) -> NDArray[np.float64]:
+    """Weight of each row: positive ones as they are, rows of a task with ratings only as 1, halved with age."""
+    base = data.weights.astype(np.float64)
+    if not (base > 0).any():
+        base = np.ones(len(base))
+    age = np.maximum(data.as_of_us - data.at_us, 0) / half_life_us
+    return base * np.exp2(-age)

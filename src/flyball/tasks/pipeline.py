@@ -1,0 +1,115 @@
+"""Retrieve, score, arrange: one version of a recommender, answering."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.models import Artifact, Histories, Recommender
+from flyball.tasks.arrange import arrange
+from flyball.tasks.fallback import fallback_of
+from flyball.tasks.queries import BadScores, Query, Shown
+from flyball.tasks.recommend import Recommend
+from flyball.tasks.shelf import Shelf
+
+if TYPE_CHECKING:
+    from flyball.features import Catalog, UserHistory
+
+
+class Pipeline:
+    """A task, an artifact and its model. Retrieval is the whole catalogue: scoring is exact, nothing is pruned before.
+
+    `answer` changes nothing that can be observed; it keeps the view of the last catalogue it was given, so pass the
+    same object until the catalogue changes. A row has the same bits in any batch.
+    """
+
+    def __init__(self, task: Recommend, artifact: Artifact, model: Recommender) -> None:
+        self.task, self.artifact, self.model = task, artifact, model
+        self._fallback = fallback_of(artifact.arrays)
+        self._groups = {str(name): place for place, name in enumerate(self._fallback["groups"].tolist())}
+        self._shelf: Shelf | None = None
+
+    def shelf(self, catalog: "Catalog | None") -> Shelf:
+        """The catalogue as this version sees it."""
+        shelf = self._shelf
+        if shelf is None or shelf.catalog is not catalog:
+            shelf = self._shelf = Shelf(self.artifact.items, self._fallback["support"], catalog)
+        return shelf
+
+    def answer(
+        self, queries: Sequence[Query], user_histories: Sequence["UserHistory"], catalog: "Catalog | None"
+    ) -> list[list[Shown]]:
+        """A list of up to k items for each query, from each user's history as it is known now.
+
+        Raises `BadScores` when the model gives nan, +inf or another shape. Queries are taken as checked
+        (`check_query`).
+        """
+        return self._answer(queries, user_histories, catalog, personal=True)
+
+    def popular(
+        self, queries: Sequence[Query], user_histories: Sequence["UserHistory"], catalog: "Catalog | None"
+    ) -> list[list[Shown]]:
+        """The same without the model: from the group's and the popular list. For the ladder below a failing model."""
+        return self._answer(queries, user_histories, catalog, personal=False)
+
+    def histories(self, queries: Sequence[Query], user_histories: Sequence["UserHistory"]) -> Histories:
+        """The batch as the model sees it: items it does not know are left out."""
+        index = self.artifact.index
+        rows = [[index.get(item, -1) for item in history.items] for history in user_histories]
+        return self._batch(queries, user_histories, rows)
+
+    def _answer(
+        self,
+        queries: Sequence[Query],
+        user_histories: Sequence["UserHistory"],
+        catalog: "Catalog | None",
+        personal: bool,
+    ) -> list[list[Shown]]:
+        if not queries:
+            return []
+        shelf = self.shelf(catalog)
+        place = shelf.place
+        rows = [[place.get(item, -1) for item in history.items] for history in user_histories]
+        batch = self._batch(queries, user_histories, rows)
+        scores = self._score(batch) if personal else None
+        return arrange(self.task, shelf, self._fallback, scores, batch.group.tolist(), rows, queries)
+
+    def _batch(
+        self, queries: Sequence[Query], user_histories: Sequence["UserHistory"], rows: Sequence[Sequence[int]]
+    ) -> Histories:
+        known = len(self.artifact.items)
+        lengths = np.array([len(row) for row in rows], np.int64)
+        places = np.array([place for row in rows for place in row], np.int32)
+        kept = (places >= 0) & (places < known)
+        counts = np.zeros(len(places) + 1, np.int64)
+        np.cumsum(kept, out=counts[1:])
+        indptr = counts[np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])]
+        return Histories(
+            indptr=indptr,
+            items=places[kept],
+            weights=_joined([history.weights for history in user_histories], np.float32)[kept],
+            ratings=_joined([history.ratings for history in user_histories], np.float32)[kept],
+            at_us=_joined([history.at_us for history in user_histories], np.int64)[kept],
+            group=np.array([self._group(history) for history in user_histories], np.int32),
+            now_us=np.array([query.now_us for query in queries], np.int64),
+        )
+
+    def _group(self, history: "UserHistory") -> int:
+        return -1 if history.group is None else self._groups.get(history.group, -1)
+
+    def _score(self, batch: Histories) -> NDArray[np.float32]:
+        scores = self.model.score(self.artifact.arrays, batch)
+        name, shape = type(self.model).__name__, (batch.rows, len(self.artifact.items))
+        if not isinstance(scores, np.ndarray) or scores.shape != shape:
+            raise BadScores(name, f"an array of shape {shape}", getattr(scores, "shape", type(scores).__name__))
+        peaks = scores.max(axis=1, initial=-np.inf)  # nan wins every max, so this sees it without a second pass
+        if np.isnan(peaks).any():
+            raise BadScores(name, "numbers", "nan")
+        if np.isposinf(peaks).any():
+            raise BadScores(name, "finite, or -inf for what it cannot recommend", "+inf")
+        return scores
+
+
+def _joined(arrays: list[NDArray[np.generic]], kind: type[np.generic]) -> NDArray[np.generic]:
+    return np.concatenate([*arrays, np.zeros(0, kind)]).astype(kind, copy=False)

@@ -1,0 +1,156 @@
+"""The declaration of a recommendation task: who, what, and what counts as success."""
+
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+import msgspec
+
+from flyball.core import BadDeclaration, BadInput, parse_duration
+from flyball.events import Event, Ref, Schema
+from flyball.policy import AnyOf, Outcome, Value, outcomes_of
+
+if TYPE_CHECKING:
+    from flyball.features import Entity, Signals
+
+MAX_K = 1_000
+
+
+class Recommend(msgspec.Struct, frozen=True):
+    """Recommend items to users.
+
+    `positive`, `hint`, `negative`: outcomes per (user, item) that weigh 1, 0.25 and 0 in learning; `positive` is what
+    evaluation asks for. `rating`: the number a rating model predicts. `k`: length of a list. `deadline`: time within
+    which an answer must leave. `spread`: (attribute of the item's profile, at most so many items of one value in a
+    list), relaxed when the list cannot be filled otherwise. `newcomers`: places of a list given to items that no
+    model can know yet (one place per five at most, so lists shorter than five have none).
+
+    Constructing one checks it: `BadDeclaration` names the field.
+    """
+
+    user: "Entity"
+    item: "Entity"
+    positive: Outcome | AnyOf
+    hint: Outcome | AnyOf | None = None
+    negative: Outcome | AnyOf | None = None
+    rating: Value | None = None
+    k: int = 20
+    deadline: str = "300ms"
+    spread: tuple[str, int] | None = None
+    newcomers: int = 1
+
+    def __post_init__(self) -> None:
+        _check_entities(self.user, self.item)
+        for field in ("positive", "hint", "negative"):
+            declared = getattr(self, field)
+            if field == "positive" or declared is not None:
+                _check_outcomes(field, declared, {self.user.name, self.item.name})
+        if self.rating is not None:
+            _check_rating(self.rating, {self.user.name, self.item.name})
+        _check_whole("k", self.k, 1, MAX_K)
+        _check_whole("newcomers", self.newcomers, 0, self.k)
+        _check_deadline(self.deadline)
+        if self.spread is not None:
+            _check_spread(self.spread, self.item)
+
+    @property
+    def entities(self) -> "tuple[Entity, Entity]":
+        """The user's and the item's entity."""
+        return self.user, self.item
+
+    @property
+    def event_types(self) -> tuple[type[Event], ...]:
+        """Every event type the task reads, each once."""
+        used: list[type[Event]] = [
+            one.event for field in (self.positive, self.hint, self.negative) for one in outcomes_of(field)
+        ]
+        if self.rating is not None:
+            used.append(self.rating.event)
+        for entity in self.entities:
+            used.extend(entity.known_by)
+        return tuple(dict.fromkeys(used))
+
+    @property
+    def deadline_us(self) -> int:
+        return parse_duration(self.deadline)
+
+    def signals(self, schema: Schema) -> "Signals":
+        """The task's signals compiled for `schema`."""
+        from flyball.features import Signals
+
+        return Signals(self.user, self.item, self.positive, self.hint, self.negative, self.rating, schema=schema)
+
+
+def references(event: type) -> dict[str, str]:
+    """{field: entity it names} of an event type, in declared order."""
+    hints = get_type_hints(event, include_extras=True)
+    return {
+        field: ref.entity
+        for field, hint in hints.items()
+        for ref in getattr(hint, "__metadata__", ())
+        if isinstance(ref, Ref)
+    }
+
+
+def _check_entities(user: Any, item: Any) -> None:
+    for field, entity in (("user", user), ("item", item)):
+        if not isinstance(getattr(entity, "name", None), str) or not hasattr(entity, "known_by"):
+            raise BadDeclaration(f"{field} of Recommend", "an fb.Entity", entity)
+    if user.name == item.name:
+        raise BadDeclaration("item of Recommend", "another entity than the user", item.name)
+
+
+def _check_outcomes(field: str, declared: Any, entities: set[str]) -> None:
+    where = f"{field} of Recommend"
+    if not isinstance(declared, Outcome | AnyOf):
+        raise BadDeclaration(where, "made by fb.outcome(...) or fb.any_of(...)", declared)
+    if not outcomes_of(declared):
+        raise BadDeclaration(where, "one outcome or more", "none")
+    for one in outcomes_of(declared):
+        _check_event(where, one.event, entities, one.where.fields() if one.where is not None else set())
+
+
+def _check_rating(declared: Any, entities: set[str]) -> None:
+    if not isinstance(declared, Value):
+        raise BadDeclaration("rating of Recommend", "made by fb.value(...)", declared)
+    _check_event("rating of Recommend", declared.event, entities, declared.expression.fields())
+
+
+def _check_event(where: str, event: Any, entities: set[str], fields: set[str]) -> None:
+    if not (isinstance(event, type) and issubclass(event, Event)):
+        raise BadDeclaration(where, "about a class that derives from fb.Event", event)
+    missing = entities - set(references(event).values())
+    if missing:
+        raise BadDeclaration(
+            where, f"about events that refer to {' and '.join(sorted(entities))}", f"{event.__name__}, which does not"
+        )
+    strange = fields - set(event.__struct_fields__)
+    if strange:
+        known = ", ".join(event.__struct_fields__)
+        raise BadDeclaration(where, f"about fields of {event.__name__} ({known})", ", ".join(sorted(strange)))
+
+
+def _check_whole(field: str, got: Any, low: int, high: int) -> None:
+    if not isinstance(got, int) or isinstance(got, bool) or not low <= got <= high:
+        raise BadDeclaration(f"{field} of Recommend", f"a whole number from {low} to {high}", got)
+
+
+def _check_deadline(text: Any) -> None:
+    must = "a duration of a millisecond or more, such as 300ms"
+    try:
+        duration_us = parse_duration(text)
+    except (BadInput, TypeError):
+        raise BadDeclaration("deadline of Recommend", must, text) from None
+    if duration_us < 1_000:
+        raise BadDeclaration("deadline of Recommend", must, text)
+
+
+def _check_spread(spread: Any, item: "Entity") -> None:
+    where = "spread of Recommend"
+    if not (isinstance(spread, tuple) and len(spread) == 2 and isinstance(spread[0], str)):
+        raise BadDeclaration(where, "(attribute, at most so many)", spread)
+    attribute, at_most = spread
+    if not isinstance(at_most, int) or isinstance(at_most, bool) or at_most < 1:
+        raise BadDeclaration(where, "(attribute, 1 or more)", spread)
+    known = () if item.profile is None else item.profile.__struct_fields__
+    if attribute not in known:
+        must = f"an attribute of {item.name}'s profile ({', '.join(known) or 'it has none'})"
+        raise BadDeclaration(where, must, attribute)
