@@ -14,7 +14,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from flyball.core import BadSetting, NotFound, Refused, StoreUnavailable, UnknownBackend
+from flyball.core import BadSetting, NotFound, Refused, StoreCorrupt, StoreUnavailable, UnknownBackend
 from flyball.registry import AuditEntry, Registry, Run, Version, begin_run, end_run, note, replace_release
 from flyball.registry.migrate import FOLDER, HEAD
 from flyball.registry.tables import metadata
@@ -152,9 +152,9 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, registry: Registry) -
     assert [each.id for each in registry.runs()] == [run.id]
 
 
-def test_a_damaged_file_is_unavailable_not_a_crash(tmp_path: Path) -> None:
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "registry.db").write_bytes(b"this is no database, however long one looks at it" * 100)
-    with pytest.raises(StoreUnavailable, match="not a database"):
+    with pytest.raises(StoreCorrupt, match="not a database"):
         Registry(url(tmp_path))
 
 

@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flyball.core import BadSetting, StoreUnavailable, Url
+from flyball.core import BadSetting, FlyballError, StoreCorrupt, StoreUnavailable, Url
 from flyball.registry.migrate import check_revision
 
 if TYPE_CHECKING:
@@ -40,13 +40,16 @@ class SqliteDatabase:
     @contextmanager
     def writing(self) -> Iterator["Connection"]:
         """A transaction that holds the write lock from its start; an error inside undoes it."""
-        from sqlalchemy.exc import OperationalError
+        from sqlalchemy.exc import DatabaseError
 
         try:
             with self._open().begin() as connection:
                 yield connection
-        except OperationalError as error:
-            raise StoreUnavailable(f"registry {self.path} must be writable, got: {error.orig}") from error
+        except DatabaseError as error:
+            failure = self._failure(error.orig, "writable")
+            if failure is None:
+                raise
+            raise failure from error
 
     def _connect(self) -> sqlite3.Connection:
         # mode=rw: a file that is gone is an error, not a new empty registry
@@ -57,7 +60,17 @@ class SqliteDatabase:
         try:
             yield
         except sqlite3.DatabaseError as error:
-            raise StoreUnavailable(f"registry {self.path} must be readable, got: {error}") from error
+            failure = self._failure(error, "readable")
+            if failure is None:
+                raise
+            raise failure from error
+
+    def _failure(self, error: BaseException | None, must: str) -> FlyballError | None:
+        if isinstance(error, sqlite3.OperationalError):
+            return StoreUnavailable(f"registry {self.path} must be {must}, got: {error}")
+        if type(error) is sqlite3.DatabaseError:  # SQLITE_CORRUPT and SQLITE_NOTADB; mistakes of ours are subclasses
+            return StoreCorrupt(f"registry {self.path}", "as SQLite wrote it", str(error))
+        return None
 
     def _open(self) -> "Engine":
         if self._engine is None:

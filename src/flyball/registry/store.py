@@ -21,7 +21,8 @@ class Database(Protocol):
     """A database at this Flyball's revision.
 
     `rows` runs a portable SELECT with `:name` parameters; `writing` is a transaction: all of it or nothing. Both
-    raise `StoreUnavailable` when the database is locked longer than its busy time, full, damaged or gone.
+    raise `StoreUnavailable` when the database is locked longer than its busy time, full or gone, `StoreCorrupt` when
+    it is damaged.
     """
 
     def rows(self, sql: str, **values: object) -> list[dict[str, Any]]: ...
@@ -32,7 +33,7 @@ class Database(Protocol):
 class Registry:
     """Open, create or upgrade the registry at `url` (`sqlite:///path/registry.db`) and read it.
 
-    Raises `Refused` for a database of a newer Flyball, `StoreUnavailable` for one that cannot be read. What changes
+    Raises `Refused` for a database of a newer Flyball and the errors of `Database`. What changes
     it are functions: `begin_run`, `end_run`, `replace_release`, `note`.
     """
 
