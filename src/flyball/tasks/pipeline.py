@@ -30,6 +30,11 @@ class Pipeline:
         self._groups = {str(name): place for place, name in enumerate(self._fallback["groups"].tolist())}
         self._shelf: Shelf | None = None
 
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The user groups the artifact has lists for."""
+        return tuple(self._groups)
+
     def shelf(self, catalog: "Catalog | None") -> Shelf:
         """The catalogue as this version sees it."""
         shelf = self._shelf
