@@ -43,6 +43,7 @@ class Row:
         self.shelf, self.query = shelf, query
         without = [place for item in query.without if (place := shelf.place.get(item)) is not None]
         self.forbidden = {*seen, *without}
+        self.forbidden.discard(-1)
         self.passing: Marks | None = shelf.passing(query)
 
     def newcomers(self, wanted: int) -> tuple[list[int], float]:
@@ -88,7 +89,8 @@ def arrange(
     """Lists of up to k items, none twice, none seen, best first.
 
     `scores`: float32 (rows, modelled items), -inf for "cannot recommend"; None answers from the fallback lists alone.
-    `groups`: per row an index into the fallback's groups, -1 for none. `seen`: places each user has seen.
+    `groups`: per row an index into the fallback's groups, -1 for none. `seen`: places each user has seen, -1 for an
+    item that is on no shelf.
     A list is filled from the model's ranking, then the group's list, then the popular list, then newcomers. Within a
     source, items that would break the spread are passed over, looking `DEPTH * k` deep, and used only to fill it up.
     A filter that asks for values of the spread's attribute lifts the spread.

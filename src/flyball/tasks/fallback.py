@@ -29,8 +29,8 @@ def fallback_arrays(
 
     `fallback_popular`: every item's index, most popular first, ties by index (shape (items,), int32);
     `fallback_share`: each item's share of the decayed interactions (items,); `fallback_support`: how many users have
-    any interaction with it (items,); `fallback_groups`: names; `fallback_group_items`, `fallback_group_share`: (groups, up to
-    `group_length`).
+    any interaction with it (items,); `fallback_groups`: names; `fallback_group_items`, `fallback_group_share`: a
+    group's items and their shares (groups, up to `group_length`).
     """
     count = len(data.items)
     weight = _decayed(data, half_life_us)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from flyball.tasks.recommend import Recommend
 
 MODEL, GROUP, POPULAR, NEWCOMER = "model", "group", "popular", "newcomer"
-"""Where a shown item comes from: the model's scores, the list of the user's group, the popular list, a newcomer's place."""
+"""Where a shown item comes from: the model's scores, the user's group's list, the popular list, a newcomer's place."""
 
 
 class Query(msgspec.Struct, frozen=True):

@@ -1,19 +1,25 @@
 """A catalogue as one artifact sees it: the model's items first, then those that came after it was fitted."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flyball.tasks.queries import Query
 
-if TYPE_CHECKING:
-    from flyball.features import Catalog
-
 Places = NDArray[np.int32]
 Marks = NDArray[np.bool_]
+
+
+class ItemCatalog(Protocol):
+    """The items there are. `attributes(field)`: each one's value along `ids`, None where there is none."""
+
+    @property
+    def ids(self) -> Sequence[str]: ...
+
+    def attributes(self, field: str) -> Sequence[Any]: ...
 
 
 class Shelf:
@@ -23,7 +29,7 @@ class Shelf:
     that came later.
     """
 
-    def __init__(self, modelled: list[str], support: NDArray[np.int32], catalog: "Catalog | None") -> None:
+    def __init__(self, modelled: list[str], support: NDArray[np.int32], catalog: ItemCatalog | None) -> None:
         known = dict(zip(modelled, range(len(modelled)), strict=True))
         added = [] if catalog is None else [item for item in catalog.ids if item not in known]
         self.catalog, self.modelled = catalog, len(modelled)
