@@ -20,7 +20,8 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     """One answer: to whom, what was asked and shown, by which version and arm, from which state of the log.
 
     `scores` and `sources` run beside `items`. `version` is "" for an answer that no version made. `offsets`: the
-    events applied to the state that was read. `stale_us`: how old that state was. `seed`: the query's seed.
+    events applied to the state that was read, () for an answer that read none. `catalog`: the same of the catalogue
+    and the lists in memory. `stale_us`: how old that state was. `seed`: the query's seed.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     exclude: dict[str, list[str]] | None = None
     without: list[str] = []
     seed: int = 0
+    catalog: tuple[int, ...] = ()
 
 
 class _Body(msgspec.Struct, frozen=True, array_like=True):
@@ -64,6 +66,7 @@ class _Body(msgspec.Struct, frozen=True, array_like=True):
     exclude: dict[str, list[str]] | None
     without: list[str]
     seed: int
+    catalog: tuple[int, ...] = ()
 
 
 _FIELDS = _Body.__struct_fields__

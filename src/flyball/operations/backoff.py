@@ -1,0 +1,17 @@
+"""Growing pauses between attempts."""
+
+_FIRST_US, _LONGEST_US, _CALM_US = 200_000, 30_000_000, 60_000_000
+
+
+class Backoff:
+    """0.2 s, doubled after each failure up to 30 s; a minute without one starts anew."""
+
+    def __init__(self) -> None:
+        self._pause_us, self._last_us = 0, 0
+
+    def next_us(self, now_us: int) -> int:
+        """How long to wait after a failure at `now_us`."""
+        calm = now_us - self._last_us > self._pause_us + _CALM_US
+        self._pause_us = _FIRST_US if calm or not self._pause_us else min(2 * self._pause_us, _LONGEST_US)
+        self._last_us = now_us
+        return self._pause_us

@@ -1,0 +1,106 @@
+"""The governor: decides when to learn, starts it, and sees it end."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+from flyball.policy import Every, Trigger
+
+MINUTE_US = 60_000_000
+
+
+class Job(Protocol):
+    """A run of learning under way."""
+
+    def poll(self) -> str | None:
+        """None while it runs, then what came out, in one line."""
+        ...
+
+
+class View(Protocol):
+    """What the governor looks at."""
+
+    def champion(self) -> str | None:
+        """The version that serves."""
+        ...
+
+    def last_attempt_us(self) -> int | None:
+        """When learning last began."""
+        ...
+
+    def events(self) -> int:
+        """How many events lie in the log."""
+        ...
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """What a tick did. `next_us`: when learning is due by schedule, None for never."""
+
+    kind: Literal["waiting", "started", "running", "finished"]
+    words: str
+    next_us: int | None = None
+
+
+class Governor:
+    """Learns when a trigger is due, and first as soon as there are events enough and no champion.
+
+    Without a champion it tries again when the log has grown by half, at most once a minute. `start(now_us)` begins a
+    run; in live use it is a subprocess, in virtual time it returns a job that has already ended.
+    """
+
+    def __init__(
+        self, triggers: Sequence[Trigger], view: View, start: Callable[[int], Job], first_events: int = 1_000
+    ) -> None:
+        self._triggers, self._view, self._start = tuple(triggers), view, start
+        self._first_events = first_events
+        self._job: Job | None = None
+        self._tried_events = 0
+        self._tried_us: int | None = None
+
+    @property
+    def job(self) -> Job | None:
+        return self._job
+
+    def tick(self, now_us: int) -> Decision:
+        """Look at a running job, or start one when it is time."""
+        if self._job is not None:
+            outcome = self._job.poll()
+            if outcome is None:
+                return Decision("running", "learning", None)
+            self._job = None
+            return Decision("finished", outcome, self.next_us(now_us))
+        reason = self._reason(now_us)
+        if reason is None:
+            return Decision("waiting", "", self.next_us(now_us))
+        self._tried_us, self._tried_events = now_us, self._view.events()
+        self._job = self._start(now_us)
+        return Decision("started", reason, None)
+
+    def next_us(self, now_us: int) -> int | None:
+        """When the earliest schedule is due; None when there is none or before the first events."""
+        last = self._last_us()
+        return next_learn_us(self._triggers, last) if last is not None else None
+
+    def _reason(self, now_us: int) -> str | None:
+        if self._view.champion() is None:
+            return self._first_reason(now_us)
+        due = self.next_us(now_us)
+        return "scheduled" if due is not None and now_us >= due else None
+
+    def _first_reason(self, now_us: int) -> str | None:
+        if self._tried_us is not None and now_us < self._tried_us + MINUTE_US:
+            return None
+        events = self._view.events()
+        wanted = max(self._first_events, self._tried_events + self._tried_events // 2)
+        return f"no champion yet, {events:,} events" if events >= wanted else None
+
+    def _last_us(self) -> int | None:
+        known = [at for at in (self._view.last_attempt_us(), self._tried_us) if at is not None]
+        return max(known, default=None)
+
+
+def next_learn_us(triggers: Sequence[Trigger], last_us: int) -> int | None:
+    """When learning is next due after an attempt at `last_us`; None without a schedule."""
+    periods = [trigger.period_us for trigger in triggers if isinstance(trigger, Every)]
+    return last_us + min(periods) if periods else None

@@ -1,0 +1,104 @@
+"""A program as a process of its own group, with a lifeline: when its parent is gone, it goes too.
+
+The lifeline is the child's standard input: the parent writes one line of orders and keeps the pipe open. When the
+parent dies, however it dies, the pipe ends, and the child asks itself to stop.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+GRACE_S = 8.0
+_LOG_BYTES = 5_000_000
+
+
+class ChildProcess:
+    """A running subprocess, leader of its own group."""
+
+    def __init__(self, popen: "subprocess.Popen[bytes]") -> None:
+        self._popen = popen
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    def poll(self) -> int | None:
+        return self._popen.poll()
+
+    def terminate(self) -> None:
+        self._popen.terminate()
+
+    def kill(self) -> None:
+        _kill_group(self._popen.pid)
+        self._popen.wait()
+        if self._popen.stdin is not None:
+            self._popen.stdin.close()
+
+
+def start_child(argv: Sequence[str], orders: bytes, log: Path, pass_fds: Sequence[int] = ()) -> ChildProcess:
+    """Start `argv` in a session of its own, its output appended to `log`, `orders` on its standard input."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    if log.exists() and log.stat().st_size > _LOG_BYTES:
+        os.replace(log, log.with_name(f"{log.name}.1"))
+    with open(log, "ab") as output:
+        popen = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            pass_fds=tuple(pass_fds),
+            start_new_session=True,
+        )
+    assert popen.stdin is not None
+    with suppress(BrokenPipeError):  # it died at once: the next poll tells, its log says why
+        popen.stdin.write(orders + b"\n")
+        popen.stdin.flush()
+    return ChildProcess(popen)
+
+
+def read_orders() -> bytes:
+    """The child's side: the line its parent wrote. Reads no further, so the lifeline stays readable."""
+    line = bytearray()
+    while (letter := os.read(0, 1)) and letter != b"\n":
+        line += letter
+    return bytes(line)
+
+
+def hold_lifeline() -> None:
+    """The child's side: when standard input ends, ask this process to stop, and after a grace end its whole group."""
+    threading.Thread(target=_watch, args=(lambda: os.read(0, 1), os.getpid()), name="lifeline", daemon=True).start()
+
+
+def _watch(read: Callable[[], bytes], pid: int) -> None:
+    while read():
+        continue
+    os.kill(pid, signal.SIGTERM)
+    threading.Event().wait(GRACE_S)
+    _kill_group(os.getpgid(0))
+
+
+def _kill_group(group: int) -> None:
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def python_argv(module: str, *args: str) -> tuple[str, ...]:
+    """How this interpreter runs one of our modules; a file of the working folder cannot stand in for a package (-P)."""
+    return (sys.executable, "-P", "-m", module, *args)
+
+
+def tail(log: Path, lines: int = 1) -> str:
+    """The last lines of a child's output that hold anything."""
+    if not log.exists():
+        return ""
+    with open(log, "rb") as file:
+        file.seek(max(0, log.stat().st_size - 4_000))
+        found = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+    return "\n".join(found[-lines:])

@@ -1,0 +1,144 @@
+"""Keeps programs running: starts them, starts again what crashes, stops them all."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+from flyball.operations.backoff import Backoff
+
+
+class Program(msgspec.Struct, frozen=True):
+    """Something to keep running.
+
+    `order`: lower ones start first and stop last. `delay_us`: how long after the supervisor's start to wait with it.
+    A program that ends with code 0 is done; any other end is a crash, after which it starts again.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    order: int = 0
+    delay_us: int = 0
+
+
+class Process(Protocol):
+    """A started program."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def poll(self) -> int | None:
+        """None while it runs, then its exit code, negative for a signal."""
+        ...
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        ...
+
+    def kill(self) -> None:
+        """End it and all that it started."""
+        ...
+
+
+State = Literal["waiting", "running", "done", "stopped"]
+
+
+class Child(msgspec.Struct, frozen=True):
+    """How a program is doing. `since_us`: when that state began."""
+
+    name: str
+    state: State
+    pid: int | None
+    since_us: int
+    restarts: int
+
+
+class Happening(msgspec.Struct, frozen=True):
+    """Something a person may want to know, in one line."""
+
+    at_us: int
+    name: str
+    words: str
+
+
+class _Kept:
+    def __init__(self, program: Program, start_us: int) -> None:
+        self.program = program
+        self.process: Process | None = None
+        self.state: State = "waiting"
+        self.since_us = start_us
+        self.start_at_us = start_us + program.delay_us
+        self.restarts = 0
+        self.backoff = Backoff()
+
+
+class Supervisor:
+    """Runs `programs` by `launch`; every instant is an argument."""
+
+    def __init__(self, programs: Sequence[Program], launch: Callable[[Program], Process], now_us: int) -> None:
+        self._launch = launch
+        self._kept = [_Kept(program, now_us) for program in sorted(programs, key=lambda program: program.order)]
+
+    def tick(self, now_us: int) -> list[Happening]:
+        """Start what is due, notice what ended."""
+        told = []
+        for kept in self._kept:
+            if kept.state == "running":
+                told += self._look(kept, now_us)
+            elif kept.state == "waiting" and now_us >= kept.start_at_us:
+                self._start(kept, now_us)
+        return told
+
+    def children(self) -> list[Child]:
+        return [
+            Child(
+                kept.program.name, kept.state, kept.process.pid if kept.process else None, kept.since_us, kept.restarts
+            )
+            for kept in self._kept
+        ]
+
+    def terminate(self, order: int) -> None:
+        """Ask all programs of `order` or higher to end, and start none of them again."""
+        for kept in self._kept:
+            if kept.program.order >= order:
+                if kept.process is not None and kept.process.poll() is None:
+                    kept.process.terminate()
+                kept.state = "stopped"
+
+    def alive(self, order: int) -> list[str]:
+        """The programs of `order` or higher that have not ended."""
+        return [
+            kept.program.name
+            for kept in self._kept
+            if kept.program.order >= order and kept.process is not None and kept.process.poll() is None
+        ]
+
+    def kill(self) -> None:
+        """End every process at once, with all that it started."""
+        for kept in self._kept:
+            kept.state = "stopped"
+            if kept.process is not None:
+                kept.process.kill()
+
+    def _start(self, kept: _Kept, now_us: int) -> None:
+        kept.process = self._launch(kept.program)
+        kept.state, kept.since_us = "running", now_us
+
+    def _look(self, kept: _Kept, now_us: int) -> list[Happening]:
+        code = kept.process.poll() if kept.process is not None else None
+        if code is None:
+            return []
+        if kept.process is not None:
+            kept.process.kill()  # whatever it had started goes with it
+        kept.process, kept.since_us = None, now_us
+        if code == 0:
+            kept.state = "done"
+            return [Happening(now_us, kept.program.name, "ended")]
+        pause_us = kept.backoff.next_us(now_us)
+        kept.state, kept.start_at_us = "waiting", now_us + pause_us
+        kept.restarts += 1
+        return [Happening(now_us, kept.program.name, f"{_end_words(code)}; starts again in {pause_us / 1e6:g} s")]
+
+
+def _end_words(code: int) -> str:
+    return f"killed by signal {-code}" if code < 0 else f"crashed with code {code}"
