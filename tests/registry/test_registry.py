@@ -15,7 +15,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from flyball.core import BadSetting, NotFound, Refused, StoreCorrupt, StoreUnavailable, UnknownBackend
-from flyball.registry import AuditEntry, Registry, Run, Version, begin_run, end_run, note, replace_release
+from flyball.registry import AuditEntry, Registry, Run, Version, add_versions, begin_run, end_run, note, replace_release
 from flyball.registry.migrate import FOLDER, HEAD
 from flyball.registry.tables import metadata
 
@@ -42,9 +42,8 @@ def registry(tmp_path: Path) -> Registry:
 
 def test_a_version_comes_back_as_it_went_in(tmp_path: Path, registry: Registry) -> None:
     run = begin_run(registry, "movies", as_of_us=5, now_us=6)
-    added = end_run(
-        registry, run, "done", 7, report={"note": "ü"}, snapshot="s1", versions=[version(run), version(run, "ease")]
-    )
+    added = add_versions(registry, [version(run), version(run, "ease")])
+    end_run(registry, run, "done", 7, report={"note": "ü"}, snapshot="s1")
     assert [each.id for each in added] == ["v1", "v2"]
     again = Registry(url(tmp_path))
     assert again.versions() == added
@@ -66,7 +65,7 @@ def test_a_version_comes_back_as_it_went_in(tmp_path: Path, registry: Registry) 
 @pytest.mark.parametrize("name", ["v3", "v", "", "v01", "1", "v-1", "v²", "v1 OR 1=1", "v99999999999999999999", "r1"])
 def test_no_such_version(registry: Registry, name: str) -> None:
     run = begin_run(registry, "movies", 5, 6)
-    end_run(registry, run, "done", 7, report={}, versions=[version(run)])
+    add_versions(registry, [version(run)])
     with pytest.raises(NotFound, match="known: v1"):
         registry.version(name)
 
@@ -74,7 +73,7 @@ def test_no_such_version(registry: Registry, name: str) -> None:
 def test_a_run_registers_all_of_its_versions_or_none(registry: Registry) -> None:
     run = begin_run(registry, "movies", 5, 6)
     with pytest.raises(TypeError):
-        end_run(registry, run, "done", 7, report={}, versions=[version(run), version(run, params={"x": object()})])
+        add_versions(registry, [version(run), version(run, params={"x": object()})])
     assert registry.versions() == []
     assert registry.runs()[0].status == "running"
 
@@ -86,7 +85,7 @@ def test_the_id_of_a_run_that_never_ended_is_not_given_again(registry: Registry)
 
 def test_releases_are_compared_and_set_with_their_audit_entry(registry: Registry) -> None:
     run = begin_run(registry, "movies", 5, 6)
-    end_run(registry, run, "done", 7, report={}, versions=[version(run), version(run)])
+    add_versions(registry, [version(run), version(run)])
     assert registry.released() is None
     entry = AuditEntry(at_us=8, by="ann", action="promote", subject="v1", reason="best", after={"champion": "v1"})
     row = replace_release(registry, 0, {"champion": "v1"}, {"v1": "champion"}, entry)

@@ -34,7 +34,7 @@ class Registry:
     """Open, create or upgrade the registry at `url` (`sqlite:///path/registry.db`) and read it.
 
     Raises `Refused` for a database of a newer Flyball and the errors of `Database`. What changes
-    it are functions: `begin_run`, `end_run`, `replace_release`, `note`.
+    it are functions: `begin_run`, `add_versions`, `end_run`, `replace_release`, `note`.
     """
 
     def __init__(self, url: str) -> None:
@@ -85,26 +85,29 @@ def begin_run(registry: Registry, app: str, as_of_us: int, now_us: int) -> Run:
     return Run(id=f"r{number}", app=app, as_of_us=as_of_us, started_us=now_us, status="running")
 
 
-def end_run(
-    registry: Registry, run: Run, status: RunStatus, now_us: int, *, report: Json, snapshot: str = "",
-    versions: Sequence[Version] = (),
-) -> list[Version]:  # fmt: skip
-    """End the run and register its versions, all in one transaction; gives them back with their ids."""
-    from flyball.registry.tables import runs as runs_table
-    from flyball.registry.tables import versions as versions_table
+def add_versions(registry: Registry, versions: Sequence[Version]) -> list[Version]:
+    """Register `versions`, all in one transaction; gives them back with their ids."""
+    from flyball.registry.tables import versions as table
 
     added: list[Version] = []
     with registry.database.writing() as connection:
-        connection.execute(
-            runs_table.update()
-            .where(runs_table.c.number == _number(run.id))
-            .values(status=status, ended_us=now_us, report=_text(report), snapshot=snapshot)
-        )
         for each in versions:
-            number = _next(connection, versions_table.c.number)
-            connection.execute(versions_table.insert().values(number=number, **_columns(each)))
+            number = _next(connection, table.c.number)
+            connection.execute(table.insert().values(number=number, **_columns(each)))
             added.append(msgspec.structs.replace(each, id=f"v{number}"))
     return added
+
+
+def end_run(registry: Registry, run: Run, status: RunStatus, now_us: int, *, report: Json, snapshot: str = "") -> None:
+    """Note how the run ended and what it told."""
+    from flyball.registry.tables import runs as table
+
+    with registry.database.writing() as connection:
+        connection.execute(
+            table.update()
+            .where(table.c.number == _number(run.id))
+            .values(status=status, ended_us=now_us, report=_text(report), snapshot=snapshot)
+        )
 
 
 def replace_release(

@@ -1,0 +1,31 @@
+"""Who is compared: the application's candidates, and the baselines that any of them should beat."""
+
+import msgspec
+
+from flyball.app import App
+from flyball.models import Popular, Random, Recommender
+
+BASELINES: dict[str, Recommender] = {"random": Random(), "popular": Popular()}
+
+
+class Contestants(msgspec.Struct, frozen=True):
+    """`models` by name, candidates first; `baselines`: the names among them that are baselines.
+
+    A candidate that equals a baseline is both. A baseline whose name a different candidate has is called
+    "baseline-<name>".
+    """
+
+    models: dict[str, Recommender]
+    candidates: tuple[str, ...]
+    baselines: tuple[str, ...]
+
+
+def contestants(app: App) -> Contestants:
+    """The contestants of `app`."""
+    models, baselines = dict(app.candidates), []
+    for label, model in BASELINES.items():
+        same = [name for name, each in app.candidates.items() if type(each) is type(model) and each == model]
+        name = same[0] if same else f"baseline-{label}" if label in models else label
+        models[name] = model
+        baselines.append(name)
+    return Contestants(models, tuple(app.candidates), tuple(baselines))

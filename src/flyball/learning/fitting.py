@@ -1,0 +1,52 @@
+"""Fit one contestant and save it as an artifact: the work that parallel processes do."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from flyball.app import AppSource
+from flyball.core import Stopwatch
+from flyball.learning.contestants import contestants
+from flyball.learning.handover import read_interactions
+from flyball.models import Recommender, kind_of, params_of, save_artifact
+from flyball.tasks import fallback_arrays
+
+
+class FitOrder(msgspec.Struct, frozen=True):
+    """What to fit on and where to put it. `data`: a folder of `write_interactions`; `folder`: the new artifact's."""
+
+    data: str
+    folder: str
+    seed: int
+    manifest: dict[str, Any]
+
+
+class Fitted(msgspec.Struct, frozen=True):
+    """What came out: the artifact's files {name: sha256}, its size, and how long `fit` took."""
+
+    files: dict[str, str]
+    size: int
+    seconds: float
+
+
+def fit_named(source: AppSource, name: str, order: FitOrder, stopwatch: Stopwatch) -> Fitted:
+    """`fit_model` in another process, which finds the application, and its own model classes, anew."""
+    return fit_model(contestants(source.load()).models[name], order, stopwatch)
+
+
+def fit_model(model: Recommender, order: FitOrder, stopwatch: Stopwatch) -> Fitted:
+    """Fit `model` and save it whole or not at all; raises whatever the model raises."""
+    data = read_interactions(Path(order.data))
+    start = stopwatch.read_s()
+    learned = model.fit(data, order.seed)
+    seconds = stopwatch.read_s() - start
+    folder = Path(order.folder)
+    manifest = order.manifest | {"kind": kind_of(model), "params": params_of(model), "seed": order.seed}
+    try:
+        files = save_artifact(folder, manifest, {**fallback_arrays(data), **learned}, data.items)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return Fitted(files, sum(path.stat().st_size for path in folder.iterdir()), seconds)

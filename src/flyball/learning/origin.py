@@ -1,0 +1,73 @@
+"""Where a version comes from: the commit of the application's code, and the packages it was learned with."""
+
+import hashlib
+import re
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+import msgspec
+
+UNKNOWN = "unknown"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_GIT_S = 10
+
+
+class CodeState(msgspec.Struct, frozen=True):
+    """The commit of the application's repository; `dirty` when a tracked file, or the application file, differs."""
+
+    commit: str
+    dirty: bool
+
+
+def code_state(file: Path | None) -> CodeState:
+    """Ask git about the folder of the application file; without git or a repository the commit is "unknown"."""
+    if file is None:
+        return CodeState(UNKNOWN, False)
+    commit = _git(file.parent, "rev-parse", "HEAD")
+    if commit is None:
+        return CodeState(UNKNOWN, False)
+    changed = _git(file.parent, "status", "--porcelain", "--untracked-files=no")
+    tracked = _git(file.parent, "ls-files", "--error-unmatch", "--", file.name)
+    return CodeState(commit, bool(changed) or tracked is None)
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        told = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=_GIT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return told.stdout.strip() if told.returncode == 0 else None
+
+
+def dependencies_hash(package: str = "flyball") -> str:
+    """sha256 over the sorted `name==version` lines of `package` and everything it needs that is installed."""
+    return hashlib.sha256("\n".join(dependencies(package)).encode()).hexdigest()
+
+
+def dependencies(package: str = "flyball") -> list[str]:
+    """`name==version` of `package` and, through their requirements, of all it needs; extras are left out."""
+    found: dict[str, str] = {}
+    waiting = [package]
+    while waiting:
+        name = _canonical(waiting.pop())
+        if name in found:
+            continue
+        try:
+            distribution = metadata.distribution(name)
+        except metadata.PackageNotFoundError:
+            continue  # needed on another platform or Python only
+        found[name] = distribution.version
+        for requirement in distribution.requires or []:
+            marker = requirement.partition(";")[2]
+            match = _NAME.match(requirement)
+            if match and not re.search(r"\bextra\s*==", marker):
+                waiting.append(match.group())
+    return sorted(f"{name}=={version}" for name, version in found.items())
+
+
+def _canonical(name: str) -> str:
+    # PEP 503
+    return re.sub(r"[-_.]+", "-", name).lower()
