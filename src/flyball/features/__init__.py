@@ -1,3 +1,49 @@
-"""features (being built)."""
+"""What is known of users and items: one definition, the same values online and offline.
 
-__all__: list[str] = []
+Promises: what the online store holds is a function of the log before its offsets, whatever the batches and however
+often they were delivered, and equals what is computed offline from the same events, bit for bit; one read gives a
+user's values and the offsets they belong to; one process writes, any number read.
+"""
+
+from typing import TYPE_CHECKING
+
+from flyball.features.catalog import Catalog, catalog_version, load_catalog
+from flyball.features.entity import Entity
+from flyball.features.follower import StateFollower
+from flyball.features.popular import Popular, read_popular
+from flyball.features.replay import state_at
+from flyball.features.signals import Signals
+from flyball.features.store import STATE_BACKENDS, StateStore, open_state
+from flyball.features.users import HISTORY_CAP, UserHistory, read_histories, weight_of
+
+if TYPE_CHECKING:
+    from flyball.features.offline import interactions_frame
+
+__all__ = [
+    "HISTORY_CAP",
+    "STATE_BACKENDS",
+    "Catalog",
+    "Entity",
+    "Popular",
+    "Signals",
+    "StateFollower",
+    "StateStore",
+    "UserHistory",
+    "catalog_version",
+    "interactions_frame",
+    "load_catalog",
+    "open_state",
+    "read_histories",
+    "read_popular",
+    "state_at",
+    "weight_of",
+]
+
+
+def __getattr__(name: str) -> object:
+    """`interactions_frame` needs polars, which serving should not load."""
+    if name == "interactions_frame":
+        from flyball.features.offline import interactions_frame
+
+        return interactions_frame
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

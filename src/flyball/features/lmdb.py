@@ -1,0 +1,181 @@
+"""The online store on one machine: LMDB, one writing process, many reading ones.
+
+A reader's transaction sees one commit, whole; the map file is shared memory, so a read is a few microseconds.
+Source: https://www.lmdb.tech/doc/ (caveats: one environment per path and process, none carried over a fork).
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from threading import Condition, Lock
+from typing import Any, TypeVar
+from weakref import WeakValueDictionary
+
+import lmdb
+import msgspec
+
+from flyball.core import BadSetting, StoreUnavailable, Url
+from flyball.events import Offsets
+
+Result = TypeVar("Result")
+
+_OFFSETS = b"m/offsets"
+_CHECK_READERS_EVERY = 256
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(tuple[int, ...]).decode
+
+
+class _Environment:
+    """An open LMDB environment of this process; the map may only change size while none of its threads reads."""
+
+    def __init__(self, folder: Path, first_size: int, durable: bool) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.env = lmdb.open(
+                str(folder), map_size=max(first_size, _size_of(folder)), metasync=False, sync=durable,
+                max_readers=1024, max_spare_txns=8, readahead=False, meminit=False,
+            )  # fmt: skip
+        except lmdb.Error as error:
+            raise StoreUnavailable(f"state store {folder} must be openable: {error}") from error
+        self._writing = Lock()
+        self._state = Condition(Lock())
+        self._readers, self._resizing = 0, False
+        self.env.reader_check()  # slots of processes killed while reading would pin old pages
+
+    def view(self, work: Callable[[Any], Result]) -> Result:
+        """Run `work` in a read transaction that ends with this call."""
+        while True:
+            with self._state:
+                while self._resizing:
+                    self._state.wait()
+                self._readers += 1
+            try:
+                with self.env.begin() as transaction:
+                    return work(transaction)
+            except lmdb.MapResizedError:
+                pass  # another process grew the map: take its size below, then read again
+            finally:
+                with self._state:
+                    self._readers -= 1
+                    if self._resizing:
+                        self._state.notify_all()
+            self._resize(lambda: 0)
+
+    def change(self, work: Callable[[Any], None]) -> None:
+        """Run `work` in a write transaction, growing the map until it fits."""
+        with self._writing:
+            while True:
+                try:
+                    with self.env.begin(write=True) as transaction:
+                        work(transaction)
+                    return
+                except lmdb.MapFullError:
+                    self._resize(lambda: 2 * int(self.env.info()["map_size"]))
+                except lmdb.MapResizedError:
+                    self._resize(lambda: 0)
+
+    def _resize(self, size: Callable[[], int]) -> None:
+        with self._state:
+            while self._resizing:
+                self._state.wait()
+            self._resizing = True
+            while self._readers:
+                self._state.wait()
+            try:
+                self.env.set_mapsize(size())
+            finally:
+                self._resizing = False
+                self._state.notify_all()
+
+
+# LMDB forbids opening a path twice in one process, so stores of one path share the environment.
+_OPEN: WeakValueDictionary[tuple[int, str], _Environment] = WeakValueDictionary()
+_OPENING = Lock()
+
+
+class LmdbStore:
+    """`lmdb:///folder?map_mb=256&sync=1`: opened on first use in each process.
+
+    `map_mb`: first size of the map, doubled whenever full. `sync=0` skips the flush to disk of each write: a crash
+    of the machine (not of a process) may then cost the store, which is rebuilt from the log.
+    """
+
+    def __init__(self, url: Url) -> None:
+        if not url.place:
+            raise BadSetting("lmdb:// must name a folder, such as lmdb:///path/state, got none")
+        self._folder = Path(url.place)
+        self._first_size = url.whole("map_mb", 256) << 20
+        self._durable = url.whole("sync", 1) != 0
+        self._environment: _Environment | None = None
+        self._process = 0
+        self._writes = 0
+
+    def read(self, keys: Sequence[bytes]) -> tuple[list[bytes | None], Offsets]:
+        def work(transaction: Any) -> tuple[list[bytes | None], bytes | None]:
+            get = transaction.get
+            return [get(key) for key in keys], get(_OFFSETS)
+
+        values, offsets = self._run(lambda environment: environment.view(work))
+        return values, () if offsets is None else _decode(offsets)
+
+    def write(self, changes: Mapping[bytes, bytes | None], offsets: Offsets) -> None:
+        puts = sorted([(key, value) for key, value in changes.items() if value is not None])
+        gone = sorted([key for key, value in changes.items() if value is None])
+
+        def work(transaction: Any) -> None:
+            with transaction.cursor() as cursor:
+                cursor.putmulti(puts)
+            for key in gone:
+                transaction.delete(key)
+            transaction.put(_OFFSETS, _encode(offsets))
+
+        self._run(lambda environment: environment.change(work))
+        self._writes += 1
+        if self._writes % _CHECK_READERS_EVERY == 0:
+            self._open().env.reader_check()
+
+    def offsets(self) -> Offsets:
+        return self.read(())[1]
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        def work(transaction: Any) -> list[tuple[bytes, bytes]]:
+            found = []
+            with transaction.cursor() as cursor:
+                if cursor.set_range(prefix):
+                    for key, value in cursor:
+                        if not key.startswith(prefix):
+                            break
+                        found.append((key, value))
+            return found
+
+        return iter(self._run(lambda environment: environment.view(work)))
+
+    def close(self) -> None:
+        """Let go of the environment; it closes when the last store of its path in this process has."""
+        self._environment = None
+
+    def _run(self, work: Callable[[_Environment], Result]) -> Result:
+        try:
+            return work(self._open())
+        except lmdb.Error as error:
+            raise StoreUnavailable(f"state store {self._folder} must answer: {error}") from error
+
+    def _open(self) -> _Environment:
+        process = os.getpid()
+        environment = self._environment
+        if environment is not None and self._process == process:
+            return environment
+        with _OPENING:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            name = (process, str(self._folder.resolve()))
+            environment = _OPEN.get(name)
+            if environment is None:
+                environment = _OPEN[name] = _Environment(self._folder, self._first_size, self._durable)
+            self._environment, self._process = environment, process
+        return environment
+
+
+def _size_of(folder: Path) -> int:
+    data = folder / "data.mdb"
+    return data.stat().st_size if data.exists() else 0

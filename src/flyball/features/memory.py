@@ -1,0 +1,52 @@
+"""The online store in this process's memory: simulation, replay, tests."""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from threading import Lock
+
+from flyball.core import Url
+from flyball.events import Offsets
+
+
+class MemoryStore:
+    """`memory://`: gone with the process."""
+
+    def __init__(self, url: Url | None = None) -> None:
+        self._values: dict[bytes, bytes] = {}
+        self._sorted: list[bytes] | None = []
+        self._offsets: Offsets = ()
+        self._lock = Lock()
+
+    def read(self, keys: Sequence[bytes]) -> tuple[list[bytes | None], Offsets]:
+        with self._lock:
+            return [self._values.get(key) for key in keys], self._offsets
+
+    def write(self, changes: Mapping[bytes, bytes | None], offsets: Offsets) -> None:
+        with self._lock:
+            before = len(self._values)
+            gone = [key for key, value in changes.items() if value is None]
+            self._values.update({key: value for key, value in changes.items() if value is not None})
+            added = len(self._values) != before
+            for key in gone:
+                self._values.pop(key, None)
+            if added or gone:
+                self._sorted = None
+            self._offsets = tuple(offsets)
+
+    def offsets(self) -> Offsets:
+        return self._offsets
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        with self._lock:
+            if self._sorted is None:
+                self._sorted = sorted(self._values)
+            found = []
+            for place in range(bisect_left(self._sorted, prefix), len(self._sorted)):
+                key = self._sorted[place]
+                if not key.startswith(prefix):
+                    break
+                found.append((key, self._values[key]))
+        return iter(found)
+
+    def close(self) -> None:
+        """Nothing to release."""

@@ -1,0 +1,48 @@
+"""The store as it was at past offsets, rebuilt from the log for some users."""
+
+from collections.abc import Collection, Sequence
+
+from flyball.core import Refused
+from flyball.events import EventLog, Offsets, Schema, Slice
+from flyball.features.entity import Entity
+from flyball.features.follower import StateFollower
+from flyball.features.memory import MemoryStore
+from flyball.features.signals import Signals
+
+_BATCH = 10_000
+
+
+def state_at(
+    log: EventLog,
+    until: Offsets,
+    users: Collection[str] | None,
+    schema: Schema,
+    signals: Signals,
+    entities: Sequence[Entity],
+) -> MemoryStore:
+    """A memory store equal, for `users`, to the live one at offsets `until`; profiles of items are in it too.
+
+    `users=None` folds everyone, as the popular lists need. Raises `Refused` when the log does not reach `until`.
+    """
+    ends = log.ends()
+    wanted = until + (0,) * (len(ends) - len(until))
+    if len(wanted) > len(ends) or any(goal > end for goal, end in zip(wanted, ends, strict=True)):
+        raise Refused(f"offsets {until} must lie within the log, which ends at {ends}")
+    store = MemoryStore()
+    follower = StateFollower(schema, signals, entities, store, partitions=len(ends), only_users=users)
+    after = (0,) * len(ends)
+    while after != wanted:
+        # a partition that has arrived is read after its end, so that nothing of it is read in vain
+        reading = tuple(end if at >= goal else at for at, goal, end in zip(after, wanted, ends, strict=True))
+        slices = [clipped(piece, wanted[piece.partition]) for piece in log.read(reading, _BATCH)]
+        slices = [piece for piece in slices if piece.records]
+        if not slices:
+            raise Refused(f"the log must hold all records up to {until}, got none after {after}")
+        follower.apply(slices)
+        after = follower.offsets()
+    return store
+
+
+def clipped(piece: Slice, end: int) -> Slice:
+    """The part of a slice before offset `end`."""
+    return Slice(piece.partition, piece.first, piece.records[: max(0, end - piece.first)])
