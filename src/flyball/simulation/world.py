@@ -79,13 +79,14 @@ class Stamps(msgspec.Struct, frozen=True):
 
 
 class Habits(msgspec.Struct, frozen=True):
-    """How much a world does: sessions a user and day, and shares of lines or viewings."""
+    """How much a world does: sessions a user and day (by hour and weekday or evenly), shares of lines or viewings."""
 
     sessions_a_day: float = 0.5
     search_share: float = 0.75
     rating_share: float = 0.3
     corrupt_share: float = 0.001
     duplicate_share: float = 0.0005
+    by_hour: bool = True
 
 
 class World:
@@ -116,11 +117,13 @@ class World:
             raise BadInput("until_us", f"after {self.now_us}", until_us)
         rng, users = self._rng, self.users
         days = (until_us - self.now_us) / DAY_US
-        peak = self.habits.sessions_a_day * days * float(self._activity[-1]) * hourly_rate.peak
-        n = int(rng.poisson(peak))
+        peak = hourly_rate.peak if self.habits.by_hour else 1.0
+        n = int(rng.poisson(self.habits.sessions_a_day * days * float(self._activity[-1]) * peak))
         at_us = self.now_us + (rng.random(n) * (until_us - self.now_us)).astype(np.int64)
         who = np.searchsorted(self._activity, rng.random(n) * self._activity[-1], side="right")
-        keep = rng.random(n) * hourly_rate.peak < hourly_rate(at_us, users.shift_h[who])
+        keep = np.ones(n, dtype=bool)
+        if self.habits.by_hour:
+            keep = rng.random(n) * peak < hourly_rate(at_us, users.shift_h[who])
         keep &= self._joined_us(who) <= at_us
         fresh = self._joining(until_us)
         who = np.concatenate([who[keep], fresh])

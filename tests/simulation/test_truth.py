@@ -1,0 +1,73 @@
+"""The truth about lists: bounds, order, and the laws behind them."""
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from flyball.simulation import Habits, World, judge, make_world, rankings, true_quality
+from flyball.simulation.lines import DAY_US
+from flyball.simulation.taste import accept_probability, attention_at, like_probability, normal_cdf
+
+NOBODY: set[int] = set()
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return make_world(400, 600, seed=9, start_us=0)
+
+
+def test_normal_cdf_is_the_error_function() -> None:
+    z = np.linspace(-6, 6, 101)
+    exact = [0.5 * math.erfc(-x / math.sqrt(2)) for x in z.tolist()]
+    assert normal_cdf(z) == pytest.approx(exact, abs=8e-8)
+
+
+def test_attention_falls_from_the_top_and_nobody_starts_a_film_they_would_hate() -> None:
+    assert all(above > below for above, below in pairwise(attention_at(20).tolist()))
+    assert accept_probability(like_probability(np.array([-20.0])))[0] < 1e-9
+
+
+def test_rankings_are_ordered_as_they_must_be(world: World) -> None:
+    users = np.arange(200)
+    seen = [set(range(user % 7)) for user in range(200)]
+    lists = rankings(world, np.random.default_rng(1), users, seen, 20)
+    judged = {name: judge(world, users, shown, seen, 20) for name, shown in lists.items()}
+    for field in ("quality", "ndcg", "adoption"):
+        oracle, popular, chance = (getattr(judged[name], field).mean() for name in ("oracle", "popular", "random"))
+        assert oracle > popular > chance > 0
+    assert judged["oracle"].ndcg == pytest.approx(np.ones(200), abs=1e-6)
+    for shown in lists.values():
+        assert all(
+            len(set(row)) == 20 and not set(row) & known for row, known in zip(shown.tolist(), seen, strict=True)
+        )
+
+
+def test_what_is_not_of_this_world_is_worth_nothing(world: World) -> None:
+    users, nothing = np.array([3]), np.full((1, 20), -1)
+    assert judge(world, users, nothing, [NOBODY], 20).mean() == {"quality": 0.0, "ndcg": 0.0, "adoption": 0.0}
+    likes = true_quality(world, 3, ["no+such+film+1900", world.films.slugs[5]])
+    assert likes[0] == 0 < likes[1] < 1
+
+
+def test_a_list_counts_less_when_short_or_seen(world: World) -> None:
+    users = np.array([3])
+    full = rankings(world, np.random.default_rng(1), users, [NOBODY], 20)["popular"]
+    whole, half = judge(world, users, full, [NOBODY], 20), judge(world, users, full[:, :10], [NOBODY], 20)
+    known = judge(world, users, full, [set(full[0, :5].tolist())], 20)
+    assert half.quality[0] < whole.quality[0]
+    assert half.adoption[0] < whole.adoption[0]
+    assert known.adoption[0] < whole.adoption[0]
+
+
+def test_true_adoption_is_the_share_that_takes() -> None:
+    world = make_world(8_000, 300, seed=6, start_us=0, habits=Habits(sessions_a_day=30, by_hour=False))
+    asks = world.asks(DAY_US)
+    shown = world.films.slugs[:20]
+    seen: list[set[int]] = [set()] * len(asks)
+    expected = judge(world, asks.users, np.tile(np.arange(20), (len(asks), 1)), seen, 20).adoption
+    decided = world.decide(asks, [shown] * len(asks))
+    assert len(asks) > 4_000
+    error = 4 * (expected.mean() / len(asks)) ** 0.5
+    assert (decided.place >= 0).mean() == pytest.approx(expected.mean(), abs=error)
