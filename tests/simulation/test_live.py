@@ -1,5 +1,6 @@
 """The live driver against services that behave, misbehave and go away."""
 
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,6 +11,7 @@ from flyball.core import BadInput, ManualClock, format_instant, parse_instant
 from flyball.simulation import Driver, HttpService, ProfileRow, World, drive_http, make_world
 from flyball.simulation.lines import DAY_US
 
+TIME = re.compile(r"\A\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{3})?)?\Z")
 NOW_US = parse_instant("2026-05-01T12:00:00Z")
 
 
@@ -62,11 +64,10 @@ def test_it_sends_about_the_wanted_rate() -> None:
 
 def test_lines_carry_real_time_and_requests_what_was_shown() -> None:
     driver, service, clock = driven(30)
-    stamps = {line[:16].decode() for line in service.lines if line[:2] == b"20" and b"GET" in line}
+    times = [line.split(b",")[0].decode() for line in service.lines]
     first, last = format_instant(NOW_US)[:16], format_instant(clock.now_us())[:16]
-    well_formed = {stamp for stamp in stamps if len(stamp) == 16 and " " not in stamp}
-    assert min(well_formed) == first
-    assert sorted(well_formed)[-2] <= last
+    in_time = sum(first <= time[:16] <= last and TIME.match(time) is not None for time in times)
+    assert in_time >= 0.995 * len(times)  # the rest is corrupted
     requests = [line for line in service.lines if b"recommendation request" in line]
     assert len(requests) == pytest.approx(len(service.asked), abs=5)
     assert driver.report.asks == driver.report.answered == len(service.asked)
