@@ -1,0 +1,53 @@
+"""The followers of an application's log, in the order of their hurry."""
+
+from collections.abc import Callable
+
+from flyball.events import Offsets
+from flyball.features import StateFollower
+from flyball.operations.worker import Feed
+from flyball.outcomes import OutcomeFollower
+from flyball.runtime import Runtime
+
+STATE_BATCH, HISTORY_BATCH, OUTCOME_BATCH = 2_000, 10_000, 2_000
+FLUSH_US = 5_000_000
+SETTLE_US = 60_000_000
+
+
+def feeds_of(runtime: Runtime, flush_us: int = FLUSH_US) -> list[Feed]:
+    """State first, since users wait for it, then history, then outcomes.
+
+    `flush_us`: how long history may hold back a part that is not full; 0 writes out whenever it has caught up.
+    """
+    log, predictions = runtime.log, runtime.predictions
+    task = runtime.app.task
+    state = StateFollower(runtime.schema, runtime.signals, task.entities, runtime.state, partitions=len(log.ends()))
+    history = runtime.history_follower
+    outcomes = OutcomeFollower(runtime.schema, task, runtime.outcomes_path)
+    flush = at_most_every(flush_us, lambda now_us: history.flush())
+    settle = at_most_every(SETTLE_US, outcomes.settle)
+    shown = _at("predictions", outcomes, len(predictions.ends()))
+    happened = _at("events", outcomes, len(log.ends()))
+    return [
+        Feed("state", log, state.offsets, state.apply, STATE_BATCH),
+        Feed("history", log, history.offsets, history.apply, HISTORY_BATCH, flush),
+        Feed("predictions", predictions, shown, outcomes.apply_predictions, OUTCOME_BATCH, settle),
+        Feed("outcomes", log, happened, outcomes.apply_events, OUTCOME_BATCH),
+    ]
+
+
+def _at(stream: str, outcomes: OutcomeFollower, partitions: int) -> Callable[[], Offsets]:
+    return lambda: outcomes.offsets(stream, partitions)
+
+
+def at_most_every(period_us: int, work: Callable[[int], object]) -> Callable[[int], None]:
+    """`work`, called only when `period_us` have passed since its last call; the first call only starts the count."""
+    last: list[int] = []
+
+    def rest(now_us: int) -> None:
+        if period_us and not last:
+            last.append(now_us)
+        if not last or now_us - last[0] >= period_us:
+            work(now_us)
+            last[:] = [now_us]
+
+    return rest

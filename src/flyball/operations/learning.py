@@ -1,0 +1,98 @@
+"""The governor at work: what it looks at, and learning in a process of its own."""
+
+import threading
+
+import msgspec
+
+from flyball.operations.governor import Decision, Governor
+from flyball.operations.orders import GovernorReport, Orders, log_path, write_report
+from flyball.operations.process import ChildProcess, python_argv, start_child, tail
+from flyball.registry import Registry
+from flyball.releases import current
+from flyball.runtime import Runtime
+
+TICK_S = 0.5
+_OUTCOME = "outcome: "
+
+
+class RuntimeView:
+    """What the governor looks at, read from the stores."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def champion(self) -> str | None:
+        return current(self._runtime.registry).champion
+
+    def last_attempt_us(self) -> int | None:
+        runs = self._runtime.registry.runs()
+        return runs[-1].started_us if runs else None
+
+    def events(self) -> int:
+        """Events in the history, which is what learning sees."""
+        return sum(self._runtime.log.ends())
+
+
+class LearningProcess:
+    """`learn` in a subprocess, so that the governor stays small and quick."""
+
+    def __init__(self, process: ChildProcess, orders: Orders) -> None:
+        self._process, self._orders = process, orders
+
+    def poll(self) -> str | None:
+        code = self._process.poll()
+        if code is None:
+            return None
+        self._process.kill()
+        last = tail(log_path(self._orders.settings.folder, self._orders.name))
+        if code == 0 and last.startswith(_OUTCOME):
+            return last.removeprefix(_OUTCOME)
+        return f"learning ended with code {code}: {last}"
+
+    def stop(self) -> None:
+        self._process.kill()
+
+
+def start_learning(orders: Orders) -> LearningProcess:
+    """Begin to learn in a subprocess."""
+    mine = msgspec.structs.replace(orders, name="learn", channel=-1)
+    argv = python_argv("flyball.operations.child", "learn")
+    log = log_path(orders.settings.folder, mine.name)
+    return LearningProcess(start_child(argv, msgspec.json.encode(mine), log), mine)
+
+
+def govern(runtime: Runtime, orders: Orders, stop: threading.Event) -> None:
+    """The loop around the governor's ticks."""
+    governor = Governor(runtime.app.retrain, RuntimeView(runtime), lambda now_us: start_learning(orders))
+    serial, told = 0, ""
+    try:
+        while not stop.is_set():
+            now_us = runtime.clock.now_us()
+            decision = governor.tick(now_us)
+            if decision.kind in ("started", "finished"):
+                serial, told = serial + 1, _words(decision)
+            doing = "learning" if governor.job is not None else "waiting"
+            write_report(runtime.home, "governor", GovernorReport(now_us, doing, decision.next_us, serial, told))
+            stop.wait(TICK_S)
+    finally:
+        if isinstance(governor.job, LearningProcess):
+            governor.job.stop()
+
+
+def _words(decision: Decision) -> str:
+    return f"learning starts ({decision.words})" if decision.kind == "started" else decision.words
+
+
+def learn_once(runtime: Runtime) -> None:
+    """Learn now; the last line of output says what came out."""
+    from flyball.learning import learn
+
+    report = learn(runtime, runtime.clock.now_us(), lambda text: print(text, flush=True))
+    print(f"{_OUTCOME}{learn_words(runtime.registry, report)}", flush=True)
+
+
+def learn_words(registry: Registry, report: object) -> str:
+    """What a run of learning came to, in one line."""
+    champion = current(registry).champion
+    reason = getattr(report, "reason", "")
+    return f"{reason or 'learned'}; champion {champion or 'none'}"

@@ -1,0 +1,98 @@
+"""What a child process is told to be, and the files through which processes tell each other how they are."""
+
+import os
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from flyball.app import AppSource
+from flyball.operations.supervisor import Child
+from flyball.operations.worker import Lag
+from flyball.runtime import Runtime, Settings
+
+T = TypeVar("T")
+
+
+class Orders(msgspec.Struct, frozen=True):
+    """What the supervisor writes on a child's standard input. `channel`: the descriptor connections come over."""
+
+    source: AppSource
+    settings: Settings
+    name: str
+    channel: int = -1
+
+
+class WorkerReport(msgspec.Struct, frozen=True):
+    """How the log worker is doing. `applied`: records by feed since it started."""
+
+    at_us: int
+    applied: dict[str, int]
+    lags: dict[str, Lag]
+
+
+class GovernorReport(msgspec.Struct, frozen=True):
+    """What the governor is doing. `serial` rises with each thing worth telling, `told` is the latest."""
+
+    at_us: int
+    doing: str
+    next_us: int | None
+    serial: int
+    told: str
+
+
+class UpReport(msgspec.Struct, frozen=True):
+    """What the supervisor runs."""
+
+    at_us: int
+    pid: int
+    port: int
+    started_us: int
+    children: list[Child]
+
+
+def run_folder(home: Path) -> Path:
+    return home / "run"
+
+
+def report_path(home: Path, name: str) -> Path:
+    return run_folder(home) / f"{name}.json"
+
+
+def log_path(home: Path, name: str) -> Path:
+    return run_folder(home) / "logs" / f"{name}.log"
+
+
+def write_report(home: Path, name: str, report: msgspec.Struct) -> None:
+    """Replace the report `name`. Not made durable: after a crash of the machine it is worth nothing anyway."""
+    path = report_path(home, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(msgspec.json.encode(report))
+    os.replace(temporary, path)
+
+
+def read_report(home: Path, name: str, kind: type[T]) -> T | None:
+    """The report `name`, None when there is none or another version of Flyball wrote it."""
+    path = report_path(home, name)
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return None
+
+
+def alive(pid: int) -> bool:
+    """Whether a process of that id runs."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def running(runtime: Runtime) -> UpReport | None:
+    """The report of the supervisor that runs on this home now, None when there is none."""
+    report = read_report(runtime.home, "up", UpReport)
+    return report if report is not None and alive(report.pid) else None

@@ -1,0 +1,106 @@
+"""How an application is, running or not, as one value."""
+
+import msgspec
+
+from flyball.operations.governor import next_learn_us
+from flyball.operations.orders import GovernorReport, WorkerReport, read_report, running
+from flyball.outcomes import Figures, figures
+from flyball.releases import current
+from flyball.runtime import Runtime
+
+_STALE_US = 10_000_000
+
+
+class ProcessStatus(msgspec.Struct, frozen=True):
+    """One supervised process."""
+
+    name: str
+    state: str
+    pid: int | None
+    uptime_s: float
+    restarts: int
+
+
+class FeedStatus(msgspec.Struct, frozen=True):
+    """One follower: events behind, and the seconds since it last stood at the end (None when nothing runs)."""
+
+    name: str
+    behind: int
+    lag_s: float | None
+    error: str
+
+
+class Status(msgspec.Struct, frozen=True):
+    """What `flyball status` shows. `ends`: records by stream and partition. `figures`: by version, see `Figures`."""
+
+    app: str
+    home: str
+    at_us: int
+    running: bool
+    port: int | None
+    processes: list[ProcessStatus]
+    feeds: list[FeedStatus]
+    ends: dict[str, tuple[int, ...]]
+    quarantined: int
+    champion: str | None
+    previous: str | None
+    figures: dict[str, Figures]
+    learning: bool
+    next_learn_us: int | None
+
+
+def status(runtime: Runtime, since_us: int = 0) -> Status:
+    """Look at the stores and, when an instance runs, at what its processes report."""
+    now_us = runtime.clock.now_us()
+    report = running(runtime)
+    governor = read_report(runtime.home, "governor", GovernorReport) if report else None
+    release = current(runtime.registry)
+    ends = {"events": runtime.log.ends(), "predictions": runtime.predictions.ends()}
+    return Status(
+        app=runtime.app.name,
+        home=str(runtime.home),
+        at_us=now_us,
+        running=report is not None,
+        port=report.port if report else None,
+        processes=[
+            ProcessStatus(each.name, each.state, each.pid, (now_us - each.since_us) / 1e6, each.restarts)
+            for each in (report.children if report else ())
+        ],
+        feeds=_feeds(runtime, report is not None, now_us),
+        ends=ends,
+        quarantined=_quarantined(runtime),
+        champion=release.champion,
+        previous=release.previous,
+        figures=figures(runtime.outcomes_path, since_us),
+        learning=governor is not None and governor.doing == "learning",
+        next_learn_us=_next_learn_us(runtime),
+    )
+
+
+def _feeds(runtime: Runtime, is_running: bool, now_us: int) -> list[FeedStatus]:
+    report = read_report(runtime.home, "worker", WorkerReport) if is_running else None
+    if report is None:
+        return [_standing(name, behind) for name, behind in _behind(runtime).items()]
+    silent_us = now_us - report.at_us
+    error = f"silent for {silent_us / 1e6:.0f} s" if silent_us > _STALE_US else ""
+    return [FeedStatus(name, lag.behind, lag.lag_us / 1e6, lag.error or error) for name, lag in report.lags.items()]
+
+
+def _standing(name: str, behind: int) -> FeedStatus:
+    return FeedStatus(name, behind, None, "")
+
+
+def _behind(runtime: Runtime) -> dict[str, int]:
+    """Records each follower has still to apply, from where it stands in its own store."""
+    from flyball.operations.feeds import feeds_of
+
+    return {feed.name: sum(feed.log.ends()) - sum(feed.offsets()) for feed in feeds_of(runtime)}
+
+
+def _quarantined(runtime: Runtime) -> int:
+    return runtime.quarantine.count()
+
+
+def _next_learn_us(runtime: Runtime) -> int | None:
+    runs = runtime.registry.runs()
+    return next_learn_us(runtime.app.retrain, runs[-1].started_us) if runs else None

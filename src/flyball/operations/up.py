@@ -1,0 +1,172 @@
+"""`flyball up`: one process that owns the home, the port and all the others."""
+
+import os
+import select
+import signal
+import socket
+from collections.abc import Sequence
+from types import FrameType
+
+import msgspec
+
+from flyball.core import BadSetting, FileLock
+from flyball.operations.orders import Orders, UpReport, log_path, run_folder, write_report
+from flyball.operations.process import ChildProcess, python_argv, start_child, tail
+from flyball.operations.pulse import Pulse, read_pulse
+from flyball.operations.screen import Screen
+from flyball.operations.supervisor import Happening, Process, Program, Supervisor
+from flyball.runtime import Runtime
+from flyball.serving import Dispatcher
+
+TICK_S, BEAT_US = 0.1, 500_000
+STOP_S = 8.0
+_BACKLOG = 4_096
+_ANSWERING, _FOLLOWING, _GUEST = 0, 1, 9
+_CHILD = "flyball.operations.child"
+
+
+def up(runtime: Runtime, screen: Screen, programs: Sequence[Program] = (), host: str = "127.0.0.1") -> None:
+    """Run the application until SIGINT or SIGTERM, then stop everything it started.
+
+    `programs`: further ones to keep running, such as a world; "{port}" in their arguments becomes the port. Raises
+    `HomeBusy` when another instance runs on the same home, `BadSetting` when the port is taken.
+    """
+    lock = FileLock(run_folder(runtime.home) / "lock", f"flyball up {runtime.app.name}")
+    with lock, bind(host, runtime.settings.port) as listener:
+        _Instance(runtime, listener, screen, programs).run()
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """The listening socket; raises `BadSetting` naming the port when it is taken."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise BadSetting(
+            f"port {port} on {host} must be free, got: {error.strerror or error}; choose another --port"
+        ) from None
+    listener.listen(_BACKLOG)
+    return listener
+
+
+class _Instance:
+    def __init__(self, runtime: Runtime, listener: socket.socket, screen: Screen, programs: Sequence[Program]) -> None:
+        self._runtime, self._screen = runtime, screen
+        self._port = int(listener.getsockname()[1])
+        self._dispatcher = Dispatcher(listener)
+        self._started_us = runtime.clock.now_us()
+        settings = msgspec.structs.replace(runtime.settings, port=self._port)
+        self._orders = Orders(runtime.source, settings, "")
+        self._supervisor = Supervisor(
+            [*own_programs(settings.workers), *self._guests(programs)], self._launch, self._started_us
+        )
+        self._stopping = False
+        self._governor_serial = 0
+
+    def run(self) -> None:
+        restore = {number: signal.signal(number, self._ask_to_stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        self._dispatcher.start()
+        try:
+            with self._screen.open(self._runtime.app.name, self._port):
+                try:
+                    self._loop()
+                finally:
+                    self._screen.tell(self._happening("flyball", "stopping"))
+                    self._stop()
+        finally:
+            for number, handler in restore.items():
+                signal.signal(number, handler)
+
+    def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
+        self._stopping = True
+
+    def _loop(self) -> None:
+        before, beaten_us = None, 0
+        woken, wake = os.pipe()
+        os.set_blocking(wake, False)
+        former = signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        try:
+            while not self._stopping:
+                now_us = self._runtime.clock.now_us()
+                for happening in self._supervisor.tick(now_us):
+                    self._screen.tell(self._with_reason(happening))
+                if now_us - beaten_us >= BEAT_US:
+                    beaten_us = now_us
+                    before = self._beat(now_us, before)
+                if select.select([woken], [], [], TICK_S)[0]:
+                    os.read(woken, 64)
+        finally:
+            signal.set_wakeup_fd(former)
+            os.close(woken)
+            os.close(wake)
+
+    def _beat(self, now_us: int, before: Pulse | None) -> Pulse:
+        report = UpReport(now_us, os.getpid(), self._port, self._started_us, self._supervisor.children())
+        write_report(self._runtime.home, "up", report)
+        pulse = read_pulse(self._runtime, report, now_us)
+        governor = pulse.governor
+        if governor is not None and governor.at_us >= self._started_us and governor.serial > self._governor_serial:
+            self._governor_serial = governor.serial
+            self._screen.tell(self._happening("governor", governor.told))
+        if before is not None and before.champion != pulse.champion:
+            self._screen.tell(self._happening("release", f"champion is {pulse.champion or 'none'}"))
+        self._screen.show(pulse)
+        return pulse
+
+    def _stop(self) -> None:
+        """Guests first, then the others; what does not end in time is killed."""
+        self._supervisor.terminate(_GUEST)
+        self._supervisor.terminate(_ANSWERING)
+        deadline_us = self._runtime.clock.now_us() + int(STOP_S * 1e6)
+        while self._supervisor.alive(_ANSWERING) and self._runtime.clock.now_us() < deadline_us:
+            select.select([], [], [], 0.02)
+        for name in self._supervisor.alive(_ANSWERING):
+            self._screen.tell(self._happening(name, f"did not end within {STOP_S:g} s and is killed"))
+        self._supervisor.kill()
+        self._dispatcher.stop()
+        now_us = self._runtime.clock.now_us()
+        write_report(
+            self._runtime.home, "up", UpReport(now_us, 0, self._port, self._started_us, self._supervisor.children())
+        )
+
+    def _launch(self, program: Program) -> Process:
+        orders = msgspec.structs.replace(self._orders, name=program.name)
+        log = log_path(self._runtime.home, program.name)
+        if program.order != _ANSWERING:
+            return start_child(program.argv, msgspec.json.encode(orders), log)
+        with self._dispatcher.add_worker(program.name) as channel:
+            orders = msgspec.structs.replace(orders, channel=channel.fileno())
+            return start_child(program.argv, msgspec.json.encode(orders), log, [channel.fileno()])
+
+    def _guests(self, programs: Sequence[Program]) -> list[Program]:
+        return [
+            msgspec.structs.replace(
+                program, order=_GUEST, argv=tuple(word.replace("{port}", str(self._port)) for word in program.argv)
+            )
+            for program in programs
+        ]
+
+    def _with_reason(self, happening: Happening) -> Happening:
+        last = tail(log_path(self._runtime.home, happening.name))
+        return msgspec.structs.replace(happening, words=f"{happening.words} ({last})") if last else happening
+
+    def _happening(self, name: str, words: str) -> Happening:
+        return Happening(self._runtime.clock.now_us(), name, words)
+
+
+def own_programs(workers: int) -> list[Program]:
+    """The programs of every application: those that answer first, so that the first answer comes soon."""
+    answering = [Program(f"serve-{place + 1}", python_argv(_CHILD, "serve"), _ANSWERING) for place in range(workers)]
+    return [
+        *answering,
+        Program("worker", python_argv(_CHILD, "worker"), _FOLLOWING),
+        Program("governor", python_argv(_CHILD, "governor"), _FOLLOWING, delay_us=1_000_000),
+    ]
+
+
+def process_of(child: Process) -> ChildProcess:
+    """For tests: the real process behind a child."""
+    assert isinstance(child, ChildProcess)
+    return child
