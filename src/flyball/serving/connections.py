@@ -1,0 +1,215 @@
+"""One listening socket, many processes, an even share: the parent accepts, the workers are handed connections.
+
+Processes that accept from a shared socket race for connections, and few keep-alive connections can all land on one
+of them. Here the parent accepts each connection and passes it over a Unix socket pair to the worker with the fewest
+open ones; a worker tells of every connection that closed. A worker that dies is dropped and the next one is tried.
+"""
+
+import asyncio
+import selectors
+import socket
+import threading
+from collections.abc import Callable
+
+_CLOSED, _DRAIN, _CONNECTION = b"c", b"d", b"n"
+_READ_BYTES = 4_096
+
+
+class _Worker:
+    def __init__(self, name: str, channel: socket.socket) -> None:
+        self.name, self.channel = name, channel
+        self.open = 0
+        self.given = 0
+
+
+class Dispatcher:
+    """The parent's side: accepts on `listener` in a thread of its own and hands connections out.
+
+    Without any worker nothing is accepted, so clients wait in the kernel's backlog until one comes.
+    """
+
+    def __init__(self, listener: socket.socket) -> None:
+        self._listener = listener
+        self._listener.setblocking(False)
+        self._lock = threading.Lock()
+        self._workers: list[_Worker] = []
+        self._gone: dict[str, int] = {}
+        self._selector = selectors.DefaultSelector()
+        self._wake, self._woken = socket.socketpair()
+        self._woken.setblocking(False)
+        self._selector.register(self._woken, selectors.EVENT_READ, None)
+        self._accepting = False
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="connections", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def add_worker(self, name: str) -> socket.socket:
+        """A new worker's end of its channel: pass its file descriptor to the process, then close it here."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        ours.setblocking(False)
+        theirs.set_inheritable(True)
+        with self._lock:
+            worker = _Worker(name, ours)
+            self._workers.append(worker)
+            self._selector.register(ours, selectors.EVENT_READ, worker)
+        self._wake.send(b"w")
+        return theirs
+
+    def shares(self) -> dict[str, tuple[int, int]]:
+        """{worker: (connections given so far, open now)}, the dead ones with 0 open."""
+        with self._lock:
+            found = {name: (given, 0) for name, given in self._gone.items()}
+            for worker in self._workers:
+                found[worker.name] = (found.get(worker.name, (0, 0))[0] + worker.given, worker.open)
+        return found
+
+    def stop(self) -> None:
+        """Accept no more and let go of the workers; their open connections stay theirs."""
+        self._stopping = True
+        self._wake.send(b"w")
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping:
+                self._listen(bool(self._workers))
+                for key, _ in self._selector.select():
+                    if key.fileobj is self._listener:
+                        self._accept()
+                    elif key.data is None:
+                        self._woken.recv(_READ_BYTES)
+                    else:
+                        self._hear(key.data)
+        finally:
+            with self._lock:
+                for worker in list(self._workers):
+                    self._drop(worker)
+            self._selector.close()
+            self._wake.close()
+            self._woken.close()
+
+    def _listen(self, wanted: bool) -> None:
+        if wanted and not self._accepting:
+            self._selector.register(self._listener, selectors.EVENT_READ, None)
+        elif not wanted and self._accepting:
+            self._selector.unregister(self._listener)
+        self._accepting = wanted
+
+    def _accept(self) -> None:
+        try:
+            connection, _ = self._listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        with connection:
+            self._hand_out(connection)
+
+    def _hand_out(self, connection: socket.socket) -> None:
+        """Give to the worker with the fewest open connections (then the fewest given); drop those that are dead."""
+        with self._lock:
+            for worker in sorted(self._workers, key=lambda w: (w.open, w.given)):
+                try:
+                    socket.send_fds(worker.channel, [_CONNECTION], [connection.fileno()])
+                except BlockingIOError:
+                    continue  # its channel is full: it does not take connections now, another may
+                except OSError:
+                    self._drop(worker)
+                    continue
+                worker.open += 1
+                worker.given += 1
+                return
+
+    def _hear(self, worker: _Worker) -> None:
+        try:
+            heard = worker.channel.recv(_READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            heard = b""
+        with self._lock:
+            if not heard or _DRAIN in heard:
+                self._drop(worker)
+            else:
+                worker.open -= len(heard)
+
+    def _drop(self, worker: _Worker) -> None:
+        if worker in self._workers:
+            self._workers.remove(worker)
+            self._gone[worker.name] = self._gone.get(worker.name, 0) + worker.given
+            self._selector.unregister(worker.channel)
+            worker.channel.close()
+
+
+class Receiver:
+    """The worker's side: turns each connection handed over into one that `make_protocol` serves."""
+
+    def __init__(self, channel: socket.socket, make_protocol: Callable[[], asyncio.Protocol]) -> None:
+        self._channel, self._make_protocol = channel, make_protocol
+        self._channel.setblocking(False)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ended = asyncio.Event()
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        loop.add_reader(self._channel.fileno(), self._receive)
+
+    def closed_one(self) -> None:
+        """Tell the parent that one connection is closed."""
+        if self._loop is None:
+            return
+        try:
+            self._channel.send(_CLOSED)
+        except OSError:
+            self._end()
+
+    async def drain(self, timeout_s: float = 2.0) -> None:
+        """Ask for no more connections and take those already on the way; returns when the parent let go."""
+        if self._loop is not None:
+            try:
+                self._channel.send(_DRAIN)
+                await asyncio.wait_for(self._ended.wait(), timeout_s)
+            except (OSError, TimeoutError):
+                self._end()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def wait_closed(self) -> None:
+        """Returns when the parent is gone, or let go."""
+        await self._ended.wait()
+
+    def _receive(self) -> None:
+        assert self._loop is not None
+        while True:
+            try:
+                data, descriptors, _, _ = socket.recv_fds(self._channel, 1, 1)
+            except BlockingIOError:
+                return
+            except OSError:
+                data, descriptors = b"", []
+            if not data:
+                self._end()
+                return
+            for descriptor in descriptors:
+                connection = socket.socket(fileno=descriptor)
+                connection.setblocking(False)
+                task = self._loop.create_task(self._serve(connection))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, connection: socket.socket) -> None:
+        assert self._loop is not None
+        try:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await self._loop.connect_accepted_socket(self._make_protocol, connection)
+        except OSError:
+            connection.close()  # the client left before it was served
+            self.closed_one()
+
+    def _end(self) -> None:
+        if self._loop is not None:
+            self._loop.remove_reader(self._channel.fileno())
+            self._loop = None
+            self._channel.close()
+        self._ended.set()

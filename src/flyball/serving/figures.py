@@ -1,0 +1,160 @@
+"""What serving counts: one set of counters per process, summed for `/metrics`, and notes of failures for the log."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from flyball.core import Counters, Stopwatch
+
+LEVELS = ("champion", "chosen", "previous", "precomputed", "popular", "empty")
+"""From best to poorest: the champion, another version under release, the previous champion, the version's list for
+the user's group, the list of what is popular now, nothing better than the catalogue's order."""
+
+FAILURES = {
+    "state": "the store of histories could not be read",
+    "score": "a version raised while scoring",
+    "wrong": "a version gave no list or scores that are not numbers",
+    "late": "the deadline came before the version's answer",
+    "stuck": "a version held the scoring thread too long and was benched",
+    "overload": "the queue was full",
+    "load": "a version could not be loaded",
+    "poll": "a background look at a store failed",
+    "predictions": "the log of predictions could not be written for a while",
+    "events": "the event log could not be written",
+    "fault": "an error nobody foresaw",
+}
+LATENCY_MS = (0.5, 1, 2, 3, 5, 7.5, 10, 15, 20, 30, 50, 75, 100, 150, 200, 300, 500, 1_000)
+GAUGES = {
+    "queue": "requests waiting for the scoring thread",
+    "writing": "prediction records not yet in the log",
+    "stale_us": "age of the state answers are made from, microseconds; 0 when it is not behind",
+    "ready": "whether the process can answer with a list",
+    "refused": "released versions that could not be loaded or are benched",
+}
+VERDICTS = ("accepted", "duplicate", "quarantined")
+_STATUSES = ("2xx", "4xx", "5xx")
+_QUIET_S = 1.0
+
+_logger = logging.getLogger("flyball.serving")
+
+
+def counter_names() -> list[str]:
+    """Every slot a serving process keeps."""
+    return [
+        *(f"answers|{level}" for level in LEVELS),
+        *(f"failures|{kind}" for kind in FAILURES),
+        *(f"http|{status}" for status in _STATUSES),
+        *(f"events|{verdict}" for verdict in VERDICTS),
+        *(f"gauge|{name}" for name in GAUGES),
+        *("batches", "batched", "predictions|written", "predictions|dropped", "reloads"),
+        *Counters.histogram_names("latency_ms", LATENCY_MS),
+    ]
+
+
+class Figures:
+    """One process's counters. Failures may be noted from any thread; every other name has one writing thread.
+
+    A failure is counted each time and logged at most once a second per kind and subject, so a store that is gone
+    does not fill the disk with its log.
+    """
+
+    def __init__(self, folder: Path, process: str, stopwatch: Stopwatch) -> None:
+        self.folder = folder
+        self.counters = Counters(folder, process, counter_names())
+        self._stopwatch = stopwatch
+        self._lock = threading.Lock()
+        self._said_s: dict[tuple[str, str], float] = {}
+        for name in GAUGES:
+            self.gauge(name, 0)
+
+    def note(self, kind: str, subject: str, reason: object) -> None:
+        """Count the failure `kind` and log `reason` unless just said about `subject`."""
+        now_s = self._stopwatch.read_s()
+        with self._lock:
+            self.counters.add(f"failures|{kind}")
+            quiet = now_s - self._said_s.get((kind, subject), float("-inf")) < _QUIET_S
+            if not quiet:
+                self._said_s[(kind, subject)] = now_s
+        if not quiet:
+            _logger.warning("%s: %s: %s", FAILURES[kind], subject, _told(reason))
+
+    def answered(self, level: str, took_s: float) -> None:
+        self.counters.add(f"answers|{level}")
+        self.counters.observe("latency_ms", took_s * 1_000, LATENCY_MS)
+
+    def status(self, status: int) -> None:
+        self.counters.add(f"http|{status // 100}xx")
+
+    def gauge(self, name: str, value: int) -> None:
+        self.counters.add(f"gauge|{name}", value - self.counters.get(f"gauge|{name}"))
+
+
+def _told(reason: object) -> str:
+    return f"{type(reason).__name__}: {reason}" if isinstance(reason, BaseException) else str(reason)
+
+
+def metrics_text(folder: Path, versions: dict[str, str], refused: dict[str, str]) -> bytes:
+    """The Prometheus text of all processes; `versions` {id: role} and `refused` {id: reason} as this one knows them."""
+    from prometheus_client import CollectorRegistry, generate_latest
+
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collector(folder, versions, refused))
+    return bytes(generate_latest(registry))
+
+
+class _Collector:
+    def __init__(self, folder: Path, versions: dict[str, str], refused: dict[str, str]) -> None:
+        self._folder, self._versions, self._refused = folder, versions, refused
+
+    def collect(self) -> Iterator[Any]:
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+
+        per_process = Counters.per_process(self._folder)
+        total: dict[str, int] = {}
+        for counts in per_process.values():
+            for name, value in counts.items():
+                total[name] = total.get(name, 0) + value
+        for prefix, label, described in (
+            ("answers", "level", "answers by the rung of the ladder that gave them"),
+            ("failures", "kind", "failures that a lower rung or a retry made up for, by kind"),
+            ("http", "status", "HTTP answers by class of status"),
+            ("events", "verdict", "events received over HTTP, by verdict"),
+            ("predictions", "fate", "prediction records, by what became of them"),
+        ):
+            family = CounterMetricFamily(f"flyball_{prefix}", described, labels=[label])
+            for name, value in total.items():
+                if name.startswith(f"{prefix}|"):
+                    family.add_metric([name.partition("|")[2]], value)
+            yield family
+        yield CounterMetricFamily("flyball_batches", "batches the scoring threads made", value=total.get("batches", 0))
+        yield CounterMetricFamily("flyball_batched", "requests answered in batches", value=total.get("batched", 0))
+        yield CounterMetricFamily(
+            "flyball_reloads", "times a process took another release", value=total.get("reloads", 0)
+        )
+        shares = CounterMetricFamily("flyball_process_answers", "answers of each process", labels=["process"])
+        for process, counts in per_process.items():
+            shares.add_metric([process], sum(n for name, n in counts.items() if name.startswith("answers|")))
+        yield shares
+        histogram = HistogramMetricFamily("flyball_answer_seconds", "time from request to answer")
+        buckets, below = [], 0
+        for place, bound in enumerate((*LATENCY_MS, None)):
+            below += total.get(f"latency_ms|{place}", 0)
+            buckets.append(("+Inf" if bound is None else repr(bound / 1_000), below))
+        histogram.add_metric([], buckets, sum_value=None)
+        yield histogram
+        for name, described in GAUGES.items():
+            values = [counts.get(f"gauge|{name}", 0) for counts in per_process.values()] or [0]
+            one = max(values) if name == "stale_us" else sum(values)
+            yield GaugeMetricFamily(f"flyball_{name}", described, value=one)
+        info = GaugeMetricFamily("flyball_version", "versions in service", labels=["version", "role"])
+        for version, role in self._versions.items():
+            info.add_metric([version, role], 1)
+        yield info
+        bad = GaugeMetricFamily(
+            "flyball_version_refused", "released versions out of service", labels=["version", "reason"]
+        )
+        for version, reason in self._refused.items():
+            bad.add_metric([version, reason], 1)
+        yield bad

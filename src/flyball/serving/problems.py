@@ -1,0 +1,64 @@
+"""Errors over HTTP: problem documents (RFC 9457), never a 500."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+
+from flyball.core import BadInput, FlyballError, NotFound, Refused, StoreUnavailable
+
+_KINDS = {
+    400: "bad-input",
+    404: "not-found",
+    405: "wrong-method",
+    409: "not-offered",
+    413: "too-large",
+    415: "wrong-content",
+    422: "rejected",
+    503: "try-later",
+}
+
+
+class Problem(FlyballError):
+    """A request that cannot be served: answered with `status` and a problem document."""
+
+    def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None, **more: Any) -> None:
+        self.status, self.detail, self.headers, self.more = status, detail, dict(headers or {}), more
+        super().__init__(detail)
+
+
+def problem_of(error: BaseException) -> Problem:
+    """The problem an error is told as."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, BadInput):
+        return Problem(400, str(error))
+    if isinstance(error, NotFound):
+        return Problem(404, f"no {error.kind} {error.name!r}")
+    if isinstance(error, Refused):
+        return Problem(409, str(error))
+    if isinstance(error, StoreUnavailable):
+        return Problem(503, str(error), {"retry-after": "1"})
+    return Problem(503, "the request could not be served now; the reason is in the log", {"retry-after": "1"})
+
+
+def problem_body(problem: Problem, instance: str) -> bytes:
+    """The document; `type` points into the page of documentation."""
+    document = {
+        "type": f"/docs#{_KINDS.get(problem.status, 'problem')}",
+        "title": HTTPStatus(problem.status).phrase,
+        "status": problem.status,
+        "detail": problem.detail,
+        "instance": instance,
+        **problem.more,
+    }
+    return msgspec.json.encode(document)
+
+
+def problem_response(error: BaseException, instance: str) -> Response:
+    problem = problem_of(error)
+    return Response(
+        problem_body(problem, instance), problem.status, problem.headers, media_type="application/problem+json"
+    )

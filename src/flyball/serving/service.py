@@ -1,0 +1,202 @@
+"""One serving process's parts, put together: what HTTP handlers call."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+
+import msgspec
+
+from flyball.core import BadInput, Clock, NotFound, Refused, Stopwatch, SystemStopwatch, new_id
+from flyball.features import read_histories
+from flyball.models import knows_similar, predicts_ratings
+from flyball.outcomes import Prediction, find_prediction
+from flyball.runtime import Runtime
+from flyball.serving.asks import Ask, new_ask
+from flyball.serving.engine import Answering, Engine
+from flyball.serving.figures import Figures
+from flyball.serving.intake import Intake
+from flyball.serving.keeper import Keeper
+from flyball.serving.keys import KeyRule
+from flyball.serving.problems import Problem
+from flyball.serving.scoring import Scorer
+from flyball.serving.writer import PredictionWriter
+from flyball.tasks import Pipeline, Query, check_query
+
+Result = TypeVar("Result")
+
+_ASIDE_S = 2.0
+_ASIDE_WAITING = 64
+
+
+class Similar(msgspec.Struct, frozen=True):
+    """Items like one item, most alike first, by `version`."""
+
+    item: str
+    version: str
+    items: list[str]
+    scores: list[float]
+
+
+class Rating(msgspec.Struct, frozen=True):
+    """The rating `user` would give `item`, by `version`."""
+
+    user: str
+    item: str
+    version: str
+    rating: float
+
+
+class Service:
+    """Engine, scoring thread, background threads and figures of one process, over one runtime.
+
+    `worker` names the process in figures and records. `rng` numbers the answers: different in each process.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        worker: str,
+        rng: random.Random,
+        clock: Clock | None = None,
+        stopwatch: Stopwatch | None = None,
+    ) -> None:
+        task = runtime.app.task
+        self.runtime, self.worker, self.task = runtime, worker, task
+        self.clock, self.stopwatch, self._rng = clock or runtime.clock, stopwatch or SystemStopwatch(), rng
+        self.figures = Figures(runtime.counters_folder, f"serving-{worker}", self.stopwatch)
+        self.engine = Engine(lambda users: read_histories(runtime.state, runtime.signals, users), self.figures.note)
+        self.keeper = Keeper(runtime, self.engine, self.figures, self.clock)
+        self.scorer = Scorer(
+            self.engine.answer,
+            self.engine.from_memory,
+            self.keeper.bench,
+            self.figures,
+            self.stopwatch,
+            task.deadline_us / 1e6,
+        )
+        self._writer: PredictionWriter | None = None
+        self.intake = Intake(runtime, self.figures, self.clock)
+        self.users, self.items = KeyRule(runtime.schema, task.user.name), KeyRule(runtime.schema, task.item.name)
+        self._aside = ThreadPoolExecutor(1, thread_name_prefix="aside")
+        self._aside_waiting = 0
+
+    async def start(self) -> None:
+        """Start the threads; answers are possible at once, from memory until stores and versions are there."""
+        loop = asyncio.get_running_loop()
+        self._writer = PredictionWriter(lambda: self.runtime.predictions, self.figures, self.worker)
+        self._writer.start()
+        self.keeper.start()
+        self.scorer.start(loop)
+        self.intake.start(loop)
+
+    async def stop(self) -> None:
+        """Stop the threads; what was answered is written first."""
+        self.keeper.stop()
+        self.scorer.stop()
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, self.intake.stop)
+        if self._writer is not None:
+            await loop.run_in_executor(None, self._writer.stop)
+        self._aside.shutdown(wait=False, cancel_futures=True)
+
+    async def plain(self, user: str) -> Prediction:
+        """A list of the task's length for a well-formed user id; raises `BadInput` for another."""
+        return await self.recommend(new_ask(self.users.key(user), self.task.k, self.clock.now_us(), self._rng))
+
+    def ask(
+        self,
+        user: object,
+        k: int | None,
+        include: dict[str, list[str]] | None,
+        exclude: dict[str, list[str]] | None,
+        without: list[object],
+    ) -> Ask:
+        """A request, checked; raises `BadInput`."""
+        now_us = self.clock.now_us()
+        hidden = tuple(self.items.key(item) for item in without)
+        asked = Ask(
+            new_id(now_us, self._rng), self.users.key(user), self.task.k if k is None else k, now_us, include, exclude,
+            hidden,
+        )  # fmt: skip
+        check_query(self.task, Query(asked.user, asked.k, include, exclude, list(hidden), now_us, asked.seed))
+        return asked
+
+    async def recommend(self, ask: Ask) -> Prediction:
+        """The answer, in time; recorded and counted."""
+        began_s = self.stopwatch.read_s()
+        prediction = await self.scorer.ask(ask)
+        took_s = self.stopwatch.read_s() - began_s
+        self.figures.answered(prediction.level, took_s)
+        if self._writer is not None:
+            self._writer.put(prediction, int(took_s * 1e6))
+        return prediction
+
+    async def similar(self, item: str, k: int) -> Similar:
+        """The `k` items most like `item`; raises `BadInput`, `NotFound`, or `Refused` when no version can tell."""
+        key = self.items.key(item)
+        if not 1 <= k <= 1_000:
+            raise BadInput("k", "from 1 to 1000", k)
+        version, pipeline = self._able(lambda one: knows_similar(one.model), "lists similar items")
+        return await self.aside(partial(_similar, version, pipeline, key, k))
+
+    async def rating(self, user: str, item: str) -> Rating:
+        """The predicted rating; raises `BadInput`, `NotFound`, or `Refused` when no version predicts ratings."""
+        user, item = self.users.key(user), self.items.key(item)
+        version, pipeline = self._able(lambda one: predicts_ratings(one.model), "predicts ratings")
+        return await self.aside(partial(self._rating, version, pipeline, user, item))
+
+    async def prediction(self, prediction_id: str) -> Prediction:
+        """An earlier answer by its id; raises `BadInput` or `NotFound`."""
+        waiting = self._writer.recent(prediction_id) if self._writer is not None else None
+        if waiting is not None:
+            return waiting
+        return await self.aside(lambda: find_prediction(self.runtime.predictions, prediction_id))
+
+    async def aside(self, work: Callable[[], Result]) -> Result:
+        """Do what may take a while in a thread of its own; raises `Problem` when it takes too long."""
+        if self._aside_waiting >= _ASIDE_WAITING:
+            raise Problem(503, "too many such requests are waiting", {"retry-after": "1"})
+        self._aside_waiting += 1
+        try:
+            return await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(self._aside, work), _ASIDE_S)
+        except TimeoutError:
+            raise Problem(503, f"no answer within {_ASIDE_S:g} s", {"retry-after": "1"}) from None
+        finally:
+            self._aside_waiting -= 1
+
+    def _able(self, can: Callable[[Pipeline], bool], what: str) -> tuple[str, Pipeline]:
+        """The best version in service that can do it."""
+        pipelines: dict[str, Answering] = self.engine.serving.pipelines
+        for version, pipeline in pipelines.items():
+            if isinstance(pipeline, Pipeline) and can(pipeline):
+                return version, pipeline
+        raise Refused(f"a version that {what} must be in service, got {', '.join(pipelines) or 'none'}")
+
+    def _rating(self, version: str, pipeline: Pipeline, user: str, item: str) -> Rating:
+        import numpy as np
+
+        place = _place(pipeline, item)
+        histories, _ = read_histories(self.runtime.state, self.runtime.signals, [user])
+        batch = pipeline.histories([Query(user, 1, now_us=self.clock.now_us())], histories)
+        rated = pipeline.model.predict_rating(pipeline.artifact.arrays, batch, np.array([place], np.int32))
+        return Rating(user, item, version, float(rated[0]))
+
+
+def _similar(version: str, pipeline: Pipeline, item: str, k: int) -> Similar:
+    import numpy as np
+
+    scores = pipeline.model.similar(pipeline.artifact.arrays, _place(pipeline, item))
+    order = np.lexsort((np.arange(len(scores)), -scores))[: k + 1]
+    kept = [place for place in order.tolist() if np.isfinite(scores[place])][:k]
+    items = pipeline.artifact.items
+    return Similar(item, version, [items[place] for place in kept], [float(scores[place]) for place in kept])
+
+
+def _place(pipeline: Pipeline, item: str) -> int:
+    place = pipeline.artifact.index.get(item)
+    if place is None:
+        raise NotFound("item in the version", item)
+    return place
