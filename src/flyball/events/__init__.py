@@ -1,3 +1,76 @@
-"""events (being built)."""
+"""Declared, checked, durable, replayable events, and the quarantine.
 
-__all__: list[str] = []
+Promises: what is in the log passed the checks of its declared type, once per identity, and stays in append order
+within its partition; a reader that stored its offsets resumes exactly. A bad line is never dropped and never stops
+the stream: it lies in quarantine with its bytes, its place and the reason.
+"""
+
+from flyball.events.catalogue import Catalogue
+from flyball.events.declared import EventType, Field
+from flyball.events.formats import (
+    FORMATS,
+    Bad,
+    Batch,
+    Columns,
+    Format,
+    Parsed,
+    Parser,
+    columns,
+    find_format,
+    read_pieces,
+)
+from flyball.events.ingest import IngestReport, Verdict, ingest, ingest_lines
+from flyball.events.log import (
+    BACKENDS,
+    Appended,
+    EventLog,
+    Offsets,
+    Record,
+    Slice,
+    after_slices,
+    open_log,
+    partition,
+)
+from flyball.events.quarantine import Quarantine, Quarantined
+from flyball.events.schema import Known, Rejected, Schema
+from flyball.events.types import Event, Profile, Ref, real, text, whole
+
+__all__ = [
+    "BACKENDS",
+    "FORMATS",
+    "Appended",
+    "Bad",
+    "Batch",
+    "Catalogue",
+    "Columns",
+    "Event",
+    "EventLog",
+    "EventType",
+    "Field",
+    "Format",
+    "IngestReport",
+    "Known",
+    "Offsets",
+    "Parsed",
+    "Parser",
+    "Profile",
+    "Quarantine",
+    "Quarantined",
+    "Record",
+    "Ref",
+    "Rejected",
+    "Schema",
+    "Slice",
+    "Verdict",
+    "after_slices",
+    "columns",
+    "find_format",
+    "ingest",
+    "ingest_lines",
+    "open_log",
+    "partition",
+    "read_pieces",
+    "real",
+    "text",
+    "whole",
+]

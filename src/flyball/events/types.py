@@ -22,6 +22,10 @@ class Event(msgspec.Struct, metaclass=_EventMeta, frozen=True, kw_only=True, gc=
     natural_key: ClassVar[tuple[str, ...]] = ()
     at: int
 
+    def check(self) -> str | None:
+        """What is wrong between the fields, or None; override it where one field limits another."""
+        return None
+
 
 class Profile(Event, kw_only=True):
     """What is known about one entity from `at` on; the first field refers to it. The latest `at` counts."""
@@ -33,9 +37,9 @@ class Ref(msgspec.Struct, frozen=True):
     entity: str
 
 
-def whole(low: int, high: int) -> msgspec.Meta:
-    """A whole number in [low, high]."""
-    if low > high:
+def whole(low: int, high: int | None = None) -> msgspec.Meta:
+    """A whole number in [low, high]; without `high`, from `low` up to what 64 bits hold."""
+    if high is not None and low > high:
         raise BadDeclaration("whole(low, high)", "low <= high", (low, high))
     return msgspec.Meta(ge=low, le=high)
 

@@ -1,0 +1,187 @@
+"""The log of the movie service, one line per event: `<time>,<user>,<what happened>`.
+
+Real logs drop the seconds when they are 00, write 0 to 9 digits of fraction, name no zone, hold commas inside lists
+(so a line is split at its first two commas only) and carry about one injected character in a thousand lines. What
+does not keep to the form is told apart by reason: decode, missing_field, bad_time, bad_user, bad_watch, bad_rating,
+bad_request, unknown_type.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any, BinaryIO
+
+import msgspec
+
+from flyball.core import BadInput
+from flyball.events import Bad, Batch, Parsed, Parser, Rejected, Schema, read_pieces
+
+_WATCH = re.compile(r"([^,]*),([1-9][0-9]{0,18}),GET /data/m/([A-Za-z0-9+._*-]+)/(0|[1-9][0-9]{0,8})\.mpg", re.ASCII)
+_TIME = re.compile(
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?"
+    r"(Z|[+-][0-9]{2}:[0-9]{2})?"
+)
+_USER = re.compile(r"0*([1-9][0-9]{0,39})")
+_WATCH_TAIL = re.compile(r"GET /data/m/([A-Za-z0-9+._*-]+)/0*([0-9]{1,18})\.mpg")
+_RATE_TAIL = re.compile(r"GET /rate/([A-Za-z0-9+._*-]+)=0*([0-9]{1,18})")
+_ASKED_TAIL = re.compile(r"recommendation request (\S+), status ([0-9]{1,9}), result: (.*), ([0-9]{1,15}) ?ms")
+_FILM = re.compile(r"[A-Za-z0-9+._*-]+")
+_COMMA = re.compile(r", ?")
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIELDS = {
+    "watch": ("user", "film", "minute"),
+    "rate": ("user", "film", "stars"),
+    "joined": ("user",),
+    "asked": ("user", "server", "status", "films", "error", "took_ms"),
+}
+
+
+class MovieLog(msgspec.Struct, frozen=True):
+    """The format `movielog`. `zone`: of times that name none. Ranges (stars 1–5 or 1–10) are the types' affair."""
+
+    zone: timezone = UTC
+
+    def parser(self, schema: Schema, only: str | None = None) -> Parser:
+        if only is not None and only not in _FIELDS:
+            raise BadInput("event type of a movielog", f"one of {', '.join(_FIELDS)}", only)
+        return _Parser(self.zone, only)
+
+    def lines(self, stream: BinaryIO) -> Iterator[bytes]:
+        return read_pieces(stream)
+
+
+class _Parser:
+    def __init__(self, zone: timezone, only: str | None) -> None:
+        self._zone, self._only = zone, only
+        self._instants: dict[str, int] = {}
+
+    def header(self) -> bytes:
+        return b""
+
+    def parse(self, lines: Sequence[bytes]) -> Parsed:
+        """Watches, nearly all lines, take one regular expression; the others go through `parse_line`."""
+        rows: list[tuple[Any, ...]] = []
+        ats: list[int | None] = []
+        index: list[int] = []
+        others: dict[str, Batch] = {}
+        bad: list[Bad] = []
+        match, instants = _WATCH.fullmatch, self._instants
+        for place, line in enumerate(lines):
+            found = match(line.decode("latin-1"))
+            if found is not None:
+                time, user, film, minute = found.groups()
+                at = instants.get(time)
+                if at is None:
+                    try:
+                        at = self._instant(time)
+                    except Rejected as error:
+                        bad.append(Bad(place, error.reason, error.detail))
+                        continue
+                rows.append((user, film, minute))
+                ats.append(at)
+                index.append(place)
+            elif line:
+                self._other(place, line, others, bad)
+        batches = [Batch("watch", _FIELDS["watch"], rows, ats, index, lax=True)] if rows else []
+        return Parsed([*batches, *others.values()], bad)
+
+    def _other(self, place: int, line: bytes, others: dict[str, Batch], bad: list[Bad]) -> None:
+        try:
+            kind, row, at = parse_line(line, self._zone)
+        except Rejected as error:
+            bad.append(Bad(place, error.reason, error.detail))
+            return
+        batch = others.get(kind)
+        if batch is None:
+            batch = others[kind] = Batch(kind, _FIELDS[kind], [], [], [], lax=True)
+        batch.rows.append(row)
+        batch.at.append(at)
+        batch.index.append(place)
+
+    def _instant(self, text: str) -> int:
+        at = parse_time(text, self._zone)
+        if len(self._instants) > 100_000:
+            self._instants.clear()
+        self._instants[text] = at
+        return at
+
+
+def parse_line(line: bytes, zone: timezone = UTC) -> tuple[str, tuple[Any, ...], int]:
+    """(event type, values of its fields, microseconds) of one line; raises `Rejected`."""
+    try:
+        text = line.decode()
+    except UnicodeDecodeError as error:
+        raise Rejected("decode", f"line must be UTF-8 ({error.reason}), got {line[:80]!r}") from None
+    parts = text.split(",", 2)
+    if len(parts) < 3:
+        raise Rejected("missing_field", f"line must be <time>,<user>,<event>, got {text[:80]!r}")
+    at = parse_time(parts[0], zone)
+    found = _USER.fullmatch(parts[1])
+    if found is None:
+        raise Rejected("bad_user", f"user must be a number from 1, got {parts[1][:40]!r}")
+    kind, values = _parse_tail(parts[2])
+    return kind, (found.group(1), *values), at
+
+
+def parse_time(text: str, zone: timezone = UTC) -> int:
+    """Microseconds of `2022-11-14T12:24[:50[.252]][Z|+05:30]`; digits beyond the sixth are cut. Raises `Rejected`.
+
+    >>> parse_time("1970-01-01T00:01")
+    60000000
+    """
+    found = _TIME.fullmatch(text)
+    if found is None:
+        raise Rejected("bad_time", f"time must be like 2022-11-14T12:24:50, got {text[:60]!r}")
+    year, month, day, hour, minute, second, fraction, offset = found.groups()
+    try:
+        moment = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second or 0), tzinfo=UTC)
+        shift = zone if offset is None else UTC if offset == "Z" else _offset(offset)
+        moment = moment.replace(tzinfo=shift)
+        whole = (moment - _EPOCH) // timedelta(seconds=1)
+    except (ValueError, OverflowError) as error:
+        raise Rejected("bad_time", f"time must exist ({error}), got {text[:60]!r}") from None
+    return whole * 1_000_000 + int(f"{fraction or '0':0<6.6}")
+
+
+def _offset(text: str) -> timezone:
+    hours, minutes = int(text[1:3]), int(text[4:6])
+    if hours > 18 or minutes > 59:
+        raise ValueError("offset beyond 18:00")
+    minutes += 60 * hours
+    return timezone(timedelta(minutes=-minutes if text[0] == "-" else minutes))
+
+
+def _parse_tail(tail: str) -> tuple[str, tuple[Any, ...]]:
+    """(event type, values after the user) of what follows the second comma."""
+    if tail.startswith("GET /data/m/"):
+        found = _WATCH_TAIL.fullmatch(tail)
+        if found is None:
+            raise Rejected("bad_watch", f"watch must be GET /data/m/<film>/<minute>.mpg, got {tail[:120]!r}")
+        return "watch", (found.group(1), int(found.group(2)))
+    if tail.startswith("GET /rate/"):
+        found = _RATE_TAIL.fullmatch(tail)
+        if found is None:
+            raise Rejected("bad_rating", f"rating must be GET /rate/<film>=<stars>, got {tail[:120]!r}")
+        return "rate", (found.group(1), int(found.group(2)))
+    if tail.startswith("recommendation request"):
+        return "asked", _parse_asked(tail)
+    if tail == "GET /create_account":
+        return "joined", ()
+    raise Rejected("unknown_type", f"event must be a watch, a rating, an account or a request, got {tail[:120]!r}")
+
+
+def _parse_asked(tail: str) -> tuple[Any, ...]:
+    """(server, status, films, error, took_ms): a result that is no list of films is an error's text."""
+    found = _ASKED_TAIL.fullmatch(tail)
+    if found is None:
+        raise Rejected(
+            "bad_request", f"request must be <server>, status <n>, result: <...>, <n> ms, got {tail[:120]!r}"
+        )
+    server, status, result, took_ms = found.groups()
+    films = _COMMA.split(result)
+    if all(_FILM.fullmatch(film) for film in films):
+        return server, int(status), films, "", int(took_ms)
+    if int(status) == 200:
+        raise Rejected("bad_request", f"status 200 must come with a list of films, got {result[:120]!r}")
+    return server, int(status), [], result, int(took_ms)

@@ -1,0 +1,154 @@
+"""Which entities are known: a view over the log, kept in a file of its own and rebuilt from the log when lost."""
+
+from collections.abc import Container, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from flyball.core import BadDeclaration
+from flyball.events.log import EventLog, Offsets, Record, after_slices
+from flyball.events.schema import Known, Schema
+from flyball.events.sqlite_file import SqliteFile
+from flyball.events.types import Event
+
+_SCRIPT = """
+CREATE TABLE IF NOT EXISTS known(
+    number INTEGER PRIMARY KEY, entity TEXT NOT NULL, key TEXT NOT NULL, profile INTEGER NOT NULL, UNIQUE(entity, key));
+CREATE TABLE IF NOT EXISTS followed(part INTEGER PRIMARY KEY, next INTEGER NOT NULL)
+"""
+
+
+class Catalogue:
+    """The entities that profiles, and events named in `known_by` ({entity: event types}), have made known.
+
+    A kind of entity is checked from its first profile on (or first `known_by` event, where it has no profile type):
+    without a catalogue, nothing is unknown.
+    """
+
+    def __init__(self, path: Path, schema: Schema, known_by: Mapping[str, Sequence[type[Event]]] | None = None) -> None:
+        self._file = SqliteFile(Path(path), _SCRIPT)
+        self._makers = _makers(schema, known_by or {})
+        self._profiled = {declared.refs[0][1] for declared in schema.types.values() if declared.is_profile}
+        self._profiles = {name for name, declared in schema.types.items() if declared.is_profile}
+        self._sets: dict[str, set[str]] = {}
+        self._checked: set[str] = set()
+        self._seen = 0
+
+    @property
+    def makers(self) -> frozenset[str]:
+        """The names of the event types that make an entity known."""
+        return frozenset(self._makers)
+
+    def known(self) -> dict[str, set[str]]:
+        """{entity: known keys} for the kinds that are checked; one set each, which later calls extend."""
+        self._refresh()
+        return {entity: self._sets[entity] for entity in self._checked}
+
+    def without_own(self, known: Known, kind: str) -> Known:
+        """`known` for checking events of type `kind`: what makes an entity known does not find it unknown."""
+        own = self._makers.get(kind)
+        return known if own is None else {entity: keys for entity, keys in known.items() if entity != own}
+
+    def with_new(self, known: Known, records: Iterable[Record]) -> Known:
+        """`known` and what records about to be appended make known; the sets in `known` stay as they are."""
+        fresh: dict[str, set[str]] = {}
+        profiled: set[str] = set()
+        for record in records:
+            entity = self._makers[record.type]
+            fresh.setdefault(entity, set()).add(record.key)
+            if record.type in self._profiles:
+                profiled.add(entity)
+        wider: dict[str, Container[str]] = dict(known)
+        for entity, keys in fresh.items():
+            if entity in known or entity in profiled or entity not in self._profiled:
+                wider[entity] = _Either(self._sets.get(entity, set()), keys)
+        return wider
+
+    def catch_up(self, log: EventLog) -> None:
+        """Take in what the log holds beyond what was followed; raises what the log raises."""
+        offsets = self._followed(len(log.ends()))
+        records, after = _records_of(log, offsets, self._makers)
+        if after != offsets:
+            self._store(records, after)
+
+    def learn(self, records: Iterable[Record]) -> None:
+        """Take in records that were just appended, without moving what was followed."""
+        mine = [record for record in records if record.type in self._makers]
+        if mine:
+            self._store(mine, None)
+
+    def close(self) -> None:
+        """Close this process's connections."""
+        self._file.close()
+
+    def _store(self, records: Iterable[Record], offsets: Offsets | None) -> None:
+        rows: dict[tuple[str, str], bool] = {}
+        for record in records:
+            profile = record.type in self._profiles
+            place = (self._makers[record.type], record.key)
+            rows[place] = rows.get(place, False) or profile
+        with self._file.writing() as connection:
+            connection.executemany(
+                "INSERT INTO known(entity, key, profile) VALUES (?, ?, ?)"
+                " ON CONFLICT(entity, key) DO UPDATE SET profile = 1 WHERE profile = 0 AND excluded.profile = 1",
+                [(entity, key, int(profile)) for (entity, key), profile in rows.items()],
+            )
+            for part, offset in enumerate(offsets or ()):
+                connection.execute(
+                    "INSERT INTO followed VALUES (?, ?)"
+                    " ON CONFLICT(part) DO UPDATE SET next = max(next, excluded.next)",
+                    (part, offset),
+                )
+
+    def _followed(self, partitions: int) -> Offsets:
+        with self._file.reading() as connection:
+            rows = dict(connection.execute("SELECT part, next FROM followed").fetchall())
+        return tuple(rows.get(part, 0) for part in range(partitions))
+
+    def _refresh(self) -> None:
+        with self._file.reading() as connection:
+            rows = connection.execute(
+                "SELECT number, entity, key FROM known WHERE number > ? ORDER BY number", (self._seen,)
+            ).fetchall()
+            for number, entity, key in rows:
+                self._sets.setdefault(entity, set()).add(key)
+                self._seen = number
+            for entity in self._sets.keys() - self._checked:
+                needs = "AND profile = 1" if entity in self._profiled else ""
+                if connection.execute(f"SELECT 1 FROM known WHERE entity = ? {needs} LIMIT 1", (entity,)).fetchone():
+                    self._checked.add(entity)
+
+
+class _Either:
+    """Two sets as one, without copying the large one."""
+
+    def __init__(self, large: Container[str], small: Container[str]) -> None:
+        self._large, self._small = large, small
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._small or key in self._large
+
+
+def _makers(schema: Schema, known_by: Mapping[str, Sequence[type[Event]]]) -> dict[str, str]:
+    """{event type that makes an entity known: its kind of entity}."""
+    makers = {name: declared.refs[0][1] for name, declared in schema.types.items() if declared.is_profile}
+    for entity, types in known_by.items():
+        for cls in types:
+            declared = schema.types.get(cls.__name__.lower())
+            if declared is None or declared.refs[0][1] != entity:
+                raise BadDeclaration(
+                    f"known_by of entity {entity!r}", f"declared events whose first Ref is {entity!r}", cls
+                )
+            makers[declared.name] = entity
+    return makers
+
+
+def _records_of(log: EventLog, after: Offsets, kinds: Mapping[str, str]) -> tuple[list[Record], Offsets]:
+    """Records of the named types beyond `after`; a log that can skip the others (`read_kinds`) is asked to."""
+    quick = getattr(log, "read_kinds", None)
+    if quick is not None:
+        found: tuple[list[Record], Offsets] = quick(after, kinds)
+        return found
+    records: list[Record] = []
+    while slices := log.read(after, 50_000):
+        records += [record for piece in slices for record in piece.records if record.type in kinds]
+        after = after_slices(after, slices)
+    return records, after

@@ -1,0 +1,252 @@
+"""The event log in one SQLite file. A row is a block of records of one partition, as in Kafka's record batches.
+
+Rows are few, so an append of thousands of records is a handful of insertions and one synced commit. Any number of
+threads and processes append and read; appends take turns, each in one short transaction.
+"""
+
+import sqlite3
+import zlib
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from pathlib import Path
+
+import msgspec
+
+from flyball.core import BadInput, BadSetting, StoreCorrupt, Url
+from flyball.events.log import Appended, Offsets, Record, Slice
+from flyball.events.sqlite_file import SqliteFile
+
+_SCRIPT = """
+CREATE TABLE IF NOT EXISTS meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS blocks(
+    place INTEGER PRIMARY KEY, count INTEGER NOT NULL, at_min INTEGER NOT NULL, at_max INTEGER NOT NULL,
+    kinds TEXT NOT NULL, crc INTEGER NOT NULL, data BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS blocks_at ON blocks(at_max, at_min);
+CREATE TABLE IF NOT EXISTS committed(
+    name TEXT NOT NULL, part INTEGER NOT NULL, next INTEGER NOT NULL, PRIMARY KEY(name, part)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS id_runs(
+    run INTEGER PRIMARY KEY AUTOINCREMENT, count INTEGER NOT NULL, low BLOB NOT NULL, high BLOB NOT NULL,
+    fences BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS id_pages(place INTEGER PRIMARY KEY, ids BLOB NOT NULL)
+"""
+
+_OFFSET_BITS = 40
+"""`place` = partition << 40 | offset of the block's first record: a partition's blocks lie together, in order."""
+
+_BLOCK = 1_024
+
+
+class SqliteLog:
+    """`sqlite:///path/events.db?partitions=4&unique=1&busy_ms=10000`; `unique=0` does not look for duplicates."""
+
+    def __init__(self, url: Url) -> None:
+        self.path = Path(url.place)
+        self.unique = url.whole("unique", 1) != 0
+        self._file = SqliteFile(self.path, _SCRIPT, url.whole("busy_ms", 10_000) / 1_000)
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._decode = msgspec.msgpack.Decoder(list[Record]).decode
+        self.partitions = self._agree_partitions(url.options.get("partitions"), url.whole("partitions", 4))
+
+    def append(self, records: Sequence[Record]) -> Appended:
+        """Write the records whose id is new, durably, in one transaction."""
+        if not records:
+            return Appended(0, [])
+        blocks = self._blocks(records)
+        if not self.unique:
+            with self._file.writing() as connection:
+                self._insert(connection, blocks)
+            return Appended(len(records), [])
+        return self._append_unique(records, blocks)
+
+    def read(self, after: Offsets, limit: int) -> list[Slice]:
+        """Up to about `limit` records from `after` on, shared evenly among the partitions that have some."""
+        self._check_offsets(after)
+        slices: list[Slice] = []
+        left = max(limit, 1)
+        with self._file.reading() as connection:
+            for part in range(self.partitions):
+                share = max(1, left // (self.partitions - part))
+                for piece in self._read_partition(connection, part, after[part], share):
+                    slices.append(piece)
+                    left -= len(piece.records)
+        return slices
+
+    def ends(self) -> Offsets:
+        with self._file.reading() as connection:
+            return tuple(self._end(connection, part) for part in range(self.partitions))
+
+    def commit(self, group: str, offsets: Offsets) -> None:
+        self._check_offsets(offsets)
+        with self._file.writing() as connection:
+            connection.executemany(
+                "INSERT OR REPLACE INTO committed VALUES (?, ?, ?)",
+                [(group, part, offset) for part, offset in enumerate(offsets)],
+            )
+
+    def committed(self, group: str) -> Offsets:
+        with self._file.reading() as connection:
+            rows = dict(connection.execute("SELECT part, next FROM committed WHERE name = ?", (group,)).fetchall())
+        return tuple(rows.get(part, 0) for part in range(self.partitions))
+
+    def read_at(self, low_us: int, high_us: int) -> list[Slice]:
+        """Blocks that may hold records with `at` in [low_us, high_us], in no order of time; whole blocks are given."""
+        with self._file.reading() as connection:
+            rows = connection.execute(
+                "SELECT place, count, crc, data FROM blocks WHERE at_max >= ? AND at_min <= ?", (low_us, high_us)
+            ).fetchall()
+        slices = []
+        for place, count, crc, data in rows:
+            part, first = divmod(place, 1 << _OFFSET_BITS)
+            slices.append(Slice(part, first, self._open(place, count, crc, data)))
+        return slices
+
+    def read_kinds(self, after: Offsets, kinds: Iterable[str]) -> tuple[list[Record], Offsets]:
+        """Every record of the named types from `after` on, and the log's ends; blocks without them are not read."""
+        self._check_offsets(after)
+        wanted = set(kinds)
+        found: list[Record] = []
+        with self._file.reading() as connection:
+            ends = tuple(self._end(connection, part) for part in range(self.partitions))
+            for part in range(self.partitions):
+                rows = connection.execute(
+                    "SELECT place, count, kinds FROM blocks WHERE place >= ? AND place < ?",
+                    (self._block_of(connection, part, after[part]), part + 1 << _OFFSET_BITS),
+                ).fetchall()
+                for place, count, names in rows:
+                    if wanted.isdisjoint(names.split(",")):
+                        continue
+                    (crc, data) = connection.execute(
+                        "SELECT crc, data FROM blocks WHERE place = ?", (place,)
+                    ).fetchone()
+                    skip = max(0, after[part] - (place & (1 << _OFFSET_BITS) - 1))
+                    found += [r for r in islice(self._open(place, count, crc, data), skip, None) if r.type in wanted]
+        return found, ends
+
+    def close(self) -> None:
+        """Close this process's connections; the log opens again when used."""
+        self._file.close()
+
+    def _append_unique(self, records: Sequence[Record], blocks: "list[_Block]") -> Appended:
+        from flyball.events import id_index  # numpy only where identities are kept: a log of answers starts faster
+
+        raw = [record.id for record in records]
+        if set(map(len, raw)) != {16}:
+            raise BadInput("id of a record", "16 bytes", sorted(set(map(len, raw))))
+        ids = id_index.as_ids(raw)
+        order = ids.argsort(kind="stable")
+        repeats = set(id_index.repeats_within(ids, order))
+        with self._file.writing() as connection:
+            ranked = ids[order]
+            found = id_index.find(connection, ranked)
+            repeats.update(order[found].tolist())
+            if repeats:
+                fresh = [record for index, record in enumerate(records) if index not in repeats]
+                blocks = self._blocks(fresh)
+                keep = [index not in repeats for index in order.tolist()]
+                ranked = ranked[keep]
+            self._insert(connection, blocks)
+            id_index.add(connection, ranked)
+        return Appended(len(records) - len(repeats), sorted(repeats))
+
+    def _blocks(self, records: Sequence[Record]) -> "list[_Block]":
+        parts: list[list[Record]] = [[] for _ in range(self.partitions)]
+        count, crc32 = self.partitions, zlib.crc32
+        for record in records:
+            parts[crc32(record.key.encode()) % count].append(record)
+        return [
+            self._block(part, held[start : start + _BLOCK])
+            for part, held in enumerate(parts)
+            for start in range(0, len(held), _BLOCK)
+        ]
+
+    def _block(self, part: int, records: list[Record]) -> "_Block":
+        data = self._encode(records)
+        ats = [record.at for record in records]
+        kinds = ",".join(sorted({record.type for record in records}))
+        return _Block(part, len(records), min(ats), max(ats), kinds, zlib.crc32(data), data)
+
+    def _insert(self, connection: sqlite3.Connection, blocks: "list[_Block]") -> None:
+        ends: dict[int, int] = {}
+        for block in blocks:
+            first = ends.get(block.part)
+            if first is None:
+                first = self._end(connection, block.part)
+            ends[block.part] = first + block.count
+            connection.execute(
+                "INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (block.part << _OFFSET_BITS | first, *msgspec.structs.astuple(block)[1:]),
+            )
+
+    def _end(self, connection: sqlite3.Connection, part: int) -> int:
+        row = connection.execute(
+            "SELECT place, count FROM blocks WHERE place >= ? AND place < ? ORDER BY place DESC LIMIT 1",
+            (part << _OFFSET_BITS, part + 1 << _OFFSET_BITS),
+        ).fetchone()
+        return 0 if row is None else (row[0] & (1 << _OFFSET_BITS) - 1) + row[1]
+
+    def _block_of(self, connection: sqlite3.Connection, part: int, offset: int) -> int:
+        """The place of the block that holds `offset`, or where it would begin."""
+        row = connection.execute(
+            "SELECT max(place) FROM blocks WHERE place >= ? AND place <= ?",
+            (part << _OFFSET_BITS, part << _OFFSET_BITS | offset),
+        ).fetchone()
+        return row[0] if row[0] is not None else part << _OFFSET_BITS | offset
+
+    def _read_partition(self, connection: sqlite3.Connection, part: int, after: int, limit: int) -> Iterable[Slice]:
+        rows = connection.execute(
+            "SELECT place, count, crc, data FROM blocks WHERE place >= ? AND place < ? ORDER BY place",
+            (self._block_of(connection, part, after), part + 1 << _OFFSET_BITS),
+        )
+        for place, count, crc, data in rows:
+            first = place & (1 << _OFFSET_BITS) - 1
+            if first + count <= after:
+                continue
+            records = self._open(place, count, crc, data)
+            skip = max(0, after - first)
+            piece = records[skip : skip + limit] if skip or count > limit else records
+            yield Slice(part, first + skip, piece)
+            limit -= len(piece)
+            if limit <= 0:
+                rows.close()
+                return
+
+    def _open(self, place: int, count: int, crc: int, data: bytes) -> list[Record]:
+        part, first = divmod(place, 1 << _OFFSET_BITS)
+        where = f"{self.path}, partition {part}, block at offset {first},"
+        if zlib.crc32(data) != crc:
+            raise StoreCorrupt(where, f"of checksum {crc}", zlib.crc32(data))
+        try:
+            records = self._decode(data)
+        except msgspec.DecodeError as error:
+            raise StoreCorrupt(where, "msgpack records", str(error)) from None
+        if len(records) != count:
+            raise StoreCorrupt(where, f"{count} records", len(records))
+        return records
+
+    def _agree_partitions(self, asked: str | None, default: int) -> int:
+        with self._file.reading() as connection:
+            row = connection.execute("SELECT value FROM meta WHERE name = 'partitions'").fetchone()
+        if row is None:
+            if not 1 <= default <= 1_024:
+                raise BadSetting(f"option partitions of {self.path} must be 1 to 1024, got {default}")
+            with self._file.writing() as connection:
+                connection.execute("INSERT OR IGNORE INTO meta VALUES ('partitions', ?)", (default,))
+                row = connection.execute("SELECT value FROM meta WHERE name = 'partitions'").fetchone()
+        held: int = row[0]
+        if asked is not None and held != default:
+            raise BadSetting(f"option partitions of {self.path} must be {held}, as when it was made, got {asked}")
+        return held
+
+    def _check_offsets(self, offsets: Offsets) -> None:
+        if len(offsets) != self.partitions or min(offsets) < 0:
+            raise BadInput("offsets", f"{self.partitions} whole numbers from 0, one a partition", offsets)
+
+
+class _Block(msgspec.Struct, frozen=True):
+    part: int
+    count: int
+    at_min: int
+    at_max: int
+    kinds: str
+    crc: int
+    data: bytes

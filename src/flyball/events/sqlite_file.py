@@ -1,0 +1,139 @@
+"""A SQLite file shared by threads and processes: WAL, durable commits, short write transactions, our own errors."""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from flyball.core import StoreCorrupt, StoreUnavailable
+
+_AWAY = (
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_AUTH,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_PROTOCOL,
+)
+_TORN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_SETUP_TRIES = 100
+
+
+class SqliteFile:
+    """Connections to one file, one a thread, opened again after a fork. `script` makes the tables that are missing.
+
+    Raises `StoreUnavailable` (locked for `busy_s` seconds, full, gone) and `StoreCorrupt`.
+    """
+
+    def __init__(self, path: Path, script: str, busy_s: float = 10.0) -> None:
+        self.path, self._script, self._busy_s = path, script, busy_s
+        self._own = threading.local()
+        self._guard = threading.Lock()
+        self._open: list[sqlite3.Connection] = []
+        self._pid = os.getpid()
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection whose reads in this block see one state of the file."""
+        with self._telling():
+            connection = self._connection()
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                if connection.in_transaction:
+                    connection.execute("COMMIT")
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """A connection inside a write transaction: committed at the end of the block, undone when it raises."""
+        with self._telling():
+            connection = self._connection()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        """Close every connection that this process opened."""
+        with self._guard:
+            if self._pid == os.getpid():
+                for connection in self._open:
+                    connection.close()
+            self._open = []
+            self._own = threading.local()
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            code = getattr(error, "sqlite_errorcode", None)
+            base = None if code is None else code & 0xFF
+            if base in _AWAY:
+                raise StoreUnavailable(f"{self.path} must be free and writable, got: {error}") from error
+            if base in _TORN:
+                raise StoreCorrupt(str(self.path), "an intact SQLite file", str(error)) from error
+            raise
+
+    def _connection(self) -> sqlite3.Connection:
+        if self._pid != os.getpid():
+            self._after_fork()
+        connection: sqlite3.Connection | None = getattr(self._own, "connection", None)
+        if connection is None:
+            connection = self._connect()
+            self._own.connection = connection
+            with self._guard:
+                self._open.append(connection)
+        return connection
+
+    def _after_fork(self) -> None:
+        """The parent's connections must neither be used nor closed here: SQLite's locks belong to the process."""
+        self._guard = threading.Lock()
+        _PARENTS.extend(self._open)
+        self._open, self._own, self._pid = [], threading.local(), os.getpid()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, timeout=self._busy_s, isolation_level=None, check_same_thread=False)
+        try:
+            self._set_up(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _set_up(self, connection: sqlite3.Connection) -> None:
+        """Two processes may meet here on a new file, and SQLite's switch to WAL does not wait for the other's lock."""
+        for attempt in range(_SETUP_TRIES):
+            try:
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute("PRAGMA synchronous=FULL")
+                connection.execute("PRAGMA wal_autocheckpoint=4000")
+                connection.execute("BEGIN IMMEDIATE" if self._lacks_tables(connection) else "BEGIN")
+                for statement in self._script.split(";"):
+                    connection.execute(statement)
+                connection.execute("COMMIT")
+                return
+            except sqlite3.OperationalError as error:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or attempt == _SETUP_TRIES - 1:
+                    raise
+                threading.Event().wait(min(0.02, self._busy_s / _SETUP_TRIES))
+
+    def _lacks_tables(self, connection: sqlite3.Connection) -> bool:
+        return bool(connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,))
+
+
+_PARENTS: list[sqlite3.Connection] = []
+"""Connections inherited over a fork, kept from being closed by the garbage collector."""
