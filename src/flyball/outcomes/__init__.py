@@ -4,7 +4,7 @@ Promises: a prediction read back is the prediction written; an event counts once
 the window that showed its item to its user, whatever the order in which the two streams arrive.
 """
 
-from flyball.outcomes.figures import BOUNDS_US, Figures
+from flyball.outcomes.counts import BOUNDS_US, Figures
 from flyball.outcomes.follower import OutcomeFollower
 from flyball.outcomes.prediction import Prediction, find_prediction, prediction_of, prediction_record
 from flyball.outcomes.views import Followed, figures, followed

@@ -6,7 +6,7 @@ from pathlib import Path
 from flyball.core import BadInput
 from flyball.events import Offsets, Schema, Slice
 from flyball.outcomes.attribution import Follow, Showing, attribute, follow
-from flyball.outcomes.figures import MINUTE_US, Counts
+from flyball.outcomes.counts import MINUTE_US, Counts
 from flyball.outcomes.prediction import Prediction, prediction_of
 from flyball.outcomes.reading import Reader, Signalled, Touch
 from flyball.outcomes.store import OutcomeStore, Stored, to_showing
@@ -54,7 +54,9 @@ class OutcomeFollower:
         with self._store.transaction():
             touched: dict[Pair, list[Touch]] = {}
             for first, piece in self._fresh("events", slices):
-                for user, item, touch in self._reader.read(first, piece.records[first - piece.first :]):
+                for user, item, touch in self._reader.read(
+                    piece.partition, first, piece.records[first - piece.first :]
+                ):
                     touched.setdefault((user, self._store.number(item)), []).append(touch)
             self._store.add_figures(self._join(self._worth_keeping(touched)))
 

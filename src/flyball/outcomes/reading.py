@@ -10,6 +10,7 @@ from flyball.events import Event, Record, Schema
 from flyball.policy import AnyOf, Outcome, Value, compile_python, outcomes_of
 
 MICRO = 1_000_000
+_PARTITION_BITS = 12
 
 
 class Named(Protocol):
@@ -37,8 +38,9 @@ class Signalled(Protocol):
 class Touch(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One event about one (user, item).
 
-    `seq`: its offset in the log, unique within a user. `bits`: bit i set when it qualifies for the i-th positive
-    outcome. `taken`: it qualifies for a positive outcome or a hint. `rating_micro`: in millionths, None for none.
+    `seq`: its offset and partition in the log as one number, unique, by offset first. `bits`: bit i set when it
+    qualifies for the i-th positive outcome. `taken`: it qualifies for a positive outcome or a hint. `rating_micro`: in
+    millionths, None for none.
     """
 
     at: int
@@ -93,20 +95,27 @@ class Reader:
                 compile_python(task.rating.expression) if task.rating and task.rating.event is kind.cls else None,
             )
 
-    def read(self, first: int, records: Sequence[Record]) -> list[tuple[str, str, Touch]]:
-        """(user, item, touch) of every record that is about both; `first`: the offset of `records[0]`."""
-        kept = [(first + place, record) for place, record in enumerate(records) if record.type in self._fields]
+    def read(self, partition: int, first: int, records: Sequence[Record]) -> list[tuple[str, str, Touch]]:
+        """(user, item, touch) of every record that names both; `first`: the offset of `records[0]`."""
+        kept = [
+            ((first + place) << _PARTITION_BITS | partition, record)
+            for place, record in enumerate(records)
+            if record.type in self._fields
+        ]
         events = self._schema.decode_many([record for _, record in kept])
-        return [self._touch(seq, record, event) for (seq, record), event in zip(kept, events, strict=True)]
+        return [
+            (str(user), str(item), self._touch(seq, record, event))
+            for (seq, record), event in zip(kept, events, strict=True)
+            if (user := getattr(event, self._fields[record.type][0])) is not None
+            and (item := getattr(event, self._fields[record.type][1])) is not None
+        ]
 
-    def _touch(self, seq: int, record: Record, event: Event) -> tuple[str, str, Touch]:
-        user_field, item_field = self._fields[record.type]
+    def _touch(self, seq: int, record: Record, event: Event) -> Touch:
         positives, hints, rating = self._tests[record.type]
         bits = sum(1 << bit for bit, test in positives if test(event))
         taken = bits != 0 or any(test(event) for test in hints)
         rated = None if rating is None else rating(event)
-        touch = Touch(record.at, seq, record.type, bits, taken, None if rated is None else round(rated * MICRO))
-        return str(getattr(event, user_field)), str(getattr(event, item_field)), touch
+        return Touch(record.at, seq, record.type, bits, taken, None if rated is None else round(rated * MICRO))
 
 
 def _test(declared: Outcome) -> _Test:

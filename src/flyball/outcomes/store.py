@@ -14,7 +14,7 @@ import msgspec
 from flyball.core import StoreUnavailable
 from flyball.events import Offsets
 from flyball.outcomes.attribution import Follow, Showing
-from flyball.outcomes.figures import Counts, decode_counts, encode_counts
+from flyball.outcomes.counts import Counts, decode_counts, encode_counts
 from flyball.outcomes.reading import Touch
 
 _TABLES = """
@@ -117,7 +117,7 @@ class OutcomeStore:
         row = self._connection.execute("SELECT at FROM shown ORDER BY at LIMIT 1").fetchone()
         return None if row is None else int(row[0])
 
-    def showings(self, user: str, after: int, until: int) -> Iterator[tuple[int, bytes, str, array[int]]]:
+    def showings(self, user: str, after: int, until: int) -> "Iterator[tuple[int, bytes, str, array[int]]]":
         """(at, id, version, items) of a user's predictions with `after < at <= until`, by (at, id)."""
         rows = self._connection.execute(
             "SELECT at, id, version, items FROM shown WHERE user = ? AND at > ? AND at <= ? ORDER BY at, id",

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 
 from flyball.outcomes.attribution import Follow
-from flyball.outcomes.figures import MINUTE_US, Counts, Figures, figures_of
+from flyball.outcomes.counts import MINUTE_US, Counts, Figures, figures_of
 from flyball.outcomes.prediction import Prediction, id_bytes
 from flyball.outcomes.reading import MICRO
 from flyball.outcomes.store import OutcomeStore
