@@ -1,3 +1,59 @@
-"""evaluation (being built)."""
+"""How good candidates are, how sure that is, what they cost, and whether they may serve.
 
-__all__: list[str] = []
+Promises: all contestants answer the same users through the pipeline that serves; every figure has its interval;
+differences are paired; a contestant that fails is told with its reason and stops no other; a gate says why.
+"""
+
+from flyball.evaluation.accuracy import ACCURACY, average_precision, hit_rate, ndcg, precision, recall
+from flyball.evaluation.beyond import (
+    coverage,
+    mean_popularity,
+    novelty,
+    popularity_share,
+    self_information,
+    short_head,
+)
+from flyball.evaluation.choice import choose
+from flyball.evaluation.contestant import RATING_METRICS, Contestant, parse_metric
+from flyball.evaluation.estimates import Estimate, bootstrap_interval, bootstrap_means, paired_difference
+from flyball.evaluation.evaluate import evaluate
+from flyball.evaluation.gates import GateResult, check_gates
+from flyball.evaluation.ratings import bias_predictions, global_mean, mae, rmse
+from flyball.evaluation.report import BASELINE, CANDIDATE, CHAMPION, Cost, Judged, Report, SliceFigures
+
+__all__ = [
+    "ACCURACY",
+    "BASELINE",
+    "CANDIDATE",
+    "CHAMPION",
+    "RATING_METRICS",
+    "Contestant",
+    "Cost",
+    "Estimate",
+    "GateResult",
+    "Judged",
+    "Report",
+    "SliceFigures",
+    "average_precision",
+    "bias_predictions",
+    "bootstrap_interval",
+    "bootstrap_means",
+    "check_gates",
+    "choose",
+    "coverage",
+    "evaluate",
+    "global_mean",
+    "hit_rate",
+    "mae",
+    "mean_popularity",
+    "ndcg",
+    "novelty",
+    "paired_difference",
+    "parse_metric",
+    "popularity_share",
+    "precision",
+    "recall",
+    "rmse",
+    "self_information",
+    "short_head",
+]

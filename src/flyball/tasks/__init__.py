@@ -6,25 +6,37 @@ seen, and as many items as were asked for while the catalogue has them. Importin
 """
 
 from flyball.tasks.arrange import arrange
+from flyball.tasks.cases import ACTIVITIES, HEAVY, Cases, activity_of, evaluation_cases
 from flyball.tasks.fallback import fallback_arrays
+from flyball.tasks.interactions import build_interactions
+from flyball.tasks.known import FrameCatalog, catalog_at
 from flyball.tasks.pipeline import Pipeline
 from flyball.tasks.queries import GROUP, MODEL, NEWCOMER, POPULAR, BadScores, Query, Shown, check_query
 from flyball.tasks.recommend import MAX_K, Recommend
-from flyball.tasks.shelf import Shelf
+from flyball.tasks.shelf import ItemCatalog, Shelf
 
 __all__ = [
+    "ACTIVITIES",
     "GROUP",
+    "HEAVY",
     "MAX_K",
     "MODEL",
     "NEWCOMER",
     "POPULAR",
     "BadScores",
+    "Cases",
+    "FrameCatalog",
+    "ItemCatalog",
     "Pipeline",
     "Query",
     "Recommend",
     "Shelf",
     "Shown",
+    "activity_of",
     "arrange",
+    "build_interactions",
+    "catalog_at",
     "check_query",
+    "evaluation_cases",
     "fallback_arrays",
 ]

@@ -1,7 +1,7 @@
 """Retrieve, score, arrange: one version of a recommender, answering."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,5 +127,5 @@ class Pipeline:
         return scores
 
 
-def _joined(arrays: list[NDArray[np.generic]], kind: type[np.generic]) -> NDArray[np.generic]:
+def _joined(arrays: list[NDArray[Any]], kind: type[np.generic]) -> NDArray[Any]:
     return np.concatenate([*arrays, np.zeros(0, kind)]).astype(kind, copy=False)

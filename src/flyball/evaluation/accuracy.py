@@ -1,0 +1,80 @@
+"""How well lists find what their users went on to like; binary relevance, one value a user.
+
+Every function takes `hits`, bool (users, places): whether the item at each place, best first, is relevant; `relevant`,
+whole numbers (users,), 1 or more: how many relevant items the user has, listed or not; and the cutoff `k`. Places that
+a list leaves empty are misses. Sources: precision, recall and average precision: Manning, Raghavan and Schütze,
+"Introduction to Information Retrieval", 2008, chapter 8; ndcg: Järvelin and Kekäläinen, "Cumulated Gain-Based
+Evaluation of IR Techniques", ACM TOIS 2002, with gain 1 and discount log2(place + 1); hit rate: Deshpande and Karypis,
+"Item-Based Top-N Recommendation Algorithms", ACM TOIS 2004.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.core import BadInput
+
+Hits = NDArray[np.bool_]
+Counts = NDArray[Any]
+PerUser = NDArray[np.float64]
+
+
+def precision(hits: Hits, relevant: Counts, k: int) -> PerUser:
+    """Share of the k places that hold a relevant item; an empty place counts as a miss."""
+    return np.asarray(_top(hits, relevant, k).sum(axis=1) / k)
+
+
+def recall(hits: Hits, relevant: Counts, k: int) -> PerUser:
+    """Share of the user's relevant items that are in the first k places."""
+    return np.asarray(_top(hits, relevant, k).sum(axis=1) / relevant)
+
+
+def hit_rate(hits: Hits, relevant: Counts, k: int) -> PerUser:
+    """1 when any of the first k places holds a relevant item."""
+    return np.asarray(_top(hits, relevant, k).any(axis=1).astype(np.float64))
+
+
+def average_precision(hits: Hits, relevant: Counts, k: int) -> PerUser:
+    """Mean over the relevant items of the precision at each one's place, counting the first k places.
+
+    Divided by min(k, relevant), so that an ideal list of k gets 1; trec_eval's `map_cut` divides by `relevant`, which
+    is the same while a user has no more than k.
+    """
+    top = _top(hits, relevant, k)
+    places = np.arange(1, top.shape[1] + 1)
+    found = np.cumsum(top, axis=1) / places
+    return np.asarray((found * top).sum(axis=1) / np.minimum(k, relevant))
+
+
+def ndcg(hits: Hits, relevant: Counts, k: int) -> PerUser:
+    """Discounted gain of the first k places over that of an ideal list.
+
+    >>> ndcg(np.array([[False, True]]), np.array([1]), k=2).round(6).tolist()
+    [0.63093]
+    """
+    top = _top(hits, relevant, k)
+    discounts = 1 / np.log2(np.arange(2, k + 2))
+    ideal = np.cumsum(discounts)[np.minimum(k, relevant) - 1]
+    return np.asarray((top * discounts[: top.shape[1]]).sum(axis=1) / ideal)
+
+
+ACCURACY: dict[str, Callable[[Hits, Counts, int], PerUser]] = {
+    "ndcg": ndcg,
+    "recall": recall,
+    "precision": precision,
+    "map": average_precision,
+    "hit_rate": hit_rate,
+}
+"""The metrics of lists by name; in a report as "ndcg@20"."""
+
+
+def _top(hits: Hits, relevant: Counts, k: int) -> Hits:
+    if k < 1:
+        raise BadInput("k", "1 or more", k)
+    if len(relevant) != len(hits):
+        raise BadInput("relevant", f"{len(hits)} long, as hits", len(relevant))
+    if len(relevant) and relevant.min() < 1:
+        raise BadInput("relevant", "1 or more for every user (leave out users without any)", int(relevant.min()))
+    return hits[:, :k]

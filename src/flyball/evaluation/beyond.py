@@ -1,0 +1,66 @@
+"""What lists are like apart from accuracy: how much of the catalogue they show, how known it is.
+
+`lists`: int32 (users, places), item indices, best first, -1 for an empty place.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Lists = NDArray[np.int32]
+PerUser = NDArray[np.float64]
+
+
+def coverage(lists: Lists, items: int) -> float:
+    """Share of the catalogue's `items` that is in any list.
+
+    Source: Ge, Delgado-Battenfeld and Jannach, "Beyond Accuracy: Evaluating Recommender Systems by Coverage and
+    Serendipity", RecSys 2010 (catalog coverage).
+    """
+    return len(np.unique(lists[lists >= 0])) / items if items else 0.0
+
+
+def self_information(item_users: NDArray[Any], users: int) -> NDArray[np.float64]:
+    """-log2 of the share of `users` who interacted with each item, in bits; an item of nobody counts as one user's."""
+    return np.asarray(-np.log2(np.maximum(item_users, 1) / max(users, 1)))
+
+
+def novelty(lists: Lists, information: NDArray[np.float64]) -> PerUser:
+    """Mean self-information of each user's items, in bits (an empty list: 0).
+
+    Source: Zhou et al., "Solving the Apparent Diversity-Accuracy Dilemma of Recommender Systems", PNAS 2010.
+    """
+    return _mean_of_list(lists, information)
+
+
+def mean_popularity(lists: Lists, item_interactions: NDArray[Any]) -> PerUser:
+    """Mean share of all interactions that each user's items hold.
+
+    Source: Yin et al., "Challenging the Long Tail Recommendation", VLDB 2012 (average recommendation popularity).
+    """
+    return _mean_of_list(lists, item_interactions / max(item_interactions.sum(), 1))
+
+
+def popularity_share(lists: Lists, head: NDArray[np.bool_]) -> PerUser:
+    """Share of each user's shown items that belong to the `head` (bool, one per item): 1 minus the long tail's share.
+
+    Source: Abdollahpouri, Burke and Mobasher, "Managing Popularity Bias in Recommender Systems with Personalized
+    Re-ranking", FLAIRS 2019 (average percentage of long tail items).
+    """
+    return _mean_of_list(lists, head.astype(np.float64))
+
+
+def short_head(item_interactions: NDArray[Any], share: float = 0.5) -> NDArray[np.bool_]:
+    """The fewest most popular items that hold `share` of all interactions (ties by index): bool, one per item."""
+    order = np.argsort(-item_interactions, kind="stable")
+    before = np.cumsum(item_interactions[order]) - item_interactions[order]
+    head = np.zeros(len(item_interactions), bool)
+    head[order[before < share * item_interactions.sum()]] = True
+    return head
+
+
+def _mean_of_list(lists: Lists, value_of: NDArray[np.float64]) -> PerUser:
+    shown = lists >= 0
+    values = np.where(shown, value_of[np.where(shown, lists, 0)], 0.0)
+    return np.asarray(values.sum(axis=1) / np.maximum(shown.sum(axis=1), 1))

@@ -1,0 +1,67 @@
+"""How well ratings are predicted, with the two baselines every rating model must be seen beside.
+
+Source of the bias model: Koren, "Factor in the Neighbors: Scalable and Accurate Collaborative Filtering", ACM TKDD
+2010, section 2.1: r = mu + b_item + b_user, first the items' shrunk mean deviations, then the users'.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.core import BadInput
+from flyball.models import Histories, Interactions
+
+ITEM_SHRINK, USER_SHRINK = 25.0, 10.0
+
+
+def rmse(predicted: NDArray[Any], ratings: NDArray[Any]) -> float:
+    """Root of the mean squared error.
+
+    >>> rmse(np.array([3.0, 5.0]), np.array([3.0, 3.0])).__round__(6)
+    1.414214
+    """
+    return float(np.sqrt(np.mean(_errors(predicted, ratings) ** 2)))
+
+
+def mae(predicted: NDArray[Any], ratings: NDArray[Any]) -> float:
+    """Mean absolute error."""
+    return float(np.mean(np.abs(_errors(predicted, ratings))))
+
+
+def global_mean(data: Interactions) -> float:
+    """Mean of all ratings known at training; raises `BadInput` without any."""
+    rated = data.ratings[~np.isnan(data.ratings)].astype(np.float64)
+    if not len(rated):
+        raise BadInput("ratings", "present, to judge rating models", "none")
+    return float(rated.mean())
+
+
+def bias_predictions(
+    data: Interactions, histories: Histories, rows: NDArray[Any], items: NDArray[Any]
+) -> NDArray[np.float64]:
+    """mu + b_item + b_user for row `rows[i]` of `histories` and item `items[i]` (-1: not known at training).
+
+    Items' biases come from `data`, a user's from the ratings in the history, as serving would know them.
+    """
+    mean = global_mean(data)
+    known = ~np.isnan(data.ratings)
+    item_bias = _shrunk(data.item_index[known], data.ratings[known] - mean, len(data.items), ITEM_SHRINK)
+    owner = np.repeat(np.arange(histories.rows), np.diff(histories.indptr))
+    given = ~np.isnan(histories.ratings)
+    left = histories.ratings[given] - mean - item_bias[histories.items[given]]
+    user_bias = _shrunk(owner[given], left, histories.rows, USER_SHRINK)
+    return np.asarray(mean + user_bias[rows] + np.where(items >= 0, item_bias[np.maximum(items, 0)], 0.0))
+
+
+def _shrunk(places: NDArray[Any], values: NDArray[Any], size: int, shrink: float) -> NDArray[np.float64]:
+    sums = np.bincount(places, values.astype(np.float64), minlength=size)
+    return np.asarray(sums / (np.bincount(places, minlength=size) + shrink))
+
+
+def _errors(predicted: NDArray[Any], ratings: Sequence[float] | NDArray[Any]) -> NDArray[np.float64]:
+    given = np.asarray(ratings, np.float64)
+    if len(predicted) != len(given) or not len(given):
+        raise BadInput("predicted", f"{len(given)} long, as ratings, and not empty", len(predicted))
+    return np.asarray(predicted, np.float64) - given

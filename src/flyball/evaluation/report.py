@@ -1,0 +1,115 @@
+"""What an evaluation found, as values: one report for all candidates, baselines and the champion."""
+
+import msgspec
+
+from flyball.core import NotFound
+from flyball.evaluation.estimates import Estimate
+
+Figures = dict[str, Estimate]
+
+CANDIDATE, BASELINE, CHAMPION = "candidate", "baseline", "champion"
+LOWER_IS_BETTER = frozenset({"rmse", "mae"})
+
+
+class Cost(msgspec.Struct, frozen=True):
+    """`train_s`: seconds to fit. `answer_us`: median microseconds of one answer alone. `bytes`: of the arrays."""
+
+    train_s: float = 0.0
+    answer_us: float = 0.0
+    bytes: int = 0
+
+
+class SliceFigures(msgspec.Struct, frozen=True):
+    """Figures of the users who share `name` in `by` ("group" or "activity")."""
+
+    by: str
+    name: str
+    users: int
+    figures: Figures
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """One candidate. `failed`: why it has no figures, "" when it has.
+
+    `figures`: by metric, such as "ndcg@20", "coverage@20", "rmse". `full_lists`: share of users who got as many items
+    as were asked for. `personal`: share of places filled by the model itself.
+    """
+
+    name: str
+    role: str
+    kind: str
+    failed: str = ""
+    figures: Figures = {}
+    cost: Cost = Cost()
+    slices: list[SliceFigures] = []
+    full_lists: float = 0.0
+    personal: float = 0.0
+
+
+class Report(msgspec.Struct, frozen=True):
+    """All candidates on the same users.
+
+    `differences[metric][a][b]`: a's mean minus b's on the same users, with its paired interval. `ratings`: RMSE and
+    MAE of the global mean and of the bias model on the same ratings that rating models are judged by.
+    """
+
+    users: int
+    split_us: int
+    end_us: int
+    k: int
+    seed: int
+    resamples: int
+    judged: dict[str, Judged]
+    differences: dict[str, dict[str, dict[str, Estimate]]]
+    ratings: dict[str, Figures] = {}
+    rated: int = 0
+    activity_bounds: str = "new: 0 items, light: 1 to 19, heavy: 20 or more"
+
+    def of(self, name: str) -> Judged:
+        """The candidate `name`; raises `NotFound`."""
+        if name not in self.judged:
+            raise NotFound("candidate", name, self.judged)
+        return self.judged[name]
+
+    def difference(self, metric: str, name: str, other: str) -> Estimate | None:
+        """`name` minus `other` in `metric`; None when either has no such figure."""
+        found = self.differences.get(metric, {})
+        if name in found and other in found[name]:
+            return found[name][other]
+        if other in found and name in found[other]:
+            turned = found[other][name]
+            low = None if turned.high is None else -turned.high
+            high = None if turned.low is None else -turned.low
+            return Estimate(-turned.value, low, high)
+        return None
+
+    def json(self) -> bytes:
+        """The report as JSON; `msgspec.json.decode(data, type=Report)` gives it back."""
+        return msgspec.json.encode(self)
+
+    def table(self, metrics: tuple[str, ...] = ()) -> list[list[str]]:
+        """Rows of text, the header first: candidates in order of the first metric, failed ones last."""
+        shown = metrics or self._metrics()
+        header = ["candidate", "role", *shown, "train s", "us/answer", "MB", "note"]
+        first = shown[0] if shown else ""
+        order = sorted(self.judged.values(), key=lambda one: (bool(one.failed), _rank(one, first), one.name))
+        return [header, *(self._row(one, shown) for one in order)]
+
+    def _metrics(self) -> tuple[str, ...]:
+        names = [f"ndcg@{self.k}", f"recall@{self.k}", f"hit_rate@{self.k}", f"coverage@{self.k}", f"novelty@{self.k}"]
+        rated = ["rmse"] if any("rmse" in one.figures for one in self.judged.values()) else []
+        return tuple(names + rated)
+
+    def _row(self, one: Judged, shown: tuple[str, ...]) -> list[str]:
+        figures = [one.figures[name].text() if name in one.figures else "" for name in shown]
+        cost = ["", "", ""]
+        if not one.failed:
+            cost = [f"{one.cost.train_s:.1f}", f"{one.cost.answer_us:.0f}", f"{one.cost.bytes / 1e6:.1f}"]
+        return [one.name, one.role, *figures, *cost, one.failed]
+
+
+def _rank(one: Judged, metric: str) -> float:
+    if metric not in one.figures:
+        return float("inf")
+    value = one.figures[metric].value
+    return value if metric in LOWER_IS_BETTER else -value
