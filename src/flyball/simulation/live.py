@@ -80,7 +80,7 @@ class HttpService:
         status, answer = self._call(self._sending, "POST", path, body, {"Content-Type": kind})
         if status >= 500 or status == 429:
             raise ConnectionError(f"POST {path} answered {status}")
-        if status >= 400:
+        if status >= 400 and status != 422:  # 422: all of it was set aside, which corrupted lines deserve
             raise BadInput(f"answer to POST {path}", "a 2xx status", f"{status}: {answer[:200]!r}")
 
     def _call(

@@ -10,7 +10,7 @@ import numpy as np
 from flyball.core import BadInput
 
 TRIBES = 12
-TRIBE_SHARE_OF_TASTE = 0.75
+TRIBE_SHARE_OF_TASTE = 0.85
 AGE_BANDS = ((10, 17), (18, 24), (25, 34), (35, 44), (45, 54), (55, 64), (65, 90))
 _AGE_SHARE = np.array((4, 16, 40, 18, 10, 7, 5), dtype=np.float64)
 OCCUPATIONS = (

@@ -181,6 +181,10 @@ class World:
         self._busy_until_us[users] = started.start_us + started.minutes * _MINUTE_US + 10 * _MINUTE_US
         self._viewings = self._viewings.plus(started)
 
+    def take_rng(self, rng: np.random.Generator) -> None:
+        """Go on with other chances: the same users and films, another future."""
+        self._rng = rng
+
     # --- what reaches the log -------------------------------------------------------------------------------------
 
     def emit(self, until_us: int) -> Batch:
