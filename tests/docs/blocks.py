@@ -98,15 +98,11 @@ class Reader:
         environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "COLUMNS": "120"}
         environment |= {"NO_COLOR": "1", "FLYBALL_PORT": self.port}
         if command.endswith("&"):
-            self.background.append(
-                subprocess.Popen(
-                    shlex.split(command.rstrip("& ")),
-                    cwd=self.folder,
-                    env=environment,
-                    stdout=open(self.folder / "background.log", "ab"),
-                    stderr=subprocess.STDOUT,
+            with open(self.folder / "background.log", "ab") as log:
+                words = shlex.split(command.rstrip("& "))
+                self.background.append(
+                    subprocess.Popen(words, cwd=self.folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
                 )
-            )
             self._wait_until_answering(where)
             return
         done = subprocess.run(

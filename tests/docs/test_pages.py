@@ -1,10 +1,10 @@
 """Every block of every page is run; output has the shape that the page shows (figures may differ)."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
-
 from tests.docs.blocks import Reader, agree, blocks_of
 
 ROOT = Path(__file__).parents[2]
@@ -23,8 +23,6 @@ def test_a_reader_can_follow_the_page(page: Path, tmp_path: Path) -> None:
 
 
 def test_links_between_pages_lead_somewhere() -> None:
-    import re
-
     dead = [
         f"{page.relative_to(ROOT)}: {target}"
         for page in PAGES

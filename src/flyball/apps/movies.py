@@ -3,7 +3,7 @@
 Its log carries one line per streamed minute, ratings, new accounts and the requests that the service answered.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import flyball as fb
 from flyball.apps.movielog import MovieLog
@@ -62,6 +62,11 @@ def viewer_group(viewer: Viewer) -> str | None:
     return f"{viewer.gender}{viewer.age // 15 * 15}+"
 
 
+def year_of(date: Any) -> Any:
+    """The year of a date such as 1994-10-14; anything else as it is."""
+    return date[:4] if isinstance(date, str) and date[4:5] == "-" else date
+
+
 def make_app(stars: int = 5) -> fb.App:
     """The application for ratings of 1 to `stars` stars."""
 
@@ -80,7 +85,7 @@ def make_app(stars: int = 5) -> fb.App:
         formats={
             "movielog": MovieLog(),
             **fb.columns(
-                {
+                rename={
                     "movie": "film",
                     "movie_id": "film",
                     "user_id": "user",
@@ -88,7 +93,8 @@ def make_app(stars: int = 5) -> fb.App:
                     "time": "at",
                     "original_language": "language",
                     "release_date": "year",
-                }
+                },
+                read={"year": year_of},
             ),
         },
         task=fb.Recommend(
