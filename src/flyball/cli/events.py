@@ -11,9 +11,9 @@ from typing import Annotated, BinaryIO
 import msgspec
 import typer
 
-from flyball.cli.common import AppName, Home, Json, Set, console, errors, open_app, progress_line, show_json, show_table
+from flyball.cli.common import AppName, Home, Json, Set, console, open_app, progress_line, show_json, show_table
 from flyball.core import BadInput, BadSetting, format_instant, parse_duration, parse_instant
-from flyball.events import Format, IngestReport, Quarantined, find_format, ingest_movielens, retry
+from flyball.events import Format, IngestReport, Quarantined, find_format
 from flyball.events import ingest as take_in
 from flyball.runtime import Runtime
 

@@ -1,7 +1,6 @@
-"""`flyball up`, `status`, `recommend`, `why`, `replay`, `simulate`, `world`: the application at work."""
+"""`flyball up`, `status`, `recommend`, `why`, `replay`, `simulate`: the application at work."""
 
 import sys
-import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -12,13 +11,12 @@ from flyball.core import format_instant, parse_duration
 from flyball.operations import Program, Status
 from flyball.operations import status as status_of
 from flyball.operations import up as run_up
+from flyball.outcomes import Figures
 from flyball.runtime import Runtime
-
-_WORLD_USERS, _WORLD_FILMS = 2_000, 5_000
 
 
 def register(app: typer.Typer) -> None:
-    for command in (up, status, recommend, why, replay, simulate, world):
+    for command in (up, status, recommend, why, replay, simulate):
         app.command()(command)
 
 
@@ -38,47 +36,23 @@ def up(
 
     runtime = open_app(app, home, chosen, port=port, workers=workers)
     screen = Panel(console) if console.is_terminal else Lines(sys.stdout)
-    programs = [_world_program(runtime)] if world else []
+    programs = [_with_world(runtime)] if world else []
     run_up(runtime, screen, programs, host)
 
 
-def _world_program(runtime: Runtime) -> Program:
-    words = [
-        "-m",
-        "flyball",
-        "world",
-        runtime.app.spec,
-        "--home",
-        str(runtime.home),
-        "--url",
-        "http://127.0.0.1:{port}",
-    ]
-    words += [f"--set={name}={value}" for name, value in runtime.settings.app.items()]
-    return Program("world", (sys.executable, *words), order=9)
+def _with_world(runtime: Runtime) -> Program:
+    """The world's program; an application that has no world yet first takes in the past of a new one."""
+    from flyball.simulation import new_plan, read_plan, seed_home, world_program
 
-
-def world(
-    app: AppName,
-    url: Annotated[str, typer.Option("--url", help="The running service.")] = "http://127.0.0.1:8082",
-    users: Annotated[int, typer.Option("--users", min=1)] = _WORLD_USERS,
-    films: Annotated[int, typer.Option("--films", min=1)] = _WORLD_FILMS,
-    seed: Annotated[int, typer.Option("--seed")] = 1,
-    rate: Annotated[float, typer.Option("--rate", help="Log lines a second, about.")] = 100.0,
-    home: Home = None,
-    chosen: Set = None,
-) -> None:
-    """Drive a running service with a simulated world; an empty log first gets two weeks of the world's past."""
-    from flyball.simulation import inhabit, stop_on_signals
-
-    runtime = open_app(app, home, chosen)
-    stop = threading.Event()
-    stop_on_signals(stop)
-    inhabit(runtime, url, users=users, films=films, seed=seed, lines_per_s=rate, stop=stop, tell=_tell_world)
-
-
-def _tell_world(words: str) -> None:
-    sys.stdout.write(words + "\n")
-    sys.stdout.flush()
+    if read_plan(runtime.home) is None:
+        plan = new_plan(runtime.clock.now_us())
+        console.print(f"a new world: {plan.users:,} users, {plan.films:,} films, {plan.days} days of its past")
+        with progress_line(quiet=False) as progress:
+            report = seed_home(runtime, plan, lambda report: progress(f"{report.read:,} lines taken in"))
+        console.print(
+            f"took in {sum(report.accepted.values()):,} events, set {sum(report.quarantined.values()):,} aside"
+        )
+    return world_program(runtime.home)
 
 
 def status(
@@ -107,18 +81,39 @@ def _show_status(found: Status) -> None:
         f"{found.quarantined:,} lines in quarantine"
     )
     if found.processes:
-        rows = [[p.name, p.state, p.pid, p.restarts] for p in found.processes]
-        show_table("", ["process", "state", "pid", "restarts"], rows, {"pid", "restarts"})
+        processes = [[p.name, p.state, p.pid, f"{p.uptime_s:,.0f}", p.restarts] for p in found.processes]
+        show_table("", ["process", "state", "pid", "up s", "restarts"], processes, {"pid", "up s", "restarts"})
     if found.feeds:
-        rows = [[f.name, f"{f.behind:,}", f"{f.lag_us / 1e6:.2f}"] for f in found.feeds]
-        show_table("", ["view", "events behind", "seconds behind"], rows, {"events behind", "seconds behind"})
-    rows = []
-    for name, each in found.figures.items():
-        rows.append([name or "none", f"{each.answers:,}"])
-    if rows:
-        show_table("", ["version", "answers"], rows, {"answers"})
+        feeds = [[f.name, f"{f.behind:,}", None if f.lag_s is None else f"{f.lag_s:.2f}", f.error] for f in found.feeds]
+        show_table("", ["view", "events behind", "seconds behind", ""], feeds, {"events behind", "seconds behind"})
+    if found.figures:
+        columns = [
+            "version",
+            "answers",
+            "available",
+            "personal",
+            "adopted",
+            "liked",
+            "stars",
+            "p50 ms",
+            "p99 ms",
+            "levels",
+        ]
+        show_table("", columns, [_figures_row(each) for each in found.figures.values()], set(columns[1:-1]))
     if found.next_learn_us is not None:
         console.print(f"learns next at {format_instant(found.next_learn_us)[:19]}Z")
+
+
+def _figures_row(each: Figures) -> list[object]:
+    shares = [each.availability, each.personalised, each.adoption, each.positive]
+    return [
+        each.version or "none",
+        f"{each.answers:,}",
+        *(None if share is None else f"{share:.1%}" for share in shares),
+        None if each.rating_mean is None else f"{each.rating_mean:.2f}",
+        *(None if took is None else f"{took / 1_000:.1f}" for took in (each.p50_us, each.p99_us)),
+        ", ".join(f"{level} {count:,}" for level, count in each.levels.items()),
+    ]
 
 
 def recommend(
