@@ -14,6 +14,8 @@ from flyball.models.base import (
     predicts_ratings,
     unscored,
 )
+from flyball.models.baselines import BiasModel, GlobalMean
+from flyball.models.biased_mf import BiasedMF
 from flyball.models.data import (
     Floats,
     Histories,
@@ -28,6 +30,8 @@ from flyball.models.data import (
     rows_with,
     take,
 )
+from flyball.models.ease import EASE
+from flyball.models.implicit_als import ImplicitALS
 from flyball.models.item_knn import ItemKNN
 from flyball.models.popular import Popular
 from flyball.models.random import Random
@@ -35,10 +39,15 @@ from flyball.models.ranking import top_k
 from flyball.models.table import MODELS
 
 __all__ = [
+    "EASE",
     "MODELS",
     "Artifact",
+    "BiasModel",
+    "BiasedMF",
     "Floats",
+    "GlobalMean",
     "Histories",
+    "ImplicitALS",
     "Indexes",
     "Instants",
     "Interactions",

@@ -1,0 +1,124 @@
+"""Biased matrix factorisation of ratings, known as SVD.
+
+Source: Koren, Bell, Volinsky, "Matrix Factorization Techniques for Recommender Systems", IEEE Computer 2009; trained by
+stochastic gradient descent as in Funk, "Netflix Update: Try This at Home", 2006.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.core import BadDeclaration
+from flyball.models.base import Learned, Recommender
+from flyball.models.baselines import mean_of
+from flyball.models.data import Floats, Histories, Indexes, Interactions, rated, row_pointers, rows_with
+from flyball.models.factors import STEP, catalogue_scores, cosines_to, item_side, padded
+
+
+class BiasedMF(Recommender, frozen=True):
+    """r_ui = mean + b_u + b_i + p_u . q_i, fitted by SGD on the ratings with L2 `reg` per rating.
+
+    Only the item side is kept. At answer time (b_u, p_u) is the ridge regression of the history's ratings on its items'
+    factors, regularised by `fold_in_reg` (p_u) and `fold_in_reg_bias` (b_u).
+    A list is not sorted by predicted rating alone, which would put films that two people loved on top: an item with n
+    ratings is set back by `caution` * sd / sqrt(n + 1), sd that of all ratings: a lower confidence bound.
+    """
+
+    factors: int = 64
+    epochs: int = 20
+    learning_rate: float = 0.005
+    reg: float = 0.02
+    init_std: float = 0.1
+    fold_in_reg: float = 5.0
+    fold_in_reg_bias: float = 5.0
+    caution: float = 2.0
+
+    def __post_init__(self) -> None:
+        for name in ("factors", "epochs"):
+            if getattr(self, name) < 1:
+                raise BadDeclaration(f"BiasedMF's {name}", "at least 1", getattr(self, name))
+        for name in ("learning_rate", "fold_in_reg", "fold_in_reg_bias"):
+            if not getattr(self, name) > 0:
+                raise BadDeclaration(f"BiasedMF's {name}", "above 0", getattr(self, name))
+
+    def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
+        """The item side (`factors.item_side`; factor 0 carries b_u), `base_ratings` mean + b_i and `limits` (2,)."""
+        ratings = rated(data)
+        mean = mean_of(ratings.ratings)
+        item_bias, q = self._descend(ratings, mean, seed)
+        counts = np.bincount(ratings.item_index, minlength=len(data.items))
+        rows = np.zeros((len(data.items), padded(self.factors + 1, STEP)), dtype=np.float32)
+        rows[:, 0] = np.sqrt(self.fold_in_reg / self.fold_in_reg_bias)
+        rows[counts > 0, 1 : self.factors + 1] = q[counts > 0, : self.factors]
+        base = (mean + np.where(counts > 0, item_bias, 0.0)).astype(np.float32)
+        sd = float(np.std(ratings.ratings, dtype=np.float64)) if len(ratings.ratings) else 0.0
+        offsets = np.where(counts > 0, base - self.caution * sd / np.sqrt(counts + 1.0), -np.inf).astype(np.float32)
+        given = ratings.ratings if len(ratings.ratings) else np.array([mean], dtype=np.float32)
+        return {**item_side(rows, offsets), "base_ratings": base, "limits": np.array([given.min(), given.max()])}
+
+    def score(self, learned: Learned, histories: Histories) -> Floats:
+        """Predicted rating less the caution; -inf for items without ratings and for rows without a rating."""
+        answerable = rows_with(histories, ~np.isnan(histories.ratings))
+        return catalogue_scores(learned, self._fold_in(learned, histories), answerable)
+
+    def similar(self, learned: Learned, item: int) -> Floats:
+        """Cosine of item factors."""
+        return cosines_to(learned["item_factors"][:, 1:], item)
+
+    def predict_rating(self, learned: Learned, histories: Histories, items: Indexes) -> Floats:
+        """mean + b_i + b_u + p_u . q_i, within the ratings seen; mean + b_i for a history without ratings."""
+        folded = self._fold_in(learned, histories).astype(np.float64)
+        fit = np.multiply(folded, learned["item_factors"][items]).sum(axis=1) + learned["base_ratings"][items]
+        return np.asarray(np.clip(fit, *learned["limits"]), dtype=np.float32)
+
+    def _descend(self, ratings: Interactions, mean: float, seed: int) -> tuple[Floats, Floats]:
+        from flyball.models.kernels.descent import descend
+
+        users, items, side = len(ratings.users), len(ratings.items), padded(self.factors)
+        rng = np.random.default_rng(seed)
+        p, q = np.zeros((users, side), dtype=np.float32), np.zeros((items, side), dtype=np.float32)
+        p[:, : self.factors] = rng.normal(0.0, self.init_std, (users, self.factors))
+        q[:, : self.factors] = rng.normal(0.0, self.init_std, (items, self.factors))
+        user_bias, item_bias = np.zeros(users, dtype=np.float32), np.zeros(items, dtype=np.float32)
+        user_ptr = row_pointers(ratings.user_index, users)
+        for _ in range(self.epochs):
+            descend(
+                user_ptr,
+                ratings.item_index,
+                ratings.ratings,
+                rng.permutation(users).astype(np.int32),
+                mean,
+                float(self.learning_rate),
+                float(self.reg),
+                user_bias,
+                item_bias,
+                p,
+                q,
+            )
+        return item_bias, q
+
+    def _fold_in(self, learned: Learned, histories: Histories) -> Floats:
+        from flyball.models.kernels.ridge import ridge_rows
+
+        given = ~np.isnan(histories.ratings)
+        rest = np.where(given, histories.ratings - learned["base_ratings"][histories.items], 0.0).astype(np.float32)
+        rows = learned["item_factors"]
+        folded = np.empty((histories.rows, rows.shape[1]), dtype=np.float32)
+        nothing = np.zeros((rows.shape[1], rows.shape[1]))
+        ridge_rows(
+            histories.indptr,
+            histories.items,
+            given.astype(np.float32),
+            rest,
+            rows,
+            nothing,
+            1.0,
+            float(self.fold_in_reg),
+            0.0,
+            0.0,
+            0,
+            histories.rows,
+            folded,
+        )
+        return folded

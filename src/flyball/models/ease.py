@@ -1,0 +1,118 @@
+"""EASE: a linear autoencoder in closed form.
+
+Source: Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.core import BadDeclaration
+from flyball.models.base import Learned, Recommender, unscored
+from flyball.models.data import Floats, Histories, Indexes, Interactions, positives, row_pointers
+from flyball.models.threads import in_blocks
+
+
+class EASE(Recommender, frozen=True):
+    """B minimises |X - X B|^2 + `l2` |B|^2 with a zero diagonal: P = (X'X + l2 I)^-1, B = I - P diag(1 / diag P).
+
+    score = the sum of weight * B[j, i] over the items j of the history. Memory and file: 4 bytes * items^2 (while
+    fitting 8 more), time grows with items^3: `items` keeps only the most popular ones, the rest get -inf.
+    """
+
+    l2: float = 300.0
+    items: int = 10_000
+
+    def __post_init__(self) -> None:
+        if not self.l2 > 0:
+            raise BadDeclaration("EASE's l2", "above 0", self.l2)
+        if self.items < 1:
+            raise BadDeclaration("EASE's items", "at least 1", self.items)
+
+    def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
+        """`weights` B float32 (kept, kept), `kept` int32 item of each row, `place` int32 (items,) row or -1."""
+        liked = positives(data)
+        kept = self._most_popular(liked)
+        place = np.full(len(data.items), -1, dtype=np.int32)
+        place[kept] = np.arange(len(kept), dtype=np.int32)
+        swept = _inverse(liked, place, len(kept), self.l2)
+        weights = np.empty((len(kept), len(kept)), dtype=np.float32)
+        if len(kept):
+            from flyball.models.kernels.inverse import ease_rows
+
+            in_blocks(len(kept), lambda first, last: ease_rows(swept, first, last, weights))
+        return {"weights": weights, "kept": kept, "place": place}
+
+    def score(self, learned: Learned, histories: Histories) -> Floats:
+        """Sums in the history's order; -inf for items not kept, and throughout rows without a kept positive item."""
+        from flyball.models.kernels.dense_rows import sum_rows
+
+        scores = np.empty((histories.rows, len(learned["place"])), dtype=np.float32)
+        sum_rows(
+            learned["weights"],
+            learned["kept"],
+            learned["place"],
+            histories.indptr,
+            histories.items,
+            histories.weights,
+            scores,
+        )
+        return scores
+
+    def explain(self, learned: Learned, histories: Histories, item: int) -> list[tuple[int, float]]:
+        """weight * B[j, item] for each kept positive j of the history."""
+        place, column = learned["place"], int(learned["place"][item])
+        if column < 0:
+            return []
+        rows = place[histories.items]
+        return [
+            (position, float(histories.weights[position] * learned["weights"][rows[position], column]))
+            for position in np.flatnonzero((histories.weights > 0) & (rows >= 0)).tolist()
+        ]
+
+    def similar(self, learned: Learned, item: int) -> Floats:
+        """The item's own row of B: what having liked it, and nothing else, would recommend."""
+        row = unscored(1, len(learned["place"])).ravel()
+        at = int(learned["place"][item])
+        if at >= 0:
+            row[learned["kept"]] = learned["weights"][at]
+            row[item] = -np.inf
+        return row
+
+    def _most_popular(self, liked: Interactions) -> Indexes:
+        totals = np.bincount(liked.item_index, weights=liked.weights.astype(np.float64), minlength=len(liked.items))
+        order = np.argsort(-totals, kind="stable")[: self.items]
+        return np.sort(order[totals[order] > 0]).astype(np.int32)
+
+
+def _inverse(liked: Interactions, place: Indexes, side: int, l2: float) -> NDArray[np.float64]:
+    """Minus the upper triangle of (X'X + l2 I)^-1 over the kept items, in a square padded to a multiple of 4."""
+    from flyball.models.kernels.inverse import SWEEP_BLOCK, item_gramian, sweep_others, sweep_pivots
+
+    columns = place[liked.item_index]
+    held = columns >= 0
+    users, columns, weights = liked.user_index[held], columns[held], liked.weights[held]
+    user_ptr = row_pointers(users, len(liked.users))
+    by_item = np.argsort(columns, kind="stable")
+    item_ptr = row_pointers(columns[by_item], side)
+    item_users, item_weights = users[by_item], weights[by_item]
+    wide = -(-side // 4) * 4
+    matrix = np.eye(wide, dtype=np.float64)
+    in_blocks(
+        side,
+        lambda first, last: item_gramian(
+            item_ptr, item_users, item_weights, user_ptr, columns, weights, float(l2), first, last, matrix
+        ),
+    )
+    panel, product = np.empty((SWEEP_BLOCK, wide)), np.empty((SWEEP_BLOCK, wide))
+    for start in range(0, wide, SWEEP_BLOCK):
+        stop = min(start + SWEEP_BLOCK, wide)
+        here, solved = panel[: stop - start], product[: stop - start]
+        sweep_pivots(matrix, start, stop, here, solved)
+
+        def others(first: int, last: int, at: tuple[int, int] = (start, stop), rows: Any = (here, solved)) -> None:
+            sweep_others(matrix, rows[0], rows[1], at[0], at[1], first, last)
+
+        in_blocks(wide // 4, others)
+    return matrix
