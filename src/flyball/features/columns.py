@@ -19,10 +19,10 @@ _EXACT_BELOW = 1 << 53
 def test_column(expression: Expression | None, frame: pl.DataFrame) -> pl.Series:
     """Where the filter holds: booleans without nulls, as long as the frame."""
     if expression is None:
-        return pl.Series([True], dtype=pl.Boolean).new_from_index(0, frame.height)
+        return pl.repeat(True, frame.height, dtype=pl.Boolean, eager=True)
     column = _boolean(expression, frame.schema)
     if column is not None:
-        return frame.select(column.alias("test")).to_series()
+        return frame.select(test=column)["test"]
     return pl.Series("test", [bool(value) for value in _by_row(expression, frame)], dtype=pl.Boolean)
 
 

@@ -5,15 +5,14 @@ from typing import Any
 
 from flyball.core import BadDeclaration
 from flyball.events import Event, Profile
-from flyball.policy import Expression, trace
 
 
 class Entity:
     """One kind of thing that events name.
 
     `profile`: the event type that describes one of them; the latest by `at` counts. `known_by`: further event types
-    whose first reference to this kind makes it known (an account was created). `group`: a lambda over the profile
-    giving the group's text: `Entity("user", UserCard, group=lambda p: p.gender)`.
+    whose first reference to this kind makes it known (an account was created). `group`: a function of the profile
+    giving the text of its group, or None: `Entity("user", UserCard, group=lambda p: p.gender)`.
     """
 
     def __init__(
@@ -28,13 +27,7 @@ class Entity:
         if group is not None and profile is None:
             raise BadDeclaration(f"group of Entity {name!r}", "over a profile, so the entity needs one", "no profile")
         self.name, self.profile, self.known_by = name, profile, tuple(known_by)
-        self.group: Expression | None = None if group is None else trace(group)
-        if profile is not None and self.group is not None:
-            missing = self.group.fields() - set(profile.__struct_fields__)
-            if missing:
-                raise BadDeclaration(
-                    f"group of Entity {name!r}", f"made of fields of {profile.__name__}", sorted(missing)
-                )
+        self.group = group
 
     def __repr__(self) -> str:
         return f"Entity({self.name!r})"

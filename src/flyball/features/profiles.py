@@ -8,7 +8,6 @@ from flyball.events import Event, Record, Schema
 from flyball.features.catalog import Known, decode_known, digest_key, digest_of, encode_known, profile_key
 from flyball.features.entity import Entity
 from flyball.features.store import StateStore
-from flyball.policy import compile_python
 
 Order = tuple[int, int, int]
 """(at, offset, partition): the later one counts."""
@@ -33,7 +32,7 @@ class Profiles:
                 if field is None:
                     raise BadDeclaration(f"known_by of {entity!r}", "events that name it by a Ref", event.__name__)
                 self.known_by.setdefault(name, []).append((entity, _getter(field)))
-        self._groups = {entity.name: compile_python(entity.group) for entity in entities if entity.group is not None}
+        self._groups = {entity.name: entity.group for entity in entities if entity.group is not None}
         self._since: dict[tuple[str, str], int] = {}
         self._latest: dict[tuple[str, str], tuple[Order, Record]] = {}
 

@@ -1,3 +1,27 @@
-"""history (being built)."""
+"""The log as columns: Parquet parts, snapshots named by content, splits, importers.
 
-__all__: list[str] = []
+Promises: every record of the log is in the parts exactly once, whatever crashed when; a snapshot holds what was known
+at its instant and its name tells the data, not the files; merging parts changes no snapshot. Importing this loads no
+polars.
+"""
+
+from flyball.history.follower import HistoryFollower
+from flyball.history.movielens import movielens_events
+from flyball.history.reader import EXPORTS, History, export
+from flyball.history.snapshot import Snapshot, SnapshotManifest, load_snapshot, take_snapshot
+from flyball.history.splits import split_by_time, split_by_user, split_leave_last_out
+
+__all__ = [
+    "EXPORTS",
+    "History",
+    "HistoryFollower",
+    "Snapshot",
+    "SnapshotManifest",
+    "export",
+    "load_snapshot",
+    "movielens_events",
+    "split_by_time",
+    "split_by_user",
+    "split_leave_last_out",
+    "take_snapshot",
+]

@@ -1,0 +1,168 @@
+"""Writes the log as Parquet, each record exactly once."""
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flyball.core import BadInput
+from flyball.events import Offsets, Schema, Slice
+from flyball.history.columns import UNDECLARED, Row, frame_of, storable, undeclared_frame
+from flyball.history.manifest import Manifest, Part, one_writer, read_manifest, sync, write_manifest
+from flyball.history.parts import read_parts
+
+if TYPE_CHECKING:
+    import polars as pl
+
+FLUSH_ROWS = 100_000
+FAN_IN = 16
+"""So many parts of one level become one part of the next."""
+
+
+def _no_step(name: str) -> None:
+    """Called between the steps of a flush; tests pass one that raises."""
+
+
+class HistoryFollower:
+    """Follows the log into `folder`: parts per event type and a manifest that names them and the offsets reached.
+
+    Records are held back until `flush_rows` of them are there or `flush` is called; `offsets` tells what is durable,
+    and after a crash at any instant the log is read again from there. Records delivered again are left out, so are
+    those that another process has written meanwhile. Raises `BadInput` for a slice that would leave a gap.
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        folder: Path,
+        *,
+        partitions: int = 4,
+        flush_rows: int = FLUSH_ROWS,
+        fan_in: int = FAN_IN,
+        on_step: Callable[[str], None] = _no_step,
+    ) -> None:
+        self._schema, self._folder, self._partitions = schema, Path(folder), partitions
+        self._flush_rows, self._fan_in, self._on_step = flush_rows, fan_in, on_step
+        self._held: list[Row] = []
+        self._position: list[int] | None = None
+
+    def offsets(self) -> Offsets:
+        """What is durable: the records before these offsets are in the parts."""
+        stored = read_manifest(self._folder).offsets
+        return stored + (0,) * (self._partitions - len(stored))
+
+    def apply(self, slices: Sequence[Slice]) -> int:
+        """Take `slices`; the number of records not taken before. Writes when enough are held back."""
+        before = len(self._held)
+        try:
+            for piece in slices:
+                self._take(piece)
+            taken = len(self._held) - before
+            if len(self._held) >= self._flush_rows:
+                self.flush()
+        except BaseException:
+            self._forget()
+            raise
+        return taken
+
+    def flush(self) -> None:
+        """Write what is held back and make it durable."""
+        if not self._held or self._position is None:
+            return
+        try:
+            with one_writer(self._folder):
+                self._write(tuple(self._position))
+        except BaseException:
+            self._forget()
+            raise
+        self._held = []
+
+    def _take(self, piece: Slice) -> None:
+        if self._position is None:
+            self._position = list(self.offsets())
+        position, partition = self._position, piece.partition
+        position += [0] * (partition + 1 - len(position))
+        skip = position[partition] - piece.first
+        if skip < 0:
+            raise BadInput(
+                f"first offset of a slice of partition {partition}", f"at most {position[partition]}", piece.first
+            )
+        fresh = piece.records[skip:]
+        self._held.extend((record, partition, offset) for offset, record in enumerate(fresh, position[partition]))
+        position[partition] += len(fresh)
+
+    def _forget(self) -> None:
+        """After a failure: start again from what is durable."""
+        self._held, self._position = [], None
+
+    def _write(self, reached: Offsets) -> None:
+        manifest = read_manifest(self._folder)
+        remove(self._folder, orphans(self._folder, manifest))
+        done = manifest.offsets + (0,) * (len(reached) - len(manifest.offsets))
+        rows = [row for row in self._held if row[2] >= done[row[1]]]
+        offsets = tuple(max(pair) for pair in zip(done, reached, strict=False)) + done[len(reached) :]
+        serial = manifest.serial + 1
+        parts = [*manifest.parts, *self._new_parts(rows, serial)]
+        parts, retired = self._compact(parts, serial)
+        self._on_step("parts written")
+        write_manifest(self._folder, Manifest(offsets, serial, tuple(parts), tuple(retired) or manifest.retired))
+        self._on_step("manifest written")
+        if retired:
+            remove(self._folder, manifest.retired)
+
+    def _new_parts(self, rows: Sequence[Row], serial: int) -> list[Part]:
+        by_type: dict[str, list[Row]] = {}
+        for row in rows:
+            by_type.setdefault(row[0].type, []).append(row)
+        known = {name: found for name, found in by_type.items() if name in self._schema.types}
+        parts = [
+            self._part(name, 0, serial, frame_of(self._schema.types[name], found)) for name, found in known.items()
+        ]
+        unknown = [row for name, found in by_type.items() if name not in known for row in found]
+        if unknown:
+            parts.append(self._part(UNDECLARED, 0, serial, undeclared_frame(unknown)))
+        return parts
+
+    def _part(self, name: str, level: int, serial: int, frame: "pl.DataFrame") -> Part:
+        import polars as pl
+
+        path = Path("parts") / name / f"{serial:09d}-{level}.parquet"
+        whole = self._folder / path
+        whole.parent.mkdir(parents=True, exist_ok=True)
+        storable(frame).write_parquet(whole, compression="zstd", compression_level=1)
+        sync(whole)
+        sync(whole.parent)
+        self._on_step("part written")
+        first_at, last_at, first_known, last_known = frame.select(
+            pl.min("at"), pl.max("at").alias("last_at"), pl.min("known_at"), pl.max("known_at").alias("last_known_at")
+        ).row(0)
+        return Part(name, str(path), frame.height, level, first_at, last_at, first_known, last_known)
+
+    def _compact(self, parts: list[Part], serial: int) -> tuple[list[Part], list[str]]:
+        """Merge a level of a type once it has `fan_in` parts; the parts left, and the paths of those merged."""
+        retired: list[str] = []
+        level = 0
+        while any(part.level >= level for part in parts):
+            order = sorted(parts, key=lambda part: (part.type, part.level))
+            for (name, at_level), group in groupby(order, key=lambda part: (part.type, part.level)):
+                merging = list(group)
+                if at_level != level or len(merging) < self._fan_in:
+                    continue
+                frame = read_parts(self._folder, merging, self._schema, name)
+                parts = [part for part in parts if part not in merging]
+                parts.append(self._part(name, level + 1, serial, frame))
+                retired += [part.path for part in merging]
+            level += 1
+        return parts, retired
+
+
+def orphans(folder: Path, manifest: Manifest) -> list[str]:
+    """Parts that a crash left behind: no manifest names them."""
+    named = {part.path for part in manifest.parts} | set(manifest.retired)
+    found = [str(path.relative_to(folder)) for path in sorted((folder / "parts").glob("*/*.parquet"))]
+    return [path for path in found if path not in named]
+
+
+def remove(folder: Path, paths: Iterable[str]) -> None:
+    for path in paths:
+        (folder / path).unlink(missing_ok=True)

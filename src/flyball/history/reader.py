@@ -1,0 +1,98 @@
+"""Reading the history, for notebooks and exports."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flyball.core import BadInput
+from flyball.events import Offsets, Schema
+from flyball.history.manifest import read_manifest
+from flyball.history.parts import read_type
+from flyball.history.snapshot import Snapshot, take_snapshot
+
+if TYPE_CHECKING:
+    import polars as pl
+
+EXPORTS = ("csv", "parquet")
+
+
+class History:
+    """The history in `folder`, read only (a snapshot adds its manifest)."""
+
+    def __init__(self, folder: Path, schema: Schema) -> None:
+        self.folder, self.schema = Path(folder), schema
+
+    def offsets(self) -> Offsets:
+        """The log offsets the history reaches."""
+        return read_manifest(self.folder).offsets
+
+    def counts(self) -> dict[str, int]:
+        """Rows by event type."""
+        counts = dict.fromkeys(self.schema.types, 0)
+        for part in read_manifest(self.folder).parts:
+            counts[part.type] = counts.get(part.type, 0) + part.rows
+        return counts
+
+    def events(self, name: str, since_us: int | None = None, as_of_us: int | None = None) -> "pl.DataFrame":
+        """Events of a type in order of time: those with `at >= since_us` and `known_at <= as_of_us`.
+
+        Columns: the fields, then `at, known_at, partition, offset, key, id, flags`. Raises `NotFound`.
+        """
+        import polars as pl
+
+        frame = read_type(
+            self.folder,
+            self.schema,
+            name,
+            wanted=lambda part: (
+                (since_us is None or part.last_at_us >= since_us)
+                and (as_of_us is None or part.first_known_us <= as_of_us)
+            ),
+        )
+        if since_us is not None:
+            frame = frame.filter(pl.col("at") >= since_us)
+        return frame if as_of_us is None else frame.filter(pl.col("known_at") <= as_of_us)
+
+    def snapshot(self, as_of_us: int) -> Snapshot:
+        """What was known at `as_of_us`, see `take_snapshot`."""
+        return take_snapshot(self.folder, self.schema, as_of_us)
+
+
+def export(history: History, name: str, out: Path, fmt: str = "csv", since_us: int | None = None) -> int:
+    """Write the events of a type to a file; how many.
+
+    `csv`: the fields and `at` as ISO 8601 UTC with microseconds, lists as JSON. `parquet`: all columns as they are.
+    The file appears whole or not at all. Raises `BadInput` for another format, `NotFound` for another type.
+    """
+    if fmt not in EXPORTS:
+        raise BadInput("export format", f"one of {', '.join(EXPORTS)}", fmt)
+    frame = history.events(name, since_us)
+    temporary = out.with_name(f".{out.name}.tmp")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if fmt == "csv":
+        _for_csv(frame).write_csv(temporary)
+    else:
+        from flyball.history.columns import storable
+
+        storable(frame).write_parquet(temporary)
+    temporary.replace(out)
+    return frame.height
+
+
+def _for_csv(frame: "pl.DataFrame") -> "pl.DataFrame":
+    import msgspec
+    import polars as pl
+
+    from flyball.history.columns import META
+
+    fields = [name for name in frame.columns if name not in META]
+    lists = [name for name in fields if frame.schema[name].base_type() == pl.List]
+    texts = [
+        pl.Series(
+            name,
+            [None if value is None else msgspec.json.encode(value).decode() for value in frame[name].to_list()],
+            dtype=pl.String,
+        )
+        for name in lists
+    ]
+    moment = pl.from_epoch(pl.col("at"), time_unit="us").dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").alias("at")
+    return frame.with_columns(*texts).select(moment, *fields)

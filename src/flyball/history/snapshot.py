@@ -1,0 +1,104 @@
+"""Snapshots: what was known at an instant, named by its content."""
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from flyball.core import ArtifactCorrupt, NotFound, write_atomic
+from flyball.events import Offsets, Schema
+from flyball.history.columns import column_types
+from flyball.history.digest import digest_of
+from flyball.history.manifest import read_manifest
+from flyball.history.parts import read_type
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+class TypeContent(msgspec.Struct, frozen=True):
+    """The rows of one type: how many, their digest, their fields, and the instants between which they lie."""
+
+    rows: int
+    digest: str
+    columns: dict[str, str]
+    first_at_us: int | None = None
+    last_at_us: int | None = None
+
+
+class SnapshotManifest(msgspec.Struct, frozen=True):
+    """What is written of a snapshot. `name` is a hash of `types` alone."""
+
+    name: str
+    as_of_us: int
+    offsets: Offsets
+    types: dict[str, TypeContent]
+
+
+class Snapshot:
+    """The events before `offsets` that were known at `as_of_us` (`known_at <= as_of_us`).
+
+    It holds no rows: they are read from the history, which only grows, so the same snapshot reads the same rows
+    however the parts were merged since.
+    """
+
+    def __init__(self, manifest: SnapshotManifest, folder: Path, schema: Schema) -> None:
+        self.manifest, self._folder, self._schema = manifest, folder, schema
+        self.name, self.as_of_us, self.offsets = manifest.name, manifest.as_of_us, manifest.offsets
+        self.types = manifest.types
+
+    def frame(self, name: str) -> "pl.DataFrame":
+        """The rows of event type `name`, ordered by at, partition, offset."""
+        return _known(self._folder, self._schema, name, self.as_of_us, self.offsets)
+
+    def frames(self) -> dict[str, "pl.DataFrame"]:
+        """All types' rows."""
+        return {name: self.frame(name) for name in self.types}
+
+    def verify(self) -> None:
+        """Raises `ArtifactCorrupt` when the history no longer holds the rows the name was made from."""
+        for name, content in self.types.items():
+            found = digest_of(self.frame(name))
+            if found != content.digest:
+                raise ArtifactCorrupt(f"snapshot {self.name}, {name}", content.digest, found)
+
+
+def take_snapshot(history_folder: Path, schema: Schema, as_of_us: int, out_folder: Path | None = None) -> Snapshot:
+    """Name what is known now of the past up to `as_of_us`, and write its manifest.
+
+    The name is a hash of each type's columns and order-free digest of rows (fields, at, known_at, id, flags): the same
+    data gives the same name, whatever files or log partitions hold it. `out_folder`: where `<name>.json` goes, by
+    default `history_folder/snapshots`; a snapshot already there is left as it is.
+    """
+    offsets = read_manifest(history_folder).offsets
+    types: dict[str, TypeContent] = {}
+    for name, declared in schema.types.items():
+        frame = _known(history_folder, schema, name, as_of_us, offsets)
+        columns = {field: str(kind) for field, kind in column_types(declared).items()}
+        first, last = (None, None) if frame.height == 0 else (int(frame["at"][0]), int(frame["at"][-1]))
+        types[name] = TypeContent(frame.height, digest_of(frame), columns, first, last)
+    named = {name: [one.rows, one.digest, one.columns] for name, one in sorted(types.items())}
+    name = hashlib.sha256(msgspec.json.encode(named)).hexdigest()[:24]
+    manifest = SnapshotManifest(name, as_of_us, offsets, types)
+    path = (out_folder or history_folder / "snapshots") / f"{name}.json"
+    if not path.exists():
+        write_atomic(path, msgspec.json.format(msgspec.json.encode(manifest), indent=1))
+    return Snapshot(manifest, history_folder, schema)
+
+
+def load_snapshot(history_folder: Path, schema: Schema, name: str, out_folder: Path | None = None) -> Snapshot:
+    """The snapshot written under `name`; raises `NotFound`."""
+    folder = out_folder or history_folder / "snapshots"
+    path = folder / f"{name}.json"
+    if not path.is_file():
+        raise NotFound("snapshot", name, sorted(found.stem for found in folder.glob("*.json")))
+    manifest = msgspec.json.decode(path.read_bytes(), type=SnapshotManifest)
+    return Snapshot(manifest, history_folder, schema)
+
+
+def _known(folder: Path, schema: Schema, name: str, as_of_us: int, before: Offsets) -> "pl.DataFrame":
+    import polars as pl
+
+    frame = read_type(folder, schema, name, wanted=lambda part: part.first_known_us <= as_of_us, before=before)
+    return frame.filter(pl.col("known_at") <= as_of_us)
