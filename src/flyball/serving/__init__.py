@@ -13,12 +13,14 @@ from flyball.serving.http import make_app
 from flyball.serving.keeper import Keeper
 from flyball.serving.lists import Memory
 from flyball.serving.loading import Loaded, load_version
+from flyball.serving.process import REPLACE_ME, run, serve
 from flyball.serving.service import Service
 
 __all__ = [
     "FAILURES",
     "LATENCY_MS",
     "LEVELS",
+    "REPLACE_ME",
     "Ask",
     "Dispatcher",
     "Engine",
@@ -32,5 +34,7 @@ __all__ = [
     "load_version",
     "make_app",
     "new_ask",
+    "run",
     "seed_of",
+    "serve",
 ]

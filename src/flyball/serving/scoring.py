@@ -21,7 +21,7 @@ QUEUE = 1_000
 TICK_S = 0.005
 STUCK_S = 1.0
 MAX_STUCK = 3
-"""Scoring threads given up before no more are started and the process asks to be replaced."""
+"""Scoring threads held at the same time before no more are started and the process asks to be replaced."""
 
 AnswerBatch = Callable[[Sequence[Ask], Progress], list[Prediction]]
 
@@ -67,7 +67,7 @@ class Scorer:
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._open: deque[_Waiting] = deque()
         self._turn = _Turn()
-        self.stuck = 0
+        self._stuck = 0
         self._ticking = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -79,15 +79,16 @@ class Scorer:
         self._queue.put(None)
 
     @property
-    def waiting(self) -> int:
-        return self._queue.qsize()
+    def spent(self) -> bool:
+        """Whether so many threads are held at once that the process had better be replaced."""
+        return self._stuck > MAX_STUCK
 
     def ask(self, ask: Ask) -> "asyncio.Future[Prediction]":
         """A future that has its answer before the deadline, whatever the scoring thread does."""
         if self._loop is None:
             raise RuntimeError("Scorer must be started first")
         future: asyncio.Future[Prediction] = self._loop.create_future()
-        if self._queue.qsize() >= QUEUE or self.stuck > MAX_STUCK:
+        if self._queue.qsize() >= QUEUE or self.spent:
             self._figures.note("overload", "queue", f"{self._queue.qsize()} waiting")
             future.set_result(self._fallback(ask))
             return future
@@ -121,7 +122,9 @@ class Scorer:
                 self._figures.note("fault", "engine", error)
                 answers = [self._fallback(ask) for ask in asks]
             turn.since_s = 0.0
-            if not turn.given_up:
+            if turn.given_up:
+                loop.call_soon_threadsafe(self._came_back)
+            else:
                 self._figures.counters.add("batches")
                 self._figures.counters.add("batched", len(asks))
                 loop.call_soon_threadsafe(_deliver, batch, answers)
@@ -150,13 +153,16 @@ class Scorer:
         turn = self._turn
         if turn.since_s and now_s - turn.since_s > STUCK_S and not turn.given_up:
             turn.given_up = True
-            self.stuck += 1
+            self._stuck += 1
             where = turn.progress.version
             self._figures.note("stuck", where or "state", f"after {STUCK_S} s")
             if where:
                 self._bench(where, f"held the scoring thread longer than {STUCK_S:g} s")
-            if self.stuck <= MAX_STUCK:
+            if not self.spent:
                 self._start_thread()
+
+    def _came_back(self) -> None:
+        self._stuck -= 1
 
 
 def _drain(queue: "SimpleQueue[_Waiting | None]") -> list[_Waiting] | None:

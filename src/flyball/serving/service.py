@@ -66,7 +66,7 @@ class Service:
         task = runtime.app.task
         self.runtime, self.worker, self.task = runtime, worker, task
         self.clock, self.stopwatch, self._rng = clock or runtime.clock, stopwatch or SystemStopwatch(), rng
-        self.figures = Figures(runtime.counters_folder, f"serving-{worker}", self.stopwatch)
+        self.figures = Figures(runtime.counters_folder, worker, self.stopwatch)
         self.engine = Engine(lambda users: read_histories(runtime.state, runtime.signals, users), self.figures.note)
         self.keeper = Keeper(runtime, self.engine, self.figures, self.clock)
         self.scorer = Scorer(
