@@ -1,3 +1,12 @@
-"""learning (being built)."""
+"""Learning: one command from the log to a released version.
 
-__all__: list[str] = []
+Promises: every contestant is fitted and judged on the same examples, known at their instant, none having seen the
+test window; one that fails, or fails a gate, is registered as rejected with the reason and never serves; a run that
+is killed anywhere leaves whole versions only; the same snapshot and seed give the same figures and artifacts.
+"""
+
+from flyball.learning.learn import learn
+from flyball.learning.report import CandidateReport, LearnReport, Progress
+from flyball.learning.window import Window
+
+__all__ = ["CandidateReport", "LearnReport", "Progress", "Window", "learn"]

@@ -12,7 +12,7 @@ class Contestants(msgspec.Struct, frozen=True):
     """`models` by name, candidates first; `baselines`: the names among them that are baselines.
 
     A candidate that equals a baseline is both. A baseline whose name a different candidate has is called
-    "baseline-<name>".
+    "baseline:<name>".
     """
 
     models: dict[str, Recommender]
@@ -25,7 +25,12 @@ def contestants(app: App) -> Contestants:
     models, baselines = dict(app.candidates), []
     for label, model in BASELINES.items():
         same = [name for name, each in app.candidates.items() if type(each) is type(model) and each == model]
-        name = same[0] if same else f"baseline-{label}" if label in models else label
+        name = same[0] if same else f"baseline:{label}" if label in models else label
         models[name] = model
         baselines.append(name)
     return Contestants(models, tuple(app.candidates), tuple(baselines))
+
+
+def model_classes(app: App) -> list[type[Recommender]]:
+    """The classes an artifact of `app` may name beside Flyball's own."""
+    return list({type(model) for model in app.candidates.values()})

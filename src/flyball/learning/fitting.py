@@ -8,9 +8,9 @@ import msgspec
 
 from flyball.app import AppSource
 from flyball.core import Stopwatch
-from flyball.learning.contestants import contestants
+from flyball.learning.contestants import contestants, model_classes
 from flyball.learning.handover import read_interactions
-from flyball.models import Recommender, kind_of, params_of, save_artifact
+from flyball.models import Recommender, kind_of, load_artifact, model_of, params_of, save_artifact
 from flyball.tasks import fallback_arrays
 
 
@@ -31,9 +31,15 @@ class Fitted(msgspec.Struct, frozen=True):
     seconds: float
 
 
-def fit_named(source: AppSource, name: str, order: FitOrder, stopwatch: Stopwatch) -> Fitted:
-    """`fit_model` in another process, which finds the application, and its own model classes, anew."""
-    return fit_model(contestants(source.load()).models[name], order, stopwatch)
+def fit_named(source: AppSource, name: str, recipe: str, order: FitOrder, stopwatch: Stopwatch) -> Fitted:
+    """`fit_model` in another process, which finds the application, and its own model classes, anew.
+
+    `recipe`: the folder of an artifact whose model to fit again; "" for the contestant `name`.
+    """
+    app = source.load()
+    if not recipe:
+        return fit_model(contestants(app).models[name], order, stopwatch)
+    return fit_model(model_of(load_artifact(Path(recipe)), model_classes(app)), order, stopwatch)
 
 
 def fit_model(model: Recommender, order: FitOrder, stopwatch: Stopwatch) -> Fitted:

@@ -27,10 +27,17 @@ def clean_leftovers(registry: Registry, home: Path, artifacts: Path, now_us: int
         if run.status == "running":
             end_run(registry, run, "interrupted", now_us, report={"reason": "the process ended before the run did"})
             told.append(f"run {run.id} was interrupted; it left no half version")
-    named = {version.artifact for version in registry.versions()}
-    for path in sorted(artifacts.glob("*")) if artifacts.is_dir() else []:
-        if path.name not in named and _ARTIFACT.match(path.name):
-            shutil.rmtree(path)
-            told.append(f"removed unfinished artifact {path.name}")
+    told += [f"removed unfinished artifact {name}" for name in remove_unregistered(registry, artifacts)]
     shutil.rmtree(home / WORK, ignore_errors=True)
     return told
+
+
+def remove_unregistered(registry: Registry, artifacts: Path) -> list[str]:
+    """Remove the artifacts, whole or half, that no version names; gives their names."""
+    if not artifacts.is_dir():
+        return []
+    named = {version.artifact for version in registry.versions()}
+    unnamed = [path for path in sorted(artifacts.iterdir()) if path.name not in named and _ARTIFACT.match(path.name)]
+    for path in unnamed:
+        shutil.rmtree(path)
+    return [path.name for path in unnamed]

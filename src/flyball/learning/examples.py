@@ -1,0 +1,75 @@
+"""From the log to the examples that candidates learn from and are judged on."""
+
+import msgspec
+
+from flyball.core import format_instant
+from flyball.events import after_slices
+from flyball.history import Snapshot, take_snapshot
+from flyball.learning.job import Job
+from flyball.learning.window import Window, windows
+from flyball.models import Interactions
+from flyball.tasks import Cases, build_interactions, evaluation_cases
+
+_BATCH = 20_000
+
+
+class Examples(msgspec.Struct, frozen=True):
+    """`train`: as known just before the window; `everything`: as known now; `cases`: users of the window."""
+
+    everything: Interactions
+    train: Interactions
+    window: Window
+    cases: Cases
+
+
+def catch_up(job: Job) -> None:
+    """Write what the log has beyond the history into the history."""
+    log, follower = job.runtime.log, job.runtime.history_follower
+    offsets, count = follower.offsets(), 0
+    while slices := log.read(offsets, _BATCH):
+        count += follower.apply(slices)
+        offsets = after_slices(offsets, slices)
+    follower.flush()
+    job.tell("history", f"{count:,} events written to history")
+
+
+def snapshot_of(job: Job) -> Snapshot:
+    """The snapshot of what was known at the run's instant."""
+    folder = job.runtime.history_folder
+    snapshot = take_snapshot(folder, job.runtime.schema, job.run.as_of_us, folder / "snapshots")
+    rows = sum(each.rows for each in snapshot.types.values())
+    job.tell("snapshot", f"{snapshot.name}: {rows:,} events known at {format_instant(job.run.as_of_us)}")
+    return snapshot
+
+
+def examples_of(job: Job, snapshot: Snapshot) -> Examples | str:
+    """The examples, or why there are too few."""
+    app, schema, wanted = job.runtime.app, job.runtime.schema, job.runtime.app.gates.min_examples
+    used = {*app.task.event_types, *app.profiles}
+    frames = {name: snapshot.frame(name) for name, declared in schema.types.items() if declared.cls in used}
+    everything = build_interactions(frames, app.task, schema, job.run.as_of_us)
+    tried = windows(everything)
+    if not tried:
+        positives = int((everything.weights >= 1).sum())
+        return f"too little to learn from: positives must lie at two instants or more, got {positives} positives in all"
+    for window in tried:
+        cases = evaluation_cases(frames, app.task, schema, window.start_us, window.end_us, seed=job.seed)
+        if cases.pool >= wanted:
+            break
+    else:
+        return (
+            f"too little to judge on: the test window must hold {wanted} users who liked something new, "
+            f"got {cases.pool} even in the widest ({window.share:.0%} of the positives)"
+        )
+    train = build_interactions(frames, app.task, schema, window.start_us - 1)
+    if not (train.weights >= 1).any():
+        return (
+            f"nothing to learn from: no positive was known before the test window, which starts at "
+            f"{format_instant(window.start_us)}; events that happened long ago must be ingested as history, not as live"
+        )
+    job.tell(
+        "examples",
+        f"{len(train.user_index):,} pairs of {len(train.users):,} users and {len(train.items):,} items; judged on "
+        f"{len(cases.users):,} users after {format_instant(window.start_us)}",
+    )
+    return Examples(everything, train, window, cases)

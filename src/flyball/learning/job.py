@@ -1,0 +1,34 @@
+"""What every step of one run needs."""
+
+from pathlib import Path
+
+from flyball.core import Stopwatch
+from flyball.learning.contestants import Contestants, contestants
+from flyball.learning.leftovers import WORK
+from flyball.learning.report import Progress, Stage, Tell
+from flyball.registry import Run
+from flyball.runtime import Runtime
+
+
+class Job:
+    """One run of learning. `work`: a folder for what is needed only meanwhile; `notes` end up in the report."""
+
+    def __init__(
+        self, runtime: Runtime, run: Run, tell: Tell, workers: int, seed: int, by: str, stopwatch: Stopwatch
+    ) -> None:
+        self.runtime, self.run = runtime, run
+        self.workers, self.seed, self.by, self.stopwatch = workers, seed, by, stopwatch
+        self.contestants: Contestants = contestants(runtime.app)
+        self.work: Path = runtime.home / WORK
+        self.notes: list[str] = []
+        self._tell = tell
+        self._started_s = stopwatch.read_s()
+
+    @property
+    def seconds(self) -> float:
+        """Since the run began."""
+        return self.stopwatch.read_s() - self._started_s
+
+    def tell(self, stage: Stage, words: str, candidate: str = "", seconds: float | None = None) -> None:
+        """Report that a step is done; `seconds` it took (default: since the run began)."""
+        self._tell(Progress(stage, candidate, self.seconds if seconds is None else seconds, words))

@@ -1,0 +1,111 @@
+"""One run of learning, from the log to a released version."""
+
+import shutil
+
+import msgspec
+
+from flyball.core import FileLock, FlyballError, Stopwatch, SystemStopwatch
+from flyball.learning.examples import catch_up, examples_of, snapshot_of
+from flyball.learning.job import Job
+from flyball.learning.judging import champion_of, gates_of, judge
+from flyball.learning.leftovers import clean_leftovers, remove_unregistered
+from flyball.learning.releasing import register, release, told
+from flyball.learning.report import LearnReport, Progress, Tell
+from flyball.learning.trials import words_of
+from flyball.registry import begin_run, end_run
+from flyball.releases import current
+from flyball.runtime import Runtime
+
+LOCK = "learn.lock"
+
+
+def learn(
+    runtime: Runtime,
+    as_of_us: int | None = None,
+    progress: Tell | None = None,
+    *,
+    workers: int = 2,
+    seed: int = 0,
+    by: str = "learn",
+    stopwatch: Stopwatch | None = None,
+) -> LearnReport:
+    """Learn from what was known at `as_of_us` (default: now) and release the winner when it passes its gates.
+
+    Candidates are fitted in `workers` processes; with one, or for an application built in code and not in a file, in
+    this process. The same snapshot and `seed` give the same figures and the same artifacts, bit for bit; costs are
+    measured with `stopwatch`. `by`: who asked, for the audit trail. Raises `HomeBusy` while another run learns in the
+    same home; what else it raises is noted in the run, and the registry holds whole versions only.
+    """
+    now_us = runtime.clock.now_us()
+    with FileLock(runtime.home / LOCK, "learning"):
+        notes = clean_leftovers(runtime.registry, runtime.home, runtime.artifacts, now_us)
+        run = begin_run(runtime.registry, runtime.app.name, now_us if as_of_us is None else as_of_us, now_us)
+        job = Job(runtime, run, progress or _silent, workers, seed, by, stopwatch or SystemStopwatch())
+        job.notes.extend(notes)
+        try:
+            report = _go(job)
+        except BaseException as error:
+            _give_up(job, error)
+            raise
+        finally:
+            shutil.rmtree(job.work, ignore_errors=True)
+        report = msgspec.structs.replace(report, seconds=job.seconds)
+        plain = msgspec.to_builtins(report)
+        end_run(runtime.registry, run, report.status, runtime.clock.now_us(), report=plain, snapshot=report.snapshot)
+        return report
+
+
+def _go(job: Job) -> LearnReport:
+    before = current(job.runtime.registry)
+    job.work.mkdir(parents=True)
+    catch_up(job)
+    snapshot = snapshot_of(job)
+    report = LearnReport(
+        run=job.run.id,
+        app=job.runtime.app.name,
+        status="done",
+        as_of_us=job.run.as_of_us,
+        seed=job.seed,
+        snapshot=snapshot.name,
+        events={name: each.rows for name, each in snapshot.types.items()},
+        champion=before.champion,
+        champion_before=before.champion,
+        notes=job.notes,
+    )
+    examples = examples_of(job, snapshot)
+    if isinstance(examples, str):
+        return msgspec.structs.replace(report, status="too_little_data", reason=examples)
+    champion = champion_of(job, before, examples.window.start_us)
+    judged = judge(job, examples, champion)
+    gates = gates_of(job, judged, champion)
+    versions = register(job, snapshot, examples, judged, gates)
+    decision = release(job, judged, versions, before)
+    return msgspec.structs.replace(
+        report,
+        window=examples.window,
+        users=judged.users,
+        candidates=told(judged, gates, versions),
+        evaluation=msgspec.to_builtins(judged),
+        chosen=decision.chosen,
+        released=decision.released,
+        reason=decision.reason,
+        champion=decision.champion,
+    )
+
+
+def _give_up(job: Job, error: BaseException) -> None:
+    """Leave no half version and say why; what cannot be done now (a full disk), the next run does."""
+    stopped = not isinstance(error, Exception)
+    reason = "stopped" if stopped else words_of(error) if isinstance(error, Exception) else ""
+    try:
+        remove_unregistered(job.runtime.registry, job.runtime.artifacts)
+        end_run(
+            job.runtime.registry, job.run, "interrupted" if stopped else "failed", job.runtime.clock.now_us(),
+            report={"reason": reason},
+        )  # fmt: skip
+    except (FlyballError, OSError) as further:
+        error.add_note(f"the run could not be closed either: {further}")
+
+
+def _silent(_: Progress) -> None:
+    """Progress that nobody asked for."""

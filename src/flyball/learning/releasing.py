@@ -1,0 +1,147 @@
+"""Refit what passed on everything known, register all, release the winner."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from flyball.core import Refused
+from flyball.evaluation import CHAMPION, GateResult, Judged, Report, choose
+from flyball.history import Snapshot
+from flyball.learning.examples import Examples
+from flyball.learning.fitting import Fitted
+from flyball.learning.handover import write_interactions
+from flyball.learning.job import Job
+from flyball.learning.judging import rejection
+from flyball.learning.leftovers import artifact_name
+from flyball.learning.origin import code_state, dependencies_hash
+from flyball.learning.report import CandidateReport
+from flyball.learning.trials import Task, fit_all, words_of
+from flyball.models import kind_of, params_of
+from flyball.registry import Version, add_versions
+from flyball.releases import ReleaseState, promote
+
+Gates = Mapping[str, list[GateResult]]
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """What was decided: `chosen` version, whether it was `released`, why or why not, who serves now."""
+
+    chosen: str
+    released: bool
+    reason: str
+    champion: str | None
+
+
+def register(job: Job, snapshot: Snapshot, examples: Examples, report: Report, gates: Gates) -> list[Version]:
+    """A version for every candidate: with an artifact fitted on everything known when it passed, rejected otherwise."""
+    app = job.runtime.app
+    code = code_state(app.source)
+    origin: dict[str, Any] = {
+        "app": app.name, "snapshot": snapshot.name, "as_of_us": job.run.as_of_us,
+        "code_commit": code.commit, "code_dirty": code.dirty, "dependencies_hash": dependencies_hash(),
+    }  # fmt: skip
+    fitted = _refit(job, examples, gates, origin)
+    versions = [
+        Version(
+            candidate=name,
+            kind=kind_of(app.candidates[name]),
+            params=params_of(app.candidates[name]),
+            seed=job.seed,
+            run=job.run.id,
+            created_us=job.runtime.clock.now_us(),
+            figures=_figures_and_cost(report.of(name)),
+            gates=[msgspec.to_builtins(gate) for gate in gates[name]],
+            **_outcome(job, name, gates[name], fitted.get(name)),
+            **origin,
+        )
+        for name in job.contestants.candidates
+    ]
+    added = add_versions(job.runtime.registry, versions)
+    passed = sum(version.state == "candidate" for version in added)
+    job.tell("register", f"{passed} of {len(added)} candidates passed")
+    return added
+
+
+def release(job: Job, report: Report, versions: list[Version], before: ReleaseState) -> Decision:
+    """Make the chosen one of those that passed the champion, unless someone else changed the release meanwhile.
+
+    The gates already hold each candidate against the champion, so passing them means: not worse than the champion.
+    """
+    passed = {version.candidate: version for version in versions if version.state == "candidate"}
+    if not passed:
+        return Decision("", False, "no candidate passed its gates", before.champion)
+    name, reason = choose(job.runtime.app.choose, report, list(passed))
+    version = passed[name]
+    try:
+        change = promote(
+            job.runtime.registry, version.id, reason, job.by, job.runtime.clock.now_us(),
+            artifacts=job.runtime.artifacts, serial=before.serial,
+        )  # fmt: skip
+    except Refused as error:
+        return Decision(version.id, False, words_of(error), before.champion)
+    job.tell("release", change.message, name)
+    return Decision(version.id, True, f"{change.message}: {reason}", version.id)
+
+
+def figures_of(judged: Judged) -> dict[str, Any]:
+    """A contestant's figures as plain values: {name: {"value", "low", "high"}}."""
+    plain: dict[str, Any] = msgspec.to_builtins(judged.figures)
+    return plain
+
+
+def cost_of(judged: Judged) -> dict[str, float]:
+    """What a contestant costs: seconds to fit, microseconds an answer, bytes."""
+    return {} if judged.failed else msgspec.structs.asdict(judged.cost)
+
+
+def told(report: Report, gates: Gates, versions: list[Version]) -> list[CandidateReport]:
+    """What became of everyone, in the report's order."""
+    version_of = {version.candidate: version for version in versions}
+    found = []
+    for one in report.judged.values():
+        version = version_of.get(one.name) if one.name in gates else None
+        found.append(
+            CandidateReport(
+                name=one.name,
+                role="candidate" if one.name in gates else "champion" if one.role == CHAMPION else "baseline",
+                outcome="compared" if version is None else "rejected" if version.state == "rejected" else "passed",
+                reason=one.failed if version is None else version.reason,
+                version="" if version is None else version.id,
+                figures=figures_of(one),
+                cost=cost_of(one),
+                gates=[] if version is None else version.gates,
+            )
+        )
+    return found
+
+
+def _figures_and_cost(judged: Judged) -> dict[str, Any]:
+    costs = {name: {"value": value, "low": None, "high": None} for name, value in cost_of(judged).items()}
+    return figures_of(judged) | costs
+
+
+def _refit(job: Job, examples: Examples, gates: Gates, origin: Mapping[str, Any]) -> dict[str, Fitted | Exception]:
+    app, data = job.runtime.app, job.work / "everything"
+    passed = [name for name in job.contestants.candidates if not rejection(gates[name])]
+    if not passed:
+        return {}
+    write_interactions(data, examples.everything)
+    job.runtime.artifacts.mkdir(parents=True, exist_ok=True)
+    tasks = [
+        Task(
+            name,
+            app.candidates[name],
+            job.runtime.artifacts / artifact_name(job.run.id, name),
+            manifest={**origin, "candidate": name},
+        )
+        for name in passed
+    ]
+    return fit_all(job, "refit", data, tasks)
+
+
+def _outcome(job: Job, name: str, gates: list[GateResult], fitted: Fitted | Exception | None) -> dict[str, Any]:
+    if isinstance(fitted, Fitted):
+        return {"state": "candidate", "artifact": artifact_name(job.run.id, name), "artifact_files": fitted.files}
+    reason = rejection(gates) if fitted is None else f"fitting on everything known failed: {words_of(fitted)}"
+    return {"state": "rejected", "reason": reason}

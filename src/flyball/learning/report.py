@@ -1,0 +1,71 @@
+"""What a run of learning tells, while it runs and at its end."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import msgspec
+
+from flyball.learning.window import Window
+from flyball.registry import RunStatus
+
+Stage = Literal["history", "snapshot", "examples", "fit", "evaluate", "refit", "register", "release"]
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """One step is done: `stage`, of which candidate ("" for all), after how many seconds, and a few words."""
+
+    stage: Stage
+    candidate: str
+    seconds: float
+    words: str
+
+    def __str__(self) -> str:
+        return f"{self.seconds:6.1f} s  {self.stage:<8}  {self.candidate:<12}  {self.words}".rstrip()
+
+
+Tell = Callable[[Progress], object]
+
+
+class CandidateReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one contestant.
+
+    `role`: "candidate", "baseline" or "champion". `outcome`: "passed", "rejected", or "compared" for what is only
+    there for comparison. `reason`: why it was rejected. `figures`: {name: {"value", "low", "high"}}; `gates`:
+    [{"name", "passed", "reason"}]. `version`: its id once registered.
+    """
+
+    name: str
+    role: Literal["candidate", "baseline", "champion"]
+    outcome: Literal["passed", "rejected", "compared"]
+    reason: str = ""
+    version: str = ""
+    figures: dict[str, Any] = {}
+    cost: dict[str, float] = {}
+    gates: list[dict[str, Any]] = []
+
+
+class LearnReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One run. `champion` serves after it; `released` tells whether this run put it there, `reason` why or why not.
+
+    `users` is how many users of the test window the candidates were judged on. `slices` and whatever else the
+    evaluation told lies in `evaluation`.
+    """
+
+    run: str
+    app: str
+    status: RunStatus
+    as_of_us: int
+    seed: int
+    snapshot: str = ""
+    events: dict[str, int] = {}
+    window: Window | None = None
+    users: int = 0
+    candidates: list[CandidateReport] = []
+    evaluation: dict[str, Any] = {}
+    chosen: str = ""
+    reason: str = ""
+    released: bool = False
+    champion: str | None = None
+    champion_before: str | None = None
+    seconds: float = 0.0
+    notes: list[str] = []

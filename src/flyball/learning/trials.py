@@ -1,0 +1,54 @@
+"""Fit contestants in parallel, each failure its own, and load what came out."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from flyball.core import run_parallel
+from flyball.learning.fitting import FitOrder, Fitted, fit_model, fit_named
+from flyball.learning.job import Job
+from flyball.learning.report import Stage
+from flyball.models import Recommender
+
+
+class Task(msgspec.Struct, frozen=True):
+    """A contestant to fit. `recipe`: the folder of an artifact whose model it is, "" for one of the application's."""
+
+    name: str
+    model: Recommender
+    folder: Path
+    recipe: str = ""
+    manifest: dict[str, Any] = {}
+
+
+def fit_all(job: Job, stage: Stage, data: Path, tasks: Sequence[Task]) -> dict[str, Fitted | Exception]:
+    """Fit each task on the interactions in `data`: what came out by name, an exception for one that failed.
+
+    An application built in code cannot be found by another process, so it is fitted in this one.
+    """
+    orders = [FitOrder(str(data), str(task.folder), job.seed, task.manifest) for task in tasks]
+    results: dict[str, Fitted | Exception] = {}
+    for place, result in _run(job, tasks, orders):
+        name = tasks[place].name
+        results[name] = result
+        if isinstance(result, Fitted):
+            job.tell(stage, f"fitted, {result.size / 1e6:,.1f} MB", name, result.seconds)
+        else:
+            job.tell(stage, f"failed: {words_of(result)}", name)
+    return {task.name: results[task.name] for task in tasks}
+
+
+def _run(job: Job, tasks: Sequence[Task], orders: Sequence[FitOrder]) -> Iterator[tuple[int, Fitted | Exception]]:
+    if job.workers <= 1 or job.runtime.app.source is None:
+        here = [(task.model, order, job.stopwatch) for task, order in zip(tasks, orders, strict=True)]
+        return run_parallel(fit_model, here, 1)
+    source = job.runtime.source
+    calls = [(source, task.name, task.recipe, order, job.stopwatch) for task, order in zip(tasks, orders, strict=True)]
+    return run_parallel(fit_named, calls, job.workers)
+
+
+def words_of(error: Exception) -> str:
+    """A failure in one line."""
+    return f"{type(error).__name__}: {error}".splitlines()[0][:500]

@@ -1,0 +1,364 @@
+"""A run of learning: the planted taste wins, failures are their own, nothing half made stays."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from flyball.core import FileLock, HomeBusy, Refused, sha256_file
+from flyball.learning import LearnReport, Progress, learn
+from flyball.registry import Version
+from flyball.releases import current, promote, rollback
+from flyball.runtime import Runtime
+
+DAY_US = 86_400_000_000
+COSTS = {"train_s", "answer_us"}
+
+
+class StillWatch:
+    """A stopwatch that stands, so that costs are the same in every run."""
+
+    def read_s(self) -> float:
+        return 0.0
+
+
+def run(runtime: Runtime, **options: Any) -> LearnReport:
+    return learn(runtime, **{"workers": 1, **options})
+
+
+def by_name(report: LearnReport) -> dict[str, Any]:
+    return {each.name: each for each in report.candidates}
+
+
+def test_the_planted_taste_wins_and_serves(filled: Callable[..., Runtime]) -> None:
+    runtime = filled()
+    report = run(runtime, by="ann")
+    assert report.status == "done"
+    told = by_name(report)
+    assert set(told) == {"popular", "together", "random"}
+    assert told["together"].figures["ndcg@5"]["value"] > 1.1 * told["popular"].figures["ndcg@5"]["value"]
+    assert told["random"].role == "baseline"
+    assert report.released
+    assert (report.chosen, report.champion, report.champion_before) == ("v2", "v2", None)
+    assert current(runtime.registry).champion == "v2"
+    champion = runtime.registry.version("v2")
+    assert (champion.candidate, champion.state, champion.run, champion.snapshot) == (
+        "together",
+        "champion",
+        "r1",
+        report.snapshot,
+    )
+    folder = runtime.artifacts / champion.artifact
+    assert champion.artifact_files == {path.name: sha256_file(path) for path in folder.iterdir()}
+    assert [(entry.by, entry.action, entry.subject) for entry in runtime.registry.audit()] == [("ann", "promote", "v2")]
+    ended = runtime.registry.runs()[0]
+    assert (ended.status, ended.report["champion"], ended.snapshot) == ("done", "v2", report.snapshot)
+    assert not (runtime.home / "learning").exists()
+
+
+def test_the_window_holds_the_latest_fifth_and_nobody_saw_it(filled: Callable[..., Runtime]) -> None:
+    report = run(filled())
+    assert report.window is not None
+    assert report.window.positives == pytest.approx(80 * 14 * 0.2, abs=1)
+    assert report.window.end_us == report.as_of_us + 1
+    assert report.evaluation["split_us"] == report.window.start_us
+    assert report.users == 80
+
+
+def test_every_step_is_told(filled: Callable[..., Runtime]) -> None:
+    steps: list[Progress] = []
+    run(filled(), progress=steps.append)
+    stages = [step.stage for step in steps]
+    assert list(dict.fromkeys(stages)) == [
+        "history", "snapshot", "examples", "fit", "evaluate", "refit", "register", "release",
+    ]  # fmt: skip
+    assert {step.candidate for step in steps if step.stage == "fit"} == {"popular", "together", "random"}
+    assert all(str(step) for step in steps)
+
+
+def test_candidates_that_fail_are_rejected_with_the_reason(filled: Callable[..., Runtime]) -> None:
+    report = run(filled(broken="raise,objects,nan,score raises,full disk"))
+    told = by_name(report)
+    reasons = {name: each.reason for name, each in told.items() if name.startswith("broken")}
+    for name, words in {
+        "broken-raise": "no convergence",
+        "broken-objects": "must be of numbers",
+        "broken-nan": "nan",
+        "broken-score-raises": "in score",
+        "broken-full-disk": "No space left",
+    }.items():
+        assert words in reasons[name]
+        assert told[name].outcome == "rejected"
+    assert told["together"].outcome == "passed"
+    assert report.champion == told["together"].version
+
+
+def test_a_rejected_version_has_no_artifact_and_never_serves(filled: Callable[..., Runtime]) -> None:
+    runtime = filled(broken="raise")
+    run(runtime)
+    rejected = next(each for each in runtime.registry.versions() if each.state == "rejected")
+    assert (rejected.artifact, rejected.artifact_files) == ("", {})
+    with pytest.raises(Refused, match="no convergence"):
+        promote(runtime.registry, rejected.id, "try", "ann", 1, artifacts=runtime.artifacts)
+    assert len(list(runtime.artifacts.iterdir())) == 2
+
+
+def test_a_candidate_that_fails_on_the_whole_only_is_rejected(filled: Callable[..., Runtime]) -> None:
+    runtime = filled(broken="later")
+    told = by_name(run(runtime))
+    assert told["broken-later"].outcome == "rejected"
+    assert told["together"].outcome == "passed"
+
+
+@pytest.mark.live
+def test_a_candidate_whose_process_dies_is_rejected_and_the_others_go_on(filled: Callable[..., Runtime]) -> None:
+    runtime = filled(broken="exit")
+    told = by_name(run(runtime, workers=2))
+    assert "exit code 7" in told["broken-exit"].reason
+    assert told["together"].outcome == "passed"
+
+
+@pytest.mark.live
+def test_processes_give_the_same_figures_and_artifacts_as_this_one(filled: Callable[..., Runtime]) -> None:
+    runtime = filled()
+    here = run(runtime, seed=3)
+    there = run(runtime, seed=3, workers=2)
+    assert figures(here) == figures(there)
+    first, second = artifacts(runtime, here), artifacts(runtime, there)
+    assert first == second
+    assert len(first) == 2
+
+
+def test_the_same_snapshot_and_seed_give_the_same_bits(filled: Callable[..., Runtime], tmp_path: Path) -> None:
+    runtime = filled()
+    first = run(runtime, seed=3, stopwatch=StillWatch())
+    second = run(runtime, seed=3, stopwatch=StillWatch())
+    assert first.snapshot == second.snapshot
+    assert figures(first) == figures(second)
+    assert artifacts(runtime, first) == artifacts(runtime, second)
+
+
+def figures(report: LearnReport) -> dict[str, Any]:
+    return {each.name: each.figures for each in report.candidates if each.role != "champion"}
+
+
+def artifacts(runtime: Runtime, report: LearnReport) -> dict[str, dict[str, str]]:
+    return {
+        version.candidate: version.artifact_files
+        for version in runtime.registry.versions()
+        if version.run == report.run and version.artifact
+    }
+
+
+def test_the_champion_is_compared_without_what_it_had_seen(filled: Callable[..., Runtime]) -> None:
+    runtime = filled()
+    run(runtime)
+    report = run(runtime)
+    told = by_name(report)
+    assert told["champion:v2"].role == "champion"
+    assert told["champion:v2"].figures == told["together"].figures
+    assert any("champion v2 had learned from part of the test window" in note for note in report.notes)
+    assert (report.champion_before, report.champion) == ("v2", "v4")
+    assert rollback(runtime.registry, "back", "ben", 1, artifacts=runtime.artifacts).state.champion == "v2"
+
+
+def test_a_champion_of_another_recipe_is_fitted_again_for_the_comparison(
+    filled: Callable[..., Runtime], shop: Any
+) -> None:
+    runtime = filled()
+    run(runtime)
+    report = run(shop.open(shrink=2.0))
+    told = by_name(report)
+    assert told["champion:v2"].figures["ndcg@5"] != {}
+    assert told["together"].figures != told["champion:v2"].figures
+
+
+def test_a_champion_older_than_the_window_is_judged_as_it_is(filled: Callable[..., Runtime], shop: Any) -> None:
+    runtime = filled()
+    first = run(runtime)
+    shop.likes(runtime, users=200, days=10, seed=2, day=20)
+    report = run(runtime)
+    assert report.window is not None
+    assert report.window.start_us > first.as_of_us
+    told = by_name(report)
+    assert told[f"champion:{first.champion}"].figures
+    assert not report.notes
+
+
+def test_a_much_worse_candidate_does_not_replace_the_champion(filled: Callable[..., Runtime], shop: Any) -> None:
+    runtime = filled()
+    run(runtime)
+    report = run(shop.open(only="popular"))
+    assert not report.released
+    assert report.champion == "v2"
+    rejected = by_name(report)["popular"]
+    assert "champion" in rejected.reason
+    assert current(runtime.registry).champion == "v2"
+
+
+def test_a_corrupt_champion_is_told_and_replaced(filled: Callable[..., Runtime]) -> None:
+    runtime = filled()
+    run(runtime)
+    artifact = runtime.artifacts / runtime.registry.version("v2").artifact / "together.npy"
+    artifact.chmod(0o644)
+    artifact.write_bytes(b"poison")
+    report = run(runtime)
+    assert any("champion v2 could not be compared" in note for note in report.notes)
+    assert report.champion == "v4"
+
+
+def test_a_release_made_meanwhile_is_not_overwritten(filled: Callable[..., Runtime]) -> None:
+    runtime = filled()
+    run(runtime)
+
+    def meddle(step: Progress) -> None:
+        if step.stage == "evaluate":
+            promote(runtime.registry, "v1", "by hand", "ann", 1, artifacts=runtime.artifacts)
+
+    report = run(runtime, progress=meddle)
+    assert not report.released
+    assert "another release came in between" in report.reason
+    assert current(runtime.registry).champion == report.champion == "v1"
+
+
+@pytest.mark.parametrize(("users", "days"), [(0, 1), (1, 1), (3, 2), (8, 14)])
+def test_too_little_data_is_told_and_breaks_nothing(shop: Any, users: int, days: int) -> None:
+    runtime = shop.open()
+    shop.likes(runtime, users=users, days=days)
+    report = run(runtime)
+    assert report.status == "too_little_data"
+    assert "too little" in report.reason
+    assert runtime.registry.versions() == []
+    assert current(runtime.registry).champion is None
+    assert runtime.registry.runs()[0].status == "too_little_data"
+    shop.likes(runtime, day=20)
+    assert run(runtime).released
+
+
+def test_a_small_home_gets_a_wider_window(shop: Any) -> None:
+    runtime = shop.open()
+    shop.likes(runtime, users=25, days=3)
+    report = run(runtime)
+    assert report.window is not None
+    assert report.window.share > 0.3
+
+
+def test_as_of_an_earlier_instant(filled: Callable[..., Runtime], shop: Any) -> None:
+    runtime = filled()
+    earlier = runtime.clock.now_us() - 7 * DAY_US
+    report = run(runtime, as_of_us=earlier)
+    assert report.events["liked"] < 80 * 14
+    assert report.window is not None
+    assert report.window.end_us == earlier + 1
+    assert run(runtime).events["liked"] == 80 * 14
+
+
+def test_events_taken_in_live_long_after_they_happened(shop: Any) -> None:
+    runtime = shop.open()
+    shop.likes(runtime)
+    now = runtime.clock.now_us()
+    live = shop.open()
+    live.settings = msgspec.structs.replace(
+        runtime.settings, home=str(shop.folder / "live"), events=f"sqlite://{shop.folder}/live/events.db?partitions=4",
+        registry=f"sqlite://{shop.folder}/live/registry.db",
+    )  # fmt: skip
+    live.home = live.settings.folder
+    records = [record for piece in runtime.log.read((0,) * 4, 10_000) for record in piece.records]
+    live.log.append([msgspec.structs.replace(record, known_at=now) for record in records])
+    report = run(live)
+    assert report.status == "too_little_data"
+    assert "ingested as history" in report.reason
+
+
+def test_two_runs_in_one_home_do_not_meet(filled: Callable[..., Runtime]) -> None:
+    runtime = filled()
+    with FileLock(runtime.home / "learn.lock", "learning"), pytest.raises(HomeBusy):
+        run(runtime)
+    assert runtime.registry.runs() == []
+
+
+def test_an_error_in_the_middle_is_noted_and_leaves_nothing(filled: Callable[..., Runtime]) -> None:
+    runtime = filled()
+
+    def fail(step: Progress) -> None:
+        if step.stage == "refit":
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        run(runtime, progress=fail)
+    assert runtime.registry.runs()[0].status == "failed"
+    assert "No space" in runtime.registry.runs()[0].report["reason"]
+    assert runtime.registry.versions() == []
+    assert list(runtime.artifacts.iterdir()) == []
+    assert run(runtime).champion == "v2"
+
+
+def test_stopping_by_hand_leaves_nothing(filled: Callable[..., Runtime]) -> None:
+    runtime = filled()
+
+    def stop(step: Progress) -> None:
+        if step.stage == "fit":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(runtime, progress=stop)
+    assert runtime.registry.runs()[0].status == "interrupted"
+    assert not (runtime.home / "learning").exists()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from flyball.app import load_app
+from flyball.core import ManualClock
+from flyball.learning import learn
+from flyball.runtime import Runtime, load_settings
+
+home, file, stage, now = sys.argv[1:]
+def kill(step):
+    if step.stage == stage:
+        os.kill(os.getpid(), signal.SIGKILL)
+learn(Runtime(load_app(file), load_settings(Path(home)), ManualClock(int(now))), None, kill, workers=1)
+"""
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("stage", ["snapshot", "fit", "refit", "register"])
+def test_killed_anywhere_the_registry_is_whole_and_the_next_run_cleans_up(
+    filled: Callable[..., Runtime], shop: Any, stage: str
+) -> None:
+    runtime = filled()
+    told = subprocess.run(
+        [sys.executable, "-c", KILLED, runtime.home, shop.file, stage, str(shop.clock.now_us())], check=False
+    )
+    assert told.returncode == -signal.SIGKILL
+    versions = runtime.registry.versions()
+    assert [whole(runtime, each) for each in versions] == [True] * (2 if stage == "register" else 0)
+    assert runtime.registry.runs()[0].status == "running"
+    assert current(runtime.registry).champion is None
+    report = run(runtime)
+    assert report.run == "r2"
+    assert runtime.registry.runs()[0].status == "interrupted"
+    assert report.released
+    named = {each.artifact for each in runtime.registry.versions()}
+    assert {path.name for path in runtime.artifacts.iterdir()} == named
+
+
+def whole(runtime: Runtime, version: Version) -> bool:
+    folder = runtime.artifacts / version.artifact
+    return version.artifact_files == {path.name: sha256_file(path) for path in folder.iterdir()}
+
+
+def test_files_that_no_run_made_are_left_alone(filled: Callable[..., Runtime]) -> None:
+    runtime = filled()
+    kept = runtime.artifacts / "mine"
+    kept.mkdir(parents=True)
+    run(runtime)
+    assert kept.is_dir()
+    assert os.listdir(kept) == []
