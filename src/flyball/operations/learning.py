@@ -1,15 +1,18 @@
 """The governor at work: what it looks at, and learning in a process of its own."""
 
 import threading
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from flyball.operations.governor import Decision, Governor
 from flyball.operations.orders import GovernorReport, Orders, log_path, write_report
 from flyball.operations.process import ChildProcess, python_argv, start_child, tail
-from flyball.registry import Registry
 from flyball.releases import current
 from flyball.runtime import Runtime
+
+if TYPE_CHECKING:
+    from flyball.learning import LearnReport
 
 TICK_S = 0.5
 _OUTCOME = "outcome: "
@@ -29,7 +32,6 @@ class RuntimeView:
         return runs[-1].started_us if runs else None
 
     def events(self) -> int:
-        """Events in the history, which is what learning sees."""
         return sum(self._runtime.log.ends())
 
 
@@ -87,12 +89,13 @@ def learn_once(runtime: Runtime) -> None:
     """Learn now; the last line of output says what came out."""
     from flyball.learning import learn
 
-    report = learn(runtime, runtime.clock.now_us(), lambda text: print(text, flush=True))
-    print(f"{_OUTCOME}{learn_words(runtime.registry, report)}", flush=True)
+    report = learn(runtime, progress=lambda progress: print(progress, flush=True), by="governor")
+    print(_OUTCOME + learn_words(report), flush=True)
 
 
-def learn_words(registry: Registry, report: object) -> str:
+def learn_words(report: "LearnReport") -> str:
     """What a run of learning came to, in one line."""
-    champion = current(registry).champion
-    reason = getattr(report, "reason", "")
-    return f"{reason or 'learned'}; champion {champion or 'none'}"
+    if report.status == "too_little_data":
+        return f"too little data: {report.reason}"
+    stands = f"{report.champion or 'nothing'} {'is released' if report.released else 'stays'}"
+    return f"learned in {report.seconds:.1f} s: {stands} ({report.reason})"

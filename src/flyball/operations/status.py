@@ -98,7 +98,7 @@ def _behind(runtime: Runtime) -> dict[str, int]:
 
 
 def _quarantined(runtime: Runtime) -> int:
-    return runtime.quarantine.count()
+    return sum(runtime.quarantine.counts().values())
 
 
 def _next_learn_us(runtime: Runtime) -> int | None:

@@ -12,13 +12,15 @@ class Program(msgspec.Struct, frozen=True):
     """Something to keep running.
 
     `order`: lower ones start first and stop last. `delay_us`: how long after the supervisor's start to wait with it.
-    A program that ends with code 0 is done; any other end is a crash, after which it starts again.
+    A program that ends with code 0 is done; any other end is a crash, after which it starts again. With `replace_code`
+    it asks to be started again.
     """
 
     name: str
     argv: tuple[str, ...]
     order: int = 0
     delay_us: int = 0
+    replace_code: int | None = None
 
 
 class Process(Protocol):
@@ -137,8 +139,14 @@ class Supervisor:
         pause_us = kept.backoff.next_us(now_us)
         kept.state, kept.start_at_us = "waiting", now_us + pause_us
         kept.restarts += 1
-        return [Happening(now_us, kept.program.name, f"{_end_words(code)}; starts again in {pause_us / 1e6:g} s")]
+        return [
+            Happening(
+                now_us, kept.program.name, f"{_end_words(code, kept.program)}; starts again in {pause_us / 1e6:g} s"
+            )
+        ]
 
 
-def _end_words(code: int) -> str:
+def _end_words(code: int, program: Program) -> str:
+    if code == program.replace_code:
+        return "asked to be replaced"
     return f"killed by signal {-code}" if code < 0 else f"crashed with code {code}"

@@ -11,12 +11,12 @@ import msgspec
 
 from flyball.core import BadSetting, FileLock
 from flyball.operations.orders import Orders, UpReport, log_path, run_folder, write_report
-from flyball.operations.process import ChildProcess, python_argv, start_child, tail
+from flyball.operations.process import python_argv, start_child, tail
 from flyball.operations.pulse import Pulse, read_pulse
 from flyball.operations.screen import Screen
 from flyball.operations.supervisor import Happening, Process, Program, Supervisor
 from flyball.runtime import Runtime
-from flyball.serving import Dispatcher
+from flyball.serving import REPLACE_ME, Dispatcher
 
 TICK_S, BEAT_US = 0.1, 500_000
 STOP_S = 8.0
@@ -158,15 +158,12 @@ class _Instance:
 
 def own_programs(workers: int) -> list[Program]:
     """The programs of every application: those that answer first, so that the first answer comes soon."""
-    answering = [Program(f"serve-{place + 1}", python_argv(_CHILD, "serve"), _ANSWERING) for place in range(workers)]
+    answering = [
+        Program(f"serve-{place + 1}", python_argv(_CHILD, "serve"), _ANSWERING, replace_code=REPLACE_ME)
+        for place in range(workers)
+    ]
     return [
         *answering,
         Program("worker", python_argv(_CHILD, "worker"), _FOLLOWING),
         Program("governor", python_argv(_CHILD, "governor"), _FOLLOWING, delay_us=1_000_000),
     ]
-
-
-def process_of(child: Process) -> ChildProcess:
-    """For tests: the real process behind a child."""
-    assert isinstance(child, ChildProcess)
-    return child

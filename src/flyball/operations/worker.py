@@ -23,7 +23,7 @@ class Feed(msgspec.Struct, frozen=True):
     name: str
     log: EventLog
     offsets: Callable[[], Offsets]
-    apply: Callable[[Sequence[Slice]], None]
+    apply: Callable[[Sequence[Slice]], object]
     limit: int
     rest: Callable[[int], object] | None = None
 

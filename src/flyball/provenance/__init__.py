@@ -1,3 +1,10 @@
-"""provenance (being built)."""
+"""Provenance: why an answer was what it was, and the same answer again.
 
-__all__: list[str] = []
+Promises: an explanation is made from the log, the registry and the artifacts alone, and says what it could not find
+out; a replay is called identical only when it was computed again and every item, source and bit of a score agrees.
+"""
+
+from flyball.provenance.replay import Replay, differences_of, replay
+from flyball.provenance.why import Because, Film, Next, Why, why
+
+__all__ = ["Because", "Film", "Next", "Replay", "Why", "differences_of", "replay", "why"]

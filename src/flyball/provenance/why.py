@@ -1,0 +1,266 @@
+"""Explains an answer: what made it, why each item is there, what the user did next."""
+
+from typing import Any
+
+import msgspec
+
+from flyball.core import ArtifactCorrupt, FlyballError, NotFound, Refused, format_duration, format_instant
+from flyball.events import Record, partition
+from flyball.models import explains
+from flyball.outcomes import Followed, Prediction, find_prediction, followed
+from flyball.provenance.rebuild import Rebuilt, load, rebuild
+from flyball.registry import Version
+from flyball.runtime import Runtime
+from flyball.tasks import MODEL, Pipeline, Query
+
+REASONS = 3
+NEXT_EVENTS, NEXT_RECORDS, NEXT_US = 50, 200_000, 86_400_000_000
+_SOURCES = {
+    "group": "liked by the user's group",
+    "popular": "popular now",
+    "newcomer": "new in the catalogue, given a chance",
+    "catalogue": "from the catalogue, nothing better was known",
+}
+
+
+class Because(msgspec.Struct, frozen=True):
+    """An item of the user's history and what it adds to the score (all of them together make the score)."""
+
+    item: str
+    contribution: float
+
+
+class Film(msgspec.Struct, frozen=True):
+    """One place of the list. `because`: the strongest contributions; `words`: the reason in a few words."""
+
+    item: str
+    score: float
+    source: str
+    because: list[Because]
+    words: str
+
+
+class Next(msgspec.Struct, frozen=True):
+    """What the user did after the answer: events of one type, in a row, about the same things."""
+
+    type: str
+    fields: dict[str, Any]
+    first_at_us: int
+    last_at_us: int
+    count: int
+
+
+class Why(msgspec.Struct, frozen=True):
+    """All there is to know of one answer. `notes`: what could not be told, and why."""
+
+    prediction: Prediction
+    version: Version | None
+    history_items: int | None
+    group: str | None
+    films: list[Film]
+    followed: list[Followed]
+    next: list[Next]
+    notes: list[str]
+
+    def text(self) -> str:
+        """For a person."""
+        return "\n".join([*_stamp_lines(self), "", *_film_lines(self), "", *_after_lines(self), *self.notes])
+
+
+def why(runtime: Runtime, prediction_id: str) -> Why:
+    """Explain the answer `prediction_id`; raises `NotFound` when there is none."""
+    prediction = find_prediction(runtime.predictions, prediction_id)
+    notes: list[str] = []
+    version = _version(runtime, prediction, notes)
+    rebuilt = _rebuilt(runtime, prediction, notes)
+    reasons = _reasons(runtime, prediction, version, rebuilt, notes)
+    history = rebuilt.history if rebuilt is not None else None
+    return Why(
+        prediction=prediction,
+        version=version,
+        history_items=None if history is None else len(history.items),
+        group=None if history is None else history.group,
+        films=_films(prediction, reasons),
+        followed=followed(runtime.outcomes_path, prediction),
+        next=_next(runtime, prediction, notes),
+        notes=notes,
+    )
+
+
+def _version(runtime: Runtime, prediction: Prediction, notes: list[str]) -> Version | None:
+    if not prediction.version:
+        return None
+    try:
+        return runtime.registry.version(prediction.version)
+    except NotFound as error:
+        notes.append(str(error))
+        return None
+
+
+def _rebuilt(runtime: Runtime, prediction: Prediction, notes: list[str]) -> Rebuilt | None:
+    if not prediction.offsets:
+        notes.append("no history was read for this answer: it came from lists in memory")
+        return None
+    try:
+        return rebuild(runtime, prediction)
+    except Refused as error:
+        notes.append(f"the history cannot be rebuilt: {error}")
+        return None
+
+
+def _reasons(
+    runtime: Runtime, prediction: Prediction, version: Version | None, rebuilt: Rebuilt | None, notes: list[str]
+) -> dict[str, list[Because]]:
+    """{item: its strongest contributions} of the items that the version's scores placed."""
+    asked = [item for item, source in zip(prediction.items, prediction.sources, strict=True) if source == MODEL]
+    if version is None or rebuilt is None or rebuilt.history is None or not asked:
+        return {}
+    try:
+        pipeline = load(runtime, version, rebuilt.catalog).pipeline
+    except (ArtifactCorrupt, NotFound, Refused) as error:
+        notes.append(f"the version cannot be loaded: {error}")
+        return {}
+    if not explains(pipeline.model):
+        notes.append(f"{type(pipeline.model).__name__} gives no reasons by film: its score is no sum over the history")
+        return {}
+    try:
+        return _contributions(pipeline, prediction, rebuilt, asked)
+    except FlyballError as error:
+        notes.append(f"no reasons: {error}")
+        return {}
+
+
+def _contributions(
+    pipeline: Pipeline, prediction: Prediction, rebuilt: Rebuilt, asked: list[str]
+) -> dict[str, list[Because]]:
+    assert rebuilt.history is not None
+    query = Query(prediction.user, prediction.k, now_us=prediction.at_us, seed=prediction.seed)
+    batch = pipeline.histories([query], [rebuilt.history])
+    artifact, found = pipeline.artifact, {}
+    for item in asked:
+        if item not in artifact.index:
+            continue
+        parts = pipeline.model.explain(artifact.arrays, batch, artifact.index[item])
+        strongest = sorted(parts, key=lambda part: (-part[1], part[0]))[:REASONS]
+        found[item] = [
+            Because(artifact.items[int(batch.items[place])], float(added)) for place, added in strongest if added > 0
+        ]
+    return found
+
+
+def _films(prediction: Prediction, reasons: dict[str, list[Because]]) -> list[Film]:
+    films = []
+    for item, score, source in zip(prediction.items, prediction.scores, prediction.sources, strict=True):
+        because = reasons.get(item, [])
+        films.append(Film(item, score, source, because, _reason_words(source, because)))
+    return films
+
+
+def _reason_words(source: str, because: list[Because]) -> str:
+    if because:
+        return "because of " + ", ".join(f"{each.item} ({each.contribution:+.3g})" for each in because)
+    return _SOURCES.get(source, "")
+
+
+def _next(runtime: Runtime, prediction: Prediction, notes: list[str]) -> list[Next]:
+    """The user's events in the log after the answer, equal ones in a row put together."""
+    if not prediction.offsets:
+        return []
+    ends = runtime.log.ends()
+    part, found, looked = partition(prediction.user, len(ends)), list[Next](), 0
+    offset = prediction.offsets[part] if part < len(prediction.offsets) else 0
+    while offset < ends[part] and looked < NEXT_RECORDS and len(found) < NEXT_EVENTS:
+        after = tuple(offset if place == part else end for place, end in enumerate(ends))
+        pieces = [piece for piece in runtime.log.read(after, 10_000) if piece.partition == part]
+        if not pieces:
+            break
+        for piece in pieces:
+            for record in piece.records:
+                _note_next(runtime, prediction, record, found)
+            looked += len(piece.records)
+            offset = piece.first + len(piece.records)
+    if looked >= NEXT_RECORDS or len(found) >= NEXT_EVENTS:
+        notes.append(f"what came after is told for {looked:,} records of the log only")
+    return found
+
+
+def _note_next(runtime: Runtime, prediction: Prediction, record: Record, found: list[Next]) -> None:
+    if record.key != prediction.user or record.type not in runtime.schema.types:
+        return
+    declared = runtime.schema.types[record.type]
+    if declared.refs[0][1] != runtime.app.task.user.name or declared.is_profile:
+        return
+    if not prediction.at_us <= record.at < prediction.at_us + NEXT_US:
+        return
+    event = runtime.schema.decode(record)
+    about = {field: str(getattr(event, field)) for field, _ in declared.refs[1:]}
+    fields = about or {field: getattr(event, field) for field in declared.fields if field != declared.key_field}
+    others = {field: getattr(event, field) for field in declared.fields if field not in (*about, declared.key_field)}
+    if (
+        found
+        and found[-1].type == record.type
+        and about
+        and all(found[-1].fields.get(f) == v for f, v in about.items())
+    ):
+        last = found[-1]
+        found[-1] = Next(last.type, {**fields, **others}, last.first_at_us, record.at, last.count + 1)
+    else:
+        found.append(Next(record.type, {**fields, **others}, record.at, record.at, 1))
+
+
+def _stamp_lines(found: Why) -> list[str]:
+    p, version = found.prediction, found.version
+    lines = [
+        f"answer {p.id}",
+        f"at {format_instant(p.at_us)} for user {p.user}, {len(p.items)} of {p.k} wanted, in {p.took_us / 1_000:.1f} ms"
+        + (f" by {p.worker}" if p.worker else ""),
+        f"level {p.level}, arm {p.arm} with probability {p.propensity:g}, version {p.version or 'none'}",
+    ]
+    if version is not None:
+        dirty = " with uncommitted changes" if version.code_dirty else ""
+        lines += [
+            f"{version.id}: {version.candidate}, learned {format_instant(version.created_us)} from snapshot "
+            f"{version.snapshot} as of {format_instant(version.as_of_us)}",
+            f"code {version.code_commit}{dirty}, dependencies {version.dependencies_hash[:12]}, "
+            f"artifact {version.artifact}",
+        ]
+    if p.offsets:
+        stale = f", {format_duration(p.stale_us)} behind the log" if p.stale_us else ""
+        knew = "no history" if not found.history_items else f"{found.history_items:,} items of history"
+        group = f", group {found.group}" if found.group else ""
+        lines.append(f"from events up to offsets {list(p.offsets)}{stale}: {knew}{group}")
+    for words, filters in (("only", p.include), ("without", p.exclude)):
+        if filters:
+            lines.append(f"{words} " + ", ".join(f"{name} {'/'.join(values)}" for name, values in filters.items()))
+    if p.without:
+        lines.append(f"without {', '.join(p.without)}")
+    return lines
+
+
+def _film_lines(found: Why) -> list[str]:
+    width = max((len(film.item) for film in found.films), default=0)
+    return [
+        f"{place:>3}  {film.item:<{width}}  {film.score:>10.4g}  {film.source:<9} {film.words}".rstrip()
+        for place, film in enumerate(found.films, 1)
+    ] or ["the list was empty"]
+
+
+def _after_lines(found: Why) -> list[str]:
+    at = found.prediction.at_us
+    lines = []
+    for each in found.followed:
+        stars = "" if each.rating is None else f", rated {each.rating:g}"
+        events = ", ".join(f"{count} {kind}" for kind, count in sorted(each.events.items()))
+        lines.append(
+            f"then, of this list: {each.item} (place {each.position + 1}) after {_ago(each.first_at_us - at)}: {events}"
+            f"{stars}{', liked' if each.positive else ''}"
+        )
+    for one in found.next:
+        fields = ", ".join(f"{name} {value}" for name, value in one.fields.items())
+        times = f" ({one.count} times)" if one.count > 1 else ""
+        lines.append(f"after {_ago(one.first_at_us - at)}: {one.type} {fields}{times}")
+    return lines or ["the user did nothing yet that is in the log"]
+
+
+def _ago(duration_us: int) -> str:
+    return format_duration(max(0, duration_us) // 1_000_000 * 1_000_000)

@@ -1,0 +1,85 @@
+"""The governor: first learning, the schedule, jobs that take time."""
+
+from flyball.operations import Governor
+from flyball.policy import every
+
+DAY_US = 86_400_000_000
+MINUTE_US = 60_000_000
+
+
+class Stores:
+    """What the governor looks at, set by hand."""
+
+    def __init__(self) -> None:
+        self.serving: str | None = None
+        self.last_us: int | None = None
+        self.count = 0
+
+    def champion(self) -> str | None:
+        return self.serving
+
+    def last_attempt_us(self) -> int | None:
+        return self.last_us
+
+    def events(self) -> int:
+        return self.count
+
+
+class HandJob:
+    def __init__(self) -> None:
+        self.outcome: str | None = None
+
+    def poll(self) -> str | None:
+        return self.outcome
+
+
+def governor(stores: Stores) -> tuple[Governor, list[HandJob]]:
+    jobs: list[HandJob] = []
+
+    def start(now_us: int) -> HandJob:
+        stores.last_us = now_us
+        jobs.append(HandJob())
+        return jobs[-1]
+
+    return Governor([every("3d")], stores, start, first_events=1_000), jobs
+
+
+def test_learns_first_when_there_are_events_enough() -> None:
+    stores = Stores()
+    one, jobs = governor(stores)
+    assert one.tick(0).kind == "waiting"
+    stores.count = 999
+    assert one.tick(1).kind == "waiting"
+    stores.count = 1_000
+    decision = one.tick(2)
+    assert (decision.kind, decision.words) == ("started", "no champion yet, 1,000 events")
+    assert one.tick(3).kind == "running"
+    jobs[0].outcome = "too little data"
+    assert one.tick(4).words == "too little data"
+    assert one.tick(5).kind == "waiting"
+
+
+def test_without_a_champion_it_tries_again_when_the_log_has_grown_by_half() -> None:
+    stores = Stores()
+    one, jobs = governor(stores)
+    stores.count = 1_000
+    one.tick(0)
+    jobs[0].outcome = "too little data"
+    one.tick(1)
+    assert one.tick(10 * MINUTE_US).kind == "waiting"
+    stores.count = 1_500
+    assert one.tick(MINUTE_US - 1).kind == "waiting"
+    assert one.tick(MINUTE_US).kind == "started"
+
+
+def test_follows_the_schedule_from_the_last_attempt_whoever_made_it() -> None:
+    stores = Stores()
+    one, jobs = governor(stores)
+    stores.serving, stores.last_us = "v1", 5 * DAY_US
+    assert one.tick(6 * DAY_US).next_us == 8 * DAY_US
+    assert one.tick(8 * DAY_US - 1).kind == "waiting"
+    assert one.tick(8 * DAY_US).words == "scheduled"
+    assert one.tick(12 * DAY_US).kind == "running"
+    jobs[0].outcome = "no better version"
+    assert one.tick(12 * DAY_US).kind == "finished"
+    assert one.tick(12 * DAY_US).kind == "started"

@@ -1,0 +1,122 @@
+"""The worker: order of feeds, resuming, and a follower in trouble."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from flyball.events import Appended, Offsets, Record, Slice, after_slices
+from flyball.operations import Feed, Worker
+
+SECOND_US = 1_000_000
+
+
+def record(number: int) -> Record:
+    return Record("watch", str(number), number, number, number.to_bytes(16, "big"), b"")
+
+
+class ListLog:
+    """One partition in memory."""
+
+    def __init__(self, count: int = 0) -> None:
+        self.records = [record(number) for number in range(count)]
+
+    def append(self, records: Sequence[Record]) -> Appended:
+        self.records += records
+        return Appended(len(records), [])
+
+    def read(self, after: Offsets, limit: int) -> list[Slice]:
+        found = self.records[after[0] : after[0] + limit]
+        return [Slice(0, after[0], found)] if found else []
+
+    def ends(self) -> Offsets:
+        return (len(self.records),)
+
+    def commit(self, group: str, offsets: Offsets) -> None: ...
+
+    def committed(self, group: str) -> Offsets:
+        return (0,)
+
+
+class Kept:
+    """A follower that stores what it saw, may fail, and notes each call in a shared list."""
+
+    def __init__(self, name: str, calls: list[str], fail: int = 0) -> None:
+        self.name, self.calls, self.fail = name, calls, fail
+        self.seen: list[int] = []
+        self.stored: Offsets = (0,)
+        self.rested: list[int] = []
+
+    def apply(self, slices: Sequence[Slice]) -> None:
+        self.calls.append(self.name)
+        if self.fail:
+            self.fail -= 1
+            raise RuntimeError("disk full")
+        self.seen += [one.at for piece in slices for one in piece.records]
+        self.stored = after_slices(self.stored, slices)
+
+    def feed(self, log: ListLog, limit: int) -> Feed:
+        return Feed(self.name, log, lambda: self.stored, self.apply, limit, self.rested.append)
+
+
+def test_the_first_feed_comes_first_and_between_the_others() -> None:
+    calls: list[str] = []
+    log = ListLog(100)
+    state, history, outcomes = (Kept(name, calls) for name in ("state", "history", "outcomes"))
+    Worker([state.feed(log, 10), history.feed(log, 50), outcomes.feed(log, 50)]).step(0)
+    assert calls == ["state"] * 4 + ["history"] + ["state"] * 4 + ["outcomes"] + ["state"] * 2
+
+
+def test_every_feed_sees_every_record_once_and_rests_at_the_end() -> None:
+    log, calls = ListLog(105), list[str]()
+    state, history = Kept("state", calls), Kept("history", calls)
+    worker = Worker([state.feed(log, 10), history.feed(log, 20)])
+    assert worker.drain(7) == 210
+    log.append([record(200)])
+    assert worker.drain(9) == 2
+    for each in (state, history):
+        assert each.seen == [*range(105), 200]
+        assert set(each.rested) == {7, 9}
+    assert worker.step(10).idle
+
+
+def test_a_failing_feed_waits_longer_each_time_while_the_others_go_on() -> None:
+    log, calls = ListLog(5), list[str]()
+    state, history = Kept("state", calls), Kept("history", calls, fail=3)
+    worker = Worker([state.feed(log, 10), history.feed(log, 10)])
+    failed_at = []
+    for now_us in range(0, 3 * SECOND_US, 50_000):
+        before = history.fail
+        progress = worker.step(now_us)
+        if history.fail < before:
+            failed_at.append(now_us)
+            assert "disk full" in progress.lags["history"].error
+    assert failed_at == [0, 200_000, 600_000]
+    assert state.seen == history.seen == [0, 1, 2, 3, 4]
+    assert progress.lags["history"].error == ""
+
+
+def test_lag_is_the_time_since_a_feed_last_stood_at_the_end() -> None:
+    log, calls = ListLog(0), list[str]()
+    state = Kept("state", calls)
+    worker = Worker([state.feed(log, 1)])
+    assert worker.step(0).lags["state"].lag_us == 0
+    log.append([record(number) for number in range(10)])
+    lag = worker.step(3 * SECOND_US).lags["state"]
+    assert (lag.behind, lag.lag_us) == (6, 3 * SECOND_US)
+    assert worker.step(4 * SECOND_US).lags["state"].behind == 2
+    lag = worker.step(5 * SECOND_US).lags["state"]
+    assert (lag.behind, lag.lag_us) == (0, 0)
+
+
+def test_a_restarted_worker_resumes_where_each_feed_stood() -> None:
+    log, calls = ListLog(30), list[str]()
+    state, history = Kept("state", calls), Kept("history", calls)
+    Worker([state.feed(log, 10), history.feed(log, 7)]).step(0)
+    assert len(history.seen) == 7
+    Worker([state.feed(log, 10), history.feed(log, 7)]).drain(1)
+    assert state.seen == history.seen == list(range(30))
+
+
+@pytest.mark.parametrize("feeds", [0])
+def test_no_feeds_is_idle(feeds: int) -> None:
+    assert Worker([]).step(0).idle
