@@ -1,87 +1,28 @@
 """The last stage: from scores to the lists that are shown."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flyball.models import top_k
-from flyball.tasks.newcomers import draw, first_place, slots
+from flyball.tasks.newcomers import first_place, slots
 from flyball.tasks.queries import GROUP, MODEL, NEWCOMER, POPULAR, Query, Shown
 from flyball.tasks.recommend import Recommend
-from flyball.tasks.shelf import Marks, Places, Shelf
+from flyball.tasks.rows import Fallback, Ranked, Row
+from flyball.tasks.shelf import Shelf
 
 DEPTH = 5
 """How many times `k` candidates of a source the spread looks through before it is relaxed."""
 
-Ranked = tuple[list[int], list[float], str]
-_NONE: Places = np.zeros(0, np.int32)
-
-
-class Spread:
-    """Counts values of an attribute as items are placed; at most `at_most` items may share one."""
-
-    def __init__(self, values: list[tuple[str, ...]], at_most: int) -> None:
-        self._values, self._at_most = values, at_most
-        self._counts: dict[str, int] = {}
-
-    def allows(self, place: int) -> bool:
-        counts, at_most = self._counts, self._at_most
-        return all(counts.get(value, 0) < at_most for value in self._values[place])
-
-    def add(self, place: int) -> None:
-        for value in self._values[place]:
-            self._counts[value] = self._counts.get(value, 0) + 1
-
-
-class Row:
-    """What one query may not show: `forbidden` places, and `passing` when it filters."""
-
-    def __init__(self, shelf: Shelf, query: Query, seen: list[int]) -> None:
-        self.shelf, self.query = shelf, query
-        without = [place for item in query.without if (place := shelf.place.get(item)) is not None]
-        self.forbidden = {*seen, *without}
-        self.forbidden.discard(-1)
-        self.passing: Marks | None = shelf.passing(query)
-
-    def newcomers(self, wanted: int) -> tuple[list[int], float]:
-        """Up to `wanted` places from the pool and the chance of each."""
-        pool = self.shelf.pool if self.passing is None else self.shelf.pool[self.passing[self.shelf.pool]]
-        if not wanted or not len(pool):
-            return [], 0.0
-        marks = self.shelf.in_pool if self.passing is None else self.shelf.in_pool & self.passing
-        allowed = len(pool) - sum(marks[place] for place in self.forbidden)
-        chosen = list(islice(draw(pool, self.forbidden, self.query.seed), wanted))
-        return chosen, len(chosen) / allowed if chosen else 0.0
-
-    def excluded(self) -> Places:
-        """The model's items that may not be ranked."""
-        modelled = self.shelf.modelled
-        listed = np.array([place for place in self.forbidden if place < modelled], np.int32)
-        if self.passing is None:
-            return listed
-        return np.concatenate([listed, np.flatnonzero(~self.passing[:modelled]).astype(np.int32)])
-
-    def head(self, places: Places, shares: NDArray[np.float32], depth: int) -> tuple[list[int], list[float]]:
-        """The first `depth` allowed ones of a ranked list."""
-        if self.passing is None:
-            places, shares = places[: depth + len(self.forbidden)], shares[: depth + len(self.forbidden)]
-        else:
-            kept = np.flatnonzero(self.passing[places])[: depth + len(self.forbidden)]
-            places, shares = places[kept], shares[kept]
-        pairs = [pair for pair in zip(places.tolist(), shares.tolist(), strict=True) if pair[0] not in self.forbidden][
-            :depth
-        ]
-        return [place for place, _ in pairs], [share for _, share in pairs]
+Scores = NDArray[np.float32]
 
 
 def arrange(
     task: Recommend,
     shelf: Shelf,
-    fallback: Mapping[str, NDArray[Any]],
-    scores: NDArray[np.float32] | None,
+    fallback: Fallback,
+    scores: Scores | None,
     groups: Sequence[int],
     seen: Sequence[list[int]],
     queries: Sequence[Query],
@@ -99,93 +40,127 @@ def arrange(
     drawn = [row.newcomers(slots(task.newcomers, row.query.k)) for row in rows]
     for row, (chosen, _) in zip(rows, drawn, strict=True):
         row.forbidden.update(chosen)
-    ranked = _rank(task, scores, rows)
-    return [
-        _fill(task, row, ranked[place], chosen, chance, fallback, int(groups[place]))
-        for place, (row, (chosen, chance)) in enumerate(zip(rows, drawn, strict=True))
-    ]
+    lists = [_List(task, row, row.query.k - len(chosen)) for row, (chosen, _) in zip(rows, drawn, strict=True)]
+    if scores is not None:
+        _fill_from_model(lists, scores)
+    for one, group, (chosen, chance) in zip(lists, groups, drawn, strict=True):
+        for ranked, source in _fallbacks(one, fallback, group):
+            one.take(ranked, source)
+        one.insert_newcomers(chosen, chance)
+    return [one.shown for one in lists]
 
 
-def _rank(
-    task: Recommend, scores: NDArray[np.float32] | None, rows: Sequence[Row]
-) -> list[tuple[list[int], list[float]]]:
-    """Each row's best candidates by the model, as many as its own k asks for, whatever else is in the batch."""
-    if scores is None:
-        return [([], [])] * len(rows)
-    depth = 1 if task.spread is None else DEPTH
-    wanted = [min(depth * row.query.k, row.shelf.modelled) for row in rows]
-    if not wanted or not max(wanted):
-        return [([], [])] * len(rows)
-    items, values = top_k(scores, [row.excluded() for row in rows], max(wanted))
-    found = []
-    for row, count in enumerate(wanted):
-        count = min(count, int((items[row] >= 0).sum()))
-        found.append((items[row, :count].tolist(), values[row, :count].tolist()))
+class _List:
+    """A list being filled with up to `wanted` items, at most `at_most` of them with the same value."""
+
+    def __init__(self, task: Recommend, row: Row, wanted: int) -> None:
+        self.row, self.wanted, self.shown = row, wanted, list[Shown]()
+        include = row.query.include or {}
+        self.at_most = 0
+        if task.spread is not None and task.spread[0] not in include:
+            self._values, count = row.shelf.numbered(task.spread[0])
+            self._counts, self.at_most = [0] * count, task.spread[1]
+
+    @property
+    def full(self) -> bool:
+        return len(self.shown) >= self.wanted
+
+    def take(self, ranked: Ranked, source: str, last: bool = True) -> None:
+        """Append what is missing from `ranked`, keeping to the spread.
+
+        With `last`, what was passed over fills the list up; without, a list that would need it takes nothing.
+        """
+        places, scores = ranked
+        kept, over = self._sift(places) if self.at_most else (list(range(min(len(places), self._missing))), [])
+        if not last and len(kept) < self._missing:
+            return
+        items, forbidden = self.row.shelf.items, self.row.forbidden
+        for nth in (*kept, *over[: self._missing - len(kept)]):
+            forbidden.add(places[nth])
+            self.shown.append(Shown(items[places[nth]], scores[nth], source))
+        if self.at_most:
+            for nth in kept:
+                for value in self._values[places[nth]]:
+                    self._counts[value] += 1
+
+    def insert_newcomers(self, chosen: list[int], chance: float) -> None:
+        """Put the newcomers in the middle; should the list still be short, further ones at its end."""
+        row, items = self.row, self.row.shelf.items
+        place = min(first_place(row.query.k), len(self.shown))
+        self.shown[place:place] = [Shown(items[each], 0.0, NEWCOMER, chance) for each in chosen]
+        if len(self.shown) < row.query.k:
+            more, chance = row.newcomers(row.query.k - len(self.shown))
+            self.shown.extend(Shown(items[each], 0.0, NEWCOMER, chance) for each in more)
+
+    @property
+    def _missing(self) -> int:
+        return max(0, self.wanted - len(self.shown))
+
+    def _sift(self, places: list[int]) -> tuple[list[int], list[int]]:
+        """Which of `places` keep to the spread, until enough do, and which were passed over before."""
+        kept: list[int] = []
+        over: list[int] = []
+        counts, values_of, at_most, missing = self._counts.copy(), self._values, self.at_most, self._missing
+        for nth, place in enumerate(places):
+            if len(kept) == missing:
+                break
+            values = values_of[place]
+            for value in values:
+                if counts[value] >= at_most:
+                    over.append(nth)
+                    break
+            else:
+                kept.append(nth)
+                for value in values:
+                    counts[value] += 1
+        return kept, over
+
+
+def _fill_from_model(lists: Sequence[_List], scores: Scores) -> None:
+    """Most lists fill from a few candidates more than they need; those that do not are ranked to their full depth."""
+    depths = [_shallow(one) for one in lists]
+    short = []
+    for row, ranked in enumerate(_rank(lists, scores, depths)):
+        one, deeper = lists[row], len(ranked[0]) == depths[row]
+        one.take(ranked, MODEL, last=not (one.at_most and deeper))
+        if one.at_most and deeper and not one.full:
+            short.append(row)
+    if short:
+        rest = [lists[row] for row in short]
+        for one, ranked in zip(
+            rest, _rank(rest, scores[short], [DEPTH * one.row.query.k for one in rest]), strict=True
+        ):
+            one.take(ranked, MODEL)
+
+
+def _shallow(one: _List) -> int:
+    return one.wanted + one.wanted // 2 if one.at_most else one.wanted
+
+
+def _rank(lists: Sequence[_List], scores: Scores, depths: Sequence[int]) -> list[Ranked]:
+    """Each row's best candidates by the model, as many as its own depth, whatever else is in the batch."""
+    found: list[Ranked] = [([], []) for _ in lists]
+    plain = [row for row, one in enumerate(lists) if one.row.passing is None]
+    for rows in (plain, [row for row, one in enumerate(lists) if one.row.passing is not None]):
+        deepest = max((min(depths[row], scores.shape[1]) for row in rows), default=0)
+        if not deepest:
+            continue
+        values = scores if len(rows) == len(lists) else scores[rows]
+        if rows is not plain:
+            marks = np.stack([lists[row].row.passing[: scores.shape[1]] for row in rows])  # type: ignore[index]
+            values = np.where(marks, values, np.float32(-np.inf))
+        items, best = top_k(values, [lists[row].row.excluded() for row in rows], deepest)
+        filled = (items >= 0).sum(axis=1).tolist()
+        for nth, row in enumerate(rows):
+            count = min(depths[row], filled[nth])
+            found[row] = (items[nth, :count].tolist(), best[nth, :count].tolist())
     return found
 
 
-def _fill(
-    task: Recommend,
-    row: Row,
-    ranked: tuple[list[int], list[float]],
-    newcomers: list[int],
-    chance: float,
-    fallback: Mapping[str, NDArray[Any]],
-    group: int,
-) -> list[Shown]:
-    k, items = row.query.k, row.shelf.items
-    wanted = k - len(newcomers)
-    spread = _spread_of(task, row)
-    shown: list[Shown] = []
-    for source in _sources(row, ranked, fallback, group):
-        _take(source, wanted, spread, row, shown)
-        if len(shown) == wanted:
-            break
-    fresh = [Shown(items[place], 0.0, NEWCOMER, chance) for place in newcomers]
-    place = min(first_place(k), len(shown))
-    shown[place:place] = fresh
-    if len(shown) < k:
-        more, _ = row.newcomers(k - len(shown))
-        shown.extend(Shown(items[place], 0.0, NEWCOMER, 1.0) for place in more)
-    return shown
-
-
-def _sources(
-    row: Row, ranked: tuple[list[int], list[float]], fallback: Mapping[str, NDArray[Any]], group: int
-) -> Iterable[Ranked]:
-    depth = DEPTH * row.query.k
-    yield (*ranked, MODEL)
-    if group >= 0:
-        yield (*row.head(fallback["group_items"][group], fallback["group_share"][group], depth), GROUP)
-    popular = fallback["popular"]
-    yield (*row.head(popular, fallback["share"][popular], depth), POPULAR)
-
-
-def _take(source: Ranked, wanted: int, spread: Spread | None, row: Row, shown: list[Shown]) -> None:
-    """Append places of `source` to `shown` until `wanted` are there."""
-    items = row.shelf.items
-    name, passed_over = source[2], []
-    for place, score in zip(source[0], source[1], strict=True):
-        if len(shown) == wanted:
-            return
-        if place in row.forbidden:
-            continue
-        if spread is not None and not spread.allows(place):
-            passed_over.append((place, score))
-            continue
-        if spread is not None:
-            spread.add(place)
-        row.forbidden.add(place)
-        shown.append(Shown(items[place], score, name))
-    for place, score in passed_over[: wanted - len(shown)]:
-        row.forbidden.add(place)
-        shown.append(Shown(items[place], score, name))
-
-
-def _spread_of(task: Recommend, row: Row) -> Spread | None:
-    if task.spread is None:
-        return None
-    attribute, at_most = task.spread
-    if row.query.include and attribute in row.query.include:
-        return None
-    return Spread(row.shelf.values_of(attribute), at_most)
+def _fallbacks(one: _List, fallback: Fallback, group: int) -> Iterator[tuple[Ranked, str]]:
+    """The lists below the model's, while they are needed."""
+    depth = DEPTH * one.row.query.k
+    if group >= 0 and not one.full:
+        yield one.row.head(fallback["group_items"][group], fallback["group_share"][group], depth), GROUP
+    if not one.full:
+        yield one.row.head(fallback["popular"], fallback["popular_share"], depth), POPULAR

@@ -52,11 +52,15 @@ def fallback_arrays(
 
 
 def fallback_of(arrays: Arrays) -> dict[str, NDArray[Any]]:
-    """The fallback arrays of an artifact by short name; raises `BadInput` when one is missing."""
+    """The fallback arrays of an artifact by short name, with `popular_share` along `popular`.
+
+    Raises `BadInput` when one is missing.
+    """
     missing = [_PREFIX + name for name in _NAMES if _PREFIX + name not in arrays]
     if missing:
         raise BadInput("artifact", f"one with the arrays of fallback_arrays ({', '.join(missing)})", sorted(arrays))
-    return {name: arrays[_PREFIX + name] for name in _NAMES}
+    found = {name: arrays[_PREFIX + name] for name in _NAMES}
+    return {**found, "popular_share": found["share"][found["popular"]]}
 
 
 def _decayed(data: Interactions, half_life_us: int) -> NDArray[np.float64]:

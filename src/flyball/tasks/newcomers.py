@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from flyball.tasks.shelf import Places
+from flyball.tasks.shelf import Marks, Places
 
 _MASK = (1 << 64) - 1
 PLACES_PER_NEWCOMER = 5
@@ -26,11 +26,11 @@ def first_place(k: int) -> int:
     return k // 2
 
 
-def draw(pool: Places, forbidden: set[int], seed: int) -> Iterator[int]:
-    """Every place of `pool` not in `forbidden`, one after the other, uniformly at random by `seed`.
+def draw(pool: Places, forbidden: set[int], passing: Marks | None, seed: int) -> Iterator[int]:
+    """Every place of `pool` that is not `forbidden` and is `passing`, one by one, uniformly at random by `seed`.
 
-    A draw that hits a forbidden or drawn place is drawn again, so the n-th one costs little while few are forbidden;
-    after 16 vain draws the rest is listed and drawn from.
+    A draw that hits another place is drawn again, so a place costs little while most are allowed; after 16 vain draws
+    the rest is listed and drawn from.
     """
     taken, state = set(forbidden), seed & _MASK
     while True:
@@ -39,10 +39,11 @@ def draw(pool: Places, forbidden: set[int], seed: int) -> Iterator[int]:
                 return
             state, number = _next(state)
             place = int(pool[number % len(pool)])
-            if place not in taken:
+            if place not in taken and (passing is None or passing[place]):
                 break
         else:
             pool = pool[~np.isin(pool, np.fromiter(taken, np.int64, len(taken)))]
+            pool = pool if passing is None else pool[passing[pool]]
             continue
         taken.add(place)
         yield place

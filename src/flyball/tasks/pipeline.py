@@ -45,7 +45,7 @@ class Pipeline:
                 return kept
         shelf = Shelf(self.artifact.items, self._fallback["support"], catalog)
         if self.task.spread is not None:
-            shelf.values_of(self.task.spread[0])
+            shelf.numbered(self.task.spread[0])
         self._shelves = (shelf, *self._shelves[:1])
         return shelf
 

@@ -39,13 +39,12 @@ class Shelf:
         self.pool: Places = np.concatenate([np.flatnonzero(support == 0), later]).astype(np.int32)
         self._by_value: dict[str, dict[str, Places]] = {}
         self._by_place: dict[str, list[tuple[str, ...]]] = {}
+        self._numbered: dict[str, tuple[list[tuple[int, ...]], int]] = {}
 
     @cached_property
-    def in_pool(self) -> Marks:
-        """Which places are in the pool."""
-        marks = np.zeros(len(self.items), bool)
-        marks[self.pool] = True
-        return marks
+    def pool_set(self) -> frozenset[int]:
+        """The pool's places as a set."""
+        return frozenset(self.pool.tolist())
 
     def values_of(self, attribute: str) -> list[tuple[str, ...]]:
         """Per place the values of `attribute` as text; worked out when an attribute is first asked for."""
@@ -56,6 +55,18 @@ class Shelf:
                 for item, value in zip(self.catalog.ids, self.catalog.attributes(attribute), strict=True):
                     found[self.place[item]] = as_texts(value)
             self._by_place[attribute] = found
+        return found
+
+    def numbered(self, attribute: str) -> tuple[list[tuple[int, ...]], int]:
+        """`values_of` with each distinct value as a number, and how many numbers there are."""
+        found = self._numbered.get(attribute)
+        if found is None:
+            numbers: dict[str, int] = {}
+            rows = [
+                tuple(numbers.setdefault(value, len(numbers)) for value in values)
+                for values in self.values_of(attribute)
+            ]
+            found = self._numbered[attribute] = (rows, len(numbers))
         return found
 
     def places_of(self, attribute: str) -> dict[str, Places]:
