@@ -47,7 +47,7 @@ class Caller:
 
 
 @asynccontextmanager
-async def calling(runtime: Runtime) -> AsyncIterator[Caller]:
+async def calling(runtime: Runtime, wait: bool = True) -> AsyncIterator[Caller]:
     service = Service(runtime, "test", random.Random(1), clock=SystemClock())
     app = make_app(service)
     await service.start()
@@ -55,14 +55,15 @@ async def calling(runtime: Runtime) -> AsyncIterator[Caller]:
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=True)
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
             caller = Caller(service, client)
-            await caller.until(lambda: not service.keeper.unready() or bool(service.engine.serving.refused))
+            if wait:
+                await caller.until(lambda: not service.keeper.unready() or bool(service.engine.serving.refused))
             yield caller
     finally:
         await service.stop()
 
 
 @pytest.fixture
-def call() -> Callable[[Runtime], object]:
+def call() -> Callable[..., object]:
     """`async with call(runtime) as caller:` a started service, ready to answer."""
     return calling
 

@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from flyball.core import BadInput
+from flyball.core import BadInput, FlyballError
 from flyball.outcomes import Prediction
 from flyball.serving.api import describe
 from flyball.serving.figures import metrics_text
@@ -67,7 +67,7 @@ def make_app(service: Service) -> ASGIApp:
             Route("/docs", routes.docs, methods=["GET"]),
         ],
         lifespan=lifespan,
-        exception_handlers={HTTPException: _http_problem},
+        exception_handlers={HTTPException: _http_problem, FlyballError: routes.problem, Exception: routes.problem},
     )
     inner.router.redirect_slashes = False
     return _Front(service, inner)
@@ -115,13 +115,10 @@ class _Front:
 
         try:
             await self._inner(scope, receive, sending)
-        except Exception as error:  # the floor: a handler that fails is told as a problem, never as a 500
+        except Exception as error:
+            # what nobody foresaw was answered and noted within, and is raised again by Starlette for the server's log
             if not begun:
-                if problem_of(error).status >= 500:
-                    self._service.figures.note("fault", scope["path"], error)
                 await self._problem(error, scope["path"], send)
-            else:
-                self._service.figures.note("fault", scope["path"], error)
 
     async def _problem(self, error: Exception, path: str, send: Send) -> None:
         problem = problem_of(error)
@@ -138,6 +135,11 @@ class _Routes:
         self._service = service
         self._described: bytes | None = None
 
+    async def problem(self, request: Request, error: Exception) -> Response:
+        if problem_of(error).status >= 500:
+            self._service.figures.note("fault", request.url.path, error)
+        return problem_response(error, request.url.path)
+
     async def root(self, request: Request) -> Response:
         return RedirectResponse("/docs", 307)
 
@@ -151,7 +153,8 @@ class _Routes:
 
     async def similar(self, request: Request) -> Response:
         _only(request, {"k"})
-        found = await self._service.similar(request.path_params["item"], _whole(request, "k") or self._service.task.k)
+        k = _whole(request, "k")
+        found = await self._service.similar(request.path_params["item"], self._service.task.k if k is None else k)
         items = [{"item": item, "score": score} for item, score in zip(found.items, found.scores, strict=True)]
         return _json({"item": found.item, "version": found.version, "items": items})
 

@@ -55,6 +55,7 @@ class Intake:
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._pool.submit(self._catch_up)
 
     def stop(self) -> None:
         """Finish what was begun."""
@@ -81,6 +82,13 @@ class Intake:
         finally:
             self._waiting -= 1
         return self._summary(verdicts)
+
+    def _catch_up(self) -> None:
+        """The catalogue is a view over the log that may have been lost, or come from an older place."""
+        try:
+            self._runtime.catalogue.catch_up(self._runtime.log)
+        except Exception as error:  # until it can be read, references count as known or not as it says
+            self._figures.note("poll", "catalogue", error)
 
     def _ingest(self, format_name: str, lines: list[bytes]) -> list[Verdict]:
         runtime = self._runtime

@@ -25,7 +25,7 @@ Film = Annotated[str, fb.Ref("film"), fb.text(pattern=r"\A[a-z0-9-]+\Z", max_len
 
 SOURCE = AppSource("flyball.testing.faulty:app")
 DAY_US = 86_400_000_000
-START_US = 1_800_000_000_000_000
+START_US = 1_700_000_000_000_000
 
 
 class Watch(fb.Event):
@@ -126,6 +126,7 @@ def fill(runtime: Runtime, users: int = 30, seed: int = 7) -> None:
             at = START_US + rng.randrange(DAY_US)
             records.append(check("watch", {"user": number, "film": f"film-{place}"}, at, at))
     runtime.log.append(records)
+    runtime.catalogue.catch_up(runtime.log)
     follow(runtime)
 
 

@@ -1,0 +1,328 @@
+"""Over HTTP, in process: lists, the JSON interface, events, and problem documents for what is wrong."""
+
+import json
+import re
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from flyball import BiasedMF, ItemKNN
+from flyball.core import SystemClock
+from flyball.outcomes import find_prediction
+from flyball.runtime import Runtime
+from flyball.serving import LEVELS
+from flyball.serving.http import MAX_BODY
+from flyball.testing import faulty
+from flyball.testing.faulty import Faulty
+
+pytestmark = pytest.mark.anyio
+
+NOW_US = faulty.START_US + 2 * faulty.DAY_US
+
+
+@pytest.fixture
+async def caller(home: Runtime, call: Any) -> AsyncIterator[Any]:
+    """A service whose champion is an item-kNN."""
+    faulty.release(home, ItemKNN(), NOW_US)
+    async with call(home) as caller:
+        await caller.until(lambda: "v1" in caller.service.engine.serving.pipelines)
+        yield caller
+
+
+def problem(answer: httpx.Response, status: int) -> dict[str, Any]:
+    """The document, checked for its form."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    document: dict[str, Any] = answer.json()
+    assert document["status"] == status
+    assert {"type", "title", "detail", "instance"} <= document.keys()
+    return document
+
+
+async def test_the_plain_list_is_one_line_of_ids_with_its_stamps(caller: Any) -> None:
+    answer = await caller.get("/recommend/7")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    assert re.fullmatch(r"film-\d+(,film-\d+){4}", answer.text)
+    assert answer.headers["x-flyball-level"] == "champion"
+    assert answer.headers["x-flyball-version"] == "v1"
+    assert len(answer.headers["x-flyball-prediction"]) == 26
+    assert "x-flyball-stale-s" not in answer.headers
+
+
+async def test_a_well_formed_stranger_gets_a_list(caller: Any) -> None:
+    answer = await caller.get("/recommend/999999999")
+    assert (answer.status_code, len(answer.text.split(","))) == (200, 5)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["0", "-1", "+1", "1.0", "1e3", "abc", "", "007", "1000000000", "99999999999999999999", "1/2", "%20", "1%20",
+     "%D9%A1", "1%00", "%FF%FE", "１", "1,2", "0x10", "1%0A", "null"],
+)  # fmt: skip
+async def test_a_malformed_user_is_told_what_an_id_must_be(caller: Any, path: str) -> None:
+    document = problem(await caller.get(f"/recommend/{path}"), 400)
+    assert "user id must be" in document["detail"]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+async def test_a_wrong_method_is_told_which_ones_there_are(caller: Any, method: str) -> None:
+    answer = await caller.client.request(method, "/recommend/7")
+    problem(answer, 405)
+    assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
+
+
+@pytest.mark.parametrize(
+    "path", ["/recommend", "/nothing", "/v1", "/v1/recommend/", "/v2/recommend", "/v1/predictions"]
+)
+async def test_an_unknown_path_is_a_404(caller: Any, path: str) -> None:
+    problem(await caller.get(path), 404)
+
+
+async def test_json_lists_carry_scores_sources_and_the_id(caller: Any) -> None:
+    answer = await caller.client.post("/v1/recommend", json={"user": 7, "k": 3})
+    document = answer.json()
+    assert answer.status_code == 200
+    assert document["user"] == "7"
+    assert document["level"] in LEVELS
+    assert document["version"] == "v1"
+    assert document["stale_s"] is None
+    assert len(document["items"]) == 3
+    assert all({"item", "score", "source"} == each.keys() for each in document["items"])
+    assert document["prediction"] == answer.headers["x-flyball-prediction"]
+
+
+async def test_filters_and_what_to_leave_out(caller: Any) -> None:
+    body = {"user": "7", "k": 10, "include": {"genres": ["odd"]}, "exclude": {"year": ["1981"]}, "without": ["film-5"]}
+    posted = [each["item"] for each in (await caller.client.post("/v1/recommend", json=body)).json()["items"]]
+    query = "user=7&k=10&include.genres=odd&exclude.year=1981&without=film-5"
+    asked = [each["item"] for each in (await caller.get(f"/v1/recommend?{query}")).json()["items"]]
+    assert posted == asked
+    assert len(posted) >= 8
+    assert all(int(item.removeprefix("film-")) % 2 for item in posted)
+    assert not {"film-1", "film-5"} & set(posted)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"[]", b"null", b'{"user": 0}', b'{"user": 7, "k": 0}', b'{"user": 7, "k": 1001}', b'{"user": 7.5}',
+     b'{"user": 7, "k": "5"}', b'{"user": 7, "more": 1}', b'{"k": 5}', b'{"user": 7, "include": {"color": ["red"]}}',
+     b'{"user": 7, "include": {"genres": "odd"}}', b'{"user": 7, "without": [null]}', b'{"user": "\xff"}',
+     b'{"user": true}', b'{"user": 7, "without": ["NO SPACES"]}', b"[" * 100_000],
+)  # fmt: skip
+async def test_a_malformed_request_for_a_list_is_a_400(caller: Any, body: bytes) -> None:
+    problem(await caller.client.post("/v1/recommend", content=body, headers={"content-type": "application/json"}), 400)
+
+
+@pytest.mark.parametrize(
+    "query", ["", "user=", "user=a", "user=7&user=8", "user=7&k=x", "user=7&k=-1", "user=7&k=٣", "user=7&other=1",
+              "user=7&include.=x", "user=7&include.color=red"],
+)  # fmt: skip
+async def test_a_malformed_query_for_a_list_is_a_400(caller: Any, query: str) -> None:
+    problem(await caller.get(f"/v1/recommend?{query}"), 400)
+
+
+async def test_a_body_of_another_kind_is_a_415(caller: Any) -> None:
+    for path in ("/v1/recommend", "/v1/events"):
+        answer = await caller.client.post(path, content=b"<user/>", headers={"content-type": "application/xml"})
+        problem(answer, 415)
+
+
+@pytest.mark.parametrize("path", ["/v1/recommend", "/v1/events"])
+async def test_a_body_too_large_is_a_413_chunked_or_not(caller: Any, path: str) -> None:
+    headers = {"content-type": "application/json"}
+    problem(await caller.client.post(path, content=b" " * (MAX_BODY + 1), headers=headers), 413)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(20):
+            yield b" " * 100_000
+
+    problem(await caller.client.post(path, content=pieces(), headers=headers), 413)
+
+
+async def test_every_answer_leaves_one_record_that_can_be_read(caller: Any, home: Runtime) -> None:
+    ids = []
+    for user in range(1, 21):
+        ids.append((await caller.get(f"/recommend/{user}")).headers["x-flyball-prediction"])
+        assert (await caller.get(f"/v1/predictions/{ids[-1]}")).json()["user"] == str(user)
+    await caller.until(lambda: sum(home.predictions.ends()) == 20)
+    found = find_prediction(home.predictions, ids[3])
+    assert (found.user, found.version, found.level, found.worker) == ("4", "v1", "champion", "test")
+    assert found.took_us > 0
+    assert (await caller.get(f"/v1/predictions/{ids[3]}")).json()["items"] == found.items
+
+
+async def test_no_such_prediction(caller: Any) -> None:
+    problem(await caller.get("/v1/predictions/01ARZ3NDEKTSV4RRFFQ69G5FAV"), 404)
+    problem(await caller.get("/v1/predictions/nonsense"), 400)
+
+
+async def test_similar_items(caller: Any) -> None:
+    document = (await caller.get("/v1/similar/film-0?k=3")).json()
+    assert (document["item"], document["version"], len(document["items"])) == ("film-0", "v1", 3)
+    assert "film-0" not in [each["item"] for each in document["items"]]
+    problem(await caller.get("/v1/similar/film-999"), 404)
+    problem(await caller.get("/v1/similar/NO%20ID"), 400)
+    problem(await caller.get("/v1/similar/film-0?k=0"), 400)
+
+
+async def test_ratings_come_from_a_model_of_ratings_only(caller: Any) -> None:
+    problem(await caller.get("/v1/rating?user=7&item=film-0"), 409)
+    problem(await caller.get("/v1/rating?user=7"), 400)
+
+
+async def test_a_rating(home: Runtime, call: Any) -> None:
+    data = faulty.training()
+    data.ratings[:] = 3.0
+    faulty.release(home, BiasedMF(factors=2, epochs=2), NOW_US, data)
+    async with call(home) as caller:
+        await caller.until(lambda: "v1" in caller.service.engine.serving.pipelines)
+        document = (await caller.get("/v1/rating?user=7&item=film-0")).json()
+        assert document["version"] == "v1"
+        assert 2.5 < document["rating"] < 3.5
+        problem(await caller.get("/v1/rating?user=7&item=film-999"), 404)
+
+
+JSON = {"content-type": "application/json"}
+LINES = {"content-type": "application/x-ndjson"}
+
+
+async def test_one_event_is_durable_when_the_reply_comes(caller: Any, home: Runtime) -> None:
+    before = sum(home.log.ends())
+    event = {"type": "watch", "user": 7, "film": "film-3"}
+    answer = await caller.client.post("/v1/events", content=json.dumps(event, indent=2), headers=JSON)
+    assert (answer.status_code, answer.json()["accepted"]) == (200, 1)
+    assert sum(home.log.ends()) == before + 1
+
+
+async def test_each_event_of_many_gets_its_verdict(caller: Any, home: Runtime) -> None:
+    at = SystemClock().now_us() - 3_600_000_000
+    lines = [
+        {"type": "watch", "user": 7, "film": "film-3", "at": at},
+        {"type": "watch", "user": 0, "film": "film-3", "at": at},
+        {"type": "watch", "user": 7, "film": "film-3", "at": at},
+        {"type": "watch", "user": 7, "film": "unheard-of", "at": at},
+    ]
+    content = "\n".join(map(json.dumps, lines)) + "\n\nnot json\n"
+    answer = await caller.client.post("/v1/events", content=content, headers=LINES)
+    document = answer.json()
+    assert answer.status_code == 207
+    assert (document["accepted"], document["duplicate"], document["quarantined"]) == (2, 1, 2)
+    told = [(each["event"], each["verdict"], each.get("reason")) for each in document["events"]]
+    assert told == [
+        (1, "accepted", None), (2, "quarantined", "out_of_range"), (3, "duplicate", None), (4, "accepted", None),
+        (5, "quarantined", "decode"),
+    ]  # fmt: skip
+    assert document["events"][3]["unknown"] == ["film"]
+
+
+async def test_an_array_of_events(caller: Any) -> None:
+    events = [{"type": "watch", "user": user, "film": "film-3"} for user in (1, 2)]
+    assert (await caller.client.post("/v1/events", json=events)).json()["accepted"] == 2
+
+
+async def test_events_that_are_all_bad_are_a_422_with_their_verdicts(caller: Any) -> None:
+    answer = await caller.client.post("/v1/events", json={"type": "watch", "user": 7})
+    document = problem(answer, 422)
+    assert document["events"][0]["reason"] == "missing_field"
+    problem(await caller.client.post("/v1/events", content=b"{", headers=JSON), 422)
+    problem(await caller.client.post("/v1/events", content=b"\xff\xfe", headers=LINES), 422)
+
+
+async def test_no_events_or_no_such_format_is_a_400(caller: Any) -> None:
+    problem(await caller.client.post("/v1/events", content=b"\n\n", headers=LINES), 400)
+    problem(await caller.client.post("/v1/events?format=xml", content=b"a", headers=LINES), 400)
+    problem(await caller.client.post("/v1/events?format=parquet", content=b"a", headers=LINES), 400)
+    problem(await caller.get("/v1/events"), 405)
+
+
+async def test_health_and_readiness(caller: Any) -> None:
+    assert (await caller.get("/healthz")).text == "ok\n"
+    ready = (await caller.get("/readyz")).json()
+    assert (ready["ready"], ready["reasons"], ready["champion"]) == (True, [], "v1")
+
+
+async def test_nothing_known_is_not_ready_and_says_why(empty: Runtime, call: Any) -> None:
+    service_of: Callable[..., Any] = call
+    async with service_of(empty, wait=False) as caller:
+        await caller.until(lambda: "stores are being opened" not in caller.service.keeper.unready())
+        answer = await caller.get("/readyz")
+        assert answer.status_code == 503
+        assert "no item is known" in answer.json()["reasons"][0]
+        plain = await caller.get("/recommend/7")
+        assert (plain.status_code, plain.text, plain.headers["x-flyball-level"]) == (200, "", "empty")
+
+
+async def test_before_the_first_release_popular_films_are_shown(home: Runtime, call: Any) -> None:
+    async with call(home) as caller:
+        answer = await caller.get("/recommend/7")
+        assert (answer.headers["x-flyball-level"], answer.headers["x-flyball-version"]) == ("popular", "none")
+        assert len(answer.text.split(",")) == 5
+        assert (await caller.get("/readyz")).json()["ready"] is True
+
+
+async def test_metrics_count_answers_levels_and_versions(caller: Any) -> None:
+    from prometheus_client.parser import text_string_to_metric_families
+
+    for user in range(1, 8):
+        await caller.get(f"/recommend/{user}")
+    await caller.get("/recommend/abc")
+    text = (await caller.get("/metrics")).text
+    samples = {
+        (sample.name, *sorted(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+    assert samples["flyball_answers_total", "champion"] == 7
+    assert samples["flyball_http_total", "4xx"] == 1
+    assert samples["flyball_answer_seconds_bucket", "+Inf"] == 7
+    assert samples["flyball_version", "champion", "v1"] == 1
+    assert samples["flyball_process_answers_total", "test"] == 7
+
+
+async def test_a_release_takes_over_and_a_corrupt_one_does_not(caller: Any, home: Runtime) -> None:
+    second = faulty.release(home, Faulty(), NOW_US)
+    await caller.until(lambda: caller.service.engine.serving.release.champion == second.id)
+    assert (await caller.get("/recommend/7")).headers["x-flyball-version"] == "v2"
+    third = faulty.release(home, Faulty(sign=-1), NOW_US)
+    array = home.artifacts / third.artifact / "counts.npy"
+    await caller.until(lambda: caller.service.engine.serving.release.champion == third.id)
+    assert (await caller.get("/recommend/7")).headers["x-flyball-version"] == "v3"
+    assert array.exists()
+
+
+async def test_an_artifact_tampered_with_after_its_release_never_serves(home: Runtime, call: Any) -> None:
+    faulty.release(home, ItemKNN(), NOW_US)
+    second = faulty.release(home, Faulty(), NOW_US)
+    array = home.artifacts / second.artifact / "counts.npy"
+    array.chmod(0o644)
+    array.write_bytes(array.read_bytes()[:-4] + b"\0\0\0\1")
+    async with call(home) as caller:
+        await caller.until(lambda: "v2" in caller.service.engine.serving.refused)
+        answer = await caller.get("/recommend/7")
+        assert (answer.status_code, answer.headers["x-flyball-level"]) == (200, "previous")
+        ready = (await caller.get("/readyz")).json()
+        assert "v2 is out of service" in ready["reasons"][0]
+        assert "sha256" in ready["reasons"][0]
+        assert 'flyball_version_refused{reason="artifact file' in (await caller.get("/metrics")).text
+
+
+async def test_the_document_of_the_interface_names_every_route(caller: Any) -> None:
+    document = (await caller.get("/openapi.json")).json()
+    assert document["openapi"].startswith("3.1")
+    assert {"/recommend/{user}", "/v1/recommend", "/v1/events", "/v1/similar/{film}", "/metrics"} <= set(
+        document["paths"]
+    )
+    assert set(document["components"]["schemas"]) >= {"Watch", "Rate", "Card", "Prediction", "Problem"}
+    text = json.dumps(document)
+    for ref in re.findall(r'"\$ref": "#/components/schemas/(\w+)"', text):
+        assert ref in document["components"]["schemas"]
+
+
+async def test_the_page_of_documentation_needs_no_network(caller: Any) -> None:
+    answer = await caller.get("/docs")
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "faulty" in answer.text
+    assert not re.search(r"(src|href|url\()\s*=?\s*[\"']?(https?:)?//", answer.text)
