@@ -69,13 +69,15 @@ def year_of(date: Any) -> Any:
 
 def make_app(stars: int = 5) -> fb.App:
     """The application for ratings of 1 to `stars` stars."""
+    # Named outside the class: inside its body `stars` would be the field, not the argument.
+    Stars = Annotated[int, fb.whole(1, stars)]
 
     class Rate(fb.Event):
         """A user rates a film."""
 
         user: User
         film: Film
-        stars: Annotated[int, fb.whole(1, stars)]
+        stars: Stars
 
     user = fb.Entity("user", profile=Viewer, known_by=(Joined,), group=viewer_group)
     film = fb.Entity("film", profile=FilmCard)
