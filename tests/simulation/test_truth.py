@@ -34,7 +34,7 @@ def test_rankings_are_ordered_as_they_must_be(world: World) -> None:
     seen = [set(range(user % 7)) for user in range(200)]
     lists = rankings(world, np.random.default_rng(1), users, seen, 20)
     judged = {name: judge(world, users, shown, seen, 20) for name, shown in lists.items()}
-    for field in ("quality", "ndcg", "adoption"):
+    for field in ("quality", "ndcg", "taken"):
         oracle, popular, chance = (getattr(judged[name], field).mean() for name in ("oracle", "popular", "random"))
         assert oracle > popular > chance > 0
     assert judged["oracle"].ndcg == pytest.approx(np.ones(200), abs=1e-6)
@@ -46,7 +46,7 @@ def test_rankings_are_ordered_as_they_must_be(world: World) -> None:
 
 def test_what_is_not_of_this_world_is_worth_nothing(world: World) -> None:
     users, nothing = np.array([3]), np.full((1, 20), -1)
-    assert judge(world, users, nothing, [NOBODY], 20).mean() == {"quality": 0.0, "ndcg": 0.0, "adoption": 0.0}
+    assert judge(world, users, nothing, [NOBODY], 20).mean() == {"quality": 0.0, "ndcg": 0.0, "taken": 0.0}
     likes = true_quality(world, 3, ["no+such+film+1900", world.films.slugs[5]])
     assert likes[0] == 0 < likes[1] < 1
 
@@ -57,8 +57,8 @@ def test_a_list_counts_less_when_short_or_seen(world: World) -> None:
     whole, half = judge(world, users, full, [NOBODY], 20), judge(world, users, full[:, :10], [NOBODY], 20)
     known = judge(world, users, full, [set(full[0, :5].tolist())], 20)
     assert half.quality[0] < whole.quality[0]
-    assert half.adoption[0] < whole.adoption[0]
-    assert known.adoption[0] < whole.adoption[0]
+    assert half.taken[0] < whole.taken[0]
+    assert known.taken[0] < whole.taken[0]
 
 
 def test_true_adoption_is_the_share_that_takes() -> None:
@@ -66,7 +66,7 @@ def test_true_adoption_is_the_share_that_takes() -> None:
     asks = world.asks(DAY_US)
     shown = world.films.slugs[:20]
     seen: list[set[int]] = [set()] * len(asks)
-    expected = judge(world, asks.users, np.tile(np.arange(20), (len(asks), 1)), seen, 20).adoption
+    expected = judge(world, asks.users, np.tile(np.arange(20), (len(asks), 1)), seen, 20).taken
     decided = world.decide(asks, [shown] * len(asks))
     assert len(asks) > 4_000
     error = 4 * (expected.mean() / len(asks)) ** 0.5

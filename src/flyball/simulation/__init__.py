@@ -4,14 +4,26 @@ Promises: the same seed gives the same users, films, choices and log lines; what
 the probability that a user likes a film is known, so every measured figure can be held against the true one.
 """
 
+from flyball.simulation.demo import (
+    WorldPlan,
+    drive_plan,
+    new_plan,
+    read_plan,
+    seed_home,
+    world_of,
+    world_program,
+)
 from flyball.simulation.live import Driver, DriveReport, HttpService, Service, drive_http, stop_on_signals
+from flyball.simulation.report import SimulationReport
 from flyball.simulation.seed import seed_history
-from flyball.simulation.truth import Judged, judge, rankings, true_quality
+from flyball.simulation.truth import Best, Judged, best_lists, judge, rankings, true_quality
+from flyball.simulation.virtual import simulate
 from flyball.simulation.world import Asks, Batch, Decided, Habits, ProfileRow, Stamps, World, make_world
 
 __all__ = [
     "Asks",
     "Batch",
+    "Best",
     "Decided",
     "DriveReport",
     "Driver",
@@ -20,13 +32,23 @@ __all__ = [
     "Judged",
     "ProfileRow",
     "Service",
+    "SimulationReport",
     "Stamps",
     "World",
+    "WorldPlan",
+    "best_lists",
     "drive_http",
+    "drive_plan",
     "judge",
     "make_world",
+    "new_plan",
     "rankings",
+    "read_plan",
     "seed_history",
+    "seed_home",
+    "simulate",
     "stop_on_signals",
     "true_quality",
+    "world_of",
+    "world_program",
 ]

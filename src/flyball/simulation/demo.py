@@ -45,8 +45,15 @@ def plan_path(home: Path) -> Path:
 
 
 def read_plan(home: Path) -> WorldPlan | None:
-    """The plan of the world that belongs to `home`, None when it has none yet."""
-    path = plan_path(home)
+    """The plan of the world whose past `home` holds whole, None when there is none yet."""
+    return _read(plan_path(home))
+
+
+def _begun_path(home: Path) -> Path:
+    return home / "world.begun.json"
+
+
+def _read(path: Path) -> WorldPlan | None:
     if not path.exists():
         return None
     try:
@@ -74,15 +81,21 @@ def seed_home(
 ) -> IngestReport:
     """Take the world's past into the application's log, profiles first, and write the plan down.
 
-    Killed and called again with the same plan, nothing is lost or doubled. Raises `BadDeclaration` when the
+    Killed and called again, nothing is lost or doubled: a past that was begun earlier on this home is finished,
+    whatever `plan` says. Raises `BadDeclaration` when the
     application does not speak movielog.
     """
-    lines = movielog_of(runtime)
+    lines, begun = movielog_of(runtime), _begun_path(runtime.home)
+    plan = _read(begun) or plan
+    runtime.home.mkdir(parents=True, exist_ok=True)
+    write_atomic(begun, msgspec.json.encode(plan))
     batches = list(seed_history(world_of(plan), plan.until_us))
-    write_atomic(plan_path(runtime.home), msgspec.json.encode(plan))
     rows = (row for batch in batches for row in batch.profiles)
     take_in(runtime, find_format("jsonl"), "jsonl", profile_lines(rows), "world/profiles", progress)
-    return take_in(runtime, lines, "movielog", _pieces(line for b in batches for line in b.lines), "world", progress)
+    said = _pieces(line for batch in batches for line in batch.lines)
+    report = take_in(runtime, lines, "movielog", said, "world", progress)
+    begun.replace(plan_path(runtime.home))
+    return report
 
 
 def take_in(

@@ -19,18 +19,19 @@ class Judged(msgspec.Struct, frozen=True):
 
     `quality`: mean probability that the user likes a film of the list, if started; 0 for a film of no world.
     `ndcg`: the probabilities as gains, discounted by place, against the best possible list of unseen films.
-    `adoption`: the probability that the user starts a film from the list.
+    `taken`: the probability that the user starts a film from the list.
     """
 
     quality: np.ndarray
     ndcg: np.ndarray
-    adoption: np.ndarray
+    taken: np.ndarray
 
-    def mean(self) -> dict[str, float]:
-        """The mean of each over the lists; 0 for none."""
-        return {
-            name: float(getattr(self, name).mean()) if len(self.quality) else 0.0 for name in self.__struct_fields__
-        }
+
+class Best(msgspec.Struct, frozen=True):
+    """The unseen films each user would like best, best first: indices int64 (b, k) and probabilities (b, k)."""
+
+    films: np.ndarray
+    likes: np.ndarray
 
 
 def true_quality(world: World, user: int, slugs: Sequence[str]) -> np.ndarray:
@@ -40,47 +41,59 @@ def true_quality(world: World, user: int, slugs: Sequence[str]) -> np.ndarray:
     return np.asarray(np.where(np.asarray(films) >= 0, likes, 0.0))
 
 
-def judge(world: World, users: np.ndarray, shown: np.ndarray, seen: Sequence[Collection[int]], k: int) -> Judged:
-    """Judge lists of `k`: film indices (b, places), -1 for nothing there, shown to `users` who have seen `seen`."""
-    shown = _to_width(shown, k)
+def judge(
+    world: World,
+    users: np.ndarray,
+    shown: np.ndarray,
+    seen: Sequence[Collection[int]],
+    k: int,
+    best: Best | None = None,
+) -> Judged:
+    """Judge lists of `k`: film indices (b, places), -1 for nothing there, shown to `users` who have seen `seen`.
+
+    `best`: of `best_lists` for the same users, when it is at hand.
+    """
+    shown, best = _to_width(shown, k), best or best_lists(world, users, seen, k)
     tastes, films = world.users.tastes[users], world.films
     likes = np.where(
         shown >= 0, taste.like_probability(taste.affinity(tastes, films.tastes[shown], films.quality[shown])), 0.0
     )
     discount = 1.0 / np.log2(np.arange(2, k + 2))
-    ideal = _ideal_gain(world, users, seen, discount)
-    adoption = 1.0 - np.prod(1.0 - start_chances(tastes, films, shown, seen), axis=1)
-    return Judged(likes.mean(axis=1), likes @ discount / np.maximum(ideal, 1e-12), adoption)
+    ideal = best.likes @ discount[: best.likes.shape[1]]
+    taken = 1.0 - np.prod(1.0 - start_chances(tastes, films, shown, seen), axis=1)
+    return Judged(likes.mean(axis=1), likes @ discount / np.maximum(ideal, 1e-12), taken)
+
+
+def best_lists(world: World, users: np.ndarray, seen: Sequence[Collection[int]], k: int) -> Best:
+    """What an oracle would show: the `k` unseen films that each user likes with the highest probability."""
+    pieces = [_best(world, users[at : at + _CHUNK], seen[at : at + _CHUNK], k) for at in range(0, len(users), _CHUNK)]
+    if not pieces:
+        return Best(np.zeros((0, k), dtype=np.int64), np.zeros((0, k)))
+    return Best(np.concatenate([one.films for one in pieces]), np.concatenate([one.likes for one in pieces]))
 
 
 def rankings(
-    world: World, rng: np.random.Generator, users: np.ndarray, seen: Sequence[Collection[int]], k: int
+    world: World,
+    rng: np.random.Generator,
+    users: np.ndarray,
+    seen: Sequence[Collection[int]],
+    k: int,
+    best: Best | None = None,
 ) -> dict[str, np.ndarray]:
     """{name: int64 (b, k)}: the lists that an oracle, true popularity and chance would show these users."""
-    lists: dict[str, np.ndarray] = {name: np.full((len(users), k), -1, dtype=np.int64) for name in RANKINGS}
-    open_films = _premiered(world)
-    by_weight = np.where(open_films, world.films.weight, -1.0)
+    best = best or best_lists(world, users, seen, k)
+    there = np.flatnonzero(_premiered(world))
     longest = max(map(len, seen), default=0)
-    popular = np.argsort(-by_weight, kind="stable")[: min(k + longest, int(open_films.sum()))].tolist()
-    for row, (user, known) in enumerate(zip(users.tolist(), seen, strict=True)):
-        best = _best(world, np.array([user]), [known], k)[0][0]
-        _fill(lists["oracle"][row], best.tolist())
-        _fill(lists["popular"][row], [film for film in popular if film not in known])
-        drawn = rng.choice(np.flatnonzero(open_films), size=min(k + len(known), int(open_films.sum())), replace=False)
-        _fill(lists["random"][row], [film for film in drawn.tolist() if film not in known])
-    return lists
+    by_weight = there[np.argsort(-world.films.weight[there], kind="stable")][: k + longest].tolist()
+    popular, chance = (np.full((len(users), k), -1, dtype=np.int64) for _ in range(2))
+    for row, known in enumerate(seen):
+        _fill(popular[row], [film for film in by_weight if film not in known])
+        drawn = there[rng.integers(len(there), size=2 * k + len(known))].tolist()
+        _fill(chance[row], list(dict.fromkeys(film for film in drawn if film not in known)))
+    return {"oracle": _to_width(best.films, k), "popular": popular, "random": chance}
 
 
-def _ideal_gain(world: World, users: np.ndarray, seen: Sequence[Collection[int]], discount: np.ndarray) -> np.ndarray:
-    gains = [np.zeros(0)]
-    for start in range(0, len(users), _CHUNK):
-        _, likes = _best(world, users[start : start + _CHUNK], seen[start : start + _CHUNK], len(discount))
-        gains.append(likes @ discount[: likes.shape[1]])
-    return np.concatenate(gains)
-
-
-def _best(world: World, users: np.ndarray, seen: Sequence[Collection[int]], k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The `k` unseen films each user likes best, best first: indices and probabilities, both (b, k)."""
+def _best(world: World, users: np.ndarray, seen: Sequence[Collection[int]], k: int) -> Best:
     films = world.films
     expected = taste.affinity_to_all(world.users.tastes[users], films.tastes, films.quality)
     expected[:, ~_premiered(world)] = -np.inf
@@ -89,10 +102,10 @@ def _best(world: World, users: np.ndarray, seen: Sequence[Collection[int]], k: i
     k = min(k, expected.shape[1])
     top = np.argpartition(-expected, k - 1, axis=1)[:, :k]
     scores = np.take_along_axis(expected, top, axis=1)
-    order = np.argsort(-scores, axis=1, kind="stable")
-    scores = np.take_along_axis(scores, order, axis=1)
+    order = np.lexsort((top, -scores), axis=1)
+    scores, top = np.take_along_axis(scores, order, axis=1), np.take_along_axis(top, order, axis=1)
     likes = np.where(np.isfinite(scores), taste.like_probability(np.maximum(scores, -20.0)), 0.0)
-    return np.take_along_axis(top, order, axis=1), likes
+    return Best(np.where(np.isfinite(scores), top, -1), likes)
 
 
 def _premiered(world: World) -> np.ndarray:

@@ -51,10 +51,12 @@ class Asks(msgspec.Struct, frozen=True):
 
 
 class Decided(msgspec.Struct, frozen=True):
-    """What became of each ask: `film` int64 (b,), -1 for none; `place` int64 (b,) in the list, -1 when not from it."""
+    """What became of each ask, int64 (b,): `film` -1 for none; `place` in the list, -1 when not from it; `start_us`
+    0 for none."""
 
     film: np.ndarray
     place: np.ndarray
+    start_us: np.ndarray
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -154,8 +156,7 @@ class World:
             premiered,
             [seen[i] for i in searching.tolist()],
         )
-        self._begin(asks, film)
-        return Decided(film, place)
+        return Decided(film, place, self._begin(asks, film))
 
     def note_requests(self, asks: Asks, lists: Sequence[Sequence[str] | None], took_ms: Sequence[int]) -> None:
         """Have the asks leave their recommendation request lines."""
@@ -170,7 +171,7 @@ class World:
                 line = failed_request_line(time, name, self.server, took)
             self._requests.append((at_us, user, line))
 
-    def _begin(self, asks: Asks, film: np.ndarray) -> None:
+    def _begin(self, asks: Asks, film: np.ndarray) -> np.ndarray:
         starting = np.flatnonzero(film >= 0)
         users, films = asks.users[starting], film[starting]
         for user, chosen in zip(users.tolist(), films.tolist(), strict=True):
@@ -180,6 +181,9 @@ class World:
         )
         self._busy_until_us[users] = started.start_us + started.minutes * _MINUTE_US + 10 * _MINUTE_US
         self._viewings = self._viewings.plus(started)
+        start_us = np.zeros(len(asks), dtype=np.int64)
+        start_us[starting] = started.start_us
+        return start_us
 
     def take_rng(self, rng: np.random.Generator) -> None:
         """Go on with other chances: the same users and films, another future."""
@@ -292,6 +296,11 @@ class World:
 
     # --- helpers --------------------------------------------------------------------------------------------------
 
+    @property
+    def watching(self) -> bool:
+        """Whether lines are still to come from sessions that have begun."""
+        return len(self._viewings.user) > 0 or len(self._requests) > 0 or self._wire.holds_any
+
     def watched(self, user: int) -> set[int]:
         """The films user index `user` has started."""
         return self._watched.get(user, set())
@@ -356,6 +365,10 @@ class _Wire:
         self._arrival_us.append(arrival_us)
         self._kinds.append(kinds)
         self._lines.extend(lines)
+
+    @property
+    def holds_any(self) -> bool:
+        return bool(self._lines)
 
     def take(self, until_us: int) -> tuple[list[bytes], dict[str, int]]:
         """The lines that arrive before `until_us`, in order of arrival, and how many of each kind."""
