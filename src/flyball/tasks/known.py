@@ -7,7 +7,7 @@ import msgspec
 
 from flyball.events import Schema
 from flyball.policy import Expression, compile_python
-from flyball.tasks.recommend import references
+from flyball.tasks.recommend import attributes_of, references
 
 if TYPE_CHECKING:
     import polars
@@ -92,7 +92,7 @@ def catalog_at(frames: Frames, entity: "Entity", schema: Schema, as_of_us: int) 
     if ids is None:
         return None
     profiles = latest_profiles(known, entity, schema)
-    fields = () if entity.profile is None else tuple(f for f in entity.profile.__struct_fields__ if f != "at")
+    fields = attributes_of(entity)
     if profiles is None:
         return FrameCatalog(ids, {field: [None] * len(ids) for field in fields})
     place = {key: row for row, key in enumerate(profiles["_key"].to_list())}

@@ -1,14 +1,9 @@
 """What is asked of a recommendation task and what comes back."""
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
 from flyball.core import BadInput, FlyballError
-from flyball.tasks.recommend import MAX_K
-
-if TYPE_CHECKING:
-    from flyball.tasks.recommend import Recommend
+from flyball.tasks.recommend import MAX_K, Recommend, attributes_of
 
 MODEL, GROUP, POPULAR, NEWCOMER = "model", "group", "popular", "newcomer"
 """Where a shown item comes from: the model's scores, the user's group's list, the popular list, a newcomer's place."""
@@ -52,12 +47,11 @@ class BadScores(FlyballError):
         super().__init__(f"scores of {model} must be {must}, got {got}")
 
 
-def check_query(task: "Recommend", query: Query) -> None:
+def check_query(task: Recommend, query: Query) -> None:
     """Raise `BadInput` for a `k` out of range or a filter over an attribute that the item's profile has not."""
     if not 1 <= query.k <= MAX_K:
         raise BadInput("k", f"from 1 to {MAX_K}", query.k)
-    profile = task.item.profile
-    known = [] if profile is None else [name for name in profile.__struct_fields__ if name != "at"]
+    known = attributes_of(task.item)
     for filters in (query.include, query.exclude):
         for attribute in filters or {}:
             if attribute not in known:

@@ -90,6 +90,11 @@ def references(event: type) -> dict[str, str]:
     }
 
 
+def attributes_of(entity: "Entity") -> tuple[str, ...]:
+    """The fields of the entity's profile, without its time; none without a profile."""
+    return () if entity.profile is None else tuple(name for name in entity.profile.__struct_fields__ if name != "at")
+
+
 def _check_entities(user: Any, item: Any) -> None:
     for field, entity in (("user", user), ("item", item)):
         if not isinstance(getattr(entity, "name", None), str) or not hasattr(entity, "known_by"):
@@ -150,7 +155,7 @@ def _check_spread(spread: Any, item: "Entity") -> None:
     attribute, at_most = spread
     if not isinstance(at_most, int) or isinstance(at_most, bool) or at_most < 1:
         raise BadDeclaration(where, "(attribute, 1 or more)", spread)
-    known = () if item.profile is None else item.profile.__struct_fields__
+    known = attributes_of(item)
     if attribute not in known:
         must = f"an attribute of {item.name}'s profile ({', '.join(known) or 'it has none'})"
         raise BadDeclaration(where, must, attribute)
