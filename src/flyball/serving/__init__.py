@@ -13,6 +13,7 @@ from flyball.serving.http import make_app
 from flyball.serving.keeper import Keeper
 from flyball.serving.lists import Memory
 from flyball.serving.loading import Loaded, load_version
+from flyball.serving.once import answer_once
 from flyball.serving.process import REPLACE_ME, run, serve
 from flyball.serving.service import Service
 
@@ -31,6 +32,7 @@ __all__ = [
     "Receiver",
     "Service",
     "Serving",
+    "answer_once",
     "load_version",
     "make_app",
     "new_ask",

@@ -123,11 +123,11 @@ class Scorer:
                 answers = [self._fallback(ask) for ask in asks]
             turn.since_s = 0.0
             if turn.given_up:
-                loop.call_soon_threadsafe(self._came_back)
+                _tell(loop, self._came_back)
             else:
                 self._figures.counters.add("batches")
                 self._figures.counters.add("batched", len(asks))
-                loop.call_soon_threadsafe(_deliver, batch, answers)
+                _tell(loop, _deliver, batch, answers)
 
     def _tick(self) -> None:
         assert self._loop is not None
@@ -163,6 +163,14 @@ class Scorer:
 
     def _came_back(self) -> None:
         self._stuck -= 1
+
+
+def _tell(loop: asyncio.AbstractEventLoop, what: Callable[..., None], *args: object) -> None:
+    try:
+        loop.call_soon_threadsafe(what, *args)
+    except RuntimeError:
+        if not loop.is_closed():  # at the end nobody waits for an answer any more
+            raise
 
 
 def _drain(queue: "SimpleQueue[_Waiting | None]") -> list[_Waiting] | None:

@@ -1,0 +1,38 @@
+"""One answer without a running service, recorded like any other."""
+
+import random
+
+import msgspec
+
+from flyball.core import Stopwatch, SystemStopwatch
+from flyball.features import read_histories
+from flyball.outcomes import Prediction, prediction_record
+from flyball.runtime import Runtime
+from flyball.serving.asks import new_ask
+from flyball.serving.engine import Engine
+from flyball.serving.figures import Figures
+from flyball.serving.keeper import Keeper
+from flyball.serving.keys import KeyRule
+from flyball.tasks import Query, check_query
+
+
+def answer_once(
+    runtime: Runtime,
+    user: str,
+    k: int | None = None,
+    rng: random.Random | None = None,
+    stopwatch: Stopwatch | None = None,
+) -> Prediction:
+    """A list of `k` items (default: the task's) for `user` from what serves now; raises `BadInput`."""
+    task, watch = runtime.app.task, stopwatch or SystemStopwatch()
+    figures = Figures(runtime.counters_folder, "once", watch)
+    engine = Engine(lambda users: read_histories(runtime.state, runtime.signals, users), figures.note)
+    key = KeyRule(runtime.schema, task.user.name).key(user)
+    ask = new_ask(key, task.k if k is None else k, runtime.clock.now_us(), rng or random.SystemRandom())
+    check_query(task, Query(ask.user, ask.k, None, None, [], ask.at_us, ask.seed))
+    Keeper(runtime, engine, figures, runtime.clock).step()
+    began_s = watch.read_s()
+    answer = msgspec.structs.replace(engine.answer([ask])[0], worker="once")
+    answer = msgspec.structs.replace(answer, took_us=int((watch.read_s() - began_s) * 1e6))
+    runtime.predictions.append([prediction_record(answer)])
+    return answer

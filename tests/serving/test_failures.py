@@ -1,0 +1,176 @@
+"""With versions that fail and stores that are locked or gone, every answer is a 200 in time with the right level."""
+
+import asyncio
+import shutil
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from flyball import ItemKNN
+from flyball.core import parse_url
+from flyball.runtime import Runtime
+from flyball.testing import faulty
+from flyball.testing.faulty import Faulty
+
+pytestmark = pytest.mark.anyio
+
+NOW_US = faulty.START_US + 2 * faulty.DAY_US
+DEADLINE_S = 0.3
+
+
+async def ask(caller: Any, count: int = 8) -> list[tuple[str, str]]:
+    """(level, version) of `count` answers asked for at once; each a full list, each before the deadline."""
+
+    async def one(user: int) -> tuple[httpx.Response, float]:
+        began_s = time.perf_counter()
+        answer = await caller.get(f"/recommend/{user}")
+        return answer, time.perf_counter() - began_s
+
+    got = await asyncio.gather(*(one(user) for user in range(1, count + 1)))
+    assert [answer.status_code for answer, _ in got] == [200] * count
+    assert all(len(answer.text.split(",")) == 5 for answer, _ in got)
+    assert max(took_s for _, took_s in got) < DEADLINE_S
+    return [(answer.headers["x-flyball-level"], answer.headers["x-flyball-version"]) for answer, _ in got]
+
+
+async def loaded(caller: Any, version: str) -> None:
+    await caller.until(lambda: version in caller.service.engine.serving.pipelines)
+
+
+def failures(caller: Any, kind: str) -> int:
+    return int(caller.service.figures.counters.get(f"failures|{kind}"))
+
+
+@pytest.mark.parametrize("mode", ["nan", "shape", "hold"])
+async def test_a_champion_that_fails_when_asked(home: Runtime, call: Any, mode: str) -> None:
+    faulty.release(home, ItemKNN(), NOW_US)
+    faulty.release(home, Faulty(mode=mode, hold_s=5.0), NOW_US)
+    async with call(home) as caller:
+        await loaded(caller, "v2")
+        got = await ask(caller)
+        if mode == "hold":
+            assert got == [("precomputed", "v2")] * 8
+            assert failures(caller, "late") == 8
+            await caller.until(lambda: "v2" in caller.service.engine.serving.refused, 3.0)
+            assert failures(caller, "stuck") == 1
+            assert "held the scoring thread" in (await caller.get("/readyz")).json()["reasons"][0]
+            assert await ask(caller) == [("previous", "v1")] * 8
+        else:
+            assert got == [("previous", "v1")] * 8
+            assert failures(caller, "score") >= 8
+
+
+async def test_a_version_that_raises_on_every_batch_is_never_taken_into_service(home: Runtime, call: Any) -> None:
+    faulty.release(home, ItemKNN(), NOW_US)
+    faulty.release(home, Faulty(mode="raise"), NOW_US)
+    async with call(home) as caller:
+        await caller.until(lambda: "v2" in caller.service.engine.serving.refused)
+        assert await ask(caller) == [("previous", "v1")] * 8
+
+
+async def test_one_user_whose_history_breaks_the_champion(home: Runtime, call: Any) -> None:
+    faulty.release(home, ItemKNN(), NOW_US)
+    faulty.release(home, Faulty(mode="ok"), NOW_US)
+    async with call(home) as caller:
+        await loaded(caller, "v2")
+        pipeline = caller.service.engine.serving.pipelines["v2"]
+        pipeline.model = Faulty(mode="poison")
+        assert set(await ask(caller, 20)) == {("champion", "v2"), ("previous", "v1")}
+
+
+async def test_a_benched_version_comes_back_with_the_next_release_of_it(home: Runtime, call: Any) -> None:
+    faulty.release(home, Faulty(), NOW_US)
+    async with call(home) as caller:
+        await loaded(caller, "v1")
+        caller.service.keeper.bench("v1", "for a test")
+        assert await ask(caller) == [("precomputed", "v1")] * 8
+        faulty.release(home, Faulty(sign=-1), NOW_US)
+        await loaded(caller, "v2")
+        assert await ask(caller) == [("champion", "v2")] * 8
+        assert caller.service.engine.serving.refused == {}
+
+
+class Locked:
+    """Holds the write lock of a SQLite file."""
+
+    def __init__(self, url: str) -> None:
+        self.connection = sqlite3.connect(parse_url(url).place, timeout=5, isolation_level=None)
+
+    def __enter__(self) -> None:
+        self.connection.execute("BEGIN EXCLUSIVE")
+
+    def __exit__(self, *error: object) -> None:
+        self.connection.rollback()
+        self.connection.close()
+
+
+async def test_locked_logs_and_registry_delay_no_answer_and_lose_no_record(home: Runtime, call: Any) -> None:
+    faulty.release(home, ItemKNN(), NOW_US)
+    async with call(home) as caller:
+        await loaded(caller, "v1")
+        urls = (home.settings.events, home.settings.predictions, home.settings.registry)
+        locks = [Locked(url) for url in urls]
+        for lock in locks:
+            lock.__enter__()
+        try:
+            for _ in range(5):
+                assert await ask(caller) == [("champion", "v1")] * 8
+        finally:
+            for lock in locks:
+                lock.__exit__()
+        await caller.until(lambda: sum(home.predictions.ends()) == 40, 20.0)
+        assert caller.service.figures.counters.get("predictions|dropped") == 0
+
+
+async def test_a_state_that_is_gone_before_the_start(home: Runtime, call: Any) -> None:
+    faulty.release(home, ItemKNN(), NOW_US)
+    home.state.close()
+    place = Path(parse_url(home.settings.state).place)
+    shutil.rmtree(place)
+    place.write_text("not a store")
+    fresh = faulty.open_home(home.home, home.clock)
+    async with call(fresh) as caller:
+        await caller.until(lambda: bool(caller.service.engine.serving.memory.groups))
+        assert await ask(caller) == [("precomputed", "v1")] * 8
+        assert failures(caller, "state") > 0
+        assert (await caller.get("/readyz")).status_code == 200
+
+
+async def test_artifacts_deleted_while_they_serve_and_before_a_start(home: Runtime, call: Any) -> None:
+    faulty.release(home, ItemKNN(), NOW_US)
+    async with call(home) as caller:
+        await loaded(caller, "v1")
+        shutil.rmtree(home.artifacts)
+        assert await ask(caller) == [("champion", "v1")] * 8
+    async with call(home) as caller:
+        await caller.until(lambda: "v1" in caller.service.engine.serving.refused)
+        assert await ask(caller) == [("popular", "none")] * 8
+        assert "no such file" in (await caller.get("/readyz")).json()["reasons"][0]
+
+
+async def test_events_that_cannot_be_made_durable_are_a_503(home: Runtime, call: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr("flyball.serving.intake.WITHIN_S", 0.5)
+    async with call(home) as caller:
+        with Locked(home.settings.events):
+            event = {"type": "watch", "user": 7, "film": "film-3"}
+            answer = await caller.client.post("/v1/events", json=event)
+            assert answer.status_code == 503
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert answer.headers["retry-after"] == "1"
+        assert failures(caller, "events") == 1
+
+
+async def test_more_requests_than_can_be_scored_are_answered_from_memory(
+    home: Runtime, call: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("flyball.serving.scoring.QUEUE", 4)
+    faulty.release(home, Faulty(mode="hold", hold_s=0.2), NOW_US)
+    async with call(home) as caller:
+        await loaded(caller, "v1")
+        levels = await ask(caller, 60)
+        assert ("precomputed", "v1") in levels
+        assert failures(caller, "overload") > 0
