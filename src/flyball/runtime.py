@@ -137,7 +137,7 @@ class Runtime:
 
     @cached_property
     def history_follower(self) -> HistoryFollower:
-        return HistoryFollower(self.schema, self.history_folder)
+        return HistoryFollower(self.schema, self.history_folder, partitions=len(self.log.ends()))
 
     @cached_property
     def history(self) -> History:

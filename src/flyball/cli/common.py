@@ -26,7 +26,8 @@ Set = Annotated[
     typer.Option("--set", metavar="NAME=VALUE", help="A setting of the application, such as stars=10; repeatable."),
 ]
 
-console = Console(highlight=False, soft_wrap=True)
+_WIDE = 200
+console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDE)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 

@@ -1,6 +1,7 @@
 """`flyball ingest`, `flyball quarantine`, `flyball export`: events in, set aside, and out."""
 
 import base64
+import io
 import sys
 import time
 from collections.abc import Iterator
@@ -15,6 +16,9 @@ from flyball.cli.common import AppName, Home, Json, Set, console, open_app, prog
 from flyball.core import BadInput, BadSetting, format_instant, parse_duration, parse_instant
 from flyball.events import Format, IngestReport, Quarantined, find_format
 from flyball.events import ingest as take_in
+from flyball.history import export as export_events
+from flyball.history import movielens_events
+from flyball.operations import catch_up
 from flyball.runtime import Runtime
 
 quarantine = typer.Typer(help="Events that were set aside: list, show, retry.", no_args_is_help=True)
@@ -78,7 +82,7 @@ def _opened(runtime: Runtime, source: str, format: str | None) -> tuple[str, For
     """The format's name, the format and the bytes of what the user named."""
     path = Path(source)
     if source != "-" and path.is_dir():
-        return "jsonl", find_format("jsonl"), cast(BinaryIO, LineStream(movielens_lines(path, runtime.schema)))
+        return "jsonl", find_format("jsonl"), io.BytesIO(_movielens(path))
     name = format or _format_of(runtime, source)
     found = find_format(name, runtime.app.formats)
     if source == "-":
@@ -87,6 +91,13 @@ def _opened(runtime: Runtime, source: str, format: str | None) -> tuple[str, For
         return name, found, path.open("rb")
     except OSError as error:
         raise BadInput("file", "readable", f"{source}: {error.strerror}") from None
+
+
+def _movielens(folder: Path) -> bytes:
+    """A MovieLens folder as JSON lines in time order."""
+    encode = msgspec.json.Encoder().encode
+    events = ({"type": name, "at": at_us, **fields} for name, fields, at_us in movielens_events(folder))
+    return b"".join(encode(event) + b"\n" for event in events)
 
 
 def _format_of(runtime: Runtime, source: str) -> str:
@@ -249,8 +260,8 @@ def export(
     chosen = format or (Table(out.suffix[1:]) if out and out.suffix[1:] in Table.__members__ else Table.csv)
     path = out or Path(f"{event}.{chosen.value}")
     since_us = None if since is None else parse_instant(since)
-    bring_up_to_date(runtime)
-    rows = export_events(runtime.history, event, path, since_us=since_us, fmt=chosen.value)
+    catch_up(runtime)
+    rows = export_events(runtime.history, event, path, chosen.value, since_us)
     if json:
         show_json({"rows": rows, "file": str(path)})
     else:

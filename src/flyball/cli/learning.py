@@ -73,9 +73,8 @@ def _tell(report: LearnReport) -> None:
         "", ["candidate", *names, "train s", "answer us", "version", "verdict"], rows, {*names, "train s", "answer us"}
     )
     console.print(f"chosen: {report.chosen or 'none'}: {report.reason}", markup=False)
-    console.print(
-        f"serving: {report.champion or 'the popular list'}{' (new)' if report.released else ''}; {report.seconds:.1f} s in all"
-    )
+    serving = f"{report.champion or 'the popular list'}{' (new)' if report.released else ''}"
+    console.print(f"serving: {serving}; {report.seconds:.1f} s in all")
     for note in report.notes:
         console.print(f"note: {note}", markup=False)
 

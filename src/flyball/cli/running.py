@@ -8,7 +8,7 @@ import typer
 
 from flyball.cli.common import AppName, Home, Json, Set, console, errors, open_app, progress_line, show_json, show_table
 from flyball.core import format_instant, parse_duration
-from flyball.operations import Program, Status
+from flyball.operations import Program, Status, catch_up
 from flyball.operations import status as status_of
 from flyball.operations import up as run_up
 from flyball.outcomes import Figures
@@ -73,9 +73,8 @@ def status(
 
 def _show_status(found: Status) -> None:
     running = f"running on port {found.port}" if found.running else "not running"
-    console.print(
-        f"{found.app}: {running}; serving {found.champion or 'the popular list'}, before it {found.previous or 'nothing'}"
-    )
+    serving, before = found.champion or "the popular list", found.previous or "nothing"
+    console.print(f"{found.app}: {running}; serving {serving}, before it {before}")
     console.print(
         f"log: {sum(found.ends.get('events', ())):,} events, {sum(found.ends.get('predictions', ())):,} predictions; "
         f"{found.quarantined:,} lines in quarantine"
@@ -128,6 +127,7 @@ def recommend(
     from flyball.serving import answer_once
 
     runtime = open_app(app, home, chosen)
+    catch_up(runtime)
     answer = answer_once(runtime, user, k)
     if json:
         show_json(answer)

@@ -4,15 +4,16 @@ Promises: followers move as steps, in live and in virtual time; the fresh one co
 again, with growing pauses; a second instance on the same home is refused; nothing outlives the supervisor.
 """
 
+from flyball.operations.catching_up import catch_up
 from flyball.operations.feeds import at_most_every, feeds_of
 from flyball.operations.governor import Decision, Governor, Job, View, next_learn_us
+from flyball.operations.instance import up
 from flyball.operations.learning import RuntimeView, learn_words
 from flyball.operations.process import hold_lifeline
 from flyball.operations.pulse import Pulse, Rates, rates, read_pulse
 from flyball.operations.screen import Lines, Panel, Screen
-from flyball.operations.status import FeedStatus, ProcessStatus, Status, status
+from flyball.operations.state import FeedStatus, ProcessStatus, Status, status
 from flyball.operations.supervisor import Child, Happening, Process, Program, Supervisor
-from flyball.operations.up import up
 from flyball.operations.worker import Feed, Lag, Progress, Worker, lag_words
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "View",
     "Worker",
     "at_most_every",
+    "catch_up",
     "feeds_of",
     "hold_lifeline",
     "lag_words",
