@@ -4,7 +4,7 @@ Promises: an explanation is made from the log, the registry and the artifacts al
 out; a replay is called identical only when it was computed again and every item, source and bit of a score agrees.
 """
 
-from flyball.provenance.replay import Replay, differences_of, replay
-from flyball.provenance.why import Because, Film, Next, Why, why
+from flyball.provenance.explain import Because, Film, Next, Why, why
+from flyball.provenance.recompute import Replay, differences_of, replay
 
 __all__ = ["Because", "Film", "Next", "Replay", "Why", "differences_of", "replay", "why"]

@@ -67,20 +67,20 @@ class Why(msgspec.Struct, frozen=True):
         return "\n".join([*_stamp_lines(self), "", *_film_lines(self), "", *_after_lines(self), *self.notes])
 
 
-def why(runtime: Runtime, prediction_id: str) -> Why:
-    """Explain the answer `prediction_id`; raises `NotFound` when there is none."""
+def why(runtime: Runtime, prediction_id: str, reasons: int = REASONS) -> Why:
+    """Explain the answer `prediction_id`, with up to `reasons` per item; raises `NotFound` when there is none."""
     prediction = find_prediction(runtime.predictions, prediction_id)
     notes: list[str] = []
     version = _version(runtime, prediction, notes)
     rebuilt = _rebuilt(runtime, prediction, notes)
-    reasons = _reasons(runtime, prediction, version, rebuilt, notes)
+    because = _reasons(runtime, prediction, version, rebuilt, reasons, notes)
     history = rebuilt.history if rebuilt is not None else None
     return Why(
         prediction=prediction,
         version=version,
         history_items=None if history is None else len(history.items),
         group=None if history is None else history.group,
-        films=_films(prediction, reasons),
+        films=_films(prediction, because),
         followed=followed(runtime.outcomes_path, prediction),
         next=_next(runtime, prediction, notes),
         notes=notes,
@@ -109,7 +109,12 @@ def _rebuilt(runtime: Runtime, prediction: Prediction, notes: list[str]) -> Rebu
 
 
 def _reasons(
-    runtime: Runtime, prediction: Prediction, version: Version | None, rebuilt: Rebuilt | None, notes: list[str]
+    runtime: Runtime,
+    prediction: Prediction,
+    version: Version | None,
+    rebuilt: Rebuilt | None,
+    most: int,
+    notes: list[str],
 ) -> dict[str, list[Because]]:
     """{item: its strongest contributions} of the items that the version's scores placed."""
     asked = [item for item, source in zip(prediction.items, prediction.sources, strict=True) if source == MODEL]
@@ -124,14 +129,14 @@ def _reasons(
         notes.append(f"{type(pipeline.model).__name__} gives no reasons by film: its score is no sum over the history")
         return {}
     try:
-        return _contributions(pipeline, prediction, rebuilt, asked)
+        return _contributions(pipeline, prediction, rebuilt, asked, most)
     except FlyballError as error:
         notes.append(f"no reasons: {error}")
         return {}
 
 
 def _contributions(
-    pipeline: Pipeline, prediction: Prediction, rebuilt: Rebuilt, asked: list[str]
+    pipeline: Pipeline, prediction: Prediction, rebuilt: Rebuilt, asked: list[str], most: int
 ) -> dict[str, list[Because]]:
     assert rebuilt.history is not None
     query = Query(prediction.user, prediction.k, now_us=prediction.at_us, seed=prediction.seed)
@@ -141,7 +146,7 @@ def _contributions(
         if item not in artifact.index:
             continue
         parts = pipeline.model.explain(artifact.arrays, batch, artifact.index[item])
-        strongest = sorted(parts, key=lambda part: (-part[1], part[0]))[:REASONS]
+        strongest = sorted(parts, key=lambda part: (-part[1], part[0]))[:most]
         found[item] = [
             Because(artifact.items[int(batch.items[place])], float(added)) for place, added in strongest if added > 0
         ]

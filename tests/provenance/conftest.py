@@ -1,0 +1,181 @@
+"""A small cinema in virtual time: two halves of films, users who like one half, and a service that answered them."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from flyball.app import load_app
+from flyball.core import ManualClock, parse_duration
+from flyball.features import Catalog, load_catalog, read_histories, read_popular
+from flyball.learning import learn
+from flyball.operations import Worker, feeds_of
+from flyball.outcomes import Prediction, prediction_record
+from flyball.registry import Version
+from flyball.releases import current, promote
+from flyball.runtime import Runtime, load_settings
+from flyball.serving import Ask, Engine, Memory, Serving, load_version, new_ask
+
+DAY_US = parse_duration("1d")
+START_US = 1_700_000_000_000_000
+USERS, FILMS, DAYS = 60, 30, 10
+
+APP = '''
+"""A cinema."""
+from typing import Annotated
+
+import flyball as fb
+
+User = Annotated[int, fb.Ref("user")]
+Film = Annotated[str, fb.Ref("film"), fb.text(max_length=40)]
+
+
+class Watch(fb.Event):
+    user: User
+    film: Film
+    minute: Annotated[int, fb.whole(0, 500)]
+
+
+class Rate(fb.Event):
+    user: User
+    film: Film
+    stars: Annotated[int, fb.whole(1, 5)]
+
+
+class Card(fb.Profile):
+    film: Film
+    half: str = ""
+
+
+class Viewer(fb.Profile):
+    user: User
+    age: int | None = None
+
+
+user = fb.Entity("user", profile=Viewer, group=lambda viewer: "old" if (viewer.age or 0) >= 40 else "young")
+film = fb.Entity("film", profile=Card)
+
+app = fb.App(
+    "cinema",
+    events=[Watch, Rate],
+    task=fb.Recommend(
+        user,
+        film,
+        positive=fb.any_of(
+            fb.outcome(Rate, where=lambda r: r.stars >= 4, within="1d"),
+            fb.outcome(Watch, where=lambda w: w.minute >= 30, within="1d"),
+        ),
+        hint=fb.outcome(Watch, within="1d"),
+        rating=fb.value(Rate, lambda r: r.stars),
+        k=8,
+    ),
+    candidates={"item_knn": fb.ItemKNN(), "ease": fb.EASE(), "ials": fb.ImplicitALS(8), "popular": fb.Popular()},
+    gates=fb.gates(min_examples=10, max_answer="10s", max_loss=1.0, min_full_lists=0.0),
+)
+'''
+
+
+class Cinema:
+    """The application at one home, its clock moved by hand."""
+
+    def __init__(self, folder: Path) -> None:
+        (folder / "cinema.py").write_text(APP)
+        self.clock = ManualClock(START_US)
+        app = load_app(str(folder / "cinema.py"))
+        self.runtime = Runtime(app, load_settings(folder / "home"), self.clock)
+        self.worker = Worker(feeds_of(self.runtime))
+        self.rng = random.Random(7)
+
+    def put(self, name: str, at_us: int | None = None, **fields: object) -> None:
+        at = self.clock.now_us() if at_us is None else at_us
+        self.runtime.log.append([self.runtime.schema.check(name, fields, at, at)])
+
+    def fill(self) -> None:
+        """Profiles, then ten days in which each user watches films of their half."""
+        schema, rng, records = self.runtime.schema, random.Random(1), []
+        for film in range(FILMS):
+            fields = {"film": f"f{film}", "half": str(film % 2)}
+            records.append(schema.check("card", fields, START_US, START_US))
+        for user in range(1, USERS + 1):
+            records.append(schema.check("viewer", {"user": user, "age": 20 + user % 40}, START_US, START_US))
+            mine = [film for film in range(FILMS) if film % 2 == (user % 5 == 0)]  # most belong to one half
+            for day, film in enumerate(rng.sample(mine, DAYS)):
+                at = START_US + day * DAY_US + user * 1_000_000
+                fields = {"user": user, "film": f"f{film}", "minute": 40}
+                records.append(schema.check("watch", fields, at, at))
+        self.runtime.log.append(records)
+        self.clock.move_to_us(START_US + DAYS * DAY_US)
+        self.follow()
+
+    def follow(self) -> None:
+        self.worker.drain(self.clock.now_us())
+
+    def learn(self) -> None:
+        report = learn(self.runtime, workers=1)
+        assert report.champion, report
+
+    def champion(self, candidate: str) -> Version:
+        """Make the version of `candidate` the champion."""
+        version = next(one for one in self.runtime.registry.versions() if one.candidate == candidate)
+        if current(self.runtime.registry).champion != version.id:
+            promote(
+                self.runtime.registry, version.id, "test", "test", self.clock.now_us(), artifacts=self.runtime.artifacts
+            )
+        return version
+
+    def catalog(self) -> Catalog:
+        return load_catalog(self.runtime.state, self.runtime.app.task.item)
+
+    def serving(self) -> Serving:
+        """What a serving process holds now."""
+        release = current(self.runtime.registry)
+        catalog, popular = self.catalog(), read_popular(self.runtime.state)
+        pairs = list(zip(popular.items, popular.scores, strict=True))
+        if release.champion is None:
+            return Serving(release, memory=Memory(popular=pairs, catalog=catalog), catalog=catalog)
+        version = self.runtime.registry.version(release.champion)
+        loaded = load_version(self.runtime.app.task, version, self.runtime.artifacts, (), catalog)
+        memory = Memory(version.id, loaded.groups, pairs, catalog)
+        return Serving(release, {version.id: loaded.pipeline}, memory=memory, catalog=catalog)
+
+    def answer(self, *users: int, serving: Serving | None = None, ask: Ask | None = None) -> list[Prediction]:
+        """Answer the users in one batch and log the answers."""
+        asks = [ask] if ask else [new_ask(str(user), 8, self.clock.now_us(), self.rng) for user in users]
+        runtime, failures = self.runtime, []
+        engine = Engine(
+            lambda names: read_histories(runtime.state, runtime.signals, names),
+            lambda *failure: failures.append(failure),
+            serving or self.serving(),
+        )
+        answers = engine.answer(asks)
+        runtime.predictions.append([prediction_record(one) for one in answers])
+        assert not failures or serving is not None, failures
+        return answers
+
+
+@pytest.fixture
+def cinema(tmp_path: Path) -> Cinema:
+    one = Cinema(tmp_path)
+    one.fill()
+    return one
+
+
+@pytest.fixture(scope="session")
+def _learned_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cinema")
+    one = Cinema(folder)
+    one.fill()
+    one.learn()
+    one.runtime.state.close()
+    return folder
+
+
+@pytest.fixture
+def learned(_learned_home: Path, tmp_path: Path) -> Cinema:
+    """A cinema that has learned; its own copy of the home."""
+    import shutil
+
+    shutil.copytree(_learned_home / "home", tmp_path / "home")
+    one = Cinema(tmp_path)
+    one.clock.move_to_us(START_US + DAYS * DAY_US)
+    return one

@@ -1,0 +1,127 @@
+"""Replays of answers: identical whatever happened since, honest where they cannot be."""
+
+import msgspec
+import pytest
+
+from flyball.core import NotFound
+from flyball.outcomes import Prediction, prediction_record
+from flyball.provenance import differences_of, replay
+from flyball.serving import Ask, Serving
+
+from .conftest import Cinema
+
+
+@pytest.mark.parametrize("candidate", ["item_knn", "ease", "ials", "popular"])
+def test_identical_after_more_events_and_another_champion(learned: Cinema, candidate: str) -> None:
+    learned.champion(candidate)
+    batch = learned.answer(1, 2, 3, 999, 17)
+    alone = learned.answer(4)
+    for user in (1, 2, 3, 4):
+        for film in (1, 2, 3, 4):
+            learned.put("watch", user=user, film=f"f{film}", minute=50)
+    learned.put("card", film="new", half="0")
+    learned.put("viewer", user=1, age=70)
+    learned.follow()
+    learned.champion("popular" if candidate != "popular" else "ease")
+    for answer in (*batch, *alone):
+        found = replay(learned.runtime, answer.id)
+        assert found.identical, found.text()
+        assert "identical, bit for bit" in found.text()
+
+
+def test_filters_and_exclusions_are_replayed(learned: Cinema) -> None:
+    learned.champion("item_knn")
+    ask = Ask("0" * 26, "1", 5, learned.clock.now_us(), {"half": ["0"]}, None, ("f0", "f2"))
+    (answer,) = learned.answer(ask=msgspec.structs.replace(ask, id=learned.answer(1)[0].id[:-1] + "0"))
+    assert all(int(item[1:]) % 2 == 0 for item in answer.items)
+    assert replay(learned.runtime, answer.id).identical
+
+
+def test_a_user_of_whom_nothing_is_known(learned: Cinema) -> None:
+    learned.champion("item_knn")
+    (answer,) = learned.answer(123_456)
+    assert set(answer.sources) <= {"popular", "newcomer", "group"}
+    assert replay(learned.runtime, answer.id).identical
+
+
+def test_answers_from_lists_in_memory(learned: Cinema) -> None:
+    learned.champion("item_knn")
+    serving = learned.serving()
+    (precomputed,) = learned.answer(1, serving=Serving(serving.release, memory=serving.memory))
+    assert precomputed.level == "precomputed"
+    found = replay(learned.runtime, precomputed.id)
+    assert found.identical, found.text()
+    assert "lists in memory" in found.notes[0]
+
+
+def test_popular_lists_of_before_the_first_version(cinema: Cinema) -> None:
+    (answer,) = cinema.answer(1)
+    assert (answer.level, answer.version) == ("popular", "")
+    for user in range(100, 120):
+        cinema.put("rate", user=user, film="f29", stars=5)
+    cinema.follow()
+    found = replay(cinema.runtime, answer.id)
+    assert found.identical, found.text()
+
+
+def test_a_stale_list_in_memory_is_not_called_identical(cinema: Cinema) -> None:
+    stale = cinema.serving()
+    for user in range(100, 200):
+        cinema.put("rate", user=user, film="f29", stars=5)
+    cinema.follow()
+    (answer,) = cinema.answer(1, serving=stale)
+    found = replay(cinema.runtime, answer.id)
+    assert not found.identical
+    assert found.differences
+
+
+def test_an_answer_without_offsets_cannot_be_replayed(cinema: Cinema) -> None:
+    (answer,) = cinema.answer(1)
+    bare = msgspec.structs.replace(answer, id=answer.id[:-1] + ("0" if answer.id[-1] != "0" else "1"), offsets=())
+    cinema.runtime.predictions.append([prediction_record(bare)])
+    found = replay(cinema.runtime, bare.id)
+    assert (found.identical, found.replayable) == (False, False)
+    assert "cannot be replayed" in found.text()
+
+
+def test_a_tampered_artifact_is_told(learned: Cinema) -> None:
+    version = learned.champion("item_knn")
+    (answer,) = learned.answer(1)
+    folder = learned.runtime.artifacts / version.artifact
+    array = next(path for path in sorted(folder.iterdir()) if path.suffix == ".npy" and path.stat().st_size > 200)
+    data = bytearray(array.read_bytes())
+    data[-1] ^= 1
+    array.chmod(0o644)
+    array.write_bytes(data)
+    found = replay(learned.runtime, answer.id)
+    assert (found.identical, found.replayable) == (False, False)
+    assert "sha256" in found.text()
+
+
+def test_an_answer_that_nobody_gave(cinema: Cinema) -> None:
+    with pytest.raises(NotFound, match="no prediction"):
+        replay(cinema.runtime, cinema.answer(1)[0].id[:-3] + "000")
+
+
+def test_a_changed_record_is_found_out(learned: Cinema) -> None:
+    learned.champion("ease")
+    (answer,) = learned.answer(1)
+    score = answer.scores[0] * (1 + 2**-50)
+    forged = msgspec.structs.replace(
+        answer, id=answer.id[:-1] + ("0" if answer.id[-1] != "0" else "1"), scores=[score, *answer.scores[1:]]
+    )
+    learned.runtime.predictions.append([prediction_record(forged)])
+    found = replay(learned.runtime, forged.id)
+    assert not found.identical
+    assert found.differences[0].startswith("place 1: ")
+
+
+def test_differences_see_every_bit() -> None:
+    one = Prediction(
+        id="0" * 26, at_us=0, user="1", k=1, items=["a"], scores=[0.0], sources=["model"], version="v1", arm="",
+        propensity=1.0, level="champion", offsets=(0,),
+    )  # fmt: skip
+    assert differences_of(one, one) == []
+    assert len(differences_of(one, msgspec.structs.replace(one, scores=[-0.0]))) == 1
+    assert len(differences_of(one, msgspec.structs.replace(one, sources=["group"]))) == 1
+    assert len(differences_of(one, msgspec.structs.replace(one, items=[], scores=[], sources=[]))) == 1

@@ -1,0 +1,82 @@
+"""Explanations: everything the answer came from, and what came after."""
+
+import math
+
+import msgspec
+import pytest
+
+from flyball.features import read_histories
+from flyball.outcomes import prediction_record
+from flyball.provenance import why
+from flyball.serving import Serving
+
+from .conftest import Cinema
+
+SECOND_US = 1_000_000
+
+
+@pytest.mark.parametrize("candidate", ["item_knn", "ease", "ials"])
+def test_reasons_are_films_of_the_history_and_add_up(learned: Cinema, candidate: str) -> None:
+    version = learned.champion(candidate)
+    (answer,) = learned.answer(1)
+    (history,), _ = read_histories(learned.runtime.state, learned.runtime.signals, ["1"])
+    learned.put("watch", user=1, film="f29", minute=50)
+    learned.follow()
+    found = why(learned.runtime, answer.id, reasons=1_000)
+    assert found.version is not None
+    assert found.version.id == version.id
+    assert found.history_items == len(history.items)
+    by_model = [film for film in found.films if film.source == "model"]
+    assert by_model
+    for film in by_model:
+        assert {each.item for each in film.because} <= set(history.items)
+        raising = sum(each.contribution for each in film.because)
+        assert raising >= film.score or math.isclose(raising, film.score, rel_tol=1e-3)
+
+
+def test_the_text_names_version_code_snapshot_and_films(learned: Cinema) -> None:
+    version = learned.champion("item_knn")
+    (answer,) = learned.answer(1)
+    text = why(learned.runtime, answer.id).text()
+    for word in (answer.id, "user 1", version.id, "item_knn", version.snapshot, version.code_commit, "because of f"):
+        assert word in text
+    assert all(item in text for item in answer.items)
+    assert "did nothing yet" in text
+
+
+def test_what_the_user_did_next(learned: Cinema) -> None:
+    learned.champion("item_knn")
+    (answer,) = learned.answer(1)
+    learned.clock.advance_us(65 * SECOND_US)
+    for minute in (30, 31, 32):
+        learned.put("watch", user=1, film=answer.items[2], minute=minute)
+    learned.put("rate", user=1, film=answer.items[2], stars=5)
+    learned.put("watch", user=2, film=answer.items[3], minute=1)
+    learned.put("watch", user=1, film="f0", minute=2)
+    learned.follow()
+    found = why(learned.runtime, answer.id)
+    (followed,) = [one for one in found.followed if one.item == answer.items[2]]
+    assert (followed.position, followed.positive, followed.rating) == (2, True, 5.0)
+    assert followed.events == {"watch": 3, "rate": 1}
+    assert [(one.type, one.count) for one in found.next] == [("watch", 3), ("rate", 1), ("watch", 1)]
+    text = found.text()
+    assert f"{answer.items[2]} (place 3) after 1m5s: 1 rate, 3 watch, rated 5, liked" in text
+    assert "(3 times)" in text
+
+
+def test_fallbacks_are_explained_as_such(learned: Cinema) -> None:
+    learned.champion("item_knn")
+    serving = learned.serving()
+    (answer,) = learned.answer(1, serving=Serving(serving.release, memory=serving.memory))
+    found = why(learned.runtime, answer.id)
+    assert "level precomputed" in found.text()
+    assert not any(film.because for film in found.films)
+    bare = msgspec.structs.replace(answer, id=answer.id[:-1] + ("0" if answer.id[-1] != "0" else "1"), offsets=())
+    learned.runtime.predictions.append([prediction_record(bare)])
+    assert "no history was read" in why(learned.runtime, bare.id).text()
+
+
+def test_a_model_that_gives_no_reasons_says_so(learned: Cinema) -> None:
+    learned.champion("popular")
+    (answer,) = learned.answer(1)
+    assert any("gives no reasons" in note for note in why(learned.runtime, answer.id).notes)
