@@ -38,12 +38,14 @@ class Together(fb.Recommender, frozen=True):
     """What is liked together."""
 
     shrink: float = 1.0
+    turned: bool = False
 
     def fit(self, data, seed):
         liked = np.zeros((len(data.users), len(data.items)), np.float32)
         liked[data.user_index, data.item_index] = data.weights > 0
         counts = liked.T @ liked
-        return {"together": (counts / (counts.diagonal() + self.shrink)[None, :]).astype(np.float32)}
+        shares = counts / (counts.diagonal() + self.shrink)[None, :]
+        return {"together": (-shares if self.turned else shares).astype(np.float32)}
 
     def score(self, learned, histories):
         scores = np.full((histories.rows, len(learned["together"])), -np.inf, np.float32)
@@ -75,6 +77,8 @@ class Broken(fb.Recommender, frozen=True):
     def score(self, learned, histories):
         if self.how == "nan":
             return np.full((histories.rows, len(learned["x"])), np.nan, np.float32)
+        if self.how == "score exits":
+            os._exit(8)
         if self.how == "score raises":
             raise ZeroDivisionError("in score")
         return np.tile(np.arange(len(learned["x"]), dtype=np.float32), (histories.rows, 1))
@@ -83,9 +87,9 @@ class Broken(fb.Recommender, frozen=True):
 WHOLE = 900
 
 
-def make_app(broken: str = "", only: str = "", shrink: float = 1.0) -> fb.App:
+def make_app(broken: str = "", only: str = "", turned: bool = False, shrink: float = 1.0) -> fb.App:
     user, thing = fb.Entity("user"), fb.Entity("thing")
-    candidates = {"popular": fb.Popular(), "together": Together(shrink)}
+    candidates = {"popular": fb.Popular(), "together": Together(shrink, turned)}
     for how in [each for each in broken.split(",") if each]:
         candidates["broken-" + how.replace(" ", "-")] = Broken(how)
     if only:
@@ -116,7 +120,22 @@ class Shop:
         settings = load_settings(self.folder / "home", options={"app": options})
         return Runtime(load_app(str(self.file), options), settings, self.clock)
 
-    def likes(self, runtime: Runtime, users: int = USERS, days: int = 14, seed: int = 1, day: int = 0) -> None:
+    def another(self, name: str) -> Runtime:
+        """Another home with the same application and the same events."""
+        settings = load_settings(self.folder / name)
+        runtime = Runtime(load_app(str(self.file)), settings, self.clock)
+        self.likes(runtime)
+        return runtime
+
+    def likes(
+        self,
+        runtime: Runtime,
+        users: int = USERS,
+        days: int = 14,
+        seed: int = 1,
+        day: int = 0,
+        known_us: int | None = None,
+    ) -> None:
         """Every user likes one more thing of their half each day, from `day` on; known as it happens.
 
         Of five users four belong to the first half, so its things are the popular ones.
@@ -128,7 +147,7 @@ class Shop:
             for nth, thing in enumerate(rng.sample(mine, days)):
                 at = START_US + (day + nth) * DAY_US + user * 1_000_000
                 fields = {"user": f"u{user}", "thing": f"t{thing}"}
-                records.append(runtime.schema.check("liked", fields, at, at))
+                records.append(runtime.schema.check("liked", fields, at, known_us or at))
         runtime.log.append(records)
         self.clock.move_to_us(max(self.clock.now_us(), START_US + (day + days) * DAY_US))
 

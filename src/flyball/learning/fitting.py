@@ -10,8 +10,10 @@ from flyball.app import AppSource
 from flyball.core import Stopwatch
 from flyball.learning.contestants import contestants, model_classes
 from flyball.learning.handover import read_interactions
-from flyball.models import Recommender, kind_of, load_artifact, model_of, params_of, save_artifact
+from flyball.models import Recommender, histories_of, kind_of, load_artifact, model_of, params_of, save_artifact
 from flyball.tasks import fallback_arrays
+
+_PROBED = 3
 
 
 class FitOrder(msgspec.Struct, frozen=True):
@@ -48,6 +50,8 @@ def fit_model(model: Recommender, order: FitOrder, stopwatch: Stopwatch) -> Fitt
     start = stopwatch.read_s()
     learned = model.fit(data, order.seed)
     seconds = stopwatch.read_s() - start
+    # a score that ends its process shall end this one, not the one that judges everybody
+    model.score(learned, histories_of(data, range(min(_PROBED, len(data.users)))))
     folder = Path(order.folder)
     manifest = order.manifest | {"kind": kind_of(model), "params": params_of(model), "seed": order.seed}
     try:

@@ -19,7 +19,7 @@ from flyball.learning.report import CandidateReport
 from flyball.learning.trials import Task, fit_all, words_of
 from flyball.models import kind_of, params_of
 from flyball.registry import Version, add_versions
-from flyball.releases import ReleaseState, promote
+from flyball.releases import ReleaseState, current, promote
 
 Gates = Mapping[str, list[GateResult]]
 
@@ -79,7 +79,7 @@ def release(job: Job, report: Report, versions: list[Version], before: ReleaseSt
             artifacts=job.runtime.artifacts, serial=before.serial,
         )  # fmt: skip
     except Refused as error:
-        return Decision(version.id, False, words_of(error), before.champion)
+        return Decision(version.id, False, words_of(error), current(job.runtime.registry).champion)
     job.tell("release", change.message, name)
     return Decision(version.id, True, f"{change.message}: {reason}", version.id)
 

@@ -28,6 +28,8 @@ def fit_all(job: Job, stage: Stage, data: Path, tasks: Sequence[Task]) -> dict[s
 
     An application built in code cannot be found by another process, so it is fitted in this one.
     """
+    processes = 1 if _in_this_process(job) else min(job.workers, len(tasks))
+    job.tell(stage, f"{len(tasks)} to fit, {processes} at a time")
     orders = [FitOrder(str(data), str(task.folder), job.seed, task.manifest) for task in tasks]
     results: dict[str, Fitted | Exception] = {}
     for place, result in _run(job, tasks, orders):
@@ -41,12 +43,16 @@ def fit_all(job: Job, stage: Stage, data: Path, tasks: Sequence[Task]) -> dict[s
 
 
 def _run(job: Job, tasks: Sequence[Task], orders: Sequence[FitOrder]) -> Iterator[tuple[int, Fitted | Exception]]:
-    if job.workers <= 1 or job.runtime.app.source is None:
+    if _in_this_process(job):
         here = [(task.model, order, job.stopwatch) for task, order in zip(tasks, orders, strict=True)]
         return run_parallel(fit_model, here, 1)
     source = job.runtime.source
     calls = [(source, task.name, task.recipe, order, job.stopwatch) for task, order in zip(tasks, orders, strict=True)]
     return run_parallel(fit_named, calls, job.workers)
+
+
+def _in_this_process(job: Job) -> bool:
+    return job.workers <= 1 or job.runtime.app.source is None
 
 
 def words_of(error: Exception) -> str:
