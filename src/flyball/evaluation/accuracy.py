@@ -57,7 +57,9 @@ def ndcg(hits: Hits, relevant: Counts, k: int) -> PerUser:
     top = _top(hits, relevant, k)
     discounts = 1 / np.log2(np.arange(2, k + 2))
     ideal = np.cumsum(discounts)[np.minimum(k, relevant) - 1]
-    return np.asarray((top * discounts[: top.shape[1]]).sum(axis=1) / ideal)
+    # summed place by place, as the ideal is, so that an ideal list gets exactly 1
+    gains = np.cumsum(top * discounts[: top.shape[1]], axis=1)[:, -1:]
+    return np.asarray(gains.sum(axis=1) / ideal)
 
 
 ACCURACY: dict[str, Callable[[Hits, Counts, int], PerUser]] = {
