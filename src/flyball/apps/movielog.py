@@ -9,14 +9,17 @@ bad_request, unknown_type.
 import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import compress
 from typing import Any, BinaryIO
 
 import msgspec
 
 from flyball.core import BadInput
-from flyball.events import Bad, Batch, Parsed, Parser, Rejected, Schema, read_pieces
+from flyball.events import Bad, Batch, Parsed, Parser, Rejected, Rows, Schema, read_pieces
 
-_WATCH = re.compile(r"([^,]*),([1-9][0-9]{0,18}),GET /data/m/([A-Za-z0-9+._*-]+)/(0|[1-9][0-9]{0,8})\.mpg", re.ASCII)
+_LINE = re.compile(r"([^,\n]*),([1-9][0-9]{0,18}),GET /data/m/([A-Za-z0-9+._*-]+)/(0|[1-9][0-9]{0,8})\.mpg\n|.*\n")
+"""A watch, the form of nearly all lines, or any other line: exactly one match a line, so places are kept."""
+
 _TIME = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?"
     r"(Z|[+-][0-9]{2}:[0-9]{2})?"
@@ -43,68 +46,60 @@ class MovieLog(msgspec.Struct, frozen=True):
     zone: timezone = UTC
 
     def parser(self, schema: Schema, only: str | None = None) -> Parser:
-        if only is not None and only not in _FIELDS:
-            raise BadInput("event type of a movielog", f"one of {', '.join(_FIELDS)}", only)
-        return _Parser(self.zone, only)
+        if only is not None:
+            raise BadInput("event type", "left out: lines of a movielog tell theirs", only)
+        return _Parser(self.zone)
 
     def lines(self, stream: BinaryIO) -> Iterator[bytes]:
         return read_pieces(stream)
 
 
 class _Parser:
-    def __init__(self, zone: timezone, only: str | None) -> None:
-        self._zone, self._only = zone, only
-        self._instants: dict[str, int] = {}
+    def __init__(self, zone: timezone) -> None:
+        self._zone = zone
 
     def header(self) -> bytes:
         return b""
 
     def parse(self, lines: Sequence[bytes]) -> Parsed:
-        """Watches, nearly all lines, take one regular expression; the others go through `parse_line`."""
-        rows: list[tuple[Any, ...]] = []
-        ats: list[int | None] = []
-        index: list[int] = []
-        others: dict[str, Batch] = {}
+        """All lines go through one regular expression; those that are no plain watches then through `parse_line`."""
+        if not lines:
+            return Parsed([], [])
+        found = _LINE.findall(b"\n".join(lines).decode("latin-1") + "\n")
+        times, *columns = zip(*found, strict=True)
+        instants = {time: self._instant(time) for time in set(times)}
+        ats = [instants[time] for time in times]
+        if None not in ats:
+            return Parsed([Batch("watch", _FIELDS["watch"], columns, ats, range(len(lines)), lax=True)], [])
+        plain = [at is not None for at in ats]
+        index = list(compress(range(len(lines)), plain))
+        chosen = [list(compress(column, plain)) for column in columns]
+        watches = Batch("watch", _FIELDS["watch"], chosen, list(compress(ats, plain)), index, lax=True)
+        others: dict[str, Rows] = {}
         bad: list[Bad] = []
-        match, instants = _WATCH.fullmatch, self._instants
-        for place, line in enumerate(lines):
-            found = match(line.decode("latin-1"))
-            if found is not None:
-                time, user, film, minute = found.groups()
-                at = instants.get(time)
-                if at is None:
-                    try:
-                        at = self._instant(time)
-                    except Rejected as error:
-                        bad.append(Bad(place, error.reason, error.detail))
-                        continue
-                rows.append((user, film, minute))
-                ats.append(at)
-                index.append(place)
-            elif line:
-                self._other(place, line, others, bad)
-        batches = [Batch("watch", _FIELDS["watch"], rows, ats, index, lax=True)] if rows else []
-        return Parsed([*batches, *others.values()], bad)
+        for place, at in enumerate(ats):
+            if at is None and lines[place]:
+                self._other(place, lines[place], others, bad)
+        return Parsed([*([watches] if index else []), *(rows.batch() for rows in others.values())], bad)
 
-    def _other(self, place: int, line: bytes, others: dict[str, Batch], bad: list[Bad]) -> None:
+    def _other(self, place: int, line: bytes, others: dict[str, Rows], bad: list[Bad]) -> None:
         try:
             kind, row, at = parse_line(line, self._zone)
         except Rejected as error:
             bad.append(Bad(place, error.reason, error.detail))
             return
-        batch = others.get(kind)
-        if batch is None:
-            batch = others[kind] = Batch(kind, _FIELDS[kind], [], [], [], lax=True)
-        batch.rows.append(row)
-        batch.at.append(at)
-        batch.index.append(place)
+        if kind not in others:
+            others[kind] = Rows(kind, _FIELDS[kind], lax=True)
+        others[kind].add(place, row, at)
 
-    def _instant(self, text: str) -> int:
-        at = parse_time(text, self._zone)
-        if len(self._instants) > 100_000:
-            self._instants.clear()
-        self._instants[text] = at
-        return at
+    def _instant(self, text: str) -> int | None:
+        """The instant; None for a time that `parse_line` shall refuse, and for lines that matched nothing."""
+        if not text:
+            return None
+        try:
+            return parse_time(text, self._zone)
+        except Rejected:
+            return None
 
 
 def parse_line(line: bytes, zone: timezone = UTC) -> tuple[str, tuple[Any, ...], int]:

@@ -6,6 +6,7 @@ the stream: it lies in quarantine with its bytes, its place and the reason.
 """
 
 from flyball.events.catalogue import Catalogue
+from flyball.events.checks import Known, Rejected
 from flyball.events.declared import EventType, Field
 from flyball.events.formats import (
     FORMATS,
@@ -15,6 +16,7 @@ from flyball.events.formats import (
     Format,
     Parsed,
     Parser,
+    Rows,
     columns,
     find_format,
     read_pieces,
@@ -32,7 +34,7 @@ from flyball.events.log import (
     partition,
 )
 from flyball.events.quarantine import Quarantine, Quarantined
-from flyball.events.schema import Known, Rejected, Schema
+from flyball.events.schema import Schema
 from flyball.events.types import Event, Profile, Ref, real, text, whole
 
 __all__ = [
@@ -59,6 +61,7 @@ __all__ = [
     "Record",
     "Ref",
     "Rejected",
+    "Rows",
     "Schema",
     "Slice",
     "Verdict",

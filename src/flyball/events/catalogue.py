@@ -4,8 +4,9 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from flyball.core import BadDeclaration
+from flyball.events.checks import Known
 from flyball.events.log import EventLog, Offsets, Record, after_slices
-from flyball.events.schema import Known, Schema
+from flyball.events.schema import Schema
 from flyball.events.sqlite_file import SqliteFile
 from flyball.events.types import Event
 

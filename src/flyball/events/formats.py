@@ -23,15 +23,38 @@ class Bad(msgspec.Struct, frozen=True):
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Events of one type: `rows[i]` holds the values of `fields`, `at[i]` microseconds or None when the line has no
-    time, `index[i]` the line. `lax`: numbers are still text."""
+    """Events of one type, a column for each field: `columns[f][i]` is the value of `fields[f]` in event i.
+
+    `at[i]`: microseconds, None when the line has no time. `index[i]`: its line. `lax`: numbers are still text.
+    """
 
     type: str
     fields: tuple[str, ...]
-    rows: list[tuple[Any, ...]]
-    at: list[int | None]
-    index: list[int]
+    columns: Sequence[Sequence[Any]]
+    at: Sequence[int | None]
+    index: Sequence[int]
     lax: bool = False
+
+
+class Rows:
+    """Gathers events of one type and the same fields, one by one, for a `Batch`."""
+
+    def __init__(self, type: str, fields: tuple[str, ...], lax: bool = False) -> None:
+        self.type, self.fields, self.lax = type, fields, lax
+        self._rows: list[tuple[Any, ...]] = []
+        self._at: list[int | None] = []
+        self._index: list[int] = []
+
+    def add(self, index: int, row: tuple[Any, ...], at: int | None) -> None:
+        """One event, from line `index`."""
+        self._index.append(index)
+        self._rows.append(row)
+        self._at.append(at)
+
+    def batch(self) -> Batch:
+        """What was gathered."""
+        columns = list(zip(*self._rows, strict=True))
+        return Batch(self.type, self.fields, columns, self._at, self._index, self.lax)
 
 
 class Parsed(msgspec.Struct, frozen=True):
@@ -250,7 +273,7 @@ class _JsonParser:
         return b""
 
     def parse(self, lines: Sequence[bytes]) -> Parsed:
-        events: dict[tuple[str, tuple[str, ...]], Batch] = {}
+        events: dict[tuple[str, tuple[str, ...]], Rows] = {}
         bad: list[Bad] = []
         ignored: set[str] = set()
         for index, line in enumerate(lines):
@@ -260,9 +283,9 @@ class _JsonParser:
                 self._take(index, line, events, ignored)
             except BadInput as error:
                 bad.append(Bad(index, _reason(error), str(error)))
-        return Parsed(list(events.values()), bad, frozenset(ignored))
+        return Parsed([rows.batch() for rows in events.values()], bad, frozenset(ignored))
 
-    def _take(self, index: int, line: bytes, events: dict[Any, Batch], ignored: set[str]) -> None:
+    def _take(self, index: int, line: bytes, events: dict[Any, Rows], ignored: set[str]) -> None:
         try:
             given = self._decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -279,12 +302,11 @@ class _JsonParser:
             if ours.get(name, "at") != "at"
         )
         at = next((value for name, value in given.items() if ours.get(name) == "at"), None)
-        batch = events.get((declared.name, fields))
-        if batch is None:
-            batch = events[declared.name, fields] = Batch(declared.name, fields, [], [], [])
-        batch.at.append(self._typing.instant(at))
-        batch.rows.append(row)
-        batch.index.append(index)
+        instant = self._typing.instant(at)
+        rows = events.get((declared.name, fields))
+        if rows is None:
+            rows = events[declared.name, fields] = Rows(declared.name, fields)
+        rows.add(index, row, instant)
 
     def _recognise(self, given: dict[str, Any]) -> tuple[EventType, dict[str, str], frozenset[str]]:
         """The type, {their name: our name} of declared fields and the time, and the columns that are ignored."""
@@ -330,25 +352,22 @@ class _CsvParser:
 
     def parse(self, lines: Sequence[bytes]) -> Parsed:
         bad: list[Bad] = []
-        batch: Batch | None = None
+        rows: Rows | None = None
         for index, line in enumerate(lines):
             if not line.strip():
                 continue
             if self._type is None:
                 self._start(line)
                 continue
-            if batch is None:
-                fields = tuple(field.name for _, field in self._places)
-                batch = Batch(self._type.name, fields, [], [], [], lax=True)
+            if rows is None:
+                rows = Rows(self._type.name, tuple(field.name for _, field in self._places), lax=True)
             try:
                 row, at = self._row(line)
             except BadInput as error:
                 bad.append(Bad(index, _reason(error), str(error)))
                 continue
-            batch.rows.append(row)
-            batch.at.append(at)
-            batch.index.append(index)
-        return Parsed([batch] if batch is not None else [], bad, self._ignored)
+            rows.add(index, row, at)
+        return Parsed([rows.batch()] if rows is not None else [], bad, self._ignored)
 
     def _start(self, line: bytes) -> None:
         """The header: raises `BadInput` when its columns are no event type's, since then no line can be read."""

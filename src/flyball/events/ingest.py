@@ -12,18 +12,19 @@ import msgspec
 
 from flyball.core import Clock, Stopwatch, SystemStopwatch
 from flyball.events.catalogue import Catalogue
+from flyball.events.checks import Known
 from flyball.events.formats import Batch, Format, Parser
 from flyball.events.log import EventLog, Record
 from flyball.events.quarantine import Quarantine, Quarantined
-from flyball.events.schema import Known, Schema
+from flyball.events.schema import Schema
 
 Mode = Literal["live", "history"]
 
 MAX_LINE = 65_536
 """Bytes; a longer line goes to quarantine cut to this length."""
 
-_CHUNK = 16_384
-"""Lines that are appended at once."""
+_CHUNK = 4_096
+"""Lines that are appended at once: few enough that their objects stay in the processor's caches."""
 
 
 class IngestReport(msgspec.Struct, frozen=True):
@@ -193,7 +194,9 @@ def split_lines(pieces: Iterable[bytes], chunk: int = _CHUNK) -> Iterator[list[b
     for piece in pieces:
         if start and piece:
             piece, start = piece.removeprefix(b"\xef\xbb\xbf"), False
-        lines = piece.split(b"\n")
+        lines = piece.replace(b"\r\n", b"\n").split(b"\n")
+        if rest.endswith(b"\r") and piece.startswith(b"\n"):
+            rest = rest[:-1]
         lines[0] = rest + lines[0]
         rest = lines.pop()
         if lines and skipping:
@@ -202,18 +205,18 @@ def split_lines(pieces: Iterable[bytes], chunk: int = _CHUNK) -> Iterator[list[b
         if skipping:
             rest = b""
         elif len(rest) > MAX_LINE + 1:
-            lines.append(rest[: MAX_LINE + 2])
+            lines.append(rest)
             rest, skipping = b"", True
         for begin in range(0, len(lines), chunk):
-            yield [_without_end(line) for line in lines[begin : begin + chunk]]
+            yield _limited(lines[begin : begin + chunk])
     if rest:
-        yield [_without_end(rest)]
+        yield _limited([rest.removesuffix(b"\r")])
 
 
-def _without_end(line: bytes) -> bytes:
-    if line[-1:] == b"\r":
-        line = line[:-1]
-    return line if len(line) <= MAX_LINE else line[: MAX_LINE + 1]
+def _limited(lines: list[bytes]) -> list[bytes]:
+    if max(map(len, lines)) <= MAX_LINE:
+        return lines
+    return [line[: MAX_LINE + 1] for line in lines]
 
 
 def _check(
@@ -232,7 +235,7 @@ def _check(
         records, rejected = inlet.schema.check_many(
             batch.type,
             batch.fields,
-            batch.rows,
+            batch.columns,
             ats,
             known_ats,
             live=live,
@@ -240,8 +243,11 @@ def _check(
             known=inlet.catalogue.without_own(known, batch.type),
         )
         bad += [(batch.index[place], error.reason, error.detail) for place, error in rejected]
-        for index, record in zip(batch.index, records, strict=True):
-            slots[index] = record
+        if len(records) == lines:
+            slots = records
+        else:
+            for index, record in zip(batch.index, records, strict=True):
+                slots[index] = record
         if batch.type in makers:
             known = inlet.catalogue.with_new(known, [record for record in records if record is not None])
     return slots
@@ -278,8 +284,8 @@ class _Tally:
 
     def add_records(self, schema: Schema, indices: Sequence[int], records: Sequence[Record], repeats: set[int]) -> None:
         new = records if not repeats else [record for place, record in enumerate(records) if place not in repeats]
-        self.accepted.update(Counter(record.type for record in new))
-        self.flagged.update(Counter(record.type for record in new if record.flags))
+        self.accepted.update([record.type for record in new])
+        self.flagged.update([record.type for record in new if record.flags])
         self.duplicates += len(repeats)
         if self.verdicts is None:
             return

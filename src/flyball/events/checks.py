@@ -1,0 +1,288 @@
+"""One event type compiled to checks: one event with the reason when it fails, or many at once when all are fine."""
+
+import math
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from hashlib import blake2b
+from itertools import repeat
+from typing import Any, Literal, get_origin
+
+import msgspec
+
+from flyball.core import FlyballError, StoreCorrupt
+from flyball.events.declared import EventType, Field
+from flyball.events.log import Record
+from flyball.events.types import Event
+
+MAX_KEY_BYTES = 400
+"""References become keys of stores; LMDB's longest key is 511 bytes."""
+
+_MAX_WHOLE = 2**64 - 1
+_MIN_WHOLE = -(2**63)
+_KEPT_TEXTS = 200_000
+
+Known = Mapping[str, Container[str]]
+"""Per kind of entity the keys that are known; a kind that is absent is not checked."""
+
+
+class Rejected(FlyballError):
+    """An event that fails a check. `reason` is one stable word, `detail` says what must be and what was got.
+
+    Reasons: decode, unknown_type, missing_field, wrong_type, out_of_range, bad_text, bad_choice, bad_time, future,
+    too_old, inconsistent; formats add their own.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        self.reason, self.detail = reason, detail
+        super().__init__(f"{reason}: {detail}")
+
+
+class Check:
+    """One type, compiled. `one` judges; `many` only accepts, and leaves anything doubtful to `one`."""
+
+    def __init__(self, declared: EventType) -> None:
+        self.type, self.names = declared, declared.fields
+        fields = declared.declared
+        self._shape = _struct(declared.name, fields, _as_declared)
+        self._columns = [_TextColumn(f) if f.kind is str else _WholeColumn(f) for f in fields]
+        self._stored = msgspec.msgpack.Decoder(_struct(declared.name, fields, _bare, array_like=True))
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._ref_places = [self.names.index(field) for field, _ in declared.refs]
+        self._ref_texts = [field.name for field in fields if field.entity is not None and field.kind is str]
+        self._wholes = [(place, field.name) for place, field in enumerate(fields) if field.kind is int]
+        self._reals = [(place, field.name) for place, field in enumerate(fields) if field.kind is float]
+        self._crossed = declared.cls.check is not Event.check
+        self.slow = self._crossed or any(
+            field.kind in (list, float) or field.optional or not field.required or field.kind not in (int, str)
+            for field in fields
+        )
+        self._make = _maker(declared)
+        self._identity = _Identity(declared)
+
+    def one(self, fields: Mapping[str, Any], at: int, known_at: int, flags: int, lax: bool, known: Known) -> Record:
+        """The record of one event; raises `Rejected`."""
+        given = {name: fields[name] for name in self.names if name in fields}
+        for name in self._ref_texts:
+            if type(given.get(name)) is int:
+                given[name] = str(given[name])
+        try:
+            shaped = msgspec.convert(given, self._shape, strict=not lax)
+        except msgspec.ValidationError as error:
+            raise _rejection(str(error), given) from None
+        values = msgspec.structs.astuple(shaped)
+        self._check_values(values)
+        if self._crossed:
+            wrong = self._make(at, shaped).check()
+            if wrong is not None:
+                raise Rejected("inconsistent", wrong)
+        try:
+            body = self._encode(self._trimmed(values))
+        except (UnicodeEncodeError, OverflowError) as error:
+            raise Rejected("bad_text", f"text must be storable as UTF-8: {error}"[:300]) from None
+        for bit, (place, (_, entity)) in enumerate(zip(self._ref_places, self.type.refs, strict=True)):
+            key = values[place]
+            if key is not None and entity in known and str(key) not in known[entity]:
+                flags |= 1 << bit
+        key = str(values[self._ref_places[0]])
+        return Record(self.type.name, key, at, known_at, self._identity.of(body, values, at), body, flags)
+
+    def many(
+        self, columns: Sequence[Sequence[Any]], ats: Sequence[int], known_ats: Iterable[int], lax: bool, known: Known
+    ) -> list[Record] | None:
+        """Records of rows that are all fine, checked a column at a time; None when `one` must judge."""
+        if self.slow:
+            return None
+        try:
+            checked = [column(values, lax) for column, values in zip(self._columns, columns, strict=True)]
+        except (msgspec.ValidationError, TypeError, Rejected):
+            return None
+        keys = [checked[p] if type(checked[p][0]) is str else list(map(str, checked[p])) for p in self._ref_places]
+        if not all(map(_keys_fit, keys)):
+            return None
+        try:
+            bodies = list(map(self._encode, zip(*checked, strict=True)))
+        except (UnicodeEncodeError, OverflowError):
+            return None
+        ids = self._identity.many(bodies, checked, ats)
+        flags = self._flags(keys, known)
+        return list(map(Record, repeat(self.type.name), keys[0], ats, known_ats, ids, bodies, flags))
+
+    def decode(self, record: Record) -> Event:
+        """The event in a record."""
+        try:
+            return self._make(record.at, self._stored.decode(record.body))
+        except msgspec.DecodeError as error:
+            raise StoreCorrupt(f"body of a {record.type} record", "msgpack of its fields", str(error)) from None
+
+    def _flags(self, keys: Sequence[Sequence[str]], known: Known) -> Iterable[int]:
+        """Per row the bits of references to unknown entities."""
+        flags: list[int] | None = None
+        for bit, ((_, entity), column) in enumerate(zip(self.type.refs, keys, strict=True)):
+            if entity not in known:
+                continue
+            have = known[entity]
+            unknown = {key for key in set(column) if key not in have}
+            if not unknown:
+                continue
+            marks = [1 << bit if key in unknown else 0 for key in column]
+            flags = marks if flags is None else [one | two for one, two in zip(flags, marks, strict=True)]
+        return repeat(0) if flags is None else flags
+
+    def _trimmed(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Without trailing fields at their defaults: a field added later changes no old identity."""
+        fields, end = self.type.declared, len(values)
+        while end and not fields[end - 1].required and values[end - 1] == fields[end - 1].default:
+            end -= 1
+        return values[:end]
+
+    def _check_values(self, values: tuple[Any, ...]) -> None:
+        for place, name in self._wholes:
+            value = values[place]
+            if value is not None and not _MIN_WHOLE <= value <= _MAX_WHOLE:
+                raise Rejected("out_of_range", f"{name} must fit 64 bits, got {str(value)[:40]}")
+        for place, name in self._reals:
+            value = values[place]
+            if value is not None and not math.isfinite(value):
+                raise Rejected("out_of_range", f"{name} must be finite, got {value}")
+        for place in self._ref_places:
+            value = values[place]
+            if type(value) is str and not 0 < len(value.encode(errors="replace")) <= MAX_KEY_BYTES:
+                raise Rejected("bad_text", f"{self.names[place]} must be 1 to {MAX_KEY_BYTES} bytes, got {len(value)}")
+
+
+class _Identity:
+    """The 16 bytes of an event's identity: a hash of the type's name and the natural key.
+
+    When `at` belongs to the key, the first four bytes are its second instead: events of one time then lie together in
+    the index of identities, and a search touches a few pages.
+    """
+
+    def __init__(self, declared: EventType) -> None:
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._timed = "at" in declared.natural_key
+        self._whole = set(declared.natural_key) - {"at"} == set(declared.fields)
+        self._base = blake2b(self._encode(declared.name), digest_size=12 if self._timed else 16)
+        self._places = [declared.fields.index(name) for name in declared.natural_key if name != "at"]
+
+    def of(self, body: bytes, values: Sequence[Any], at: int) -> bytes:
+        """The identity of one event with this body (its values, trimmed)."""
+        state = self._base.copy()
+        state.update(body if self._whole else self._encode([values[place] for place in self._places]))
+        if not self._timed:
+            return state.digest()
+        before, after = _instant_bytes(at)
+        state.update(after)
+        return before + state.digest()
+
+    def many(self, bodies: Sequence[bytes], columns: Sequence[Sequence[Any]], ats: Sequence[int]) -> list[bytes]:
+        """`of` for every row."""
+        keys: Sequence[bytes] = bodies
+        if not self._whole:
+            keys = [self._encode(row) for row in zip(*(columns[place] for place in self._places), strict=True)]
+        copy, ids = self._base.copy, []
+        if not self._timed:
+            for key in keys:
+                state = copy()
+                state.update(key)
+                ids.append(state.digest())
+            return ids
+        edges = {at: _instant_bytes(at) for at in set(ats)}
+        for key, at in zip(keys, ats, strict=True):
+            before, after = edges[at]
+            state = copy()
+            state.update(key + after)
+            ids.append(before + state.digest())
+        return ids
+
+
+def _keys_fit(column: Sequence[str]) -> bool:
+    lengths = set(map(len, column))
+    if 0 in lengths:
+        return False
+    return max(lengths) * 4 <= MAX_KEY_BYTES or all(
+        len(key.encode(errors="replace")) <= MAX_KEY_BYTES for key in column
+    )
+
+
+def _instant_bytes(at: int) -> tuple[bytes, bytes]:
+    return (at // 1_000_000).to_bytes(4, "big"), at.to_bytes(8, "big")
+
+
+class _WholeColumn:
+    """Checks a column of whole numbers."""
+
+    def __init__(self, field: Field) -> None:
+        self._type = list[field.annotation]  # type: ignore[name-defined]  # a type made at run time
+
+    def __call__(self, column: Sequence[Any], lax: bool) -> list[Any]:
+        numbers: list[Any] = msgspec.convert(column, self._type, strict=not lax)
+        if min(numbers) < _MIN_WHOLE or max(numbers) > _MAX_WHOLE:
+            raise Rejected("out_of_range", "whole numbers must fit 64 bits")
+        return numbers
+
+
+class _TextColumn:
+    """Checks a column of texts: the distinct ones, and of them those that did not pass before, since keys recur."""
+
+    def __init__(self, field: Field) -> None:
+        self._type = list[field.annotation]  # type: ignore[name-defined]  # a type made at run time
+        self._passed: set[str] = set()
+
+    def __call__(self, column: Sequence[Any], lax: bool) -> Sequence[Any]:
+        fresh = set(column) - self._passed
+        msgspec.convert(list(fresh), self._type)
+        if len(self._passed) > _KEPT_TEXTS:
+            self._passed.clear()
+        self._passed |= fresh
+        return column
+
+
+def _struct(name: str, fields: Sequence[Field], kind_of: Callable[[Field], Any], *, array_like: bool = False) -> Any:
+    members: list[Any] = []
+    for field in fields:
+        kind = kind_of(field)
+        if field.required:
+            members.append((field.name, kind))
+        elif isinstance(field.default, list):
+            members.append((field.name, kind, msgspec.field(default_factory=field.default.copy)))
+        else:
+            members.append((field.name, kind, field.default))
+    return msgspec.defstruct(f"{name}_row", members, array_like=array_like, kw_only=True, frozen=True, gc=False)
+
+
+def _as_declared(field: Field) -> Any:
+    return field.annotation
+
+
+def _bare(field: Field) -> Any:
+    """Without limits: what lies in the log is given back even when the declaration has become stricter."""
+    kind = list[Any] if field.kind is list else Any if get_origin(field.kind) is Literal else field.kind
+    return kind | None if field.optional else kind
+
+
+def _maker(declared: EventType) -> Callable[[int, Any], Event]:
+    """A function (at, row) that builds the event; written out, since a call with ** is twice as slow."""
+    arguments = ", ".join(f"{name}=row.{name}" for name in declared.fields)
+    scope: dict[str, Any] = {"cls": declared.cls}
+    exec(f"def make(at, row): return cls(at=at, {arguments})", scope)
+    make: Callable[[int, Any], Event] = scope["make"]
+    return make
+
+
+def _rejection(message: str, given: Mapping[str, Any]) -> Rejected:
+    """msgspec's message as a stable reason; the value that was got is added."""
+    text, _, path = message.partition(" - at `$.")
+    name = path.rstrip("`").split("[")[0].split(".")[0]
+    detail = f"{name}: {text}, got {given[name]!r}"[:300] if name in given else text
+    return Rejected(_reason_of(text), detail)
+
+
+def _reason_of(text: str) -> str:
+    if "missing required field" in text:
+        return "missing_field"
+    if "enum value" in text:
+        return "bad_choice"
+    if "matching regex" in text or "`str` of length" in text:
+        return "bad_text"
+    if any(sign in text for sign in (" >= ", " <= ", " < ", " > ", "multiple of", "of length")):
+        return "out_of_range"
+    return "wrong_type"
