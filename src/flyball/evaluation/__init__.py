@@ -16,8 +16,8 @@ from flyball.evaluation.beyond import (
 from flyball.evaluation.choice import choose
 from flyball.evaluation.contestant import RATING_METRICS, Contestant, parse_metric
 from flyball.evaluation.estimates import Estimate, bootstrap_interval, bootstrap_means, paired_difference
-from flyball.evaluation.evaluate import evaluate
 from flyball.evaluation.gates import GateResult, check_gates
+from flyball.evaluation.judge import evaluate
 from flyball.evaluation.ratings import bias_predictions, global_mean, mae, rmse
 from flyball.evaluation.report import BASELINE, CANDIDATE, CHAMPION, Cost, Judged, Report, SliceFigures
 

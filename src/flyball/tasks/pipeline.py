@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.models import Artifact, Histories, Recommender
-from flyball.tasks.arrange import arrange
 from flyball.tasks.fallback import fallback_of
+from flyball.tasks.lists import arrange
 from flyball.tasks.queries import BadScores, Query, Shown
 from flyball.tasks.recommend import Recommend
 from flyball.tasks.shelf import ItemCatalog, Shelf
