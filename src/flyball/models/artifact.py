@@ -118,12 +118,12 @@ def _digest(manifest: Mapping[str, Any]) -> str:
 
 
 def _encode(name: str, array: NDArray[Any]) -> bytes:
-    if not _NAME.match(name) or name in ("manifest", "items"):
-        raise BadInput("array name", "a lower-case word, not manifest or items", name)
+    if not _NAME.match(name):
+        raise BadInput("array name", "a lower-case word", name)
     if array.dtype.hasobject:
         raise BadInput(f"array {name}", "of numbers", str(array.dtype))
     buffer = io.BytesIO()
-    np.lib.format.write_array(buffer, np.ascontiguousarray(array), allow_pickle=False)
+    np.lib.format.write_array(buffer, np.asarray(array, order="C"), allow_pickle=False)
     return buffer.getvalue()
 
 

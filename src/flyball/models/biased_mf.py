@@ -23,16 +23,17 @@ class BiasedMF(Recommender, frozen=True):
     factors, regularised by `fold_in_reg` (p_u) and `fold_in_reg_bias` (b_u).
     A list is not sorted by predicted rating alone, which would put films that two people loved on top: an item with n
     ratings is set back by `caution` * sd / sqrt(n + 1), sd that of all ratings: a lower confidence bound.
+    Defaults: chosen on validation parts of ml-100k and ml-latest-small.
     """
 
     factors: int = 64
-    epochs: int = 20
-    learning_rate: float = 0.005
-    reg: float = 0.02
-    init_std: float = 0.1
-    fold_in_reg: float = 5.0
+    epochs: int = 40
+    learning_rate: float = 0.01
+    reg: float = 0.1
+    init_std: float = 0.05
+    fold_in_reg: float = 10.0
     fold_in_reg_bias: float = 5.0
-    caution: float = 2.0
+    caution: float = 8.0
 
     def __post_init__(self) -> None:
         for name in ("factors", "epochs"):

@@ -21,7 +21,7 @@ class EASE(Recommender, frozen=True):
     fitting 8 more), time grows with items^3: `items` keeps only the most popular ones, the rest get -inf.
     """
 
-    l2: float = 300.0
+    l2: float = 500.0
     items: int = 10_000
 
     def __post_init__(self) -> None:

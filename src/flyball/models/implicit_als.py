@@ -27,7 +27,7 @@ class ImplicitALS(Recommender, frozen=True):
     """
 
     factors: int = 64
-    reg: float = 0.003
+    reg: float = 0.02
     alpha: float = 10.0
     iterations: int = 15
     nu: float = 1.0

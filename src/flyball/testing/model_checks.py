@@ -1,0 +1,369 @@
+"""Checks that every recommender must pass. Run them over `MODELS`, and over your own class:
+
+    @pytest.mark.parametrize("check", MODEL_CHECKS, ids=lambda check: check.__name__)
+    def test_my_model(check, tmp_path):
+        check(MyModel(), tmp_path)
+
+Each check raises `AssertionError` with what was broken. A check that asks for something optional (ratings,
+explanations, similar items) passes a model that does not claim it; `capabilities` tells what a model claims, so that
+a test can count who was covered.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.core import Refused
+from flyball.models import (
+    Histories,
+    Interactions,
+    Recommender,
+    explains,
+    histories_of,
+    kind_of,
+    knows_similar,
+    load_artifact,
+    model_of,
+    params_of,
+    predicts_ratings,
+    save_artifact,
+    take,
+    top_k,
+)
+
+Check = Callable[[Recommender, Path], None]
+
+_DAY_US = 86_400_000_000
+
+
+def capabilities(model: Recommender) -> set[str]:
+    """What of the optional the model offers: "explain", "similar", "ratings", "personal" (lists differ by user)."""
+    claims = {
+        "explain": explains(model),
+        "similar": knows_similar(model),
+        "ratings": predicts_ratings(model),
+        "personal": _personal(model),
+    }
+    return {name for name, claimed in claims.items() if claimed}
+
+
+def sample_interactions(users: int = 60, items: int = 47, pairs: int = 900, seed: int = 3) -> Interactions:
+    """Random interactions with popular items, hints, seen-only pairs, some ratings, groups and untouched items."""
+    rng = np.random.default_rng(seed)
+    popularity = 1.0 / np.arange(1, items - 1)  # the last two items: known, but nobody touched them
+    cells = rng.choice(
+        users * (items - 2), size=min(pairs, users * (items - 2)), replace=False, p=_tile(popularity, users)
+    )
+    rated = rng.random(len(cells)) < 0.6
+    return Interactions(
+        users=[f"u{user}" for user in range(users)],
+        items=[f"i{item}" for item in range(items)],
+        user_index=(cells // (items - 2)).astype(np.int32),
+        item_index=(cells % (items - 2)).astype(np.int32),
+        weights=rng.choice(np.array([0.0, 0.25, 1.0], dtype=np.float32), len(cells), p=[0.15, 0.15, 0.7]),
+        ratings=np.where(rated, rng.integers(1, 6, len(cells)), np.nan).astype(np.float32),
+        at_us=rng.integers(0, 30 * _DAY_US, len(cells)),
+        user_group=rng.integers(-1, 2, users).astype(np.int32),
+        groups=["east", "west"],
+        as_of_us=30 * _DAY_US,
+    )
+
+
+def checkerboard(users: int = 40, items: int = 20) -> tuple[Interactions, Histories, int]:
+    """Users and items of two colours; everyone likes every item of their colour. One positive is withheld.
+
+    Returns the interactions without it, the history of its user, and the withheld item: the one item that this user
+    has not seen and that everyone of the same colour likes, which is to be recommended first.
+    """
+    cells = [(user, item) for user in range(users) for item in range(items) if (user + item) % 2 == 0]
+    withheld = (users // 2 * 2 - 2, items // 2 * 2 - 2)
+    cells.remove(withheld)
+    user_index, item_index = np.array(cells, dtype=np.int32).T
+    data = _interactions(users, items, user_index, item_index, ratings=5.0)
+    return data, histories_of(data, [withheld[0]]), withheld[1]
+
+
+def rated_board(users: int = 40, items: int = 20) -> tuple[Interactions, Histories, int]:
+    """The checkerboard for models of ratings: 5 for items of one's colour, 1 for the others.
+
+    Withheld is one item of each colour from one user; returns the interactions without them, that user's history, and
+    the item of the user's colour. The other one is the item before it.
+    """
+    user, withheld = users // 2 * 2 - 2, items // 2 * 2 - 2
+    cells = np.array([(u, i) for u in range(users) for i in range(items)], dtype=np.int32)
+    cells = cells[~((cells[:, 0] == user) & np.isin(cells[:, 1], (withheld, withheld - 1)))]
+    own = cells.sum(axis=1) % 2 == 0
+    data = _interactions(users, items, cells[:, 0], cells[:, 1])
+    weights, ratings = own.astype(np.float32), np.where(own, 5.0, 1.0).astype(np.float32)
+    data = msgspec.structs.replace(data, weights=weights, ratings=ratings)
+    return data, histories_of(data, [user]), withheld
+
+
+def check_purity(model: Recommender, folder: Path) -> None:
+    """Scoring changes neither what was learned nor the question, and answers the same twice."""
+    data, learned, histories = _fitted(model)
+    frozen = {name: array.copy() for name, array in learned.items()}
+    question = msgspec.structs.replace(histories, items=histories.items.copy(), weights=histories.weights.copy())
+    first, second = model.score(learned, histories), model.score(learned, histories)
+    _same_bits(first, second, "a second score of the same question")
+    _same_arrays(frozen, learned, "learned arrays after scoring")
+    _same_bits(question.items, histories.items, "history after scoring")
+    _same_bits(question.weights, histories.weights, "weights after scoring")
+    assert first.dtype == np.float32, f"scores must be float32, got {first.dtype}"
+    assert first.shape == (histories.rows, len(data.items)), f"scores must be (rows, items), got {first.shape}"
+    assert np.all(first < np.inf), "scores must be finite or -inf"
+
+
+def check_batches(model: Recommender, folder: Path) -> None:
+    """A row has the same bits alone, in any company and in any place of a batch; predicted ratings too."""
+    data, learned, histories = _fitted(model)
+    together = model.score(learned, histories)
+    rng = np.random.default_rng(5)
+    for size in (1, 2, 3, 4, 5, 7, 16, 33):
+        rows = rng.integers(0, histories.rows, size)
+        _same_bits(model.score(learned, take(histories, list(rows))), together[rows], f"rows in a batch of {size}")
+    if predicts_ratings(model):
+        items = rng.integers(0, len(data.items), histories.rows).astype(np.int32)
+        ratings = model.predict_rating(learned, histories, items)
+        assert ratings.dtype == np.float32, f"ratings must be float32, got {ratings.dtype}"
+        assert np.isfinite(ratings).all(), "predicted ratings must be finite"
+        for row in range(0, histories.rows, 7):
+            alone = model.predict_rating(learned, take(histories, [row]), items[row : row + 1])
+            _same_bits(alone, ratings[row : row + 1], "a rating predicted alone")
+
+
+def check_seeded(model: Recommender, folder: Path) -> None:
+    """The same seed gives the same bits, at one thread and at many."""
+    data = sample_interactions()
+    once = model.fit(data, 11)
+    _same_arrays(once, model.fit(data, 11), "a second fit with the same seed")
+    for threads in (1, 3):
+        with patch("os.sched_getaffinity", lambda process, n=threads: set(range(n))):
+            _same_arrays(once, model.fit(data, 11), f"a fit on {threads} threads")
+
+
+def check_permutation(model: Recommender, folder: Path) -> None:
+    """The order of the training rows does not matter."""
+    data = sample_interactions()
+    order = np.random.default_rng(1).permutation(len(data.user_index))
+    columns = ("user_index", "item_index", "weights", "ratings", "at_us")
+    mixed = msgspec.structs.replace(data, **{name: getattr(data, name)[order] for name in columns})
+    _same_arrays(model.fit(data, 4), model.fit(mixed, 4), "a fit on permuted rows")
+
+
+def check_artifact(model: Recommender, folder: Path) -> None:
+    """Saved and loaded: the same parameters, the same bits, read-only views of the files, the same scores."""
+    data, learned, histories = _fitted(model)
+    place = folder / "artifact"
+    hashes = save_artifact(place, {"kind": kind_of(model), "params": params_of(model)}, learned, data.items)
+    loaded = load_artifact(place, hashes)
+    assert model_of(loaded, [type(model)]) == model, "parameters must come back equal"
+    _same_arrays(learned, loaded.arrays, "arrays from the artifact")
+    for name, array in loaded.arrays.items():
+        assert not array.flags.writeable, f"array {name} must be read-only"
+        assert not array.flags.owndata, f"array {name} must be a map of its file"
+    _same_bits(model.score(loaded.arrays, histories), model.score(learned, histories), "scores from the artifact")
+
+
+def check_unseen(model: Recommender, folder: Path) -> None:
+    """A user nobody has seen, and one who likes only an item nobody touched, are answered without an error."""
+    data, learned, _ = _fitted(model)
+    untouched = len(data.items) - 1
+    for items in ([], [untouched]):
+        histories = _history(items, rating=4.0)
+        scores = model.score(learned, histories)
+        assert not np.isnan(scores).any(), "scores of an unseen user must not be nan"
+        finite = np.isfinite(scores).any()
+        assert finite or np.isneginf(scores).all(), "an unseen user gets a list, or -inf throughout"
+        if explains(model):
+            model.explain(learned, histories, untouched)
+        if predicts_ratings(model):
+            rating = model.predict_rating(learned, histories, np.array([untouched], dtype=np.int32))
+            assert np.isfinite(rating).all(), "an unseen user's rating of an unseen item must be finite"
+    if knows_similar(model):
+        assert not np.isnan(model.similar(learned, untouched)).any(), (
+            "similar items of an untouched item must not be nan"
+        )
+
+
+def check_degenerate(model: Recommender, folder: Path) -> None:
+    """One user, one item, no rows, no positives, all positives, one enormous user: all are answered."""
+    for name, data in degenerate_interactions().items():
+        learned = model.fit(data, 2)
+        histories = histories_of(data, list(range(min(3, len(data.users)))))
+        scores = model.score(learned, histories)
+        assert scores.shape == (histories.rows, len(data.items)), f"{name}: scores must be (rows, items)"
+        assert not np.isnan(scores).any(), f"{name}: scores must not be nan"
+        top_k(scores, [histories.items[:0]] * histories.rows, 5)
+        if predicts_ratings(model) and len(data.items):
+            nothing = np.zeros(histories.rows, dtype=np.int32)
+            assert np.isfinite(model.predict_rating(learned, histories, nothing)).all(), (
+                f"{name}: ratings must be finite"
+            )
+
+
+def check_checkerboard(model: Recommender, folder: Path) -> None:
+    """The withheld item of the checkerboard comes first among the unseen, for every model that is personal."""
+    if not _personal(model):
+        return
+    data, history, withheld = _board(model)
+    learned = model.fit(data, 1)
+    items, _ = top_k(model.score(learned, history), [history.items], 3)
+    assert items[0, 0] == withheld, f"item {withheld} must come first, got {items[0].tolist()}"
+    if predicts_ratings(model):
+        own, other = (
+            model.predict_rating(learned, history, np.array([item], dtype=np.int32))[0]
+            for item in (withheld, withheld - 1)
+        )
+        assert own > other + 0.5, f"the withheld item must be rated above one of the other colour, got {own}, {other}"
+
+
+def check_explanations(model: Recommender, folder: Path) -> None:
+    """Contributions name positions of the history and add up to the score; a model that claims none refuses."""
+    _, learned, histories = _fitted(model)
+    if not explains(model):
+        _refuses(lambda: model.explain(learned, take(histories, [0]), 0))
+        return
+    for row in range(0, histories.rows, 9):
+        one = take(histories, [row])
+        scores = model.score(learned, one)[0]
+        for item in np.flatnonzero(np.isfinite(scores))[::5].tolist():
+            parts = model.explain(learned, one, item)
+            assert all(0 <= position < len(one.items) for position, _ in parts), "positions must lie in the history"
+            total = sum(part for _, part in parts)
+            close = abs(total - scores[item]) <= 1e-4 * max(1.0, abs(float(scores[item])))
+            assert close, f"contributions must add up to {scores[item]}, got {total}"
+
+
+def check_similar(model: Recommender, folder: Path) -> None:
+    """Similar items: float32, never the item itself; same-coloured ones first on the checkerboard."""
+    data, learned, _ = _fitted(model)
+    if not knows_similar(model):
+        _refuses(lambda: model.similar(learned, 0))
+        return
+    near = model.similar(learned, 0)
+    assert near.dtype == np.float32, f"similar must be float32, got {near.dtype}"
+    assert near.shape == (len(data.items),), f"similar must be (items,), got {near.shape}"
+    assert np.isneginf(near[0]), "an item must not be similar to itself"
+    board, _, withheld = _board(model)
+    best = int(np.argmax(model.similar(model.fit(board, 1), withheld)))
+    assert best % 2 == withheld % 2, f"items of the same colour must be nearest to {withheld}, got {best}"
+
+
+MODEL_CHECKS: list[Check] = [
+    check_purity,
+    check_batches,
+    check_seeded,
+    check_permutation,
+    check_artifact,
+    check_unseen,
+    check_degenerate,
+    check_checkerboard,
+    check_explanations,
+    check_similar,
+]
+
+
+def degenerate_interactions() -> dict[str, Interactions]:
+    """Matrices at the edges, by name."""
+    everyone, everything = np.divmod(np.arange(12 * 9, dtype=np.int32), 9)
+    enormous = np.concatenate([np.zeros(500, dtype=np.int32), np.array([1, 2], dtype=np.int32)])
+    of_enormous = np.concatenate([np.arange(500, dtype=np.int32), np.array([3, 4], dtype=np.int32)])
+    none = np.empty(0, dtype=np.int32)
+    zero = np.zeros(1, dtype=np.int32)
+    return {
+        "one user, one item": _interactions(1, 1, zero, zero, ratings=4.0),
+        "one user": _interactions(1, 9, np.zeros(5, dtype=np.int32), np.arange(5, dtype=np.int32), ratings=3.0),
+        "one item": _interactions(9, 1, np.arange(5, dtype=np.int32), np.zeros(5, dtype=np.int32), ratings=3.0),
+        "no rows": _interactions(3, 4, none, none),
+        "no positives": _interactions(12, 9, everyone, everything, weight=0.0),
+        "all positives": _interactions(12, 9, everyone, everything, ratings=5.0),
+        "single enormous user": _interactions(3, 500, enormous, of_enormous, ratings=2.0),
+        "many users, two items": _interactions(
+            300, 2, np.arange(300, dtype=np.int32), (np.arange(300) % 2).astype(np.int32), ratings=1.0
+        ),
+    }
+
+
+def _interactions(
+    users: int,
+    items: int,
+    user_index: NDArray[np.int32],
+    item_index: NDArray[np.int32],
+    ratings: float = np.nan,
+    weight: float = 1.0,
+) -> Interactions:
+    n = len(user_index)
+    return Interactions(
+        users=[f"u{user}" for user in range(users)],
+        items=[f"i{item}" for item in range(items)],
+        user_index=user_index.astype(np.int32),
+        item_index=item_index.astype(np.int32),
+        weights=np.full(n, weight, dtype=np.float32),
+        ratings=np.full(n, ratings, dtype=np.float32),
+        at_us=np.arange(n, dtype=np.int64),
+        user_group=np.full(users, -1, dtype=np.int32),
+        groups=[],
+        as_of_us=_DAY_US,
+    )
+
+
+def _history(items: list[int], rating: float) -> Histories:
+    n = len(items)
+    return Histories(
+        indptr=np.array([0, n], dtype=np.int64),
+        items=np.array(items, dtype=np.int32),
+        weights=np.ones(n, dtype=np.float32),
+        ratings=np.full(n, rating, dtype=np.float32),
+        at_us=np.zeros(n, dtype=np.int64),
+        group=np.array([-1], dtype=np.int32),
+        now_us=np.array([_DAY_US], dtype=np.int64),
+    )
+
+
+def _fitted(model: Recommender) -> tuple[Interactions, dict[str, NDArray[Any]], Histories]:
+    data = sample_interactions()
+    return data, model.fit(data, 7), histories_of(data, list(range(len(data.users))))
+
+
+def _board(model: Recommender) -> tuple[Interactions, Histories, int]:
+    return rated_board() if predicts_ratings(model) else checkerboard()
+
+
+def _personal(model: Recommender) -> bool:
+    """Whether users of the two colours get lists in a different order, and nobody in particular gets none."""
+    data, history, _ = _board(model)
+    learned = model.fit(data, 1)
+    other = msgspec.structs.replace(histories_of(data, [1]), now_us=history.now_us)
+    first, second = (np.argsort(-model.score(learned, one)[0], kind="stable") for one in (history, other))
+    nobody = model.score(learned, _history([], rating=np.nan))
+    return not np.array_equal(first, second) and bool(np.isneginf(nobody).all())
+
+
+def _tile(popularity: NDArray[np.float64], users: int) -> NDArray[np.float64]:
+    tiled = np.tile(popularity, users)
+    return np.asarray(tiled / tiled.sum())
+
+
+def _same_arrays(must: Mapping[str, NDArray[Any]], got: Mapping[str, NDArray[Any]], what: str) -> None:
+    assert must.keys() == got.keys(), f"{what}: arrays must be {sorted(must)}, got {sorted(got)}"
+    for name in must:
+        _same_bits(must[name], got[name], f"{what}: {name}")
+
+
+def _same_bits(must: NDArray[Any], got: NDArray[Any], what: str) -> None:
+    same = must.dtype == got.dtype and must.shape == got.shape and must.tobytes() == got.tobytes()
+    assert same, f"{what} must be the same bits"
+
+
+def _refuses(call: Callable[[], object]) -> None:
+    try:
+        call()
+    except Refused:
+        return
+    raise AssertionError("a model without this ability must raise Refused")

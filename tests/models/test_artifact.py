@@ -1,0 +1,151 @@
+"""Artifacts come back bit for bit or are refused."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flyball.core import ArtifactCorrupt, BadInput, NotFound
+from flyball.models import (
+    Histories,
+    Interactions,
+    ItemKNN,
+    Learned,
+    Recommender,
+    kind_of,
+    load_artifact,
+    model_of,
+    params_of,
+    save_artifact,
+)
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> tuple[Path, dict[str, str]]:
+    folder = tmp_path / "v1"
+    model = ItemKNN(k=3)
+    arrays = {"near": np.arange(6, dtype=np.int32), "similarities": np.ones((2, 3), dtype=np.float32)}
+    manifest = {"kind": kind_of(model), "params": params_of(model), "groups": ["é"]}
+    return folder, save_artifact(folder, manifest, arrays, ["a", "b é"])
+
+
+def _rewrite(path: Path, data: bytes) -> None:
+    path.chmod(0o644)
+    path.write_bytes(data)
+
+
+def test_it_comes_back(saved: tuple[Path, dict[str, str]]) -> None:
+    folder, hashes = saved
+    artifact = load_artifact(folder, hashes)
+    assert artifact.items == ["a", "b é"]
+    assert artifact.index == {"a": 0, "b é": 1}
+    assert artifact.manifest["groups"] == ["é"]
+    assert model_of(artifact) == ItemKNN(k=3)
+    assert artifact.arrays["similarities"].shape == (2, 3)
+    with pytest.raises(ValueError, match="read-only"):
+        artifact.arrays["near"][0] = 7
+    assert set(hashes) == {"manifest.json", "items.json", "near.npy", "similarities.npy"}
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "items.json", "near.npy", "similarities.npy"])
+class TestDamage:
+    def test_missing(self, saved: tuple[Path, dict[str, str]], name: str) -> None:
+        (saved[0] / name).unlink()
+        with pytest.raises(ArtifactCorrupt, match="no such file"):
+            load_artifact(saved[0])
+
+    @pytest.mark.parametrize("left", [0, 1, -1])
+    def test_truncated(self, saved: tuple[Path, dict[str, str]], name: str, left: int) -> None:
+        _rewrite(saved[0] / name, (saved[0] / name).read_bytes()[:left])
+        with pytest.raises(ArtifactCorrupt):
+            load_artifact(saved[0])
+
+    def test_longer(self, saved: tuple[Path, dict[str, str]], name: str) -> None:
+        _rewrite(saved[0] / name, (saved[0] / name).read_bytes() + b"x")
+        with pytest.raises(ArtifactCorrupt):
+            load_artifact(saved[0])
+
+    def test_every_byte_matters(self, saved: tuple[Path, dict[str, str]], name: str) -> None:
+        whole = (saved[0] / name).read_bytes()
+        for at in range(0, len(whole), 7):
+            if whole[at : at + 1].isspace() and name == "manifest.json":
+                continue  # layout between JSON values carries no meaning; the pinned hash below refuses it too
+            _rewrite(saved[0] / name, whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+            with pytest.raises(ArtifactCorrupt):
+                load_artifact(saved[0])
+
+    def test_swapped(self, saved: tuple[Path, dict[str, str]], name: str, tmp_path: Path) -> None:
+        other = tmp_path / "v2"
+        save_artifact(other, {}, {"near": np.zeros(6, dtype=np.int32), "similarities": np.zeros((2, 3))}, ["a", "c"])
+        _rewrite(saved[0] / name, (other / name).read_bytes())
+        with pytest.raises(ArtifactCorrupt):
+            load_artifact(saved[0])
+
+
+def test_an_artifact_replaced_as_a_whole_is_refused_by_its_pin(
+    saved: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
+    folder, hashes = saved
+    other = tmp_path / "v2"
+    save_artifact(other, {"kind": kind_of(ItemKNN())}, {"near": np.zeros(6, dtype=np.int32)}, ["a", "c"])
+    shutil.rmtree(folder)
+    other.rename(folder)
+    load_artifact(folder)
+    with pytest.raises(ArtifactCorrupt, match="manifest"):
+        load_artifact(folder, hashes)
+
+
+def test_a_manifest_cannot_name_files_outside(saved: tuple[Path, dict[str, str]]) -> None:
+    from flyball.models.artifact import _digest
+
+    path = saved[0] / "manifest.json"
+    manifest = json.loads(path.read_bytes())
+    manifest["files"]["../../secret.npy"] = manifest["files"]["near.npy"]
+    del manifest["digest"]
+    _rewrite(path, json.dumps({**manifest, "digest": _digest(manifest)}).encode())
+    with pytest.raises(ArtifactCorrupt, match="naming only"):
+        load_artifact(saved[0])
+
+
+class Own(Recommender, frozen=True):
+    strength: int = 1
+
+    def fit(self, data: Interactions, seed: int) -> dict[str, np.ndarray]:
+        return {}
+
+    def score(self, learned: Learned, histories: Histories) -> np.ndarray:
+        return np.empty((0, 0), dtype=np.float32)
+
+
+def test_only_known_classes_are_built(tmp_path: Path) -> None:
+    manifest = {"kind": kind_of(Own()), "params": {"strength": 5}}
+    save_artifact(tmp_path / "own", manifest, {}, [])
+    artifact = load_artifact(tmp_path / "own")
+    with pytest.raises(NotFound):
+        model_of(artifact)
+    assert model_of(artifact, [Own]) == Own(5)
+    save_artifact(tmp_path / "bad", {**manifest, "params": {"strength": "strong"}}, {}, [])
+    with pytest.raises(ArtifactCorrupt, match="parameters"):
+        model_of(load_artifact(tmp_path / "bad"), [Own])
+
+
+def test_it_is_never_overwritten_and_holds_only_numbers(saved: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="never overwritten"):
+        save_artifact(saved[0], {}, {}, [])
+    with pytest.raises(BadInput, match="numbers"):
+        save_artifact(tmp_path / "objects", {}, {"things": np.array([{}], dtype=object)}, [])
+    with pytest.raises(BadInput, match="word"):
+        save_artifact(tmp_path / "names", {}, {"../up": np.zeros(1)}, [])
+    assert not (tmp_path / "objects").exists()
+
+
+@pytest.mark.parametrize(
+    "array", [np.float64(3.5), np.zeros((0, 4)), np.zeros(3, dtype=bool), np.arange(4, dtype=np.uint64)]
+)
+def test_odd_shapes_survive(array: np.ndarray, tmp_path: Path) -> None:
+    save_artifact(tmp_path / "a", {}, {"odd": np.asarray(array)}, [])
+    back = load_artifact(tmp_path / "a").arrays["odd"]
+    assert back.dtype == np.asarray(array).dtype
+    assert np.array_equal(back, array)

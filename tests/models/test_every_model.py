@@ -1,0 +1,52 @@
+"""Every model in the table passes every shipped check; the count says so."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flyball.models import MODELS, Histories, Interactions, Learned, Recommender
+from flyball.testing.model_checks import MODEL_CHECKS, Check, capabilities, check_batches, check_purity, check_seeded
+
+
+@pytest.mark.parametrize("check", MODEL_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("name", MODELS)
+def test_model(name: str, check: Check, tmp_path: Path) -> None:
+    check(MODELS[name](), tmp_path)
+
+
+def test_what_the_table_claims() -> None:
+    claims = {name: capabilities(model()) for name, model in MODELS.items()}
+    assert {name for name, can in claims.items() if "explain" in can} >= {"item_knn", "implicit_als", "ease"}
+    assert {name for name, can in claims.items() if "similar" in can} >= {
+        "item_knn",
+        "implicit_als",
+        "ease",
+        "biased_mf",
+    }
+    assert {name for name, can in claims.items() if "personal" in can} == {
+        "item_knn",
+        "implicit_als",
+        "ease",
+        "biased_mf",
+    }
+    assert {name for name, can in claims.items() if "ratings" in can} >= {"global_mean", "bias", "biased_mf"}
+
+
+class Leaky(Recommender, frozen=True):
+    """Breaks three promises: scores depend on the company, learned arrays are written, fits on the thread count."""
+
+    def fit(self, data: Interactions, seed: int) -> dict[str, np.ndarray]:
+        import os
+
+        return {"calls": np.array([len(os.sched_getaffinity(0))], dtype=np.float32), "n": np.array([len(data.items)])}
+
+    def score(self, learned: Learned, histories: Histories) -> np.ndarray:
+        learned["calls"][0] += 1
+        return np.full((histories.rows, int(learned["n"][0])), histories.rows, dtype=np.float32)
+
+
+@pytest.mark.parametrize("check", [check_purity, check_batches, check_seeded], ids=lambda check: check.__name__)
+def test_the_checks_catch_a_model_that_breaks_its_promises(check: Check, tmp_path: Path) -> None:
+    with pytest.raises(AssertionError):
+        check(Leaky(), tmp_path)
