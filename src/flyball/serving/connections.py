@@ -67,8 +67,9 @@ class Dispatcher:
 
     def stop(self) -> None:
         """Accept no more and let go of the workers; their open connections stay theirs."""
-        self._stopping = True
-        self._wake.send(b"w")
+        if self._thread.is_alive() and not self._stopping:
+            self._stopping = True
+            self._wake.send(b"w")
         self._thread.join()
 
     def _run(self) -> None:

@@ -1,0 +1,138 @@
+"""A small load generator over keep-alive connections, for where wrk is not installed.
+
+One thread, raw sockets, epoll or its like. `closed_loop` sends the next request of a connection when the answer to
+the last one is in (saturation); `open_loop` sends at instants fixed beforehand, and an answer's time counts from the
+instant at which its request was due, so a server that stalls is charged for all it made wait.
+"""
+
+import selectors
+import socket
+from collections import Counter, deque
+from collections.abc import Callable
+from time import perf_counter
+
+import msgspec
+
+
+class Load(msgspec.Struct, frozen=True):
+    """What came of it. `times_s`: of each answer, sorted; `headers`: how often each value of a watched header came."""
+
+    seconds: float
+    times_s: list[float]
+    statuses: dict[int, int]
+    headers: dict[str, int]
+    errors: int
+
+    @property
+    def per_s(self) -> float:
+        return len(self.times_s) / self.seconds
+
+    def percentile_ms(self, share: float) -> float:
+        """The time within which `share` of the answers came."""
+        return self.times_s[min(int(share * len(self.times_s)), len(self.times_s) - 1)] * 1_000
+
+
+class _Connection:
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket.setblocking(False)
+        self.due_s = 0.0
+        self.data = b""
+
+    def send(self, path: str, due_s: float) -> None:
+        self.due_s = due_s
+        self.socket.send(b"GET %s HTTP/1.1\r\nhost: localhost\r\n\r\n" % path.encode())
+
+    def receive(self) -> bytes | None:
+        """The whole answer once it is in; None while it is not. Raises `OSError` when the server hung up."""
+        more = self.socket.recv(65_536)
+        if not more:
+            raise ConnectionResetError("closed by the server")
+        self.data += more
+        head, found, body = self.data.partition(b"\r\n\r\n")
+        if not found:
+            return None
+        lower = head.lower()
+        start = lower.find(b"content-length:") + 15
+        end = lower.find(b"\r\n", start)
+        length = int(lower[start : end if end >= 0 else None])
+        if len(body) < length:
+            return None
+        whole, self.data = self.data, b""
+        return whole
+
+
+class _Run:
+    def __init__(self, port: int, connections: int, watch: str) -> None:
+        self.port, self.watch = port, watch.lower().encode() + b":"
+        self.selector = selectors.DefaultSelector()
+        self.idle = deque(self.connect() for _ in range(connections))
+        self.times_s: list[float] = []
+        self.statuses: Counter[int] = Counter()
+        self.headers: Counter[str] = Counter()
+        self.errors = 0
+
+    def connect(self) -> _Connection:
+        connection = _Connection(self.port)
+        self.selector.register(connection.socket, selectors.EVENT_READ, connection)
+        return connection
+
+    def collect(self, timeout_s: float) -> None:
+        for key, _ in self.selector.select(timeout_s):
+            connection: _Connection = key.data
+            try:
+                answer = connection.receive()
+            except OSError:
+                self.errors += 1
+                self.selector.unregister(connection.socket)
+                connection.socket.close()
+                self.idle.append(self.connect())
+                continue
+            if answer is not None:
+                self.times_s.append(perf_counter() - connection.due_s)
+                self.statuses[int(answer[9:12])] += 1
+                self._look(answer)
+                self.idle.append(connection)
+
+    def _look(self, answer: bytes) -> None:
+        head = answer.partition(b"\r\n\r\n")[0].lower()
+        start = head.find(self.watch)
+        if start >= 0:
+            value = head[start + len(self.watch) :].partition(b"\r\n")[0].strip()
+            self.headers[value.decode()] += 1
+
+    def end(self, seconds: float) -> Load:
+        for key in list(self.selector.get_map().values()):
+            key.data.socket.close()
+        self.selector.close()
+        return Load(seconds, sorted(self.times_s), dict(self.statuses), dict(self.headers), self.errors)
+
+
+def closed_loop(
+    port: int, connections: int, seconds: float, path: Callable[[int], str], watch: str = "x-flyball-level"
+) -> Load:
+    """As fast as `connections` can; `path(n)` is the n-th request's."""
+    run, sent = _Run(port, connections, watch), 0
+    began_s = perf_counter()
+    while perf_counter() - began_s < seconds:
+        while run.idle:
+            run.idle.popleft().send(path(sent), perf_counter())
+            sent += 1
+        run.collect(0.1)
+    return run.end(perf_counter() - began_s)
+
+
+def open_loop(
+    port: int, rate: float, seconds: float, connections: int, path: Callable[[int], str], watch: str = "x-flyball-level"
+) -> Load:
+    """`rate` requests a second, evenly spaced, over at most `connections`; waits for the last answers."""
+    run, sent, total = _Run(port, connections, watch), 0, int(rate * seconds)
+    began_s = perf_counter()
+    while len(run.times_s) + run.errors < total and perf_counter() - began_s < seconds + 5:
+        while sent < total and run.idle and began_s + sent / rate <= perf_counter():
+            run.idle.popleft().send(path(sent), began_s + sent / rate)
+            sent += 1
+        wait_s = began_s + sent / rate - perf_counter() if sent < total and run.idle else 0.05
+        run.collect(max(wait_s, 0.0))
+    return run.end(perf_counter() - began_s)

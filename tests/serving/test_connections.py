@@ -1,0 +1,150 @@
+"""One listening socket, several workers: an even share, and none lost when a worker goes."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+
+from flyball.serving import Dispatcher, Receiver
+
+pytestmark = pytest.mark.anyio
+
+
+class Named(asyncio.Protocol):
+    """Answers whatever comes with the worker's name."""
+
+    def __init__(self, worker: "Worker") -> None:
+        self.worker = worker
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self.worker.transports.add(transport)
+
+    def data_received(self, data: bytes) -> None:
+        self.transport.write(self.worker.name.encode())
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.worker.transports.discard(self.transport)
+        self.worker.receiver.closed_one()
+
+
+class Worker:
+    def __init__(self, dispatcher: Dispatcher, name: str) -> None:
+        self.name = name
+        self.transports: set[asyncio.Transport] = set()
+        self.receiver = Receiver(dispatcher.add_worker(name), lambda: Named(self))
+        self.receiver.start(asyncio.get_running_loop())
+
+
+class Client:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    async def ask(self) -> str:
+        self.writer.write(b"?")
+        async with asyncio.timeout(5):
+            return (await self.reader.read(100)).decode()
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+class Floor:
+    """A dispatcher, its workers and their clients, all closed at the end."""
+
+    def __init__(self) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.dispatcher = Dispatcher(self.listener)
+        self.dispatcher.start()
+        self.workers: list[Worker] = []
+        self.clients: list[Client] = []
+
+    def worker(self, name: str) -> Worker:
+        self.workers.append(Worker(self.dispatcher, name))
+        return self.workers[-1]
+
+    async def connect(self) -> Client:
+        self.clients.append(Client(*await asyncio.open_connection(*self.listener.getsockname())))
+        return self.clients[-1]
+
+    async def close(self) -> None:
+        self.dispatcher.stop()
+        self.listener.close()
+        for client in self.clients:
+            client.writer.close()
+            await client.writer.wait_closed()
+        for worker in self.workers:
+            async with asyncio.timeout(5):
+                await worker.receiver.wait_closed()
+            await until(lambda worker=worker: not worker.transports)
+
+
+@pytest.fixture
+async def floor() -> AsyncIterator[Floor]:
+    floor = Floor()
+    yield floor
+    await floor.close()
+
+
+async def until(holds: object) -> None:
+    async with asyncio.timeout(5):
+        while not holds():  # type: ignore[operator]
+            await asyncio.sleep(0.01)
+
+
+async def test_few_connections_are_shared_evenly(floor: Floor) -> None:
+    for name in "ab":
+        floor.worker(name)
+    clients = [await floor.connect() for _ in range(8)]
+    answers = [await client.ask() for client in clients]
+    assert sorted(answers) == ["a"] * 4 + ["b"] * 4
+    assert floor.dispatcher.shares() == {"a": (4, 4), "b": (4, 4)}
+    for client in clients:
+        client.close()
+    await until(lambda: floor.dispatcher.shares() == {"a": (4, 0), "b": (4, 0)})
+
+
+async def test_a_new_connection_goes_to_the_worker_with_the_fewest_open(floor: Floor) -> None:
+    for name in "ab":
+        floor.worker(name)
+    clients = [await floor.connect() for _ in range(6)]
+    of_a = [client for client in clients if await client.ask() == "a"]
+    for client in of_a:
+        client.close()
+    await until(lambda: floor.dispatcher.shares()["a"][1] == 0)
+    assert [await (await floor.connect()).ask() for _ in range(3)] == ["a"] * 3
+
+
+async def test_a_worker_that_dies_is_left_out(floor: Floor) -> None:
+    floor.worker("a")
+    dead = floor.dispatcher.add_worker("b")
+    dead.close()
+    assert [await (await floor.connect()).ask() for _ in range(4)] == ["a"] * 4
+
+
+async def test_without_a_worker_clients_wait_for_one(floor: Floor) -> None:
+    client = await floor.connect()
+    waiting = asyncio.create_task(client.ask())
+    await asyncio.sleep(0.1)
+    assert not waiting.done()
+    floor.worker("a")
+    assert await waiting == "a"
+
+
+async def test_a_worker_that_drains_serves_what_was_on_its_way_and_gets_no_more(floor: Floor) -> None:
+    first = floor.worker("a")
+    floor.worker("b")
+    before = [await floor.connect() for _ in range(4)]
+    await first.receiver.drain()
+    after = [await floor.connect() for _ in range(3)]
+    assert sorted([await client.ask() for client in before]) == ["a", "a", "b", "b"]
+    assert [await client.ask() for client in after] == ["b"] * 3
+
+
+async def test_a_worker_learns_that_the_parent_is_gone(floor: Floor) -> None:
+    worker = floor.worker("a")
+    floor.dispatcher.stop()
+    async with asyncio.timeout(5):
+        await worker.receiver.wait_closed()
