@@ -1,0 +1,256 @@
+"""`up` with real processes: what is killed comes back, what is stopped is gone."""
+
+import http.client
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from flyball.app import load_app
+from flyball.core import SystemClock, parse_duration
+from flyball.runtime import Runtime, load_settings
+
+pytestmark = pytest.mark.live
+
+APP = '''
+"""A small cinema."""
+from typing import Annotated
+
+import flyball as fb
+
+User = Annotated[int, fb.Ref("user")]
+Film = Annotated[str, fb.Ref("film"), fb.text(max_length=40)]
+
+
+class Watch(fb.Event):
+    user: User
+    film: Film
+    minute: Annotated[int, fb.whole(0, 500)]
+
+
+app = fb.App(
+    "cinema",
+    events=[Watch],
+    task=fb.Recommend(fb.Entity("user"), fb.Entity("film"), positive=fb.outcome(Watch, within="1d"), k=8),
+    candidates={"popular": fb.Popular(), "item_knn": fb.ItemKNN()},
+    gates=fb.gates(min_examples=10, max_answer="10s", max_loss=1.0, min_full_lists=0.0),
+)
+'''
+
+RUN = """
+import sys
+from pathlib import Path
+from flyball.app import load_app
+from flyball.core import FlyballError, SystemClock
+from flyball.operations import Lines, up
+from flyball.runtime import Runtime, load_settings
+settings = load_settings(Path(sys.argv[2]), options={"port": int(sys.argv[3]), "workers": 2})
+try:
+    up(Runtime(load_app(sys.argv[1]), settings, SystemClock()), Lines(sys.stdout))
+except FlyballError as error:
+    sys.exit(f"{type(error).__name__}: {error}")
+"""
+
+
+class Instance:
+    """A running `up` and its output."""
+
+    def __init__(self, folder: Path, home: str = "home", port: int = 0) -> None:
+        self.folder, self.home = folder, folder / home
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", RUN, str(folder / "cinema.py"), str(self.home), str(port)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip())
+
+    @property
+    def port(self) -> int:
+        until(lambda: bool(self.lines), 20)
+        return int(self.lines[0].split("127.0.0.1:")[1].split()[0])
+
+    def children(self) -> dict[str, tuple[int, int]]:
+        """{name: (pid, restarts)} of the running ones."""
+        path = self.home / "run" / "up.json"
+        if not path.exists():
+            return {}
+        report = msgspec.json.decode(path.read_bytes())
+        return {
+            each["name"]: (each["pid"], each["restarts"]) for each in report["children"] if each["state"] == "running"
+        }
+
+    def get(self, path: str, timeout_s: float = 5) -> tuple[int, str, dict[str, str]]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode(), {k.lower(): v for k, v in answer.getheaders()}
+        finally:
+            connection.close()
+
+    def level(self) -> str:
+        return self.get("/recommend/1")[2]["x-flyball-level"]
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self._reader.join(5)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+def until(true: Callable[[], bool], within_s: float, every_s: float = 0.05) -> None:
+    """Wait until `true()`, which may raise OSError meanwhile."""
+    pause = threading.Event()
+    for _ in range(round(within_s / every_s)):
+        try:
+            if true():
+                return
+        except OSError:
+            pass  # not yet answering
+        pause.wait(every_s)
+    raise AssertionError(f"not within {within_s} s")
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended (a zombie that its new parent has not read yet counts as ended)."""
+    try:
+        return f"/proc/{pid}/stat" and Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def fill(folder: Path) -> None:
+    """Two weeks in which users watch films of their half, four of five of the first."""
+    runtime = Runtime(load_app(str(folder / "cinema.py")), load_settings(folder / "home"), SystemClock())
+    rng, day_us = random.Random(1), parse_duration("1d")
+    start_us, records = runtime.clock.now_us() - 14 * day_us, []
+    for user in range(1, 101):
+        mine = [film for film in range(40) if film % 2 == (user % 5 == 0)]
+        for day, film in enumerate(rng.sample(mine, 12)):
+            at = start_us + day * day_us + user * 1_000_000
+            records.append(runtime.schema.check("watch", {"user": user, "film": f"f{film}", "minute": 1}, at, at))
+    runtime.log.append(records)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "cinema.py").write_text(APP)
+    return tmp_path
+
+
+@pytest.fixture
+def instance(folder: Path) -> Iterator[Instance]:
+    fill(folder)
+    one = Instance(folder)
+    try:
+        until(lambda: len(one.children()) == 4 and one.get("/readyz")[0] == 200, 30)
+        yield one
+    finally:
+        one.end()
+
+
+def test_learns_by_itself_and_the_champion_takes_over(instance: Instance) -> None:
+    until(lambda: all(instance.level() == "champion" for _ in range(8)), 90)
+    status, films, headers = instance.get("/recommend/1")
+    assert status == 200
+    assert len(films.split(",")) == 8
+    assert headers["x-flyball-version"].startswith("v")
+    until(lambda: any("learned in" in line for line in instance.lines), 20)
+    assert any("governor: learning starts (no champion yet, 1,200 events)" in line for line in instance.lines)
+
+
+def test_a_killed_serving_worker_comes_back_while_the_service_answers(instance: Instance) -> None:
+    pid, _ = instance.children()["serve-1"]
+    stop, statuses, broken = threading.Event(), list[int](), list[str]()
+
+    def ask(user: int) -> None:
+        while not stop.is_set():
+            try:
+                statuses.append(instance.get(f"/recommend/{user}")[0])
+            except OSError as error:
+                broken.append(str(error))
+
+    threads = [threading.Thread(target=ask, args=(user,)) for user in range(1, 5)]
+    for thread in threads:
+        thread.start()
+    try:
+        until(lambda: len(statuses) > 50, 20)
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: instance.children().get("serve-1", (pid, 0))[0] != pid, 20)
+        before = len(statuses)
+        until(lambda: len(statuses) > before + 50, 20)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(10)
+    assert set(statuses) == {200}
+    assert len(broken) <= 4, broken  # at most the request that each client had in the killed process
+    assert instance.children()["serve-1"][1] == 1
+    assert any("serve-1: killed by signal 9; starts again in 0.2 s" in line for line in instance.lines)
+
+
+def test_a_killed_log_worker_comes_back_and_goes_on(instance: Instance) -> None:
+    pid, _ = instance.children()["worker"]
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: instance.children().get("worker", (pid, 0))[0] != pid, 20)
+    films = instance.get("/recommend/7777")[1].split(",")
+    runtime = Runtime(load_app(str(instance.folder / "cinema.py")), load_settings(instance.home), SystemClock())
+    now_us = runtime.clock.now_us()
+    fields = {"user": 7777, "film": films[0], "minute": 1}
+    runtime.log.append([runtime.schema.check("watch", fields, now_us, now_us)])
+    until(lambda: films[0] not in instance.get("/recommend/7777")[1].split(","), 20)
+
+
+def test_a_second_instance_and_a_taken_port_are_refused(instance: Instance, folder: Path) -> None:
+    second = Instance(folder)
+    assert second.process.wait(20) == 1
+    second.end()
+    assert "HomeBusy" in second.lines[-1]
+    assert "flyball up cinema" in second.lines[-1]
+    elsewhere = Instance(folder, home="other", port=instance.port)
+    assert elsewhere.process.wait(20) == 1
+    elsewhere.end()
+    assert f"port {instance.port} on 127.0.0.1 must be free" in elsewhere.lines[-1]
+    assert instance.get("/recommend/1")[0] == 200
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stopping_leaves_nothing_behind(instance: Instance, number: signal.Signals) -> None:
+    port, pids = instance.port, [pid for pid, _ in instance.children().values()]
+    instance.process.send_signal(number)
+    assert instance.process.wait(10) == 0
+    assert all(gone(pid) for pid in pids)
+    with pytest.raises(OSError, match="refused"):
+        instance.get("/recommend/1")
+    again = Instance(instance.folder, port=port)
+    try:
+        until(lambda: again.get("/recommend/1")[0] == 200, 20)
+    finally:
+        again.process.terminate()
+        again.process.wait(10)
+        again.end()
+
+
+def test_when_the_supervisor_is_killed_its_children_go_too(instance: Instance) -> None:
+    pids = [pid for pid, _ in instance.children().values()]
+    instance.process.kill()
+    instance.process.wait()
+    until(lambda: all(gone(pid) for pid in pids), 15)
