@@ -1,7 +1,7 @@
 """Keeps the books of a simulation: every answer, what it was truly worth, and what its user truly did next."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 
 import msgspec
@@ -9,23 +9,28 @@ import numpy as np
 
 from flyball.outcomes import Figures, Prediction, prediction_record
 from flyball.registry import Version
-from flyball.simulation.lines import DAY_US
+from flyball.simulation.lines import DAY_US, SECOND_US
 from flyball.simulation.report import Day, Learned, Truth, VersionTruth
-from flyball.simulation.truth import RANKINGS, Judged, best_lists, judge, rankings
+from flyball.simulation.truth import RANKINGS, best_lists, judge, rankings
 from flyball.simulation.world import Asks, Decided, World
 
-_TAKEN_FOR_US = DAY_US
-"""How long after an answer a start of one of its films counts for it, as declared in the movies application."""
+_COUNTS_FOR_US = DAY_US
+"""How long after an answer a minute of one of its films counts for it, as outcomes count."""
+_MINUTE_US = 60 * SECOND_US
+_AT_ONCE = 512
+_NOTHING = np.zeros((1 + len(RANKINGS), 3))
 
 
 class _Answer(msgspec.Struct):
     """One answer. `worth`: rows are the list itself and then `RANKINGS`, columns the fields of `Truth`."""
 
+    user: int
     at_us: int
     day: int
     version: str
     personal: bool
-    shown: frozenset[int]
+    shown: tuple[int, ...]
+    seen: frozenset[int]
     worth: np.ndarray
     adopted: bool = False
 
@@ -37,6 +42,7 @@ class Tally:
         self._world, self._k, self._rng = world, k, rng
         self._digest = sha256()
         self._answers: list[_Answer] = []
+        self._judged = 0
         self._open: dict[int, list[_Answer]] = {}
         self._lines: Counter[int] = Counter()
         self._champions: dict[int, str] = {}
@@ -53,40 +59,41 @@ class Tally:
 
     def answered(self, asks: Asks, predictions: Sequence[Prediction]) -> None:
         """Note answers, before anybody has acted on them."""
-        world, k = self._world, self._k
-        index = world.film_index
-        shown = np.full((len(asks), k), -1, dtype=np.int64)
-        for row, prediction in zip(shown, predictions, strict=True):
-            films = [index.get(item, -1) for item in prediction.items[:k]]
-            row[: len(films)] = films
-        seen = [world.watched(user) for user in asks.users.tolist()]
-        for place, prediction in enumerate(predictions):
+        world, index = self._world, self._world.film_index
+        for user, prediction in zip(asks.users.tolist(), predictions, strict=True):
             self._digest.update(prediction_record(prediction).body)
             self._digest.update(b"%d,%s;" % (prediction.at_us, prediction.user.encode()))
             self.levels[prediction.level] += 1
-            there = frozenset(film for film in shown[place].tolist() if film >= 0)
-            day = (prediction.at_us - world.start_us) // DAY_US
-            personal = "model" in prediction.sources
-            answer = _Answer(prediction.at_us, day, prediction.version, personal, there, _NOTHING)
+            answer = _Answer(
+                user=user,
+                at_us=prediction.at_us,
+                day=(prediction.at_us - world.start_us) // DAY_US,
+                version=prediction.version,
+                personal="model" in prediction.sources,
+                shown=tuple(index.get(item, -1) for item in prediction.items[: self._k]),
+                seen=frozenset(world.watched(user)),
+                worth=_NOTHING,
+            )
             self._answers.append(answer)
-            self._open.setdefault(int(asks.users[place]), []).append(answer)
-        for answer, worth in zip(
-            self._answers[len(self._answers) - len(asks) :], self._worth(asks, shown, seen), strict=True
-        ):
-            answer.worth = worth
+            self._open.setdefault(user, []).append(answer)
+        if len(self._answers) - self._judged >= _AT_ONCE:
+            self.judge_rest()
 
     def decided(self, asks: Asks, decided: Decided) -> None:
-        """Note films started: each counts for the first answer within a day before it that showed it."""
-        films, starts = decided.film.tolist(), decided.start_us.tolist()
-        for user, film, start_us in zip(asks.users.tolist(), films, starts, strict=True):
+        """Note films started: each minute counts for the first answer within a day before it that showed the film."""
+        columns = (asks.users, decided.film, decided.start_us, decided.minutes)
+        for user, film, start_us, minutes in zip(*(column.tolist() for column in columns), strict=True):
             if film < 0:
                 continue
-            recent = [each for each in self._open.get(user, ()) if each.at_us > start_us - 2 * _TAKEN_FOR_US]
+            recent = [each for each in self._open.get(user, ()) if each.at_us > start_us - 2 * _COUNTS_FOR_US]
             self._open[user] = recent
+            after_us, end_us = start_us, start_us + (minutes - 1) * _MINUTE_US
             for answer in recent:
-                if start_us - _TAKEN_FOR_US <= answer.at_us <= start_us and film in answer.shown:
+                # Minutes from `after_us` on are still nobody's: earlier answers' days have ended before them.
+                if film in answer.shown and after_us <= min(end_us, answer.at_us + _COUNTS_FOR_US - 1):
                     answer.adopted = True
-                    break
+                    passed = max(0, answer.at_us + _COUNTS_FOR_US - start_us)
+                    after_us = start_us + -(-passed // _MINUTE_US) * _MINUTE_US
 
     def arrived(self, at_us: int, planted: Mapping[str, int], champion: str | None) -> None:
         """Note the lines of a step that ended at `at_us`."""
@@ -138,17 +145,22 @@ class Tally:
             )
         return rows
 
-    def _worth(self, asks: Asks, shown: np.ndarray, seen: Sequence[Collection[int]]) -> np.ndarray:
-        """float64 (b, 1 + rankings, 3)."""
-        best = best_lists(self._world, asks.users, seen, self._k)
-        others = rankings(self._world, self._rng, asks.users, seen, self._k, best)
-        lists = [shown, *(others[name] for name in RANKINGS)]
-        judged: list[Judged] = [judge(self._world, asks.users, each, seen, self._k, best) for each in lists]
-        columns = [np.stack([each.quality, each.ndcg, each.taken], axis=1) for each in judged]
-        return np.stack(columns, axis=1)
-
-
-_NOTHING = np.zeros((1 + len(RANKINGS), 3))
+    def judge_rest(self) -> None:
+        """Find out what the answers not judged yet were worth."""
+        answers, k, world = self._answers[self._judged :], self._k, self._world
+        self._judged = len(self._answers)
+        if not answers:
+            return
+        users, seen = np.array([each.user for each in answers]), [each.seen for each in answers]
+        shown = np.full((len(answers), k), -1, dtype=np.int64)
+        for row, answer in zip(shown, answers, strict=True):
+            row[: len(answer.shown)] = answer.shown
+        best = best_lists(world, users, seen, k, answers[0].at_us)
+        others = rankings(world, self._rng, users, seen, k, best, answers[0].at_us)
+        judged = [judge(world, users, each, seen, k, best) for each in (shown, *(others[name] for name in RANKINGS))]
+        worth = np.stack([np.stack([each.quality, each.ndcg, each.taken], axis=1) for each in judged], axis=1)
+        for answer, row in zip(answers, worth, strict=True):
+            answer.worth = row
 
 
 def _mean(worth: list[np.ndarray]) -> np.ndarray:

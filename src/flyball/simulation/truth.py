@@ -7,7 +7,6 @@ import numpy as np
 
 from flyball.simulation import taste
 from flyball.simulation.behaviour import start_chances
-from flyball.simulation.lines import DAY_US
 from flyball.simulation.world import World
 
 _CHUNK = 64
@@ -51,7 +50,7 @@ def judge(
 ) -> Judged:
     """Judge lists of `k`: film indices (b, places), -1 for nothing there, shown to `users` who have seen `seen`.
 
-    `best`: of `best_lists` for the same users, when it is at hand.
+    `best`: of `best_lists` for the same users, when it is at hand (default: of the films that there are now).
     """
     shown, best = _to_width(shown, k), best or best_lists(world, users, seen, k)
     tastes, films = world.users.tastes[users], world.films
@@ -64,9 +63,17 @@ def judge(
     return Judged(likes.mean(axis=1), likes @ discount / np.maximum(ideal, 1e-12), taken)
 
 
-def best_lists(world: World, users: np.ndarray, seen: Sequence[Collection[int]], k: int) -> Best:
-    """What an oracle would show: the `k` unseen films that each user likes with the highest probability."""
-    pieces = [_best(world, users[at : at + _CHUNK], seen[at : at + _CHUNK], k) for at in range(0, len(users), _CHUNK)]
+def best_lists(
+    world: World, users: np.ndarray, seen: Sequence[Collection[int]], k: int, now_us: int | None = None
+) -> Best:
+    """What an oracle would show: the `k` unseen films that each user likes with the highest probability.
+
+    `now_us`: of the films that there were then.
+    """
+    there = world.premiered(now_us)
+    pieces = [
+        _best(world, users[at : at + _CHUNK], seen[at : at + _CHUNK], k, there) for at in range(0, len(users), _CHUNK)
+    ]
     if not pieces:
         return Best(np.zeros((0, k), dtype=np.int64), np.zeros((0, k)))
     return Best(np.concatenate([one.films for one in pieces]), np.concatenate([one.likes for one in pieces]))
@@ -79,10 +86,14 @@ def rankings(
     seen: Sequence[Collection[int]],
     k: int,
     best: Best | None = None,
+    now_us: int | None = None,
 ) -> dict[str, np.ndarray]:
-    """{name: int64 (b, k)}: the lists that an oracle, true popularity and chance would show these users."""
-    best = best or best_lists(world, users, seen, k)
-    there = np.flatnonzero(_premiered(world))
+    """{name: int64 (b, k)}: the lists that an oracle, true popularity and chance would show these users.
+
+    `best` and `now_us` as in `judge` and `best_lists`.
+    """
+    best = best or best_lists(world, users, seen, k, now_us)
+    there = np.flatnonzero(world.premiered(now_us))
     longest = max(map(len, seen), default=0)
     by_weight = there[np.argsort(-world.films.weight[there], kind="stable")][: k + longest].tolist()
     popular, chance = (np.full((len(users), k), -1, dtype=np.int64) for _ in range(2))
@@ -93,10 +104,10 @@ def rankings(
     return {"oracle": _to_width(best.films, k), "popular": popular, "random": chance}
 
 
-def _best(world: World, users: np.ndarray, seen: Sequence[Collection[int]], k: int) -> Best:
+def _best(world: World, users: np.ndarray, seen: Sequence[Collection[int]], k: int, there: np.ndarray) -> Best:
     films = world.films
     expected = taste.affinity_to_all(world.users.tastes[users], films.tastes, films.quality)
-    expected[:, ~_premiered(world)] = -np.inf
+    expected[:, ~there] = -np.inf
     for row, known in zip(expected, seen, strict=True):
         row[list(known)] = -np.inf
     k = min(k, expected.shape[1])
@@ -106,10 +117,6 @@ def _best(world: World, users: np.ndarray, seen: Sequence[Collection[int]], k: i
     scores, top = np.take_along_axis(scores, order, axis=1), np.take_along_axis(top, order, axis=1)
     likes = np.where(np.isfinite(scores), taste.like_probability(np.maximum(scores, -20.0)), 0.0)
     return Best(np.where(np.isfinite(scores), top, -1), likes)
-
-
-def _premiered(world: World) -> np.ndarray:
-    return np.asarray(world.start_us + world.films.premiere_day * DAY_US <= world.now_us)
 
 
 def _to_width(shown: np.ndarray, k: int) -> np.ndarray:

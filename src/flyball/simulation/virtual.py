@@ -64,7 +64,7 @@ def simulate(
     films: int = 27_000,
     seed: int = 1,
     home: Path | None = None,
-    step: str = "15m",
+    step: str = "30m",
     tell: Callable[[str], object] | None = None,
 ) -> SimulationReport:
     """Run `app` through `days` virtual days of a movie world of `users` users; same arguments, same digest.
@@ -168,8 +168,10 @@ class _Simulation:
             batch = self._world.emit(until_us)
         self._clock.move_to_us(until_us)
         with self._timed("ingest"):
-            self._ingest(self._jsonl, "jsonl", profile_lines(batch.profiles), "world/profiles")
-            self._ingest(self._movielog, "movielog", [b"\n".join(batch.lines)], "world")
+            if batch.profiles:
+                self._ingest(self._jsonl, "jsonl", profile_lines(batch.profiles), "world/profiles")
+            if batch.lines:
+                self._ingest(self._movielog, "movielog", [b"\n".join(batch.lines)], "world")
         self._follow()
         self._tally.arrived(until_us, batch.planted, self._service.engine.serving.release.champion)
 
@@ -224,6 +226,8 @@ class _Simulation:
 
     def report(self, days: int, seed: int, seconds: float) -> SimulationReport:
         runtime, tally = self._runtime, self._tally
+        with self._timed("truth"):
+            tally.judge_rest()
         measured = figures(runtime.outcomes_path)
         events, flagged, quarantined = (Counter[str]() for _ in range(3))
         for took in self._took:

@@ -51,12 +51,13 @@ class Asks(msgspec.Struct, frozen=True):
 
 
 class Decided(msgspec.Struct, frozen=True):
-    """What became of each ask, int64 (b,): `film` -1 for none; `place` in the list, -1 when not from it; `start_us`
-    0 for none."""
+    """What became of each ask, int64 (b,): `film` -1 for none; `place` in the list, -1 when not from it; from
+    `start_us` on it is watched for `minutes`, 0 for none."""
 
     film: np.ndarray
     place: np.ndarray
     start_us: np.ndarray
+    minutes: np.ndarray
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -147,16 +148,15 @@ class World:
         place = choose_from_list(rng, self.users.tastes[asks.users], films, shown, seen)
         film = np.where(place >= 0, shown[np.arange(len(asks)), np.maximum(place, 0)], -1)
         searching = np.flatnonzero((place < 0) & (rng.random(len(asks)) < self.habits.search_share))
-        premiered = self.start_us + films.premiere_day * DAY_US <= self.now_us
         film[searching] = search(
             rng,
             self.users.tastes[asks.users[searching]],
             films,
             self._popularity,
-            premiered,
+            self.premiered(),
             [seen[i] for i in searching.tolist()],
         )
-        return Decided(film, place, self._begin(asks, film))
+        return Decided(film, place, *self._begin(asks, film))
 
     def note_requests(self, asks: Asks, lists: Sequence[Sequence[str] | None], took_ms: Sequence[int]) -> None:
         """Have the asks leave their recommendation request lines."""
@@ -171,7 +171,7 @@ class World:
                 line = failed_request_line(time, name, self.server, took)
             self._requests.append((at_us, user, line))
 
-    def _begin(self, asks: Asks, film: np.ndarray) -> np.ndarray:
+    def _begin(self, asks: Asks, film: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         starting = np.flatnonzero(film >= 0)
         users, films = asks.users[starting], film[starting]
         for user, chosen in zip(users.tolist(), films.tolist(), strict=True):
@@ -181,9 +181,9 @@ class World:
         )
         self._busy_until_us[users] = started.start_us + started.minutes * _MINUTE_US + 10 * _MINUTE_US
         self._viewings = self._viewings.plus(started)
-        start_us = np.zeros(len(asks), dtype=np.int64)
-        start_us[starting] = started.start_us
-        return start_us
+        start_us, minutes = np.zeros((2, len(asks)), dtype=np.int64)
+        start_us[starting], minutes[starting] = started.start_us, started.minutes
+        return start_us, minutes
 
     def take_rng(self, rng: np.random.Generator) -> None:
         """Go on with other chances: the same users and films, another future."""
@@ -300,6 +300,11 @@ class World:
     def watching(self) -> bool:
         """Whether lines are still to come from sessions that have begun."""
         return len(self._viewings.user) > 0 or len(self._requests) > 0 or self._wire.holds_any
+
+    def premiered(self, now_us: int | None = None) -> np.ndarray:
+        """Which films there are at `now_us` (default: now), bool (films,)."""
+        now_us = self.now_us if now_us is None else now_us
+        return np.asarray(self.start_us + self.films.premiere_day * DAY_US <= now_us)
 
     def watched(self, user: int) -> set[int]:
         """The films user index `user` has started."""
