@@ -11,6 +11,7 @@ from flyball.core import BadInput, Stopwatch
 from flyball.evaluation.accuracy import ACCURACY
 from flyball.evaluation.beyond import mean_popularity, novelty, popularity_share, self_information, short_head
 from flyball.evaluation.contestant import Contestant
+from flyball.evaluation.estimates import Estimate, interval_of
 from flyball.evaluation.ratings import bias_predictions, global_mean
 from flyball.models import Histories, Interactions, row_pointers, take
 from flyball.tasks import MODEL, Cases, Pipeline, Query, Recommend
@@ -26,7 +27,7 @@ class Lists(msgspec.Struct, frozen=True):
 
     places: NDArray[np.int32]
     by_model: NDArray[np.bool_]
-    answer_us: float
+    answer: Estimate
 
 
 class Bench:
@@ -117,15 +118,20 @@ class Bench:
             raise BadInput(f"training data of {one.name!r}", must, one.as_of_us)
         return Pipeline(self.task, one.artifact, one.model)
 
-    def _answer_us(self, pipeline: Pipeline) -> float:
-        """Median microseconds of one answer, asked singly; everything is compiled and warm by now."""
+    def _answer_us(self, pipeline: Pipeline) -> Estimate:
+        """Median microseconds of one answer, asked singly; everything is compiled and warm by now.
+
+        The interval is the bootstrap's over answers, with a fixed seed: it tells how steady the measurement was.
+        """
         took = []
         for place in range(0, len(self._queries), max(1, len(self._queries) // _TIMED)):
             query, history = self._queries[place : place + 1], self.cases.histories[place : place + 1]
             start = self._stopwatch.read_s()
             pipeline.answer(query, history, self.cases.catalog)
             took.append(self._stopwatch.read_s() - start)
-        return float(np.median(took)) * 1e6
+        times = np.array(took) * 1e6
+        drawn = np.random.default_rng(0).integers(0, len(times), (200, len(times)))
+        return interval_of(float(np.median(times)), np.median(times[drawn], axis=1), len(times))
 
 
 def _numbered(cases: Cases, known: dict[str, int]) -> Histories:

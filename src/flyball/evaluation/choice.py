@@ -6,21 +6,22 @@ from flyball.core import Refused
 from flyball.evaluation.report import LOWER_IS_BETTER, Report
 from flyball.policy import Choice
 
+SAME_TIME = 1.25
+
 
 def choose(choice: Choice, report: Report, names: Sequence[str]) -> tuple[str, str]:
     """The winner among `names` and why, in words.
 
-    The best has the highest mean (lowest for RMSE and MAE); with `choice.cheapest`, the winner is the one with the
-    quickest answer among those whose paired interval to the best includes 0. Ties: quicker, then by name. Raises
-    `Refused` when none of `names` has the metric.
+    The best has the highest mean (lowest for RMSE and MAE). With `choice.cheapest` the winner is the quickest of those
+    whose paired interval to the best includes 0; times within a quarter of the quickest count as the same, as they are
+    measured once, and the better one is taken. Ties: quicker, then by name. Raises `Refused` when none of `names` has
+    the metric.
     """
     metric = choice.metric
     sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
     able = [name for name in names if not report.of(name).failed and metric in report.of(name).figures]
     if not able:
-        raise Refused(
-            f"a candidate with {metric} is needed to choose by it, got none among {', '.join(names) or 'none'}"
-        )
+        raise Refused(f"choosing by {metric} must have a candidate with that figure, got {', '.join(names) or 'none'}")
     value = {name: report.of(name).figures[metric].value for name in able}
     cost = {name: report.of(name).cost.answer_us for name in able}
     best = min(able, key=lambda name: (-sign * value[name], cost[name], name))
@@ -28,7 +29,9 @@ def choose(choice: Choice, report: Report, names: Sequence[str]) -> tuple[str, s
     if not choice.cheapest:
         return best, f"{best} has the best {told} of {len(able)}"
     near = [name for name in able if name == best or _includes_zero(report, metric, best, name)]
-    winner = min(near, key=lambda name: (cost[name], -sign * value[name], name))
+    quickest = min(cost[name] for name in near)
+    quick = [name for name in near if cost[name] <= SAME_TIME * quickest]
+    winner = min(quick, key=lambda name: (-sign * value[name], cost[name], name))
     if winner == best:
         others = "nothing else" if len(near) == 1 else f"of {len(near)} within noise of it none"
         return best, f"{best} has the best {told}; {others} is as good and quicker"

@@ -58,7 +58,7 @@ def evaluate(
             role=one.role,
             kind=one.kind,
             figures=figures,
-            cost=Cost(one.train_s, found.answer_us, one.bytes),
+            cost=Cost(one.train_s, found.answer.value, one.bytes, found.answer),
             slices=slices[one.name],
             full_lists=float((found.places[:, : task.k] >= 0).all(axis=1).mean()),
             personal=float(found.by_model.mean()),

@@ -12,11 +12,13 @@ LOWER_IS_BETTER = frozenset({"rmse", "mae"})
 
 
 class Cost(msgspec.Struct, frozen=True):
-    """`train_s`: seconds to fit. `answer_us`: median microseconds of one answer alone. `bytes`: of the arrays."""
+    """`train_s`: seconds to fit. `answer_us`: median microseconds of one answer alone, `answer`: with its interval
+    over answers. `bytes`: of the artifact."""
 
     train_s: float = 0.0
     answer_us: float = 0.0
     bytes: int = 0
+    answer: Estimate | None = None
 
 
 class SliceFigures(msgspec.Struct, frozen=True):
