@@ -31,7 +31,7 @@ class Serving(msgspec.Struct, frozen=True):
     """All that answers are made from at one moment; replaced whole, never changed.
 
     `pipelines`: the loaded versions. `refused`: {version: why it is out of service}. `memory`: the lists that need
-    neither version nor store.
+    neither version nor store. `catalog_offsets`: the events behind `catalog`, () when it changed while it was read.
     """
 
     release: ReleaseState = ReleaseState()
@@ -39,6 +39,7 @@ class Serving(msgspec.Struct, frozen=True):
     refused: dict[str, str] = {}
     memory: Memory = Memory()
     catalog: Catalog | None = None
+    catalog_offsets: Offsets = ()
 
 
 class Progress:
@@ -76,18 +77,15 @@ class Engine:
         for place, ask in enumerate(asks):
             history = None if histories is None else histories[place]
             made = found[place]
-            if made is None:
-                answers.append(_stamp(ask, routes[place], serving.memory.lists(ask, history), offsets, self.stale_us))
-            else:
-                version, level, shown = made
-                answers.append(_of_version(ask, routes[place], version, level, shown, offsets, self.stale_us))
+            listed = serving.memory.lists(ask, history) if made is None else _of_version(*made)
+            answers.append(_stamp(ask, routes[place], listed, offsets, serving.catalog_offsets, self.stale_us))
         return answers
 
     def from_memory(self, ask: Ask) -> Prediction:
         """An answer that reads no store and asks no version: quick, and safe to ask from any thread."""
         serving = self.serving
         chosen = route(serving.release, ask.user)
-        return _stamp(ask, chosen, serving.memory.lists(ask, None), (), self.stale_us)
+        return _stamp(ask, chosen, serving.memory.lists(ask, None), (), serving.catalog_offsets, self.stale_us)
 
     def _histories(self, asks: Sequence[Ask]) -> tuple[list[UserHistory] | None, Offsets]:
         try:
@@ -169,16 +167,13 @@ def _query(ask: Ask) -> Query:
     return Query(ask.user, ask.k, ask.include, ask.exclude, list(ask.without), ask.at_us, ask.seed)
 
 
-def _of_version(
-    ask: Ask, chosen: Route, version: str, level: str, shown: list[Shown], offsets: Offsets, stale_us: int
-) -> Prediction:
-    listed = Listed(
+def _of_version(version: str, level: str, shown: list[Shown]) -> Listed:
+    return Listed(
         level, version, [each.item for each in shown], [each.score for each in shown], [each.source for each in shown]
     )
-    return _stamp(ask, chosen, listed, offsets, stale_us)
 
 
-def _stamp(ask: Ask, chosen: Route, listed: Listed, offsets: Offsets, stale_us: int) -> Prediction:
+def _stamp(ask: Ask, chosen: Route, listed: Listed, offsets: Offsets, catalog: Offsets, stale_us: int) -> Prediction:
     return Prediction(
         id=ask.id,
         at_us=ask.at_us,
@@ -197,4 +192,5 @@ def _stamp(ask: Ask, chosen: Route, listed: Listed, offsets: Offsets, stale_us: 
         exclude=ask.exclude,
         without=list(ask.without),
         seed=ask.seed,
+        catalog=catalog,
     )

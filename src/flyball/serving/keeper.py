@@ -58,6 +58,7 @@ class Keeper:
         self._failed: dict[str, tuple[str, int]] = {}
         self._benched: dict[str, str] = {}
         self._catalog: Catalog | None = None
+        self._catalog_offsets: Offsets = ()
         self._popular: list[tuple[str, float]] = []
         self._due_us: dict[str, int] = {}
         self._freshness = Freshness()
@@ -137,10 +138,12 @@ class Keeper:
         store, item = self._runtime.state, self._runtime.app.task.item
         if self._catalog is not None and catalog_version(store, item) == self._catalog.version:
             return
-        catalog = load_catalog(store, item)
+        catalog, offsets = load_catalog(store, item), store.offsets()
+        if catalog_version(store, item) != catalog.version:
+            offsets = ()  # it changed meanwhile: no offsets stand for what was read
         with self._lock:
             self._loaded = {version: with_catalog(loaded, catalog) for version, loaded in self._loaded.items()}
-            self._catalog = catalog
+            self._catalog, self._catalog_offsets = catalog, offsets
         self._publish()
 
     def _look_at_release(self, now_us: int) -> None:
@@ -197,6 +200,7 @@ class Keeper:
                 refused,
                 memory,
                 self._catalog,
+                self._catalog_offsets,
             )
             self._figures.gauge("refused", len(refused))
 
