@@ -87,7 +87,9 @@ class Broken(fb.Recommender, frozen=True):
 WHOLE = 900
 
 
-def make_app(broken: str = "", only: str = "", turned: bool = False, shrink: float = 1.0) -> fb.App:
+def make_app(
+    broken: str = "", only: str = "", turned: bool = False, shrink: float = 1.0, max_loss: float = 0.05
+) -> fb.App:
     user, thing = fb.Entity("user"), fb.Entity("thing")
     candidates = {"popular": fb.Popular(), "together": Together(shrink, turned)}
     for how in [each for each in broken.split(",") if each]:
@@ -100,7 +102,7 @@ def make_app(broken: str = "", only: str = "", turned: bool = False, shrink: flo
         task=fb.Recommend(user, thing, positive=fb.outcome(Liked, within="1d"), k=5, newcomers=0),
         candidates=candidates,
         choose=fb.best("ndcg@5"),
-        gates=fb.gates(min_examples=20, max_loss=0.05, max_answer="10s"),
+        gates=fb.gates(min_examples=20, max_loss=max_loss, max_answer="10s"),
     )
 
 

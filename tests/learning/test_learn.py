@@ -238,13 +238,19 @@ def test_a_small_home_gets_a_wider_window(shop: Any) -> None:
 
 
 def test_as_of_an_earlier_instant(filled: Callable[..., Runtime], shop: Any) -> None:
-    runtime = filled()
+    runtime = filled(max_loss=0.5)
     earlier = runtime.clock.now_us() - 7 * DAY_US
     report = run(runtime, as_of_us=earlier)
     assert report.events["liked"] < 80 * 14
     assert report.window is not None
     assert report.window.end_us == earlier + 1
-    assert run(runtime).events["liked"] == 80 * 14
+    assert report.released
+    later = run(runtime)
+    assert later.events["liked"] == 80 * 14
+    assert (later.released, later.champion) == (True, "v4")
+    again = run(runtime, as_of_us=earlier)
+    assert (again.snapshot, again.chosen, again.released, again.champion) == (report.snapshot, "v6", False, "v4")
+    assert "release it by hand" in again.reason
 
 
 def test_events_taken_in_live_long_after_they_happened(shop: Any) -> None:

@@ -5,8 +5,8 @@ test window; one that fails, or fails a gate, is registered as rejected with the
 is killed anywhere leaves whole versions only; the same snapshot and seed give the same figures and artifacts.
 """
 
-from flyball.learning.run import learn
 from flyball.learning.report import CandidateReport, LearnReport, Progress
+from flyball.learning.run import learn
 from flyball.learning.window import Window
 
 __all__ = ["CandidateReport", "LearnReport", "Progress", "Window", "learn"]

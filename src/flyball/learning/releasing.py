@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from flyball.core import Refused
+from flyball.core import Refused, format_instant
 from flyball.evaluation import CHAMPION, GateResult, Judged, Report, choose
 from flyball.history import Snapshot
 from flyball.learning.examples import Examples
@@ -67,12 +67,20 @@ def release(job: Job, report: Report, versions: list[Version], before: ReleaseSt
     """Make the chosen one of those that passed the champion, unless someone else changed the release meanwhile.
 
     The gates already hold each candidate against the champion, so passing them means: not worse than the champion.
+    What was learned as of an earlier instant than the champion's is not released.
     """
     passed = {version.candidate: version for version in versions if version.state == "candidate"}
     if not passed:
         return Decision("", False, "no candidate passed its gates", before.champion)
     name, reason = choose(job.runtime.app.choose, report, list(passed))
     version = passed[name]
+    known_us = 0 if before.champion is None else job.runtime.registry.version(before.champion).as_of_us
+    if job.run.as_of_us < known_us:
+        told = (
+            f"{version.id} knows the past up to {format_instant(job.run.as_of_us)} only, the champion "
+            f"{before.champion} up to {format_instant(known_us)}; release it by hand if that is meant"
+        )
+        return Decision(version.id, False, told, before.champion)
     try:
         change = promote(
             job.runtime.registry, version.id, reason, job.by, job.runtime.clock.now_us(),

@@ -34,7 +34,7 @@ class Registry:
     """Open, create or upgrade the registry at `url` (`sqlite:///path/registry.db`) and read it.
 
     Raises `Refused` for a database of a newer Flyball and the errors of `Database`. What changes
-    it are functions: `begin_run`, `add_versions`, `end_run`, `replace_release`, `note`.
+    it are functions: `begin_run`, `add_versions`, `end_run`, `replace_release`.
     """
 
     def __init__(self, url: str) -> None:
@@ -139,12 +139,6 @@ def replace_release(
             connection.execute(versions.update().where(versions.c.number == _number(version_id)).values(state=state))
         _note(connection, entry)
     return row
-
-
-def note(registry: Registry, entry: AuditEntry) -> None:
-    """Add `entry` to the audit trail."""
-    with registry.database.writing() as connection:
-        _note(connection, entry)
 
 
 def _note(connection: "Connection", entry: AuditEntry) -> None:
