@@ -132,11 +132,13 @@ class Cinema:
         catalog, popular = self.catalog(), read_popular(self.runtime.state)
         pairs = list(zip(popular.items, popular.scores, strict=True))
         if release.champion is None:
-            return Serving(release, memory=Memory(popular=pairs, catalog=catalog), catalog=catalog)
+            memory = Memory(popular=pairs, catalog=catalog)
+            return Serving(release, memory=memory, catalog=catalog, catalog_offsets=self.runtime.state.offsets())
         version = self.runtime.registry.version(release.champion)
         loaded = load_version(self.runtime.app.task, version, self.runtime.artifacts, (), catalog)
         memory = Memory(version.id, loaded.groups, pairs, catalog)
-        return Serving(release, {version.id: loaded.pipeline}, memory=memory, catalog=catalog)
+        offsets = self.runtime.state.offsets()
+        return Serving(release, {version.id: loaded.pipeline}, {}, memory, catalog, offsets)
 
     def answer(self, *users: int, serving: Serving | None = None, ask: Ask | None = None) -> list[Prediction]:
         """Answer the users in one batch and log the answers."""

@@ -54,6 +54,21 @@ def test_answers_from_lists_in_memory(learned: Cinema) -> None:
     assert "lists in memory" in found.notes[0]
 
 
+def test_an_answer_from_an_older_catalogue(learned: Cinema) -> None:
+    learned.champion("item_knn")
+    serving = learned.serving()
+    for number in range(20):
+        learned.put("card", film=f"new{number}", half="0")
+    learned.follow()
+    (older,), (newer,) = learned.answer(1, serving=serving), learned.answer(1)
+    assert any(source == "newcomer" for source in newer.sources)
+    assert not any(source == "newcomer" for source in older.sources)
+    for answer in (older, newer):
+        assert replay(learned.runtime, answer.id).identical
+    (bare,) = learned.answer(1, serving=Serving(serving.release, memory=serving.memory, catalog_offsets=older.catalog))
+    assert (bare.level, replay(learned.runtime, bare.id).identical) == ("precomputed", True)
+
+
 def test_popular_lists_of_before_the_first_version(cinema: Cinema) -> None:
     (answer,) = cinema.answer(1)
     assert (answer.level, answer.version) == ("popular", "")
@@ -77,7 +92,8 @@ def test_a_stale_list_in_memory_is_not_called_identical(cinema: Cinema) -> None:
 
 def test_an_answer_without_offsets_cannot_be_replayed(cinema: Cinema) -> None:
     (answer,) = cinema.answer(1)
-    bare = msgspec.structs.replace(answer, id=answer.id[:-1] + ("0" if answer.id[-1] != "0" else "1"), offsets=())
+    other = answer.id[:-1] + ("0" if answer.id[-1] != "0" else "1")
+    bare = msgspec.structs.replace(answer, id=other, offsets=(), catalog=())
     cinema.runtime.predictions.append([prediction_record(bare)])
     found = replay(cinema.runtime, bare.id)
     assert (found.identical, found.replayable) == (False, False)
