@@ -84,16 +84,31 @@ class _Run:
             try:
                 answer = connection.receive()
             except OSError:
-                self.errors += 1
-                self.selector.unregister(connection.socket)
-                connection.socket.close()
-                self.idle.append(self.connect())
+                self.lost(connection)
                 continue
             if answer is not None:
                 self.times_s.append(perf_counter() - connection.due_s)
                 self.statuses[int(answer[9:12])] += 1
                 self._look(answer)
                 self.idle.append(connection)
+
+    def send(self, path: str, due_s: float) -> None:
+        """Ask over an idle connection."""
+        connection = self.idle.popleft()
+        try:
+            connection.send(path, due_s)
+        except OSError:
+            self.lost(connection)
+
+    def lost(self, connection: _Connection) -> None:
+        """The server hung up: an error when an answer was due, then another connection."""
+        if connection in self.idle:
+            self.idle.remove(connection)
+        else:
+            self.errors += 1
+        self.selector.unregister(connection.socket)
+        connection.socket.close()
+        self.idle.append(self.connect())
 
     def _look(self, answer: bytes) -> None:
         head = answer.partition(b"\r\n\r\n")[0].lower()
@@ -117,7 +132,7 @@ def closed_loop(
     began_s = perf_counter()
     while perf_counter() - began_s < seconds:
         while run.idle:
-            run.idle.popleft().send(path(sent), perf_counter())
+            run.send(path(sent), perf_counter())
             sent += 1
         run.collect(0.1)
     return run.end(perf_counter() - began_s)
@@ -131,7 +146,7 @@ def open_loop(
     began_s = perf_counter()
     while len(run.times_s) + run.errors < total and perf_counter() - began_s < seconds + 5:
         while sent < total and run.idle and began_s + sent / rate <= perf_counter():
-            run.idle.popleft().send(path(sent), began_s + sent / rate)
+            run.send(path(sent), began_s + sent / rate)
             sent += 1
         wait_s = began_s + sent / rate - perf_counter() if sent < total and run.idle else 0.05
         run.collect(max(wait_s, 0.0))
