@@ -46,7 +46,8 @@ def test_rankings_are_ordered_as_they_must_be(world: World) -> None:
 
 def test_what_is_not_of_this_world_is_worth_nothing(world: World) -> None:
     users, nothing = np.array([3]), np.full((1, 20), -1)
-    assert judge(world, users, nothing, [NOBODY], 20).mean() == {"quality": 0.0, "ndcg": 0.0, "taken": 0.0}
+    judged = judge(world, users, nothing, [NOBODY], 20)
+    assert judged.quality[0] == judged.ndcg[0] == judged.taken[0] == 0
     likes = true_quality(world, 3, ["no+such+film+1900", world.films.slugs[5]])
     assert likes[0] == 0 < likes[1] < 1
 

@@ -35,12 +35,12 @@ from flyball.simulation.demo import movielog_of, profile_lines
 from flyball.simulation.lines import DAY_US
 from flyball.simulation.report import Learned, SimulationReport
 from flyball.simulation.tally import Tally
-from flyball.simulation.world import Asks, make_world
+from flyball.simulation.world import Asks, Habits, World, make_world
 
 START_US = parse_instant("2026-03-02")
 """A Monday."""
 _FLUSH_US = 6 * 3_600_000_000
-_FIRST_EVENTS_A_USER = 15
+_FIRST_EVENTS_A_SESSION = 30
 _MEDIAN_ANSWER_S, _SLOW_SHARE, _SLOW_BY = 0.006, 0.002, 100.0
 _MEDIAN_TRAIN_S = 600.0
 
@@ -64,20 +64,25 @@ def simulate(
     films: int = 27_000,
     seed: int = 1,
     home: Path | None = None,
+    habits: Habits | None = None,
     step: str = "30m",
     tell: Callable[[str], object] | None = None,
 ) -> SimulationReport:
     """Run `app` through `days` virtual days of a movie world of `users` users; same arguments, same digest.
 
-    `home`: where its state is kept (default: a temporary folder); it must be new. `step`: how often sessions are
-    looked at, and how late, at most, an event comes to count. `tell` is called with a line now and then. Learning
-    starts after about a day, then as `app.retrain` says. Raises `BadDeclaration` for an application that does not
-    speak movielog, `Refused` for a home in use.
+    `home`: where its state is kept (default: a temporary folder); it must be new. `habits`: of the users. `step`: how
+    often sessions are looked at, and how late, at most, an event comes to count. `tell` is called with a line now
+    and then.
+
+    Learning starts after about a day, then as `app.retrain` says, in this process. Training and answering take drawn
+    times, alike for all models, so that costs do not decide between them. Raises `BadDeclaration` for an application
+    that does not speak movielog, `Refused` for a home in use.
     """
     stopwatch = SystemStopwatch()
     began_s = stopwatch.read_s()
     with _home(home) as folder:
-        simulation = _Simulation(app, folder, users, films, seed, stopwatch, tell or _silent)
+        world = make_world(users, films, seed=seed, start_us=START_US, habits=habits)
+        simulation = _Simulation(app, folder, world, (users, films), seed, stopwatch, tell or _silent)
         simulation.run(days, parse_duration(step))
         return simulation.report(days, seed, stopwatch.read_s() - began_s)
 
@@ -87,8 +92,8 @@ class _Simulation:
         self,
         app: App,
         home: Path,
-        users: int,
-        films: int,
+        world: World,
+        counts: tuple[int, int],
         seed: int,
         stopwatch: Stopwatch,
         tell: Callable[[str], object],
@@ -98,8 +103,7 @@ class _Simulation:
         self._movielog, self._jsonl = movielog_of(self._runtime), find_format("jsonl")
         self._rng = np.random.default_rng([seed, 10])
         self._ids = random.Random(seed)
-        self._seed, self._counts = seed, (users, films)
-        self._world = make_world(users, films, seed=seed, start_us=START_US)
+        self._seed, self._counts, self._world = seed, counts, world
         self._k = app.task.k
         self._tally = Tally(self._world, self._k, np.random.default_rng([seed, 11]))
         self._took: list[IngestReport] = []
@@ -110,7 +114,8 @@ class _Simulation:
         runtime = self._runtime
         self._service = Service(runtime, "virtual", self._ids, self._clock, DrawnStopwatch(self._rng, 0.001))
         self._worker = Worker(feeds_of(runtime, flush_us=_FLUSH_US))
-        first_events = _FIRST_EVENTS_A_USER * self._counts[0] + sum(self._counts)
+        first_events = int(_FIRST_EVENTS_A_SESSION * self._world.habits.sessions_a_day * self._counts[0])
+        first_events += sum(self._counts)
         self._governor = Governor(runtime.app.retrain, RuntimeView(runtime), self._start_learning, first_events)
         self._ingest(self._jsonl, "jsonl", profile_lines(self._world.profiles()), "world/profiles")
         self._follow()
