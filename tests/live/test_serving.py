@@ -61,6 +61,11 @@ class Floor:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
             return answer.read().decode(), {name.lower(): value for name, value in answer.headers.items()}
 
+    def ready(self) -> set[str]:
+        """The processes that have had a look at everything and can answer."""
+        counts = Counters.per_process(self.runtime.counters_folder)
+        return {name for name, found in counts.items() if found["gauge|ready"]}
+
     def until(self, holds: Any, within_s: float = 20.0) -> None:
         poll(holds, within_s)
 
@@ -121,7 +126,7 @@ def test_a_release_under_load_takes_over_in_all_processes_and_fails_no_request(f
     floor.release(ItemKNN())
     for name in ("serve-1", "serve-2"):
         floor.worker(name)
-    floor.until(lambda: set(closed_loop(floor.port, 4, 0.05, path, "x-flyball-version").headers) == {"v1"})
+    floor.until(lambda: floor.ready() == {"serve-1", "serve-2"})
     loading = Loading(floor, 6.0)
     loading.start()
     poll(lambda: recorded(floor.runtime) > 100, 10)
@@ -144,7 +149,7 @@ def test_few_connections_are_shared_evenly_by_the_processes(floor: Floor) -> Non
     floor.release(ItemKNN())
     for name in ("serve-1", "serve-2"):
         floor.worker(name)
-    floor.until(lambda: floor.get("/recommend/1")[1]["x-flyball-level"] == "champion")
+    floor.until(lambda: floor.ready() == {"serve-1", "serve-2"})
     load = closed_loop(floor.port, 4, 1.0, path)
     assert set(load.statuses) == {200}
     answers = {
