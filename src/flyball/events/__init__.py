@@ -5,6 +5,7 @@ within its partition; a reader that stored its offsets resumes exactly. A bad li
 the stream: it lies in quarantine with its bytes, its place and the reason.
 """
 
+from flyball.events.appender import Appender
 from flyball.events.catalogue import Catalogue
 from flyball.events.checks import Known, Rejected
 from flyball.events.declared import EventType, Field
@@ -34,6 +35,7 @@ from flyball.events.log import (
     partition,
 )
 from flyball.events.quarantine import Quarantine, Quarantined
+from flyball.events.retry import RetryReport, retry
 from flyball.events.schema import Schema
 from flyball.events.types import Event, Profile, Ref, real, text, whole
 
@@ -41,6 +43,7 @@ __all__ = [
     "BACKENDS",
     "FORMATS",
     "Appended",
+    "Appender",
     "Bad",
     "Batch",
     "Catalogue",
@@ -61,6 +64,7 @@ __all__ = [
     "Record",
     "Ref",
     "Rejected",
+    "RetryReport",
     "Rows",
     "Schema",
     "Slice",
@@ -74,6 +78,7 @@ __all__ = [
     "partition",
     "read_pieces",
     "real",
+    "retry",
     "text",
     "whole",
 ]

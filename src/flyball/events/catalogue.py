@@ -1,5 +1,6 @@
 """Which entities are known: a view over the log, kept in a file of its own and rebuilt from the log when lost."""
 
+import threading
 from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -32,6 +33,7 @@ class Catalogue:
         self._sets: dict[str, set[str]] = {}
         self._checked: set[str] = set()
         self._seen = 0
+        self._guard = threading.Lock()
 
     @property
     def makers(self) -> frozenset[str]:
@@ -40,7 +42,8 @@ class Catalogue:
 
     def known(self) -> dict[str, set[str]]:
         """{entity: known keys} for the kinds that are checked; one set each, which later calls extend."""
-        self._refresh()
+        with self._guard:
+            self._refresh()
         return {entity: self._sets[entity] for entity in self._checked}
 
     def without_own(self, known: Known, kind: str) -> Known:

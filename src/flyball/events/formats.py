@@ -297,7 +297,7 @@ class _JsonParser:
         read = self._names.read
         fields = tuple(ours[name] for name in given if ours.get(name, "at") != "at")
         row = tuple(
-            read[ours[name]](value) if ours[name] in read else value
+            _number(_apply(read[ours[name]], ours[name], value), declared, ours[name]) if ours[name] in read else value
             for name, value in given.items()
             if ours.get(name, "at") != "at"
         )
@@ -395,7 +395,7 @@ class _CsvParser:
             return None if field.optional else field.default
         read = self._names.read.get(field.name)
         if read is not None:
-            return read(cell)
+            return _apply(read, field.name, cell)
         return cell.split("|") if field.kind is list else cell
 
 
@@ -411,6 +411,25 @@ def _cells(line: bytes) -> list[str]:
     except csv.Error as error:
         raise BadInput("line", f"comma-separated values ({error})", text) from None
     return rows[0]
+
+
+def _apply(read: Reader, name: str, value: Any) -> Any:
+    """What an application's own reader makes of a value; what it cannot read is a bad line, not the end."""
+    try:
+        return read(value)
+    except Exception as error:
+        raise BadInput(f"value of {name}", f"readable ({type(error).__name__}: {error})", value) from None
+
+
+def _number(value: Any, declared: EventType, name: str) -> Any:
+    """What a reader made: text where a number is declared is read as one."""
+    field = next(field for field in declared.declared if field.name == name)
+    if type(value) is not str or field.kind not in (int, float):
+        return value
+    try:
+        return msgspec.convert(value, field.kind, strict=False)
+    except msgspec.ValidationError:
+        return value
 
 
 def _reason(error: BadInput) -> str:

@@ -5,7 +5,7 @@ no event is lost or doubled, since identities decide what is new.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -13,18 +13,13 @@ import msgspec
 from flyball.core import Clock, Stopwatch, SystemStopwatch
 from flyball.events.catalogue import Catalogue
 from flyball.events.checks import Known
-from flyball.events.formats import Batch, Format, Parser
+from flyball.events.formats import Bad, Batch, Format, Parser
+from flyball.events.lines import MAX_LINE, split_lines
 from flyball.events.log import EventLog, Record
 from flyball.events.quarantine import Quarantine, Quarantined
 from flyball.events.schema import Schema
 
 Mode = Literal["live", "history"]
-
-MAX_LINE = 65_536
-"""Bytes; a longer line goes to quarantine cut to this length."""
-
-_CHUNK = 4_096
-"""Lines that are appended at once: few enough that their objects stay in the processor's caches."""
 
 
 class IngestReport(msgspec.Struct, frozen=True):
@@ -60,15 +55,27 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 class Inlet(msgspec.Struct, frozen=True):
-    """Where events go in: what checks them and what keeps them. `lag_us`: of history, from `at` to `known_at`."""
+    """Where events go in: what checks them, what keeps them, and how they become known.
+
+    `lag_us`: of history, from `at` to `known_at`. `ages`: whether live events may be too old.
+    """
 
     schema: Schema
     log: EventLog
-    quarantine: Quarantine
     catalogue: Catalogue
     clock: Clock
-    mode: Mode = "live"
+    mode: Mode
     lag_us: int = 0
+    ages: bool = True
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Where lines come from, and how they are to be read; kept with every bad one. `lag_us`: -1 when live."""
+
+    source: str
+    format_name: str
+    only: str
+    lag_us: int
 
 
 def ingest(
@@ -97,13 +104,14 @@ def ingest(
     """
     watch = stopwatch or SystemStopwatch()
     start_s = watch.read_s()
-    inlet = Inlet(schema, log, quarantine, catalogue, clock, mode, lag_us)
+    inlet = Inlet(schema, log, catalogue, clock, mode, lag_us)
+    origin = Origin(source, format_name, only or "", -1 if mode == "live" else lag_us)
     catalogue.catch_up(log)
-    tally = _Tally()
+    tally = Tally()
     parser = format.parser(schema, only)
-    position = 0
+    position = 1
     for lines in split_lines(pieces):
-        take(inlet, parser, lines, source=source, first=position + 1, format_name=format_name, only=only, tally=tally)
+        _take(inlet, parser, lines, origin, position, quarantine, tally)
         position += len(lines)
         if progress is not None:
             progress(tally.report(watch.read_s() - start_s))
@@ -131,97 +139,65 @@ def ingest_lines(
 
     `log` needs only `append` here: hand an `Appender` to share commits with other callers.
     """
-    inlet = Inlet(schema, log, quarantine, catalogue, clock, mode, lag_us)
-    tally = _Tally(verdicts={})
-    held = [line if len(line) <= MAX_LINE else line[: MAX_LINE + 1] for line in lines]
-    parser = format.parser(schema, only)
-    take(inlet, parser, held, source=source, first=1, format_name=format_name, only=only, tally=tally)
-    verdicts = tally.verdicts or {}
-    return [verdicts[index] for index in sorted(verdicts)]
+    inlet = Inlet(schema, log, catalogue, clock, mode, lag_us)
+    origin = Origin(source, format_name, only or "", -1 if mode == "live" else lag_us)
+    tally = Tally(verdicts={})
+    _take(inlet, format.parser(schema, only), lines, origin, 1, quarantine, tally)
+    return tally.in_order()
 
 
-def take(
+def _take(
     inlet: Inlet,
     parser: Parser,
     lines: Sequence[bytes],
-    *,
-    source: str,
+    origin: Origin,
     first: int,
-    format_name: str,
-    only: str | None,
-    tally: "_Tally",
+    quarantine: Quarantine,
+    tally: "Tally",
 ) -> None:
-    """Parse, check and append `lines`, whose first has position `first` in the source, in one transaction."""
+    """Take in `lines`, whose first has position `first` in its source; the bad ones go to quarantine."""
     now_us = inlet.clock.now_us()
-    long = (
-        [index for index, line in enumerate(lines) if len(line) > MAX_LINE]
-        if max(map(len, lines), default=0) > MAX_LINE
-        else []
+    bad = judge(inlet, parser, lines, tally)
+    quarantine.put(
+        [
+            Quarantined(
+                now_us,
+                one.reason,
+                one.detail,
+                lines[one.index][:MAX_LINE],
+                origin.source,
+                first + one.index,
+                origin.format_name,
+                origin.only,
+                parser.header(),
+                origin.lag_us,
+            )
+            for one in bad
+        ]
     )
-    readable = lines if not long else [b"" if len(line) > MAX_LINE else line for line in lines]
-    parsed = parser.parse(readable)
-    bad = [(index, "too_long", f"line must be at most {MAX_LINE} bytes") for index in long]
-    bad += [(one.index, one.reason, one.detail) for one in parsed.bad]
-    tally.ignored |= parsed.ignored
+
+
+def judge(inlet: Inlet, parser: Parser, lines: Sequence[bytes], tally: "Tally") -> list[Bad]:
+    """Parse and check `lines`, append the good ones in one transaction, return the bad ones by line."""
+    now_us = inlet.clock.now_us()
+    bad: list[Bad] = []
+    if max(map(len, lines), default=0) > MAX_LINE:
+        detail = f"line must be at most {MAX_LINE} bytes"
+        bad = [Bad(index, "too_long", detail) for index, line in enumerate(lines) if len(line) > MAX_LINE]
+    parsed = parser.parse([b"" if len(line) > MAX_LINE else line for line in lines] if bad else lines)
+    bad += parsed.bad
     slots = _check(inlet, parsed.batches, len(lines), now_us, bad)
-    _append(inlet, slots, tally)
-    entries = [
-        Quarantined(
-            now_us,
-            reason,
-            detail,
-            lines[index][:MAX_LINE],
-            source,
-            first + index,
-            format_name,
-            only or "",
-            parser.header(),
-        )
-        for index, reason, detail in sorted(bad)
-    ]
-    inlet.quarantine.put(entries)
+    indices = [index for index, record in enumerate(slots) if record is not None]
+    records = [record for record in slots if record is not None]
+    repeats = set(inlet.log.append(records).duplicates) if records else set()
+    inlet.catalogue.learn(records)
+    tally.add_records(inlet.schema, indices, records, repeats)
     tally.add_bad(bad)
+    tally.ignored |= parsed.ignored
+    return sorted(bad, key=lambda one: one.index)
 
 
-def split_lines(pieces: Iterable[bytes], chunk: int = _CHUNK) -> Iterator[list[bytes]]:
-    """Lists of up to `chunk` lines without their ends (LF or CR LF), a byte order mark at the start taken off.
-
-    A line beyond `MAX_LINE` comes cut to one byte more, so that its length shows.
-    """
-    rest = b""
-    skipping = False
-    start = True
-    for piece in pieces:
-        if start and piece:
-            piece, start = piece.removeprefix(b"\xef\xbb\xbf"), False
-        lines = piece.replace(b"\r\n", b"\n").split(b"\n")
-        if rest.endswith(b"\r") and piece.startswith(b"\n"):
-            rest = rest[:-1]
-        lines[0] = rest + lines[0]
-        rest = lines.pop()
-        if lines and skipping:
-            del lines[0]
-            skipping = False
-        if skipping:
-            rest = b""
-        elif len(rest) > MAX_LINE + 1:
-            lines.append(rest)
-            rest, skipping = b"", True
-        for begin in range(0, len(lines), chunk):
-            yield _limited(lines[begin : begin + chunk])
-    if rest:
-        yield _limited([rest.removesuffix(b"\r")])
-
-
-def _limited(lines: list[bytes]) -> list[bytes]:
-    if max(map(len, lines)) <= MAX_LINE:
-        return lines
-    return [line[: MAX_LINE + 1] for line in lines]
-
-
-def _check(
-    inlet: Inlet, batches: Sequence[Batch], lines: int, now_us: int, bad: list[tuple[int, str, str]]
-) -> list[Record | None]:
+def _check(inlet: Inlet, batches: Sequence[Batch], lines: int, now_us: int, bad: list[Bad]) -> list[Record | None]:
     """The records by line; rejections go to `bad`. What makes entities known is checked first: it counts at once."""
     slots: list[Record | None] = [None] * lines
     known: Known = inlet.catalogue.known()
@@ -238,11 +214,11 @@ def _check(
             batch.columns,
             ats,
             known_ats,
-            live=live,
+            live=live and inlet.ages,
             lax=batch.lax,
             known=inlet.catalogue.without_own(known, batch.type),
         )
-        bad += [(batch.index[place], error.reason, error.detail) for place, error in rejected]
+        bad += [Bad(batch.index[place], error.reason, error.detail) for place, error in rejected]
         if len(records) == lines:
             slots = records
         else:
@@ -263,15 +239,7 @@ def _missing_times(batch: Batch, inlet: Inlet, now_us: int) -> list[Any]:
     return [missing if at is None else at for at in batch.at]
 
 
-def _append(inlet: Inlet, slots: Sequence[Record | None], tally: "_Tally") -> None:
-    indices = [index for index, record in enumerate(slots) if record is not None]
-    records = [record for record in slots if record is not None]
-    repeats = set(inlet.log.append(records).duplicates) if records else set()
-    inlet.catalogue.learn(records)
-    tally.add_records(inlet.schema, indices, records, repeats)
-
-
-class _Tally:
+class Tally:
     """Counts so far; with `verdicts`, also what became of each line."""
 
     def __init__(self, verdicts: dict[int, Verdict] | None = None) -> None:
@@ -295,10 +263,15 @@ class _Tally:
             verdict = "duplicate" if place in repeats else "accepted"
             self.verdicts[index] = Verdict(verdict, type=record.type, id=record.id.hex(), unknown=unknown)
 
-    def add_bad(self, bad: Sequence[tuple[int, str, str]]) -> None:
-        self.quarantined.update(Counter(reason for _, reason, _ in bad))
+    def add_bad(self, bad: Sequence[Bad]) -> None:
+        self.quarantined.update([one.reason for one in bad])
         if self.verdicts is not None:
-            self.verdicts.update({index: Verdict("quarantined", reason, detail) for index, reason, detail in bad})
+            self.verdicts.update({one.index: Verdict("quarantined", one.reason, one.detail) for one in bad})
+
+    def in_order(self) -> list[Verdict]:
+        """The verdicts by line."""
+        verdicts = self.verdicts or {}
+        return [verdicts[index] for index in sorted(verdicts)]
 
     def report(self, seconds: float) -> IngestReport:
         read = sum(self.accepted.values()) + sum(self.quarantined.values()) + self.duplicates

@@ -13,16 +13,18 @@ _SCRIPT = """
 CREATE TABLE IF NOT EXISTS entries(
     id INTEGER PRIMARY KEY AUTOINCREMENT, digest BLOB NOT NULL UNIQUE, at_us INTEGER NOT NULL, reason TEXT NOT NULL,
     detail TEXT NOT NULL, raw BLOB NOT NULL, source TEXT NOT NULL, position INTEGER NOT NULL, format TEXT NOT NULL,
-    only_type TEXT NOT NULL, header BLOB NOT NULL, state TEXT NOT NULL);
+    only_type TEXT NOT NULL, header BLOB NOT NULL,
+    lag_us INTEGER NOT NULL, state TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS entries_state ON entries(state, reason)
 """
-_COLUMNS = "at_us, reason, detail, raw, source, position, format, only_type, header, state, id"
+_COLUMNS = "at_us, reason, detail, raw, source, position, format, only_type, header, lag_us, state, id"
 
 
 class Quarantined(msgspec.Struct, frozen=True):
     """One bad line. `position`: its line in `source`, from 1. `header`, `only_type`: what is needed to read it again.
 
-    `state`: "open", or "released" once a retry has brought it into the log. `id` 0: not stored yet.
+    `lag_us`: from its time to when it became known, for history; -1 for what came in live. `state`: "open", or
+    "released" once a retry has brought it into the log. `id` 0: not stored yet.
     """
 
     at_us: int
@@ -34,6 +36,7 @@ class Quarantined(msgspec.Struct, frozen=True):
     format: str
     only_type: str = ""
     header: bytes = b""
+    lag_us: int = -1
     state: str = "open"
     id: int = 0
 
@@ -52,9 +55,9 @@ class Quarantine:
             before = connection.total_changes
             connection.executemany(
                 "INSERT OR IGNORE INTO entries"
-                "(at_us, reason, detail, raw, source, position, format, only_type, header, state, digest)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [(*msgspec.structs.astuple(entry)[:10], _digest(entry)) for entry in entries],
+                "(at_us, reason, detail, raw, source, position, format, only_type, header, lag_us, state, digest)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [(*msgspec.structs.astuple(entry)[:11], _digest(entry)) for entry in entries],
             )
             return connection.total_changes - before
 

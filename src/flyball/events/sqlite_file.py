@@ -35,7 +35,7 @@ class SqliteFile:
         self.path, self._script, self._busy_s = path, script, busy_s
         self._own = threading.local()
         self._guard = threading.Lock()
-        self._open: list[sqlite3.Connection] = []
+        self._open: list[tuple[threading.Thread, sqlite3.Connection]] = []
         self._pid = os.getpid()
 
     @contextmanager
@@ -68,7 +68,7 @@ class SqliteFile:
         """Close every connection that this process opened."""
         with self._guard:
             if self._pid == os.getpid():
-                for connection in self._open:
+                for _, connection in self._open:
                     connection.close()
             self._open = []
             self._own = threading.local()
@@ -93,14 +93,22 @@ class SqliteFile:
         if connection is None:
             connection = self._connect()
             self._own.connection = connection
-            with self._guard:
-                self._open.append(connection)
+            self._remember(connection)
         return connection
+
+    def _remember(self, connection: sqlite3.Connection) -> None:
+        """Keep it for `close`, and close those whose threads have ended."""
+        with self._guard:
+            ended = [held for thread, held in self._open if not thread.is_alive()]
+            self._open = [(thread, held) for thread, held in self._open if thread.is_alive()]
+            self._open.append((threading.current_thread(), connection))
+        for held in ended:
+            held.close()
 
     def _after_fork(self) -> None:
         """The parent's connections must neither be used nor closed here: SQLite's locks belong to the process."""
         self._guard = threading.Lock()
-        _PARENTS.extend(self._open)
+        _PARENTS.extend(connection for _, connection in self._open)
         self._open, self._own, self._pid = [], threading.local(), os.getpid()
 
     def _connect(self) -> sqlite3.Connection:

@@ -1,0 +1,45 @@
+"""A stream of bytes as lists of lines, in constant memory."""
+
+from collections.abc import Iterable, Iterator
+
+MAX_LINE = 65_536
+"""Bytes; a longer line goes to quarantine cut to this length."""
+
+CHUNK = 4_096
+"""Lines in one list, which are then appended at once: few enough to stay in the processor's caches."""
+
+
+def split_lines(pieces: Iterable[bytes], chunk: int = CHUNK) -> Iterator[list[bytes]]:
+    """Lists of up to `chunk` lines without their ends (LF or CR LF), a byte order mark at the start taken off.
+
+    A line beyond `MAX_LINE` comes cut to one byte more, so that its length shows.
+    """
+    rest = b""
+    skipping = False
+    start = True
+    for piece in pieces:
+        if start and piece:
+            piece, start = piece.removeprefix(b"\xef\xbb\xbf"), False
+        lines = piece.replace(b"\r\n", b"\n").split(b"\n")
+        if rest.endswith(b"\r") and piece.startswith(b"\n"):
+            rest = rest[:-1]
+        lines[0] = rest + lines[0]
+        rest = lines.pop()
+        if lines and skipping:
+            del lines[0]
+            skipping = False
+        if skipping:
+            rest = b""
+        elif len(rest) > MAX_LINE + 1:
+            lines.append(rest)
+            rest, skipping = b"", True
+        for begin in range(0, len(lines), chunk):
+            yield _limited(lines[begin : begin + chunk])
+    if rest:
+        yield _limited([rest.removesuffix(b"\r")])
+
+
+def _limited(lines: list[bytes]) -> list[bytes]:
+    if max(map(len, lines)) <= MAX_LINE:
+        return lines
+    return [line[: MAX_LINE + 1] for line in lines]

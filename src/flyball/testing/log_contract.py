@@ -1,0 +1,201 @@
+"""What every backend of the event log must do, against a log of plain lists and dicts.
+
+Subclass `LogContract`, give `url`, and pytest runs the suite on the backend behind it.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from flyball.core import BadInput
+from flyball.events import Appended, EventLog, Offsets, Record, Slice, after_slices, open_log, partition
+
+PARTITIONS = 3
+_OFFSETS = st.tuples(*[st.integers(0, 12)] * PARTITIONS)
+
+
+class PlainLog:
+    """The oracle: lists and dicts, nothing else."""
+
+    def __init__(self, partitions: int = PARTITIONS, unique: bool = True) -> None:
+        self.unique = unique
+        self._parts: list[list[Record]] = [[] for _ in range(partitions)]
+        self._ids: set[bytes] = set()
+        self._groups: dict[str, Offsets] = {}
+
+    def append(self, records: Sequence[Record]) -> Appended:
+        duplicates = []
+        for index, record in enumerate(records):
+            if self.unique and record.id in self._ids:
+                duplicates.append(index)
+                continue
+            self._ids.add(record.id)
+            self._parts[partition(record.key, len(self._parts))].append(record)
+        return Appended(len(records) - len(duplicates), duplicates)
+
+    def read(self, after: Offsets, limit: int) -> list[Slice]:
+        return [
+            Slice(part, first, held[first:])
+            for part, (first, held) in enumerate(zip(after, self._parts, strict=True))
+            if held[first:]
+        ]
+
+    def ends(self) -> Offsets:
+        return tuple(len(held) for held in self._parts)
+
+    def commit(self, group: str, offsets: Offsets) -> None:
+        self._groups[group] = offsets
+
+    def committed(self, group: str) -> Offsets:
+        return self._groups.get(group, (0,) * len(self._parts))
+
+
+def record(number: int, key: str | None = None) -> Record:
+    """An event told from others by `number` alone."""
+    return Record(
+        "thing", str(number % 7) if key is None else key, number * 1_000, number, number.to_bytes(16), b"\x90"
+    )
+
+
+def read_all(log: EventLog, after: Offsets, limit: int) -> list[list[Record]]:
+    """Per partition every record from `after` on, read `limit` at a time; slices must join without gap or overlap."""
+    held: list[list[Record]] = [[] for _ in after]
+    while slices := log.read(after, limit):
+        for piece in slices:
+            assert piece.first == after[piece.partition], "a slice must begin where the reader stands"
+            assert piece.records, "a slice must hold records"
+            held[piece.partition] += piece.records
+            after = after_slices(after, [piece])
+    assert after == log.ends()
+    return held
+
+
+class LogContract:
+    """The suite. `url(folder, partitions)` must name a new, empty log that looks for duplicates."""
+
+    def url(self, folder: Path, partitions: int) -> str:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def address(self, tmp_path: Path) -> str:
+        return self.url(tmp_path, PARTITIONS)
+
+    @pytest.fixture
+    def log(self, address: str) -> Iterator[EventLog]:
+        log = open_log(address)
+        yield log
+        log.close()  # type: ignore[attr-defined]
+
+    def test_a_new_log_is_empty(self, log: EventLog) -> None:
+        assert log.ends() == (0,) * PARTITIONS
+        assert log.read((0,) * PARTITIONS, 10) == []
+        assert log.append([]) == Appended(0, [])
+
+    def test_records_come_back_in_order_from_the_partition_of_their_key(self, log: EventLog) -> None:
+        records = [record(number) for number in range(50)]
+        assert log.append(records) == Appended(50, [])
+        held = read_all(log, (0,) * PARTITIONS, 1_000)
+        for part in range(PARTITIONS):
+            assert held[part] == [one for one in records if partition(one.key, PARTITIONS) == part]
+
+    def test_a_reader_resumes_exactly_at_any_offset_and_limit(self, log: EventLog) -> None:
+        for start in range(0, 90, 9):
+            log.append([record(number) for number in range(start, start + 9)])
+        whole = read_all(log, (0,) * PARTITIONS, 1_000)
+        for limit in (1, 2, 7, 1_000):
+            assert read_all(log, (0,) * PARTITIONS, limit) == whole
+        for skip in range(min(log.ends())):
+            assert read_all(log, (skip,) * PARTITIONS, 5) == [held[skip:] for held in whole]
+
+    def test_a_read_keeps_about_to_its_limit(self, log: EventLog) -> None:
+        log.append([record(number) for number in range(600)])
+        assert sum(len(piece.records) for piece in log.read((0,) * PARTITIONS, 60)) <= 60 + PARTITIONS
+
+    def test_equal_ids_are_kept_once_and_told(self, log: EventLog) -> None:
+        assert log.append([record(1), record(2), record(1)]) == Appended(2, [2])
+        assert log.append([record(3), record(2), record(4), record(3)]) == Appended(2, [1, 3])
+        assert sum(log.ends()) == 4
+
+    def test_what_was_appended_outlives_the_handle(self, log: EventLog, address: str) -> None:
+        log.append([record(number) for number in range(20)])
+        log.commit("readers", (1, 2, 3))
+        again = open_log(address)
+        assert again.ends() == log.ends()
+        assert again.committed("readers") == (1, 2, 3)
+        assert again.append([record(19), record(20)]) == Appended(1, [0])
+        again.close()  # type: ignore[attr-defined]
+
+    def test_groups_commit_apart(self, log: EventLog) -> None:
+        log.commit("one", (1, 1, 1))
+        log.commit("two", (2, 2, 2))
+        log.commit("one", (3, 3, 3))
+        assert (log.committed("one"), log.committed("two")) == ((3, 3, 3), (2, 2, 2))
+        assert log.committed("none") == (0, 0, 0)
+
+    def test_offsets_must_fit_the_partitions(self, log: EventLog) -> None:
+        with pytest.raises(BadInput):
+            log.read((0,), 10)
+        with pytest.raises(BadInput):
+            log.commit("group", (0, 0, -1))
+
+    def test_beyond_the_end_there_is_nothing(self, log: EventLog) -> None:
+        log.append([record(number) for number in range(10)])
+        assert log.read(tuple(end + 5 for end in log.ends()), 10) == []
+
+    def test_keys_and_bodies_of_any_kind_come_back_whole(self, log: EventLog) -> None:
+        odd = [record(1, "é\u4e2d\U0001f600"), record(2, "x" * 400), record(3, "a/b c\n")]
+        log.append(odd)
+        held = [one for part in read_all(log, (0,) * PARTITIONS, 10) for one in part]
+        assert sorted(held, key=lambda one: one.id) == odd
+
+    def test_threads_that_append_the_same_events_keep_each_once(self, address: str) -> None:
+        written: list[int] = []
+
+        def run(start: int) -> None:
+            log = open_log(address)
+            for first in range(start, start + 200, 20):
+                written.append(log.append([record(number) for number in range(first, first + 40)]).written)
+            log.close()  # type: ignore[attr-defined]
+
+        threads = [threading.Thread(target=run, args=(100 * number,)) for number in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        log = open_log(address)
+        held = [one.id for part in read_all(log, (0,) * PARTITIONS, 50) for one in part]
+        assert sorted(held) == [number.to_bytes(16) for number in range(420)]
+        assert sum(written) == 420
+        log.close()  # type: ignore[attr-defined]
+
+    @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(data=st.data())
+    def test_any_history_of_calls_gives_what_plain_lists_give(
+        self, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+    ) -> None:
+        address = self.url(tmp_path_factory.mktemp("log"), PARTITIONS)
+        log, oracle = open_log(address), PlainLog()
+        for _ in range(data.draw(st.integers(1, 8))):
+            step = data.draw(st.sampled_from(["append", "append", "append", "read", "commit", "reopen"]))
+            if step == "append":
+                records = [record(number) for number in data.draw(st.lists(st.integers(0, 60), max_size=30))]
+                assert log.append(records) == oracle.append(records)
+            elif step == "read":
+                after = tuple(map(min, data.draw(_OFFSETS), oracle.ends()))
+                whole = [list[Record]() for _ in range(PARTITIONS)]
+                for piece in oracle.read(after, 1_000):
+                    whole[piece.partition] = piece.records
+                assert read_all(log, after, data.draw(st.integers(1, 40))) == whole
+            elif step == "commit":
+                offsets = data.draw(_OFFSETS)
+                log.commit("group", offsets)
+                oracle.commit("group", offsets)
+            else:
+                log.close()  # type: ignore[attr-defined]
+                log = open_log(address)
+            assert (log.ends(), log.committed("group")) == (oracle.ends(), oracle.committed("group"))
+        log.close()  # type: ignore[attr-defined]

@@ -1,0 +1,169 @@
+"""The SQLite log: what goes beyond the contract of every log."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flyball.core import BadInput, BadSetting, StoreCorrupt, StoreUnavailable, parse_url
+from flyball.events import Record
+from flyball.events.sqlite import SqliteLog
+from flyball.testing.log_contract import record
+
+
+def open_at(path: Path, **options: int) -> SqliteLog:
+    query = "&".join(f"{name}={value}" for name, value in options.items())
+    return SqliteLog(parse_url(f"sqlite://{path}?{query}"))
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[SqliteLog]:
+    log = open_at(tmp_path / "events.db", partitions=2, busy_ms=50)
+    yield log
+    log.close()
+
+
+def every(log: SqliteLog) -> list[Record]:
+    return [one for piece in log.read((0,) * log.partitions, 1_000_000) for one in piece.records]
+
+
+def test_without_unique_equal_ids_are_all_kept(tmp_path: Path) -> None:
+    log = open_at(tmp_path / "predictions.db", partitions=1, unique=0)
+    assert log.append([record(1), record(1)]).written == 2
+    assert log.ends() == (2,)
+    log.close()
+
+
+def test_ids_must_be_16_bytes(log: SqliteLog) -> None:
+    with pytest.raises(BadInput, match="16 bytes"):
+        log.append([record(1), Record("thing", "1", 0, 0, b"short", b"")])
+    assert log.ends() == (0, 0)
+
+
+def test_the_number_of_partitions_is_kept(tmp_path: Path) -> None:
+    open_at(tmp_path / "events.db", partitions=2).close()
+    log = open_at(tmp_path / "events.db")
+    assert log.partitions == 2
+    log.close()
+    with pytest.raises(BadSetting, match="must be 2"):
+        open_at(tmp_path / "events.db", partitions=4)
+    with pytest.raises(BadSetting, match="1 to 1024"):
+        open_at(tmp_path / "other.db", partitions=0)
+
+
+def test_a_locked_log_is_unavailable_and_nothing_is_written(log: SqliteLog) -> None:
+    log.append([record(1)])
+    other = sqlite3.connect(log.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreUnavailable, match="locked"):
+        log.append([record(2)])
+    assert sum(log.ends()) == 1, "reading goes on while another writes"
+    other.execute("ROLLBACK")
+    other.close()
+    assert log.append([record(2)]).written == 1
+
+
+def test_a_full_disk_is_unavailable_and_the_log_stays_whole(log: SqliteLog) -> None:
+    log.append([record(1)])
+    with log._file.reading() as connection:
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    with log._file.reading() as connection:
+        connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+    with pytest.raises(StoreUnavailable, match="full"):
+        log.append([Record("thing", "1", 0, 0, number.to_bytes(16), b"x" * 1_000) for number in range(2, 100)])
+    assert sum(log.ends()) == 1
+    assert [one.id for one in every(log)] == [record(1).id]
+
+
+def test_a_folder_that_is_gone_is_unavailable(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailable):
+        open_at(tmp_path / "none" / "events.db")
+
+
+def test_a_file_that_is_no_database_is_corrupt(tmp_path: Path) -> None:
+    path = tmp_path / "events.db"
+    path.write_bytes(b"not a database, " * 500)
+    with pytest.raises(StoreCorrupt, match="intact SQLite file"):
+        open_at(path)
+
+
+def test_a_torn_block_is_told_with_its_place(log: SqliteLog) -> None:
+    log.append([record(number, "k") for number in range(10)])
+    log.append([record(number, "k") for number in range(10, 20)])
+    other = sqlite3.connect(log.path)
+    place, data = other.execute("SELECT place, data FROM blocks ORDER BY place DESC LIMIT 1").fetchone()
+    other.execute("UPDATE blocks SET data = ? WHERE place = ?", (data[:-3] + b"\x00\x00\x00", place))
+    other.commit()
+    other.close()
+    part = place >> 40
+    with pytest.raises(StoreCorrupt, match=rf"partition {part}, block at offset 10, must be of checksum"):
+        every(log)
+
+
+def test_records_are_found_by_time(log: SqliteLog) -> None:
+    for start in range(0, 100, 10):
+        log.append([record(number) for number in range(start, start + 10)])
+    found = {one.at for piece in log.read_at(33_000, 36_000) for one in piece.records}
+    assert {33_000, 34_000, 35_000, 36_000} <= found
+    assert len(found) <= 10
+    assert log.read_at(200_000, 300_000) == []
+
+
+def test_records_are_found_by_kind_and_others_are_skipped(log: SqliteLog) -> None:
+    rare = Record("rare", "7", 5, 5, (900).to_bytes(16), b"\x90")
+    log.append([record(number) for number in range(50)])
+    start = log.ends()
+    log.append([rare, record(60)])
+    found, ends = log.read_kinds((0, 0), {"rare", "other"})
+    assert found == [rare]
+    assert ends == log.ends()
+    assert log.read_kinds(start, {"rare"})[0] == [rare]
+    assert log.read_kinds(ends, {"rare"})[0] == []
+
+
+def test_a_handle_works_after_a_fork(log: SqliteLog) -> None:
+    log.append([record(1)])
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            code = 0 if log.append([record(1), record(2)]).written == 1 else 2
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert log.append([record(2), record(3)]).written == 1
+    assert sum(log.ends()) == 3
+
+
+def test_connections_of_ended_threads_are_closed(log: SqliteLog) -> None:
+    for _ in range(10):
+        thread = threading.Thread(target=log.ends)
+        thread.start()
+        thread.join()
+    log.ends()
+    assert len(log._file._open) <= 2
+
+
+_APPEND = """
+import sys
+from flyball.events import open_log
+from flyball.testing.log_contract import record
+log = open_log(sys.argv[1])
+start = int(sys.argv[2])
+print(sum(log.append([record(n) for n in range(first, first + 30)]).written for first in range(start, start + 300, 10)))
+"""
+
+
+def test_processes_that_append_the_same_events_keep_each_once(tmp_path: Path) -> None:
+    url = f"sqlite://{tmp_path}/events.db?partitions=2"
+    command = [sys.executable, "-c", _APPEND, url]
+    running = [subprocess.Popen([*command, str(start)], stdout=subprocess.PIPE, text=True) for start in (0, 100)]
+    written = [int(process.communicate(timeout=60)[0]) for process in running]
+    log = open_at(tmp_path / "events.db")
+    assert sum(written) == 420 == len({one.id for one in every(log)}) == sum(log.ends())
+    log.close()
