@@ -59,7 +59,7 @@ def _start(work: Callable[..., Any], call: tuple[Any, ...]) -> tuple[Connection,
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     try:
-        process = context.Process(target=_send_result, args=(sender, work, call), daemon=True)
+        process = context.Process(target=_send_result, args=(sender, work, call))
         process.start()
     except BaseException:
         receiver.close()
@@ -88,6 +88,7 @@ def _ending(code: int | None) -> str:
 
 
 def _send_result(sender: Connection, work: Callable[..., Any], call: tuple[Any, ...]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends us when it stops
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         sender.send(work(*call))
