@@ -217,10 +217,7 @@ def test_decoding_needs_the_type_and_an_intact_body() -> None:
 
 def test_what_lies_in_the_log_is_decoded_though_the_declaration_became_stricter() -> None:
     record = movie_schema().check("rate", {"user": 1, "film": "up", "stars": 5}, 5, 5)
-    stricter = type(
-        "Rate", (Event,), {"__annotations__": Rate.__annotations__ | {"stars": Annotated[int, whole(1, 3)]}}
-    )
-    assert Schema([stricter]).decode(record).stars == 5  # type: ignore[attr-defined]
+    assert movie_schema(stars=3).decode(record).stars == 5  # type: ignore[attr-defined]
 
 
 def test_a_field_added_later_changes_no_identity_and_old_bodies_decode() -> None:
