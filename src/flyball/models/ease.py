@@ -22,7 +22,7 @@ class EASE(Recommender, frozen=True):
     """
 
     l2: float = 500.0
-    items: int = 10_000
+    items: int = 5_000
 
     def __post_init__(self) -> None:
         if not self.l2 > 0:

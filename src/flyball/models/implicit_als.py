@@ -172,8 +172,9 @@ def _answerable(learned: Learned, histories: Histories) -> NDArray[np.bool_]:
 
 
 def _gramian(factors: Floats) -> NDArray[np.float64]:
-    from flyball.models.kernels.ridge import gramian
+    from flyball.models.kernels.ridge import add_outer
 
-    out = np.empty((factors.shape[1], factors.shape[1]), dtype=np.float64)
-    gramian(factors, 0, len(factors), out)
-    return out
+    upper = np.zeros((factors.shape[1], factors.shape[1]), dtype=np.float64)
+    every, once = np.arange(len(factors), dtype=np.int32), np.ones(len(factors), dtype=np.float32)
+    add_outer(upper, factors, every, once, 1.0)
+    return np.triu(upper) + np.triu(upper, 1).T

@@ -3,10 +3,10 @@
 import numpy as np
 from numba import njit, void
 
-from flyball.models.kernels.signatures import f8, i8, r_f4, r_f4x2, r_f8x2, r_i4, r_i8, w_f4x2, w_f8x2
+from flyball.models.kernels.signatures import f8, i8, r_f4, r_f4x2, r_f8x2, r_i4, r_i8, w_f4x2, w_f8, w_f8x2
 
 
-@njit(cache=True, nogil=True)
+@njit(void(w_f8x2, r_f4x2, r_i4, r_f4, f8), cache=True, nogil=True)
 def add_outer(matrix, factors, index, weights, scale):
     """Upper triangle of `matrix` += sum of scale * weight * y y' over the rows `index` of `factors`, in their order.
 
@@ -39,7 +39,7 @@ def add_outer(matrix, factors, index, weights, scale):
                 r[b] = r[b] + c * np.float64(p[b])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(void(w_f8x2), cache=True, nogil=True, error_model="numpy")
 def factorise(matrix):
     """Cholesky in place: the upper triangle of a positive definite matrix becomes U with U' U = matrix."""
     side = len(matrix)
@@ -69,7 +69,7 @@ def factorise(matrix):
                 d[j] = d[j] - d0 * x0 - d1 * x1 - d2 * x2 - d3 * x3
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(void(w_f8x2, w_f8), cache=True, nogil=True, error_model="numpy")
 def substitute(upper, right):
     """Solve U' U x = right in place, U from `factorise`."""
     side = len(upper)
@@ -83,16 +83,6 @@ def substitute(upper, right):
         for j in range(side - i - 1):
             total -= row[j] * rest[j]
         right[i] = total / upper[i, i]
-
-
-@njit(void(r_f4x2, i8, i8, w_f8x2), cache=True, nogil=True)
-def gramian(factors, first, last, out):
-    """out = sum of y y' over rows `[first, last)` of `factors` (both triangles)."""
-    out[:] = 0.0
-    add_outer(out, factors, np.arange(first, last), np.ones(last - first, dtype=np.float32), 1.0)
-    for a in range(len(out)):
-        for b in range(a):
-            out[a, b] = out[b, a]
 
 
 @njit(void(r_i8, r_i4, r_f4, r_f4, r_f4x2, r_f8x2, f8, f8, f8, f8, i8, i8, w_f4x2), cache=True, nogil=True)
