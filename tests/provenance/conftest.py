@@ -131,13 +131,13 @@ class Cinema:
         release = current(self.runtime.registry)
         catalog, popular = self.catalog(), read_popular(self.runtime.state)
         pairs = list(zip(popular.items, popular.scores, strict=True))
+        offsets = self.runtime.state.offsets()
         if release.champion is None:
-            memory = Memory(popular=pairs, catalog=catalog)
-            return Serving(release, memory=memory, catalog=catalog, catalog_offsets=self.runtime.state.offsets())
+            memory = Memory(popular=pairs, catalog=catalog, offsets=offsets)
+            return Serving(release, memory=memory, catalog=catalog, catalog_offsets=offsets)
         version = self.runtime.registry.version(release.champion)
         loaded = load_version(self.runtime.app.task, version, self.runtime.artifacts, (), catalog)
-        memory = Memory(version.id, loaded.groups, pairs, catalog)
-        offsets = self.runtime.state.offsets()
+        memory = Memory(version.id, loaded.groups, pairs, catalog, offsets)
         return Serving(release, {version.id: loaded.pipeline}, {}, memory, catalog, offsets)
 
     def answer(self, *users: int, serving: Serving | None = None, ask: Ask | None = None) -> list[Prediction]:

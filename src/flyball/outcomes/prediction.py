@@ -20,8 +20,9 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     """One answer: to whom, what was asked and shown, by which version and arm, from which state of the log.
 
     `scores` and `sources` run beside `items`. `version` is "" for an answer that no version made. `offsets`: the
-    events applied to the state that was read, () for an answer that read none. `catalog`: the same of the catalogue
-    and the lists in memory. `stale_us`: how old that state was. `seed`: the query's seed.
+    events applied to the state that was read, () for an answer that read none. `catalog`: the same of the catalogue,
+    `lists`: of the popular list in memory, () for an answer that did not look at it. `stale_us`: how old the state
+    was. `seed`: the query's seed.
     """
 
     id: str
@@ -44,6 +45,7 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     without: list[str] = []
     seed: int = 0
     catalog: tuple[int, ...] = ()
+    lists: tuple[int, ...] = ()
 
 
 class _Body(msgspec.Struct, frozen=True, array_like=True):
@@ -67,6 +69,7 @@ class _Body(msgspec.Struct, frozen=True, array_like=True):
     without: list[str]
     seed: int
     catalog: tuple[int, ...] = ()
+    lists: tuple[int, ...] = ()
 
 
 _FIELDS = _Body.__struct_fields__

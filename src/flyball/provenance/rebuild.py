@@ -3,7 +3,16 @@
 import msgspec
 
 from flyball.events import Offsets
-from flyball.features import Catalog, StateStore, UserHistory, load_catalog, read_histories, state_at
+from flyball.features import (
+    Catalog,
+    Popular,
+    StateStore,
+    UserHistory,
+    load_catalog,
+    read_histories,
+    read_popular,
+    state_at,
+)
 from flyball.outcomes import Prediction
 from flyball.registry import Version
 from flyball.runtime import Runtime
@@ -11,27 +20,29 @@ from flyball.serving import Loaded, load_version
 
 
 class Rebuilt(msgspec.Struct, frozen=True):
-    """The user's history at the answer's offsets (None when the answer read none) and the catalogue."""
+    """The user's history at the answer's offsets, None when the answer read none, and the catalogue."""
 
     history: UserHistory | None
     catalog: Catalog
-    store: StateStore
 
 
-def rebuild(runtime: Runtime, prediction: Prediction, everyone: bool = False) -> Rebuilt:
+def rebuild(runtime: Runtime, prediction: Prediction) -> Rebuilt:
     """Fold the log again up to the stamped offsets, for this user alone.
 
-    `everyone` folds all users, as the popular lists need. Raises `Refused` when the log does not reach the offsets.
+    Raises `Refused` when the log does not reach the offsets.
     """
-    offsets = prediction.offsets or prediction.catalog
-    store = _state(runtime, offsets, None if everyone else [prediction.user])
-    history = None
+    history, store = None, None
     if prediction.offsets:
+        store = _state(runtime, prediction.offsets, [prediction.user])
         history = read_histories(store, runtime.signals, [prediction.user])[0][0]
-    catalogued = store
-    if prediction.catalog and prediction.catalog != offsets:
-        catalogued = _state(runtime, prediction.catalog, [])
-    return Rebuilt(history, load_catalog(catalogued, runtime.app.task.item), store)
+    if store is None or prediction.catalog not in ((), prediction.offsets):
+        store = _state(runtime, prediction.catalog, [])
+    return Rebuilt(history, load_catalog(store, runtime.app.task.item))
+
+
+def popular_list(runtime: Runtime, prediction: Prediction) -> Popular:
+    """What was popular at the offsets stamped for it, or else at those of the state; everyone's events are folded."""
+    return read_popular(_state(runtime, prediction.lists or prediction.offsets or prediction.catalog, None))
 
 
 def _state(runtime: Runtime, offsets: Offsets, users: list[str] | None) -> StateStore:

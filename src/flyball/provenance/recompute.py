@@ -8,9 +8,9 @@ import msgspec
 
 from flyball.core import ArtifactCorrupt, NotFound, Refused
 from flyball.events import Offsets
-from flyball.features import UserHistory, read_popular
+from flyball.features import UserHistory
 from flyball.outcomes import Prediction, find_prediction
-from flyball.provenance.rebuild import Rebuilt, load, rebuild
+from flyball.provenance.rebuild import Rebuilt, load, popular_list, rebuild
 from flyball.releases import ReleaseState
 from flyball.runtime import Runtime
 from flyball.serving import Ask, Engine, Memory, Serving
@@ -61,8 +61,8 @@ def replay(runtime: Runtime, prediction_id: str) -> Replay:
 def _again(runtime: Runtime, prediction: Prediction) -> tuple[Prediction, list[str]]:
     by_version = prediction.level in BY_VERSION
     if not prediction.offsets and not prediction.catalog:
-        raise Refused("its lists lay in memory and the offsets they were read at are not stamped")
-    rebuilt = rebuild(runtime, prediction, everyone=not by_version)
+        raise Refused("it is stamped with no offsets: its lists lay in memory and changed while they were read")
+    rebuilt = rebuild(runtime, prediction)
     serving, notes = (_by_version if by_version else _from_memory)(runtime, prediction, rebuilt)
     failures: list[str] = []
     engine = Engine(
@@ -87,14 +87,18 @@ def _from_memory(runtime: Runtime, prediction: Prediction, rebuilt: Rebuilt) -> 
     groups: dict[str, list[Shown]] = {}
     if prediction.version:
         groups = load(runtime, runtime.registry.version(prediction.version), rebuilt.catalog).groups
-    popular = read_popular(rebuilt.store)
+    popular = popular_list(runtime, prediction)
     pairs = list(zip(popular.items, popular.scores, strict=True))
     memory = Memory(prediction.version, groups, pairs, rebuilt.catalog)
-    note = (
-        f"answered from lists in memory (level {prediction.level}), which are up to a second older than the answer; "
-        "the replay reads them at the answer's own offsets, so a difference may be only that second"
-    )
-    return Serving(memory=memory, catalog=rebuilt.catalog), [note]
+    unstamped = [
+        name for name, offsets in (("catalogue", prediction.catalog), ("popular list", prediction.lists)) if not offsets
+    ]
+    notes = [
+        f"the {name} in memory is not stamped with offsets, it changed while it was read; taken as it was at the "
+        "answer's own, so a difference may come from that"
+        for name in unstamped
+    ]
+    return Serving(memory=memory, catalog=rebuilt.catalog), notes
 
 
 def _read(prediction: Prediction, rebuilt: Rebuilt) -> tuple[list[UserHistory], Offsets]:

@@ -193,4 +193,5 @@ def _stamp(ask: Ask, chosen: Route, listed: Listed, offsets: Offsets, catalog: O
         without=list(ask.without),
         seed=ask.seed,
         catalog=catalog,
+        lists=listed.offsets,
     )

@@ -23,6 +23,7 @@ LAG_TOLD_US = 1_000_000
 _LISTS_US = 1_000_000
 _CATALOG_US = 10_000_000
 _RETRY_US = 5_000_000
+_CATALOG_TRIES = 3
 
 
 class Freshness:
@@ -59,6 +60,7 @@ class Keeper:
         self._benched: dict[str, str] = {}
         self._catalog: Catalog | None = None
         self._catalog_offsets: Offsets = ()
+        self._popular_offsets: Offsets = ()
         self._popular: list[tuple[str, float]] = []
         self._due_us: dict[str, int] = {}
         self._freshness = Freshness()
@@ -128,22 +130,28 @@ class Keeper:
             self._trouble[name] = f"{name} could not be read: {error}"
 
     def _look_at_lists(self) -> None:
-        popular = read_popular(self._runtime.state)
+        store = self._runtime.state
+        before = store.offsets()
+        popular = read_popular(store)
         pairs = list(zip(popular.items, popular.scores, strict=True))
         if pairs != self._popular:
             self._popular = pairs
+            self._popular_offsets = before if store.offsets() == before else ()
             self._publish()
 
     def _look_at_catalog(self) -> None:
         store, item = self._runtime.state, self._runtime.app.task.item
         if self._catalog is not None and catalog_version(store, item) == self._catalog.version:
             return
-        catalog, offsets = load_catalog(store, item), store.offsets()
-        if catalog_version(store, item) != catalog.version:
-            offsets = ()  # it changed meanwhile: no offsets stand for what was read
+        for _ in range(_CATALOG_TRIES):
+            catalog, offsets = load_catalog(store, item), store.offsets()
+            if catalog_version(store, item) == catalog.version:
+                break
+        else:
+            offsets = ()  # it changed meanwhile, again and again: no offsets stand for what was read
+        loaded = {version: with_catalog(one, catalog) for version, one in self._loaded.items()}
         with self._lock:
-            self._loaded = {version: with_catalog(loaded, catalog) for version, loaded in self._loaded.items()}
-            self._catalog, self._catalog_offsets = catalog, offsets
+            self._loaded, self._catalog, self._catalog_offsets = loaded, catalog, offsets
         self._publish()
 
     def _look_at_release(self, now_us: int) -> None:
@@ -193,7 +201,8 @@ class Keeper:
             refused = {version: reason for version, (reason, _) in self._failed.items()} | self._benched
             pipelines = {version: one for version, one in self._loaded.items() if version not in self._benched}
             lists = next((version for version in wanted(self._release) if version in self._loaded), "")
-            memory = Memory(lists, self._loaded[lists].groups if lists else {}, self._popular, self._catalog)
+            groups = self._loaded[lists].groups if lists else {}
+            memory = Memory(lists, groups, self._popular, self._catalog, self._popular_offsets)
             self._engine.serving = Serving(
                 self._release,
                 {version: one.pipeline for version, one in pipelines.items()},

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from flyball.events import Offsets
 from flyball.features import Catalog, UserHistory
 from flyball.serving.asks import Ask
 from flyball.tasks import Shown
@@ -14,26 +15,32 @@ EVERYONE = ""
 
 
 class Listed(msgspec.Struct, frozen=True):
-    """A list and where it comes from; `version` is "" for one that no version made."""
+    """A list and where it comes from; `version` is "" for one that no version made.
+
+    `offsets`: the events behind the popular list, when that was looked at.
+    """
 
     level: str
     version: str
     items: list[str]
     scores: list[float]
     sources: list[str]
+    offsets: Offsets = ()
 
 
 class Memory(msgspec.Struct, frozen=True):
     """Lists made beforehand.
 
     `groups`: {group: list} by `version`, `EVERYONE` among them. `popular`: (item, weight), most popular now first.
-    `catalog`: the items there are, for filters and as the last resort.
+    `catalog`: the items there are, for filters and as the last resort. `offsets`: the events behind `popular`, () when
+    it changed while it was read.
     """
 
     version: str = ""
     groups: dict[str, list[Shown]] = {}
     popular: list[tuple[str, float]] = []
     catalog: Catalog | None = None
+    offsets: Offsets = ()
 
     @property
     def holds_any(self) -> bool:
@@ -55,7 +62,12 @@ class Memory(msgspec.Struct, frozen=True):
                 break
         version = self.version if level == "precomputed" else ""
         return Listed(
-            level, version, [item for item, _, _ in taken], [score for _, score, _ in taken], [by for _, _, by in taken]
+            level,
+            version,
+            [item for item, _, _ in taken],
+            [score for _, score, _ in taken],
+            [by for _, _, by in taken],
+            self.offsets,
         )
 
     def _rungs(self, history: UserHistory | None) -> Iterator[tuple[str, Iterable[tuple[str, float, str]]]]:
