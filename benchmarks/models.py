@@ -134,9 +134,7 @@ def bench_als(data: Interactions, factors: int, iterations: int = 15) -> None:
         theirs, _ = timed(lambda other=other, matrix=matrix: other.fit(matrix, show_progress=False))
         same = {**learned, "item_factors": _wide(other.item_factors, learned), "gramian": _gramian(other, learned)}
         loss = als_loss(data, *_folded(model, same, data), alpha, reg)
-        print(
-            f"  ALS {solver:9} implicit {theirs:8.2f} s   loss {loss:14.1f}   {theirs / seconds:.1f} times flyball's time"
-        )
+        print(f"  ALS {solver:9} implicit {theirs:8.2f} s   loss {loss:14.1f}   {theirs / seconds:.1f} x flyball")
 
 
 def _wide(factors: np.ndarray, learned: dict[str, np.ndarray]) -> np.ndarray:
@@ -176,10 +174,7 @@ def bench_svd(data: Interactions) -> None:
     theirs, fitted = timed(lambda: surprise.SVD(random_state=0).fit(read))
     predicted = [fitted.predict(u, i).est for u, i in zip(test.user_index, test.item_index, strict=True)]
     error = float(np.sqrt(np.mean((np.array(predicted) - test.ratings) ** 2)))
-    print(
-        f"  SVD           Surprise             {theirs:8.2f} s   RMSE {error:.4f}   "
-        f"{theirs / seconds:.1f} times flyball's time"
-    )
+    print(f"  SVD           Surprise             {theirs:8.2f} s   RMSE {error:.4f}   {theirs / seconds:.1f} x flyball")
 
 
 def rmse(model: Recommender, learned: dict[str, np.ndarray], train: Interactions, test: Interactions) -> float:
