@@ -97,5 +97,4 @@ def learn_words(report: "LearnReport") -> str:
     """What a run of learning came to, in one line."""
     if report.status == "too_little_data":
         return f"too little data: {report.reason}"
-    stands = f"{report.champion or 'nothing'} {'is released' if report.released else 'stays'}"
-    return f"learned in {report.seconds:.1f} s: {stands} ({report.reason})"
+    return f"learned in {report.seconds:.1f} s: {report.reason}"

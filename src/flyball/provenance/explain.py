@@ -261,10 +261,19 @@ def _after_lines(found: Why) -> list[str]:
             f"{stars}{', liked' if each.positive else ''}"
         )
     for one in found.next:
-        fields = ", ".join(f"{name} {value}" for name, value in one.fields.items())
+        fields = ", ".join(
+            f"{name} {_short(value)}" for name, value in one.fields.items() if value not in ("", [], None)
+        )
         times = f" ({one.count} times)" if one.count > 1 else ""
         lines.append(f"after {_ago(one.first_at_us - at)}: {one.type} {fields}{times}")
     return lines or ["the user did nothing yet that is in the log"]
+
+
+def _short(value: object) -> str:
+    if isinstance(value, list):
+        return f"[{len(value)}]"
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _ago(duration_us: int) -> str:
