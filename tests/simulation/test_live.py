@@ -1,6 +1,7 @@
 """The live driver against services that behave, misbehave and go away."""
 
 import re
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -8,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from flyball.core import BadInput, ManualClock, format_instant, parse_instant
-from flyball.simulation import Driver, HttpService, ProfileRow, World, drive_http, make_world
+from flyball.simulation import Driver, DriveReport, HttpService, ProfileRow, World, drive_http, make_world
 from flyball.simulation.lines import DAY_US
 
 TIME = re.compile(r"\A\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{3})?)?\Z")
@@ -151,6 +152,27 @@ def test_over_http_it_asks_sends_and_outlives_refusals(server: ThreadingHTTPServ
     assert report.interruptions == 1
     assert report.asks == len(Handler.asked)
     assert all(path.removeprefix("/recommend/").isdigit() for path in Handler.asked)
+
+
+def test_a_service_that_is_not_there_yet_is_waited_for() -> None:
+    Handler.lines, Handler.asked, Handler.refuse = [], [], 0
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = held.getsockname()[1]
+    stop, servers = threading.Event(), []
+
+    def watch(report: DriveReport) -> None:
+        if report.interruptions and not servers:
+            servers.append(ThreadingHTTPServer(("127.0.0.1", port), Handler))
+            threading.Thread(target=servers[0].serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        if report.lines:
+            stop.set()
+
+    world = make_world(500, 300, seed=3, start_us=NOW_US)
+    report = drive_http(world, f"http://127.0.0.1:{port}", lines_per_s=4_000, duration_s=20, stop=stop, watch=watch)
+    servers[0].shutdown()
+    servers[0].server_close()
+    assert report.interruptions == 1
+    assert report.lines == len(Handler.lines) > 0
 
 
 @pytest.mark.parametrize("url", ["https://host", "host:80", "http://"])

@@ -8,17 +8,16 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import msgspec
 import numpy as np
 
-from flyball.core import BadDeclaration, BadInput, NotFound, SystemClock, write_atomic
+from flyball.core import BadDeclaration, BadInput, NotFound, write_atomic
 from flyball.events import Format, IngestReport, find_format, ingest
 from flyball.operations import Program
 from flyball.runtime import Runtime
 from flyball.simulation.lines import DAY_US, SECOND_US
-from flyball.simulation.live import DriveReport, drive_http, stop_on_signals
+from flyball.simulation.live import DriveReport, drive_http
 from flyball.simulation.seed import seed_history
 from flyball.simulation.world import ProfileRow, World, make_world
 
@@ -140,7 +139,7 @@ def profile_lines(rows: Iterable[ProfileRow]) -> Iterator[bytes]:
 def world_program(home: Path) -> Program:
     """The live driver of the home's world as a program for `up`."""
     return Program(
-        "world", (sys.executable, "-P", "-m", "flyball.simulation.demo", str(home), "http://127.0.0.1:{port}")
+        "world", (sys.executable, "-P", "-m", "flyball.simulation.child", str(home), "http://127.0.0.1:{port}")
     )
 
 
@@ -175,19 +174,3 @@ def _pieces(lines: Iterable[bytes]) -> Iterator[bytes]:
             held = []
     if held:
         yield b"\n".join(held) + b"\n"
-
-
-def main(home: str, url: str) -> None:
-    """Main of the driving process; ends on SIGTERM."""
-    plan = read_plan(Path(home))
-    if plan is None:
-        raise NotFound("world", home)
-    if not urlsplit(url).port:
-        raise BadInput("url", "http://host:port", url)
-    stop = threading.Event()
-    stop_on_signals(stop)
-    drive_plan(plan, url, SystemClock().now_us(), stop)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
