@@ -33,7 +33,8 @@ def number_column(expression: Expression, frame: pl.DataFrame) -> pl.Series:
     else:
         values = [None if value is None else float(value) for value in _by_row(expression, frame)]
         column = pl.Series("number", values, dtype=pl.Float64)
-    return column.fill_nan(None)
+    numbers: pl.Series = column.fill_nan(None)
+    return numbers
 
 
 def _by_row(expression: Expression, frame: pl.DataFrame) -> list[Any]:

@@ -94,6 +94,16 @@ _OPEN: WeakValueDictionary[tuple[int, str], _Environment] = WeakValueDictionary(
 _OPENING = Lock()
 
 
+def _let_go_in_child() -> None:
+    """Close what a fork inherited: it belongs to the parent, and LMDB would refuse to open the path again."""
+    for environment in list(_OPEN.values()):
+        environment.env.close()
+    _OPEN.clear()
+
+
+os.register_at_fork(after_in_child=_let_go_in_child)
+
+
 class LmdbStore:
     """`lmdb:///folder?map_mb=256&sync=1`: opened on first use in each process.
 

@@ -1,0 +1,131 @@
+"""A small application and logs of it, drawn by Hypothesis (install `flyball[dev]` for it)."""
+
+import zlib
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import msgspec
+from hypothesis import strategies as st
+
+from flyball.events import Event, Profile, Record, Ref, Schema, text, whole
+from flyball.features import Entity, Signals
+from flyball.policy import any_of, outcome, value
+
+User = Annotated[int, Ref("user")]
+Film = Annotated[str, Ref("film"), text(max_length=120)]
+
+SECOND = 1_000_000
+HOUR = 3_600 * SECOND
+WITHIN = 2 * HOUR
+START = 1_600_000_000 * SECOND
+PARTITIONS = 3
+
+
+class Watch(Event):
+    user: User
+    film: Film
+    minute: Annotated[int, whole(0, 2_000)]
+
+
+class Rate(Event):
+    user: User
+    film: Film
+    stars: Annotated[float, whole(0, 5)] | None = None
+
+
+class Joined(Event):
+    user: User
+
+
+class Card(Profile):
+    user: User
+    gender: str = ""
+
+
+class FilmCard(Profile):
+    film: Film
+    title: str = "?"
+    genres: list[str] = msgspec.field(default_factory=list)
+
+
+class Application:
+    """Watches and ratings; liked by 4 stars, or 3 watched minutes within two hours."""
+
+    def __init__(self) -> None:
+        self.schema = Schema([Watch, Rate, Joined, Card, FilmCard])
+        self.user = Entity("user", Card, known_by=(Joined,), group=lambda card: card.gender)
+        self.film = Entity("film", FilmCard)
+        self.entities = (self.user, self.film)
+        self.signals = Signals(
+            self.user,
+            self.film,
+            any_of(outcome(Rate, where=lambda r: r.stars >= 4), outcome(Watch, at_least=3, within="2h")),
+            outcome(Watch, where=lambda w: w.minute >= 10, at_least=2, within="2h"),
+            outcome(Rate, where=lambda r: r.stars <= 1.5),
+            value(Rate, lambda r: r.stars),
+            schema=self.schema,
+        )
+
+    def record(self, name: str, at: int, known_at: int | None = None, **fields: Any) -> Record:
+        return self.schema.check(name, fields, at, at if known_at is None else known_at)
+
+    def partitioned(self, records: Sequence[Record]) -> list[list[Record]]:
+        """The records as they would lie in the log: each identity once, by partition of the key."""
+        log: list[list[Record]] = [[] for _ in range(PARTITIONS)]
+        for record in {record.id: record for record in records}.values():
+            log[zlib.crc32(record.key.encode()) % PARTITIONS].append(record)
+        return log
+
+
+APPLICATION = Application()
+
+# instants at, one before and one after the edges of the span and of the day, equal ones, and any
+edges = [step + off for step in (0, HOUR, WITHIN, 2 * WITHIN, 24 * HOUR, 28 * 24 * HOUR) for off in (-1, 0, 1)]
+instants = st.one_of(st.sampled_from([START + edge for edge in edges]), st.integers(START, START + 3 * WITHIN))
+users = st.integers(1, 4)
+films = st.sampled_from(["a", "b+2009", "c", "d", "eé"])
+
+
+@st.composite
+def records(draw: st.DrawFn, distinct_ratings: bool = False) -> list[Record]:
+    """Events in any order of time, as they came in."""
+    app = APPLICATION
+    made: list[Record] = []
+    rated: set[tuple[int, str, int]] = set()
+    for kind in draw(st.lists(st.sampled_from("wwwwrrcfj"), max_size=40)):
+        at, user, film = draw(instants), draw(users), draw(films)
+        known_at = at + draw(st.sampled_from([0, 1, HOUR]))
+        if kind == "w":
+            made.append(
+                app.record("watch", at, known_at, user=user, film=film, minute=draw(st.sampled_from([0, 9, 10, 11])))
+            )
+        elif kind == "r" and not (distinct_ratings and (user, film, at) in rated):
+            rated.add((user, film, at))
+            stars = draw(st.sampled_from([None, 0, 1.5, 1.5000001, 3.3, 4, 5]))
+            made.append(app.record("rate", at, known_at, user=user, film=film, stars=stars))
+        elif kind == "c":
+            made.append(app.record("card", at, known_at, user=user, gender=draw(st.sampled_from(["", "f", "m"]))))
+        elif kind == "f":
+            made.append(
+                app.record(
+                    "filmcard",
+                    at,
+                    known_at,
+                    film=film,
+                    title=draw(st.sampled_from("?xy")),
+                    genres=draw(st.sampled_from([[], ["x"]])),
+                )
+            )
+        elif kind == "j":
+            made.append(app.record("joined", at, known_at, user=user))
+    return made
+
+
+@st.composite
+def cuts(draw: st.DrawFn, log: Sequence[Sequence[Record]]) -> list[list[int]]:
+    """Where batches end, partition by partition."""
+    found, at = [], [0] * len(log)
+    for _ in range(draw(st.integers(0, 5))):
+        at = [draw(st.integers(low, len(part))) for low, part in zip(at, log, strict=True)]
+        found.append(at)
+    return found

@@ -1,0 +1,119 @@
+"""Every store of the table keeps the contract."""
+
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from flyball.core import BadSetting, UnknownBackend
+from flyball.features import STATE_BACKENDS, StateStore, open_state
+from flyball.testing.state_contract import CHECKS
+
+EXEMPT = {
+    "memory": {
+        "what_was_written_is_found_again": "it is gone with its owner by design",
+        "it_grows_far_beyond_its_first_size": "two openings are two stores; it has no first size",
+    }
+}
+
+
+def opener(backend: str, folder: Path) -> Callable[[], StateStore]:
+    urls = {"memory": "memory://", "lmdb": f"lmdb://{folder}/state?map_mb=1&sync=0"}
+    return lambda: open_state(urls[backend])
+
+
+@pytest.mark.parametrize(("backend", "check"), list(itertools.product(STATE_BACKENDS, CHECKS)))
+def test_contract(backend: str, check: str, tmp_path: Path) -> None:
+    if check in EXEMPT.get(backend, {}):
+        assert EXEMPT[backend][check]
+        return
+    CHECKS[check](opener(backend, tmp_path))
+
+
+def test_all_but_the_named_exemptions_were_covered() -> None:
+    assert len(CHECKS) >= 6
+    assert all(name in CHECKS for names in EXEMPT.values() for name in names)
+
+
+def test_an_unknown_store_names_the_known_ones() -> None:
+    with pytest.raises(UnknownBackend, match="lmdb://, memory://"):
+        open_state("pickle:///x")
+
+
+def test_lmdb_needs_a_folder() -> None:
+    with pytest.raises(BadSetting):
+        open_state("lmdb://")
+
+
+def test_lmdb_opened_before_a_fork_serves_both_sides(tmp_path: Path) -> None:
+    store = open_state(f"lmdb://{tmp_path}/state?sync=0")
+    store.write({b"a": b"1"}, (1,))
+    receive, send = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            answer = store.read([b"a"]) == ([b"1"], (1,))
+            store.write({b"a": b"2"}, (2,))
+            os.write(send, b"y" if answer else b"n")
+        finally:
+            os._exit(0)
+    os.close(send)
+    with os.fdopen(receive, "rb") as answers:
+        assert answers.read() == b"y"
+    os.waitpid(child, 0)
+    assert store.read([b"a"]) == ([b"2"], (2,))
+    store.write({b"a": b"3"}, (3,))
+    assert store.offsets() == (3,)
+
+
+WRITER = """
+import sys
+from flyball.features import open_state
+store = open_state(sys.argv[1])
+count = 0
+while True:
+    count += 1
+    store.write({b"%d" % index: b"%d" % count * 2000 for index in range(40)}, (count,))
+    print(count, flush=True)
+"""
+
+
+def test_a_writer_killed_at_any_instant_leaves_a_whole_state(tmp_path: Path) -> None:
+    url = f"lmdb://{tmp_path}/state?map_mb=1"
+    reader = open_state(url)
+    for wait_s in (0.0, 0.011, 0.023):
+        writer = subprocess.Popen([sys.executable, "-c", WRITER, url], stdout=subprocess.PIPE)
+        assert writer.stdout is not None
+        told = int(writer.stdout.readline())
+        pause = threading.Event()
+        pause.wait(wait_s)
+        writer.send_signal(signal.SIGKILL)
+        told = int((writer.stdout.read().split() or [told])[-1])
+        writer.stdout.close()
+        writer.wait()
+        values, offsets = reader.read([b"%d" % index for index in range(40)])
+        assert offsets[0] >= told
+        assert values == [b"%d" % offsets[0] * 2000] * 40
+        reader.close()
+        shutil.rmtree(tmp_path / "state")
+        reader = open_state(url)
+
+
+def test_reading_one_value_is_a_matter_of_microseconds(tmp_path: Path) -> None:
+    store = open_state(f"lmdb://{tmp_path}/state?sync=0")
+    store.write({b"u/%d" % index: bytes(1_000) for index in range(1_000)}, (1, 2, 3, 4))
+    best = float("inf")
+    for _ in range(5):
+        start = time.perf_counter()
+        for index in range(1_000):
+            store.read([b"u/%d" % index])
+        best = min(best, (time.perf_counter() - start) / 1_000)
+    assert best < 100e-6  # about 5 microseconds on a quiet machine; the bound only tells a scan or a reopening
