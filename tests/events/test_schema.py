@@ -138,7 +138,7 @@ def test_two_types_of_one_name_are_refused() -> None:
         ({"minute": 3.5}, "wrong_type"),
         ({"minute": None}, "wrong_type"),
         ({"user": 0}, "out_of_range"),
-        ({"user": 2**64}, "out_of_range"),
+        ({"user": 2**63}, "out_of_range"),
         ({"film": "a b"}, "bad_text"),
         ({"film": "up\n"}, "bad_text"),
         ({"film": ""}, "bad_text"),
@@ -151,7 +151,7 @@ def test_a_bad_field_has_a_reason(change: dict[str, Any], reason: str) -> None:
 
 
 def test_edges_are_inside() -> None:
-    for change in ({"minute": 0}, {"minute": 2_000}, {"film": "x" * 120}, {"user": 1}, {"user": 2**64 - 1}):
+    for change in ({"minute": 0}, {"minute": 2_000}, {"film": "x" * 120}, {"user": 1}, {"user": 2**63 - 1}):
         assert reason_of(movie_schema(), "watch", GOOD | change) == ""
 
 
@@ -273,7 +273,7 @@ def test_flags_tell_unknown_references() -> None:
 
 # Values that are right, nearly right and quite wrong, for each field of a watch
 _USERS = st.one_of(
-    st.integers(0, 5), st.sampled_from([2**63, 2**64 - 1, 2**64, -3, "7", "07", "x", "１", True, None, 2.0])
+    st.integers(0, 5), st.sampled_from([2**63, 2**63 - 1, 2**64, -3, "7", "07", "x", "１", True, None, 2.0])
 )
 _FILMS = st.one_of(
     st.text(alphabet="ab+ \n.é", max_size=4), st.sampled_from(["x" * 120, "x" * 121, 7, None, "\ud800", ["a"]])
@@ -318,7 +318,7 @@ def test_many_are_judged_like_each_one(rows: list[Any], plain: int, lax: bool, l
 @given(
     price=st.floats(0, 99), weight=st.none() | st.floats(allow_nan=False, allow_infinity=False),
     device=st.sampled_from(["tv", "phone"]), colour=st.sampled_from([None, "red", "blue"]),
-    tags=st.lists(st.text(max_size=3).filter(lambda t: t.isprintable()), max_size=3), order=st.integers(0, 2**64 - 1),
+    tags=st.lists(st.text(max_size=3).filter(str.isprintable), max_size=3), order=st.integers(-(2**63), 2**63 - 1),
 )  # fmt: skip
 def test_what_is_decoded_is_what_was_checked(**fields: Any) -> None:
     schema = Schema([Sale])

@@ -27,7 +27,9 @@ _TIME = re.compile(
 _USER = re.compile(r"0*([1-9][0-9]{0,39})")
 _WATCH_TAIL = re.compile(r"GET /data/m/([A-Za-z0-9+._*-]+)/0*([0-9]{1,18})\.mpg")
 _RATE_TAIL = re.compile(r"GET /rate/([A-Za-z0-9+._*-]+)=0*([0-9]{1,18})")
-_ASKED_TAIL = re.compile(r"recommendation request (\S+), status ([0-9]{1,9}), result: (.*), ([0-9]{1,15}) ?ms")
+_ASKED_TAIL = re.compile(
+    r"recommendation request (\S+), status ([0-9]{1,9}), result: (.*), ([0-9]{1,15})(?:\.[0-9]+)? ?ms"
+)
 _FILM = re.compile(r"[A-Za-z0-9+._*-]+")
 _COMMA = re.compile(r", ?")
 

@@ -16,7 +16,7 @@ from flyball.events.types import Event
 MAX_KEY_BYTES = 400
 """References become keys of stores; LMDB's longest key is 511 bytes."""
 
-_MAX_WHOLE = 2**64 - 1
+_MAX_WHOLE = 2**63 - 1
 _MIN_WHOLE = -(2**63)
 _KEPT_TEXTS = 200_000
 
