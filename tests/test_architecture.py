@@ -50,6 +50,15 @@ def imports_of(path: Path) -> Iterator[tuple[int, str, list[str]]]:
                 yield node.lineno, node.module or "", [alias.name for alias in node.names]
 
 
+def names_listed_by(door: Path) -> set[str]:
+    """What a door's `__all__` lists."""
+    for node in ast.parse(door.read_text()).body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        if any(isinstance(target, ast.Name) and target.id == "__all__" for target in targets):
+            return set(ast.literal_eval(node.value))  # type: ignore[attr-defined]
+    return set()
+
+
 def fault(room: str, module: str, names: list[str]) -> str | None:
     """Why a file of `room` may not import `names` from `module`; None when it may."""
     if module == "relative":
@@ -64,7 +73,8 @@ def fault(room: str, module: str, names: list[str]) -> str | None:
         return f"{target} is not a room that others import"
     if len(parts) > 2:
         return f"{target} is entered by its door"
-    if any((ROOT / target / f"{name}.py").exists() for name in names):
+    listed = names_listed_by(ROOT / target / "__init__.py") if (ROOT / target).is_dir() else set(names)
+    if not set(names) <= listed:
         return f"{target} is entered by its door, not by its files"
     if FLOORS[target] < FLOORS[room] or (room, target) in SAME_FLOOR:
         return None
