@@ -137,6 +137,7 @@ async def test_a_worker_that_drains_serves_what_was_on_its_way_and_gets_no_more(
     first = floor.worker("a")
     floor.worker("b")
     before = [await floor.connect() for _ in range(4)]
+    await until(lambda: sum(given for given, _ in floor.dispatcher.shares().values()) == 4)
     await first.receiver.drain()
     after = [await floor.connect() for _ in range(3)]
     assert sorted([await client.ask() for client in before]) == ["a", "a", "b", "b"]

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from flyball import ItemKNN
-from flyball.core import StoreUnavailable
+from flyball.core import BadInput, StoreUnavailable
 from flyball.features import UserHistory, load_catalog, read_histories, read_popular
+from flyball.outcomes import find_prediction
 from flyball.releases import ReleaseState
 from flyball.runtime import Runtime
-from flyball.serving import Ask, Engine, Memory, Progress, Serving, load_version, new_ask
+from flyball.serving import Ask, Engine, Memory, Progress, Serving, answer_once, load_version, new_ask
 from flyball.serving.loading import nobody
 from flyball.tasks import Query, Shown
 from flyball.testing import faulty
@@ -182,3 +183,12 @@ def test_lists_in_memory_know_the_group_and_obey_filters(home: Runtime) -> None:
 def test_a_stranger_gets_a_full_list(home: Runtime) -> None:
     (got,) = real(home).answer([new_ask("999999", 5, NOW_US, random.Random(1))])
     assert (got.level, len(got.items)) == ("champion", 5)
+
+
+def test_one_answer_without_a_running_service_is_recorded_like_any_other(home: Runtime) -> None:
+    faulty.release(home, ItemKNN(), NOW_US)
+    got = answer_once(home, "7", 3)
+    assert (got.level, got.version, got.worker, len(got.items)) == ("champion", "v1", "once", 3)
+    assert find_prediction(home.predictions, got.id) == got
+    with pytest.raises(BadInput, match="user id must be"):
+        answer_once(home, "nobody")

@@ -1,12 +1,14 @@
 """Events over HTTP: checked, durable before the reply, a verdict for each."""
 
 import asyncio
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import cast
 
 import msgspec
 
 from flyball.core import Clock, NotFound, StoreUnavailable
-from flyball.events import Format, Verdict, find_format, ingest_lines
+from flyball.events import Appender, EventLog, Format, Verdict, find_format, ingest_lines
 from flyball.runtime import Runtime
 from flyball.serving.figures import Figures
 from flyball.serving.problems import Problem
@@ -15,6 +17,8 @@ SOURCE = "http"
 THREADS = 4
 MAX_WAITING = 256
 WITHIN_S = 10.0
+GATHER_S = 0.002
+"""How long a request waits for others to share its commit with."""
 
 _ONE = "application/json"
 _LINES = ("", "application/x-ndjson", "application/ndjson", "application/jsonl", "text/plain", "text/csv")
@@ -50,6 +54,8 @@ class Intake:
     def __init__(self, runtime: Runtime, figures: Figures, clock: Clock) -> None:
         self._runtime, self._figures, self._clock = runtime, figures, clock
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="intake")
+        self._appender: Appender | None = None
+        self._opening = threading.Lock()
         self._waiting = 0
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -60,6 +66,8 @@ class Intake:
     def stop(self) -> None:
         """Finish what was begun."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+        if self._appender is not None:
+            self._appender.close()
 
     async def take(self, format_name: str, content_type: str, body: bytes) -> Summary:
         """Check and append the events in `body`; when this returns they are durable.
@@ -92,11 +100,14 @@ class Intake:
 
     def _ingest(self, format_name: str, lines: list[bytes]) -> list[Verdict]:
         runtime = self._runtime
+        if self._appender is None:
+            with self._opening:
+                self._appender = self._appender or Appender(runtime.log, GATHER_S)
         return ingest_lines(
             lines,
             format=_format(runtime, format_name),
             schema=runtime.schema,
-            log=runtime.log,
+            log=cast(EventLog, self._appender),  # only its append is used
             quarantine=runtime.quarantine,
             catalogue=runtime.catalogue,
             clock=self._clock,

@@ -26,6 +26,7 @@ class PredictionWriter:
     def __init__(self, log: Callable[[], EventLog], figures: Figures, worker: str, bound: int = BOUND) -> None:
         self._log, self._figures, self._worker, self._bound = log, figures, worker, bound
         self._waiting: deque[tuple[Prediction, int]] = deque()
+        self._by_id: dict[str, tuple[Prediction, int]] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="predictions", daemon=True)
 
@@ -37,14 +38,13 @@ class PredictionWriter:
         if len(self._waiting) >= self._bound:
             self._figures.counters.add("predictions|dropped")
         else:
+            self._by_id[prediction.id] = (prediction, took_us)
             self._waiting.append((prediction, took_us))
 
     def recent(self, prediction_id: str) -> Prediction | None:
         """A prediction that is not in the log yet."""
-        for prediction, took_us in tuple(self._waiting):
-            if prediction.id == prediction_id:
-                return self._stamped(prediction, took_us)
-        return None
+        found = self._by_id.get(prediction_id)
+        return None if found is None else self._stamped(*found)
 
     def stop(self, within_s: float = 5.0) -> int:
         """Write what waits, trying for `within_s`; returns how many records could not be written."""
@@ -64,7 +64,8 @@ class PredictionWriter:
                 self._figures.note("predictions", "log", error)
                 return False
             for _ in taken:
-                self._waiting.popleft()
+                prediction, _ = self._waiting.popleft()
+                self._by_id.pop(prediction.id, None)
             self._figures.counters.add("predictions|written", len(taken))
             self._figures.gauge("writing", len(self._waiting))
         return True
