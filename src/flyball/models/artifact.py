@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from flyball.core import ArtifactCorrupt, BadInput, NotFound, write_atomic
 from flyball.models.base import Recommender
+from flyball.models.table import MODELS
 
 _MANIFEST, _ITEMS, _FORMAT = "manifest.json", "items.json", 1
 _NAME = re.compile(r"\A[a-z][a-z0-9_]*\Z")
@@ -101,8 +102,6 @@ def model_of(artifact: Artifact, known: Iterable[type[Recommender]] = ()) -> Rec
     Only the classes of `MODELS` and of `known` (the application's own candidates) are ever built: a manifest cannot
     make us import anything. Raises `NotFound` for another kind, `ArtifactCorrupt` for parameters that do not fit.
     """
-    from flyball.models.table import MODELS
-
     classes = {f"{one.__module__}:{one.__qualname__}": one for one in (*MODELS.values(), *known)}
     kind = str(artifact.manifest.get("kind"))
     if kind not in classes:
