@@ -18,7 +18,7 @@ from flyball.events import Format, IngestReport, Quarantined, find_format
 from flyball.events import ingest as take_in
 from flyball.history import export as export_events
 from flyball.history import movielens_events
-from flyball.operations import catch_up
+from flyball.operations import breather, catch_up
 from flyball.runtime import Runtime
 
 quarantine = typer.Typer(help="Events that were set aside: list, show, retry.", no_args_is_help=True)
@@ -74,6 +74,7 @@ def ingest(
             format_name=name,
             only=type_,
             progress=lambda report: progress(f"{report.read:,} read, {report.events_per_s:,.0f}/s"),
+            between=breather(runtime),
         )
     _show(report, json)
 

@@ -4,6 +4,7 @@ Promises: followers move as steps, in live and in virtual time; the fresh one co
 again, with growing pauses; a second instance on the same home is refused; nothing outlives the supervisor.
 """
 
+from flyball.operations.breath import breather
 from flyball.operations.catching_up import catch_up
 from flyball.operations.feeds import at_most_every, feeds_of
 from flyball.operations.governor import Decision, Governor, Job, View, next_learn_us
@@ -40,6 +41,7 @@ __all__ = [
     "View",
     "Worker",
     "at_most_every",
+    "breather",
     "catch_up",
     "feeds_of",
     "hold_lifeline",

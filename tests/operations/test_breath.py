@@ -1,0 +1,54 @@
+"""A bulk load waits for the online state, but not for ever and not without an instance."""
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from flyball.core import ManualClock
+from flyball.operations import breather
+from flyball.operations.orders import UpReport, write_report
+
+
+class Home:
+    """A log of 20,000 events and a state that gains `a_look` of them during each wait."""
+
+    def __init__(self, home: Path, a_look: int) -> None:
+        self.applied, self.waits, self._a_look = 0, 0, a_look
+        self.clock = ManualClock(0)
+        log = SimpleNamespace(ends=lambda: (15_000, 5_000))
+        state = SimpleNamespace(offsets=lambda: (self.applied,) if self.applied else ())
+        self.runtime: Any = SimpleNamespace(home=home, clock=self.clock, log=log, state=state)
+
+    def wait(self, seconds: float) -> None:
+        self.waits += 1
+        self.applied += self._a_look
+        self.clock.advance_us(round(seconds * 1e6))
+
+
+@pytest.fixture
+def up_home(tmp_path: Path) -> Path:
+    write_report(tmp_path, "up", UpReport(0, os.getpid(), 1, 0, []))
+    return tmp_path
+
+
+def test_waits_until_the_state_is_near(up_home: Path) -> None:
+    home = Home(up_home, 1_000)
+    breather(home.runtime, 4_000, home.wait)()
+    assert home.applied == 16_000
+    breather(home.runtime, 4_000, home.wait)()
+    assert home.waits == 16
+
+
+def test_gives_up_on_a_state_that_stands_still(up_home: Path) -> None:
+    home = Home(up_home, 0)
+    breather(home.runtime, 4_000, home.wait)()
+    assert 5_000_000 < home.clock.now_us() < 6_000_000
+
+
+def test_without_an_instance_it_never_waits(tmp_path: Path) -> None:
+    home = Home(tmp_path, 0)
+    breather(home.runtime, 4_000, home.wait)()
+    assert home.waits == 0
