@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timezone
 from typing import Any, BinaryIO, Protocol
@@ -192,21 +193,20 @@ def read_pieces(stream: BinaryIO, size: int = 1 << 21) -> Iterator[bytes]:
 
 
 def _unpacked(first: bytes, stream: BinaryIO, size: int) -> Iterator[bytes]:
-    import zlib
-
-    inflate = zlib.decompressobj(wbits=31)
-    piece = first
+    """The text of one gzip member after another."""
+    inflate, piece = zlib.decompressobj(wbits=31), first
     try:
         while piece:
             while piece:
-                yield inflate.decompress(piece, size)
-                piece = inflate.unconsumed_tail
                 if inflate.eof:
-                    piece = inflate.unused_data
                     inflate = zlib.decompressobj(wbits=31)
+                yield inflate.decompress(piece, size)
+                piece = inflate.unused_data if inflate.eof else inflate.unconsumed_tail
             piece = stream.read(size)
     except zlib.error as error:
         raise BadInput("gzip stream", "intact", str(error)) from None
+    if not inflate.eof:
+        raise BadInput("gzip stream", "whole", "one that was cut")
 
 
 class _Typing:
@@ -229,23 +229,23 @@ class _Typing:
         return renamed
 
     def find(self, present: Iterable[str]) -> EventType:
-        """The one type whose required fields are among `present`; the one that uses most of them when several nest."""
+        """The one type whose required fields are among `present`; the one that uses most of them when several nest.
+
+        Between an event and a profile that use the same columns, a missing time speaks for the profile.
+        """
         columns = set(present)
-        fits = {
-            declared.name: columns.intersection(declared.fields)
-            for declared in self._types
-            if columns.issuperset(declared.required) and (declared.is_profile or "at" in columns or self._only)
-        }
-        best = [name for name, used in fits.items() if not any(used < other for other in fits.values())]
+        fits = {t.name: columns.intersection(t.fields) for t in self._types if columns.issuperset(t.required)}
+        best = [t for t in self._types if t.name in fits and not any(fits[t.name] < other for other in fits.values())]
+        if len(best) > 1 and "at" not in columns:
+            best = [declared for declared in best if declared.is_profile] or best
         if len(best) == 1:
-            return next(declared for declared in self._types if declared.name == best[0])
+            return best[0]
         shown = ", ".join(sorted(columns))
         if not best:
-            needs = "; ".join(
-                f"{t.name}: {', '.join((*t.required, *(() if t.is_profile else ('at',))))}" for t in self._types
-            )
+            needs = "; ".join(f"{t.name}: {', '.join(t.required)}" for t in self._types)
             raise BadInput("columns", f"those of an event type ({needs})", shown)
-        raise BadInput("columns", f"those of one event type, say which with --type ({', '.join(sorted(best))})", shown)
+        names = ", ".join(sorted(declared.name for declared in best))
+        raise BadInput("columns", f"those of one event type, say which with --type ({names})", shown)
 
     def instant(self, value: Any) -> int | None:
         """Microseconds of a time cell; None when there is none. Raises `BadInput`."""

@@ -1,0 +1,361 @@
+"""From bytes to the log: verdicts, quarantine, catalogue, time, memory and repetition."""
+
+import gzip
+import io
+import json
+import tracemalloc
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flyball.apps.movielog import MovieLog
+from flyball.core import BadInput, ManualClock, NotFound, StoreUnavailable
+from flyball.events import (
+    Appended,
+    Catalogue,
+    Format,
+    IngestReport,
+    Quarantine,
+    Quarantined,
+    Record,
+    Schema,
+    Verdict,
+    columns,
+    ingest,
+    ingest_lines,
+    open_log,
+    retry,
+)
+from flyball.events.lines import MAX_LINE, split_lines
+from flyball.testing.log_contract import PlainLog
+from flyball.testing.movie_events import Joined, movie_schema
+
+NOW_US = 1_700_000_000_000_000
+T = "2022-11-14T12:00:0"
+NOON_US = 1_668_427_200_000_000
+FORMATS: dict[str, Format] = {"movielog": MovieLog(), **columns(rename={"movie": "film", "rating": "stars"})}
+
+
+class Home:
+    """Everything that an ingest needs, over one folder."""
+
+    def __init__(self, folder: Path, schema: Schema | None = None) -> None:
+        self.schema = schema or movie_schema()
+        self.log = open_log(f"sqlite://{folder}/events.db?partitions=2")
+        self.quarantine = Quarantine(folder / "quarantine.db")
+        self.catalogue = Catalogue(folder / "catalogue.db", self.schema, {"user": (Joined,)})
+        self.clock = ManualClock(NOW_US)
+
+    def parts(self, form: str) -> dict[str, Any]:
+        return {
+            "format": FORMATS[form], "schema": self.schema, "log": self.log, "quarantine": self.quarantine,
+            "catalogue": self.catalogue, "clock": self.clock, "format_name": form,
+        }  # fmt: skip
+
+    def ingest(self, text: str | bytes, form: str = "movielog", **options: Any) -> IngestReport:
+        stream = io.BytesIO(text.encode() if isinstance(text, str) else text)
+        options = {"mode": "history", "source": "a.log", "stopwatch": Still()} | options
+        return ingest(FORMATS[form].lines(stream), **self.parts(form), **options)
+
+    def verdicts(self, lines: list[str], form: str = "jsonl", **options: Any) -> list[Verdict]:
+        options = {"source": "http"} | options
+        return ingest_lines([line.encode() for line in lines], **self.parts(form), **options)
+
+    def records(self) -> list[Record]:
+        slices = self.log.read((0,) * len(self.log.ends()), 1_000_000)
+        return [record for piece in slices for record in piece.records]
+
+    def close(self) -> None:
+        for part in (self.log, self.quarantine, self.catalogue):
+            part.close()  # type: ignore[union-attr]
+
+
+class Still:
+    def read_s(self) -> float:
+        return 0.0
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    home = Home(tmp_path)
+    yield home
+    home.close()
+
+
+LOG = "\n".join(
+    [
+        f"{T}1,7,GET /data/m/up+2009/3.mpg",
+        f"{T}1,7,GET /data/m/up+2009/3.mpg",
+        "",
+        f"{T}2,8,GET /rate/up+2009=6",
+        f"{T}2,8,GET /rate/up+2009=5\r",
+        f"{T}3,,GET /rate/up+2009=5",
+        f"{T}4,9,GET /create_account",
+    ]
+)
+
+
+def test_a_stream_is_counted_whole(home: Home) -> None:
+    report = home.ingest(LOG)
+    assert report == IngestReport(
+        read=6,
+        accepted={"watch": 1, "rate": 1, "joined": 1},
+        flagged={},
+        quarantined={"out_of_range": 1, "bad_user": 1},
+        duplicates=1,
+        seconds=0.0,
+    )
+    assert report.events_per_s == 0.0
+
+
+def test_bad_lines_keep_their_bytes_and_their_place(home: Home) -> None:
+    home.ingest(LOG)
+    first, second = home.quarantine.list()
+    assert (first.reason, first.position, first.raw) == ("out_of_range", 4, f"{T}2,8,GET /rate/up+2009=6".encode())
+    assert (second.reason, second.position, second.source, second.format) == ("bad_user", 6, "a.log", "movielog")
+    assert "stars" in first.detail
+    assert first.at_us == NOW_US
+    assert home.quarantine.counts() == {"bad_user": 1, "out_of_range": 1}
+
+
+def test_again_adds_nothing(home: Home) -> None:
+    home.ingest(LOG)
+    again = home.ingest(LOG)
+    assert (again.accepted, again.duplicates, sum(again.quarantined.values())) == ({}, 4, 2)
+    assert len(home.records()) == 3
+    assert len(home.quarantine.list()) == 2
+
+
+def test_history_is_known_a_lag_after_it_happened(home: Home) -> None:
+    home.ingest(LOG, lag_us=500)
+    assert {record.known_at - record.at for record in home.records()} == {500}
+
+
+def test_live_is_known_on_arrival_and_not_from_the_future(home: Home) -> None:
+    late = "2023-11-14T22:18:20,7,GET /create_account\n"
+    later = "2023-11-14T22:18:21,8,GET /create_account\n"
+    report = home.ingest(late + later, mode="live")
+    assert (report.accepted, report.quarantined) == ({"joined": 1}, {"future": 1})
+    assert [record.known_at for record in home.records()] == [NOW_US]
+    assert home.ingest(later).accepted == {"joined": 1}, "history may lie anywhere"
+
+
+def test_events_without_a_time(home: Home) -> None:
+    assert home.ingest("user,age\n7,30\n", "csv").accepted == {"viewer": 1}
+    assert home.ingest("user,film,minute\n7,up,3\n", "csv").quarantined == {"bad_time": 1}
+    assert home.ingest("user,film,minute\n7,up,3\n", "csv", mode="live").accepted == {"watch": 1}
+    assert {record.type: record.at for record in home.records()} == {"viewer": 0, "watch": NOW_US}
+
+
+def test_unknown_entities_are_flagged_once_there_is_a_catalogue(home: Home) -> None:
+    watch = f"{T}1,7,GET /data/m/up/3.mpg\n"
+    assert home.ingest(watch).flagged == {}, "without a catalogue nothing is unknown"
+    assert home.ingest("film\nheat\n", "csv").flagged == {}
+    report = home.ingest(f"{T}2,7,GET /data/m/up/3.mpg\n{T}2,7,GET /data/m/heat/3.mpg\n{T}2,7,GET /rate/x=3\n")
+    assert (report.accepted, report.flagged) == ({"watch": 2, "rate": 1}, {"watch": 1, "rate": 1})
+    assert {record.flags for record in home.records() if record.at == NOON_US + 2_000_000} == {0, 2}
+
+
+def test_a_joined_user_is_known_at_once_but_makes_no_catalogue_alone(home: Home) -> None:
+    home.ingest(f"{T}1,5,GET /create_account\n{T}1,6,GET /rate/up=3\n")
+    assert home.catalogue.known() == {}, "users are not checked before a profile names one"
+    home.ingest("user,age\n7,30\n", "csv")
+    report = home.ingest(
+        f"{T}2,8,GET /rate/up=3\n{T}2,8,GET /create_account\n{T}2,5,GET /rate/up=3\n{T}2,9,GET /rate/up=3\n"
+    )
+    assert report.flagged == {"rate": 1}
+
+
+def test_the_catalogue_is_a_view_that_can_be_rebuilt(home: Home, tmp_path: Path) -> None:
+    home.ingest("film\nheat\nup\n", "csv")
+    home.ingest(f"{T}1,5,GET /create_account\n")
+    again = Catalogue(tmp_path / "other.db", home.schema, {"user": (Joined,)})
+    assert again.known() == {}
+    again.catch_up(home.log)
+    assert again.known() == home.catalogue.known() == {"film": {"heat", "up"}}
+    plain = PlainLog(2)
+    plain.append(home.records())
+    third = Catalogue(tmp_path / "third.db", home.schema, {"user": (Joined,)})
+    third.catch_up(plain)
+    assert third.known() == {"film": {"heat", "up"}}
+    again.close()
+    third.close()
+
+
+def test_another_process_sees_what_became_known(home: Home, tmp_path: Path) -> None:
+    other = Catalogue(tmp_path / "catalogue.db", home.schema, {"user": (Joined,)})
+    assert other.known() == {}
+    home.ingest("film\nheat\n", "csv")
+    assert other.known() == {"film": {"heat"}}
+    other.close()
+
+
+def test_verdicts_come_one_by_one(home: Home) -> None:
+    good = {"type": "watch", "at": NOON_US, "user": 7, "film": "up", "minute": 3}
+    home.ingest("film\nheat\n", "csv")
+    lines = [good, good | {"minute": 9_999}, good, good | {"film": "heat"}]
+    verdicts = home.verdicts(
+        [json.dumps(line) for line in lines[:2]] + ["", "{"] + [json.dumps(line) for line in lines[2:]]
+    )
+    assert [one.verdict for one in verdicts] == ["accepted", "quarantined", "quarantined", "duplicate", "accepted"]
+    assert [one.reason for one in verdicts] == ["", "out_of_range", "decode", "", ""]
+    assert verdicts[0].unknown == ("film",)
+    assert verdicts[0].id == verdicts[3].id != verdicts[4].id
+    assert verdicts[4].unknown == ()
+    assert len(home.quarantine.list()) == 2
+
+
+def test_a_log_that_is_away_is_told_and_nothing_counts(home: Home) -> None:
+    class Away(PlainLog):
+        def append(self, records: object) -> Appended:
+            raise StoreUnavailable("the log must be free")
+
+    parts = home.parts("jsonl") | {"log": Away(2)}
+    with pytest.raises(StoreUnavailable):
+        ingest_lines([json.dumps({"at": 5, "user": 7, "film": "up", "minute": 3}).encode()], source="http", **parts)
+    assert home.quarantine.list() == []
+
+
+def test_progress_is_told_after_each_append(home: Home) -> None:
+    seen: list[int] = []
+    pauses: list[int] = []
+    lines = "".join(f"{T}1,{number},GET /create_account\n" for number in range(1, 9_001))
+    home.ingest(lines, progress=lambda report: seen.append(report.read), between=lambda: pauses.append(1))
+    assert seen == [4_096, 8_192, 9_000]
+    assert len(pauses) == 3
+
+
+def test_a_byte_order_mark_gzip_and_a_last_line_without_end(home: Home) -> None:
+    text = b"\xef\xbb\xbfuser,age\r\n7,30\r\n8,40"
+    assert home.ingest(text, "csv").accepted == {"viewer": 2}
+    assert home.ingest(gzip.compress(text), "csv").duplicates == 2
+
+
+def test_a_long_line_is_cut_and_set_aside(home: Home) -> None:
+    giant = b"x" * (3 * MAX_LINE)
+    report = home.ingest(giant + b"\n" + f"{T}1,7,GET /create_account\n".encode() + giant)
+    assert (report.accepted, report.quarantined) == ({"joined": 1}, {"too_long": 2})
+    assert [(entry.position, len(entry.raw)) for entry in home.quarantine.list()] == [(1, MAX_LINE), (3, MAX_LINE)]
+    assert home.verdicts(["x" * (2 * MAX_LINE)])[0].reason == "too_long"
+
+
+def test_a_header_of_no_type_is_an_error_not_a_flood(home: Home) -> None:
+    with pytest.raises(BadInput, match="columns must be those of an event type"):
+        home.ingest("colour,size\n1,2\n", "csv")
+    assert home.quarantine.list() == []
+
+
+def test_memory_stays_the_same_however_long_the_stream(home: Home) -> None:
+    line = b"z" * 200 + b"\n"
+
+    def peak(pieces: int) -> int:
+        tracemalloc.start()
+        for _ in split_lines(line * 500 for _ in range(pieces)):
+            pass
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    assert peak(100) < 1.5 * peak(5)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    text=st.lists(st.sampled_from([b"a", b"\n", b"\r\n", b"\r", b"", b"bc"]), max_size=40).map(b"".join),
+    cuts=st.lists(st.integers(0, 80), max_size=8),
+    chunk=st.integers(1, 5),
+)
+def test_lines_do_not_depend_on_where_a_stream_breaks(text: bytes, cuts: list[int], chunk: int) -> None:
+    edges = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
+    pieces = [text[start:end] for start, end in pairwise(edges)]
+    lines = [line for part in split_lines(pieces, chunk) for line in part]
+    whole = text.split(b"\n")
+    last = whole.pop()
+    wanted = [line.removesuffix(b"\r") for line in whole] + ([last.removesuffix(b"\r")] if last else [])
+    assert lines == wanted
+
+
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_any_stream_ends_as_in_a_dict(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The oracle: a dict by what an event says. Files come in any order, more than once."""
+    home = Home(tmp_path_factory.mktemp("home"))
+    lines = st.sampled_from(
+        [f"{T}{second},{user},GET /rate/up={stars}" for second in (1, 2) for user in (1, 2) for stars in (3, 9)]
+        + ["x", ""]
+    )
+    held: dict[str, int] = {}
+    bad: set[tuple[str, int, str]] = set()
+    for name in data.draw(st.lists(st.sampled_from("ab"), min_size=1, max_size=4)):
+        text = data.draw(st.lists(lines, max_size=12))
+        report = home.ingest("\n".join(text), source=name)
+        good = [line for line in text if line.endswith("=3")]
+        wrong = [(name, place, line) for place, line in enumerate(text, 1) if line and line not in good]
+        assert report.accepted.get("rate", 0) == len(set(good) - held.keys())
+        assert report.read == len(good) + len(wrong)
+        held.update(dict.fromkeys(good, 1))
+        bad.update(wrong)
+    assert len(home.records()) == len(held)
+    assert {(one.source, one.position, one.raw.decode()) for one in home.quarantine.list()} == bad
+    home.close()
+
+
+def test_retry_brings_back_what_the_present_rules_allow(home: Home, tmp_path: Path) -> None:
+    home.ingest(LOG, lag_us=500)
+    wider = Home(tmp_path, movie_schema(stars=10))
+    parts = {"schema": wider.schema, "log": wider.log, "catalogue": wider.catalogue, "clock": wider.clock}
+    report = retry(wider.quarantine, formats=FORMATS, **parts)  # type: ignore[arg-type]
+    assert (report.tried, report.accepted, report.duplicates, report.still_bad) == (2, 1, 0, 1)
+    (found,) = [record for record in wider.records() if b"up" in record.body and record.at == NOON_US + 2_000_000 and
+                wider.schema.decode(record).stars == 6]  # type: ignore[attr-defined]  # fmt: skip
+    assert found.known_at == found.at + 500
+    assert [entry.state for entry in wider.quarantine.list(state=None)] == ["released", "open"]
+    assert retry(wider.quarantine, formats=FORMATS, **parts).tried == 1  # type: ignore[arg-type]
+    wider.close()
+
+
+def test_what_came_in_live_becomes_known_when_it_is_released(home: Home, tmp_path: Path) -> None:
+    home.ingest(f"{T}1,7,GET /rate/up=9\n", mode="live")
+    wider = Home(tmp_path, movie_schema(stars=10))
+    wider.clock.advance_us(60_000_000)
+    parts = {"schema": wider.schema, "log": wider.log, "catalogue": wider.catalogue, "clock": wider.clock}
+    assert retry(wider.quarantine, formats=FORMATS, ids=[1], **parts).accepted == 1  # type: ignore[arg-type]
+    assert [record.known_at for record in wider.records()] == [NOW_US + 60_000_000]
+    wider.close()
+
+
+def test_csv_rows_are_retried_with_their_header(home: Home, tmp_path: Path) -> None:
+    home.ingest(f"at,user,movie,rating\n{T}1,7,up,9\n", "csv")
+    wider = Home(tmp_path, movie_schema(stars=10))
+    parts = {"schema": wider.schema, "log": wider.log, "catalogue": wider.catalogue, "clock": wider.clock}
+    report = retry(wider.quarantine, formats=FORMATS, reason="out_of_range", **parts)  # type: ignore[arg-type]
+    assert (report.accepted, report.still_bad) == (1, 0)
+    wider.close()
+
+
+def test_a_cut_line_is_never_released(home: Home) -> None:
+    home.ingest(b"x" * (2 * MAX_LINE))
+    parts = {"schema": home.schema, "log": home.log, "catalogue": home.catalogue, "clock": home.clock}
+    assert retry(home.quarantine, formats=FORMATS, **parts).still_bad == 1  # type: ignore[arg-type]
+
+
+def test_the_quarantine_lists_and_shows(tmp_path: Path) -> None:
+    quarantine = Quarantine(tmp_path / "quarantine.db")
+    entries = [
+        Quarantined(5, reason, "d", b"\x00raw", "s", place, "csv") for place, reason in enumerate(["a", "b", "a"])
+    ]
+    assert quarantine.put(entries) == 3
+    assert quarantine.put([*entries, entries[0]]) == 0
+    assert [entry.id for entry in quarantine.list(reason="a")] == [1, 3]
+    assert [entry.id for entry in quarantine.list(after=1, limit=1)] == [2]
+    assert quarantine.show(2).reason == "b"
+    quarantine.release([1])
+    assert quarantine.counts() == {"a": 1, "b": 1}
+    with pytest.raises(NotFound):
+        quarantine.show(99)
+    quarantine.close()
