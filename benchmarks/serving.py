@@ -149,10 +149,12 @@ def told(load: Load) -> dict[str, Any]:
     }
 
 
-def wait_for(port: int, level: str, within_s: float = 60.0) -> float:
-    """Seconds until an answer of that level came."""
+def wait_for(port: int, level: str, workers: "list[subprocess.Popen[bytes]]", within_s: float = 60.0) -> float:
+    """Seconds until an answer of that level came from each process."""
     began_s = perf_counter()
     while perf_counter() - began_s < within_s:
+        if any(worker.poll() is not None for worker in workers):
+            sys.exit("a server ended before its first answer")
         try:
             load = closed_loop(port, 2 * WORKERS, 0.05, path)
         except OSError:
@@ -169,7 +171,7 @@ def measure_flyball(runtime: Runtime, seconds: float) -> dict[str, Any]:
         dispatcher.start()
         workers = [start(runtime.settings, dispatcher, f"serve-{place + 1}") for place in range(WORKERS)]
         try:
-            figures: dict[str, Any] = {"first_personal_answer_s": wait_for(port, "champion")}
+            figures: dict[str, Any] = {"first_personal_answer_s": wait_for(port, "champion", workers)}
             for connections in (16, 64):
                 before = dispatcher.shares()
                 counts = answers(runtime)
@@ -216,7 +218,7 @@ def measure_fastapi(folder: Path, factors: np.ndarray, seconds: float) -> dict[s
             for _ in range(WORKERS)
         ]
         try:
-            wait_for(listener.getsockname()[1], "")
+            wait_for(listener.getsockname()[1], "", workers)
             figures = {f"saturated_c{c}": drive(listener.getsockname()[1], c, seconds) for c in (16, 64)}
             figures["memory_mb"] = {f"{place + 1}": rss_mb(worker.pid) for place, worker in enumerate(workers)}
             return figures
@@ -228,27 +230,37 @@ def measure_fastapi(folder: Path, factors: np.ndarray, seconds: float) -> dict[s
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--films", type=int, default=27_000)
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", action="store_true", help="one object at the end")
     given = parser.parse_args()
+    figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         runtime, factors = make_home(Path(folder) / "home", given.films)
-        figures: dict[str, Any] = {"flyball": measure_flyball(runtime, given.seconds)}
+        figures["flyball"] = measure_flyball(runtime, given.seconds)
+        if not given.json:
+            show("flyball", figures["flyball"], given.films)
         if find_spec("fastapi"):
             figures["fastapi"] = measure_fastapi(Path(folder), factors, given.seconds)
+            if not given.json:
+                show("FastAPI, the usual way", figures["fastapi"], given.films)
+        elif not given.json:
+            print("fastapi is not installed: no comparison (pip install 'flyball[bench]')")
     if given.json:
         print(json.dumps(figures))
-        return
-    for name, found in figures.items():
-        print(f"{name}, {WORKERS} processes, {given.films:,} films, 64 factors")
-        for what, value in found.items():
-            shown = {key: round(one, 2) if isinstance(one, float) else one for key, one in value.items()} \
-                if isinstance(value, dict) else value  # fmt: skip
-            print(f"  {what:24} {shown}")
-    if "fastapi" not in figures:
-        print("fastapi is not installed: no comparison (pip install 'flyball[bench]')")
+
+
+def show(name: str, figures: dict[str, Any], films: int) -> None:
+    print(f"{name}: {WORKERS} processes, {films:,} films, 64 factors")
+    for what, value in figures.items():
+        if isinstance(value, dict):
+            words = ", ".join(
+                f"{key} {one:,.2f}" if isinstance(one, float) else f"{key} {one}" for key, one in value.items()
+            )
+        else:
+            words = f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"
+        print(f"  {what:24} {words}")
 
 
 if __name__ == "__main__":
