@@ -1,0 +1,230 @@
+"""What runs beside the requests: the look at lag, catalogue and release, and the writer of predictions."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flyball import ItemKNN
+from flyball.core import Counters, ManualClock, StoreUnavailable, SystemStopwatch
+from flyball.events import Appended
+from flyball.features import read_histories
+from flyball.outcomes import Prediction, prediction_of
+from flyball.runtime import Runtime
+from flyball.serving import Engine, Keeper, Service, new_ask
+from flyball.serving.figures import Figures
+from flyball.serving.keeper import Freshness
+from flyball.serving.writer import PredictionWriter
+from flyball.testing import faulty
+from flyball.testing.faulty import Faulty
+
+NOW_US = faulty.START_US + 2 * faulty.DAY_US
+
+
+class TestFreshness:
+    def test_nothing_unapplied_is_no_lag(self) -> None:
+        assert Freshness().look(50, (), (0, 0)) == 0
+        assert Freshness().look(50, (3, 4), (3, 4)) == 0
+
+    def test_the_lag_counts_from_the_look_that_first_saw_the_event(self) -> None:
+        freshness = Freshness()
+        assert freshness.look(1_000, (3, 4), (3, 5)) == 0
+        assert freshness.look(2_000, (3, 4), (3, 6)) == 1_000
+        assert freshness.look(3_000, (3, 5), (3, 6)) == 1_000
+        assert freshness.look(4_000, (3, 6), (3, 6)) == 0
+
+    def test_a_follower_that_never_wrote_lags_by_all_there_is(self) -> None:
+        freshness = Freshness()
+        freshness.look(1_000, (), (1, 0))
+        assert freshness.look(9_000, (), (2, 0)) == 8_000
+
+    def test_a_long_stand_is_told_in_full(self) -> None:
+        freshness = Freshness()
+        for at in range(5_000):
+            lag = freshness.look(at, (0,), (at + 1,))
+        assert lag == 4_999
+        assert len(freshness._looks) <= 1_001
+
+
+def keeper_of(home: Runtime, clock: ManualClock) -> Keeper:
+    figures = Figures(home.counters_folder, "test", SystemStopwatch())
+    engine = Engine(lambda users: read_histories(home.state, home.signals, users), figures.note)
+    return Keeper(home, engine, figures, clock)
+
+
+def watch(home: Runtime, user: int, film: str, at_us: int) -> None:
+    home.log.append([home.schema.check("watch", {"user": user, "film": film}, at_us, at_us)])
+
+
+class TestKeeper:
+    def test_an_answer_says_how_far_the_state_lags_once_it_is_over_a_second(self, home: Runtime) -> None:
+        clock = ManualClock(NOW_US)
+        keeper = keeper_of(home, clock)
+        watch(home, 7, "film-39", NOW_US)
+        stale = []
+        for _ in range(4):
+            keeper.step()
+            stale.append(keeper._engine.stale_us)
+            clock.advance_us(600_000)
+        assert stale == [0, 0, 1_200_000, 1_800_000]
+        faulty.follow(home)
+        keeper.step()
+        assert keeper._engine.stale_us == 0
+
+    def test_a_new_film_is_known_at_the_next_look_at_the_catalogue(self, home: Runtime) -> None:
+        faulty.release(home, ItemKNN(), NOW_US)
+        clock = ManualClock(NOW_US)
+        keeper = keeper_of(home, clock)
+        keeper.step()
+        before = keeper._engine.serving
+        home.log.append([home.schema.check("card", {"film": "film-new", "genres": ["odd"]}, NOW_US, NOW_US)])
+        faulty.follow(home)
+        clock.advance_us(1_000_000)
+        keeper.step()
+        assert keeper._engine.serving.catalog is before.catalog
+        clock.advance_us(10_000_000)
+        keeper.step()
+        catalog = keeper._engine.serving.catalog
+        assert catalog is not None
+        assert "film-new" in catalog.ids
+        assert keeper._engine.serving.catalog_offsets == home.state.offsets()
+
+    def test_a_damaged_version_is_tried_again_and_taken_once_it_is_mended(self, home: Runtime) -> None:
+        version = faulty.release(home, Faulty(), NOW_US)
+        folder, aside = home.artifacts / version.artifact, home.artifacts / "aside"
+        folder.rename(aside)
+        clock = ManualClock(NOW_US)
+        keeper = keeper_of(home, clock)
+        keeper.step()
+        assert "no such file" in keeper.reasons()[0]
+        assert keeper.unready() == []
+        aside.rename(folder)
+        clock.advance_us(1_000_000)
+        keeper.step()
+        assert keeper.reasons()
+        clock.advance_us(5_000_000)
+        keeper.step()
+        assert keeper.reasons() == []
+        assert list(keeper._engine.serving.pipelines) == ["v1"]
+
+    def test_what_cannot_be_read_stays_as_it_was(self, home: Runtime, monkeypatch: Any) -> None:
+        faulty.release(home, Faulty(), NOW_US)
+        clock = ManualClock(NOW_US)
+        keeper = keeper_of(home, clock)
+        keeper.step()
+
+        def locked(registry: object) -> Any:
+            raise StoreUnavailable("locked")
+
+        monkeypatch.setattr("flyball.serving.keeper.current", locked)
+        keeper.step()
+        assert list(keeper._engine.serving.pipelines) == ["v1"]
+        assert keeper.reasons() == ["release could not be read: locked"]
+
+
+class Log:
+    """Keeps what is appended; refuses while `locked`."""
+
+    def __init__(self) -> None:
+        self.records: list[Any] = []
+        self.sizes: list[int] = []
+        self.locked = False
+
+    def append(self, records: list[Any]) -> Appended:
+        if self.locked:
+            raise StoreUnavailable("locked")
+        self.records += records
+        self.sizes.append(len(records))
+        return Appended(len(records), [])
+
+
+def predictions(count: int) -> list[Prediction]:
+    rng, engine = random.Random(2), Engine(lambda users: ([], ()), lambda *told: None)
+    return [engine.from_memory(new_ask("7", 5, NOW_US + place, rng)) for place in range(count)]
+
+
+class TestWriter:
+    @pytest.fixture
+    def figures(self, tmp_path: Path) -> Figures:
+        return Figures(tmp_path, "test", SystemStopwatch())
+
+    def test_records_come_in_order_and_in_appends_of_500_at_most(self, figures: Figures) -> None:
+        log = Log()
+        writer = PredictionWriter(lambda: log, figures, "w")  # type: ignore[arg-type,return-value]
+        given = predictions(1_200)
+        for prediction in given:
+            writer.put(prediction, 7)
+        assert writer.flush()
+        assert log.sizes == [500, 500, 200]
+        back = [prediction_of(record) for record in log.records]
+        assert [one.id for one in back] == [one.id for one in given]
+        assert {(one.took_us, one.worker) for one in back} == {(7, "w")}
+
+    def test_while_the_log_is_locked_records_wait_up_to_a_bound_and_then_are_counted(self, figures: Figures) -> None:
+        log = Log()
+        log.locked = True
+        writer = PredictionWriter(lambda: log, figures, "w", bound=10)  # type: ignore[arg-type,return-value]
+        given = predictions(13)
+        for prediction in given:
+            writer.put(prediction, 7)
+            assert not writer.flush()
+        assert figures.counters.get("predictions|dropped") == 3
+        found = writer.recent(given[0].id)
+        assert found is not None
+        assert found.worker == "w"
+        log.locked = False
+        assert writer.flush()
+        assert [record.key for record in log.records] == ["7"] * 10
+        assert writer.recent(given[0].id) is None
+        assert figures.counters.get("predictions|written") == 10
+
+    def test_stopping_writes_what_waits(self, figures: Figures) -> None:
+        log = Log()
+        writer = PredictionWriter(lambda: log, figures, "w")  # type: ignore[arg-type,return-value]
+        writer.start()
+        for prediction in predictions(3):
+            writer.put(prediction, 7)
+        assert writer.stop() == 0
+        assert len(log.records) == 3
+
+
+class TestFigures:
+    def test_a_failure_is_counted_each_time_and_logged_once_a_second(self, tmp_path: Path, caplog: Any) -> None:
+        class Hand:
+            now_s = 0.0
+
+            def read_s(self) -> float:
+                return self.now_s
+
+        hand = Hand()
+        figures = Figures(tmp_path, "test", hand)
+        for now_s in (0.0, 0.5, 0.9, 1.1):
+            hand.now_s = now_s
+            figures.note("state", "store", StoreUnavailable("gone"))
+        assert figures.counters.get("failures|state") == 4
+        assert len(caplog.records) == 2
+
+    def test_a_restarted_process_continues_its_counts_but_not_its_gauges(self, tmp_path: Path) -> None:
+        first = Figures(tmp_path, "test", SystemStopwatch())
+        first.answered("champion", 0.002)
+        first.gauge("queue", 9)
+        Figures(tmp_path, "test", SystemStopwatch())
+        total = Counters.sum(tmp_path)
+        assert (total["answers|champion"], total["gauge|queue"]) == (1, 0)
+
+
+def test_a_click_is_left_out_of_the_next_list_and_changes_it(home: Runtime) -> None:
+    faulty.release(home, ItemKNN(), NOW_US)
+    service = Service(home, "test", random.Random(3))
+    service.keeper.step()
+
+    def shown() -> list[str]:
+        return service.engine.answer([service.ask(7, None, None, None, [])])[0].items
+
+    before = shown()
+    watch(home, 7, before[0], NOW_US)
+    faulty.follow(home)
+    after = shown()
+    assert before[0] not in after
+    assert after != before[1:]
