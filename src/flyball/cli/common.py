@@ -1,20 +1,22 @@
-"""What commands share: options, opening the application, showing results."""
+"""What commands share: their common options, and opening the application.
+
+Rooms are imported where they are used, here and in the commands: `flyball --version` should not wait for numpy.
+"""
 
 import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import traceback
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from flyball.app import App, load_app
-from flyball.core import BadSetting, SystemClock
-from flyball.runtime import Runtime, Settings, load_settings
+from flyball.core import BadDeclaration, BadSetting, FlyballError, NotFound, SystemClock
+
+if TYPE_CHECKING:
+    from flyball.app import App
+    from flyball.runtime import Runtime, Settings
 
 AppName = Annotated[
     str, typer.Argument(metavar="APP", help="A built-in name (movies), a file (my_app.py) or module:attribute.")
@@ -26,17 +28,63 @@ Set = Annotated[
     typer.Option("--set", metavar="NAME=VALUE", help="A setting of the application, such as stars=10; repeatable."),
 ]
 
-_WIDE = 200
-console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDE)
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+class Mode(StrEnum):
+    """How events become known: on arrival, or when they happened plus a lag."""
+
+    live = "live"
+    history = "history"
 
 
-def settings_for(spec: str, home: Path | None, chosen: list[str] | None = None, **options: Any) -> Settings:
+class BadApplication(BadDeclaration):
+    """An application that cannot be loaded; `place` is file:line where that is known, `problem` what is wrong there."""
+
+    def __init__(self, place: str, problem: str) -> None:
+        self.place, self.problem = place, problem
+        FlyballError.__init__(self, f"{place}: {problem}" if place else problem)
+
+
+def load(spec: str, options: dict[str, Any]) -> "App":
+    """The application; whatever its file does wrong comes as `BadApplication` with the file's own line."""
+    from flyball.app import load_app
+
+    try:
+        return load_app(spec, options)
+    except NotFound as error:
+        near = f"{spec}.py"
+        hint = f"; {near} is a file here" if Path(near).is_file() else ""
+        raise BadApplication("", f"{error}{hint}") from error
+    except BadDeclaration as error:
+        raise BadApplication(_place_in(error, spec), str(error)) from error
+    except FlyballError as error:
+        raise BadApplication(_place_in(error, spec), str(error)) from error
+    except Exception as error:  # a mistake anywhere in the user's file: shown with its line, never as our traceback
+        raise BadApplication(_place_in(error, spec), _told(error)) from error
+
+
+def _told(error: Exception) -> str:
+    words = error.msg if isinstance(error, SyntaxError) else str(error)
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
+
+
+def _place_in(error: BaseException, spec: str) -> str:
+    """file:line of the innermost line of the user's own file that led to the error."""
+    name = Path(spec.split(":")[0]).name
+    own = {name, f"{name.rsplit('.', 1)[-1]}.py"}
+    if isinstance(error, SyntaxError):
+        return f"{Path(error.filename or name).name}:{error.lineno}" if error.lineno else name
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).name in own]
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+
+
+def settings_for(spec: str, home: Path | None, chosen: list[str] | None = None, **options: Any) -> "Settings":
     """Settings from the options, the environment (read here and nowhere else) and the home's file."""
+    from flyball.runtime import load_settings
+
     environment = dict(os.environ)
     place = home or (Path(environment["FLYBALL_HOME"]) if environment.get("FLYBALL_HOME") else default_home(spec))
     settings = load_settings(place, None, environment, options)
-    return msgspec.structs.replace(settings, app={**settings.app, **_pairs(chosen or [])})
+    return msgspec.structs.replace(settings, app={**settings.app, **pairs(chosen or [])})
 
 
 def default_home(spec: str) -> Path:
@@ -45,7 +93,8 @@ def default_home(spec: str) -> Path:
     return Path(".flyball") / name
 
 
-def _pairs(chosen: list[str]) -> dict[str, Any]:
+def pairs(chosen: list[str]) -> dict[str, Any]:
+    """{name: value} of `--set name=value`; a value that is JSON is read as JSON."""
     values = {}
     for pair in chosen:
         name, separator, text = pair.partition("=")
@@ -58,36 +107,9 @@ def _pairs(chosen: list[str]) -> dict[str, Any]:
     return values
 
 
-def open_app(spec: str, home: Path | None, chosen: list[str] | None = None, **options: Any) -> Runtime:
+def open_app(spec: str, home: Path | None, chosen: list[str] | None = None, **options: Any) -> "Runtime":
     """The application and its stores, on the machine's clock."""
+    from flyball.runtime import Runtime
+
     settings = settings_for(spec, home, chosen, **options)
-    return Runtime(load_app(spec, settings.app), settings, SystemClock())
-
-
-def load(spec: str, chosen: list[str] | None = None) -> App:
-    return load_app(spec, _pairs(chosen or []))
-
-
-def show_json(value: Any) -> None:
-    """One object, as the last line of standard output."""
-    sys.stdout.write(msgspec.json.encode(value, order="deterministic").decode() + "\n")
-    sys.stdout.flush()
-
-
-def show_table(title: str, columns: list[str], rows: list[list[Any]], numeric: set[str] = frozenset()) -> None:  # type: ignore[assignment]
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, justify="right" if column in numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*("–" if cell is None else str(cell) for cell in row))
-    console.print(table)
-
-
-@contextmanager
-def progress_line(quiet: bool) -> Iterator[Callable[[str], None]]:
-    """A line on standard error that is rewritten on a terminal; nothing when quiet or not a terminal."""
-    if quiet or not errors.is_terminal:
-        yield lambda text: None
-        return
-    with errors.status("") as status:
-        yield lambda text: status.update(text)
+    return Runtime(load(spec, settings.app), settings, SystemClock())

@@ -1,16 +1,18 @@
 """`flyball learn`, `versions`, `release`, `rollback`: what serves, and how it came to."""
 
 import getpass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flyball.cli.common import AppName, Home, Json, Set, console, open_app, progress_line, show_json, show_table
+from flyball.cli.common import AppName, Home, Json, Set, open_app
+from flyball.cli.show import counted, progress_line, say, show_json, show_table
 from flyball.core import format_instant, parse_instant
-from flyball.learning import LearnReport
-from flyball.learning import learn as learn_now
-from flyball.registry import Version
-from flyball.releases import Change, promote, rollback
+
+if TYPE_CHECKING:
+    from flyball.learning import LearnReport
+    from flyball.registry import Version
+    from flyball.releases import Change
 
 _SHOWN = ["ndcg", "recall", "hit_rate", "coverage", "rmse"]
 
@@ -33,7 +35,13 @@ def learn(
     chosen: Set = None,
     json: Json = False,
 ) -> None:
-    """Train every candidate, compare them on the same held-out time, release the winner if it passes its gates."""
+    """Train all candidates, compare them, release the winner.
+
+    All are judged on the same held-out time, beside baselines and the present champion. The winner is released if it
+    passes its gates and is better than the champion.
+    """
+    from flyball.learning import learn as learn_now
+
     runtime = open_app(app, home, chosen)
     with progress_line(json) as progress:
         report = learn_now(
@@ -52,34 +60,41 @@ def learn(
         raise typer.Exit(1)
 
 
-def _tell(report: LearnReport) -> None:
-    rows_of = ", ".join(f"{rows:,} {name}" for name, rows in report.events.items() if rows)
-    console.print(
-        f"run {report.run}: snapshot {report.snapshot[:12]} as of {format_instant(report.as_of_us)} ({rows_of})"
-    )
+def _tell(report: "LearnReport") -> None:
+    rows_of = counted({name: rows for name, rows in report.events.items() if rows}) or "no events"
+    say(f"run {report.run}: snapshot {report.snapshot[:12]} as of {_instant(report.as_of_us)} ({rows_of})")
     if report.status != "done":
-        console.print(f"{report.status.replace('_', ' ')}: {report.reason}", markup=False)
+        say(f"{report.status.replace('_', ' ')}: {report.reason}")
         return
     if report.window is not None:
-        start, end = format_instant(report.window.start_us), format_instant(report.window.end_us)
-        console.print(f"judged on {report.users:,} users, who liked something new from {start} to {end}")
+        start, end = _instant(report.window.start_us), _instant(report.window.end_us)
+        say(f"judged on {report.users:,} users, who liked something new from {start} to {end}")
     names = _figure_names(report)
+    costs = ["train s", "answer us"]
     rows = []
     for each in report.candidates:
         figures = [_estimate(each.figures.get(name)) for name in names]
         cost = [f"{each.cost.get('train_s', 0):.1f}", f"{each.cost.get('answer_us', 0):.0f}"]
-        rows.append([each.name, *figures, *cost, each.version, each.reason or each.outcome])
-    show_table(
-        "", ["candidate", *names, "train s", "answer us", "version", "verdict"], rows, {*names, "train s", "answer us"}
-    )
-    console.print(f"chosen: {report.chosen or 'none'}: {report.reason}", markup=False)
+        rows.append([each.name, *figures, *cost, each.version, each.outcome])
+    say()
+    show_table(["candidate", *names, *costs, "version", "verdict"], rows, right=[*names, *costs])
+    say()
+    for each in report.candidates:
+        if each.outcome == "rejected":
+            say(f"{each.name} rejected: {each.reason}")
+    say(f"chosen: {report.chosen or 'none'}: {report.reason}")
     serving = f"{report.champion or 'the popular list'}{' (new)' if report.released else ''}"
-    console.print(f"serving: {serving}; {report.seconds:.1f} s in all")
+    say(f"serving: {serving}; {report.seconds:.1f} s in all")
     for note in report.notes:
-        console.print(f"note: {note}", markup=False)
+        say(f"note: {note}")
 
 
-def _figure_names(report: LearnReport) -> list[str]:
+def _instant(at_us: int) -> str:
+    """To the second: what a person reads."""
+    return format_instant(at_us // 1_000_000 * 1_000_000)
+
+
+def _figure_names(report: "LearnReport") -> list[str]:
     present = {name for each in report.candidates for name in each.figures}
     return [name for word in _SHOWN for name in sorted(present) if name == word or name.startswith(f"{word}@")]
 
@@ -93,24 +108,24 @@ def _estimate(figure: dict[str, Any] | None) -> str | None:
 
 
 def versions(app: AppName, home: Home = None, json: Json = False) -> None:
-    """List all versions: what they are, how they did, and which one serves."""
+    """List all versions: how they did, and which one serves."""
     found = open_app(app, home).registry.versions()
     if json:
         show_json({"versions": found})
         return
     if not found:
-        console.print("no versions yet; flyball learn makes some")
+        say("no versions yet; flyball learn makes some")
         return
     metric = _metric_of(found)
     rows = [
         [v.id, v.candidate, v.state, _estimate(v.figures.get(metric)), v.snapshot[:12],
-         v.code_commit[:8] + ("+" if v.code_dirty else ""), format_instant(v.created_us)[:19], v.reason]
+         v.code_commit[:8] + ("+" if v.code_dirty else ""), _instant(v.created_us), v.reason]
         for v in found
     ]  # fmt: skip
-    show_table("", ["version", "candidate", "state", metric, "snapshot", "code", "made", "why"], rows, {metric})
+    show_table(["version", "candidate", "state", metric, "snapshot", "code", "made", "why"], rows, right=[metric])
 
 
-def _metric_of(found: list[Version]) -> str:
+def _metric_of(found: "list[Version]") -> str:
     names = [name for version in found for name in version.figures if name.startswith("ndcg@")]
     return names[0] if names else "ndcg"
 
@@ -123,6 +138,8 @@ def release(
     json: Json = False,
 ) -> None:
     """Let a version that passed its gates serve from now on."""
+    from flyball.releases import promote
+
     runtime = open_app(app, home)
     _changed(
         promote(runtime.registry, version, reason, _who(), runtime.clock.now_us(), artifacts=runtime.artifacts), json
@@ -136,15 +153,17 @@ def roll_back(
     json: Json = False,
 ) -> None:
     """Let the previous champion serve again."""
+    from flyball.releases import rollback
+
     runtime = open_app(app, home)
     _changed(rollback(runtime.registry, reason, _who(), runtime.clock.now_us(), artifacts=runtime.artifacts), json)
 
 
-def _changed(change: Change, json: bool) -> None:
+def _changed(change: "Change", json: bool) -> None:
     if json:
         show_json(change)
     else:
-        console.print(change.message, markup=False)
+        say(change.message)
 
 
 def _who() -> str:

@@ -1,4 +1,4 @@
-"""The entry point: gathers the commands, turns Flyball's errors into one line and an exit code."""
+"""The entry point: gathers the commands, turns errors into one line and an exit code."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from flyball.cli import events, learning, project, running
-from flyball.cli.common import errors
+from flyball.cli.show import say, warn
 from flyball.core import BadDeclaration, BadInput, BadSetting, FlyballError, NotFound
 
 app = typer.Typer(
@@ -26,27 +26,39 @@ def _version(asked: bool) -> None:
     if asked:
         from flyball import __version__
 
-        typer.echo(f"flyball {__version__}")
+        say(f"flyball {__version__}")
         raise typer.Exit
 
 
 @app.callback()
-def root(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False) -> None:
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
     """One Python file declares a machine-learning application; Flyball runs its whole loop."""
 
 
 def main() -> None:
     """Run the command line; ends the process with 0, 1 (did not work out), 2 (wrong input) or 130 (Ctrl-C)."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
         app()
     except (BadInput, BadDeclaration, BadSetting, NotFound) as error:
-        errors.print(f"flyball: {error}", markup=False)
-        sys.exit(2)
+        _end(error, 2)
     except FlyballError as error:
-        errors.print(f"flyball: {error}", markup=False)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+        _end(error, 1)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:  # a full disk, a folder one may not write to
+        _end(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", 1)
+    except KeyboardInterrupt:
+        _end("stopped", 130)
+
+
+def _end(error: object, code: int) -> None:
+    warn(f"flyball: {error}")
+    sys.exit(code)

@@ -1,16 +1,16 @@
 """`flyball new` and `flyball check`."""
 
-import traceback
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flyball.app import App
-from flyball.cli.common import AppName, Json, Set, console, load, show_json
+from flyball.cli.common import AppName, BadApplication, Json, Set, load, pairs
+from flyball.cli.show import say, show_json
 from flyball.cli.template import write_project
-from flyball.core import FlyballError
-from flyball.policy import outcomes_of
+
+if TYPE_CHECKING:
+    from flyball.app import App
 
 
 def register(app: typer.Typer) -> None:
@@ -23,14 +23,17 @@ def new(
     folder: Annotated[Path, typer.Option("--folder", help="Where to write it.")] = Path("."),
     json: Json = False,
 ) -> None:
-    """Write a working application to start from, with made-up events to try it on."""
+    """Write a working application to start from.
+
+    Beside it come made-up events to try it on.
+    """
     written = write_project(name, folder)
     if json:
         show_json({"written": [str(path) for path in written]})
         return
     for path in written:
-        console.print(f"wrote {path}")
-    console.print(
+        say(f"wrote {path}")
+    say(
         f"next:  flyball check {written[0]}\n"
         f"       flyball ingest {written[0]} {written[1]}\n"
         f"       flyball learn {written[0]}\n"
@@ -39,46 +42,34 @@ def new(
 
 
 def check(app: AppName, chosen: Set = None, json: Json = False) -> None:
-    """Say what is wrong with an application's declaration, and where; or what it declares."""
+    """Say what is wrong with an application, and where.
+
+    When nothing is wrong, say what it declares.
+    """
     try:
-        declared = load(app, chosen)
-    except FlyballError as error:
-        _fail(str(error), _place_in(error, app), json)
-    except Exception as error:  # a mistake anywhere in the user's file: shown with its line, never as our traceback
-        _fail(f"{type(error).__name__}: {error}", _place_in(error, app), json)
+        declared = load(app, pairs(chosen or []))
+    except BadApplication as error:
+        if not json:
+            raise
+        show_json({"ok": False, "where": error.place, "error": error.problem})
+        raise typer.Exit(2) from None
     if json:
         show_json(
             {"ok": True, "name": declared.name, "events": _events(declared), "candidates": list(declared.candidates)}
         )
         return
-    console.print(f"{declared.name}: nothing wrong", markup=False)
+    say(f"{declared.name}: nothing wrong")
     for line in _summary(declared):
-        console.print(f"  {line}", markup=False)
+        say(f"  {line}")
 
 
-def _fail(message: str, place: str, json: bool) -> None:
-    if json:
-        show_json({"ok": False, "where": place, "error": message})
-    else:
-        console.print(f"{place}: {message}" if place else message, markup=False)
-    raise typer.Exit(1)
-
-
-def _place_in(error: BaseException, spec: str) -> str:
-    """file:line of the innermost line of the user's own file that led to the error."""
-    name = Path(spec.split(":")[0]).name
-    if isinstance(error, SyntaxError) and error.filename:
-        return f"{Path(error.filename).name}:{error.lineno}"
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if Path(frame.filename).name in (name, f"{name.rsplit('.', 1)[-1]}.py")]
-    return f"{Path(own[-1].filename).name}:{own[-1].lineno}" if own else ""
-
-
-def _events(app: App) -> dict[str, list[str]]:
+def _events(app: "App") -> dict[str, list[str]]:
     return {name: list(kind.fields) for name, kind in app.schema.types.items()}
 
 
-def _summary(app: App) -> list[str]:
+def _summary(app: "App") -> list[str]:
+    from flyball.policy import outcomes_of
+
     task = app.task
     lines = [
         f"{'profile' if kind.is_profile else 'event'} {name}({', '.join(kind.fields)})"

@@ -2,17 +2,18 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flyball.cli.common import AppName, Home, Json, Set, console, errors, open_app, progress_line, show_json, show_table
+from flyball.cli.common import AppName, Home, Json, Set, load, open_app, settings_for
+from flyball.cli.show import progress_line, say, show_json, show_table, warn
 from flyball.core import format_instant, parse_duration
-from flyball.operations import Program, Status, catch_up
-from flyball.operations import status as status_of
-from flyball.operations import up as run_up
-from flyball.outcomes import Figures
-from flyball.runtime import Runtime
+
+if TYPE_CHECKING:
+    from flyball.operations import Program, Screen, Status
+    from flyball.outcomes import Figures
+    from flyball.runtime import Runtime
 
 
 def register(app: typer.Typer) -> None:
@@ -30,28 +31,43 @@ def up(
         bool, typer.Option("--world", help="With a simulated world of users that use the service.")
     ] = False,
     chosen: Set = None,
+    json: Json = False,
 ) -> None:
-    """Run the application: serving workers, the log worker and the governor, until Ctrl-C."""
-    from flyball.operations import Lines, Panel
+    """Run the application until Ctrl-C.
+
+    That is: serving workers, the worker that follows the log, and the governor that learns on schedule.
+    """
+    from flyball.operations import up as run_up
 
     runtime = open_app(app, home, chosen, port=port, workers=workers)
-    screen = Panel(console) if console.is_terminal else Lines(sys.stdout)
-    programs = [_with_world(runtime)] if world else []
-    run_up(runtime, screen, programs, host)
+    programs = [_with_world(runtime, json)] if world else []
+    run_up(runtime, _screen(json), programs, host)
+    if json:
+        show_json({"app": runtime.app.name, "stopped": True})
 
 
-def _with_world(runtime: Runtime) -> Program:
+def _screen(json: bool) -> "Screen":
+    from flyball.operations import Lines, Panel
+
+    if json:
+        return Lines(sys.stderr)
+    if sys.stdout.isatty():
+        from rich.console import Console
+
+        return Panel(Console(highlight=False))
+    return Lines(sys.stdout)
+
+
+def _with_world(runtime: "Runtime", quiet: bool) -> "Program":
     """The world's program; an application that has no world yet first takes in the past of a new one."""
     from flyball.simulation import new_plan, read_plan, seed_home, world_program
 
     if read_plan(runtime.home) is None:
         plan = new_plan(runtime.clock.now_us())
-        console.print(f"a new world: {plan.users:,} users, {plan.films:,} films, {plan.days} days of its past")
-        with progress_line(quiet=False) as progress:
+        warn(f"a new world: {plan.users:,} users, {plan.films:,} films, {plan.days} days of its past")
+        with progress_line(quiet) as progress:
             report = seed_home(runtime, plan, lambda report: progress(f"{report.read:,} lines taken in"))
-        console.print(
-            f"took in {sum(report.accepted.values()):,} events, set {sum(report.quarantined.values()):,} aside"
-        )
+        warn(f"took in {sum(report.accepted.values()):,} events, set {sum(report.quarantined.values()):,} aside")
     return world_program(runtime.home)
 
 
@@ -61,7 +77,12 @@ def status(
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Show what runs, how far behind each view is, and how each version does with users."""
+    """Show what runs, what lags, and how versions do.
+
+    Each version's figures are of what users did after its answers, joined in the background.
+    """
+    from flyball.operations import status as status_of
+
     runtime = open_app(app, home)
     since_us = 0 if since is None else runtime.clock.now_us() - parse_duration(since)
     found = status_of(runtime, since_us)
@@ -71,20 +92,22 @@ def status(
         _show_status(found)
 
 
-def _show_status(found: Status) -> None:
+def _show_status(found: "Status") -> None:
     running = f"running on port {found.port}" if found.running else "not running"
     serving, before = found.champion or "the popular list", found.previous or "nothing"
-    console.print(f"{found.app}: {running}; serving {serving}, before it {before}")
-    console.print(
+    say(f"{found.app}: {running}; serving {serving}, before it {before}")
+    say(
         f"log: {sum(found.ends.get('events', ())):,} events, {sum(found.ends.get('predictions', ())):,} predictions; "
         f"{found.quarantined:,} lines in quarantine"
     )
     if found.processes:
         processes = [[p.name, p.state, p.pid, f"{p.uptime_s:,.0f}", p.restarts] for p in found.processes]
-        show_table("", ["process", "state", "pid", "up s", "restarts"], processes, {"pid", "up s", "restarts"})
+        say()
+        show_table(["process", "state", "pid", "up s", "restarts"], processes, right=["pid", "up s", "restarts"])
     if found.feeds:
         feeds = [[f.name, f"{f.behind:,}", None if f.lag_s is None else f"{f.lag_s:.2f}", f.error] for f in found.feeds]
-        show_table("", ["view", "events behind", "seconds behind", ""], feeds, {"events behind", "seconds behind"})
+        say()
+        show_table(["view", "events behind", "seconds behind", ""], feeds, right=["events behind", "seconds behind"])
     if found.figures:
         columns = [
             "version",
@@ -98,12 +121,15 @@ def _show_status(found: Status) -> None:
             "p99 ms",
             "levels",
         ]
-        show_table("", columns, [_figures_row(each) for each in found.figures.values()], set(columns[1:-1]))
-    if found.next_learn_us is not None:
-        console.print(f"learns next at {format_instant(found.next_learn_us)[:19]}Z")
+        say()
+        show_table(columns, [_figures_row(each) for each in found.figures.values()], right=columns[1:-1])
+    if found.learning:
+        say("\nlearning now")
+    elif found.running and found.next_learn_us is not None:
+        say(f"\nlearns next at {format_instant(found.next_learn_us)[:19]}Z")
 
 
-def _figures_row(each: Figures) -> list[object]:
+def _figures_row(each: "Figures") -> list[object]:
     shares = [each.availability, each.personalised, each.adoption, each.positive]
     return [
         each.version or "none",
@@ -117,13 +143,17 @@ def _figures_row(each: Figures) -> list[object]:
 
 def recommend(
     app: AppName,
-    user: Annotated[str, typer.Argument(metavar="USER")],
+    user: Annotated[str, typer.Argument(metavar="USER", help="The user's id.")],
     k: Annotated[int | None, typer.Option("--k", min=1, help="Length of the list.", show_default="the task's")] = None,
     home: Home = None,
     chosen: Set = None,
     json: Json = False,
 ) -> None:
-    """Answer one request here and now, without a running service, and record it like any other."""
+    """Answer one request here and now.
+
+    No service need run. The answer is recorded like any other: `why` and `replay` know it.
+    """
+    from flyball.operations import catch_up
     from flyball.serving import answer_once
 
     runtime = open_app(app, home, chosen)
@@ -132,58 +162,66 @@ def recommend(
     if json:
         show_json(answer)
         return
-    console.print(",".join(answer.items), markup=False)
-    errors.print(f"{answer.id}  {answer.level}  {answer.version or 'no version'}", markup=False)
+    say(",".join(answer.items))
+    warn(f"{answer.id}  {answer.level}  {answer.version or 'no version'}")
 
 
 PredictionId = Annotated[str, typer.Argument(metavar="ID", help="The id of an answer (header X-Flyball-Prediction).")]
 
 
 def why(app: AppName, prediction: PredictionId, home: Home = None, json: Json = False) -> None:
-    """Explain an answer: its version, its films with their reasons, and what the user did next."""
+    """Explain an answer: what made it, item by item.
+
+    Its version, snapshot and code, the items with their reasons, and what the user did next.
+    """
     from flyball.provenance import why as explain
 
     found = explain(open_app(app, home), prediction)
     if json:
         show_json(found)
     else:
-        console.print(found.text(), markup=False)
+        say(found.text())
 
 
 def replay(app: AppName, prediction: PredictionId, home: Home = None, json: Json = False) -> None:
-    """Recompute an answer from the log and the artifacts and say whether every bit is the same."""
+    """Recompute an answer and compare every bit.
+
+    It is made again from the log and the artifacts. The exit code is 1 when anything differs.
+    """
     from flyball.provenance import replay as again
 
     found = again(open_app(app, home), prediction)
     if json:
         show_json(found)
     else:
-        console.print(found.text(), markup=False)
+        say(found.text())
     if not found.identical:
         raise typer.Exit(1)
 
 
 def simulate(
     app: AppName,
-    days: Annotated[int, typer.Option("--days", min=1)] = 7,
-    users: Annotated[int, typer.Option("--users", min=1)] = 2_000,
-    films: Annotated[int, typer.Option("--films", min=20)] = 27_000,
-    seed: Annotated[int, typer.Option("--seed")] = 1,
+    days: Annotated[int, typer.Option("--days", help="Days of virtual time.", min=1)] = 7,
+    users: Annotated[int, typer.Option("--users", help="Simulated users.", min=1)] = 2_000,
+    films: Annotated[int, typer.Option("--films", help="Simulated films.", min=20)] = 27_000,
+    seed: Annotated[int, typer.Option("--seed", help="Of everything random in the world.")] = 1,
     home: Annotated[
         Path | None, typer.Option("--home", help="Keep the state here.", show_default="a temporary folder")
     ] = None,
     chosen: Set = None,
     json: Json = False,
 ) -> None:
-    """Run the application in a simulated world in virtual time; same seed, same digest of all answers."""
-    from flyball.app import load_app
-    from flyball.cli.common import settings_for
+    """Run the application in a simulated world in virtual time.
+
+    The same seed gives the same digest of all answers. The world knows the truth, so the true quality of each version
+    stands beside the measured one.
+    """
     from flyball.simulation import simulate as run
 
     options = settings_for(app, home, chosen).app
     with progress_line(json) as progress:
-        report = run(load_app(app, options), days=days, users=users, films=films, seed=seed, home=home, tell=progress)
+        report = run(load(app, options), days=days, users=users, films=films, seed=seed, home=home, tell=progress)
     if json:
         show_json(report)
     else:
-        console.print(report.text(), markup=False)
+        say(report.text())

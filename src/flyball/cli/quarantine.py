@@ -1,0 +1,124 @@
+"""`flyball quarantine`: what was set aside, why, and once more."""
+
+import base64
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flyball.cli.common import AppName, Home, Json, Mode, Set, open_app
+from flyball.cli.show import counted, say, show_json, show_table
+from flyball.core import format_instant
+
+if TYPE_CHECKING:
+    from flyball.events import Quarantined
+
+_SHOWN = 70
+
+commands = typer.Typer(help="Lines that were set aside: list, show, retry.", no_args_is_help=True)
+
+
+@commands.command("list")
+def list_(
+    app: AppName,
+    reason: Annotated[str | None, typer.Option("--reason", help="Only this reason.")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Those that a retry has released, too.")] = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many.")] = 20,
+    after: Annotated[int, typer.Option("--after", min=0, help="Only entries after this id.")] = 0,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """List the lines that were set aside, and why."""
+    runtime = open_app(app, home)
+    entries = runtime.quarantine.list(reason=reason, state=None if all_ else "open", after=after, limit=limit)
+    counts = runtime.quarantine.counts()
+    if json:
+        show_json({"open": counts, "entries": [_plain(entry) for entry in entries]})
+        return
+    if not entries:
+        say("nothing in quarantine" if not counts else f"none of these in quarantine; open: {counted(counts)}")
+        return
+    rows = [[e.id, e.reason, f"{Path(e.source).name}:{e.position}", _text(e.raw)[:_SHOWN]] for e in entries]
+    show_table(["id", "reason", "where", "line"], rows, right=["id"])
+    say(f"open: {counted(counts)}")
+    if len(entries) == limit:
+        say(f"more with --after {entries[-1].id}")
+
+
+@commands.command("show")
+def show(
+    app: AppName,
+    entry: Annotated[int, typer.Argument(metavar="ID", help="The entry's id.")],
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Show one line whole, with its reason and where it came from."""
+    found = open_app(app, home).quarantine.show(entry)
+    if json:
+        show_json(_plain(found))
+        return
+    for name, value in [
+        ("reason", f"{found.reason}: {found.detail}"),
+        ("source", f"{found.source}, line {found.position}, read as {found.format or 'unknown'}"),
+        ("since", format_instant(found.at_us)),
+        ("state", found.state),
+        ("line", _text(found.raw)),
+    ]:
+        say(f"{name:>8}  {value}")
+
+
+@commands.command("retry")
+def retry_(
+    app: AppName,
+    entry: Annotated[int | None, typer.Argument(metavar="[ID]", help="One entry; all open ones when left out.")] = None,
+    reason: Annotated[str | None, typer.Option("--reason", help="Only this reason.")] = None,
+    as_: Annotated[
+        Mode | None,
+        typer.Option("--as", help="live or history, as for ingest.", show_default="as the line first came in"),
+    ] = None,
+    home: Home = None,
+    chosen: Set = None,
+    json: Json = False,
+) -> None:
+    """Check lines again with the present declaration; bring the good ones into the log."""
+    from flyball.events import retry
+
+    runtime = open_app(app, home, chosen)
+    report = retry(
+        runtime.quarantine,
+        ids=None if entry is None else [entry],
+        reason=reason,
+        formats=runtime.app.formats,
+        schema=runtime.schema,
+        log=runtime.log,
+        catalogue=runtime.catalogue,
+        clock=runtime.clock,
+        mode=None if as_ is None else as_.value,
+    )
+    if json:
+        show_json(report)
+        return
+    say(
+        f"tried {report.tried:,}: {report.accepted:,} accepted, {report.duplicates:,} there already, "
+        f"{report.still_bad:,} still bad"
+    )
+
+
+def _plain(entry: "Quarantined") -> dict[str, object]:
+    """An entry for JSON: the raw bytes as text where they are text, in base 64 otherwise."""
+    names = ("id", "at_us", "reason", "detail", "source", "position", "format", "state")
+    plain = {name: getattr(entry, name) for name in names}
+    try:
+        return {**plain, "raw": entry.raw.decode()}
+    except UnicodeDecodeError:
+        return {**plain, "raw_base64": base64.b64encode(entry.raw).decode()}
+
+
+def _text(raw: bytes) -> str:
+    """Bytes for a terminal: what is no printable character is escaped.
+
+    >>> _text(b"caf\\xc3\\xa9 \\xff\\x1b")
+    'café \\\\xff\\\\x1b'
+    """
+    text = raw.decode("utf-8", "backslashreplace")
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

@@ -1,0 +1,97 @@
+"""How results look: lines, tables that fit the terminal, one JSON object, a line of progress."""
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+
+_GAP = "  "
+_CLEAR = "\r\x1b[2K"
+
+
+def say(text: str = "") -> None:
+    """A line on standard output."""
+    sys.stdout.write(text + "\n")
+
+
+def warn(text: str) -> None:
+    """A line on standard error."""
+    sys.stdout.flush()
+    sys.stderr.write(text + "\n")
+
+
+def show_json(value: Any) -> None:
+    """One object, as the last line of standard output."""
+    sys.stdout.write(msgspec.json.encode(value, order="deterministic").decode() + "\n")
+    sys.stdout.flush()
+
+
+def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]], right: Sequence[str] = ()) -> None:
+    """Rows under their columns; as records, a line for each cell, where the terminal is too narrow for that.
+
+    `right`: columns of figures. Into a pipe or file a line is as long as it needs to be.
+    """
+    cells = [["–" if cell is None else str(cell) for cell in row] for row in rows]
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for line in table_lines(columns, cells, right, width):
+        say(line)
+
+
+def table_lines(
+    columns: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[str] = (), width: int | None = None
+) -> list[str]:
+    """The lines of a table at most `width` wide, or of records when that cannot be.
+
+    >>> table_lines(["id", "n"], [["a", "1"], ["b", "10"]], right=["n"])
+    ['id   n', 'a    1', 'b   10']
+    >>> table_lines(["id", "why"], [["a", "for long reasons"]], width=12)
+    ['id   a', 'why  for long reasons']
+    """
+    every = [list(columns), *cells]
+    widths = [max(len(row[place]) for row in every) for place in range(len(columns))]
+    needed = sum(widths) + len(_GAP) * (len(widths) - 1)
+    if width is not None and needed > width:
+        return _records(columns, cells)
+    return [
+        _GAP.join(
+            cell.rjust(size) if name in right else cell.ljust(size)
+            for cell, size, name in zip(row, widths, columns, strict=True)
+        ).rstrip()
+        for row in every
+    ]
+
+
+def _records(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]:
+    size = max(len(name) for name in columns)
+    lines: list[str] = []
+    for row in cells:
+        lines += [""] if lines else []
+        lines += [f"{name:<{size}}{_GAP}{cell}" for name, cell in zip(columns, row, strict=True) if cell]
+    return lines
+
+
+@contextmanager
+def progress_line(quiet: bool) -> Iterator[Callable[[str], None]]:
+    """A line on standard error that is written over; nothing when quiet or where nobody looks."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda text: None
+        return
+    width = shutil.get_terminal_size().columns - 1
+
+    def tell(text: str) -> None:
+        sys.stderr.write(_CLEAR + text[:width])
+        sys.stderr.flush()
+
+    try:
+        yield tell
+    finally:
+        sys.stderr.write(_CLEAR)
+        sys.stderr.flush()
+
+
+def counted(counts: dict[str, int]) -> str:
+    """ "3 buy, 12 view"."""
+    return ", ".join(f"{count:,} {name}" for name, count in sorted(counts.items()))
