@@ -26,6 +26,7 @@ from flyball.events.ingest import IngestReport, Verdict, ingest, ingest_lines
 from flyball.events.log import (
     BACKENDS,
     Appended,
+    Appends,
     EventLog,
     Offsets,
     Record,
@@ -44,6 +45,7 @@ __all__ = [
     "FORMATS",
     "Appended",
     "Appender",
+    "Appends",
     "Bad",
     "Batch",
     "Catalogue",

@@ -15,7 +15,7 @@ from flyball.events.catalogue import Catalogue
 from flyball.events.checks import Known
 from flyball.events.formats import Bad, Batch, Format, Parser
 from flyball.events.lines import MAX_LINE, split_lines
-from flyball.events.log import EventLog, Record
+from flyball.events.log import Appends, EventLog, Record
 from flyball.events.quarantine import Quarantine, Quarantined
 from flyball.events.schema import Schema
 
@@ -61,7 +61,7 @@ class Inlet(msgspec.Struct, frozen=True):
     """
 
     schema: Schema
-    log: EventLog
+    log: Appends
     catalogue: Catalogue
     clock: Clock
     mode: Mode
@@ -125,7 +125,7 @@ def ingest_lines(
     *,
     format: Format,
     schema: Schema,
-    log: EventLog,
+    log: Appends,
     quarantine: Quarantine,
     catalogue: Catalogue,
     clock: Clock,
@@ -137,7 +137,8 @@ def ingest_lines(
 ) -> list[Verdict]:
     """Take in lines and tell for each event what became of it, in order; blank lines and headers have no verdict.
 
-    `log` needs only `append` here: hand an `Appender` to share commits with other callers.
+    Hand an `Appender` as `log` to share commits with other callers. What other processes made known since the last
+    `Catalogue.catch_up` counts as it was noted there.
     """
     inlet = Inlet(schema, log, catalogue, clock, mode, lag_us)
     origin = Origin(source, format_name, only or "", -1 if mode == "live" else lag_us)

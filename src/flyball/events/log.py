@@ -44,6 +44,12 @@ class Appended(msgspec.Struct, frozen=True):
     duplicates: list[int]
 
 
+class Appends(Protocol):
+    """Takes records in: a log, or an `Appender` before one."""
+
+    def append(self, records: Sequence[Record]) -> Appended: ...
+
+
 class EventLog(Protocol):
     """Append-only, partitioned by key, replayable.
 

@@ -44,11 +44,11 @@ def whole(low: int, high: int | None = None) -> msgspec.Meta:
     return msgspec.Meta(ge=low, le=high)
 
 
-def real(low: float, high: float) -> msgspec.Meta:
-    """A finite number in [low, high]."""
-    if not low <= high:
+def real(low: float | None = None, high: float | None = None, scale: float | None = None) -> msgspec.Meta:
+    """A finite number in [low, high]; without them any. `scale`: what features that add it up round it to (1e-6)."""
+    if low is not None and high is not None and not low <= high:
         raise BadDeclaration("real(low, high)", "low <= high", (low, high))
-    return msgspec.Meta(ge=low, le=high)
+    return msgspec.Meta(ge=low, le=high, extra=None if scale is None else {"scale": scale})
 
 
 def text(pattern: str | None = None, max_length: int = 1_000, min_length: int = 1) -> msgspec.Meta:
