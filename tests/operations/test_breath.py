@@ -52,3 +52,10 @@ def test_without_an_instance_it_never_waits(tmp_path: Path) -> None:
     home = Home(tmp_path, 0)
     breather(home.runtime, 4_000, home.wait)()
     assert home.waits == 0
+
+
+def test_an_instance_that_stopped_is_not_running(tmp_path: Path) -> None:
+    write_report(tmp_path, "up", UpReport(0, 0, 1, 0, []))
+    home = Home(tmp_path, 0)
+    breather(home.runtime, 4_000, home.wait)()
+    assert home.waits == 0

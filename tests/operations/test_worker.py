@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from flyball.events import Appended, Offsets, Record, Slice, after_slices
-from flyball.operations import Feed, Worker
+from flyball.operations import Feed, Lag, Worker
 
 SECOND_US = 1_000_000
 
@@ -95,17 +95,29 @@ def test_a_failing_feed_waits_longer_each_time_while_the_others_go_on() -> None:
     assert progress.lags["history"].error == ""
 
 
-def test_lag_is_the_time_since_a_feed_last_stood_at_the_end() -> None:
+def test_lag_is_the_time_since_the_oldest_unapplied_record_was_seen() -> None:
     log, calls = ListLog(0), list[str]()
     state = Kept("state", calls)
     worker = Worker([state.feed(log, 1)])
-    assert worker.step(0).lags["state"].lag_us == 0
-    log.append([record(number) for number in range(10)])
-    lag = worker.step(3 * SECOND_US).lags["state"]
-    assert (lag.behind, lag.lag_us) == (6, 3 * SECOND_US)
-    assert worker.step(4 * SECOND_US).lags["state"].behind == 2
-    lag = worker.step(5 * SECOND_US).lags["state"]
-    assert (lag.behind, lag.lag_us) == (0, 0)
+    assert worker.step(0).lags["state"] == Lag(0, 0)
+    log.append([record(number) for number in range(6)])
+    assert worker.step(3 * SECOND_US).lags["state"] == Lag(2, 0)
+    log.append([record(number) for number in range(4)])
+    assert worker.step(4 * SECOND_US).lags["state"] == Lag(2, 0)  # the first six are applied
+    log.append([record(number) for number in range(8)])
+    assert worker.step(5 * SECOND_US).lags["state"] == Lag(6, 0)
+    assert worker.step(7 * SECOND_US).lags["state"] == Lag(2, 2 * SECOND_US)
+    assert worker.step(8 * SECOND_US).lags["state"] == Lag(0, 0)
+
+
+def test_a_feed_that_stands_still_keeps_few_looks() -> None:
+    log, calls = ListLog(0), list[str]()
+    state = Kept("state", calls, fail=1_000_000)
+    worker = Worker([state.feed(log, 1)])
+    for now_s in range(3_000):
+        log.append([record(now_s)])
+        lag = worker.step(now_s * SECOND_US).lags["state"]
+    assert lag.lag_us <= 2_999 * SECOND_US
 
 
 def test_a_restarted_worker_resumes_where_each_feed_stood() -> None:

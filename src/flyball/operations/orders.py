@@ -82,7 +82,9 @@ def read_report(home: Path, name: str, kind: type[T]) -> T | None:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process of that id runs."""
+    """Whether a process of that id runs; 0 stands for none."""
+    if pid == 0:
+        return False
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

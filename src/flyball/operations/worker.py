@@ -1,5 +1,6 @@
 """The log worker: a list of feeds, none known by name, each moved a batch at a time."""
 
+from collections import deque
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -8,6 +9,7 @@ from flyball.core import format_duration
 from flyball.events import EventLog, Offsets, Slice, after_slices
 from flyball.operations.backoff import Backoff
 
+_LOOKS = 1_000
 FRESH_BATCHES = 4
 """How many batches the first feed may take in a row before the others get one."""
 
@@ -29,7 +31,7 @@ class Feed(msgspec.Struct, frozen=True):
 
 
 class Lag(msgspec.Struct, frozen=True):
-    """How far a feed is behind: records, and microseconds since it last stood at the end of its stream."""
+    """How far a feed is behind: records, and microseconds since the oldest of them was first seen in its stream."""
 
     behind: int
     lag_us: int
@@ -54,7 +56,7 @@ class _Standing:
     def __init__(self, feed: Feed) -> None:
         self.feed = feed
         self.position: Offsets | None = None
-        self.caught_up_us: int | None = None
+        self.looks: deque[tuple[int, Offsets]] = deque()
         self.retry_at_us = 0
         self.error = ""
         self.backoff = Backoff()
@@ -100,7 +102,6 @@ class Worker:
                 count = self._batch(standing)
                 applied[standing.feed.name] += count
                 if count == 0:
-                    standing.caught_up_us = now_us
                     if standing.feed.rest is not None:
                         standing.feed.rest(now_us)
                     break
@@ -125,15 +126,20 @@ class Worker:
 
     def _lag(self, standing: _Standing, now_us: int) -> Lag:
         if standing.position is None:
-            return Lag(-1, self._since(standing, now_us), standing.error)
-        ends = standing.feed.log.ends()
+            return Lag(-1, now_us - standing.looks[0][0] if standing.looks else 0, standing.error)
+        ends, looks = standing.feed.log.ends(), standing.looks
+        if not looks or looks[-1][1] != ends:
+            looks.append((now_us, ends))
+        while looks and _covers(standing.position, looks[0][1]):
+            looks.popleft()
+        if len(looks) > _LOOKS:  # a feed that stands still: every second look tells enough
+            standing.looks = deque(look for place, look in enumerate(looks) if place % 2 == 0)
         behind = sum(end - at for end, at in zip(ends, standing.position, strict=True))
-        return Lag(behind, self._since(standing, now_us) if behind else 0, standing.error)
+        return Lag(behind, now_us - looks[0][0] if looks else 0, standing.error)
 
-    def _since(self, standing: _Standing, now_us: int) -> int:
-        if standing.caught_up_us is None:
-            standing.caught_up_us = now_us
-        return now_us - standing.caught_up_us
+
+def _covers(position: Offsets, ends: Offsets) -> bool:
+    return all(at >= end for at, end in zip(position, ends, strict=True))
 
 
 def lag_words(lag: Lag) -> str:
