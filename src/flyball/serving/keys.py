@@ -8,6 +8,9 @@ import msgspec
 from flyball.core import BadInput
 from flyball.events import Schema
 
+_LONGEST = 400
+"""Bytes; what the log takes as a key."""
+
 _WHOLE = re.compile(r"\A(?:0|[1-9][0-9]{0,18})\Z", re.ASCII)
 
 
@@ -27,8 +30,10 @@ class KeyRule:
             if not _WHOLE.match(given):
                 raise BadInput(f"{self.entity} id", self._must(), given)
             value = int(given)
-        if isinstance(value, str) and (not value.isprintable() or not value or "\ufffd" in value):
-            raise BadInput(f"{self.entity} id", "printable text in UTF-8", given)
+        if isinstance(value, str) and not (
+            value.isprintable() and 0 < len(value.encode()) <= _LONGEST and "\ufffd" not in value
+        ):
+            raise BadInput(f"{self.entity} id", f"printable text in UTF-8 of 1 to {_LONGEST} bytes", given)
         try:
             return str(msgspec.convert(value, self._type, strict=True))
         except msgspec.ValidationError:

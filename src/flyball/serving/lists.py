@@ -41,6 +41,8 @@ class Memory(msgspec.Struct, frozen=True):
     popular: list[tuple[str, float]] = []
     catalog: Catalog | None = None
     offsets: Offsets = ()
+    columns: dict[str, dict[str, tuple[str, ...]]] = msgspec.field(default_factory=dict)
+    """{attribute: {item: its values as text}} of the catalogue, each worked out when a filter first asks for it."""
 
     @property
     def holds_any(self) -> bool:
@@ -92,11 +94,8 @@ class Memory(msgspec.Struct, frozen=True):
     def _filter(self, ask: Ask) -> Any:
         if not ask.include and not ask.exclude:
             return _everything
-        columns = {
-            attribute: _values(self.catalog, attribute) for attribute in (*(ask.include or ()), *(ask.exclude or ()))
-        }
-        wanted = [(columns[attribute], set(values)) for attribute, values in (ask.include or {}).items()]
-        unwanted = [(columns[attribute], set(values)) for attribute, values in (ask.exclude or {}).items()]
+        wanted = [(self._values(attribute), set(values)) for attribute, values in (ask.include or {}).items()]
+        unwanted = [(self._values(attribute), set(values)) for attribute, values in (ask.exclude or {}).items()]
 
         def passes(item: str) -> bool:
             return all(not values.isdisjoint(of.get(item, ())) for of, values in wanted) and all(
@@ -105,16 +104,19 @@ class Memory(msgspec.Struct, frozen=True):
 
         return passes
 
+    def _values(self, attribute: str) -> dict[str, tuple[str, ...]]:
+        """{item: its values of `attribute` as text}."""
+        found = self.columns.get(attribute)
+        if found is None:
+            pairs = (
+                [] if self.catalog is None else zip(self.catalog.ids, self.catalog.attributes(attribute), strict=True)
+            )
+            found = self.columns[attribute] = {item: _texts(value) for item, value in pairs}
+        return found
+
 
 def _everything(item: str) -> bool:
     return True
-
-
-def _values(catalog: Catalog | None, attribute: str) -> dict[str, tuple[str, ...]]:
-    """{item: its values of `attribute` as text}."""
-    if catalog is None:
-        return {}
-    return {item: _texts(value) for item, value in zip(catalog.ids, catalog.attributes(attribute), strict=True)}
 
 
 def _texts(value: Any) -> tuple[str, ...]:
