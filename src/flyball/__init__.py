@@ -18,6 +18,24 @@ if TYPE_CHECKING:
     from flyball.events import text as text
     from flyball.events import whole as whole
     from flyball.features import Entity as Entity
+    from flyball.features import Features as Features
+    from flyball.features import attribute as attribute
+    from flyball.features import count as count
+    from flyball.features import decayed as decayed
+    from flyball.features import distinct as distinct
+    from flyball.features import exact as exact
+    from flyball.features import first as first
+    from flyball.features import last as last
+    from flyball.features import last_n as last_n
+    from flyball.features import lifetime as lifetime
+    from flyball.features import max as max
+    from flyball.features import mean as mean
+    from flyball.features import min as min
+    from flyball.features import ratio as ratio
+    from flyball.features import std as std
+    from flyball.features import sum as sum
+    from flyball.features import target as target
+    from flyball.features import tiled as tiled
     from flyball.models import EASE as EASE
     from flyball.models import BiasedMF as BiasedMF
     from flyball.models import Histories as Histories
@@ -41,7 +59,30 @@ _ROOM_OF = {
     **dict.fromkeys(["App", "load_app"], "flyball.app"),
     **dict.fromkeys(["FlyballError"], "flyball.core"),
     **dict.fromkeys(["Event", "Profile", "Ref", "columns", "real", "text", "whole"], "flyball.events"),
-    **dict.fromkeys(["Entity"], "flyball.features"),
+    **dict.fromkeys(
+        [
+            "Entity",
+            "Features",
+            "attribute",
+            "count",
+            "decayed",
+            "distinct",
+            "exact",
+            "first",
+            "last",
+            "last_n",
+            "lifetime",
+            "max",
+            "mean",
+            "min",
+            "ratio",
+            "std",
+            "sum",
+            "target",
+            "tiled",
+        ],
+        "flyball.features",
+    ),
     **dict.fromkeys(
         [
             "BiasedMF",

@@ -7,14 +7,35 @@ user's values and the offsets they belong to; one process writes, any number rea
 
 from typing import TYPE_CHECKING
 
+from flyball.features.aggregates import (
+    Aggregate,
+    Feature,
+    Ratio,
+    attribute,
+    count,
+    decayed,
+    distinct,
+    first,
+    last,
+    last_n,
+    max,
+    mean,
+    min,
+    ratio,
+    std,
+    sum,
+    target,
+)
 from flyball.features.catalog import Catalog, catalog_version, load_catalog
 from flyball.features.entity import Entity
 from flyball.features.follower import StateFollower
+from flyball.features.groups import Definition, Features, Group
 from flyball.features.popular import Popular, read_popular
 from flyball.features.replay import state_at
 from flyball.features.signals import Signals
 from flyball.features.store import STATE_BACKENDS, StateStore, open_state
 from flyball.features.users import HISTORY_CAP, UserHistory, read_histories, weight_of
+from flyball.features.windows import Window, exact, lifetime, tiled
 
 if TYPE_CHECKING:
     from flyball.features.offline import interactions_frame
@@ -22,20 +43,44 @@ if TYPE_CHECKING:
 __all__ = [
     "HISTORY_CAP",
     "STATE_BACKENDS",
+    "Aggregate",
     "Catalog",
+    "Definition",
     "Entity",
+    "Feature",
+    "Features",
+    "Group",
     "Popular",
+    "Ratio",
     "Signals",
     "StateFollower",
     "StateStore",
     "UserHistory",
+    "Window",
+    "attribute",
     "catalog_version",
+    "count",
+    "decayed",
+    "distinct",
+    "exact",
+    "first",
     "interactions_frame",
+    "last",
+    "last_n",
+    "lifetime",
     "load_catalog",
+    "max",
+    "mean",
+    "min",
     "open_state",
+    "ratio",
     "read_histories",
     "read_popular",
     "state_at",
+    "std",
+    "sum",
+    "target",
+    "tiled",
     "weight_of",
 ]
 

@@ -5,6 +5,8 @@ from typing import Any
 
 from flyball.core import BadDeclaration
 from flyball.events import Event, Profile
+from flyball.features.aggregates import Feature
+from flyball.features.groups import make_group
 
 
 class Entity:
@@ -12,7 +14,8 @@ class Entity:
 
     `profile`: the event type that describes one of them; the latest by `at` counts. `known_by`: further event types
     whose first reference to this kind makes it known (an account was created). `group`: a function of the profile
-    giving the text of its group, or None: `Entity("user", UserCard, group=lambda p: p.gender)`.
+    giving the text of its group, or None: `Entity("user", UserCard, group=lambda p: p.gender)`. Every other
+    keyword names a feature of it: `Entity("film", FilmCard, views=count(Watch, "7d"))`.
     """
 
     def __init__(
@@ -21,6 +24,7 @@ class Entity:
         profile: type[Profile] | None = None,
         known_by: tuple[type[Event], ...] = (),
         group: Callable[[Any], Any] | None = None,
+        **features: Feature,
     ) -> None:
         if not name.isidentifier():
             raise BadDeclaration("Entity name", "a word of letters, digits and _", name)
@@ -28,6 +32,7 @@ class Entity:
             raise BadDeclaration(f"group of Entity {name!r}", "over a profile, so the entity needs one", "no profile")
         self.name, self.profile, self.known_by = name, profile, tuple(known_by)
         self.group = group
+        self.features = make_group(name, [(name, True)], features)
 
     def __repr__(self) -> str:
         return f"Entity({self.name!r})"

@@ -1,0 +1,131 @@
+"""Which stretch of time a feature looks at, in microseconds; the left end belongs to it, the right end does not."""
+
+import msgspec
+
+from flyball.core import BadDeclaration, BadInput, format_duration, parse_duration
+
+TILED, EXACT, LIFETIME = "tiled", "exact", "lifetime"
+MAX_TILES = 2_000
+MAX_EVENTS = 100_000
+FEWEST_TILES = 24
+TILES_US = tuple(parse_duration(text) for text in ("1d", "6h", "1h", "10m", "1m", "10s", "1s"))
+
+
+class Window(msgspec.Struct, frozen=True):
+    """A window that ends before `end`: `[floor((end - size) / tile) * tile, end)`, `[end - size, end)` or all before.
+
+    `kind` is "tiled", "exact" or "lifetime". `max_events`: for exact windows, how many events are kept at most.
+    """
+
+    kind: str
+    size_us: int = 0
+    tile_us: int = 0
+    max_events: int = 0
+
+    def start_us(self, end_us: int) -> int | None:
+        """The first instant of the window that ends before `end_us`; None without a beginning.
+
+        >>> tiled("1d", "1h").start_us(parse_duration("30h30m")) == parse_duration("6h")
+        True
+        """
+        if self.kind == LIFETIME:
+            return None
+        start = end_us - self.size_us
+        return start // self.tile_us * self.tile_us if self.kind == TILED else start
+
+    @property
+    def tiles(self) -> int:
+        """How many tiles a read touches at most; 0 for windows without tiles."""
+        return self.size_us // self.tile_us + 1 if self.kind == TILED else 0
+
+    def text(self) -> str:
+        """How a person would write it."""
+        if self.kind == LIFETIME:
+            return LIFETIME
+        size = words(self.size_us)
+        if self.kind == EXACT:
+            return f"exact({size}, max_events={self.max_events})"
+        return f"tiled({size}, {words(self.tile_us)})"
+
+
+def words(duration_us: int) -> str:
+    """A duration as people say it of windows: whole days in days.
+
+    >>> words(parse_duration("30d")), words(parse_duration("90m"))
+    ('30d', '1h30m')
+    """
+    days, rest = divmod(duration_us, parse_duration("1d"))
+    return f"{days}d" if days and not rest else format_duration(duration_us)
+
+
+lifetime = Window(LIFETIME)
+"""Everything before the instant asked about."""
+
+
+def tiled(size: str, tile: str | None = None) -> Window:
+    """A window in steps of `tile`, aligned to 1970 (UTC): `[floor((end - size) / tile) * tile, end)`.
+
+    `tile` must divide `size`. Default: the longest of 1d, 6h, 1h, 10m, 1m, 10s, 1s that divides `size` into 24 tiles
+    or more, so the window is never more than 1/24 longer than asked.
+
+    >>> tiled("7d").text(), tiled("30d").text(), tiled("1h").text()
+    ('tiled(7d, 6h)', 'tiled(30d, 1d)', 'tiled(1h, 1m)')
+    """
+    size_us = _duration("size of a window", size)
+    tile_us = _default_tile(size, size_us) if tile is None else _duration("tile of a window", tile)
+    if size_us % tile_us:
+        raise BadDeclaration(f"tile of the window {size!r}", f"a whole fraction of {size}", tile)
+    if size_us // tile_us > MAX_TILES:
+        raise BadDeclaration(
+            f"window {size!r}", f"at most {MAX_TILES} tiles (take longer ones)", f"{size_us // tile_us} of {tile or ''}"
+        )
+    return Window(TILED, size_us, tile_us)
+
+
+def exact(size: str, max_events: int = 1_000) -> Window:
+    """The window `[end - size, end)`, to the microsecond.
+
+    Its events are kept one by one, so at most `max_events`: a value over more of them is missing.
+    """
+    check_max_events(f"exact window {size!r}", max_events)
+    return Window(EXACT, _duration("size of a window", size), 0, max_events)
+
+
+def window_of(window: "str | Window") -> Window:
+    """A window as declared: `"7d"` is `tiled("7d")`, `"lifetime"` everything."""
+    if isinstance(window, Window):
+        return window
+    if not isinstance(window, str):
+        raise BadDeclaration("a window", 'such as "7d", fb.tiled, fb.exact or fb.lifetime', window)
+    return lifetime if window == LIFETIME else tiled(window)
+
+
+def check_max_events(where: str, max_events: int) -> None:
+    if type(max_events) is not int or not 1 <= max_events <= MAX_EVENTS:
+        raise BadDeclaration(f"max_events of {where}", f"a whole number in 1..{MAX_EVENTS}", max_events)
+
+
+def duration_us(where: str, text: str) -> int:
+    """A duration as declared; raises `BadDeclaration`. Zero is one."""
+    try:
+        return parse_duration(text)
+    except (BadInput, TypeError):
+        raise BadDeclaration(where, "a duration such as 7d or 1h30m", text) from None
+
+
+def _duration(where: str, text: str) -> int:
+    found = duration_us(where, text)
+    if not 0 < found < 1 << 60:
+        raise BadDeclaration(where, "longer than nothing and shorter than 36,000 years", text)
+    return found
+
+
+def _default_tile(size: str, size_us: int) -> int:
+    for tile_us in TILES_US:
+        if size_us % tile_us == 0 and size_us // tile_us >= FEWEST_TILES:
+            return tile_us
+    raise BadDeclaration(
+        f"window {size!r}",
+        "divisible by 1s into 24 tiles or more; or say fb.tiled(size, tile) or fb.exact",
+        size,
+    )
