@@ -171,6 +171,24 @@ def test_a_first_answer_comes_within_moments_of_the_start(floor: Floor) -> None:
     assert isinstance(body, str)
 
 
+def test_what_is_no_http_is_told_so_in_a_problem_document(floor: Floor) -> None:
+    floor.worker("serve-1")
+    for raw in (
+        "GET /recommend/é HTTP/1.1\r\n\r\n".encode(),
+        b"GET /recommend/\xff HTTP/1.1\r\n\r\n",
+        b"\0\1\2\r\n\r\n",
+    ):
+        with socket.create_connection(("127.0.0.1", floor.port), timeout=10) as client:
+            client.sendall(raw)
+            answer = b""
+            while more := client.recv(4_096):
+                answer += more
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert b"application/problem+json" in answer
+        assert msgspec.json.decode(answer.partition(b"\r\n\r\n")[2])["status"] == 400
+    assert floor.get("/healthz")[0] == "ok\n"
+
+
 def test_sigterm_finishes_what_is_in_flight_and_writes_every_prediction(floor: Floor) -> None:
     floor.release(ItemKNN())
     worker = floor.worker("serve-1")

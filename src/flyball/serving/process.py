@@ -18,6 +18,7 @@ from flyball.core import SystemClock
 from flyball.runtime import Runtime, Settings, open_runtime
 from flyball.serving.connections import Receiver
 from flyball.serving.http import make_app
+from flyball.serving.problems import Problem, problem_body
 from flyball.serving.service import Service
 
 REPLACE_ME = 71
@@ -57,7 +58,7 @@ def run(
         ws="none",
         lifespan="on",
         log_config=None,
-        log_level="warning",
+        log_level="error",
         access_log=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S,
@@ -70,9 +71,18 @@ def run(
 
 
 class _Connection(HttpToolsProtocol):
-    """Tells the parent when it is closed."""
+    """Tells the parent when it is closed, and whoever does not speak HTTP what is wrong, as a problem document."""
 
     receiver: Receiver | None = None
+
+    def send_400_response(self, msg: str) -> None:
+        body = problem_body(Problem(400, "request must be well-formed HTTP/1.1 with an ASCII path"), "")
+        head = (
+            "HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\n"
+            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+        self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
