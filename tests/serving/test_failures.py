@@ -174,3 +174,20 @@ async def test_more_requests_than_can_be_scored_are_answered_from_memory(
         levels = await ask(caller, 60)
         assert ("precomputed", "v1") in levels
         assert failures(caller, "overload") > 0
+
+
+async def test_when_versions_hold_thread_after_thread_the_process_asks_to_be_replaced(
+    home: Runtime, call: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("flyball.serving.scoring.STUCK_S", 0.05)
+    monkeypatch.setattr("flyball.serving.scoring.MAX_STUCK", 1)
+    async with call(home) as caller:
+        for _ in range(2):
+            assert not caller.service.scorer.spent
+            version = faulty.release(home, Faulty(mode="hold", hold_s=2.0), NOW_US).id
+            await loaded(caller, version)
+            await ask(caller, 1)
+            await caller.until(lambda version=version: version in caller.service.engine.serving.refused)
+        assert caller.service.scorer.spent
+        assert {level for level, _ in await ask(caller)} <= {"precomputed", "popular"}
+        await caller.until(lambda: not caller.service.scorer.spent)
