@@ -15,6 +15,7 @@ import pytest
 
 from flyball.app import load_app
 from flyball.core import SystemClock, parse_duration
+from flyball.operations import status
 from flyball.runtime import Runtime, load_settings
 
 pytestmark = pytest.mark.live
@@ -104,6 +105,9 @@ class Instance:
         finally:
             connection.close()
 
+    def runtime(self) -> Runtime:
+        return Runtime(load_app(str(self.folder / "cinema.py")), load_settings(self.home), SystemClock())
+
     def level(self) -> str:
         return self.get("/recommend/1")[2]["x-flyball-level"]
 
@@ -177,6 +181,20 @@ def test_learns_by_itself_and_the_champion_takes_over(instance: Instance) -> Non
     assert any("governor: learning starts (no champion yet, 1,200 events)" in line for line in instance.lines)
 
 
+def test_status_shows_processes_lags_and_figures(instance: Instance) -> None:
+    before = status(instance.runtime())
+    assert (before.running, before.port, before.app) == (True, instance.port, "cinema")
+    assert {each.name for each in before.processes} == {"serve-1", "serve-2", "worker", "governor"}
+    assert sum(before.ends["events"]) == 1_200
+    for _ in range(5):
+        assert instance.get("/recommend/1")[0] == 200
+    until(lambda: sum(each.answers for each in status(instance.runtime()).figures.values()) >= 5, 20)
+    until(lambda: all(each.behind == 0 and not each.error for each in status(instance.runtime()).feeds), 20)
+    found = status(instance.runtime())
+    assert {each.name for each in found.feeds} == {"state", "history", "predictions", "outcomes"}
+    assert all(each.availability == 1.0 for each in found.figures.values())
+
+
 def test_a_killed_serving_worker_comes_back_while_the_service_answers(instance: Instance) -> None:
     pid, _ = instance.children()["serve-1"]
     stop, statuses, broken = threading.Event(), list[int](), list[str]()
@@ -212,7 +230,7 @@ def test_a_killed_log_worker_comes_back_and_goes_on(instance: Instance) -> None:
     os.kill(pid, signal.SIGKILL)
     until(lambda: instance.children().get("worker", (pid, 0))[0] != pid, 20)
     films = instance.get("/recommend/7777")[1].split(",")
-    runtime = Runtime(load_app(str(instance.folder / "cinema.py")), load_settings(instance.home), SystemClock())
+    runtime = instance.runtime()
     now_us = runtime.clock.now_us()
     fields = {"user": 7777, "film": films[0], "minute": 1}
     runtime.log.append([runtime.schema.check("watch", fields, now_us, now_us)])

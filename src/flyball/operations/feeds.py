@@ -8,7 +8,7 @@ from flyball.operations.worker import Feed
 from flyball.outcomes import OutcomeFollower
 from flyball.runtime import Runtime
 
-STATE_BATCH, HISTORY_BATCH, OUTCOME_BATCH = 2_000, 10_000, 2_000
+STATE_BATCH, HISTORY_BATCH, OUTCOME_BATCH = 2_000, 10_000, 5_000
 FLUSH_US = 5_000_000
 SETTLE_US = 60_000_000
 

@@ -15,7 +15,7 @@ from flyball.operations.pulse import Pulse, Rates, rates
 from flyball.operations.supervisor import Happening
 from flyball.operations.worker import lag_words
 
-SUMMARY_US = 10_000_000
+SUMMARY_US, LATE_US = 10_000_000, 1_000_000
 _KEPT_LINES = 8
 
 
@@ -104,12 +104,16 @@ def summary(pulse: Pulse, now: Rates) -> str:
     """The ten-second line."""
     levels = ", ".join(f"{level} {count:,}" for level, count in sorted(now.levels.items())) or "no answers"
     p99 = "–" if now.p99_ms is None else f"{now.p99_ms:.1f} ms"
-    worst = max(pulse.lags.items(), key=lambda pair: pair[1].lag_us, default=None)
-    lag = "–" if worst is None else f"{worst[0]} {worst[1].lag_us / 1e6:.1f} s" if worst[1].lag_us else "none"
     return (
-        f"{now.answers_s:,.0f} answers/s, p99 {p99}, {levels}; {now.events_s:,.0f} events/s, lag {lag}; "
+        f"{now.answers_s:,.0f} answers/s, p99 {p99}, {levels}; {now.events_s:,.0f} events/s, lag {_lag_words(pulse)}; "
         f"champion {pulse.champion or 'none yet'}{_learning(pulse)}"
     )
+
+
+def _lag_words(pulse: Pulse) -> str:
+    late = [f"{name} {lag.lag_us / 1e6:.0f} s" for name, lag in pulse.lags.items() if lag.lag_us >= LATE_US]
+    stopped = [f"{name} {lag_words(lag)}" for name, lag in pulse.lags.items() if lag.error]
+    return ", ".join(stopped or late) or ("under 1 s" if pulse.lags else "unknown")
 
 
 def _learning(pulse: Pulse) -> str:
