@@ -18,22 +18,39 @@ from flyball.evaluation.contestant import RATING_METRICS, Contestant, parse_metr
 from flyball.evaluation.estimates import Estimate, bootstrap_interval, bootstrap_means, paired_difference
 from flyball.evaluation.gates import GateResult, check_gates
 from flyball.evaluation.judge import evaluate
+from flyball.evaluation.protocols import (
+    PROTOCOLS,
+    AccuracyTable,
+    Line,
+    RatedSet,
+    accuracy_tables,
+    read_rated_set,
+)
 from flyball.evaluation.ratings import bias_predictions, global_mean, mae, rmse
 from flyball.evaluation.report import BASELINE, CANDIDATE, CHAMPION, Cost, Judged, Report, SliceFigures
+from flyball.evaluation.search import Searched, Space, Trial, learning_curve, search, share_of_users
 
 __all__ = [
     "ACCURACY",
     "BASELINE",
     "CANDIDATE",
     "CHAMPION",
+    "PROTOCOLS",
     "RATING_METRICS",
+    "AccuracyTable",
     "Contestant",
     "Cost",
     "Estimate",
     "GateResult",
     "Judged",
+    "Line",
+    "RatedSet",
     "Report",
+    "Searched",
     "SliceFigures",
+    "Space",
+    "Trial",
+    "accuracy_tables",
     "average_precision",
     "bias_predictions",
     "bootstrap_interval",
@@ -44,6 +61,7 @@ __all__ = [
     "evaluate",
     "global_mean",
     "hit_rate",
+    "learning_curve",
     "mae",
     "mean_popularity",
     "ndcg",
@@ -52,8 +70,11 @@ __all__ = [
     "parse_metric",
     "popularity_share",
     "precision",
+    "read_rated_set",
     "recall",
     "rmse",
+    "search",
     "self_information",
+    "share_of_users",
     "short_head",
 ]

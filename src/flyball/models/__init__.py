@@ -28,6 +28,7 @@ from flyball.models.data import (
     rated,
     row_pointers,
     rows_with,
+    select_rows,
     take,
 )
 from flyball.models.ease import EASE
@@ -37,6 +38,7 @@ from flyball.models.popular import Popular
 from flyball.models.random import Random
 from flyball.models.ranking import top_k
 from flyball.models.table import MODELS
+from flyball.models.threads import in_blocks
 
 __all__ = [
     "EASE",
@@ -59,6 +61,7 @@ __all__ = [
     "canonical",
     "explains",
     "histories_of",
+    "in_blocks",
     "kind_of",
     "knows_similar",
     "load_artifact",
@@ -70,6 +73,7 @@ __all__ = [
     "row_pointers",
     "rows_with",
     "save_artifact",
+    "select_rows",
     "take",
     "top_k",
     "unscored",

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import Refused
-from flyball.models.data import Floats, Histories, Indexes, Interactions
+from flyball.models.data import Floats, Histories, Indexes, Interactions, take
 
 Learned = Mapping[str, NDArray[Any]]
 
@@ -50,6 +50,13 @@ class Recommender(msgspec.Struct, frozen=True):
     def predict_rating(self, learned: Learned, histories: Histories, items: Indexes) -> Floats:
         """The rating each row would give `items[row]`, float32 (rows,). Raises `Refused` but for models of ratings."""
         raise Refused(f"{type(self).__name__} does not predict ratings")
+
+    def predict_pairs(self, learned: Learned, histories: Histories, rows: NDArray[np.int64], items: Indexes) -> Floats:
+        """`predict_rating` for many items of the same users: row `rows[n]` of `histories` and `items[n]`, float32 (n,).
+
+        Models that fold a user in do it once a row here.
+        """
+        return self.predict_rating(learned, take(histories, rows), items)
 
 
 def predicts_ratings(model: Recommender) -> bool:

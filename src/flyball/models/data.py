@@ -68,19 +68,19 @@ def canonical(data: Interactions) -> Interactions:
     users, items = data.user_index[order], data.item_index[order]
     last = np.ones(len(order), dtype=bool)
     last[:-1] = (users[1:] != users[:-1]) | (items[1:] != items[:-1])
-    return _take_rows(data, order[last])
+    return select_rows(data, order[last])
 
 
 def positives(data: Interactions) -> Interactions:
     """Canonical rows with a positive weight: what implicit models learn from."""
     ordered = canonical(data)
-    return _take_rows(ordered, np.flatnonzero(ordered.weights > 0))
+    return select_rows(ordered, np.flatnonzero(ordered.weights > 0))
 
 
 def rated(data: Interactions) -> Interactions:
     """Canonical rows with a rating: what rating models learn from."""
     ordered = canonical(data)
-    return _take_rows(ordered, np.flatnonzero(~np.isnan(ordered.ratings)))
+    return select_rows(ordered, np.flatnonzero(~np.isnan(ordered.ratings)))
 
 
 def row_pointers(row_index: NDArray[Any], rows: int) -> NDArray[np.int64]:
@@ -90,33 +90,40 @@ def row_pointers(row_index: NDArray[Any], rows: int) -> NDArray[np.int64]:
     return indptr
 
 
+def select_rows(data: Interactions, rows: NDArray[Any]) -> Interactions:
+    """The same users and items with some of the rows: `rows` are their places, or bool for each row."""
+    return msgspec.structs.replace(
+        data,
+        user_index=np.ascontiguousarray(data.user_index[rows], dtype=np.int32),
+        item_index=np.ascontiguousarray(data.item_index[rows], dtype=np.int32),
+        weights=np.ascontiguousarray(data.weights[rows], dtype=np.float32),
+        ratings=np.ascontiguousarray(data.ratings[rows], dtype=np.float32),
+        at_us=np.ascontiguousarray(data.at_us[rows], dtype=np.int64),
+    )
+
+
 def histories_of(data: Interactions, user_indexes: Sequence[int] | Indexes, now_us: int | None = None) -> Histories:
     """The rows of `user_indexes` in `data` as histories, each in order of time, asked at `now_us` (or `as_of_us`)."""
     order = np.lexsort((data.item_index, data.at_us, data.user_index))
     indptr = row_pointers(data.user_index[order], len(data.users))
-    picked = [order[indptr[user] : indptr[user + 1]] for user in user_indexes]
-    flat = np.concatenate([*picked, np.empty(0, dtype=np.int64)]).astype(np.int64)
-    pointers = np.zeros(len(picked) + 1, dtype=np.int64)
-    np.cumsum([len(rows) for rows in picked], out=pointers[1:])
+    asked = np.asarray(user_indexes, dtype=np.int64)
+    places, pointers = _pieces(indptr, asked)
+    flat = order[places]
     return Histories(
         indptr=pointers,
         items=data.item_index[flat],
         weights=data.weights[flat],
         ratings=data.ratings[flat],
         at_us=data.at_us[flat],
-        group=data.user_group[np.asarray(user_indexes, dtype=np.int64)].astype(np.int32),
-        now_us=np.full(len(picked), data.as_of_us if now_us is None else now_us, dtype=np.int64),
+        group=data.user_group[asked].astype(np.int32),
+        now_us=np.full(len(asked), data.as_of_us if now_us is None else now_us, dtype=np.int64),
     )
 
 
-def take(histories: Histories, rows: Sequence[int]) -> Histories:
+def take(histories: Histories, rows: Sequence[int] | NDArray[Any]) -> Histories:
     """The given rows, in the given order (repeats allowed), as a batch of their own."""
-    lengths = [int(histories.indptr[row + 1] - histories.indptr[row]) for row in rows]
-    pieces = [np.arange(histories.indptr[row], histories.indptr[row + 1]) for row in rows]
-    flat = np.concatenate([*pieces, np.empty(0, dtype=np.int64)]).astype(np.int64)
-    indptr = np.zeros(len(rows) + 1, dtype=np.int64)
-    np.cumsum(lengths, out=indptr[1:])
     chosen = np.asarray(rows, dtype=np.int64)
+    flat, indptr = _pieces(histories.indptr, chosen)
     return Histories(
         indptr=indptr,
         items=histories.items[flat],
@@ -128,22 +135,19 @@ def take(histories: Histories, rows: Sequence[int]) -> Histories:
     )
 
 
+def _pieces(indptr: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Places of the values of `rows`, one row after the other, and the `indptr` of what comes out."""
+    lengths = indptr[rows + 1] - indptr[rows]
+    pointers = np.zeros(len(rows) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=pointers[1:])
+    return np.repeat(indptr[rows] - pointers[:-1], lengths) + np.arange(pointers[-1]), pointers
+
+
 def rows_with(histories: Histories, evidence: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Which rows hold at least one position where `evidence` (bool, (n,)) is true: shape (rows,)."""
     counts = np.zeros(len(evidence) + 1, dtype=np.int64)
     np.cumsum(evidence, out=counts[1:])
     return np.asarray(counts[histories.indptr[1:]] > counts[histories.indptr[:-1]])
-
-
-def _take_rows(data: Interactions, rows: NDArray[np.int64]) -> Interactions:
-    return msgspec.structs.replace(
-        data,
-        user_index=np.ascontiguousarray(data.user_index[rows], dtype=np.int32),
-        item_index=np.ascontiguousarray(data.item_index[rows], dtype=np.int32),
-        weights=np.ascontiguousarray(data.weights[rows], dtype=np.float32),
-        ratings=np.ascontiguousarray(data.ratings[rows], dtype=np.float32),
-        at_us=np.ascontiguousarray(data.at_us[rows], dtype=np.int64),
-    )
 
 
 def _check(data: Interactions) -> None:

@@ -1,0 +1,81 @@
+"""`flyball accuracy`: the published protocols over a folder of ratings."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flyball.cli.common import Json
+from flyball.cli.show import progress_line, say, show_json, show_table
+
+if TYPE_CHECKING:
+    from flyball.evaluation import AccuracyTable, RatedSet
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(accuracy)
+
+
+def accuracy(
+    folder: Annotated[Path, typer.Argument(help="A folder (or file) with ratings; the layout is recognised.")],
+    protocols: Annotated[
+        str | None,
+        typer.Option("--protocols", help="Of ratings, lists, strong, last, time, time_ratings.", show_default="all"),
+    ] = None,
+    families: Annotated[
+        str | None, typer.Option("--families", help="Names of models, with commas between.", show_default="all")
+    ] = None,
+    trials: Annotated[
+        int, typer.Option("--trials", min=1, help="Parameter sets tried for each family, on withheld training data.")
+    ] = 1,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="Of splits, draws and fits.", show_default="the protocol's own")
+    ] = None,
+    times: Annotated[bool, typer.Option("--times", help="Show seconds too (they differ from run to run).")] = False,
+    json: Json = False,
+) -> None:
+    """Compare the models on a data set, by the protocols of the published tables.
+
+    The same folder, families and seed print the same table.
+    """
+    from flyball.core import SystemStopwatch
+    from flyball.evaluation import accuracy_tables, read_rated_set
+
+    data = read_rated_set(folder)
+    with progress_line(json) as progress:
+        tables = accuracy_tables(data, _names(protocols), _names(families), seed, trials, SystemStopwatch(), progress)
+    if json:
+        about = {"data": data.name, "file": data.file, "users": len(data.data.users), "items": len(data.data.items)}
+        show_json({**about, "rows": len(data.data.user_index), "clock": data.clock, "tables": tables})
+        return
+    _head(data)
+    for table in tables:
+        _tell(table, times)
+
+
+def _names(text: str | None) -> list[str] | None:
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _head(data: "RatedSet") -> None:
+    size = f"{len(data.data.users):,} users, {len(data.data.items):,} items, {len(data.data.user_index):,} rows"
+    say(f"{data.name} ({data.file}): {size}")
+
+
+def _tell(table: "AccuracyTable", times: bool) -> None:
+    say(f"\n## {table.title} ({table.protocol})")
+    if table.skipped:
+        say(f"not run: {table.skipped}")
+        return
+    say(f"{table.about} Asked: {table.asked:,}.\n")
+    columns = [*table.columns, *(["fit s", "measure s"] if times else [])]
+    rows = []
+    for line in table.lines:
+        figures = [f"{line.figures[name]:.4f}" if name in line.figures else None for name in table.columns]
+        spent = [f"{line.fit_s:.2f}", f"{line.measure_s:.2f}"] if times else []
+        rows.append([line.family, *figures, *spent, *([line.failed] if line.failed else [])])
+    show_table(["family", *columns], rows, columns)
+    if table.trials:
+        say(f"\nChosen among {len(table.trials)} trials on withheld training data:")
+        for line in table.lines:
+            say(f"{line.family}: " + ", ".join(f"{name}={value}" for name, value in line.params.items()))

@@ -1,0 +1,196 @@
+"""The published protocols' splits: what may be learned from, who is asked, and what was withheld."""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.core import BadInput
+from flyball.models import Histories, Indexes, Interactions, histories_of, row_pointers, select_rows
+
+TEST_SHARE, FOLD_IN_SHARE, HELD_OUT_USERS, TEMPORAL_SHARE = 0.25, 0.8, 0.2, 0.8
+MAX_HELD_OUT = 10_000
+_POSITIVE_SHARE = 0.8  # of the highest rating: 4 of 5 stars
+
+
+class ListCases(msgspec.Struct, frozen=True):
+    """`histories`: the users asked, each with what may be known; `truth`: for each the withheld items, at least one."""
+
+    train: Interactions
+    histories: Histories
+    truth: list[Indexes]
+
+
+class RatingCases(msgspec.Struct, frozen=True):
+    """Ratings to predict: row `rows[n]` of `histories` gave `items[n]` the rating `ratings[n]`."""
+
+    train: Interactions
+    histories: Histories
+    rows: NDArray[np.int64]
+    items: Indexes
+    ratings: NDArray[np.float32]
+
+
+ListSplit = Callable[[Interactions, int], list[ListCases]]
+RatingSplit = Callable[[Interactions, int], list[RatingCases]]
+
+
+def random_folds(data: Interactions, seed: int, folds: int = 5) -> list[RatingCases]:
+    """`folds`-fold cross-validation over ratings.
+
+    The folds are those of Surprise's `KFold(random_state=seed)` and scikit-learn's: the rows of the file shuffled by
+    NumPy's legacy generator (kept for that reason) and cut in order.
+    """
+    if len(data.user_index) < folds:
+        raise BadInput("ratings for cross-validation", f"at least {folds}", len(data.user_index))
+    order = np.random.RandomState(seed).permutation(len(data.user_index))
+    found = []
+    for part in np.array_split(order, folds):
+        held = np.zeros(len(order), dtype=bool)
+        held[part] = True
+        found.append(rating_cases(select_rows(data, ~held), select_rows(data, held)))
+    return found
+
+
+def rating_cases(train: Interactions, test: Interactions) -> RatingCases:
+    """The rows of `test` as questions, each user's history taken from `train`."""
+    users, rows = np.unique(test.user_index, return_inverse=True)
+    return RatingCases(train, histories_of(train, users), rows.astype(np.int64), test.item_index, test.ratings)
+
+
+def stratified(data: Interactions, seed: int) -> list[ListCases]:
+    """Each user's rows in random order, the first 75 % to learn from and 25 % withheld."""
+    chance = np.random.default_rng(seed).random(len(data.user_index))
+    order = np.lexsort((chance, data.user_index))
+    indptr = row_pointers(data.user_index[order], len(data.users))
+    sizes = np.diff(indptr)
+    place = np.arange(len(order)) - np.repeat(indptr[:-1], sizes)
+    kept = np.round((1 - TEST_SHARE) * sizes).astype(np.int64)
+    held = np.zeros(len(order), dtype=bool)
+    held[order] = place >= np.repeat(kept, sizes)
+    return [_asked(select_rows(data, ~held), select_rows(data, held))]
+
+
+def strong(data: Interactions, seed: int) -> list[ListCases]:
+    """Held-out users: learn from the others; 80 % of a held-out user's items are folded in, 20 % withheld.
+
+    Ratings of at least 4/5 of the scale count; users need 5. As Liang et al., "Variational Autoencoders for
+    Collaborative Filtering", WWW 2018, whose draws are repeated (permutation and choice of the legacy generator,
+    theirs with seed 98765): of at least 100,000 users 10,000 are validation (not used here) and 10,000 test users.
+    Smaller sets would leave too few: their users are held out in five folds in turn, all measured.
+    """
+    liked = _with_enough(positive_rows(data), 5)
+    users = np.unique(liked.user_index)
+    if len(users) < 10:
+        raise BadInput("users with 5 positive items", "at least 10", len(users))
+    mixed = users[np.random.RandomState(seed).permutation(len(users))]
+    if len(users) >= 10 * MAX_HELD_OUT:
+        return [_folded(liked, mixed[: -2 * MAX_HELD_OUT], mixed[-MAX_HELD_OUT:], seed)]
+    folds = np.array_split(mixed, round(1 / HELD_OUT_USERS))
+    return [_folded(liked, np.setdiff1d(mixed, fold), fold, seed) for fold in folds]
+
+
+def _folded(liked: Interactions, learners: Indexes, asked: Indexes, seed: int) -> ListCases:
+    train = select_rows(liked, np.isin(liked.user_index, learners))
+    known = np.zeros(len(liked.items), dtype=bool)
+    known[train.item_index] = True
+    held = select_rows(liked, np.isin(liked.user_index, asked) & known[liked.item_index])
+    withheld = np.zeros(len(held.user_index), dtype=bool)
+    draw = np.random.RandomState(seed)
+    order = np.argsort(held.user_index, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(held.user_index[order])) + 1):
+        if len(rows) >= 5:
+            withheld[rows[draw.choice(len(rows), size=int((1 - FOLD_IN_SHARE) * len(rows) + 1e-9), replace=False)]] = (
+                True
+            )
+    return _asked(select_rows(held, ~withheld), select_rows(held, withheld), train)
+
+
+def leave_last_out(data: Interactions, seed: int) -> list[ListCases]:
+    """Each user's last item is withheld; of equal times the higher item number is later. Users need 3 items."""
+    order = np.lexsort((data.item_index, data.at_us, data.user_index))
+    indptr = row_pointers(data.user_index[order], len(data.users))
+    able = np.flatnonzero(np.diff(indptr) >= 3)
+    held = np.zeros(len(order), dtype=bool)
+    held[order[indptr[able + 1] - 1]] = True
+    return [_asked(select_rows(data, ~held), select_rows(data, held))]
+
+
+def temporal(data: Interactions, seed: int) -> list[ListCases]:
+    """One instant for all: learn from the first 80 % of the rows, ask everybody who liked something new later.
+
+    Ratings of at least 4/5 of the scale are positive, the others only seen. New users are asked too.
+    """
+    split_us = _instant(data)
+    before = data.at_us < split_us
+    train = select_rows(_unliked(data), before)
+    later = positive_rows(select_rows(data, ~before))
+    return [_asked(msgspec.structs.replace(train, as_of_us=split_us), later)]
+
+
+def temporal_ratings(data: Interactions, seed: int) -> list[RatingCases]:
+    """Ratings after the instant of `temporal`, predicted from those before it; new users are asked too."""
+    before = data.at_us < _instant(data)
+    return [rating_cases(select_rows(data, before), select_rows(data, ~before))]
+
+
+def positive_rows(data: Interactions) -> Interactions:
+    """Rows rated at least 4/5 of the highest rating; all rows where nothing is rated."""
+    if not len(data.ratings) or np.isnan(data.ratings).all():
+        return data
+    return select_rows(data, data.ratings >= _POSITIVE_SHARE * np.nanmax(data.ratings))
+
+
+def _unliked(data: Interactions) -> Interactions:
+    """The same rows, those that are not positive only seen (weight 0)."""
+    if not len(data.ratings) or np.isnan(data.ratings).all():
+        return data
+    liked = data.ratings >= _POSITIVE_SHARE * np.nanmax(data.ratings)
+    return msgspec.structs.replace(data, weights=np.where(liked, data.weights, 0.0).astype(np.float32))
+
+
+def _instant(data: Interactions) -> int:
+    if len(data.at_us) < 2:
+        raise BadInput("rows for a split by time", "at least 2", len(data.at_us))
+    return int(np.sort(data.at_us)[int(TEMPORAL_SHARE * len(data.at_us))])
+
+
+def _with_enough(data: Interactions, rows: int) -> Interactions:
+    return select_rows(data, np.bincount(data.user_index, minlength=len(data.users))[data.user_index] >= rows)
+
+
+def _asked(known: Interactions, withheld: Interactions, train: Interactions | None = None) -> ListCases:
+    """Everybody with withheld rows is asked, with the rows of `known` as history; `train` is `known` unless given."""
+    users = np.unique(withheld.user_index)
+    by_user = np.argsort(withheld.user_index, kind="stable")
+    indptr = row_pointers(withheld.user_index[by_user], len(withheld.users))
+    truth = [withheld.item_index[by_user[indptr[user] : indptr[user + 1]]] for user in users]
+    return ListCases(known if train is None else train, histories_of(known, users), truth)
+
+
+def sampled(cases: ListCases, rows: Sequence[int], count: int, by_popularity: bool, seed: int) -> NDArray[np.int32]:
+    """For each of `rows` `count` distinct items that are neither in the user's history nor withheld.
+
+    Drawn uniformly, or in proportion to popularity; users with too few others get -1 for the rest.
+    """
+    items = len(cases.train.items)
+    counts = np.bincount(cases.train.item_index, minlength=items).astype(np.float64)
+    ladder = np.cumsum(counts / counts.sum()) if by_popularity else None
+    found = np.full((len(rows), count), -1, dtype=np.int32)
+    for at, row in enumerate(rows):
+        draw = np.random.default_rng((seed, row))
+        own = cases.histories.items[cases.histories.indptr[row] : cases.histories.indptr[row + 1]]
+        taken = set(own.tolist()) | set(cases.truth[row].tolist())
+        size = 0
+        for _ in range(20):  # rejection: nearly always one round
+            more = draw.random(2 * count)
+            drawn = np.searchsorted(ladder, more, side="right") if ladder is not None else (more * items).astype(int)
+            for item in np.minimum(drawn, items - 1).tolist():
+                if size < count and item not in taken:
+                    found[at, size] = item
+                    taken.add(item)
+                    size += 1
+            if size == count:
+                break
+    return found

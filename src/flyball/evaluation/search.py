@@ -1,0 +1,136 @@
+"""Hyperparameter search with the same stated budget for every family: random, or successive halving.
+
+Sources: Bergstra, Bengio, "Random Search for Hyper-Parameter Optimization", JMLR 2012; Jamieson, Talwalkar,
+"Non-stochastic Best Arm Identification and Hyperparameter Optimization", AISTATS 2016 (successive halving).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+
+from flyball.core import BadDeclaration, FlyballError
+from flyball.models import Interactions, Recommender, params_of, select_rows
+
+HALVING_SHARES = (0.25, 0.5, 1.0)
+"""Shares of the training users that the rounds of successive halving learn from."""
+
+Judge = Callable[[Recommender, float], float]
+"""(model, share of the training users) → figure on validation data, higher is better."""
+
+
+class Space(msgspec.Struct, frozen=True):
+    """A family to search: `base` and, for some of its parameters, the values to try."""
+
+    family: str
+    base: Recommender
+    values: dict[str, tuple[Any, ...]] = {}
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """One fit: `share` of the training users, `figure` on validation data, or why there is none."""
+
+    family: str
+    params: dict[str, Any]
+    share: float
+    figure: float | None
+    failed: str = ""
+
+
+class Searched(msgspec.Struct, frozen=True):
+    """`best`: for each family the parameters with the highest figure at full share. `budget`: full fits a family."""
+
+    method: str
+    seed: int
+    budget: float
+    trials: list[Trial]
+    best: dict[str, Recommender]
+
+
+def search(
+    spaces: Sequence[Space],
+    judge: Judge,
+    budget: int = 8,
+    method: Literal["random", "halving"] = "random",
+    seed: int = 0,
+    progress: Callable[[str], None] = lambda text: None,
+) -> Searched:
+    """Try `budget` parameter sets a family (its base among them), or for "halving" what costs as much.
+
+    A halving round of share s costs s of a full fit, so the first round is wider: every family still spends at most
+    `budget` full fits. A set that cannot be fitted is a failed trial; a family without any success keeps its base.
+    Same seed and judge: same result, whatever other families are searched.
+    """
+    if budget < 1:
+        raise BadDeclaration("search's budget", "at least 1 full fit a family", budget)
+    trials: list[Trial] = []
+    best: dict[str, Recommender] = {}
+    for space in spaces:
+        rounds = _rounds(budget) if method == "halving" else [(1.0, budget)]
+        models = _drawn(space, rounds[0][1], seed)
+        for share, size in rounds:
+            tried = [(model, _try(space.family, model, share, judge, progress)) for model in models[:size]]
+            trials += [trial for _, trial in tried]
+            able = [pair for pair in tried if pair[1].figure is not None]
+            models = [model for model, trial in sorted(able, key=lambda pair: -_figure(pair[1]))]
+        best[space.family] = models[0] if models else space.base
+    return Searched(method, seed, float(budget), trials, best)
+
+
+def share_of_users(data: Interactions, share: float, seed: int) -> Interactions:
+    """The rows of a random share of the users: what a round of successive halving learns from."""
+    if share >= 1.0:
+        return data
+    kept = np.random.default_rng(seed).random(len(data.users)) < share
+    return select_rows(data, kept[data.user_index])
+
+
+def learning_curve(
+    model: Recommender, judge: Judge, shares: Sequence[float] = (0.1, 0.25, 0.5, 0.75, 1.0)
+) -> list[tuple[float, float]]:
+    """(share of the training users, figure): whether more data would help."""
+    return [(share, judge(model, share)) for share in shares]
+
+
+def _rounds(budget: int) -> list[tuple[float, int]]:
+    """(share, sets): each round costs about as much, at most `budget` together."""
+    each = budget / len(HALVING_SHARES)
+    return [(share, max(1, int(each / share))) for share in HALVING_SHARES]
+
+
+def _drawn(space: Space, count: int, seed: int) -> list[Recommender]:
+    """The base, then distinct random choices of the values; fewer where there are no more."""
+    choices = sorted(space.values.items())
+    sizes = [len(values) for _, values in choices]
+    draw = np.random.default_rng([seed, *space.family.encode()])
+    models = [space.base]
+    for cell in _cells(int(np.prod(sizes, dtype=np.int64)) if sizes else 0, count, draw):
+        picked = {}
+        for name, values in choices:
+            cell, place = divmod(cell, len(values))
+            picked[name] = values[place]
+        model = msgspec.structs.replace(space.base, **picked)
+        if model not in models and len(models) < count:
+            models.append(model)
+    return models
+
+
+def _cells(possible: int, count: int, draw: np.random.Generator) -> list[int]:
+    """`count` distinct numbers below `possible`, or all of them, in random order."""
+    if possible <= 100_000:
+        return [int(cell) for cell in draw.permutation(possible)[: count + 1]]
+    return [int(cell) for cell in dict.fromkeys(draw.integers(0, possible, 4 * count).tolist())]
+
+
+def _try(family: str, model: Recommender, share: float, judge: Judge, progress: Callable[[str], None]) -> Trial:
+    params = params_of(model)
+    progress(f"trying {family} {params}")
+    try:
+        return Trial(family, params, share, float(judge(model, share)))
+    except FlyballError as error:
+        return Trial(family, params, share, None, str(error))
+
+
+def _figure(trial: Trial) -> float:
+    return trial.figure if trial.figure is not None else -np.inf
