@@ -192,7 +192,8 @@ def test_status_shows_processes_lags_and_figures(instance: Instance) -> None:
     until(lambda: all(each.behind == 0 and not each.error for each in status(instance.runtime()).feeds), 20)
     found = status(instance.runtime())
     assert {each.name for each in found.feeds} == {"state", "history", "predictions", "outcomes"}
-    assert all(each.availability == 1.0 for each in found.figures.values())
+    answers = sum(sum(each.levels.values()) for each in found.figures.values())
+    assert answers == sum(each.answers for each in found.figures.values()) >= 5
 
 
 def test_a_killed_serving_worker_comes_back_while_the_service_answers(instance: Instance) -> None:
