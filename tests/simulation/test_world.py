@@ -181,14 +181,14 @@ def test_ratings_follow_enjoyment(week: tuple[World, list[Batch]]) -> None:
 
 
 def test_newcomers_join_and_films_appear() -> None:
-    world = make_world(300, 400, seed=2, start_us=START_US, joins_a_day=20, premieres_a_day=5)
+    world = make_world(300, 400, seed=2, start_us=START_US, joins_a_day=40, premieres_a_day=5)
     batches = live(world, 3)
     first, later = batches[0].profiles, [row for batch in batches[1:] for row in batch.profiles]
     assert Counter(kind for kind, _, _ in first) == {"filmcard": 360, "viewer": 300}
     assert all(at == START_US for _, _, at in first)
     joined = [row for row in later if row[0] == "viewer"]
     assert planted_in(batches)["account"] == pytest.approx(len(joined), abs=1)
-    assert len(joined) == 30  # the reserve of a tenth is used up
+    assert len(joined) == 60  # the reserve of a fifth is used up
     assert 5 <= sum(kind == "filmcard" for kind, _, _ in later) <= 30
     known = {fields["film"] for kind, fields, _ in first if kind == "filmcard"}
     premiere = {fields["film"]: at for kind, fields, at in later if kind == "filmcard"}
@@ -258,7 +258,7 @@ def test_stamps_write_the_time_they_are_told() -> None:
 
 def test_a_million_users_are_drawn_in_stated_memory() -> None:
     world = make_world(1_000_000, 1_000, seed=1, start_us=START_US)
-    assert world.nbytes() / 1_100_000 < 110
+    assert world.nbytes() / 1_200_000 < 110
     assert len(world.asks(START_US + DAY_US // 24)) > 1_000
 
 

@@ -25,8 +25,8 @@ _BY_HOUR = np.array(
 _BY_HOUR /= _BY_HOUR.mean()
 _BY_WEEKDAY = np.array((0.85, 0.85, 0.9, 0.95, 1.1, 1.25, 1.1))  # Monday first
 _BY_WEEKDAY /= _BY_WEEKDAY.mean()
-_CONSIDERED = 32
-_SEARCH_SHARPNESS = 2.0
+_CONSIDERED = 64
+_SEARCH_SHARPNESS = 2.5
 LIKED_MINUTES = 32
 """Who likes a film watches at least so many minutes, who does not at most `DISLIKED_MINUTES`."""
 DISLIKED_MINUTES = 26
@@ -124,8 +124,8 @@ def search(
 ) -> np.ndarray:
     """The film each user finds without help, int64 (b,), -1 for none: popularity brings it up, taste picks it.
 
-    `popularity`: cumulative weights (n,). `premiered`: bool (n,). The chosen one is drawn among 32 with weights
-    exp(2 * expected enjoyment).
+    `popularity`: cumulative weights (n,). `premiered`: bool (n,). The chosen one is drawn among 64 with weights
+    exp(2.5 * expected enjoyment).
     """
     draws = rng.random((len(tastes), _CONSIDERED)) * popularity[-1]
     found = np.minimum(np.searchsorted(popularity, draws, side="right"), len(popularity) - 1)

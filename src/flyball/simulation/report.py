@@ -30,8 +30,7 @@ class VersionTruth(msgspec.Struct, frozen=True, kw_only=True):
     true_adoption: float
     true: Truth
     beside: dict[str, Truth]
-    metric: str = ""
-    offline: float | None = None
+    offline: float | None
 
 
 class Day(msgspec.Struct, frozen=True):
@@ -47,6 +46,17 @@ class Day(msgspec.Struct, frozen=True):
     champion: str
 
 
+class Learnt(msgspec.Struct, frozen=True):
+    """One version as it was registered: what its report said (`offline`) and what its lists are worth (`true`, for the
+    same few hundred users for all; None for one that failed its gates, of which nothing is kept)."""
+
+    version: str
+    model: str
+    state: str
+    offline: float | None
+    true: Truth | None
+
+
 class Learned(msgspec.Struct, frozen=True):
     """One run of learning: when it was through, on what was known `as_of_us`, and what came out."""
 
@@ -57,11 +67,13 @@ class Learned(msgspec.Struct, frozen=True):
     released: bool
     champion: str
     reason: str
+    versions: list[Learnt] = []
 
 
 class SimulationReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A simulation of `users` users over `days` days. `digest`: sha256 over all answers in order.
+    """A simulation of `users` users over `days` days, after `past_days` without a service.
 
+    `digest`: sha256 over all answers in order. `metric`: what the winner is chosen by, and the `offline` figures tell.
     `planted`: lines the world sent by kind, the corrupted ones by what was done to them; `events`, `quarantined`,
     `flagged`, `duplicates`: what the application made of them. `seconds`: real time; the only thing besides
     `stages`, real seconds by part, that differs from run to run.
@@ -72,7 +84,9 @@ class SimulationReport(msgspec.Struct, frozen=True, kw_only=True):
     users: int
     films: int
     days: int
+    past_days: int
     digest: str
+    metric: str
     lines: int
     planted: dict[str, int]
     events: dict[str, int]
@@ -91,14 +105,19 @@ class SimulationReport(msgspec.Struct, frozen=True, kw_only=True):
         """For a person to read."""
         return "\n".join(
             [
-                f"{self.days} days of {self.users:,} users and {self.films:,} films, seed {self.seed}, "
-                f"in {self.seconds:.1f} s",
+                f"{self.days} days of {self.users:,} users and {self.films:,} films after {self.past_days} without a "
+                f"service, seed {self.seed}, in {self.seconds:.1f} s",
                 f"digest {self.digest}",
                 "",
                 *self._intake_lines(),
                 f"{self.answers:,} answers: " + ", ".join(f"{level} {n:,}" for level, n in self.levels.items()),
                 "",
                 *(_learned_line(one) for one in self.learned),
+                "",
+                *_table(
+                    ("learned", "outcome", self.metric, "true ndcg", "true quality"),
+                    [_learnt_row(one) for run in self.learned for one in run.versions],
+                ),
                 "",
                 *_table(
                     ("version", "answers", "adoption", "true", "quality", "ndcg", "popular", "random", "oracle"),
@@ -131,6 +150,12 @@ class SimulationReport(msgspec.Struct, frozen=True, kw_only=True):
 def _learned_line(one: Learned) -> str:
     outcome = f"{one.chosen} released as {one.champion}" if one.released else f"champion stays {one.champion or 'none'}"
     return f"learned ({one.status}): {outcome}; {one.reason}"
+
+
+def _learnt_row(one: Learnt) -> tuple[str, ...]:
+    values = (one.offline, one.true.ndcg if one.true else None, one.true.quality if one.true else None)
+    told = ("-" if value is None else f"{value:.3f}" for value in values)
+    return (f"{one.version} {one.model}", one.state, *told)
 
 
 def _version_row(one: VersionTruth) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from flyball.outcomes import Figures, Prediction, prediction_record
 from flyball.registry import Version
 from flyball.simulation.lines import DAY_US, SECOND_US
 from flyball.simulation.report import Day, Learned, Truth, VersionTruth
-from flyball.simulation.truth import RANKINGS, best_lists, judge, rankings
+from flyball.simulation.truth import RANKINGS, Judged, best_lists, judge, rankings
 from flyball.simulation.world import Asks, Decided, World
 
 _COUNTS_FOR_US = DAY_US
@@ -36,10 +36,10 @@ class _Answer(msgspec.Struct):
 
 
 class Tally:
-    """Answers as they come (`answered`), decisions (`decided`), lines by day (`arrived`)."""
+    """Answers as they come (`answered`), decisions (`decided`), lines by day (`arrived`), days from `start_us` on."""
 
-    def __init__(self, world: World, k: int, rng: np.random.Generator) -> None:
-        self._world, self._k, self._rng = world, k, rng
+    def __init__(self, world: World, start_us: int, k: int, rng: np.random.Generator) -> None:
+        self._world, self._start_us, self._k, self._rng = world, start_us, k, rng
         self._digest = sha256()
         self._answers: list[_Answer] = []
         self._judged = 0
@@ -67,7 +67,7 @@ class Tally:
             answer = _Answer(
                 user=user,
                 at_us=prediction.at_us,
-                day=(prediction.at_us - world.start_us) // DAY_US,
+                day=(prediction.at_us - self._start_us) // DAY_US,
                 version=prediction.version,
                 personal="model" in prediction.sources,
                 shown=tuple(index.get(item, -1) for item in prediction.items[: self._k]),
@@ -97,7 +97,7 @@ class Tally:
 
     def arrived(self, at_us: int, planted: Mapping[str, int], champion: str | None) -> None:
         """Note the lines of a step that ended at `at_us`."""
-        day = (at_us - 1 - self._world.start_us) // DAY_US
+        day = (at_us - 1 - self._start_us) // DAY_US
         self._lines[day] += sum(planted.values())
         self._champions[day] = champion or ""
         self.planted.update(planted)
@@ -139,28 +139,42 @@ class Tally:
                     true_adoption=_share([each.adopted for each in mine]),
                     true=_truth(worth[0]),
                     beside={ranking: _truth(worth[1 + place]) for place, ranking in enumerate(RANKINGS)},
-                    metric=metric,
-                    offline=_offline(version, metric),
+                    offline=offline_of(version, metric) if version else None,
                 )
             )
         return rows
 
     def judge_rest(self) -> None:
         """Find out what the answers not judged yet were worth."""
-        answers, k, world = self._answers[self._judged :], self._k, self._world
+        answers, world = self._answers[self._judged :], self._world
         self._judged = len(self._answers)
         if not answers:
             return
         users, seen = np.array([each.user for each in answers]), [each.seen for each in answers]
-        shown = np.full((len(answers), k), -1, dtype=np.int64)
-        for row, answer in zip(shown, answers, strict=True):
-            row[: len(answer.shown)] = answer.shown
-        best = best_lists(world, users, seen, k, answers[0].at_us)
-        others = rankings(world, self._rng, users, seen, k, best, answers[0].at_us)
-        judged = [judge(world, users, each, seen, k, best) for each in (shown, *(others[name] for name in RANKINGS))]
-        worth = np.stack([np.stack([each.quality, each.ndcg, each.taken], axis=1) for each in judged], axis=1)
+        shown, now_us = self._rows([each.shown for each in answers]), answers[0].at_us
+        best = best_lists(world, users, seen, self._k, now_us)
+        others = rankings(world, self._rng, users, seen, self._k, best, now_us)
+        lists = [shown, *(others[name] for name in RANKINGS)]
+        worth = np.stack([_columns(judge(world, users, each, seen, self._k, best)) for each in lists], axis=1)
         for answer, row in zip(answers, worth, strict=True):
             answer.worth = row
+
+    def worth(self, users: np.ndarray, lists: Sequence[Sequence[str]]) -> Truth:
+        """What lists for these users would be worth now."""
+        index = self._world.film_index
+        shown = self._rows([[index.get(item, -1) for item in items[: self._k]] for items in lists])
+        seen = [self._world.watched(user) for user in users.tolist()]
+        return _truth(_columns(judge(self._world, users, shown, seen, self._k)).mean(axis=0))
+
+    def _rows(self, films: Sequence[Sequence[int]]) -> np.ndarray:
+        shown = np.full((len(films), self._k), -1, dtype=np.int64)
+        for row, mine in zip(shown, films, strict=True):
+            row[: len(mine)] = mine
+        return shown
+
+
+def _columns(judged: Judged) -> np.ndarray:
+    return np.stack([judged.quality, judged.ndcg, judged.taken], axis=1)
 
 
 def _mean(worth: list[np.ndarray]) -> np.ndarray:
@@ -175,8 +189,7 @@ def _truth(row: np.ndarray) -> Truth:
     return Truth(*(float(value) for value in row))
 
 
-def _offline(version: Version | None, metric: str) -> float | None:
-    if version is None:
-        return None
+def offline_of(version: Version, metric: str) -> float | None:
+    """What the report of `version` said."""
     found = version.figures.get(metric)
     return float(found["value"]) if isinstance(found, dict) and "value" in found else None

@@ -6,8 +6,8 @@ The user *likes* the film when enjoyment passes `THRESHOLD`; the probability of 
 
 import numpy as np
 
-LEAN, QUALITY, NOISE, THRESHOLD = 3.0, 0.25, 0.6, 1.6
-ATTENTION, ATTENTION_DECAY, APPETITE = 0.75, 0.82, 0.35
+LEAN, QUALITY, NOISE, THRESHOLD = 3.0, 0.2, 0.6, 1.6
+ATTENTION, ATTENTION_DECAY, APPETITE = 0.6, 0.82, 0.25
 
 
 def affinity(user_tastes: np.ndarray, film_tastes: np.ndarray, quality: np.ndarray) -> np.ndarray:

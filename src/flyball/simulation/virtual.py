@@ -7,9 +7,10 @@ drawn from seeded distributions: nothing real reaches an answer, so a seed gives
 import random
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -26,23 +27,29 @@ from flyball.core import (
     parse_instant,
 )
 from flyball.events import Format, IngestReport, find_format, ingest
+from flyball.features import read_histories
 from flyball.learning import learn
+from flyball.models import load_artifact, model_of
 from flyball.operations import Decision, Governor, RuntimeView, Worker, feeds_of
 from flyball.outcomes import Prediction, figures, prediction_record
+from flyball.registry import Version
 from flyball.runtime import Runtime, load_settings
 from flyball.serving import Ask, Service
 from flyball.simulation.demo import movielog_of, profile_lines
 from flyball.simulation.lines import DAY_US
-from flyball.simulation.report import Learned, SimulationReport
-from flyball.simulation.tally import Tally
-from flyball.simulation.world import Asks, Habits, World, make_world
+from flyball.simulation.report import Learned, Learnt, SimulationReport
+from flyball.simulation.seed import seed_history
+from flyball.simulation.tally import Tally, offline_of
+from flyball.simulation.world import Asks, Batch, Habits, World, make_world
+from flyball.tasks import Pipeline, Query
 
 START_US = parse_instant("2026-03-02")
 """A Monday."""
 _FLUSH_US = 6 * 3_600_000_000
-_FIRST_EVENTS_A_SESSION = 30
+_FIRST_EVENTS = 10_000
 _MEDIAN_ANSWER_S, _SLOW_SHARE, _SLOW_BY = 0.006, 0.002, 100.0
 _MEDIAN_TRAIN_S = 600.0
+_JUDGED_USERS = 300
 
 
 class DrawnStopwatch:
@@ -64,27 +71,30 @@ def simulate(
     films: int = 27_000,
     seed: int = 1,
     home: Path | None = None,
+    past_days: int = 7,
     habits: Habits | None = None,
     step: str = "30m",
     tell: Callable[[str], object] | None = None,
 ) -> SimulationReport:
     """Run `app` through `days` virtual days of a movie world of `users` users; same arguments, same digest.
 
-    `home`: where its state is kept (default: a temporary folder); it must be new. `habits`: of the users. `step`: how
-    often sessions are looked at, and how late, at most, an event comes to count. `tell` is called with a line now
-    and then.
+    Before them lie `past_days` in which users searched for themselves; they are taken in as history. `home`: where its
+    state is kept (default: a temporary folder); it must be new. `habits`: of the users. `step`: how often sessions are
+    looked at, and how late, at most, an event comes to count. `tell` is called with a line now and then.
 
-    Learning starts after about a day, then as `app.retrain` says, in this process. Training and answering take drawn
-    times, alike for all models, so that costs do not decide between them. Raises `BadDeclaration` for an application
-    that does not speak movielog, `Refused` for a home in use.
+    Learning starts as soon as there are events for it, then as `app.retrain` says, in this process. Training and
+    answering take drawn times, alike for all models, so that costs do not decide between them. Raises `BadDeclaration`
+    for an application that does not speak movielog, `Refused` for a home in use.
     """
     stopwatch = SystemStopwatch()
     began_s = stopwatch.read_s()
     with _home(home) as folder:
-        world = make_world(users, films, seed=seed, start_us=START_US, habits=habits)
-        simulation = _Simulation(app, folder, world, (users, films), seed, stopwatch, tell or _silent)
+        world = make_world(users, films, seed=seed, start_us=START_US - past_days * DAY_US, habits=habits)
+        simulation = _Simulation(app, folder, world, seed, stopwatch, tell or _silent)
+        simulation.begin()
         simulation.run(days, parse_duration(step))
-        return simulation.report(days, seed, stopwatch.read_s() - began_s)
+        plain = {"users": users, "films": films, "days": days, "past_days": past_days, "seed": seed}
+        return simulation.report(plain, stopwatch.read_s() - began_s)
 
 
 class _Simulation:
@@ -93,7 +103,6 @@ class _Simulation:
         app: App,
         home: Path,
         world: World,
-        counts: tuple[int, int],
         seed: int,
         stopwatch: Stopwatch,
         tell: Callable[[str], object],
@@ -103,22 +112,32 @@ class _Simulation:
         self._movielog, self._jsonl = movielog_of(self._runtime), find_format("jsonl")
         self._rng = np.random.default_rng([seed, 10])
         self._ids = random.Random(seed)
-        self._seed, self._counts, self._world = seed, counts, world
+        self._seed, self._world = seed, world
         self._k = app.task.k
-        self._tally = Tally(self._world, self._k, np.random.default_rng([seed, 11]))
+        self._tally = Tally(self._world, START_US, self._k, np.random.default_rng([seed, 11]))
         self._took: list[IngestReport] = []
         self._stages: dict[str, float] = {}
 
+    def begin(self) -> None:
+        """Take the past in, then bring everything up."""
+        with self._timed("world"):
+            batches = list(seed_history(self._world, START_US)) or [Batch([], list(self._world.profiles()), {})]
+        rows = [row for batch in batches for row in batch.profiles]
+        with self._timed("ingest"):
+            self._ingest(self._jsonl, "jsonl", profile_lines(rows), "world/profiles", "history")
+            lines = (b"\n".join(batch.lines) + b"\n" for batch in batches if batch.lines)
+            self._ingest(self._movielog, "movielog", lines, "world", "history")
+        for batch in batches:
+            self._tally.planted.update(batch.planted)
+        self._service = Service(self._runtime, "virtual", self._ids, self._clock, DrawnStopwatch(self._rng, 0.001))
+        self._worker = Worker(feeds_of(self._runtime, flush_us=_FLUSH_US))
+        self._governor = Governor(
+            self._runtime.app.retrain, RuntimeView(self._runtime), self._start_learning, len(rows) + _FIRST_EVENTS
+        )
+        self._follow()
+
     def run(self, days: int, step_us: int) -> None:
         """Live `days` days, then until the last film that was begun is over."""
-        runtime = self._runtime
-        self._service = Service(runtime, "virtual", self._ids, self._clock, DrawnStopwatch(self._rng, 0.001))
-        self._worker = Worker(feeds_of(runtime, flush_us=_FLUSH_US))
-        first_events = int(_FIRST_EVENTS_A_SESSION * self._world.habits.sessions_a_day * self._counts[0])
-        first_events += sum(self._counts)
-        self._governor = Governor(runtime.app.retrain, RuntimeView(runtime), self._start_learning, first_events)
-        self._ingest(self._jsonl, "jsonl", profile_lines(self._world.profiles()), "world/profiles")
-        self._follow()
         end_us = START_US + days * DAY_US
         while self._clock.now_us() < end_us:
             self._step(min(self._clock.now_us() + step_us, end_us))
@@ -180,7 +199,9 @@ class _Simulation:
         self._follow()
         self._tally.arrived(until_us, batch.planted, self._service.engine.serving.release.champion)
 
-    def _ingest(self, format: Format, name: str, pieces: Sequence[bytes] | Iterator[bytes], source: str) -> None:
+    def _ingest(
+        self, format: Format, name: str, pieces: Iterable[bytes], source: str, mode: Literal["live", "history"] = "live"
+    ) -> None:
         runtime = self._runtime
         self._took.append(
             ingest(
@@ -191,7 +212,7 @@ class _Simulation:
                 quarantine=runtime.quarantine,
                 catalogue=runtime.catalogue,
                 clock=self._clock,
-                mode="live",
+                mode=mode,
                 # A source's lines are told apart by position, and each step starts at 1.
                 source=f"{source}/{self._clock.now_us()}",
                 format_name=name,
@@ -220,16 +241,44 @@ class _Simulation:
                 by="simulation",
                 stopwatch=DrawnStopwatch(self._rng, 0.002),
             )
+        with self._timed("truth"):
+            versions = self._learnt()
         champion, now_us = report.champion or "", self._clock.now_us()
         self._tally.learned.append(
-            Learned(as_of_us, now_us, report.status, report.chosen, report.released, champion, report.reason)
+            Learned(as_of_us, now_us, report.status, report.chosen, report.released, champion, report.reason, versions)
         )
         return f"{report.status}, champion {champion or 'none'}"
+
+    def _learnt(self) -> list[Learnt]:
+        """The versions registered since the last run, and what their lists are worth for the same users."""
+        runtime, known = self._runtime, [one.version for run in self._tally.learned for one in run.versions]
+        there = np.flatnonzero(self._world.joined())
+        users = self._rng.choice(there, size=min(_JUDGED_USERS, len(there)), replace=False)
+        found = []
+        for version in runtime.registry.versions():
+            if version.id not in known:
+                true = self._tally.worth(users, self._lists(version, users)) if version.artifact else None
+                offline = offline_of(version, runtime.app.choose.metric)
+                found.append(Learnt(version.id, version.candidate, version.state, offline, true))
+        return found
+
+    def _lists(self, version: Version, users: np.ndarray) -> list[list[str]]:
+        runtime, now_us = self._runtime, self._clock.now_us()
+        artifact = load_artifact(runtime.artifacts / version.artifact, version.artifact_files)
+        model = model_of(artifact, {type(each) for each in runtime.app.candidates.values()})
+        names = [str(user + 1) for user in users.tolist()]
+        histories, _ = read_histories(runtime.state, runtime.signals, names)
+        queries = [Query(name, self._k, now_us=now_us) for name in names]
+        shown = Pipeline(runtime.app.task, artifact, model).answer(
+            queries, histories, self._service.engine.serving.catalog
+        )
+        return [[each.item for each in items] for items in shown]
 
     def due(self, at_us: int) -> bool:
         return self._clock.now_us() >= at_us
 
-    def report(self, days: int, seed: int, seconds: float) -> SimulationReport:
+    def report(self, plain: Mapping[str, int], seconds: float) -> SimulationReport:
+        """What came out; `plain`: the arguments of the simulation."""
         runtime, tally = self._runtime, self._tally
         with self._timed("truth"):
             tally.judge_rest()
@@ -241,11 +290,9 @@ class _Simulation:
             quarantined.update(took.quarantined)
         return SimulationReport(
             app=runtime.app.name,
-            seed=seed,
-            users=self._counts[0],
-            films=self._counts[1],
-            days=days,
+            **plain,
             digest=tally.digest(),
+            metric=runtime.app.choose.metric,
             lines=tally.planted.total(),
             planted=dict(tally.planted),
             events=dict(events),
@@ -256,7 +303,7 @@ class _Simulation:
             levels=dict(sorted(tally.levels.items())),
             versions=tally.versions(measured, runtime.registry.versions(), runtime.app.choose.metric),
             learned=tally.learned,
-            per_day=tally.per_day(days),
+            per_day=tally.per_day(plain["days"]),
             seconds=seconds,
             stages={name: round(spent, 3) for name, spent in self._stages.items()},
         )

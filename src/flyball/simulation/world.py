@@ -306,6 +306,10 @@ class World:
         now_us = self.now_us if now_us is None else now_us
         return np.asarray(self.start_us + self.films.premiere_day * DAY_US <= now_us)
 
+    def joined(self) -> np.ndarray:
+        """Which users there are now, bool (users,)."""
+        return np.asarray(self.start_us + self.users.joins_day.astype(np.float64) * DAY_US <= self.now_us)
+
     def watched(self, user: int) -> set[int]:
         """The films user index `user` has started."""
         return self._watched.get(user, set())
@@ -416,7 +420,7 @@ def make_world(
     premieres_a_day: float = 3.0,
     life: int = 0,
 ) -> World:
-    """Draw a world of `users` users who are there at `start_us` (a tenth more join later) and `films` films.
+    """Draw a world of `users` users who are there at `start_us` (a fifth more join later) and `films` films.
 
     `joins_a_day`: by default 1 % of the users. `life`: another number gives the same users and films another life.
     """
@@ -425,7 +429,7 @@ def make_world(
     centres = tribe_centres(rng_world, DIMS, directions)
     joins = 0.01 * users if joins_a_day is None else joins_a_day
     return World(
-        make_users(rng_users, users, centres, joins_a_day=joins, joining=-(-users // 10) if joins > 0 else 0),
+        make_users(rng_users, users, centres, joins_a_day=joins, joining=-(-users // 5) if joins > 0 else 0),
         make_films(rng_films, films, directions, premieres_a_day=premieres_a_day),
         np.random.default_rng([seed, 3, life]),
         start_us,
