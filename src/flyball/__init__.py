@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from flyball.policy import outcome as outcome
     from flyball.policy import swap as swap
     from flyball.policy import value as value
+    from flyball.runtime import open as open
     from flyball.tasks import Recommend as Recommend
 
 _ROOM_OF = {
@@ -100,6 +101,7 @@ _ROOM_OF = {
     **dict.fromkeys(
         ["any_of", "best", "cheapest_within_noise", "every", "gates", "outcome", "swap", "value"], "flyball.policy"
     ),
+    **dict.fromkeys(["open"], "flyball.runtime"),
     **dict.fromkeys(["Recommend"], "flyball.tasks"),
 }
 

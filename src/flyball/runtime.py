@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from flyball.app import App, AppSource, load_app
-from flyball.core import BadSetting, Clock
+from flyball.core import BadSetting, Clock, NotFound
 from flyball.events import Catalogue, EventLog, Quarantine, open_log
 from flyball.features import Signals, StateStore, open_state
 from flyball.history import History, HistoryFollower
@@ -159,6 +159,25 @@ class Runtime:
     @property
     def counters_folder(self) -> Path:
         return self.home / "run" / "counters"
+
+
+def default_home(spec: str) -> Path:
+    """Where an application lives unless told otherwise: `.flyball/` and its short name."""
+    name = spec.rsplit(":", 1)[0].rsplit(".", 1)[-1] if ":" in spec else Path(spec).stem
+    return Path(".flyball") / name
+
+
+def open(spec: str, home: str | Path | None = None) -> History:
+    """The history of an application, read only, for notebooks: `fb.open("shop.py").events("buy")` is a polars frame.
+
+    It reaches as far as the log worker, or the last `learn` or `export`, has written it: `.offsets()` tells. Raises
+    `NotFound` without an application or a home.
+    """
+    folder = Path(home) if home is not None else default_home(spec)
+    if not folder.is_dir():
+        raise NotFound("home", str(folder))
+    settings = load_settings(folder)
+    return History(settings.folder / "history", load_app(spec, settings.app).schema)
 
 
 def open_runtime(source: AppSource, settings: Settings, clock: Clock) -> Runtime:

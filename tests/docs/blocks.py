@@ -1,5 +1,11 @@
-"""Reads the fenced blocks of a page and runs them as a reader would, in order, in one folder."""
+"""Reads the fenced blocks of a page and runs them as a reader would, in order, in one folder.
 
+`python` blocks run, or are written where their first line is `# file: NAME`; `toml` and `json` are parsed and, with
+that first line, written; of `console` blocks each `$ ` line runs and must print what follows it, figures and ids aside
+and `...` standing for anything, and must end with exit code 0 unless the last line shown is `# exit code N`.
+"""
+
+import configparser
 import json
 import os
 import re
@@ -15,8 +21,10 @@ from pathlib import Path
 from typing import Any
 
 _FENCE = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```", re.M | re.S)
-_NUMBER = re.compile(r"\d[\d.,:]*(?:e-?\d+)?")
+_NUMBER = re.compile(r"(?:(?<![\w\]])[-+±])?\d[\d.,:]*(?:e-?\d+)?")
 _HEX = re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{7,64}\b|\b[0-9A-HJKMNP-TV-Z]{26}\b")
+_EXIT = re.compile(r"# exit code (\d+)\s*\Z")
+_BEGINS = re.compile(r"<!-- begins with: ([\w ]+) -->")
 PORT = "8082"
 
 
@@ -24,6 +32,12 @@ def blocks_of(page: Path) -> list[tuple[str, str, int]]:
     """(language, text, line) of every fenced block."""
     text = page.read_text()
     return [(found[1], found[2], text[: found.start()].count("\n") + 1) for found in _FENCE.finditer(text)]
+
+
+def begins_with(page: Path) -> str | None:
+    """What the page's reader has already, such as "the shop of the first tutorial", by a comment at its top."""
+    found = _BEGINS.search(page.read_text())
+    return found[1] if found else None
 
 
 def shape(line: str) -> str:
@@ -60,19 +74,31 @@ class Reader:
         run: dict[str, Callable[[str, str], None]] = {
             "python": self._python,
             "console": self._console,
-            "toml": lambda text, where: void(tomllib.loads(text)),
+            "toml": self._toml,
             "json": lambda text, where: void(json.loads(text)),
-            "text": lambda text, where: None,
+            "text": lambda text, where: void(self._written(text)),
+            "ini": lambda text, where: void(configparser.ConfigParser(strict=False).read_string(text)),
             "make": lambda text, where: None,
         }
         if language not in run:
             raise AssertionError(f"{where}: a block must be python, console, toml, json or text, got {language}")
         run[language](text, where)
 
-    def _python(self, text: str, where: str) -> None:
+    def _written(self, text: str) -> bool:
         first = text.splitlines()[0] if text else ""
-        if first.startswith("# file: "):
-            (self.folder / first.removeprefix("# file: ").strip()).write_text(text)
+        if not first.startswith("# file: "):
+            return False
+        path = self.folder / first.removeprefix("# file: ").strip()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return True
+
+    def _toml(self, text: str, where: str) -> None:
+        tomllib.loads(text)
+        self._written(text)
+
+    def _python(self, text: str, where: str) -> None:
+        if self._written(text):
             return
         before = Path.cwd()
         os.chdir(self.folder)
@@ -106,19 +132,21 @@ class Reader:
             self._wait_until_answering(where)
             return
         done = subprocess.run(
-            ["bash", "-c", command],
+            ["bash", "-o", "pipefail", "-c", command],
             cwd=self.folder,
             env=environment,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,  # a reader's terminal shows both
             text=True,
             timeout=300,
         )
         printed = [line for line in done.stdout.splitlines() if line.strip()]
         wanted = [line for line in shown if line.strip()]
-        assert agree(wanted, printed), (
-            f"{where}: `{command}` printed (exit {done.returncode})\n{done.stdout}{done.stderr}\nwhere the page shows\n"
-            + "\n".join(shown)
-        )
+        told = _EXIT.match(wanted[-1]) if wanted else None
+        code, wanted = (int(told[1]), wanted[:-1]) if told else (0, wanted)
+        happened = f"{where}: `{command}` printed (exit code {done.returncode}, expected {code})\n{done.stdout}"
+        assert done.returncode == code, happened
+        assert agree(wanted, printed), happened + "\nwhere the page shows\n" + "\n".join(shown)
 
     def _wait_until_answering(self, where: str) -> None:
         deadline = time.monotonic() + 90

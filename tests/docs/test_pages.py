@@ -1,25 +1,48 @@
 """Every block of every page is run; output has the shape that the page shows (figures may differ)."""
 
+import configparser
 import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from tests.docs.blocks import Reader, agree, blocks_of
+from tests.docs.blocks import Reader, agree, begins_with, blocks_of
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted(page for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")] if page.exists())
+
+
+def follow(page: Path, folder: Path) -> None:
+    """Do what the page says, in `folder`."""
+    reader = Reader(folder)
+    try:
+        for language, text, line in blocks_of(page):
+            reader.follow(language, text, f"{page.name}:{line}")
+    finally:
+        reader.close()
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as it is after the first tutorial: a shop that has learned once."""
+    folder = tmp_path_factory.mktemp("tutorial")
+    run = [sys.executable, "-m", "flyball"]
+    for words in (["new", "shop"], ["ingest", "shop.py", "shop-events.jsonl"], ["learn", "shop.py"]):
+        subprocess.run([*run, *words], cwd=folder, check=True, capture_output=True, timeout=300)
+    return folder
 
 
 @pytest.mark.live
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_a_reader_can_follow_the_page(page: Path, tmp_path: Path) -> None:
-    reader = Reader(tmp_path)
-    try:
-        for language, text, line in blocks_of(page):
-            reader.follow(language, text, f"{page.relative_to(ROOT)}:{line}")
-    finally:
-        reader.close()
+def test_a_reader_can_follow_the_page(page: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    begins = begins_with(page)
+    if begins is not None:
+        assert begins == "the shop of the first tutorial"
+        shutil.copytree(request.getfixturevalue("shop"), tmp_path, dirs_exist_ok=True)
+    follow(page, tmp_path)
 
 
 def test_links_between_pages_lead_somewhere() -> None:
@@ -37,3 +60,45 @@ def test_agreement_looks_at_words_not_at_figures() -> None:
     assert not agree(["read 12 lines"], ["wrote 12 lines"])
     assert agree(["first", "...", "last"], ["first", "a", "b", "last"])
     assert not agree(["first"], ["first", "more"])
+
+
+LIES = {
+    "output": ("console", "$ echo one\ntwo\n"),
+    "missing output": ("console", "$ echo one\n"),
+    "more output": ("console", "$ true\none\n"),
+    "exit code": ("console", "$ false\n"),
+    "other exit code": ("console", "$ exit 2\n# exit code 1\n"),
+    "failing pipe": ("console", "$ false | true\n"),
+    "standard error": ("console", "$ echo no >&2\n"),
+    "python": ("python", "assert 1 == 2\n"),
+    "toml": ("toml", "port = \n"),
+    "json": ("json", "{'a': 1}\n"),
+    "language": ("sh", "true\n"),
+    "unit": ("ini", "no section\n"),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_page_that_lies_fails(lie: str, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    language, text = LIES[lie]
+    page.write_text(f"# A page\n\n```{language}\n{text}```\n")
+    with pytest.raises((AssertionError, ValueError, configparser.Error)):
+        follow(page, tmp_path)
+
+
+def test_a_page_that_tells_the_truth_passes(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "```text\n# file: a/b.txt\nkept\n```\n"
+        "```console\n$ cat a/b.txt | wc -l\n9\n$ echo x; exit 3\nx\n# exit code 3\n```\n"
+        "```python\nprice = 3\n```\n```python\nassert price == 3\n```\n"
+    )
+    follow(page, tmp_path)
+
+
+def test_every_fence_is_a_block() -> None:
+    """A fence without a language, or never closed, would not be run."""
+    for page in PAGES:
+        fences = re.findall(r"^```", page.read_text(), re.M)
+        assert len(fences) == 2 * len(blocks_of(page)), page

@@ -79,18 +79,12 @@ def _place_in(error: BaseException, spec: str) -> str:
 
 def settings_for(spec: str, home: Path | None, chosen: list[str] | None = None, **options: Any) -> "Settings":
     """Settings from the options, the environment (read here and nowhere else) and the home's file."""
-    from flyball.runtime import load_settings
+    from flyball.runtime import default_home, load_settings
 
     environment = dict(os.environ)
     place = home or (Path(environment["FLYBALL_HOME"]) if environment.get("FLYBALL_HOME") else default_home(spec))
     settings = load_settings(place, None, environment, options)
     return msgspec.structs.replace(settings, app={**settings.app, **pairs(chosen or [])})
-
-
-def default_home(spec: str) -> Path:
-    """`.flyball/` and the application's short name."""
-    name = spec.rsplit(":", 1)[0].rsplit(".", 1)[-1] if ":" in spec else Path(spec).stem
-    return Path(".flyball") / name
 
 
 def pairs(chosen: list[str]) -> dict[str, Any]:
@@ -113,3 +107,11 @@ def open_app(spec: str, home: Path | None, chosen: list[str] | None = None, **op
 
     settings = settings_for(spec, home, chosen, **options)
     return Runtime(load(spec, settings.app), settings, SystemClock())
+
+
+def open_home(spec: str, home: Path | None, chosen: list[str] | None = None) -> "Runtime":
+    """The same for commands that look at what is there: raises `NotFound` rather than making an empty home."""
+    runtime = open_app(spec, home, chosen)
+    if not runtime.home.is_dir():
+        raise NotFound(f"state of {runtime.app.name} yet (flyball ingest makes some) in", str(runtime.home))
+    return runtime

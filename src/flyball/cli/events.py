@@ -14,7 +14,7 @@ import msgspec
 import typer
 
 from flyball.cli import quarantine
-from flyball.cli.common import AppName, Home, Json, Mode, Set, open_app
+from flyball.cli.common import AppName, Home, Json, Mode, Set, open_app, open_home
 from flyball.cli.show import counted, progress_line, say, show_json, warn
 from flyball.core import BadInput, BadSetting, parse_duration, parse_instant
 
@@ -71,6 +71,8 @@ def ingest(
     runtime = open_app(app, home, chosen)
     mode = as_ or (Mode.live if source == "-" else Mode.history)
     lag_us = parse_duration(lag)
+    if follow and "parquet" in (format, Path(source).suffix[1:]):
+        raise BadSetting("--follow must be about a file of lines, got parquet")
     name, found, stream = _opened(runtime, source, format)
     with stream, progress_line(json) as progress, _until_asked(follow) as asked:
         try:
@@ -107,12 +109,14 @@ def _opened(runtime: "Runtime", source: str, format: str | None) -> "tuple[str, 
         return name, find_format(name, runtime.app.formats), sys.stdin.buffer
     if path.is_dir():
         return "jsonl", find_format("jsonl"), io.BytesIO(_movielens(path))
+    if not path.exists():
+        raise BadInput("file", "readable", f"{source}: No such file or directory")
+    name = format or _format_of(runtime, path)
+    found = find_format(name, runtime.app.formats)
     try:
-        stream = path.open("rb")
+        return name, found, path.open("rb")
     except OSError as error:
         raise BadInput("file", "readable", f"{source}: {error.strerror}") from None
-    name = format or _format_of(runtime, path)
-    return name, find_format(name, runtime.app.formats), stream
 
 
 def _movielens(folder: Path) -> bytes:
@@ -213,7 +217,7 @@ def export(
     from flyball.history import export as export_events
     from flyball.operations import catch_up
 
-    runtime = open_app(app, home, chosen)
+    runtime = open_home(app, home, chosen)
     since_us = None if since is None else parse_instant(since)
     kind = format or (FileKind(out.suffix[1:]) if out and out.suffix[1:] in FileKind.__members__ else FileKind.csv)
     path = out or Path(f"{event}.{kind.value}")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flyball.cli.common import AppName, Home, Json, Set, open_app
+from flyball.cli.common import AppName, Home, Json, Set, open_app, open_home
 from flyball.cli.show import counted, progress_line, say, show_json, show_table
 from flyball.core import format_instant, parse_instant
 
@@ -109,7 +109,7 @@ def _estimate(figure: dict[str, Any] | None) -> str | None:
 
 def versions(app: AppName, home: Home = None, json: Json = False) -> None:
     """List all versions: how they did, and which one serves."""
-    found = open_app(app, home).registry.versions()
+    found = open_home(app, home).registry.versions()
     if json:
         show_json({"versions": found})
         return
@@ -119,10 +119,16 @@ def versions(app: AppName, home: Home = None, json: Json = False) -> None:
     metric = _metric_of(found)
     rows = [
         [v.id, v.candidate, v.state, _estimate(v.figures.get(metric)), v.snapshot[:12],
-         v.code_commit[:8] + ("+" if v.code_dirty else ""), _instant(v.created_us), v.reason]
+         v.code_commit[:8] + ("+" if v.code_dirty else ""), _instant(v.created_us), _failed(v)]
         for v in found
     ]  # fmt: skip
-    show_table(["version", "candidate", "state", metric, "snapshot", "code", "made", "why"], rows, right=[metric])
+    show_table(["version", "candidate", "state", metric, "snapshot", "code", "made", "failed"], rows, right=[metric])
+
+
+def _failed(version: "Version") -> str:
+    """The gates it did not pass, by name; learn and --json tell why."""
+    names = [gate["name"] for gate in version.gates if not gate["passed"]]
+    return ", ".join(names) if names or version.state != "rejected" else version.reason
 
 
 def _metric_of(found: "list[Version]") -> str:
@@ -140,7 +146,7 @@ def release(
     """Let a version that passed its gates serve from now on."""
     from flyball.releases import promote
 
-    runtime = open_app(app, home)
+    runtime = open_home(app, home)
     _changed(
         promote(runtime.registry, version, reason, _who(), runtime.clock.now_us(), artifacts=runtime.artifacts), json
     )
@@ -155,7 +161,7 @@ def roll_back(
     """Let the previous champion serve again."""
     from flyball.releases import rollback
 
-    runtime = open_app(app, home)
+    runtime = open_home(app, home)
     _changed(rollback(runtime.registry, reason, _who(), runtime.clock.now_us(), artifacts=runtime.artifacts), json)
 
 

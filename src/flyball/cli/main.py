@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flyball.cli import events, learning, project, running
+from flyball.cli import accuracy, events, learning, project, running
 from flyball.cli.show import say, warn
 from flyball.core import BadDeclaration, BadInput, BadSetting, FlyballError, NotFound
 
@@ -17,8 +17,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-for commands in (project, events, learning, running):
+for commands in (project, events, learning, running, accuracy):
     commands.register(app)
 
 
@@ -46,19 +47,21 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
         app()
-    except (BadInput, BadDeclaration, BadSetting, NotFound) as error:
-        _end(error, 2)
-    except FlyballError as error:
-        _end(error, 1)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except OSError as error:  # a full disk, a folder one may not write to
-        _end(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", 1)
-    except KeyboardInterrupt:
-        _end("stopped", 130)
+    except (FlyballError, OSError) as error:
+        code, message = code_of(error)
+        warn(message)
+        sys.exit(code)
 
 
-def _end(error: object, code: int) -> None:
-    warn(f"flyball: {error}")
-    sys.exit(code)
+def code_of(error: BaseException) -> tuple[int, str]:
+    """The exit code and the line for an error a user can act on; raises anything else again."""
+    if isinstance(error, (BadInput, BadDeclaration, BadSetting, NotFound)):
+        return 2, f"flyball: {error}"
+    if isinstance(error, FlyballError):
+        return 1, f"flyball: {error}"
+    if isinstance(error, OSError):  # a full disk, a folder one may not write to
+        return 1, f"flyball: {error.strerror or error}{f': {error.filename}' if error.filename else ''}"
+    raise error

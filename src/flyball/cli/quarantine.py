@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flyball.cli.common import AppName, Home, Json, Mode, Set, open_app
+from flyball.cli.common import AppName, Home, Json, Mode, Set, open_home
 from flyball.cli.show import counted, say, show_json, show_table
 from flyball.core import format_instant
 
@@ -29,7 +29,7 @@ def list_(
     json: Json = False,
 ) -> None:
     """List the lines that were set aside, and why."""
-    runtime = open_app(app, home)
+    runtime = open_home(app, home)
     entries = runtime.quarantine.list(reason=reason, state=None if all_ else "open", after=after, limit=limit)
     counts = runtime.quarantine.counts()
     if json:
@@ -53,7 +53,7 @@ def show(
     json: Json = False,
 ) -> None:
     """Show one line whole, with its reason and where it came from."""
-    found = open_app(app, home).quarantine.show(entry)
+    found = open_home(app, home).quarantine.show(entry)
     if json:
         show_json(_plain(found))
         return
@@ -83,7 +83,7 @@ def retry_(
     """Check lines again with the present declaration; bring the good ones into the log."""
     from flyball.events import retry
 
-    runtime = open_app(app, home, chosen)
+    runtime = open_home(app, home, chosen)
     report = retry(
         runtime.quarantine,
         ids=None if entry is None else [entry],

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flyball.cli.common import AppName, Home, Json, Set, load, open_app, settings_for
+from flyball.cli.common import AppName, Home, Json, Set, load, open_app, open_home, settings_for
 from flyball.cli.show import progress_line, say, show_json, show_table, warn
 from flyball.core import format_instant, parse_duration
 
@@ -83,7 +83,7 @@ def status(
     """
     from flyball.operations import status as status_of
 
-    runtime = open_app(app, home)
+    runtime = open_home(app, home)
     since_us = 0 if since is None else runtime.clock.now_us() - parse_duration(since)
     found = status_of(runtime, since_us)
     if json:
@@ -176,7 +176,7 @@ def why(app: AppName, prediction: PredictionId, home: Home = None, json: Json = 
     """
     from flyball.provenance import why as explain
 
-    found = explain(open_app(app, home), prediction)
+    found = explain(open_home(app, home), prediction)
     if json:
         show_json(found)
     else:
@@ -190,7 +190,7 @@ def replay(app: AppName, prediction: PredictionId, home: Home = None, json: Json
     """
     from flyball.provenance import replay as again
 
-    found = again(open_app(app, home), prediction)
+    found = again(open_home(app, home), prediction)
     if json:
         show_json(found)
     else:

@@ -1,0 +1,127 @@
+"""Events through the command line: what is reported is what was written."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.cli.conftest import Run
+
+VIEW = '{"type":"view","visitor":7,"item":"toys-04","at":"2026-05-01T00:00:00Z"}'
+BAD = '{"type":"view","visitor":"x","item":"toys-04","at":"2026-05-01T00:00:00Z"}'
+
+
+def written(kind: str) -> list[dict[str, object]]:
+    events = [json.loads(line) for line in Path("shop-events.jsonl").read_text().splitlines()]
+    return [event for event in events if event["type"] == kind]
+
+
+def test_ingest_counts_what_was_written_and_a_second_time_only_duplicates(shop: Run) -> None:
+    kinds = {kind: len(written(kind)) for kind in ("view", "buy", "itemcard")}
+    first = shop("ingest", "shop.py", "shop-events.jsonl", "--json")
+    again = shop("ingest", "shop.py", "shop-events.jsonl", "--json")
+    assert (first.code, again.code) == (0, 0)
+    assert first.last["accepted"] == kinds
+    assert (first.last["read"], first.last["duplicates"], first.last["quarantined"]) == (sum(kinds.values()), 0, {})
+    assert (again.last["accepted"], again.last["duplicates"]) == ({}, sum(kinds.values()))
+    assert {"seconds", "events_per_s"} <= set(first.last)
+
+
+def test_ingest_tells_a_person_the_same(shop: Run) -> None:
+    told = shop("ingest", "shop.py", "shop-events.jsonl").out
+    assert f"accepted: {len(written('buy')):,} buy, {len(written('itemcard')):,} itemcard" in told
+
+
+def test_standard_input_is_live_json_lines_and_blank_lines_are_no_events(shop: Run) -> None:
+    got = shop("ingest", "shop.py", "-", "--json", stdin=f"\n{VIEW}\n\n{BAD}\n\n").last
+    assert (got["read"], got["accepted"], got["quarantined"]) == (2, {"view": 1}, {"wrong_type": 1})
+    entry = shop("quarantine", "show", "shop.py", 1, "--json").last
+    assert (entry["raw"], entry["position"], entry["source"]) == (BAD, 4, "standard input")
+
+
+@pytest.mark.parametrize(("content", "read"), [(b"", 0), (b"\n\n", 0), (b"\xff\xfe\x00\n", 1)])
+def test_odd_files_are_reported_not_raised(shop: Run, content: bytes, read: int) -> None:
+    Path("odd.jsonl").write_bytes(content)
+    got = shop("ingest", "shop.py", "odd.jsonl", "--json")
+    assert (got.code, got.last["read"], sum(got.last["quarantined"].values())) == (0, read, read)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["nothing.jsonl"], "flyball: file must be readable, got 'nothing.jsonl: No such file or directory'"),
+        (["shop.py"], "flyball: the format of shop.py must be named, got no known ending; add --format, one of jsonl"),
+        (["."], "flyball: no MovieLens files in"),
+        (["shop-events.jsonl", "--format", "xml"], "flyball: no format 'xml'; known: csv, jsonl, parquet"),
+        (["shop-events.jsonl", "--lag", "soon"], "flyball: duration must be"),
+        (["shop-events.jsonl", "--format", "parquet", "--follow"], "flyball: --follow must be about a file of lines"),
+    ],
+)
+def test_wrong_input_is_one_line_and_exit_code_2(shop: Run, words: list[str], told: str) -> None:
+    got = shop("ingest", "shop.py", *words)
+    assert got.code == 2
+    assert got.err.startswith(told)
+    assert len(got.err.strip().splitlines()) == 1
+
+
+def test_quarantine_lists_shows_and_retries(shop: Run) -> None:
+    shop("ingest", "shop.py", "-", stdin=f"{BAD}\nnot json\n")
+    listed = shop("quarantine", "list", "shop.py")
+    assert "1  wrong_type  standard input:1" in listed.out
+    assert "open: 1 decode, 1 wrong_type" in listed.out
+    only = shop("quarantine", "list", "shop.py", "--reason", "decode", "--json").last
+    assert [entry["raw"] for entry in only["entries"]] == ["not json"]
+    source = Path("shop.py").read_text()
+    Path("shop.py").write_text(source.replace("Annotated[int, fb.Ref", "Annotated[str, fb.Ref").replace(
+        "fb.whole(1, 999_999_999)", "fb.text(max_length=9)"))  # fmt: skip
+    os.utime("shop.py", ns=(1, 1))
+    retried = subprocess.run(
+        [sys.executable, "-m", "flyball", "quarantine", "retry", "shop.py", "--json"], capture_output=True, check=True
+    )
+    assert json.loads(retried.stdout) == {"tried": 2, "accepted": 1, "duplicates": 0, "still_bad": 1}
+
+
+def test_what_cannot_be_shown_is_escaped(shop: Run) -> None:
+    shop("ingest", "shop.py", "-", stdin=b"\x1b[31mred\xff\n")
+    told = shop("quarantine", "show", "shop.py", 1).out
+    assert "\x1b" not in told
+    assert r"\x1b[31mred\xff" in told
+
+
+def test_export_has_exactly_the_events(shop: Run) -> None:
+    shop("ingest", "shop.py", "shop-events.jsonl")
+    told = shop("export", "shop.py", "buy", "--json").last
+    assert told == {"rows": len(written("buy")), "file": "buy.csv"}
+    with open("buy.csv", newline="") as file:
+        rows = [(int(r["visitor"]), r["item"], float(r["price"]), r["at"][:19]) for r in csv.DictReader(file)]
+    wanted = [(e["visitor"], e["item"], e["price"], str(e["at"])[:19]) for e in written("buy")]
+    assert sorted(rows) == sorted(wanted)  # type: ignore[type-var]
+
+
+def test_export_since_is_inclusive(shop: Run) -> None:
+    shop("ingest", "shop.py", "shop-events.jsonl")
+    since = str(sorted(str(event["at"]) for event in written("buy"))[-3])
+    wanted = sum(str(event["at"]) >= since for event in written("buy"))
+    assert shop("export", "shop.py", "buy", "--since", since, "--out", "b.parquet", "--json").last["rows"] == wanted
+
+
+def test_following_ends_with_a_signal_and_reports(shop: Run) -> None:
+    command = [sys.executable, "-u", "-m", "flyball", "ingest", "shop.py", "grows.jsonl", "--follow", "--json"]
+    Path("grows.jsonl").write_text(VIEW + "\n")
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        while shop("export", "shop.py", "view", "--json").code == 2:
+            assert process.poll() is None
+        with open("grows.jsonl", "a") as file:
+            file.write(VIEW.replace("04", "05") + "\n")
+        while shop("export", "shop.py", "view", "--json").last["rows"] < 2:
+            assert process.poll() is None
+    finally:
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (0, b"")
+    assert json.loads(out)["accepted"] == {"view": 2}

@@ -1,0 +1,120 @@
+"""Learning, releasing, asking, explaining: through the command line on a tiny shop, learned once."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from tests.cli.conftest import Run, call
+
+Told = dict[str, dict[str, object]]
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a shop that has learned once."""
+    folder = tmp_path_factory.mktemp("shop")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        call("new", "shop")
+        call("ingest", "shop.py", "shop-events.jsonl")
+        Path("learned.json").write_text(call("learn", "shop.py", "--as-of", "2026-03-05", "--json").out)
+    return folder
+
+
+@pytest.fixture
+def report(learned: Path, run: Run, tmp_path: Path) -> dict[str, object]:
+    """A copy of that folder to work in; what learn reported."""
+    shutil.copytree(learned, tmp_path, dirs_exist_ok=True)
+    found: dict[str, object] = json.loads((tmp_path / "learned.json").read_text().splitlines()[-1])
+    return found
+
+
+def states(run: Run) -> dict[str, str]:
+    return {version["id"]: version["state"] for version in run("versions", "shop.py", "--json").last["versions"]}
+
+
+def test_learn_releases_the_chosen_one_and_versions_shows_it(report: dict[str, object], run: Run) -> None:
+    assert (report["status"], report["released"], report["champion"]) == ("done", True, report["chosen"])
+    assert states(run)[str(report["chosen"])] == "champion"
+    assert f"{report['chosen']} " in run("versions", "shop.py").out
+
+
+def test_a_rejected_version_cannot_be_released(report: dict[str, object], run: Run) -> None:
+    rejected = [name for name, state in states(run).items() if state == "rejected"]
+    if not rejected:
+        pytest.fail("the shop's events must be so few that popularity does not beat chance")
+    before = states(run)
+    got = run("release", "shop.py", rejected[0])
+    assert got.code == 1
+    assert got.err.startswith(f"flyball: {rejected[0]} must have passed its gates to serve, got rejected: ")
+    assert states(run) == before
+
+
+def test_release_and_rollback(report: dict[str, object], run: Run) -> None:
+    first = str(report["champion"])
+    other = next(name for name, state in states(run).items() if state == "candidate")
+    assert run("release", "shop.py", other, "--reason", "try it", "--json").last["state"]["champion"] == other
+    assert run("recommend", "shop.py", 7, "--json").last["version"] == other
+    back = run("rollback", "shop.py")
+    assert (back.code, states(run)[first]) == (0, "champion")
+    assert back.out.startswith(f"{first} (")
+    again = run("rollback", "shop.py")
+    assert (again.code, again.out) == (1, "")
+    assert again.err.startswith("flyball: rollback must have an earlier champion")
+
+
+def test_an_unknown_version_is_told_which_there_are(report: dict[str, object], run: Run) -> None:
+    got = run("release", "shop.py", "v99")
+    assert got.code == 2
+    assert got.err.startswith("flyball: no version 'v99'; known: ")
+
+
+def test_recommend_why_and_replay_agree(report: dict[str, object], run: Run) -> None:
+    answer = run("recommend", "shop.py", 7, "--json").last
+    assert (answer["level"], answer["version"], len(answer["items"])) == ("champion", report["champion"], 10)
+    why = run("why", "shop.py", answer["id"], "--json").last
+    assert [film["item"] for film in why["films"]] == answer["items"]
+    assert why["version"]["snapshot"] == report["snapshot"]
+    assert answer["items"][0] in run("why", "shop.py", answer["id"]).out
+    replayed = run("replay", "shop.py", answer["id"], "--json")
+    assert (replayed.code, replayed.last["identical"]) == (0, True)
+
+
+def test_recommend_prints_the_list_alone_on_standard_output(report: dict[str, object], run: Run) -> None:
+    got = run("recommend", "shop.py", 7, "--k", 3)
+    assert len(got.out.strip().split(",")) == 3
+    assert str(report["champion"]) in got.err
+
+
+def test_a_tampered_artifact_is_refused_and_the_answer_comes_from_below(report: dict[str, object], run: Run) -> None:
+    name = next(
+        v["artifact"] for v in run("versions", "shop.py", "--json").last["versions"] if v["state"] == "champion"
+    )
+    for path in (Path(".flyball/shop/artifacts") / name).glob("*.npy"):
+        path.chmod(0o644)
+        path.write_bytes(path.read_bytes()[:-1] + b"\x7f")
+    answer = run("recommend", "shop.py", 7, "--json")
+    assert (answer.code, answer.last["level"]) == (0, "popular")
+
+
+def test_learning_from_too_little_says_so_with_exit_code_1(report: dict[str, object], run: Run) -> None:
+    got = run("learn", "shop.py", "--as-of", "2026-01-01", "--json")
+    assert (got.code, got.last["status"]) == (1, "too_little_data")
+    assert states(run)[str(report["champion"])] == "champion"
+
+
+def test_status_counts_answers(report: dict[str, object], run: Run) -> None:
+    run("recommend", "shop.py", 7)
+    run("recommend", "shop.py", 8)
+    found = run("status", "shop.py", "--json").last
+    assert (found["running"], found["champion"]) == (False, report["champion"])
+    assert "not running; serving" in run("status", "shop.py").out
+
+
+@pytest.mark.parametrize("command", ["why", "replay"])
+@pytest.mark.parametrize(("name", "told"), [("nonsense", "id must be"), ("0" * 26, "no prediction")])
+def test_unknown_answers(report: dict[str, object], run: Run, command: str, name: str, told: str) -> None:
+    got = run(command, "shop.py", name)
+    assert got.code == 2
+    assert got.err.startswith(f"flyball: {told}")

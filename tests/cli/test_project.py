@@ -1,0 +1,120 @@
+"""`new`, `check` and what every command does with an application that is wrong."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.cli.conftest import Run
+
+
+def test_what_new_writes_checks(shop: Run) -> None:
+    assert "shop: nothing wrong" in shop("check", "shop.py").out
+    told = shop("check", "shop.py", "--json").last
+    assert told["ok"] is True
+    assert told["events"]["buy"] == ["visitor", "item", "price"]
+
+
+def test_new_writes_over_nothing(shop: Run) -> None:
+    Path("shop.py").write_text("mine")
+    got = shop("new", "shop")
+    assert (got.code, Path("shop.py").read_text()) == (1, "mine")
+    assert "shop.py must not exist yet" in got.err
+
+
+def test_new_refuses_odd_names(run: Run) -> None:
+    got = run("new", "../shop")
+    assert got.code == 2
+    assert "name must be lower-case letters" in got.err
+
+
+HEAD = "import flyball as fb\n"
+WRONG = {
+    "syntax.py": (HEAD + "x = = 3\n", "syntax.py:2: SyntaxError: invalid syntax"),
+    "name.py": (HEAD + "\n\nx = y\n", "name.py:4: NameError: name 'y' is not defined"),
+    "within.py": (HEAD + "\ndef f():\n    raise ValueError('no')\n\nf()\n", "within.py:4: ValueError: no"),
+    "imports.py": ("import nothing_of_that_name\n", "imports.py:1: ModuleNotFoundError: No module named"),
+    "declared.py": (HEAD + "fb.outcome(fb.Event, within='7 moons')\n", "declared.py:2: "),
+    "empty.py": ("", "no attribute in"),
+    "binary.py": ("\x00\x01", "binary.py"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+@pytest.mark.parametrize("command", [["check"], ["status"], ["learn"], ["up"], ["ingest", "-"]])
+def test_a_broken_application_is_named_by_file_and_line(run: Run, name: str, command: list[str]) -> None:
+    text, told = WRONG[name]
+    Path(name).write_text(text)
+    got = run(command[0], name, *command[1:], stdin="")
+    assert (got.code, got.out) == (2, "")
+    assert got.err.startswith(f"flyball: {told}")
+    assert len(got.err.strip().splitlines()) == 1
+    assert not Path(".flyball").exists()
+
+
+@pytest.mark.parametrize("edit", [("candidates={", "candidates={}, extra={"), ('within="7d"', 'within="7 moons"')])
+def test_check_says_where_in_json(shop: Run, edit: tuple[str, str]) -> None:
+    source = Path("shop.py").read_text().replace(*edit)
+    Path("other.py").write_text(source)
+    got = shop("check", "other.py", "--json")
+    assert (got.code, got.last["ok"]) == (2, False)
+    assert got.last["where"].startswith("other.py:")
+
+
+def test_an_unknown_application_is_told_what_there_is(shop: Run) -> None:
+    got = shop("check", "shop")
+    assert got.code == 2
+    assert got.err.startswith("flyball: no application 'shop'; known: movies")
+    assert "shop.py is a file here" in got.err
+
+
+def test_looking_makes_no_home(shop: Run) -> None:
+    for words in (["status"], ["versions"], ["rollback"], ["quarantine", "list"], ["export"]):
+        got = shop(*words, "shop.py", *(["view"] if words == ["export"] else []))
+        assert got.code == 2, words
+        assert "no state of shop yet" in got.err
+    assert not Path(".flyball").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "out", "err"),
+    [
+        (["--version"], 0, "flyball 0", ""),
+        (["ingest", "nothing.py", "-"], 2, "", "flyball: no application file 'nothing.py'\n"),
+        (["ingest"], 2, "", "Usage: "),
+        (["nonsense"], 2, "", "Usage: "),
+    ],
+)
+def test_the_program_itself_never_shows_a_traceback(
+    tmp_path: Path, words: list[str], code: int, out: str, err: str
+) -> None:
+    done = subprocess.run([sys.executable, "-m", "flyball", *words], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == code
+    assert done.stdout.startswith(out)
+    assert done.stderr.startswith(err)
+    assert "Traceback" not in done.stderr
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "flyball", "new", "shop"],
+            cwd=tmp_path,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert "Traceback" not in done.stderr
+
+
+def test_a_closed_standard_input_is_one_line(shop: Run, tmp_path: Path) -> None:
+    line = f"{sys.executable} -m flyball ingest shop.py - <&-"
+    done = subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (2, "flyball: standard input must be open, got 'closed'\n")
+
+
+def test_the_version_needs_no_heavy_room() -> None:
+    heavy = "{'numpy', 'polars', 'sqlalchemy', 'starlette', 'rich.console'}"
+    code = f"import flyball.cli, sys; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

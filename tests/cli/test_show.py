@@ -1,0 +1,34 @@
+"""Tables in pipes, on wide and on narrow terminals."""
+
+import doctest
+
+from flyball.cli import quarantine, show
+
+COLUMNS = ["version", "figure", "why"]
+ROWS = [["v1", "0.174", "beats_random"], ["v10", "12.5", ""]]
+
+
+def test_figures_stand_under_each_other_and_lines_end_with_their_text() -> None:
+    lines = show.table_lines(COLUMNS, ROWS, right=["figure"])
+    assert lines == ["version  figure  why", "v1        0.174  beats_random", "v10        12.5"]
+
+
+def test_a_table_as_wide_as_the_terminal_stays_one() -> None:
+    widest = max(len(line) for line in show.table_lines(COLUMNS, ROWS))
+    assert show.table_lines(COLUMNS, ROWS, width=widest) == show.table_lines(COLUMNS, ROWS)
+
+
+def test_a_narrow_terminal_gets_records_without_empty_cells() -> None:
+    assert show.table_lines(COLUMNS, ROWS, width=20) == [
+        "version  v1",
+        "figure   0.174",
+        "why      beats_random",
+        "",
+        "version  v10",
+        "figure   12.5",
+    ]
+
+
+def test_examples_in_docstrings_hold() -> None:
+    assert not doctest.testmod(show).failed
+    assert not doctest.testmod(quarantine).failed
