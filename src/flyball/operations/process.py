@@ -70,15 +70,19 @@ def read_orders() -> bytes:
 
 
 def hold_lifeline() -> None:
-    """The child's side: when standard input ends, ask this process to stop, and after a grace end its whole group."""
+    """The child's side: when standard input ends, end this process and its whole group.
+
+    A process that handles SIGTERM is asked first and has a grace of eight seconds.
+    """
     threading.Thread(target=_watch, args=(lambda: os.read(0, 1), os.getpid()), name="lifeline", daemon=True).start()
 
 
 def _watch(read: Callable[[], bytes], pid: int) -> None:
     while read():
         continue
-    os.kill(pid, signal.SIGTERM)
-    threading.Event().wait(GRACE_S)
+    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:  # by default it would end this process alone
+        os.kill(pid, signal.SIGTERM)
+        threading.Event().wait(GRACE_S)
     _kill_group(os.getpgid(0))
 
 

@@ -1,0 +1,100 @@
+"""Child processes: their orders, their end, and what becomes of them when their parent is gone."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from flyball.operations.process import python_argv, start_child, tail
+
+CHILD = """
+import os, signal, subprocess, sys, threading
+from flyball.operations.process import hold_lifeline, read_orders
+orders = read_orders().decode()
+stop = threading.Event()
+if orders == "handles":
+    signal.signal(signal.SIGTERM, lambda *_: (print("asked", flush=True), stop.set()))
+hold_lifeline()
+idle = [sys.executable, "-c", "import threading; threading.Event().wait(60)"]
+other = subprocess.Popen(idle, stdin=subprocess.DEVNULL)
+print("pids", os.getpid(), other.pid, flush=True)
+stop.wait(60)
+if orders == "handles":
+    other.kill()
+    other.wait()
+"""
+
+PARENT = """
+import sys, threading
+from pathlib import Path
+from flyball.operations.process import start_child
+start_child([sys.executable, "-c", sys.argv[1]], sys.argv[2].encode(), Path(sys.argv[3]))
+print("started", flush=True)
+threading.Event().wait(60)
+"""
+
+
+def until(true: Callable[[], bool], within_s: float) -> None:
+    pause = threading.Event()
+    for _ in range(round(within_s / 0.05)):
+        if true():
+            return
+        pause.wait(0.05)
+    raise AssertionError(f"not within {within_s} s")
+
+
+def gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def pids(log: Path) -> list[int]:
+    until(lambda: tail(log).startswith("pids"), 20)
+    return [int(word) for word in tail(log).split()[1:]]
+
+
+@pytest.mark.parametrize("orders", ["handles", "does not"])
+def test_a_child_and_its_own_children_end_with_a_killed_parent(tmp_path: Path, orders: str) -> None:
+    log = tmp_path / "child.log"
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, CHILD, orders, str(log)], stdout=subprocess.PIPE)
+    found = pids(log)
+    parent.kill()
+    parent.communicate()
+    until(lambda: all(gone(pid) for pid in found), 12)
+    assert ("asked" in log.read_text()) == (orders == "handles")
+
+
+def test_killing_a_child_ends_what_it_started(tmp_path: Path) -> None:
+    log = tmp_path / "child.log"
+    child = start_child([sys.executable, "-c", CHILD], b"does not", log)
+    found = pids(log)
+    assert child.poll() is None
+    child.kill()
+    until(lambda: all(gone(pid) for pid in found), 5)
+    assert child.poll() == -signal.SIGKILL
+    child.kill()  # once more does nothing
+
+
+def test_orders_for_a_child_that_dies_at_once_are_no_error(tmp_path: Path) -> None:
+    child = start_child([sys.executable, "-c", "raise SystemExit('no')"], b"x" * 1_000_000, tmp_path / "child.log")
+    until(lambda: child.poll() is not None, 10)
+    assert (child.poll(), tail(tmp_path / "child.log")) == (1, "no")
+    child.kill()
+
+
+def test_a_long_log_is_put_aside(tmp_path: Path) -> None:
+    log = tmp_path / "child.log"
+    log.write_bytes(b"x" * 6_000_000)
+    child = start_child(python_argv("json.tool", "--help"), b"", log)
+    until(lambda: child.poll() is not None, 10)
+    child.kill()
+    assert log.stat().st_size < 10_000
+    assert (tmp_path / "child.log.1").stat().st_size == 6_000_000
+    assert os.path.exists(log)
