@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import flyball.features.popular as popular_module
 import flyball.features.users as users_module
 from flyball.core import BadInput
 from flyball.events import Offsets, Record, Slice
@@ -101,6 +102,41 @@ def test_histories_longer_than_the_cap(came: list[Record], data: st.DataObject) 
         store = folded(batches)
         assert_like_the_oracle(store, log, cap=2)
         assert list(store.scan(b"")) == list(folded(divided(log, [])).scan(b""))
+
+
+@given(records(), st.data())
+@settings(max_examples=60, deadline=None)
+def test_popular_lists_shorter_than_what_is_liked(came: list[Record], data: st.DataObject) -> None:
+    log = APPLICATION.partitioned(came)
+    known = placed(divided(log, [])[0])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(popular_module, "LISTED", 2)
+        store = folded(divided(log, data.draw(cuts(log))))
+        for group in (None, "f"):
+            expected = naive_popular(known, APPLICATION.schema, APPLICATION.signals, group, 14)
+            assert read_popular(store, group).items == expected[:2]
+
+
+def test_of_ratings_at_one_instant_the_one_that_came_last_counts(app: Application) -> None:
+    store = MemoryStore()
+    one = follower(store)
+    for offset, stars in enumerate([5, 3.3, 0]):
+        one.apply([Slice(0, offset, [app.record("rate", START, user=1, film="a", stars=stars)])])
+        (history,), _ = read_histories(store, app.signals, ["1"])
+        assert same_float(stars, float(history.ratings[0]))
+    one.apply([Slice(0, 3, [app.record("rate", START - 1, user=1, film="a", stars=4)])])
+    (history,), _ = read_histories(store, app.signals, ["1"])
+    assert history.ratings.tolist() == [0.0]
+    assert history.at_us.tolist() == [START - 1]
+
+
+def test_a_popular_item_halves_every_fortnight(app: Application) -> None:
+    day = 24 * HOUR
+    came = [app.record("rate", START, user=user, film="old", stars=5) for user in range(1, 9)]
+    came += [app.record("rate", START + 28 * day, user=user, film="new", stars=5) for user in range(1, 4)]
+    listed = read_popular(folded(divided(app.partitioned(came), [])))
+    assert listed.items == ["new", "old"]
+    assert listed.scores == [1.0, pytest.approx(8 / 4 / 3)]
 
 
 def history_of(app: Application, came: Sequence[Record], film: str = "a") -> tuple[float, int]:

@@ -42,7 +42,7 @@ ADDED = (COUNT, SUM, MEAN, STD, TARGET)
 """Made of number of events, sum of units and sum of squared units, so they can be added and subtracted."""
 
 HALF_LIVES = 20
-WEIGHT_ONE = 1 << 32
+WEIGHT_ONE = 1 << 24
 """Weights of decayed values are whole: this one at age 0, half of it after a half-life."""
 
 _NUMERIC = (SUM, MEAN, STD, MIN, MAX, DECAYED, TARGET)
@@ -323,6 +323,6 @@ def keyed_by(feature: Aggregate, key: str, is_entity: bool, group: str) -> str:
     if found is None:
         raise BadDeclaration(f"{feature.text()} of {group}", must, builtins.list(declared.fields))
     kind = next(field.kind for field in declared.declared if field.name == found)
-    if kind in (float, builtins.list):
+    if kind in (float, bool, builtins.list):
         raise BadDeclaration(f"key {found!r} of {feature.text()} of {group}", "whole numbers or text", kind.__name__)
     return found

@@ -37,9 +37,10 @@ def digest_key(entity: str) -> bytes:
     return b"g/digest/" + entity.encode()
 
 
-def digest_of(key: bytes, value: bytes) -> int:
-    """128 bits of one entry; the digest of a catalogue is their sum, so it does not depend on order."""
-    return int.from_bytes(blake2b(key + b"\0" + value, digest_size=16).digest())
+def digest_of(known: Known) -> int:
+    """128 bits of one entry; the digest of a catalogue is their sum, so it does not depend on any order."""
+    content = (known.name, known.known_since, known.order and known.order[0], known.body)
+    return int.from_bytes(blake2b(encode_known(content), digest_size=16).digest())
 
 
 class Catalog:

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from flyball.features.signals import number_of
 from flyball.policy import Expression, compile_python
 
 _COMPARISONS = {"==", "!=", "<", "<=", ">", ">="}
@@ -16,11 +17,11 @@ _SWAPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 _EXACT_BELOW = 1 << 53
 
 
-def test_column(expression: Expression | None, frame: pl.DataFrame) -> pl.Series:
+def holds_column(expression: Expression | None, frame: pl.DataFrame) -> pl.Series:
     """Where the filter holds: booleans without nulls, as long as the frame."""
     if expression is None:
         return pl.repeat(True, frame.height, dtype=pl.Boolean, eager=True)
-    column = _boolean(expression, frame.schema)
+    column = boolean_column(expression, frame.schema)
     if column is not None:
         return frame.select(test=column)["test"]
     return pl.Series("test", [bool(value) for value in _by_row(expression, frame)], dtype=pl.Boolean)
@@ -31,7 +32,7 @@ def number_column(expression: Expression, frame: pl.DataFrame) -> pl.Series:
     if expression.op == "field" and frame.schema[expression.args[0]].is_numeric():
         column = frame[expression.args[0]].cast(pl.Float64)
     else:
-        values = [None if value is None else float(value) for value in _by_row(expression, frame)]
+        values = [number_of(value) for value in _by_row(expression, frame)]
         column = pl.Series("number", values, dtype=pl.Float64)
     numbers: pl.Series = column.fill_nan(None)
     return numbers
@@ -43,12 +44,13 @@ def _by_row(expression: Expression, frame: pl.DataFrame) -> list[Any]:
     return [function(SimpleNamespace(**row)) for row in needed.iter_rows(named=True)]
 
 
-def _boolean(expression: Expression, schema: pl.Schema) -> pl.Expr | None:
+def boolean_column(expression: Expression, schema: pl.Schema) -> pl.Expr | None:
+    """A filter as an expression over columns, without nulls; None where that could differ from Python."""
     if expression.op == "~":
-        inner = _boolean(expression.args[0], schema)
+        inner = boolean_column(expression.args[0], schema)
         return None if inner is None else ~inner
     if expression.op in ("&", "|"):
-        left, right = (_boolean(arg, schema) for arg in expression.args)
+        left, right = (boolean_column(arg, schema) for arg in expression.args)
         if left is None or right is None:
             return None
         return left & right if expression.op == "&" else left | right

@@ -12,7 +12,7 @@ from flyball.features.entity import Entity
 from flyball.features.pairs import Pair, Touch, decode_pair, encode_pair, fold_pair, popularity_of
 from flyball.features.popular import Deltas, Popularity
 from flyball.features.profiles import Profiles, entities_of
-from flyball.features.signals import Plan, Signals, compile_test
+from flyball.features.signals import Plan, Signals, compile_test, number_of
 from flyball.features.store import StateStore, key_of
 from flyball.features.users import UserEdit, decode_state, more_key, user_key
 
@@ -191,9 +191,9 @@ def _touch(
             if test is None or test(event):
                 touch.times[slot].append(at)
         if rating is not None:
-            value = rating(event)
-            if value is not None and value == value:
-                rated = (at, offset, partition, float(value))
+            value = number_of(rating(event))
+            if value is not None:
+                rated = (at, offset, partition, value)
                 if touch.rated is None or rated[:3] > touch.rated[:3]:
                     touch.rated = rated
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from flyball.features.columns import number_column, test_column
+from flyball.features.columns import holds_column, number_column
 from flyball.features.signals import HINT, HINT_WEIGHT, NEGATIVE, POSITIVE, POSITIVE_WEIGHT, Plan, Signals
 
 _PAIR = ["user", "item"]
@@ -42,7 +42,7 @@ def interactions_frame(events: Mapping[str, pl.DataFrame], signals: Signals, as_
 
 
 def _rows(frame: pl.DataFrame, plan: Plan, signals: Signals) -> pl.DataFrame:
-    tests = {slot: test_column(where, frame) for slot, where in plan.tests}
+    tests = {slot: holds_column(where, frame) for slot, where in plan.tests}
     nothing = pl.lit(False)
     rating = pl.lit(None, pl.Float64) if plan.rating is None else number_column(plan.rating, frame)
     return frame.select(

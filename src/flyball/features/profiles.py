@@ -68,8 +68,8 @@ class Profiles:
             new = encode_known(known)
             if new != old:
                 changes[key] = new
-                moved = digest_of(key, new) - (0 if old is None else digest_of(key, old))
-                digests[digest_key(pair[0])] += moved
+                gone = 0 if old is None else digest_of(decode_known(old))
+                digests[digest_key(pair[0])] += digest_of(known) - gone
         for key, digest in digests.items():
             changes[key] = (digest % _MODULUS).to_bytes(16)
         return changes, groups

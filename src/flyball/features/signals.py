@@ -87,3 +87,8 @@ class Signals:
 def compile_test(expression: Expression | None) -> Callable[[Any], Any] | None:
     """A filter as a function of one event; None stays None (every event)."""
     return None if expression is None else compile_python(expression)
+
+
+def number_of(value: Any) -> float | None:
+    """A traced expression's value as a number; arithmetic with something missing gives False, which is none."""
+    return None if value is None or isinstance(value, bool) or value != value else float(value)

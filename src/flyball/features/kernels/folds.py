@@ -1,0 +1,191 @@
+"""One value for each row over the events of its window that it may see.
+
+A row's window is `[left, right)`, as indices of events. Everything before `sure` is seen; of `[sure, right)` an event is
+seen when `seen_from[i] <= stamp`. Where the first index is beyond the second the stretch is empty.
+"""
+
+import numpy as np
+from numba import njit
+
+FANOUT = 16
+
+
+@njit(cache=True, nogil=True)
+def counts(left, sure, right, seen_from, stamps, out):
+    """How many events are seen."""
+    for row in range(len(left)):
+        total = max(sure[row] - left[row], 0)
+        for i in range(max(left[row], sure[row]), right[row]):
+            if seen_from[i] <= stamps[row]:
+                total += 1
+        out[row] = total
+
+
+@njit(cache=True, nogil=True)
+def sums(codes, left, sure, right, seen_from, stamps, prefix, values, out):
+    """The sum of the values seen; `prefix` as `prefix_sums` makes it."""
+    for row in range(len(left)):
+        total = 0
+        if sure[row] > left[row]:
+            total = prefix[sure[row] + codes[row]] - prefix[left[row] + codes[row]]
+        for i in range(max(left[row], sure[row]), right[row]):
+            if seen_from[i] <= stamps[row]:
+                total += values[i]
+        out[row] = total
+
+
+@njit(cache=True, nogil=True)
+def raise_level(values, out):
+    """The greatest of every FANOUT values."""
+    for block in range(len(out)):
+        best = values[block * FANOUT]
+        for i in range(block * FANOUT + 1, min((block + 1) * FANOUT, len(values))):
+            best = max(best, values[i])
+        out[block] = best
+
+
+@njit(cache=True, nogil=True)
+def greatest(left, sure, right, seen_from, stamps, values, upper, places, lowest, out):
+    """The greatest value seen, `lowest` for none. `upper`: level k of block maxima in places[k]:places[k + 1]."""
+    levels = len(places) - 1
+    for row in range(len(left)):
+        best = lowest
+        for i in range(max(left[row], sure[row]), right[row]):
+            if seen_from[i] <= stamps[row]:
+                best = max(best, values[i])
+        i, j = left[row], sure[row]
+        while i < j and i % FANOUT != 0:
+            best = max(best, values[i])
+            i += 1
+        while i < j and j % FANOUT != 0:
+            j -= 1
+            best = max(best, values[j])
+        level = 0
+        while i < j:
+            i, j = i // FANOUT, j // FANOUT
+            place = places[level]
+            level += 1
+            while i < j and (i % FANOUT != 0 or level == levels):
+                best = max(best, upper[place + i])
+                i += 1
+            while i < j and j % FANOUT != 0:
+                j -= 1
+                best = max(best, upper[place + j])
+        out[row] = best
+
+
+@njit(cache=True, nogil=True)
+def latest(left, sure, right, seen_from, stamps, out):
+    """The indices of the last `out.shape[1]` events seen, the last first, -1 beyond."""
+    wanted = out.shape[1]
+    for row in range(len(left)):
+        found = 0
+        for i in range(right[row] - 1, max(left[row], sure[row]) - 1, -1):
+            if found == wanted:
+                break
+            if seen_from[i] <= stamps[row]:
+                out[row, found] = i
+                found += 1
+        for i in range(sure[row] - 1, left[row] - 1, -1):
+            if found == wanted:
+                break
+            out[row, found] = i
+            found += 1
+        out[row, found:] = -1
+
+
+@njit(cache=True, nogil=True)
+def earliest(left, sure, right, seen_from, stamps, out):
+    """The index of the first event seen, or -1."""
+    for row in range(len(left)):
+        out[row] = -1
+        if left[row] < sure[row]:
+            out[row] = left[row]
+            continue
+        for i in range(left[row], right[row]):
+            if seen_from[i] <= stamps[row]:
+                out[row] = i
+                break
+
+
+@njit(cache=True, nogil=True)
+def different(rows_by_sure, starts, codes, left, sure, right, seen_from, stamps, before, longest, out):
+    """How many different values are seen. `before`: see `previous_same`; `rows_by_sure`: the rows by `sure`, rising.
+
+    A tree of sums marks the last occurrence of each value among the events passed so far, so a stretch ending there
+    holds as many values as marks (Fenwick, "A new data structure for cumulative frequency tables", 1994).
+    """
+    tree = np.zeros(longest + 1, dtype=np.int64)
+    current, passed, first, size = -1, 0, 0, 0
+    for place in range(len(rows_by_sure)):
+        row = rows_by_sure[place]
+        c = codes[row]
+        if c < 0:
+            out[row] = 0
+            continue
+        if c != current:
+            current, first, passed = c, starts[c], starts[c]
+            size = starts[c + 1] - first
+            tree[: size + 1] = 0
+        while passed < sure[row]:
+            _mark(tree, size, passed - first, 1)
+            if before[passed] >= 0:
+                _mark(tree, size, before[passed] - first, -1)
+            passed += 1
+        total = 0
+        if sure[row] > left[row]:
+            total = _marks(tree, sure[row] - first) - _marks(tree, left[row] - first)
+        for i in range(max(left[row], sure[row]), right[row]):
+            if seen_from[i] <= stamps[row]:
+                j = before[i]
+                while j >= left[row] and j >= sure[row] and seen_from[j] > stamps[row]:
+                    j = before[j]
+                if j < left[row]:
+                    total += 1
+        out[row] = total
+
+
+@njit(cache=True, nogil=True)
+def _mark(tree, size, place, change):
+    i = place + 1
+    while i <= size:
+        tree[i] += change
+        i += i & -i
+
+
+@njit(cache=True, nogil=True)
+def _marks(tree, end):
+    total = 0
+    i = end
+    while i > 0:
+        total += tree[i]
+        i -= i & -i
+    return total
+
+
+@njit(cache=True, nogil=True)
+def decay(codes, ends, tile, weights, left, sure, right, seen_from, stamps, at, tile_ends, prefix, values, out):
+    """The sum of values times the weight of their age in tiles. `tile_ends[i]`: the first event of a later tile."""
+    for row in range(len(left)):
+        total = 0
+        now = ends[row] // tile
+        i = left[row]
+        while i < sure[row]:
+            stop = min(tile_ends[i], sure[row])
+            total += weights[now - at[i] // tile] * (prefix[stop + codes[row]] - prefix[i + codes[row]])
+            i = stop
+        for i in range(max(left[row], sure[row]), right[row]):
+            if seen_from[i] <= stamps[row]:
+                total += weights[now - at[i] // tile] * values[i]
+        out[row] = total
+
+
+@njit(cache=True, nogil=True)
+def ends_of_tiles(starts, at, tile, out):
+    """For each event the first event of its key that lies in a later tile."""
+    for c in range(len(starts) - 1):
+        for i in range(starts[c + 1] - 1, starts[c] - 1, -1):
+            if i + 1 == starts[c + 1] or at[i + 1] // tile != at[i] // tile:
+                out[i] = i + 1
+            else:
+                out[i] = out[i + 1]
