@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import flyball as fb
 from flyball.apps.movielog import MovieLog
 
-User = Annotated[int, fb.Ref("user"), fb.whole(1, 999_999_999)]
+User = Annotated[int, fb.Ref("user"), fb.whole(1, 2**63 - 1)]
 Film = Annotated[str, fb.Ref("film"), fb.text(pattern=r"\A[A-Za-z0-9+._*-]+\Z", max_length=120)]
 
 
