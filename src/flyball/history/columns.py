@@ -22,7 +22,6 @@ UNDECLARED = "_undeclared"
 Row = tuple[Record, int, int]
 """A record with its partition and offset."""
 
-_INT64 = range(-(2**63), 2**63)
 _decode = msgspec.msgpack.Decoder(list[Any]).decode
 
 
@@ -41,7 +40,7 @@ def column_types(declared: EventType) -> dict[str, "pl.DataType | type[pl.DataTy
 
 
 def frame_of(declared: EventType, rows: Sequence[Row]) -> "pl.DataFrame":
-    """The rows as a frame. Whole numbers beyond 63 bits make their column 128 bits wide."""
+    """The rows as a frame."""
     import polars as pl
 
     kinds = column_types(declared)
@@ -52,9 +51,7 @@ def frame_of(declared: EventType, rows: Sequence[Row]) -> "pl.DataFrame":
         body = _decode(record.body)
         bodies.append(body if len(body) == len(fields) else body[: len(fields)] + defaults[len(body) :])
     values: dict[str, Sequence[Any]] = dict(zip(fields, zip(*bodies, strict=True), strict=True))
-    columns = [
-        pl.Series(name, values[name], dtype=_wide_enough(kinds[name], values[name]), strict=True) for name in fields
-    ]
+    columns = [pl.Series(name, values[name], dtype=kinds[name]) for name in fields]
     return pl.DataFrame([*columns, *_meta(rows)])
 
 
@@ -78,33 +75,9 @@ def fitted(frame: "pl.DataFrame", declared: EventType) -> "pl.DataFrame":
     for name, kind in column_types(declared).items():
         if name not in frame.columns:
             columns.append(pl.lit(defaults.get(name), dtype=kind).alias(name))
-        elif frame.schema[name] != kind and not (kind == pl.Int64 and _is_wide(frame.schema[name])):
+        elif frame.schema[name] != kind:
             columns.append(pl.col(name).cast(kind))
     return frame.with_columns(columns)
-
-
-def joined(frames: Sequence["pl.DataFrame"]) -> "pl.DataFrame":
-    """Fitted parts as one frame; a column that is wide anywhere is wide everywhere."""
-    import polars as pl
-
-    wide = sorted({name for frame in frames for name, kind in frame.schema.items() if _is_wide(kind)})
-    same = [frame.with_columns(pl.col(name).cast(pl.Int128) for name in wide) for frame in frames]
-    return pl.concat(same, how="diagonal")
-
-
-def storable(frame: "pl.DataFrame") -> "pl.DataFrame":
-    """Parquet has no 128-bit whole numbers, so they lie there as decimals of 38 digits."""
-    import polars as pl
-
-    return frame.with_columns(
-        pl.col(name).cast(pl.Decimal(38, 0)) for name, kind in frame.schema.items() if kind == pl.Int128
-    )
-
-
-def _is_wide(kind: Any) -> bool:
-    import polars as pl
-
-    return kind == pl.Int128 or bool(kind.is_decimal())
 
 
 def _meta(rows: Sequence[Row]) -> list["pl.Series"]:
@@ -121,14 +94,6 @@ def _meta(rows: Sequence[Row]) -> list["pl.Series"]:
         "flags": [record.flags for record in records],
     }
     return [pl.Series(name, values[name], dtype=kind) for name, kind in meta_types().items()]
-
-
-def _wide_enough(kind: Any, values: Sequence[Any]) -> Any:
-    import polars as pl
-
-    if kind == pl.Int64 and any(value is not None and value not in _INT64 for value in values):
-        return pl.Int128
-    return kind
 
 
 def _plain(default: Any) -> Any:

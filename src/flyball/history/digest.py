@@ -52,11 +52,7 @@ def _numbers(column: "pl.Series") -> Numbers:
     if kind == pl.Float64:
         return _with_nulls(column, column.fill_null(0.0).to_numpy().view(np.uint64))
     if kind == pl.Boolean or kind.is_integer():
-        narrow = column.fill_null(0) if kind != pl.Boolean else column.fill_null(False)
-        if kind != pl.Int128:
-            return _with_nulls(column, narrow.cast(pl.Int64).to_numpy().view(np.uint64))
-        whole = np.fromiter((value % (1 << 64) for value in narrow.to_list()), np.uint64, len(narrow))
-        return _with_nulls(column, whole)
+        return _with_nulls(column, column.cast(pl.Int64).fill_null(0).to_numpy().view(np.uint64))
     if kind in (pl.String, pl.Binary):
         return _hashed(column)
     packed = [None if value is None else msgspec.msgpack.encode(value) for value in column.to_list()]

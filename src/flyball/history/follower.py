@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from flyball.core import BadInput
 from flyball.events import Offsets, Schema, Slice
-from flyball.history.columns import UNDECLARED, Row, frame_of, storable, undeclared_frame
+from flyball.history.columns import UNDECLARED, Row, frame_of, undeclared_frame
 from flyball.history.manifest import Manifest, Part, one_writer, read_manifest, sync, write_manifest
 from flyball.history.parts import read_parts
 
@@ -129,7 +129,7 @@ class HistoryFollower:
         path = Path("parts") / name / f"{serial:09d}-{level}.parquet"
         whole = self._folder / path
         whole.parent.mkdir(parents=True, exist_ok=True)
-        storable(frame).write_parquet(whole, compression="zstd", compression_level=1)
+        frame.write_parquet(whole, compression="zstd", compression_level=1)
         sync(whole)
         sync(whole.parent)
         self._on_step("part written")

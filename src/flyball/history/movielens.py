@@ -86,7 +86,7 @@ Rating = tuple[int, int, int, float]
 def _ratings_100k(folder: Path) -> list[Rating]:
     ratings = []
     path = folder / "u.data"
-    for line, row in enumerate(csv.reader(path.open(encoding="latin-1"), delimiter="\t"), 1):
+    for line, row in _latin_rows(path, "\t"):
         try:
             user, film, rating, second = row
             ratings.append((int(second) * 1_000_000, int(user), int(film), float(rating)))
@@ -95,10 +95,16 @@ def _ratings_100k(folder: Path) -> list[Rating]:
     return ratings
 
 
+def _latin_rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """(line, columns); quotes mean nothing in these files."""
+    with path.open(encoding="latin-1", newline="") as file:
+        yield from enumerate(csv.reader(file, delimiter=delimiter, quoting=csv.QUOTE_NONE), 1)
+
+
 def _films_100k(folder: Path) -> dict[int, Film]:
     rows: dict[int, tuple[str, list[str]]] = {}
     path = folder / "u.item"
-    for line, row in enumerate(csv.reader(path.open(encoding="latin-1"), delimiter="|", quoting=csv.QUOTE_NONE), 1):
+    for line, row in _latin_rows(path, "|"):
         try:
             marks = row[5:24]
             rows[int(row[0])] = (row[1], [genre for genre, mark in zip(_GENRES, marks, strict=True) if mark == "1"])
@@ -110,7 +116,7 @@ def _films_100k(folder: Path) -> dict[int, Film]:
 def _users_100k(folder: Path) -> list[dict[str, Any]]:
     path = folder / "u.user"
     users = []
-    for line, row in enumerate(csv.reader(path.open(encoding="latin-1"), delimiter="|"), 1):
+    for line, row in _latin_rows(path, "|"):
         try:
             user, age, gender, occupation, _ = row
             users.append({"user": int(user), "age": int(age), "gender": gender, "occupation": occupation})

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from flyball.core import NotFound, StoreUnavailable
 from flyball.events import Offsets, Schema
-from flyball.history.columns import column_types, fitted, joined
+from flyball.history.columns import column_types, fitted
 from flyball.history.manifest import Manifest, Part, read_manifest
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def read_parts(folder: Path, parts: Sequence[Part], schema: Schema, name: str) -
     declared = schema.types.get(name)
     if declared is not None:
         frames = [fitted(frame, declared) for frame in frames]
-    return joined(frames).sort("partition", "offset")
+    return pl.concat(frames, how="diagonal").sort("partition", "offset")
 
 
 def read_type(

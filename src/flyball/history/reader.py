@@ -71,9 +71,7 @@ def export(history: History, name: str, out: Path, fmt: str = "csv", since_us: i
     if fmt == "csv":
         _for_csv(frame).write_csv(temporary)
     else:
-        from flyball.history.columns import storable
-
-        storable(frame).write_parquet(temporary)
+        frame.write_parquet(temporary)
     temporary.replace(out)
     return frame.height
 

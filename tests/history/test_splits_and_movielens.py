@@ -1,0 +1,128 @@
+"""Splits keep their rules; MovieLens folders become events."""
+
+import os
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from flyball.core import BadInput, NotFound
+from flyball.history import movielens_events, split_by_time, split_by_user, split_leave_last_out
+from flyball.history.movielens import slug_of
+
+FRAME = pl.DataFrame(
+    {
+        "user": ["a", "a", "a", "b", "b", "c"],
+        "item": ["x", "y", "z", "y", "x", "x"],
+        "at": [1, 5, 5, 7, 7, 5],
+        "known_at": [9, 6, 6, 8, 7, 5],
+    }
+)
+
+
+def test_by_time_the_instant_itself_is_test() -> None:
+    train, test = split_by_time(FRAME, 5)
+    assert train["at"].to_list() == [1]
+    assert test["at"].to_list() == [5, 5, 7, 7, 5]
+
+
+def test_by_user_no_user_is_on_both_sides() -> None:
+    frame = pl.DataFrame({"user": [str(number % 500) for number in range(2_000)], "at": range(2_000)})
+    train, test = split_by_user(frame, 0.3, seed=1)
+    assert set(train["user"]) | set(test["user"]) == set(frame["user"])
+    assert set(train["user"]) & set(test["user"]) == set()
+    assert 100 < test["user"].n_unique() < 200
+    assert split_by_user(frame.reverse(), 0.3, seed=1)[1]["user"].unique().sort().equals(test["user"].unique().sort())
+    assert set(split_by_user(frame, 0.3, seed=2)[1]["user"]) != set(test["user"])
+    assert split_by_user(frame, 0.0, seed=1)[1].height == 0
+    assert split_by_user(frame, 1.0, seed=1)[0].height == 0
+    with pytest.raises(BadInput, match="share"):
+        split_by_user(frame, 1.5, seed=1)
+
+
+def test_leave_last_out_breaks_ties_by_known_time_then_item() -> None:
+    train, test = split_leave_last_out(FRAME)
+    assert test.select("user", "item").rows() == [("a", "z"), ("b", "y"), ("c", "x")]
+    assert train.height == 3
+    assert split_leave_last_out(FRAME.reverse())[1].sort("user")["item"].to_list() == ["z", "y", "x"]
+    _, without = split_leave_last_out(FRAME.drop("known_at"))
+    assert without.select("user", "item").rows() == [("a", "z"), ("b", "y"), ("c", "x")]
+    with pytest.raises(BadInput, match="columns user, item, when"):
+        split_leave_last_out(FRAME, at="when")
+
+
+@pytest.mark.parametrize(
+    ("title", "slug"),
+    [
+        ("Toy Story (1995)", "toy+story+1995"),
+        ("Lion King, The (1994)", "the+lion+king+1994"),
+        ("Good, the Bad and the Ugly, The (1966)", "the+good_+the+bad+and+the+ugly+1966"),
+        ("Amélie (Fabuleux destin d'Amélie Poulain, Le) (2001)", "amelie+fabuleux+destin+damelie+poulain_+le+2001"),
+        ("Black Mirror", "black+mirror"),
+        ("Se7en (a.k.a. Seven) (1995) ", "se7en+a.k.a.+seven+1995"),
+        ("The OA (2016-2019)", "the+oa+2016"),
+        ("七人の侍 (1954)", ""),
+    ],
+)
+def test_slugs(title: str, slug: str) -> None:
+    assert slug_of(title) == slug
+
+
+def small(folder: Path) -> Path:
+    (folder / "movies.csv").write_text(
+        'movieId,title,genres\n1,"Dune, The (1984)",A|B\n9,"Dune, The (1984)",(no genres listed)\n5,七,C\n'
+    )
+    (folder / "ratings.csv").write_text(
+        "userId,movieId,rating,timestamp\n7,9,0.5,20\n3,1,3.5,20\n3,5,5.0,10\n3,9,4.0,20\n"
+    )
+    return folder
+
+
+def test_the_latest_layout(tmp_path: Path) -> None:
+    events = list(movielens_events(small(tmp_path)))
+    assert events[:3] == [
+        ("filmcard", {"film": "the+dune+1984", "title": "Dune, The (1984)", "year": 1984, "genres": ["A", "B"]}, 10**7),
+        ("filmcard", {"film": "ml-5", "title": "七", "year": None, "genres": ["C"]}, 10**7),
+        ("filmcard", {"film": "the+dune+1984-9", "title": "Dune, The (1984)", "year": 1984, "genres": []}, 10**7),
+    ]
+    assert [(fields["user"], fields["film"], fields["stars"], at) for _, fields, at in events[3:]] == [
+        (3, "ml-5", 10, 10**7),
+        (3, "the+dune+1984", 7, 2 * 10**7),
+        (3, "the+dune+1984-9", 8, 2 * 10**7),
+        (7, "the+dune+1984-9", 1, 2 * 10**7),
+    ]
+    whole = [fields["stars"] for name, fields, _ in movielens_events(tmp_path, scale=1) if name == "rate"]
+    assert whole == [5, 4, 4, 1]
+
+
+def test_broken_rows_and_other_folders_are_told_with_their_place(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="u.data"):
+        list(movielens_events(tmp_path))
+    small(tmp_path)
+    with (tmp_path / "ratings.csv").open("a") as file:
+        file.write("3,1,great,30\n")
+    with pytest.raises(BadInput, match=r"ratings.csv:6"):
+        list(movielens_events(tmp_path))
+    (tmp_path / "ratings.csv").write_text("userId,movieId,rating,timestamp\n7,77,0.5,20\n")
+    with pytest.raises(BadInput, match="77"):
+        list(movielens_events(tmp_path))
+
+
+DATA = Path(os.environ.get("FLYBALL_DATA", "../shared/data"))
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("name", "films", "users", "ratings"), [("ml-100k", 1_682, 943, 100_000), ("ml-latest-small", 9_742, 0, 100_836)]
+)
+def test_the_real_folders(name: str, films: int, users: int, ratings: int) -> None:
+    if not (DATA / name).is_dir():
+        pytest.skip(f"needs {name}")
+    events = list(movielens_events(DATA / name))
+    counts = {kind: sum(1 for event in events if event[0] == kind) for kind in ("filmcard", "viewer", "rate")}
+    assert counts == {"filmcard": films, "viewer": users, "rate": ratings}
+    assert len({fields["film"] for kind, fields, _ in events if kind == "filmcard"}) == films
+    assert [at for _, _, at in events] == sorted(at for _, _, at in events)
+    assert {fields["stars"] for kind, fields, _ in events if kind == "rate"} == set(
+        range(1, 6) if name == "ml-100k" else range(1, 11)
+    )
