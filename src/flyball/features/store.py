@@ -33,11 +33,12 @@ class StateStore(Protocol):
 STATE_BACKENDS = {
     "memory": "flyball.features.memory:MemoryStore",
     "lmdb": "flyball.features.lmdb:LmdbStore",
+    "redis": "flyball.features.redis:RedisStore",
 }
 
 
 def open_state(url: str) -> StateStore:
-    """Open the store at `url`: `memory://` or `lmdb:///path/state`."""
+    """Open the store at `url`: `memory://`, `lmdb:///path/state` or `redis://host:6379/0`."""
     parsed = parse_url(url)
     store: StateStore = load_backend("state store", STATE_BACKENDS, parsed.scheme)(parsed)
     return store
@@ -49,6 +50,9 @@ def key_of(prefix: bytes, *parts: str) -> bytes:
     >>> key_of(b"w/", "7", "up+2009")
     b'w/7\\x00up+2009'
     """
+    text = "\0".join(parts)
+    if len(text) <= _LONGEST_PART and text.isascii() and text.count("\0") == len(parts) - 1:
+        return prefix + text.encode()  # what the general case gives, without looking at each part
     return prefix + b"\0".join([_part(part) for part in parts])
 
 

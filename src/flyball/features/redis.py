@@ -1,0 +1,119 @@
+"""The online store outgrown: a Redis server that any number of machines read, one writing process.
+
+Values and offsets are fields of one hash, so one HMGET reads them at one instant and one MULTI replaces them; a
+sorted set beside it, in the same hash slot, holds the keys in order.
+Source: https://redis.io/docs/latest/commands/ (HMGET, ZRANGE BYLEX), /develop/interact/transactions.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from flyball.core import BadSetting, MissingExtra, StoreUnavailable, Url
+from flyball.events import Offsets
+
+try:
+    import redis
+except ImportError:
+    raise MissingExtra("redis://", "redis") from None
+
+Result = TypeVar("Result")
+
+_OFFSETS = b"o"
+_VALUE = b"v"
+_TIMEOUT_MS = 5_000
+_AT_ONCE = 1_000
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(tuple[int, ...]).decode
+
+# One script is one instant; Lua unpacks a few thousand arguments at most, so values are read in pieces.
+_SCAN = """
+local keys = redis.call('ZRANGE', KEYS[2], ARGV[1], ARGV[2], 'BYLEX')
+local values = {}
+for first = 1, #keys, 1000 do
+    local fields = {}
+    for place = first, math.min(first + 999, #keys) do fields[#fields + 1] = 'v' .. keys[place] end
+    for _, value in ipairs(redis.call('HMGET', KEYS[1], unpack(fields))) do values[#values + 1] = value end
+end
+return {keys, values}
+"""
+
+
+class RedisStore:
+    """`redis://host:port/0?name=flyball&timeout_ms=5000`: everything lies under `{name}` in that database.
+
+    Users and passwords go in the URL (`redis://user:secret@host:port/0`). Connections open on first use.
+    """
+
+    def __init__(self, url: Url) -> None:
+        host = url.place.rsplit("@", 1)[-1]
+        if not host or host.startswith("/"):
+            raise BadSetting("redis:// must name a server, such as redis://127.0.0.1:6379/0, got none")
+        name = url.options.get("name", "flyball")
+        if not name or set(name) & set("{}"):
+            raise BadSetting(f"option name of redis:// must be text without braces, got {name!r}")
+        self._host = host
+        self._values, self._keys = f"{{{name}}}:values".encode(), f"{{{name}}}:keys".encode()
+        timeout_s = url.whole("timeout_ms", _TIMEOUT_MS) / 1_000
+        try:
+            self._client: Any = redis.Redis.from_url(
+                f"redis://{url.place}", socket_timeout=timeout_s, socket_connect_timeout=timeout_s
+            )
+        except ValueError as error:
+            raise BadSetting(f"redis:// must be followed by host:port/number, got {host!r}: {error}") from None
+
+    def read(self, keys: Sequence[bytes]) -> tuple[list[bytes | None], Offsets]:
+        fields = [_VALUE + key for key in keys]
+        *values, offsets = self._run(lambda client: client.hmget(self._values, [*fields, _OFFSETS]))
+        return values, () if offsets is None else _decode(offsets)
+
+    def write(self, changes: Mapping[bytes, bytes | None], offsets: Offsets) -> None:
+        puts = {key: value for key, value in changes.items() if value is not None}
+        gone = [key for key, value in changes.items() if value is None]
+
+        def work(client: Any) -> None:
+            with client.pipeline(transaction=True) as commands:
+                for some in _pieces(list(puts)):
+                    commands.zadd(self._keys, dict.fromkeys(some, 0))
+                    commands.hset(self._values, mapping={_VALUE + key: puts[key] for key in some})
+                for some in _pieces(gone):
+                    commands.zrem(self._keys, *some)
+                    commands.hdel(self._values, *[_VALUE + key for key in some])
+                commands.hset(self._values, _OFFSETS, _encode(tuple(offsets)))
+                commands.execute()
+
+        self._run(work)
+
+    def offsets(self) -> Offsets:
+        return self.read(())[1]
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        after = _after(prefix)
+        last = b"+" if after is None else b"(" + after
+        keys, values = self._run(
+            lambda client: client.eval(_SCAN, 2, self._values, self._keys, b"[" + prefix if prefix else b"-", last)
+        )
+        return iter(list(zip(keys, values, strict=True)))
+
+    def close(self) -> None:
+        """Close the connections; the next use opens new ones."""
+        self._client.close()
+        self._client.connection_pool.disconnect()
+
+    def _run(self, work: Callable[[Any], Result]) -> Result:
+        try:
+            return work(self._client)
+        except redis.exceptions.RedisError as error:
+            raise StoreUnavailable(f"state store redis://{self._host} must answer: {error}") from error
+
+
+def _pieces(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    return (keys[start : start + _AT_ONCE] for start in range(0, len(keys), _AT_ONCE))
+
+
+def _after(prefix: bytes) -> bytes | None:
+    """The first bytes after everything that starts with `prefix`; None where nothing is."""
+    short = prefix.rstrip(b"\xff")
+    return short[:-1] + bytes([short[-1] + 1]) if short else None
