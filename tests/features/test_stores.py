@@ -15,6 +15,7 @@ import pytest
 
 from flyball.core import BadSetting, UnknownBackend
 from flyball.features import STATE_BACKENDS, StateStore, open_state
+from flyball.features.store import key_of
 from flyball.testing.state_contract import CHECKS
 
 EXEMPT = {
@@ -47,6 +48,27 @@ def test_all_but_the_named_exemptions_were_covered() -> None:
     assert len(CHECKS) >= 6
     assert all("CHECKS" in Path(file).read_text() for file in ELSEWHERE.values())
     assert all(name in CHECKS for names in EXEMPT.values() for name in names)
+
+
+def test_keys_of_different_parts_differ_and_fit_every_store() -> None:
+    long = "x" * 120
+    parts = [
+        ("a", "b"),
+        ("a\0b", ""),
+        ("a", "b\0"),
+        ("", "a\0b"),
+        ("", "ab"),
+        ("ab", ""),
+        ("é", "b"),
+        (long, long),
+        (long, "x" * 119),
+    ]
+    parts += [("x" * 201, "a"), ("x" * 202, "a"), ("é" * 100, "a"), ("é" * 101, "a"), ("日" * 133, "日" * 133)]
+    keys = [key_of(b"w/", *pair) for pair in parts]
+    assert len(set(keys)) == len(parts)
+    assert max(map(len, keys)) <= 511
+    for user, item in parts:
+        assert key_of(b"w/", user, item).startswith(key_of(b"w/", user, ""))
 
 
 def test_an_unknown_store_names_the_known_ones() -> None:

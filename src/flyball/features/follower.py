@@ -140,6 +140,8 @@ class StateFollower:
             new = fold_pair(old, item, pairs[pair], signals)
             changes[key] = encode_pair(new)
             edits[user].put(new, old is not None, signals)
+            if old is not None and old.hits == new.hits:
+                continue
             was, now = popularity_of(old, signals), popularity_of(new, signals)
             if was != now:
                 _count(deltas, edits[user].group, item, was, -1)
@@ -149,11 +151,12 @@ class StateFollower:
         return changes | self._popularity.apply(deltas)
 
     def _edits(self, users: Sequence[str], states: Sequence[bytes | None]) -> dict[str, UserEdit]:
-        beyond = [
-            user for user, state in zip(users, states, strict=True) if state is not None and decode_state(state).more
-        ]
-        more = dict(zip(beyond, self._store.read([more_key(user) for user in beyond])[0], strict=True))
-        return {user: UserEdit(user, state, more.get(user)) for user, state in zip(users, states, strict=True)}
+        stored = [None if state is None else decode_state(state) for state in states]
+        beyond = [state.user for state in stored if state is not None and state.more]
+        more = (
+            dict(zip(beyond, self._store.read([more_key(user) for user in beyond])[0], strict=True)) if beyond else {}
+        )
+        return {user: UserEdit(user, state, more.get(user)) for user, state in zip(users, stored, strict=True)}
 
     def _move(self, user: str, before: str | None, after: str | None, deltas: Deltas) -> None:
         """Carry what the user's pairs add to popularity from one group to another."""
@@ -189,7 +192,11 @@ def _touch(
         touch.ats.append(at)
         for slot, test in tests:
             if test is None or test(event):
-                touch.times[slot].append(at)
+                times = touch.times[slot]
+                if times is None:
+                    touch.times[slot] = [at]
+                else:
+                    times.append(at)
         if rating is not None:
             value = number_of(rating(event))
             if value is not None:

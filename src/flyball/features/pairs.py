@@ -35,7 +35,7 @@ class Touch:
 
     def __init__(self, slots: int) -> None:
         self.ats: list[int] = []
-        self.times: list[list[int]] = [[] for _ in range(slots)]
+        self.times: list[list[int] | None] = [None] * slots
         self.rated: tuple[int, int, int, float] | None = None
 
 
@@ -51,7 +51,7 @@ def fold_pair(pair: Pair | None, item: str, touch: Touch, signals: Signals) -> P
         pair = Pair(item, first, last, [None] * slots, [[] for _ in range(slots)])
     hits, pending = pair.hits.copy(), pair.pending.copy()
     for slot, times in enumerate(touch.times):
-        if times:
+        if times is not None:
             outcome = signals.outcomes[slot]
             hits[slot], pending[slot] = _fold_slot(
                 hits[slot], pending[slot], times, outcome.at_least, outcome.within_us

@@ -81,7 +81,7 @@ def more_key(user: str) -> bytes:
 class UserEdit:
     """A user's value being changed by one batch."""
 
-    def __init__(self, user: str, state: bytes | None, more: bytes | None) -> None:
+    def __init__(self, user: str, stored: UserState | None, more: bytes | None) -> None:
         self.user = user
         self.group: str | None = None
         self.items: list[str] = []
@@ -89,8 +89,7 @@ class UserEdit:
         self.flags = bytearray()
         self.more: set[str] = set() if more is None else set(decode_names(more))
         self.more_changed = False
-        if state is not None:
-            stored = decode_state(state)
+        if stored is not None:
             self.group, self.items = stored.group, stored.items
             self.at.frombytes(stored.at)
             self.last.frombytes(stored.last)
