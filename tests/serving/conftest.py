@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from flyball.core import ManualClock, SystemClock
+from flyball.core import ManualClock, ManualStopwatch, SystemClock
 from flyball.runtime import Runtime
 from flyball.serving import Service, make_app
 from flyball.testing import faulty
@@ -31,10 +31,10 @@ def home(empty: Runtime) -> Runtime:
 
 
 class Caller:
-    """A service and a client that calls it in process."""
+    """A service and a client that calls it in process. No deadline passes unless `stopwatch` is moved."""
 
-    def __init__(self, service: Service, client: httpx.AsyncClient) -> None:
-        self.service, self.client = service, client
+    def __init__(self, service: Service, client: httpx.AsyncClient, stopwatch: ManualStopwatch) -> None:
+        self.service, self.client, self.stopwatch = service, client, stopwatch
 
     async def until(self, holds: Callable[[], bool], within_s: float = 10.0) -> None:
         """Wait until `holds`; fails when it does not in time."""
@@ -48,13 +48,14 @@ class Caller:
 
 @asynccontextmanager
 async def calling(runtime: Runtime, wait: bool = True) -> AsyncIterator[Caller]:
-    service = Service(runtime, "test", random.Random(1), clock=SystemClock())
+    stopwatch = ManualStopwatch()
+    service = Service(runtime, "test", random.Random(1), clock=SystemClock(), stopwatch=stopwatch)
     app = make_app(service)
     await service.start()
     try:
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=True)
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-            caller = Caller(service, client)
+            caller = Caller(service, client, stopwatch)
             if wait:
                 await caller.until(lambda: not service.keeper.unready() or bool(service.engine.serving.refused))
             yield caller
@@ -66,6 +67,14 @@ async def calling(runtime: Runtime, wait: bool = True) -> AsyncIterator[Caller]:
 def call() -> Callable[..., object]:
     """`async with call(runtime) as caller:` a started service, ready to answer."""
     return calling
+
+
+@pytest.fixture(autouse=True)
+def nothing_held() -> Iterator[None]:
+    """No scoring thread stays held when a test is over."""
+    faulty.LET_GO.clear()
+    yield
+    faulty.LET_GO.set()
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ must be and what was got; files appear whole or not at all; a backend is opened 
 from flyball.core.clock import (
     Clock,
     ManualClock,
+    ManualStopwatch,
     Stopwatch,
     SystemClock,
     SystemStopwatch,
@@ -46,6 +47,7 @@ __all__ = [
     "Histogram",
     "HomeBusy",
     "ManualClock",
+    "ManualStopwatch",
     "MissingExtra",
     "NotFound",
     "Refused",

@@ -54,6 +54,21 @@ class SystemStopwatch:
         return time.perf_counter()
 
 
+class ManualStopwatch:
+    """A stopwatch moved by hand, for tests."""
+
+    def __init__(self, start_s: float = 1.0) -> None:
+        self._now_s = start_s
+
+    def read_s(self) -> float:
+        return self._now_s
+
+    def advance_s(self, by_s: float) -> None:
+        if by_s < 0:
+            raise BadInput("by_s", "0 or more", by_s)
+        self._now_s += by_s
+
+
 def parse_instant(text: str, zone: timezone = UTC) -> int:
     """ISO 8601 date or date-time to microseconds since 1970 UTC; without an offset it is read in `zone`.
 

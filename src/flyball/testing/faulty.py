@@ -26,6 +26,8 @@ Film = Annotated[str, fb.Ref("film"), fb.text(pattern=r"\A[a-z0-9-]+\Z", max_len
 SOURCE = AppSource("flyball.testing.faulty:app")
 DAY_US = 86_400_000_000
 START_US = 1_700_000_000_000_000
+LET_GO = threading.Event()
+"""Set to end every "hold" of this process before its time; whoever sets it clears it."""
 
 
 class Watch(fb.Event):
@@ -77,7 +79,7 @@ class Faulty(Recommender, frozen=True):
         if self.mode == "raise" or (self.mode == "poison" and (histories.items == 0).any()):
             raise BadInput("mode", "ok", self.mode)
         if self.mode == "hold" and histories.rows and int(histories.now_us[0]) > 0:  # warming asks at 0
-            threading.Event().wait(self.hold_s)
+            LET_GO.wait(self.hold_s)
         scores = np.tile(self.sign * learned["counts"], (histories.rows, 1)).astype(np.float32)
         if self.mode == "nan" and int(histories.now_us[0]) > 0:
             scores[:, 0] = np.nan
