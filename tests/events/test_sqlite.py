@@ -1,6 +1,5 @@
 """The SQLite log: what goes beyond the contract of every log."""
 
-import os
 import sqlite3
 import subprocess
 import sys
