@@ -34,15 +34,21 @@ from flyball.models.data import (
 from flyball.models.ease import EASE
 from flyball.models.implicit_als import ImplicitALS
 from flyball.models.item_knn import ItemKNN
+from flyball.models.next_item import NextItem
 from flyball.models.popular import Popular
 from flyball.models.random import Random
 from flyball.models.ranking import top_k
+from flyball.models.rating_knn import RatingKNN
+from flyball.models.slim import SLIM
+from flyball.models.svdpp import SVDpp
 from flyball.models.table import MODELS
 from flyball.models.threads import in_blocks
+from flyball.models.user_knn import UserKNN
 
 __all__ = [
     "EASE",
     "MODELS",
+    "SLIM",
     "Artifact",
     "BiasModel",
     "BiasedMF",
@@ -55,9 +61,13 @@ __all__ = [
     "Interactions",
     "ItemKNN",
     "Learned",
+    "NextItem",
     "Popular",
     "Random",
+    "RatingKNN",
     "Recommender",
+    "SVDpp",
+    "UserKNN",
     "canonical",
     "explains",
     "histories_of",

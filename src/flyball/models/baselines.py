@@ -62,16 +62,17 @@ class BiasModel(Recommender, frozen=True):
 
     def score(self, learned: Learned, histories: Histories) -> Floats:
         """The predicted rating of every item; -inf throughout rows without a rating."""
-        scores = learned["mean"][0] + self._user_bias(learned, histories)[:, None] + learned["item_bias"][None, :]
+        scores = learned["mean"][0] + self.user_bias(learned, histories)[:, None] + learned["item_bias"][None, :]
         scores[~rows_with(histories, ~np.isnan(histories.ratings))] = -np.inf
         return np.asarray(scores, dtype=np.float32)
 
     def predict_rating(self, learned: Learned, histories: Histories, items: Indexes) -> Floats:
         """mean + b_u + b_i; b_u is 0 for a history without ratings."""
-        predicted = learned["mean"][0] + self._user_bias(learned, histories) + learned["item_bias"][items]
+        predicted = learned["mean"][0] + self.user_bias(learned, histories) + learned["item_bias"][items]
         return np.asarray(predicted, dtype=np.float32)
 
-    def _user_bias(self, learned: Learned, histories: Histories) -> NDArray[np.float64]:
+    def user_bias(self, learned: Learned, histories: Histories) -> NDArray[np.float64]:
+        """b_u of each row, from the ratings in its history; 0 without any."""
         given = ~np.isnan(histories.ratings)
         rest = histories.ratings - learned["mean"][0] - learned["item_bias"][histories.items]
         totals = _row_sums(np.where(given, rest, 0.0), histories.indptr)

@@ -13,7 +13,7 @@ from flyball.core import BadDeclaration
 from flyball.models.base import Learned, Recommender
 from flyball.models.baselines import mean_of
 from flyball.models.data import Floats, Histories, Indexes, Interactions, rated, row_pointers, rows_with
-from flyball.models.factors import STEP, catalogue_scores, cosines_to, item_side, padded
+from flyball.models.factors import catalogue_scores, cosines_to, folded_rows, item_side, padded, rating_side
 
 
 class BiasedMF(Recommender, frozen=True):
@@ -48,15 +48,9 @@ class BiasedMF(Recommender, frozen=True):
         ratings = rated(data)
         mean = mean_of(ratings.ratings)
         item_bias, q = self._descend(ratings, mean, seed)
-        counts = np.bincount(ratings.item_index, minlength=len(data.items))
-        rows = np.zeros((len(data.items), padded(self.factors + 1, STEP)), dtype=np.float32)
-        rows[:, 0] = np.sqrt(self.fold_in_reg / self.fold_in_reg_bias)
-        rows[counts > 0, 1 : self.factors + 1] = q[counts > 0, : self.factors]
-        base = (mean + np.where(counts > 0, item_bias, 0.0)).astype(np.float32)
-        sd = float(np.std(ratings.ratings, dtype=np.float64)) if len(ratings.ratings) else 0.0
-        offsets = np.where(counts > 0, base - self.caution * sd / np.sqrt(counts + 1.0), -np.inf).astype(np.float32)
-        given = ratings.ratings if len(ratings.ratings) else np.array([mean], dtype=np.float32)
-        return {**item_side(rows, offsets), "base_ratings": base, "limits": np.array([given.min(), given.max()])}
+        bias_factor = np.sqrt(self.fold_in_reg / self.fold_in_reg_bias)
+        rows, offsets, kept = rating_side(ratings, mean, item_bias, q[:, : self.factors], bias_factor, self.caution)
+        return {**item_side(rows, offsets), **kept}
 
     def score(self, learned: Learned, histories: Histories) -> Floats:
         """Predicted rating less the caution; -inf for items without ratings and for rows without a rating."""
@@ -104,26 +98,6 @@ class BiasedMF(Recommender, frozen=True):
         return item_bias, q
 
     def _fold_in(self, learned: Learned, histories: Histories) -> Floats:
-        from flyball.models.kernels.ridge import ridge_rows
-
-        given = ~np.isnan(histories.ratings)
-        rest = np.where(given, histories.ratings - learned["base_ratings"][histories.items], 0.0).astype(np.float32)
-        rows = learned["item_factors"]
-        folded = np.empty((histories.rows, rows.shape[1]), dtype=np.float32)
-        nothing = np.zeros((rows.shape[1], rows.shape[1]))
-        ridge_rows(
-            histories.indptr,
-            histories.items,
-            given.astype(np.float32),
-            rest,
-            rows,
-            nothing,
-            1.0,
-            float(self.fold_in_reg),
-            0.0,
-            0.0,
-            0,
-            histories.rows,
-            folded,
-        )
-        return folded
+        given = (~np.isnan(histories.ratings)).astype(np.float32)
+        rest = histories.ratings - learned["base_ratings"][histories.items]
+        return folded_rows(learned["item_factors"], histories, given, rest, self.fold_in_reg)

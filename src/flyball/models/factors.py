@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.models.base import Learned
-from flyball.models.data import Floats
+from flyball.models.data import Floats, Histories, Interactions
 
 LANES = 16  # a dot product works on sixteen numbers at a time; the padding is zero and adds nothing
 STEP = 8  # scoring takes eight factors at a time
@@ -47,3 +47,47 @@ def cosines_to(rows: Floats, item: int) -> Floats:
     np.divide(np.multiply(wide, wide[item]).sum(axis=1), lengths, out=cosines, where=lengths > 0)
     cosines[item] = -np.inf
     return cosines.astype(np.float32)
+
+
+def rating_side(
+    ratings: Interactions, mean: float, item_bias: Floats, q: Floats, bias_factor: float, caution: float
+) -> tuple[Floats, Floats, dict[str, NDArray[Any]]]:
+    """Rows, offsets and the rest of what a factor model of ratings keeps; factor 0 of the rows carries b_u.
+
+    The offset of an item with n ratings is mean + b_i less `caution` * sd / sqrt(n + 1), -inf for none.
+    """
+    items = len(ratings.items)
+    counts = np.bincount(ratings.item_index, minlength=items)
+    rows = np.zeros((items, padded(q.shape[1] + 1, STEP)), dtype=np.float32)
+    rows[:, 0] = bias_factor
+    rows[counts > 0, 1 : q.shape[1] + 1] = q[counts > 0]
+    base = (mean + np.where(counts > 0, item_bias, 0.0)).astype(np.float32)
+    sd = float(np.std(ratings.ratings, dtype=np.float64)) if len(ratings.ratings) else 0.0
+    offsets = np.where(counts > 0, base - caution * sd / np.sqrt(counts + 1.0), -np.inf).astype(np.float32)
+    given = ratings.ratings if len(ratings.ratings) else np.array([mean], dtype=np.float32)
+    return rows, offsets, {"base_ratings": base, "limits": np.array([given.min(), given.max()])}
+
+
+def folded_rows(rows: Floats, histories: Histories, given: Floats, rest: NDArray[Any], reg: float) -> Floats:
+    """Ridge regression of each row's `rest` (where `given`, 1 or 0) on its items' factors: float32 (rows, factors)."""
+    from flyball.models.kernels.ridge import ridge_rows
+
+    folded = np.empty((histories.rows, rows.shape[1]), dtype=np.float32)
+    nothing = np.zeros((rows.shape[1], rows.shape[1]))
+    pulls = np.where(given > 0, rest, 0.0).astype(np.float32)
+    ridge_rows(
+        histories.indptr,
+        histories.items,
+        given,
+        pulls,
+        rows,
+        nothing,
+        1.0,
+        float(reg),
+        0.0,
+        0.0,
+        0,
+        histories.rows,
+        folded,
+    )
+    return folded

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import BadDeclaration
-from flyball.models.base import Learned, Recommender, unscored
-from flyball.models.data import Floats, Histories, Indexes, Interactions, positives, row_pointers
+from flyball.models.base import Learned, Recommender
+from flyball.models.data import Floats, Histories, Interactions, positives, row_pointers
+from flyball.models.sparse_rows import explained, neighbour_row, sparse_rows, summed
 from flyball.models.threads import in_blocks
 
 
@@ -63,47 +64,17 @@ class ItemKNN(Recommender, frozen=True):
                 cosines,
             ),
         )
-        order = np.argsort(np.where(near < 0, n, near), axis=1)  # by item: neighbours lie together in memory
-        near, cosines = np.take_along_axis(near, order, axis=1), np.take_along_axis(cosines, order, axis=1)
-        kept = near >= 0
-        near_ptr = np.zeros(n + 1, dtype=np.int64)
-        np.cumsum(kept.sum(axis=1), out=near_ptr[1:])
-        return {"near_ptr": near_ptr, "near": near[kept], "similarities": cosines[kept]}
+        source = np.repeat(np.arange(n, dtype=np.int32), (near >= 0).sum(axis=1))
+        return sparse_rows(source, near[near >= 0], cosines[near >= 0], n)
 
     def score(self, learned: Learned, histories: Histories) -> Floats:
         """Sums in the history's order; -inf for what is near nothing liked, so throughout for an empty history."""
-        from flyball.models.kernels.neighbours import sum_neighbours
-
-        scores = np.empty((histories.rows, len(learned["near_ptr"]) - 1), dtype=np.float32)
-        sum_neighbours(
-            learned["near_ptr"],
-            learned["near"],
-            learned["similarities"],
-            histories.indptr,
-            histories.items,
-            histories.weights,
-            scores,
-        )
-        return scores
+        return summed(learned, histories)
 
     def explain(self, learned: Learned, histories: Histories, item: int) -> list[tuple[int, float]]:
         """What each liked item of the history adds: weight * similarity."""
-        contributions = []
-        for position, (other, weight) in enumerate(zip(histories.items, histories.weights, strict=True)):
-            near, similarities = _neighbours(learned, int(other))
-            found = np.flatnonzero(near == item)
-            if len(found) and weight > 0:
-                contributions.append((position, float(weight * similarities[found[0]])))
-        return contributions
+        return explained(learned, histories, item)
 
     def similar(self, learned: Learned, item: int) -> Floats:
         """The item's own neighbour list."""
-        row = unscored(1, len(learned["near_ptr"]) - 1).ravel()
-        near, similarities = _neighbours(learned, item)
-        row[near] = similarities
-        return row
-
-
-def _neighbours(learned: Learned, item: int) -> tuple[Indexes, Floats]:
-    first, last = learned["near_ptr"][item], learned["near_ptr"][item + 1]
-    return learned["near"][first:last], learned["similarities"][first:last]
+        return neighbour_row(learned, item)

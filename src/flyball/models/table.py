@@ -6,15 +6,25 @@ from flyball.models.biased_mf import BiasedMF
 from flyball.models.ease import EASE
 from flyball.models.implicit_als import ImplicitALS
 from flyball.models.item_knn import ItemKNN
+from flyball.models.next_item import NextItem
 from flyball.models.popular import Popular
 from flyball.models.random import Random
+from flyball.models.rating_knn import RatingKNN
+from flyball.models.slim import SLIM
+from flyball.models.svdpp import SVDpp
+from flyball.models.user_knn import UserKNN
 
 MODELS: dict[str, type[Recommender]] = {
     "random": Random,
     "popular": Popular,
     "global_mean": GlobalMean,
     "bias": BiasModel,
+    "rating_knn": RatingKNN,
+    "svdpp": SVDpp,
     "item_knn": ItemKNN,
+    "user_knn": UserKNN,
+    "next_item": NextItem,
+    "slim": SLIM,
     "biased_mf": BiasedMF,
     "implicit_als": ImplicitALS,
     "ease": EASE,

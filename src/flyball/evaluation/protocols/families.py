@@ -2,7 +2,21 @@
 
 from flyball.core import NotFound
 from flyball.evaluation.search import Space
-from flyball.models import EASE, BiasedMF, BiasModel, GlobalMean, ImplicitALS, ItemKNN, Popular, Random
+from flyball.models import (
+    EASE,
+    SLIM,
+    BiasedMF,
+    BiasModel,
+    GlobalMean,
+    ImplicitALS,
+    ItemKNN,
+    NextItem,
+    Popular,
+    Random,
+    RatingKNN,
+    SVDpp,
+    UserKNN,
+)
 
 LISTS: dict[str, Space] = {
     space.family: space
@@ -10,6 +24,19 @@ LISTS: dict[str, Space] = {
         Space("random", Random()),
         Space("popular", Popular()),
         Space("item_knn", ItemKNN(), {"k": (20, 50, 100, 200, 500), "shrink": (0.0, 5.0, 20.0, 100.0)}),
+        Space("user_knn", UserKNN(), {"k": (20, 50, 100, 200, 400), "shrink": (0.0, 5.0, 20.0, 100.0)}),
+        Space(
+            "next_item",
+            NextItem(),
+            {
+                "window": (3, 5, 10, 20, 50),
+                "decay": (0.5, 0.7, 0.8, 0.9, 0.97, 1.0),
+                "back": (0.0, 0.3, 0.6, 1.0),
+                "norm": (0.25, 0.5, 0.75),
+                "shrink": (0.0, 2.0, 5.0, 20.0),
+            },
+        ),
+        Space("slim", SLIM(), {"l1": (0.1, 0.3, 1.0, 3.0), "l2": (10.0, 30.0, 100.0, 300.0, 1_000.0)}),
         Space(
             "implicit_als",
             ImplicitALS(),
@@ -33,6 +60,17 @@ RATINGS: dict[str, Space] = {
             {
                 "factors": (16, 32, 64, 128),
                 "reg": (0.05, 0.08, 0.1, 0.12),
+                "epochs": (20, 40, 60),
+                "fold_in_reg": (3.0, 6.0, 10.0, 20.0),
+            },
+        ),
+        Space("rating_knn", RatingKNN(), {"k": (20, 40, 60, 100), "shrink": (20.0, 50.0, 100.0, 200.0)}),
+        Space(
+            "svdpp",
+            SVDpp(),
+            {
+                "factors": (16, 32, 64),
+                "reg": (0.05, 0.08, 0.1),
                 "epochs": (20, 40, 60),
                 "fold_in_reg": (3.0, 6.0, 10.0, 20.0),
             },

@@ -1,0 +1,99 @@
+"""Next item from the sequence: weighted transitions.
+
+Sources: Ludewig, Jannach, "Evaluation of Session-Based Recommendation Algorithms", UMUAI 2018 (sequential rules, weight
+1 / distance); the fading of older items follows their vector-multiplication kNN.
+"""
+
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.core import BadDeclaration
+from flyball.models.base import Learned, Recommender
+from flyball.models.data import Floats, Histories, Interactions, positives, row_pointers
+from flyball.models.sparse_rows import explained, neighbour_row, sparse_rows, summed
+from flyball.models.threads import in_blocks
+
+
+class NextItem(Recommender, frozen=True):
+    """score(i) = sum over the history of weight * `decay` ** (positives after it) * strength(j, i).
+
+    strength(j, i): how often i came at most `window` places after j in a user's sequence of positives, each time
+    weighted 1 / distance, and before it `back` times as much, divided by (n_j n_i) ** `norm` + `shrink` (n: how many
+    users took the item). Each item keeps its `k` strongest. Memory as `ItemKNN`.
+    """
+
+    k: int = 200
+    window: int = 10
+    decay: float = 0.8
+    back: float = 0.5
+    norm: float = 0.5
+    shrink: float = 5.0
+
+    def __post_init__(self) -> None:
+        for name in ("k", "window"):
+            if getattr(self, name) < 1:
+                raise BadDeclaration(f"NextItem's {name}", "at least 1", getattr(self, name))
+        if not 0 < self.decay <= 1:
+            raise BadDeclaration("NextItem's decay", "above 0, at most 1", self.decay)
+        for name in ("back", "norm", "shrink"):
+            if not getattr(self, name) >= 0:
+                raise BadDeclaration(f"NextItem's {name}", "at least 0", getattr(self, name))
+
+    def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
+        """Strengths as sparse rows: `near_ptr` int64 (items + 1,), `near` int32, `similarities` float32."""
+        from flyball.models.kernels.sequences import transitions
+
+        liked, n = positives(data), len(data.items)
+        order = np.lexsort((liked.item_index, liked.at_us, liked.user_index))
+        items, weights = liked.item_index[order], liked.weights[order]
+        user_ptr = row_pointers(liked.user_index, len(data.users))
+        sizes = np.diff(user_ptr)
+        starts, stops = np.repeat(user_ptr[:-1], sizes), np.repeat(user_ptr[1:], sizes)
+        places = np.argsort(items, kind="stable")
+        item_ptr = row_pointers(items, n)
+        norms = np.diff(item_ptr).astype(np.float64) ** self.norm
+        near = np.full((n, max(1, min(self.k, n - 1))), -1, dtype=np.int32)
+        values = np.zeros(near.shape, dtype=np.float32)
+        in_blocks(
+            n,
+            lambda first, last: transitions(
+                item_ptr,
+                places,
+                starts,
+                stops,
+                items,
+                weights,
+                self.window,
+                float(self.back),
+                float(self.shrink),
+                norms,
+                first,
+                last,
+                near,
+                values,
+            ),
+        )
+        source = np.repeat(np.arange(n, dtype=np.int32), (near >= 0).sum(axis=1))
+        return sparse_rows(source, near[near >= 0], values[near >= 0], n)
+
+    def score(self, learned: Learned, histories: Histories) -> Floats:
+        """Sums in the history's order, which is that of time; -inf for what follows nothing in it."""
+        return summed(learned, self._faded(histories))
+
+    def explain(self, learned: Learned, histories: Histories, item: int) -> list[tuple[int, float]]:
+        """What each liked item of the history adds."""
+        return explained(learned, self._faded(histories), item)
+
+    def similar(self, learned: Learned, item: int) -> Floats:
+        """What follows the item."""
+        return neighbour_row(learned, item)
+
+    def _faded(self, histories: Histories) -> Histories:
+        from flyball.models.kernels.sequences import fading
+
+        faded = np.empty(len(histories.weights), dtype=np.float32)
+        fading(histories.indptr, histories.weights, float(self.decay), faded)
+        return msgspec.structs.replace(histories, weights=faded)

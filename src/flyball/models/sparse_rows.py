@@ -1,0 +1,58 @@
+"""Item-to-item weights as sparse rows (`near_ptr`, `near`, `similarities`): summing, explaining, listing them."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.models.base import Learned, unscored
+from flyball.models.data import Floats, Histories, row_pointers
+
+
+def sparse_rows(
+    source: NDArray[np.int32], target: NDArray[np.int32], weights: Floats, items: int
+) -> dict[str, NDArray[Any]]:
+    """Rows by source item, each in order of its targets: they lie together in memory."""
+    order = np.lexsort((target, source))
+    return {
+        "near_ptr": row_pointers(source, items),
+        "near": target[order].astype(np.int32),
+        "similarities": weights[order].astype(np.float32),
+    }
+
+
+def summed(learned: Learned, histories: Histories) -> Floats:
+    """score(i) = sum of weight * W[j, i] over the history in its order; -inf where nothing adds."""
+    from flyball.models.kernels.neighbours import sum_neighbours
+
+    scores = np.empty((histories.rows, len(learned["near_ptr"]) - 1), dtype=np.float32)
+    sum_neighbours(
+        learned["near_ptr"],
+        learned["near"],
+        learned["similarities"],
+        histories.indptr,
+        histories.items,
+        histories.weights,
+        scores,
+    )
+    return scores
+
+
+def explained(learned: Learned, histories: Histories, item: int) -> list[tuple[int, float]]:
+    """What each liked item of the history adds to the score of `item`."""
+    contributions = []
+    for position, (other, weight) in enumerate(zip(histories.items, histories.weights, strict=True)):
+        part = slice(learned["near_ptr"][other], learned["near_ptr"][other + 1])
+        found = np.flatnonzero(learned["near"][part] == item)
+        if len(found) and weight > 0:
+            contributions.append((position, float(weight * learned["similarities"][part][found[0]])))
+    return contributions
+
+
+def neighbour_row(learned: Learned, item: int) -> Floats:
+    """The item's own row, -inf elsewhere and for `item` itself."""
+    row = unscored(1, len(learned["near_ptr"]) - 1).ravel()
+    part = slice(learned["near_ptr"][item], learned["near_ptr"][item + 1])
+    row[learned["near"][part]] = learned["similarities"][part]
+    row[item] = -np.inf
+    return row

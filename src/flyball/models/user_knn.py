@@ -1,0 +1,95 @@
+"""User-based nearest neighbours.
+
+Sources: Resnick et al., "GroupLens", CSCW 1994; Herlocker, Konstan, Riedl, "An Empirical Analysis of Design Choices in
+Neighborhood-Based Collaborative Filtering Algorithms", Information Retrieval 2002; the cosine is shrunk as in Koren,
+"Factorization Meets the Neighborhood", KDD 2008.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.core import BadDeclaration
+from flyball.models.base import Learned, Recommender
+from flyball.models.data import Floats, Histories, Interactions, positives, row_pointers
+
+
+class UserKNN(Recommender, frozen=True):
+    """score(i) = sum over the `k` users v most like the history of similarity(v) * weight of i for v.
+
+    similarity = x . x_v / (|x| |x_v| + `shrink`), x a user's positive weights over the items. What is learned is the
+    training users' rows without their names, 16 bytes an interaction: the neighbours are sought at answer time, so a
+    new user, or a new event of a known one, needs no retraining. An item that none of them liked gets -inf.
+    """
+
+    k: int = 100
+    shrink: float = 10.0
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise BadDeclaration("UserKNN's k", "at least 1", self.k)
+        if not self.shrink >= 0:
+            raise BadDeclaration("UserKNN's shrink", "at least 0", self.shrink)
+
+    def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
+        """Rows by user (`user_ptr`, `user_items`, `user_weights`), by item (`item_...`); `norms` float64 (users,)."""
+        liked = positives(data)
+        by_item = np.argsort(liked.item_index, kind="stable")
+        squares = np.bincount(
+            liked.user_index, weights=liked.weights.astype(np.float64) ** 2, minlength=len(data.users)
+        )
+        return {
+            "user_ptr": row_pointers(liked.user_index, len(data.users)),
+            "user_items": liked.item_index,
+            "user_weights": liked.weights,
+            "item_ptr": row_pointers(liked.item_index, len(data.items)),
+            "item_users": liked.user_index[by_item],
+            "item_weights": liked.weights[by_item],
+            "norms": np.sqrt(squares),
+        }
+
+    def score(self, learned: Learned, histories: Histories) -> Floats:
+        """Sums in the order of the users; -inf for what no neighbour liked, so throughout for an empty history."""
+        from flyball.models.kernels.user_neighbours import sum_users
+
+        near, cosines = self._nearest(learned, histories)
+        scores = np.empty((histories.rows, len(learned["item_ptr"]) - 1), dtype=np.float32)
+        sum_users(learned["user_ptr"], learned["user_items"], learned["user_weights"], near, cosines, scores)
+        return scores
+
+    def explain(self, learned: Learned, histories: Histories, item: int) -> list[tuple[int, float]]:
+        """What each liked item adds: its part in the neighbours' similarities, times their weight of `item`."""
+        near, _ = self._nearest(learned, histories)
+        weights = histories.weights.astype(np.float64)
+        norm = float(np.sqrt(np.square(weights[weights > 0]).sum()))
+        parts = np.zeros(len(weights))
+        for user in near[0][near[0] >= 0].tolist():
+            own = slice(learned["user_ptr"][user], learned["user_ptr"][user + 1])
+            row = np.zeros(len(learned["item_ptr"]) - 1)
+            row[learned["user_items"][own]] = learned["user_weights"][own]
+            if row[item] > 0:
+                parts += weights * row[histories.items] / (norm * learned["norms"][user] + self.shrink) * row[item]
+        return [(position, float(parts[position])) for position in np.flatnonzero(parts > 0).tolist()]
+
+    def _nearest(self, learned: Learned, histories: Histories) -> tuple[NDArray[np.int32], Floats]:
+        """The neighbours of each row, in the order of the users."""
+        from flyball.models.kernels.user_neighbours import nearest_users
+
+        users = len(learned["norms"])
+        near = np.full((histories.rows, max(1, min(self.k, users))), -1, dtype=np.int32)
+        cosines = np.zeros(near.shape, dtype=np.float32)
+        nearest_users(
+            learned["item_ptr"],
+            learned["item_users"],
+            learned["item_weights"],
+            learned["norms"],
+            float(self.shrink),
+            histories.indptr,
+            histories.items,
+            histories.weights,
+            near,
+            cosines,
+        )
+        order = np.argsort(near, axis=1, kind="stable")
+        return np.take_along_axis(near, order, axis=1), np.take_along_axis(cosines, order, axis=1)
