@@ -223,6 +223,21 @@ def test_merging_leaves_few_parts_and_the_same_snapshot(tmp_path: Path) -> None:
     assert History(small, SCHEMA).events("watch").equals(History(large, SCHEMA).events("watch"))
 
 
+def test_large_parts_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flyball.history.follower._SIZES", (5, 20))
+    monkeypatch.setattr("flyball.history.follower._MERGED_ROWS", 40)
+    log = many(600)
+    one = follower(tmp_path, fan_in=3)
+    for batch in divided(log, [[len(part) * step // 60 for part in log] for step in range(1, 60)]):
+        one.apply(batch)
+        one.flush()
+    sizes = [part.rows for part in read_manifest(tmp_path).parts]
+    assert max(sizes) <= 40
+    assert sum(size < 5 for size in sizes) < 3
+    assert sum(5 <= size < 20 for size in sizes) < 3
+    assert places(tmp_path) == expected(log)
+
+
 def test_a_reader_during_a_merge_reads_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import flyball.history.parts as parts_module
 

@@ -1,7 +1,8 @@
 """Writes the log as Parquet, each record exactly once."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
-from itertools import groupby
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,11 @@ if TYPE_CHECKING:
 
 FLUSH_ROWS = 100_000
 FAN_IN = 16
-"""So many parts of one level become one part of the next."""
+"""So many parts of about one size become one."""
+
+_SIZES = (4_000, 64_000, 1_000_000)
+_MERGED_ROWS = 2 * _SIZES[-1]
+"""Parts of `_SIZES[-1]` rows or more are left alone, so a merge holds at most this many in memory."""
 
 
 def _no_step(name: str) -> None:
@@ -116,17 +121,18 @@ class HistoryFollower:
             by_type.setdefault(row[0].type, []).append(row)
         known = {name: found for name, found in by_type.items() if name in self._schema.types}
         parts = [
-            self._part(name, 0, serial, frame_of(self._schema.types[name], found)) for name, found in known.items()
+            self._part(name, f"{serial:09d}", frame_of(self._schema.types[name], found))
+            for name, found in known.items()
         ]
         unknown = [row for name, found in by_type.items() if name not in known for row in found]
         if unknown:
-            parts.append(self._part(UNDECLARED, 0, serial, undeclared_frame(unknown)))
+            parts.append(self._part(UNDECLARED, f"{serial:09d}", undeclared_frame(unknown)))
         return parts
 
-    def _part(self, name: str, level: int, serial: int, frame: "pl.DataFrame") -> Part:
+    def _part(self, name: str, label: str, frame: "pl.DataFrame") -> Part:
         import polars as pl
 
-        path = Path("parts") / name / f"{serial:09d}-{level}.parquet"
+        path = Path("parts") / name / f"{label}.parquet"
         whole = self._folder / path
         whole.parent.mkdir(parents=True, exist_ok=True)
         frame.write_parquet(whole, compression="zstd", compression_level=1)
@@ -136,24 +142,30 @@ class HistoryFollower:
         first_at, last_at, first_known, last_known = frame.select(
             pl.min("at"), pl.max("at").alias("last_at"), pl.min("known_at"), pl.max("known_at").alias("last_known_at")
         ).row(0)
-        return Part(name, str(path), frame.height, level, first_at, last_at, first_known, last_known)
+        return Part(name, str(path), frame.height, first_at, last_at, first_known, last_known)
 
     def _compact(self, parts: list[Part], serial: int) -> tuple[list[Part], list[str]]:
-        """Merge a level of a type once it has `fan_in` parts; the parts left, and the paths of those merged."""
+        """Merge parts of about one size once there are `fan_in`; the parts left, and the paths of those merged."""
         retired: list[str] = []
-        level = 0
-        while any(part.level >= level for part in parts):
-            order = sorted(parts, key=lambda part: (part.type, part.level))
-            for (name, at_level), group in groupby(order, key=lambda part: (part.type, part.level)):
-                merging = list(group)
-                if at_level != level or len(merging) < self._fan_in:
-                    continue
-                frame = read_parts(self._folder, merging, self._schema, name)
-                parts = [part for part in parts if part not in merging]
-                parts.append(self._part(name, level + 1, serial, frame))
-                retired += [part.path for part in merging]
-            level += 1
+        while merging := self._mergeable(parts):
+            name = merging[0].type
+            frame = read_parts(self._folder, merging, self._schema, name)
+            parts = [part for part in parts if part not in merging]
+            parts.append(self._part(name, f"{serial:09d}-{len(retired)}", frame))
+            retired += [part.path for part in merging]
         return parts, retired
+
+    def _mergeable(self, parts: Sequence[Part]) -> list[Part]:
+        """The first parts of a type and size that are too many; none when all is well."""
+        by_size: dict[tuple[str, int], list[Part]] = {}
+        for part in parts:
+            if part.rows < _SIZES[-1]:
+                by_size.setdefault((part.type, bisect_right(_SIZES, part.rows)), []).append(part)
+        for found in by_size.values():
+            if len(found) >= self._fan_in:
+                rows = accumulate(part.rows for part in found)
+                return [part for part, total in zip(found, rows, strict=True) if total <= _MERGED_ROWS]
+        return []
 
 
 def orphans(folder: Path, manifest: Manifest) -> list[str]:

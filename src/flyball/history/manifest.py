@@ -18,7 +18,6 @@ class Part(msgspec.Struct, frozen=True):
     type: str
     path: str
     rows: int
-    level: int
     first_at_us: int
     last_at_us: int
     first_known_us: int
