@@ -39,6 +39,7 @@ from flyball.features.windows import Window, exact, lifetime, tiled
 
 if TYPE_CHECKING:
     from flyball.features.offline import interactions_frame
+    from flyball.features.point_in_time import point_in_time
 
 __all__ = [
     "HISTORY_CAP",
@@ -73,6 +74,7 @@ __all__ = [
     "mean",
     "min",
     "open_state",
+    "point_in_time",
     "ratio",
     "read_histories",
     "read_popular",
@@ -86,9 +88,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """`interactions_frame` needs polars, which serving should not load."""
+    """What is computed over history needs polars, which serving should not load."""
     if name == "interactions_frame":
         from flyball.features.offline import interactions_frame
 
         return interactions_frame
+    if name == "point_in_time":
+        from flyball.features.point_in_time import point_in_time
+
+        return point_in_time
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -21,6 +21,7 @@ class Entity:
     def __init__(
         self,
         name: str,
+        /,
         profile: type[Profile] | None = None,
         known_by: tuple[type[Event], ...] = (),
         group: Callable[[Any], Any] | None = None,

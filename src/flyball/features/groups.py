@@ -87,7 +87,7 @@ class Features:
     of the events (`keys=("merchant",)`). Requests give each key by the entity's or field's name.
     """
 
-    def __init__(self, name: str, keys: "Sequence[Entity | str]", **features: Feature) -> None:
+    def __init__(self, name: str, /, keys: "Sequence[Entity | str]", **features: Feature) -> None:
         if not name.isidentifier():
             raise BadDeclaration("Features name", "a word of letters, digits and _", name)
         if isinstance(keys, str) or not keys:

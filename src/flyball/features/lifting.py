@@ -54,7 +54,7 @@ def units_column(value: Expression, per_unit: int, frame: pl.DataFrame) -> Value
 def text_column(value: Expression, frame: pl.DataFrame) -> Values:
     """The value as ranks among the different texts."""
     if value.op == "field":
-        column = frame[value.args[0]]
+        column = frame[value.args[0]].cast(pl.String)
     else:
         column = pl.Series("text", list(by_row(value, frame)), dtype=pl.String)
     texts = column.drop_nulls().unique().sort()
@@ -85,10 +85,8 @@ def _whole_units(column: pl.Series, per_unit: int) -> Values:
 
 def _real_units(column: pl.Series, per_unit: int) -> Values:
     scaled = column.fill_null(np.nan).to_numpy() * float(per_unit)
-    present: npt.NDArray[np.bool_] | None = np.abs(scaled) <= LARGEST_UNITS  # false for NaN
-    if present is not None and present.all():
-        present = None
-    else:
+    present = np.abs(scaled) <= LARGEST_UNITS  # false for NaN
+    if not present.all():
         scaled = np.where(present, scaled, 0.0)
     return _checked(np.rint(scaled).astype(np.int64), present)
 

@@ -210,8 +210,8 @@ def _decayed(feature: Aggregate, found: Found, end: int) -> float | None:
     total = 0
     for at, value in found:
         age = end // tile - at // tile
-        total += value * round(2**32 * 2.0 ** (-age * tile / feature.half_life_us))
-    return float(total) / (2**32 * feature.per_unit)
+        total += value * round(2**24 * 2.0 ** (-age * tile / feature.half_life_us))
+    return float(total) / (2**24 * feature.per_unit)
 
 
 _OPS: dict[str, Callable[[Aggregate, Found, int], Any]] = {

@@ -1,7 +1,7 @@
 """One value for each row over the events of its window that it may see.
 
-A row's window is `[left, right)`, as indices of events. Everything before `sure` is seen; of `[sure, right)` an event is
-seen when `seen_from[i] <= stamp`. Where the first index is beyond the second the stretch is empty.
+A row's window is `[left, right)`, as indices of events. Everything before `sure` is seen; of `[sure, right)` an event
+is seen when `seen_from[i] <= stamp`. Where the first index is beyond the second the stretch is empty.
 """
 
 import numpy as np
@@ -109,20 +109,17 @@ def earliest(left, sure, right, seen_from, stamps, out):
 
 
 @njit(cache=True, nogil=True)
-def different(rows_by_sure, starts, codes, left, sure, right, seen_from, stamps, before, longest, out):
-    """How many different values are seen. `before`: see `previous_same`; `rows_by_sure`: the rows by `sure`, rising.
+def different(rows, starts, codes, left, sure, right, seen_from, stamps, before, longest, out):
+    """How many different values are seen. `before`: see `previous_same`; `rows`: by key and `sure`, rising.
 
     A tree of sums marks the last occurrence of each value among the events passed so far, so a stretch ending there
     holds as many values as marks (Fenwick, "A new data structure for cumulative frequency tables", 1994).
     """
     tree = np.zeros(longest + 1, dtype=np.int64)
     current, passed, first, size = -1, 0, 0, 0
-    for place in range(len(rows_by_sure)):
-        row = rows_by_sure[place]
+    for place in range(len(rows)):
+        row = rows[place]
         c = codes[row]
-        if c < 0:
-            out[row] = 0
-            continue
         if c != current:
             current, first, passed = c, starts[c], starts[c]
             size = starts[c + 1] - first
@@ -178,14 +175,3 @@ def decay(codes, ends, tile, weights, left, sure, right, seen_from, stamps, at, 
             if seen_from[i] <= stamps[row]:
                 total += weights[now - at[i] // tile] * values[i]
         out[row] = total
-
-
-@njit(cache=True, nogil=True)
-def ends_of_tiles(starts, at, tile, out):
-    """For each event the first event of its key that lies in a later tile."""
-    for c in range(len(starts) - 1):
-        for i in range(starts[c + 1] - 1, starts[c] - 1, -1):
-            if i + 1 == starts[c + 1] or at[i + 1] // tile != at[i] // tile:
-                out[i] = i + 1
-            else:
-                out[i] = out[i + 1]

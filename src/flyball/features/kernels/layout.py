@@ -47,9 +47,6 @@ def first_at_least(starts, values, codes, wanted, out):
     """For each row the first event of its key whose value (rising) is at least `wanted`, else the segment's end."""
     for row in range(len(codes)):
         c = codes[row]
-        if c < 0:
-            out[row] = 0
-            continue
         low, high, x = starts[c], starts[c + 1], wanted[row]
         while low < high:
             middle = (low + high) >> 1
@@ -69,3 +66,14 @@ def previous_same(starts, values, value_count, out):
             before = latest[values[i]]
             out[i] = before if before >= starts[c] else -1
             latest[values[i]] = i
+
+
+@njit(cache=True, nogil=True)
+def ends_of_tiles(starts, at, tile, out):
+    """For each event the first event of its key that lies in a later tile."""
+    for c in range(len(starts) - 1):
+        for i in range(starts[c + 1] - 1, starts[c] - 1, -1):
+            if i + 1 == starts[c + 1] or at[i + 1] // tile != at[i] // tile:
+                out[i] = i + 1
+            else:
+                out[i] = out[i + 1]

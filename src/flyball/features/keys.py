@@ -1,0 +1,81 @@
+"""Keys of rows and events as small whole numbers. Keys are equal when their texts are."""
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+Ints = npt.NDArray[np.int64]
+
+
+class Keys(msgspec.Struct, frozen=True):
+    """The different keys of some rows: `frame` has a column for each key and `code`; `count` is one more.
+
+    The last code is for rows with a missing key, which no event has.
+    """
+
+    frame: pl.DataFrame
+    names: tuple[str, ...]
+    row_codes: Ints
+    count: int
+
+
+def distinct_keys(rows: pl.DataFrame, names: Sequence[str]) -> Keys:
+    """Number the keys of the rows."""
+    chosen = rows.select(pl.col(name) if rows[name].dtype.is_integer() else _as_text(rows[name]) for name in names)
+    frame = chosen.drop_nulls().unique(maintain_order=True).with_row_index("code").cast({"code": pl.Int64})
+    codes = _looked_up(chosen, frame, names)
+    return Keys(frame, tuple(names), np.where(codes < 0, frame.height, codes), frame.height + 1)
+
+
+def codes_of(events: pl.DataFrame, fields: Sequence[str], keys: Keys) -> Ints:
+    """The code of each event's keys, -1 where no row asks for them."""
+    table = keys.frame
+    columns = []
+    for name, field in zip(keys.names, fields, strict=True):
+        column = events[field].alias(name)
+        if column.dtype.is_integer() and not table[name].dtype.is_integer():
+            table = _with_whole_numbers(table, name, column.dtype)
+        elif not column.dtype.is_integer():
+            table = table.with_columns(pl.col(name).cast(pl.String))
+            column = _as_text(column)
+        columns.append(column)
+    return _looked_up(pl.DataFrame(columns), table, keys.names)
+
+
+def _as_text(column: pl.Series) -> pl.Series:
+    return column if column.dtype == pl.String else column.cast(pl.String)
+
+
+def _with_whole_numbers(table: pl.DataFrame, name: str, dtype: pl.DataType) -> pl.DataFrame:
+    """The keys that are the text of a whole number, as such: "7" but not "07"."""
+    numbers = table[name].cast(dtype, strict=False)
+    return table.with_columns(numbers).filter(numbers.cast(pl.String) == table[name])
+
+
+def _looked_up(asked: pl.DataFrame, table: pl.DataFrame, names: Sequence[str]) -> Ints:
+    if len(names) == 1 and asked[names[0]].dtype == pl.Int64 and table[names[0]].dtype == pl.Int64 and table.height:
+        found = _by_place(asked[names[0]], table[names[0]], table["code"])
+        if found is not None:
+            return found
+    aligned = table.cast({name: asked[name].dtype for name in names})
+    joined = asked.join(aligned, on=list(names), how="left", maintain_order="left")
+    return joined["code"].fill_null(-1).to_numpy()
+
+
+def _by_place(asked: pl.Series, keys: pl.Series, codes: pl.Series) -> Ints | None:
+    """Looked up in an array from the lowest key to the highest, when that is not much longer than the keys."""
+    numbers = keys.to_numpy()
+    low, high = int(numbers.min()), int(numbers.max())
+    if asked.null_count() or high - low > 16 * len(numbers) + 1_000_000:
+        return None
+    places = np.full(high - low + 2, -1, dtype=np.int64)
+    places[numbers - low] = codes.to_numpy()
+    wanted = asked.to_numpy()
+    inside = (wanted >= low) & (wanted <= high)
+    if not inside.all():
+        wanted = np.where(inside, wanted, high + 1)
+    found: Ints = places[wanted - low]
+    return found

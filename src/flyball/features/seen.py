@@ -1,0 +1,97 @@
+"""Which events a row may see, as one comparison of whole numbers: an event is seen from its stamp on."""
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from flyball.core import BadInput
+from flyball.events import Offsets
+
+Ints = npt.NDArray[np.int64]
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """`seen_from`: the stamp from which on each event is seen; None when every event before a row's end is."""
+
+    seen_from: Ints | None
+
+
+class Stamps(msgspec.Struct, frozen=True):
+    """Rows that see by one rule. `rows`: which of the frame (None: all); `stamps`: theirs.
+
+    With `chain` the rule is by offsets, rising with the rank that is the stamp; without it by `known_at`.
+    """
+
+    rows: Ints | None
+    stamps: Ints
+    apply_delay_us: int = 0
+    chain: Ints | None = None
+
+    def of(self, events: pl.DataFrame) -> Seen:
+        """From which stamp on these rows see each event."""
+        if self.chain is not None:
+            return Seen(_ranks(events["partition"].to_numpy(), events["offset"].to_numpy(), self.chain))
+        known_at = events["known_at"].to_numpy()
+        if self.apply_delay_us <= 0 and not (known_at > events["at"].to_numpy()).any():
+            return Seen(None)  # what happened before a row's end was known by then
+        return Seen(known_at + self.apply_delay_us)
+
+
+def stamps_of(rows: pl.DataFrame, apply_delay_us: int) -> Iterator[Stamps]:
+    """The rows by the rule that they see by: what was known, or before their own `offsets`."""
+    if apply_delay_us < 0:
+        raise BadInput("apply_delay_us", "0 or more", apply_delay_us)
+    at = rows["at"].to_numpy()
+    if "offsets" not in rows.columns or rows["offsets"].null_count() == rows.height:
+        yield Stamps(None, at, apply_delay_us)
+        return
+    stamped = rows["offsets"].is_not_null().to_numpy()
+    if not stamped.all():
+        others = np.nonzero(~stamped)[0]
+        yield Stamps(others, at[others], apply_delay_us)
+    places = np.nonzero(stamped)[0]
+    vectors = [tuple(offsets) for offsets in rows["offsets"].gather(places).to_list()]
+    for chain in chains(vectors):
+        rank = {offsets: place for place, offsets in enumerate(chain)}
+        chosen = np.array([place for place, offsets in zip(places, vectors, strict=True) if offsets in rank])
+        stamps = np.array([rank[offsets] for offsets in vectors if offsets in rank], dtype=np.int64)
+        yield Stamps(chosen, stamps, chain=_table(chain))
+
+
+def chains(vectors: Sequence[Offsets]) -> list[list[Offsets]]:
+    """The different vectors as few lists in which none is behind the one before in any partition.
+
+    >>> chains([(2, 1), (1, 1), (1, 5), (1, 1)])
+    [[(1, 1), (2, 1)], [(1, 5)]]
+    """
+    found: list[list[Offsets]] = []
+    for vector in sorted(set(vectors), key=lambda offsets: (sum(offsets), offsets)):
+        for chain in found:
+            if _covers(vector, chain[-1]):
+                chain.append(vector)
+                break
+        else:
+            found.append([vector])
+    return found
+
+
+def _covers(later: Offsets, earlier: Offsets) -> bool:
+    padded = later + (0,) * (len(earlier) - len(later))
+    return all(mine >= theirs for mine, theirs in zip(padded, earlier, strict=False))
+
+
+def _table(chain: Sequence[Offsets]) -> Ints:
+    width = max(len(offsets) for offsets in chain)
+    return np.array([offsets + (0,) * (width - len(offsets)) for offsets in chain], dtype=np.int64)
+
+
+def _ranks(partitions: npt.NDArray[np.int64], offsets: Ints, chain: Ints) -> Ints:
+    """The first rank whose vector lies beyond each event's offset; one beyond all when none does."""
+    found = np.full(len(offsets), len(chain), dtype=np.int64)
+    for partition in range(chain.shape[1]):
+        here = partitions == partition
+        found[here] = np.searchsorted(chain[:, partition], offsets[here], side="right")
+    return found
