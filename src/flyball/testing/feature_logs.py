@@ -106,7 +106,7 @@ user_shop = fb.Features(
 tag = fb.Features(
     "tag",
     keys=("tag",),
-    label=fb.target(Label, lambda r: r.y, "fb.lifetime", prior=0.5, weight=2.5),
+    label=fb.target(Label, lambda r: r.y, fb.lifetime, prior=0.5, weight=2.5),
     acts=fb.count(Act, sliding),
 )
 GROUPS: tuple[fb.Entity | fb.Features, ...] = (user, shop, user_shop, tag)
