@@ -16,12 +16,13 @@ import subprocess
 import sys
 import time
 import tomllib
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 _FENCE = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```", re.M | re.S)
-_NUMBER = re.compile(r"(?:(?<![\w\]])[-+±])?\d[\d.,:]*(?:e-?\d+)?")
+_NUMBER = re.compile(r"(?:(?<![\w\]])[-+±])?\d+(?:[.,:]\d+)*(?:e-?\d+)?")
 _HEX = re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{7,64}\b|\b[0-9A-HJKMNP-TV-Z]{26}\b")
 _EXIT = re.compile(r"# exit code (\d+)\s*\Z")
 _BEGINS = re.compile(r"<!-- begins with: ([\w ]+) -->")
@@ -55,7 +56,7 @@ def agree(shown: list[str], printed: list[str]) -> bool:
 
 
 def _line_agrees(shown: str, printed: str) -> bool:
-    parts = [re.escape(part) for part in shape(shown).split("...")]
+    parts = [re.escape(part) for part in re.split(r" ?\.\.\. ?", shape(shown))]
     return re.fullmatch(".*".join(parts), shape(printed)) is not None
 
 
@@ -76,7 +77,7 @@ class Reader:
             "console": self._console,
             "toml": self._toml,
             "json": lambda text, where: void(json.loads(text)),
-            "text": lambda text, where: void(self._written(text)),
+            "text": lambda text, where: void(self._written(text, keep_first=False)),
             "ini": lambda text, where: void(configparser.ConfigParser(strict=False).read_string(text)),
             "make": lambda text, where: None,
         }
@@ -84,13 +85,14 @@ class Reader:
             raise AssertionError(f"{where}: a block must be python, console, toml, json or text, got {language}")
         run[language](text, where)
 
-    def _written(self, text: str) -> bool:
+    def _written(self, text: str, keep_first: bool = True) -> bool:
+        """Write the block where its first line names a file; that line is a comment but in plain text."""
         first = text.splitlines()[0] if text else ""
         if not first.startswith("# file: "):
             return False
         path = self.folder / first.removeprefix("# file: ").strip()
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_text(text if keep_first else text.partition("\n")[2])
         return True
 
     def _toml(self, text: str, where: str) -> None:
@@ -153,13 +155,18 @@ class Reader:
         while time.monotonic() < deadline:
             if self.background[-1].poll() is not None:
                 break
-            with socket.socket() as probe:
-                probe.settimeout(0.2)
-                if probe.connect_ex(("127.0.0.1", int(self.port))) == 0:
-                    return
-            self.background[-1].poll()
+            if self._ready():
+                return
             time.sleep(0.05)  # polling a live process with a deadline
         raise AssertionError(f"{where}: nothing answers\n{(self.folder / 'background.log').read_text()}")
+
+    def _ready(self) -> bool:
+        """A reader waits for the first list before going on."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
 
     def close(self) -> None:
         for process in self.background:

@@ -91,7 +91,7 @@ def test_a_page_that_tells_the_truth_passes(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
         "```text\n# file: a/b.txt\nkept\n```\n"
-        "```console\n$ cat a/b.txt | wc -l\n9\n$ echo x; exit 3\nx\n# exit code 3\n```\n"
+        "```console\n$ cat a/b.txt\nkept\n$ echo x; exit 3\nx\n# exit code 3\n```\n"
         "```python\nprice = 3\n```\n```python\nassert price == 3\n```\n"
     )
     follow(page, tmp_path)

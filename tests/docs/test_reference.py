@@ -1,0 +1,166 @@
+"""The reference is whole: what a user can name is on its page."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from flyball.core import Counters
+
+ROOT = Path(__file__).parents[2]
+REFERENCE = ROOT / "docs" / "reference"
+
+
+def commands() -> Iterable[str]:
+    import typer
+
+    from flyball.cli import app
+
+    def walk(group: object, prefix: str) -> Iterable[str]:
+        for name, command in group.commands.items():  # type: ignore[attr-defined]
+            if hasattr(command, "commands"):
+                yield from walk(command, f"{prefix} {name}")
+            else:
+                yield f"`{prefix} {name}`"
+
+    return walk(typer.main.get_command(app), "flyball")
+
+
+def settings() -> Iterable[str]:
+    from flyball.runtime import Settings
+
+    return (f"| `{field.name}` |" for field in msgspec.structs.fields(Settings))
+
+
+def environment_names() -> Iterable[str]:
+    """Every setting but `app`, whose values have no one type, can be given by the environment."""
+    from flyball.runtime import Settings
+
+    return (f"`FLYBALL_{field.name.upper()}`" for field in msgspec.structs.fields(Settings) if field.name != "app")
+
+
+def backends() -> Iterable[str]:
+    from flyball.events import BACKENDS as LOGS
+    from flyball.features import STATE_BACKENDS
+    from flyball.registry import BACKENDS as REGISTRIES
+
+    return (f"`{scheme}://" for scheme in (*LOGS, *STATE_BACKENDS, *REGISTRIES))
+
+
+def routes() -> Iterable[str]:
+    """The paths of the application, found by walking its routes."""
+    import ast
+
+    tree = ast.parse((ROOT / "src/flyball/serving/http.py").read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Route":
+            path = ast.unparse(node.args[0]).replace("PLAIN + ", "").strip("'").replace(":path", "")
+            yield f"`/recommend/{path}`" if path.startswith("{") else f"`{path}`"
+
+
+def offline_metrics() -> Iterable[str]:
+    from flyball.evaluation import ACCURACY, RATING_METRICS
+
+    others = ("coverage", "novelty", "mean_popularity", "popularity_share")
+    return (*(f"`{name}@k`" for name in (*ACCURACY, *others)), *(f"`{name}`" for name in RATING_METRICS))
+
+
+def online_figures() -> Iterable[str]:
+    from flyball.outcomes import Figures
+
+    names = [field.name for field in msgspec.structs.fields(Figures) if field.name != "version"]
+    return (f"`{name}`" for name in names)
+
+
+def prometheus_metrics() -> Iterable[str]:
+    """The families of `/metrics` itself, from an empty folder of counters."""
+    import tempfile
+
+    from flyball.serving.figures import metrics_text
+
+    with tempfile.TemporaryDirectory() as folder:
+        Counters(Path(folder), "one", ["answers|champion"])
+        text = metrics_text(Path(folder), {"v1": "champion"}, {"v2": "gone"}).decode()
+    helped = [line.split()[2] for line in text.splitlines() if line.startswith("# HELP ")]
+    assert len(helped) > 10
+    return (f"`{name}" for name in helped)
+
+
+def levels_and_failures() -> Iterable[str]:
+    from flyball.serving import FAILURES, LEVELS
+
+    return (f"`{name}`" for name in (*LEVELS, *FAILURES))
+
+
+def models() -> Iterable[str]:
+    """Every model class with each of its parameters."""
+    from flyball.models import MODELS
+
+    for model in MODELS.values():
+        yield f"## `{model.__name__}`"
+        yield from (f"| `{field.name}` |" for field in msgspec.structs.fields(model))
+
+
+def reasons() -> Iterable[str]:
+    """The words that lines are set aside with, as the code writes them."""
+    import re
+
+    found = set()
+    for path in (ROOT / "src/flyball/events").glob("*.py"):
+        found |= set(re.findall(r'Rejected\(\s*"([a-z_]+)"', path.read_text()))
+    return (f"`{reason}`" for reason in sorted(found))
+
+
+def gates() -> Iterable[str]:
+    import re
+
+    text = (ROOT / "src/flyball/evaluation/gates.py").read_text()
+    names = {*re.findall(r'GateResult\(\s*"([a-z_]+)"', text), *re.findall(r'gate(?:, rival)? = "([a-z_]+)"', text)}
+    return (f"`{name}`" for name in sorted(names))
+
+
+def names_of_the_facade() -> Iterable[str]:
+    import flyball
+
+    return (f"fb.{name}" for name in flyball.__all__)
+
+
+PAGES: dict[str, tuple[Callable[[], Iterable[str]], str]] = {
+    "commands": (commands, "reference/commands.md"),
+    "settings": (settings, "reference/settings.md"),
+    "environment": (environment_names, "reference/settings.md"),
+    "backends": (backends, "reference/settings.md"),
+    "routes": (routes, "reference/http-api.md"),
+    "offline metrics": (offline_metrics, "reference/metrics.md"),
+    "online figures": (online_figures, "reference/metrics.md"),
+    "prometheus": (prometheus_metrics, "reference/metrics.md"),
+    "levels and failures": (levels_and_failures, "reference/metrics.md"),
+    "models": (models, "reference/models.md"),
+    "reasons": (reasons, "how-to/bad-lines-in-quarantine.md"),
+    "gates": (gates, "explanation/how-a-winner-is-chosen.md"),
+}
+
+
+@pytest.mark.parametrize("subject", PAGES)
+def test_the_page_names_everything(subject: str) -> None:
+    names, page = PAGES[subject]
+    text = (ROOT / "docs" / page).read_text()
+    wanted = list(names())
+    assert wanted
+    missing = [name for name in wanted if name not in text]
+    assert not missing, f"docs/{page} must name {', '.join(missing)}"
+
+
+def test_everything_the_package_offers_is_in_the_reference() -> None:
+    pages = "\n".join(page.read_text() for page in (ROOT / "docs").rglob("*.md"))
+    missing = [name for name in names_of_the_facade() if name not in pages]
+    assert not missing, f"docs must show {', '.join(missing)}"
+
+
+def test_the_command_reference_is_current() -> None:
+    script = ROOT / "scripts" / "generate_reference.py"
+    done = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, check=False)
+    assert done.returncode == 0, "run scripts/generate_reference.py"
