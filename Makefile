@@ -34,7 +34,7 @@ demo: setup
 	@exec $(BIN)/flyball up movies --world --home $(HOME_FOLDER) --port $(PORT)
 
 test: setup-dev
-	@$(BIN)/python -m pytest $(TESTS)
+	@$(BIN)/python -m pytest -n 2 $(TESTS)
 
 check: setup-dev
 	@scripts/check

@@ -320,7 +320,7 @@ def test_whole_numbers_as_users_work_too() -> None:
 
 
 @pytest.mark.data
-@pytest.mark.skipif(not DATA.exists(), reason="real data not here")
+@pytest.mark.skipif(not DATA.exists(), reason="the real data sets are not here: movielog")
 def test_judged_lines_are_judged_alike() -> None:
     wrong = []
     for row in map(json.loads, (DATA / "parse_vectors.jsonl").read_text().splitlines()):
@@ -341,7 +341,7 @@ def test_judged_lines_are_judged_alike() -> None:
 
 
 @pytest.mark.data
-@pytest.mark.skipif(not DATA.exists(), reason="real data not here")
+@pytest.mark.skipif(not DATA.exists(), reason="the real data sets are not here: movielog")
 def test_the_real_log_of_50_000_lines() -> None:
     lines = (DATA / "raw_mcgill_f22_team4_50k.log").read_bytes().replace(b"\r\n", b"\n").splitlines()
     outcome = judge(lines, SCHEMAS[5])

@@ -52,7 +52,7 @@ def with_time(frame: pl.DataFrame, at: pl.Expr) -> pl.DataFrame:
 @pytest.fixture(scope="module")
 def report() -> Report:
     if not FOLDER.exists():
-        pytest.skip(f"no MovieLens at {FOLDER}")
+        pytest.skip("the real data sets are not here: ml-100k")
     ratings = pl.read_csv(
         FOLDER / "u.data", separator="\t", has_header=False, new_columns=["user", "film", "stars", "seconds"]
     )

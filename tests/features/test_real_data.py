@@ -18,7 +18,7 @@ FOLDER = Path(os.environ.get("FLYBALL_DATA", "../shared/data")) / "ml-100k"
 @pytest.mark.data
 def test_online_equals_offline_on_movielens(tmp_path: Path) -> None:
     if not FOLDER.is_dir():
-        pytest.skip("needs ml-100k")
+        pytest.skip("the real data sets are not here: ml-100k")
     app, rng = APPLICATION, random.Random(7)
     events = [event for event in movielens_events(FOLDER) if event[0] != "viewer"]
     log = app.partitioned([app.record(name, at, **fields) for name, fields, at in events])

@@ -117,7 +117,7 @@ DATA = Path(os.environ.get("FLYBALL_DATA", "../shared/data"))
 )
 def test_the_real_folders(name: str, films: int, users: int, ratings: int) -> None:
     if not (DATA / name).is_dir():
-        pytest.skip(f"needs {name}")
+        pytest.skip(f"the real data sets are not here: {name}")
     events = list(movielens_events(DATA / name))
     counts = {kind: sum(1 for event in events if event[0] == kind) for kind in ("filmcard", "viewer", "rate")}
     assert counts == {"filmcard": films, "viewer": users, "rate": ratings}

@@ -1,0 +1,40 @@
+"""Rules for all tests: Hypothesis repeats itself in CI, and a skipped test is a failure there unless it is allowed."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+ALLOWED = Path(__file__).parent / "allowed_skips.txt"
+IN_CI = os.environ.get("CI") == "true"
+
+settings.register_profile("ci", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ci" if IN_CI else "dev")
+
+_unlisted: list[str] = []
+
+
+def allowed_reasons() -> list[str]:
+    """Beginnings of the reasons for which a test may be skipped."""
+    return [line.strip() for line in ALLOWED.read_text().splitlines() if line.strip() and not line.startswith("#")]
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.skipped and isinstance(report.longrepr, tuple):
+        reason = report.longrepr[2].removeprefix("Skipped: ")
+        if not any(reason.startswith(allowed) for allowed in allowed_reasons()):
+            _unlisted.append(f"{report.nodeid}: {reason}")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    if IN_CI and _unlisted and exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _unlisted:
+        terminalreporter.section("skipped without a listed reason" + (": a failure in CI" if IN_CI else ""))
+        for line in _unlisted:
+            terminalreporter.line(line)
