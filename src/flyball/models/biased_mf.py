@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from flyball.core import BadDeclaration
 from flyball.models.base import Learned, Recommender
 from flyball.models.baselines import mean_of
-from flyball.models.data import Floats, Histories, Indexes, Interactions, rated, row_pointers, rows_with
+from flyball.models.cells import cells_of, side_by_side
+from flyball.models.data import Floats, Histories, Indexes, Interactions, rated, rows_with
 from flyball.models.factors import catalogue_scores, cosines_to, folded_rows, item_side, padded, rating_side
 
 
@@ -80,21 +81,17 @@ class BiasedMF(Recommender, frozen=True):
         p[:, : self.factors] = rng.normal(0.0, self.init_std, (users, self.factors))
         q[:, : self.factors] = rng.normal(0.0, self.init_std, (items, self.factors))
         user_bias, item_bias = np.zeros(users, dtype=np.float32), np.zeros(items, dtype=np.float32)
-        user_ptr = row_pointers(ratings.user_index, users)
-        for _ in range(self.epochs):
-            descend(
-                user_ptr,
-                ratings.item_index,
-                ratings.ratings,
-                rng.permutation(users).astype(np.int32),
-                mean,
-                float(self.learning_rate),
-                float(self.reg),
-                user_bias,
-                item_bias,
-                p,
-                q,
-            )
+        cells = cells_of(ratings.user_index, ratings.item_index, users, items, rng)
+        rows = [column[cells.order] for column in (ratings.user_index, ratings.item_index, ratings.ratings)]
+        rate, reg = float(self.learning_rate), float(self.reg)
+
+        def visit(cell: int, block: int, part: int) -> None:
+            first, last = cells.pointers[cell], cells.pointers[cell + 1]
+            descend(*rows, first, last, mean, rate, reg, user_bias, item_bias, p, q)
+
+        with side_by_side() as run:
+            for _ in range(self.epochs):
+                run(visit, rng.permutation(cells.blocks).tolist())
         return item_bias, q
 
     def _fold_in(self, learned: Learned, histories: Histories) -> Floats:

@@ -64,11 +64,26 @@ def canonical(data: Interactions) -> Interactions:
     Raises `BadInput` for arrays of different lengths and for indexes outside `users` or `items`.
     """
     _check(data)
-    order = np.lexsort((data.ratings, data.weights, data.at_us, data.item_index, data.user_index))
-    users, items = data.user_index[order], data.item_index[order]
+    users, items = data.user_index, data.item_index
+    if _rising(users, items):
+        return select_rows(data, slice(None))
+    by_item = order_by(items, len(data.items))
+    order = by_item[order_by(users[by_item], len(data.users))]
+    if _rising(users[order], items[order]):
+        return select_rows(data, order)
+    order = np.lexsort((data.ratings, data.weights, data.at_us, items, users))
+    users, items = users[order], items[order]
     last = np.ones(len(order), dtype=bool)
     last[:-1] = (users[1:] != users[:-1]) | (items[1:] != items[:-1])
     return select_rows(data, order[last])
+
+
+def order_by(keys: NDArray[Any], size: int) -> NDArray[np.int64]:
+    """Places of whole numbers in `[0, size)` in rising order, equal ones as they come."""
+    from flyball.models.kernels.sorting import counting_order
+
+    order: NDArray[np.int64] = counting_order(np.ascontiguousarray(keys), row_pointers(keys, size))
+    return order
 
 
 def positives(data: Interactions) -> Interactions:
@@ -90,7 +105,7 @@ def row_pointers(row_index: NDArray[Any], rows: int) -> NDArray[np.int64]:
     return indptr
 
 
-def select_rows(data: Interactions, rows: NDArray[Any]) -> Interactions:
+def select_rows(data: Interactions, rows: NDArray[Any] | slice) -> Interactions:
     """The same users and items with some of the rows: `rows` are their places, or bool for each row."""
     return msgspec.structs.replace(
         data,
@@ -148,6 +163,11 @@ def rows_with(histories: Histories, evidence: NDArray[np.bool_]) -> NDArray[np.b
     counts = np.zeros(len(evidence) + 1, dtype=np.int64)
     np.cumsum(evidence, out=counts[1:])
     return np.asarray(counts[histories.indptr[1:]] > counts[histories.indptr[:-1]])
+
+
+def _rising(users: Indexes, items: Indexes) -> bool:
+    """In order of (user, item), no pair twice."""
+    return bool(((users[1:] > users[:-1]) | ((users[1:] == users[:-1]) & (items[1:] > items[:-1]))).all())
 
 
 def _check(data: Interactions) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from flyball.core import BadDeclaration
 from flyball.models.base import Learned, Recommender, unscored
-from flyball.models.data import Floats, Histories, Indexes, Interactions, positives, row_pointers
+from flyball.models.data import Floats, Histories, Indexes, Interactions, order_by, positives, row_pointers
 from flyball.models.threads import in_blocks
 
 
@@ -94,7 +94,7 @@ def _inverse(liked: Interactions, place: Indexes, side: int, l2: float) -> NDArr
     held = columns >= 0
     users, columns, weights = liked.user_index[held], columns[held], liked.weights[held]
     user_ptr = row_pointers(users, len(liked.users))
-    by_item = np.argsort(columns, kind="stable")
+    by_item = order_by(columns, side)
     item_ptr = row_pointers(columns[by_item], side)
     item_users, item_weights = users[by_item], weights[by_item]
     wide = -(-side // 4) * 4

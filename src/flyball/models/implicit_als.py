@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from flyball.core import BadDeclaration
 from flyball.models.base import Learned, Recommender
-from flyball.models.data import Floats, Histories, Interactions, positives, row_pointers, rows_with
+from flyball.models.data import Floats, Histories, Interactions, order_by, positives, row_pointers, rows_with
 from flyball.models.factors import catalogue_scores, cosines_to, item_side, padded
 from flyball.models.threads import in_blocks
 
@@ -49,7 +49,7 @@ class ImplicitALS(Recommender, frozen=True):
         liked = positives(data)
         users, items = len(data.users), len(data.items)
         user_ptr = row_pointers(liked.user_index, users)
-        by_item = np.argsort(liked.item_index, kind="stable")
+        by_item = order_by(liked.item_index, len(data.items))
         item_ptr = row_pointers(liked.item_index[by_item], items)
         known_items, known_users = int(np.sum(np.diff(item_ptr) > 0)), int(np.sum(np.diff(user_ptr) > 0))
         x = np.zeros((users, padded(self.factors)), dtype=np.float32)

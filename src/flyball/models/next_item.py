@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from flyball.core import BadDeclaration
 from flyball.models.base import Learned, Recommender
-from flyball.models.data import Floats, Histories, Interactions, positives, row_pointers
+from flyball.models.data import Floats, Histories, Interactions, order_by, positives, row_pointers
 from flyball.models.sparse_rows import explained, neighbour_row, sparse_rows, summed
 from flyball.models.threads import in_blocks
 
@@ -52,7 +52,7 @@ class NextItem(Recommender, frozen=True):
         user_ptr = row_pointers(liked.user_index, len(data.users))
         sizes = np.diff(user_ptr)
         starts, stops = np.repeat(user_ptr[:-1], sizes), np.repeat(user_ptr[1:], sizes)
-        places = np.argsort(items, kind="stable")
+        places = order_by(items, n)
         item_ptr = row_pointers(items, n)
         norms = np.diff(item_ptr).astype(np.float64) ** self.norm
         near = np.full((n, max(1, min(self.k, n - 1))), -1, dtype=np.int32)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from flyball.core import BadDeclaration
 from flyball.models.base import Learned, Recommender, unscored
 from flyball.models.baselines import BiasModel, mean_of
-from flyball.models.data import Floats, Histories, Indexes, Interactions, rated, row_pointers, rows_with
+from flyball.models.data import Floats, Histories, Indexes, Interactions, order_by, rated, row_pointers, rows_with
 from flyball.models.threads import in_blocks
 
 
@@ -54,7 +54,7 @@ class RatingKNN(Recommender, frozen=True):
         biases = self._biases().fit(data, seed)
         rest = self._deviations(given, biases)
         user_ptr = row_pointers(given.user_index, len(data.users))
-        by_item = np.argsort(given.item_index, kind="stable")
+        by_item = order_by(given.item_index, len(data.items))
         item_ptr = row_pointers(given.item_index[by_item], n)
         near = np.full((n, max(1, min(self.keep, n - 1))), -1, dtype=np.int32)
         values = np.zeros(near.shape, dtype=np.float32)

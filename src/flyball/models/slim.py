@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from flyball.core import BadDeclaration
 from flyball.models.base import Learned, Recommender
-from flyball.models.data import Floats, Histories, Interactions, positives, row_pointers
+from flyball.models.data import Floats, Histories, Interactions, order_by, positives, row_pointers
 from flyball.models.sparse_rows import explained, neighbour_row, sparse_rows, summed
 from flyball.models.threads import in_blocks
 
@@ -44,7 +44,7 @@ class SLIM(Recommender, frozen=True):
 
         liked, n = positives(data), len(data.items)
         user_ptr = row_pointers(liked.user_index, len(data.users))
-        by_item = np.argsort(liked.item_index, kind="stable")
+        by_item = order_by(liked.item_index, len(data.items))
         item_ptr = row_pointers(liked.item_index, n)
         squares = np.bincount(liked.item_index, liked.weights.astype(np.float64) ** 2, n).astype(np.float64)
         chosen = np.full((n, max(1, min(self.candidates, n - 1))), -1, dtype=np.int32)

@@ -7,9 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 _BLOCKS_PER_THREAD = 8  # rows differ in cost (popular items, busy users): small blocks even that out
 
 
+def our_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
 def in_blocks(rows: int, work: Callable[[int, int], object], threads: int | None = None) -> None:
     """Call `work(first, last)` over blocks covering `[0, rows)` on `threads` threads (default: all our cores)."""
-    threads = len(os.sched_getaffinity(0)) if threads is None else threads
+    threads = our_cores() if threads is None else threads
     if threads <= 1 or rows < 2 * threads:
         work(0, rows)
         return

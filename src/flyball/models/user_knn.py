@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from flyball.core import BadDeclaration
 from flyball.models.base import Learned, Recommender
-from flyball.models.data import Floats, Histories, Interactions, positives, row_pointers
+from flyball.models.data import Floats, Histories, Interactions, order_by, positives, row_pointers
 
 
 class UserKNN(Recommender, frozen=True):
@@ -35,7 +35,7 @@ class UserKNN(Recommender, frozen=True):
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
         """Rows by user (`user_ptr`, `user_items`, `user_weights`), by item (`item_...`); `norms` float64 (users,)."""
         liked = positives(data)
-        by_item = np.argsort(liked.item_index, kind="stable")
+        by_item = order_by(liked.item_index, len(data.items))
         squares = np.bincount(
             liked.user_index, weights=liked.weights.astype(np.float64) ** 2, minlength=len(data.users)
         )
