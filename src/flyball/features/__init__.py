@@ -38,8 +38,8 @@ from flyball.features.users import HISTORY_CAP, UserHistory, read_histories, wei
 from flyball.features.windows import Window, exact, lifetime, tiled
 
 if TYPE_CHECKING:
+    from flyball.features.as_of import point_in_time
     from flyball.features.offline import interactions_frame
-    from flyball.features.point_in_time import point_in_time
 
 __all__ = [
     "HISTORY_CAP",
@@ -94,7 +94,7 @@ def __getattr__(name: str) -> object:
 
         return interactions_frame
     if name == "point_in_time":
-        from flyball.features.point_in_time import point_in_time
+        from flyball.features.as_of import point_in_time
 
         return point_in_time
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
