@@ -74,13 +74,14 @@ def test_json_that_cannot_be_read_has_a_reason() -> None:
             '{"at": "2022-13-01", "user": 7, "film": "up", "minute": 3}',
             '{"at": [], "user": 7, "film": "up", "minute": 3}',
             '{"at": 5, "user": 7, "film": "up", "stars": 3, "minute": 3}',
+            '{"type": ["watch"], "user": 7}',
         ],
     )
     assert reasons(parsed) == [
         (0, "decode"), (1, "decode"), (2, "decode"), (3, "unknown_type"), (4, "unknown_type"), (5, "bad_time"),
-        (6, "bad_time"), (7, "unknown_type"),
+        (6, "bad_time"), (7, "unknown_type"), (8, "unknown_type"),
     ]  # fmt: skip
-    assert "say which with --type (rate, watch)" in parsed.bad[-1].detail
+    assert "say which with --type (rate, watch)" in parsed.bad[-2].detail
     assert rows_of(parsed) == []
 
 

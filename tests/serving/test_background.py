@@ -46,6 +46,12 @@ class TestFreshness:
         assert lag == 4_999
         assert len(freshness._looks) <= 1_001
 
+    def test_a_clock_set_back_begins_the_count_anew(self) -> None:
+        freshness = Freshness()
+        freshness.look(9_000, (0,), (1,))
+        assert freshness.look(5_000, (0,), (1,)) == 0
+        assert freshness.look(6_000, (0,), (2,)) == 1_000
+
 
 def keeper_of(home: Runtime, clock: ManualClock) -> Keeper:
     figures = Figures(home.counters_folder, "test", SystemStopwatch())
@@ -107,6 +113,20 @@ class TestKeeper:
         keeper.step()
         assert keeper.reasons() == []
         assert list(keeper._engine.serving.pipelines) == ["v1"]
+
+    def test_a_clock_set_back_holds_up_no_look(self, home: Runtime) -> None:
+        faulty.release(home, Faulty(), NOW_US)
+        damaged = faulty.release(home, ItemKNN(), NOW_US)
+        folder, aside = home.artifacts / damaged.artifact, home.artifacts / "aside"
+        folder.rename(aside)
+        keeper = keeper_of(home, ManualClock(NOW_US))
+        keeper.step()
+        assert list(keeper._engine.serving.pipelines) == ["v1"]
+        aside.rename(folder)
+        keeper._clock = ManualClock(NOW_US - faulty.DAY_US)
+        faulty.release(home, Faulty(sign=-1), NOW_US)
+        keeper.step()
+        assert list(keeper._engine.serving.pipelines) == ["v3", "v2"]
 
     def test_what_cannot_be_read_stays_as_it_was(self, home: Runtime, monkeypatch: Any) -> None:
         faulty.release(home, Faulty(), NOW_US)

@@ -1,6 +1,7 @@
 """One listening socket, several workers: an even share, and none lost when a worker goes."""
 
 import asyncio
+import errno
 import socket
 from collections.abc import AsyncIterator
 
@@ -149,3 +150,47 @@ async def test_a_worker_learns_that_the_parent_is_gone(floor: Floor) -> None:
     floor.dispatcher.stop()
     async with asyncio.timeout(5):
         await worker.receiver.wait_closed()
+
+
+class Crowded:
+    """A listening socket of a process that has no descriptor left, the first `times` a client comes."""
+
+    def __init__(self, listener: socket.socket, times: int) -> None:
+        self._listener, self.left = listener, times
+
+    def accept(self) -> tuple[socket.socket, object]:
+        if self.left:
+            self.left -= 1
+            raise OSError(errno.EMFILE, "Too many open files")
+        return self._listener.accept()
+
+    def fileno(self) -> int:
+        return self._listener.fileno()
+
+    def setblocking(self, flag: bool) -> None:
+        self._listener.setblocking(flag)
+
+
+async def test_without_free_descriptors_clients_wait_and_are_served_later(floor: Floor) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        crowded = Crowded(listener, 3)
+        dispatcher = Dispatcher(crowded)  # type: ignore[arg-type]
+        dispatcher.start()
+        floor.workers.append(Worker(dispatcher, "a"))
+        client = Client(*await asyncio.open_connection(*listener.getsockname()))
+        floor.clients.append(client)
+        assert await client.ask() == "a"
+        assert crowded.left == 0
+        dispatcher.stop()
+
+
+async def test_a_worker_without_a_free_descriptor_tells_that_the_connection_is_closed(floor: Floor) -> None:
+    ours, theirs = socket.socketpair()
+    with ours:
+        ours.settimeout(5)
+        receiver = Receiver(theirs, asyncio.Protocol)
+        receiver.start(asyncio.get_running_loop())
+        ours.send(b"n")  # the descriptor that came with it was lost
+        assert await asyncio.to_thread(ours.recv, 1) == b"c"
+        ours.close()
+        await receiver.wait_closed()

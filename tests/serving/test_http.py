@@ -130,6 +130,31 @@ async def test_a_body_of_another_kind_is_a_415(caller: Any) -> None:
         problem(answer, 415)
 
 
+async def test_lines_are_taken_as_curl_sends_them_when_their_format_is_named(caller: Any) -> None:
+    line = b'{"type": "watch", "user": 7, "film": "film-3"}\n'
+    for kind in ("application/x-www-form-urlencoded", "application/octet-stream"):
+        headers = {"content-type": kind}
+        answer = await caller.client.post("/v1/events?format=jsonl", content=line, headers=headers)
+        assert answer.status_code == 200
+        problem(await caller.client.post("/v1/events", content=line, headers=headers), 415)
+        problem(await caller.client.post("/v1/recommend", content=b'{"user": 7}', headers=headers), 415)
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    problem(await caller.client.post("/v1/events?format=jsonl", content=line, headers=headers), 415)
+    problem(await caller.client.post("/v1/events?format=jsonl&format=csv", content=line, headers=LINES), 400)
+
+
+async def test_the_root_leads_to_the_page_of_documentation(caller: Any) -> None:
+    answer = await caller.get("/")
+    assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
+
+
+@pytest.mark.parametrize("body", [b"[" * 50_000, b"[" * 2_000 + b"]" * 2_000, b'{"a":' * 50_000])
+async def test_json_nested_deeply_is_set_aside(caller: Any, body: bytes) -> None:
+    assert problem(await caller.client.post("/v1/events", content=body, headers=JSON), 422)["quarantined"] == 1
+    card = b'{"type": "card", "film": "film-3", "genres": %s}' % body
+    problem(await caller.client.post("/v1/events", content=card, headers=JSON), 422)
+
+
 @pytest.mark.parametrize("path", ["/v1/recommend", "/v1/events"])
 async def test_a_body_too_large_is_a_413_chunked_or_not(caller: Any, path: str) -> None:
     headers = {"content-type": "application/json"}

@@ -6,6 +6,7 @@ open ones; a worker tells of every connection that closed. A worker that dies is
 """
 
 import asyncio
+import errno
 import selectors
 import socket
 import threading
@@ -13,6 +14,8 @@ from collections.abc import Callable
 
 _CLOSED, _DRAIN, _CONNECTION = b"c", b"d", b"n"
 _READ_BYTES = 4_096
+_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_FULL_S = 0.05
 
 
 class _Worker:
@@ -39,6 +42,7 @@ class Dispatcher:
         self._woken.setblocking(False)
         self._selector.register(self._woken, selectors.EVENT_READ, None)
         self._accepting = False
+        self._full = False
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="connections", daemon=True)
 
@@ -75,8 +79,9 @@ class Dispatcher:
     def _run(self) -> None:
         try:
             while not self._stopping:
-                self._listen(bool(self._workers))
-                for key, _ in self._selector.select():
+                self._listen(bool(self._workers) and not self._full)
+                self._full = False
+                for key, _ in self._selector.select(self._pause()):
                     if key.fileobj is self._listener:
                         self._accept()
                     elif key.data is None:
@@ -98,10 +103,15 @@ class Dispatcher:
             self._selector.unregister(self._listener)
         self._accepting = wanted
 
+    def _pause(self) -> float | None:
+        """Without descriptors for another connection, look again soon: some may have been closed."""
+        return None if self._accepting or not self._workers else _FULL_S
+
     def _accept(self) -> None:
         try:
             connection, _ = self._listener.accept()
-        except (BlockingIOError, ConnectionAbortedError):
+        except OSError as error:  # this thread must not end: without it nobody could connect any more
+            self._full = error.errno in _NO_ROOM
             return
         with connection:
             self._hand_out(connection)
@@ -192,6 +202,8 @@ class Receiver:
             if not data:
                 self._end()
                 return
+            if not descriptors:  # no descriptor was free to take it: the kernel has closed it
+                self.closed_one()
             for descriptor in descriptors:
                 connection = socket.socket(fileno=descriptor)
                 connection.setblocking(False)

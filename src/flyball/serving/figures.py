@@ -34,7 +34,7 @@ GAUGES = {
     "refused": "released versions that could not be loaded or are benched",
 }
 VERDICTS = ("accepted", "duplicate", "quarantined")
-_STATUSES = ("2xx", "4xx", "5xx")
+_STATUSES = ("2xx", "3xx", "4xx", "5xx")
 _QUIET_S = 1.0
 
 _logger = logging.getLogger("flyball.serving")

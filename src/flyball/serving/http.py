@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -164,9 +164,9 @@ class _Routes:
 
     async def events(self, request: Request) -> Response:
         _only(request, {"format"})
-        given = request.query_params.get("format", "jsonl")
+        named = _given(request, "format") if "format" in request.query_params else None
         body = await read_body(request)
-        summary = await self._service.intake.take(given, _content_type(request), body)
+        summary = await self._service.intake.take(named, _content_type(request), body)
         bad, good = summary.quarantined, summary.accepted + summary.duplicate
         if bad and not good:
             more: dict[str, Any] = msgspec.to_builtins(summary)
@@ -229,11 +229,14 @@ async def read_body(request: Request, limit: int = MAX_BODY) -> bytes:
     if told.isdecimal() and int(told) > limit:
         raise too_large
     pieces, size = [], 0
-    async for piece in request.stream():
-        size += len(piece)
-        if size > limit:
-            raise too_large
-        pieces.append(piece)
+    try:
+        async for piece in request.stream():
+            size += len(piece)
+            if size > limit:
+                raise too_large
+            pieces.append(piece)
+    except ClientDisconnect:
+        raise Problem(400, "body must be sent in whole") from None  # nobody is left to read it, but it is counted
     return b"".join(pieces)
 
 

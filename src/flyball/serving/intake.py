@@ -22,6 +22,8 @@ GATHER_S = 0.002
 
 _ONE = "application/json"
 _LINES = ("", "application/x-ndjson", "application/ndjson", "application/jsonl", "text/plain", "text/csv")
+_UNTOLD = ("application/x-www-form-urlencoded", "application/octet-stream")
+"""What curl and others say when nobody tells them: believed to be lines when the request names their format."""
 
 
 class EventVerdict(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -69,13 +71,15 @@ class Intake:
         if self._appender is not None:
             self._appender.close()
 
-    async def take(self, format_name: str, content_type: str, body: bytes) -> Summary:
-        """Check and append the events in `body`; when this returns they are durable.
+    async def take(self, named: str | None, content_type: str, body: bytes) -> Summary:
+        """Check and append the events in `body`; when this returns they are durable. `named`: the format, if told.
 
         Raises `Problem`: 400 for an unknown format or an unreadable body, 415 for a content type that holds no
         events, 503 when the log cannot be written (then it is unknown whether some are in; sending the same events
         again adds none twice).
         """
+        format_name = named or "jsonl"
+        content_type = "" if named and content_type in _UNTOLD else content_type
         lines = lines_of(format_name, content_type, body)
         if self._waiting >= MAX_WAITING or self._loop is None:
             raise Problem(503, f"{self._waiting} requests with events are waiting", {"retry-after": "1"})
@@ -161,7 +165,7 @@ def _documents(body: bytes) -> list[bytes]:
                 msgspec.json.format(bytes(one), indent=-1) for one in msgspec.json.decode(body, type=list[msgspec.Raw])
             ]
         return [msgspec.json.format(body, indent=-1)]
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return [body.replace(b"\r", b" ").replace(b"\n", b" ")]
 
 

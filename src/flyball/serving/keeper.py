@@ -33,7 +33,12 @@ class Freshness:
         self._looks: deque[tuple[int, Offsets]] = deque()
 
     def look(self, now_us: int, applied: Offsets, ends: Offsets) -> int:
-        """Microseconds since the oldest unapplied event was first seen in the log; 0 when all are applied."""
+        """Microseconds since the oldest unapplied event was first seen in the log; 0 when all are applied.
+
+        When the clock has been set back, the time counts from then on.
+        """
+        if self._looks and now_us < self._looks[-1][0]:
+            self._looks = deque((now_us, seen) for _, seen in self._looks)
         if not self._looks or self._looks[-1][1] != ends:
             self._looks.append((now_us, ends))
         while self._looks and _covers(applied, self._looks[0][1]):
@@ -63,6 +68,7 @@ class Keeper:
         self._popular_offsets: Offsets = ()
         self._popular: list[tuple[str, float]] = []
         self._due_us: dict[str, int] = {}
+        self._last_us = 0
         self._freshness = Freshness()
         self._trouble: dict[str, str] = {}
         self._looked = False
@@ -79,6 +85,11 @@ class Keeper:
     def step(self) -> None:
         """One look at everything that is due."""
         now_us = self._clock.now_us()
+        if now_us < self._last_us:  # the clock was set back: what was due then is due now
+            self._due_us.clear()
+            with self._lock:
+                self._failed = {version: (reason, now_us) for version, (reason, _) in self._failed.items()}
+        self._last_us = now_us
         self._when_due("lists", now_us, _LISTS_US, self._look_at_lists)
         self._when_due("catalogue", now_us, _CATALOG_US, self._look_at_catalog)
         self._when_due("release", now_us, 0, lambda: self._look_at_release(now_us))

@@ -13,10 +13,12 @@ _KINDS = {
     400: "bad-input",
     404: "not-found",
     405: "wrong-method",
+    408: "too-slow",
     409: "not-offered",
     413: "too-large",
     415: "wrong-content",
     422: "rejected",
+    431: "too-large",
     503: "try-later",
 }
 

@@ -5,10 +5,12 @@ import contextlib
 import gc
 import os
 import random
+import resource
 import signal
 import socket
 import sys
 from collections.abc import Iterator
+from http import HTTPStatus
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -25,6 +27,8 @@ REPLACE_ME = 71
 """Exit code of a process whose scoring threads are all held: start another."""
 
 KEEP_ALIVE_S = 75
+REQUEST_S = 30.0
+MAX_HEAD = 1 << 16
 STOP_S = 5
 
 
@@ -48,6 +52,7 @@ def run(
 ) -> None:
     """Serve an opened application; see `serve`."""
     service = Service(runtime, name, random.Random(int.from_bytes(os.urandom(16))))
+    _allow_connections()
     # what was loaded so far lives as long as the process: the collector need not look at it again and again
     gc.collect()
     gc.freeze()
@@ -70,24 +75,86 @@ def run(
         sys.exit(REPLACE_ME)
 
 
+def _allow_connections() -> None:
+    """As many open connections as the system lets this process have: the usual soft limit is 1,024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 class _Connection(HttpToolsProtocol):
-    """Tells the parent when it is closed, and whoever does not speak HTTP what is wrong, as a problem document."""
+    """Tells the parent when it is closed, and whoever does not speak HTTP what is wrong, as a problem document.
+
+    A request must be in whole `REQUEST_S` after it began and its head must fit `MAX_HEAD` bytes, so that clients who
+    send a byte now and then, or headers without end, hold neither connections nor memory.
+    """
 
     receiver: Receiver | None = None
+    _head, _in_head = 0, True
+    _whole = False  # whether all that was begun is in
+    _overdue: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._expect()
+
+    def data_received(self, data: bytes) -> None:
+        if self._in_head:
+            self._head += len(data)
+        super().data_received(data)
+        if self._in_head and self._head > MAX_HEAD:
+            self._refuse(Problem(431, f"head of a request must be at most {MAX_HEAD} bytes"))
+        elif self._overdue is None and self.timeout_keep_alive_task is None and not self._whole:
+            self._expect()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._whole = False
+
+    def on_headers_complete(self) -> None:
+        self._in_head, self._head = False, 0
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._in_head, self._whole = True, True
+        self._expect_nothing()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._whole = False
 
     def send_400_response(self, msg: str) -> None:
-        body = problem_body(Problem(400, "request must be well-formed HTTP/1.1 with an ASCII path"), "")
-        head = (
-            "HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\n"
-            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
-        )
-        self.transport.write(head.encode() + body)
-        self.transport.close()
+        self._refuse(Problem(400, "request must be well-formed HTTP/1.1 with an ASCII path"))
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._expect_nothing()
         super().connection_lost(exc)
         if self.receiver is not None:
             self.receiver.closed_one()
+
+    def _expect(self) -> None:
+        self._overdue = self.loop.call_later(REQUEST_S, self._give_up)
+
+    def _expect_nothing(self) -> None:
+        if self._overdue is not None:
+            self._overdue.cancel()
+            self._overdue = None
+
+    def _give_up(self) -> None:
+        self._refuse(Problem(408, f"request must be in whole within {REQUEST_S:g} s"))
+
+    def _refuse(self, problem: Problem) -> None:
+        """Say why, unless an answer is on its way, and hang up."""
+        if not self.transport.is_closing():
+            if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+                body = problem_body(problem, "")
+                head = (
+                    f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}\r\n"
+                    "content-type: application/problem+json\r\n"
+                    f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+                )
+                self.transport.write(head.encode() + body)
+            self.transport.close()
 
 
 class _Server(uvicorn.Server):

@@ -1,0 +1,151 @@
+"""What a connection does with requests that never end: told what is wrong, then closed. Time is moved by hand."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+import uvicorn
+from uvicorn.server import ServerState
+
+from flyball.serving import process
+from flyball.serving.process import MAX_HEAD, REQUEST_S, _Connection
+
+
+class Loop:
+    """Timers that go off when told; tasks that are never run."""
+
+    def __init__(self) -> None:
+        self.timers: list[Timer] = []
+
+    def call_later(self, after_s: float, call: Callable[[], None]) -> "Timer":
+        self.timers.append(Timer(after_s, call))
+        return self.timers[-1]
+
+    def create_task(self, work: Any, **more: Any) -> "Loop":
+        work.close()
+        return self
+
+    def add_done_callback(self, call: object) -> None:
+        pass
+
+    def pass_s(self, seconds: float) -> None:
+        for timer in [timer for timer in self.timers if timer.after_s <= seconds]:
+            self.timers.remove(timer)
+            if not timer.cancelled:
+                timer.call()
+
+
+class Timer:
+    def __init__(self, after_s: float, call: Callable[[], None]) -> None:
+        self.after_s, self.call, self.cancelled = after_s, call, False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class Transport:
+    def __init__(self) -> None:
+        self.written, self.closed = b"", False
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def get_extra_info(self, name: str) -> None:
+        return None
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+
+class Floor:
+    def __init__(self) -> None:
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            raise AssertionError("no request is answered here")
+
+        self.loop, self.transport = Loop(), Transport()
+        config = uvicorn.Config(app, log_config=None, lifespan="off", ws="none", timeout_keep_alive=75)
+        self.connection = _Connection(config, ServerState(), {}, _loop=self.loop)  # type: ignore[arg-type]
+        self.connection.connection_made(self.transport)  # type: ignore[arg-type]
+
+    def send(self, data: bytes) -> None:
+        self.connection.data_received(data)
+
+    def refusal(self) -> int:
+        """The status of the problem document written."""
+        assert self.transport.closed
+        head, _, body = self.transport.written.partition(b"\r\n\r\n")
+        assert b"application/problem+json" in head
+        status = int(msgspec.json.decode(body)["status"])
+        assert head.startswith(b"HTTP/1.1 %d " % status)
+        return status
+
+
+@pytest.fixture
+def floor() -> Floor:
+    return Floor()
+
+
+WHOLE = b"GET /recommend/7 HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [b"", b"G", b"GET /recommend/7 HTTP/1.1\r\nhost: x\r\n", b"POST /v1/events HTTP/1.1\r\ncontent-length: 9\r\n\r\n{"],
+)
+def test_a_request_that_is_not_in_whole_in_time_is_a_408(floor: Floor, begun: bytes) -> None:
+    for place in range(len(begun)):
+        floor.send(begun[place : place + 1])
+    floor.loop.pass_s(REQUEST_S - 1)
+    assert not floor.transport.closed
+    floor.loop.pass_s(REQUEST_S)
+    assert floor.refusal() == 408
+
+
+def test_a_whole_request_waits_for_its_answer_and_the_next_has_its_own_time(floor: Floor) -> None:
+    floor.send(WHOLE)
+    floor.loop.pass_s(REQUEST_S)
+    assert not floor.transport.closed
+    floor.connection.cycle.response_started = floor.connection.cycle.response_complete = True
+    floor.connection.on_response_complete()
+    floor.loop.pass_s(REQUEST_S)
+    assert not floor.transport.closed
+    floor.send(b"\r\n")  # ends the time to keep the connection alive, but begins no request
+    floor.loop.pass_s(REQUEST_S)
+    assert floor.refusal() == 408
+
+
+@pytest.mark.parametrize("begun", [b"GET /recommend/7?", b"GET /recommend/7 HTTP/1.1\r\nx: "])
+def test_a_head_without_end_is_a_431(floor: Floor, begun: bytes) -> None:
+    floor.send(begun)
+    for _ in range(MAX_HEAD // 1_024):
+        floor.send(b"a" * 1_024)
+    assert floor.refusal() == 431
+
+
+def test_many_small_requests_over_one_connection_are_no_long_head(floor: Floor) -> None:
+    for _ in range(2 * MAX_HEAD // len(WHOLE)):
+        floor.send(WHOLE)
+    assert not floor.transport.closed
+
+
+def test_what_is_no_http_is_a_400(floor: Floor) -> None:
+    floor.send(b"\0\1\2\r\n\r\n")
+    assert floor.refusal() == 400
+
+
+def test_a_process_may_have_as_many_connections_as_the_system_allows(monkeypatch: Any) -> None:
+    limits = {}
+    monkeypatch.setattr(process.resource, "getrlimit", lambda which: (1_024, 9_999))
+    monkeypatch.setattr(process.resource, "setrlimit", lambda which, pair: limits.update({which: pair}))
+    process._allow_connections()
+    assert limits == {process.resource.RLIMIT_NOFILE: (9_999, 9_999)}
