@@ -23,10 +23,11 @@ from typing import Any
 
 _FENCE = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```", re.M | re.S)
 _NUMBER = re.compile(r"(?:(?<![\w\]])[-+±])?\d+(?:[.,:]\d+)*(?:e-?\d+)?")
-_HEX = re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{7,64}\b|\b[0-9A-HJKMNP-TV-Z]{26}\b")
+_HEX = re.compile(r"(?<![\w.])(?=[0-9a-f]*\d)[0-9a-f]{7,64}\b|\b[0-9A-HJKMNP-TV-Z]{26}\b")
 _EXIT = re.compile(r"# exit code (\d+)\s*\Z")
 _BEGINS = re.compile(r"<!-- begins with: ([\w ]+) -->")
 PORT = "8082"
+_ASKED_TO_BE_READY = 6
 
 
 def blocks_of(page: Path) -> list[tuple[str, str, int]]:
@@ -43,7 +44,7 @@ def begins_with(page: Path) -> str | None:
 
 def shape(line: str) -> str:
     """A line of output with its figures and identifiers blanked: what must be as the page says."""
-    return re.sub(r"[ \t─━]+", " ", _NUMBER.sub("#", _HEX.sub("@", line))).strip()
+    return re.sub(r"[ \t─━]+", " ", _NUMBER.sub("#", _HEX.sub("#", line))).strip()
 
 
 def agree(shown: list[str], printed: list[str]) -> bool:
@@ -161,12 +162,14 @@ class Reader:
         raise AssertionError(f"{where}: nothing answers\n{(self.folder / 'background.log').read_text()}")
 
     def _ready(self) -> bool:
-        """A reader waits for the first list before going on."""
+        """A reader waits for the first list before going on; each connection may meet another worker."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=2) as answer:
-                return bool(answer.status == 200)
+            for _ in range(_ASKED_TO_BE_READY):
+                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=2):
+                    pass
         except OSError:
             return False
+        return True
 
     def close(self) -> None:
         for process in self.background:

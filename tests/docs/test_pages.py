@@ -30,8 +30,9 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder as it is after the first tutorial: a shop that has learned once."""
     folder = tmp_path_factory.mktemp("tutorial")
     run = [sys.executable, "-m", "flyball"]
-    for words in (["new", "shop"], ["ingest", "shop.py", "shop-events.jsonl"], ["learn", "shop.py"]):
-        subprocess.run([*run, *words], cwd=folder, check=True, capture_output=True, timeout=300)
+    told = ("new shop", "ingest shop.py shop-events.jsonl", "learn shop.py", "recommend shop.py 7")
+    for words in told:
+        subprocess.run([*run, *words.split()], cwd=folder, check=True, capture_output=True, timeout=300)
     return folder
 
 
