@@ -16,6 +16,7 @@ from flyball.models.base import (
 )
 from flyball.models.baselines import BiasModel, GlobalMean
 from flyball.models.biased_mf import BiasedMF
+from flyball.models.bpr import BPR
 from flyball.models.data import (
     Floats,
     Histories,
@@ -37,22 +38,27 @@ from flyball.models.item_knn import ItemKNN
 from flyball.models.next_item import NextItem
 from flyball.models.popular import Popular
 from flyball.models.random import Random
+from flyball.models.ranker import TREES, Fold, Past, PastOf, Pool, Ranker, bind, fold_windows, trees_of
 from flyball.models.ranking import top_k
 from flyball.models.rating_knn import RatingKNN
 from flyball.models.slim import SLIM
 from flyball.models.svdpp import SVDpp
 from flyball.models.table import MODELS
 from flyball.models.threads import in_blocks
+from flyball.models.trees import Trees
 from flyball.models.user_knn import UserKNN
 
 __all__ = [
+    "BPR",
     "EASE",
     "MODELS",
     "SLIM",
+    "TREES",
     "Artifact",
     "BiasModel",
     "BiasedMF",
     "Floats",
+    "Fold",
     "GlobalMean",
     "Histories",
     "ImplicitALS",
@@ -62,14 +68,21 @@ __all__ = [
     "ItemKNN",
     "Learned",
     "NextItem",
+    "Past",
+    "PastOf",
+    "Pool",
     "Popular",
     "Random",
+    "Ranker",
     "RatingKNN",
     "Recommender",
     "SVDpp",
+    "Trees",
     "UserKNN",
+    "bind",
     "canonical",
     "explains",
+    "fold_windows",
     "histories_of",
     "in_blocks",
     "kind_of",
@@ -86,5 +99,6 @@ __all__ = [
     "select_rows",
     "take",
     "top_k",
+    "trees_of",
     "unscored",
 ]

@@ -1,7 +1,7 @@
 """Artifacts: a folder with a manifest, items and memory-mapped arrays, verified whenever it is loaded.
 
-Layout: `manifest.json`, `items.json` (ids by index), `<array>.npy` (NumPy's format, never pickled objects). The
-manifest holds sha256 and size of every other file and a digest of itself. The sha256 of `manifest.json` that
+Layout: `manifest.json`, `items.json` (ids by index), `<array>.npy` (NumPy's format, never pickled objects); an array of
+bytes named `<name>_txt` is a library's own text format and lies as such in `<name>.txt`. The manifest holds sha256 and size of every other file and a digest of itself. The sha256 of `manifest.json` that
 `save_artifact` returns pins the whole artifact: keep it outside (the registry does) and give it to `load_artifact`.
 """
 
@@ -24,6 +24,7 @@ from flyball.models.base import Recommender
 from flyball.models.table import MODELS
 
 _MANIFEST, _ITEMS, _FORMAT = "manifest.json", "items.json", 1
+_TEXT = "_txt"
 _NAME = re.compile(r"\A[a-z][a-z0-9_]*\Z")
 
 
@@ -42,9 +43,8 @@ def kind_of(model: Recommender) -> str:
 
 
 def params_of(model: Recommender) -> dict[str, Any]:
-    """The model's parameters as plain values."""
-    values: dict[str, Any] = msgspec.to_builtins(model)
-    return values
+    """The model's parameters as plain values; a model among them is {"kind", "params"}."""
+    return {name: _plain(getattr(model, name)) for name in model.__struct_fields__}
 
 
 def save_artifact(
@@ -59,7 +59,10 @@ def save_artifact(
         raise BadInput("artifact folder", "new: artifacts are never overwritten", str(folder))
     contents = {_ITEMS: msgspec.json.encode(items)}
     for name, array in arrays.items():
-        contents[f"{name}.npy"] = _encode(name, array)
+        if _is_text(name, array):
+            contents[f"{name.removesuffix(_TEXT)}.txt"] = array.tobytes()
+        else:
+            contents[f"{name}.npy"] = _encode(name, array)
     files = {name: {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)} for name, data in contents.items()}
     whole = {**manifest, "format": _FORMAT, "files": files}
     contents[_MANIFEST] = msgspec.json.format(msgspec.json.encode({**whole, "digest": _digest(whole)}), indent=1)
@@ -91,6 +94,8 @@ def load_artifact(folder: Path, expected: Mapping[str, str] | None = None) -> Ar
         _compare(path, hashlib.sha256(data).hexdigest(), entry["sha256"])
         if name == _ITEMS:
             items = msgspec.json.decode(data, type=list[str])
+        elif name.endswith(".txt"):
+            arrays[name.removesuffix(".txt") + _TEXT] = np.frombuffer(data, np.uint8)
         else:
             arrays[name.removesuffix(".npy")] = _decode(path, data)
     return Artifact(manifest, arrays, items, {item: position for position, item in enumerate(items)})
@@ -104,12 +109,42 @@ def model_of(artifact: Artifact, known: Iterable[type[Recommender]] = ()) -> Rec
     """
     classes = {f"{one.__module__}:{one.__qualname__}": one for one in (*MODELS.values(), *known)}
     kind = str(artifact.manifest.get("kind"))
+    return _build(kind, artifact.manifest.get("params", {}), classes)
+
+
+def _build(kind: str, params: Mapping[str, Any], classes: Mapping[str, type[Recommender]]) -> Recommender:
     if kind not in classes:
         raise NotFound("model", kind, classes)
     try:
-        return msgspec.convert(artifact.manifest.get("params", {}), classes[kind])
-    except msgspec.ValidationError as error:
+        inner = {name: _models_in(value, classes) for name, value in params.items() if _holds_models(value)}
+        outer = msgspec.convert({name: value for name, value in params.items() if name not in inner}, classes[kind])
+        return msgspec.structs.replace(outer, **inner)
+    except (msgspec.ValidationError, TypeError, AttributeError) as error:
         raise ArtifactCorrupt(_MANIFEST, f"parameters of {kind}", str(error)) from None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Recommender):
+        return {"kind": kind_of(value), "params": params_of(value)}
+    if isinstance(value, tuple) and any(isinstance(each, Recommender) for each in value):
+        return [_plain(each) for each in value]
+    return msgspec.to_builtins(value)
+
+
+def _holds_models(value: Any) -> bool:
+    if isinstance(value, list):
+        return bool(value) and all(_holds_models(each) for each in value)
+    return isinstance(value, dict) and value.keys() == {"kind", "params"}
+
+
+def _models_in(value: Any, classes: Mapping[str, type[Recommender]]) -> Any:
+    if isinstance(value, list):
+        return tuple(_models_in(each, classes) for each in value)
+    return _build(str(value["kind"]), value["params"], classes)
+
+
+def _is_text(name: str, array: NDArray[Any]) -> bool:
+    return name.endswith(_TEXT) and array.dtype == np.uint8 and array.ndim == 1 and len(array) > 0
 
 
 def _digest(manifest: Mapping[str, Any]) -> str:
@@ -147,8 +182,9 @@ def _read_manifest(path: Path, raw: bytes) -> dict[str, Any]:
     if manifest.get("format") != _FORMAT or _ITEMS not in files:
         raise ArtifactCorrupt(str(path), f"of format {_FORMAT} with {_ITEMS}", repr(manifest.get("format")))
     for name in files:
-        if name != _ITEMS and not (name.endswith(".npy") and _NAME.match(name.removesuffix(".npy"))):
-            raise ArtifactCorrupt(str(path), "naming only items.json and arrays", name)
+        stem, dot, kind = name.partition(".")
+        if name != _ITEMS and not (dot and kind in ("npy", "txt") and _NAME.match(stem)):
+            raise ArtifactCorrupt(str(path), "naming only items.json, arrays and texts", name)
     return {**manifest, "digest": digest}
 
 

@@ -3,12 +3,14 @@
 from flyball.models.base import Recommender
 from flyball.models.baselines import BiasModel, GlobalMean
 from flyball.models.biased_mf import BiasedMF
+from flyball.models.bpr import BPR
 from flyball.models.ease import EASE
 from flyball.models.implicit_als import ImplicitALS
 from flyball.models.item_knn import ItemKNN
 from flyball.models.next_item import NextItem
 from flyball.models.popular import Popular
 from flyball.models.random import Random
+from flyball.models.ranker import Ranker
 from flyball.models.rating_knn import RatingKNN
 from flyball.models.slim import SLIM
 from flyball.models.svdpp import SVDpp
@@ -26,6 +28,8 @@ MODELS: dict[str, type[Recommender]] = {
     "next_item": NextItem,
     "slim": SLIM,
     "biased_mf": BiasedMF,
+    "bpr": BPR,
     "implicit_als": ImplicitALS,
     "ease": EASE,
+    "ranker": Ranker,
 }

@@ -3,6 +3,7 @@
 from flyball.core import NotFound
 from flyball.evaluation.search import Space
 from flyball.models import (
+    BPR,
     EASE,
     SLIM,
     BiasedMF,
@@ -37,6 +38,16 @@ LISTS: dict[str, Space] = {
             },
         ),
         Space("slim", SLIM(), {"l1": (0.1, 0.3, 1.0, 3.0), "l2": (10.0, 30.0, 100.0, 300.0, 1_000.0)}),
+        Space(
+            "bpr",
+            BPR(),
+            {
+                "factors": (32, 64, 128),
+                "epochs": (10, 20, 30, 60, 100),
+                "learning_rate": (0.02, 0.05, 0.1),
+                "reg": (0.001, 0.003, 0.01, 0.03),
+            },
+        ),
         Space(
             "implicit_als",
             ImplicitALS(),

@@ -1,0 +1,98 @@
+"""Boosted trees that rank, kept in LightGBM's own text format.
+
+Sources: Ke et al., "LightGBM: A Highly Efficient Gradient Boosting Decision Tree", NeurIPS 2017; lambdarank: Burges,
+"From RankNet to LambdaRank to LambdaMART", MSR-TR-2010-82.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.core import ArtifactCorrupt, BadInput
+
+Doubles = NDArray[np.float64]
+
+
+class TreePlan(msgspec.Struct, frozen=True):
+    """How to grow: `trees` of `leaves`, each counting `rate`; a leaf holds `least` rows or more.
+
+    `cutoff`: how many places of a list the pairs compared must touch. `share`: of the columns that a tree sees.
+    """
+
+    trees: int
+    leaves: int
+    rate: float
+    least: int
+    cutoff: int
+    share: float = 0.8
+    smoothing: float = 1.0
+
+
+def grow(
+    columns: Doubles, labels: NDArray[np.int32], lengths: NDArray[np.int64], names: Sequence[str],
+    categories: Sequence[str], plan: TreePlan, seed: int,
+) -> NDArray[np.uint8]:  # fmt: skip
+    """Trees that put rows with label 1 above rows with label 0 of the same list; the model's text as bytes.
+
+    `columns`: float64 (rows, columns), nan for missing. `lengths`: rows of each list, in order. `categories`: names of
+    columns whose numbers have no order. Same input and seed: same bytes, at any thread count.
+    """
+    import lightgbm
+
+    if int(lengths.sum()) != len(columns) or len(labels) != len(columns):
+        raise BadInput("lists to rank", f"{len(columns)} rows in all", int(lengths.sum()))
+    places = [f"c{place}" for place in range(len(names))]  # LightGBM refuses some characters in names
+    data = lightgbm.Dataset(
+        columns, labels, group=lengths, feature_name=places,
+        categorical_feature=[places[list(names).index(name)] for name in categories],
+        params={"verbosity": -1, "max_bin": 255, "data_random_seed": seed, "feature_pre_filter": False},
+    )  # fmt: skip
+    settings = {
+        "objective": "lambdarank", "lambdarank_truncation_level": plan.cutoff, "num_leaves": plan.leaves,
+        "learning_rate": plan.rate, "min_data_in_leaf": plan.least, "feature_fraction": plan.share,
+        "lambda_l2": plan.smoothing, "deterministic": True, "force_row_wise": True, "seed": seed, "verbosity": -1,
+        "label_gain": [0, 1],
+    }  # fmt: skip
+    booster = lightgbm.train(settings, data, num_boost_round=plan.trees)
+    text = booster.model_to_string(num_iteration=-1)
+    return np.frombuffer(_without_settings(text).encode(), dtype=np.uint8)
+
+
+def _without_settings(text: str) -> str:
+    """The trees without the list of training settings, which names threads and machine."""
+    head, _, _ = text.partition("\nparameters:")
+    return head + "\n"
+
+
+class Trees:
+    """Trees ready to score, made from the text of `grow`. Rows do not depend on each other, so neither do their bits."""
+
+    def __init__(self, text: NDArray[np.uint8]) -> None:
+        import lightgbm
+
+        try:
+            self._booster = lightgbm.Booster(model_str=text.tobytes().decode())
+        except (lightgbm.basic.LightGBMError, UnicodeDecodeError) as error:
+            raise ArtifactCorrupt("trees.txt", "a LightGBM model", str(error)) from None
+        self.width = int(self._booster.num_feature())
+
+    def scores(self, columns: Doubles) -> Doubles:
+        """One score a row, float64 (rows,): higher is better."""
+        found: Any = self._booster.predict(self._checked(columns), raw_score=True, num_threads=1)
+        return np.asarray(found, np.float64)
+
+    def contributions(self, columns: Doubles) -> Doubles:
+        """What each column adds to the score, float64 (rows, columns + 1); the last is what a row starts from.
+
+        Source: Lundberg, Lee, "A Unified Approach to Interpreting Model Predictions", NeurIPS 2017.
+        """
+        found: Any = self._booster.predict(self._checked(columns), pred_contrib=True, num_threads=1)
+        return np.asarray(found, np.float64)
+
+    def _checked(self, columns: Doubles) -> Doubles:
+        if columns.ndim != 2 or columns.shape[1] != self.width:
+            raise BadInput("columns of a ranker", f"of shape (rows, {self.width})", columns.shape)
+        return np.ascontiguousarray(columns, np.float64)
