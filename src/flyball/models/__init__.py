@@ -16,6 +16,7 @@ from flyball.models.base import (
 )
 from flyball.models.baselines import BiasModel, GlobalMean
 from flyball.models.biased_mf import BiasedMF
+from flyball.models.blend import Blend
 from flyball.models.bpr import BPR
 from flyball.models.data import (
     Floats,
@@ -40,6 +41,7 @@ from flyball.models.popular import Popular
 from flyball.models.random import Random
 from flyball.models.ranker import TREES, Fold, Past, PastOf, Pool, Ranker, bind, fold_windows, trees_of
 from flyball.models.ranking import top_k
+from flyball.models.rating_blend import RatingBlend
 from flyball.models.rating_knn import RatingKNN
 from flyball.models.slim import SLIM
 from flyball.models.svdpp import SVDpp
@@ -57,6 +59,7 @@ __all__ = [
     "Artifact",
     "BiasModel",
     "BiasedMF",
+    "Blend",
     "Floats",
     "Fold",
     "GlobalMean",
@@ -74,6 +77,7 @@ __all__ = [
     "Popular",
     "Random",
     "Ranker",
+    "RatingBlend",
     "RatingKNN",
     "Recommender",
     "SVDpp",

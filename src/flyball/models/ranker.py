@@ -65,15 +65,15 @@ class Past(Protocol):
 
 
 class Pool(msgspec.Struct, frozen=True):
-    """What was retrieved. `items`: int32 (rows, width), -1 beyond a row's end; `columns`: float64 (rows, width, own)."""
+    """What was retrieved. `items`: int32 (rows, width), -1 beyond a row's end; `columns`: float64, the same and own."""
 
     items: Indexes
     columns: Doubles
 
 
 class Ranker(Recommender, frozen=True):
-    """`retrieve`: whose best items are ranked, in turns. `pool`: how many. `features`: which declared features the trees
-    see, by name ("film.views") or group ("film"); none of them: the retrievers' scores alone. `trees`, `leaves`,
+    """`retrieve`: whose best items are ranked, in turns. `pool`: how many. `features`: which declared features the
+    trees see, by name ("film.views") or group ("film"); none of them: the retrievers' scores alone. `trees`, `leaves`,
     `rate`, `least`: see `TreePlan`. `folds`: instants of the past to learn from, with up to `users` lists each.
 
     `hashes` {feature: hash of its definition} is filled in by the application and kept with every version.
@@ -88,7 +88,7 @@ class Ranker(Recommender, frozen=True):
     least: int = 50
     folds: int = 3
     users: int = 1_500
-    hashes: dict[str, str] = {}
+    hashes: dict[str, str] = msgspec.field(default_factory=dict)
     categories: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -68,7 +68,7 @@ def _without_settings(text: str) -> str:
 
 
 class Trees:
-    """Trees ready to score, made from the text of `grow`. Rows do not depend on each other, so neither do their bits."""
+    """Trees ready to score, made from the text of `grow`. A row has the same bits in any batch."""
 
     def __init__(self, text: NDArray[np.uint8]) -> None:
         import lightgbm
