@@ -8,12 +8,14 @@ from flyball.models import (
     SLIM,
     BiasedMF,
     BiasModel,
+    Blend,
     GlobalMean,
     ImplicitALS,
     ItemKNN,
     NextItem,
     Popular,
     Random,
+    RatingBlend,
     RatingKNN,
     SVDpp,
     UserKNN,
@@ -58,6 +60,7 @@ LISTS: dict[str, Space] = {
             },
         ),
         Space("ease", EASE(), {"l2": (50.0, 100.0, 200.0, 350.0, 500.0, 1_000.0, 2_000.0)}),
+        Space("blend", Blend()),
     )
 }
 RATINGS: dict[str, Space] = {
@@ -86,6 +89,7 @@ RATINGS: dict[str, Space] = {
                 "fold_in_reg": (3.0, 6.0, 10.0, 20.0),
             },
         ),
+        Space("rating_blend", RatingBlend()),
     )
 }
 

@@ -24,7 +24,7 @@ from flyball.evaluation.protocols.cases import (
 from flyball.evaluation.protocols.dataset import Clock, RatedSet
 from flyball.evaluation.protocols.families import LISTS, RATINGS, chosen
 from flyball.evaluation.search import Space, Trial, search, share_of_users
-from flyball.models import Recommender, params_of
+from flyball.models import Blend, Recommender, params_of
 
 Progress = Callable[[str], None]
 
@@ -172,7 +172,7 @@ def _table(
         lacking = "times" if one.needs == "instants" else "times or order"
         return msgspec.structs.replace(table, skipped=f"the data set has no {lacking}")
     folds: list[Any] = one.split(data.data, seed)
-    spaces = chosen(RATINGS if one.of_ratings else LISTS, families)
+    spaces = [_suited(one, space) for space in chosen(RATINGS if one.of_ratings else LISTS, families)]
     models, tried = _tuned(one, spaces, folds[0].train, seed, trials, progress)
     lines = []
     for space in spaces:
@@ -181,6 +181,13 @@ def _table(
     columns = list(next((line.figures for line in lines if line.figures), {}))
     asked = sum(len(fold.rows) if one.of_ratings else len(fold.truth) for fold in folds)
     return msgspec.structs.replace(table, columns=columns, lines=lines, asked=asked, trials=tried)
+
+
+def _suited(one: Protocol, space: Space) -> Space:
+    """A blend learns its weights on what the protocol withholds: the latest items, or random ones."""
+    if isinstance(space.base, Blend) and one.needs != "none":
+        return msgspec.structs.replace(space, base=msgspec.structs.replace(space.base, withheld="last"))
+    return space
 
 
 def _tuned(
