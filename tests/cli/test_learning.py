@@ -1,7 +1,11 @@
 """Learning, releasing, asking, explaining: through the command line on a tiny shop, learned once."""
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -118,3 +122,25 @@ def test_unknown_answers(report: dict[str, object], run: Run, command: str, name
     got = run(command, "shop.py", name)
     assert got.code == 2
     assert got.err.startswith(f"flyball: {told}")
+
+
+def test_ctrl_c_while_learning_is_one_code_and_no_traceback(learned: Path, tmp_path: Path) -> None:
+    """The whole group gets the signal, as from a terminal, while processes start."""
+    shutil.copytree(learned, tmp_path, dirs_exist_ok=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flyball", "learn", "shop.py"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    lock = tmp_path / ".flyball/shop/learn.lock"
+    before = lock.stat().st_mtime_ns
+    while lock.stat().st_mtime_ns == before:
+        assert process.poll() is None
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    while len(children.read_text().split()) < 2:
+        assert process.poll() is None
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, b"", b"")

@@ -7,6 +7,7 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from multiprocessing.reduction import ForkingPickler
@@ -60,13 +61,24 @@ def _start(work: Callable[..., Any], call: tuple[Any, ...]) -> tuple[Connection,
     receiver, sender = context.Pipe(duplex=False)
     try:
         process = context.Process(target=_send_result, args=(sender, work, call))
-        process.start()
+        with _interrupts_held():
+            process.start()
     except BaseException:
         receiver.close()
         raise
     finally:
         sender.close()
     return receiver, process
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    # a child inherits the mask: Ctrl-C, which reaches the whole group, is the parent's affair from its first import on
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
 def _receive(receiver: Connection, process: SpawnProcess) -> Any:
@@ -88,7 +100,6 @@ def _ending(code: int | None) -> str:
 
 
 def _send_result(sender: Connection, work: Callable[..., Any], call: tuple[Any, ...]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends us when it stops
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         sender.send(work(*call))
