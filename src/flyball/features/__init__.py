@@ -39,6 +39,7 @@ from flyball.features.windows import Window, exact, lifetime, tiled
 
 if TYPE_CHECKING:
     from flyball.features.as_of import point_in_time
+    from flyball.features.key_ranges import backfill
     from flyball.features.offline import interactions_frame
 
 __all__ = [
@@ -59,6 +60,7 @@ __all__ = [
     "UserHistory",
     "Window",
     "attribute",
+    "backfill",
     "catalog_version",
     "count",
     "decayed",
@@ -97,4 +99,8 @@ def __getattr__(name: str) -> object:
         from flyball.features.as_of import point_in_time
 
         return point_in_time
+    if name == "backfill":
+        from flyball.features.key_ranges import backfill
+
+        return backfill
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

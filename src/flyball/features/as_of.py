@@ -35,15 +35,14 @@ from flyball.features.finishing import (
 )  # fmt: skip
 from flyball.features.formulas import decayed_value
 from flyball.features.groups import Definition, Features, Group
-from flyball.features.kernels import folds as compiled
+from flyball.features.kernels import folds, layout
 from flyball.features.keys import codes_of, distinct_keys
 from flyball.features.lifting import by_row, passing, text_column, units_column
 from flyball.features.seen import Seen, Stamps, stamps_of
 from flyball.features.segments import LIMB_BITS, Blocks, Column, Segments
+from flyball.features.threads import over_rows
 from flyball.features.values import BOOL, INT, REAL, TEXT
 from flyball.features.windows import EXACT, LIFETIME, Window
-
-folds: Any = compiled  # numba's stubs refuse unpacked arguments
 
 _NONE = -(1 << 62)
 _FITS_SUM, _FITS_SQUARES, _FITS_EVENTS = 1 << 60, 1 << 62, 1 << 24
@@ -105,8 +104,9 @@ class _Rows:
     def __init__(self, group: Group, rows: pl.DataFrame, seen: Stamps) -> None:
         self.group, self.seen = group, seen
         self.keys = distinct_keys(rows, group.keys)
-        codes = self.keys.row_codes
-        self.order = np.argsort(codes, kind="stable")
+        codes, count = self.keys.row_codes, self.keys.count
+        self.order = np.empty(len(codes), dtype=np.int64)
+        layout.group(codes, count, np.zeros(count + 1, dtype=np.int64), self.order)
         self.codes = codes[self.order]
         self.at = rows["at"].to_numpy()[self.order]
         self.stamps = seen.stamps[self.order]
@@ -184,7 +184,7 @@ class _Source:
             else:
                 codes = self.codes if values.usable is None else np.where(values.usable, self.codes, -1)
                 segments = self._segments(codes, values.numbers if ordered else None)
-            self._columns[name] = Column(segments, values.numbers[segments.source], values.texts)
+            self._columns[name] = Column(segments, segments.gather(values.numbers), values.texts)
         return self._columns[name]
 
     def reach(self, segments: Segments, window: Window, delay_us: int) -> _Reach:
@@ -229,8 +229,11 @@ class _Fold:
         self.rows, self.feature = rows, feature
         ordered = feature.op not in (*ADDED, MIN, MAX, DISTINCT, DECAYED)
         self.source = source
-        self.column = None if feature.op == ATTRIBUTE else source.column(feature, ordered)
-        self.segments = source.by_offset if self.column is None else self.column.segments
+        self.column = None if feature.op in (COUNT, ATTRIBUTE) else source.column(feature, ordered)
+        if self.column is not None:
+            self.segments = self.column.segments
+        else:
+            self.segments = source.segments if feature.op == COUNT else source.by_offset
         self.reach = source.reach(self.segments, feature.window, feature.delay_us)
 
     def series(self) -> pl.Series:
@@ -267,14 +270,14 @@ class _Fold:
         name = ("count", id(self.reach))
         if name not in self.source.kept:
             out = self._empty()
-            folds.counts(*self._window, out)
+            over_rows(folds.counts, len(self.rows.codes), *self._window, out)
             self.source.kept[name] = out
         found: Ints = self.source.kept[name]
         return found
 
     def _sum(self, column: Column, values: Ints, prefix: Ints) -> Ints:
         out = self._empty()
-        folds.sums(self.rows.codes, *self._window, prefix, values, out)
+        over_rows(folds.sums, len(self.rows.codes), self.rows.codes, *self._window, prefix, values, out)
         return out
 
     def _added(self, column: Column) -> pl.Series:
@@ -305,7 +308,9 @@ class _Fold:
     def _extreme(self, column: Column) -> pl.Series:
         blocks: Blocks = column.rising if self.feature.op == MAX else column.falling
         out = self._empty()
-        folds.greatest(*self._window, blocks.values, blocks.upper, blocks.places, _NONE, out)
+        over_rows(
+            folds.greatest, len(self.rows.codes), *self._window, blocks.values, blocks.upper, blocks.places, _NONE, out
+        )
         present = out != _NONE
         units = np.where(present, out if self.feature.op == MAX else -out, 0)
         return units_series(self.feature, units, present, None)
@@ -314,7 +319,17 @@ class _Fold:
         out = self._empty()
         order = np.lexsort((self.reach.sure, self.rows.codes))
         codes, starts = self.rows.codes, self.segments.starts
-        folds.different(order, starts, codes, *self._window, column.before, self.segments.longest, out)
+        over_rows(
+            folds.different,
+            len(self.rows.codes),
+            order,
+            starts,
+            codes,
+            *self._window,
+            column.before,
+            self.segments.longest,
+            out,
+        )
         return masked(out, out <= self.feature.max_events)
 
     def _decayed(self, column: Column) -> pl.Series:
@@ -336,20 +351,31 @@ class _Fold:
         ends = self.rows.at - self.feature.delay_us
         weights = np.array(self.feature.weights, dtype=np.int64)
         tile_ends, prefix = self.segments.tile_ends(tile), column.prefix_of(values)
-        folds.decay(
-            self.rows.codes, ends, tile, weights, *self._window, self.segments.at, tile_ends, prefix, values, out
+        over_rows(
+            folds.decay,
+            len(self.rows.codes),
+            self.rows.codes,
+            ends,
+            tile,
+            weights,
+            *self._window,
+            self.segments.at,
+            tile_ends,
+            prefix,
+            values,
+            out,
         )
         return out
 
     def _indices(self, n: int) -> Ints:
         out = np.empty((len(self.rows.codes), n), dtype=np.int64)
-        folds.latest(*self._window, out)
+        over_rows(folds.latest, len(self.rows.codes), *self._window, out)
         return out
 
     def _single(self, column: Column) -> pl.Series:
         if self.feature.op == FIRST:
             index = self._empty()
-            folds.earliest(*self._window, index)
+            over_rows(folds.earliest, len(self.rows.codes), *self._window, index)
         else:
             index = self._indices(1)[:, 0]
         return self._shown(column, index)

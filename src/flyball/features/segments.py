@@ -7,6 +7,7 @@ import numpy.typing as npt
 import polars as pl
 
 from flyball.features.kernels import folds, layout
+from flyball.features.threads import over_rows
 
 Ints = npt.NDArray[np.int64]
 
@@ -29,15 +30,21 @@ class Segments:
         kept = np.empty(int(np.count_nonzero(codes >= 0)), dtype=np.int64)
         layout.group(codes, keys, self.starts, kept)
         self.source = kept if order is None else order[kept]
-        self.at = at[self.source]
+        self.at = self.gather(at)
         self.all_seen = seen_from is None
-        self.seen_from = np.empty(0, dtype=np.int64) if seen_from is None else seen_from[self.source]
+        self.seen_from = np.empty(0, dtype=np.int64) if seen_from is None else self.gather(seen_from)
         self.longest = int(np.diff(self.starts).max(initial=0))
+
+    def gather(self, values: Ints) -> Ints:
+        """What the input has for each event."""
+        out = np.empty(len(self.source), dtype=np.int64)
+        over_rows(layout.gather, len(out), values, self.source, out)
+        return out
 
     def first_at_least(self, values: Ints, codes: Ints, wanted: Ints) -> Ints:
         """For each row the first event of its key where `values` (rising) is at least `wanted`."""
         out = np.empty(len(codes), dtype=np.int64)
-        layout.first_at_least(self.starts, values, codes, wanted, out)
+        over_rows(layout.first_at_least, len(codes), self.starts, values, codes, wanted, out)
         return out
 
     @cached_property

@@ -1,7 +1,8 @@
 """One value for each row over the events of its window that it may see.
 
 A row's window is `[left, right)`, as indices of events. Everything before `sure` is seen; of `[sure, right)` an event
-is seen when `seen_from[i] <= stamp`. Where the first index is beyond the second the stretch is empty.
+is seen when `seen_from[i] <= stamp`. Where the first index is beyond the second the stretch is empty. Each computes the
+rows in `[first, last)`.
 """
 
 import numpy as np
@@ -11,9 +12,9 @@ FANOUT = 16
 
 
 @njit(cache=True, nogil=True)
-def counts(left, sure, right, seen_from, stamps, out):
+def counts(first, last, left, sure, right, seen_from, stamps, out):
     """How many events are seen."""
-    for row in range(len(left)):
+    for row in range(first, last):
         total = max(sure[row] - left[row], 0)
         for i in range(max(left[row], sure[row]), right[row]):
             if seen_from[i] <= stamps[row]:
@@ -22,9 +23,9 @@ def counts(left, sure, right, seen_from, stamps, out):
 
 
 @njit(cache=True, nogil=True)
-def sums(codes, left, sure, right, seen_from, stamps, prefix, values, out):
+def sums(first, last, codes, left, sure, right, seen_from, stamps, prefix, values, out):
     """The sum of the values seen; `prefix` as `prefix_sums` makes it."""
-    for row in range(len(left)):
+    for row in range(first, last):
         total = 0
         if sure[row] > left[row]:
             total = prefix[sure[row] + codes[row]] - prefix[left[row] + codes[row]]
@@ -45,10 +46,10 @@ def raise_level(values, out):
 
 
 @njit(cache=True, nogil=True)
-def greatest(left, sure, right, seen_from, stamps, values, upper, places, lowest, out):
+def greatest(first, last, left, sure, right, seen_from, stamps, values, upper, places, lowest, out):
     """The greatest value seen, `lowest` for none. `upper`: level k of block maxima in places[k]:places[k + 1]."""
     levels = len(places) - 1
-    for row in range(len(left)):
+    for row in range(first, last):
         best = lowest
         for i in range(max(left[row], sure[row]), right[row]):
             if seen_from[i] <= stamps[row]:
@@ -75,10 +76,10 @@ def greatest(left, sure, right, seen_from, stamps, values, upper, places, lowest
 
 
 @njit(cache=True, nogil=True)
-def latest(left, sure, right, seen_from, stamps, out):
+def latest(first, last, left, sure, right, seen_from, stamps, out):
     """The indices of the last `out.shape[1]` events seen, the last first, -1 beyond."""
     wanted = out.shape[1]
-    for row in range(len(left)):
+    for row in range(first, last):
         found = 0
         for i in range(right[row] - 1, max(left[row], sure[row]) - 1, -1):
             if found == wanted:
@@ -95,9 +96,9 @@ def latest(left, sure, right, seen_from, stamps, out):
 
 
 @njit(cache=True, nogil=True)
-def earliest(left, sure, right, seen_from, stamps, out):
+def earliest(first, last, left, sure, right, seen_from, stamps, out):
     """The index of the first event seen, or -1."""
-    for row in range(len(left)):
+    for row in range(first, last):
         out[row] = -1
         if left[row] < sure[row]:
             out[row] = left[row]
@@ -109,29 +110,29 @@ def earliest(left, sure, right, seen_from, stamps, out):
 
 
 @njit(cache=True, nogil=True)
-def different(rows, starts, codes, left, sure, right, seen_from, stamps, before, longest, out):
+def different(first, last, rows, starts, codes, left, sure, right, seen_from, stamps, before, longest, out):
     """How many different values are seen. `before`: see `previous_same`; `rows`: by key and `sure`, rising.
 
     A tree of sums marks the last occurrence of each value among the events passed so far, so a stretch ending there
     holds as many values as marks (Fenwick, "A new data structure for cumulative frequency tables", 1994).
     """
     tree = np.zeros(longest + 1, dtype=np.int64)
-    current, passed, first, size = -1, 0, 0, 0
-    for place in range(len(rows)):
+    current, passed, low, size = -1, 0, 0, 0
+    for place in range(first, last):
         row = rows[place]
         c = codes[row]
         if c != current:
-            current, first, passed = c, starts[c], starts[c]
-            size = starts[c + 1] - first
+            current, low, passed = c, starts[c], starts[c]
+            size = starts[c + 1] - low
             tree[: size + 1] = 0
         while passed < sure[row]:
-            _mark(tree, size, passed - first, 1)
+            _mark(tree, size, passed - low, 1)
             if before[passed] >= 0:
-                _mark(tree, size, before[passed] - first, -1)
+                _mark(tree, size, before[passed] - low, -1)
             passed += 1
         total = 0
         if sure[row] > left[row]:
-            total = _marks(tree, sure[row] - first) - _marks(tree, left[row] - first)
+            total = _marks(tree, sure[row] - low) - _marks(tree, left[row] - low)
         for i in range(max(left[row], sure[row]), right[row]):
             if seen_from[i] <= stamps[row]:
                 j = before[i]
@@ -161,9 +162,11 @@ def _marks(tree, end):
 
 
 @njit(cache=True, nogil=True)
-def decay(codes, ends, tile, weights, left, sure, right, seen_from, stamps, at, tile_ends, prefix, values, out):
+def decay(
+    first, last, codes, ends, tile, weights, left, sure, right, seen_from, stamps, at, tile_ends, prefix, values, out
+):
     """The sum of values times the weight of their age in tiles. `tile_ends[i]`: the first event of a later tile."""
-    for row in range(len(left)):
+    for row in range(first, last):
         total = 0
         now = ends[row] // tile
         i = left[row]

@@ -43,9 +43,9 @@ def running_extremes(starts, seen_from, highest, lowest):
 
 
 @njit(cache=True, nogil=True)
-def first_at_least(starts, values, codes, wanted, out):
+def first_at_least(first, last, starts, values, codes, wanted, out):
     """For each row the first event of its key whose value (rising) is at least `wanted`, else the segment's end."""
-    for row in range(len(codes)):
+    for row in range(first, last):
         c = codes[row]
         low, high, x = starts[c], starts[c + 1], wanted[row]
         while low < high:
@@ -77,3 +77,10 @@ def ends_of_tiles(starts, at, tile, out):
                 out[i] = i + 1
             else:
                 out[i] = out[i + 1]
+
+
+@njit(cache=True, nogil=True)
+def gather(first, last, values, source, out):
+    """out[i] = values[source[i]] for i in [first, last)."""
+    for i in range(first, last):
+        out[i] = values[source[i]]
