@@ -39,7 +39,7 @@ from flyball.models.item_knn import ItemKNN
 from flyball.models.next_item import NextItem
 from flyball.models.popular import Popular
 from flyball.models.random import Random
-from flyball.models.ranker import TREES, Fold, Past, PastOf, Pool, Ranker, bind, fold_windows, trees_of
+from flyball.models.ranker import TREES, Fold, Past, PastOf, Pool, Ranker, fold_windows, trees_of
 from flyball.models.ranking import top_k
 from flyball.models.rating_blend import RatingBlend
 from flyball.models.rating_knn import RatingKNN
@@ -83,7 +83,6 @@ __all__ = [
     "SVDpp",
     "Trees",
     "UserKNN",
-    "bind",
     "canonical",
     "explains",
     "fold_windows",

@@ -5,7 +5,7 @@ declared features of the user, the item and both, as they were at the instant of
 that retrievers fitted on the past alone would have shown, so nothing of the label is in any column.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -301,14 +301,6 @@ def trees_of(learned: Learned) -> Trees | None:
     """The trees, None where too little was known to grow any."""
     text = learned[TREES]
     return Trees(text) if len(text) else None
-
-
-def bind(model: Recommender, hashes: Callable[[Sequence[str]], tuple[dict[str, str], tuple[str, ...]]]) -> Recommender:
-    """The model with the hashes and the categorical ones of the features it names; others as they are."""
-    if not isinstance(model, Ranker) or not model.features:
-        return model
-    found, categories = hashes(model.features)
-    return msgspec.structs.replace(model, hashes=found, categories=categories)
 
 
 def _liked(histories: Histories) -> NDArray[np.float64]:

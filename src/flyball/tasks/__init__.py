@@ -5,13 +5,16 @@ pipeline (retrieve, score, arrange) gives a row the same bits in any batch, neve
 seen, and as many items as were asked for while the catalogue has them. Importing loads neither polars nor numba.
 """
 
-from flyball.tasks.cases import ACTIVITIES, HEAVY, Cases, activity_of, evaluation_cases
+from flyball.tasks.cases import ACTIVITIES, HEAVY, Cases, activity_of, evaluation_cases, take_cases
 from flyball.tasks.fallback import fallback_arrays
+from flyball.tasks.featurize import Columns, OfflineFeatures, OnlineFeatures, ReadFeatures
 from flyball.tasks.interactions import build_interactions
 from flyball.tasks.known import FrameCatalog, catalog_at
 from flyball.tasks.lists import arrange
 from flyball.tasks.pipeline import Pipeline
 from flyball.tasks.queries import GROUP, MODEL, NEWCOMER, POPULAR, BadScores, Query, Shown, check_query
+from flyball.tasks.ranked import Featured, bind_features, check_features, check_hashes
+from flyball.tasks.ranking_past import LogPast
 from flyball.tasks.recommend import MAX_K, Recommend
 from flyball.tasks.shelf import ItemCatalog, Shelf
 
@@ -25,18 +28,28 @@ __all__ = [
     "POPULAR",
     "BadScores",
     "Cases",
+    "Columns",
+    "Featured",
     "FrameCatalog",
     "ItemCatalog",
+    "LogPast",
+    "OfflineFeatures",
+    "OnlineFeatures",
     "Pipeline",
     "Query",
+    "ReadFeatures",
     "Recommend",
     "Shelf",
     "Shown",
     "activity_of",
     "arrange",
+    "bind_features",
     "build_interactions",
     "catalog_at",
+    "check_features",
+    "check_hashes",
     "check_query",
     "evaluation_cases",
     "fallback_arrays",
+    "take_cases",
 ]

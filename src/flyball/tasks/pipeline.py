@@ -1,4 +1,4 @@
-"""Retrieve, score, arrange: one version of a recommender, answering."""
+"""Retrieve, featurize, score, arrange: one version of a recommender, answering."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flyball.models import Artifact, Histories, Recommender
+from flyball.models import Artifact, Histories, Ranker, Recommender
 from flyball.tasks.fallback import fallback_of
+from flyball.tasks.featurize import ReadFeatures
 from flyball.tasks.lists import arrange
 from flyball.tasks.queries import BadScores, Query, Shown
+from flyball.tasks.ranked import Ranking
 from flyball.tasks.recommend import Recommend
+from flyball.tasks.rows import Row
 from flyball.tasks.shelf import ItemCatalog, Shelf
 
 if TYPE_CHECKING:
@@ -19,13 +22,17 @@ if TYPE_CHECKING:
 
 class Pipeline:
     """A task, an artifact and its model. Retrieval is the whole catalogue: scoring is exact, nothing is pruned before.
+    Only a `Ranker` prunes: it retrieves a pool from what may be shown and scores that, with features from `features`.
 
     `answer` changes nothing that can be observed; it keeps views of the catalogues it was given, so pass the same
     object until the catalogue changes. A row has the same bits in any batch.
     """
 
-    def __init__(self, task: Recommend, artifact: Artifact, model: Recommender) -> None:
+    def __init__(
+        self, task: Recommend, artifact: Artifact, model: Recommender, features: ReadFeatures | None = None
+    ) -> None:
         self.task, self.artifact, self.model = task, artifact, model
+        self.ranking = Ranking(task, artifact, model, features) if isinstance(model, Ranker) else None
         self._fallback = fallback_of(artifact.arrays)
         self._groups = {str(name): place for place, name in enumerate(self._fallback["groups"].tolist())}
         self._shelves: tuple[Shelf, ...] = ()
@@ -54,8 +61,8 @@ class Pipeline:
     ) -> list[list[Shown]]:
         """A list of up to k items for each query, from each user's history as it is known now.
 
-        Raises `BadScores` when the model gives nan, +inf or another shape. Queries are taken as checked
-        (`check_query`).
+        A list that features were read for is a `Featured`, which holds them. Raises `BadScores` when the model gives
+        nan, +inf or another shape. Queries are taken as checked (`check_query`).
         """
         return self._answer(queries, user_histories, catalog, personal=True)
 
@@ -84,11 +91,16 @@ class Pipeline:
         place = shelf.place
         rows = [[place.get(item, -1) for item in history.items] for history in user_histories]
         batch = self._batch(queries, user_histories, rows)
-        scores = self._score(batch) if personal else None
         seen = [
             row if len(row) == len(history.seen) else [place.get(item, -1) for item in history.seen]
             for row, history in zip(rows, user_histories, strict=True)
         ]
+        if personal and self.ranking is not None:
+            asked = [Row(shelf, query, places) for query, places in zip(queries, seen, strict=True)]
+            found = self.ranking.scores(batch, asked)
+            lists = arrange(self.task, shelf, self._fallback, found.scores, batch.group.tolist(), seen, queries)
+            return [self.ranking.featured(shown, found, row, self.artifact.index) for row, shown in enumerate(lists)]
+        scores = self._score(batch) if personal else None
         return arrange(self.task, shelf, self._fallback, scores, batch.group.tolist(), seen, queries)
 
     def _batch(

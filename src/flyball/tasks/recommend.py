@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 import msgspec
 
 from flyball.core import BadDeclaration, BadInput, parse_duration
-from flyball.events import Event, Ref, Schema
+from flyball.events import Event, Profile, Ref, Schema
 from flyball.policy import AnyOf, Outcome, Value, outcomes_of
 
 if TYPE_CHECKING:
-    from flyball.features import Entity, Signals
+    from flyball.features import Entity, Features, Group, Signals
 
 MAX_K = 1_000
 
@@ -21,7 +21,8 @@ class Recommend(msgspec.Struct, frozen=True):
     evaluation asks for. `rating`: the number a rating model predicts. `k`: length of a list. `deadline`: time within
     which an answer must leave. `spread`: (attribute of the item's profile, at most so many items of one value in a
     list), relaxed when the list cannot be filled otherwise. `newcomers`: places of a list given to items that no
-    model can know yet (one place per five at most, so lists shorter than five have none).
+    model can know yet (one place per five at most, so lists shorter than five have none). `features`: those kept for
+    several keys together, such as user and item; the entities bring their own.
 
     Constructing one checks it: `BadDeclaration` names the field.
     """
@@ -36,6 +37,7 @@ class Recommend(msgspec.Struct, frozen=True):
     deadline: str = "300ms"
     spread: tuple[str, int] | None = None
     newcomers: int = 1
+    features: "tuple[Features, ...]" = ()
 
     def __post_init__(self) -> None:
         _check_entities(self.user, self.item)
@@ -50,6 +52,18 @@ class Recommend(msgspec.Struct, frozen=True):
         _check_deadline(self.deadline)
         if self.spread is not None:
             _check_spread(self.spread, self.item)
+        _check_features(self.features)
+
+    @property
+    def feature_groups(self) -> "tuple[Group, ...]":
+        """The declared features by the keys they are kept for: the user's, the item's, then `features`."""
+        groups = (self.user.features, self.item.features, *(one.features for one in self.features))
+        return tuple(group for group in groups if group.definitions)
+
+    @property
+    def feature_hashes(self) -> dict[str, str]:
+        """{feature: hash of its definition}."""
+        return {one.name: one.hash for group in self.feature_groups for one in group.definitions}
 
     @property
     def entities(self) -> "tuple[Entity, Entity]":
@@ -66,6 +80,8 @@ class Recommend(msgspec.Struct, frozen=True):
             used.append(self.rating.event)
         for entity in self.entities:
             used.extend(entity.known_by)
+        for group in self.feature_groups:
+            used.extend(event for event in group.event_types if not issubclass(event, Profile))
         return tuple(dict.fromkeys(used))
 
     @property
@@ -101,6 +117,14 @@ def _check_entities(user: Any, item: Any) -> None:
             raise BadDeclaration(f"{field} of Recommend", "an fb.Entity", entity)
     if user.name == item.name:
         raise BadDeclaration("item of Recommend", "another entity than the user", item.name)
+
+
+def _check_features(declared: Any) -> None:
+    if not isinstance(declared, tuple) or any(not hasattr(one, "features") for one in declared):
+        raise BadDeclaration("features of Recommend", "a tuple of fb.Features", declared)
+    names = [one.name for one in declared]
+    if len(set(names)) < len(names):
+        raise BadDeclaration("features of Recommend", "of different names", names)
 
 
 def _check_outcomes(field: str, declared: Any, entities: set[str]) -> None:

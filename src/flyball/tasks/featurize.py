@@ -1,0 +1,221 @@
+"""Featurize: the declared features of a user and the items retrieved, as one matrix, online and offline alike."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.core import BadDeclaration, Refused
+from flyball.tasks.known import Frames
+
+if TYPE_CHECKING:
+    import polars
+
+    from flyball.events import Offsets
+    from flyball.features import Definition, FeatureReader, Group, Reading, Vectors
+    from flyball.tasks.recommend import Recommend
+
+Doubles = NDArray[np.float64]
+Asked = Mapping[str, Sequence[tuple[str, ...]]]
+"""{group: keys to read}."""
+
+CATEGORIES = 1_024
+"""Into how many numbers texts are hashed; LightGBM wants small ones."""
+
+_TEXT = "text"
+
+
+class ReadFeatures(Protocol):
+    """Reads features: a reading for each of `asked`, as of its instant, each from one consistent view."""
+
+    def read(self, asked: Sequence[Asked], at_us: Sequence[int]) -> "list[Reading]": ...
+
+
+class Columns:
+    """Which features a ranker sees, and how readings of them become columns, in order of `names`."""
+
+    def __init__(self, task: "Recommend", groups: "Sequence[Group]", names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        self._user, self._item = task.user.name, task.item.name
+        placed = {one.name: (group, place) for group in groups for place, one in enumerate(group.definitions)}
+        self._placed = [placed[name] for name in self.names]
+        self.groups = list({group.name: group for group, _ in self._placed}.values())
+
+    def asked(self, user: str, items: Sequence[str]) -> Asked:
+        """The keys to read for a user and items."""
+        return {group.name: self._keys(group, user, items) for group in self.groups}
+
+    def matrix(self, reading: "Reading", rows: int) -> Doubles:
+        """float64 (rows, names), rows in the order of the items asked; nan for missing."""
+        found = np.empty((rows, len(self.names)))
+        numbers = {name: numbers_of(vectors) for name, vectors in reading.groups.items()}
+        for column, (group, place) in enumerate(self._placed):
+            found[:, column] = numbers[group.name][:, place]  # a user's one row is everyone's
+        return found
+
+    def shown(self, reading: "Reading", rows: Sequence[int]) -> "Reading":
+        """The same reading with some of the items only."""
+        from flyball.features import Reading, Vectors
+
+        kept = {}
+        for group in self.groups:
+            every = reading.groups[group.name]
+            if self._item in group.keys:
+                keys = [every.keys[row] for row in rows]
+                kept[group.name] = Vectors(every.names, keys, every.bits[list(rows)], every.tags[list(rows)], {})
+            else:
+                kept[group.name] = every
+        return Reading(reading.at_us, reading.offsets, reading.hash, kept, reading.beyond)
+
+    def pairs(self, group: "Group", users: Sequence[str], items: Sequence[str]) -> list[tuple[str, ...]]:
+        """The group's key of each pair."""
+        if len(group.keys) == 1:
+            return [(key,) for key in (users if group.keys[0] == self._user else items)]
+        user_first = group.keys[0] == self._user
+        return [(user, item) if user_first else (item, user) for user, item in zip(users, items, strict=True)]
+
+    def _keys(self, group: "Group", user: str, items: Sequence[str]) -> list[tuple[str, ...]]:
+        return [(user,)] if self._item not in group.keys else self.pairs(group, [user] * len(items), items)
+
+
+def numbers_of(vectors: "Vectors") -> Doubles:
+    """float64 (keys, features): numbers as they are, texts hashed into `CATEGORIES`, nan for missing."""
+    found = vectors.matrix()
+    texts = vectors.tags == 4
+    return np.where(texts, vectors.bits & (CATEGORIES - 1), found) if texts.any() else found
+
+
+def chosen_features(
+    task: "Recommend", groups: "Sequence[Group]", wanted: Sequence[str]
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """{feature: hash} of the features or groups named in `wanted`, and which of them are categories.
+
+    Raises `BadDeclaration` for an unknown name, for one that is a list, and for keys that are neither user nor item.
+    """
+    known = {group.name: group for group in groups}
+    every = {one.name: (one, group) for group in groups for one in group.definitions}
+    found: dict[str, Definition] = {}
+    for name in wanted:
+        if name not in known and name not in every:
+            raise BadDeclaration("features of a Ranker", f"among {', '.join([*known, *every]) or 'none'}", name)
+        group = known[name] if name in known else every[name][1]
+        strange = set(group.keys) - {task.user.name, task.item.name}
+        if strange:
+            raise BadDeclaration(f"keys of {name}", f"of {task.user.name} and {task.item.name}", sorted(strange))
+        for one in group.definitions if name in known else [every[name][0]]:
+            if one.result != "list":
+                found[one.name] = one
+            elif name in every:
+                raise BadDeclaration(f"feature {name} of a Ranker", "a number or text", "a list")
+    names = sorted(found)
+    return {name: found[name].hash for name in names}, tuple(name for name in names if found[name].result == _TEXT)
+
+
+class OnlineFeatures:
+    """Features from the online store, one read for each question."""
+
+    def __init__(self, reader: "FeatureReader") -> None:
+        self._reader = reader
+
+    def read(self, asked: Sequence[Asked], at_us: Sequence[int]) -> "list[Reading]":
+        """Raises `Refused` while the store has seen no event."""
+        found = [self._reader.read(one, at) for one, at in zip(asked, at_us, strict=True)]
+        if found and not any(found[0].offsets):
+            raise Refused("the online features must have been computed from the log, got an empty store")
+        return found
+
+
+class OfflineFeatures:
+    """Features from frames of events, by what was known at each instant or by `offsets`.
+
+    What was computed is kept, so that asking again is quick: make one for each use.
+    """
+
+    def __init__(self, groups: "Sequence[Group]", frames: Frames, offsets: "Offsets | None" = None) -> None:
+        from flyball.features import feature_set_hash
+
+        self._groups = {group.name: group for group in groups}
+        self._frames, self._offsets = frames, offsets
+        self._hash = feature_set_hash(list(groups))
+        self._kept: dict[tuple[str, int], _Kept] = {}
+
+    def read(self, asked: Sequence[Asked], at_us: Sequence[int]) -> "list[Reading]":
+        from flyball.features import Reading, Vectors
+
+        wanted: dict[tuple[str, int], dict[tuple[str, ...], None]] = {}
+        for one, at in zip(asked, at_us, strict=True):
+            for name, keys in one.items():
+                wanted.setdefault((name, at), {}).update(dict.fromkeys(keys))
+        for (name, at), new in wanted.items():
+            self._compute(name, at, list(new))
+        found = []
+        for one, at in zip(asked, at_us, strict=True):
+            parts = {}
+            for name, keys in one.items():
+                kept = self._kept[name, at]
+                rows = [kept.index[key] for key in keys]
+                names = tuple(each.name for each in self._groups[name].definitions)
+                parts[name] = Vectors(names, list(keys), kept.bits[rows], kept.tags[rows], {})
+            found.append(Reading(at, self._offsets or (), self._hash, parts))
+        return found
+
+    def matrix(self, columns: Columns, users: Sequence[str], items: Sequence[str], at_us: int) -> Doubles:
+        """float64 (rows, names) for any pairs of users and items at one instant."""
+        if not users:
+            return np.empty((0, len(columns.names)))
+        asked: dict[str, list[tuple[str, ...]]] = {}
+        for group in columns.groups:
+            asked[group.name] = columns.pairs(group, users, items)
+        return columns.matrix(self.read([asked], [at_us])[0], len(users))
+
+    def _compute(self, name: str, at_us: int, keys: Sequence[tuple[str, ...]]) -> None:
+        import polars as pl
+
+        from flyball.features import point_in_time
+
+        group = self._groups[name]
+        width = len(group.definitions)
+        kept = self._kept.setdefault(
+            (name, at_us), _Kept({}, np.empty((0, width), np.int64), np.empty((0, width), np.uint8))
+        )
+        missing = [key for key in keys if key not in kept.index]
+        if not missing:
+            return
+        columns: dict[str, Any] = {
+            key: pl.Series([one[place] for one in missing], dtype=pl.String) for place, key in enumerate(group.keys)
+        }
+        columns["at"] = pl.Series([at_us], dtype=pl.Int64).new_from_index(0, len(missing))
+        if self._offsets is not None:
+            vector = pl.Series([list(self._offsets)], dtype=pl.List(pl.Int64))
+            columns["offsets"] = vector.new_from_index(0, len(missing))
+        values = point_in_time([group], self._frames, pl.DataFrame(columns))
+        coded = [coded_column(values[one.name]) for one in group.definitions]
+        for key in missing:
+            kept.index[key] = len(kept.index)
+        kept.bits = np.concatenate([kept.bits, np.stack([bits for bits, _ in coded], axis=1)])
+        kept.tags = np.concatenate([kept.tags, np.stack([tags for _, tags in coded], axis=1)])
+
+
+class _Kept:
+    """Values computed already: `index` {key: row of `bits` and `tags`}."""
+
+    def __init__(self, index: dict[tuple[str, ...], int], bits: NDArray[np.int64], tags: NDArray[np.uint8]) -> None:
+        self.index, self.bits, self.tags = index, bits, tags
+
+
+def coded_column(series: "polars.Series") -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """The type and the 64 bits of each value of a column of features: `bits_of` of every one."""
+    import polars as pl
+
+    from flyball.features import bits_of
+
+    present = series.is_not_null().to_numpy()
+    if series.dtype.is_integer() or series.dtype == pl.Boolean:
+        tag = bits_of(True)[0] if series.dtype == pl.Boolean else bits_of(1)[0]
+        return series.cast(pl.Int64).fill_null(0).to_numpy().copy(), np.where(present, tag, 0).astype(np.uint8)
+    if series.dtype == pl.Float64:
+        bits = series.fill_null(0.0).to_numpy().copy().view(np.int64)
+        return np.where(present, bits, 0), np.where(present, bits_of(1.0)[0], 0).astype(np.uint8)
+    each = [bits_of(value) for value in series.to_list()]
+    return np.array([bits for _, bits in each], np.int64), np.array([tag for tag, _ in each], np.uint8)
