@@ -30,11 +30,15 @@ from flyball.features.catalog import Catalog, catalog_version, load_catalog
 from flyball.features.entity import Entity
 from flyball.features.follower import StateFollower
 from flyball.features.groups import Definition, Features, Group
+from flyball.features.online import FeatureFollower
+from flyball.features.online_plan import feature_set_hash
+from flyball.features.online_read import FeatureReader
 from flyball.features.popular import Popular, read_popular
 from flyball.features.replay import state_at
 from flyball.features.signals import Signals
 from flyball.features.store import STATE_BACKENDS, StateStore, open_state
 from flyball.features.users import HISTORY_CAP, UserHistory, read_histories, weight_of
+from flyball.features.vectors import Reading, Vectors, bits_of, digest_of
 from flyball.features.windows import Window, exact, lifetime, tiled
 
 if TYPE_CHECKING:
@@ -50,22 +54,29 @@ __all__ = [
     "Definition",
     "Entity",
     "Feature",
+    "FeatureFollower",
+    "FeatureReader",
     "Features",
     "Group",
     "Popular",
     "Ratio",
+    "Reading",
     "Signals",
     "StateFollower",
     "StateStore",
     "UserHistory",
+    "Vectors",
     "Window",
     "attribute",
     "backfill",
+    "bits_of",
     "catalog_version",
     "count",
     "decayed",
+    "digest_of",
     "distinct",
     "exact",
+    "feature_set_hash",
     "first",
     "interactions_frame",
     "last",
