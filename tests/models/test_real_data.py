@@ -11,7 +11,10 @@ from flyball.models import EASE, BiasedMF, BiasModel, ImplicitALS, Interactions,
 
 RATINGS = Path(os.environ.get("FLYBALL_DATA", "../shared/data")) / "ml-100k" / "u.data"
 
-pytestmark = [pytest.mark.data, pytest.mark.skipif(not RATINGS.exists(), reason="the real data sets are not here: ml-100k")]
+pytestmark = [
+    pytest.mark.data,
+    pytest.mark.skipif(not RATINGS.exists(), reason="the real data sets are not here: ml-100k"),
+]
 
 
 @pytest.fixture(scope="module")

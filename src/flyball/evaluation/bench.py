@@ -33,13 +33,20 @@ class Lists(msgspec.Struct, frozen=True):
 class Bench:
     """Asks contestants and measures their answers.
 
-    Items are numbered: those of `train` as there, then the further ones of the catalogue and the truth.
+    Items are numbered: those of `train` as there, then the further ones of the catalogue and the truth. `without`:
+    per user, the items not to show.
     """
 
     def __init__(
-        self, task: Recommend, cases: Cases, train: Interactions, cutoffs: Sequence[int], stopwatch: Stopwatch
+        self,
+        task: Recommend,
+        cases: Cases,
+        train: Interactions,
+        cutoffs: Sequence[int],
+        stopwatch: Stopwatch,
+        without: Sequence[list[str]] | None = None,
     ) -> None:
-        self.task, self.cases, self.train, self.cutoffs, self._stopwatch = task, cases, train, list(cutoffs), stopwatch
+        self.task, self.cases, self.train, self.cutoffs, self.stopwatch = task, cases, train, list(cutoffs), stopwatch
         self._number = {item: place for place, item in enumerate(train.items)}
         self.k = max(self.cutoffs)
         for item in () if cases.catalog is None else cases.catalog.ids:
@@ -50,11 +57,12 @@ class Bench:
         owners = np.repeat(np.arange(len(cases.users), dtype=np.int64), self._relevant)
         self._truth = owners * _WIDTH + np.array(wanted, np.int64)
         self._queries = [
-            Query(user, self.k, now_us=cases.split_us, seed=place) for place, user in enumerate(cases.users)
+            Query(user, self.k, without=hidden, now_us=cases.split_us, seed=place)
+            for place, (user, hidden) in enumerate(zip(cases.users, without or [[]] * len(cases.users), strict=True))
         ]
 
-    def lists(self, one: Contestant) -> Lists:
-        """The lists of every user. Raises whatever the model raises."""
+    def lists(self, one: Contestant, timed: bool = True) -> Lists:
+        """The lists of every user; `timed`: measure answers too. Raises whatever the model raises."""
         pipeline, cases = self._pipeline(one), self.cases
         places = np.full((len(cases.users), self.k), -1, np.int32)
         by_model = np.zeros(places.shape, bool)
@@ -64,7 +72,20 @@ class Bench:
             for row, shown in enumerate(answers, first):
                 places[row, : len(shown)] = [self._number.setdefault(each.item, len(self._number)) for each in shown]
                 by_model[row, : len(shown)] = [each.source == MODEL for each in shown]
-        return Lists(places, by_model, self._answer_us(pipeline))
+        return Lists(places, by_model, self._answer_us(pipeline) if timed else Estimate(0.0))
+
+    def firsts(self, one: Contestant, depths: Sequence[int]) -> list[list[str]]:
+        """The first `depths[user]` items that the contestant would show each user. Raises whatever the model raises."""
+        pipeline, found = self._pipeline(one), list[list[str]]()
+        for first in range(0, len(depths), _BATCH):
+            part = slice(first, first + _BATCH)
+            queries = [
+                msgspec.structs.replace(query, k=max(depth, 1))
+                for query, depth in zip(self._queries[part], depths[part], strict=True)
+            ]
+            answers = pipeline.answer(queries, self.cases.histories[part], self.cases.catalog)
+            found += [[each.item for each in shown[:depth]] for shown, depth in zip(answers, depths[part], strict=True)]
+        return found
 
     def per_user(self, places: NDArray[np.int32]) -> Values:
         """{figure: one value a user} for the figures that are means over users."""
@@ -113,7 +134,7 @@ class Bench:
     def _pipeline(self, one: Contestant) -> Pipeline:
         if one.failed or one.model is None or one.artifact is None:
             raise BadInput(f"contestant {one.name!r}", "fitted", one.failed or "no artifact")
-        if one.as_of_us >= self.cases.split_us:
+        if one.as_of_us >= self.cases.split_us and not one.flattered:
             must = f"known before the split at {self.cases.split_us} us"
             raise BadInput(f"training data of {one.name!r}", must, one.as_of_us)
         return Pipeline(self.task, one.artifact, one.model)
@@ -126,9 +147,9 @@ class Bench:
         took = []
         for place in range(0, len(self._queries), max(1, len(self._queries) // _TIMED)):
             query, history = self._queries[place : place + 1], self.cases.histories[place : place + 1]
-            start = self._stopwatch.read_s()
+            start = self.stopwatch.read_s()
             pipeline.answer(query, history, self.cases.catalog)
-            took.append(self._stopwatch.read_s() - start)
+            took.append(self.stopwatch.read_s() - start)
         times = np.array(took) * 1e6
         drawn = np.random.default_rng(0).integers(0, len(times), (200, len(times)))
         return interval_of(float(np.median(times)), np.median(times[drawn], axis=1), len(times))

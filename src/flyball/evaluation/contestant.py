@@ -17,7 +17,8 @@ class Contestant(msgspec.Struct, frozen=True):
     """A fitted model, or with `failed` the reason why there is none.
 
     `role`: "candidate", "baseline" or "champion". `as_of_us`: the instant its training data was known at; it must lie
-    before the split. `bytes`: of its artifact. `train_s`: seconds it took to fit.
+    before the split, unless `flattered`: then its figures are told but are no measure for others. `bytes`: of its artifact.
+    `train_s`: seconds it took to fit.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Contestant(msgspec.Struct, frozen=True):
     train_s: float = 0.0
     bytes: int = 0
     failed: str = ""
+    flattered: bool = False
 
     @property
     def kind(self) -> str:

@@ -48,11 +48,42 @@ class Judged(msgspec.Struct, frozen=True):
     personal: float = 0.0
 
 
+class Unshown(msgspec.Struct, frozen=True):
+    """The comparison on what nobody's list had a hand in, for when users were shown lists in the test window.
+
+    Of `targets` the service had shown `targets_shown` to their users beforehand, of all users `users_shown` were shown
+    something; `users_left_out` were shown too much. `users` and their `targets_left` remain. `decides`: enough remain,
+    so gates and choice use `figures` and `differences` (as in a report); if not, these are empty, and gates and choice
+    use those of the report, which favour whoever served.
+    """
+
+    users: int
+    targets: int
+    targets_shown: int
+    targets_left: int
+    users_shown: int
+    users_left_out: int
+    decides: bool
+    figures: dict[str, Figures] = {}
+    differences: dict[str, dict[str, dict[str, Estimate]]] = {}
+
+    def text(self) -> str:
+        """What was set aside, in a sentence."""
+        told = (
+            f"the service had shown {self.targets_shown:,} of {self.targets:,} targets to their users beforehand; "
+            f"what it had a hand in is set aside for everyone, {self.targets_left:,} targets of {self.users:,} users remain"
+        )
+        return (
+            f"{told} and decide" if self.decides else f"{told}, too few to decide: all decide, which favours who served"
+        )
+
+
 class Report(msgspec.Struct, frozen=True):
     """All candidates on the same users.
 
     `differences[metric][a][b]`: a's mean minus b's on the same users, with its paired interval. `ratings`: RMSE and
-    MAE of the global mean and of the bias model on the same ratings that rating models are judged by.
+    MAE of the global mean and of the bias model on the same ratings that rating models are judged by. `unshown`: None
+    when users were shown nothing.
     """
 
     users: int
@@ -66,6 +97,7 @@ class Report(msgspec.Struct, frozen=True):
     ratings: dict[str, Figures] = {}
     rated: int = 0
     activity_bounds: str = "new: 0 items, light: 1 to 19, heavy: 20 or more"
+    unshown: Unshown | None = None
 
     def of(self, name: str) -> Judged:
         """The candidate `name`; raises `NotFound`."""
@@ -75,15 +107,21 @@ class Report(msgspec.Struct, frozen=True):
 
     def difference(self, metric: str, name: str, other: str) -> Estimate | None:
         """`name` minus `other` in `metric`; None when either has no such figure."""
-        found = self.differences.get(metric, {})
-        if name in found and other in found[name]:
-            return found[name][other]
-        if other in found and name in found[other]:
-            turned = found[other][name]
-            low = None if turned.high is None else -turned.high
-            high = None if turned.low is None else -turned.low
-            return Estimate(-turned.value, low, high)
-        return None
+        return _difference(self.differences.get(metric, {}), name, other)
+
+    def fair_value(self, metric: str, name: str) -> float:
+        """`name`'s figure that gates and choice use: of `unshown` when that decides; raises `KeyError` without one."""
+        figures = self.unshown.figures if self._unshown_decides(metric) and self.unshown else {}
+        return (figures[name] if name in figures else self.of(name).figures)[metric].value
+
+    def fair_difference(self, metric: str, name: str, other: str) -> Estimate | None:
+        """`name` minus `other`, as gates and choice use it; None when either has no such figure."""
+        if self.unshown is not None and self._unshown_decides(metric):
+            return _difference(self.unshown.differences.get(metric, {}), name, other)
+        return self.difference(metric, name, other)
+
+    def _unshown_decides(self, metric: str) -> bool:
+        return self.unshown is not None and self.unshown.decides and metric in self.unshown.differences
 
     def json(self) -> bytes:
         """The report as JSON; `msgspec.json.decode(data, type=Report)` gives it back."""
@@ -108,6 +146,17 @@ class Report(msgspec.Struct, frozen=True):
         if not one.failed:
             cost = [f"{one.cost.train_s:.1f}", f"{one.cost.answer_us:.0f}", f"{one.cost.bytes / 1e6:.1f}"]
         return [one.name, one.role, *figures, *cost, one.failed]
+
+
+def _difference(found: dict[str, dict[str, Estimate]], name: str, other: str) -> Estimate | None:
+    if name in found and other in found[name]:
+        return found[name][other]
+    if other in found and name in found[other]:
+        turned = found[other][name]
+        low = None if turned.high is None else -turned.high
+        high = None if turned.low is None else -turned.low
+        return Estimate(-turned.value, low, high)
+    return None
 
 
 def _rank(one: Judged, metric: str) -> float:

@@ -82,12 +82,14 @@ class BiasedMF(Recommender, frozen=True):
         q[:, : self.factors] = rng.normal(0.0, self.init_std, (items, self.factors))
         user_bias, item_bias = np.zeros(users, dtype=np.float32), np.zeros(items, dtype=np.float32)
         cells = cells_of(ratings.user_index, ratings.item_index, users, items, rng)
-        rows = [column[cells.order] for column in (ratings.user_index, ratings.item_index, ratings.ratings)]
+        at_users, at_items, values = (
+            column[cells.order] for column in (ratings.user_index, ratings.item_index, ratings.ratings)
+        )
         rate, reg = float(self.learning_rate), float(self.reg)
 
         def visit(cell: int, block: int, part: int) -> None:
             first, last = cells.pointers[cell], cells.pointers[cell + 1]
-            descend(*rows, first, last, mean, rate, reg, user_bias, item_bias, p, q)
+            descend(at_users, at_items, values, first, last, mean, rate, reg, user_bias, item_bias, p, q)
 
         with side_by_side() as run:
             for _ in range(self.epochs):

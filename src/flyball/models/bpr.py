@@ -82,7 +82,9 @@ class BPR(Recommender, frozen=True):
         q[:, : self.factors] = rng.normal(0.0, self.init_std, (items, self.factors))
         item_bias = np.zeros(items, dtype=np.float32)
         cells = cells_of(liked.user_index, liked.item_index, users, items, rng)
-        rows = [column[cells.order] for column in (liked.user_index, liked.item_index, liked.weights)]
+        at_users, at_items, weights = (
+            column[cells.order] for column in (liked.user_index, liked.item_index, liked.weights)
+        )
         rate, reg = float(self.learning_rate), float(self.reg)
 
         with side_by_side() as run:
@@ -91,8 +93,23 @@ class BPR(Recommender, frozen=True):
 
                 def visit(cell: int, block: int, part: int, seeds: NDArray[np.int64] = seeds) -> None:
                     first, last = cells.pointers[cell], cells.pointers[cell + 1]
-                    drawn = (cells.part_items, cells.part_ptr[part], cells.part_ptr[part + 1], int(seeds[cell]))
-                    rank_pairs(*rows, first, last, *drawn, rate, reg, item_bias, p, q)
+                    start, stop, draw = cells.part_ptr[part], cells.part_ptr[part + 1], int(seeds[cell])
+                    rank_pairs(
+                        at_users,
+                        at_items,
+                        weights,
+                        first,
+                        last,
+                        cells.part_items,
+                        start,
+                        stop,
+                        draw,
+                        rate,
+                        reg,
+                        item_bias,
+                        p,
+                        q,
+                    )
 
                 run(visit, rng.permutation(cells.blocks).tolist())
         return p, q, item_bias

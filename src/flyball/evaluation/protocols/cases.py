@@ -42,6 +42,7 @@ def random_folds(data: Interactions, seed: int, folds: int = 5) -> list[RatingCa
     The folds are those of Surprise's `KFold(random_state=seed)` and scikit-learn's: the rows of the file shuffled by
     NumPy's legacy generator (kept for that reason) and cut in order.
     """
+    data = _rated_rows(data)
     if len(data.user_index) < folds:
         raise BadInput("ratings for cross-validation", f"at least {folds}", len(data.user_index))
     order = np.random.RandomState(seed).permutation(len(data.user_index))
@@ -131,6 +132,7 @@ def temporal(data: Interactions, seed: int) -> list[ListCases]:
 
 def temporal_ratings(data: Interactions, seed: int) -> list[RatingCases]:
     """Ratings after the instant of `temporal`, predicted from those before it; new users are asked too."""
+    data = _rated_rows(data)
     before = data.at_us < _instant(data)
     return [rating_cases(select_rows(data, before), select_rows(data, ~before))]
 
@@ -140,6 +142,10 @@ def positive_rows(data: Interactions) -> Interactions:
     if not len(data.ratings) or np.isnan(data.ratings).all():
         return data
     return select_rows(data, data.ratings >= _POSITIVE_SHARE * np.nanmax(data.ratings))
+
+
+def _rated_rows(data: Interactions) -> Interactions:
+    return select_rows(data, ~np.isnan(data.ratings))
 
 
 def _unliked(data: Interactions) -> Interactions:
