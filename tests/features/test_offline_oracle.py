@@ -5,6 +5,8 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
+import polars as pl
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -47,3 +49,110 @@ def check(
 @given(logs.cases(), st.sampled_from([0, 0, 1, logs.TILE]))
 def test_every_feature_is_what_the_oracle_says(case: tuple[list[Logged], list[logs.Row]], delay_us: int) -> None:
     check(*case, delay_us)
+
+
+@CI
+@given(logs.cases(most=60))
+def test_longer_logs(case: tuple[list[Logged], list[logs.Row]]) -> None:
+    check(*case)
+
+
+START = 1_600_000_000_000_000 // logs.TILE * logs.TILE
+STARTS = {"in 2020": START, "at 1970": 0, "before 1970": -START}
+QUESTIONS = {
+    "at k*h": 0,
+    "at k*h - 1": -1,
+    "at k*h + 1": 1,
+    "in a tile": 3_000_000,
+}
+
+
+def act(at: int, offset: int = 0, known_at: int | None = None, partition: int = 0, **fields: Any) -> Logged:
+    event = logs.Act(**{"user": 1, "shop": "s", "n": 3, "x": 1.5, "t": "b", **fields}, at=at)
+    return Logged(event, at if known_at is None else known_at, partition, offset)
+
+
+def row(at: int, offsets: tuple[int, ...] | None = None, user: int = 1) -> logs.Row:
+    return logs.Row({"user": str(user), "shop": "s", "tag": "a"}, at, offsets)
+
+
+@pytest.mark.parametrize("start", STARTS.values(), ids=STARTS)
+@pytest.mark.parametrize("question", QUESTIONS.values(), ids=QUESTIONS)
+def test_events_on_every_edge(start: int, question: int) -> None:
+    q = start + 40 * logs.TILE + question
+    edges = {q, q - 15_000_000}  # the right edge, without and with delay
+    edges |= {end - logs.WINDOW for end in edges} | {(end - logs.WINDOW) // logs.TILE * logs.TILE for end in edges}
+    edges |= {q - 160_000_000, q - 8_000_000, (q - 400_000_000) // logs.TILE * logs.TILE, q // logs.TILE * logs.TILE}
+    ats = sorted(edge + step for edge in edges for step in (-1, 0, 1))
+    log = [act(at, place, user=place + 10) for place, at in enumerate(ats)]  # each alone, and all together
+    log += [act(at, place + 100, n=place, x=place / 4, t=str(place)) for place, at in enumerate(ats)]
+    check(log, [row(q, user=place + 10) for place in range(len(ats))] + [row(q), row(q + 1), row(q - 1)])
+
+
+@pytest.mark.parametrize("late", [-1, 0, 1, 2])
+@pytest.mark.parametrize("delay_us", [0, 1, logs.TILE])
+def test_known_at_the_very_instant_is_known(late: int, delay_us: int) -> None:
+    q = START + 7
+    log = [act(q - 2 * logs.TILE, 0, known_at=q - delay_us + late, n=1), act(q - logs.TILE, 1, n=2), act(q - 5, 2)]
+    check(log, [row(q + step) for step in (-1, 0, 1)], delay_us)
+
+
+@pytest.mark.parametrize("seen", [0, 1, 2, 3, 9])
+def test_offsets_count_the_records_before_them(seen: int) -> None:
+    log = [act(START - place, place, known_at=START + 100, n=place) for place in range(3)]
+    log += [act(START - 9 - place, place, partition=2, n=-place) for place in range(3)]
+    vectors = [(seen, 0, 0), (0, 5, seen), (seen, 1, 3), (seen,)]
+    check_any_length(log, [row(START + 1, offsets) for offsets in vectors])
+
+
+def check_any_length(log: Sequence[Logged], rows: Sequence[logs.Row]) -> None:
+    padded = [logs.Row(one.keys, one.at, ((one.offsets or ()) + (0, 0, 0))[:3]) for one in rows]
+    whole = point_in_time(logs.GROUPS, logs.frames_of(log), logs.rows_frame(padded)).drop("offsets")
+    assert whole.equals(point_in_time(logs.GROUPS, logs.frames_of(log), logs.rows_frame(rows)).drop("offsets"))
+    check(log, padded)
+
+
+def test_equal_instants_are_ordered_by_value_whatever_the_arrival() -> None:
+    values = [(3, "b"), (7, "é"), (-5, ""), (7, "\U0001f600"), (None, "\uffff"), (2, None)]
+    for shift in range(len(values)):
+        turned = values[shift:] + values[:shift]
+        check([act(START, place, n=n, t=t) for place, (n, t) in enumerate(turned)], [row(START + 1)])
+
+
+@pytest.mark.parametrize("events", [1, 2, 3, 4, 5, 6, 7])
+def test_caps_are_met_and_passed(events: int) -> None:
+    check([act(START + place, place, n=place, x=place / 4) for place in range(events)], [row(START + 1_000)])
+    check([act(START + place, place, n=place % 2, x=0.25) for place in range(events)], [row(START + 1_000)])
+
+
+@pytest.mark.parametrize("size", [2**53, 2**52, 2**40, 2**30, 10**9, 10**6])
+def test_sums_of_large_units_are_exact(size: int) -> None:
+    log = [act(START + place, place, n=size - place % 3, x=(size - place) / 7 % 1e13) for place in range(40)]
+    log += [act(START + place, place + 40, n=-size + place, x=-1.005) for place in range(3)]
+    check(log, [row(START + step) for step in (1, 2, 39, 41, 1_000)])
+
+
+def test_long_histories_of_few_keys() -> None:
+    log = [
+        act(START + (place * 7919) % 900 * logs.TILE // 100, place, known_at=START + place * logs.TILE // 100,
+            n=place * 31 % 101, x=place % 17 / 4, t="abcdefgh"[place % 8], ok=place % 3 == 0)
+        for place in range(700)
+    ]  # fmt: skip
+    rows = [row(START + step * logs.TILE // 3) for step in range(0, 300, 23)]
+    rows += [row(START + step * logs.TILE, (step * 60, 0, 0)) for step in range(1, 12, 3)]
+    check(log, rows)
+
+
+def test_nothing_known_of_anyone() -> None:
+    check([], [row(START)])
+    check([act(START)], [logs.Row({"user": "9", "shop": "?", "tag": "?"}, START + 1, None)])
+
+
+def test_rows_may_give_keys_as_whole_numbers_or_text() -> None:
+    log = [act(START, 0), act(START + 1, 1)]
+    text = logs.rows_frame([row(START + 5)])
+    whole = text.with_columns(pl.col("user").cast(pl.Int64))
+    padded = text.with_columns(user=pl.lit("01"))
+    frames = logs.frames_of(log)
+    asked = [point_in_time([logs.user], frames, rows)["user.acts"].to_list() for rows in (text, whole, padded)]
+    assert asked == [[2], [2], [0]]

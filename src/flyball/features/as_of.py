@@ -149,7 +149,8 @@ class _Source:
         codes = codes_of(frame, fields, rows.keys)
         passed = passing(feature.where, frame)
         self.codes = codes if passed is None else np.where(passed, codes, -1)
-        self.seen: Seen = rows.seen.of(frame)
+        self.at = frame["at"].to_numpy()
+        self.seen: Seen = rows.seen.of(frame, self.at)
         self._columns: dict[Any, Column] = {}
         self._reaches: dict[Any, _Reach] = {}
         self.kept: dict[Any, Any] = {}
@@ -219,7 +220,7 @@ class _Source:
         return found
 
     def _segments(self, codes: Ints, ties: Ints | None) -> Segments:
-        return Segments(codes, self.rows.keys.count, self.frame["at"].to_numpy(), self.seen.seen_from, ties)
+        return Segments(codes, self.rows.keys.count, self.at, self.seen.seen_from, ties)
 
 
 class _Fold:
