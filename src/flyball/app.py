@@ -17,9 +17,9 @@ import msgspec
 
 from flyball.core import BadDeclaration, NotFound
 from flyball.events import Event, Format, Profile, Schema
-from flyball.models import Recommender
+from flyball.models import Ranker, Recommender
 from flyball.policy import Choice, Gates, Release, Trigger, best, every, gates, swap
-from flyball.tasks import Recommend
+from flyball.tasks import Recommend, bind_features
 
 BUILT_IN = {"movies": "flyball.apps.movies"}
 
@@ -49,7 +49,7 @@ class App:
     ) -> None:
         self.name, self.task = name, task
         self.events = tuple(events)
-        self.candidates = dict(candidates)
+        self.candidates = dict(candidates)  # those with features learn below how these are declared
         self.formats = dict(formats or {})
         self.choose = choose or best(f"ndcg@{task.k}")
         self.release = release or swap()
@@ -58,12 +58,16 @@ class App:
         self.spec = name
         self.source: Path | None = None
         self._check()
+        self.candidates = {label: self._bound(model) for label, model in self.candidates.items()}
         self.schema = Schema((*self.events, *self.profiles))
 
     @property
     def profiles(self) -> tuple[type[Profile], ...]:
         """The profile types of the task's entities."""
         return tuple(entity.profile for entity in self.task.entities if entity.profile is not None)
+
+    def _bound(self, model: Recommender) -> Recommender:
+        return bind_features(self.task, model) if isinstance(model, Ranker) and model.features else model
 
     def _check(self) -> None:
         if not _NAME.match(self.name):
@@ -77,13 +81,17 @@ class App:
             raise BadDeclaration(f"candidates of App {self.name!r}", "one model or more", "none")
         for label, model in self.candidates.items():
             if not _NAME.match(label):
-                raise BadDeclaration(f"candidate name in App {self.name!r}", "lower-case letters, digits, - and _", label)
+                raise BadDeclaration(
+                    f"candidate name in App {self.name!r}", "lower-case letters, digits, - and _", label
+                )
             if not isinstance(model, Recommender):
                 raise BadDeclaration(f"candidate {label!r}", "a model, such as fb.ItemKNN()", model)
         known = {*self.events, *self.profiles}
         for used in self.task.event_types:
             if used not in known:
-                raise BadDeclaration(f"task of App {self.name!r}", f"about declared events ({used.__name__} is not)", used)
+                raise BadDeclaration(
+                    f"task of App {self.name!r}", f"about declared events ({used.__name__} is not)", used
+                )
 
 
 def _default_gates() -> Gates:
@@ -108,7 +116,9 @@ def load_app(spec: str, options: Mapping[str, Any] | None = None, folder: Path |
             raise BadDeclaration(f"settings of application {spec}", "arguments of its make_app", str(error)) from None
     else:
         if not hasattr(module, attribute):
-            raise NotFound(f"attribute in {source or spec}", attribute, [n for n in vars(module) if not n.startswith("_")])
+            raise NotFound(
+                f"attribute in {source or spec}", attribute, [n for n in vars(module) if not n.startswith("_")]
+            )
         found = getattr(module, attribute)
     if not isinstance(found, App):
         raise BadDeclaration(f"{attribute} in {source or spec}", "an fb.App", found)

@@ -15,11 +15,12 @@ import msgspec
 from flyball.app import App, AppSource, load_app
 from flyball.core import BadSetting, Clock, NotFound
 from flyball.events import Catalogue, EventLog, Quarantine, open_log
-from flyball.features import Signals, StateStore, open_state
+from flyball.features import FeatureReader, Signals, StateStore, open_state
 from flyball.history import History, HistoryFollower
 from flyball.registry import Registry
+from flyball.tasks import OnlineFeatures
 
-_URLS = ("events", "predictions", "state", "registry")
+_URLS = ("events", "predictions", "state", "features", "registry")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +30,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     events: str
     predictions: str
     state: str
+    features: str
     registry: str
     zone: str = "UTC"
     port: int = 8082
@@ -57,6 +59,7 @@ def load_settings(
         "events": f"sqlite://{base}/events.db?partitions=4",
         "predictions": f"sqlite://{base}/predictions.db?partitions=1&unique=0",
         "state": f"lmdb://{base}/state",
+        "features": f"lmdb://{base}/features",
         "registry": f"sqlite://{base}/registry.db",
     }
     chosen = file or (base / "settings.toml" if (base / "settings.toml").exists() else None)
@@ -130,6 +133,18 @@ class Runtime:
     def state(self) -> StateStore:
         self.home.mkdir(parents=True, exist_ok=True)
         return open_state(self.settings.state)
+
+    @cached_property
+    def feature_state(self) -> StateStore:
+        """The store of the declared features."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        return open_state(self.settings.features)
+
+    @cached_property
+    def features(self) -> OnlineFeatures | None:
+        """What versions read features from; None when none are declared."""
+        groups = self.app.task.feature_groups
+        return OnlineFeatures(FeatureReader(groups, self.feature_state)) if groups else None
 
     @property
     def history_folder(self) -> Path:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from flyball.events import Offsets
-from flyball.features import StateFollower
+from flyball.features import FeatureFollower, StateFollower
 from flyball.operations.worker import Feed
 from flyball.outcomes import OutcomeFollower
 from flyball.runtime import Runtime
@@ -11,10 +11,11 @@ from flyball.runtime import Runtime
 STATE_BATCH, HISTORY_BATCH, OUTCOME_BATCH = 2_000, 10_000, 5_000
 FLUSH_US = 5_000_000
 SETTLE_US = 60_000_000
+FEATURE_LOCK = "features.lock"
 
 
 def feeds_of(runtime: Runtime, flush_us: int = FLUSH_US) -> list[Feed]:
-    """State first, since users wait for it, then history, then outcomes.
+    """State and features first, since users wait for them, then history, then outcomes.
 
     `flush_us`: how long history may hold back a part that is not full; 0 writes out whenever it has caught up.
     """
@@ -29,10 +30,23 @@ def feeds_of(runtime: Runtime, flush_us: int = FLUSH_US) -> list[Feed]:
     happened = _at("events", outcomes, len(log.ends()))
     return [
         Feed("state", log, state.offsets, state.apply, STATE_BATCH),
+        *_features(runtime),
         Feed("history", log, history.offsets, history.apply, HISTORY_BATCH, flush),
         Feed("predictions", predictions, shown, outcomes.apply_predictions, OUTCOME_BATCH, settle),
         Feed("outcomes", log, happened, outcomes.apply_events, OUTCOME_BATCH),
     ]
+
+
+def _features(runtime: Runtime) -> list[Feed]:
+    """The feed of the declared features, if there are any."""
+    log, groups = runtime.log, runtime.app.task.feature_groups
+    if not groups:
+        return []
+    follower = FeatureFollower(
+        runtime.schema, groups, runtime.feature_state, partitions=len(log.ends()), clock=runtime.clock,
+        lock=runtime.home / FEATURE_LOCK,
+    )  # fmt: skip
+    return [Feed("features", log, follower.offsets, follower.apply, STATE_BATCH)]
 
 
 def _at(stream: str, outcomes: OutcomeFollower, partitions: int) -> Callable[[], Offsets]:

@@ -5,11 +5,11 @@ pipeline (retrieve, score, arrange) gives a row the same bits in any batch, neve
 seen, and as many items as were asked for while the catalogue has them. Importing loads neither polars nor numba.
 """
 
-from flyball.tasks.cases import ACTIVITIES, HEAVY, Cases, activity_of, evaluation_cases, take_cases
+from flyball.tasks.cases import ACTIVITIES, HEAVY, Cases, activity_of, evaluation_cases
 from flyball.tasks.fallback import fallback_arrays
 from flyball.tasks.featurize import Columns, OfflineFeatures, OnlineFeatures, ReadFeatures
 from flyball.tasks.interactions import build_interactions
-from flyball.tasks.known import FrameCatalog, catalog_at
+from flyball.tasks.known import FrameCatalog, Frames, catalog_at
 from flyball.tasks.lists import arrange
 from flyball.tasks.pipeline import Pipeline
 from flyball.tasks.queries import GROUP, MODEL, NEWCOMER, POPULAR, BadScores, Query, Shown, check_query
@@ -31,6 +31,7 @@ __all__ = [
     "Columns",
     "Featured",
     "FrameCatalog",
+    "Frames",
     "ItemCatalog",
     "LogPast",
     "OfflineFeatures",
@@ -51,5 +52,4 @@ __all__ = [
     "check_query",
     "evaluation_cases",
     "fallback_arrays",
-    "take_cases",
 ]
