@@ -23,6 +23,11 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     events applied to the state that was read, () for an answer that read none. `catalog`: the same of the catalogue,
     `lists`: of the popular list in memory, () for an answer that did not look at it. `stale_us`: how old the state
     was. `seed`: the query's seed.
+
+    Of a list that features were read for, as of `at_us`: `feature_set`, the hash of the definitions; `feature_offsets`,
+    the events they had been computed from; `feature_digest`, 64 bits of the values of the items the model placed, in
+    their order (`Reading.digest`); `vectors`, for a stable sample of users, the values {group: (bits, types)}, a row a
+    key in that order.
     """
 
     id: str
@@ -46,6 +51,10 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
     catalog: tuple[int, ...] = ()
     lists: tuple[int, ...] = ()
+    feature_set: str = ""
+    feature_offsets: tuple[int, ...] = ()
+    feature_digest: int = 0
+    vectors: dict[str, tuple[bytes, bytes]] = {}
 
 
 class _Body(msgspec.Struct, frozen=True, array_like=True):
@@ -70,6 +79,10 @@ class _Body(msgspec.Struct, frozen=True, array_like=True):
     seed: int
     catalog: tuple[int, ...] = ()
     lists: tuple[int, ...] = ()
+    feature_set: str = ""
+    feature_offsets: tuple[int, ...] = ()
+    feature_digest: int = 0
+    vectors: dict[str, tuple[bytes, bytes]] = {}
 
 
 _FIELDS = _Body.__struct_fields__
@@ -117,6 +130,14 @@ def find_prediction(log: EventLog, prediction_id: str) -> Prediction:
 
 def _around(log: EventLog, partition: int, at_us: int, slack_us: int) -> Iterator[Record]:
     """Records of one partition around `at_us`, when no record lies more than `slack_us` after a later one."""
+    for record in records_since(log, partition, at_us, slack_us):
+        if record.at > at_us + slack_us:
+            return
+        yield record
+
+
+def records_since(log: EventLog, partition: int, at_us: int, slack_us: int) -> Iterator[Record]:
+    """Records of one partition from `at_us` on and some before, none lying more than `slack_us` after a later one."""
     low, high = 0, log.ends()[partition]
     while low < high:
         middle = (low + high) // 2
@@ -125,10 +146,7 @@ def _around(log: EventLog, partition: int, at_us: int, slack_us: int) -> Iterato
             low = middle + 1
         else:
             high = middle
-    for record in _from(log, partition, max(low - 1, 0), _CHUNK):
-        if record.at > at_us + slack_us:
-            return
-        yield record
+    yield from _from(log, partition, max(low - 1, 0), _CHUNK)
 
 
 def _from(log: EventLog, partition: int, offset: int, limit: int) -> Iterator[Record]:

@@ -12,7 +12,8 @@ from flyball.outcomes import Prediction
 from flyball.releases import ReleaseState, Route, route
 from flyball.serving.asks import Ask
 from flyball.serving.lists import Listed, Memory
-from flyball.tasks import Query, Shown
+from flyball.serving.vectors import with_features
+from flyball.tasks import Featured, Query, Shown
 
 ReadHistories = Callable[[Sequence[str]], tuple[list[UserHistory], Offsets]]
 Note = Callable[[str, str, object], None]
@@ -169,12 +170,17 @@ def _query(ask: Ask) -> Query:
 
 def _of_version(version: str, level: str, shown: list[Shown]) -> Listed:
     return Listed(
-        level, version, [each.item for each in shown], [each.score for each in shown], [each.source for each in shown]
+        level,
+        version,
+        [each.item for each in shown],
+        [each.score for each in shown],
+        [each.source for each in shown],
+        reading=shown.reading if isinstance(shown, Featured) else None,
     )
 
 
 def _stamp(ask: Ask, chosen: Route, listed: Listed, offsets: Offsets, catalog: Offsets, stale_us: int) -> Prediction:
-    return Prediction(
+    answer = Prediction(
         id=ask.id,
         at_us=ask.at_us,
         user=ask.user,
@@ -195,3 +201,4 @@ def _stamp(ask: Ask, chosen: Route, listed: Listed, offsets: Offsets, catalog: O
         catalog=catalog,
         lists=listed.offsets,
     )
+    return answer if listed.reading is None else with_features(answer, listed.reading)

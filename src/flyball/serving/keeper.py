@@ -190,8 +190,9 @@ class Keeper:
         try:
             described = self._runtime.registry.version(version)
             loaded = load_version(
-                self._runtime.app.task, described, self._runtime.artifacts, self._known, self._catalog
-            )
+                self._runtime.app.task, described, self._runtime.artifacts, self._known, self._catalog,
+                self._runtime.features, now_us,
+            )  # fmt: skip
             with self._lock:
                 self._loaded[version] = loaded
                 self._failed.pop(version, None)

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from flyball.events import Offsets
-from flyball.features import Catalog, UserHistory
+from flyball.features import Catalog, Reading, UserHistory
 from flyball.serving.asks import Ask
 from flyball.tasks import Shown
 
@@ -17,7 +17,8 @@ EVERYONE = ""
 class Listed(msgspec.Struct, frozen=True):
     """A list and where it comes from; `version` is "" for one that no version made.
 
-    `offsets`: the events behind the popular list, when that was looked at.
+    `offsets`: the events behind the popular list, when that was looked at. `reading`: the features of what a model
+    placed, when they were read.
     """
 
     level: str
@@ -26,6 +27,7 @@ class Listed(msgspec.Struct, frozen=True):
     scores: list[float]
     sources: list[str]
     offsets: Offsets = ()
+    reading: Reading | None = None
 
 
 class Memory(msgspec.Struct, frozen=True):

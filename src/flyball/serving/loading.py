@@ -11,7 +11,7 @@ from flyball.features import Catalog, UserHistory
 from flyball.models import Recommender, load_artifact, model_of
 from flyball.registry import Version
 from flyball.serving.lists import EVERYONE
-from flyball.tasks import NEWCOMER, Pipeline, Query, Recommend, Shown
+from flyball.tasks import NEWCOMER, Pipeline, Query, ReadFeatures, Recommend, Shown
 
 LISTED = 200
 """Length of the lists kept in memory: enough that filters and seen items leave a full one."""
@@ -27,23 +27,32 @@ class Loaded(msgspec.Struct, frozen=True):
 
 
 def load_version(
-    task: Recommend, version: Version, artifacts: Path, known: Iterable[type[Recommender]], catalog: Catalog | None
+    task: Recommend,
+    version: Version,
+    artifacts: Path,
+    known: Iterable[type[Recommender]],
+    catalog: Catalog | None,
+    features: ReadFeatures | None = None,
+    now_us: int | None = 0,
 ) -> Loaded:
     """Load `version` against the hashes the registry holds, and answer once with it, so that every kernel is compiled.
 
-    `known`: the application's own model classes. Raises `ArtifactCorrupt`, `Refused`, or what the model raises.
+    `known`: the application's own model classes. `features`: what a version with features reads them from; `now_us`:
+    the instant of that first answer, None for no such answer. Raises `ArtifactCorrupt`, `Refused` (also for features
+    that are declared otherwise than the version learned them), or what the model raises.
     """
     if version.state == "rejected":
         raise Refused(f"{version.id} must have passed its gates to serve, got rejected: {version.reason}")
     if not version.artifact:
         raise Refused(f"{version.id} must have an artifact to serve, got none")
     artifact = load_artifact(artifacts / version.artifact, version.artifact_files)
-    pipeline = Pipeline(task, artifact, model_of(artifact, known))
-    warm(pipeline, catalog)
+    pipeline = Pipeline(task, artifact, model_of(artifact, known), features)
+    if now_us is not None:
+        warm(pipeline, catalog, now_us)
     return Loaded(pipeline, group_lists(pipeline, catalog))
 
 
-def warm(pipeline: Pipeline, catalog: Catalog | None) -> None:
+def warm(pipeline: Pipeline, catalog: Catalog | None, now_us: int = 0) -> None:
     """Answer for a stranger and for a user with a history, alone and together, so that the first request is quick."""
     items = pipeline.artifact.items[:_WARM_HISTORY]
     count = len(items)
@@ -52,7 +61,7 @@ def warm(pipeline: Pipeline, catalog: Catalog | None) -> None:
     )
     k = pipeline.task.k
     for batch in ([nobody(None)], [known], [known, nobody(None)]):
-        pipeline.answer([Query("", k) for _ in batch], batch, catalog)
+        pipeline.answer([Query("", k, now_us=now_us) for _ in batch], batch, catalog)
 
 
 def group_lists(pipeline: Pipeline, catalog: Catalog | None) -> dict[str, list[Shown]]:
@@ -70,5 +79,6 @@ def nobody(group: str | None) -> UserHistory:
 
 def with_catalog(loaded: Loaded, catalog: Catalog) -> Loaded:
     """The same version over another catalogue, its view of it made before the first request needs it."""
-    pipeline = Pipeline(loaded.pipeline.task, loaded.pipeline.artifact, loaded.pipeline.model)
+    before = loaded.pipeline
+    pipeline = Pipeline(before.task, before.artifact, before.model, before.features)
     return Loaded(pipeline, group_lists(pipeline, catalog))

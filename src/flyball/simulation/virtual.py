@@ -269,7 +269,7 @@ class _Simulation:
         names = [str(user + 1) for user in users.tolist()]
         histories, _ = read_histories(runtime.state, runtime.signals, names)
         queries = [Query(name, self._k, now_us=now_us) for name in names]
-        shown = Pipeline(runtime.app.task, artifact, model).answer(
+        shown = Pipeline(runtime.app.task, artifact, model, runtime.features).answer(
             queries, histories, self._service.engine.serving.catalog
         )
         return [[each.item for each in items] for items in shown]

@@ -1,6 +1,5 @@
 """Examples to judge candidates by: a split in time, seen from just before it."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -44,21 +43,6 @@ class Cases(msgspec.Struct, frozen=True):
     rated_values: NDArray[np.float32]
     catalog: FrameCatalog | None = None
     pool: int = 0
-
-
-def take_cases(cases: Cases, places: Sequence[int]) -> Cases:
-    """The users at `places` alone, in that order; without their ratings."""
-    return msgspec.structs.replace(
-        cases,
-        users=[cases.users[place] for place in places],
-        histories=[cases.histories[place] for place in places],
-        truth=[cases.truth[place] for place in places],
-        groups=[cases.groups[place] for place in places],
-        activity=[cases.activity[place] for place in places],
-        rated_rows=cases.rated_rows[:0],
-        rated_items=[],
-        rated_values=cases.rated_values[:0],
-    )
 
 
 def activity_of(items: int) -> str:

@@ -31,7 +31,7 @@ class Pipeline:
     def __init__(
         self, task: Recommend, artifact: Artifact, model: Recommender, features: ReadFeatures | None = None
     ) -> None:
-        self.task, self.artifact, self.model = task, artifact, model
+        self.task, self.artifact, self.model, self.features = task, artifact, model, features
         self.ranking = Ranking(task, artifact, model, features) if isinstance(model, Ranker) else None
         self._fallback = fallback_of(artifact.arrays)
         self._groups = {str(name): place for place, name in enumerate(self._fallback["groups"].tolist())}
