@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.features.online_events import DECLARED, INSTANTS, KNOWN, SCHEMA, SECOND, Built, build
 
 from flyball.core import Refused
 from flyball.events import after_slices
@@ -18,7 +19,6 @@ from flyball.features.online_plan import groups_of
 from flyball.features.online_read import FeatureReader
 from flyball.features.vectors import digest_of
 from flyball.testing.feature_oracle import before, value_of
-from tests.features.online_events import DECLARED, INSTANTS, KNOWN, SCHEMA, SECOND, Built, build
 
 ASKED: dict[str, list[Any]] = {
     "user": ["1", "2", "3", "4"],
@@ -99,7 +99,7 @@ class CrashingStore:
 
 
 @pytest.mark.parametrize("backend", ["memory", "lmdb"])
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_online_equals_the_oracle(backend: str, data: st.DataObject, tmp_path: Path) -> None:
     play_through(data, opener(backend, tmp_path))
@@ -143,14 +143,22 @@ def play_through(data: st.DataObject, open_store: Callable[[], StateStore]) -> N
 
 
 def check_some(data: st.DataObject, reader: FeatureReader, built: Built, follower: FeatureFollower) -> None:
-    """At instants of the log from the horizon on; before it the reader refuses or is right."""
+    """At edges of windows around events, from the horizon on; before it the reader refuses or is right."""
     horizon = follower.counts().horizon_us
-    drawn = data.draw(st.lists(INSTANTS, min_size=1, max_size=2))
-    for at_us in {max(horizon, instant + 6 * SECOND) for instant in drawn} | {horizon} - {-(1 << 62)}:
-        check(reader, built, at_us)
-    early = data.draw(INSTANTS)
-    if early < horizon:
-        try:
-            check(reader, built, early)
-        except Refused as error:
-            assert "must be read at" in str(error)
+    events = [logged.event.at for logged in built.logged] or [0]
+    for _ in range(3):
+        step = data.draw(st.sampled_from([0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 12, 15]))
+        at_us = data.draw(st.sampled_from(events)) + step * SECOND + data.draw(st.sampled_from([-1, 0, 0, 1]))
+        if at_us >= horizon:
+            check(reader, built, at_us)
+        else:
+            refused_or_right(reader, built, at_us)
+    check(reader, built, max(horizon, data.draw(INSTANTS)))
+
+
+def refused_or_right(reader: FeatureReader, built: Built, at_us: int) -> None:
+    try:
+        reader.read(ASKED, at_us)
+    except Refused:
+        return
+    check(reader, built, at_us)

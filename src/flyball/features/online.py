@@ -80,7 +80,6 @@ class FeatureFollower:
             for name, one in schema.types.items()
             if any(one.cls is stream.event for plan in self.plans for stream in plan.streams)
         }
-        self._swept: dict[str, tuple[int, int]] = {}
 
     def offsets(self) -> Offsets:
         """How far the store has come: what to read the log after."""
@@ -107,7 +106,7 @@ class FeatureFollower:
                     lifted = self._lifters[plan.group.name].lift(events)
                     if lifted is not None:
                         self._fold(plan, lifted, counts, ready, changes)
-            ready = self._sweep(counts, ready, changes)
+            ready = self._sweep(counts, ready, new, changes)
             changes[COUNTS], changes[READY] = packed(counts), packed(ready)
             self._store.write(changes, offsets)
             return new
@@ -206,9 +205,7 @@ class FeatureFollower:
         raw, places = words.tobytes(), (8 * ends).tolist()
         for place, suffix in enumerate(suffixes):
             value = raw[places[place] : places[place + 1]]
-            if plan.has_texts:
-                value = _purged(plan, value, extras[place])
-            changes[plan.prefix + suffix] = value
+            changes[plan.prefix + suffix] = _purged(plan, value, extras[place]) if extras else value
 
     def _note_expiry(
         self, plan: Plan, suffixes: list[bytes], words: Ints, ends: Ints, counts: Counts, changes: dict[bytes, Any]
@@ -228,29 +225,37 @@ class FeatureFollower:
                 changes[expiry_key(plan.prefix, was, suffixes[place])] = None
                 _less(held, was, 1)
 
-    def _sweep(self, counts: Counts, ready: Ready, changes: dict[bytes, bytes | None]) -> Ready:
-        """Forget keys that no instant from the horizon on can see: at most one shard of a bucket of each group."""
+    def _sweep(self, counts: Counts, ready: Ready, new: int, changes: dict[bytes, bytes | None]) -> Ready:
+        """Forget keys that no instant from the horizon on can see, faster than `new` records can bring others."""
         forgot = False
         for plan in self.plans:
-            name, held = plan.group.name, counts.buckets.get(plan.group.name, {})
-            due = [bucket for bucket in held if bucket * bucket_us(plan) <= counts.horizon_us]
-            if not due or ready.groups.get(name) != plan.hash:
+            if plan.reach_us is None or ready.groups.get(plan.group.name) != plan.hash:
                 continue
-            bucket, shard = self._swept.get(name, (min(due), 0))
-            if bucket not in held:
-                bucket, shard = min(due), 0
-            gone = 0
+            name, gone = plan.group.name, 0
+            held = counts.buckets.get(name, {})
+            for bucket in sorted(one for one in held if one * bucket_us(plan) <= counts.horizon_us):
+                if gone <= 2 * new:
+                    gone += self._forget(plan, bucket, held, 2 * new - gone, changes)
+            if gone:
+                forgot = True
+                counts.expired[name] = counts.expired.get(name, 0) + gone
+        return Ready(ready.groups, max(ready.forgotten_us, counts.horizon_us)) if forgot else ready
+
+    def _forget(
+        self, plan: Plan, bucket: int, held: dict[int, int], most: int, changes: dict[bytes, bytes | None]
+    ) -> int:
+        """Forget the keys of a bucket, shard by shard, until more than `most` are; how many."""
+        gone = 0
+        for shard in range(SHARDS):
+            if gone > most:
+                break
             for entry, _ in self._store.scan(expiry_prefix(plan.prefix, bucket, shard)):
                 key = plan.prefix + expiry_keys_of(plan.prefix, entry)
                 if key not in changes:
                     changes[key] = changes[entry] = None
                     gone += 1
-            if gone:
-                forgot = True
-                _less(held, bucket, gone)
-                counts.expired[name] = counts.expired.get(name, 0) + gone
-            self._swept[name] = (bucket, (shard + 1) % SHARDS)
-        return Ready(ready.groups, max(ready.forgotten_us, counts.horizon_us)) if forgot else ready
+        _less(held, bucket, gone)
+        return gone
 
 
 @contextmanager

@@ -33,6 +33,7 @@ from flyball.features.aggregates import (
     Aggregate,
 )  # fmt: skip
 from flyball.features.groups import Group, hash_of
+from flyball.features.online_store import label_of
 from flyball.features.values import BOOL, REAL, TEXT
 from flyball.features.windows import EXACT, LIFETIME, TILED
 from flyball.policy import Expression
@@ -115,7 +116,9 @@ class Shown(msgspec.Struct, frozen=True):
 
 class Plan(msgspec.Struct, frozen=True):
     """A group compiled. `numbers`, `reals`: for the kernels. `reach_us`: how long after its latest event a key may be
-    forgotten, None for never. `kinds` (streams, columns): what each column holds."""
+    forgotten, None for never. `kinds` (streams, columns): what each column holds. `has_texts`: texts or profiles follow
+    the words of a state.
+    """
 
     group: Group
     prefix: bytes
@@ -127,20 +130,13 @@ class Plan(msgspec.Struct, frozen=True):
     list_width: int
     reach_us: int | None
     hash: str
+    names: tuple[str, ...]
+    has_texts: bool
 
     @property
     def width(self) -> int:
         """Of a row: the stream, the instant and the columns."""
         return int(self.numbers[3])
-
-    @property
-    def has_texts(self) -> bool:
-        """Whether texts or profiles follow the words."""
-        return bool(np.isin(self.kinds, (RANK, PLACE)).any())
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(one.name for one in self.group.definitions)
 
 
 def groups_of(declared: Sequence[Any]) -> list[Group]:
@@ -205,7 +201,7 @@ class _Compiler:
         lasting = any(stream.lasting for stream in streams)
         return Plan(
             group=self.group,
-            prefix=f"f/{self.group.name[:40]}.{hashed}/".encode(),
+            prefix=f"f/{label_of(self.group.name)}.{hashed}/".encode(),
             streams=tuple(streams),
             numbers=np.array(numbers + self.weights, dtype=np.int64),
             reals=np.array(self.reals, dtype=np.float64).reshape(-1, 2),
@@ -214,6 +210,8 @@ class _Compiler:
             list_width=self.list_width,
             reach_us=None if lasting else max(stream.reach_us + stream.delay_us for stream in streams),
             hash=hashed,
+            names=tuple(one.name for one in self.group.definitions),
+            has_texts=bool(np.isin(kinds, (RANK, PLACE)).any()),
         )
 
     def _part(self, feature: Aggregate, fields: tuple[str, ...]) -> tuple[int, Shown]:

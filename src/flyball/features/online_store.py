@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 READY, COUNTS = b"m/ready", b"m/features"
-SHARDS = 64
+SHARDS = 16
 _LONGEST = 300
 NONE = -(1 << 62)
 
@@ -59,6 +59,11 @@ def counts_of(value: bytes | None) -> Counts:
 
 def packed(value: Any) -> bytes:
     return _pack(value)
+
+
+def label_of(group: str) -> str:
+    """A group's name in keys; shortened with a hash where it is long."""
+    return group if len(group) <= 40 else f"{group[:23]}~{blake2b(group.encode(), digest_size=8).hexdigest()}"
 
 
 def key_bytes(keys: Sequence[str]) -> bytes:

@@ -1,0 +1,164 @@
+"""Rebuilding the online features of a group from the log, and swapping them in while the follower goes on."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from flyball.core import BadInput, Clock, Refused
+from flyball.events import EventLog, Offsets, Schema
+from flyball.features.memory import MemoryStore
+from flyball.features.online import FeatureFollower, locked
+from flyball.features.online_plan import Plan, groups_of
+from flyball.features.online_store import (
+    COUNTS,
+    NONE,
+    READY,
+    Ready,
+    counts_of,
+    expiry_key,
+    keys_of_bytes,
+    packed,
+    ready_of,
+)  # fmt: skip
+from flyball.features.replay import clipped
+from flyball.features.store import StateStore
+
+_BATCH = 10_000
+_NEAR = 2_000
+_BUCKET = 3
+
+Progress = Callable[[int, int], object]
+
+
+class Rebuilt(msgspec.Struct, frozen=True):
+    """What a rebuild did: keys written, keys removed that the log does not know, and the offsets it stands at."""
+
+    group: str
+    keys: int
+    removed: int
+    offsets: Offsets
+
+
+def rebuild(
+    log: EventLog,
+    schema: Schema,
+    group: Any,
+    store: StateStore,
+    *,
+    low: str | None = None,
+    high: str | None = None,
+    clock: Clock | None = None,
+    lock: Path | None = None,
+    scratch: StateStore | None = None,
+    progress: Progress | None = None,
+) -> Rebuilt:
+    """Compute the states of `group` (an entity, `Features` or group) again from the log and put them into `store`.
+
+    `low`, `high`: only keys with `low <= first key < high`. The log is folded beside the store, into `scratch`
+    (memory by default); the follower waits, by `lock`, the file both are given, only for the last records and the swap.
+    Readers see all old states or all new ones. Raises `Refused` for a part of a group that is not complete yet.
+    """
+    found = groups_of([group])
+    if len(found) != 1:
+        raise BadInput("group to rebuild", "one with features", group)
+    beside = MemoryStore() if scratch is None else scratch
+    if beside.offsets():
+        raise BadInput("scratch store of a rebuild", "empty", f"one at offsets {beside.offsets()}")
+    partitions = len(log.ends())
+    follower = FeatureFollower(
+        schema, found, beside, partitions=partitions, clock=clock,
+        only=lambda name, keys: _inside(keys[0], low, high),
+    )  # fmt: skip
+    plan = follower.plans[0]
+    if (low, high) != (None, None):
+        _check_complete(plan, store)
+    while _behind(follower, store) > _NEAR:
+        _catch_up(log, follower, store.offsets(), progress)
+    with locked(lock):
+        _catch_up(log, follower, store.offsets(), progress)
+        return _swap(plan, beside, store, low, high)
+
+
+def _inside(key: str, low: str | None, high: str | None) -> bool:
+    return (low is None or low <= key) and (high is None or key < high)
+
+
+def _check_complete(plan: Plan, store: StateStore) -> None:
+    (value,), offsets = store.read([READY])
+    if any(offsets) and ready_of(value).groups.get(plan.group.name) != plan.hash:
+        raise Refused(f"features of {plan.group.name} are new or changed, so all keys must be rebuilt, got a range")
+
+
+def _behind(follower: FeatureFollower, store: StateStore) -> int:
+    return sum(store.offsets()) - sum(follower.offsets())
+
+
+def _catch_up(log: EventLog, follower: FeatureFollower, until: Offsets, progress: Progress | None) -> None:
+    """Fold exactly the records before `until`."""
+    after = follower.offsets()
+    wanted = until + (0,) * (len(after) - len(until))
+    while after != wanted:
+        ends = log.ends()
+        reading = tuple(end if at >= goal else at for at, goal, end in zip(after, wanted, ends, strict=True))
+        slices = [clipped(piece, wanted[piece.partition]) for piece in log.read(reading, _BATCH)]
+        slices = [piece for piece in slices if piece.records]
+        if not slices:
+            raise Refused(f"the log must hold all records up to {wanted}, got none after {after}")
+        follower.apply(slices)
+        after = follower.offsets()
+        if progress is not None:
+            progress(sum(after), sum(wanted))
+
+
+def _swap(plan: Plan, beside: StateStore, store: StateStore, low: str | None, high: str | None) -> Rebuilt:
+    """Replace the states in one write."""
+    (counts_value, ready_value), offsets = store.read([COUNTS, READY])
+    counts, ready = counts_of(counts_value), ready_of(ready_value)
+    (_, built), _ = beside.read([COUNTS, READY])
+    name, whole = plan.group.name, (low, high) == (None, None)
+    buckets = counts.buckets.setdefault(name, {})
+    changes: dict[bytes, bytes | None] = {}
+    if whole:
+        buckets.clear()
+        for prefix in (f"f/{label_of(name)}.", f"x/{label_of(name)}."):
+            changes |= dict.fromkeys([key for key, _ in store.scan(prefix.encode())])
+    removed = 0
+    for key, value in store.scan(plan.prefix):
+        keys = keys_of_bytes(key[len(plan.prefix) :])
+        if whole or (keys is not None and _inside(keys[0], low, high)):
+            removed += 1
+            changes[key] = None
+            if not whole:
+                _count(plan, buckets, key, value, -1, changes)
+    new = 0
+    for key, value in beside.scan(plan.prefix):
+        new += 1
+        removed -= 1 if key in changes else 0
+        if not whole and key not in changes:
+            (held,), _ = store.read([key])  # its keys are hashed, so the range did not find it
+            if held is not None:
+                _count(plan, buckets, key, held, -1, changes)
+        changes[key] = value
+        _count(plan, buckets, key, value, 1, changes)
+    fresh = ready_of(built)
+    groups = ready.groups | {name: plan.hash}
+    changes[READY] = packed(Ready(groups, max(ready.forgotten_us, fresh.forgotten_us)))
+    changes[COUNTS] = packed(counts)
+    store.write(changes, offsets)
+    return Rebuilt(name, new, removed, offsets)
+
+
+def _count(
+    plan: Plan, buckets: dict[int, int], key: bytes, value: bytes, by: int, changes: dict[bytes, bytes | None]
+) -> None:
+    """Note or strike out when a key falls due."""
+    bucket = int(np.frombuffer(value, dtype=np.int64, count=_BUCKET + 1)[_BUCKET])
+    if bucket == NONE:
+        return
+    changes[expiry_key(plan.prefix, bucket, key[len(plan.prefix) :])] = None if by < 0 else b""
+    buckets[bucket] = buckets.get(bucket, 0) + by
+    if buckets[bucket] <= 0:
+        del buckets[bucket]

@@ -1,0 +1,202 @@
+"""What the online state keeps and forgets, what it refuses, and rebuilding it."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.features.online_events import DECLARED, SCHEMA, SECOND, Play, record_of
+
+from flyball.core import BadInput, ManualClock, NotFound, Refused
+from flyball.events import EventLog, Record, Slice, open_log
+from flyball.features import Entity, StateStore, count, distinct, open_state, sum
+from flyball.features.memory import MemoryStore
+from flyball.features.online import FeatureFollower
+from flyball.features.online_read import FeatureReader
+from flyball.features.rebuild import rebuild
+from flyball.features.windows import exact, tiled
+
+START = 1_000_000 * SECOND
+short = Entity(
+    "user", plays=count(Play, tiled("60s", "10s")), films=distinct(Play, lambda p: p.film, exact("20s", max_events=5))
+)
+
+
+def play(user: int, at_us: int, known_at: int | None = None, number: int = 0, film: str = "up") -> Record:
+    event = Play(user=user, film=film, units=1, price=0.5, at=at_us)
+    return record_of(event, at_us if known_at is None else known_at, number)
+
+
+def feed(follower: FeatureFollower, records: Sequence[Record], batch: int = 500) -> None:
+    start = follower.offsets()[0]
+    for low in range(0, len(records), batch):
+        follower.apply([Slice(0, start + low, list(records[low : low + batch]))])
+
+
+def states(store: StateStore) -> int:
+    return len(list(store.scan(b"f/")))
+
+
+def test_memory_is_bounded_on_an_endless_stream_of_new_keys() -> None:
+    store = MemoryStore()
+    follower = FeatureFollower(SCHEMA, [short], store, partitions=1)
+    sizes = []
+    for minute in range(40):
+        at = START + minute * 60 * SECOND
+        feed(follower, [play(minute * 600 + index, at + index * SECOND // 10) for index in range(600)], batch=5)
+        sizes.append((states(store), len(list(store.scan(b"x/"))), len(list(store.scan(b"")))))
+    assert max(sizes[5:]) <= (1_500, 1_500, 3_002)  # of 24,000 keys, those of the last two minutes are there
+    counts = follower.counts()
+    assert counts.expired["user"] + states(store) == 24_000
+    assert max(len(held) for held in counts.buckets.values()) < 40
+
+
+def test_one_key_with_endless_events_stays_small() -> None:
+    store = MemoryStore()
+    follower = FeatureFollower(SCHEMA, [short], store, partitions=1)
+    feed(follower, [play(1, START + index * SECOND // 50, film=str(index)) for index in range(20_000)])
+    ((_, value),) = store.scan(b"f/")
+    assert len(value) < 60_000  # 250 events of the last 5 s, and as many that came since they were last made tiles
+
+
+def test_an_expired_key_reads_as_one_without_events_and_not_before() -> None:
+    store = MemoryStore()
+    follower = FeatureFollower(SCHEMA, [short], store, partitions=1)
+    feed(follower, [play(1, START)])
+    for step in range(1, 200):
+        feed(follower, [play(2, START + step * 2 * SECOND)])
+    reader = FeatureReader([short], store)
+    assert states(store) == 1
+    assert reader.read({"user": ["1"]}, START + 400 * SECOND).groups["user"].rows() == [[0, 0]]
+    with pytest.raises(Refused, match="older events are tiles"):
+        reader.read({"user": ["1"]}, START + SECOND)
+
+
+def test_events_beyond_retention_are_counted() -> None:
+    follower = FeatureFollower(SCHEMA, [short], MemoryStore(), partitions=1)
+    feed(follower, [play(1, START), play(1, START - 50 * SECOND, START), play(1, START - 600 * SECOND, START)])
+    assert follower.counts().late == {"user": 1}
+
+
+def test_a_stamp_from_the_future_does_not_forbid_the_present() -> None:
+    store, clock = MemoryStore(), ManualClock(START)
+    follower = FeatureFollower(SCHEMA, [short], store, partitions=1, clock=clock, rows=0)
+    feed(follower, [play(1, START), play(1, START + 10**15)])
+    reader = FeatureReader([short], store)
+    assert reader.read({"user": ["1"]}, START + 1).groups["user"].rows() == [[1, 1]]
+    assert reader.read({"user": ["1"]}, START + 10**15 + 1).groups["user"].rows() == [[1, 1]]
+
+
+def test_values_beyond_max_events_are_missing_and_counted() -> None:
+    store = MemoryStore()
+    feed(FeatureFollower(SCHEMA, [short], store, partitions=1), [play(1, START + n, film=str(n)) for n in range(6)])
+    reading = FeatureReader([short], store).read({"user": ["1", "2"]}, START + SECOND)
+    assert reading.groups["user"].rows() == [[6, None], [0, 0]]
+    assert reading.beyond == 1
+
+
+def test_a_gap_is_refused_and_changes_nothing() -> None:
+    store = MemoryStore()
+    follower = FeatureFollower(SCHEMA, [short], store, partitions=1)
+    with pytest.raises(BadInput, match="first offset"):
+        follower.apply([Slice(0, 3, [play(1, START)])])
+    assert list(store.scan(b"")) == []
+
+
+def test_unknown_groups_and_keys_of_the_wrong_size_are_refused() -> None:
+    reader = FeatureReader(DECLARED, MemoryStore())
+    with pytest.raises(NotFound, match="user_film"):
+        reader.read({"users": ["1"]}, START)
+    with pytest.raises(BadInput, match="2 texts"):
+        reader.read({"user_film": ["1"]}, START)
+
+
+def test_sums_of_the_largest_numbers_do_not_overflow() -> None:
+    most, times = 2**53, 3_000
+    huge = Entity("user", total=sum(Play, lambda p: p.units, "lifetime"))
+    store = MemoryStore()
+    follower = FeatureFollower(SCHEMA, [huge], store, partitions=1, grace_us=0)
+    events = [Play(user=1, film="up", units=-most, price=None, at=START + n) for n in range(times)]
+    feed(follower, [record_of(event, event.at, 0) for event in events])
+    found = FeatureReader([huge], store).read({"user": ["1"]}, START + SECOND).groups["user"].rows()
+    assert found == [[float(-most * times)]]
+
+
+# rebuilding
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> EventLog:
+    found = open_log(f"sqlite://{tmp_path}/events.db?partitions=2")
+    found.append([play(n % 9, START + n * SECOND // 4, number=n, film=str(n % 5)) for n in range(400)])
+    return found
+
+
+def follow(log: EventLog, follower: FeatureFollower, limit: int = 10_000) -> None:
+    while slices := log.read(follower.offsets(), limit):
+        follower.apply(slices)
+
+
+def rows_of(declared: Any, store: StateStore) -> list[list[Any]]:
+    reading = FeatureReader([declared], store).read({"user": [str(n) for n in range(12)]}, START + 120 * SECOND)
+    return reading.groups["user"].rows()
+
+
+def damage(store: StateStore, users: Sequence[str]) -> None:
+    changes: dict[bytes, bytes | None] = {}
+    for key, _ in store.scan(b"f/user."):
+        if key.rsplit(b"/", 1)[1].decode() in users:
+            changes[key] = None
+    store.write(changes, store.offsets())
+
+
+@pytest.mark.parametrize("backend", ["memory", "lmdb"])
+def test_a_range_of_keys_is_rebuilt_and_the_others_left(backend: str, log: EventLog, tmp_path: Path) -> None:
+    store = open_state("memory://" if backend == "memory" else f"lmdb://{tmp_path}/state?sync=0")
+    follower = FeatureFollower(SCHEMA, [short], store, partitions=2)
+    follow(log, follower)
+    right = rows_of(short, store)
+    damage(store, ["3", "4", "7"])
+    assert rows_of(short, store) != right
+    done = rebuild(log, SCHEMA, short, store, low="3", high="5", lock=tmp_path / "lock")
+    assert (done.keys, done.removed, done.offsets) == (2, 0, follower.offsets())
+    assert [n for n, (a, b) in enumerate(zip(rows_of(short, store), right, strict=True)) if a != b] == [7]
+    rebuild(log, SCHEMA, short, store)
+    assert rows_of(short, store) == right
+    assert math.fsum(follower.counts().buckets["user"].values()) == states(store) == len(list(store.scan(b"x/")))
+
+
+def test_a_changed_definition_is_refused_until_rebuilt_and_then_followed(log: EventLog) -> None:
+    store = MemoryStore()
+    follow(log, FeatureFollower(SCHEMA, [short], store, partitions=2), limit=100)
+    changed = Entity("user", plays=count(Play, tiled("90s", "10s")))
+    follower = FeatureFollower(SCHEMA, [changed], store, partitions=2)
+    assert follower.unready() == ["user"]
+    with pytest.raises(Refused, match="flyball features rebuild"):
+        rows_of(changed, store)
+    with pytest.raises(Refused, match="all keys must be rebuilt"):
+        rebuild(log, SCHEMA, changed, store, low="3")
+    log.append([play(1, START + 110 * SECOND, number=10**6)])
+    follow(log, follower)
+    rebuild(log, SCHEMA, changed, store)
+    fresh = MemoryStore()
+    follow(log, FeatureFollower(SCHEMA, [changed], fresh, partitions=2))
+    assert follower.unready() == []
+    assert rows_of(changed, store) == rows_of(changed, fresh)
+    log.append([play(1, START + 111 * SECOND, number=10**6 + 1)])
+    follow(log, follower)
+    assert rows_of(changed, store)[1][0] == rows_of(changed, fresh)[1][0] + 1
+
+
+def test_a_rebuild_meets_the_follower_where_it_stands(log: EventLog) -> None:
+    store = MemoryStore()
+    follower = FeatureFollower(SCHEMA, [short], store, partitions=2)
+    follower.apply([Slice(piece.partition, 0, piece.records[:60]) for piece in log.read((0, 0), 10_000)])
+    at = follower.offsets()
+    damage(store, [str(n) for n in range(9)])
+    assert rebuild(log, SCHEMA, short, store).offsets == at == follower.offsets()
+    follow(log, follower)
+    whole = MemoryStore()
+    follow(log, FeatureFollower(SCHEMA, [short], whole, partitions=2))
+    assert rows_of(short, store) == rows_of(short, whole)
