@@ -50,6 +50,21 @@ def test_closing_ends_what_still_runs() -> None:
     outcomes.close()  # type: ignore[attr-defined]  # comes back only when the waiting process has ended
 
 
+def test_a_call_that_takes_too_long_is_ended_and_the_others_go_on() -> None:
+    outcomes = dict(run_parallel(wait_or_not, [("wait",), ("deaf",), ("a",), ("b",)], 2, limit_s=1.5))
+    assert isinstance(outcomes[0], TimeoutError)
+    assert "within 2 s" in str(outcomes[1])
+    assert (outcomes[2], outcomes[3]) == ("a", "b")
+
+
+def wait_or_not(what: str) -> str:
+    if what == "deaf":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if what in ("wait", "deaf"):
+        threading.Event().wait()
+    return what
+
+
 def die_or_wait(what: str) -> None:
     if what == "die":
         os.kill(os.getpid(), signal.SIGKILL)

@@ -1,5 +1,6 @@
 """Independent work in parallel processes, the embedded default of compute."""
 
+import math
 import multiprocessing
 import os
 import signal
@@ -13,18 +14,23 @@ from multiprocessing.context import SpawnProcess
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, TypeVar
 
+from flyball.core.clock import SystemStopwatch
+
 Result = TypeVar("Result")
+
+_GRACE_S = 2.0
 
 
 def run_parallel(
-    work: Callable[..., Result], calls: Sequence[tuple[Any, ...]], workers: int
+    work: Callable[..., Result], calls: Sequence[tuple[Any, ...]], workers: int, limit_s: float | None = None
 ) -> Iterator[tuple[int, Result | Exception]]:
     """Run `work(*call)` for each call in up to `workers` fresh processes; yield (index, result) as each ends.
 
     A call that raises, or whose process dies, yields its exception instead: the others go on. `work` and its
     arguments must be importable and picklable (they cross to a spawned process; nothing is stored).
     With one worker everything runs in this process, in order. Processes still running when the iterator is closed
-    are ended.
+    are ended. `limit_s`: a process that takes longer is ended too, its result a `TimeoutError`; a call in this process
+    cannot be ended, so there it is not heeded.
     """
     if workers <= 1:
         for index, call in enumerate(calls):
@@ -36,6 +42,7 @@ def run_parallel(
     # one process per call, not a pool: the death of one worker breaks every pending call of a ProcessPoolExecutor
     waiting = deque(enumerate(calls))
     running: dict[Connection, tuple[int, SpawnProcess]] = {}
+    stopwatch, ends_s = SystemStopwatch(), dict[Connection, float]()
     try:
         while waiting or running:
             while waiting and len(running) < workers:
@@ -46,14 +53,27 @@ def run_parallel(
                     yield index, error
                 else:
                     running[receiver] = index, process
-            for receiver in [ready for ready in wait(list(running)) if isinstance(ready, Connection)]:
+                    ends_s[receiver] = math.inf if limit_s is None else stopwatch.read_s() + limit_s
+            left_s = min((ends_s[each] for each in running), default=math.inf) - stopwatch.read_s()
+            ready = wait(list(running), None if math.isinf(left_s) else max(left_s, 0.0))
+            for receiver in [each for each in ready if isinstance(each, Connection)]:
                 index, process = running.pop(receiver)
                 yield index, _receive(receiver, process)
+            for receiver in [each for each in running if ends_s[each] <= stopwatch.read_s()]:
+                index, process = running.pop(receiver)
+                _end(receiver, process)
+                yield index, TimeoutError(f"it must end within {limit_s:,.0f} s, and was ended then")
     finally:
         for receiver, (_, process) in running.items():
-            process.terminate()
-            process.join()
-            receiver.close()
+            _end(receiver, process)
+
+
+def _end(receiver: Connection, process: SpawnProcess) -> None:
+    process.terminate()
+    process.join(_GRACE_S)
+    process.kill()  # for one that does not heed the first; nothing happens to one that has ended
+    process.join()
+    receiver.close()
 
 
 def _start(work: Callable[..., Any], call: tuple[Any, ...]) -> tuple[Connection, SpawnProcess]:
