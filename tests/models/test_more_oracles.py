@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from flyball.models import (
     BPR,
     SLIM,
+    BiasedMF,
     Blend,
+    ImplicitALS,
     NextItem,
     RatingBlend,
     RatingKNN,
@@ -19,6 +21,7 @@ from flyball.models import (
     histories_of,
     positives,
     rated,
+    select_rows,
 )
 from flyball.models.cells import cells_of, side_by_side
 from flyball.models.data import order_by
@@ -313,3 +316,42 @@ def test_canonical_order_whatever_the_order_given():
     mixed = msgspec.structs.replace(data, **{name: getattr(data, name)[order] for name in columns})
     for name in columns:
         assert getattr(canonical(mixed), name).tobytes() == getattr(canonical(data), name).tobytes()
+
+
+def _planted(seed=0):
+    """400 users, 120 items, three tastes; ratings follow them, the time is random."""
+    rng = np.random.default_rng(seed)
+    data = sample_interactions(users=400, items=122, pairs=12_000, seed=seed)
+    tastes, traits = rng.normal(size=(400, 3)), rng.normal(size=(122, 3))
+    stars = 3 + (tastes[data.user_index] * traits[data.item_index]).sum(axis=1) * 0.6
+    weights = (stars > 3).astype(np.float32)
+    ratings = np.clip(np.round(stars), 1, 5).astype(np.float32)
+    return msgspec.structs.replace(data, weights=weights, ratings=ratings)
+
+
+def test_an_update_of_als_ends_at_the_loss_of_a_fit():
+    data, model = _planted(), ImplicitALS(factors=8, reg=2.0, nu=0.0, alpha=5.0, iterations=15)
+    users_items = _dense(data)
+
+    def loss(learned):
+        scores = model.score(learned, histories_of(data, list(range(400))))
+        x = model._fold_in(learned, histories_of(data, list(range(400))))
+        scores = np.where(np.isfinite(scores), scores, 0.0)
+        errors = ((1 + 5.0 * users_items) * ((users_items > 0) - scores) ** 2).sum()
+        return errors + 2.0 * ((x**2).sum() + (learned["item_factors"] ** 2).sum())
+
+    before = model.fit(select_rows(data, data.at_us < np.quantile(data.at_us, 0.8)), 0)
+    assert loss(model.update(before, data.items, data, 0)) < 1.01 * loss(model.fit(data, 0))
+
+
+def test_an_update_of_svd_ends_at_the_error_of_a_fit():
+    data, model = _planted(), BiasedMF(factors=8, fold_in_reg=3.0)
+    held = np.random.default_rng(5).random(len(data.user_index)) < 0.1
+    train, test = select_rows(data, ~held), select_rows(data, held)
+
+    def rmse(learned):
+        predicted = model.predict_rating(learned, histories_of(train, test.user_index), test.item_index)
+        return np.sqrt(np.mean((predicted - test.ratings) ** 2))
+
+    before = model.fit(select_rows(train, train.at_us < np.quantile(train.at_us, 0.8)), 0)
+    assert rmse(model.update(before, train.items, train, 0)) < 1.01 * rmse(model.fit(train, 0))

@@ -171,8 +171,7 @@ def test_one_pass_of_descent_is_the_papers_update():
     p, q = rng.normal(0, model.init_std, (5, 2)), rng.normal(0, model.init_std, (9, 2))
     rated = ~np.isnan(ordered.ratings)
     mean, user_bias, item_bias = ordered.ratings[rated].astype(np.float64).mean(), np.zeros(5), np.zeros(9)
-    rank = rng.permutation(5)
-    for user in np.argsort(rank):
+    for user in np.argsort(np.random.default_rng([4, 1]).permutation(5)):
         for row in np.flatnonzero((ordered.user_index == user) & rated):
             item = ordered.item_index[row]
             error = ordered.ratings[row] - (mean + user_bias[user] + item_bias[item] + p[user] @ q[item])

@@ -13,6 +13,7 @@ from flyball.models.base import (
     knows_similar,
     predicts_ratings,
     unscored,
+    updates,
 )
 from flyball.models.baselines import BiasModel, GlobalMean
 from flyball.models.biased_mf import BiasedMF
@@ -104,4 +105,5 @@ __all__ = [
     "top_k",
     "trees_of",
     "unscored",
+    "updates",
 ]

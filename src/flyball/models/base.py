@@ -58,6 +58,14 @@ class Recommender(msgspec.Struct, frozen=True):
         """
         return self.predict_rating(learned, take(histories, rows), items)
 
+    def update(self, learned: Learned, items: list[str], data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
+        """What was `learned` over `items`, brought up to date with `data`: everything known now, not only what is new.
+
+        Cheaper than `fit` and near it, each model says how near. Raises `Refused` for models without it: their `fit` is
+        cheap or has no state to go on from.
+        """
+        raise Refused(f"{type(self).__name__} has no update: fit it anew")
+
 
 def predicts_ratings(model: Recommender) -> bool:
     """Whether the model is a model of ratings."""
@@ -72,6 +80,11 @@ def explains(model: Recommender) -> bool:
 def knows_similar(model: Recommender) -> bool:
     """Whether the model can list items similar to one."""
     return type(model).similar is not Recommender.similar
+
+
+def updates(model: Recommender) -> bool:
+    """Whether the model can go on from what it learned before."""
+    return type(model).update is not Recommender.update
 
 
 def unscored(rows: int, items: int) -> Floats:

@@ -13,8 +13,8 @@ from flyball.core import BadDeclaration
 from flyball.models.base import Learned, Recommender
 from flyball.models.baselines import mean_of
 from flyball.models.cells import cells_of, side_by_side
-from flyball.models.data import Floats, Histories, Indexes, Interactions, rated, rows_with
-from flyball.models.factors import catalogue_scores, cosines_to, folded_rows, item_side, padded, rating_side
+from flyball.models.data import Floats, Histories, Indexes, Interactions, histories_of, rated, rows_with
+from flyball.models.factors import carried, catalogue_scores, cosines_to, folded_rows, item_side, padded, rating_side
 
 
 class BiasedMF(Recommender, frozen=True):
@@ -47,10 +47,32 @@ class BiasedMF(Recommender, frozen=True):
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
         """The item side (`factors.item_side`; factor 0 carries b_u), `base_ratings` mean + b_i and `limits` (2,)."""
         ratings = rated(data)
+        return self._kept(ratings, *self._descend(ratings, self._drawn(ratings, seed), self.epochs, seed))
+
+    def update(self, learned: Learned, items: list[str], data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
+        """A fifth of the passes, from the item side learned before, users folded in; RMSE ends within 1 % of a fit's.
+
+        The new passes see all ratings, so nothing is forgotten.
+        """
+        ratings = rated(data)
+        start = self._drawn(ratings, seed)
+        factors = np.asarray(learned["item_factors"])[:, 1 : self.factors + 1]
+        start["q"][:, : self.factors] = carried(factors, items, data.items, start["q"][:, : self.factors])
         mean = mean_of(ratings.ratings)
-        item_bias, q = self._descend(ratings, mean, seed)
+        base = carried(
+            np.asarray(learned["base_ratings"])[:, None], items, data.items, np.full((len(data.items), 1), mean)
+        )
+        start["item_bias"][:] = base[:, 0] - mean
+        kept = self._kept(ratings, start["item_bias"], start["q"])
+        folded = self._fold_in(kept, histories_of(ratings, np.arange(len(data.users))))
+        start["user_bias"][:] = folded[:, 0] * kept["item_factors"][:1, 0] if len(data.items) else 0.0
+        start["p"][:, : self.factors] = folded[:, 1 : self.factors + 1]
+        return self._kept(ratings, *self._descend(ratings, start, max(1, self.epochs // 5), seed))
+
+    def _kept(self, ratings: Interactions, item_bias: Floats, q: Floats) -> dict[str, NDArray[Any]]:
         bias_factor = np.sqrt(self.fold_in_reg / self.fold_in_reg_bias)
-        rows, offsets, kept = rating_side(ratings, mean, item_bias, q[:, : self.factors], bias_factor, self.caution)
+        mean, own = mean_of(ratings.ratings), q[:, : self.factors]
+        rows, offsets, kept = rating_side(ratings, mean, item_bias, own, bias_factor, self.caution)
         return {**item_side(rows, offsets), **kept}
 
     def score(self, learned: Learned, histories: Histories) -> Floats:
@@ -72,16 +94,23 @@ class BiasedMF(Recommender, frozen=True):
         fit = np.multiply(folded, learned["item_factors"][items]).sum(axis=1) + learned["base_ratings"][items]
         return np.asarray(np.clip(fit, *learned["limits"]), dtype=np.float32)
 
-    def _descend(self, ratings: Interactions, mean: float, seed: int) -> tuple[Floats, Floats]:
-        from flyball.models.kernels.descent import descend
-
+    def _drawn(self, ratings: Interactions, seed: int) -> dict[str, Floats]:
         users, items, side = len(ratings.users), len(ratings.items), padded(self.factors)
         rng = np.random.default_rng(seed)
         p, q = np.zeros((users, side), dtype=np.float32), np.zeros((items, side), dtype=np.float32)
         p[:, : self.factors] = rng.normal(0.0, self.init_std, (users, self.factors))
         q[:, : self.factors] = rng.normal(0.0, self.init_std, (items, self.factors))
-        user_bias, item_bias = np.zeros(users, dtype=np.float32), np.zeros(items, dtype=np.float32)
-        cells = cells_of(ratings.user_index, ratings.item_index, users, items, rng)
+        biases = {name: np.zeros(n, dtype=np.float32) for name, n in (("user_bias", users), ("item_bias", items))}
+        return {"p": p, "q": q, **biases}
+
+    def _descend(
+        self, ratings: Interactions, start: dict[str, Floats], epochs: int, seed: int
+    ) -> tuple[Floats, Floats]:
+        from flyball.models.kernels.descent import descend
+
+        p, q, user_bias, item_bias = (start[name] for name in ("p", "q", "user_bias", "item_bias"))
+        mean, rng = mean_of(ratings.ratings), np.random.default_rng([seed, 1])
+        cells = cells_of(ratings.user_index, ratings.item_index, len(p), len(q), rng)
         at_users, at_items, values = (
             column[cells.order] for column in (ratings.user_index, ratings.item_index, ratings.ratings)
         )
@@ -92,7 +121,7 @@ class BiasedMF(Recommender, frozen=True):
             descend(at_users, at_items, values, first, last, mean, rate, reg, user_bias, item_bias, p, q)
 
         with side_by_side() as run:
-            for _ in range(self.epochs):
+            for _ in range(epochs):
                 run(visit, rng.permutation(cells.blocks).tolist())
         return item_bias, q
 

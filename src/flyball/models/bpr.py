@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from flyball.core import BadDeclaration
 from flyball.models.base import Learned, Recommender
 from flyball.models.cells import cells_of, side_by_side
-from flyball.models.data import Floats, Histories, Interactions, positives, row_pointers, rows_with
-from flyball.models.factors import catalogue_scores, cosines_to, item_side, padded
+from flyball.models.data import Floats, Histories, Interactions, histories_of, positives, row_pointers, rows_with
+from flyball.models.factors import carried, catalogue_scores, cosines_to, item_side, padded
 
 
 class BPR(Recommender, frozen=True):
@@ -43,15 +43,29 @@ class BPR(Recommender, frozen=True):
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
         """The item side (`factors.item_side`, offsets b_i) and `fold_in` M float32 (factors, factors)."""
+        liked = positives(data)
+        return self._kept(liked, *self._descend(liked, self._drawn(liked, seed), self.epochs, seed))
+
+    def update(self, learned: Learned, items: list[str], data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
+        """A fifth of the passes, from the item side learned before and users folded in."""
+        liked = positives(data)
+        start = self._drawn(liked, seed)
+        known = np.isfinite(np.asarray(learned["offsets"])[: len(items)])
+        kept = [item for item, one in zip(items, known.tolist(), strict=True) if one]
+        start["q"] = carried(np.asarray(learned["item_factors"])[known], kept, data.items, start["q"])
+        offsets = np.asarray(learned["offsets"])[: len(items)][known]
+        start["item_bias"] = carried(offsets[:, None], kept, data.items, start["item_bias"][:, None])[:, 0]
+        histories = histories_of(liked, np.arange(len(data.users)))
+        start["p"] = self._folded({"item_factors": start["q"], "fold_in": learned["fold_in"]}, histories)
+        return self._kept(liked, *self._descend(liked, start, max(1, self.epochs // 5), seed))
+
+    def _kept(self, liked: Interactions, p: Floats, q: Floats, item_bias: Floats) -> dict[str, NDArray[Any]]:
         from flyball.models.kernels.pairwise import linear_map, profiles
 
-        liked = positives(data)
-        p, q, item_bias = self._descend(liked, seed)
-        known = np.bincount(liked.item_index, minlength=len(data.items)) > 0
+        known = np.bincount(liked.item_index, minlength=len(q)) > 0
         q[~known] = 0.0
-        user_ptr = row_pointers(liked.user_index, len(data.users))
         inputs = np.empty(p.shape, dtype=np.float32)
-        profiles(user_ptr, liked.item_index, liked.weights, q, inputs)
+        profiles(row_pointers(liked.user_index, len(p)), liked.item_index, liked.weights, q, inputs)
         fold_in = np.empty((p.shape[1], p.shape[1]))
         linear_map(inputs, p, float(self.fold_in_reg), fold_in)
         offsets = np.where(known, item_bias, -np.inf).astype(np.float32)
@@ -59,36 +73,47 @@ class BPR(Recommender, frozen=True):
 
     def score(self, learned: Learned, histories: Histories) -> Floats:
         """b_i + p . q_i with the user folded in; -inf for items nobody liked and for rows without a positive weight."""
+        known = np.isfinite(learned["offsets"])[histories.items]
+        return catalogue_scores(
+            learned, self._folded(learned, histories), rows_with(histories, (histories.weights > 0) & known)
+        )
+
+    def similar(self, learned: Learned, item: int) -> Floats:
+        """Cosine of item factors."""
+        return cosines_to(learned["item_factors"], item)
+
+    def _folded(self, learned: Learned, histories: Histories) -> Floats:
         from flyball.models.kernels.pairwise import apply_map, profiles
 
         inputs = np.empty((histories.rows, learned["item_factors"].shape[1]), dtype=np.float32)
         profiles(histories.indptr, histories.items, histories.weights, learned["item_factors"], inputs)
         folded = np.empty(inputs.shape, dtype=np.float32)
         apply_map(inputs, learned["fold_in"], folded)
-        known = np.isfinite(learned["offsets"])[histories.items]
-        return catalogue_scores(learned, folded, rows_with(histories, (histories.weights > 0) & known))
+        return folded
 
-    def similar(self, learned: Learned, item: int) -> Floats:
-        """Cosine of item factors."""
-        return cosines_to(learned["item_factors"], item)
-
-    def _descend(self, liked: Interactions, seed: int) -> tuple[Floats, Floats, Floats]:
-        from flyball.models.kernels.pairwise import rank_pairs
-
+    def _drawn(self, liked: Interactions, seed: int) -> dict[str, Floats]:
         users, items, side = len(liked.users), len(liked.items), padded(self.factors)
         rng = np.random.default_rng(seed)
         p, q = np.zeros((users, side), dtype=np.float32), np.zeros((items, side), dtype=np.float32)
         p[:, : self.factors] = rng.normal(0.0, self.init_std, (users, self.factors))
         q[:, : self.factors] = rng.normal(0.0, self.init_std, (items, self.factors))
-        item_bias = np.zeros(items, dtype=np.float32)
-        cells = cells_of(liked.user_index, liked.item_index, users, items, rng)
+        return {"p": p, "q": q, "item_bias": np.zeros(items, dtype=np.float32)}
+
+    def _descend(
+        self, liked: Interactions, start: dict[str, Floats], epochs: int, seed: int
+    ) -> tuple[Floats, Floats, Floats]:
+        from flyball.models.kernels.pairwise import rank_pairs
+
+        p, q, item_bias = start["p"], start["q"], start["item_bias"]
+        rng = np.random.default_rng([seed, 1])
+        cells = cells_of(liked.user_index, liked.item_index, len(p), len(q), rng)
         at_users, at_items, weights = (
             column[cells.order] for column in (liked.user_index, liked.item_index, liked.weights)
         )
         rate, reg = float(self.learning_rate), float(self.reg)
 
         with side_by_side() as run:
-            for _ in range(self.epochs):
+            for _ in range(epochs):
                 seeds = rng.integers(1, 2**62, cells.blocks**2)
 
                 def visit(cell: int, block: int, part: int, seeds: NDArray[np.int64] = seeds) -> None:

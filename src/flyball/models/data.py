@@ -117,7 +117,9 @@ def select_rows(data: Interactions, rows: NDArray[Any] | slice) -> Interactions:
     )
 
 
-def histories_of(data: Interactions, user_indexes: Sequence[int] | Indexes, now_us: int | None = None) -> Histories:
+def histories_of(
+    data: Interactions, user_indexes: Sequence[int] | NDArray[Any], now_us: int | None = None
+) -> Histories:
     """The rows of `user_indexes` in `data` as histories, each in order of time, asked at `now_us` (or `as_of_us`)."""
     order = np.lexsort((data.item_index, data.at_us, data.user_index))
     indptr = row_pointers(data.user_index[order], len(data.users))

@@ -49,6 +49,16 @@ def cosines_to(rows: Floats, item: int) -> Floats:
     return cosines.astype(np.float32)
 
 
+def carried(rows: NDArray[Any], items: list[str], now: list[str], fresh: NDArray[Any]) -> NDArray[Any]:
+    """`fresh` (one row for each of the items `now`) with the rows of those that were among `items` before."""
+    place = {item: at for at, item in enumerate(items)}
+    before = np.array([place.get(item, -1) for item in now], dtype=np.int64)
+    found = fresh.copy()
+    known = before >= 0
+    found[known, ..., : rows.shape[-1]] = rows[before[known]][..., : found.shape[-1]]
+    return found
+
+
 def rating_side(
     ratings: Interactions, mean: float, item_bias: Floats, q: Floats, bias_factor: float, caution: float
 ) -> tuple[Floats, Floats, dict[str, NDArray[Any]]]:

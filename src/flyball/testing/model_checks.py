@@ -34,6 +34,7 @@ from flyball.models import (
     save_artifact,
     take,
     top_k,
+    updates,
 )
 
 Check = Callable[[Recommender, Path], None]
@@ -42,12 +43,13 @@ _DAY_US = 86_400_000_000
 
 
 def capabilities(model: Recommender) -> set[str]:
-    """What of the optional the model offers: "explain", "similar", "ratings", "personal" (lists differ by user)."""
+    """What of the optional the model offers, by name; "personal": lists differ by user."""
     claims = {
         "explain": explains(model),
         "similar": knows_similar(model),
         "ratings": predicts_ratings(model),
         "personal": _personal(model),
+        "update": updates(model),
     }
     return {name for name, claimed in claims.items() if claimed}
 
@@ -255,6 +257,32 @@ def check_similar(model: Recommender, folder: Path) -> None:
     assert best % 2 == withheld % 2, f"items of the same colour must be nearest to {withheld}, got {best}"
 
 
+def check_update(model: Recommender, folder: Path) -> None:
+    """From what was learned without the last quarter of the users and half of the items to all: as good as anew.
+
+    The same update gives the same bits, the items may have been in another order, and what was learned stays as it was.
+    """
+    data, history, withheld = _board(model)
+    if not updates(model):
+        _refuses(lambda: model.update({}, [], data, 1))
+        return
+    early = (data.user_index < len(data.users) * 3 // 4) & (data.item_index % 4 < 2)
+    columns = ("user_index", "item_index", "weights", "ratings", "at_us")
+    turned = len(data.items) - 1 - data.item_index
+    before = msgspec.structs.replace(
+        data, **{name: (turned if name == "item_index" else getattr(data, name))[early] for name in columns},
+        items=data.items[::-1],
+    )  # fmt: skip
+    learned = model.fit(before, 1)
+    frozen = {name: array.copy() for name, array in learned.items()}
+    updated = model.update(learned, before.items, data, 1)
+    _same_arrays(frozen, learned, "what was learned before an update")
+    _same_arrays(updated, model.update(learned, before.items, data, 1), "a second update")
+    assert updated.keys() == model.fit(data, 1).keys(), "an update must give the arrays of a fit"
+    items, _ = top_k(model.score(updated, history), [history.items], 3)
+    assert items[0, 0] == withheld, f"after an update item {withheld} must come first, got {items[0].tolist()}"
+
+
 MODEL_CHECKS: list[Check] = [
     check_purity,
     check_batches,
@@ -266,6 +294,7 @@ MODEL_CHECKS: list[Check] = [
     check_checkerboard,
     check_explanations,
     check_similar,
+    check_update,
 ]
 
 
