@@ -31,9 +31,10 @@ from flyball.features.entity import Entity
 from flyball.features.follower import StateFollower
 from flyball.features.groups import Definition, Features, Group
 from flyball.features.online import FeatureFollower
-from flyball.features.online_plan import feature_set_hash
+from flyball.features.online_plan import feature_set_hash, groups_of
 from flyball.features.online_read import FeatureReader
 from flyball.features.popular import Popular, read_popular
+from flyball.features.rebuild import Rebuilt, rebuild
 from flyball.features.replay import state_at
 from flyball.features.signals import Signals
 from flyball.features.store import STATE_BACKENDS, StateStore, open_state
@@ -61,6 +62,7 @@ __all__ = [
     "Popular",
     "Ratio",
     "Reading",
+    "Rebuilt",
     "Signals",
     "StateFollower",
     "StateStore",
@@ -78,6 +80,7 @@ __all__ = [
     "exact",
     "feature_set_hash",
     "first",
+    "groups_of",
     "interactions_frame",
     "last",
     "last_n",
@@ -91,6 +94,7 @@ __all__ = [
     "ratio",
     "read_histories",
     "read_popular",
+    "rebuild",
     "state_at",
     "std",
     "sum",

@@ -20,6 +20,7 @@ from flyball.features.online_store import (
     counts_of,
     expiry_key,
     keys_of_bytes,
+    label_of,
     packed,
     ready_of,
 )  # fmt: skip
