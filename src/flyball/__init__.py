@@ -17,14 +17,18 @@ if TYPE_CHECKING:
     from flyball.events import real as real
     from flyball.events import text as text
     from flyball.events import whole as whole
+    from flyball.features import Derived as Derived
     from flyball.features import Entity as Entity
     from flyball.features import Features as Features
+    from flyball.features import FeatureSet as FeatureSet
     from flyball.features import attribute as attribute
+    from flyball.features import computed as computed
     from flyball.features import count as count
     from flyball.features import decayed as decayed
     from flyball.features import distinct as distinct
     from flyball.features import exact as exact
     from flyball.features import first as first
+    from flyball.features import hashed as hashed
     from flyball.features import last as last
     from flyball.features import last_n as last_n
     from flyball.features import lifetime as lifetime
@@ -44,6 +48,7 @@ if TYPE_CHECKING:
     from flyball.models import ItemKNN as ItemKNN
     from flyball.models import Popular as Popular
     from flyball.models import Random as Random
+    from flyball.models import Ranker as Ranker
     from flyball.models import Recommender as Recommender
     from flyball.policy import any_of as any_of
     from flyball.policy import best as best
@@ -63,7 +68,11 @@ _ROOM_OF = {
     **dict.fromkeys(
         [
             "Entity",
+            "Derived",
+            "FeatureSet",
             "Features",
+            "computed",
+            "hashed",
             "attribute",
             "count",
             "decayed",
@@ -94,6 +103,7 @@ _ROOM_OF = {
             "ItemKNN",
             "Popular",
             "Random",
+            "Ranker",
             "Recommender",
         ],
         "flyball.models",

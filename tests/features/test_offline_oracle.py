@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from flyball.features import Entity, Features, point_in_time
@@ -15,7 +15,9 @@ from flyball.testing import feature_logs as logs
 from flyball.testing.feature_oracle import Logged, before, known_by, value_of
 
 EXAMPLES = int(os.environ.get("FLYBALL_EXAMPLES", "60"))
+FAIL_FAST = os.environ.get("NUMBA_DISABLE_JIT") == "1"  # under planted errors nobody reads the smallest case
 CI = settings(
+    phases=[Phase.explicit, Phase.generate] if FAIL_FAST else list(Phase),
     max_examples=EXAMPLES,
     derandomize="FLYBALL_EXAMPLES" not in os.environ,
     deadline=None,

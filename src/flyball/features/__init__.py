@@ -27,6 +27,7 @@ from flyball.features.aggregates import (
     target,
 )
 from flyball.features.catalog import Catalog, catalog_version, load_catalog
+from flyball.features.derived import Derived, FeatureSet, computed, hashed
 from flyball.features.entity import Entity
 from flyball.features.follower import StateFollower
 from flyball.features.groups import Definition, Features, Group
@@ -53,10 +54,12 @@ __all__ = [
     "Aggregate",
     "Catalog",
     "Definition",
+    "Derived",
     "Entity",
     "Feature",
     "FeatureFollower",
     "FeatureReader",
+    "FeatureSet",
     "Features",
     "Group",
     "Popular",
@@ -73,6 +76,7 @@ __all__ = [
     "backfill",
     "bits_of",
     "catalog_version",
+    "computed",
     "count",
     "decayed",
     "digest_of",
@@ -81,6 +85,7 @@ __all__ = [
     "feature_set_hash",
     "first",
     "groups_of",
+    "hashed",
     "interactions_frame",
     "last",
     "last_n",

@@ -78,6 +78,7 @@ user = fb.Entity(
     tag_first=fb.first(Act, lambda a: a.tag, sliding),
     x_first=fb.first(Act, lambda a: a.x, fb.lifetime, where=lambda a: a.ok),
     t_last_3=fb.last_n(Act, lambda a: a.t, 3, sliding),
+    few_last=fb.last_n(Act, lambda a: a.x, 4, short),
     n_last_2=fb.last_n(Act, lambda a: a.n, 2),
     shops=fb.distinct(Act, lambda a: a.shop, sliding),
     few_n=fb.distinct(Act, lambda a: a.n, fb.lifetime, max_events=2),

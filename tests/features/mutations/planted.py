@@ -1,0 +1,384 @@
+"""Errors planted in the offline engine, one at a time; the tests must find each of them."""
+
+# ruff: noqa: E501
+
+import msgspec
+
+
+class Planted(msgspec.Struct, frozen=True):
+    """In `file` of the room, the one occurrence of `right` becomes `wrong`."""
+
+    file: str
+    right: str
+    wrong: str
+    what: str
+
+
+_FOLDS, _LAYOUT, _AS_OF = "kernels/folds.py", "kernels/layout.py", "as_of.py"
+
+PLANTED = (
+    # the window
+    Planted(_AS_OF, "starts = ends - window.size_us", "starts = ends - window.size_us + 1", "left end open"),
+    Planted(
+        _AS_OF, "starts = ends - window.size_us", "starts = ends - window.size_us - 1", "left end a microsecond early"
+    ),
+    Planted(_AS_OF, "starts = ends - window.size_us", "starts = ends + window.size_us", "window looks ahead"),
+    Planted(
+        _AS_OF,
+        "starts // window.tile_us * window.tile_us",
+        "-(-starts // window.tile_us) * window.tile_us",
+        "left end rounded up",
+    ),
+    Planted(
+        _AS_OF,
+        "starts // window.tile_us * window.tile_us",
+        "(starts - 1) // window.tile_us * window.tile_us",
+        "left end floored a microsecond early",
+    ),
+    Planted(
+        _AS_OF,
+        "starts // window.tile_us * window.tile_us",
+        "(starts + 1) // window.tile_us * window.tile_us",
+        "left end floored a microsecond late",
+    ),
+    Planted(
+        _AS_OF,
+        "starts // window.tile_us * window.tile_us",
+        "np.fix(starts / window.tile_us).astype(np.int64) * window.tile_us",
+        "truncated towards 1970",
+    ),
+    Planted(
+        _AS_OF,
+        "starts // window.tile_us * window.tile_us",
+        "(starts // window.tile_us + 1) * window.tile_us",
+        "first tile lost",
+    ),
+    Planted(_AS_OF, "if window.kind != EXACT:", "if window.kind == EXACT:", "tiled and exact exchanged"),
+    Planted(_AS_OF, "codes, self.rows.at - delay_us)", "codes, self.rows.at - delay_us + 1)", "right end closed"),
+    Planted(
+        _AS_OF,
+        "codes, self.rows.at - delay_us)",
+        "codes, self.rows.at - delay_us - 1)",
+        "right end a microsecond early",
+    ),
+    Planted(_AS_OF, "codes, self.rows.at - delay_us)", "codes, self.rows.at)", "delay left out at the right end"),
+    Planted(_AS_OF, "codes, self.rows.at - delay_us)", "codes, self.rows.at + delay_us)", "delay with the wrong sign"),
+    Planted(
+        _AS_OF,
+        "codes, ends = self.rows.codes, self.rows.at - delay_us",
+        "codes, ends = self.rows.codes, self.rows.at",
+        "delay left out at the left end",
+    ),
+    Planted(
+        _AS_OF,
+        "return _Reach(segments.starts[codes], sure, right)",
+        "return _Reach(segments.starts[codes] + 1, sure, right)",
+        "lifetime without its first event",
+    ),
+    Planted(
+        _AS_OF,
+        "self._count() > self.feature.window.max_events",
+        "self._count() >= self.feature.window.max_events",
+        "cap of an exact window too low",
+    ),
+    Planted(
+        _AS_OF,
+        "self._count() > self.feature.window.max_events",
+        "self._count() > self.feature.window.max_events + 1",
+        "cap of an exact window too high",
+    ),
+    Planted(_AS_OF, "out <= self.feature.max_events", "out < self.feature.max_events", "cap of distinct too low"),
+    Planted(_AS_OF, "out <= self.feature.max_events", "out <= self.feature.max_events + 1", "cap of distinct too high"),
+    Planted(_LAYOUT, "if values[middle] < x:", "if values[middle] <= x:", "search after equal instants"),
+    # what may be seen
+    Planted(
+        _AS_OF,
+        "segments.first_at_least(highest, codes, stamps + 1)",
+        "segments.first_at_least(highest, codes, stamps + 2)",
+        "sure of what is known a microsecond later",
+    ),
+    Planted(
+        _AS_OF,
+        "segments.first_at_least(lowest, codes, stamps + 1)",
+        "segments.first_at_least(lowest, codes, stamps)",
+        "known at the instant is not seen",
+    ),
+    Planted(
+        _AS_OF,
+        "segments.first_at_least(highest, codes, stamps + 1), right)",
+        "segments.first_at_least(lowest, codes, stamps + 1), right)",
+        "sure of what is not known",
+    ),
+    Planted(_AS_OF, "if not segments.all_seen:", "if segments.all_seen:", "known time left out"),
+    Planted(
+        _FOLDS,
+        "total = max(sure[row] - left[row], 0)\n        for i in range(max(left[row], sure[row]), right[row]):\n            if seen_from[i] <= stamps[row]:",
+        "total = max(sure[row] - left[row], 0)\n        for i in range(max(left[row], sure[row]), right[row]):\n            if seen_from[i] < stamps[row]:",
+        "count: known at the instant is not seen",
+    ),
+    Planted(
+        _FOLDS,
+        "            if seen_from[i] <= stamps[row]:\n                total += values[i]\n        out[row] = total\n\n\n@njit(cache=True, nogil=True)\ndef raise_level",
+        "            total += values[i]\n        out[row] = total\n\n\n@njit(cache=True, nogil=True)\ndef raise_level",
+        "sum: what is not known is seen",
+    ),
+    Planted(
+        _FOLDS,
+        "            if seen_from[i] <= stamps[row]:\n                best",
+        "            if seen_from[i] >= stamps[row]:\n                best",
+        "max: seen and unseen exchanged",
+    ),
+    Planted(
+        _FOLDS,
+        "            if seen_from[i] <= stamps[row]:\n                out[row, found] = i",
+        "            if seen_from[i] < stamps[row]:\n                out[row, found] = i",
+        "last: known at the instant is not seen",
+    ),
+    Planted(
+        _FOLDS,
+        "            if seen_from[i] <= stamps[row]:\n                out[row] = i",
+        "            if seen_from[i] < stamps[row]:\n                out[row] = i",
+        "first: known at the instant is not seen",
+    ),
+    Planted(
+        _FOLDS,
+        "seen_from[j] > stamps[row]:",
+        "seen_from[j] >= stamps[row]:",
+        "distinct: an earlier one known at the instant is not seen",
+    ),
+    Planted(_FOLDS, "if j < left[row]:", "if j <= left[row]:", "distinct: the first event of the window is outside it"),
+    Planted(
+        _FOLDS,
+        "            if seen_from[i] <= stamps[row]:\n                total += weights",
+        "            if seen_from[i] < stamps[row]:\n                total += weights",
+        "decayed: known at the instant is not seen",
+    ),
+    Planted(
+        "seen.py",
+        "Seen(known_at + self.apply_delay_us)",
+        "Seen(known_at - self.apply_delay_us)",
+        "apply delay with the wrong sign",
+    ),
+    Planted("seen.py", "Seen(known_at + self.apply_delay_us)", "Seen(known_at)", "apply delay left out"),
+    Planted("seen.py", "not (known_at > at).any()", "not (known_at < at).any()", "late events taken for known"),
+    Planted("seen.py", "if self.apply_delay_us <= 0 and", "if", "apply delay forgotten where nothing is late"),
+    Planted(
+        "seen.py",
+        'offsets[here], side="right")',
+        'offsets[here], side="left")',
+        "the event at the offset itself is seen",
+    ),
+    Planted(
+        "seen.py",
+        "for partition in range(chain.shape[1]):",
+        "for partition in range(1, chain.shape[1]):",
+        "the first partition is never seen",
+    ),
+    Planted("seen.py", "mine >= theirs", "mine <= theirs", "offsets chained backwards"),
+    Planted(
+        "seen.py",
+        "np.full(len(offsets), len(chain), dtype=np.int64)",
+        "np.full(len(offsets), 0, dtype=np.int64)",
+        "partitions beyond the vector are seen",
+    ),
+    # order and layout
+    Planted(
+        "segments.py", "np.lexsort((ties, at))", "np.argsort(at, kind='stable')", "equal instants in order of arrival"
+    ),
+    Planted("segments.py", "np.lexsort((ties, at))", "np.lexsort((-ties, at))", "equal instants by falling value"),
+    Planted("segments.py", "bool((steps <= 0).any())", "bool((steps < 0).any())", "equal instants not noticed"),
+    Planted(
+        "segments.py",
+        "    if bool((steps < 0).any()):\n",
+        "    if bool((steps < -1).any()):\n",
+        "events a microsecond out of order not noticed",
+    ),
+    Planted(_LAYOUT, "out[i + 1 + c] = total", "out[i + c] = total", "prefix sums hold one event too many"),
+    Planted(
+        _LAYOUT,
+        "highest[i] = seen_from[i] if i == first else max(",
+        "highest[i] = seen_from[i] if i == first else min(",
+        "highest stamp is the lowest",
+    ),
+    Planted(
+        _LAYOUT,
+        "else min(lowest[i + 1], seen_from[i])",
+        "else max(lowest[i + 1], seen_from[i])",
+        "lowest stamp is the highest",
+    ),
+    Planted(
+        _LAYOUT, "before if before >= starts[c] else -1", "before", "the same value of another key counts as before"
+    ),
+    Planted(
+        _LAYOUT,
+        "at[i + 1] // tile != at[i] // tile",
+        "at[i + 1] // tile > at[i] // tile + 1",
+        "neighbouring tiles taken for one",
+    ),
+    Planted(
+        "keys.py",
+        "np.where(codes < 0, frame.height, codes)",
+        "np.where(codes < 0, 0, codes)",
+        "a missing key reads another's events",
+    ),
+    Planted(
+        "keys.py",
+        "(wanted >= low) & (wanted <= high)",
+        "(wanted > low) & (wanted <= high)",
+        "the lowest key is not found",
+    ),
+    # adding up
+    Planted(
+        _FOLDS,
+        "prefix[sure[row] + codes[row]] - prefix[left[row] + codes[row]]",
+        "prefix[sure[row] + codes[row]] + prefix[left[row] + codes[row]]",
+        "prefix sums added",
+    ),
+    Planted(
+        _FOLDS,
+        "if sure[row] > left[row]:\n            total = prefix",
+        "if sure[row] >= left[row] + 2:\n            total = prefix",
+        "a single sure event lost",
+    ),
+    Planted("finishing.py", "2 if feature.op == STD else 1", "1", "std of one value"),
+    Planted("finishing.py", "2 if feature.op == STD else 1", "2", "mean of one value missing"),
+    Planted("finishing.py", "(several * (several - 1))", "(several * several)", "std divided by n"),
+    Planted("finishing.py", "high_t * high_t\n", "high_t * low_t\n", "wrong halves multiplied"),
+    Planted(
+        "finishing.py",
+        "drawn / (n.astype(np.float64) + feature.weight)",
+        "drawn / (n.astype(np.float64) + feature.weight + 1)",
+        "target divided by one more",
+    ),
+    Planted(
+        "finishing.py",
+        "sums / (several * feature.per_unit)",
+        "sums / several / (feature.per_unit)",
+        "mean rounded twice",
+    ),
+    Planted(
+        _AS_OF,
+        "fits = most * longest < _FITS_SUM",
+        "fits = most * longest < _FITS_SUM << 8",
+        "sums of 64 bits overflow",
+    ),
+    Planted(
+        _AS_OF,
+        "most * most * longest >= _FITS_SQUARES",
+        "most * longest >= _FITS_SQUARES",
+        "squares of 64 bits overflow",
+    ),
+    Planted(_AS_OF, "(1 << LIMB_BITS * (i + j))", "(1 << LIMB_BITS * i)", "limbs of squares in the wrong place"),
+    Planted(_AS_OF, "most * WEIGHT_ONE < _NONE * -1", "most < _NONE * -1", "decayed sums of 64 bits overflow"),
+    Planted(
+        _FOLDS,
+        "total += weights[now - at[i] // tile] * (",
+        "total += weights[now - at[i] // tile - 1] * (",
+        "decayed: age one tile too young",
+    ),
+    Planted(_FOLDS, "stop = min(tile_ends[i], sure[row])", "stop = tile_ends[i]", "decayed: beyond what is sure"),
+    Planted(
+        _FOLDS, "now = ends[row] // tile", "now = (ends[row] - 1) // tile", "decayed: age from a microsecond early"
+    ),
+    # extremes, last, first, distinct
+    Planted(
+        _FOLDS,
+        "while i < j and i % FANOUT != 0:\n            best",
+        "while i + 1 < j and i % FANOUT != 0:\n            best",
+        "max: the last before a block lost",
+    ),
+    Planted(
+        _FOLDS,
+        "                j -= 1\n                best = max(best, upper[place + j])",
+        "                best = max(best, upper[place + j])\n                j -= 1",
+        "max: block after the last",
+    ),
+    Planted(
+        _FOLDS,
+        "range(block * FANOUT + 1, min((block + 1) * FANOUT, len(values)))",
+        "range(block * FANOUT + 1, min((block + 1) * FANOUT - 1, len(values)))",
+        "the last of a block left out",
+    ),
+    Planted(_AS_OF, "out if self.feature.op == MAX else -out, 0", "out, 0", "min with the wrong sign"),
+    Planted(
+        _AS_OF,
+        "column.rising if self.feature.op == MAX else column.falling",
+        "column.falling if self.feature.op == MAX else column.rising",
+        "min and max exchanged",
+    ),
+    Planted(
+        _FOLDS,
+        "range(right[row] - 1, max(left[row], sure[row]) - 1, -1)",
+        "range(right[row] - 1, max(left[row], sure[row]), -1)",
+        "last: one event left out",
+    ),
+    Planted(
+        _FOLDS,
+        "range(sure[row] - 1, left[row] - 1, -1)",
+        "range(sure[row] - 1, left[row], -1)",
+        "last: the first of the window left out",
+    ),
+    Planted(
+        _FOLDS,
+        "if left[row] < sure[row]:\n            out[row] = left[row]",
+        "if left[row] <= sure[row]:\n            out[row] = left[row]",
+        "first: of an empty window",
+    ),
+    Planted(
+        _FOLDS,
+        "_mark(tree, size, before[passed] - low, -1)",
+        "_mark(tree, size, before[passed] - low, 0)",
+        "distinct: repeated values counted again",
+    ),
+    Planted(
+        _FOLDS,
+        "_marks(tree, sure[row] - low) - _marks(tree, left[row] - low)",
+        "_marks(tree, sure[row] - low) - _marks(tree, left[row] - low + 1)",
+        "distinct: the first of the window left out",
+    ),
+    Planted(_FOLDS, "while i <= size:", "while i < size:", "distinct: the last mark lost"),
+    Planted(
+        _AS_OF,
+        "np.lexsort((self.reach.sure, self.rows.codes))",
+        "np.arange(len(self.rows.codes))",
+        "distinct: rows not in order",
+    ),
+    Planted(_AS_OF, "pl.when(bottom != 0)", "pl.when(bottom >= 0)", "ratio by zero"),
+    Planted(
+        _AS_OF,
+        'self.frame["offset"].to_numpy())',
+        '-self.frame["offset"].to_numpy())',
+        "attribute: the earlier profile of an instant",
+    ),
+    # values
+    Planted("lifting.py", "np.rint(scaled)", "np.floor(scaled)", "units cut off"),
+    Planted(
+        "lifting.py", "np.abs(scaled) <= LARGEST_UNITS", "np.abs(scaled) < LARGEST_UNITS", "the largest real refused"
+    ),
+    Planted(
+        "lifting.py",
+        "(numbers >= -most) & (numbers <= most)",
+        "(numbers >= -most) & (numbers < most)",
+        "the largest whole number refused",
+    ),
+    Planted("lifting.py", "numbers.max()) > most", "numbers.max()) > most + 1", "beyond the largest accepted"),
+    Planted("lifting.py", "column.fill_null(np.nan)", "column.fill_null(0.0)", "missing is zero"),
+    Planted(
+        "lifting.py", "present = column.is_not_null().to_numpy()", "present = None", "missing whole numbers are zero"
+    ),
+    Planted(
+        "values.py",
+        "return _present(_COMPUTE[expression.op], left, right, None)",
+        "return _present(_COMPUTE[expression.op], left, right, 0)",
+        "arithmetic with missing is zero",
+    ),
+    Planted(
+        "windows.py",
+        "size_us % tile_us == 0 and size_us // tile_us >= FEWEST_TILES",
+        "size_us % tile_us == 0 and size_us // tile_us > FEWEST_TILES",
+        "default tile one step too fine",
+    ),
+    Planted(
+        "windows.py", "if size_us % tile_us:\n", "if tile_us > size_us:\n", "a tile that does not divide is accepted"
+    ),
+)
