@@ -79,8 +79,46 @@ def make_app(stars: int = 5) -> fb.App:
         film: Film
         stars: Stars
 
-    user = fb.Entity("user", profile=Viewer, known_by=(Joined,), group=viewer_group)
-    film = fb.Entity("film", profile=FilmCard)
+    liked = 0.8 * stars
+    user = fb.Entity(
+        "user",
+        profile=Viewer,
+        known_by=(Joined,),
+        group=viewer_group,
+        minutes_7d=fb.count(Watch, "7d"),
+        films_30d=fb.distinct(Watch, lambda w: w.film, fb.tiled("30d", "1d")),
+        ratings_90d=fb.count(Rate, "90d"),
+        stars_90d=fb.mean(Rate, lambda r: r.stars, "90d"),
+        stars_spread=fb.std(Rate, lambda r: r.stars, fb.lifetime),
+        age=fb.attribute(Viewer, lambda v: v.age),
+        gender=fb.attribute(Viewer, lambda v: v.gender),
+    )
+    film = fb.Entity(
+        "film",
+        profile=FilmCard,
+        minutes_1d=fb.count(Watch, "1d"),
+        minutes_7d=fb.count(Watch, "7d"),
+        minutes_30d=fb.count(Watch, "30d"),
+        begun_7d=fb.count(Watch, "7d", where=lambda w: w.minute == 0),
+        stayed=fb.ratio(
+            fb.count(Watch, "30d", where=lambda w: w.minute >= 30),
+            fb.count(Watch, "30d", where=lambda w: w.minute == 0),
+        ),
+        ratings_7d=fb.count(Rate, "7d"),
+        ratings_90d=fb.count(Rate, "90d"),
+        stars_90d=fb.mean(Rate, lambda r: r.stars, "90d"),
+        stars_ever=fb.target(Rate, lambda r: r.stars, prior=0.7 * stars, weight=10),
+        liked_ever=fb.ratio(fb.count(Rate, fb.lifetime, where=lambda r: r.stars >= liked), fb.count(Rate, fb.lifetime)),
+        trend=fb.decayed(Rate, "14d"),
+        year=fb.attribute(FilmCard, lambda c: c.year),
+        language=fb.attribute(FilmCard, lambda c: c.language),
+    )
+    user_film = fb.Features(
+        "user_film",
+        keys=(user, film),
+        minutes_30d=fb.count(Watch, "30d"),
+        last_minute=fb.last(Watch, lambda w: w.minute),
+    )
     return fb.App(
         "movies",
         events=[Watch, Rate, Joined, Asked],
@@ -112,6 +150,7 @@ def make_app(stars: int = 5) -> fb.App:
             k=20,
             deadline="300ms",
             spread=("genres", 12),
+            features=(user_film,),
         ),
         candidates={
             "popular": fb.Popular(),
@@ -119,6 +158,9 @@ def make_app(stars: int = 5) -> fb.App:
             "svd": fb.BiasedMF(),
             "ials": fb.ImplicitALS(),
             "ease": fb.EASE(),
+            "ranker": fb.Ranker(
+                retrieve=(fb.ImplicitALS(), fb.EASE(), fb.ItemKNN()), features=("user", "film", "user_film")
+            ),
         },
         choose=fb.cheapest_within_noise("ndcg@20"),
         retrain=[fb.every("3d")],

@@ -89,7 +89,6 @@ class Ranker(Recommender, frozen=True):
     folds: int = 3
     users: int = 1_500
     hashes: dict[str, str] = msgspec.field(default_factory=dict)
-    categories: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("pool", "trees", "least", "folds", "users"):
@@ -134,10 +133,8 @@ class Ranker(Recommender, frozen=True):
         if not lengths:
             return {**learned, TREES: np.empty(0, np.uint8)}
         plan = TreePlan(self.trees, self.leaves, self.rate, self.least, min(self.pool, 30))
-        categories = [name for name in self.categories if name in self.hashes]
         text = grow(
-            np.concatenate(columns), np.concatenate(labels), np.array(lengths, np.int64), self.column_names,
-            categories, plan, seed,
+            np.concatenate(columns), np.concatenate(labels), np.array(lengths, np.int64), self.column_names, plan, seed,
         )  # fmt: skip
         return {**learned, TREES: text}
 

@@ -32,13 +32,13 @@ class TreePlan(msgspec.Struct, frozen=True):
 
 
 def grow(
-    columns: Doubles, labels: NDArray[np.int32], lengths: NDArray[np.int64], names: Sequence[str],
-    categories: Sequence[str], plan: TreePlan, seed: int,
+    columns: Doubles, labels: NDArray[np.int32], lengths: NDArray[np.int64], names: Sequence[str], plan: TreePlan,
+    seed: int,
 ) -> NDArray[np.uint8]:  # fmt: skip
     """Trees that put rows with label 1 above rows with label 0 of the same list; the model's text as bytes.
 
-    `columns`: float64 (rows, columns), nan for missing. `lengths`: rows of each list, in order. `categories`: names of
-    columns whose numbers have no order. Same input and seed: same bytes, at any thread count.
+    `columns`: float64 (rows, columns), nan for missing. `lengths`: rows of each list, in order. Same input and
+    seed: same bytes, at any thread count.
     """
     import lightgbm
 
@@ -47,7 +47,6 @@ def grow(
     places = [f"c{place}" for place in range(len(names))]  # LightGBM refuses some characters in names
     data = lightgbm.Dataset(
         columns, labels, group=lengths, feature_name=places,
-        categorical_feature=[places[list(names).index(name)] for name in categories],
         params={"verbosity": -1, "max_bin": 255, "data_random_seed": seed, "feature_pre_filter": False},
     )  # fmt: skip
     settings = {

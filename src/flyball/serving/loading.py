@@ -38,8 +38,8 @@ def load_version(
     """Load `version` against the hashes the registry holds, and answer once with it, so that every kernel is compiled.
 
     `known`: the application's own model classes. `features`: what a version with features reads them from; `now_us`:
-    the instant of that first answer, None for no such answer. Raises `ArtifactCorrupt`, `Refused` (also for features
-    that are declared otherwise than the version learned them), or what the model raises.
+    the instant of that first answer where features are read, None for no such answer. Raises `ArtifactCorrupt`,
+    `Refused` (also for features declared otherwise than the version learned them), or what the model raises.
     """
     if version.state == "rejected":
         raise Refused(f"{version.id} must have passed its gates to serve, got rejected: {version.reason}")
@@ -48,7 +48,7 @@ def load_version(
     artifact = load_artifact(artifacts / version.artifact, version.artifact_files)
     pipeline = Pipeline(task, artifact, model_of(artifact, known), features)
     if now_us is not None:
-        warm(pipeline, catalog, now_us)
+        warm(pipeline, catalog, 0 if features is None else now_us)
     return Loaded(pipeline, group_lists(pipeline, catalog))
 
 

@@ -21,9 +21,7 @@ Asked = Mapping[str, Sequence[tuple[str, ...]]]
 """{group: keys to read}."""
 
 CATEGORIES = 1_024
-"""Into how many numbers texts are hashed; LightGBM wants small ones."""
-
-_TEXT = "text"
+"""Into how many numbers texts are hashed; few values apart need few splits of a tree."""
 
 
 class ReadFeatures(Protocol):
@@ -86,10 +84,8 @@ def numbers_of(vectors: "Vectors") -> Doubles:
     return np.where(texts, vectors.bits & (CATEGORIES - 1), found) if texts.any() else found
 
 
-def chosen_features(
-    task: "Recommend", groups: "Sequence[Group]", wanted: Sequence[str]
-) -> tuple[dict[str, str], tuple[str, ...]]:
-    """{feature: hash} of the features or groups named in `wanted`, and which of them are categories.
+def chosen_features(task: "Recommend", groups: "Sequence[Group]", wanted: Sequence[str]) -> dict[str, str]:
+    """{feature: hash} of the features or groups named in `wanted`.
 
     Raises `BadDeclaration` for an unknown name, for one that is a list, and for keys that are neither user nor item.
     """
@@ -108,8 +104,7 @@ def chosen_features(
                 found[one.name] = one
             elif name in every:
                 raise BadDeclaration(f"feature {name} of a Ranker", "a number or text", "a list")
-    names = sorted(found)
-    return {name: found[name].hash for name in names}, tuple(name for name in names if found[name].result == _TEXT)
+    return {name: found[name].hash for name in sorted(found)}
 
 
 class OnlineFeatures:

@@ -116,8 +116,7 @@ def check_hashes(live: Mapping[str, str], learned: Mapping[str, str], who: str =
 
 def bind_features(task: Recommend, model: Ranker) -> Ranker:
     """The ranker with the hashes of the features it names, as they are declared now; raises `BadDeclaration`."""
-    hashes, categories = chosen_features(task, task.feature_groups, model.features)
-    return msgspec.structs.replace(model, hashes=hashes, categories=categories)
+    return msgspec.structs.replace(model, hashes=chosen_features(task, task.feature_groups, model.features))
 
 
 def _excluded(row: Row) -> NDArray[np.int32]:
