@@ -150,7 +150,7 @@ def _gramian(other: Any, learned: dict[str, np.ndarray]) -> np.ndarray:
 
 def _folded(model: ImplicitALS, learned: dict[str, np.ndarray], data: Interactions) -> tuple[np.ndarray, np.ndarray]:
     histories = histories_of(data, np.arange(len(data.users), dtype=np.int32))
-    return model._fold_in(learned, histories), learned["item_factors"]
+    return model.folded(learned, histories), learned["item_factors"]
 
 
 def bench_svd(data: Interactions) -> None:

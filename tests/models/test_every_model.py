@@ -20,7 +20,7 @@ def test_what_the_table_claims() -> None:
     of_ratings = {"global_mean", "bias", "biased_mf", "rating_knn", "svdpp", "rating_blend"}
     explained = {"item_knn", "user_knn", "next_item", "slim", "implicit_als", "ease"}
     assert {name for name, can in claims.items() if "explain" in can} == explained
-    similar = explained - {"user_knn"} | {"biased_mf", "rating_knn", "svdpp", "bpr", "blend", "rating_blend"}
+    similar = explained - {"user_knn"} | {"biased_mf", "rating_knn", "svdpp", "bpr", "compact", "blend", "rating_blend"}
     assert {name for name, can in claims.items() if "similar" in can} == similar
     assert {name for name, can in claims.items() if "personal" in can} == similar | {"user_knn"}
     assert {name for name, can in claims.items() if "update" in can} == {"implicit_als", "biased_mf", "bpr"}

@@ -335,7 +335,7 @@ def test_an_update_of_als_ends_at_the_loss_of_a_fit():
 
     def loss(learned):
         scores = model.score(learned, histories_of(data, list(range(400))))
-        x = model._fold_in(learned, histories_of(data, list(range(400))))
+        x = model.folded(learned, histories_of(data, list(range(400))))
         scores = np.where(np.isfinite(scores), scores, 0.0)
         errors = ((1 + 5.0 * users_items) * ((users_items > 0) - scores) ** 2).sum()
         return errors + 2.0 * ((x**2).sum() + (learned["item_factors"] ** 2).sum())

@@ -19,6 +19,7 @@ from flyball.models.baselines import BiasModel, GlobalMean
 from flyball.models.biased_mf import BiasedMF
 from flyball.models.blend import Blend
 from flyball.models.bpr import BPR
+from flyball.models.compact import Compact
 from flyball.models.data import (
     Floats,
     Histories,
@@ -61,6 +62,7 @@ __all__ = [
     "BiasModel",
     "BiasedMF",
     "Blend",
+    "Compact",
     "Floats",
     "Fold",
     "GlobalMean",

@@ -79,13 +79,13 @@ class ImplicitALS(Recommender, frozen=True):
         unknown = np.where(np.diff(item_ptr) > 0, 0.0, -np.inf).astype(np.float32)
         return {
             **item_side(y, unknown),
-            "gramian": _gramian(y),
+            "gramian": gramian_of(y),
             "frequency": np.array([known_items], dtype=np.float64),
         }
 
     def score(self, learned: Learned, histories: Histories) -> Floats:
         """x_u . y_i with the user folded in; -inf for items nobody liked, and for rows without a positive weight."""
-        return catalogue_scores(learned, self._fold_in(learned, histories), _answerable(learned, histories))
+        return catalogue_scores(learned, self.folded(learned, histories), _answerable(learned, histories))
 
     def explain(self, learned: Learned, histories: Histories, item: int) -> list[tuple[int, float]]:
         """c_j y_i' W^-1 y_j for each liked j of the history: linear, so the contributions add up to the score."""
@@ -101,7 +101,8 @@ class ImplicitALS(Recommender, frozen=True):
         """Cosine of item factors."""
         return cosines_to(learned["item_factors"], item)
 
-    def _fold_in(self, learned: Learned, histories: Histories) -> Floats:
+    def folded(self, learned: Learned, histories: Histories) -> Floats:
+        """The users' vectors x_u, float32 (rows, factors padded), solved exactly from the histories."""
         folded = np.empty((histories.rows, learned["item_factors"].shape[1]), dtype=np.float32)
         self._solve(
             histories.indptr,
@@ -126,7 +127,7 @@ class ImplicitALS(Recommender, frozen=True):
     ) -> None:
         from flyball.models.kernels.conjugate import conjugate_rows
 
-        base = _gramian(fixed)
+        base = gramian_of(fixed)
         narrow, common = base.astype(np.float32), (float(self.reg), float(frequency), float(self.nu))
 
         def solve(first: int, last: int) -> None:
@@ -186,7 +187,8 @@ def _answerable(learned: Learned, histories: Histories) -> NDArray[np.bool_]:
     return rows_with(histories, (histories.weights > 0) & known)
 
 
-def _gramian(factors: Floats) -> NDArray[np.float64]:
+def gramian_of(factors: Floats) -> NDArray[np.float64]:
+    """Y'Y, summed in the order of the rows."""
     from flyball.models.kernels.ridge import add_outer
 
     upper = np.zeros((factors.shape[1], factors.shape[1]), dtype=np.float64)

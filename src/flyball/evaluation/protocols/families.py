@@ -9,6 +9,7 @@ from flyball.models import (
     BiasedMF,
     BiasModel,
     Blend,
+    Compact,
     GlobalMean,
     ImplicitALS,
     ItemKNN,
@@ -60,6 +61,7 @@ LISTS: dict[str, Space] = {
             },
         ),
         Space("ease", EASE(), {"l2": (50.0, 100.0, 200.0, 350.0, 500.0, 1_000.0, 2_000.0)}),
+        Space("compact", Compact()),
         Space("blend", Blend()),
     )
 }
