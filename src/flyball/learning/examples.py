@@ -8,18 +8,20 @@ from flyball.history import Snapshot, take_snapshot
 from flyball.learning.job import Job
 from flyball.learning.window import Window, windows
 from flyball.models import Interactions
-from flyball.tasks import Cases, build_interactions, evaluation_cases
+from flyball.tasks import Cases, Frames, build_interactions, evaluation_cases
 
 _BATCH = 20_000
 
 
 class Examples(msgspec.Struct, frozen=True):
-    """`train`: as known just before the window; `everything`: as known now; `cases`: users of the window."""
+    """`train`: as known just before the window; `everything`: as known now; `cases`: users of the window; `frames`:
+    the events behind it all, as known now."""
 
     everything: Interactions
     train: Interactions
     window: Window
     cases: Cases
+    frames: Frames
 
 
 def catch_up(job: Job) -> None:
@@ -72,4 +74,4 @@ def examples_of(job: Job, snapshot: Snapshot) -> Examples | str:
         f"{len(train.user_index):,} pairs of {len(train.users):,} users and {len(train.items):,} items; judged on "
         f"{len(cases.users):,} users after {format_instant(window.start_us)}",
     )
-    return Examples(everything, train, window, cases)
+    return Examples(everything, train, window, cases, frames)

@@ -1,4 +1,4 @@
-"""Training data on its way to other processes: memory-mapped arrays in a folder, not pickled copies."""
+"""Training data on its way to other processes: memory-mapped arrays and files in a folder, not pickled copies."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 
 from flyball.models import Interactions
+from flyball.tasks import Frames
 
 _ARRAYS = ("user_index", "item_index", "weights", "ratings", "at_us", "user_group")
 
@@ -34,3 +35,18 @@ def read_interactions(folder: Path) -> Interactions:
         users=words.users, items=words.items, groups=words.groups, as_of_us=words.as_of_us,
         **{name: np.asarray(array) for name, array in arrays.items()},
     )  # fmt: skip
+
+
+def write_frames(folder: Path, frames: Frames) -> None:
+    """Write events by type into the folder `folder`, once."""
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        for name, frame in frames.items():
+            frame.write_ipc(folder / f"{name}.arrow")
+
+
+def read_frames(folder: Path) -> Frames:
+    """The events that `write_frames` wrote."""
+    import polars as pl
+
+    return {path.stem: pl.read_ipc(path) for path in sorted(folder.glob("*.arrow"))}

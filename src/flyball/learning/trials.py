@@ -8,9 +8,11 @@ import msgspec
 
 from flyball.core import run_parallel
 from flyball.learning.fitting import FitOrder, Fitted, fit_model, fit_named
+from flyball.learning.handover import write_frames
 from flyball.learning.job import Job
 from flyball.learning.report import Stage
-from flyball.models import Recommender
+from flyball.models import Ranker, Recommender
+from flyball.tasks import Frames
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -23,14 +25,24 @@ class Task(msgspec.Struct, frozen=True):
     manifest: dict[str, Any] = {}
 
 
-def fit_all(job: Job, stage: Stage, data: Path, tasks: Sequence[Task]) -> dict[str, Fitted | Exception]:
+def fit_all(job: Job, stage: Stage, data: Path, tasks: Sequence[Task], events: Frames) -> dict[str, Fitted | Exception]:
     """Fit each task on the interactions in `data`: what came out by name, an exception for one that failed.
+
+    `events`: those behind the interactions and possibly later ones, for models that read features as of the past.
 
     An application built in code cannot be found by another process, so it is fitted in this one.
     """
     processes = 1 if _in_this_process(job) else min(job.workers, len(tasks))
     job.tell(stage, f"{len(tasks)} to fit, {processes} at a time")
-    orders = [FitOrder(str(data), str(task.folder), job.seed, task.manifest) for task in tasks]
+    if any(isinstance(task.model, Ranker) for task in tasks):
+        write_frames(job.work / "events", events or {})
+    orders = [
+        FitOrder(
+            str(data), str(task.folder), job.seed, task.manifest,
+            str(job.work / "events") if isinstance(task.model, Ranker) else "",
+        )
+        for task in tasks
+    ]  # fmt: skip
     results: dict[str, Fitted | Exception] = {}
     for place, result in _run(job, tasks, orders):
         name = tasks[place].name
@@ -44,7 +56,8 @@ def fit_all(job: Job, stage: Stage, data: Path, tasks: Sequence[Task]) -> dict[s
 
 def _run(job: Job, tasks: Sequence[Task], orders: Sequence[FitOrder]) -> Iterator[tuple[int, Fitted | Exception]]:
     if _in_this_process(job):
-        here = [(task.model, order, job.stopwatch) for task, order in zip(tasks, orders, strict=True)]
+        app = job.runtime.app
+        here = [(app, task.model, order, job.stopwatch) for task, order in zip(tasks, orders, strict=True)]
         return run_parallel(fit_model, here, 1)
     source = job.runtime.source
     calls = [(source, task.name, task.recipe, order, job.stopwatch) for task, order in zip(tasks, orders, strict=True)]
