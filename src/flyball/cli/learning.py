@@ -148,8 +148,11 @@ def release(
 
     runtime = open_home(app, home)
     _changed(
-        promote(runtime.registry, version, reason, _who(), runtime.clock.now_us(), artifacts=runtime.artifacts), json
-    )
+        promote(
+            runtime.registry, version, reason, _who(), runtime.clock.now_us(), artifacts=runtime.artifacts,
+            features=runtime.app.task.feature_hashes,
+        ), json
+    )  # fmt: skip
 
 
 def roll_back(
@@ -162,7 +165,12 @@ def roll_back(
     from flyball.releases import rollback
 
     runtime = open_home(app, home)
-    _changed(rollback(runtime.registry, reason, _who(), runtime.clock.now_us(), artifacts=runtime.artifacts), json)
+    _changed(
+        rollback(
+            runtime.registry, reason, _who(), runtime.clock.now_us(), artifacts=runtime.artifacts,
+            features=runtime.app.task.feature_hashes,
+        ), json
+    )  # fmt: skip
 
 
 def _changed(change: "Change", json: bool) -> None:

@@ -1,5 +1,6 @@
 """Promote, release by hand, roll back: each one compare-and-set with its entry in the audit trail."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -7,6 +8,7 @@ import msgspec
 from flyball.core import Refused, sha256_file
 from flyball.registry import AuditEntry, Registry, State, Version, replace_release
 from flyball.releases.state import ReleaseState, current
+from flyball.tasks import check_hashes
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -26,17 +28,19 @@ def promote(
     *,
     artifacts: Path,
     serial: int | None = None,
+    features: Mapping[str, str] | None = None,
 ) -> Change:
     """Make `version_id` the champion; `artifacts` is the home's folder of artifacts.
 
-    `serial`: the release serial the decision was made on (default: the one now). Raises `NotFound`; `Refused` for a
-    rejected version, a missing or altered artifact, or when another change came in between.
+    `serial`: the release serial the decision was made on (default: the one now). `features`: {feature: hash} as the
+    application declares them now. Raises `NotFound`; `Refused` for a rejected version, a missing or altered artifact,
+    for one that learned from other definitions of features, or when another change came in between.
     """
     before = current(registry)
     version = registry.version(version_id)
     if before.champion == version_id and (serial is None or serial == before.serial):
         return Change(before, False, f"{version_id} is the champion already; nothing changed")
-    check_servable(version, artifacts)
+    check_servable(version, artifacts, features)
     trail = before.trail if before.champion is None else (*before.trail, before.champion)
     after = ReleaseState(champion=version_id, previous=trail[-1] if trail else None, salt=version_id, trail=trail)
     expected = before.serial if serial is None else serial
@@ -46,10 +50,18 @@ def promote(
     return Change(state, True, f"{version_id} ({version.candidate}) is the champion now, {earlier}")
 
 
-def rollback(registry: Registry, reason: str, by: str, now_us: int, *, artifacts: Path) -> Change:
+def rollback(
+    registry: Registry,
+    reason: str,
+    by: str,
+    now_us: int,
+    *,
+    artifacts: Path,
+    features: Mapping[str, str] | None = None,
+) -> Change:
     """Go back to the previous champion; asked again, to the one before that.
 
-    Raises `Refused` when there is none, its artifact is missing or altered, or another change came in between.
+    Raises `Refused` when there is none, for what `promote` refuses, or when another change came in between.
     """
     before = current(registry)
     if before.champion is None:
@@ -57,7 +69,7 @@ def rollback(registry: Registry, reason: str, by: str, now_us: int, *, artifacts
     if before.previous is None:
         raise Refused(f"rollback must have an earlier champion to go to, got none before {before.champion}")
     version = registry.version(before.previous)
-    check_servable(version, artifacts)
+    check_servable(version, artifacts, features)
     trail = before.trail[:-1]
     after = ReleaseState(champion=version.id, previous=trail[-1] if trail else None, salt=version.id, trail=trail)
     state = _replace(registry, before.serial, before, after, AuditEntry(
@@ -67,12 +79,15 @@ def rollback(registry: Registry, reason: str, by: str, now_us: int, *, artifacts
     )
 
 
-def check_servable(version: Version, artifacts: Path) -> None:
-    """Raise `Refused` with the reason when `version` may not serve: rejected, or its files are not as registered."""
+def check_servable(version: Version, artifacts: Path, features: Mapping[str, str] | None = None) -> None:
+    """Raise `Refused` with the reason when `version` may not serve: rejected, its files are not as registered, or it
+    learned from definitions of features that are not among the `features` declared now (None: not looked at)."""
     if version.state == "rejected":
         raise Refused(f"{version.id} must have passed its gates to serve, got rejected: {version.reason}")
     if not version.artifact or not version.artifact_files:
         raise Refused(f"{version.id} must have an artifact to serve, got none")
+    if features is not None:
+        check_hashes(features, version.params.get("hashes") or {}, version.id)
     folder = artifacts / version.artifact
     for name, expected in sorted(version.artifact_files.items()):
         path = folder / name
