@@ -1,5 +1,6 @@
 """The online features have the oracle's bits, whatever the log, the batches, restarts, seals and repeats."""
 
+import os
 import struct
 from collections.abc import Callable
 from itertools import count
@@ -19,6 +20,10 @@ from flyball.features.online_plan import groups_of
 from flyball.features.online_read import FeatureReader
 from flyball.features.vectors import digest_of
 from flyball.testing.feature_oracle import before, value_of
+
+FEW = 30
+EXAMPLES = int(os.environ.get("FLYBALL_EXAMPLES", FEW))
+"""How many logs; more than the few are other ones on each run."""
 
 ASKED: dict[str, list[Any]] = {
     "user": ["1", "2", "3", "4"],
@@ -99,7 +104,7 @@ class CrashingStore:
 
 
 @pytest.mark.parametrize("backend", ["memory", "lmdb"])
-@settings(max_examples=50, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, deadline=None, derandomize=EXAMPLES == FEW, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_online_equals_the_oracle(backend: str, data: st.DataObject, tmp_path: Path) -> None:
     play_through(data, opener(backend, tmp_path))

@@ -9,6 +9,9 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.features.test_online_equals_oracle import play_through
 
 from flyball.core import BadSetting, StoreUnavailable
 from flyball.features import open_state
@@ -95,3 +98,10 @@ def test_a_server_that_is_gone_is_told_as_such(tmp_path: Path) -> None:
 def test_what_cannot_be_a_server_is_refused(url: str) -> None:
     with pytest.raises(BadSetting):
         open_state(url)
+
+
+@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_online_features_equal_the_oracle(server: str, data: st.DataObject) -> None:
+    place = f"{server}?name=features{next(_names)}"
+    play_through(data, lambda: open_state(place))

@@ -33,9 +33,11 @@ from flyball.features.online_store import (
     expiry_prefix,
     extras_of,
     key_bytes,
+    keys_bytes,
     packed,
     ready_of,
     with_extras,
+    word,
 )
 from flyball.features.store import StateStore
 
@@ -187,7 +189,7 @@ class FeatureFollower:
             beyond = int(np.count_nonzero(lifted.rows[:, 1] < counts.horizon_us - plan.reach_us))
             if beyond:
                 counts.late[name] = counts.late.get(name, 0) + beyond
-        suffixes = [key_bytes(key) for key in lifted.keys]
+        suffixes = keys_bytes(b"", lifted.keys)
         held, _ = self._store.read([plan.prefix + suffix for suffix in suffixes])
         extras: list[Extras] = []
         if plan.has_texts:
@@ -210,20 +212,15 @@ class FeatureFollower:
     def _note_expiry(
         self, plan: Plan, suffixes: list[bytes], words: Ints, ends: Ints, counts: Counts, changes: dict[bytes, Any]
     ) -> None:
-        """Set each state's bucket and move its entry there."""
+        """Note when the new states fall due; older ones are looked at again when they do."""
         assert plan.reach_us is not None
-        width = bucket_us(plan)
-        buckets = (words[ends[:-1] + _NEWEST] + plan.reach_us) // width + 1
-        before = words[ends[:-1] + _BUCKET].copy()
-        words[ends[:-1] + _BUCKET] = buckets
         held = counts.buckets.setdefault(plan.group.name, {})
-        for place in np.nonzero(buckets != before)[0].tolist():
-            now, was = int(buckets[place]), int(before[place])
-            changes[expiry_key(plan.prefix, now, suffixes[place])] = b""
-            held[now] = held.get(now, 0) + 1
-            if was != NONE:
-                changes[expiry_key(plan.prefix, was, suffixes[place])] = None
-                _less(held, was, 1)
+        for place in np.nonzero(words[ends[:-1] + _BUCKET] == NONE)[0].tolist():
+            start = int(ends[place])
+            bucket = due_bucket(plan, int(words[start + _NEWEST]))
+            words[start + _BUCKET] = bucket
+            changes[expiry_key(plan.prefix, bucket, suffixes[place])] = b""
+            held[bucket] = held.get(bucket, 0) + 1
 
     def _sweep(self, counts: Counts, ready: Ready, new: int, changes: dict[bytes, bytes | None]) -> Ready:
         """Forget keys that no instant from the horizon on can see, faster than `new` records can bring others."""
@@ -244,17 +241,27 @@ class FeatureFollower:
     def _forget(
         self, plan: Plan, bucket: int, held: dict[int, int], most: int, changes: dict[bytes, bytes | None]
     ) -> int:
-        """Forget the keys of a bucket, shard by shard, until more than `most` are; how many."""
-        gone = 0
+        """Forget the keys of a bucket that had no event since, shard by shard until `most` are done; how many."""
+        gone, moved = 0, 0
         for shard in range(SHARDS):
-            if gone > most:
+            if gone + moved > most:
                 break
-            for entry, _ in self._store.scan(expiry_prefix(plan.prefix, bucket, shard)):
-                key = plan.prefix + expiry_keys_of(plan.prefix, entry)
-                if key not in changes:
-                    changes[key] = changes[entry] = None
+            entries = [entry for entry, _ in self._store.scan(expiry_prefix(plan.prefix, bucket, shard))]
+            suffixes = [expiry_keys_of(plan.prefix, entry) for entry in entries]
+            values, _ = self._store.read([plan.prefix + suffix for suffix in suffixes])
+            for entry, suffix, stored in zip(entries, suffixes, values, strict=True):
+                key = plan.prefix + suffix
+                value = changes.get(key, stored)
+                changes[entry] = None
+                due = bucket if value is None else due_bucket(plan, word(value, _NEWEST))
+                if due <= bucket:
+                    changes[key] = None
                     gone += 1
-        _less(held, bucket, gone)
+                else:
+                    changes[expiry_key(plan.prefix, due, suffix)] = b""
+                    held[due] = held.get(due, 0) + 1
+                    moved += 1
+        _less(held, bucket, gone + moved)
         return gone
 
 
@@ -276,6 +283,11 @@ def locked(path: Path | None) -> Iterator[None]:
 def bucket_us(plan: Plan) -> int:
     """How long a bucket of keys to forget is."""
     return max((plan.reach_us or 0) // _BUCKETS, 1_000_000)
+
+
+def due_bucket(plan: Plan, newest_us: int) -> int:
+    """The bucket at whose end a key whose latest event is this may be forgotten."""
+    return (newest_us + (plan.reach_us or 0)) // bucket_us(plan) + 1
 
 
 def _less(held: dict[int, int], bucket: int, by: int) -> None:

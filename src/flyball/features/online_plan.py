@@ -1,10 +1,11 @@
 """What the online state of a group holds, compiled to whole numbers for the loops in `kernels.tiles`.
 
-The state of a key is one value: a header (length, first instant that may be asked about, latest instant, expiry
-bucket, limit of rows), then for each *stream* (an event type, its key fields and a delay) the count and the latest
-events as rows `[at, columns...]`, then for each *section* the count and rows of what older events have become: tiles
-of sums, the latest values, different values with their latest instant. All are words of 64 bits. Where texts are
-compared or profiles kept, they follow in msgpack. Features that read the same thing share columns and sections.
+The state of a key is one value: a header (length, first instant that may be asked about, latest instant, bucket in
+which its expiry was first noted, limit of rows), then for each *stream* (an event type, its key fields and a delay) the
+count and the latest events as rows `[at, columns...]`, then for each *section* the count and rows of what older events
+have become: tiles of sums, the latest values, different values with their latest instant. All are words of 64 bits.
+Where texts are compared or profiles kept, they follow in msgpack. Features that read the same thing share columns and
+sections.
 """
 
 from collections.abc import Sequence

@@ -10,7 +10,7 @@ from flyball.events import Offsets
 from flyball.features.aggregates import ATTRIBUTE, DISTINCT, LAST_N, Aggregate
 from flyball.features.formulas import shown as shown_value
 from flyball.features.online_plan import Plan, Shown, compile_group, feature_set_hash, groups_of
-from flyball.features.online_store import READY, Extras, Ready, extras_of, key_bytes, ready_of
+from flyball.features.online_store import READY, Extras, Ready, extras_of, keys_bytes, ready_of
 from flyball.features.store import StateStore
 from flyball.features.values import TEXT as IS_TEXT
 from flyball.features.vectors import Reading, Vectors, bits_of
@@ -49,11 +49,11 @@ class FeatureReader:
             if plan is None:
                 raise NotFound("group of features", name, self._plans)
             keys = [(key,) if isinstance(key, str) else tuple(key) for key in wanted]
-            count, prefix = len(plan.group.keys), plan.prefix
-            for key in keys:
-                if len(key) != count:
-                    raise BadInput(f"key of {name}", f"{count} texts: {', '.join(plan.group.keys)}", key)
-                fields.append(prefix + key_bytes(key))
+            count = len(plan.group.keys)
+            if not all(len(key) == count for key in keys):
+                wrong = next(key for key in keys if len(key) != count)
+                raise BadInput(f"key of {name}", f"{count} texts: {', '.join(plan.group.keys)}", wrong)
+            fields += keys_bytes(plan.prefix, keys)
             chosen.append((name, plan, keys))
         values, offsets = self._store.read(fields)
         self._note(values[0], offsets)

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from flyball.core import BadInput, Clock, Refused
 from flyball.events import EventLog, Offsets, Schema
@@ -14,11 +13,11 @@ from flyball.features.online import FeatureFollower, locked
 from flyball.features.online_plan import Plan, groups_of
 from flyball.features.online_store import (
     COUNTS,
-    NONE,
     READY,
     Ready,
     counts_of,
-    expiry_key,
+    expiry_bucket_of,
+    expiry_keys_of,
     keys_of_bytes,
     label_of,
     packed,
@@ -29,7 +28,6 @@ from flyball.features.store import StateStore
 
 _BATCH = 10_000
 _NEAR = 2_000
-_BUCKET = 3
 
 Progress = Callable[[int, int], object]
 
@@ -118,7 +116,6 @@ def _swap(plan: Plan, beside: StateStore, store: StateStore, low: str | None, hi
     """Replace the states in one write."""
     (counts_value, ready_value), offsets = store.read([COUNTS, READY])
     counts, ready = counts_of(counts_value), ready_of(ready_value)
-    (_, built), _ = beside.read([COUNTS, READY])
     name, whole = plan.group.name, (low, high) == (None, None)
     buckets = counts.buckets.setdefault(name, {})
     changes: dict[bytes, bytes | None] = {}
@@ -126,40 +123,32 @@ def _swap(plan: Plan, beside: StateStore, store: StateStore, low: str | None, hi
         buckets.clear()
         for prefix in (f"f/{label_of(name)}.", f"x/{label_of(name)}."):
             changes |= dict.fromkeys([key for key, _ in store.scan(prefix.encode())])
-    removed = 0
-    for key, value in store.scan(plan.prefix):
-        keys = keys_of_bytes(key[len(plan.prefix) :])
-        if whole or (keys is not None and _inside(keys[0], low, high)):
-            removed += 1
-            changes[key] = None
-            if not whole:
-                _count(plan, buckets, key, value, -1, changes)
-    new = 0
-    for key, value in beside.scan(plan.prefix):
-        new += 1
-        removed -= 1 if key in changes else 0
-        if not whole and key not in changes:
-            (held,), _ = store.read([key])  # its keys are hashed, so the range did not find it
-            if held is not None:
-                _count(plan, buckets, key, held, -1, changes)
-        changes[key] = value
-        _count(plan, buckets, key, value, 1, changes)
-    fresh = ready_of(built)
-    groups = ready.groups | {name: plan.hash}
-    changes[READY] = packed(Ready(groups, max(ready.forgotten_us, fresh.forgotten_us)))
+    old = {key for key, _ in store.scan(plan.prefix) if whole or _in_range(plan, key, low, high)}
+    built = dict(beside.scan(plan.prefix))
+    if not whole:
+        for entry, _ in store.scan(b"x" + plan.prefix[1:]):
+            key = plan.prefix + expiry_keys_of(plan.prefix, entry)
+            if key in old or key in built:
+                changes[entry] = None
+                _count(buckets, expiry_bucket_of(plan.prefix, entry), -1)
+    changes |= dict.fromkeys(old)
+    changes |= built
+    for entry, _ in beside.scan(b"x" + plan.prefix[1:]):
+        changes[entry] = b""
+        _count(buckets, expiry_bucket_of(plan.prefix, entry), 1)
+    forgotten_us = max(ready.forgotten_us, ready_of(beside.read([READY])[0][0]).forgotten_us)
+    changes[READY] = packed(Ready(ready.groups | {name: plan.hash}, forgotten_us))
     changes[COUNTS] = packed(counts)
     store.write(changes, offsets)
-    return Rebuilt(name, new, removed, offsets)
+    return Rebuilt(name, len(built), len(old - built.keys()), offsets)
 
 
-def _count(
-    plan: Plan, buckets: dict[int, int], key: bytes, value: bytes, by: int, changes: dict[bytes, bytes | None]
-) -> None:
-    """Note or strike out when a key falls due."""
-    bucket = int(np.frombuffer(value, dtype=np.int64, count=_BUCKET + 1)[_BUCKET])
-    if bucket == NONE:
-        return
-    changes[expiry_key(plan.prefix, bucket, key[len(plan.prefix) :])] = None if by < 0 else b""
+def _in_range(plan: Plan, key: bytes, low: str | None, high: str | None) -> bool:
+    keys = keys_of_bytes(key[len(plan.prefix) :])
+    return keys is not None and _inside(keys[0], low, high)
+
+
+def _count(buckets: dict[int, int], bucket: int, by: int) -> None:
     buckets[bucket] = buckets.get(bucket, 0) + by
     if buckets[bucket] <= 0:
         del buckets[bucket]
