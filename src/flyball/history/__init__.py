@@ -5,6 +5,7 @@ at its instant and its name tells the data, not the files; merging parts changes
 polars.
 """
 
+from flyball.history.columns import frame_of
 from flyball.history.follower import HistoryFollower
 from flyball.history.movielens import movielens_events
 from flyball.history.reader import EXPORTS, History, export
@@ -18,6 +19,7 @@ __all__ = [
     "Snapshot",
     "SnapshotManifest",
     "export",
+    "frame_of",
     "load_snapshot",
     "movielens_events",
     "split_by_time",

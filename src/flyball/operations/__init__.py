@@ -6,7 +6,7 @@ again, with growing pauses; a second instance on the same home is refused; nothi
 
 from flyball.operations.breath import breather
 from flyball.operations.catching_up import catch_up
-from flyball.operations.feeds import at_most_every, feeds_of
+from flyball.operations.feeds import FEATURE_LOCK, at_most_every, feeds_of
 from flyball.operations.governor import Decision, Governor, Job, View, next_learn_us
 from flyball.operations.instance import up
 from flyball.operations.learning import RuntimeView, learn_words
@@ -18,6 +18,7 @@ from flyball.operations.supervisor import Child, Happening, Process, Program, Su
 from flyball.operations.worker import Feed, Lag, Progress, Worker, lag_words
 
 __all__ = [
+    "FEATURE_LOCK",
     "Child",
     "Decision",
     "Feed",

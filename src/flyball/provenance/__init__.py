@@ -1,10 +1,24 @@
-"""Provenance: why an answer was what it was, and the same answer again.
+"""Provenance: why an answer was what it was, the same answer again, and whether its features were right.
 
 Promises: an explanation is made from the log, the registry and the artifacts alone, and says what it could not find
 out; a replay is called identical only when it was computed again and every item, source and bit of a score agrees.
 """
 
+from flyball.provenance.audit import Audit, Difference, FeatureAudit, audit
 from flyball.provenance.explain import Because, Film, Next, Why, why
 from flyball.provenance.recompute import Replay, differences_of, replay
 
-__all__ = ["Because", "Film", "Next", "Replay", "Why", "differences_of", "replay", "why"]
+__all__ = [
+    "Audit",
+    "Because",
+    "Difference",
+    "FeatureAudit",
+    "Film",
+    "Next",
+    "Replay",
+    "Why",
+    "audit",
+    "differences_of",
+    "replay",
+    "why",
+]

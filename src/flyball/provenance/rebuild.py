@@ -14,6 +14,7 @@ from flyball.features import (
     state_at,
 )
 from flyball.outcomes import Prediction
+from flyball.provenance.log_features import LogFeatures
 from flyball.registry import Version
 from flyball.runtime import Runtime
 from flyball.serving import Loaded, load_version
@@ -49,7 +50,11 @@ def _state(runtime: Runtime, offsets: Offsets, users: list[str] | None) -> State
     return state_at(runtime.log, offsets, users, runtime.schema, runtime.signals, runtime.app.task.entities)
 
 
-def load(runtime: Runtime, version: Version, catalog: Catalog) -> Loaded:
-    """The version as serving loads it; raises `ArtifactCorrupt` when its files are not what was registered."""
+def load(runtime: Runtime, version: Version, catalog: Catalog, features: Offsets = ()) -> Loaded:
+    """The version as serving loads it; raises `ArtifactCorrupt` when its files are not what was registered.
+
+    `features`: the offsets that the answer's features had been computed from.
+    """
     known = {type(model) for model in runtime.app.candidates.values()}
-    return load_version(runtime.app.task, version, runtime.artifacts, known, catalog)
+    read = LogFeatures(runtime, features)
+    return load_version(runtime.app.task, version, runtime.artifacts, known, catalog, read, None)

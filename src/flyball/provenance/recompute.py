@@ -78,7 +78,7 @@ def _again(runtime: Runtime, prediction: Prediction) -> tuple[Prediction, list[s
 
 def _by_version(runtime: Runtime, prediction: Prediction, rebuilt: Rebuilt) -> tuple[Serving, list[str]]:
     version = runtime.registry.version(prediction.version)
-    loaded = load(runtime, version, rebuilt.catalog)
+    loaded = load(runtime, version, rebuilt.catalog, prediction.feature_offsets)
     release = ReleaseState(champion=version.id)
     return Serving(release, {version.id: loaded.pipeline}, catalog=rebuilt.catalog), []
 
@@ -138,6 +138,8 @@ def differences_of(then: Prediction, now: Prediction) -> list[str]:
     for place, (old, new) in enumerate(zip_longest(_places(then), _places(now))):
         if old is None or new is None or old[:2] != new[:2] or _bits(old[2]) != _bits(new[2]):
             lines.append(f"place {place + 1}: then {_words(old)}, now {_words(new)}")
+    if then.feature_digest != now.feature_digest:
+        lines.append(f"features: then digest {then.feature_digest:016x}, now {now.feature_digest:016x}")
     return lines
 
 

@@ -7,12 +7,12 @@ seen, and as many items as were asked for while the catalogue has them. Importin
 
 from flyball.tasks.cases import ACTIVITIES, HEAVY, Cases, activity_of, evaluation_cases
 from flyball.tasks.fallback import fallback_arrays
-from flyball.tasks.featurize import Columns, OfflineFeatures, OnlineFeatures, ReadFeatures
+from flyball.tasks.featurize import Asked, Columns, OfflineFeatures, OnlineFeatures, ReadFeatures, coded_column
 from flyball.tasks.interactions import build_interactions
 from flyball.tasks.known import FrameCatalog, Frames, catalog_at
 from flyball.tasks.lists import arrange
 from flyball.tasks.pipeline import Pipeline
-from flyball.tasks.queries import GROUP, MODEL, NEWCOMER, POPULAR, BadScores, Query, Shown, check_query
+from flyball.tasks.queries import GENERAL, GROUP, MODEL, NEWCOMER, POPULAR, BadScores, Query, Shown, check_query
 from flyball.tasks.ranked import Featured, bind_features, check_features, check_hashes
 from flyball.tasks.ranking_past import LogPast
 from flyball.tasks.recommend import MAX_K, Recommend
@@ -20,12 +20,14 @@ from flyball.tasks.shelf import ItemCatalog, Shelf
 
 __all__ = [
     "ACTIVITIES",
+    "GENERAL",
     "GROUP",
     "HEAVY",
     "MAX_K",
     "MODEL",
     "NEWCOMER",
     "POPULAR",
+    "Asked",
     "BadScores",
     "Cases",
     "Columns",
@@ -50,6 +52,7 @@ __all__ = [
     "check_features",
     "check_hashes",
     "check_query",
+    "coded_column",
     "evaluation_cases",
     "fallback_arrays",
 ]

@@ -1,0 +1,185 @@
+"""`flyball features` and `flyball audit`: what is declared, what it costs, and whether answers were made from it."""
+
+from collections.abc import Callable
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import typer
+
+from flyball.cli.common import AppName, Home, Json, open_home
+from flyball.cli.show import progress_line, say, show_json, show_table
+from flyball.core import BadInput, parse_duration
+
+if TYPE_CHECKING:
+    from flyball.features import Group
+    from flyball.runtime import Runtime
+
+_ACTIONS = ("list", "rebuild")
+_WEIGHED = 1_000
+
+
+class FeatureRow(msgspec.Struct, frozen=True):
+    """One feature as `flyball features --json` tells it. `bytes`: mean size of a key's state, all of its group's
+    features together; `behind`: records of the log not applied to it yet; None where nothing is kept yet."""
+
+    name: str
+    keys: list[str]
+    definition: str
+    kind: str
+    window: str
+    hash: str
+    bytes: float | None
+    behind: int | None
+    versions: list[str]
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(features)
+    app.command()(audit)
+
+
+def features(
+    app: AppName,
+    action: Annotated[str, typer.Argument(metavar="[list|rebuild]", help="Show them, or compute them again.")] = "list",
+    group: Annotated[
+        str | None, typer.Option("--group", help="Rebuild this group only, such as film.", show_default="all")
+    ] = None,
+    low: Annotated[str | None, typer.Option("--from", help="Rebuild keys from this one on.")] = None,
+    high: Annotated[str | None, typer.Option("--to", help="Rebuild keys before this one.")] = None,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """List the declared features, or rebuild them from the log.
+
+    A rebuild computes the features of a range of keys again beside the running service, and swaps them in at once.
+    """
+    if app in _ACTIONS:  # flyball features rebuild movies
+        app, action = action, app
+    if action not in _ACTIONS:
+        raise BadInput("action of features", " or ".join(_ACTIONS), action)
+    runtime = open_home(app, home)
+    if action == "rebuild":
+        _rebuild(runtime, group, low, high, json)
+    else:
+        _list(runtime, json)
+
+
+def audit(
+    app: AppName,
+    last: Annotated[str, typer.Option("--last", help="How far back to look, such as 1h or 7d.")] = "1h",
+    target: Annotated[str, typer.Option("--target", help="How fresh features should be.")] = "5s",
+    most: Annotated[int, typer.Option("--most", min=1, help="Look at this many answers, evenly chosen.")] = 5_000,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Compute the features of past answers again from the log, and compare every bit.
+
+    Any difference is an error in Flyball or in a store, and ends with exit code 1. How fresh features were is told
+    apart.
+    """
+    from flyball.provenance import audit as audit_now
+
+    runtime = open_home(app, home)
+    found = audit_now(runtime, runtime.clock.now_us() - parse_duration(last), parse_duration(target), most)
+    if json:
+        show_json({**msgspec.to_builtins(found), "exact": found.exact})
+    else:
+        say(found.text())
+        if found.features:
+            say()
+            show_table(
+                ["feature", "compared", "wrong", "looked at", "stale", "late", "p50", "p99", "max"],
+                [
+                    [one.name, f"{one.values:,}", one.wrong, f"{one.looked:,}", one.stale, one.late,
+                     *(_seconds(one.lag_us.get(name)) for name in ("p50", "p99", "max"))]
+                    for one in found.features
+                ],
+                right=["compared", "wrong", "looked at", "stale", "late", "p50", "p99", "max"],
+            )  # fmt: skip
+    if not found.exact:
+        raise typer.Exit(1)
+
+
+def _seconds(lag_us: int | None) -> str | None:
+    return None if lag_us is None else f"{lag_us / 1e6:.2f} s"
+
+
+def _list(runtime: "Runtime", json: bool) -> None:
+    rows = [row for group in runtime.app.task.feature_groups for row in _rows(runtime, group)]
+    if json:
+        show_json({"features": rows})
+        return
+    if not rows:
+        say(f"{runtime.app.name} declares no features")
+        return
+    show_table(
+        ["feature", "definition", "kind", "hash", "bytes/key", "behind", "versions"],
+        [
+            [one.name, one.definition, one.kind, one.hash, None if one.bytes is None else f"{one.bytes:.0f}",
+             one.behind, " ".join(one.versions)]
+            for one in rows
+        ],
+        right=["bytes/key", "behind"],
+    )  # fmt: skip
+
+
+def _rows(runtime: "Runtime", group: "Group") -> list[FeatureRow]:
+    store, offsets = runtime.feature_state, runtime.feature_state.offsets()
+    sizes = [len(value) for _, value in islice(store.scan(f"f/{group.name}.".encode()), _WEIGHED)]
+    ends = runtime.log.ends()
+    padded = (*offsets, *[0] * (len(ends) - len(offsets)))
+    behind = sum(end - at for end, at in zip(ends, padded, strict=True)) if any(offsets) else None
+    versions = runtime.registry.versions()
+    found = []
+    for one in group.definitions:
+        users = []
+        for version in versions:
+            learned = (version.params.get("hashes") or {}).get(one.name)
+            if learned is not None:
+                users.append(version.id if learned == one.hash else f"{version.id}(other)")
+        feature: Any = one.feature
+        parts = [feature] if hasattr(feature, "window") else [feature.top, feature.bottom]
+        found.append(
+            FeatureRow(
+                name=one.name,
+                keys=list(group.keys),
+                definition=feature.text(),
+                kind=one.result,
+                window=", ".join(dict.fromkeys(part.window.text() for part in parts)),
+                hash=one.hash,
+                bytes=sum(sizes) / len(sizes) if sizes else None,
+                behind=behind,
+                versions=users,
+            )
+        )
+    return found
+
+
+def _rebuild(runtime: "Runtime", group: str | None, low: str | None, high: str | None, json: bool) -> None:
+    from flyball.features import rebuild
+    from flyball.operations import FEATURE_LOCK
+
+    groups = {each.name: each for each in runtime.app.task.feature_groups}
+    if group is not None and group not in groups:
+        raise BadInput("group of features", f"one of {', '.join(groups) or 'none'}", group)
+    done = []
+    with progress_line(json) as progress:
+        for name in [group] if group is not None else list(groups):
+            told = partial(_told, progress, name)
+            done.append(
+                rebuild(
+                    runtime.log, runtime.schema, groups[name], runtime.feature_state, low=low, high=high,
+                    clock=runtime.clock, lock=runtime.home / FEATURE_LOCK, progress=told,
+                )
+            )  # fmt: skip
+    if json:
+        show_json({"rebuilt": done})
+        return
+    for one in done:
+        say(f"{one.group}: {one.keys:,} keys written, {one.removed:,} removed, at offsets {list(one.offsets)}")
+
+
+def _told(progress: Callable[[str], None], name: str, at: int, total: int) -> None:
+    progress(f"{name}: {at:,} of {total:,} records")

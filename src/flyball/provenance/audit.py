@@ -1,0 +1,324 @@
+"""The skew audit: the features that answers were made from, computed again from the log and compared bit by bit.
+
+Two questions, kept apart. *Logic*: computed again from the same events, at the same instant, is every bit the same? It
+must be; anything else is an error in an engine or a store. *Freshness*: what was known by the instant of the question
+but not applied yet; how often did that change a value, and how old was it?
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.core import NotFound, format_duration
+from flyball.events import Record
+from flyball.features import Group, Reading, Vectors, feature_set_hash
+from flyball.outcomes import Prediction, prediction_of
+from flyball.provenance.log_features import events_about
+from flyball.runtime import Runtime
+from flyball.tasks import MODEL, Asked, Columns, coded_column
+
+if TYPE_CHECKING:
+    import polars
+
+MOST, SHOWN, TARGET_US, SHARE = 5_000, 20, 5_000_000, 0.99
+
+Bits = tuple[NDArray[np.int64], NDArray[np.uint8]]
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """A value that is not what the log gives. `feature` is "" where only the digest of the answer is on record."""
+
+    prediction: str
+    feature: str
+    key: str
+    logged: str
+    recomputed: str
+
+    def text(self) -> str:
+        """For a person."""
+        what = f"{self.feature} of {self.key}" if self.feature else f"some feature ({self.key})"
+        return f"{self.prediction}: {what}: logged {self.logged}, from the log {self.recomputed}"
+
+
+class FeatureAudit(msgspec.Struct, frozen=True):
+    """One feature. `values` compared bit by bit, `wrong` of them differ; of `looked` values `stale` would have been
+    others with all that was known, `late`: longer than the target. `lag_us`: {"p50", "p90", "p99", "max"} of these."""
+
+    name: str
+    values: int
+    wrong: int
+    looked: int
+    stale: int
+    late: int
+    lag_us: dict[str, int]
+
+
+class Audit(msgspec.Struct, frozen=True):
+    """What came out. `predictions` had features, `audited` were computed again, `sampled` with values on record.
+
+    `wrong`: answers whose digest or values differ; `differences`: the first of them. `fresh`: whether of every feature
+    99 % of the values lacked nothing known for longer than `target_us`. `skipped`: {reason: answers}.
+    """
+
+    since_us: int
+    predictions: int
+    audited: int
+    sampled: int
+    wrong: int
+    differences: list[Difference]
+    features: list[FeatureAudit]
+    target_us: int
+    fresh: bool
+    skipped: dict[str, int]
+
+    @property
+    def exact(self) -> bool:
+        """No logic skew at all."""
+        return self.wrong == 0
+
+    def text(self) -> str:
+        """For a person."""
+        head = f"{self.audited:,} of {self.predictions:,} answers with features computed again from the log"
+        if not self.audited:
+            return "\n".join([head, *self._skipped()])
+        logic = "logic skew: none, every bit agrees" if self.exact else f"LOGIC SKEW in {self.wrong:,} answers"
+        target = format_duration(self.target_us)
+        fresh = (
+            f"freshness: within {target} as declared" if self.fresh else f"freshness: NOT within {target} as declared"
+        )
+        told = [one.text() for one in self.differences]
+        return "\n".join([head + f", {self.sampled:,} value by value", logic, *told, fresh, *self._skipped()])
+
+    def _skipped(self) -> list[str]:
+        return [f"{count:,} not audited: {reason}" for reason, count in sorted(self.skipped.items())]
+
+
+class _Case(msgspec.Struct, frozen=True):
+    prediction: Prediction
+    asked: Asked
+
+
+def audit(runtime: Runtime, since_us: int, target_us: int = TARGET_US, most: int = MOST) -> Audit:
+    """Audit the answers given since `since_us`, at most `most` of them, evenly chosen."""
+    groups = runtime.app.task.feature_groups
+    predictions = [one for one in _predictions(runtime, since_us) if one.feature_set]
+    cases, skipped = _cases(runtime, groups, predictions, most)
+    keys: dict[str, set[tuple[str, ...]]] = {}
+    for case in cases:
+        for name, wanted in case.asked.items():
+            keys.setdefault(name, set()).update(wanted)
+    frames = events_about(runtime, groups, keys) if cases else {}
+    wrong, differences, tallies = set[str](), list[Difference](), dict[str, _Tally]()
+    parts: list[dict[str, Vectors]] = [{} for _ in cases]
+    for group in groups:
+        mine = [place for place, case in enumerate(cases) if group.name in case.asked]
+        if mine:
+            _compute(group, frames, cases, mine, parts, tallies, target_us)
+    for case, computed in zip(cases, parts, strict=True):
+        found = _compare(case, computed, tallies)
+        if found:
+            wrong.add(case.prediction.id)
+            differences += found[: SHOWN - len(differences)]
+    features = [tally.told(name) for name, tally in tallies.items()]
+    return Audit(
+        since_us=since_us,
+        predictions=len(predictions),
+        audited=len(cases),
+        sampled=sum(bool(case.prediction.vectors) for case in cases),
+        wrong=len(wrong),
+        differences=differences,
+        features=features,
+        target_us=target_us,
+        fresh=all(one.late <= (1 - SHARE) * one.looked for one in features),
+        skipped=skipped,
+    )
+
+
+class _Tally:
+    """Counts of one feature."""
+
+    def __init__(self) -> None:
+        self.values = self.wrong = self.looked = self.stale = self.late = 0
+        self.lags: list[int] = []
+
+    def told(self, name: str) -> FeatureAudit:
+        lags = np.array(self.lags or [0])
+        spread = {f"p{share}": int(np.percentile(lags, share, method="higher")) for share in (50, 90, 99)}
+        told = spread | {"max": int(lags.max())} if self.lags else {}
+        return FeatureAudit(name, self.values, self.wrong, self.looked, self.stale, self.late, told)
+
+
+def _cases(
+    runtime: Runtime, groups: Sequence[Group], predictions: Sequence[Prediction], most: int
+) -> tuple[list[_Case], dict[str, int]]:
+    live, skipped = feature_set_hash(list(groups)), dict[str, int]()
+    columns: dict[str, Columns | None] = {}
+    cases = []
+    for prediction in predictions:
+        if prediction.version not in columns:
+            columns[prediction.version] = _columns(runtime, groups, prediction.version)
+        read = columns[prediction.version]
+        if prediction.feature_set != live or read is None:
+            reason = "definitions of features have changed since" if read is not None else "the version is not known"
+            skipped[reason] = skipped.get(reason, 0) + 1
+            continue
+        pairs = zip(prediction.items, prediction.sources, strict=True)
+        cases.append(_Case(prediction, read.asked(prediction.user, [item for item, by in pairs if by == MODEL])))
+    if len(cases) > most:
+        chosen = np.linspace(0, len(cases) - 1, most).astype(int)
+        skipped["more than the audit was to look at"] = len(cases) - most
+        cases = [cases[place] for place in chosen]
+    return cases, skipped
+
+
+def _columns(runtime: Runtime, groups: Sequence[Group], version: str) -> Columns | None:
+    """What the version reads; None for one that is not registered or reads what is not declared."""
+    try:
+        hashes = runtime.registry.version(version).params.get("hashes") or {}
+        return Columns(runtime.app.task, groups, sorted(hashes))
+    except (NotFound, KeyError):
+        return None
+
+
+def _compute(
+    group: Group,
+    frames: "dict[str, polars.DataFrame]",
+    cases: Sequence[_Case],
+    mine: Sequence[int],
+    parts: list[dict[str, Vectors]],
+    tallies: dict[str, _Tally],
+    target_us: int,
+) -> None:
+    """The group's values as of each answer's offsets into `parts`, and what all that was known would have made them."""
+    import polars as pl
+
+    from flyball.features import point_in_time
+
+    keys = [key for place in mine for key in cases[place].asked[group.name]]
+    lengths = [len(cases[place].asked[group.name]) for place in mine]
+    owners = np.repeat(np.array(mine), lengths)
+    columns: dict[str, Any] = {
+        name: pl.Series([key[nth] for key in keys], dtype=pl.String) for nth, name in enumerate(group.keys)
+    }
+    columns["at"] = pl.Series([cases[place].prediction.at_us for place in owners.tolist()], dtype=pl.Int64)
+    offsets = [list(cases[place].prediction.feature_offsets) for place in owners.tolist()]
+    known = pl.DataFrame(columns)
+    names = [one.name for one in group.definitions]
+    applied = _bits(point_in_time([group], frames, known.with_columns(
+        offsets=pl.Series(offsets, dtype=pl.List(pl.Int64)))), names)  # fmt: skip
+    fully = _bits(point_in_time([group], frames, known), names)
+    first = 0
+    for place, length in zip(mine, lengths, strict=True):
+        rows = slice(first, first + length)
+        parts[place][group.name] = Vectors(tuple(names), keys[rows], applied[0][rows], applied[1][rows], {})
+        first += length
+    other = (applied[0] != fully[0]) | (applied[1] != fully[1])
+    for nth, one in enumerate(group.definitions):
+        tally = tallies.setdefault(one.name, _Tally())
+        tally.looked += len(keys)
+        for row in np.flatnonzero(other[:, nth]).tolist():
+            prediction = cases[int(owners[row])].prediction
+            lag_us = max((_lag(frames, part.event.__name__.lower(), fields, keys[row], prediction)
+                          for part, fields in one.aggregates), default=0)  # fmt: skip
+            tally.stale += 1
+            tally.late += lag_us > target_us
+            tally.lags.append(lag_us)
+
+
+def _bits(values: "polars.DataFrame", names: Sequence[str]) -> Bits:
+    coded = [coded_column(values[name]) for name in names]
+    return np.stack([bits for bits, _ in coded], axis=1), np.stack([tags for _, tags in coded], axis=1)
+
+
+def _lag(
+    frames: "dict[str, polars.DataFrame]", name: str, fields: Sequence[str], key: Sequence[str], prediction: Prediction
+) -> int:
+    """How long the oldest event about the key had been known that was not applied yet."""
+    import polars as pl
+
+    frame = frames.get(name)
+    if frame is None:
+        return 0
+    applied = prediction.feature_offsets
+    ends = pl.Series("end", [*applied, *[0] * (int(frame["partition"].max() or 0) + 1 - len(applied))])  # type: ignore[arg-type]
+    waiting = frame.filter(
+        (pl.col("known_at") <= prediction.at_us)
+        & (pl.col("offset") >= ends.gather(frame["partition"]))
+        & pl.all_horizontal([pl.col(field).cast(pl.String) == one for field, one in zip(fields, key, strict=True)])
+    )
+    return prediction.at_us - int(waiting["known_at"].min()) if waiting.height else 0  # type: ignore[arg-type]
+
+
+def _compare(case: _Case, computed: dict[str, Vectors], tallies: dict[str, _Tally]) -> list[Difference]:
+    """What differs between an answer's record and the values computed again."""
+    prediction = case.prediction
+    ordered = {name: computed[name] for name in case.asked}
+    again = Reading(prediction.at_us, prediction.feature_offsets, prediction.feature_set, ordered).digest
+    found = []
+    for name, (bits, tags) in prediction.vectors.items():
+        want = ordered[name]
+        had_bits = np.frombuffer(bits, np.int64)
+        had_tags = np.frombuffer(tags, np.uint8)
+        if len(had_bits) != want.bits.size or len(had_tags) != want.tags.size:
+            return [Difference(prediction.id, "", f"{name}: values of another shape", "", "")]
+        had_bits, had_tags = had_bits.reshape(want.bits.shape), had_tags.reshape(want.tags.shape)
+        for feature in want.names:
+            tallies[feature].values += len(want.keys)
+        for row, column in np.argwhere((had_bits != want.bits) | (had_tags != want.tags)).tolist():
+            feature = want.names[column]
+            tallies[feature].wrong += 1
+            found.append(Difference(
+                prediction.id, feature, "/".join(want.keys[row]),
+                shown_bits(int(had_bits[row, column]), int(had_tags[row, column])),
+                shown_bits(int(want.bits[row, column]), int(want.tags[row, column])),
+            ))  # fmt: skip
+    if not found and again != prediction.feature_digest:
+        told = f"user {prediction.user}; only the digest is on record"
+        found.append(Difference(prediction.id, "", told, f"{prediction.feature_digest:016x}", f"{again:016x}"))
+    return found
+
+
+def shown_bits(bits: int, tag: int) -> str:
+    """A value for a person: the number and its 64 bits.
+
+    >>> shown_bits(3, 1), shown_bits(0, 0)
+    ('3 (0000000000000003)', 'missing')
+    """
+    if tag == 0:
+        return "missing"
+    raw = f"{bits & (1 << 64) - 1:016x}"
+    if tag == 2:
+        return f"{float(np.int64(bits).view(np.float64))!r} ({raw})"
+    return f"{bits} ({raw})" if tag in (1, 3) else f"text or list ({raw})"
+
+
+def _predictions(runtime: Runtime, since_us: int) -> Iterator[Prediction]:
+    """The answers in the stream since an instant; the stream is searched, not read through, up to it."""
+    log = runtime.predictions
+    ends = log.ends()
+    for part, end in enumerate(ends):
+        low, high = 0, end
+        while low < high:
+            middle = (low + high) // 2
+            one = next(iter(_records(runtime, part, middle, 1)), None)
+            low, high = (middle + 1, high) if one is not None and one.at < since_us - 60_000_000 else (low, middle)
+        for record in _records(runtime, part, low, end - low):
+            if record.at >= since_us:
+                yield prediction_of(record)
+
+
+def _records(runtime: Runtime, part: int, first: int, count: int) -> Iterator[Record]:
+    log, last = runtime.predictions, first + count
+    while first < last:
+        after = tuple(first if place == part else end for place, end in enumerate(log.ends()))
+        pieces = [piece for piece in log.read(after, min(2_000, last - first)) if piece.partition == part]
+        if not any(piece.records for piece in pieces):
+            return
+        for piece in pieces:
+            for record in piece.records:
+                if first < last:
+                    yield record
+                first += 1

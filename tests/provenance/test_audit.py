@@ -1,0 +1,203 @@
+"""The skew audit: silent on a right system, loud on one wrong bit; replays of answers that used features."""
+
+import shutil
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from flyball.app import load_app
+from flyball.core import ManualClock, Refused
+from flyball.features import load_catalog
+from flyball.operations import Worker, feeds_of
+from flyball.outcomes import Prediction, prediction_of, prediction_record
+from flyball.provenance import audit, replay, why
+from flyball.releases import ReleaseState, promote
+from flyball.runtime import Runtime, load_settings
+from flyball.serving import Serving, load_version
+
+from .conftest import APP, DAY_US, DAYS, START_US, Cinema
+
+FEATURES = """
+user = fb.Entity(
+    "user", profile=Viewer, group=lambda viewer: "old" if (viewer.age or 0) >= 40 else "young",
+    watched=fb.count(Watch, "7d"), minutes=fb.mean(Watch, lambda w: w.minute, "30d"),
+    age=fb.attribute(Viewer, lambda v: v.age),
+)
+film = fb.Entity(
+    "film", profile=Card,
+    views=fb.count(Watch, "7d"), trend=fb.decayed(Watch, "2d"), viewers=fb.distinct(Watch, lambda w: w.user, "30d"),
+    half=fb.attribute(Card, lambda c: c.half),
+)
+user_film = fb.Features("user_film", keys=(user, film), seen=fb.count(Watch, fb.lifetime))
+"""
+RANKER = """"ranker": fb.Ranker(
+    (fb.ImplicitALS(8), fb.ItemKNN()), features=("user", "film", "user_film"), trees=20, leaves=4, least=5, pool=12
+),"""
+
+
+def with_features(text: str, features: str = FEATURES) -> str:
+    start, end = text.index("user = fb.Entity"), text.index("app = fb.App")
+    text = text[:start] + features + text[end:]
+    return text.replace("k=8,", "k=8, features=(user_film,),").replace("candidates={", "candidates={" + RANKER)
+
+
+class Theatre(Cinema):
+    """The cinema with features and a ranker."""
+
+    def __init__(self, folder: Path, features: str = FEATURES, name: str = "theatre") -> None:
+        (folder / f"{name}.py").write_text(with_features(APP, features))
+        super().__init__(folder)
+        app = load_app(str(folder / f"{name}.py"))
+        self.clock = ManualClock(START_US)
+        self.runtime = Runtime(app, load_settings(folder / "home"), self.clock)
+        self.worker = Worker(feeds_of(self.runtime))
+
+    def serving(self) -> Serving:
+        runtime, version = self.runtime, self.champion("ranker")
+        catalog = load_catalog(runtime.state, runtime.app.task.item)
+        loaded = load_version(
+            runtime.app.task, version, runtime.artifacts, (), catalog, runtime.features, self.clock.now_us()
+        )
+        return Serving(ReleaseState(champion=version.id), {version.id: loaded.pipeline}, catalog=catalog)
+
+    def logged(self) -> list[Prediction]:
+        ends = self.runtime.predictions.ends()
+        return [
+            prediction_of(record)
+            for piece in self.runtime.predictions.read((0,) * len(ends), 10_000)
+            for record in piece.records
+        ]
+
+
+@pytest.fixture(scope="session")
+def _home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("theatre")
+    one = Theatre(folder)
+    one.fill()
+    one.learn()
+    one.runtime.state.close()
+    one.runtime.feature_state.close()
+    return folder
+
+
+@pytest.fixture
+def theatre(_home: Path, tmp_path: Path) -> Theatre:
+    shutil.copytree(_home / "home", tmp_path / "home")
+    one = Theatre(tmp_path)
+    one.clock.move_to_us(START_US + DAYS * DAY_US)
+    return one
+
+
+def test_answers_are_stamped_and_the_audit_is_silent(theatre: Theatre) -> None:
+    theatre.answer(*range(1, 41))
+    logged = theatre.logged()
+    assert {one.feature_set for one in logged} == {logged[0].feature_set} != {""}
+    assert all(one.feature_offsets == theatre.runtime.feature_state.offsets() for one in logged)
+    assert len({one.feature_digest for one in logged}) == 40
+    sampled = [one for one in logged if one.vectors]
+    assert 0 < len(sampled) < 40
+    found = audit(theatre.runtime, START_US)
+    assert (found.predictions, found.audited, found.sampled, found.wrong) == (40, 40, len(sampled), 0), found.text()
+    assert found.exact
+    assert found.fresh
+    assert {one.name for one in found.features} == set(theatre.runtime.app.task.feature_hashes)
+    assert all(one.values > 0 and one.looked >= 40 and not one.stale for one in found.features)
+
+
+def test_late_and_unapplied_events_change_nothing_but_freshness(theatre: Theatre) -> None:
+    now_us = theatre.clock.now_us()
+    for user in range(1, 41):
+        theatre.put("watch", user=user, film="f1", minute=9, at_us=now_us - 7_000_000)
+    theatre.answer(*range(1, 41))  # the worker has not applied these events
+    late = {"user": 1, "film": "f3", "minute": 9}  # nor was this one known
+    theatre.runtime.log.append([theatre.runtime.schema.check("watch", late, now_us - 3 * DAY_US, now_us + 1)])
+    theatre.follow()
+    found = audit(theatre.runtime, START_US)
+    assert found.exact, found.text()
+    watched = next(one for one in found.features if one.name == "user.watched")
+    assert (watched.looked, watched.stale, watched.late) == (40, 40, 40)
+    assert watched.lag_us == {"p50": 7_000_000, "p90": 7_000_000, "p99": 7_000_000, "max": 7_000_000}
+    assert not found.fresh
+    assert audit(theatre.runtime, START_US, target_us=8_000_000).fresh
+    assert next(one for one in found.features if one.name == "user.age").stale == 0
+
+
+def test_a_wrong_online_state_is_found_and_named(theatre: Theatre) -> None:
+    store = theatre.runtime.feature_state
+    states = dict(store.scan(b"f/user."))
+    user = next(str(one) for one in range(1, 61) if _is_sampled(str(one)))
+    other = next(str(one) for one in range(1, 61) if not _is_sampled(str(one)))
+    of = {key.rsplit(b"/", 1)[1].decode(): key for key in states}
+    donor = next(str(one) for one in range(1, 61) if str(one) not in (user, other))
+    wrong = {of[user]: states[of[donor]], of[other]: states[of[donor]]}
+    store.write(wrong, store.offsets())
+    theatre.answer(int(user), int(other), int(donor))
+    found = audit(theatre.runtime, START_US)
+    assert found.wrong == 2
+    assert not found.exact
+    named = next(one for one in found.differences if one.feature == "user.age")
+    assert named.key == user
+    assert named.logged != named.recomputed
+    assert any(not one.feature and other in one.key for one in found.differences)
+    assert "LOGIC SKEW in 2 answers" in found.text()
+    assert next(one for one in found.features if one.name == "user.age").wrong == 1
+
+
+def test_a_wrong_record_is_found(theatre: Theatre) -> None:
+    (answer,) = theatre.answer(next(one for one in range(1, 61) if _is_sampled(str(one))))
+    bits, tags = answer.vectors["film"]
+    changed = np.frombuffer(bits, np.int64).copy()
+    changed[0] ^= 1
+    bad = msgspec.structs.replace(answer, vectors={**answer.vectors, "film": (changed.tobytes(), tags)})
+    theatre.runtime.predictions.append([prediction_record(bad)])
+    found = audit(theatre.runtime, START_US)
+    assert (found.audited, found.wrong, len(found.differences)) == (2, 1, 1)
+    assert found.differences[0].feature == "film.views"
+    assert found.differences[0].key == answer.items[0]
+
+
+def test_replays_are_identical_and_tell_reasons(theatre: Theatre) -> None:
+    batch, alone = theatre.answer(1, 2, 3, 999), theatre.answer(4)
+    for film in (1, 2, 3, 4):
+        theatre.put("watch", user=film, film=f"f{film}", minute=50)
+    theatre.put("viewer", user=1, age=70)
+    theatre.follow()
+    for one in (*batch, *alone):
+        assert replay(theatre.runtime, one.id).identical, replay(theatre.runtime, one.id).text()
+        assert why(theatre.runtime, one.id).prediction == one
+
+
+def test_a_batch_gives_the_bits_of_single_answers(theatre: Theatre) -> None:
+    serving = theatre.serving()
+    batch = theatre.answer(*range(1, 21), serving=serving)
+    for one in batch:
+        (alone,) = theatre.answer(int(one.user), serving=serving)
+        assert (alone.items, alone.scores) == (one.items, one.scores)
+        assert alone.feature_digest == one.feature_digest
+
+
+def test_a_version_of_other_definitions_is_refused(theatre: Theatre, tmp_path: Path) -> None:
+    version = theatre.champion("ranker")
+    theatre.answer(1)
+    changed = Theatre(tmp_path, FEATURES.replace('views=fb.count(Watch, "7d")', 'views=fb.count(Watch, "1d")'), "other")
+    changed.clock.move_to_us(START_US + DAYS * DAY_US)
+    runtime = changed.runtime
+    with pytest.raises(Refused, match="feature film.views must be as .* learned it"):
+        load_version(runtime.app.task, version, runtime.artifacts, (), None, runtime.features, None)
+    theatre.champion("popular")
+    with pytest.raises(Refused, match=f"feature film.views must be as {version.id} learned it"):
+        promote(
+            runtime.registry, version.id, "test", "test", 1, artifacts=runtime.artifacts,
+            features=runtime.app.task.feature_hashes,
+        )  # fmt: skip
+    found = audit(runtime, START_US)
+    assert found.audited == 0
+    assert found.skipped == {"definitions of features have changed since": 1}
+
+
+def _is_sampled(user: str) -> bool:
+    from zlib import crc32
+
+    return crc32(user.encode()) % 16 == 0
