@@ -142,7 +142,23 @@ def test_live_is_known_on_arrival_and_not_from_the_future(home: Home) -> None:
     report = home.ingest(late + later, mode="live")
     assert (report.accepted, report.quarantined) == ({"joined": 1}, {"future": 1})
     assert [record.known_at for record in home.records()] == [NOW_US]
-    assert home.ingest(later).accepted == {"joined": 1}, "history may lie anywhere"
+
+
+def test_history_may_be_old_but_not_ahead_of_now(home: Home) -> None:
+    lines = ["1999-11-14T22:18:20,7,GET /create_account", "2032-11-14T22:18:20,8,GET /create_account"]
+    report = home.ingest("\n".join(lines), lag_us=500)
+    assert (report.accepted, report.quarantined) == ({"joined": 1}, {"future": 1})
+    many = [f"20{20 + place % 20}-11-14T22:13:20,{place + 1},GET /data/m/up/3.mpg" for place in range(500)]
+    assert home.ingest("\n".join(many)).quarantined == {"future": 400}
+
+
+@pytest.mark.parametrize("mode", ["live", "history"])
+def test_what_lies_ahead_of_now_stays_in_quarantine_until_its_time_has_come(home: Home, mode: str) -> None:
+    home.ingest("2023-11-14T23:13:20,7,GET /create_account\n", mode=mode)
+    parts = {"schema": home.schema, "log": home.log, "catalogue": home.catalogue, "clock": home.clock}
+    assert retry(home.quarantine, formats=FORMATS, **parts).still_bad == 1  # type: ignore[arg-type]
+    home.clock.advance_us(3_600_000_000)
+    assert retry(home.quarantine, formats=FORMATS, **parts).accepted == 1  # type: ignore[arg-type]
 
 
 def test_events_without_a_time(home: Home) -> None:

@@ -311,7 +311,9 @@ class _JsonParser:
     def _recognise(self, given: dict[str, Any]) -> tuple[EventType, dict[str, str], frozenset[str]]:
         """The type, {their name: our name} of declared fields and the time, and the columns that are ignored."""
         named = given.get("type") if self._only is None else self._only
-        if not (named is None or isinstance(named, str) or any("type" in t.fields for t in self._schema.types.values())):
+        if not (
+            named is None or isinstance(named, str) or any("type" in t.fields for t in self._schema.types.values())
+        ):
             raise BadInput("type", f"one of {', '.join(self._schema.types)}", named)
         key = (str(named) if isinstance(named, str) else "", *given)
         found = self._known.get(key)

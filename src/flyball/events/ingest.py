@@ -12,7 +12,7 @@ import msgspec
 
 from flyball.core import Clock, Stopwatch, SystemStopwatch
 from flyball.events.catalogue import Catalogue
-from flyball.events.checks import Known
+from flyball.events.checks import Known, Rejected
 from flyball.events.formats import Bad, Batch, Format, Parser
 from flyball.events.lines import MAX_LINE, split_lines
 from flyball.events.log import Appends, EventLog, Record
@@ -57,7 +57,7 @@ class Verdict(msgspec.Struct, frozen=True):
 class Inlet(msgspec.Struct, frozen=True):
     """Where events go in: what checks them, what keeps them, and how they become known.
 
-    `lag_us`: of history, from `at` to `known_at`. `ages`: whether live events may be too old.
+    `lag_us`: of history, from `at` to `known_at`. `ages`: whether live events may be too old. None may lie ahead.
     """
 
     schema: Schema
@@ -219,6 +219,8 @@ def _check(inlet: Inlet, batches: Sequence[Batch], lines: int, now_us: int, bad:
             lax=batch.lax,
             known=inlet.catalogue.without_own(known, batch.type),
         )
+        if not (live and inlet.ages):
+            _refuse_future(records, rejected, now_us, inlet.schema.future_us)
         bad += [Bad(batch.index[place], error.reason, error.detail) for place, error in rejected]
         if len(records) == lines:
             slots = records
@@ -228,6 +230,18 @@ def _check(inlet: Inlet, batches: Sequence[Batch], lines: int, now_us: int, bad:
         if batch.type in makers:
             known = inlet.catalogue.with_new(known, [record for record in records if record is not None])
     return slots
+
+
+def _refuse_future(
+    records: list[Record | None], rejected: list[tuple[int, Rejected]], now_us: int, future_us: int
+) -> None:
+    """What has not happened yet is no history either: a line with a wrong year would be the latest for decades."""
+    latest_us = now_us + future_us
+    for place, record in enumerate(records):
+        if record is not None and record.at > latest_us:
+            detail = f"time must be at most {future_us} us after {now_us} us, which is now, got {record.at} us"
+            records[place] = None
+            rejected.append((place, Rejected("future", detail)))
 
 
 def _missing_times(batch: Batch, inlet: Inlet, now_us: int) -> list[Any]:
