@@ -33,8 +33,7 @@ class Lists(msgspec.Struct, frozen=True):
 class Bench:
     """Asks contestants and measures their answers.
 
-    Items are numbered: those of `train` as there, then the further ones of the catalogue and the truth. `without`:
-    per user, the items not to show.
+    Items are numbered: those of `train` as there, then the further ones of the catalogue and the truth.
     """
 
     def __init__(
@@ -44,7 +43,6 @@ class Bench:
         train: Interactions,
         cutoffs: Sequence[int],
         stopwatch: Stopwatch,
-        without: Sequence[list[str]] | None = None,
     ) -> None:
         self.task, self.cases, self.train, self.cutoffs, self.stopwatch = task, cases, train, list(cutoffs), stopwatch
         self._number = {item: place for place, item in enumerate(train.items)}
@@ -57,12 +55,11 @@ class Bench:
         owners = np.repeat(np.arange(len(cases.users), dtype=np.int64), self._relevant)
         self._truth = owners * _WIDTH + np.array(wanted, np.int64)
         self._queries = [
-            Query(user, self.k, without=hidden, now_us=cases.split_us, seed=place)
-            for place, (user, hidden) in enumerate(zip(cases.users, without or [[]] * len(cases.users), strict=True))
+            Query(user, self.k, now_us=cases.split_us, seed=place) for place, user in enumerate(cases.users)
         ]
 
-    def lists(self, one: Contestant, timed: bool = True) -> Lists:
-        """The lists of every user; `timed`: measure answers too. Raises whatever the model raises."""
+    def lists(self, one: Contestant) -> Lists:
+        """The lists of every user. Raises whatever the model raises."""
         pipeline, cases = self._pipeline(one), self.cases
         places = np.full((len(cases.users), self.k), -1, np.int32)
         by_model = np.zeros(places.shape, bool)
@@ -72,26 +69,25 @@ class Bench:
             for row, shown in enumerate(answers, first):
                 places[row, : len(shown)] = [self._number.setdefault(each.item, len(self._number)) for each in shown]
                 by_model[row, : len(shown)] = [each.source == MODEL for each in shown]
-        return Lists(places, by_model, self._answer_us(pipeline) if timed else Estimate(0.0))
+        return Lists(places, by_model, self._answer_us(pipeline))
 
-    def firsts(self, one: Contestant, depths: Sequence[int]) -> list[list[str]]:
-        """The first `depths[user]` items that the contestant would show each user. Raises whatever the model raises."""
-        pipeline, found = self._pipeline(one), list[list[str]]()
-        for first in range(0, len(depths), _BATCH):
-            part = slice(first, first + _BATCH)
-            queries = [
-                msgspec.structs.replace(query, k=max(depth, 1))
-                for query, depth in zip(self._queries[part], depths[part], strict=True)
-            ]
-            answers = pipeline.answer(queries, self.cases.histories[part], self.cases.catalog)
-            found += [[each.item for each in shown[:depth]] for shown, depth in zip(answers, depths[part], strict=True)]
-        return found
+    def targets(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Each target's user and item, by number."""
+        return self._truth // _WIDTH, self._truth % _WIDTH
+
+    def number_of(self, item: str) -> int:
+        """The item's number, -1 for one that is not known."""
+        return self._number.get(item, -1)
+
+    def touched(self) -> NDArray[np.int64]:
+        """How many users of the training data had touched each item."""
+        return np.bincount(self.train.item_index, minlength=len(self._number))
 
     def per_user(self, places: NDArray[np.int32]) -> Values:
         """{figure: one value a user} for the figures that are means over users."""
         owners = np.arange(len(places), dtype=np.int64)[:, None]
         hits = (places >= 0) & np.isin(owners * _WIDTH + places, self._truth)
-        touched = np.bincount(self.train.item_index, minlength=len(self._number))
+        touched = self.touched()
         information, head = self_information(touched, len(self.train.users)), short_head(touched)
         found: Values = {}
         for k in self.cutoffs:
@@ -137,7 +133,7 @@ class Bench:
         if one.as_of_us >= self.cases.split_us and not one.flattered:
             must = f"known before the split at {self.cases.split_us} us"
             raise BadInput(f"training data of {one.name!r}", must, one.as_of_us)
-        return Pipeline(self.task, one.artifact, one.model)
+        return Pipeline(self.task, one.artifact, one.model, one.features)
 
     def _answer_us(self, pipeline: Pipeline) -> Estimate:
         """Median microseconds of one answer, asked singly; everything is compiled and warm by now.

@@ -8,6 +8,7 @@ from flyball.core import BadDeclaration
 from flyball.evaluation.accuracy import ACCURACY
 from flyball.evaluation.report import CANDIDATE
 from flyball.models import Artifact, Recommender, kind_of
+from flyball.tasks import ReadFeatures
 
 RATING_METRICS = ("rmse", "mae")
 _METRIC = re.compile(r"([a-z_]+)@([1-9][0-9]{0,2})")
@@ -17,8 +18,8 @@ class Contestant(msgspec.Struct, frozen=True):
     """A fitted model, or with `failed` the reason why there is none.
 
     `role`: "candidate", "baseline" or "champion". `as_of_us`: the instant its training data was known at; it must lie
-    before the split, unless `flattered`: then its figures are told but are no measure for others. `bytes`: of its artifact.
-    `train_s`: seconds it took to fit.
+    before the split, unless `flattered`: then its figures are told but are no measure for others. `bytes`: of its
+    artifact. `train_s`: seconds it took to fit. `features`: what it reads declared features from, if it does.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Contestant(msgspec.Struct, frozen=True):
     train_s: float = 0.0
     bytes: int = 0
     failed: str = ""
+    features: ReadFeatures | None = None
     flattered: bool = False
 
     @property

@@ -8,6 +8,9 @@ from flyball.evaluation.report import LOWER_IS_BETTER, Judged, Report
 from flyball.models import Random, kind_of
 from flyball.policy import Gates
 
+_ONE_SIDED_90, _WIDTH_95 = 1.2816, 3.9199
+"""In standard deviations: where the lowest tenth of a normal distribution ends, the width of its middle 95 %."""
+
 
 class GateResult(msgspec.Struct, frozen=True):
     """One gate: passed or not, why in words, and the figures that decided."""
@@ -19,12 +22,20 @@ class GateResult(msgspec.Struct, frozen=True):
 
 
 def check_gates(
-    gates: Gates, report: Report, candidate: str, champion: str | None, baselines: Sequence[str], metric: str
+    gates: Gates,
+    report: Report,
+    candidate: str,
+    champion: str | None,
+    baselines: Sequence[str],
+    metric: str,
+    *,
+    same_recipe: bool = False,
 ) -> list[GateResult]:
     """All gates for `candidate`, in order; a failed candidate stops at the first.
 
     `champion`, `baselines`: names in the report. Among `baselines` the random one must be beaten significantly: the
-    paired interval of the difference lies above 0. Raises `NotFound` for a name that is not in the report.
+    paired interval of the difference lies above 0. `same_recipe`: the candidate is the champion's recipe, learned from
+    newer data. Raises `NotFound` for a name that is not in the report.
     """
     judged = report.of(candidate)
     if judged.failed:
@@ -36,7 +47,7 @@ def check_gates(
         _beats_random(report, candidate, baselines, metric),
     ]
     if champion is not None and champion != candidate:
-        found.append(_holds_champion(gates, report, candidate, champion, metric))
+        found.append(_holds_champion(gates, report, candidate, champion, metric, same_recipe))
     found.append(_in_time(gates, judged))
     return found
 
@@ -72,19 +83,36 @@ def _beats_random(report: Report, candidate: str, baselines: Sequence[str], metr
     )
 
 
-def _holds_champion(gates: Gates, report: Report, candidate: str, champion: str, metric: str) -> GateResult:
+def _holds_champion(
+    gates: Gates, report: Report, candidate: str, champion: str, metric: str, same_recipe: bool
+) -> GateResult:
+    """Another recipe must prove that it loses no more than allowed; the same one, on newer data, that is refuted only.
+
+    A recipe that served has proved itself, and newer data is the reason to learn again: to ask of few users that they
+    prove it each time would keep old data in service for ever.
+    """
     gate, rival = "holds_champion", report.of(champion)
     if rival.failed:
         return GateResult(gate, True, f"the champion cannot be compared: {rival.failed}")
-    gain = report.difference(metric, candidate, champion)
+    gain = report.fair_difference(metric, candidate, champion)
     if gain is None or gain.low is None or gain.high is None:
         return GateResult(gate, False, f"{metric} cannot be compared with the champion {champion}")
-    own = rival.figures[metric].value
+    own = report.fair_value(metric, champion)
     allowed = gates.max_loss * own
-    worst = -gain.high if metric in LOWER_IS_BETTER else gain.low
-    reason = f"{metric} minus the champion's {own:.4f} is {gain.text()}; it may lose at most {allowed:.4f}"
-    figures = {"difference": gain.value, "low": gain.low, "high": gain.high, "champion": own, "allowed": allowed}
-    return GateResult(gate, worst >= -allowed, reason, figures)
+    sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
+    worst = sign * gain.value - _ONE_SIDED_90 * (gain.high - gain.low) / _WIDTH_95
+    best = -gain.low if metric in LOWER_IS_BETTER else gain.high
+    weighed = " (targets weighed by the chance of finding them)" if report.weighs(metric) else ""
+    told = f"{metric} minus the champion's {own:.4f} is {gain.text()}{weighed}"
+    figures = {
+        "difference": gain.value, "low": gain.low, "high": gain.high, "champion": own, "allowed": allowed,
+        "worst": worst,
+    }  # fmt: skip
+    if same_recipe:
+        told = f"{told}; the champion's own recipe on newer data must not be significantly worse"
+        return GateResult(gate, best >= 0 or worst >= -allowed, told, figures)
+    told = f"{told}; with 90 % confidence it loses at most {max(-worst, 0.0):.4f}, {allowed:.4f} is allowed"
+    return GateResult(gate, worst >= -allowed, told, figures)
 
 
 def _in_time(gates: Gates, judged: Judged) -> GateResult:

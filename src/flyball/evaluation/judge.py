@@ -1,6 +1,6 @@
 """Judge all contestants on the same users, as they would serve: through the pipeline, after fallback and arranging."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from flyball.evaluation.bench import Bench, Lists, Values
 from flyball.evaluation.contestant import Contestant, parse_metric
 from flyball.evaluation.report import Cost, Judged, Report, SliceFigures
 from flyball.evaluation.resampling import MeanFigures, RatingFigures, coverage_figure, is_accuracy
-from flyball.evaluation.unshown import judge_unshown
+from flyball.evaluation.weighing import Shown, weigh
 from flyball.models import Interactions, predicts_ratings
 from flyball.tasks import Cases, Recommend
 
@@ -28,16 +28,17 @@ def evaluate(
     seed: int,
     stopwatch: Stopwatch,
     resamples: int = 1_000,
-    shown: Mapping[str, Collection[str]] | None = None,
+    weigh_targets: bool = False,
+    shown: Shown | None = None,
     least: int = 30,
 ) -> Report:
     """The report on `contestants`, each answering every user of `cases`.
 
     `train`: what they learned from; it says what is known and popular. `metric`: what they are chosen by; its cutoff is
     reported beside `task.k`. A contestant that raises, gives unusable scores or has seen the test window is failed with
-    the reason; the others go on. `shown`: {user: items that the service showed them around the window}; contestants are
-    then compared on what none of their lists had a hand in as well, which decides when `least` users are left. Raises
-    `BadInput` without users in `cases`.
+    the reason; the others go on. `weigh_targets`: compare them with targets weighed by the chance of coming upon
+    them as well, `shown` being what the service showed whom around the window; that decides when the weights are worth
+    `least` targets. Raises `BadInput` without users in `cases`.
     """
     if not cases.users:
         raise BadInput("cases", "of one user or more", "none")
@@ -68,13 +69,10 @@ def evaluate(
             full_lists=float((found.places[:, : task.k] >= 0).all(axis=1).mean()),
             personal=float(found.by_model.mean()),
         )
-    unshown = None
-    if any(shown.get(user) for user in cases.users) if shown else False:
-        able = [one for one in contestants if one.name in lists and not one.flattered]
-        unshown = judge_unshown(
-            task, able, cases, train, shown or {}, bench.cutoffs, least=least, seed=seed, resamples=resamples,
-            stopwatch=stopwatch,
-        )  # fmt: skip
+    weighed = None
+    if weigh_targets:
+        places = {one.name: lists[one.name].places for one in contestants if one.name in lists and not one.flattered}
+        weighed = weigh(bench, places, shown or {}, least=least, seed=seed, resamples=resamples)
     return Report(
         users=len(cases.users),
         split_us=cases.split_us,
@@ -86,7 +84,7 @@ def evaluate(
         differences=means.differences() | ratings.differences(list(errors)),
         ratings={name: ratings.figures[name] for name in baselines},
         rated=len(cases.rated_values),
-        unshown=unshown,
+        weighed=weighed,
     )
 
 

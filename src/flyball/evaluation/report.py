@@ -48,42 +48,43 @@ class Judged(msgspec.Struct, frozen=True):
     personal: float = 0.0
 
 
-class Unshown(msgspec.Struct, frozen=True):
-    """The comparison on what nobody's list had a hand in, for when users were shown lists in the test window.
+class Weighed(msgspec.Struct, frozen=True):
+    """The same comparison with each target counted by the inverse of the chance that its user came upon it.
 
-    Of `targets` the service had shown `targets_shown` to their users beforehand, of all users `users_shown` were shown
-    something; `users_left_out` were shown too much. `users` and their `targets_left` remain. `decides`: enough remain,
-    so gates and choice use `figures` and `differences` (as in a report); if not, these are empty, and gates and choice
-    use those of the report, which favour whoever served.
+    Of `targets` the service had shown `targets_shown` to their users beforehand, and something to `users_shown` users.
+    `lifts`: what being shown at places 1, 2-3, 4-7, 8-15 and beyond adds to the chance, `floor`: what chances count
+    for at least, both in users who had touched an item. `effective`: how many targets of equal weight these are worth.
+    `decides`: that is enough, so gates and choice use `figures` and `differences` (as in a report); if not, these are
+    empty, and gates and choice use those of the report, which favour the popular and whoever served.
     """
 
-    users: int
     targets: int
     targets_shown: int
-    targets_left: int
     users_shown: int
-    users_left_out: int
+    lifts: list[float]
+    floor: float
+    effective: float
     decides: bool
     figures: dict[str, Figures] = {}
     differences: dict[str, dict[str, dict[str, Estimate]]] = {}
 
     def text(self) -> str:
-        """What was set aside, in a sentence."""
+        """How many targets the service had shown, and what decides, in a sentence."""
         told = (
             f"the service had shown {self.targets_shown:,} of {self.targets:,} targets to their users beforehand; "
-            f"what it had a hand in is set aside for everyone, {self.targets_left:,} targets of {self.users:,} users remain"
+            f"weighed by the chance of coming upon them, the targets are worth {self.effective:,.0f}"
         )
-        return (
-            f"{told} and decide" if self.decides else f"{told}, too few to decide: all decide, which favours who served"
-        )
+        if self.decides:
+            return f"{told}, and so weighed they decide"
+        return f"{told}, too few to decide: unweighed they decide, which favours the popular and who served"
 
 
 class Report(msgspec.Struct, frozen=True):
     """All candidates on the same users.
 
     `differences[metric][a][b]`: a's mean minus b's on the same users, with its paired interval. `ratings`: RMSE and
-    MAE of the global mean and of the bias model on the same ratings that rating models are judged by. `unshown`: None
-    when users were shown nothing.
+    MAE of the global mean and of the bias model on the same ratings that rating models are judged by. `weighed`:
+    what gates and choice go by, None when they go by the plain figures.
     """
 
     users: int
@@ -97,7 +98,7 @@ class Report(msgspec.Struct, frozen=True):
     ratings: dict[str, Figures] = {}
     rated: int = 0
     activity_bounds: str = "new: 0 items, light: 1 to 19, heavy: 20 or more"
-    unshown: Unshown | None = None
+    weighed: Weighed | None = None
 
     def of(self, name: str) -> Judged:
         """The candidate `name`; raises `NotFound`."""
@@ -110,18 +111,19 @@ class Report(msgspec.Struct, frozen=True):
         return _difference(self.differences.get(metric, {}), name, other)
 
     def fair_value(self, metric: str, name: str) -> float:
-        """`name`'s figure that gates and choice use: of `unshown` when that decides; raises `KeyError` without one."""
-        figures = self.unshown.figures if self._unshown_decides(metric) and self.unshown else {}
+        """`name`'s figure that gates and choice use: of `weighed` when that decides; raises `KeyError` without one."""
+        figures = self.weighed.figures if self.weighs(metric) and self.weighed else {}
         return (figures[name] if name in figures else self.of(name).figures)[metric].value
 
     def fair_difference(self, metric: str, name: str, other: str) -> Estimate | None:
         """`name` minus `other`, as gates and choice use it; None when either has no such figure."""
-        if self.unshown is not None and self._unshown_decides(metric):
-            return _difference(self.unshown.differences.get(metric, {}), name, other)
+        if self.weighed is not None and self.weighs(metric):
+            return _difference(self.weighed.differences.get(metric, {}), name, other)
         return self.difference(metric, name, other)
 
-    def _unshown_decides(self, metric: str) -> bool:
-        return self.unshown is not None and self.unshown.decides and metric in self.unshown.differences
+    def weighs(self, metric: str) -> bool:
+        """Whether gates and choice go by weighed targets."""
+        return self.weighed is not None and self.weighed.decides and metric in self.weighed.differences
 
     def json(self) -> bytes:
         """The report as JSON; `msgspec.json.decode(data, type=Report)` gives it back."""

@@ -14,14 +14,24 @@ from flyball.learning.handover import write_interactions
 from flyball.learning.job import Job
 from flyball.learning.trials import Task, fit_all, words_of
 from flyball.models import Recommender, load_artifact, model_of
+from flyball.outcomes import shown_items
 from flyball.registry import Version
 from flyball.releases import ReleaseState
+from flyball.tasks import OfflineFeatures
+
+_SHOWN_BEFORE_US = 86_400_000_000
+"""What was shown a day before something was liked may have led to it, as outcomes count."""
 
 
 class Champion(msgspec.Struct, frozen=True):
-    """The version that serves now, as it takes part; `seen`: it had learned from part of the test window."""
+    """The version that serves now, as it takes part; `seen`: it had learned from part of the test window.
+
+    `name`: what candidates are held against, the version as it is, or when `seen` its recipe fitted on what was known
+    before the window. The other of the two is `beside`, for comparison.
+    """
 
     name: str
+    beside: str
     version: Version
     model: Recommender
     folder: str
@@ -43,9 +53,10 @@ def champion_of(job: Job, state: ReleaseState, split_us: int) -> Champion | None
     if seen:
         job.notes.append(
             f"champion {version.id} had learned from part of the test window; it is judged as its recipe fitted on "
-            "what was known before the window, like all others"
+            "what was known before the window, like all others, and its own figures flatter it"
         )
-    return Champion(f"champion:{version.id}", version, model, str(folder), seen)
+    name = f"champion:{version.id}"
+    return Champion(name, f"{name}:{'as-it-is' if seen else 'refitted'}", version, model, str(folder), seen)
 
 
 def judge(job: Job, examples: Examples, champion: Champion | None) -> Report:
@@ -55,21 +66,25 @@ def judge(job: Job, examples: Examples, champion: Champion | None) -> Report:
     trials.mkdir()
     models = job.contestants.models
     tasks = [Task(name, model, trials / f"{place}") for place, (name, model) in enumerate(models.items())]
-    twin = _twin(models, champion)
-    if champion is not None and champion.seen and twin is None:
-        tasks.append(Task(champion.name, champion.model, trials / "champion", champion.folder))
-    fitted = fit_all(job, "fit", data, tasks)
-    found = [_contestant(task, fitted[task.name], _role(job, task.name), examples) for task in tasks]
-    if champion is not None and not champion.seen:
-        found.append(_as_it_is(champion))
-    elif champion is not None and twin is not None:
+    twin = twin_of(models, champion)
+    if champion is not None and not twin:
+        tasks.append(Task(_recipe_name(champion), champion.model, trials / "champion", champion.folder))
+    fitted = fit_all(job, "fit", data, tasks, examples.frames)
+    features = _features(job, examples)
+    found = [_contestant(task, fitted[task.name], _role(job, task.name), examples, features) for task in tasks]
+    if champion is not None and twin:
         same = next(each for each in found if each.name == twin)
-        found.append(msgspec.structs.replace(same, name=champion.name, role=CHAMPION))
+        found.append(msgspec.structs.replace(same, name=_recipe_name(champion), role=CHAMPION))
+    if champion is not None:
+        found.append(_as_it_is(champion, features))
     report = evaluate(
         app.task, found, examples.cases, examples.train, metric=app.choose.metric, seed=job.seed,
-        stopwatch=job.stopwatch,
+        stopwatch=job.stopwatch, weigh_targets=app.choose.weigh, shown=_shown(job, examples),
+        least=app.gates.min_examples,
     )  # fmt: skip
     job.tell("evaluate", f"{len(found)} contestants on {report.users:,} users")
+    if report.weighed is not None and (report.weighed.targets_shown or not report.weighed.decides):
+        job.notes.append(report.weighed.text())
     return report
 
 
@@ -78,8 +93,11 @@ def gates_of(job: Job, report: Report, champion: Champion | None) -> dict[str, l
     app = job.runtime.app
     held = champion.name if champion is not None and not report.of(champion.name).failed else None
     baselines = [name for name in job.contestants.baselines if not report.of(name).failed]
-    metric = app.choose.metric
-    return {name: check_gates(app.gates, report, name, held, baselines, metric) for name in job.contestants.candidates}
+    metric, twin = app.choose.metric, twin_of(job.contestants.models, champion)
+    return {
+        name: check_gates(app.gates, report, name, held, baselines, metric, same_recipe=name == twin)
+        for name in job.contestants.candidates
+    }
 
 
 def rejection(gates: list[GateResult]) -> str:
@@ -87,12 +105,22 @@ def rejection(gates: list[GateResult]) -> str:
     return "; ".join(f"{gate.name}: {gate.reason}" for gate in gates if not gate.passed)
 
 
-def _twin(models: Mapping[str, Recommender], champion: Champion | None) -> str | None:
-    """The contestant with the champion's recipe: fitted on the same data, it is the same."""
+def twin_of(models: Mapping[str, Recommender], champion: Champion | None) -> str:
+    """The contestant with the champion's recipe: fitted on the same data, it is the same. "" when there is none."""
     for name, model in models.items():
         if champion is not None and type(model) is type(champion.model) and model == champion.model:
             return name
-    return None
+    return ""
+
+
+def _shown(job: Job, examples: Examples) -> dict[str, dict[str, int]]:
+    """What the service showed the users of the cases in the test window, and just before it."""
+    window = examples.window
+    return shown_items(job.runtime.predictions, examples.cases.users, window.start_us - _SHOWN_BEFORE_US, window.end_us)
+
+
+def _recipe_name(champion: Champion) -> str:
+    return champion.name if champion.seen else champion.beside
 
 
 def _role(job: Job, name: str) -> str:
@@ -101,7 +129,15 @@ def _role(job: Job, name: str) -> str:
     return BASELINE if name in job.contestants.baselines else CHAMPION
 
 
-def _contestant(task: Task, result: Fitted | Exception, role: str, examples: Examples) -> Contestant:
+def _features(job: Job, examples: Examples) -> OfflineFeatures | None:
+    """The declared features as they were known at the questions of the test window."""
+    groups = job.runtime.app.task.feature_groups
+    return OfflineFeatures(groups, examples.frames) if groups else None
+
+
+def _contestant(
+    task: Task, result: Fitted | Exception, role: str, examples: Examples, features: OfflineFeatures | None
+) -> Contestant:
     if isinstance(result, Exception):
         return Contestant(task.name, role, failed=words_of(result))
     return Contestant(
@@ -112,17 +148,20 @@ def _contestant(task: Task, result: Fitted | Exception, role: str, examples: Exa
         as_of_us=examples.train.as_of_us,
         train_s=result.seconds,
         bytes=result.size,
+        features=features,
     )
 
 
-def _as_it_is(champion: Champion) -> Contestant:
+def _as_it_is(champion: Champion, features: OfflineFeatures | None) -> Contestant:
     folder = Path(champion.folder)
     return Contestant(
-        name=champion.name,
+        name=champion.beside if champion.seen else champion.name,
         role=CHAMPION,
         model=champion.model,
         artifact=load_artifact(folder, champion.version.artifact_files),
         as_of_us=champion.version.as_of_us,
         train_s=0.0,
         bytes=sum(path.stat().st_size for path in folder.iterdir()),
+        features=features,
+        flattered=champion.seen,
     )

@@ -4,7 +4,8 @@ import re
 import shutil
 from pathlib import Path
 
-from flyball.registry import Registry, end_run
+from flyball.registry import AuditEntry, Registry, add_entry, end_run
+from flyball.releases import current
 
 WORK = "learning"
 """The folder, inside the home, of what is needed only while learning."""
@@ -41,3 +42,31 @@ def remove_unregistered(registry: Registry, artifacts: Path) -> list[str]:
     for path in unnamed:
         shutil.rmtree(path)
     return [path.name for path in unnamed]
+
+
+def remove_outdated(registry: Registry, artifacts: Path, keep_runs: int, now_us: int) -> list[str]:
+    """Remove the artifacts of versions that never served and are older than the last `keep_runs` runs; gives their ids.
+
+    What served is kept: it can be gone back to, and its answers explained. The versions stay registered, without files.
+    """
+    versions, state = registry.versions(), current(registry)
+    runs = sorted({int(version.run[1:]) for version in versions if version.artifact})[-keep_runs:]
+    held = {state.champion, state.previous, *state.trail, *(arm.version for arm in state.arms)}
+    gone = [
+        version
+        for version in versions
+        if version.state == "candidate"
+        and version.id not in held
+        and version.artifact
+        and int(version.run[1:]) not in runs
+        and (artifacts / version.artifact).is_dir()
+    ]
+    for version in gone:
+        entry = AuditEntry(
+            at_us=now_us, by="learn", action="remove artifact", subject=version.id,
+            reason=f"it never served and is older than the last {keep_runs} runs",
+            before={"artifact": version.artifact}, after={},
+        )  # fmt: skip
+        add_entry(registry, entry)
+        shutil.rmtree(artifacts / version.artifact)
+    return [version.id for version in gone]

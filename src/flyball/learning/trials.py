@@ -61,7 +61,7 @@ def _run(job: Job, tasks: Sequence[Task], orders: Sequence[FitOrder]) -> Iterato
         return run_parallel(fit_model, here, 1)
     source = job.runtime.source
     calls = [(source, task.name, task.recipe, order, job.stopwatch) for task, order in zip(tasks, orders, strict=True)]
-    return run_parallel(fit_named, calls, job.workers)
+    return run_parallel(fit_named, calls, job.workers, job.runtime.app.gates.max_fit_us / 1e6)
 
 
 def _in_this_process(job: Job) -> bool:

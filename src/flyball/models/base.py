@@ -1,7 +1,7 @@
 """The contract of a recommender: parameters are a value, what was learned is a mapping of arrays."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import numpy as np
@@ -18,7 +18,10 @@ class Recommender(msgspec.Struct, frozen=True):
 
     All personal models are *inductive*: `learned` holds item-side arrays only, a user's vector is computed from the
     history in the question, so a new user, or a new event of a known one, needs no retraining.
+    `personal`: False for a model whose scores do not depend on what the user did.
     """
+
+    personal: ClassVar[bool] = True
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
         """Learn from `data`: named arrays. Same data (rows in any order) and seed: same bits, at any thread count."""

@@ -1,6 +1,6 @@
 """Popularity: what most users liked, of all time, lately, or within the user's group."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,8 @@ class Popular(Recommender, frozen=True):
     all by `smoothing` imagined positives (additive smoothing with the global shares as prior), so a small group is no
     noise; users without a group see the global list.
     """
+
+    personal: ClassVar[bool] = False
 
     half_life: str | None = None
     window: str | None = None

@@ -1,6 +1,6 @@
 """The random baseline: what any model must beat."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ class Random(Recommender, frozen=True):
 
     Pure all the same: the order is a hash of the seed, the item, the instant and the history.
     """
+
+    personal: ClassVar[bool] = False
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
         """`salts`: uint64 (items,)."""

@@ -5,6 +5,7 @@ the window that showed its item to its user, whatever the order in which the two
 """
 
 from flyball.outcomes.counts import BOUNDS_US, Figures
+from flyball.outcomes.exposure import shown_items
 from flyball.outcomes.follower import OutcomeFollower
 from flyball.outcomes.prediction import Prediction, find_prediction, prediction_of, prediction_record
 from flyball.outcomes.views import Followed, figures, followed
@@ -20,4 +21,5 @@ __all__ = [
     "followed",
     "prediction_of",
     "prediction_record",
+    "shown_items",
 ]

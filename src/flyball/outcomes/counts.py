@@ -48,7 +48,7 @@ class Counts(msgspec.Struct):
 
 
 def is_personal(prediction: Prediction) -> bool:
-    """Whether a version's own scores for this user made at least one place of the list."""
+    """Whether a personal model's scores for this user made at least one place of the list."""
     return "model" in prediction.sources
 
 
@@ -56,7 +56,7 @@ class Figures(msgspec.Struct, frozen=True):
     """How one version ("" for answers that no version made) did since some minute.
 
     Shares are of `answers`, None without any. `availability`: answers that held a list. `personalised`: answers in
-    which the version's scores for that user placed a film. `adoption`: answers of which a shown item was then
+    which a personal model's scores for that user placed an item. `adoption`: answers of which a shown item was then
     watched (a hint or a positive); `positive`: then liked. `ratings`, `rating_mean`: of shown items, rated after.
     Young answers are counted though their window is still open.
     """

@@ -23,15 +23,21 @@ class Gates(msgspec.Struct, frozen=True):
     max_loss: float
     max_answer_us: int
     min_full_lists: float
+    max_fit_us: int = 7_200_000_000
 
 
 def gates(
-    min_examples: int = 30, max_loss: float = 0.05, max_answer: str = "50ms", min_full_lists: float = 0.99
+    min_examples: int = 30,
+    max_loss: float = 0.05,
+    max_answer: str = "50ms",
+    min_full_lists: float = 0.99,
+    max_fit: str = "2h",
 ) -> Gates:
     """Set the gates.
 
     `min_examples`: users in the test window, below it nothing can be said. `max_loss`: the share of the champion's
-    metric that the lower end of the paired interval may fall below it. `max_answer`: median time of one answer.
+    metric that another recipe may lose, with 90 % confidence. `max_answer`: median time of one answer.
     `min_full_lists`: share of test users who get a full list.
+    `max_fit`: how long one fit may take; one that takes longer is ended and rejected.
     """
-    return Gates(min_examples, max_loss, parse_duration(max_answer), min_full_lists)
+    return Gates(min_examples, max_loss, parse_duration(max_answer), min_full_lists, parse_duration(max_fit))

@@ -11,11 +11,12 @@ from flyball.outcomes import Followed, Prediction, find_prediction, followed
 from flyball.provenance.rebuild import Rebuilt, load, rebuild
 from flyball.registry import Version
 from flyball.runtime import Runtime
-from flyball.tasks import MODEL, Pipeline, Query
+from flyball.tasks import GENERAL, MODEL, Pipeline, Query
 
 REASONS = 3
 NEXT_EVENTS, NEXT_RECORDS, NEXT_US = 50, 200_000, 86_400_000_000
 _SOURCES = {
+    "general": "placed by a model that shows everybody the same",
     "group": "liked by the user's group",
     "popular": "popular now",
     "newcomer": "new in the catalogue, given a chance",
@@ -117,7 +118,8 @@ def _reasons(
     notes: list[str],
 ) -> dict[str, list[Because]]:
     """{item: its strongest contributions} of the items that the version's scores placed."""
-    asked = [item for item, source in zip(prediction.items, prediction.sources, strict=True) if source == MODEL]
+    scored, listed = (MODEL, GENERAL), zip(prediction.items, prediction.sources, strict=True)
+    asked = [item for item, source in listed if source in scored]
     if version is None or rebuilt is None or rebuilt.history is None or not asked:
         return {}
     try:

@@ -5,7 +5,16 @@ never reused; decisions leave an entry in the audit trail in the same transactio
 this Flyball's revision and refuses a newer one. Reading imports no SQLAlchemy.
 """
 
-from flyball.registry.store import BACKENDS, Database, Registry, add_versions, begin_run, end_run, replace_release
+from flyball.registry.store import (
+    BACKENDS,
+    Database,
+    Registry,
+    add_entry,
+    add_versions,
+    begin_run,
+    end_run,
+    replace_release,
+)
 from flyball.registry.types import AuditEntry, ReleaseRow, Run, RunStatus, State, Version
 
 __all__ = [
@@ -18,6 +27,7 @@ __all__ = [
     "RunStatus",
     "State",
     "Version",
+    "add_entry",
     "add_versions",
     "begin_run",
     "end_run",

@@ -141,6 +141,12 @@ def replace_release(
     return row
 
 
+def add_entry(registry: Registry, entry: AuditEntry) -> None:
+    """Note what was done that changes neither versions nor release."""
+    with registry.database.writing() as connection:
+        _note(connection, entry)
+
+
 def _note(connection: "Connection", entry: AuditEntry) -> None:
     from flyball.registry.tables import audit
 

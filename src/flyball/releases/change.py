@@ -89,6 +89,11 @@ def check_servable(version: Version, artifacts: Path, features: Mapping[str, str
     if features is not None:
         check_hashes(features, version.params.get("hashes") or {}, version.id)
     folder = artifacts / version.artifact
+    if not folder.is_dir():
+        raise Refused(
+            f"{version.id} must still have its artifact {folder} to serve, got no such folder: the artifacts of "
+            "versions that never served are removed some runs later (see the audit trail); learn again"
+        )
     for name, expected in sorted(version.artifact_files.items()):
         path = folder / name
         if not path.is_file():

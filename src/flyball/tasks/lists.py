@@ -26,10 +26,12 @@ def arrange(
     groups: Sequence[int],
     seen: Sequence[list[int]],
     queries: Sequence[Query],
+    source: str = MODEL,
 ) -> list[list[Shown]]:
     """Lists of up to k items, none twice, none seen, best first.
 
     `scores`: float32 (rows, modelled items), -inf for "cannot recommend"; None answers from the fallback lists alone.
+    `source`: what the items they place come from.
     `groups`: per row an index into the fallback's groups, -1 for none. `seen`: places each user has seen, -1 for an
     item that is on no shelf.
     A list is filled from the model's ranking, then the group's list, then the popular list, then newcomers. Within a
@@ -42,7 +44,7 @@ def arrange(
         row.forbidden.update(chosen)
     lists = [_List(task, row, row.query.k - len(chosen)) for row, (chosen, _) in zip(rows, drawn, strict=True)]
     if scores is not None:
-        _fill_from_model(lists, scores)
+        _fill_from_model(lists, scores, source)
     for one, group, (chosen, chance) in zip(lists, groups, drawn, strict=True):
         for ranked, source in _fallbacks(one, fallback, group):
             one.take(ranked, source)
@@ -116,13 +118,13 @@ class _List:
         return kept, over
 
 
-def _fill_from_model(lists: Sequence[_List], scores: Scores) -> None:
+def _fill_from_model(lists: Sequence[_List], scores: Scores, source: str) -> None:
     """Most lists fill from a few candidates more than they need; those that do not are ranked to their full depth."""
     depths = [_shallow(one) for one in lists]
     short = []
     for row, ranked in enumerate(_rank(lists, scores, depths)):
         one, deeper = lists[row], len(ranked[0]) == depths[row]
-        one.take(ranked, MODEL, last=not (one.at_most and deeper))
+        one.take(ranked, source, last=not (one.at_most and deeper))
         if one.at_most and deeper and not one.full:
             short.append(row)
     if short:
@@ -130,7 +132,7 @@ def _fill_from_model(lists: Sequence[_List], scores: Scores) -> None:
         for one, ranked in zip(
             rest, _rank(rest, scores[short], [DEPTH * one.row.query.k for one in rest]), strict=True
         ):
-            one.take(ranked, MODEL)
+            one.take(ranked, source)
 
 
 def _shallow(one: _List) -> int:

@@ -10,7 +10,7 @@ from flyball.models import Artifact, Histories, Ranker, Recommender
 from flyball.tasks.fallback import fallback_of
 from flyball.tasks.featurize import ReadFeatures
 from flyball.tasks.lists import arrange
-from flyball.tasks.queries import BadScores, Query, Shown
+from flyball.tasks.queries import GENERAL, MODEL, BadScores, Query, Shown
 from flyball.tasks.ranked import Ranking
 from flyball.tasks.recommend import Recommend
 from flyball.tasks.rows import Row
@@ -101,7 +101,8 @@ class Pipeline:
             lists = arrange(self.task, shelf, self._fallback, found.scores, batch.group.tolist(), seen, queries)
             return [self.ranking.featured(shown, found, row, self.artifact.index) for row, shown in enumerate(lists)]
         scores = self._score(batch) if personal else None
-        return arrange(self.task, shelf, self._fallback, scores, batch.group.tolist(), seen, queries)
+        source = MODEL if self.model.personal else GENERAL
+        return arrange(self.task, shelf, self._fallback, scores, batch.group.tolist(), seen, queries, source)
 
     def _batch(
         self, queries: Sequence[Query], user_histories: Sequence["UserHistory"], rows: Sequence[Sequence[int]]

@@ -5,8 +5,9 @@ import msgspec
 from flyball.core import BadInput, FlyballError
 from flyball.tasks.recommend import MAX_K, Recommend, attributes_of
 
-MODEL, GROUP, POPULAR, NEWCOMER = "model", "group", "popular", "newcomer"
-"""Where a shown item comes from: the model's scores, the user's group's list, the popular list, a newcomer's place."""
+MODEL, GENERAL, GROUP, POPULAR, NEWCOMER = "model", "general", "group", "popular", "newcomer"
+"""Where a shown item comes from: a model's scores for the user, those of a model that is not personal, the user's
+group's list, the popular list, a newcomer's place."""
 
 
 class Query(msgspec.Struct, frozen=True):
@@ -27,7 +28,7 @@ class Query(msgspec.Struct, frozen=True):
 
 
 class Shown(msgspec.Struct, frozen=True):
-    """One place of a list. `source`: "model", "group", "popular" or "newcomer".
+    """One place of a list. `source`: "model", "general", "group", "popular" or "newcomer".
 
     `score`: of the model; of a "group" or "popular" item its share of interactions; 0 for a newcomer.
     `propensity`: the chance with which this query, under another seed, shows the item: 1 but for newcomers.

@@ -1,0 +1,39 @@
+"""Who was shown what: the part of the past that the application itself had a hand in."""
+
+from collections.abc import Collection
+
+import msgspec
+
+from flyball.events import EventLog
+from flyball.outcomes.prediction import TYPE, records_since
+
+SLACK_US = 900_000_000
+
+
+class _Items(msgspec.Struct, frozen=True, array_like=True):
+    """The first fields of a prediction on disk; what follows them is not decoded."""
+
+    id: str
+    k: int
+    items: list[str]
+
+
+_decode = msgspec.msgpack.Decoder(_Items).decode
+
+
+def shown_items(log: EventLog, users: Collection[str], from_us: int, until_us: int) -> dict[str, dict[str, int]]:
+    """{user: {item: best place}} of what answers in `[from_us, until_us)` held, for those of `users` who had any.
+
+    Places count from 0. The stream need not be in order of time, only within 15 minutes of it: what was answered long
+    before is not read.
+    """
+    wanted, found = frozenset(users), dict[str, dict[str, int]]()
+    for partition in range(len(log.ends())):
+        for record in records_since(log, partition, from_us, SLACK_US):
+            if record.at >= until_us + SLACK_US:
+                break
+            if record.type == TYPE and from_us <= record.at < until_us and record.key in wanted:
+                best = found.setdefault(record.key, {})
+                for place, item in enumerate(_decode(record.body).items):
+                    best[item] = min(place, best.get(item, place))
+    return found
