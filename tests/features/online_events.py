@@ -141,7 +141,7 @@ KNOWN = st.tuples(st.one_of(PLAYS, PLAYS, PLAYS, CARDS), st.sampled_from([-3 * S
 def record_of(event: Any, known_at: int, number: int) -> Record:
     fields = [getattr(event, name) for name in event.__struct_fields__ if name != "at"]
     return Record(
-        type=type(event).__name__.lower(), key=str(event.user), at=event.at, known_at=known_at,
+        type=type(event).__name__.lower(), key=str(fields[0]), at=event.at, known_at=known_at,
         id=number.to_bytes(16, "big"), body=msgspec.msgpack.encode(fields),
     )  # fmt: skip
 
