@@ -75,7 +75,7 @@ def _paths(service: "Service", names: list[str], events: list[str]) -> Json:
         },
         f"/v1/similar/{{{task.item.name}}}": {
             "get": _operation(
-                f"{task.item.name}s most like one",
+                f"What is most like one {task.item.name}",
                 "items",
                 [_path(task.item.name, item), _query("k", k, "how many")],
                 {"200": _answer("#/components/schemas/SimilarItems")},
