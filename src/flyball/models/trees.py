@@ -47,12 +47,16 @@ def grow(
     places = [f"c{place}" for place in range(len(names))]  # LightGBM refuses some characters in names
     data = lightgbm.Dataset(
         columns, labels, group=lengths, feature_name=places,
-        params={"verbosity": -1, "max_bin": 63, "num_threads": 1, "data_random_seed": seed, "feature_pre_filter": False},
+        params={
+            "verbosity": -1, "max_bin": 63, "num_threads": 1, "data_random_seed": seed, "feature_pre_filter": False,
+        },
     )  # fmt: skip
     settings = {
         "objective": "lambdarank", "lambdarank_truncation_level": plan.cutoff, "num_leaves": plan.leaves,
         "learning_rate": plan.rate, "min_data_in_leaf": plan.least, "feature_fraction": plan.share,
-        "lambda_l2": plan.smoothing, "deterministic": True, "force_row_wise": True, "seed": seed, "num_threads": 1, "verbosity": -1,
+        "lambda_l2": plan.smoothing, "deterministic": True, "force_row_wise": True, "seed": seed,
+        "num_threads": 1,  # two that share cores with other work wait for each other and take six times as long
+        "verbosity": -1,
         "label_gain": [0, 1],
     }  # fmt: skip
     booster = lightgbm.train(settings, data, num_boost_round=plan.trees)
