@@ -1,13 +1,20 @@
 """Fit times and accuracy beside the libraries people would otherwise take, on the same data in the same run.
 
-Run: python benchmarks/models.py [--pairs 1000000] [--factors 64] [--accuracy]
+Run: python benchmarks/models.py [--pairs 1000000] [--factors 64] [--iterations 15] [--repeats 3] [--only als,svd,bpr]
+Wall seconds are the medians of the repeats, flyball and the peer in turns; CPU seconds, which other work on the machine
+disturbs less, stand beside them. Accuracy: `flyball accuracy FOLDER`.
 Peers (`implicit`, `scikit-surprise`) are skipped, and said to be, when not installed: pip install "flyball[bench]".
 Real data is read from $FLYBALL_DATA (default ../shared/data) and skipped when absent.
 """
 
+import os
+
+os.environ.setdefault(
+    "OPENBLAS_NUM_THREADS", "1"
+)  # before numpy loads; `implicit` asks for it and runs its own threads
+
 import argparse
 import importlib
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -16,15 +23,11 @@ import msgspec
 import numpy as np
 
 from flyball.models import (
-    EASE,
+    BPR,
     BiasedMF,
-    BiasModel,
-    GlobalMean,
+    Compact,
     ImplicitALS,
     Interactions,
-    ItemKNN,
-    Popular,
-    Random,
     Recommender,
     histories_of,
     top_k,
@@ -91,11 +94,33 @@ def rows_of(data: Interactions, rows: np.ndarray) -> Interactions:
     return msgspec.structs.replace(data, **{name: getattr(data, name)[rows] for name in columns})
 
 
-def timed(call: Any) -> tuple[float, Any]:
-    """Seconds and result."""
-    start = time.perf_counter()
+Times = tuple[float, float]
+
+
+def timed(call: Any) -> tuple[Times, Any]:
+    """(wall, CPU) seconds and result."""
+    wall, cpu = time.perf_counter(), time.process_time()
     result = call()
-    return time.perf_counter() - start, result
+    return (time.perf_counter() - wall, time.process_time() - cpu), result
+
+
+def side_by_side(calls: dict[str, Any], repeats: int) -> dict[str, tuple[Times, Any]]:
+    """Medians of (wall, CPU) seconds, the calls in turns, and the last result of each."""
+    spent: dict[str, list[Times]] = {name: [] for name in calls}
+    results = {}
+    for _ in range(repeats):
+        for name, call in calls.items():
+            seconds, results[name] = timed(call)
+            spent[name].append(seconds)
+    return {name: (tuple(np.median(spent[name], axis=0).tolist()), results[name]) for name in calls}
+
+
+def told(what: str, took: dict[str, tuple[Times, Any]], quality: dict[str, str]) -> None:
+    """A line for each, with how many times flyball's seconds the peer took."""
+    ours = next(iter(took.values()))[0]
+    for name, (seconds, _) in took.items():
+        ratio = f"{seconds[0] / ours[0]:5.1f} x wall {seconds[1] / ours[1]:5.1f} x CPU"
+        print(f"  {what:14} {name:24} {seconds[0]:8.2f} s {seconds[1]:8.2f} s CPU  {quality.get(name, ''):24} {ratio}")
 
 
 def als_loss(data: Interactions, x: np.ndarray, y: np.ndarray, alpha: float, reg: float) -> float:
@@ -107,34 +132,82 @@ def als_loss(data: Interactions, x: np.ndarray, y: np.ndarray, alpha: float, reg
     return float(everything + seen + reg * ((x**2).sum() + (y**2).sum()))
 
 
-def bench_als(data: Interactions, factors: int, iterations: int = 15) -> None:
+def bench_als(data: Interactions, factors: int, iterations: int, repeats: int) -> None:
     """Against `implicit`: same objective, same steps, same threads; the loss with users solved exactly for both."""
     alpha, reg = 10.0, 5.0
     implicit = peer("implicit.als")
     for solver in ("cg", "cholesky"):
         model = ImplicitALS(factors, reg=reg, alpha=alpha, nu=0.0, iterations=iterations, solver=solver)
-        model.fit(rows_of(data, np.arange(200)), 0)  # compile
-        seconds, learned = timed(lambda model=model: model.fit(data, 0))
-        loss = als_loss(data, *_folded(model, learned, data), alpha, reg)
-        print(f"  ALS {solver:9} flyball  {seconds:8.2f} s   loss {loss:14.1f}")
-        if implicit is None:
-            continue
-        from scipy.sparse import csr_matrix
+        model.fit(rows_of(data, np.arange(min(200, len(data.user_index)))), 0)  # compile
+        calls = {"flyball": lambda model=model: model.fit(data, 0)}
+        if implicit is not None:
+            matrix = users_items(data)
 
-        shape = (len(data.users), len(data.items))
-        matrix = csr_matrix((data.weights, (data.user_index, data.item_index)), shape=shape)
-        other = implicit.AlternatingLeastSquares(
-            factors=factors,
-            regularization=reg,
-            alpha=1.0 + alpha,
-            iterations=iterations,
-            use_cg=solver == "cg",
-            random_state=0,
-        )
-        theirs, _ = timed(lambda other=other, matrix=matrix: other.fit(matrix, show_progress=False))
-        same = {**learned, "item_factors": _wide(other.item_factors, learned), "gramian": _gramian(other, learned)}
-        loss = als_loss(data, *_folded(model, same, data), alpha, reg)
-        print(f"  ALS {solver:9} implicit {theirs:8.2f} s   loss {loss:14.1f}   {theirs / seconds:.1f} x flyball")
+            def theirs(solver=solver, matrix=matrix) -> Any:
+                other = implicit.AlternatingLeastSquares(
+                    factors=factors,
+                    regularization=reg,
+                    alpha=1.0 + alpha,
+                    iterations=iterations,
+                    use_cg=solver == "cg",
+                    random_state=0,
+                )
+                other.fit(matrix, show_progress=False)
+                return other
+
+            calls["implicit"] = theirs
+        took = side_by_side(calls, repeats)
+        learned = took["flyball"][1]
+        quality = {"flyball": f"loss {als_loss(data, *_folded(model, learned, data), alpha, reg):.1f}"}
+        if implicit is not None:
+            other = took["implicit"][1]
+            same = {**learned, "item_factors": _wide(other.item_factors, learned), "gramian": _gramian(other, learned)}
+            quality["implicit"] = f"loss {als_loss(data, *_folded(model, same, data), alpha, reg):.1f}"
+        told(f"ALS {solver}", took, quality)
+
+
+def users_items(data: Interactions) -> Any:
+    """The weights as scipy's compressed rows."""
+    from scipy.sparse import csr_matrix
+
+    return csr_matrix((data.weights, (data.user_index, data.item_index)), shape=(len(data.users), len(data.items)))
+
+
+def bench_bpr(data: Interactions, factors: int, iterations: int, repeats: int) -> None:
+    """Against `implicit`'s: the same factors, passes, rate and regularisation, all cores for both."""
+    implicit = peer("implicit.bpr")
+    model = BPR(factors, epochs=iterations, learning_rate=0.05, reg=0.01)
+    held = stratified(data, 1) if len(data.users) <= 10_000 else np.zeros(len(data.user_index), dtype=bool)
+    train, test = rows_of(data, np.flatnonzero(~held)), rows_of(data, np.flatnonzero(held))
+    model.fit(rows_of(train, np.arange(min(200, len(train.user_index)))), 0)  # compile
+    calls = {"flyball": lambda: model.fit(train, 0)}
+    if implicit is not None:
+        matrix = users_items(train)
+
+        def theirs() -> Any:
+            other = implicit.BayesianPersonalizedRanking(
+                factors=factors, iterations=iterations, learning_rate=0.05, regularization=0.01, random_state=0
+            )
+            other.fit(matrix, show_progress=False)
+            return other
+
+        calls["implicit"] = theirs
+    took = side_by_side(calls, repeats)
+    quality = {}
+    if held.any():
+        quality["flyball"] = f"ndcg@10 {ndcg_of(lambda h: model.score(took['flyball'][1], h), train, test):.4f}"
+    if held.any() and implicit is not None:
+        other = took["implicit"][1]
+        by_user = {
+            user: other.user_factors[user] @ other.item_factors.T for user in np.unique(test.user_index).tolist()
+        }
+        asked = iter(sorted(by_user))
+
+        def scores(histories: Any) -> np.ndarray:
+            return np.stack([by_user[next(asked)] for _ in range(histories.rows)]).astype(np.float32)
+
+        quality["implicit"] = f"ndcg@10 {ndcg_of(scores, train, test):.4f}"
+    told("BPR", took, quality)
 
 
 def _wide(factors: np.ndarray, learned: dict[str, np.ndarray]) -> np.ndarray:
@@ -153,28 +226,33 @@ def _folded(model: ImplicitALS, learned: dict[str, np.ndarray], data: Interactio
     return model.folded(learned, histories), learned["item_factors"]
 
 
-def bench_svd(data: Interactions) -> None:
-    """Against Surprise's SVD: the same factors, epochs, rates and regularisation (its defaults); then our defaults."""
+def bench_svd(data: Interactions, repeats: int) -> None:
+    """Against Surprise's SVD with its defaults: as many passes at its rates; fewer, larger steps to its RMSE; ours."""
     held = np.random.default_rng(1).random(len(data.user_index)) < 0.2
     train, test = rows_of(data, np.flatnonzero(~held)), rows_of(data, np.flatnonzero(held))
-    BiasedMF().fit(rows_of(train, np.arange(200)), 0)  # compile
-    same = BiasedMF(100, epochs=20, learning_rate=0.005, reg=0.02, init_std=0.1, fold_in_reg=20.0)
-    seconds, learned = timed(lambda: same.fit(train, 0))
-    print(f"  SVD           flyball, as Surprise {seconds:8.2f} s   RMSE {rmse(same, learned, train, test):.4f}")
-    ours = BiasedMF()
-    spent, learned = timed(lambda: ours.fit(train, 0))
-    print(f"  SVD           flyball, defaults    {spent:8.2f} s   RMSE {rmse(ours, learned, train, test):.4f}")
     surprise = peer("surprise")
-    if surprise is None:
-        return
-    import pandas
+    if surprise is not None:
+        import pandas
 
-    frame = pandas.DataFrame({"u": train.user_index, "i": train.item_index, "r": train.ratings})
-    read = surprise.Dataset.load_from_df(frame, surprise.Reader(rating_scale=(1, 5))).build_full_trainset()
-    theirs, fitted = timed(lambda: surprise.SVD(random_state=0).fit(read))
-    predicted = [fitted.predict(u, i).est for u, i in zip(test.user_index, test.item_index, strict=True)]
-    error = float(np.sqrt(np.mean((np.array(predicted) - test.ratings) ** 2)))
-    print(f"  SVD           Surprise             {theirs:8.2f} s   RMSE {error:.4f}   {theirs / seconds:.1f} x flyball")
+        frame = pandas.DataFrame({"u": train.user_index, "i": train.item_index, "r": train.ratings})
+        read = surprise.Dataset.load_from_df(frame, surprise.Reader(rating_scale=(1, 5))).build_full_trainset()
+    BiasedMF().fit(rows_of(train, np.arange(min(200, len(train.user_index)))), 0)  # compile
+    same = BiasedMF(100, epochs=20, learning_rate=0.005, reg=0.02, init_std=0.1, fold_in_reg=20.0)
+    models = {
+        "flyball, to its RMSE": BiasedMF(100, epochs=8, learning_rate=0.0125, reg=0.05, init_std=0.05),
+        "flyball, as Surprise": same,
+        "flyball, defaults": BiasedMF(),
+    }
+    calls = {name: lambda model=model: model.fit(train, 0) for name, model in models.items()}
+    if surprise is not None:
+        calls["Surprise"] = lambda: surprise.SVD(random_state=0).fit(read)
+    took = side_by_side(calls, repeats)
+    quality = {name: f"RMSE {rmse(model, took[name][1], train, test):.4f}" for name, model in models.items()}
+    if surprise is not None:
+        fitted = took["Surprise"][1]
+        predicted = [fitted.predict(u, i).est for u, i in zip(test.user_index, test.item_index, strict=True)]
+        quality["Surprise"] = f"RMSE {np.sqrt(np.mean((np.array(predicted) - test.ratings) ** 2)):.4f}"
+    told("SVD", took, quality)
 
 
 def rmse(model: Recommender, learned: dict[str, np.ndarray], train: Interactions, test: Interactions) -> float:
@@ -196,9 +274,8 @@ def stratified(data: Interactions, seed: int) -> np.ndarray:
     return held
 
 
-def ndcg(model: Recommender, train: Interactions, test: Interactions, k: int = 10) -> float:
-    """ndcg@k over all items not in the user's training rows, mean over users."""
-    learned = model.fit(train, 1)
+def ndcg_of(score: Any, train: Interactions, test: Interactions, k: int = 10) -> float:
+    """ndcg@k of `score(histories)` over all items not in the user's training rows, users in order, mean over them."""
     wanted: dict[int, set[int]] = {}
     for user, item in zip(test.user_index.tolist(), test.item_index.tolist(), strict=True):
         wanted.setdefault(user, set()).add(item)
@@ -207,54 +284,51 @@ def ndcg(model: Recommender, train: Interactions, test: Interactions, k: int = 1
         asked = users[start : start + 128]
         histories = histories_of(train, asked)
         seen = [histories.items[histories.indptr[b] : histories.indptr[b + 1]] for b in range(histories.rows)]
-        items, _ = top_k(model.score(learned, histories), seen, k)
+        items, _ = top_k(score(histories), seen, k)
         for row, user in zip(items.tolist(), asked, strict=True):
             found = np.array([item in wanted[user] for item in row])
             total += float(discounts[found].sum() / discounts[: len(wanted[user])].sum())
     return total / len(users)
 
 
-def accuracy() -> None:
-    """ml-100k: RMSE in 5-fold random cross-validation; ndcg@10 on a stratified 75/25 split, all ratings positive."""
-    data = ml_100k()
-    if data is None:
-        return
-    fold = np.random.default_rng(0).integers(0, 5, len(data.user_index))
-    for name, model in {"global mean": GlobalMean(), "bias": BiasModel(), "biased MF": BiasedMF()}.items():
-        errors = []
-        for one in range(5):
-            train, test = rows_of(data, np.flatnonzero(fold != one)), rows_of(data, np.flatnonzero(fold == one))
-            errors.append(rmse(model, model.fit(train, 1), train, test))
-        print(f"  RMSE    {name:14} {np.mean(errors):.4f}")
+def losses(data: Interactions) -> None:
+    """What smaller forms of a factor model lose: bytes, and fewer directions."""
     held = stratified(data, 42)
     train, test = rows_of(data, np.flatnonzero(~held)), rows_of(data, np.flatnonzero(held))
-    tops = {
-        "random": Random(),
-        "popular": Popular(),
-        "item kNN": ItemKNN(),
-        "implicit ALS": ImplicitALS(),
-        "EASE": EASE(),
-    }
-    for name, top in tops.items():
-        print(f"  ndcg@10 {name:14} {ndcg(top, train, test):.4f}")
+    whole = ImplicitALS()
+    learned = whole.fit(train, 1)
+    size = sum(array.nbytes for array in learned.values())
+    print(f"  whole           {size:10,} bytes  ndcg@10 {ndcg_of(lambda h: whole.score(learned, h), train, test):.4f}")
+    for rank in (0, 48, 32, 16):
+        small = Compact(rank=rank)
+        arrays = small.squeezed(learned)
+        size = sum(array.nbytes for array in arrays.values())
+        gain = ndcg_of(lambda h, small=small, arrays=arrays: small.score(arrays, h), train, test)
+        print(f"  bytes, rank {rank or 64:2}  {size:10,} bytes  ndcg@10 {gain:.4f}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=1_000_000)
     parser.add_argument("--factors", type=int, default=64)
-    parser.add_argument("--accuracy", action="store_true", help="only the accuracy on ml-100k")
+    parser.add_argument("--iterations", type=int, default=15)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--only", default="als,svd,bpr,losses")
     options = parser.parse_args()
-    print("accuracy, ml-100k")
-    accuracy()
-    if options.accuracy:
-        return
-    sets = {"ml-100k": ml_100k(), f"power law, {options.pairs} pairs": power_law(options.pairs)}
+    wanted = options.only.split(",")
+    sets = {"ml-100k": ml_100k(), f"power law, {options.pairs:,} pairs": power_law(options.pairs)}
     for name, data in sets.items():
-        if data is not None:
-            print(f"{name}: {len(data.users)} users, {len(data.items)} items, {options.factors} factors")
-            bench_als(data, options.factors)
-            bench_svd(data)
+        if data is None:
+            continue
+        print(f"{name}: {len(data.users):,} users, {len(data.items):,} items, {options.factors} factors")
+        if "als" in wanted:
+            bench_als(data, options.factors, options.iterations, options.repeats)
+        if "svd" in wanted:
+            bench_svd(data, options.repeats)
+        if "bpr" in wanted:
+            bench_bpr(data, options.factors, options.iterations, options.repeats)
+        if "losses" in wanted and len(data.users) <= 10_000:
+            losses(data)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ class BPR(Recommender, frozen=True):
     """
 
     factors: int = 64
-    epochs: int = 30
+    epochs: int = 60
     learning_rate: float = 0.05
     reg: float = 0.01
     init_std: float = 0.04

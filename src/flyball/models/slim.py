@@ -25,7 +25,7 @@ class SLIM(Recommender, frozen=True):
     """
 
     l1: float = 1.0
-    l2: float = 100.0
+    l2: float = 200.0
     candidates: int = 300
     sweeps: int = 50
 

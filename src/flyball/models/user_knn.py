@@ -24,7 +24,7 @@ class UserKNN(Recommender, frozen=True):
     """
 
     k: int = 100
-    shrink: float = 10.0
+    shrink: float = 0.0
 
     def __post_init__(self) -> None:
         if self.k < 1:
