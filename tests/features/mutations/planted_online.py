@@ -1,0 +1,47 @@
+"""Errors planted in the online engine, one at a time; the tests must find each of them."""
+
+# ruff: noqa: E501
+
+from tests.features.mutations.planted import Planted
+
+_TILES = "kernels/tiles.py"
+
+PLANTED_ONLINE = (
+    # the window at reading
+    Planted(_TILES, "end = at_us - plan[", "end = at_us + 1 - plan[", "right end closed"),
+    Planted(_TILES, "start = (end - plan[part + 5]) // tile * tile", "start = (end - plan[part + 5] + tile - 1) // tile * tile", "left end rounded up"),
+    Planted(_TILES, "start = (end - plan[part + 5]) // tile * tile", "start = end - plan[part + 5]", "left end not floored"),
+    Planted(_TILES, "start = end - plan[part + 5]\n", "start = end - plan[part + 5] + 1\n", "left end of an exact window open"),
+    Planted(_TILES, "start = end - plan[part + 5]\n", "start = end - plan[part + 5] - 1\n", "left end of an exact window early"),
+    Planted(_TILES, "2, start) > plan[part + 7]", "2, start) >= plan[part + 7]", "cap of an exact window too low"),
+    Planted(_TILES, "2, start) > plan[part + 7]", "2, start) > plan[part + 7] + 1", "cap of an exact window too high"),
+    Planted(_TILES, "if start <= data[row] < end and _cell(data, row, column) != MISSING:\n            count", "if start <= data[row] <= end and _cell(data, row, column) != MISSING:\n            count", "an event at the end fills an exact window"),
+    Planted(_TILES, "            if value != MISSING:\n                _add(scratch", "            if value <= value:\n                _add(scratch", "missing values are added up"),
+    Planted(_TILES, "        if at < start or at >= end or value == MISSING:\n            continue\n", "        if at < start or at > end or value == MISSING:\n            continue\n", "an event at the end is the last"),
+    Planted(_TILES, "better = at > best_at or (at == best_at and value > best)", "better = at >= best_at", "of equal instants not the greatest is last"),
+    Planted(_TILES, "weight = plan[weights + now - data[place]]", "weight = plan[weights + now - data[place] + 1]", "decayed: tiles one older"),
+    Planted(_TILES, "if count > most:", "if count >= most:", "cap of distinct too low"),
+    Planted(_TILES, "and data[held + 3 * low + 2] >= start:", "and data[held + 3 * low + 2] > start:", "distinct: a value at the left end counted twice"),
+    # sealing
+    Planted(_TILES, "if old[at_place] < cut:", "if old[at_place] <= cut:", "an event at the horizon is sealed"),
+    Planted(_TILES, "if rows[r, 1] < cut:", "if rows[r, 1] <= cut:", "a new event at the horizon is sealed"),
+    Planted(_TILES, "lowest = (cut - reach) // tile if", "lowest = (cut - reach) // tile + 3 if", "tiles still in the window forgotten"),
+    Planted(_TILES, "skip, j = max(0, held - i + n - most), 0", "skip, j = max(0, held - i + n - most + 1), 0", "one too few of the latest kept"),
+    Planted(_TILES, "oldest = instants[count - most]", "oldest = instants[count - most + 1]", "one too few different values kept"),
+    Planted(_TILES, "out[same + 2] = max(out[same + 2], found[r, 2])", "out[same + 2] = found[r, 2]", "distinct: not the latest instant kept"),
+    Planted(_TILES, "tile[w] = value if fresh else min(tile[w], value)", "tile[w] = min(tile[w], value)", "min: a fresh tile starts at zero"),
+    Planted(_TILES, "tile[w] = value if fresh else max(tile[w], value)", "tile[w] = max(tile[w], value)", "max: a fresh tile starts at zero"),
+    Planted(_TILES, "(at == tile[w] and value < tile[w + 1])", "(at == tile[w] and value > tile[w + 1])", "of equal instants not the smallest is first"),
+    Planted(_TILES, "total > most) and horizon > known", "total > most) and horizon < known", "nothing is ever sealed, horizons fall"),
+    # numbers
+    Planted(_TILES, "return high + more_high + (low >> 60), low & _60", "return high + more_high, low & _60", "carry of sums lost"),
+    Planted(_TILES, "middle = 2 * high * low", "middle = high * low", "squares without their middle"),
+    Planted(_TILES, "shift = max(0, length - 62)", "shift = max(0, length - 52)", "doubles cut off"),
+    Planted(_TILES, "_put(digits, i + j, -(size[i] * size[j]))", "_put(digits, i + j, size[i] * size[j])", "std: sums added"),
+    Planted(_TILES, "/ float(n * (n - 1))", "/ float(n * n)", "std divided by n"),
+    # lifting and keeping
+    Planted("online_lift.py", "np.rint(np.where", "np.floor(np.where", "units cut off"),
+    Planted("online_lift.py", "(whole >= -most) & (whole <= most)", "(whole >= -most) & (whole < most)", "the largest whole number refused"),
+    Planted("online.py", "skip = start - piece.first", "skip = 0", "repeated records counted again"),
+    Planted("online.py", "return now_us - self._grace", "return now_us - self._grace + 1", "horizon a microsecond late"),
+)  # fmt: skip
