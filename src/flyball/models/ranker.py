@@ -83,11 +83,11 @@ class Ranker(Recommender, frozen=True):
     features: tuple[str, ...] = ()
     pool: int = 200
     trees: int = 100
-    leaves: int = 15
+    leaves: int = 7
     rate: float = 0.05
-    least: int = 50
+    least: int = 100
     folds: int = 3
-    users: int = 1_500
+    users: int = 1_000
     hashes: dict[str, str] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:

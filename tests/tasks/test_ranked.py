@@ -1,0 +1,117 @@
+"""The featurize stage: which keys are read, what becomes of the values, what is refused."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+import flyball as fb
+from flyball.core import BadDeclaration, Refused
+from flyball.features import Reading, Vectors, bits_of
+from flyball.models import Artifact, PastOf, Popular, Ranker
+from flyball.tasks import Asked, Columns, Featured, OfflineFeatures, Pipeline, Query, bind_features, fallback_arrays
+from flyball.testing.model_checks import sample_interactions
+
+from .conftest import FILM, LIKED, USER, Card, Rate, Viewer, Watch, make_frames
+
+DAY = 86_400_000_000
+user = fb.Entity("user", Viewer, watched=fb.count(Watch, "7d"), gender=fb.attribute(Viewer, lambda v: v.gender))
+film = fb.Entity("film", Card, views=fb.count(Watch, "7d"), score=fb.mean(Rate, lambda r: r.stars, "30d"))
+both = fb.Features("both", keys=(film, user), seen=fb.count(Watch, "lifetime"))
+TASK = fb.Recommend(user, film, positive=LIKED, k=5, newcomers=0, features=(both,))
+
+
+class Fake:
+    """Reads 7 for users, the item's number for films, nothing for pairs; keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Asked, int]] = []
+
+    def read(self, asked: Sequence[Asked], at_us: Sequence[int]) -> list[Reading]:
+        self.asked += zip(asked, at_us, strict=True)
+        return [Reading(at, (3, 4), "set", {name: self._of(name, keys) for name, keys in one.items()})
+                for one, at in zip(asked, at_us, strict=True)]  # fmt: skip
+
+    def _of(self, name: str, keys: Sequence[tuple[str, ...]]) -> Vectors:
+        group = next(group for group in TASK.feature_groups if group.name == name)
+        value = {"user": lambda key: 7, "film": lambda key: float(key[0][1:]), "both": lambda key: None}[name]
+        coded = [[bits_of(value(key))] * len(group.definitions) for key in keys]
+        return Vectors(
+            tuple(one.name for one in group.definitions), keys,
+            np.array([[bits for _, bits in row] for row in coded], np.int64),
+            np.array([[tag for tag, _ in row] for row in coded], np.uint8), {},
+        )  # fmt: skip
+
+
+def make_pipeline(reader: Fake | None) -> Pipeline:
+    data = sample_interactions()
+    model = bind_features(TASK, Ranker((Popular(),), ("user.watched", "film", "both"), pool=10))
+    plain = Ranker((Popular(),), pool=10, trees=3, least=5)
+    arrays = {**fallback_arrays(data), **plain.fit_past(PastOf(data), 0), "trees_txt": np.empty(0, np.uint8)}
+    return Pipeline(
+        TASK, Artifact({}, arrays, data.items, {item: n for n, item in enumerate(data.items)}), model, reader
+    )
+
+
+def history(name: str, items: list[str]) -> "fb.features.UserHistory":  # type: ignore[name-defined]
+    from flyball.features import UserHistory
+
+    n = len(items)
+    return UserHistory(name, items, np.ones(n, np.float32), np.ones(n, np.float32), np.zeros(n, np.int64), items)
+
+
+def test_keys_instants_and_the_reading_of_what_is_shown() -> None:
+    reader = Fake()
+    lists = make_pipeline(reader).answer(
+        [Query("7", 5, now_us=11), Query("8", 5, now_us=22)], [history("7", ["i0", "i3"]), history("8", ["i1"])], None
+    )
+    assert [at for _, at in reader.asked] == [11, 22]
+    asked = reader.asked[0][0]
+    assert asked["user"] == [("7",)]
+    items = [key[0] for key in asked["film"]]
+    assert len(items) == 10
+    assert not {"i0", "i3"} & set(items)
+    assert asked["both"] == [(item, "7") for item in items]
+    for shown, at in zip(lists, (11, 22), strict=True):
+        assert isinstance(shown, Featured)
+        assert (shown.reading.at_us, shown.reading.offsets) == (at, (3, 4))
+        assert [key[0] for key in shown.reading.groups["film"].keys] == [each.item for each in shown]
+        assert len(shown.reading.groups["user"].keys) == 1
+
+
+def test_columns_are_in_order_of_name_with_missing_as_nan() -> None:
+    columns = Columns(TASK, TASK.feature_groups, ("both.seen", "film.views", "user.watched"))
+    (reading,) = Fake().read([columns.asked("1", ["i5", "i6"])], [0])
+    np.testing.assert_array_equal(columns.matrix(reading, 2), [[np.nan, 5.0, 7.0], [np.nan, 6.0, 7.0]])
+
+
+def test_offline_reads_see_what_was_known() -> None:
+    frames = make_frames(
+        [
+            ("watch", 1, "up", 3, DAY, DAY),
+            ("watch", 2, "up", 3, 2 * DAY, 9 * DAY),  # known late
+            ("rate", 1, "up", 4, DAY, DAY),
+            ("viewer", 1, "f", DAY, DAY),
+        ]
+    )
+    columns = Columns(
+        TASK, TASK.feature_groups, ("both.seen", "film.score", "film.views", "user.gender", "user.watched")
+    )
+    offline = OfflineFeatures(TASK.feature_groups, frames)
+    known, later = (offline.matrix(columns, ["1", "2"], ["up", "up"], at) for at in (3 * DAY, 9 * DAY))
+    gender = float(bits_of("f")[1] & 1023)
+    np.testing.assert_array_equal(known, [[1, 4, 1, gender, 1], [0, 4, 1, np.nan, 0]])
+    np.testing.assert_array_equal(later[:, [0, 4]], [[1, 0], [1, 1]])
+
+
+def test_what_is_refused() -> None:
+    with pytest.raises(Refused, match="store to read them from"):
+        make_pipeline(None)
+    with pytest.raises(BadDeclaration, match=r"among .*film\.views"):
+        bind_features(TASK, Ranker(features=("film.vews",)))
+    with pytest.raises(BadDeclaration, match="of different names"):
+        fb.Recommend(USER, FILM, positive=LIKED, features=(both, both))
+    other = fb.Features("minutes", keys=("minute",), n=fb.count(Watch, "7d"))
+    task = fb.Recommend(user, film, positive=LIKED, features=(other,))
+    with pytest.raises(BadDeclaration, match="user and film"):
+        bind_features(task, Ranker(features=("minutes",)))
