@@ -6,15 +6,17 @@ that store and nothing else; opening a `Runtime` opens no store.
 
 import tomllib
 from collections.abc import Mapping
+from datetime import UTC, tzinfo
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from flyball.app import App, AppSource, load_app
 from flyball.core import BadSetting, Clock, NotFound
-from flyball.events import Catalogue, EventLog, Quarantine, open_log
+from flyball.events import Catalogue, EventLog, Format, Quarantine, formats_in, open_log
 from flyball.features import FeatureReader, Signals, StateStore, open_state
 from flyball.history import History, HistoryFollower
 from flyball.registry import Registry
@@ -24,7 +26,8 @@ _URLS = ("events", "predictions", "state", "features", "registry")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where an application lives and with which options. `app` goes to its `make_app`."""
+    """Where an application lives and with which options. `app` goes to its `make_app`. `zone`: of times in lines that
+    name none; unless it is UTC it comes before what the application says."""
 
     home: str
     events: str
@@ -70,9 +73,21 @@ def load_settings(
     values |= {name: text for name, text in named.items() if name in (*_URLS, "zone", "port", "workers")}
     values |= {name: value for name, value in (options or {}).items() if value is not None}
     try:
-        return msgspec.convert(values, Settings, strict=False)
+        settings = msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise BadSetting(f"settings of {base} must fit: {error}") from None
+    zone_of(settings.zone)
+    return settings
+
+
+def zone_of(name: str) -> tzinfo:
+    """The zone of a name such as Europe/Berlin, with its summer times; raises `BadSetting` for an unknown one."""
+    if name == "UTC":
+        return UTC  # known also where the system has no table of zones
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError, KeyError):  # not a path, a folder of zones, none of that name
+        raise BadSetting(f"zone must be one the system knows, such as UTC or Europe/Berlin, got {name!r}") from None
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -104,6 +119,11 @@ class Runtime:
     def source(self) -> AppSource:
         """How another process loads the same application."""
         return AppSource(self.app.spec, dict(self.settings.app), str(Path.cwd()))
+
+    @cached_property
+    def formats(self) -> dict[str, Format]:
+        """The formats lines may come in, reading times that name no zone in the one of the settings."""
+        return formats_in(zone_of(self.settings.zone), self.app.formats)
 
     @cached_property
     def log(self) -> EventLog:

@@ -8,7 +8,7 @@ bad_request, unknown_type.
 
 import re
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from itertools import compress
 from typing import Any, BinaryIO
 
@@ -45,7 +45,7 @@ _FIELDS = {
 class MovieLog(msgspec.Struct, frozen=True):
     """The format `movielog`. `zone`: of times that name none. Ranges (stars 1–5 or 1–10) are the types' affair."""
 
-    zone: timezone = UTC
+    zone: tzinfo = UTC
 
     def parser(self, schema: Schema, only: str | None = None) -> Parser:
         if only is not None:
@@ -57,7 +57,7 @@ class MovieLog(msgspec.Struct, frozen=True):
 
 
 class _Parser:
-    def __init__(self, zone: timezone) -> None:
+    def __init__(self, zone: tzinfo) -> None:
         self._zone = zone
 
     def header(self) -> bytes:
@@ -104,7 +104,7 @@ class _Parser:
             return None
 
 
-def parse_line(line: bytes, zone: timezone = UTC) -> tuple[str, tuple[Any, ...], int]:
+def parse_line(line: bytes, zone: tzinfo = UTC) -> tuple[str, tuple[Any, ...], int]:
     """(event type, values of its fields, microseconds) of one line; raises `Rejected`."""
     try:
         text = line.decode()
@@ -121,7 +121,7 @@ def parse_line(line: bytes, zone: timezone = UTC) -> tuple[str, tuple[Any, ...],
     return kind, (found.group(1), *values), at
 
 
-def parse_time(text: str, zone: timezone = UTC) -> int:
+def parse_time(text: str, zone: tzinfo = UTC) -> int:
     """Microseconds of `2022-11-14T12:24[:50[.252]][Z|+05:30]`; digits beyond the sixth are cut. Raises `Rejected`.
 
     >>> parse_time("1970-01-01T00:01")

@@ -50,6 +50,7 @@ class FilmCard(fb.Profile):
     """What is known about a film."""
 
     film: Film
+    title: Annotated[str, fb.text(max_length=1_000)] | None = None
     genres: list[str] = []
     year: Annotated[int, fb.whole(1870, 2_200)] | None = None
     language: Annotated[str, fb.text(max_length=20)] | None = None

@@ -108,13 +108,13 @@ def _opened(runtime: "Runtime", source: str, format: str | None) -> "tuple[str, 
         if sys.stdin is None:
             raise BadInput("standard input", "open", "closed")
         name = format or _only_format(runtime) or "jsonl"
-        return name, find_format(name, runtime.app.formats), sys.stdin.buffer
+        return name, find_format(name, runtime.formats), sys.stdin.buffer
     if path.is_dir():
         return "jsonl", find_format("jsonl"), io.BytesIO(_movielens(path))
     if not path.exists():
         raise BadInput("file", "readable", f"{source}: No such file or directory")
     name = format or _format_of(runtime, path)
-    found = find_format(name, runtime.app.formats)
+    found = find_format(name, runtime.formats)
     try:
         return name, found, path.open("rb")
     except OSError as error:
@@ -134,13 +134,13 @@ def _format_of(runtime: "Runtime", path: Path) -> str:
     """By the file's ending; otherwise the application's one format of its own."""
     found = _ENDINGS.get(path.suffix.lower()) or _only_format(runtime)
     if found is None:
-        known = ", ".join(dict.fromkeys(["jsonl", "csv", "parquet", *runtime.app.formats]))
+        known = ", ".join(dict.fromkeys(["jsonl", "csv", "parquet", *runtime.formats]))
         raise BadSetting(f"the format of {path} must be named, got no known ending; add --format, one of {known}")
     return found
 
 
 def _only_format(runtime: "Runtime") -> str | None:
-    own = [name for name in runtime.app.formats if name not in _ENDINGS.values()]
+    own = [name for name in runtime.formats if name not in _ENDINGS.values()]
     return own[0] if len(own) == 1 else None
 
 

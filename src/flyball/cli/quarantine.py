@@ -88,7 +88,7 @@ def retry_(
         runtime.quarantine,
         ids=None if entry is None else [entry],
         reason=reason,
-        formats=runtime.app.formats,
+        formats=runtime.formats,
         schema=runtime.schema,
         log=runtime.log,
         catalogue=runtime.catalogue,

@@ -1,7 +1,7 @@
 """Time as an argument: instants are whole microseconds since 1970-01-01T00:00:00 UTC."""
 
 import time
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Protocol
 
 from flyball.core.errors import BadInput
@@ -69,7 +69,7 @@ class ManualStopwatch:
         self._now_s += by_s
 
 
-def parse_instant(text: str, zone: timezone = UTC) -> int:
+def parse_instant(text: str, zone: tzinfo = UTC) -> int:
     """ISO 8601 date or date-time to microseconds since 1970 UTC; without an offset it is read in `zone`.
 
     >>> parse_instant("1970-01-02")

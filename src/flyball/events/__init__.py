@@ -20,6 +20,7 @@ from flyball.events.formats import (
     Rows,
     columns,
     find_format,
+    formats_in,
     read_pieces,
 )
 from flyball.events.ingest import IngestReport, Verdict, ingest, ingest_lines
@@ -74,6 +75,7 @@ __all__ = [
     "after_slices",
     "columns",
     "find_format",
+    "formats_in",
     "ingest",
     "ingest_lines",
     "open_log",

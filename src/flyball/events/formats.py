@@ -5,7 +5,7 @@ import io
 import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, timezone
+from datetime import UTC, date, datetime, tzinfo
 from typing import Any, BinaryIO, Protocol
 
 import msgspec
@@ -99,7 +99,7 @@ class Columns(msgspec.Struct, frozen=True):
 
     rename: dict[str, str] = {}
     read: dict[str, Reader] = {}
-    zone: timezone = UTC
+    zone: tzinfo = UTC
     unit: str = "us"
 
 
@@ -162,7 +162,7 @@ FORMATS: dict[str, Format] = {"jsonl": JsonLines(), "csv": Csv(), "parquet": Par
 def columns(
     rename: Mapping[str, str] | None = None,
     read: Mapping[str, Reader] | None = None,
-    zone: timezone = UTC,
+    zone: tzinfo = UTC,
     unit: str = "us",
 ) -> dict[str, Format]:
     """The built-in formats for sources that call their columns by other names; see `Columns`."""
@@ -170,6 +170,23 @@ def columns(
         raise BadInput("unit", f"one of {', '.join(_UNIT_US)}", unit)
     names = Columns(dict(rename or {}), dict(read or {}), zone, unit)
     return {"jsonl": JsonLines(names), "csv": Csv(names), "parquet": Parquet(names)}
+
+
+def formats_in(zone: tzinfo, further: Mapping[str, Format] | None = None) -> dict[str, Format]:
+    """The built-in formats and `further` ones (which may replace them), those that take a zone with `zone` for times
+    that name none. UTC, the default of all, leaves each format the zone it was declared with."""
+    formats = {**FORMATS, **(further or {})}
+    return formats if zone is UTC else {name: _in_zone(one, zone) for name, one in formats.items()}
+
+
+def _in_zone(found: Any, zone: tzinfo) -> Any:
+    if not isinstance(found, msgspec.Struct):
+        return found
+    if "zone" in found.__struct_fields__:
+        return msgspec.structs.replace(found, zone=zone)
+    if isinstance(found, JsonLines | Csv | Parquet):
+        return msgspec.structs.replace(found, columns=msgspec.structs.replace(found.columns, zone=zone))
+    return found
 
 
 def find_format(name: str, further: Mapping[str, Format] | None = None) -> Format:

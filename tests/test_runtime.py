@@ -1,0 +1,68 @@
+"""Settings that reach every store and format of an application."""
+
+from datetime import timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from flyball.apps import movies
+from flyball.apps.movielog import MovieLog
+from flyball.core import BadSetting, ManualClock, parse_instant
+from flyball.events import find_format
+from flyball.runtime import Runtime, load_settings
+
+
+def instants(runtime: Runtime, name: str, lines: list[bytes]) -> list[object]:
+    """The times of the lines as the format `name` reads them."""
+    parsed = find_format(name, runtime.formats).parser(runtime.schema).parse(lines)
+    assert parsed.bad == []
+    return [at for batch in parsed.batches for at in batch.at]
+
+
+def at_home(folder: Path, environment: dict[str, str]) -> Runtime:
+    return Runtime(movies.make_app(), load_settings(folder, environment=environment), ManualClock(0))
+
+
+WATCH = b"%s,7,GET /data/m/up+2009/3.mpg"
+ROW = b'{"type": "joined", "user": 7, "at": "%s"}'
+
+
+@pytest.mark.parametrize(
+    ("zone", "hours"),
+    [("UTC", (0, 0)), ("Europe/Berlin", (1, 2)), ("America/New_York", (-5, -4)), ("Asia/Tokyo", (9, 9))],
+)
+@pytest.mark.parametrize(("name", "line"), [("movielog", WATCH), ("jsonl", ROW)])
+def test_times_that_name_no_zone_are_read_in_the_one_of_the_settings(
+    tmp_path: Path, zone: str, hours: tuple[int, int], name: str, line: bytes
+) -> None:
+    runtime = at_home(tmp_path, {"FLYBALL_ZONE": zone})
+    for month, ahead in zip(("01", "07"), hours, strict=True):
+        here = f"2026-{month}-10T12:00:00"
+        utc = parse_instant(f"{here}Z")
+        found = instants(runtime, name, [line % here.encode(), line % f"{here}Z".encode()])
+        assert found == [utc - ahead * 3_600_000_000, utc]
+
+
+@pytest.mark.parametrize("zone", ["Europe/Atlantis", "Europe", "", "../etc/passwd", "/etc/localtime", "+02:00"])
+def test_an_unknown_zone_is_refused(tmp_path: Path, zone: str) -> None:
+    with pytest.raises(BadSetting, match="zone must be one the system knows"):
+        load_settings(tmp_path, environment={"FLYBALL_ZONE": zone})
+
+
+def test_a_zone_that_the_application_declares_holds_unless_the_settings_name_one(tmp_path: Path) -> None:
+    app = movies.make_app()
+    app.formats["movielog"] = MovieLog(timezone(timedelta(hours=3)))
+    line = WATCH % b"2026-01-10T12:00:00"
+    for environment, hours in (({}, 3), ({"FLYBALL_ZONE": "Europe/Berlin"}, 1)):
+        runtime = Runtime(app, load_settings(tmp_path, environment=environment), ManualClock(0))
+        assert instants(runtime, "movielog", [line]) == [parse_instant("2026-01-10T12:00:00Z") - hours * 3_600_000_000]
+
+
+def test_a_film_may_have_a_title() -> None:
+    schema = movies.make_app().schema
+    for title in ("Up (2009)", None):
+        record = schema.check("filmcard", {"film": "up+2009", "title": title}, 0, 0)
+        card = schema.decode(record)
+        assert isinstance(card, movies.FilmCard)
+        assert card.title == title
+    assert schema.decode(schema.check("filmcard", {"film": "up+2009"}, 0, 0)) == card
