@@ -1,16 +1,19 @@
 """Over HTTP, in process: lists, the JSON interface, events, and problem documents for what is wrong."""
 
+import asyncio
 import json
+import random
 import re
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from flyball import BiasedMF, ItemKNN
-from flyball.core import SystemClock
-from flyball.outcomes import find_prediction
+from flyball.core import SystemClock, new_id
+from flyball.outcomes import find_prediction, prediction_record
 from flyball.runtime import Runtime
 from flyball.serving import LEVELS
 from flyball.serving.http import MAX_BODY
@@ -130,14 +133,21 @@ async def test_a_body_of_another_kind_is_a_415(caller: Any) -> None:
         problem(answer, 415)
 
 
-async def test_lines_are_taken_as_curl_sends_them_when_their_format_is_named(caller: Any) -> None:
+async def test_json_is_taken_as_curl_sends_it_and_lines_when_their_format_is_named(caller: Any) -> None:
     line = b'{"type": "watch", "user": 7, "film": "film-3"}\n'
+    cells = b"type,user,film\nwatch,7,film-3\n"
     for kind in ("application/x-www-form-urlencoded", "application/octet-stream"):
         headers = {"content-type": kind}
         answer = await caller.client.post("/v1/events?format=jsonl", content=line, headers=headers)
         assert answer.status_code == 200
-        problem(await caller.client.post("/v1/events", content=line, headers=headers), 415)
-        problem(await caller.client.post("/v1/recommend", content=b'{"user": 7}', headers=headers), 415)
+        for body, count in ((line, 1), (line + line, 2), (line.replace(b",", b",\n"), 1), (b"[" + line + b"]", 1)):
+            answer = await caller.client.post("/v1/events", content=body, headers=headers)
+            assert len(answer.json()["events"]) == count
+            assert answer.status_code == 200
+        problem(await caller.client.post("/v1/events", content=cells, headers=headers), 415)
+        answer = await caller.client.post("/v1/recommend", content=b'{"user": 7}', headers=headers)
+        assert answer.json()["user"] == "7"
+        problem(await caller.client.post("/v1/recommend", content=b"user=7", headers=headers), 415)
     headers = {"content-type": "multipart/form-data; boundary=x"}
     problem(await caller.client.post("/v1/events?format=jsonl", content=line, headers=headers), 415)
     problem(await caller.client.post("/v1/events?format=jsonl&format=csv", content=line, headers=LINES), 400)
@@ -176,6 +186,20 @@ async def test_every_answer_leaves_one_record_that_can_be_read(caller: Any, home
     found = find_prediction(home.predictions, ids[3])
     assert (found.user, found.version, found.level, found.worker) == ("4", "v1", "champion", "test")
     assert (await caller.get(f"/v1/predictions/{ids[3]}")).json()["items"] == found.items
+
+
+async def test_a_record_that_another_process_writes_in_a_moment_is_waited_for(caller: Any, home: Runtime) -> None:
+    given = (await caller.get("/v1/recommend?user=7")).json()["prediction"]
+    await caller.until(lambda: caller.service._writer.recent(given) is None)
+    record = await caller.service.prediction(given)
+    now_us = caller.service.clock.now_us()
+    later = msgspec.structs.replace(record, id=new_id(now_us, random.Random(5)), at_us=now_us)
+    waiting = asyncio.create_task(caller.get(f"/v1/predictions/{later.id}"))
+    await asyncio.sleep(0.06)
+    assert not waiting.done()
+    home.predictions.append([prediction_record(later)])
+    answer = await waiting
+    assert (answer.status_code, answer.json()["id"]) == (200, later.id)
 
 
 async def test_no_such_prediction(caller: Any) -> None:

@@ -16,6 +16,7 @@ from flyball.core import BadInput, FlyballError
 from flyball.outcomes import Prediction
 from flyball.serving.api import describe
 from flyball.serving.figures import metrics_text
+from flyball.serving.intake import UNTOLD, is_json
 from flyball.serving.page import docs_page
 from flyball.serving.problems import Problem, problem_body, problem_of, problem_response
 from flyball.serving.service import Service
@@ -242,9 +243,11 @@ async def read_body(request: Request, limit: int = MAX_BODY) -> bytes:
 
 async def _asked(request: Request) -> Asked:
     _only(request, set())
-    if _content_type(request) not in ("", "application/json"):
+    if _content_type(request) not in ("", "application/json", *UNTOLD):
         raise Problem(415, f"content type must be application/json, got {_content_type(request)}")
     body = await read_body(request)
+    if _content_type(request) in UNTOLD and not is_json(body):
+        raise Problem(415, f"content type must be application/json, got {_content_type(request)}")
     try:
         return msgspec.json.decode(body, type=Asked)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

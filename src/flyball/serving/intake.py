@@ -22,8 +22,9 @@ GATHER_S = 0.002
 
 _ONE = "application/json"
 _LINES = ("", "application/x-ndjson", "application/ndjson", "application/jsonl", "text/plain", "text/csv")
-_UNTOLD = ("application/x-www-form-urlencoded", "application/octet-stream")
-"""What curl and others say when nobody tells them: believed to be lines when the request names their format."""
+UNTOLD = ("application/x-www-form-urlencoded", "application/octet-stream")
+"""What curl and others say when nobody tells them: believed to be lines when the request names their format, or when
+they begin as JSON does."""
 
 
 class EventVerdict(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -79,7 +80,8 @@ class Intake:
         again adds none twice).
         """
         format_name = named or "jsonl"
-        content_type = "" if named and content_type in _UNTOLD else content_type
+        if content_type in UNTOLD and (named or _begins_as_json(body)):
+            content_type = _ONE if named in (None, "jsonl") and is_json(body) else ""
         lines = lines_of(format_name, content_type, body)
         if self._waiting >= MAX_WAITING or self._loop is None:
             raise Problem(503, f"{self._waiting} requests with events are waiting", {"retry-after": "1"})
@@ -157,6 +159,21 @@ def lines_of(format_name: str, content_type: str, body: bytes) -> list[bytes]:
     return lines
 
 
+def is_json(body: bytes) -> bool:
+    """Whether the body is one JSON object or array, over however many lines."""
+    if not _begins_as_json(body):
+        return False
+    try:
+        msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
+
+
+def _begins_as_json(body: bytes) -> bool:
+    return body.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[")
+
+
 def _documents(body: bytes) -> list[bytes]:
     """Each event of a JSON document on a line of its own; what is no JSON stays one line, for the quarantine."""
     try:
@@ -171,6 +188,6 @@ def _documents(body: bytes) -> list[bytes]:
 
 def _format(runtime: Runtime, name: str) -> Format:
     try:
-        return find_format(name, runtime.app.formats)
+        return find_format(name, runtime.formats)
     except NotFound as error:
         raise Problem(400, f"format must be one of {', '.join(error.known)}, got {name}") from None

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
-from flyball.core import BadInput, Clock, NotFound, Refused, Stopwatch, SystemStopwatch, new_id
+from flyball.core import BadInput, Clock, NotFound, Refused, Stopwatch, SystemStopwatch, instant_of_id, new_id
 from flyball.features import read_histories
 from flyball.models import knows_similar, predicts_ratings
 from flyball.outcomes import Prediction, find_prediction
@@ -29,6 +29,8 @@ Result = TypeVar("Result")
 
 _ASIDE_S = 2.0
 _ASIDE_WAITING = 64
+_WRITTEN_US, _LOOK_AGAIN_S = 300_000, 0.05
+"""How long after an answer its record may be missing from the log, and how often to look for it meanwhile."""
 
 
 class Similar(msgspec.Struct, frozen=True):
@@ -153,7 +155,15 @@ class Service:
         waiting = self._writer.recent(prediction_id) if self._writer is not None else None
         if waiting is not None:
             return waiting
-        return await self.aside(lambda: find_prediction(self.runtime.predictions, prediction_id))
+        while True:
+            try:
+                return await self.aside(lambda: find_prediction(self.runtime.predictions, prediction_id))
+            except NotFound:
+                # another process may have given it a moment ago and not written it yet
+                age_us = self.clock.now_us() - instant_of_id(prediction_id)
+                if not 0 <= age_us < _WRITTEN_US:
+                    raise
+            await asyncio.sleep(_LOOK_AGAIN_S)
 
     async def aside(self, work: Callable[[], Result]) -> Result:
         """Do what may take a while in a thread of its own; raises `Problem` when it takes too long."""
