@@ -107,6 +107,20 @@ def test_offsets_count_the_records_before_them(seen: int) -> None:
     check_any_length(log, [row(START + 1, offsets) for offsets in vectors])
 
 
+@pytest.mark.parametrize("delay_us", [1, 5, logs.TILE])
+def test_applying_takes_time_even_when_nothing_is_late(delay_us: int) -> None:
+    q = START + 7
+    log = [act(q - delay_us + step, place, n=place, x=place / 4) for place, step in enumerate((-2, -1, 0, 1))]
+    check(log, [row(q + step) for step in (-2, -1, 0, 1, 2)], delay_us)
+
+
+def test_partitions_that_a_stamp_did_not_have_are_not_seen() -> None:
+    log = [act(START, 0), act(START + 1, 1), act(START + 2, 0, partition=1), act(START + 3, 0, partition=2)]
+    check_any_length(log, [row(START + 9, (2,))])
+    check_any_length(log, [row(START + 9, (1,)), row(START + 9, (2, 0))])
+    check_any_length(log, [row(START + 9, (2, 1)), row(START + 9, (1, 1))])
+
+
 def check_any_length(log: Sequence[Logged], rows: Sequence[logs.Row]) -> None:
     padded = [logs.Row(one.keys, one.at, ((one.offsets or ()) + (0, 0, 0))[:3]) for one in rows]
     whole = point_in_time(logs.GROUPS, logs.frames_of(log), logs.rows_frame(padded)).drop("offsets")
@@ -132,6 +146,10 @@ def test_sums_of_large_units_are_exact(size: int) -> None:
     log = [act(START + place, place, n=size - place % 3, x=(size - place) / 7 % 1e13) for place in range(40)]
     log += [act(START + place, place + 40, n=-size + place, x=-1.005) for place in range(3)]
     check(log, [row(START + step) for step in (1, 2, 39, 41, 1_000)])
+
+
+def test_events_a_microsecond_out_of_order() -> None:
+    check([act(START + 1, 0, n=4), act(START, 1, n=2)], [row(START + step) for step in (0, 1, 2)])
 
 
 def test_long_histories_of_few_keys() -> None:

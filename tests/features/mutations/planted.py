@@ -174,7 +174,9 @@ PLANTED = (
         "for partition in range(1, chain.shape[1]):",
         "the first partition is never seen",
     ),
-    Planted("seen.py", "mine >= theirs", "mine <= theirs", "offsets chained backwards"),
+    Planted(
+        "seen.py", "return all(mine >= theirs", "return any(mine >= theirs", "offsets chained that do not rise together"
+    ),
     Planted(
         "seen.py",
         "np.full(len(offsets), len(chain), dtype=np.int64)",
