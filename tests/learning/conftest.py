@@ -18,6 +18,7 @@ USERS, ITEMS, LIKES = 80, 40, 14
 APP = '''
 """A shop."""
 import os
+import threading
 from typing import Annotated
 
 import numpy as np
@@ -64,6 +65,8 @@ class Broken(fb.Recommender, frozen=True):
     def fit(self, data, seed):
         if self.how == "raise":
             raise ValueError("no convergence")
+        if self.how == "hang":
+            threading.Event().wait()
         if self.how == "exit":
             os._exit(7)
         if self.how == "objects":
@@ -102,7 +105,7 @@ def make_app(
         task=fb.Recommend(user, thing, positive=fb.outcome(Liked, within="1d"), k=5, newcomers=0),
         candidates=candidates,
         choose=fb.best("ndcg@5"),
-        gates=fb.gates(min_examples=20, max_loss=max_loss, max_answer="10s"),
+        gates=fb.gates(min_examples=20, max_loss=max_loss, max_answer="10s", max_fit="20s"),
     )
 
 

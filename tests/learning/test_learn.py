@@ -349,3 +349,45 @@ def test_files_that_no_run_made_are_left_alone(filled: Callable[..., Runtime]) -
     run(runtime)
     assert kept.is_dir()
     assert os.listdir(kept) == []
+
+
+def test_the_champion_is_told_as_it_is_and_as_its_recipe(filled: Callable[..., Runtime], shop: Any) -> None:
+    runtime = filled()
+    run(runtime)
+    told = by_name(run(runtime))
+    assert {"champion:v2", "champion:v2:as-it-is"} <= set(told)
+    assert told["champion:v2:as-it-is"].role == "champion"
+    shop.likes(runtime, users=200, days=10, seed=2, day=20)
+    later = run(runtime)
+    assert {f"champion:{later.champion_before}", f"champion:{later.champion_before}:refitted"} <= set(by_name(later))
+
+
+def test_the_same_recipe_on_newer_data_is_released(filled: Callable[..., Runtime], shop: Any) -> None:
+    runtime = filled(only="together", max_loss=0.0)
+    run(runtime)
+    shop.likes(runtime, users=60, days=5, seed=3, day=20)
+    report = run(runtime)
+    assert report.released, report.candidates
+
+
+def test_artifacts_that_never_served_go_after_some_runs(filled: Callable[..., Runtime]) -> None:
+    runtime = filled()
+    for _ in range(3):
+        report = run(runtime, keep_runs=2)
+    assert any("removed the artifacts of v1" in note for note in report.notes)
+    first = runtime.registry.version("v1")
+    assert not (runtime.artifacts / first.artifact).exists()
+    assert [entry.subject for entry in runtime.registry.audit() if entry.action == "remove artifact"] == ["v1"]
+    with pytest.raises(Refused, match="removed some runs later"):
+        promote(runtime.registry, "v1", "back", "ann", 1, artifacts=runtime.artifacts)
+    served = [each for each in runtime.registry.versions() if each.state in ("champion", "retired")]
+    assert all((runtime.artifacts / each.artifact).is_dir() for each in served)
+    assert rollback(runtime.registry, "back", "ben", 1, artifacts=runtime.artifacts).changed
+
+
+@pytest.mark.live
+def test_a_fit_that_hangs_is_ended_and_rejected(filled: Callable[..., Runtime]) -> None:
+    runtime = filled(broken="hang")
+    told = by_name(run(runtime, workers=2))
+    assert "must end within 20 s" in told["broken-hang"].reason
+    assert told["together"].outcome == "passed"

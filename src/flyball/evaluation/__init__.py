@@ -27,8 +27,9 @@ from flyball.evaluation.protocols import (
     read_rated_set,
 )
 from flyball.evaluation.ratings import bias_predictions, global_mean, mae, rmse
-from flyball.evaluation.report import BASELINE, CANDIDATE, CHAMPION, Cost, Judged, Report, SliceFigures
+from flyball.evaluation.report import BASELINE, CANDIDATE, CHAMPION, Cost, Judged, Report, SliceFigures, Weighed
 from flyball.evaluation.search import Searched, Space, Trial, learning_curve, search, share_of_users
+from flyball.evaluation.weighing import weigh
 
 __all__ = [
     "ACCURACY",
@@ -50,6 +51,7 @@ __all__ = [
     "SliceFigures",
     "Space",
     "Trial",
+    "Weighed",
     "accuracy_tables",
     "average_precision",
     "bias_predictions",
@@ -77,4 +79,5 @@ __all__ = [
     "self_information",
     "share_of_users",
     "short_head",
+    "weigh",
 ]
