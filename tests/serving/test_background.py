@@ -4,6 +4,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from flyball import ItemKNN
@@ -46,6 +47,15 @@ class TestFreshness:
         assert lag == 4_999
         assert len(freshness._looks) <= 1_001
 
+    def test_what_waited_before_the_first_look_counts_as_told(self) -> None:
+        freshness = Freshness(first_us=500)
+        assert freshness.look(10_000, (0,), (3,)) == 500
+        assert freshness.look(10_100, (2,), (4,)) == 600
+        assert freshness.look(10_300, (3,), (4,)) == 200
+        unspent = Freshness(first_us=500)
+        assert unspent.look(10_000, (3,), (3,)) == 0
+        assert unspent.look(10_100, (3,), (4,)) == 0
+
     def test_a_clock_set_back_begins_the_count_anew(self) -> None:
         freshness = Freshness()
         freshness.look(9_000, (0,), (1,))
@@ -67,6 +77,7 @@ class TestKeeper:
     def test_an_answer_says_how_far_the_state_lags_once_it_is_over_a_second(self, home: Runtime) -> None:
         clock = ManualClock(NOW_US)
         keeper = keeper_of(home, clock)
+        keeper.step()
         watch(home, 7, "film-39", NOW_US)
         stale = []
         for _ in range(4):
@@ -95,6 +106,61 @@ class TestKeeper:
         assert catalog is not None
         assert "film-new" in catalog.ids
         assert keeper._engine.serving.catalog_offsets == home.state.offsets()
+
+    def test_a_start_on_a_state_that_is_behind_says_so_and_takes_films_within_a_second(self, empty: Runtime) -> None:
+        empty.log.append([empty.schema.check("card", {"film": "film-1", "genres": ["odd"]}, NOW_US, NOW_US)])
+        clock = ManualClock(NOW_US)
+        keeper = keeper_of(empty, clock)
+        keeper.step()
+        ask = new_ask("7", 3, NOW_US, random.Random(1))
+        filtered = msgspec.structs.replace(ask, include={"genres": ["odd"]})
+        answer = keeper._engine.from_memory(filtered)
+        assert (answer.items, answer.stale_us > 1_000_000) == ([], True)
+        faulty.follow(empty)
+        clock.advance_us(1_000_000)
+        keeper.step()
+        answer = keeper._engine.from_memory(filtered)
+        assert (answer.items, answer.stale_us) == (["film-1"], 0)
+
+    def test_a_catalogue_is_looked_at_each_second_while_the_state_lags(self, home: Runtime) -> None:
+        clock = ManualClock(NOW_US)
+        keeper = keeper_of(home, clock)
+        keeper.step()
+        home.log.append([home.schema.check("card", {"film": "film-new", "genres": ["odd"]}, NOW_US, NOW_US)])
+        for _ in range(3):  # the state is seen to lag
+            keeper.step()
+            clock.advance_us(1_000_000)
+        faulty.follow(home)
+        keeper.step()
+        assert "film-new" in keeper._engine.serving.catalog.ids  # type: ignore[union-attr]
+
+    def test_it_is_settled_once_the_champion_serves_or_there_is_none(self, home: Runtime, monkeypatch: Any) -> None:
+        keeper = keeper_of(home, ManualClock(NOW_US))
+        assert not keeper.settled
+        keeper.step()
+        assert keeper.settled
+        faulty.release(home, ItemKNN(), NOW_US)
+        later = keeper_of(home, ManualClock(NOW_US))
+
+        def locked(registry: object) -> Any:
+            raise StoreUnavailable("locked")
+
+        with monkeypatch.context() as patched:
+            patched.setattr("flyball.serving.keeper.current", locked)
+            later.step()
+            assert not later.settled
+            assert later.unready() == ["what is released is not known yet", "release could not be read: locked"]
+        later.step()
+        assert later.settled
+        assert later.unready() == []
+
+    def test_it_is_not_settled_without_the_champion(self, home: Runtime) -> None:
+        version = faulty.release(home, ItemKNN(), NOW_US)
+        (home.artifacts / version.artifact).rename(home.artifacts / "aside")
+        keeper = keeper_of(home, ManualClock(NOW_US))
+        keeper.step()
+        assert not keeper.settled
+        assert keeper.unready() == []
 
     def test_a_damaged_version_is_tried_again_and_taken_once_it_is_mended(self, home: Runtime) -> None:
         version = faulty.release(home, Faulty(), NOW_US)

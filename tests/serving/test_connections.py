@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from flyball.core import ManualStopwatch
 from flyball.serving import Dispatcher, Receiver
 
 pytestmark = pytest.mark.anyio
@@ -32,11 +33,13 @@ class Named(asyncio.Protocol):
 
 
 class Worker:
-    def __init__(self, dispatcher: Dispatcher, name: str) -> None:
+    def __init__(self, dispatcher: Dispatcher, name: str, ready: bool = True) -> None:
         self.name = name
         self.transports: set[asyncio.Transport] = set()
         self.receiver = Receiver(dispatcher.add_worker(name), lambda: Named(self))
         self.receiver.start(asyncio.get_running_loop())
+        if ready:
+            self.receiver.announce()
 
 
 class Client:
@@ -45,7 +48,7 @@ class Client:
 
     async def ask(self) -> str:
         self.writer.write(b"?")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             return (await self.reader.read(100)).decode()
 
     def close(self) -> None:
@@ -62,8 +65,10 @@ class Floor:
         self.workers: list[Worker] = []
         self.clients: list[Client] = []
 
-    def worker(self, name: str) -> Worker:
-        self.workers.append(Worker(self.dispatcher, name))
+    async def worker(self, name: str, ready: bool = True) -> Worker:
+        self.workers.append(Worker(self.dispatcher, name, ready))
+        if ready:
+            await until(lambda: name in [worker.name for worker in self.dispatcher._ready()])
         return self.workers[-1]
 
     async def connect(self) -> Client:
@@ -77,7 +82,7 @@ class Floor:
             client.writer.close()
             await client.writer.wait_closed()
         for worker in self.workers:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 await worker.receiver.wait_closed()
             await until(lambda worker=worker: not worker.transports)
 
@@ -90,14 +95,14 @@ async def floor() -> AsyncIterator[Floor]:
 
 
 async def until(holds: object) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not holds():  # type: ignore[operator]
             await asyncio.sleep(0.01)
 
 
 async def test_few_connections_are_shared_evenly(floor: Floor) -> None:
     for name in "ab":
-        floor.worker(name)
+        await floor.worker(name)
     clients = [await floor.connect() for _ in range(8)]
     answers = [await client.ask() for client in clients]
     assert sorted(answers) == ["a"] * 4 + ["b"] * 4
@@ -109,7 +114,7 @@ async def test_few_connections_are_shared_evenly(floor: Floor) -> None:
 
 async def test_a_new_connection_goes_to_the_worker_with_the_fewest_open(floor: Floor) -> None:
     for name in "ab":
-        floor.worker(name)
+        await floor.worker(name)
     clients = [await floor.connect() for _ in range(6)]
     of_a = [client for client in clients if await client.ask() == "a"]
     for client in of_a:
@@ -119,10 +124,48 @@ async def test_a_new_connection_goes_to_the_worker_with_the_fewest_open(floor: F
 
 
 async def test_a_worker_that_dies_is_left_out(floor: Floor) -> None:
-    floor.worker("a")
+    await floor.worker("a")
     dead = floor.dispatcher.add_worker("b")
+    dead.send(b"r")
+    await until(lambda: len(floor.dispatcher._ready()) == 2)
     dead.close()
     assert [await (await floor.connect()).ask() for _ in range(4)] == ["a"] * 4
+
+
+async def test_a_worker_that_starts_is_given_nothing_until_it_can_answer(floor: Floor) -> None:
+    await floor.worker("a")
+    starting = await floor.worker("b", ready=False)
+    dying = floor.dispatcher.add_worker("c")
+    assert [await (await floor.connect()).ask() for _ in range(4)] == ["a"] * 4
+    dying.close()
+    starting.receiver.announce()
+    await until(lambda: len(floor.dispatcher._ready()) == 2)
+    assert [await (await floor.connect()).ask() for _ in range(4)] == ["b"] * 4
+
+
+async def test_when_none_is_ready_in_time_a_poor_answer_is_better_than_none(floor: Floor) -> None:
+    stopwatch = ManualStopwatch()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        dispatcher = Dispatcher(listener, stopwatch, patience_s=3.0)
+        dispatcher.start()
+        slow = Worker(dispatcher, "slow", ready=False)
+        floor.workers.append(slow)
+        await until(lambda: dispatcher._wait_s() == 3.0)
+        client = Client(*await asyncio.open_connection(*listener.getsockname()))
+        floor.clients.append(client)
+        stopwatch.advance_s(2.9)
+        dispatcher._wake.send(b"w")
+        waiting = asyncio.create_task(client.ask())
+        await asyncio.sleep(0.05)
+        assert dispatcher.shares() == {"slow": (0, 0)}
+        stopwatch.advance_s(0.2)
+        assert await waiting == "slow"
+        floor.workers.append(Worker(dispatcher, "good"))  # one that is ready comes before it
+        await until(lambda: [worker.name for worker in dispatcher._ready()] == ["good"])
+        for _ in range(3):
+            floor.clients.append(Client(*await asyncio.open_connection(*listener.getsockname())))
+            assert await floor.clients[-1].ask() == "good"
+        dispatcher.stop()
 
 
 async def test_without_a_worker_clients_wait_for_one(floor: Floor) -> None:
@@ -130,13 +173,13 @@ async def test_without_a_worker_clients_wait_for_one(floor: Floor) -> None:
     waiting = asyncio.create_task(client.ask())
     await asyncio.sleep(0.1)
     assert not waiting.done()
-    floor.worker("a")
+    await floor.worker("a")
     assert await waiting == "a"
 
 
 async def test_a_worker_that_drains_serves_what_was_on_its_way_and_gets_no_more(floor: Floor) -> None:
-    first = floor.worker("a")
-    floor.worker("b")
+    first = await floor.worker("a")
+    await floor.worker("b")
     before = [await floor.connect() for _ in range(4)]
     await until(lambda: sum(given for given, _ in floor.dispatcher.shares().values()) == 4)
     await first.receiver.drain()
@@ -146,9 +189,9 @@ async def test_a_worker_that_drains_serves_what_was_on_its_way_and_gets_no_more(
 
 
 async def test_a_worker_learns_that_the_parent_is_gone(floor: Floor) -> None:
-    worker = floor.worker("a")
+    worker = await floor.worker("a")
     floor.dispatcher.stop()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await worker.receiver.wait_closed()
 
 
@@ -187,9 +230,10 @@ async def test_without_free_descriptors_clients_wait_and_are_served_later(floor:
 async def test_a_worker_without_a_free_descriptor_tells_that_the_connection_is_closed(floor: Floor) -> None:
     ours, theirs = socket.socketpair()
     with ours:
-        ours.settimeout(5)
+        ours.settimeout(60)
         receiver = Receiver(theirs, asyncio.Protocol)
         receiver.start(asyncio.get_running_loop())
+        assert await asyncio.to_thread(ours.recv, 1) == b"t"
         ours.send(b"n")  # the descriptor that came with it was lost
         assert await asyncio.to_thread(ours.recv, 1) == b"c"
         ours.close()

@@ -2,7 +2,9 @@
 
 Processes that accept from a shared socket race for connections, and few keep-alive connections can all land on one
 of them. Here the parent accepts each connection and passes it over a Unix socket pair to the worker with the fewest
-open ones; a worker tells of every connection that closed. A worker that dies is dropped and the next one is tried.
+open ones; a worker tells when it can answer and of every connection that closed. A worker that dies is dropped and the
+next one is tried; one that dies while it starts has not been given any. As long as no worker can answer well, clients
+wait in the kernel's backlog, but no longer than `PATIENCE_S`: a poor answer is better than none.
 """
 
 import asyncio
@@ -12,7 +14,12 @@ import socket
 import threading
 from collections.abc import Callable
 
-_CLOSED, _DRAIN, _CONNECTION = b"c", b"d", b"n"
+from flyball.core import Stopwatch, SystemStopwatch
+
+PATIENCE_S = 3.0
+"""How long clients wait for a worker that is ready, from when one takes connections at all."""
+
+_TAKING, _READY, _CLOSED, _DRAIN, _CONNECTION = b"t", b"r", b"c", b"d", b"n"
 _READ_BYTES = 4_096
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _FULL_S = 0.05
@@ -21,6 +28,8 @@ _FULL_S = 0.05
 class _Worker:
     def __init__(self, name: str, channel: socket.socket) -> None:
         self.name, self.channel = name, channel
+        self.taking_s: float | None = None
+        self.ready = False
         self.open = 0
         self.given = 0
 
@@ -28,10 +37,14 @@ class _Worker:
 class Dispatcher:
     """The parent's side: accepts on `listener` in a thread of its own and hands connections out.
 
-    Without any worker nothing is accepted, so clients wait in the kernel's backlog until one comes.
+    Without any worker that can answer nothing is accepted, so clients wait in the kernel's backlog until one comes.
+    When none is ready, those that take connections do once one of them has for `patience_s`.
     """
 
-    def __init__(self, listener: socket.socket) -> None:
+    def __init__(
+        self, listener: socket.socket, stopwatch: Stopwatch | None = None, patience_s: float = PATIENCE_S
+    ) -> None:
+        self._stopwatch, self._patience_s = stopwatch or SystemStopwatch(), patience_s
         self._listener = listener
         self._listener.setblocking(False)
         self._lock = threading.Lock()
@@ -79,7 +92,7 @@ class Dispatcher:
     def _run(self) -> None:
         try:
             while not self._stopping:
-                self._listen(bool(self._workers) and not self._full)
+                self._listen(self._wait_s() == 0 and not self._full)
                 self._full = False
                 for key, _ in self._selector.select(self._pause()):
                     if key.fileobj is self._listener:
@@ -103,9 +116,26 @@ class Dispatcher:
             self._selector.unregister(self._listener)
         self._accepting = wanted
 
+    def _ready(self) -> list[_Worker]:
+        return [worker for worker in self._workers if worker.ready]
+
     def _pause(self) -> float | None:
-        """Without descriptors for another connection, look again soon: some may have been closed."""
-        return None if self._accepting or not self._workers else _FULL_S
+        """How long to sleep unless something happens. Without descriptors for another connection, look again soon:
+        some may have been closed."""
+        if self._accepting:
+            return None
+        wait_s = self._wait_s()
+        return _FULL_S if wait_s == 0 else wait_s
+
+    def _wait_s(self) -> float | None:
+        """Seconds until connections are handed out unless something happens before; None when no worker takes any."""
+        if self._ready():
+            return 0.0
+        taking = [worker.taking_s for worker in self._workers if worker.taking_s is not None]
+        return max(0.0, min(taking) + self._patience_s - self._stopwatch.read_s()) if taking else None
+
+    def _candidates(self) -> list[_Worker]:
+        return self._ready() or [worker for worker in self._workers if worker.taking_s is not None]
 
     def _accept(self) -> None:
         try:
@@ -119,7 +149,7 @@ class Dispatcher:
     def _hand_out(self, connection: socket.socket) -> None:
         """Give to the worker with the fewest open connections (then the fewest given); drop those that are dead."""
         with self._lock:
-            for worker in sorted(self._workers, key=lambda w: (w.open, w.given)):
+            for worker in sorted(self._candidates(), key=lambda w: (w.open, w.given)):
                 try:
                     socket.send_fds(worker.channel, [_CONNECTION], [connection.fileno()])
                 except BlockingIOError:
@@ -142,7 +172,10 @@ class Dispatcher:
             if not heard or _DRAIN in heard:
                 self._drop(worker)
             else:
-                worker.open -= len(heard)
+                worker.ready = worker.ready or _READY in heard
+                if worker.taking_s is None:
+                    worker.taking_s = self._stopwatch.read_s()
+                worker.open -= heard.count(_CLOSED)
 
     def _drop(self, worker: _Worker) -> None:
         if worker in self._workers:
@@ -165,13 +198,22 @@ class Receiver:
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         loop.add_reader(self._channel.fileno(), self._receive)
+        self._tell(_TAKING)
+
+    def announce(self) -> None:
+        """Tell the parent that this worker answers well: from now on it is handed connections before those that do
+        not yet."""
+        self._tell(_READY)
 
     def closed_one(self) -> None:
         """Tell the parent that one connection is closed."""
+        self._tell(_CLOSED)
+
+    def _tell(self, what: bytes) -> None:
         if self._loop is None:
             return
         try:
-            self._channel.send(_CLOSED)
+            self._channel.send(what)
         except OSError:
             self._end()
 

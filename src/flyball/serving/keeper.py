@@ -22,21 +22,30 @@ EVERY_S = 0.25
 LAG_TOLD_US = 1_000_000
 _LISTS_US = 1_000_000
 _CATALOG_US = 10_000_000
+_FILLING_US = 1_000_000
+"""How often the catalogue is looked at while it is empty or the state lags: then items arrive by the thousand."""
 _RETRY_US = 5_000_000
 _CATALOG_TRIES = 3
 
 
 class Freshness:
-    """How old the online state is: since when the log holds events that are not applied yet."""
+    """How old the online state is: since when the log holds events that are not applied yet.
 
-    def __init__(self) -> None:
+    `first_us`: how long what the first look finds unapplied counts as having waited, which nobody knows.
+    """
+
+    def __init__(self, first_us: int = 0) -> None:
         self._looks: deque[tuple[int, Offsets]] = deque()
+        self._first_us = first_us
 
     def look(self, now_us: int, applied: Offsets, ends: Offsets) -> int:
         """Microseconds since the oldest unapplied event was first seen in the log; 0 when all are applied.
 
         When the clock has been set back, the time counts from then on.
         """
+        if self._first_us and not _covers(applied, ends):
+            self._looks.append((now_us - self._first_us, ends))
+        self._first_us = 0
         if self._looks and now_us < self._looks[-1][0]:
             self._looks = deque((now_us, seen) for _, seen in self._looks)
         if not self._looks or self._looks[-1][1] != ends:
@@ -69,9 +78,9 @@ class Keeper:
         self._popular: list[tuple[str, float]] = []
         self._due_us: dict[str, int] = {}
         self._last_us = 0
-        self._freshness = Freshness()
+        self._freshness = Freshness(LAG_TOLD_US + 1)
         self._trouble: dict[str, str] = {}
-        self._looked = False
+        self._looked, self._released = False, False
         self._loading = ""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
@@ -90,10 +99,12 @@ class Keeper:
             with self._lock:
                 self._failed = {version: (reason, now_us) for version, (reason, _) in self._failed.items()}
         self._last_us = now_us
+        self._when_due("lag", now_us, 0, lambda: self._look_at_lag(now_us))
         self._when_due("lists", now_us, _LISTS_US, self._look_at_lists)
         self._when_due("catalogue", now_us, _CATALOG_US, self._look_at_catalog)
+        if self._engine.stale_us or self._catalog is None or not self._catalog.ids:
+            self._due_us["catalogue"] = min(self._due_us["catalogue"], now_us + _FILLING_US)
         self._when_due("release", now_us, 0, lambda: self._look_at_release(now_us))
-        self._when_due("lag", now_us, 0, lambda: self._look_at_lag(now_us))
         self._looked = True
         self._figures.gauge("ready", int(not self.unready()))
 
@@ -103,12 +114,20 @@ class Keeper:
             self._benched[version] = reason
         self._publish()
 
+    @property
+    def settled(self) -> bool:
+        """Whether answers are as good as they get: the champion is in service, or it is known that there is none."""
+        serving = self._engine.serving
+        return self._looked and self._released and serving.release.champion in (None, *serving.pipelines)
+
     def unready(self) -> list[str]:
         """Why no list can be answered yet; empty when one can."""
         if self._loading and not self._engine.serving.pipelines:
             return [f"{self._loading} is being loaded"]
         if not self._looked:
             return ["stores are being opened"]
+        if not self._released:
+            return ["what is released is not known yet", *self._trouble.values()]
         if not self._engine.serving.memory.holds_any and not self._engine.serving.pipelines:
             return ["no item is known yet: ingest events or a catalogue", *self._trouble.values()]
         return []
@@ -184,6 +203,7 @@ class Keeper:
                 kept = {version: self._loaded[version] for version in wanted(release) if version in self._loaded}
                 self._loaded = kept
             self._publish()
+        self._released = True
 
     def _load(self, version: str, now_us: int) -> None:
         self._loading = version

@@ -29,6 +29,7 @@ REPLACE_ME = 71
 KEEP_ALIVE_S = 75
 REQUEST_S = 30.0
 MAX_HEAD = 1 << 16
+_LOOK_S = 0.005
 STOP_S = 5
 
 
@@ -163,6 +164,7 @@ class _Server(uvicorn.Server):
         self._service, self._channel = service, channel
         self._receiver: Receiver | None = None
         self._watching: asyncio.Task[None] | None = None
+        self._announcing: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         if self._channel is None:
@@ -175,6 +177,7 @@ class _Server(uvicorn.Server):
         self._receiver = Receiver(self._channel, self._protocol)
         self._receiver.start(asyncio.get_running_loop())
         self._watching = asyncio.create_task(self._leave_with_parent(self._receiver))
+        self._announcing = asyncio.create_task(self._announce(self._receiver))
         self.started = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -199,6 +202,12 @@ class _Server(uvicorn.Server):
         connection = _Connection(self.config, self.server_state, self.lifespan.state)
         connection.receiver = self._receiver
         return connection
+
+    async def _announce(self, receiver: Receiver) -> None:
+        """Tell the parent once the champion is in service, or once it is known that there is none."""
+        while not self._service.keeper.settled:
+            await asyncio.sleep(_LOOK_S)
+        receiver.announce()
 
     async def _leave_with_parent(self, receiver: Receiver) -> None:
         await receiver.wait_closed()
