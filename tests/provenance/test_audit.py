@@ -166,7 +166,12 @@ def test_replays_are_identical_and_tell_reasons(theatre: Theatre) -> None:
     theatre.follow()
     for one in (*batch, *alone):
         assert replay(theatre.runtime, one.id).identical, replay(theatre.runtime, one.id).text()
-        assert why(theatre.runtime, one.id).prediction == one
+        told = why(theatre.runtime, one.id)
+        assert told.prediction == one
+        if one.feature_set:
+            reasons = [each.item for film in told.films for each in film.because]
+            assert any(each.startswith(("film.", "user.", "user_film.", "score[0]", "place[0]")) for each in reasons)
+            assert "because of" in told.text()
 
 
 def test_a_batch_gives_the_bits_of_single_answers(theatre: Theatre) -> None:

@@ -25,7 +25,8 @@ _SOURCES = {
 
 
 class Because(msgspec.Struct, frozen=True):
-    """An item of the user's history and what it adds to the score (all of them together make the score)."""
+    """An item of the user's history and what it adds to the score (all of them together make the score); of a ranker
+    a column with its value instead."""
 
     item: str
     contribution: float
@@ -123,14 +124,16 @@ def _reasons(
     if version is None or rebuilt is None or rebuilt.history is None or not asked:
         return {}
     try:
-        pipeline = load(runtime, version, rebuilt.catalog).pipeline
+        pipeline = load(runtime, version, rebuilt.catalog, prediction.feature_offsets).pipeline
     except (ArtifactCorrupt, NotFound, Refused) as error:
         notes.append(f"the version cannot be loaded: {error}")
         return {}
-    if not explains(pipeline.model):
+    if pipeline.ranking is None and not explains(pipeline.model):
         notes.append(f"{type(pipeline.model).__name__} gives no reasons by film: its score is no sum over the history")
         return {}
     try:
+        if pipeline.ranking is not None:
+            return _ranked(pipeline, prediction, rebuilt, asked, most)
         return _contributions(pipeline, prediction, rebuilt, asked, most)
     except FlyballError as error:
         notes.append(f"no reasons: {error}")
@@ -153,6 +156,21 @@ def _contributions(
             Because(artifact.items[int(batch.items[place])], float(added)) for place, added in strongest if added > 0
         ]
     return found
+
+
+def _ranked(
+    pipeline: Pipeline, prediction: Prediction, rebuilt: Rebuilt, asked: list[str], most: int
+) -> dict[str, list[Because]]:
+    assert rebuilt.history is not None
+    query = Query(
+        prediction.user, prediction.k, prediction.include, prediction.exclude, list(prediction.without),
+        prediction.at_us, prediction.seed,
+    )  # fmt: skip
+    parts = pipeline.reasons(query, rebuilt.history, rebuilt.catalog, asked)
+    return {
+        item: [Because(*each) for each in sorted(added, key=lambda each: (-each[1], each[0]))[:most] if each[1] > 0]
+        for item, added in parts.items()
+    }
 
 
 def _films(prediction: Prediction, reasons: dict[str, list[Because]]) -> list[Film]:

@@ -72,6 +72,17 @@ class Pipeline:
         """The same without the model: from the group's and the popular list. For the ladder below a failing model."""
         return self._answer(queries, user_histories, catalog, personal=False)
 
+    def reasons(
+        self, query: Query, user_history: "UserHistory", catalog: ItemCatalog | None, items: Sequence[str]
+    ) -> dict[str, list[tuple[str, float]]]:
+        """{item: what each column added to its score} of a version whose model is a `Ranker`; empty for others."""
+        if self.ranking is None:
+            return {}
+        shelf = self.shelf(catalog)
+        batch = self.histories([query], [user_history])
+        row = Row(shelf, query, [shelf.place.get(item, -1) for item in user_history.seen])
+        return self.ranking.reasons(self.ranking.scores(batch, [row]), 0, items)
+
     def histories(self, queries: Sequence[Query], user_histories: Sequence["UserHistory"]) -> Histories:
         """The batch as the model sees it: items it does not know are left out."""
         index = self.artifact.index

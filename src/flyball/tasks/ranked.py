@@ -75,6 +75,22 @@ class Ranking:
         placed = [place[index[each.item]] for each in shown if each.source == MODEL]
         return Featured(shown, self.columns.shown(reading, placed)) if placed else shown
 
+    def reasons(self, found: Ranked, row: int, items: Sequence[str]) -> dict[str, list[tuple[str, float]]]:
+        """{item: each column with its value, such as "film.views = 3", and what it added to the score}."""
+        if self.trees is None:
+            return {}
+        place = {self.artifact.items[item]: nth for nth, item in enumerate(found.pools[row].tolist())}
+        known = [item for item in items if item in place]
+        columns = found.columns[row][[place[item] for item in known]]
+        added = self.trees.contributions(columns) if known else columns
+        return {
+            item: [
+                (f"{name} = {value:.6g}", float(part))
+                for name, value, part in zip(self.model.column_names, columns[nth].tolist(), added[nth], strict=False)
+            ]
+            for nth, item in enumerate(known)
+        }
+
     def _score(self, found: Ranked, chosen: Sequence[int], pool: Pool, rows: Sequence[Row]) -> None:
         filled = pool.items >= 0
         features = None if self.columns is None else np.full((*pool.items.shape, len(self.columns.names)), np.nan)
