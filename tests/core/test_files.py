@@ -68,6 +68,22 @@ def test_counters_of_several_processes_add_up_and_survive_a_restart(tmp_path: Pa
     assert Counters.histogram({}, "ms", bounds).percentile(0.5) is None
 
 
+def test_a_process_lives_as_long_as_it_keeps_counters(tmp_path: Path) -> None:
+    assert Counters.living(tmp_path) == set()
+    first, second = Counters(tmp_path, "one", ["a"]), Counters(tmp_path, "two", ["a"])
+    assert Counters.living(tmp_path) == {"one", "two"}
+    again = Counters(tmp_path, "one", ["a"])  # restarted while the one before still ends
+    first.add("a")
+    del first, second
+    assert Counters.living(tmp_path) == {"one"}
+    assert again.get("a") == 1
+    killed = "import os, sys, pathlib; from flyball.core import Counters; "
+    killed += "kept = Counters(pathlib.Path(sys.argv[1]), 'three', ['a']); kept.add('a'); os.kill(os.getpid(), 9)"
+    assert subprocess.run([sys.executable, "-c", killed, str(tmp_path)], check=False).returncode == -9
+    assert Counters.living(tmp_path) == {"one"}
+    assert Counters.sum(tmp_path) == {"a": 2}
+
+
 def test_changed_names_start_a_fresh_file(tmp_path: Path) -> None:
     Counters(tmp_path, "one", ["a"]).add("a")
     assert Counters(tmp_path, "one", ["b", "a"]).get("a") == 0

@@ -12,10 +12,11 @@ import msgspec
 import pytest
 
 from flyball import BiasedMF, ItemKNN
-from flyball.core import SystemClock, new_id
+from flyball.core import SystemClock, SystemStopwatch, new_id
 from flyball.outcomes import find_prediction, prediction_record
 from flyball.runtime import Runtime
-from flyball.serving import LEVELS
+from flyball.serving import LEVELS, answer_once
+from flyball.serving.figures import Figures
 from flyball.serving.http import MAX_BODY
 from flyball.testing import faulty
 from flyball.testing.faulty import Faulty
@@ -328,6 +329,21 @@ async def test_metrics_count_answers_levels_and_versions(caller: Any) -> None:
     assert samples["flyball_answer_seconds_bucket", "+Inf"] == 7
     assert samples["flyball_version", "champion", "v1"] == 1
     assert samples["flyball_process_answers_total", "test"] == 7
+
+
+async def test_gauges_are_of_the_processes_that_live(caller: Any, home: Runtime) -> None:
+    gone = Figures(home.counters_folder, "gone", SystemStopwatch())
+    gone.gauge("ready", 1)
+    gone.answered("champion", 0.001)
+    with_gone = (await caller.get("/metrics")).text
+    assert "flyball_ready 2.0" in with_gone
+    assert 'flyball_process_answers_total{process="gone"} 1.0' in with_gone
+    del gone
+    answer_once(home, "7", 3)
+    text = (await caller.get("/metrics")).text
+    assert "flyball_ready 1.0" in text
+    assert re.findall(r'flyball_process_answers_total\{process="(.*)"\}', text) == ["test"]
+    assert 'flyball_answers_total{level="champion"} 1.0' in text
 
 
 async def test_a_release_takes_over_and_a_corrupt_one_does_not(caller: Any, home: Runtime) -> None:

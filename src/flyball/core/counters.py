@@ -2,8 +2,10 @@
 
 Each process owns one small memory-mapped file of 64-bit slots, so an increment is a store, never a lock or a call
 to another process; a reader maps all files of the folder and adds them up. A restarted process continues its file.
+A process holds a shared lock on its file, which ends with it however it ends: so a reader can tell who lives.
 """
 
+import fcntl
 import json
 import mmap
 import os
@@ -57,6 +59,7 @@ class Counters:
             write_atomic(described, wanted)
         descriptor = os.open(path, os.O_RDWR)
         try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH)  # lasts as long as the map, which keeps the file open
             self._map = mmap.mmap(descriptor, 8 * len(self.names))
         finally:
             os.close(descriptor)
@@ -84,6 +87,18 @@ class Counters:
             process = described.name.removesuffix(".names.json")
             names, data = json.loads(described.read_bytes()), (folder / f"{process}.counts").read_bytes()
             found[process] = {name: _SLOT.unpack_from(data, 8 * place)[0] for place, name in enumerate(names)}
+        return found
+
+    @staticmethod
+    def living(folder: Path) -> set[str]:
+        """The processes that keep counters in `folder` at this moment."""
+        found = set()
+        for path in folder.glob("*.counts"):
+            with open(path, "rb") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    found.add(path.name.removesuffix(".counts"))
         return found
 
     @classmethod

@@ -111,11 +111,12 @@ class _Collector:
     def collect(self) -> Iterator[Any]:
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
-        per_process = Counters.per_process(self._folder)
+        per_process, living = Counters.per_process(self._folder), Counters.living(self._folder)
         total: dict[str, int] = {}
         for counts in per_process.values():
             for name, value in counts.items():
                 total[name] = total.get(name, 0) + value
+        per_process = {process: counts for process, counts in per_process.items() if process in living}
         for prefix, label, described in (
             ("answers", "level", "answers by the rung of the ladder that gave them"),
             ("failures", "kind", "failures that a lower rung or a retry made up for, by kind"),
@@ -133,7 +134,7 @@ class _Collector:
         yield CounterMetricFamily(
             "flyball_reloads", "times a process took another release", value=total.get("reloads", 0)
         )
-        shares = CounterMetricFamily("flyball_process_answers", "answers of each process", labels=["process"])
+        shares = CounterMetricFamily("flyball_process_answers", "answers of each living process", labels=["process"])
         for process, counts in per_process.items():
             shares.add_metric([process], sum(n for name, n in counts.items() if name.startswith("answers|")))
         yield shares

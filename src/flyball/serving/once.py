@@ -25,7 +25,7 @@ def answer_once(
 ) -> Prediction:
     """A list of `k` items (default: the task's) for `user` from what serves now; raises `BadInput`."""
     task, watch = runtime.app.task, stopwatch or SystemStopwatch()
-    figures = Figures(runtime.counters_folder, "once", watch)
+    figures = Figures(runtime.counters_folder / "once", "once", watch)  # apart: this is no process that serves
     engine = Engine(lambda users: read_histories(runtime.state, runtime.signals, users), figures.note)
     key = KeyRule(runtime.schema, task.user.name).key(user)
     ask = new_ask(key, task.k if k is None else k, runtime.clock.now_us(), rng or random.SystemRandom())
