@@ -11,7 +11,7 @@ from flyball.learning.fitting import FitOrder, Fitted, fit_model, fit_named
 from flyball.learning.handover import write_frames
 from flyball.learning.job import Job
 from flyball.learning.report import Stage
-from flyball.models import Ranker, Recommender
+from flyball.models import Popular, Random, Ranker, Recommender
 from flyball.tasks import Frames
 
 
@@ -56,12 +56,22 @@ def fit_all(job: Job, stage: Stage, data: Path, tasks: Sequence[Task], events: F
 
 def _run(job: Job, tasks: Sequence[Task], orders: Sequence[FitOrder]) -> Iterator[tuple[int, Fitted | Exception]]:
     if _in_this_process(job):
-        app = job.runtime.app
-        here = [(app, task.model, order, job.stopwatch) for task, order in zip(tasks, orders, strict=True)]
-        return run_parallel(fit_model, here, 1)
-    source = job.runtime.source
-    calls = [(source, task.name, task.recipe, order, job.stopwatch) for task, order in zip(tasks, orders, strict=True)]
-    return run_parallel(fit_named, calls, job.workers, job.runtime.app.gates.max_fit_us / 1e6)
+        here = [(job.runtime.app, task.model, order, job.stopwatch) for task, order in zip(tasks, orders, strict=True)]
+        yield from run_parallel(fit_model, here, 1)
+        return
+    # the simplest of Flyball's own are fitted sooner than a process starts
+    app, source, simple = job.runtime.app, job.runtime.source, []
+    calls, places = [], []
+    for place, (task, order) in enumerate(zip(tasks, orders, strict=True)):
+        if type(task.model) in (Popular, Random):
+            simple.append((place, (app, task.model, order, job.stopwatch)))
+        else:
+            calls.append((source, task.name, task.recipe, order, job.stopwatch))
+            places.append(place)
+    for (place, _), (_, result) in zip(simple, run_parallel(fit_model, [call for _, call in simple], 1), strict=True):
+        yield place, result
+    for nth, result in run_parallel(fit_named, calls, job.workers, app.gates.max_fit_us / 1e6):
+        yield places[nth], result
 
 
 def _in_this_process(job: Job) -> bool:
