@@ -1,16 +1,19 @@
 """Features computed over history are those that the naive oracle says, to the last bit."""
 
+import math
 import os
 import struct
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from flyball.features import Entity, Features, point_in_time
+from flyball.features.finishing import double_of_spread
 from flyball.testing import feature_logs as logs
 from flyball.testing.feature_oracle import Logged, before, known_by, value_of
 
@@ -146,6 +149,34 @@ def test_sums_of_large_units_are_exact(size: int) -> None:
     log = [act(START + place, place, n=size - place % 3, x=(size - place) / 7 % 1e13) for place in range(40)]
     log += [act(START + place, place + 40, n=-size + place, x=-1.005) for place in range(3)]
     check(log, [row(START + step) for step in (1, 2, 39, 41, 1_000)])
+
+
+def test_spreads_of_large_units_round_once() -> None:
+    for sign in (1, -1):
+        values = [sign * (2**30 + step) for step in (0, 12_345, 7)]
+        check(
+            [act(START + place, place, n=n) for place, n in enumerate(values)], [row(START + step) for step in (2, 3)]
+        )
+
+
+@settings(CI, max_examples=300)
+@given(st.integers(2, 2**24 - 1), st.integers(0, 2**62 - 1), st.integers(-(2**60) + 1, 2**60 - 1))
+def test_spreads_of_124_bits_are_the_nearest_doubles(n: int, squares: int, total: int) -> None:
+    most = min(math.isqrt(n * squares), 2**60 - 1)
+    for size in (most, most - 1, total % (most + 1)):
+        if size >= 0:
+            got = double_of_spread(np.array([n]), np.array([-size]), np.array([squares]))
+            assert bits(float(got[0])) == bits(float(n * squares - size * size))
+
+
+def test_a_missing_key_has_no_events() -> None:
+    log = [act(START, 0), act(START + 1, 1, user=2)]
+    rows = logs.rows_frame([row(START + 5), row(START + 5, user=2)])
+    missing = rows.with_columns(user=pl.Series([None, "2"], dtype=pl.String))
+    nobody = rows.with_columns(user=pl.Series(["77", "2"]))
+    answers = [point_in_time([logs.user, logs.user_shop], logs.frames_of(log), one) for one in (missing, nobody)]
+    assert answers[0].drop("user").equals(answers[1].drop("user"))
+    assert answers[0]["user.acts"].to_list() == [0, 1]
 
 
 def test_events_a_microsecond_out_of_order() -> None:

@@ -33,7 +33,7 @@ def added_series(feature: Aggregate, n: Ints, total: Ints, squares: Ints | None)
         return masked(sums / float(feature.per_unit), present)
     if feature.op == MEAN:
         return masked(sums / (several * feature.per_unit).astype(np.float64), present)
-    spread = _double_of_spread(
+    spread = double_of_spread(
         several, np.where(present, total, 0), np.where(present, total if squares is None else squares, 0)
     )
     return masked(np.sqrt(spread / (several * (several - 1)).astype(np.float64)) / float(feature.per_unit), present)
@@ -72,7 +72,7 @@ def result_type(feature: Aggregate) -> Any:
     return pl.List(scalar) if feature.result == "list" else scalar
 
 
-def _double_of_spread(n: Ints, total: Ints, squares: Ints) -> Floats:
+def double_of_spread(n: Ints, total: Ints, squares: Ints) -> Floats:
     """`float(n * squares - total * total)`, rounded once: the 124-bit number in halves of 31 bits."""
     low = (1 << HALF) - 1
     size = np.abs(total)
