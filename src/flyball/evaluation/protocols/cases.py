@@ -1,6 +1,6 @@
 """The published protocols' splits: what may be learned from, who is asked, and what was withheld."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import msgspec
 import numpy as np
@@ -175,28 +175,30 @@ def _asked(known: Interactions, withheld: Interactions, train: Interactions | No
     return ListCases(known if train is None else train, histories_of(known, users), truth)
 
 
-def sampled(cases: ListCases, rows: Sequence[int], count: int, by_popularity: bool, seed: int) -> NDArray[np.int32]:
-    """For each of `rows` `count` distinct items that are neither in the user's history nor withheld.
+def sampled(cases: ListCases, count: int, by_popularity: bool, seed: int) -> NDArray[np.int32]:
+    """For each user asked `count` distinct items that are neither in the history nor withheld: int32 (users, count).
 
     Drawn uniformly, or in proportion to popularity; users with too few others get -1 for the rest.
     """
     items = len(cases.train.items)
     counts = np.bincount(cases.train.item_index, minlength=items).astype(np.float64)
     ladder = np.cumsum(counts / counts.sum()) if by_popularity else None
-    found = np.full((len(rows), count), -1, dtype=np.int32)
-    for at, row in enumerate(rows):
-        draw = np.random.default_rng((seed, row))
+    draw = np.random.default_rng([seed, int(by_popularity)])
+    found = np.full((len(cases.truth), count), -1, dtype=np.int32)
+    taken = np.zeros(items, dtype=bool)
+    for row, truth in enumerate(cases.truth):
         own = cases.histories.items[cases.histories.indptr[row] : cases.histories.indptr[row + 1]]
-        taken = set(own.tolist()) | set(cases.truth[row].tolist())
-        size = 0
-        for _ in range(20):  # rejection: nearly always one round
+        taken[own], taken[truth], size = True, True, 0
+        for _ in range(20):  # rejection: one round, but for the greediest users
             more = draw.random(2 * count)
             drawn = np.searchsorted(ladder, more, side="right") if ladder is not None else (more * items).astype(int)
-            for item in np.minimum(drawn, items - 1).tolist():
-                if size < count and item not in taken:
-                    found[at, size] = item
-                    taken.add(item)
-                    size += 1
+            drawn = np.minimum(drawn, items - 1)
+            _, first = np.unique(drawn, return_index=True)
+            fresh = drawn[np.sort(first)]
+            fresh = fresh[~taken[fresh]][: count - size]
+            found[row, size : size + len(fresh)], taken[fresh] = fresh, True
+            size += len(fresh)
             if size == count:
                 break
+        taken[own], taken[truth], taken[found[row, :size]] = False, False, False
     return found

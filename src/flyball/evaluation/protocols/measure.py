@@ -1,6 +1,6 @@
 """How well a fitted model does on a protocol's cases, batch by batch."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,16 +64,20 @@ def temporal_figures(found: NDArray[np.int32], truth: Sequence[Indexes]) -> Valu
     return {"ndcg@20": ndcg(hits, relevant, 20), "recall@20": recall(hits, relevant, 20), "hit@20": _any(hits, 20)}
 
 
+def negatives(cases: ListCases, seed: int) -> dict[str, NDArray[np.int32]]:
+    """The items each withheld one is ranked among, drawn once for all models."""
+    return {name: sampled(cases, NEGATIVES, name == "popular", seed) for name in ("uniform", "popular")}
+
+
 def last_item_figures(
-    model: Recommender, learned: Learned, cases: ListCases, seed: int, sampling: bool = True
+    model: Recommender, learned: Learned, cases: ListCases, drawn: Mapping[str, NDArray[np.int32]]
 ) -> Values:
-    """hit and ndcg at 10, against all unseen items, and against 100 sampled uniformly and by popularity.
+    """hit and ndcg at 10, against all unseen items and against those `drawn`, by name.
 
     A withheld item that ties with others is placed after them; one that cannot be recommended is missed.
     """
     rows = cases.histories.rows
-    names = ["", *(["uniform ", "popular "] if sampling else [])]
-    ranks = {name: np.zeros(rows, dtype=np.int64) for name in names}
+    ranks = {name: np.zeros(rows, dtype=np.int64) for name in ("", *drawn)}
 
     def answer(first: int, last: int) -> None:
         for start, part in _batches(cases.histories, first, last):
@@ -85,16 +89,16 @@ def last_item_figures(
             asked = slice(start, start + part.rows)
             lost = np.isneginf(own[:, 0])
             ranks[""][asked] = np.where(lost, scores.shape[1], (scores >= own).sum(axis=1) - 1)
-            for name in names[1:]:
-                drawn = sampled(cases, range(start, start + part.rows), NEGATIVES, name == "popular ", seed)
-                others = np.where(drawn >= 0, np.take_along_axis(scores, np.maximum(drawn, 0), axis=1), -np.inf)
-                ranks[name][asked] = np.where(lost, NEGATIVES, (others >= own).sum(axis=1))
+            for name, items in drawn.items():
+                others = np.take_along_axis(scores, np.maximum(items[asked], 0), axis=1)
+                above = (others >= own) & (items[asked] >= 0)
+                ranks[name][asked] = np.where(lost, NEGATIVES, above.sum(axis=1))
 
     in_blocks(rows, answer)
     found: Values = {}
     for name, rank in ranks.items():
-        found[f"{name}hit@10"] = (rank < 10).astype(np.float64)
-        found[f"{name}ndcg@10"] = np.where(rank < 10, 1 / np.log2(rank + 2.0), 0.0)
+        found[f"{name} hit@10".lstrip()] = (rank < 10).astype(np.float64)
+        found[f"{name} ndcg@10".lstrip()] = np.where(rank < 10, 1 / np.log2(rank + 2.0), 0.0)
     return found
 
 

@@ -174,10 +174,11 @@ def _table(
     folds: list[Any] = one.split(data.data, seed)
     spaces = [_suited(one, space) for space in chosen(RATINGS if one.of_ratings else LISTS, families)]
     models, tried = _tuned(one, spaces, folds[0].train, seed, trials, progress)
+    drawn = measure.negatives(folds[0], seed) if one.name == "last" else {}
     lines = []
     for space in spaces:
         progress(f"{one.name}: {space.family}")
-        lines.append(_line(one, space.family, models[space.family], folds, seed, stopwatch))
+        lines.append(_line(one, space.family, models[space.family], folds, seed, drawn, stopwatch))
     columns = list(next((line.figures for line in lines if line.figures), {}))
     asked = sum(len(fold.rows) if one.of_ratings else len(fold.truth) for fold in folds)
     return msgspec.structs.replace(table, columns=columns, lines=lines, asked=asked, trials=tried)
@@ -199,20 +200,28 @@ def _tuned(
 
     def judge(model: Recommender, share: float) -> float:
         learned = model.fit(share_of_users(validation.train, share, seed), seed)
-        figures = _figures(one, model, learned, validation, seed, tuning=True)
+        figures = _figures(one, model, learned, validation, {})
         return -_mean(one.main, figures) if one.of_ratings else _mean(one.main, figures)
 
     found = search(spaces, judge, trials, "random", seed, progress)
     return found.best, found.trials
 
 
-def _line(one: Protocol, family: str, model: Recommender, folds: list[Any], seed: int, stopwatch: Stopwatch) -> Line:
+def _line(
+    one: Protocol,
+    family: str,
+    model: Recommender,
+    folds: list[Any],
+    seed: int,
+    drawn: Mapping[str, NDArray[np.int32]],
+    stopwatch: Stopwatch,
+) -> Line:
     by_fold, fit_s, measure_s = [], 0.0, 0.0
     for fold in folds:
         start = stopwatch.read_s()
         learned = model.fit(fold.train, seed)
         fitted = stopwatch.read_s()
-        figures = _figures(one, model, learned, fold, seed)
+        figures = _figures(one, model, learned, fold, drawn)
         if one.name == "strong" and family == "popular":
             _check_popularity(fold, figures)
         by_fold.append(figures)
@@ -225,7 +234,7 @@ def _line(one: Protocol, family: str, model: Recommender, folds: list[Any], seed
 
 
 def _figures(
-    one: Protocol, model: Recommender, learned: Any, cases: Any, seed: int, tuning: bool = False
+    one: Protocol, model: Recommender, learned: Any, cases: Any, drawn: Mapping[str, NDArray[np.int32]]
 ) -> dict[str, NDArray[np.float64]]:
     """One value a user (or, for ratings, an error a rating) under each figure's name."""
     if isinstance(cases, RatingCases):
@@ -233,7 +242,7 @@ def _figures(
         return {"rmse": errors, "mae": errors}
     lists: ListCases = cases
     if one.name == "last":
-        return measure.last_item_figures(model, learned, lists, seed, sampling=not tuning)
+        return measure.last_item_figures(model, learned, lists, drawn)
     k = {"lists": 10, "strong": 100, "time": 20}[one.name]
     found = measure.places(model, learned, lists, k, filled=one.name == "time")
     if one.name == "lists":
