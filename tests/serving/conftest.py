@@ -36,7 +36,7 @@ class Caller:
     def __init__(self, service: Service, client: httpx.AsyncClient, stopwatch: ManualStopwatch) -> None:
         self.service, self.client, self.stopwatch = service, client, stopwatch
 
-    async def until(self, holds: Callable[[], bool], within_s: float = 10.0) -> None:
+    async def until(self, holds: Callable[[], bool], within_s: float = 60.0) -> None:
         """Wait until `holds`; fails when it does not in time."""
         async with asyncio.timeout(within_s):
             while not holds():

@@ -156,7 +156,7 @@ async def test_locked_logs_and_registry_delay_no_answer_and_lose_no_record(home:
         finally:
             for lock in locks:
                 lock.__exit__()
-        await caller.until(lambda: sum(home.predictions.ends()) == 40, 20.0)
+        await caller.until(lambda: sum(home.predictions.ends()) == 40)
         assert caller.service.figures.counters.get("predictions|dropped") == 0
 
 
