@@ -197,6 +197,9 @@ def test_a_version_of_other_definitions_is_refused(theatre: Theatre, tmp_path: P
             runtime.registry, version.id, "test", "test", 1, artifacts=runtime.artifacts,
             features=runtime.app.task.feature_hashes,
         )  # fmt: skip
+    now_us = changed.clock.now_us()
+    (reading,) = runtime.features.read([{"film": [("f1",)]}], [now_us])  # rebuilt when the worker was made
+    assert reading.offsets == runtime.log.ends()
     found = audit(runtime, START_US)
     assert found.audited == 0
     assert found.skipped == {"definitions of features have changed since": 1}

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from flyball.events import Offsets
-from flyball.features import FeatureFollower, StateFollower
+from flyball.features import FeatureFollower, StateFollower, rebuild
 from flyball.operations.worker import Feed
 from flyball.outcomes import OutcomeFollower
 from flyball.runtime import Runtime
@@ -38,7 +38,7 @@ def feeds_of(runtime: Runtime, flush_us: int = FLUSH_US) -> list[Feed]:
 
 
 def _features(runtime: Runtime) -> list[Feed]:
-    """The feed of the declared features, if there are any."""
+    """The feed of the declared features, if there are any; groups new or declared otherwise are rebuilt first."""
     log, groups = runtime.log, runtime.app.task.feature_groups
     if not groups:
         return []
@@ -46,6 +46,13 @@ def _features(runtime: Runtime) -> list[Feed]:
         runtime.schema, groups, runtime.feature_state, partitions=len(log.ends()), clock=runtime.clock,
         lock=runtime.home / FEATURE_LOCK,
     )  # fmt: skip
+    unready = follower.unready()
+    for group in groups:
+        if group.name in unready:
+            rebuild(
+                log, runtime.schema, group, runtime.feature_state, clock=runtime.clock,
+                lock=runtime.home / FEATURE_LOCK,
+            )  # fmt: skip
     return [Feed("features", log, follower.offsets, follower.apply, STATE_BATCH)]
 
 
