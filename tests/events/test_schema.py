@@ -31,7 +31,7 @@ class Sale(Event):
     weight: float | None = None
     device: Literal["tv", "phone"] = "tv"
     colour: Colour | None = None
-    tags: list[str] = []  # noqa: RUF012 - msgspec copies it
+    tags: list[str] = []
     buyer: Annotated[int, Ref("user")] | None = None
 
     def check(self) -> str | None:

@@ -33,7 +33,7 @@ class Joined(fb.Event):
 
 class Card(fb.Profile):
     film: Film
-    genres: list[str] = []  # noqa: RUF012  # msgspec copies a default list
+    genres: list[str] = []  # msgspec copies a default list
     year: int | None = None
 
 

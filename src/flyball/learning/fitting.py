@@ -1,13 +1,15 @@
 """Fit one contestant and save it as an artifact: the work that parallel processes do."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from flyball.app import App, AppSource
-from flyball.core import Stopwatch
+from flyball.core import BadInput, Stopwatch
 from flyball.learning.contestants import contestants, model_classes
 from flyball.learning.handover import read_frames, read_interactions
 from flyball.models import (
@@ -21,8 +23,9 @@ from flyball.models import (
     model_of,
     params_of,
     save_artifact,
+    take,
 )
-from flyball.tasks import LogPast, check_features, fallback_arrays
+from flyball.tasks import BadScores, LogPast, check_features, fallback_arrays
 
 _PROBED = 3
 
@@ -65,9 +68,9 @@ def fit_model(app: App, model: Recommender, order: FitOrder, stopwatch: Stopwatc
     start = stopwatch.read_s()
     learned = _fit(app, model, data, order)
     seconds = stopwatch.read_s() - start
+    check_learned(model, learned)
     if not (isinstance(model, Ranker) and model.hashes):  # those are asked through the pipeline only
-        # a score that ends its process shall end this one, not the one that judges everybody
-        model.score(learned, histories_of(data, range(min(_PROBED, len(data.users)))))
+        check_scores(model, learned, data)
     folder = Path(order.folder)
     manifest = order.manifest | {"kind": kind_of(model), "params": params_of(model), "seed": order.seed}
     try:
@@ -84,3 +87,33 @@ def _fit(app: App, model: Recommender, data: Interactions, order: FitOrder) -> L
     check_features(app.task, model)
     past = LogPast(app.task, app.schema, read_frames(Path(order.events)), model, data)
     return model.fit_past(past, order.seed)
+
+
+def check_learned(model: Recommender, learned: Any) -> None:
+    """Raises `BadInput` unless `learned` is what an artifact can hold: {name: array of numbers or texts}."""
+    what = f"what {type(model).__name__}.fit returns"
+    if not isinstance(learned, Mapping):
+        raise BadInput(what, "a dict of numpy arrays", type(learned).__name__)
+    for name, array in learned.items():
+        if not isinstance(array, np.ndarray):
+            raise BadInput(what, f"numpy arrays, {name!r} too", type(array).__name__)
+        if array.dtype.hasobject:
+            raise BadInput(what, f"arrays of numbers or texts, {name!r} too", f"dtype {array.dtype}")
+
+
+def check_scores(model: Recommender, learned: Learned, data: Interactions) -> None:
+    """Score a few users together and each alone: the bits must be the same, or no answer could be replayed.
+
+    A score that ends its process ends this one, not the one that judges everybody. Raises `BadScores`.
+    """
+    frozen = {name: array.view() for name, array in learned.items()}
+    for array in frozen.values():
+        array.flags.writeable = False
+    batch = histories_of(data, range(min(_PROBED, len(data.users))))
+    together = model.score(frozen, batch)
+    if not isinstance(together, np.ndarray) or together.shape != (batch.rows, len(data.items)):
+        return  # the pipeline says what it must be
+    for row in range(batch.rows):
+        alone = model.score(frozen, take(batch, [row]))
+        if not isinstance(alone, np.ndarray) or alone.tobytes() != together[row : row + 1].tobytes():
+            raise BadScores(type(model).__name__, "the same bits each time and in any batch", "others for a user alone")

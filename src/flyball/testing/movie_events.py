@@ -41,7 +41,7 @@ class Viewer(Profile):
 
 class FilmCard(Profile):
     film: Film
-    genres: list[str] = []  # noqa: RUF012 - msgspec copies it
+    genres: list[str] = []
     language: str | None = None
 
 
