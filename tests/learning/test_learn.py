@@ -78,7 +78,7 @@ def test_candidates_that_fail_are_rejected_with_the_reason(filled: Callable[...,
     reasons = {name: each.reason for name, each in told.items() if name.startswith("broken")}
     for name, words in {
         "broken-raise": "no convergence",
-        "broken-objects": "must be of numbers",
+        "broken-objects": "arrays of numbers",
         "broken-nan": "nan",
         "broken-score-raises": "in score",
         "broken-full-disk": "No space left",
