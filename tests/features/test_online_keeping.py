@@ -96,6 +96,21 @@ def test_values_beyond_max_events_are_missing_and_counted() -> None:
     assert reading.beyond == 1
 
 
+@pytest.mark.parametrize("rows", [0, 32])
+def test_events_at_the_edges_of_an_exact_window_fill_it_or_not(rows: int) -> None:
+    width, q = 20 * SECOND, START + 100 * SECOND
+    three = Entity("user", n=count(Play, exact("20s", max_events=3)), films=distinct(Play, lambda p: p.film, "60s"))
+    store, clock = MemoryStore(), ManualClock(q - width - 1)
+    follower = FeatureFollower(SCHEMA, [three], store, partitions=1, clock=clock, grace_us=0, rows=rows)
+    feed(follower, [play(1, at) for at in (q - width - 1, q - width, q - 1, q - 1, q)], batch=1)
+    reader = FeatureReader([three], store)
+    found = [reader.read({"user": ["1"]}, q + step).groups["user"].row(0)[0] for step in (-1, 0, 1, 2)]
+    assert found == [2, 3, 3, 3]  # [q - W - 1, q - W]; [q - W, two at q - 1]; the two and q; the same
+    feed(follower, [play(1, q, number=1)])
+    assert reader.read({"user": ["1"]}, q).groups["user"].row(0)[0] == 3
+    assert reader.read({"user": ["1"]}, q + 1).groups["user"].row(0)[0] is None
+
+
 def test_a_gap_is_refused_and_changes_nothing() -> None:
     store = MemoryStore()
     follower = FeatureFollower(SCHEMA, [short], store, partitions=1)
