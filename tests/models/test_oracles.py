@@ -105,7 +105,7 @@ def test_als_folds_in_by_the_papers_equation(factors, nu):
     y = learned["item_factors"].astype(np.float64)
     known = np.isfinite(scores[0])
     for row in range(10):
-        x = _als_row(y, users_items[row], 3.0, 0.1, float(learned["frequency"][0]), nu)
+        x = _als_row(y, users_items[row], 3.0, 0.1, float(learned["settings"][0]), nu)
         assert scores[row, known] == pytest.approx((y @ x)[known], abs=1e-5)
 
 

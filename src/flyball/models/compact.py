@@ -41,7 +41,7 @@ class Compact(Recommender, frozen=True):
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
         """`codes` int8 (items, rank), `columns` int8 (rank, items padded), `scales`, `offsets` float32 (items padded).
 
-        `gramian` and `frequency` as in `ImplicitALS`, of the values the bytes stand for.
+        `gramian` and `settings` as in `ImplicitALS`, of the values the bytes stand for.
         """
         return self.squeezed(self.inner().fit(data, seed))
 
@@ -65,7 +65,7 @@ class Compact(Recommender, frozen=True):
             "scales": spread,
             "offsets": np.asarray(learned["offsets"]),
             "gramian": gramian_of(codes * scales[:, None]),
-            "frequency": np.asarray(learned["frequency"]),
+            "settings": np.asarray(learned["settings"]),
         }
 
     def score(self, learned: Learned, histories: Histories) -> Floats:
@@ -76,7 +76,7 @@ class Compact(Recommender, frozen=True):
         near = {
             "item_factors": (learned["codes"][items] * learned["scales"][items][:, None]).astype(np.float32),
             "gramian": learned["gramian"],
-            "frequency": learned["frequency"],
+            "settings": learned["settings"],
         }
         own = msgspec.structs.replace(histories, items=places.astype(np.int32))
         folded = self.inner().folded(near, own)

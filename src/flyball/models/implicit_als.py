@@ -22,13 +22,16 @@ class ImplicitALS(Recommender, frozen=True):
 
     Confidence c_ui = 1 + `alpha` * w_ui (Hu et al.; Rendle's weight of an unobserved pair is 1 / alpha). A user's
     factors are regularised by `reg` * (alpha * sum of their w + items) ** `nu`, an item's likewise (`nu` = 0: by `reg`
-    alone). `solver`: "cg", `cg_steps` of conjugate gradient per half-step, or "cholesky", exact. Answers always fold
+    alone). Both depend on the shape of the data, so unless given they follow from it: with n the mean weight of a user,
+    alpha = items / (20 n), at least 10, and reg = 0.17 n / (n + items / alpha), at most 0.02 (5 for another `nu`).
+    These were chosen on validation parts of ml-100k, ml-latest-small and Amazon Beauty.
+    `solver`: "cg", `cg_steps` of conjugate gradient per half-step, or "cholesky", exact. Answers always fold
     the user in exactly: W = Y'Y + Y'(C - I)Y + r I, score_i = y_i' W^-1 sum of c_j y_j over the history.
     """
 
     factors: int = 64
-    reg: float = 0.02
-    alpha: float = 10.0
+    reg: float | None = None
+    alpha: float | None = None
     iterations: int = 15
     nu: float = 1.0
     solver: Literal["cg", "cholesky"] = "cg"
@@ -39,13 +42,13 @@ class ImplicitALS(Recommender, frozen=True):
             if getattr(self, name) < 1:
                 raise BadDeclaration(f"ImplicitALS's {name}", "at least 1", getattr(self, name))
         for name in ("reg", "alpha"):
-            if not getattr(self, name) > 0:
+            if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise BadDeclaration(f"ImplicitALS's {name}", "above 0", getattr(self, name))
         if self.solver not in ("cg", "cholesky"):
             raise BadDeclaration("ImplicitALS's solver", "cg or cholesky", self.solver)
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
-        """The item side (`factors.item_side`), its `gramian` Y'Y float64 and `frequency` (1,), the items known."""
+        """The item side (`factors.item_side`), its `gramian` Y'Y; `settings`: items known, alpha, reg; float64."""
         return self._alternate(data, self._drawn(data, seed), self.iterations)
 
     def update(self, learned: Learned, items: list[str], data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
@@ -73,15 +76,24 @@ class ImplicitALS(Recommender, frozen=True):
         x = np.zeros((users, padded(self.factors)), dtype=np.float32)
         y[np.diff(item_ptr) == 0] = 0.0
         item_users, item_weights = liked.user_index[by_item], liked.weights[by_item]
+        alpha, reg = self._scale(liked, known_users, known_items)
+        by_users, by_items = (np.array([known, alpha, reg]) for known in (known_items, known_users))
         for _ in range(iterations):
-            self._half_step(user_ptr, liked.item_index, liked.weights, y, x, known_items)
-            self._half_step(item_ptr, item_users, item_weights, x, y, known_users)
+            self._half_step(user_ptr, liked.item_index, liked.weights, y, x, by_users)
+            self._half_step(item_ptr, item_users, item_weights, x, y, by_items)
         unknown = np.where(np.diff(item_ptr) > 0, 0.0, -np.inf).astype(np.float32)
         return {
             **item_side(y, unknown),
             "gramian": gramian_of(y),
-            "frequency": np.array([known_items], dtype=np.float64),
+            "settings": by_users,
         }
+
+    def _scale(self, liked: Interactions, users: int, items: int) -> tuple[float, float]:
+        """(alpha, reg), as given or from the shape of the data."""
+        mean = max(1.0, float(liked.weights.sum(dtype=np.float64)) / max(1, users))
+        alpha = float(self.alpha) if self.alpha is not None else max(10.0, items / (20.0 * mean))
+        reg = min(0.02, 0.17 * mean / (mean + items / alpha)) if self.nu == 1.0 else 5.0
+        return alpha, float(self.reg) if self.reg is not None else reg
 
     def score(self, learned: Learned, histories: Histories) -> Floats:
         """x_u . y_i with the user folded in; -inf for items nobody liked, and for rows without a positive weight."""
@@ -92,9 +104,10 @@ class ImplicitALS(Recommender, frozen=True):
         y = np.asarray(learned["item_factors"], dtype=np.float64)
         weights = histories.weights.astype(np.float64)
         near = y[histories.items]
-        ridge = self.reg * (self.alpha * weights.sum() + float(learned["frequency"][0])) ** self.nu
-        system = learned["gramian"] + (near.T * (self.alpha * weights)) @ near + ridge * np.eye(y.shape[1])
-        pulls = near @ np.linalg.solve(system, y[item]) * (1.0 + self.alpha * weights)
+        known, alpha, reg = learned["settings"].tolist()
+        ridge = reg * (alpha * weights.sum() + known) ** self.nu
+        system = learned["gramian"] + (near.T * (alpha * weights)) @ near + ridge * np.eye(y.shape[1])
+        pulls = near @ np.linalg.solve(system, y[item]) * (1.0 + alpha * weights)
         return [(position, float(pulls[position])) for position in np.flatnonzero(weights > 0).tolist()]
 
     def similar(self, learned: Learned, item: int) -> Floats:
@@ -110,7 +123,7 @@ class ImplicitALS(Recommender, frozen=True):
             histories.weights,
             learned["item_factors"],
             learned["gramian"],
-            float(learned["frequency"][0]),
+            learned["settings"],
             (0, histories.rows),
             folded,
         )
@@ -123,16 +136,16 @@ class ImplicitALS(Recommender, frozen=True):
         weights: Floats,
         fixed: Floats,
         solved: Floats,
-        frequency: float,
+        settings: NDArray[np.float64],
     ) -> None:
         from flyball.models.kernels.conjugate import conjugate_rows
 
         base = gramian_of(fixed)
-        narrow, common = base.astype(np.float32), (float(self.reg), float(frequency), float(self.nu))
+        narrow, (frequency, alpha, reg) = base.astype(np.float32), settings.tolist()
 
         def solve(first: int, last: int) -> None:
             if self.solver == "cholesky":
-                self._solve(indptr, index, weights, fixed, base, frequency, (first, last), solved)
+                self._solve(indptr, index, weights, fixed, base, settings, (first, last), solved)
             else:
                 conjugate_rows(
                     indptr,
@@ -140,8 +153,10 @@ class ImplicitALS(Recommender, frozen=True):
                     weights,
                     fixed,
                     narrow,
-                    float(self.alpha),
-                    *common,
+                    alpha,
+                    reg,
+                    frequency,
+                    float(self.nu),
                     self.cg_steps,
                     first,
                     last,
@@ -157,14 +172,14 @@ class ImplicitALS(Recommender, frozen=True):
         weights: Floats,
         fixed: Floats,
         base: NDArray[np.float64],
-        frequency: float,
+        settings: NDArray[np.float64],
         rows: tuple[int, int],
         solved: Floats,
     ) -> None:
         """Exact: (base + alpha sum w y y' + r I) x = sum (1 + alpha w) y."""
         from flyball.models.kernels.ridge import ridge_rows
 
-        alpha = float(self.alpha)
+        frequency, alpha, reg = settings.tolist()
         pulls = np.where(weights > 0, 1.0 + alpha * weights, 0.0).astype(np.float32)
         ridge_rows(
             indptr,
@@ -174,8 +189,8 @@ class ImplicitALS(Recommender, frozen=True):
             fixed,
             base,
             alpha,
-            float(self.reg),
-            float(frequency),
+            reg,
+            frequency,
             float(self.nu),
             *rows,
             solved,

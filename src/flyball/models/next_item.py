@@ -29,7 +29,7 @@ class NextItem(Recommender, frozen=True):
     window: int = 10
     decay: float = 0.8
     back: float = 0.5
-    norm: float = 0.5
+    norm: float = 0.35
     shrink: float = 5.0
 
     def __post_init__(self) -> None:
