@@ -6,6 +6,7 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -177,6 +178,22 @@ def test_a_missing_key_has_no_events() -> None:
     answers = [point_in_time([logs.user, logs.user_shop], logs.frames_of(log), one) for one in (missing, nobody)]
     assert answers[0].drop("user").equals(answers[1].drop("user"))
     assert answers[0]["user.acts"].to_list() == [0, 1]
+
+
+def test_what_is_not_yet_known_before_the_window_hides_nothing_in_it() -> None:
+    q = START + 40 * logs.TILE
+    unknown = act(q - 50 * logs.TILE, 0, known_at=q + 1)
+    for inside in range(1, 4):
+        known = [act(q - logs.TILE - step, 1 + step, n=step, x=step / 4, t="abc"[step]) for step in range(inside)]
+        check([unknown, *known], [row(q), row(q, (0, 0, 0))])
+        check([*known, msgspec.structs.replace(unknown, offset=9)], [row(q), row(q, (4, 0, 0))])
+
+
+def test_of_two_profiles_at_one_instant_the_later_in_the_log_counts() -> None:
+    for sizes in ((1, 2), (2, 1), (None, 3), (3, None)):
+        cards = [Logged(logs.Card(shop="s", size=size, at=START), START, 0, place) for place, size in enumerate(sizes)]
+        check(cards, [row(START + 1), row(START + 1, (1, 0, 0))])
+        check(cards[::-1], [row(START + 1)])
 
 
 def test_events_a_microsecond_out_of_order() -> None:
