@@ -163,6 +163,29 @@ def test_leave_last_out_withholds_the_latest_and_ranks_it_among_the_unseen() -> 
         assert figures["ndcg@10"][row] == pytest.approx(1 / np.log2(len(above) + 2) if len(above) < 10 else 0.0)
 
 
+class Silent(Recommender, frozen=True):
+    """Scores item 7 alone."""
+
+    def fit(self, data: Interactions, seed: int) -> dict[str, np.ndarray]:
+        return {"items": np.array([len(data.items)])}
+
+    def score(self, learned: Learned, histories: Histories) -> np.ndarray:
+        scores = np.full((histories.rows, int(learned["items"][0])), -np.inf, dtype=np.float32)
+        scores[:, 7] = -3.0
+        return scores
+
+
+def test_what_a_model_does_not_score_follows_by_popularity() -> None:
+    found = splits.leave_last_out(plain(120, 3_000), 0)[0]
+    silent = last_item_figures(Silent(), Silent().fit(found.train, 0), found, {})
+    popular = last_item_figures(Popular(), Popular().fit(found.train, 0), found, {})
+    of_seven = np.array([truth[0] == 7 for truth in found.truth])
+    assert (silent["ndcg@10"][of_seven] == 1.0).all()
+    assert of_seven.any()
+    assert (silent["ndcg@10"][~of_seven] <= popular["ndcg@10"][~of_seven]).all()
+    assert silent["hit@10"][~of_seven].sum() > 0.7 * popular["hit@10"][~of_seven].sum()
+
+
 @pytest.mark.parametrize("by_popularity", [False, True])
 def test_sampled_negatives_are_distinct_and_unseen(by_popularity: bool) -> None:
     found = splits.leave_last_out(sample_interactions(users=60, items=300, pairs=900), 0)[0]

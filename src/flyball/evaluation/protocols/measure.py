@@ -74,25 +74,26 @@ def last_item_figures(
 ) -> Values:
     """hit and ndcg at 10, against all unseen items and against those `drawn`, by name.
 
-    A withheld item that ties with others is placed after them; one that cannot be recommended is missed.
+    What the model gives no score comes after all it scores, by popularity, as in serving. A withheld item that ties
+    with others is placed after them.
     """
-    rows = cases.histories.rows
+    rows, popular = cases.histories.rows, _popular(cases)
+    popular /= popular.max(initial=0.0) + 1.0
     ranks = {name: np.zeros(rows, dtype=np.int64) for name in ("", *drawn)}
 
     def answer(first: int, last: int) -> None:
         for start, part in _batches(cases.histories, first, last):
-            scores = model.score(learned, part)
+            scores = _filled(model.score(learned, part), popular)
             wanted = np.array([cases.truth[row][0] for row in range(start, start + part.rows)])
             own = scores[np.arange(part.rows), wanted][:, None]
             owner = np.repeat(np.arange(part.rows), np.diff(part.indptr))
             scores[owner, part.items] = -np.inf
             asked = slice(start, start + part.rows)
-            lost = np.isneginf(own[:, 0])
-            ranks[""][asked] = np.where(lost, scores.shape[1], (scores >= own).sum(axis=1) - 1)
+            ranks[""][asked] = (scores >= own).sum(axis=1) - 1
             for name, items in drawn.items():
                 others = np.take_along_axis(scores, np.maximum(items[asked], 0), axis=1)
                 above = (others >= own) & (items[asked] >= 0)
-                ranks[name][asked] = np.where(lost, NEGATIVES, above.sum(axis=1))
+                ranks[name][asked] = above.sum(axis=1)
 
     in_blocks(rows, answer)
     found: Values = {}
@@ -152,6 +153,15 @@ def _seen(part: Histories) -> list[Indexes]:
 def _popular(cases: ListCases) -> Floats:
     counts = np.bincount(cases.train.item_index, weights=cases.train.weights, minlength=len(cases.train.items))
     return counts.astype(np.float32)
+
+
+def _filled(scores: Floats, popular: Floats) -> Floats:
+    """-inf replaced by what is below every score of the row, in the order of `popular`, which lies in [0, 1)."""
+    unknown = np.isneginf(scores)
+    lowest = np.where(unknown, np.inf, scores).min(axis=1, initial=np.inf, keepdims=True)
+    reach = np.where(unknown, 0.0, np.abs(scores)).max(axis=1, initial=1.0, keepdims=True)
+    floor = np.where(np.isfinite(lowest), lowest - 2.0 * reach, 0.0)
+    return np.where(unknown, floor + popular * reach, scores).astype(np.float32)
 
 
 def _fill(best: Indexes, fallback: Indexes) -> Indexes:

@@ -99,7 +99,7 @@ PROTOCOLS: dict[str, Protocol] = {
             "last",
             "Leave last out",
             "Each user's last item against all unseen items, against 100 drawn uniformly, and against 100 drawn by "
-            "popularity; ties count against the model.",
+            "popularity; what a model does not score follows by popularity, ties count against the model.",
             leave_last_out,
             "ndcg@10",
             needs="order",
