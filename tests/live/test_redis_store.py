@@ -1,9 +1,13 @@
-"""The Redis store keeps the contract of the state stores on a real server."""
+"""The Redis store keeps the contract of the state stores on a real server.
+
+The server is the one `FLYBALL_TEST_REDIS` names (CI sets it, see `.ci/with-redis`), else one started here.
+"""
 
 import os
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -17,12 +21,17 @@ from flyball.core import BadSetting, StoreUnavailable
 from flyball.features import open_state
 from flyball.testing.state_contract import CHECKS
 
+GIVEN = os.environ.get("FLYBALL_TEST_REDIS", "")
+HERE = shutil.which("redis-server") is not None
+ROOT = Path(__file__).parents[2]
+
 pytestmark = [
     pytest.mark.live,
-    pytest.mark.skipif(shutil.which("redis-server") is None, reason="no redis-server binary on this machine"),
+    pytest.mark.skipif(not GIVEN and not HERE, reason="no redis-server on this machine"),
 ]
 
-_names = count()
+_names = (f"test-{os.urandom(6).hex()}-{number}" for number in count())
+"""Those of other processes on the same server are others."""
 
 
 def _free_port() -> int:
@@ -34,6 +43,9 @@ def _free_port() -> int:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    if GIVEN:
+        yield GIVEN
+        return
     folder, port = tmp_path_factory.mktemp("redis"), _free_port()
     command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
     process = subprocess.Popen([*command, "--dir", str(folder)], stdout=subprocess.PIPE, text=True)
@@ -51,7 +63,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def url(server: str) -> str:
-    return f"{server}?name=test{next(_names)}"
+    return f"{server}?name={next(_names)}"
 
 
 @pytest.mark.parametrize("check", CHECKS)
@@ -103,5 +115,22 @@ def test_what_cannot_be_a_server_is_refused(url: str) -> None:
 @settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_online_features_equal_the_oracle(server: str, data: st.DataObject) -> None:
-    place = f"{server}?name=features{next(_names)}"
+    place = f"{server}?name={next(_names)}"
     play_through(data, lambda: open_state(place))
+
+
+@pytest.mark.skipif(not HERE, reason="no redis-server on this machine")
+def test_ci_brings_a_server_of_its_own_and_ends_it(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    code = (
+        "import os, pathlib, sys; from flyball.features import open_state;"
+        "url = os.environ['FLYBALL_TEST_REDIS']; store = open_state(url); store.write({b'a': b'1'}, (1,));"
+        "pathlib.Path(sys.argv[1]).write_text(url) if store.read([b'a']) == ([b'1'], (1,)) else None; sys.exit(7)"
+    )
+    command = [str(ROOT / ".ci" / "with-redis"), sys.executable, "-c", code, str(told)]
+    ended = subprocess.run(
+        command, cwd=tmp_path, timeout=120, check=False, env={**os.environ, "FLYBALL_TEST_REDIS": ""}
+    )
+    assert ended.returncode == 7
+    with pytest.raises(StoreUnavailable):
+        open_state(told.read_text()).read([b"a"])
