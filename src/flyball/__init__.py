@@ -40,16 +40,27 @@ if TYPE_CHECKING:
     from flyball.features import sum as sum
     from flyball.features import target as target
     from flyball.features import tiled as tiled
+    from flyball.models import BPR as BPR
     from flyball.models import EASE as EASE
+    from flyball.models import SLIM as SLIM
     from flyball.models import BiasedMF as BiasedMF
+    from flyball.models import BiasModel as BiasModel
+    from flyball.models import Blend as Blend
+    from flyball.models import Compact as Compact
+    from flyball.models import GlobalMean as GlobalMean
     from flyball.models import Histories as Histories
     from flyball.models import ImplicitALS as ImplicitALS
     from flyball.models import Interactions as Interactions
     from flyball.models import ItemKNN as ItemKNN
+    from flyball.models import NextItem as NextItem
     from flyball.models import Popular as Popular
     from flyball.models import Random as Random
     from flyball.models import Ranker as Ranker
+    from flyball.models import RatingBlend as RatingBlend
+    from flyball.models import RatingKNN as RatingKNN
     from flyball.models import Recommender as Recommender
+    from flyball.models import SVDpp as SVDpp
+    from flyball.models import UserKNN as UserKNN
     from flyball.policy import any_of as any_of
     from flyball.policy import best as best
     from flyball.policy import cheapest_within_noise as cheapest_within_noise
@@ -95,16 +106,27 @@ _ROOM_OF = {
     ),
     **dict.fromkeys(
         [
+            "BPR",
+            "BiasModel",
             "BiasedMF",
+            "Blend",
+            "Compact",
             "EASE",
+            "GlobalMean",
             "Histories",
             "ImplicitALS",
             "Interactions",
             "ItemKNN",
+            "NextItem",
             "Popular",
             "Random",
             "Ranker",
+            "RatingBlend",
+            "RatingKNN",
             "Recommender",
+            "SLIM",
+            "SVDpp",
+            "UserKNN",
         ],
         "flyball.models",
     ),

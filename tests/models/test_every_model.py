@@ -44,3 +44,10 @@ class Leaky(Recommender, frozen=True):
 def test_the_checks_catch_a_model_that_breaks_its_promises(check: Check, tmp_path: Path) -> None:
     with pytest.raises(AssertionError):
         check(Leaky(), tmp_path)
+
+
+def test_an_application_file_can_name_every_model() -> None:
+    import flyball
+
+    assert {model.__name__ for model in MODELS.values()} <= set(flyball.__all__)
+    assert all(getattr(flyball, model.__name__) is model for model in MODELS.values())
