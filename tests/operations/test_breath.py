@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flyball.core import ManualClock
+from flyball.core import ManualStopwatch
 from flyball.operations import breather
 from flyball.operations.orders import UpReport, write_report
 
@@ -17,15 +17,18 @@ class Home:
 
     def __init__(self, home: Path, a_look: int) -> None:
         self.applied, self.waits, self._a_look = 0, 0, a_look
-        self.clock = ManualClock(0)
+        self.watch = ManualStopwatch(0.0)
         log = SimpleNamespace(ends=lambda: (15_000, 5_000))
         state = SimpleNamespace(offsets=lambda: (self.applied,) if self.applied else ())
-        self.runtime: Any = SimpleNamespace(home=home, clock=self.clock, log=log, state=state)
+        self.runtime: Any = SimpleNamespace(home=home, log=log, state=state)
 
     def wait(self, seconds: float) -> None:
         self.waits += 1
         self.applied += self._a_look
-        self.clock.advance_us(round(seconds * 1e6))
+        self.watch.advance_s(seconds)
+
+    def breathe(self) -> None:
+        breather(self.runtime, 4_000, self.wait, self.watch)()
 
 
 @pytest.fixture
@@ -36,26 +39,26 @@ def up_home(tmp_path: Path) -> Path:
 
 def test_waits_until_the_state_is_near(up_home: Path) -> None:
     home = Home(up_home, 1_000)
-    breather(home.runtime, 4_000, home.wait)()
+    home.breathe()
     assert home.applied == 16_000
-    breather(home.runtime, 4_000, home.wait)()
+    home.breathe()
     assert home.waits == 16
 
 
 def test_gives_up_on_a_state_that_stands_still(up_home: Path) -> None:
     home = Home(up_home, 0)
-    breather(home.runtime, 4_000, home.wait)()
-    assert 5_000_000 < home.clock.now_us() < 6_000_000
+    home.breathe()
+    assert 5 < home.watch.read_s() < 6
 
 
 def test_without_an_instance_it_never_waits(tmp_path: Path) -> None:
     home = Home(tmp_path, 0)
-    breather(home.runtime, 4_000, home.wait)()
+    home.breathe()
     assert home.waits == 0
 
 
 def test_an_instance_that_stopped_is_not_running(tmp_path: Path) -> None:
     write_report(tmp_path, "up", UpReport(0, 0, 1, 0, []))
     home = Home(tmp_path, 0)
-    breather(home.runtime, 4_000, home.wait)()
+    home.breathe()
     assert home.waits == 0

@@ -1,5 +1,6 @@
 """The governor: first learning, the schedule, jobs that take time."""
 
+from flyball.core import ManualStopwatch
 from flyball.operations import Governor
 from flyball.policy import every
 
@@ -66,10 +67,50 @@ def test_without_a_champion_it_tries_again_when_the_log_has_grown_by_half() -> N
     one.tick(0)
     jobs[0].outcome = "too little data"
     one.tick(1)
+    stores.count = 1_499
     assert one.tick(10 * MINUTE_US).kind == "waiting"
     stores.count = 1_500
-    assert one.tick(MINUTE_US - 1).kind == "waiting"
-    assert one.tick(MINUTE_US).kind == "started"
+    assert one.tick(10 * MINUTE_US).kind == "started"
+    jobs[1].outcome = "too little data"
+    one.tick(10 * MINUTE_US + 1)
+    stores.count = 10_000
+    assert one.tick(11 * MINUTE_US - 1).kind == "waiting"
+    assert one.tick(11 * MINUTE_US).kind == "started"
+
+
+def test_a_clock_set_back_holds_up_neither_the_next_try_nor_the_schedule() -> None:
+    stores, watch = Stores(), ManualStopwatch()
+    jobs: list[HandJob] = []
+
+    def start(now_us: int) -> HandJob:
+        stores.last_us = now_us
+        jobs.append(HandJob())
+        return jobs[-1]
+
+    one = Governor([every("3d")], stores, start, first_events=1_000, stopwatch=watch)
+    stores.count = 1_000
+    assert one.tick(9 * DAY_US).kind == "started"
+    jobs[0].outcome = "too little data"
+    one.tick(9 * DAY_US)
+    stores.count = 2_000
+    watch.advance_s(59)
+    assert one.tick(8 * DAY_US).kind == "waiting"
+    watch.advance_s(1)
+    assert one.tick(8 * DAY_US).kind == "started"
+    stores.serving, jobs[1].outcome = "v1", "released"
+    assert one.tick(2 * DAY_US).next_us == 5 * DAY_US  # the attempt of day 8 is still to come: it counts as made now
+    assert one.tick(5 * DAY_US - 1).kind == "waiting"
+    assert one.tick(5 * DAY_US).kind == "started"
+
+
+def test_a_clock_that_jumps_ahead_and_back_learns_once_and_then_by_schedule() -> None:
+    stores = Stores()
+    one, jobs = governor(stores)
+    stores.serving, stores.last_us = "v1", 5 * DAY_US
+    assert one.tick(400 * DAY_US).kind == "started"
+    jobs[0].outcome = "no better version"
+    kinds = [one.tick(6 * DAY_US + hour * DAY_US // 24).kind for hour in range(10 * 24)]
+    assert [place for place, kind in enumerate(kinds) if kind == "started"] == [72]
 
 
 def test_follows_the_schedule_from_the_last_attempt_whoever_made_it() -> None:

@@ -44,6 +44,15 @@ def test_a_counter_that_went_back_counts_as_unchanged() -> None:
     assert rates(pulse(0, 1_000, 50), pulse(10, 10, 40)).events_s == 0
 
 
+def test_after_the_clock_was_set_back_nothing_counts_as_a_rate_and_summaries_go_on() -> None:
+    assert rates(pulse(3_600, 1_000, 50), pulse(0, 2_000, 90)).answers_s == 0
+    output = io.StringIO()
+    lines = Lines(output)
+    for second in (3_600, 0, 5, 10):
+        lines.show(pulse(second, 1 + 100 * second, 10 * second))
+    assert len(output.getvalue().splitlines()) == 1
+
+
 def test_lines_tell_what_happens_and_sum_up_every_ten_seconds() -> None:
     output = io.StringIO()
     lines = Lines(output)

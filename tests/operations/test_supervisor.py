@@ -1,5 +1,6 @@
 """The supervisor: starts in order, starts crashed programs again with growing pauses, stops all."""
 
+from flyball.core import ManualStopwatch
 from flyball.operations import Program, Supervisor
 
 SECOND_US = 1_000_000
@@ -74,6 +75,35 @@ def test_a_minute_up_resets_the_pause() -> None:
     machine.last.code = 1
     (told,) = one.tick(200 * SECOND_US)
     assert told.words == "crashed with code 1; starts again in 0.2 s"
+
+
+def test_a_clock_set_back_adds_nothing_to_a_pause() -> None:
+    machine, now_us = Machine(), 10_000 * SECOND_US
+    one = Supervisor([Program("serve-1", ()), Program("late", (), 1, delay_us=SECOND_US)], machine.launch, now_us)
+    one.tick(now_us)
+    machine.last.code = -9
+    one.tick(now_us + SECOND_US // 10)
+    for tenth in range(15):
+        one.tick(now_us - 3_600 * SECOND_US + tenth * SECOND_US // 10)
+    assert [name for name, _ in machine.started] == ["serve-1", "serve-1", "late"]
+
+
+def test_pauses_go_by_the_stopwatch_whatever_the_wall_clock_says() -> None:
+    machine, watch = Machine(), ManualStopwatch()
+    one = Supervisor([Program("serve-1", ())], machine.launch, 0, watch)
+    one.tick(0)
+    for place, pause_s in enumerate((0.2, 0.4, 0.8, 1.6, 3.2)):
+        machine.last.code = 1
+        now_us = (place - 2) * 86_400 * SECOND_US  # the clock jumps a day ahead between crashes: they stay close
+        (told,) = one.tick(now_us)
+        assert told.words == f"crashed with code 1; starts again in {pause_s:g} s"
+        assert told.at_us == now_us
+        watch.advance_s(pause_s / 2)
+        one.tick(now_us + 3_600 * SECOND_US)
+        assert len(machine.started) == place + 1
+        watch.advance_s(pause_s / 2 + 1e-6)
+        one.tick(now_us - 3_600 * SECOND_US)
+        assert len(machine.started) == place + 2
 
 
 def test_code_zero_is_done_and_another_may_ask_for_replacement() -> None:

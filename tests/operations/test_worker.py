@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import pytest
 
+from flyball.core import ManualStopwatch
 from flyball.events import Appended, Offsets, Record, Slice, after_slices
-from flyball.operations import Feed, Lag, Worker
+from flyball.operations import Feed, Lag, Worker, at_most_every
 
 SECOND_US = 1_000_000
 
@@ -93,6 +94,32 @@ def test_a_failing_feed_waits_longer_each_time_while_the_others_go_on() -> None:
     assert failed_at == [0, 200_000, 600_000]
     assert state.seen == history.seen == [0, 1, 2, 3, 4]
     assert progress.lags["history"].error == ""
+
+
+def test_a_clock_set_back_holds_up_no_retry_and_tells_no_odd_lag() -> None:
+    log, calls, watch, now_us = ListLog(5), list[str](), ManualStopwatch(), 7_200 * SECOND_US
+    for stopwatch in (watch, None):
+        state = Kept("state", calls, fail=1)
+        worker = Worker([state.feed(log, 2)], stopwatch)
+        worker.step(now_us)
+        assert "disk full" in worker.step(now_us + 100_000).lags["state"].error
+        watch.advance_s(0.3)
+        for tenth in range(4):
+            lag = worker.step(now_us // 2 + tenth * 100_000).lags["state"]
+        assert state.seen == [0, 1, 2, 3, 4]
+        assert lag == Lag(0, 0)
+        log.append([record(number) for number in range(20)])
+        assert worker.step(now_us).lags["state"].lag_us == 0
+        assert 0 <= worker.step(now_us // 2).lags["state"].lag_us <= SECOND_US
+        del log.records[5:]
+
+
+def test_what_is_done_at_most_every_so_often_is_done_so_after_the_clock_was_set_back() -> None:
+    done: list[int] = []
+    rest = at_most_every(5 * SECOND_US, done.append)
+    for second in (100, 103, 105, 20, 22, 24, 26, 31):
+        rest(second * SECOND_US)
+    assert done == [105 * SECOND_US, 26 * SECOND_US, 31 * SECOND_US]
 
 
 def test_lag_is_the_time_since_the_oldest_unapplied_record_was_seen() -> None:

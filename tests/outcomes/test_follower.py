@@ -226,11 +226,25 @@ def test_settling_keeps_what_was_joined_and_what_can_still_be(tmp_path: Path) ->
     follower.apply_predictions([Slice(0, 1, [prediction_record(first)])])  # late, but not too late
     assert [one.item for one in followed(path, first)] == ["a"]
     assert [one.item for one in followed(path, later)] == ["b"]
-    assert follower.settle(START_US + 10 * WINDOW_US) == 4
+    assert sum(follower.settle(START_US + 10 * WINDOW_US) for _ in range(2_000)) == 4
     before = figures(path)
     follower.apply_events([Slice(0, 2, [Happened(1, "a", START_US + 21, 0, 5).record()])])  # far too late
     assert figures(path) == before
     assert [one.item for one in followed(path, first)] == ["a"]
+
+
+def test_a_clock_ahead_for_some_minutes_closes_nothing_that_is_still_to_come(tmp_path: Path) -> None:
+    """A mark set a year ahead would keep every outcome of that year out of the figures."""
+    path = tmp_path / "o.db"
+    follower = OutcomeFollower(SCHEMA, TASK, path, WINDOW_US)
+    follower.settle(START_US)
+    for _ in range(10):  # ten minutes of looks, once a minute, by a clock a year ahead
+        follower.settle(START_US + 365 * 86_400_000_000)
+    shown = predicted(1, ["a"], START_US + 700_000_000, "v1", 1)
+    follower.apply_predictions([Slice(0, 0, [prediction_record(shown)])])
+    follower.apply_events([Slice(0, 0, [Happened(1, "a", START_US + 700_000_010, 0, 0).record()])])
+    assert [one.item for one in followed(path, shown)] == ["a"]
+    assert figures(path)["v1"].adoption == 1.0
 
 
 def test_bulk_history_before_all_predictions_is_not_kept(tmp_path: Path) -> None:

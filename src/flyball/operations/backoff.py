@@ -9,9 +9,9 @@ class Backoff:
     def __init__(self) -> None:
         self._pause_us, self._last_us = 0, 0
 
-    def next_us(self, now_us: int) -> int:
-        """How long to wait after a failure at `now_us`."""
-        calm = now_us - self._last_us > self._pause_us + _CALM_US
+    def next_us(self, at_us: int) -> int:
+        """How long to wait after a failure at `at_us`, in time that has passed (`Elapsed`), not of the wall clock."""
+        calm = at_us - self._last_us > self._pause_us + _CALM_US
         self._pause_us = _FIRST_US if calm or not self._pause_us else min(2 * self._pause_us, _LONGEST_US)
-        self._last_us = now_us
+        self._last_us = at_us
         return self._pause_us

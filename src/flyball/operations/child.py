@@ -7,12 +7,12 @@ import threading
 
 import msgspec
 
-from flyball.core import FileLock, FlyballError, HomeBusy, SystemClock
+from flyball.core import FileLock, FlyballError, HomeBusy, SystemClock, SystemStopwatch
 from flyball.operations.orders import Orders, WorkerReport, run_folder, write_report
 from flyball.operations.process import hold_lifeline, read_orders
 from flyball.runtime import Runtime, open_runtime
 
-IDLE_S, REPORT_US = 0.02, 500_000
+IDLE_S, REPORT_S = 0.02, 0.5
 _TAKEOVER_S = 15.0
 
 
@@ -79,10 +79,10 @@ def follow(runtime: Runtime, stop: threading.Event) -> None:
     from flyball.operations.feeds import feeds_of
     from flyball.operations.worker import Worker
 
-    feeds = feeds_of(runtime)
-    worker = Worker(feeds)
+    feeds, watch = feeds_of(runtime), SystemStopwatch()
+    worker = Worker(feeds, watch)
     applied = {feed.name: 0 for feed in feeds}
-    reported_us, errors = 0, dict[str, str]()
+    reported_s, errors = -REPORT_S, dict[str, str]()
     while not stop.is_set():
         now_us = runtime.clock.now_us()
         progress = worker.step(now_us)
@@ -92,9 +92,9 @@ def follow(runtime: Runtime, stop: threading.Event) -> None:
             if lag.error and errors.get(name) != lag.error:
                 logging.getLogger("flyball.worker").error("%s: %s", name, lag.error)
             errors[name] = lag.error
-        if now_us - reported_us >= REPORT_US:
+        if watch.read_s() - reported_s >= REPORT_S:
             write_report(runtime.home, "worker", WorkerReport(now_us, applied, progress.lags))
-            reported_us = now_us
+            reported_s = watch.read_s()
         if progress.idle:
             stop.wait(IDLE_S)
     runtime.history_follower.flush()

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from flyball.events import Offsets
 from flyball.features import FeatureFollower, StateFollower, rebuild
+from flyball.operations.elapsed import Elapsed
 from flyball.operations.worker import Feed
 from flyball.outcomes import OutcomeFollower
 from flyball.runtime import Runtime
@@ -62,13 +63,14 @@ def _at(stream: str, outcomes: OutcomeFollower, partitions: int) -> Callable[[],
 
 def at_most_every(period_us: int, work: Callable[[int], object]) -> Callable[[int], None]:
     """`work`, called only when `period_us` have passed since its last call; the first call only starts the count."""
-    last: list[int] = []
+    elapsed, last = Elapsed(), list[int]()
 
     def rest(now_us: int) -> None:
+        passed_us = elapsed.us(now_us)
         if period_us and not last:
-            last.append(now_us)
-        if not last or now_us - last[0] >= period_us:
+            last.append(passed_us)
+        if not last or passed_us - last[0] >= period_us:
             work(now_us)
-            last[:] = [now_us]
+            last[:] = [passed_us]
 
     return rest

@@ -5,6 +5,8 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from flyball.core import Stopwatch
+from flyball.operations.elapsed import Elapsed
 from flyball.policy import Every, Trigger
 
 MINUTE_US = 60_000_000
@@ -46,17 +48,27 @@ class Governor:
     """Learns when a trigger is due, and first as soon as there are events enough and no champion.
 
     Without a champion it tries again when the log has grown by half, at most once a minute. `start(now_us)` begins a
-    run; in live use it is a subprocess, in virtual time it returns a job that has already ended.
+    run; in live use it is a subprocess, in virtual time it returns a job that has already ended. The minute is measured
+    by `stopwatch`, see `Elapsed`; the schedule goes by the wall clock, and an attempt which that says is still to come
+    (it was set back) counts as made when it was first seen so.
     """
 
     def __init__(
-        self, triggers: Sequence[Trigger], view: View, start: Callable[[int], Job], first_events: int = 1_000
+        self,
+        triggers: Sequence[Trigger],
+        view: View,
+        start: Callable[[int], Job],
+        first_events: int = 1_000,
+        stopwatch: Stopwatch | None = None,
     ) -> None:
         self._triggers, self._view, self._start = tuple(triggers), view, start
         self._first_events = first_events
         self._job: Job | None = None
         self._tried_events = 0
         self._tried_us: int | None = None
+        self._tried_passed_us: int | None = None
+        self._elapsed = Elapsed(stopwatch)
+        self._to_come: tuple[int, int] | None = None
 
     @property
     def job(self) -> Job | None:
@@ -64,40 +76,47 @@ class Governor:
 
     def tick(self, now_us: int) -> Decision:
         """Look at a running job, or start one when it is time."""
+        passed_us = self._elapsed.us(now_us)
         if self._job is not None:
             outcome = self._job.poll()
             if outcome is None:
                 return Decision("running", "learning", None)
             self._job = None
             return Decision("finished", outcome, self.next_us(now_us))
-        reason = self._reason(now_us)
+        reason = self._reason(now_us, passed_us)
         if reason is None:
             return Decision("waiting", "", self.next_us(now_us))
-        self._tried_us, self._tried_events = now_us, self._view.events()
+        self._tried_us, self._tried_passed_us, self._tried_events = now_us, passed_us, self._view.events()
         self._job = self._start(now_us)
         return Decision("started", reason, None)
 
     def next_us(self, now_us: int) -> int | None:
         """When the earliest schedule is due; None when there is none or before the first events."""
-        last = self._last_us()
+        last = self._last_us(now_us)
         return next_learn_us(self._triggers, last) if last is not None else None
 
-    def _reason(self, now_us: int) -> str | None:
+    def _reason(self, now_us: int, passed_us: int) -> str | None:
         if self._view.champion() is None:
-            return self._first_reason(now_us)
+            return self._first_reason(passed_us)
         due = self.next_us(now_us)
         return "scheduled" if due is not None and now_us >= due else None
 
-    def _first_reason(self, now_us: int) -> str | None:
-        if self._tried_us is not None and now_us < self._tried_us + MINUTE_US:
+    def _first_reason(self, passed_us: int) -> str | None:
+        if self._tried_passed_us is not None and passed_us < self._tried_passed_us + MINUTE_US:
             return None
         events = self._view.events()
         wanted = max(self._first_events, self._tried_events + self._tried_events // 2)
         return f"no champion yet, {events:,} events" if events >= wanted else None
 
-    def _last_us(self) -> int | None:
+    def _last_us(self, now_us: int) -> int | None:
         known = [at for at in (self._view.last_attempt_us(), self._tried_us) if at is not None]
-        return max(known, default=None)
+        last = max(known, default=None)
+        if last is None or last <= now_us:
+            self._to_come = None
+            return last
+        if self._to_come is None or self._to_come[0] != last or self._to_come[1] > now_us:
+            self._to_come = last, now_us
+        return self._to_come[1]
 
 
 def next_learn_us(triggers: Sequence[Trigger], last_us: int) -> int | None:

@@ -9,8 +9,8 @@ from types import FrameType
 
 import msgspec
 
-from flyball.core import BadSetting, FileLock
-from flyball.operations.orders import Orders, UpReport, log_path, run_folder, write_report
+from flyball.core import BadSetting, FileLock, SystemStopwatch
+from flyball.operations.orders import Orders, UpReport, forget_report, log_path, run_folder, write_report
 from flyball.operations.process import python_argv, start_child, tail
 from flyball.operations.pulse import Pulse, read_pulse
 from flyball.operations.screen import Screen
@@ -18,7 +18,7 @@ from flyball.operations.supervisor import Happening, Process, Program, Superviso
 from flyball.runtime import Runtime
 from flyball.serving import REPLACE_ME, Dispatcher
 
-TICK_S, BEAT_US = 0.1, 500_000
+TICK_S, BEAT_S = 0.1, 0.5
 STOP_S = 8.0
 _BACKLOG = 4_096
 _ANSWERING, _FOLLOWING, _GUEST = 0, 1, 9
@@ -53,19 +53,21 @@ def bind(host: str, port: int) -> socket.socket:
 
 class _Instance:
     def __init__(self, runtime: Runtime, listener: socket.socket, screen: Screen, programs: Sequence[Program]) -> None:
-        self._runtime, self._screen = runtime, screen
+        self._runtime, self._screen, self._watch = runtime, screen, SystemStopwatch()
         self._port = int(listener.getsockname()[1])
         self._dispatcher = Dispatcher(listener)
         self._started_us = runtime.clock.now_us()
         settings = msgspec.structs.replace(runtime.settings, port=self._port)
         self._orders = Orders(runtime.source, settings, "")
         self._supervisor = Supervisor(
-            [*own_programs(settings.workers), *self._guests(programs)], self._launch, self._started_us
+            [*own_programs(settings.workers), *self._guests(programs)], self._launch, self._started_us, self._watch
         )
         self._stopping = False
         self._governor_serial = 0
 
     def run(self) -> None:
+        for name in ("worker", "governor"):  # of an instance before this one
+            forget_report(self._runtime.home, name)
         restore = {number: signal.signal(number, self._ask_to_stop) for number in (signal.SIGINT, signal.SIGTERM)}
         self._dispatcher.start()
         try:
@@ -83,7 +85,7 @@ class _Instance:
         self._stopping = True
 
     def _loop(self) -> None:
-        before, beaten_us = None, 0
+        before, beaten_s = None, -BEAT_S
         woken, wake = os.pipe()
         os.set_blocking(wake, False)
         former = signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
@@ -92,8 +94,8 @@ class _Instance:
                 now_us = self._runtime.clock.now_us()
                 for happening in self._supervisor.tick(now_us):
                     self._screen.tell(self._with_reason(happening))
-                if now_us - beaten_us >= BEAT_US:
-                    beaten_us = now_us
+                if self._watch.read_s() - beaten_s >= BEAT_S:
+                    beaten_s = self._watch.read_s()
                     before = self._beat(now_us, before)
                 if select.select([woken], [], [], TICK_S)[0]:
                     os.read(woken, 64)
@@ -107,9 +109,10 @@ class _Instance:
         write_report(self._runtime.home, "up", report)
         pulse = read_pulse(self._runtime, report, now_us)
         governor = pulse.governor
-        if governor is not None and governor.at_us >= self._started_us and governor.serial > self._governor_serial:
+        if governor is not None and governor.serial != self._governor_serial:
             self._governor_serial = governor.serial
-            self._screen.tell(self._happening("governor", governor.told))
+            if governor.told:  # one that has just been started again has nothing to tell
+                self._screen.tell(self._happening("governor", governor.told))
         if before is not None and before.champion != pulse.champion:
             self._screen.tell(self._happening("release", f"champion is {pulse.champion or 'none'}"))
         self._screen.show(pulse)
@@ -119,8 +122,8 @@ class _Instance:
         """Guests first, then the others; what does not end in time is killed."""
         self._supervisor.terminate(_GUEST)
         self._supervisor.terminate(_ANSWERING)
-        deadline_us = self._runtime.clock.now_us() + int(STOP_S * 1e6)
-        while self._supervisor.alive(_ANSWERING) and self._runtime.clock.now_us() < deadline_us:
+        deadline_s = self._watch.read_s() + STOP_S
+        while self._supervisor.alive(_ANSWERING) and self._watch.read_s() < deadline_s:
             select.select([], [], [], 0.02)
         for name in self._supervisor.alive(_ANSWERING):
             self._screen.tell(self._happening(name, f"did not end within {STOP_S:g} s and is killed"))

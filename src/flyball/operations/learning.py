@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from flyball.core import SystemStopwatch
 from flyball.operations.governor import Decision, Governor
 from flyball.operations.orders import GovernorReport, Orders, log_path, write_report
 from flyball.operations.process import ChildProcess, python_argv, start_child, tail
@@ -65,7 +66,9 @@ def start_learning(orders: Orders) -> LearningProcess:
 
 def govern(runtime: Runtime, orders: Orders, stop: threading.Event) -> None:
     """The loop around the governor's ticks."""
-    governor = Governor(runtime.app.retrain, RuntimeView(runtime), lambda now_us: start_learning(orders))
+    governor = Governor(
+        runtime.app.retrain, RuntimeView(runtime), lambda now_us: start_learning(orders), stopwatch=SystemStopwatch()
+    )
     serial, told = 0, ""
     try:
         while not stop.is_set():

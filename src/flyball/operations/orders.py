@@ -72,6 +72,11 @@ def write_report(home: Path, name: str, report: msgspec.Struct) -> None:
     os.replace(temporary, path)
 
 
+def forget_report(home: Path, name: str) -> None:
+    """Remove the report `name` if there is one."""
+    report_path(home, name).unlink(missing_ok=True)
+
+
 def read_report(home: Path, name: str, kind: type[T]) -> T | None:
     """The report `name`, None when there is none or another version of Flyball wrote it."""
     path = report_path(home, name)

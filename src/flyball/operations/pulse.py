@@ -53,8 +53,11 @@ class Rates(msgspec.Struct, frozen=True):
 
 
 def rates(before: Pulse, after: Pulse) -> Rates:
-    """What happened from `before` to `after`; a counter that went back counts as unchanged."""
-    seconds = max((after.at_us - before.at_us) / 1e6, 1e-9)
+    """What happened from `before` to `after`; a counter that went back counts as unchanged.
+
+    When the clock was set back in between, nobody knows how long that took, and nothing counts as happened a second.
+    """
+    seconds = (after.at_us - before.at_us) / 1e6 if after.at_us > before.at_us else float("inf")
     counts = {name: max(0, count - before.counts.get(name, 0)) for name, count in after.counts.items()}
     levels = {
         name.removeprefix(_ANSWERS): count for name, count in counts.items() if name.startswith(_ANSWERS) and count

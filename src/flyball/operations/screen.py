@@ -45,7 +45,7 @@ class Lines:
         self._print(f"{_clock(happening.at_us)} {happening.name}: {happening.words}")
 
     def show(self, pulse: Pulse) -> None:
-        if self._before is None:
+        if self._before is None or pulse.at_us < self._before.at_us:
             self._before = pulse
         elif pulse.at_us - self._before.at_us >= SUMMARY_US:
             self._print(f"{_clock(pulse.at_us)} {summary(pulse, rates(self._before, pulse))}")

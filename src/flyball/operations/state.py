@@ -63,7 +63,7 @@ def status(runtime: Runtime, since_us: int = 0) -> Status:
         running=report is not None,
         port=report.port if report else None,
         processes=[
-            ProcessStatus(each.name, each.state, each.pid, (now_us - each.since_us) / 1e6, each.restarts)
+            ProcessStatus(each.name, each.state, each.pid, max(0, now_us - each.since_us) / 1e6, each.restarts)
             for each in (report.children if report else ())
         ],
         feeds=_feeds(runtime, report is not None, now_us),

@@ -5,7 +5,9 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from flyball.core import Stopwatch
 from flyball.operations.backoff import Backoff
+from flyball.operations.elapsed import Elapsed
 
 
 class Program(msgspec.Struct, frozen=True):
@@ -64,30 +66,40 @@ class Happening(msgspec.Struct, frozen=True):
 
 
 class _Kept:
-    def __init__(self, program: Program, start_us: int) -> None:
+    """A program and how it is doing; `start_at_us` is in time that has passed, `since_us` an instant."""
+
+    def __init__(self, program: Program, start_us: int, passed_us: int) -> None:
         self.program = program
         self.process: Process | None = None
         self.state: State = "waiting"
         self.since_us = start_us
-        self.start_at_us = start_us + program.delay_us
+        self.start_at_us = passed_us + program.delay_us
         self.restarts = 0
         self.backoff = Backoff()
 
 
 class Supervisor:
-    """Runs `programs` by `launch`; every instant is an argument."""
+    """Runs `programs` by `launch`; every instant is an argument. Pauses are measured by `stopwatch`, see `Elapsed`."""
 
-    def __init__(self, programs: Sequence[Program], launch: Callable[[Program], Process], now_us: int) -> None:
-        self._launch = launch
-        self._kept = [_Kept(program, now_us) for program in sorted(programs, key=lambda program: program.order)]
+    def __init__(
+        self,
+        programs: Sequence[Program],
+        launch: Callable[[Program], Process],
+        now_us: int,
+        stopwatch: Stopwatch | None = None,
+    ) -> None:
+        self._launch, self._elapsed = launch, Elapsed(stopwatch)
+        passed_us = self._elapsed.us(now_us)
+        in_order = sorted(programs, key=lambda program: program.order)
+        self._kept = [_Kept(program, now_us, passed_us) for program in in_order]
 
     def tick(self, now_us: int) -> list[Happening]:
         """Start what is due, notice what ended."""
-        told = []
+        told, passed_us = [], self._elapsed.us(now_us)
         for kept in self._kept:
             if kept.state == "running":
-                told += self._look(kept, now_us)
-            elif kept.state == "waiting" and now_us >= kept.start_at_us:
+                told += self._look(kept, now_us, passed_us)
+            elif kept.state == "waiting" and passed_us >= kept.start_at_us:
                 self._start(kept, now_us)
         return told
 
@@ -126,7 +138,7 @@ class Supervisor:
         kept.process = self._launch(kept.program)
         kept.state, kept.since_us = "running", now_us
 
-    def _look(self, kept: _Kept, now_us: int) -> list[Happening]:
+    def _look(self, kept: _Kept, now_us: int, passed_us: int) -> list[Happening]:
         code = kept.process.poll() if kept.process is not None else None
         if code is None:
             return []
@@ -136,8 +148,8 @@ class Supervisor:
         if code == 0:
             kept.state = "done"
             return [Happening(now_us, kept.program.name, "ended")]
-        pause_us = kept.backoff.next_us(now_us)
-        kept.state, kept.start_at_us = "waiting", now_us + pause_us
+        pause_us = kept.backoff.next_us(passed_us)
+        kept.state, kept.start_at_us = "waiting", passed_us + pause_us
         kept.restarts += 1
         return [
             Happening(

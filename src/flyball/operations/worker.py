@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from flyball.core import format_duration
+from flyball.core import Stopwatch, format_duration
 from flyball.events import EventLog, Offsets, Slice, after_slices
 from flyball.operations.backoff import Backoff
+from flyball.operations.elapsed import Elapsed
 
 _LOOKS = 1_000
 FRESH_BATCHES = 4
@@ -51,7 +52,7 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 class _Standing:
-    """A feed and where it stands."""
+    """A feed and where it stands; `looks` and `retry_at_us` are in time that has passed (`Elapsed`)."""
 
     def __init__(self, feed: Feed) -> None:
         self.feed = feed
@@ -66,10 +67,12 @@ class Worker:
     """Moves feeds along their streams; the first one first, and again between any two batches of the others.
 
     A feed that raises is left alone with growing pauses and taken up from its stored offsets; the others go on.
+    Pauses and lags are measured by `stopwatch`, see `Elapsed`.
     """
 
-    def __init__(self, feeds: Sequence[Feed]) -> None:
+    def __init__(self, feeds: Sequence[Feed], stopwatch: Stopwatch | None = None) -> None:
         self._standings = [_Standing(feed) for feed in feeds]
+        self._elapsed = Elapsed(stopwatch)
 
     def step(self, now_us: int) -> Progress:
         """Give each feed its turn once."""
@@ -80,7 +83,8 @@ class Worker:
             for other in others:
                 if self._advance(other, now_us, 1, applied):
                     self._advance(first, now_us, FRESH_BATCHES, applied)
-        return Progress(applied, {each.feed.name: self._lag(each, now_us) for each in self._standings})
+        passed_us = self._elapsed.us(now_us)
+        return Progress(applied, {each.feed.name: self._lag(each, passed_us) for each in self._standings})
 
     def drain(self, now_us: int, steps: int = 1_000_000) -> int:
         """Step until nothing is left to do, at most `steps` times; how many records were applied."""
@@ -94,7 +98,8 @@ class Worker:
 
     def _advance(self, standing: _Standing, now_us: int, batches: int, applied: dict[str, int]) -> bool:
         """Apply up to `batches` batches; whether any was applied."""
-        if now_us < standing.retry_at_us:
+        passed_us = self._elapsed.us(now_us)
+        if passed_us < standing.retry_at_us:
             return False
         before = applied[standing.feed.name]
         try:
@@ -108,7 +113,7 @@ class Worker:
         except Exception as error:  # one follower's trouble is not the others'; it shows in every status
             standing.position = None
             standing.error = f"{type(error).__name__}: {error}"
-            standing.retry_at_us = now_us + standing.backoff.next_us(now_us)
+            standing.retry_at_us = passed_us + standing.backoff.next_us(passed_us)
         else:
             standing.error = ""
         return applied[standing.feed.name] > before
@@ -124,18 +129,18 @@ class Worker:
             standing.position = after_slices(standing.position, slices)
         return count
 
-    def _lag(self, standing: _Standing, now_us: int) -> Lag:
+    def _lag(self, standing: _Standing, passed_us: int) -> Lag:
         if standing.position is None:
-            return Lag(-1, now_us - standing.looks[0][0] if standing.looks else 0, standing.error)
+            return Lag(-1, passed_us - standing.looks[0][0] if standing.looks else 0, standing.error)
         ends, looks = standing.feed.log.ends(), standing.looks
         if not looks or looks[-1][1] != ends:
-            looks.append((now_us, ends))
+            looks.append((passed_us, ends))
         while looks and _covers(standing.position, looks[0][1]):
             looks.popleft()
         if len(looks) > _LOOKS:  # a feed that stands still: every second look tells enough
             standing.looks = deque(look for place, look in enumerate(looks) if place % 2 == 0)
         behind = sum(end - at for end, at in zip(ends, standing.position, strict=True))
-        return Lag(behind, now_us - looks[0][0] if looks else 0, standing.error)
+        return Lag(behind, passed_us - looks[0][0] if looks else 0, standing.error)
 
 
 def _covers(position: Offsets, ends: Offsets) -> bool:

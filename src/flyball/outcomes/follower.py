@@ -14,6 +14,7 @@ from flyball.outcomes.store import OutcomeStore, Stored, to_showing
 DAY_US = 86_400_000_000
 HOUR_US = 3_600_000_000
 _FORGET_AT_ONCE = 20_000
+_STEPS = 100
 
 Pair = tuple[str, int]
 Key = tuple[int, bytes]
@@ -78,7 +79,8 @@ class OutcomeFollower:
         """Forget what can no longer change anything; how many rows that were.
 
         Call it when all predictions appended until `now_us` have been applied. At most some ten thousand rows go
-        at a time.
+        at a time, and at most `keep_us` / 100 of time: a clock that is a year ahead for some minutes must not close
+        what is still to come.
         """
         with self._store.transaction():
             settled = self._move_mark("settled", now_us - self.late_us)
@@ -88,8 +90,9 @@ class OutcomeFollower:
             return gone + self._store.forget_shown(closed - self.window_us, _FORGET_AT_ONCE)
 
     def _move_mark(self, name: str, at_us: int) -> int:
-        """Move a mark forward, never back; where it then is."""
-        moved = max(at_us, self._store.mark(name) or 0)
+        """Move a mark forward, by no more than a step, never back; where it then is."""
+        before = self._store.mark(name)
+        moved = at_us if before is None else max(before, min(at_us, before + self.keep_us // _STEPS))
         self._store.put_mark(name, moved)
         return moved
 
