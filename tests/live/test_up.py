@@ -226,6 +226,38 @@ def test_a_killed_serving_worker_comes_back_while_the_service_answers(instance: 
     assert any("serve-1: killed by signal 9; starts again in 0.2 s" in line for line in instance.lines)
 
 
+MAPPED = "import flyball.models.artifact\n\nflyball.models.artifact.IN_MEMORY = 0\n"
+
+
+@pytest.mark.parametrize(("first_lines", "restarts"), [("", 0), (MAPPED, 2)], ids=["in memory", "mapped"])
+def test_a_champion_whose_files_are_shortened_in_place(tmp_path: Path, first_lines: str, restarts: int) -> None:
+    """In memory, nothing ends; mapped, a worker that reads what is gone ends once (SIGBUS), then the load refuses."""
+    (tmp_path / "cinema.py").write_text(first_lines + APP)
+    fill(tmp_path)
+    instance = Instance(tmp_path)
+    try:
+        until(lambda: all(instance.level() == "champion" for _ in range(8)), 90)
+        (version,) = [each for each in instance.runtime().registry.versions() if each.state == "champion"]
+        for file in (instance.runtime().artifacts / version.artifact).iterdir():
+            file.chmod(0o644)
+            os.truncate(file, 0)
+        levels, broken = list[str](), 0
+        for user in range(1, 200):
+            try:
+                status, _, headers = instance.get(f"/recommend/{user}")
+            except OSError:
+                broken += 1
+            else:
+                assert status == 200
+                levels.append(headers["x-flyball-level"])
+        until(lambda: len(instance.children()) == 4 and instance.level() != "champion", 30)
+        assert all(instance.level() != "champion" for _ in range(20))
+        assert broken <= 2 * restarts  # what a worker had been handed when it ended
+        assert sum(count for _, count in instance.children().values()) <= restarts
+    finally:
+        instance.end()
+
+
 def test_a_killed_log_worker_comes_back_and_goes_on(instance: Instance) -> None:
     pid, _ = instance.children()["worker"]
     os.kill(pid, signal.SIGKILL)

@@ -1,6 +1,7 @@
 """Artifacts come back bit for bit or are refused."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -47,6 +48,22 @@ def test_it_comes_back(saved: tuple[Path, dict[str, str]]) -> None:
     with pytest.raises(ValueError, match="read-only"):
         artifact.arrays["near"][0] = 7
     assert set(hashes) == {"manifest.json", "items.json", "near.npy", "similarities.npy"}
+
+
+def test_what_was_verified_stays_whatever_is_written_to_the_files(saved: tuple[Path, dict[str, str]]) -> None:
+    folder, hashes = saved
+    artifact, mapped = load_artifact(folder, hashes), load_artifact(folder, hashes, in_memory=0)
+    for name in hashes:
+        content = (folder / name).read_bytes()
+        (folder / name).chmod(0o644)
+        with open(folder / name, "r+b") as file:
+            file.write(bytes(len(content)))
+    assert artifact.arrays["near"].tolist() == [0, 1, 2, 3, 4, 5]
+    assert mapped.arrays["near"].tolist() == [0] * 6
+    for name in hashes:
+        os.truncate(folder / name, 0)
+    assert artifact.arrays["near"].tolist() == [0, 1, 2, 3, 4, 5]  # a map would end this process here
+    assert {one.ctypes.data % 64 for one in (*artifact.arrays.values(), *mapped.arrays.values())} == {0}
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "items.json", "near.npy", "similarities.npy"])

@@ -1,6 +1,8 @@
 """What runs beside the requests: the look at lag, catalogue and release, and the writer of predictions."""
 
+import os
 import random
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +73,19 @@ def keeper_of(home: Runtime, clock: ManualClock) -> Keeper:
 
 def watch(home: Runtime, user: int, film: str, at_us: int) -> None:
     home.log.append([home.schema.check("watch", {"user": user, "film": film}, at_us, at_us)])
+
+
+def flip_a_bit(file: Path) -> None:
+    file.chmod(0o644)
+    content = bytearray(file.read_bytes())
+    content[-3] ^= 4
+    with open(file, "r+b") as same:
+        same.write(content)
+
+
+def shorten(file: Path) -> None:
+    file.chmod(0o644)
+    os.truncate(file, 1)
 
 
 class TestKeeper:
@@ -193,6 +208,44 @@ class TestKeeper:
         faulty.release(home, Faulty(sign=-1), NOW_US)
         keeper.step()
         assert list(keeper._engine.serving.pipelines) == ["v3", "v2"]
+
+    def test_a_file_that_was_written_to_takes_its_version_out_until_it_is_whole_again(self, home: Runtime) -> None:
+        faulty.release(home, Faulty(), NOW_US)
+        version = faulty.release(home, ItemKNN(), NOW_US)
+        for damage in (flip_a_bit, shorten):
+            for file in sorted((home.artifacts / version.artifact).iterdir()):
+                clock = ManualClock(NOW_US)
+                keeper = keeper_of(home, clock)
+                keeper.step()
+                assert list(keeper._engine.serving.pipelines) == ["v2", "v1"]
+                whole = file.read_bytes()
+                damage(file)
+                keeper.step()
+                assert list(keeper._engine.serving.pipelines) == ["v1"]
+                assert "v2 is out of service" in keeper.reasons()[0]
+                assert file.name in keeper.reasons()[0]
+                file.write_bytes(whole)
+                clock.advance_us(5_000_000)
+                keeper.step()
+                assert list(keeper._engine.serving.pipelines) == ["v2", "v1"]
+
+    def test_files_that_are_touched_moved_back_or_gone_leave_their_version_in_service(self, home: Runtime) -> None:
+        version = faulty.release(home, ItemKNN(), NOW_US)
+        folder = home.artifacts / version.artifact
+        keeper = keeper_of(home, ManualClock(NOW_US))
+        keeper.step()
+        loaded = keeper._loaded["v1"]
+        for file in sorted(folder.iterdir()):
+            os.utime(file, ns=(1, 1))
+        keeper.step()
+        shutil.copytree(folder, aside := home.artifacts / "aside")
+        shutil.rmtree(folder)
+        keeper.step()
+        assert "v1 serves from memory, but" in keeper.reasons()[0]
+        aside.rename(folder)
+        keeper.step()
+        assert keeper.reasons() == []
+        assert keeper._loaded["v1"] is loaded
 
     def test_what_cannot_be_read_stays_as_it_was(self, home: Runtime, monkeypatch: Any) -> None:
         faulty.release(home, Faulty(), NOW_US)

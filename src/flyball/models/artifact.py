@@ -1,4 +1,4 @@
-"""Artifacts: a folder with a manifest, items and memory-mapped arrays, verified whenever it is loaded.
+"""Artifacts: a folder with a manifest, items and arrays, verified whenever it is loaded.
 
 Layout: `manifest.json`, `items.json` (ids by index), `<array>.npy` (NumPy's format, never pickled objects); an array of
 bytes named `<name>_txt` is a library's own text format and lies as such in `<name>.txt`. The manifest holds sha256 and
@@ -26,11 +26,15 @@ from flyball.models.table import MODELS
 
 _MANIFEST, _ITEMS, _FORMAT = "manifest.json", "items.json", 1
 _TEXT = "_txt"
+IN_MEMORY = 32 << 20
+"""Files of at most so many bytes are read into memory, larger ones are mapped. A mapped file that is shortened while it
+is in use ends the process that reads on (SIGBUS), and what is written to it is served; memory stays what was verified.
+Mapping saves memory only when several processes serve the same large arrays."""
 _NAME = re.compile(r"\A[a-z][a-z0-9_]*\Z")
 
 
 class Artifact(msgspec.Struct, frozen=True):
-    """A loaded artifact. `arrays` are read-only and backed by the files; `index`: item id → position in `items`."""
+    """A loaded artifact. `arrays` are read-only, large ones backed by their files; `index`: item id → position."""
 
     manifest: dict[str, Any]
     arrays: dict[str, NDArray[Any]]
@@ -76,12 +80,14 @@ def save_artifact(
     return {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
 
 
-def load_artifact(folder: Path, expected: Mapping[str, str] | None = None) -> Artifact:
-    """Map and verify an artifact. Raises `ArtifactCorrupt` for anything missing, truncated, changed or swapped.
+def load_artifact(folder: Path, expected: Mapping[str, str] | None = None, in_memory: int | None = None) -> Artifact:
+    """Read and verify an artifact. Raises `ArtifactCorrupt` for anything missing, truncated, changed or swapped.
 
     `expected`: what `save_artifact` returned, kept elsewhere; with it an artifact replaced as a whole is refused too.
+    `in_memory`: files larger than so many bytes are mapped, not read (`IN_MEMORY`).
     """
-    raw = _map(folder / _MANIFEST)
+    largest = IN_MEMORY if in_memory is None else in_memory
+    raw = _read(folder / _MANIFEST, largest)
     manifest = _read_manifest(folder / _MANIFEST, bytes(raw))
     if expected is not None:
         _compare(folder / _MANIFEST, hashlib.sha256(raw).hexdigest(), expected.get(_MANIFEST, "no such file"))
@@ -89,7 +95,7 @@ def load_artifact(folder: Path, expected: Mapping[str, str] | None = None) -> Ar
     items: list[str] = []
     for name, entry in manifest["files"].items():
         path = folder / name
-        data = _map(path)
+        data = _read(path, largest)
         if len(data) != entry["size"]:
             raise ArtifactCorrupt(str(path), f"{entry['size']} bytes long", f"{len(data)} bytes")
         _compare(path, hashlib.sha256(data).hexdigest(), entry["sha256"])
@@ -162,13 +168,19 @@ def _encode(name: str, array: NDArray[Any]) -> bytes:
     return buffer.getvalue()
 
 
-def _map(path: Path) -> mmap.mmap:
+def _read(path: Path, in_memory: int) -> memoryview:
+    """The file's bytes, read-only, at the start of a page in either case: arrays are aligned alike."""
     try:
         with open(path, "rb") as file:
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            size = os.fstat(file.fileno()).st_size
+            if size > in_memory:
+                return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+            whole = memoryview(mmap.mmap(-1, size))
+            got = file.readinto(whole)
+            return whole[:got].toreadonly()
     except FileNotFoundError:
         raise ArtifactCorrupt(str(path), "present", "no such file") from None
-    except (OSError, ValueError) as error:  # ValueError: an empty file cannot be mapped
+    except (OSError, ValueError) as error:  # ValueError: there are no maps of no bytes
         raise ArtifactCorrupt(str(path), "a readable file", str(error)) from None
 
 
@@ -194,8 +206,8 @@ def _compare(path: Path, got: str, must: str) -> None:
         raise ArtifactCorrupt(str(path), f"sha256 {must}", got)
 
 
-def _decode(path: Path, data: mmap.mmap) -> NDArray[Any]:
-    """The array inside a mapped .npy file, without a copy: exactly the bytes that were verified."""
+def _decode(path: Path, data: memoryview) -> NDArray[Any]:
+    """The array inside the bytes of a .npy file, without a copy: exactly the bytes that were verified."""
     stream = io.BytesIO(data[:4096])
     try:
         version = np.lib.format.read_magic(stream)

@@ -8,15 +8,16 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from flyball.core import Clock
+from flyball.core import ArtifactCorrupt, Clock
 from flyball.events import Offsets
 from flyball.features import Catalog, catalog_version, load_catalog, read_popular
 from flyball.releases import ReleaseState, current
 from flyball.runtime import Runtime
 from flyball.serving.engine import Engine, Serving
 from flyball.serving.figures import Figures
+from flyball.serving.files import ArtifactFiles
 from flyball.serving.lists import Memory
-from flyball.serving.loading import Loaded, load_version, with_catalog
+from flyball.serving.loading import Loaded, load_version, verify_version, with_catalog
 
 EVERY_S = 0.25
 LAG_TOLD_US = 1_000_000
@@ -70,6 +71,7 @@ class Keeper:
         self._lock = threading.Lock()
         self._release = ReleaseState()
         self._loaded: dict[str, Loaded] = {}
+        self._files = ArtifactFiles()
         self._failed: dict[str, tuple[str, int]] = {}
         self._benched: dict[str, str] = {}
         self._catalog: Catalog | None = None
@@ -104,6 +106,7 @@ class Keeper:
         self._when_due("catalogue", now_us, _CATALOG_US, self._look_at_catalog)
         if self._engine.stale_us or self._catalog is None or not self._catalog.ids:
             self._due_us["catalogue"] = min(self._due_us["catalogue"], now_us + _FILLING_US)
+        self._when_due("files", now_us, 0, lambda: self._look_at_files(now_us))
         self._when_due("release", now_us, 0, lambda: self._look_at_release(now_us))
         self._looked = True
         self._figures.gauge("ready", int(not self.unready()))
@@ -138,6 +141,9 @@ class Keeper:
         found = [f"{version} is out of service: {reason}" for version, reason in serving.refused.items()]
         if serving.release.champion is None:
             found.append("no version is released yet: run flyball learn")
+        for version in serving.pipelines:
+            if gone := self._files.gone(version):
+                found.append(f"{version} serves from memory, but {gone[0]} is gone: a restart cannot load it")
         return [*found, *self._trouble.values()]
 
     def _run(self) -> None:
@@ -174,7 +180,7 @@ class Keeper:
         if self._catalog is not None and catalog_version(store, item) == self._catalog.version:
             return
         for _ in range(_CATALOG_TRIES):
-            catalog, offsets = load_catalog(store, item), store.offsets()
+            catalog, offsets = load_catalog(store, item, self._catalog), store.offsets()
             if catalog_version(store, item) == catalog.version:
                 break
         else:
@@ -202,6 +208,7 @@ class Keeper:
                 self._release = release
                 kept = {version: self._loaded[version] for version in wanted(release) if version in self._loaded}
                 self._loaded = kept
+            self._files.forget(kept)
             self._publish()
         self._released = True
 
@@ -209,6 +216,7 @@ class Keeper:
         self._loading = version
         try:
             described = self._runtime.registry.version(version)
+            self._files.note(version, self._runtime.artifacts / described.artifact, described.artifact_files)
             loaded = load_version(
                 self._runtime.app.task, described, self._runtime.artifacts, self._known, self._catalog,
                 self._runtime.features, now_us,
@@ -222,6 +230,23 @@ class Keeper:
             self._figures.note("load", version, error)
         finally:
             self._loading = ""
+
+    def _look_at_files(self, now_us: int) -> None:
+        """A file of a version in service that was written to is verified again; what is wrong no longer serves."""
+        for version in list(self._loaded):
+            if not self._files.changed(version):
+                continue
+            described = self._runtime.registry.version(version)
+            folder = self._runtime.artifacts / described.artifact
+            self._files.note(version, folder, described.artifact_files)
+            try:
+                verify_version(described, self._runtime.artifacts)
+            except ArtifactCorrupt as error:
+                with self._lock:
+                    del self._loaded[version]
+                    self._failed[version] = (str(error), now_us + _RETRY_US)
+                self._figures.note("load", version, error)
+                self._publish()
 
     def _look_at_lag(self, now_us: int) -> None:
         lag_us = self._freshness.look(now_us, self._runtime.state.offsets(), self._runtime.log.ends())

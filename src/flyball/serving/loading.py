@@ -52,6 +52,11 @@ def load_version(
     return Loaded(pipeline, group_lists(pipeline, catalog))
 
 
+def verify_version(version: Version, artifacts: Path) -> None:
+    """Raises `ArtifactCorrupt` when a file of `version` is no longer what the registry says."""
+    load_artifact(artifacts / version.artifact, version.artifact_files)
+
+
 def warm(pipeline: Pipeline, catalog: Catalog | None, now_us: int = 0) -> None:
     """Answer for a stranger and for a user with a history, alone and together, so that the first request is quick."""
     items = pipeline.artifact.items[:_WARM_HISTORY]

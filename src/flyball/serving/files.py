@@ -1,0 +1,39 @@
+"""Whether the files of versions in service are still those that were verified when they were loaded."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+Print = tuple[int, int, int]
+"""Size, time of the last change in nanoseconds, and inode: what a write to a file changes."""
+
+
+class ArtifactFiles:
+    """Remembers what the files of each version looked like; a look costs one stat a file."""
+
+    def __init__(self) -> None:
+        self._prints: dict[str, dict[str, Print | None]] = {}
+
+    def note(self, version: str, folder: Path, names: Iterable[str]) -> None:
+        """Remember how the files are now: call it before they are verified, so that no change falls in between."""
+        self._prints[version] = {str(folder / name): _print_of(folder / name) for name in names}
+
+    def forget(self, kept: Iterable[str]) -> None:
+        """Forget all versions but `kept`."""
+        self._prints = {version: self._prints[version] for version in kept if version in self._prints}
+
+    def changed(self, version: str) -> bool:
+        """Whether a file has changed since it was noted; one that is gone has not: what was loaded of it is whole."""
+        now = {path: _print_of(Path(path)) for path in self._prints.get(version, {})}
+        return any(found is not None and found != self._prints[version][path] for path, found in now.items())
+
+    def gone(self, version: str) -> list[str]:
+        """The files that are no longer there."""
+        return [path for path in self._prints.get(version, {}) if _print_of(Path(path)) is None]
+
+
+def _print_of(path: Path) -> Print | None:
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ino
