@@ -3,6 +3,7 @@
 from datetime import timedelta, timezone
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from flyball.apps import movies
@@ -66,3 +67,12 @@ def test_a_film_may_have_a_title() -> None:
         assert isinstance(card, movies.FilmCard)
         assert card.title == title
     assert schema.decode(schema.check("filmcard", {"film": "up+2009"}, 0, 0)) == card
+
+
+def test_settings_handed_over_before_features_had_a_store_name_the_one_in_the_home(tmp_path: Path) -> None:
+    settings = load_settings(tmp_path)
+    assert settings.features == f"lmdb://{tmp_path}/features"
+    older = msgspec.structs.replace(settings, features="")
+    runtime = Runtime(movies.make_app(), older, ManualClock(0))
+    runtime.feature_state.write({b"k": b"v"}, (1,))
+    assert (tmp_path / "features").is_dir()

@@ -25,16 +25,23 @@ from flyball.tasks import OnlineFeatures
 _URLS = ("events", "predictions", "state", "features", "registry")
 
 
+STATE_FEED, FEATURES_FEED = "state", "features"
+"""The names of the followers that users wait for."""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Where an application lives and with which options. `app` goes to its `make_app`. `zone`: of times in lines that
-    name none; unless it is UTC it comes before what the application says."""
+    name none; unless it is UTC it comes before what the application says.
+
+    A running `up` hands them to the children it starts, also after an update: new fields have defaults.
+    """
 
     home: str
     events: str
     predictions: str
     state: str
-    features: str
     registry: str
+    features: str = ""
     zone: str = "UTC"
     port: int = 8082
     workers: int = 2
@@ -62,7 +69,7 @@ def load_settings(
         "events": f"sqlite://{base}/events.db?partitions=4",
         "predictions": f"sqlite://{base}/predictions.db?partitions=1&unique=0",
         "state": f"lmdb://{base}/state",
-        "features": f"lmdb://{base}/features",
+        "features": _features_of(base),
         "registry": f"sqlite://{base}/registry.db",
     }
     chosen = file or (base / "settings.toml" if (base / "settings.toml").exists() else None)
@@ -78,6 +85,10 @@ def load_settings(
         raise BadSetting(f"settings of {base} must fit: {error}") from None
     zone_of(settings.zone)
     return settings
+
+
+def _features_of(home: Path) -> str:
+    return f"lmdb://{home}/features"
 
 
 def zone_of(name: str) -> tzinfo:
@@ -158,7 +169,7 @@ class Runtime:
     def feature_state(self) -> StateStore:
         """The store of the declared features."""
         self.home.mkdir(parents=True, exist_ok=True)
-        return open_state(self.settings.features)
+        return open_state(self.settings.features or _features_of(self.home))
 
     @cached_property
     def features(self) -> OnlineFeatures | None:
@@ -186,6 +197,11 @@ class Runtime:
     @property
     def artifacts(self) -> Path:
         return self.home / "artifacts"
+
+    @property
+    def apply_delays_path(self) -> Path:
+        """How long the followers of the log took, as measured."""
+        return self.home / "apply_delays.json"
 
     @property
     def outcomes_path(self) -> Path:
