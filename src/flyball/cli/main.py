@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flyball.cli import accuracy, events, features, learning, project, running
+from flyball.cli import accuracy, events, features, learning, project, running, searching
 from flyball.cli.show import say, warn
 from flyball.core import BadDeclaration, BadInput, BadSetting, FlyballError, NotFound
 
@@ -19,7 +19,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for commands in (project, events, features, learning, running, accuracy):
+for commands in (project, events, features, learning, searching, running, accuracy):
     commands.register(app)
 
 

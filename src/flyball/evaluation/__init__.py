@@ -28,7 +28,8 @@ from flyball.evaluation.protocols import (
 )
 from flyball.evaluation.ratings import bias_predictions, global_mean, mae, rmse
 from flyball.evaluation.report import BASELINE, CANDIDATE, CHAMPION, Cost, Judged, Report, SliceFigures, Weighed
-from flyball.evaluation.search import Searched, Space, Trial, learning_curve, search, share_of_users
+from flyball.evaluation.search import Judge, Searched, Space, Trial, learning_curve, search, share_of_users, space_of
+from flyball.evaluation.trying import Trying
 from flyball.evaluation.weighing import weigh
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "Cost",
     "Estimate",
     "GateResult",
+    "Judge",
     "Judged",
     "Line",
     "RatedSet",
@@ -51,6 +53,7 @@ __all__ = [
     "SliceFigures",
     "Space",
     "Trial",
+    "Trying",
     "Weighed",
     "accuracy_tables",
     "average_precision",
@@ -79,5 +82,6 @@ __all__ = [
     "self_information",
     "share_of_users",
     "short_head",
+    "space_of",
     "weigh",
 ]

@@ -4,13 +4,13 @@ Sources: Bergstra, Bengio, "Random Search for Hyper-Parameter Optimization", JML
 "Non-stochastic Best Arm Identification and Hyperparameter Optimization", AISTATS 2016 (successive halving).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
 import numpy as np
 
-from flyball.core import BadDeclaration, FlyballError
+from flyball.core import BadDeclaration, FlyballError, Stopwatch
 from flyball.models import Interactions, Recommender, params_of, select_rows
 
 HALVING_SHARES = (0.25, 0.5, 1.0)
@@ -28,14 +28,20 @@ class Space(msgspec.Struct, frozen=True):
     values: dict[str, tuple[Any, ...]] = {}
 
 
+def space_of(family: str, base: Recommender, values: Mapping[str, tuple[Any, ...]] | None = None) -> Space:
+    """`base` with the values its class says are worth trying, unless others are given."""
+    return Space(family, base, dict(type(base).tried if values is None else values))
+
+
 class Trial(msgspec.Struct, frozen=True):
-    """One fit: `share` of the training users, `figure` on validation data, or why there is none."""
+    """One fit: `share` of the training users, `figure` on validation data, or why there is none; `seconds` it took."""
 
     family: str
     params: dict[str, Any]
     share: float
     figure: float | None
     failed: str = ""
+    seconds: float = 0.0
 
 
 class Searched(msgspec.Struct, frozen=True):
@@ -55,11 +61,16 @@ def search(
     method: Literal["random", "halving"] = "random",
     seed: int = 0,
     progress: Callable[[str], None] = lambda text: None,
+    *,
+    record: Callable[[Trial], object] = lambda trial: None,
+    stopwatch: Stopwatch | None = None,
 ) -> Searched:
     """Try `budget` parameter sets a family (its base among them), or for "halving" what costs as much.
 
     A halving round of share s costs s of a full fit, so the first round is wider: every family still spends at most
     `budget` full fits. A set that cannot be fitted is a failed trial; a family without any success keeps its base.
+    The base comes into every round that has room for it, so that what the search brought can be told.
+    `record` gets each trial as it ends; `stopwatch`: to time them with.
     Same seed and judge: same result, whatever other families are searched.
     """
     if budget < 1:
@@ -69,8 +80,15 @@ def search(
     for space in spaces:
         rounds = _rounds(budget) if method == "halving" else [(1.0, budget)]
         models = _drawn(space, rounds[0][1], seed)
+        spent = 0.0
         for share, size in rounds:
-            tried = [(model, _try(space.family, model, share, judge, progress)) for model in models[:size]]
+            tried = []
+            spare = spent + (size + 1) * share <= budget and share == 1.0
+            for model in _with_base(models, space.base, size, spare):
+                spent += share
+                trial = _try(space.family, model, share, judge, progress, stopwatch)
+                record(trial)
+                tried.append((model, trial))
             trials += [trial for _, trial in tried]
             able = [pair for pair in tried if pair[1].figure is not None]
             models = [model for model, trial in sorted(able, key=lambda pair: -_figure(pair[1]))]
@@ -91,6 +109,15 @@ def learning_curve(
 ) -> list[tuple[float, float]]:
     """(share of the training users, figure): whether more data would help."""
     return [(share, judge(model, share)) for share in shares]
+
+
+def _with_base(models: list[Recommender], base: Recommender, size: int, spare: bool) -> list[Recommender]:
+    """The first `size`; the base, when it is among the rest, beside them (`spare`) or else in the last place."""
+    if base not in models[size:]:
+        return models[:size]
+    if spare:
+        return [*models[:size], base]
+    return [*models[: size - 1], base] if size > 1 else models[:size]
 
 
 def _rounds(budget: int) -> list[tuple[float, int]]:
@@ -123,13 +150,23 @@ def _cells(possible: int, count: int, draw: np.random.Generator) -> list[int]:
     return [int(cell) for cell in dict.fromkeys(draw.integers(0, possible, 4 * count).tolist())]
 
 
-def _try(family: str, model: Recommender, share: float, judge: Judge, progress: Callable[[str], None]) -> Trial:
+def _try(
+    family: str,
+    model: Recommender,
+    share: float,
+    judge: Judge,
+    progress: Callable[[str], None],
+    stopwatch: Stopwatch | None,
+) -> Trial:
     params = params_of(model)
     progress(f"trying {family} {params}")
+    start = stopwatch.read_s() if stopwatch is not None else 0.0
+    figure, failed = None, ""
     try:
-        return Trial(family, params, share, float(judge(model, share)))
-    except FlyballError as error:
-        return Trial(family, params, share, None, str(error))
+        figure = float(judge(model, share))
+    except Exception as error:  # a model may raise anything; the others go on
+        failed = str(error) if isinstance(error, FlyballError) else f"{type(error).__name__}: {error}"
+    return Trial(family, params, share, figure, failed, stopwatch.read_s() - start if stopwatch is not None else 0.0)
 
 
 def _figure(trial: Trial) -> float:

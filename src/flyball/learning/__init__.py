@@ -7,6 +7,26 @@ is killed anywhere leaves whole versions only; the same snapshot and seed give t
 
 from flyball.learning.report import CandidateReport, LearnReport, Progress
 from flyball.learning.run import learn
+from flyball.learning.searching import (
+    CurveReport,
+    Found,
+    SearchReport,
+    declaration,
+    learning_curves,
+    search_parameters,
+)
 from flyball.learning.window import Window
 
-__all__ = ["CandidateReport", "LearnReport", "Progress", "Window", "learn"]
+__all__ = [
+    "CandidateReport",
+    "CurveReport",
+    "Found",
+    "LearnReport",
+    "Progress",
+    "SearchReport",
+    "Window",
+    "declaration",
+    "learn",
+    "learning_curves",
+    "search_parameters",
+]

@@ -19,9 +19,11 @@ class Recommender(msgspec.Struct, frozen=True):
     All personal models are *inductive*: `learned` holds item-side arrays only, a user's vector is computed from the
     history in the question, so a new user, or a new event of a known one, needs no retraining.
     `personal`: False for a model whose scores do not depend on what the user did.
+    `tried`: parameters that a search varies, each with the values to try.
     """
 
     personal: ClassVar[bool] = True
+    tried: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
         """Learn from `data`: named arrays. Same data (rows in any order) and seed: same bits, at any thread count."""

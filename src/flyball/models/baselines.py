@@ -3,7 +3,8 @@
 Source: Koren, "Factor in the Neighbors: Scalable and Accurate Collaborative Filtering", ACM TKDD 2010, section 2.1.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,11 @@ class BiasModel(Recommender, frozen=True):
 
     The user's bias comes from the history at answer time.
     """
+
+    tried: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+        "reg_users": (5.0, 10.0, 15.0, 25.0),
+        "reg_items": (3.0, 5.0, 10.0, 25.0),
+    }
 
     reg_users: float = 15.0
     reg_items: float = 10.0

@@ -4,7 +4,8 @@ Source: Koren, Bell, Volinsky, "Matrix Factorization Techniques for Recommender 
 stochastic gradient descent as in Funk, "Netflix Update: Try This at Home", 2006.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,13 @@ class BiasedMF(Recommender, frozen=True):
     ratings is set back by `caution` * sd / sqrt(n + 1), sd that of all ratings: a lower confidence bound.
     Defaults: chosen on validation parts of ml-100k and ml-latest-small.
     """
+
+    tried: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+        "factors": (16, 32, 64, 128),
+        "reg": (0.05, 0.08, 0.1, 0.12),
+        "epochs": (20, 40, 60),
+        "fold_in_reg": (3.0, 6.0, 10.0, 20.0),
+    }
 
     factors: int = 64
     epochs: int = 40

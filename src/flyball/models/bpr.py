@@ -4,7 +4,8 @@ Source: Rendle, Freudenthaler, Gantner, Schmidt-Thieme, "BPR: Bayesian Personali
 UAI 2009, with matrix factorisation and item biases.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,13 @@ class BPR(Recommender, frozen=True):
     sums of their own histories (`fold_in_reg`, relative to the sums' variance). Defaults: chosen on a validation part
     of ml-100k.
     """
+
+    tried: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+        "factors": (32, 64, 128),
+        "epochs": (10, 20, 30, 60, 100),
+        "learning_rate": (0.02, 0.05, 0.1),
+        "reg": (0.001, 0.003, 0.01, 0.03),
+    }
 
     factors: int = 64
     epochs: int = 60

@@ -3,7 +3,8 @@
 Source: Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ class EASE(Recommender, frozen=True):
     score = the sum of weight * B[j, i] over the items j of the history. Memory and file: 4 bytes * items^2 (while
     fitting 8 more), time grows with items^3: `items` keeps only the most popular ones, the rest get -inf.
     """
+
+    tried: ClassVar[Mapping[str, tuple[Any, ...]]] = {"l2": (50.0, 100.0, 200.0, 350.0, 500.0, 1_000.0, 2_000.0)}
 
     l2: float = 500.0
     items: int = 5_000

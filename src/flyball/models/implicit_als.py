@@ -5,7 +5,8 @@ scaled by frequency as in Rendle, Krichene, Zhang, Koren, "Revisiting the Perfor
 Benchmarks", RecSys 2022 (arXiv 2021).
 """
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,12 @@ class ImplicitALS(Recommender, frozen=True):
     `solver`: "cg", `cg_steps` of conjugate gradient per half-step, or "cholesky", exact. Answers always fold
     the user in exactly: W = Y'Y + Y'(C - I)Y + r I, score_i = y_i' W^-1 sum of c_j y_j over the history.
     """
+
+    tried: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+        "factors": (32, 64, 128),
+        "reg": (None, 0.001, 0.003, 0.01, 0.02, 0.05),
+        "alpha": (None, 3.0, 10.0, 30.0, 100.0, 300.0),
+    }
 
     factors: int = 64
     reg: float | None = None

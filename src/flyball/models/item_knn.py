@@ -4,7 +4,8 @@ Source: Deshpande, Karypis, "Item-Based Top-N Recommendation Algorithms", ACM TO
 Koren, "Factorization Meets the Neighborhood", KDD 2008.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ class ItemKNN(Recommender, frozen=True):
     similarity(j, i) = x_j . x_i / (|x_j| |x_i| + `shrink`), x = an item's weights over the users: items that few users
     share come out less similar. An item near none of the history gets -inf.
     """
+
+    tried: ClassVar[Mapping[str, tuple[Any, ...]]] = {"k": (20, 50, 100, 200, 500), "shrink": (0.0, 5.0, 20.0, 100.0)}
 
     k: int = 100
     shrink: float = 20.0

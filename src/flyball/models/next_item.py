@@ -4,7 +4,8 @@ Sources: Ludewig, Jannach, "Evaluation of Session-Based Recommendation Algorithm
 1 / distance); the fading of older items follows their vector-multiplication kNN.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import msgspec
 import numpy as np
@@ -24,6 +25,14 @@ class NextItem(Recommender, frozen=True):
     weighted 1 / distance, and before it `back` times as much, divided by (n_j n_i) ** `norm` + `shrink` (n: how many
     users took the item). Each item keeps its `k` strongest. Memory as `ItemKNN`.
     """
+
+    tried: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+        "window": (3, 5, 10, 20, 50),
+        "decay": (0.3, 0.5, 0.7, 0.8, 0.9, 1.0),
+        "back": (0.1, 0.3, 0.5, 0.8),
+        "norm": (0.1, 0.25, 0.4, 0.5),
+        "shrink": (1.0, 5.0, 20.0),
+    }
 
     k: int = 200
     window: int = 10

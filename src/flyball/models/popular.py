@@ -1,5 +1,6 @@
 """Popularity: what most users liked, of all time, lately, or within the user's group."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,6 +21,11 @@ class Popular(Recommender, frozen=True):
     """
 
     personal: ClassVar[bool] = False
+
+    tried: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+        "half_life": (None, "7d", "30d", "90d"),
+        "by_group": (False, True),
+    }
 
     half_life: str | None = None
     window: str | None = None

@@ -5,8 +5,8 @@ declared features of the user, the item and both, as they were at the instant of
 that retrievers fitted on the past alone would have shown, so nothing of the label is in any column.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Protocol
 
 import msgspec
 import numpy as np
@@ -78,6 +78,13 @@ class Ranker(Recommender, frozen=True):
 
     `hashes` {feature: hash of its definition} is filled in by the application and kept with every version.
     """
+
+    tried: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+        "trees": (50, 100, 200),
+        "leaves": (4, 7, 15),
+        "rate": (0.03, 0.05, 0.1),
+        "least": (20, 100, 300),
+    }
 
     retrieve: tuple[Recommender, ...] = (ImplicitALS(),)
     features: tuple[str, ...] = ()

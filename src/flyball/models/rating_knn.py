@@ -5,7 +5,8 @@ Sarwar, Karypis, Konstan, Riedl, "Item-Based Collaborative Filtering Recommendat
 cosine).
 """
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,8 @@ class RatingKNN(Recommender, frozen=True):
     positive ones, the `keep` largest of each item. Memory: 8 bytes * items * min(keep, items).
     Lists are sorted with `caution`, as those of `BiasedMF`.
     """
+
+    tried: ClassVar[Mapping[str, tuple[Any, ...]]] = {"k": (20, 40, 60, 100), "shrink": (20.0, 50.0, 100.0, 200.0)}
 
     k: int = 40
     shrink: float = 100.0

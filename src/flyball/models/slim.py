@@ -5,7 +5,8 @@ the nearest items are candidates); solved by coordinate descent, Friedman, Hasti
 Generalized Linear Models via Coordinate Descent", J. Statistical Software 2010.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,11 @@ class SLIM(Recommender, frozen=True):
     Only the `candidates` items of the highest cosine may get a weight, so memory while fitting is
     12 bytes * items * min(candidates, items), and W has as many entries as weights above 0.
     """
+
+    tried: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+        "l1": (0.1, 0.3, 1.0, 3.0),
+        "l2": (10.0, 30.0, 100.0, 300.0, 1_000.0),
+    }
 
     l1: float = 1.0
     l2: float = 200.0

@@ -4,7 +4,8 @@ Source: Koren, "Factorization Meets the Neighborhood: a Multifaceted Collaborati
 section 4.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,13 @@ class SVDpp(Recommender, frozen=True):
     At answer time the sum of y comes from the history, then (b_u, p_u) is a ridge regression as in `BiasedMF`, whose
     `caution` holds for lists too. Defaults: chosen on validation parts of ml-100k and ml-latest-small.
     """
+
+    tried: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+        "factors": (16, 32, 64),
+        "reg": (0.05, 0.08, 0.1),
+        "epochs": (20, 40, 60),
+        "fold_in_reg": (3.0, 6.0, 10.0, 20.0),
+    }
 
     factors: int = 32
     epochs: int = 40

@@ -5,7 +5,8 @@ Neighborhood-Based Collaborative Filtering Algorithms", Information Retrieval 20
 "Factorization Meets the Neighborhood", KDD 2008.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ class UserKNN(Recommender, frozen=True):
     training users' rows without their names, 16 bytes an interaction: the neighbours are sought at answer time, so a
     new user, or a new event of a known one, needs no retraining. An item that none of them liked gets -inf.
     """
+
+    tried: ClassVar[Mapping[str, tuple[Any, ...]]] = {"k": (20, 50, 100, 200, 400), "shrink": (0.0, 5.0, 20.0, 100.0)}
 
     k: int = 100
     shrink: float = 0.0

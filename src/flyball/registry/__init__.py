@@ -5,6 +5,7 @@ never reused; decisions leave an entry in the audit trail in the same transactio
 this Flyball's revision and refuses a newer one. Reading imports no SQLAlchemy.
 """
 
+from flyball.registry.searching import add_trial, begin_search, end_search, searches_of
 from flyball.registry.store import (
     BACKENDS,
     Database,
@@ -15,7 +16,7 @@ from flyball.registry.store import (
     end_run,
     replace_release,
 )
-from flyball.registry.types import AuditEntry, ReleaseRow, Run, RunStatus, State, Version
+from flyball.registry.types import AuditEntry, ReleaseRow, Run, RunStatus, Search, SearchTrial, State, Version
 
 __all__ = [
     "BACKENDS",
@@ -25,11 +26,17 @@ __all__ = [
     "ReleaseRow",
     "Run",
     "RunStatus",
+    "Search",
+    "SearchTrial",
     "State",
     "Version",
     "add_entry",
+    "add_trial",
     "add_versions",
     "begin_run",
+    "begin_search",
     "end_run",
+    "end_search",
     "replace_release",
+    "searches_of",
 ]

@@ -53,6 +53,39 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     report: Json = {}
 
 
+class SearchTrial(msgspec.Struct, frozen=True, kw_only=True):
+    """One fit of a search: `share` of the training users, and the figure, or None and why there is none."""
+
+    candidate: str
+    params: Json
+    share: float
+    figure: float | None
+    failed: str = ""
+    seconds: float = 0.0
+
+
+class Search(msgspec.Struct, frozen=True, kw_only=True):
+    """One search for parameters, or one learning curve (`how` "curve").
+
+    `budget`: full fits each candidate may spend. `about`: what was learned from and judged on, and what came out.
+    `trials`: every fit, in order; those of a search that was killed are there too.
+    """
+
+    id: str
+    app: str
+    how: str
+    budget: float
+    seed: int
+    metric: str
+    as_of_us: int
+    snapshot: str
+    started_us: int
+    status: RunStatus
+    ended_us: int | None = None
+    about: Json = {}
+    trials: list[SearchTrial] = []
+
+
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     """Who did what, when and why; `before` and `after` are the documents that changed."""
 

@@ -1,0 +1,165 @@
+"""`flyball search`, `searches`, `curve`: parameters worth trying, and whether more data would help."""
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flyball.cli.common import AppName, Home, Json, Set, open_home
+from flyball.cli.show import progress_line, say, show_json, show_table
+from flyball.core import format_instant
+
+if TYPE_CHECKING:
+    from flyball.learning import CurveReport, SearchReport
+    from flyball.registry import Search
+
+Candidates = Annotated[
+    list[str] | None, typer.Option("--candidate", help="One of the application's; repeatable.", show_default="all")
+]
+Seed = Annotated[int, typer.Option("--seed", help="Of what is drawn, and of the fits.")]
+
+
+class How(StrEnum):
+    """How parameter sets are tried."""
+
+    random = "random"
+    halving = "halving"
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(search)
+    app.command()(searches)
+    app.command()(curve)
+
+
+def search(
+    app: AppName,
+    candidate: Candidates = None,
+    budget: Annotated[int, typer.Option("--budget", min=1, help="Full fits that each candidate may spend.")] = 8,
+    how: Annotated[
+        How, typer.Option("--how", help="Sets drawn at random, or many on few users and the best on more.")
+    ] = How.random,
+    seed: Seed = 0,
+    home: Home = None,
+    chosen: Set = None,
+    json: Json = False,
+) -> None:
+    """Search parameters for the candidates, all with the same budget.
+
+    They are judged on the time before the test window, so that learn can still judge what was found. Every trial is
+    kept: flyball searches shows them.
+    """
+    from flyball.learning import search_parameters
+
+    runtime = open_home(app, home, chosen)
+    with progress_line(json) as progress:
+        report = search_parameters(runtime, candidate, budget=budget, how=how.value, seed=seed, progress=progress)
+    if json:
+        show_json(report)
+    else:
+        _tell(report, app)
+
+
+def searches(
+    app: AppName,
+    search: Annotated[
+        str | None, typer.Argument(metavar="[SEARCH]", help="One search, such as s3: all its trials.")
+    ] = None,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """List the searches and learning curves so far, or the trials of one."""
+    from flyball.registry import searches_of
+
+    found = searches_of(open_home(app, home).registry, search)
+    if json:
+        show_json({"searches": found})
+    elif search is not None:
+        _tell_trials(found[0])
+    elif not found:
+        say("no searches yet; flyball search makes one")
+    else:
+        columns = ["search", "how", "metric", "budget", "seed", "trials", "began", "status"]
+        rows = [
+            [one.id, one.how, one.metric, f"{one.budget:g}", one.seed, len(one.trials), _instant(one.started_us),
+             one.status]
+            for one in found
+        ]  # fmt: skip
+        show_table(columns, rows, ["budget", "seed", "trials"])
+
+
+def curve(
+    app: AppName,
+    candidate: Candidates = None,
+    seed: Seed = 0,
+    home: Home = None,
+    chosen: Set = None,
+    json: Json = False,
+) -> None:
+    """Show learning curves: how good each candidate is with a tenth of the users, and with more.
+
+    A curve that still rises says that more data would help.
+    """
+    from flyball.learning import learning_curves
+
+    runtime = open_home(app, home, chosen)
+    with progress_line(json) as progress:
+        report = learning_curves(runtime, candidate, seed=seed, progress=progress)
+    if json:
+        show_json(report)
+    else:
+        _tell_curve(report)
+
+
+def _tell(report: "SearchReport", app: str) -> None:
+    start, end = _instant(report.window.start_us), _instant(report.window.end_us)
+    say(
+        f"search {report.search}: {report.how}, at most {report.budget:g} full fits a candidate, seed {report.seed}; "
+        f"judged by {report.metric} on {report.users:,} users from {start} to {end}\n"
+    )
+    rows = [
+        [one.candidate, _figure(one.declared), _figure(one.best), one.trials, f"{one.spent:g}", one.failed or None,
+         one.note]
+        for one in report.found
+    ]  # fmt: skip
+    columns = ["candidate", "as declared", "best", "trials", "full fits", "failed", ""]
+    show_table(columns, rows, columns[1:6])
+    better = [one for one in report.found if one.changed]
+    if better:
+        say("\nto paste into candidates:")
+        for one in better:
+            say(f'    "{one.candidate}": {one.declaration},')
+    else:
+        say("\nnothing tried was better than what is declared")
+    say(f"\n{report.seconds:.1f} s in all; flyball searches {app} {report.search} shows every trial")
+
+
+def _tell_trials(search: "Search") -> None:
+    say(f"search {search.id}: {search.how}, budget {search.budget:g}, seed {search.seed}, {search.status}\n")
+    rows = [
+        [one.candidate, f"{one.share:g}", _figure(one.figure), f"{one.seconds:.1f}", _params(one.params), one.failed]
+        for one in search.trials
+    ]
+    show_table(["candidate", "share", search.metric, "s", "parameters", "failed"], rows, ["share", search.metric, "s"])
+
+
+def _tell_curve(report: "CurveReport") -> None:
+    say(f"search {report.search}: learning curves, {report.metric} on {report.users:,} users\n")
+    shares = [share for share, _ in next(iter(report.curves.values()), [])]
+    columns = [f"{share:.0%} of users" for share in shares]
+    rows = [[name, *[_figure(figure) for _, figure in points]] for name, points in report.curves.items()]
+    show_table(["candidate", *columns], rows, columns)
+    for name, reason in report.failed.items():
+        say(f"{name}: {reason}")
+
+
+def _params(params: dict[str, object]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in params.items())
+
+
+def _figure(value: float | None) -> str | None:
+    return None if value is None else f"{value:.4f}"
+
+
+def _instant(at_us: int) -> str:
+    return format_instant(at_us // 1_000_000 * 1_000_000)

@@ -1,0 +1,74 @@
+"""Searches for parameters in the registry: noted when they begin, each trial as it ends."""
+
+import math
+from typing import Any
+
+import msgspec
+
+from flyball.core import NotFound
+from flyball.registry.store import Registry, _next, _number, _text
+from flyball.registry.types import Json, RunStatus, Search, SearchTrial
+
+
+def begin_search(registry: Registry, search: Search) -> Search:
+    """Note that a search began; gives it back with its id ("s1", "s2", ...)."""
+    from flyball.registry.tables import searches as table
+
+    columns = msgspec.structs.asdict(search)
+    columns["about"] = _text(columns["about"])
+    del columns["id"], columns["trials"]
+    with registry.database.writing() as connection:
+        number = _next(connection, table.c.number)
+        connection.execute(table.insert().values(number=number, **columns))
+    return msgspec.structs.replace(search, id=f"s{number}")
+
+
+def add_trial(registry: Registry, search: Search, trial: SearchTrial) -> None:
+    """Note one more trial of a search."""
+    import sqlalchemy as sa
+
+    from flyball.registry.tables import trials as table
+
+    columns = msgspec.structs.asdict(trial)
+    columns["params"] = _text(columns["params"])
+    if columns["figure"] is not None and not math.isfinite(columns["figure"]):
+        columns["figure"] = None
+    of_this = table.c.search_number == _number(search.id)
+    with registry.database.writing() as connection:
+        last = connection.execute(sa.select(sa.func.max(table.c.number)).where(of_this)).scalar() or 0
+        connection.execute(table.insert().values(search_number=_number(search.id), number=last + 1, **columns))
+
+
+def end_search(registry: Registry, search: Search, status: RunStatus, now_us: int, about: Json) -> None:
+    """Note how a search ended and what came out."""
+    from flyball.registry.tables import searches as table
+
+    with registry.database.writing() as connection:
+        connection.execute(
+            table.update()
+            .where(table.c.number == _number(search.id))
+            .values(status=status, ended_us=now_us, about=_text(about))
+        )
+
+
+def searches_of(registry: Registry, search_id: str | None = None) -> list[Search]:
+    """All searches with their trials, oldest first, or the one asked for; raises `NotFound`."""
+    found = [_search(row) for row in registry.database.rows("SELECT * FROM searches ORDER BY number")]
+    if search_id is not None:
+        known = [one.id for one in found]
+        found = [one for one in found if one.id == search_id]
+        if not found:
+            raise NotFound("search", search_id, known[-12:])
+    return [msgspec.structs.replace(one, trials=_trials(registry, one)) for one in found]
+
+
+def _search(row: dict[str, Any]) -> Search:
+    fields = {**row, "id": f"s{row['number']}", "about": msgspec.json.decode(row["about"])}
+    return msgspec.convert(fields, Search)
+
+
+def _trials(registry: Registry, search: Search) -> list[SearchTrial]:
+    rows = registry.database.rows(
+        "SELECT * FROM trials WHERE search_number = :number ORDER BY number", number=_number(search.id)
+    )
+    return [msgspec.convert({**row, "params": msgspec.json.decode(row["params"])}, SearchTrial) for row in rows]

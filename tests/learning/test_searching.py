@@ -1,0 +1,135 @@
+"""Searching the candidates' parameters: the planted one is found, on the past alone, and every trial is kept."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+import flyball as fb
+from flyball.app import load_app
+from flyball.core import BadInput, NotFound, Refused
+from flyball.learning import declaration, learn, learning_curves, search_parameters
+from flyball.registry import searches_of
+from flyball.runtime import Runtime, load_settings
+
+
+@pytest.fixture
+def turned(filled: Callable[..., Runtime], monkeypatch: pytest.MonkeyPatch) -> Runtime:
+    """The shop whose candidate is declared the wrong way round; the right way is among the values to try."""
+    runtime = filled(turned=True)
+    together: Any = runtime.app.candidates["together"]
+    monkeypatch.setattr(type(together), "tried", {"turned": (True, False), "shrink": (1.0, 2.0)})
+    return runtime
+
+
+@pytest.mark.parametrize("how", ["random", "halving"])
+def test_the_planted_parameter_is_found_and_told_as_one_declares_it(turned: Runtime, how: Any) -> None:
+    report = search_parameters(turned, ["together"], how=how, budget=4)
+    (found,) = report.found
+    assert found.declared is not None
+    assert found.best is not None
+    assert found.best > found.declared
+    assert found.changed["turned"] is False
+    assert found.declaration in ("Together()", "Together(shrink=2.0)")
+    assert found.spent <= report.budget == 4.0
+
+
+def test_the_registry_keeps_the_search_and_every_trial(turned: Runtime) -> None:
+    report = search_parameters(turned, budget=3, seed=5)
+    (kept,) = searches_of(turned.registry)
+    assert (kept.id, kept.how, kept.budget, kept.seed, kept.status) == ("s1", "random", 3.0, 5, "done")
+    assert (kept.snapshot, kept.metric) == (report.snapshot, "ndcg@5")
+    assert {name: sum(one.candidate == name for one in kept.trials) for name in ("popular", "together")} == {
+        one.candidate: one.trials for one in report.found
+    }
+    best = max(one.figure or 0.0 for one in kept.trials if one.candidate == "together")
+    assert best == next(one.best for one in report.found if one.candidate == "together")
+    assert kept.about["found"][0]["candidate"] == "popular"
+    with pytest.raises(NotFound, match="s1"):
+        searches_of(turned.registry, "s2")
+
+
+def test_the_budget_is_the_same_for_every_candidate(turned: Runtime) -> None:
+    for how in ("random", "halving"):
+        report = search_parameters(turned, budget=3, how=how)  # type: ignore[arg-type]  # a literal in a loop
+        assert all(0 < one.spent <= 3 for one in report.found)
+
+
+def test_it_is_judged_before_the_test_window_of_learning(shop: Any) -> None:
+    """Other likes in learning's test window change no trial."""
+    figures = []
+    for name, late in (("one", 3), ("two", 4)):
+        runtime = shop.another(name)
+        shop.likes(runtime, users=40, days=3, seed=late, day=14)
+        report = search_parameters(runtime, budget=2)
+        figures.append([(one.candidate, one.figure) for one in searches_of(runtime.registry)[0].trials])
+        learned = learn(runtime, workers=1)
+        assert learned.window is not None
+        assert report.window.start_us < report.window.end_us == learned.window.start_us
+    assert figures[0] == figures[1]
+
+
+def test_the_same_snapshot_and_seed_bring_the_same_trials(turned: Runtime) -> None:
+    for _ in range(2):
+        search_parameters(turned, budget=3, seed=2)
+    one, other = (
+        [msgspec.structs.replace(trial, seconds=0.0) for trial in found.trials]
+        for found in searches_of(turned.registry)
+    )
+    assert one == other
+
+
+def test_a_candidate_that_fails_stops_no_other(filled: Callable[..., Runtime]) -> None:
+    runtime = filled(broken="raise")
+    report = search_parameters(runtime, budget=2)
+    found = {one.candidate: one for one in report.found}
+    assert (found["broken-raise"].best, found["broken-raise"].failed) == (None, 1)
+    assert found["together"].best is not None
+    trials = searches_of(runtime.registry)[0].trials
+    assert [one.failed for one in trials if one.candidate == "broken-raise"] == ["ValueError: no convergence"]
+
+
+def test_one_that_was_stopped_keeps_its_trials(turned: Runtime) -> None:
+    def stop(words: str) -> None:
+        if "together" in words:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search_parameters(turned, budget=2, progress=stop)
+    (kept,) = searches_of(turned.registry)
+    assert kept.status == "interrupted"
+    assert {one.candidate for one in kept.trials} == {"popular"}
+
+
+def test_what_cannot_be_searched_is_refused(filled: Callable[..., Runtime], shop: Any) -> None:
+    with pytest.raises(NotFound, match="together"):
+        search_parameters(filled(), ["nobody"])
+    small = Runtime(load_app(str(shop.file)), load_settings(shop.folder / "small"), shop.clock)
+    shop.likes(small, users=5)
+    with pytest.raises(Refused, match="too little"):
+        search_parameters(small)
+    assert searches_of(small.registry) == []
+
+
+def test_a_learning_curve_rises_with_more_users(filled: Callable[..., Runtime]) -> None:
+    runtime = filled()
+    report = learning_curves(runtime, ["together"], shares=(0.05, 0.5, 1.0))
+    points = report.curves["together"]
+    assert [share for share, _ in points] == [0.05, 0.5, 1.0]
+    assert points[0][1] < points[-1][1]
+    (kept,) = searches_of(runtime.registry)
+    assert (kept.how, [one.share for one in kept.trials]) == ("curve", [0.05, 0.5, 1.0])
+    with pytest.raises(BadInput):
+        learning_curves(runtime, shares=(0.5, 1.5))
+
+
+def test_declarations_can_be_pasted() -> None:
+    for model in (
+        fb.EASE(),
+        fb.ImplicitALS(factors=32, reg=0.01),
+        fb.Popular(half_life="7d"),
+        fb.Ranker((fb.ItemKNN(k=20), fb.EASE()), pool=50),
+        fb.Blend({"ease": {"l2": 10.0}}),
+    ):
+        assert eval(declaration(model), {"fb": fb}) == model
