@@ -1,11 +1,9 @@
 """On the edges of windows the online features are the oracle's, with every event sealed that can be."""
 
-import os
-
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from tests.features.online_events import record_of
-from tests.features.test_online_equals_oracle import EXAMPLES, FEW, same
+from tests.features.test_online_equals_oracle import EXAMPLES, FAIL_FAST, FEW, same
 
 from flyball.core import ManualClock
 from flyball.events import Schema, Slice
@@ -15,7 +13,6 @@ from flyball.testing import feature_logs as logs
 from flyball.testing.feature_oracle import Logged, before, value_of
 
 SCHEMA = Schema(logs.EVENT_TYPES)
-FAIL_FAST = os.environ.get("NUMBA_DISABLE_JIT") == "1"  # under planted errors nobody reads the smallest case
 
 
 def store_at(log: list[Logged], row: logs.Row, rows: int, batch: int) -> tuple[MemoryStore, tuple[int, ...]]:

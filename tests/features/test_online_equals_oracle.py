@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from tests.features.online_events import DECLARED, INSTANTS, KNOWN, SCHEMA, SECOND, Built, build
 
@@ -24,6 +24,7 @@ from flyball.testing.feature_oracle import before, value_of
 FEW = 30
 EXAMPLES = int(os.environ.get("FLYBALL_EXAMPLES", FEW))
 """How many logs; more than the few are other ones on each run."""
+FAIL_FAST = os.environ.get("NUMBA_DISABLE_JIT") == "1"  # under planted errors nobody reads the smallest case
 
 ASKED: dict[str, list[Any]] = {
     "user": ["1", "2", "3", "4"],
@@ -104,7 +105,10 @@ class CrashingStore:
 
 
 @pytest.mark.parametrize("backend", ["memory", "lmdb"])
-@settings(max_examples=EXAMPLES, deadline=None, derandomize=EXAMPLES == FEW, suppress_health_check=list(HealthCheck))
+@settings(
+    phases=[Phase.explicit, Phase.generate] if FAIL_FAST else list(Phase), max_examples=EXAMPLES, deadline=None,
+    derandomize=EXAMPLES == FEW, suppress_health_check=list(HealthCheck),
+)  # fmt: skip
 @given(data=st.data())
 def test_online_equals_the_oracle(backend: str, data: st.DataObject, tmp_path: Path) -> None:
     play_through(data, opener(backend, tmp_path))

@@ -1,104 +1,142 @@
-"""Plants each error in a copy of the engine and runs the tests of features on it, interpreted; writes report.md.
+"""Plants each error in a copy of the package and runs the tests of its list on it, interpreted; writes report.md.
 
-Run: python -m tests.features.mutations.run [--only seen.py] [--continue]
+Run: python -m tests.features.mutations.run [offline] [online] [--only seen.py] [--continue] [--jobs 2]
 """
 
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from queue import SimpleQueue
 
-from tests.features.mutations.planted import PLANTED, Planted
+from tests.features.mutations import report
+from tests.features.mutations.planted import Planted
+from tests.features.mutations.report import LISTS
 
 ROOT = Path(__file__).parents[3]
-REPORT = Path(__file__).with_name("report.md")
-TIMEOUT_S = 900
-"""Far beyond what the tests take without an error, so that only an endless loop meets it."""
-TESTS = ["test_offline_oracle.py", "test_folds.py", "test_declarations.py", "test_feature_laws.py"]
+CPU_S = 240
+"""The processor's time, whatever else it does: six times what the tests take without an error, so an endless loop."""
+TESTS_FAILED, NOT_COLLECTED = 1, 2
 
 
-def suite(source: Path) -> tuple[bool, str]:
-    """(whether the tests pass on the package under `source`, the test that failed first)."""
+class NoVerdict(Exception):
+    """The tests were cut off, which says nothing about the error."""
+
+
+def suite(source: Path, tests: tuple[str, ...]) -> str:
+    """The test that failed first on the package under `source`, or that none did. Raises `NoVerdict`."""
     environment = {
         **os.environ,
         "PYTHONPATH": str(source),
         "NUMBA_DISABLE_JIT": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
+        "POLARS_MAX_THREADS": "1",
     }
     environment.pop("FLYBALL_EXAMPLES", None)
-    tests = [str(ROOT / "tests" / "features" / name) for name in TESTS]
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--tb=no", "-rfE", *tests]
-    try:
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        return False, f"no end in {TIMEOUT_S} s"
-    failed = next(
-        (line.split("::")[-1].split(" ")[0] for line in done.stdout.splitlines() if "::" in line), "importing it"
-    )
-    return done.returncode == 0, failed
+    bounded = ["sh", "-c", f'ulimit -c 0; ulimit -S -t {CPU_S}; exec "$@"', "sh"]
+    options = ["-x", "-q", "-p", "no:cacheprovider", "-o", "timeout=3600", "--tb=no", "-rfE"]
+    files = [str(ROOT / "tests" / "features" / name) for name in tests]
+    command = [*bounded, sys.executable, "-m", "pytest", *options, *files]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    if done.returncode == -signal.SIGXCPU:
+        return report.ENDLESS
+    failed = [line.split(" - ")[0] for line in done.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+    if done.returncode == 0 and not failed:
+        return report.SURVIVED
+    if done.returncode not in (TESTS_FAILED, NOT_COLLECTED) or not failed:
+        raise NoVerdict(f"pytest ended with {done.returncode}: {(done.stdout + done.stderr)[-600:]}")
+    return failed[0].split("::")[-1] if "::" in failed[0] else f"importing {Path(failed[0]).name}"
 
 
-def plant(planted: Planted, source: Path) -> str:
-    """Change the copy; returns the text as it was."""
+def package_of(source: Path) -> Path:
+    """Where the tests on this copy take the package from."""
+    command = [sys.executable, "-c", "import flyball; print(flyball.__file__)"]
+    environment = {**os.environ, "PYTHONPATH": str(source)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    return Path(done.stdout.strip()).parent
+
+
+@contextmanager
+def plant(planted: Planted, source: Path) -> Iterator[None]:
+    """The copy with the error in it."""
     path = source / "flyball" / "features" / planted.file
     before = path.read_text()
-    assert before.count(planted.right) == 1, f"{planted.file}: {planted.right!r} must occur once"
+    if before.count(planted.right) != 1:
+        raise ValueError(f"{planted.file}: {planted.right!r} must occur once, got {before.count(planted.right)}")
     path.write_text(before.replace(planted.right, planted.wrong))
-    return before
+    try:
+        yield
+    finally:
+        path.write_text(before)
 
 
-def known() -> dict[tuple[str, str], str]:
-    """What the report says found each error, where something did."""
-    lines = REPORT.read_text().splitlines() if REPORT.exists() else []
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")]
-    return {(row[0].strip("`"), row[1]): row[2].strip("`") for row in rows if "survived" not in row[2]}
-
-
-def write(found: dict[tuple[str, str], str]) -> None:
-    """The report over the whole list; what was not tried is not in it."""
-    tried = [one for one in PLANTED if (one.file, one.what) in found]
-    killed = [one for one in tried if found[one.file, one.what]]
-    lines = ["# Planted errors and the test that finds each first", "", f"{len(killed)} of {len(tried)} killed.", ""]
-    lines += ["| file | error | found by |", "|---|---|---|"]
-    for one in tried:
-        test = found[one.file, one.what]
-        lines.append(f"| `{one.file}` | {one.what} | {f'`{test}`' if test else '**survived**'} |")
-    REPORT.write_text("\n".join(lines) + "\n")
+def copied(folder: Path) -> Path:
+    source = folder / "src"
+    shutil.copytree(ROOT / "src" / "flyball", source / "flyball", ignore=shutil.ignore_patterns("__pycache__"))
+    if package_of(source) != source / "flyball":
+        raise ValueError(f"the tests must import {source / 'flyball'}, got {package_of(source)}")
+    return source
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("lists", nargs="*", choices=[[], *LISTS], default=[], help="which lists; none given: all")
     parser.add_argument("--only", default="", help="plant those whose file or error has this in it")
-    parser.add_argument("--continue", action="store_true", dest="go_on", help="leave out what the report has killed")
+    parser.add_argument("--continue", action="store_true", dest="go_on", help="leave out what the report has as found")
+    parser.add_argument("--jobs", type=int, default=1, help="how many at a time")
     asked = parser.parse_args()
-    found = known() if asked.go_on or asked.only else {}
-    chosen = [one for one in PLANTED if asked.only in f"{one.file} {one.what}"]
-    if asked.go_on:
-        chosen = [one for one in chosen if (one.file, one.what) not in found]
-    with tempfile.TemporaryDirectory() as name:
-        source = Path(name) / "src"
-        shutil.copytree(ROOT / "src" / "flyball", source / "flyball", ignore=shutil.ignore_patterns("__pycache__"))
-        passes, failed = suite(source)
-        assert passes, f"without a planted error all tests must pass, got {failed}"
-        for planted in chosen:
-            began = time.perf_counter()
-            before = plant(planted, source)
-            passes, failed = suite(source)
-            (source / "flyball" / "features" / planted.file).write_text(before)
-            found[planted.file, planted.what] = "" if passes else failed
-            write(found)
-            took = time.perf_counter() - began
-            print(
-                f"{planted.file}: {planted.what}: {found[planted.file, planted.what] or 'SURVIVED'} ({took:.0f} s)",
-                flush=True,
-            )
-    survived = [one for one in chosen if not found[one.file, one.what]]
-    print(f"{len(chosen) - len(survived)} of {len(chosen)} killed")
-    sys.exit(bool(survived))
+    names = asked.lists or list(LISTS)
+    found = report.read()
+    chosen = [
+        (name, one)
+        for name in names
+        for one in LISTS[name].planted
+        if asked.only in f"{one.file} {one.what}"
+        and not (asked.go_on and found.get((name, report.digest(one)), report.SURVIVED) != report.SURVIVED)
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        copies: SimpleQueue[Path] = SimpleQueue()
+        for place in range(asked.jobs):
+            copies.put(copied(Path(folder).resolve() / str(place)))
+
+        def on_a_copy(name: str, planted: Planted | None) -> tuple[str, float]:
+            source, began = copies.get(), time.perf_counter()
+            try:
+                if planted is None:
+                    return suite(source, LISTS[name].tests), time.perf_counter() - began
+                with plant(planted, source):
+                    return suite(source, LISTS[name].tests), time.perf_counter() - began
+            finally:
+                copies.put(source)
+
+        with ThreadPoolExecutor(asked.jobs) as pool:
+            for name, (by, took) in zip(names, pool.map(lambda name: on_a_copy(name, None), names), strict=True):
+                print(f"{name}: without an error: {by} ({took:.0f} s)", flush=True)
+                if by != report.SURVIVED:
+                    raise ValueError(f"without a planted error all tests of {name} must pass, got {by}")
+            tried = [(name, one, pool.submit(on_a_copy, name, one)) for name, one in chosen]
+            unfound = 0
+            for name, one, future in tried:
+                try:
+                    by, took = future.result()
+                except NoVerdict as error:
+                    print(f"{one.file}: {one.what}: {error}", flush=True)
+                    unfound += 1
+                    continue
+                unfound += by == report.SURVIVED
+                found[name, report.digest(one)] = by
+                report.write(found)
+                print(f"{one.file}: {one.what}: {by} ({took:.0f} s)", flush=True)
+    print(f"{len(chosen) - unfound} of {len(chosen)} found")
+    sys.exit(unfound > 0)
 
 
 if __name__ == "__main__":
