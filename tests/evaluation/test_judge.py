@@ -72,7 +72,7 @@ class Broken(Mind, frozen=True):
     def score(self, learned: Mapping[str, NDArray[Any]], histories: Histories) -> NDArray[np.float32]:
         if self.how == "raises":
             raise ZeroDivisionError("in the middle of scoring")
-        return np.full((histories.rows, ITEMS), np.nan, np.float32)
+        return np.full((histories.rows, ITEMS), -np.inf if self.how == "silent" else np.nan, np.float32)
 
 
 @pytest.fixture
@@ -246,7 +246,7 @@ def verdicts(report: Report, name: str, champion: str | None = None, **changes: 
 def test_gates_pass_the_good_and_name_what_is_wrong(world: SimpleNamespace) -> None:
     report = contest(world)
     every = dict.fromkeys(
-        ["ran", "enough_examples", "full_lists", "beats_random", "holds_champion", "answers_in_time"], True
+        ["ran", "enough_examples", "full_lists", "beats_random", "own_lists", "holds_champion", "answers_in_time"], True
     )
     assert verdicts(report, "perfect", "champion") == every
     assert verdicts(report, "champion", "champion") == {name: True for name in every if name != "holds_champion"}
@@ -256,6 +256,26 @@ def test_gates_pass_the_good_and_name_what_is_wrong(world: SimpleNamespace) -> N
     assert verdicts(report, "perfect", "champion", max_answer="9ms") == every | {"answers_in_time": False}
     assert not verdicts(report, "random")["beats_random"]
     assert not check_gates(fb.gates(), report, "perfect", None, [], "ndcg@5")[3].passed
+
+
+def test_a_model_that_scores_nothing_is_refused_though_the_fallback_has_good_figures(world: SimpleNamespace) -> None:
+    """Everybody likes the popular items: lists that the fallback alone fills beat the random ones."""
+    popular = msgspec.structs.replace(world.cases, truth=[["f10", "f11"]] * USERS)
+    liked = np.arange(USERS, dtype=np.int32) % 2 + 10
+    train = msgspec.structs.replace(world.train, item_index=liked)
+    of_all = SimpleNamespace(task=world.task, train=train, cases=popular)
+    report = judged(
+        of_all,
+        contestant(of_all, "silent", Broken(how="silent")),
+        contestant(of_all, "popular", fb.Popular()),
+        contestant(of_all, "random", Random(), role="baseline"),
+    )
+    assert report.of("silent").figures["hit_rate@5"] == report.of("popular").figures["hit_rate@5"]
+    assert (report.of("silent").scored, report.of("silent").personal) == (0.0, 0.0)
+    assert [name for name, passed in verdicts(report, "silent").items() if not passed] == ["own_lists"]
+    assert verdicts(report, "popular")["own_lists"]
+    (row,) = [row for row in report.table() if row[0] == "silent"]
+    assert row[-1] == "scored nothing: these are the fallback's lists"
 
 
 def test_lists_that_stay_short_fail_their_gate(world: SimpleNamespace) -> None:

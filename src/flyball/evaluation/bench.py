@@ -14,7 +14,7 @@ from flyball.evaluation.contestant import Contestant
 from flyball.evaluation.estimates import Estimate, interval_of
 from flyball.evaluation.ratings import bias_predictions, global_mean
 from flyball.models import Histories, Interactions, row_pointers, take
-from flyball.tasks import MODEL, Cases, Pipeline, Query, Recommend
+from flyball.tasks import GENERAL, MODEL, Cases, Pipeline, Query, Recommend
 
 _BATCH, _TIMED, _RATED_BATCH = 64, 100, 1_024
 _WIDTH = 1 << 31  # above any item number: user * _WIDTH + item is one key
@@ -23,10 +23,14 @@ Values = dict[str, NDArray[np.float64]]
 
 
 class Lists(msgspec.Struct, frozen=True):
-    """What one contestant showed. `places`: int32 (users, k), numbers of items, -1 for none; `by_model`: bool."""
+    """What one contestant showed. `places`: int32 (users, k), numbers of items, -1 for none.
+
+    `by_model`: bool, filled from scores for the user; `scored`: bool, filled from scores, for the user or for all.
+    """
 
     places: NDArray[np.int32]
     by_model: NDArray[np.bool_]
+    scored: NDArray[np.bool_]
     answer: Estimate
 
 
@@ -62,14 +66,15 @@ class Bench:
         """The lists of every user. Raises whatever the model raises."""
         pipeline, cases = self._pipeline(one), self.cases
         places = np.full((len(cases.users), self.k), -1, np.int32)
-        by_model = np.zeros(places.shape, bool)
+        by_model, scored = np.zeros(places.shape, bool), np.zeros(places.shape, bool)
         for first in range(0, len(places), _BATCH):
             part = slice(first, first + _BATCH)
             answers = pipeline.answer(self._queries[part], cases.histories[part], cases.catalog)
             for row, shown in enumerate(answers, first):
                 places[row, : len(shown)] = [self._number.setdefault(each.item, len(self._number)) for each in shown]
                 by_model[row, : len(shown)] = [each.source == MODEL for each in shown]
-        return Lists(places, by_model, self._answer_us(pipeline))
+                scored[row, : len(shown)] = [each.source in (MODEL, GENERAL) for each in shown]
+        return Lists(places, by_model, scored, self._answer_us(pipeline))
 
     def targets(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Each target's user and item, by number."""

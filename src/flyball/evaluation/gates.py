@@ -45,6 +45,7 @@ def check_gates(
         _examples(gates, report),
         _full_lists(gates, judged),
         _beats_random(report, candidate, baselines, metric),
+        _own_lists(judged),
     ]
     if champion is not None and champion != candidate:
         found.append(_holds_champion(gates, report, candidate, champion, metric, same_recipe))
@@ -62,6 +63,16 @@ def _full_lists(gates: Gates, judged: Judged) -> GateResult:
     share, least = judged.full_lists, gates.min_full_lists
     reason = f"{share:.1%} of users got a full list, at least {least:.1%} must"
     return GateResult("full_lists", share >= least, reason, {"share": share, "least": least})
+
+
+def _own_lists(judged: Judged) -> GateResult:
+    """A model that scores nothing has the figures of the fallback, which the popular list has without a model."""
+    if judged.scored is None:
+        return GateResult("own_lists", True, "it is not known what of its lists its own scores filled")
+    reason = f"its own scores filled {judged.scored:.1%} of the places, the rest came from the fallback lists"
+    if judged.scored == 0:
+        reason = "it scored no item for any user: its lists and figures are the fallback's, not its own"
+    return GateResult("own_lists", judged.scored > 0, reason, {"scored": judged.scored, "personal": judged.personal})
 
 
 def _beats_random(report: Report, candidate: str, baselines: Sequence[str], metric: str) -> GateResult:

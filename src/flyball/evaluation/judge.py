@@ -68,6 +68,7 @@ def evaluate(
             slices=slices[one.name],
             full_lists=float((found.places[:, : task.k] >= 0).all(axis=1).mean()),
             personal=float(found.by_model.mean()),
+            scored=float(found.scored.mean()),
         )
     weighed = None
     if weigh_targets:

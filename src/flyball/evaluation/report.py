@@ -34,7 +34,9 @@ class Judged(msgspec.Struct, frozen=True):
     """One candidate. `failed`: why it has no figures, "" when it has.
 
     `figures`: by metric, such as "ndcg@20", "coverage@20", "rmse". `full_lists`: share of users who got as many items
-    as were asked for. `personal`: share of places filled by the model itself.
+    as were asked for. `personal`: share of places filled from the model's scores for the user, `scored`: from its
+    scores, be they for the user or the same for all; the rest are newcomers and what the fallback lists filled in. None
+    in reports from before it was told.
     """
 
     name: str
@@ -46,6 +48,12 @@ class Judged(msgspec.Struct, frozen=True):
     slices: list[SliceFigures] = []
     full_lists: float = 0.0
     personal: float = 0.0
+    scored: float | None = None
+
+    @property
+    def note(self) -> str:
+        """What its figures do not tell, "" when that is nothing."""
+        return self.failed or ("scored nothing: these are the fallback's lists" if self.scored == 0 else "")
 
 
 class Weighed(msgspec.Struct, frozen=True):
@@ -147,7 +155,7 @@ class Report(msgspec.Struct, frozen=True):
         cost = ["", "", ""]
         if not one.failed:
             cost = [f"{one.cost.train_s:.1f}", f"{one.cost.answer_us:.0f}", f"{one.cost.bytes / 1e6:.1f}"]
-        return [one.name, one.role, *figures, *cost, one.failed]
+        return [one.name, one.role, *figures, *cost, one.note]
 
 
 def _difference(found: dict[str, dict[str, Estimate]], name: str, other: str) -> Estimate | None:
