@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from flyball.apps.movielog import MovieLog
 from flyball.core import BadInput, ManualClock, NotFound, StoreUnavailable
 from flyball.events import (
+    IMPORTED,
     Appended,
     Catalogue,
     Format,
@@ -174,7 +175,10 @@ def test_unknown_entities_are_flagged_once_there_is_a_catalogue(home: Home) -> N
     assert home.ingest("film\nheat\n", "csv").flagged == {}
     report = home.ingest(f"{T}2,7,GET /data/m/up/3.mpg\n{T}2,7,GET /data/m/heat/3.mpg\n{T}2,7,GET /rate/x=3\n")
     assert (report.accepted, report.flagged) == ({"watch": 2, "rate": 1}, {"watch": 1, "rate": 1})
-    assert {record.flags for record in home.records() if record.at == NOON_US + 2_000_000} == {0, 2}
+    flags = {record.flags for record in home.records() if record.at == NOON_US + 2_000_000}
+    assert flags == {IMPORTED, IMPORTED | 2}
+    home.ingest("user,film,minute\n7,up,9\n", "csv", mode="live")
+    assert [record.flags for record in home.records() if record.at == NOW_US] == [2]
 
 
 def test_a_joined_user_is_known_at_once_but_makes_no_catalogue_alone(home: Home) -> None:

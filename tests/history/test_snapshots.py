@@ -4,19 +4,21 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flyball.core import ArtifactCorrupt, BadInput, NotFound
-from flyball.events import Record, Schema
-from flyball.history import History, HistoryFollower, Snapshot, export, load_snapshot, take_snapshot
+from flyball.events import IMPORTED, Record, Schema
+from flyball.history import Delay, History, HistoryFollower, Snapshot, export, learned_lag, load_snapshot, take_snapshot
 from flyball.history.digest import digest_of
 from flyball.testing.state_contract import divided
 from flyball.testing.state_logs import APPLICATION, HOUR, PARTITIONS, START, Joined, records
 
 SCHEMA = APPLICATION.schema
+DAY = 24 * HOUR
 
 
 def stored(folder: Path, came: Sequence[Record]) -> Path:
@@ -184,3 +186,24 @@ def test_export(tmp_path: Path) -> None:
     assert export(history, "filmcard", tmp_path / "none.csv", since_us=START + 1) == 0
     with pytest.raises(BadInput, match="csv, parquet"):
         export(history, "filmcard", tmp_path / "x", "xlsx")
+
+
+def test_the_manifest_tells_lags_and_keeps_the_apply_delays_it_was_taken_with(tmp_path: Path) -> None:
+    live = [watch(START + at, START + at + (7 if at == 99 else 2)) for at in range(100)]
+    day_late = [watch(START - at, START - at + DAY) for at in range(1, 4)]
+    imported = [msgspec.structs.replace(record, flags=IMPORTED) for record in day_late]
+    folder = stored(tmp_path, [*live, *imported])
+    delays = {"state": Delay(10, 1, 2)}
+    taken = take_snapshot(folder, SCHEMA, START + 10**15, apply_delays=delays)
+    lags = taken.types["watch"].lags
+    assert lags.live == Delay(100, 2, 2)
+    assert lags.declared == Delay(3, DAY, DAY)
+    assert taken.types["rate"].lags.live is None
+    assert (taken.apply_delay_us("state"), taken.apply_delay_us("features")) == (2, 0)
+    again = take_snapshot(folder, SCHEMA, START + 10**15, apply_delays={"state": Delay(20, 5, 9)})
+    assert (again.name, again.apply_delay_us("state")) == (taken.name, 2), "one name trains one version"
+    assert load_snapshot(folder, SCHEMA, taken.name).apply_delay_us("state") == 2
+    history = History(folder, SCHEMA)
+    assert learned_lag(history) == learned_lag(history, "watch") == Delay(100, 2, 2)
+    with pytest.raises(BadInput, match="100 live events"):
+        learned_lag(history, "rate")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _ENDINGS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv", ".parquet": "parquet"}
 _PIECE = 1 << 20
+_LEARNED = "learned"
 _LOOK_S = 0.2
 
 
@@ -55,7 +56,9 @@ def ingest(
         ),
     ] = None,
     type_: Annotated[str | None, typer.Option("--type", help="Event type, where the columns do not tell.")] = None,
-    lag: Annotated[str, typer.Option("--lag", help="How long after it happened history became known.")] = "0s",
+    lag: Annotated[
+        str, typer.Option("--lag", help="How long after it happened history became known; learned: as live events do.")
+    ] = "0s",
     follow: Annotated[bool, typer.Option("--follow", help="Go on reading as the file grows, until Ctrl-C.")] = False,
     home: Home = None,
     chosen: Set = None,
@@ -71,7 +74,7 @@ def ingest(
 
     runtime = open_app(app, home, chosen)
     mode = as_ or (Mode.live if source == "-" else Mode.history)
-    lag_us = parse_duration(lag)
+    lag_us = _lag_us(runtime, lag, type_)
     if follow and "parquet" in (format, Path(source).suffix[1:]):
         raise BadSetting("--follow must be about a file of lines, got parquet")
     name, found, stream = _opened(runtime, source, format)
@@ -97,6 +100,18 @@ def ingest(
             warn("flyball: stopped; what was taken in stays, and the same command goes on with the rest")
             raise typer.Exit(130) from None
     _show(report, json)
+
+
+def _lag_us(runtime: "Runtime", lag: str, only: str | None) -> int:
+    if lag != _LEARNED:
+        return parse_duration(lag)
+    from flyball.history import learned_lag
+    from flyball.operations import catch_up
+
+    catch_up(runtime)
+    learned = learned_lag(runtime.history, only)
+    warn(f"flyball: lag {learned.p99_us / 1e6:,.2f} s, within which 99 of 100 of {learned.events:,} live events came")
+    return learned.p99_us
 
 
 def _opened(runtime: "Runtime", source: str, format: str | None) -> "tuple[str, Format, BinaryIO]":

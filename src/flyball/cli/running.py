@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flyball.cli.common import AppName, Home, Json, Set, load, open_app, open_home, settings_for
-from flyball.cli.show import progress_line, say, show_json, show_table, warn
+from flyball.cli.show import applied_words, progress_line, say, show_json, show_table, warn
 from flyball.core import format_instant, parse_duration
 
 if TYPE_CHECKING:
@@ -108,6 +108,9 @@ def _show_status(found: "Status") -> None:
         feeds = [[f.name, f"{f.behind:,}", None if f.lag_s is None else f"{f.lag_s:.2f}", f.error] for f in found.feeds]
         say()
         show_table(["view", "events behind", "seconds behind", ""], feeds, right=["events behind", "seconds behind"])
+    if found.apply_delays:
+        say()
+        say(applied_words(found.apply_delays))
     if found.figures:
         columns = [
             "version",

@@ -2,11 +2,14 @@
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+if TYPE_CHECKING:
+    from flyball.history import Delay
 
 _GAP = "  "
 _CLEAR = "\r\x1b[2K"
@@ -38,6 +41,12 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]], right: 
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     for line in table_lines(columns, cells, right, width):
         say(line)
+
+
+def applied_words(delays: "Mapping[str, Delay]") -> str:
+    """How late followers apply events, in one line."""
+    each = [f"{name} after {one.p99_us / 1e6:.2f} s" for name, one in sorted(delays.items(), reverse=True)]
+    return f"99 of 100 live events are applied: {', '.join(each)}"
 
 
 def table_lines(

@@ -26,6 +26,7 @@ from flyball.events.formats import (
 from flyball.events.ingest import IngestReport, Verdict, ingest, ingest_lines
 from flyball.events.log import (
     BACKENDS,
+    IMPORTED,
     Appended,
     Appends,
     EventLog,
@@ -44,6 +45,7 @@ from flyball.events.types import Event, Profile, Ref, real, text, whole
 __all__ = [
     "BACKENDS",
     "FORMATS",
+    "IMPORTED",
     "Appended",
     "Appender",
     "Appends",

@@ -86,7 +86,13 @@ class Check:
         return Record(self.type.name, key, at, known_at, self._identity.of(body, values, at), body, flags)
 
     def many(
-        self, columns: Sequence[Sequence[Any]], ats: Sequence[int], known_ats: Iterable[int], lax: bool, known: Known
+        self,
+        columns: Sequence[Sequence[Any]],
+        ats: Sequence[int],
+        known_ats: Iterable[int],
+        flags: int,
+        lax: bool,
+        known: Known,
     ) -> list[Record] | None:
         """Records of rows that are all fine, checked a column at a time; None when `one` must judge."""
         if self.slow:
@@ -103,8 +109,8 @@ class Check:
         except (UnicodeEncodeError, OverflowError):
             return None
         ids = self._identity.many(bodies, checked, ats)
-        flags = self._flags(keys, known)
-        return list(map(Record, repeat(self.type.name), keys[0], ats, known_ats, ids, bodies, flags))
+        marks = self._flags(keys, known, flags)
+        return list(map(Record, repeat(self.type.name), keys[0], ats, known_ats, ids, bodies, marks))
 
     def decode(self, record: Record) -> Event:
         """The event in a record."""
@@ -113,8 +119,8 @@ class Check:
         except msgspec.DecodeError as error:
             raise StoreCorrupt(f"body of a {record.type} record", "msgpack of its fields", str(error)) from None
 
-    def _flags(self, keys: Sequence[Sequence[str]], known: Known) -> Iterable[int]:
-        """Per row the bits of references to unknown entities."""
+    def _flags(self, keys: Sequence[Sequence[str]], known: Known, given: int) -> Iterable[int]:
+        """Per row the bits of references to unknown entities beside those `given` to all."""
         flags: list[int] | None = None
         for bit, ((_, entity), column) in enumerate(zip(self.type.refs, keys, strict=True)):
             if entity not in known:
@@ -123,9 +129,9 @@ class Check:
             unknown = {key for key in set(column) if key not in have}
             if not unknown:
                 continue
-            marks = [1 << bit if key in unknown else 0 for key in column]
+            marks = [given | 1 << bit if key in unknown else given for key in column]
             flags = marks if flags is None else [one | two for one, two in zip(flags, marks, strict=True)]
-        return repeat(0) if flags is None else flags
+        return repeat(given) if flags is None else flags
 
     def _trimmed(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
         """Without trailing fields at their defaults: a field added later changes no old identity."""

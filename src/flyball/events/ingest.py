@@ -15,7 +15,7 @@ from flyball.events.catalogue import Catalogue
 from flyball.events.checks import Known, Rejected
 from flyball.events.formats import Bad, Batch, Format, Parser
 from flyball.events.lines import MAX_LINE, split_lines
-from flyball.events.log import Appends, EventLog, Record
+from flyball.events.log import IMPORTED, Appends, EventLog, Record
 from flyball.events.quarantine import Quarantine, Quarantined
 from flyball.events.schema import Schema
 
@@ -215,6 +215,7 @@ def _check(inlet: Inlet, batches: Sequence[Batch], lines: int, now_us: int, bad:
             batch.columns,
             ats,
             known_ats,
+            flags=0 if live else IMPORTED,
             live=live and inlet.ages,
             lax=batch.lax,
             known=inlet.catalogue.without_own(known, batch.type),
@@ -268,7 +269,7 @@ class Tally:
     def add_records(self, schema: Schema, indices: Sequence[int], records: Sequence[Record], repeats: set[int]) -> None:
         new = records if not repeats else [record for place, record in enumerate(records) if place not in repeats]
         self.accepted.update([record.type for record in new])
-        self.flagged.update([record.type for record in new if record.flags])
+        self.flagged.update([record.type for record in new if record.flags & ~IMPORTED])
         self.duplicates += len(repeats)
         if self.verdicts is None:
             return

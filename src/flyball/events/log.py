@@ -12,12 +12,16 @@ Offsets = tuple[int, ...]
 """Per partition, the offset of the next record: how many records lie before it."""
 
 
+IMPORTED = 1 << 31
+"""The flag of a record that came in as history: its `known_at` is what was declared, not the instant of its arrival."""
+
+
 class Record(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One event as it lies in the log.
 
     `key`: what it is partitioned by, the text of its first reference. `id`: 16 bytes, the hash of its natural key.
     `body`: msgpack of the event's own fields in declared order (an array; `Schema.decode` gives the event back).
-    `flags`: bit i set when the i-th reference named an entity unknown on arrival.
+    `flags`: bit i set when the i-th reference named an entity unknown on arrival; `IMPORTED`.
     """
 
     type: str

@@ -65,18 +65,19 @@ class Schema:
         ats: Sequence[Any],
         known_ats: Sequence[int],
         *,
+        flags: int = 0,
         live: bool = False,
         lax: bool = False,
         known: Known | None = None,
     ) -> tuple[list[Record | None], list[tuple[int, Rejected]]]:
-        """`check` over events of one type, faster. `columns[i]` holds the values of field `names[i]`.
+        """`check` over events of one type, faster. `columns[i]` holds the values of field `names[i]`; `flags` of all.
 
         Returns (the records, None where rejected; the rejections by row).
         """
         check = self._checks.get(name)
         if check is None or tuple(names) != check.names or check.slow:
-            return self._check_singly(name, names, columns, ats, known_ats, live, lax, known)
-        return self._check_quickly(check, columns, ats, known_ats, live, lax, known)
+            return self._check_singly(name, names, columns, ats, known_ats, flags, live, lax, known)
+        return self._check_quickly(check, columns, ats, known_ats, flags, live, lax, known)
 
     def decode(self, record: Record) -> Event:
         """The event in a record; raises `NotFound` for a type that is not declared."""
@@ -96,24 +97,25 @@ class Schema:
         columns: Sequence[Sequence[Any]],
         ats: Sequence[Any],
         known_ats: Sequence[int],
+        flags: int,
         live: bool,
         lax: bool,
         known: Known | None,
     ) -> tuple[list[Record | None], list[tuple[int, Rejected]]]:
         """All rows at once; where one of them is in doubt, in smaller parts, the smallest one by one."""
         if ats and self._times_fine(ats, known_ats, live):
-            quick = check.many(columns, ats, known_ats, lax, known or {})
+            quick = check.many(columns, ats, known_ats, flags, lax, known or {})
             if quick is not None:
                 return list(quick), []
         if len(ats) <= _PART:
-            return self._check_singly(check.type.name, check.names, columns, ats, known_ats, live, lax, known)
+            return self._check_singly(check.type.name, check.names, columns, ats, known_ats, flags, live, lax, known)
         records: list[Record | None] = []
         rejected: list[tuple[int, Rejected]] = []
         size = max(_PART, len(ats) // 16)
         for start in range(0, len(ats), size):
             part = slice(start, start + size)
             cut = [column[part] for column in columns]
-            some, wrong = self._check_quickly(check, cut, ats[part], known_ats[part], live, lax, known)
+            some, wrong = self._check_quickly(check, cut, ats[part], known_ats[part], flags, live, lax, known)
             records += some
             rejected += [(start + index, error) for index, error in wrong]
         return records, rejected
@@ -125,6 +127,7 @@ class Schema:
         columns: Sequence[Sequence[Any]],
         ats: Sequence[Any],
         known_ats: Sequence[int],
+        flags: int,
         live: bool,
         lax: bool,
         known: Known | None,
@@ -135,7 +138,7 @@ class Schema:
         for index, (row, at, known_at) in enumerate(zip(rows, ats, known_ats, strict=True)):
             try:
                 fields = dict(zip(names, row, strict=True))
-                records.append(self.check(name, fields, at, known_at, live=live, lax=lax, known=known))
+                records.append(self.check(name, fields, at, known_at, flags=flags, live=live, lax=lax, known=known))
             except Rejected as error:
                 records.append(None)
                 rejected.append((index, error))

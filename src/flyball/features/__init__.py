@@ -26,6 +26,7 @@ from flyball.features.aggregates import (
     sum,
     target,
 )
+from flyball.features.apply_delays import ApplyDelays, read_apply_delays
 from flyball.features.catalog import Catalog, catalog_version, load_catalog
 from flyball.features.derived import Derived, FeatureSet, computed, hashed
 from flyball.features.entity import Entity
@@ -52,6 +53,7 @@ __all__ = [
     "HISTORY_CAP",
     "STATE_BACKENDS",
     "Aggregate",
+    "ApplyDelays",
     "Catalog",
     "Definition",
     "Derived",
@@ -97,6 +99,7 @@ __all__ = [
     "open_state",
     "point_in_time",
     "ratio",
+    "read_apply_delays",
     "read_histories",
     "read_popular",
     "rebuild",

@@ -6,20 +6,24 @@ polars.
 """
 
 from flyball.history.columns import frame_of
+from flyball.history.delays import Delay, Lags
 from flyball.history.follower import HistoryFollower
 from flyball.history.movielens import movielens_events
-from flyball.history.reader import EXPORTS, History, export
+from flyball.history.reader import EXPORTS, History, export, learned_lag
 from flyball.history.snapshot import Snapshot, SnapshotManifest, load_snapshot, take_snapshot
 from flyball.history.splits import split_by_time, split_by_user, split_leave_last_out
 
 __all__ = [
     "EXPORTS",
+    "Delay",
     "History",
     "HistoryFollower",
+    "Lags",
     "Snapshot",
     "SnapshotManifest",
     "export",
     "frame_of",
+    "learned_lag",
     "load_snapshot",
     "movielens_events",
     "split_by_time",

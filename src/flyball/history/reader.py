@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from flyball.core import BadInput
 from flyball.events import Offsets, Schema
+from flyball.history.delays import Delay, lags_of
 from flyball.history.manifest import read_manifest
 from flyball.history.parts import read_type
 from flyball.history.snapshot import Snapshot, take_snapshot
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 EXPORTS = ("csv", "parquet")
+FEWEST = 100
+"""Fewer live events than this do not tell the 99th percentile of their lag."""
 
 
 class History:
@@ -55,6 +58,22 @@ class History:
     def snapshot(self, as_of_us: int) -> Snapshot:
         """What was known at `as_of_us`, see `take_snapshot`."""
         return take_snapshot(self.folder, self.schema, as_of_us)
+
+
+def learned_lag(history: History, only: str | None = None) -> Delay:
+    """From happening to known, of the live events of all types that are no profiles, or of one type.
+
+    Raises `BadInput` for fewer than a hundred of them, `NotFound` for another type.
+    """
+    import polars as pl
+
+    names = [name for name, declared in history.schema.types.items() if not declared.is_profile]
+    frames = [history.events(name).select("at", "known_at", "flags") for name in ([only] if only else names)]
+    found = lags_of(pl.concat(frames)).live if frames else None
+    if found is None or found.events < FEWEST:
+        got = 0 if found is None else found.events
+        raise BadInput("a lag to learn", f"shown by {FEWEST} live events or more in the history", got)
+    return found
 
 
 def export(history: History, name: str, out: Path, fmt: str = "csv", since_us: int | None = None) -> int:

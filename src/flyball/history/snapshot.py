@@ -1,6 +1,7 @@
 """Snapshots: what was known at an instant, named by its content."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import msgspec
 from flyball.core import ArtifactCorrupt, NotFound, write_atomic
 from flyball.events import Offsets, Schema
 from flyball.history.columns import column_types
+from flyball.history.delays import Delay, Lags, lags_of
 from flyball.history.digest import digest_of
 from flyball.history.manifest import read_manifest
 from flyball.history.parts import read_type
@@ -18,22 +20,30 @@ if TYPE_CHECKING:
 
 
 class TypeContent(msgspec.Struct, frozen=True):
-    """The rows of one type: how many, their digest, their fields, and the instants between which they lie."""
+    """The rows of one type: how many, their digest, their fields, and the instants between which they lie.
+
+    `lags`: from `at` to `known_at`, of what was imported as declared then, of what came live as measured.
+    """
 
     rows: int
     digest: str
     columns: dict[str, str]
     first_at_us: int | None = None
     last_at_us: int | None = None
+    lags: Lags = Lags()
 
 
 class SnapshotManifest(msgspec.Struct, frozen=True):
-    """What is written of a snapshot. `name` is a hash of `types` alone."""
+    """What is written of a snapshot. `name` is a hash of the rows in `types` alone.
+
+    `apply_delays`: how long followers took to apply what was known, by name, as measured when the snapshot was taken.
+    """
 
     name: str
     as_of_us: int
     offsets: Offsets
     types: dict[str, TypeContent]
+    apply_delays: dict[str, Delay] = {}
 
 
 class Snapshot:
@@ -47,6 +57,11 @@ class Snapshot:
         self.manifest, self._folder, self._schema = manifest, folder, schema
         self.name, self.as_of_us, self.offsets = manifest.name, manifest.as_of_us, manifest.offsets
         self.types = manifest.types
+
+    def apply_delay_us(self, name: str) -> int:
+        """So long after they were known, 99 of 100 events had been applied by a follower; 0 when not measured."""
+        measured = self.manifest.apply_delays.get(name)
+        return 0 if measured is None else measured.p99_us
 
     def frame(self, name: str) -> "pl.DataFrame":
         """The rows of event type `name`, ordered by at, partition, offset."""
@@ -64,12 +79,19 @@ class Snapshot:
                 raise ArtifactCorrupt(f"snapshot {self.name}, {name}", content.digest, found)
 
 
-def take_snapshot(history_folder: Path, schema: Schema, as_of_us: int, out_folder: Path | None = None) -> Snapshot:
+def take_snapshot(
+    history_folder: Path,
+    schema: Schema,
+    as_of_us: int,
+    out_folder: Path | None = None,
+    apply_delays: Mapping[str, Delay] | None = None,
+) -> Snapshot:
     """Name what is known now of the past up to `as_of_us`, and write its manifest.
 
     The name is a hash of each type's columns and order-free digest of rows (fields, at, known_at, id, flags): the same
     data gives the same name, whatever files or log partitions hold it. `out_folder`: where `<name>.json` goes, by
-    default `history_folder/snapshots`; a snapshot already there is left as it is.
+    default `history_folder/snapshots`; a snapshot already there is left as it is, with the
+    `apply_delays` measured by then: what has one name trains the same versions.
     """
     offsets = read_manifest(history_folder).offsets
     types: dict[str, TypeContent] = {}
@@ -77,11 +99,12 @@ def take_snapshot(history_folder: Path, schema: Schema, as_of_us: int, out_folde
         frame = _known(history_folder, schema, name, as_of_us, offsets)
         columns = {field: str(kind) for field, kind in column_types(declared).items()}
         first, last = (None, None) if frame.height == 0 else (int(frame["at"][0]), int(frame["at"][-1]))
-        types[name] = TypeContent(frame.height, digest_of(frame), columns, first, last)
+        types[name] = TypeContent(frame.height, digest_of(frame), columns, first, last, lags_of(frame))
     named = {name: [one.rows, one.digest, one.columns] for name, one in sorted(types.items())}
     name = hashlib.sha256(msgspec.json.encode(named)).hexdigest()[:24]
-    manifest = SnapshotManifest(name, as_of_us, offsets, types)
     path = (out_folder or history_folder / "snapshots") / f"{name}.json"
+    delays = _read(path).apply_delays if path.exists() else dict(apply_delays or {})
+    manifest = SnapshotManifest(name, as_of_us, offsets, types, delays)
     if not path.exists():
         write_atomic(path, msgspec.json.format(msgspec.json.encode(manifest), indent=1))
     return Snapshot(manifest, history_folder, schema)
@@ -93,8 +116,11 @@ def load_snapshot(history_folder: Path, schema: Schema, name: str, out_folder: P
     path = folder / f"{name}.json"
     if not path.is_file():
         raise NotFound("snapshot", name, sorted(found.stem for found in folder.glob("*.json")))
-    manifest = msgspec.json.decode(path.read_bytes(), type=SnapshotManifest)
-    return Snapshot(manifest, history_folder, schema)
+    return Snapshot(_read(path), history_folder, schema)
+
+
+def _read(path: Path) -> SnapshotManifest:
+    return msgspec.json.decode(path.read_bytes(), type=SnapshotManifest)
 
 
 def _known(folder: Path, schema: Schema, name: str, as_of_us: int, before: Offsets) -> "pl.DataFrame":

@@ -4,24 +4,27 @@ import msgspec
 
 from flyball.core import format_instant
 from flyball.events import after_slices
+from flyball.features import read_apply_delays
 from flyball.history import Snapshot, take_snapshot
 from flyball.learning.job import Job
 from flyball.learning.window import Window, windows
 from flyball.models import Interactions
-from flyball.tasks import Cases, Frames, build_interactions, evaluation_cases
+from flyball.runtime import FEATURES_FEED, STATE_FEED
+from flyball.tasks import Behind, Cases, Frames, build_interactions, evaluation_cases
 
 _BATCH = 20_000
 
 
 class Examples(msgspec.Struct, frozen=True):
     """`train`: as known just before the window; `everything`: as known now; `cases`: users of the window; `frames`:
-    the events behind it all, as known now."""
+    the events under it all, as known now; `behind`: how late serving saw them."""
 
     everything: Interactions
     train: Interactions
     window: Window
     cases: Cases
     frames: Frames
+    behind: Behind = Behind()
 
 
 def catch_up(job: Job) -> None:
@@ -38,9 +41,13 @@ def catch_up(job: Job) -> None:
 def snapshot_of(job: Job) -> Snapshot:
     """The snapshot of what was known at the run's instant."""
     folder = job.runtime.history_folder
-    snapshot = take_snapshot(folder, job.runtime.schema, job.run.as_of_us, folder / "snapshots")
+    delays = read_apply_delays(job.runtime.apply_delays_path)
+    snapshot = take_snapshot(folder, job.runtime.schema, job.run.as_of_us, folder / "snapshots", delays)
     rows = sum(each.rows for each in snapshot.types.values())
-    job.tell("snapshot", f"{snapshot.name}: {rows:,} events known at {format_instant(job.run.as_of_us)}")
+    applied = "".join(
+        f", in {name} after {one.p99_us / 1e6:.1f} s" for name, one in sorted(snapshot.manifest.apply_delays.items())
+    )
+    job.tell("snapshot", f"{snapshot.name}: {rows:,} events known at {format_instant(job.run.as_of_us)}{applied}")
     return snapshot
 
 
@@ -49,13 +56,16 @@ def examples_of(job: Job, snapshot: Snapshot) -> Examples | str:
     app, schema, wanted = job.runtime.app, job.runtime.schema, job.runtime.app.gates.min_examples
     used = {*app.task.event_types, *app.profiles}
     frames = {name: snapshot.frame(name) for name, declared in schema.types.items() if declared.cls in used}
+    behind = Behind(snapshot.apply_delay_us(STATE_FEED), snapshot.apply_delay_us(FEATURES_FEED))
     everything = build_interactions(frames, app.task, schema, job.run.as_of_us)
     tried = windows(everything)
     if not tried:
         positives = int((everything.weights >= 1).sum())
         return f"too little to learn from: positives must lie at two instants or more, got {positives} positives in all"
     for window in tried:
-        cases = evaluation_cases(frames, app.task, schema, window.start_us, window.end_us, seed=job.seed)
+        cases = evaluation_cases(
+            frames, app.task, schema, window.start_us, window.end_us, seed=job.seed, apply_delay_us=behind.state_us
+        )
         if cases.pool >= wanted:
             break
     else:
@@ -74,4 +84,4 @@ def examples_of(job: Job, snapshot: Snapshot) -> Examples | str:
         f"{len(train.user_index):,} pairs of {len(train.users):,} users and {len(train.items):,} items; judged on "
         f"{len(cases.users):,} users after {format_instant(window.start_us)}",
     )
-    return Examples(everything, train, window, cases, frames)
+    return Examples(everything, train, window, cases, frames, behind)

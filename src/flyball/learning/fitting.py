@@ -25,7 +25,7 @@ from flyball.models import (
     save_artifact,
     take,
 )
-from flyball.tasks import BadScores, LogPast, check_features, fallback_arrays
+from flyball.tasks import BadScores, Behind, LogPast, check_features, fallback_arrays
 
 _PROBED = 3
 
@@ -33,7 +33,7 @@ _PROBED = 3
 class FitOrder(msgspec.Struct, frozen=True):
     """What to fit on and where to put it. `data`: a folder of `write_interactions`; `folder`: the new artifact's.
 
-    `events`: a folder of `write_frames`, for a model with features.
+    `events`: a folder of `write_frames`, for a model with features; `behind`: how late serving saw them.
     """
 
     data: str
@@ -41,6 +41,7 @@ class FitOrder(msgspec.Struct, frozen=True):
     seed: int
     manifest: dict[str, Any]
     events: str = ""
+    behind: Behind = Behind()
 
 
 class Fitted(msgspec.Struct, frozen=True):
@@ -85,7 +86,7 @@ def _fit(app: App, model: Recommender, data: Interactions, order: FitOrder) -> L
     if not (isinstance(model, Ranker) and order.events):
         return model.fit(data, order.seed)
     check_features(app.task, model)
-    past = LogPast(app.task, app.schema, read_frames(Path(order.events)), model, data)
+    past = LogPast(app.task, app.schema, read_frames(Path(order.events)), model, data, order.behind)
     return model.fit_past(past, order.seed)
 
 

@@ -69,7 +69,7 @@ def judge(job: Job, examples: Examples, champion: Champion | None) -> Report:
     twin = twin_of(models, champion)
     if champion is not None and not twin:
         tasks.append(Task(_recipe_name(champion), champion.model, trials / "champion", champion.folder))
-    fitted = fit_all(job, "fit", data, tasks, examples.frames)
+    fitted = fit_all(job, "fit", data, tasks, examples.frames, examples.behind)
     features = _features(job, examples)
     found = [_contestant(task, fitted[task.name], _role(job, task.name), examples, features) for task in tasks]
     if champion is not None and twin:
@@ -130,9 +130,10 @@ def _role(job: Job, name: str) -> str:
 
 
 def _features(job: Job, examples: Examples) -> OfflineFeatures | None:
-    """The declared features as they were known at the questions of the test window."""
+    """The declared features as they were known and applied at the questions of the test window."""
     groups = job.runtime.app.task.feature_groups
-    return OfflineFeatures(groups, examples.frames) if groups else None
+    delay_us = examples.behind.features_us
+    return OfflineFeatures(groups, examples.frames, apply_delay_us=delay_us) if groups else None
 
 
 def _contestant(

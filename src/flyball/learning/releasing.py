@@ -145,7 +145,7 @@ def _refit(job: Job, examples: Examples, gates: Gates, origin: Mapping[str, Any]
         )
         for name in passed
     ]
-    return fit_all(job, "refit", data, tasks, examples.frames)
+    return fit_all(job, "refit", data, tasks, examples.frames, examples.behind)
 
 
 def _outcome(job: Job, name: str, gates: list[GateResult], fitted: Fitted | Exception | None) -> dict[str, Any]:

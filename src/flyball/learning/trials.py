@@ -12,7 +12,7 @@ from flyball.learning.handover import write_frames
 from flyball.learning.job import Job
 from flyball.learning.report import Stage
 from flyball.models import Popular, Random, Ranker, Recommender
-from flyball.tasks import Frames
+from flyball.tasks import Behind, Frames
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -25,10 +25,13 @@ class Task(msgspec.Struct, frozen=True):
     manifest: dict[str, Any] = {}
 
 
-def fit_all(job: Job, stage: Stage, data: Path, tasks: Sequence[Task], events: Frames) -> dict[str, Fitted | Exception]:
+def fit_all(
+    job: Job, stage: Stage, data: Path, tasks: Sequence[Task], events: Frames, behind: Behind
+) -> dict[str, Fitted | Exception]:
     """Fit each task on the interactions in `data`: what came out by name, an exception for one that failed.
 
-    `events`: those behind the interactions and possibly later ones, for models that read features as of the past.
+    `events`: those behind the interactions and possibly later ones, for models that read features as of the past;
+    `behind`: how late serving saw them.
 
     An application built in code cannot be found by another process, so it is fitted in this one.
     """
@@ -39,7 +42,7 @@ def fit_all(job: Job, stage: Stage, data: Path, tasks: Sequence[Task], events: F
     orders = [
         FitOrder(
             str(data), str(task.folder), job.seed, task.manifest,
-            str(job.work / "events") if isinstance(task.model, Ranker) else "",
+            str(job.work / "events") if isinstance(task.model, Ranker) else "", behind,
         )
         for task in tasks
     ]  # fmt: skip

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 
+import msgspec
+
 from flyball.events import Offsets
-from flyball.features import FeatureFollower, StateFollower, rebuild
+from flyball.features import ApplyDelays, FeatureFollower, StateFollower, rebuild
 from flyball.operations.elapsed import Elapsed
 from flyball.operations.worker import Feed
 from flyball.outcomes import OutcomeFollower
-from flyball.runtime import Runtime
+from flyball.runtime import FEATURES_FEED, STATE_FEED, Runtime
 
 STATE_BATCH, HISTORY_BATCH, OUTCOME_BATCH = 2_000, 10_000, 5_000
 FLUSH_US = 5_000_000
@@ -18,11 +20,13 @@ FEATURE_LOCK = "features.lock"
 def feeds_of(runtime: Runtime, flush_us: int = FLUSH_US) -> list[Feed]:
     """State and features first, since users wait for them, then history, then outcomes.
 
+    How long after they were known the first two apply events is measured, for training (`Runtime.apply_delays_path`).
     `flush_us`: how long history may hold back a part that is not full; 0 writes out whenever it has caught up.
     """
     log, predictions = runtime.log, runtime.predictions
     task = runtime.app.task
     state = StateFollower(runtime.schema, runtime.signals, task.entities, runtime.state, partitions=len(log.ends()))
+    delays = ApplyDelays(runtime.apply_delays_path, runtime.clock.now_us)
     history = runtime.history_follower
     outcomes = OutcomeFollower(runtime.schema, task, runtime.outcomes_path)
     flush = at_most_every(flush_us, lambda now_us: history.flush())
@@ -30,15 +34,15 @@ def feeds_of(runtime: Runtime, flush_us: int = FLUSH_US) -> list[Feed]:
     shown = _at("predictions", outcomes, len(predictions.ends()))
     happened = _at("events", outcomes, len(log.ends()))
     return [
-        Feed("state", log, state.offsets, state.apply, STATE_BATCH),
-        *_features(runtime),
+        _timed(Feed(STATE_FEED, log, state.offsets, state.apply, STATE_BATCH), delays),
+        *_features(runtime, delays),
         Feed("history", log, history.offsets, history.apply, HISTORY_BATCH, flush),
         Feed("predictions", predictions, shown, outcomes.apply_predictions, OUTCOME_BATCH, settle),
         Feed("outcomes", log, happened, outcomes.apply_events, OUTCOME_BATCH),
     ]
 
 
-def _features(runtime: Runtime) -> list[Feed]:
+def _features(runtime: Runtime, delays: ApplyDelays) -> list[Feed]:
     """The feed of the declared features, if there are any; groups new or declared otherwise are rebuilt first."""
     log, groups = runtime.log, runtime.app.task.feature_groups
     if not groups:
@@ -54,7 +58,12 @@ def _features(runtime: Runtime) -> list[Feed]:
                 log, runtime.schema, group, runtime.feature_state, clock=runtime.clock,
                 lock=runtime.home / FEATURE_LOCK,
             )  # fmt: skip
-    return [Feed("features", log, follower.offsets, follower.apply, STATE_BATCH)]
+    return [_timed(Feed(FEATURES_FEED, log, follower.offsets, follower.apply, STATE_BATCH), delays)]
+
+
+def _timed(feed: Feed, delays: ApplyDelays) -> Feed:
+    timed, rest = delays.timed(feed.name, feed.apply), delays.at_rest(feed.name)
+    return msgspec.structs.replace(feed, apply=timed, rest=rest)
 
 
 def _at(stream: str, outcomes: OutcomeFollower, partitions: int) -> Callable[[], Offsets]:

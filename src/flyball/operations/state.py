@@ -2,6 +2,8 @@
 
 import msgspec
 
+from flyball.features import read_apply_delays
+from flyball.history import Delay
 from flyball.operations.governor import next_learn_us
 from flyball.operations.orders import GovernorReport, WorkerReport, read_report, running
 from flyball.outcomes import Figures, figures
@@ -31,7 +33,10 @@ class FeedStatus(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """What `flyball status` shows. `ends`: records by stream and partition. `figures`: by version, see `Figures`."""
+    """What `flyball status` shows. `ends`: records by stream and partition. `figures`: by version, see `Figures`.
+
+    `apply_delays`: by follower, how long after they were known it applied live events, as measured.
+    """
 
     app: str
     home: str
@@ -47,6 +52,7 @@ class Status(msgspec.Struct, frozen=True):
     figures: dict[str, Figures]
     learning: bool
     next_learn_us: int | None
+    apply_delays: dict[str, Delay] = {}
 
 
 def status(runtime: Runtime, since_us: int = 0) -> Status:
@@ -74,6 +80,7 @@ def status(runtime: Runtime, since_us: int = 0) -> Status:
         figures=figures(runtime.outcomes_path, since_us),
         learning=governor is not None and governor.doing == "learning",
         next_learn_us=_next_learn_us(runtime),
+        apply_delays=read_apply_delays(runtime.apply_delays_path),
     )
 
 

@@ -9,7 +9,7 @@ from flyball.tasks.cases import ACTIVITIES, HEAVY, Cases, activity_of, evaluatio
 from flyball.tasks.fallback import fallback_arrays
 from flyball.tasks.featurize import Asked, Columns, OfflineFeatures, OnlineFeatures, ReadFeatures, coded_column
 from flyball.tasks.interactions import build_interactions
-from flyball.tasks.known import FrameCatalog, Frames, catalog_at
+from flyball.tasks.known import Behind, FrameCatalog, Frames, catalog_at
 from flyball.tasks.lists import arrange
 from flyball.tasks.pipeline import Pipeline
 from flyball.tasks.queries import GENERAL, GROUP, MODEL, NEWCOMER, POPULAR, BadScores, Query, Shown, check_query
@@ -29,6 +29,7 @@ __all__ = [
     "POPULAR",
     "Asked",
     "BadScores",
+    "Behind",
     "Cases",
     "Columns",
     "Featured",

@@ -24,11 +24,12 @@ ACTIVITIES = ("new", "light", "heavy")
 class Cases(msgspec.Struct, frozen=True):
     """Users to answer at `split_us` and what they went on to like in `[split_us, end_us)`.
 
-    `histories`: per user, as known just before the split (`known_at < split_us`). `truth`: per user the items that
-    became positive in the window and that the user had not touched before, one or more. `groups`: each user's group or
-    None. `activity`: "new" (no items before the split), "light" (1 to 19) or "heavy" (20 or more).
+    `histories`: per user, as known and applied just before the split (`known_at + apply_delay < split_us`). `truth`:
+    per user the items that became positive in the window and that the user had not touched before, one or more.
+    `groups`: each user's group or None. `activity`: "new" (no items before the split), "light" (1 to 19) or "heavy"
+    (20 or more).
     `rated_rows`, `rated_items`, `rated_values`: first ratings given in the window: index of the user, item, rating.
-    `catalog`: the items as known just before the split. `pool`: how many users qualified before sampling.
+    `catalog`: the items as known and applied then. `pool`: how many users qualified before sampling.
     """
 
     split_us: int
@@ -62,15 +63,22 @@ def evaluation_cases(
     end_us: int,
     limit: int | None = 5_000,
     seed: int = 0,
+    apply_delay_us: int = 0,
 ) -> Cases:
     """The cases of a snapshot for the window `[split_us, end_us)`.
 
     Users without truth are left out; of more than `limit` a sample by `seed` is taken. Items and users that no
-    catalogue knows at the end of the snapshot are left out of the truth.
+    catalogue knows at the end of the snapshot are left out of the truth. `apply_delay_us`: how long after it was known
+    an event came to be seen by serving, so that what users are asked with is what an answer would have been made from;
+    what counts as touched before, and so is no truth, is what was known.
     """
     if split_us >= end_us:
         raise BadInput("split_us", f"before end_us ({end_us})", split_us)
+    if apply_delay_us < 0:
+        raise BadInput("apply_delay_us", "0 or more", apply_delay_us)
     before = pairs_at(frames_at(frames, split_us - 1), task, schema, split_us - 1)
+    seen_us = split_us - 1 - apply_delay_us
+    applied = before if apply_delay_us == 0 else pairs_at(frames_at(frames, seen_us), task, schema, seen_us)
     truth = _truth(frames, task, schema, before, split_us, end_us)
     users = truth["user"].unique().sort().to_list()
     pool = len(users)
@@ -82,9 +90,9 @@ def evaluation_cases(
     for user, item in truth.sort("user", "item").select("user", "item").iter_rows():
         if user in row:
             wanted[row[user]].append(item)
-    group_of = groups_of(frames_at(frames, split_us - 1), task.user, schema)
+    group_of = groups_of(frames_at(frames, seen_us), task.user, schema)
     groups = [group_of.get(user) for user in users]
-    histories = histories_from(before, users, groups)
+    histories = histories_from(applied, users, groups)
     rated = _rated(frames, task, schema, before, split_us, end_us, users)
     return Cases(
         split_us=split_us,
@@ -97,7 +105,7 @@ def evaluation_cases(
         rated_rows=np.array([row[user] for user in rated["user"].to_list()], np.int32),
         rated_items=rated["item"].to_list(),
         rated_values=rated["rating"].to_numpy().astype(np.float32),
-        catalog=catalog_at(frames, task.item, schema, split_us - 1),
+        catalog=catalog_at(frames, task.item, schema, seen_us),
         pool=pool,
     )
 

@@ -122,16 +122,19 @@ class OnlineFeatures:
 
 
 class OfflineFeatures:
-    """Features from frames of events, by what was known at each instant or by `offsets`.
+    """Features from frames of events, by what was known and, `apply_delay_us` later, applied at each instant, or by
+    `offsets`.
 
     What was computed is kept, so that asking again is quick: make one for each use.
     """
 
-    def __init__(self, groups: "Sequence[Group]", frames: Frames, offsets: "Offsets | None" = None) -> None:
+    def __init__(
+        self, groups: "Sequence[Group]", frames: Frames, offsets: "Offsets | None" = None, apply_delay_us: int = 0
+    ) -> None:
         from flyball.features import feature_set_hash
 
         self._groups = {group.name: group for group in groups}
-        self._frames, self._offsets = frames, offsets
+        self._frames, self._offsets, self._delay_us = frames, offsets, apply_delay_us
         self._hash = feature_set_hash(list(groups))
         self._kept: dict[tuple[str, int], _Kept] = {}
 
@@ -184,7 +187,7 @@ class OfflineFeatures:
         if self._offsets is not None:
             vector = pl.Series([list(self._offsets)], dtype=pl.List(pl.Int64))
             columns["offsets"] = vector.new_from_index(0, len(missing))
-        values = point_in_time([group], self._frames, pl.DataFrame(columns))
+        values = point_in_time([group], self._frames, pl.DataFrame(columns), apply_delay_us=self._delay_us)
         coded = [coded_column(values[one.name]) for one in group.definitions]
         for key in missing:
             kept.index[key] = len(kept.index)

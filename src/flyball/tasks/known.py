@@ -18,6 +18,14 @@ Frames = Mapping[str, "polars.DataFrame"]
 """{event type: rows with the event's fields, `at`, `known_at`, `partition`, `offset`}, as a snapshot gives them."""
 
 
+class Behind(msgspec.Struct, frozen=True):
+    """How far serving is behind what is known: after how many microseconds an event shows in histories and catalogue
+    (`state_us`) and in the declared features (`features_us`)."""
+
+    state_us: int = 0
+    features_us: int = 0
+
+
 def frames_at(frames: Frames, as_of_us: int) -> "dict[str, polars.DataFrame]":
     """The rows known at `as_of_us` (inclusive)."""
     import polars as pl

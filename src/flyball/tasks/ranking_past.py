@@ -1,25 +1,39 @@
-"""What a ranker learns from: instants of the past, each with what was known just before it and nothing later."""
+"""What a ranker learns from: instants of the past, each with what serving could see just before it, nothing later."""
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from flyball.events import Schema
-from flyball.models import Fold, Interactions, Ranker, fold_windows, histories_of
+from flyball.models import Fold, Interactions, Ranker, fold_windows, histories_of, select_rows
 from flyball.tasks.cases import evaluation_cases
 from flyball.tasks.featurize import Columns, OfflineFeatures
 from flyball.tasks.interactions import build_interactions
-from flyball.tasks.known import Frames, frames_at
+from flyball.tasks.known import Behind, Frames, frames_at
 from flyball.tasks.recommend import Recommend
 
 
 class LogPast:
-    """The past of a log as it was known at `as_of_us`: a `Past` for `ranker`."""
+    """The past of a log as it was known at `as_of_us`: a `Past` for `ranker`.
 
-    def __init__(self, task: Recommend, schema: Schema, frames: Frames, ranker: Ranker, now: Interactions) -> None:
+    Retrievers are fitted on what was known before an instant, as a version learned then would have been. Histories and
+    features hold what had been applied besides, so far `behind` what was known.
+    """
+
+    def __init__(
+        self,
+        task: Recommend,
+        schema: Schema,
+        frames: Frames,
+        ranker: Ranker,
+        now: Interactions,
+        behind: Behind | None = None,
+    ) -> None:
         self._task, self._schema, self._now = task, schema, now
+        self._behind = behind or Behind()
         self._frames = frames_at(frames, now.as_of_us)
         self._ranker = ranker
 
@@ -33,7 +47,13 @@ class LogPast:
             data = build_interactions(self._frames, self._task, self._schema, start_us - 1)
             if not (data.weights > 0).any():
                 continue
-            cases = evaluation_cases(self._frames, self._task, self._schema, start_us, end_us, users, seed)
+            cases = evaluation_cases(
+                self._frames, self._task, self._schema, start_us, end_us, users, seed, self._behind.state_us
+            )
+            applied = data
+            if self._behind.state_us:
+                seen_us = start_us - 1 - self._behind.state_us
+                applied = _among(data, build_interactions(self._frames, self._task, self._schema, seen_us))
             row_of = {user: row for row, user in enumerate(data.users)}
             asked = [place for place, user in enumerate(cases.users) if user in row_of]
             rows = [row_of[cases.users[place]] for place in asked]
@@ -42,13 +62,13 @@ class LogPast:
                 at_us=start_us,
                 data=data,
                 users=[cases.users[place] for place in asked],
-                histories=histories_of(data, rows, start_us),
+                histories=histories_of(applied, rows, start_us),
                 seen=[_places(cases.histories[place].seen, index) for place in asked],
                 truth=[_places(cases.truth[place], index) for place in asked],
             )
 
     def features(self, users: Sequence[str], items: Sequence[str], at_us: int) -> NDArray[np.float64]:
-        """The ranker's features of each (user, item) as known at `at_us`."""
+        """The ranker's features of each (user, item) as known and applied at `at_us`."""
         return self._offline.matrix(self._columns, users, items, at_us)
 
     @cached_property
@@ -57,7 +77,25 @@ class LogPast:
 
     @cached_property
     def _offline(self) -> OfflineFeatures:
-        return OfflineFeatures(self._task.feature_groups, self._frames)
+        return OfflineFeatures(self._task.feature_groups, self._frames, apply_delay_us=self._behind.features_us)
+
+
+def _among(data: Interactions, earlier: Interactions) -> Interactions:
+    """What was known `earlier` of the users and items of `data`; a catalogue may have begun only after it."""
+    user_row = {user: row for row, user in enumerate(data.users)}
+    item_row = {item: row for row, item in enumerate(data.items)}
+    number = {group: place for place, group in enumerate(data.groups)}
+    groups = np.full(len(data.users), -1, np.int32)
+    for user, group in zip(earlier.users, earlier.user_group.tolist(), strict=True):
+        if user in user_row and group >= 0:
+            groups[user_row[user]] = number.get(earlier.groups[group], -1)
+    users = np.array([user_row.get(user, -1) for user in earlier.users], np.int32)[earlier.user_index]
+    items = np.array([item_row.get(item, -1) for item in earlier.items], np.int32)[earlier.item_index]
+    placed = msgspec.structs.replace(
+        earlier, users=data.users, items=data.items, user_index=users, item_index=items, user_group=groups,
+        groups=data.groups,
+    )  # fmt: skip
+    return select_rows(placed, (users >= 0) & (items >= 0))
 
 
 def _places(items: Sequence[str], index: dict[str, int]) -> NDArray[np.int32]:

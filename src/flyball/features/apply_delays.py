@@ -1,0 +1,122 @@
+"""How long online followers take from an event being known to its being applied, measured as they go."""
+
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from flyball.core import write_atomic
+from flyball.events import IMPORTED, Slice
+from flyball.history import Delay
+
+DAYS = 7
+SAVED_US = 5_000_000
+_DAY_US = 86_400_000_000
+
+# A tenth of a millisecond to a fortnight, each a fifth longer than the one before; told is the end of a step.
+BOUNDS_US: tuple[int, ...] = (0, *(round(100 * 1.2**step) for step in range(129)))
+
+Apply = Callable[[Sequence[Slice]], object]
+_Counts = dict[int, int]
+
+
+class _Measured(msgspec.Struct):
+    """{follower: {day: {step: events}}}."""
+
+    delays: dict[str, dict[int, _Counts]] = {}
+
+
+class ApplyDelays:
+    """Measures followers; what was measured in the latest days with events is kept in the file `path`.
+
+    Counted are the events that became known after a follower had first reached the end of the log: what had waited
+    before it began to work was not late by its doing. Imported history is not counted, its `known_at` being declared.
+    """
+
+    def __init__(self, path: Path, now_us: Callable[[], int]) -> None:
+        self._path, self._now_us = path, now_us
+        self._since: dict[str, int] = {}
+        self._measured: _Measured | None = None
+        self._saved: dict[str, int] = {}
+        self._unsaved: set[str] = set()
+
+    def timed(self, follower: str, apply: Apply) -> Apply:
+        """`apply`, each of whose events is measured once it has been applied."""
+
+        def timed(slices: Sequence[Slice]) -> object:
+            result = apply(slices)
+            self._note(follower, slices, self._now_us())
+            return result
+
+        return timed
+
+    def at_rest(self, follower: str) -> Callable[[int], None]:
+        """To be called with now when the follower has reached the end of the log."""
+
+        def rest(now_us: int) -> None:
+            self._since.setdefault(follower, now_us)
+            self._save(follower, now_us)
+
+        return rest
+
+    def _save(self, follower: str, now_us: int) -> None:
+        """Write down what is new, every few seconds at most."""
+        last = self._saved.get(follower)
+        if follower in self._unsaved and (last is None or not 0 <= now_us - last < SAVED_US):
+            write_atomic(self._path, msgspec.json.encode(self._measured))
+            self._saved[follower] = now_us
+            self._unsaved.clear()
+
+    def _note(self, follower: str, slices: Sequence[Slice], now_us: int) -> None:
+        since = self._since.get(follower)
+        if since is None:
+            return
+        delays = [
+            now_us - record.known_at
+            for piece in slices
+            for record in piece.records
+            if record.known_at >= since and not record.flags & IMPORTED
+        ]
+        if not delays:
+            return
+        if self._measured is None:
+            self._measured = _read(self._path)
+        days = self._measured.delays.setdefault(follower, {})
+        counts = days.setdefault(now_us // _DAY_US, {})
+        for delay in delays:
+            step = bisect_left(BOUNDS_US, delay)
+            counts[step] = counts.get(step, 0) + 1
+        for day in sorted(days)[:-DAYS]:
+            del days[day]
+        self._unsaved.add(follower)
+
+
+def read_apply_delays(path: Path) -> dict[str, Delay]:
+    """What was measured, by follower; one that applied no live event yet is absent."""
+    found = {}
+    for follower, days in _read(path).delays.items():
+        counts: _Counts = {}
+        for of_day in days.values():
+            for step, events in of_day.items():
+                counts[step] = counts.get(step, 0) + events
+        events = sum(counts.values())
+        found[follower] = Delay(events, _share(counts, events, 50), _share(counts, events, 99))
+    return found
+
+
+def _share(counts: _Counts, events: int, percent: int) -> int:
+    """The end of the first step up to which `percent` of the events lie."""
+    within = 0
+    for step in sorted(counts):
+        within += counts[step]
+        if within * 100 >= events * percent:
+            break
+    return BOUNDS_US[min(step, len(BOUNDS_US) - 1)]
+
+
+def _read(path: Path) -> _Measured:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_Measured, strict=False)
+    except FileNotFoundError:
+        return _Measured()

@@ -1,0 +1,48 @@
+"""The measured apply delay goes from the worker into the snapshot's manifest, and from there into examples."""
+
+from pathlib import Path
+
+import pytest
+
+from flyball.history import load_snapshot
+from flyball.learning import learn
+from flyball.operations import status
+from flyball.tasks import Behind
+
+from .conftest import DAY_US, DAYS, START_US
+from .test_audit import Theatre
+
+SECOND_US = 1_000_000
+
+
+def test_learning_sees_what_the_worker_had_applied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    theatre = Theatre(tmp_path)
+    theatre.fill()
+    assert status(theatre.runtime).apply_delays == {}, "what lay in the log before was not late"
+    theatre.clock.move_to_us(START_US + DAYS * DAY_US + DAY_US)
+    for user in range(1, 61):
+        theatre.put("watch", user=user, film="f1", minute=40)
+    theatre.clock.advance_us(3 * SECOND_US)
+    theatre.follow()
+    measured = status(theatre.runtime).apply_delays
+    assert measured.keys() == {"state", "features"}
+    assert all(each.events == 60 and 3.0 <= each.p99_us / SECOND_US <= 3.6 for each in measured.values())
+    told: list[Behind] = []
+    monkeypatch.setattr("flyball.learning.fitting.LogPast", _noting(told))
+    report = learn(theatre.runtime, workers=1)
+    snapshot = load_snapshot(theatre.runtime.history_folder, theatre.runtime.schema, report.snapshot)
+    assert snapshot.manifest.apply_delays == measured
+    assert told == [Behind(measured["state"].p99_us, measured["features"].p99_us)] * len(told) != []
+    assert snapshot.types["watch"].lags.live is not None
+    assert snapshot.types["watch"].lags.declared is None
+
+
+def _noting(told: list[Behind]) -> type:
+    from flyball.tasks import LogPast
+
+    class Noting(LogPast):
+        def __init__(self, *arguments: object) -> None:
+            told.append(arguments[-1])  # type: ignore[arg-type]
+            super().__init__(*arguments)  # type: ignore[arg-type]
+
+    return Noting
