@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from flyball.models import RatingBlend as RatingBlend
     from flyball.models import RatingKNN as RatingKNN
     from flyball.models import Recommender as Recommender
+    from flyball.models import SparseEASE as SparseEASE
     from flyball.models import SVDpp as SVDpp
     from flyball.models import UserKNN as UserKNN
     from flyball.policy import any_of as any_of
@@ -126,6 +127,7 @@ _ROOM_OF = {
             "Recommender",
             "SLIM",
             "SVDpp",
+            "SparseEASE",
             "UserKNN",
         ],
         "flyball.models",

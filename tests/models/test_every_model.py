@@ -5,7 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flyball.models import MODELS, Histories, Interactions, Learned, Recommender
+from flyball.models import (
+    MODELS,
+    BiasedMF,
+    Histories,
+    ImplicitALS,
+    Interactions,
+    Learned,
+    Recommender,
+    SparseEASE,
+)
 from flyball.testing.model_checks import MODEL_CHECKS, Check, capabilities, check_batches, check_purity, check_seeded
 
 
@@ -15,10 +24,25 @@ def test_model(name: str, check: Check, tmp_path: Path) -> None:
     check(MODELS[name](), tmp_path)
 
 
+VARIANTS: dict[str, Recommender] = {
+    "als by blocks": ImplicitALS(factors=16, solver="block", block=8),
+    "als exact": ImplicitALS(factors=16, solver="cholesky"),
+    "svd by als": BiasedMF(factors=16, epochs=20, solver="als"),
+    "shared blocks": SparseEASE(candidates=12, shared=0.5),
+}
+"""Other ways of one model, as different as other models."""
+
+
+@pytest.mark.parametrize("check", MODEL_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("name", VARIANTS)
+def test_variant(name: str, check: Check, tmp_path: Path) -> None:
+    check(VARIANTS[name], tmp_path)
+
+
 def test_what_the_table_claims() -> None:
     claims = {name: capabilities(model()) for name, model in MODELS.items()}
     of_ratings = {"global_mean", "bias", "biased_mf", "rating_knn", "svdpp", "rating_blend"}
-    explained = {"item_knn", "user_knn", "next_item", "slim", "implicit_als", "ease"}
+    explained = {"item_knn", "user_knn", "next_item", "slim", "implicit_als", "ease", "sparse_ease"}
     assert {name for name, can in claims.items() if "explain" in can} == explained
     similar = explained - {"user_knn"} | {"biased_mf", "rating_knn", "svdpp", "bpr", "compact", "blend", "rating_blend"}
     assert {name for name, can in claims.items() if "similar" in can} == similar

@@ -46,6 +46,7 @@ from flyball.models.ranking import top_k
 from flyball.models.rating_blend import RatingBlend
 from flyball.models.rating_knn import RatingKNN
 from flyball.models.slim import SLIM
+from flyball.models.sparse_ease import SparseEASE
 from flyball.models.svdpp import SVDpp
 from flyball.models.table import MODELS
 from flyball.models.threads import in_blocks
@@ -84,6 +85,7 @@ __all__ = [
     "RatingKNN",
     "Recommender",
     "SVDpp",
+    "SparseEASE",
     "Trees",
     "UserKNN",
     "canonical",

@@ -13,6 +13,7 @@ from flyball.models.random import Random
 from flyball.models.ranker import Ranker
 from flyball.models.rating_knn import RatingKNN
 from flyball.models.slim import SLIM
+from flyball.models.sparse_ease import SparseEASE
 from flyball.models.svdpp import SVDpp
 from flyball.models.user_knn import UserKNN
 
@@ -31,5 +32,6 @@ COMPONENTS: dict[str, type[Recommender]] = {
     "bpr": BPR,
     "implicit_als": ImplicitALS,
     "ease": EASE,
+    "sparse_ease": SparseEASE,
     "ranker": Ranker,
 }

@@ -26,8 +26,9 @@ class ImplicitALS(Recommender, frozen=True):
     alone). Both depend on the shape of the data, so unless given they follow from it: with n the mean weight of a user,
     alpha = items / (20 n), at least 10, and reg = 0.17 n / (n + items / alpha), at most 0.02 (5 for another `nu`).
     These were chosen on validation parts of ml-100k, ml-latest-small and Amazon Beauty.
-    `solver`: "cg", `cg_steps` of conjugate gradient per half-step, or "cholesky", exact. Answers always fold
-    the user in exactly: W = Y'Y + Y'(C - I)Y + r I, score_i = y_i' W^-1 sum of c_j y_j over the history.
+    `solver`: "cg", `cg_steps` of conjugate gradient per half-step; "block", a Newton step on each `block` factors in
+    turn (Rendle et al., "iALS++", 2021), for many factors; or "cholesky", exact. Answers always fold the user in
+    exactly: W = Y'Y + Y'(C - I)Y + r I, score_i = y_i' W^-1 sum of c_j y_j over the history.
     """
 
     tried: ClassVar[Mapping[str, tuple[Any, ...]]] = {
@@ -41,18 +42,19 @@ class ImplicitALS(Recommender, frozen=True):
     alpha: float | None = None
     iterations: int = 15
     nu: float = 1.0
-    solver: Literal["cg", "cholesky"] = "cg"
+    solver: Literal["cg", "cholesky", "block"] = "cg"
     cg_steps: int = 3
+    block: int = 32
 
     def __post_init__(self) -> None:
-        for name in ("factors", "iterations", "cg_steps"):
+        for name in ("factors", "iterations", "cg_steps", "block"):
             if getattr(self, name) < 1:
                 raise BadDeclaration(f"ImplicitALS's {name}", "at least 1", getattr(self, name))
         for name in ("reg", "alpha"):
             if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise BadDeclaration(f"ImplicitALS's {name}", "above 0", getattr(self, name))
-        if self.solver not in ("cg", "cholesky"):
-            raise BadDeclaration("ImplicitALS's solver", "cg or cholesky", self.solver)
+        if self.solver not in ("cg", "cholesky", "block"):
+            raise BadDeclaration("ImplicitALS's solver", "cg, cholesky or block", self.solver)
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
         """The item side (`factors.item_side`), its `gramian` Y'Y; `settings`: items known, alpha, reg; float64."""
@@ -146,6 +148,7 @@ class ImplicitALS(Recommender, frozen=True):
         settings: NDArray[np.float64],
     ) -> None:
         from flyball.models.kernels.conjugate import conjugate_rows
+        from flyball.models.kernels.subspaces import subspace_rows
 
         base = gramian_of(fixed)
         narrow, (frequency, alpha, reg) = base.astype(np.float32), settings.tolist()
@@ -153,6 +156,10 @@ class ImplicitALS(Recommender, frozen=True):
         def solve(first: int, last: int) -> None:
             if self.solver == "cholesky":
                 self._solve(indptr, index, weights, fixed, base, settings, (first, last), solved)
+            elif self.solver == "block":
+                width = padded(self.block, 4)
+                scales = (alpha, reg, frequency, float(self.nu))
+                subspace_rows(indptr, index, weights, fixed, base, *scales, width, first, last, solved)
             else:
                 conjugate_rows(
                     indptr,

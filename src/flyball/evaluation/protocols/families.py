@@ -18,6 +18,7 @@ from flyball.models import (
     Random,
     RatingBlend,
     RatingKNN,
+    SparseEASE,
     SVDpp,
     UserKNN,
 )
@@ -34,6 +35,7 @@ LISTS: dict[str, Space] = {
         space_of("bpr", BPR()),
         space_of("implicit_als", ImplicitALS()),
         space_of("ease", EASE()),
+        space_of("sparse_ease", SparseEASE()),
         space_of("compact", Compact()),
         space_of("blend", Blend()),
     )
