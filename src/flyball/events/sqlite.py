@@ -6,7 +6,7 @@ threads and processes append and read; appends take turns, each in one short tra
 
 import sqlite3
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -123,6 +123,23 @@ class SqliteLog:
                     skip = max(0, after[part] - (place & (1 << _OFFSET_BITS) - 1))
                     found += [r for r in islice(self._open(place, count, crc, data), skip, None) if r.type in wanted]
         return found, ends
+
+    def read_blocks(self, part: int, after: int, until: int, kinds: Iterable[str]) -> Iterator[Slice]:
+        """Records of one partition in [after, until), in order; blocks that hold none of `kinds` are left out whole."""
+        wanted = set(kinds)
+        with self._file.reading() as connection:
+            rows = connection.execute(
+                "SELECT place, count, kinds FROM blocks WHERE place >= ? AND place < ? ORDER BY place",
+                (self._block_of(connection, part, after), part << _OFFSET_BITS | until),
+            ).fetchall()
+        for place, count, names in rows:
+            first = place & (1 << _OFFSET_BITS) - 1
+            skip = max(0, after - first)
+            if wanted.isdisjoint(names.split(",")) or first + skip >= min(first + count, until):
+                continue
+            with self._file.reading() as connection:  # not one transaction for all: who reads may stop at any time
+                crc, data = connection.execute("SELECT crc, data FROM blocks WHERE place = ?", (place,)).fetchone()
+            yield Slice(part, first + skip, self._open(place, count, crc, data)[skip : until - first])
 
     def close(self) -> None:
         """Close this process's connections; the log opens again when used."""

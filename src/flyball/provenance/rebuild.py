@@ -6,7 +6,6 @@ from flyball.events import Offsets
 from flyball.features import (
     Catalog,
     Popular,
-    StateStore,
     UserHistory,
     load_catalog,
     read_histories,
@@ -15,6 +14,7 @@ from flyball.features import (
 )
 from flyball.outcomes import Prediction
 from flyball.provenance.log_features import LogFeatures
+from flyball.provenance.past import state_for
 from flyball.registry import Version
 from flyball.runtime import Runtime
 from flyball.serving import Loaded, load_version
@@ -34,20 +34,18 @@ def rebuild(runtime: Runtime, prediction: Prediction) -> Rebuilt:
     """
     history, store = None, None
     if prediction.offsets:
-        store = _state(runtime, prediction.offsets, [prediction.user])
+        store = state_for(runtime, prediction.offsets, [prediction.user])
         history = read_histories(store, runtime.signals, [prediction.user])[0][0]
     if store is None or prediction.catalog not in ((), prediction.offsets):
-        store = _state(runtime, prediction.catalog, [])
+        store = state_for(runtime, prediction.catalog, [])
     return Rebuilt(history, load_catalog(store, runtime.app.task.item))
 
 
 def popular_list(runtime: Runtime, prediction: Prediction) -> Popular:
     """What was popular at the offsets stamped for it, or else at those of the state; everyone's events are folded."""
-    return read_popular(_state(runtime, prediction.lists or prediction.offsets or prediction.catalog, None))
-
-
-def _state(runtime: Runtime, offsets: Offsets, users: list[str] | None) -> StateStore:
-    return state_at(runtime.log, offsets, users, runtime.schema, runtime.signals, runtime.app.task.entities)
+    offsets = prediction.lists or prediction.offsets or prediction.catalog
+    entities = runtime.app.task.entities
+    return read_popular(state_at(runtime.log, offsets, None, runtime.schema, runtime.signals, entities))
 
 
 def load(runtime: Runtime, version: Version, catalog: Catalog, features: Offsets = ()) -> Loaded:

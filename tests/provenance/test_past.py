@@ -1,0 +1,94 @@
+"""The past of one user, read from few blocks of the log, equals what is folded from all of it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flyball.core import parse_url
+from flyball.events import Offsets, Slice, partition
+from flyball.events.sqlite import SqliteLog
+from flyball.features import load_catalog, read_histories, state_at
+from flyball.provenance import replay, why
+from flyball.provenance.past import state_for
+
+from .conftest import DAY_US, DAYS, START_US, Cinema
+
+
+class Watched:
+    """A log that notes which blocks are asked for, and gives nothing any other way."""
+
+    def __init__(self, log: SqliteLog) -> None:
+        self.log, self.read_from = log, list[tuple[int, frozenset[str]]]()
+
+    def ends(self) -> Offsets:
+        return self.log.ends()
+
+    def read(self, after: Offsets, limit: int) -> list[Slice]:
+        raise AssertionError("the log must not be read whole")
+
+    def read_blocks(self, part: int, after: int, until: int, kinds: frozenset[str]) -> Iterator[Slice]:
+        self.read_from.append((part, frozenset(kinds)))
+        return self.log.read_blocks(part, after, until, kinds)
+
+
+def test_it_equals_the_whole_fold_at_any_offsets(cinema: Cinema) -> None:
+    runtime, task = cinema.runtime, cinema.runtime.app.task
+    for day in range(40):  # blocks of one record, of all kinds
+        cinema.put("watch", user=1 + day % 3, film=f"f{day % 7}", minute=day, at_us=START_US + day)
+        cinema.put("card", film=f"f{day % 5}", half=str(day), at_us=START_US + day)
+        cinema.put("viewer", user=1 + day % 2, age=20 + day, at_us=START_US + day)
+    ends = runtime.log.ends()
+    for share in (0.0, 0.1, 0.5, 0.93, 1.0):
+        until = tuple(int(end * share) for end in ends)
+        for users in ([], ["1"], ["2", "17"], ["nobody"]):
+            quick = state_for(runtime, until, users)
+            whole = state_at(runtime.log, until, users, runtime.schema, runtime.signals, task.entities)
+            assert quick.offsets() == until
+            assert list(quick.scan(b"")) == list(whole.scan(b""))
+    assert [one.user for one in read_histories(quick, runtime.signals, ["2"])[0]] == ["2"]
+    assert load_catalog(quick, task.item).ids
+
+
+def test_only_the_users_partition_and_the_blocks_of_profiles_are_read(learned: Cinema) -> None:
+    learned.champion("item_knn")
+    (answer,) = learned.answer(7)
+    runtime = learned.runtime
+    log = Watched(SqliteLog(parse_url(runtime.settings.events)))
+    runtime.log = log  # type: ignore[assignment]
+    assert replay(runtime, answer.id).identical
+    mine = partition("7", len(log.ends()))
+    assert sorted(log.read_from) == sorted(
+        (part, frozenset({"card"}) | (frozenset({"watch", "rate", "viewer"}) if part == mine else frozenset()))
+        for part in range(len(log.ends()))
+    )
+
+
+def test_what_the_user_did_next_is_looked_for_in_their_partition_alone(learned: Cinema) -> None:
+    learned.champion("item_knn")
+    (answer,) = learned.answer(7)
+    learned.put("watch", user=7, film=answer.items[0], minute=3, at_us=START_US + DAYS * DAY_US + 60_000_000)
+    learned.put("watch", user=8, film=answer.items[0], minute=3, at_us=START_US + DAYS * DAY_US + 60_000_000)
+    found = why(learned.runtime, answer.id).next
+    assert [(one.type, one.fields["film"], one.count) for one in found] == [("watch", answer.items[0], 1)]
+
+
+@pytest.mark.parametrize("after", [0, 3, 9, 10, 24, 25])
+def test_blocks_are_given_by_kind_between_two_offsets(tmp_path: Path, cinema: Cinema, after: int) -> None:
+    log = SqliteLog(parse_url(f"sqlite://{tmp_path}/one.db?partitions=1"))
+    schema = cinema.runtime.schema
+    for start in (0, 10, 20):  # three blocks; the middle one holds cards alone
+        names = ["card"] * 10 if start == 10 else ["watch", "rate"] * 5
+        fields = {
+            "card": {"film": "f"},
+            "watch": {"user": 1, "film": "f", "minute": 1},
+            "rate": {"user": 1, "film": "f", "stars": 1},
+        }
+        log.append([schema.check(name, fields[name], START_US + start + n, START_US) for n, name in enumerate(names)])
+    got = [(piece.first, len(piece.records)) for piece in log.read_blocks(0, after, 25, {"rate"})]
+    assert got == [
+        (max(first, after), min(25, first + 10) - max(first, after))
+        for first in (0, 20)
+        if after < first + 10 and max(first, after) < 25
+    ]
+    assert list(log.read_blocks(0, after, 25, {"else"})) == []
