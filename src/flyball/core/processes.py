@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, TypeVar
 
@@ -28,7 +28,8 @@ def run_parallel(
 
     A call that raises, or whose process dies, yields its exception instead: the others go on. `work` and its
     arguments must be importable and picklable (they cross to a spawned process; nothing is stored).
-    With one worker everything runs in this process, in order. Processes still running when the iterator is closed
+    Processes are forked off a server of this one's own, which has imported the first
+    `work`'s module and runs nothing; it lives as long as this process. With one worker everything runs in this process, in order. Processes still running when the iterator is closed
     are ended. `limit_s`: a process that takes longer is ended too, its result a `TimeoutError`; a call in this process
     cannot be ended, so there it is not heeded.
     """
@@ -41,7 +42,7 @@ def run_parallel(
         return
     # one process per call, not a pool: the death of one worker breaks every pending call of a ProcessPoolExecutor
     waiting = deque(enumerate(calls))
-    running: dict[Connection, tuple[int, SpawnProcess]] = {}
+    running: dict[Connection, tuple[int, BaseProcess]] = {}
     stopwatch, ends_s = SystemStopwatch(), dict[Connection, float]()
     try:
         while waiting or running:
@@ -68,7 +69,7 @@ def run_parallel(
             _end(receiver, process)
 
 
-def _end(receiver: Connection, process: SpawnProcess) -> None:
+def _end(receiver: Connection, process: BaseProcess) -> None:
     process.terminate()
     process.join(_GRACE_S)
     process.kill()  # for one that does not heed the first; nothing happens to one that has ended
@@ -76,8 +77,9 @@ def _end(receiver: Connection, process: SpawnProcess) -> None:
     receiver.close()
 
 
-def _start(work: Callable[..., Any], call: tuple[Any, ...]) -> tuple[Connection, SpawnProcess]:
-    context = multiprocessing.get_context("spawn")
+def _start(work: Callable[..., Any], call: tuple[Any, ...]) -> tuple[Connection, BaseProcess]:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["__main__", work.__module__])  # heeded by a server that is still to start
     receiver, sender = context.Pipe(duplex=False)
     try:
         process = context.Process(target=_send_result, args=(sender, work, call))
@@ -101,7 +103,7 @@ def _interrupts_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
-def _receive(receiver: Connection, process: SpawnProcess) -> Any:
+def _receive(receiver: Connection, process: BaseProcess) -> Any:
     try:
         result: Any = receiver.recv()
     except EOFError:

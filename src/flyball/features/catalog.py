@@ -1,6 +1,6 @@
 """What is known of each entity: its latest profile and since when it is known."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from hashlib import blake2b
 from typing import Any
@@ -43,13 +43,27 @@ def digest_of(known: Known) -> int:
     return int.from_bytes(blake2b(encode_known(content), digest_size=16).digest())
 
 
+class _Entry:
+    """One entity as the store holds it; its profile's fields are decoded when they are first asked for."""
+
+    __slots__ = ("fields", "known", "stored")
+
+    def __init__(self, stored: bytes) -> None:
+        self.stored = stored
+        self.known: Known = decode_known(stored)
+        self.fields: list[Any] | None = None
+
+
 class Catalog:
     """The known entities of one kind, in order of name. `version` changes when anything in it does."""
 
-    def __init__(self, entity: Entity, version: bytes, known: Sequence[Known]) -> None:
+    def __init__(self, entity: Entity, version: bytes, stored: Iterable[bytes], before: "Catalog | None" = None) -> None:
+        kept = {} if before is None else before._by_stored
         self.entity, self.version = entity, version
-        self._known = sorted(known, key=lambda one: one.name)
-        self.ids = [one.name for one in self._known]
+        entries = [kept.get(value) or _Entry(value) for value in stored]
+        self._entries = sorted(entries, key=lambda one: one.known.name)
+        self.ids = [one.known.name for one in self._entries]
+        self._columns: dict[str, list[Any]] = {}
 
     @cached_property
     def index(self) -> Mapping[str, int]:
@@ -58,7 +72,7 @@ class Catalog:
 
     @cached_property
     def known_since_us(self) -> list[int]:
-        return [one.known_since for one in self._known]
+        return [one.known.known_since for one in self._entries]
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -67,19 +81,27 @@ class Catalog:
 
     def attributes(self, field: str) -> list[Any]:
         """The field of each entity's latest profile, along `ids`; None where there is no profile."""
-        if field not in self.fields:
-            raise NotFound(f"field of {self.entity.name}", field, self.fields)
-        return self._columns[field]
+        found = self._columns.get(field)
+        if found is None:
+            if field not in self.fields:
+                raise NotFound(f"field of {self.entity.name}", field, self.fields)
+            place = self.fields.index(field)
+            found = self._columns[field] = [row[place] for row in self._rows]
+        return found
 
     @cached_property
-    def _columns(self) -> dict[str, list[Any]]:
-        if self.entity.profile is None:
-            return {}
+    def _by_stored(self) -> Mapping[bytes, _Entry]:
+        return {one.stored: one for one in self._entries}
+
+    @cached_property
+    def _rows(self) -> list[list[Any]]:
         decode, nothing = msgspec.msgpack.Decoder(list[Any]).decode, [None] * len(self.fields)
-        defaults = profile_defaults(self.entity.profile)
-        rows = [nothing if one.body is None else decode(one.body) for one in self._known]
-        rows = [row + defaults[len(row) :] for row in rows]
-        return {field: [row[place] for row in rows] for place, field in enumerate(self.fields)}
+        defaults = [] if self.entity.profile is None else profile_defaults(self.entity.profile)
+        for one in self._entries:
+            if one.fields is None:
+                row = nothing if one.known.body is None else decode(one.known.body)
+                one.fields = row + defaults[len(row) :]
+        return [one.fields or nothing for one in self._entries]
 
 
 def profile_fields(profile: type) -> tuple[str, ...]:
@@ -105,8 +127,10 @@ def catalog_version(store: StateStore, entity: Entity) -> bytes:
     return store.read([digest_key(entity.name)])[0][0] or b""
 
 
-def load_catalog(store: StateStore, entity: Entity) -> Catalog:
-    """All known entities of the kind. What arrives while it is read may be in it without showing in `version` yet."""
+def load_catalog(store: StateStore, entity: Entity, before: Catalog | None = None) -> Catalog:
+    """All known entities of the kind. What arrives while it is read may be in it without showing in `version` yet.
+
+    `before`: an earlier catalogue of the same store; of what has not changed since, nothing is decoded again.
+    """
     version = catalog_version(store, entity)
-    known = [decode_known(value) for _, value in store.scan(key_of(b"p/", entity.name, ""))]
-    return Catalog(entity, version, known)
+    return Catalog(entity, version, (value for _, value in store.scan(key_of(b"p/", entity.name, ""))), before)

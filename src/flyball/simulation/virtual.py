@@ -7,10 +7,10 @@ drawn from seeded distributions: nothing real reaches an answer, so a seed gives
 import random
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -50,13 +50,21 @@ _FIRST_EVENTS = 10_000
 _MEDIAN_ANSWER_S, _SLOW_SHARE, _SLOW_BY = 0.006, 0.002, 100.0
 _MEDIAN_TRAIN_S = 600.0
 _JUDGED_USERS = 300
+_FITTED_AT_ONCE = 2
 
 
 class DrawnStopwatch:
-    """A stopwatch whose every reading is a drawn moment later: durations look real and repeat."""
+    """A stopwatch whose every reading is a drawn moment later: durations look real and repeat.
 
-    def __init__(self, rng: np.random.Generator, median_s: float) -> None:
-        self._rng, self._median_s, self._at_s = rng, median_s, 0.0
+    A copy, such as crosses to another process, starts anew: what it draws does not depend on when it was made.
+    """
+
+    def __init__(self, seeds: Sequence[int], median_s: float) -> None:
+        self._seeds, self._median_s = seeds, median_s
+        self._rng, self._at_s = np.random.default_rng(seeds), 0.0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return DrawnStopwatch, (self._seeds, self._median_s)
 
     def read_s(self) -> float:
         self._at_s += self._median_s * float(self._rng.lognormal(0.0, 0.3))
@@ -82,7 +90,7 @@ def simulate(
     state is kept (default: a temporary folder); it must be new. `habits`: of the users. `step`: how often sessions are
     looked at, and how late, at most, an event comes to count. `tell` is called with a line now and then.
 
-    Learning starts as soon as there are events for it, then as `app.retrain` says, in this process. Training and
+    Learning starts as soon as there are events for it, then as `app.retrain` says. Training and
     answering take drawn times, alike for all models, so that costs do not decide between them. Raises `BadDeclaration`
     for an application that does not speak movielog, `Refused` for a home in use.
     """
@@ -129,7 +137,7 @@ class _Simulation:
             self._ingest(self._movielog, "movielog", lines, "world", "history")
         for batch in batches:
             self._tally.planted.update(batch.planted)
-        self._service = Service(self._runtime, "virtual", self._ids, self._clock, DrawnStopwatch(self._rng, 0.001))
+        self._service = Service(self._runtime, "virtual", self._ids, self._clock, DrawnStopwatch([self._seed, 12], 0.001))
         self._worker = Worker(feeds_of(self._runtime, flush_us=_FLUSH_US))
         self._governor = Governor(
             self._runtime.app.retrain, RuntimeView(self._runtime), self._start_learning, len(rows) + _FIRST_EVENTS
@@ -231,15 +239,15 @@ class _Simulation:
         return _Training(self, now_us, now_us + int(1e6 * _MEDIAN_TRAIN_S * float(self._rng.lognormal(0.0, 0.3))))
 
     def learn(self, as_of_us: int) -> str:
-        """One run of learning, in this process; what came out in one line."""
+        """One run of learning; what came out in one line."""
         with self._timed("learn"):
             report = learn(
                 self._runtime,
                 as_of_us,
-                workers=1,
+                workers=_FITTED_AT_ONCE,
                 seed=self._seed,
                 by="simulation",
-                stopwatch=DrawnStopwatch(self._rng, 0.002),
+                stopwatch=DrawnStopwatch([self._seed, 13, len(self._tally.learned)], 0.002),
             )
         with self._timed("truth"):
             versions = self._learnt()
