@@ -1,5 +1,6 @@
 """The past of one user, read from few blocks of the log, equals what is folded from all of it."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,8 +9,9 @@ import pytest
 from flyball.core import parse_url
 from flyball.events import Offsets, Slice, partition
 from flyball.events.sqlite import SqliteLog
-from flyball.features import load_catalog, read_histories, state_at
+from flyball.features import load_catalog, popular_of, read_histories, read_popular, state_at
 from flyball.provenance import replay, why
+from flyball.provenance.columns import everything, frames_before
 from flyball.provenance.past import state_for
 
 from .conftest import DAY_US, DAYS, START_US, Cinema
@@ -71,6 +73,38 @@ def test_what_the_user_did_next_is_looked_for_in_their_partition_alone(learned: 
     learned.put("watch", user=8, film=answer.items[0], minute=3, at_us=START_US + DAYS * DAY_US + 60_000_000)
     found = why(learned.runtime, answer.id).next
     assert [(one.type, one.fields["film"], one.count) for one in found] == [("watch", answer.items[0], 1)]
+
+
+def test_what_needs_everyones_events_is_read_from_the_history_as_far_as_it_reaches(cinema: Cinema) -> None:
+    """Then from the log; without a history, or with a torn one, all of it: the answer is the same."""
+    runtime = cinema.runtime
+    runtime.history_follower.flush()
+    reach = runtime.history.offsets()
+    assert any(reach)
+    for user in range(1, 9):
+        cinema.put("rate", user=user, film="f29", stars=5)
+    before, after = reach, runtime.log.ends()
+    assert before != after
+
+    def popular(offsets: Offsets) -> list[str]:
+        frames = frames_before(runtime, offsets, runtime.signals.plans, everything)
+        return popular_of(frames, runtime.signals).items
+
+    def folded(offsets: Offsets) -> list[str]:
+        entities = runtime.app.task.entities
+        return read_popular(state_at(runtime.log, offsets, None, runtime.schema, runtime.signals, entities)).items
+
+    part_way = tuple(end // 2 for end in before)
+    expected = [folded(offsets) for offsets in (part_way, before, after)]
+    assert expected[1] != expected[2]
+    assert [popular(offsets) for offsets in (part_way, before, after)] == expected
+    part = next((runtime.history_folder).rglob("*watch*.parquet"), None) or next(
+        iter(sorted(runtime.history_folder.rglob("*.parquet")))
+    )
+    part.unlink()
+    assert popular(after) == expected[2]
+    shutil.rmtree(runtime.history_folder)
+    assert popular(after) == expected[2]
 
 
 @pytest.mark.parametrize("after", [0, 3, 9, 10, 24, 25])

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from flyball.features.as_of import point_in_time
     from flyball.features.key_ranges import backfill
     from flyball.features.offline import interactions_frame
+    from flyball.features.popular_offline import popular_of
 
 __all__ = [
     "HISTORY_CAP",
@@ -98,6 +99,7 @@ __all__ = [
     "min",
     "open_state",
     "point_in_time",
+    "popular_of",
     "ratio",
     "read_apply_delays",
     "read_histories",
@@ -118,6 +120,10 @@ def __getattr__(name: str) -> object:
         from flyball.features.offline import interactions_frame
 
         return interactions_frame
+    if name == "popular_of":
+        from flyball.features.popular_offline import popular_of
+
+        return popular_of
     if name == "point_in_time":
         from flyball.features.as_of import point_in_time
 

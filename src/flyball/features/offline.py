@@ -24,21 +24,33 @@ def interactions_frame(events: Mapping[str, pl.DataFrame], signals: Signals, as_
     It equals what `StateFollower` holds after the same records, bit for bit; there the oldest items of a user beyond
     `HISTORY_CAP` are only remembered as seen.
     """
-    rows = [
-        _rows(events[plan.type].filter(pl.col("known_at") <= as_of_us), plan, signals)
-        for plan in signals.plans.values()
-        if plan.type in events
-    ]
-    if not rows:
+    known = {name: frame.filter(pl.col("known_at") <= as_of_us) for name, frame in events.items()}
+    observed = _observed(known, signals)
+    if observed is None:
         return pl.DataFrame(schema=_SCHEMA)
-    observed = _with_pair(pl.concat(rows))
+    return _finish(_pairs(observed, signals).join(_ratings(observed), on="pair", how="left"), signals)
+
+
+def held_frame(events: Mapping[str, pl.DataFrame], signals: Signals) -> pl.DataFrame | None:
+    """(item, positive_at, hint_at, negative_at): for each pair, when the first outcome of each kind held, or null."""
+    observed = _observed(events, signals)
+    return None if observed is None else _pairs(observed, signals).select("item", *_held(signals))
+
+
+def _observed(events: Mapping[str, pl.DataFrame], signals: Signals) -> pl.DataFrame | None:
+    rows = [_rows(events[plan.type], plan, signals) for plan in signals.plans.values() if plan.type in events]
+    return _with_pair(pl.concat(rows)) if rows else None
+
+
+def _pairs(observed: pl.DataFrame, signals: Signals) -> pl.DataFrame:
+    """A row for each pair, with `hit0`, `hit1`...: when the outcome of that slot first held."""
     pairs = observed.group_by("pair").agg(
         pl.col("user").first(), pl.col("item").first(), seen_at=pl.col("at").min(), last_at=pl.col("at").max()
     )
     for slot, outcome in enumerate(signals.outcomes):
         hits = _hits(observed.filter(pl.col(f"slot{slot}")), f"hit{slot}", outcome.at_least, outcome.within_us)
         pairs = pairs.join(hits, on="pair", how="left")
-    return _finish(pairs.join(_ratings(observed), on="pair", how="left"), signals)
+    return pairs
 
 
 def _rows(frame: pl.DataFrame, plan: Plan, signals: Signals) -> pl.DataFrame:
@@ -91,16 +103,22 @@ def _ratings(observed: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def _held(signals: Signals) -> list[pl.Expr]:
+    """`positive_at`, `hint_at`, `negative_at`."""
+    names = {POSITIVE: "positive_at", HINT: "hint_at", NEGATIVE: "negative_at"}
+    return [
+        pl.min_horizontal([pl.lit(None, pl.Int64), *[pl.col(f"hit{slot}") for slot in signals.slots_of[flag]]]).alias(
+            name
+        )
+        for flag, name in names.items()
+    ]
+
+
 def _finish(pairs: pl.DataFrame, signals: Signals) -> pl.DataFrame:
-    held = {
-        flag: pl.min_horizontal([pl.lit(None, pl.Int64), *[pl.col(f"hit{slot}") for slot in signals.slots_of[flag]]])
-        for flag in (POSITIVE, HINT, NEGATIVE)
-    }
-    flagged = pairs.with_columns(
-        held[POSITIVE].alias("positive_at"),
-        held[POSITIVE].is_not_null().alias("positive"),
-        held[HINT].is_not_null().alias("hint"),
-        held[NEGATIVE].is_not_null().alias("negative"),
+    flagged = pairs.with_columns(*_held(signals)).with_columns(
+        pl.col("positive_at").is_not_null().alias("positive"),
+        pl.col("hint_at").is_not_null().alias("hint"),
+        pl.col("negative_at").is_not_null().alias("negative"),
         pl.col("rating").fill_null(float("nan")),
     )
     weight = (

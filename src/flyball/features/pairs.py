@@ -7,7 +7,7 @@ import msgspec
 
 from flyball.features.signals import HINT, NEGATIVE, POSITIVE, Signals
 
-_DAY_US = 86_400_000_000
+DAY_US = 86_400_000_000
 POSITIVE_UNITS, HINT_UNITS = 4, 1
 
 
@@ -109,4 +109,4 @@ def popularity_of(pair: Pair | None, signals: Signals) -> tuple[int, int] | None
         return None
     flag, units = (POSITIVE, POSITIVE_UNITS) if flags & POSITIVE else (HINT, HINT_UNITS)
     at = held_at(pair, signals, flag)
-    return None if at is None else (at // _DAY_US, units)
+    return None if at is None else (at // DAY_US, units)

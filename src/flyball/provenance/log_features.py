@@ -7,6 +7,7 @@ from flyball.core import Refused
 from flyball.events import Offsets, Record, after_slices
 from flyball.features import Group, Reading
 from flyball.history import frame_of
+from flyball.provenance.columns import frames_before, naming
 from flyball.runtime import Runtime
 from flyball.tasks import Asked, OfflineFeatures
 
@@ -34,17 +35,14 @@ class LogFeatures:
         for one in asked:
             for name, wanted in one.items():
                 keys.setdefault(name, set()).update(wanted)
-        frames = events_about(self._runtime, groups, keys)
+        named = _wanted(groups, keys)
+        frames = frames_before(self._runtime, self._offsets, named, naming(named))
         return OfflineFeatures(groups, frames, self._offsets).read(asked, at_us)
 
 
 def events_about(runtime: Runtime, groups: Sequence[Group], keys: Keys) -> "dict[str, polars.DataFrame]":
     """{event type: the records of the log that features of these keys can read}, from the whole log."""
-    wanted: dict[str, dict[tuple[str, ...], set[tuple[str, ...]]]] = {}
-    for group in groups:
-        mine = {tuple(key) for key in keys.get(group.name, ())}
-        for part, fields in (each for one in group.definitions for each in one.aggregates) if mine else ():
-            wanted.setdefault(part.event.__name__.lower(), {}).setdefault(fields, set()).update(mine)
+    wanted = _wanted(groups, keys)
     kept: dict[str, list[tuple[Record, int, int]]] = {name: [] for name in wanted}
     offsets: Offsets = (0,) * len(runtime.log.ends())
     while slices := runtime.log.read(offsets, _BATCH):
@@ -53,6 +51,16 @@ def events_about(runtime: Runtime, groups: Sequence[Group], keys: Keys) -> "dict
                   wanted, kept)  # fmt: skip
         offsets = after_slices(offsets, slices)
     return {name: frame_of(runtime.schema.types[name], rows) for name, rows in kept.items() if rows}
+
+
+def _wanted(groups: Sequence[Group], keys: Keys) -> dict[str, dict[tuple[str, ...], set[tuple[str, ...]]]]:
+    """{event type: {its fields that name a key: keys}}."""
+    wanted: dict[str, dict[tuple[str, ...], set[tuple[str, ...]]]] = {}
+    for group in groups:
+        mine = {tuple(key) for key in keys.get(group.name, ())}
+        for part, fields in (each for one in group.definitions for each in one.aggregates) if mine else ():
+            wanted.setdefault(part.event.__name__.lower(), {}).setdefault(fields, set()).update(mine)
+    return wanted
 
 
 def _keep(

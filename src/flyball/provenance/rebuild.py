@@ -8,11 +8,11 @@ from flyball.features import (
     Popular,
     UserHistory,
     load_catalog,
+    popular_of,
     read_histories,
-    read_popular,
-    state_at,
 )
 from flyball.outcomes import Prediction
+from flyball.provenance.columns import everything, frames_before
 from flyball.provenance.log_features import LogFeatures
 from flyball.provenance.past import state_for
 from flyball.registry import Version
@@ -42,10 +42,9 @@ def rebuild(runtime: Runtime, prediction: Prediction) -> Rebuilt:
 
 
 def popular_list(runtime: Runtime, prediction: Prediction) -> Popular:
-    """What was popular at the offsets stamped for it, or else at those of the state; everyone's events are folded."""
+    """What was popular at the offsets stamped for it, or else at those of the state, from everyone's events."""
     offsets = prediction.lists or prediction.offsets or prediction.catalog
-    entities = runtime.app.task.entities
-    return read_popular(state_at(runtime.log, offsets, None, runtime.schema, runtime.signals, entities))
+    return popular_of(frames_before(runtime, offsets, runtime.signals.plans, everything), runtime.signals)
 
 
 def load(runtime: Runtime, version: Version, catalog: Catalog, features: Offsets = ()) -> Loaded:
