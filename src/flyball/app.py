@@ -31,7 +31,7 @@ class App:
 
     `events`: declared event types; the task's entities bring their profiles with them. `formats`: further input
     formats by name. `choose`, `release`, `gates`, `retrain`: how a winner is picked, comes before users, what it must
-    pass, and when learning starts again; the defaults are safe.
+    pass, and when learning starts again; the defaults are safe. What a ranker's `fb.FeatureSet` has becomes the task's.
     """
 
     def __init__(
@@ -57,6 +57,9 @@ class App:
         self.retrain = tuple(retrain if retrain is not None else [every("1d")])
         self.spec = name
         self.source: Path | None = None
+        for model in self.candidates.values():
+            if isinstance(model, Ranker) and not isinstance(model.features, tuple):
+                self.task = self.task.with_features(model.features)
         self._check()
         self.candidates = {label: self._bound(model) for label, model in self.candidates.items()}
         self.schema = Schema((*self.events, *self.profiles))

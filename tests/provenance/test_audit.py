@@ -47,12 +47,17 @@ class Theatre(Cinema):
     """The cinema with features and a ranker."""
 
     def __init__(self, folder: Path, features: str = FEATURES, name: str = "theatre") -> None:
-        (folder / f"{name}.py").write_text(with_features(APP, features))
+        (folder / f"{name}.py").write_text(self.declared(features))
         super().__init__(folder)
         app = load_app(str(folder / f"{name}.py"))
         self.clock = ManualClock(START_US)
         self.runtime = Runtime(app, load_settings(folder / "home"), self.clock)
         self.worker = Worker(feeds_of(self.runtime))
+
+    @staticmethod
+    def declared(features: str) -> str:
+        """The application's file."""
+        return with_features(APP, features)
 
     def serving(self) -> Serving:
         runtime, version = self.runtime, self.champion("ranker")
@@ -209,3 +214,52 @@ def _is_sampled(user: str) -> bool:
     from zlib import crc32
 
     return crc32(user.encode()) % 16 == 0
+
+
+SET = (
+    FEATURES
+    + """
+reading = fb.FeatureSet(
+    user, film, user_film,
+    hour=fb.computed(lambda at: at // 3_600_000_000 % 24, "at", kind=int),
+    crowd=fb.computed(lambda viewers, views: None if not views else viewers / views, "film.viewers", "film.views"),
+    taste=fb.hashed("user", "film.half", size=64),
+)
+"""
+)
+
+
+class Reader(Theatre):
+    """The theatre whose ranker reads a set of features, with values derived at the question."""
+
+    def __init__(self, folder: Path, features: str = SET, name: str = "reader") -> None:
+        super().__init__(folder, features, name)
+
+    @staticmethod
+    def declared(features: str) -> str:
+        text = with_features(APP, features).replace(" features=(user_film,),", "")
+        return text.replace('features=("user", "film", "user_film")', "features=reading")
+
+
+def test_a_ranker_reads_a_set_of_features(tmp_path: Path) -> None:
+    reader = Reader(tmp_path)
+    reader.fill()
+    reader.learn()
+    version = reader.champion("ranker")
+    assert {"hour", "crowd", "taste", "film.half"} < version.params["hashes"].keys()
+    batch = reader.answer(*range(1, 25))
+    reader.put("watch", user=1, film="f1", minute=50)
+    reader.follow()
+    found = audit(reader.runtime, START_US)
+    assert (found.exact, found.audited) == (True, 24), found.text()
+    for one in batch[:4]:
+        assert replay(reader.runtime, one.id).identical, replay(reader.runtime, one.id).text()
+    reasons = [each.item for film in why(reader.runtime, batch[0].id, reasons=50).films for each in film.because]
+    assert any(each.startswith(("hour = ", "crowd = ", "taste = ")) for each in reasons)
+    reader.champion("popular")
+    changed = Reader(tmp_path, SET.replace("% 24", "% 12"), "noon")
+    with pytest.raises(Refused, match=f"feature hour must be as {version.id} learned it"):
+        promote(
+            changed.runtime.registry, version.id, "test", "test", START_US, artifacts=changed.runtime.artifacts,
+            features=changed.runtime.app.task.feature_hashes,
+        )  # fmt: skip

@@ -12,7 +12,7 @@ from flyball.models import Artifact, PastOf, Popular, Ranker
 from flyball.tasks import Asked, Columns, Featured, OfflineFeatures, Pipeline, Query, bind_features, fallback_arrays
 from flyball.testing.model_checks import sample_interactions
 
-from .conftest import FILM, LIKED, USER, Card, Rate, Viewer, Watch, make_frames
+from .conftest import FILM, LIKED, USER, Card, Joined, Rate, Viewer, Watch, make_frames
 
 DAY = 86_400_000_000
 user = fb.Entity("user", Viewer, watched=fb.count(Watch, "7d"), gender=fb.attribute(Viewer, lambda v: v.gender))
@@ -80,9 +80,10 @@ def test_keys_instants_and_the_reading_of_what_is_shown() -> None:
 
 
 def test_columns_are_in_order_of_name_with_missing_as_nan() -> None:
-    columns = Columns(TASK, TASK.feature_groups, ("both.seen", "film.views", "user.watched"))
+    columns = Columns(TASK, ("both.seen", "film.views", "user.watched"))
     (reading,) = Fake().read([columns.asked("1", ["i5", "i6"])], [0])
-    np.testing.assert_array_equal(columns.matrix(reading, 2), [[np.nan, 5.0, 7.0], [np.nan, 6.0, 7.0]])
+    found = columns.matrix(reading, ["1", "1"], ["i5", "i6"])
+    np.testing.assert_array_equal(found, [[np.nan, 5.0, 7.0], [np.nan, 6.0, 7.0]])
 
 
 def test_offline_reads_see_what_was_known() -> None:
@@ -94,14 +95,108 @@ def test_offline_reads_see_what_was_known() -> None:
             ("viewer", 1, "f", DAY, DAY),
         ]
     )
-    columns = Columns(
-        TASK, TASK.feature_groups, ("both.seen", "film.score", "film.views", "user.gender", "user.watched")
-    )
+    columns = Columns(TASK, ("both.seen", "film.score", "film.views", "user.gender", "user.watched"))
     offline = OfflineFeatures(TASK.feature_groups, frames)
     known, later = (offline.matrix(columns, ["1", "2"], ["up", "up"], at) for at in (3 * DAY, 9 * DAY))
     gender = float(bits_of("f")[1] & 1023)
     np.testing.assert_array_equal(known, [[1, 4, 1, gender, 1], [0, 4, 1, np.nan, 0]])
     np.testing.assert_array_equal(later[:, [0, 4]], [[1, 0], [1, 1]])
+
+
+SET = fb.FeatureSet(
+    user,
+    film,
+    both,
+    hour=fb.computed(lambda at: at // 3_600_000_000 % 24, "at", kind=int),
+    again=fb.computed(lambda seen: seen is not None and seen > 0, "both.seen", kind=bool),
+    share=fb.computed(lambda views, hour: None if not views else hour / views, "film.views", "hour"),
+    whose=fb.computed(lambda gender: gender, "user.gender", kind=str),
+    taste=fb.hashed("user.gender", "film", size=64),
+)
+
+
+def test_derived_values_are_columns_beside_the_stored_ones() -> None:
+    task = TASK.with_features(SET)
+    ranker = bind_features(task, Ranker((Popular(),), SET))
+    assert ranker.features == SET.names
+    assert ranker.feature_names == tuple(sorted(SET.names))
+    frames = make_frames(
+        [
+            ("watch", 1, "up", 3, DAY, DAY),
+            ("watch", 2, "up", 3, DAY + 1, DAY + 1),
+            ("viewer", 1, "f", DAY, DAY),
+        ]
+    )
+    offline = OfflineFeatures(task.feature_groups, frames)
+    at = 2 * DAY + 7 * 3_600_000_000
+    chosen = Columns(task, ("again", "hour", "share", "taste", "whose"))
+    found = offline.matrix(chosen, ["1", "1", "3"], ["up", "heat", "up"], at)
+    gender = float(bits_of("f")[1] & 1023)
+    cross = [SET.derive(dict.fromkeys(SET.names) | {"at": at, "user": "1", "film": item, "user.gender": "f"})["taste"]
+             for item in ("up", "heat")]  # fmt: skip
+    np.testing.assert_array_equal(
+        found,
+        [
+            [1, 7, 3.5, cross[0], gender],
+            [0, 7, np.nan, cross[1], gender],
+            [0, 7, 3.5, np.nan, np.nan],
+        ],
+    )
+    assert {group.name for group in chosen.groups} == {"user", "film", "both"}, "read for what is derived from them"
+    alone = Columns(task, ("hour",))
+    assert alone.asked("1", ["up"]) == {}
+    np.testing.assert_array_equal(offline.matrix(alone, ["1"], ["up"], at), [[7.0]])
+
+
+def test_one_row_of_a_user_derives_what_many_do() -> None:
+    task = TASK.with_features(
+        fb.FeatureSet(user, film, busy=fb.computed(lambda n, v: n + v, "user.watched", "film.views"))
+    )
+    columns = Columns(task, ("busy",))
+    (reading,) = Fake().read([columns.asked("1", ["i5", "i6", "i9"])], [0])
+    assert len(reading.groups["user"].keys) == 1
+    np.testing.assert_array_equal(columns.matrix(reading, ["1"] * 3, ["i5", "i6", "i9"]), [[12.0], [13.0], [16.0]])
+
+
+def test_an_application_takes_the_features_of_its_rankers_sets() -> None:
+    def app(features: object, task: fb.Recommend = TASK) -> fb.App:
+        ranker = fb.Ranker((fb.Popular(),), features)  # type: ignore[arg-type]
+        return fb.App("films", events=[Watch, Rate, Joined], task=task, candidates={"ranker": ranker})
+
+    bare = fb.Recommend(user, film, positive=LIKED, k=5, newcomers=0)
+    whole = app(SET, bare)
+    assert [group.name for group in whole.task.feature_groups] == ["user", "film", "both"]
+    assert whole.task.feature_groups == TASK.feature_groups
+    ranker = whole.candidates["ranker"]
+    assert isinstance(ranker, Ranker)
+    assert ranker.hashes == {name: SET.hashes[name] for name in SET.names}
+    named = app(("hour", "film", "user.watched"), fb.Recommend(user, film, positive=LIKED, k=5, features=SET))
+    assert isinstance(named.candidates["ranker"], Ranker)
+    assert named.candidates["ranker"].feature_names == ("film.score", "film.views", "hour", "user.watched")
+    assert app(SET.names, whole.task).candidates["ranker"] == ranker, "a set or its names, once they are declared"
+    with pytest.raises(BadDeclaration, match=r"among .*hour, again"):
+        app(("hours",), whole.task)
+    with pytest.raises(BadDeclaration, match="among"):
+        app(("hour",), bare)
+    for wrong in (["film"], "film", (film,), 3):
+        with pytest.raises(BadDeclaration, match=r"an fb\.FeatureSet, or a tuple of names"):
+            app(wrong)
+    other = fb.Features("both", keys=(film, user), seen=fb.count(Watch, "7d"))
+    with pytest.raises(BadDeclaration, match="features of both must be the same"):
+        app(fb.FeatureSet(other))
+    with pytest.raises(BadDeclaration, match="derived feature hour must be the same"):
+        app(fb.FeatureSet(film, hour=fb.computed(lambda at: at, "at", kind=int)), whole.task)
+    with pytest.raises(BadDeclaration, match="name of a derived feature"):
+        fb.FeatureSet(film, film=fb.computed(lambda at: at, "at"))
+
+
+def test_a_derived_value_changes_its_hash_with_what_it_is_made_from() -> None:
+    longer = fb.Features("both", keys=(film, user), seen=fb.count(Watch, "30d"))
+    seen = fb.computed(lambda seen: seen, "both.seen")
+    one, other = fb.FeatureSet(both, a=seen, b=fb.computed(lambda a: a, "a")), fb.FeatureSet(longer, a=seen)
+    assert one.hashes["a"] != other.hashes["a"]
+    assert one.derived["a"].hash == other.derived["a"].hash
+    assert one.needed(["b"]) == ["both.seen", "a", "b"]
 
 
 def test_what_is_refused() -> None:

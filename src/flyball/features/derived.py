@@ -78,6 +78,8 @@ class FeatureSet:
         for name, one in derived.items():
             if not isinstance(one, Derived):
                 raise BadDeclaration(f"derived feature {name}", "made by fb.computed or fb.hashed", one)
+            if name in known or any(name == group.name for group in self.groups):
+                raise BadDeclaration("name of a derived feature", "other than those of keys, groups and at", name)
             unknown = [given for given in one.inputs if given not in known]
             if unknown:
                 raise BadDeclaration(f"inputs of derived feature {name}", f"among {', '.join(sorted(known))}", unknown)
@@ -90,6 +92,30 @@ class FeatureSet:
         """16 hex digits over every name and what it means."""
         stored = [[one.name, one.hash] for group in self.groups for one in group.definitions]
         return hash_of([stored, [[name, one.hash] for name, one in self.derived.items()]])
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """{name: hash}; that of a derived value tells what its inputs mean, too."""
+        found = {one.name: one.hash for group in self.groups for one in group.definitions}
+        for name, one in self.derived.items():
+            found[name] = hash_of([one.hash, [found.get(given, given) for given in one.inputs]])
+        return found
+
+    def needed(self, names: Sequence[str]) -> list[str]:
+        """The stored features, keys and derived values that `names` are made from, themselves among them, in order."""
+        found = dict.fromkeys(names)
+        for name in reversed(self.derived):
+            if name in found:
+                found.update(dict.fromkeys(self.derived[name].inputs))
+        return [name for name in (*self.names, *_others(self.groups)) if name in found]
+
+    def derive_columns(self, columns: dict[str, Sequence[Any]], rows: int, names: Sequence[str]) -> None:
+        """Add the derived values among `names`, in order of the set, to `columns`, each of `rows` values."""
+        for name in self.derived:
+            if name in names:
+                one = self.derived[name]
+                inputs = zip(*(columns[given] for given in one.inputs), strict=True) if one.inputs else [()] * rows
+                columns[name] = [_value(name, one, row) for row in inputs]
 
     def derive(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """The derived values of one row, given its features, keys and `at` by name."""
@@ -108,6 +134,10 @@ class FeatureSet:
             values = [_value(name, one, row) for row in rows]
             frame = frame.with_columns(pl.Series(name, values, dtype=kinds[one.result]))
         return frame
+
+
+def _others(groups: Sequence[Group]) -> list[str]:
+    return [*dict.fromkeys(key for group in groups for key in group.keys), "at"]
 
 
 def _empty(frame: "pl.DataFrame") -> Iterator[tuple[()]]:

@@ -48,6 +48,22 @@ class Vectors(msgspec.Struct, frozen=True):
                 found.append(self.objects[place, feature] if tag else None)
         return found
 
+    def column(self, feature: int) -> list[Any]:
+        """The values of one feature, None for missing."""
+        tags, bits = self.tags[:, feature].tolist(), self.bits[:, feature]
+        doubles, wholes = np.ascontiguousarray(bits).view(np.float64).tolist(), bits.tolist()
+        found: list[Any] = []
+        for place, tag in enumerate(tags):
+            if tag == DOUBLE:
+                found.append(doubles[place])
+            elif tag == WHOLE:
+                found.append(wholes[place])
+            elif tag == YES_NO:
+                found.append(bool(wholes[place]))
+            else:
+                found.append(self.objects[place, feature] if tag else None)
+        return found
+
     def matrix(self) -> npt.NDArray[np.float64]:
         """The numbers (keys, features) as doubles; NaN for missing values, texts and lists."""
         whole = (self.tags == WHOLE) | (self.tags == YES_NO)

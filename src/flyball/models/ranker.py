@@ -6,7 +6,7 @@ that retrievers fitted on the past alone would have shown, so nothing of the lab
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import msgspec
 import numpy as np
@@ -27,6 +27,13 @@ from flyball.models.data import (
 from flyball.models.implicit_als import ImplicitALS
 from flyball.models.ranking import top_k
 from flyball.models.trees import Doubles, TreePlan, Trees, grow
+
+if TYPE_CHECKING:
+    from flyball.features import FeatureSet
+
+    Chosen = tuple[str, ...] | FeatureSet
+else:
+    Chosen = tuple[str, ...]  # what is kept; an application turns a set into names
 
 TREES = "trees_txt"
 """Name of the trees' text among the learned arrays; the artifact keeps it as `trees.txt`."""
@@ -73,7 +80,8 @@ class Pool(msgspec.Struct, frozen=True):
 
 class Ranker(Recommender, frozen=True):
     """`retrieve`: whose best items are ranked, in turns. `pool`: how many. `features`: which declared features the
-    trees see, by name ("film.views") or group ("film"); none of them: the retrievers' scores alone. `trees`, `leaves`,
+    trees see, by name ("film.views", "hour") or group ("film"), or an `fb.FeatureSet`: all of it but its lists; none of
+    them: the retrievers' scores alone. `trees`, `leaves`,
     `rate`, `least`: see `TreePlan`. `folds`: instants of the past to learn from, with up to `users` lists each.
 
     `hashes` {feature: hash of its definition} is filled in by the application and kept with every version.
@@ -87,7 +95,7 @@ class Ranker(Recommender, frozen=True):
     }
 
     retrieve: tuple[Recommender, ...] = (ImplicitALS(),)
-    features: tuple[str, ...] = ()
+    features: Chosen = ()
     pool: int = 200
     trees: int = 50
     leaves: int = 7
@@ -107,6 +115,7 @@ class Ranker(Recommender, frozen=True):
             raise BadDeclaration("Ranker's rate", "above 0 and at most 1", self.rate)
         if not self.retrieve or any(not isinstance(one, Recommender) for one in self.retrieve):
             raise BadDeclaration("Ranker's retrieve", "a tuple of models, such as (fb.ImplicitALS(),)", self.retrieve)
+        _check_features(self.features)
         if any(isinstance(one, Ranker) for one in self.retrieve):
             raise BadDeclaration("Ranker's retrieve", "models that score the whole catalogue", "a Ranker")
 
@@ -238,6 +247,17 @@ class Ranker(Recommender, frozen=True):
     def _refuse_without_features(self) -> None:
         if self.features or self.hashes:
             raise Refused("a Ranker with features must be given them at the instant of each question, got none")
+
+
+def _check_features(features: Any) -> None:
+    from flyball.features import FeatureSet
+
+    if isinstance(features, FeatureSet):
+        return
+    if not isinstance(features, tuple) or not all(isinstance(name, str) for name in features):
+        raise BadDeclaration(
+            "Ranker's features", 'an fb.FeatureSet, or a tuple of names, such as ("film.views", "user")', features
+        )
 
 
 class PastOf:

@@ -159,7 +159,7 @@ def _cases(
     cases = []
     for prediction in predictions:
         if prediction.version not in columns:
-            columns[prediction.version] = _columns(runtime, groups, prediction.version)
+            columns[prediction.version] = _columns(runtime, prediction.version)
         read = columns[prediction.version]
         if prediction.feature_set != live or read is None:
             reason = "definitions of features have changed since" if read is not None else "the version is not known"
@@ -174,11 +174,11 @@ def _cases(
     return cases, skipped
 
 
-def _columns(runtime: Runtime, groups: Sequence[Group], version: str) -> Columns | None:
+def _columns(runtime: Runtime, version: str) -> Columns | None:
     """What the version reads; None for one that is not registered or reads what is not declared."""
     try:
         hashes = runtime.registry.version(version).params.get("hashes") or {}
-        return Columns(runtime.app.task, groups, sorted(hashes))
+        return Columns(runtime.app.task, sorted(hashes))
     except (NotFound, KeyError):
         return None
 

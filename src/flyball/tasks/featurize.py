@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import polars
 
     from flyball.events import Offsets
-    from flyball.features import Definition, FeatureReader, Group, Reading, Vectors
+    from flyball.features import FeatureReader, FeatureSet, Group, Reading, Vectors
     from flyball.tasks.recommend import Recommend
 
 Doubles = NDArray[np.float64]
@@ -31,26 +31,54 @@ class ReadFeatures(Protocol):
 
 
 class Columns:
-    """Which features a ranker sees, and how readings of them become columns, in order of `names`."""
+    """Which features a ranker sees, and how readings of them become columns, in order of `names`.
 
-    def __init__(self, task: "Recommend", groups: "Sequence[Group]", names: Sequence[str]) -> None:
+    Raises `KeyError` for a name that the task does not declare.
+    """
+
+    def __init__(self, task: "Recommend", names: Sequence[str]) -> None:
         self.names = tuple(names)
         self._user, self._item = task.user.name, task.item.name
-        placed = {one.name: (group, place) for group in groups for place, one in enumerate(group.definitions)}
-        self._placed = [placed[name] for name in self.names]
-        self.groups = list({group.name: group for group, _ in self._placed}.values())
+        self._set = task.feature_set
+        placed = {one.name: (group, place) for group in self._set.groups for place, one in enumerate(group.definitions)}
+        self._needed = self._set.needed(self.names)
+        self._placed = {name: placed[name] for name in self._needed if name in placed}
+        for name in self.names:
+            if name not in self._placed and name not in self._set.derived:
+                raise KeyError(name)
+        self.groups = list({group.name: group for group, _ in self._placed.values()}.values())
 
     def asked(self, user: str, items: Sequence[str]) -> Asked:
         """The keys to read for a user and items."""
         return {group.name: self._keys(group, user, items) for group in self.groups}
 
-    def matrix(self, reading: "Reading", rows: int) -> Doubles:
-        """float64 (rows, names), rows in the order of the items asked; nan for missing."""
+    def matrix(self, reading: "Reading", users: Sequence[str], items: Sequence[str]) -> Doubles:
+        """float64 (rows, names) of the pairs of users and items that were asked about; nan for missing."""
+        rows = len(items)
         found = np.empty((rows, len(self.names)))
         numbers = {name: numbers_of(vectors) for name, vectors in reading.groups.items()}
-        for column, (group, place) in enumerate(self._placed):
-            found[:, column] = numbers[group.name][:, place]  # a user's one row is everyone's
+        derived = self._derived(reading, users, items)
+        for column, name in enumerate(self.names):
+            if name in self._placed:
+                group, place = self._placed[name]
+                found[:, column] = numbers[group.name][:, place]  # a user's one row is everyone's
+            else:
+                found[:, column] = [_number(value) for value in derived[name]]
         return found
+
+    def _derived(self, reading: "Reading", users: Sequence[str], items: Sequence[str]) -> Mapping[str, Sequence[Any]]:
+        wanted = [name for name in self._needed if name in self._set.derived]
+        if not wanted:
+            return {}
+        rows = len(items)
+        columns: dict[str, Sequence[Any]] = {self._user: users, self._item: items, "at": [reading.at_us] * rows}
+        inputs = {given for name in wanted for given in self._set.derived[name].inputs}
+        for name, (group, place) in self._placed.items():
+            if name in inputs:
+                values = reading.groups[group.name].column(place)
+                columns[name] = values if len(values) == rows else values * rows
+        self._set.derive_columns(columns, rows, wanted)
+        return columns
 
     def shown(self, reading: "Reading", rows: Sequence[int]) -> "Reading":
         """The same reading with some of the items only."""
@@ -77,6 +105,15 @@ class Columns:
         return [(user,)] if self._item not in group.keys else self.pairs(group, [user] * len(items), items)
 
 
+def _number(value: Any) -> float:
+    """A derived value as trees see it: texts hashed into `CATEGORIES`, nan for missing."""
+    from flyball.features import bits_of
+
+    if value is None:
+        return float("nan")
+    return float(bits_of(value)[1] & (CATEGORIES - 1)) if isinstance(value, str) else float(value)
+
+
 def numbers_of(vectors: "Vectors") -> Doubles:
     """float64 (keys, features): numbers as they are, texts hashed into `CATEGORIES`, nan for missing."""
     found = vectors.matrix()
@@ -84,27 +121,34 @@ def numbers_of(vectors: "Vectors") -> Doubles:
     return np.where(texts, vectors.bits & (CATEGORIES - 1), found) if texts.any() else found
 
 
-def chosen_features(task: "Recommend", groups: "Sequence[Group]", wanted: Sequence[str]) -> dict[str, str]:
-    """{feature: hash} of the features or groups named in `wanted`.
+def chosen_features(task: "Recommend", wanted: Sequence[str]) -> dict[str, str]:
+    """{feature: hash} of the features, groups and derived values named in `wanted`.
 
     Raises `BadDeclaration` for an unknown name, for one that is a list, and for keys that are neither user nor item.
     """
-    known = {group.name: group for group in groups}
-    every = {one.name: (one, group) for group in groups for one in group.definitions}
-    found: dict[str, Definition] = {}
+    whole = task.feature_set
+    groups = {group.name: group for group in whole.groups}
+    kinds = {one.name: one.result for group in whole.groups for one in group.definitions}
+    known = [*groups, *kinds, *whole.derived]
+    found: set[str] = set()
     for name in wanted:
-        if name not in known and name not in every:
-            raise BadDeclaration("features of a Ranker", f"among {', '.join([*known, *every]) or 'none'}", name)
-        group = known[name] if name in known else every[name][1]
-        strange = set(group.keys) - {task.user.name, task.item.name}
+        if name not in known:
+            raise BadDeclaration("features of a Ranker", f"among {', '.join(known) or 'none'}", name)
+        if kinds.get(name) == "list":
+            raise BadDeclaration(f"feature {name} of a Ranker", "a number or text", "a list")
+        named = [one.name for one in groups[name].definitions] if name in groups else [name]
+        found.update(one for one in named if kinds.get(one) != "list")
+        strange = _keys_of(whole, named) - {task.user.name, task.item.name}
         if strange:
             raise BadDeclaration(f"keys of {name}", f"of {task.user.name} and {task.item.name}", sorted(strange))
-        for one in group.definitions if name in known else [every[name][0]]:
-            if one.result != "list":
-                found[one.name] = one
-            elif name in every:
-                raise BadDeclaration(f"feature {name} of a Ranker", "a number or text", "a list")
-    return {name: found[name].hash for name in sorted(found)}
+    return {name: whole.hashes[name] for name in sorted(found)}
+
+
+def _keys_of(whole: "FeatureSet", names: Sequence[str]) -> set[str]:
+    """The keys that features are kept for or derived from."""
+    needed = set(whole.needed(names))
+    keys = {key for group in whole.groups for key in group.keys if key in needed}
+    return keys.union(*(set(group.keys) for group in whole.groups if needed & {one.name for one in group.definitions}))
 
 
 class OnlineFeatures:
@@ -154,7 +198,8 @@ class OfflineFeatures:
                 kept = self._kept[name, at]
                 rows = [kept.index[key] for key in keys]
                 names = tuple(each.name for each in self._groups[name].definitions)
-                parts[name] = Vectors(names, list(keys), kept.bits[rows], kept.tags[rows], {})
+                objects = {(place, nth): value for place, row in enumerate(rows) for nth, value in kept.objects[row]}
+                parts[name] = Vectors(names, list(keys), kept.bits[rows], kept.tags[rows], objects)
             found.append(Reading(at, self._offsets or (), self._hash, parts))
         return found
 
@@ -165,7 +210,7 @@ class OfflineFeatures:
         asked: dict[str, list[tuple[str, ...]]] = {}
         for group in columns.groups:
             asked[group.name] = columns.pairs(group, users, items)
-        return columns.matrix(self.read([asked], [at_us])[0], len(users))
+        return columns.matrix(self.read([asked], [at_us])[0], users, items)
 
     def _compute(self, name: str, at_us: int, keys: Sequence[tuple[str, ...]]) -> None:
         import polars as pl
@@ -175,7 +220,7 @@ class OfflineFeatures:
         group = self._groups[name]
         width = len(group.definitions)
         kept = self._kept.setdefault(
-            (name, at_us), _Kept({}, np.empty((0, width), np.int64), np.empty((0, width), np.uint8))
+            (name, at_us), _Kept({}, np.empty((0, width), np.int64), np.empty((0, width), np.uint8), [])
         )
         missing = [key for key in keys if key not in kept.index]
         if not missing:
@@ -189,6 +234,13 @@ class OfflineFeatures:
             columns["offsets"] = vector.new_from_index(0, len(missing))
         values = point_in_time([group], self._frames, pl.DataFrame(columns), apply_delay_us=self._delay_us)
         coded = [coded_column(values[one.name]) for one in group.definitions]
+        held: list[list[tuple[int, Any]]] = [[] for _ in missing]
+        for nth, one in enumerate(group.definitions):
+            if one.result in ("text", "list"):
+                for place, value in enumerate(values[one.name].to_list()):
+                    if value is not None:
+                        held[place].append((nth, value))
+        kept.objects += held
         for key in missing:
             kept.index[key] = len(kept.index)
         kept.bits = np.concatenate([kept.bits, np.stack([bits for bits, _ in coded], axis=1)])
@@ -196,10 +248,16 @@ class OfflineFeatures:
 
 
 class _Kept:
-    """Values computed already: `index` {key: row of `bits` and `tags`}."""
+    """Values computed already: `index` {key: row of `bits`, `tags` and `objects`}; texts and lists by feature."""
 
-    def __init__(self, index: dict[tuple[str, ...], int], bits: NDArray[np.int64], tags: NDArray[np.uint8]) -> None:
-        self.index, self.bits, self.tags = index, bits, tags
+    def __init__(
+        self,
+        index: dict[tuple[str, ...], int],
+        bits: NDArray[np.int64],
+        tags: NDArray[np.uint8],
+        objects: list[list[tuple[int, Any]]],
+    ) -> None:
+        self.index, self.bits, self.tags, self.objects = index, bits, tags, objects
 
 
 def coded_column(series: "polars.Series") -> tuple[NDArray[np.int64], NDArray[np.uint8]]:

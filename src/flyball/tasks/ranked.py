@@ -15,7 +15,7 @@ from flyball.tasks.recommend import Recommend
 from flyball.tasks.rows import Row
 
 if TYPE_CHECKING:
-    from flyball.features import Reading
+    from flyball.features import FeatureSet, Reading
 
 
 class Featured(list[Shown]):
@@ -49,7 +49,7 @@ class Ranking:
             check_features(task, model)
             if features is None:
                 raise Refused("a version with features must be given a store to read them from, got none")
-            self.columns = Columns(task, task.feature_groups, model.feature_names)
+            self.columns = Columns(task, model.feature_names)
 
     def scores(self, batch: Histories, rows: Sequence[Row]) -> Ranked:
         """The scores of each row's pool, -inf for all other items."""
@@ -94,7 +94,7 @@ class Ranking:
     def _score(self, found: Ranked, chosen: Sequence[int], pool: Pool, rows: Sequence[Row]) -> None:
         filled = pool.items >= 0
         features = None if self.columns is None else np.full((*pool.items.shape, len(self.columns.names)), np.nan)
-        asked, at_us, read = [], [], []
+        asked, at_us, read, names_of = [], [], [], []
         for nth, place in enumerate(chosen):
             items = pool.items[nth][filled[nth]]
             found.pools[place] = items
@@ -103,10 +103,12 @@ class Ranking:
                 asked.append(self.columns.asked(rows[place].query.user, names))
                 at_us.append(rows[place].query.now_us)
                 read.append(nth)
+                names_of.append(names)
         if self.columns is not None and self._features is not None and features is not None and asked:
-            for nth, reading in zip(read, self._features.read(asked, at_us), strict=True):
+            for nth, names, reading in zip(read, names_of, self._features.read(asked, at_us), strict=True):
                 found.readings[chosen[nth]] = reading
-                features[nth][filled[nth]] = self.columns.matrix(reading, int(filled[nth].sum()))
+                users = [rows[chosen[nth]].query.user] * len(names)
+                features[nth][filled[nth]] = self.columns.matrix(reading, users, names)
         ranked = self.model.rank(self.trees, pool, features)
         for nth, place in enumerate(chosen):
             found.scores[place, pool.items[nth][filled[nth]]] = ranked[nth][filled[nth]]
@@ -118,7 +120,7 @@ class Ranking:
 
 def check_features(task: Recommend, model: Ranker) -> None:
     """Raise `Refused` where a definition the model learned from is not the one declared now."""
-    check_hashes({one.name: one.hash for group in task.feature_groups for one in group.definitions}, model.hashes)
+    check_hashes(task.feature_hashes, model.hashes)
 
 
 def check_hashes(live: Mapping[str, str], learned: Mapping[str, str], who: str = "the version") -> None:
@@ -131,8 +133,20 @@ def check_hashes(live: Mapping[str, str], learned: Mapping[str, str], who: str =
 
 
 def bind_features(task: Recommend, model: Ranker) -> Ranker:
-    """The ranker with the hashes of the features it names, as they are declared now; raises `BadDeclaration`."""
-    return msgspec.structs.replace(model, hashes=chosen_features(task, task.feature_groups, model.features))
+    """The ranker with the hashes of the features it names, as they are declared now; raises `BadDeclaration`.
+
+    Of a `FeatureSet` the names stay: what a version keeps must be readable without the application's functions.
+    """
+    wanted = names_in(task, model.features)
+    return msgspec.structs.replace(model, features=wanted, hashes=chosen_features(task, wanted))
+
+
+def names_in(task: Recommend, features: "tuple[str, ...] | FeatureSet") -> tuple[str, ...]:
+    """The names a ranker's `features` stand for; of a set's lists, which no tree can see, none."""
+    if isinstance(features, tuple):
+        return features
+    lists = {one.name for group in task.feature_groups for one in group.definitions if one.result == "list"}
+    return tuple(name for name in features.names if name not in lists)
 
 
 def _excluded(row: Row) -> NDArray[np.int32]:

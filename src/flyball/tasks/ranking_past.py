@@ -73,7 +73,7 @@ class LogPast:
 
     @cached_property
     def _columns(self) -> Columns:
-        return Columns(self._task, self._task.feature_groups, self._ranker.feature_names)
+        return Columns(self._task, self._ranker.feature_names)
 
     @cached_property
     def _offline(self) -> OfflineFeatures:

@@ -1,5 +1,6 @@
 """The declaration of a recommendation task: who, what, and what counts as success."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 import msgspec
@@ -9,7 +10,7 @@ from flyball.events import Event, Profile, Ref, Schema
 from flyball.policy import AnyOf, Outcome, Value, outcomes_of
 
 if TYPE_CHECKING:
-    from flyball.features import Entity, Features, Group, Signals
+    from flyball.features import Entity, Features, FeatureSet, Group, Signals
 
 MAX_K = 1_000
 
@@ -22,7 +23,8 @@ class Recommend(msgspec.Struct, frozen=True):
     which an answer must leave. `spread`: (attribute of the item's profile, at most so many items of one value in a
     list), relaxed when the list cannot be filled otherwise. `newcomers`: places of a list given to items that no
     model can know yet (one place per five at most, so lists shorter than five have none). `features`: those kept for
-    several keys together, such as user and item; the entities bring their own.
+    several keys together, such as user and item, or an `fb.FeatureSet` with these and values derived at the question;
+    the entities bring their own.
 
     Constructing one checks it: `BadDeclaration` names the field.
     """
@@ -37,7 +39,7 @@ class Recommend(msgspec.Struct, frozen=True):
     deadline: str = "300ms"
     spread: tuple[str, int] | None = None
     newcomers: int = 1
-    features: "tuple[Features, ...]" = ()
+    features: "tuple[Features, ...] | FeatureSet" = ()
 
     def __post_init__(self) -> None:
         _check_entities(self.user, self.item)
@@ -52,18 +54,39 @@ class Recommend(msgspec.Struct, frozen=True):
         _check_deadline(self.deadline)
         if self.spread is not None:
             _check_spread(self.spread, self.item)
-        _check_features(self.features)
+        _check_features(self.features, (self.user.features, self.item.features))
+
+    @property
+    def feature_set(self) -> "FeatureSet":
+        """Every declared feature: the user's, the item's, then `features`, and the values derived from them."""
+        from flyball.features import FeatureSet
+
+        given = self.features
+        if isinstance(given, tuple):
+            return FeatureSet(*_groups((self.user.features, self.item.features, *(one.features for one in given))))
+        return FeatureSet(*_groups((self.user.features, self.item.features, *given.groups)), **given.derived)
 
     @property
     def feature_groups(self) -> "tuple[Group, ...]":
         """The declared features by the keys they are kept for: the user's, the item's, then `features`."""
-        groups = (self.user.features, self.item.features, *(one.features for one in self.features))
-        return tuple(group for group in groups if group.definitions)
+        return self.feature_set.groups
 
     @property
     def feature_hashes(self) -> dict[str, str]:
-        """{feature: hash of its definition}."""
-        return {one.name: one.hash for group in self.feature_groups for one in group.definitions}
+        """{feature: hash of its definition}, derived values among them."""
+        return self.feature_set.hashes
+
+    def with_features(self, more: "FeatureSet") -> "Recommend":
+        """The same task with further features; raises `BadDeclaration` where names would mean two things."""
+        from flyball.features import FeatureSet
+
+        whole = self.feature_set
+        _check_features(more, whole.groups)
+        for name, one in more.derived.items():
+            if name in whole.derived and whole.derived[name].hash != one.hash:
+                raise BadDeclaration(f"derived feature {name}", "the same wherever it is named", "two definitions")
+        groups, derived = _groups((*whole.groups, *more.groups)), {**whole.derived, **more.derived}
+        return msgspec.structs.replace(self, features=FeatureSet(*groups, **derived))
 
     @property
     def entities(self) -> "tuple[Entity, Entity]":
@@ -119,12 +142,33 @@ def _check_entities(user: Any, item: Any) -> None:
         raise BadDeclaration("item of Recommend", "another entity than the user", item.name)
 
 
-def _check_features(declared: Any) -> None:
-    if not isinstance(declared, tuple) or any(not hasattr(one, "features") for one in declared):
-        raise BadDeclaration("features of Recommend", "a tuple of fb.Features", declared)
+def _check_features(declared: Any, known: "Sequence[Group]") -> None:
+    where, hashes = "features of Recommend", {group.name: _meaning(group) for group in known if group.definitions}
+    if not isinstance(declared, tuple):
+        if not hasattr(declared, "derived"):
+            raise BadDeclaration(where, "a tuple of fb.Features, or an fb.FeatureSet", declared)
+        for group in declared.groups:
+            if hashes.get(group.name, _meaning(group)) != _meaning(group):
+                raise BadDeclaration(f"features of {group.name}", "the same wherever they are named", "two definitions")
+        return
+    if any(not hasattr(one, "features") for one in declared):
+        raise BadDeclaration(where, "a tuple of fb.Features, or an fb.FeatureSet", declared)
     names = [one.name for one in declared]
-    if len(set(names)) < len(names):
-        raise BadDeclaration("features of Recommend", "of different names", names)
+    if len(set(names)) < len(names) or hashes.keys() & set(names):
+        raise BadDeclaration(where, "of different names, none the user's or the item's", names)
+
+
+def _meaning(group: "Group") -> list[tuple[str, str]]:
+    return [(one.name, one.hash) for one in group.definitions]
+
+
+def _groups(groups: "Sequence[Group]") -> "list[Group]":
+    """Each once, without those that have no features."""
+    found: dict[str, Group] = {}
+    for group in groups:
+        if group.definitions:
+            found.setdefault(group.name, group)
+    return list(found.values())
 
 
 def _check_outcomes(field: str, declared: Any, entities: set[str]) -> None:
