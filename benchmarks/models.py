@@ -24,11 +24,16 @@ import numpy as np
 
 from flyball.models import (
     BPR,
+    EASE,
     BiasedMF,
+    Blend,
     Compact,
+    Distilled,
     ImplicitALS,
     Interactions,
+    Pruned,
     Recommender,
+    SparseEASE,
     histories_of,
     top_k,
 )
@@ -292,7 +297,7 @@ def ndcg_of(score: Any, train: Interactions, test: Interactions, k: int = 10) ->
 
 
 def losses(data: Interactions) -> None:
-    """What smaller forms of a factor model lose: bytes, and fewer directions."""
+    """What smaller forms lose: bytes and fewer directions, fewer weights, a blend in one factor model."""
     held = stratified(data, 42)
     train, test = rows_of(data, np.flatnonzero(~held)), rows_of(data, np.flatnonzero(held))
     whole = ImplicitALS()
@@ -305,6 +310,12 @@ def losses(data: Interactions) -> None:
         size = sum(array.nbytes for array in arrays.values())
         gain = ndcg_of(lambda h, small=small, arrays=arrays: small.score(arrays, h), train, test)
         print(f"  bytes, rank {rank or 64:2}  {size:10,} bytes  ndcg@10 {gain:.4f}")
+    others = {"EASE": EASE(), "sparse EASE": SparseEASE(), "blend": Blend(), "distilled": Distilled()}
+    for name, model in {**others, **{f"pruned to {keep}": Pruned(keep=keep) for keep in (200, 100, 50)}}.items():
+        arrays = model.fit(train, 1)
+        size = sum(array.nbytes for array in arrays.values())
+        gain = ndcg_of(lambda h, model=model, arrays=arrays: model.score(arrays, h), train, test)
+        print(f"  {name:14}  {size:10,} bytes  ndcg@10 {gain:.4f}")
 
 
 def main() -> None:

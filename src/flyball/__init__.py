@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from flyball.models import BiasModel as BiasModel
     from flyball.models import Blend as Blend
     from flyball.models import Compact as Compact
+    from flyball.models import Distilled as Distilled
     from flyball.models import GlobalMean as GlobalMean
     from flyball.models import Histories as Histories
     from flyball.models import ImplicitALS as ImplicitALS
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from flyball.models import ItemKNN as ItemKNN
     from flyball.models import NextItem as NextItem
     from flyball.models import Popular as Popular
+    from flyball.models import Pruned as Pruned
     from flyball.models import Random as Random
     from flyball.models import Ranker as Ranker
     from flyball.models import RatingBlend as RatingBlend
@@ -112,6 +114,8 @@ _ROOM_OF = {
             "BiasedMF",
             "Blend",
             "Compact",
+            "Distilled",
+            "Pruned",
             "EASE",
             "GlobalMean",
             "Histories",

@@ -12,6 +12,7 @@ from flyball.models import (
     ImplicitALS,
     Interactions,
     Learned,
+    Pruned,
     Recommender,
     SparseEASE,
 )
@@ -28,6 +29,7 @@ VARIANTS: dict[str, Recommender] = {
     "als by blocks": ImplicitALS(factors=16, solver="block", block=8),
     "als exact": ImplicitALS(factors=16, solver="cholesky"),
     "svd by als": BiasedMF(factors=16, epochs=20, solver="als"),
+    "pruned neighbours": Pruned({"item_knn": {}}, keep=12),
     "shared blocks": SparseEASE(candidates=12, shared=0.5),
 }
 """Other ways of one model, as different as other models."""
@@ -42,7 +44,17 @@ def test_variant(name: str, check: Check, tmp_path: Path) -> None:
 def test_what_the_table_claims() -> None:
     claims = {name: capabilities(model()) for name, model in MODELS.items()}
     of_ratings = {"global_mean", "bias", "biased_mf", "rating_knn", "svdpp", "rating_blend"}
-    explained = {"item_knn", "user_knn", "next_item", "slim", "implicit_als", "ease", "sparse_ease"}
+    explained = {
+        "item_knn",
+        "user_knn",
+        "next_item",
+        "slim",
+        "implicit_als",
+        "ease",
+        "sparse_ease",
+        "pruned",
+        "distilled",
+    }
     assert {name for name, can in claims.items() if "explain" in can} == explained
     similar = explained - {"user_knn"} | {"biased_mf", "rating_knn", "svdpp", "bpr", "compact", "blend", "rating_blend"}
     assert {name for name, can in claims.items() if "similar" in can} == similar

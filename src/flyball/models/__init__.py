@@ -35,11 +35,13 @@ from flyball.models.data import (
     select_rows,
     take,
 )
+from flyball.models.distilled import Distilled
 from flyball.models.ease import EASE
 from flyball.models.implicit_als import ImplicitALS
 from flyball.models.item_knn import ItemKNN
 from flyball.models.next_item import NextItem
 from flyball.models.popular import Popular
+from flyball.models.pruned import Pruned
 from flyball.models.random import Random
 from flyball.models.ranker import TREES, Fold, Past, PastOf, Pool, Ranker, fold_windows, trees_of
 from flyball.models.ranking import top_k
@@ -64,6 +66,7 @@ __all__ = [
     "BiasedMF",
     "Blend",
     "Compact",
+    "Distilled",
     "Floats",
     "Fold",
     "GlobalMean",
@@ -79,6 +82,7 @@ __all__ = [
     "PastOf",
     "Pool",
     "Popular",
+    "Pruned",
     "Random",
     "Ranker",
     "RatingBlend",

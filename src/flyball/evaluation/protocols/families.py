@@ -10,11 +10,13 @@ from flyball.models import (
     BiasModel,
     Blend,
     Compact,
+    Distilled,
     GlobalMean,
     ImplicitALS,
     ItemKNN,
     NextItem,
     Popular,
+    Pruned,
     Random,
     RatingBlend,
     RatingKNN,
@@ -37,7 +39,9 @@ LISTS: dict[str, Space] = {
         space_of("ease", EASE()),
         space_of("sparse_ease", SparseEASE()),
         space_of("compact", Compact()),
+        space_of("pruned", Pruned()),
         space_of("blend", Blend()),
+        space_of("distilled", Distilled()),
     )
 }
 RATINGS: dict[str, Space] = {
