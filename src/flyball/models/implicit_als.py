@@ -112,6 +112,8 @@ class ImplicitALS(Recommender, frozen=True):
         """c_j y_i' W^-1 y_j for each liked j of the history: linear, so the contributions add up to the score."""
         y = np.asarray(learned["item_factors"], dtype=np.float64)
         weights = histories.weights.astype(np.float64)
+        if not (weights > 0).any():
+            return []
         near = y[histories.items]
         known, alpha, reg = learned["settings"].tolist()
         ridge = reg * (alpha * weights.sum() + known) ** self.nu

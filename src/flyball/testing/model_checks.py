@@ -194,11 +194,27 @@ def check_unseen(model: Recommender, folder: Path) -> None:
 
 
 def check_degenerate(model: Recommender, folder: Path) -> None:
-    """One user, one item, no rows, no positives, all positives, one enormous user: all are answered."""
+    """One user, one item, no rows, no positives, all positives, one enormous user or item, transposed: answered.
+
+    The same holds for an update to each of them, and for explanations and similar items of what came out.
+    """
+    start = sample_interactions()
+    before = model.fit(start, 2)
     for name, data in degenerate_interactions().items():
         learned = model.fit(data, 2)
         histories = histories_of(data, list(range(min(3, len(data.users)))))
         scores = model.score(learned, histories)
+        if explains(model) and len(data.items):
+            parts = model.explain(learned, take(histories, [0]), len(data.items) - 1)
+            assert np.isfinite([part for _, part in parts]).all(), f"{name}: contributions must be finite"
+        if knows_similar(model) and len(data.items):
+            near = model.similar(learned, 0)
+            assert near.shape == (len(data.items),), f"{name}: similar must be (items,)"
+            assert not np.isnan(near).any(), f"{name}: similar must not be nan"
+        if updates(model):
+            moved = model.score(model.update(before, start.items, data, 2), histories)
+            assert moved.shape == scores.shape, f"{name}: scores after an update must be (rows, items)"
+            assert not np.isnan(moved).any(), f"{name}: scores after an update must not be nan"
         assert scores.shape == (histories.rows, len(data.items)), f"{name}: scores must be (rows, items)"
         assert not np.isnan(scores).any(), f"{name}: scores must not be nan"
         top_k(scores, [histories.items[:0]] * histories.rows, 5)
@@ -210,19 +226,20 @@ def check_degenerate(model: Recommender, folder: Path) -> None:
 
 
 def check_checkerboard(model: Recommender, folder: Path) -> None:
-    """The withheld item of the checkerboard comes first among the unseen, for every model that is personal."""
+    """The withheld item of the checkerboard, and of its transpose, comes first, for every model that is personal."""
     if not _personal(model):
         return
-    data, history, withheld = _board(model)
-    learned = model.fit(data, 1)
-    items, _ = top_k(model.score(learned, history), [history.items], 3)
-    assert items[0, 0] == withheld, f"item {withheld} must come first, got {items[0].tolist()}"
-    if predicts_ratings(model):
-        own, other = (
-            model.predict_rating(learned, history, np.array([item], dtype=np.int32))[0]
-            for item in (withheld, withheld - 1)
-        )
-        assert own > other + 0.5, f"the withheld item must be rated above one of the other colour, got {own}, {other}"
+    for users, items in ((40, 20), (20, 40)):
+        data, history, withheld = _board(model, users, items)
+        learned = model.fit(data, 1)
+        best, _ = top_k(model.score(learned, history), [history.items], 3)
+        assert best[0, 0] == withheld, f"item {withheld} must come first, got {best[0].tolist()}"
+        if predicts_ratings(model):
+            own, other = (
+                model.predict_rating(learned, history, np.array([item], dtype=np.int32))[0]
+                for item in (withheld, withheld - 1)
+            )
+            assert own > other + 0.5, f"the withheld item must be rated above the other colour's, got {own}, {other}"
 
 
 def check_explanations(model: Recommender, folder: Path) -> None:
@@ -313,10 +330,27 @@ def degenerate_interactions() -> dict[str, Interactions]:
         "no positives": _interactions(12, 9, everyone, everything, weight=0.0),
         "all positives": _interactions(12, 9, everyone, everything, ratings=5.0),
         "single enormous user": _interactions(3, 500, enormous, of_enormous, ratings=2.0),
+        "single enormous item": _interactions(500, 3, of_enormous[:500], enormous[:500], ratings=2.0),
+        "two positives of no one else": _interactions(
+            2, 2, np.arange(2, dtype=np.int32), np.arange(2, dtype=np.int32), ratings=5.0
+        ),
+        "transposed": _transposed(sample_interactions(users=23, items=90, pairs=700)),
         "many users, two items": _interactions(
             300, 2, np.arange(300, dtype=np.int32), (np.arange(300) % 2).astype(np.int32), ratings=1.0
         ),
     }
+
+
+def _transposed(data: Interactions) -> Interactions:
+    """Users as items and items as users."""
+    return msgspec.structs.replace(
+        data,
+        users=data.items,
+        items=data.users,
+        user_index=data.item_index,
+        item_index=data.user_index,
+        user_group=np.full(len(data.items), -1, dtype=np.int32),
+    )
 
 
 def _interactions(
@@ -360,8 +394,8 @@ def _fitted(model: Recommender) -> tuple[Interactions, dict[str, NDArray[Any]], 
     return data, model.fit(data, 7), histories_of(data, list(range(len(data.users))))
 
 
-def _board(model: Recommender) -> tuple[Interactions, Histories, int]:
-    return rated_board() if predicts_ratings(model) else checkerboard()
+def _board(model: Recommender, users: int = 40, items: int = 20) -> tuple[Interactions, Histories, int]:
+    return rated_board(users, items) if predicts_ratings(model) else checkerboard(users, items)
 
 
 def _personal(model: Recommender) -> bool:
