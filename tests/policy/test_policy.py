@@ -15,6 +15,7 @@ from flyball.policy import (
     outcome,
     outcomes_of,
     trace,
+    value,
 )
 
 
@@ -77,6 +78,9 @@ def test_outcomes_flatten_and_check_themselves() -> None:
     assert outcomes_of(None) == ()
     with pytest.raises(BadDeclaration, match="at_least"):
         outcome(Rate, at_least=0)
+    for wrong in (True, 2.5, "3"):
+        with pytest.raises(BadDeclaration, match=r"at_least of outcome\(Rate\) must be a whole number from 1, got"):
+            outcome(Rate, at_least=wrong)  # type: ignore[arg-type]
     with pytest.raises(BadInput, match="duration"):
         outcome(Rate, within="soon")
 
@@ -87,3 +91,18 @@ def test_rules_of_life() -> None:
         every("1s")
     assert (best("ndcg@20").cheapest, cheapest_within_noise("ndcg@20").cheapest) == (False, True)
     assert gates(max_answer="20ms").max_answer_us == 20_000
+
+
+def test_what_is_no_event_type_is_refused_where_it_is_written() -> None:
+    with pytest.raises(BadDeclaration, match=r"first argument of outcome must be an event type, .* got 3"):
+        outcome(3)  # type: ignore[arg-type]
+    with pytest.raises(BadDeclaration, match=r"first argument of value must be an event type, .* got 'Rate'"):
+        value("Rate", lambda r: r.stars)  # type: ignore[arg-type]
+    with pytest.raises(BadDeclaration, match=r"where of outcome\(Rate\) must be a function of an event, .* got 4"):
+        outcome(Rate, where=4)  # type: ignore[arg-type]
+    with pytest.raises(BadDeclaration, match=r"within of outcome\(Rate\) must be a duration as text, .* got 5"):
+        outcome(Rate, within=5)  # type: ignore[arg-type]
+    with pytest.raises(BadDeclaration, match=r"number of value\(Rate\) must be a function of an event, .* got 'stars'"):
+        value(Rate, "stars")  # type: ignore[arg-type]
+    with pytest.raises(BadDeclaration, match="what any_of is given must be outcomes, such as"):
+        any_of(Rate)  # type: ignore[arg-type]

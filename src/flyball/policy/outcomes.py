@@ -35,15 +35,25 @@ def outcome(event: type, where: Callable[[Any], Any] | None = None, at_least: in
     """Declare an outcome per (user, item).
 
     `within`: the span that must hold the `at_least` events, and how long after a prediction it still counts as its
-    outcome. Raises `BadDeclaration` for a count below 1 or a filter that cannot be traced.
+    outcome. Raises `BadDeclaration` for what is no event type, a count below 1 or a filter that cannot be traced.
     """
-    if at_least < 1:
-        raise BadDeclaration(f"at_least of outcome({event.__name__})", "1 or more", at_least)
+    name = _event_name("outcome", event)
+    if not isinstance(at_least, int) or isinstance(at_least, bool) or at_least < 1:
+        raise BadDeclaration(f"at_least of outcome({name})", "a whole number from 1", at_least)
+    if where is not None and not callable(where):
+        raise BadDeclaration(
+            f"where of outcome({name})", "a function of an event, such as lambda r: r.stars >= 4", where
+        )
+    if not isinstance(within, str):
+        raise BadDeclaration(f"within of outcome({name})", "a duration as text, such as '1d'", within)
     return Outcome(event, None if where is None else trace(where), at_least, parse_duration(within))
 
 
 def any_of(*outcomes: Outcome | AnyOf) -> AnyOf:
-    """The union of outcomes."""
+    """The union of outcomes. Raises `BadDeclaration` for anything else."""
+    for each in outcomes:
+        if not isinstance(each, Outcome | AnyOf):
+            raise BadDeclaration("what any_of is given", "outcomes, such as fb.outcome(Watch)", each)
     return AnyOf(tuple(one for each in outcomes for one in outcomes_of(each)))
 
 
@@ -55,5 +65,15 @@ def outcomes_of(declared: Outcome | AnyOf | None) -> tuple[Outcome, ...]:
 
 
 def value(event: type, of: Callable[[Any], Any]) -> Value:
-    """Declare a number of an event: `value(Rate, lambda r: r.stars)`."""
+    """Declare a number of an event: `value(Rate, lambda r: r.stars)`. Raises `BadDeclaration`."""
+    name = _event_name("value", event)
+    if not callable(of):
+        raise BadDeclaration(f"number of value({name})", "a function of an event, such as lambda r: r.stars", of)
     return Value(event, trace(of))
+
+
+def _event_name(what: str, event: type) -> str:
+    """The name of an event type; raises `BadDeclaration` where it is declared, not where it is first used."""
+    if not isinstance(event, type):
+        raise BadDeclaration(f"first argument of {what}", "an event type, a class of fb.Event", event)
+    return event.__name__
