@@ -108,6 +108,24 @@ def test_broken_rows_and_other_folders_are_told_with_their_place(tmp_path: Path)
         list(movielens_events(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("name", "line"), [("u.data", "1\t1\tgreat\t9\n"), ("u.item", "1|The Dune (1984)|x\n"), ("u.user", "1|24\n")]
+)
+def test_no_file_stays_open_when_a_row_is_wrong(tmp_path: Path, name: str, line: str) -> None:
+    marks = "|".join(["0"] * 19)
+    (tmp_path / "u.data").write_text("1\t1\t5\t9\n")
+    (tmp_path / "u.item").write_text(f"1|The Dune (1984)|1-Jan-1984||url|{marks}\n")
+    (tmp_path / "u.user").write_text("1|24|M|writer|12345\n")
+    assert len(list(movielens_events(tmp_path))) == 3
+    (tmp_path / name).write_text(line + "1|2\n" * 5_000)  # more than a buffer beyond it
+    with pytest.raises(BadInput, match=f"{name}:1") as told:
+        list(movielens_events(tmp_path))
+    assert told.tb is not None  # which holds every frame that was left
+    held = Path("/proc/self/fd")
+    if held.is_dir():
+        assert not [each for each in held.iterdir() if each.is_symlink() and each.resolve() == tmp_path / name]
+
+
 DATA = Path(os.environ.get("FLYBALL_DATA", "../shared/data"))
 
 

@@ -95,10 +95,10 @@ def _ratings_100k(folder: Path) -> list[Rating]:
     return ratings
 
 
-def _latin_rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """(line, columns); quotes mean nothing in these files."""
+def _latin_rows(path: Path, delimiter: str) -> list[tuple[int, list[str]]]:
+    """(line, columns); quotes mean nothing in these files. All at once: nothing stays open when a row is wrong."""
     with path.open(encoding="latin-1", newline="") as file:
-        yield from enumerate(csv.reader(file, delimiter=delimiter, quoting=csv.QUOTE_NONE), 1)
+        return list(enumerate(csv.reader(file, delimiter=delimiter, quoting=csv.QUOTE_NONE), 1))
 
 
 def _films_100k(folder: Path) -> dict[int, Film]:
