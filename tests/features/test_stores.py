@@ -1,7 +1,6 @@
 """Every store of the table keeps the contract."""
 
 import itertools
-import os
 import shutil
 import signal
 import subprocess
@@ -81,25 +80,31 @@ def test_lmdb_needs_a_folder() -> None:
         open_state("lmdb://")
 
 
+_FORK = """
+import os, sys
+from flyball.features import open_state
+store = open_state(sys.argv[1])
+store.write({b"a": b"1"}, (1,))
+child = os.fork()
+if child == 0:
+    code = 1
+    try:
+        code = 0 if store.read([b"a"]) == ([b"1"], (1,)) else 2
+        store.write({b"a": b"2"}, (2,))
+    finally:
+        os._exit(code)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+(value,), offsets = store.read([b"a"])
+assert offsets == (2,)
+store.write({b"a": value}, (3,))
+print(value, store.offsets())
+"""
+
+
 def test_lmdb_opened_before_a_fork_serves_both_sides(tmp_path: Path) -> None:
-    store = open_state(f"lmdb://{tmp_path}/state?sync=0")
-    store.write({b"a": b"1"}, (1,))
-    receive, send = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            answer = store.read([b"a"]) == ([b"1"], (1,))
-            store.write({b"a": b"2"}, (2,))
-            os.write(send, b"y" if answer else b"n")
-        finally:
-            os._exit(0)
-    os.close(send)
-    with os.fdopen(receive, "rb") as answers:
-        assert answers.read() == b"y"
-    os.waitpid(child, 0)
-    assert store.read([b"a"]) == ([b"2"], (2,))
-    store.write({b"a": b"3"}, (3,))
-    assert store.offsets() == (3,)
+    # in a process of its own: forking this one, which has threads, may leave the child with a lock nobody gives back
+    command = [sys.executable, "-c", _FORK, f"lmdb://{tmp_path}/state?sync=0"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout == "b'2' (3,)\n"
 
 
 WRITER = """
@@ -135,13 +140,18 @@ def test_a_writer_killed_at_any_instant_leaves_a_whole_state(tmp_path: Path) -> 
         reader = open_state(url)
 
 
-def test_reading_one_value_is_a_matter_of_microseconds(tmp_path: Path) -> None:
-    store = open_state(f"lmdb://{tmp_path}/state?sync=0")
-    store.write({b"u/%d" % index: bytes(1_000) for index in range(1_000)}, (1, 2, 3, 4))
-    best = float("inf")
-    for _ in range(5):
-        start = time.perf_counter()
-        for index in range(1_000):
-            store.read([b"u/%d" % index])
-        best = min(best, (time.perf_counter() - start) / 1_000)
-    assert best < 100e-6  # about 5 microseconds on a quiet machine; the bound only tells a scan or a reopening
+def test_reading_one_value_costs_the_same_however_many_there_are(tmp_path: Path) -> None:
+    """By the thread's own processor time, which other work on the machine does not count in; about 5 us a read."""
+    costs = []
+    for values in (10, 20_000):
+        store = open_state(f"lmdb://{tmp_path}/state-{values}?sync=0")
+        store.write({b"u/%d" % index: bytes(100) for index in range(values)}, (1, 2, 3, 4))
+        tries = []
+        for _ in range(5):
+            start = time.thread_time()
+            for index in range(1_000):
+                store.read([b"u/%d" % (index % values)])
+            tries.append(time.thread_time() - start)
+        costs.append(min(tries))
+        store.close()
+    assert costs[1] < 20 * costs[0]  # a scan would cost two thousand times as much
