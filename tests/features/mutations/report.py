@@ -23,12 +23,20 @@ LISTS = {
     "offline": Listed(
         "offline engine",
         PLANTED,
-        ("test_folds.py", "test_declarations.py", "test_offline_oracle.py", "test_feature_laws.py"),
+        (
+            "test_layout.py",
+            "test_threads.py",
+            "test_value_edges.py",
+            "test_folds.py",
+            "test_declarations.py",
+            "test_offline_oracle.py",
+            "test_feature_laws.py",
+        ),
     ),
     "online": Listed(
         "online engine",
         PLANTED_ONLINE,
-        ("test_online_keeping.py", "test_online_cases.py", "test_online_equals_oracle.py"),
+        ("test_value_edges.py", "test_online_keeping.py", "test_online_cases.py", "test_online_equals_oracle.py"),
     ),
 }
 

@@ -1,0 +1,98 @@
+"""The loops that lay events out by key and time, each against a line of plain Python."""
+
+import numpy as np
+import pytest
+
+from flyball.features.kernels import layout
+
+KEYS = 4
+SEEDS = range(6)
+
+
+def ints(size: int) -> np.ndarray:
+    return np.full(size, -99, dtype=np.int64)
+
+
+class Laid:
+    """Random segments: of several sizes, one of them empty; few different values, so that equals are neighbours."""
+
+    def __init__(self, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        sizes = rng.permutation([0, 1, 6, 11])
+        self.starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        self.count = int(self.starts[-1])
+        self.values = rng.integers(-4, 5, self.count)
+        self.segments = [range(a, b) for a, b in zip(self.starts[:-1], self.starts[1:], strict=True)]
+        self.of = {i: segment for segment in self.segments for i in segment}
+
+    def sorted(self) -> np.ndarray:
+        parts = [np.sort(self.values[segment.start : segment.stop]) for segment in self.segments]
+        return np.concatenate(parts)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_events_lie_by_key_in_the_order_they_came(seed: int) -> None:
+    codes = np.random.default_rng(seed).integers(-1, KEYS, 30)
+    starts, order = np.zeros(KEYS + 1, dtype=np.int64), ints(int((codes >= 0).sum()))
+    layout.group(codes, KEYS, starts, order)
+    assert order.tolist() == [i for key in range(KEYS) for i in range(30) if codes[i] == key]
+    assert starts.tolist() == [int(((codes >= 0) & (codes < key)).sum()) for key in range(KEYS + 1)]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_prefix_sums_are_of_what_lies_before_in_the_segment(seed: int) -> None:
+    laid = Laid(seed)
+    out = ints(laid.count + KEYS)
+    layout.prefix_sums(laid.starts, laid.values, out)
+    for c, segment in enumerate(laid.segments):
+        for end in range(segment.start, segment.stop + 1):
+            assert out[end + c] == sum(laid.values[segment.start : end])
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_extremes_run_to_and_from_each_event(seed: int) -> None:
+    laid = Laid(seed)
+    highest, lowest = ints(laid.count), ints(laid.count)
+    layout.running_extremes(laid.starts, laid.values, highest, lowest)
+    assert highest.tolist() == [max(laid.values[of.start : i + 1]) for i, of in laid.of.items()]
+    assert lowest.tolist() == [min(laid.values[i : of.stop]) for i, of in laid.of.items()]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_first_at_least_is_found(seed: int) -> None:
+    laid = Laid(seed)
+    rising = laid.sorted()
+    asked = [(c, wanted) for c in range(KEYS) for wanted in range(-6, 7)]
+    codes, wanted = (np.array(column, dtype=np.int64) for column in zip(*asked, strict=True))
+    out = ints(len(asked))
+    layout.first_at_least(0, len(asked), laid.starts, rising, codes, wanted, out)
+    assert out.tolist() == [
+        next((i for i in laid.segments[c] if rising[i] >= least), laid.segments[c].stop) for c, least in asked
+    ]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_same_value_before_is_of_the_same_key(seed: int) -> None:
+    laid = Laid(seed)
+    values, out = laid.values + 4, ints(laid.count)
+    layout.previous_same(laid.starts, values, 9, out)
+    assert out.tolist() == [
+        max((j for j in range(of.start, i) if values[j] == values[i]), default=-1) for i, of in laid.of.items()
+    ]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("tile", [1, 2, 3])
+def test_a_tile_ends_at_the_first_event_of_a_later_one(seed: int, tile: int) -> None:
+    laid = Laid(seed)
+    at, out = laid.sorted(), ints(laid.count)
+    layout.ends_of_tiles(laid.starts, at, tile, out)
+    assert out.tolist() == [
+        next((j for j in range(i, of.stop) if at[j] // tile > at[i] // tile), of.stop) for i, of in laid.of.items()
+    ]
+
+
+def test_values_are_gathered() -> None:
+    out = ints(4)
+    layout.gather(1, 3, np.array([7, 8, 9]), np.array([0, 2, 1, 0]), out)
+    assert out.tolist() == [-99, 9, 8, -99]
