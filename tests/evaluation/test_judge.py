@@ -1,5 +1,6 @@
 """Contestants with planted qualities: a report finds them, survives the broken ones, and lets gates and choice act."""
 
+import pickle
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Annotated, Any
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 import flyball as fb
 from flyball.core import BadInput, NotFound, Refused
-from flyball.evaluation import Contestant, Cost, Estimate, Judged, Report, check_gates, choose, evaluate
+from flyball.evaluation import Contestant, Cost, Estimate, Judged, Report, asked, check_gates, choose, evaluate
 from flyball.features import UserHistory
 from flyball.models import Artifact, Histories, Interactions, Random, Recommender
 from flyball.tasks import Cases, FrameCatalog, fallback_arrays
@@ -226,6 +227,38 @@ def test_a_report_survives_json_and_prints_as_a_table(world: SimpleNamespace) ->
     assert [row[0] for row in rows[1:]] == ["perfect", "champion", "spoiled", "random"]
     assert rows[1][2] == "1.0000 [1.0000, 1.0000]"
     assert {len(row) for row in rows} == {len(rows[0])}
+
+
+def test_what_was_asked_elsewhere_gives_the_same_report(world: SimpleNamespace) -> None:
+    names = world.train.items  # an earlier version also knows items that nothing else does
+    old = [name if place % 2 else f"gone{place}" for place, name in enumerate(names)]
+    learned = {**fallback_arrays(world.train), **Random().fit(world.train, 3)}
+    other = {item: place for place, item in enumerate(old)}
+    strange = Contestant("strange", model=Random(), artifact=Artifact({}, learned, old, other), as_of_us=99)
+    everyone = [
+        strange,
+        contestant(world, "spoiled", Mind(noise=2.0)),
+        contestant(world, "stars", Stars()),
+        contestant(world, "raises", Broken()),
+        msgspec.structs.replace(strange, name="again"),
+    ]
+    far = {
+        one.name: pickle.loads(  # noqa: S301  as between processes
+            pickle.dumps(asked(world.task, one, world.cases, world.train, metric="ndcg@5", stopwatch=Steps()))
+        )
+        for one in everyone[::-1]
+    }
+    assert far["strange"].beyond
+    assert far["raises"].lists is None
+    elsewhere = evaluate(
+        world.task, everyone, world.cases, world.train, metric="ndcg@5", seed=1, stopwatch=Steps(), resamples=300,
+        answers=far,
+    )  # fmt: skip
+    here = judged(world, *everyone)
+    assert elsewhere.differences == here.differences
+    assert {one.name: (one.figures, one.slices, one.failed) for one in elsewhere.judged.values()} == {
+        one.name: (one.figures, one.slices, one.failed) for one in here.judged.values()
+    }
 
 
 def test_a_wider_cutoff_is_asked_for(world: SimpleNamespace) -> None:

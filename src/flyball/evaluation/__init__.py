@@ -5,6 +5,7 @@ differences are paired; a contestant that fails is told with its reason and stop
 """
 
 from flyball.evaluation.accuracy import ACCURACY, average_precision, hit_rate, ndcg, precision, recall
+from flyball.evaluation.bench import Answers
 from flyball.evaluation.beyond import (
     coverage,
     mean_popularity,
@@ -17,7 +18,7 @@ from flyball.evaluation.choice import choose
 from flyball.evaluation.contestant import RATING_METRICS, Contestant, parse_metric
 from flyball.evaluation.estimates import Estimate, bootstrap_interval, bootstrap_means, paired_difference
 from flyball.evaluation.gates import GateResult, check_gates
-from flyball.evaluation.judge import evaluate
+from flyball.evaluation.judge import asked, evaluate
 from flyball.evaluation.protocols import (
     PROTOCOLS,
     AccuracyTable,
@@ -40,6 +41,7 @@ __all__ = [
     "PROTOCOLS",
     "RATING_METRICS",
     "AccuracyTable",
+    "Answers",
     "Contestant",
     "Cost",
     "Estimate",
@@ -56,6 +58,7 @@ __all__ = [
     "Trying",
     "Weighed",
     "accuracy_tables",
+    "asked",
     "average_precision",
     "bias_predictions",
     "bootstrap_interval",

@@ -13,7 +13,7 @@ from flyball.evaluation.beyond import mean_popularity, novelty, popularity_share
 from flyball.evaluation.contestant import Contestant
 from flyball.evaluation.estimates import Estimate, interval_of
 from flyball.evaluation.ratings import bias_predictions, global_mean
-from flyball.models import Histories, Interactions, row_pointers, take
+from flyball.models import Histories, Interactions, predicts_ratings, row_pointers, take
 from flyball.tasks import GENERAL, MODEL, Cases, Pipeline, Query, Recommend
 
 _BATCH, _TIMED, _RATED_BATCH = 64, 100, 1_024
@@ -32,6 +32,20 @@ class Lists(msgspec.Struct, frozen=True):
     by_model: NDArray[np.bool_]
     scored: NDArray[np.bool_]
     answer: Estimate
+
+
+class Answers(msgspec.Struct, frozen=True):
+    """What one contestant answered to all users; it crosses between processes.
+
+    `beyond`: names of the items in `lists` that are numbered `first_beyond` and up, unknown to data, catalogue and
+    truth. `errors`: predicted minus given ratings, None of a model without. `failed`: why there is nothing else.
+    """
+
+    lists: Lists | None = None
+    first_beyond: int = 0
+    beyond: list[str] = []
+    errors: NDArray[np.float64] | None = None
+    failed: str = ""
 
 
 class Bench:
@@ -61,6 +75,27 @@ class Bench:
         self._queries = [
             Query(user, self.k, now_us=cases.split_us, seed=place) for place, user in enumerate(cases.users)
         ]
+
+    def answers(self, one: Contestant) -> Answers:
+        """Ask `one` for everything; what it raises is the reason why it failed."""
+        known = len(self._number)
+        try:
+            lists = self.lists(one)
+            rated = one.model is not None and predicts_ratings(one.model) and len(self.cases.rated_values)
+            errors = self.rating_errors(one) if rated else None
+        except Exception as error:  # a model may raise anything; the others go on
+            return Answers(failed=one.failed or f"{type(error).__name__}: {error}")
+        return Answers(lists, known, list(self._number)[known:], errors)
+
+    def taken(self, answers: Answers) -> Lists | None:
+        """The lists of `answers` given on another bench for the same users, items numbered as here."""
+        if answers.lists is None or not answers.beyond:
+            return answers.lists
+        here = np.array([self._number.setdefault(item, len(self._number)) for item in answers.beyond], np.int32)
+        places = answers.lists.places.copy()
+        beyond = places >= answers.first_beyond
+        places[beyond] = here[places[beyond] - answers.first_beyond]
+        return msgspec.structs.replace(answers.lists, places=places)
 
     def lists(self, one: Contestant) -> Lists:
         """The lists of every user. Raises whatever the model raises."""

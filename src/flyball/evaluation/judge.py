@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import BadInput, Stopwatch
-from flyball.evaluation.bench import Bench, Lists, Values
+from flyball.evaluation.bench import Answers, Bench, Lists, Values
 from flyball.evaluation.contestant import Contestant, parse_metric
 from flyball.evaluation.report import Cost, Judged, Report, SliceFigures
 from flyball.evaluation.resampling import MeanFigures, RatingFigures, coverage_figure, is_accuracy
 from flyball.evaluation.weighing import Shown, weigh
-from flyball.models import Interactions, predicts_ratings
+from flyball.models import Interactions
 from flyball.tasks import Cases, Recommend
 
 LEAST_SLICE = 5
@@ -31,6 +31,7 @@ def evaluate(
     weigh_targets: bool = False,
     shown: Shown | None = None,
     least: int = 30,
+    answers: Mapping[str, Answers] | None = None,
 ) -> Report:
     """The report on `contestants`, each answering every user of `cases`.
 
@@ -38,13 +39,13 @@ def evaluate(
     reported beside `task.k`. A contestant that raises, gives unusable scores or has seen the test window is failed with
     the reason; the others go on. `weigh_targets`: compare them with targets weighed by the chance of coming upon
     them as well, `shown` being what the service showed whom around the window; that decides when the weights are worth
-    `least` targets. Raises `BadInput` without users in `cases`.
+    `least` targets. `answers`: what contestants answered already when `asked` elsewhere; the others are asked here.
+    Raises `BadInput` without users in `cases`.
     """
     if not cases.users:
         raise BadInput("cases", "of one user or more", "none")
-    cutoff = parse_metric(metric)[1] or task.k
-    bench = Bench(task, cases, train, sorted({task.k, cutoff}), stopwatch)
-    lists, errors, failed = _ask(bench, contestants)
+    bench = _bench(task, cases, train, metric, stopwatch)
+    lists, errors, failed = _ask(bench, contestants, answers or {})
     baselines = bench.rating_baselines()
     values = {name: bench.per_user(found.places) for name, found in lists.items()}
     means = MeanFigures(values, seed, resamples)
@@ -89,21 +90,34 @@ def evaluate(
     )
 
 
+def asked(
+    task: Recommend, one: Contestant, cases: Cases, train: Interactions, *, metric: str, stopwatch: Stopwatch
+) -> Answers:
+    """What `one` answers the users of `cases`, for an `evaluate` with the same arguments in another process."""
+    return _bench(task, cases, train, metric, stopwatch).answers(one)
+
+
+def _bench(task: Recommend, cases: Cases, train: Interactions, metric: str, stopwatch: Stopwatch) -> Bench:
+    cutoff = parse_metric(metric)[1] or task.k
+    return Bench(task, cases, train, sorted({task.k, cutoff}), stopwatch)
+
+
 def _ask(
-    bench: Bench, contestants: Sequence[Contestant]
+    bench: Bench, contestants: Sequence[Contestant], answers: Mapping[str, Answers]
 ) -> tuple[dict[str, Lists], dict[str, NDArray[np.float64]], dict[str, str]]:
     """The lists and rating errors of those who manage, the reasons of those who do not."""
     lists: dict[str, Lists] = {}
     errors: dict[str, NDArray[np.float64]] = {}
     failed: dict[str, str] = {}
     for one in contestants:
-        try:
-            found = bench.lists(one)
-            if one.model is not None and predicts_ratings(one.model) and len(bench.cases.rated_values):
-                errors[one.name] = bench.rating_errors(one)
-            lists[one.name] = found
-        except Exception as error:  # a model may raise anything; the others go on
-            failed[one.name] = one.failed or f"{type(error).__name__}: {error}"
+        found = answers[one.name] if one.name in answers else bench.answers(one)
+        shown = bench.taken(found)
+        if shown is None:
+            failed[one.name] = found.failed
+            continue
+        lists[one.name] = shown
+        if found.errors is not None:
+            errors[one.name] = found.errors
     return lists, errors, failed
 
 

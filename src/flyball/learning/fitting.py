@@ -1,4 +1,4 @@
-"""Fit one contestant and save it as an artifact: the work that parallel processes do."""
+"""Fit one contestant, save it as an artifact and ask it: the work that parallel processes do."""
 
 import shutil
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ import numpy as np
 
 from flyball.app import App, AppSource
 from flyball.core import BadInput, Stopwatch
+from flyball.evaluation import Answers, Contestant, asked
 from flyball.learning.contestants import contestants, model_classes
 from flyball.learning.handover import read_frames, read_interactions
 from flyball.models import (
@@ -25,7 +26,7 @@ from flyball.models import (
     save_artifact,
     take,
 )
-from flyball.tasks import BadScores, Behind, LogPast, check_features, fallback_arrays
+from flyball.tasks import BadScores, Behind, Cases, LogPast, OfflineFeatures, check_features, fallback_arrays
 
 _PROBED = 3
 
@@ -33,7 +34,8 @@ _PROBED = 3
 class FitOrder(msgspec.Struct, frozen=True):
     """What to fit on and where to put it. `data`: a folder of `write_interactions`; `folder`: the new artifact's.
 
-    `events`: a folder of `write_frames`, for a model with features; `behind`: how late serving saw them.
+    `events`: a folder of `write_frames`, for a model with features; `behind`: how late serving saw them. `asked`: what
+    to ask once it is fitted, of the same data.
     """
 
     data: str
@@ -42,14 +44,16 @@ class FitOrder(msgspec.Struct, frozen=True):
     manifest: dict[str, Any]
     events: str = ""
     behind: Behind = Behind()
+    asked: Cases | None = None
 
 
 class Fitted(msgspec.Struct, frozen=True):
-    """What came out: the artifact's files {name: sha256}, its size, and how long `fit` took."""
+    """What came out: the artifact's files {name: sha256}, its size, how long `fit` took, and what it then answered."""
 
     files: dict[str, str]
     size: int
     seconds: float
+    answers: Answers | None = None
 
 
 def fit_named(source: AppSource, name: str, recipe: str, order: FitOrder, stopwatch: Stopwatch) -> Fitted:
@@ -79,7 +83,22 @@ def fit_model(app: App, model: Recommender, order: FitOrder, stopwatch: Stopwatc
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    return Fitted(files, sum(path.stat().st_size for path in folder.iterdir()), seconds)
+    fitted = Fitted(files, sum(path.stat().st_size for path in folder.iterdir()), seconds)
+    if order.asked is None:
+        return fitted
+    return msgspec.structs.replace(fitted, answers=_ask(app, model, data, order, files, stopwatch))
+
+
+def _ask(
+    app: App, model: Recommender, data: Interactions, order: FitOrder, files: dict[str, str], stopwatch: Stopwatch
+) -> Answers:
+    assert order.asked is not None
+    groups, features = app.task.feature_groups, None
+    if groups and order.events:
+        features = OfflineFeatures(groups, read_frames(Path(order.events)), apply_delay_us=order.behind.features_us)
+    artifact = load_artifact(Path(order.folder), files)
+    one = Contestant(Path(order.folder).name, model=model, artifact=artifact, as_of_us=data.as_of_us, features=features)
+    return asked(app.task, one, order.asked, data, metric=app.choose.metric, stopwatch=stopwatch)
 
 
 def _fit(app: App, model: Recommender, data: Interactions, order: FitOrder) -> Learned:

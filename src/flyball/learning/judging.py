@@ -69,18 +69,20 @@ def judge(job: Job, examples: Examples, champion: Champion | None) -> Report:
     twin = twin_of(models, champion)
     if champion is not None and not twin:
         tasks.append(Task(_recipe_name(champion), champion.model, trials / "champion", champion.folder))
-    fitted = fit_all(job, "fit", data, tasks, examples.frames, examples.behind)
+    fitted = fit_all(job, "fit", data, tasks, examples.frames, examples.behind, examples.cases)
+    answers = {name: one.answers for name, one in fitted.items() if isinstance(one, Fitted) and one.answers is not None}
     features = _features(job, examples)
     found = [_contestant(task, fitted[task.name], _role(job, task.name), examples, features) for task in tasks]
     if champion is not None and twin:
         same = next(each for each in found if each.name == twin)
         found.append(msgspec.structs.replace(same, name=_recipe_name(champion), role=CHAMPION))
+        answers |= {found[-1].name: answers[twin]} if twin in answers else {}
     if champion is not None:
         found.append(_as_it_is(champion, features))
     report = evaluate(
         app.task, found, examples.cases, examples.train, metric=app.choose.metric, seed=job.seed,
         stopwatch=job.stopwatch, weigh_targets=app.choose.weigh, shown=_shown(job, examples),
-        least=app.gates.min_examples,
+        least=app.gates.min_examples, answers=answers,
     )  # fmt: skip
     job.tell("evaluate", f"{len(found)} contestants on {report.users:,} users")
     if report.weighed is not None and (report.weighed.targets_shown or not report.weighed.decides):

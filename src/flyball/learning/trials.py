@@ -1,4 +1,4 @@
-"""Fit contestants in parallel, each failure its own, and load what came out."""
+"""Fit contestants in parallel, and ask them, each failure its own."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,8 +11,8 @@ from flyball.learning.fitting import FitOrder, Fitted, fit_model, fit_named
 from flyball.learning.handover import write_frames
 from flyball.learning.job import Job
 from flyball.learning.report import Stage
-from flyball.models import Popular, Random, Ranker, Recommender
-from flyball.tasks import Behind, Frames
+from flyball.models import Ranker, Recommender
+from flyball.tasks import Behind, Cases, Frames
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -26,12 +26,18 @@ class Task(msgspec.Struct, frozen=True):
 
 
 def fit_all(
-    job: Job, stage: Stage, data: Path, tasks: Sequence[Task], events: Frames, behind: Behind
+    job: Job,
+    stage: Stage,
+    data: Path,
+    tasks: Sequence[Task],
+    events: Frames,
+    behind: Behind,
+    asked: Cases | None = None,
 ) -> dict[str, Fitted | Exception]:
     """Fit each task on the interactions in `data`: what came out by name, an exception for one that failed.
 
     `events`: those behind the interactions and possibly later ones, for models that read features as of the past;
-    `behind`: how late serving saw them.
+    `behind`: how late serving saw them. `asked`: what each is asked once it is fitted.
 
     An application built in code cannot be found by another process, so it is fitted in this one.
     """
@@ -42,7 +48,7 @@ def fit_all(
     orders = [
         FitOrder(
             str(data), str(task.folder), job.seed, task.manifest,
-            str(job.work / "events") if isinstance(task.model, Ranker) else "", behind,
+            str(job.work / "events") if isinstance(task.model, Ranker) else "", behind, asked,
         )
         for task in tasks
     ]  # fmt: skip
@@ -62,19 +68,11 @@ def _run(job: Job, tasks: Sequence[Task], orders: Sequence[FitOrder]) -> Iterato
         here = [(job.runtime.app, task.model, order, job.stopwatch) for task, order in zip(tasks, orders, strict=True)]
         yield from run_parallel(fit_model, here, 1)
         return
-    # the simplest of Flyball's own are fitted sooner than a process starts
-    app, source, simple = job.runtime.app, job.runtime.source, []
-    calls, places = [], []
-    for place, (task, order) in enumerate(zip(tasks, orders, strict=True)):
-        if type(task.model) in (Popular, Random):
-            simple.append((place, (app, task.model, order, job.stopwatch)))
-        else:
-            calls.append((source, task.name, task.recipe, order, job.stopwatch))
-            places.append(place)
-    for (place, _), (_, result) in zip(simple, run_parallel(fit_model, [call for _, call in simple], 1), strict=True):
-        yield place, result
-    for nth, result in run_parallel(fit_named, calls, job.workers, app.gates.max_fit_us / 1e6):
-        yield places[nth], result
+    longest_first = sorted(range(len(tasks)), key=lambda place: not isinstance(tasks[place].model, Ranker))
+    source = job.runtime.source
+    calls = [(source, tasks[place].name, tasks[place].recipe, orders[place], job.stopwatch) for place in longest_first]
+    for nth, result in run_parallel(fit_named, calls, job.workers, job.runtime.app.gates.max_fit_us / 1e6):
+        yield longest_first[nth], result
 
 
 def _in_this_process(job: Job) -> bool:
