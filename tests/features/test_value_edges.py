@@ -196,3 +196,36 @@ def test_the_left_end_is_in_every_window_and_a_microsecond_before_is_not(compute
     assert computed(user, [before], START + end) == [0, None, None, None, None, None, None, [], 0, 0]
     both = [2, -5.0, math.sqrt(2.0), -9, 4, "a", "m", [4, -9], 2, 2]
     assert computed(user, [before, on, after], START + end) == both
+
+
+@ALL
+def test_what_decays_halves_every_half_life_by_whole_tiles(computed: Any) -> None:
+    tile = logs.TILE
+    user = fb.Entity("user", heat=fb.decayed(Act, "10s", lambda a: a.n, tile="10s"))
+    counted = fb.Entity("user", heat=fb.decayed(Act, "10s", tile="10s"))
+    events = [act(0, n=8), act(tile - 1, n=8), act(tile, n=4), act(2 * tile, n=2), act(3 * tile - 2, n=None)]
+    for q in (2 * tile + 1, 3 * tile - 1):
+        seen = [event for event in events if event.at < START + q]
+        assert computed(user, seen, START + q) == [16 / 4 + 4 / 2 + 2]
+        assert computed(counted, seen, START + q) == [2 / 4 + 1 / 2 + len(seen) - 3]
+    end = START + 20 * tile
+    assert computed(user, [act(0, n=2**20)], end) == [1.0]  # the window is 20 half-lives
+    assert computed(user, [act(-1, n=2**20)], end) == [None]
+    assert computed(counted, [act(-1)], end) == [0.0]
+    assert computed(user, [act(0, n=2**21)], end + tile - 1) == [2.0]
+    assert computed(user, [act(0, n=2**21)], end + tile) == [None]
+
+
+@ALL
+@pytest.mark.parametrize("asked", range(1, 32))
+def test_no_feature_depends_on_which_others_are_declared(computed: Any, asked: int) -> None:
+    """The same values of any of the aggregates that share the tiles of one field; their squares have 108 bits."""
+    huge = [TOP, TOP - 1, -(TOP - 2), 3, TOP]
+    events = [act(at, n=n) for at, n in zip((1, 0, 0, 2, 1), huge, strict=True)]
+    spread = math.sqrt(float(5 * sum(n * n for n in huge) - sum(huge) ** 2) / 20.0)
+    all_of_them = [
+        (fb.sum, float(sum(huge))), (fb.std, spread), (fb.min, -(TOP - 2)), (fb.max, TOP), (fb.first, -(TOP - 2))
+    ]  # fmt: skip
+    chosen = [one for place, one in enumerate(all_of_them) if asked >> place & 1]
+    features = {f"f{place}": make(Act, lambda a: a.n, SLIDING) for place, (make, _) in enumerate(chosen)}
+    assert computed(fb.Entity("user", **features), events, START + 20) == [value for _, value in chosen]
