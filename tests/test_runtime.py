@@ -69,6 +69,15 @@ def test_a_film_may_have_a_title() -> None:
     assert schema.decode(schema.check("filmcard", {"film": "up+2009"}, 0, 0)) == card
 
 
+def test_how_long_artifacts_are_kept_is_a_setting_that_is_checked(tmp_path: Path) -> None:
+    found = load_settings(tmp_path, environment={"FLYBALL_KEEP_RUNS": "2", "FLYBALL_KEEP_ANSWERS": "2w"})
+    assert (found.keep_runs, found.keep_answers) == (2, "2w")
+    with pytest.raises(BadSetting, match="keep_runs must be 1 or more, got 0"):
+        load_settings(tmp_path, options={"keep_runs": 0})
+    with pytest.raises(BadSetting, match="keep_answers must be a duration such as 90d"):
+        load_settings(tmp_path, environment={"FLYBALL_KEEP_ANSWERS": "for ever"})
+
+
 def test_settings_handed_over_before_features_had_a_store_name_the_one_in_the_home(tmp_path: Path) -> None:
     settings = load_settings(tmp_path)
     assert settings.features == f"lmdb://{tmp_path}/features"

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from flyball.app import App, AppSource, load_app
-from flyball.core import BadSetting, Clock, NotFound
+from flyball.core import BadInput, BadSetting, Clock, NotFound, parse_duration
 from flyball.events import Catalogue, EventLog, Format, Quarantine, formats_in, open_log
 from flyball.features import FeatureReader, Signals, StateStore, open_state
 from flyball.history import History, HistoryFollower
@@ -31,7 +31,8 @@ STATE_FEED, FEATURES_FEED = "state", "features"
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Where an application lives and with which options. `app` goes to its `make_app`. `zone`: of times in lines that
-    name none; unless it is UTC it comes before what the application says.
+    name none; unless it is UTC it comes before what the application says. `keep_runs`: of how many runs the artifacts
+    of versions that never served are kept; `keep_answers`: how long after its last answer those of one that did.
 
     A running `up` hands them to the children it starts, also after an update: new fields have defaults.
     """
@@ -45,6 +46,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     zone: str = "UTC"
     port: int = 8082
     workers: int = 2
+    keep_runs: int = 5
+    keep_answers: str = "90d"
     app: dict[str, Any] = {}
 
     @property
@@ -77,13 +80,23 @@ def load_settings(
         values |= _known(_read_toml(chosen), str(chosen))
     prefix = "FLYBALL_"
     named = {name[len(prefix) :].lower(): text for name, text in (environment or {}).items() if name.startswith(prefix)}
-    values |= {name: text for name, text in named.items() if name in (*_URLS, "zone", "port", "workers")}
+    values |= {
+        name: text
+        for name, text in named.items()
+        if name in (*_URLS, "zone", "port", "workers", "keep_runs", "keep_answers")
+    }
     values |= {name: value for name, value in (options or {}).items() if value is not None}
     try:
         settings = msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise BadSetting(f"settings of {base} must fit: {error}") from None
     zone_of(settings.zone)
+    if settings.keep_runs < 1:
+        raise BadSetting(f"keep_runs must be 1 or more, got {settings.keep_runs}")
+    try:
+        parse_duration(settings.keep_answers)
+    except BadInput as error:
+        raise BadSetting(f"keep_answers must be a duration such as 90d: {error}") from None
     return settings
 
 

@@ -1,17 +1,20 @@
 """A run of learning: the planted taste wins, failures are their own, nothing half made stays."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
-from flyball.core import FileLock, HomeBusy, Refused, sha256_file
+from flyball.core import FileLock, HomeBusy, Refused, parse_duration, sha256_file
 from flyball.learning import LearnReport, Progress, learn
-from flyball.registry import Version
+from flyball.learning.leftovers import remove_outdated
+from flyball.registry import REMOVED, Version, add_versions
 from flyball.releases import current, promote, rollback
 from flyball.runtime import Runtime
 
@@ -383,6 +386,36 @@ def test_artifacts_that_never_served_go_after_some_runs(filled: Callable[..., Ru
     served = [each for each in runtime.registry.versions() if each.state in ("champion", "retired")]
     assert all((runtime.artifacts / each.artifact).is_dir() for each in served)
     assert rollback(runtime.registry, "back", "ben", 1, artifacts=runtime.artifacts).changed
+
+
+def test_artifacts_of_versions_long_out_of_service_go_too(filled: Callable[..., Runtime]) -> None:
+    runtime = filled()
+    settings = msgspec.structs.replace(runtime.settings, keep_answers="30d")
+    runtime.settings = settings
+    run(runtime)
+    registry, artifacts, day = runtime.registry, runtime.artifacts, parse_duration("1d")
+    start = runtime.clock.now_us()
+    able = [one for one in registry.versions() if one.state in ("candidate", "champion")]
+    first = able[0]
+    extra = [msgspec.structs.replace(first, run="r1", artifact=f"r1-extra{place}") for place in range(6)]
+    for each in extra:
+        shutil.copytree(artifacts / first.artifact, artifacts / each.artifact)
+    names = [one.id for one in add_versions(registry, extra)]
+    for place, name in enumerate(names):
+        promote(registry, name, "test", "ann", start + place * 10 * day, artifacts=artifacts)
+    # the last of them serves, the one before it is where rollback goes, two more are within reach
+    assert remove_outdated(registry, artifacts, 5, 30 * day, start + 50 * day) == [current(registry).trail[0]]
+    assert remove_outdated(registry, artifacts, 5, 30 * day, start + 51 * day) == [names[0]]
+    assert remove_outdated(registry, artifacts, 5, 30 * day, start + 999 * day) == [names[1]]
+    assert remove_outdated(registry, artifacts, 5, 30 * day, start + 999 * day) == []
+    entry = [one for one in registry.audit() if one.action == REMOVED][-1]
+    assert (entry.subject, entry.reason) == (names[1], "it has been out of service for longer than 4w2d")
+    for place in (4, 3, 2):
+        assert (
+            rollback(registry, "back", "ben", start + 1_000 * day, artifacts=artifacts).state.champion == names[place]
+        )
+    with pytest.raises(Refused, match="long out of service"):
+        rollback(registry, "back", "ben", start + 1_000 * day, artifacts=artifacts)
 
 
 @pytest.mark.live

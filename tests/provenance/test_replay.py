@@ -1,14 +1,17 @@
 """Replays of answers: identical whatever happened since, honest where they cannot be."""
 
+import shutil
+
 import msgspec
 import pytest
 
 from flyball.core import NotFound
 from flyball.outcomes import Prediction, prediction_record
-from flyball.provenance import differences_of, replay
+from flyball.provenance import differences_of, replay, why
+from flyball.registry import REMOVED, AuditEntry, add_entry
 from flyball.serving import Ask, Serving
 
-from .conftest import Cinema
+from .conftest import START_US, Cinema
 
 
 @pytest.mark.parametrize("candidate", ["item_knn", "ease", "ials", "popular"])
@@ -144,3 +147,18 @@ def test_differences_see_every_bit() -> None:
     assert len(differences_of(one, msgspec.structs.replace(one, scores=[-0.0]))) == 1
     assert len(differences_of(one, msgspec.structs.replace(one, sources=["group"]))) == 1
     assert len(differences_of(one, msgspec.structs.replace(one, items=[], scores=[], sources=[]))) == 1
+
+
+def test_an_answer_whose_version_has_been_removed_says_when_and_why(learned: Cinema) -> None:
+    version = learned.champion("item_knn")
+    (answer,) = learned.answer(1)
+    shutil.rmtree(learned.runtime.artifacts / version.artifact)
+    found = replay(learned.runtime, answer.id)
+    assert (found.identical, found.replayable) == (False, False)
+    assert f"the artifact of {version.id} must still be in" in found.text()
+    reason = "it has been out of service for longer than 90d"
+    entry = AuditEntry(at_us=START_US, by="learn", action=REMOVED, subject=version.id, reason=reason)
+    add_entry(learned.runtime.registry, entry)
+    told = f"it was removed at 2023-11-14T22:13:20Z, since {reason} (keep_answers)"
+    assert told in replay(learned.runtime, answer.id).text()
+    assert told in why(learned.runtime, answer.id).text()

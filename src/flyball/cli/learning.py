@@ -31,6 +31,15 @@ def learn(
     ] = None,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that train side by side.")] = 2,
     seed: Annotated[int, typer.Option("--seed", help="Of everything random in training.")] = 0,
+    keep: Annotated[
+        int | None,
+        typer.Option(
+            "--keep",
+            min=1,
+            help="Keep the files of versions that never served for so many runs.",
+            show_default="setting keep_runs",
+        ),
+    ] = None,
     home: Home = None,
     chosen: Set = None,
     json: Json = False,
@@ -42,7 +51,7 @@ def learn(
     """
     from flyball.learning import learn as learn_now
 
-    runtime = open_app(app, home, chosen)
+    runtime = open_app(app, home, chosen, keep_runs=keep)
     with progress_line(json) as progress:
         report = learn_now(
             runtime,

@@ -2,13 +2,18 @@
 
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
-from flyball.registry import AuditEntry, Registry, add_entry, end_run
+from flyball.core import format_duration
+from flyball.registry import REMOVED, AuditEntry, Registry, add_entry, end_run
 from flyball.releases import current
 
 WORK = "learning"
 """The folder, inside the home, of what is needed only while learning."""
+
+REACH = 3
+"""How many champions before the present one can always be gone back to."""
 
 _ARTIFACT = re.compile(r"\A\.?r\d+-")
 
@@ -44,29 +49,47 @@ def remove_unregistered(registry: Registry, artifacts: Path) -> list[str]:
     return [path.name for path in unnamed]
 
 
-def remove_outdated(registry: Registry, artifacts: Path, keep_runs: int, now_us: int) -> list[str]:
-    """Remove the artifacts of versions that never served and are older than the last `keep_runs` runs; gives their ids.
+def remove_outdated(registry: Registry, artifacts: Path, keep_runs: int, keep_us: int, now_us: int) -> list[str]:
+    """Remove the artifacts that are needed no more; gives the ids of their versions, which stay registered.
 
-    What served is kept: it can be gone back to, and its answers explained. The versions stay registered, without files.
+    Of versions that never served those older than the last `keep_runs` runs; of versions that did, those out of service
+    for longer than `keep_us`: until then their answers can be replayed. The champion and the `REACH` champions before
+    it are always kept, so that one can go back.
     """
     versions, state = registry.versions(), current(registry)
     runs = sorted({int(version.run[1:]) for version in versions if version.artifact})[-keep_runs:]
-    held = {state.champion, state.previous, *state.trail, *(arm.version for arm in state.arms)}
-    gone = [
-        version
-        for version in versions
-        if version.state == "candidate"
-        and version.id not in held
-        and version.artifact
-        and int(version.run[1:]) not in runs
-        and (artifacts / version.artifact).is_dir()
-    ]
-    for version in gone:
-        entry = AuditEntry(
-            at_us=now_us, by="learn", action="remove artifact", subject=version.id,
-            reason=f"it never served and is older than the last {keep_runs} runs",
-            before={"artifact": version.artifact}, after={},
-        )  # fmt: skip
-        add_entry(registry, entry)
-        shutil.rmtree(artifacts / version.artifact)
-    return [version.id for version in gone]
+    held = {state.champion, state.previous, *state.trail[-REACH:], *(arm.version for arm in state.arms)}
+    served = last_served_us(registry.audit())
+    gone = []
+    for version in versions:
+        if version.id in held or not version.artifact or not (artifacts / version.artifact).is_dir():
+            continue
+        if version.id in served:
+            outdated = now_us - served[version.id] > keep_us
+            reason = f"it has been out of service for longer than {format_duration(keep_us)}"
+        else:
+            outdated = version.state == "candidate" and int(version.run[1:]) not in runs
+            reason = f"it never served and is older than the last {keep_runs} runs"
+        if outdated:
+            gone.append(version.id)
+            entry = AuditEntry(
+                at_us=now_us, by="learn", action=REMOVED, subject=version.id, reason=reason,
+                before={"artifact": version.artifact}, after={},
+            )  # fmt: skip
+            add_entry(registry, entry)
+            shutil.rmtree(artifacts / version.artifact)
+    return gone
+
+
+def last_served_us(audit: Sequence[AuditEntry]) -> dict[str, int]:
+    """{version: when it last ceased to be champion or the one before}, or came to be, of those that ever were.
+
+    The previous champion answers where the champion cannot.
+    """
+    found: dict[str, int] = {}
+    for entry in audit:
+        for state in (entry.before, entry.after):
+            for role in ("champion", "previous"):
+                if entry.action in ("promote", "rollback") and state.get(role):
+                    found[str(state[role])] = max(entry.at_us, found.get(str(state[role]), entry.at_us))
+    return found

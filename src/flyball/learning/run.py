@@ -4,7 +4,7 @@ import shutil
 
 import msgspec
 
-from flyball.core import FileLock, FlyballError, Stopwatch, SystemStopwatch
+from flyball.core import FileLock, FlyballError, Stopwatch, SystemStopwatch, parse_duration
 from flyball.learning.examples import catch_up, examples_of, snapshot_of
 from flyball.learning.job import Job
 from flyball.learning.judging import champion_of, gates_of, judge
@@ -27,7 +27,7 @@ def learn(
     workers: int = 2,
     seed: int = 0,
     by: str = "learn",
-    keep_runs: int = 5,
+    keep_runs: int | None = None,
     stopwatch: Stopwatch | None = None,
 ) -> LearnReport:
     """Learn from what was known at `as_of_us` (default: now) and release the winner when it passes its gates.
@@ -35,8 +35,8 @@ def learn(
     Candidates are fitted in `workers` processes; with one, or for an application built in code and not in a file, in
     this process. The same snapshot and `seed` give the same figures and the same artifacts, bit for bit; costs are
     measured with `stopwatch`. `by`: who asked, for the audit trail. Of versions that never served, the artifacts of the
-    last `keep_runs` runs are kept. Raises `HomeBusy` while another run learns in the
-    same home; what else it raises is noted in the run, and the registry holds whole versions only.
+    last `keep_runs` runs (default: of the settings) are kept, see `remove_outdated`. Raises `HomeBusy` while another
+    run learns in the same home; what else it raises is noted in the run, and the registry holds whole versions only.
     """
     now_us = runtime.clock.now_us()
     with FileLock(runtime.home / LOCK, "learning"):
@@ -46,8 +46,12 @@ def learn(
         job.notes.extend(notes)
         try:
             report = _go(job)
-            if gone := remove_outdated(runtime.registry, runtime.artifacts, keep_runs, runtime.clock.now_us()):
-                job.notes.append(f"removed the artifacts of {', '.join(gone)}, which never served and are outdated")
+            settings = runtime.settings
+            if gone := remove_outdated(
+                runtime.registry, runtime.artifacts, settings.keep_runs if keep_runs is None else keep_runs,
+                parse_duration(settings.keep_answers), runtime.clock.now_us(),
+            ):  # fmt: skip
+                job.notes.append(f"removed the artifacts of {', '.join(gone)}, which are outdated")
         except BaseException as error:
             _give_up(job, error)
             raise

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from flyball.core import Refused, format_instant
 from flyball.events import Offsets
 from flyball.features import (
     Catalog,
@@ -15,7 +16,7 @@ from flyball.outcomes import Prediction
 from flyball.provenance.columns import everything, frames_before
 from flyball.provenance.log_features import LogFeatures
 from flyball.provenance.past import state_for
-from flyball.registry import Version
+from flyball.registry import REMOVED, Version
 from flyball.runtime import Runtime
 from flyball.serving import Loaded, load_version
 
@@ -48,10 +49,21 @@ def popular_list(runtime: Runtime, prediction: Prediction) -> Popular:
 
 
 def load(runtime: Runtime, version: Version, catalog: Catalog, features: Offsets = ()) -> Loaded:
-    """The version as serving loads it; raises `ArtifactCorrupt` when its files are not what was registered.
+    """The version as serving loads it; raises `ArtifactCorrupt` when its files are not what was registered, `Refused`
+    when they were removed.
 
     `features`: the offsets that the answer's features had been computed from.
     """
+    if version.artifact and not (runtime.artifacts / version.artifact).is_dir():
+        raise Refused(_gone(runtime, version))
     known = {type(model) for model in runtime.app.candidates.values()}
     read = LogFeatures(runtime, features)
     return load_version(runtime.app.task, version, runtime.artifacts, known, catalog, read, None)
+
+
+def _gone(runtime: Runtime, version: Version) -> str:
+    told = f"the artifact of {version.id} must still be in {runtime.artifacts} to compute with, got no such folder"
+    removals = [one for one in runtime.registry.audit() if one.action == REMOVED and one.subject == version.id]
+    if not removals:
+        return told
+    return f"{told}: it was removed at {format_instant(removals[-1].at_us)}, since {removals[-1].reason} (keep_answers)"

@@ -16,10 +16,11 @@ from flyball.registry.store import (
     end_run,
     replace_release,
 )
-from flyball.registry.types import AuditEntry, ReleaseRow, Run, RunStatus, Search, SearchTrial, State, Version
+from flyball.registry.types import REMOVED, AuditEntry, ReleaseRow, Run, RunStatus, Search, SearchTrial, State, Version
 
 __all__ = [
     "BACKENDS",
+    "REMOVED",
     "AuditEntry",
     "Database",
     "Registry",

@@ -8,6 +8,9 @@ State = Literal["candidate", "rejected", "champion", "retired"]
 RunStatus = Literal["running", "done", "too_little_data", "failed", "interrupted"]
 Json = dict[str, Any]
 
+REMOVED = "remove artifact"
+"""The action of an audit entry that says why a version's files are gone."""
+
 
 class Version(msgspec.Struct, frozen=True, kw_only=True):
     """One fitted candidate and all it came from.

@@ -92,7 +92,8 @@ def check_servable(version: Version, artifacts: Path, features: Mapping[str, str
     if not folder.is_dir():
         raise Refused(
             f"{version.id} must still have its artifact {folder} to serve, got no such folder: the artifacts of "
-            "versions that never served are removed some runs later (see the audit trail); learn again"
+            "versions that never served are removed some runs later, those of versions long out of service too (see "
+            "the audit trail); learn again"
         )
     for name, expected in sorted(version.artifact_files.items()):
         path = folder / name
