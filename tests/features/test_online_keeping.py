@@ -73,6 +73,25 @@ def test_an_expired_key_reads_as_one_without_events_and_not_before() -> None:
         reader.read({"user": ["1"]}, START + SECOND)
 
 
+@pytest.mark.parametrize("window", [exact("20s", max_events=5), tiled("18s", "2s")])
+@pytest.mark.parametrize("shift", [0, 1, SECOND // 2, SECOND - 1, SECOND, 1_250_000, 5 * SECOND // 4 * 7 - 1])
+def test_no_key_is_forgotten_that_an_instant_can_still_see(window: Any, shift: int) -> None:
+    store, at = MemoryStore(), START + shift
+    declared = Entity("user", plays=count(Play, window))
+    follower = FeatureFollower(SCHEMA, [declared], store, partitions=1, grace_us=0)
+    reader = FeatureReader([declared], store)
+    feed(follower, [play(1, at)])
+    last = at + 20 * SECOND if window.kind == "exact" else (at // (2 * SECOND) + 10) * 2 * SECOND - 1
+    for q in (at + SECOND, last - 1, last):
+        feed(follower, [play(2, q)])
+        assert follower.counts().horizon_us == q
+        assert reader.read({"user": ["1"]}, q).groups["user"].rows() == [[1]]
+    assert reader.read({"user": ["1"]}, last + 1).groups["user"].rows() == [[0]]
+    feed(follower, [play(2, last + 5 * SECOND + step) for step in range(4)], batch=1)
+    assert states(store) == 1
+    assert reader.read({"user": ["1"]}, last + 6 * SECOND).groups["user"].rows() == [[0]]
+
+
 def test_events_beyond_retention_are_counted() -> None:
     follower = FeatureFollower(SCHEMA, [short], MemoryStore(), partitions=1)
     feed(follower, [play(1, START), play(1, START - 50 * SECOND, START), play(1, START - 600 * SECOND, START)])
