@@ -169,6 +169,26 @@ def test_events_without_a_time(home: Home) -> None:
     assert {record.type: record.at for record in home.records()} == {"viewer": 0, "watch": NOW_US}
 
 
+def test_a_profile_that_goes_back_to_what_it_was_needs_a_time(home: Home) -> None:
+    """As the reference says: without one, the third is a duplicate of the first; with one, or live, it counts."""
+
+    def latest() -> int:
+        rows = [one for one in home.records() if one.type == "viewer"]
+        *_, last = sorted((one.at, place, home.schema.decode(one)) for place, one in enumerate(rows))
+        return last[2].age  # type: ignore[attr-defined,no-any-return]
+
+    for age, duplicates in ((30, 0), (31, 0), (30, 1)):
+        assert home.ingest(f"user,age\n7,{age}\n", "csv").duplicates == duplicates
+    assert latest() == 31
+    for day, age in enumerate((30, 31, 30), 1):
+        assert home.ingest(f"user,age,at\n7,{age},2022-11-0{day}\n", "csv").duplicates == 0
+    assert latest() == 30
+    for age in (31, 30):
+        home.clock.advance_us(1)
+        assert home.ingest(f"user,age\n7,{age}\n", "csv", mode="live").duplicates == 0
+    assert latest() == 30
+
+
 def test_unknown_entities_are_flagged_once_there_is_a_catalogue(home: Home) -> None:
     watch = f"{T}1,7,GET /data/m/up/3.mpg\n"
     assert home.ingest(watch).flagged == {}, "without a catalogue nothing is unknown"
