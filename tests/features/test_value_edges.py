@@ -1,7 +1,8 @@
 """Values at the edges of what counts, each written down by hand, offline and online."""
 
 import math
-from itertools import permutations
+import operator
+from itertools import permutations, zip_longest
 from typing import Any
 
 import polars as pl
@@ -229,3 +230,42 @@ def test_no_feature_depends_on_which_others_are_declared(computed: Any, asked: i
     chosen = [one for place, one in enumerate(all_of_them) if asked >> place & 1]
     features = {f"f{place}": make(Act, lambda a: a.n, SLIDING) for place, (make, _) in enumerate(chosen)}
     assert computed(fb.Entity("user", **features), events, START + 20) == [value for _, value in chosen]
+
+
+@pytest.mark.parametrize("computed", [offline, online])
+@pytest.mark.parametrize("compare", [operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne])
+def test_a_filter_compares_as_python_and_what_is_missing_only_differs(computed: Any, compare: Any) -> None:
+    reals = [None, math.nan, -math.inf, -0.5, -0.0, 0.0, 5e-324, 0.5, math.inf]
+    numbers = [None, -(2**63), -1, 0, 1, 2, 2**63 - 1]
+    texts = [None, "", "a", "b", "b\0", "ba", "é", "\uffff", "\U0001f600"]
+    ever = fb.lifetime
+    user = fb.Entity(
+        "user",
+        reals=fb.count(Act, ever, where=lambda a: compare(a.x, 0.0)),
+        reals_by_number=fb.count(Act, ever, where=lambda a: compare(a.x, 0)),
+        swapped=fb.count(Act, ever, where=lambda a: compare(0, a.x)),
+        numbers=fb.count(Act, ever, where=lambda a: compare(a.n, 1)),
+        numbers_by_real=fb.count(Act, ever, where=lambda a: compare(a.n, 0.5)),
+        texts=fb.count(Act, ever, where=lambda a: compare(a.t, "b")),
+        none=fb.count(Act, ever, where=lambda a: ~compare(a.t, "b")),
+        both=fb.count(Act, ever, where=lambda a: compare(a.t, "b") & compare(a.x, 0.0)),
+        either=fb.count(Act, ever, where=lambda a: compare(a.t, "b") | compare(a.x, 0.0)),
+    )
+    rows = list(zip_longest(reals, numbers, texts))
+    events = [act(place, x=x, n=n, t=t) for place, (x, n, t) in enumerate(rows)]
+
+    def holds(value: Any, constant: Any) -> bool:
+        return compare is operator.ne if value is None else bool(compare(value, constant))
+
+    by_real, by_text = [holds(x, 0.0) for x, _, _ in rows], [holds(t, "b") for _, _, t in rows]
+    assert computed(user, events, START + 100) == [
+        sum(by_real),
+        sum(by_real),
+        sum(compare is operator.ne if x is None else bool(compare(0, x)) for x, _, _ in rows),
+        sum(holds(n, 1) for _, n, _ in rows),
+        sum(holds(n, 0.5) for _, n, _ in rows),
+        sum(by_text),
+        len(rows) - sum(by_text),
+        sum(x and t for x, t in zip(by_real, by_text, strict=True)),
+        sum(x or t for x, t in zip(by_real, by_text, strict=True)),
+    ]
