@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from flyball.models import Distilled as Distilled
     from flyball.models import GlobalMean as GlobalMean
     from flyball.models import Histories as Histories
+    from flyball.models import Hybrid as Hybrid
     from flyball.models import ImplicitALS as ImplicitALS
     from flyball.models import Interactions as Interactions
     from flyball.models import ItemKNN as ItemKNN
@@ -119,6 +120,7 @@ _ROOM_OF = {
             "EASE",
             "GlobalMean",
             "Histories",
+            "Hybrid",
             "ImplicitALS",
             "Interactions",
             "ItemKNN",

@@ -54,6 +54,7 @@ def test_what_the_table_claims() -> None:
         "sparse_ease",
         "pruned",
         "distilled",
+        "hybrid",
     }
     assert {name for name, can in claims.items() if "explain" in can} == explained
     similar = explained - {"user_knn"} | {"biased_mf", "rating_knn", "svdpp", "bpr", "compact", "blend", "rating_blend"}

@@ -42,6 +42,7 @@ def _clusters(seed: int = 0, groups: int = 12) -> Interactions:
         weights=rng.choice(np.array([0.25, 1.0], dtype=np.float32), n),
         ratings=np.full(n, np.nan, dtype=np.float32),
         at_us=np.zeros(n, dtype=np.int64),
+        attributes=None,
     )
 
 

@@ -21,11 +21,13 @@ from flyball.models.blend import Blend
 from flyball.models.bpr import BPR
 from flyball.models.compact import Compact
 from flyball.models.data import (
+    Attributes,
     Floats,
     Histories,
     Indexes,
     Instants,
     Interactions,
+    attributes_of,
     canonical,
     histories_of,
     positives,
@@ -37,6 +39,7 @@ from flyball.models.data import (
 )
 from flyball.models.distilled import Distilled
 from flyball.models.ease import EASE
+from flyball.models.hybrid import Hybrid
 from flyball.models.implicit_als import ImplicitALS
 from flyball.models.item_knn import ItemKNN
 from flyball.models.next_item import NextItem
@@ -62,6 +65,7 @@ __all__ = [
     "SLIM",
     "TREES",
     "Artifact",
+    "Attributes",
     "BiasModel",
     "BiasedMF",
     "Blend",
@@ -71,6 +75,7 @@ __all__ = [
     "Fold",
     "GlobalMean",
     "Histories",
+    "Hybrid",
     "ImplicitALS",
     "Indexes",
     "Instants",
@@ -92,6 +97,7 @@ __all__ = [
     "SparseEASE",
     "Trees",
     "UserKNN",
+    "attributes_of",
     "canonical",
     "explains",
     "fold_windows",

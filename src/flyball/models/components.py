@@ -5,6 +5,7 @@ from flyball.models.baselines import BiasModel, GlobalMean
 from flyball.models.biased_mf import BiasedMF
 from flyball.models.bpr import BPR
 from flyball.models.ease import EASE
+from flyball.models.hybrid import Hybrid
 from flyball.models.implicit_als import ImplicitALS
 from flyball.models.item_knn import ItemKNN
 from flyball.models.next_item import NextItem
@@ -31,6 +32,7 @@ COMPONENTS: dict[str, type[Recommender]] = {
     "biased_mf": BiasedMF,
     "bpr": BPR,
     "implicit_als": ImplicitALS,
+    "hybrid": Hybrid,
     "ease": EASE,
     "sparse_ease": SparseEASE,
     "ranker": Ranker,

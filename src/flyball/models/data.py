@@ -1,6 +1,6 @@
 """What models learn from and what they answer: interactions known at an instant, and batches of histories."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -14,13 +14,24 @@ Indexes = NDArray[np.int32]
 Instants = NDArray[np.int64]
 
 
+class Attributes(msgspec.Struct, frozen=True):
+    """What is known of the items: item i has the values `index[indptr[i]:indptr[i + 1]]`, places in `names`.
+
+    `indptr`: int64 (items + 1,). `names`: texts such as "genres=Drama", each held by two items or more.
+    """
+
+    names: list[str]
+    indptr: NDArray[np.int64]
+    index: Indexes
+
+
 class Interactions(msgspec.Struct, frozen=True):
     """Training data as known at `as_of_us`: one row per (user, item) pair.
 
     `users`, `items`: index → id; `items` holds every item known, also those nobody touched.
     `user_index`, `item_index`: int32 (n,). `weights`: float32 (n,), > 0 for implicit positives (1.0) and hints (0.25),
     0 for a pair that was only seen. `ratings`: float32 (n,), nan for none. `at_us`: int64 (n,).
-    `user_group`: int32 (users,), an index into `groups`, -1 for none.
+    `user_group`: int32 (users,), an index into `groups`, -1 for none. `attributes`: of the items, as known then.
     """
 
     users: list[str]
@@ -33,6 +44,7 @@ class Interactions(msgspec.Struct, frozen=True):
     user_group: Indexes
     groups: list[str]
     as_of_us: int
+    attributes: Attributes | None = None
 
 
 class Histories(msgspec.Struct, frozen=True):
@@ -181,9 +193,30 @@ def _check(data: Interactions) -> None:
         column = getattr(data, name)
         if n and (column.min() < 0 or column.max() >= known):
             raise BadInput(f"interactions' {name}", f"in [0, {known})", (int(column.min()), int(column.max())))
+    if data.attributes is not None and len(data.attributes.indptr) != len(data.items) + 1:
+        must = f"{len(data.items) + 1} long, one more than items"
+        raise BadInput("attributes' indptr", must, len(data.attributes.indptr))
     if len(data.user_group) != len(data.users):
         raise BadInput("interactions' user_group", f"{len(data.users)} long, as users", len(data.user_group))
     if n and not (np.isfinite(data.weights).all() and data.weights.min() >= 0):
         raise BadInput("interactions' weights", "finite and at least 0", float(data.weights.min()))
     if np.isinf(data.ratings).any():
         raise BadInput("interactions' ratings", "finite or nan for none", "an infinite rating")
+
+
+def attributes_of(items: int, columns: Mapping[str, Sequence[Any]]) -> Attributes:
+    """The `columns` of the items' attributes as values: texts, whole numbers, truths, and lists of them.
+
+    A value that only one item has (a title) says nothing of others and is left out, and so are fractions.
+    """
+    pairs: dict[str, list[int]] = {}
+    for name, column in columns.items():
+        for item, value in enumerate(column):
+            for one in value if isinstance(value, (list, tuple)) else (value,):
+                if isinstance(one, (str, int)) and one != "":
+                    pairs.setdefault(f"{name}={one}", []).append(item)
+    names = sorted(name for name, having in pairs.items() if len(set(having)) > 1)
+    holders = np.array([one for name in names for one in sorted(set(pairs[name]))], dtype=np.int64)
+    place = np.array([nth for nth, name in enumerate(names) for _ in set(pairs[name])], dtype=np.int32)
+    order = np.argsort(holders, kind="stable")
+    return Attributes(names, row_pointers(holders, items), place[order])

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flyball.events import Schema
-from flyball.models import Interactions
-from flyball.tasks.known import Frames, frames_at, groups_of, known_keys
+from flyball.models import Interactions, attributes_of
+from flyball.tasks.known import Frames, catalog_at, frames_at, groups_of, known_keys
 from flyball.tasks.recommend import Recommend
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def build_interactions(frames: Frames, task: Recommend, schema: Schema, as_of_us
     listed = pairs["item"].unique().sort().to_list() if items is None else items
     group_of = groups_of(known, task.user, schema)
     groups = sorted({group_of[user] for user in present if user in group_of})
+    catalog = catalog_at(known, task.item, schema, as_of_us)
     number = {group: place for place, group in enumerate(groups)}
     return Interactions(
         users=present,
@@ -53,6 +54,7 @@ def build_interactions(frames: Frames, task: Recommend, schema: Schema, as_of_us
         user_group=np.array([number.get(group_of.get(user, ""), -1) for user in present], np.int32),
         groups=groups,
         as_of_us=as_of_us,
+        attributes=None if catalog is None or not catalog.columns else attributes_of(len(listed), catalog.columns),
     )
 
 

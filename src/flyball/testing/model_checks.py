@@ -23,6 +23,7 @@ from flyball.models import (
     Histories,
     Interactions,
     Recommender,
+    attributes_of,
     explains,
     histories_of,
     kind_of,
@@ -73,6 +74,10 @@ def sample_interactions(users: int = 60, items: int = 47, pairs: int = 900, seed
         user_group=rng.integers(-1, 2, users).astype(np.int32),
         groups=["east", "west"],
         as_of_us=30 * _DAY_US,
+        attributes=attributes_of(
+            items,
+            {"kind": [f"k{item % 5}" for item in range(items)], "tags": [["t", item % 3] for item in range(items)]},
+        ),
     )
 
 
@@ -350,6 +355,7 @@ def _transposed(data: Interactions) -> Interactions:
         user_index=data.item_index,
         item_index=data.user_index,
         user_group=np.full(len(data.items), -1, dtype=np.int32),
+        attributes=None,
     )
 
 
