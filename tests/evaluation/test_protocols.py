@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -59,6 +60,29 @@ def test_plays_are_no_ratings_and_two_columns_are_sequences(tmp_path: Path) -> N
     sequence = read_rated_set(write(tmp_path / "sequence", "beauty.txt", "1 5\n1 3\n2 5\n"))
     assert (sequence.rated, sequence.clock) == (False, "order")
     assert (np.diff(sequence.data.at_us) > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("ratings", "films"),
+    [
+        (("u.data", "1\t7\t5\t10\n2\t8\t3\t20\n"),
+         ("u.item", "7|A (1990)|01-Jan-1990||url|0|1\n8|B (1990)|02-Jan-1990||url|1|1\n")),
+        (("ratings.dat", "1::7::5::10\n2::8::3::20\n"),
+         ("movies.dat", "7::A (1990)::War\n8::B (1990)::Drama|War\n")),
+        (("ratings.csv", "userId,movieId,rating,timestamp\n1,7,5,10\n2,8,3,20\n"),
+         ("movies.csv", 'movieId,title,genres\n7,"A, The (1990)",War\n8,B (1990),Drama|War\n')),
+    ],
+    ids=["100k", "1m", "latest"],
+)  # fmt: skip
+def test_movielens_films_have_genres_and_years(ratings: Any, films: Any, tmp_path: Path) -> None:
+    write(tmp_path / "set", *ratings)
+    write(tmp_path / "set", *films)
+    write(tmp_path / "set", "u.genre", "Drama|0\nWar|1\n")
+    data = read_rated_set(tmp_path / "set").data
+    assert data.attributes is not None
+    assert data.items == ["7", "8"]
+    assert data.attributes.names == ["decade=199", "genre=War", "year=1990"]
+    assert data.attributes.indptr.tolist() == [0, 3, 6]
 
 
 def test_of_a_pair_given_twice_the_latest_stays(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from flyball.core import BadInput
+from flyball.evaluation.protocols.described import described
 from flyball.models import Interactions
 
 _ALIASES = {
@@ -58,6 +59,7 @@ def read_rated_set(place: Path) -> RatedSet:
     Layouts: MovieLens `u.data`, `ratings.csv`, `ratings.dat`; `user_artists.dat` (Last.fm, plays); RecBole `*.inter`;
     any csv or tsv whose header names a user and an item (rating, timestamp if there are); a table without header of
     user, item[, rating[, timestamp]]; two columns are users' items in order of time. Gzip is read through.
+    Beside MovieLens ratings `u.item`, `movies.dat` or `movies.csv` give the films' genres and years.
     Raises `BadInput` when no file, or more than one, could be meant.
     """
     file = _table_of(place)
@@ -79,6 +81,7 @@ def read_rated_set(place: Path) -> RatedSet:
         user_group=np.full(len(users), -1, dtype=np.int32),
         groups=[],
         as_of_us=int(at_us.max()) + 1,
+        attributes=described(file.parent, items),
     )
     return RatedSet(place.name, file.name, data, rated, clock)
 

@@ -1,0 +1,61 @@
+"""What MovieLens folders say of their films: genres, year and decade, for models that read attributes."""
+
+import csv
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from flyball.models import Attributes, attributes_of
+
+_YEAR = re.compile(r"\((\d{4})\)\s*\Z")
+
+Film = tuple[str, list[str], str]
+"""(id, genres, year or "")."""
+
+
+def described(folder: Path, items: list[str]) -> Attributes | None:
+    """The attributes of `items` from `u.item`, `movies.dat` or `movies.csv` of the folder; None without one."""
+    for name, read in (("u.item", _u_item), ("movies.dat", _movies_dat), ("movies.csv", _movies_csv)):
+        if (folder / name).is_file():
+            return _columns(read(folder / name), items)
+    return None
+
+
+def _columns(films: Iterator[Film], items: list[str]) -> Attributes:
+    known = {film: (genres, year) for film, genres, year in films}
+    genres: list[Any] = [known.get(item, ([], ""))[0] for item in items]
+    years = [known.get(item, ([], ""))[1] for item in items]
+    return attributes_of(len(items), {"genre": genres, "year": years, "decade": [year[:3] for year in years]})
+
+
+def _u_item(file: Path) -> Iterator[Film]:
+    names = [line.split("|")[0] for line in _lines(file.with_name("u.genre")) if "|" in line]
+    for line in _lines(file):
+        cells = line.split("|")
+        if len(cells) > 5:
+            genres = [name for name, flag in zip(names, cells[5:], strict=False) if flag == "1"]
+            yield cells[0], genres, cells[2][-4:]
+
+
+def _movies_dat(file: Path) -> Iterator[Film]:
+    for line in _lines(file):
+        cells = line.split("::")
+        if len(cells) == 3:
+            yield cells[0], cells[2].split("|"), _year(cells[1])
+
+
+def _movies_csv(file: Path) -> Iterator[Film]:
+    with file.open(encoding="utf-8", newline="") as text:
+        for row in csv.DictReader(text):
+            if {"movieId", "title", "genres"} <= row.keys():
+                yield row["movieId"], row["genres"].split("|"), _year(row["title"])
+
+
+def _lines(file: Path) -> list[str]:
+    return file.read_text(encoding="latin-1").splitlines() if file.is_file() else []
+
+
+def _year(title: str) -> str:
+    found = _YEAR.search(title)
+    return found[1] if found else ""
