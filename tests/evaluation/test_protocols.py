@@ -316,7 +316,7 @@ def test_the_published_tables_of_ml_100k_are_reached() -> None:
     gains = {line.family: line.figures["ndcg@10"] for line in lists.lines}
     assert gains["ease"] > 0.48
     assert gains["slim"] > 0.475
-    assert gains["bpr"] > 0.43
+    assert gains["bpr"] > 0.442
 
 
 def test_every_model_is_in_some_table() -> None:
