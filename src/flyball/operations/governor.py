@@ -83,9 +83,10 @@ class Governor:
                 return Decision("running", "learning", None)
             self._job = None
             return Decision("finished", outcome, self.next_us(now_us))
-        reason = self._reason(now_us, passed_us)
+        due_us = self.next_us(now_us)
+        reason = self._reason(now_us, passed_us, due_us)
         if reason is None:
-            return Decision("waiting", "", self.next_us(now_us))
+            return Decision("waiting", "", due_us)
         self._tried_us, self._tried_passed_us, self._tried_events = now_us, passed_us, self._view.events()
         self._job = self._start(now_us)
         return Decision("started", reason, None)
@@ -95,11 +96,10 @@ class Governor:
         last = self._last_us(now_us)
         return next_learn_us(self._triggers, last) if last is not None else None
 
-    def _reason(self, now_us: int, passed_us: int) -> str | None:
+    def _reason(self, now_us: int, passed_us: int, due_us: int | None) -> str | None:
         if self._view.champion() is None:
             return self._first_reason(passed_us)
-        due = self.next_us(now_us)
-        return "scheduled" if due is not None and now_us >= due else None
+        return "scheduled" if due_us is not None and now_us >= due_us else None
 
     def _first_reason(self, passed_us: int) -> str | None:
         if self._tried_passed_us is not None and passed_us < self._tried_passed_us + MINUTE_US:
