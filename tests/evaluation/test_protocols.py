@@ -274,6 +274,26 @@ def test_a_search_tries_as_many_sets_as_stated_and_keeps_the_best() -> None:
         assert line.params == max(tried, key=lambda trial: trial.figure or 0.0).params
 
 
+def test_a_sample_of_the_users_learns_from_everything() -> None:
+    data = rated_set()
+    whole, some = (
+        accuracy_tables(data, ["lists"], ["ease"], None, 1, SystemStopwatch(), users=users)[0] for users in (None, 7)
+    )
+    assert (some.asked, some.able) == (7, whole.asked)
+    cases = splits.stratified(data.data, 42)[0]
+    few = splits.some_users(cases, 7, 42)
+    assert few.train is cases.train
+    kept = [row for row, truth in enumerate(cases.truth) if any(truth is one for one in few.truth)]
+    assert len(kept) == 7
+    for place, row in enumerate(kept):
+        own, drawn = (
+            each.items[each.indptr[at] : each.indptr[at + 1]]
+            for each, at in ((cases.histories, row), (few.histories, place))
+        )
+        assert own.tolist() == drawn.tolist()
+    assert splits.some_users(cases, 10_000, 42) is cases
+
+
 def test_what_a_data_set_cannot_support_is_said() -> None:
     data = rated_set()
     bare = RatedSet("bare", "none", data.data, rated=False, clock="none")

@@ -28,6 +28,10 @@ def accuracy(
     trials: Annotated[
         int, typer.Option("--trials", min=1, help="Parameter sets tried for each family, on withheld training data.")
     ] = 1,
+    users: Annotated[
+        int | None,
+        typer.Option("--users", min=1, help="Ask lists for so many users at most in each fold.", show_default="all"),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option("--seed", help="Of splits, draws and fits.", show_default="the protocol's own")
     ] = None,
@@ -43,7 +47,8 @@ def accuracy(
 
     data = read_rated_set(folder)
     with progress_line(json) as progress:
-        tables = accuracy_tables(data, _names(protocols), _names(families), seed, trials, SystemStopwatch(), progress)
+        names = _names(protocols), _names(families)
+        tables = accuracy_tables(data, *names, seed, trials, SystemStopwatch(), progress, users)
     if json:
         about = {"data": data.name, "file": data.file, "users": len(data.data.users), "items": len(data.data.items)}
         show_json({**about, "rows": len(data.data.user_index), "clock": data.clock, "tables": tables})
@@ -67,7 +72,8 @@ def _tell(table: "AccuracyTable", times: bool) -> None:
     if table.skipped:
         say(f"not run: {table.skipped}")
         return
-    say(f"{table.about} Asked: {table.asked:,}.\n")
+    of = f" of {table.able:,}" if table.asked < table.able else ""
+    say(f"{table.about} Asked: {table.asked:,}{of}.\n")
     columns = [*table.columns, *(["fit s", "measure s"] if times else [])]
     rows = []
     for line in table.lines:

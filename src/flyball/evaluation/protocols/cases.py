@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import BadInput
-from flyball.models import Histories, Indexes, Interactions, histories_of, row_pointers, select_rows
+from flyball.models import Histories, Indexes, Interactions, histories_of, row_pointers, select_rows, take
 
 TEST_SHARE, FOLD_IN_SHARE, HELD_OUT_USERS, TEMPORAL_SHARE = 0.25, 0.8, 0.2, 0.8
 MAX_HELD_OUT = 10_000
@@ -173,6 +173,14 @@ def _asked(known: Interactions, withheld: Interactions, train: Interactions | No
     indptr = row_pointers(withheld.user_index[by_user], len(withheld.users))
     truth = [withheld.item_index[by_user[indptr[user] : indptr[user + 1]]] for user in users]
     return ListCases(known if train is None else train, histories_of(known, users), truth)
+
+
+def some_users(cases: ListCases, count: int, seed: int) -> ListCases:
+    """The same with a random `count` of the users asked, or all where there are no more."""
+    if len(cases.truth) <= count:
+        return cases
+    rows = np.sort(np.random.default_rng([seed, count]).permutation(len(cases.truth))[:count])
+    return ListCases(cases.train, take(cases.histories, rows), [cases.truth[row] for row in rows.tolist()])
 
 
 def sampled(cases: ListCases, count: int, by_popularity: bool, seed: int) -> NDArray[np.int32]:

@@ -16,6 +16,7 @@ from flyball.evaluation.protocols.cases import (
     RatingSplit,
     leave_last_out,
     random_folds,
+    some_users,
     stratified,
     strong,
     temporal,
@@ -41,7 +42,10 @@ class Line(msgspec.Struct, frozen=True):
 
 
 class AccuracyTable(msgspec.Struct, frozen=True):
-    """One protocol over one data set; `skipped`: why it could not be run. `asked`: users (or ratings) measured."""
+    """One protocol over one data set; `skipped`: why it could not be run.
+
+    `asked`: users (or ratings) measured, of the `able` there were.
+    """
 
     protocol: str
     title: str
@@ -49,6 +53,7 @@ class AccuracyTable(msgspec.Struct, frozen=True):
     columns: list[str] = []
     lines: list[Line] = []
     asked: int = 0
+    able: int = 0
     skipped: str = ""
     trials: list[Trial] = []
 
@@ -139,18 +144,20 @@ def accuracy_tables(
     trials: int,
     stopwatch: Stopwatch,
     progress: Progress = lambda text: None,
+    users: int | None = None,
 ) -> list[AccuracyTable]:
     """The tables of `protocols` (default: all) over `families` (default: all that fit); same seed, same figures.
 
     `trials`: parameter sets tried for each family, on a part withheld from the training data by the same protocol;
-    1 keeps the defaults. Raises `NotFound` for names that are not there.
+    1 keeps the defaults. `users`: lists are asked for a random sample of so many at most in each fold; what is learned
+    from stays whole. Raises `NotFound` for names that are not there.
     """
     for name in protocols or []:
         if name not in PROTOCOLS:
             raise NotFound("protocol", name, PROTOCOLS)
     chosen(LISTS, families)
     return [
-        _table(one, data, families, one.seed if seed is None else seed, trials, stopwatch, progress)
+        _table(one, data, families, one.seed if seed is None else seed, trials, stopwatch, progress, users)
         for one in PROTOCOLS.values()
         if not protocols or one.name in protocols
     ]
@@ -164,6 +171,7 @@ def _table(
     trials: int,
     stopwatch: Stopwatch,
     progress: Progress,
+    users: int | None,
 ) -> AccuracyTable:
     table = AccuracyTable(one.name, one.title, one.about)
     if one.of_ratings and not data.rated:
@@ -172,6 +180,9 @@ def _table(
         lacking = "times" if one.needs == "instants" else "times or order"
         return msgspec.structs.replace(table, skipped=f"the data set has no {lacking}")
     folds: list[Any] = one.split(data.data, seed)
+    able = sum(len(fold.rows) if one.of_ratings else len(fold.truth) for fold in folds)
+    if users is not None and not one.of_ratings:
+        folds = [some_users(fold, users, seed) for fold in folds]
     spaces = [_suited(one, space) for space in chosen(RATINGS if one.of_ratings else LISTS, families)]
     models, tried = _tuned(one, spaces, folds[0].train, seed, trials, progress)
     drawn = measure.negatives(folds[0], seed) if one.name == "last" else {}
@@ -181,7 +192,7 @@ def _table(
         lines.append(_line(one, space.family, models[space.family], folds, seed, drawn, stopwatch))
     columns = list(next((line.figures for line in lines if line.figures), {}))
     asked = sum(len(fold.rows) if one.of_ratings else len(fold.truth) for fold in folds)
-    return msgspec.structs.replace(table, columns=columns, lines=lines, asked=asked, trials=tried)
+    return msgspec.structs.replace(table, columns=columns, lines=lines, asked=asked, able=able, trials=tried)
 
 
 def _suited(one: Protocol, space: Space) -> Space:
