@@ -10,13 +10,14 @@ import typer
 
 from flyball.cli.common import AppName, Home, Json, open_home
 from flyball.cli.show import progress_line, say, show_json, show_table
-from flyball.core import BadInput, parse_duration
+from flyball.core import BadInput, format_duration, parse_duration
 
 if TYPE_CHECKING:
     from flyball.features import Group
     from flyball.runtime import Runtime
 
 _ACTIONS = ("list", "rebuild")
+_AUDITED = ["feature", "compared", "wrong", "looked at", "stale", "late", "p50", "p90", "p99", "max"]
 _WEIGHED = 1_000
 
 
@@ -69,8 +70,11 @@ def features(
 def audit(
     app: AppName,
     last: Annotated[str, typer.Option("--last", help="How far back to look, such as 1h or 7d.")] = "1h",
-    target: Annotated[str, typer.Option("--target", help="How fresh features should be.")] = "5s",
+    target: Annotated[
+        str | None, typer.Option("--target", help="How fresh features should be.", show_default="as they declare")
+    ] = None,
     most: Annotated[int, typer.Option("--most", min=1, help="Look at this many answers, evenly chosen.")] = 5_000,
+    from_log: Annotated[bool, typer.Option("--from-log", help="Read the log alone, not the history.")] = False,
     home: Home = None,
     json: Json = False,
 ) -> None:
@@ -82,21 +86,24 @@ def audit(
     from flyball.provenance import audit as audit_now
 
     runtime = open_home(app, home)
-    found = audit_now(runtime, runtime.clock.now_us() - parse_duration(last), parse_duration(target), most)
+    target_us = None if target is None else parse_duration(target)
+    found = audit_now(runtime, runtime.clock.now_us() - parse_duration(last), target_us, most, from_log)
     if json:
-        show_json({**msgspec.to_builtins(found), "exact": found.exact})
+        features = [{**msgspec.to_builtins(one), "met": one.met} for one in found.features]
+        show_json({**msgspec.to_builtins(found), "features": features, "exact": found.exact})
     else:
         say(found.text())
         if found.features:
             say()
             show_table(
-                ["feature", "compared", "wrong", "looked at", "stale", "late", "p50", "p99", "max"],
+                [*_AUDITED, "target"],
                 [
                     [one.name, f"{one.values:,}", one.wrong, f"{one.looked:,}", one.stale, one.late,
-                     *(_seconds(one.lag_us.get(name)) for name in ("p50", "p99", "max"))]
+                     *(_seconds(one.lag_us.get(name)) for name in ("p50", "p90", "p99", "max")),
+                     f"{format_duration(one.target_us)} {'met' if one.met else 'MISSED'}"]
                     for one in found.features
                 ],
-                right=["compared", "wrong", "looked at", "stale", "late", "p50", "p99", "max"],
+                right=_AUDITED[1:],
             )  # fmt: skip
     if not found.exact:
         raise typer.Exit(1)

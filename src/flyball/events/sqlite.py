@@ -6,7 +6,7 @@ threads and processes append and read; appends take turns, each in one short tra
 
 import sqlite3
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -124,18 +124,24 @@ class SqliteLog:
                     found += [r for r in islice(self._open(place, count, crc, data), skip, None) if r.type in wanted]
         return found, ends
 
-    def read_blocks(self, part: int, after: int, until: int, kinds: Iterable[str]) -> Iterator[Slice]:
-        """Records of one partition in [after, until), in order; blocks that hold none of `kinds` are left out whole."""
-        wanted = set(kinds)
+    def read_blocks(
+        self, part: int, after: int, until: int, kinds: Iterable[str], since_us: Mapping[str, int] | None = None
+    ) -> Iterator[Slice]:
+        """Records of one partition in [after, until), in order; blocks that hold none of `kinds` are left out whole.
+
+        `since_us`: {kind: the first instant that matters}; what ended before that is none of them either.
+        """
+        wanted, since = set(kinds), since_us or {}
         with self._file.reading() as connection:
             rows = connection.execute(
-                "SELECT place, count, kinds FROM blocks WHERE place >= ? AND place < ? ORDER BY place",
+                "SELECT place, count, at_max, kinds FROM blocks WHERE place >= ? AND place < ? ORDER BY place",
                 (self._block_of(connection, part, after), part << _OFFSET_BITS | until),
             ).fetchall()
-        for place, count, names in rows:
+        for place, count, last_us, names in rows:
             first = place & (1 << _OFFSET_BITS) - 1
             skip = max(0, after - first)
-            if wanted.isdisjoint(names.split(",")) or first + skip >= min(first + count, until):
+            held = [kind for kind in names.split(",") if kind in wanted and since.get(kind, last_us) <= last_us]
+            if not held or first + skip >= min(first + count, until):
                 continue
             with self._file.reading() as connection:  # not one transaction for all: who reads may stop at any time
                 crc, data = connection.execute("SELECT crc, data FROM blocks WHERE place = ?", (place,)).fetchone()

@@ -8,6 +8,7 @@ user's values and the offsets they belong to; one process writes, any number rea
 from typing import TYPE_CHECKING
 
 from flyball.features.aggregates import (
+    FRESHNESS_US,
     Aggregate,
     Feature,
     Ratio,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from flyball.features.popular_offline import popular_of
 
 __all__ = [
+    "FRESHNESS_US",
     "HISTORY_CAP",
     "STATE_BACKENDS",
     "Aggregate",

@@ -45,6 +45,9 @@ HALF_LIVES = 20
 WEIGHT_ONE = 1 << 24
 """Weights of decayed values are whole: this one at age 0, half of it after a half-life."""
 
+FRESHNESS_US = 5_000_000
+"""How soon after they are known events are to be in a feature that does not say."""
+
 _NUMERIC = (SUM, MEAN, STD, MIN, MAX, DECAYED, TARGET)
 
 Read = Callable[[Any], Any]
@@ -73,6 +76,12 @@ class Aggregate(msgspec.Struct, frozen=True, kw_only=True):
     half_life_us: int = 0
     prior: float = 0.0
     weight: float = 0.0
+    freshness_us: int = FRESHNESS_US
+    """How soon after it is known an event is to be in it: what audits hold it to, no part of what it means."""
+
+    def fresh(self, within: str) -> "Aggregate":
+        """The same, held to be fresh within another time than 5 s: `fb.count(Watch, "7d").fresh("1s")`."""
+        return msgspec.structs.replace(self, freshness_us=_freshness_us(self.text(), within))
 
     @property
     def result(self) -> str:
@@ -110,6 +119,11 @@ class Ratio(msgspec.Struct, frozen=True):
     bottom: Aggregate
     op: str = RATIO
     result: str = REAL
+    freshness_us: int = FRESHNESS_US
+
+    def fresh(self, within: str) -> "Ratio":
+        """See `Aggregate.fresh`."""
+        return msgspec.structs.replace(self, freshness_us=_freshness_us(self.text(), within))
 
     def text(self) -> str:
         """How a person would write it."""
@@ -258,6 +272,13 @@ def attribute(profile: type[Profile], value: Read) -> Aggregate:
     if not (isinstance(profile, type) and issubclass(profile, Profile)):
         raise BadDeclaration("an attribute", "of a subclass of fb.Profile", profile)
     return _declare(ATTRIBUTE, profile, value, LIFETIME, None, "0s", None)
+
+
+def _freshness_us(where: str, within: str) -> int:
+    found = duration_us(f"freshness of {where}", within)
+    if found <= 0:
+        raise BadDeclaration(f"freshness of {where}", "longer than nothing, such as 1s", within)
+    return found
 
 
 def _declare(

@@ -14,6 +14,9 @@ from flyball.policy import Expression
 if TYPE_CHECKING:
     from flyball.features.entity import Entity
 
+_APART = ("event", "by", "freshness_us")
+"""What of an aggregate is told otherwise, or is no part of its meaning."""
+
 SEMANTICS = 1
 """Raised when the same definition comes to mean another value; part of every hash."""
 
@@ -41,6 +44,11 @@ class Definition(msgspec.Struct, frozen=True):
         if isinstance(self.feature, Ratio):
             return (self.feature.top, self.fields), (self.feature.bottom, self.bottom_fields)
         return ((self.feature, self.fields),)
+
+    def since_us(self, at_us: int, fields: tuple[str, ...]) -> int | None:
+        """The first instant that a value as of `at_us` can depend on, by events keyed by `fields`; None without one."""
+        starts = [part.window.start_us(at_us - part.delay_us) for part, mine in self.aggregates if mine == fields]
+        return None if None in starts else min(start for start in starts if start is not None)
 
     @property
     def result(self) -> str:
@@ -118,7 +126,7 @@ def _check_attribute(where: str, keys: tuple[str, ...], fields: tuple[str, ...],
 def _content(feature: Feature) -> Any:
     if isinstance(feature, Ratio):
         return [feature.op, _content(feature.top), _content(feature.bottom)]
-    fields = {field: getattr(feature, field) for field in feature.__struct_fields__ if field not in ("event", "by")}
+    fields = {field: getattr(feature, field) for field in feature.__struct_fields__ if field not in _APART}
     for name in ("value", "where"):
         fields[name] = _expression(fields[name])
     return [feature.event.__name__.lower(), fields]

@@ -20,21 +20,29 @@ Keep = Callable[[str, "polars.DataFrame"], "polars.DataFrame"]
 """(event type, frame) → the rows that matter."""
 
 
-def frames_before(runtime: Runtime, until: Offsets, types: Iterable[str], keep: Keep) -> "dict[str, polars.DataFrame]":
+def frames_before(
+    runtime: Runtime,
+    until: Offsets,
+    types: Iterable[str],
+    keep: Keep,
+    since_us: Mapping[str, int] | None = None,
+) -> "dict[str, polars.DataFrame]":
     """{type: the events of the log before `until` that `keep` keeps}; types without any are left out.
+
+    `since_us`: {type: the first instant that matters}; parts of the history that end before it are not read.
 
     The history holds the same events as the log before its own offsets, and columns are read some twenty times as
     fast as records; what the worker has not written to it yet is read from the log. So is everything when the history
     cannot be read, which takes longer and comes to the same.
     """
     try:
-        return _frames(runtime, until, list(types), keep, from_history=True)
+        return _frames(runtime, until, list(types), keep, since_us or {}, from_history=True)
     except (StoreUnavailable, StoreCorrupt, OSError):
-        return _frames(runtime, until, list(types), keep, from_history=False)
+        return _frames(runtime, until, list(types), keep, since_us or {}, from_history=False)
 
 
 def _frames(
-    runtime: Runtime, until: Offsets, names: list[str], keep: Keep, from_history: bool
+    runtime: Runtime, until: Offsets, names: list[str], keep: Keep, since_us: Mapping[str, int], from_history: bool
 ) -> "dict[str, polars.DataFrame]":
     import polars as pl
 
@@ -45,7 +53,7 @@ def _frames(
     found: dict[str, polars.DataFrame] = {}
     tail = _tail(runtime, reach, wanted, set(names))
     for name in names:
-        parts = [_before(runtime.history.events(name), reach)] if any(reach) else []
+        parts = [_before(runtime.history.events(name, since_us.get(name)), reach)] if any(reach) else []
         if tail[name]:
             parts.append(frame_of(runtime.schema.types[name], tail[name]))
         kept = [frame for frame in (keep(name, part) for part in parts) if frame.height]
@@ -83,9 +91,13 @@ def everything(name: str, frame: "polars.DataFrame") -> "polars.DataFrame":
     return frame
 
 
-def naming(wanted: Mapping[str, Mapping[tuple[str, ...], Iterable[tuple[str, ...]]]]) -> Keep:
+def naming(
+    wanted: Mapping[str, Mapping[tuple[str, ...], Iterable[tuple[str, ...]]]],
+    since_us: Mapping[tuple[str, tuple[str, ...]], int] | None = None,
+) -> Keep:
     """Keeps the rows whose fields hold one of the keys, `wanted` being {type: {fields: keys}}; and some more.
 
+    `since_us`: {(type, fields): the first instant that matters of these}.
     A field that is neither whole number nor text is not compared: what reads the rows compares keys itself.
     """
     import polars as pl
@@ -101,7 +113,9 @@ def naming(wanted: Mapping[str, Mapping[tuple[str, ...], Iterable[tuple[str, ...
             among = [
                 pl.col(fields[place]).cast(pl.String).is_in(sorted({key[place] for key in keys})) for place in plain
             ]
-            tests.append(pl.all_horizontal([pl.lit(True), *among]))
+            since = (since_us or {}).get((name, fields))
+            recent = [] if since is None else [pl.col("at") >= since]
+            tests.append(pl.all_horizontal([pl.lit(True), *recent, *among]))
         return frame.filter(pl.any_horizontal(tests))
 
     return keep

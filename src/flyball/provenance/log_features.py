@@ -1,13 +1,13 @@
 """Declared features computed again from the log, for the keys asked about."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from flyball.core import Refused
-from flyball.events import Offsets, Record, after_slices
+from flyball.events import Offsets, Slice, after_slices, partition
 from flyball.features import Group, Reading
 from flyball.history import frame_of
-from flyball.provenance.columns import frames_before, naming
+from flyball.provenance.columns import Row, frames_before, naming
 from flyball.runtime import Runtime
 from flyball.tasks import Asked, OfflineFeatures
 
@@ -18,6 +18,8 @@ _BATCH = 20_000
 
 Keys = Mapping[str, Iterable[tuple[str, ...]]]
 """{group: keys}."""
+
+ReadBlocks = Callable[[int, int, int, Iterable[str], Mapping[str, int]], Iterator[Slice]]
 
 
 class LogFeatures:
@@ -35,44 +37,88 @@ class LogFeatures:
         for one in asked:
             for name, wanted in one.items():
                 keys.setdefault(name, set()).update(wanted)
-        named = _wanted(groups, keys)
-        frames = frames_before(self._runtime, self._offsets, named, naming(named))
+        needed = Needed(groups, keys, min(at_us, default=0))
+        frames = events_about(self._runtime, needed, self._offsets)
         return OfflineFeatures(groups, frames, self._offsets).read(asked, at_us)
 
 
-def events_about(runtime: Runtime, groups: Sequence[Group], keys: Keys) -> "dict[str, polars.DataFrame]":
-    """{event type: the records of the log that features of these keys can read}, from the whole log."""
-    wanted = _wanted(groups, keys)
-    kept: dict[str, list[tuple[Record, int, int]]] = {name: [] for name in wanted}
-    offsets: Offsets = (0,) * len(runtime.log.ends())
-    while slices := runtime.log.read(offsets, _BATCH):
-        for piece in slices:
-            _keep(runtime, [(record, piece.partition, at) for at, record in enumerate(piece.records, piece.first)],
-                  wanted, kept)  # fmt: skip
-        offsets = after_slices(offsets, slices)
-    return {name: frame_of(runtime.schema.types[name], rows) for name, rows in kept.items() if rows}
+class Needed:
+    """Which events features of `keys` can read when asked at `first_us` or later.
+
+    `keys`: {event type: {its fields that name a key: keys}}. `since`: {(type, fields): the first instant of any
+    window}, where all windows have a beginning; `since_of`: the same by type, of all its fields.
+    """
+
+    def __init__(self, groups: Sequence[Group], keys: Keys, first_us: int) -> None:
+        self.keys: dict[str, dict[tuple[str, ...], set[tuple[str, ...]]]] = {}
+        starts: dict[tuple[str, tuple[str, ...]], list[int | None]] = {}
+        for group in groups:
+            mine = {tuple(key) for key in keys.get(group.name, ())}
+            for one in group.definitions if mine else ():
+                for part, fields in one.aggregates:
+                    name = part.event.__name__.lower()
+                    self.keys.setdefault(name, {}).setdefault(fields, set()).update(mine)
+                    starts.setdefault((name, fields), []).append(one.since_us(first_us, fields))
+        self.since = {key: start for key, found in starts.items() if (start := _earliest(found)) is not None}
+        self.since_of = {
+            name: min(self.since[name, fields] for fields in by_fields)
+            for name, by_fields in self.keys.items()
+            if all((name, fields) in self.since for fields in by_fields)
+        }
 
 
-def _wanted(groups: Sequence[Group], keys: Keys) -> dict[str, dict[tuple[str, ...], set[tuple[str, ...]]]]:
-    """{event type: {its fields that name a key: keys}}."""
-    wanted: dict[str, dict[tuple[str, ...], set[tuple[str, ...]]]] = {}
-    for group in groups:
-        mine = {tuple(key) for key in keys.get(group.name, ())}
-        for part, fields in (each for one in group.definitions for each in one.aggregates) if mine else ():
-            wanted.setdefault(part.event.__name__.lower(), {}).setdefault(fields, set()).update(mine)
-    return wanted
+def events_about(
+    runtime: Runtime, needed: Needed, until: Offsets, from_log: bool = False
+) -> "dict[str, polars.DataFrame]":
+    """{event type: the events before `until` that the features can read}, and some more.
+
+    They are read from the history, which is the log in columns, as far as it reaches; `from_log`: from the log alone.
+    """
+    keep = naming(needed.keys, needed.since)
+    if not from_log:
+        return frames_before(runtime, until, needed.keys, keep, needed.since_of)
+    rows: dict[str, list[Row]] = {name: [] for name in needed.keys}
+    for piece in _pieces(runtime, needed, until):
+        for offset, record in enumerate(piece.records, piece.first):
+            if record.type in rows and record.at >= needed.since_of.get(record.type, record.at):
+                rows[record.type].append((record, piece.partition, offset))
+    frames = {name: keep(name, frame_of(runtime.schema.types[name], mine)) for name, mine in rows.items() if mine}
+    return {name: frame for name, frame in frames.items() if frame.height}
 
 
-def _keep(
-    runtime: Runtime,
-    rows: Sequence[tuple[Record, int, int]],
-    wanted: Mapping[str, Mapping[tuple[str, ...], set[tuple[str, ...]]]],
-    kept: dict[str, list[tuple[Record, int, int]]],
-) -> None:
-    for name, by_fields in wanted.items():
-        mine = [row for row in rows if row[0].type == name]
-        if not mine:
-            continue
-        for row, event in zip(mine, runtime.schema.decode_many([record for record, _, _ in mine]), strict=True):
-            if any(tuple(str(getattr(event, field)) for field in fields) in keys for fields, keys in by_fields.items()):
-                kept[name].append(row)
+def _pieces(runtime: Runtime, needed: Needed, until: Offsets) -> Iterator[Slice]:
+    """The part of the log that may hold what is needed: blocks of other types, partitions and times are left out."""
+    log, ends = runtime.log, runtime.log.ends()
+    wanted = tuple(min(pair) for pair in zip((*until, *[0] * (len(ends) - len(until))), ends, strict=True))
+    read: ReadBlocks | None = getattr(log, "read_blocks", None)
+    if read is None:
+        offsets: Offsets = (0,) * len(ends)
+        while slices := log.read(offsets, _BATCH):
+            for piece in slices:
+                within = piece.records[: max(0, wanted[piece.partition] - piece.first)]
+                yield Slice(piece.partition, piece.first, within)
+            offsets = after_slices(offsets, slices)
+        return
+    homes = {name: _homes(runtime, name, by_fields, len(ends)) for name, by_fields in needed.keys.items()}
+    for part, end in enumerate(wanted):
+        kinds = [name for name, parts in homes.items() if part in parts]
+        if kinds:
+            yield from read(part, 0, end, kinds, needed.since_of)
+
+
+def _homes(
+    runtime: Runtime, name: str, by_fields: Mapping[tuple[str, ...], set[tuple[str, ...]]], partitions: int
+) -> set[int]:
+    """The partitions that hold events of these keys: all of them, unless the log is divided by one of the fields."""
+    field, found = runtime.schema.types[name].key_field, set[int]()
+    for fields, keys in by_fields.items():
+        if field not in fields:
+            return set(range(partitions))
+        place = fields.index(field)
+        found.update(partition(key[place], partitions) for key in keys)
+    return found
+
+
+def _earliest(starts: Sequence[int | None]) -> int | None:
+    known = [start for start in starts if start is not None]
+    return min(known) if len(known) == len(starts) else None
