@@ -1,5 +1,6 @@
 """Settings that reach every store and format of an application."""
 
+import shutil
 from datetime import timedelta, timezone
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from flyball.apps import movies
 from flyball.apps.movielog import MovieLog
-from flyball.core import BadSetting, ManualClock, parse_instant
+from flyball.core import BadSetting, ManualClock, Refused, parse_instant
 from flyball.events import find_format
 from flyball.runtime import Runtime, load_settings
 
@@ -76,6 +77,22 @@ def test_how_long_artifacts_are_kept_is_a_setting_that_is_checked(tmp_path: Path
         load_settings(tmp_path, options={"keep_runs": 0})
     with pytest.raises(BadSetting, match="keep_answers must be a duration such as 90d"):
         load_settings(tmp_path, environment={"FLYBALL_KEEP_ANSWERS": "for ever"})
+
+
+def test_a_log_that_ends_before_what_was_taken_from_it_is_refused(tmp_path: Path) -> None:
+    """New events would get offsets that every follower has passed, and would reach none of them."""
+    runtime = at_home(tmp_path, {})
+    joined = [runtime.schema.check("joined", {"user": user}, user, user) for user in range(1, 9)]
+    runtime.log.append(joined)
+    runtime.history_follower.apply(runtime.log.read(runtime.history_follower.offsets(), 100))
+    runtime.history_follower.flush()
+    assert at_home(tmp_path, {}).log.ends() == runtime.log.ends()
+    for file in tmp_path.glob("events.db*"):
+        file.unlink()
+    with pytest.raises(Refused, match="it was deleted or replaced. Put it back"):
+        assert at_home(tmp_path, {}).log
+    shutil.rmtree(tmp_path / "history")
+    assert sum(at_home(tmp_path, {}).log.ends()) == 0
 
 
 def test_settings_handed_over_before_features_had_a_store_name_the_one_in_the_home(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Mapping
 from datetime import UTC, tzinfo
 from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,7 +16,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from flyball.app import App, AppSource, load_app
-from flyball.core import BadInput, BadSetting, Clock, NotFound, parse_duration
+from flyball.core import BadInput, BadSetting, Clock, NotFound, Refused, parse_duration
 from flyball.events import Catalogue, EventLog, Format, Quarantine, formats_in, open_log
 from flyball.features import FeatureReader, Signals, StateStore, open_state
 from flyball.history import History, HistoryFollower
@@ -151,8 +152,17 @@ class Runtime:
 
     @cached_property
     def log(self) -> EventLog:
+        """Raises `Refused` for a log that ends before what the history took from it."""
         self.home.mkdir(parents=True, exist_ok=True)
-        return open_log(self.settings.events)
+        log = open_log(self.settings.events)
+        ends, taken = log.ends(), self.history.offsets()
+        if any(offset > end for offset, end in zip_longest(taken, ends, fillvalue=0)):
+            raise Refused(
+                f"the log {self.settings.events} must hold what the history in {self.history_folder} took from it, "
+                f"got one that ends at {ends}, not at {taken}: it was deleted or replaced. Put it back; or, to go on "
+                "with this one, delete what is made again from the log (see the reference: the home folder)"
+            )
+        return log
 
     @cached_property
     def predictions(self) -> EventLog:

@@ -104,6 +104,39 @@ def test_a_torn_block_is_told_with_its_place(log: SqliteLog) -> None:
         every(log)
 
 
+def test_nothing_is_written_to_a_file_that_was_deleted_or_replaced(log: SqliteLog, tmp_path: Path) -> None:
+    """Its events would be acknowledged and durable nowhere."""
+    log.append([record(1)])
+    aside = tmp_path / "aside"
+    aside.mkdir()
+    files = sorted(tmp_path.glob(f"{log.path.name}*"))
+    for file in files:
+        file.rename(aside / file.name)
+    for use in (log.ends, lambda: log.append([record(2)]), lambda: every(log)):
+        with pytest.raises(StoreUnavailable, match="must be the file that was opened, got no such file: put it back"):
+            use()
+    assert not log.path.exists()
+    log.path.write_bytes(b"")
+    with pytest.raises(StoreUnavailable, match="got another file in its place"):
+        log.append([record(2)])
+    thread_told = list[Exception]()
+
+    def in_a_thread() -> None:
+        try:
+            log.append([record(2)])
+        except StoreUnavailable as error:
+            thread_told.append(error)
+
+    thread = threading.Thread(target=in_a_thread)
+    thread.start()
+    thread.join()
+    assert len(thread_told) == 1
+    for file in files:
+        (aside / file.name).rename(file)
+    assert log.append([record(1), record(2)]).written == 1
+    assert sum(log.ends()) == 2
+
+
 def test_records_are_found_by_time(log: SqliteLog) -> None:
     for start in range(0, 100, 10):
         log.append([record(number) for number in range(start, start + 10)])

@@ -270,6 +270,34 @@ def test_a_killed_log_worker_comes_back_and_goes_on(instance: Instance) -> None:
     until(lambda: films[0] not in instance.get("/recommend/7777")[1].split(","), 20)
 
 
+def test_a_log_that_is_moved_away_takes_no_events_until_it_is_back(instance: Instance, tmp_path: Path) -> None:
+    """What is answered 200 lies in the log: nothing is written to a file that has no name any more."""
+
+    def post(minute: int) -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", instance.port, timeout=30)
+        try:
+            body = msgspec.json.encode({"type": "watch", "user": 7, "film": "f1", "minute": minute})
+            connection.request("POST", "/v1/events", body, {"content-type": "application/json"})
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+    aside = tmp_path / "aside"
+    aside.mkdir()
+    assert post(100) == 200
+    for file in instance.home.glob("events.db*"):
+        file.rename(aside / file.name)
+    assert post(101) == 503
+    assert instance.get("/recommend/7")[0] == 200
+    for file in instance.home.glob("events.db*"):
+        file.unlink()
+    for file in aside.iterdir():
+        file.rename(instance.home / file.name)
+    until(lambda: post(102) == 200, 20)
+    assert sum(instance.runtime().log.ends()) == 1_202
+    until(lambda: all(each.behind == 0 and not each.error for each in status(instance.runtime()).feeds), 30)
+
+
 def test_a_second_instance_and_a_taken_port_are_refused(instance: Instance, folder: Path) -> None:
     second = Instance(folder)
     assert second.process.wait(20) == 1

@@ -96,6 +96,28 @@ def test_a_failing_feed_waits_longer_each_time_while_the_others_go_on() -> None:
     assert progress.lags["history"].error == ""
 
 
+def test_a_stream_that_is_away_stops_its_own_feed_only() -> None:
+    class Away(ListLog):
+        gone = False
+
+        def ends(self) -> Offsets:
+            if self.gone:
+                raise RuntimeError("no such file")
+            return super().ends()
+
+    log, other, calls = Away(5), ListLog(5), list[str]()
+    state, history = Kept("state", calls), Kept("history", calls)
+    worker = Worker([state.feed(log, 10), history.feed(other, 10)])
+    worker.step(0)
+    log.gone = True
+    other.append([record(9)])
+    progress = worker.step(SECOND_US)
+    assert "no such file" in progress.lags["state"].error
+    assert (progress.lags["history"], history.seen[-1]) == (Lag(0, 0), 9)
+    log.gone = False
+    assert worker.step(2 * SECOND_US).lags["state"] == Lag(0, 0)
+
+
 def test_a_clock_set_back_holds_up_no_retry_and_tells_no_odd_lag() -> None:
     log, calls, watch, now_us = ListLog(5), list[str](), ManualStopwatch(), 7_200 * SECOND_US
     for stopwatch in (watch, None):

@@ -28,7 +28,8 @@ _SETUP_TRIES = 100
 class SqliteFile:
     """Connections to one file, one a thread, opened again after a fork. `script` makes the tables that are missing.
 
-    Raises `StoreUnavailable` (locked for `busy_s` seconds, full, gone) and `StoreCorrupt`.
+    Raises `StoreUnavailable` (locked for `busy_s` seconds, full, gone, replaced by another file while it was open) and
+    `StoreCorrupt`. What is written to a file that was deleted is durable nowhere, so it is not written.
     """
 
     def __init__(self, path: Path, script: str, busy_s: float = 10.0) -> None:
@@ -37,6 +38,7 @@ class SqliteFile:
         self._guard = threading.Lock()
         self._open: list[tuple[threading.Thread, sqlite3.Connection]] = []
         self._pid = os.getpid()
+        self._opened: tuple[int, int] | None = None
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -72,6 +74,7 @@ class SqliteFile:
                     connection.close()
             self._open = []
             self._own = threading.local()
+            self._opened = None
 
     @contextmanager
     def _telling(self) -> Iterator[None]:
@@ -89,12 +92,25 @@ class SqliteFile:
     def _connection(self) -> sqlite3.Connection:
         if self._pid != os.getpid():
             self._after_fork()
+        self._check_same()
         connection: sqlite3.Connection | None = getattr(self._own, "connection", None)
         if connection is None:
             connection = self._connect()
             self._own.connection = connection
+            if self._opened is None:
+                self._opened = _identity(self.path)
             self._remember(connection)
         return connection
+
+    def _check_same(self) -> None:
+        if self._opened is None:
+            return
+        found = _identity(self.path)
+        if found != self._opened:
+            got = "no such file" if found is None else "another file in its place"
+            raise StoreUnavailable(
+                f"{self.path} must be the file that was opened, got {got}: put it back, or stop and start again"
+            )
 
     def _remember(self, connection: sqlite3.Connection) -> None:
         """Keep it for `close`, and close those whose threads have ended."""
@@ -141,6 +157,14 @@ class SqliteFile:
 
     def _lacks_tables(self, connection: sqlite3.Connection) -> bool:
         return bool(connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,))
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_dev, found.st_ino
 
 
 _PARENTS: list[sqlite3.Connection] = []

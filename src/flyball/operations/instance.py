@@ -9,7 +9,7 @@ from types import FrameType
 
 import msgspec
 
-from flyball.core import BadSetting, FileLock, SystemStopwatch
+from flyball.core import BadSetting, FileLock, FlyballError, SystemStopwatch
 from flyball.operations.orders import Orders, UpReport, forget_report, log_path, run_folder, write_report
 from flyball.operations.process import python_argv, start_child, tail
 from flyball.operations.pulse import Pulse, read_pulse
@@ -29,10 +29,12 @@ def up(runtime: Runtime, screen: Screen, programs: Sequence[Program] = (), host:
     """Run the application until SIGINT or SIGTERM, then stop everything it started.
 
     `programs`: further ones to keep running, such as a world; "{port}" in their arguments becomes the port. Raises
-    `HomeBusy` when another instance runs on the same home, `BadSetting` when the port is taken.
+    `HomeBusy` when another instance runs on the same home, `BadSetting` when the port is taken, and what opening the
+    log raises.
     """
     lock = FileLock(run_folder(runtime.home) / "lock", f"flyball up {runtime.app.name}")
     with lock, bind(host, runtime.settings.port) as listener:
+        runtime.log.ends()  # a log that cannot be used is told at once, not by children that crash one after another
         _Instance(runtime, listener, screen, programs).run()
 
 
@@ -63,7 +65,7 @@ class _Instance:
             [*own_programs(settings.workers), *self._guests(programs)], self._launch, self._started_us, self._watch
         )
         self._stopping = False
-        self._governor_serial = 0
+        self._governor_serial, self._trouble = 0, ""
 
     def run(self) -> None:
         for name in ("worker", "governor"):  # of an instance before this one
@@ -104,10 +106,17 @@ class _Instance:
             os.close(woken)
             os.close(wake)
 
-    def _beat(self, now_us: int, before: Pulse | None) -> Pulse:
+    def _beat(self, now_us: int, before: Pulse | None) -> Pulse | None:
         report = UpReport(now_us, os.getpid(), self._port, self._started_us, self._supervisor.children())
         write_report(self._runtime.home, "up", report)
-        pulse = read_pulse(self._runtime, report, now_us)
+        try:
+            pulse = read_pulse(self._runtime, report, now_us)
+        except FlyballError as error:  # a store that is away: what runs goes on, and is looked at again soon
+            if str(error) != self._trouble:
+                self._trouble = str(error)
+                self._screen.tell(self._happening("flyball", self._trouble))
+            return before
+        self._trouble = ""
         governor = pulse.governor
         if governor is not None and governor.serial != self._governor_serial:
             self._governor_serial = governor.serial

@@ -132,7 +132,12 @@ class Worker:
     def _lag(self, standing: _Standing, passed_us: int) -> Lag:
         if standing.position is None:
             return Lag(-1, passed_us - standing.looks[0][0] if standing.looks else 0, standing.error)
-        ends, looks = standing.feed.log.ends(), standing.looks
+        looks = standing.looks
+        try:
+            ends = standing.feed.log.ends()
+        except Exception as error:  # a stream that is away stops its own feeds only
+            standing.error = f"{type(error).__name__}: {error}"
+            return Lag(-1, passed_us - looks[0][0] if looks else 0, standing.error)
         if not looks or looks[-1][1] != ends:
             looks.append((passed_us, ends))
         while looks and _covers(standing.position, looks[0][1]):
