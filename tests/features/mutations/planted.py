@@ -383,4 +383,15 @@ PLANTED = (
     Planted(
         "windows.py", "if size_us % tile_us:\n", "if tile_us > size_us:\n", "a tile that does not divide is accepted"
     ),
+    Planted("values.py", "left, right, False)", "left, right, True)", "a comparison with missing is true"),
+    Planted("columns.py", "compared & column.is_not_nan()", "compared", "NaN is greater than all"),
+    Planted("columns.py", "compared.fill_null(False)", "compared.fill_null(True)", "missing is less than all"),
+    Planted("columns.py", "column.ne_missing(", "column.ne(", "missing does not differ"),
+    Planted("columns.py", '"<=": column.le', '"<=": column.lt', "at most is less"),
+    # rows on threads
+    Planted("threads.py", "range(threads + 1)", "range(threads)", "the last part of the rows left out"),
+    Planted("threads.py", "rows * part // threads for", "rows // threads * part for", "the rest of the rows left out"),
+    Planted("threads.py", "done.result()", "done.exception()", "an error in a part is lost"),
+    Planted(_LAYOUT, "if i + 1 == starts[c + 1] or", "if i + 1 == len(at) or", "a tile goes on into the next key"),
+    Planted(_LAYOUT, "if i == first else max(", "if i == 0 else max(", "the highest stamp of the key before"),
 )

@@ -22,6 +22,7 @@ PLANTED_ONLINE = (
     Planted(_TILES, "weight = plan[weights + now - data[place]]", "weight = plan[weights + now - data[place] + 1]", "decayed: tiles one older"),
     Planted(_TILES, "if count > most:", "if count >= most:", "cap of distinct too low"),
     Planted(_TILES, "and data[held + 3 * low + 2] >= start:", "and data[held + 3 * low + 2] > start:", "distinct: a value at the left end counted twice"),
+    Planted(_TILES, "    if column < 0:\n            more_high", "    if column <= 0:\n            more_high", "decayed: the first field is not read"),
     # sealing
     Planted(_TILES, "if old[at_place] < cut:", "if old[at_place] <= cut:", "an event at the horizon is sealed"),
     Planted(_TILES, "if rows[r, 1] < cut:", "if rows[r, 1] <= cut:", "a new event at the horizon is sealed"),
@@ -33,6 +34,14 @@ PLANTED_ONLINE = (
     Planted(_TILES, "tile[w] = value if fresh else max(tile[w], value)", "tile[w] = max(tile[w], value)", "max: a fresh tile starts at zero"),
     Planted(_TILES, "(at == tile[w] and value < tile[w + 1])", "(at == tile[w] and value > tile[w + 1])", "of equal instants not the smallest is first"),
     Planted(_TILES, "total > most) and horizon > known", "total > most) and horizon < known", "nothing is ever sealed, horizons fall"),
+    Planted(_TILES, "old[position + 3 * i + 2] >= lowest", "old[position + 3 * i + 2] > lowest", "distinct: a value at the left end forgotten"),
+    Planted(_TILES, "value != MISSING and some[r, 0] >= lowest:\n            found", "value != MISSING and some[r, 0] > lowest:\n            found", "distinct: a new value at the left end left out"),
+    Planted(_TILES, "old[position + 2 * i] < lowest", "old[position + 2 * i] <= lowest", "latest: one at the left end forgotten"),
+    # forgetting
+    Planted("online.py", "// bucket_us(plan) + 1", "// bucket_us(plan)", "keys fall due a bucket early"),
+    Planted("online.py", "due <= bucket", "due < bucket", "keys are never forgotten"),
+    Planted("online.py", "if one * bucket_us(plan) <=", "if (one - 1) * bucket_us(plan) <=", "keys are looked at before they fall due"),
+    Planted("online_read.py", "if None in values:", "if None in values[:0]:", "a forgotten key answers for any instant"),
     # numbers
     Planted(_TILES, "return high + more_high + (low >> 60), low & _60", "return high + more_high, low & _60", "carry of sums lost"),
     Planted(_TILES, "middle = 2 * high * low", "middle = high * low", "squares without their middle"),
