@@ -1,6 +1,6 @@
 """Fit times and accuracy beside the libraries people would otherwise take, on the same data in the same run.
 
-Run: python benchmarks/models.py [--pairs 1000000] [--factors 64] [--iterations 15] [--repeats 3] [--only als,svd,bpr]
+Run: python benchmarks/models.py [--pairs 1000000] [--factors 64] [--iterations 15] [--repeats 3] [--only als,svd]
 Wall seconds are the medians of the repeats, flyball and the peer in turns; CPU seconds, which other work on the machine
 disturbs less, stand beside them. Accuracy: `flyball accuracy FOLDER`.
 Peers (`implicit`, `scikit-surprise`) are skipped, and said to be, when not installed: pip install "flyball[bench]".
@@ -141,11 +141,11 @@ def bench_als(data: Interactions, factors: int, iterations: int, repeats: int) -
     """Against `implicit`: same objective, same steps, same threads; the loss with users solved exactly for both."""
     alpha, reg = 10.0, 5.0
     implicit = peer("implicit.als")
-    for solver in ("cg", "cholesky"):
+    for solver in ("cg", "cholesky", "block"):
         model = ImplicitALS(factors, reg=reg, alpha=alpha, nu=0.0, iterations=iterations, solver=solver)
         model.fit(rows_of(data, np.arange(min(200, len(data.user_index)))), 0)  # compile
         calls = {"flyball": lambda model=model: model.fit(data, 0)}
-        if implicit is not None:
+        if implicit is not None and solver != "block":
             matrix = users_items(data)
 
             def theirs(solver=solver, matrix=matrix) -> Any:
@@ -164,7 +164,7 @@ def bench_als(data: Interactions, factors: int, iterations: int, repeats: int) -
         took = side_by_side(calls, repeats)
         learned = took["flyball"][1]
         quality = {"flyball": f"loss {als_loss(data, *_folded(model, learned, data), alpha, reg):.1f}"}
-        if implicit is not None:
+        if "implicit" in took:
             other = took["implicit"][1]
             same = {**learned, "item_factors": _wide(other.item_factors, learned), "gramian": _gramian(other, learned)}
             quality["implicit"] = f"loss {als_loss(data, *_folded(model, same, data), alpha, reg):.1f}"
@@ -296,6 +296,26 @@ def ndcg_of(score: Any, train: Interactions, test: Interactions, k: int = 10) ->
     return total / len(users)
 
 
+def bench_fold(data: Interactions) -> None:
+    """Microseconds to fold a new user of five events in, and to score the catalogue for them."""
+    from flyball.models import Histories
+
+    five = Histories(
+        indptr=np.array([0, 5]),
+        items=np.arange(5, dtype=np.int32),
+        weights=np.ones(5, dtype=np.float32),
+        ratings=np.full(5, 4, dtype=np.float32),
+        at_us=np.arange(5),
+        group=np.array([-1], dtype=np.int32),
+        now_us=np.array([10]),
+    )
+    for model in (ImplicitALS(), BPR(epochs=2), BiasedMF(epochs=2), EASE(items=2_000)):
+        learned = model.fit(data, 0)
+        model.score(learned, five)
+        took = [timed(lambda model=model, learned=learned: model.score(learned, five))[0][0] for _ in range(500)]
+        print(f"  five events    {type(model).__name__:24} {np.median(took) * 1e6:8.1f} us for the whole catalogue")
+
+
 def losses(data: Interactions) -> None:
     """What smaller forms lose: bytes and fewer directions, fewer weights, a blend in one factor model."""
     held = stratified(data, 42)
@@ -324,7 +344,7 @@ def main() -> None:
     parser.add_argument("--factors", type=int, default=64)
     parser.add_argument("--iterations", type=int, default=15)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--only", default="als,svd,bpr,losses")
+    parser.add_argument("--only", default="als,svd,bpr,fold,losses")
     options = parser.parse_args()
     wanted = options.only.split(",")
     sets = {"ml-100k": ml_100k(), f"power law, {options.pairs:,} pairs": power_law(options.pairs)}
@@ -338,6 +358,8 @@ def main() -> None:
             bench_svd(data, options.repeats)
         if "bpr" in wanted:
             bench_bpr(data, options.factors, options.iterations, options.repeats)
+        if "fold" in wanted:
+            bench_fold(data)
         if "losses" in wanted and len(data.users) <= 10_000:
             losses(data)
 
