@@ -25,6 +25,7 @@ class Hybrid(Recommender, frozen=True):
     regression (`reg`) of the fitted factors on them, an item of n likes counting n / (n + `trust`). An item with few
     likes is drawn towards its attributes as by `shrink` imagined likes. Only the `values` commonest values count.
     Users are folded in as by ALS, with what they liked of the new items too. Without attributes it is ALS.
+    Defaults: chosen on validation parts of ml-100k and ml-latest-small.
     """
 
     tried: ClassVar[Mapping[str, tuple[Any, ...]]] = {
@@ -35,7 +36,7 @@ class Hybrid(Recommender, frozen=True):
     model: dict[str, Any] = msgspec.field(default_factory=dict)
     reg: float = 1.0
     trust: float = 30.0
-    shrink: float = 10.0
+    shrink: float = 5.0
     values: int = 1_000
 
     def __post_init__(self) -> None:
