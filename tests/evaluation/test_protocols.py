@@ -339,6 +339,19 @@ def test_the_published_tables_of_ml_100k_are_reached() -> None:
     assert gains["bpr"] > 0.442
 
 
+@pytest.mark.data
+@pytest.mark.skipif(not (DATA / "ml-100k").exists(), reason="no MovieLens")
+def test_what_smaller_forms_lose_on_ml_100k_is_bounded_and_attributes_help() -> None:
+    names = ["ease", "sparse_ease", "pruned", "implicit_als", "compact", "distilled", "hybrid"]
+    table = accuracy_tables(read_rated_set(DATA / "ml-100k"), ["lists"], names, None, 1, SystemStopwatch())[0]
+    gains = {line.family: line.figures["ndcg@10"] for line in table.lines}
+    assert gains["sparse_ease"] > 0.97 * gains["ease"]
+    assert gains["pruned"] > 0.97 * gains["ease"]
+    assert gains["compact"] > 0.99 * gains["implicit_als"]
+    assert gains["distilled"] > gains["implicit_als"]
+    assert gains["hybrid"] > gains["implicit_als"]
+
+
 def test_every_model_is_in_some_table() -> None:
     from flyball.evaluation.protocols import LISTS, RATINGS
 
