@@ -1,5 +1,6 @@
 """Every record is in the parts exactly once, whatever crashed when."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flyball.core import ArtifactCorrupt, BadInput, NotFound
+from flyball.core import ArtifactCorrupt, BadInput, NotFound, StoreUnavailable
 from flyball.events import Event, Record, Ref, Schema, Slice
 from flyball.history import History, HistoryFollower, take_snapshot
 from flyball.history.manifest import Manifest, read_manifest
@@ -203,6 +204,22 @@ def test_records_held_back_are_not_told_as_durable(tmp_path: Path) -> None:
     assert one.offsets() == tuple(len(part) for part in log)
     with pytest.raises(BadInput, match="at most"):
         one.apply([Slice(0, 1_000, [])])
+
+
+def test_a_history_deleted_under_its_follower_is_written_again_without_a_hole(tmp_path: Path) -> None:
+    log = many(40)
+    one, folder = follower(tmp_path / "history"), tmp_path / "history"
+    first, second = divided(log, [[5] * PARTITIONS])[0], divided(log, [[5] * PARTITIONS])[1]
+    one.apply(first)
+    one.flush()
+    shutil.rmtree(folder)
+    one.apply(second)
+    with pytest.raises(StoreUnavailable, match="it was deleted or replaced, and is written again"):
+        one.flush()
+    assert not any(one.offsets())
+    one.apply([Slice(place, 0, part) for place, part in enumerate(log)])
+    one.flush()
+    assert places(folder) == expected(log)
 
 
 def test_merging_leaves_few_parts_and_the_same_snapshot(tmp_path: Path) -> None:

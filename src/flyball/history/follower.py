@@ -6,7 +6,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flyball.core import BadInput
+from flyball.core import BadInput, StoreUnavailable
 from flyball.events import Offsets, Schema, Slice
 from flyball.history.columns import UNDECLARED, Row, frame_of, undeclared_frame
 from flyball.history.manifest import Manifest, Part, one_writer, read_manifest, sync, write_manifest
@@ -33,7 +33,8 @@ class HistoryFollower:
 
     Records are held back until `flush_rows` of them are there or `flush` is called; `offsets` tells what is durable,
     and after a crash at any instant the log is read again from there. Records delivered again are left out, so are
-    those that another process has written meanwhile. Raises `BadInput` for a slice that would leave a gap.
+    those that another process has written meanwhile. Raises `BadInput` for a slice that would leave a gap, and
+    `StoreUnavailable` when what was written has been deleted since: then, too, it is read again from there.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class HistoryFollower:
         self._flush_rows, self._fan_in, self._on_step = flush_rows, fan_in, on_step
         self._held: list[Row] = []
         self._position: list[int] | None = None
+        self._base: Offsets = ()
 
     def offsets(self) -> Offsets:
         """What is durable: the records before these offsets are in the parts."""
@@ -80,11 +82,12 @@ class HistoryFollower:
         except BaseException:
             self._forget()
             raise
-        self._held = []
+        self._held, self._base = [], tuple(self._position)
 
     def _take(self, piece: Slice) -> None:
         if self._position is None:
-            self._position = list(self.offsets())
+            self._base = self.offsets()
+            self._position = list(self._base)
         position, partition = self._position, piece.partition
         position += [0] * (partition + 1 - len(position))
         skip = position[partition] - piece.first
@@ -104,6 +107,11 @@ class HistoryFollower:
         manifest = read_manifest(self._folder)
         remove(self._folder, orphans(self._folder, manifest))
         done = manifest.offsets + (0,) * (len(reached) - len(manifest.offsets))
+        if any(end < begun for end, begun in zip(done, self._base, strict=False)):
+            raise StoreUnavailable(
+                f"history in {self._folder} must hold the records before {self._base}, got those before {done}: it was "
+                "deleted or replaced, and is written again from there"
+            )
         rows = [row for row in self._held if row[2] >= done[row[1]]]
         offsets = tuple(max(pair) for pair in zip(done, reached, strict=False)) + done[len(reached) :]
         serial = manifest.serial + 1
