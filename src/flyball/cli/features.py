@@ -1,36 +1,57 @@
 """`flyball features` and `flyball audit`: what is declared, what it costs, and whether answers were made from it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import islice
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 
 from flyball.cli.common import AppName, Home, Json, open_home
-from flyball.cli.show import progress_line, say, show_json, show_table
+from flyball.cli.show import applied_words, progress_line, say, show_json, show_table
 from flyball.core import BadInput, format_duration, parse_duration
 
 if TYPE_CHECKING:
-    from flyball.features import Group
+    from flyball.features import Derived, Group
+    from flyball.history import Delay
+    from flyball.registry import Version
     from flyball.runtime import Runtime
 
 _ACTIONS = ("list", "rebuild")
 _AUDITED = ["feature", "compared", "wrong", "looked at", "stale", "late", "p50", "p90", "p99", "max"]
-_WEIGHED = 1_000
+
+
+class Freshness(msgspec.Struct, frozen=True):
+    """How soon after it is known an event is to be in a feature, and within which time 99 of 100 live events were in
+    the last days; None where none was measured. `met`: whether that is soon enough."""
+
+    target_us: int
+    p99_us: int | None
+    met: bool | None
+
+    def text(self) -> str:
+        """For a person."""
+        target = format_duration(self.target_us)
+        return f"{target}, not measured" if self.p99_us is None else f"{self.p99_us / 1e6:.2f} s of {target}"
 
 
 class FeatureRow(msgspec.Struct, frozen=True):
-    """One feature as `flyball features --json` tells it. `bytes`: mean size of a key's state, all of its group's
-    features together; `behind`: records of the log not applied to it yet; None where nothing is kept yet."""
+    """One feature as `flyball features --json` tells it.
+
+    `kind`: of window, "tiled", "exact" or "lifetime", or "computed" or "hashed" of what is derived at the question;
+    `window`: how long. `type`: of the value. `bytes`: mean size of a key's state, all of its group's features together;
+    `behind`: records of the log not applied to it yet; None where nothing is kept (yet). `versions` that learned from
+    it, "(other)" behind one that learned from another definition.
+    """
 
     name: str
     keys: list[str]
     definition: str
+    window: str | None
     kind: str
-    window: str
+    type: str
     hash: str
+    freshness: Freshness | None
     bytes: float | None
     behind: int | None
     versions: list[str]
@@ -114,54 +135,93 @@ def _seconds(lag_us: int | None) -> str | None:
 
 
 def _list(runtime: "Runtime", json: bool) -> None:
-    rows = [row for group in runtime.app.task.feature_groups for row in _rows(runtime, group)]
+    from flyball.features import read_apply_delays
+
+    delays = read_apply_delays(runtime.apply_delays_path)
+    applied = delays.get("features")
+    whole, versions = runtime.app.task.feature_set, runtime.registry.versions()
+    rows = [row for group in whole.groups for row in _rows(runtime, group, applied, versions)]
+    rows += [_derived(name, one, whole.hashes[name], versions) for name, one in whole.derived.items()]
     if json:
-        show_json({"features": rows})
+        show_json({"features": rows, "apply_delays": delays})
         return
     if not rows:
         say(f"{runtime.app.name} declares no features")
         return
     show_table(
-        ["feature", "definition", "kind", "hash", "bytes/key", "behind", "versions"],
+        ["feature", "definition", "window", "kind", "type", "hash", "freshness", "bytes/key", "behind", "versions"],
         [
-            [one.name, one.definition, one.kind, one.hash, None if one.bytes is None else f"{one.bytes:.0f}",
+            [one.name, one.definition, one.window, one.kind, one.type, one.hash,
+             one.freshness.text() if one.freshness else None, None if one.bytes is None else f"{one.bytes:.0f}",
              one.behind, " ".join(one.versions)]
             for one in rows
         ],
         right=["bytes/key", "behind"],
     )  # fmt: skip
+    if delays:
+        say()
+        say(f"{applied_words(delays)}; examples see an event only that long after it was known")
 
 
-def _rows(runtime: "Runtime", group: "Group") -> list[FeatureRow]:
-    store, offsets = runtime.feature_state, runtime.feature_state.offsets()
-    sizes = [len(value) for _, value in islice(store.scan(f"f/{group.name}.".encode()), _WEIGHED)]
-    ends = runtime.log.ends()
+def _rows(
+    runtime: "Runtime", group: "Group", applied: "Delay | None", versions: "Sequence[Version]"
+) -> list[FeatureRow]:
+    from flyball.features import bytes_per_key
+
+    offsets, ends = runtime.feature_state.offsets(), runtime.log.ends()
+    size = bytes_per_key(runtime.feature_state, group.name)
     padded = (*offsets, *[0] * (len(ends) - len(offsets)))
     behind = sum(end - at for end, at in zip(ends, padded, strict=True)) if any(offsets) else None
-    versions = runtime.registry.versions()
     found = []
     for one in group.definitions:
-        users = []
-        for version in versions:
-            learned = (version.params.get("hashes") or {}).get(one.name)
-            if learned is not None:
-                users.append(version.id if learned == one.hash else f"{version.id}(other)")
-        feature: Any = one.feature
-        parts = [feature] if hasattr(feature, "window") else [feature.top, feature.bottom]
+        windows = [part.window for part, _ in one.aggregates]
+        target_us, p99_us = one.feature.freshness_us, None if applied is None else applied.p99_us
         found.append(
             FeatureRow(
                 name=one.name,
                 keys=list(group.keys),
-                definition=feature.text(),
-                kind=one.result,
-                window=", ".join(dict.fromkeys(part.window.text() for part in parts)),
+                definition=one.feature.text(),
+                window=_joined([each.length for each in windows]),
+                kind=_joined([each.kind for each in windows]),
+                type=one.result,
                 hash=one.hash,
-                bytes=sum(sizes) / len(sizes) if sizes else None,
+                freshness=Freshness(target_us, p99_us, None if p99_us is None else p99_us <= target_us),
+                bytes=size,
                 behind=behind,
-                versions=users,
+                versions=_users(one.name, one.hash, versions),
             )
         )
     return found
+
+
+def _derived(name: str, one: "Derived", digest: str, versions: "Sequence[Version]") -> FeatureRow:
+    return FeatureRow(
+        name=name,
+        keys=[],
+        definition=f"{one.op}({', '.join(one.inputs)})",
+        window=None,
+        kind=one.op,
+        type=one.result,
+        hash=digest,
+        freshness=None,
+        bytes=None,
+        behind=None,
+        versions=_users(name, digest, versions),
+    )
+
+
+def _users(name: str, digest: str, versions: "Sequence[Version]") -> list[str]:
+    """The versions that learned from a feature."""
+    found = []
+    for version in versions:
+        learned = (version.params.get("hashes") or {}).get(name)
+        if learned is not None:
+            found.append(version.id if learned == digest else f"{version.id}(other)")
+    return found
+
+
+def _joined(texts: Sequence[str]) -> str:
+    return ", ".join(dict.fromkeys(texts))
 
 
 def _rebuild(runtime: "Runtime", group: str | None, low: str | None, high: str | None, json: bool) -> None:

@@ -36,6 +36,7 @@ from flyball.features.groups import Definition, Features, Group
 from flyball.features.online import FeatureFollower
 from flyball.features.online_plan import feature_set_hash, groups_of
 from flyball.features.online_read import FeatureReader
+from flyball.features.online_store import bytes_per_key
 from flyball.features.popular import Popular, read_popular
 from flyball.features.rebuild import Rebuilt, rebuild
 from flyball.features.replay import state_at
@@ -80,6 +81,7 @@ __all__ = [
     "attribute",
     "backfill",
     "bits_of",
+    "bytes_per_key",
     "catalog_version",
     "computed",
     "count",

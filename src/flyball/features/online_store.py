@@ -7,9 +7,12 @@ may be forgotten. `m/ready`, `m/features`: which groups are complete, and the fo
 import struct
 from collections.abc import Sequence
 from hashlib import blake2b
+from itertools import islice
 from typing import Any
 
 import msgspec
+
+from flyball.features.store import StateStore
 
 READY, COUNTS = b"m/ready", b"m/features"
 SHARDS = 16
@@ -114,6 +117,12 @@ def expiry_keys_of(prefix: bytes, entry: bytes) -> bytes:
 def expiry_bucket_of(prefix: bytes, entry: bytes) -> int:
     """The bucket of an expiry entry."""
     return int(_bucket.unpack_from(entry, len(prefix))[0]) - (1 << 63)
+
+
+def bytes_per_key(store: StateStore, group: str, most: int = 1_000) -> float | None:
+    """The mean size of the states of a group's first `most` keys; None where there are none."""
+    sizes = [len(value) for _, value in islice(store.scan(f"f/{label_of(group)}.".encode()), most)]
+    return sum(sizes) / len(sizes) if sizes else None
 
 
 def word(state: bytes, place: int) -> int:

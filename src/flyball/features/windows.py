@@ -38,6 +38,11 @@ class Window(msgspec.Struct, frozen=True):
         """How many tiles a read touches at most; 0 for windows without tiles."""
         return self.size_us // self.tile_us + 1 if self.kind == TILED else 0
 
+    @property
+    def length(self) -> str:
+        """How long it is, in words."""
+        return "all" if self.kind == LIFETIME else words(self.size_us)
+
     def text(self) -> str:
         """How a person would write it."""
         if self.kind == LIFETIME:
