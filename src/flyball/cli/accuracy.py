@@ -1,5 +1,6 @@
 """`flyball accuracy`: the published protocols over a folder of ratings."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,16 +47,21 @@ def accuracy(
     from flyball.evaluation import accuracy_tables, read_rated_set
 
     data = read_rated_set(folder)
+    if not json:
+        _head(data)
+
+    def tell(table: "AccuracyTable") -> None:
+        if not json:
+            progress("")
+            _tell(table, times)
+            sys.stdout.flush()
+
     with progress_line(json) as progress:
         names = _names(protocols), _names(families)
-        tables = accuracy_tables(data, *names, seed, trials, SystemStopwatch(), progress, users)
+        tables = accuracy_tables(data, *names, seed, trials, SystemStopwatch(), progress, users, tell)
     if json:
         about = {"data": data.name, "file": data.file, "users": len(data.data.users), "items": len(data.data.items)}
         show_json({**about, "rows": len(data.data.user_index), "clock": data.clock, "tables": tables})
-        return
-    _head(data)
-    for table in tables:
-        _tell(table, times)
 
 
 def _names(text: str | None) -> list[str] | None:

@@ -145,22 +145,26 @@ def accuracy_tables(
     stopwatch: Stopwatch,
     progress: Progress = lambda text: None,
     users: int | None = None,
+    made: Callable[[AccuracyTable], object] = lambda table: None,
 ) -> list[AccuracyTable]:
     """The tables of `protocols` (default: all) over `families` (default: all that fit); same seed, same figures.
 
     `trials`: parameter sets tried for each family, on a part withheld from the training data by the same protocol;
     1 keeps the defaults. `users`: lists are asked for a random sample of so many at most in each fold; what is learned
-    from stays whole. Raises `NotFound` for names that are not there.
+    from stays whole. `made` gets each table as soon as it is there. Raises `NotFound` for names that are not there.
     """
     for name in protocols or []:
         if name not in PROTOCOLS:
             raise NotFound("protocol", name, PROTOCOLS)
     chosen(LISTS, families)
-    return [
-        _table(one, data, families, one.seed if seed is None else seed, trials, stopwatch, progress, users)
-        for one in PROTOCOLS.values()
-        if not protocols or one.name in protocols
-    ]
+    tables = []
+    for one in PROTOCOLS.values():
+        if not protocols or one.name in protocols:
+            tables.append(
+                _table(one, data, families, one.seed if seed is None else seed, trials, stopwatch, progress, users)
+            )
+            made(tables[-1])
+    return tables
 
 
 def _table(
