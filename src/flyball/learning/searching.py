@@ -218,9 +218,10 @@ def _begin(
     if isinstance(examples, str):
         raise Refused(examples)
     train, cases, window = _validation(job, examples, app.gates.min_examples)
+    groups, delay_us = app.task.feature_groups, examples.behind.features_us
     trying = Trying(
         app.task, train, cases, app.choose.metric, _fitter(job, examples, seed), stopwatch, seed,
-        OfflineFeatures(app.task.feature_groups, examples.frames) if app.task.feature_groups else None,
+        OfflineFeatures(groups, examples.frames, apply_delay_us=delay_us) if groups else None,
     )  # fmt: skip
     return _Trial(job, begin_search(runtime.registry, _search(job, snapshot, how, budget, trying)), trying, window)
 
@@ -238,7 +239,10 @@ def _validation(job: Job, examples: Examples, wanted: int) -> tuple[Interactions
     most = 0
     for window in windows(examples.train):
         end_us = examples.window.start_us
-        cases = evaluation_cases(examples.frames, app.task, schema, window.start_us, end_us, seed=job.seed)
+        cases = evaluation_cases(
+            examples.frames, app.task, schema, window.start_us, end_us, seed=job.seed,
+            apply_delay_us=examples.behind.state_us,
+        )  # fmt: skip
         most = max(most, cases.pool)
         train = build_interactions(examples.frames, app.task, schema, window.start_us - 1)
         if cases.pool >= wanted and (train.weights >= 1).any():
@@ -254,7 +258,7 @@ def _fitter(job: Job, examples: Examples, seed: int) -> Callable[[Recommender, I
 
     def fit(model: Recommender, data: Interactions) -> Learned:
         if isinstance(model, Ranker) and model.hashes:
-            return model.fit_past(LogPast(task, schema, examples.frames, model, data), seed)
+            return model.fit_past(LogPast(task, schema, examples.frames, model, data, examples.behind), seed)
         return model.fit(data, seed)
 
     return fit
