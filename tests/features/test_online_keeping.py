@@ -98,6 +98,19 @@ def test_events_beyond_retention_are_counted() -> None:
     assert follower.counts().late == {"user": 1}
 
 
+def test_an_event_that_the_horizon_can_still_see_is_not_late() -> None:
+    declared = Entity("user", plays=count(Play, exact("20s", max_events=5)))
+    store = MemoryStore()
+    follower = FeatureFollower(SCHEMA, [declared], store, partitions=1, grace_us=0)
+    feed(follower, [play(1, START)])
+    feed(follower, [play(1, START - 20 * SECOND, START)])
+    assert follower.counts().late == {}
+    assert FeatureReader([declared], store).read({"user": ["1"]}, START).groups["user"].rows() == [[1]]
+    feed(follower, [play(1, START - 20 * SECOND - 1, START)])
+    assert follower.counts().late == {"user": 1}
+    assert FeatureReader([declared], store).read({"user": ["1"]}, START).groups["user"].rows() == [[1]]
+
+
 def test_a_stamp_from_the_future_does_not_forbid_the_present() -> None:
     store, clock = MemoryStore(), ManualClock(START)
     follower = FeatureFollower(SCHEMA, [short], store, partitions=1, clock=clock, rows=0)

@@ -42,6 +42,7 @@ PLANTED_ONLINE = (
     Planted("online.py", "due <= bucket", "due < bucket", "keys are never forgotten"),
     Planted("online.py", "if one * bucket_us(plan) <=", "if (one - 1) * bucket_us(plan) <=", "keys are looked at before they fall due"),
     Planted("online_read.py", "if None in values:", "if None in values[:0]:", "a forgotten key answers for any instant"),
+    Planted("online.py", "1] < counts.horizon_us - plan.reach_us", "1] <= counts.horizon_us - plan.reach_us", "the last event that can be seen is counted as late"),
     # numbers
     Planted(_TILES, "return high + more_high + (low >> 60), low & _60", "return high + more_high, low & _60", "carry of sums lost"),
     Planted(_TILES, "middle = 2 * high * low", "middle = high * low", "squares without their middle"),
