@@ -19,7 +19,10 @@ def test_search_and_curve(shop: Run) -> None:
         ("s1", "random", True), ("s2", "halving", True), ("s3", "curve", True),
     ]  # fmt: skip
     assert "s3" in shop("searches", "shop.py").out
-    assert "l2=" in shop("searches", "shop.py", "s1").out
+    trials = shop("searches", "shop.py", "s1").out
+    assert "l2=" in trials
+    assert "items=" not in trials  # it is the same in all
+    assert shop("searches", "shop.py", "s3").out.count("as declared") == 5
 
 
 def test_names_that_are_not_there(shop: Run) -> None:

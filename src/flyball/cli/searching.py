@@ -136,10 +136,12 @@ def _tell(report: "SearchReport", app: str) -> None:
 
 def _tell_trials(search: "Search") -> None:
     say(f"search {search.id}: {search.how}, budget {search.budget:g}, seed {search.seed}, {search.status}\n")
+    varied = _varied(search)
     rows = [
-        [one.candidate, f"{one.share:g}", _figure(one.figure), f"{one.seconds:.1f}", _params(one.params), one.failed]
+        [one.candidate, f"{one.share:g}", _figure(one.figure), f"{one.seconds:.1f}",
+         _params({name: one.params[name] for name in varied[one.candidate]}), one.failed]
         for one in search.trials
-    ]
+    ]  # fmt: skip
     show_table(["candidate", "share", search.metric, "s", "parameters", "failed"], rows, ["share", search.metric, "s"])
 
 
@@ -153,8 +155,17 @@ def _tell_curve(report: "CurveReport") -> None:
         say(f"{name}: {reason}")
 
 
+def _varied(search: "Search") -> dict[str, list[str]]:
+    """Of each candidate the parameters that are not the same in all its trials."""
+    found: dict[str, list[str]] = {}
+    for one in search.trials:
+        own = [other.params for other in search.trials if other.candidate == one.candidate]
+        found.setdefault(one.candidate, [name for name in one.params if any(p[name] != own[0][name] for p in own)])
+    return found
+
+
 def _params(params: dict[str, object]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in params.items())
+    return ", ".join(f"{name}={value}" for name, value in params.items()) or "as declared"
 
 
 def _figure(value: float | None) -> str | None:

@@ -128,7 +128,7 @@ def learning_curves(
     if not shares or not all(0 < share <= 1 for share in shares):
         raise BadInput("shares of a learning curve", "above 0 and at most 1", list(shares))
     spaces = [space for space in _spaces(runtime, candidates) if candidates or not _reads_features(space.base)]
-    if any(_reads_features(space.base) for space in spaces):
+    if not spaces or any(_reads_features(space.base) for space in spaces):
         raise BadInput("candidates of a learning curve", "models without features", "a ranker")
     trial = _begin(runtime, "curve", sum(shares), seed, stopwatch or SystemStopwatch(), progress)
     curves: dict[str, list[tuple[float, float]]] = {}
