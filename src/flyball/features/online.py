@@ -323,9 +323,17 @@ def _with_texts(plan: Plan, lifted: Lifted, held: Sequence[bytes | None]) -> tup
     states: list[bytes | None] = []
     extras: list[Extras] = []
     rows = lifted.rows
+    profiled = np.isin(rows[:, 0], [i for i, one in enumerate(plan.streams) if one.profile])
+    speaking = profiled.copy()  # rows that name a text or bring a profile; most do neither
+    for stream, column in ranked:
+        speaking |= (rows[:, 0] == stream) & (rows[:, column] >= 0)
     for place, value in enumerate(held):
         first, last = int(lifted.starts[place]), int(lifted.starts[place + 1])
         before = Extras() if value is None else extras_of(value)
+        if not speaking[first:last].any():
+            states.append(value if value is None else value[: 8 * int.from_bytes(value[:8], "little")])
+            extras.append(before)
+            continue
         mine = rows[first:last]
         fresh: set[str] = set()
         for stream, column in ranked:
@@ -344,7 +352,7 @@ def _with_texts(plan: Plan, lifted: Lifted, held: Sequence[bytes | None]) -> tup
                 cells = _cells(plan, words, RANK)
                 words[cells] = np.array([rank_of[text] for text in before.texts], dtype=np.int64)[words[cells]]
             value = words.tobytes()
-        offsets = mine[np.isin(mine[:, 0], [i for i, one in enumerate(plan.streams) if one.profile]), 2].tolist()
+        offsets = mine[profiled[first:last], 2].tolist()
         profiles = before.profiles | {offset: lifted.profiles[lifted.keys[place], offset] for offset in offsets}
         states.append(value)
         extras.append(Extras(texts, profiles))
