@@ -3,8 +3,10 @@
 
 PYTHON ?= python3
 VENV := .venv
+PEERS := .venv-peers
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
+PIP_OF := bin/python -m pip install --quiet --disable-pip-version-check --no-input
+PIP := $(VENV)/$(PIP_OF)
 HOME_FOLDER ?= .flyball/movies
 PORT ?= 8082
 
@@ -30,6 +32,13 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
 	@$(PIP) --require-hashes -r requirements-dev.lock
 	@touch $@
 
+$(VENV)/.bench: requirements-bench.lock requirements-peers.lock $(VENV)/.dev
+	@echo "installing the peers to compare with into $(VENV) and $(PEERS) (1 GB, a few minutes, once)"
+	@$(PIP) --require-hashes -r requirements-bench.lock || echo "not all of them: some comparisons are left out"
+	@$(PYTHON) -m venv $(PEERS)
+	@$(PEERS)/$(PIP_OF) --require-hashes -r requirements-peers.lock || echo "not all of them: some comparisons are left out"
+	@touch $@
+
 demo: setup
 	@exec $(BIN)/flyball up movies --world --home $(HOME_FOLDER) --port $(PORT)
 
@@ -39,11 +48,12 @@ test: setup-dev
 check: setup-dev
 	@scripts/check
 
-bench: setup-dev
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+bench: $(VENV)/.bench
+	@export FLYBALL_PEERS=$(PEERS)/bin/python; \
+	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 lock: setup-dev
 	@scripts/lock
 
 clean:
-	@rm -rf $(VENV) .flyball build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) $(PEERS) .flyball build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
