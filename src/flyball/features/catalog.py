@@ -57,7 +57,9 @@ class _Entry:
 class Catalog:
     """The known entities of one kind, in order of name. `version` changes when anything in it does."""
 
-    def __init__(self, entity: Entity, version: bytes, stored: Iterable[bytes], before: "Catalog | None" = None) -> None:
+    def __init__(
+        self, entity: Entity, version: bytes, stored: Iterable[bytes], before: "Catalog | None" = None
+    ) -> None:
         kept = {} if before is None else before._by_stored
         self.entity, self.version = entity, version
         entries = [kept.get(value) or _Entry(value) for value in stored]

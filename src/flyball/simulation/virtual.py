@@ -137,7 +137,9 @@ class _Simulation:
             self._ingest(self._movielog, "movielog", lines, "world", "history")
         for batch in batches:
             self._tally.planted.update(batch.planted)
-        self._service = Service(self._runtime, "virtual", self._ids, self._clock, DrawnStopwatch([self._seed, 12], 0.001))
+        self._service = Service(
+            self._runtime, "virtual", self._ids, self._clock, DrawnStopwatch([self._seed, 12], 0.001)
+        )
         self._worker = Worker(feeds_of(self._runtime, flush_us=_FLUSH_US))
         self._governor = Governor(
             self._runtime.app.retrain, RuntimeView(self._runtime), self._start_learning, len(rows) + _FIRST_EVENTS
