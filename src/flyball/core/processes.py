@@ -26,12 +26,12 @@ def run_parallel(
 ) -> Iterator[tuple[int, Result | Exception]]:
     """Run `work(*call)` for each call in up to `workers` fresh processes; yield (index, result) as each ends.
 
-    A call that raises, or whose process dies, yields its exception instead: the others go on. `work` and its
-    arguments must be importable and picklable (they cross to a spawned process; nothing is stored).
-    Processes are forked off a server of this one's own, which has imported the first
-    `work`'s module and runs nothing; it lives as long as this process. With one worker everything runs in this process, in order. Processes still running when the iterator is closed
-    are ended. `limit_s`: a process that takes longer is ended too, its result a `TimeoutError`; a call in this process
-    cannot be ended, so there it is not heeded.
+    A call that raises, or whose process dies, yields its exception instead: the others go on. `work` and its arguments
+    must be importable and picklable (they cross to another process; nothing is stored). Processes are forked off a
+    server of this one's own, which has imported the first `work`'s module and runs nothing; it lives as long as this
+    process. With one worker everything runs in this process, in order. Processes still running when the iterator is
+    closed are ended. `limit_s`: a process that takes longer is ended too, its result a `TimeoutError`; a call in this
+    process cannot be ended, so there it is not heeded.
     """
     if workers <= 1:
         for index, call in enumerate(calls):
