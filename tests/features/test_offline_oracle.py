@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from flyball.features import Entity, Features, point_in_time
+from flyball.features import Entity, Features, attribute, point_in_time
 from flyball.features.finishing import double_of_spread
 from flyball.testing import feature_logs as logs
 from flyball.testing.feature_oracle import Logged, before, known_by, value_of
@@ -194,6 +194,24 @@ def test_of_two_profiles_at_one_instant_the_later_in_the_log_counts() -> None:
         cards = [Logged(logs.Card(shop="s", size=size, at=START), START, 0, place) for place, size in enumerate(sizes)]
         check(cards, [row(START + 1), row(START + 1, (1, 0, 0))])
         check(cards[::-1], [row(START + 1)])
+
+
+def test_an_attribute_may_be_calculated() -> None:
+    shop = Entity(
+        "shop",
+        profile=logs.Card,
+        double=attribute(logs.Card, lambda card: card.size * 2),
+        large=attribute(logs.Card, lambda card: card.size > 3),
+    )
+    cards = [
+        Logged(logs.Card(shop="s", size=size, at=START + place), START + place, 0, place)
+        for place, size in enumerate((2, 7, None))
+    ]
+    rows = [row(START + step) for step in range(4)]
+    check(cards, rows, groups=[shop])
+    found = point_in_time([shop], logs.frames_of(cards), logs.rows_frame(rows))
+    assert found["shop.double"].to_list() == [None, 4, 14, None]
+    assert found["shop.large"].to_list() == [None, False, True, False]
 
 
 def test_events_a_microsecond_out_of_order() -> None:

@@ -352,6 +352,12 @@ PLANTED = (
         '-self.frame["offset"].to_numpy())',
         "attribute: the earlier profile of an instant",
     ),
+    Planted(
+        _AS_OF,
+        'frame[value.args[0]] if value.op == "field" else',
+        'frame[value.args[0]] if value.op != "" else',
+        "attribute: a calculated one read as a field",
+    ),
     # values
     Planted("lifting.py", "np.rint(scaled)", "np.floor(scaled)", "units cut off"),
     Planted(
