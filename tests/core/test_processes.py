@@ -43,6 +43,11 @@ def test_a_call_that_cannot_cross_is_its_own_failure() -> None:
     assert isinstance(outcomes[0], Exception)
 
 
+def test_calls_none_of_which_can_cross_all_fail() -> None:
+    outcomes = dict(run_parallel(work, [(lambda: 1,), (lambda: 2,)], 2))
+    assert all(isinstance(outcomes[place], Exception) for place in (0, 1))
+
+
 def test_closing_ends_what_still_runs() -> None:
     outcomes = run_parallel(die_or_wait, [("wait",), ("die",)], 2)
     index, error = next(outcomes)

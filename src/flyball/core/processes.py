@@ -22,16 +22,20 @@ _GRACE_S = 2.0
 
 
 def run_parallel(
-    work: Callable[..., Result], calls: Sequence[tuple[Any, ...]], workers: int, limit_s: float | None = None
+    work: Callable[..., Result],
+    calls: Sequence[tuple[Any, ...]],
+    workers: int,
+    limit_s: float | None = None,
+    imports: Sequence[str] = (),
 ) -> Iterator[tuple[int, Result | Exception]]:
     """Run `work(*call)` for each call in up to `workers` fresh processes; yield (index, result) as each ends.
 
     A call that raises, or whose process dies, yields its exception instead: the others go on. `work` and its arguments
     must be importable and picklable (they cross to another process; nothing is stored). Processes are forked off a
-    server of this one's own, which has imported the first `work`'s module and runs nothing; it lives as long as this
-    process. With one worker everything runs in this process, in order. Processes still running when the iterator is
-    closed are ended. `limit_s`: a process that takes longer is ended too, its result a `TimeoutError`; a call in this
-    process cannot be ended, so there it is not heeded.
+    server of this one's own, which runs nothing and has imported the modules of the first `work` and the first
+    `imports`; it lives as long as this process. With one worker everything runs in this process, in order. Processes
+    still running when the iterator is closed are ended. `limit_s`: a process that takes longer is ended too, its result
+    a `TimeoutError`; a call in this process cannot be ended, so there it is not heeded.
     """
     if workers <= 1:
         for index, call in enumerate(calls):
@@ -49,12 +53,14 @@ def run_parallel(
             while waiting and len(running) < workers:
                 index, call = waiting.popleft()
                 try:
-                    receiver, process = _start(work, call)
+                    receiver, process = _start(work, call, imports)
                 except Exception as error:  # what cannot cross is that call's failure
                     yield index, error
                 else:
                     running[receiver] = index, process
                     ends_s[receiver] = math.inf if limit_s is None else stopwatch.read_s() + limit_s
+            if not running:
+                continue
             left_s = min((ends_s[each] for each in running), default=math.inf) - stopwatch.read_s()
             ready = wait(list(running), None if math.isinf(left_s) else max(left_s, 0.0))
             for receiver in [each for each in ready if isinstance(each, Connection)]:
@@ -77,9 +83,9 @@ def _end(receiver: Connection, process: BaseProcess) -> None:
     receiver.close()
 
 
-def _start(work: Callable[..., Any], call: tuple[Any, ...]) -> tuple[Connection, BaseProcess]:
+def _start(work: Callable[..., Any], call: tuple[Any, ...], imports: Sequence[str]) -> tuple[Connection, BaseProcess]:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["__main__", work.__module__])  # heeded by a server that is still to start
+    context.set_forkserver_preload([work.__module__, *imports])  # heeded by a server that is to start
     receiver, sender = context.Pipe(duplex=False)
     try:
         process = context.Process(target=_send_result, args=(sender, work, call))

@@ -71,7 +71,8 @@ def _run(job: Job, tasks: Sequence[Task], orders: Sequence[FitOrder]) -> Iterato
     longest_first = sorted(range(len(tasks)), key=lambda place: not isinstance(tasks[place].model, Ranker))
     source = job.runtime.source
     calls = [(source, tasks[place].name, tasks[place].recipe, orders[place], job.stopwatch) for place in longest_first]
-    for nth, result in run_parallel(fit_named, calls, job.workers, job.runtime.app.gates.max_fit_us / 1e6):
+    limit_s = job.runtime.app.gates.max_fit_us / 1e6
+    for nth, result in run_parallel(fit_named, calls, job.workers, limit_s, ("flyball.models.ready",)):
         yield longest_first[nth], result
 
 
