@@ -48,6 +48,15 @@ def test_calls_none_of_which_can_cross_all_fail() -> None:
     assert all(isinstance(outcomes[place], Exception) for place in (0, 1))
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_call_no_longer_wanted_is_left_out(workers: int) -> None:
+    unwanted = {1}
+    outcomes = run_parallel(work, [("a",), ("raise",), ("b",), ("c",)], workers, wanted=lambda n: n not in unwanted)
+    first = next(outcomes)
+    unwanted.add(3)
+    assert dict([first, *outcomes]) == {0: "A", 2: "B"}
+
+
 def test_closing_ends_what_still_runs() -> None:
     outcomes = run_parallel(die_or_wait, [("wait",), ("die",)], 2)
     index, error = next(outcomes)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -15,8 +16,18 @@ from flyball.models import (
     Pruned,
     Recommender,
     SparseEASE,
+    attributes_of,
+    reads_attributes,
 )
-from flyball.testing.model_checks import MODEL_CHECKS, Check, capabilities, check_batches, check_purity, check_seeded
+from flyball.testing.model_checks import (
+    MODEL_CHECKS,
+    Check,
+    capabilities,
+    check_batches,
+    check_purity,
+    check_seeded,
+    sample_interactions,
+)
 
 
 @pytest.mark.parametrize("check", MODEL_CHECKS, ids=lambda check: check.__name__)
@@ -39,6 +50,16 @@ VARIANTS: dict[str, Recommender] = {
 @pytest.mark.parametrize("name", VARIANTS)
 def test_variant(name: str, check: Check, tmp_path: Path) -> None:
     check(VARIANTS[name], tmp_path)
+
+
+@pytest.mark.parametrize("name", [name for name, model in MODELS.items() if not reads_attributes(model())])
+def test_a_model_said_to_be_blind_to_attributes_is(name: str) -> None:
+    data = sample_interactions()
+    rng = np.random.default_rng(4)
+    columns = {"genre": rng.integers(0, 4, len(data.items)).tolist()}
+    told = msgspec.structs.replace(data, attributes=attributes_of(len(data.items), columns))
+    blind, seeing = MODELS[name]().fit(data, 5), MODELS[name]().fit(told, 5)
+    assert {key: array.tobytes() for key, array in blind.items()} == {k: a.tobytes() for k, a in seeing.items()}
 
 
 def test_what_the_table_claims() -> None:

@@ -27,6 +27,7 @@ def run_parallel(
     workers: int,
     limit_s: float | None = None,
     imports: Sequence[str] = (),
+    wanted: Callable[[int], bool] = lambda index: True,
 ) -> Iterator[tuple[int, Result | Exception]]:
     """Run `work(*call)` for each call in up to `workers` fresh processes; yield (index, result) as each ends.
 
@@ -35,10 +36,13 @@ def run_parallel(
     server of this one's own, which runs nothing and has imported the modules of the first `work` and the first
     `imports`; it lives as long as this process. With one worker everything runs in this process, in order. Processes
     still running when the iterator is closed are ended. `limit_s`: a process that takes longer is ended too, its result
-    a `TimeoutError`; a call in this process cannot be ended, so there it is not heeded.
+    a `TimeoutError`; a call in this process cannot be ended, so there it is not heeded. A call not `wanted` when its
+    turn comes is left out.
     """
     if workers <= 1:
         for index, call in enumerate(calls):
+            if not wanted(index):
+                continue
             try:
                 yield index, work(*call)
             except Exception as error:  # the caller decides; it gets the error itself
@@ -52,6 +56,8 @@ def run_parallel(
         while waiting or running:
             while waiting and len(running) < workers:
                 index, call = waiting.popleft()
+                if not wanted(index):
+                    continue
                 try:
                     receiver, process = _start(work, call, imports)
                 except Exception as error:  # what cannot cross is that call's failure

@@ -12,7 +12,7 @@ from flyball.learning.examples import Examples
 from flyball.learning.fitting import Fitted
 from flyball.learning.handover import write_interactions
 from flyball.learning.job import Job
-from flyball.learning.trials import Task, fit_all, words_of
+from flyball.learning.trials import Batch, Fits, Task, words_of
 from flyball.models import Recommender, load_artifact, model_of
 from flyball.outcomes import shown_items
 from flyball.registry import Version
@@ -59,17 +59,23 @@ def champion_of(job: Job, state: ReleaseState, split_us: int) -> Champion | None
     return Champion(name, f"{name}:{'as-it-is' if seen else 'refitted'}", version, model, str(folder), seen)
 
 
-def judge(job: Job, examples: Examples, champion: Champion | None) -> Report:
-    """Fit everyone on what was known before the test window and evaluate them on its users."""
-    app, data, trials = job.runtime.app, job.work / "train", job.work / "trials"
+def trials_of(job: Job, examples: Examples, champion: Champion | None) -> Batch:
+    """Everyone to fit on what was known before the test window, the champion's recipe among them."""
+    data, trials = job.work / "train", job.work / "trials"
     write_interactions(data, examples.train)
     trials.mkdir()
     models = job.contestants.models
     tasks = [Task(name, model, trials / f"{place}") for place, (name, model) in enumerate(models.items())]
-    twin = twin_of(models, champion)
-    if champion is not None and not twin:
+    if champion is not None and not twin_of(models, champion):
         tasks.append(Task(_recipe_name(champion), champion.model, trials / "champion", champion.folder))
-    fitted = fit_all(job, "fit", data, tasks, examples.frames, examples.behind, examples.cases)
+    return Batch("fit", data, tasks, examples.cases)
+
+
+def judge(job: Job, examples: Examples, champion: Champion | None, trials: Batch, fits: Fits) -> Report:
+    """Evaluate everyone, fitted on what was known before the test window, on its users."""
+    app, tasks = job.runtime.app, trials.tasks
+    twin = twin_of(job.contestants.models, champion)
+    fitted = fits.of("fit", [task.name for task in tasks])
     answers = {name: one.answers for name, one in fitted.items() if isinstance(one, Fitted) and one.answers is not None}
     features = _features(job, examples)
     found = [_contestant(task, fitted[task.name], _role(job, task.name), examples, features) for task in tasks]

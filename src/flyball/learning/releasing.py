@@ -16,7 +16,7 @@ from flyball.learning.judging import rejection
 from flyball.learning.leftovers import artifact_name
 from flyball.learning.origin import code_state, dependencies_hash
 from flyball.learning.report import CandidateReport
-from flyball.learning.trials import Task, fit_all, words_of
+from flyball.learning.trials import Batch, Fits, Task, words_of
 from flyball.models import kind_of, params_of
 from flyball.registry import Version, add_versions
 from flyball.releases import ReleaseState, current, promote
@@ -33,15 +33,40 @@ class Decision(msgspec.Struct, frozen=True):
     champion: str | None
 
 
-def register(job: Job, snapshot: Snapshot, examples: Examples, report: Report, gates: Gates) -> list[Version]:
-    """A version for every candidate: with an artifact fitted on everything known when it passed, rejected otherwise."""
-    app = job.runtime.app
-    code = code_state(app.source)
-    origin: dict[str, Any] = {
-        "app": app.name, "snapshot": snapshot.name, "as_of_us": job.run.as_of_us,
+Origin = Mapping[str, Any]
+"""What a version and its artifact say of where they come from."""
+
+
+def origin_of(job: Job, snapshot: Snapshot) -> Origin:
+    code = code_state(job.runtime.app.source)
+    return {
+        "app": job.runtime.app.name, "snapshot": snapshot.name, "as_of_us": job.run.as_of_us,
         "code_commit": code.commit, "code_dirty": code.dirty, "dependencies_hash": dependencies_hash(),
     }  # fmt: skip
-    fitted = _refit(job, examples, gates, origin)
+
+
+def refits_of(job: Job, examples: Examples, origin: Origin) -> Batch:
+    """Every candidate to fit on everything known."""
+    data, artifacts = job.work / "everything", job.runtime.artifacts
+    write_interactions(data, examples.everything)
+    artifacts.mkdir(parents=True, exist_ok=True)
+    tasks = [
+        Task(
+            name,
+            job.contestants.models[name],
+            artifacts / artifact_name(job.run.id, name),
+            manifest={**origin, "candidate": name},
+        )
+        for name in job.contestants.candidates
+    ]
+    return Batch("refit", data, tasks)
+
+
+def register(job: Job, origin: Origin, report: Report, gates: Gates, fits: Fits) -> list[Version]:
+    """A version for every candidate: with an artifact fitted on everything known when it passed, rejected otherwise."""
+    app = job.runtime.app
+    passed = [name for name in job.contestants.candidates if not rejection(gates[name])]
+    fitted = fits.of("refit", passed)
     versions = [
         Version(
             candidate=name,
@@ -58,8 +83,8 @@ def register(job: Job, snapshot: Snapshot, examples: Examples, report: Report, g
         for name in job.contestants.candidates
     ]
     added = add_versions(job.runtime.registry, versions)
-    passed = sum(version.state == "candidate" for version in added)
-    job.tell("register", f"{passed} of {len(added)} candidates passed")
+    registered = sum(version.state == "candidate" for version in added)
+    job.tell("register", f"{registered} of {len(added)} candidates passed")
     return added
 
 
@@ -127,25 +152,6 @@ def told(report: Report, gates: Gates, versions: list[Version]) -> list[Candidat
 def _figures_and_cost(judged: Judged) -> dict[str, Any]:
     costs = {name: {"value": value, "low": None, "high": None} for name, value in cost_of(judged).items()}
     return figures_of(judged) | costs
-
-
-def _refit(job: Job, examples: Examples, gates: Gates, origin: Mapping[str, Any]) -> dict[str, Fitted | Exception]:
-    app, data = job.runtime.app, job.work / "everything"
-    passed = [name for name in job.contestants.candidates if not rejection(gates[name])]
-    if not passed:
-        return {}
-    write_interactions(data, examples.everything)
-    job.runtime.artifacts.mkdir(parents=True, exist_ok=True)
-    tasks = [
-        Task(
-            name,
-            app.candidates[name],
-            job.runtime.artifacts / artifact_name(job.run.id, name),
-            manifest={**origin, "candidate": name},
-        )
-        for name in passed
-    ]
-    return fit_all(job, "refit", data, tasks, examples.frames, examples.behind)
 
 
 def _outcome(job: Job, name: str, gates: list[GateResult], fitted: Fitted | Exception | None) -> dict[str, Any]:

@@ -7,11 +7,11 @@ import msgspec
 from flyball.core import FileLock, FlyballError, Stopwatch, SystemStopwatch, parse_duration
 from flyball.learning.examples import catch_up, examples_of, snapshot_of
 from flyball.learning.job import Job
-from flyball.learning.judging import champion_of, gates_of, judge
+from flyball.learning.judging import champion_of, gates_of, judge, trials_of
 from flyball.learning.leftovers import clean_leftovers, remove_outdated, remove_unregistered
-from flyball.learning.releasing import register, release, told
+from flyball.learning.releasing import origin_of, refits_of, register, release, told
 from flyball.learning.report import LearnReport, Progress, Tell
-from flyball.learning.trials import words_of
+from flyball.learning.trials import Fits, words_of
 from flyball.registry import begin_run, end_run
 from flyball.releases import current
 from flyball.runtime import Runtime
@@ -84,9 +84,15 @@ def _go(job: Job) -> LearnReport:
     if isinstance(examples, str):
         return msgspec.structs.replace(report, status="too_little_data", reason=examples)
     champion = champion_of(job, before, examples.window.start_us)
-    judged = judge(job, examples, champion)
-    gates = gates_of(job, judged, champion)
-    versions = register(job, snapshot, examples, judged, gates)
+    origin, trials = origin_of(job, snapshot), trials_of(job, examples, champion)
+    fits = Fits(job, examples.frames, examples.behind, [trials, refits_of(job, examples, origin)])
+    try:
+        judged = judge(job, examples, champion, trials, fits)
+        gates = gates_of(job, judged, champion)
+        versions = register(job, origin, judged, gates, fits)
+    finally:
+        fits.close()
+    remove_unregistered(job.runtime.registry, job.runtime.artifacts)  # begun before it was refused
     decision = release(job, judged, versions, before)
     return msgspec.structs.replace(
         report,

@@ -1,6 +1,6 @@
 """Fit contestants in parallel, and ask them, each failure its own."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,55 +25,91 @@ class Task(msgspec.Struct, frozen=True):
     manifest: dict[str, Any] = {}
 
 
-def fit_all(
-    job: Job,
-    stage: Stage,
-    data: Path,
-    tasks: Sequence[Task],
-    events: Frames,
-    behind: Behind,
-    asked: Cases | None = None,
-) -> dict[str, Fitted | Exception]:
-    """Fit each task on the interactions in `data`: what came out by name, an exception for one that failed.
+class Batch(msgspec.Struct, frozen=True):
+    """Tasks to fit on the interactions in the folder `data`. `asked`: what each is asked once it is fitted."""
+
+    stage: Stage
+    data: Path
+    tasks: list[Task]
+    asked: Cases | None = None
+
+
+class Fits:
+    """All fits of a run. Those of the next batch begin while the last of one, or its judging, still go on.
 
     `events`: those behind the interactions and possibly later ones, for models that read features as of the past;
-    `behind`: how late serving saw them. `asked`: what each is asked once it is fitted.
-
-    An application built in code cannot be found by another process, so it is fitted in this one.
+    `behind`: how late serving saw them. An application built in code cannot be found by another process, so its
+    contestants are fitted in this one, as they are asked for.
     """
-    processes = 1 if _in_this_process(job) else min(job.workers, len(tasks))
-    job.tell(stage, f"{len(tasks)} to fit, {processes} at a time")
-    if any(isinstance(task.model, Ranker) for task in tasks):
-        write_frames(job.work / "events", events or {})
-    orders = [
-        FitOrder(
-            str(data), str(task.folder), job.seed, task.manifest,
-            str(job.work / "events") if isinstance(task.model, Ranker) else "", behind, asked,
-        )
-        for task in tasks
-    ]  # fmt: skip
-    results: dict[str, Fitted | Exception] = {}
-    for place, result in _run(job, tasks, orders):
-        name = tasks[place].name
-        results[name] = result
+
+    def __init__(self, job: Job, events: Frames, behind: Behind, batches: Sequence[Batch]) -> None:
+        self._job, self._behind = job, behind
+        self._parts = [(batch, task) for batch in batches for task in _longest_first(batch.tasks)]
+        self._results: dict[tuple[Stage, str], Fitted | Exception] = {}
+        self._unwanted: set[tuple[Stage, str]] = set()
+        self._events = ""
+        if any(isinstance(task.model, Ranker) for _, task in self._parts):
+            self._events = str(job.work / "events")
+            write_frames(job.work / "events", events)
+        self._arriving = self._run()
+
+    def of(self, stage: Stage, names: Sequence[str]) -> dict[str, Fitted | Exception]:
+        """What came out of a batch by name, an exception for one that failed. The batch's other tasks are left out."""
+        job, mine = self._job, [task.name for batch, task in self._parts if batch.stage == stage]
+        self._unwanted |= {(stage, name) for name in mine if name not in names}
+        processes = 1 if _in_this_process(job) else min(job.workers, len(names))
+        if names:
+            job.tell(stage, f"{len(names)} to fit, {processes} at a time")
+        for name in names:
+            if (stage, name) in self._results:
+                self._tell(stage, name)
+        while any((stage, name) not in self._results for name in names):
+            place, result = next(self._arriving)
+            batch, task = self._parts[place]
+            self._results[batch.stage, task.name] = result
+            if batch.stage == stage and task.name in names:
+                self._tell(stage, task.name)
+        return {name: self._results[stage, name] for name in names}
+
+    def close(self) -> None:
+        """End what still runs."""
+        self._arriving.close()
+
+    def _tell(self, stage: Stage, name: str) -> None:
+        result = self._results[stage, name]
         if isinstance(result, Fitted):
-            job.tell(stage, f"fitted, {result.size / 1e6:,.1f} MB", name, result.seconds)
+            self._job.tell(stage, f"fitted, {result.size / 1e6:,.1f} MB", name, result.seconds)
         else:
-            job.tell(stage, f"failed: {words_of(result)}", name)
-    return {task.name: results[task.name] for task in tasks}
+            self._job.tell(stage, f"failed: {words_of(result)}", name)
+
+    def _run(self) -> Generator[tuple[int, Fitted | Exception]]:
+        job, orders = self._job, [self._order(batch, task) for batch, task in self._parts]
+        if _in_this_process(job):
+            here = [
+                (job.runtime.app, task.model, order, job.stopwatch)
+                for (_, task), order in zip(self._parts, orders, strict=True)
+            ]
+            yield from run_parallel(fit_model, here, 1, wanted=self._wanted)
+            return
+        calls = [
+            (job.runtime.source, task.name, task.recipe, order, job.stopwatch)
+            for (_, task), order in zip(self._parts, orders, strict=True)
+        ]
+        limit_s = job.runtime.app.gates.max_fit_us / 1e6
+        yield from run_parallel(fit_named, calls, job.workers, limit_s, ("flyball.models.ready",), self._wanted)
+
+    def _order(self, batch: Batch, task: Task) -> FitOrder:
+        events = self._events if isinstance(task.model, Ranker) else ""
+        data, folder = str(batch.data), str(task.folder)
+        return FitOrder(data, folder, self._job.seed, task.manifest, events, self._behind, batch.asked)
+
+    def _wanted(self, place: int) -> bool:
+        batch, task = self._parts[place]
+        return (batch.stage, task.name) not in self._unwanted
 
 
-def _run(job: Job, tasks: Sequence[Task], orders: Sequence[FitOrder]) -> Iterator[tuple[int, Fitted | Exception]]:
-    if _in_this_process(job):
-        here = [(job.runtime.app, task.model, order, job.stopwatch) for task, order in zip(tasks, orders, strict=True)]
-        yield from run_parallel(fit_model, here, 1)
-        return
-    longest_first = sorted(range(len(tasks)), key=lambda place: not isinstance(tasks[place].model, Ranker))
-    source = job.runtime.source
-    calls = [(source, tasks[place].name, tasks[place].recipe, orders[place], job.stopwatch) for place in longest_first]
-    limit_s = job.runtime.app.gates.max_fit_us / 1e6
-    for nth, result in run_parallel(fit_named, calls, job.workers, limit_s, ("flyball.models.ready",)):
-        yield longest_first[nth], result
+def _longest_first(tasks: Sequence[Task]) -> list[Task]:
+    return sorted(tasks, key=lambda task: not isinstance(task.model, Ranker))
 
 
 def _in_this_process(job: Job) -> bool:

@@ -53,7 +53,7 @@ from flyball.models.rating_knn import RatingKNN
 from flyball.models.slim import SLIM
 from flyball.models.sparse_ease import SparseEASE
 from flyball.models.svdpp import SVDpp
-from flyball.models.table import MODELS
+from flyball.models.table import MODELS, reads_attributes
 from flyball.models.threads import in_blocks
 from flyball.models.trees import Trees
 from flyball.models.user_knn import UserKNN
@@ -111,6 +111,7 @@ __all__ = [
     "positives",
     "predicts_ratings",
     "rated",
+    "reads_attributes",
     "row_pointers",
     "rows_with",
     "save_artifact",

@@ -5,7 +5,9 @@ from flyball.models.blend import Blend
 from flyball.models.compact import Compact
 from flyball.models.components import COMPONENTS
 from flyball.models.distilled import Distilled
+from flyball.models.hybrid import Hybrid
 from flyball.models.pruned import Pruned
+from flyball.models.ranker import Ranker
 from flyball.models.rating_blend import RatingBlend
 
 MODELS: dict[str, type[Recommender]] = {
@@ -16,3 +18,16 @@ MODELS: dict[str, type[Recommender]] = {
     "distilled": Distilled,
     "rating_blend": RatingBlend,
 }
+
+_BLIND = {one for one in COMPONENTS.values() if one not in (Hybrid, Ranker)}
+
+
+def reads_attributes(model: Recommender) -> bool:
+    """Whether `fit` may look at the items' attributes; a model that is not Flyball's own always may.
+
+    >>> reads_attributes(COMPONENTS["slim"]()), reads_attributes(Hybrid()), reads_attributes(Ranker((Hybrid(),)))
+    (False, True, True)
+    """
+    if isinstance(model, Ranker):
+        return any(map(reads_attributes, model.retrieve))
+    return type(model) not in _BLIND

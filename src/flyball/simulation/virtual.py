@@ -49,7 +49,7 @@ _FLUSH_US = 6 * 3_600_000_000
 _FIRST_EVENTS = 10_000
 _MEDIAN_ANSWER_S, _SLOW_SHARE, _SLOW_BY = 0.006, 0.002, 100.0
 _MEDIAN_TRAIN_S = 600.0
-_JUDGED_USERS = 200
+_JUDGED_USERS = 150
 _FITTED_AT_ONCE = 2
 
 
@@ -79,9 +79,9 @@ def simulate(
     films: int = 27_000,
     seed: int = 1,
     home: Path | None = None,
-    past_days: int = 4,
+    past_days: int = 3,
     habits: Habits | None = None,
-    step: str = "30m",
+    step: str = "1h",
     tell: Callable[[str], object] | None = None,
 ) -> SimulationReport:
     """Run `app` through `days` virtual days of a movie world of `users` users; same arguments, same digest.

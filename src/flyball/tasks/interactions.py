@@ -20,12 +20,14 @@ def pairs_at(frames: Frames, task: Recommend, schema: Schema, as_of_us: int) -> 
     return interactions_frame(frames, task.signals(schema), as_of_us)
 
 
-def build_interactions(frames: Frames, task: Recommend, schema: Schema, as_of_us: int) -> Interactions:
+def build_interactions(
+    frames: Frames, task: Recommend, schema: Schema, as_of_us: int, attributes: bool = True
+) -> Interactions:
     """The training data of `task` from a snapshot's frames, with what was known at `as_of_us` (inclusive).
 
     An event about a user or item that no catalogue knew by then stays out; a kind of entity without any catalogue is
     not checked. `items` holds every item known, also those without interactions; users without any are left out.
-    Both are in order of their text, rows in order of (user, item).
+    Both are in order of their text, rows in order of (user, item). `attributes`: with those of the items.
     """
     import polars as pl
 
@@ -41,7 +43,7 @@ def build_interactions(frames: Frames, task: Recommend, schema: Schema, as_of_us
     listed = pairs["item"].unique().sort().to_list() if items is None else items
     group_of = groups_of(known, task.user, schema)
     groups = sorted({group_of[user] for user in present if user in group_of})
-    catalog = catalog_at(known, task.item, schema, as_of_us)
+    catalog = catalog_at(known, task.item, schema, as_of_us) if attributes else None
     number = {group: place for place, group in enumerate(groups)}
     return Interactions(
         users=present,
@@ -54,7 +56,7 @@ def build_interactions(frames: Frames, task: Recommend, schema: Schema, as_of_us
         user_group=np.array([number.get(group_of.get(user, ""), -1) for user in present], np.int32),
         groups=groups,
         as_of_us=as_of_us,
-        attributes=None if catalog is None or not catalog.columns else attributes_of(len(listed), catalog.columns),
+        attributes=attributes_of(len(listed), catalog.columns) if catalog is not None and catalog.columns else None,
     )
 
 

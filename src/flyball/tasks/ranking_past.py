@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.events import Schema
-from flyball.models import Fold, Interactions, Ranker, fold_windows, histories_of, select_rows
+from flyball.models import Fold, Interactions, Ranker, fold_windows, histories_of, reads_attributes, select_rows
 from flyball.tasks.cases import evaluation_cases
 from flyball.tasks.featurize import Columns, OfflineFeatures
 from flyball.tasks.interactions import build_interactions
@@ -44,7 +44,9 @@ class LogPast:
     def folds(self, wanted: int, users: int, seed: int) -> Iterator[Fold]:
         """The latest positives in `wanted` windows; see `evaluation_cases` for who is asked."""
         for start_us, end_us in fold_windows(self._now, wanted):
-            data = build_interactions(self._frames, self._task, self._schema, start_us - 1)
+            data = build_interactions(
+                self._frames, self._task, self._schema, start_us - 1, reads_attributes(self._ranker)
+            )
             if not (data.weights > 0).any():
                 continue
             cases = evaluation_cases(
@@ -53,7 +55,9 @@ class LogPast:
             applied = data
             if self._behind.state_us:
                 seen_us = start_us - 1 - self._behind.state_us
-                applied = _among(data, build_interactions(self._frames, self._task, self._schema, seen_us))
+                applied = _among(
+                    data, build_interactions(self._frames, self._task, self._schema, seen_us, attributes=False)
+                )
             row_of = {user: row for row, user in enumerate(data.users)}
             asked = [place for place, user in enumerate(cases.users) if user in row_of]
             rows = [row_of[cases.users[place]] for place in asked]
