@@ -9,6 +9,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import ForkingPickler
@@ -95,6 +96,7 @@ def _start(work: Callable[..., Any], call: tuple[Any, ...], imports: Sequence[st
     receiver, sender = context.Pipe(duplex=False)
     try:
         process = context.Process(target=_send_result, args=(sender, work, call))
+        resource_tracker.ensure_running()  # left to `start`, it would let interrupts through again
         with _interrupts_held():
             process.start()
     except BaseException:
