@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 from flyball.core import Stopwatch, SystemStopwatch
 
-PATIENCE_S = 3.0
+PATIENCE_S = 8.0
 """How long clients wait for a worker that is ready, from when one takes connections at all."""
 
 _TAKING, _READY, _CLOSED, _DRAIN, _CONNECTION = b"t", b"r", b"c", b"d", b"n"

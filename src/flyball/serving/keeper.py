@@ -82,7 +82,7 @@ class Keeper:
         self._last_us = 0
         self._freshness = Freshness(LAG_TOLD_US + 1)
         self._trouble: dict[str, str] = {}
-        self._looked, self._released = False, False
+        self._looked, self._released, self._events = False, False, False
         self._loading = ""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
@@ -119,9 +119,14 @@ class Keeper:
 
     @property
     def settled(self) -> bool:
-        """Whether answers are as good as they get: the champion is in service, or it is known that there is none."""
+        """Whether answers are as good as they get: the champion is in service, or it is known that there is none.
+
+        Where the log holds events, the followers are given the time to make a first list of them.
+        """
         serving = self._engine.serving
-        return self._looked and self._released and serving.release.champion in (None, *serving.pipelines)
+        if not (self._looked and self._released and serving.release.champion in (None, *serving.pipelines)):
+            return False
+        return bool(serving.memory.holds_any or serving.pipelines or not self._events)
 
     def unready(self) -> list[str]:
         """Why no list can be answered yet; empty when one can."""
@@ -167,6 +172,7 @@ class Keeper:
 
     def _look_at_lists(self) -> None:
         store = self._runtime.state
+        self._events = self._events or any(self._runtime.log.ends())
         before = store.offsets()
         popular = read_popular(store)
         pairs = list(zip(popular.items, popular.scores, strict=True))
