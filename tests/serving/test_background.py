@@ -169,6 +169,20 @@ class TestKeeper:
         assert later.settled
         assert later.unready() == []
 
+    def test_over_a_full_log_it_is_settled_once_a_list_can_be_given(self, empty: Runtime) -> None:
+        clock = ManualClock(NOW_US)
+        keeper = keeper_of(empty, clock)
+        keeper.step()
+        assert keeper.settled  # nothing is to come
+        empty.log.append([empty.schema.check("card", {"film": "film-1", "genres": ["odd"]}, NOW_US, NOW_US)])
+        keeper = keeper_of(empty, clock)
+        keeper.step()
+        assert not keeper.settled
+        faulty.follow(empty)
+        clock.move_to_us(NOW_US + 20_000_000)
+        keeper.step()
+        assert keeper.settled
+
     def test_it_is_not_settled_without_the_champion(self, home: Runtime) -> None:
         version = faulty.release(home, ItemKNN(), NOW_US)
         (home.artifacts / version.artifact).rename(home.artifacts / "aside")
