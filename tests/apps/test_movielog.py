@@ -1,21 +1,19 @@
 """The movielog format: judged lines, an oracle written the slow way, and mutations of real forms."""
 
 import json
-import os
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tests.data import real
 
 from flyball.apps.movielog import MovieLog, parse_line, parse_time
 from flyball.core import BadInput
 from flyball.events import Event, Ref, Rejected, Schema, text, whole
 from flyball.testing.movie_events import Film, movie_schema
 
-DATA = Path(os.environ.get("FLYBALL_DATA", "../shared/data")) / "movielog"
 NOON_US = 1_668_427_200_000_000
 
 User = Annotated[str, Ref("user"), text(pattern=r"\A[1-9][0-9]*\Z", max_length=40)]
@@ -320,10 +318,9 @@ def test_whole_numbers_as_users_work_too() -> None:
 
 
 @pytest.mark.data
-@pytest.mark.skipif(not DATA.exists(), reason="the real data sets are not here: movielog")
 def test_judged_lines_are_judged_alike() -> None:
     wrong = []
-    for row in map(json.loads, (DATA / "parse_vectors.jsonl").read_text().splitlines()):
+    for row in map(json.loads, real("movielog", "parse_vectors.jsonl").read_text().splitlines()):
         stars = 10 if row["line"].startswith("2026") else 5
         (found,) = judge([row["line"].encode()], SCHEMAS[stars])
         if (found in SCHEMAS[stars].types) != row["valid"] or oracle(row["line"].encode(), stars) != row["valid"]:
@@ -341,9 +338,8 @@ def test_judged_lines_are_judged_alike() -> None:
 
 
 @pytest.mark.data
-@pytest.mark.skipif(not DATA.exists(), reason="the real data sets are not here: movielog")
 def test_the_real_log_of_50_000_lines() -> None:
-    lines = (DATA / "raw_mcgill_f22_team4_50k.log").read_bytes().replace(b"\r\n", b"\n").splitlines()
+    lines = real("movielog", "raw_mcgill_f22_team4_50k.log").read_bytes().replace(b"\r\n", b"\n").splitlines()
     outcome = judge(lines, SCHEMAS[5])
     assert {kind: outcome.count(kind) for kind in ("watch", "rate", "asked")} == {
         "watch": 49_279,

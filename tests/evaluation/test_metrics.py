@@ -2,14 +2,13 @@
 
 import json
 import math
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.data import real
 
 from flyball.core import BadDeclaration, BadInput
 from flyball.evaluation import (
@@ -25,8 +24,6 @@ from flyball.evaluation import (
     self_information,
     short_head,
 )
-
-VECTORS = Path(os.environ.get("FLYBALL_DATA", "../shared/data")).parent / "vectors" / "recsys_beyond_accuracy.json"
 
 
 def naive(name: str, shown: list[Any], relevant: set[Any], k: int) -> float:
@@ -156,9 +153,7 @@ def test_metric_names() -> None:
 
 @pytest.fixture
 def vectors() -> dict[str, Any]:
-    if not VECTORS.exists():
-        pytest.skip("the real data sets are not here: vectors")
-    found: dict[str, Any] = json.loads(VECTORS.read_text())
+    found: dict[str, Any] = json.loads(real("..", "vectors", "recsys_beyond_accuracy.json").read_text())
     return found
 
 

@@ -1,12 +1,11 @@
 """The whole way on MovieLens 100k: frames, training data, cases, models, report, gates."""
 
-import os
-from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import polars as pl
 import pytest
+from tests.data import real
 
 import flyball as fb
 from flyball.core import SystemStopwatch
@@ -15,7 +14,6 @@ from flyball.events import Schema
 from flyball.models import Artifact, Recommender
 from flyball.tasks import build_interactions, evaluation_cases, fallback_arrays
 
-FOLDER = Path(os.environ.get("FLYBALL_DATA", "../shared/data")) / "ml-100k"
 User = Annotated[int, fb.Ref("user")]
 Film = Annotated[int, fb.Ref("film")]
 
@@ -51,14 +49,13 @@ def with_time(frame: pl.DataFrame, at: pl.Expr) -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def report() -> Report:
-    if not FOLDER.exists():
-        pytest.skip("the real data sets are not here: ml-100k")
+    folder = real("ml-100k")
     ratings = pl.read_csv(
-        FOLDER / "u.data", separator="\t", has_header=False, new_columns=["user", "film", "stars", "seconds"]
+        folder / "u.data", separator="\t", has_header=False, new_columns=["user", "film", "stars", "seconds"]
     )
     rate = with_time(ratings, pl.col("seconds") * 1_000_000).drop("seconds")
     start = pl.lit(rate["at"].min())
-    people = [line.split("|") for line in (FOLDER / "u.user").read_text().splitlines() if line]
+    people = [line.split("|") for line in (folder / "u.user").read_text().splitlines() if line]
     viewer = pl.DataFrame({"user": [int(row[0]) for row in people], "gender": [row[2] for row in people]})
     frames = {
         "rate": rate,

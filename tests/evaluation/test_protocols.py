@@ -1,13 +1,13 @@
 """The accuracy protocols: layouts, splits and figures against answers known by construction."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
+from tests.data import real
 from typer.testing import CliRunner
 
 from flyball.cli.main import app
@@ -17,8 +17,6 @@ from flyball.evaluation.protocols import cases as splits
 from flyball.evaluation.protocols.measure import last_item_figures, naive_popularity, places, strong_figures
 from flyball.models import MODELS, Histories, Interactions, Learned, Popular, Recommender, select_rows
 from flyball.testing.model_checks import sample_interactions
-
-DATA = Path(os.environ.get("FLYBALL_DATA", "../shared/data"))
 
 
 def write(folder: Path, name: str, text: str) -> Path:
@@ -323,10 +321,9 @@ def test_the_command_prints_the_tables_and_json(tmp_path: Path) -> None:
 
 
 @pytest.mark.data
-@pytest.mark.skipif(not (DATA / "ml-100k").exists(), reason="no MovieLens")
 def test_the_published_tables_of_ml_100k_are_reached() -> None:
     """Surprise: SVD .934, SVD++ .919, kNN-baseline .931; recommenders: BPR .442, BiVAE .475 (ndcg@10)."""
-    data = read_rated_set(DATA / "ml-100k")
+    data = read_rated_set(real("ml-100k"))
     names = ["biased_mf", "svdpp", "rating_knn", "ease", "slim", "bpr"]
     ratings, lists = accuracy_tables(data, ["ratings", "lists"], names, None, 1, SystemStopwatch())
     errors = {line.family: line.figures["rmse"] for line in ratings.lines}
@@ -340,10 +337,9 @@ def test_the_published_tables_of_ml_100k_are_reached() -> None:
 
 
 @pytest.mark.data
-@pytest.mark.skipif(not (DATA / "ml-100k").exists(), reason="no MovieLens")
 def test_what_smaller_forms_lose_on_ml_100k_is_bounded_and_attributes_help() -> None:
     names = ["ease", "sparse_ease", "pruned", "implicit_als", "compact", "distilled", "hybrid"]
-    table = accuracy_tables(read_rated_set(DATA / "ml-100k"), ["lists"], names, None, 1, SystemStopwatch())[0]
+    table = accuracy_tables(read_rated_set(real("ml-100k")), ["lists"], names, None, 1, SystemStopwatch())[0]
     gains = {line.family: line.figures["ndcg@10"] for line in table.lines}
     assert gains["sparse_ease"] > 0.97 * gains["ease"]
     assert gains["pruned"] > 0.97 * gains["ease"]

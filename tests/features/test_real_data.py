@@ -1,26 +1,23 @@
 """The law on a real log: MovieLens 100k, folded in uneven batches, equals its history."""
 
-import os
 import random
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.data import real
 
 from flyball.events import Slice
 from flyball.features import StateFollower, interactions_frame, load_catalog, open_state, read_histories
 from flyball.history import HistoryFollower, movielens_events, take_snapshot
 from flyball.testing.state_logs import APPLICATION, PARTITIONS
 
-FOLDER = Path(os.environ.get("FLYBALL_DATA", "../shared/data")) / "ml-100k"
-
 
 @pytest.mark.data
 def test_online_equals_offline_on_movielens(tmp_path: Path) -> None:
-    if not FOLDER.is_dir():
-        pytest.skip("the real data sets are not here: ml-100k")
+    folder = real("ml-100k")
     app, rng = APPLICATION, random.Random(7)
-    events = [event for event in movielens_events(FOLDER) if event[0] != "viewer"]
+    events = [event for event in movielens_events(folder) if event[0] != "viewer"]
     log = app.partitioned([app.record(name, at, **fields) for name, fields, at in events])
     store = open_state(f"lmdb://{tmp_path}/state?sync=0")
     state = StateFollower(app.schema, app.signals, app.entities, store, partitions=PARTITIONS)

@@ -1,10 +1,10 @@
 """Splits keep their rules; MovieLens folders become events."""
 
-import os
 from pathlib import Path
 
 import polars as pl
 import pytest
+from tests.data import real
 
 from flyball.core import BadInput, NotFound
 from flyball.history import movielens_events, split_by_time, split_by_user, split_leave_last_out
@@ -126,17 +126,12 @@ def test_no_file_stays_open_when_a_row_is_wrong(tmp_path: Path, name: str, line:
         assert not [each for each in held.iterdir() if each.is_symlink() and each.resolve() == tmp_path / name]
 
 
-DATA = Path(os.environ.get("FLYBALL_DATA", "../shared/data"))
-
-
 @pytest.mark.data
 @pytest.mark.parametrize(
     ("name", "films", "users", "ratings"), [("ml-100k", 1_682, 943, 100_000), ("ml-latest-small", 9_742, 0, 100_836)]
 )
 def test_the_real_folders(name: str, films: int, users: int, ratings: int) -> None:
-    if not (DATA / name).is_dir():
-        pytest.skip(f"the real data sets are not here: {name}")
-    events = list(movielens_events(DATA / name))
+    events = list(movielens_events(real(name)))
     counts = {kind: sum(1 for event in events if event[0] == kind) for kind in ("filmcard", "viewer", "rate")}
     assert counts == {"filmcard": films, "viewer": users, "rate": ratings}
     assert len({fields["film"] for kind, fields, _ in events if kind == "filmcard"}) == films

@@ -1,25 +1,18 @@
 """ml-100k, when it is present: the published tables are reached through fold-in alone."""
 
-import os
-from pathlib import Path
-
 import msgspec
 import numpy as np
 import pytest
+from tests.data import real
 
 from flyball.models import EASE, BiasedMF, BiasModel, ImplicitALS, Interactions, ItemKNN, Popular, histories_of, top_k
 
-RATINGS = Path(os.environ.get("FLYBALL_DATA", "../shared/data")) / "ml-100k" / "u.data"
-
-pytestmark = [
-    pytest.mark.data,
-    pytest.mark.skipif(not RATINGS.exists(), reason="the real data sets are not here: ml-100k"),
-]
+pytestmark = pytest.mark.data
 
 
 @pytest.fixture(scope="module")
 def data() -> Interactions:
-    rows = np.loadtxt(RATINGS, dtype=np.int64)
+    rows = np.loadtxt(real("ml-100k", "u.data"), dtype=np.int64)
     return Interactions(
         users=[str(user) for user in range(943)],
         items=[str(item) for item in range(1682)],
