@@ -46,6 +46,17 @@ def test_one_key_with_endless_events_stays_small() -> None:
     assert len(value) < 60_000  # 250 events of the last 5 s, and as many that came since they were last made tiles
 
 
+def test_history_that_arrives_all_at_once_becomes_tiles_too() -> None:
+    """Every event of an import is known at the same instant, so the horizon does not move between its batches."""
+    store = MemoryStore()
+    follower = FeatureFollower(SCHEMA, [short], store, partitions=1)
+    feed(follower, [play(1, START + index * SECOND // 50, START + 500 * SECOND) for index in range(20_000)])
+    ((_, value),) = store.scan(b"f/")
+    assert len(value) < 4_000  # less than 32 events, and the tiles of a minute
+    reader = FeatureReader([short], store)
+    assert reader.read({"user": ["1"]}, START + 500 * SECOND).groups["user"].rows() == [[0, 0]]
+
+
 def test_an_expired_key_reads_as_one_without_events_and_not_before() -> None:
     store = MemoryStore()
     follower = FeatureFollower(SCHEMA, [short], store, partitions=1)

@@ -14,6 +14,7 @@ from flyball.core.clock import (
     format_instant,
     parse_instant,
 )
+from flyball.core.compiled import forget_stale
 from flyball.core.counters import Counters, Histogram
 from flyball.core.durations import format_duration, parse_duration
 from flyball.core.errors import (
@@ -58,6 +59,7 @@ __all__ = [
     "SystemStopwatch",
     "UnknownBackend",
     "Url",
+    "forget_stale",
     "format_duration",
     "format_instant",
     "instant_of_id",

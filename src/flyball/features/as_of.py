@@ -35,11 +35,12 @@ from flyball.features.finishing import (
 )  # fmt: skip
 from flyball.features.formulas import decayed_value
 from flyball.features.groups import Definition, Features, Group
-from flyball.features.kernels import folds, layout
+from flyball.features.kernels import folds
 from flyball.features.keys import codes_of, distinct_keys
 from flyball.features.lifting import by_row, passing, text_column, units_column
+from flyball.features.pieces import Pieces
 from flyball.features.seen import Seen, Stamps, stamps_of
-from flyball.features.segments import LIMB_BITS, Blocks, Column, Segments
+from flyball.features.segments import LIMB_BITS, Blocks, Column, Segments, by_code, laid
 from flyball.features.threads import over_rows
 from flyball.features.values import BOOL, INT, REAL, TEXT
 from flyball.features.windows import EXACT, LIFETIME, Window
@@ -105,18 +106,16 @@ class _Rows:
         self.group, self.seen = group, seen
         self.keys = distinct_keys(rows, group.keys)
         codes, count = self.keys.row_codes, self.keys.count
-        self.order = np.empty(len(codes), dtype=np.int64)
-        layout.group(codes, count, np.zeros(count + 1, dtype=np.int64), self.order)
-        self.codes = codes[self.order]
-        self.at = rows["at"].to_numpy()[self.order]
-        self.stamps = seen.stamps[self.order]
+        _, self.places = by_code(codes, count)
+        self.codes, self.at, self.stamps = (
+            laid(Pieces(column), self.places, len(codes)) for column in (codes, rows["at"], seen.stamps)
+        )
         self._sources: dict[Any, _Source] = {}
 
     def series(self, events: Mapping[str, pl.DataFrame]) -> list[pl.Series]:
         """One column for each definition, in the order of the rows given."""
-        back = np.empty_like(self.order)
-        back[self.order] = np.arange(len(back))
-        return [self._definition(one, events).gather(back).alias(one.name) for one in self.group.definitions]
+        computed = [self._definition(one, events).alias(one.name) for one in self.group.definitions]
+        return pl.DataFrame(computed).select(pl.all().gather(pl.lit(pl.Series(self.places)))).get_columns()
 
     def _definition(self, definition: Definition, events: Mapping[str, pl.DataFrame]) -> pl.Series:
         parts = [self._aggregate(part, fields, events) for part, fields in definition.aggregates]
@@ -149,8 +148,8 @@ class _Source:
         codes = codes_of(frame, fields, rows.keys)
         passed = passing(feature.where, frame)
         self.codes = codes if passed is None else np.where(passed, codes, -1)
-        self.at = frame["at"].to_numpy()
-        self.seen: Seen = rows.seen.of(frame, self.at)
+        self.at = Pieces(frame["at"])
+        self.seen: Seen = rows.seen.of(frame)
         self._columns: dict[Any, Column] = {}
         self._reaches: dict[Any, _Reach] = {}
         self.kept: dict[Any, Any] = {}
@@ -185,7 +184,7 @@ class _Source:
             else:
                 codes = self.codes if values.usable is None else np.where(values.usable, self.codes, -1)
                 segments = self._segments(codes, values.numbers if ordered else None)
-            self._columns[name] = Column(segments, segments.gather(values.numbers), values.texts)
+            self._columns[name] = Column(segments, segments.laid(Pieces(values.numbers)), values.texts)
         return self._columns[name]
 
     def reach(self, segments: Segments, window: Window, delay_us: int) -> _Reach:

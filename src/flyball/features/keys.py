@@ -7,7 +7,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-Ints = npt.NDArray[np.int64]
+from flyball.features.kernels import layout
+from flyball.features.pieces import Pieces
+from flyball.features.threads import each
+
+Ints = npt.NDArray[np.int32]
 
 
 class Keys(msgspec.Struct, frozen=True):
@@ -62,7 +66,7 @@ def _looked_up(asked: pl.DataFrame, table: pl.DataFrame, names: Sequence[str]) -
             return found
     aligned = table.cast({name: asked[name].dtype for name in names})
     joined = asked.join(aligned, on=list(names), how="left", maintain_order="left")
-    return joined["code"].fill_null(-1).to_numpy()
+    return joined["code"].fill_null(-1).cast(pl.Int32).to_numpy()
 
 
 def _by_place(asked: pl.Series, keys: pl.Series, codes: pl.Series) -> Ints | None:
@@ -71,11 +75,8 @@ def _by_place(asked: pl.Series, keys: pl.Series, codes: pl.Series) -> Ints | Non
     low, high = int(numbers.min()), int(numbers.max())
     if asked.null_count() or high - low > 16 * len(numbers) + 1_000_000:
         return None
-    places = np.full(high - low + 2, -1, dtype=np.int64)
-    places[numbers - low] = codes.to_numpy()
-    wanted = asked.to_numpy()
-    inside = (wanted >= low) & (wanted <= high)
-    if not inside.all():
-        wanted = np.where(inside, wanted, high + 1)
-    found: Ints = places[wanted - low]
+    code_of = np.full(high - low + 1, -1, dtype=np.int32)
+    code_of[numbers - low] = codes.to_numpy()
+    found = np.empty(len(asked), dtype=np.int32)
+    each(layout.looked_up, Pieces(asked).parts, low, high, code_of, found)
     return found

@@ -10,10 +10,16 @@ import numpy.typing as npt
 import polars as pl
 
 from flyball.features.columns import boolean_column
+from flyball.features.kernels import units
+from flyball.features.pieces import Pieces
+from flyball.features.threads import each
 from flyball.features.values import LARGEST_UNITS, units_of, value_function
 from flyball.policy import Expression
 
-Ints = npt.NDArray[np.int64]
+Ints = npt.NDArray[np.signedinteger]
+
+SMALL = (1 << 31) - 1
+"""Units of at most this size are kept in 32 bits, which hold their negatives too."""
 
 
 class Values(msgspec.Struct, frozen=True):
@@ -47,8 +53,8 @@ def units_column(value: Expression, per_unit: int, frame: pl.DataFrame) -> Value
             return _whole_units(column, per_unit)
         if column.dtype == pl.Float64:
             return _real_units(column, per_unit)
-    units = [units_of(one, per_unit) for one in by_row(value, frame)]
-    return _checked(np.array([one or 0 for one in units], dtype=np.int64), np.array([one is not None for one in units]))
+    found = [units_of(one, per_unit) for one in by_row(value, frame)]
+    return _checked(np.array([one or 0 for one in found], dtype=np.int64), np.array([one is not None for one in found]))
 
 
 def text_column(value: Expression, frame: pl.DataFrame) -> Values:
@@ -84,11 +90,14 @@ def _whole_units(column: pl.Series, per_unit: int) -> Values:
 
 
 def _real_units(column: pl.Series, per_unit: int) -> Values:
-    scaled = column.fill_null(np.nan).to_numpy() * float(per_unit)
-    present = np.abs(scaled) <= LARGEST_UNITS  # false for NaN
-    if not present.all():
-        scaled = np.where(present, scaled, 0.0)
-    return _checked(np.rint(scaled).astype(np.int64), present)
+    pieces = Pieces(column.fill_null(np.nan)).parts
+    for kind, most in ((np.int32, SMALL), (np.int64, LARGEST_UNITS)):
+        numbers, usable = np.empty(len(column), dtype=kind), np.empty(0, dtype=np.bool_)
+        if all(each(units.of_reals, pieces, float(per_unit), float(most), numbers, usable)):
+            return Values(numbers, None)
+    usable = np.empty(len(column), dtype=np.bool_)
+    each(units.of_reals, pieces, float(per_unit), float(LARGEST_UNITS), numbers, usable)
+    return Values(numbers, usable)
 
 
 def _checked(numbers: Any, usable: Any, texts: pl.Series | None = None) -> Values:

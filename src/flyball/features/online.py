@@ -178,7 +178,7 @@ class FeatureFollower:
         force: bool = False,
     ) -> None:
         """New states of the keys in `lifted`."""
-        from flyball.features.kernels import tiles
+        from flyball.features.kernels.folding import fold
 
         name = plan.group.name
         if self._only is not None:
@@ -198,7 +198,7 @@ class FeatureFollower:
         np.cumsum([0 if value is None else len(value) // 8 for value in held], out=starts[1:])
         old = np.frombuffer(b"".join([value for value in held if value is not None]), dtype=np.int64)
         ends = np.zeros(len(held) + 1, dtype=np.int64)
-        words = tiles.fold(
+        words = fold(
             plan.numbers, old, starts, lifted.rows, lifted.starts, counts.horizon_us, ready.forgotten_us, self._rows,
             force, ends,
         )  # fmt: skip
@@ -306,10 +306,10 @@ def _chosen(lifted: Lifted, wanted: list[bool]) -> Lifted:
 
 def _cells(plan: Plan, words: Ints, kind: int) -> Ints:
     """Where a state holds ranks of texts, or offsets of profiles."""
-    from flyball.features.kernels import tiles
+    from flyball.features.kernels.state import cells
 
     out = np.empty(len(words), dtype=np.int64)
-    return out[: tiles.cells(plan.numbers, plan.kinds, words, kind, out)]
+    return out[: cells(plan.numbers, plan.kinds, words, kind, out)]
 
 
 def _with_texts(plan: Plan, lifted: Lifted, held: Sequence[bytes | None]) -> tuple[list[bytes | None], list[Extras]]:

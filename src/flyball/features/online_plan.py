@@ -1,4 +1,4 @@
-"""What the online state of a group holds, compiled to whole numbers for the loops in `kernels.tiles`.
+"""What the online state of a group holds, compiled to whole numbers for `kernels.folding` and `kernels.reading`.
 
 The state of a key is one value: a header (length, first instant that may be asked about, latest instant, bucket in
 which its expiry was first noted, limit of rows), then for each *stream* (an event type, its key fields and a delay) the

@@ -28,11 +28,11 @@ class FeatureReader:
     """
 
     def __init__(self, declared: Sequence[Any], store: StateStore) -> None:
-        from flyball.features.kernels import tiles
+        from flyball.features.kernels.reading import read
 
         groups = groups_of(declared)
         self.hash = feature_set_hash(groups)
-        self._kernel = tiles.read
+        self._kernel = read
         self._plans = {group.name: compile_group(group) for group in groups}
         self._named = {name: plan.names for name, plan in self._plans.items()}
         self._special = {name: _special(plan) for name, plan in self._plans.items()}

@@ -30,14 +30,14 @@ class Stamps(msgspec.Struct, frozen=True):
     apply_delay_us: int = 0
     chain: Ints | None = None
 
-    def of(self, events: pl.DataFrame, at: Ints) -> Seen:
-        """From which stamp on these rows see each event, which happened `at`."""
+    def of(self, events: pl.DataFrame) -> Seen:
+        """From which stamp on these rows see each event."""
         if self.chain is not None:
             return Seen(_ranks(events["partition"].to_numpy(), events["offset"].to_numpy(), self.chain))
-        known_at = events["known_at"].to_numpy()
+        known_at, at = events["known_at"], events["at"]
         if self.apply_delay_us <= 0 and not (known_at > at).any():
             return Seen(None)  # what happened before a row's end was known by then
-        return Seen(known_at + self.apply_delay_us)
+        return Seen((known_at + self.apply_delay_us).to_numpy())
 
 
 def stamps_of(rows: pl.DataFrame, apply_delay_us: int) -> Iterator[Stamps]:

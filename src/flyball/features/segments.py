@@ -7,9 +7,10 @@ import numpy.typing as npt
 import polars as pl
 
 from flyball.features.kernels import folds, layout
-from flyball.features.threads import over_rows
+from flyball.features.pieces import Pieces
+from flyball.features.threads import each, over_rows, parts_of
 
-Ints = npt.NDArray[np.int64]
+Ints = npt.NDArray[np.signedinteger]
 
 LIMB_BITS, LIMBS = 14, 4
 """Units that could overflow 64 bits when added up are added up in four parts: three of 14 bits and a signed one."""
@@ -19,31 +20,34 @@ class Segments:
     """Events by key and time, those of one instant by `ties`; events with a code below 0 are left out.
 
     `starts` (keys + 1,): where each key's events begin. `seen_from`: the stamp from which on an event is seen; None
-    when a row sees every event before its own end. `source`: which row of the input each event was.
+    when a row sees every event before its own end. `places`: where each row of the input lies, -1 for nowhere.
     """
 
-    def __init__(self, codes: Ints, keys: int, at: Ints, seen_from: Ints | None, ties: Ints | None = None) -> None:
+    def __init__(self, codes: Ints, keys: int, at: Pieces, seen_from: Ints | None, ties: Ints | None = None) -> None:
         order = _order_by_time(at, ties)
+        self.keys = keys
+        self.starts, self.places = by_code(codes if order is None else codes[order], keys)
         if order is not None:
-            codes = codes[order]
-        self.keys, self.starts = keys, np.zeros(keys + 1, dtype=np.int64)
-        kept = np.empty(int(np.count_nonzero(codes >= 0)), dtype=np.int64)
-        layout.group(codes, keys, self.starts, kept)
-        self.source = kept if order is None else order[kept]
-        self.at = self.gather(at)
+            places = np.empty_like(self.places)
+            places[order] = self.places
+            self.places = places
+        self.at = self.laid(at)
         self.all_seen = seen_from is None
-        self.seen_from = np.empty(0, dtype=np.int64) if seen_from is None else self.gather(seen_from)
+        self.seen_from = np.empty(0, dtype=np.int64) if seen_from is None else self.laid(Pieces(seen_from))
         self.longest = int(np.diff(self.starts).max(initial=0))
 
-    def gather(self, values: Ints) -> Ints:
+    def laid(self, values: Pieces) -> Ints:
         """What the input has for each event."""
-        out = np.empty(len(self.source), dtype=np.int64)
-        over_rows(layout.gather, len(out), values, self.source, out)
-        return out
+        return laid(values, self.places, int(self.starts[-1]))
+
+    @cached_property
+    def source(self) -> Ints:
+        """Which row of the input each event was."""
+        return self.laid(Pieces(np.arange(len(self.places))))
 
     def first_at_least(self, values: Ints, codes: Ints, wanted: Ints) -> Ints:
         """For each row the first event of its key where `values` (rising) is at least `wanted`."""
-        out = np.empty(len(codes), dtype=np.int64)
+        out = np.empty(len(codes), dtype=self.places.dtype)
         over_rows(layout.first_at_least, len(codes), self.starts, values, codes, wanted, out)
         return out
 
@@ -68,19 +72,26 @@ class Column:
         self.segments, self.values, self.texts = segments, values, texts
         self.largest = max(int(values.max(initial=0)), -int(values.min(initial=0)))
 
-    def prefix_of(self, values: Ints) -> Ints:
-        out = np.empty(len(values) + self.segments.keys, dtype=np.int64)
+    @cached_property
+    def wide(self) -> Ints:
+        """The values in 64 bits."""
+        return self.values.astype(np.int64, copy=False)
+
+    def prefix_of(self, values: Ints, most: int) -> Ints:
+        """Sums from the start of each key's events; `most`: the largest of the values."""
+        small = most * self.segments.longest < 1 << 31
+        out = np.empty(len(values) + self.segments.keys, dtype=np.int32 if small else np.int64)
         layout.prefix_sums(self.segments.starts, values, out)
         return out
 
     @cached_property
     def prefix(self) -> Ints:
-        return self.prefix_of(self.values)
+        return self.prefix_of(self.values, self.largest)
 
     @cached_property
     def limbs(self) -> list[Ints]:
         """The values in parts, the lowest first: `sum(limb << 14 * k)`."""
-        rest, parts = self.values, []
+        rest, parts = self.wide, []
         for _ in range(LIMBS - 1):
             parts.append(rest & ((1 << LIMB_BITS) - 1))
             rest = rest >> LIMB_BITS
@@ -109,21 +120,42 @@ class Blocks:
     def __init__(self, values: Ints) -> None:
         levels, places, below = [], [0], values
         while len(below) >= folds.FANOUT:
-            level = np.empty(-(-len(below) // folds.FANOUT), dtype=np.int64)
+            level = np.empty(-(-len(below) // folds.FANOUT), dtype=values.dtype)
             folds.raise_level(below, level)
             levels.append(level)
             places.append(places[-1] + len(level))
             below = level
         self.values = values
-        self.upper = np.concatenate(levels) if levels else np.empty(0, dtype=np.int64)
+        self.upper = np.concatenate(levels) if levels else np.empty(0, dtype=values.dtype)
         self.places = np.array(places, dtype=np.int64)
 
 
-def _order_by_time(at: Ints, ties: Ints | None) -> Ints | None:
+def by_code(codes: Ints, keys: int) -> tuple[Ints, Ints]:
+    """Where each of the codes `[0, keys)` begins, and where each row lies by code, stably; -1 for a code below 0."""
+    parts = parts_of(len(codes))
+    if keys * len(parts) > len(codes):
+        parts = [(0, len(codes))]  # counting by part would take more memory than the rows do
+    counts, starts = np.zeros((len(parts), keys), dtype=np.int64), np.empty(keys + 1, dtype=np.int64)
+    places = np.empty(len(codes), dtype=np.int32 if len(codes) < 1 << 31 else np.int64)
+    calls = [(*part, counts[number]) for number, part in enumerate(parts)]
+    each(layout.tally, calls, codes)
+    layout.begin(counts, starts)
+    each(layout.place, calls, codes, places)
+    return starts, places
+
+
+def laid(values: Pieces, places: Ints, count: int) -> Ints:
+    """The values in their places."""
+    out = np.empty(count, dtype=values.parts[0][1].dtype)
+    each(layout.scatter, values.parts, places, out)
+    return out
+
+
+def _order_by_time(at: Pieces, ties: Ints | None) -> Ints | None:
     """The order by (at, ties), or None when that is the order they come in."""
-    steps = np.diff(at)
-    if ties is not None and bool((steps <= 0).any()):
-        return np.lexsort((ties, at))
-    if bool((steps < 0).any()):
-        return np.argsort(at, kind="stable")
+    least = at.least_step()
+    if ties is not None and least <= 0:
+        return np.lexsort((ties, at.whole))
+    if least < 0:
+        return np.argsort(at.whole, kind="stable")
     return None

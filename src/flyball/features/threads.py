@@ -1,6 +1,7 @@
 """Compiled loops over parts of their rows on several threads: each row is computed alone, so parts change no bit."""
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
@@ -10,13 +11,20 @@ FEWEST_ROWS = 50_000
 """Below this a thread costs more than it saves."""
 
 
+def parts_of(rows: int) -> list[tuple[int, int]]:
+    """`[0, rows)` in a part for each thread that is worth it."""
+    threads = max(1, min(MOST_THREADS, os.cpu_count() or 1, rows // FEWEST_ROWS))
+    return list(pairwise([rows * part // threads for part in range(threads + 1)]))
+
+
 def over_rows(kernel: Any, rows: int, *arguments: Any) -> None:
     """`kernel(first, last, *arguments)` for all of `[0, rows)`."""
-    threads = max(1, min(MOST_THREADS, os.cpu_count() or 1, rows // FEWEST_ROWS))
-    if threads == 1:
-        kernel(0, rows, *arguments)
-        return
-    edges = [rows * part // threads for part in range(threads + 1)]
-    with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(kernel, *edge, *arguments) for edge in pairwise(edges)]:
-            done.result()
+    each(kernel, parts_of(rows), *arguments)
+
+
+def each(kernel: Any, calls: Sequence[tuple[Any, ...]], *arguments: Any) -> list[Any]:
+    """What `kernel(*call, *arguments)` gives for each of the calls, made on several threads."""
+    if len(calls) == 1:
+        return [kernel(*calls[0], *arguments)]
+    with ThreadPoolExecutor(max(1, min(MOST_THREADS, os.cpu_count() or 1, len(calls)))) as pool:
+        return [done.result() for done in [pool.submit(kernel, *call, *arguments) for call in calls]]

@@ -5,19 +5,53 @@ from numba import njit
 
 
 @njit(cache=True, nogil=True)
-def group(codes, keys, starts, order):
-    """`order`: the events with code >= 0 by code, stably; `starts` (keys + 1,) where each code begins."""
-    for i in range(len(codes)):
+def looked_up(start, wanted, low, high, codes, out):
+    """`codes` holds one for each whole number from `low` to `high`; -1 for any other. The piece begins at `start`."""
+    for i in range(len(wanted)):
+        key = wanted[i]
+        out[start + i] = codes[key - low] if low <= key <= high else -1
+
+
+@njit(cache=True, nogil=True)
+def least_step(values):
+    """The least difference between a value and the one before; the largest number of 64 bits for none."""
+    least = np.int64(np.iinfo(np.int64).max)
+    for i in range(1, len(values)):
+        least = min(least, values[i] - values[i - 1])
+    return least
+
+
+@njit(cache=True, nogil=True)
+def tally(first, last, counts, codes):
+    """How many events of `[first, last)` have each code >= 0, into `counts` (zeros)."""
+    for i in range(first, last):
         if codes[i] >= 0:
-            starts[codes[i] + 1] += 1
-    for c in range(keys):
-        starts[c + 1] += starts[c]
-    following = starts[:-1].copy()
-    for i in range(len(codes)):
+            counts[codes[i]] += 1
+
+
+@njit(cache=True, nogil=True)
+def begin(counts, starts):
+    """`starts` (keys + 1,): where each code begins; `counts` (parts, keys) become where it does in each part."""
+    total = 0
+    for c in range(counts.shape[1]):
+        starts[c] = total
+        for part in range(counts.shape[0]):
+            count = counts[part, c]
+            counts[part, c] = total
+            total += count
+    starts[counts.shape[1]] = total
+
+
+@njit(cache=True, nogil=True)
+def place(first, last, following, codes, out):
+    """`out[i]`: where event i lies by code, stably; -1 for a code below 0. `following`: where the next ones lie."""
+    for i in range(first, last):
         c = codes[i]
-        if c >= 0:
-            order[following[c]] = i
-            following[c] += 1
+        if c < 0:
+            out[i] = -1
+            continue
+        out[i] = following[c]
+        following[c] += 1
 
 
 @njit(cache=True, nogil=True)
@@ -80,7 +114,9 @@ def ends_of_tiles(starts, at, tile, out):
 
 
 @njit(cache=True, nogil=True)
-def gather(first, last, values, source, out):
-    """out[i] = values[source[i]] for i in [first, last)."""
-    for i in range(first, last):
-        out[i] = values[source[i]]
+def scatter(start, values, places, out):
+    """Each of the values to its place, -1 for none. The piece begins at `start`."""
+    for i in range(len(values)):
+        place = places[start + i]
+        if place >= 0:
+            out[place] = values[i]

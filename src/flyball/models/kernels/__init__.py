@@ -3,3 +3,9 @@
 Promises: plain IEEE arithmetic in a fixed order (no fast-math, no parallel reductions), so a row has the same bits in
 any batch, on any thread. Signatures are explicit, read-only arrays accepted: one compilation each, kept on disk.
 """
+
+from pathlib import Path
+
+from flyball.core import forget_stale
+
+forget_stale(Path(__file__).parent)

@@ -1,0 +1,77 @@
+"""The online state of a key as whole numbers: what its words and those of a plan mean. Layout: see `online_plan`."""
+
+import numpy as np
+from numba import njit
+
+MISSING = -(1 << 63)
+NONE = -(1 << 62)
+"""Before every instant."""
+
+HEADER = 5
+WORDS, HORIZON, NEWEST, BUCKET, LIMIT = 0, 1, 2, 3, 4
+
+STREAM, SECTION, PART = 3, 8, 15
+TILES, TOP, DISTINCT = 0, 1, 2
+WITH_SUM, WITH_SQUARES, WITH_MIN, WITH_MAX, WITH_FIRST = 1, 2, 4, 8, 16
+(
+    IS_COUNT, IS_SUM, IS_MEAN, IS_STD, IS_TARGET, IS_DECAYED, IS_MIN, IS_MAX, IS_FIRST, IS_LAST, IS_LAST_N, IS_DISTINCT,
+) = range(12)  # fmt: skip
+IN_TILES, IN_EXACT, IN_LIFETIME = 0, 1, 2
+ABSENT, WHOLE, DOUBLE, YES_NO, TEXT, LIST, OBJECT = 0, 1, 2, 3, 4, 5, 6
+
+
+@njit(cache=True, nogil=True)
+def cell(data, place, column):
+    return data[place + 1 + column] if column >= 0 else np.int64(1)
+
+
+@njit(cache=True, nogil=True)
+def first_from(data, place, n, width, least):
+    """The first of some rows, rising by their first word, that is at least `least`."""
+    low, high = 0, n
+    while low < high:
+        middle = (low + high) // 2
+        if data[place + middle * width] < least:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@njit(cache=True, nogil=True)
+def cells(plan, kinds, words, wanted, out):
+    """Where a state holds values of the columns whose `kinds` (streams, columns) are `wanted`; how many there are."""
+    n = 0
+    position = HEADER
+    for s in range(plan[0]):
+        columns = plan[plan[4] + s * STREAM]
+        for r in range(words[position]):
+            for column in range(columns):
+                if kinds[s, column] == wanted:
+                    place = position + 1 + r * (1 + columns) + 1 + column
+                    if words[place] != MISSING:
+                        out[n] = place
+                        n += 1
+        position += 1 + words[position] * (1 + columns)
+    for c in range(plan[1]):
+        section = plan[5] + c * SECTION
+        column, mask, width = plan[section + 2], plan[section + 6], plan[section + 7]
+        if column >= 0 and kinds[plan[section + 1], column] == wanted:
+            for i in range(words[position]):
+                row = position + 1 + i * width
+                if plan[section] == TOP:
+                    out[n] = row + 1
+                    n += 1
+                elif plan[section] == TILES:
+                    place = row + 2
+                    if mask & WITH_MIN:
+                        out[n] = place
+                        n, place = n + 1, place + 1
+                    if mask & WITH_MAX:
+                        out[n] = place
+                        n, place = n + 1, place + 1
+                    if mask & WITH_FIRST:
+                        out[n] = place + 1
+                        n += 1
+        position += 1 + words[position] * width
+    return n

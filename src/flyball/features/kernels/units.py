@@ -1,0 +1,21 @@
+"""Numbers of events to whole units."""
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True, nogil=True)
+def of_reals(start, values, per_unit, most, out, usable):
+    """The nearest whole units, ties to even, of those of at most `most`; whether all are. The piece begins at `start`.
+
+    What is not is 0 in `out`; `usable` tells which, where it has any room.
+    """
+    whole, told = True, len(usable) > 0
+    for i in range(len(values)):
+        units = np.rint(values[i] * per_unit)
+        fits = abs(values[i] * per_unit) <= most  # false for NaN
+        whole = whole and fits
+        out[start + i] = np.int64(units) if fits else 0
+        if told:
+            usable[start + i] = fits
+    return whole

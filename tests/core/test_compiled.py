@@ -1,0 +1,37 @@
+"""What numba keeps on disk does not outlive a change in a file it was compiled from."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+FIRST_LINES = (
+    "from pathlib import Path\nfrom flyball.core import forget_stale\nforget_stale(Path(__file__).parent)\n"
+)
+CALLEE = "from numba import njit\n\n@njit(cache=True)\ndef f(x):\n    return x + {}\n"
+CALLER = "from numba import njit\nfrom loops.callee import f\n\n@njit(cache=True)\ndef g(x):\n    return 10 * f(x)\n"
+
+
+def answer(folder: Path) -> int:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("NUMBA_")}
+    code = "from loops.caller import g; print(g(1))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True, check=True
+    )
+    return int(done.stdout)
+
+
+def test_a_caller_is_compiled_anew_when_what_it_calls_has_changed(tmp_path: Path) -> None:
+    loops = tmp_path / "loops"
+    loops.mkdir()
+    (loops / "__init__.py").write_text("")
+    (loops / "callee.py").write_text(CALLEE.format(1))
+    (loops / "caller.py").write_text(CALLER)
+    assert answer(tmp_path) == 20
+    (loops / "callee.py").write_text(CALLEE.format(2))
+    assert answer(tmp_path) == 20  # numba alone goes on with the old one: if it no longer does, `forget_stale` can go
+    (loops / "__init__.py").write_text(FIRST_LINES)
+    assert answer(tmp_path) == 30
+    kept = {path.name: path.stat().st_mtime_ns for path in (loops / "__pycache__").glob("*.nb*")}
+    assert answer(tmp_path) == 30
+    assert {path.name: path.stat().st_mtime_ns for path in (loops / "__pycache__").glob("*.nb*")} == kept
