@@ -4,11 +4,10 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.processes import gone, until
 
 from flyball.operations.process import python_argv, start_child, tail
 
@@ -20,10 +19,10 @@ stop = threading.Event()
 if orders == "handles":
     signal.signal(signal.SIGTERM, lambda *_: (print("asked", flush=True), stop.set()))
 hold_lifeline()
-idle = [sys.executable, "-c", "import threading; threading.Event().wait(60)"]
+idle = [sys.executable, "-c", "import threading; threading.Event().wait(900)"]
 other = subprocess.Popen(idle, stdin=subprocess.DEVNULL)
 print("pids", os.getpid(), other.pid, flush=True)
-stop.wait(60)
+stop.wait(900)
 if orders == "handles":
     other.kill()
     other.wait()
@@ -35,28 +34,12 @@ from pathlib import Path
 from flyball.operations.process import start_child
 start_child([sys.executable, "-c", sys.argv[1]], sys.argv[2].encode(), Path(sys.argv[3]))
 print("started", flush=True)
-threading.Event().wait(60)
+threading.Event().wait(900)
 """
 
 
-def until(true: Callable[[], bool], within_s: float) -> None:
-    pause = threading.Event()
-    for _ in range(round(within_s / 0.05)):
-        if true():
-            return
-        pause.wait(0.05)
-    raise AssertionError(f"not within {within_s} s")
-
-
-def gone(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
-    except FileNotFoundError:
-        return True
-
-
 def pids(log: Path) -> list[int]:
-    until(lambda: tail(log).startswith("pids"), 20)
+    until(lambda: tail(log).startswith("pids"))
     return [int(word) for word in tail(log).split()[1:]]
 
 
@@ -67,7 +50,7 @@ def test_a_child_and_its_own_children_end_with_a_killed_parent(tmp_path: Path, o
     found = pids(log)
     parent.kill()
     parent.communicate()
-    until(lambda: all(gone(pid) for pid in found), 12)
+    until(lambda: all(gone(pid) for pid in found))
     assert ("asked" in log.read_text()) == (orders == "handles")
 
 
@@ -77,14 +60,14 @@ def test_killing_a_child_ends_what_it_started(tmp_path: Path) -> None:
     found = pids(log)
     assert child.poll() is None
     child.kill()
-    until(lambda: all(gone(pid) for pid in found), 5)
+    until(lambda: all(gone(pid) for pid in found))
     assert child.poll() == -signal.SIGKILL
     child.kill()  # once more does nothing
 
 
 def test_orders_for_a_child_that_dies_at_once_are_no_error(tmp_path: Path) -> None:
     child = start_child([sys.executable, "-c", "raise SystemExit('no')"], b"x" * 1_000_000, tmp_path / "child.log")
-    until(lambda: child.poll() is not None, 10)
+    until(lambda: child.poll() is not None)
     assert (child.poll(), tail(tmp_path / "child.log")) == (1, "no")
     child.kill()
 
@@ -93,7 +76,7 @@ def test_a_long_log_is_put_aside(tmp_path: Path) -> None:
     log = tmp_path / "child.log"
     log.write_bytes(b"x" * 6_000_000)
     child = start_child(python_argv("json.tool", "--help"), b"", log)
-    until(lambda: child.poll() is not None, 10)
+    until(lambda: child.poll() is not None)
     child.kill()
     assert log.stat().st_size < 10_000
     assert (tmp_path / "child.log.1").stat().st_size == 6_000_000
