@@ -18,7 +18,7 @@ def main() -> None:
     parser.add_argument("--no-mutations", action="store_true")
     asked = parser.parse_args()
     drawn = {**os.environ, "FLYBALL_EXAMPLES": str(asked.examples)}
-    tests = ["tests/features/test_offline_oracle.py", "tests/features/test_feature_laws.py"]
+    tests = [*(f"tests/features/test_{name}.py" for name in ("offline_oracle", "feature_laws", "online_equals_oracle"))]
     subprocess.run([sys.executable, "-m", "pytest", "-q", *tests], cwd=ROOT, env=drawn, check=True)
     if not asked.no_mutations:
         subprocess.run([sys.executable, "-m", "tests.features.mutations.run"], cwd=ROOT, check=True)
