@@ -227,7 +227,7 @@ async def test_without_free_descriptors_clients_wait_and_are_served_later(floor:
         dispatcher.stop()
 
 
-async def test_a_worker_without_a_free_descriptor_tells_that_the_connection_is_closed(floor: Floor) -> None:
+async def test_a_worker_without_a_free_descriptor_tells_that_the_connection_is_closed() -> None:
     ours, theirs = socket.socketpair()
     with ours:
         ours.settimeout(60)
@@ -236,5 +236,22 @@ async def test_a_worker_without_a_free_descriptor_tells_that_the_connection_is_c
         assert await asyncio.to_thread(ours.recv, 1) == b"t"
         ours.send(b"n")  # the descriptor that came with it was lost
         assert await asyncio.to_thread(ours.recv, 1) == b"c"
+        ours.close()
+        await receiver.wait_closed()
+
+
+async def test_a_worker_whose_parent_is_slow_to_hear_goes_on_and_tells_all() -> None:
+    ours, theirs = socket.socketpair()
+    with ours:
+        ours.settimeout(60)
+        receiver = Receiver(theirs, asyncio.Protocol)
+        receiver.start(asyncio.get_running_loop())
+        for _ in range(3_000):  # the channel takes some 280 bytes that come one at a time
+            receiver.closed_one()
+        receiver.announce()
+        heard = b""
+        while not heard.endswith(b"r") and (more := await asyncio.to_thread(ours.recv, 4_096)):
+            heard += more
+        assert heard == b"t" + b"c" * 3_000 + b"r"
         ours.close()
         await receiver.wait_closed()

@@ -192,6 +192,7 @@ class Receiver:
         self._channel, self._make_protocol = channel, make_protocol
         self._channel.setblocking(False)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._unsent = b""
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended = asyncio.Event()
 
@@ -210,20 +211,30 @@ class Receiver:
         self._tell(_CLOSED)
 
     def _tell(self, what: bytes) -> None:
-        if self._loop is None:
-            return
+        if self._loop is not None:
+            self._unsent += what
+            self._send()
+
+    def _send(self) -> None:
+        """Send what the channel takes, the rest once it takes more: hundreds of clients may hang up at once."""
+        assert self._loop is not None
         try:
-            self._channel.send(what)
+            while self._unsent:
+                self._unsent = self._unsent[self._channel.send(self._unsent) :]
+        except BlockingIOError:
+            self._loop.add_writer(self._channel.fileno(), self._send)
         except OSError:
             self._end()
+        else:
+            self._loop.remove_writer(self._channel.fileno())
 
     async def drain(self, timeout_s: float = 2.0) -> None:
         """Ask for no more connections and take those already on the way; returns when the parent let go."""
         if self._loop is not None:
+            self._tell(_DRAIN)
             try:
-                self._channel.send(_DRAIN)
                 await asyncio.wait_for(self._ended.wait(), timeout_s)
-            except (OSError, TimeoutError):
+            except TimeoutError:
                 self._end()
         if self._tasks:
             await asyncio.wait(self._tasks)
@@ -265,6 +276,7 @@ class Receiver:
     def _end(self) -> None:
         if self._loop is not None:
             self._loop.remove_reader(self._channel.fileno())
+            self._loop.remove_writer(self._channel.fileno())
             self._loop = None
             self._channel.close()
         self._ended.set()
