@@ -14,6 +14,7 @@ from flyball.models import (
     ImplicitALS,
     ItemKNN,
     Popular,
+    best_items,
     canonical,
     histories_of,
     rows_with,
@@ -100,6 +101,20 @@ def test_top_k_names_what_is_wrong():
         top_k(scores, [np.array([3], dtype=np.int32)], 1)
     with pytest.raises(BadInput, match="one array"):
         top_k(scores, [], 1)
+
+
+def test_best_items_of_many_rows_are_those_of_all_scores_at_once():
+    data = sample_interactions(users=70, items=150, pairs=900)
+    histories = histories_of(data, list(range(70)))
+    seen = [histories.items[histories.indptr[b] : histories.indptr[b + 1]] for b in range(70)]
+    model = ImplicitALS(factors=8, iterations=1)
+    learned = model.fit(data, 0)
+    whole = top_k(model.score(learned, histories), seen, 10)
+    for found, wanted in zip(best_items(model, learned, histories, seen, 10), whole, strict=True):
+        assert found.shape == (70, 10)
+        assert found.tobytes() == wanted.tobytes()
+    with pytest.raises(BadInput, match="one array"):
+        best_items(model, learned, histories, seen[:1], 10)
 
 
 def test_declaring_and_loading_compile_nothing():

@@ -47,7 +47,7 @@ from flyball.models.popular import Popular
 from flyball.models.pruned import Pruned
 from flyball.models.random import Random
 from flyball.models.ranker import TREES, Fold, Past, PastOf, Pool, Ranker, fold_windows, trees_of
-from flyball.models.ranking import top_k
+from flyball.models.ranking import best_items, top_k
 from flyball.models.rating_blend import RatingBlend
 from flyball.models.rating_knn import RatingKNN
 from flyball.models.slim import SLIM
@@ -98,6 +98,7 @@ __all__ = [
     "Trees",
     "UserKNN",
     "attributes_of",
+    "best_items",
     "canonical",
     "explains",
     "fold_windows",

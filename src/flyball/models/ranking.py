@@ -5,7 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from flyball.core import BadInput
-from flyball.models.data import Floats, Indexes
+from flyball.models.base import Learned, Recommender
+from flyball.models.data import Floats, Histories, Indexes, take
+
+_ROWS = 32  # their scores of 27,000 items are 3.5 MB and stay in the cache; 1,000 rows at once took a quarter longer
 
 
 def top_k(scores: Floats, excluded: Sequence[Indexes], k: int) -> tuple[Indexes, Floats]:
@@ -36,3 +39,22 @@ def top_k(scores: Floats, excluded: Sequence[Indexes], k: int) -> tuple[Indexes,
     marks = np.zeros(n, dtype=np.uint8)
     top_k_rows(np.ascontiguousarray(scores, dtype=np.float32), flat, indptr, k, marks, best_items, best_scores)
     return best_items, best_scores
+
+
+def best_items(
+    model: Recommender, learned: Learned, histories: Histories, excluded: Sequence[Indexes], k: int
+) -> tuple[Indexes, Floats]:
+    """`top_k` of the model's scores, a few rows at a time: the scores of a large batch are never all in memory.
+
+    Shapes, ties and errors as of `top_k`; `excluded`: for each row of `histories`. The same bits as all rows at once.
+    """
+    if len(excluded) != histories.rows:
+        raise BadInput("excluded", f"one array for each of {histories.rows} rows", len(excluded))
+    best = np.empty((histories.rows, max(k, 0)), dtype=np.int32), np.empty((histories.rows, max(k, 0)), np.float32)
+    for first in range(0, histories.rows, _ROWS):
+        rows = range(first, min(first + _ROWS, histories.rows))
+        part = histories if len(rows) == histories.rows else take(histories, rows)
+        found = top_k(model.score(learned, part), excluded[first : rows.stop], k)
+        for whole, one in zip(best, found, strict=True):
+            whole[first : rows.stop] = one
+    return best

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from flyball.evaluation.accuracy import ndcg, precision, recall
 from flyball.evaluation.protocols.cases import ListCases, RatingCases, sampled
-from flyball.models import Floats, Histories, Indexes, Learned, Recommender, in_blocks, take, top_k
+from flyball.models import Floats, Histories, Indexes, Learned, Recommender, best_items, in_blocks, take, top_k
 
 _BATCH = 256
 NEGATIVES = 100
@@ -23,7 +23,7 @@ def places(model: Recommender, learned: Learned, cases: ListCases, k: int, fille
     def answer(first: int, last: int) -> None:
         for start, part in _batches(cases.histories, first, last):
             seen = _seen(part)
-            best, _ = top_k(model.score(learned, part), seen, k)
+            best, _ = best_items(model, learned, part, seen, k)
             if spare is not None:
                 fallback, _ = top_k(np.broadcast_to(spare, (part.rows, len(spare))), seen, k)
                 best = _fill(best, fallback)
