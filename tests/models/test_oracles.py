@@ -243,7 +243,9 @@ def test_top_k_is_a_sort(values, k, excluded):
         assert np.isneginf(best[row, len(expected) :]).all()
 
 
-@pytest.mark.parametrize(("items", "factors"), [(1, 1), (15, 7), (16, 8), (17, 9), (511, 64), (513, 64), (1030, 24), (8200, 8)])
+@pytest.mark.parametrize(
+    ("items", "factors"), [(1, 1), (15, 7), (16, 8), (17, 9), (511, 64), (513, 64), (1030, 24), (8200, 8)]
+)
 def test_factor_scores_sum_in_order_of_factors_whatever_the_batch(items, factors):
     from flyball.models.kernels.factors import factor_scores
 
