@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from flyball.features import threads
 from flyball.features.kernels import layout
+from flyball.features.segments import by_code
 
 KEYS = 4
 SEEDS = range(6)
@@ -32,11 +34,27 @@ class Laid:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_events_lie_by_key_in_the_order_they_came(seed: int) -> None:
-    codes = np.random.default_rng(seed).integers(-1, KEYS, 30)
-    starts, order = np.zeros(KEYS + 1, dtype=np.int64), ints(int((codes >= 0).sum()))
-    layout.group(codes, KEYS, starts, order)
-    assert order.tolist() == [i for key in range(KEYS) for i in range(30) if codes[i] == key]
+    codes = np.random.default_rng(seed).integers(-1, KEYS, 30).astype(np.int32)
+    starts, places = by_code(codes, KEYS)
+    order = [i for key in range(KEYS) for i in range(30) if codes[i] == key]
+    assert places.tolist() == [order.index(i) if codes[i] >= 0 else -1 for i in range(30)]
     assert starts.tolist() == [int(((codes >= 0) & (codes < key)).sum()) for key in range(KEYS + 1)]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_events_lie_the_same_on_several_threads(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    codes = np.random.default_rng(seed).integers(-1, KEYS, 30).astype(np.int32)
+    alone = by_code(codes, KEYS)
+    monkeypatch.setattr(threads, "FEWEST_ROWS", 5)
+    monkeypatch.setattr(threads.os, "cpu_count", lambda: 3)
+    for mine, theirs in zip(by_code(codes, KEYS), alone, strict=True):
+        assert mine.tolist() == theirs.tolist()
+
+
+def test_whole_numbers_are_looked_up() -> None:
+    wanted, out = np.array([2, 3, 4, 6, 7, -(2**63), 2**63 - 1]), ints(9)
+    layout.looked_up(1, wanted, 3, 6, np.array([5, 6, -1, 8]), out)
+    assert out.tolist() == [-99, -1, 5, 6, 8, -1, -1, -1, -99]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -92,7 +110,7 @@ def test_a_tile_ends_at_the_first_event_of_a_later_one(seed: int, tile: int) -> 
     ]
 
 
-def test_values_are_gathered() -> None:
+def test_values_are_laid_in_their_places() -> None:
     out = ints(4)
-    layout.gather(1, 3, np.array([7, 8, 9]), np.array([0, 2, 1, 0]), out)
-    assert out.tolist() == [-99, 9, 8, -99]
+    layout.scatter(1, np.array([7, 8, 9]), np.array([3, 2, -1, 0]), out)
+    assert out.tolist() == [9, -99, 7, -99]

@@ -36,7 +36,7 @@ from flyball.features.finishing import (
 from flyball.features.formulas import decayed_value
 from flyball.features.groups import Definition, Features, Group
 from flyball.features.kernels import folds
-from flyball.features.keys import codes_of, distinct_keys
+from flyball.features.keys import Codes, codes_of, distinct_keys
 from flyball.features.lifting import by_row, passing, text_column, units_column
 from flyball.features.pieces import Pieces
 from flyball.features.seen import Seen, Stamps, stamps_of
@@ -147,7 +147,7 @@ class _Source:
         self.rows, self.frame = rows, frame
         codes = codes_of(frame, fields, rows.keys)
         passed = passing(feature.where, frame)
-        self.codes = codes if passed is None else np.where(passed, codes, -1)
+        self.codes: Codes = codes if passed is None else np.where(passed, codes, -1)
         self.at = Pieces(frame["at"])
         self.seen: Seen = rows.seen.of(frame)
         self._columns: dict[Any, Column] = {}
@@ -182,7 +182,7 @@ class _Source:
             if values.usable is None and not ordered:
                 segments = self.segments
             else:
-                codes = self.codes if values.usable is None else np.where(values.usable, self.codes, -1)
+                codes: Codes = self.codes if values.usable is None else np.where(values.usable, self.codes, -1)
                 segments = self._segments(codes, values.numbers if ordered else None)
             self._columns[name] = Column(segments, segments.laid(Pieces(values.numbers)), values.texts)
         return self._columns[name]
@@ -218,7 +218,7 @@ class _Source:
         found: tuple[Ints, Ints] = self.kept[name]
         return found
 
-    def _segments(self, codes: Ints, ties: Ints | None) -> Segments:
+    def _segments(self, codes: Codes, ties: Ints | None) -> Segments:
         return Segments(codes, self.rows.keys.count, self.at, self.seen.seen_from, ties)
 
 
@@ -287,7 +287,7 @@ class _Fold:
             return self._added_wide(column)
         total, squares = self._sum(column, column.values, column.prefix), None
         if squared:
-            each = column.values * column.values
+            each = column.wide * column.wide
             squares = self._sum(column, each, column.prefix_of(each))
         return added_series(self.feature, self._count(), total, squares)
 

@@ -11,7 +11,7 @@ from flyball.features.kernels import layout
 from flyball.features.pieces import Pieces
 from flyball.features.threads import each
 
-Ints = npt.NDArray[np.int32]
+Codes = npt.NDArray[np.int32]
 
 
 class Keys(msgspec.Struct, frozen=True):
@@ -22,7 +22,7 @@ class Keys(msgspec.Struct, frozen=True):
 
     frame: pl.DataFrame
     names: tuple[str, ...]
-    row_codes: Ints
+    row_codes: Codes
     count: int
 
 
@@ -34,7 +34,7 @@ def distinct_keys(rows: pl.DataFrame, names: Sequence[str]) -> Keys:
     return Keys(frame, tuple(names), np.where(codes < 0, frame.height, codes), frame.height + 1)
 
 
-def codes_of(events: pl.DataFrame, fields: Sequence[str], keys: Keys) -> Ints:
+def codes_of(events: pl.DataFrame, fields: Sequence[str], keys: Keys) -> Codes:
     """The code of each event's keys, -1 where no row asks for them."""
     table = keys.frame
     columns = []
@@ -59,7 +59,7 @@ def _with_whole_numbers(table: pl.DataFrame, name: str, dtype: pl.DataType) -> p
     return table.with_columns(numbers).filter(numbers.cast(pl.String) == table[name])
 
 
-def _looked_up(asked: pl.DataFrame, table: pl.DataFrame, names: Sequence[str]) -> Ints:
+def _looked_up(asked: pl.DataFrame, table: pl.DataFrame, names: Sequence[str]) -> Codes:
     if len(names) == 1 and asked[names[0]].dtype == pl.Int64 and table[names[0]].dtype == pl.Int64 and table.height:
         found = _by_place(asked[names[0]], table[names[0]], table["code"])
         if found is not None:
@@ -69,7 +69,7 @@ def _looked_up(asked: pl.DataFrame, table: pl.DataFrame, names: Sequence[str]) -
     return joined["code"].fill_null(-1).cast(pl.Int32).to_numpy()
 
 
-def _by_place(asked: pl.Series, keys: pl.Series, codes: pl.Series) -> Ints | None:
+def _by_place(asked: pl.Series, keys: pl.Series, codes: pl.Series) -> Codes | None:
     """Looked up in an array from the lowest key to the highest, when that is not much longer than the keys."""
     numbers = keys.to_numpy()
     low, high = int(numbers.min()), int(numbers.max())

@@ -91,13 +91,12 @@ def _whole_units(column: pl.Series, per_unit: int) -> Values:
 
 def _real_units(column: pl.Series, per_unit: int) -> Values:
     pieces = Pieces(column.fill_null(np.nan)).parts
-    for kind, most in ((np.int32, SMALL), (np.int64, LARGEST_UNITS)):
-        numbers, usable = np.empty(len(column), dtype=kind), np.empty(0, dtype=np.bool_)
-        if all(each(units.of_reals, pieces, float(per_unit), float(most), numbers, usable)):
-            return Values(numbers, None)
-    usable = np.empty(len(column), dtype=np.bool_)
+    small, untold = np.empty(len(column), dtype=np.int32), np.empty(0, dtype=np.bool_)
+    if all(each(units.of_reals, pieces, float(per_unit), float(SMALL), small, untold)):
+        return Values(small, None)
+    numbers, usable = np.empty(len(column), dtype=np.int64), np.empty(len(column), dtype=np.bool_)
     each(units.of_reals, pieces, float(per_unit), float(LARGEST_UNITS), numbers, usable)
-    return Values(numbers, usable)
+    return _checked(numbers, usable)
 
 
 def _checked(numbers: Any, usable: Any, texts: pl.Series | None = None) -> Values:

@@ -1,6 +1,7 @@
 """A column as arrays: one for each chunk that polars holds of it, as they are, so that nothing is copied."""
 
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,12 @@ class Pieces:
     """`parts`: where each piece begins, and the piece (read-only, without nulls); several for a long chunk."""
 
     def __init__(self, column: pl.Series | npt.NDArray[Any]) -> None:
-        self.length = len(column)
+        self.length, start = len(column), 0
         self.parts: list[tuple[int, npt.NDArray[Any]]] = []
         for chunk in _chunks(column):
             chunk.setflags(write=False)  # one type of array for the compiled loops
-            start = sum(len(piece) for _, piece in self.parts[-1:]) + (self.parts[-1][0] if self.parts else 0)
             self.parts += [(start + first, chunk[first:last]) for first, last in parts_of(len(chunk))]
+            start += len(chunk)
 
     def __len__(self) -> int:
         return self.length
@@ -37,7 +38,7 @@ class Pieces:
         """The least difference between a value and the one before."""
         inside = each(layout.least_step, [(piece,) for _, piece in self.parts])
         filled = [piece for _, piece in self.parts if len(piece)]
-        between = [int(after[0]) - int(before[-1]) for before, after in zip(filled, filled[1:], strict=False)]
+        between = [int(after[0]) - int(before[-1]) for before, after in pairwise(filled)]
         return int(min([*inside, *between]))
 
 

@@ -11,6 +11,7 @@ from flyball.features.pieces import Pieces
 from flyball.features.threads import each, over_rows, parts_of
 
 Ints = npt.NDArray[np.signedinteger]
+Int = type[np.int32] | type[np.int64]
 
 LIMB_BITS, LIMBS = 14, 4
 """Units that could overflow 64 bits when added up are added up in four parts: three of 14 bits and a signed one."""
@@ -77,16 +78,16 @@ class Column:
         """The values in 64 bits."""
         return self.values.astype(np.int64, copy=False)
 
-    def prefix_of(self, values: Ints, most: int) -> Ints:
-        """Sums from the start of each key's events; `most`: the largest of the values."""
-        small = most * self.segments.longest < 1 << 31
-        out = np.empty(len(values) + self.segments.keys, dtype=np.int32 if small else np.int64)
+    def prefix_of(self, values: Ints, kind: Int = np.int64) -> Ints:
+        """Sums from the start of each key's events."""
+        out = np.empty(len(values) + self.segments.keys, dtype=kind)
         layout.prefix_sums(self.segments.starts, values, out)
         return out
 
     @cached_property
     def prefix(self) -> Ints:
-        return self.prefix_of(self.values, self.largest)
+        small = self.largest * self.segments.longest < 1 << 31
+        return self.prefix_of(self.values, np.int32 if small else np.int64)
 
     @cached_property
     def limbs(self) -> list[Ints]:
@@ -130,13 +131,18 @@ class Blocks:
         self.places = np.array(places, dtype=np.int64)
 
 
+def index_type(count: int) -> Int:
+    """Room for the places of so many events and for -1."""
+    return np.int32 if count < 1 << 31 else np.int64
+
+
 def by_code(codes: Ints, keys: int) -> tuple[Ints, Ints]:
     """Where each of the codes `[0, keys)` begins, and where each row lies by code, stably; -1 for a code below 0."""
     parts = parts_of(len(codes))
     if keys * len(parts) > len(codes):
         parts = [(0, len(codes))]  # counting by part would take more memory than the rows do
     counts, starts = np.zeros((len(parts), keys), dtype=np.int64), np.empty(keys + 1, dtype=np.int64)
-    places = np.empty(len(codes), dtype=np.int32 if len(codes) < 1 << 31 else np.int64)
+    places: Ints = np.empty(len(codes), dtype=index_type(len(codes)))
     calls = [(*part, counts[number]) for number, part in enumerate(parts)]
     each(layout.tally, calls, codes)
     layout.begin(counts, starts)

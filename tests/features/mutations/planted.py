@@ -155,11 +155,13 @@ PLANTED = (
     ),
     Planted(
         "seen.py",
-        "Seen(known_at + self.apply_delay_us)",
-        "Seen(known_at - self.apply_delay_us)",
+        "known_at + self.apply_delay_us).to_numpy()",
+        "known_at - self.apply_delay_us).to_numpy()",
         "apply delay with the wrong sign",
     ),
-    Planted("seen.py", "Seen(known_at + self.apply_delay_us)", "Seen(known_at)", "apply delay left out"),
+    Planted(
+        "seen.py", "known_at + self.apply_delay_us).to_numpy()", "known_at + 0).to_numpy()", "apply delay left out"
+    ),
     Planted("seen.py", "not (known_at > at).any()", "not (known_at < at).any()", "late events taken for known"),
     Planted("seen.py", "if self.apply_delay_us <= 0 and", "if", "apply delay forgotten where nothing is late"),
     Planted(
@@ -185,16 +187,35 @@ PLANTED = (
     ),
     # order and layout
     Planted(
-        "segments.py", "np.lexsort((ties, at))", "np.argsort(at, kind='stable')", "equal instants in order of arrival"
+        "segments.py",
+        "np.lexsort((ties, at.whole))",
+        "np.argsort(at.whole, kind='stable')",
+        "equal instants in order of arrival",
     ),
-    Planted("segments.py", "np.lexsort((ties, at))", "np.lexsort((-ties, at))", "equal instants by falling value"),
-    Planted("segments.py", "bool((steps <= 0).any())", "bool((steps < 0).any())", "equal instants not noticed"),
     Planted(
         "segments.py",
-        "    if bool((steps < 0).any()):\n",
-        "    if bool((steps < -1).any()):\n",
+        "np.lexsort((ties, at.whole))",
+        "np.lexsort((-ties, at.whole))",
+        "equal instants by falling value",
+    ),
+    Planted(
+        "segments.py", "ties is not None and least <= 0", "ties is not None and least < 0", "equal instants not noticed"
+    ),
+    Planted(
+        "segments.py",
+        "    if least < 0:\n",
+        "    if least < -1:\n",
         "events a microsecond out of order not noticed",
     ),
+    Planted("pieces.py", "min([*inside, *between])", "min(inside)", "the first of a chunk not compared with the last"),
+    Planted(
+        "pieces.py",
+        "            start += len(chunk)\n",
+        "            start = len(chunk)\n",
+        "third chunk in the place of the second",
+    ),
+    Planted(_LAYOUT, "counts[part, c] = total", "counts[part, c] = starts[c]", "parts laid over one another"),
+    Planted(_LAYOUT, "        if place >= 0:\n", "        if place > 0:\n", "the first place left out"),
     Planted(_LAYOUT, "out[i + 1 + c] = total", "out[i + c] = total", "prefix sums hold one event too many"),
     Planted(
         _LAYOUT,
@@ -223,12 +244,7 @@ PLANTED = (
         "np.where(codes < 0, 0, codes)",
         "a missing key reads another's events",
     ),
-    Planted(
-        "keys.py",
-        "(wanted >= low) & (wanted <= high)",
-        "(wanted > low) & (wanted <= high)",
-        "the lowest key is not found",
-    ),
+    Planted(_LAYOUT, "low <= key <= high", "low < key <= high", "the lowest key is not found"),
     # adding up
     Planted(
         _FOLDS,
@@ -359,9 +375,16 @@ PLANTED = (
         "attribute: a calculated one read as a field",
     ),
     # values
-    Planted("lifting.py", "np.rint(scaled)", "np.floor(scaled)", "units cut off"),
+    Planted("kernels/units.py", "np.rint(values[i] * per_unit)", "np.floor(values[i] * per_unit)", "units cut off"),
     Planted(
-        "lifting.py", "np.abs(scaled) <= LARGEST_UNITS", "np.abs(scaled) < LARGEST_UNITS", "the largest real refused"
+        "kernels/units.py",
+        "abs(values[i] * per_unit) <= most",
+        "abs(values[i] * per_unit) < most",
+        "the largest real refused",
+    ),
+    Planted("lifting.py", "SMALL = (1 << 31) - 1", "SMALL = 1 << 32", "units of more than 32 bits cut off"),
+    Planted(
+        "segments.py", "self.segments.longest < 1 << 31", "self.segments.longest < 1 << 40", "sums of 32 bits overflow"
     ),
     Planted(
         "lifting.py",

@@ -25,6 +25,7 @@ LISTS = {
         PLANTED,
         (
             "test_layout.py",
+            "test_pieces.py",
             "test_threads.py",
             "test_value_edges.py",
             "test_folds.py",

@@ -26,7 +26,7 @@ def counts(first, last, left, sure, right, seen_from, stamps, out):
 def sums(first, last, codes, left, sure, right, seen_from, stamps, prefix, values, out):
     """The sum of the values seen; `prefix` as `prefix_sums` makes it."""
     for row in range(first, last):
-        total = 0
+        total = np.int64(0)
         if sure[row] > left[row]:
             total = prefix[sure[row] + codes[row]] - prefix[left[row] + codes[row]]
         for i in range(max(left[row], sure[row]), right[row]):

@@ -58,7 +58,7 @@ def place(first, last, following, codes, out):
 def prefix_sums(starts, values, out):
     """Sums from the start of each segment; `out` (events + keys,): what lies before event i of key c is at i + c."""
     for c in range(len(starts) - 1):
-        total = 0
+        total = np.int64(0)
         out[starts[c] + c] = 0
         for i in range(starts[c], starts[c + 1]):
             total += values[i]
