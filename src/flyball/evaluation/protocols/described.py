@@ -46,10 +46,11 @@ def _movies_dat(file: Path) -> Iterator[Film]:
 
 
 def _movies_csv(file: Path) -> Iterator[Film]:
-    with file.open(encoding="utf-8", newline="") as text:
+    with file.open(encoding="utf-8", errors="replace", newline="") as text:  # genres and years are ASCII
         for row in csv.DictReader(text):
-            if {"movieId", "title", "genres"} <= row.keys():
-                yield row["movieId"], row["genres"].split("|"), _year(row["title"])
+            film, title, genres = (row.get(name) for name in ("movieId", "title", "genres"))
+            if film is not None and title is not None and genres is not None:
+                yield film, genres.split("|"), _year(title)
 
 
 def _lines(file: Path) -> list[str]:
