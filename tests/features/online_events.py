@@ -105,7 +105,18 @@ user_film = Features(
     plays=count(Play, exact("10s", max_events=2)),
     low=min(Play, lambda p: p.units, WIDE),
 )
-device = Features("device", keys=("device",), plays=count(Play, NARROW), best=max(Play, lambda p: p.price, NARROW))
+device = Features(
+    "device",
+    keys=("device",),
+    plays=count(Play, NARROW),
+    best=max(Play, lambda p: p.price, NARROW),
+    first_film=first(Play, lambda p: p.film, NARROW),
+    # all that one tile can hold of a value
+    spread=std(Play, lambda p: p.units, NARROW),
+    lowest=min(Play, lambda p: p.units, NARROW),
+    highest=max(Play, lambda p: p.units, NARROW),
+    first=first(Play, lambda p: p.units, NARROW),
+)
 DECLARED = (user, film, user_film, device)
 SCHEMA = Schema([Play, Card])
 

@@ -57,6 +57,14 @@ def test_history_that_arrives_all_at_once_becomes_tiles_too() -> None:
     assert reader.read({"user": ["1"]}, START + 500 * SECOND).groups["user"].rows() == [[0, 0]]
 
 
+def test_a_log_may_have_more_partitions_than_the_follower_was_told() -> None:
+    store = MemoryStore()
+    follower = FeatureFollower(SCHEMA, [short], store, partitions=1)
+    assert follower.apply([Slice(2, 0, [play(1, START)]), Slice(0, 0, [play(1, START, number=1)])]) == 2
+    assert follower.offsets() == (1, 0, 1)
+    assert FeatureReader([short], store).read({"user": ["1"]}, START + 1).groups["user"].rows() == [[2, 1]]
+
+
 def test_an_expired_key_reads_as_one_without_events_and_not_before() -> None:
     store = MemoryStore()
     follower = FeatureFollower(SCHEMA, [short], store, partitions=1)

@@ -55,23 +55,17 @@ def cells(plan, kinds, words, wanted, out):
         position += 1 + words[position] * (1 + columns)
     for c in range(plan[1]):
         section = plan[5] + c * SECTION
-        column, mask, width = plan[section + 2], plan[section + 6], plan[section + 7]
+        column, width = plan[section + 2], plan[section + 7]
         if column >= 0 and kinds[plan[section + 1], column] == wanted:
             for i in range(words[position]):
                 row = position + 1 + i * width
                 if plan[section] == TOP:
                     out[n] = row + 1
                     n += 1
-                elif plan[section] == TILES:
-                    place = row + 2
-                    if mask & WITH_MIN:
-                        out[n] = place
-                        n, place = n + 1, place + 1
-                    if mask & WITH_MAX:
-                        out[n] = place
-                        n, place = n + 1, place + 1
-                    if mask & WITH_FIRST:
-                        out[n] = place + 1
-                        n += 1
+                elif (
+                    plan[section] == TILES
+                ):  # of what is not added up a tile holds the first alone: [index, n, at, value]
+                    out[n] = row + 3
+                    n += 1
         position += 1 + words[position] * width
     return n
