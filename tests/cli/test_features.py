@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from tests.cinema import CINEMA
+
 from flyball.app import load_app
 from flyball.core import SystemClock, format_instant, parse_instant
 from flyball.history import Delay, load_snapshot, take_snapshot
@@ -11,21 +13,9 @@ from flyball.runtime import Runtime, load_settings
 
 from .conftest import Run
 
-APP = """
-from typing import Annotated
-
-import flyball as fb
-
-User = Annotated[int, fb.Ref("user")]
-Film = Annotated[str, fb.Ref("film"), fb.text(max_length=40)]
-
-
-class Watch(fb.Event):
-    user: User
-    film: Film
-    minute: Annotated[int, fb.whole(0, 500)]
-
-
+APP = (
+    CINEMA
+    + """
 user = fb.Entity("user", watched=fb.count(Watch, "7d").fresh("1s"), ever=fb.last(Watch, lambda w: w.film))
 film = fb.Entity(
     "film",
@@ -44,6 +34,7 @@ app = fb.App(
     candidates={"ranker": fb.Ranker((fb.Popular(),), features=reading), "popular": fb.Popular()},
 )
 """
+)
 
 
 def written(folder: Path, lines: list[dict[str, object]], name: str = "events.jsonl") -> str:

@@ -22,7 +22,8 @@ def test_the_greatest_of_every_stretch(size: int) -> None:
     left, right = (np.array(side, dtype=np.int64) for side in zip(*pairs, strict=True))
     blocks, out = Blocks(values), np.empty(len(left), dtype=np.int64)
     nothing = np.empty(0, dtype=np.int64)
-    folds.greatest(0, len(left), left, right, right, nothing, nothing, values, blocks.upper, blocks.places, LOWEST, out)
+    window, order = (left, right, right, nothing, nothing), np.arange(len(left))
+    folds.greatest(0, len(left), *window, order, values, blocks.upper, blocks.places, LOWEST, out)
     assert out.tolist() == [int(values[a:b].max(initial=LOWEST)) for a, b in pairs]
 
 

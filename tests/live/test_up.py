@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from tests import processes
+from tests.cinema import CINEMA
 from tests.processes import LONG_S, gone
 
 from flyball.app import load_app
@@ -28,22 +29,9 @@ REFUSED = (OSError, http.client.HTTPException)
 
 until = partial(processes.until, passing=REFUSED)
 
-APP = '''
-"""A small cinema."""
-from typing import Annotated
-
-import flyball as fb
-
-User = Annotated[int, fb.Ref("user")]
-Film = Annotated[str, fb.Ref("film"), fb.text(max_length=40)]
-
-
-class Watch(fb.Event):
-    user: User
-    film: Film
-    minute: Annotated[int, fb.whole(0, 500)]
-
-
+APP = (
+    CINEMA
+    + """
 app = fb.App(
     "cinema",
     events=[Watch],
@@ -51,7 +39,8 @@ app = fb.App(
     candidates={"popular": fb.Popular(), "item_knn": fb.ItemKNN()},
     gates=fb.gates(min_examples=10, max_answer="10s", max_loss=1.0, min_full_lists=0.0),
 )
-'''
+"""
+)
 
 RUN = """
 import sys

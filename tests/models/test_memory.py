@@ -22,6 +22,10 @@ def _als(items: int) -> int:
     return _factors(items, 64) + 8 * 64 * 64
 
 
+def _values(data: Interactions) -> int:
+    return 0 if data.attributes is None else sum(8 * (64 + 1) + len(name) + 3 for name in data.attributes.names)
+
+
 STATED: dict[str, Callable[[Interactions, int, int], int]] = {
     "random": lambda data, users, items: 8 * items,
     "popular": lambda data, users, items: 4 * items * (1 + len(data.groups)),
@@ -39,7 +43,7 @@ STATED: dict[str, Callable[[Interactions, int, int], int]] = {
     "svdpp": lambda data, users, items: _factors(items, 32 + 1) + 4 * padded(33) * items + 8 * items,
     "bpr": lambda data, users, items: _factors(items, 128) + 4 * 128 * 128,
     "implicit_als": lambda data, users, items: _als(items),
-    "hybrid": lambda data, users, items: _als(items),
+    "hybrid": lambda data, users, items: _als(items) + _values(data),
     "distilled": lambda data, users, items: _als(items),
     "compact": lambda data, users, items: 2 * 64 * padded(items) + 8 * padded(items) + 8 * 64 * 64,
     "blend": lambda data, users, items: sum(STATED[name](data, users, items) for name in MODELS["blend"]().models),  # type: ignore[attr-defined]

@@ -1,18 +1,20 @@
 """A small cinema in virtual time: two halves of films, users who like one half, and a service that answered them."""
 
 import random
+import shutil
 from pathlib import Path
 
 import pytest
+from tests.cinema import CINEMA
 
 from flyball.app import load_app
 from flyball.core import ManualClock, parse_duration
 from flyball.features import Catalog, load_catalog, read_histories, read_popular
 from flyball.learning import learn
 from flyball.operations import Worker, feeds_of
-from flyball.outcomes import Prediction, prediction_record
+from flyball.outcomes import Prediction, prediction_of, prediction_record
 from flyball.registry import Version
-from flyball.releases import current, promote
+from flyball.releases import ReleaseState, current, promote
 from flyball.runtime import Runtime, load_settings
 from flyball.serving import Ask, Engine, Memory, Serving, load_version, new_ask
 
@@ -20,22 +22,9 @@ DAY_US = parse_duration("1d")
 START_US = 1_700_000_000_000_000
 USERS, FILMS, DAYS = 60, 30, 10
 
-APP = '''
-"""A cinema."""
-from typing import Annotated
-
-import flyball as fb
-
-User = Annotated[int, fb.Ref("user")]
-Film = Annotated[str, fb.Ref("film"), fb.text(max_length=40)]
-
-
-class Watch(fb.Event):
-    user: User
-    film: Film
-    minute: Annotated[int, fb.whole(0, 500)]
-
-
+APP = (
+    CINEMA
+    + """
 class Rate(fb.Event):
     user: User
     film: Film
@@ -72,7 +61,8 @@ app = fb.App(
     candidates={"item_knn": fb.ItemKNN(), "ease": fb.EASE(), "ials": fb.ImplicitALS(8), "popular": fb.Popular()},
     gates=fb.gates(min_examples=10, max_answer="10s", max_loss=1.0, min_full_lists=0.0),
 )
-'''
+"""
+)
 
 
 class Cinema:
@@ -175,9 +165,89 @@ def _learned_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def learned(_learned_home: Path, tmp_path: Path) -> Cinema:
     """A cinema that has learned; its own copy of the home."""
-    import shutil
-
     shutil.copytree(_learned_home / "home", tmp_path / "home")
     one = Cinema(tmp_path)
     one.clock.move_to_us(START_US + DAYS * DAY_US)
     return one
+
+
+FEATURES = """
+user = fb.Entity(
+    "user", profile=Viewer, group=lambda viewer: "old" if (viewer.age or 0) >= 40 else "young",
+    watched=fb.count(Watch, "7d"), minutes=fb.mean(Watch, lambda w: w.minute, "30d"),
+    age=fb.attribute(Viewer, lambda v: v.age),
+)
+film = fb.Entity(
+    "film", profile=Card,
+    views=fb.count(Watch, "7d"), trend=fb.decayed(Watch, "2d"), viewers=fb.distinct(Watch, lambda w: w.user, "30d"),
+    half=fb.attribute(Card, lambda c: c.half),
+)
+user_film = fb.Features("user_film", keys=(user, film), seen=fb.count(Watch, fb.lifetime))
+"""
+RANKER = """"ranker": fb.Ranker(
+    (fb.ImplicitALS(8), fb.ItemKNN()), features=("user", "film", "user_film"), trees=20, leaves=4, least=5, pool=12
+),"""
+
+
+def with_features(text: str, features: str = FEATURES) -> str:
+    start, end = text.index("user = fb.Entity"), text.index("app = fb.App")
+    text = text[:start] + features + text[end:]
+    return text.replace("k=8,", "k=8, features=(user_film,),").replace("candidates={", "candidates={" + RANKER)
+
+
+class Theatre(Cinema):
+    """The cinema with features and a ranker."""
+
+    def __init__(self, folder: Path, features: str = FEATURES, name: str = "theatre") -> None:
+        (folder / f"{name}.py").write_text(self.declared(features))
+        super().__init__(folder)
+        app = load_app(str(folder / f"{name}.py"))
+        self.clock = ManualClock(START_US)
+        self.runtime = Runtime(app, load_settings(folder / "home"), self.clock)
+        self.worker = Worker(feeds_of(self.runtime))
+
+    @staticmethod
+    def declared(features: str) -> str:
+        """The application's file."""
+        return with_features(APP, features)
+
+    def serving(self) -> Serving:
+        runtime, version = self.runtime, self.champion("ranker")
+        catalog = load_catalog(runtime.state, runtime.app.task.item)
+        loaded = load_version(
+            runtime.app.task, version, runtime.artifacts, (), catalog, runtime.features, self.clock.now_us()
+        )
+        return Serving(ReleaseState(champion=version.id), {version.id: loaded.pipeline}, catalog=catalog)
+
+    def logged(self) -> list[Prediction]:
+        ends = self.runtime.predictions.ends()
+        return [
+            prediction_of(record)
+            for piece in self.runtime.predictions.read((0,) * len(ends), 10_000)
+            for record in piece.records
+        ]
+
+
+@pytest.fixture(scope="session")
+def theatre_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the home of a theatre that has learned."""
+    folder = tmp_path_factory.mktemp("theatre")
+    one = Theatre(folder)
+    one.fill()
+    one.learn()
+    one.runtime.state.close()
+    one.runtime.feature_state.close()
+    return folder
+
+
+def opened(home: Path, folder: Path, features: str = FEATURES) -> Theatre:
+    """A theatre that has learned, its own copy of the home, with these features declared now."""
+    shutil.copytree(home / "home", folder / "home")
+    one = Theatre(folder, features)
+    one.clock.move_to_us(START_US + DAYS * DAY_US)
+    return one
+
+
+@pytest.fixture
+def theatre(theatre_home: Path, tmp_path: Path) -> Theatre:
+    return opened(theatre_home, tmp_path)

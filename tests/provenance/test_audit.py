@@ -1,98 +1,18 @@
 """The skew audit: silent on a right system, loud on one wrong bit; replays of answers that used features."""
 
-import shutil
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
 
-from flyball.app import load_app
-from flyball.core import ManualClock, Refused
-from flyball.features import load_catalog
-from flyball.operations import Worker, feeds_of
-from flyball.outcomes import Prediction, prediction_of, prediction_record
+from flyball.core import Refused
+from flyball.outcomes import prediction_record
 from flyball.provenance import audit, replay, why
-from flyball.releases import ReleaseState, promote
-from flyball.runtime import Runtime, load_settings
-from flyball.serving import Serving, load_version
+from flyball.releases import promote
+from flyball.serving import load_version
 
-from .conftest import APP, DAY_US, DAYS, START_US, Cinema
-
-FEATURES = """
-user = fb.Entity(
-    "user", profile=Viewer, group=lambda viewer: "old" if (viewer.age or 0) >= 40 else "young",
-    watched=fb.count(Watch, "7d"), minutes=fb.mean(Watch, lambda w: w.minute, "30d"),
-    age=fb.attribute(Viewer, lambda v: v.age),
-)
-film = fb.Entity(
-    "film", profile=Card,
-    views=fb.count(Watch, "7d"), trend=fb.decayed(Watch, "2d"), viewers=fb.distinct(Watch, lambda w: w.user, "30d"),
-    half=fb.attribute(Card, lambda c: c.half),
-)
-user_film = fb.Features("user_film", keys=(user, film), seen=fb.count(Watch, fb.lifetime))
-"""
-RANKER = """"ranker": fb.Ranker(
-    (fb.ImplicitALS(8), fb.ItemKNN()), features=("user", "film", "user_film"), trees=20, leaves=4, least=5, pool=12
-),"""
-
-
-def with_features(text: str, features: str = FEATURES) -> str:
-    start, end = text.index("user = fb.Entity"), text.index("app = fb.App")
-    text = text[:start] + features + text[end:]
-    return text.replace("k=8,", "k=8, features=(user_film,),").replace("candidates={", "candidates={" + RANKER)
-
-
-class Theatre(Cinema):
-    """The cinema with features and a ranker."""
-
-    def __init__(self, folder: Path, features: str = FEATURES, name: str = "theatre") -> None:
-        (folder / f"{name}.py").write_text(self.declared(features))
-        super().__init__(folder)
-        app = load_app(str(folder / f"{name}.py"))
-        self.clock = ManualClock(START_US)
-        self.runtime = Runtime(app, load_settings(folder / "home"), self.clock)
-        self.worker = Worker(feeds_of(self.runtime))
-
-    @staticmethod
-    def declared(features: str) -> str:
-        """The application's file."""
-        return with_features(APP, features)
-
-    def serving(self) -> Serving:
-        runtime, version = self.runtime, self.champion("ranker")
-        catalog = load_catalog(runtime.state, runtime.app.task.item)
-        loaded = load_version(
-            runtime.app.task, version, runtime.artifacts, (), catalog, runtime.features, self.clock.now_us()
-        )
-        return Serving(ReleaseState(champion=version.id), {version.id: loaded.pipeline}, catalog=catalog)
-
-    def logged(self) -> list[Prediction]:
-        ends = self.runtime.predictions.ends()
-        return [
-            prediction_of(record)
-            for piece in self.runtime.predictions.read((0,) * len(ends), 10_000)
-            for record in piece.records
-        ]
-
-
-@pytest.fixture(scope="session")
-def _home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("theatre")
-    one = Theatre(folder)
-    one.fill()
-    one.learn()
-    one.runtime.state.close()
-    one.runtime.feature_state.close()
-    return folder
-
-
-@pytest.fixture
-def theatre(_home: Path, tmp_path: Path) -> Theatre:
-    shutil.copytree(_home / "home", tmp_path / "home")
-    one = Theatre(tmp_path)
-    one.clock.move_to_us(START_US + DAYS * DAY_US)
-    return one
+from .conftest import APP, DAY_US, DAYS, FEATURES, START_US, Theatre, with_features
 
 
 def test_answers_are_stamped_and_the_audit_is_silent(theatre: Theatre) -> None:

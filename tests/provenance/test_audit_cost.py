@@ -1,7 +1,6 @@
 """The audit reads what the audited answers can have seen, from the history or from the log, and finds the same."""
 
 import random
-import shutil
 from pathlib import Path
 
 import polars as pl
@@ -11,36 +10,17 @@ from flyball.features import point_in_time
 from flyball.provenance import audit
 from flyball.provenance.log_features import Needed, events_about
 
-from .conftest import DAY_US, DAYS, START_US
-from .test_audit import FEATURES, Theatre
+from .conftest import DAY_US, DAYS, FEATURES, START_US, Theatre, opened
 
 SECOND_US = 1_000_000
 WINDOWED = FEATURES.replace("fb.lifetime", '"7d"')
 KEYS = {"user": {("1",), ("7",)}, "film": {("f1",)}, "user_film": {("1", "f1"), ("7", "f3")}}
 
 
-def opened(home: Path, folder: Path, features: str = FEATURES) -> Theatre:
-    shutil.copytree(home / "home", folder / "home")
-    one = Theatre(folder, features)
-    one.clock.move_to_us(START_US + DAYS * DAY_US)
-    return one
-
-
-@pytest.fixture(scope="session")
-def learned_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("cost")
-    one = Theatre(folder)
-    one.fill()
-    one.learn()
-    one.runtime.state.close()
-    one.runtime.feature_state.close()
-    return folder
-
-
 def test_windows_without_beginning_need_all_events_of_their_keys_and_no_others(
-    learned_home: Path, tmp_path: Path
+    theatre_home: Path, tmp_path: Path
 ) -> None:
-    theatre = opened(learned_home, tmp_path)
+    theatre = opened(theatre_home, tmp_path)
     groups = theatre.runtime.app.task.feature_groups
     needed = Needed(groups, KEYS, theatre.clock.now_us())
     assert "watch" not in needed.since_of, "both films' windows and pairs' lifetimes are over it"
@@ -57,8 +37,8 @@ def test_windows_without_beginning_need_all_events_of_their_keys_and_no_others(
 
 
 @pytest.mark.parametrize("features", [FEATURES, WINDOWED])
-def test_values_are_those_of_the_whole_log(learned_home: Path, tmp_path: Path, features: str) -> None:
-    theatre = opened(learned_home, tmp_path, features)
+def test_values_are_those_of_the_whole_log(theatre_home: Path, tmp_path: Path, features: str) -> None:
+    theatre = opened(theatre_home, tmp_path, features)
     for day in (1, 3, 5, 20, 60):
         for _ in range(20):
             user, film = random.Random(day).randrange(1, 61), random.Random(-day).randrange(30)
@@ -113,8 +93,8 @@ def test_what_no_window_reaches_is_not_read(tmp_path: Path, monkeypatch: pytest.
         assert (found.exact, found.audited) == (True, 20), found.text()
 
 
-def test_a_spoiled_history_is_no_logic_skew_and_is_told(learned_home: Path, tmp_path: Path) -> None:
-    theatre = opened(learned_home, tmp_path)
+def test_a_spoiled_history_is_no_logic_skew_and_is_told(theatre_home: Path, tmp_path: Path) -> None:
+    theatre = opened(theatre_home, tmp_path)
     theatre.answer(*range(1, 11))
     assert audit(theatre.runtime, START_US) == audit(theatre.runtime, START_US, from_log=True)
     part = next((theatre.runtime.history_folder / "parts" / "watch").glob("*.parquet"))
@@ -125,10 +105,10 @@ def test_a_spoiled_history_is_no_logic_skew_and_is_told(learned_home: Path, tmp_
     assert "history is not what the log holds" in found.text()
 
 
-def test_each_feature_is_held_to_its_own_target(learned_home: Path, tmp_path: Path) -> None:
+def test_each_feature_is_held_to_its_own_target(theatre_home: Path, tmp_path: Path) -> None:
     quick = FEATURES.replace('watched=fb.count(Watch, "7d")', 'watched=fb.count(Watch, "7d").fresh("2s")')
     slow = quick.replace('views=fb.count(Watch, "7d")', 'views=fb.count(Watch, "7d").fresh("1m")')
-    theatre = opened(learned_home, tmp_path, slow)
+    theatre = opened(theatre_home, tmp_path, slow)
     hashes = theatre.runtime.app.task.feature_hashes
     assert hashes == Theatre(tmp_path, FEATURES, "plain").runtime.app.task.feature_hashes, "no part of the meaning"
     now_us = theatre.clock.now_us()

@@ -9,8 +9,7 @@ from flyball.learning import learn
 from flyball.operations import status
 from flyball.tasks import Behind
 
-from .conftest import DAY_US, DAYS, START_US
-from .test_audit import Theatre
+from .conftest import DAY_US, DAYS, START_US, Theatre
 
 SECOND_US = 1_000_000
 

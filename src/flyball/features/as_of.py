@@ -100,22 +100,20 @@ class _Reach(msgspec.Struct, frozen=True):
 
 
 class _Rows:
-    """The rows of one group, sorted by key."""
+    """The rows of one group, sorted by key; `order`: which row of those given each is."""
 
     def __init__(self, group: Group, rows: pl.DataFrame, seen: Stamps) -> None:
         self.group, self.seen = group, seen
         self.keys = distinct_keys(rows, group.keys)
         codes, count = self.keys.row_codes, self.keys.count
-        _, self.places = by_code(codes, count)
-        self.codes, self.at, self.stamps = (
-            laid(Pieces(column), self.places, len(codes)) for column in (codes, rows["at"], seen.stamps)
-        )
+        _, places = by_code(codes, count)
+        columns = codes, rows["at"], seen.stamps, np.arange(len(codes), dtype=places.dtype)
+        self.codes, self.at, self.stamps, self.order = (laid(Pieces(one), places, len(codes)) for one in columns)
         self._sources: dict[Any, _Source] = {}
 
     def series(self, events: Mapping[str, pl.DataFrame]) -> list[pl.Series]:
         """One column for each definition, in the order of the rows given."""
-        computed = [self._definition(one, events).alias(one.name) for one in self.group.definitions]
-        return pl.DataFrame(computed).select(pl.all().gather(pl.lit(pl.Series(self.places)))).get_columns()
+        return [self._definition(one, events).alias(one.name) for one in self.group.definitions]
 
     def _definition(self, definition: Definition, events: Mapping[str, pl.DataFrame]) -> pl.Series:
         parts = [self._aggregate(part, fields, events) for part, fields in definition.aggregates]
@@ -261,7 +259,7 @@ class _Fold:
     @property
     def _window(self) -> tuple[Any, ...]:
         reach = self.reach
-        return reach.left, reach.sure, reach.right, self.segments.seen_from, self.rows.stamps
+        return reach.left, reach.sure, reach.right, self.segments.seen_from, self.rows.stamps, self.rows.order
 
     def _empty(self) -> Ints:
         return np.empty(len(self.rows.codes), dtype=np.int64)

@@ -9,11 +9,15 @@ import polars as pl
 
 from flyball.features.aggregates import COUNT, DISTINCT, MEAN, STD, SUM, TARGET, Aggregate
 from flyball.features.formulas import added
+from flyball.features.threads import over_rows
 from flyball.features.values import BOOL, REAL, TEXT
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
+
+BLOCK = 1 << 14
+"""Rows that are finished at a time."""
 
 HALF = 31
 """Products of two 62-bit numbers are made of halves of this many bits."""
@@ -23,20 +27,33 @@ def added_series(feature: Aggregate, n: Ints, total: Ints, squares: Ints | None)
     """`formulas.added` of many rows; needs `n < 2**24`, `|total| < 2**60`, `squares < 2**62`."""
     if feature.op == COUNT:
         return pl.Series(n)
+    values, present = np.empty(len(n)), np.empty(len(n), dtype=np.bool_)
+    over_rows(_add_blocks, len(n), feature, n, total, total if squares is None else squares, values, present)
+    return masked(values, present)
+
+
+def _add_blocks(
+    first: int, last: int, feature: Aggregate, n: Ints, total: Ints, squares: Ints, values: Floats, present: Mask
+) -> None:
+    """`added_series` of the rows `[first, last)`, in blocks whose intermediate arrays stay in the cache."""
+    for start in range(first, last, BLOCK):
+        block = slice(start, min(start + BLOCK, last))
+        values[block], present[block] = _added(feature, n[block], total[block], squares[block])
+
+
+def _added(feature: Aggregate, n: Ints, total: Ints, squares: Ints) -> tuple[Floats, Mask]:
     sums = total.astype(np.float64)
     if feature.op == TARGET:
         drawn = sums / float(feature.per_unit) + feature.prior * feature.weight
-        return pl.Series(drawn / (n.astype(np.float64) + feature.weight))
+        return drawn / (n.astype(np.float64) + feature.weight), np.ones(len(n), dtype=np.bool_)
     present = n >= (2 if feature.op == STD else 1)
     several = np.where(present, n, 2)
     if feature.op == SUM:
-        return masked(sums / float(feature.per_unit), present)
+        return sums / float(feature.per_unit), present
     if feature.op == MEAN:
-        return masked(sums / (several * feature.per_unit).astype(np.float64), present)
-    spread = double_of_spread(
-        several, np.where(present, total, 0), np.where(present, total if squares is None else squares, 0)
-    )
-    return masked(np.sqrt(spread / (several * (several - 1)).astype(np.float64)) / float(feature.per_unit), present)
+        return sums / (several * feature.per_unit).astype(np.float64), present
+    spread = double_of_spread(several, np.where(present, total, 0), np.where(present, squares, 0))
+    return np.sqrt(spread / (several * (several - 1)).astype(np.float64)) / float(feature.per_unit), present
 
 
 def added_wide(feature: Aggregate, n: Ints, total: Sequence[int], squares: Sequence[int]) -> pl.Series:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import Refused
-from flyball.models.data import Floats, Histories, Indexes, Interactions, take
+from flyball.models.data import Attributes, Floats, Histories, Indexes, Interactions, take
 
 Learned = Mapping[str, NDArray[Any]]
 
@@ -71,6 +71,14 @@ class Recommender(msgspec.Struct, frozen=True):
         """
         raise Refused(f"{type(self).__name__} has no update: fit it anew")
 
+    def place_new(self, learned: Learned, new: Attributes) -> dict[str, NDArray[Any]]:
+        """What was `learned`, with the items of `new` behind those it knew: nobody liked them yet.
+
+        Pure; scores of the others keep their bits, and a new item's do not depend on what else is new. Raises `Refused`
+        for models that know items by their likes alone.
+        """
+        raise Refused(f"{type(self).__name__} knows no item that came after it was fitted")
+
 
 def predicts_ratings(model: Recommender) -> bool:
     """Whether the model is a model of ratings."""
@@ -90,6 +98,11 @@ def knows_similar(model: Recommender) -> bool:
 def updates(model: Recommender) -> bool:
     """Whether the model can go on from what it learned before."""
     return type(model).update is not Recommender.update
+
+
+def places_new(model: Recommender) -> bool:
+    """Whether the model can score items that came after it was fitted."""
+    return type(model).place_new is not Recommender.place_new
 
 
 def unscored(rows: int, items: int) -> Floats:

@@ -17,7 +17,7 @@ Instants = NDArray[np.int64]
 class Attributes(msgspec.Struct, frozen=True):
     """What is known of the items: item i has the values `index[indptr[i]:indptr[i + 1]]`, places in `names`.
 
-    `indptr`: int64 (items + 1,). `names`: texts such as "genres=Drama", each held by two items or more.
+    `indptr`: int64 (items + 1,). `names`: texts such as "genres=Drama".
     """
 
     names: list[str]
@@ -204,10 +204,11 @@ def _check(data: Interactions) -> None:
         raise BadInput("interactions' ratings", "finite or nan for none", "an infinite rating")
 
 
-def attributes_of(items: int, columns: Mapping[str, Sequence[Any]]) -> Attributes:
+def attributes_of(items: int, columns: Mapping[str, Sequence[Any]], least: int = 2) -> Attributes:
     """The `columns` of the items' attributes as values: texts, whole numbers, truths, and lists of them.
 
-    A value that only one item has (a title) says nothing of others and is left out, and so are fractions.
+    A value that fewer than `least` items have is left out: one of a single item (a title) says nothing of others.
+    Fractions are left out too.
     """
     pairs: dict[str, list[int]] = {}
     for name, column in columns.items():
@@ -215,7 +216,7 @@ def attributes_of(items: int, columns: Mapping[str, Sequence[Any]]) -> Attribute
             for one in value if isinstance(value, (list, tuple)) else (value,):
                 if isinstance(one, (str, int)) and one != "":
                     pairs.setdefault(f"{name}={one}", []).append(item)
-    names = sorted(name for name, having in pairs.items() if len(set(having)) > 1)
+    names = sorted(name for name, having in pairs.items() if len(set(having)) >= least)
     holders = np.array([one for name in names for one in sorted(set(pairs[name]))], dtype=np.int64)
     place = np.array([nth for nth, name in enumerate(names) for _ in set(pairs[name])], dtype=np.int32)
     order = np.argsort(holders, kind="stable")

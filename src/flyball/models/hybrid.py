@@ -1,4 +1,4 @@
-"""ALS whose items without likes get factors from their attributes.
+"""ALS whose items without likes get factors from their attributes, also those that come after the fit.
 
 Source: Gantner, Drumond, Freudenthaler, Rendle, Schmidt-Thieme, "Learning Attribute-to-Feature Mappings for Cold-Start
 Recommendations", ICDM 2010, with ridge regression as the mapping.
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from flyball.core import BadDeclaration
 from flyball.models.base import Learned, Recommender
-from flyball.models.data import Floats, Histories, Interactions, positives
+from flyball.models.data import Attributes, Floats, Histories, Interactions, positives
 from flyball.models.factors import item_side, padded
 from flyball.models.implicit_als import ImplicitALS
 
@@ -54,13 +54,19 @@ class Hybrid(Recommender, frozen=True):
         return msgspec.convert(self.model, ImplicitALS)
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
-        """As `ImplicitALS.fit`, with factors for every item that has likes or attributes."""
+        """As `ImplicitALS.fit`, with factors for every item that has likes or attributes.
+
+        Beside those what `place_new` needs: `values_txt`, the values' names as JSON; `rarity`, 1 / how many items have
+        each, float64 (values,); `mapping`, M, float64 (values, factors).
+        """
         from flyball.models.kernels.ridge import factorise, substitute
 
-        learned, attributes = self.inner().fit(data, seed), self._matrix(data)
-        described = np.asarray(np.diff(attributes.indptr) > 0)
-        if not described.any():
+        learned, known = self.inner().fit(data, seed), data.attributes
+        if known is None or not len(known.index):
             return learned
+        names, rarity = self._common(known)
+        attributes = _matrix(known, names, rarity)
+        described = np.asarray(np.diff(attributes.indptr) > 0)
         liked = positives(data)
         likes = np.bincount(liked.item_index, weights=liked.weights.astype(np.float64), minlength=len(data.items))
         y = np.asarray(learned["item_factors"], dtype=np.float64)
@@ -73,12 +79,27 @@ class Hybrid(Recommender, frozen=True):
         factorise(wide)
         for column in right:
             substitute(wide, column)
-        guess = attributes @ right[:, :size].T
+        mapping = np.ascontiguousarray(right[:, :size].T)
+        guess = attributes @ mapping
         own = np.where(likes > 0, likes / np.maximum(likes + self.shrink, 1e-300), 0.0)
         mixed = np.where(described[:, None], own[:, None] * y + (1.0 - own)[:, None] * guess, y)
         offsets = np.where((likes > 0) | described, 0.0, -np.inf).astype(np.float32)
         kept = {name: learned[name] for name in ("gramian", "settings")}
-        return {**item_side(mixed.astype(np.float32), offsets), **kept}
+        values = np.frombuffer(msgspec.json.encode(names), np.uint8)
+        side = item_side(mixed.astype(np.float32), offsets)
+        return {**side, **kept, "values_txt": values, "rarity": rarity, "mapping": mapping}
+
+    def place_new(self, learned: Learned, new: Attributes) -> dict[str, NDArray[Any]]:
+        """y = a M for the new items, a as when M was fitted; one without any value known then stays unscored."""
+        before, size = np.asarray(learned["item_factors"]), len(new.indptr) - 1
+        rows, known = np.zeros((size, before.shape[1]), dtype=np.float32), np.zeros(size, dtype=bool)
+        if "mapping" in learned:
+            names = msgspec.json.decode(learned["values_txt"].tobytes(), type=list[str])
+            values = _matrix(new, names, learned["rarity"])
+            rows, known = (values @ learned["mapping"]).astype(np.float32), np.asarray(np.diff(values.indptr) > 0)
+        offsets = np.where(known, 0.0, -np.inf).astype(np.float32)
+        both = np.concatenate([before, rows]), np.concatenate([learned["offsets"][: len(before)], offsets])
+        return {**learned, **item_side(*both)}
 
     def score(self, learned: Learned, histories: Histories) -> Floats:
         """As `ImplicitALS.score`; -inf for items with neither likes nor attributes."""
@@ -92,19 +113,20 @@ class Hybrid(Recommender, frozen=True):
         """Cosine of item factors."""
         return self.inner().similar(learned, item)
 
-    def _matrix(self, data: Interactions) -> Any:
-        """The items' attribute values, sparse float64 (items, values), rows of length 1 or 0."""
-        from scipy.sparse import csr_matrix
-
-        known = data.attributes
-        if known is None or not len(known.index):
-            return csr_matrix((len(data.items), 1))
+    def _common(self, known: Attributes) -> tuple[list[str], NDArray[np.float64]]:
+        """The commonest values, in the order of `known`, and 1 / how many items have each."""
         counts = np.bincount(known.index, minlength=len(known.names))
         common = np.sort(np.argsort(-counts, kind="stable")[: self.values])
-        place = np.full(len(known.names), -1, dtype=np.int64)
-        place[common] = np.arange(len(common))
-        item, column = np.repeat(np.arange(len(data.items)), np.diff(known.indptr)), place[known.index]
-        item, column = item[column >= 0], column[column >= 0]
-        rarity = 1.0 / counts[common][column]
-        lengths = np.sqrt(np.bincount(item, weights=rarity, minlength=len(data.items)))
-        return csr_matrix((np.sqrt(rarity) / lengths[item], (item, column)), shape=(len(data.items), len(common)))
+        return [known.names[place] for place in common.tolist()], 1.0 / counts[common]
+
+
+def _matrix(known: Attributes, names: list[str], rarity: NDArray[np.float64]) -> Any:
+    """The items' values among `names`, sparse float64 (items, names), rows of length 1 or 0."""
+    from scipy.sparse import csr_matrix
+
+    place, items = {name: at for at, name in enumerate(names)}, len(known.indptr) - 1
+    places = np.array([place.get(name, -1) for name in known.names], dtype=np.int64)
+    item, column = np.repeat(np.arange(items), np.diff(known.indptr)), places[known.index]
+    item, column = item[column >= 0], column[column >= 0]
+    lengths = np.sqrt(np.bincount(item, weights=rarity[column], minlength=items))
+    return csr_matrix((np.sqrt(rarity[column]) / lengths[item], (item, column)), shape=(items, len(names)))

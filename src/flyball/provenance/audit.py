@@ -128,8 +128,10 @@ def audit(
     predictions = [one for one in _predictions(runtime, since_us) if one.feature_set]
     cases, skipped = _cases(runtime, groups, predictions, most)
     targets = {
-        one.name: target_us or one.feature.freshness_us for group in groups for one in group.definitions
-    }  # fmt: skip
+        one.name: one.feature.freshness_us if target_us is None else target_us
+        for group in groups
+        for one in group.definitions
+    }
     found, notes = _examine(runtime, groups, cases, targets, from_log), list[str]()
     if found.wrong and not from_log:
         again = _examine(runtime, groups, cases, targets, from_log=True)

@@ -78,7 +78,8 @@ def _tail(runtime: Runtime, after: Offsets, until: Offsets, types: set[str]) -> 
         if not slices:
             break
         for piece in slices:
-            for offset, record in enumerate(piece.records[: until[piece.partition] - piece.first], piece.first):
+            within = max(0, until[piece.partition] - piece.first)  # below zero: appended since `ends`
+            for offset, record in enumerate(piece.records[:within], piece.first):
                 if record.type in types:
                     found[record.type].append((record, piece.partition, offset))
         moved = after_slices(reading, slices)

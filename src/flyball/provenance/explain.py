@@ -145,8 +145,8 @@ def _contributions(
 ) -> dict[str, list[Because]]:
     assert rebuilt.history is not None
     query = Query(prediction.user, prediction.k, now_us=prediction.at_us, seed=prediction.seed)
-    batch = pipeline.histories([query], [rebuilt.history])
-    artifact, found = pipeline.artifact, {}
+    batch = pipeline.histories([query], [rebuilt.history], rebuilt.catalog)
+    artifact, found = pipeline.over(rebuilt.catalog), {}
     for item in asked:
         if item not in artifact.index:
             continue

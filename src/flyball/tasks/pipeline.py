@@ -10,6 +10,7 @@ from flyball.models import Artifact, Histories, Ranker, Recommender
 from flyball.tasks.fallback import fallback_of
 from flyball.tasks.featurize import ReadFeatures
 from flyball.tasks.lists import arrange
+from flyball.tasks.placed import placed
 from flyball.tasks.queries import GENERAL, MODEL, BadScores, Query, Shown
 from flyball.tasks.ranked import Ranking
 from flyball.tasks.recommend import Recommend
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 class Pipeline:
     """A task, an artifact and its model. Retrieval is the whole catalogue: scoring is exact, nothing is pruned before.
     Only a `Ranker` prunes: it retrieves a pool from what may be shown and scores that, with features from `features`.
+    A model with `place_new` scores the catalogue's items that came after it was fitted too, by their attributes now.
 
     `answer` changes nothing that can be observed; it keeps views of the catalogues it was given, so pass the same
     object until the catalogue changes. A row has the same bits in any batch.
@@ -35,7 +37,7 @@ class Pipeline:
         self.ranking = Ranking(task, artifact, model, features) if isinstance(model, Ranker) else None
         self._fallback = fallback_of(artifact.arrays)
         self._groups = {str(name): place for place, name in enumerate(self._fallback["groups"].tolist())}
-        self._shelves: tuple[Shelf, ...] = ()
+        self._views: tuple[tuple[Shelf, Artifact], ...] = ()
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -47,14 +49,22 @@ class Pipeline:
 
         Ask for a new catalogue's before answers need it: it takes about 50 ms for 27,000 items.
         """
-        for kept in self._shelves:
-            if kept.catalog is catalog:
-                return kept
-        shelf = Shelf(self.artifact.items, self._fallback["support"], catalog)
+        return self._view(catalog)[0]
+
+    def over(self, catalog: ItemCatalog | None) -> Artifact:
+        """The artifact as it answers over the catalogue: new items behind its own where the model can place them."""
+        return self.artifact if catalog is None else self._view(catalog)[1]
+
+    def _view(self, catalog: ItemCatalog | None) -> tuple[Shelf, Artifact]:
+        for view in self._views:
+            if view[0].catalog is catalog:
+                return view
+        artifact = placed(self.task, self.artifact, self.model, catalog)
+        shelf = Shelf(artifact.items, fallback_of(artifact.arrays)["support"], catalog)
         if self.task.spread is not None:
             shelf.numbered(self.task.spread[0])
-        self._shelves = (shelf, *self._shelves[:1])
-        return shelf
+        self._views = ((shelf, artifact), *self._views[:1])
+        return shelf, artifact
 
     def answer(
         self, queries: Sequence[Query], user_histories: Sequence["UserHistory"], catalog: ItemCatalog | None
@@ -83,11 +93,16 @@ class Pipeline:
         row = Row(shelf, query, [shelf.place.get(item, -1) for item in user_history.seen])
         return self.ranking.reasons(self.ranking.scores(batch, [row]), 0, items)
 
-    def histories(self, queries: Sequence[Query], user_histories: Sequence["UserHistory"]) -> Histories:
-        """The batch as the model sees it: items it does not know are left out."""
-        index = self.artifact.index
-        rows = [[index.get(item, -1) for item in history.items] for history in user_histories]
-        return self._batch(queries, user_histories, rows)
+    def histories(
+        self,
+        queries: Sequence[Query],
+        user_histories: Sequence["UserHistory"],
+        catalog: ItemCatalog | None = None,
+    ) -> Histories:
+        """The batch as the model sees it over the catalogue: items it does not know are left out."""
+        artifact = self.over(catalog)
+        rows = [[artifact.index.get(item, -1) for item in history.items] for history in user_histories]
+        return self._batch(queries, user_histories, rows, len(artifact.items))
 
     def _answer(
         self,
@@ -98,10 +113,10 @@ class Pipeline:
     ) -> list[list[Shown]]:
         if not queries:
             return []
-        shelf = self.shelf(catalog)
+        shelf, artifact = self._view(catalog)
         place = shelf.place
         rows = [[place.get(item, -1) for item in history.items] for history in user_histories]
-        batch = self._batch(queries, user_histories, rows)
+        batch = self._batch(queries, user_histories, rows, shelf.modelled)
         seen = [
             row if len(row) == len(history.seen) else [place.get(item, -1) for item in history.seen]
             for row, history in zip(rows, user_histories, strict=True)
@@ -111,14 +126,17 @@ class Pipeline:
             found = self.ranking.scores(batch, asked)
             lists = arrange(self.task, shelf, self._fallback, found.scores, batch.group.tolist(), seen, queries)
             return [self.ranking.featured(shown, found, row, self.artifact.index) for row, shown in enumerate(lists)]
-        scores = self._score(batch) if personal else None
+        scores = self._score(artifact, batch) if personal else None
         source = MODEL if self.model.personal else GENERAL
         return arrange(self.task, shelf, self._fallback, scores, batch.group.tolist(), seen, queries, source)
 
     def _batch(
-        self, queries: Sequence[Query], user_histories: Sequence["UserHistory"], rows: Sequence[Sequence[int]]
+        self,
+        queries: Sequence[Query],
+        user_histories: Sequence["UserHistory"],
+        rows: Sequence[Sequence[int]],
+        known: int,
     ) -> Histories:
-        known = len(self.artifact.items)
         lengths = np.array([len(row) for row in rows], np.int64)
         places = np.array([place for row in rows for place in row], np.int32)
         kept = (places >= 0) & (places < known)
@@ -138,9 +156,9 @@ class Pipeline:
     def _group(self, history: "UserHistory") -> int:
         return -1 if history.group is None else self._groups.get(history.group, -1)
 
-    def _score(self, batch: Histories) -> NDArray[np.float32]:
-        scores = self.model.score(self.artifact.arrays, batch)
-        name, shape = type(self.model).__name__, (batch.rows, len(self.artifact.items))
+    def _score(self, artifact: Artifact, batch: Histories) -> NDArray[np.float32]:
+        scores = self.model.score(artifact.arrays, batch)
+        name, shape = type(self.model).__name__, (batch.rows, len(artifact.items))
         if not isinstance(scores, np.ndarray) or scores.shape != shape:
             raise BadScores(name, f"an array of shape {shape}", getattr(scores, "shape", type(scores).__name__))
         peaks = scores.max(axis=1, initial=-np.inf)  # nan wins every max, so this sees it without a second pass

@@ -118,8 +118,8 @@ PLANTED = (
     ),
     Planted(
         _FOLDS,
-        "            if seen_from[i] <= stamps[row]:\n                total += values[i]\n        out[row] = total\n\n\n@njit(cache=True, nogil=True)\ndef raise_level",
-        "            total += values[i]\n        out[row] = total\n\n\n@njit(cache=True, nogil=True)\ndef raise_level",
+        "            if seen_from[i] <= stamps[row]:\n                total += values[i]\n        out[order[row]] = total\n\n\n@njit(cache=True, nogil=True)\ndef raise_level",
+        "            total += values[i]\n        out[order[row]] = total\n\n\n@njit(cache=True, nogil=True)\ndef raise_level",
         "sum: what is not known is seen",
     ),
     Planted(
@@ -130,14 +130,14 @@ PLANTED = (
     ),
     Planted(
         _FOLDS,
-        "            if seen_from[i] <= stamps[row]:\n                out[row, found] = i",
-        "            if seen_from[i] < stamps[row]:\n                out[row, found] = i",
+        "            if seen_from[i] <= stamps[row]:\n                out[order[row], found] = i",
+        "            if seen_from[i] < stamps[row]:\n                out[order[row], found] = i",
         "last: known at the instant is not seen",
     ),
     Planted(
         _FOLDS,
-        "            if seen_from[i] <= stamps[row]:\n                out[row] = i",
-        "            if seen_from[i] < stamps[row]:\n                out[row] = i",
+        "            if seen_from[i] <= stamps[row]:\n                out[order[row]] = i",
+        "            if seen_from[i] < stamps[row]:\n                out[order[row]] = i",
         "first: known at the instant is not seen",
     ),
     Planted(
@@ -338,8 +338,8 @@ PLANTED = (
     ),
     Planted(
         _FOLDS,
-        "if left[row] < sure[row]:\n            out[row] = left[row]",
-        "if left[row] <= sure[row]:\n            out[row] = left[row]",
+        "if left[row] < sure[row]:\n            out[order[row]] = left[row]",
+        "if left[row] <= sure[row]:\n            out[order[row]] = left[row]",
         "first: of an empty window",
     ),
     Planted(

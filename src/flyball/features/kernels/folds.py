@@ -2,7 +2,7 @@
 
 A row's window is `[left, right)`, as indices of events. Everything before `sure` is seen; of `[sure, right)` an event
 is seen when `seen_from[i] <= stamp`. Where the first index is beyond the second the stretch is empty. Each computes the
-rows in `[first, last)`.
+rows in `[first, last)`, and leaves that of row r in `out[order[r]]`.
 """
 
 import numpy as np
@@ -12,18 +12,18 @@ FANOUT = 16
 
 
 @njit(cache=True, nogil=True)
-def counts(first, last, left, sure, right, seen_from, stamps, out):
+def counts(first, last, left, sure, right, seen_from, stamps, order, out):
     """How many events are seen."""
     for row in range(first, last):
         total = max(sure[row] - left[row], 0)
         for i in range(max(left[row], sure[row]), right[row]):
             if seen_from[i] <= stamps[row]:
                 total += 1
-        out[row] = total
+        out[order[row]] = total
 
 
 @njit(cache=True, nogil=True)
-def sums(first, last, codes, left, sure, right, seen_from, stamps, prefix, values, out):
+def sums(first, last, codes, left, sure, right, seen_from, stamps, order, prefix, values, out):
     """The sum of the values seen; `prefix` as `prefix_sums` makes it."""
     for row in range(first, last):
         total = np.int64(0)
@@ -32,7 +32,7 @@ def sums(first, last, codes, left, sure, right, seen_from, stamps, prefix, value
         for i in range(max(left[row], sure[row]), right[row]):
             if seen_from[i] <= stamps[row]:
                 total += values[i]
-        out[row] = total
+        out[order[row]] = total
 
 
 @njit(cache=True, nogil=True)
@@ -46,7 +46,7 @@ def raise_level(values, out):
 
 
 @njit(cache=True, nogil=True)
-def greatest(first, last, left, sure, right, seen_from, stamps, values, upper, places, lowest, out):
+def greatest(first, last, left, sure, right, seen_from, stamps, order, values, upper, places, lowest, out):
     """The greatest value seen, `lowest` for none. `upper`: level k of block maxima in places[k]:places[k + 1]."""
     levels = len(places) - 1
     for row in range(first, last):
@@ -72,11 +72,11 @@ def greatest(first, last, left, sure, right, seen_from, stamps, values, upper, p
             while i < j and j % FANOUT != 0:
                 j -= 1
                 best = max(best, upper[place + j])
-        out[row] = best
+        out[order[row]] = best
 
 
 @njit(cache=True, nogil=True)
-def latest(first, last, left, sure, right, seen_from, stamps, out):
+def latest(first, last, left, sure, right, seen_from, stamps, order, out):
     """The indices of the last `out.shape[1]` events seen, the last first, -1 beyond."""
     wanted = out.shape[1]
     for row in range(first, last):
@@ -85,32 +85,32 @@ def latest(first, last, left, sure, right, seen_from, stamps, out):
             if found == wanted:
                 break
             if seen_from[i] <= stamps[row]:
-                out[row, found] = i
+                out[order[row], found] = i
                 found += 1
         for i in range(sure[row] - 1, left[row] - 1, -1):
             if found == wanted:
                 break
-            out[row, found] = i
+            out[order[row], found] = i
             found += 1
-        out[row, found:] = -1
+        out[order[row], found:] = -1
 
 
 @njit(cache=True, nogil=True)
-def earliest(first, last, left, sure, right, seen_from, stamps, out):
+def earliest(first, last, left, sure, right, seen_from, stamps, order, out):
     """The index of the first event seen, or -1."""
     for row in range(first, last):
-        out[row] = -1
+        out[order[row]] = -1
         if left[row] < sure[row]:
-            out[row] = left[row]
+            out[order[row]] = left[row]
             continue
         for i in range(left[row], right[row]):
             if seen_from[i] <= stamps[row]:
-                out[row] = i
+                out[order[row]] = i
                 break
 
 
 @njit(cache=True, nogil=True)
-def different(first, last, rows, starts, codes, left, sure, right, seen_from, stamps, before, longest, out):
+def different(first, last, rows, starts, codes, left, sure, right, seen_from, stamps, order, before, longest, out):
     """How many different values are seen. `before`: see `previous_same`; `rows`: by key and `sure`, rising.
 
     A tree of sums marks the last occurrence of each value among the events passed so far, so a stretch ending there
@@ -140,7 +140,7 @@ def different(first, last, rows, starts, codes, left, sure, right, seen_from, st
                     j = before[j]
                 if j < left[row]:
                     total += 1
-        out[row] = total
+        out[order[row]] = total
 
 
 @njit(cache=True, nogil=True)
@@ -163,8 +163,9 @@ def _marks(tree, end):
 
 @njit(cache=True, nogil=True)
 def decay(
-    first, last, codes, ends, tile, weights, left, sure, right, seen_from, stamps, at, tile_ends, prefix, values, out
-):
+    first, last, codes, ends, tile, weights, left, sure, right, seen_from, stamps, order, at, tile_ends, prefix, values,
+    out,
+):  # fmt: skip
     """The sum of values times the weight of their age in tiles. `tile_ends[i]`: the first event of a later tile."""
     for row in range(first, last):
         total = 0
@@ -177,4 +178,4 @@ def decay(
         for i in range(max(left[row], sure[row]), right[row]):
             if seen_from[i] <= stamps[row]:
                 total += weights[now - at[i] // tile] * values[i]
-        out[row] = total
+        out[order[row]] = total
