@@ -125,3 +125,4 @@ def test_each_feature_is_held_to_its_own_target(theatre_home: Path, tmp_path: Pa
     assert not found.fresh
     assert "target MISSED by user.watched (2s)" in found.text()
     assert audit(theatre.runtime, START_US, target_us=4 * SECOND_US).fresh
+    assert {one.target_us for one in audit(theatre.runtime, START_US, target_us=0).features} == {0}
