@@ -1,6 +1,7 @@
 """Searches in the registry: written as they go, and registries from before them are brought up to date."""
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -54,19 +55,40 @@ def test_a_figure_that_is_no_number_is_none(figure: float, tmp_path: Path) -> No
     assert searches_of(registry)[0].trials[0].figure is None
 
 
+KINDS = {sa.Integer: 1, sa.BigInteger: 2**40, sa.Boolean: True, sa.Text: "{}"}
+"""A value for each type of column; numbers are 1, so that rows refer to one another."""
+
+
+def row_of(table: sa.Table) -> dict[str, Any]:
+    """A row of a table, every column filled."""
+    kept = {"status": "running", "state": "champion", "gates": "[]"}
+    kinds = [sa.Boolean, sa.BigInteger, sa.Integer, sa.Text]  # the wider first: one is a subclass of another
+    return {
+        column.name: kept.get(column.name, next(KINDS[kind] for kind in kinds if isinstance(column.type, kind)))
+        for column in table.columns
+    }
+
+
 def test_a_registry_from_before_searches_keeps_what_it_holds(tmp_path: Path) -> None:
     config = Config()
     config.set_main_option("script_location", str(FOLDER))
     engine = sa.create_engine(f"sqlite:///{tmp_path}/registry.db")
+    before = sa.MetaData()
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "0001")
-        connection.execute(
-            sa.text("INSERT INTO runs VALUES (1, 'shop', 5, '', 6, NULL, 'running', '{}')"),
-        )
-    engine.dispose()
+        before.reflect(connection, only=lambda name, _: name != "alembic_version")
+        assert sorted(before.tables) == ["audit", "releases", "runs", "versions"]
+        for table in before.sorted_tables:
+            connection.execute(table.insert().values(row_of(table)))
     registry = Registry(f"sqlite://{tmp_path}/registry.db")
     assert [run.id for run in registry.runs()] == ["r1"]
+    assert [version.state for version in registry.versions()] == ["champion"]
+    assert [entry.at_us for entry in registry.audit()] == [2**40]
     assert searches_of(registry) == []
+    with engine.connect() as connection:
+        for table in before.sorted_tables:
+            assert [dict(row) for row in connection.execute(table.select()).mappings()] == [row_of(table)]
+    engine.dispose()
     assert begin_search(registry, SEARCH).id == "s1"
     assert begin_run(registry, "shop", 7, 8).id == "r2"
