@@ -1,0 +1,158 @@
+"""Films that came after the fit are placed by their genres; the planted taste decides."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from flyball.core import Refused
+from flyball.features import UserHistory
+from flyball.models import (
+    Artifact,
+    Hybrid,
+    ImplicitALS,
+    Recommender,
+    load_artifact,
+    model_of,
+    params_of,
+    places_new,
+    save_artifact,
+)
+from flyball.models.artifact import kind_of
+from flyball.tasks import MODEL, Pipeline, Query, build_interactions, catalog_at, fallback_arrays
+
+GENRES, OLD = ("action", "comedy", "drama", "war"), 20
+LEARNED, LATER = 10_000, 20_000
+SILENT = "war-silent"  # known when the model was fitted, liked by nobody
+KNOWN = len(GENRES) * OLD + 1
+NEW: list[tuple[str, list[str]]] = [
+    *((f"{genre}-new{nth}", [genre, "colour"]) for genre in GENRES for nth in range(2)),
+    ("unheard-of", ["musical"]),
+    ("undescribed", []),
+]
+
+
+def frames_of(films: SimpleNamespace, new: list[tuple[str, list[str]]]) -> dict[str, Any]:
+    """User u likes half of the old films of genre u % 4; the `new` films are known after `LEARNED` only."""
+    draw, rows = np.random.default_rng(0), list[tuple[object, ...]]()
+    for genre in GENRES:
+        rows += [("card", f"{genre}{nth:02d}", [genre, "colour"], 1990 + nth % 3, 1, 1) for nth in range(OLD)]
+    for user in range(80):
+        for nth in sorted(draw.choice(OLD, 10, replace=False).tolist()):
+            at = 100 + user * OLD + nth
+            rows.append(("rate", user, f"{GENRES[user % 4]}{nth:02d}", 5, at, at))
+    rows.append(("card", SILENT, ["war", "colour"], 1990, 2, 2))
+    for film, genres in new:
+        year = 1990 if "colour" in genres else None
+        rows.append(("card", film, genres, year, LEARNED + 1, LEARNED + 1))
+    return dict(films.frames(rows))
+
+
+def pipeline_of(films: SimpleNamespace, model: Recommender, folder: Path) -> Pipeline:
+    """Fitted on what was known at `LEARNED`, kept as an artifact and loaded again."""
+    task = films.task(newcomers=0)
+    data = build_interactions(frames_of(films, NEW), task, films.schema, LEARNED)
+    arrays = {**model.fit(data, 1), **fallback_arrays(data)}
+    save_artifact(folder / "v", {"kind": kind_of(model), "params": params_of(model)}, arrays, data.items)
+    artifact = load_artifact(folder / "v")
+    return Pipeline(task, artifact, model_of(artifact))
+
+
+def catalog_of(films: SimpleNamespace, new: list[tuple[str, list[str]]] = NEW) -> Any:
+    return catalog_at(frames_of(films, new), films.film, films.schema, LATER)
+
+
+def history_of(items: list[str]) -> UserHistory:
+    n = len(items)
+    return UserHistory("u", items, np.ones(n, np.float32), np.full(n, np.nan, np.float32), np.arange(n), items, None)
+
+
+def fans() -> list[UserHistory]:
+    """One user for each genre, who saw five of its films."""
+    return [history_of([f"{genre}{nth:02d}" for nth in range(0, 10, 2)]) for genre in GENRES]
+
+
+def scores_of(pipeline: Pipeline, histories: list[UserHistory], catalog: Any) -> list[dict[str, float]]:
+    """What the model gives each film of the catalogue."""
+    queries = [Query("u", 200, now_us=LATER) for _ in histories]
+    lists = pipeline.answer(queries, histories, catalog)
+    return [{each.item: each.score for each in shown if each.source == MODEL} for shown in lists]
+
+
+@pytest.fixture
+def pipeline(films: SimpleNamespace, tmp_path: Path) -> Pipeline:
+    return pipeline_of(films, Hybrid({"factors": 16}), tmp_path)
+
+
+def test_new_films_of_a_loved_genre_come_before_all_films_of_others(films: SimpleNamespace, pipeline: Pipeline) -> None:
+    for genre, scores in zip(GENRES, scores_of(pipeline, fans(), catalog_of(films)), strict=True):
+        loved = {film for film in scores if film.startswith(genre)}
+        new = {film for film in loved if "new" in film}
+        others = scores.keys() - loved
+        assert len(new) == 2
+        assert {film for film in others if "new" in film} == {f"{g}-new{n}" for g in GENRES for n in (0, 1)} - new
+        assert min(scores[film] for film in new) > max(scores[film] for film in others)
+
+
+def test_films_without_any_value_known_then_are_left_to_the_newcomers(
+    films: SimpleNamespace, pipeline: Pipeline
+) -> None:
+    queries = [Query("u", 200, now_us=LATER)]
+    shown = pipeline.answer(queries, fans()[:1], catalog_of(films))[0]
+    assert {each.item for each in shown if each.source != MODEL} == {"unheard-of", "undescribed"}
+    assert len({each.item for each in shown}) == len(shown) == KNOWN + len(NEW) - 5
+
+
+def test_a_score_has_the_same_bits_whatever_else_is_asked_or_new(films: SimpleNamespace, pipeline: Pipeline) -> None:
+    whole = scores_of(pipeline, fans(), catalog_of(films))
+    assert whole == [scores_of(pipeline, [one], catalog_of(films))[0] for one in fans()]
+    for few in ([], NEW[3:4], NEW[::-1]):
+        for scores, everything in zip(scores_of(pipeline, fans(), catalog_of(films, few)), whole, strict=True):
+            assert scores.items() <= everything.items()
+            assert len(scores) == KNOWN - 5 + sum("new" in film for film, _ in few)
+
+
+def test_a_like_of_a_new_film_counts_and_is_a_reason(films: SimpleNamespace, pipeline: Pipeline) -> None:
+    catalog, fan = catalog_of(films), history_of(["war-new0", "war-new1"])
+    scores = scores_of(pipeline, [fan], catalog)[0]
+    assert {film[:3] for film in sorted(scores, key=lambda film: -scores[film])[:OLD]} == {"war"}
+    artifact, query = pipeline.over(catalog), Query("u", 5, now_us=LATER)
+    batch = pipeline.histories([query], [fan], catalog)
+    assert [artifact.items[place] for place in batch.items] == fan.items
+    added = pipeline.model.explain(artifact.arrays, batch, artifact.index["war03"])
+    assert sum(part for _, part in added) == pytest.approx(scores["war03"], rel=1e-4)
+    assert pipeline.histories([query], [fan]).items.tolist() == []
+
+
+def test_a_new_film_lies_where_an_old_one_with_its_values_and_no_likes_does(
+    films: SimpleNamespace, pipeline: Pipeline
+) -> None:
+    artifact = pipeline.over(catalog_of(films))
+    silent, new = (artifact.arrays["item_factors"][artifact.index[film]] for film in (SILENT, "war-new1"))
+    assert silent.any()
+    assert new.tobytes() == silent.tobytes()
+    for scores in scores_of(pipeline, fans(), catalog_of(films)):
+        assert scores[SILENT] == scores["war-new0"]
+
+
+def test_models_of_likes_alone_leave_new_films_to_the_newcomers(films: SimpleNamespace, tmp_path: Path) -> None:
+    pipeline = pipeline_of(films, ImplicitALS(factors=16), tmp_path)
+    assert pipeline.over(catalog_of(films)) is pipeline.artifact
+    assert not places_new(pipeline.model)
+    assert all("new" not in film for scores in scores_of(pipeline, fans(), catalog_of(films)) for film in scores)
+    attributes = build_interactions(frames_of(films, NEW), films.task(), films.schema, LEARNED).attributes
+    assert attributes is not None
+    with pytest.raises(Refused, match="knows no item"):
+        pipeline.model.place_new({}, attributes)
+
+
+def test_an_artifact_learned_without_attributes_places_nothing(films: SimpleNamespace) -> None:
+    task = films.task(newcomers=0)
+    data = build_interactions(frames_of(films, NEW), task, films.schema, LEARNED, attributes=False)
+    model = Hybrid({"factors": 16})
+    index = {item: place for place, item in enumerate(data.items)}
+    artifact = Artifact({}, {**model.fit(data, 1), **fallback_arrays(data)}, data.items, index)
+    pipeline = Pipeline(task, artifact, model)
+    assert all("new" not in film for scores in scores_of(pipeline, fans(), catalog_of(films)) for film in scores)
