@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flyball.core import ManualClock
+from flyball.core import ManualClock, StoreCorrupt
 from flyball.events import IMPORTED, Record, Slice
 from flyball.features import ApplyDelays, read_apply_delays
 
@@ -114,3 +114,10 @@ def test_it_is_written_every_few_seconds_at_most(path: Path) -> None:
     assert read_apply_delays(path)["state"].events == 1
     worker.rest()
     assert read_apply_delays(path)["state"].events == 5
+
+
+@pytest.mark.parametrize("text", ["", '{"delays": {"state": {"20000": {"1": 5', '{"delays": [1]}'])
+def test_a_damaged_file_is_told_with_its_path(path: Path, text: str) -> None:
+    path.write_text(text)
+    with pytest.raises(StoreCorrupt, match=r"apply_delays\.json must be delays .*delete it"):
+        read_apply_delays(path)

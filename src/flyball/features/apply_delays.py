@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from flyball.core import write_atomic
+from flyball.core import StoreCorrupt, write_atomic
 from flyball.events import IMPORTED, Slice
 from flyball.history import Delay
 
@@ -93,7 +93,7 @@ class ApplyDelays:
 
 
 def read_apply_delays(path: Path) -> dict[str, Delay]:
-    """What was measured, by follower; one that applied no live event yet is absent."""
+    """What was measured, by follower; one that applied no live event yet is absent. Raises `StoreCorrupt`."""
     found = {}
     for follower, days in _read(path).delays.items():
         counts: _Counts = {}
@@ -117,6 +117,11 @@ def _share(counts: _Counts, events: int, percent: int) -> int:
 
 def _read(path: Path) -> _Measured:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=_Measured, strict=False)
+        data = path.read_bytes()
     except FileNotFoundError:
         return _Measured()
+    try:
+        return msgspec.json.decode(data, type=_Measured, strict=False)
+    except msgspec.DecodeError as error:
+        must = "delays as the log worker writes them (delete it, and they are measured anew)"
+        raise StoreCorrupt(str(path), must, str(error)) from None
