@@ -14,102 +14,105 @@ class Planted(msgspec.Struct, frozen=True):
     what: str
 
 
-_FOLDS, _LAYOUT, _AS_OF = "kernels/folds.py", "kernels/layout.py", "as_of.py"
+_FOLDS, _LAYOUT = "kernels/folds.py", "kernels/layout.py"
+_SOURCES, _FOLD = "sources.py", "fold.py"
 
 PLANTED = (
     # the window
-    Planted(_AS_OF, "starts = ends - window.size_us", "starts = ends - window.size_us + 1", "left end open"),
+    Planted(_SOURCES, "starts = ends - window.size_us", "starts = ends - window.size_us + 1", "left end open"),
     Planted(
-        _AS_OF, "starts = ends - window.size_us", "starts = ends - window.size_us - 1", "left end a microsecond early"
+        _SOURCES, "starts = ends - window.size_us", "starts = ends - window.size_us - 1", "left end a microsecond early"
     ),
-    Planted(_AS_OF, "starts = ends - window.size_us", "starts = ends + window.size_us", "window looks ahead"),
+    Planted(_SOURCES, "starts = ends - window.size_us", "starts = ends + window.size_us", "window looks ahead"),
     Planted(
-        _AS_OF,
+        _SOURCES,
         "starts // window.tile_us * window.tile_us",
         "-(-starts // window.tile_us) * window.tile_us",
         "left end rounded up",
     ),
     Planted(
-        _AS_OF,
+        _SOURCES,
         "starts // window.tile_us * window.tile_us",
         "(starts - 1) // window.tile_us * window.tile_us",
         "left end floored a microsecond early",
     ),
     Planted(
-        _AS_OF,
+        _SOURCES,
         "starts // window.tile_us * window.tile_us",
         "(starts + 1) // window.tile_us * window.tile_us",
         "left end floored a microsecond late",
     ),
     Planted(
-        _AS_OF,
+        _SOURCES,
         "starts // window.tile_us * window.tile_us",
         "np.fix(starts / window.tile_us).astype(np.int64) * window.tile_us",
         "truncated towards 1970",
     ),
     Planted(
-        _AS_OF,
+        _SOURCES,
         "starts // window.tile_us * window.tile_us",
         "(starts // window.tile_us + 1) * window.tile_us",
         "first tile lost",
     ),
-    Planted(_AS_OF, "if window.kind != EXACT:", "if window.kind == EXACT:", "tiled and exact exchanged"),
-    Planted(_AS_OF, "codes, self.rows.at - delay_us)", "codes, self.rows.at - delay_us + 1)", "right end closed"),
+    Planted(_SOURCES, "if window.kind != EXACT:", "if window.kind == EXACT:", "tiled and exact exchanged"),
+    Planted(_SOURCES, "codes, self.rows.at - delay_us)", "codes, self.rows.at - delay_us + 1)", "right end closed"),
     Planted(
-        _AS_OF,
+        _SOURCES,
         "codes, self.rows.at - delay_us)",
         "codes, self.rows.at - delay_us - 1)",
         "right end a microsecond early",
     ),
-    Planted(_AS_OF, "codes, self.rows.at - delay_us)", "codes, self.rows.at)", "delay left out at the right end"),
-    Planted(_AS_OF, "codes, self.rows.at - delay_us)", "codes, self.rows.at + delay_us)", "delay with the wrong sign"),
+    Planted(_SOURCES, "codes, self.rows.at - delay_us)", "codes, self.rows.at)", "delay left out at the right end"),
     Planted(
-        _AS_OF,
+        _SOURCES, "codes, self.rows.at - delay_us)", "codes, self.rows.at + delay_us)", "delay with the wrong sign"
+    ),
+    Planted(
+        _SOURCES,
         "codes, ends = self.rows.codes, self.rows.at - delay_us",
         "codes, ends = self.rows.codes, self.rows.at",
         "delay left out at the left end",
     ),
     Planted(
-        _AS_OF,
-        "return _Reach(segments.starts[codes], sure, right)",
-        "return _Reach(segments.starts[codes] + 1, sure, right)",
+        _SOURCES,
+        "return Reach(segments.starts[codes], sure, right)",
+        "return Reach(segments.starts[codes] + 1, sure, right)",
         "lifetime without its first event",
     ),
     Planted(
-        _AS_OF,
+        _FOLD,
         "self._count() > self.feature.window.max_events",
         "self._count() >= self.feature.window.max_events",
         "cap of an exact window too low",
     ),
     Planted(
-        _AS_OF,
+        _FOLD,
         "self._count() > self.feature.window.max_events",
         "self._count() > self.feature.window.max_events + 1",
         "cap of an exact window too high",
     ),
-    Planted(_AS_OF, "out <= self.feature.max_events", "out < self.feature.max_events", "cap of distinct too low"),
-    Planted(_AS_OF, "out <= self.feature.max_events", "out <= self.feature.max_events + 1", "cap of distinct too high"),
+    Planted(_FOLD, "out <= self.feature.max_events", "out < self.feature.max_events", "cap of distinct too low"),
+    Planted(_FOLD, "out <= self.feature.max_events", "out <= self.feature.max_events + 1", "cap of distinct too high"),
     Planted(_LAYOUT, "if values[middle] < x:", "if values[middle] <= x:", "search after equal instants"),
     # what may be seen
     Planted(
-        _AS_OF,
+        _SOURCES,
         "segments.first_at_least(highest, codes, stamps + 1)",
         "segments.first_at_least(highest, codes, stamps + 2)",
         "sure of what is known a microsecond later",
     ),
     Planted(
-        _AS_OF,
+        _SOURCES,
         "segments.first_at_least(lowest, codes, stamps + 1)",
         "segments.first_at_least(lowest, codes, stamps)",
         "known at the instant is not seen",
     ),
     Planted(
-        _AS_OF,
+        _SOURCES,
         "segments.first_at_least(highest, codes, stamps + 1), right)",
         "segments.first_at_least(lowest, codes, stamps + 1), right)",
         "sure of what is not known",
     ),
-    Planted(_AS_OF, "if not segments.all_seen:", "if segments.all_seen:", "known time left out"),
+    Planted(_SOURCES, "if not segments.all_seen:", "if segments.all_seen:", "known time left out"),
     Planted(
         _FOLDS,
         "total = max(sure[row] - left[row], 0)\n        for i in range(max(left[row], sure[row]), right[row]):\n            if seen_from[i] <= stamps[row]:",
@@ -275,19 +278,19 @@ PLANTED = (
         "mean rounded twice",
     ),
     Planted(
-        _AS_OF,
+        _FOLD,
         "fits = most * longest < _FITS_SUM",
         "fits = most * longest < _FITS_SUM << 8",
         "sums of 64 bits overflow",
     ),
     Planted(
-        _AS_OF,
+        _FOLD,
         "most * most * longest >= _FITS_SQUARES",
         "most * longest >= _FITS_SQUARES",
         "squares of 64 bits overflow",
     ),
-    Planted(_AS_OF, "(1 << LIMB_BITS * (i + j))", "(1 << LIMB_BITS * i)", "limbs of squares in the wrong place"),
-    Planted(_AS_OF, "most * WEIGHT_ONE < _NONE * -1", "most < _NONE * -1", "decayed sums of 64 bits overflow"),
+    Planted(_FOLD, "(1 << LIMB_BITS * (i + j))", "(1 << LIMB_BITS * i)", "limbs of squares in the wrong place"),
+    Planted(_FOLD, "most * WEIGHT_ONE < _NONE * -1", "most < _NONE * -1", "decayed sums of 64 bits overflow"),
     Planted(
         _FOLDS,
         "total += weights[now - at[i] // tile] * (",
@@ -317,9 +320,9 @@ PLANTED = (
         "range(block * FANOUT + 1, min((block + 1) * FANOUT - 1, len(values)))",
         "the last of a block left out",
     ),
-    Planted(_AS_OF, "out if self.feature.op == MAX else -out, 0", "out, 0", "min with the wrong sign"),
+    Planted(_FOLD, "out if self.feature.op == MAX else -out, 0", "out, 0", "min with the wrong sign"),
     Planted(
-        _AS_OF,
+        _FOLD,
         "column.rising if self.feature.op == MAX else column.falling",
         "column.falling if self.feature.op == MAX else column.rising",
         "min and max exchanged",
@@ -356,20 +359,20 @@ PLANTED = (
     ),
     Planted(_FOLDS, "while i <= size:", "while i < size:", "distinct: the last mark lost"),
     Planted(
-        _AS_OF,
+        _FOLD,
         "np.lexsort((self.reach.sure, self.rows.codes))",
         "np.arange(len(self.rows.codes))",
         "distinct: rows not in order",
     ),
-    Planted(_AS_OF, "pl.when(bottom != 0)", "pl.when(bottom >= 0)", "ratio by zero"),
+    Planted("as_of.py", "pl.when(bottom != 0)", "pl.when(bottom >= 0)", "ratio by zero"),
     Planted(
-        _AS_OF,
+        _SOURCES,
         'self.frame["offset"].to_numpy())',
         '-self.frame["offset"].to_numpy())',
         "attribute: the earlier profile of an instant",
     ),
     Planted(
-        _AS_OF,
+        _FOLD,
         'frame[value.args[0]] if value.op == "field" else',
         'frame[value.args[0]] if value.op != "" else',
         "attribute: a calculated one read as a field",
