@@ -1,95 +1,79 @@
 """The registry's tables as they are now; `migrations/` holds the way there. Portable types only: documents are text."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import sqlalchemy as sa
 
 metadata = sa.MetaData()
 
+Kind = type[sa.types.TypeEngine[Any]]
+
+
+def _number(name: str = "number") -> sa.Column[int]:
+    """A primary key that this code counts itself."""
+    return sa.Column(name, sa.Integer, primary_key=True, autoincrement=False)
+
+
+def _filled(kind: Kind, *names: str) -> Iterator[sa.Column[Any]]:
+    """Columns that every row fills."""
+    return (sa.Column(name, kind, nullable=False) for name in names)
+
+
 runs = sa.Table(
     "runs",
     metadata,
-    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("app", sa.Text, nullable=False),
-    sa.Column("as_of_us", sa.BigInteger, nullable=False),
-    sa.Column("snapshot", sa.Text, nullable=False),
-    sa.Column("started_us", sa.BigInteger, nullable=False),
+    _number(),
+    *_filled(sa.Text, "app", "snapshot", "status", "report"),
+    *_filled(sa.BigInteger, "as_of_us", "started_us"),
     sa.Column("ended_us", sa.BigInteger, nullable=True),
-    sa.Column("status", sa.Text, nullable=False),
-    sa.Column("report", sa.Text, nullable=False),
 )
 
 versions = sa.Table(
     "versions",
     metadata,
-    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("app", sa.Text, nullable=False),
-    sa.Column("candidate", sa.Text, nullable=False),
-    sa.Column("kind", sa.Text, nullable=False),
-    sa.Column("params", sa.Text, nullable=False),
-    sa.Column("seed", sa.BigInteger, nullable=False),
-    sa.Column("snapshot", sa.Text, nullable=False),
-    sa.Column("as_of_us", sa.BigInteger, nullable=False),
-    sa.Column("created_us", sa.BigInteger, nullable=False),
+    _number(),
     sa.Column("run_number", sa.Integer, sa.ForeignKey("runs.number"), nullable=False),
-    sa.Column("state", sa.Text, nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
-    sa.Column("code_commit", sa.Text, nullable=False),
-    sa.Column("code_dirty", sa.Boolean, nullable=False),
-    sa.Column("dependencies_hash", sa.Text, nullable=False),
-    sa.Column("figures", sa.Text, nullable=False),
-    sa.Column("gates", sa.Text, nullable=False),
-    sa.Column("artifact", sa.Text, nullable=False),
-    sa.Column("artifact_files", sa.Text, nullable=False),
+    *_filled(sa.Text, "app", "candidate", "kind", "params", "snapshot", "state", "reason"),
+    *_filled(sa.Text, "code_commit", "dependencies_hash", "figures", "gates", "artifact", "artifact_files"),
+    *_filled(sa.BigInteger, "seed", "as_of_us", "created_us"),
+    *_filled(sa.Boolean, "code_dirty"),
 )
 
 audit = sa.Table(
     "audit",
     metadata,
-    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("at_us", sa.BigInteger, nullable=False),
-    sa.Column("by_whom", sa.Text, nullable=False),
-    sa.Column("action", sa.Text, nullable=False),
-    sa.Column("subject", sa.Text, nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
-    sa.Column("before_json", sa.Text, nullable=False),
-    sa.Column("after_json", sa.Text, nullable=False),
+    _number(),
+    *_filled(sa.BigInteger, "at_us"),
+    *_filled(sa.Text, "by_whom", "action", "subject", "reason", "before_json", "after_json"),
 )
 
 releases = sa.Table(
     "releases",
     metadata,
-    sa.Column("serial", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("changed_us", sa.BigInteger, nullable=False),
+    _number("serial"),
+    *_filled(sa.BigInteger, "changed_us"),
+    *_filled(sa.Text, "document"),
     sa.Column("champion", sa.Text, nullable=True),
     sa.Column("previous", sa.Text, nullable=True),
-    sa.Column("document", sa.Text, nullable=False),
 )
 
 searches = sa.Table(
     "searches",
     metadata,
-    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("app", sa.Text, nullable=False),
-    sa.Column("how", sa.Text, nullable=False),
-    sa.Column("budget", sa.Double, nullable=False),
-    sa.Column("seed", sa.BigInteger, nullable=False),
-    sa.Column("metric", sa.Text, nullable=False),
-    sa.Column("as_of_us", sa.BigInteger, nullable=False),
-    sa.Column("snapshot", sa.Text, nullable=False),
-    sa.Column("started_us", sa.BigInteger, nullable=False),
+    _number(),
+    *_filled(sa.Text, "app", "how", "metric", "snapshot", "status", "about"),
+    *_filled(sa.Double, "budget"),
+    *_filled(sa.BigInteger, "seed", "as_of_us", "started_us"),
     sa.Column("ended_us", sa.BigInteger, nullable=True),
-    sa.Column("status", sa.Text, nullable=False),
-    sa.Column("about", sa.Text, nullable=False),
 )
 
 trials = sa.Table(
     "trials",
     metadata,
     sa.Column("search_number", sa.Integer, sa.ForeignKey("searches.number"), primary_key=True),
-    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("candidate", sa.Text, nullable=False),
-    sa.Column("params", sa.Text, nullable=False),
-    sa.Column("share", sa.Double, nullable=False),
+    _number(),
+    *_filled(sa.Text, "candidate", "params", "failed"),
+    *_filled(sa.Double, "share", "seconds"),
     sa.Column("figure", sa.Double, nullable=True),
-    sa.Column("failed", sa.Text, nullable=False),
-    sa.Column("seconds", sa.Double, nullable=False),
 )
