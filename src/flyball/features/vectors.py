@@ -1,7 +1,7 @@
 """Feature values read together, and the digest of their bits."""
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -34,41 +34,35 @@ class Vectors(msgspec.Struct, frozen=True):
         return [self.row(place) for place in range(len(self.keys))]
 
     def row(self, place: int) -> list[Any]:
-        """The values of one key."""
-        bits, doubles = self.bits[place].tolist(), self.bits[place].view(np.float64).tolist()
-        found: list[Any] = []
-        for feature, tag in enumerate(self.tags[place].tolist()):
-            if tag == DOUBLE:
-                found.append(doubles[feature])
-            elif tag == WHOLE:
-                found.append(bits[feature])
-            elif tag == YES_NO:
-                found.append(bool(bits[feature]))
-            else:
-                found.append(self.objects[place, feature] if tag else None)
-        return found
+        """The values of one key, None for missing."""
+        return _values(self.tags[place], self.bits[place], lambda feature: self.objects[place, feature])
 
     def column(self, feature: int) -> list[Any]:
         """The values of one feature, None for missing."""
-        tags, bits = self.tags[:, feature].tolist(), self.bits[:, feature]
-        doubles, wholes = np.ascontiguousarray(bits).view(np.float64).tolist(), bits.tolist()
-        found: list[Any] = []
-        for place, tag in enumerate(tags):
-            if tag == DOUBLE:
-                found.append(doubles[place])
-            elif tag == WHOLE:
-                found.append(wholes[place])
-            elif tag == YES_NO:
-                found.append(bool(wholes[place]))
-            else:
-                found.append(self.objects[place, feature] if tag else None)
-        return found
+        bits = np.ascontiguousarray(self.bits[:, feature])
+        return _values(self.tags[:, feature], bits, lambda place: self.objects[place, feature])
 
     def matrix(self) -> npt.NDArray[np.float64]:
         """The numbers (keys, features) as doubles; NaN for missing values, texts and lists."""
         whole = (self.tags == WHOLE) | (self.tags == YES_NO)
         numbers = np.where(self.tags == DOUBLE, self.bits.view(np.float64), np.nan)
         return np.where(whole, self.bits, numbers)
+
+
+def _values(tags: npt.NDArray[np.uint8], bits: npt.NDArray[np.int64], objects: Callable[[int], Any]) -> list[Any]:
+    """One value for each tag: of the bits as it says, or `objects` of its place."""
+    wholes, doubles = bits.tolist(), bits.view(np.float64).tolist()
+    found: list[Any] = []
+    for place, tag in enumerate(tags.tolist()):
+        if tag == DOUBLE:
+            found.append(doubles[place])
+        elif tag == WHOLE:
+            found.append(wholes[place])
+        elif tag == YES_NO:
+            found.append(bool(wholes[place]))
+        else:
+            found.append(objects(place) if tag else None)
+    return found
 
 
 class Reading(msgspec.Struct, frozen=True):
