@@ -31,9 +31,6 @@ def added(plan, reals, p, part, data, rows, n_rows, width, held, n_held, start, 
     """count, sum, mean, std, target: `formulas.added` of exact sums."""
     op, column, kind, tile, per_unit = plan[part], plan[part + 2], plan[part + 4], plan[part + 6], plan[part + 8]
     squares = op == IS_STD
-    n = np.int64(0)
-    high, low = np.int64(0), np.int64(0)
-    q2, q1, q0 = np.int64(0), np.int64(0), np.int64(0)
     scratch = other  # [index, n, sum, sum, squares...] of the rows, as a tile
     scratch[:7] = 0
     mask = 0 if op == IS_COUNT or column < 0 else WITH_SUM | (WITH_SQUARES if squares else 0)
