@@ -2,6 +2,7 @@
 
 import shutil
 from datetime import timedelta, timezone
+from itertools import count
 from pathlib import Path
 
 import msgspec
@@ -10,7 +11,7 @@ import pytest
 from flyball.apps import movies
 from flyball.apps.movielog import MovieLog
 from flyball.core import BadSetting, ManualClock, Refused, parse_instant
-from flyball.events import find_format
+from flyball.events import Offsets, find_format, open_log
 from flyball.runtime import Runtime, load_settings
 
 
@@ -93,6 +94,35 @@ def test_a_log_that_ends_before_what_was_taken_from_it_is_refused(tmp_path: Path
         assert at_home(tmp_path, {}).log
     shutil.rmtree(tmp_path / "history")
     assert sum(at_home(tmp_path, {}).log.ends()) == 0
+
+
+def test_a_log_that_others_append_to_while_it_is_opened_is_not_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its history may reach further than the log did a moment before."""
+    other = at_home(tmp_path, {})
+    follower, users = other.history_follower, count(1)
+
+    def work() -> None:
+        """What the log worker of another process may have done between any two looks."""
+        other.log.append([other.schema.check("joined", {"user": next(users)}, 5, 5)])
+        follower.apply(other.log.read(follower.offsets(), 100))
+        follower.flush()
+
+    class Busy:
+        def __init__(self, url: str) -> None:
+            self.log = open_log(url)
+
+        def ends(self) -> Offsets:
+            work()
+            found = self.log.ends()
+            work()
+            return found
+
+    work()
+    monkeypatch.setattr("flyball.runtime.open_log", Busy)
+    assert isinstance(at_home(tmp_path, {}).log, Busy)
+    assert sum(other.history.offsets()) == sum(other.log.ends()) == 3
 
 
 def test_settings_handed_over_before_features_had_a_store_name_the_one_in_the_home(tmp_path: Path) -> None:

@@ -155,7 +155,8 @@ class Runtime:
         """Raises `Refused` for a log that ends before what the history took from it."""
         self.home.mkdir(parents=True, exist_ok=True)
         log = open_log(self.settings.events)
-        ends, taken = log.ends(), self.history.offsets()
+        taken = self.history.offsets()  # before the ends: another process may append, and write to the history, between
+        ends = log.ends()
         if any(offset > end for offset, end in zip_longest(taken, ends, fillvalue=0)):
             raise Refused(
                 f"the log {self.settings.events} must hold what the history in {self.history_folder} took from it, "
