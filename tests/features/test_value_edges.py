@@ -101,6 +101,26 @@ def test_whole_numbers_up_to_2_to_the_53_units_count_and_no_more(computed: Any, 
     assert computed(user, [*more, act(9, n=sign * (most + 1))], START + 10)[2] is None
 
 
+@pytest.mark.parametrize("rows", [0, 100_000], ids=["sealed", "as they are"])
+@pytest.mark.parametrize("ago", [1, logs.TILE], ids=["one tile", "two tiles"])
+def test_squares_of_more_than_120_bits_are_exact(rows: int, ago: int) -> None:
+    """So many of the largest values carry from the second word of a sum of squares into the third."""
+    window = fb.tiled("1m", "1s")
+    user = fb.Entity("user", spread=fb.std(Act, lambda a: a.n, window), most=fb.max(Act, lambda a: a.n, window))
+    values = [TOP - place % 7 if place % 2 else -TOP for place in range(18_000)]
+    events = [act(-ago if place < 9_000 else 0, n=n) for place, n in enumerate(values)]
+    n, total, squares = len(values), sum(values), sum(value * value for value in values)
+    assert squares >> 120
+    must = [math.sqrt(float(n * squares - total * total) / float(n * (n - 1))), TOP]
+    store = MemoryStore()
+    follower = FeatureFollower(Schema([Act]), [user], store, partitions=1, grace_us=0, rows=rows)
+    for low in (0, 9_000):
+        records = [record_of(event, START + 1, low + place) for place, event in enumerate(events[low : low + 9_000])]
+        follower.apply([Slice(0, low, records)])
+    assert FeatureReader([user], store).read({"user": ["1"]}, START + 1).groups["user"].row(0) == must
+    assert offline(user, events, START + 1) == must
+
+
 @ALL
 def test_units_are_rounded_half_to_even(computed: Any) -> None:
     user = fb.Entity("user", all=fb.last_n(Act, lambda a: a.x, 6))
