@@ -17,11 +17,13 @@ SETTLE_US = 60_000_000
 FEATURE_LOCK = "features.lock"
 
 
-def feeds_of(runtime: Runtime, flush_us: int = FLUSH_US) -> list[Feed]:
+def feeds_of(runtime: Runtime, flush_us: int = FLUSH_US, *, rebuilding: bool = True) -> list[Feed]:
     """State and features first, since users wait for them, then history, then outcomes.
 
     How long after they were known the first two apply events is measured, for training (`Runtime.apply_delays_path`).
     `flush_us`: how long history may hold back a part that is not full; 0 writes out whenever it has caught up.
+    `rebuilding`: whether features that are new or declared otherwise are rebuilt before this returns; who only looks
+    where the feeds stand leaves that to the worker.
     """
     log, predictions = runtime.log, runtime.predictions
     task = runtime.app.task
@@ -35,15 +37,15 @@ def feeds_of(runtime: Runtime, flush_us: int = FLUSH_US) -> list[Feed]:
     happened = _at("events", outcomes, len(log.ends()))
     return [
         _timed(Feed(STATE_FEED, log, state.offsets, state.apply, STATE_BATCH), delays),
-        *_features(runtime, delays),
+        *_features(runtime, delays, rebuilding),
         Feed("history", log, history.offsets, history.apply, HISTORY_BATCH, flush),
         Feed("predictions", predictions, shown, outcomes.apply_predictions, OUTCOME_BATCH, settle),
         Feed("outcomes", log, happened, outcomes.apply_events, OUTCOME_BATCH),
     ]
 
 
-def _features(runtime: Runtime, delays: ApplyDelays) -> list[Feed]:
-    """The feed of the declared features, if there are any; groups new or declared otherwise are rebuilt first."""
+def _features(runtime: Runtime, delays: ApplyDelays, rebuilding: bool) -> list[Feed]:
+    """The feed of the declared features, if there are any."""
     log, groups = runtime.log, runtime.app.task.feature_groups
     if not groups:
         return []
@@ -51,7 +53,7 @@ def _features(runtime: Runtime, delays: ApplyDelays) -> list[Feed]:
         runtime.schema, groups, runtime.feature_state, partitions=len(log.ends()), clock=runtime.clock,
         lock=runtime.home / FEATURE_LOCK,
     )  # fmt: skip
-    unready = follower.unready()
+    unready = follower.unready() if rebuilding else []
     for group in groups:
         if group.name in unready:
             rebuild(

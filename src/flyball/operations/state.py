@@ -101,7 +101,7 @@ def _behind(runtime: Runtime) -> dict[str, int]:
     """Records each follower has still to apply, from where it stands in its own store."""
     from flyball.operations.feeds import feeds_of
 
-    return {feed.name: sum(feed.log.ends()) - sum(feed.offsets()) for feed in feeds_of(runtime)}
+    return {feed.name: sum(feed.log.ends()) - sum(feed.offsets()) for feed in feeds_of(runtime, rebuilding=False)}
 
 
 def _quarantined(runtime: Runtime) -> int:
