@@ -61,7 +61,8 @@ def test_whole_numbers_are_looked_up() -> None:
 def test_prefix_sums_are_of_what_lies_before_in_the_segment(seed: int) -> None:
     laid = Laid(seed)
     out = ints(laid.count + KEYS)
-    layout.prefix_sums(laid.starts, laid.values, out)
+    for part in ((0, 1), (1, KEYS)):
+        layout.prefix_sums(*part, laid.starts, laid.values, out)
     for c, segment in enumerate(laid.segments):
         for end in range(segment.start, segment.stop + 1):
             assert out[end + c] == sum(laid.values[segment.start : end])

@@ -29,7 +29,7 @@ class Keys(msgspec.Struct, frozen=True):
 def distinct_keys(rows: pl.DataFrame, names: Sequence[str]) -> Keys:
     """Number the keys of the rows."""
     chosen = rows.select(pl.col(name) if rows[name].dtype.is_integer() else _as_text(rows[name]) for name in names)
-    frame = chosen.drop_nulls().unique(maintain_order=True).with_row_index("code").cast({"code": pl.Int64})
+    frame = _different(chosen).with_row_index("code").cast({"code": pl.Int64})
     codes = _looked_up(chosen, frame, names)
     return Keys(frame, tuple(names), np.where(codes < 0, frame.height, codes), frame.height + 1)
 
@@ -69,11 +69,28 @@ def _looked_up(asked: pl.DataFrame, table: pl.DataFrame, names: Sequence[str]) -
     return joined["code"].fill_null(-1).cast(pl.Int32).to_numpy()
 
 
+def _different(keys: pl.DataFrame) -> pl.DataFrame:
+    column = keys.to_series()
+    if keys.width == 1 and column.dtype == pl.Int64 and len(column) and not column.null_count():
+        numbers = column.to_numpy()
+        low, high = int(numbers.min()), int(numbers.max())
+        if _are_near(low, high, len(numbers)):
+            present = np.zeros(high - low + 1, dtype=np.bool_)
+            present[numbers - low] = True
+            return pl.DataFrame({column.name: np.flatnonzero(present) + low})
+    return keys.drop_nulls().unique(maintain_order=True)
+
+
+def _are_near(low: int, high: int, count: int) -> bool:
+    """Whether an array from the lowest key to the highest is not much longer than the keys."""
+    return high - low <= 16 * count + 1_000_000
+
+
 def _by_place(asked: pl.Series, keys: pl.Series, codes: pl.Series) -> Codes | None:
-    """Looked up in an array from the lowest key to the highest, when that is not much longer than the keys."""
+    """Looked up in an array from the lowest key to the highest, when they are near."""
     numbers = keys.to_numpy()
     low, high = int(numbers.min()), int(numbers.max())
-    if asked.null_count() or high - low > 16 * len(numbers) + 1_000_000:
+    if asked.null_count() or not _are_near(low, high, len(numbers)):
         return None
     code_of = np.full(high - low + 1, -1, dtype=np.int32)
     code_of[numbers - low] = codes.to_numpy()

@@ -1,6 +1,7 @@
 """Events of one type sorted by key and time, and what the aggregates look up in them."""
 
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +43,12 @@ class Segments:
         return laid(values, self.places, int(self.starts[-1]))
 
     @cached_property
+    def parts(self) -> list[tuple[int, int]]:
+        """The keys in parts with about as many events each."""
+        edges = np.searchsorted(self.starts, [first for first, _ in parts_of(len(self.at))])
+        return list(pairwise([0, *edges[1:].tolist(), self.keys]))
+
+    @cached_property
     def source(self) -> Ints:
         """Which row of the input each event was."""
         return self.laid(Pieces(np.arange(len(self.places))))
@@ -81,7 +88,7 @@ class Column:
     def prefix_of(self, values: Ints, kind: Int = np.int64) -> Ints:
         """Sums from the start of each key's events."""
         out = np.empty(len(values) + self.segments.keys, dtype=kind)
-        layout.prefix_sums(self.segments.starts, values, out)
+        each(layout.prefix_sums, self.segments.parts, self.segments.starts, values, out)
         return out
 
     @cached_property

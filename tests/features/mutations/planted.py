@@ -217,6 +217,8 @@ PLANTED = (
         "            start = len(chunk)\n",
         "third chunk in the place of the second",
     ),
+    Planted("segments.py", "*edges[1:].tolist(), self.keys]", "*edges[1:].tolist()]", "no sums of the last keys"),
+    Planted("keys.py", "np.flatnonzero(present) + low", "np.flatnonzero(present)", "keys counted from 0"),
     Planted(_LAYOUT, "counts[part, c] = total", "counts[part, c] = starts[c]", "parts laid over one another"),
     Planted(_LAYOUT, "        if place >= 0:\n", "        if place > 0:\n", "the first place left out"),
     Planted(_LAYOUT, "out[i + 1 + c] = total", "out[i + c] = total", "prefix sums hold one event too many"),

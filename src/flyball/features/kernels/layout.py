@@ -55,9 +55,9 @@ def place(first, last, following, codes, out):
 
 
 @njit(cache=True, nogil=True)
-def prefix_sums(starts, values, out):
+def prefix_sums(first, last, starts, values, out):
     """Sums from the start of each segment; `out` (events + keys,): what lies before event i of key c is at i + c."""
-    for c in range(len(starts) - 1):
+    for c in range(first, last):
         total = np.int64(0)
         out[starts[c] + c] = 0
         for i in range(starts[c], starts[c + 1]):
