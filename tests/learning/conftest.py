@@ -91,12 +91,20 @@ WHOLE = 900
 
 
 def make_app(
-    broken: str = "", only: str = "", turned: bool = False, shrink: float = 1.0, max_loss: float = 0.05
+    broken: str = "",
+    only: str = "",
+    turned: bool = False,
+    shrink: float = 1.0,
+    max_loss: float = 0.05,
+    ranked: bool = False,
 ) -> fb.App:
-    user, thing = fb.Entity("user"), fb.Entity("thing")
+    user = fb.Entity("user")
+    thing = fb.Entity("thing", likes=fb.count(Liked, "7d")) if ranked else fb.Entity("thing")
     candidates = {"popular": fb.Popular(), "together": Together(shrink, turned)}
     for how in [each for each in broken.split(",") if each]:
         candidates["broken-" + how.replace(" ", "-")] = Broken(how)
+    if ranked:
+        candidates["ranked"] = fb.Ranker((Together(shrink, turned),), features=("thing",), trees=5, least=5, folds=2)
     if only:
         candidates = {only: candidates[only]}
     return fb.App(

@@ -124,6 +124,30 @@ def test_a_learning_curve_rises_with_more_users(filled: Callable[..., Runtime]) 
         learning_curves(runtime, shares=(0.5, 1.5))
 
 
+def test_a_ranker_with_features_is_searched_by_halving(filled: Callable[..., Runtime]) -> None:
+    """At full share it is fitted as by random search, and a part of the users is another fit."""
+    figures: dict[str, dict[float, list[float]]] = {}
+    runtime = filled(ranked=True)
+    for how in ("random", "halving"):
+        report = search_parameters(runtime, ["ranked"], how=how, budget=2)  # type: ignore[arg-type]  # a literal
+        (found,) = report.found
+        assert (found.failed, found.best is not None) == (0, True)
+        assert found.spent <= 2
+        for one in searches_of(runtime.registry)[-1].trials:
+            assert one.figure is not None
+            figures.setdefault(how, {}).setdefault(one.share, []).append(one.figure)
+    assert sorted(figures["halving"]) == [0.25, 0.5, 1.0]
+    assert set(figures["halving"][1.0]) <= set(figures["random"][1.0])
+
+
+def test_a_ranker_with_features_has_a_learning_curve(filled: Callable[..., Runtime]) -> None:
+    report = learning_curves(filled(ranked=True), shares=(0.2, 1.0))
+    assert report.failed == {}
+    assert {name: [share for share, _ in points] for name, points in report.curves.items()} == {
+        name: [0.2, 1.0] for name in ("popular", "together", "ranked")
+    }
+
+
 def test_declarations_can_be_pasted() -> None:
     for model in (
         fb.EASE(),

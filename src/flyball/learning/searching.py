@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import msgspec
+import numpy as np
 
 from flyball.core import BadInput, FileLock, NotFound, Refused, Stopwatch, SystemStopwatch
 from flyball.evaluation import Judge, Space, Trial, Trying, learning_curve, search, space_of
@@ -94,8 +95,6 @@ def search_parameters(
     the same figures. Raises `NotFound` for a candidate that is not declared and `Refused` for too little data.
     """
     spaces = _spaces(runtime, candidates)
-    if how == "halving" and any(_reads_features(space.base) for space in spaces):
-        raise BadInput("candidates of a search by halving", "models without features (--how random)", "a ranker")
     trial = _begin(runtime, how, float(budget), seed, stopwatch or SystemStopwatch(), progress)
     try:
         result = search(
@@ -124,12 +123,13 @@ def learning_curves(
     progress: Callable[[str], None] = lambda text: None,
     stopwatch: Stopwatch | None = None,
 ) -> CurveReport:
-    """The figure of each candidate, as declared, fitted on growing shares of the training users."""
+    """The figure of each candidate, as declared, fitted on growing shares of the training users.
+
+    Of a ranker the examples and what it retrieves from come from the share; the features it reads are everybody's.
+    """
     if not shares or not all(0 < share <= 1 for share in shares):
         raise BadInput("shares of a learning curve", "above 0 and at most 1", list(shares))
-    spaces = [space for space in _spaces(runtime, candidates) if candidates or not _reads_features(space.base)]
-    if not spaces or any(_reads_features(space.base) for space in spaces):
-        raise BadInput("candidates of a learning curve", "models without features", "a ranker")
+    spaces = _spaces(runtime, candidates)
     trial = _begin(runtime, "curve", sum(shares), seed, stopwatch or SystemStopwatch(), progress)
     curves: dict[str, list[tuple[float, float]]] = {}
     failed: dict[str, str] = {}
@@ -258,7 +258,8 @@ def _fitter(job: Job, examples: Examples, seed: int) -> Callable[[Recommender, I
 
     def fit(model: Recommender, data: Interactions) -> Learned:
         if isinstance(model, Ranker) and model.hashes:
-            return model.fit_past(LogPast(task, schema, examples.frames, model, data, examples.behind), seed)
+            users = _learned_from(data)
+            return model.fit_past(LogPast(task, schema, examples.frames, model, data, examples.behind, users), seed)
         return model.fit(data, seed)
 
     return fit
@@ -285,8 +286,10 @@ def _spaces(runtime: Runtime, candidates: Sequence[str] | None) -> list[Space]:
     return [space_of(name, model) for name, model in known.items() if not candidates or name in candidates]
 
 
-def _reads_features(model: Recommender) -> bool:
-    return isinstance(model, Ranker) and bool(model.hashes)
+def _learned_from(data: Interactions) -> list[str] | None:
+    """The users whose rows are there, None for all: see `share_of_users`."""
+    present = np.unique(data.user_index)
+    return None if len(present) == len(data.users) else [data.users[place] for place in present.tolist()]
 
 
 def _found(trial: _Trial, space: Space, best: Recommender, trials: Sequence[Trial]) -> Found:

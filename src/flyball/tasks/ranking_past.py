@@ -1,6 +1,6 @@
 """What a ranker learns from: instants of the past, each with what serving could see just before it, nothing later."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
 
 import msgspec
@@ -21,6 +21,8 @@ class LogPast:
 
     Retrievers are fitted on what was known before an instant, as a version learned then would have been. Histories and
     features hold what had been applied besides, so far `behind` what was known.
+    `users`: learn from what these alone did, None: from everybody. Features are as they were for everybody: how often a
+    film was watched does not depend on who is learned from.
     """
 
     def __init__(
@@ -31,11 +33,13 @@ class LogPast:
         ranker: Ranker,
         now: Interactions,
         behind: Behind | None = None,
+        users: Collection[str] | None = None,
     ) -> None:
         self._task, self._schema, self._now = task, schema, now
         self._behind = behind or Behind()
         self._frames = frames_at(frames, now.as_of_us)
         self._ranker = ranker
+        self._users = None if users is None else frozenset(users)
 
     @property
     def now(self) -> Interactions:
@@ -44,8 +48,8 @@ class LogPast:
     def folds(self, wanted: int, users: int, seed: int) -> Iterator[Fold]:
         """The latest positives in `wanted` windows; see `evaluation_cases` for who is asked."""
         for start_us, end_us in fold_windows(self._now, wanted):
-            data = build_interactions(
-                self._frames, self._task, self._schema, start_us - 1, reads_attributes(self._ranker)
+            data = self._of_users(
+                build_interactions(self._frames, self._task, self._schema, start_us - 1, reads_attributes(self._ranker))
             )
             if not (data.weights > 0).any():
                 continue
@@ -59,7 +63,7 @@ class LogPast:
                     data, build_interactions(self._frames, self._task, self._schema, seen_us, attributes=False)
                 )
             row_of = {user: row for row, user in enumerate(data.users)}
-            asked = [place for place, user in enumerate(cases.users) if user in row_of]
+            asked = [place for place, user in enumerate(cases.users) if user in row_of and self._learns_from(user)]
             rows = [row_of[cases.users[place]] for place in asked]
             index = {item: place for place, item in enumerate(data.items)}
             yield Fold(
@@ -74,6 +78,15 @@ class LogPast:
     def features(self, users: Sequence[str], items: Sequence[str], at_us: int) -> NDArray[np.float64]:
         """The ranker's features of each (user, item) as known and applied at `at_us`."""
         return self._offline.matrix(self._columns, users, items, at_us)
+
+    def _learns_from(self, user: str) -> bool:
+        return self._users is None or user in self._users
+
+    def _of_users(self, data: Interactions) -> Interactions:
+        """The rows of those who are learned from."""
+        if self._users is None:
+            return data
+        return select_rows(data, np.array([user in self._users for user in data.users], bool)[data.user_index])
 
     @cached_property
     def _columns(self) -> Columns:
