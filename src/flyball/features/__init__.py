@@ -7,11 +7,10 @@ user's values and the offsets they belong to; one process writes, any number rea
 
 from typing import TYPE_CHECKING
 
-from flyball.features.aggregates import (
-    FRESHNESS_US,
-    Aggregate,
-    Feature,
-    Ratio,
+from flyball.features.aggregates import FRESHNESS_US, Aggregate, Feature, Ratio
+from flyball.features.apply_delays import ApplyDelays, read_apply_delays
+from flyball.features.catalog import Catalog, catalog_version, load_catalog
+from flyball.features.declaring import (
     attribute,
     count,
     decayed,
@@ -27,8 +26,6 @@ from flyball.features.aggregates import (
     sum,
     target,
 )
-from flyball.features.apply_delays import ApplyDelays, read_apply_delays
-from flyball.features.catalog import Catalog, catalog_version, load_catalog
 from flyball.features.derived import Derived, FeatureSet, computed, hashed
 from flyball.features.entity import Entity
 from flyball.features.follower import StateFollower

@@ -8,7 +8,8 @@ import msgspec
 
 from flyball.core import BadDeclaration
 from flyball.events import Event
-from flyball.features.aggregates import ATTRIBUTE, Aggregate, Feature, Ratio, keyed_by
+from flyball.features.aggregates import ATTRIBUTE, Aggregate, Feature, Ratio
+from flyball.features.declaring import keyed_by
 from flyball.policy import Expression
 
 if TYPE_CHECKING:
