@@ -152,6 +152,13 @@ def test_sums_of_large_units_are_exact(size: int) -> None:
     check(log, [row(START + step) for step in (1, 2, 39, 41, 1_000)])
 
 
+@pytest.mark.parametrize("units", [2**31 - 1, 2**31, 2**31 + 1, 2**32, 2**32 + 1])
+def test_reals_on_both_sides_of_32_bits_are_exact(units: int) -> None:
+    for sign in (1, -1):
+        log = [act(START + place, place, x=sign * (units - place) / 100, ok=True) for place in range(3)]
+        check(log, [row(START + step) for step in (1, 2, 4)])
+
+
 def test_spreads_of_large_units_round_once() -> None:
     for sign in (1, -1):
         values = [sign * (2**30 + step) for step in (0, 12_345, 7)]
