@@ -85,6 +85,7 @@ def test_what_the_table_claims() -> None:
         "implicit_als", "biased_mf", "bpr", "item_knn", "user_knn",
     }  # fmt: skip
     assert {name for name, can in claims.items() if "ratings" in can} == of_ratings
+    assert {name for name, can in claims.items() if "new items" in can} == {"hybrid"}
 
 
 class Leaky(Recommender, frozen=True):

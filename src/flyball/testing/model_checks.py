@@ -5,8 +5,8 @@
         check(MyModel(), tmp_path)
 
 Each check raises `AssertionError` with what was broken. A check that asks for something optional (ratings,
-explanations, similar items) passes a model that does not claim it; `capabilities` tells what a model claims, so that
-a test can count who was covered.
+explanations, similar items, items that come later) passes a model that does not claim it; `capabilities` tells what a
+model claims, so that a test can count who was covered.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from flyball.core import Refused
 from flyball.models import (
+    Attributes,
     Histories,
     Interactions,
     Recommender,
@@ -31,6 +32,7 @@ from flyball.models import (
     load_artifact,
     model_of,
     params_of,
+    places_new,
     predicts_ratings,
     save_artifact,
     take,
@@ -51,6 +53,7 @@ def capabilities(model: Recommender) -> set[str]:
         "ratings": predicts_ratings(model),
         "personal": _personal(model),
         "update": updates(model),
+        "new items": places_new(model),
     }
     return {name for name, claimed in claims.items() if claimed}
 
@@ -305,6 +308,32 @@ def check_update(model: Recommender, folder: Path) -> None:
     assert items[0, 0] == withheld, f"after an update item {withheld} must come first, got {items[0].tolist()}"
 
 
+def check_new_items(model: Recommender, folder: Path) -> None:
+    """Items placed behind those known keep the others' scores bit for bit, whatever else is new, and change nothing."""
+    data, learned, histories = _fitted(model)
+    new = data.attributes
+    assert new is not None, "the sample must have attributes"
+    if not places_new(model):
+        _refuses(lambda: model.place_new(learned, new))
+        return
+    count = len(data.items)
+    before, frozen = model.score(learned, histories), {name: array.copy() for name, array in learned.items()}
+    both = model.place_new(learned, new)
+    scores = model.score(both, histories)
+    _same_arrays(frozen, learned, "what was learned before items were placed")
+    assert scores.shape == (histories.rows, 2 * count), f"scores must be for {2 * count} items, got {scores.shape}"
+    assert not np.isnan(scores).any(), "scores of new items must not be nan"
+    assert np.isfinite(scores[:, count:]).any(), "an item with known values must be scored"
+    assert scores[:, :count].tobytes() == before.tobytes(), "the other items' scores must keep their bits"
+    for item in range(0, count, 5):
+        values = new.index[new.indptr[item] : new.indptr[item + 1]]
+        alone = model.place_new(learned, Attributes(new.names, np.array([0, len(values)]), values))
+        own = model.score(alone, histories)[:, count]
+        assert own.tobytes() == scores[:, count + item].tobytes(), (
+            "a new item's score must not depend on other new ones"
+        )
+
+
 MODEL_CHECKS: list[Check] = [
     check_purity,
     check_batches,
@@ -317,6 +346,7 @@ MODEL_CHECKS: list[Check] = [
     check_explanations,
     check_similar,
     check_update,
+    check_new_items,
 ]
 
 
