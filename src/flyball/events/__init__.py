@@ -36,6 +36,7 @@ from flyball.events.log import (
     after_slices,
     open_log,
     partition,
+    read_until,
 )
 from flyball.events.quarantine import Quarantine, Quarantined
 from flyball.events.retry import RetryReport, retry
@@ -83,6 +84,7 @@ __all__ = [
     "open_log",
     "partition",
     "read_pieces",
+    "read_until",
     "real",
     "retry",
     "text",

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from flyball.core import BadInput, Clock, Refused
-from flyball.events import EventLog, Offsets, Schema
+from flyball.events import EventLog, Offsets, Schema, read_until
 from flyball.features.memory import MemoryStore
 from flyball.features.online import FeatureFollower, locked
 from flyball.features.online_plan import Plan, groups_of
@@ -23,7 +23,6 @@ from flyball.features.online_store import (
     packed,
     ready_of,
 )  # fmt: skip
-from flyball.features.replay import clipped
 from flyball.features.store import StateStore
 
 _BATCH = 10_000
@@ -97,19 +96,10 @@ def _behind(follower: FeatureFollower, store: StateStore) -> int:
 
 def _catch_up(log: EventLog, follower: FeatureFollower, until: Offsets, progress: Progress | None) -> None:
     """Fold exactly the records before `until`."""
-    after = follower.offsets()
-    wanted = until + (0,) * (len(after) - len(until))
-    while after != wanted:
-        ends = log.ends()
-        reading = tuple(end if at >= goal else at for at, goal, end in zip(after, wanted, ends, strict=True))
-        slices = [clipped(piece, wanted[piece.partition]) for piece in log.read(reading, _BATCH)]
-        slices = [piece for piece in slices if piece.records]
-        if not slices:
-            raise Refused(f"the log must hold all records up to {wanted}, got none after {after}")
+    for slices in read_until(log, follower.offsets(), until, _BATCH):
         follower.apply(slices)
-        after = follower.offsets()
         if progress is not None:
-            progress(sum(after), sum(wanted))
+            progress(sum(follower.offsets()), sum(until))
 
 
 def _swap(plan: Plan, beside: StateStore, store: StateStore, low: str | None, high: str | None) -> Rebuilt:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from flyball.core import Refused
-from flyball.events import EventLog, Offsets, Schema, Slice
+from flyball.events import EventLog, Offsets, Schema, read_until
 from flyball.features.entity import Entity
 from flyball.features.follower import StateFollower
 from flyball.features.memory import MemoryStore
@@ -30,19 +30,6 @@ def state_at(
         raise Refused(f"offsets {until} must lie within the log, which ends at {ends}")
     store = MemoryStore()
     follower = StateFollower(schema, signals, entities, store, partitions=len(ends), only_users=users)
-    after = (0,) * len(ends)
-    while after != wanted:
-        # a partition that has arrived is read after its end, so that nothing of it is read in vain
-        reading = tuple(end if at >= goal else at for at, goal, end in zip(after, wanted, ends, strict=True))
-        slices = [clipped(piece, wanted[piece.partition]) for piece in log.read(reading, _BATCH)]
-        slices = [piece for piece in slices if piece.records]
-        if not slices:
-            raise Refused(f"the log must hold all records up to {until}, got none after {after}")
+    for slices in read_until(log, (), until, _BATCH):
         follower.apply(slices)
-        after = follower.offsets()
     return store
-
-
-def clipped(piece: Slice, end: int) -> Slice:
-    """The part of a slice before offset `end`."""
-    return Slice(piece.partition, piece.first, piece.records[: max(0, end - piece.first)])

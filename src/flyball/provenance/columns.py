@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from flyball.core import StoreCorrupt, StoreUnavailable
-from flyball.events import Offsets, Record, after_slices
+from flyball.events import Offsets, Record, read_until
 from flyball.history import frame_of
 from flyball.runtime import Runtime
 
@@ -71,19 +71,11 @@ def _before(frame: "polars.DataFrame", reach: Offsets) -> "polars.DataFrame":
 
 def _tail(runtime: Runtime, after: Offsets, until: Offsets, types: set[str]) -> dict[str, list[Row]]:
     found: dict[str, list[Row]] = {name: [] for name in types}
-    ends = runtime.log.ends()
-    while any(at < end for at, end in zip(after, until, strict=True)):
-        reading = tuple(end if at >= goal else at for at, goal, end in zip(after, until, ends, strict=True))
-        slices = runtime.log.read(reading, _BATCH)
-        if not slices:
-            break
+    for slices in read_until(runtime.log, after, until, _BATCH):
         for piece in slices:
-            within = max(0, until[piece.partition] - piece.first)  # below zero: appended since `ends`
-            for offset, record in enumerate(piece.records[:within], piece.first):
+            for offset, record in enumerate(piece.records, piece.first):
                 if record.type in types:
                     found[record.type].append((record, piece.partition, offset))
-        moved = after_slices(reading, slices)
-        after = tuple(min(at, goal) for at, goal in zip(moved, until, strict=True))
     return found
 
 

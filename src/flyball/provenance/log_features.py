@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from flyball.core import Refused
-from flyball.events import Offsets, Slice, after_slices, partition
+from flyball.events import Offsets, Slice, partition, read_until
 from flyball.features import Group, Reading
 from flyball.history import frame_of
 from flyball.provenance.columns import Row, frames_before, naming
@@ -92,12 +92,8 @@ def _pieces(runtime: Runtime, needed: Needed, until: Offsets) -> Iterator[Slice]
     wanted = tuple(min(pair) for pair in zip((*until, *[0] * (len(ends) - len(until))), ends, strict=True))
     read: ReadBlocks | None = getattr(log, "read_blocks", None)
     if read is None:
-        offsets: Offsets = (0,) * len(ends)
-        while slices := log.read(offsets, _BATCH):
-            for piece in slices:
-                within = piece.records[: max(0, wanted[piece.partition] - piece.first)]
-                yield Slice(piece.partition, piece.first, within)
-            offsets = after_slices(offsets, slices)
+        for slices in read_until(log, (), wanted, _BATCH):
+            yield from slices
         return
     homes = {name: _homes(runtime, name, by_fields, len(ends)) for name, by_fields in needed.keys.items()}
     for part, end in enumerate(wanted):
