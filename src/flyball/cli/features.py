@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 
+from flyball.cli.backfill import backfill_rows
 from flyball.cli.common import AppName, Home, Json, open_home
 from flyball.cli.show import applied_words, progress_line, say, show_json, show_table
-from flyball.core import BadInput, format_duration, parse_duration
+from flyball.core import BadInput, format_duration, parse_duration, parse_size
 
 if TYPE_CHECKING:
     from flyball.features import Derived, Group
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from flyball.registry import Version
     from flyball.runtime import Runtime
 
-_ACTIONS = ("list", "rebuild")
+_ACTIONS = ("list", "rebuild", "backfill")
 _AUDITED = ["feature", "compared", "wrong", "looked at", "stale", "late", "p50", "p90", "p99", "max"]
 
 
@@ -64,26 +66,44 @@ def register(app: typer.Typer) -> None:
 
 def features(
     app: AppName,
-    action: Annotated[str, typer.Argument(metavar="[list|rebuild]", help="Show them, or compute them again.")] = "list",
+    action: Annotated[
+        str, typer.Argument(metavar="[list|rebuild|backfill]", help="Show them, or compute them again, or for a file.")
+    ] = "list",
     group: Annotated[
-        str | None, typer.Option("--group", help="Rebuild this group only, such as film.", show_default="all")
+        str | None, typer.Option("--group", help="This group only, such as film.", show_default="all")
     ] = None,
     low: Annotated[str | None, typer.Option("--from", help="Rebuild keys from this one on.")] = None,
     high: Annotated[str | None, typer.Option("--to", help="Rebuild keys before this one.")] = None,
+    rows: Annotated[
+        Path | None, typer.Option("--rows", help="Backfill: a csv or parquet file with keys and at (times).")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Backfill: the csv or parquet file to write.")] = None,
+    memory: Annotated[
+        str, typer.Option("--memory", help="Backfill: hold events of so many bytes at once at most.")
+    ] = "2GB",
+    processes: Annotated[int, typer.Option("--processes", min=1, help="Backfill: compute in so many.")] = 1,
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """List the declared features, or rebuild them from the log.
+    """List the declared features, rebuild them from the log, or compute them for rows of a file.
 
-    A rebuild computes the features of a range of keys again beside the running service, and swaps them in at once.
+    A rebuild computes the features of a range of keys again beside the running
+    service, and swaps them in at once. A backfill adds to each row of a file the
+    features of its keys as they were known at its time; stopped, it goes on where it
+    was when it is run again.
     """
     if app in _ACTIONS:  # flyball features rebuild movies
         app, action = action, app
     if action not in _ACTIONS:
         raise BadInput("action of features", " or ".join(_ACTIONS), action)
+    memory_bytes = parse_size(memory)
     runtime = open_home(app, home)
     if action == "rebuild":
         _rebuild(runtime, group, low, high, json)
+    elif action == "backfill":
+        if rows is None or out is None:
+            raise BadInput("features backfill", "given --rows FILE and --out FILE", "none" if out is None else str(out))
+        _backfill(runtime, rows, out, group, memory_bytes, processes, json)
     else:
         _list(runtime, json)
 
@@ -246,6 +266,17 @@ def _rebuild(runtime: "Runtime", group: str | None, low: str | None, high: str |
         return
     for one in done:
         say(f"{one.group}: {one.keys:,} keys written, {one.removed:,} removed, at offsets {list(one.offsets)}")
+
+
+def _backfill(
+    runtime: "Runtime", rows: Path, out: Path, group: str | None, memory_bytes: int, processes: int, json: bool
+) -> None:
+    done = backfill_rows(runtime, rows, out, group, memory_bytes, processes, quiet=json)
+    if json:
+        show_json(msgspec.to_builtins(done))
+        return
+    say(f"wrote {done.rows:,} rows with {len(done.features)} features, from {done.events:,} events, to {done.file}")
+    say(f"each row sees events {format_duration(done.apply_delay_us)} after they were known, as the service does")
 
 
 def _told(progress: Callable[[str], None], name: str, at: int, total: int) -> None:

@@ -34,6 +34,7 @@ from flyball.core.errors import (
 from flyball.core.files import FileLock, sha256_file, write_atomic
 from flyball.core.ids import instant_of_id, new_id
 from flyball.core.processes import run_parallel
+from flyball.core.sizes import parse_size
 from flyball.core.urls import Url, load_backend, parse_url
 
 __all__ = [
@@ -67,6 +68,7 @@ __all__ = [
     "new_id",
     "parse_duration",
     "parse_instant",
+    "parse_size",
     "parse_url",
     "run_parallel",
     "sha256_file",

@@ -8,6 +8,7 @@ polars.
 from flyball.history.columns import frame_of
 from flyball.history.delays import Delay, Lags
 from flyball.history.follower import HistoryFollower
+from flyball.history.holding import hold_events
 from flyball.history.movielens import movielens_events
 from flyball.history.reader import EXPORTS, History, export, learned_lag
 from flyball.history.snapshot import Snapshot, SnapshotManifest, load_snapshot, take_snapshot
@@ -23,6 +24,7 @@ __all__ = [
     "SnapshotManifest",
     "export",
     "frame_of",
+    "hold_events",
     "learned_lag",
     "load_snapshot",
     "movielens_events",

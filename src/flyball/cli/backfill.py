@@ -1,0 +1,192 @@
+"""`flyball features backfill`: the features of any rows of keys and instants, over all of the history."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from flyball.cli.show import progress_line
+from flyball.core import BadInput, parse_instant, sha256_file, write_atomic
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from flyball.features import Group
+    from flyball.runtime import Runtime
+
+
+class Backfilled(msgspec.Struct, frozen=True):
+    """What was written. `events` of the history that were looked through; the rows see one `apply_delay_us` after it
+    was known at the earliest."""
+
+    file: str
+    rows: int
+    features: list[str]
+    events: int
+    apply_delay_us: int
+
+
+def backfill_rows(
+    runtime: "Runtime", rows: Path, out: Path, group: str | None, memory_bytes: int, processes: int, quiet: bool
+) -> Backfilled:
+    """Write `rows` with the features of all groups whose keys they have, or of `group`, to `out`.
+
+    Beside `out` a folder `<out>.parts` holds the events as they were at the beginning, and what is done; it is gone
+    when all is. Another run of the same command goes on where one was stopped.
+    """
+    from flyball.features import backfill
+    from flyball.history import hold_events
+    from flyball.operations import catch_up
+
+    if out.suffix not in _FORMATS:
+        raise BadInput("--out", f"a file that ends with {' or '.join(_FORMATS)}", str(out))
+    given = _read(rows)
+    frame = _asked(given, rows)
+    groups = _chosen(runtime.app.task.feature_groups, frame, group, rows)
+    parts = out.with_name(f"{out.name}.parts")
+    delay_us, begun = _begin(runtime, parts, rows, groups)
+    if begun:
+        catch_up(runtime)
+    used = sorted({event.__name__.lower() for each in groups for event in each.event_types})
+    events = hold_events(runtime.history, used, parts / "events")
+    with progress_line(quiet) as tell:
+        made = backfill(
+            groups,
+            events,
+            frame,
+            parts,
+            memory_bytes=memory_bytes,
+            workers=processes,
+            apply_delay_us=delay_us,
+            progress=lambda done, parts: tell(f"{done:,} of {parts:,} parts"),
+        )
+    features = made.columns[len(frame.columns) :]
+    _write(given.hstack(made.select(features)), out)
+    count = sum(_height(path) for paths in events.values() for path in paths)
+    shutil.rmtree(parts)
+    return Backfilled(str(out), made.height, features, count, delay_us)
+
+
+def _begin(runtime: "Runtime", parts: Path, rows: Path, groups: "Sequence[Group]") -> tuple[int, bool]:
+    """The apply delay to count with, and whether this begins; a folder left by a run of anything else is removed."""
+    from flyball.features import read_apply_delays
+    from flyball.runtime import FEATURES_FEED
+
+    definitions = [[one.name, one.hash] for group in groups for one in group.definitions]
+    digest = hashlib.sha256(msgspec.json.encode([sha256_file(rows), definitions])).hexdigest()
+    path = parts / "request.json"
+    if path.exists():
+        request = msgspec.json.decode(path.read_bytes(), type=_Request)
+        if request.digest == digest:
+            return request.apply_delay_us, False
+    measured = read_apply_delays(runtime.apply_delays_path).get(FEATURES_FEED)
+    request = _Request(digest, 0 if measured is None else measured.p99_us)
+    shutil.rmtree(parts, ignore_errors=True)
+    parts.mkdir(parents=True)
+    write_atomic(path, msgspec.json.encode(request))
+    return request.apply_delay_us, True
+
+
+class _Request(msgspec.Struct, frozen=True):
+    digest: str
+    apply_delay_us: int
+
+
+_FORMATS = (".parquet", ".csv")
+
+
+def _read(path: Path) -> "pl.DataFrame":
+    """The rows as they are given."""
+    import polars as pl
+
+    if path.suffix not in _FORMATS:
+        raise BadInput("--rows", f"a file that ends with {' or '.join(_FORMATS)}", str(path))
+    if not path.is_file():
+        raise BadInput("--rows", "an existing file", str(path))
+    try:
+        frame = pl.read_csv(path, infer_schema=False) if path.suffix == ".csv" else pl.read_parquet(path)
+    except pl.exceptions.PolarsError as error:
+        raise BadInput(f"--rows {path}", f"readable {path.suffix[1:]}", str(error).splitlines()[0]) from None
+    if "at" not in frame.columns:
+        raise BadInput(f"columns of {path}", "at, and the keys of a group of features", ", ".join(frame.columns))
+    return frame
+
+
+def _asked(frame: "pl.DataFrame", path: Path) -> "pl.DataFrame":
+    """The rows as the engine takes them: `at` in microseconds, `offsets` as lists."""
+    import polars as pl
+
+    frame = frame.with_columns(at=_instants(frame["at"], path))
+    if "offsets" in frame.columns and frame.schema["offsets"] == pl.String:
+        frame = frame.with_columns(pl.col("offsets").str.json_decode(pl.List(pl.Int64)))
+    return frame
+
+
+def _instants(column: "pl.Series", path: Path) -> "pl.Series":
+    import polars as pl
+
+    kind = column.dtype
+    if isinstance(kind, pl.Datetime):
+        column = column.dt.cast_time_unit("us").dt.replace_time_zone(None) if kind.time_zone is None else column
+        column = column.dt.epoch("us")
+    elif kind == pl.Date:
+        column = column.cast(pl.Datetime("us")).dt.epoch("us")
+    elif kind == pl.String:
+        column = pl.Series([_instant(text, f"at in row {row} of {path}") for row, text in enumerate(column, start=1)])
+    elif not kind.is_integer():
+        raise BadInput(f"at in {path}", "times, or microseconds since 1970 in whole numbers", str(kind))
+    if column.null_count():
+        row = int(column.is_null().arg_max() or 0) + 1
+        raise BadInput(f"at in row {row} of {path}", "a time", None)
+    return column.cast(pl.Int64)
+
+
+def _instant(text: str | None, where: str) -> int:
+    if text is None:
+        raise BadInput(where, "a time", None)
+    try:
+        return int(text) if text.lstrip("-").isdecimal() else parse_instant(text)
+    except BadInput:
+        raise BadInput(where, "ISO 8601, or microseconds since 1970", text) from None
+
+
+def _chosen(groups: "Sequence[Group]", rows: "pl.DataFrame", only: str | None, path: Path) -> "list[Group]":
+    """The groups to compute: the one that was named, or all whose keys the rows have."""
+    named = {each.name: each for each in groups if each.definitions}
+    if only is not None and only not in named:
+        raise BadInput("group of features", f"one of {', '.join(named) or 'none'}", only)
+    wanted = list(named.values()) if only is None else [named[only]]
+    found = [each for each in wanted if set(each.keys) <= set(rows.columns)]
+    if not found:
+        keys = " or ".join(", ".join(each.keys) for each in wanted) or "(no features are declared)"
+        raise BadInput(f"columns of {path}", f"at, and the keys {keys}", ", ".join(rows.columns))
+    return found
+
+
+def _write(frame: "pl.DataFrame", out: Path) -> None:
+    """The whole file or none."""
+    import polars as pl
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = out.with_name(f".{out.name}.tmp")
+    if out.suffix == ".csv":
+        lists = [name for name, kind in frame.schema.items() if isinstance(kind, pl.List)]
+        texts = [pl.Series(name, [_text(value) for value in frame[name]], dtype=pl.String) for name in lists]
+        frame.with_columns(texts).write_csv(temporary)
+    else:
+        frame.write_parquet(temporary)
+    os.replace(temporary, out)
+
+
+def _text(values: "pl.Series | None") -> str | None:
+    return None if values is None else msgspec.json.encode(values.to_list()).decode()
+
+
+def _height(path: Path) -> int:
+    import polars as pl
+
+    return int(pl.scan_parquet(path).select(pl.len()).collect().item())

@@ -1,0 +1,22 @@
+"""Sizes in bytes as words: "512MB", "2GiB"."""
+
+import re
+
+from flyball.core.errors import BadInput
+
+_BYTES = {
+    "B": 1, "KB": 1_000, "MB": 1_000_000, "GB": 1_000_000_000, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30,
+}  # fmt: skip
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([KMG]i?B|B)")
+
+
+def parse_size(text: str) -> int:
+    """Whole bytes of a size; raises `BadInput` for anything but a number with a unit.
+
+    >>> parse_size("1.5GB"), parse_size("512MiB")
+    (1500000000, 536870912)
+    """
+    found = _SIZE.fullmatch(text)
+    if found is None:
+        raise BadInput("size", f"a number with a unit {', '.join(_BYTES)}, such as 2GB", text)
+    return round(float(found[1]) * _BYTES[found[2]])
