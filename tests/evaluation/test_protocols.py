@@ -15,7 +15,7 @@ from flyball.core import BadInput, NotFound, SystemStopwatch
 from flyball.evaluation import PROTOCOLS, RatedSet, accuracy_tables, read_rated_set
 from flyball.evaluation.protocols import cases as splits
 from flyball.evaluation.protocols.measure import last_item_figures, naive_popularity, places, strong_figures
-from flyball.models import MODELS, Histories, Interactions, Learned, Popular, Recommender, select_rows
+from flyball.models import EASE, MODELS, Histories, Interactions, Learned, Popular, Recommender, select_rows
 from flyball.testing.model_checks import sample_interactions
 
 
@@ -318,6 +318,33 @@ def test_the_command_prints_the_tables_and_json(tmp_path: Path) -> None:
     )
     figures = json.loads(quiet.output.splitlines()[-1])["tables"][0]["lines"][0]["figures"]
     assert 0 < figures["ndcg@10"] < 1
+
+
+def test_parameters_may_be_given(tmp_path: Path) -> None:
+    table = accuracy_tables(
+        rated_set(), ["lists"], ["ease", "popular"], None, 3, SystemStopwatch(), fixed={"ease": {"items": "5"}}
+    )[0]
+    (ease,) = [line for line in table.lines if line.family == "ease"]
+    assert ease.params["items"] == 5
+    assert {trial.params["l2"] for trial in table.trials if trial.family == "ease"} > {EASE().l2}
+    assert all(trial.params["items"] == 5 for trial in table.trials if trial.family == "ease")
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("ease.items=many", "ease.items must be a value that fits"),
+        ("ease.size=9", "no parameter of ease 'size'"),
+        ("esea.items=9", "no family 'esea'"),
+        ("ease=9", "--set must be FAMILY.NAME=VALUE"),
+        ("ease.items=0", "EASE's items must be at least 1"),
+    ],
+)
+def test_parameters_that_cannot_be_are_told(tmp_path: Path, given: str, told: str) -> None:
+    write(tmp_path / "set", "u.data", "".join(f"{n % 9}\t{n % 7}\t{n % 5 + 1}\t{n}\n" for n in range(60)))
+    done = CliRunner().invoke(app, ["accuracy", str(tmp_path / "set"), "--families", "ease", "--set", given])
+    assert done.exit_code != 0
+    assert told in str(done.exception)
 
 
 @pytest.mark.data

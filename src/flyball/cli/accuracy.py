@@ -2,12 +2,13 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flyball.cli.common import Json
+from flyball.cli.common import Json, pairs
 from flyball.cli.show import progress_line, say, show_json, show_table
+from flyball.core import BadInput
 
 if TYPE_CHECKING:
     from flyball.evaluation import AccuracyTable, RatedSet
@@ -36,6 +37,10 @@ def accuracy(
     seed: Annotated[
         int | None, typer.Option("--seed", help="Of splits, draws and fits.", show_default="the protocol's own")
     ] = None,
+    fixed: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="FAMILY.NAME=VALUE", help="A parameter, such as ease.items=20000; repeatable."),
+    ] = None,
     times: Annotated[bool, typer.Option("--times", help="Show seconds too (they differ from run to run).")] = False,
     json: Json = False,
 ) -> None:
@@ -58,10 +63,22 @@ def accuracy(
 
     with progress_line(json) as progress:
         names = _names(protocols), _names(families)
-        tables = accuracy_tables(data, *names, seed, trials, SystemStopwatch(), progress, users, tell)
+        tables = accuracy_tables(
+            data, *names, seed, trials, SystemStopwatch(), progress, users, tell, _fixed(fixed or [])
+        )
     if json:
         about = {"data": data.name, "file": data.file, "users": len(data.data.users), "items": len(data.data.items)}
         show_json({**about, "rows": len(data.data.user_index), "clock": data.clock, "tables": tables})
+
+
+def _fixed(chosen: list[str]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for name, value in pairs(chosen).items():
+        family, dot, parameter = name.partition(".")
+        if not dot:
+            raise BadInput("--set", "FAMILY.NAME=VALUE, such as ease.items=20000", f"{name}={value}")
+        found.setdefault(family, {})[parameter] = value
+    return found
 
 
 def _names(text: str | None) -> list[str] | None:

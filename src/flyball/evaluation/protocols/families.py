@@ -1,6 +1,11 @@
 """The families that a table compares."""
 
-from flyball.core import NotFound
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from flyball.core import BadInput, NotFound
 from flyball.evaluation.search import Space, space_of
 from flyball.models import (
     BPR,
@@ -59,9 +64,29 @@ RATINGS: dict[str, Space] = {
 }
 
 
-def chosen(known: dict[str, Space], names: list[str] | None) -> list[Space]:
-    """The families named that are of this kind, or all; names of no kind raise `NotFound`."""
-    for name in names or []:
+Fixed = Mapping[str, Mapping[str, Any]]
+"""{family: {parameter: value}} other than the defaults; values may be texts."""
+
+
+def chosen(known: dict[str, Space], names: list[str] | None, fixed: Fixed | None = None) -> list[Space]:
+    """The families named that are of this kind, or all; families and parameters of no kind raise `NotFound`."""
+    fixed = fixed or {}
+    for name in [*(names or []), *fixed]:
         if name not in LISTS and name not in RATINGS:
             raise NotFound("family", name, {**LISTS, **RATINGS})
-    return [space for name, space in known.items() if not names or name in names]
+    return [_with(space, fixed.get(name, {})) for name, space in known.items() if not names or name in names]
+
+
+def _with(space: Space, params: Mapping[str, Any]) -> Space:
+    """The space with these parameters at these values and no others."""
+    known = {field.name: field for field in msgspec.structs.fields(space.base)}
+    values = {}
+    for name, value in params.items():
+        if name not in known:
+            raise NotFound(f"parameter of {space.family}", name, known)
+        try:
+            values[name] = msgspec.convert(value, known[name].type, strict=False)
+        except msgspec.ValidationError as error:
+            raise BadInput(f"{space.family}.{name}", f"a value that fits ({error})", value) from None
+    others = {name: tried for name, tried in space.values.items() if name not in values}
+    return Space(space.family, msgspec.structs.replace(space.base, **values), others)

@@ -23,7 +23,7 @@ from flyball.evaluation.protocols.cases import (
     temporal_ratings,
 )
 from flyball.evaluation.protocols.dataset import Clock, RatedSet
-from flyball.evaluation.protocols.families import LISTS, RATINGS, chosen
+from flyball.evaluation.protocols.families import LISTS, RATINGS, Fixed, chosen
 from flyball.evaluation.search import Space, Trial, search, share_of_users
 from flyball.models import Blend, Recommender, params_of
 
@@ -146,22 +146,26 @@ def accuracy_tables(
     progress: Progress = lambda text: None,
     users: int | None = None,
     made: Callable[[AccuracyTable], object] = lambda table: None,
+    fixed: Fixed | None = None,
 ) -> list[AccuracyTable]:
     """The tables of `protocols` (default: all) over `families` (default: all that fit); same seed, same figures.
 
     `trials`: parameter sets tried for each family, on a part withheld from the training data by the same protocol;
     1 keeps the defaults. `users`: lists are asked for a random sample of so many at most in each fold; what is learned
-    from stays whole. `made` gets each table as soon as it is there. Raises `NotFound` for names that are not there.
+    from stays whole. `made` gets each table as soon as it is there. `fixed`: {family: {parameter: value}} other than
+    the defaults. Raises `NotFound` for names that are not there.
     """
     for name in protocols or []:
         if name not in PROTOCOLS:
             raise NotFound("protocol", name, PROTOCOLS)
-    chosen(LISTS, families)
+    chosen({**LISTS, **RATINGS}, families, fixed)
     tables = []
     for one in PROTOCOLS.values():
         if not protocols or one.name in protocols:
             tables.append(
-                _table(one, data, families, one.seed if seed is None else seed, trials, stopwatch, progress, users)
+                _table(
+                    one, data, families, one.seed if seed is None else seed, trials, stopwatch, progress, users, fixed
+                )
             )
             made(tables[-1])
     return tables
@@ -176,6 +180,7 @@ def _table(
     stopwatch: Stopwatch,
     progress: Progress,
     users: int | None,
+    fixed: Fixed | None,
 ) -> AccuracyTable:
     table = AccuracyTable(one.name, one.title, one.about)
     if one.of_ratings and not data.rated:
@@ -187,7 +192,7 @@ def _table(
     able = sum(len(fold.rows) if one.of_ratings else len(fold.truth) for fold in folds)
     if users is not None and not one.of_ratings:
         folds = [some_users(fold, users, seed) for fold in folds]
-    spaces = [_suited(one, space) for space in chosen(RATINGS if one.of_ratings else LISTS, families)]
+    spaces = [_suited(one, space) for space in chosen(RATINGS if one.of_ratings else LISTS, families, fixed)]
     models, tried = _tuned(one, spaces, folds[0].train, seed, trials, progress)
     drawn = measure.negatives(folds[0], seed) if one.name == "last" else {}
     lines = []
