@@ -1,9 +1,9 @@
 """Artifacts: a folder with a manifest, items and arrays, verified whenever it is loaded.
 
 Layout: `manifest.json`, `items.json` (ids by index), `<array>.npy` (NumPy's format, never pickled objects); an array of
-bytes named `<name>_txt` is a library's own text format and lies as such in `<name>.txt`. The manifest holds sha256 and
-size of every other file and a digest of itself. The sha256 of `manifest.json` that `save_artifact` returns pins the
-whole artifact: keep it outside (the registry does) and give it to `load_artifact`.
+bytes named `<name>_txt` is text, such as a library's own format, and lies as such in `<name>.txt`. The manifest holds
+sha256 and size of every other file and a digest of itself. The sha256 of `manifest.json` that `save_artifact` returns
+pins the whole artifact: keep it outside (the registry does) and give it to `load_artifact`.
 """
 
 import hashlib
