@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.cli.conftest import Run
+from tests.processes import LONG_S
 
 VIEW = '{"type":"view","visitor":7,"item":"toys-04","at":"2026-05-01T00:00:00Z"}'
 BAD = '{"type":"view","visitor":"x","item":"toys-04","at":"2026-05-01T00:00:00Z"}'
@@ -122,6 +123,6 @@ def test_following_ends_with_a_signal_and_reports(shop: Run) -> None:
             assert process.poll() is None
     finally:
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=LONG_S)
     assert (process.returncode, err) == (0, b"")
     assert json.loads(out)["accepted"] == {"view": 2}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.cli.conftest import Run, call
+from tests.processes import LONG_S, until
 
 Told = dict[str, dict[str, object]]
 
@@ -135,12 +136,16 @@ def test_ctrl_c_while_learning_is_one_code_and_no_traceback(learned: Path, tmp_p
         start_new_session=True,
     )
     lock = tmp_path / ".flyball/shop/learn.lock"
-    before = lock.stat().st_mtime_ns
-    while lock.stat().st_mtime_ns == before:
-        assert process.poll() is None
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    while len(children.read_text().split()) < 2:
+    before = lock.stat().st_mtime_ns
+
+    def forking() -> bool:
         assert process.poll() is None
-    os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+        return lock.stat().st_mtime_ns != before and len(children.read_text().split()) >= 2
+
+    try:
+        until(forking)
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=LONG_S)
     assert (process.returncode, out, err) == (130, b"", b"")
