@@ -5,9 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-FIRST_LINES = (
-    "from pathlib import Path\nfrom flyball.core import forget_stale\nforget_stale(Path(__file__).parent)\n"
-)
+FIRST_LINES = "from pathlib import Path\nfrom flyball.core import forget_stale\nforget_stale(Path(__file__).parent)\n"
 CALLEE = "from numba import njit\n\n@njit(cache=True)\ndef f(x):\n    return x + {}\n"
 CALLER = "from numba import njit\nfrom loops.callee import f\n\n@njit(cache=True)\ndef g(x):\n    return 10 * f(x)\n"
 
