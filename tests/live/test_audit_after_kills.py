@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.cinema import CINEMA
-from tests.live.test_up import REFUSED, Instance, fill, until
+from tests.live.instance import REFUSED, Instance, fill, until
 
 from flyball.operations import status
 from flyball.provenance import audit

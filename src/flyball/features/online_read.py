@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from flyball.core import BadInput, NotFound, Refused
-from flyball.events import Offsets
 from flyball.features.aggregates import ATTRIBUTE, DISTINCT, LAST_N, Aggregate
 from flyball.features.formulas import shown as shown_value
 from flyball.features.online_plan import Plan, Shown, compile_group, feature_set_hash, groups_of
@@ -56,7 +55,7 @@ class FeatureReader:
             fields += keys_bytes(plan.prefix, keys)
             chosen.append((name, plan, keys))
         values, offsets = self._store.read(fields)
-        self._note(values[0], offsets)
+        self._note(values[0])
         start, groups, beyond = 1, {}, 0
         for name, plan, keys in chosen:
             self._check(plan)
@@ -64,7 +63,7 @@ class FeatureReader:
             start, beyond = start + len(keys), beyond + over
         return Reading(at_us, offsets, self.hash, groups, beyond)
 
-    def _note(self, value: bytes | None, offsets: Offsets) -> None:
+    def _note(self, value: bytes | None) -> None:
         if value != self._ready_bytes:
             self._ready_bytes, self._ready = value, ready_of(value)
 
