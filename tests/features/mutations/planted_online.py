@@ -5,7 +5,7 @@
 from tests.features.mutations.planted import Planted
 
 _FOLDING, _MERGING, _READING = "kernels/folding.py", "kernels/merging.py", "kernels/reading.py"
-_TOTALS, _PICKS, _WIDE = "kernels/totals.py", "kernels/picks.py", "kernels/wide.py"
+_TOTALS, _PICKS, _WIDE, _STATE = "kernels/totals.py", "kernels/picks.py", "kernels/wide.py", "kernels/state.py"
 
 PLANTED_ONLINE = (
     # the window at reading
@@ -34,6 +34,9 @@ PLANTED_ONLINE = (
     Planted(_MERGING, "tile[w] = value if fresh else min(tile[w], value)", "tile[w] = min(tile[w], value)", "min: a fresh tile starts at zero"),
     Planted(_MERGING, "tile[w] = value if fresh else max(tile[w], value)", "tile[w] = max(tile[w], value)", "max: a fresh tile starts at zero"),
     Planted(_MERGING, "(at == tile[w] and value < tile[w + 1])", "(at == tile[w] and value > tile[w + 1])", "of equal instants not the smallest is first"),
+    Planted(_FOLDING, "total > most) and horizon >= known", "total > most) and horizon > known", "what is known at one instant is never sealed"),
+    Planted(_STATE, "out[n] = row + 3", "out[n] = row + 2", "the instant of a first text taken for its rank"),
+    Planted("online.py", "(piece.partition + 1 - len(offsets))", "(piece.partition - 1 - len(offsets))", "a further partition not noticed"),
     Planted(_FOLDING, "total > most) and horizon >= known", "total > most) and horizon < known", "nothing is ever sealed, horizons fall"),
     Planted(_MERGING, "old[position + 3 * i + 2] >= lowest", "old[position + 3 * i + 2] > lowest", "distinct: a value at the left end forgotten"),
     Planted(_MERGING, "value != MISSING and some[r, 0] >= lowest:\n            found", "value != MISSING and some[r, 0] > lowest:\n            found", "distinct: a new value at the left end left out"),
@@ -47,6 +50,8 @@ PLANTED_ONLINE = (
     # numbers
     Planted(_WIDE, "return high + more_high + (low >> 60), low & LOW_60", "return high + more_high, low & LOW_60", "carry of sums lost"),
     Planted(_MERGING, "middle = 2 * high * low", "middle = high * low", "squares without their middle"),
+    Planted(_WIDE, "((1 << -place) - 1)", "((1 << -place) - 2)", "a tie's lowest bit not seen"),
+    Planted(_TOTALS, "q2 += data[place + at_squares] + (q1 >> 60)", "q2 += data[place + at_squares] - (q1 >> 60)", "carry of squares taken off"),
     Planted(_WIDE, "shift = max(0, length - 62)", "shift = max(0, length - 52)", "doubles cut off"),
     Planted(_WIDE, "_put(digits, i + j, -(size[i] * size[j]))", "_put(digits, i + j, size[i] * size[j])", "std: sums added"),
     Planted(_TOTALS, "/ float(n * (n - 1))", "/ float(n * n)", "std divided by n"),

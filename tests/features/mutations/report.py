@@ -37,7 +37,13 @@ LISTS = {
     "online": Listed(
         "online engine",
         PLANTED_ONLINE,
-        ("test_value_edges.py", "test_online_keeping.py", "test_online_cases.py", "test_online_equals_oracle.py"),
+        (
+            "test_wide.py",
+            "test_value_edges.py",
+            "test_online_keeping.py",
+            "test_online_cases.py",
+            "test_online_equals_oracle.py",
+        ),
     ),
 }
 
