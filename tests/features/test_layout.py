@@ -91,6 +91,23 @@ def test_the_first_at_least_is_found(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+def test_the_first_since_the_start_of_each_span_is_found(seed: int) -> None:
+    laid = Laid(seed)
+    rising, spans, tiles = laid.sorted(), np.array([0, 2, 2, 5]), np.array([0, 0, 3, 2])
+    asked = [(c, end) for c in range(KEYS) for end in range(-6, 9)]
+    codes, ends = (np.array(column, dtype=np.int64) for column in zip(*asked, strict=True))
+    out = np.full((4, len(asked)), -99)
+    layout.first_since(1, len(asked), laid.starts, rising, codes, ends, spans, tiles, out)
+    for span, tile, found in zip(spans, tiles, out, strict=True):
+        starts = [(end - span) // (tile or 1) * (tile or 1) for _, end in asked]
+        must = [
+            next((i for i in laid.segments[c] if rising[i] >= start), laid.segments[c].stop)
+            for (c, _), start in zip(asked, starts, strict=True)
+        ]
+        assert found.tolist() == [-99, *must[1:]]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_the_same_value_before_is_of_the_same_key(seed: int) -> None:
     laid = Laid(seed)
     values, out = laid.values + 4, ints(laid.count)

@@ -76,14 +76,17 @@ class _Computed:
         return pl.select(pl.when(bottom != 0).then(top / bottom)).to_series()
 
     def _aggregate(self, feature: Aggregate, fields: tuple[str, ...], events: Mapping[str, pl.DataFrame]) -> pl.Series:
-        name = feature.event.__name__.lower()
-        where = None if feature.where is None else feature.where.text()
-        source = self._sources.get((name, fields, where))
-        if source is None:
-            frame = events.get(name)
-            source = Source(self.rows, feature, fields, _no_events(feature) if frame is None else frame)
-            self._sources[name, fields, where] = source
-        return Fold(self.rows, source, feature).series()
+        name = _source_name(feature, fields)
+        if name not in self._sources:
+            parts = [part for one in self.group.definitions for part in one.aggregates]
+            sharing = [part for part, its_fields in parts if _source_name(part, its_fields) == name]
+            frame = events.get(feature.event.__name__.lower())
+            self._sources[name] = Source(self.rows, sharing, fields, _no_events(feature) if frame is None else frame)
+        return Fold(self.rows, self._sources[name], feature).series()
+
+
+def _source_name(feature: Aggregate, fields: tuple[str, ...]) -> tuple[Any, ...]:
+    return feature.event.__name__, fields, None if feature.where is None else feature.where.text()
 
 
 def _no_events(feature: Aggregate) -> pl.DataFrame:

@@ -48,14 +48,9 @@ class Fold:
 
     def __init__(self, rows: Rows, source: Source, feature: Aggregate) -> None:
         self.rows, self.feature = rows, feature
-        ordered = feature.op not in (*ADDED, MIN, MAX, DISTINCT, DECAYED)
         self.source = source
-        self.column = None if feature.op in (COUNT, ATTRIBUTE) else source.column(feature, ordered)
-        if self.column is not None:
-            self.segments = self.column.segments
-        else:
-            self.segments = source.segments if feature.op == COUNT else source.by_offset
-        self.reach = source.reach(self.segments, feature.window, feature.delay_us)
+        self.column = None if feature.op in (COUNT, ATTRIBUTE) else source.column(feature)
+        self.segments, self.reach = source.segments_of(feature), source.reach(feature)
 
     def series(self) -> pl.Series:
         series = self._value()

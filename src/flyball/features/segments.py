@@ -1,5 +1,6 @@
 """Events of one type sorted by key and time, and what the aggregates look up in them."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from itertools import pairwise
 
@@ -58,6 +59,13 @@ class Segments:
         out = np.empty(len(codes), dtype=self.places.dtype)
         over_rows(layout.first_at_least, len(codes), self.starts, values, codes, wanted, out)
         return out
+
+    def first_since(self, codes: Ints, ends: Ints, spans: Sequence[tuple[int, int]]) -> list[Ints]:
+        """For each span (length, tile) and row the first event of its key from `end - length` on, floored to a tile."""
+        lengths, tiles = np.array(spans, dtype=np.int64).T.copy()
+        out = np.empty((len(spans), len(codes)), dtype=self.places.dtype)
+        over_rows(layout.first_since, len(codes), self.starts, self.at, codes, ends, lengths, tiles, out)
+        return list(out)
 
     @cached_property
     def extremes(self) -> tuple[Ints, Ints]:

@@ -1,5 +1,6 @@
 """The events that features read: their columns by key and time, and which of them each row may see."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -7,7 +8,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from flyball.features.aggregates import Aggregate
+from flyball.features.aggregates import ADDED, ATTRIBUTE, COUNT, DECAYED, DISTINCT, MAX, MIN, Aggregate
 from flyball.features.asked import Rows
 from flyball.features.finishing import Ints
 from flyball.features.keys import Codes, codes_of
@@ -17,6 +18,13 @@ from flyball.features.seen import Seen
 from flyball.features.segments import Column, Segments
 from flyball.features.values import TEXT
 from flyball.features.windows import EXACT, LIFETIME, Window
+
+_END = (0, 0)
+
+
+def _span(window: Window) -> tuple[int, int]:
+    """How long it is, and the tiles it begins with one of, 0 for none."""
+    return window.size_us, 0 if window.kind == EXACT else window.tile_us
 
 
 class Reach(msgspec.Struct, frozen=True):
@@ -28,16 +36,17 @@ class Reach(msgspec.Struct, frozen=True):
 
 
 class Source:
-    """The events of one type, filter and key fields, with the columns that features read from them."""
+    """The events of one type, filter and key fields, with the columns that `features`, all of these, read from them."""
 
-    def __init__(self, rows: Rows, feature: Aggregate, fields: tuple[str, ...], frame: pl.DataFrame) -> None:
-        self.rows, self.frame = rows, frame
+    def __init__(self, rows: Rows, features: Sequence[Aggregate], fields: tuple[str, ...], frame: pl.DataFrame) -> None:
+        self.rows, self.features, self.frame = rows, features, frame
         codes = codes_of(frame, fields, rows.keys)
-        passed = passing(feature.where, frame)
+        passed = passing(features[0].where, frame)
         self.codes: Codes = codes if passed is None else np.where(passed, codes, -1)
         self.at = Pieces(frame["at"])
         self.seen: Seen = rows.seen.of(frame)
         self._columns: dict[Any, Column] = {}
+        self._edges: dict[Any, dict[tuple[int, int], Ints]] = {}
         self._reaches: dict[Any, Reach] = {}
         self.kept: dict[Any, Any] = {}
 
@@ -56,10 +65,17 @@ class Source:
         """All events, those of one instant in the order of the log."""
         return self._segments(self.codes, self.frame["offset"].to_numpy())
 
-    def column(self, feature: Aggregate, ordered: bool) -> Column:
-        """The feature's value of each event that has one; `ordered`: events of one instant by value."""
+    def segments_of(self, feature: Aggregate) -> Segments:
+        """The events that may be in the feature."""
+        if feature.op == COUNT:
+            return self.segments
+        return self.by_offset if feature.op == ATTRIBUTE else self.column(feature).segments
+
+    def column(self, feature: Aggregate) -> Column:
+        """The feature's value of each event that has one; where it matters events of one instant by value."""
         if feature.value is None:
             return self.counted
+        ordered = feature.op not in (*ADDED, MIN, MAX, DISTINCT, DECAYED)
         name = (feature.value.text(), feature.per_unit, ordered)
         if name not in self._columns:
             if feature.kind == TEXT:
@@ -74,29 +90,36 @@ class Source:
             self._columns[name] = Column(segments, segments.laid(Pieces(values.numbers)), values.texts)
         return self._columns[name]
 
-    def reach(self, segments: Segments, window: Window, delay_us: int) -> Reach:
-        """Which events each row may see, for rows that look from `at - delay_us` back."""
-        name = (id(segments), window.kind, window.size_us, window.tile_us, delay_us)
+    def reach(self, feature: Aggregate) -> Reach:
+        """Which events of `segments_of` it each row may see."""
+        segments, window, delay_us = self.segments_of(feature), feature.window, feature.delay_us
+        name = (id(segments), window.kind, _span(window), delay_us)
         if name not in self._reaches:
-            self._reaches[name] = self._reach(segments, window, delay_us)
+            sure, right = self._seen(segments, delay_us)
+            if window.kind == LIFETIME:
+                left: Ints = segments.starts[self.rows.codes]
+            else:
+                left = self._since(segments, delay_us)[_span(window)]
+            self._reaches[name] = Reach(left, sure, right)
         return self._reaches[name]
 
-    def _reach(self, segments: Segments, window: Window, delay_us: int) -> Reach:
-        codes, ends = self.rows.codes, self.rows.at - delay_us
-        sure, right = self._seen(segments, delay_us)
-        if window.kind == LIFETIME:
-            return Reach(segments.starts[codes], sure, right)
-        starts = ends - window.size_us
-        if window.kind != EXACT:
-            starts = starts // window.tile_us * window.tile_us
-        return Reach(segments.first_at_least(segments.at, codes, starts), sure, right)
+    def _since(self, segments: Segments, delay_us: int) -> dict[tuple[int, int], Ints]:
+        """The first event from the end, `at - delay_us`, on, and from the start of every window that ends there."""
+        name = (id(segments), delay_us)
+        if name not in self._edges:
+            mine = [one for one in self.features if one.delay_us == delay_us and self.segments_of(one) is segments]
+            windows = [one.window for one in mine if one.window.kind != LIFETIME]
+            spans = list(dict.fromkeys([_END, *map(_span, windows)]))
+            found = segments.first_since(self.rows.codes, self.rows.at - delay_us, spans)
+            self._edges[name] = dict(zip(spans, found, strict=True))
+        return self._edges[name]
 
     def _seen(self, segments: Segments, delay_us: int) -> tuple[Ints, Ints]:
         """The first event that may not be seen, and the first at or after the end or with nothing seen from it on."""
         name = (id(segments), "seen", delay_us)
         if name not in self.kept:
             codes, stamps = self.rows.codes, self.rows.stamps
-            sure = right = segments.first_at_least(segments.at, codes, self.rows.at - delay_us)
+            sure = right = self._since(segments, delay_us)[_END]
             if not segments.all_seen:
                 highest, lowest = segments.extremes
                 sure = np.minimum(segments.first_at_least(highest, codes, stamps + 1), right)

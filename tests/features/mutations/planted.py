@@ -19,63 +19,40 @@ _SOURCES, _FOLD = "sources.py", "fold.py"
 
 PLANTED = (
     # the window
-    Planted(_SOURCES, "starts = ends - window.size_us", "starts = ends - window.size_us + 1", "left end open"),
+    Planted(_LAYOUT, "since = ends[row] - spans[k]", "since = ends[row] - spans[k] + (spans[k] > 0)", "left end open"),
     Planted(
-        _SOURCES, "starts = ends - window.size_us", "starts = ends - window.size_us - 1", "left end a microsecond early"
+        _LAYOUT,
+        "since = ends[row] - spans[k]",
+        "since = ends[row] - spans[k] - (spans[k] > 0)",
+        "left end a microsecond early",
     ),
-    Planted(_SOURCES, "starts = ends - window.size_us", "starts = ends + window.size_us", "window looks ahead"),
+    Planted(_LAYOUT, "since = ends[row] - spans[k]", "since = ends[row] + spans[k]", "window looks ahead"),
+    Planted(_LAYOUT, "since // tiles[k] * tiles[k]", "-(-since // tiles[k]) * tiles[k]", "left end rounded up"),
     Planted(
-        _SOURCES,
-        "starts // window.tile_us * window.tile_us",
-        "-(-starts // window.tile_us) * window.tile_us",
-        "left end rounded up",
-    ),
-    Planted(
-        _SOURCES,
-        "starts // window.tile_us * window.tile_us",
-        "(starts - 1) // window.tile_us * window.tile_us",
+        _LAYOUT,
+        "since // tiles[k] * tiles[k]",
+        "(since - 1) // tiles[k] * tiles[k]",
         "left end floored a microsecond early",
     ),
     Planted(
-        _SOURCES,
-        "starts // window.tile_us * window.tile_us",
-        "(starts + 1) // window.tile_us * window.tile_us",
+        _LAYOUT,
+        "since // tiles[k] * tiles[k]",
+        "(since + 1) // tiles[k] * tiles[k]",
         "left end floored a microsecond late",
     ),
+    Planted(_LAYOUT, "since // tiles[k] * tiles[k]", "int(since / tiles[k]) * tiles[k]", "truncated towards 1970"),
+    Planted(_LAYOUT, "since // tiles[k] * tiles[k]", "(since // tiles[k] + 1) * tiles[k]", "first tile lost"),
+    Planted(_SOURCES, "0 if window.kind == EXACT", "0 if window.kind != EXACT", "tiled and exact exchanged"),
+    Planted(_SOURCES, "_END = (0, 0)", "_END = (-1, 0)", "right end closed"),
+    Planted(_SOURCES, "_END = (0, 0)", "_END = (1, 0)", "right end a microsecond early"),
+    Planted(_SOURCES, "self.rows.at - delay_us, spans)", "self.rows.at, spans)", "delay left out"),
     Planted(
-        _SOURCES,
-        "starts // window.tile_us * window.tile_us",
-        "np.fix(starts / window.tile_us).astype(np.int64) * window.tile_us",
-        "truncated towards 1970",
+        _SOURCES, "self.rows.at - delay_us, spans)", "self.rows.at + delay_us, spans)", "delay with the wrong sign"
     ),
     Planted(
         _SOURCES,
-        "starts // window.tile_us * window.tile_us",
-        "(starts // window.tile_us + 1) * window.tile_us",
-        "first tile lost",
-    ),
-    Planted(_SOURCES, "if window.kind != EXACT:", "if window.kind == EXACT:", "tiled and exact exchanged"),
-    Planted(_SOURCES, "codes, self.rows.at - delay_us)", "codes, self.rows.at - delay_us + 1)", "right end closed"),
-    Planted(
-        _SOURCES,
-        "codes, self.rows.at - delay_us)",
-        "codes, self.rows.at - delay_us - 1)",
-        "right end a microsecond early",
-    ),
-    Planted(_SOURCES, "codes, self.rows.at - delay_us)", "codes, self.rows.at)", "delay left out at the right end"),
-    Planted(
-        _SOURCES, "codes, self.rows.at - delay_us)", "codes, self.rows.at + delay_us)", "delay with the wrong sign"
-    ),
-    Planted(
-        _SOURCES,
-        "codes, ends = self.rows.codes, self.rows.at - delay_us",
-        "codes, ends = self.rows.codes, self.rows.at",
-        "delay left out at the left end",
-    ),
-    Planted(
-        _SOURCES,
-        "return Reach(segments.starts[codes], sure, right)",
-        "return Reach(segments.starts[codes] + 1, sure, right)",
+        "segments.starts[self.rows.codes]",
+        "segments.starts[self.rows.codes] + 1",
         "lifetime without its first event",
     ),
     Planted(
@@ -92,7 +69,8 @@ PLANTED = (
     ),
     Planted(_FOLD, "out <= self.feature.max_events", "out < self.feature.max_events", "cap of distinct too low"),
     Planted(_FOLD, "out <= self.feature.max_events", "out <= self.feature.max_events + 1", "cap of distinct too high"),
-    Planted(_LAYOUT, "if values[middle] < x:", "if values[middle] <= x:", "search after equal instants"),
+    Planted(_LAYOUT, "if values[middle] < x:", "if values[middle] <= x:", "search after equal stamps"),
+    Planted(_LAYOUT, "if at[middle] < since:", "if at[middle] <= since:", "search after equal instants"),
     # what may be seen
     Planted(
         _SOURCES,

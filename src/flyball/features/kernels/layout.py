@@ -92,6 +92,29 @@ def first_at_least(first, last, starts, values, codes, wanted, out):
 
 
 @njit(cache=True, nogil=True)
+def first_since(first, last, starts, at, codes, ends, spans, tiles, out):
+    """For each span (`out[k]`) and row the first event of its key at or after `ends[row] - spans[k]`.
+
+    That instant is floored to a whole `tiles[k]`, unless this is 0. All spans of a row are looked up together, while
+    the events of its key are in the cache.
+    """
+    for row in range(first, last):
+        c = codes[row]
+        for k in range(len(spans)):
+            since = ends[row] - spans[k]
+            if tiles[k] > 0:
+                since = since // tiles[k] * tiles[k]
+            low, high = starts[c], starts[c + 1]
+            while low < high:
+                middle = (low + high) >> 1
+                if at[middle] < since:
+                    low = middle + 1
+                else:
+                    high = middle
+            out[k, row] = low
+
+
+@njit(cache=True, nogil=True)
 def previous_same(starts, values, value_count, out):
     """The index of the event before of the same key and value, or -1. `values` lie in [0, value_count)."""
     latest = np.full(value_count, -1, dtype=np.int64)
