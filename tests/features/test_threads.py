@@ -1,9 +1,10 @@
 """Loops over parts of their rows on several threads: every row once, and the values of one thread."""
 
+import numpy as np
 import pytest
 from tests.features.test_offline_oracle import START, act, check, row
 
-from flyball.features import threads
+from flyball.features import segments, threads
 from flyball.testing import feature_logs as logs
 
 
@@ -46,3 +47,9 @@ def test_parts_change_no_value() -> None:
     rows = [row(START + step * tile // 2, user=1 + step % 3) for step in range(27)]
     rows += [row(START + step * tile, (step * 6, 0, 0), user=1 + step % 3) for step in range(1, 11)]
     check(log, rows)
+
+
+def test_places_of_64_bits_change_no_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segments, "index_type", lambda count: np.int64)
+    log = [act(START + place % 7, place, n=place * 31 % 11, x=place % 5 / 4, t="abc"[place % 3]) for place in range(20)]
+    check(log, [row(START + step) for step in (0, 3, 9)])
