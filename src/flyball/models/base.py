@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from flyball.core import Refused
 from flyball.models.data import Attributes, Floats, Histories, Indexes, Interactions, take
+from flyball.models.parameters import CheckedParameters
 
 Learned = Mapping[str, NDArray[Any]]
 
 
-class Recommender(msgspec.Struct, frozen=True):
+class Recommender(msgspec.Struct, metaclass=CheckedParameters, frozen=True):
     """A recommender's parameters. Subclass with `frozen=True`, give the fields defaults, write `fit` and `score`.
 
     All personal models are *inductive*: `learned` holds item-side arrays only, a user's vector is computed from the

@@ -76,7 +76,7 @@ class Blend(Recommender, frozen=True):
 
     def components(self) -> list[Recommender]:
         """The component models, in the order of their names in `models`."""
-        return [msgspec.convert(params, COMPONENTS[name]) for name, params in self.models.items()]
+        return [COMPONENTS[name](**params) for name, params in self.models.items()]
 
     def _candidates(self, data: Interactions, fold: int, seed: int) -> tuple[Any, ...] | None:
         """Standardised scores (users, candidates, components) and which candidates were withheld; None for too few."""

@@ -36,7 +36,7 @@ class Compact(Recommender, frozen=True):
 
     def inner(self) -> ImplicitALS:
         """The model that is fitted."""
-        return msgspec.convert(self.model, ImplicitALS)
+        return ImplicitALS(**self.model)
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
         """`codes` int8 (items, rank), `columns` int8 (rank, items padded), `scales`, `offsets` float32 (items padded).

@@ -45,11 +45,11 @@ class Distilled(Recommender, frozen=True):
 
     def inner(self) -> ImplicitALS:
         """The student."""
-        return msgspec.convert(self.student, ImplicitALS)
+        return ImplicitALS(**self.student)
 
     def blend(self) -> Blend:
         """The teacher."""
-        return msgspec.convert(self.teacher, Blend)
+        return Blend(**self.teacher)
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
         """As `ImplicitALS.fit`."""

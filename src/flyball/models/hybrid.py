@@ -51,7 +51,7 @@ class Hybrid(Recommender, frozen=True):
 
     def inner(self) -> ImplicitALS:
         """The model that is fitted."""
-        return msgspec.convert(self.model, ImplicitALS)
+        return ImplicitALS(**self.model)
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
         """As `ImplicitALS.fit`, with factors for every item that has likes or attributes.

@@ -47,7 +47,7 @@ class Pruned(Recommender, frozen=True):
     def inner(self) -> Recommender:
         """The model that is fitted."""
         ((name, params),) = self.model.items()
-        return msgspec.convert(params, LINEAR[name])
+        return LINEAR[name](**params)
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
         """W as sparse rows: `near_ptr` int64 (items + 1,), `near` int32, `similarities` float32."""

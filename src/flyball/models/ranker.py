@@ -113,8 +113,9 @@ class Ranker(Recommender, frozen=True):
             raise BadDeclaration("Ranker's leaves", "at least 2", self.leaves)
         if not 0 < self.rate <= 1:
             raise BadDeclaration("Ranker's rate", "above 0 and at most 1", self.rate)
-        if not self.retrieve or any(not isinstance(one, Recommender) for one in self.retrieve):
-            raise BadDeclaration("Ranker's retrieve", "a tuple of models, such as (fb.ImplicitALS(),)", self.retrieve)
+        retrieve: Any = self.retrieve
+        if not isinstance(retrieve, tuple) or not retrieve or any(not isinstance(one, Recommender) for one in retrieve):
+            raise BadDeclaration("Ranker's retrieve", "a tuple of models, such as (fb.ImplicitALS(),)", retrieve)
         _check_features(self.features)
         if any(isinstance(one, Ranker) for one in self.retrieve):
             raise BadDeclaration("Ranker's retrieve", "models that score the whole catalogue", "a Ranker")

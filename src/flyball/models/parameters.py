@@ -1,0 +1,47 @@
+"""What a model's constructor may be given: checked where it is written, with the parameter's name."""
+
+from numbers import Integral, Real
+from types import NoneType, UnionType
+from typing import Any, Union, dataclass_transform, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from flyball.core import BadDeclaration
+
+_TAKES = {
+    int: (Integral, "a whole number"),
+    float: (Real, "a number"),
+    str: (str, "text"),
+    bool: (bool, "True or False"),
+}
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
+class CheckedParameters(msgspec.StructMeta):
+    """Structs whose constructor raises `BadDeclaration` for an unknown name or a plain value of another type.
+
+    msgspec itself names neither the class nor what it takes, and checks types only when it decodes.
+    """
+
+    def __call__(cls, *given: Any, **named: Any) -> Any:
+        """A new one, its parameters checked."""
+        fields = cls.__struct_fields__
+        for name in named:
+            if name not in fields:
+                raise BadDeclaration(
+                    f"a parameter of {cls.__name__}", f"one of {', '.join(fields)}" if fields else "left out", name
+                )
+        hints = get_type_hints(cls)
+        for name, value in {**dict(zip(fields, given, strict=False)), **named}.items():
+            _check(f"{cls.__name__}'s {name}", hints[name], value)
+        return super().__call__(*given, **named)
+
+
+def _check(where: str, hint: Any, value: object) -> None:
+    kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    plain = [kind for kind in kinds if kind is not NoneType]
+    if any(kind not in _TAKES for kind in plain) or (value is None and NoneType in kinds):
+        return  # what is no plain value is checked by the model itself
+    if not any(isinstance(value, _TAKES[kind][0]) for kind in plain):
+        words = [_TAKES[kind][1] for kind in plain] + ["None"] * (NoneType in kinds)
+        raise BadDeclaration(where, " or ".join(words), value)

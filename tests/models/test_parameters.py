@@ -1,0 +1,38 @@
+"""What a model's constructor refuses, and what it says."""
+
+from collections.abc import Callable
+
+import pytest
+
+from flyball.core import BadDeclaration
+from flyball.models import EASE, MODELS, Hybrid, ImplicitALS, ItemKNN, Popular, Pruned, Random, Ranker
+
+
+@pytest.mark.parametrize(
+    ("declare", "told"),
+    [
+        (lambda: ItemKNN(kk=3), "a parameter of ItemKNN must be one of k, shrink, got 'kk'"),
+        (lambda: Random(k=3), "a parameter of Random must be left out, got 'k'"),
+        (lambda: ItemKNN(k="30"), "ItemKNN's k must be a whole number, got '30'"),
+        (lambda: ItemKNN("30"), "ItemKNN's k must be a whole number, got '30'"),
+        (lambda: EASE(l2="much"), "EASE's l2 must be a number, got 'much'"),
+        (lambda: Popular(half_life=3), "Popular's half_life must be text or None, got 3"),
+        (lambda: Ranker(trees="many"), "Ranker's trees must be a whole number, got 'many'"),
+        (lambda: Ranker(ItemKNN()), "Ranker's retrieve must be a tuple of models"),
+        (
+            lambda: Hybrid(model={"factor": 8}),
+            "a parameter of ImplicitALS must be one of factors, reg, .*, got 'factor'",
+        ),
+        (lambda: Pruned(model={"ease": {"l3": 8}}), "a parameter of EASE must be one of l2, items, got 'l3'"),
+    ],
+)
+def test_a_wrong_parameter_is_named_with_what_it_must_be(declare: Callable[[], object], told: str) -> None:
+    with pytest.raises(BadDeclaration, match=told):
+        declare()
+
+
+def test_right_parameters_are_taken() -> None:
+    for model in MODELS.values():
+        assert model() == model()
+    assert ImplicitALS(16, reg=1).reg == 1
+    assert Popular(half_life=None, smoothing=5) == Popular(smoothing=5.0)
