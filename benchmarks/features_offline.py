@@ -188,7 +188,8 @@ def feast_last(events: pl.DataFrame, rows: pl.DataFrame) -> Callable[[], pl.Data
     )  # fmt: skip
     store = feast.FeatureStore(config=feast.RepoConfig(
         project="bench", registry=str(folder / "registry.db"), provider="local",
-        offline_store={"type": "duckdb"}, entity_key_serialization_version=3,
+        offline_store={"type": "duckdb"}, online_store={"type": "sqlite", "path": str(folder / "online.db")},
+        entity_key_serialization_version=3,
     ))  # fmt: skip
     store.apply([user, view])
     asked = rows.select("user", stamp.alias("event_timestamp")).to_pandas()
