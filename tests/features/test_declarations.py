@@ -48,6 +48,9 @@ user = fb.Entity("user", buys=fb.count(Buy, "7d"))
         (lambda: fb.count(Buy, "7d", where=lambda b: b.note > 3), "numbers with numbers"),
         (lambda: fb.count(Buy, "7d", where=lambda b: b.gift and b.pieces > 1), "& and |"),
         (lambda: fb.count(Buy, "7d", delay="soon"), "a duration"),
+        (lambda: fb.count(Buy, "7d", delay=f"{1 << 60}us"), "shorter than 36,000 years"),
+        (lambda: fb.count(Buy, fb.exact(f"{1 << 60}us")), "shorter than 36,000 years"),
+        (lambda: fb.decayed(Buy, f"{(1 << 60) // 20 + 1}us"), "36,000 years divided by 20"),
         (lambda: fb.sum(Buy, lambda b: b.note, "7d"), "a number"),
         (lambda: fb.sum(Buy, lambda b: b.note + b.pieces, "7d"), "a calculation with numbers"),
         (lambda: fb.sum(Buy, lambda b: b.price, "7d", scale=0.3), "one divided by a whole number"),
@@ -72,6 +75,10 @@ user = fb.Entity("user", buys=fb.count(Buy, "7d"))
         (lambda: fb.Features("x", keys=(user,)), "one feature or more"),
         (lambda: fb.Features("a b", keys=(user,), n=fb.count(Buy, "7d")), "a word"),
         (lambda: fb.count(Buy, "7d", by="nobody"), "by of count"),
+        (lambda: fb.Entity("user", n=fb.count(Buy, "7d", by="note")), "a field that names user"),
+        (lambda: fb.Features("pair", keys=(user, "way"), n=fb.count(Buy, "7d", by="pieces")), "that names user or way"),
+        (lambda: fb.sum(Buy, lambda b: abs(b.price), "7d"), "made of fields"),
+        (lambda: fb.last(Buy, lambda b: b.note.lower()), "made of fields"),
     ],
 )
 def test_mistakes_are_told(make: Callable[[], Any], told: str) -> None:

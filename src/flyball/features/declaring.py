@@ -41,6 +41,7 @@ from flyball.features.values import (
 from flyball.features.windows import (
     EXACT,
     LIFETIME,
+    LONGEST_US,
     MAX_TILES,
     TILED,
     Window,
@@ -149,6 +150,8 @@ def decayed(
     0.0 when there were no events and no `value` is read, else missing.
     """
     half_us = duration_us("half_life of decayed", half_life)
+    if HALF_LIVES * half_us >= LONGEST_US:
+        raise BadDeclaration("half_life of decayed", f"shorter than 36,000 years divided by {HALF_LIVES}", half_life)
     if tile is not None:
         tile_us = duration_us("tile of decayed", tile)
     else:

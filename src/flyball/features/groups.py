@@ -83,6 +83,10 @@ def make_group(name: str, keys: Sequence[tuple[str, bool]], features: Mapping[st
             )
         parts = (feature,) if isinstance(feature, Aggregate) else (feature.top, feature.bottom)
         fields = [tuple(keyed_by(part, key, entity, name) for key, entity in keys) for part in parts]
+        for part, found in zip(parts, fields, strict=True):
+            if part.by is not None and part.by not in found:
+                must = f"a field that names {' or '.join(names)}"
+                raise BadDeclaration(f"by of {part.text()} of {name}", must, part.by)
         if isinstance(feature, Aggregate) and feature.op == ATTRIBUTE:
             _check_attribute(where, names, fields[0], feature)
         definitions.append(Definition(where, names, feature, *fields))

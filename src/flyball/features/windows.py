@@ -8,6 +8,8 @@ TILED, EXACT, LIFETIME = "tiled", "exact", "lifetime"
 MAX_TILES = 2_000
 MAX_EVENTS = 100_000
 FEWEST_TILES = 24
+LONGEST_US = 1 << 60
+"""No duration reaches it, so instants and durations add up within 64 bits."""
 TILES_US = tuple(parse_duration(text) for text in ("1d", "6h", "1h", "10m", "1m", "10s", "1s"))
 
 
@@ -113,15 +115,18 @@ def check_max_events(where: str, max_events: int) -> None:
 def duration_us(where: str, text: str) -> int:
     """A duration as declared; raises `BadDeclaration`. Zero is one."""
     try:
-        return parse_duration(text)
+        found = parse_duration(text)
     except (BadInput, TypeError):
         raise BadDeclaration(where, "a duration such as 7d or 1h30m", text) from None
+    if found >= LONGEST_US:
+        raise BadDeclaration(where, "shorter than 36,000 years", text)
+    return found
 
 
 def _duration(where: str, text: str) -> int:
     found = duration_us(where, text)
-    if not 0 < found < 1 << 60:
-        raise BadDeclaration(where, "longer than nothing and shorter than 36,000 years", text)
+    if found == 0:
+        raise BadDeclaration(where, "longer than nothing", text)
     return found
 
 

@@ -107,7 +107,13 @@ def _expression_of(value: object) -> Expression:
 
 def trace(function: Callable[[Any], Any]) -> Expression:
     """Record what `function` does to its one argument; raises `BadDeclaration` for what cannot be recorded."""
-    return _expression_of(function(_Probe(Expression("event", ()))))
+    try:
+        found = function(_Probe(Expression("event", ())))
+    except (TypeError, AttributeError) as error:
+        raise BadDeclaration(
+            "an expression", "made of fields, numbers, texts, comparisons and + - * / // %", str(error)
+        ) from error
+    return _expression_of(found)
 
 
 def compile_python(expression: Expression) -> Callable[[Any], Any]:
