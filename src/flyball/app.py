@@ -48,12 +48,15 @@ class App:
         retrain: Sequence[Trigger] | None = None,
     ) -> None:
         self.name, self.task = name, task
+        _check_kinds(name, events, task, candidates, formats)
         self.events = tuple(events)
         self.candidates = dict(candidates)  # those with features learn below how these are declared
         self.formats = dict(formats or {})
         self.choose = choose or best(f"ndcg@{task.k}")
         self.release = release or swap()
         self.gates = gates or _default_gates()
+        if retrain is not None and not isinstance(retrain, list | tuple):
+            raise BadDeclaration(f"retrain of App {name!r}", 'a list, such as [fb.every("1d")]', retrain)
         self.retrain = tuple(retrain if retrain is not None else [every("1d")])
         self.spec = name
         self.source: Path | None = None
@@ -89,12 +92,43 @@ class App:
                 )
             if not isinstance(model, Recommender):
                 raise BadDeclaration(f"candidate {label!r}", "a model, such as fb.ItemKNN()", model)
+        self._check_rules()
         known = {*self.events, *self.profiles}
         for used in self.task.event_types:
             if used not in known:
                 raise BadDeclaration(
                     f"task of App {self.name!r}", f"about declared events ({used.__name__} is not)", used
                 )
+
+    def _check_rules(self) -> None:
+        """What the other arguments must have been made by: told here, not by the command that comes to use them."""
+        rules: list[tuple[str, Any, type, str]] = [
+            ("choose", self.choose, Choice, 'made by fb.best or fb.cheapest_within_noise, such as fb.best("ndcg@20")'),
+            ("release", self.release, Release, "made by fb.swap()"),
+            ("gates", self.gates, Gates, "made by fb.gates(...)"),
+            *(("retrain", each, Trigger, 'made by fb.every, such as [fb.every("1d")]') for each in self.retrain),
+        ]
+        for argument, got, kind, must in rules:
+            if not isinstance(got, kind):
+                raise BadDeclaration(f"{argument} of App {self.name!r}", must, got)
+        for label, made in self.formats.items():
+            if not (callable(getattr(made, "parser", None)) and callable(getattr(made, "lines", None))):
+                raise BadDeclaration(f"format {label!r} of App {self.name!r}", "an object with parser and lines", made)
+
+
+def _check_kinds(name: Any, events: Any, task: Any, candidates: Any, formats: Any) -> None:
+    if not isinstance(name, str):
+        raise BadDeclaration("App name", "text", name)
+    if not isinstance(events, list | tuple):
+        raise BadDeclaration(f"events of App {name!r}", "a list of event types, such as [Watch, Rate]", events)
+    if not isinstance(task, Recommend):
+        raise BadDeclaration(f"task of App {name!r}", "made by fb.Recommend(...)", task)
+    if not isinstance(candidates, Mapping):
+        raise BadDeclaration(
+            f"candidates of App {name!r}", 'models by name, such as {"popular": fb.Popular()}', candidates
+        )
+    if formats is not None and not isinstance(formats, Mapping):
+        raise BadDeclaration(f"formats of App {name!r}", "formats by name, or what fb.columns gives", formats)
 
 
 def _default_gates() -> Gates:
@@ -119,9 +153,10 @@ def load_app(spec: str, options: Mapping[str, Any] | None = None, folder: Path |
             raise BadDeclaration(f"settings of application {spec}", "arguments of its make_app", str(error)) from None
     else:
         if not hasattr(module, attribute):
-            raise NotFound(
-                f"attribute in {source or spec}", attribute, [n for n in vars(module) if not n.startswith("_")]
-            )
+            apps = [name for name, value in vars(module).items() if isinstance(value, App)]
+            got = f"one that declares {', '.join(apps)}" if apps else "one without any"
+            where = source.name if source else spec
+            raise BadDeclaration(where, f"a file that declares {attribute} = fb.App(...)", got)
         found = getattr(module, attribute)
     if not isinstance(found, App):
         raise BadDeclaration(f"{attribute} in {source or spec}", "an fb.App", found)

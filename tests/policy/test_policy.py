@@ -106,3 +106,16 @@ def test_what_is_no_event_type_is_refused_where_it_is_written() -> None:
         value(Rate, "stars")  # type: ignore[arg-type]
     with pytest.raises(BadDeclaration, match="what any_of is given must be outcomes, such as"):
         any_of(Rate)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("metric", ["ndgc@20", "ndcg", "ndcg@0", "", 20, None])
+def test_a_metric_that_no_report_has_is_refused_where_it_is_written(metric: str) -> None:
+    with pytest.raises(BadDeclaration, match=r"metric to choose by must be one of ndcg@k, .*, such as ndcg@20, got"):
+        best(metric)
+
+
+def test_gates_are_numbers_and_durations() -> None:
+    with pytest.raises(BadDeclaration, match=r"min_examples of gates\(...\) must be a number from 0, got '20'"):
+        gates(min_examples="20")  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match="duration must be numbers with units .*, got 2"):
+        gates(max_answer=2)  # type: ignore[arg-type]

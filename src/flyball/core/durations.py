@@ -24,7 +24,7 @@ def parse_duration(text: str) -> int:
     >>> parse_duration("300ms")
     300000
     """
-    parts = _PART.findall(text)
+    parts = _PART.findall(text) if isinstance(text, str) else []
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise BadInput("duration", "numbers with units w, d, h, m, s, ms or us, such as 1h30m", text)
     return sum(int(number) * _UNIT_US[unit] for number, unit in parts)

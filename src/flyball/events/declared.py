@@ -51,6 +51,8 @@ def read_type(cls: type[Event]) -> EventType:
         infos = [info for info in msgspec.structs.fields(cls) if info.name != "at"]
     except (TypeError, NameError) as error:
         raise BadDeclaration(f"event type {cls.__name__}", "made of types that msgspec can check", str(error)) from None
+    if "at" in cls.__annotations__:
+        raise BadDeclaration(f"{cls.__name__}.at", "left out: every event has it, the instant it happened", "a field")
     declared = tuple(_read_field(cls, info) for info in infos)
     refs = tuple((field.name, field.entity) for field in declared if field.entity is not None)
     if not refs:
@@ -99,11 +101,20 @@ def _read_field(cls: type[Event], info: msgspec.structs.FieldInfo) -> Field:
         raise BadDeclaration(where, "int or str, being a Ref", info.type)
     if info.default is not msgspec.NODEFAULT:
         default = info.default
+        _check_default(where, info.type, default)
     elif info.default_factory is not msgspec.NODEFAULT:
         default = info.default_factory()
     else:
         default = msgspec.NODEFAULT
     return Field(info.name, info.type, kind, optional, default is msgspec.NODEFAULT, entity, default)
+
+
+def _check_default(where: str, annotation: Any, default: Any) -> None:
+    """A default is as good as what is sent: msgspec itself does not check it."""
+    try:
+        msgspec.convert(msgspec.to_builtins(default), annotation)
+    except msgspec.ValidationError as error:
+        raise BadDeclaration(f"default of {where}", f"a value that fits ({error})", default) from None
 
 
 def _read_annotation(where: str, annotation: Any) -> tuple[Any, bool, str | None]:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from flyball.core import parse_duration
+from flyball.core import BadDeclaration, parse_duration
 
 
 class Release(msgspec.Struct, frozen=True):
@@ -38,6 +38,9 @@ def gates(
     `min_examples`: users in the test window, below it nothing can be said. `max_loss`: the share of the champion's
     metric that another recipe may lose, with 90 % confidence. `max_answer`: median time of one answer.
     `min_full_lists`: share of test users who get a full list.
-    `max_fit`: how long one fit may take; one that takes longer is ended and rejected.
+    `max_fit`: how long one fit may take; one that takes longer is ended and rejected. Raises `BadDeclaration`.
     """
+    for name, number in (("min_examples", min_examples), ("max_loss", max_loss), ("min_full_lists", min_full_lists)):
+        if not isinstance(number, int | float) or isinstance(number, bool) or not number >= 0:
+            raise BadDeclaration(f"{name} of gates(...)", "a number from 0", number)
     return Gates(min_examples, max_loss, parse_duration(max_answer), min_full_lists, parse_duration(max_fit))

@@ -1,13 +1,13 @@
 """The declaration of a recommendation task: who, what, and what counts as success."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 import msgspec
 
 from flyball.core import BadDeclaration, BadInput, parse_duration
 from flyball.events import Event, Profile, Ref, Schema
-from flyball.policy import AnyOf, Outcome, Value, outcomes_of
+from flyball.policy import AnyOf, Expression, Outcome, Value, outcomes_of
 
 if TYPE_CHECKING:
     from flyball.features import Entity, Features, FeatureSet, Group, Signals
@@ -179,6 +179,8 @@ def _check_outcomes(field: str, declared: Any, entities: set[str]) -> None:
         raise BadDeclaration(where, "one outcome or more", "none")
     for one in outcomes_of(declared):
         _check_event(where, one.event, entities, one.where.fields() if one.where is not None else set())
+        if one.where is not None:
+            _check_compared(where, one.where, get_type_hints(one.event))
 
 
 def _check_rating(declared: Any, entities: set[str]) -> None:
@@ -199,6 +201,26 @@ def _check_event(where: str, event: Any, entities: set[str], fields: set[str]) -
     if strange:
         known = ", ".join(event.__struct_fields__)
         raise BadDeclaration(where, f"about fields of {event.__name__} ({known})", ", ".join(sorted(strange)))
+
+
+def _check_compared(where: str, expression: Expression, hints: dict[str, Any]) -> None:
+    """A field in an order with a constant of another kind would fail at the first event."""
+    parts = [each for each in expression.args if isinstance(each, Expression)]
+    for part in parts:
+        _check_compared(where, part, hints)
+    if expression.op not in ("<", "<=", ">", ">="):
+        return
+    kinds = {part.args[0]: _is_text(hints[part.args[0]]) for part in parts if part.op == "field"}
+    for value in (part.args[0] for part in parts if part.op == "constant"):
+        for field, text in kinds.items():
+            if text is not None and text != isinstance(value, str):
+                raise BadDeclaration(f"what {where} compares {field} with", "text" if text else "a number", value)
+
+
+def _is_text(hint: Any) -> bool | None:
+    """Whether a field is text (True), a number (False) or something else (None)."""
+    kinds = {kind for kind in get_args(hint) or (hint,) if kind is not type(None)}
+    return True if kinds == {str} else False if kinds <= {int, float} else None
 
 
 def _check_whole(field: str, got: Any, low: int, high: int) -> None:

@@ -1,0 +1,84 @@
+"""What a declaration is refused for, and what the refusal says."""
+
+from typing import Annotated, Any
+
+import pytest
+
+import flyball as fb
+from flyball.core import BadDeclaration
+from flyball.evaluation import parse_metric
+from flyball.events import Schema
+from flyball.policy.choose import LIST_METRICS, RATING_METRICS
+
+User = Annotated[int, fb.Ref("user")]
+Film = Annotated[str, fb.Ref("film")]
+
+
+class Watch(fb.Event):
+    user: User
+    film: Film
+    minute: Annotated[int, fb.whole(0, 500)] = 0
+    device: str | None = None
+
+
+def declare(**other: Any) -> fb.App:
+    task = fb.Recommend(fb.Entity("user"), fb.Entity("film"), positive=fb.outcome(Watch))
+    given: dict[str, Any] = {"events": [Watch], "task": task, "candidates": {"popular": fb.Popular()}, **other}
+    return fb.App(given.pop("name", "cinema"), **given)
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        ({"name": 5}, "App name must be text, got 5"),
+        ({"events": Watch}, "events of App 'cinema' must be a list of event types"),
+        ({"task": "recommend"}, r"task of App 'cinema' must be made by fb.Recommend"),
+        ({"candidates": [fb.Popular()]}, "candidates of App 'cinema' must be models by name"),
+        ({"formats": [3]}, "formats of App 'cinema' must be formats by name"),
+        ({"formats": {"till": 3}}, "format 'till' of App 'cinema' must be an object with parser and lines, got 3"),
+        ({"choose": "ndcg@20"}, "choose of App 'cinema' must be made by fb.best or .*, got 'ndcg@20'"),
+        ({"release": "swap"}, r"release of App 'cinema' must be made by fb.swap\(\), got 'swap'"),
+        ({"gates": 20}, r"gates of App 'cinema' must be made by fb.gates\(...\), got 20"),
+        ({"retrain": fb.every("1d")}, "retrain of App 'cinema' must be a list"),
+        ({"retrain": "1d"}, "retrain of App 'cinema' must be a list, .*, got '1d'"),
+        ({"retrain": ["1d"]}, "retrain of App 'cinema' must be made by fb.every, .*, got '1d'"),
+    ],
+)
+def test_an_argument_of_another_kind_is_named_with_what_it_must_be(other: dict[str, Any], told: str) -> None:
+    assert declare().name == "cinema"
+    with pytest.raises(BadDeclaration, match=told):
+        declare(**other)
+
+
+def test_a_field_is_compared_with_its_own_kind() -> None:
+    for right in (lambda w: w.minute >= 30, lambda w: (w.device > "a") & (w.minute / 2 < 9.5)):
+        fb.Recommend(fb.Entity("user"), fb.Entity("film"), positive=fb.outcome(Watch, where=right))
+    for wrong, told in (
+        (lambda w: (w.minute > 1) & (w.minute >= "30"), "positive of Recommend compares minute with must be a number"),
+        (lambda w: w.device < 3, "compares device with must be text, got 3"),
+    ):
+        with pytest.raises(BadDeclaration, match=told):
+            fb.Recommend(fb.Entity("user"), fb.Entity("film"), positive=fb.outcome(Watch, where=wrong))
+
+
+def test_a_default_must_fit_its_field_and_at_is_no_field() -> None:
+    class Low(fb.Event):
+        user: User
+        minute: Annotated[int, fb.whole(0, 500)] = -5
+
+    class Timed(fb.Event):
+        user: User
+        at: int
+
+    with pytest.raises(BadDeclaration, match=r"default of Low.minute must be a value that fits .*, got -5"):
+        Schema([Low])
+    with pytest.raises(BadDeclaration, match=r"Timed.at must be left out: every event has it"):
+        Schema([Timed])
+
+
+def test_the_metrics_to_choose_by_are_those_of_the_reports() -> None:
+    for metric in [*(f"{name}@20" for name in LIST_METRICS), *RATING_METRICS]:
+        assert parse_metric(metric)
+    with pytest.raises(BadDeclaration) as refused:
+        parse_metric("nothing")
+    assert str(refused.value).count("@k") == len(LIST_METRICS)
