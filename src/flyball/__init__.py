@@ -3,6 +3,7 @@
 `import flyball as fb` loads nothing heavy: each name comes from its room when first used.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -151,7 +152,7 @@ __version__ = "0.1.0"
 
 def __getattr__(name: str) -> Any:
     if name not in _ROOM_OF:
-        raise AttributeError(f"module 'flyball' has no attribute {name!r}")
+        raise AttributeError(f"module 'flyball' has no attribute {name!r}", name=name, obj=sys.modules[__name__])
     found = getattr(import_module(_ROOM_OF[name]), name)
     globals()[name] = found
     return found

@@ -3,9 +3,13 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tests.cli.conftest import Run
+
+from flyball.app import load_app
+from flyball.cli.main import code_of
 
 
 def test_what_new_writes_checks(shop: Run) -> None:
@@ -35,7 +39,7 @@ WRONG = {
     "within.py": (HEAD + "\ndef f():\n    raise ValueError('no')\n\nf()\n", "within.py:4: ValueError: no"),
     "imports.py": ("import nothing_of_that_name\n", "imports.py:1: ModuleNotFoundError: No module named"),
     "declared.py": (HEAD + "fb.outcome(fb.Event, within='7 moons')\n", "declared.py:2: "),
-    "empty.py": ("", "no attribute in"),
+    "empty.py": ("", "empty.py must be a file that declares app = fb.App(...)"),
     "binary.py": ("\x00\x01", "binary.py"),
 }
 
@@ -118,3 +122,42 @@ def test_the_version_needs_no_heavy_room() -> None:
     code = f"import flyball.cli, sys; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        (("fb.EASE()", "fb.Ease()"), "module 'flyball' has no attribute 'Ease'; did you mean EASE?"),
+        (("import flyball as fb", "import flyball as fb\nraise SystemExit(3)"), "SystemExit: 3"),
+        (
+            ("app = fb.App(", "shop = fb.App("),
+            "must be a file that declares app = fb.App(...), got 'one that declares shop",
+        ),
+    ],
+)
+def test_check_says_what_was_meant(shop: Run, edit: tuple[str, str], told: str) -> None:
+    Path("other.py").write_text(Path("shop.py").read_text().replace(*edit))
+    got = shop("check", "other.py")
+    assert got.code == 2
+    assert told in got.err
+
+
+def test_a_mistake_in_the_users_own_function_is_told_with_its_line(shop: Run) -> None:
+    file = Path("shop.py")
+    file.write_text(file.read_text() + "\n\ndef group(card):\n    return card.kategory\n")
+    load_app("shop.py")
+    with pytest.raises(AttributeError) as wrong:
+        sys.modules["flyball_app_shop"].group(SimpleNamespace(category="toys"))
+    line = len(file.read_text().splitlines())
+    code, told = code_of(wrong.value)
+    assert (code, told.split(": ")[:2]) == (2, ["flyball", f"shop.py:{line}"])
+    assert told.endswith("; did you mean category?")
+    with pytest.raises(ZeroDivisionError):  # one of Flyball's own keeps its traceback, to be reported
+        code_of(ZeroDivisionError())
+
+
+@pytest.mark.parametrize(("option", "value"), [("--port", "99999"), ("--port", "-1"), ("--workers", "0")])
+def test_up_refuses_numbers_it_cannot_use(shop: Run, option: str, value: str) -> None:
+    got = shop("up", "shop.py", option, value)
+    assert got.code == 2
+    assert option in got.err

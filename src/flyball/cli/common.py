@@ -4,7 +4,9 @@ Rooms are imported where they are used, here and in the commands: `flyball --ver
 """
 
 import os
+import sys
 import traceback
+from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -58,13 +60,30 @@ def load(spec: str, options: dict[str, Any]) -> "App":
         raise BadApplication(_place_in(error, spec), str(error)) from error
     except FlyballError as error:
         raise BadApplication(_place_in(error, spec), str(error)) from error
-    except Exception as error:  # a mistake anywhere in the user's file: shown with its line, never as our traceback
+    except (Exception, SystemExit) as error:  # a mistake anywhere in the user's file: shown with its line, no traceback
         raise BadApplication(_place_in(error, spec), _told(error)) from error
 
 
-def _told(error: Exception) -> str:
+def in_own_code(error: BaseException) -> str | None:
+    """`place: problem` of an error that the code of an application file led to, such as its `fit`; None for ours."""
+    own = {module.__file__ for name, module in list(sys.modules.items()) if name.startswith("flyball_app_")}
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in own]
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}: {_told(error)}" if frames else None
+
+
+def _told(error: BaseException) -> str:
     words = error.msg if isinstance(error, SyntaxError) else str(error)
-    return f"{type(error).__name__}: {words}" if words else type(error).__name__
+    return f"{type(error).__name__}: {words}{_meant(error)}" if words else type(error).__name__
+
+
+def _meant(error: BaseException) -> str:
+    """The nearest name there is, where one was misspelt."""
+    if not isinstance(error, AttributeError | NameError) or not error.name:
+        return ""
+    known = dir(error.obj) if isinstance(error, AttributeError) else []
+    same = [one for one in known if one.lower() == error.name.lower()]
+    near = same or get_close_matches(error.name, [one for one in known if not one.startswith("_")], n=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _place_in(error: BaseException, spec: str) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from flyball.cli import accuracy, events, features, learning, project, running, searching
+from flyball.cli.common import in_own_code
 from flyball.cli.show import say, warn
 from flyball.core import BadDeclaration, BadInput, BadSetting, FlyballError, NotFound
 
@@ -50,7 +51,7 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except (FlyballError, OSError) as error:
+    except Exception as error:
         code, message = code_of(error)
         warn(message)
         sys.exit(code)
@@ -64,4 +65,7 @@ def code_of(error: BaseException) -> tuple[int, str]:
         return 1, f"flyball: {error}"
     if isinstance(error, OSError):  # a full disk, a folder one may not write to
         return 1, f"flyball: {error.strerror or error}{f': {error.filename}' if error.filename else ''}"
+    told = in_own_code(error)
+    if told is not None:  # a model or function of the user's own: a mistake there, not one of Flyball's
+        return 2, f"flyball: {told}"
     raise error

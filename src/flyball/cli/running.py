@@ -24,8 +24,12 @@ def register(app: typer.Typer) -> None:
 def up(
     app: AppName,
     home: Home = None,
-    port: Annotated[int | None, typer.Option("--port", help="Port to answer on.", show_default="8082")] = None,
-    workers: Annotated[int | None, typer.Option("--workers", help="Serving processes.", show_default="2")] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", min=0, max=65_535, help="Port to answer on.", show_default="8082")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Serving processes.", show_default="2")
+    ] = None,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
     world: Annotated[
         bool, typer.Option("--world", help="With a simulated world of users that use the service.")
