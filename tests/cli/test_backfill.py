@@ -153,6 +153,7 @@ def full(*_: object) -> None:
         ("user,at\n1,2\n", ("--memory", "lots"), "such as 2GB"),
         ("user,at\n1,2\n", ("--memory", "1KB"), "1 MiB"),
         ("user,at\n1,2\n", ("--out", "values.xlsx"), ".parquet or .csv"),
+        ("user,at\n1,2\n", ("--out", "rows.csv"), "another file than --rows, which would be lost"),
         (None, (), "must be an existing file"),
     ],
 )
@@ -167,3 +168,7 @@ def test_what_is_wrong_is_told(run: Run, runtime: Runtime, text: str | None, mor
 
 def test_both_files_must_be_named(run: Run, runtime: Runtime) -> None:
     assert "--rows FILE and --out FILE" in run("features", "backfill", "cinema.py").err
+    assert "got '--rows a.csv'" in run("features", "backfill", "cinema.py", "--rows", "a.csv").err
+    listed = run("features", "cinema.py", "--rows", "a.csv")
+    assert listed.code == 2
+    assert "given to flyball features APP backfill" in listed.err

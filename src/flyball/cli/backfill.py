@@ -45,6 +45,8 @@ def backfill_rows(
     if out.suffix not in _FORMATS:
         raise BadInput("--out", f"a file that ends with {' or '.join(_FORMATS)}", str(out))
     given = _read(rows)
+    if out.exists() and out.samefile(rows):
+        raise BadInput("--out", "another file than --rows, which would be lost", str(out))
     frame = _asked(given, rows)
     groups = _chosen(runtime.app.task.feature_groups, frame, group, rows)
     parts = out.with_name(f"{out.name}.parts")

@@ -97,12 +97,15 @@ def features(
     if action not in _ACTIONS:
         raise BadInput("action of features", " or ".join(_ACTIONS), action)
     memory_bytes = parse_size(memory)
+    if action != "backfill" and (rows or out):
+        raise BadInput("--rows and --out", "given to flyball features APP backfill", f"them with {action}")
     runtime = open_home(app, home)
     if action == "rebuild":
         _rebuild(runtime, group, low, high, json)
     elif action == "backfill":
         if rows is None or out is None:
-            raise BadInput("features backfill", "given --rows FILE and --out FILE", "none" if out is None else str(out))
+            given = [f"{name} {path}" for name, path in (("--rows", rows), ("--out", out)) if path is not None]
+            raise BadInput("features backfill", "given --rows FILE and --out FILE", given[0] if given else "neither")
         _backfill(runtime, rows, out, group, memory_bytes, processes, json)
     else:
         _list(runtime, json)
