@@ -55,7 +55,7 @@ def computed(function: Callable[..., Any], *inputs: str, kind: type = float) -> 
 def hashed(*inputs: str, size: int) -> Derived:
     """The inputs together as a whole number in `[0, size)`: a cross of categories. Missing where one input is.
 
-    The first 8 bytes of blake2b over the texts, each with its length before it, modulo `size`.
+    blake2b with a digest of 8 bytes over the texts, each with its length before it, modulo `size`.
     """
     if type(size) is not int or not 1 < size <= MOST_HASHED:
         raise BadDeclaration("size of hashed", f"a whole number in 2..{MOST_HASHED}", size)

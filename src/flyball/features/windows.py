@@ -84,7 +84,7 @@ def tiled(size: str, tile: str | None = None) -> Window:
         raise BadDeclaration(f"tile of the window {size!r}", f"a whole fraction of {size}", tile)
     if size_us // tile_us > MAX_TILES:
         raise BadDeclaration(
-            f"window {size!r}", f"at most {MAX_TILES} tiles (take longer ones)", f"{size_us // tile_us} of {tile or ''}"
+            f"window {size!r}", f"at most {MAX_TILES} tiles (take longer ones)", f"{size_us // tile_us} of {words(tile_us)}"
         )
     return Window(TILED, size_us, tile_us)
 
