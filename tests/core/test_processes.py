@@ -1,5 +1,6 @@
 """Independent work in parallel: one failure, or one death, is that call's alone."""
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -7,6 +8,7 @@ import threading
 import pytest
 
 from flyball.core import BadInput, run_parallel
+from flyball.core.processes import _send_result
 
 
 def work(what: str) -> str:
@@ -83,3 +85,11 @@ def die_or_wait(what: str) -> None:
     if what == "die":
         os.kill(os.getpid(), signal.SIGKILL)
     threading.Event().wait()
+
+
+def test_a_result_that_nobody_takes_is_no_error() -> None:
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    receiver.close()
+    _send_result(sender, len, ("result",))
+    _send_result(sender, int, ("no number",))
+    sender.close()

@@ -138,8 +138,14 @@ def _ending(code: int | None) -> str:
 def _send_result(sender: Connection, work: Callable[..., Any], call: tuple[Any, ...]) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        sender.send(work(*call))
+        result = work(*call)
     except Exception as error:  # goes to the caller, like a result that cannot cross
+        result = _portable(error)
+    try:
+        sender.send(result)
+    except BrokenPipeError:  # the caller was interrupted and takes no result: nothing to tell, and nobody to tell it
+        return
+    except Exception as error:
         sender.send(_portable(error))
 
 
