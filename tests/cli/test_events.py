@@ -1,6 +1,7 @@
 """Events through the command line: what is reported is what was written."""
 
 import csv
+import gzip
 import json
 import os
 import signal
@@ -126,3 +127,11 @@ def test_following_ends_with_a_signal_and_reports(shop: Run) -> None:
         out, err = process.communicate(timeout=LONG_S)
     assert (process.returncode, err) == (0, b"")
     assert json.loads(out)["accepted"] == {"view": 2}
+
+
+@pytest.mark.parametrize("name", ["more.jsonl.gz", "more.JSONL.GZ"])
+def test_a_compressed_file_is_read_by_the_ending_before(shop: Run, name: str) -> None:
+    Path(name).write_bytes(gzip.compress(VIEW.encode()))
+    assert shop("ingest", "shop.py", name, "--json").last["accepted"] == {"view": 1}
+    Path("more.gz").write_bytes(gzip.compress(VIEW.encode()))
+    assert "the format of more.gz must be named" in shop("ingest", "shop.py", "more.gz").err

@@ -147,7 +147,8 @@ def _movielens(folder: Path) -> bytes:
 
 def _format_of(runtime: "Runtime", path: Path) -> str:
     """By the file's ending; otherwise the application's one format of its own."""
-    found = _ENDINGS.get(path.suffix.lower()) or _only_format(runtime)
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
+    found = _ENDINGS.get(suffixes[-1] if suffixes else "") or _only_format(runtime)
     if found is None:
         known = ", ".join(dict.fromkeys(["jsonl", "csv", "parquet", *runtime.formats]))
         raise BadSetting(f"the format of {path} must be named, got no known ending; add --format, one of {known}")
