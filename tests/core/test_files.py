@@ -41,6 +41,7 @@ def test_a_second_process_finds_the_lock_held_and_by_whom(tmp_path: Path) -> Non
     with FileLock(tmp_path / "lock", "first"):
         said = subprocess.run([sys.executable, "-c", script, str(tmp_path / "lock")], capture_output=True, text=True)
         assert "held by first, process" in said.stdout
+        assert "; end that one first, or work in another home" in said.stdout
     with FileLock(tmp_path / "lock", "third"):
         pass
 

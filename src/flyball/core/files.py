@@ -50,7 +50,10 @@ class FileLock:
         except BlockingIOError:
             holder = os.read(descriptor, 200).decode(errors="replace").strip()
             os.close(descriptor)
-            raise HomeBusy(f"{self.path} must be free, got a lock held by {holder or 'another process'}") from None
+            raise HomeBusy(
+                f"{self.path} must be free, got a lock held by {holder or 'another process'}; "
+                "end that one first, or work in another home"
+            ) from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{self.purpose}, process {os.getpid()}\n".encode(), 0)
         self._descriptor = descriptor

@@ -1,5 +1,6 @@
 """`flyball up`: one process that owns the home, the port and all the others."""
 
+import errno
 import os
 import select
 import signal
@@ -46,6 +47,8 @@ def bind(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
+        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            raise BadSetting(f"--host must be an address of this machine, got {host!r} ({error.strerror})") from None
         raise BadSetting(
             f"port {port} on {host} must be free, got: {error.strerror or error}; choose another --port"
         ) from None
