@@ -45,6 +45,13 @@ def test_learn_releases_the_chosen_one_and_versions_shows_it(report: dict[str, o
     assert f"{report['chosen']} " in run("versions", "shop.py").out
 
 
+def test_learn_names_the_chosen_one_once(report: dict[str, object], run: Run) -> None:
+    told = run("learn", "shop.py", "--as-of", "2026-03-05").out
+    (line,) = [line for line in told.splitlines() if line.startswith("chosen: ")]
+    chosen = line.split()[1].rstrip(":")
+    assert not line.startswith(f"chosen: {chosen}: {chosen} ")
+
+
 def test_a_rejected_version_cannot_be_released(report: dict[str, object], run: Run) -> None:
     rejected = [name for name, state in states(run).items() if state == "rejected"]
     if not rejected:

@@ -9,7 +9,7 @@ import pytest
 from tests.cli.conftest import Run
 
 from flyball.app import load_app
-from flyball.cli.main import code_of
+from flyball.cli.main import code_of, main
 
 
 def test_what_new_writes_checks(shop: Run) -> None:
@@ -73,8 +73,8 @@ def test_an_unknown_application_is_told_what_there_is(shop: Run) -> None:
 
 
 def test_looking_makes_no_home(shop: Run) -> None:
-    for words in (["status"], ["versions"], ["rollback"], ["quarantine", "list"], ["export"]):
-        got = shop(*words, "shop.py", *(["view"] if words == ["export"] else []))
+    for words in (["status"], ["versions"], ["rollback"], ["quarantine", "list"], ["export"], ["learn"], ["recommend"]):
+        got = shop(*words, "shop.py", *{"export": ["view"], "recommend": ["7"]}.get(words[0], []))
         assert got.code == 2, words
         assert "no state of shop yet" in got.err
     assert not Path(".flyball").exists()
@@ -154,6 +154,16 @@ def test_a_mistake_in_the_users_own_function_is_told_with_its_line(shop: Run) ->
     assert told.endswith("; did you mean category?")
     with pytest.raises(ZeroDivisionError):  # one of Flyball's own keeps its traceback, to be reported
         code_of(ZeroDivisionError())
+
+
+def test_ctrl_c_before_a_command_begins_shows_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules["flyball.cli.main"], "app", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130
 
 
 @pytest.mark.parametrize(("option", "value"), [("--port", "99999"), ("--port", "-1"), ("--workers", "0")])

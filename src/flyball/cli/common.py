@@ -128,9 +128,9 @@ def open_app(spec: str, home: Path | None, chosen: list[str] | None = None, **op
     return Runtime(load(spec, settings.app), settings, SystemClock())
 
 
-def open_home(spec: str, home: Path | None, chosen: list[str] | None = None) -> "Runtime":
-    """The same for commands that look at what is there: raises `NotFound` rather than making an empty home."""
-    runtime = open_app(spec, home, chosen)
+def open_home(spec: str, home: Path | None, chosen: list[str] | None = None, **options: Any) -> "Runtime":
+    """The same for commands that need what is there: raises `NotFound` rather than making an empty home."""
+    runtime = open_app(spec, home, chosen, **options)
     if not runtime.home.is_dir():
         raise NotFound(f"state of {runtime.app.name} yet (flyball ingest makes some) in", str(runtime.home))
     return runtime

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flyball.cli.common import AppName, Home, Json, Set, open_app, open_home
+from flyball.cli.common import AppName, Home, Json, Set, open_home
 from flyball.cli.show import counted, progress_line, say, show_json, show_table
 from flyball.core import format_instant, parse_instant
 
@@ -51,7 +51,7 @@ def learn(
     """
     from flyball.learning import learn as learn_now
 
-    runtime = open_app(app, home, chosen, keep_runs=keep)
+    runtime = open_home(app, home, chosen, keep_runs=keep)
     with progress_line(json) as progress:
         report = learn_now(
             runtime,
@@ -91,7 +91,8 @@ def _tell(report: "LearnReport") -> None:
     for each in report.candidates:
         if each.outcome == "rejected":
             say(f"{each.name} rejected: {each.reason}")
-    say(f"chosen: {report.chosen or 'none'}: {report.reason}")
+    chosen = report.chosen or "none"
+    say(f"chosen: {report.reason}" if report.reason.startswith(f"{chosen} ") else f"chosen: {chosen}: {report.reason}")
     serving = f"{report.champion or 'the popular list'}{' (new)' if report.released else ''}"
     say(f"serving: {serving}; {report.seconds:.1f} s in all")
     for note in report.notes:

@@ -163,7 +163,7 @@ def recommend(
     from flyball.operations import catch_up
     from flyball.serving import answer_once
 
-    runtime = open_app(app, home, chosen)
+    runtime = open_home(app, home, chosen)
     catch_up(runtime)
     answer = answer_once(runtime, user, k)
     if json:
