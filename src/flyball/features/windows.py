@@ -83,9 +83,8 @@ def tiled(size: str, tile: str | None = None) -> Window:
     if size_us % tile_us:
         raise BadDeclaration(f"tile of the window {size!r}", f"a whole fraction of {size}", tile)
     if size_us // tile_us > MAX_TILES:
-        raise BadDeclaration(
-            f"window {size!r}", f"at most {MAX_TILES} tiles (take longer ones)", f"{size_us // tile_us} of {words(tile_us)}"
-        )
+        made = f"{size_us // tile_us} of {words(tile_us)}"
+        raise BadDeclaration(f"window {size!r}", f"at most {MAX_TILES} tiles (take longer ones)", made)
     return Window(TILED, size_us, tile_us)
 
 
