@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+import flyball
 from flyball.apps import movies
 from flyball.apps.movielog import MovieLog
 from flyball.core import BadSetting, ManualClock, Refused, parse_instant
@@ -132,3 +133,14 @@ def test_settings_handed_over_before_features_had_a_store_name_the_one_in_the_ho
     runtime = Runtime(movies.make_app(), older, ManualClock(0))
     runtime.feature_state.write({b"k": b"v"}, (1,))
     assert (tmp_path / "features").is_dir()
+
+
+def test_a_home_is_of_the_application_that_began_it(tmp_path: Path) -> None:
+    at_home(tmp_path / "home", {}).log.ends()
+    assert (tmp_path / "home" / "application").read_text() == "movies\n"
+    assert at_home(tmp_path / "home", {}).log.ends() == (0, 0, 0, 0)
+    (tmp_path / "home" / "application").write_text("news\n")
+    with pytest.raises(Refused, match="must be of movies, got one that news began: choose another --home"):
+        at_home(tmp_path / "home", {})
+    with pytest.raises(Refused, match="got one that news began"):
+        flyball.open("movies", tmp_path / "home")

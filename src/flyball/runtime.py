@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from flyball.app import App, AppSource, load_app
-from flyball.core import BadInput, BadSetting, Clock, NotFound, Refused, parse_duration
+from flyball.core import BadInput, BadSetting, Clock, NotFound, Refused, parse_duration, write_atomic
 from flyball.events import Catalogue, EventLog, Format, Quarantine, formats_in, open_log
 from flyball.features import FeatureReader, Signals, StateStore, open_state
 from flyball.history import History, HistoryFollower
@@ -25,6 +25,8 @@ from flyball.tasks import OnlineFeatures
 
 _URLS = ("events", "predictions", "state", "features", "registry")
 
+OWNER = "application"
+"""The file of a home that names the application that began it."""
 
 STATE_FEED, FEATURES_FEED = "state", "features"
 """The names of the followers that users wait for."""
@@ -133,12 +135,23 @@ def _known(values: dict[str, Any], where: str) -> dict[str, Any]:
 
 
 class Runtime:
-    """An application, its settings and a clock; every store opens when first asked for."""
+    """An application, its settings and a clock; every store opens when first asked for.
+
+    Raises `Refused` for the home of another application.
+    """
 
     def __init__(self, app: App, settings: Settings, clock: Clock) -> None:
         self.app, self.settings, self.clock = app, settings, clock
         self.home = settings.folder
         self.schema = app.schema
+        check_home(self.home, app)
+
+    def _begin_home(self) -> None:
+        """The home and whose it is; a store is about to be opened in it."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        owner = self.home / OWNER
+        if not owner.exists():
+            write_atomic(owner, f"{self.app.name}\n".encode())
 
     @property
     def source(self) -> AppSource:
@@ -153,7 +166,7 @@ class Runtime:
     @cached_property
     def log(self) -> EventLog:
         """Raises `Refused` for a log that ends before what the history took from it."""
-        self.home.mkdir(parents=True, exist_ok=True)
+        self._begin_home()
         log = open_log(self.settings.events)
         taken = self.history.offsets()  # before the ends: another process may append, and write to the history, between
         ends = log.ends()
@@ -167,12 +180,12 @@ class Runtime:
 
     @cached_property
     def predictions(self) -> EventLog:
-        self.home.mkdir(parents=True, exist_ok=True)
+        self._begin_home()
         return open_log(self.settings.predictions)
 
     @cached_property
     def quarantine(self) -> Quarantine:
-        self.home.mkdir(parents=True, exist_ok=True)
+        self._begin_home()
         return Quarantine(self.home / "quarantine.db")
 
     @cached_property
@@ -186,13 +199,13 @@ class Runtime:
 
     @cached_property
     def state(self) -> StateStore:
-        self.home.mkdir(parents=True, exist_ok=True)
+        self._begin_home()
         return open_state(self.settings.state)
 
     @cached_property
     def feature_state(self) -> StateStore:
         """The store of the declared features."""
-        self.home.mkdir(parents=True, exist_ok=True)
+        self._begin_home()
         return open_state(self.settings.features or _features_of(self.home))
 
     @cached_property
@@ -215,7 +228,7 @@ class Runtime:
 
     @cached_property
     def registry(self) -> Registry:
-        self.home.mkdir(parents=True, exist_ok=True)
+        self._begin_home()
         return Registry(self.settings.registry)
 
     @property
@@ -236,6 +249,17 @@ class Runtime:
         return self.home / "run" / "counters"
 
 
+def check_home(home: Path, app: App) -> None:
+    """Raises `Refused` when another application began this home."""
+    owner = home / OWNER
+    began = owner.read_text().strip() if owner.exists() else app.name
+    if began != app.name:
+        raise Refused(
+            f"home {home} must be of {app.name}, got one that {began} began: choose another --home (or, if the "
+            f"application got another name, write it into {owner})"
+        )
+
+
 def default_home(spec: str) -> Path:
     """Where an application lives unless told otherwise: `.flyball/` and its short name."""
     name = spec.rsplit(":", 1)[0].rsplit(".", 1)[-1] if ":" in spec else Path(spec).stem
@@ -246,13 +270,15 @@ def open(spec: str, home: str | Path | None = None) -> History:
     """The history of an application, read only, for notebooks: `fb.open("shop.py").events("buy")` is a polars frame.
 
     It reaches as far as the log worker, or the last `learn` or `export`, has written it: `.offsets()` tells. Raises
-    `NotFound` without an application or a home.
+    `NotFound` without an application or a home, `Refused` for the home of another.
     """
     folder = Path(home) if home is not None else default_home(spec)
     if not folder.is_dir():
         raise NotFound("home", str(folder))
     settings = load_settings(folder)
-    return History(settings.folder / "history", load_app(spec, settings.app).schema)
+    app = load_app(spec, settings.app)
+    check_home(settings.folder, app)
+    return History(settings.folder / "history", app.schema)
 
 
 def open_runtime(source: AppSource, settings: Settings, clock: Clock) -> Runtime:

@@ -9,7 +9,7 @@ import pytest
 from tests.cinema import CINEMA
 
 from flyball.app import load_app
-from flyball.core import ManualClock
+from flyball.core import FileLock, ManualClock
 from flyball.features import point_in_time
 from flyball.runtime import Runtime, load_settings
 
@@ -135,6 +135,18 @@ def test_other_rows_begin_with_the_events_of_now(runtime: Runtime, run: Run, mon
     other.write_parquet("rows.parquet")
     assert run(*words).code == 0
     assert pl.read_parquet("values.parquet").equals(expected(runtime, other))
+
+
+def test_two_at_once_to_one_file_are_refused(runtime: Runtime, run: Run) -> None:
+    rows().write_parquet("rows.parquet")
+    words = ("features", "backfill", "cinema.py", "--rows", "rows.parquet", "--out", "values.parquet")
+    assert run(*words).code == 0
+    (lock,) = Path(".flyball/cinema/run").glob("backfill-*.lock")
+    with FileLock(lock, "the other one"):
+        done = run(*words)
+    assert done.code != 0
+    assert "held by the other one" in done.err
+    assert run(*words).code == 0
 
 
 def full(*_: object) -> None:

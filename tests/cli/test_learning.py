@@ -108,6 +108,21 @@ def test_a_tampered_artifact_is_refused_and_the_answer_comes_from_below(report: 
         path.write_bytes(path.read_bytes()[:-1] + b"\x7f")
     answer = run("recommend", "shop.py", 7, "--json")
     assert (answer.code, answer.last["level"]) == (0, "popular")
+    assert "is out of service" in answer.err
+
+
+def test_a_registry_that_cannot_be_read_is_told_though_an_answer_is_given(report: dict[str, object], run: Run) -> None:
+    Path(".flyball/shop/registry.db").write_bytes(b"no database")
+    got = run("recommend", "shop.py", 7)
+    assert got.code == 0
+    assert "could not be read" in got.err
+    assert "no version" in got.err
+
+
+def test_nothing_is_learned_from_what_is_to_come(report: dict[str, object], run: Run) -> None:
+    got = run("learn", "shop.py", "--as-of", "2999-01-01")
+    assert got.code == 2
+    assert "as_of of a run must be now" in got.err
 
 
 def test_learning_from_too_little_says_so_with_exit_code_1(report: dict[str, object], run: Run) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from flyball.cli.show import progress_line
-from flyball.core import BadInput, parse_instant, sha256_file, write_atomic
+from flyball.core import BadInput, FileLock, parse_instant, sha256_file, write_atomic
 
 if TYPE_CHECKING:
     import polars as pl
@@ -36,7 +36,7 @@ def backfill_rows(
     """Write `rows` with the features of all groups whose keys they have, or of `group`, to `out`.
 
     Beside `out` a folder `<out>.parts` holds the events as they were at the beginning, and what is done; it is gone
-    when all is. Another run of the same command goes on where one was stopped.
+    when all is. Another run of the same command goes on where one was stopped. Raises `HomeBusy` while one runs.
     """
     from flyball.features import backfill
     from flyball.history import hold_events
@@ -49,28 +49,30 @@ def backfill_rows(
         raise BadInput("--out", "another file than --rows, which would be lost", str(out))
     frame = _asked(given, rows)
     groups = _chosen(runtime.app.task.feature_groups, frame, group, rows)
-    parts = out.with_name(f"{out.name}.parts")
-    delay_us, begun = _begin(runtime, parts, rows, groups)
-    if begun:
-        catch_up(runtime)
-    used = sorted({event.__name__.lower() for each in groups for event in each.event_types})
-    events = hold_events(runtime.history, used, parts / "events")
-    with progress_line(quiet) as tell:
-        made = backfill(
-            groups,
-            events,
-            frame,
-            parts,
-            memory_bytes=memory_bytes,
-            workers=processes,
-            apply_delay_us=delay_us,
-            progress=lambda done, parts: tell(f"{done:,} of {parts:,} parts"),
-        )
-    features = made.columns[len(frame.columns) :]
-    _write(given.hstack(made.select(features)), out)
-    count = sum(_height(path) for paths in events.values() for path in paths)
-    shutil.rmtree(parts)
-    return Backfilled(str(out), made.height, features, count, delay_us)
+    name = hashlib.sha256(str(out.absolute()).encode()).hexdigest()[:12]
+    with FileLock(runtime.home / "run" / f"backfill-{name}.lock", f"a backfill to {out}"):
+        parts = out.with_name(f"{out.name}.parts")
+        delay_us, begun = _begin(runtime, parts, rows, groups)
+        if begun:
+            catch_up(runtime)
+        used = sorted({event.__name__.lower() for each in groups for event in each.event_types})
+        events = hold_events(runtime.history, used, parts / "events")
+        with progress_line(quiet) as tell:
+            made = backfill(
+                groups,
+                events,
+                frame,
+                parts,
+                memory_bytes=memory_bytes,
+                workers=processes,
+                apply_delay_us=delay_us,
+                progress=lambda done, parts: tell(f"{done:,} of {parts:,} parts"),
+            )
+        features = made.columns[len(frame.columns) :]
+        _write(given.hstack(made.select(features)), out)
+        count = sum(_height(path) for paths in events.values() for path in paths)
+        shutil.rmtree(parts)
+        return Backfilled(str(out), made.height, features, count, delay_us)
 
 
 def _begin(runtime: "Runtime", parts: Path, rows: Path, groups: "Sequence[Group]") -> tuple[int, bool]:

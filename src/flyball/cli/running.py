@@ -165,7 +165,7 @@ def recommend(
 
     runtime = open_home(app, home, chosen)
     catch_up(runtime)
-    answer = answer_once(runtime, user, k)
+    answer = answer_once(runtime, user, k, tell=warn)
     if json:
         show_json(answer)
         return

@@ -1,6 +1,7 @@
 """One answer without a running service, recorded like any other."""
 
 import random
+from collections.abc import Callable
 
 import msgspec
 
@@ -22,15 +23,22 @@ def answer_once(
     k: int | None = None,
     rng: random.Random | None = None,
     stopwatch: Stopwatch | None = None,
+    tell: Callable[[str], object] = lambda reason: None,
 ) -> Prediction:
-    """A list of `k` items (default: the task's) for `user` from what serves now; raises `BadInput`."""
+    """A list of `k` items (default: the task's) for `user` from what serves now; raises `BadInput`.
+
+    `tell` is called with each thing that is not as it should be, as `/readyz` names it.
+    """
     task, watch = runtime.app.task, stopwatch or SystemStopwatch()
     figures = Figures(runtime.counters_folder / "once", "once", watch)  # apart: this is no process that serves
     engine = Engine(lambda users: read_histories(runtime.state, runtime.signals, users), figures.note)
     key = KeyRule(runtime.schema, task.user.name).key(user)
     ask = new_ask(key, task.k if k is None else k, runtime.clock.now_us(), rng or random.SystemRandom())
     check_query(task, Query(ask.user, ask.k, None, None, [], ask.at_us, ask.seed))
-    Keeper(runtime, engine, figures, runtime.clock).step()
+    keeper = Keeper(runtime, engine, figures, runtime.clock)
+    keeper.step()
+    for reason in keeper.reasons():
+        tell(reason)
     began_s = watch.read_s()
     answer = msgspec.structs.replace(engine.answer([ask])[0], worker="once")
     answer = msgspec.structs.replace(answer, took_us=int((watch.read_s() - began_s) * 1e6))
