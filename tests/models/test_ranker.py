@@ -146,3 +146,15 @@ def test_what_is_refused() -> None:
         Ranker(leaves=1)
     with pytest.raises(Refused, match="features"):
         Ranker(features=("film",)).fit(sample_interactions(), 0)
+
+
+def test_columns_are_named_by_what_retrieved() -> None:
+    one = Ranker((ImplicitALS(4), ItemKNN()), features=())
+    assert one.column_names == (
+        "ImplicitALS.score", "ImplicitALS.place", "ItemKNN.score", "ItemKNN.place",
+        "history.items", "history.liked", "item.likes",
+    )  # fmt: skip
+    two = Ranker((ItemKNN(5), Popular(), ItemKNN(9)), features=())
+    assert [name for name in two.column_names if name.endswith("score")] == [
+        "ItemKNN1.score", "Popular.score", "ItemKNN2.score",
+    ]  # fmt: skip

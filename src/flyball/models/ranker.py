@@ -38,7 +38,7 @@ else:
 TREES = "trees_txt"
 """Name of the trees' text among the learned arrays; the artifact keeps it as `trees.txt`."""
 
-_COLUMNS = ("history", "liked", "support")
+_COLUMNS = ("history.items", "history.liked", "item.likes")
 _TESTED_SHARE = 0.4
 _BATCH = 256
 
@@ -127,8 +127,10 @@ class Ranker(Recommender, frozen=True):
 
     @property
     def column_names(self) -> tuple[str, ...]:
-        """Every column the trees see: of retrieval, then the features."""
-        own = [f"{name}[{place}]" for place in range(len(self.retrieve)) for name in ("score", "place")]
+        """Every column the trees see: score and place by each retriever ("ItemKNN.score"), lengths, the features."""
+        kinds = [type(one).__name__ for one in self.retrieve]
+        nth = [str(kinds[: place + 1].count(kind)) if kinds.count(kind) > 1 else "" for place, kind in enumerate(kinds)]
+        own = [f"{kind}{number}.{name}" for kind, number in zip(kinds, nth, strict=True) for name in ("score", "place")]
         return (*own, *_COLUMNS, *self.feature_names)
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
