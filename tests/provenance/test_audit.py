@@ -95,7 +95,8 @@ def test_replays_are_identical_and_tell_reasons(theatre: Theatre) -> None:
         assert told.prediction == one
         if one.feature_set:
             reasons = [each.item for film in told.films for each in film.because]
-            assert any(each.startswith(("film.", "user.", "user_film.", "ImplicitALS.", "ItemKNN.")) for each in reasons)
+            columns = ("film.", "user.", "user_film.", "ImplicitALS.", "ItemKNN.")
+            assert any(each.startswith(columns) for each in reasons)
             assert "because of" in told.text()
 
 
