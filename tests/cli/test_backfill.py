@@ -163,7 +163,7 @@ def full(*_: object) -> None:
         ("user,at\n1,2\n", ("--group", "film"), "the keys film"),
         ("user,at\n1,2\n", ("--group", "actor"), "must be one of user, film, pair"),
         ("user,at\n1,2\n", ("--memory", "lots"), "such as 2GB"),
-        ("user,at\n1,2\n", ("--memory", "1KB"), "1 MiB"),
+        ("user,at\n1,2\n", ("--memory", "1KB"), "--memory must be 1MiB or more"),
         ("user,at\n1,2\n", ("--out", "values.xlsx"), ".parquet or .csv"),
         ("user,at\n1,2\n", ("--out", "rows.csv"), "another file than --rows, which would be lost"),
         (None, (), "must be an existing file"),

@@ -97,6 +97,8 @@ def features(
     if action not in _ACTIONS:
         raise BadInput("action of features", " or ".join(_ACTIONS), action)
     memory_bytes = parse_size(memory)
+    if memory_bytes < 1 << 20:
+        raise BadInput("--memory", "1MiB or more", memory)
     if action != "backfill" and (rows or out):
         raise BadInput("--rows and --out", "given to flyball features APP backfill", f"them with {action}")
     runtime = open_home(app, home)
