@@ -65,6 +65,21 @@ def test_a_log_may_have_more_partitions_than_the_follower_was_told() -> None:
     assert FeatureReader([short], store).read({"user": ["1"]}, START + 1).groups["user"].rows() == [[2, 1]]
 
 
+def test_what_is_forgotten_takes_no_place_of_what_is_kept() -> None:
+    """Three values have left the window of at most five when four more are sealed: the four stay."""
+    store = MemoryStore()
+    declared = Entity("user", plays=count(Play, exact("20s", max_events=5)))
+    follower = FeatureFollower(SCHEMA, [declared], store, partitions=1, grace_us=0, rows=0)
+    feed(follower, [play(1, START + place) for place in range(3)])
+    feed(follower, [play(2, START + SECOND)])
+    follower.seal("user", [("1",)])
+    later = START + 60 * SECOND
+    feed(follower, [play(1, later + place) for place in range(4)])
+    feed(follower, [play(2, later + SECOND)])
+    follower.seal("user", [("1",)])
+    assert FeatureReader([declared], store).read({"user": ["1"]}, later + SECOND).groups["user"].rows() == [[4]]
+
+
 def test_an_expired_key_reads_as_one_without_events_and_not_before() -> None:
     store = MemoryStore()
     follower = FeatureFollower(SCHEMA, [short], store, partitions=1)

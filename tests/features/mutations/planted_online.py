@@ -28,6 +28,7 @@ PLANTED_ONLINE = (
     Planted(_FOLDING, "if old[at_place] < cut:", "if old[at_place] <= cut:", "an event at the horizon is sealed"),
     Planted(_FOLDING, "if rows[r, 1] < cut:", "if rows[r, 1] <= cut:", "a new event at the horizon is sealed"),
     Planted(_MERGING, "lowest = (cut - reach) // tile if", "lowest = (cut - reach) // tile + 3 if", "tiles still in the window forgotten"),
+    Planted(_MERGING, "skip, j = max(0, held - i + n - most), 0", "skip, j = max(0, held + i + n - most), 0", "the forgotten take places of the kept"),
     Planted(_MERGING, "skip, j = max(0, held - i + n - most), 0", "skip, j = max(0, held - i + n - most + 1), 0", "one too few of the latest kept"),
     Planted(_MERGING, "oldest = instants[count - most]", "oldest = instants[count - most + 1]", "one too few different values kept"),
     Planted(_MERGING, "out[same + 2] = max(out[same + 2], found[r, 2])", "out[same + 2] = found[r, 2]", "distinct: not the latest instant kept"),
