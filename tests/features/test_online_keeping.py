@@ -80,6 +80,15 @@ def test_what_is_forgotten_takes_no_place_of_what_is_kept() -> None:
     assert FeatureReader([declared], store).read({"user": ["1"]}, later + SECOND).groups["user"].rows() == [[4]]
 
 
+def test_records_that_came_before_and_keys_without_events_are_told_as_none() -> None:
+    store, records = MemoryStore(), [play(1, START), play(1, START + 1)]
+    follower = FeatureFollower(SCHEMA, DECLARED, store, partitions=1)
+    assert follower.apply([Slice(0, 0, records)]) == 2
+    assert follower.apply([Slice(0, 0, records)]) == 0
+    asked = {"user": ["1", "2"], "user_film": [("2", "up")], "device": ["radio"]}
+    assert FeatureReader(DECLARED, store).read(asked, START + 2).beyond == 0
+
+
 def test_an_expired_key_reads_as_one_without_events_and_not_before() -> None:
     store = MemoryStore()
     follower = FeatureFollower(SCHEMA, [short], store, partitions=1)
