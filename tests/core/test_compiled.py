@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from flyball.core import forget_stale
+
 FIRST_LINES = "from pathlib import Path\nfrom flyball.core import forget_stale\nforget_stale(Path(__file__).parent)\n"
 CALLEE = "from numba import njit\n\n@njit(cache=True)\ndef f(x):\n    return x + {}\n"
 CALLER = "from numba import njit\nfrom loops.callee import f\n\n@njit(cache=True)\ndef g(x):\n    return 10 * f(x)\n"
@@ -33,3 +35,14 @@ def test_a_caller_is_compiled_anew_when_what_it_calls_has_changed(tmp_path: Path
     kept = {path.name: path.stat().st_mtime_ns for path in (loops / "__pycache__").glob("*.nb*")}
     assert answer(tmp_path) == 30
     assert {path.name: path.stat().st_mtime_ns for path in (loops / "__pycache__").glob("*.nb*")} == kept
+
+
+def test_what_another_process_removes_meanwhile_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "__pycache__").mkdir()
+    gone, stale = tmp_path / "__pycache__" / "a.nbi", tmp_path / "__pycache__" / "b.nbi"
+    gone.symlink_to(tmp_path / "nowhere")  # listed, but not there when it is looked at
+    stale.write_bytes(b"")
+    os.utime(stale, (1, 1))
+    (tmp_path / "loops.py").write_text("")
+    forget_stale(tmp_path)
+    assert not stale.exists()

@@ -18,6 +18,11 @@ def forget_stale(folder: Path) -> None:
     with os.scandir(folder) as entries:
         newest_ns = max((entry.stat().st_mtime_ns for entry in entries if entry.name.endswith(".py")), default=0)
     with os.scandir(cache) as entries:
-        stale = [entry.path for entry in entries if entry.name.endswith(_KEPT) and entry.stat().st_mtime_ns < newest_ns]
-    for path in stale:
-        Path(path).unlink(missing_ok=True)
+        kept = [Path(entry.path) for entry in entries if entry.name.endswith(_KEPT)]
+    for path in kept:
+        try:
+            stale = path.stat().st_mtime_ns < newest_ns
+        except FileNotFoundError:
+            continue  # another process that starts too was quicker
+        if stale:
+            path.unlink(missing_ok=True)
