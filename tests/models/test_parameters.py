@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from flyball.core import BadDeclaration
-from flyball.models import EASE, MODELS, Hybrid, ImplicitALS, ItemKNN, Popular, Pruned, Random, Ranker
+from flyball.models import EASE, MODELS, Hybrid, ImplicitALS, ItemKNN, Popular, Pruned, Random, Ranker, Recommender
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,11 @@ def test_right_parameters_are_taken() -> None:
         assert model() == model()
     assert ImplicitALS(16, reg=1).reg == 1
     assert Popular(half_life=None, smoothing=5) == Popular(smoothing=5.0)
+
+
+def test_an_annotation_that_only_type_checkers_know_is_told() -> None:
+    class Mine(Recommender, frozen=True):
+        most: "Decimal | None" = None  # type: ignore[name-defined]  # noqa: F821
+
+    with pytest.raises(BadDeclaration, match="annotations of Mine must be names that exist .*'Decimal'"):
+        Mine()

@@ -1,5 +1,6 @@
 """What a model's constructor may be given: checked where it is written, with the parameter's name."""
 
+from functools import cache
 from numbers import Integral, Real
 from types import NoneType, UnionType
 from typing import Any, Union, dataclass_transform, get_args, get_origin, get_type_hints
@@ -31,10 +32,22 @@ class CheckedParameters(msgspec.StructMeta):
                 raise BadDeclaration(
                     f"a parameter of {cls.__name__}", f"one of {', '.join(fields)}" if fields else "left out", name
                 )
-        hints = get_type_hints(cls)
+        hints = _hints(cls)
         for name, value in {**dict(zip(fields, given, strict=False)), **named}.items():
             _check(f"{cls.__name__}'s {name}", hints[name], value)
         return super().__call__(*given, **named)
+
+
+@cache
+def _hints(model: type) -> dict[str, Any]:
+    """The types of its parameters, found once: models that hold another make it for every answer."""
+    try:
+        return get_type_hints(model)
+    except NameError as error:  # an artifact's parameters could not be read back either
+        raise BadDeclaration(
+            f"annotations of {model.__name__}", "names that exist when the program runs (not for type checkers alone)",
+            str(error),
+        ) from None  # fmt: skip
 
 
 def _check(where: str, hint: Any, value: object) -> None:
