@@ -22,21 +22,8 @@ from typing import Annotated
 import msgspec
 
 from flyball.events import Event, Record, Ref, Schema, Slice, real, whole
-from flyball.features import (
-    Entity,
-    FeatureFollower,
-    FeatureReader,
-    StateStore,
-    count,
-    decayed,
-    last,
-    max,
-    mean,
-    min,
-    open_state,
-    std,
-    sum,
-)  # fmt: skip
+from flyball.features import Entity, FeatureFollower, FeatureReader, count, decayed, last, max, mean, min, std, sum
+from flyball.stores import StateStore, open_state
 
 DAY = 86_400_000_000
 START = 20_000 * DAY

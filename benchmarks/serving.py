@@ -27,10 +27,10 @@ import numpy as np
 from flyball import ImplicitALS
 from flyball.app import load_app
 from flyball.core import SystemClock
-from flyball.features import StateFollower
 from flyball.models import Interactions
 from flyball.runtime import Runtime, Settings, load_settings
 from flyball.serving import Dispatcher
+from flyball.state import StateFollower
 from flyball.testing.faulty import release
 from flyball.testing.load import Load, closed_loop, open_loop
 

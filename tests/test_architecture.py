@@ -13,24 +13,26 @@ FLOORS = {
     "events": 1,
     "statistics": 1,
     "policy": 1,
+    "stores": 2,
     "history": 2,
     "features": 3,
-    "models": 4,
-    "tasks": 5,
-    "outcomes": 6,
-    "evaluation": 7,
-    "registry": 8,
-    "releases": 9,
-    "app": 10,
-    "runtime": 10,
-    "serving": 11,
-    "monitoring": 12,
-    "learning": 13,
-    "provenance": 14,
-    "operations": 15,
-    "simulation": 16,
-    "cli": 17,
-    "dashboard": 17,
+    "state": 4,
+    "models": 5,
+    "tasks": 6,
+    "outcomes": 7,
+    "evaluation": 8,
+    "registry": 9,
+    "releases": 10,
+    "app": 11,
+    "runtime": 11,
+    "serving": 12,
+    "monitoring": 13,
+    "learning": 14,
+    "provenance": 15,
+    "operations": 16,
+    "simulation": 17,
+    "cli": 18,
+    "dashboard": 18,
 }
 OUTSIDE = {"apps", "testing", "__init__", "__main__"}
 SAME_FLOOR = {("runtime", "app")}
@@ -130,6 +132,6 @@ def test_the_check_reads_local_and_type_only_imports(tmp_path: Path) -> None:
     source.write_text(
         "from typing import TYPE_CHECKING\n"
         "if TYPE_CHECKING:\n    from flyball.cli import main\n"
-        "def f():\n    import flyball.serving.http\n"
+        "def f():\n    import flyball.serving.http.app\n"
     )
-    assert [module for _, module, _ in imports_of(source)] == ["flyball.cli", "flyball.serving.http"]
+    assert [module for _, module, _ in imports_of(source)] == ["flyball.cli", "flyball.serving.http.app"]

@@ -18,9 +18,11 @@ import msgspec
 from flyball.app import App, AppSource, load_app
 from flyball.core import BadInput, BadSetting, Clock, NotFound, Refused, parse_duration, write_atomic
 from flyball.events import Catalogue, EventLog, Format, Quarantine, formats_in, open_log
-from flyball.features import FeatureReader, Signals, StateStore, open_state
+from flyball.features import FeatureReader
 from flyball.history import History, HistoryFollower
 from flyball.registry import Registry
+from flyball.state import Signals
+from flyball.stores import StateStore, open_state
 from flyball.tasks import OnlineFeatures
 
 _URLS = ("events", "predictions", "state", "features", "registry")

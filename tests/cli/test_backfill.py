@@ -67,7 +67,7 @@ def expected(runtime: Runtime, asked: pl.DataFrame) -> pl.DataFrame:
 
 
 def many_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flyball.features.key_ranges.BYTES_PER_EVENT", (1 << 20) // 40)
+    monkeypatch.setattr("flyball.features.offline.backfill.BYTES_PER_EVENT", (1 << 20) // 40)
 
 
 def test_parquet_in_and_out_in_small_parts(runtime: Runtime, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,14 +111,14 @@ def test_it_goes_on_over_the_same_events_when_it_was_stopped(
     words = ("features", "backfill", "cinema.py", "--rows", "rows.parquet", "--out", "values.parquet", "--json",
              "--memory", "1MiB")  # fmt: skip
     with monkeypatch.context() as broken:
-        broken.setattr("flyball.features.key_ranges._together", full)
+        broken.setattr("flyball.features.offline.backfill._together", full)
         assert run(*words).code != 0
     assert not Path("values.parquet").exists()
     parts = {path: path.stat().st_mtime_ns for path in Path("values.parquet.parts").glob("*/part-*.parquet")}
     assert len(parts) > 10
     must = expected(runtime, rows())
     put(runtime, range(300, 500))
-    monkeypatch.setattr("flyball.features.key_ranges._compute", full)  # nothing is computed twice
+    monkeypatch.setattr("flyball.features.offline.backfill._compute", full)  # nothing is computed twice
     assert run(*words).code == 0
     assert pl.read_parquet("values.parquet").equals(must)
     assert not Path("values.parquet.parts").exists()
@@ -128,7 +128,7 @@ def test_other_rows_begin_with_the_events_of_now(runtime: Runtime, run: Run, mon
     rows().write_parquet("rows.parquet")
     words = ("features", "backfill", "cinema.py", "--rows", "rows.parquet", "--out", "values.parquet", "--json")
     with monkeypatch.context() as broken:
-        broken.setattr("flyball.features.key_ranges._together", full)
+        broken.setattr("flyball.features.offline.backfill._together", full)
         assert run(*words).code != 0
     put(runtime, range(300, 500))
     other = rows().with_columns(pl.col("at") + 30 * DAY_US)

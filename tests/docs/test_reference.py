@@ -45,8 +45,8 @@ def environment_names() -> Iterable[str]:
 
 def backends() -> Iterable[str]:
     from flyball.events import BACKENDS as LOGS
-    from flyball.features import STATE_BACKENDS
     from flyball.registry import BACKENDS as REGISTRIES
+    from flyball.stores import STATE_BACKENDS
 
     return (f"`{scheme}://" for scheme in (*LOGS, *STATE_BACKENDS, *REGISTRIES))
 
@@ -55,7 +55,7 @@ def routes() -> Iterable[str]:
     """The paths of the application, found by walking its routes."""
     import ast
 
-    tree = ast.parse((ROOT / "src/flyball/serving/http.py").read_text())
+    tree = ast.parse((ROOT / "src/flyball/serving/http/app.py").read_text())
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Route":
             path = ast.unparse(node.args[0]).replace("PLAIN + ", "").strip("'").replace(":path", "")
@@ -80,7 +80,7 @@ def prometheus_metrics() -> Iterable[str]:
     """The families of `/metrics` itself, from an empty folder of counters."""
     import tempfile
 
-    from flyball.serving.figures import metrics_text
+    from flyball.serving.metrics import metrics_text
 
     with tempfile.TemporaryDirectory() as folder:
         Counters(Path(folder), "one", ["answers|champion"])

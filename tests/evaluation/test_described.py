@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flyball.evaluation.protocols.described import described
+from flyball.evaluation.published.described import described
 from flyball.models import Attributes
 
 FILMS = {

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from flyball.cli.main import app
 from flyball.core import BadInput, NotFound, SystemStopwatch
 from flyball.evaluation import PROTOCOLS, RatedSet, accuracy_tables, read_rated_set
-from flyball.evaluation.protocols import cases as splits
-from flyball.evaluation.protocols.measure import last_item_figures, naive_popularity, places, strong_figures
+from flyball.evaluation.published import cases as splits
+from flyball.evaluation.published.measure import last_item_figures, naive_popularity, places, strong_figures
 from flyball.models import EASE, MODELS, Histories, Interactions, Learned, Popular, Recommender, select_rows
 from flyball.testing.model_checks import sample_interactions
 
@@ -376,6 +376,6 @@ def test_what_smaller_forms_lose_on_ml_100k_is_bounded_and_attributes_help() -> 
 
 
 def test_every_model_is_in_some_table() -> None:
-    from flyball.evaluation.protocols import LISTS, RATINGS
+    from flyball.evaluation.published import LISTS, RATINGS
 
     assert set(MODELS) - {"ranker"} == LISTS.keys() | RATINGS.keys()

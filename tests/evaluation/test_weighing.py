@@ -10,9 +10,9 @@ import flyball as fb
 from flyball.core import SystemStopwatch
 from flyball.evaluation import Estimate, Judged, Report, Weighed, check_gates, choose, weigh
 from flyball.evaluation.bench import Bench
-from flyball.features import UserHistory
 from flyball.models import Interactions, Random, kind_of
 from flyball.policy import best, gates
+from flyball.state import UserHistory
 from flyball.tasks import Cases
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from flyball.core import BadInput
 from flyball.features import backfill, point_in_time
-from flyball.features.key_ranges import _portable, plan_backfill
+from flyball.features.offline.backfill import _portable, plan_backfill
 from flyball.testing import feature_logs as logs
 from flyball.testing.feature_oracle import Logged
 
@@ -50,7 +50,7 @@ def history(folder: Path, events: int = 400) -> tuple[dict[str, pl.DataFrame], d
 
 
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flyball.features.key_ranges.BYTES_PER_EVENT", (1 << 20) // 40)
+    monkeypatch.setattr("flyball.features.offline.backfill.BYTES_PER_EVENT", (1 << 20) // 40)
 
 
 @pytest.mark.parametrize("workers", [1, 2])

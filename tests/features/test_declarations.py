@@ -8,8 +8,8 @@ import pytest
 
 import flyball as fb
 from flyball.core import BadDeclaration
-from flyball.features.values import units_of, value_function
-from flyball.features.windows import MAX_TILES
+from flyball.features.declaration.values import units_of, value_function
+from flyball.features.declaration.windows import MAX_TILES
 from flyball.policy import trace
 
 

@@ -5,8 +5,8 @@ import pytest
 from tests.features.test_offline_oracle import START, act, check, row
 
 import flyball as fb
-from flyball.features.kernels import folds
-from flyball.features.segments import Blocks
+from flyball.features.offline.kernels import aggregate as folds
+from flyball.features.offline.segments import Blocks
 from flyball.testing import feature_logs as logs
 
 LOWEST = -(1 << 62)

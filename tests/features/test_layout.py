@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from flyball.features import threads
-from flyball.features.kernels import layout
-from flyball.features.segments import by_code
+from flyball.features.offline import threads
+from flyball.features.offline.kernels import sort as layout
+from flyball.features.offline.segments import by_code
 
 KEYS = 4
 SEEDS = range(6)

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from flyball.features import Entity, Features, attribute, point_in_time
-from flyball.features.finishing import double_of_spread
+from flyball.features.offline.finalize import double_of_spread
 from flyball.testing import feature_logs as logs
 from flyball.testing.feature_oracle import Logged, before, known_by, value_of
 

@@ -8,7 +8,7 @@ from tests.features.test_online_equals_oracle import EXAMPLES, FAIL_FAST, FEW, s
 from flyball.core import ManualClock
 from flyball.events import Schema, Slice
 from flyball.features import FeatureFollower, FeatureReader
-from flyball.features.memory import MemoryStore
+from flyball.stores.memory import MemoryStore
 from flyball.testing import feature_logs as logs
 from flyball.testing.feature_oracle import Logged, before, value_of
 

@@ -14,11 +14,11 @@ from tests.features.online_events import DECLARED, INSTANTS, KNOWN, SCHEMA, SECO
 
 from flyball.core import Refused
 from flyball.events import after_slices
-from flyball.features import StateStore, open_state
-from flyball.features.online import FeatureFollower
-from flyball.features.online_plan import groups_of
-from flyball.features.online_read import FeatureReader
+from flyball.features.online.consumer import FeatureFollower
+from flyball.features.online.layout import groups_of
+from flyball.features.online.reader import FeatureReader
 from flyball.features.vectors import digest_of
+from flyball.stores import StateStore, open_state
 from flyball.testing.feature_oracle import before, value_of
 
 FEW = 30

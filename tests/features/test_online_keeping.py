@@ -10,12 +10,13 @@ from tests.features.online_events import DECLARED, SCHEMA, SECOND, Play, record_
 
 from flyball.core import BadInput, ManualClock, NotFound, Refused
 from flyball.events import EventLog, Record, Slice, open_log
-from flyball.features import Entity, StateStore, count, distinct, open_state, sum
-from flyball.features.memory import MemoryStore
-from flyball.features.online import FeatureFollower
-from flyball.features.online_read import FeatureReader
-from flyball.features.rebuild import rebuild
-from flyball.features.windows import exact, tiled
+from flyball.features import Entity, count, distinct, sum
+from flyball.features.declaration.windows import exact, tiled
+from flyball.features.online.consumer import FeatureFollower
+from flyball.features.online.reader import FeatureReader
+from flyball.features.online.rebuild import rebuild
+from flyball.stores import StateStore, open_state
+from flyball.stores.memory import MemoryStore
 
 START = 1_000_000 * SECOND
 short = Entity(

@@ -7,8 +7,10 @@ import polars as pl
 import pytest
 from tests.features.test_offline_oracle import START, act, row
 
-from flyball.features import pieces, point_in_time, threads
-from flyball.features.pieces import Pieces
+from flyball.features import point_in_time
+from flyball.features.offline import chunks as pieces
+from flyball.features.offline import threads
+from flyball.features.offline.chunks import Pieces
 from flyball.testing import feature_logs as logs
 
 

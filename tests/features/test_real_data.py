@@ -8,8 +8,9 @@ import pytest
 from tests.data import real
 
 from flyball.events import Slice
-from flyball.features import StateFollower, interactions_frame, load_catalog, open_state, read_histories
 from flyball.history import HistoryFollower, movielens_events, take_snapshot
+from flyball.state import StateFollower, interactions_frame, load_catalog, read_histories
+from flyball.stores import open_state
 from flyball.testing.state_logs import APPLICATION, PARTITIONS
 
 

@@ -12,7 +12,7 @@ from tests.features.online_events import record_of
 import flyball as fb
 from flyball.events import Schema, Slice
 from flyball.features import FeatureFollower, FeatureReader, point_in_time
-from flyball.features.memory import MemoryStore
+from flyball.stores.memory import MemoryStore
 from flyball.testing import feature_logs as logs
 from flyball.testing.feature_logs import Act
 from flyball.testing.feature_oracle import Logged

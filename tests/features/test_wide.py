@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flyball.features.kernels.wide import DIGITS, nearest_double, plus, spread, times
+from flyball.features.online.kernels.int128 import DIGITS, nearest_double, plus, spread, times
 
 LOW = (1 << 60) - 1
 

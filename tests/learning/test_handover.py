@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flyball.learning.handover import read_interactions, write_interactions
+from flyball.learning.shared_data import read_interactions, write_interactions
 from flyball.testing.model_checks import sample_interactions
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from flyball.core import FileLock, HomeBusy, Refused, parse_duration, sha256_file
 from flyball.learning import LearnReport, Progress, learn
-from flyball.learning.leftovers import remove_outdated
+from flyball.learning.cleanup import remove_outdated
 from flyball.registry import REMOVED, Version, add_versions
 from flyball.releases import current, promote, rollback
 from flyball.runtime import Runtime

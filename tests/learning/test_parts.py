@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flyball.learning.contestants import BASELINES, contestants
-from flyball.learning.handover import read_interactions, write_interactions
-from flyball.learning.origin import UNKNOWN, code_state, dependencies, dependencies_hash
-from flyball.learning.window import windows
+from flyball.learning.lineage import UNKNOWN, code_state, dependencies, dependencies_hash
+from flyball.learning.shared_data import read_interactions, write_interactions
+from flyball.learning.split import windows
 from flyball.models import Interactions
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tests.features.test_online_equals_oracle import play_through
 
 from flyball.core import BadSetting, StoreUnavailable
-from flyball.features import open_state
+from flyball.stores import open_state
 from flyball.testing.state_contract import CHECKS
 
 GIVEN = os.environ.get("FLYBALL_TEST_REDIS", "")

@@ -19,7 +19,7 @@ from flyball import ItemKNN
 from flyball.core import Counters, SystemClock
 from flyball.runtime import Runtime
 from flyball.serving import Dispatcher
-from flyball.serving.connections import PATIENCE_S
+from flyball.serving.processes.dispatcher import PATIENCE_S
 from flyball.testing import faulty
 from flyball.testing.faulty import Faulty
 from flyball.testing.load import Load, closed_loop, open_loop

@@ -23,8 +23,8 @@ from flyball.models import (
     rated,
     select_rows,
 )
-from flyball.models.cells import cells_of, side_by_side
 from flyball.models.data import order_by
+from flyball.models.recommenders.block_sgd import cells_of, side_by_side
 from flyball.testing.model_checks import sample_interactions
 
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flyball.models import BPR, BiasedMF, ImplicitALS, Interactions, ItemKNN, UserKNN, histories_of, rated, select_rows
-from flyball.models.item_knn import _MOST_STALE
-from flyball.models.marks import marks_of
+from flyball.models.recommenders.fingerprints import marks_of
+from flyball.models.recommenders.item_knn import _MOST_STALE
 from flyball.testing.model_checks import sample_interactions
 
 COLUMNS = ("user_index", "item_index", "weights", "ratings", "at_us")

@@ -9,7 +9,7 @@ import pytest
 
 from flyball.core import ManualStopwatch
 from flyball.operations import breather
-from flyball.operations.orders import UpReport, write_report
+from flyball.operations.process_specs import UpReport, write_report
 
 
 class Home:

@@ -12,7 +12,7 @@ from flyball.evaluation import Report
 from flyball.history.manifest import Manifest, Part
 from flyball.history.snapshot import SnapshotManifest, TypeContent
 from flyball.operations import Child, Lag, Program
-from flyball.operations.orders import GovernorReport, Orders, UpReport, WorkerReport
+from flyball.operations.process_specs import GovernorReport, Orders, UpReport, WorkerReport
 from flyball.outcomes import Prediction
 from flyball.releases import ReleaseState
 from flyball.runtime import Settings

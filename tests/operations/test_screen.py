@@ -7,7 +7,7 @@ from rich.console import Console
 
 from flyball.core import Counters
 from flyball.operations import Child, Happening, Lag, Lines, Panel, Pulse, rates
-from flyball.operations.orders import GovernorReport, UpReport
+from flyball.operations.process_specs import GovernorReport, UpReport
 from flyball.serving import LATENCY_MS
 
 SECOND_US = 1_000_000

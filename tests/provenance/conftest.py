@@ -9,7 +9,6 @@ from tests.cinema import CINEMA
 
 from flyball.app import load_app
 from flyball.core import ManualClock, parse_duration
-from flyball.features import Catalog, load_catalog, read_histories, read_popular
 from flyball.learning import learn
 from flyball.operations import Worker, feeds_of
 from flyball.outcomes import Prediction, prediction_of, prediction_record
@@ -17,6 +16,7 @@ from flyball.registry import Version
 from flyball.releases import ReleaseState, current, promote
 from flyball.runtime import Runtime, load_settings
 from flyball.serving import Ask, Engine, Memory, Serving, load_version, new_ask
+from flyball.state import Catalog, load_catalog, read_histories, read_popular
 
 DAY_US = parse_duration("1d")
 START_US = 1_700_000_000_000_000

@@ -9,10 +9,10 @@ import pytest
 from flyball.core import parse_url
 from flyball.events import Offsets, Slice, partition
 from flyball.events.sqlite import SqliteLog
-from flyball.features import load_catalog, popular_of, read_histories, read_popular, state_at
 from flyball.provenance import replay, why
 from flyball.provenance.columns import everything, frames_before
 from flyball.provenance.past import state_for
+from flyball.state import load_catalog, popular_of, read_histories, read_popular, state_at
 
 from .conftest import DAY_US, DAYS, START_US, Cinema
 

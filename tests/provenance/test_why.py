@@ -5,10 +5,10 @@ import math
 import msgspec
 import pytest
 
-from flyball.features import read_histories
 from flyball.outcomes import prediction_record
 from flyball.provenance import why
 from flyball.serving import Serving
+from flyball.state import read_histories
 
 from .conftest import Cinema
 

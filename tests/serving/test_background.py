@@ -12,13 +12,13 @@ import pytest
 from flyball import ItemKNN
 from flyball.core import Counters, ManualClock, StoreUnavailable, SystemStopwatch
 from flyball.events import Appended
-from flyball.features import read_histories
 from flyball.outcomes import Prediction, prediction_of
 from flyball.runtime import Runtime
 from flyball.serving import Engine, Keeper, Service, new_ask
-from flyball.serving.figures import Figures
-from flyball.serving.keeper import Freshness
-from flyball.serving.writer import PredictionWriter
+from flyball.serving.metrics import Figures
+from flyball.serving.prediction_writer import PredictionWriter
+from flyball.serving.versions.refresher import Freshness
+from flyball.state import read_histories
 from flyball.testing import faulty
 from flyball.testing.faulty import Faulty
 
@@ -161,7 +161,7 @@ class TestKeeper:
             raise StoreUnavailable("locked")
 
         with monkeypatch.context() as patched:
-            patched.setattr("flyball.serving.keeper.current", locked)
+            patched.setattr("flyball.serving.versions.refresher.current", locked)
             later.step()
             assert not later.settled
             assert later.unready() == ["what is released is not known yet", "release could not be read: locked"]
@@ -270,7 +270,7 @@ class TestKeeper:
         def locked(registry: object) -> Any:
             raise StoreUnavailable("locked")
 
-        monkeypatch.setattr("flyball.serving.keeper.current", locked)
+        monkeypatch.setattr("flyball.serving.versions.refresher.current", locked)
         keeper.step()
         assert list(keeper._engine.serving.pipelines) == ["v1"]
         assert keeper.reasons() == ["release could not be read: locked"]

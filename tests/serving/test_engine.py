@@ -8,12 +8,12 @@ import pytest
 
 from flyball import ItemKNN
 from flyball.core import BadInput, StoreUnavailable
-from flyball.features import UserHistory, load_catalog, read_histories, read_popular
 from flyball.outcomes import find_prediction
 from flyball.releases import ReleaseState
 from flyball.runtime import Runtime
 from flyball.serving import Ask, Engine, Memory, Progress, Serving, answer_once, load_version, new_ask
-from flyball.serving.loading import nobody
+from flyball.serving.versions.loader import nobody
+from flyball.state import UserHistory, load_catalog, read_histories, read_popular
 from flyball.tasks import Query, Shown
 from flyball.testing import faulty
 from flyball.testing.faulty import Faulty

@@ -187,7 +187,7 @@ async def test_artifacts_deleted_while_they_serve_and_before_a_start(home: Runti
 
 
 async def test_events_that_cannot_be_made_durable_are_a_503(home: Runtime, call: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr("flyball.serving.intake.WITHIN_S", 0.5)
+    monkeypatch.setattr("flyball.serving.event_endpoint.WITHIN_S", 0.5)
     async with call(home) as caller:
         with Locked(home.settings.events):
             event = {"type": "watch", "user": 7, "film": "film-3"}
@@ -201,7 +201,7 @@ async def test_events_that_cannot_be_made_durable_are_a_503(home: Runtime, call:
 async def test_more_requests_than_can_be_scored_are_answered_from_memory(
     home: Runtime, call: Any, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr("flyball.serving.scoring.QUEUE", 4)
+    monkeypatch.setattr("flyball.serving.batching.QUEUE", 4)
     faulty.release(home, Faulty(mode="hold", hold_s=30.0), NOW_US)
     async with call(home) as caller:
         await loaded(caller, "v1")
@@ -221,7 +221,7 @@ async def test_more_requests_than_can_be_scored_are_answered_from_memory(
 async def test_when_versions_hold_thread_after_thread_the_process_asks_to_be_replaced(
     home: Runtime, call: Any, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr("flyball.serving.scoring.MAX_STUCK", 1)
+    monkeypatch.setattr("flyball.serving.batching.MAX_STUCK", 1)
     async with call(home) as caller:
         for _ in range(2):
             assert not caller.service.scorer.spent

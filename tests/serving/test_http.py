@@ -16,8 +16,8 @@ from flyball.core import SystemClock, SystemStopwatch, new_id
 from flyball.outcomes import find_prediction, prediction_record
 from flyball.runtime import Runtime
 from flyball.serving import LEVELS, answer_once
-from flyball.serving.figures import Figures
-from flyball.serving.http import MAX_BODY
+from flyball.serving.http.app import MAX_BODY
+from flyball.serving.metrics import Figures
 from flyball.testing import faulty
 from flyball.testing.faulty import Faulty
 

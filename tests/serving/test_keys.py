@@ -7,7 +7,7 @@ import pytest
 import flyball as fb
 from flyball.core import BadInput
 from flyball.events import Schema
-from flyball.serving.keys import KeyRule
+from flyball.serving.answering.ids import KeyRule
 
 
 class Bounded(fb.Event):

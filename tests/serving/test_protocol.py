@@ -8,8 +8,8 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from flyball.serving import process
-from flyball.serving.process import MAX_HEAD, REQUEST_S, _Connection
+from flyball.serving.processes import server as process
+from flyball.serving.processes.server import MAX_HEAD, REQUEST_S, _Connection
 
 
 class Loop:

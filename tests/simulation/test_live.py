@@ -10,7 +10,7 @@ import pytest
 
 from flyball.core import BadInput, ManualClock, format_instant, parse_instant
 from flyball.simulation import Driver, DriveReport, HttpService, ProfileRow, World, drive_http, make_world
-from flyball.simulation.lines import DAY_US
+from flyball.simulation.worlds.movies.log_lines import DAY_US
 
 TIME = re.compile(r"\A\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{3})?)?\Z")
 NOW_US = parse_instant("2026-05-01T12:00:00Z")

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from flyball.simulation import Habits, World, judge, make_world, rankings, true_quality
-from flyball.simulation.lines import DAY_US
-from flyball.simulation.taste import accept_probability, attention_at, like_probability, normal_cdf
+from flyball.simulation.worlds.movies.log_lines import DAY_US
+from flyball.simulation.worlds.movies.taste import accept_probability, attention_at, like_probability, normal_cdf
 
 NOBODY: set[int] = set()
 

@@ -11,9 +11,9 @@ import pytest
 
 from flyball.core import BadInput, parse_instant
 from flyball.simulation import Batch, Habits, World, make_world, seed_history
-from flyball.simulation.behaviour import DISLIKED_MINUTES, LIKED_MINUTES
-from flyball.simulation.catalogue import GENRES
-from flyball.simulation.lines import DAY_US
+from flyball.simulation.worlds.movies.behavior import DISLIKED_MINUTES, LIKED_MINUTES
+from flyball.simulation.worlds.movies.catalog import GENRES
+from flyball.simulation.worlds.movies.log_lines import DAY_US
 
 START_US = parse_instant("2026-03-02")
 LINE = re.compile(

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flyball.core import BadInput
-from flyball.features import UserHistory
 from flyball.models import Artifact, Histories, Interactions, Recommender
+from flyball.state import UserHistory
 from flyball.tasks import FrameCatalog, Pipeline, Query, Recommend, Shown, fallback_arrays
 
 GENRES = ["action", "comedy", "drama"]

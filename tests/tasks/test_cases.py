@@ -155,7 +155,8 @@ def test_a_sample_is_drawn_by_its_seed_and_an_empty_window_refused(films: Simple
 
 def test_histories_equal_the_online_ones(films: SimpleNamespace) -> None:
     from flyball.events import Slice
-    from flyball.features import StateFollower, open_state, read_histories
+    from flyball.state import StateFollower, read_histories
+    from flyball.stores import open_state
 
     rng = np.random.default_rng(3)
     rows: list[tuple[Any, ...]] = [("viewer", user, "F" if user % 2 else None, 1, 1) for user in range(4)]

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from flyball.core import Refused
-from flyball.features import UserHistory
 from flyball.models import (
     Artifact,
     Hybrid,
@@ -21,6 +20,7 @@ from flyball.models import (
     save_artifact,
 )
 from flyball.models.artifact import kind_of
+from flyball.state import UserHistory
 from flyball.tasks import MODEL, Pipeline, Query, build_interactions, catalog_at, fallback_arrays
 
 GENRES, OLD = ("action", "comedy", "drama", "war"), 20

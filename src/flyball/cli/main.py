@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from flyball.cli import accuracy, events, features, learning, project, running, searching
+from flyball.cli import accuracy, events, features, learning, project, running
+from flyball.cli import search as searching
 from flyball.cli.common import in_own_code
 from flyball.cli.show import say, warn
 from flyball.core import BadDeclaration, BadInput, BadSetting, FlyballError, NotFound

@@ -4,9 +4,8 @@ Promises: all contestants answer the same users through the pipeline that serves
 differences are paired; a contestant that fails is told with its reason and stops no other; a gate says why.
 """
 
-from flyball.evaluation.accuracy import ACCURACY, average_precision, hit_rate, ndcg, precision, recall
 from flyball.evaluation.bench import Answers
-from flyball.evaluation.beyond import (
+from flyball.evaluation.beyond_accuracy import (
     coverage,
     mean_popularity,
     novelty,
@@ -19,19 +18,13 @@ from flyball.evaluation.contestant import RATING_METRICS, Contestant, parse_metr
 from flyball.evaluation.estimates import Estimate, bootstrap_interval, bootstrap_means, paired_difference
 from flyball.evaluation.gates import GateResult, check_gates
 from flyball.evaluation.judge import asked, evaluate
-from flyball.evaluation.protocols import (
-    PROTOCOLS,
-    AccuracyTable,
-    Line,
-    RatedSet,
-    accuracy_tables,
-    read_rated_set,
-)
+from flyball.evaluation.objective import Trying
+from flyball.evaluation.propensity import weigh
+from flyball.evaluation.published import PROTOCOLS, AccuracyTable, Line, RatedSet, accuracy_tables, read_rated_set
+from flyball.evaluation.ranking_metrics import ACCURACY, average_precision, hit_rate, ndcg, precision, recall
 from flyball.evaluation.ratings import bias_predictions, global_mean, mae, rmse
 from flyball.evaluation.report import BASELINE, CANDIDATE, CHAMPION, Cost, Judged, Report, SliceFigures, Weighed
 from flyball.evaluation.search import Judge, Searched, Space, Trial, learning_curve, search, share_of_users, space_of
-from flyball.evaluation.trying import Trying
-from flyball.evaluation.weighing import weigh
 
 __all__ = [
     "ACCURACY",

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import BadInput, Stopwatch
-from flyball.evaluation.accuracy import ACCURACY
-from flyball.evaluation.beyond import mean_popularity, novelty, popularity_share, self_information, short_head
+from flyball.evaluation.beyond_accuracy import mean_popularity, novelty, popularity_share, self_information, short_head
 from flyball.evaluation.contestant import Contestant
 from flyball.evaluation.estimates import Estimate, interval_of
+from flyball.evaluation.ranking_metrics import ACCURACY
 from flyball.evaluation.ratings import bias_predictions, global_mean
 from flyball.models import Histories, Interactions, predicts_ratings, row_pointers, take
 from flyball.tasks import GENERAL, MODEL, Cases, Pipeline, Query, Recommend

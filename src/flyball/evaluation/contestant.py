@@ -5,7 +5,7 @@ import re
 import msgspec
 
 from flyball.core import BadDeclaration
-from flyball.evaluation.accuracy import ACCURACY
+from flyball.evaluation.ranking_metrics import ACCURACY
 from flyball.evaluation.report import CANDIDATE
 from flyball.models import Artifact, Recommender, kind_of
 from flyball.tasks import ReadFeatures

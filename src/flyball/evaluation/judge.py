@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from flyball.core import BadInput, Stopwatch
 from flyball.evaluation.bench import Answers, Bench, Lists, Values
 from flyball.evaluation.contestant import Contestant, parse_metric
+from flyball.evaluation.propensity import Shown, weigh
 from flyball.evaluation.report import Cost, Judged, Report, SliceFigures
 from flyball.evaluation.resampling import MeanFigures, RatingFigures, coverage_figure, is_accuracy
-from flyball.evaluation.weighing import Shown, weigh
 from flyball.models import Interactions
 from flyball.tasks import Cases, Recommend
 

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flyball.evaluation.accuracy import ACCURACY
-from flyball.evaluation.beyond import coverage
+from flyball.evaluation.beyond_accuracy import coverage
 from flyball.evaluation.estimates import Estimate, bootstrap_means, interval_of, resample_weights
+from flyball.evaluation.ranking_metrics import ACCURACY
 from flyball.evaluation.report import Figures
 
 Values = Mapping[str, NDArray[np.float64]]

@@ -6,7 +6,7 @@ the stream: it lies in quarantine with its bytes, its place and the reason.
 """
 
 from flyball.events.appender import Appender
-from flyball.events.catalogue import Catalogue
+from flyball.events.catalog import Catalogue
 from flyball.events.checks import Known, Rejected
 from flyball.events.declared import EventType, Field
 from flyball.events.formats import (

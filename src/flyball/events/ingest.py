@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from flyball.core import Clock, Stopwatch, SystemStopwatch
-from flyball.events.catalogue import Catalogue
+from flyball.events.catalog import Catalogue
 from flyball.events.checks import Known, Rejected
 from flyball.events.formats import Bad, Batch, Format, Parser
 from flyball.events.lines import MAX_LINE, split_lines

@@ -6,7 +6,7 @@ from itertools import groupby
 import msgspec
 
 from flyball.core import Clock
-from flyball.events.catalogue import Catalogue
+from flyball.events.catalog import Catalogue
 from flyball.events.formats import Format, find_format
 from flyball.events.ingest import Inlet, Mode, Tally, judge
 from flyball.events.log import EventLog

@@ -1,16 +1,17 @@
-"""What is known of users and items: one definition, the same values online and offline.
+"""Features: one definition, the same values online and offline.
 
 Promises: what the online store holds is a function of the log before its offsets, whatever the batches and however
-often they were delivered, and equals what is computed offline from the same events, bit for bit; one read gives a
-user's values and the offsets they belong to; one process writes, any number read.
+often they were delivered, and equals what is computed offline from the same events, bit for bit; one read gives the
+values of its keys and the offsets they belong to; one process writes, any number read.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from flyball.features.aggregates import FRESHNESS_US, Aggregate, Feature, Ratio
-from flyball.features.apply_delays import ApplyDelays, read_apply_delays
-from flyball.features.catalog import Catalog, catalog_version, load_catalog
-from flyball.features.declaring import (
+from flyball.features.declaration.aggregates import FRESHNESS_US, Aggregate, Feature, Ratio
+from flyball.features.declaration.derived import Derived, FeatureSet, computed, hashed
+from flyball.features.declaration.entity import Entity
+from flyball.features.declaration.functions import (
     attribute,
     count,
     decayed,
@@ -26,36 +27,26 @@ from flyball.features.declaring import (
     sum,
     target,
 )
-from flyball.features.derived import Derived, FeatureSet, computed, hashed
-from flyball.features.entity import Entity
-from flyball.features.follower import StateFollower
-from flyball.features.groups import Definition, Features, Group
-from flyball.features.online import FeatureFollower
-from flyball.features.online_plan import feature_set_hash, groups_of
-from flyball.features.online_read import FeatureReader
-from flyball.features.online_store import bytes_per_key
-from flyball.features.popular import Popular, read_popular
-from flyball.features.rebuild import Rebuilt, rebuild
-from flyball.features.replay import state_at
-from flyball.features.signals import Signals
-from flyball.features.store import STATE_BACKENDS, StateStore, open_state
-from flyball.features.users import HISTORY_CAP, UserHistory, read_histories, weight_of
+from flyball.features.declaration.groups import Definition, Features, Group
+from flyball.features.declaration.values import number_of
+from flyball.features.declaration.windows import Window, exact, lifetime, tiled
+from flyball.features.online.codec import bytes_per_key
+from flyball.features.online.consumer import FeatureFollower
+from flyball.features.online.freshness import ApplyDelays, read_apply_delays
+from flyball.features.online.layout import feature_set_hash, groups_of
+from flyball.features.online.reader import FeatureReader
+from flyball.features.online.rebuild import Rebuilt, rebuild
 from flyball.features.vectors import Reading, Vectors, bits_of, digest_of
-from flyball.features.windows import Window, exact, lifetime, tiled
 
 if TYPE_CHECKING:
-    from flyball.features.as_of import point_in_time
-    from flyball.features.key_ranges import backfill
-    from flyball.features.offline import interactions_frame
-    from flyball.features.popular_offline import popular_of
+    from flyball.features.declaration.columns import holds_column, number_column
+    from flyball.features.offline.backfill import backfill
+    from flyball.features.offline.point_in_time import point_in_time
 
 __all__ = [
     "FRESHNESS_US",
-    "HISTORY_CAP",
-    "STATE_BACKENDS",
     "Aggregate",
     "ApplyDelays",
-    "Catalog",
     "Definition",
     "Derived",
     "Entity",
@@ -65,21 +56,15 @@ __all__ = [
     "FeatureSet",
     "Features",
     "Group",
-    "Popular",
     "Ratio",
     "Reading",
     "Rebuilt",
-    "Signals",
-    "StateFollower",
-    "StateStore",
-    "UserHistory",
     "Vectors",
     "Window",
     "attribute",
     "backfill",
     "bits_of",
     "bytes_per_key",
-    "catalog_version",
     "computed",
     "count",
     "decayed",
@@ -90,47 +75,35 @@ __all__ = [
     "first",
     "groups_of",
     "hashed",
-    "interactions_frame",
+    "holds_column",
     "last",
     "last_n",
     "lifetime",
-    "load_catalog",
     "max",
     "mean",
     "min",
-    "open_state",
+    "number_column",
+    "number_of",
     "point_in_time",
-    "popular_of",
     "ratio",
     "read_apply_delays",
-    "read_histories",
-    "read_popular",
     "rebuild",
-    "state_at",
     "std",
     "sum",
     "target",
     "tiled",
-    "weight_of",
 ]
+
+_LAZY = {
+    "holds_column": "flyball.features.declaration.columns",
+    "number_column": "flyball.features.declaration.columns",
+    "backfill": "flyball.features.offline.backfill",
+    "point_in_time": "flyball.features.offline.point_in_time",
+}
 
 
 def __getattr__(name: str) -> object:
     """What is computed over history needs polars, which serving should not load."""
-    if name == "interactions_frame":
-        from flyball.features.offline import interactions_frame
-
-        return interactions_frame
-    if name == "popular_of":
-        from flyball.features.popular_offline import popular_of
-
-        return popular_of
-    if name == "point_in_time":
-        from flyball.features.as_of import point_in_time
-
-        return point_in_time
-    if name == "backfill":
-        from flyball.features.key_ranges import backfill
-
-        return backfill
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)

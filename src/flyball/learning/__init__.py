@@ -7,15 +7,8 @@ is killed anywhere leaves whole versions only; the same snapshot and seed give t
 
 from flyball.learning.report import CandidateReport, LearnReport, Progress
 from flyball.learning.run import learn
-from flyball.learning.searching import (
-    CurveReport,
-    Found,
-    SearchReport,
-    declaration,
-    learning_curves,
-    search_parameters,
-)
-from flyball.learning.window import Window
+from flyball.learning.split import Window
+from flyball.learning.tuning import CurveReport, Found, SearchReport, declaration, learning_curves, search_parameters
 
 __all__ = [
     "CandidateReport",

@@ -7,7 +7,7 @@ from flyball.events import after_slices
 from flyball.features import read_apply_delays
 from flyball.history import Snapshot, take_snapshot
 from flyball.learning.job import Job
-from flyball.learning.window import Window, windows
+from flyball.learning.split import Window, windows
 from flyball.models import Interactions
 from flyball.runtime import FEATURES_FEED, STATE_FEED
 from flyball.tasks import Behind, Cases, Frames, build_interactions, evaluation_cases

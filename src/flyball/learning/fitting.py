@@ -12,7 +12,7 @@ from flyball.app import App, AppSource
 from flyball.core import BadInput, Stopwatch
 from flyball.evaluation import Answers, Contestant, asked
 from flyball.learning.contestants import contestants, model_classes
-from flyball.learning.handover import read_frames, read_interactions
+from flyball.learning.shared_data import read_frames, read_interactions
 from flyball.models import (
     Interactions,
     Learned,

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from flyball.core import Stopwatch
+from flyball.learning.cleanup import WORK
 from flyball.learning.contestants import Contestants, contestants
-from flyball.learning.leftovers import WORK
 from flyball.learning.report import Progress, Stage, Tell
 from flyball.registry import Run
 from flyball.runtime import Runtime

@@ -10,8 +10,8 @@ from flyball.evaluation import BASELINE, CANDIDATE, CHAMPION, Contestant, GateRe
 from flyball.learning.contestants import model_classes
 from flyball.learning.examples import Examples
 from flyball.learning.fitting import Fitted
-from flyball.learning.handover import write_interactions
 from flyball.learning.job import Job
+from flyball.learning.shared_data import write_interactions
 from flyball.learning.trials import Batch, Fits, Task, words_of
 from flyball.models import Recommender, load_artifact, model_of
 from flyball.outcomes import shown_items

@@ -8,14 +8,14 @@ import msgspec
 from flyball.core import Refused, format_instant
 from flyball.evaluation import CHAMPION, GateResult, Judged, Report, choose
 from flyball.history import Snapshot
+from flyball.learning.cleanup import artifact_name
 from flyball.learning.examples import Examples
 from flyball.learning.fitting import Fitted
-from flyball.learning.handover import write_interactions
 from flyball.learning.job import Job
 from flyball.learning.judging import rejection
-from flyball.learning.leftovers import artifact_name
-from flyball.learning.origin import code_state, dependencies_hash
+from flyball.learning.lineage import code_state, dependencies_hash
 from flyball.learning.report import CandidateReport
+from flyball.learning.shared_data import write_interactions
 from flyball.learning.trials import Batch, Fits, Task, words_of
 from flyball.models import kind_of, params_of
 from flyball.registry import Version, add_versions

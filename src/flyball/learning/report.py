@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from flyball.learning.window import Window
+from flyball.learning.split import Window
 from flyball.registry import RunStatus
 
 Stage = Literal["history", "snapshot", "examples", "fit", "evaluate", "refit", "register", "release"]

@@ -5,10 +5,10 @@ import shutil
 import msgspec
 
 from flyball.core import BadInput, FileLock, FlyballError, Stopwatch, SystemStopwatch, format_instant, parse_duration
+from flyball.learning.cleanup import clean_leftovers, remove_outdated, remove_unregistered
 from flyball.learning.examples import catch_up, examples_of, snapshot_of
 from flyball.learning.job import Job
 from flyball.learning.judging import champion_of, gates_of, judge, trials_of
-from flyball.learning.leftovers import clean_leftovers, remove_outdated, remove_unregistered
 from flyball.learning.releasing import origin_of, refits_of, register, release, told
 from flyball.learning.report import LearnReport, Progress, Tell
 from flyball.learning.trials import Fits, words_of

@@ -8,9 +8,9 @@ import msgspec
 
 from flyball.core import run_parallel
 from flyball.learning.fitting import FitOrder, Fitted, fit_model, fit_named
-from flyball.learning.handover import write_frames
 from flyball.learning.job import Job
 from flyball.learning.report import Stage
+from flyball.learning.shared_data import write_frames
 from flyball.models import Ranker, Recommender
 from flyball.tasks import Behind, Cases, Frames
 

@@ -16,11 +16,14 @@ from flyball.models.base import (
     unscored,
     updates,
 )
-from flyball.models.baselines import BiasModel, GlobalMean
-from flyball.models.biased_mf import BiasedMF
-from flyball.models.blend import Blend
-from flyball.models.bpr import BPR
-from flyball.models.compact import Compact
+from flyball.models.combined.blend import Blend
+from flyball.models.combined.distilled import Distilled
+from flyball.models.combined.hybrid import Hybrid
+from flyball.models.combined.pruned import Pruned
+from flyball.models.combined.quantized import Compact
+from flyball.models.combined.ranker import TREES, Fold, Past, PastOf, Pool, Ranker, fold_windows, trees_of
+from flyball.models.combined.rating_blend import RatingBlend
+from flyball.models.combined.trees import Trees
 from flyball.models.data import (
     Attributes,
     Floats,
@@ -38,26 +41,23 @@ from flyball.models.data import (
     select_rows,
     take,
 )
-from flyball.models.distilled import Distilled
-from flyball.models.ease import EASE
-from flyball.models.hybrid import Hybrid
-from flyball.models.implicit_als import ImplicitALS
-from flyball.models.item_knn import ItemKNN
-from flyball.models.next_item import NextItem
-from flyball.models.popular import Popular
-from flyball.models.pruned import Pruned
-from flyball.models.random import Random
-from flyball.models.ranker import TREES, Fold, Past, PastOf, Pool, Ranker, fold_windows, trees_of
 from flyball.models.ranking import best_items, top_k
-from flyball.models.rating_blend import RatingBlend
-from flyball.models.rating_knn import RatingKNN
-from flyball.models.slim import SLIM
-from flyball.models.sparse_ease import SparseEASE
-from flyball.models.svdpp import SVDpp
+from flyball.models.recommenders.baselines import BiasModel, GlobalMean
+from flyball.models.recommenders.biased_mf import BiasedMF
+from flyball.models.recommenders.bpr import BPR
+from flyball.models.recommenders.ease import EASE
+from flyball.models.recommenders.implicit_als import ImplicitALS
+from flyball.models.recommenders.item_knn import ItemKNN
+from flyball.models.recommenders.next_item import NextItem
+from flyball.models.recommenders.popular import Popular
+from flyball.models.recommenders.random import Random
+from flyball.models.recommenders.rating_knn import RatingKNN
+from flyball.models.recommenders.slim import SLIM
+from flyball.models.recommenders.sparse_ease import SparseEASE
+from flyball.models.recommenders.svdpp import SVDpp
+from flyball.models.recommenders.user_knn import UserKNN
 from flyball.models.table import MODELS, reads_attributes
 from flyball.models.threads import in_blocks
-from flyball.models.trees import Trees
-from flyball.models.user_knn import UserKNN
 
 __all__ = [
     "BPR",

@@ -1,22 +1,22 @@
 """The models that stand alone: those a blend may be made of."""
 
 from flyball.models.base import Recommender
-from flyball.models.baselines import BiasModel, GlobalMean
-from flyball.models.biased_mf import BiasedMF
-from flyball.models.bpr import BPR
-from flyball.models.ease import EASE
-from flyball.models.hybrid import Hybrid
-from flyball.models.implicit_als import ImplicitALS
-from flyball.models.item_knn import ItemKNN
-from flyball.models.next_item import NextItem
-from flyball.models.popular import Popular
-from flyball.models.random import Random
-from flyball.models.ranker import Ranker
-from flyball.models.rating_knn import RatingKNN
-from flyball.models.slim import SLIM
-from flyball.models.sparse_ease import SparseEASE
-from flyball.models.svdpp import SVDpp
-from flyball.models.user_knn import UserKNN
+from flyball.models.combined.hybrid import Hybrid
+from flyball.models.combined.ranker import Ranker
+from flyball.models.recommenders.baselines import BiasModel, GlobalMean
+from flyball.models.recommenders.biased_mf import BiasedMF
+from flyball.models.recommenders.bpr import BPR
+from flyball.models.recommenders.ease import EASE
+from flyball.models.recommenders.implicit_als import ImplicitALS
+from flyball.models.recommenders.item_knn import ItemKNN
+from flyball.models.recommenders.next_item import NextItem
+from flyball.models.recommenders.popular import Popular
+from flyball.models.recommenders.random import Random
+from flyball.models.recommenders.rating_knn import RatingKNN
+from flyball.models.recommenders.slim import SLIM
+from flyball.models.recommenders.sparse_ease import SparseEASE
+from flyball.models.recommenders.svdpp import SVDpp
+from flyball.models.recommenders.user_knn import UserKNN
 
 COMPONENTS: dict[str, type[Recommender]] = {
     "random": Random,

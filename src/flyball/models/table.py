@@ -1,14 +1,14 @@
 """The table of models: whatever is in it passes `flyball.testing.model_checks` and may be rebuilt from an artifact."""
 
 from flyball.models.base import Recommender
-from flyball.models.blend import Blend
-from flyball.models.compact import Compact
+from flyball.models.combined.blend import Blend
+from flyball.models.combined.distilled import Distilled
+from flyball.models.combined.hybrid import Hybrid
+from flyball.models.combined.pruned import Pruned
+from flyball.models.combined.quantized import Compact
+from flyball.models.combined.ranker import Ranker
+from flyball.models.combined.rating_blend import RatingBlend
 from flyball.models.components import COMPONENTS
-from flyball.models.distilled import Distilled
-from flyball.models.hybrid import Hybrid
-from flyball.models.pruned import Pruned
-from flyball.models.ranker import Ranker
-from flyball.models.rating_blend import RatingBlend
 
 MODELS: dict[str, type[Recommender]] = {
     **COMPONENTS,

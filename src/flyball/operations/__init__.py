@@ -4,15 +4,15 @@ Promises: followers move as steps, in live and in virtual time; the fresh one co
 again, with growing pauses; a second instance on the same home is refused; nothing outlives the supervisor.
 """
 
-from flyball.operations.breath import breather
+from flyball.operations.backpressure import breather
 from flyball.operations.catching_up import catch_up
+from flyball.operations.console import Lines, Panel, Screen
 from flyball.operations.feeds import FEATURE_LOCK, at_most_every, feeds_of
 from flyball.operations.governor import Decision, Governor, Job, View, next_learn_us
+from flyball.operations.heartbeat import Pulse, Rates, rates, read_pulse
 from flyball.operations.instance import up
 from flyball.operations.learning import RuntimeView, learn_words
 from flyball.operations.process import hold_lifeline
-from flyball.operations.pulse import Pulse, Rates, rates, read_pulse
-from flyball.operations.screen import Lines, Panel, Screen
 from flyball.operations.state import FeedStatus, ProcessStatus, Status, status
 from flyball.operations.supervisor import Child, Happening, Process, Program, Supervisor
 from flyball.operations.worker import Feed, Lag, Progress, Worker, lag_words

@@ -2,7 +2,7 @@
 
 from flyball.core import FileLock, HomeBusy
 from flyball.operations.feeds import feeds_of
-from flyball.operations.orders import run_folder
+from flyball.operations.process_specs import run_folder
 from flyball.operations.worker import Worker
 from flyball.runtime import Runtime
 

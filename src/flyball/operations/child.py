@@ -8,8 +8,8 @@ import threading
 import msgspec
 
 from flyball.core import FileLock, FlyballError, HomeBusy, SystemClock, SystemStopwatch
-from flyball.operations.orders import Orders, WorkerReport, run_folder, write_report
 from flyball.operations.process import hold_lifeline, read_orders
+from flyball.operations.process_specs import Orders, WorkerReport, run_folder, write_report
 from flyball.runtime import Runtime, open_runtime
 
 IDLE_S, REPORT_S = 0.02, 0.5

@@ -5,11 +5,12 @@ from collections.abc import Callable
 import msgspec
 
 from flyball.events import Offsets
-from flyball.features import ApplyDelays, FeatureFollower, StateFollower, rebuild
+from flyball.features import ApplyDelays, FeatureFollower, rebuild
 from flyball.operations.elapsed import Elapsed
 from flyball.operations.worker import Feed
 from flyball.outcomes import OutcomeFollower
 from flyball.runtime import FEATURES_FEED, STATE_FEED, Runtime
+from flyball.state import StateFollower
 
 STATE_BATCH, HISTORY_BATCH, OUTCOME_BATCH = 2_000, 10_000, 5_000
 FLUSH_US = 5_000_000

@@ -11,10 +11,10 @@ from types import FrameType
 import msgspec
 
 from flyball.core import BadSetting, FileLock, FlyballError, SystemStopwatch
-from flyball.operations.orders import Orders, UpReport, forget_report, log_path, run_folder, write_report
+from flyball.operations.console import Screen
+from flyball.operations.heartbeat import Pulse, read_pulse
 from flyball.operations.process import python_argv, start_child, tail
-from flyball.operations.pulse import Pulse, read_pulse
-from flyball.operations.screen import Screen
+from flyball.operations.process_specs import Orders, UpReport, forget_report, log_path, run_folder, write_report
 from flyball.operations.supervisor import Happening, Process, Program, Supervisor
 from flyball.runtime import Runtime
 from flyball.serving import REPLACE_ME, Dispatcher

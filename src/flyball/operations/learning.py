@@ -7,8 +7,8 @@ import msgspec
 
 from flyball.core import SystemStopwatch
 from flyball.operations.governor import Decision, Governor
-from flyball.operations.orders import GovernorReport, Orders, log_path, write_report
 from flyball.operations.process import ChildProcess, python_argv, start_child, tail
+from flyball.operations.process_specs import GovernorReport, Orders, log_path, write_report
 from flyball.releases import current
 from flyball.runtime import Runtime
 

@@ -5,7 +5,7 @@ import msgspec
 from flyball.features import read_apply_delays
 from flyball.history import Delay
 from flyball.operations.governor import next_learn_us
-from flyball.operations.orders import GovernorReport, WorkerReport, read_report, running
+from flyball.operations.process_specs import GovernorReport, WorkerReport, read_report, running
 from flyball.outcomes import Figures, figures
 from flyball.releases import current
 from flyball.runtime import Runtime

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Iterator
 
 from flyball.events import Offsets, Schema, Slice, partition
-from flyball.features import Entity, Signals, StateFollower, StateStore, open_state, state_at
+from flyball.features import Entity
 from flyball.runtime import Runtime
+from flyball.state import Signals, StateFollower, state_at
+from flyball.stores import StateStore, open_state
 
 ReadBlocks = Callable[[int, int, int, frozenset[str]], Iterator[Slice]]
 

@@ -4,14 +4,6 @@ import msgspec
 
 from flyball.core import Refused, format_instant
 from flyball.events import Offsets
-from flyball.features import (
-    Catalog,
-    Popular,
-    UserHistory,
-    load_catalog,
-    popular_of,
-    read_histories,
-)
 from flyball.outcomes import Prediction
 from flyball.provenance.columns import everything, frames_before
 from flyball.provenance.log_features import LogFeatures
@@ -19,6 +11,7 @@ from flyball.provenance.past import state_for
 from flyball.registry import REMOVED, Version
 from flyball.runtime import Runtime
 from flyball.serving import Loaded, load_version
+from flyball.state import Catalog, Popular, UserHistory, load_catalog, popular_of, read_histories
 
 
 class Rebuilt(msgspec.Struct, frozen=True):

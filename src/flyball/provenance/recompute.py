@@ -8,12 +8,12 @@ import msgspec
 
 from flyball.core import ArtifactCorrupt, NotFound, Refused
 from flyball.events import Offsets
-from flyball.features import UserHistory
 from flyball.outcomes import Prediction, find_prediction
 from flyball.provenance.rebuild import Rebuilt, load, popular_list, rebuild
 from flyball.releases import ReleaseState
 from flyball.runtime import Runtime
 from flyball.serving import Ask, Engine, Memory, Serving
+from flyball.state import UserHistory
 from flyball.tasks import Shown
 
 BY_VERSION = ("champion", "chosen", "previous")

@@ -5,7 +5,6 @@ never reused; decisions leave an entry in the audit trail in the same transactio
 this Flyball's revision and refuses a newer one. Reading imports no SQLAlchemy.
 """
 
-from flyball.registry.searching import add_trial, begin_search, end_search, searches_of
 from flyball.registry.store import (
     BACKENDS,
     Database,
@@ -16,6 +15,7 @@ from flyball.registry.store import (
     end_run,
     replace_release,
 )
+from flyball.registry.tuning import add_trial, begin_search, end_search, searches_of
 from flyball.registry.types import REMOVED, AuditEntry, ReleaseRow, Run, RunStatus, Search, SearchTrial, State, Version
 
 __all__ = [

@@ -5,17 +5,17 @@ says from which rung of the ladder it came; every answer leaves one record in th
 takes over without a dropped request; malformed requests get a problem document, never a 500.
 """
 
-from flyball.serving.asks import Ask, new_ask, seed_of
-from flyball.serving.connections import Dispatcher, Receiver
-from flyball.serving.engine import Engine, Progress, Serving
-from flyball.serving.figures import FAILURES, LATENCY_MS, LEVELS
-from flyball.serving.http import make_app
-from flyball.serving.keeper import Keeper
-from flyball.serving.lists import Memory
-from flyball.serving.loading import Loaded, load_version
+from flyball.serving.answering.engine import Engine, Progress, Serving
+from flyball.serving.answering.fallback import Memory
+from flyball.serving.answering.request import Ask, new_ask, seed_of
+from flyball.serving.http.app import make_app
+from flyball.serving.metrics import FAILURES, LATENCY_MS, LEVELS
 from flyball.serving.once import answer_once
-from flyball.serving.process import REPLACE_ME, run, serve
+from flyball.serving.processes.dispatcher import Dispatcher, Receiver
+from flyball.serving.processes.server import REPLACE_ME, run, serve
 from flyball.serving.service import Service
+from flyball.serving.versions.loader import Loaded, load_version
+from flyball.serving.versions.refresher import Keeper
 
 __all__ = [
     "FAILURES",

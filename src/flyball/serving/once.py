@@ -6,14 +6,14 @@ from collections.abc import Callable
 import msgspec
 
 from flyball.core import Stopwatch, SystemStopwatch
-from flyball.features import read_histories
 from flyball.outcomes import Prediction, prediction_record
 from flyball.runtime import Runtime
-from flyball.serving.asks import new_ask
-from flyball.serving.engine import Engine
-from flyball.serving.figures import Figures
-from flyball.serving.keeper import Keeper
-from flyball.serving.keys import KeyRule
+from flyball.serving.answering.engine import Engine
+from flyball.serving.answering.ids import KeyRule
+from flyball.serving.answering.request import new_ask
+from flyball.serving.metrics import Figures
+from flyball.serving.versions.refresher import Keeper
+from flyball.state import read_histories
 from flyball.tasks import Query, check_query
 
 

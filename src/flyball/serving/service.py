@@ -10,19 +10,19 @@ from typing import TypeVar
 import msgspec
 
 from flyball.core import BadInput, Clock, NotFound, Refused, Stopwatch, SystemStopwatch, instant_of_id, new_id
-from flyball.features import read_histories
 from flyball.models import knows_similar, predicts_ratings
 from flyball.outcomes import Prediction, find_prediction
 from flyball.runtime import Runtime
-from flyball.serving.asks import Ask, new_ask
-from flyball.serving.engine import Answering, Engine
-from flyball.serving.figures import Figures
-from flyball.serving.intake import Intake
-from flyball.serving.keeper import Keeper
-from flyball.serving.keys import KeyRule
+from flyball.serving.answering.engine import Answering, Engine
+from flyball.serving.answering.ids import KeyRule
+from flyball.serving.answering.request import Ask, new_ask
+from flyball.serving.batching import Scorer
+from flyball.serving.event_endpoint import Intake
+from flyball.serving.metrics import Figures
+from flyball.serving.prediction_writer import PredictionWriter
 from flyball.serving.problems import Problem
-from flyball.serving.scoring import Scorer
-from flyball.serving.writer import PredictionWriter
+from flyball.serving.versions.refresher import Keeper
+from flyball.state import read_histories
 from flyball.tasks import Pipeline, Query, check_query
 
 Result = TypeVar("Result")

@@ -15,10 +15,10 @@ from flyball.simulation.demo import (
 )
 from flyball.simulation.live import Driver, DriveReport, HttpService, Service, drive_http, stop_on_signals
 from flyball.simulation.report import SimulationReport
-from flyball.simulation.seed import seed_history
-from flyball.simulation.truth import Best, Judged, best_lists, judge, rankings, true_quality
 from flyball.simulation.virtual import simulate
-from flyball.simulation.world import Asks, Batch, Decided, Habits, ProfileRow, Stamps, World, make_world
+from flyball.simulation.worlds.movies.seed import seed_history
+from flyball.simulation.worlds.movies.truth import Best, Judged, best_lists, judge, rankings, true_quality
+from flyball.simulation.worlds.movies.world import Asks, Batch, Decided, Habits, ProfileRow, Stamps, World, make_world
 
 __all__ = [
     "Asks",

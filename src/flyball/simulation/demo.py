@@ -16,10 +16,10 @@ from flyball.core import BadDeclaration, BadInput, NotFound, write_atomic
 from flyball.events import Format, IngestReport, find_format, ingest
 from flyball.operations import Program
 from flyball.runtime import Runtime
-from flyball.simulation.lines import DAY_US, SECOND_US
 from flyball.simulation.live import DriveReport, drive_http
-from flyball.simulation.seed import seed_history
-from flyball.simulation.world import ProfileRow, World, make_world
+from flyball.simulation.worlds.movies.log_lines import DAY_US, SECOND_US
+from flyball.simulation.worlds.movies.seed import seed_history
+from flyball.simulation.worlds.movies.world import ProfileRow, World, make_world
 
 _PIECE = 20_000
 

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from flyball.core import BadInput, Clock, Stopwatch, SystemClock, SystemStopwatch
-from flyball.simulation.lines import DAY_US
-from flyball.simulation.world import ProfileRow, Stamps, World
+from flyball.simulation.worlds.movies.log_lines import DAY_US
+from flyball.simulation.worlds.movies.world import ProfileRow, Stamps, World
 
 MINUTES_A_SESSION = 35
 """Lines an average session leaves, used to find the speed for a wanted rate."""

@@ -9,10 +9,10 @@ import numpy as np
 
 from flyball.outcomes import Figures, Prediction, prediction_record
 from flyball.registry import Version
-from flyball.simulation.lines import DAY_US, SECOND_US
 from flyball.simulation.report import Day, Learned, Truth, VersionTruth
-from flyball.simulation.truth import RANKINGS, Judged, best_lists, judge, rankings
-from flyball.simulation.world import Asks, Decided, World
+from flyball.simulation.worlds.movies.log_lines import DAY_US, SECOND_US
+from flyball.simulation.worlds.movies.truth import RANKINGS, Judged, best_lists, judge, rankings
+from flyball.simulation.worlds.movies.world import Asks, Decided, World
 
 _COUNTS_FOR_US = DAY_US
 """How long after an answer a minute of one of its films counts for it, as outcomes count."""

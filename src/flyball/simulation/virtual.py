@@ -27,7 +27,6 @@ from flyball.core import (
     parse_instant,
 )
 from flyball.events import Format, IngestReport, find_format, ingest
-from flyball.features import read_histories
 from flyball.learning import learn
 from flyball.models import load_artifact, model_of
 from flyball.operations import Decision, Governor, RuntimeView, Worker, feeds_of
@@ -36,11 +35,12 @@ from flyball.registry import Version
 from flyball.runtime import Runtime, load_settings
 from flyball.serving import Ask, Service
 from flyball.simulation.demo import movielog_of, profile_lines
-from flyball.simulation.lines import DAY_US
 from flyball.simulation.report import Learned, Learnt, SimulationReport
-from flyball.simulation.seed import seed_history
 from flyball.simulation.tally import Tally, offline_of
-from flyball.simulation.world import Asks, Batch, Habits, World, make_world
+from flyball.simulation.worlds.movies.log_lines import DAY_US
+from flyball.simulation.worlds.movies.seed import seed_history
+from flyball.simulation.worlds.movies.world import Asks, Batch, Habits, World, make_world
+from flyball.state import read_histories
 from flyball.tasks import Pipeline, Query
 
 START_US = parse_instant("2026-03-02")

@@ -5,18 +5,28 @@ pipeline (retrieve, score, arrange) gives a row the same bits in any batch, neve
 seen, and as many items as were asked for while the catalogue has them. Importing loads neither polars nor numba.
 """
 
-from flyball.tasks.cases import ACTIVITIES, HEAVY, Cases, activity_of, evaluation_cases
-from flyball.tasks.fallback import fallback_arrays
 from flyball.tasks.featurize import Asked, Columns, OfflineFeatures, OnlineFeatures, ReadFeatures, coded_column
-from flyball.tasks.interactions import build_interactions
-from flyball.tasks.known import Behind, FrameCatalog, Frames, catalog_at
-from flyball.tasks.lists import arrange
-from flyball.tasks.pipeline import Pipeline
-from flyball.tasks.queries import GENERAL, GROUP, MODEL, NEWCOMER, POPULAR, BadScores, Query, Shown, check_query
-from flyball.tasks.ranked import Featured, bind_features, check_features, check_hashes
-from flyball.tasks.ranking_past import LogPast
-from flyball.tasks.recommend import MAX_K, Recommend
-from flyball.tasks.shelf import ItemCatalog, Shelf
+from flyball.tasks.recommend.cases import ACTIVITIES, HEAVY, Cases, activity_of, evaluation_cases
+from flyball.tasks.recommend.declaration import MAX_K, Recommend
+from flyball.tasks.recommend.fallback import fallback_arrays
+from flyball.tasks.recommend.interactions import build_interactions
+from flyball.tasks.recommend.item_index import ItemCatalog, Shelf
+from flyball.tasks.recommend.known import Behind, FrameCatalog, Frames, catalog_at
+from flyball.tasks.recommend.pipeline import Pipeline
+from flyball.tasks.recommend.queries import (
+    GENERAL,
+    GROUP,
+    MODEL,
+    NEWCOMER,
+    POPULAR,
+    BadScores,
+    Query,
+    Shown,
+    check_query,
+)
+from flyball.tasks.recommend.ranked import Featured, bind_features, check_features, check_hashes
+from flyball.tasks.recommend.ranking_dataset import LogPast
+from flyball.tasks.recommend.rerank import arrange
 
 __all__ = [
     "ACTIVITIES",

@@ -7,14 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import BadDeclaration, Refused
-from flyball.tasks.known import Frames
+from flyball.tasks.recommend.known import Frames
 
 if TYPE_CHECKING:
     import polars
 
     from flyball.events import Offsets
     from flyball.features import FeatureReader, FeatureSet, Group, Reading, Vectors
-    from flyball.tasks.recommend import Recommend
+    from flyball.tasks.recommend.declaration import Recommend
 
 Doubles = NDArray[np.float64]
 Asked = Mapping[str, Sequence[tuple[str, ...]]]

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 import flyball as fb
 from flyball.app import AppSource
 from flyball.core import BadInput, Clock
-from flyball.features import StateFollower
 from flyball.models import Floats, Histories, Interactions, Learned, Recommender, kind_of, params_of, save_artifact
 from flyball.registry import Version, add_versions, begin_run, end_run
 from flyball.releases import promote
 from flyball.runtime import Runtime, load_settings
+from flyball.state import StateFollower
 from flyball.tasks import fallback_arrays
 
 User = Annotated[int, fb.Ref("user"), fb.whole(1, 999_999_999)]

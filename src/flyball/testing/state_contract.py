@@ -14,8 +14,9 @@ from typing import Any
 import msgspec
 
 from flyball.events import Record, Schema, Slice
-from flyball.features import Signals, StateStore
 from flyball.policy import Outcome, compile_python
+from flyball.state import Signals
+from flyball.stores import StateStore
 
 Open = Callable[[], StateStore]
 

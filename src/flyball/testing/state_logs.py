@@ -8,8 +8,9 @@ import msgspec
 from hypothesis import strategies as st
 
 from flyball.events import Event, Profile, Record, Ref, Schema, text, whole
-from flyball.features import Entity, Signals
+from flyball.features import Entity
 from flyball.policy import any_of, outcome, value
+from flyball.state import Signals
 
 User = Annotated[int, Ref("user")]
 Film = Annotated[str, Ref("film"), text(max_length=120)]

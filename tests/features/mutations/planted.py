@@ -14,8 +14,8 @@ class Planted(msgspec.Struct, frozen=True):
     what: str
 
 
-_FOLDS, _LAYOUT = "kernels/folds.py", "kernels/layout.py"
-_SOURCES, _FOLD = "sources.py", "fold.py"
+_FOLDS, _LAYOUT = "offline/kernels/aggregate.py", "offline/kernels/sort.py"
+_SOURCES, _FOLD = "offline/events.py", "offline/aggregate.py"
 
 PLANTED = (
     # the window
@@ -135,68 +135,88 @@ PLANTED = (
         "decayed: known at the instant is not seen",
     ),
     Planted(
-        "seen.py",
+        "offline/visibility.py",
         "known_at + self.apply_delay_us).to_numpy()",
         "known_at - self.apply_delay_us).to_numpy()",
         "apply delay with the wrong sign",
     ),
     Planted(
-        "seen.py", "known_at + self.apply_delay_us).to_numpy()", "known_at + 0).to_numpy()", "apply delay left out"
+        "offline/visibility.py",
+        "known_at + self.apply_delay_us).to_numpy()",
+        "known_at + 0).to_numpy()",
+        "apply delay left out",
     ),
-    Planted("seen.py", "not (known_at > at).any()", "not (known_at < at).any()", "late events taken for known"),
-    Planted("seen.py", "if self.apply_delay_us <= 0 and", "if", "apply delay forgotten where nothing is late"),
     Planted(
-        "seen.py",
+        "offline/visibility.py", "not (known_at > at).any()", "not (known_at < at).any()", "late events taken for known"
+    ),
+    Planted(
+        "offline/visibility.py", "if self.apply_delay_us <= 0 and", "if", "apply delay forgotten where nothing is late"
+    ),
+    Planted(
+        "offline/visibility.py",
         'offsets[here], side="right")',
         'offsets[here], side="left")',
         "the event at the offset itself is seen",
     ),
     Planted(
-        "seen.py",
+        "offline/visibility.py",
         "for partition in range(chain.shape[1]):",
         "for partition in range(1, chain.shape[1]):",
         "the first partition is never seen",
     ),
     Planted(
-        "seen.py", "return all(mine >= theirs", "return any(mine >= theirs", "offsets chained that do not rise together"
+        "offline/visibility.py",
+        "return all(mine >= theirs",
+        "return any(mine >= theirs",
+        "offsets chained that do not rise together",
     ),
     Planted(
-        "seen.py",
+        "offline/visibility.py",
         "np.full(len(offsets), len(chain), dtype=np.int64)",
         "np.full(len(offsets), 0, dtype=np.int64)",
         "partitions beyond the vector are seen",
     ),
     # order and layout
     Planted(
-        "segments.py",
+        "offline/segments.py",
         "np.lexsort((ties, at.whole))",
         "np.argsort(at.whole, kind='stable')",
         "equal instants in order of arrival",
     ),
     Planted(
-        "segments.py",
+        "offline/segments.py",
         "np.lexsort((ties, at.whole))",
         "np.lexsort((-ties, at.whole))",
         "equal instants by falling value",
     ),
     Planted(
-        "segments.py", "ties is not None and least <= 0", "ties is not None and least < 0", "equal instants not noticed"
+        "offline/segments.py",
+        "ties is not None and least <= 0",
+        "ties is not None and least < 0",
+        "equal instants not noticed",
     ),
     Planted(
-        "segments.py",
+        "offline/segments.py",
         "    if least < 0:\n",
         "    if least < -1:\n",
         "events a microsecond out of order not noticed",
     ),
-    Planted("pieces.py", "min([*inside, *between])", "min(inside)", "the first of a chunk not compared with the last"),
     Planted(
-        "pieces.py",
+        "offline/chunks.py",
+        "min([*inside, *between])",
+        "min(inside)",
+        "the first of a chunk not compared with the last",
+    ),
+    Planted(
+        "offline/chunks.py",
         "            start += len(chunk)\n",
         "            start = len(chunk)\n",
         "third chunk in the place of the second",
     ),
-    Planted("segments.py", "*edges[1:].tolist(), self.keys]", "*edges[1:].tolist()]", "no sums of the last keys"),
-    Planted("keys.py", "np.flatnonzero(present) + low", "np.flatnonzero(present)", "keys counted from 0"),
+    Planted(
+        "offline/segments.py", "*edges[1:].tolist(), self.keys]", "*edges[1:].tolist()]", "no sums of the last keys"
+    ),
+    Planted("offline/keys.py", "np.flatnonzero(present) + low", "np.flatnonzero(present)", "keys counted from 0"),
     Planted(_LAYOUT, "counts[part, c] = total", "counts[part, c] = starts[c]", "parts laid over one another"),
     Planted(_LAYOUT, "        if place >= 0:\n", "        if place > 0:\n", "the first place left out"),
     Planted(_LAYOUT, "out[i + 1 + c] = total", "out[i + c] = total", "prefix sums hold one event too many"),
@@ -222,7 +242,7 @@ PLANTED = (
         "neighbouring tiles taken for one",
     ),
     Planted(
-        "keys.py",
+        "offline/keys.py",
         "np.where(codes < 0, frame.height, codes)",
         "np.where(codes < 0, 0, codes)",
         "a missing key reads another's events",
@@ -241,18 +261,18 @@ PLANTED = (
         "if sure[row] >= left[row] + 2:\n            total = prefix",
         "a single sure event lost",
     ),
-    Planted("finishing.py", "2 if feature.op == STD else 1", "1", "std of one value"),
-    Planted("finishing.py", "2 if feature.op == STD else 1", "2", "mean of one value missing"),
-    Planted("finishing.py", "(several * (several - 1))", "(several * several)", "std divided by n"),
-    Planted("finishing.py", "high_t * high_t\n", "high_t * low_t\n", "wrong halves multiplied"),
+    Planted("offline/finalize.py", "2 if feature.op == STD else 1", "1", "std of one value"),
+    Planted("offline/finalize.py", "2 if feature.op == STD else 1", "2", "mean of one value missing"),
+    Planted("offline/finalize.py", "(several * (several - 1))", "(several * several)", "std divided by n"),
+    Planted("offline/finalize.py", "high_t * high_t\n", "high_t * low_t\n", "wrong halves multiplied"),
     Planted(
-        "finishing.py",
+        "offline/finalize.py",
         "drawn / (n.astype(np.float64) + feature.weight)",
         "drawn / (n.astype(np.float64) + feature.weight + 1)",
         "target divided by one more",
     ),
     Planted(
-        "finishing.py",
+        "offline/finalize.py",
         "sums / (several * feature.per_unit)",
         "sums / several / (feature.per_unit)",
         "mean rounded twice",
@@ -344,7 +364,7 @@ PLANTED = (
         "np.arange(len(self.rows.codes))",
         "distinct: rows not in order",
     ),
-    Planted("as_of.py", "pl.when(bottom != 0)", "pl.when(bottom >= 0)", "ratio by zero"),
+    Planted("offline/point_in_time.py", "pl.when(bottom != 0)", "pl.when(bottom >= 0)", "ratio by zero"),
     Planted(
         _SOURCES,
         'self.frame["offset"].to_numpy())',
@@ -358,52 +378,70 @@ PLANTED = (
         "attribute: a calculated one read as a field",
     ),
     # values
-    Planted("kernels/units.py", "np.rint(values[i] * per_unit)", "np.floor(values[i] * per_unit)", "units cut off"),
     Planted(
-        "kernels/units.py",
+        "offline/kernels/units.py", "np.rint(values[i] * per_unit)", "np.floor(values[i] * per_unit)", "units cut off"
+    ),
+    Planted(
+        "offline/kernels/units.py",
         "abs(values[i] * per_unit) <= most",
         "abs(values[i] * per_unit) < most",
         "the largest real refused",
     ),
-    Planted("lifting.py", "SMALL = (1 << 31) - 1", "SMALL = 1 << 32", "units of more than 32 bits cut off"),
+    Planted("offline/encode.py", "SMALL = (1 << 31) - 1", "SMALL = 1 << 32", "units of more than 32 bits cut off"),
     Planted(
-        "segments.py", "self.segments.longest < 1 << 31", "self.segments.longest < 1 << 40", "sums of 32 bits overflow"
+        "offline/segments.py",
+        "self.segments.longest < 1 << 31",
+        "self.segments.longest < 1 << 40",
+        "sums of 32 bits overflow",
     ),
     Planted(
-        "lifting.py",
+        "offline/encode.py",
         "(numbers >= -most) & (numbers <= most)",
         "(numbers >= -most) & (numbers < most)",
         "the largest whole number refused",
     ),
-    Planted("lifting.py", "numbers.max()) > most", "numbers.max()) > most + 1", "beyond the largest accepted"),
-    Planted("lifting.py", "column.fill_null(np.nan)", "column.fill_null(0.0)", "missing is zero"),
+    Planted("offline/encode.py", "numbers.max()) > most", "numbers.max()) > most + 1", "beyond the largest accepted"),
+    Planted("offline/encode.py", "column.fill_null(np.nan)", "column.fill_null(0.0)", "missing is zero"),
     Planted(
-        "lifting.py", "present = column.is_not_null().to_numpy()", "present = None", "missing whole numbers are zero"
+        "offline/encode.py",
+        "present = column.is_not_null().to_numpy()",
+        "present = None",
+        "missing whole numbers are zero",
     ),
     Planted(
-        "values.py",
+        "declaration/values.py",
         "return _present(_COMPUTE[expression.op], left, right, None)",
         "return _present(_COMPUTE[expression.op], left, right, 0)",
         "arithmetic with missing is zero",
     ),
     Planted(
-        "windows.py",
+        "declaration/windows.py",
         "size_us % tile_us == 0 and size_us // tile_us >= FEWEST_TILES",
         "size_us % tile_us == 0 and size_us // tile_us > FEWEST_TILES",
         "default tile one step too fine",
     ),
     Planted(
-        "windows.py", "if size_us % tile_us:\n", "if tile_us > size_us:\n", "a tile that does not divide is accepted"
+        "declaration/windows.py",
+        "if size_us % tile_us:\n",
+        "if tile_us > size_us:\n",
+        "a tile that does not divide is accepted",
     ),
-    Planted("values.py", "left, right, False)", "left, right, True)", "a comparison with missing is true"),
-    Planted("columns.py", "compared & column.is_not_nan()", "compared", "NaN is greater than all"),
-    Planted("columns.py", "compared.fill_null(False)", "compared.fill_null(True)", "missing is less than all"),
-    Planted("columns.py", "column.ne_missing(", "column.ne(", "missing does not differ"),
-    Planted("columns.py", '"<=": column.le', '"<=": column.lt', "at most is less"),
+    Planted("declaration/values.py", "left, right, False)", "left, right, True)", "a comparison with missing is true"),
+    Planted("declaration/columns.py", "compared & column.is_not_nan()", "compared", "NaN is greater than all"),
+    Planted(
+        "declaration/columns.py", "compared.fill_null(False)", "compared.fill_null(True)", "missing is less than all"
+    ),
+    Planted("declaration/columns.py", "column.ne_missing(", "column.ne(", "missing does not differ"),
+    Planted("declaration/columns.py", '"<=": column.le', '"<=": column.lt', "at most is less"),
     # rows on threads
-    Planted("threads.py", "range(threads + 1)", "range(threads)", "the last part of the rows left out"),
-    Planted("threads.py", "rows * part // threads for", "rows // threads * part for", "the rest of the rows left out"),
-    Planted("threads.py", "done.result()", "done.exception()", "an error in a part is lost"),
+    Planted("offline/threads.py", "range(threads + 1)", "range(threads)", "the last part of the rows left out"),
+    Planted(
+        "offline/threads.py",
+        "rows * part // threads for",
+        "rows // threads * part for",
+        "the rest of the rows left out",
+    ),
+    Planted("offline/threads.py", "done.result()", "done.exception()", "an error in a part is lost"),
     Planted(_LAYOUT, "if i + 1 == starts[c + 1] or", "if i + 1 == len(at) or", "a tile goes on into the next key"),
     Planted(_LAYOUT, "if i == first else max(", "if i == 0 else max(", "the highest stamp of the key before"),
 )

@@ -4,8 +4,13 @@
 
 from tests.features.mutations.planted import Planted
 
-_FOLDING, _MERGING, _READING = "kernels/folding.py", "kernels/merging.py", "kernels/reading.py"
-_TOTALS, _PICKS, _WIDE, _STATE = "kernels/totals.py", "kernels/picks.py", "kernels/wide.py", "kernels/state.py"
+_FOLDING, _MERGING, _READING = "online/kernels/update.py", "online/kernels/tiles.py", "online/kernels/read.py"
+_TOTALS, _PICKS, _WIDE, _STATE = (
+    "online/kernels/sums.py",
+    "online/kernels/select.py",
+    "online/kernels/int128.py",
+    "online/kernels/state.py",
+)
 
 PLANTED_ONLINE = (
     # the window at reading
@@ -37,17 +42,17 @@ PLANTED_ONLINE = (
     Planted(_MERGING, "(at == tile[w] and value < tile[w + 1])", "(at == tile[w] and value > tile[w + 1])", "of equal instants not the smallest is first"),
     Planted(_FOLDING, "total > most) and horizon >= known", "total > most) and horizon > known", "what is known at one instant is never sealed"),
     Planted(_STATE, "out[n] = row + 3", "out[n] = row + 2", "the instant of a first text taken for its rank"),
-    Planted("online.py", "(piece.partition + 1 - len(offsets))", "(piece.partition - 1 - len(offsets))", "a further partition not noticed"),
+    Planted("online/consumer.py", "(piece.partition + 1 - len(offsets))", "(piece.partition - 1 - len(offsets))", "a further partition not noticed"),
     Planted(_FOLDING, "total > most) and horizon >= known", "total > most) and horizon < known", "nothing is ever sealed, horizons fall"),
     Planted(_MERGING, "old[position + 3 * i + 2] >= lowest", "old[position + 3 * i + 2] > lowest", "distinct: a value at the left end forgotten"),
     Planted(_MERGING, "value != MISSING and some[r, 0] >= lowest:\n            found", "value != MISSING and some[r, 0] > lowest:\n            found", "distinct: a new value at the left end left out"),
     Planted(_MERGING, "old[position + 2 * i] < lowest", "old[position + 2 * i] <= lowest", "latest: one at the left end forgotten"),
     # forgetting
-    Planted("online.py", "// bucket_us(plan) + 1", "// bucket_us(plan)", "keys fall due a bucket early"),
-    Planted("online.py", "due <= bucket", "due < bucket", "keys are never forgotten"),
-    Planted("online.py", "if one * bucket_us(plan) <=", "if (one - 1) * bucket_us(plan) <=", "keys are looked at before they fall due"),
-    Planted("online_read.py", "if None in values:", "if None in values[:0]:", "a forgotten key answers for any instant"),
-    Planted("online.py", "1] < counts.horizon_us - plan.reach_us", "1] <= counts.horizon_us - plan.reach_us", "the last event that can be seen is counted as late"),
+    Planted("online/consumer.py", "// bucket_us(plan) + 1", "// bucket_us(plan)", "keys fall due a bucket early"),
+    Planted("online/consumer.py", "due <= bucket", "due < bucket", "keys are never forgotten"),
+    Planted("online/consumer.py", "if one * bucket_us(plan) <=", "if (one - 1) * bucket_us(plan) <=", "keys are looked at before they fall due"),
+    Planted("online/reader.py", "if None in values:", "if None in values[:0]:", "a forgotten key answers for any instant"),
+    Planted("online/consumer.py", "1] < counts.horizon_us - plan.reach_us", "1] <= counts.horizon_us - plan.reach_us", "the last event that can be seen is counted as late"),
     # numbers
     Planted(_WIDE, "return high + more_high + (low >> 60), low & LOW_60", "return high + more_high, low & LOW_60", "carry of sums lost"),
     Planted(_MERGING, "middle = 2 * high * low", "middle = high * low", "squares without their middle"),
@@ -57,8 +62,8 @@ PLANTED_ONLINE = (
     Planted(_WIDE, "_put(digits, i + j, -(size[i] * size[j]))", "_put(digits, i + j, size[i] * size[j])", "std: sums added"),
     Planted(_TOTALS, "/ float(n * (n - 1))", "/ float(n * n)", "std divided by n"),
     # lifting and keeping
-    Planted("online_lift.py", "np.rint(np.where", "np.floor(np.where", "units cut off"),
-    Planted("online_lift.py", "(whole >= -most) & (whole <= most)", "(whole >= -most) & (whole < most)", "the largest whole number refused"),
-    Planted("online.py", "skip = start - piece.first", "skip = 0", "repeated records counted again"),
-    Planted("online.py", "return now_us - self._grace", "return now_us - self._grace + 1", "horizon a microsecond late"),
+    Planted("online/encode.py", "np.rint(np.where", "np.floor(np.where", "units cut off"),
+    Planted("online/encode.py", "(whole >= -most) & (whole <= most)", "(whole >= -most) & (whole < most)", "the largest whole number refused"),
+    Planted("online/consumer.py", "skip = start - piece.first", "skip = 0", "repeated records counted again"),
+    Planted("online/consumer.py", "return now_us - self._grace", "return now_us - self._grace + 1", "horizon a microsecond late"),
 )  # fmt: skip

@@ -1,0 +1,176 @@
+"""How well a fitted model does on a protocol's cases, batch by batch."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.evaluation.published.cases import ListCases, RatingCases, sampled
+from flyball.evaluation.ranking_metrics import ndcg, precision, recall
+from flyball.models import Floats, Histories, Indexes, Learned, Recommender, best_items, in_blocks, take, top_k
+
+_BATCH = 256
+NEGATIVES = 100
+
+Values = dict[str, NDArray[np.float64]]
+
+
+def places(model: Recommender, learned: Learned, cases: ListCases, k: int, filled: bool = False) -> NDArray[np.int32]:
+    """The k best items outside each user's history, -1 for none. `filled`: what stays empty is filled by popularity."""
+    found = np.full((cases.histories.rows, k), -1, dtype=np.int32)
+    spare = _popular(cases) if filled else None
+
+    def answer(first: int, last: int) -> None:
+        for start, part in _batches(cases.histories, first, last):
+            seen = _seen(part)
+            best, _ = best_items(model, learned, part, seen, k)
+            if spare is not None:
+                fallback, _ = top_k(np.broadcast_to(spare, (part.rows, len(spare))), seen, k)
+                best = _fill(best, fallback)
+            found[start : start + part.rows] = best
+
+    in_blocks(len(found), answer)
+    return found
+
+
+def hits_of(found: NDArray[np.int32], truth: Sequence[Indexes]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Whether each listed item was withheld, and how many each user has withheld."""
+    hits = np.array([np.isin(row, wanted) for row, wanted in zip(found, truth, strict=True)])
+    return hits.reshape(found.shape) & (found >= 0), np.array([len(wanted) for wanted in truth])
+
+
+def top_n_figures(found: NDArray[np.int32], truth: Sequence[Indexes], k: int = 10) -> Values:
+    """As the public recommenders comparison counts: average precision is divided by all relevant items."""
+    hits, relevant = hits_of(found, truth)
+    so_far = np.cumsum(hits[:, :k], axis=1) / np.arange(1, k + 1)
+    return {
+        f"ndcg@{k}": ndcg(hits, relevant, k),
+        f"map@{k}": (so_far * hits[:, :k]).sum(axis=1) / relevant,
+        f"precision@{k}": precision(hits, relevant, k),
+        f"recall@{k}": recall(hits, relevant, k),
+    }
+
+
+def strong_figures(found: NDArray[np.int32], truth: Sequence[Indexes]) -> Values:
+    """As Liang et al. count: recall@k is divided by min(k, relevant)."""
+    hits, relevant = hits_of(found, truth)
+    figures: Values = {f"recall@{k}": hits[:, :k].sum(axis=1) / np.minimum(k, relevant) for k in (20, 50)}
+    return {**figures, "ndcg@100": ndcg(hits, relevant, 100)}
+
+
+def temporal_figures(found: NDArray[np.int32], truth: Sequence[Indexes]) -> Values:
+    """ndcg, recall and hit rate at 20."""
+    hits, relevant = hits_of(found, truth)
+    return {"ndcg@20": ndcg(hits, relevant, 20), "recall@20": recall(hits, relevant, 20), "hit@20": _any(hits, 20)}
+
+
+def negatives(cases: ListCases, seed: int) -> dict[str, NDArray[np.int32]]:
+    """The items each withheld one is ranked among, drawn once for all models."""
+    return {name: sampled(cases, NEGATIVES, name == "popular", seed) for name in ("uniform", "popular")}
+
+
+def last_item_figures(
+    model: Recommender, learned: Learned, cases: ListCases, drawn: Mapping[str, NDArray[np.int32]]
+) -> Values:
+    """hit and ndcg at 10, against all unseen items and against those `drawn`, by name.
+
+    What the model gives no score comes after all it scores, by popularity, as in serving. A withheld item that ties
+    with others is placed after them.
+    """
+    rows, popular = cases.histories.rows, _popular(cases)
+    popular /= popular.max(initial=0.0) + 1.0
+    ranks = {name: np.zeros(rows, dtype=np.int64) for name in ("", *drawn)}
+
+    def answer(first: int, last: int) -> None:
+        for start, part in _batches(cases.histories, first, last):
+            scores = _filled(model.score(learned, part), popular)
+            wanted = np.array([cases.truth[row][0] for row in range(start, start + part.rows)])
+            own = scores[np.arange(part.rows), wanted][:, None]
+            owner = np.repeat(np.arange(part.rows), np.diff(part.indptr))
+            scores[owner, part.items] = -np.inf
+            asked = slice(start, start + part.rows)
+            ranks[""][asked] = (scores >= own).sum(axis=1) - 1
+            for name, items in drawn.items():
+                others = np.take_along_axis(scores, np.maximum(items[asked], 0), axis=1)
+                above = (others >= own) & (items[asked] >= 0)
+                ranks[name][asked] = above.sum(axis=1)
+
+    in_blocks(rows, answer)
+    found: Values = {}
+    for name, rank in ranks.items():
+        found[f"{name} hit@10".lstrip()] = (rank < 10).astype(np.float64)
+        found[f"{name} ndcg@10".lstrip()] = np.where(rank < 10, 1 / np.log2(rank + 2.0), 0.0)
+    return found
+
+
+def rating_errors(model: Recommender, learned: Learned, cases: RatingCases) -> NDArray[np.float64]:
+    """Predicted minus given."""
+    predicted = np.empty(len(cases.rows), dtype=np.float32)
+
+    def answer(first: int, last: int) -> None:
+        for start in range(first, last, 4_096):
+            part = slice(start, min(start + 4_096, last))
+            asked, rows = np.unique(cases.rows[part], return_inverse=True)
+            histories = take(cases.histories, asked)
+            predicted[part] = model.predict_pairs(learned, histories, rows.astype(np.int64), cases.items[part])
+
+    in_blocks(len(predicted), answer)
+    return predicted.astype(np.float64) - cases.ratings
+
+
+def naive_popularity(cases: ListCases) -> Values:
+    """`strong_figures` of the most popular items, in plain Python: what the protocol is checked against."""
+    counts = [0] * len(cases.train.items)
+    for item in cases.train.item_index.tolist():
+        counts[item] += 1
+    order = sorted(range(len(counts)), key=lambda item: (-counts[item], item))
+    found: dict[str, list[float]] = {"recall@20": [], "recall@50": [], "ndcg@100": []}
+    for row, truth in enumerate(cases.truth):
+        seen = set(cases.histories.items[cases.histories.indptr[row] : cases.histories.indptr[row + 1]].tolist())
+        wanted, listed = set(truth.tolist()), []
+        for item in order:
+            if item not in seen:
+                listed.append(item)
+            if len(listed) == 100:
+                break
+        for k in (20, 50):
+            found[f"recall@{k}"].append(len(wanted & set(listed[:k])) / min(k, len(wanted)))
+        gained = sum(1 / np.log2(place + 2) for place, item in enumerate(listed) if item in wanted)
+        ideal = sum(1 / np.log2(place + 2) for place in range(min(100, len(wanted))))
+        found["ndcg@100"].append(gained / ideal)
+    return {name: np.array(values) for name, values in found.items()}
+
+
+def _batches(histories: Histories, first: int, last: int) -> Iterator[tuple[int, Histories]]:
+    for start in range(first, last, _BATCH):
+        yield start, take(histories, range(start, min(start + _BATCH, last)))
+
+
+def _seen(part: Histories) -> list[Indexes]:
+    return [part.items[part.indptr[row] : part.indptr[row + 1]] for row in range(part.rows)]
+
+
+def _popular(cases: ListCases) -> Floats:
+    counts = np.bincount(cases.train.item_index, weights=cases.train.weights, minlength=len(cases.train.items))
+    return counts.astype(np.float32)
+
+
+def _filled(scores: Floats, popular: Floats) -> Floats:
+    """-inf replaced by what is below every score of the row, in the order of `popular`, which lies in [0, 1)."""
+    unknown = np.isneginf(scores)
+    lowest = np.where(unknown, np.inf, scores).min(axis=1, initial=np.inf, keepdims=True)
+    reach = np.where(unknown, 0.0, np.abs(scores)).max(axis=1, initial=1.0, keepdims=True)
+    floor = np.where(np.isfinite(lowest), lowest - 2.0 * reach, 0.0)
+    return np.where(unknown, floor + popular * reach, scores).astype(np.float32)
+
+
+def _fill(best: Indexes, fallback: Indexes) -> Indexes:
+    for row in np.flatnonzero((best < 0).any(axis=1)):
+        own = best[row][best[row] >= 0]
+        rest = fallback[row][~np.isin(fallback[row], own)]
+        best[row] = np.concatenate([own, rest])[: best.shape[1]]
+    return best
+
+
+def _any(hits: NDArray[np.bool_], k: int) -> NDArray[np.float64]:
+    return np.asarray(hits[:, :k].any(axis=1), dtype=np.float64)

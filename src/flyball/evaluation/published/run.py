@@ -1,0 +1,284 @@
+"""The table of protocols, and the one function that runs them over a data set."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.core import NotFound, Refused, Stopwatch
+from flyball.evaluation.published import measure
+from flyball.evaluation.published.cases import (
+    ListCases,
+    ListSplit,
+    RatingCases,
+    RatingSplit,
+    leave_last_out,
+    random_folds,
+    some_users,
+    stratified,
+    strong,
+    temporal,
+    temporal_ratings,
+)
+from flyball.evaluation.published.dataset import Clock, RatedSet
+from flyball.evaluation.published.families import LISTS, RATINGS, Fixed, chosen
+from flyball.evaluation.search import Space, Trial, search, share_of_users
+from flyball.models import Blend, Recommender, params_of
+
+Progress = Callable[[str], None]
+
+
+class Line(msgspec.Struct, frozen=True):
+    """A family's figures, and its parameters (the tuned ones where a search ran). `failed`: why there are none."""
+
+    family: str
+    figures: dict[str, float] = {}
+    params: dict[str, Any] = {}
+    failed: str = ""
+    fit_s: float = 0.0
+    measure_s: float = 0.0
+
+
+class AccuracyTable(msgspec.Struct, frozen=True):
+    """One protocol over one data set; `skipped`: why it could not be run.
+
+    `asked`: users (or ratings) measured, of the `able` there were.
+    """
+
+    protocol: str
+    title: str
+    about: str
+    columns: list[str] = []
+    lines: list[Line] = []
+    asked: int = 0
+    able: int = 0
+    skipped: str = ""
+    trials: list[Trial] = []
+
+
+class Protocol(msgspec.Struct, frozen=True):
+    """How a table is made. `main`: the column that a search goes by; `seed`: unless one is asked for."""
+
+    name: str
+    title: str
+    about: str
+    split: ListSplit | RatingSplit
+    main: str
+    of_ratings: bool = False
+    needs: Clock = "none"
+    seed: int = 0
+
+
+PROTOCOLS: dict[str, Protocol] = {
+    one.name: one
+    for one in (
+        Protocol(
+            "ratings",
+            "Ratings, 5-fold random cross-validation",
+            "RMSE and MAE over the withheld ratings, mean of 5 folds (the folds of Surprise's KFold with this seed).",
+            random_folds,
+            "rmse",
+            of_ratings=True,
+        ),
+        Protocol(
+            "lists",
+            "Top 10, 75/25 stratified by user",
+            "All rows positive; all items but the user's own training items are ranked; average precision over all "
+            "relevant items. The public recommenders comparison.",
+            stratified,
+            "ndcg@10",
+            seed=42,
+        ),
+        Protocol(
+            "strong",
+            "Strong generalisation: held-out users, 80 % folded in",
+            "Ratings of at least 4/5 of the scale (all rows where none are given), users with 5; recall@k over "
+            "min(k, relevant). Liang et al. 2018; below 100,000 users the users are held out in 5 folds in turn.",
+            strong,
+            "ndcg@100",
+            seed=98765,
+        ),
+        Protocol(
+            "last",
+            "Leave last out",
+            "Each user's last item against all unseen items, against 100 drawn uniformly, and against 100 drawn by "
+            "popularity; what a model does not score follows by popularity, ties count against the model.",
+            leave_last_out,
+            "ndcg@10",
+            needs="order",
+        ),
+        Protocol(
+            "time",
+            "One instant in time: learn before it, top 20 after it",
+            "First 80 % of the rows to learn from; everybody with a new positive item later is asked, new users too; "
+            "lists are filled up with popular items, as in serving.",
+            temporal,
+            "ndcg@20",
+            needs="instants",
+        ),
+        Protocol(
+            "time_ratings",
+            "One instant in time: ratings after it",
+            "RMSE and MAE over the ratings after the first 80 %, new users and items included.",
+            temporal_ratings,
+            "rmse",
+            of_ratings=True,
+            needs="instants",
+        ),
+    )
+}
+_OFFERED: dict[Clock, tuple[Clock, ...]] = {
+    "none": ("none",),
+    "order": ("none", "order"),
+    "instants": ("none", "order", "instants"),
+}
+
+
+def accuracy_tables(
+    data: RatedSet,
+    protocols: list[str] | None,
+    families: list[str] | None,
+    seed: int | None,
+    trials: int,
+    stopwatch: Stopwatch,
+    progress: Progress = lambda text: None,
+    users: int | None = None,
+    made: Callable[[AccuracyTable], object] = lambda table: None,
+    fixed: Fixed | None = None,
+) -> list[AccuracyTable]:
+    """The tables of `protocols` (default: all) over `families` (default: all that fit); same seed, same figures.
+
+    `trials`: parameter sets tried for each family, on a part withheld from the training data by the same protocol;
+    1 keeps the defaults. `users`: lists are asked for a random sample of so many at most in each fold; what is learned
+    from stays whole. `made` gets each table as soon as it is there. `fixed`: {family: {parameter: value}} other than
+    the defaults. Raises `NotFound` for names that are not there.
+    """
+    for name in protocols or []:
+        if name not in PROTOCOLS:
+            raise NotFound("protocol", name, PROTOCOLS)
+    chosen({**LISTS, **RATINGS}, families, fixed)
+    tables = []
+    for one in PROTOCOLS.values():
+        if not protocols or one.name in protocols:
+            tables.append(
+                _table(
+                    one, data, families, one.seed if seed is None else seed, trials, stopwatch, progress, users, fixed
+                )
+            )
+            made(tables[-1])
+    return tables
+
+
+def _table(
+    one: Protocol,
+    data: RatedSet,
+    families: list[str] | None,
+    seed: int,
+    trials: int,
+    stopwatch: Stopwatch,
+    progress: Progress,
+    users: int | None,
+    fixed: Fixed | None,
+) -> AccuracyTable:
+    table = AccuracyTable(one.name, one.title, one.about)
+    if one.of_ratings and not data.rated:
+        return msgspec.structs.replace(table, skipped="the data set has no ratings")
+    if one.needs not in _OFFERED[data.clock]:
+        lacking = "times" if one.needs == "instants" else "times or order"
+        return msgspec.structs.replace(table, skipped=f"the data set has no {lacking}")
+    folds: list[Any] = one.split(data.data, seed)
+    able = sum(len(fold.rows) if one.of_ratings else len(fold.truth) for fold in folds)
+    if users is not None and not one.of_ratings:
+        folds = [some_users(fold, users, seed) for fold in folds]
+    spaces = [_suited(one, space) for space in chosen(RATINGS if one.of_ratings else LISTS, families, fixed)]
+    models, tried = _tuned(one, spaces, folds[0].train, seed, trials, progress)
+    drawn = measure.negatives(folds[0], seed) if one.name == "last" else {}
+    lines = []
+    for space in spaces:
+        progress(f"{one.name}: {space.family}")
+        lines.append(_line(one, space.family, models[space.family], folds, seed, drawn, stopwatch))
+    columns = list(next((line.figures for line in lines if line.figures), {}))
+    asked = sum(len(fold.rows) if one.of_ratings else len(fold.truth) for fold in folds)
+    return msgspec.structs.replace(table, columns=columns, lines=lines, asked=asked, able=able, trials=tried)
+
+
+def _suited(one: Protocol, space: Space) -> Space:
+    """A blend learns its weights on what the protocol withholds: the latest items, or random ones."""
+    if isinstance(space.base, Blend) and one.needs != "none":
+        return msgspec.structs.replace(space, base=msgspec.structs.replace(space.base, withheld="last"))
+    return space
+
+
+def _tuned(
+    one: Protocol, spaces: list[Space], train: Any, seed: int, trials: int, progress: Progress
+) -> tuple[Mapping[str, Recommender], list[Trial]]:
+    if trials <= 1:
+        return {space.family: space.base for space in spaces}, []
+    validation: Any = one.split(train, seed + 1)[0]
+
+    def judge(model: Recommender, share: float) -> float:
+        learned = model.fit(share_of_users(validation.train, share, seed), seed)
+        figures = _figures(one, model, learned, validation, {})
+        return -_mean(one.main, figures) if one.of_ratings else _mean(one.main, figures)
+
+    found = search(spaces, judge, trials, "random", seed, progress)
+    return found.best, found.trials
+
+
+def _line(
+    one: Protocol,
+    family: str,
+    model: Recommender,
+    folds: list[Any],
+    seed: int,
+    drawn: Mapping[str, NDArray[np.int32]],
+    stopwatch: Stopwatch,
+) -> Line:
+    by_fold, fit_s, measure_s = [], 0.0, 0.0
+    for fold in folds:
+        start = stopwatch.read_s()
+        learned = model.fit(fold.train, seed)
+        fitted = stopwatch.read_s()
+        figures = _figures(one, model, learned, fold, drawn)
+        if one.name == "strong" and family == "popular":
+            _check_popularity(fold, figures)
+        by_fold.append(figures)
+        fit_s, measure_s = fit_s + fitted - start, measure_s + stopwatch.read_s() - fitted
+    if one.of_ratings:
+        means = {name: float(np.mean([_mean(name, figures) for figures in by_fold])) for name in ("rmse", "mae")}
+    else:
+        means = {name: float(np.concatenate([fold[name] for fold in by_fold]).mean()) for name in by_fold[0]}
+    return Line(family, means, params_of(model), fit_s=fit_s, measure_s=measure_s)
+
+
+def _figures(
+    one: Protocol, model: Recommender, learned: Any, cases: Any, drawn: Mapping[str, NDArray[np.int32]]
+) -> dict[str, NDArray[np.float64]]:
+    """One value a user (or, for ratings, an error a rating) under each figure's name."""
+    if isinstance(cases, RatingCases):
+        errors = measure.rating_errors(model, learned, cases)
+        return {"rmse": errors, "mae": errors}
+    lists: ListCases = cases
+    if one.name == "last":
+        return measure.last_item_figures(model, learned, lists, drawn)
+    k = {"lists": 10, "strong": 100, "time": 20}[one.name]
+    found = measure.places(model, learned, lists, k, filled=one.name == "time")
+    if one.name == "lists":
+        return measure.top_n_figures(found, lists.truth, k)
+    return (measure.strong_figures if one.name == "strong" else measure.temporal_figures)(found, lists.truth)
+
+
+def _mean(name: str, figures: Mapping[str, NDArray[np.float64]]) -> float:
+    values = figures[name]
+    if name == "rmse":
+        return float(np.sqrt(np.mean(values**2)))
+    return float(np.mean(np.abs(values)))
+
+
+def _check_popularity(cases: ListCases, figures: Mapping[str, NDArray[np.float64]]) -> None:
+    """The popularity recommender has one right answer; a protocol that misses it measures nothing."""
+    for name, naive in measure.naive_popularity(cases).items():
+        if not np.allclose(figures[name], naive, rtol=0, atol=1e-9):
+            raise Refused(f"{name} of the popular list must be {naive.mean()}, got {figures[name].mean()}")

@@ -1,0 +1,110 @@
+"""Windowed aggregates as values: what is added up over which events, in which window."""
+
+import msgspec
+
+from flyball.core import BadDeclaration
+from flyball.events import Event
+from flyball.features.declaration.values import INT, LIST, REAL
+from flyball.features.declaration.windows import Window, duration_us, words
+from flyball.policy import Expression
+
+COUNT, SUM, MEAN, STD, MIN, MAX = "count", "sum", "mean", "std", "min", "max"
+LAST, FIRST, DISTINCT, LAST_N, DECAYED, TARGET, ATTRIBUTE = (
+    "last", "first", "distinct", "last_n", "decayed", "target", "attribute"
+)  # fmt: skip
+RATIO = "ratio"
+ADDED = (COUNT, SUM, MEAN, STD, TARGET)
+"""Made of number of events, sum of units and sum of squared units, so they can be added and subtracted."""
+
+HALF_LIVES = 20
+WEIGHT_ONE = 1 << 24
+"""Weights of decayed values are whole: this one at age 0, half of it after a half-life."""
+
+FRESHNESS_US = 5_000_000
+"""How soon after they are known events are to be in a feature that does not say."""
+
+
+class Aggregate(msgspec.Struct, frozen=True, kw_only=True):
+    """One aggregate over the events of a type that pass `where`, made by `count`, `sum`, ... of this room.
+
+    `kind`: the type of the value read (int, real, text, bool; list for attributes). `per_unit`: units in one, for
+    numbers. `by`: the event's field that names the key, where several could. `n`: of `last_n`. `max_events`: how many
+    values are kept at most by `distinct`. `prior`, `weight`: of `target`.
+    """
+
+    op: str
+    event: type[Event]
+    window: Window
+    value: Expression | None = None
+    where: Expression | None = None
+    kind: str = INT
+    per_unit: int = 1
+    delay_us: int = 0
+    by: str | None = None
+    n: int = 0
+    max_events: int = 0
+    half_life_us: int = 0
+    prior: float = 0.0
+    weight: float = 0.0
+    freshness_us: int = FRESHNESS_US
+    """How soon after it is known an event is to be in it: what audits hold it to, no part of what it means."""
+
+    def fresh(self, within: str) -> "Aggregate":
+        """The same, held to be fresh within another time than 5 s: `fb.count(Watch, "7d").fresh("1s")`."""
+        return msgspec.structs.replace(self, freshness_us=_freshness_us(self.text(), within))
+
+    @property
+    def result(self) -> str:
+        """The type of the feature: int, real, text, bool or list."""
+        if self.op in (COUNT, DISTINCT):
+            return INT
+        if self.op in (SUM, MEAN, STD, TARGET, DECAYED):
+            return REAL
+        return LIST if self.op == LAST_N else self.kind
+
+    @property
+    def weights(self) -> tuple[int, ...]:
+        """Of `decayed`: the weight of an event by its age in whole tiles."""
+        tile, half = self.window.tile_us, self.half_life_us
+        return tuple(round(WEIGHT_ONE * 2.0 ** (-age * tile / half)) for age in range(self.window.tiles))
+
+    def text(self) -> str:
+        """How a person would write it."""
+        parts = [self.event.__name__]
+        parts += [] if self.value is None else [self.value.text()]
+        parts += [str(self.n)] if self.op == LAST_N else []
+        if self.op == DECAYED:
+            parts += [f"half-life {words(self.half_life_us)}", f"tile {words(self.window.tile_us)}"]
+        elif self.op != ATTRIBUTE:
+            parts += [self.window.text()]
+        parts += [] if self.where is None else [f"where {self.where.text()}"]
+        parts += [f"delay {words(self.delay_us)}"] if self.delay_us else []
+        return f"{self.op}({', '.join(parts)})"
+
+
+class Ratio(msgspec.Struct, frozen=True):
+    """One aggregate divided by another; missing where either is missing or the lower one is zero."""
+
+    top: Aggregate
+    bottom: Aggregate
+    op: str = RATIO
+    result: str = REAL
+    freshness_us: int = FRESHNESS_US
+
+    def fresh(self, within: str) -> "Ratio":
+        """See `Aggregate.fresh`."""
+        return msgspec.structs.replace(self, freshness_us=_freshness_us(self.text(), within))
+
+    def text(self) -> str:
+        """How a person would write it."""
+        return f"{RATIO}({self.top.text()}, {self.bottom.text()})"
+
+
+Feature = Aggregate | Ratio
+
+
+def _freshness_us(where: str, within: str) -> int:
+    found = duration_us(f"freshness of {where}", within)
+    if found <= 0:
+        raise BadDeclaration(f"freshness of {where}", "longer than nothing, such as 1s", within)
+    return found

@@ -1,0 +1,192 @@
+"""Features computed at the request from other features, the keys and the instant: one function, called row by row."""
+
+import hashlib
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import CodeType
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from flyball.core import BadDeclaration, BadInput
+from flyball.features.declaration.entity import Entity
+from flyball.features.declaration.groups import SEMANTICS, Features, Group, hash_of
+from flyball.features.declaration.values import BOOL, INT, REAL, TEXT
+
+if TYPE_CHECKING:
+    import polars as pl
+
+COMPUTED, HASHED = "computed", "hashed"
+MOST_HASHED = 1 << 31
+
+_KINDS: dict[type, str] = {int: INT, float: REAL, str: TEXT, bool: BOOL}
+
+
+class Derived(msgspec.Struct, frozen=True):
+    """One value of a row. `inputs`: names of features ("user.watched"), keys ("user"), other derived ones, or "at"."""
+
+    op: str
+    inputs: tuple[str, ...]
+    result: str
+    function: Callable[..., Any] | None = None
+    size: int = 0
+    content: str = ""
+
+    @property
+    def hash(self) -> str:
+        """16 hex digits of what it computes; of a function its compiled code, so another Python may tell another."""
+        return hash_of([SEMANTICS, self.op, self.inputs, self.result, self.size, self.content])
+
+
+def computed(function: Callable[..., Any], *inputs: str, kind: type = float) -> Derived:
+    """`function(*inputs)` of plain values, None where one is missing; it may give None for missing.
+
+    Called for one row at a time, in training as in serving, so no batch can change a bit. `kind`: float, int, bool or
+    str. The function may use its arguments, constants and modules; what it closes over must be numbers or text, which
+    are part of its hash, as its code is.
+    """
+    if kind not in _KINDS:
+        raise BadDeclaration("kind of computed", "float, int, bool or str", kind)
+    if not callable(function) or not hasattr(function, "__code__"):
+        raise BadDeclaration("a computed feature", "a Python function of its inputs", function)
+    return Derived(COMPUTED, _names("computed", inputs), _KINDS[kind], function, 0, _content_of(function))
+
+
+def hashed(*inputs: str, size: int) -> Derived:
+    """The inputs together as a whole number in `[0, size)`: a cross of categories. Missing where one input is.
+
+    blake2b with a digest of 8 bytes over the texts, each with its length before it, modulo `size`.
+    """
+    if type(size) is not int or not 1 < size <= MOST_HASHED:
+        raise BadDeclaration("size of hashed", f"a whole number in 2..{MOST_HASHED}", size)
+    return Derived(HASHED, _names("hashed", inputs), INT, None, size)
+
+
+class FeatureSet:
+    """What a model reads: groups of features, and values derived from them, in this order.
+
+    `FeatureSet(user, film, hour=computed(lambda at: at // 3_600_000_000 % 24, "at", kind=int))`.
+    """
+
+    def __init__(self, *groups: Entity | Features | Group, **derived: Derived) -> None:
+        self.groups = tuple(group if isinstance(group, Group) else group.features for group in groups)
+        names = [one.name for group in self.groups for one in group.definitions]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise BadDeclaration("groups of a FeatureSet", "different", twice)
+        known = {*names, *(key for group in self.groups for key in group.keys), "at"}
+        for name, one in derived.items():
+            if not isinstance(one, Derived):
+                raise BadDeclaration(f"derived feature {name}", "made by fb.computed or fb.hashed", one)
+            if name in known or any(name == group.name for group in self.groups):
+                raise BadDeclaration("name of a derived feature", "other than those of keys, groups and at", name)
+            unknown = [given for given in one.inputs if given not in known]
+            if unknown:
+                raise BadDeclaration(f"inputs of derived feature {name}", f"among {', '.join(sorted(known))}", unknown)
+            known.add(name)
+        self.derived = dict(derived)
+        self.names = (*names, *self.derived)
+
+    @property
+    def hash(self) -> str:
+        """16 hex digits over every name and what it means."""
+        stored = [[one.name, one.hash] for group in self.groups for one in group.definitions]
+        return hash_of([stored, [[name, one.hash] for name, one in self.derived.items()]])
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """{name: hash}; that of a derived value tells what its inputs mean, too."""
+        found = {one.name: one.hash for group in self.groups for one in group.definitions}
+        for name, one in self.derived.items():
+            found[name] = hash_of([one.hash, [found.get(given, given) for given in one.inputs]])
+        return found
+
+    def needed(self, names: Sequence[str]) -> list[str]:
+        """The stored features, keys and derived values that `names` are made from, themselves among them, in order."""
+        found = dict.fromkeys(names)
+        for name in reversed(self.derived):
+            if name in found:
+                found.update(dict.fromkeys(self.derived[name].inputs))
+        return [name for name in (*self.names, *_others(self.groups)) if name in found]
+
+    def derive_columns(self, columns: dict[str, Sequence[Any]], rows: int, names: Sequence[str]) -> None:
+        """Add the derived values among `names`, in order of the set, to `columns`, each of `rows` values."""
+        for name in self.derived:
+            if name in names:
+                one = self.derived[name]
+                inputs = zip(*(columns[given] for given in one.inputs), strict=True) if one.inputs else [()] * rows
+                columns[name] = [_value(name, one, row) for row in inputs]
+
+    def derive(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """The derived values of one row, given its features, keys and `at` by name."""
+        values = dict(row)
+        for name, one in self.derived.items():
+            values[name] = _value(name, one, [values[given] for given in one.inputs])
+        return {name: values[name] for name in self.derived}
+
+    def derive_frame(self, frame: "pl.DataFrame") -> "pl.DataFrame":
+        """`frame` (as `point_in_time` gives it) with a column for each derived value."""
+        import polars as pl
+
+        kinds: dict[str, Any] = {INT: pl.Int64, REAL: pl.Float64, TEXT: pl.String, BOOL: pl.Boolean}
+        for name, one in self.derived.items():
+            rows = zip(*(frame[given].to_list() for given in one.inputs), strict=True) if one.inputs else _empty(frame)
+            values = [_value(name, one, row) for row in rows]
+            frame = frame.with_columns(pl.Series(name, values, dtype=kinds[one.result]))
+        return frame
+
+
+def _others(groups: Sequence[Group]) -> list[str]:
+    return [*dict.fromkeys(key for group in groups for key in group.keys), "at"]
+
+
+def _empty(frame: "pl.DataFrame") -> Iterator[tuple[()]]:
+    return (() for _ in range(frame.height))
+
+
+def _value(name: str, one: Derived, inputs: Sequence[Any]) -> Any:
+    if one.function is None:
+        return None if any(value is None for value in inputs) else _bucket(inputs, one.size)
+    value = one.function(*inputs)
+    if value is None:
+        return None
+    if one.result == REAL and not isinstance(value, str | bool):
+        real = float(value)
+        return real if math.isfinite(real) else None
+    if one.result == INT and not isinstance(value, str | float) and int(value) == value:
+        return int(value)
+    if (one.result == BOOL and value in (True, False)) or (one.result == TEXT and isinstance(value, str)):
+        return bool(value) if one.result == BOOL else value
+    raise BadInput(f"value of computed feature {name}", f"{one.result} or None", value)
+
+
+def _bucket(values: Iterable[Any], size: int) -> int:
+    digest = hashlib.blake2b(digest_size=8)
+    for value in values:
+        text = str(value).encode()
+        digest.update(len(text).to_bytes(8, "little") + text)
+    return int.from_bytes(digest.digest(), "little") % size
+
+
+def _names(what: str, inputs: Sequence[str]) -> tuple[str, ...]:
+    if not inputs or not all(isinstance(name, str) for name in inputs):
+        raise BadDeclaration(f"inputs of {what}", 'names such as "user.watched" or "at", one or more', inputs)
+    return tuple(inputs)
+
+
+def _content_of(function: Any) -> str:
+    closed = [cell.cell_contents for cell in function.__closure__ or ()]
+    for value in [*closed, *(function.__defaults__ or ())]:
+        if not isinstance(value, int | float | str | None):
+            raise BadDeclaration("what a computed feature closes over", "numbers or text", value)
+    parts = [*_code(function.__code__), repr(closed), repr(function.__defaults__)]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _code(code: CodeType) -> Iterator[str]:
+    yield from (code.co_code.hex(), repr(code.co_names), repr(code.co_varnames[: code.co_argcount]))
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _code(constant)
+        else:
+            yield f"{type(constant).__name__} {constant!r}"

@@ -1,0 +1,146 @@
+"""Features by what they are kept for: an entity, or several keys together; each with a name and a hash."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from flyball.core import BadDeclaration
+from flyball.events import Event
+from flyball.features.declaration.aggregates import ATTRIBUTE, Aggregate, Feature, Ratio
+from flyball.features.declaration.functions import keyed_by
+from flyball.policy import Expression
+
+if TYPE_CHECKING:
+    from flyball.features.declaration.entity import Entity
+
+_APART = ("event", "by", "freshness_us")
+"""What of an aggregate is told otherwise, or is no part of its meaning."""
+
+SEMANTICS = 1
+"""Raised when the same definition comes to mean another value; part of every hash."""
+
+
+class Definition(msgspec.Struct, frozen=True):
+    """One feature of a group. `name` is "user.watched"; `fields`: for each key the event's field that names it.
+
+    Of a ratio `fields` are the top's and `bottom_fields` the bottom's. `hash`: 16 hex digits of all that its value
+    depends on besides events, keys and time.
+    """
+
+    name: str
+    keys: tuple[str, ...]
+    feature: Feature
+    fields: tuple[str, ...]
+    bottom_fields: tuple[str, ...] = ()
+
+    @property
+    def hash(self) -> str:
+        return hash_of([SEMANTICS, list(self.keys), _content(self.feature), self.fields, self.bottom_fields])
+
+    @property
+    def aggregates(self) -> tuple[tuple[Aggregate, tuple[str, ...]], ...]:
+        """The aggregates behind it with their key fields: one, or the two of a ratio."""
+        if isinstance(self.feature, Ratio):
+            return (self.feature.top, self.fields), (self.feature.bottom, self.bottom_fields)
+        return ((self.feature, self.fields),)
+
+    def since_us(self, at_us: int, fields: tuple[str, ...]) -> int | None:
+        """The first instant that a value as of `at_us` can depend on, by events keyed by `fields`; None without one."""
+        starts = [part.window.start_us(at_us - part.delay_us) for part, mine in self.aggregates if mine == fields]
+        return None if None in starts else min(start for start in starts if start is not None)
+
+    @property
+    def result(self) -> str:
+        """The type of its value: int, real, text, bool or list."""
+        return self.feature.result
+
+
+class Group(msgspec.Struct, frozen=True):
+    """Features kept for the same keys. `keys`: names of entities, or of event fields where `entity_keys` says False."""
+
+    name: str
+    keys: tuple[str, ...]
+    entity_keys: tuple[bool, ...]
+    definitions: tuple[Definition, ...]
+
+    @property
+    def event_types(self) -> tuple[type[Event], ...]:
+        """Every event type a feature reads, once."""
+        return tuple(dict.fromkeys(part.event for one in self.definitions for part, _ in one.aggregates))
+
+
+def make_group(name: str, keys: Sequence[tuple[str, bool]], features: Mapping[str, Any]) -> Group:
+    """Bind features to keys (name, is it an entity); raises `BadDeclaration` where they do not fit."""
+    names = tuple(key for key, _ in keys)
+    definitions = []
+    for label, feature in features.items():
+        where = f"{name}.{label}"
+        if not isinstance(feature, Aggregate | Ratio):
+            raise BadDeclaration(
+                f"feature {where}", 'made by fb.count, fb.mean, ..., such as fb.count(Watch, "7d")', feature
+            )
+        parts = (feature,) if isinstance(feature, Aggregate) else (feature.top, feature.bottom)
+        fields = [tuple(keyed_by(part, key, entity, name) for key, entity in keys) for part in parts]
+        for part, found in zip(parts, fields, strict=True):
+            if part.by is not None and part.by not in found:
+                must = f"a field that names {' or '.join(names)}"
+                raise BadDeclaration(f"by of {part.text()} of {name}", must, part.by)
+        if isinstance(feature, Aggregate) and feature.op == ATTRIBUTE:
+            _check_attribute(where, names, fields[0], feature)
+        definitions.append(Definition(where, names, feature, *fields))
+    return Group(name, names, tuple(entity for _, entity in keys), tuple(definitions))
+
+
+class Features:
+    """Features kept for several keys together, or for a field that is no entity.
+
+    `Features("user_film", keys=(user, film), seen=fb.count(Watch, "30d"))`; a key is an `Entity` or the name of a field
+    of the events (`keys=("merchant",)`). Requests give each key by the entity's or field's name.
+    """
+
+    def __init__(self, name: str, /, keys: "Sequence[Entity | str]", **features: Feature) -> None:
+        if not name.isidentifier():
+            raise BadDeclaration("Features name", "a word of letters, digits and _", name)
+        if isinstance(keys, str) or not keys:
+            raise BadDeclaration(f"keys of Features {name!r}", "a tuple of entities or field names", keys)
+        named = [(key, False) if isinstance(key, str) else (key.name, True) for key in keys]
+        if len({key for key, _ in named}) < len(named):
+            raise BadDeclaration(f"keys of Features {name!r}", "different", [key for key, _ in named])
+        if not features:
+            raise BadDeclaration(f"Features {name!r}", "of one feature or more", "none")
+        self.name = name
+        self.features = make_group(name, named, features)
+
+    def __repr__(self) -> str:
+        return f"Features({self.name!r})"
+
+
+def hash_of(content: Any) -> str:
+    """16 hex digits of a value made of numbers, texts and lists."""
+    return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()[:16]
+
+
+def _check_attribute(where: str, keys: tuple[str, ...], fields: tuple[str, ...], feature: Aggregate) -> None:
+    own = next(name for name in feature.event.__struct_fields__ if name != "at")
+    if len(keys) != 1 or fields != (own,):
+        raise BadDeclaration(f"attribute {where}", "of the one entity its profile is about", list(keys))
+
+
+def _content(feature: Feature) -> Any:
+    if isinstance(feature, Ratio):
+        return [feature.op, _content(feature.top), _content(feature.bottom)]
+    fields = {field: getattr(feature, field) for field in feature.__struct_fields__ if field not in _APART}
+    for name in ("value", "where"):
+        fields[name] = _expression(fields[name])
+    return [feature.event.__name__.lower(), fields]
+
+
+def _expression(expression: Expression | None) -> Any:
+    if expression is None:
+        return None
+    return [
+        expression.op,
+        *(_expression(arg) if isinstance(arg, Expression) else [type(arg).__name__, arg] for arg in expression.args),
+    ]

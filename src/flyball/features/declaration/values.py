@@ -1,0 +1,193 @@
+"""What a feature reads from one event: its filter, its value, its keys. Missing is None and never zero.
+
+Numbers become whole units (`fixed point`): `round(value * per_unit)`, half to even. None, NaN, infinities, a division
+by zero and anything beyond 2**53 units are missing.
+"""
+
+import operator
+from collections.abc import Callable
+from enum import Enum
+from typing import Any, Literal, get_args, get_origin
+
+import msgspec
+
+from flyball.core import BadDeclaration
+from flyball.events import Event, EventType, Field, Schema
+from flyball.policy import Expression
+
+INT, REAL, TEXT, BOOL, LIST = "int", "real", "text", "bool", "list"
+_NONE = "none"
+LARGEST_UNITS = 1 << 53
+PER_UNIT_DEFAULT = 1_000_000
+PER_UNIT_MOST = 1_000_000_000
+
+_NUMBERS = {INT, REAL, BOOL}
+_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
+    "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+}  # fmt: skip
+_COMPUTE: dict[str, Callable[[Any, Any], Any]] = {
+    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "//": operator.floordiv,
+    "%": operator.mod,
+}  # fmt: skip
+
+
+def declared_type(event: type[Event]) -> EventType:
+    """The declaration of an event class; raises `BadDeclaration`."""
+    return next(iter(Schema([event]).types.values()))
+
+
+def kind_of(expression: Expression, event: EventType) -> str:
+    """`int`, `real`, `text`, `bool` or `list`; raises `BadDeclaration` for unknown fields and wrong types."""
+    where = f"{expression.text()} of {event.cls.__name__}"
+    if expression.op == "field":
+        return _kind_of_field(expression.args[0], event, where)
+    if expression.op == "constant":
+        return _kind_of_constant(expression.args[0], where)
+    kinds = [kind_of(arg, event) for arg in expression.args]
+    if expression.op in ("~", "&", "|"):
+        if set(kinds) != {BOOL}:
+            raise BadDeclaration(where, "made of comparisons and yes-or-no fields", " and ".join(kinds))
+        return BOOL
+    if expression.op in _COMPARE:
+        same = {kind for kind in kinds if kind != _NONE or expression.op not in ("==", "!=")}
+        if not (same <= _NUMBERS or same == {TEXT}):
+            raise BadDeclaration(where, "a comparison of numbers with numbers or text with text", " and ".join(kinds))
+        return BOOL
+    if not set(kinds) <= _NUMBERS:
+        raise BadDeclaration(where, "a calculation with numbers", " and ".join(kinds))
+    return REAL if REAL in kinds or expression.op == "/" else INT
+
+
+def scale_of(expression: Expression, event: EventType) -> float | None:
+    """The `scale` that a plain field was declared with, or None."""
+    if expression.op != "field" or expression.args[0] == "at":
+        return None
+    field = next(field for field in event.declared if field.name == expression.args[0])
+    return next((extra["scale"] for extra in _extras(field.annotation) if "scale" in extra), None)
+
+
+def per_unit_of(scale: float, where: str) -> int:
+    """Units in one, of a scale such as 0.01 or 1e-6; raises `BadDeclaration` for one that is no whole fraction."""
+    if isinstance(scale, int | float) and not isinstance(scale, bool) and 0 < scale <= 1:
+        per_unit = round(1 / scale)
+        if per_unit <= PER_UNIT_MOST and abs(per_unit * scale - 1) < 1e-9:
+            return per_unit
+    raise BadDeclaration(f"scale of {where}", "one divided by a whole number, 1e-9 at the smallest", scale)
+
+
+def units_of(value: Any, per_unit: int) -> int | None:
+    """Whole units of a number, or None where it is missing.
+
+    >>> units_of(0.125, 100), units_of(True, 1), units_of(float("nan"), 100)
+    (12, 1, None)
+    """
+    if value is None or isinstance(value, str | list):
+        return None
+    if isinstance(value, float):
+        value = value * per_unit
+        if not -LARGEST_UNITS <= value <= LARGEST_UNITS:  # false for NaN too
+            return None
+        whole: int = round(value)
+        return whole
+    units = int(value) * per_unit
+    return units if -LARGEST_UNITS <= units <= LARGEST_UNITS else None
+
+
+def value_function(expression: Expression) -> Callable[[Any], Any]:
+    """The expression as a function of one event.
+
+    Arithmetic with a missing operand, by zero or beyond what a double holds is None; a comparison with a missing value
+    is False (`==` and `!=` compare None as a value); in `&`, `|` and `~` missing is False.
+    """
+    if expression.op == "field":
+        return _field_function(expression.args[0])
+    if expression.op == "constant":
+        constant = expression.args[0]
+        return lambda event: constant
+    if expression.op == "~":
+        inner = value_function(expression.args[0])
+        return lambda event: not inner(event)
+    left, right = (value_function(arg) for arg in expression.args)
+    if expression.op == "&":
+        return lambda event: bool(left(event)) & bool(right(event))
+    if expression.op == "|":
+        return lambda event: bool(left(event)) | bool(right(event))
+    if expression.op in ("==", "!="):
+        equal = _COMPARE[expression.op]
+        return lambda event: equal(left(event), right(event))
+    if expression.op in _COMPARE:
+        return _present(_COMPARE[expression.op], left, right, False)
+    return _present(_COMPUTE[expression.op], left, right, None)
+
+
+def key_function(field: str) -> Callable[[Any], str | None]:
+    """The text of a key field; None where the event names nothing by it."""
+    get = _field_function(field)
+
+    def key(event: Any) -> str | None:
+        value = get(event)
+        return None if value is None else str(value)
+
+    return key
+
+
+def _field_function(name: str) -> Callable[[Any], Any]:
+    get = operator.attrgetter(name)
+
+    def field(event: Any) -> Any:
+        value = get(event)
+        return value.value if isinstance(value, Enum) else value
+
+    return field
+
+
+def _present(operate: Callable[[Any, Any], Any], left: Any, right: Any, missing: Any) -> Callable[[Any], Any]:
+    def present(event: Any) -> Any:
+        first, second = left(event), right(event)
+        if first is None or second is None:
+            return missing
+        try:
+            return operate(first, second)
+        except (ZeroDivisionError, OverflowError):
+            return missing
+
+    return present
+
+
+def _kind_of_field(name: str, event: EventType, where: str) -> str:
+    if name == "at":
+        return INT
+    field: Field | None = next((field for field in event.declared if field.name == name), None)
+    if field is None:
+        raise BadDeclaration(where, f"made of fields of {event.cls.__name__}: {', '.join(event.fields)}, at", name)
+    plain = {int: INT, float: REAL, str: TEXT, bool: BOOL, list: LIST}
+    if field.kind in plain:
+        return plain[field.kind]
+    choices = get_args(field.kind) if get_origin(field.kind) is Literal else [choice.value for choice in field.kind]
+    kinds = {plain.get(type(choice)) for choice in choices}
+    kind = kinds.pop() if len(kinds) == 1 else None
+    if kind is None:
+        raise BadDeclaration(where, "of one type in all its choices", sorted(map(repr, choices)))
+    return kind
+
+
+def _kind_of_constant(value: Any, where: str) -> str:
+    kinds = {bool: BOOL, int: INT, float: REAL, str: TEXT, type(None): _NONE}
+    if type(value) not in kinds:
+        raise BadDeclaration(where, "made of fields, numbers and texts", value)
+    return kinds[type(value)]
+
+
+def _extras(annotation: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for part in get_args(annotation):
+        if isinstance(part, msgspec.Meta) and part.extra:
+            found.append(part.extra)
+        elif get_args(part):
+            found += _extras(part)
+    return found
+
+
+def number_of(value: Any) -> float | None:
+    """A traced expression's value as a number; arithmetic with something missing gives False, which is none."""
+    return None if value is None or isinstance(value, bool) or value != value else float(value)

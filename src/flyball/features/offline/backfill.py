@@ -1,0 +1,219 @@
+"""Features of more events than fit in memory: by ranges of keys, in parallel processes, going on where it stopped."""
+
+import hashlib
+import io
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from pathlib import Path
+from typing import cast
+
+import msgspec
+import polars as pl
+
+from flyball.core import BadInput, run_parallel, write_atomic
+from flyball.events import Event
+from flyball.features.declaration.aggregates import Aggregate, Ratio
+from flyball.features.declaration.entity import Entity
+from flyball.features.declaration.groups import Features, Group
+from flyball.features.offline.point_in_time import point_in_time
+
+BYTES_PER_EVENT = 200
+"""What the engine holds of an event at its peak, columns and sorted copies (measured 95 to 203 for 7 columns)."""
+
+
+class Part(msgspec.Struct, frozen=True):
+    """The rows and events of one group whose first key, as text, lies in `[low, high)`; None for no end."""
+
+    group: int
+    low: str | None
+    high: str | None
+    events: int
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What a backfill does, in which parts; the name of its folder tells both."""
+
+    name: str
+    rows: int
+    parts: tuple[Part, ...]
+
+
+Progress = Callable[[int, int], None]
+"""Called with the parts that are done and all parts."""
+
+
+def backfill(
+    groups: Sequence[Entity | Features | Group],
+    events: Mapping[str, Sequence[Path]],
+    rows: pl.DataFrame,
+    out_folder: Path,
+    *,
+    memory_bytes: int = 2 << 30,
+    workers: int = 1,
+    apply_delay_us: int = 0,
+    progress: Progress | None = None,
+) -> pl.DataFrame:
+    """`point_in_time` over Parquet parts, never holding more events than `memory_bytes` allow at once.
+
+    `events`: {type: its Parquet files}, with the columns `point_in_time` takes. Each group is computed by ranges of its
+    first key, with about `memory_bytes / workers / 200` events each (one key's events are never parted), in `workers`
+    processes. Every part is a file of `out_folder`; a backfill of the same definitions, events and rows goes on where
+    it was stopped, any other starts afresh. Returns `rows` with the features; rows and result are held in memory.
+    """
+    if memory_bytes < 1 << 20 or workers < 1:
+        raise BadInput("memory_bytes, workers", "at least 1 MiB and 1", (memory_bytes, workers))
+    bound = [group if isinstance(group, Group) else group.features for group in groups]
+    files = {name: [str(path) for path in paths] for name, paths in events.items()}
+    plan = plan_backfill(bound, files, rows, max(memory_bytes // workers // BYTES_PER_EVENT, 1), apply_delay_us)
+    folder = out_folder / plan.name
+    folder.mkdir(parents=True, exist_ok=True)
+    rows_path = folder / "rows.parquet"
+    if not rows_path.exists():
+        _write(rows.with_row_index("_row"), rows_path)
+    paths = [folder / f"part-{number:05}.parquet" for number in range(len(plan.parts))]
+    waiting = [number for number, path in enumerate(paths) if not path.exists()]
+    done = len(paths) - len(waiting)
+    calls = [
+        (
+            _Call(
+                _portable(bound[plan.parts[n].group]),
+                plan.parts[n],
+                files,
+                str(rows_path),
+                str(paths[n]),
+                apply_delay_us,
+            ),
+        )
+        for n in waiting
+    ]
+    for _, result in run_parallel(_compute, calls, workers):
+        if isinstance(result, Exception):
+            raise result
+        done += 1
+        if progress is not None:
+            progress(done, len(paths))
+    return _together(plan, bound, rows, paths)
+
+
+def plan_backfill(
+    groups: Sequence[Group], files: Mapping[str, Sequence[str]], rows: pl.DataFrame, most_events: int, delay_us: int
+) -> Plan:
+    """Ranges of keys with at most `most_events` events each, where single keys allow."""
+    parts: list[Part] = []
+    for number, group in enumerate(groups):
+        asked = rows.select(key=pl.col(group.keys[0]).cast(pl.String)).drop_nulls().unique()
+        parts += _ranges(number, _events_by_key(group, files, asked), most_events)
+    numbered = rows.with_row_index("_row").select(pl.struct(pl.all()).hash(1))
+    content = msgspec.json.encode(
+        {
+            "definitions": [[one.name, one.hash] for group in groups for one in group.definitions],
+            "files": {name: [_file(path) for path in files[name]] for name in sorted(files)},
+            "rows": [rows.columns, rows.height, numbered.to_series().sum()],
+            "events": most_events,
+            "delay": delay_us,
+            "parts": parts,
+        }
+    )
+    return Plan(hashlib.sha256(content).hexdigest()[:16], rows.height, tuple(parts))
+
+
+def _file(path: str) -> tuple[str, int, int]:
+    found = Path(path).stat()
+    return path, found.st_size, found.st_mtime_ns
+
+
+def _events_by_key(group: Group, files: Mapping[str, Sequence[str]], asked: pl.DataFrame) -> pl.DataFrame:
+    """key, events: of the keys asked for, by text."""
+    counts = [asked.select("key", events=pl.lit(0, pl.Int64))]
+    read = {(part.event.__name__.lower(), fields[0]) for one in group.definitions for part, fields in one.aggregates}
+    for name, field in sorted(read):
+        if files.get(name):
+            by_key = pl.scan_parquet(list(files[name])).group_by(pl.col(field).alias("key")).agg(events=pl.len())
+            named = by_key.with_columns(pl.col("key").cast(pl.String), pl.col("events").cast(pl.Int64))
+            counts.append(named.join(asked.lazy(), on="key", how="semi").collect(engine="streaming"))
+    return pl.concat(counts).group_by("key").agg(pl.col("events").sum()).sort("key")
+
+
+def _ranges(group: int, counts: pl.DataFrame, most_events: int) -> list[Part]:
+    found: list[Part] = []
+    low, size = None, 0
+    for key, events in counts.iter_rows():
+        if size and size + events > most_events:
+            found.append(Part(group, low, key, size))
+            low, size = key, 0
+        size += events
+    return [*found, Part(group, low, None, size)]
+
+
+class _NamedEvent:
+    """Stands for an event type in another process, which may not be able to import it."""
+
+    def __init__(self, event: type[Event]) -> None:
+        self.__name__, self.__struct_fields__ = event.__name__, event.__struct_fields__
+
+
+def _portable(group: Group) -> Group:
+    """The group with its event types by name and fields, all that computing needs of them."""
+    named = {event: cast("type[Event]", _NamedEvent(event)) for event in group.event_types}
+
+    def part(feature: Aggregate) -> Aggregate:
+        return msgspec.structs.replace(feature, event=named[feature.event])
+
+    definitions = []
+    for one in group.definitions:
+        feature = one.feature
+        moved = Ratio(part(feature.top), part(feature.bottom)) if isinstance(feature, Ratio) else part(feature)
+        definitions.append(msgspec.structs.replace(one, feature=moved))
+    return msgspec.structs.replace(group, definitions=tuple(definitions))
+
+
+class _Call(msgspec.Struct, frozen=True):
+    group: Group
+    part: Part
+    files: dict[str, list[str]]
+    rows: str
+    out: str
+    apply_delay_us: int
+
+
+def _compute(call: _Call) -> int:
+    """Compute one part in this process and leave its file; the number of its rows."""
+    group, part = call.group, call.part
+    rows = pl.scan_parquet(call.rows).filter(_within(group.keys[0], part)).collect()
+    frames = {}
+    for event in group.event_types:
+        name = event.__name__.lower()
+        if call.files.get(name):
+            fields = {fields[0] for one in group.definitions for used, fields in one.aggregates if used.event is event}
+            wanted = reduce(lambda a, b: a | b, [_within(field, part) for field in sorted(fields)])
+            frames[name] = pl.scan_parquet(call.files[name]).filter(wanted).collect()
+    kept = ["_row", "at", *group.keys, *(["offsets"] if "offsets" in rows.columns else [])]
+    computed = point_in_time([group], frames, rows.select(kept), apply_delay_us=call.apply_delay_us)
+    _write(computed.select("_row", *(one.name for one in group.definitions)), Path(call.out))
+    return rows.height
+
+
+def _within(column: str, part: Part) -> pl.Expr:
+    """Where the text of a key lies in the part; a missing key in the first one."""
+    key = pl.col(column).cast(pl.String)
+    inside = pl.lit(True)
+    if part.low is not None:
+        inside = inside & (key >= part.low)
+    if part.high is not None:
+        inside = inside & (key < part.high)
+    return inside.fill_null(part.low is None)
+
+
+def _together(plan: Plan, groups: Sequence[Group], rows: pl.DataFrame, paths: Sequence[Path]) -> pl.DataFrame:
+    result = rows
+    for number in range(len(groups)):
+        mine = [pl.read_parquet(path) for path, part in zip(paths, plan.parts, strict=True) if part.group == number]
+        frame = pl.concat(mine, how="vertical_relaxed").sort("_row")
+        result = result.hstack(frame.drop("_row").get_columns())
+    return result
+
+
+def _write(frame: pl.DataFrame, path: Path) -> None:
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer)
+    write_atomic(path, buffer.getvalue())

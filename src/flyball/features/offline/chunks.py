@@ -1,0 +1,50 @@
+"""A column as arrays: one for each chunk that polars holds of it, as they are, so that nothing is copied."""
+
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from flyball.features.offline.kernels import sort as layout
+from flyball.features.offline.threads import each, parts_of
+
+FEWEST_IN_CHUNK = 10_000
+"""Chunks that are shorter on the average are copied together first."""
+
+
+class Pieces:
+    """`parts`: where each piece begins, and the piece (read-only, without nulls); several for a long chunk."""
+
+    def __init__(self, column: pl.Series | npt.NDArray[Any]) -> None:
+        self.length, start = len(column), 0
+        self.parts: list[tuple[int, npt.NDArray[Any]]] = []
+        for chunk in _chunks(column):
+            chunk.setflags(write=False)  # one type of array for the compiled loops
+            self.parts += [(start + first, chunk[first:last]) for first, last in parts_of(len(chunk))]
+            start += len(chunk)
+
+    def __len__(self) -> int:
+        return self.length
+
+    @cached_property
+    def whole(self) -> npt.NDArray[Any]:
+        """All in one array."""
+        return self.parts[0][1] if len(self.parts) == 1 else np.concatenate([piece for _, piece in self.parts])
+
+    def least_step(self) -> int:
+        """The least difference between a value and the one before."""
+        inside = each(layout.least_step, [(piece,) for _, piece in self.parts])
+        filled = [piece for _, piece in self.parts if len(piece)]
+        between = [int(after[0]) - int(before[-1]) for before, after in pairwise(filled)]
+        return int(min([*inside, *between]))
+
+
+def _chunks(column: pl.Series | npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+    if isinstance(column, np.ndarray):
+        return [column.view()]
+    if column.n_chunks() > 1 and column.n_chunks() * FEWEST_IN_CHUNK > len(column):
+        column = column.rechunk()
+    return [chunk.to_numpy().view() for chunk in column.get_chunks()]

@@ -1,0 +1,104 @@
+"""What events give to a feature, a column at a time, with exactly the meaning of `formulas.lift` over single events."""
+
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from flyball.features.declaration.columns import boolean_column
+from flyball.features.declaration.values import LARGEST_UNITS, units_of, value_function
+from flyball.features.offline.chunks import Pieces
+from flyball.features.offline.kernels import units
+from flyball.features.offline.threads import each
+from flyball.policy import Expression
+
+Ints = npt.NDArray[np.signedinteger]
+
+SMALL = (1 << 31) - 1
+"""Units of at most this size are kept in 32 bits, which hold their negatives too."""
+
+
+class Values(msgspec.Struct, frozen=True):
+    """`numbers`: units, or ranks of text in code-point order, one for each row; `usable` where they are not missing.
+
+    `usable` is None when all are. `texts`: by rank, for text.
+    """
+
+    numbers: Ints
+    usable: npt.NDArray[np.bool_] | None
+    texts: pl.Series | None = None
+
+
+def passing(where: Expression | None, frame: pl.DataFrame) -> npt.NDArray[np.bool_] | None:
+    """Where the filter holds; None for everywhere."""
+    if where is None:
+        return None
+    column = boolean_column(where, frame.schema)
+    if column is not None:
+        return frame.select(test=column)["test"].to_numpy()
+    return np.array([bool(value) for value in by_row(where, frame)], dtype=np.bool_)
+
+
+def units_column(value: Expression, per_unit: int, frame: pl.DataFrame) -> Values:
+    """The value in whole units."""
+    if value.op == "field":
+        column = frame[value.args[0]]
+        if column.dtype == pl.Boolean:
+            column = column.cast(pl.Int64)
+        if column.dtype == pl.Int64:
+            return _whole_units(column, per_unit)
+        if column.dtype == pl.Float64:
+            return _real_units(column, per_unit)
+    found = [units_of(one, per_unit) for one in by_row(value, frame)]
+    return _checked(np.array([one or 0 for one in found], dtype=np.int64), np.array([one is not None for one in found]))
+
+
+def text_column(value: Expression, frame: pl.DataFrame) -> Values:
+    """The value as ranks among the different texts."""
+    if value.op == "field":
+        column = frame[value.args[0]].cast(pl.String)
+    else:
+        column = pl.Series("text", list(by_row(value, frame)), dtype=pl.String)
+    texts = column.drop_nulls().unique().sort()
+    ranks = column.replace_strict(texts, pl.arange(0, len(texts), eager=True), default=None, return_dtype=pl.Int64)
+    return _checked(ranks.fill_null(0).to_numpy(), column.is_not_null().to_numpy(), texts)
+
+
+def by_row(expression: Expression, frame: pl.DataFrame) -> Sequence[Any]:
+    """The expression over each row, in Python."""
+    function: Callable[[Any], Any] = value_function(expression)
+    names = sorted(expression.fields())
+    if not names:
+        return [function(None)] * frame.height
+    return [function(SimpleNamespace(**row)) for row in frame.select(names).iter_rows(named=True)]
+
+
+def _whole_units(column: pl.Series, per_unit: int) -> Values:
+    numbers, present = column.fill_null(0).to_numpy(), None
+    if column.null_count():
+        present = column.is_not_null().to_numpy()
+    most = LARGEST_UNITS // per_unit
+    if len(numbers) and (int(numbers.min()) < -most or int(numbers.max()) > most):
+        small = (numbers >= -most) & (numbers <= most)
+        numbers = np.where(small, numbers, 0)
+        present = small if present is None else present & small
+    return _checked(numbers * per_unit if per_unit > 1 else numbers, present)
+
+
+def _real_units(column: pl.Series, per_unit: int) -> Values:
+    pieces = Pieces(column.fill_null(np.nan)).parts
+    small, untold = np.empty(len(column), dtype=np.int32), np.empty(0, dtype=np.bool_)
+    if all(each(units.of_reals, pieces, float(per_unit), float(SMALL), small, untold)):
+        return Values(small, None)
+    numbers, usable = np.empty(len(column), dtype=np.int64), np.empty(len(column), dtype=np.bool_)
+    each(units.of_reals, pieces, float(per_unit), float(LARGEST_UNITS), numbers, usable)
+    return _checked(numbers, usable)
+
+
+def _checked(numbers: Any, usable: Any, texts: pl.Series | None = None) -> Values:
+    whole = np.ascontiguousarray(numbers, dtype=np.int64)
+    return Values(whole, None if usable is None or bool(np.all(usable)) else usable, texts)

@@ -1,0 +1,372 @@
+"""Folds the log into the online features: one pass over each event, one value for each key, offsets in the same write.
+
+A state is a function of the events before the offsets, whatever the batches were and however often they came. It
+answers for every instant from its horizon on: the latest `known_at` seen, less `grace_us`. Events before the horizon
+are kept as tiles, in which late ones are merged; what no such instant can see is forgotten.
+"""
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from flyball.core import BadInput, Clock
+from flyball.events import Offsets, Record, Schema, Slice
+from flyball.features.online.codec import (
+    COUNTS,
+    NONE,
+    READY,
+    SHARDS,
+    Counts,
+    Extras,
+    Ready,
+    counts_of,
+    expiry_key,
+    expiry_keys_of,
+    expiry_prefix,
+    extras_of,
+    key_bytes,
+    keys_bytes,
+    packed,
+    ready_of,
+    with_extras,
+    word,
+)
+from flyball.features.online.encode import Lifted, Lifter
+from flyball.features.online.layout import PLACE, RANK, Plan, compile_group, groups_of
+from flyball.stores import StateStore
+
+Ints = npt.NDArray[np.int64]
+Only = Callable[[str, tuple[str, ...]], bool]
+
+GRACE_US = 5_000_000
+ROWS = 32
+_NEWEST, _BUCKET = 2, 3
+_BUCKETS = 16
+
+
+class FeatureFollower:
+    """Keeps the features of `declared` (entities, `Features`, groups) in `store`, exactly as far as its offsets say.
+
+    `apply` folds slices of the log; records before the stored offsets change nothing. `clock`: events are made tiles
+    up to its instant at most, so that stamps from the future cannot forbid the present. `grace_us`: how long before
+    the latest `known_at` may still be asked about. `rows`: how many events of a key are kept as they are at least.
+    `only(group, keys)`: fold no other keys. `lock`: a file whose lock is held while a batch is folded, for rebuilds.
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        declared: Sequence[Any],
+        store: StateStore,
+        *,
+        partitions: int = 4,
+        clock: Clock | None = None,
+        grace_us: int = GRACE_US,
+        rows: int = ROWS,
+        only: Only | None = None,
+        lock: Path | None = None,
+    ) -> None:
+        self._schema, self._store, self._clock = schema, store, clock
+        self._partitions, self._grace, self._rows = partitions, grace_us, rows
+        self._only, self._lock = only, lock
+        self.plans = [compile_group(group) for group in groups_of(declared)]
+        self._lifters = {plan.group.name: Lifter(plan) for plan in self.plans}
+        self._types = {
+            name: one.cls
+            for name, one in schema.types.items()
+            if any(one.cls is stream.event for plan in self.plans for stream in plan.streams)
+        }
+
+    def offsets(self) -> Offsets:
+        """How far the store has come: what to read the log after."""
+        stored = self._store.offsets()
+        return stored + (0,) * (self._partitions - len(stored))
+
+    def apply(self, slices: Sequence[Slice]) -> int:
+        """Fold `slices` in; the number of records that were new. Raises `BadInput` for a gap."""
+        with locked(self._lock):
+            offsets, found, known_us, new = self._sort(slices)
+            if not new:
+                return 0
+            counts, ready = self._meta()
+            counts.known_us = max(counts.known_us, known_us)
+            counts.horizon_us = max(counts.horizon_us, self._horizon(counts.known_us))
+            events = {
+                self._types[name]: (self._schema.decode_many([record for record, _ in some]), [at for _, at in some])
+                for name, some in found.items()
+                if some
+            }
+            changes: dict[bytes, bytes | None] = {}
+            for plan in self.plans:
+                if ready.groups.get(plan.group.name) == plan.hash:
+                    lifted = self._lifters[plan.group.name].lift(events)
+                    if lifted is not None:
+                        self._fold(plan, lifted, counts, ready, changes)
+            ready = self._sweep(counts, ready, new, changes)
+            changes[COUNTS], changes[READY] = packed(counts), packed(ready)
+            self._store.write(changes, offsets)
+            return new
+
+    def counts(self) -> Counts:
+        """How many events came too late, and how many keys were forgotten."""
+        return counts_of(self._store.read([COUNTS])[0][0])
+
+    def unready(self) -> list[str]:
+        """Groups that are new, or whose definition has changed, and so must be rebuilt from the log."""
+        _, ready = self._meta()
+        return [plan.group.name for plan in self.plans if ready.groups.get(plan.group.name) != plan.hash]
+
+    def seal(self, group: str, keys: Sequence[tuple[str, ...]]) -> None:
+        """Make the events of these keys tiles up to the horizon now rather than later; no value changes."""
+        plan = next(plan for plan in self.plans if plan.group.name == group)
+        with locked(self._lock):
+            counts, ready = self._meta()
+            held, offsets = self._store.read([plan.prefix + key_bytes(key) for key in keys])
+            some = [key for key, value in zip(keys, held, strict=True) if value is not None]
+            empty = np.empty((0, plan.width), dtype=np.int64)
+            changes: dict[bytes, bytes | None] = {}
+            lifted = Lifted(some, empty, np.zeros(len(some) + 1, dtype=np.int64), [], {})
+            self._fold(plan, lifted, counts, ready, changes, force=True)
+            self._store.write(changes, offsets)
+
+    def _meta(self) -> tuple[Counts, Ready]:
+        (counts, ready), offsets = self._store.read([COUNTS, READY])
+        if ready is None and not any(offsets):
+            return Counts(), Ready({plan.group.name: plan.hash for plan in self.plans})
+        return counts_of(counts), ready_of(ready)
+
+    def _horizon(self, known_us: int) -> int:
+        now_us = known_us if self._clock is None else min(known_us, self._clock.now_us())
+        return now_us - self._grace
+
+    def _sort(self, slices: Sequence[Slice]) -> tuple[Offsets, dict[str, list[tuple[Record, int]]], int, int]:
+        """The offsets after `slices`, and their new records by type with offsets, and the latest `known_at`."""
+        offsets, new, known_us = list(self.offsets()), 0, NONE
+        found: dict[str, list[tuple[Record, int]]] = {name: [] for name in self._types}
+        for piece in slices:
+            offsets += [0] * (piece.partition + 1 - len(offsets))
+            start = offsets[piece.partition]
+            skip = start - piece.first
+            if skip < 0:
+                raise BadInput(
+                    f"first offset of a slice of partition {piece.partition}", f"at most {start}", piece.first
+                )
+            fresh = piece.records[skip:]
+            for offset, record in enumerate(fresh, start):
+                some = found.get(record.type)
+                if some is not None:
+                    some.append((record, offset))
+            if fresh:
+                known_us = max(known_us, max([record.known_at for record in fresh]))
+                offsets[piece.partition] += len(fresh)
+                new += len(fresh)
+        return tuple(offsets), found, known_us, new
+
+    def _fold(
+        self,
+        plan: Plan,
+        lifted: Lifted,
+        counts: Counts,
+        ready: Ready,
+        changes: dict[bytes, bytes | None],
+        force: bool = False,
+    ) -> None:
+        """New states of the keys in `lifted`."""
+        from flyball.features.online.kernels.update import fold
+
+        name = plan.group.name
+        if self._only is not None:
+            lifted = _chosen(lifted, [self._only(name, key) for key in lifted.keys])
+        if not lifted.keys:
+            return
+        if plan.reach_us is not None:
+            beyond = int(np.count_nonzero(lifted.rows[:, 1] < counts.horizon_us - plan.reach_us))
+            if beyond:
+                counts.late[name] = counts.late.get(name, 0) + beyond
+        suffixes = keys_bytes(b"", lifted.keys)
+        held, _ = self._store.read([plan.prefix + suffix for suffix in suffixes])
+        extras: list[Extras] = []
+        if plan.has_texts:
+            held, extras = _with_texts(plan, lifted, held)
+        starts = np.zeros(len(held) + 1, dtype=np.int64)
+        np.cumsum([0 if value is None else len(value) // 8 for value in held], out=starts[1:])
+        old = np.frombuffer(b"".join([value for value in held if value is not None]), dtype=np.int64)
+        ends = np.zeros(len(held) + 1, dtype=np.int64)
+        words = fold(
+            plan.numbers, old, starts, lifted.rows, lifted.starts, counts.horizon_us, ready.forgotten_us, self._rows,
+            force, ends,
+        )  # fmt: skip
+        if plan.reach_us is not None:
+            self._note_expiry(plan, suffixes, words, ends, counts, changes)
+        raw, places = words.tobytes(), (8 * ends).tolist()
+        for place, suffix in enumerate(suffixes):
+            value = raw[places[place] : places[place + 1]]
+            changes[plan.prefix + suffix] = _purged(plan, value, extras[place]) if extras else value
+
+    def _note_expiry(
+        self, plan: Plan, suffixes: list[bytes], words: Ints, ends: Ints, counts: Counts, changes: dict[bytes, Any]
+    ) -> None:
+        """Note when the new states fall due; older ones are looked at again when they do."""
+        assert plan.reach_us is not None
+        held = counts.buckets.setdefault(plan.group.name, {})
+        for place in np.nonzero(words[ends[:-1] + _BUCKET] == NONE)[0].tolist():
+            start = int(ends[place])
+            bucket = due_bucket(plan, int(words[start + _NEWEST]))
+            words[start + _BUCKET] = bucket
+            changes[expiry_key(plan.prefix, bucket, suffixes[place])] = b""
+            held[bucket] = held.get(bucket, 0) + 1
+
+    def _sweep(self, counts: Counts, ready: Ready, new: int, changes: dict[bytes, bytes | None]) -> Ready:
+        """Forget keys that no instant from the horizon on can see, faster than `new` records can bring others."""
+        forgot = False
+        for plan in self.plans:
+            if plan.reach_us is None or ready.groups.get(plan.group.name) != plan.hash:
+                continue
+            name, gone = plan.group.name, 0
+            held = counts.buckets.get(name, {})
+            for bucket in sorted(one for one in held if one * bucket_us(plan) <= counts.horizon_us):
+                if gone <= 2 * new:
+                    gone += self._forget(plan, bucket, held, 2 * new - gone, changes)
+            if gone:
+                forgot = True
+                counts.expired[name] = counts.expired.get(name, 0) + gone
+        return Ready(ready.groups, max(ready.forgotten_us, counts.horizon_us)) if forgot else ready
+
+    def _forget(
+        self, plan: Plan, bucket: int, held: dict[int, int], most: int, changes: dict[bytes, bytes | None]
+    ) -> int:
+        """Forget the keys of a bucket that had no event since, shard by shard until `most` are done; how many."""
+        gone, moved = 0, 0
+        for shard in range(SHARDS):
+            if gone + moved > most:
+                break
+            entries = [entry for entry, _ in self._store.scan(expiry_prefix(plan.prefix, bucket, shard))]
+            suffixes = [expiry_keys_of(plan.prefix, entry) for entry in entries]
+            values, _ = self._store.read([plan.prefix + suffix for suffix in suffixes])
+            for entry, suffix, stored in zip(entries, suffixes, values, strict=True):
+                key = plan.prefix + suffix
+                value = changes.get(key, stored)
+                changes[entry] = None
+                due = bucket if value is None else due_bucket(plan, word(value, _NEWEST))
+                if due <= bucket:
+                    changes[key] = None
+                    gone += 1
+                else:
+                    changes[expiry_key(plan.prefix, due, suffix)] = b""
+                    held[due] = held.get(due, 0) + 1
+                    moved += 1
+        _less(held, bucket, gone + moved)
+        return gone
+
+
+@contextmanager
+def locked(path: Path | None) -> Iterator[None]:
+    """Hold the lock of a file, waiting for it; it ends with the process."""
+    if path is None:
+        yield
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def bucket_us(plan: Plan) -> int:
+    """How long a bucket of keys to forget is."""
+    return max((plan.reach_us or 0) // _BUCKETS, 1_000_000)
+
+
+def due_bucket(plan: Plan, newest_us: int) -> int:
+    """The bucket at whose end a key whose latest event is this may be forgotten."""
+    return (newest_us + (plan.reach_us or 0)) // bucket_us(plan) + 1
+
+
+def _less(held: dict[int, int], bucket: int, by: int) -> None:
+    held[bucket] = held.get(bucket, 0) - by
+    if held[bucket] <= 0:
+        del held[bucket]
+
+
+def _chosen(lifted: Lifted, wanted: list[bool]) -> Lifted:
+    sizes = np.diff(lifted.starts)
+    mask = np.array(wanted, dtype=np.bool_)
+    starts = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(sizes[mask])])
+    keys = [key for key, chosen in zip(lifted.keys, wanted, strict=True) if chosen]
+    return Lifted(keys, lifted.rows[np.repeat(mask, sizes)], starts, lifted.texts, lifted.profiles)
+
+
+def _cells(plan: Plan, words: Ints, kind: int) -> Ints:
+    """Where a state holds ranks of texts, or offsets of profiles."""
+    from flyball.features.online.kernels.state import cells
+
+    out = np.empty(len(words), dtype=np.int64)
+    return out[: cells(plan.numbers, plan.kinds, words, kind, out)]
+
+
+def _with_texts(plan: Plan, lifted: Lifted, held: Sequence[bytes | None]) -> tuple[list[bytes | None], list[Extras]]:
+    """The states and rows with ranks among the old and new texts of each key together, and what stands behind them."""
+    ranked = [
+        (stream, 2 + column)
+        for stream in range(plan.kinds.shape[0])
+        for column in range(plan.kinds.shape[1])
+        if plan.kinds[stream, column] == RANK
+    ]
+    states: list[bytes | None] = []
+    extras: list[Extras] = []
+    rows = lifted.rows
+    profiled = np.isin(rows[:, 0], [i for i, one in enumerate(plan.streams) if one.profile])
+    speaking = profiled.copy()  # rows that name a text or bring a profile; most do neither
+    for stream, column in ranked:
+        speaking |= (rows[:, 0] == stream) & (rows[:, column] >= 0)
+    for place, value in enumerate(held):
+        first, last = int(lifted.starts[place]), int(lifted.starts[place + 1])
+        before = Extras() if value is None else extras_of(value)
+        if not speaking[first:last].any():
+            states.append(value if value is None else value[: 8 * int.from_bytes(value[:8], "little")])
+            extras.append(before)
+            continue
+        mine = rows[first:last]
+        fresh: set[str] = set()
+        for stream, column in ranked:
+            ranks = mine[mine[:, 0] == stream, column]
+            fresh.update([lifted.texts[rank] for rank in ranks.tolist() if rank >= 0])
+        texts = sorted(fresh.union(before.texts))
+        rank_of = {text: rank for rank, text in enumerate(texts)}
+        for stream, column in ranked:
+            for row in range(first, last):
+                if rows[row, 0] == stream and rows[row, column] >= 0:
+                    rows[row, column] = rank_of[lifted.texts[rows[row, column]]]
+        if value is not None:
+            words = np.frombuffer(value, dtype=np.int64, count=int.from_bytes(value[:8], "little"))
+            if texts != before.texts:
+                words = words.copy()
+                cells = _cells(plan, words, RANK)
+                words[cells] = np.array([rank_of[text] for text in before.texts], dtype=np.int64)[words[cells]]
+            value = words.tobytes()
+        offsets = mine[profiled[first:last], 2].tolist()
+        profiles = before.profiles | {offset: lifted.profiles[lifted.keys[place], offset] for offset in offsets}
+        states.append(value)
+        extras.append(Extras(texts, profiles))
+    return states, extras
+
+
+def _purged(plan: Plan, value: bytes, extras: Extras) -> bytes:
+    """The state with the texts and profiles behind it that it still names."""
+    words = np.frombuffer(value, dtype=np.int64).copy()
+    cells = _cells(plan, words, RANK)
+    used = np.unique(words[cells])
+    if len(used) < len(extras.texts):
+        words[cells] = np.searchsorted(used, words[cells])
+        extras.texts = [extras.texts[rank] for rank in used.tolist()]
+    offsets = set(words[_cells(plan, words, PLACE)].tolist())
+    extras.profiles = {offset: extras.profiles[offset] for offset in sorted(offsets)}
+    return with_extras(words.tobytes(), extras)

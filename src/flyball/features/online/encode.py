@@ -1,0 +1,203 @@
+"""What records add to the states of a group: rows of whole numbers by key."""
+
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from flyball.events import Event
+from flyball.features.declaration.values import LARGEST_UNITS, declared_type, key_function, units_of, value_function
+from flyball.features.online.layout import HASH, PLACE, RANK, Plan, Source, Stream
+from flyball.policy import Expression
+
+Ints = npt.NDArray[np.int64]
+Found = tuple[Sequence[Event], Sequence[int]]
+"""Events of one type and their offsets."""
+
+MISSING = -(1 << 63)
+_REMEMBERED = 1 << 16
+
+
+class Lifted(msgspec.Struct):
+    """Rows `[stream, at, columns...]` of some keys; those of key `i` lie in `starts[i]:starts[i + 1]`.
+
+    `texts`: what a rank in these rows stands for, until it is made a rank of the key. `profiles`: the
+    attributes by key and offset.
+    """
+
+    keys: list[tuple[str, ...]]
+    rows: Ints
+    starts: Ints
+    texts: list[str]
+    profiles: dict[Any, list[Any]]
+
+
+class Lifter:
+    """Turns events into rows for one plan."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._streams = [_StreamLifter(stream) for stream in plan.streams]
+
+    def lift(self, events: Mapping[type[Event], Found]) -> Lifted | None:
+        """The rows of these events, None when they add nothing."""
+        numbers: dict[Any, int] = {}
+        texts: dict[str, int] = {}
+        profiles: dict[Any, list[Any]] = {}
+        blocks, codes = [], []
+        read: dict[Any, list[Any]] = {}
+        for place, lifter in enumerate(self._streams):
+            found = events.get(lifter.stream.event)
+            if found is None or not found[0]:
+                continue
+            block, code = lifter.rows(place, self.plan.width, found, numbers, texts, profiles, read)
+            blocks.append(block)
+            codes.append(code)
+        if not numbers:
+            return None
+        rows, code = np.concatenate(blocks), np.concatenate(codes)
+        order = np.argsort(code, kind="stable")
+        order = order[np.searchsorted(code[order], 0) :]
+        starts = np.searchsorted(code[order], np.arange(len(numbers) + 1))
+        return Lifted(list(numbers), rows[order], starts.astype(np.int64), list(texts), profiles)
+
+
+class _StreamLifter:
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        declared = {field.name: field for field in declared_type(stream.event).declared}
+        self._kinds = {name: field.kind for name, field in declared.items()}
+        self._plain = all(declared[name].kind in (int, str) for name in stream.fields)
+        self._attributes = [value_function(value) for value in stream.attributes]
+
+    def rows(
+        self,
+        place: int,
+        width: int,
+        found: Found,
+        numbers: dict[Any, int],
+        texts: dict[str, int],
+        profiles: dict[Any, list[Any]],
+        read: dict[Any, list[Any]],
+    ) -> tuple[Ints, Ints]:
+        """The rows and the number of each one's key, -1 where the event counts for nobody."""
+        events, offsets = found
+        stream = self.stream
+        rows = np.full((len(events), width), MISSING, dtype=np.int64)
+        rows[:, 0] = place
+        rows[:, 1] = [event.at for event in events]
+        present = np.full(len(events), stream.counts_all)
+        for source in stream.sources.values():
+            column = 2 + source.place
+            if source.kind == PLACE:
+                rows[:, column] = offsets
+            elif source.kind == HASH:
+                rows[:, column : column + 2] = [hash_words(text) for text in self._texts(source, events, read)]
+            elif source.kind == RANK:
+                rows[:, column] = [
+                    MISSING if text is None else texts.setdefault(text, len(texts))
+                    for text in self._texts(source, events, read)
+                ]
+            else:
+                rows[:, column] = self._units(source, events, read)
+            present |= rows[:, column] != MISSING
+        if not stream.counts_all:
+            codes = np.full(len(events), -1, dtype=np.int64)
+            chosen = np.nonzero(present)[0].tolist()
+            some = [events[index] for index in chosen]
+            codes[chosen] = self._codes(some, numbers)
+        else:
+            codes = np.array(self._codes(events, numbers), dtype=np.int64)
+        if stream.profile:
+            keys = list(numbers)
+            for event, offset, code in zip(events, offsets, codes.tolist(), strict=True):
+                if code >= 0:
+                    profiles[keys[code], offset] = [value(event) for value in self._attributes]
+        return rows, codes
+
+    def _codes(self, events: Sequence[Event], numbers: dict[Any, int]) -> list[int]:
+        if self._plain:
+            keys = list(zip(*[self._names(field, events) for field in self.stream.fields], strict=True))
+        else:
+            keys_of = [key_function(field) for field in self.stream.fields]
+            keys = [tuple([key_of(event) for key_of in keys_of]) for event in events]
+        return [-1 if None in key else numbers.setdefault(key, len(numbers)) for key in keys]
+
+    def _names(self, field: str, events: Sequence[Event]) -> list[str | None]:
+        values: list[Any] = list(map(attrgetter(field), events))
+        return values if self._kinds[field] is str else [None if value is None else str(value) for value in values]
+
+    def _values(self, expression: Expression, events: Sequence[Event], read: dict[Any, list[Any]]) -> list[Any]:
+        """The expression over each event, read once a batch."""
+        name = (self.stream.event, repr(expression))
+        found = read.get(name)
+        if found is None:
+            if expression.op == "field" and self._kinds.get(expression.args[0]) in (int, float, bool, str):
+                found = list(map(attrgetter(expression.args[0]), events))
+            else:
+                function = value_function(expression)
+                found = [function(event) for event in events]
+            read[name] = found
+        return found
+
+    def _texts(self, source: Source, events: Sequence[Event], read: dict[Any, list[Any]]) -> list[str | None]:
+        assert source.value is not None
+        values = self._values(source.value, events, read)
+        if source.where is None:
+            return values
+        passed = self._values(source.where, events, read)
+        return [value if test else None for value, test in zip(values, passed, strict=True)]
+
+    def _units(self, source: Source, events: Sequence[Event], read: dict[Any, list[Any]]) -> Any:
+        if source.value is None:
+            assert source.where is not None
+            return [1 if test else MISSING for test in self._values(source.where, events, read)]
+        units = self._all_units(source, events, read)
+        if source.where is None:
+            return units
+        passed = np.fromiter(map(bool, self._values(source.where, events, read)), np.bool_, len(events))
+        return np.where(passed, units, MISSING)
+
+    def _all_units(self, source: Source, events: Sequence[Event], read: dict[Any, list[Any]]) -> Ints:
+        """The value in whole units, as `units_of`, where it is a plain field all at once."""
+        expression, per_unit = source.value, source.per_unit
+        assert expression is not None
+        values = self._values(expression, events, read)
+        kind = self._kinds.get(expression.args[0]) if expression.op == "field" else None
+        if kind is int or kind is bool:
+            try:
+                whole = np.array(values, dtype=np.int64)
+            except (TypeError, OverflowError):
+                pass  # some are None or beyond 64 bits: one by one below
+            else:
+                most = LARGEST_UNITS // per_unit
+                usable = (whole >= -most) & (whole <= most)
+                return whole * per_unit if usable.all() else np.where(usable, whole * usable * per_unit, MISSING)
+        if kind is float:
+            with np.errstate(over="ignore", invalid="ignore"):
+                scaled = np.array(values, dtype=np.float64) * float(per_unit)  # None becomes NaN
+            usable = np.abs(scaled) <= LARGEST_UNITS
+            return np.where(usable, np.rint(np.where(usable, scaled, 0.0)).astype(np.int64), MISSING)
+        units = [units_of(value, per_unit) for value in values]
+        return np.array([MISSING if one is None else one for one in units], dtype=np.int64)
+
+
+_hashes: dict[str, tuple[int, int]] = {}
+
+
+def hash_words(text: str | None) -> tuple[int, int]:
+    """126 bits of a text's hash in two words that are never negative; `MISSING` for none."""
+    if text is None:
+        return MISSING, MISSING
+    found = _hashes.get(text)
+    if found is None:
+        digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        found = int.from_bytes(digest[:8], "little") >> 1, int.from_bytes(digest[8:], "little") >> 1
+        if len(_hashes) >= _REMEMBERED:
+            _hashes.clear()
+        _hashes[text] = found
+    return found

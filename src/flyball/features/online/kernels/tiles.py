@@ -1,0 +1,165 @@
+"""Events become what the sections of a state keep of them: tiles of sums, the latest values, different values."""
+
+import numpy as np
+from numba import njit
+
+from flyball.features.online.kernels.int128 import LOW_30, LOW_60, plus
+from flyball.features.online.kernels.state import MISSING, NONE, WITH_FIRST, WITH_MAX, WITH_MIN, WITH_SQUARES, WITH_SUM
+
+
+@njit(cache=True, nogil=True)
+def _value(some, r, column):
+    return some[r, 1 + column] if column >= 0 else np.int64(1)
+
+
+@njit(cache=True, nogil=True)
+def merge_tiles(plan, section, old, position, held, some, cut, out, w):
+    """Tiles by rising index: [index, n, then what the mask says]."""
+    column, tile, reach, mask, width = (
+        plan[section + 2], plan[section + 4], plan[section + 5], plan[section + 6], plan[section + 7]
+    )  # fmt: skip
+    lowest = (cut - reach) // tile if reach >= 0 else NONE
+    i, r = 0, 0
+    while i < held and old[position + i * width] < lowest:
+        i += 1
+    while True:
+        while r < len(some) and (_value(some, r, column) == MISSING or (some[r, 0] // tile if tile else 0) < lowest):
+            r += 1
+        if i >= held and r >= len(some):
+            return w
+        mine = old[position + i * width] if i < held else -NONE
+        theirs = -NONE if r >= len(some) else (some[r, 0] // tile if tile else 0)
+        index = min(mine, theirs)
+        if mine == index:
+            out[w : w + width] = old[position + i * width : position + (i + 1) * width]
+            i += 1
+        else:
+            out[w : w + width] = 0
+            out[w] = index
+        while r < len(some) and (some[r, 0] // tile if tile else 0) == index:
+            value = _value(some, r, column)
+            if value != MISSING:
+                add_value(out, w, mask, some[r, 0], value)
+            r += 1
+        w += width
+
+
+@njit(cache=True, nogil=True)
+def add_value(tile, w, mask, at, value):
+    fresh = tile[w + 1] == 0
+    tile[w + 1] += 1
+    w += 2
+    if mask & WITH_SUM:
+        tile[w], tile[w + 1] = plus(tile[w], tile[w + 1], np.int64(0), value)
+        w += 2
+    if mask & WITH_SQUARES:
+        size = abs(value)
+        high, low = size >> 30, size & LOW_30
+        middle = 2 * high * low
+        tile[w + 2] += low * low + ((middle & LOW_30) << 30)
+        tile[w + 1] += (middle >> 30) + high * high + (tile[w + 2] >> 60)
+        tile[w + 2] &= LOW_60
+        tile[w] += tile[w + 1] >> 60
+        tile[w + 1] &= LOW_60
+        w += 3
+    if mask & WITH_MIN:
+        tile[w] = value if fresh else min(tile[w], value)
+        w += 1
+    if mask & WITH_MAX:
+        tile[w] = value if fresh else max(tile[w], value)
+        w += 1
+    if mask & WITH_FIRST and (fresh or at < tile[w] or (at == tile[w] and value < tile[w + 1])):
+        tile[w], tile[w + 1] = at, value
+
+
+@njit(cache=True, nogil=True)
+def by_time_and_value(at, values):
+    by_value = np.argsort(values, kind="mergesort")
+    return by_value[np.argsort(at[by_value], kind="mergesort")]
+
+
+@njit(cache=True, nogil=True)
+def merge_top(plan, section, old, position, held, some, cut, out, w):
+    """The greatest [at, value] by (at, value), rising."""
+    column, reach, most = plan[section + 2], plan[section + 5], plan[section + 6]
+    lowest = cut - reach if reach >= 0 else NONE
+    at, values = np.empty(len(some), dtype=np.int64), np.empty(len(some), dtype=np.int64)
+    n = 0
+    for r in range(len(some)):
+        value = _value(some, r, column)
+        if value != MISSING and some[r, 0] >= lowest:
+            at[n], values[n] = some[r, 0], value
+            n += 1
+    order = by_time_and_value(at[:n], values[:n])
+    i = 0
+    while i < held and old[position + 2 * i] < lowest:
+        i += 1
+    skip, j = max(0, held - i + n - most), 0
+    while i < held or j < n:
+        mine = j >= n or (
+            i < held
+            and (
+                old[position + 2 * i] < at[order[j]]
+                or (old[position + 2 * i] == at[order[j]] and old[position + 2 * i + 1] <= values[order[j]])
+            )
+        )
+        if skip:
+            skip -= 1
+        elif mine:
+            out[w], out[w + 1] = old[position + 2 * i], old[position + 2 * i + 1]
+            w += 2
+        else:
+            out[w], out[w + 1] = at[order[j]], values[order[j]]
+            w += 2
+        if mine:
+            i += 1
+        else:
+            j += 1
+    return w
+
+
+@njit(cache=True, nogil=True)
+def merge_distinct(plan, section, old, position, held, some, cut, out, w):
+    """Different values with their latest instant: [value, second half or 0, at], by rising value."""
+    column, second, reach, most = plan[section + 2], plan[section + 3], plan[section + 5], plan[section + 6]
+    lowest = cut - reach if reach >= 0 else NONE
+    n = held + len(some)
+    found = np.empty((n, 3), dtype=np.int64)
+    n = 0
+    for i in range(held):
+        if old[position + 3 * i + 2] >= lowest:
+            found[n, 0], found[n, 1] = old[position + 3 * i], old[position + 3 * i + 1]
+            found[n, 2] = old[position + 3 * i + 2]
+            n += 1
+    for r in range(len(some)):
+        value = _value(some, r, column)
+        if value != MISSING and some[r, 0] >= lowest:
+            found[n, 0], found[n, 1] = value, some[r, 1 + second] if second >= 0 else 0
+            found[n, 2] = some[r, 0]
+            n += 1
+    order = np.argsort(found[:n, 0], kind="mergesort")
+    start, run = w, w
+    for place in range(n):
+        r = order[place]
+        if place and found[order[place - 1], 0] != found[r, 0]:
+            run = w
+        same = run
+        while same < w and out[same + 1] != found[r, 1]:
+            same += 3
+        if same < w:
+            out[same + 2] = max(out[same + 2], found[r, 2])
+        else:
+            out[w], out[w + 1], out[w + 2] = found[r, 0], found[r, 1], found[r, 2]
+            w += 3
+    count = (w - start) // 3
+    if count <= most + most // 8:
+        return w
+    instants = out[start + 2 : w : 3].copy()
+    instants.sort()
+    oldest = instants[count - most]
+    end = start
+    for place in range(start, w, 3):
+        if out[place + 2] >= oldest:
+            out[end], out[end + 1], out[end + 2] = out[place], out[place + 1], out[place + 2]
+            end += 3
+    return end

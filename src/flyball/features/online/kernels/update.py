@@ -1,0 +1,159 @@
+"""New events into the online states of keys; those before the horizon become tiles, in which late ones are merged."""
+
+import numpy as np
+from numba import njit
+
+from flyball.features.online.kernels.state import (
+    BUCKET,
+    HEADER,
+    HORIZON,
+    LIMIT,
+    NEWEST,
+    NONE,
+    SECTION,
+    STREAM,
+    TILES,
+    TOP,
+    WORDS,
+)
+from flyball.features.online.kernels.tiles import merge_distinct, merge_tiles, merge_top
+
+
+@njit(cache=True, nogil=True)
+def fold(plan, old, old_starts, rows, row_starts, horizon, born, limit, force, out_starts):
+    """The states of some keys with their new rows folded in, one behind the other; `out_starts` says where.
+
+    `rows`: [stream, at, columns...] by key. Rows before `horizon` move to tiles once a key has more than its limit of
+    rows. A key without a state starts at horizon `born`. `limit`: the least limit; `force`: whatever it is.
+    """
+    out = np.empty(len(old) + 1024, dtype=np.int64)
+    w = 0
+    for k in range(len(old_starts) - 1):
+        base, length = old_starts[k], old_starts[k + 1] - old_starts[k]
+        first, last = row_starts[k], row_starts[k + 1]
+        out_starts[k] = w
+        need = w + length + HEADER + plan[0] + plan[1] + (last - first) * plan[3]
+        total = last - first
+        position = base + HEADER
+        if length:
+            for s in range(plan[0]):
+                total += old[position]
+                position += 1 + old[position] * (1 + plan[plan[4] + s * STREAM])
+        known = old[base + HORIZON] if length else born
+        most = old[base + LIMIT] if length else limit
+        sealing = (force or total > most) and horizon >= known
+        if sealing:
+            need += total * (plan[7] + 1)
+        if need > len(out):
+            grown = np.empty(max(2 * len(out), need + 1024), dtype=np.int64)
+            grown[:w] = out[:w]
+            out = grown
+        newest = old[base + NEWEST] if length else NONE
+        for r in range(first, last):
+            newest = max(newest, rows[r, 1])
+        start = w
+        out[start + NEWEST] = newest
+        out[start + BUCKET] = old[base + BUCKET] if length else NONE
+        w += HEADER
+        if sealing:
+            w, kept = _seal(plan, old, base, length, rows, first, last, horizon, total, out, w)
+            out[start + HORIZON] = horizon
+            out[start + LIMIT] = max(limit, 2 * kept)
+        else:
+            w = _append(plan, old, base, length, rows, first, last, out, w)
+            out[start + HORIZON] = known
+            out[start + LIMIT] = most
+        out[start + WORDS] = w - start
+    out_starts[len(old_starts) - 1] = w
+    return out[:w]
+
+
+@njit(cache=True, nogil=True)
+def _append(plan, old, base, length, rows, first, last, out, w):
+    """The old state with the rows behind the old ones."""
+    position = base + HEADER
+    for s in range(plan[0]):
+        columns = plan[plan[4] + s * STREAM]
+        place = w
+        w += 1
+        count = 0
+        if length:
+            count = old[position]
+            size = count * (1 + columns)
+            out[w : w + size] = old[position + 1 : position + 1 + size]
+            w += size
+            position += 1 + size
+        for r in range(first, last):
+            if rows[r, 0] == s:
+                out[w : w + 1 + columns] = rows[r, 1 : 2 + columns]
+                w += 1 + columns
+                count += 1
+        out[place] = count
+    if length:
+        size = base + length - position
+        out[w : w + size] = old[position : position + size]
+        return w + size
+    for _ in range(plan[1]):
+        out[w] = 0
+        w += 1
+    return w
+
+
+@njit(cache=True, nogil=True)
+def _seal(plan, old, base, length, rows, first, last, horizon, total, out, w):
+    """The old state and the rows, those before the horizon in tiles; returns the end and how many rows stayed."""
+    sealed = np.empty((total, plan[3]), dtype=np.int64)
+    starts = np.zeros(plan[0] + 1, dtype=np.int64)
+    n, kept = 0, 0
+    position = base + HEADER
+    for s in range(plan[0]):
+        columns = plan[plan[4] + s * STREAM]
+        cut = horizon - plan[plan[4] + s * STREAM + 1]
+        starts[s] = n
+        place = w
+        w += 1
+        count = 0
+        if length:
+            for r in range(old[position]):
+                at_place = position + 1 + r * (1 + columns)
+                if old[at_place] < cut:
+                    sealed[n, : 1 + columns] = old[at_place : at_place + 1 + columns]
+                    n += 1
+                else:
+                    out[w : w + 1 + columns] = old[at_place : at_place + 1 + columns]
+                    w += 1 + columns
+                    count += 1
+            position += 1 + old[position] * (1 + columns)
+        for r in range(first, last):
+            if rows[r, 0] == s:
+                if rows[r, 1] < cut:
+                    sealed[n, : 1 + columns] = rows[r, 1 : 2 + columns]
+                    n += 1
+                else:
+                    out[w : w + 1 + columns] = rows[r, 1 : 2 + columns]
+                    w += 1 + columns
+                    count += 1
+        out[place] = count
+        kept += count
+        order = np.argsort(sealed[starts[s] : n, 0], kind="mergesort")
+        sealed[starts[s] : n] = sealed[starts[s] : n][order]
+    starts[plan[0]] = n
+    for c in range(plan[1]):
+        section = plan[5] + c * SECTION
+        width = plan[section + 7]
+        held = old[position] if length else 0
+        s = plan[section + 1]
+        cut = horizon - plan[plan[4] + s * STREAM + 1]
+        some = sealed[starts[s] : starts[s + 1]]
+        place = w
+        w += 1
+        if plan[section] == TILES:
+            w = merge_tiles(plan, section, old, position + 1, held, some, cut, out, w)
+        elif plan[section] == TOP:
+            w = merge_top(plan, section, old, position + 1, held, some, cut, out, w)
+        else:
+            w = merge_distinct(plan, section, old, position + 1, held, some, cut, out, w)
+        out[place] = (w - place - 1) // width
+        if length:
+            position += 1 + held * width
+    return w, kept

@@ -1,0 +1,295 @@
+"""What the online state of a group holds, compiled to whole numbers for `kernels.folding` and `kernels.reading`.
+
+The state of a key is one value: a header (length, first instant that may be asked about, latest instant, bucket in
+which its expiry was first noted, limit of rows), then for each *stream* (an event type, its key fields and a delay) the
+count and the latest events as rows `[at, columns...]`, then for each *section* the count and rows of what older events
+have become: tiles of sums, the latest values, different values with their latest instant. All are words of 64 bits.
+Where texts are compared or profiles kept, they follow in msgpack. Features that read the same thing share columns and
+sections.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from flyball.events import Event
+from flyball.features.declaration.aggregates import (
+    ATTRIBUTE,
+    COUNT,
+    DECAYED,
+    DISTINCT,
+    FIRST,
+    LAST,
+    LAST_N,
+    MAX,
+    MEAN,
+    MIN,
+    STD,
+    SUM,
+    TARGET,
+    WEIGHT_ONE,
+    Aggregate,
+)
+from flyball.features.declaration.groups import Group, hash_of
+from flyball.features.declaration.values import BOOL, REAL, TEXT
+from flyball.features.declaration.windows import EXACT, LIFETIME, TILED
+from flyball.features.online.codec import label_of
+from flyball.policy import Expression
+
+LAYOUT = 1
+"""Raised when the words of a state come to mean something else; states of another layout are rebuilt."""
+
+NUMBER, RANK, HASH, PLACE = 0, 1, 2, 3
+"""What a column holds: units; the rank of a text; half of a text's hash; the offset of a profile."""
+
+_OPS = {
+    COUNT: 0, SUM: 1, MEAN: 2, STD: 3, TARGET: 4, DECAYED: 5, MIN: 6, MAX: 7, FIRST: 8, LAST: 9, LAST_N: 10,
+    DISTINCT: 11, ATTRIBUTE: 9,
+}  # fmt: skip
+_MASKS = {
+    COUNT: 0, SUM: 1, MEAN: 1, STD: 1 | 2, TARGET: 1, DECAYED: 1, MIN: 4, MAX: 8, FIRST: 16,
+}  # fmt: skip
+_WINDOWS = {TILED: 0, EXACT: 1, LIFETIME: 2}
+_WHOLE, _DOUBLE, _YES_NO, _TEXT, _OBJECT = 1, 2, 3, 4, 6
+_STREAM, _SECTION, _PART, _HEADER = 3, 8, 15, 9
+_TILES, _TOP, _DISTINCT = 0, 1, 2
+
+Ints = npt.NDArray[np.int64]
+
+
+class Source(msgspec.Struct):
+    """A column of a stream: where its values come from. `place`: the first of its columns; a hash has two."""
+
+    where: Expression | None
+    value: Expression | None
+    per_unit: int
+    kind: int
+    place: int
+
+
+class Stream(msgspec.Struct):
+    """Events of one type that count for the keys named by `fields`, seen `delay_us` late.
+
+    `lasting`: something of them is never forgotten. `counts_all`: every event is counted, whatever its columns hold.
+    """
+
+    event: type[Event]
+    fields: tuple[str, ...]
+    delay_us: int
+    profile: bool
+    sources: dict[Any, Source] = {}
+    attributes: list[Expression] = []
+    reach_us: int = 0
+    lasting: bool = False
+    counts_all: bool = False
+
+    @property
+    def columns(self) -> int:
+        return sum(2 if source.kind == HASH else 1 for source in self.sources.values())
+
+
+class _Section(msgspec.Struct):
+    kind: int
+    stream: int
+    column: int
+    second: int
+    tile_us: int
+    reach_us: int = 0
+    most: int = 0
+
+    @property
+    def width(self) -> int:
+        if self.kind == _TILES:
+            return 2 + sum(words for bit, words in ((1, 2), (2, 3), (4, 1), (8, 1), (16, 2)) if self.most & bit)
+        return 2 if self.kind == _TOP else 3
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """How a feature's bits become a value: of lists the place and the aggregate, of attributes which one."""
+
+    feature: Any
+    list_place: int = 0
+    attribute: int = 0
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """A group compiled. `numbers`, `reals`: for the kernels. `reach_us`: how long after its latest event a key may be
+    forgotten, None for never. `kinds` (streams, columns): what each column holds. `has_texts`: texts or profiles follow
+    the words of a state.
+    """
+
+    group: Group
+    prefix: bytes
+    streams: tuple[Stream, ...]
+    numbers: Ints
+    reals: npt.NDArray[np.float64]
+    shown: tuple[Shown, ...]
+    kinds: Ints
+    list_width: int
+    reach_us: int | None
+    hash: str
+    names: tuple[str, ...]
+    has_texts: bool
+
+    @property
+    def width(self) -> int:
+        """Of a row: the stream, the instant and the columns."""
+        return int(self.numbers[3])
+
+
+def groups_of(declared: Sequence[Any]) -> list[Group]:
+    """The groups with features among entities, `Features` and groups."""
+    groups = [one if isinstance(one, Group) else one.features for one in declared]
+    return [group for group in groups if group.definitions]
+
+
+def feature_set_hash(groups: Sequence[Group]) -> str:
+    """16 hex digits of the names and definitions of all features."""
+    return hash_of([[one.name, one.hash] for group in groups for one in group.definitions])
+
+
+def compile_group(group: Group) -> Plan:
+    """The plan of a group."""
+    return _Compiler(group).plan()
+
+
+class _Compiler:
+    def __init__(self, group: Group) -> None:
+        self.group = group
+        self.streams: dict[Any, Stream] = {}
+        self.sections: dict[Any, _Section] = {}
+        self.parts: list[list[int]] = []
+        self.reals: list[tuple[float, float]] = []
+        self.weights: list[int] = []
+        self.list_width = 0
+
+    def plan(self) -> Plan:
+        pairs, shown = [], []
+        for one in self.group.definitions:
+            made = [self._part(feature, fields) for feature, fields in one.aggregates]
+            pairs.append([made[0][0], made[1][0] if len(made) > 1 else -1])
+            shown.append(made[0][1] if len(made) == 1 else Shown(one.feature))
+        streams, sections = list(self.streams.values()), list(self.sections.values())
+        most = max(stream.columns for stream in streams)
+        start = _HEADER
+        numbers = [len(streams), len(sections), len(pairs), 2 + most]
+        after_streams = start + _STREAM * len(streams)
+        after_sections = after_streams + _SECTION * len(sections)
+        after_pairs = after_sections + 2 * len(pairs)
+        after_parts = after_pairs + _PART * len(self.parts)
+        widths = sum(section.width for section in sections)
+        numbers += [start, after_streams, after_sections, widths, after_pairs]
+        for stream in streams:
+            numbers += [stream.columns, stream.delay_us, 0]
+        for section in sections:
+            numbers += [
+                section.kind, section.stream, section.column, section.second, section.tile_us, section.reach_us,
+                section.most, section.width,
+            ]  # fmt: skip
+        numbers += [number for pair in pairs for number in pair]
+        for part in self.parts:
+            if part[0] == _OPS[DECAYED]:
+                part[10] += after_parts
+            numbers += part
+        kinds = np.full((len(streams), max(most, 1)), NUMBER, dtype=np.int64)
+        for place, stream in enumerate(streams):
+            for source in stream.sources.values():
+                kinds[place, source.place : source.place + (2 if source.kind == HASH else 1)] = source.kind
+        hashed = hash_of([LAYOUT, self.group.name, [one.hash for one in self.group.definitions]])
+        lasting = any(stream.lasting for stream in streams)
+        return Plan(
+            group=self.group,
+            prefix=f"f/{label_of(self.group.name)}.{hashed}/".encode(),
+            streams=tuple(streams),
+            numbers=np.array(numbers + self.weights, dtype=np.int64),
+            reals=np.array(self.reals, dtype=np.float64).reshape(-1, 2),
+            shown=tuple(shown),
+            kinds=kinds,
+            list_width=self.list_width,
+            reach_us=None if lasting else max(stream.reach_us + stream.delay_us for stream in streams),
+            hash=hashed,
+            names=tuple(one.name for one in self.group.definitions),
+            has_texts=bool(np.isin(kinds, (RANK, PLACE)).any()),
+        )
+
+    def _part(self, feature: Aggregate, fields: tuple[str, ...]) -> tuple[int, Shown]:
+        place, stream = self._stream(feature, fields)
+        column, second = self._column(stream, feature)
+        window = feature.window
+        reach = window.size_us + window.tile_us
+        if window.kind == LIFETIME:
+            reach, stream.lasting = -1, True
+        else:
+            stream.reach_us = max(stream.reach_us, reach)
+        exact = -1
+        if window.kind == EXACT:
+            exact = self._section(_TOP, place, column, -1, 0, reach, window.max_events + 1)
+        if feature.op == DISTINCT:
+            section = self._section(_DISTINCT, place, column, second, 0, reach, feature.max_events + 1)
+        elif window.kind == EXACT:
+            section = exact
+        elif feature.op in (LAST, ATTRIBUTE, LAST_N):
+            section = self._section(_TOP, place, column, -1, 0, reach, max(feature.n, 1))
+        else:
+            mask = _MASKS[feature.op] if column >= 0 else 0
+            section = self._section(_TILES, place, column, -1, window.tile_us, reach, mask)
+        shown = Shown(feature, self.list_width, len(stream.attributes) - 1)
+        extra = 0
+        if feature.op == DECAYED:
+            extra = len(self.weights) + 1
+            self.weights += [WEIGHT_ONE, *feature.weights]
+        elif feature.op == LAST_N:
+            extra = feature.n
+            self.list_width += feature.n
+        elif feature.op == DISTINCT:
+            extra = second
+        self.parts.append([
+            _OPS[feature.op], place, column, section, _WINDOWS[window.kind], window.size_us, window.tile_us,
+            window.max_events, feature.per_unit, exact, extra, _kind_shown(feature), shown.list_place,
+            feature.max_events, 0 if feature.value is None else 1,
+        ])  # fmt: skip
+        self.reals.append((feature.prior * feature.weight, feature.weight))
+        return len(self.parts) - 1, shown
+
+    def _stream(self, feature: Aggregate, fields: tuple[str, ...]) -> tuple[int, Stream]:
+        profile = feature.op == ATTRIBUTE
+        name = (feature.event.__name__, fields, feature.delay_us, profile)
+        if name not in self.streams:
+            self.streams[name] = Stream(feature.event, fields, feature.delay_us, profile, {}, [])
+        return list(self.streams).index(name), self.streams[name]
+
+    def _column(self, stream: Stream, feature: Aggregate) -> tuple[int, int]:
+        """The column that holds the values and, for hashes, the second; -1 where every event counts as 1."""
+        if feature.op == ATTRIBUTE:
+            assert feature.value is not None
+            stream.attributes.append(feature.value)
+            source = stream.sources.setdefault(PLACE, Source(None, None, 1, PLACE, 0))
+            return source.place, -1
+        if feature.value is None and feature.where is None:
+            stream.counts_all = True
+            return -1, -1
+        kind = NUMBER
+        if feature.kind == TEXT and feature.value is not None:
+            kind = HASH if feature.op == DISTINCT else RANK
+        name = (repr(feature.where), repr(feature.value), feature.per_unit, kind)
+        if name not in stream.sources:
+            stream.sources[name] = Source(feature.where, feature.value, feature.per_unit, kind, stream.columns)
+        source = stream.sources[name]
+        return source.place, source.place + 1 if kind == HASH else -1
+
+    def _section(self, kind: int, stream: int, column: int, second: int, tile_us: int, reach_us: int, most: int) -> int:
+        """The section, made wide enough for this use too."""
+        name = (kind, stream, column, tile_us)
+        section = self.sections.setdefault(name, _Section(kind, stream, column, second, tile_us))
+        section.reach_us = -1 if -1 in (reach_us, section.reach_us) else max(reach_us, section.reach_us)
+        section.most = section.most | most if kind == _TILES else max(section.most, most)
+        return list(self.sections).index(name)
+
+
+def _kind_shown(feature: Aggregate) -> int:
+    if feature.op == ATTRIBUTE:
+        return _OBJECT
+    return {REAL: _DOUBLE, BOOL: _YES_NO, TEXT: _TEXT}.get(feature.kind, _WHOLE)

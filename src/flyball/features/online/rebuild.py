@@ -1,0 +1,143 @@
+"""Rebuilding the online features of a group from the log, and swapping them in while the follower goes on."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from flyball.core import BadInput, Clock, Refused
+from flyball.events import EventLog, Offsets, Schema, read_until
+from flyball.features.online.codec import (
+    COUNTS,
+    READY,
+    Ready,
+    counts_of,
+    expiry_bucket_of,
+    expiry_keys_of,
+    keys_of_bytes,
+    label_of,
+    packed,
+    ready_of,
+)
+from flyball.features.online.consumer import FeatureFollower, locked
+from flyball.features.online.layout import Plan, groups_of
+from flyball.stores import MemoryStore, StateStore
+
+_BATCH = 10_000
+_NEAR = 2_000
+
+Progress = Callable[[int, int], object]
+
+
+class Rebuilt(msgspec.Struct, frozen=True):
+    """What a rebuild did: keys written, keys removed that the log does not know, and the offsets it stands at."""
+
+    group: str
+    keys: int
+    removed: int
+    offsets: Offsets
+
+
+def rebuild(
+    log: EventLog,
+    schema: Schema,
+    group: Any,
+    store: StateStore,
+    *,
+    low: str | None = None,
+    high: str | None = None,
+    clock: Clock | None = None,
+    lock: Path | None = None,
+    scratch: StateStore | None = None,
+    progress: Progress | None = None,
+) -> Rebuilt:
+    """Compute the states of `group` (an entity, `Features` or group) again from the log and put them into `store`.
+
+    `low`, `high`: only keys with `low <= first key < high`. The log is folded beside the store, into `scratch`
+    (memory by default); the follower waits, by `lock`, the file both are given, only for the last records and the swap.
+    Readers see all old states or all new ones. Raises `Refused` for a part of a group that is not complete yet.
+    """
+    found = groups_of([group])
+    if len(found) != 1:
+        raise BadInput("group to rebuild", "one with features", group)
+    beside = MemoryStore() if scratch is None else scratch
+    if beside.offsets():
+        raise BadInput("scratch store of a rebuild", "empty", f"one at offsets {beside.offsets()}")
+    partitions = len(log.ends())
+    follower = FeatureFollower(
+        schema, found, beside, partitions=partitions, clock=clock,
+        only=lambda name, keys: _inside(keys[0], low, high),
+    )  # fmt: skip
+    plan = follower.plans[0]
+    if (low, high) != (None, None):
+        _check_complete(plan, store)
+    while _behind(follower, store) > _NEAR:
+        _catch_up(log, follower, store.offsets(), progress)
+    with locked(lock):
+        _catch_up(log, follower, store.offsets(), progress)
+        return _swap(plan, beside, store, low, high)
+
+
+def _inside(key: str, low: str | None, high: str | None) -> bool:
+    return (low is None or low <= key) and (high is None or key < high)
+
+
+def _check_complete(plan: Plan, store: StateStore) -> None:
+    (value,), offsets = store.read([READY])
+    if any(offsets) and ready_of(value).groups.get(plan.group.name) != plan.hash:
+        raise Refused(f"features of {plan.group.name} are new or changed, so all keys must be rebuilt, got a range")
+
+
+def _behind(follower: FeatureFollower, store: StateStore) -> int:
+    return sum(store.offsets()) - sum(follower.offsets())
+
+
+def _catch_up(log: EventLog, follower: FeatureFollower, until: Offsets, progress: Progress | None) -> None:
+    """Fold exactly the records before `until`."""
+    for slices in read_until(log, follower.offsets(), until, _BATCH):
+        follower.apply(slices)
+        if progress is not None:
+            progress(sum(follower.offsets()), sum(until))
+
+
+def _swap(plan: Plan, beside: StateStore, store: StateStore, low: str | None, high: str | None) -> Rebuilt:
+    """Replace the states in one write."""
+    (counts_value, ready_value), offsets = store.read([COUNTS, READY])
+    counts, ready = counts_of(counts_value), ready_of(ready_value)
+    name, whole = plan.group.name, (low, high) == (None, None)
+    buckets = counts.buckets.setdefault(name, {})
+    changes: dict[bytes, bytes | None] = {}
+    if whole:
+        buckets.clear()
+        for prefix in (f"f/{label_of(name)}.", f"x/{label_of(name)}."):
+            changes |= dict.fromkeys([key for key, _ in store.scan(prefix.encode())])
+    old = {key for key, _ in store.scan(plan.prefix) if whole or _in_range(plan, key, low, high)}
+    built = dict(beside.scan(plan.prefix))
+    if not whole:
+        for entry, _ in store.scan(b"x" + plan.prefix[1:]):
+            key = plan.prefix + expiry_keys_of(plan.prefix, entry)
+            if key in old or key in built:
+                changes[entry] = None
+                _count(buckets, expiry_bucket_of(plan.prefix, entry), -1)
+    changes |= dict.fromkeys(old)
+    changes |= built
+    for entry, _ in beside.scan(b"x" + plan.prefix[1:]):
+        changes[entry] = b""
+        _count(buckets, expiry_bucket_of(plan.prefix, entry), 1)
+    forgotten_us = max(ready.forgotten_us, ready_of(beside.read([READY])[0][0]).forgotten_us)
+    changes[READY] = packed(Ready(ready.groups | {name: plan.hash}, forgotten_us))
+    changes[COUNTS] = packed(counts)
+    store.write(changes, offsets)
+    return Rebuilt(name, len(built), len(old - built.keys()), offsets)
+
+
+def _in_range(plan: Plan, key: bytes, low: str | None, high: str | None) -> bool:
+    keys = keys_of_bytes(key[len(plan.prefix) :])
+    return keys is not None and _inside(keys[0], low, high)
+
+
+def _count(buckets: dict[int, int], bucket: int, by: int) -> None:
+    buckets[bucket] = buckets.get(bucket, 0) + by
+    if buckets[bucket] <= 0:
+        del buckets[bucket]

@@ -1,0 +1,308 @@
+"""Search the parameters of an application's candidates, or how much more data would help them.
+
+Everything is judged before the test window of learning: fitted on what was known at an instant, asked about the time
+between it and the test window. So what a search found can still be judged by `learn` on what it never saw.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+
+from flyball.core import BadInput, FileLock, NotFound, Refused, Stopwatch, SystemStopwatch
+from flyball.evaluation import Judge, Space, Trial, Trying, learning_curve, search, space_of
+from flyball.history import Snapshot
+from flyball.learning.examples import Examples, catch_up, examples_of, snapshot_of
+from flyball.learning.job import Job
+from flyball.learning.report import Progress
+from flyball.learning.run import LOCK
+from flyball.learning.split import Window, windows
+from flyball.learning.trials import words_of
+from flyball.models import Interactions, Learned, Ranker, Recommender, kind_of, params_of
+from flyball.registry import Run, Search, SearchTrial, add_trial, begin_search, end_search
+from flyball.runtime import Runtime
+from flyball.tasks import Cases, LogPast, OfflineFeatures, build_interactions, evaluation_cases
+
+How = Literal["random", "halving"]
+CURVE_SHARES = (0.1, 0.25, 0.5, 0.75, 1.0)
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """What a search brought one candidate: its figure as declared and the best one, None where there is none.
+
+    `declaration`: the best parameters as one writes them in the application's file. `spent`: in full fits.
+    """
+
+    candidate: str
+    declared: float | None
+    best: float | None
+    declaration: str
+    changed: dict[str, Any]
+    trials: int
+    failed: int
+    spent: float
+    note: str = ""
+
+
+class SearchReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One search. `window`: what the trials were judged on, before the test window of learning; `users` asked there."""
+
+    search: str
+    app: str
+    how: str
+    metric: str
+    budget: float
+    seed: int
+    as_of_us: int
+    snapshot: str
+    window: Window
+    users: int
+    found: list[Found] = []
+    seconds: float = 0.0
+    notes: list[str] = []
+
+
+class CurveReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Learning curves: {candidate: [(share of the training users, figure)]}."""
+
+    search: str
+    app: str
+    metric: str
+    seed: int
+    as_of_us: int
+    snapshot: str
+    window: Window
+    users: int
+    curves: dict[str, list[tuple[float, float]]] = {}
+    failed: dict[str, str] = {}
+    seconds: float = 0.0
+
+
+def search_parameters(
+    runtime: Runtime,
+    candidates: Sequence[str] | None = None,
+    *,
+    budget: int = 8,
+    how: How = "random",
+    seed: int = 0,
+    progress: Callable[[str], None] = lambda text: None,
+    stopwatch: Stopwatch | None = None,
+) -> SearchReport:
+    """Try parameters for `candidates` (default: all), each spending at most `budget` full fits.
+
+    The search and each trial, as it ends, are written to the registry. The same snapshot, seed and candidates bring
+    the same figures. Raises `NotFound` for a candidate that is not declared and `Refused` for too little data.
+    """
+    spaces = _spaces(runtime, candidates)
+    trial = _begin(runtime, how, float(budget), seed, stopwatch or SystemStopwatch(), progress)
+    try:
+        result = search(
+            spaces, trial.trying.judge(), budget, how, seed, progress,
+            record=trial.record, stopwatch=trial.job.stopwatch,
+        )  # fmt: skip
+        found = [_found(trial, space, result.best[space.family], result.trials) for space in spaces]
+        report = SearchReport(
+            search=trial.search.id, app=runtime.app.name, how=how, metric=trial.trying.metric, budget=float(budget),
+            seed=seed, as_of_us=trial.job.run.as_of_us, snapshot=trial.search.snapshot, window=trial.window,
+            users=len(trial.trying.cases.users), found=found, seconds=trial.job.seconds, notes=trial.job.notes,
+        )  # fmt: skip
+    except BaseException as error:
+        trial.give_up(error)
+        raise
+    end_search(runtime.registry, trial.search, "done", runtime.clock.now_us(), msgspec.to_builtins(report))
+    return report
+
+
+def learning_curves(
+    runtime: Runtime,
+    candidates: Sequence[str] | None = None,
+    *,
+    shares: Sequence[float] = CURVE_SHARES,
+    seed: int = 0,
+    progress: Callable[[str], None] = lambda text: None,
+    stopwatch: Stopwatch | None = None,
+) -> CurveReport:
+    """The figure of each candidate, as declared, fitted on growing shares of the training users.
+
+    Of a ranker the examples and what it retrieves from come from the share; the features it reads are everybody's.
+    """
+    if not shares or not all(0 < share <= 1 for share in shares):
+        raise BadInput("shares of a learning curve", "above 0 and at most 1", list(shares))
+    spaces = _spaces(runtime, candidates)
+    trial = _begin(runtime, "curve", sum(shares), seed, stopwatch or SystemStopwatch(), progress)
+    curves: dict[str, list[tuple[float, float]]] = {}
+    failed: dict[str, str] = {}
+    try:
+        judge = trial.trying.judge()
+        for space in spaces:
+            progress(f"learning curve of {space.family}")
+            try:
+                points = learning_curve(space.base, _recorded(trial, space, judge), sorted(shares))
+            except Exception as error:  # a model may raise anything; the others go on
+                failed[space.family] = words_of(error)
+                continue
+            curves[space.family] = [(share, trial.trying.plain(figure) or 0.0) for share, figure in points]
+        report = CurveReport(
+            search=trial.search.id, app=runtime.app.name, metric=trial.trying.metric, seed=seed,
+            as_of_us=trial.job.run.as_of_us, snapshot=trial.search.snapshot, window=trial.window,
+            users=len(trial.trying.cases.users), curves=curves, failed=failed, seconds=trial.job.seconds,
+        )  # fmt: skip
+    except BaseException as error:
+        trial.give_up(error)
+        raise
+    end_search(runtime.registry, trial.search, "done", runtime.clock.now_us(), msgspec.to_builtins(report))
+    return report
+
+
+def declaration(model: Recommender) -> str:
+    """The model as one writes it in an application's file: the class and what differs from its defaults.
+
+    >>> from flyball.models import EASE
+    >>> declaration(EASE(l2=100.0)), declaration(EASE())
+    ('fb.EASE(l2=100.0)', 'fb.EASE()')
+    """
+    prefix = "fb." if kind_of(model).startswith("flyball.models") else ""
+    shown = []
+    for field in msgspec.structs.fields(model):
+        value = getattr(model, field.name)
+        default = field.default_factory() if field.default is msgspec.NODEFAULT else field.default
+        if value != default and field.name != "hashes":
+            shown.append(f"{field.name}={_written(value)}")
+    return f"{prefix}{type(model).__name__}({', '.join(shown)})"
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, Recommender):
+        return declaration(value)
+    if isinstance(value, tuple):
+        inner = ", ".join(_written(each) for each in value)
+        return f"({inner},)" if len(value) == 1 else f"({inner})"
+    return repr(value)
+
+
+class _Trial:
+    """One search under way."""
+
+    def __init__(self, job: Job, search: Search, trying: Trying, window: Window) -> None:
+        self.job, self.search, self.trying, self.window = job, search, trying, window
+
+    def record(self, trial: Trial) -> None:
+        one = SearchTrial(
+            candidate=trial.family, params=trial.params, share=trial.share, figure=self.trying.plain(trial.figure),
+            failed=trial.failed, seconds=trial.seconds,
+        )  # fmt: skip
+        add_trial(self.job.runtime.registry, self.search, one)
+
+    def give_up(self, error: BaseException) -> None:
+        stopped = not isinstance(error, Exception)
+        status: Literal["interrupted", "failed"] = "interrupted" if stopped else "failed"
+        about = {"reason": "stopped" if not isinstance(error, Exception) else words_of(error)}
+        end_search(self.job.runtime.registry, self.search, status, self.job.runtime.clock.now_us(), about)
+
+
+def _begin(
+    runtime: Runtime, how: str, budget: float, seed: int, stopwatch: Stopwatch, progress: Callable[[str], None]
+) -> _Trial:
+    now_us, app = runtime.clock.now_us(), runtime.app
+    run = Run(id="", app=app.name, as_of_us=now_us, started_us=now_us, status="running")
+
+    def tell(step: Progress) -> None:
+        progress(step.words)
+
+    job = Job(runtime, run, tell, 1, seed, "search", stopwatch)
+    with FileLock(runtime.home / LOCK, "learning"):  # only while history is written: fits may take hours
+        catch_up(job)
+        snapshot = snapshot_of(job)
+    examples = examples_of(job, snapshot)
+    if isinstance(examples, str):
+        raise Refused(examples)
+    train, cases, window = _validation(job, examples, app.gates.min_examples)
+    groups, delay_us = app.task.feature_groups, examples.behind.features_us
+    trying = Trying(
+        app.task, train, cases, app.choose.metric, _fitter(job, examples, seed), stopwatch, seed,
+        OfflineFeatures(groups, examples.frames, apply_delay_us=delay_us) if groups else None,
+    )  # fmt: skip
+    return _Trial(job, begin_search(runtime.registry, _search(job, snapshot, how, budget, trying)), trying, window)
+
+
+def _search(job: Job, snapshot: Snapshot, how: str, budget: float, trying: Trying) -> Search:
+    return Search(
+        id="", app=job.runtime.app.name, how=how, budget=budget, seed=job.seed, metric=trying.metric,
+        as_of_us=job.run.as_of_us, snapshot=snapshot.name, started_us=job.run.started_us, status="running",
+    )  # fmt: skip
+
+
+def _validation(job: Job, examples: Examples, wanted: int) -> tuple[Interactions, Cases, Window]:
+    """What is learned from and asked about: the part of the past before the test window, split again."""
+    app, schema = job.runtime.app, job.runtime.schema
+    most = 0
+    for window in windows(examples.train):
+        end_us = examples.window.start_us
+        cases = evaluation_cases(
+            examples.frames, app.task, schema, window.start_us, end_us, seed=job.seed,
+            apply_delay_us=examples.behind.state_us,
+        )  # fmt: skip
+        most = max(most, cases.pool)
+        train = build_interactions(examples.frames, app.task, schema, window.start_us - 1)
+        if cases.pool >= wanted and (train.weights >= 1).any():
+            return train, cases, msgspec.structs.replace(window, end_us=end_us)
+    raise Refused(
+        f"too little to search on: the time before the test window must hold {wanted} users who liked something new, "
+        f"got {most}"
+    )
+
+
+def _fitter(job: Job, examples: Examples, seed: int) -> Callable[[Recommender, Interactions], Learned]:
+    task, schema = job.runtime.app.task, job.runtime.schema
+
+    def fit(model: Recommender, data: Interactions) -> Learned:
+        if isinstance(model, Ranker) and model.hashes:
+            users = _learned_from(data)
+            return model.fit_past(LogPast(task, schema, examples.frames, model, data, examples.behind, users), seed)
+        return model.fit(data, seed)
+
+    return fit
+
+
+def _recorded(trial: _Trial, space: Space, judge: Judge) -> Judge:
+    """The same, each point written to the registry."""
+
+    def judged(model: Recommender, share: float) -> float:
+        start = trial.job.stopwatch.read_s()
+        figure = judge(model, share)
+        seconds = trial.job.stopwatch.read_s() - start
+        trial.record(Trial(space.family, params_of(model), share, figure, seconds=seconds))
+        return figure
+
+    return judged
+
+
+def _spaces(runtime: Runtime, candidates: Sequence[str] | None) -> list[Space]:
+    known = runtime.app.candidates
+    for name in candidates or []:
+        if name not in known:
+            raise NotFound("candidate", name, known)
+    return [space_of(name, model) for name, model in known.items() if not candidates or name in candidates]
+
+
+def _learned_from(data: Interactions) -> list[str] | None:
+    """The users whose rows are there, None for all: see `share_of_users`."""
+    present = np.unique(data.user_index)
+    return None if len(present) == len(data.users) else [data.users[place] for place in present.tolist()]
+
+
+def _found(trial: _Trial, space: Space, best: Recommender, trials: Sequence[Trial]) -> Found:
+    own = [one for one in trials if one.family == space.family]
+    full = {msgspec.json.encode(one.params): one.figure for one in own if one.share >= 1.0}
+
+    def figure(model: Recommender) -> float | None:
+        return trial.trying.plain(full.get(msgspec.json.encode(params_of(model))))
+
+    before, after = params_of(space.base), params_of(best)
+    note = "" if space.values else "nothing to vary: its class names no values to try"
+    return Found(
+        candidate=space.family, declared=figure(space.base), best=figure(best), declaration=declaration(best),
+        changed={name: value for name, value in after.items() if value != before[name]}, trials=len(own),
+        failed=sum(one.figure is None for one in own), spent=sum(one.share for one in own), note=note,
+    )  # fmt: skip

@@ -1,0 +1,91 @@
+"""A factor model in a quarter of the memory: fewer dimensions, and a byte for each number.
+
+Sources: truncation to the leading principal directions, Eckart, Young, "The Approximation of One Matrix by Another of
+Lower Rank", Psychometrika 1936; symmetric linear quantisation by row, Jacob et al., "Quantization and Training of
+Neural Networks for Efficient Integer-Arithmetic-Only Inference", CVPR 2018.
+"""
+
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.core import BadDeclaration
+from flyball.models.base import Learned, Recommender
+from flyball.models.data import Floats, Histories, Interactions, rows_with
+from flyball.models.factors import cosines_to, padded
+from flyball.models.recommenders.implicit_als import ImplicitALS, gramian_of
+
+
+class Compact(Recommender, frozen=True):
+    """`ImplicitALS` with `model` as its parameters, its item factors kept as bytes, with one scale an item.
+
+    `rank`: how many leading directions of Y'Y stay (0: all). Users are folded in with the bytes' values, so that the
+    user's vector fits what it is multiplied with. Artifact: 2 * items * rank bytes instead of 8 * items * factors. How
+    much ndcg that costs is for the report to say; `losses` in the benchmark of models prints it.
+    """
+
+    model: dict[str, Any] = msgspec.field(default_factory=dict)
+    rank: int = 0
+
+    def __post_init__(self) -> None:
+        factors = self.inner().factors
+        if not 0 <= self.rank <= factors:
+            raise BadDeclaration("Compact's rank", f"0 (all) to {factors}", self.rank)
+
+    def inner(self) -> ImplicitALS:
+        """The model that is fitted."""
+        return ImplicitALS(**self.model)
+
+    def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
+        """`codes` int8 (items, rank), `columns` int8 (rank, items padded), `scales`, `offsets` float32 (items padded).
+
+        `gramian` and `settings` as in `ImplicitALS`, of the values the bytes stand for.
+        """
+        return self.squeezed(self.inner().fit(data, seed))
+
+    def squeezed(self, learned: Learned) -> dict[str, NDArray[Any]]:
+        """The compact form of what `ImplicitALS` learned."""
+        rows = np.asarray(learned["item_factors"])
+        if self.rank:
+            _, directions = np.linalg.eigh(learned["gramian"])
+            turned = np.einsum("if,fr->ir", rows.astype(np.float64), directions[:, ::-1][:, : self.rank])
+            rows = np.zeros((len(rows), padded(self.rank)), dtype=np.float32)
+            rows[:, : self.rank] = turned
+        largest = np.abs(rows).max(axis=1, initial=0.0)
+        scales = np.where(largest > 0, largest / 127.0, 1.0).astype(np.float32)
+        codes = np.rint(rows / scales[:, None]).astype(np.int8)
+        wide = len(learned["offsets"])
+        columns, spread = np.zeros((rows.shape[1], wide), dtype=np.int8), np.zeros(wide, dtype=np.float32)
+        columns[:, : len(rows)], spread[: len(rows)] = codes.T, scales
+        return {
+            "codes": codes,
+            "columns": columns,
+            "scales": spread,
+            "offsets": np.asarray(learned["offsets"]),
+            "gramian": gramian_of(codes * scales[:, None]),
+            "settings": np.asarray(learned["settings"]),
+        }
+
+    def score(self, learned: Learned, histories: Histories) -> Floats:
+        """As `ImplicitALS.score`, over the values the bytes stand for."""
+        from flyball.models.kernels.bytes import byte_scores
+
+        items, places = np.unique(histories.items, return_inverse=True)
+        near = {
+            "item_factors": (learned["codes"][items] * learned["scales"][items][:, None]).astype(np.float32),
+            "gramian": learned["gramian"],
+            "settings": learned["settings"],
+        }
+        own = msgspec.structs.replace(histories, items=places.astype(np.int32))
+        folded = self.inner().folded(near, own)
+        scores = np.empty((histories.rows, len(learned["codes"])), dtype=np.float32)
+        byte_scores(folded, learned["columns"], learned["scales"], learned["offsets"], scores)
+        known = np.isfinite(learned["offsets"])[histories.items]
+        scores[~rows_with(histories, (histories.weights > 0) & known)] = -np.inf
+        return scores
+
+    def similar(self, learned: Learned, item: int) -> Floats:
+        """Cosine of item factors."""
+        return cosines_to(learned["codes"] * learned["scales"][: len(learned["codes"]), None], item)

@@ -1,0 +1,1 @@
+"""Models that stand alone: one algorithm a file, with its paper."""

@@ -1,0 +1,122 @@
+"""Item-based nearest neighbours.
+
+Source: Deshpande, Karypis, "Item-Based Top-N Recommendation Algorithms", ACM TOIS 2004; the cosine is shrunk as in
+Koren, "Factorization Meets the Neighborhood", KDD 2008.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.core import BadDeclaration
+from flyball.models.base import Learned, Recommender
+from flyball.models.data import Floats, Histories, Interactions, order_by, positives, row_pointers
+from flyball.models.recommenders.fingerprints import marks_of
+from flyball.models.sparse_rows import explained, neighbour_row, sparse_rows, summed
+from flyball.models.threads import in_blocks
+
+_MOST_STALE = 0.5  # beyond this share of the lists a fit is no dearer
+
+
+class ItemKNN(Recommender, frozen=True):
+    """score(i) = sum of weight * similarity(j, i) over the items j of the history, each with its `k` nearest items.
+
+    similarity(j, i) = x_j . x_i / (|x_j| |x_i| + `shrink`), x = an item's weights over the users: items that few users
+    share come out less similar. An item near none of the history gets -inf.
+    """
+
+    tried: ClassVar[Mapping[str, tuple[Any, ...]]] = {"k": (20, 50, 100, 200, 500), "shrink": (0.0, 5.0, 20.0, 100.0)}
+
+    k: int = 100
+    shrink: float = 20.0
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise BadDeclaration("ItemKNN's k", "at least 1", self.k)
+        if not self.shrink >= 0:
+            raise BadDeclaration("ItemKNN's shrink", "at least 0", self.shrink)
+
+    def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
+        """Neighbour lists as sparse rows: `near_ptr` int64 (items + 1,), `near` int32, `similarities` float32.
+
+        `marks`: see `marks_of`, for `update`. Memory while fitting: 8 bytes * items * min(k, items).
+        """
+        liked = positives(data)
+        everything = np.ones(len(data.items), dtype=bool)
+        return {**self._lists(liked, everything), "marks": marks_of(liked)}
+
+    def update(self, learned: Learned, items: list[str], data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
+        """The same bits as `fit`: lists are made anew only of items that a change can have reached.
+
+        Those are the items whose likes changed, all that share a user with one of them, and all that have one of them
+        in their list. When items changed their order or went, or most lists are reached, it is a fit.
+        """
+        liked, before = positives(data), np.asarray(learned["marks"])
+        place = {item: at for at, item in enumerate(data.items)}
+        moved = np.array([place.get(item, -1) for item in items], dtype=np.int64)
+        if (moved < 0).any() or (np.diff(moved) <= 0).any():
+            return self.fit(data, seed)
+        marks = marks_of(liked)
+        known = np.zeros_like(marks)
+        known[moved] = before
+        changed = marks != known
+        touched = np.zeros(len(data.users), dtype=bool)
+        touched[liked.user_index[changed[liked.item_index]]] = True
+        stale = changed.copy()
+        stale[liked.item_index[touched[liked.user_index]]] = True
+        source = moved[np.repeat(np.arange(len(items)), np.diff(learned["near_ptr"]))]
+        near = moved[learned["near"]]
+        stale[source[changed[near]]] = True
+        if stale.mean() > _MOST_STALE:
+            return self.fit(data, seed)
+        fresh, kept = self._lists(liked, stale), ~stale[source]
+        added = np.repeat(np.arange(len(data.items)), np.diff(fresh["near_ptr"]))
+        rows = sparse_rows(
+            np.concatenate([source[kept], added]).astype(np.int32),
+            np.concatenate([near[kept], fresh["near"]]).astype(np.int32),
+            np.concatenate([learned["similarities"][kept], fresh["similarities"]]),
+            len(data.items),
+        )
+        return {**rows, "marks": marks}
+
+    def _lists(self, liked: Interactions, wanted: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
+        """The neighbour lists of the `wanted` items, the others' empty."""
+        from flyball.models.kernels.neighbours import cosine_neighbours
+
+        n = len(liked.items)
+        user_ptr = row_pointers(liked.user_index, len(liked.users))
+        by_item = order_by(liked.item_index, n)
+        item_ptr = row_pointers(liked.item_index, n)
+        squares = np.bincount(liked.item_index, weights=liked.weights.astype(np.float64) ** 2, minlength=n)
+        near = np.full((n, max(1, min(self.k, n - 1))), -1, dtype=np.int32)
+        cosines = np.zeros(near.shape, dtype=np.float32)
+        columns = (item_ptr, liked.user_index[by_item], liked.weights[by_item])
+        rows, norms, shrink = (user_ptr, liked.item_index, liked.weights), np.sqrt(squares), float(self.shrink)
+
+        def listed(first: int, last: int) -> None:
+            for start, stop in _runs(wanted[first:last]):
+                cosine_neighbours(*columns, *rows, norms, shrink, first + start, first + stop, near, cosines)
+
+        in_blocks(n, listed)
+        source = np.repeat(np.arange(n, dtype=np.int32), (near >= 0).sum(axis=1))
+        return sparse_rows(source, near[near >= 0], cosines[near >= 0], n)
+
+    def score(self, learned: Learned, histories: Histories) -> Floats:
+        """Sums in the history's order; -inf for what is near nothing liked, so throughout for an empty history."""
+        return summed(learned, histories)
+
+    def explain(self, learned: Learned, histories: Histories, item: int) -> list[tuple[int, float]]:
+        """What each liked item of the history adds: weight * similarity."""
+        return explained(learned, histories, item)
+
+    def similar(self, learned: Learned, item: int) -> Floats:
+        """The item's own neighbour list."""
+        return neighbour_row(learned, item)
+
+
+def _runs(wanted: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """`[start, stop)` of each run of places that are true."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], wanted, [False]]).astype(np.int8)))
+    return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]

@@ -1,0 +1,150 @@
+"""What `flyball up` shows: one calm screen on a terminal, one line per notable thing elsewhere."""
+
+from collections import deque
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol, TextIO
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from flyball.core import format_duration, format_instant
+from flyball.operations.heartbeat import Pulse, Rates, rates
+from flyball.operations.supervisor import Happening
+from flyball.operations.worker import lag_words
+
+SUMMARY_US, LATE_US = 10_000_000, 1_000_000
+_KEPT_LINES = 8
+
+
+class Screen(Protocol):
+    """Where a running instance shows itself."""
+
+    def open(self, name: str, port: int) -> AbstractContextManager[None]: ...
+
+    def tell(self, happening: Happening) -> None: ...
+
+    def show(self, pulse: Pulse) -> None: ...
+
+
+class Lines:
+    """Plain lines: what happens, and a summary every ten seconds."""
+
+    def __init__(self, output: TextIO) -> None:
+        self._output = output
+        self._before: Pulse | None = None
+
+    @contextmanager
+    def open(self, name: str, port: int) -> Iterator[None]:
+        self._print(f"flyball up {name} on http://127.0.0.1:{port} (try /recommend/1), stop with Ctrl-C")
+        yield
+
+    def tell(self, happening: Happening) -> None:
+        self._print(f"{_clock(happening.at_us)} {happening.name}: {happening.words}")
+
+    def show(self, pulse: Pulse) -> None:
+        if self._before is None or pulse.at_us < self._before.at_us:
+            self._before = pulse
+        elif pulse.at_us - self._before.at_us >= SUMMARY_US:
+            self._print(f"{_clock(pulse.at_us)} {summary(pulse, rates(self._before, pulse))}")
+            self._before = pulse
+
+    def _print(self, line: str) -> None:
+        print(line, file=self._output, flush=True)
+
+
+class Panel:
+    """A screen that is drawn again twice a second."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._told: deque[Happening] = deque(maxlen=_KEPT_LINES)
+        self._pulses: deque[Pulse] = deque(maxlen=11)
+        self._live: Live | None = None
+        self._title = ""
+
+    @contextmanager
+    def open(self, name: str, port: int) -> Iterator[None]:
+        self._title = f"flyball up {name}   http://127.0.0.1:{port}   try /recommend/1   stop with Ctrl-C"
+        with Live(Text(self._title, style="bold"), console=self._console, auto_refresh=False, transient=False) as live:
+            self._live = live
+            yield
+        self._live = None
+
+    def tell(self, happening: Happening) -> None:
+        self._told.append(happening)
+        self._draw()
+
+    def show(self, pulse: Pulse) -> None:
+        self._pulses.append(pulse)
+        self._draw()
+
+    def _draw(self) -> None:
+        if self._live is not None:
+            self._live.update(self._picture(), refresh=True)
+
+    def _picture(self) -> RenderableType:
+        parts: list[RenderableType] = [Text(self._title, style="bold")]
+        if self._pulses:
+            first, last = self._pulses[0], self._pulses[-1]
+            if last.at_us > first.at_us:
+                parts += [Text(), Text(summary(last, rates(first, last)))]
+            parts += [Text(), _process_table(last), Text(), _feed_table(last)]
+        if self._told:
+            parts += [
+                Text(),
+                *(Text(f"{_clock(one.at_us)} {one.name}: {one.words}", style="dim") for one in self._told),
+            ]
+        return Group(*parts)
+
+
+def summary(pulse: Pulse, now: Rates) -> str:
+    """The ten-second line."""
+    levels = ", ".join(f"{level} {count:,}" for level, count in sorted(now.levels.items())) or "no answers"
+    p99 = "–" if now.p99_ms is None else f"{now.p99_ms:.1f} ms"
+    return (
+        f"{now.answers_s:,.0f} answers/s, p99 {p99}, {levels}; {now.events_s:,.0f} events/s, lag {_lag_words(pulse)}; "
+        f"champion {pulse.champion or 'none yet'}{_learning(pulse)}"
+    )
+
+
+def _lag_words(pulse: Pulse) -> str:
+    late = [f"{name} {lag.lag_us / 1e6:.0f} s" for name, lag in pulse.lags.items() if lag.lag_us >= LATE_US]
+    stopped = [f"{name} {lag_words(lag)}" for name, lag in pulse.lags.items() if lag.error]
+    return ", ".join(stopped or late) or ("under 1 s" if pulse.lags else "unknown")
+
+
+def _learning(pulse: Pulse) -> str:
+    governor = pulse.governor
+    if governor is None:
+        return ""
+    if governor.doing == "learning":
+        return ", learning"
+    if governor.next_us is None:
+        return ""
+    return f", learns next {_clock(governor.next_us)}"
+
+
+def _process_table(pulse: Pulse) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("process", "state", "pid", "since", "restarts"):
+        table.add_column(column)
+    for child in pulse.up.children:
+        since = format_duration(max(0, pulse.at_us - child.since_us) // 1_000_000 * 1_000_000)
+        table.add_row(child.name, child.state, str(child.pid or "–"), since, str(child.restarts))
+    return table
+
+
+def _feed_table(pulse: Pulse) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("follower", "standing", "applied"):
+        table.add_column(column)
+    for name, lag in pulse.lags.items():
+        table.add_row(name, lag_words(lag), f"{pulse.applied.get(name, 0):,}")
+    return table
+
+
+def _clock(at_us: int) -> str:
+    return format_instant(at_us // 1_000_000 * 1_000_000)

@@ -1,0 +1,67 @@
+"""How a running instance is at one moment, from the small files its processes keep; reading disturbs none of them."""
+
+import msgspec
+
+from flyball.core import Counters, Histogram
+from flyball.operations.process_specs import GovernorReport, UpReport, WorkerReport, read_report
+from flyball.operations.worker import Lag
+from flyball.releases import current
+from flyball.runtime import Runtime
+from flyball.serving import LATENCY_MS
+
+_ANSWERS, _LATENCY = "answers|", "latency_ms"
+
+
+class Pulse(msgspec.Struct, frozen=True):
+    """One moment. `counts`: serving counters of all processes; `applied`: records by feed since the worker began."""
+
+    at_us: int
+    up: UpReport
+    champion: str | None
+    previous: str | None
+    counts: dict[str, int]
+    applied: dict[str, int]
+    lags: dict[str, Lag]
+    ends: dict[str, tuple[int, ...]]
+    governor: GovernorReport | None
+
+
+def read_pulse(runtime: Runtime, up: UpReport, now_us: int) -> Pulse:
+    """Look at the running instance."""
+    worker = read_report(runtime.home, "worker", WorkerReport)
+    release = current(runtime.registry)
+    return Pulse(
+        now_us,
+        up,
+        release.champion,
+        release.previous,
+        Counters.sum(runtime.counters_folder),
+        worker.applied if worker else {},
+        worker.lags if worker else {},
+        {"events": runtime.log.ends(), "predictions": runtime.predictions.ends()},
+        read_report(runtime.home, "governor", GovernorReport),
+    )
+
+
+class Rates(msgspec.Struct, frozen=True):
+    """What happened between two moments, per second; `p99_ms` and `levels` of the answers in between."""
+
+    answers_s: float
+    events_s: float
+    p99_ms: float | None
+    levels: dict[str, int]
+
+
+def rates(before: Pulse, after: Pulse) -> Rates:
+    """What happened from `before` to `after`; a counter that went back counts as unchanged.
+
+    When the clock was set back in between, nobody knows how long that took, and nothing counts as happened a second.
+    """
+    seconds = (after.at_us - before.at_us) / 1e6 if after.at_us > before.at_us else float("inf")
+    counts = {name: max(0, count - before.counts.get(name, 0)) for name, count in after.counts.items()}
+    levels = {
+        name.removeprefix(_ANSWERS): count for name, count in counts.items() if name.startswith(_ANSWERS) and count
+    }
+    events = sum(after.ends["events"]) - sum(before.ends["events"])
+    latency: Histogram = Counters.histogram(counts, _LATENCY, LATENCY_MS)
+    return Rates(sum(levels.values()) / seconds, max(0, events) / seconds, latency.percentile(0.99), levels)

@@ -1,0 +1,199 @@
+"""Answers in time: a queue, one scoring thread that drains it in batches, and a timer that answers what is overdue.
+
+The event loop only waits. When the scoring thread is held for longer than `STUCK_S`, the version at fault is benched,
+a fresh thread takes the queue over and the old one ends when it comes back; its answers are dropped.
+"""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
+
+from flyball.core import Stopwatch
+from flyball.outcomes import Prediction
+from flyball.serving.answering.engine import Progress
+from flyball.serving.answering.request import Ask
+from flyball.serving.metrics import Figures
+
+BATCH = 32
+QUEUE = 1_000
+TICK_S = 0.005
+STUCK_S = 1.0
+MAX_STUCK = 3
+"""Scoring threads held at the same time before no more are started and the process asks to be replaced."""
+
+AnswerBatch = Callable[[Sequence[Ask], Progress], list[Prediction]]
+
+
+class _Waiting:
+    __slots__ = ("ask", "done", "due_s", "future")
+
+    def __init__(self, ask: Ask, future: "asyncio.Future[Prediction]", due_s: float) -> None:
+        self.ask, self.future, self.due_s = ask, future, due_s
+        self.done = False
+
+
+class _Turn:
+    """One scoring thread: what it is doing and since when (0.0: nothing)."""
+
+    def __init__(self) -> None:
+        self.progress = Progress()
+        self.since_s = 0.0
+        self.given_up = False
+
+
+class Scorer:
+    """Answers asks through `answer`, or through `fallback` when `deadline_s` is near; all methods but none are
+    called from the event loop's thread.
+
+    `answer`: takes a batch and says in its `Progress` which version it is at. `fallback(ask)`: an answer from memory.
+    `bench(version, reason)`: called once for each thread given up.
+    """
+
+    def __init__(
+        self,
+        answer: AnswerBatch,
+        fallback: Callable[[Ask], Prediction],
+        bench: Callable[[str, str], None],
+        figures: Figures,
+        stopwatch: Stopwatch,
+        deadline_s: float,
+    ) -> None:
+        self._answer, self._fallback, self._bench = answer, fallback, bench
+        self._figures, self._stopwatch = figures, stopwatch
+        # a tick may come late by one, and the answer needs a moment to leave
+        self._wait_s = max(deadline_s - 4 * TICK_S, deadline_s / 2)
+        self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
+        self._open: deque[_Waiting] = deque()
+        self._turn = _Turn()
+        self._stuck = 0
+        self._ticking = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._start_thread()
+
+    def stop(self) -> None:
+        self._queue.put(None)
+
+    @property
+    def spent(self) -> bool:
+        """Whether so many threads are held at once that the process had better be replaced."""
+        return self._stuck > MAX_STUCK
+
+    def ask(self, ask: Ask) -> "asyncio.Future[Prediction]":
+        """A future that has its answer before the deadline, whatever the scoring thread does."""
+        if self._loop is None:
+            raise RuntimeError("Scorer must be started first")
+        future: asyncio.Future[Prediction] = self._loop.create_future()
+        if self._queue.qsize() >= QUEUE or self.spent:
+            self._figures.note("overload", "queue", f"{self._queue.qsize()} waiting")
+            future.set_result(self._fallback(ask))
+            return future
+        waiting = _Waiting(ask, future, self._stopwatch.read_s() + self._wait_s)
+        self._open.append(waiting)
+        self._queue.put(waiting)
+        if not self._ticking:
+            self._ticking = True
+            self._loop.call_later(TICK_S, self._tick)
+        return future
+
+    def _start_thread(self) -> None:
+        turn = self._turn = _Turn()
+        threading.Thread(target=self._run, args=(turn,), name="scoring", daemon=True).start()
+
+    def _run(self, turn: _Turn) -> None:
+        loop, queue = self._loop, self._queue
+        assert loop is not None
+        while not turn.given_up:
+            batch = _drain(queue)
+            if batch is None:
+                return
+            batch = [waiting for waiting in batch if not waiting.done]
+            if not batch:
+                continue
+            asks = [waiting.ask for waiting in batch]
+            turn.since_s = self._stopwatch.read_s()
+            try:
+                answers = self._answer(asks, turn.progress)
+            except Exception as error:  # the engine has its own ladder; this is the floor under it
+                self._figures.note("fault", "engine", error)
+                answers = [self._fallback(ask) for ask in asks]
+            turn.since_s = 0.0
+            if turn.given_up:
+                _tell(loop, self._came_back)
+            else:
+                self._figures.counters.add("batches")
+                self._figures.counters.add("batched", len(asks))
+                _tell(loop, _deliver, batch, answers)
+
+    def _tick(self) -> None:
+        assert self._loop is not None
+        now_s = self._stopwatch.read_s()
+        waiting = self._open
+        while waiting and waiting[0].done:
+            waiting.popleft()
+        while waiting and waiting[0].due_s <= now_s:
+            overdue = waiting.popleft()
+            if not overdue.done:
+                overdue.done = True
+                self._figures.note("late", self._turn.progress.version or "state", "answered from memory")
+                if not overdue.future.done():
+                    overdue.future.set_result(self._fallback(overdue.ask))
+        self._check_thread(now_s)
+        self._figures.gauge("queue", self._queue.qsize())
+        if waiting or self._turn.since_s:
+            self._loop.call_later(TICK_S, self._tick)
+        else:
+            self._ticking = False
+
+    def _check_thread(self, now_s: float) -> None:
+        turn = self._turn
+        if turn.since_s and now_s - turn.since_s > STUCK_S and not turn.given_up:
+            turn.given_up = True
+            self._stuck += 1
+            where = turn.progress.version
+            self._figures.note("stuck", where or "state", f"after {STUCK_S} s")
+            if where:
+                self._bench(where, f"held the scoring thread longer than {STUCK_S:g} s")
+            if not self.spent:
+                self._start_thread()
+
+    def _came_back(self) -> None:
+        self._stuck -= 1
+
+
+def _tell(loop: asyncio.AbstractEventLoop, what: Callable[..., None], *args: object) -> None:
+    try:
+        loop.call_soon_threadsafe(what, *args)
+    except RuntimeError:
+        if not loop.is_closed():  # at the end nobody waits for an answer any more
+            raise
+
+
+def _drain(queue: "SimpleQueue[_Waiting | None]") -> list[_Waiting] | None:
+    """Wait for one, then take what else is there, `BATCH` at most; None when told to end."""
+    first = queue.get()
+    if first is None:
+        return None
+    batch = [first]
+    while len(batch) < BATCH:
+        try:
+            following = queue.get_nowait()
+        except Empty:
+            break
+        if following is None:
+            queue.put(None)
+            break
+        batch.append(following)
+    return batch
+
+
+def _deliver(batch: list[_Waiting], answers: list[Prediction]) -> None:
+    for waiting, answer in zip(batch, answers, strict=True):
+        if not waiting.done:
+            waiting.done = True
+            if not waiting.future.done():
+                waiting.future.set_result(answer)

@@ -1,0 +1,1 @@
+"""HTTP around a `Service`: routes, OpenAPI, the documentation page."""

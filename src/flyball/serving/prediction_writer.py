@@ -1,0 +1,82 @@
+"""Prediction records to the log, off the path of the answer."""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+
+import msgspec
+
+from flyball.events import EventLog
+from flyball.outcomes import Prediction, prediction_record
+from flyball.serving.metrics import Figures
+
+MAX_RECORDS = 500
+EVERY_S = 0.05
+BOUND = 50_000
+"""Records kept while the log cannot be written: at 4,000 answers/s about twelve seconds, some 100 MB at most."""
+
+
+class PredictionWriter:
+    """Appends answers in the background, at the latest 100 ms after they were given, 500 to an append.
+
+    While the log is locked or full the records wait, up to `bound`; further ones are counted as dropped. What a
+    process holds when it is killed is lost: at most 200 ms of answers while the log can be written.
+    """
+
+    def __init__(self, log: Callable[[], EventLog], figures: Figures, worker: str, bound: int = BOUND) -> None:
+        self._log, self._figures, self._worker, self._bound = log, figures, worker, bound
+        self._waiting: deque[tuple[Prediction, int]] = deque()
+        self._by_id: dict[str, tuple[Prediction, int]] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="predictions", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def put(self, prediction: Prediction, took_us: int) -> None:
+        """Note that `prediction` was answered in `took_us`; never waits."""
+        if len(self._waiting) >= self._bound:
+            self._figures.counters.add("predictions|dropped")
+        else:
+            self._by_id[prediction.id] = (prediction, took_us)
+            self._waiting.append((prediction, took_us))
+
+    def recent(self, prediction_id: str) -> Prediction | None:
+        """A prediction that is not in the log yet."""
+        found = self._by_id.get(prediction_id)
+        return None if found is None else self._stamped(*found)
+
+    def stop(self, within_s: float = 5.0) -> int:
+        """Write what waits, trying for `within_s`; returns how many records could not be written."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(within_s)
+        return len(self._waiting)
+
+    def flush(self) -> bool:
+        """Append all that waits; False when the log could not be written (the records wait on)."""
+        while self._waiting:
+            taken = [self._waiting[place] for place in range(min(len(self._waiting), MAX_RECORDS))]
+            records = [prediction_record(self._stamped(prediction, took_us)) for prediction, took_us in taken]
+            try:
+                self._log().append(records)
+            except Exception as error:  # whatever is wrong with the log, answers go on and records wait
+                self._figures.note("predictions", "log", error)
+                return False
+            for _ in taken:
+                prediction, _ = self._waiting.popleft()
+                self._by_id.pop(prediction.id, None)
+            self._figures.counters.add("predictions|written", len(taken))
+            self._figures.gauge("writing", len(self._waiting))
+        return True
+
+    def _run(self) -> None:
+        tries = 0
+        while not self._stop.wait(EVERY_S):
+            self.flush()
+        while not self.flush() and tries < 20:
+            tries += 1
+            threading.Event().wait(EVERY_S)
+
+    def _stamped(self, prediction: Prediction, took_us: int) -> Prediction:
+        return msgspec.structs.replace(prediction, took_us=took_us, worker=self._worker)

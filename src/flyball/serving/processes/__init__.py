@@ -1,0 +1,1 @@
+"""One serving process, and the dispatcher that hands connections to it."""

@@ -1,0 +1,214 @@
+"""A serving process: uvicorn around the application, fed by the parent's dispatcher or by a listening socket."""
+
+import asyncio
+import contextlib
+import gc
+import os
+import random
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from http import HTTPStatus
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from flyball.app import AppSource
+from flyball.core import SystemClock
+from flyball.runtime import Runtime, Settings, open_runtime
+from flyball.serving.http.app import make_app
+from flyball.serving.problems import Problem, problem_body
+from flyball.serving.processes.dispatcher import Receiver
+from flyball.serving.service import Service
+
+REPLACE_ME = 71
+"""Exit code of a process whose scoring threads are all held: start another."""
+
+KEEP_ALIVE_S = 75
+REQUEST_S = 30.0
+MAX_HEAD = 1 << 16
+_LOOK_S = 0.005
+STOP_S = 5
+
+
+def serve(
+    source: AppSource,
+    settings: Settings,
+    channel: socket.socket | None,
+    name: str,
+    listener: socket.socket | None = None,
+) -> None:
+    """Be a serving process until SIGTERM or SIGINT: finish what is in flight, write the predictions, return.
+
+    `channel`: from `Dispatcher.add_worker`; or `listener`, a socket to accept from. `name` tells this process apart
+    in figures and records. Ends the process with `REPLACE_ME` when versions hold its scoring threads.
+    """
+    run(open_runtime(source, settings, SystemClock()), name, channel=channel, listener=listener)
+
+
+def run(
+    runtime: Runtime, name: str, *, channel: socket.socket | None = None, listener: socket.socket | None = None
+) -> None:
+    """Serve an opened application; see `serve`."""
+    service = Service(runtime, name, random.Random(int.from_bytes(os.urandom(16))))
+    _allow_connections()
+    # what was loaded so far lives as long as the process: the collector need not look at it again and again
+    gc.collect()
+    gc.freeze()
+    config = uvicorn.Config(
+        make_app(service),
+        loop="uvloop",
+        http=_Connection,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=STOP_S,
+    )
+    server = _Server(config, service, channel)
+    server.run(sockets=None if listener is None else [listener])
+    if service.scorer.spent:
+        sys.exit(REPLACE_ME)
+
+
+def _allow_connections() -> None:
+    """As many open connections as the system lets this process have: the usual soft limit is 1,024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+class _Connection(HttpToolsProtocol):
+    """Tells the parent when it is closed, and whoever does not speak HTTP what is wrong, as a problem document.
+
+    A request must be in whole `REQUEST_S` after it began and its head must fit `MAX_HEAD` bytes, so that clients who
+    send a byte now and then, or headers without end, hold neither connections nor memory.
+    """
+
+    receiver: Receiver | None = None
+    _head, _in_head = 0, True
+    _whole = False  # whether all that was begun is in
+    _overdue: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._expect()
+
+    def data_received(self, data: bytes) -> None:
+        if self._in_head:
+            self._head += len(data)
+        super().data_received(data)
+        if self._in_head and self._head > MAX_HEAD:
+            self._refuse(Problem(431, f"head of a request must be at most {MAX_HEAD} bytes"))
+        elif self._overdue is None and self.timeout_keep_alive_task is None and not self._whole:
+            self._expect()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._whole = False
+
+    def on_headers_complete(self) -> None:
+        self._in_head, self._head = False, 0
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._in_head, self._whole = True, True
+        self._expect_nothing()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._whole = False
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(Problem(400, "request must be well-formed HTTP/1.1 with an ASCII path"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._expect_nothing()
+        super().connection_lost(exc)
+        if self.receiver is not None:
+            self.receiver.closed_one()
+
+    def _expect(self) -> None:
+        self._overdue = self.loop.call_later(REQUEST_S, self._give_up)
+
+    def _expect_nothing(self) -> None:
+        if self._overdue is not None:
+            self._overdue.cancel()
+            self._overdue = None
+
+    def _give_up(self) -> None:
+        self._refuse(Problem(408, f"request must be in whole within {REQUEST_S:g} s"))
+
+    def _refuse(self, problem: Problem) -> None:
+        """Say why, unless an answer is on its way, and hang up."""
+        if not self.transport.is_closing():
+            if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+                body = problem_body(problem, "")
+                head = (
+                    f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}\r\n"
+                    "content-type: application/problem+json\r\n"
+                    f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+                )
+                self.transport.write(head.encode() + body)
+            self.transport.close()
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, service: Service, channel: socket.socket | None) -> None:
+        super().__init__(config)
+        self._service, self._channel = service, channel
+        self._receiver: Receiver | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._announcing: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._channel is None:
+            await super().startup(sockets)
+            return
+        await self.lifespan.startup()
+        if self.lifespan.should_exit:
+            sys.exit(1)
+        self.servers = []
+        self._receiver = Receiver(self._channel, self._protocol)
+        self._receiver.start(asyncio.get_running_loop())
+        self._watching = asyncio.create_task(self._leave_with_parent(self._receiver))
+        self._announcing = asyncio.create_task(self._announce(self._receiver))
+        self.started = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._receiver is not None:
+            await self._receiver.drain()
+        await super().shutdown(sockets)
+
+    async def on_tick(self, counter: int) -> bool:
+        return await super().on_tick(counter) or self._service.scorer.spent
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As uvicorn's, but the signal is not raised again afterwards: being asked to stop is a good end."""
+        handlers = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
+    def _protocol(self) -> asyncio.Protocol:
+        connection = _Connection(self.config, self.server_state, self.lifespan.state)
+        connection.receiver = self._receiver
+        return connection
+
+    async def _announce(self, receiver: Receiver) -> None:
+        """Tell the parent once the champion is in service, or once it is known that there is none."""
+        while not self._service.keeper.settled:
+            await asyncio.sleep(_LOOK_S)
+        receiver.announce()
+
+    async def _leave_with_parent(self, receiver: Receiver) -> None:
+        await receiver.wait_closed()
+        self.should_exit = True

@@ -1,0 +1,1 @@
+"""The versions a serving process holds: loaded, verified, refreshed."""

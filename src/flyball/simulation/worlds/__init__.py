@@ -1,0 +1,1 @@
+"""Simulated worlds with known ground truth, one folder each."""

@@ -1,0 +1,1 @@
+"""A movie streaming service: hidden tastes, seasons, watches and ratings as lines of its log."""

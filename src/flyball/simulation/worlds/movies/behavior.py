@@ -1,0 +1,170 @@
+"""What users do: when they come, what they choose, how long they watch, how they rate.
+
+All functions take their generator and are vectorised over sessions; index arrays refer to `Users` and `Films`.
+"""
+
+from collections.abc import Collection, Sequence
+
+import msgspec
+import numpy as np
+
+from flyball.simulation.worlds.movies import taste
+from flyball.simulation.worlds.movies.catalog import Films
+from flyball.simulation.worlds.movies.log_lines import DAY_US, SECOND_US
+from flyball.simulation.worlds.movies.users import Users
+
+_MINUTE_US = 60 * SECOND_US
+_HOUR_US = 3_600 * SECOND_US
+# Sessions by local hour: quiet at five in the morning, three times the mean at nine in the evening.
+_BY_HOUR = np.array(
+    (
+        *(0.9, 0.6, 0.4, 0.25, 0.2, 0.2, 0.25, 0.4, 0.5, 0.6, 0.7, 0.8),
+        *(0.9, 0.9, 0.9, 0.9, 1.0, 1.2, 1.6, 2.2, 2.7, 2.8, 2.2, 1.4),
+    )
+)
+_BY_HOUR /= _BY_HOUR.mean()
+_BY_WEEKDAY = np.array((0.85, 0.85, 0.9, 0.95, 1.1, 1.25, 1.1))  # Monday first
+_BY_WEEKDAY /= _BY_WEEKDAY.mean()
+_CONSIDERED = 64
+_SEARCH_SHARPNESS = 2.5
+LIKED_MINUTES = 32
+"""Who likes a film watches at least so many minutes, who does not at most `DISLIKED_MINUTES`."""
+DISLIKED_MINUTES = 26
+
+
+class _HourlyRate:
+    """Relative rate of sessions at an instant for a user whose day runs `shift_h` hours late."""
+
+    peak = float(_BY_HOUR.max() * _BY_WEEKDAY.max())
+
+    def __call__(self, at_us: np.ndarray, shift_h: np.ndarray) -> np.ndarray:
+        local_us = at_us - shift_h.astype(np.int64) * _HOUR_US
+        weekday = (local_us // DAY_US + 3) % 7  # 1970-01-01 was a Thursday
+        return np.asarray(_BY_HOUR[local_us % DAY_US // _HOUR_US] * _BY_WEEKDAY[weekday])
+
+
+hourly_rate = _HourlyRate()
+
+
+class Viewings(msgspec.Struct, frozen=True):
+    """Films being watched, as columns (m,): who, what, since when, for how many minutes, and the rating that follows.
+
+    `stars` is 0 for no rating, else it comes at `rate_us`.
+    """
+
+    user: np.ndarray
+    film: np.ndarray
+    start_us: np.ndarray
+    minutes: np.ndarray
+    stars: np.ndarray
+    rate_us: np.ndarray
+
+    @classmethod
+    def none(cls) -> "Viewings":
+        return cls(*(np.zeros(0, dtype=np.int64) for _ in range(6)))
+
+    def plus(self, more: "Viewings") -> "Viewings":
+        return Viewings(*(np.concatenate([getattr(self, n), getattr(more, n)]) for n in self.__struct_fields__))
+
+    def unfinished(self, now_us: int) -> "Viewings":
+        """Those that still have something to come at or after `now_us`."""
+        left = (self.start_us + self.minutes * _MINUTE_US > now_us) | ((self.stars > 0) & (self.rate_us >= now_us))
+        return Viewings(*(getattr(self, n)[left] for n in self.__struct_fields__))
+
+    def minutes_in(self, from_us: int, until_us: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The minutes requested in [from_us, until_us): row, minute (from 1) and instant of each."""
+        first = np.clip(-((self.start_us - from_us) // _MINUTE_US), 0, self.minutes)
+        last = np.clip(-((self.start_us - until_us) // _MINUTE_US), 0, self.minutes)
+        count = last - first
+        row = np.repeat(np.arange(len(count)), count)
+        step = np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count)
+        index = first[row] + step
+        return row, index + 1, self.start_us[row] + index * _MINUTE_US
+
+    def ratings_in(self, from_us: int, until_us: int) -> np.ndarray:
+        """Rows whose rating comes in [from_us, until_us)."""
+        return np.flatnonzero((self.stars > 0) & (self.rate_us >= from_us) & (self.rate_us < until_us))
+
+
+def choose_from_list(
+    rng: np.random.Generator,
+    tastes: np.ndarray,
+    films: Films,
+    shown: np.ndarray,
+    seen: Sequence[Collection[int]],
+) -> np.ndarray:
+    """The place each user starts a film from, int64 (b,), -1 for none.
+
+    A cascade: from the top, a place is looked at with `attention_at` and its film started with `accept_probability`;
+    the first started ends it. Films already seen, and -1 in `shown` (b, places), are passed over.
+    """
+    chance = start_chances(tastes, films, shown, seen)
+    started = rng.random(shown.shape) < chance
+    return np.where(started.any(axis=1), started.argmax(axis=1), -1)
+
+
+def start_chances(tastes: np.ndarray, films: Films, shown: np.ndarray, seen: Sequence[Collection[int]]) -> np.ndarray:
+    """float64 (b, places): the chance that each place is started, given that none above it was."""
+    expected = taste.affinity(tastes, films.tastes[shown], films.quality[shown])
+    chance: np.ndarray = taste.attention_at(shown.shape[1]) * taste.accept_probability(taste.like_probability(expected))
+    chance = np.where(shown < 0, 0.0, chance)
+    for row, (candidates, known) in enumerate(zip(shown.tolist(), seen, strict=True)):
+        if known:
+            chance[row, [place for place, film in enumerate(candidates) if film in known]] = 0.0
+    return chance
+
+
+def search(
+    rng: np.random.Generator,
+    tastes: np.ndarray,
+    films: Films,
+    popularity: np.ndarray,
+    premiered: np.ndarray,
+    seen: Sequence[Collection[int]],
+) -> np.ndarray:
+    """The film each user finds without help, int64 (b,), -1 for none: popularity brings it up, taste picks it.
+
+    `popularity`: cumulative weights (n,). `premiered`: bool (n,). The chosen one is drawn among 64 with weights
+    exp(2.5 * expected enjoyment).
+    """
+    draws = rng.random((len(tastes), _CONSIDERED)) * popularity[-1]
+    found = np.minimum(np.searchsorted(popularity, draws, side="right"), len(popularity) - 1)
+    expected = taste.affinity(tastes, films.tastes[found], films.quality[found])
+    keys = _SEARCH_SHARPNESS * expected + rng.gumbel(size=found.shape)
+    keys[~premiered[found]] = -np.inf
+    for row, (candidates, known) in enumerate(zip(found.tolist(), seen, strict=True)):
+        if known:
+            keys[row, [i for i, film in enumerate(candidates) if film in known]] = -np.inf
+    best = keys.argmax(axis=1)
+    rows = np.arange(len(found))
+    return np.where(np.isfinite(keys[rows, best]), found[rows, best], -1)
+
+
+def plan_viewings(
+    rng: np.random.Generator,
+    users: Users,
+    films: Films,
+    user: np.ndarray,
+    film: np.ndarray,
+    asked_us: np.ndarray,
+    rating_share: float,
+) -> Viewings:
+    """How each viewing will go: enjoyment decides, minutes grow with it, and a rating may follow.
+
+    Liking a film (enjoyment above the threshold) means `LIKED_MINUTES` or more, disliking it `DISLIKED_MINUTES` or
+    fewer, so that the log shows the truth whole.
+    """
+    expected = taste.affinity(users.tastes[user], films.tastes[film][:, None], films.quality[film][:, None])[:, 0]
+    n = len(user)
+    margin = (expected + taste.NOISE * rng.normal(size=n) - taste.THRESHOLD) / taste.NOISE
+    share = np.clip(0.45 + 0.35 * margin + 0.1 * rng.normal(size=n), 0.0, 1.0)
+    liked = np.maximum(np.round(share * films.minutes[film]), LIKED_MINUTES)
+    disliked = np.clip(
+        np.round(DISLIKED_MINUTES * np.exp(0.5 * margin + 0.3 * rng.normal(size=n))), 1, DISLIKED_MINUTES
+    )
+    minutes = np.where(margin > 0, liked, disliked).astype(np.int64)
+    start_us = (asked_us // SECOND_US + rng.integers(5, 90, size=n)) * SECOND_US
+    wish = 3.3 + 0.75 * margin + users.mildness[user] + 0.4 * rng.normal(size=n)
+    stars = np.where(rng.random(n) < rating_share, np.clip(np.round(wish), 1, 5), 0).astype(np.int64)
+    rate_us = start_us + (minutes * 60 + rng.integers(10, 300, size=n)) * SECOND_US
+    return Viewings(user.astype(np.int64), film.astype(np.int64), start_us, minutes, stars, rate_us)

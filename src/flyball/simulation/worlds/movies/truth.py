@@ -1,0 +1,131 @@
+"""How good lists truly are, by the law of taste that no component can see."""
+
+from collections.abc import Collection, Sequence
+
+import msgspec
+import numpy as np
+
+from flyball.simulation.worlds.movies import taste
+from flyball.simulation.worlds.movies.behavior import start_chances
+from flyball.simulation.worlds.movies.world import World
+
+_CHUNK = 64
+RANKINGS = ("oracle", "popular", "random")
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """Per list, float64 (b,).
+
+    `quality`: mean probability that the user likes a film of the list, if started; 0 for a film of no world.
+    `ndcg`: the probabilities as gains, discounted by place, against the best possible list of unseen films.
+    `taken`: the probability that the user starts a film from the list.
+    """
+
+    quality: np.ndarray
+    ndcg: np.ndarray
+    taken: np.ndarray
+
+
+class Best(msgspec.Struct, frozen=True):
+    """The unseen films each user would like best, best first: indices int64 (b, k) and probabilities (b, k)."""
+
+    films: np.ndarray
+    likes: np.ndarray
+
+
+def true_quality(world: World, user: int, slugs: Sequence[str]) -> np.ndarray:
+    """The probability that user index `user` likes each film, if started; 0 for a film the world does not know."""
+    films = [world.film_index.get(slug, -1) for slug in slugs]
+    likes = world.like_probability(user, [max(film, 0) for film in films])
+    return np.asarray(np.where(np.asarray(films) >= 0, likes, 0.0))
+
+
+def judge(
+    world: World,
+    users: np.ndarray,
+    shown: np.ndarray,
+    seen: Sequence[Collection[int]],
+    k: int,
+    best: Best | None = None,
+) -> Judged:
+    """Judge lists of `k`: film indices (b, places), -1 for nothing there, shown to `users` who have seen `seen`.
+
+    `best`: of `best_lists` for the same users, when it is at hand (default: of the films that there are now).
+    """
+    shown, best = _to_width(shown, k), best or best_lists(world, users, seen, k)
+    tastes, films = world.users.tastes[users], world.films
+    likes = np.where(
+        shown >= 0, taste.like_probability(taste.affinity(tastes, films.tastes[shown], films.quality[shown])), 0.0
+    )
+    discount = 1.0 / np.log2(np.arange(2, k + 2))
+    ideal = best.likes @ discount[: best.likes.shape[1]]
+    taken = 1.0 - np.prod(1.0 - start_chances(tastes, films, shown, seen), axis=1)
+    return Judged(likes.mean(axis=1), likes @ discount / np.maximum(ideal, 1e-12), taken)
+
+
+def best_lists(
+    world: World, users: np.ndarray, seen: Sequence[Collection[int]], k: int, now_us: int | None = None
+) -> Best:
+    """What an oracle would show: the `k` unseen films that each user likes with the highest probability.
+
+    `now_us`: of the films that there were then.
+    """
+    there = world.premiered(now_us)
+    pieces = [
+        _best(world, users[at : at + _CHUNK], seen[at : at + _CHUNK], k, there) for at in range(0, len(users), _CHUNK)
+    ]
+    if not pieces:
+        return Best(np.zeros((0, k), dtype=np.int64), np.zeros((0, k)))
+    return Best(np.concatenate([one.films for one in pieces]), np.concatenate([one.likes for one in pieces]))
+
+
+def rankings(
+    world: World,
+    rng: np.random.Generator,
+    users: np.ndarray,
+    seen: Sequence[Collection[int]],
+    k: int,
+    best: Best | None = None,
+    now_us: int | None = None,
+) -> dict[str, np.ndarray]:
+    """{name: int64 (b, k)}: the lists that an oracle, true popularity and chance would show these users.
+
+    `best` and `now_us` as in `judge` and `best_lists`.
+    """
+    best = best or best_lists(world, users, seen, k, now_us)
+    there = np.flatnonzero(world.premiered(now_us))
+    longest = max(map(len, seen), default=0)
+    by_weight = there[np.argsort(-world.films.weight[there], kind="stable")][: k + longest].tolist()
+    popular, chance = (np.full((len(users), k), -1, dtype=np.int64) for _ in range(2))
+    for row, known in enumerate(seen):
+        _fill(popular[row], [film for film in by_weight if film not in known])
+        drawn = there[rng.integers(len(there), size=2 * k + len(known))].tolist()
+        _fill(chance[row], list(dict.fromkeys(film for film in drawn if film not in known)))
+    return {"oracle": _to_width(best.films, k), "popular": popular, "random": chance}
+
+
+def _best(world: World, users: np.ndarray, seen: Sequence[Collection[int]], k: int, there: np.ndarray) -> Best:
+    films = world.films
+    expected = taste.affinity_to_all(world.users.tastes[users], films.tastes, films.quality)
+    expected[:, ~there] = -np.inf
+    for row, known in zip(expected, seen, strict=True):
+        row[list(known)] = -np.inf
+    k = min(k, expected.shape[1])
+    top = np.argpartition(-expected, k - 1, axis=1)[:, :k]
+    scores = np.take_along_axis(expected, top, axis=1)
+    order = np.lexsort((top, -scores), axis=1)
+    scores, top = np.take_along_axis(scores, order, axis=1), np.take_along_axis(top, order, axis=1)
+    likes = np.where(np.isfinite(scores), taste.like_probability(np.maximum(scores, -20.0)), 0.0)
+    return Best(np.where(np.isfinite(scores), top, -1), likes)
+
+
+def _to_width(shown: np.ndarray, k: int) -> np.ndarray:
+    out = np.full((len(shown), k), -1, dtype=np.int64)
+    width = min(k, shown.shape[1])
+    out[:, :width] = shown[:, :width]
+    return out
+
+
+def _fill(row: np.ndarray, films: list[int]) -> None:
+    chosen = films[: len(row)]
+    row[: len(chosen)] = chosen

@@ -1,0 +1,181 @@
+"""What is liked lately, overall and by user group: counts by day, halved every half-life.
+
+An item's score is the sum over days of `units * 2 ** (day / half_life_days)`, taken from the latest day to the first,
+as a mantissa and a power of two: it does not depend on "now", so it changes only when the item's own counts do.
+Source: forward decay, Cormode et al., ICDE 2009.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.stores import StateStore, key_of
+
+LISTED = 200
+"""How many items a popular list holds at most."""
+
+
+class Popular(msgspec.Struct, frozen=True):
+    """Items best first, and their scores as shares of the first one's."""
+
+    items: list[str]
+    scores: list[float]
+
+
+class DayCounts(msgspec.Struct, array_like=True):
+    """Units by day of one item in one group (overall is group "")."""
+
+    group: str
+    item: str
+    units: dict[int, int]
+
+
+class _Listed(msgspec.Struct, array_like=True):
+    items: list[str]
+    mantissas: list[float]
+    powers: list[int]
+
+
+Deltas = dict[tuple[str, str], dict[int, int]]
+"""(group, item) → day → change in units."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_counts = msgspec.msgpack.Decoder(DayCounts).decode
+_decode_listed = msgspec.msgpack.Decoder(_Listed).decode
+
+
+def counts_key(group: str, item: str) -> bytes:
+    return key_of(b"c/", group, item)
+
+
+def popular_key(group: str) -> bytes:
+    return key_of(b"g/popular/", group) if group else b"g/popular"
+
+
+def read_popular(store: StateStore, group: str | None = None) -> Popular:
+    """The popular list of a user group, or overall; empty while nothing is liked."""
+    value = store.read([popular_key(group or "")])[0][0]
+    if value is None:
+        return Popular([], [])
+    listed = _decode_listed(value)
+    first, power = listed.mantissas[0], listed.powers[0]
+    shares = [
+        math.ldexp(mantissa, at - power) / first for mantissa, at in zip(listed.mantissas, listed.powers, strict=True)
+    ]
+    return Popular(listed.items, shares)
+
+
+class Popularity:
+    """Keeps the lists; `apply` gives the changes to write. The counts lie in the store, the scores are held here."""
+
+    def __init__(self, store: StateStore, half_life_days: int) -> None:
+        self._store, self._half_life = store, half_life_days
+        self._shares = [2.0 ** (day / half_life_days) for day in range(half_life_days)]
+        self._groups: dict[str, _Scores] | None = None
+
+    def forget(self) -> None:
+        """Drop what is held: it is read again from the store."""
+        self._groups = None
+
+    def apply(self, deltas: Deltas) -> dict[bytes, bytes | None]:
+        """Add `deltas` to the counts; the changed counts and lists."""
+        deltas = {key: days for key, days in deltas.items() if any(days.values())}
+        if not deltas:
+            return {}
+        groups = self._load()
+        keys = {pair: counts_key(*pair) for pair in deltas}
+        values, _ = self._store.read(list(keys.values()))
+        changes: dict[bytes, bytes | None] = {}
+        touched: dict[str, list[int]] = {}
+        for (pair, days), value in zip(deltas.items(), values, strict=True):
+            group, item = pair
+            units = {} if value is None else _decode_counts(value).units
+            for day, by in days.items():
+                units[day] = units.get(day, 0) + by
+            units = {day: units[day] for day in sorted(units) if units[day]}
+            changes[keys[pair]] = _encode(DayCounts(group, item, units)) if units else None
+            scores = groups.setdefault(group, _Scores())
+            touched.setdefault(group, []).append(scores.put(item, *self._score(units)))
+        for group, rows in touched.items():
+            if groups[group].relist(rows):
+                changes[popular_key(group)] = groups[group].encoded()
+        return changes
+
+    def _score(self, units: Mapping[int, int]) -> tuple[float, int]:
+        if not units:
+            return 0.0, 0
+        newest = max(units) // self._half_life
+        total = 0.0
+        for day in sorted(units, reverse=True):
+            power, rest = divmod(day, self._half_life)
+            total += math.ldexp(units[day] * self._shares[rest], max(power - newest, -900))
+        return total, newest
+
+    def _load(self) -> "dict[str, _Scores]":
+        if self._groups is None:
+            groups: dict[str, _Scores] = {}
+            for _, value in self._store.scan(b"c/"):
+                counts = _decode_counts(value)
+                groups.setdefault(counts.group, _Scores()).put(counts.item, *self._score(counts.units))
+            for scores in groups.values():
+                scores.relist(range(len(scores.items)))
+            self._groups = groups
+        return self._groups
+
+
+class _Scores:
+    """One group's items with their scores, and the list of the best."""
+
+    def __init__(self) -> None:
+        self.items: list[str] = []
+        self._rows: dict[str, int] = {}
+        self._mantissas: NDArray[np.float64] = np.zeros(64)
+        self._powers: NDArray[np.int64] = np.zeros(64, np.int64)
+        self._listed: list[int] = []
+
+    def put(self, item: str, mantissa: float, power: int) -> int:
+        row = self._rows.get(item)
+        if row is None:
+            row = self._rows[item] = len(self.items)
+            self.items.append(item)
+            if row == len(self._mantissas):
+                self._mantissas = np.concatenate([self._mantissas, np.zeros(row)])
+                self._powers = np.concatenate([self._powers, np.zeros(row, np.int64)])
+        self._mantissas[row], self._powers[row] = mantissa, power
+        return row
+
+    def relist(self, touched: Iterable[int]) -> bool:
+        """Bring the list up to date after the rows `touched`; False when it cannot have changed."""
+        if len(self._listed) == LISTED:
+            listed, last = set(self._listed), self._order(self._listed[-1])
+            if all(row not in listed and self._order(row) > last for row in touched):
+                return False
+        mantissas, powers = self._mantissas[: len(self.items)], self._powers[: len(self.items)]
+        liked = np.flatnonzero(mantissas > 0)
+        if len(liked) > LISTED:
+            # a comparison of (mantissa, power) in floating point is exact as long as nothing underflows
+            scores = np.ldexp(mantissas[liked], np.maximum(powers[liked] - powers[liked].max(), -900))
+            least = np.partition(scores, len(scores) - LISTED)[len(scores) - LISTED]
+            liked = liked[scores >= least]
+        self._listed = sorted(liked.tolist(), key=self._order)[:LISTED]
+        return True
+
+    def _order(self, row: int) -> tuple[int, float, str]:
+        """Sorts best first: exponent, then fraction, then item."""
+        fraction, exponent = math.frexp(self._mantissas[row])
+        return (-(exponent + int(self._powers[row])) if fraction else 1 << 62, -fraction, self.items[row])
+
+    def encoded(self) -> bytes | None:
+        if not self._listed:
+            return None
+        rows = self._listed
+        return _encode(
+            _Listed(
+                [self.items[row] for row in rows],
+                [float(self._mantissas[row]) for row in rows],
+                [int(self._powers[row]) for row in rows],
+            )
+        )

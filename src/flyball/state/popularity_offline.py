@@ -1,0 +1,35 @@
+"""The popular list as of given events, computed at once instead of folded."""
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from flyball.state.interactions import held_frame
+from flyball.state.popularity import Deltas, Popular, Popularity, read_popular
+from flyball.state.signals import Signals
+from flyball.state.user_item import DAY_US, HINT_UNITS, POSITIVE_UNITS
+from flyball.stores import MemoryStore
+
+
+def popular_of(events: Mapping[str, pl.DataFrame], signals: Signals, half_life_days: int = 14) -> Popular:
+    """The list of all users together that `StateFollower` holds after the same records, bit for bit.
+
+    `events` as in `interactions_frame`.
+    """
+    held = held_frame(events, signals)
+    if held is None:
+        return Popular([], [])
+    at = pl.coalesce("positive_at", "hint_at")
+    units = pl.when(pl.col("positive_at").is_not_null()).then(POSITIVE_UNITS).otherwise(HINT_UNITS)
+    counted = (
+        held.filter(pl.col("negative_at").is_null() & at.is_not_null())
+        .select("item", (at // DAY_US).alias("day"), units.cast(pl.Int64).alias("units"))
+        .group_by("item", "day")
+        .agg(pl.col("units").sum())
+    )
+    deltas: Deltas = {}
+    for item, day, added in counted.sort("item", "day").iter_rows():
+        deltas.setdefault(("", item), {})[day] = added
+    store = MemoryStore()
+    store.write(Popularity(store, half_life_days).apply(deltas), ())
+    return read_popular(store)

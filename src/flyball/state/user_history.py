@@ -1,0 +1,168 @@
+"""A user's history as serving reads it: one value per user, derived from the user's pairs.
+
+Layout: columns of the user's latest `HISTORY_CAP` items ordered by (at, item), little-endian (array's own bytes).
+Items beyond them are named in a second value, so that they stay excluded from answers.
+"""
+
+import sys
+from array import array
+from bisect import bisect_left
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.core import FlyballError
+from flyball.events import Offsets
+from flyball.state.signals import HINT, HINT_WEIGHT, NEGATIVE, POSITIVE, POSITIVE_WEIGHT, Signals
+from flyball.state.user_item import Pair, flags_of, held_at
+from flyball.stores import StateStore, key_of
+
+HISTORY_CAP = 1_000
+
+if sys.byteorder != "little":  # stored columns are read in place
+    raise FlyballError(f"this processor must be little-endian, got {sys.byteorder}-endian")
+
+
+def weight_of(flags: int) -> float:
+    """How much a pair counts as liked: nothing once negative, 1 when positive, a quarter for a hint."""
+    if flags & NEGATIVE:
+        return 0.0
+    return POSITIVE_WEIGHT if flags & POSITIVE else HINT_WEIGHT if flags & HINT else 0.0
+
+
+_WEIGHTS = np.array([weight_of(flags) for flags in range(8)], np.float32)
+
+
+class UserHistory(msgspec.Struct, frozen=True):
+    """What a user did, as known at the offsets it was read at.
+
+    `items`: the latest `HISTORY_CAP` items, ordered by (`at_us`, item). `weights`: float32, see `weight_of`.
+    `ratings`: float32, NaN where none. `at_us`: int64, when the pair became positive, else its last event.
+    `seen`: every item of the user, also beyond `items`. `group`: the group the profile gives, or None.
+    """
+
+    user: str
+    items: list[str]
+    weights: NDArray[np.float32]
+    ratings: NDArray[np.float32]
+    at_us: NDArray[np.int64]
+    seen: list[str]
+    group: str | None = None
+
+
+class UserState(msgspec.Struct, array_like=True, gc=False):
+    """One user's stored value; the columns are raw arrays: int64, int64, uint8, float32."""
+
+    user: str
+    group: str | None
+    more: bool
+    items: list[str]
+    at: bytes
+    last: bytes
+    flags: bytes
+    ratings: bytes
+
+
+encode = msgspec.msgpack.Encoder().encode
+decode_state = msgspec.msgpack.Decoder(UserState).decode
+decode_names = msgspec.msgpack.Decoder(list[str]).decode
+
+
+def user_key(user: str) -> bytes:
+    return key_of(b"u/", user)
+
+
+def more_key(user: str) -> bytes:
+    return key_of(b"x/", user)
+
+
+class UserEdit:
+    """A user's value being changed by one batch."""
+
+    def __init__(self, user: str, stored: UserState | None, more: bytes | None) -> None:
+        self.user = user
+        self.group: str | None = None
+        self.items: list[str] = []
+        self.at, self.last, self.ratings = array("q"), array("q"), array("f")
+        self.flags = bytearray()
+        self.more: set[str] = set() if more is None else set(decode_names(more))
+        self.more_changed = False
+        if stored is not None:
+            self.group, self.items = stored.group, stored.items
+            self.at.frombytes(stored.at)
+            self.last.frombytes(stored.last)
+            self.ratings.frombytes(stored.ratings)
+            self.flags += stored.flags
+
+    def put(self, pair: Pair, known: bool, signals: Signals) -> None:
+        """Set the pair's row; `known`: the user had this item before."""
+        flags = flags_of(pair, signals)
+        held = held_at(pair, signals, POSITIVE) if flags & POSITIVE else None
+        at = pair.last_at if held is None else held
+        rating = float("nan") if pair.rated is None else pair.rated[3]
+        item, items = pair.item, self.items
+        if known and item in self.more:
+            self.more.discard(item)
+            self.more_changed = True
+        elif known:
+            place = items.index(item)
+            if self.at[place] == at:
+                self.last[place], self.flags[place], self.ratings[place] = pair.last_at, flags, rating
+                return
+            self._remove(place)
+        place = bisect_left(self.at, at)
+        while place < len(items) and self.at[place] == at and items[place] < item:
+            place += 1
+        items.insert(place, item)
+        self.at.insert(place, at)
+        self.last.insert(place, pair.last_at)
+        self.flags.insert(place, flags)
+        self.ratings.insert(place, rating)
+        if len(items) > HISTORY_CAP:
+            oldest = min(range(len(items)), key=lambda row: (self.last[row], items[row]))
+            self.more.add(items[oldest])
+            self.more_changed = True
+            self._remove(oldest)
+
+    def _remove(self, place: int) -> None:
+        del self.items[place], self.at[place], self.last[place], self.flags[place], self.ratings[place]
+
+    def changes(self) -> dict[bytes, bytes | None]:
+        state = UserState(
+            self.user, self.group, bool(self.more), self.items,
+            self.at.tobytes(), self.last.tobytes(), bytes(self.flags), self.ratings.tobytes(),
+        )  # fmt: skip
+        found: dict[bytes, bytes | None] = {user_key(self.user): encode(state)}
+        if self.more_changed:
+            found[more_key(self.user)] = encode(sorted(self.more)) if self.more else None
+        return found
+
+
+def read_histories(store: StateStore, signals: Signals, users: Sequence[str]) -> tuple[list[UserHistory], Offsets]:
+    """The users' histories and the offsets they are a function of; a user never seen has an empty one."""
+    values, offsets = store.read([user_key(user) for user in users])
+    states = [None if value is None else decode_state(value) for value in values]
+    if not any(state is not None and state.more for state in states):
+        return [_history(user, state, None) for user, state in zip(users, states, strict=True)], offsets
+    both, offsets = store.read([key for user in users for key in (user_key(user), more_key(user))])
+    return [
+        _history(user, None if both[2 * row] is None else decode_state(both[2 * row] or b""), both[2 * row + 1])
+        for row, user in enumerate(users)
+    ], offsets
+
+
+def _history(user: str, state: UserState | None, more: bytes | None) -> UserHistory:
+    if state is None:
+        nothing = np.empty(0, np.float32)
+        return UserHistory(user, [], nothing, nothing, np.empty(0, np.int64), [])
+    return UserHistory(
+        user,
+        state.items,
+        _WEIGHTS[np.frombuffer(state.flags, np.uint8)],
+        np.frombuffer(state.ratings, "<f4"),
+        np.frombuffer(state.at, "<i8"),
+        state.items if more is None else state.items + decode_names(more),
+        state.group,
+    )

@@ -1,0 +1,112 @@
+"""What is known of one user and one item: a function of the set of their events, whatever the order of arrival."""
+
+from bisect import bisect_left
+from itertools import accumulate, pairwise
+
+import msgspec
+
+from flyball.state.signals import HINT, NEGATIVE, POSITIVE, Signals
+
+DAY_US = 86_400_000_000
+POSITIVE_UNITS, HINT_UNITS = 4, 1
+
+
+class Pair(msgspec.Struct, array_like=True, gc=False):
+    """The folded events of a (user, item).
+
+    `hits[slot]`: when the outcome first held: the least `t` such that `at_least` qualifying events lie in
+    `[t - within, t]`. `pending[slot]`: qualifying instants that a late event could still complete to an earlier hit
+    (all before the hit; all when none), ascending, as the first and then differences.
+    `rated`: (at, offset, partition, value) of the latest rating by `at`, then offset.
+    """
+
+    item: str
+    seen_at: int
+    last_at: int
+    hits: list[int | None]
+    pending: list[list[int]]
+    rated: tuple[int, int, int, float] | None = None
+
+
+class Touch:
+    """What a batch says about one pair, gathered before it is folded in."""
+
+    __slots__ = ("ats", "rated", "times")
+
+    def __init__(self, slots: int) -> None:
+        self.ats: list[int] = []
+        self.times: list[list[int] | None] = [None] * slots
+        self.rated: tuple[int, int, int, float] | None = None
+
+
+encode_pair = msgspec.msgpack.Encoder().encode
+decode_pair = msgspec.msgpack.Decoder(Pair).decode
+
+
+def fold_pair(pair: Pair | None, item: str, touch: Touch, signals: Signals) -> Pair:
+    """The pair after a batch; `pair` itself is not changed."""
+    first, last = min(touch.ats), max(touch.ats)
+    if pair is None:
+        slots = len(signals.outcomes)
+        pair = Pair(item, first, last, [None] * slots, [[] for _ in range(slots)])
+    hits, pending = pair.hits.copy(), pair.pending.copy()
+    for slot, times in enumerate(touch.times):
+        if times is not None:
+            outcome = signals.outcomes[slot]
+            hits[slot], pending[slot] = _fold_slot(
+                hits[slot], pending[slot], times, outcome.at_least, outcome.within_us
+            )
+    rated = pair.rated
+    if touch.rated is not None and (rated is None or touch.rated[:3] > rated[:3]):
+        rated = touch.rated
+    return Pair(pair.item, min(pair.seen_at, first), max(pair.last_at, last), hits, pending, rated)
+
+
+def _fold_slot(
+    hit: int | None, pending: list[int], times: list[int], at_least: int, within_us: int
+) -> tuple[int | None, list[int]]:
+    if at_least == 1:
+        earliest = min(times)
+        return earliest if hit is None else min(hit, earliest), pending
+    if hit is not None:
+        times = [at for at in times if at < hit]
+        if not times:
+            return hit, pending
+    merged = [*accumulate(pending), *times]
+    merged.sort()
+    reach = at_least - 1
+    # windows that end before the first new instant held no hit before, so they hold none now
+    for end in range(max(reach, bisect_left(merged, min(times))), len(merged)):
+        if merged[end] - merged[end - reach] <= within_us:
+            hit = merged[end]
+            del merged[bisect_left(merged, hit) :]
+            break
+    return hit, merged[:1] + [later - earlier for earlier, later in pairwise(merged)]
+
+
+def flags_of(pair: Pair, signals: Signals) -> int:
+    """POSITIVE, HINT and NEGATIVE, as far as any of their outcomes held."""
+    hits, flags = pair.hits, 0
+    for flag in (POSITIVE, HINT, NEGATIVE):
+        for slot in signals.slots_of[flag]:
+            if hits[slot] is not None:
+                flags |= flag
+                break
+    return flags
+
+
+def held_at(pair: Pair, signals: Signals, flag: int) -> int | None:
+    """When the first outcome behind `flag` held; None when none did."""
+    return min((at for slot in signals.slots_of[flag] if (at := pair.hits[slot]) is not None), default=None)
+
+
+def popularity_of(pair: Pair | None, signals: Signals) -> tuple[int, int] | None:
+    """(day, units) that the pair adds to its item's popularity, on the day it became positive or a hint, else None."""
+    if pair is None:
+        return None
+    flags = flags_of(pair, signals)
+    if flags & NEGATIVE or not flags:
+        return None
+    flag, units = (POSITIVE, POSITIVE_UNITS) if flags & POSITIVE else (HINT, HINT_UNITS)
+    at = held_at(pair, signals, flag)
+    return None if at is None else (at // DAY_US, units)

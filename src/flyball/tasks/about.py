@@ -1,0 +1,71 @@
+"""What every room may know of a task without running anything."""
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from flyball.events import Event
+from flyball.policy import Expression
+
+if TYPE_CHECKING:
+    from flyball.features import Entity, FeatureSet
+
+
+class Label(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened after a response, told by a later event.
+
+    `event`: a declared or joined event type. It belongs to a request when the fields `by` agree; where `by` names the
+    entity of the ranked items too, to one item of the response. `value`: a number of the event; None for "it happened".
+    `where`, `at_least`: it holds once that many events that satisfy the filter lie within `within_us` of each other.
+    `within_us`: the attribution window: how long after a request an event still counts. When it has passed without
+    one, the label is `otherwise`: a number, or None for censored, so the example is left out. `censored_by`: event
+    types that end the wait at once. `impossible_after`: decisions after which no label can come.
+    """
+
+    name: str
+    event: type[Event]
+    by: tuple[str, ...]
+    value: Expression | None = None
+    where: Expression | None = None
+    at_least: int = 1
+    within_us: int
+    otherwise: float | None = 0.0
+    censored_by: tuple[type[Event], ...] = ()
+    impossible_after: tuple[str, ...] = ()
+
+
+class ViewSpec(msgspec.Struct, frozen=True):
+    """A part of the online state. Another `hash` is another view: rebuilt beside the old one, then swapped.
+
+    `kind`: names its implementation. `hash`: of all that its values depend on besides events.
+    """
+
+    kind: str
+    hash: str
+
+
+class About(msgspec.Struct, frozen=True, kw_only=True):
+    """A task as inert values.
+
+    `kind`: such as "recommend"; the path `/v1/<kind>`. `request`: the event type of a request. `items`: the entity
+    that responses rank, "" for none. `parts`, `values`: names of what a response carries. `views`: the online state it
+    reads. `event_types`: every event type it reads. `k`: the usual number of items, 0 for none. `declaration`:
+    everything else that an answer depends on, as plain values: kept with each version, and given to `Task.restore` to
+    serve and replay it. `arrangement`: what may change without training (re-ranking rules, thresholds, weights);
+    it has its own revision, released and rolled back by itself.
+    """
+
+    kind: str
+    request: type[Event]
+    items: str = ""
+    parts: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+    labels: tuple[Label, ...] = ()
+    entities: "tuple[Entity, ...]" = ()
+    features: "FeatureSet | None" = None
+    views: tuple[ViewSpec, ...] = ()
+    event_types: tuple[type[Event], ...] = ()
+    deadline_us: int = 300_000
+    k: int = 0
+    declaration: dict[str, Any] = {}
+    arrangement: dict[str, Any] = {}

@@ -1,0 +1,1 @@
+"""Recommendation: a list of items for a user."""

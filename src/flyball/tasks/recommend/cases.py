@@ -1,0 +1,186 @@
+"""Examples to judge candidates by: a split in time, seen from just before it."""
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.core import BadInput
+from flyball.events import Schema
+from flyball.tasks.recommend.declaration import Recommend
+from flyball.tasks.recommend.interactions import pairs_at
+from flyball.tasks.recommend.known import FrameCatalog, Frames, catalog_at, frames_at, groups_of, known_keys
+
+if TYPE_CHECKING:
+    import polars
+
+    from flyball.state import UserHistory
+
+HEAVY = 20
+ACTIVITIES = ("new", "light", "heavy")
+
+
+class Cases(msgspec.Struct, frozen=True):
+    """Users to answer at `split_us` and what they went on to like in `[split_us, end_us)`.
+
+    `histories`: per user, as known and applied just before the split (`known_at + apply_delay < split_us`). `truth`:
+    per user the items that became positive in the window and that the user had not touched before, one or more.
+    `groups`: each user's group or None. `activity`: "new" (no items before the split), "light" (1 to 19) or "heavy"
+    (20 or more).
+    `rated_rows`, `rated_items`, `rated_values`: first ratings given in the window: index of the user, item, rating.
+    `catalog`: the items as known and applied then. `pool`: how many users qualified before sampling.
+    """
+
+    split_us: int
+    end_us: int
+    users: list[str]
+    histories: "list[UserHistory]"
+    truth: list[list[str]]
+    groups: list[str | None]
+    activity: list[str]
+    rated_rows: NDArray[np.int32]
+    rated_items: list[str]
+    rated_values: NDArray[np.float32]
+    catalog: FrameCatalog | None = None
+    pool: int = 0
+
+
+def activity_of(items: int) -> str:
+    """How active a user with so many items is.
+
+    >>> activity_of(0), activity_of(19), activity_of(20)
+    ('new', 'light', 'heavy')
+    """
+    return "new" if items == 0 else "light" if items < HEAVY else "heavy"
+
+
+def evaluation_cases(
+    frames: Frames,
+    task: Recommend,
+    schema: Schema,
+    split_us: int,
+    end_us: int,
+    limit: int | None = 5_000,
+    seed: int = 0,
+    apply_delay_us: int = 0,
+) -> Cases:
+    """The cases of a snapshot for the window `[split_us, end_us)`.
+
+    Users without truth are left out; of more than `limit` a sample by `seed` is taken. Items and users that no
+    catalogue knows at the end of the snapshot are left out of the truth. `apply_delay_us`: how long after it was known
+    an event came to be seen by serving, so that what users are asked with is what an answer would have been made from;
+    what counts as touched before, and so is no truth, is what was known.
+    """
+    if split_us >= end_us:
+        raise BadInput("split_us", f"before end_us ({end_us})", split_us)
+    if apply_delay_us < 0:
+        raise BadInput("apply_delay_us", "0 or more", apply_delay_us)
+    before = pairs_at(frames_at(frames, split_us - 1), task, schema, split_us - 1)
+    seen_us = split_us - 1 - apply_delay_us
+    applied = before if apply_delay_us == 0 else pairs_at(frames_at(frames, seen_us), task, schema, seen_us)
+    truth = _truth(frames, task, schema, before, split_us, end_us)
+    users = truth["user"].unique().sort().to_list()
+    pool = len(users)
+    if limit is not None and pool > limit:
+        chosen = np.random.default_rng(seed).choice(pool, limit, replace=False)
+        users = [users[place] for place in np.sort(chosen)]
+    row = {user: place for place, user in enumerate(users)}
+    wanted: list[list[str]] = [[] for _ in users]
+    for user, item in truth.sort("user", "item").select("user", "item").iter_rows():
+        if user in row:
+            wanted[row[user]].append(item)
+    group_of = groups_of(frames_at(frames, seen_us), task.user, schema)
+    groups = [group_of.get(user) for user in users]
+    histories = histories_from(applied, users, groups)
+    rated = _rated(frames, task, schema, before, split_us, end_us, users)
+    return Cases(
+        split_us=split_us,
+        end_us=end_us,
+        users=users,
+        histories=histories,
+        truth=wanted,
+        groups=groups,
+        activity=[activity_of(len(history.seen)) for history in histories],
+        rated_rows=np.array([row[user] for user in rated["user"].to_list()], np.int32),
+        rated_items=rated["item"].to_list(),
+        rated_values=rated["rating"].to_numpy().astype(np.float32),
+        catalog=catalog_at(frames, task.item, schema, seen_us),
+        pool=pool,
+    )
+
+
+def histories_from(pairs: "polars.DataFrame", users: list[str], groups: list[str | None]) -> "list[UserHistory]":
+    """The users' histories from a frame of pairs, as the online store would give them."""
+    import polars as pl
+
+    from flyball.state import HISTORY_CAP, UserHistory
+
+    mine = pairs.filter(pl.col("user").is_in(users)).sort("user", "at_us", "item")
+    items = mine["item"].to_list()
+    weights = mine["weight"].cast(pl.Float32).to_numpy()
+    ratings = mine["rating"].cast(pl.Float32).fill_null(float("nan")).to_numpy()
+    at_us, last = mine["at_us"].cast(pl.Int64).to_numpy(), mine["last_at"].to_list()
+    counts = dict(mine.group_by("user").len().iter_rows())
+    found, start = [], 0
+    for user, group in sorted(zip(users, groups, strict=True)):
+        stop = start + counts.get(user, 0)
+        kept = list(range(start, stop))
+        if len(kept) > HISTORY_CAP:
+            kept = sorted(sorted(kept, key=lambda place: (last[place], items[place]))[-HISTORY_CAP:])
+        shown = [items[place] for place in kept]
+        beyond = sorted(set(items[start:stop]) - set(shown))
+        rows = np.array(kept, np.int64)
+        found.append(UserHistory(user, shown, weights[rows], ratings[rows], at_us[rows], shown + beyond, group))
+        start = stop
+    return found
+
+
+def _truth(
+    frames: Frames, task: Recommend, schema: Schema, before: "polars.DataFrame", split_us: int, end_us: int
+) -> "polars.DataFrame":
+    import polars as pl
+
+    until = {name: frame.filter(pl.col("at") < end_us) for name, frame in frames.items()}
+    pairs = pairs_at(until, task, schema, _LATEST)
+    liked = pairs.filter(pl.col("positive") & (pl.col("weight") > 0) & (pl.col("at_us") >= split_us))
+    liked = _known_only(liked.select("user", "item"), frames, task, schema)
+    return liked.join(before.select("user", "item"), on=["user", "item"], how="anti")
+
+
+def _rated(
+    frames: Frames,
+    task: Recommend,
+    schema: Schema,
+    before: "polars.DataFrame",
+    split_us: int,
+    end_us: int,
+    users: list[str],
+) -> "polars.DataFrame":
+    """First ratings in the window by `users`: user, item, rating, in order of (user, item)."""
+    import polars as pl
+
+    window = {name: frame.filter(pl.col("at").is_between(split_us, end_us - 1)) for name, frame in frames.items()}
+    rated = pairs_at(window, task, schema, _LATEST).filter(_has_rating() & pl.col("user").is_in(users))
+    earlier = before.filter(_has_rating()).select("user", "item")
+    rated = _known_only(rated.select("user", "item", "rating"), frames, task, schema)
+    return rated.join(earlier, on=["user", "item"], how="anti").sort("user", "item")
+
+
+def _has_rating() -> "polars.Expr":
+    import polars as pl
+
+    return pl.col("rating").is_not_null() & pl.col("rating").is_not_nan()
+
+
+def _known_only(pairs: "polars.DataFrame", frames: Frames, task: Recommend, schema: Schema) -> "polars.DataFrame":
+    import polars as pl
+
+    for column, entity in (("user", task.user), ("item", task.item)):
+        known = known_keys(frames, entity, schema)
+        if known is not None:
+            pairs = pairs.filter(pl.col(column).is_in(known))
+    return pairs
+
+
+_LATEST = 2**62

@@ -1,0 +1,252 @@
+"""The declaration of a recommendation task: who, what, and what counts as success."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+
+import msgspec
+
+from flyball.core import BadDeclaration, BadInput, parse_duration
+from flyball.events import Event, Profile, Ref, Schema
+from flyball.policy import AnyOf, Expression, Outcome, Value, outcomes_of
+
+if TYPE_CHECKING:
+    from flyball.features import Entity, Features, FeatureSet, Group
+    from flyball.state import Signals
+
+MAX_K = 1_000
+
+
+class Recommend(msgspec.Struct, frozen=True):
+    """Recommend items to users.
+
+    `positive`, `hint`, `negative`: outcomes per (user, item) that weigh 1, 0.25 and 0 in learning; `positive` is what
+    evaluation asks for. `rating`: the number a rating model predicts. `k`: length of a list. `deadline`: time within
+    which an answer must leave. `spread`: (attribute of the item's profile, at most so many items of one value in a
+    list), relaxed when the list cannot be filled otherwise. `newcomers`: places of a list given to items that no
+    model can know yet (one place per five at most, so lists shorter than five have none). `features`: those kept for
+    several keys together, such as user and item, or an `fb.FeatureSet` with these and values derived at the question;
+    the entities bring their own.
+
+    Constructing one checks it: `BadDeclaration` names the field.
+    """
+
+    user: "Entity"
+    item: "Entity"
+    positive: Outcome | AnyOf
+    hint: Outcome | AnyOf | None = None
+    negative: Outcome | AnyOf | None = None
+    rating: Value | None = None
+    k: int = 20
+    deadline: str = "300ms"
+    spread: tuple[str, int] | None = None
+    newcomers: int = 1
+    features: "tuple[Features, ...] | FeatureSet" = ()
+
+    def __post_init__(self) -> None:
+        _check_entities(self.user, self.item)
+        for field in ("positive", "hint", "negative"):
+            declared = getattr(self, field)
+            if field == "positive" or declared is not None:
+                _check_outcomes(field, declared, {self.user.name, self.item.name})
+        if self.rating is not None:
+            _check_rating(self.rating, {self.user.name, self.item.name})
+        _check_whole("k", self.k, 1, MAX_K)
+        _check_whole("newcomers", self.newcomers, 0, self.k)
+        _check_deadline(self.deadline)
+        if self.spread is not None:
+            _check_spread(self.spread, self.item)
+        _check_features(self.features, (self.user.features, self.item.features))
+
+    @property
+    def feature_set(self) -> "FeatureSet":
+        """Every declared feature: the user's, the item's, then `features`, and the values derived from them."""
+        from flyball.features import FeatureSet
+
+        given = self.features
+        if isinstance(given, tuple):
+            return FeatureSet(*_groups((self.user.features, self.item.features, *(one.features for one in given))))
+        return FeatureSet(*_groups((self.user.features, self.item.features, *given.groups)), **given.derived)
+
+    @property
+    def feature_groups(self) -> "tuple[Group, ...]":
+        """The declared features by the keys they are kept for: the user's, the item's, then `features`."""
+        return self.feature_set.groups
+
+    @property
+    def feature_hashes(self) -> dict[str, str]:
+        """{feature: hash of its definition}, derived values among them."""
+        return self.feature_set.hashes
+
+    def with_features(self, more: "FeatureSet") -> "Recommend":
+        """The same task with further features; raises `BadDeclaration` where names would mean two things."""
+        from flyball.features import FeatureSet
+
+        whole = self.feature_set
+        _check_features(more, whole.groups)
+        for name, one in more.derived.items():
+            if name in whole.derived and whole.derived[name].hash != one.hash:
+                raise BadDeclaration(f"derived feature {name}", "the same wherever it is named", "two definitions")
+        groups, derived = _groups((*whole.groups, *more.groups)), {**whole.derived, **more.derived}
+        return msgspec.structs.replace(self, features=FeatureSet(*groups, **derived))
+
+    @property
+    def entities(self) -> "tuple[Entity, Entity]":
+        """The user's and the item's entity."""
+        return self.user, self.item
+
+    @property
+    def event_types(self) -> tuple[type[Event], ...]:
+        """Every event type the task reads, each once."""
+        used: list[type[Event]] = [
+            one.event for field in (self.positive, self.hint, self.negative) for one in outcomes_of(field)
+        ]
+        if self.rating is not None:
+            used.append(self.rating.event)
+        for entity in self.entities:
+            used.extend(entity.known_by)
+        for group in self.feature_groups:
+            used.extend(event for event in group.event_types if not issubclass(event, Profile))
+        return tuple(dict.fromkeys(used))
+
+    @property
+    def deadline_us(self) -> int:
+        return parse_duration(self.deadline)
+
+    def signals(self, schema: Schema) -> "Signals":
+        """The task's signals compiled for `schema`."""
+        from flyball.state import Signals
+
+        return Signals(self.user, self.item, self.positive, self.hint, self.negative, self.rating, schema=schema)
+
+
+def references(event: type) -> dict[str, str]:
+    """{field: entity it names} of an event type, in declared order."""
+    hints = get_type_hints(event, include_extras=True)
+    return {
+        field: ref.entity
+        for field, hint in hints.items()
+        for ref in getattr(hint, "__metadata__", ())
+        if isinstance(ref, Ref)
+    }
+
+
+def attributes_of(entity: "Entity") -> tuple[str, ...]:
+    """The fields of the entity's profile, without its time; none without a profile."""
+    return () if entity.profile is None else tuple(name for name in entity.profile.__struct_fields__ if name != "at")
+
+
+def _check_entities(user: Any, item: Any) -> None:
+    for field, entity in (("user", user), ("item", item)):
+        if not isinstance(getattr(entity, "name", None), str) or not hasattr(entity, "known_by"):
+            raise BadDeclaration(f"{field} of Recommend", "an fb.Entity", entity)
+    if user.name == item.name:
+        raise BadDeclaration("item of Recommend", "another entity than the user", item.name)
+
+
+def _check_features(declared: Any, known: "Sequence[Group]") -> None:
+    where, hashes = "features of Recommend", {group.name: _meaning(group) for group in known if group.definitions}
+    if not isinstance(declared, tuple):
+        if not hasattr(declared, "derived"):
+            raise BadDeclaration(where, "a tuple of fb.Features, or an fb.FeatureSet", declared)
+        for group in declared.groups:
+            if hashes.get(group.name, _meaning(group)) != _meaning(group):
+                raise BadDeclaration(f"features of {group.name}", "the same wherever they are named", "two definitions")
+        return
+    if any(not hasattr(one, "features") for one in declared):
+        raise BadDeclaration(where, "a tuple of fb.Features, or an fb.FeatureSet", declared)
+    names = [one.name for one in declared]
+    if len(set(names)) < len(names) or hashes.keys() & set(names):
+        raise BadDeclaration(where, "of different names, none the user's or the item's", names)
+
+
+def _meaning(group: "Group") -> list[tuple[str, str]]:
+    return [(one.name, one.hash) for one in group.definitions]
+
+
+def _groups(groups: "Sequence[Group]") -> "list[Group]":
+    """Each once, without those that have no features."""
+    found: dict[str, Group] = {}
+    for group in groups:
+        if group.definitions:
+            found.setdefault(group.name, group)
+    return list(found.values())
+
+
+def _check_outcomes(field: str, declared: Any, entities: set[str]) -> None:
+    where = f"{field} of Recommend"
+    if not isinstance(declared, Outcome | AnyOf):
+        raise BadDeclaration(where, "made by fb.outcome(...) or fb.any_of(...)", declared)
+    if not outcomes_of(declared):
+        raise BadDeclaration(where, "one outcome or more", "none")
+    for one in outcomes_of(declared):
+        _check_event(where, one.event, entities, one.where.fields() if one.where is not None else set())
+        if one.where is not None:
+            _check_compared(where, one.where, get_type_hints(one.event))
+
+
+def _check_rating(declared: Any, entities: set[str]) -> None:
+    if not isinstance(declared, Value):
+        raise BadDeclaration("rating of Recommend", "made by fb.value(...)", declared)
+    _check_event("rating of Recommend", declared.event, entities, declared.expression.fields())
+
+
+def _check_event(where: str, event: Any, entities: set[str], fields: set[str]) -> None:
+    if not (isinstance(event, type) and issubclass(event, Event)):
+        raise BadDeclaration(where, "about a class that derives from fb.Event", event)
+    missing = entities - set(references(event).values())
+    if missing:
+        raise BadDeclaration(
+            where, f"about events that refer to {' and '.join(sorted(entities))}", f"{event.__name__}, which does not"
+        )
+    strange = fields - set(event.__struct_fields__)
+    if strange:
+        known = ", ".join(event.__struct_fields__)
+        raise BadDeclaration(where, f"about fields of {event.__name__} ({known})", ", ".join(sorted(strange)))
+
+
+def _check_compared(where: str, expression: Expression, hints: dict[str, Any]) -> None:
+    """A field in an order with a constant of another kind would fail at the first event."""
+    parts = [each for each in expression.args if isinstance(each, Expression)]
+    for part in parts:
+        _check_compared(where, part, hints)
+    if expression.op not in ("<", "<=", ">", ">="):
+        return
+    kinds = {part.args[0]: _is_text(hints[part.args[0]]) for part in parts if part.op == "field"}
+    for value in (part.args[0] for part in parts if part.op == "constant"):
+        for field, text in kinds.items():
+            if text is not None and text != isinstance(value, str):
+                raise BadDeclaration(f"what {where} compares {field} with", "text" if text else "a number", value)
+
+
+def _is_text(hint: Any) -> bool | None:
+    """Whether a field is text (True), a number (False) or something else (None)."""
+    kinds = {kind for kind in get_args(hint) or (hint,) if kind is not type(None)}
+    return True if kinds == {str} else False if kinds <= {int, float} else None
+
+
+def _check_whole(field: str, got: Any, low: int, high: int) -> None:
+    if not isinstance(got, int) or isinstance(got, bool) or not low <= got <= high:
+        raise BadDeclaration(f"{field} of Recommend", f"a whole number from {low} to {high}", got)
+
+
+def _check_deadline(text: Any) -> None:
+    must = "a duration of a millisecond or more, such as 300ms"
+    try:
+        duration_us = parse_duration(text)
+    except (BadInput, TypeError):
+        raise BadDeclaration("deadline of Recommend", must, text) from None
+    if duration_us < 1_000:
+        raise BadDeclaration("deadline of Recommend", must, text)
+
+
+def _check_spread(spread: Any, item: "Entity") -> None:
+    where = "spread of Recommend"
+    if not (isinstance(spread, tuple) and len(spread) == 2 and isinstance(spread[0], str)):
+        raise BadDeclaration(where, "(attribute, at most so many)", spread)
+    attribute, at_most = spread
+    if not isinstance(at_most, int) or isinstance(at_most, bool) or at_most < 1:
+        raise BadDeclaration(where, "(attribute, 1 or more)", spread)
+    known = attributes_of(item)
+    if attribute not in known:
+        must = f"an attribute of {item.name}'s profile ({', '.join(known) or 'it has none'})"
+        raise BadDeclaration(where, must, attribute)

@@ -1,0 +1,34 @@
+"""Items that came after a model was fitted, placed by what the catalogue says of them."""
+
+import msgspec
+import numpy as np
+
+from flyball.models import Artifact, Recommender, attributes_of, places_new
+from flyball.tasks.recommend.declaration import Recommend
+from flyball.tasks.recommend.declaration import attributes_of as fields_of
+from flyball.tasks.recommend.item_index import ItemCatalog
+
+
+def placed(task: Recommend, artifact: Artifact, model: Recommender, catalog: ItemCatalog | None) -> Artifact:
+    """The artifact with the catalogue's further items behind its own; as it is where the model cannot place them.
+
+    What nobody has touched yet has `fallback_support` 0 and so stays among the newcomers.
+    """
+    if catalog is None or not places_new(model):
+        return artifact
+    nth = [place for place, item in enumerate(catalog.ids) if item not in artifact.index]
+    if not nth:
+        return artifact
+    columns = {}
+    for field in fields_of(task.item):
+        values = catalog.attributes(field)
+        columns[field] = [values[place] for place in nth]
+    arrays = model.place_new(artifact.arrays, attributes_of(len(nth), columns, least=1))
+    support = np.concatenate([artifact.arrays["fallback_support"], np.zeros(len(nth), np.int32)])
+    items = [*artifact.items, *(catalog.ids[place] for place in nth)]
+    return msgspec.structs.replace(
+        artifact,
+        arrays={**arrays, "fallback_support": support},
+        items=items,
+        index={item: place for place, item in enumerate(items)},
+    )

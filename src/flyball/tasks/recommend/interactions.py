@@ -1,0 +1,71 @@
+"""Training data: who did what, as it was known at an instant."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from flyball.events import Schema
+from flyball.models import Interactions, attributes_of
+from flyball.tasks.recommend.declaration import Recommend
+from flyball.tasks.recommend.known import Frames, catalog_at, frames_at, groups_of, known_keys
+
+if TYPE_CHECKING:
+    import polars
+
+
+def pairs_at(frames: Frames, task: Recommend, schema: Schema, as_of_us: int) -> "polars.DataFrame":
+    """What is known of each (user, item) at `as_of_us`, as text, whether or not a catalogue knows them."""
+    from flyball.state import interactions_frame
+
+    return interactions_frame(frames, task.signals(schema), as_of_us)
+
+
+def build_interactions(
+    frames: Frames, task: Recommend, schema: Schema, as_of_us: int, attributes: bool = True
+) -> Interactions:
+    """The training data of `task` from a snapshot's frames, with what was known at `as_of_us` (inclusive).
+
+    An event about a user or item that no catalogue knew by then stays out; a kind of entity without any catalogue is
+    not checked. `items` holds every item known, also those without interactions; users without any are left out.
+    Both are in order of their text, rows in order of (user, item). `attributes`: with those of the items.
+    """
+    import polars as pl
+
+    known = frames_at(frames, as_of_us)
+    pairs = pairs_at(known, task, schema, as_of_us)
+    users, items = known_keys(known, task.user, schema), known_keys(known, task.item, schema)
+    if users is not None:
+        pairs = pairs.filter(pl.col("user").is_in(users))
+    if items is not None:
+        pairs = pairs.filter(pl.col("item").is_in(items))
+    pairs = pairs.sort("user", "item")
+    present = pairs["user"].unique().sort().to_list()
+    listed = pairs["item"].unique().sort().to_list() if items is None else items
+    group_of = groups_of(known, task.user, schema)
+    groups = sorted({group_of[user] for user in present if user in group_of})
+    catalog = catalog_at(known, task.item, schema, as_of_us) if attributes else None
+    number = {group: place for place, group in enumerate(groups)}
+    return Interactions(
+        users=present,
+        items=listed,
+        user_index=_index(pairs["user"], present),
+        item_index=_index(pairs["item"], listed),
+        weights=pairs["weight"].cast(pl.Float32).to_numpy(),
+        ratings=pairs["rating"].cast(pl.Float32).fill_null(float("nan")).to_numpy(),
+        at_us=pairs["at_us"].cast(pl.Int64).to_numpy(),
+        user_group=np.array([number.get(group_of.get(user, ""), -1) for user in present], np.int32),
+        groups=groups,
+        as_of_us=as_of_us,
+        attributes=attributes_of(len(listed), catalog.columns) if catalog is not None and catalog.columns else None,
+    )
+
+
+def _index(keys: "polars.Series", ordered: list[str]) -> "np.typing.NDArray[np.int32]":
+    """Each key's place in `ordered`, which holds them all."""
+    import polars as pl
+
+    places = pl.DataFrame(
+        {"key": ordered, "place": np.arange(len(ordered), dtype=np.int32)}, schema_overrides={"key": pl.String}
+    )
+    joined = pl.DataFrame({"key": keys}).join(places, on="key", how="left", maintain_order="left")
+    return joined["place"].to_numpy().astype(np.int32)

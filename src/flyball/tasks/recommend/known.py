@@ -1,0 +1,119 @@
+"""Which users and items are known at an instant, and what of them."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from flyball.events import Schema
+from flyball.policy import Expression, compile_python
+from flyball.tasks.recommend.declaration import attributes_of, references
+
+if TYPE_CHECKING:
+    import polars
+
+    from flyball.features import Entity
+
+Frames = Mapping[str, "polars.DataFrame"]
+"""{event type: rows with the event's fields, `at`, `known_at`, `partition`, `offset`}, as a snapshot gives them."""
+
+
+class Behind(msgspec.Struct, frozen=True):
+    """How far serving is behind what is known: after how many microseconds an event shows in histories and catalogue
+    (`state_us`) and in the declared features (`features_us`)."""
+
+    state_us: int = 0
+    features_us: int = 0
+
+
+def frames_at(frames: Frames, as_of_us: int) -> "dict[str, polars.DataFrame]":
+    """The rows known at `as_of_us` (inclusive)."""
+    import polars as pl
+
+    return {name: frame.filter(pl.col("known_at") <= as_of_us) for name, frame in frames.items()}
+
+
+def known_keys(frames: Frames, entity: "Entity", schema: Schema) -> list[str] | None:
+    """The keys of `entity` that any profile or `known_by` event names, sorted; None when there is no catalogue."""
+    import polars as pl
+
+    declared = (*(() if entity.profile is None else (entity.profile,)), *entity.known_by)
+    columns = []
+    for event in declared:
+        frame = frames.get(_name_of(event, schema))
+        if frame is not None:
+            field = next(field for field, kind in references(event).items() if kind == entity.name)
+            columns.append(frame[field].cast(pl.String).drop_nulls())
+    keys = pl.concat(columns).unique().sort().to_list() if columns else []
+    return keys or None
+
+
+def latest_profiles(frames: Frames, entity: "Entity", schema: Schema) -> "polars.DataFrame | None":
+    """Each entity's latest profile by `at`, then offset, with its key as text in the column `_key`."""
+    import polars as pl
+
+    if entity.profile is None:
+        return None
+    frame = frames.get(_name_of(entity.profile, schema))
+    if frame is None or frame.is_empty():
+        return None
+    field = next(iter(references(entity.profile)))
+    order = [name for name in ("at", "offset", "partition") if name in frame.columns]
+    return (
+        frame.with_columns(pl.col(field).cast(pl.String).alias("_key"))
+        .sort(order, maintain_order=True)
+        .unique("_key", keep="last", maintain_order=True)
+    )
+
+
+def groups_of(frames: Frames, entity: "Entity", schema: Schema) -> dict[str, str]:
+    """{key: group} of the entities whose latest profile gives one (None and "" give none)."""
+    profiles = latest_profiles(frames, entity, schema)
+    if profiles is None or entity.group is None or entity.profile is None:
+        return {}
+    group = _function(entity.group)
+    fields = [name for name in entity.profile.__struct_fields__ if name in profiles.columns]
+    rows = profiles.select(fields).iter_rows(named=True)
+    found = {}
+    for key, row in zip(profiles["_key"].to_list(), rows, strict=True):
+        value = group(entity.profile(**row))
+        if value is not None and str(value) != "":
+            found[key] = str(value)
+    return found
+
+
+class FrameCatalog(msgspec.Struct, frozen=True):
+    """The items of a snapshot with the attributes of their latest profiles."""
+
+    ids: list[str]
+    columns: dict[str, list[Any]]
+
+    def attributes(self, field: str) -> list[Any]:
+        """The field of each item's profile along `ids`, None without one."""
+        return self.columns[field]
+
+
+def catalog_at(frames: Frames, entity: "Entity", schema: Schema, as_of_us: int) -> FrameCatalog | None:
+    """The catalogue as known at `as_of_us`; None when there is none."""
+    known = frames_at(frames, as_of_us)
+    ids = known_keys(known, entity, schema)
+    if ids is None:
+        return None
+    profiles = latest_profiles(known, entity, schema)
+    fields = attributes_of(entity)
+    if profiles is None:
+        return FrameCatalog(ids, {field: [None] * len(ids) for field in fields})
+    place = {key: row for row, key in enumerate(profiles["_key"].to_list())}
+    columns = {}
+    for field in fields:
+        values = profiles[field].to_list()
+        columns[field] = [values[place[key]] if key in place else None for key in ids]
+    return FrameCatalog(ids, columns)
+
+
+def _function(group: Any) -> Callable[[Any], Any]:
+    return compile_python(group) if isinstance(group, Expression) else group
+
+
+def _name_of(event: type, schema: Schema) -> str:
+    return next(name for name, declared in schema.types.items() if declared.cls is event)

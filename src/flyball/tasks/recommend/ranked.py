@@ -1,0 +1,157 @@
+"""The second stage of a version whose model is a `Ranker`: pool, features, scores."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.core import Refused
+from flyball.models import Artifact, Histories, Pool, Ranker, take, trees_of, unscored
+from flyball.tasks.featurize import Columns, ReadFeatures, chosen_features
+from flyball.tasks.recommend.declaration import Recommend
+from flyball.tasks.recommend.queries import MODEL, Shown
+from flyball.tasks.recommend.rows import Row
+
+if TYPE_CHECKING:
+    from flyball.features import FeatureSet, Reading
+
+
+class Featured(list[Shown]):
+    """A list with `reading`: the features of its items that the model placed, in their order, as they were read."""
+
+    __slots__ = ("reading",)
+
+    def __init__(self, shown: Sequence[Shown], reading: "Reading") -> None:
+        super().__init__(shown)
+        self.reading = reading
+
+
+class Ranked(msgspec.Struct, frozen=True):
+    """Scores of a batch, float32 (rows, items). `readings`: by row; `pools`: each row's items in the order read."""
+
+    scores: NDArray[np.float32]
+    pools: list[NDArray[np.int32]]
+    readings: "list[Reading | None]"
+    columns: list[NDArray[np.float64]]
+
+
+class Ranking:
+    """Scores with a ranker. Raises `Refused` where it needs features and has no `features` to read them from, or where
+    the features declared now are not those it learned from."""
+
+    def __init__(self, task: Recommend, artifact: Artifact, model: Ranker, features: ReadFeatures | None) -> None:
+        self.model, self.artifact, self._features = model, artifact, features
+        self.trees = trees_of(artifact.arrays)
+        self.columns: Columns | None = None
+        if model.hashes:
+            check_features(task, model)
+            if features is None:
+                raise Refused("a version with features must be given a store to read them from, got none")
+            self.columns = Columns(task, model.feature_names)
+
+    def scores(self, batch: Histories, rows: Sequence[Row]) -> Ranked:
+        """The scores of each row's pool, -inf for all other items."""
+        found = Ranked(
+            unscored(len(rows), len(self.artifact.items)), [np.empty(0, np.int32)] * len(rows), [None] * len(rows),
+            [np.empty((0, 0))] * len(rows),
+        )  # fmt: skip
+        widths = [max(self.model.pool, 2 * row.query.k) for row in rows]
+        for width in dict.fromkeys(widths):
+            chosen = [place for place, each in enumerate(widths) if each == width]
+            part = take(batch, chosen)
+            excluded = [_excluded(rows[place]) for place in chosen]
+            pool = self.model.retrieved(self.artifact.arrays, part, excluded, width)
+            self._score(found, chosen, pool, rows)
+        return found
+
+    def featured(self, shown: list[Shown], found: Ranked, row: int, index: Mapping[str, int]) -> list[Shown]:
+        """The list of a row with the features of what the model placed; as it is when none were read."""
+        reading = found.readings[row]
+        if reading is None or self.columns is None:
+            return shown
+        place = {item: nth for nth, item in enumerate(found.pools[row].tolist())}
+        placed = [place[index[each.item]] for each in shown if each.source == MODEL]
+        return Featured(shown, self.columns.shown(reading, placed)) if placed else shown
+
+    def reasons(self, found: Ranked, row: int, items: Sequence[str]) -> dict[str, list[tuple[str, float]]]:
+        """{item: each column with its value, such as "film.views = 3", and what it added to the score}."""
+        if self.trees is None:
+            return {}
+        place = {self.artifact.items[item]: nth for nth, item in enumerate(found.pools[row].tolist())}
+        known = [item for item in items if item in place]
+        columns = found.columns[row][[place[item] for item in known]]
+        added = self.trees.contributions(columns) if known else columns
+        return {
+            item: [
+                (f"{name} = {value:.6g}", float(part))
+                for name, value, part in zip(self.model.column_names, columns[nth].tolist(), added[nth], strict=False)
+            ]
+            for nth, item in enumerate(known)
+        }
+
+    def _score(self, found: Ranked, chosen: Sequence[int], pool: Pool, rows: Sequence[Row]) -> None:
+        filled = pool.items >= 0
+        features = None if self.columns is None else np.full((*pool.items.shape, len(self.columns.names)), np.nan)
+        asked, at_us, read, names_of = [], [], [], []
+        for nth, place in enumerate(chosen):
+            items = pool.items[nth][filled[nth]]
+            found.pools[place] = items
+            if self.columns is not None and len(items):
+                names = [self.artifact.items[item] for item in items.tolist()]
+                asked.append(self.columns.asked(rows[place].query.user, names))
+                at_us.append(rows[place].query.now_us)
+                read.append(nth)
+                names_of.append(names)
+        if self.columns is not None and self._features is not None and features is not None and asked:
+            for nth, names, reading in zip(read, names_of, self._features.read(asked, at_us), strict=True):
+                found.readings[chosen[nth]] = reading
+                users = [rows[chosen[nth]].query.user] * len(names)
+                features[nth][filled[nth]] = self.columns.matrix(reading, users, names)
+        ranked = self.model.rank(self.trees, pool, features)
+        for nth, place in enumerate(chosen):
+            found.scores[place, pool.items[nth][filled[nth]]] = ranked[nth][filled[nth]]
+            own = pool.columns[nth][filled[nth]]
+            found.columns[place] = (
+                own if features is None else np.concatenate([own, features[nth][filled[nth]]], axis=1)
+            )
+
+
+def check_features(task: Recommend, model: Ranker) -> None:
+    """Raise `Refused` where a definition the model learned from is not the one declared now."""
+    check_hashes(task.feature_hashes, model.hashes)
+
+
+def check_hashes(live: Mapping[str, str], learned: Mapping[str, str], who: str = "the version") -> None:
+    """Raise `Refused` for the first of the features `learned` that is not, or not so, among the `live` ones."""
+    for name, wanted in sorted(learned.items()):
+        got = live.get(name)
+        if got != wanted:
+            told = "no feature of that name" if got is None else f"hash {got}"
+            raise Refused(f"feature {name} must be as {who} learned it, hash {wanted}, got {told} in the application")
+
+
+def bind_features(task: Recommend, model: Ranker) -> Ranker:
+    """The ranker with the hashes of the features it names, as they are declared now; raises `BadDeclaration`.
+
+    Of a `FeatureSet` the names stay: what a version keeps must be readable without the application's functions.
+    """
+    wanted = names_in(task, model.features)
+    return msgspec.structs.replace(model, features=wanted, hashes=chosen_features(task, wanted))
+
+
+def names_in(task: Recommend, features: "tuple[str, ...] | FeatureSet") -> tuple[str, ...]:
+    """The names a ranker's `features` stand for; of a set's lists, which no tree can see, none."""
+    if isinstance(features, tuple):
+        return features
+    lists = {one.name for group in task.feature_groups for one in group.definitions if one.result == "list"}
+    return tuple(name for name in features.names if name not in lists)
+
+
+def _excluded(row: Row) -> NDArray[np.int32]:
+    excluded = row.excluded()
+    if row.passing is None:
+        return excluded
+    barred = np.flatnonzero(~row.passing[: row.shelf.modelled]).astype(np.int32)
+    return np.union1d(excluded, barred).astype(np.int32)

@@ -1,0 +1,119 @@
+"""What a ranker learns from: instants of the past, each with what serving could see just before it, nothing later."""
+
+from collections.abc import Collection, Iterator, Sequence
+from functools import cached_property
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.events import Schema
+from flyball.models import Fold, Interactions, Ranker, fold_windows, histories_of, reads_attributes, select_rows
+from flyball.tasks.featurize import Columns, OfflineFeatures
+from flyball.tasks.recommend.cases import evaluation_cases
+from flyball.tasks.recommend.declaration import Recommend
+from flyball.tasks.recommend.interactions import build_interactions
+from flyball.tasks.recommend.known import Behind, Frames, frames_at
+
+
+class LogPast:
+    """The past of a log as it was known at `as_of_us`: a `Past` for `ranker`.
+
+    Retrievers are fitted on what was known before an instant, as a version learned then would have been. Histories and
+    features hold what had been applied besides, so far `behind` what was known.
+    `users`: learn from what these alone did, None: from everybody. Features are as they were for everybody: how often a
+    film was watched does not depend on who is learned from.
+    """
+
+    def __init__(
+        self,
+        task: Recommend,
+        schema: Schema,
+        frames: Frames,
+        ranker: Ranker,
+        now: Interactions,
+        behind: Behind | None = None,
+        users: Collection[str] | None = None,
+    ) -> None:
+        self._task, self._schema, self._now = task, schema, now
+        self._behind = behind or Behind()
+        self._frames = frames_at(frames, now.as_of_us)
+        self._ranker = ranker
+        self._users = None if users is None else frozenset(users)
+
+    @property
+    def now(self) -> Interactions:
+        return self._now
+
+    def folds(self, wanted: int, users: int, seed: int) -> Iterator[Fold]:
+        """The latest positives in `wanted` windows; see `evaluation_cases` for who is asked."""
+        for start_us, end_us in fold_windows(self._now, wanted):
+            data = self._of_users(
+                build_interactions(self._frames, self._task, self._schema, start_us - 1, reads_attributes(self._ranker))
+            )
+            if not (data.weights > 0).any():
+                continue
+            cases = evaluation_cases(
+                self._frames, self._task, self._schema, start_us, end_us, users, seed, self._behind.state_us
+            )
+            applied = data
+            if self._behind.state_us:
+                seen_us = start_us - 1 - self._behind.state_us
+                applied = _among(
+                    data, build_interactions(self._frames, self._task, self._schema, seen_us, attributes=False)
+                )
+            row_of = {user: row for row, user in enumerate(data.users)}
+            asked = [place for place, user in enumerate(cases.users) if user in row_of and self._learns_from(user)]
+            rows = [row_of[cases.users[place]] for place in asked]
+            index = {item: place for place, item in enumerate(data.items)}
+            yield Fold(
+                at_us=start_us,
+                data=data,
+                users=[cases.users[place] for place in asked],
+                histories=histories_of(applied, rows, start_us),
+                seen=[_places(cases.histories[place].seen, index) for place in asked],
+                truth=[_places(cases.truth[place], index) for place in asked],
+            )
+
+    def features(self, users: Sequence[str], items: Sequence[str], at_us: int) -> NDArray[np.float64]:
+        """The ranker's features of each (user, item) as known and applied at `at_us`."""
+        return self._offline.matrix(self._columns, users, items, at_us)
+
+    def _learns_from(self, user: str) -> bool:
+        return self._users is None or user in self._users
+
+    def _of_users(self, data: Interactions) -> Interactions:
+        """The rows of those who are learned from."""
+        if self._users is None:
+            return data
+        return select_rows(data, np.array([user in self._users for user in data.users], bool)[data.user_index])
+
+    @cached_property
+    def _columns(self) -> Columns:
+        return Columns(self._task, self._ranker.feature_names)
+
+    @cached_property
+    def _offline(self) -> OfflineFeatures:
+        return OfflineFeatures(self._task.feature_groups, self._frames, apply_delay_us=self._behind.features_us)
+
+
+def _among(data: Interactions, earlier: Interactions) -> Interactions:
+    """What was known `earlier` of the users and items of `data`; a catalogue may have begun only after it."""
+    user_row = {user: row for row, user in enumerate(data.users)}
+    item_row = {item: row for row, item in enumerate(data.items)}
+    number = {group: place for place, group in enumerate(data.groups)}
+    groups = np.full(len(data.users), -1, np.int32)
+    for user, group in zip(earlier.users, earlier.user_group.tolist(), strict=True):
+        if user in user_row and group >= 0:
+            groups[user_row[user]] = number.get(earlier.groups[group], -1)
+    users = np.array([user_row.get(user, -1) for user in earlier.users], np.int32)[earlier.user_index]
+    items = np.array([item_row.get(item, -1) for item in earlier.items], np.int32)[earlier.item_index]
+    placed = msgspec.structs.replace(
+        earlier, users=data.users, items=data.items, user_index=users, item_index=items, user_group=groups,
+        groups=data.groups,
+    )  # fmt: skip
+    return select_rows(placed, (users >= 0) & (items >= 0))
+
+
+def _places(items: Sequence[str], index: dict[str, int]) -> NDArray[np.int32]:
+    return np.array([index[item] for item in items if item in index], np.int32)

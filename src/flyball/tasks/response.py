@@ -1,0 +1,45 @@
+"""One response, the same struct for every task: ranked items, named values, a decision, the features read for them."""
+
+import msgspec
+
+from flyball.events import Offsets
+
+
+class RankedItem(msgspec.Struct, frozen=True, gc=False):
+    """One item of a response, in order of rank.
+
+    `source`: what placed it, such as "model", "popular" or "cold_start". `propensity`: the probability that this
+    request, under another seed, shows it. `parts`: named by `About.parts`, such as ("p_click", "bid", "price").
+    """
+
+    item: str
+    score: float
+    source: str = "model"
+    propensity: float = 1.0
+    parts: tuple[float, ...] = ()
+
+
+class FeatureRead(msgspec.Struct, frozen=True):
+    """Features read for a response, as of `at_us` with the events before `offsets` applied.
+
+    `feature_set`: the hash of what the *version* reads, not of all that is declared. `digest` covers the bits of these
+    values only. `vectors`: {group: (bits, tags)} of the sampled responses that keep them.
+    """
+
+    feature_set: str
+    at_us: int
+    offsets: Offsets
+    digest: int
+    vectors: dict[str, tuple[bytes, bytes]] = {}
+
+
+class Response(msgspec.Struct, frozen=True, gc=False):
+    """What a version answers. `values`: named by `About.values`, such as ("q10", "q50", "q90") or ("probability",).
+
+    `decision`: what was done about them, "" for none.
+    """
+
+    items: tuple[RankedItem, ...] = ()
+    values: tuple[float, ...] = ()
+    decision: str = ""
+    reads: tuple[FeatureRead, ...] = ()
