@@ -22,7 +22,7 @@ from typing import Annotated
 import msgspec
 
 from flyball.events import Event, Record, Ref, Schema, Slice, real, whole
-from flyball.features import Entity, FeatureFollower, FeatureReader, count, decayed, last, max, mean, min, std, sum
+from flyball.features import Entity, FeatureConsumer, FeatureReader, count, decayed, last, max, mean, min, std, sum
 from flyball.stores import StateStore, open_state
 
 DAY = 86_400_000_000
@@ -72,11 +72,11 @@ def records(events: int, keys: int, rng: random.Random, late_us: int = 0) -> lis
 
 def fold(entity: Entity, store: StateStore, some: list[Record]) -> tuple[float, float]:
     """Events a second, after a first batch: by the wall's clock and by the CPU's."""
-    follower = FeatureFollower(SCHEMA, [entity], store, partitions=1)
-    follower.apply([Slice(0, 0, some[:BATCH])])
+    consumer = FeatureConsumer(SCHEMA, [entity], store, partitions=1)
+    consumer.apply([Slice(0, 0, some[:BATCH])])
     begun, begun_cpu = time.perf_counter(), time.process_time()
     for low in range(BATCH, len(some), BATCH):
-        follower.apply([Slice(0, low, some[low : low + BATCH])])
+        consumer.apply([Slice(0, low, some[low : low + BATCH])])
     folded = len(some) - BATCH
     return folded / (time.perf_counter() - begun), folded / (time.process_time() - begun_cpu)
 
@@ -165,9 +165,9 @@ def growth(rng: random.Random, most_keys: int) -> None:
 
     def line(label: str, entity: Entity, keys: int, some: list[Record], seconds: float = 20.0) -> None:
         store = open_state("memory://")
-        begun, follower, done = time.perf_counter(), FeatureFollower(SCHEMA, [entity], store, partitions=1), 0
+        begun, consumer, done = time.perf_counter(), FeatureConsumer(SCHEMA, [entity], store, partitions=1), 0
         while done < len(some) and time.perf_counter() - begun < seconds:
-            follower.apply([Slice(0, done, some[done : done + BATCH])])
+            consumer.apply([Slice(0, done, some[done : done + BATCH])])
             done += BATCH
         rate = done / (time.perf_counter() - begun)
         reader, at_us = FeatureReader([entity], store), START + SPAN + 1

@@ -28,11 +28,11 @@ from flyball.models import (
     EASE,
     BiasedMF,
     Blend,
-    Compact,
     Distilled,
     ImplicitALS,
     Interactions,
     Pruned,
+    Quantized,
     Recommender,
     SparseEASE,
     histories_of,
@@ -357,7 +357,7 @@ def losses(data: Interactions) -> None:
     size = sum(array.nbytes for array in learned.values())
     print(f"  whole           {size:10,} bytes  ndcg@10 {ndcg_of(lambda h: whole.score(learned, h), train, test):.4f}")
     for rank in (0, 48, 32, 16):
-        small = Compact(rank=rank)
+        small = Quantized(rank=rank)
         arrays = small.squeezed(learned)
         size = sum(array.nbytes for array in arrays.values())
         gain = ndcg_of(lambda h, small=small, arrays=arrays: small.score(arrays, h), train, test)

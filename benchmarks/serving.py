@@ -30,7 +30,7 @@ from flyball.core import SystemClock
 from flyball.models import Interactions
 from flyball.runtime import Runtime, Settings, load_settings
 from flyball.serving import Dispatcher
-from flyball.state import StateFollower
+from flyball.state import StateConsumer
 from flyball.testing.faulty import release
 from flyball.testing.load import Load, closed_loop, open_loop
 
@@ -83,9 +83,9 @@ def make_home(folder: Path, films: int) -> tuple[Runtime, np.ndarray]:
                 for nth, film in enumerate(picked[user].tolist())
             ]
         )
-    follower = StateFollower(runtime.schema, runtime.signals, runtime.app.task.entities, runtime.state)
-    while slices := runtime.log.read(follower.offsets(), 20_000):
-        follower.apply(slices)
+    consumer = StateConsumer(runtime.schema, runtime.signals, runtime.app.task.entities, runtime.state)
+    while slices := runtime.log.read(consumer.offsets(), 20_000):
+        consumer.apply(slices)
     pairs = np.unique(np.stack([np.repeat(np.arange(USERS), SEEN), picked.ravel()], axis=1), axis=0)
     every = np.stack([np.arange(films) % USERS, np.arange(films)], axis=1)  # each film has someone who likes it
     pairs = np.unique(np.concatenate([pairs, every]), axis=0).astype(np.int32)

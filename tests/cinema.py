@@ -13,6 +13,6 @@ Film = Annotated[str, fb.Ref("film"), fb.text(max_length=40)]
 class Watch(fb.Event):
     user: User
     film: Film
-    minute: Annotated[int, fb.whole(0, 500)]
+    minute: Annotated[int, fb.integer(0, 500)]
 
 '''

@@ -17,7 +17,7 @@ Film = Annotated[str, fb.Ref("film")]
 class Watch(fb.Event):
     user: User
     film: Film
-    minute: Annotated[int, fb.whole(0, 500)] = 0
+    minute: Annotated[int, fb.integer(0, 500)] = 0
     device: str | None = None
 
 
@@ -37,7 +37,7 @@ def declare(**other: Any) -> fb.App:
         ({"formats": [3]}, "formats of App 'cinema' must be formats by name"),
         ({"formats": {"till": 3}}, "format 'till' of App 'cinema' must be an object with parser and lines, got 3"),
         ({"choose": "ndcg@20"}, "choose of App 'cinema' must be made by fb.best or .*, got 'ndcg@20'"),
-        ({"release": "swap"}, r"release of App 'cinema' must be made by fb.swap\(\), got 'swap'"),
+        ({"release": "swap"}, r"release of App 'cinema' must be made by fb.full_rollout\(\), got 'swap'"),
         ({"gates": 20}, r"gates of App 'cinema' must be made by fb.gates\(...\), got 20"),
         ({"retrain": fb.every("1d")}, "retrain of App 'cinema' must be a list"),
         ({"retrain": "1d"}, "retrain of App 'cinema' must be a list, .*, got '1d'"),
@@ -64,7 +64,7 @@ def test_a_field_is_compared_with_its_own_kind() -> None:
 def test_a_default_must_fit_its_field_and_at_is_no_field() -> None:
     class Low(fb.Event):
         user: User
-        minute: Annotated[int, fb.whole(0, 500)] = -5
+        minute: Annotated[int, fb.integer(0, 500)] = -5
 
     class Timed(fb.Event):
         user: User

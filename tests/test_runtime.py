@@ -11,7 +11,7 @@ import pytest
 import flyball
 from flyball.apps import movies
 from flyball.apps.movielog import MovieLog
-from flyball.core import BadSetting, ManualClock, Refused, parse_instant
+from flyball.core import BadSetting, ManualClock, Refused, parse_timestamp
 from flyball.events import Offsets, find_format, open_log
 from flyball.runtime import Runtime, load_settings
 
@@ -42,7 +42,7 @@ def test_times_that_name_no_zone_are_read_in_the_one_of_the_settings(
     runtime = at_home(tmp_path, {"FLYBALL_ZONE": zone})
     for month, ahead in zip(("01", "07"), hours, strict=True):
         here = f"2026-{month}-10T12:00:00"
-        utc = parse_instant(f"{here}Z")
+        utc = parse_timestamp(f"{here}Z")
         found = instants(runtime, name, [line % here.encode(), line % f"{here}Z".encode()])
         assert found == [utc - ahead * 3_600_000_000, utc]
 
@@ -59,7 +59,9 @@ def test_a_zone_that_the_application_declares_holds_unless_the_settings_name_one
     line = WATCH % b"2026-01-10T12:00:00"
     for environment, hours in (({}, 3), ({"FLYBALL_ZONE": "Europe/Berlin"}, 1)):
         runtime = Runtime(app, load_settings(tmp_path, environment=environment), ManualClock(0))
-        assert instants(runtime, "movielog", [line]) == [parse_instant("2026-01-10T12:00:00Z") - hours * 3_600_000_000]
+        assert instants(runtime, "movielog", [line]) == [
+            parse_timestamp("2026-01-10T12:00:00Z") - hours * 3_600_000_000
+        ]
 
 
 def test_a_film_may_have_a_title() -> None:
@@ -82,12 +84,12 @@ def test_how_long_artifacts_are_kept_is_a_setting_that_is_checked(tmp_path: Path
 
 
 def test_a_log_that_ends_before_what_was_taken_from_it_is_refused(tmp_path: Path) -> None:
-    """New events would get offsets that every follower has passed, and would reach none of them."""
+    """New events would get offsets that every consumer has passed, and would reach none of them."""
     runtime = at_home(tmp_path, {})
     joined = [runtime.schema.check("joined", {"user": user}, user, user) for user in range(1, 9)]
     runtime.log.append(joined)
-    runtime.history_follower.apply(runtime.log.read(runtime.history_follower.offsets(), 100))
-    runtime.history_follower.flush()
+    runtime.history_consumer.apply(runtime.log.read(runtime.history_consumer.offsets(), 100))
+    runtime.history_consumer.flush()
     assert at_home(tmp_path, {}).log.ends() == runtime.log.ends()
     for file in tmp_path.glob("events.db*"):
         file.unlink()
@@ -102,13 +104,13 @@ def test_a_log_that_others_append_to_while_it_is_opened_is_not_refused(
 ) -> None:
     """Its history may reach further than the log did a moment before."""
     other = at_home(tmp_path, {})
-    follower, users = other.history_follower, count(1)
+    consumer, users = other.history_consumer, count(1)
 
     def work() -> None:
         """What the log worker of another process may have done between any two looks."""
         other.log.append([other.schema.check("joined", {"user": next(users)}, 5, 5)])
-        follower.apply(other.log.read(follower.offsets(), 100))
-        follower.flush()
+        consumer.apply(other.log.read(consumer.offsets(), 100))
+        consumer.flush()
 
     class Busy:
         def __init__(self, url: str) -> None:

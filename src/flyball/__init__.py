@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from flyball.events import Profile as Profile
     from flyball.events import Ref as Ref
     from flyball.events import columns as columns
+    from flyball.events import integer as integer
     from flyball.events import real as real
     from flyball.events import text as text
-    from flyball.events import whole as whole
     from flyball.features import Derived as Derived
     from flyball.features import Entity as Entity
     from flyball.features import Features as Features
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from flyball.models import BiasedMF as BiasedMF
     from flyball.models import BiasModel as BiasModel
     from flyball.models import Blend as Blend
-    from flyball.models import Compact as Compact
     from flyball.models import Distilled as Distilled
     from flyball.models import GlobalMean as GlobalMean
     from flyball.models import Histories as Histories
@@ -58,6 +57,7 @@ if TYPE_CHECKING:
     from flyball.models import NextItem as NextItem
     from flyball.models import Popular as Popular
     from flyball.models import Pruned as Pruned
+    from flyball.models import Quantized as Quantized
     from flyball.models import Random as Random
     from flyball.models import Ranker as Ranker
     from flyball.models import RatingBlend as RatingBlend
@@ -70,9 +70,9 @@ if TYPE_CHECKING:
     from flyball.policy import best as best
     from flyball.policy import cheapest_within_noise as cheapest_within_noise
     from flyball.policy import every as every
+    from flyball.policy import full_rollout as full_rollout
     from flyball.policy import gates as gates
     from flyball.policy import outcome as outcome
-    from flyball.policy import swap as swap
     from flyball.policy import value as value
     from flyball.runtime import open as open
     from flyball.tasks import Recommend as Recommend
@@ -80,7 +80,7 @@ if TYPE_CHECKING:
 _ROOM_OF = {
     **dict.fromkeys(["App", "load_app"], "flyball.app"),
     **dict.fromkeys(["FlyballError"], "flyball.core"),
-    **dict.fromkeys(["Event", "Profile", "Ref", "columns", "real", "text", "whole"], "flyball.events"),
+    **dict.fromkeys(["Event", "Profile", "Ref", "columns", "real", "text", "integer"], "flyball.events"),
     **dict.fromkeys(
         [
             "Entity",
@@ -115,7 +115,7 @@ _ROOM_OF = {
             "BiasModel",
             "BiasedMF",
             "Blend",
-            "Compact",
+            "Quantized",
             "Distilled",
             "Pruned",
             "EASE",
@@ -140,7 +140,8 @@ _ROOM_OF = {
         "flyball.models",
     ),
     **dict.fromkeys(
-        ["any_of", "best", "cheapest_within_noise", "every", "gates", "outcome", "swap", "value"], "flyball.policy"
+        ["any_of", "best", "cheapest_within_noise", "every", "full_rollout", "gates", "outcome", "value"],
+        "flyball.policy",
     ),
     **dict.fromkeys(["open"], "flyball.runtime"),
     **dict.fromkeys(["Recommend"], "flyball.tasks"),

@@ -18,7 +18,7 @@ import msgspec
 from flyball.core import BadDeclaration, NotFound
 from flyball.events import Event, Format, Profile, Schema
 from flyball.models import Ranker, Recommender
-from flyball.policy import Choice, Gates, Release, Trigger, best, every, gates, swap
+from flyball.policy import Choice, Gates, Release, Trigger, best, every, full_rollout, gates
 from flyball.tasks import Recommend, bind_features
 
 BUILT_IN = {"movies": "flyball.apps.movies"}
@@ -53,7 +53,7 @@ class App:
         self.candidates = dict(candidates)  # those with features learn below how these are declared
         self.formats = dict(formats or {})
         self.choose = choose or best(f"ndcg@{task.k}")
-        self.release = release or swap()
+        self.release = release or full_rollout()
         self.gates = gates or _default_gates()
         if retrain is not None and not isinstance(retrain, list | tuple):
             raise BadDeclaration(f"retrain of App {name!r}", 'a list, such as [fb.every("1d")]', retrain)
@@ -104,7 +104,7 @@ class App:
         """What the other arguments must have been made by: told here, not by the command that comes to use them."""
         rules: list[tuple[str, Any, type, str]] = [
             ("choose", self.choose, Choice, 'made by fb.best or fb.cheapest_within_noise, such as fb.best("ndcg@20")'),
-            ("release", self.release, Release, "made by fb.swap()"),
+            ("release", self.release, Release, "made by fb.full_rollout()"),
             ("gates", self.gates, Gates, "made by fb.gates(...)"),
             *(("retrain", each, Trigger, 'made by fb.every, such as [fb.every("1d")]') for each in self.retrain),
         ]

@@ -19,7 +19,7 @@ from flyball.app import App, AppSource, load_app
 from flyball.core import BadInput, BadSetting, Clock, NotFound, Refused, parse_duration, write_atomic
 from flyball.events import Catalogue, EventLog, Format, Quarantine, formats_in, open_log
 from flyball.features import FeatureReader
-from flyball.history import History, HistoryFollower
+from flyball.history import History, HistoryConsumer
 from flyball.registry import Registry
 from flyball.state import Signals
 from flyball.stores import StateStore, open_state
@@ -31,7 +31,7 @@ OWNER = "application"
 """The file of a home that names the application that began it."""
 
 STATE_FEED, FEATURES_FEED = "state", "features"
-"""The names of the followers that users wait for."""
+"""The names of the consumers that users wait for."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -221,8 +221,8 @@ class Runtime:
         return self.home / "history"
 
     @cached_property
-    def history_follower(self) -> HistoryFollower:
-        return HistoryFollower(self.schema, self.history_folder, partitions=len(self.log.ends()))
+    def history_consumer(self) -> HistoryConsumer:
+        return HistoryConsumer(self.schema, self.history_folder, partitions=len(self.log.ends()))
 
     @cached_property
     def history(self) -> History:
@@ -239,7 +239,7 @@ class Runtime:
 
     @property
     def apply_delays_path(self) -> Path:
-        """How long the followers of the log took, as measured."""
+        """How long the consumers of the log took, as measured."""
         return self.home / "apply_delays.json"
 
     @property

@@ -11,7 +11,7 @@ from tests.data import real
 
 from flyball.apps.movielog import MovieLog, parse_line, parse_time
 from flyball.core import BadInput
-from flyball.events import Event, Ref, Rejected, Schema, text, whole
+from flyball.events import Event, Ref, Rejected, Schema, integer, text
 from flyball.testing.movie_events import Film, movie_schema
 
 NOON_US = 1_668_427_200_000_000
@@ -22,7 +22,7 @@ User = Annotated[str, Ref("user"), text(pattern=r"\A[1-9][0-9]*\Z", max_length=4
 class Watch(Event):
     user: User
     film: Film
-    minute: Annotated[int, whole(0, 2_000)]
+    minute: Annotated[int, integer(0, 2_000)]
 
 
 class Joined(Event):
@@ -32,10 +32,10 @@ class Joined(Event):
 class Asked(Event):
     user: User
     server: str
-    status: Annotated[int, whole(0, 999)]
+    status: Annotated[int, integer(0, 999)]
     films: list[str]
     error: str
-    took_ms: Annotated[int, whole(0, 10_000_000)]
+    took_ms: Annotated[int, integer(0, 10_000_000)]
 
 
 def schema_of(top: int) -> Schema:
@@ -44,7 +44,7 @@ def schema_of(top: int) -> Schema:
     class Rate(Event):
         user: User
         film: Film
-        stars: Annotated[int, whole(1, top)]
+        stars: Annotated[int, integer(1, top)]
 
     return Schema([Watch, Rate, Joined, Asked])
 
@@ -259,7 +259,7 @@ def test_bytes_that_are_no_text_are_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "instant_us"),
+    ("text", "timestamp_us"),
     [
         ("2022-11-14T12:00", NOON_US),
         ("2022-11-14T12:00:00", NOON_US),
@@ -271,8 +271,8 @@ def test_bytes_that_are_no_text_are_told() -> None:
         ("2022-11-14T12:00:00.123456789", NOON_US + 123_456),
     ],
 )
-def test_times_are_read(text: str, instant_us: int) -> None:
-    assert parse_time(text) == instant_us
+def test_times_are_read(text: str, timestamp_us: int) -> None:
+    assert parse_time(text) == timestamp_us
 
 
 def test_a_zone_counts_for_times_that_name_none() -> None:

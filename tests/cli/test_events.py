@@ -79,7 +79,7 @@ def test_quarantine_lists_shows_and_retries(shop: Run) -> None:
     assert [entry["raw"] for entry in only["entries"]] == ["not json"]
     source = Path("shop.py").read_text()
     Path("shop.py").write_text(source.replace("Annotated[int, fb.Ref", "Annotated[str, fb.Ref").replace(
-        "fb.whole(1, 999_999_999)", "fb.text(max_length=9)"))  # fmt: skip
+        "fb.integer(1, 999_999_999)", "fb.text(max_length=9)"))  # fmt: skip
     os.utime("shop.py", ns=(1, 1))
     retried = subprocess.run(
         [sys.executable, "-m", "flyball", "quarantine", "retry", "shop.py", "--json"], capture_output=True, check=True

@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.cinema import CINEMA
 
 from flyball.app import load_app
-from flyball.core import SystemClock, format_instant, parse_instant
+from flyball.core import SystemClock, format_timestamp, parse_timestamp
 from flyball.history import Delay, load_snapshot, take_snapshot
 from flyball.registry import Version, add_versions, begin_run
 from flyball.runtime import Runtime, load_settings
@@ -99,7 +99,7 @@ def test_history_imported_with_the_lag_of_live_events(run: Run, tmp_path: Path) 
     refused = run("ingest", "cinema.py", file, "--lag", "learned")
     assert refused.code == 2
     assert "100 live events" in refused.err
-    earlier = format_instant(SystemClock().now_us() - 60_000_000)
+    earlier = format_timestamp(SystemClock().now_us() - 60_000_000)
     live = [{"type": "watch", "user": user, "film": "up", "minute": 1, "at": earlier}
             for user in range(200)]  # fmt: skip
     file_of_live = written(tmp_path, live, "live.jsonl")  # type: ignore[arg-type]
@@ -116,4 +116,4 @@ def test_history_imported_with_the_lag_of_live_events(run: Run, tmp_path: Path) 
     assert lags.declared == Delay(3, lags.live.p99_us, lags.live.p99_us)
     assert lags.live.p99_us >= 60_000_000
     watched = taken.frame("watch")
-    assert watched["known_at"][0] == parse_instant("2026-01-01T00:00:00Z") + lags.live.p99_us
+    assert watched["known_at"][0] == parse_timestamp("2026-01-01T00:00:00Z") + lags.live.p99_us

@@ -21,7 +21,7 @@ Film = Annotated[int, fb.Ref("film")]
 class Rate(fb.Event):
     user: User
     film: Film
-    stars: Annotated[int, fb.whole(1, 5)]
+    stars: Annotated[int, fb.integer(1, 5)]
 
 
 class Card(fb.Profile):

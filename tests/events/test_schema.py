@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flyball.core import BadDeclaration, NotFound, StoreCorrupt
-from flyball.events import Event, Profile, Record, Ref, Rejected, Schema, real, text, whole
+from flyball.events import Event, Profile, Record, Ref, Rejected, Schema, integer, real, text
 from flyball.testing.movie_events import FilmCard, User, Viewer, Watch, movie_schema
 
 DAY_US = 86_400_000_000
@@ -94,7 +94,7 @@ class OptionalKey(Event):
 
 class LimitOnOptional(Event):
     user: User
-    age: Annotated[int | None, whole(0, 5)]
+    age: Annotated[int | None, integer(0, 5)]
 
 
 class LateRef(Profile):

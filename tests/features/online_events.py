@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from hypothesis import strategies as st
 
-from flyball.events import Event, Profile, Record, Ref, Schema, Slice, partition, real, whole
+from flyball.events import Event, Profile, Record, Ref, Schema, Slice, integer, partition, real
 from flyball.features import (
     Entity,
     Features,
@@ -46,7 +46,7 @@ class Play(Event):
 class Card(Profile):
     user: User
     country: str | None = None
-    age: Annotated[int, whole(0, 200)] | None = None
+    age: Annotated[int, integer(0, 200)] | None = None
     height: float | None = None
 
 

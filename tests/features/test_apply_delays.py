@@ -1,4 +1,4 @@
-"""How late followers apply events: only what was theirs to be late with is measured."""
+"""How late consumers apply events: only what was theirs to be late with is measured."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ START_US = 20_000 * DAY_US
 
 
 class Worker:
-    """A follower whose clock is moved by hand."""
+    """A consumer whose clock is moved by hand."""
 
     def __init__(self, path: Path, clock: ManualClock) -> None:
         self.clock, self.failing = clock, False

@@ -7,7 +7,7 @@ from tests.features.test_online_equals_oracle import EXAMPLES, FAIL_FAST, FEW, s
 
 from flyball.core import ManualClock
 from flyball.events import Schema, Slice
-from flyball.features import FeatureFollower, FeatureReader
+from flyball.features import FeatureConsumer, FeatureReader
 from flyball.stores.memory import MemoryStore
 from flyball.testing import feature_logs as logs
 from flyball.testing.feature_oracle import Logged, before, value_of
@@ -24,16 +24,16 @@ def store_at(log: list[Logged], row: logs.Row, rows: int, batch: int) -> tuple[M
     if row.offsets is not None:
         wanted = tuple(min(end, offset) for end, offset in zip(wanted, row.offsets, strict=True))
     store = MemoryStore()
-    follower = FeatureFollower(
+    consumer = FeatureConsumer(
         SCHEMA, logs.GROUPS, store, partitions=logs.PARTITIONS, clock=ManualClock(row.at), grace_us=0, rows=rows
     )
     for place, part in enumerate(parts):
         records = [record_of(one.event, one.known_at, number) for number, one in enumerate(part)]
         for low in range(0, wanted[place], batch):
-            follower.apply([Slice(place, low, records[low : min(low + batch, wanted[place])])])
+            consumer.apply([Slice(place, low, records[low : min(low + batch, wanted[place])])])
     if rows == 0:
         for group in logs.GROUPS:
-            follower.seal(group.name, [tuple(row.keys[key] for key in group.features.keys)])
+            consumer.seal(group.name, [tuple(row.keys[key] for key in group.features.keys)])
     return store, wanted
 
 

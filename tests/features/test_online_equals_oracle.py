@@ -14,7 +14,7 @@ from tests.features.online_events import DECLARED, INSTANTS, KNOWN, SCHEMA, SECO
 
 from flyball.core import Refused
 from flyball.events import after_slices
-from flyball.features.online.consumer import FeatureFollower
+from flyball.features.online.consumer import FeatureConsumer
 from flyball.features.online.layout import groups_of
 from flyball.features.online.reader import FeatureReader
 from flyball.features.vectors import digest_of
@@ -120,15 +120,15 @@ def play_through(data: st.DataObject, open_store: Callable[[], StateStore]) -> N
     rows = data.draw(st.sampled_from([0, 1, 4, 32]))
     grace = data.draw(st.sampled_from([0, 1, 2 * SECOND, 60 * SECOND]))
 
-    def start() -> tuple[CrashingStore, FeatureFollower]:
+    def start() -> tuple[CrashingStore, FeatureConsumer]:
         store = CrashingStore(open_store())
-        return store, FeatureFollower(SCHEMA, DECLARED, store, partitions=2, grace_us=grace, rows=rows)
+        return store, FeatureConsumer(SCHEMA, DECLARED, store, partitions=2, grace_us=grace, rows=rows)
 
-    store, follower = start()
+    store, consumer = start()
     ends = tuple(len(records) for records in built.records)
     while True:
-        at = follower.offsets()
-        check_some(data, FeatureReader(DECLARED, store), built, follower)
+        at = consumer.offsets()
+        check_some(data, FeatureReader(DECLARED, store), built, consumer)
         if at == ends:
             return
         until = tuple(data.draw(st.integers(low, min(high, low + 12))) for low, high in zip(at, ends, strict=True))
@@ -137,23 +137,23 @@ def play_through(data: st.DataObject, open_store: Callable[[], StateStore]) -> N
         if step == "crash" and until != at:
             store.armed = True
             with pytest.raises(Crash):
-                follower.apply(built.slices(again, until))
-            store, follower = start()
-            assert follower.offsets() == at
+                consumer.apply(built.slices(again, until))
+            store, consumer = start()
+            assert consumer.offsets() == at
         elif step == "restart":
-            store, follower = start()
+            store, consumer = start()
         elif step == "seal":
             group = data.draw(st.sampled_from(sorted(ASKED)))
             keys = [(key,) if isinstance(key, str) else key for key in ASKED[group]]
-            follower.seal(group, keys)
+            consumer.seal(group, keys)
         slices = built.slices(again, until)
-        follower.apply(slices)
-        assert follower.offsets() == after_slices(at, slices)
+        consumer.apply(slices)
+        assert consumer.offsets() == after_slices(at, slices)
 
 
-def check_some(data: st.DataObject, reader: FeatureReader, built: Built, follower: FeatureFollower) -> None:
+def check_some(data: st.DataObject, reader: FeatureReader, built: Built, consumer: FeatureConsumer) -> None:
     """At edges of windows around events, from the horizon on; before it the reader refuses or is right."""
-    horizon = follower.counts().horizon_us
+    horizon = consumer.counts().horizon_us
     events = [logged.event.at for logged in built.logged] or [0]
     for _ in range(3):
         step = data.draw(st.sampled_from([0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 12, 15]))

@@ -8,8 +8,8 @@ import pytest
 from tests.data import real
 
 from flyball.events import Slice
-from flyball.history import HistoryFollower, movielens_events, take_snapshot
-from flyball.state import StateFollower, interactions_frame, load_catalog, read_histories
+from flyball.history import HistoryConsumer, movielens_events, take_snapshot
+from flyball.state import StateConsumer, interactions_frame, load_catalog, read_histories
 from flyball.stores import open_state
 from flyball.testing.state_logs import APPLICATION, PARTITIONS
 
@@ -21,8 +21,8 @@ def test_online_equals_offline_on_movielens(tmp_path: Path) -> None:
     events = [event for event in movielens_events(folder) if event[0] != "viewer"]
     log = app.partitioned([app.record(name, at, **fields) for name, fields, at in events])
     store = open_state(f"lmdb://{tmp_path}/state?sync=0")
-    state = StateFollower(app.schema, app.signals, app.entities, store, partitions=PARTITIONS)
-    history = HistoryFollower(app.schema, tmp_path / "history", partitions=PARTITIONS, flush_rows=20_000)
+    state = StateConsumer(app.schema, app.signals, app.entities, store, partitions=PARTITIONS)
+    history = HistoryConsumer(app.schema, tmp_path / "history", partitions=PARTITIONS, flush_rows=20_000)
     at = [0] * PARTITIONS
     while any(at[part] < len(log[part]) for part in range(PARTITIONS)):
         ends = [min(len(part), low + rng.randrange(5_000)) for part, low in zip(log, at, strict=True)]

@@ -11,7 +11,7 @@ from tests.features.online_events import record_of
 
 import flyball as fb
 from flyball.events import Schema, Slice
-from flyball.features import FeatureFollower, FeatureReader, point_in_time
+from flyball.features import FeatureConsumer, FeatureReader, point_in_time
 from flyball.stores.memory import MemoryStore
 from flyball.testing import feature_logs as logs
 from flyball.testing.feature_logs import Act
@@ -30,11 +30,11 @@ def offline(entity: fb.Entity, events: list[Act], at_us: int) -> list[Any]:
 def online(entity: fb.Entity, events: list[Act], at_us: int, sealed_at: frozenset[int] = frozenset()) -> list[Any]:
     """Fed one by one, known at `at_us - 1`, and made tiles after as many events as `sealed_at` says."""
     store = MemoryStore()
-    follower = FeatureFollower(Schema([Act]), [entity], store, partitions=1, grace_us=0, rows=1_000)
+    consumer = FeatureConsumer(Schema([Act]), [entity], store, partitions=1, grace_us=0, rows=1_000)
     for place, event in enumerate(events, start=1):
-        follower.apply([Slice(0, place - 1, [record_of(event, at_us - 1, place)])])
+        consumer.apply([Slice(0, place - 1, [record_of(event, at_us - 1, place)])])
         if place in sealed_at:
-            follower.seal("user", [("1",)])
+            consumer.seal("user", [("1",)])
     return FeatureReader([entity], store).read({"user": ["1"]}, at_us).groups["user"].row(0)
 
 
@@ -53,11 +53,11 @@ def half_sealed(entity: fb.Entity, events: list[Act], at_us: int) -> list[Any]:
 def sealed_as_time_passes(entity: fb.Entity, events: list[Act], at_us: int) -> list[Any]:
     """Each event known when it happens and made a tile at once; at last another's, at the very instant asked about."""
     store = MemoryStore()
-    follower = FeatureFollower(Schema([Act]), [entity], store, partitions=1, grace_us=0, rows=1_000)
+    consumer = FeatureConsumer(Schema([Act]), [entity], store, partitions=1, grace_us=0, rows=1_000)
     for place, event in enumerate([*events, Act(user=2, at=at_us)]):
-        follower.apply([Slice(0, place, [record_of(event, event.at, place)])])
-        follower.seal("user", [("1",)])
-    assert follower.counts().horizon_us == at_us
+        consumer.apply([Slice(0, place, [record_of(event, event.at, place)])])
+        consumer.seal("user", [("1",)])
+    assert consumer.counts().horizon_us == at_us
     return FeatureReader([entity], store).read({"user": ["1"]}, at_us).groups["user"].row(0)
 
 
@@ -113,10 +113,10 @@ def test_squares_of_more_than_120_bits_are_exact(rows: int, ago: int) -> None:
     assert squares >> 120
     must = [math.sqrt(float(n * squares - total * total) / float(n * (n - 1))), TOP]
     store = MemoryStore()
-    follower = FeatureFollower(Schema([Act]), [user], store, partitions=1, grace_us=0, rows=rows)
+    consumer = FeatureConsumer(Schema([Act]), [user], store, partitions=1, grace_us=0, rows=rows)
     for low in (0, 9_000):
         records = [record_of(event, START + 1, low + place) for place, event in enumerate(events[low : low + 9_000])]
-        follower.apply([Slice(0, low, records)])
+        consumer.apply([Slice(0, low, records)])
     assert FeatureReader([user], store).read({"user": ["1"]}, START + 1).groups["user"].row(0) == must
     assert offline(user, events, START + 1) == must
 

@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from flyball.core import NotFound
-from flyball.events import Event, Record, Ref, Schema, Slice, whole
-from flyball.history import History, HistoryFollower, hold_events
+from flyball.events import Event, Record, Ref, Schema, Slice, integer
+from flyball.history import History, HistoryConsumer, hold_events
 
 
 def declared(newer: bool) -> Schema:
@@ -19,7 +19,7 @@ def declared(newer: bool) -> Schema:
 
         class Play(Event):  # type: ignore[no-redef]
             user: Annotated[int, Ref("user")]
-            minutes: Annotated[int, whole(0, 90)] = 5
+            minutes: Annotated[int, integer(0, 90)] = 5
 
     return Schema([Play])
 
@@ -34,9 +34,9 @@ def read(files: list[Path]) -> pl.DataFrame:
 
 def test_it_stays_as_it_was_and_fits_what_is_declared_now(tmp_path: Path) -> None:
     older, newer = declared(newer=False), declared(newer=True)
-    writer = HistoryFollower(older, tmp_path / "history", partitions=1, flush_rows=10)
+    writer = HistoryConsumer(older, tmp_path / "history", partitions=1, flush_rows=10)
     writer.apply([Slice(0, 0, records(older, range(10)))])
-    writer = HistoryFollower(newer, tmp_path / "history", partitions=1, flush_rows=10, fan_in=2)
+    writer = HistoryConsumer(newer, tmp_path / "history", partitions=1, flush_rows=10, fan_in=2)
     writer.apply([Slice(0, 10, records(newer, range(10, 20)))])
     history = History(tmp_path / "history", newer)
     held = hold_events(history, ["play"], tmp_path / "held")
@@ -53,7 +53,7 @@ def test_it_stays_as_it_was_and_fits_what_is_declared_now(tmp_path: Path) -> Non
 
 def test_a_folder_that_was_not_filled_is_filled_anew(tmp_path: Path) -> None:
     schema = declared(newer=True)
-    HistoryFollower(schema, tmp_path / "history", partitions=1, flush_rows=1).apply(
+    HistoryConsumer(schema, tmp_path / "history", partitions=1, flush_rows=1).apply(
         [Slice(0, 0, records(schema, range(3)))]
     )
     (tmp_path / "held").mkdir()

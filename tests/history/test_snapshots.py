@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from flyball.core import ArtifactCorrupt, BadInput, NotFound
 from flyball.events import IMPORTED, Record, Schema
-from flyball.history import Delay, History, HistoryFollower, Snapshot, export, learned_lag, load_snapshot, take_snapshot
+from flyball.history import Delay, History, HistoryConsumer, Snapshot, export, learned_lag, load_snapshot, take_snapshot
 from flyball.history.digest import digest_of
 from flyball.testing.state_contract import divided
 from flyball.testing.state_logs import APPLICATION, HOUR, PARTITIONS, START, Joined, records
@@ -22,9 +22,9 @@ DAY = 24 * HOUR
 
 
 def stored(folder: Path, came: Sequence[Record]) -> Path:
-    follower = HistoryFollower(SCHEMA, folder, partitions=PARTITIONS)
-    follower.apply(divided(APPLICATION.partitioned(came), [])[0])
-    follower.flush()
+    consumer = HistoryConsumer(SCHEMA, folder, partitions=PARTITIONS)
+    consumer.apply(divided(APPLICATION.partitioned(came), [])[0])
+    consumer.flush()
     return folder
 
 
@@ -86,10 +86,10 @@ def test_a_snapshot_stays_what_it_was_while_the_history_grows(tmp_path: Path) ->
     first = [watch(START + at) for at in range(5)]
     taken = snapshot(stored(tmp_path, first))
     before = taken.frame("watch")
-    follower = HistoryFollower(SCHEMA, tmp_path, partitions=PARTITIONS, fan_in=2)
+    consumer = HistoryConsumer(SCHEMA, tmp_path, partitions=PARTITIONS, fan_in=2)
     log = APPLICATION.partitioned([*first, *[watch(START + at) for at in range(5, 9)]])
-    follower.apply(divided(log, [])[0])
-    follower.flush()
+    consumer.apply(divided(log, [])[0])
+    consumer.flush()
     assert len(History(tmp_path, SCHEMA).events("watch")) == 9
     again = load_snapshot(tmp_path, SCHEMA, taken.name)
     assert again.frame("watch").equals(before)

@@ -31,9 +31,9 @@ class Home:
 
     def learned(self, hours: int) -> tuple[set[tuple[str, str]], dict[str, str]]:
         """(user, film) of the training data as of so many hours after the start, and the users' groups."""
-        runtime, follower = self.runtime, self.runtime.history_follower
-        follower.apply(runtime.log.read(follower.offsets(), 10_000))
-        follower.flush()
+        runtime, consumer = self.runtime, self.runtime.history_consumer
+        consumer.apply(runtime.log.read(consumer.offsets(), 10_000))
+        consumer.flush()
         as_of_us = START_US + hours * HOUR_US
         snapshot = take_snapshot(runtime.history_folder, runtime.schema, as_of_us)
         frames = {name: snapshot.frame(name) for name in runtime.schema.types}

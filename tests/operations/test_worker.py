@@ -1,4 +1,4 @@
-"""The worker: order of feeds, resuming, and a follower in trouble."""
+"""The worker: order of feeds, resuming, and a consumer in trouble."""
 
 from collections.abc import Sequence
 
@@ -39,7 +39,7 @@ class ListLog:
 
 
 class Kept:
-    """A follower that stores what it saw, may fail, and notes each call in a shared list."""
+    """A consumer that stores what it saw, may fail, and notes each call in a shared list."""
 
     def __init__(self, name: str, calls: list[str], fail: int = 0) -> None:
         self.name, self.calls, self.fail = name, calls, fail

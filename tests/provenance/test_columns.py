@@ -75,7 +75,7 @@ class Growing:
 def test_events_that_come_while_the_log_is_read_are_left_out(cinema: Cinema) -> None:
     """The history reaches further than asked in all partitions but one, whose rest is read from the log."""
     runtime = cinema.runtime
-    runtime.history_follower.flush()
+    runtime.history_consumer.flush()
     cinema.put("rate", user=1, film="f3", stars=5)
     mine = partition("1", len(runtime.log.ends()))
     until = tuple(end if part == mine else end - 3 for part, end in enumerate(runtime.log.ends()))

@@ -78,7 +78,7 @@ def test_what_the_user_did_next_is_looked_for_in_their_partition_alone(learned: 
 def test_what_needs_everyones_events_is_read_from_the_history_as_far_as_it_reaches(cinema: Cinema) -> None:
     """Then from the log; without a history, or with a torn one, all of it: the answer is the same."""
     runtime = cinema.runtime
-    runtime.history_follower.flush()
+    runtime.history_consumer.flush()
     reach = runtime.history.offsets()
     assert any(reach)
     for user in range(1, 9):

@@ -11,7 +11,7 @@ from flyball.serving.answering.ids import KeyRule
 
 
 class Bounded(fb.Event):
-    who: Annotated[int, fb.Ref("bounded"), fb.whole(1, 999)]
+    who: Annotated[int, fb.Ref("bounded"), fb.integer(1, 999)]
 
 
 class Free(fb.Event):

@@ -6,12 +6,12 @@ import pytest
 
 import flyball as fb
 from flyball.app import load_app
-from flyball.core import BadDeclaration, BadInput, ManualClock, parse_instant
+from flyball.core import BadDeclaration, BadInput, ManualClock, parse_timestamp
 from flyball.runtime import Runtime, load_settings
 from flyball.simulation import WorldPlan, new_plan, read_plan, seed_history, seed_home, world_of, world_program
 from flyball.simulation.worlds.movies.log_lines import DAY_US
 
-NOW_US = parse_instant("2026-05-01T12:00:00.250Z")
+NOW_US = parse_timestamp("2026-05-01T12:00:00.250Z")
 
 
 def runtime(home: Path, app: fb.App | None = None) -> Runtime:

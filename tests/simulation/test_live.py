@@ -8,12 +8,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from flyball.core import BadInput, ManualClock, format_instant, parse_instant
+from flyball.core import BadInput, ManualClock, format_timestamp, parse_timestamp
 from flyball.simulation import Driver, DriveReport, HttpService, ProfileRow, World, drive_http, make_world
 from flyball.simulation.worlds.movies.log_lines import DAY_US
 
 TIME = re.compile(r"\A\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{3})?)?\Z")
-NOW_US = parse_instant("2026-05-01T12:00:00Z")
+NOW_US = parse_timestamp("2026-05-01T12:00:00Z")
 
 
 class Watch:
@@ -66,7 +66,7 @@ def test_it_sends_about_the_wanted_rate() -> None:
 def test_lines_carry_real_time_and_requests_what_was_shown() -> None:
     driver, service, clock = driven(30)
     times = [line.split(b",")[0].decode() for line in service.lines]
-    first, last = format_instant(NOW_US)[:16], format_instant(clock.now_us())[:16]
+    first, last = format_timestamp(NOW_US)[:16], format_timestamp(clock.now_us())[:16]
     in_time = sum(first <= time[:16] <= last and TIME.match(time) is not None for time in times)
     assert in_time >= 0.995 * len(times)  # the rest is corrupted
     requests = [line for line in service.lines if b"recommendation request" in line]

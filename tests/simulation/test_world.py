@@ -9,13 +9,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from flyball.core import BadInput, parse_instant
+from flyball.core import BadInput, parse_timestamp
 from flyball.simulation import Batch, Habits, World, make_world, seed_history
 from flyball.simulation.worlds.movies.behavior import DISLIKED_MINUTES, LIKED_MINUTES
 from flyball.simulation.worlds.movies.catalog import GENRES
 from flyball.simulation.worlds.movies.log_lines import DAY_US
 
-START_US = parse_instant("2026-03-02")
+START_US = parse_timestamp("2026-03-02")
 LINE = re.compile(
     rb"\A\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?(\.\d{3})?,\d+,"
     rb"(GET /data/m/[a-z0-9+._*-]+/\d+\.mpg|GET /rate/[a-z0-9+._*-]+=[1-5]|GET /create_account"
@@ -249,7 +249,7 @@ def test_stamps_write_the_time_they_are_told() -> None:
     from flyball.simulation import Stamps
 
     world = make_world(200, 100, seed=8, start_us=START_US)
-    origin_us = parse_instant("2030-01-01T12:00:00Z")
+    origin_us = parse_timestamp("2030-01-01T12:00:00Z")
     world.stamps = Stamps(START_US, origin_us, 3_600.0)  # an hour a second
     batches = live(world, 1)
     times = {line[:16] for line in lines_of(batches) if LINE.match(line)}

@@ -13,7 +13,7 @@ from flyball.policy import outcome, value
 from flyball.state import (
     Catalog,
     Signals,
-    StateFollower,
+    StateConsumer,
     catalog_version,
     load_catalog,
     read_histories,
@@ -72,8 +72,8 @@ class ListLog:
 
 def applied(app: Application, came: Sequence[Record]) -> MemoryStore:
     store = MemoryStore()
-    follower = StateFollower(app.schema, app.signals, app.entities, store, partitions=PARTITIONS)
-    follower.apply(divided(app.partitioned(came), [])[0])
+    consumer = StateConsumer(app.schema, app.signals, app.entities, store, partitions=PARTITIONS)
+    consumer.apply(divided(app.partitioned(came), [])[0])
     return store
 
 
@@ -84,7 +84,7 @@ def test_the_past_of_a_user_is_rebuilt_from_the_log(came: list[Record], data: st
     log = app.partitioned(came)
     until = tuple(data.draw(st.integers(0, len(part))) for part in log)
     live = MemoryStore()
-    StateFollower(app.schema, app.signals, app.entities, live, partitions=PARTITIONS).apply(
+    StateConsumer(app.schema, app.signals, app.entities, live, partitions=PARTITIONS).apply(
         divided(log, [list(until)])[0]
     )
     rebuilt = state_at(ListLog(log), until, {"1", "stranger"}, app.schema, app.signals, app.entities)
@@ -174,9 +174,9 @@ def test_mistakes_in_a_declaration_name_their_place(app: Application) -> None:
     with pytest.raises(BadDeclaration, match="over a profile"):
         Entity("user", group=lambda p: p.gender)
     with pytest.raises(BadDeclaration, match="events that name it"):
-        StateFollower(schema, app.signals, [Entity("shop", known_by=(Watch,))], MemoryStore())
+        StateConsumer(schema, app.signals, [Entity("shop", known_by=(Watch,))], MemoryStore())
     with pytest.raises(BadDeclaration, match="twice"):
-        StateFollower(schema, app.signals, [Entity("user")], MemoryStore())
+        StateConsumer(schema, app.signals, [Entity("user")], MemoryStore())
 
 
 def test_an_empty_catalogue_is_one(app: Application) -> None:

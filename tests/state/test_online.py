@@ -11,7 +11,7 @@ import flyball.state.popularity as popular_module
 import flyball.state.user_history as users_module
 from flyball.core import BadInput
 from flyball.events import Offsets, Record, Slice
-from flyball.state import StateFollower, read_histories, read_popular
+from flyball.state import StateConsumer, read_histories, read_popular
 from flyball.stores import StateStore, open_state
 from flyball.stores.memory import MemoryStore
 from flyball.testing.state_contract import (
@@ -31,14 +31,14 @@ def app() -> Application:
     return APPLICATION
 
 
-def follower(store: StateStore) -> StateFollower:
+def consumer(store: StateStore) -> StateConsumer:
     app = APPLICATION
-    return StateFollower(app.schema, app.signals, app.entities, store, partitions=PARTITIONS)
+    return StateConsumer(app.schema, app.signals, app.entities, store, partitions=PARTITIONS)
 
 
 def folded(batches: Sequence[Sequence[Slice]]) -> MemoryStore:
     store = MemoryStore()
-    one = follower(store)
+    one = consumer(store)
     for batch in batches:
         one.apply(batch)
     return store
@@ -72,10 +72,10 @@ def test_batches_restarts_and_redelivery_change_no_byte(data: st.DataObject) -> 
     whole = folded(divided(log, []))
     batches = divided(log, data.draw(cuts(log)))
     store, delivered = MemoryStore(), list[Sequence[Slice]]()
-    one = follower(store)
+    one = consumer(store)
     for batch in batches:
         if data.draw(st.booleans()):
-            one = follower(store)  # a restart
+            one = consumer(store)  # a restart
         one.apply(batch)
         delivered.append(batch)
         one.apply(data.draw(st.sampled_from(delivered)))
@@ -120,7 +120,7 @@ def test_popular_lists_shorter_than_what_is_liked(came: list[Record], data: st.D
 
 def test_of_ratings_at_one_instant_the_one_that_came_last_counts(app: Application) -> None:
     store = MemoryStore()
-    one = follower(store)
+    one = consumer(store)
     for offset, stars in enumerate([5, 3.3, 0]):
         one.apply([Slice(0, offset, [app.record("rate", START, user=1, film="a", stars=stars)])])
         (history,), _ = read_histories(store, app.signals, ["1"])
@@ -174,7 +174,7 @@ def test_a_late_event_moves_the_positive_back(app: Application) -> None:
         for at in (0, 10 * HOUR, 11 * HOUR, 12 * HOUR)
     ]
     store = MemoryStore()
-    one = follower(store)
+    one = consumer(store)
     log = app.partitioned(minutes)
     one.apply(divided(log, [])[0])
     assert history_of(app, minutes) == (1.0, START + 12 * HOUR)
@@ -187,7 +187,7 @@ def test_a_late_event_moves_the_positive_back(app: Application) -> None:
 
 def test_a_gap_is_refused_and_changes_nothing(app: Application) -> None:
     store = MemoryStore()
-    one = follower(store)
+    one = consumer(store)
     one.apply([Slice(0, 0, [app.record("watch", START, user=3, film="a", minute=1)])])
     before = list(store.scan(b""))
     with pytest.raises(BadInput, match="at most 1, got 2"):
@@ -216,7 +216,7 @@ def test_a_failed_write_is_made_good_by_the_next(data: st.DataObject) -> None:
     log = APPLICATION.partitioned(data.draw(records()))
     batches = divided(log, data.draw(cuts(log)))
     store = FailingStore(data.draw(st.sets(st.integers(1, 6))))
-    one = follower(store)
+    one = consumer(store)
     for batch in batches:
         for _ in range(8):
             try:
@@ -236,7 +236,7 @@ def test_lmdb_holds_the_same_bytes_as_memory(tmp_path: Path, app: Application) -
     ] + [app.record("card", START, user=user, gender="f") for user in range(1, 6)]
     log = app.partitioned(came)
     store = open_state(f"lmdb://{tmp_path}/state?map_mb=1&sync=0")
-    one = follower(store)
+    one = consumer(store)
     for batch in divided(log, [[len(part) // 3 for part in log], [len(part) // 2 for part in log]]):
         one.apply(batch)
     kept = [(key, value) for key, value in store.scan(b"") if key != b"m/offsets"]
@@ -247,6 +247,6 @@ def test_lmdb_holds_the_same_bytes_as_memory(tmp_path: Path, app: Application) -
 def test_names_that_are_no_keys_of_a_store(tmp_path: Path, app: Application, name: str) -> None:
     store = open_state(f"lmdb://{tmp_path}/state?sync=0")
     came = [app.record("watch", START, user=2**60, film=name, minute=1), app.record("filmcard", START, film=name)]
-    follower(store).apply(divided(app.partitioned(came), [])[0])
+    consumer(store).apply(divided(app.partitioned(came), [])[0])
     (history,), _ = read_histories(store, app.signals, [str(2**60)])
     assert history.items == [name]

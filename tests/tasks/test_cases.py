@@ -155,7 +155,7 @@ def test_a_sample_is_drawn_by_its_seed_and_an_empty_window_refused(films: Simple
 
 def test_histories_equal_the_online_ones(films: SimpleNamespace) -> None:
     from flyball.events import Slice
-    from flyball.state import StateFollower, read_histories
+    from flyball.state import StateConsumer, read_histories
     from flyball.stores import open_state
 
     rng = np.random.default_rng(3)
@@ -168,13 +168,13 @@ def test_histories_equal_the_online_ones(films: SimpleNamespace) -> None:
     cases = evaluation_cases(films.frames(rows), films.task(), films.schema, 55, 100)
     store = open_state("memory://")
     signals = films.task().signals(films.schema)
-    follower = StateFollower(films.schema, signals, (films.user, films.film), store, partitions=1)
+    consumer = StateConsumer(films.schema, signals, (films.user, films.film), store, partitions=1)
     names = {"rate": ("user", "film", "stars"), "viewer": ("user", "gender")}
     records = [
         films.schema.check(row[0], dict(zip(names[row[0]], row[1:-2], strict=True)), row[-2], row[-1])
         for row in rows[:-4]
     ]
-    follower.apply([Slice(0, 0, records)])
+    consumer.apply([Slice(0, 0, records)])
     online, _ = read_histories(store, signals, cases.users)
     assert min(len(one.seen) for one in online) > len(online[0].items) == 1_000
     for one, other in zip(cases.histories, online, strict=True):

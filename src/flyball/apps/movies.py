@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import flyball as fb
 from flyball.apps.movielog import MovieLog
 
-User = Annotated[int, fb.Ref("user"), fb.whole(1, 2**63 - 1)]
+User = Annotated[int, fb.Ref("user"), fb.integer(1, 2**63 - 1)]
 Film = Annotated[str, fb.Ref("film"), fb.text(pattern=r"\A[A-Za-z0-9+._*-]+\Z", max_length=120)]
 
 
@@ -17,7 +17,7 @@ class Watch(fb.Event):
 
     user: User
     film: Film
-    minute: Annotated[int, fb.whole(0, 2_000)]
+    minute: Annotated[int, fb.integer(0, 2_000)]
 
 
 class Joined(fb.Event):
@@ -31,17 +31,17 @@ class Asked(fb.Event):
 
     user: User
     server: str
-    status: Annotated[int, fb.whole(0, 999)]
+    status: Annotated[int, fb.integer(0, 999)]
     films: list[str]
     error: str
-    took_ms: Annotated[int, fb.whole(0, 10_000_000)]
+    took_ms: Annotated[int, fb.integer(0, 10_000_000)]
 
 
 class Viewer(fb.Profile):
     """What is known about a user."""
 
     user: User
-    age: Annotated[int, fb.whole(0, 130)] | None = None
+    age: Annotated[int, fb.integer(0, 130)] | None = None
     gender: Annotated[str, fb.text(max_length=40)] | None = None
     occupation: Annotated[str, fb.text(max_length=80)] | None = None
 
@@ -52,7 +52,7 @@ class FilmCard(fb.Profile):
     film: Film
     title: Annotated[str, fb.text(max_length=1_000)] | None = None
     genres: list[str] = []
-    year: Annotated[int, fb.whole(1870, 2_200)] | None = None
+    year: Annotated[int, fb.integer(1870, 2_200)] | None = None
     language: Annotated[str, fb.text(max_length=20)] | None = None
 
 
@@ -71,7 +71,7 @@ def year_of(date: Any) -> Any:
 def make_app(stars: int = 5) -> fb.App:
     """The application for ratings of 1 to `stars` stars."""
     # Named outside the class: inside its body `stars` would be the field, not the argument.
-    Stars = Annotated[int, fb.whole(1, stars)]
+    Stars = Annotated[int, fb.integer(1, stars)]
 
     class Rate(fb.Event):
         """A user rates a film."""

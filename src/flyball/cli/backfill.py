@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from flyball.cli.show import progress_line
-from flyball.core import BadInput, FileLock, parse_instant, sha256_file, write_atomic
+from flyball.core import BadInput, FileLock, parse_timestamp, sha256_file, write_atomic
 
 if TYPE_CHECKING:
     import polars as pl
@@ -153,7 +153,7 @@ def _instant(text: str | None, where: str) -> int:
     if text is None:
         raise BadInput(where, "a time", None)
     try:
-        return int(text) if text.lstrip("-").isdecimal() else parse_instant(text)
+        return int(text) if text.lstrip("-").isdecimal() else parse_timestamp(text)
     except BadInput:
         raise BadInput(where, "ISO 8601, or microseconds since 1970", text) from None
 

@@ -16,7 +16,7 @@ import typer
 from flyball.cli import quarantine
 from flyball.cli.common import AppName, Home, Json, Mode, Set, open_app, open_home
 from flyball.cli.show import counted, progress_line, say, show_json, warn
-from flyball.core import BadInput, BadSetting, parse_duration, parse_instant
+from flyball.core import BadInput, BadSetting, parse_duration, parse_timestamp
 
 if TYPE_CHECKING:
     from flyball.events import Format, IngestReport
@@ -236,7 +236,7 @@ def export(
     from flyball.operations import catch_up
 
     runtime = open_home(app, home, chosen)
-    since_us = None if since is None else parse_instant(since)
+    since_us = None if since is None else parse_timestamp(since)
     kind = format or (FileKind(out.suffix[1:]) if out and out.suffix[1:] in FileKind.__members__ else FileKind.csv)
     path = out or Path(f"{event}.{kind.value}")
     catch_up(runtime)

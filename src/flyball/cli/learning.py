@@ -7,7 +7,7 @@ import typer
 
 from flyball.cli.common import AppName, Home, Json, Set, open_home
 from flyball.cli.show import counted, progress_line, say, show_json, show_table
-from flyball.core import format_instant, parse_instant
+from flyball.core import format_timestamp, parse_timestamp
 
 if TYPE_CHECKING:
     from flyball.learning import LearnReport
@@ -55,7 +55,7 @@ def learn(
     with progress_line(json) as progress:
         report = learn_now(
             runtime,
-            None if as_of is None else parse_instant(as_of),
+            None if as_of is None else parse_timestamp(as_of),
             lambda step: progress(str(step)),
             workers=workers,
             seed=seed,
@@ -101,7 +101,7 @@ def _tell(report: "LearnReport") -> None:
 
 def _instant(at_us: int) -> str:
     """To the second: what a person reads."""
-    return format_instant(at_us // 1_000_000 * 1_000_000)
+    return format_timestamp(at_us // 1_000_000 * 1_000_000)
 
 
 def _figure_names(report: "LearnReport") -> list[str]:

@@ -8,7 +8,7 @@ import typer
 
 from flyball.cli.common import AppName, Home, Json, Mode, Set, open_home
 from flyball.cli.show import counted, say, show_json, show_table
-from flyball.core import format_instant
+from flyball.core import format_timestamp
 
 if TYPE_CHECKING:
     from flyball.events import Quarantined
@@ -60,7 +60,7 @@ def show(
     for name, value in [
         ("reason", f"{found.reason}: {found.detail}"),
         ("source", f"{found.source}, line {found.position}, read as {found.format or 'unknown'}"),
-        ("since", format_instant(found.at_us)),
+        ("since", format_timestamp(found.at_us)),
         ("state", found.state),
         ("line", _text(found.raw)),
     ]:

@@ -8,7 +8,7 @@ import typer
 
 from flyball.cli.common import AppName, Home, Json, Set, load, open_app, open_home, settings_for
 from flyball.cli.show import applied_words, progress_line, say, show_json, show_table, warn
-from flyball.core import format_instant, parse_duration
+from flyball.core import format_timestamp, parse_duration
 
 if TYPE_CHECKING:
     from flyball.operations import Program, Screen, Status
@@ -133,7 +133,7 @@ def _show_status(found: "Status") -> None:
     if found.learning:
         say("\nlearning now")
     elif found.running and found.next_learn_us is not None:
-        say(f"\nlearns next at {format_instant(found.next_learn_us)[:19]}Z")
+        say(f"\nlearns next at {format_timestamp(found.next_learn_us)[:19]}Z")
 
 
 def _figures_row(each: "Figures") -> list[object]:

@@ -7,7 +7,7 @@ import typer
 
 from flyball.cli.common import AppName, Home, Json, Set, open_home
 from flyball.cli.show import progress_line, say, show_json, show_table
-from flyball.core import format_instant
+from flyball.core import format_timestamp
 
 if TYPE_CHECKING:
     from flyball.learning import CurveReport, SearchReport
@@ -173,4 +173,4 @@ def _figure(value: float | None) -> str | None:
 
 
 def _instant(at_us: int) -> str:
-    return format_instant(at_us // 1_000_000 * 1_000_000)
+    return format_timestamp(at_us // 1_000_000 * 1_000_000)

@@ -44,7 +44,7 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]], right: 
 
 
 def applied_words(delays: "Mapping[str, Delay]") -> str:
-    """How late followers apply events, in one line."""
+    """How late consumers apply events, in one line."""
     each = [f"{name} after {one.p99_us / 1e6:.2f} s" for name, one in sorted(delays.items(), reverse=True)]
     return f"99 of 100 live events are applied: {', '.join(each)}"
 

@@ -5,7 +5,7 @@ import random
 import re
 from pathlib import Path
 
-from flyball.core import BadInput, Refused, format_instant, parse_instant
+from flyball.core import BadInput, Refused, format_timestamp, parse_timestamp
 
 _NAME = re.compile(r"\A[a-z][a-z0-9_-]{0,40}\Z")
 
@@ -16,7 +16,7 @@ from typing import Annotated
 import flyball as fb
 
 # Keys: what names a visitor and an item. Malformed ones never get in.
-Visitor = Annotated[int, fb.Ref("visitor"), fb.whole(1, 999_999_999)]
+Visitor = Annotated[int, fb.Ref("visitor"), fb.integer(1, 999_999_999)]
 Item = Annotated[str, fb.Ref("item"), fb.text(pattern=r"\\A[a-z0-9-]+\\Z", max_length=60)]
 
 
@@ -82,10 +82,15 @@ def write_project(name: str, folder: Path) -> list[Path]:
 
 def example_events(rng: random.Random, visitors: int = 120, items: int = 60) -> list[dict[str, object]]:
     """Sixty days of a made-up shop in time order: each visitor keeps to one or two kinds of items."""
-    start = parse_instant("2026-01-01")
+    start = parse_timestamp("2026-01-01")
     day = 86_400_000_000
     cards: list[dict[str, object]] = [
-        {"type": "itemcard", "at": format_instant(start), "item": f"{_KINDS[n % 5]}-{n:02d}", "category": _KINDS[n % 5]}
+        {
+            "type": "itemcard",
+            "at": format_timestamp(start),
+            "item": f"{_KINDS[n % 5]}-{n:02d}",
+            "category": _KINDS[n % 5],
+        }
         for n in range(items)
     ]
     acts = []
@@ -101,4 +106,4 @@ def example_events(rng: random.Random, visitors: int = 120, items: int = 60) -> 
                 price = round(rng.uniform(2, 90), 2)
                 acts.append((at + rng.randrange(60, 3600) * 1_000_000, {"type": "buy", **act, "price": price}))
     acts.sort(key=lambda pair: pair[0])
-    return cards + [{**act, "at": format_instant(at // 1_000_000 * 1_000_000)} for at, act in acts]
+    return cards + [{**act, "at": format_timestamp(at // 1_000_000 * 1_000_000)} for at, act in acts]

@@ -11,8 +11,8 @@ from flyball.core.clock import (
     Stopwatch,
     SystemClock,
     SystemStopwatch,
-    format_instant,
-    parse_instant,
+    format_timestamp,
+    parse_timestamp,
 )
 from flyball.core.compiled import forget_stale
 from flyball.core.counters import Counters, Histogram
@@ -32,7 +32,7 @@ from flyball.core.errors import (
     UnknownBackend,
 )
 from flyball.core.files import FileLock, sha256_file, write_atomic
-from flyball.core.ids import instant_of_id, new_id
+from flyball.core.ids import new_id, timestamp_of_id
 from flyball.core.processes import run_parallel
 from flyball.core.sizes import parse_size
 from flyball.core.urls import Url, load_backend, parse_url
@@ -62,15 +62,15 @@ __all__ = [
     "Url",
     "forget_stale",
     "format_duration",
-    "format_instant",
-    "instant_of_id",
+    "format_timestamp",
     "load_backend",
     "new_id",
     "parse_duration",
-    "parse_instant",
     "parse_size",
+    "parse_timestamp",
     "parse_url",
     "run_parallel",
     "sha256_file",
+    "timestamp_of_id",
     "write_atomic",
 ]

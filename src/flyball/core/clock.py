@@ -36,9 +36,9 @@ class ManualClock:
             raise BadInput("by_us", "0 or more", by_us)
         self._now_us += by_us
 
-    def move_to_us(self, instant_us: int) -> None:
-        """Move to `instant_us`; an instant already past is an error."""
-        self.advance_us(instant_us - self._now_us)
+    def move_to_us(self, timestamp_us: int) -> None:
+        """Move to `timestamp_us`; an instant already past is an error."""
+        self.advance_us(timestamp_us - self._now_us)
 
 
 class Stopwatch(Protocol):
@@ -69,12 +69,12 @@ class ManualStopwatch:
         self._now_s += by_s
 
 
-def parse_instant(text: str, zone: tzinfo = UTC) -> int:
+def parse_timestamp(text: str, zone: tzinfo = UTC) -> int:
     """ISO 8601 date or date-time to microseconds since 1970 UTC; without an offset it is read in `zone`.
 
-    >>> parse_instant("1970-01-02")
+    >>> parse_timestamp("1970-01-02")
     86400000000
-    >>> parse_instant("1970-01-01T00:00:01.5Z")
+    >>> parse_timestamp("1970-01-01T00:00:01.5Z")
     1500000
     """
     try:
@@ -86,11 +86,11 @@ def parse_instant(text: str, zone: tzinfo = UTC) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
-def format_instant(instant_us: int) -> str:
+def format_timestamp(timestamp_us: int) -> str:
     """Microseconds since 1970 to ISO 8601 UTC, fraction only when there is one.
 
-    >>> format_instant(86_400_000_000)
+    >>> format_timestamp(86_400_000_000)
     '1970-01-02T00:00:00Z'
     """
-    moment = _EPOCH + timedelta(microseconds=instant_us)
+    moment = _EPOCH + timedelta(microseconds=timestamp_us)
     return moment.isoformat().replace("+00:00", "Z")

@@ -41,7 +41,7 @@ from flyball.events.log import (
 from flyball.events.quarantine import Quarantine, Quarantined
 from flyball.events.retry import RetryReport, retry
 from flyball.events.schema import Schema
-from flyball.events.types import Event, Profile, Ref, real, text, whole
+from flyball.events.types import Event, Profile, Ref, integer, real, text
 
 __all__ = [
     "BACKENDS",
@@ -81,6 +81,7 @@ __all__ = [
     "formats_in",
     "ingest",
     "ingest_lines",
+    "integer",
     "open_log",
     "partition",
     "read_pieces",
@@ -88,5 +89,4 @@ __all__ = [
     "real",
     "retry",
     "text",
-    "whole",
 ]

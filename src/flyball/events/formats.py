@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Protocol
 
 import msgspec
 
-from flyball.core import BadInput, NotFound, parse_instant
+from flyball.core import BadInput, NotFound, parse_timestamp
 from flyball.events.declared import EventType, Field
 from flyball.events.schema import Schema
 
@@ -275,7 +275,7 @@ class _Typing:
         if type(value) is str:
             if _NUMBER.match(value):
                 return int(value) * _UNIT_US[self._names.unit]
-            return parse_instant(value, self._names.zone)
+            return parse_timestamp(value, self._names.zone)
         raise BadInput("time", "ISO 8601 text or a number", value)
 
 

@@ -99,7 +99,7 @@ def ingest(
     """Take in a stream of bytes that may break anywhere (`Format.lines` gives it) and report.
 
     `progress` is called after each append with the report so far; `between` too, to slow a bulk load down (wait in
-    it until followers have come near). Raises `BadInput` when the stream as a whole cannot be read, `StoreUnavailable`
+    it until consumers have come near). Raises `BadInput` when the stream as a whole cannot be read, `StoreUnavailable`
     when the log cannot take it: everything appended before stays, and the same call again goes on.
     """
     watch = stopwatch or SystemStopwatch()

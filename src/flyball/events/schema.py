@@ -12,7 +12,7 @@ from flyball.events.types import Event
 
 FIRST_US = 0
 LAST_US = 4_102_444_800_000_000
-"""Instants an event may carry: [1970, 2100)."""
+"""Timestamps an event may carry: [1970, 2100)."""
 
 
 _PART = 64

@@ -37,10 +37,10 @@ class Ref(msgspec.Struct, frozen=True):
     entity: str
 
 
-def whole(low: int, high: int | None = None) -> msgspec.Meta:
+def integer(low: int, high: int | None = None) -> msgspec.Meta:
     """A whole number in [low, high]; without `high`, from `low` up to what 64 bits hold."""
     if high is not None and low > high:
-        raise BadDeclaration("whole(low, high)", "low <= high", (low, high))
+        raise BadDeclaration("integer(low, high)", "low <= high", (low, high))
     return msgspec.Meta(ge=low, le=high)
 
 

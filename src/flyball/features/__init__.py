@@ -31,7 +31,7 @@ from flyball.features.declaration.groups import Definition, Features, Group
 from flyball.features.declaration.values import number_of
 from flyball.features.declaration.windows import Window, exact, lifetime, tiled
 from flyball.features.online.codec import bytes_per_key
-from flyball.features.online.consumer import FeatureFollower
+from flyball.features.online.consumer import FeatureConsumer
 from flyball.features.online.freshness import ApplyDelays, read_apply_delays
 from flyball.features.online.layout import feature_set_hash, groups_of
 from flyball.features.online.reader import FeatureReader
@@ -51,7 +51,7 @@ __all__ = [
     "Derived",
     "Entity",
     "Feature",
-    "FeatureFollower",
+    "FeatureConsumer",
     "FeatureReader",
     "FeatureSet",
     "Features",

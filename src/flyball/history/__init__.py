@@ -6,8 +6,8 @@ polars.
 """
 
 from flyball.history.columns import frame_of
+from flyball.history.consumer import HistoryConsumer
 from flyball.history.delays import Delay, Lags
-from flyball.history.follower import HistoryFollower
 from flyball.history.holding import hold_events
 from flyball.history.movielens import movielens_events
 from flyball.history.reader import EXPORTS, History, export, learned_lag
@@ -18,7 +18,7 @@ __all__ = [
     "EXPORTS",
     "Delay",
     "History",
-    "HistoryFollower",
+    "HistoryConsumer",
     "Lags",
     "Snapshot",
     "SnapshotManifest",

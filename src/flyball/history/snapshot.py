@@ -36,7 +36,7 @@ class TypeContent(msgspec.Struct, frozen=True):
 class SnapshotManifest(msgspec.Struct, frozen=True):
     """What is written of a snapshot. `name` is a hash of the rows in `types` alone.
 
-    `apply_delays`: how long followers took to apply what was known, by name, as measured when the snapshot was taken.
+    `apply_delays`: how long consumers took to apply what was known, by name, as measured when the snapshot was taken.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Snapshot:
         self.types = manifest.types
 
     def apply_delay_us(self, name: str) -> int:
-        """So long after they were known, 99 of 100 events had been applied by a follower; 0 when not measured."""
+        """So long after they were known, 99 of 100 events had been applied by a consumer; 0 when not measured."""
         measured = self.manifest.apply_delays.get(name)
         return 0 if measured is None else measured.p99_us
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from flyball.core import format_instant
+from flyball.core import format_timestamp
 from flyball.events import after_slices
 from flyball.features import read_apply_delays
 from flyball.history import Snapshot, take_snapshot
@@ -29,12 +29,12 @@ class Examples(msgspec.Struct, frozen=True):
 
 def catch_up(job: Job) -> None:
     """Write what the log has beyond the history into the history."""
-    log, follower = job.runtime.log, job.runtime.history_follower
-    offsets, count = follower.offsets(), 0
+    log, consumer = job.runtime.log, job.runtime.history_consumer
+    offsets, count = consumer.offsets(), 0
     while slices := log.read(offsets, _BATCH):
-        count += follower.apply(slices)
+        count += consumer.apply(slices)
         offsets = after_slices(offsets, slices)
-    follower.flush()
+    consumer.flush()
     job.tell("history", f"{count:,} events written to history")
 
 
@@ -47,7 +47,7 @@ def snapshot_of(job: Job) -> Snapshot:
     applied = "".join(
         f", in {name} after {one.p99_us / 1e6:.1f} s" for name, one in sorted(snapshot.manifest.apply_delays.items())
     )
-    job.tell("snapshot", f"{snapshot.name}: {rows:,} events known at {format_instant(job.run.as_of_us)}{applied}")
+    job.tell("snapshot", f"{snapshot.name}: {rows:,} events known at {format_timestamp(job.run.as_of_us)}{applied}")
     return snapshot
 
 
@@ -77,11 +77,12 @@ def examples_of(job: Job, snapshot: Snapshot) -> Examples | str:
     if not (train.weights >= 1).any():
         return (
             f"nothing to learn from: no positive was known before the test window, which starts at "
-            f"{format_instant(window.start_us)}; events that happened long ago must be ingested as history, not as live"
+            f"{format_timestamp(window.start_us)}; "
+            "events that happened long ago must be ingested as history, not as live"
         )
     job.tell(
         "examples",
         f"{len(train.user_index):,} pairs of {len(train.users):,} users and {len(train.items):,} items; judged on "
-        f"{len(cases.users):,} users after {format_instant(window.start_us)}",
+        f"{len(cases.users):,} users after {format_timestamp(window.start_us)}",
     )
     return Examples(everything, train, window, cases, frames, behind)

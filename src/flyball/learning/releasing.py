@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from flyball.core import Refused, format_instant
+from flyball.core import Refused, format_timestamp
 from flyball.evaluation import CHAMPION, GateResult, Judged, Report, choose
 from flyball.history import Snapshot
 from flyball.learning.cleanup import artifact_name
@@ -102,8 +102,8 @@ def release(job: Job, report: Report, versions: list[Version], before: ReleaseSt
     known_us = 0 if before.champion is None else job.runtime.registry.version(before.champion).as_of_us
     if job.run.as_of_us < known_us:
         told = (
-            f"{version.id} knows the past up to {format_instant(job.run.as_of_us)} only, the champion "
-            f"{before.champion} up to {format_instant(known_us)}; release it by hand if that is meant"
+            f"{version.id} knows the past up to {format_timestamp(job.run.as_of_us)} only, the champion "
+            f"{before.champion} up to {format_timestamp(known_us)}; release it by hand if that is meant"
         )
         return Decision(version.id, False, told, before.champion)
     try:

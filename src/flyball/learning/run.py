@@ -4,7 +4,7 @@ import shutil
 
 import msgspec
 
-from flyball.core import BadInput, FileLock, FlyballError, Stopwatch, SystemStopwatch, format_instant, parse_duration
+from flyball.core import BadInput, FileLock, FlyballError, Stopwatch, SystemStopwatch, format_timestamp, parse_duration
 from flyball.learning.cleanup import clean_leftovers, remove_outdated, remove_unregistered
 from flyball.learning.examples import catch_up, examples_of, snapshot_of
 from flyball.learning.job import Job
@@ -40,7 +40,7 @@ def learn(
     """
     now_us = runtime.clock.now_us()
     if as_of_us is not None and as_of_us > now_us:
-        raise BadInput("as_of of a run", f"now ({format_instant(now_us)}) or before", format_instant(as_of_us))
+        raise BadInput("as_of of a run", f"now ({format_timestamp(now_us)}) or before", format_timestamp(as_of_us))
     with FileLock(runtime.home / LOCK, "learning"):
         notes = clean_leftovers(runtime.registry, runtime.home, runtime.artifacts, now_us)
         run = begin_run(runtime.registry, runtime.app.name, now_us if as_of_us is None else as_of_us, now_us)

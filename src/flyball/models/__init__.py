@@ -20,7 +20,7 @@ from flyball.models.combined.blend import Blend
 from flyball.models.combined.distilled import Distilled
 from flyball.models.combined.hybrid import Hybrid
 from flyball.models.combined.pruned import Pruned
-from flyball.models.combined.quantized import Compact
+from flyball.models.combined.quantized import Quantized
 from flyball.models.combined.ranker import TREES, Fold, Past, PastOf, Pool, Ranker, fold_windows, trees_of
 from flyball.models.combined.rating_blend import RatingBlend
 from flyball.models.combined.trees import Trees
@@ -29,8 +29,8 @@ from flyball.models.data import (
     Floats,
     Histories,
     Indexes,
-    Instants,
     Interactions,
+    Timestamps,
     attributes_of,
     canonical,
     histories_of,
@@ -70,7 +70,6 @@ __all__ = [
     "BiasModel",
     "BiasedMF",
     "Blend",
-    "Compact",
     "Distilled",
     "Floats",
     "Fold",
@@ -79,7 +78,6 @@ __all__ = [
     "Hybrid",
     "ImplicitALS",
     "Indexes",
-    "Instants",
     "Interactions",
     "ItemKNN",
     "Learned",
@@ -89,6 +87,7 @@ __all__ = [
     "Pool",
     "Popular",
     "Pruned",
+    "Quantized",
     "Random",
     "Ranker",
     "RatingBlend",
@@ -96,6 +95,7 @@ __all__ = [
     "Recommender",
     "SVDpp",
     "SparseEASE",
+    "Timestamps",
     "Trees",
     "UserKNN",
     "attributes_of",

@@ -11,7 +11,7 @@ from flyball.core import BadInput
 
 Floats = NDArray[np.float32]
 Indexes = NDArray[np.int32]
-Instants = NDArray[np.int64]
+Timestamps = NDArray[np.int64]
 
 
 class Attributes(msgspec.Struct, frozen=True):
@@ -40,7 +40,7 @@ class Interactions(msgspec.Struct, frozen=True):
     item_index: Indexes
     weights: Floats
     ratings: Floats
-    at_us: Instants
+    at_us: Timestamps
     user_group: Indexes
     groups: list[str]
     as_of_us: int
@@ -59,9 +59,9 @@ class Histories(msgspec.Struct, frozen=True):
     items: Indexes
     weights: Floats
     ratings: Floats
-    at_us: Instants
+    at_us: Timestamps
     group: Indexes
-    now_us: Instants
+    now_us: Timestamps
 
     @property
     def rows(self) -> int:

@@ -5,14 +5,14 @@ from flyball.models.combined.blend import Blend
 from flyball.models.combined.distilled import Distilled
 from flyball.models.combined.hybrid import Hybrid
 from flyball.models.combined.pruned import Pruned
-from flyball.models.combined.quantized import Compact
+from flyball.models.combined.quantized import Quantized
 from flyball.models.combined.ranker import Ranker
 from flyball.models.combined.rating_blend import RatingBlend
 from flyball.models.components import COMPONENTS
 
 MODELS: dict[str, type[Recommender]] = {
     **COMPONENTS,
-    "compact": Compact,
+    "compact": Quantized,
     "pruned": Pruned,
     "blend": Blend,
     "distilled": Distilled,

@@ -1,6 +1,6 @@
-"""Operations: the processes of an application, kept running; the followers of its log, kept up to date.
+"""Operations: the processes of an application, kept running; the consumers of its log, kept up to date.
 
-Promises: followers move as steps, in live and in virtual time; the fresh one comes first; what crashes is started
+Promises: consumers move as steps, in live and in virtual time; the fresh one comes first; what crashes is started
 again, with growing pauses; a second instance on the same home is refused; nothing outlives the supervisor.
 """
 

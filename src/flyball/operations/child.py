@@ -97,7 +97,7 @@ def follow(runtime: Runtime, stop: threading.Event) -> None:
             reported_s = watch.read_s()
         if progress.idle:
             stop.wait(IDLE_S)
-    runtime.history_follower.flush()
+    runtime.history_consumer.flush()
 
 
 def _govern(orders: Orders) -> None:

@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from flyball.core import format_duration, format_instant
+from flyball.core import format_duration, format_timestamp
 from flyball.operations.heartbeat import Pulse, Rates, rates
 from flyball.operations.supervisor import Happening
 from flyball.operations.worker import lag_words
@@ -139,7 +139,7 @@ def _process_table(pulse: Pulse) -> Table:
 
 def _feed_table(pulse: Pulse) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("follower", "standing", "applied"):
+    for column in ("consumer", "standing", "applied"):
         table.add_column(column)
     for name, lag in pulse.lags.items():
         table.add_row(name, lag_words(lag), f"{pulse.applied.get(name, 0):,}")
@@ -147,4 +147,4 @@ def _feed_table(pulse: Pulse) -> Table:
 
 
 def _clock(at_us: int) -> str:
-    return format_instant(at_us // 1_000_000 * 1_000_000)
+    return format_timestamp(at_us // 1_000_000 * 1_000_000)

@@ -1,16 +1,16 @@
-"""The followers of an application's log, in the order of their hurry."""
+"""The consumers of an application's log, in the order of their hurry."""
 
 from collections.abc import Callable
 
 import msgspec
 
 from flyball.events import Offsets
-from flyball.features import ApplyDelays, FeatureFollower, rebuild
+from flyball.features import ApplyDelays, FeatureConsumer, rebuild
 from flyball.operations.elapsed import Elapsed
 from flyball.operations.worker import Feed
-from flyball.outcomes import OutcomeFollower
+from flyball.outcomes import OutcomeConsumer
 from flyball.runtime import FEATURES_FEED, STATE_FEED, Runtime
-from flyball.state import StateFollower
+from flyball.state import StateConsumer
 
 STATE_BATCH, HISTORY_BATCH, OUTCOME_BATCH = 2_000, 10_000, 5_000
 FLUSH_US = 5_000_000
@@ -28,10 +28,10 @@ def feeds_of(runtime: Runtime, flush_us: int = FLUSH_US, *, rebuilding: bool = T
     """
     log, predictions = runtime.log, runtime.predictions
     task = runtime.app.task
-    state = StateFollower(runtime.schema, runtime.signals, task.entities, runtime.state, partitions=len(log.ends()))
+    state = StateConsumer(runtime.schema, runtime.signals, task.entities, runtime.state, partitions=len(log.ends()))
     delays = ApplyDelays(runtime.apply_delays_path, runtime.clock.now_us)
-    history = runtime.history_follower
-    outcomes = OutcomeFollower(runtime.schema, task, runtime.outcomes_path)
+    history = runtime.history_consumer
+    outcomes = OutcomeConsumer(runtime.schema, task, runtime.outcomes_path)
     flush = at_most_every(flush_us, lambda now_us: history.flush())
     settle = at_most_every(SETTLE_US, outcomes.settle)
     shown = _at("predictions", outcomes, len(predictions.ends()))
@@ -50,18 +50,18 @@ def _features(runtime: Runtime, delays: ApplyDelays, rebuilding: bool) -> list[F
     log, groups = runtime.log, runtime.app.task.feature_groups
     if not groups:
         return []
-    follower = FeatureFollower(
+    consumer = FeatureConsumer(
         runtime.schema, groups, runtime.feature_state, partitions=len(log.ends()), clock=runtime.clock,
         lock=runtime.home / FEATURE_LOCK,
     )  # fmt: skip
-    unready = follower.unready() if rebuilding else []
+    unready = consumer.unready() if rebuilding else []
     for group in groups:
         if group.name in unready:
             rebuild(
                 log, runtime.schema, group, runtime.feature_state, clock=runtime.clock,
                 lock=runtime.home / FEATURE_LOCK,
             )  # fmt: skip
-    return [_timed(Feed(FEATURES_FEED, log, follower.offsets, follower.apply, STATE_BATCH), delays)]
+    return [_timed(Feed(FEATURES_FEED, log, consumer.offsets, consumer.apply, STATE_BATCH), delays)]
 
 
 def _timed(feed: Feed, delays: ApplyDelays) -> Feed:
@@ -69,7 +69,7 @@ def _timed(feed: Feed, delays: ApplyDelays) -> Feed:
     return msgspec.structs.replace(feed, apply=timed, rest=rest)
 
 
-def _at(stream: str, outcomes: OutcomeFollower, partitions: int) -> Callable[[], Offsets]:
+def _at(stream: str, outcomes: OutcomeConsumer, partitions: int) -> Callable[[], Offsets]:
     return lambda: outcomes.offsets(stream, partitions)
 
 

@@ -24,7 +24,7 @@ class ProcessStatus(msgspec.Struct, frozen=True):
 
 
 class FeedStatus(msgspec.Struct, frozen=True):
-    """One follower: events behind, and the seconds since it last stood at the end (None when nothing runs)."""
+    """One consumer: events behind, and the seconds since it last stood at the end (None when nothing runs)."""
 
     name: str
     behind: int
@@ -35,7 +35,7 @@ class FeedStatus(msgspec.Struct, frozen=True):
 class Status(msgspec.Struct, frozen=True):
     """What `flyball status` shows. `ends`: records by stream and partition. `figures`: by version, see `Figures`.
 
-    `apply_delays`: by follower, how long after they were known it applied live events, as measured.
+    `apply_delays`: by consumer, how long after they were known it applied live events, as measured.
     """
 
     app: str
@@ -98,7 +98,7 @@ def _standing(name: str, behind: int) -> FeedStatus:
 
 
 def _behind(runtime: Runtime) -> dict[str, int]:
-    """Records each follower has still to apply, from where it stands in its own store."""
+    """Records each consumer has still to apply, from where it stands in its own store."""
     from flyball.operations.feeds import feeds_of
 
     return {feed.name: sum(feed.log.ends()) - sum(feed.offsets()) for feed in feeds_of(runtime, rebuilding=False)}

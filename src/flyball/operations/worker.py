@@ -16,7 +16,7 @@ FRESH_BATCHES = 4
 
 
 class Feed(msgspec.Struct, frozen=True):
-    """One follower on one stream.
+    """One consumer on one stream.
 
     `offsets`: where it stands in its own store. `apply`: fold in slices that continue it. `limit`: records a batch,
     small enough that a batch takes well under a second. `rest`: called with now after each step in which the feed
@@ -110,7 +110,7 @@ class Worker:
                     if standing.feed.rest is not None:
                         standing.feed.rest(now_us)
                     break
-        except Exception as error:  # one follower's trouble is not the others'; it shows in every status
+        except Exception as error:  # one consumer's trouble is not the others'; it shows in every status
             standing.position = None
             standing.error = f"{type(error).__name__}: {error}"
             standing.retry_at_us = passed_us + standing.backoff.next_us(passed_us)

@@ -4,9 +4,9 @@ Promises: a prediction read back is the prediction written; an event counts once
 the window that showed its item to its user, whatever the order in which the two streams arrive.
 """
 
+from flyball.outcomes.consumer import OutcomeConsumer
 from flyball.outcomes.counts import BOUNDS_US, Figures
 from flyball.outcomes.exposure import shown_items
-from flyball.outcomes.follower import OutcomeFollower
 from flyball.outcomes.prediction import Prediction, find_prediction, prediction_of, prediction_record
 from flyball.outcomes.views import Followed, figures, followed
 
@@ -14,7 +14,7 @@ __all__ = [
     "BOUNDS_US",
     "Figures",
     "Followed",
-    "OutcomeFollower",
+    "OutcomeConsumer",
     "Prediction",
     "figures",
     "find_prediction",

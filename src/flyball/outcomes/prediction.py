@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from flyball.core import BadInput, NotFound, instant_of_id
+from flyball.core import BadInput, NotFound, timestamp_of_id
 from flyball.events import EventLog, Record, Slice
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -92,7 +92,7 @@ _decode = msgspec.msgpack.Decoder(_Body).decode
 
 def id_bytes(prediction_id: str) -> bytes:
     """The 16 bytes behind a 26-letter id; raises `BadInput`."""
-    instant_of_id(prediction_id)
+    timestamp_of_id(prediction_id)
     return int("".join(_DIGIT[letter] for letter in prediction_id), 2).to_bytes(16, "big")
 
 
@@ -120,7 +120,7 @@ def find_prediction(log: EventLog, prediction_id: str) -> Prediction:
     The stream need not be in order of time, only within 15 minutes of it, as it is unless the clock was set back. After
     that, a log that finds blocks by time (`read_at`) still finds it.
     """
-    wanted, at_us = id_bytes(prediction_id), instant_of_id(prediction_id)
+    wanted, at_us = id_bytes(prediction_id), timestamp_of_id(prediction_id)
     for slack_us in _SLACKS_US:
         for partition in range(len(log.ends())):
             for record in _around(log, partition, at_us, slack_us):

@@ -40,7 +40,7 @@ Stored = tuple[int, Touch, bool]
 
 
 class OutcomeStore:
-    """The tables behind an `OutcomeFollower`; one writer, any number of readers."""
+    """The tables behind an `OutcomeConsumer`; one writer, any number of readers."""
 
     def __init__(self, path: Path, read_only: bool = False) -> None:
         self._numbers: dict[str, int] = {}

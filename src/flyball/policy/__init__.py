@@ -6,7 +6,7 @@ Promises: constructing one does nothing but check itself; the room that acts rea
 from flyball.policy.choose import Choice, best, cheapest_within_noise
 from flyball.policy.expressions import Expression, compile_python, trace
 from flyball.policy.outcomes import AnyOf, Outcome, Value, any_of, outcome, outcomes_of, value
-from flyball.policy.release import Gates, Release, gates, swap
+from flyball.policy.release import Gates, Release, full_rollout, gates
 from flyball.policy.triggers import Every, Trigger, every
 
 __all__ = [
@@ -24,10 +24,10 @@ __all__ = [
     "cheapest_within_noise",
     "compile_python",
     "every",
+    "full_rollout",
     "gates",
     "outcome",
     "outcomes_of",
-    "swap",
     "trace",
     "value",
 ]

@@ -11,7 +11,7 @@ class Release(msgspec.Struct, frozen=True):
     steps: tuple[int, ...]
 
 
-def swap() -> Release:
+def full_rollout() -> Release:
     """All users at once, after the gates pass."""
     return Release((100,))
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from flyball.core import ArtifactCorrupt, FlyballError, NotFound, Refused, format_duration, format_instant
+from flyball.core import ArtifactCorrupt, FlyballError, NotFound, Refused, format_duration, format_timestamp
 from flyball.events import Record, partition
 from flyball.models import explains
 from flyball.outcomes import Followed, Prediction, find_prediction, followed
@@ -237,15 +237,15 @@ def _stamp_lines(found: Why) -> list[str]:
     p, version = found.prediction, found.version
     lines = [
         f"answer {p.id}",
-        f"at {format_instant(p.at_us)} for user {p.user}, {len(p.items)} of {p.k} wanted, in {p.took_us / 1_000:.1f} ms"
-        + (f" by {p.worker}" if p.worker else ""),
+        f"at {format_timestamp(p.at_us)} for user {p.user}, {len(p.items)} of {p.k} wanted, "
+        f"in {p.took_us / 1_000:.1f} ms" + (f" by {p.worker}" if p.worker else ""),
         f"level {p.level}, arm {p.arm} with probability {p.propensity:g}, version {p.version or 'none'}",
     ]
     if version is not None:
         dirty = " with uncommitted changes" if version.code_dirty else ""
         lines += [
-            f"{version.id}: {version.candidate}, learned {format_instant(version.created_us)} from snapshot "
-            f"{version.snapshot} as of {format_instant(version.as_of_us)}",
+            f"{version.id}: {version.candidate}, learned {format_timestamp(version.created_us)} from snapshot "
+            f"{version.snapshot} as of {format_timestamp(version.as_of_us)}",
             f"code {version.code_commit}{dirty}, dependencies {version.dependencies_hash[:12]}, "
             f"artifact {version.artifact}",
         ]

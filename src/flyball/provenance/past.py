@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from flyball.events import Offsets, Schema, Slice, partition
 from flyball.features import Entity
 from flyball.runtime import Runtime
-from flyball.state import Signals, StateFollower, state_at
+from flyball.state import Signals, StateConsumer, state_at
 from flyball.stores import StateStore, open_state
 
 ReadBlocks = Callable[[int, int, int, frozenset[str]], Iterator[Slice]]
@@ -24,7 +24,7 @@ def state_for(runtime: Runtime, until: Offsets, users: list[str]) -> StateStore:
     if read is None or len(wanted) > len(ends) or any(goal > end for goal, end in zip(wanted, ends, strict=True)):
         return state_at(log, until, users, runtime.schema, runtime.signals, task.entities)
     store = open_state("memory://")
-    follower = StateFollower(
+    consumer = StateConsumer(
         runtime.schema, runtime.signals, task.entities, store, partitions=len(ends), only_users=users
     )
     everywhere, own = kinds_of(runtime.schema, runtime.signals, task.entities)
@@ -35,7 +35,7 @@ def state_for(runtime: Runtime, until: Offsets, users: list[str]) -> StateStore:
             if piece.first > after[part]:  # nothing of what is asked lies in between
                 after[part] = piece.first
                 store.write({}, tuple(after))
-            follower.apply([piece])
+            consumer.apply([piece])
             after[part] = piece.first + len(piece.records)
         after[part] = goal
         store.write({}, tuple(after))

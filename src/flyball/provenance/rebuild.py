@@ -2,7 +2,7 @@
 
 import msgspec
 
-from flyball.core import Refused, format_instant
+from flyball.core import Refused, format_timestamp
 from flyball.events import Offsets
 from flyball.outcomes import Prediction
 from flyball.provenance.columns import everything, frames_before
@@ -59,4 +59,6 @@ def _gone(runtime: Runtime, version: Version) -> str:
     removals = [one for one in runtime.registry.audit() if one.action == REMOVED and one.subject == version.id]
     if not removals:
         return told
-    return f"{told}: it was removed at {format_instant(removals[-1].at_us)}, since {removals[-1].reason} (keep_answers)"
+    return (
+        f"{told}: it was removed at {format_timestamp(removals[-1].at_us)}, since {removals[-1].reason} (keep_answers)"
+    )

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
-from flyball.core import BadInput, Clock, NotFound, Refused, Stopwatch, SystemStopwatch, instant_of_id, new_id
+from flyball.core import BadInput, Clock, NotFound, Refused, Stopwatch, SystemStopwatch, new_id, timestamp_of_id
 from flyball.models import knows_similar, predicts_ratings
 from flyball.outcomes import Prediction, find_prediction
 from flyball.runtime import Runtime
@@ -160,7 +160,7 @@ class Service:
                 return await self.aside(lambda: find_prediction(self.runtime.predictions, prediction_id))
             except NotFound:
                 # another process may have given it a moment ago and not written it yet
-                age_us = self.clock.now_us() - instant_of_id(prediction_id)
+                age_us = self.clock.now_us() - timestamp_of_id(prediction_id)
                 if not 0 <= age_us < _WRITTEN_US:
                     raise
             await asyncio.sleep(_LOOK_AGAIN_S)

@@ -1,6 +1,6 @@
 """The same components in virtual time: lines in, history, learning, answers, outcomes, on a clock moved by hand.
 
-A step asks, answers, decides, emits, ingests and lets the followers come up. How long answers and training take is
+A step asks, answers, decides, emits, ingests and lets the consumers come up. How long answers and training take is
 drawn from seeded distributions: nothing real reaches an answer, so a seed gives one digest.
 """
 
@@ -24,7 +24,7 @@ from flyball.core import (
     SystemStopwatch,
     new_id,
     parse_duration,
-    parse_instant,
+    parse_timestamp,
 )
 from flyball.events import Format, IngestReport, find_format, ingest
 from flyball.learning import learn
@@ -43,7 +43,7 @@ from flyball.simulation.worlds.movies.world import Asks, Batch, Habits, World, m
 from flyball.state import read_histories
 from flyball.tasks import Pipeline, Query
 
-START_US = parse_instant("2026-03-02")
+START_US = parse_timestamp("2026-03-02")
 """A Monday."""
 _FLUSH_US = 6 * 3_600_000_000
 _FIRST_EVENTS = 10_000
@@ -235,7 +235,7 @@ class _Simulation:
                 pass
         for name, lag in progress.lags.items():
             if lag.error:
-                raise FlyballError(f"follower {name} must go on, got {lag.error}")
+                raise FlyballError(f"consumer {name} must go on, got {lag.error}")
 
     def _start_learning(self, now_us: int) -> "_Training":
         return _Training(self, now_us, now_us + int(1e6 * _MEDIAN_TRAIN_S * float(self._rng.lognormal(0.0, 0.3))))

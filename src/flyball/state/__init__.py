@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from flyball.state.catalog import Catalog, catalog_version, load_catalog
-from flyball.state.consumer import StateFollower
+from flyball.state.consumer import StateConsumer
 from flyball.state.popularity import Popular, read_popular
 from flyball.state.replay import state_at
 from flyball.state.signals import Signals
@@ -23,7 +23,7 @@ __all__ = [
     "Catalog",
     "Popular",
     "Signals",
-    "StateFollower",
+    "StateConsumer",
     "UserHistory",
     "catalog_version",
     "interactions_frame",

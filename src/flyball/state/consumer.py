@@ -25,7 +25,7 @@ class _Compiled(msgspec.Struct, frozen=True):
     rating: Callable[[Any], Any] | None
 
 
-class StateFollower:
+class StateConsumer:
     """Keeps users' histories, profiles and popular lists in `store`, exactly as far as its offsets say.
 
     `apply` folds slices of the log; records before the stored offsets change nothing, so anything may be delivered

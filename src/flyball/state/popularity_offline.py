@@ -12,7 +12,7 @@ from flyball.stores import MemoryStore
 
 
 def popular_of(events: Mapping[str, pl.DataFrame], signals: Signals, half_life_days: int = 14) -> Popular:
-    """The list of all users together that `StateFollower` holds after the same records, bit for bit.
+    """The list of all users together that `StateConsumer` holds after the same records, bit for bit.
 
     `events` as in `interactions_frame`.
     """

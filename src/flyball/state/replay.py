@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from flyball.core import Refused
 from flyball.events import EventLog, Offsets, Schema, read_until
 from flyball.features import Entity
-from flyball.state.consumer import StateFollower
+from flyball.state.consumer import StateConsumer
 from flyball.state.signals import Signals
 from flyball.stores import MemoryStore
 
@@ -29,7 +29,7 @@ def state_at(
     if len(wanted) > len(ends) or any(goal > end for goal, end in zip(wanted, ends, strict=True)):
         raise Refused(f"offsets {until} must lie within the log, which ends at {ends}")
     store = MemoryStore()
-    follower = StateFollower(schema, signals, entities, store, partitions=len(ends), only_users=users)
+    consumer = StateConsumer(schema, signals, entities, store, partitions=len(ends), only_users=users)
     for slices in read_until(log, (), until, _BATCH):
-        follower.apply(slices)
+        consumer.apply(slices)
     return store

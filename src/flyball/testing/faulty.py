@@ -17,10 +17,10 @@ from flyball.models import Floats, Histories, Interactions, Learned, Recommender
 from flyball.registry import Version, add_versions, begin_run, end_run
 from flyball.releases import promote
 from flyball.runtime import Runtime, load_settings
-from flyball.state import StateFollower
+from flyball.state import StateConsumer
 from flyball.tasks import fallback_arrays
 
-User = Annotated[int, fb.Ref("user"), fb.whole(1, 999_999_999)]
+User = Annotated[int, fb.Ref("user"), fb.integer(1, 999_999_999)]
 Film = Annotated[str, fb.Ref("film"), fb.text(pattern=r"\A[a-z0-9-]+\Z", max_length=40)]
 
 SOURCE = AppSource("flyball.testing.faulty:app")
@@ -42,7 +42,7 @@ class Rate(fb.Event):
 
     user: User
     film: Film
-    stars: Annotated[int, fb.whole(1, 5)]
+    stars: Annotated[int, fb.integer(1, 5)]
 
 
 class Viewer(fb.Profile):
@@ -134,11 +134,11 @@ def fill(runtime: Runtime, users: int = 30, seed: int = 7) -> None:
 
 def follow(runtime: Runtime) -> None:
     """Apply what the log holds to the state, as the worker does."""
-    follower = StateFollower(
+    consumer = StateConsumer(
         runtime.schema, runtime.signals, runtime.app.task.entities, runtime.state, partitions=len(runtime.log.ends())
     )
-    while slices := runtime.log.read(follower.offsets(), 10_000):
-        follower.apply(slices)
+    while slices := runtime.log.read(consumer.offsets(), 10_000):
+        consumer.apply(slices)
 
 
 def training(seed: int = 7) -> Interactions:

@@ -2,22 +2,22 @@
 
 from typing import Annotated
 
-from flyball.events import Event, Profile, Ref, Schema, text, whole
+from flyball.events import Event, Profile, Ref, Schema, integer, text
 
-User = Annotated[int, Ref("user"), whole(1)]
+User = Annotated[int, Ref("user"), integer(1)]
 Film = Annotated[str, Ref("film"), text(pattern=r"\A[A-Za-z0-9+._*-]+\Z", max_length=120)]
 
 
 class Watch(Event):
     user: User
     film: Film
-    minute: Annotated[int, whole(0, 2_000)]
+    minute: Annotated[int, integer(0, 2_000)]
 
 
 class Rate(Event):
     user: User
     film: Film
-    stars: Annotated[int, whole(1, 5)]
+    stars: Annotated[int, integer(1, 5)]
 
 
 class Joined(Event):
@@ -27,15 +27,15 @@ class Joined(Event):
 class Asked(Event):
     user: User
     server: str
-    status: Annotated[int, whole(0, 999)]
+    status: Annotated[int, integer(0, 999)]
     films: list[str]
     error: str
-    took_ms: Annotated[int, whole(0, 10_000_000)]
+    took_ms: Annotated[int, integer(0, 10_000_000)]
 
 
 class Viewer(Profile):
     user: User
-    age: Annotated[int, whole(0, 130)] | None = None
+    age: Annotated[int, integer(0, 130)] | None = None
     gender: Annotated[str, text(max_length=40)] | None = None
 
 
@@ -47,6 +47,6 @@ class FilmCard(Profile):
 
 def movie_schema(stars: int = 5) -> Schema:
     """The schema for ratings of 1 to `stars`."""
-    fields = Rate.__annotations__ | {"stars": Annotated[int, whole(1, stars)]}
+    fields = Rate.__annotations__ | {"stars": Annotated[int, integer(1, stars)]}
     rate = Rate if stars == 5 else type("Rate", (Event,), {"__annotations__": fields})
     return Schema([Watch, rate, Joined, Asked, Viewer, FilmCard])

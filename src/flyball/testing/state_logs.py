@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from hypothesis import strategies as st
 
-from flyball.events import Event, Profile, Record, Ref, Schema, text, whole
+from flyball.events import Event, Profile, Record, Ref, Schema, integer, text
 from flyball.features import Entity
 from flyball.policy import any_of, outcome, value
 from flyball.state import Signals
@@ -25,13 +25,13 @@ PARTITIONS = 3
 class Watch(Event):
     user: User
     film: Film
-    minute: Annotated[int, whole(0, 2_000)]
+    minute: Annotated[int, integer(0, 2_000)]
 
 
 class Rate(Event):
     user: User
     film: Film
-    stars: Annotated[float, whole(0, 5)] | None = None
+    stars: Annotated[float, integer(0, 5)] | None = None
 
 
 class Joined(Event):

@@ -1,7 +1,7 @@
 """Keys and values of the online features in a state store.
 
 `f/<group>.<layout>/<keys>`: the state of a key, see `online_plan`. `x/<group>.<layout>/<bucket><shard><keys>`: when it
-may be forgotten. `m/ready`, `m/features`: which groups are complete, and the follower's counts.
+may be forgotten. `m/ready`, `m/features`: which groups are complete, and the consumer's counts.
 """
 
 import struct
@@ -35,7 +35,7 @@ class Ready(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Counts(msgspec.Struct, array_like=True):
-    """What the follower keeps beside the states.
+    """What the consumer keeps beside the states.
 
     `known_us`: the latest `known_at` applied. `horizon_us`: how far events have been made tiles. `late`: events beyond
     retention when they came, `expired`: keys forgotten, by group. `buckets`: {group: {bucket: keys in it}}.

@@ -50,7 +50,7 @@ _NEWEST, _BUCKET = 2, 3
 _BUCKETS = 16
 
 
-class FeatureFollower:
+class FeatureConsumer:
     """Keeps the features of `declared` (entities, `Features`, groups) in `store`, exactly as far as its offsets say.
 
     `apply` folds slices of the log; records before the stored offsets change nothing. `clock`: events are made tiles

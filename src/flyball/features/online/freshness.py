@@ -1,4 +1,4 @@
-"""How long online followers take from an event being known to its being applied, measured as they go."""
+"""How long online consumers take from an event being known to its being applied, measured as they go."""
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
@@ -22,15 +22,15 @@ _Counts = dict[int, int]
 
 
 class _Measured(msgspec.Struct):
-    """{follower: {day: {step: events}}}."""
+    """{consumer: {day: {step: events}}}."""
 
     delays: dict[str, dict[int, _Counts]] = {}
 
 
 class ApplyDelays:
-    """Measures followers; what was measured in the latest days with events is kept in the file `path`.
+    """Measures consumers; what was measured in the latest days with events is kept in the file `path`.
 
-    Counted are the events that became known after a follower had first reached the end of the log: what had waited
+    Counted are the events that became known after a consumer had first reached the end of the log: what had waited
     before it began to work was not late by its doing. Imported history is not counted, its `known_at` being declared.
     """
 
@@ -41,35 +41,35 @@ class ApplyDelays:
         self._saved: dict[str, int] = {}
         self._unsaved: set[str] = set()
 
-    def timed(self, follower: str, apply: Apply) -> Apply:
+    def timed(self, consumer: str, apply: Apply) -> Apply:
         """`apply`, each of whose events is measured once it has been applied."""
 
         def timed(slices: Sequence[Slice]) -> object:
             result = apply(slices)
-            self._note(follower, slices, self._now_us())
+            self._note(consumer, slices, self._now_us())
             return result
 
         return timed
 
-    def at_rest(self, follower: str) -> Callable[[int], None]:
-        """To be called with now when the follower has reached the end of the log."""
+    def at_rest(self, consumer: str) -> Callable[[int], None]:
+        """To be called with now when the consumer has reached the end of the log."""
 
         def rest(now_us: int) -> None:
-            self._since.setdefault(follower, now_us)
-            self._save(follower, now_us)
+            self._since.setdefault(consumer, now_us)
+            self._save(consumer, now_us)
 
         return rest
 
-    def _save(self, follower: str, now_us: int) -> None:
+    def _save(self, consumer: str, now_us: int) -> None:
         """Write down what is new, every few seconds at most."""
-        last = self._saved.get(follower)
-        if follower in self._unsaved and (last is None or not 0 <= now_us - last < SAVED_US):
+        last = self._saved.get(consumer)
+        if consumer in self._unsaved and (last is None or not 0 <= now_us - last < SAVED_US):
             write_atomic(self._path, msgspec.json.encode(self._measured))
-            self._saved[follower] = now_us
+            self._saved[consumer] = now_us
             self._unsaved.clear()
 
-    def _note(self, follower: str, slices: Sequence[Slice], now_us: int) -> None:
-        since = self._since.get(follower)
+    def _note(self, consumer: str, slices: Sequence[Slice], now_us: int) -> None:
+        since = self._since.get(consumer)
         if since is None:
             return
         delays = [
@@ -82,26 +82,26 @@ class ApplyDelays:
             return
         if self._measured is None:
             self._measured = _read(self._path)
-        days = self._measured.delays.setdefault(follower, {})
+        days = self._measured.delays.setdefault(consumer, {})
         counts = days.setdefault(now_us // _DAY_US, {})
         for delay in delays:
             step = bisect_left(BOUNDS_US, delay)
             counts[step] = counts.get(step, 0) + 1
         for day in sorted(days)[:-DAYS]:
             del days[day]
-        self._unsaved.add(follower)
+        self._unsaved.add(consumer)
 
 
 def read_apply_delays(path: Path) -> dict[str, Delay]:
-    """What was measured, by follower; one that applied no live event yet is absent. Raises `StoreCorrupt`."""
+    """What was measured, by consumer; one that applied no live event yet is absent. Raises `StoreCorrupt`."""
     found = {}
-    for follower, days in _read(path).delays.items():
+    for consumer, days in _read(path).delays.items():
         counts: _Counts = {}
         for of_day in days.values():
             for step, events in of_day.items():
                 counts[step] = counts.get(step, 0) + events
         events = sum(counts.values())
-        found[follower] = Delay(events, _share(counts, events, 50), _share(counts, events, 99))
+        found[consumer] = Delay(events, _share(counts, events, 50), _share(counts, events, 99))
     return found
 
 

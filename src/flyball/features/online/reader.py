@@ -1,4 +1,4 @@
-"""Reading features of many keys in one call from the state that a `FeatureFollower` keeps."""
+"""Reading features of many keys in one call from the state that a `FeatureConsumer` keeps."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

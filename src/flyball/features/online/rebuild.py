@@ -1,4 +1,4 @@
-"""Rebuilding the online features of a group from the log, and swapping them in while the follower goes on."""
+"""Rebuilding the online features of a group from the log, and swapping them in while the consumer goes on."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +20,7 @@ from flyball.features.online.codec import (
     packed,
     ready_of,
 )
-from flyball.features.online.consumer import FeatureFollower, locked
+from flyball.features.online.consumer import FeatureConsumer, locked
 from flyball.features.online.layout import Plan, groups_of
 from flyball.stores import MemoryStore, StateStore
 
@@ -55,7 +55,7 @@ def rebuild(
     """Compute the states of `group` (an entity, `Features` or group) again from the log and put them into `store`.
 
     `low`, `high`: only keys with `low <= first key < high`. The log is folded beside the store, into `scratch`
-    (memory by default); the follower waits, by `lock`, the file both are given, only for the last records and the swap.
+    (memory by default); the consumer waits, by `lock`, the file both are given, only for the last records and the swap.
     Readers see all old states or all new ones. Raises `Refused` for a part of a group that is not complete yet.
     """
     found = groups_of([group])
@@ -65,17 +65,17 @@ def rebuild(
     if beside.offsets():
         raise BadInput("scratch store of a rebuild", "empty", f"one at offsets {beside.offsets()}")
     partitions = len(log.ends())
-    follower = FeatureFollower(
+    consumer = FeatureConsumer(
         schema, found, beside, partitions=partitions, clock=clock,
         only=lambda name, keys: _inside(keys[0], low, high),
     )  # fmt: skip
-    plan = follower.plans[0]
+    plan = consumer.plans[0]
     if (low, high) != (None, None):
         _check_complete(plan, store)
-    while _behind(follower, store) > _NEAR:
-        _catch_up(log, follower, store.offsets(), progress)
+    while _behind(consumer, store) > _NEAR:
+        _catch_up(log, consumer, store.offsets(), progress)
     with locked(lock):
-        _catch_up(log, follower, store.offsets(), progress)
+        _catch_up(log, consumer, store.offsets(), progress)
         return _swap(plan, beside, store, low, high)
 
 
@@ -89,16 +89,16 @@ def _check_complete(plan: Plan, store: StateStore) -> None:
         raise Refused(f"features of {plan.group.name} are new or changed, so all keys must be rebuilt, got a range")
 
 
-def _behind(follower: FeatureFollower, store: StateStore) -> int:
-    return sum(store.offsets()) - sum(follower.offsets())
+def _behind(consumer: FeatureConsumer, store: StateStore) -> int:
+    return sum(store.offsets()) - sum(consumer.offsets())
 
 
-def _catch_up(log: EventLog, follower: FeatureFollower, until: Offsets, progress: Progress | None) -> None:
+def _catch_up(log: EventLog, consumer: FeatureConsumer, until: Offsets, progress: Progress | None) -> None:
     """Fold exactly the records before `until`."""
-    for slices in read_until(log, follower.offsets(), until, _BATCH):
-        follower.apply(slices)
+    for slices in read_until(log, consumer.offsets(), until, _BATCH):
+        consumer.apply(slices)
         if progress is not None:
-            progress(sum(follower.offsets()), sum(until))
+            progress(sum(consumer.offsets()), sum(until))
 
 
 def _swap(plan: Plan, beside: StateStore, store: StateStore, low: str | None, high: str | None) -> Rebuilt:

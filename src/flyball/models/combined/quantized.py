@@ -18,7 +18,7 @@ from flyball.models.factors import cosines_to, padded
 from flyball.models.recommenders.implicit_als import ImplicitALS, gramian_of
 
 
-class Compact(Recommender, frozen=True):
+class Quantized(Recommender, frozen=True):
     """`ImplicitALS` with `model` as its parameters, its item factors kept as bytes, with one scale an item.
 
     `rank`: how many leading directions of Y'Y stay (0: all). Users are folded in with the bytes' values, so that the
@@ -32,7 +32,7 @@ class Compact(Recommender, frozen=True):
     def __post_init__(self) -> None:
         factors = self.inner().factors
         if not 0 <= self.rank <= factors:
-            raise BadDeclaration("Compact's rank", f"0 (all) to {factors}", self.rank)
+            raise BadDeclaration("Quantized's rank", f"0 (all) to {factors}", self.rank)
 
     def inner(self) -> ImplicitALS:
         """The model that is fitted."""

@@ -53,7 +53,7 @@ class Freshness:
             self._looks.append((now_us, ends))
         while self._looks and _covers(applied, self._looks[0][1]):
             self._looks.popleft()
-        if len(self._looks) > 1_000:  # a follower that stands still: every second look tells enough
+        if len(self._looks) > 1_000:  # a consumer that stands still: every second look tells enough
             self._looks = deque(look for place, look in enumerate(self._looks) if place % 2 == 0)
         return now_us - self._looks[0][0] if self._looks else 0
 
@@ -121,7 +121,7 @@ class Keeper:
     def settled(self) -> bool:
         """Whether answers are as good as they get: the champion is in service, or it is known that there is none.
 
-        Where the log holds events, the followers are given the time to make a first list of them.
+        Where the log holds events, the consumers are given the time to make a first list of them.
         """
         serving = self._engine.serving
         if not (self._looked and self._released and serving.release.champion in (None, *serving.pipelines)):

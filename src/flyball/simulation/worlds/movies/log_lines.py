@@ -10,7 +10,7 @@ from functools import cache
 
 import numpy as np
 
-from flyball.core import format_instant
+from flyball.core import format_timestamp
 
 SECOND_US = 1_000_000
 DAY_US = 86_400 * SECOND_US
@@ -40,7 +40,7 @@ def write_times(at_us: np.ndarray) -> list[str]:
     ['1970-01-01T00:00', '1970-01-01T00:01:01']
     """
     days, within = np.divmod(at_us // SECOND_US, 86_400)
-    dates = {day: format_instant(day * DAY_US)[:10] for day in np.unique(days).tolist()}
+    dates = {day: format_timestamp(day * DAY_US)[:10] for day in np.unique(days).tolist()}
     clock = _clock_texts()
     return [dates[day] + clock[second] for day, second in zip(days.tolist(), within.tolist(), strict=True)]
 

@@ -28,7 +28,7 @@ def _no_step(name: str) -> None:
     """Called between the steps of a flush; tests pass one that raises."""
 
 
-class HistoryFollower:
+class HistoryConsumer:
     """Follows the log into `folder`: parts per event type and a manifest that names them and the offsets reached.
 
     Records are held back until `flush_rows` of them are there or `flush` is called; `offsets` tells what is durable,

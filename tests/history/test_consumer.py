@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from flyball.core import ArtifactCorrupt, BadInput, NotFound, StoreUnavailable
 from flyball.events import Event, Record, Ref, Schema, Slice
-from flyball.history import History, HistoryFollower, take_snapshot
+from flyball.history import History, HistoryConsumer, take_snapshot
 from flyball.history.manifest import Manifest, read_manifest
 from flyball.testing.state_contract import divided
 from flyball.testing.state_logs import APPLICATION, PARTITIONS, START, cuts, records
@@ -39,8 +39,8 @@ class CrashAt:
             raise Crash(name)
 
 
-def follower(folder: Path, on_step: Callable[[str], None] = lambda name: None, **options: int) -> HistoryFollower:
-    return HistoryFollower(SCHEMA, folder, partitions=PARTITIONS, on_step=on_step, **options)
+def consumer(folder: Path, on_step: Callable[[str], None] = lambda name: None, **options: int) -> HistoryConsumer:
+    return HistoryConsumer(SCHEMA, folder, partitions=PARTITIONS, on_step=on_step, **options)
 
 
 def places(folder: Path) -> list[tuple[str, int, int, bytes]]:
@@ -85,27 +85,27 @@ def test_exactly_once_across_crashes_and_merges(tmp_path_factory: pytest.TempPat
     log = APPLICATION.partitioned(data.draw(records()))
     crash = CrashAt(data.draw(st.integers(1, 12)))
     ends = [tuple(cut) for cut in data.draw(cuts(log))] + [tuple(len(part) for part in log)]
-    one = follower(folder, crash, flush_rows=4, fan_in=2)
+    one = consumer(folder, crash, flush_rows=4, fan_in=2)
     for end in ends:
         while one.offsets() != end:  # the log is read again from what is durable, as a worker does after an error
             try:
                 one.apply(between(log, one.offsets(), end))
                 one.flush()
             except Crash:
-                one = follower(folder, crash, flush_rows=4, fan_in=2)
+                one = consumer(folder, crash, flush_rows=4, fan_in=2)
     assert places(folder) == expected(log)
-    assert follower(folder).offsets() == tuple(len(part) for part in log)
+    assert consumer(folder).offsets() == tuple(len(part) for part in log)
 
 
 @pytest.mark.parametrize("step", range(1, 8))
 def test_a_crash_at_each_step_loses_and_doubles_nothing(tmp_path: Path, step: int) -> None:
     log = many(40)
     halves = divided(log, [[len(part) // 2 for part in log]])
-    follower(tmp_path, fan_in=2).apply(halves[0])
-    first = follower(tmp_path, fan_in=2)
+    consumer(tmp_path, fan_in=2).apply(halves[0])
+    first = consumer(tmp_path, fan_in=2)
     first.apply(halves[0])
     first.flush()
-    broken = follower(tmp_path, CrashAt(step), fan_in=2)
+    broken = consumer(tmp_path, CrashAt(step), fan_in=2)
     broken.apply(halves[1])
     crashed = False
     try:
@@ -113,7 +113,7 @@ def test_a_crash_at_each_step_loses_and_doubles_nothing(tmp_path: Path, step: in
     except Crash:
         crashed = True
     assert crashed == (step <= 4)  # a part, the merged part, all parts, the manifest
-    fresh = follower(tmp_path, fan_in=2)
+    fresh = consumer(tmp_path, fan_in=2)
     assert fresh.offsets() in (
         tuple(len(part) // 2 for part in log),
         tuple(len(part) for part in log),
@@ -126,14 +126,14 @@ def test_a_crash_at_each_step_loses_and_doubles_nothing(tmp_path: Path, step: in
 
 def test_orphans_of_a_crash_are_removed(tmp_path: Path) -> None:
     log = many(10)
-    broken = follower(tmp_path, CrashAt(1))
+    broken = consumer(tmp_path, CrashAt(1))
     broken.apply(divided(log, [])[0])
     with pytest.raises(Crash):
         broken.flush()
     orphan = tmp_path / "parts" / "watch" / "000000099-0.parquet"
     orphan.write_bytes(b"half a file")
     assert places(tmp_path) == []
-    healthy = follower(tmp_path)
+    healthy = consumer(tmp_path)
     healthy.apply(divided(log, [])[0])
     healthy.flush()
     assert not orphan.exists()
@@ -144,18 +144,18 @@ KILLED = """
 import sys
 from pathlib import Path
 from flyball.events import Slice
-from flyball.history import HistoryFollower
+from flyball.history import HistoryConsumer
 from flyball.testing.state_logs import APPLICATION, PARTITIONS, START
 records = [APPLICATION.record("watch", START + n, user=n % 5 + 1, film="f", minute=n % 90) for n in range(4000)]
 log = APPLICATION.partitioned(records)
-follower = HistoryFollower(APPLICATION.schema, Path(sys.argv[1]), partitions=PARTITIONS, flush_rows=30, fan_in=3)
+consumer = HistoryConsumer(APPLICATION.schema, Path(sys.argv[1]), partitions=PARTITIONS, flush_rows=30, fan_in=3)
 print("ready", flush=True)
 while True:
-    reached = follower.offsets()
-    follower.apply([Slice(p, at, log[p][at : at + 12]) for p, at in enumerate(reached) if at < len(log[p])])
-    follower.flush()
-    print(sum(follower.offsets()), flush=True)
-    if sum(follower.offsets()) == sum(map(len, log)):
+    reached = consumer.offsets()
+    consumer.apply([Slice(p, at, log[p][at : at + 12]) for p, at in enumerate(reached) if at < len(log[p])])
+    consumer.flush()
+    print(sum(consumer.offsets()), flush=True)
+    if sum(consumer.offsets()) == sum(map(len, log)):
         break
 """
 
@@ -179,7 +179,7 @@ def test_kill_nine_at_any_instant(tmp_path: Path) -> None:
 def test_two_writers_write_each_record_once(tmp_path: Path) -> None:
     log = many(60)
     cut = [[len(part) // 3 for part in log], [len(part) // 2 for part in log]]
-    one, other = follower(tmp_path), follower(tmp_path)
+    one, other = consumer(tmp_path), consumer(tmp_path)
     batches = divided(log, cut)
     one.apply(batches[0])
     other.apply(batches[0])
@@ -196,7 +196,7 @@ def test_two_writers_write_each_record_once(tmp_path: Path) -> None:
 
 def test_records_held_back_are_not_told_as_durable(tmp_path: Path) -> None:
     log = many(20)
-    one = follower(tmp_path)
+    one = consumer(tmp_path)
     assert one.apply(divided(log, [])[0]) == 20
     assert one.apply(divided(log, [])[0]) == 0
     assert one.offsets() == (0, 0, 0)
@@ -208,7 +208,7 @@ def test_records_held_back_are_not_told_as_durable(tmp_path: Path) -> None:
 
 def test_a_history_deleted_under_its_follower_is_written_again_without_a_hole(tmp_path: Path) -> None:
     log = many(40)
-    one, folder = follower(tmp_path / "history"), tmp_path / "history"
+    one, folder = consumer(tmp_path / "history"), tmp_path / "history"
     first, second = divided(log, [[5] * PARTITIONS])[0], divided(log, [[5] * PARTITIONS])[1]
     one.apply(first)
     one.flush()
@@ -225,11 +225,11 @@ def test_a_history_deleted_under_its_follower_is_written_again_without_a_hole(tm
 def test_merging_leaves_few_parts_and_the_same_snapshot(tmp_path: Path) -> None:
     log = many(400)
     small, large = tmp_path / "small", tmp_path / "large"
-    one = follower(small, fan_in=4)
+    one = consumer(small, fan_in=4)
     for batch in divided(log, [[len(part) * step // 50 for part in log] for step in range(1, 50)]):
         one.apply(batch)
         one.flush()
-    whole = follower(large)
+    whole = consumer(large)
     whole.apply(divided(log, [])[0])
     whole.flush()
     assert len(read_manifest(small).parts) <= 9
@@ -241,10 +241,10 @@ def test_merging_leaves_few_parts_and_the_same_snapshot(tmp_path: Path) -> None:
 
 
 def test_large_parts_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flyball.history.follower._SIZES", (5, 20))
-    monkeypatch.setattr("flyball.history.follower._MERGED_ROWS", 40)
+    monkeypatch.setattr("flyball.history.consumer._SIZES", (5, 20))
+    monkeypatch.setattr("flyball.history.consumer._MERGED_ROWS", 40)
     log = many(600)
-    one = follower(tmp_path, fan_in=3)
+    one = consumer(tmp_path, fan_in=3)
     for batch in divided(log, [[len(part) * step // 60 for part in log] for step in range(1, 60)]):
         one.apply(batch)
         one.flush()
@@ -259,7 +259,7 @@ def test_a_reader_during_a_merge_reads_the_whole(tmp_path: Path, monkeypatch: py
     import flyball.history.parts as parts_module
 
     log = many(30)
-    one = follower(tmp_path, fan_in=2)
+    one = consumer(tmp_path, fan_in=2)
     batches = divided(log, [[len(part) * step // 3 for part in log] for step in (1, 2)])
     one.apply(batches[0])
     one.flush()
@@ -284,7 +284,7 @@ class Paint(Event):
 
 
 def painted(schema: Schema, folder: Path, rows: Sequence[dict[str, object]]) -> pl.DataFrame:
-    one = HistoryFollower(schema, folder, partitions=1)
+    one = HistoryConsumer(schema, folder, partitions=1)
     for offset, row in enumerate(rows):
         one.apply([Slice(0, offset, [schema.check("paint", row, START + offset, START)])])
         one.flush()
@@ -322,11 +322,11 @@ def test_columns_have_the_declared_types(tmp_path: Path) -> None:
 
 def test_a_field_added_later_is_at_its_default_in_old_rows(tmp_path: Path) -> None:
     old = type("Paint", (Event,), {"__annotations__": {"shop": Annotated[int, Ref("shop")]}})
-    one = HistoryFollower(Schema([old]), tmp_path, partitions=1, fan_in=2)
+    one = HistoryConsumer(Schema([old]), tmp_path, partitions=1, fan_in=2)
     one.apply([Slice(0, 0, [Schema([old]).check("paint", {"shop": 1}, START, START)])])
     one.flush()
     schema = Schema([Paint])
-    now = HistoryFollower(schema, tmp_path, partitions=1, fan_in=2)
+    now = HistoryConsumer(schema, tmp_path, partitions=1, fan_in=2)
     now.apply([Slice(0, 1, [schema.check("paint", {"shop": 2, "shade": "light"}, START, START)])])
     now.flush()
     frame = History(tmp_path, schema).events("paint")
@@ -335,7 +335,7 @@ def test_a_field_added_later_is_at_its_default_in_old_rows(tmp_path: Path) -> No
 
 def test_types_that_are_not_declared_are_kept_apart(tmp_path: Path) -> None:
     record = Record("gone", "1", START, START, bytes(16), b"\x91\x01")
-    one = follower(tmp_path)
+    one = consumer(tmp_path)
     one.apply([Slice(0, 0, [record, *many(5)[0]])])
     one.flush()
     assert one.offsets()[0] == 1 + len(many(5)[0])
@@ -347,5 +347,5 @@ def test_types_that_are_not_declared_are_kept_apart(tmp_path: Path) -> None:
 def test_a_broken_manifest_is_told(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_bytes(b"{half")
     with pytest.raises(ArtifactCorrupt, match="manifest"):
-        follower(tmp_path).offsets()
+        consumer(tmp_path).offsets()
     assert read_manifest(tmp_path / "nothing") == Manifest()

@@ -1,4 +1,4 @@
-"""The outcome follower against a naive join, in any order of delivery, with crashes and re-delivery."""
+"""The outcome consumer against a naive join, in any order of delivery, with crashes and re-delivery."""
 
 import random
 from pathlib import Path
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import flyball.policy as policy
 from flyball.core import BadInput, new_id
-from flyball.events import Event, Record, Ref, Schema, Slice, partition, whole
-from flyball.outcomes import OutcomeFollower, Prediction, figures, followed, prediction_record
+from flyball.events import Event, Record, Ref, Schema, Slice, integer, partition
+from flyball.outcomes import OutcomeConsumer, Prediction, figures, followed, prediction_record
 from flyball.outcomes.counts import MINUTE_US
 
 User = Annotated[int, Ref("user")]
@@ -25,13 +25,13 @@ SPAN_US = 300_000_000
 class Watch(Event):
     user: User
     film: Film
-    minute: Annotated[int, whole(0, 2_000)]
+    minute: Annotated[int, integer(0, 2_000)]
 
 
 class Rate(Event):
     user: User
     film: Film
-    stars: Annotated[int, whole(1, 5)]
+    stars: Annotated[int, integer(1, 5)]
 
 
 class Named(msgspec.Struct):
@@ -131,9 +131,9 @@ def shuffled_in_order(pieces: list[tuple[str, Slice]], rng: random.Random) -> li
     return mixed
 
 
-def deliver(follower: OutcomeFollower, pieces: list[tuple[str, Slice]]) -> None:
+def deliver(consumer: OutcomeConsumer, pieces: list[tuple[str, Slice]]) -> None:
     for stream, piece in pieces:
-        (follower.apply_events if stream == "events" else follower.apply_predictions)([piece])
+        (consumer.apply_events if stream == "events" else consumer.apply_predictions)([piece])
 
 
 happenings = st.builds(
@@ -168,13 +168,13 @@ def test_equals_the_naive_join_in_any_order(
     pieces = slices_of(log, rng)
     pieces += [("predictions", Slice(0, place, [prediction_record(p)])) for place, p in enumerate(predictions)]
     path = tmp_path_factory.mktemp("outcomes") / "outcomes.db"
-    follower = OutcomeFollower(SCHEMA, TASK, path, WINDOW_US)
+    consumer = OutcomeConsumer(SCHEMA, TASK, path, WINDOW_US)
     order = shuffled_in_order(pieces, rng)
-    deliver(follower, order)
+    deliver(consumer, order)
     before = path.parent.joinpath("x"), figures(path)
-    deliver(follower, order)  # all of it again
-    follower.close()
-    reopened = OutcomeFollower(SCHEMA, TASK, path, WINDOW_US)
+    deliver(consumer, order)  # all of it again
+    consumer.close()
+    reopened = OutcomeConsumer(SCHEMA, TASK, path, WINDOW_US)
     deliver(reopened, rng.sample(order, len(order)))  # and again, in no order
     assert figures(path) == before[1]
     want = naive(predictions, log)
@@ -201,34 +201,34 @@ def test_window_edges(tmp_path: Path) -> None:
     shown_at = START_US
     for ago, counted in ((0, True), (WINDOW_US - 1, True), (WINDOW_US, False), (-1, False)):
         path = tmp_path / f"{ago}.db"
-        follower = OutcomeFollower(SCHEMA, TASK, path, WINDOW_US)
+        consumer = OutcomeConsumer(SCHEMA, TASK, path, WINDOW_US)
         prediction = predicted(1, ["a"], shown_at, "v1", 1)
-        follower.apply_predictions([Slice(0, 0, [prediction_record(prediction)])])
-        follower.apply_events([Slice(0, 0, [Happened(1, "a", shown_at + ago, 0, 0).record()])])
+        consumer.apply_predictions([Slice(0, 0, [prediction_record(prediction)])])
+        consumer.apply_events([Slice(0, 0, [Happened(1, "a", shown_at + ago, 0, 0).record()])])
         assert bool(followed(path, prediction)) is counted, ago
 
 
 def test_a_gap_is_refused_and_changes_nothing(tmp_path: Path) -> None:
-    follower = OutcomeFollower(SCHEMA, TASK, tmp_path / "o.db", WINDOW_US)
+    consumer = OutcomeConsumer(SCHEMA, TASK, tmp_path / "o.db", WINDOW_US)
     with pytest.raises(BadInput, match="at or before offset 0"):
-        follower.apply_events([Slice(0, 3, [Happened(1, "a", START_US, 0, 0).record()])])
-    assert follower.offsets("events", 2) == (0, 0)
+        consumer.apply_events([Slice(0, 3, [Happened(1, "a", START_US, 0, 0).record()])])
+    assert consumer.offsets("events", 2) == (0, 0)
 
 
 def test_settling_keeps_what_was_joined_and_what_can_still_be(tmp_path: Path) -> None:
     path = tmp_path / "o.db"
-    follower = OutcomeFollower(SCHEMA, TASK, path, WINDOW_US, keep_us=WINDOW_US, late_us=WINDOW_US)
+    consumer = OutcomeConsumer(SCHEMA, TASK, path, WINDOW_US, keep_us=WINDOW_US, late_us=WINDOW_US)
     first, later = predicted(1, ["a"], START_US, "v1", 1), predicted(1, ["a", "b"], START_US + 10, "v2", 2)
-    follower.apply_events([Slice(0, 0, [Happened(1, "a", START_US + 20, 0, 0).record()])])
-    follower.apply_events([Slice(0, 1, [Happened(1, "b", START_US + 20, 0, 0).record()])])
-    follower.apply_predictions([Slice(0, 0, [prediction_record(later)])])
-    follower.settle(START_US + 30)
-    follower.apply_predictions([Slice(0, 1, [prediction_record(first)])])  # late, but not too late
+    consumer.apply_events([Slice(0, 0, [Happened(1, "a", START_US + 20, 0, 0).record()])])
+    consumer.apply_events([Slice(0, 1, [Happened(1, "b", START_US + 20, 0, 0).record()])])
+    consumer.apply_predictions([Slice(0, 0, [prediction_record(later)])])
+    consumer.settle(START_US + 30)
+    consumer.apply_predictions([Slice(0, 1, [prediction_record(first)])])  # late, but not too late
     assert [one.item for one in followed(path, first)] == ["a"]
     assert [one.item for one in followed(path, later)] == ["b"]
-    assert sum(follower.settle(START_US + 10 * WINDOW_US) for _ in range(2_000)) == 4
+    assert sum(consumer.settle(START_US + 10 * WINDOW_US) for _ in range(2_000)) == 4
     before = figures(path)
-    follower.apply_events([Slice(0, 2, [Happened(1, "a", START_US + 21, 0, 5).record()])])  # far too late
+    consumer.apply_events([Slice(0, 2, [Happened(1, "a", START_US + 21, 0, 5).record()])])  # far too late
     assert figures(path) == before
     assert [one.item for one in followed(path, first)] == ["a"]
 
@@ -236,32 +236,32 @@ def test_settling_keeps_what_was_joined_and_what_can_still_be(tmp_path: Path) ->
 def test_a_clock_ahead_for_some_minutes_closes_nothing_that_is_still_to_come(tmp_path: Path) -> None:
     """A mark set a year ahead would keep every outcome of that year out of the figures."""
     path = tmp_path / "o.db"
-    follower = OutcomeFollower(SCHEMA, TASK, path, WINDOW_US)
-    follower.settle(START_US)
+    consumer = OutcomeConsumer(SCHEMA, TASK, path, WINDOW_US)
+    consumer.settle(START_US)
     for _ in range(10):  # ten minutes of looks, once a minute, by a clock a year ahead
-        follower.settle(START_US + 365 * 86_400_000_000)
+        consumer.settle(START_US + 365 * 86_400_000_000)
     shown = predicted(1, ["a"], START_US + 700_000_000, "v1", 1)
-    follower.apply_predictions([Slice(0, 0, [prediction_record(shown)])])
-    follower.apply_events([Slice(0, 0, [Happened(1, "a", START_US + 700_000_010, 0, 0).record()])])
+    consumer.apply_predictions([Slice(0, 0, [prediction_record(shown)])])
+    consumer.apply_events([Slice(0, 0, [Happened(1, "a", START_US + 700_000_010, 0, 0).record()])])
     assert [one.item for one in followed(path, shown)] == ["a"]
     assert figures(path)["v1"].adoption == 1.0
 
 
 def test_bulk_history_before_all_predictions_is_not_kept(tmp_path: Path) -> None:
-    follower = OutcomeFollower(SCHEMA, TASK, tmp_path / "o.db", WINDOW_US)
-    follower.settle(START_US + 10 * WINDOW_US)
+    consumer = OutcomeConsumer(SCHEMA, TASK, tmp_path / "o.db", WINDOW_US)
+    consumer.settle(START_US + 10 * WINDOW_US)
     records = [Happened(1, "a", START_US + n, 0, 0).record() for n in range(100)]
-    follower.apply_events([Slice(0, 0, records)])
-    assert follower.settle(START_US + 10 * WINDOW_US) == 0
-    assert follower.offsets("events", 1) == (100,)
+    consumer.apply_events([Slice(0, 0, records)])
+    assert consumer.settle(START_US + 10 * WINDOW_US) == 0
+    assert consumer.offsets("events", 1) == (100,)
 
 
 def test_figures_since_a_minute_and_latency(tmp_path: Path) -> None:
     path = tmp_path / "o.db"
     assert figures(path) == {}
-    follower = OutcomeFollower(SCHEMA, TASK, path, WINDOW_US)
+    consumer = OutcomeConsumer(SCHEMA, TASK, path, WINDOW_US)
     records = [prediction_record(predicted(1, ["a"], START_US + n * MINUTE_US, "v1", n)) for n in range(100)]
-    follower.apply_predictions([Slice(0, 0, records)])
+    consumer.apply_predictions([Slice(0, 0, records)])
     found = figures(path)["v1"]
     assert found.answers == 100
     assert found.personalised == 1.0

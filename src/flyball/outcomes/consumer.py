@@ -20,7 +20,7 @@ Pair = tuple[str, int]
 Key = tuple[int, bytes]
 
 
-class OutcomeFollower:
+class OutcomeConsumer:
     """Follows `events` and `predictions` into one SQLite file.
 
     An event counts for the first prediction that showed its item to its user in `(event - window_us, event]`. Rows
