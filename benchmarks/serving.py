@@ -83,7 +83,7 @@ def make_home(folder: Path, films: int) -> tuple[Runtime, np.ndarray]:
                 for nth, film in enumerate(picked[user].tolist())
             ]
         )
-    consumer = StateConsumer(runtime.schema, runtime.signals, runtime.app.task.entities, runtime.state)
+    consumer = StateConsumer(runtime.views, runtime.state)
     while slices := runtime.log.read(consumer.offsets(), 20_000):
         consumer.apply(slices)
     pairs = np.unique(np.stack([np.repeat(np.arange(USERS), SEEN), picked.ravel()], axis=1), axis=0)

@@ -21,9 +21,9 @@ from flyball.events import Catalogue, EventLog, Format, Quarantine, formats_in, 
 from flyball.features import FeatureReader
 from flyball.history import History, HistoryConsumer
 from flyball.registry import Registry
-from flyball.state import Signals
+from flyball.state import View
 from flyball.stores import StateStore, open_state
-from flyball.tasks import OnlineFeatures
+from flyball.tasks import OnlineFeatures, Signals, views_of
 
 _URLS = ("events", "predictions", "state", "features", "registry")
 
@@ -198,6 +198,11 @@ class Runtime:
     @cached_property
     def signals(self) -> Signals:
         return self.app.task.signals(self.schema)
+
+    @property
+    def views(self) -> list[View]:
+        """The views of the log that the application's task reads, not yet folded."""
+        return views_of(self.schema, self.signals, self.app.task.entities)
 
     @cached_property
     def state(self) -> StateStore:

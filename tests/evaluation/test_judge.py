@@ -14,8 +14,7 @@ import flyball as fb
 from flyball.core import BadInput, NotFound, Refused
 from flyball.evaluation import Contestant, Cost, Estimate, Judged, Report, asked, check_gates, choose, evaluate
 from flyball.models import Artifact, Histories, Interactions, Random, Recommender
-from flyball.state import UserHistory
-from flyball.tasks import Cases, FrameCatalog, fallback_arrays
+from flyball.tasks import Cases, FrameCatalog, UserHistory, fallback_arrays
 
 User = Annotated[int, fb.Ref("user")]
 Film = Annotated[str, fb.Ref("film")]

@@ -12,8 +12,7 @@ from flyball.evaluation import Estimate, Judged, Report, Weighed, check_gates, c
 from flyball.evaluation.bench import Bench
 from flyball.models import Interactions, Random, kind_of
 from flyball.policy import best, gates
-from flyball.state import UserHistory
-from flyball.tasks import Cases
+from flyball.tasks import Cases, UserHistory
 
 
 class Liked(fb.Event):

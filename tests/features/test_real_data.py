@@ -9,8 +9,9 @@ from tests.data import real
 
 from flyball.events import Slice
 from flyball.history import HistoryConsumer, movielens_events, take_snapshot
-from flyball.state import StateConsumer, interactions_frame, load_catalog, read_histories
+from flyball.state import StateConsumer, load_catalog
 from flyball.stores import open_state
+from flyball.tasks import interactions_frame, read_histories
 from flyball.testing.state_logs import APPLICATION, PARTITIONS
 
 
@@ -21,7 +22,7 @@ def test_online_equals_offline_on_movielens(tmp_path: Path) -> None:
     events = [event for event in movielens_events(folder) if event[0] != "viewer"]
     log = app.partitioned([app.record(name, at, **fields) for name, fields, at in events])
     store = open_state(f"lmdb://{tmp_path}/state?sync=0")
-    state = StateConsumer(app.schema, app.signals, app.entities, store, partitions=PARTITIONS)
+    state = StateConsumer(app.views, store, partitions=PARTITIONS)
     history = HistoryConsumer(app.schema, tmp_path / "history", partitions=PARTITIONS, flush_rows=20_000)
     at = [0] * PARTITIONS
     while any(at[part] < len(log[part]) for part in range(PARTITIONS)):

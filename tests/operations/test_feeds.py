@@ -9,6 +9,7 @@ from flyball.app import load_app
 from flyball.core import ManualClock
 from flyball.operations import Worker, feeds_of, status
 from flyball.runtime import Runtime, load_settings
+from flyball.tasks import read_histories
 
 START_US, DAY_US = 1_700_000_000_000_000, 86_400_000_000
 APP = (
@@ -73,3 +74,33 @@ def test_a_look_at_the_status_writes_nothing_to_the_features(home: Path) -> None
     feeds = {feed.name: feed.behind for feed in status(changed).feeds}
     assert feeds == {"state": 0, "features": 0, "history": 0, "predictions": 0, "outcomes": 0}
     assert dict(changed.feature_state.scan(b"")) == before
+
+
+LIKED_OTHERWISE = APP.replace(
+    'positive=fb.outcome(Watch, within="1d")',
+    'positive=fb.outcome(Watch, at_least=6, within="30d"), hint=fb.outcome(Watch),'
+    'negative=fb.outcome(Watch, at_least=7, within="30d")',
+)
+
+
+def histories(runtime: Runtime) -> dict[str, dict[str, float]]:
+    users = [str(user) for user in range(7)]
+    read, _ = read_histories(runtime.state, runtime.signals, users)
+    return {one.user: dict(zip(one.items, one.weights.tolist(), strict=True)) for one in read}
+
+
+def test_outcomes_declared_otherwise_are_what_a_new_home_holds(home: Path) -> None:
+    """Neither an IndexError at the next event about a known pair, nor state folded by the meaning of before."""
+    changed = opened(home, "liked", LIKED_OTHERWISE)
+    assert "state_rebuild" in [feed.name for feed in feeds_of(changed, rebuilding=False)]
+    follow(changed)
+    at = START_US + 20 * DAY_US
+    changed.log.append([changed.schema.check("watch", {"user": 0, "film": "f0", "minute": 1}, at, at)])
+    follow(changed)
+    fresh = fill(opened(home, "fresh", LIKED_OTHERWISE, "other"))
+    fresh.log.append([fresh.schema.check("watch", {"user": 0, "film": "f0", "minute": 1}, at, at)])
+    follow(fresh)
+    assert histories(changed) == histories(fresh)
+    assert {weight for items in histories(changed).values() for weight in items.values()} == {0.0, 0.25, 1.0}
+    assert dict(changed.state.scan(b"")) == dict(fresh.state.scan(b""))
+    assert "state_rebuild" not in [feed.name for feed in feeds_of(changed)]

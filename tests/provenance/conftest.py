@@ -16,7 +16,8 @@ from flyball.registry import Version
 from flyball.releases import ReleaseState, current, promote
 from flyball.runtime import Runtime, load_settings
 from flyball.serving import Ask, Engine, Memory, Serving, load_version, new_ask
-from flyball.state import Catalog, load_catalog, read_histories, read_popular
+from flyball.state import Catalog, load_catalog
+from flyball.tasks import read_histories, read_popular
 
 DAY_US = parse_duration("1d")
 START_US = 1_700_000_000_000_000
@@ -119,7 +120,7 @@ class Cinema:
     def serving(self) -> Serving:
         """What a serving process holds now."""
         release = current(self.runtime.registry)
-        catalog, popular = self.catalog(), read_popular(self.runtime.state)
+        catalog, popular = self.catalog(), read_popular(self.runtime.state, self.runtime.signals)
         pairs = list(zip(popular.items, popular.scores, strict=True))
         offsets = self.runtime.state.offsets()
         if release.champion is None:

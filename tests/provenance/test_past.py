@@ -12,7 +12,8 @@ from flyball.events.sqlite import SqliteLog
 from flyball.provenance import replay, why
 from flyball.provenance.columns import everything, frames_before
 from flyball.provenance.past import state_for
-from flyball.state import load_catalog, popular_of, read_histories, read_popular, state_at
+from flyball.state import load_catalog, state_at
+from flyball.tasks import popular_of, read_histories, read_popular
 
 from .conftest import DAY_US, DAYS, START_US, Cinema
 
@@ -45,7 +46,7 @@ def test_it_equals_the_whole_fold_at_any_offsets(cinema: Cinema) -> None:
         until = tuple(int(end * share) for end in ends)
         for users in ([], ["1"], ["2", "17"], ["nobody"]):
             quick = state_for(runtime, until, users)
-            whole = state_at(runtime.log, until, users, runtime.schema, runtime.signals, task.entities)
+            whole = state_at(runtime.log, until, runtime.views, users)
             assert quick.offsets() == until
             assert list(quick.scan(b"")) == list(whole.scan(b""))
     assert [one.user for one in read_histories(quick, runtime.signals, ["2"])[0]] == ["2"]
@@ -91,8 +92,7 @@ def test_what_needs_everyones_events_is_read_from_the_history_as_far_as_it_reach
         return popular_of(frames, runtime.signals).items
 
     def folded(offsets: Offsets) -> list[str]:
-        entities = runtime.app.task.entities
-        return read_popular(state_at(runtime.log, offsets, None, runtime.schema, runtime.signals, entities)).items
+        return read_popular(state_at(runtime.log, offsets, runtime.views), runtime.signals).items
 
     part_way = tuple(end // 2 for end in before)
     expected = [folded(offsets) for offsets in (part_way, before, after)]

@@ -8,7 +8,7 @@ import pytest
 from flyball.outcomes import prediction_record
 from flyball.provenance import why
 from flyball.serving import Serving
-from flyball.state import read_histories
+from flyball.tasks import read_histories
 
 from .conftest import Cinema
 

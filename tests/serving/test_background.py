@@ -18,7 +18,7 @@ from flyball.serving import Engine, Keeper, Service, new_ask
 from flyball.serving.metrics import Figures
 from flyball.serving.prediction_writer import PredictionWriter
 from flyball.serving.versions.refresher import Freshness
-from flyball.state import read_histories
+from flyball.tasks import read_histories
 from flyball.testing import faulty
 from flyball.testing.faulty import Faulty
 

@@ -13,8 +13,8 @@ from flyball.releases import ReleaseState
 from flyball.runtime import Runtime
 from flyball.serving import Ask, Engine, Memory, Progress, Serving, answer_once, load_version, new_ask
 from flyball.serving.versions.loader import nobody
-from flyball.state import UserHistory, load_catalog, read_histories, read_popular
-from flyball.tasks import Query, Shown
+from flyball.state import load_catalog
+from flyball.tasks import Query, Shown, UserHistory, read_histories, read_popular
 from flyball.testing import faulty
 from flyball.testing.faulty import Faulty
 
@@ -142,7 +142,7 @@ def real(home: Runtime, model: Any = None, note: Any = None) -> Engine:
     version = faulty.release(home, model or ItemKNN(), NOW_US)
     catalog = load_catalog(home.state, home.app.task.item)
     loaded = load_version(home.app.task, version, home.artifacts, {Faulty}, catalog)
-    popular = read_popular(home.state)
+    popular = read_popular(home.state, home.signals)
     memory = Memory(version.id, loaded.groups, list(zip(popular.items, popular.scores, strict=True)), catalog)
     serving = Serving(ReleaseState(champion=version.id, serial=1), {version.id: loaded.pipeline}, {}, memory, catalog)
     return Engine(lambda users: read_histories(home.state, home.signals, users), note or Notes(), serving)

@@ -10,17 +10,9 @@ from flyball.core import BadDeclaration, NotFound, Refused
 from flyball.events import Appended, Event, Offsets, Profile, Record, Schema, Slice
 from flyball.features import Entity
 from flyball.policy import outcome, value
-from flyball.state import (
-    Catalog,
-    Signals,
-    StateConsumer,
-    catalog_version,
-    load_catalog,
-    read_histories,
-    read_popular,
-    state_at,
-)
+from flyball.state import Catalog, StateConsumer, catalog_version, load_catalog, state_at
 from flyball.stores.memory import MemoryStore
+from flyball.tasks import Signals, read_histories, read_popular, views_of
 from flyball.testing.state_contract import divided
 from flyball.testing.state_logs import (
     APPLICATION,
@@ -72,7 +64,7 @@ class ListLog:
 
 def applied(app: Application, came: Sequence[Record]) -> MemoryStore:
     store = MemoryStore()
-    consumer = StateConsumer(app.schema, app.signals, app.entities, store, partitions=PARTITIONS)
+    consumer = StateConsumer(app.views, store, partitions=PARTITIONS)
     consumer.apply(divided(app.partitioned(came), [])[0])
     return store
 
@@ -84,11 +76,9 @@ def test_the_past_of_a_user_is_rebuilt_from_the_log(came: list[Record], data: st
     log = app.partitioned(came)
     until = tuple(data.draw(st.integers(0, len(part))) for part in log)
     live = MemoryStore()
-    StateConsumer(app.schema, app.signals, app.entities, live, partitions=PARTITIONS).apply(
-        divided(log, [list(until)])[0]
-    )
-    rebuilt = state_at(ListLog(log), until, {"1", "stranger"}, app.schema, app.signals, app.entities)
-    everyone = state_at(ListLog(log), until, None, app.schema, app.signals, app.entities)
+    StateConsumer(app.views, live, partitions=PARTITIONS).apply(divided(log, [list(until)])[0])
+    rebuilt = state_at(ListLog(log), until, app.views, {"1", "stranger"})
+    everyone = state_at(ListLog(log), until, app.views, None)
     (then, nobody), _ = read_histories(live, app.signals, ["1", "stranger"])
     (found, still_nobody), _ = read_histories(rebuilt, app.signals, ["1", "stranger"])
     assert (found.items, found.seen, found.group) == (then.items, then.seen, then.group)
@@ -101,7 +91,7 @@ def test_the_past_of_a_user_is_rebuilt_from_the_log(came: list[Record], data: st
 
 def test_offsets_beyond_the_log_are_refused(app: Application) -> None:
     with pytest.raises(Refused, match="must lie within the log"):
-        state_at(ListLog([[], [], []]), (1, 0, 0), None, app.schema, app.signals, app.entities)
+        state_at(ListLog([[], [], []]), (1, 0, 0), app.views, None)
 
 
 def test_the_catalogue_holds_the_latest_profile_whatever_came_first(app: Application) -> None:
@@ -149,10 +139,10 @@ def test_a_stranger_with_a_profile_has_its_group_and_no_history(app: Application
 def test_a_user_who_changes_groups_takes_the_likes_along(app: Application) -> None:
     came = [app.record("rate", START, user=7, film="a", stars=5), app.record("card", START, user=7, gender="f")]
     later = app.record("card", START + HOUR, user=7, gender="m")
-    assert read_popular(applied(app, came), "f").items == ["a"]
+    assert read_popular(applied(app, came), app.signals, "f").items == ["a"]
     moved = applied(app, [*came, later])
-    assert (read_popular(moved, "f").items, read_popular(moved, "m").items) == ([], ["a"])
-    assert read_popular(moved).items == ["a"]
+    assert (read_popular(moved, app.signals, "f").items, read_popular(moved, app.signals, "m").items) == ([], ["a"])
+    assert read_popular(moved, app.signals).items == ["a"]
 
 
 class Alone(Event):
@@ -174,9 +164,9 @@ def test_mistakes_in_a_declaration_name_their_place(app: Application) -> None:
     with pytest.raises(BadDeclaration, match="over a profile"):
         Entity("user", group=lambda p: p.gender)
     with pytest.raises(BadDeclaration, match="events that name it"):
-        StateConsumer(schema, app.signals, [Entity("shop", known_by=(Watch,))], MemoryStore())
+        views_of(schema, app.signals, [Entity("shop", known_by=(Watch,))])
     with pytest.raises(BadDeclaration, match="twice"):
-        StateConsumer(schema, app.signals, [Entity("user")], MemoryStore())
+        views_of(schema, app.signals, [Entity("user")])
 
 
 def test_an_empty_catalogue_is_one(app: Application) -> None:

@@ -12,7 +12,7 @@ from flyball.events import Record
 from flyball.features.declaration.columns import holds_column, number_column
 from flyball.history.columns import frame_of
 from flyball.policy import compile_python, trace
-from flyball.state import interactions_frame
+from flyball.tasks import interactions_frame
 from flyball.testing.state_contract import Placed, divided, naive_pairs, placed, same_float
 from flyball.testing.state_logs import APPLICATION, HOUR, START, WITHIN, records
 

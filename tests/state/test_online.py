@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import flyball.state.popularity as popular_module
-import flyball.state.user_history as users_module
+import flyball.tasks.recommend.state.popularity as popular_module
+import flyball.tasks.recommend.state.user_history as users_module
 from flyball.core import BadInput
 from flyball.events import Offsets, Record, Slice
-from flyball.state import StateConsumer, read_histories, read_popular
+from flyball.state import StateConsumer
 from flyball.stores import StateStore, open_state
 from flyball.stores.memory import MemoryStore
+from flyball.tasks import read_histories, read_popular
 from flyball.testing.state_contract import (
     divided,
     naive_group,
@@ -33,7 +34,7 @@ def app() -> Application:
 
 def consumer(store: StateStore) -> StateConsumer:
     app = APPLICATION
-    return StateConsumer(app.schema, app.signals, app.entities, store, partitions=PARTITIONS)
+    return StateConsumer(app.views, store, partitions=PARTITIONS)
 
 
 def folded(batches: Sequence[Sequence[Slice]]) -> MemoryStore:
@@ -62,7 +63,9 @@ def assert_like_the_oracle(
         assert sorted(history.seen) == sorted(seen)
         assert history.group == naive_group(known, app.schema, app.signals, user)
     for group in (None, "f", "m"):
-        assert read_popular(store, group).items == naive_popular(known, app.schema, app.signals, group, 14)
+        assert read_popular(store, APPLICATION.signals, group).items == naive_popular(
+            known, app.schema, app.signals, group, 14
+        )
 
 
 @given(st.data())
@@ -115,7 +118,7 @@ def test_popular_lists_shorter_than_what_is_liked(came: list[Record], data: st.D
         store = folded(divided(log, data.draw(cuts(log))))
         for group in (None, "f"):
             expected = naive_popular(known, APPLICATION.schema, APPLICATION.signals, group, 14)
-            assert read_popular(store, group).items == expected[:2]
+            assert read_popular(store, APPLICATION.signals, group).items == expected[:2]
 
 
 def test_of_ratings_at_one_instant_the_one_that_came_last_counts(app: Application) -> None:
@@ -135,7 +138,7 @@ def test_a_popular_item_halves_every_fortnight(app: Application) -> None:
     day = 24 * HOUR
     came = [app.record("rate", START, user=user, film="old", stars=5) for user in range(1, 9)]
     came += [app.record("rate", START + 28 * day, user=user, film="new", stars=5) for user in range(1, 4)]
-    listed = read_popular(folded(divided(app.partitioned(came), [])))
+    listed = read_popular(folded(divided(app.partitioned(came), [])), app.signals)
     assert listed.items == ["new", "old"]
     assert listed.scores == [1.0, pytest.approx(8 / 4 / 3)]
 

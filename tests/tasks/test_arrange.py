@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from flyball.core import BadInput
 from flyball.models import Artifact, Histories, Interactions, Recommender
-from flyball.state import UserHistory
-from flyball.tasks import FrameCatalog, Pipeline, Query, Recommend, Shown, fallback_arrays
+from flyball.tasks import FrameCatalog, Pipeline, Query, Recommend, Shown, UserHistory, fallback_arrays
 
 GENRES = ["action", "comedy", "drama"]
 

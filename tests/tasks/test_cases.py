@@ -155,8 +155,9 @@ def test_a_sample_is_drawn_by_its_seed_and_an_empty_window_refused(films: Simple
 
 def test_histories_equal_the_online_ones(films: SimpleNamespace) -> None:
     from flyball.events import Slice
-    from flyball.state import StateConsumer, read_histories
+    from flyball.state import StateConsumer
     from flyball.stores import open_state
+    from flyball.tasks import read_histories, views_of
 
     rng = np.random.default_rng(3)
     rows: list[tuple[Any, ...]] = [("viewer", user, "F" if user % 2 else None, 1, 1) for user in range(4)]
@@ -168,7 +169,7 @@ def test_histories_equal_the_online_ones(films: SimpleNamespace) -> None:
     cases = evaluation_cases(films.frames(rows), films.task(), films.schema, 55, 100)
     store = open_state("memory://")
     signals = films.task().signals(films.schema)
-    consumer = StateConsumer(films.schema, signals, (films.user, films.film), store, partitions=1)
+    consumer = StateConsumer(views_of(films.schema, signals), store, partitions=1)
     names = {"rate": ("user", "film", "stars"), "viewer": ("user", "gender")}
     records = [
         films.schema.check(row[0], dict(zip(names[row[0]], row[1:-2], strict=True)), row[-2], row[-1])

@@ -20,8 +20,7 @@ from flyball.models import (
     save_artifact,
 )
 from flyball.models.artifact import kind_of
-from flyball.state import UserHistory
-from flyball.tasks import MODEL, Pipeline, Query, build_interactions, catalog_at, fallback_arrays
+from flyball.tasks import MODEL, Pipeline, Query, UserHistory, build_interactions, catalog_at, fallback_arrays
 
 GENRES, OLD = ("action", "comedy", "drama", "war"), 20
 LEARNED, LATER = 10_000, 20_000

@@ -54,7 +54,7 @@ def make_pipeline(reader: Fake | None) -> Pipeline:
 
 
 def history(name: str, items: list[str]) -> "fb.features.UserHistory":  # type: ignore[name-defined]
-    from flyball.state import UserHistory
+    from flyball.tasks import UserHistory
 
     n = len(items)
     return UserHistory(name, items, np.ones(n, np.float32), np.ones(n, np.float32), np.zeros(n, np.int64), items)

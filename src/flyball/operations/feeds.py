@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from flyball.events import Offsets
+from flyball.events import EventLog, Offsets
 from flyball.features import ApplyDelays, FeatureConsumer, rebuild
 from flyball.operations.elapsed import Elapsed
 from flyball.operations.worker import Feed
@@ -16,6 +16,8 @@ STATE_BATCH, HISTORY_BATCH, OUTCOME_BATCH = 2_000, 10_000, 5_000
 FLUSH_US = 5_000_000
 SETTLE_US = 60_000_000
 FEATURE_LOCK = "features.lock"
+STATE_REBUILD_FEED = "state_rebuild"
+"""Builds views that are new or declared otherwise, beside those that serve; idle when there are none."""
 
 
 def feeds_of(runtime: Runtime, flush_us: int = FLUSH_US, *, rebuilding: bool = True) -> list[Feed]:
@@ -28,7 +30,7 @@ def feeds_of(runtime: Runtime, flush_us: int = FLUSH_US, *, rebuilding: bool = T
     """
     log, predictions = runtime.log, runtime.predictions
     task = runtime.app.task
-    state = StateConsumer(runtime.schema, runtime.signals, task.entities, runtime.state, partitions=len(log.ends()))
+    state = StateConsumer(runtime.views, runtime.state, partitions=len(log.ends()))
     delays = ApplyDelays(runtime.apply_delays_path, runtime.clock.now_us)
     history = runtime.history_consumer
     outcomes = OutcomeConsumer(runtime.schema, task, runtime.outcomes_path)
@@ -37,12 +39,21 @@ def feeds_of(runtime: Runtime, flush_us: int = FLUSH_US, *, rebuilding: bool = T
     shown = _at("predictions", outcomes, len(predictions.ends()))
     happened = _at("events", outcomes, len(log.ends()))
     return [
-        _timed(Feed(STATE_FEED, log, state.offsets, state.apply, STATE_BATCH), delays),
+        _timed(Feed(STATE_FEED, log, state.offsets, state.apply, STATE_BATCH, _each_rest(state.drop_unused)), delays),
+        *_rebuild(log, state),
         *_features(runtime, delays, rebuilding),
         Feed("history", log, history.offsets, history.apply, HISTORY_BATCH, flush),
         Feed("predictions", predictions, shown, outcomes.apply_predictions, OUTCOME_BATCH, settle),
         Feed("outcomes", log, happened, outcomes.apply_events, OUTCOME_BATCH),
     ]
+
+
+def _rebuild(log: EventLog, state: StateConsumer) -> list[Feed]:
+    """What builds views that are new or declared otherwise, if there are any."""
+    if not state.rebuilding:
+        return []
+    active, swap = lambda: bool(state.rebuilding), _each_rest(state.swap)
+    return [Feed(STATE_REBUILD_FEED, log, state.rebuild_offsets, state.rebuild, STATE_BATCH, swap, active)]
 
 
 def _features(runtime: Runtime, delays: ApplyDelays, rebuilding: bool) -> list[Feed]:
@@ -65,8 +76,18 @@ def _features(runtime: Runtime, delays: ApplyDelays, rebuilding: bool) -> list[F
 
 
 def _timed(feed: Feed, delays: ApplyDelays) -> Feed:
-    timed, rest = delays.timed(feed.name, feed.apply), delays.at_rest(feed.name)
+    timed, at_rest = delays.timed(feed.name, feed.apply), delays.at_rest(feed.name)
+
+    def rest(now_us: int) -> None:
+        at_rest(now_us)
+        if feed.rest is not None:
+            feed.rest(now_us)
+
     return msgspec.structs.replace(feed, apply=timed, rest=rest)
+
+
+def _each_rest(work: Callable[[], object]) -> Callable[[int], object]:
+    return lambda now_us: work()
 
 
 def _at(stream: str, outcomes: OutcomeConsumer, partitions: int) -> Callable[[], Offsets]:

@@ -20,7 +20,8 @@ class Feed(msgspec.Struct, frozen=True):
 
     `offsets`: where it stands in its own store. `apply`: fold in slices that continue it. `limit`: records a batch,
     small enough that a batch takes well under a second. `rest`: called with now after each step in which the feed
-    reached the end of its stream; what it has to tidy or write out is up to it.
+    reached the end of its stream; what it has to tidy or write out is up to it. `active`: whether it has anything to do
+    with its stream now; None for always.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Feed(msgspec.Struct, frozen=True):
     apply: Callable[[Sequence[Slice]], object]
     limit: int
     rest: Callable[[int], object] | None = None
+    active: Callable[[], bool] | None = None
 
 
 class Lag(msgspec.Struct, frozen=True):
@@ -61,6 +63,13 @@ class _Standing:
         self.retry_at_us = 0
         self.error = ""
         self.backoff = Backoff()
+
+    def active(self) -> bool:
+        """Whether it has anything to do; a position kept from before a pause may be wrong."""
+        if self.feed.active is None or self.feed.active():
+            return True
+        self.position = None
+        return False
 
 
 class Worker:
@@ -99,7 +108,7 @@ class Worker:
     def _advance(self, standing: _Standing, now_us: int, batches: int, applied: dict[str, int]) -> bool:
         """Apply up to `batches` batches; whether any was applied."""
         passed_us = self._elapsed.us(now_us)
-        if passed_us < standing.retry_at_us:
+        if passed_us < standing.retry_at_us or not standing.active():
             return False
         before = applied[standing.feed.name]
         try:
@@ -130,6 +139,9 @@ class Worker:
         return count
 
     def _lag(self, standing: _Standing, passed_us: int) -> Lag:
+        if standing.feed.active is not None and not standing.active():
+            standing.looks.clear()
+            return Lag(0, 0, standing.error)
         if standing.position is None:
             return Lag(-1, passed_us - standing.looks[0][0] if standing.looks else 0, standing.error)
         looks = standing.looks

@@ -5,7 +5,7 @@ Promises: constructing one does nothing but check itself; the room that acts rea
 
 from flyball.policy.choose import Choice, best, cheapest_within_noise
 from flyball.policy.expressions import Expression, compile_python, trace
-from flyball.policy.outcomes import AnyOf, Outcome, Value, any_of, outcome, outcomes_of, value
+from flyball.policy.outcomes import AnyOf, Outcome, Value, any_of, first_hold, outcome, outcomes_of, together, value
 from flyball.policy.release import Gates, Release, full_rollout, gates
 from flyball.policy.triggers import Every, Trigger, every
 
@@ -24,10 +24,12 @@ __all__ = [
     "cheapest_within_noise",
     "compile_python",
     "every",
+    "first_hold",
     "full_rollout",
     "gates",
     "outcome",
     "outcomes_of",
+    "together",
     "trace",
     "value",
 ]

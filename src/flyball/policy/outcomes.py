@@ -1,6 +1,11 @@
-"""What counts as an outcome of showing something to someone."""
+"""What counts as an outcome of showing something to someone.
 
-from collections.abc import Callable
+Spans of time are closed: two events exactly `within` apart lie within it, and an event exactly `within` after a
+response still counts as its outcome. `together` is the one place that says so; training, online state and outcomes
+all decide by it.
+"""
+
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -10,7 +15,8 @@ from flyball.policy.expressions import Expression, trace
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """At least `at_least` events of type `event` that satisfy `where`, all within some span of `within_us`."""
+    """At least `at_least` events of type `event` that satisfy `where`, the first and last of them `within_us` apart
+    at most."""
 
     event: type
     where: Expression | None
@@ -34,8 +40,9 @@ class Value(msgspec.Struct, frozen=True):
 def outcome(event: type, where: Callable[[Any], Any] | None = None, at_least: int = 1, within: str = "1d") -> Outcome:
     """Declare an outcome per (user, item).
 
-    `within`: the span that must hold the `at_least` events, and how long after a prediction it still counts as its
-    outcome. Raises `BadDeclaration` for what is no event type, a count below 1 or a filter that cannot be traced.
+    `within`: how far the first and the last of the `at_least` events may lie apart, and how long after a response an
+    event still counts as its outcome; exactly so long still counts, in both. Raises `BadDeclaration` for what is no
+    event type, a count below 1 or a filter that cannot be traced.
     """
     name = _event_name("outcome", event)
     if not isinstance(at_least, int) or isinstance(at_least, bool) or at_least < 1:
@@ -62,6 +69,30 @@ def outcomes_of(declared: Outcome | AnyOf | None) -> tuple[Outcome, ...]:
     if declared is None:
         return ()
     return declared.outcomes if isinstance(declared, AnyOf) else (declared,)
+
+
+def together(first_at: Any, last_at: Any, within_us: int) -> Any:
+    """Whether two timestamps lie within one span, both ends included; whole numbers, arrays or polars expressions.
+
+    >>> together(0, 60, 60), together(0, 61, 60)
+    (True, False)
+    """
+    return last_at - first_at <= within_us
+
+
+def first_hold(ats: Sequence[int], at_least: int, within_us: int, start: int = 0) -> int | None:
+    """The index of the event with which `at_least` of `ats` (ascending) first lie within a span; None for never.
+
+    `start`: of the events before that index it is known that they do not complete one.
+
+    >>> first_hold([0, 50, 90, 100], at_least=3, within_us=60)
+    3
+    """
+    reach = at_least - 1
+    for last in range(max(reach, start), len(ats)):
+        if together(ats[last - reach], ats[last], within_us):
+            return last
+    return None
 
 
 def value(event: type, of: Callable[[Any], Any]) -> Value:

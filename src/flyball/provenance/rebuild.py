@@ -11,7 +11,8 @@ from flyball.provenance.past import state_for
 from flyball.registry import REMOVED, Version
 from flyball.runtime import Runtime
 from flyball.serving import Loaded, load_version
-from flyball.state import Catalog, Popular, UserHistory, load_catalog, popular_of, read_histories
+from flyball.state import Catalog, load_catalog
+from flyball.tasks import Popular, UserHistory, popular_of, read_histories
 
 
 class Rebuilt(msgspec.Struct, frozen=True):

@@ -13,8 +13,7 @@ from flyball.provenance.rebuild import Rebuilt, load, popular_list, rebuild
 from flyball.releases import ReleaseState
 from flyball.runtime import Runtime
 from flyball.serving import Ask, Engine, Memory, Serving
-from flyball.state import UserHistory
-from flyball.tasks import Shown
+from flyball.tasks import Shown, UserHistory
 
 BY_VERSION = ("champion", "chosen", "previous")
 

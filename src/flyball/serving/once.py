@@ -13,8 +13,7 @@ from flyball.serving.answering.ids import KeyRule
 from flyball.serving.answering.request import new_ask
 from flyball.serving.metrics import Figures
 from flyball.serving.versions.refresher import Keeper
-from flyball.state import read_histories
-from flyball.tasks import Query, check_query
+from flyball.tasks import Query, check_query, read_histories
 
 
 def answer_once(

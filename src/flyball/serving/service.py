@@ -22,8 +22,7 @@ from flyball.serving.metrics import Figures
 from flyball.serving.prediction_writer import PredictionWriter
 from flyball.serving.problems import Problem
 from flyball.serving.versions.refresher import Keeper
-from flyball.state import read_histories
-from flyball.tasks import Pipeline, Query, check_query
+from flyball.tasks import Pipeline, Query, check_query, read_histories
 
 Result = TypeVar("Result")
 

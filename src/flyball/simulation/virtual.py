@@ -40,8 +40,7 @@ from flyball.simulation.tally import Tally, offline_of
 from flyball.simulation.worlds.movies.log_lines import DAY_US
 from flyball.simulation.worlds.movies.seed import seed_history
 from flyball.simulation.worlds.movies.world import Asks, Batch, Habits, World, make_world
-from flyball.state import read_histories
-from flyball.tasks import Pipeline, Query
+from flyball.tasks import Pipeline, Query, read_histories
 
 START_US = parse_timestamp("2026-03-02")
 """A Monday."""

@@ -2,14 +2,17 @@
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from typing import Any
 
 import msgspec
 
 from flyball.core import NotFound
 from flyball.features import Entity
+from flyball.state.view import ViewSpec, ViewStore
 from flyball.stores import StateStore, key_of
+
+DIGEST_KEY = b"digest"
 
 
 class Known(msgspec.Struct, array_like=True):
@@ -29,16 +32,19 @@ encode_known = msgspec.msgpack.Encoder().encode
 decode_known = msgspec.msgpack.Decoder(Known).decode
 
 
-def profile_key(entity: str, name: str) -> bytes:
-    return key_of(b"p/", entity, name)
+def profile_key(name: str) -> bytes:
+    return key_of(b"p/", name)
 
 
-def digest_key(entity: str) -> bytes:
-    return b"g/digest/" + entity.encode()
+def profile_spec(entity: Entity) -> ViewSpec:
+    """The view that holds an entity's profiles; its hash covers the fields of the profile as they are stored."""
+    profile = None if entity.profile is None else (entity.profile.__name__, entity.profile.__struct_fields__)
+    meaning = (entity.name, profile, [event.__name__ for event in entity.known_by])
+    return ViewSpec(f"profiles:{entity.name}", sha256(repr(meaning).encode()).hexdigest())
 
 
 def digest_of(known: Known) -> int:
-    """128 bits of one entry; the digest of a catalogue is their sum, so it does not depend on any order."""
+    """128 bits of one entry; the digest of a catalog is their sum, so it does not depend on any order."""
     content = (known.name, known.known_since, known.order and known.order[0], known.body)
     return int.from_bytes(blake2b(encode_known(content), digest_size=16).digest())
 
@@ -63,18 +69,18 @@ class Catalog:
         kept = {} if before is None else before._by_stored
         self.entity, self.version = entity, version
         entries = [kept.get(value) or _Entry(value) for value in stored]
-        self._entries = sorted(entries, key=lambda one: one.known.name)
-        self.ids = [one.known.name for one in self._entries]
+        self._entries = sorted(entries, key=lambda entry: entry.known.name)
+        self.ids = [entry.known.name for entry in self._entries]
         self._columns: dict[str, list[Any]] = {}
 
     @cached_property
     def index(self) -> Mapping[str, int]:
-        """Name → place in `ids`."""
-        return {name: place for place, name in enumerate(self.ids)}
+        """Name → index in `ids`."""
+        return {name: index for index, name in enumerate(self.ids)}
 
     @cached_property
     def known_since_us(self) -> list[int]:
-        return [one.known.known_since for one in self._entries]
+        return [entry.known.known_since for entry in self._entries]
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -83,27 +89,27 @@ class Catalog:
 
     def attributes(self, field: str) -> list[Any]:
         """The field of each entity's latest profile, along `ids`; None where there is no profile."""
-        found = self._columns.get(field)
-        if found is None:
+        column = self._columns.get(field)
+        if column is None:
             if field not in self.fields:
                 raise NotFound(f"field of {self.entity.name}", field, self.fields)
-            place = self.fields.index(field)
-            found = self._columns[field] = [row[place] for row in self._rows]
-        return found
+            index = self.fields.index(field)
+            column = self._columns[field] = [row[index] for row in self._rows]
+        return column
 
     @cached_property
     def _by_stored(self) -> Mapping[bytes, _Entry]:
-        return {one.stored: one for one in self._entries}
+        return {entry.stored: entry for entry in self._entries}
 
     @cached_property
     def _rows(self) -> list[list[Any]]:
         decode, nothing = msgspec.msgpack.Decoder(list[Any]).decode, [None] * len(self.fields)
         defaults = [] if self.entity.profile is None else profile_defaults(self.entity.profile)
-        for one in self._entries:
-            if one.fields is None:
-                row = nothing if one.known.body is None else decode(one.known.body)
-                one.fields = row + defaults[len(row) :]
-        return [one.fields or nothing for one in self._entries]
+        for entry in self._entries:
+            if entry.fields is None:
+                row = nothing if entry.known.body is None else decode(entry.known.body)
+                entry.fields = row + defaults[len(row) :]
+        return [entry.fields or nothing for entry in self._entries]
 
 
 def profile_fields(profile: type) -> tuple[str, ...]:
@@ -113,26 +119,27 @@ def profile_fields(profile: type) -> tuple[str, ...]:
 
 
 def profile_defaults(profile: type) -> list[Any]:
-    """What a record's body leaves out at its end, by place (None for a field that is never left out)."""
+    """What a record's body leaves out at its end, by position (None for a field that is never left out)."""
     declared = {field.name: field for field in msgspec.structs.fields(profile)}
     missing = msgspec.NODEFAULT
-    found = []
+    defaults = []
     for name in profile_fields(profile):
         field = declared[name]
-        made = field.default_factory() if field.default_factory is not missing else field.default
-        found.append(None if made is missing else made)
-    return found
+        default = field.default_factory() if field.default_factory is not missing else field.default
+        defaults.append(None if default is missing else default)
+    return defaults
 
 
 def catalog_version(store: StateStore, entity: Entity) -> bytes:
-    """Changes when the entity's catalogue does; one cheap read."""
-    return store.read([digest_key(entity.name)])[0][0] or b""
+    """Changes when the entity's catalog does; one cheap read."""
+    return ViewStore(store, profile_spec(entity)).read([DIGEST_KEY])[0][0] or b""
 
 
 def load_catalog(store: StateStore, entity: Entity, before: Catalog | None = None) -> Catalog:
     """All known entities of the kind. What arrives while it is read may be in it without showing in `version` yet.
 
-    `before`: an earlier catalogue of the same store; of what has not changed since, nothing is decoded again.
+    `before`: an earlier catalog of the same store; of what has not changed since, nothing is decoded again.
     """
-    version = catalog_version(store, entity)
-    return Catalog(entity, version, (value for _, value in store.scan(key_of(b"p/", entity.name, ""))), before)
+    view = ViewStore(store, profile_spec(entity))
+    version = view.read([DIGEST_KEY])[0][0] or b""
+    return Catalog(entity, version, (value for _, value in view.scan(b"p/")), before)

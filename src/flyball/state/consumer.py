@@ -1,82 +1,190 @@
-"""Folds the log into the online store: the same steps in the worker, in a replay and in virtual time."""
+"""Folds the log into the views of the online store: the same steps in the worker, in a replay and in virtual time."""
 
-from collections.abc import Callable, Collection, Sequence
-from operator import attrgetter
-from typing import Any
+import operator
+from collections.abc import Collection, Sequence
 
-import msgspec
+from flyball.core import BadInput, Refused
+from flyball.events import Offsets, Slice
+from flyball.state.view import (
+    VIEWS_KEY,
+    Positioned,
+    View,
+    ViewState,
+    ViewStore,
+    decode_state,
+    encode_names,
+    encode_state,
+    names_in,
+    prefix_of,
+    state_key,
+)
+from flyball.stores import StateStore
 
-from flyball.core import BadInput
-from flyball.events import Offsets, Record, Schema, Slice
-from flyball.features import Entity, number_of
-from flyball.state.popularity import Deltas, Popularity
-from flyball.state.profiles import Profiles, entities_of
-from flyball.state.signals import Plan, Signals, compile_test
-from flyball.state.user_history import UserEdit, decode_state, more_key, user_key
-from flyball.state.user_item import Pair, Touch, decode_pair, encode_pair, fold_pair, popularity_of
-from flyball.stores import StateStore, key_of
+FORMAT = b"2"
+"""Of what lies in a store. 1 had no number and no views."""
 
-Order = tuple[int, int, int]
-
-
-class _Compiled(msgspec.Struct, frozen=True):
-    names: Callable[[Any], tuple[Any, Any, int]]
-    tests: tuple[tuple[int, Callable[[Any], Any] | None], ...]
-    rating: Callable[[Any], Any] | None
+_FORMAT_KEY = b"m/format"
+_DROP_AT_ONCE = 5_000
 
 
 class StateConsumer:
-    """Keeps users' histories, profiles and popular lists in `store`, exactly as far as its offsets say.
+    """Keeps `views` in `store`, each exactly as far as its own offsets say.
 
-    `apply` folds slices of the log; records before the stored offsets change nothing, so anything may be delivered
-    again. What is stored is a function of the records before the offsets, whatever the batches were, and goes with the
-    offsets in one write. `only_users`: fold nothing of other users (popular lists are then about those users alone).
-    Raises `BadInput` for a slice that would leave a gap.
+    `apply` folds slices of the log into the views that serve; records before a view's offsets change nothing, so
+    anything may be delivered again. What is stored is a function of the records before the offsets, whatever the
+    batches were, and goes with the offsets in one write.
+
+    A view that is new beside others that serve is `rebuilding`: `rebuild` folds it from the log's beginning, `swap`
+    lets it serve once it is at the end, and `drop_unused` removes what no view of the list needs. `store.offsets()` is
+    how far all the views that serve have come. Raises `BadInput` for a slice that would leave a gap, and `Refused` for
+    a store that another release wrote.
     """
 
-    def __init__(
-        self,
-        schema: Schema,
-        signals: Signals,
-        entities: Sequence[Entity],
-        store: StateStore,
-        *,
-        partitions: int = 4,
-        half_life_days: int = 14,
-        only_users: Collection[str] | None = None,
-    ) -> None:
-        self._schema, self._signals, self._store = schema, signals, store
-        self._partitions, self._only = partitions, None if only_users is None else frozenset(only_users)
-        self._profiles = Profiles(schema, entities_of((*entities, signals.user, signals.item)))
-        self._popularity = Popularity(store, half_life_days)
-        self._plans = {name: _compile(plan) for name, plan in signals.plans.items()}
-        self._wanted = self._plans.keys() | self._profiles.profile_of.keys() | self._profiles.known_by.keys()
+    def __init__(self, views: Sequence[View], store: StateStore, *, partitions: int = 4) -> None:
+        self._views = {view.spec.name: view for view in views}
+        self._store, self._partitions = store, partitions
+        self._types: dict[str, frozenset[str]] = {name: frozenset(view.types) for name, view in self._views.items()}
+        self._begun = False
+
+    @property
+    def rebuilding(self) -> list[str]:
+        """The names of views that do not serve yet while others do; in an empty store all serve at once."""
+        waiting = [name for name, state in self._states().items() if not state.ready]
+        return waiting if waiting and self._any_ready(names_in(self._store)) else []
 
     def offsets(self) -> Offsets:
-        """How far the store has come: what to read the log after."""
-        stored = self._store.offsets()
-        return stored + (0,) * (self._partitions - len(stored))
+        """How far all views that serve have come: what to read the log after."""
+        return self._padded(self._least(True))
+
+    def rebuild_offsets(self) -> Offsets:
+        """How far the views that are rebuilt have come; those of the ones that serve when there are none."""
+        return self._padded(self._least(False) if self.rebuilding else self._least(True))
 
     def apply(self, slices: Sequence[Slice]) -> int:
-        """Fold `slices` in; the number of records that were new."""
-        offsets, by_type, new = self._sort(slices)
-        if not new:
+        """Fold `slices` into the views that serve; the number of records that were new to any."""
+        return self._apply(slices, ready=True)
+
+    def rebuild(self, slices: Sequence[Slice]) -> int:
+        """Fold `slices` into the views that are rebuilt; the number of records that were new to any."""
+        return self._apply(slices, ready=False)
+
+    def swap(self) -> list[str]:
+        """Let the views that have been rebuilt as far as the others serve; their names."""
+        self._begin()
+        states, serving = self._states(), self.offsets()
+        swapped = [
+            name
+            for name, state in states.items()
+            if not state.ready and all(map(operator.ge, self._padded(state.offsets), serving))
+        ]
+        if swapped:
+            changes: dict[bytes, bytes | None] = {
+                state_key(name): encode_state(ViewState(states[name].offsets, True)) for name in swapped
+            }
+            self._store.write(changes, self._store.offsets())
+        return swapped
+
+    def drop_unused(self) -> int:
+        """Delete some keys of views that are not in the list, once every listed one serves; how many."""
+        self._begin()
+        names = names_in(self._store)
+        unused = [name for name in names if name not in self._views]
+        if not unused or self.rebuilding:
             return 0
-        try:
-            pairs = self._gather(by_type)
-            changes, groups = self._profiles.changes(self._store)
-            user = self._signals.user.name
-            changes |= self._fold(pairs, {name: group for (kind, name), group in groups.items() if kind == user})
+        return self._drop(unused[0], names)
+
+    def _drop(self, name: str, names: Collection[str]) -> int:
+        """Delete some keys of a view, its state first, so that nobody reads half of it; how many."""
+        keys = [key for key, _ in self._store.scan(prefix_of(name), _DROP_AT_ONCE)]
+        changes: dict[bytes, bytes | None] = {state_key(name): None, **dict.fromkeys(keys)}
+        if len(keys) < _DROP_AT_ONCE:
+            changes[VIEWS_KEY] = encode_names([other for other in names if other != name])
+        self._store.write(changes, self._store.offsets())
+        return len(keys)
+
+    def skip(self, offsets: Offsets) -> None:
+        """Count records up to `offsets` as folded: nothing that the views read lies in between."""
+        self._begin()
+        states = self._states()
+        changes: dict[bytes, bytes | None] = {
+            state_key(name): encode_state(ViewState(offsets, state.ready)) for name, state in states.items()
+        }
+        self._store.write(changes, offsets)
+
+    def _begin(self) -> None:
+        """Before the first write: list new views, which serve at once when none serves yet."""
+        if self._begun:
+            return
+        (written, listed), offsets = self._store.read([_FORMAT_KEY, VIEWS_KEY])
+        _check_format(written, offsets)
+        names = set() if listed is None else set(names_in(self._store))
+        for name in self._views.keys() & names:
+            if self._store.read([state_key(name)])[0][0] is None:  # half dropped, and now declared again
+                while self._drop(name, names):
+                    continue
+                names.discard(name)
+        new = self._views.keys() - names
+        if written is None or new:
+            fresh = not self._any_ready(names)
+            changes: dict[bytes, bytes | None] = {state_key(name): encode_state(ViewState((), fresh)) for name in new}
+            changes |= {_FORMAT_KEY: FORMAT, VIEWS_KEY: encode_names(names | new)}
             self._store.write(changes, offsets)
+        self._begun = True
+
+    def _states(self) -> dict[str, ViewState]:
+        (written, *values), offsets = self._store.read([_FORMAT_KEY, *map(state_key, self._views)])
+        _check_format(written, offsets)
+        return {name: decode_state(value) for name, value in zip(self._views, values, strict=True)}
+
+    def _any_ready(self, names: Collection[str]) -> bool:
+        values, _ = self._store.read([state_key(name) for name in names])
+        return any(decode_state(value).ready for value in values)
+
+    def _padded(self, offsets: Offsets) -> Offsets:
+        return offsets + (0,) * (self._partitions - len(offsets))
+
+    def _least(self, ready: bool) -> Offsets:
+        """The least offsets of the views that serve, or of those that do not."""
+        vectors = [self._padded(state.offsets) for state in self._states().values() if state.ready == ready]
+        return tuple(map(min, zip(*vectors, strict=True))) if vectors else ()
+
+    def _apply(self, slices: Sequence[Slice], ready: bool) -> int:
+        if not slices:
+            return 0
+        self._begin()
+        states = {name: state for name, state in self._states().items() if state.ready == ready}
+        changes: dict[bytes, bytes | None] = {}
+        moved: dict[str, Offsets] = {}
+        new = 0
+        try:
+            for name, state in states.items():
+                offsets, records, count = self._sort(slices, self._padded(state.offsets), self._types[name])
+                if count:
+                    view = self._views[name]
+                    prefix = prefix_of(name)
+                    folded = view.fold(records, ViewStore(self._store, view.spec, exact=True))
+                    changes |= {prefix + key: value for key, value in folded.items()}
+                    changes[state_key(name)] = encode_state(ViewState(offsets, ready))
+                    moved[name] = offsets
+                    new = max(new, count)
+            if moved:
+                self._store.write(changes, self._served(states, moved) if ready else self._store.offsets())
         except BaseException:
-            self._popularity.forget()
+            for name in states:
+                self._views[name].forget()
             raise
         return new
 
-    def _sort(self, slices: Sequence[Slice]) -> tuple[Offsets, dict[str, list[tuple[Record, int, int]]], int]:
-        """The offsets after `slices`, and their new records by type with offset and partition."""
-        offsets, new = list(self.offsets()), 0
-        by_type: dict[str, list[tuple[Record, int, int]]] = {name: [] for name in self._wanted}
+    def _served(self, states: dict[str, ViewState], moved: dict[str, Offsets]) -> Offsets:
+        vectors = [moved.get(name) or self._padded(state.offsets) for name, state in states.items()]
+        return tuple(map(min, zip(*vectors, strict=True)))
+
+    def _sort(
+        self, slices: Sequence[Slice], start: Offsets, types: frozenset[str]
+    ) -> tuple[Offsets, dict[str, list[Positioned]], int]:
+        """The offsets after `slices`, their records beyond `start` by type, and how many lie beyond it."""
+        offsets, new = list(start), 0
+        by_type: dict[str, list[Positioned]] = {}
         for piece in slices:
             partition = piece.partition
             offsets += [0] * (partition + 1 - len(offsets))
@@ -86,133 +194,20 @@ class StateConsumer:
                     f"first offset of a slice of partition {partition}", f"at most {offsets[partition]}", piece.first
                 )
             for offset, record in enumerate(piece.records[skip:], offsets[partition]):
-                found = by_type.get(record.type)
-                if found is not None:
-                    found.append((record, offset, partition))
-            gained = max(0, len(piece.records) - skip)
-            offsets[partition] += gained
-            new += gained
+                if record.type in types:
+                    by_type.setdefault(record.type, []).append((record, offset, partition))
+            fresh = max(0, len(piece.records) - skip)
+            offsets[partition] += fresh
+            new += fresh
         return tuple(offsets), by_type, new
 
-    def _gather(self, by_type: dict[str, list[tuple[Record, int, int]]]) -> dict[tuple[str, str], Touch]:
-        """What the records say, by (user, item); profiles are noted on the way."""
-        profiles, only, slots = self._profiles, self._only, len(self._signals.outcomes)
-        pairs: dict[tuple[str, str], Touch] = {}
-        for name, found in by_type.items():
-            if not found:
-                continue
-            entity = profiles.profile_of.get(name)
-            if entity is not None:
-                for record, offset, partition in found:
-                    if only is None or entity is not self._signals.user or record.key in only:
-                        profiles.note_profile(entity, record, (record.at, offset, partition))
-            plan, known_by = self._plans.get(name), profiles.known_by.get(name, [])
-            if plan is None and not known_by:
-                continue
-            if only is not None and self._signals.keyed_by_user and not known_by:
-                found = [one for one in found if one[0].key in only]
-            events = self._schema.decode_many([record for record, _, _ in found])
-            for kind, getter in known_by:
-                for event in events:
-                    key = getter(event)
-                    if key is not None and (only is None or kind is not self._signals.user or str(key) in only):
-                        profiles.note_known(kind, str(key), event.at)
-            if plan is not None:
-                _touch(pairs, plan, events, found, only, slots)
-        return pairs
 
-    def _fold(self, pairs: dict[tuple[str, str], Touch], groups: dict[str, str | None]) -> dict[bytes, bytes | None]:
-        signals = self._signals
-        pair_keys = {pair: key_of(b"w/", *pair) for pair in pairs}
-        users = list(dict.fromkeys([user for user, _ in pairs] + list(groups)))
-        values, _ = self._store.read([*pair_keys.values(), *map(user_key, users)])
-        edits = self._edits(users, values[len(pair_keys) :])
-        changes: dict[bytes, bytes | None] = {}
-        deltas: Deltas = {}
-        for user, group in groups.items():
-            if edits[user].group != group:
-                if edits[user].items:
-                    self._move(user, edits[user].group, group, deltas)
-                edits[user].group = group
-        for (pair, key), value in zip(pair_keys.items(), values, strict=False):
-            user, item = pair
-            old = None if value is None else decode_pair(value)
-            new = fold_pair(old, item, pairs[pair], signals)
-            changes[key] = encode_pair(new)
-            edits[user].put(new, old is not None, signals)
-            if old is not None and old.hits == new.hits:
-                continue
-            was, now = popularity_of(old, signals), popularity_of(new, signals)
-            if was != now:
-                _count(deltas, edits[user].group, item, was, -1)
-                _count(deltas, edits[user].group, item, now, 1)
-        for edit in edits.values():
-            changes |= edit.changes()
-        return changes | self._popularity.apply(deltas)
-
-    def _edits(self, users: Sequence[str], states: Sequence[bytes | None]) -> dict[str, UserEdit]:
-        stored = [None if state is None else decode_state(state) for state in states]
-        beyond = [state.user for state in stored if state is not None and state.more]
-        more = (
-            dict(zip(beyond, self._store.read([more_key(user) for user in beyond])[0], strict=True)) if beyond else {}
-        )
-        return {user: UserEdit(user, state, more.get(user)) for user, state in zip(users, stored, strict=True)}
-
-    def _move(self, user: str, before: str | None, after: str | None, deltas: Deltas) -> None:
-        """Carry what the user's pairs add to popularity from one group to another."""
-        for _, value in self._store.scan(key_of(b"w/", user, "")):
-            pair: Pair = decode_pair(value)
-            for group, sign in ((before, -1), (after, 1)):
-                if group is not None:
-                    _add(deltas, group, pair.item, popularity_of(pair, self._signals), sign)
-
-
-def _compile(plan: Plan) -> _Compiled:
-    tests = tuple((slot, compile_test(where)) for slot, where in plan.tests)
-    return _Compiled(attrgetter(plan.user_field, plan.item_field, "at"), tests, compile_test(plan.rating))
-
-
-def _touch(
-    pairs: dict[tuple[str, str], Touch],
-    plan: _Compiled,
-    events: Sequence[Any],
-    found: Sequence[tuple[Record, int, int]],
-    only: frozenset[str] | None,
-    slots: int,
-) -> None:
-    names, tests, rating = plan.names, plan.tests, plan.rating
-    for event, (_, offset, partition) in zip(events, found, strict=True):
-        user, item, at = names(event)
-        if user is None or item is None or (only is not None and str(user) not in only):
-            continue
-        pair = (str(user), str(item))
-        touch = pairs.get(pair)
-        if touch is None:
-            touch = pairs[pair] = Touch(slots)
-        touch.ats.append(at)
-        for slot, test in tests:
-            if test is None or test(event):
-                times = touch.times[slot]
-                if times is None:
-                    touch.times[slot] = [at]
-                else:
-                    times.append(at)
-        if rating is not None:
-            value = number_of(rating(event))
-            if value is not None:
-                rated = (at, offset, partition, value)
-                if touch.rated is None or rated[:3] > touch.rated[:3]:
-                    touch.rated = rated
-
-
-def _count(deltas: Deltas, group: str | None, item: str, added: tuple[int, int] | None, sign: int) -> None:
-    _add(deltas, "", item, added, sign)
-    if group is not None:
-        _add(deltas, group, item, added, sign)
-
-
-def _add(deltas: Deltas, group: str, item: str, added: tuple[int, int] | None, sign: int) -> None:
-    if added is not None:
-        day, units = added
-        days = deltas.setdefault((group, item), {})
-        days[day] = days.get(day, 0) + sign * units
+def _check_format(written: bytes | None, offsets: Offsets) -> None:
+    """Raises `Refused` for a store that another release wrote."""
+    if written == FORMAT or (written is None and not any(offsets)):
+        return
+    got = "1" if written is None else written.decode()
+    raise Refused(
+        f"online state must be of format {FORMAT.decode()}, got format {got} of another release of Flyball: delete it "
+        "(the home's folder state/), and it is rebuilt from the log"
+    )

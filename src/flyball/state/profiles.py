@@ -1,100 +1,94 @@
-"""Folds profiles and the events that make an entity known."""
+"""The view of one entity's profiles and of the events that make it known."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 from flyball.core import BadDeclaration
 from flyball.events import Event, Record, Schema
 from flyball.features import Entity
-from flyball.state.catalog import Known, decode_known, digest_key, digest_of, encode_known, profile_key
+from flyball.state.catalog import DIGEST_KEY, Known, decode_known, digest_of, encode_known, profile_key, profile_spec
+from flyball.state.view import Positioned
 from flyball.stores import StateStore
-
-Order = tuple[int, int, int]
-"""(at, offset, partition): the later one counts."""
 
 _MODULUS = 1 << 128
 
 
-class Profiles:
-    """What the events of a batch say about entities: `note` each, then `changes` once."""
+class ProfileView:
+    """What is known of the entities of one kind: since when, and the latest profile.
 
-    def __init__(self, schema: Schema, entities: Sequence[Entity]) -> None:
-        self._schema = schema
-        names = {declared.cls: name for name, declared in schema.types.items()}
-        self.profile_of: dict[str, Entity] = {}
-        self.known_by: dict[str, list[tuple[Entity, Callable[[Any], Any]]]] = {}
-        for entity in entities:
-            if entity.profile is not None:
-                self.profile_of[_name(names, entity.profile, entity)] = entity
-            for event in entity.known_by:
-                name = _name(names, event, entity)
-                field = next((field for field, kind in schema.types[name].refs if kind == entity.name), None)
-                if field is None:
-                    raise BadDeclaration(f"known_by of {entity!r}", "events that name it by a Ref", event.__name__)
-                self.known_by.setdefault(name, []).append((entity, _getter(field)))
-        self._groups = {entity.name: entity.group for entity in entities if entity.group is not None}
-        self._since: dict[tuple[str, str], int] = {}
-        self._latest: dict[tuple[str, str], tuple[Order, Record]] = {}
+    `keyed`: requests name one entity of this kind by their key, so that `only` leaves out the others.
+    """
 
-    def note_profile(self, entity: Entity, record: Record, order: Order) -> None:
-        key = (entity.name, record.key)
-        self._since[key] = min(self._since.get(key, record.at), record.at)
-        if key not in self._latest or order > self._latest[key][0]:
-            self._latest[key] = (order, record)
+    def __init__(
+        self, schema: Schema, entity: Entity, keyed: bool = False, only: Collection[str] | None = None
+    ) -> None:
+        self._schema, self._entity, self._keyed = schema, entity, keyed
+        self._only = None if only is None else frozenset(only)
+        self.spec = profile_spec(entity)
+        self._profile = None if entity.profile is None else type_name(schema, entity.profile, entity)
+        self._known_by: dict[str, Callable[[Any], Any]] = {}
+        self.types: dict[str, bool] = {}
+        for event in entity.known_by:
+            name = type_name(schema, event, entity)
+            field = next((field for field, kind in schema.types[name].refs if kind == entity.name), None)
+            if field is None:
+                raise BadDeclaration(f"known_by of {entity!r}", "events that name it by a Ref", event.__name__)
+            self._known_by[name] = attrgetter(field)
+            self.types[name] = keyed and schema.types[name].key_field == field
+        if self._profile is not None:
+            self.types[self._profile] = keyed
 
-    def note_known(self, entity: Entity, name: str, at: int) -> None:
-        key = (entity.name, name)
-        self._since[key] = min(self._since.get(key, at), at)
+    def forget(self) -> None:
+        """Nothing is held besides the store."""
 
-    def changes(self, store: StateStore) -> tuple[dict[bytes, bytes | None], dict[tuple[str, str], str | None]]:
-        """The changed entries, and the groups that new profiles give: {(entity, name): group}. Starts a new batch."""
-        since, latest = self._since, self._latest
-        self._since, self._latest = {}, {}
+    def only(self, keys: Collection[str]) -> "ProfileView":
+        return ProfileView(self._schema, self._entity, True, keys) if self._keyed else self
+
+    def fold(self, records: Mapping[str, Sequence[Positioned]], store: StateStore) -> dict[bytes, bytes | None]:
+        since, latest = self._gather(records)
         if not since:
-            return {}, {}
-        keys = {pair: profile_key(*pair) for pair in since}
-        sums = sorted({digest_key(entity) for entity, _ in since})
-        values, _ = store.read([*keys.values(), *sums])
-        digests = {key: int.from_bytes(value or b"") for key, value in zip(sums, values[len(keys) :], strict=True)}
+            return {}
+        keys = {name: profile_key(name) for name in since}
+        values, _ = store.read([*keys.values(), DIGEST_KEY])
+        digest = int.from_bytes(values[-1] or b"")
         changes: dict[bytes, bytes | None] = {}
-        groups: dict[tuple[str, str], str | None] = {}
-        for (pair, key), old in zip(keys.items(), values, strict=False):
-            known = Known(pair[1], since[pair]) if old is None else decode_known(old)
-            known.known_since = min(known.known_since, since[pair])
-            if pair in latest and (known.order is None or latest[pair][0] > known.order):
-                known.order, known.body = latest[pair][0], latest[pair][1].body
-                if pair[0] in self._groups:
-                    groups[pair] = self._group(pair[0], latest[pair][1])
+        for (name, key), old in zip(keys.items(), values[:-1], strict=True):
+            known = Known(name, since[name]) if old is None else decode_known(old)
+            known.known_since = min(known.known_since, since[name])
+            if name in latest and (known.order is None or latest[name][0] > known.order):
+                known.order, known.body = latest[name][0], latest[name][1].body
             new = encode_known(known)
             if new != old:
                 changes[key] = new
-                gone = 0 if old is None else digest_of(decode_known(old))
-                digests[digest_key(pair[0])] += digest_of(known) - gone
-        for key, digest in digests.items():
-            changes[key] = (digest % _MODULUS).to_bytes(16)
-        return changes, groups
+                digest += digest_of(known) - (0 if old is None else digest_of(decode_known(old)))
+        changes[DIGEST_KEY] = (digest % _MODULUS).to_bytes(16)
+        return changes
 
-    def _group(self, entity: str, record: Record) -> str | None:
-        value = self._groups[entity](self._schema.decode(record))
-        return None if value is None or str(value) == "" else str(value)
+    def _gather(
+        self, records: Mapping[str, Sequence[Positioned]]
+    ) -> tuple[dict[str, int], dict[str, tuple[tuple[int, int, int], Record]]]:
+        """{name: least timestamp} of every entity that the records name, and its latest profile with its order."""
+        since: dict[str, int] = {}
+        latest: dict[str, tuple[tuple[int, int, int], Record]] = {}
+        for record, offset, partition in records.get(self._profile or "", ()):
+            name, order = record.key, (record.at, offset, partition)
+            if self._only is not None and name not in self._only:
+                continue
+            since[name] = min(since.get(name, record.at), record.at)
+            if name not in latest or order > latest[name][0]:
+                latest[name] = (order, record)
+        for type_, key_of_event in self._known_by.items():
+            for event in self._schema.decode_many([record for record, _, _ in records.get(type_, ())]):
+                key = key_of_event(event)
+                if key is not None and (self._only is None or str(key) in self._only):
+                    since[str(key)] = min(since.get(str(key), event.at), event.at)
+        return since, latest
 
 
-def _name(names: dict[type[Event], str], event: type[Event], entity: Entity) -> str:
-    if event not in names:
-        raise BadDeclaration(
-            f"event {event.__name__} of {entity!r}", "among the declared events", sorted(names.values())
-        )
-    return names[event]
-
-
-def _getter(field: str) -> Callable[[Any], Any]:
-    return lambda event: getattr(event, field)
-
-
-def entities_of(entities: Iterable[Entity]) -> tuple[Entity, ...]:
-    """The entities, each name once; raises `BadDeclaration` when two differ under one name."""
-    found: dict[str, Entity] = {}
-    for entity in entities:
-        if found.setdefault(entity.name, entity) is not entity:
-            raise BadDeclaration("entities", "of different names", f"{entity.name!r} twice")
-    return tuple(found.values())
+def type_name(schema: Schema, event: type[Event], entity: Entity) -> str:
+    """The name of an event type of `entity` in the log; raises `BadDeclaration` for one that is not declared."""
+    name = next((name for name, declared in schema.types.items() if declared.cls is event), None)
+    if name is None:
+        raise BadDeclaration(f"event {event.__name__} of {entity!r}", "among the declared events", sorted(schema.types))
+    return name

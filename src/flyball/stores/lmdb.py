@@ -6,6 +6,7 @@ Source: https://www.lmdb.tech/doc/ (caveats: one environment per path and proces
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice, takewhile
 from pathlib import Path
 from threading import Condition, Lock
 from typing import Any, TypeVar
@@ -148,16 +149,12 @@ class LmdbStore:
     def offsets(self) -> Offsets:
         return self.read(())[1]
 
-    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+    def scan(self, prefix: bytes, limit: int | None = None) -> Iterator[tuple[bytes, bytes]]:
         def work(transaction: Any) -> list[tuple[bytes, bytes]]:
-            found = []
             with transaction.cursor() as cursor:
-                if cursor.set_range(prefix):
-                    for key, value in cursor:
-                        if not key.startswith(prefix):
-                            break
-                        found.append((key, value))
-            return found
+                if not cursor.set_range(prefix):
+                    return []
+                return list(islice(takewhile(lambda pair: pair[0].startswith(prefix), cursor), limit))
 
         return iter(self._run(lambda environment: environment.view(work)))
 

@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice, takewhile
 from threading import Lock
 
 from flyball.core import Url
@@ -36,17 +37,13 @@ class MemoryStore:
     def offsets(self) -> Offsets:
         return self._offsets
 
-    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+    def scan(self, prefix: bytes, limit: int | None = None) -> Iterator[tuple[bytes, bytes]]:
         with self._lock:
             if self._sorted is None:
                 self._sorted = sorted(self._values)
-            found = []
-            for place in range(bisect_left(self._sorted, prefix), len(self._sorted)):
-                key = self._sorted[place]
-                if not key.startswith(prefix):
-                    break
-                found.append((key, self._values[key]))
-        return iter(found)
+            keys = islice(self._sorted, bisect_left(self._sorted, prefix), None)
+            pairs = islice(takewhile(lambda key: key.startswith(prefix), keys), limit)
+            return iter([(key, self._values[key]) for key in pairs])
 
     def close(self) -> None:
         """Nothing to release."""

@@ -1,6 +1,6 @@
 """The online store outgrown: a Redis server that any number of machines read, one writing process.
 
-Values and offsets are fields of one hash, so one HMGET reads them at one instant and one MULTI replaces them; a
+Values and offsets are fields of one hash, so one HMGET reads them at one moment and one MULTI replaces them; a
 sorted set beside it, in the same hash slot, holds the keys in order.
 Source: https://redis.io/docs/latest/commands/ (HMGET, ZRANGE BYLEX), /develop/interact/transactions.
 """
@@ -28,13 +28,13 @@ _AT_ONCE = 1_000
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[int, ...]).decode
 
-# One script is one instant; Lua unpacks a few thousand arguments at most, so values are read in pieces.
+# One script is one moment; Lua unpacks a few thousand arguments at most, so values are read in pieces.
 _SCAN = """
-local keys = redis.call('ZRANGE', KEYS[2], ARGV[1], ARGV[2], 'BYLEX')
+local keys = redis.call('ZRANGE', KEYS[2], ARGV[1], ARGV[2], 'BYLEX', 'LIMIT', 0, ARGV[3])
 local values = {}
 for first = 1, #keys, 1000 do
     local fields = {}
-    for place = first, math.min(first + 999, #keys) do fields[#fields + 1] = 'v' .. keys[place] end
+    for index = first, math.min(first + 999, #keys) do fields[#fields + 1] = 'v' .. keys[index] end
     for _, value in ipairs(redis.call('HMGET', KEYS[1], unpack(fields))) do values[#values + 1] = value end
 end
 return {keys, values}
@@ -89,11 +89,11 @@ class RedisStore:
     def offsets(self) -> Offsets:
         return self.read(())[1]
 
-    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+    def scan(self, prefix: bytes, limit: int | None = None) -> Iterator[tuple[bytes, bytes]]:
         after = _after(prefix)
-        last = b"+" if after is None else b"(" + after
+        first, last = b"[" + prefix if prefix else b"-", b"+" if after is None else b"(" + after
         keys, values = self._run(
-            lambda client: client.eval(_SCAN, 2, self._values, self._keys, b"[" + prefix if prefix else b"-", last)
+            lambda client: client.eval(_SCAN, 2, self._values, self._keys, first, last, -1 if limit is None else limit)
         )
         return iter(list(zip(keys, values, strict=True)))
 

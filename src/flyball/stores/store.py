@@ -13,10 +13,10 @@ _LONGEST_PART = 200
 class StateStore(Protocol):
     """Values by key together with the log offsets they are a function of. One writer, any number of readers.
 
-    `read` gives the values (None where absent) and the offsets of one and the same instant, from any thread.
+    `read` gives the values (None where absent) and the offsets of one and the same moment, from any thread.
     `write` replaces values (None deletes) and the offsets at once: after a crash either all of it is there or none.
-    `offsets` is empty until the first write. `scan` gives the (key, value) pairs under a prefix, in key order, of one
-    instant. A store may be made before a fork and used after it; readers need not be told of growth.
+    `offsets` is empty until the first write. `scan` gives the (key, value) pairs under a prefix, the first `limit` of
+    them, in key order, of one moment. A store may be made before a fork and used after it, whatever its size then.
     """
 
     def read(self, keys: Sequence[bytes]) -> tuple[list[bytes | None], Offsets]: ...
@@ -25,7 +25,7 @@ class StateStore(Protocol):
 
     def offsets(self) -> Offsets: ...
 
-    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]: ...
+    def scan(self, prefix: bytes, limit: int | None = None) -> Iterator[tuple[bytes, bytes]]: ...
 
     def close(self) -> None: ...
 

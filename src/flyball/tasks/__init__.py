@@ -5,6 +5,9 @@ pipeline (retrieve, score, arrange) gives a row the same bits in any batch, neve
 seen, and as many items as were asked for while the catalogue has them. Importing loads neither polars nor numba.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from flyball.tasks.featurize import Asked, Columns, OfflineFeatures, OnlineFeatures, ReadFeatures, coded_column
 from flyball.tasks.recommend.cases import ACTIVITIES, HEAVY, Cases, activity_of, evaluation_cases
 from flyball.tasks.recommend.declaration import MAX_K, Recommend
@@ -27,12 +30,22 @@ from flyball.tasks.recommend.queries import (
 from flyball.tasks.recommend.ranked import Featured, bind_features, check_features, check_hashes
 from flyball.tasks.recommend.ranking_dataset import LogPast
 from flyball.tasks.recommend.rerank import arrange
+from flyball.tasks.recommend.state import views_of
+from flyball.tasks.recommend.state.popularity import Popular, read_popular
+from flyball.tasks.recommend.state.signals import Signals
+from flyball.tasks.recommend.state.user_history import HISTORY_CAP, UserHistory, read_histories, weight_of
+from flyball.tasks.recommend.state.view import UserItemsView
+
+if TYPE_CHECKING:
+    from flyball.tasks.recommend.state.interactions import interactions_frame
+    from flyball.tasks.recommend.state.popularity_offline import popular_of
 
 __all__ = [
     "ACTIVITIES",
     "GENERAL",
     "GROUP",
     "HEAVY",
+    "HISTORY_CAP",
     "MAX_K",
     "MODEL",
     "NEWCOMER",
@@ -50,11 +63,15 @@ __all__ = [
     "OfflineFeatures",
     "OnlineFeatures",
     "Pipeline",
+    "Popular",
     "Query",
     "ReadFeatures",
     "Recommend",
     "Shelf",
     "Shown",
+    "Signals",
+    "UserHistory",
+    "UserItemsView",
     "activity_of",
     "arrange",
     "bind_features",
@@ -66,4 +83,22 @@ __all__ = [
     "coded_column",
     "evaluation_cases",
     "fallback_arrays",
+    "interactions_frame",
+    "popular_of",
+    "read_histories",
+    "read_popular",
+    "views_of",
+    "weight_of",
 ]
+
+_LAZY = {
+    "interactions_frame": "flyball.tasks.recommend.state.interactions",
+    "popular_of": "flyball.tasks.recommend.state.popularity_offline",
+}
+
+
+def __getattr__(name: str) -> object:
+    """What is computed over history needs polars, which serving should not load."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)

@@ -6,6 +6,7 @@ import msgspec
 
 from flyball.events import Event
 from flyball.policy import Expression
+from flyball.state import ViewSpec
 
 if TYPE_CHECKING:
     from flyball.features import Entity, FeatureSet
@@ -32,16 +33,6 @@ class Label(msgspec.Struct, frozen=True, kw_only=True):
     otherwise: float | None = 0.0
     censored_by: tuple[type[Event], ...] = ()
     impossible_after: tuple[str, ...] = ()
-
-
-class ViewSpec(msgspec.Struct, frozen=True):
-    """A part of the online state. Another `hash` is another view: rebuilt beside the old one, then swapped.
-
-    `kind`: names its implementation. `hash`: of all that its values depend on besides events.
-    """
-
-    kind: str
-    hash: str
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True):

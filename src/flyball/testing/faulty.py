@@ -134,9 +134,7 @@ def fill(runtime: Runtime, users: int = 30, seed: int = 7) -> None:
 
 def follow(runtime: Runtime) -> None:
     """Apply what the log holds to the state, as the worker does."""
-    consumer = StateConsumer(
-        runtime.schema, runtime.signals, runtime.app.task.entities, runtime.state, partitions=len(runtime.log.ends())
-    )
+    consumer = StateConsumer(runtime.views, runtime.state, partitions=len(runtime.log.ends()))
     while slices := runtime.log.read(consumer.offsets(), 10_000):
         consumer.apply(slices)
 

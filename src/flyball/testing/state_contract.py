@@ -15,8 +15,8 @@ import msgspec
 
 from flyball.events import Record, Schema, Slice
 from flyball.policy import Outcome, compile_python
-from flyball.state import Signals
 from flyball.stores import StateStore
+from flyball.tasks import Signals
 
 Open = Callable[[], StateStore]
 
@@ -46,6 +46,9 @@ def check_scan_gives_a_prefix_in_key_order(open_store: Open) -> None:
         (b"p/film/", b"/mlif/p"), (b"p/film/a", b"a/mlif/p"), (b"p/film/b", b"new"), (b"p/film/\xff", b"\xff/mlif/p"),
     ]  # fmt: skip
     assert list(store.scan(b"q")) == []
+    assert [key for key, _ in store.scan(b"p/film/", 2)] == [b"p/film/", b"p/film/a"]
+    assert [key for key, _ in store.scan(b"p/film/", 9)] == sorted(key for key in keys if key.startswith(b"p/film/"))
+    assert list(store.scan(b"p/film/", 0)) == []
 
 
 def check_what_was_written_is_found_again(open_store: Open) -> None:

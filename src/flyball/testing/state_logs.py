@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from flyball.events import Event, Profile, Record, Ref, Schema, integer, text
 from flyball.features import Entity
 from flyball.policy import any_of, outcome, value
-from flyball.state import Signals
+from flyball.state import View
+from flyball.tasks import Signals, views_of
 
 User = Annotated[int, Ref("user")]
 Film = Annotated[str, Ref("film"), text(max_length=120)]
@@ -66,6 +67,11 @@ class Application:
             value(Rate, lambda r: r.stars),
             schema=self.schema,
         )
+
+    @property
+    def views(self) -> list[View]:
+        """The views of this task, not yet folded."""
+        return views_of(self.schema, self.signals, self.entities)
 
     def record(self, name: str, at: int, known_at: int | None = None, **fields: Any) -> Record:
         return self.schema.check(name, fields, at, at if known_at is None else known_at)

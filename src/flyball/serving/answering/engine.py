@@ -12,8 +12,8 @@ from flyball.releases import ReleaseState, Route, route
 from flyball.serving.answering.fallback import Listed, Memory
 from flyball.serving.answering.feature_stamp import with_features
 from flyball.serving.answering.request import Ask
-from flyball.state import Catalog, UserHistory
-from flyball.tasks import Featured, Query, Shown
+from flyball.state import Catalog
+from flyball.tasks import Featured, Query, Shown, UserHistory
 
 ReadHistories = Callable[[Sequence[str]], tuple[list[UserHistory], Offsets]]
 Note = Callable[[str, str, object], None]

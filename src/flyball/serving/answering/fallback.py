@@ -8,8 +8,8 @@ import msgspec
 from flyball.events import Offsets
 from flyball.features import Reading
 from flyball.serving.answering.request import Ask
-from flyball.state import Catalog, UserHistory
-from flyball.tasks import Shown
+from flyball.state import Catalog
+from flyball.tasks import Shown, UserHistory
 
 EVERYONE = ""
 """The name of the list for users of no known group."""

@@ -10,8 +10,8 @@ from flyball.core import Refused
 from flyball.models import Recommender, load_artifact, model_of
 from flyball.registry import Version
 from flyball.serving.answering.fallback import EVERYONE
-from flyball.state import Catalog, UserHistory
-from flyball.tasks import NEWCOMER, Pipeline, Query, ReadFeatures, Recommend, Shown
+from flyball.state import Catalog
+from flyball.tasks import NEWCOMER, Pipeline, Query, ReadFeatures, Recommend, Shown, UserHistory
 
 LISTED = 200
 """Length of the lists kept in memory: enough that filters and seen items leave a full one."""

@@ -17,7 +17,8 @@ from flyball.serving.answering.fallback import Memory
 from flyball.serving.metrics import Figures
 from flyball.serving.versions.integrity import ArtifactFiles
 from flyball.serving.versions.loader import Loaded, load_version, verify_version, with_catalog
-from flyball.state import Catalog, catalog_version, load_catalog, read_popular
+from flyball.state import Catalog, catalog_version, load_catalog
+from flyball.tasks import read_popular
 
 EVERY_S = 0.25
 LAG_TOLD_US = 1_000_000
@@ -174,7 +175,7 @@ class Keeper:
         store = self._runtime.state
         self._events = self._events or any(self._runtime.log.ends())
         before = store.offsets()
-        popular = read_popular(store)
+        popular = read_popular(store, self._runtime.signals)
         pairs = list(zip(popular.items, popular.scores, strict=True))
         if pairs != self._popular:
             self._popular = pairs

@@ -15,7 +15,7 @@ from flyball.tasks.recommend.known import FrameCatalog, Frames, catalog_at, fram
 if TYPE_CHECKING:
     import polars
 
-    from flyball.state import UserHistory
+    from flyball.tasks.recommend.state.user_history import UserHistory
 
 HEAVY = 20
 ACTIVITIES = ("new", "light", "heavy")
@@ -114,7 +114,7 @@ def histories_from(pairs: "polars.DataFrame", users: list[str], groups: list[str
     """The users' histories from a frame of pairs, as the online store would give them."""
     import polars as pl
 
-    from flyball.state import HISTORY_CAP, UserHistory
+    from flyball.tasks.recommend.state.user_history import HISTORY_CAP, UserHistory
 
     mine = pairs.filter(pl.col("user").is_in(users)).sort("user", "at_us", "item")
     items = mine["item"].to_list()

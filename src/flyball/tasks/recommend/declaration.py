@@ -11,7 +11,7 @@ from flyball.policy import AnyOf, Expression, Outcome, Value, outcomes_of
 
 if TYPE_CHECKING:
     from flyball.features import Entity, Features, FeatureSet, Group
-    from flyball.state import Signals
+    from flyball.tasks.recommend.state.signals import Signals
 
 MAX_K = 1_000
 
@@ -114,7 +114,7 @@ class Recommend(msgspec.Struct, frozen=True):
 
     def signals(self, schema: Schema) -> "Signals":
         """The task's signals compiled for `schema`."""
-        from flyball.state import Signals
+        from flyball.tasks.recommend.state.signals import Signals
 
         return Signals(self.user, self.item, self.positive, self.hint, self.negative, self.rating, schema=schema)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def pairs_at(frames: Frames, task: Recommend, schema: Schema, as_of_us: int) -> "polars.DataFrame":
     """What is known of each (user, item) at `as_of_us`, as text, whether or not a catalogue knows them."""
-    from flyball.state import interactions_frame
+    from flyball.tasks.recommend.state.interactions import interactions_frame
 
     return interactions_frame(frames, task.signals(schema), as_of_us)
 

@@ -18,7 +18,7 @@ from flyball.tasks.recommend.rerank import arrange
 from flyball.tasks.recommend.rows import Row
 
 if TYPE_CHECKING:
-    from flyball.state import UserHistory
+    from flyball.tasks.recommend.state.user_history import UserHistory
 
 
 class Pipeline:

@@ -5,7 +5,7 @@ from itertools import accumulate, pairwise
 
 import msgspec
 
-from flyball.state.signals import HINT, NEGATIVE, POSITIVE, Signals
+from flyball.tasks.recommend.state.signals import HINT, NEGATIVE, POSITIVE, Signals
 
 DAY_US = 86_400_000_000
 POSITIVE_UNITS, HINT_UNITS = 4, 1

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from flyball.core import FlyballError
 from flyball.events import Offsets
-from flyball.state.signals import HINT, HINT_WEIGHT, NEGATIVE, POSITIVE, POSITIVE_WEIGHT, Signals
-from flyball.state.user_item import Pair, flags_of, held_at
+from flyball.state import ViewStore
 from flyball.stores import StateStore, key_of
+from flyball.tasks.recommend.state.signals import HINT, HINT_WEIGHT, NEGATIVE, POSITIVE, POSITIVE_WEIGHT, Signals
+from flyball.tasks.recommend.state.user_item import Pair, flags_of, held_at
 
 HISTORY_CAP = 1_000
 
@@ -53,7 +54,10 @@ class UserHistory(msgspec.Struct, frozen=True):
 
 
 class UserState(msgspec.Struct, array_like=True, gc=False):
-    """One user's stored value; the columns are raw arrays: int64, int64, uint8, float32."""
+    """One user's stored value; the columns are raw arrays: int64, int64, uint8, float32.
+
+    `group_order`: (at, offset, partition) of the profile that gave the group.
+    """
 
     user: str
     group: str | None
@@ -63,10 +67,11 @@ class UserState(msgspec.Struct, array_like=True, gc=False):
     last: bytes
     flags: bytes
     ratings: bytes
+    group_order: tuple[int, int, int] | None = None
 
 
 encode = msgspec.msgpack.Encoder().encode
-decode_state = msgspec.msgpack.Decoder(UserState).decode
+decode_user = msgspec.msgpack.Decoder(UserState).decode
 decode_names = msgspec.msgpack.Decoder(list[str]).decode
 
 
@@ -84,13 +89,14 @@ class UserEdit:
     def __init__(self, user: str, stored: UserState | None, more: bytes | None) -> None:
         self.user = user
         self.group: str | None = None
+        self.group_order: tuple[int, int, int] | None = None
         self.items: list[str] = []
         self.at, self.last, self.ratings = array("q"), array("q"), array("f")
         self.flags = bytearray()
         self.more: set[str] = set() if more is None else set(decode_names(more))
         self.more_changed = False
         if stored is not None:
-            self.group, self.items = stored.group, stored.items
+            self.group, self.group_order, self.items = stored.group, stored.group_order, stored.items
             self.at.frombytes(stored.at)
             self.last.frombytes(stored.last)
             self.ratings.frombytes(stored.ratings)
@@ -133,6 +139,7 @@ class UserEdit:
         state = UserState(
             self.user, self.group, bool(self.more), self.items,
             self.at.tobytes(), self.last.tobytes(), bytes(self.flags), self.ratings.tobytes(),
+            self.group_order,
         )  # fmt: skip
         found: dict[bytes, bytes | None] = {user_key(self.user): encode(state)}
         if self.more_changed:
@@ -142,13 +149,14 @@ class UserEdit:
 
 def read_histories(store: StateStore, signals: Signals, users: Sequence[str]) -> tuple[list[UserHistory], Offsets]:
     """The users' histories and the offsets they are a function of; a user never seen has an empty one."""
-    values, offsets = store.read([user_key(user) for user in users])
-    states = [None if value is None else decode_state(value) for value in values]
+    view = ViewStore(store, signals.spec)
+    values, offsets = view.read([user_key(user) for user in users])
+    states = [None if value is None else decode_user(value) for value in values]
     if not any(state is not None and state.more for state in states):
         return [_history(user, state, None) for user, state in zip(users, states, strict=True)], offsets
-    both, offsets = store.read([key for user in users for key in (user_key(user), more_key(user))])
+    both, offsets = view.read([key for user in users for key in (user_key(user), more_key(user))])
     return [
-        _history(user, None if both[2 * row] is None else decode_state(both[2 * row] or b""), both[2 * row + 1])
+        _history(user, None if both[2 * row] is None else decode_user(both[2 * row] or b""), both[2 * row + 1])
         for row, user in enumerate(users)
     ], offsets
 

@@ -12,7 +12,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from flyball.state import ViewStore
 from flyball.stores import StateStore, key_of
+from flyball.tasks.recommend.state.signals import Signals
 
 LISTED = 200
 """How many items a popular list holds at most."""
@@ -55,9 +57,14 @@ def popular_key(group: str) -> bytes:
     return key_of(b"g/popular/", group) if group else b"g/popular"
 
 
-def read_popular(store: StateStore, group: str | None = None) -> Popular:
+def read_popular(store: StateStore, signals: Signals, group: str | None = None) -> Popular:
     """The popular list of a user group, or overall; empty while nothing is liked."""
-    value = store.read([popular_key(group or "")])[0][0]
+    return popular_in(ViewStore(store, signals.spec), group)
+
+
+def popular_in(view: StateStore, group: str | None = None) -> Popular:
+    """The list as `view`, the keys of one view, holds it."""
+    value = view.read([popular_key(group or "")])[0][0]
     if value is None:
         return Popular([], [])
     listed = _decode_listed(value)
@@ -71,8 +78,8 @@ def read_popular(store: StateStore, group: str | None = None) -> Popular:
 class Popularity:
     """Keeps the lists; `apply` gives the changes to write. The counts lie in the store, the scores are held here."""
 
-    def __init__(self, store: StateStore, half_life_days: int) -> None:
-        self._store, self._half_life = store, half_life_days
+    def __init__(self, half_life_days: int) -> None:
+        self._half_life = half_life_days
         self._shares = [2.0 ** (day / half_life_days) for day in range(half_life_days)]
         self._groups: dict[str, _Scores] | None = None
 
@@ -80,14 +87,14 @@ class Popularity:
         """Drop what is held: it is read again from the store."""
         self._groups = None
 
-    def apply(self, deltas: Deltas) -> dict[bytes, bytes | None]:
+    def apply(self, deltas: Deltas, store: StateStore) -> dict[bytes, bytes | None]:
         """Add `deltas` to the counts; the changed counts and lists."""
         deltas = {key: days for key, days in deltas.items() if any(days.values())}
         if not deltas:
             return {}
-        groups = self._load()
+        groups = self._load(store)
         keys = {pair: counts_key(*pair) for pair in deltas}
-        values, _ = self._store.read(list(keys.values()))
+        values, _ = store.read(list(keys.values()))
         changes: dict[bytes, bytes | None] = {}
         touched: dict[str, list[int]] = {}
         for (pair, days), value in zip(deltas.items(), values, strict=True):
@@ -114,10 +121,10 @@ class Popularity:
             total += math.ldexp(units[day] * self._shares[rest], max(power - newest, -900))
         return total, newest
 
-    def _load(self) -> "dict[str, _Scores]":
+    def _load(self, store: StateStore) -> "dict[str, _Scores]":
         if self._groups is None:
             groups: dict[str, _Scores] = {}
-            for _, value in self._store.scan(b"c/"):
+            for _, value in store.scan(b"c/"):
                 counts = _decode_counts(value)
                 groups.setdefault(counts.group, _Scores()).put(counts.item, *self._score(counts.units))
             for scores in groups.values():

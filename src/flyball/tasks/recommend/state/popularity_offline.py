@@ -4,15 +4,15 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from flyball.state.interactions import held_frame
-from flyball.state.popularity import Deltas, Popular, Popularity, read_popular
-from flyball.state.signals import Signals
-from flyball.state.user_item import DAY_US, HINT_UNITS, POSITIVE_UNITS
 from flyball.stores import MemoryStore
+from flyball.tasks.recommend.state.interactions import held_frame
+from flyball.tasks.recommend.state.popularity import Deltas, Popular, Popularity, popular_in
+from flyball.tasks.recommend.state.signals import Signals
+from flyball.tasks.recommend.state.user_item import DAY_US, HINT_UNITS, POSITIVE_UNITS
 
 
-def popular_of(events: Mapping[str, pl.DataFrame], signals: Signals, half_life_days: int = 14) -> Popular:
-    """The list of all users together that `StateConsumer` holds after the same records, bit for bit.
+def popular_of(events: Mapping[str, pl.DataFrame], signals: Signals) -> Popular:
+    """The list of all users together that `UserItemsView` holds after the same records, bit for bit.
 
     `events` as in `interactions_frame`.
     """
@@ -31,5 +31,5 @@ def popular_of(events: Mapping[str, pl.DataFrame], signals: Signals, half_life_d
     for item, day, added in counted.sort("item", "day").iter_rows():
         deltas.setdefault(("", item), {})[day] = added
     store = MemoryStore()
-    store.write(Popularity(store, half_life_days).apply(deltas), ())
-    return read_popular(store)
+    store.write(Popularity(signals.half_life_days).apply(deltas, store), ())
+    return popular_in(store)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from flyball.features import holds_column, number_column
-from flyball.state.signals import HINT, HINT_WEIGHT, NEGATIVE, POSITIVE, POSITIVE_WEIGHT, Plan, Signals
+from flyball.tasks.recommend.state.signals import HINT, HINT_WEIGHT, NEGATIVE, POSITIVE, POSITIVE_WEIGHT, Plan, Signals
 
 _PAIR = ["user", "item"]
 _SCHEMA = {
@@ -21,7 +21,7 @@ def interactions_frame(events: Mapping[str, pl.DataFrame], signals: Signals, as_
     `events`: {type: frame} with the fields and `at, known_at, partition, offset` (a `Snapshot.frame`); a type that is
     absent has no events. Columns: `user, item, at_us` (when it became positive, else the last event), `weight`,
     `rating` (NaN for none), `positive, hint, negative, seen_at, last_at, positive_at` (null when not positive).
-    It equals what `StateConsumer` holds after the same records, bit for bit; there the oldest items of a user beyond
+    It equals what `UserItemsView` holds after the same records, bit for bit; there the oldest items of a user beyond
     `HISTORY_CAP` are only remembered as seen.
     """
     known = {name: frame.filter(pl.col("known_at") <= as_of_us) for name, frame in events.items()}

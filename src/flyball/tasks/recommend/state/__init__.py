@@ -1,0 +1,20 @@
+"""Recommendation's views of the log: what is known of each user and item, users' histories, what is popular."""
+
+from collections.abc import Sequence
+
+from flyball.core import BadDeclaration
+from flyball.events import Schema
+from flyball.features import Entity
+from flyball.state import ProfileView, View
+from flyball.tasks.recommend.state.signals import Signals
+from flyball.tasks.recommend.state.view import UserItemsView
+
+
+def views_of(schema: Schema, signals: Signals, entities: Sequence[Entity] = ()) -> list[View]:
+    """The views a recommendation reads: histories and popular lists, and the profiles of users, items and others."""
+    named: dict[str, Entity] = {}
+    for entity in (*entities, signals.user, signals.item):
+        if named.setdefault(entity.name, entity) is not entity:
+            raise BadDeclaration("entities", "of different names", f"{entity.name!r} twice")
+    profiles = [ProfileView(schema, entity, keyed=entity is signals.user) for entity in named.values()]
+    return [UserItemsView(schema, signals), *profiles]
