@@ -137,25 +137,19 @@ def test_nothing_is_written_to_a_file_that_was_deleted_or_replaced(log: SqliteLo
     assert sum(log.ends()) == 2
 
 
-def test_records_are_found_by_time(log: SqliteLog) -> None:
+def test_blocks_that_hold_nothing_of_what_is_asked_are_skipped(log: SqliteLog) -> None:
     for start in range(0, 100, 10):
         log.append([record(number) for number in range(start, start + 10)])
-    found = {one.at for piece in log.read_at(33_000, 36_000) for one in piece.records}
-    assert {33_000, 34_000, 35_000, 36_000} <= found
-    assert len(found) <= 10
-    assert log.read_at(200_000, 300_000) == []
+    log.append([Record("rare", "7", 5, 5, (900).to_bytes(16), b"\x90")])
 
+    def read(types: dict[str, int] | None, at_us: tuple[int, int] | None) -> set[int]:
+        pieces = [piece for part in range(2) for piece in log.read_where(part, 0, log.ends()[part], types, at_us)]
+        return {one.at for piece in pieces for one in piece.records}
 
-def test_records_are_found_by_kind_and_others_are_skipped(log: SqliteLog) -> None:
-    rare = Record("rare", "7", 5, 5, (900).to_bytes(16), b"\x90")
-    log.append([record(number) for number in range(50)])
-    start = log.ends()
-    log.append([rare, record(60)])
-    found, ends = log.read_kinds((0, 0), {"rare", "other"})
-    assert found == [rare]
-    assert ends == log.ends()
-    assert log.read_kinds(start, {"rare"})[0] == [rare]
-    assert log.read_kinds(ends, {"rare"})[0] == []
+    assert read(None, (33_000, 36_001)) == {one * 1_000 for one in range(30, 40)}
+    assert read(None, (200_000, 300_000)) == set()
+    assert read({"rare": 0, "other": 0}, None) == {5}
+    assert read({"thing": 90_000}, None) == {one * 1_000 for one in range(90, 100)}
 
 
 _FORK = """

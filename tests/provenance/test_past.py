@@ -1,7 +1,7 @@
 """The past of one user, read from few blocks of the log, equals what is folded from all of it."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -18,21 +18,27 @@ from flyball.tasks import popular_of, read_histories, read_popular
 from .conftest import DAY_US, DAYS, START_US, Cinema
 
 
-class Watched:
-    """A log that notes which blocks are asked for, and gives nothing any other way."""
+class Watched(SqliteLog):
+    """A log that notes which records are asked for, and gives nothing any other way."""
 
-    def __init__(self, log: SqliteLog) -> None:
-        self.log, self.read_from = log, list[tuple[int, frozenset[str]]]()
-
-    def ends(self) -> Offsets:
-        return self.log.ends()
+    def __init__(self, url: str) -> None:
+        super().__init__(parse_url(url))
+        self.read_from = list[tuple[int, frozenset[str]]]()
 
     def read(self, after: Offsets, limit: int) -> list[Slice]:
         raise AssertionError("the log must not be read whole")
 
-    def read_blocks(self, part: int, after: int, until: int, kinds: frozenset[str]) -> Iterator[Slice]:
-        self.read_from.append((part, frozenset(kinds)))
-        return self.log.read_blocks(part, after, until, kinds)
+    def read_where(
+        self,
+        partition: int,
+        after: int,
+        until: int,
+        types: Mapping[str, int] | None = None,
+        at_us: tuple[int, int] | None = None,
+    ) -> Iterator[Slice]:
+        assert types is not None
+        self.read_from.append((partition, frozenset(types)))
+        return super().read_where(partition, after, until, types, at_us)
 
 
 def test_it_equals_the_whole_fold_at_any_offsets(cinema: Cinema) -> None:
@@ -57,8 +63,8 @@ def test_only_the_users_partition_and_the_blocks_of_profiles_are_read(learned: C
     learned.champion("item_knn")
     (answer,) = learned.answer(7)
     runtime = learned.runtime
-    log = Watched(SqliteLog(parse_url(runtime.settings.events)))
-    runtime.log = log  # type: ignore[assignment]
+    log = Watched(runtime.settings.events)
+    runtime.log = log
     assert replay(runtime, answer.id).identical
     mine = partition("7", len(log.ends()))
     assert sorted(log.read_from) == sorted(
@@ -119,10 +125,10 @@ def test_blocks_are_given_by_kind_between_two_offsets(tmp_path: Path, cinema: Ci
             "rate": {"user": 1, "film": "f", "stars": 1},
         }
         log.append([schema.check(name, fields[name], START_US + start + n, START_US) for n, name in enumerate(names)])
-    got = [(piece.first, len(piece.records)) for piece in log.read_blocks(0, after, 25, {"rate"})]
+    got = [(piece.first, len(piece.records)) for piece in log.read_where(0, after, 25, {"rate": 0})]
     assert got == [
         (max(first, after), min(25, first + 10) - max(first, after))
         for first in (0, 20)
         if after < first + 10 and max(first, after) < 25
     ]
-    assert list(log.read_blocks(0, after, 25, {"else"})) == []
+    assert list(log.read_where(0, after, 25, {"else": 0})) == []

@@ -32,13 +32,13 @@ from flyball.events.log import (
     EventLog,
     Offsets,
     Record,
+    SearchableLog,
     Slice,
-    after_slices,
     open_log,
     partition,
-    read_until,
 )
 from flyball.events.quarantine import Quarantine, Quarantined
+from flyball.events.reading import after_slices, fresh, read_until, read_where
 from flyball.events.retry import RetryReport, retry
 from flyball.events.schema import Schema
 from flyball.events.types import Event, Profile, Ref, integer, real, text
@@ -73,12 +73,14 @@ __all__ = [
     "RetryReport",
     "Rows",
     "Schema",
+    "SearchableLog",
     "Slice",
     "Verdict",
     "after_slices",
     "columns",
     "find_format",
     "formats_in",
+    "fresh",
     "ingest",
     "ingest_lines",
     "integer",
@@ -86,6 +88,7 @@ __all__ = [
     "partition",
     "read_pieces",
     "read_until",
+    "read_where",
     "real",
     "retry",
     "text",

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from flyball.core import BadDeclaration
 from flyball.events.checks import Known
-from flyball.events.log import EventLog, Offsets, Record, after_slices
-from flyball.events.schema import Schema
+from flyball.events.log import EventLog, Offsets, Record
+from flyball.events.reading import read_where
+from flyball.events.schema import FIRST_US, Schema
 from flyball.events.sqlite_file import SqliteFile
 from flyball.events.types import Event
 
@@ -145,14 +146,12 @@ def _makers(schema: Schema, known_by: Mapping[str, Sequence[type[Event]]]) -> di
     return makers
 
 
-def _records_of(log: EventLog, after: Offsets, kinds: Mapping[str, str]) -> tuple[list[Record], Offsets]:
-    """Records of the named types beyond `after`; a log that can skip the others (`read_kinds`) is asked to."""
-    quick = getattr(log, "read_kinds", None)
-    if quick is not None:
-        found: tuple[list[Record], Offsets] = quick(after, kinds)
-        return found
-    records: list[Record] = []
-    while slices := log.read(after, 50_000):
-        records += [record for piece in slices for record in piece.records if record.type in kinds]
-        after = after_slices(after, slices)
-    return records, after
+def _records_of(log: EventLog, after: Offsets, types: Iterable[str]) -> tuple[list[Record], Offsets]:
+    """Records of the named types from `after` on, and where the log ends."""
+    ends, wanted = log.ends(), dict.fromkeys(types, FIRST_US)
+    pieces = (
+        piece
+        for partition, (start, end) in enumerate(zip(after, ends, strict=True))
+        for piece in read_where(log, partition, start, end, wanted)
+    )
+    return [record for piece in pieces for record in piece.records if record.type in wanted], ends

@@ -1,12 +1,12 @@
 """The contract of the event log, and what lies in it."""
 
 import zlib
-from collections.abc import Iterator, Sequence
-from typing import Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
-from flyball.core import Refused, load_backend, parse_url
+from flyball.core import load_backend, parse_url
 
 Offsets = tuple[int, ...]
 """Per partition, the offset of the next record: how many records lie before it."""
@@ -58,7 +58,7 @@ class EventLog(Protocol):
     """Append-only, partitioned by key, replayable.
 
     `append` is durable and atomic: all of its new records or none, duplicates (equal `id`) left out and told.
-    `read(after, limit)` yields up to about `limit` records from those offsets on, in append order within a partition.
+    `read(after, limit)` gives up to about `limit` records from those offsets on, in append order within a partition.
     A reader that stored its offsets resumes exactly.
     """
 
@@ -71,6 +71,20 @@ class EventLog(Protocol):
     def commit(self, group: str, offsets: Offsets) -> None: ...
 
     def committed(self, group: str) -> Offsets: ...
+
+
+@runtime_checkable
+class SearchableLog(EventLog, Protocol):
+    """A log that can skip what a reader does not need; `flyball.events.read_where` works on any log."""
+
+    def read_where(
+        self,
+        partition: int,
+        after: int,
+        until: int,
+        types: Mapping[str, int] | None = None,
+        at_us: tuple[int, int] | None = None,
+    ) -> Iterator[Slice]: ...
 
 
 BACKENDS = {"sqlite": "flyball.events.sqlite:SqliteLog"}
@@ -90,40 +104,3 @@ def partition(key: str, partitions: int) -> int:
     0
     """
     return zlib.crc32(key.encode()) % partitions
-
-
-def after_slices(offsets: Offsets, slices: Sequence[Slice]) -> Offsets:
-    """The offsets once `slices` have been applied."""
-    moved = list(offsets)
-    for piece in slices:
-        moved[piece.partition] = max(moved[piece.partition], piece.first + len(piece.records))
-    return tuple(moved)
-
-
-def read_until(log: EventLog, after: Offsets, until: Offsets, limit: int) -> Iterator[list[Slice]]:
-    """Exactly the records from `after` up to `until`, some `limit` at a time, whatever is appended meanwhile.
-
-    Partitions that `after` or `until` does not name count as 0. Raises `Refused` when the log ends before `until`.
-    """
-    ends = log.ends()
-    after, wanted = _padded(after, len(ends)), _padded(until, len(ends))
-    while any(at < goal for at, goal in zip(after, wanted, strict=True)):
-        # a partition that has arrived is read after its end, so that nothing of it is read in vain
-        reading = tuple(end if at >= goal else at for at, goal, end in zip(after, wanted, ends, strict=True))
-        found = log.read(reading, limit)
-        if not found:
-            raise Refused(f"the log must hold all records up to {until}, got none after {after}")
-        slices = [piece for piece in (_clipped(piece, wanted[piece.partition]) for piece in found) if piece.records]
-        if slices:
-            yield slices
-            after = after_slices(after, slices)
-        ends = log.ends()
-
-
-def _clipped(piece: Slice, end: int) -> Slice:
-    """The part of a slice before offset `end`."""
-    return Slice(piece.partition, piece.first, piece.records[: max(0, end - piece.first)])
-
-
-def _padded(offsets: Offsets, partitions: int) -> Offsets:
-    return offsets + (0,) * (partitions - len(offsets))

@@ -7,7 +7,6 @@ threads and processes append and read; appends take turns, each in one short tra
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -36,6 +35,7 @@ _OFFSET_BITS = 40
 """`place` = partition << 40 | offset of the block's first record: a partition's blocks lie together, in order."""
 
 _BLOCK = 1_024
+_FIRST_US, _LAST_US = -(1 << 63), (1 << 63) - 1
 
 
 class SqliteLog:
@@ -90,62 +90,32 @@ class SqliteLog:
             rows = dict(connection.execute("SELECT part, next FROM committed WHERE name = ?", (group,)).fetchall())
         return tuple(rows.get(part, 0) for part in range(self.partitions))
 
-    def read_at(self, low_us: int, high_us: int) -> list[Slice]:
-        """Blocks that may hold records with `at` in [low_us, high_us], in no order of time; whole blocks are given."""
-        with self._file.reading() as connection:
-            rows = connection.execute(
-                "SELECT place, count, crc, data FROM blocks WHERE at_max >= ? AND at_min <= ?", (low_us, high_us)
-            ).fetchall()
-        slices = []
-        for place, count, crc, data in rows:
-            part, first = divmod(place, 1 << _OFFSET_BITS)
-            slices.append(Slice(part, first, self._open(place, count, crc, data)))
-        return slices
-
-    def read_kinds(self, after: Offsets, kinds: Iterable[str]) -> tuple[list[Record], Offsets]:
-        """Every record of the named types from `after` on, and the log's ends; blocks without them are not read."""
-        self._check_offsets(after)
-        wanted = set(kinds)
-        found: list[Record] = []
-        with self._file.reading() as connection:
-            ends = tuple(self._end(connection, part) for part in range(self.partitions))
-            for part in range(self.partitions):
-                rows = connection.execute(
-                    "SELECT place, count, kinds FROM blocks WHERE place >= ? AND place < ?",
-                    (self._block_of(connection, part, after[part]), part + 1 << _OFFSET_BITS),
-                ).fetchall()
-                for place, count, names in rows:
-                    if wanted.isdisjoint(names.split(",")):
-                        continue
-                    (crc, data) = connection.execute(
-                        "SELECT crc, data FROM blocks WHERE place = ?", (place,)
-                    ).fetchone()
-                    skip = max(0, after[part] - (place & (1 << _OFFSET_BITS) - 1))
-                    found += [r for r in islice(self._open(place, count, crc, data), skip, None) if r.type in wanted]
-        return found, ends
-
-    def read_blocks(
-        self, part: int, after: int, until: int, kinds: Iterable[str], since_us: Mapping[str, int] | None = None
+    def read_where(
+        self,
+        partition: int,
+        after: int,
+        until: int,
+        types: Mapping[str, int] | None = None,
+        at_us: tuple[int, int] | None = None,
     ) -> Iterator[Slice]:
-        """Records of one partition in [after, until), in order; blocks that hold none of `kinds` are left out whole.
-
-        `since_us`: {kind: the first instant that matters}; what ended before that is none of them either.
-        """
-        wanted, since = set(kinds), since_us or {}
+        """Whole blocks, as far as they lie in [after, until), of those that hold a record that may match."""
+        first_us, last_us = at_us or (_FIRST_US, _LAST_US)
         with self._file.reading() as connection:
             rows = connection.execute(
-                "SELECT place, count, at_max, kinds FROM blocks WHERE place >= ? AND place < ? ORDER BY place",
-                (self._block_of(connection, part, after), part << _OFFSET_BITS | until),
+                "SELECT place, count, at_max, kinds FROM blocks"
+                " WHERE place >= ? AND place < ? AND at_max >= ? AND at_min < ? ORDER BY place",
+                (self._block_of(connection, partition, after), partition << _OFFSET_BITS | until, first_us, last_us),
             ).fetchall()
-        for place, count, last_us, names in rows:
+        for place, count, latest_us, names in rows:
             first = place & (1 << _OFFSET_BITS) - 1
             skip = max(0, after - first)
-            held = [kind for kind in names.split(",") if kind in wanted and since.get(kind, last_us) <= last_us]
-            if not held or first + skip >= min(first + count, until):
+            if types is not None and not any(types.get(name, _LAST_US) <= latest_us for name in names.split(",")):
+                continue
+            if first + skip >= min(first + count, until):
                 continue
             with self._file.reading() as connection:  # not one transaction for all: who reads may stop at any time
                 crc, data = connection.execute("SELECT crc, data FROM blocks WHERE place = ?", (place,)).fetchone()
-            yield Slice(part, first + skip, self._open(place, count, crc, data)[skip : until - first])
+            yield Slice(partition, first + skip, self._open(place, count, crc, data)[skip : until - first])
 
     def close(self) -> None:
         """Close this process's connections; the log opens again when used."""

@@ -6,8 +6,8 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flyball.core import BadInput, StoreUnavailable
-from flyball.events import Offsets, Schema, Slice
+from flyball.core import StoreUnavailable
+from flyball.events import Offsets, Schema, Slice, fresh
 from flyball.history.columns import UNDECLARED, Row, frame_of, undeclared_frame
 from flyball.history.manifest import Manifest, Part, one_writer, read_manifest, sync, write_manifest
 from flyball.history.parts import read_parts
@@ -50,7 +50,7 @@ class HistoryConsumer:
         self._schema, self._folder, self._partitions = schema, Path(folder), partitions
         self._flush_rows, self._fan_in, self._on_step = flush_rows, fan_in, on_step
         self._held: list[Row] = []
-        self._position: list[int] | None = None
+        self._reached: Offsets | None = None
         self._base: Offsets = ()
 
     def offsets(self) -> Offsets:
@@ -62,8 +62,7 @@ class HistoryConsumer:
         """Take `slices`; the number of records not taken before. Writes when enough are held back."""
         before = len(self._held)
         try:
-            for piece in slices:
-                self._take(piece)
+            self._take(slices)
             taken = len(self._held) - before
             if len(self._held) >= self._flush_rows:
                 self.flush()
@@ -74,34 +73,28 @@ class HistoryConsumer:
 
     def flush(self) -> None:
         """Write what is held back and make it durable."""
-        if not self._held or self._position is None:
+        if not self._held or self._reached is None:
             return
         try:
             with one_writer(self._folder):
-                self._write(tuple(self._position))
+                self._write(self._reached)
         except BaseException:
             self._forget()
             raise
-        self._held, self._base = [], tuple(self._position)
+        self._held, self._base = [], self._reached
 
-    def _take(self, piece: Slice) -> None:
-        if self._position is None:
-            self._base = self.offsets()
-            self._position = list(self._base)
-        position, partition = self._position, piece.partition
-        position += [0] * (partition + 1 - len(position))
-        skip = position[partition] - piece.first
-        if skip < 0:
-            raise BadInput(
-                f"first offset of a slice of partition {partition}", f"at most {position[partition]}", piece.first
+    def _take(self, slices: Sequence[Slice]) -> None:
+        if self._reached is None:
+            self._reached = self._base = self.offsets()
+        new, self._reached = fresh(slices, self._reached)
+        for piece in new:
+            self._held.extend(
+                (record, piece.partition, offset) for offset, record in enumerate(piece.records, piece.first)
             )
-        fresh = piece.records[skip:]
-        self._held.extend((record, partition, offset) for offset, record in enumerate(fresh, position[partition]))
-        position[partition] += len(fresh)
 
     def _forget(self) -> None:
         """After a failure: start again from what is durable."""
-        self._held, self._position = [], None
+        self._held, self._reached = [], None
 
     def _write(self, reached: Offsets) -> None:
         manifest = read_manifest(self._folder)

@@ -1,11 +1,11 @@
 """The stamped record of one answer, and how it lies in the stream `predictions`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import msgspec
 
 from flyball.core import BadInput, NotFound, timestamp_of_id
-from flyball.events import EventLog, Record, Slice
+from flyball.events import EventLog, Record, read_where
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _DIGIT = {letter: f"{value:05b}" for value, letter in enumerate(_ALPHABET)}
@@ -118,7 +118,7 @@ def find_prediction(log: EventLog, prediction_id: str) -> Prediction:
     """The prediction with this id, found by the time inside the id; raises `NotFound`, or `BadInput` for no id.
 
     The stream need not be in order of time, only within 15 minutes of it, as it is unless the clock was set back. After
-    that, a log that finds blocks by time (`read_at`) still finds it.
+    that, the log is searched by time.
     """
     wanted, at_us = id_bytes(prediction_id), timestamp_of_id(prediction_id)
     for slack_us in _SLACKS_US:
@@ -126,11 +126,11 @@ def find_prediction(log: EventLog, prediction_id: str) -> Prediction:
             for record in _around(log, partition, at_us, slack_us):
                 if record.id == wanted and record.type == TYPE:
                     return prediction_of(record)
-    read_at: Callable[[int, int], list[Slice]] | None = getattr(log, "read_at", None)
-    for piece in [] if read_at is None else read_at(at_us, at_us + 999):  # an id holds whole milliseconds
-        for record in piece.records:
-            if record.id == wanted and record.type == TYPE:
-                return prediction_of(record)
+    for partition, end in enumerate(log.ends()):  # an id holds whole milliseconds
+        for piece in read_where(log, partition, 0, end, at_us=(at_us, at_us + 1_000)):
+            for record in piece.records:
+                if record.id == wanted and record.type == TYPE:
+                    return prediction_of(record)
     raise NotFound("prediction", prediction_id)
 
 

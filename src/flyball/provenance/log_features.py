@@ -1,10 +1,10 @@
 """Declared features computed again from the log, for the keys asked about."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from flyball.core import Refused
-from flyball.events import Offsets, Slice, partition, read_until
+from flyball.events import Offsets, Slice, partition, read_where
 from flyball.features import Group, Reading
 from flyball.history import frame_of
 from flyball.provenance.columns import Row, frames_before, naming
@@ -14,12 +14,8 @@ from flyball.tasks import Asked, OfflineFeatures
 if TYPE_CHECKING:
     import polars
 
-_BATCH = 20_000
-
 Keys = Mapping[str, Iterable[tuple[str, ...]]]
 """{group: keys}."""
-
-ReadBlocks = Callable[[int, int, int, Iterable[str], Mapping[str, int]], Iterator[Slice]]
 
 
 class LogFeatures:
@@ -90,16 +86,11 @@ def _pieces(runtime: Runtime, needed: Needed, until: Offsets) -> Iterator[Slice]
     """The part of the log that may hold what is needed: blocks of other types, partitions and times are left out."""
     log, ends = runtime.log, runtime.log.ends()
     wanted = tuple(min(pair) for pair in zip((*until, *[0] * (len(ends) - len(until))), ends, strict=True))
-    read: ReadBlocks | None = getattr(log, "read_blocks", None)
-    if read is None:
-        for slices in read_until(log, (), wanted, _BATCH):
-            yield from slices
-        return
     homes = {name: _homes(runtime, name, by_fields, len(ends)) for name, by_fields in needed.keys.items()}
     for part, end in enumerate(wanted):
-        kinds = [name for name, parts in homes.items() if part in parts]
-        if kinds:
-            yield from read(part, 0, end, kinds, needed.since_of)
+        types = {name: needed.since_of.get(name, 0) for name, parts in homes.items() if part in parts}
+        if types:
+            yield from read_where(log, part, 0, end, types)
 
 
 def _homes(

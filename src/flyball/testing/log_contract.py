@@ -7,12 +7,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flyball.core import BadInput
-from flyball.events import Appended, EventLog, Offsets, Record, Slice, after_slices, open_log, partition
+from flyball.events import Appended, EventLog, Offsets, Record, Slice, after_slices, open_log, partition, read_where
 
 PARTITIONS = 3
 _OFFSETS = st.tuples(*[st.integers(0, 12)] * PARTITIONS)
@@ -172,6 +173,19 @@ class LogContract:
         assert sum(written) == 420
         log.close()  # type: ignore[attr-defined]
 
+    def test_what_is_searched_for_is_found_whether_or_not_the_log_can_skip(self, log: EventLog) -> None:
+        for start in range(0, 60, 6):
+            records = [record(number) for number in range(start, start + 6)]
+            log.append([msgspec.structs.replace(one, type=f"t{one.known_at % 3}") for one in records])
+        for part, end in enumerate(log.ends()):
+            whole = read_all(log, (0,) * PARTITIONS, 100)[part]
+            for after, until in ((0, end), (0, end + 5), (2, end - 1), (end, end), (3, 3)):
+                for types in (None, {"t1": 0}, {"t0": 20_000, "t2": 40_000}, {"none": 0}):
+                    for at_us in (None, (12_000, 30_000), (59_000, 59_001), (70_000, 80_000)):
+                        searched = (part, after, until, types, at_us)
+                        for found in (read_where(log, *searched), read_where(_Plainly(log), *searched)):
+                            _check_search(list(found), whole, *searched)
+
     @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(data=st.data())
     def test_any_history_of_calls_gives_what_plain_lists_give(
@@ -199,3 +213,38 @@ class LogContract:
                 log = open_log(address)
             assert (log.ends(), log.committed("group")) == (oracle.ends(), oracle.committed("group"))
         log.close()  # type: ignore[attr-defined]
+
+
+class _Plainly:
+    """A log that can do no more than a log must."""
+
+    def __init__(self, log: EventLog) -> None:
+        self.append, self.read, self.ends = log.append, log.read, log.ends
+        self.commit, self.committed = log.commit, log.committed
+
+
+def _check_search(
+    found: list[Slice],
+    whole: list[Record],
+    part: int,
+    after: int,
+    until: int,
+    types: dict[str, int] | None,
+    at_us: tuple[int, int] | None,
+) -> None:
+    """The slices are true, in order and within bounds, and hold every record that matches."""
+    offsets: list[int] = []
+    for piece in found:
+        assert piece.partition == part
+        assert piece.records == whole[piece.first : piece.first + len(piece.records)]
+        offsets += range(piece.first, piece.first + len(piece.records))
+    assert offsets == sorted(set(offsets))
+    assert all(after <= offset < until for offset in offsets)
+    matching = {
+        offset
+        for offset, one in enumerate(whole[:until])
+        if offset >= after
+        and (types is None or types.get(one.type, one.at + 1) <= one.at)
+        and (at_us is None or at_us[0] <= one.at < at_us[1])
+    }
+    assert matching <= set(offsets)

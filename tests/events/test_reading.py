@@ -1,11 +1,13 @@
-"""Reading up to given offsets gives exactly what lies before them, while the log goes on growing."""
+"""Reading on from offsets, and up to offsets, gives each record exactly once, while the log goes on growing."""
 
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from flyball.core import Refused, parse_url
-from flyball.events import Offsets, Record, Slice, partition, read_until
+from flyball.core import BadInput, Refused, parse_url
+from flyball.events import Offsets, Record, Slice, fresh, partition, read_until
 from flyball.events.sqlite import SqliteLog
 
 PARTITIONS = 3
@@ -57,3 +59,35 @@ def test_a_log_that_ends_before_is_refused(log: SqliteLog) -> None:
     log.read = lambda after, limit: SqliteLog.read(log, after, limit)  # type: ignore[method-assign]  # stands still
     with pytest.raises(Refused, match="the log must hold all records up to"):
         list(read_until(log, (), until, 1_000))
+
+
+@given(
+    st.lists(
+        st.lists(st.tuples(st.integers(0, 2), st.integers(0, 20), st.integers(0, 6)), max_size=4),
+        max_size=8,
+    )
+)
+def test_whatever_is_delivered_again_each_record_is_fresh_once(
+    deliveries: list[list[tuple[int, int, int]]],
+) -> None:
+    whole = records(range(60))
+    offsets: Offsets = ()
+    held: list[list[Record]] = [[], [], []]
+    for delivery in deliveries:
+        slices = [Slice(part, first, whole[first : first + count]) for part, first, count in delivery]
+        reached = [len(some) for some in held]
+        gap = False
+        for piece in slices:
+            gap = gap or piece.first > reached[piece.partition]
+            reached[piece.partition] = max(reached[piece.partition], piece.first + len(piece.records))
+        if gap:
+            with pytest.raises(BadInput, match=r"first offset of a slice of partition \d must be at most"):
+                fresh(slices, offsets)
+            continue
+        new, offsets = fresh(slices, offsets)
+        for piece in new:
+            assert piece.first == len(held[piece.partition])
+            assert piece.records
+            held[piece.partition] += piece.records
+        assert (*offsets, 0, 0, 0)[:3] == tuple(map(len, held))
+    assert held == [whole[: len(some)] for some in held]

@@ -1,0 +1,101 @@
+"""Reading a log: on from where a reader stands, up to given offsets, or only what matters to it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from flyball.core import BadInput, Refused
+from flyball.events.log import EventLog, Offsets, SearchableLog, Slice
+
+_BATCH = 20_000
+
+
+def fresh(slices: Sequence[Slice], offsets: Offsets) -> tuple[list[Slice], Offsets]:
+    """What of `slices` a consumer that stands at `offsets` has not applied yet, and where it stands afterwards.
+
+    Partitions that `offsets` does not name count as 0. Raises `BadInput` for a slice that would leave a gap.
+
+    >>> fresh([Slice(0, 2, ["c", "d"])], (3,))
+    ([Slice(partition=0, first=3, records=['d'])], (4,))
+    """
+    reached, new = list(offsets), list[Slice]()
+    for piece in slices:
+        reached += [0] * (piece.partition + 1 - len(reached))
+        start = reached[piece.partition]
+        if piece.first > start:
+            raise BadInput(f"first offset of a slice of partition {piece.partition}", f"at most {start}", piece.first)
+        skip = start - piece.first
+        if skip < len(piece.records):
+            new.append(piece if skip == 0 else Slice(piece.partition, start, piece.records[skip:]))
+            reached[piece.partition] = piece.first + len(piece.records)
+    return new, tuple(reached)
+
+
+def read_where(
+    log: EventLog,
+    partition: int,
+    after: int,
+    until: int,
+    types: Mapping[str, int] | None = None,
+    at_us: tuple[int, int] | None = None,
+) -> Iterator[Slice]:
+    """The records of one partition in [after, until) that match, in order, and some others among them.
+
+    `types`: {event type: the earliest `at` that matters of it}, None for all; `at_us`: `at` in [first, last). A
+    `SearchableLog` skips what holds none of these, any other log is read whole. It ends early where the log does.
+    """
+    if isinstance(log, SearchableLog):
+        yield from log.read_where(partition, after, until, types, at_us)
+        return
+    ends = log.ends()
+    until = min(until, ends[partition])
+    while after < until:
+        pieces = log.read((*ends[:partition], after, *ends[partition + 1 :]), min(_BATCH, until - after))
+        pieces = [clip(piece, until) for piece in pieces if piece.partition == partition]
+        if not any(piece.records for piece in pieces):
+            return
+        for piece in pieces:
+            if any(_matches(record.type, record.at, types, at_us) for record in piece.records):
+                yield piece
+            after = piece.first + len(piece.records)
+
+
+def _matches(name: str, at: int, types: Mapping[str, int] | None, at_us: tuple[int, int] | None) -> bool:
+    if types is not None and (name not in types or at < types[name]):
+        return False
+    return at_us is None or at_us[0] <= at < at_us[1]
+
+
+def after_slices(offsets: Offsets, slices: Sequence[Slice]) -> Offsets:
+    """The offsets once `slices` have been applied."""
+    moved = list(offsets)
+    for piece in slices:
+        moved[piece.partition] = max(moved[piece.partition], piece.first + len(piece.records))
+    return tuple(moved)
+
+
+def read_until(log: EventLog, after: Offsets, until: Offsets, limit: int) -> Iterator[list[Slice]]:
+    """Exactly the records from `after` up to `until`, some `limit` at a time, whatever is appended meanwhile.
+
+    Partitions that `after` or `until` does not name count as 0. Raises `Refused` when the log ends before `until`.
+    """
+    ends = log.ends()
+    after, goals = _padded(after, len(ends)), _padded(until, len(ends))
+    while any(at < goal for at, goal in zip(after, goals, strict=True)):
+        # a partition that has arrived is read after its end, so that nothing of it is read in vain
+        reading = tuple(end if at >= goal else at for at, goal, end in zip(after, goals, ends, strict=True))
+        pieces = log.read(reading, limit)
+        if not pieces:
+            raise Refused(f"the log must hold all records up to {until}, got none after {after}")
+        slices = [piece for piece in (clip(piece, goals[piece.partition]) for piece in pieces) if piece.records]
+        if slices:
+            yield slices
+            after = after_slices(after, slices)
+        ends = log.ends()
+
+
+def clip(piece: Slice, end: int) -> Slice:
+    """The part of a slice before offset `end`."""
+    return Slice(piece.partition, piece.first, piece.records[: max(0, end - piece.first)])
+
+
+def _padded(offsets: Offsets, partitions: int) -> Offsets:
+    return offsets + (0,) * (partitions - len(offsets))
