@@ -17,9 +17,9 @@ import msgspec
 
 from flyball.core import BadDeclaration, NotFound
 from flyball.events import Event, Format, Profile, Schema
-from flyball.models import Ranker, Recommender
+from flyball.models import Recommender
 from flyball.policy import Choice, Gates, Release, Trigger, best, every, full_rollout, gates
-from flyball.tasks import Recommend, bind_features
+from flyball.tasks import Recommend
 
 BUILT_IN = {"movies": "flyball.apps.movies"}
 
@@ -31,7 +31,7 @@ class App:
 
     `events`: declared event types; the task's entities bring their profiles with them. `formats`: further input
     formats by name. `choose`, `release`, `gates`, `retrain`: how a winner is picked, comes before users, what it must
-    pass, and when learning starts again; the defaults are safe. What a ranker's `fb.FeatureSet` has becomes the task's.
+    pass, and when learning starts again; the defaults are safe. The `fb.FeatureSet` of a candidate becomes the task's.
     """
 
     def __init__(
@@ -60,22 +60,24 @@ class App:
         self.retrain = tuple(retrain if retrain is not None else [every("1d")])
         self.spec = name
         self.source: Path | None = None
-        for model in self.candidates.values():
-            if isinstance(model, Ranker) and not isinstance(model.features, tuple):
-                self.task = self.task.with_features(model.features)
+        self._check_names()
+        self.task, self.candidates = self.task.bind(self.candidates)
         self._check()
-        self.candidates = {label: self._bound(model) for label, model in self.candidates.items()}
         self.schema = Schema((*self.events, *self.profiles))
 
     @property
     def profiles(self) -> tuple[type[Profile], ...]:
         """The profile types of the task's entities."""
-        return tuple(entity.profile for entity in self.task.entities if entity.profile is not None)
+        return tuple(entity.profile for entity in self.task.about.entities if entity.profile is not None)
 
-    def _bound(self, model: Recommender) -> Recommender:
-        return bind_features(self.task, model) if isinstance(model, Ranker) and model.features else model
+    def task_of(self, declaration: Mapping[str, Any]) -> Recommend:
+        """The task as it was declared when a version was made: `declaration` is the version's, {} for today's.
 
-    def _check(self) -> None:
+        Raises `Refused` for what the application declares no more.
+        """
+        return self.task.restore(declaration, self.events) if declaration else self.task
+
+    def _check_names(self) -> None:
         if not _NAME.match(self.name):
             raise BadDeclaration("App name", "lower-case letters, digits, - and _, starting with a letter", self.name)
         if not self.events:
@@ -85,16 +87,16 @@ class App:
                 raise BadDeclaration(f"events of App {self.name!r}", "classes that derive from fb.Event", event)
         if not self.candidates:
             raise BadDeclaration(f"candidates of App {self.name!r}", "one model or more", "none")
-        for label, model in self.candidates.items():
+        for label in self.candidates:
             if not _NAME.match(label):
                 raise BadDeclaration(
                     f"candidate name in App {self.name!r}", "lower-case letters, digits, - and _", label
                 )
-            if not isinstance(model, Recommender):
-                raise BadDeclaration(f"candidate {label!r}", "a model, such as fb.ItemKNN()", model)
+
+    def _check(self) -> None:
         self._check_rules()
         known = {*self.events, *self.profiles}
-        for used in self.task.event_types:
+        for used in self.task.about.event_types:
             if used not in known:
                 raise BadDeclaration(
                     f"task of App {self.name!r}", f"about declared events ({used.__name__} is not)", used

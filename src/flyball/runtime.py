@@ -192,7 +192,7 @@ class Runtime:
 
     @cached_property
     def catalogue(self) -> Catalogue:
-        known_by = {entity.name: entity.known_by for entity in self.app.task.entities}
+        known_by = {entity.name: entity.known_by for entity in self.app.task.about.entities}
         return Catalogue(self.home / "catalogue.db", self.schema, known_by)
 
     @cached_property
@@ -202,7 +202,7 @@ class Runtime:
     @property
     def views(self) -> list[View]:
         """The views of the log that the application's task reads, not yet folded."""
-        return views_of(self.schema, self.signals, self.app.task.entities)
+        return views_of(self.schema, self.signals, self.app.task.about.entities)
 
     @cached_property
     def state(self) -> StateStore:
@@ -218,7 +218,7 @@ class Runtime:
     @cached_property
     def features(self) -> OnlineFeatures | None:
         """What versions read features from; None when none are declared."""
-        groups = self.app.task.feature_groups
+        groups = self.app.task.about.feature_groups
         return OnlineFeatures(FeatureReader(groups, self.feature_state)) if groups else None
 
     @property

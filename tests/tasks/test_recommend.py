@@ -3,10 +3,11 @@
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 import flyball as fb
-from flyball.core import BadDeclaration, BadInput
+from flyball.core import BadDeclaration, BadInput, Refused
 from flyball.policy import AnyOf
 from flyball.tasks import Query, check_query
 
@@ -68,3 +69,45 @@ def test_a_query_is_checked_against_the_task(films: SimpleNamespace) -> None:
         check_query(task, Query("7", 0))
     with pytest.raises(BadInput, match="filter attribute must be one of film, genres, year, got 'at'"):
         check_query(task, Query("7", 20, exclude={"at": ["3"]}))
+
+
+def test_about_says_what_other_rooms_may_know(films: SimpleNamespace) -> None:
+    about = films.task(k=5, spread=("genres", 2), hint=fb.outcome(films.Watch, within="1h")).about
+    assert (about.kind, about.items, about.k, about.deadline_us) == ("recommend", "film", 5, 300_000)
+    assert about.entities == (films.user, films.film)
+    assert about.event_types == (films.Rate, films.Watch, films.Joined)
+    assert about.arrangement == {"spread": ["genres", 2], "newcomers": 1}
+    assert not {"spread", "newcomers", "k"} & about.declaration.keys()
+    labels = [(label.name, label.event, label.by, label.within_us) for label in about.labels]
+    assert ("hint", films.Watch, ("user", "film"), 3_600_000_000) in labels
+    assert {name for name, *_ in labels} == {"positive", "hint", "negative"}
+
+
+def test_a_declaration_survives_json_and_restores_the_task_of_then(films: SimpleNamespace) -> None:
+    then = films.task(
+        positive=fb.any_of(
+            fb.outcome(films.Rate, where=lambda r: (r.stars >= 4) & ~(r.stars == 4.5), within="7d"),
+            fb.outcome(films.Watch, at_least=30),
+        ),
+        negative=fb.outcome(films.Rate, where=lambda r: r.stars / 2 < 1),
+        rating=fb.value(films.Rate, lambda r: r.stars),
+        spread=("genres", 2),
+    )
+    kept = msgspec.json.decode(msgspec.json.encode(then.about.declaration))
+    now = films.task(positive=fb.outcome(films.Watch), k=7, spread=None, newcomers=0)
+    restored = now.restore(kept)
+    assert restored.about.declaration == then.about.declaration
+    assert (restored.positive, restored.negative, restored.rating) == (then.positive, then.negative, then.rating)
+    assert (restored.k, restored.spread, restored.newcomers) == (7, None, 0)
+    both = now.restore({**kept, **msgspec.json.decode(msgspec.json.encode(then.about.arrangement))})
+    assert (both.spread, both.newcomers) == (("genres", 2), 1)
+
+
+def test_a_declaration_of_events_that_are_gone_is_refused_by_name(films: SimpleNamespace) -> None:
+    now = fb.Recommend(fb.Entity("user"), fb.Entity("film"), positive=fb.outcome(films.Watch))
+    kept = films.task(positive=fb.outcome(films.Rate)).about.declaration
+    with pytest.raises(Refused, match="event type Rate must be declared, since the version was learned from it"):
+        now.restore(kept)
+    assert now.restore(kept, [films.Rate]).about.declaration == kept
+    with pytest.raises(Refused, match="item of the task must be 'book', as when the version was learned"):
+        now.restore({**kept, "item": "book"})

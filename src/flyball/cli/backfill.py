@@ -48,7 +48,7 @@ def backfill_rows(
     if out.exists() and out.samefile(rows):
         raise BadInput("--out", "another file than --rows, which would be lost", str(out))
     frame = _asked(given, rows)
-    groups = _chosen(runtime.app.task.feature_groups, frame, group, rows)
+    groups = _chosen(runtime.app.task.about.feature_groups, frame, group, rows)
     name = hashlib.sha256(str(out.absolute()).encode()).hexdigest()[:12]
     with FileLock(runtime.home / "run" / f"backfill-{name}.lock", f"a backfill to {out}"):
         parts = out.with_name(f"{out.name}.parts")

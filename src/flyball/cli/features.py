@@ -164,9 +164,10 @@ def _list(runtime: "Runtime", json: bool) -> None:
 
     delays = read_apply_delays(runtime.apply_delays_path)
     applied = delays.get("features")
-    whole, versions = runtime.app.task.feature_set, runtime.registry.versions()
-    rows = [row for group in whole.groups for row in _rows(runtime, group, applied, versions)]
-    rows += [_derived(name, one, whole.hashes[name], versions) for name, one in whole.derived.items()]
+    about, versions = runtime.app.task.about, runtime.registry.versions()
+    rows = [row for group in about.feature_groups for row in _rows(runtime, group, applied, versions)]
+    derived = about.features.derived if about.features is not None else {}
+    rows += [_derived(name, one, about.feature_hashes[name], versions) for name, one in derived.items()]
     if json:
         show_json({"features": rows, "apply_delays": delays})
         return
@@ -253,7 +254,7 @@ def _rebuild(runtime: "Runtime", group: str | None, low: str | None, high: str |
     from flyball.features import rebuild
     from flyball.operations import FEATURE_LOCK
 
-    groups = {each.name: each for each in runtime.app.task.feature_groups}
+    groups = {each.name: each for each in runtime.app.task.about.feature_groups}
     if group is not None and group not in groups:
         raise BadInput("group of features", f"one of {', '.join(groups) or 'none'}", group)
     done = []

@@ -160,7 +160,7 @@ def release(
     _changed(
         promote(
             runtime.registry, version, reason, _who(), runtime.clock.now_us(), artifacts=runtime.artifacts,
-            features=runtime.app.task.feature_hashes,
+            features=runtime.app.task.about.feature_hashes,
         ), json
     )  # fmt: skip
 
@@ -178,7 +178,7 @@ def roll_back(
     _changed(
         rollback(
             runtime.registry, reason, _who(), runtime.clock.now_us(), artifacts=runtime.artifacts,
-            features=runtime.app.task.feature_hashes,
+            features=runtime.app.task.about.feature_hashes,
         ), json
     )  # fmt: skip
 

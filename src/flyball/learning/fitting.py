@@ -93,7 +93,7 @@ def _ask(
     app: App, model: Recommender, data: Interactions, order: FitOrder, files: dict[str, str], stopwatch: Stopwatch
 ) -> Answers:
     assert order.asked is not None
-    groups, features = app.task.feature_groups, None
+    groups, features = app.task.about.feature_groups, None
     if groups and order.events:
         features = OfflineFeatures(groups, read_frames(Path(order.events)), apply_delay_us=order.behind.features_us)
     artifact = load_artifact(Path(order.folder), files)

@@ -139,7 +139,7 @@ def _role(job: Job, name: str) -> str:
 
 def _features(job: Job, examples: Examples) -> OfflineFeatures | None:
     """The declared features as they were known and applied at the questions of the test window."""
-    groups = job.runtime.app.task.feature_groups
+    groups = job.runtime.app.task.about.feature_groups
     delay_us = examples.behind.features_us
     return OfflineFeatures(groups, examples.frames, apply_delay_us=delay_us) if groups else None
 

@@ -109,7 +109,7 @@ def release(job: Job, report: Report, versions: list[Version], before: ReleaseSt
     try:
         change = promote(
             job.runtime.registry, version.id, reason, job.by, job.runtime.clock.now_us(),
-            artifacts=job.runtime.artifacts, serial=before.serial, features=job.runtime.app.task.feature_hashes,
+            artifacts=job.runtime.artifacts, serial=before.serial, features=job.runtime.app.task.about.feature_hashes,
         )  # fmt: skip
     except Refused as error:
         return Decision(version.id, False, words_of(error), current(job.runtime.registry).champion)

@@ -218,7 +218,7 @@ def _begin(
     if isinstance(examples, str):
         raise Refused(examples)
     train, cases, window = _validation(job, examples, app.gates.min_examples)
-    groups, delay_us = app.task.feature_groups, examples.behind.features_us
+    groups, delay_us = app.task.about.feature_groups, examples.behind.features_us
     trying = Trying(
         app.task, train, cases, app.choose.metric, _fitter(job, examples, seed), stopwatch, seed,
         OfflineFeatures(groups, examples.frames, apply_delay_us=delay_us) if groups else None,

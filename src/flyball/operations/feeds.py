@@ -58,7 +58,7 @@ def _rebuild(log: EventLog, state: StateConsumer) -> list[Feed]:
 
 def _features(runtime: Runtime, delays: ApplyDelays, rebuilding: bool) -> list[Feed]:
     """The feed of the declared features, if there are any."""
-    log, groups = runtime.log, runtime.app.task.feature_groups
+    log, groups = runtime.log, runtime.app.task.about.feature_groups
     if not groups:
         return []
     consumer = FeatureConsumer(

@@ -4,7 +4,7 @@ Promises: constructing one does nothing but check itself; the room that acts rea
 """
 
 from flyball.policy.choose import Choice, best, cheapest_within_noise
-from flyball.policy.expressions import Expression, compile_python, trace
+from flyball.policy.expressions import Expression, compile_python, expression_of, trace
 from flyball.policy.outcomes import AnyOf, Outcome, Value, any_of, first_hold, outcome, outcomes_of, together, value
 from flyball.policy.release import Gates, Release, full_rollout, gates
 from flyball.policy.triggers import Every, Trigger, every
@@ -24,6 +24,7 @@ __all__ = [
     "cheapest_within_noise",
     "compile_python",
     "every",
+    "expression_of",
     "first_hold",
     "full_rollout",
     "gates",

@@ -5,7 +5,7 @@ it. Python's `and`, `or`, `not` and chained comparisons cannot be recorded, so t
 """
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -51,6 +51,14 @@ class Expression(msgspec.Struct, frozen=True):
         if self.op == "~":
             return f"~{self.args[0].text()}"
         return f"({self.args[0].text()} {self.op} {self.args[1].text()})"
+
+    def plain(self) -> list[Any]:
+        """The same as lists, texts and numbers, for JSON; `expression_of` reads it back.
+
+        >>> trace(lambda r: r.stars >= 4).plain()
+        ['>=', ['field', 'stars'], ['constant', 4]]
+        """
+        return [self.op, *(arg.plain() if isinstance(arg, Expression) else arg for arg in self.args)]
 
 
 class _Probe:
@@ -114,6 +122,14 @@ def trace(function: Callable[[Any], Any]) -> Expression:
             "an expression", "made of fields, numbers, texts, comparisons and + - * / // %", str(error)
         ) from error
     return _expression_of(found)
+
+
+def expression_of(plain: Sequence[Any]) -> Expression:
+    """The expression that `Expression.plain` wrote down."""
+    op, *args = plain
+    if op in ("field", "constant"):
+        return Expression(op, (args[0],))
+    return Expression(op, tuple(expression_of(arg) for arg in args))
 
 
 def compile_python(expression: Expression) -> Callable[[Any], Any]:

@@ -9,18 +9,19 @@ from flyball.policy import Expression
 from flyball.state import ViewSpec
 
 if TYPE_CHECKING:
-    from flyball.features import Entity, FeatureSet
+    from flyball.features import Entity, FeatureSet, Group
 
 
 class Label(msgspec.Struct, frozen=True, kw_only=True):
-    """What happened after a response, told by a later event.
+    """What happened after a response, as a later event says. Labels of one name hold when one of them does.
 
-    `event`: a declared or joined event type. It belongs to a request when the fields `by` agree; where `by` names the
-    entity of the ranked items too, to one item of the response. `value`: a number of the event; None for "it happened".
-    `where`, `at_least`: it holds once that many events that satisfy the filter lie within `within_us` of each other.
-    `within_us`: the attribution window: how long after a request an event still counts. When it has passed without
-    one, the label is `otherwise`: a number, or None for censored, so the example is left out. `censored_by`: event
-    types that end the wait at once. `impossible_after`: decisions after which no label can come.
+    `event`: a declared or joined event type. `by`: its fields that name the request, each agreeing with the request's
+    field of the same entity or name; where one names the entity of the ranked items, it belongs to one item of the
+    response. `value`: a number of the event; None for "it happened". `where`, `at_least`: it holds once that many
+    events that satisfy the filter lie within `within_us` of each other. `within_us`: the attribution window: how long
+    after a request an event still counts. When it has passed without one, the label is `otherwise`: a number, or None
+    for censored, so the example is left out. `censored_by`: event types that end the wait at once. `impossible_after`:
+    decisions after which no label can come.
     """
 
     name: str
@@ -60,3 +61,13 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     k: int = 0
     declaration: dict[str, Any] = {}
     arrangement: dict[str, Any] = {}
+
+    @property
+    def feature_groups(self) -> "tuple[Group, ...]":
+        """The declared features by the keys they are kept for."""
+        return () if self.features is None else self.features.groups
+
+    @property
+    def feature_hashes(self) -> dict[str, str]:
+        """{feature: hash of its definition}, derived values among them."""
+        return {} if self.features is None else self.features.hashes

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from flyball.events import Offsets
+from flyball.events import Event, Offsets
 from flyball.models import Artifact
 from flyball.stores import StateStore
 from flyball.tasks.about import About
@@ -171,12 +171,18 @@ class Task(Protocol):
     @property
     def about(self) -> About: ...
 
-    def check(self, candidate: Any) -> str:
-        """ "" for a candidate of this task, else why it cannot be one."""
+    def bind(self, candidates: Mapping[str, Any]) -> "tuple[Task, Mapping[str, Any]]":
+        """The task with the features that the candidates bring, and the candidates, told how these are declared.
+
+        Raises `BadDeclaration` for what cannot be a candidate of this task.
+        """
         ...
 
-    def restore(self, declaration: Mapping[str, Any]) -> "Task":
-        """The task as a version was made with it: `about.declaration` of then."""
+    def restore(self, declaration: Mapping[str, Any], event_types: Sequence[type[Event]] = ()) -> "Task":
+        """The task as a version was made with it: `about.declaration` of then, with `about.arrangement` of then too.
+
+        `event_types`: further ones the application declares. Raises `Refused` for what is not declared any more.
+        """
         ...
 
     def offline(self) -> Offline: ...

@@ -1,16 +1,18 @@
 """The declaration of a recommendation task: who, what, and what counts as success."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 import msgspec
 
 from flyball.core import BadDeclaration, BadInput, parse_duration
 from flyball.events import Event, Profile, Ref, Schema
+from flyball.models import Recommender
 from flyball.policy import AnyOf, Expression, Outcome, Value, outcomes_of
 
 if TYPE_CHECKING:
     from flyball.features import Entity, Features, FeatureSet, Group
+    from flyball.tasks.about import About
     from flyball.tasks.recommend.state.signals import Signals
 
 MAX_K = 1_000
@@ -56,6 +58,25 @@ class Recommend(msgspec.Struct, frozen=True):
         if self.spread is not None:
             _check_spread(self.spread, self.item)
         _check_features(self.features, (self.user.features, self.item.features))
+
+    @property
+    def about(self) -> "About":
+        """The task as inert values, which other rooms read."""
+        from flyball.tasks.recommend.about import about_of
+
+        return about_of(self)
+
+    def bind(self, candidates: Mapping[str, Any]) -> tuple["Recommend", dict[str, Recommender]]:
+        """The task with the features that rankers bring, and the candidates with the hashes of those they read."""
+        from flyball.tasks.recommend.ranked import bind_candidates
+
+        return bind_candidates(self, candidates)
+
+    def restore(self, declaration: Mapping[str, Any], event_types: Sequence[type[Event]] = ()) -> "Recommend":
+        """The task as a version was made with it; see `restored`."""
+        from flyball.tasks.recommend.about import restored
+
+        return restored(self, declaration, event_types)
 
     @property
     def feature_set(self) -> "FeatureSet":

@@ -1,14 +1,14 @@
 """The second stage of a version whose model is a `Ranker`: pool, features, scores."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from flyball.core import Refused
-from flyball.models import Artifact, Histories, Pool, Ranker, take, trees_of, unscored
+from flyball.core import BadDeclaration, Refused
+from flyball.models import Artifact, Histories, Pool, Ranker, Recommender, take, trees_of, unscored
 from flyball.tasks.featurize import Columns, ReadFeatures, chosen_features
 from flyball.tasks.recommend.declaration import Recommend
 from flyball.tasks.recommend.queries import MODEL, Shown
@@ -130,6 +130,23 @@ def check_hashes(live: Mapping[str, str], learned: Mapping[str, str], who: str =
         if got != wanted:
             told = "no feature of that name" if got is None else f"hash {got}"
             raise Refused(f"feature {name} must be as {who} learned it, hash {wanted}, got {told} in the application")
+
+
+def bind_candidates(task: Recommend, candidates: Mapping[str, Any]) -> tuple[Recommend, dict[str, Recommender]]:
+    """The task with the features that rankers bring, and the candidates with the hashes of those they read.
+
+    Raises `BadDeclaration` for what is no candidate of the task.
+    """
+    for label, model in candidates.items():
+        if not isinstance(model, Recommender):
+            raise BadDeclaration(f"candidate {label!r}", "a model, such as fb.ItemKNN()", model)
+        if isinstance(model, Ranker) and not isinstance(model.features, tuple):
+            task = task.with_features(model.features)
+    bound = {
+        label: bind_features(task, model) if isinstance(model, Ranker) and model.features else model
+        for label, model in candidates.items()
+    }
+    return task, bound
 
 
 def bind_features(task: Recommend, model: Ranker) -> Ranker:
