@@ -10,6 +10,7 @@ from tests.features.test_offline_oracle import START, act, row
 import flyball as fb
 from flyball.core import BadDeclaration, BadInput
 from flyball.features import FeatureSet, computed, hashed, point_in_time
+from flyball.features.declaration.source import content_of
 from flyball.testing import feature_logs as logs
 
 HOUR = 3_600_000_000
@@ -105,3 +106,53 @@ def test_closing_over_what_cannot_be_hashed_is_refused() -> None:
     table = {"a": 1}
     with pytest.raises(BadDeclaration, match="numbers or text"):
         computed(lambda at: table["a"], "at")
+
+
+LIMIT = 3
+
+
+def _doubled(n: float) -> float:
+    return n * 2
+
+
+def test_the_hash_is_of_the_parsed_source_without_its_layout() -> None:
+    def documented(n: float) -> float:
+        """Half of it."""
+        return n / 2  # rounded nowhere
+
+    def bare(n):  # type: ignore[no-untyped-def]
+        return (n
+                / 2)  # fmt: skip
+
+    assert computed(documented, "user.acts").hash == computed(bare, "user.acts").hash
+    one, other = (lambda n: n + 1), (lambda n: n + 2)
+    assert computed(one, "user.acts").hash != computed(other, "user.acts").hash
+
+
+def test_the_text_that_is_hashed_depends_on_no_python_version() -> None:
+    assert content_of(lambda n, m=2: n * m if n else None).splitlines() == [
+        "defaults (2,)",
+        "Lambda(args=arguments(args=[arg(arg='n'), arg(arg='m')], defaults=[Constant(value=2)]), "
+        "body=IfExp(test=Name(id='n'), body=BinOp(left=Name(id='n'), op=Mult(), right=Name(id='m')), "
+        "orelse=Constant(value=None)))",
+    ]
+
+
+def test_what_a_function_reads_from_its_module_is_in_the_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+    def near(n: float) -> float:
+        return min(_doubled(n), LIMIT, math.inf)
+
+    before = computed(near, "user.acts").hash
+    monkeypatch.setitem(globals(), "LIMIT", 4)
+    assert computed(near, "user.acts").hash != before
+    monkeypatch.undo()
+    assert computed(near, "user.acts").hash == before
+    monkeypatch.setitem(globals(), "_doubled", lambda n: n * 3)
+    assert computed(near, "user.acts").hash != before
+
+
+def test_a_function_without_source_is_refused() -> None:
+    scope: dict[str, Any] = {}
+    exec("def made(n):\n    return n", scope)
+    with pytest.raises(BadDeclaration, match="whose source can be read"):
+        computed(scope["made"], "user.acts")

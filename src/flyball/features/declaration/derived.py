@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from types import CodeType
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,6 +11,7 @@ import msgspec
 from flyball.core import BadDeclaration, BadInput
 from flyball.features.declaration.entity import Entity
 from flyball.features.declaration.groups import SEMANTICS, Features, Group, hash_of
+from flyball.features.declaration.source import content_of
 from flyball.features.declaration.values import BOOL, INT, REAL, TEXT
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Derived(msgspec.Struct, frozen=True):
 
     @property
     def hash(self) -> str:
-        """16 hex digits of what it computes; of a function its compiled code, so another Python may tell another."""
+        """16 hex digits of what it computes; of a function its parsed source, the same on every Python."""
         return hash_of([SEMANTICS, self.op, self.inputs, self.result, self.size, self.content])
 
 
@@ -42,14 +43,21 @@ def computed(function: Callable[..., Any], *inputs: str, kind: type = float) -> 
     """`function(*inputs)` of plain values, None where one is missing; it may give None for missing.
 
     Called for one row at a time, in training as in serving, so no batch can change a bit. `kind`: float, int, bool or
-    str. The function may use its arguments, constants and modules; what it closes over must be numbers or text, which
-    are part of its hash, as its code is.
+    str. The function may use its arguments, constants, modules and functions; what it closes over must be numbers or
+    text. All of these are part of its hash, as its parsed source is: layout, comments and annotations are not.
     """
     if kind not in _KINDS:
         raise BadDeclaration("kind of computed", "float, int, bool or str", kind)
-    if not callable(function) or not hasattr(function, "__code__"):
+    if not isinstance(function, FunctionType):
         raise BadDeclaration("a computed feature", "a Python function of its inputs", function)
-    return Derived(COMPUTED, _names("computed", inputs), _KINDS[kind], function, 0, _content_of(function))
+    return Derived(
+        COMPUTED,
+        _names("computed", inputs),
+        _KINDS[kind],
+        function,
+        0,
+        hashlib.sha256(content_of(function).encode()).hexdigest(),
+    )
 
 
 def hashed(*inputs: str, size: int) -> Derived:
@@ -172,21 +180,3 @@ def _names(what: str, inputs: Sequence[str]) -> tuple[str, ...]:
     if not inputs or not all(isinstance(name, str) for name in inputs):
         raise BadDeclaration(f"inputs of {what}", 'names such as "user.watched" or "at", one or more', inputs)
     return tuple(inputs)
-
-
-def _content_of(function: Any) -> str:
-    closed = [cell.cell_contents for cell in function.__closure__ or ()]
-    for value in [*closed, *(function.__defaults__ or ())]:
-        if not isinstance(value, int | float | str | None):
-            raise BadDeclaration("what a computed feature closes over", "numbers or text", value)
-    parts = [*_code(function.__code__), repr(closed), repr(function.__defaults__)]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
-
-
-def _code(code: CodeType) -> Iterator[str]:
-    yield from (code.co_code.hex(), repr(code.co_names), repr(code.co_varnames[: code.co_argcount]))
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _code(constant)
-        else:
-            yield f"{type(constant).__name__} {constant!r}"
