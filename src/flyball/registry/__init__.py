@@ -9,6 +9,7 @@ from flyball.registry.store import (
     BACKENDS,
     Database,
     Registry,
+    add_arrangement,
     add_entry,
     add_versions,
     begin_run,
@@ -16,11 +17,23 @@ from flyball.registry.store import (
     replace_release,
 )
 from flyball.registry.tuning import add_trial, begin_search, end_search, searches_of
-from flyball.registry.types import REMOVED, AuditEntry, ReleaseRow, Run, RunStatus, Search, SearchTrial, State, Version
+from flyball.registry.types import (
+    REMOVED,
+    Arrangement,
+    AuditEntry,
+    ReleaseRow,
+    Run,
+    RunStatus,
+    Search,
+    SearchTrial,
+    State,
+    Version,
+)
 
 __all__ = [
     "BACKENDS",
     "REMOVED",
+    "Arrangement",
     "AuditEntry",
     "Database",
     "Registry",
@@ -31,6 +44,7 @@ __all__ = [
     "SearchTrial",
     "State",
     "Version",
+    "add_arrangement",
     "add_entry",
     "add_trial",
     "add_versions",

@@ -2,19 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from flyball.core import NotFound, Refused, load_backend, parse_url
-from flyball.registry.types import AuditEntry, Json, ReleaseRow, Run, RunStatus, State, Version
+from flyball.registry.types import Arrangement, AuditEntry, Json, ReleaseRow, Run, RunStatus, State, Version
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 BACKENDS = {"sqlite": "flyball.registry.sqlite:SqliteDatabase"}
 
-_DOCUMENTS = ("params", "figures", "gates", "artifact_files")
+_DOCUMENTS = ("params", "figures", "gates", "artifact_files", "declaration", "features")
 
 
 class Database(Protocol):
@@ -64,6 +65,17 @@ class Registry:
         """Everything that was decided, oldest first."""
         return [_entry(row) for row in self.database.rows("SELECT * FROM audit ORDER BY number")]
 
+    def arrangement(self, revision: str) -> Arrangement:
+        """The arrangement `revision`; raises `NotFound`, naming those there are."""
+        for each in self.arrangements():
+            if each.id == revision:
+                return each
+        raise NotFound("arrangement", revision, [each.id for each in self.arrangements()])
+
+    def arrangements(self) -> list[Arrangement]:
+        """All arrangements, oldest first."""
+        return [_arrangement(row) for row in self.database.rows("SELECT * FROM arrangements ORDER BY number")]
+
     def released(self) -> ReleaseRow | None:
         """What is released now, None before the first release."""
         found = self.database.rows("SELECT serial, changed_us, document FROM releases ORDER BY serial DESC LIMIT 1")
@@ -96,6 +108,30 @@ def add_versions(registry: Registry, versions: Sequence[Version]) -> list[Versio
             connection.execute(table.insert().values(number=number, **_columns(each)))
             added.append(msgspec.structs.replace(each, id=f"v{number}"))
     return added
+
+
+def add_arrangement(registry: Registry, app: str, value: Json, by: str, reason: str, now_us: int) -> Arrangement:
+    """The revision that holds `value`: the newest one when it does already, else a new one."""
+    from flyball.registry.tables import arrangements as table
+
+    digest = sha256(_text(value).encode()).hexdigest()
+    with registry.database.writing() as connection:
+        number = _next(connection, table.c.number) - 1
+        if number:
+            newest = connection.execute(table.select().where(table.c.number == number)).mappings().one()
+            if newest["digest"] == digest:
+                return _arrangement(dict(newest))
+        row: dict[str, Any] = {
+            "number": number + 1,
+            "app": app,
+            "value": _text(value),
+            "digest": digest,
+            "created_us": now_us,
+            "created_by": by,
+            "reason": reason,
+        }
+        connection.execute(table.insert().values(**row))
+    return _arrangement(row)
 
 
 def end_run(registry: Registry, run: Run, status: RunStatus, now_us: int, *, report: Json, snapshot: str = "") -> None:
@@ -185,6 +221,18 @@ def _version(row: Mapping[str, Any]) -> Version:
     columns |= {name: msgspec.json.decode(columns[name]) for name in _DOCUMENTS}
     columns["code_dirty"] = bool(columns["code_dirty"])
     return Version(id=f"v{columns.pop('number')}", run=f"r{columns.pop('run_number')}", **columns)
+
+
+def _arrangement(row: Mapping[str, Any]) -> Arrangement:
+    return Arrangement(
+        id=f"a{row['number']}",
+        app=row["app"],
+        value=msgspec.json.decode(row["value"]),
+        digest=row["digest"],
+        created_us=row["created_us"],
+        by=row["created_by"],
+        reason=row["reason"],
+    )
 
 
 def _run(row: Mapping[str, Any]) -> Run:

@@ -38,6 +38,17 @@ versions = sa.Table(
     *_filled(sa.Text, "code_commit", "dependencies_hash", "figures", "gates", "artifact", "artifact_files"),
     *_filled(sa.BigInteger, "seed", "as_of_us", "created_us"),
     *_filled(sa.Boolean, "code_dirty"),
+    sa.Column("declaration", sa.Text, nullable=False, server_default="{}"),
+    sa.Column("features", sa.Text, nullable=False, server_default="{}"),
+)
+
+arrangements = sa.Table(
+    "arrangements",
+    metadata,
+    _number(),
+    *_filled(sa.Text, "app", "value", "digest"),
+    *_filled(sa.BigInteger, "created_us"),
+    *_filled(sa.Text, "created_by", "reason"),
 )
 
 audit = sa.Table(

@@ -19,6 +19,8 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     serves, "retired" served before. `kind`: the model's class, "module:Class"; `params`: its fields.
     `artifact`: the folder's name inside the home's folder of artifacts, "" for none; `artifact_files`: {name: sha256}.
     `figures`: {name: {"value", "low", "high"}} and costs; `gates`: [{"name", "passed", "reason"}].
+    `declaration`: everything declared that its answers depend on besides features, as the task's `restore` reads it;
+    `features`: {name: hash of its definition} of those it reads.
     `id` is given by the registry ("v1", "v2", ...) and "" before that.
     """
 
@@ -41,6 +43,23 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     gates: list[Json] = []
     artifact: str = ""
     artifact_files: dict[str, str] = {}
+    declaration: Json = {}
+    features: dict[str, str] = {}
+
+
+class Arrangement(msgspec.Struct, frozen=True, kw_only=True):
+    """What may change without training, such as re-ranking rules, thresholds and weights, as one revision.
+
+    `id` is given by the registry ("a1", "a2", ...). `digest`: sha256 of `value` in canonical JSON.
+    """
+
+    id: str
+    app: str
+    value: Json
+    digest: str
+    created_us: int
+    by: str
+    reason: str
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
