@@ -1,5 +1,4 @@
-# Two commands matter: `make demo` sets everything up and runs the movie application with a simulated world;
-# `make test` sets everything up and passes the tests.
+# `make` alone says what there is to make.
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,50 +9,56 @@ PIP := $(VENV)/$(PIP_OF)
 HOME_FOLDER ?= .flyball/movies
 PORT ?= 8082
 
-.PHONY: demo test check bench setup setup-dev lock clean
-.DEFAULT_GOAL := demo
+.PHONY: help demo test check bench setup setup-dev lock clean reset-demo
+.DEFAULT_GOAL := help
 
-setup: $(VENV)/.runtime
-setup-dev: $(VENV)/.dev
+help: ## say what there is to make
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
+
+demo: setup ## set everything up and run the movie service in a simulated world
+	@exec $(BIN)/flyball up movies --world --home $(HOME_FOLDER) --port $(PORT)
+
+test: setup-dev ## set everything up and pass the tests
+	@$(BIN)/python -m pytest -n 2 $(TESTS)
+
+check: ## style, types, tests, and the command line from a clean install: what CI runs
+	@scripts/check
+
+bench: $(VENV)/.bench ## print the speed of this machine beside that of its peers
+	@export FLYBALL_PEERS=$(PEERS)/bin/python; \
+	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+setup: $(VENV)/.runtime ## install Flyball into .venv
+setup-dev: $(VENV)/.dev ## install the development tools too
+
+lock: setup-dev ## write requirements/*.lock anew
+	@scripts/lock
+
+clean: ## remove what was installed and built; .flyball, which holds your logs, stays
+	@rm -rf $(VENV) $(PEERS) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+reset-demo: ## remove the state of the demo
+	@rm -rf $(HOME_FOLDER)
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit("Flyball needs Python 3.11 or newer, got " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-$(VENV)/.runtime: requirements.lock pyproject.toml | $(VENV)/.python
+$(VENV)/.runtime: requirements/runtime.lock pyproject.toml | $(VENV)/.python
 	@echo "installing Flyball into $(VENV) (about half a minute, once)"
-	@$(PIP) --require-hashes -r requirements.lock
+	@$(PIP) --require-hashes -r requirements/runtime.lock
 	@$(PIP) --no-deps -e .
 	@touch $@
 
-$(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
+$(VENV)/.dev: requirements/dev.lock $(VENV)/.runtime
 	@echo "installing the development tools into $(VENV)"
-	@$(PIP) --require-hashes -r requirements-dev.lock
+	@$(PIP) --require-hashes -r requirements/dev.lock
 	@touch $@
 
-$(VENV)/.bench: requirements-bench.lock requirements-peers.lock $(VENV)/.dev
+$(VENV)/.bench: requirements/bench.lock requirements/peers.lock $(VENV)/.dev
 	@echo "installing the peers to compare with into $(VENV) and $(PEERS) (1 GB, a few minutes, once)"
-	@$(PIP) --require-hashes -r requirements-bench.lock || echo "not all of them: some comparisons are left out"
+	@$(PIP) --require-hashes -r requirements/bench.lock || echo "not all of them: some comparisons are left out"
 	@$(PYTHON) -m venv $(PEERS)
-	@$(PEERS)/$(PIP_OF) --require-hashes -r requirements-peers.lock || echo "not all of them: some comparisons are left out"
+	@$(PEERS)/$(PIP_OF) --require-hashes -r requirements/peers.lock || echo "not all of them: some comparisons are left out"
 	@touch $@
-
-demo: setup
-	@exec $(BIN)/flyball up movies --world --home $(HOME_FOLDER) --port $(PORT)
-
-test: setup-dev
-	@$(BIN)/python -m pytest -n 2 $(TESTS)
-
-check: setup-dev
-	@scripts/check
-
-bench: $(VENV)/.bench
-	@export FLYBALL_PEERS=$(PEERS)/bin/python; \
-	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
-
-lock: setup-dev
-	@scripts/lock
-
-clean:
-	@rm -rf $(VENV) $(PEERS) .flyball build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

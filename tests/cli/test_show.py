@@ -1,8 +1,6 @@
 """Tables in pipes, on wide and on narrow terminals."""
 
-import doctest
-
-from flyball.cli import quarantine, show
+from flyball.cli import show
 
 COLUMNS = ["version", "figure", "why"]
 ROWS = [["v1", "0.174", "beats_random"], ["v10", "12.5", ""]]
@@ -27,8 +25,3 @@ def test_a_narrow_terminal_gets_records_without_empty_cells() -> None:
         "version  v10",
         "figure   12.5",
     ]
-
-
-def test_examples_in_docstrings_hold() -> None:
-    assert not doctest.testmod(show).failed
-    assert not doctest.testmod(quarantine).failed

@@ -1,6 +1,6 @@
 """The Redis store keeps the contract of the state stores on a real server.
 
-The server is the one `FLYBALL_TEST_REDIS` names (CI sets it, see `.ci/with-redis`), else one started here.
+The server is the one `FLYBALL_TEST_REDIS` names (CI sets it, see `scripts/with-redis`), else one started here.
 """
 
 import os
@@ -123,11 +123,11 @@ def test_online_features_equal_the_oracle(server: str, data: st.DataObject) -> N
 def test_ci_brings_a_server_of_its_own_and_ends_it(tmp_path: Path) -> None:
     told = tmp_path / "told"
     code = (
-        "import os, pathlib, sys; from flyball.features import open_state;"
+        "import os, pathlib, sys; from flyball.stores import open_state;"
         "url = os.environ['FLYBALL_TEST_REDIS']; store = open_state(url); store.write({b'a': b'1'}, (1,));"
         "pathlib.Path(sys.argv[1]).write_text(url) if store.read([b'a']) == ([b'1'], (1,)) else None; sys.exit(7)"
     )
-    command = [str(ROOT / ".ci" / "with-redis"), sys.executable, "-c", code, str(told)]
+    command = [str(ROOT / "scripts" / "with-redis"), sys.executable, "-c", code, str(told)]
     ended = subprocess.run(
         command, cwd=tmp_path, timeout=120, check=False, env={**os.environ, "FLYBALL_TEST_REDIS": ""}
     )

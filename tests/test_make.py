@@ -1,0 +1,39 @@
+"""The commands of the Makefile and of CI say and do what they are for."""
+
+import re
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def make(*arguments: str) -> str:
+    done = subprocess.run(["make", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def test_make_alone_lists_what_there_is_to_make() -> None:
+    listed = re.findall(r"^make (\S+) +\S", make(), re.MULTILINE)
+    assert {"demo", "test", "check", "bench", "clean", "reset-demo"} <= set(listed)
+
+
+def test_clean_leaves_the_logs() -> None:
+    assert ".flyball" not in make("-n", "clean")
+    assert ".flyball/movies" in make("-n", "reset-demo")
+
+
+def test_ci_runs_the_same_script_as_make_check() -> None:
+    assert "scripts/check" in make("-n", "check")
+    commands = [line for line in (ROOT / ".ci" / "run").read_text().splitlines() if line and not line.startswith("#")]
+    assert commands == ['CI=true exec "$(dirname "$0")/../scripts/check"']
+
+
+def test_locks_hold_hashes_and_no_addresses() -> None:
+    locks = sorted((ROOT / "requirements").glob("*.lock"))
+    assert len(locks) == 4
+    for lock in locks:
+        text = lock.read_text()
+        pins = re.findall(r"^[a-zA-Z0-9._-]+(?:\[[^]]*\])?==", text, re.MULTILINE)
+        assert len(pins) > 10
+        assert len(re.findall(r"^    --hash=sha256:", text, re.MULTILINE)) >= len(pins), lock
+        assert "://" not in text, lock
