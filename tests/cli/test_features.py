@@ -1,4 +1,4 @@
-"""`flyball features`: everything about each declared feature; `ingest --lag learned`."""
+"""`flyball features list`: everything about each declared feature; `ingest --lag learned`."""
 
 import json
 from pathlib import Path
@@ -60,7 +60,7 @@ def test_every_feature_with_window_kind_hash_freshness_bytes_and_versions(run: R
     for params in ({"hashes": hashes}, {"hashes": other}, {}):
         add_versions(runtime.registry, [Version(**common, params=params)])  # type: ignore[arg-type]
     assert run("export", "cinema.py", "watch").code == 0, "brings the views up to date"
-    listed = run("features", "cinema.py", "--json")
+    listed = run("features", "list", "cinema.py", "--json")
     rows = {one["name"]: one for one in listed.last["features"]}
     assert list(rows) == ["user.watched", "user.ever", "film.recent", "film.long", "hour", "taste"]
     assert {name: (one["window"], one["kind"], one["type"]) for name, one in rows.items()} == {
@@ -81,11 +81,11 @@ def test_every_feature_with_window_kind_hash_freshness_bytes_and_versions(run: R
     assert rows["film.long"]["versions"] == ["v1"]
     assert rows["hour"]["definition"] == "computed(at)"
     runtime.apply_delays_path.write_text(json.dumps({"delays": {"features": {str(20_000): {"60": 99, "70": 1}}}}))
-    measured = {one["name"]: one for one in run("features", "cinema.py", "--json").last["features"]}
+    measured = {one["name"]: one for one in run("features", "list", "cinema.py", "--json").last["features"]}
     late_us = measured["user.watched"]["freshness"]["p99_us"]
     assert late_us > 1_000_000
     assert [measured[name]["freshness"]["met"] for name in ("user.watched", "film.long")] == [False, True]
-    text = run("features", "cinema.py").out
+    text = run("features", "list", "cinema.py").out
     assert f"{late_us / 1e6:.2f} s of 1s" in text
     assert "examples see an event only that long after it was known" in text
     assert run("status", "cinema.py", "--json").last["apply_delays"]["features"]["events"] == 100

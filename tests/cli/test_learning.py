@@ -36,13 +36,14 @@ def report(learned: Path, run: Run, tmp_path: Path) -> dict[str, object]:
 
 
 def states(run: Run) -> dict[str, str]:
-    return {version["id"]: version["state"] for version in run("versions", "shop.py", "--json").last["versions"]}
+    listed = run("versions", "list", "shop.py", "--json").last["versions"]
+    return {version["id"]: version["state"] for version in listed}
 
 
 def test_learn_releases_the_chosen_one_and_versions_shows_it(report: dict[str, object], run: Run) -> None:
     assert (report["status"], report["released"], report["champion"]) == ("done", True, report["chosen"])
     assert states(run)[str(report["chosen"])] == "champion"
-    assert f"{report['chosen']} " in run("versions", "shop.py").out
+    assert f"{report['chosen']} " in run("versions", "list", "shop.py").out
 
 
 def test_learn_names_the_chosen_one_once(report: dict[str, object], run: Run) -> None:
@@ -57,7 +58,7 @@ def test_a_rejected_version_cannot_be_released(report: dict[str, object], run: R
     if not rejected:
         pytest.fail("the shop's events must be so few that popularity does not beat chance")
     before = states(run)
-    got = run("release", "shop.py", rejected[0])
+    got = run("versions", "release", "shop.py", rejected[0])
     assert got.code == 1
     assert got.err.startswith(f"flyball: {rejected[0]} must have passed its gates to serve, got rejected: ")
     assert states(run) == before
@@ -66,18 +67,20 @@ def test_a_rejected_version_cannot_be_released(report: dict[str, object], run: R
 def test_release_and_rollback(report: dict[str, object], run: Run) -> None:
     first = str(report["champion"])
     other = next(name for name, state in states(run).items() if state == "candidate")
-    assert run("release", "shop.py", other, "--reason", "try it", "--json").last["state"]["champion"] == other
+    assert (
+        run("versions", "release", "shop.py", other, "--reason", "try it", "--json").last["state"]["champion"] == other
+    )
     assert run("recommend", "shop.py", 7, "--json").last["version"] == other
-    back = run("rollback", "shop.py")
+    back = run("versions", "rollback", "shop.py")
     assert (back.code, states(run)[first]) == (0, "champion")
     assert back.out.startswith(f"{first} (")
-    again = run("rollback", "shop.py")
+    again = run("versions", "rollback", "shop.py")
     assert (again.code, again.out) == (1, "")
     assert again.err.startswith("flyball: rollback must have an earlier champion")
 
 
 def test_an_unknown_version_is_told_which_there_are(report: dict[str, object], run: Run) -> None:
-    got = run("release", "shop.py", "v99")
+    got = run("versions", "release", "shop.py", "v99")
     assert got.code == 2
     assert got.err.startswith("flyball: no version 'v99'; known: ")
 
@@ -101,7 +104,7 @@ def test_recommend_prints_the_list_alone_on_standard_output(report: dict[str, ob
 
 def test_a_tampered_artifact_is_refused_and_the_answer_comes_from_below(report: dict[str, object], run: Run) -> None:
     name = next(
-        v["artifact"] for v in run("versions", "shop.py", "--json").last["versions"] if v["state"] == "champion"
+        v["artifact"] for v in run("versions", "list", "shop.py", "--json").last["versions"] if v["state"] == "champion"
     )
     for path in (Path(".flyball/shop/artifacts") / name).glob("*.npy"):
         path.chmod(0o644)

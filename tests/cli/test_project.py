@@ -73,7 +73,15 @@ def test_an_unknown_application_is_told_what_there_is(shop: Run) -> None:
 
 
 def test_looking_makes_no_home(shop: Run) -> None:
-    for words in (["status"], ["versions"], ["rollback"], ["quarantine", "list"], ["export"], ["learn"], ["recommend"]):
+    for words in (
+        ["status"],
+        ["versions", "list"],
+        ["versions", "rollback"],
+        ["quarantine", "list"],
+        ["export"],
+        ["learn"],
+        ["recommend"],
+    ):
         got = shop(*words, "shop.py", *{"export": ["view"], "recommend": ["7"]}.get(words[0], []))
         assert got.code == 2, words
         assert "no state of shop yet" in got.err

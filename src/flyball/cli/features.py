@@ -1,4 +1,4 @@
-"""`flyball features` and `flyball audit`: what is declared, what it costs, and whether answers were made from it."""
+"""`flyball features list|rebuild|backfill|audit`: what is declared, what it costs, whether answers agree with it."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -10,16 +10,17 @@ import typer
 
 from flyball.cli.backfill import backfill_rows
 from flyball.cli.common import AppName, Home, Json, open_home
+from flyball.cli.sections import group as noun
 from flyball.cli.show import applied_words, progress_line, say, show_json, show_table
 from flyball.core import BadInput, format_duration, parse_duration, parse_size
 
 if TYPE_CHECKING:
-    from flyball.features import Derived, Group
+    from flyball.features import Derived
+    from flyball.features import Group as FeatureGroup
     from flyball.history import Delay
     from flyball.registry import Version
     from flyball.runtime import Runtime
 
-_ACTIONS = ("list", "rebuild", "backfill")
 _AUDITED = ["feature", "compared", "wrong", "looked at", "stale", "late", "p50", "p90", "p99", "max"]
 
 
@@ -38,7 +39,7 @@ class Freshness(msgspec.Struct, frozen=True):
 
 
 class FeatureRow(msgspec.Struct, frozen=True):
-    """One feature as `flyball features --json` tells it.
+    """One feature as `flyball features list --json` prints it.
 
     `kind`: of window, "tiled", "exact" or "lifetime", or "computed" or "hashed" of what is derived at the question;
     `window`: how long. `type`: of the value. `bytes`: mean size of a key's state, all of its group's features together;
@@ -59,60 +60,60 @@ class FeatureRow(msgspec.Struct, frozen=True):
     versions: list[str]
 
 
+commands = noun("The declared features: list, rebuild, backfill, audit.")
+
+
 def register(app: typer.Typer) -> None:
-    app.command()(features)
-    app.command()(audit)
+    app.add_typer(commands, name="features")
 
 
-def features(
+Group = Annotated[str | None, typer.Option("--group", help="This group only, such as film.", show_default="all")]
+
+
+@commands.command("list")
+def list_(app: AppName, home: Home = None, json: Json = False) -> None:
+    """List the declared features: window, type, freshness, size, and the versions that read them."""
+    _list(open_home(app, home), json)
+
+
+@commands.command("rebuild")
+def rebuild_(
     app: AppName,
-    action: Annotated[
-        str, typer.Argument(metavar="[list|rebuild|backfill]", help="Show them, or compute them again, or for a file.")
-    ] = "list",
-    group: Annotated[
-        str | None, typer.Option("--group", help="This group only, such as film.", show_default="all")
-    ] = None,
-    low: Annotated[str | None, typer.Option("--from", help="Rebuild keys from this one on.")] = None,
-    high: Annotated[str | None, typer.Option("--to", help="Rebuild keys before this one.")] = None,
-    rows: Annotated[
-        Path | None, typer.Option("--rows", help="Backfill: a csv or parquet file with keys and at (times).")
-    ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Backfill: the csv or parquet file to write.")] = None,
-    memory: Annotated[
-        str, typer.Option("--memory", help="Backfill: hold events of so many bytes at once at most.")
-    ] = "2GB",
-    processes: Annotated[int, typer.Option("--processes", min=1, help="Backfill: compute in so many.")] = 1,
+    group: Group = None,
+    low: Annotated[str | None, typer.Option("--from", help="Keys from this one on.")] = None,
+    high: Annotated[str | None, typer.Option("--to", help="Keys before this one.")] = None,
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """List the declared features, rebuild them from the log, or compute them for rows of a file.
+    """Compute the online features of a range of keys again from the log.
 
-    A rebuild computes the features of a range of keys again beside the running
-    service, and swaps them in at once. A backfill adds to each row of a file the
-    features of its keys as they were known at its time; stopped, it goes on where it
-    was when it is run again.
+    It runs beside the service and swaps the new values in at once.
     """
-    if app in _ACTIONS:  # flyball features rebuild movies
-        app, action = action, app
-    if action not in _ACTIONS:
-        raise BadInput("action of features", " or ".join(_ACTIONS), action)
+    _rebuild(open_home(app, home), group, low, high, json)
+
+
+@commands.command()
+def backfill(
+    app: AppName,
+    rows: Annotated[Path, typer.Option("--rows", help="A csv or parquet file with keys and at (times).")],
+    out: Annotated[Path, typer.Option("--out", help="The csv or parquet file to write.")],
+    group: Group = None,
+    memory: Annotated[str, typer.Option("--memory", help="Hold events of so many bytes at once at most.")] = "2GB",
+    processes: Annotated[int, typer.Option("--processes", min=1, help="Compute in so many.")] = 1,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Add the features of its keys, as they were known at its time, to each row of a file.
+
+    Stopped, it goes on where it was when it is run again.
+    """
     memory_bytes = parse_size(memory)
     if memory_bytes < 1 << 20:
         raise BadInput("--memory", "1MiB or more", memory)
-    if action != "backfill" and (rows or out):
-        raise BadInput("--rows and --out", "given to flyball features APP backfill", f"them with {action}")
-    runtime = open_home(app, home)
-    if action == "rebuild":
-        _rebuild(runtime, group, low, high, json)
-    elif action == "backfill":
-        if rows is None or out is None:
-            given = [f"{name} {path}" for name, path in (("--rows", rows), ("--out", out)) if path is not None]
-            raise BadInput("features backfill", "given --rows FILE and --out FILE", given[0] if given else "neither")
-        _backfill(runtime, rows, out, group, memory_bytes, processes, json)
-    else:
-        _list(runtime, json)
+    _backfill(open_home(app, home), rows, out, group, memory_bytes, processes, json)
 
 
+@commands.command()
 def audit(
     app: AppName,
     last: Annotated[str, typer.Option("--last", help="How far back to look, such as 1h or 7d.")] = "1h",
@@ -190,7 +191,7 @@ def _list(runtime: "Runtime", json: bool) -> None:
 
 
 def _rows(
-    runtime: "Runtime", group: "Group", applied: "Delay | None", versions: "Sequence[Version]"
+    runtime: "Runtime", group: "FeatureGroup", applied: "Delay | None", versions: "Sequence[Version]"
 ) -> list[FeatureRow]:
     from flyball.features import bytes_per_key
 

@@ -1,4 +1,4 @@
-"""`flyball learn`, `versions`, `release`, `rollback`: what serves, and how it came to."""
+"""`flyball learn` and `flyball versions list|release|rollback`: what serves, and how it came to."""
 
 import getpass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flyball.cli.common import AppName, Home, Json, Set, open_home
+from flyball.cli.sections import group
 from flyball.cli.show import counted, progress_line, say, show_json, show_table
 from flyball.core import format_timestamp, parse_timestamp
 
@@ -17,11 +18,12 @@ if TYPE_CHECKING:
 _SHOWN = ["ndcg", "recall", "hit_rate", "coverage", "rmse"]
 
 
+commands = group("Versions: list, release, rollback.")
+
+
 def register(app: typer.Typer) -> None:
     app.command()(learn)
-    app.command()(versions)
-    app.command()(release)
-    app.command("rollback")(roll_back)
+    app.add_typer(commands, name="versions")
 
 
 def learn(
@@ -117,14 +119,15 @@ def _estimate(figure: dict[str, Any] | None) -> str | None:
     return f"{figure['value']:.3f} ±{half:.3f}"
 
 
-def versions(app: AppName, home: Home = None, json: Json = False) -> None:
+@commands.command("list")
+def list_(app: AppName, home: Home = None, json: Json = False) -> None:
     """List all versions: how they did, and which one serves."""
     found = open_home(app, home).registry.versions()
     if json:
         show_json({"versions": found})
         return
     if not found:
-        say("no versions yet; flyball learn makes some")
+        say("no versions yet: run flyball learn")
         return
     metric = _metric_of(found)
     rows = [
@@ -146,6 +149,7 @@ def _metric_of(found: "list[Version]") -> str:
     return names[0] if names else "ndcg"
 
 
+@commands.command()
 def release(
     app: AppName,
     version: Annotated[str, typer.Argument(metavar="VERSION", help="The version that shall serve, such as v3.")],
@@ -165,6 +169,7 @@ def release(
     )  # fmt: skip
 
 
+@commands.command("rollback")
 def roll_back(
     app: AppName,
     reason: Annotated[str, typer.Option("--reason", help="For the audit trail.")] = "by hand",

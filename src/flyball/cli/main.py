@@ -9,11 +9,13 @@ import typer
 from flyball.cli import accuracy, events, features, learning, project, running
 from flyball.cli import search as searching
 from flyball.cli.common import in_own_code
+from flyball.cli.sections import SectionedGroup
 from flyball.cli.show import say, warn
 from flyball.core import BadDeclaration, BadInput, BadSetting, FlyballError, NotFound
 
 app = typer.Typer(
     name="flyball",
+    cls=SectionedGroup,
     help="One Python file declares a machine-learning application; Flyball runs its whole loop.",
     no_args_is_help=True,
     add_completion=False,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flyball.cli.common import AppName, Home, Json, Mode, Set, open_home
+from flyball.cli.sections import group
 from flyball.cli.show import counted, say, show_json, show_table
 from flyball.core import format_timestamp
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 70
 
-commands = typer.Typer(help="Lines that were set aside: list, show, retry.", no_args_is_help=True)
+commands = group("Lines that were set aside: list, show, retry.")
 
 
 @commands.command("list")

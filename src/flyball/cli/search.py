@@ -1,4 +1,4 @@
-"""`flyball search`, `searches`, `curve`: parameters worth trying, and whether more data would help."""
+"""`flyball search run|list|curve`: parameters worth trying, and whether more data would help."""
 
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flyball.cli.common import AppName, Home, Json, Set, open_home
+from flyball.cli.sections import group
 from flyball.cli.show import progress_line, say, show_json, show_table
 from flyball.core import format_timestamp
 
@@ -26,13 +27,15 @@ class How(StrEnum):
     halving = "halving"
 
 
+commands = group("Hyperparameter search: run, list, curve.")
+
+
 def register(app: typer.Typer) -> None:
-    app.command()(search)
-    app.command()(searches)
-    app.command()(curve)
+    app.add_typer(commands, name="search")
 
 
-def search(
+@commands.command()
+def run(
     app: AppName,
     candidate: Candidates = None,
     budget: Annotated[int, typer.Option("--budget", min=1, help="Full fits that each candidate may spend.")] = 8,
@@ -47,7 +50,7 @@ def search(
     """Search parameters for the candidates, all with the same budget.
 
     They are judged on the time before the test window, so that learn can still judge what was found. Every trial is
-    kept: flyball searches shows them.
+    kept: flyball search list shows them.
     """
     from flyball.learning import search_parameters
 
@@ -60,7 +63,8 @@ def search(
         _tell(report, app)
 
 
-def searches(
+@commands.command("list")
+def list_(
     app: AppName,
     search: Annotated[
         str | None, typer.Argument(metavar="[SEARCH]", help="One search, such as s3: all its trials.")
@@ -77,7 +81,7 @@ def searches(
     elif search is not None:
         _tell_trials(found[0])
     elif not found:
-        say("no searches yet; flyball search makes one")
+        say("no searches yet: run flyball search run")
     else:
         columns = ["search", "how", "metric", "budget", "seed", "trials", "began", "status"]
         rows = [
@@ -88,6 +92,7 @@ def searches(
         show_table(columns, rows, ["budget", "seed", "trials"])
 
 
+@commands.command()
 def curve(
     app: AppName,
     candidate: Candidates = None,
@@ -131,7 +136,7 @@ def _tell(report: "SearchReport", app: str) -> None:
             say(f'    "{one.candidate}": {one.declaration},')
     else:
         say("\nnothing tried was better than what is declared")
-    say(f"\n{report.seconds:.1f} s in all; flyball searches {app} {report.search} shows every trial")
+    say(f"\n{report.seconds:.1f} s in all; flyball search list {app} {report.search} shows every trial")
 
 
 def _tell_trials(search: "Search") -> None:
