@@ -1,7 +1,7 @@
 """The house keeps its plan: imports point down and go through the door, type-only and local ones too."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -109,6 +109,197 @@ def test_every_room_is_on_the_plan_and_has_a_door() -> None:
         names = {target.id for node in door.body if isinstance(node, ast.Assign) for target in node.targets}
         names |= {node.target.id for node in door.body if isinstance(node, ast.AnnAssign)}
         assert "__all__" in names, f"{folder.name} lists nothing"
+
+
+def modules() -> dict[str, Path]:
+    """{dotted name: file} of everything but doors, which import what they lead to."""
+    return {
+        ".".join(("flyball", *path.relative_to(ROOT).with_suffix("").parts)): path
+        for path in sorted(ROOT.rglob("*.py"))
+        if path.name != "__init__.py"
+    }
+
+
+def circles(imports: Mapping[str, set[str]]) -> list[list[str]]:
+    """The groups of modules that import each other, directly or not (Tarjan, SIAM J. Comput. 1972)."""
+    order: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(module: str) -> None:
+        order[module] = lowest[module] = len(order)
+        stack.append(module)
+        for target in sorted(imports[module]):
+            if target not in order:
+                visit(target)
+                lowest[module] = min(lowest[module], lowest[target])
+            elif target in stack:
+                lowest[module] = min(lowest[module], order[target])
+        if lowest[module] == order[module]:
+            circle = [stack.pop()]
+            while circle[-1] != module:
+                circle.append(stack.pop())
+            if len(circle) > 1:
+                found.append(sorted(circle))
+
+    for module in imports:
+        if module not in order:
+            visit(module)
+    return found
+
+
+def module_imports(files: Mapping[str, Path]) -> dict[str, set[str]]:
+    """{module: the modules it imports}, type-only and local imports too; through a door, nothing."""
+    return {
+        name: {
+            target
+            for _, module, names in imports_of(path)
+            for target in (module, *(f"{module}.{each}" for each in names))
+            if target in files and target != name
+        }
+        for name, path in files.items()
+    }
+
+
+CIRCLES: dict[frozenset[str], str] = {
+    frozenset({"features.declaration.entity", "features.declaration.groups"}): "to be merged",
+    frozenset(
+        {
+            "tasks.featurize",
+            *(
+                f"tasks.recommend.{name}"
+                for name in ["about", "cold_start", "declaration", "item_index", "known", "queries", "ranked", "rows"]
+            ),
+        }
+    ): "to be cut: the declaration reaches its doors",
+}
+"""Circles that are there, with the reason."""
+
+
+def test_no_modules_of_a_room_import_each_other_in_a_circle() -> None:
+    found = {
+        frozenset(name.removeprefix("flyball.") for name in circle) for circle in circles(module_imports(modules()))
+    }
+    assert found == set(CIRCLES)
+
+
+def test_the_search_for_circles_finds_a_planted_one() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == [["b", "c"]]
+
+
+SUBROOMS = {
+    "features": ("declaration", "offline", "online"),
+    "models": ("kernels", "recommenders", "combined"),
+    "serving": ("answering", "versions", "http", "processes"),
+}
+"""Floors inside rooms, the lowest first: a sub-room imports only from those before it."""
+
+SAME_LEVEL = {("online", "offline"), ("offline", "online")}
+"""Sub-rooms that stand side by side: neither imports the other."""
+
+
+def test_sub_rooms_import_downward_only() -> None:
+    faults = []
+    for room, floors in SUBROOMS.items():
+        for path in sorted((ROOT / room).rglob("*.py")):
+            own = path.relative_to(ROOT / room).parts[0]
+            if own not in floors:
+                continue
+            for line, module, _ in imports_of(path):
+                parts = module.split(".")
+                target = parts[2] if parts[1:2] == [room] and len(parts) > 2 else ""
+                if target not in floors or target == own:
+                    continue
+                if floors.index(target) > floors.index(own) or (own, target) in SAME_LEVEL:
+                    faults.append(f"{path.relative_to(ROOT)}:{line}: {room}/{own} imports {room}/{target}")
+    assert not faults, "\n".join(faults)
+
+
+SEVERAL: dict[str, str] = {}
+"""Public names that mean several things, with the reason."""
+
+PENDING = [
+    "Arrays",
+    "Asked",
+    "Batch",
+    "Clock",
+    "Columns",
+    "Counts",
+    "Decision",
+    "Doubles",
+    "Examples",
+    "Fallback",
+    "Figures",
+    "Film",
+    "Floats",
+    "Fold",
+    "Found",
+    "Freshness",
+    "Gates",
+    "Group",
+    "How",
+    "Ints",
+    "Job",
+    "Json",
+    "Judged",
+    "Keys",
+    "Known",
+    "Learned",
+    "Lifted",
+    "Lists",
+    "Mode",
+    "Origin",
+    "Pair",
+    "Part",
+    "Past",
+    "PerUser",
+    "Pipeline",
+    "Plan",
+    "Popular",
+    "Progress",
+    "Ranked",
+    "Rating",
+    "Reader",
+    "Rebuilt",
+    "Result",
+    "Row",
+    "Rows",
+    "Service",
+    "Shown",
+    "Source",
+    "Stamps",
+    "State",
+    "Tally",
+    "Task",
+    "Touch",
+    "Values",
+    "View",
+    "Window",
+]
+"""Names still defined more than once: each one that gets a name of its own leaves this list."""
+
+
+def public_names(path: Path) -> Iterator[str]:
+    """The public classes and type aliases that a file defines."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            yield node.name
+        elif isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+            name = node.targets[0].id
+            if name[0].isupper() and not name.isupper():
+                yield name
+
+
+def test_a_public_name_means_one_thing() -> None:
+    where: dict[str, list[str]] = {}
+    for room, path in files():
+        if room != "testing":
+            for name in public_names(path):
+                where.setdefault(name, []).append(str(path.relative_to(ROOT)))
+    several = {name: paths for name, paths in where.items() if len(paths) > 1}
+    assert {name: paths for name, paths in several.items() if name not in {*SEVERAL, *PENDING}} == {}
+    assert set(SEVERAL) <= set(several), "an exemption for a name that is there once"
 
 
 @pytest.mark.parametrize(
