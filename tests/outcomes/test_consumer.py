@@ -1,8 +1,11 @@
 """The outcome consumer against a naive join, in any order of delivery, with crashes and re-delivery."""
 
 import random
+import sqlite3
+import statistics
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import pytest
@@ -10,10 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import flyball.policy as policy
-from flyball.core import BadInput, new_id
+from flyball.core import BadDeclaration, BadInput, Refused, new_id
 from flyball.events import Event, Record, Ref, Schema, Slice, integer, partition
-from flyball.outcomes import OutcomeConsumer, Prediction, figures, followed, prediction_record
+from flyball.outcomes import (
+    LabelMetric,
+    OutcomeConsumer,
+    Prediction,
+    followed,
+    outcomes_by_version,
+    prediction_record,
+)
 from flyball.outcomes.counts import MINUTE_US
+from flyball.tasks import About, Label
 
 User = Annotated[int, Ref("user")]
 Film = Annotated[str, Ref("film")]
@@ -34,44 +45,66 @@ class Rate(Event):
     stars: Annotated[int, integer(1, 5)]
 
 
-class Named(msgspec.Struct):
-    name: str
+class Refund(Event):
+    user: User
+    film: Film
 
 
-class Task(msgspec.Struct):
-    user: Named
-    item: Named
-    positive: policy.AnyOf
-    hint: policy.Outcome | None
-    rating: policy.Value | None
+class Visit(Event):
+    """A request of the user's, about nothing in particular."""
+
+    user: User
 
 
-SCHEMA = Schema([Watch, Rate])
-TASK = Task(
-    Named("user"),
-    Named("film"),
-    policy.any_of(
-        policy.outcome(Rate, where=lambda r: r.stars >= 4, within="1d"),
-        policy.outcome(Watch, at_least=3, within="5m"),
-    ),
-    policy.outcome(Watch),
-    policy.value(Rate, lambda r: r.stars),
+class Left(Event):
+    """What follows a request as a whole."""
+
+    user: User
+    minutes: Annotated[int, integer(0, 60)] | None = None
+
+
+SCHEMA = Schema([Watch, Rate, Refund, Visit, Left])
+
+
+def expression(function: Callable[[Any], Any]) -> policy.Expression:
+    return policy.trace(function)
+
+
+BY = ("user", "film")
+LABELS = (
+    Label(name="positive", event=Rate, by=BY, where=expression(lambda r: r.stars >= 4), within_us=WINDOW_US),
+    Label(name="positive", event=Watch, by=BY, at_least=3, within_us=SPAN_US),
+    Label(name="adopted", event=Watch, by=BY, within_us=WINDOW_US, censored_by=(Refund,)),
+    Label(name="rating", event=Rate, by=BY, value=expression(lambda r: r.stars), within_us=SPAN_US, otherwise=None),
+    Label(name="left", event=Left, by=("user",), value=expression(lambda e: e.minutes), within_us=SPAN_US),
+    Label(name="visited", event=Visit, by=("user",), at_least=2, within_us=WINDOW_US),
 )
+ABOUT = About(kind="recommend", request=Visit, items="film", labels=LABELS)
+ITEMS_ONLY = msgspec.structs.replace(ABOUT, labels=LABELS[:4])
+LATER_US = START_US + 10_000_000_000_000
 
 
 class Happened(msgspec.Struct, frozen=True):
-    """An event of the naive join."""
+    """An event of the naive join. `kind`: with what its type needs of the rest."""
 
+    kind: str
     user: int
     film: str
     at: int
-    minute: int
-    stars: int
+    number: int
 
     def record(self) -> Record:
-        if self.stars:
-            return SCHEMA.check("rate", {"user": self.user, "film": self.film, "stars": self.stars}, self.at, self.at)
-        return SCHEMA.check("watch", {"user": self.user, "film": self.film, "minute": self.minute}, self.at, self.at)
+        fields: dict[str, Any] = {"user": self.user}
+        if self.kind in ("watch", "rate", "refund"):
+            fields["film"] = self.film
+        named = {"watch": "minute", "rate": "stars", "left": "minutes"}.get(self.kind)
+        if named is not None:
+            fields[named] = None if self.kind == "left" and self.number == 0 else max(self.number, 1)
+        return SCHEMA.check(self.kind, fields, self.at, self.at)
+
+
+def watch(film: str, at: int) -> Record:
+    return Happened("watch", 1, film, at, 1).record()
 
 
 def predicted(user: int, films: list[str], at_us: int, version: str, number: int) -> Prediction:
@@ -82,28 +115,66 @@ def predicted(user: int, films: list[str], at_us: int, version: str, number: int
     )  # fmt: skip
 
 
-def naive(predictions: list[Prediction], log: dict[int, list[Happened]]) -> dict[str, dict[str, object]]:
-    """{prediction id: {film: (events, taken, positive, rating)}} by looking at every pair."""
-    given_to: dict[tuple[str, str], list[tuple[int, int, int, Happened]]] = {}
-    for part, events in log.items():
-        for offset, event in enumerate(events):
-            shown = [
-                p for p in predictions
-                if p.user == str(event.user) and event.film in p.items and event.at - WINDOW_US < p.at_us <= event.at
-            ]  # fmt: skip
-            if shown:
-                first = min(shown, key=lambda p: (p.at_us, p.id))
-                given_to.setdefault((first.id, event.film), []).append((event.at, offset, part, event))
-    found: dict[str, dict[str, object]] = {}
-    for (prediction, film), events in given_to.items():
-        events.sort(key=lambda e: e[:3])
-        ats = [at for at, _, _, event in events if not event.stars]
-        liked = any(event.stars >= 4 for *_, event in events)
-        watched = any(len([at for at in ats if begin <= at < begin + SPAN_US]) >= 3 for begin in ats)
-        stars = [event.stars for *_, event in events if event.stars]
-        taken = bool(ats) or liked
-        found.setdefault(prediction, {})[film] = (len(events), taken, liked or watched, stars[-1] if stars else None)
-    return found
+Placed = tuple[int, int, int, Happened]
+
+
+def naive(predictions: list[Prediction], log: dict[int, list[Happened]]) -> dict[str, dict[str, dict[str, object]]]:
+    """{prediction id: {film, "" for the request: {label: value, or "censored"}}}, by looking at every pair."""
+    events: list[Placed] = sorted(
+        (event.at, offset, part, event) for part, some in log.items() for offset, event in enumerate(some)
+    )
+    outcomes: dict[str, dict[str, dict[str, object]]] = {}
+    for prediction in predictions:
+        for film in ("", *prediction.items):
+            labels = {}
+            for name in dict.fromkeys(label.name for label in LABELS):
+                value = naive_label(name, prediction, film, predictions, events)
+                if value is not None:
+                    labels[name] = value
+            if labels:
+                outcomes.setdefault(prediction.id, {})[film] = labels
+    return outcomes
+
+
+def naive_label(
+    name: str, prediction: Prediction, film: str, predictions: list[Prediction], events: list[Placed]
+) -> object:
+    """What holds of one label, "censored", or None."""
+    held: list[int] = []
+    values: list[tuple[tuple[int, int, int], float]] = []
+    ended: list[int] = []
+    for label in (label for label in LABELS if label.name == name and ("film" in label.by) == bool(film)):
+        window = [
+            (at, offset, part, event)
+            for at, offset, part, event in events
+            if str(event.user) == prediction.user
+            and (not film or (event.kind in ("watch", "rate", "refund") and event.film == film))
+            and prediction.at_us <= at <= prediction.at_us + label.within_us
+            and (not film or first_to_show(prediction, film, at, label.within_us, predictions))
+        ]
+        counted = [one for one in window if naive_qualifies(label, one[3])]
+        if len(counted) >= label.at_least:
+            held.append(counted[label.at_least - 1][0])
+            values += [((at, offset, part), max(event.number, 1)) for at, offset, part, event in counted]
+        ended += [at for at, _, _, event in window if event.kind == "refund" and label.censored_by]
+    if not held or (ended and min(ended) < min(held)):
+        return "censored" if ended else None
+    return float(max(values)[1]) if name in ("rating", "left") else 1.0
+
+
+def naive_qualifies(label: Label, event: Happened) -> bool:
+    if event.kind != label.event.__name__.lower() or (event.kind == "left" and event.number == 0):
+        return False
+    return label.where is None or event.number >= 4
+
+
+def first_to_show(prediction: Prediction, film: str, at: int, within_us: int, predictions: list[Prediction]) -> bool:
+    shown = [
+        (other.at_us, other.id)
+        for other in predictions
+        if other.user == prediction.user and film in other.items and other.at_us <= at <= other.at_us + within_us
+    ]
+    return (prediction.at_us, prediction.id) == min(shown)
 
 
 def slices_of(log: dict[int, list[Happened]], cuts: random.Random) -> list[tuple[str, Slice]]:
@@ -136,135 +207,260 @@ def deliver(consumer: OutcomeConsumer, pieces: list[tuple[str, Slice]]) -> None:
         (consumer.apply_events if stream == "events" else consumer.apply_predictions)([piece])
 
 
+STEPS = st.integers(0, 40).map(lambda step: START_US + step * 100_000_000)
 happenings = st.builds(
     Happened,
+    kind=st.sampled_from(["watch", "watch", "watch", "rate", "rate", "refund", "left", "visit"]),
     user=st.integers(1, 2),
     film=st.sampled_from(["a", "b", "c"]),
-    at=st.integers(0, 40).map(lambda step: START_US + step * 100_000_000),
-    minute=st.integers(0, 3),
-    stars=st.sampled_from([0, 0, 0, 1, 3, 5]),
+    at=st.tuples(STEPS, st.sampled_from([-1, 0, 0, 0, 1])).map(sum),
+    number=st.sampled_from([0, 1, 3, 4, 5]),
 )
 shown = st.tuples(
     st.integers(1, 2),
     st.lists(st.sampled_from(["a", "b", "c", "d"]), unique=True, max_size=3),
-    st.integers(0, 40).map(lambda step: START_US + step * 100_000_000),
+    STEPS,
     st.sampled_from(["v1", "v2", ""]),
 )
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(happenings, max_size=25), st.lists(shown, max_size=10), st.integers(0, 1_000))
+def partitioned(events: list[Happened]) -> dict[int, list[Happened]]:
+    """As the log holds them: each identity once."""
+    log: dict[int, list[Happened]] = {0: [], 1: []}
+    for event in {event.record().id: event for event in events}.values():
+        log[partition(str(event.user), 2)].append(event)
+    return log
+
+
+def found_by(path: Path, predictions: list[Prediction]) -> dict[str, dict[str, dict[str, object]]]:
+    found = {
+        p.id: {
+            one.item: {**one.labels, **dict.fromkeys(one.censored, "censored")}
+            for one in followed(path, p)
+            if one.labels or one.censored
+        }
+        for p in predictions
+    }
+    return {id: items for id, items in found.items() if items}
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(happenings, max_size=30), st.lists(shown, max_size=10), st.integers(0, 1_000))
 def test_equals_the_naive_join_in_any_order(
     tmp_path_factory: pytest.TempPathFactory,
     events: list[Happened],
     asked: list[tuple[int, list[str], int, str]],
     seed: int,
 ) -> None:
-    rng = random.Random(seed)
-    log: dict[int, list[Happened]] = {0: [], 1: []}
-    for event in events:
-        log[partition(str(event.user), 2)].append(event)
+    rng, log = random.Random(seed), partitioned(events)
     predictions = [predicted(*one, number) for number, one in enumerate(asked)]
     pieces = slices_of(log, rng)
     pieces += [("predictions", Slice(0, place, [prediction_record(p)])) for place, p in enumerate(predictions)]
     path = tmp_path_factory.mktemp("outcomes") / "outcomes.db"
-    consumer = OutcomeConsumer(SCHEMA, TASK, path, WINDOW_US)
+    consumer = OutcomeConsumer(SCHEMA, ABOUT, path)
     order = shuffled_in_order(pieces, rng)
     deliver(consumer, order)
-    before = path.parent.joinpath("x"), figures(path)
+    before = outcomes_by_version(path, LATER_US)
     deliver(consumer, order)  # all of it again
     consumer.close()
-    reopened = OutcomeConsumer(SCHEMA, TASK, path, WINDOW_US)
+    reopened = OutcomeConsumer(SCHEMA, ABOUT, path)
     deliver(reopened, rng.sample(order, len(order)))  # and again, in no order
-    assert figures(path) == before[1]
-    want = naive(predictions, log)
-    got = {
-        p.id: {one.item: (sum(one.events.values()), one.taken, one.positive, one.rating) for one in followed(path, p)}
-        for p in predictions
-    }
-    assert {id: films for id, films in got.items() if films} == want
-    assert all(p.items[one.position] == one.item for p in predictions for one in followed(path, p))
-    for version, found in figures(path).items():
-        mine = [p for p in predictions if p.version == version]
-        films = [want.get(p.id, {}) for p in mine]
-        ratings = [rating for each in films for *_, rating in each.values() if rating is not None]  # type: ignore[misc]
-        assert found.answers == len(mine)
-        assert found.availability == sum(bool(p.items) for p in mine) / len(mine)
-        assert found.adoption == sum(any(taken for _, taken, *_ in each.values()) for each in films) / len(mine)  # type: ignore[misc]
-        assert found.positive == sum(any(good for *_, good, _ in each.values()) for each in films) / len(mine)  # type: ignore[misc]
-        assert found.ratings == len(ratings)
-        assert found.rating_mean == (pytest.approx(sum(ratings) / len(ratings)) if ratings else None)
-        assert sum(found.levels.values()) == len(mine)
+    assert outcomes_by_version(path, LATER_US) == before
+    expected = naive(predictions, log)
+    assert found_by(path, predictions) == expected
+    assert all(p.items[one.position] == one.item for p in predictions for one in followed(path, p) if one.item)
+    for version, outcomes in before.items():
+        responses = [p for p in predictions if p.version == version]
+        assert outcomes.responses == len(responses)
+        assert outcomes.availability == sum(bool(p.items) for p in responses) / len(responses)
+        assert sum(outcomes.levels.values()) == len(responses)
+        for name in ("positive", "adopted", "visited"):
+            assert_share(outcomes.labels[name], [expected.get(p.id, {}) for p in responses], name)
+        for name, otherwise in (("rating", None), ("left", 0.0)):
+            assert_mean(outcomes.labels[name], [expected.get(p.id, {}) for p in responses], name, otherwise)
 
 
-def test_window_edges(tmp_path: Path) -> None:
-    shown_at = START_US
-    for ago, counted in ((0, True), (WINDOW_US - 1, True), (WINDOW_US, False), (-1, False)):
-        path = tmp_path / f"{ago}.db"
-        consumer = OutcomeConsumer(SCHEMA, TASK, path, WINDOW_US)
-        prediction = predicted(1, ["a"], shown_at, "v1", 1)
+def assert_share(metric: LabelMetric, found: list[dict[str, dict[str, object]]], name: str) -> None:
+    values = [[labels.get(name) for labels in items.values()] for items in found]
+    holding = sum(1.0 in some for some in values)
+    censored = sum("censored" in some and 1.0 not in some for some in values)
+    assert metric.censored == censored
+    assert metric.n == sum(some.count(1.0) for some in values)
+    assert (metric.mature, metric.open) == (len(found), 0)
+    assert metric.value == metric.so_far == (holding / (len(found) - censored) if len(found) > censored else None)
+
+
+def assert_mean(
+    metric: LabelMetric, found: list[dict[str, dict[str, object]]], name: str, otherwise: float | None
+) -> None:
+    values = [[labels[name] for labels in items.values() if name in labels] for items in found]
+    numbers = [number for some in values for number in some] + (
+        [] if otherwise is None else [otherwise for some in values if not some]
+    )
+    mean = None if not numbers else pytest.approx(sum(numbers) / len(numbers))  # type: ignore[arg-type]
+    assert metric.value == metric.so_far == mean
+    if len(numbers) > 1:
+        deviation = statistics.stdev(numbers) / len(numbers) ** 0.5  # type: ignore[type-var, operator]
+        assert metric.high - metric.low == pytest.approx(2 * 1.959964 * deviation, abs=1e-6)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("label", "within_us", "make"),
+    [
+        ("adopted", WINDOW_US, lambda at: [watch("a", at)]),
+        ("rating", SPAN_US, lambda at: [Happened("rate", 1, "a", at, 3).record()]),
+        ("positive", SPAN_US, lambda at: [watch("a", START_US), Happened("watch", 1, "a", at, 2).record(),
+                                          Happened("watch", 1, "a", at, 3).record()]),
+        ("left", SPAN_US, lambda at: [Happened("left", 1, "", at, 7).record()]),
+    ],
+)  # fmt: skip
+def test_each_label_has_its_own_window_closed_at_both_ends(
+    tmp_path: Path, label: str, within_us: int, make: Callable[[int], list[Record]]
+) -> None:
+    for after, counted in ((0, True), (within_us - 1, True), (within_us, True), (within_us + 1, False), (-1, False)):
+        path = tmp_path / f"{label}{after}.db"
+        consumer = OutcomeConsumer(SCHEMA, ABOUT, path)
+        prediction = predicted(1, ["a"], START_US, "v1", 1)
         consumer.apply_predictions([Slice(0, 0, [prediction_record(prediction)])])
-        consumer.apply_events([Slice(0, 0, [Happened(1, "a", shown_at + ago, 0, 0).record()])])
-        assert bool(followed(path, prediction)) is counted, ago
+        consumer.apply_events([Slice(0, 0, make(START_US + after))])
+        assert (label in [name for one in followed(path, prediction) for name in one.labels]) is counted, after
+
+
+def test_a_request_is_counted_by_every_response_to_it_an_item_by_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "o.db"
+    consumer = OutcomeConsumer(SCHEMA, ABOUT, path)
+    first, second = predicted(1, ["a"], START_US, "v1", 1), predicted(1, ["a"], START_US + 1, "v1", 2)
+    consumer.apply_predictions([Slice(0, 0, [prediction_record(first), prediction_record(second)])])
+    consumer.apply_events([Slice(0, 0, [watch("a", START_US + 2), Happened("left", 1, "", START_US + 2, 7).record()])])
+    assert found_by(path, [first, second]) == {
+        first.id: {"": {"left": 7.0}, "a": {"adopted": 1.0}},
+        second.id: {"": {"left": 7.0}},
+    }
+
+
+def test_other_labels_fill_the_file_anew(tmp_path: Path) -> None:
+    path = tmp_path / "o.db"
+    shown_at = predicted(1, ["a"], START_US, "v1", 1)
+    pieces: list[tuple[str, Slice]] = [
+        ("predictions", Slice(0, 0, [prediction_record(shown_at)])),
+        ("events", Slice(0, 0, [watch("a", START_US + SPAN_US + 1)])),
+    ]
+    deliver(OutcomeConsumer(SCHEMA, ABOUT, path), pieces)
+    assert found_by(path, [shown_at]) == {shown_at.id: {"a": {"adopted": 1.0}}}
+    shorter = msgspec.structs.replace(LABELS[2], within_us=SPAN_US)
+    consumer = OutcomeConsumer(SCHEMA, msgspec.structs.replace(ABOUT, labels=(shorter,)), path)
+    assert consumer.offsets("events", 1) == consumer.offsets("predictions", 1) == (0,)
+    deliver(consumer, pieces)
+    assert found_by(path, [shown_at]) == {}
+    assert outcomes_by_version(path, LATER_US)["v1"].labels.keys() == {"adopted"}
+
+
+def test_a_file_of_a_later_format_is_refused_one_before_formats_is_filled_anew(tmp_path: Path) -> None:
+    later, older = tmp_path / "later.db", tmp_path / "older.db"
+    for path, version in ((later, 99), (older, 0)):
+        with sqlite3.connect(path) as connection:
+            connection.execute("CREATE TABLE offsets(stream TEXT, partition INTEGER, next INTEGER)")
+            connection.execute("INSERT INTO offsets VALUES ('events', 0, 7)")
+            connection.execute(f"PRAGMA user_version={version}")
+    with pytest.raises(Refused, match="must be of format 2, got format 99 .* delete the file"):
+        OutcomeConsumer(SCHEMA, ABOUT, later)
+    assert OutcomeConsumer(SCHEMA, ABOUT, older).offsets("events", 1) == (0,)
+
+
+def test_only_responses_whose_window_has_closed_are_compared(tmp_path: Path) -> None:
+    path = tmp_path / "o.db"
+    consumer = OutcomeConsumer(SCHEMA, ABOUT, path)
+    old = [predicted(user, ["a"], START_US, "v1", user) for user in range(1, 5)]
+    young = [predicted(user, ["a"], START_US + 100 * MINUTE_US, "v1", 100 + user) for user in range(5, 11)]
+    consumer.apply_predictions([Slice(0, 0, [prediction_record(p) for p in (*old, *young)])])
+    consumer.apply_events([Slice(0, 0, [watch("a", START_US + 1)])])
+    adopted = outcomes_by_version(path, START_US + 100 * MINUTE_US)["v1"].labels["adopted"]
+    assert (adopted.value, adopted.mature, adopted.open, adopted.so_far) == (0.25, 4, 6, 0.1)
+    assert (adopted.low, adopted.high) == (pytest.approx(0.0456, abs=1e-4), pytest.approx(0.6994, abs=1e-4))
+
+
+def test_labels_that_a_request_cannot_be_joined_by_are_refused(tmp_path: Path) -> None:
+    by_film = msgspec.structs.replace(ABOUT, items="", labels=LABELS)
+    with pytest.raises(BadDeclaration, match="naming a film"):
+        OutcomeConsumer(SCHEMA, by_film, tmp_path / "o.db")
+    unlike = (LABELS[0], Label(name="positive", event=Left, by=("user",), within_us=1))
+    with pytest.raises(BadDeclaration, match="joined by the same names"):
+        OutcomeConsumer(SCHEMA, msgspec.structs.replace(ABOUT, labels=unlike), tmp_path / "o.db")
 
 
 def test_a_gap_is_refused_and_changes_nothing(tmp_path: Path) -> None:
-    consumer = OutcomeConsumer(SCHEMA, TASK, tmp_path / "o.db", WINDOW_US)
+    consumer = OutcomeConsumer(SCHEMA, ABOUT, tmp_path / "o.db")
     with pytest.raises(BadInput, match="at or before offset 0"):
-        consumer.apply_events([Slice(0, 3, [Happened(1, "a", START_US, 0, 0).record()])])
+        consumer.apply_events([Slice(0, 3, [watch("a", START_US)])])
     assert consumer.offsets("events", 2) == (0, 0)
+
+
+def adopted_by(path: Path, prediction: Prediction) -> list[str]:
+    return [one.item for one in followed(path, prediction) if "adopted" in one.labels]
 
 
 def test_settling_keeps_what_was_joined_and_what_can_still_be(tmp_path: Path) -> None:
     path = tmp_path / "o.db"
-    consumer = OutcomeConsumer(SCHEMA, TASK, path, WINDOW_US, keep_us=WINDOW_US, late_us=WINDOW_US)
+    consumer = OutcomeConsumer(SCHEMA, ITEMS_ONLY, path, keep_us=WINDOW_US, late_us=WINDOW_US)
     first, later = predicted(1, ["a"], START_US, "v1", 1), predicted(1, ["a", "b"], START_US + 10, "v2", 2)
-    consumer.apply_events([Slice(0, 0, [Happened(1, "a", START_US + 20, 0, 0).record()])])
-    consumer.apply_events([Slice(0, 1, [Happened(1, "b", START_US + 20, 0, 0).record()])])
+    consumer.apply_events([Slice(0, 0, [watch("a", START_US + 20)])])
+    consumer.apply_events([Slice(0, 1, [watch("b", START_US + 20)])])
     consumer.apply_predictions([Slice(0, 0, [prediction_record(later)])])
     consumer.settle(START_US + 30)
     consumer.apply_predictions([Slice(0, 1, [prediction_record(first)])])  # late, but not too late
-    assert [one.item for one in followed(path, first)] == ["a"]
-    assert [one.item for one in followed(path, later)] == ["b"]
+    assert adopted_by(path, first) == ["a"]
+    assert adopted_by(path, later) == ["b"]
     assert sum(consumer.settle(START_US + 10 * WINDOW_US) for _ in range(2_000)) == 4
-    before = figures(path)
-    consumer.apply_events([Slice(0, 2, [Happened(1, "a", START_US + 21, 0, 5).record()])])  # far too late
-    assert figures(path) == before
-    assert [one.item for one in followed(path, first)] == ["a"]
+    before = outcomes_by_version(path, LATER_US)
+    consumer.apply_events([Slice(0, 2, [Happened("rate", 1, "a", START_US + 21, 5).record()])])  # far too late
+    assert outcomes_by_version(path, LATER_US) == before
+    assert adopted_by(path, first) == ["a"]
+
+
+def test_nothing_is_closed_while_events_are_still_to_be_read(tmp_path: Path) -> None:
+    """After a change of labels the file is filled again, predictions faster than events."""
+    path = tmp_path / "o.db"
+    consumer = OutcomeConsumer(SCHEMA, ITEMS_ONLY, path, keep_us=WINDOW_US)
+    shown_at = predicted(1, ["a"], START_US, "v1", 1)
+    consumer.apply_predictions([Slice(0, 0, [prediction_record(shown_at)])])
+    for _ in range(2_000):
+        consumer.settle(START_US + 100 * WINDOW_US, all_events=False)
+    consumer.apply_events([Slice(0, 0, [watch("a", START_US + 1)])])
+    assert adopted_by(path, shown_at) == ["a"]
 
 
 def test_a_clock_ahead_for_some_minutes_closes_nothing_that_is_still_to_come(tmp_path: Path) -> None:
-    """A mark set a year ahead would keep every outcome of that year out of the figures."""
+    """A mark set a year ahead would keep every outcome of that year out of the metrics."""
     path = tmp_path / "o.db"
-    consumer = OutcomeConsumer(SCHEMA, TASK, path, WINDOW_US)
+    consumer = OutcomeConsumer(SCHEMA, ABOUT, path)
     consumer.settle(START_US)
     for _ in range(10):  # ten minutes of looks, once a minute, by a clock a year ahead
         consumer.settle(START_US + 365 * 86_400_000_000)
     shown = predicted(1, ["a"], START_US + 700_000_000, "v1", 1)
     consumer.apply_predictions([Slice(0, 0, [prediction_record(shown)])])
-    consumer.apply_events([Slice(0, 0, [Happened(1, "a", START_US + 700_000_010, 0, 0).record()])])
-    assert [one.item for one in followed(path, shown)] == ["a"]
-    assert figures(path)["v1"].adoption == 1.0
+    consumer.apply_events([Slice(0, 0, [watch("a", START_US + 700_000_010)])])
+    assert adopted_by(path, shown) == ["a"]
+    assert outcomes_by_version(path, LATER_US)["v1"].labels["adopted"].value == 1.0
 
 
 def test_bulk_history_before_all_predictions_is_not_kept(tmp_path: Path) -> None:
-    consumer = OutcomeConsumer(SCHEMA, TASK, tmp_path / "o.db", WINDOW_US)
-    consumer.settle(START_US + 10 * WINDOW_US)
-    records = [Happened(1, "a", START_US + n, 0, 0).record() for n in range(100)]
+    consumer = OutcomeConsumer(SCHEMA, ABOUT, tmp_path / "o.db")
+    consumer.settle(START_US + 10 * WINDOW_US, all_events=False)
+    records = [watch("a", START_US + n) for n in range(100)]
     consumer.apply_events([Slice(0, 0, records)])
     assert consumer.settle(START_US + 10 * WINDOW_US) == 0
     assert consumer.offsets("events", 1) == (100,)
 
 
-def test_figures_since_a_minute_and_latency(tmp_path: Path) -> None:
+def test_metrics_since_a_minute_and_latency(tmp_path: Path) -> None:
     path = tmp_path / "o.db"
-    assert figures(path) == {}
-    consumer = OutcomeConsumer(SCHEMA, TASK, path, WINDOW_US)
+    assert outcomes_by_version(path, LATER_US) == {}
+    consumer = OutcomeConsumer(SCHEMA, ABOUT, path)
     records = [prediction_record(predicted(1, ["a"], START_US + n * MINUTE_US, "v1", n)) for n in range(100)]
     consumer.apply_predictions([Slice(0, 0, records)])
-    found = figures(path)["v1"]
-    assert found.answers == 100
-    assert found.personalised == 1.0
+    found = outcomes_by_version(path, LATER_US)["v1"]
+    assert found.responses == 100
+    assert found.modeled == 1.0
     assert found.p50_us == pytest.approx(50_000, rel=0.15)
     assert found.p99_us == pytest.approx(99_000, rel=0.15)
-    assert figures(path, START_US + 90 * MINUTE_US)["v1"].answers == 10
+    assert outcomes_by_version(path, LATER_US, START_US + 90 * MINUTE_US)["v1"].responses == 10

@@ -56,11 +56,12 @@ def test_what_the_user_did_next(learned: Cinema) -> None:
     learned.follow()
     found = why(learned.runtime, answer.id)
     (followed,) = [one for one in found.followed if one.item == answer.items[2]]
-    assert (followed.position, followed.positive, followed.rating) == (2, True, 5.0)
+    assert followed.position == 2
+    assert followed.labels == {"adopted": 1.0, "hint": 1.0, "positive": 1.0, "rating": 5.0}
     assert followed.events == {"watch": 3, "rate": 1}
     assert [(one.type, one.count) for one in found.next] == [("watch", 3), ("rate", 1), ("watch", 1)]
     text = found.text()
-    assert f"{answer.items[2]} (place 3) after 1m5s: 1 rate, 3 watch, rated 5, liked" in text
+    assert f"{answer.items[2]} (place 3) after 1m5s: 1 rate, 3 watch, adopted, hint, positive, rating 5" in text
     assert "(3 times)" in text
 
 

@@ -80,7 +80,7 @@ def test_about_says_what_other_rooms_may_know(films: SimpleNamespace) -> None:
     assert not {"spread", "newcomers", "k"} & about.declaration.keys()
     labels = [(label.name, label.event, label.by, label.within_us) for label in about.labels]
     assert ("hint", films.Watch, ("user", "film"), 3_600_000_000) in labels
-    assert {name for name, *_ in labels} == {"positive", "hint", "negative"}
+    assert {name for name, *_ in labels} == {"positive", "hint", "negative", "rating", "adopted"}
 
 
 def test_a_declaration_survives_json_and_restores_the_task_of_then(films: SimpleNamespace) -> None:

@@ -12,7 +12,7 @@ from flyball.core import format_timestamp, parse_duration
 
 if TYPE_CHECKING:
     from flyball.operations import Program, Screen, Status
-    from flyball.outcomes import Figures
+    from flyball.outcomes import LabelMetric, VersionOutcomes
     from flyball.runtime import Runtime
 
 
@@ -77,13 +77,13 @@ def _with_world(runtime: "Runtime", quiet: bool) -> "Program":
 
 def status(
     app: AppName,
-    since: Annotated[str | None, typer.Option("--since", help="Figures of the last 1h, 7d, ... only.")] = None,
+    since: Annotated[str | None, typer.Option("--since", help="Metrics of the last 1h, 7d, ... only.")] = None,
     home: Home = None,
     json: Json = False,
 ) -> None:
     """Show what runs, what lags, and how versions do.
 
-    Each version's figures are of what users did after its answers, joined in the background.
+    Each version's metrics are of what happened after its responses, by label, joined in the background.
     """
     from flyball.operations import status as status_of
 
@@ -115,37 +115,42 @@ def _show_status(found: "Status") -> None:
     if found.apply_delays:
         say()
         say(applied_words(found.apply_delays))
-    if found.figures:
-        columns = [
-            "version",
-            "answers",
-            "available",
-            "personal",
-            "adopted",
-            "liked",
-            "stars",
-            "p50 ms",
-            "p99 ms",
-            "levels",
+    if found.outcomes:
+        columns = ["version", "responses", "available", "by a model", "p50 ms", "p99 ms", "levels"]
+        say()
+        show_table(columns, [_version_row(version) for version in found.outcomes.values()], right=columns[1:-1])
+        labels = ["version", "label", "value", "95 % interval", "so far", "mature", "open"]
+        rows = [
+            [version.version or "none", name, *_label_cells(metric)]
+            for version in found.outcomes.values()
+            for name, metric in version.labels.items()
         ]
         say()
-        show_table(columns, [_figures_row(each) for each in found.figures.values()], right=columns[1:-1])
+        show_table(labels, rows, right=labels[2:])
+        say("share of responses with the label (of a number: its mean); value: of mature ones, whose window has closed")
     if found.learning:
         say("\nlearning now")
     elif found.running and found.next_learn_us is not None:
         say(f"\nlearns next at {format_timestamp(found.next_learn_us)[:19]}Z")
 
 
-def _figures_row(each: "Figures") -> list[object]:
-    shares = [each.availability, each.personalised, each.adoption, each.positive]
+def _version_row(version: "VersionOutcomes") -> list[object]:
     return [
-        each.version or "none",
-        f"{each.answers:,}",
-        *(None if share is None else f"{share:.1%}" for share in shares),
-        None if each.rating_mean is None else f"{each.rating_mean:.2f}",
-        *(None if took is None else f"{took / 1_000:.1f}" for took in (each.p50_us, each.p99_us)),
-        ", ".join(f"{level} {count:,}" for level, count in each.levels.items()),
+        version.version or "none",
+        f"{version.responses:,}",
+        *(None if share is None else f"{share:.1%}" for share in (version.availability, version.modeled)),
+        *(None if took is None else f"{took / 1_000:.1f}" for took in (version.p50_us, version.p99_us)),
+        ", ".join(f"{level} {count:,}" for level, count in version.levels.items()),
     ]
+
+
+def _label_cells(metric: "LabelMetric") -> list[object]:
+    form = "{:.2%}" if metric.is_share else "{:.3f}"
+    interval = None
+    if metric.low is not None and metric.high is not None:
+        interval = f"{form.format(metric.low)} to {form.format(metric.high)}"
+    texts = [None if number is None else form.format(number) for number in (metric.value, metric.so_far)]
+    return [texts[0], interval, texts[1], f"{metric.mature:,}", f"{metric.open:,}"]
 
 
 def recommend(

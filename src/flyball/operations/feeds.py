@@ -29,21 +29,20 @@ def feeds_of(runtime: Runtime, flush_us: int = FLUSH_US, *, rebuilding: bool = T
     where the feeds stand leaves that to the worker.
     """
     log, predictions = runtime.log, runtime.predictions
-    task = runtime.app.task
     state = StateConsumer(runtime.views, runtime.state, partitions=len(log.ends()))
     delays = ApplyDelays(runtime.apply_delays_path, runtime.clock.now_us)
     history = runtime.history_consumer
-    outcomes = OutcomeConsumer(runtime.schema, task, runtime.outcomes_path)
+    outcomes = OutcomeConsumer(runtime.schema, runtime.app.task.about, runtime.outcomes_path)
     flush = at_most_every(flush_us, lambda now_us: history.flush())
-    settle = at_most_every(SETTLE_US, outcomes.settle)
-    shown = _at("predictions", outcomes, len(predictions.ends()))
+    responded = _at("predictions", outcomes, len(predictions.ends()))
     happened = _at("events", outcomes, len(log.ends()))
+    settle = at_most_every(SETTLE_US, lambda now_us: outcomes.settle(now_us, all_events=happened() == log.ends()))
     return [
         _timed(Feed(STATE_FEED, log, state.offsets, state.apply, STATE_BATCH, _each_rest(state.drop_unused)), delays),
         *_rebuild(log, state),
         *_features(runtime, delays, rebuilding),
         Feed("history", log, history.offsets, history.apply, HISTORY_BATCH, flush),
-        Feed("predictions", predictions, shown, outcomes.apply_predictions, OUTCOME_BATCH, settle),
+        Feed("predictions", predictions, responded, outcomes.apply_predictions, OUTCOME_BATCH, settle),
         Feed("outcomes", log, happened, outcomes.apply_events, OUTCOME_BATCH),
     ]
 

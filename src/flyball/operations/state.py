@@ -6,7 +6,7 @@ from flyball.features import read_apply_delays
 from flyball.history import Delay
 from flyball.operations.governor import next_learn_us
 from flyball.operations.process_specs import GovernorReport, WorkerReport, read_report, running
-from flyball.outcomes import Figures, figures
+from flyball.outcomes import VersionOutcomes, outcomes_by_version
 from flyball.releases import current
 from flyball.runtime import Runtime
 
@@ -33,7 +33,7 @@ class FeedStatus(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """What `flyball status` shows. `ends`: records by stream and partition. `figures`: by version, see `Figures`.
+    """What `flyball status` shows. `ends`: records by stream and partition. `outcomes`: by version.
 
     `apply_delays`: by consumer, how long after they were known it applied live events, as measured.
     """
@@ -49,7 +49,7 @@ class Status(msgspec.Struct, frozen=True):
     quarantined: int
     champion: str | None
     previous: str | None
-    figures: dict[str, Figures]
+    outcomes: dict[str, VersionOutcomes]
     learning: bool
     next_learn_us: int | None
     apply_delays: dict[str, Delay] = {}
@@ -77,7 +77,7 @@ def status(runtime: Runtime, since_us: int = 0) -> Status:
         quarantined=_quarantined(runtime),
         champion=release.champion,
         previous=release.previous,
-        figures=figures(runtime.outcomes_path, since_us),
+        outcomes=outcomes_by_version(runtime.outcomes_path, now_us, since_us),
         learning=governor is not None and governor.doing == "learning",
         next_learn_us=_next_learn_us(runtime),
         apply_delays=read_apply_delays(runtime.apply_delays_path),

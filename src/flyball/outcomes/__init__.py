@@ -1,24 +1,26 @@
-"""Outcomes: every answer as a stamped record, joined to what happened after it.
+"""Outcomes: every response as a stamped record, joined to what happened after it, by label.
 
-Promises: a prediction read back is the prediction written; an event counts once, for the first prediction within
-the window that showed its item to its user, whatever the order in which the two streams arrive.
+Promises: a prediction read back is the prediction written; each label joins events within its own window, whatever the
+order in which the two streams arrive; a label of an item counts an event once, for the first response that showed it.
 """
 
 from flyball.outcomes.consumer import OutcomeConsumer
-from flyball.outcomes.counts import BOUNDS_US, Figures
+from flyball.outcomes.counts import BOUNDS_US
 from flyball.outcomes.exposure import shown_items
+from flyball.outcomes.metrics import LabelMetric, VersionOutcomes
 from flyball.outcomes.prediction import Prediction, find_prediction, prediction_of, prediction_record
-from flyball.outcomes.views import Followed, figures, followed
+from flyball.outcomes.views import Followed, followed, outcomes_by_version
 
 __all__ = [
     "BOUNDS_US",
-    "Figures",
     "Followed",
+    "LabelMetric",
     "OutcomeConsumer",
     "Prediction",
-    "figures",
+    "VersionOutcomes",
     "find_prediction",
     "followed",
+    "outcomes_by_version",
     "prediction_of",
     "prediction_record",
     "shown_items",

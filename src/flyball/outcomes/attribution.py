@@ -1,14 +1,21 @@
-"""Which prediction an event follows, as pure functions of what was shown and what happened."""
+"""Which response an event follows, as pure functions of what was shown and what happened.
+
+An event lies in the window of a response when it is not before it and at most the label's `within` after it, both ends
+included. Labels of an item count an event once, for the first response whose window holds it: who was shown an item
+twice and took it once took it once. Labels of a whole request count for every response to it.
+"""
 
 from collections.abc import Sequence
 
 import msgspec
 
-from flyball.outcomes.reading import Spans, Touch
+from flyball.outcomes.reading import Touch
+from flyball.policy import first_hold, together
+from flyball.tasks import Label
 
 
 class Showing(msgspec.Struct, frozen=True, gc=False, order=True):
-    """One prediction that showed one item to one user, at `position` of its list (0 is the top)."""
+    """One response that showed one item (or none), at `position` of its list (0 is the top)."""
 
     at: int
     id: bytes
@@ -16,52 +23,113 @@ class Showing(msgspec.Struct, frozen=True, gc=False, order=True):
     position: int
 
 
+class Held(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """A label that holds: since when, and its value in millionths."""
+
+    at: int
+    value: int
+
+
 class Follow(msgspec.Struct, frozen=True, gc=False):
-    """What one user did with one shown item, counted for one prediction."""
+    """What followed one response about one item, or about its request. `labels`: those that hold; `censored`: those
+    that something else ended before they held."""
 
     version: str
     position: int
     first_at: int
     last_at: int
-    touches: int
-    taken: bool
-    positive: bool
-    rating_micro: int | None
     kinds: dict[str, int]
+    labels: dict[str, Held]
+    censored: tuple[str, ...] = ()
+
+
+Key = tuple[int, bytes]
+"""(at, id) of a prediction."""
 
 
 def attribute(
-    showings: Sequence[Showing], touches: Sequence[Touch], window_us: int
-) -> dict[tuple[int, bytes], tuple[Showing, list[Touch]]]:
-    """Give each touch to the first showing in `(touch.at - window_us, touch.at]`; touches without one are left out.
+    showings: Sequence[Showing],
+    touches: Sequence[Touch],
+    labels: Sequence[tuple[int, Label]],
+    once: bool,
+) -> tuple[dict[Key, Follow], set[Touch]]:
+    """What followed each showing, and the touches that some showing was given.
 
-    Both of one (user, item), sorted by time (touches: then by offset). Keys: (at, id) of the prediction.
+    `showings` and `touches` of one key (and item), sorted by time (touches: then by offset); `labels`: those that join
+    them, with their numbers. `once`: an event counts for the first showing only.
     """
-    given: dict[tuple[int, bytes], tuple[Showing, list[Touch]]] = {}
-    place = 0
+    longest_us = max(label.within_us for _, label in labels)
+    given: dict[Showing, dict[int, list[Touch]]] = {}
+    kinds: dict[Showing, dict[Touch, None]] = {}
+    for number, label in labels:
+        bit = 1 << number
+        for touch in touches:
+            if (touch.bits | touch.ends) & bit:
+                for showing in _windows(showings, touch.at, label.within_us, once):
+                    given.setdefault(showing, {}).setdefault(number, []).append(touch)
+                    kinds.setdefault(showing, {})[touch] = None
+    joined = {touch for some in kinds.values() for touch in some}
     for touch in touches:
-        while place < len(showings) and showings[place].at <= touch.at - window_us:
-            place += 1
-        if place < len(showings) and showings[place].at <= touch.at:
-            showing = showings[place]
-            given.setdefault((showing.at, showing.id), (showing, []))[1].append(touch)
-    return given
+        if touch not in joined:
+            for showing in _windows(showings, touch.at, longest_us, once):
+                kinds.setdefault(showing, {})[touch] = None
+                joined.add(touch)
+    follows = {
+        (showing.at, showing.id): _follow(showing, sorted(some, key=_order), given.get(showing, {}), labels)
+        for showing, some in kinds.items()
+    }
+    return follows, joined
 
 
-def follow(showing: Showing, touches: Sequence[Touch], spans: Spans) -> Follow:
-    """Sum up the touches (one or more, sorted) that one showing was given; the latest rating counts."""
+def _windows(showings: Sequence[Showing], at: int, within_us: int, once: bool) -> list[Showing]:
+    holding = [showing for showing in showings if showing.at <= at and together(showing.at, at, within_us)]
+    return holding[:1] if once else holding
+
+
+def _order(touch: Touch) -> tuple[int, int]:
+    return touch.at, touch.seq
+
+
+def _follow(
+    showing: Showing, touches: Sequence[Touch], given: dict[int, list[Touch]], labels: Sequence[tuple[int, Label]]
+) -> Follow:
     kinds: dict[str, int] = {}
     for touch in touches:
         kinds[touch.kind] = kinds.get(touch.kind, 0) + 1
-    ratings = [touch.rating_micro for touch in touches if touch.rating_micro is not None]
-    return Follow(
-        showing.version,
-        showing.position,
-        touches[0].at,
-        touches[-1].at,
-        len(touches),
-        any(touch.taken for touch in touches),
-        spans.hold(touches),
-        ratings[-1] if ratings else None,
-        kinds,
-    )
+    by_name: dict[str, list[tuple[int, Label]]] = {}
+    for number, label in labels:
+        by_name.setdefault(label.name, []).append((number, label))
+    held: dict[str, Held] = {}
+    censored = []
+    for name, some in by_name.items():
+        holds, ended_at = settle_label([(number, label, given.get(number, [])) for number, label in some])
+        if holds is not None:
+            held[name] = holds
+        elif ended_at is not None:
+            censored.append(name)
+    return Follow(showing.version, showing.position, touches[0].at, touches[-1].at, kinds, held, tuple(censored))
+
+
+def settle_label(clauses: Sequence[tuple[int, Label, Sequence[Touch]]]) -> tuple[Held | None, int | None]:
+    """(what holds, when something else ended the wait) of one label, from the touches in the window of one response.
+
+    `clauses`: the labels of that name with their numbers and touches, sorted. It holds when any of them does and
+    nothing ended the wait before; its value is that of the latest event that has one, 1 for a label without values.
+    """
+    ended_at = min((t.at for number, _, touches in clauses for t in touches if t.ends >> number & 1), default=None)
+    held_at: int | None = None
+    latest: tuple[int, int, int] | None = None
+    for number, label, touches in clauses:
+        qualifying = [touch for touch in touches if touch.bits >> number & 1]
+        last = first_hold([touch.at for touch in qualifying], label.at_least, label.within_us)
+        if last is None:
+            continue
+        at = qualifying[last].at
+        held_at = at if held_at is None else min(held_at, at)
+        for touch in qualifying:
+            value = next((micro for clause, micro in touch.values if clause == number), None)
+            if value is not None and (latest is None or (touch.at, touch.seq) > latest[:2]):
+                latest = (touch.at, touch.seq, value)
+    if held_at is None or (ended_at is not None and ended_at < held_at):
+        return None, ended_at
+    return Held(held_at, 1_000_000 if latest is None else latest[2]), None

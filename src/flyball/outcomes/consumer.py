@@ -1,46 +1,46 @@
-"""Joins watches and ratings to the predictions before them, from two streams read in any order."""
+"""Joins events to the responses before them, by label, from two streams read in any order."""
 
 from collections.abc import Iterable, Sequence
+from hashlib import sha256
 from pathlib import Path
 
 from flyball.core import BadInput
 from flyball.events import Offsets, Schema, Slice
-from flyball.outcomes.attribution import Follow, Showing, attribute, follow
-from flyball.outcomes.counts import MINUTE_US, Counts
+from flyball.outcomes.attribution import Follow, Key, Showing, attribute
+from flyball.outcomes.counts import MINUTE_US, Counts, LabelCounts
+from flyball.outcomes.metrics import LabelSpec
 from flyball.outcomes.prediction import Prediction, prediction_of
-from flyball.outcomes.reading import Reader, Signalled, Touch
-from flyball.outcomes.store import OutcomeStore, Stored, to_showing
+from flyball.outcomes.reading import Reader, Touch
+from flyball.outcomes.store import NO_ITEM, OutcomeStore, Stored, Unit, to_showing
+from flyball.tasks import About, Label, joining_names
 
 DAY_US = 86_400_000_000
 HOUR_US = 3_600_000_000
 _FORGET_AT_ONCE = 20_000
 _STEPS = 100
 
-Pair = tuple[str, int]
-Key = tuple[int, bytes]
+Changes = dict[tuple[str, int], Counts]
 
 
 class OutcomeConsumer:
-    """Follows `events` and `predictions` into one SQLite file.
+    """Reads `events` and `predictions` into one SQLite file of what followed each response, by the task's labels.
 
-    An event counts for the first prediction that showed its item to its user in `(event - window_us, event]`. Rows
-    and the offsets of both streams commit together, so what is delivered again changes nothing; the order in which
-    the streams are read changes nothing either, as long as an event comes within `keep_us` of its window and a
-    prediction is appended within `late_us` of its time.
+    Each label has its own window, `[response, response + within]`; see `attribution` for which response an event
+    counts for. Rows and the offsets of both streams commit together, so what is delivered again changes nothing; the
+    order in which the streams are read changes nothing either, as long as an event comes within `keep_us` of the end
+    of the longest window and a prediction is appended within `late_us` of its time. A file that was filled by other
+    labels is filled anew from both streams.
     """
 
     def __init__(
-        self,
-        schema: Schema,
-        task: Signalled,
-        path: Path,
-        window_us: int = DAY_US,
-        keep_us: int = 7 * DAY_US,
-        late_us: int = HOUR_US,
+        self, schema: Schema, about: About, path: Path, keep_us: int = 7 * DAY_US, late_us: int = HOUR_US
     ) -> None:
-        self.window_us, self.keep_us, self.late_us = window_us, keep_us, late_us
-        self._reader = Reader(schema, task)
+        self.window_us = max((label.within_us for label in about.labels), default=DAY_US)
+        self.keep_us, self.late_us = keep_us, late_us
+        self._reader = Reader(schema, about.labels, about.items, about.request)
+        self._labels = tuple(enumerate(about.labels))
         self._store = OutcomeStore(path)
+        self._store.define(_hash_of(about), _specs(about.labels))
 
     def close(self) -> None:
         self._store.close()
@@ -53,41 +53,40 @@ class OutcomeConsumer:
     def apply_events(self, slices: Sequence[Slice]) -> None:
         """Fold in records of the event log; those already folded in are left out."""
         with self._store.transaction():
-            touched: dict[Pair, list[Touch]] = {}
+            touched: dict[Unit, dict[int, list[Touch]]] = {}
             for first, piece in self._fresh("events", slices):
-                for user, item, touch in self._reader.read(
-                    piece.partition, first, piece.records[first - piece.first :]
-                ):
-                    touched.setdefault((user, self._store.number(item)), []).append(touch)
-            self._store.add_figures(self._join(self._worth_keeping(touched)))
+                for found in self._reader.read(piece.partition, first, piece.records[first - piece.first :]):
+                    items = touched.setdefault((found.group, found.key), {})
+                    items.setdefault(self._store.number(found.item), []).append(found.touch)
+            self._store.add_counts(self._join(self._worth_keeping(touched)))
 
     def apply_predictions(self, slices: Sequence[Slice]) -> None:
         """Fold in records of the prediction stream; those already folded in are left out."""
         with self._store.transaction():
-            changes: dict[tuple[str, int], Counts] = {}
-            dirty: dict[Pair, list[Touch]] = {}
+            changes: Changes = {}
+            dirty: dict[Unit, dict[int, list[Touch]]] = {}
             for first, piece in self._fresh("predictions", slices):
                 for record in piece.records[first - piece.first :]:
-                    prediction = prediction_of(record)
-                    for item in self._show(prediction, record.id, changes):
-                        dirty.setdefault((prediction.user, item), [])
+                    self._show(prediction_of(record), record.id, changes, dirty)
             for bucket, counts in self._join(dirty).items():
                 changes.setdefault(bucket, Counts()).add(counts)
-            self._store.add_figures(changes)
+            self._store.add_counts(changes)
 
-    def settle(self, now_us: int) -> int:
+    def settle(self, now_us: int, all_events: bool = True) -> int:
         """Forget what can no longer change anything; how many rows that were.
 
-        Call it when all predictions appended until `now_us` have been applied. At most some ten thousand rows go
-        at a time, and at most `keep_us` / 100 of time: a clock that is a year ahead for some minutes must not close
-        what is still to come.
+        Call it when all predictions appended until `now_us` have been applied; `all_events`: all events, too. At most
+        some ten thousand rows go at a time, and at most `keep_us` / 100 of time: a clock that is a year ahead for some
+        minutes must not close what is still to come.
         """
         with self._store.transaction():
             settled = self._move_mark("settled", now_us - self.late_us)
-            closed = self._move_mark("closed", now_us - self.window_us - self.keep_us)
             gone = self._store.forget_touches(settled, _FORGET_AT_ONCE, joined=False)
+            if not all_events:
+                return gone
+            closed = self._move_mark("closed", now_us - self.window_us - self.keep_us)
             gone += self._store.forget_touches(closed, _FORGET_AT_ONCE, joined=True)
-            return gone + self._store.forget_shown(closed - self.window_us, _FORGET_AT_ONCE)
+            return gone + self._store.forget_requested(closed - self.window_us, _FORGET_AT_ONCE)
 
     def _move_mark(self, name: str, at_us: int) -> int:
         """Move a mark forward, by no more than a step, never back; where it then is."""
@@ -112,89 +111,128 @@ class OutcomeConsumer:
         if stored:
             self._store.put_offsets(stream, tuple(stored.get(partition, 0) for partition in range(max(stored) + 1)))
 
-    def _worth_keeping(self, touched: dict[Pair, list[Touch]]) -> dict[Pair, list[Touch]]:
-        """Without those before all predictions that are there or can still come: bulk history costs nothing."""
-        settled, earliest = self._store.mark("settled"), self._store.first_shown_at()
+    def _worth_keeping(self, touched: dict[Unit, dict[int, list[Touch]]]) -> dict[Unit, dict[int, list[Touch]]]:
+        """Without those before all responses that are there or can still come: bulk history costs nothing."""
+        settled, earliest = self._store.mark("settled"), self._store.first_requested_at()
         if settled is None:
             return touched
         bar = max(settled if earliest is None else min(settled, earliest), self._store.mark("closed") or 0)
-        kept = {pair: [touch for touch in touches if touch.at >= bar] for pair, touches in touched.items()}
-        return {pair: touches for pair, touches in kept.items() if touches}
+        kept = {
+            unit: {item: [touch for touch in touches if touch.at >= bar] for item, touches in items.items()}
+            for unit, items in touched.items()
+        }
+        return {
+            unit: {item: touches for item, touches in items.items() if touches}
+            for unit, items in kept.items()
+            if any(items.values())
+        }
 
-    def _show(self, prediction: Prediction, id: bytes, changes: dict[tuple[str, int], Counts]) -> Sequence[int]:
-        """Store one prediction; the items that it showed and that its user touched in its window."""
-        items = [self._store.number(item) for item in prediction.items]
-        if not self._store.put_shown(prediction.user, prediction.at_us, id, prediction.version, items):
-            return ()
+    def _show(
+        self, prediction: Prediction, id: bytes, changes: Changes, dirty: dict[Unit, dict[int, list[Touch]]]
+    ) -> None:
+        """Store one response; note the items that it showed and that events of its windows are about."""
+        numbers = [self._store.number(item) for item in prediction.items]
+        for group, key in enumerate(self._reader.keys(prediction)):
+            if key is None:
+                continue
+            unit, of_items = (group, key), self._reader.groups[group].items
+            items = numbers if of_items else []
+            if not self._store.put_requested(unit, prediction.at_us, id, prediction.version, items):
+                return  # delivered by two appends of one response
+            touched = self._store.touched_items(unit, prediction.at_us, prediction.at_us + self.window_us)
+            for item in touched.intersection(items if of_items else [NO_ITEM]):
+                dirty.setdefault(unit, {}).setdefault(item, [])
         bucket = prediction.version, prediction.at_us // MINUTE_US
         changes.setdefault(bucket, Counts()).answer(prediction)
-        until = prediction.at_us + self.window_us
-        touched = self._store.touched_items(prediction.user, prediction.at_us, until)
-        return [item for item in items if item in touched] if touched else ()
 
-    def _join(self, touched: dict[Pair, list[Touch]]) -> dict[tuple[str, int], Counts]:
-        """Join again each pair that has new touches or new showings; what that changes in the figures."""
-        by_user: dict[str, dict[int, list[Touch]]] = {}
-        for (user, item), touches in touched.items():
-            by_user.setdefault(user, {})[item] = touches
-        changes: dict[tuple[str, int], Counts] = {}
-        for user, items in by_user.items():
-            self._join_user(user, items, changes)
+    def _join(self, touched: dict[Unit, dict[int, list[Touch]]]) -> Changes:
+        """Join again each unit that has new touches or new responses; what that changes in the counts."""
+        changes: Changes = {}
+        for unit, items in touched.items():
+            self._join_unit(unit, items, changes)
         return changes
 
-    def _join_user(self, user: str, new: dict[int, list[Touch]], changes: dict[tuple[str, int], Counts]) -> None:
-        touches = {item: self._store.touches(user, item) for item in new}
-        merged = {item: sorted({*touches[item], *new[item]}, key=lambda t: (t.at, t.seq)) for item in new}
-        showings = self._showings(user, {item: found for item, found in merged.items() if found})
+    def _join_unit(self, unit: Unit, new: dict[int, list[Touch]], changes: Changes) -> None:
+        group = self._reader.groups[unit[0]]
+        labels = [self._labels[number] for number in group.labels]
+        stored = {item: self._store.touches(unit, item) for item in new}
+        merged = {item: sorted({*stored[item], *new[item]}, key=lambda t: (t.at, t.seq)) for item in new}
+        showings = self._showings(unit, {item: touches for item, touches in merged.items() if touches})
         altered: dict[Key, dict[int, Follow | None]] = {}
         rows: list[Stored] = []
-        for item, found in merged.items():
-            given = attribute(showings.get(item, []), found, self.window_us)
-            joined = {touch for _, mine in given.values() for touch in mine}
-            rows += [(item, t, t in joined) for t in found if touches[item].get(t) is not (t in joined)]
-            before = self._store.pair_follows(user, item) if any(touches[item].values()) else {}
-            after = {key: follow(showing, mine, self._reader.spans) for key, (showing, mine) in given.items()}
+        for item, touches in merged.items():
+            after, joined = attribute(showings.get(item, []), touches, labels, once=group.items)
+            rows += [(item, t, t in joined) for t in touches if stored[item].get(t) is not (t in joined)]
+            before = self._store.item_follows(unit, item) if any(stored[item].values()) else {}
             for key in {*before, *after}:
                 if before.get(key) != after.get(key):
                     altered.setdefault(key, {})[item] = after.get(key)
-        self._store.put_touches(user, rows)
+        self._store.put_touches(unit, rows)
         closed = self._store.mark("closed") or 0
         for key, items in altered.items():
             if key[0] < closed:
                 continue  # touches of it may be forgotten already: what is stored stands
-            self._alter(user, key, items, changes)
+            self._alter(unit, key, items, changes)
 
-    def _showings(self, user: str, touches: dict[int, list[Touch]]) -> dict[int, list[Showing]]:
-        """{item: its showings that can be first for one of its touches}."""
+    def _showings(self, unit: Unit, touches: dict[int, list[Touch]]) -> dict[int, list[Showing]]:
+        """{item: its showings in whose windows one of its touches can lie}."""
         if not touches:
             return {}
-        first = min(found[0].at for found in touches.values())
-        last = max(found[-1].at for found in touches.values())
+        first = min(some[0].at for some in touches.values())
+        last = max(some[-1].at for some in touches.values())
         showings: dict[int, list[Showing]] = {}
-        for at, id, version, items in self._store.showings(user, first - self.window_us, last):
+        for at, id, version, items in self._store.showings(unit, first - self.window_us, last):
             for item in touches:
                 showing = to_showing(at, id, version, items, item)
                 if showing is not None:
                     showings.setdefault(item, []).append(showing)
         return showings
 
-    def _alter(
-        self, user: str, key: Key, items: dict[int, Follow | None], changes: dict[tuple[str, int], Counts]
-    ) -> None:
-        """Store what changed after one prediction and count the difference."""
-        before = self._store.follows(user, *key)
-        after = {item: found for item, found in {**before, **items}.items() if found is not None}
-        for item, found in items.items():
-            self._store.put_follow(user, key, item, found)
-        version = next(found.version for found in (*after.values(), *before.values()))
+    def _alter(self, unit: Unit, key: Key, items: dict[int, Follow | None], changes: Changes) -> None:
+        """Store what changed after one response and count the difference."""
+        before = self._store.follows(unit, key)
+        after = {item: follow for item, follow in {**before, **items}.items() if follow is not None}
+        for item, follow in items.items():
+            self._store.put_follow(unit, key, item, follow)
+        version = next(follow.version for follow in (*after.values(), *before.values()))
         counts = changes.setdefault((version, key[0] // MINUTE_US), Counts())
-        counts.adopted += _any(after, "taken") - _any(before, "taken")
-        counts.positive += _any(after, "positive") - _any(before, "positive")
         for sign, follows in ((1, after), (-1, before)):
-            rated = [found.rating_micro for found in follows.values() if found.rating_micro is not None]
-            counts.ratings += sign * len(rated)
-            counts.ratings_micro += sign * sum(rated)
+            for name, added in _label_counts(list(follows.values())).items():
+                counts.labels.setdefault(name, LabelCounts()).add(added, sign)
 
 
-def _any(follows: dict[int, Follow], field: str) -> bool:
-    return any(getattr(found, field) for found in follows.values())
+def _label_counts(follows: Sequence[Follow]) -> dict[str, LabelCounts]:
+    """What one response adds to the counts of each label."""
+    counts: dict[str, LabelCounts] = {}
+    for follow in follows:
+        for name, held in follow.labels.items():
+            label = counts.setdefault(name, LabelCounts())
+            label.responses = 1
+            label.n += 1
+            label.total += held.value
+            label.squares += held.value * held.value
+    for name in {name for follow in follows for name in follow.censored}:
+        label = counts.setdefault(name, LabelCounts())
+        label.censored = int(label.responses == 0)
+    return counts
+
+
+def _specs(labels: Sequence[Label]) -> dict[str, LabelSpec]:
+    specs: dict[str, LabelSpec] = {}
+    for label in labels:
+        longest_us = max(other.within_us for other in labels if other.name == label.name)
+        specs.setdefault(label.name, LabelSpec(longest_us, label.value is not None, label.otherwise))
+    return specs
+
+
+def _hash_of(about: About) -> str:
+    """Of everything but the streams that the file depends on."""
+
+    def text(label: Label) -> tuple[object, ...]:
+        expressions = [None if one is None else one.text() for one in (label.where, label.value)]
+        ends = [event.__name__ for event in label.censored_by]
+        names = (label.name, label.event.__name__, label.by, joining_names(label))
+        return (*names, *expressions, label.at_least, label.within_us, label.otherwise, ends)
+
+    meaning = (about.items, about.request.__name__, [text(label) for label in about.labels])
+    return sha256(repr(meaning).encode()).hexdigest()

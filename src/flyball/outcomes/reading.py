@@ -1,122 +1,138 @@
-"""What an event says about a user and an item: the touches that can follow a prediction."""
+"""What an event says about responses: the touches that can follow one."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
-from flyball.core import BadDeclaration
 from flyball.events import Event, Record, Schema
-from flyball.policy import AnyOf, Outcome, Value, compile_python, outcomes_of
+from flyball.outcomes.prediction import Prediction
+from flyball.tasks import CompiledPlan, Label, compile_plan, field_named, joining_names, label_plans, references
 
 MICRO = 1_000_000
 _PARTITION_BITS = 12
 
 
-class Named(Protocol):
-    """An entity; only its name is read here."""
+class Group(msgspec.Struct, frozen=True):
+    """The labels that join by the same values. `names`: those a request has; `items`: the item of the event, too."""
 
-    @property
-    def name(self) -> str: ...
-
-
-class Signalled(Protocol):
-    """The part of a task that is read here: whom and what it is about, and what counts as an outcome."""
-
-    @property
-    def user(self) -> Named: ...
-    @property
-    def item(self) -> Named: ...
-    @property
-    def positive(self) -> Outcome | AnyOf: ...
-    @property
-    def hint(self) -> Outcome | AnyOf | None: ...
-    @property
-    def rating(self) -> Value | None: ...
+    names: tuple[str, ...]
+    items: bool
+    labels: tuple[int, ...]
 
 
 class Touch(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """One event about one (user, item).
+    """One event about one request or item.
 
     `seq`: its offset and partition in the log as one number, unique, by offset first. `bits`: bit i set when it
-    qualifies for the i-th positive outcome. `taken`: it qualifies for a positive outcome or a hint. `rating_micro`: in
-    millionths, None for none.
+    qualifies for label i; `ends`: when it ends the wait for it. `values`: (label, value in millionths).
     """
 
     at: int
     seq: int
     kind: str
     bits: int
-    taken: bool
-    rating_micro: int | None
+    ends: int = 0
+    values: tuple[tuple[int, int], ...] = ()
 
 
-class Spans(msgspec.Struct, frozen=True):
-    """For each positive outcome: how many qualifying touches, within which span, make it hold."""
+class Found(msgspec.Struct, frozen=True, gc=False):
+    """A touch, by which group, key and item it joins; item "" where the labels are of the whole response."""
 
-    counts: tuple[int, ...]
-    withins_us: tuple[int, ...]
-
-    def hold(self, touches: Sequence[Touch]) -> bool:
-        """Whether some outcome holds over `touches`, sorted by time."""
-        for place, (count, within_us) in enumerate(zip(self.counts, self.withins_us, strict=True)):
-            ats = [touch.at for touch in touches if touch.bits >> place & 1]
-            if any(ats[last] - ats[last - count + 1] < within_us for last in range(count - 1, len(ats))):
-                return True
-        return False
-
-
-_Test = Callable[[Event], Any]
+    group: int
+    key: str
+    item: str
+    touch: Touch
 
 
 class Reader:
-    """Reads records of the event log as touches, by the outcomes that a task declares."""
+    """Reads touches out of records, and the keys that they join by out of predictions.
 
-    def __init__(self, schema: Schema, task: Signalled) -> None:
-        positives, hints = outcomes_of(task.positive), outcomes_of(task.hint)
-        self.spans = Spans(
-            tuple(one.at_least for one in positives),
-            tuple(one.within_us for one in positives),
-        )
-        self._schema = schema
-        self._fields: dict[str, tuple[str, str]] = {}
-        self._tests: dict[str, tuple[list[tuple[int, _Test]], list[_Test], _Test | None]] = {}
-        declared = {one.event for one in (*positives, *hints)} | ({task.rating.event} if task.rating else set())
-        for name, kind in schema.types.items():
-            if kind.cls not in declared:
-                continue
-            refs = {entity: field for field, entity in kind.refs}
-            if task.user.name not in refs or task.item.name not in refs:
-                raise BadDeclaration(f"outcome event {name}", f"about {task.user.name} and {task.item.name}", refs)
-            self._fields[name] = refs[task.user.name], refs[task.item.name]
-            self._tests[name] = (
-                [(bit, _test(one)) for bit, one in enumerate(positives) if one.event is kind.cls],
-                [_test(one) for one in hints if one.event is kind.cls],
-                compile_python(task.rating.expression) if task.rating and task.rating.event is kind.cls else None,
-            )
+    `items`: the entity that responses rank, "" for none. `request`: the type of the task's requests. Raises
+    `BadDeclaration` for labels that events or requests cannot be joined by.
+    """
 
-    def read(self, partition: int, first: int, records: Sequence[Record]) -> list[tuple[str, str, Touch]]:
-        """(user, item, touch) of every record that names both; `first`: the offset of `records[0]`."""
+    def __init__(self, schema: Schema, labels: Sequence[Label], items: str, request: type[Event]) -> None:
+        self._schema, self.labels = schema, tuple(labels)
+        self.groups = _groups(labels, items)
+        number = {(group.names, group.items): index for index, group in enumerate(self.groups)}
+        self._by_type: dict[str, list[tuple[int, int | None, CompiledPlan]]] = {}
+        for plan in label_plans(labels, schema):
+            item_index = plan.by.index(items) if items in plan.by else None
+            names = tuple(name for index, name in enumerate(plan.by) if index != item_index)
+            group = number[names, item_index is not None]
+            self._by_type.setdefault(plan.type, []).append((group, item_index, compile_plan(plan)))
+        self._keys = [request_fields(group.names, request) for group in self.groups]
+
+    def keys(self, prediction: Prediction) -> list[str | None]:
+        """The key that each group joins the prediction by, None where the request lacks a part of it."""
+        return [_text([_value(prediction, field) for field in fields]) for fields in self._keys]
+
+    def read(self, partition: int, first: int, records: Sequence[Record]) -> list[Found]:
+        """The touches of records of one partition; `first`: the offset of `records[0]`."""
         kept = [
-            ((first + place) << _PARTITION_BITS | partition, record)
-            for place, record in enumerate(records)
-            if record.type in self._fields
+            ((first + index) << _PARTITION_BITS | partition, record)
+            for index, record in enumerate(records)
+            if record.type in self._by_type
         ]
         events = self._schema.decode_many([record for _, record in kept])
         return [
-            (str(user), str(item), self._touch(seq, record, event))
+            found
             for (seq, record), event in zip(kept, events, strict=True)
-            if (user := getattr(event, self._fields[record.type][0])) is not None
-            and (item := getattr(event, self._fields[record.type][1])) is not None
+            for group, item_index, plan in self._by_type[record.type]
+            if (found := _found(group, item_index, plan, seq, record, event)) is not None
         ]
 
-    def _touch(self, seq: int, record: Record, event: Event) -> Touch:
-        positives, hints, rating = self._tests[record.type]
-        bits = sum(1 << bit for bit, test in positives if test(event))
-        taken = bits != 0 or any(test(event) for test in hints)
-        rated = None if rating is None else rating(event)
-        return Touch(record.at, seq, record.type, bits, taken, None if rated is None else round(rated * MICRO))
+
+def _groups(labels: Sequence[Label], items: str) -> tuple[Group, ...]:
+    numbers: dict[tuple[tuple[str, ...], bool], list[int]] = {}
+    for number, label in enumerate(labels):
+        by = joining_names(label)
+        of_item = bool(items) and items in by
+        item_index = by.index(items) if of_item else None
+        names = tuple(name for index, name in enumerate(by) if index != item_index)
+        numbers.setdefault((names, of_item), []).append(number)
+    return tuple(Group(names, of_item, tuple(some)) for (names, of_item), some in numbers.items())
 
 
-def _test(declared: Outcome) -> _Test:
-    return (lambda event: True) if declared.where is None else compile_python(declared.where)
+def request_fields(names: tuple[str, ...], request: type[Event]) -> tuple[str, ...]:
+    """The fields of a request that hold what its labels join by; "" for the one that is its key.
+
+    The key of a request type that refers to nothing stands for the first name.
+    """
+    refs = references(request)
+    key = next(iter(refs), None)
+    fields = []
+    for index, name in enumerate(names):
+        if key is None and index == 0:
+            fields.append("")
+            continue
+        field = field_named(request, name, request.__struct_fields__)
+        fields.append("" if field == key else field)
+    return tuple(fields)
+
+
+def _value(prediction: Prediction, field: str) -> Any:
+    fields: Mapping[str, Any] = getattr(prediction, "request", {})
+    return prediction.user if field == "" else fields.get(field)
+
+
+def _text(values: Sequence[Any]) -> str | None:
+    return None if any(value is None for value in values) else "\0".join(map(str, values))
+
+
+def _found(
+    group: int, item_index: int | None, plan: CompiledPlan, seq: int, record: Record, event: Event
+) -> Found | None:
+    names = list(plan.key(event))
+    item = None if item_index is None else names.pop(item_index)
+    key = _text(names)
+    if key is None or (item_index is not None and item is None):
+        return None
+    bits = sum(1 << label for label, test in plan.tests if test is None or test(event))
+    ends = sum(1 << label for label in plan.censors)
+    values = [(label, value(event)) for label, value in plan.values if bits >> label & 1]
+    micro = tuple((label, round(float(number) * MICRO)) for label, number in values if number is not None)
+    missing = sum(1 << label for label, number in values if number is None)  # an event without the number says nothing
+    touch = Touch(record.at, seq, record.type, bits & ~missing, ends, micro)
+    return Found(group, key, "" if item is None else str(item), touch)

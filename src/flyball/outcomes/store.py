@@ -1,48 +1,62 @@
 """The SQLite file of the outcomes: tables, and the statements over them.
 
-What is derived and the offsets it was derived from change in one transaction.
+What is derived and the offsets it was derived from change in one transaction. The file knows the labels it was derived
+by; other labels are another file's content, so it is emptied and filled again from the two streams.
 """
 
 import sqlite3
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
-from flyball.core import StoreUnavailable
+from flyball.core import Refused, StoreUnavailable
 from flyball.events import Offsets
-from flyball.outcomes.attribution import Follow, Showing
+from flyball.outcomes.attribution import Follow, Key, Showing
 from flyball.outcomes.counts import Counts, decode_counts, encode_counts
+from flyball.outcomes.metrics import LabelSpec
 from flyball.outcomes.reading import Touch
 
-_TABLES = """
-CREATE TABLE IF NOT EXISTS offsets(stream TEXT, partition INTEGER, next INTEGER, PRIMARY KEY(stream, partition));
-CREATE TABLE IF NOT EXISTS marks(name TEXT PRIMARY KEY, at INTEGER);
-CREATE TABLE IF NOT EXISTS items(number INTEGER PRIMARY KEY, name TEXT UNIQUE);
-CREATE TABLE IF NOT EXISTS shown(user TEXT, at INTEGER, id BLOB, version TEXT, items BLOB,
-  PRIMARY KEY(user, at, id)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS shown_at ON shown(at);
-CREATE TABLE IF NOT EXISTS touches(user TEXT, item INTEGER, at INTEGER, seq INTEGER, kind TEXT, bits INTEGER,
-  taken INTEGER, rating INTEGER, joined INTEGER, PRIMARY KEY(user, item, at, seq)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS touches_at ON touches(joined, at);
-CREATE TABLE IF NOT EXISTS follows(user TEXT, at INTEGER, id BLOB, item INTEGER, taken INTEGER, positive INTEGER,
-  rating INTEGER, body BLOB, PRIMARY KEY(user, at, id, item)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS figures(version TEXT, minute INTEGER, body BLOB, PRIMARY KEY(version, minute)) WITHOUT ROWID;
-"""
+FORMAT = 2
+"""Of the file, in its `user_version`. 1 had none (0) and knew recommendations only."""
 
-_encode_follow = msgspec.msgpack.Encoder().encode
+_TABLES = {
+    "offsets": "stream TEXT, partition INTEGER, next INTEGER, PRIMARY KEY(stream, partition)",
+    "marks": "name TEXT PRIMARY KEY, at INTEGER",
+    "definition": "hash TEXT, labels BLOB",
+    "items": "number INTEGER PRIMARY KEY, name TEXT UNIQUE",
+    "requested": "grp INTEGER, key TEXT, at INTEGER, id BLOB, version TEXT, items BLOB, PRIMARY KEY(grp, key, at, id)",
+    "touches": "grp INTEGER, key TEXT, item INTEGER, at INTEGER, seq INTEGER, body BLOB, joined INTEGER, "
+    "PRIMARY KEY(grp, key, item, at, seq)",
+    "follows": "grp INTEGER, key TEXT, at INTEGER, id BLOB, item INTEGER, body BLOB, "
+    "PRIMARY KEY(grp, key, at, id, item)",
+    "counts": "version TEXT, minute INTEGER, body BLOB, PRIMARY KEY(version, minute)",
+}
+_WITHOUT_ROWID = ("requested", "touches", "follows", "counts")
+_INDEXES = {"requested_at": "requested(at)", "touches_at": "touches(joined, at)", "follows_id": "follows(id)"}
+
+_encode = msgspec.msgpack.Encoder().encode
 _decode_follow = msgspec.msgpack.Decoder(Follow).decode
+_decode_touch = msgspec.msgpack.Decoder(Touch).decode
+_decode_specs = msgspec.msgpack.Decoder(dict[str, LabelSpec]).decode
+
+NO_ITEM = 0
+"""The number of what is about a whole response."""
+
+Unit = tuple[int, str]
+"""(group of labels, key): what a request and an event have in common."""
 
 Stored = tuple[int, Touch, bool]
-"""(item, touch, whether some prediction was given it)"""
+"""(item, touch, whether some response was given it)"""
 
 
 class OutcomeStore:
     """The tables behind an `OutcomeConsumer`; one writer, any number of readers."""
 
     def __init__(self, path: Path, read_only: bool = False) -> None:
+        self._path = path
         self._numbers: dict[str, int] = {}
         if read_only:
             self._connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None, timeout=5)
@@ -52,15 +66,40 @@ class OutcomeStore:
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=NORMAL")
         self._connection.execute("PRAGMA cache_size=-65536")
-        self._connection.executescript(_TABLES)
+
+    def define(self, hash: str, specs: Mapping[str, LabelSpec]) -> None:
+        """Make the tables; empty them where they were derived by other labels or in an older format.
+
+        Raises `Refused` for a file of a later format.
+        """
+        found = self._format()
+        if found > FORMAT:
+            raise Refused(
+                f"outcomes {self._path} must be of format {FORMAT}, got format {found} of another release of Flyball: "
+                "delete the file, and it is filled again from the log"
+            )
+        if found == FORMAT and self._connection.execute("SELECT hash FROM definition").fetchone() == (hash,):
+            return
+        with self.transaction():
+            for (name,) in self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+                self._connection.execute(f"DROP TABLE {name}")
+            for name, columns in _TABLES.items():
+                tail = " WITHOUT ROWID" if name in _WITHOUT_ROWID else ""
+                self._connection.execute(f"CREATE TABLE {name}({columns}){tail}")
+            for name, where in _INDEXES.items():
+                self._connection.execute(f"CREATE INDEX {name} ON {where}")
+            self._connection.execute("INSERT INTO definition VALUES (?, ?)", (hash, _encode(specs)))
+            self._connection.execute(f"PRAGMA user_version={FORMAT}")
 
     def close(self) -> None:
         self._connection.close()
 
     def ready(self) -> bool:
         """Whether the tables are there: a reader may open the file just before its writer makes them."""
-        query = "SELECT count(*) FROM sqlite_master WHERE name IN ('figures', 'follows')"
-        return bool(self._connection.execute(query).fetchone()[0] == 2)
+        return self._format() == FORMAT
+
+    def _format(self) -> int:
+        return int(self._connection.execute("PRAGMA user_version").fetchone()[0])
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -78,6 +117,11 @@ class OutcomeStore:
             if isinstance(error, sqlite3.OperationalError):
                 raise StoreUnavailable(f"outcomes must be writable: {error}") from None
             raise
+
+    def specs(self) -> dict[str, LabelSpec]:
+        """What is to be known of each label to read the counts."""
+        row = self._connection.execute("SELECT labels FROM definition").fetchone()
+        return {} if row is None else _decode_specs(row[0])
 
     def offsets(self, stream: str) -> dict[int, int]:
         rows = self._connection.execute("SELECT partition, next FROM offsets WHERE stream = ?", (stream,))
@@ -97,7 +141,9 @@ class OutcomeStore:
         self._connection.execute("INSERT OR REPLACE INTO marks VALUES (?, ?)", (name, at_us))
 
     def number(self, item: str) -> int:
-        """The number of an item, given at first sight."""
+        """The number of an item, given at first sight; `NO_ITEM` for ""."""
+        if item == "":
+            return NO_ITEM
         known = self._numbers.get(item)
         if known is None:
             row = self._connection.execute("SELECT number FROM items WHERE name = ?", (item,)).fetchone()
@@ -108,105 +154,114 @@ class OutcomeStore:
     def _new_number(self, item: str) -> int:
         return int(self._connection.execute("INSERT INTO items(name) VALUES (?)", (item,)).lastrowid or 0)
 
-    def put_shown(self, user: str, at: int, id: bytes, version: str, items: Sequence[int]) -> bool:
+    def put_requested(self, unit: Unit, at: int, id: bytes, version: str, items: Sequence[int]) -> bool:
         """Whether it was new."""
-        row = (user, at, id, version, array("I", items).tobytes())
-        return self._connection.execute("INSERT OR IGNORE INTO shown VALUES (?, ?, ?, ?, ?)", row).rowcount == 1
+        row = (*unit, at, id, version, array("I", items).tobytes())
+        return self._connection.execute("INSERT OR IGNORE INTO requested VALUES (?, ?, ?, ?, ?, ?)", row).rowcount == 1
 
-    def first_shown_at(self) -> int | None:
-        row = self._connection.execute("SELECT at FROM shown ORDER BY at LIMIT 1").fetchone()
+    def first_requested_at(self) -> int | None:
+        row = self._connection.execute("SELECT at FROM requested ORDER BY at LIMIT 1").fetchone()
         return None if row is None else int(row[0])
 
-    def showings(self, user: str, after: int, until: int) -> "Iterator[tuple[int, bytes, str, array[int]]]":
-        """(at, id, version, items) of a user's predictions with `after < at <= until`, by (at, id)."""
+    def showings(self, unit: Unit, from_at: int, until: int) -> "Iterator[tuple[int, bytes, str, array[int]]]":
+        """(at, id, version, items) of the responses of a unit with `from_at <= at <= until`, by (at, id)."""
         rows = self._connection.execute(
-            "SELECT at, id, version, items FROM shown WHERE user = ? AND at > ? AND at <= ? ORDER BY at, id",
-            (user, after, until),
+            "SELECT at, id, version, items FROM requested WHERE grp = ? AND key = ? AND at >= ? AND at <= ? "
+            "ORDER BY at, id",
+            (*unit, from_at, until),
         )
         for at, id, version, blob in rows:
             yield at, id, version, array("I", blob)
 
-    def touched_items(self, user: str, from_at: int, before: int) -> set[int]:
+    def touched_items(self, unit: Unit, from_at: int, until: int) -> set[int]:
         rows = self._connection.execute(
-            "SELECT DISTINCT item FROM touches WHERE user = ? AND at >= ? AND at < ?", (user, from_at, before)
+            "SELECT DISTINCT item FROM touches WHERE grp = ? AND key = ? AND at >= ? AND at <= ?",
+            (*unit, from_at, until),
         )
         return {item for (item,) in rows}
 
-    def touches(self, user: str, item: int) -> dict[Touch, bool]:
-        """The stored touches of a pair by (at, seq), each with whether some prediction was given it."""
+    def touches(self, unit: Unit, item: int) -> dict[Touch, bool]:
+        """The stored touches of a unit and item by (at, seq), each with whether some response was given it."""
         rows = self._connection.execute(
-            "SELECT at, seq, kind, bits, taken, rating, joined FROM touches "
-            "WHERE user = ? AND item = ? ORDER BY at, seq",
-            (user, item),
+            "SELECT body, joined FROM touches WHERE grp = ? AND key = ? AND item = ? ORDER BY at, seq", (*unit, item)
         )
-        return {
-            Touch(at, seq, kind, bits, bool(taken), rating): bool(joined)
-            for at, seq, kind, bits, taken, rating, joined in rows
-        }
+        return {_decode_touch(body): bool(joined) for body, joined in rows}
 
-    def put_touches(self, user: str, touches: Iterable[Stored]) -> None:
+    def put_touches(self, unit: Unit, touches: Iterable[Stored]) -> None:
         self._connection.executemany(
-            "INSERT OR REPLACE INTO touches VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [(user, item, t.at, t.seq, t.kind, t.bits, t.taken, t.rating_micro, joined) for item, t, joined in touches],
+            "INSERT OR REPLACE INTO touches VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [(*unit, item, touch.at, touch.seq, _encode(touch), joined) for item, touch, joined in touches],
         )
 
-    def follows(self, user: str, at: int, id: bytes) -> dict[int, Follow]:
-        """{item: what followed} of one prediction."""
+    def follows(self, unit: Unit, key: Key) -> dict[int, Follow]:
+        """{item: what followed} of one response within a unit."""
         rows = self._connection.execute(
-            "SELECT item, body FROM follows WHERE user = ? AND at = ? AND id = ?", (user, at, id)
+            "SELECT item, body FROM follows WHERE grp = ? AND key = ? AND at = ? AND id = ?", (*unit, *key)
         )
         return {item: _decode_follow(body) for item, body in rows}
 
-    def pair_follows(self, user: str, item: int) -> dict[tuple[int, bytes], Follow]:
-        """{(at, id) of the prediction: what followed} of one pair."""
-        rows = self._connection.execute("SELECT at, id, body FROM follows WHERE user = ? AND item = ?", (user, item))
+    def follows_of(self, id: bytes) -> list[tuple[str, Follow]]:
+        """(item, what followed) of one response, "" for its request."""
+        rows = self._connection.execute(
+            "SELECT coalesce(name, ''), body FROM follows LEFT JOIN items ON item = number WHERE id = ? "
+            "ORDER BY grp, item",
+            (id,),
+        )
+        return [(item, _decode_follow(body)) for item, body in rows]
+
+    def item_follows(self, unit: Unit, item: int) -> dict[Key, Follow]:
+        """{(at, id) of the response: what followed} of one unit and item."""
+        rows = self._connection.execute(
+            "SELECT at, id, body FROM follows WHERE grp = ? AND key = ? AND item = ?", (*unit, item)
+        )
         return {(at, id): _decode_follow(body) for at, id, body in rows}
 
-    def put_follow(self, user: str, key: tuple[int, bytes], item: int, found: Follow | None) -> None:
+    def put_follow(self, unit: Unit, key: Key, item: int, follow: Follow | None) -> None:
         """Store what followed; None takes it away."""
-        if found is None:
+        if follow is None:
             self._connection.execute(
-                "DELETE FROM follows WHERE user = ? AND at = ? AND id = ? AND item = ?", (user, *key, item)
+                "DELETE FROM follows WHERE grp = ? AND key = ? AND at = ? AND id = ? AND item = ?", (*unit, *key, item)
             )
             return
-        self._connection.execute(
-            "INSERT OR REPLACE INTO follows VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (user, *key, item, found.taken, found.positive, found.rating_micro, _encode_follow(found)),
-        )
+        row = (*unit, *key, item, _encode(follow))
+        self._connection.execute("INSERT OR REPLACE INTO follows VALUES (?, ?, ?, ?, ?, ?)", row)
 
-    def figures(self, since_minute: int) -> Iterator[tuple[str, Counts]]:
-        for version, body in self._connection.execute(
-            "SELECT version, body FROM figures WHERE minute >= ?", (since_minute,)
-        ):
-            yield version, decode_counts(body)
+    def counts(self, since_minute: int) -> Iterator[tuple[str, int, Counts]]:
+        """(version, minute, counts) from a minute on."""
+        rows = self._connection.execute("SELECT version, minute, body FROM counts WHERE minute >= ?", (since_minute,))
+        for version, minute, body in rows:
+            yield version, minute, decode_counts(body)
 
-    def add_figures(self, changes: dict[tuple[str, int], Counts]) -> None:
+    def add_counts(self, changes: Mapping[tuple[str, int], Counts]) -> None:
         for (version, minute), counts in changes.items():
             row = self._connection.execute(
-                "SELECT body FROM figures WHERE version = ? AND minute = ?", (version, minute)
+                "SELECT body FROM counts WHERE version = ? AND minute = ?", (version, minute)
             ).fetchone()
             if row is not None:
                 counts.add(decode_counts(row[0]))
             self._connection.execute(
-                "INSERT OR REPLACE INTO figures VALUES (?, ?, ?)", (version, minute, encode_counts(counts))
+                "INSERT OR REPLACE INTO counts VALUES (?, ?, ?)", (version, minute, encode_counts(counts))
             )
 
     def forget_touches(self, before: int, limit: int, joined: bool) -> int:
         """Delete up to `limit` touches of before `before`; how many there were."""
         return self._connection.execute(
-            "DELETE FROM touches WHERE (user, item, at, seq) IN "
-            "(SELECT user, item, at, seq FROM touches WHERE joined = ? AND at < ? LIMIT ?)",
+            "DELETE FROM touches WHERE (grp, key, item, at, seq) IN "
+            "(SELECT grp, key, item, at, seq FROM touches WHERE joined = ? AND at < ? LIMIT ?)",
             (joined, before, limit),
         ).rowcount
 
-    def forget_shown(self, before: int, limit: int) -> int:
-        """Delete up to `limit` predictions of before `before`; how many there were."""
+    def forget_requested(self, before: int, limit: int) -> int:
+        """Delete up to `limit` responses of before `before`; how many there were."""
         return self._connection.execute(
-            "DELETE FROM shown WHERE (user, at, id) IN (SELECT user, at, id FROM shown WHERE at < ? LIMIT ?)",
+            "DELETE FROM requested WHERE (grp, key, at, id) IN "
+            "(SELECT grp, key, at, id FROM requested WHERE at < ? LIMIT ?)",
             (before, limit),
         ).rowcount
 
 
 def to_showing(at: int, id: bytes, version: str, items: "array[int]", item: int) -> Showing | None:
-    """The showing of `item` in a prediction's list, None when it is not there."""
+    """The showing of `item` in a response's list, None when it is not there; of the whole response for `NO_ITEM`."""
+    if item == NO_ITEM:
+        return Showing(at, id, version, 0)
     return Showing(at, id, version, items.index(item)) if item in items else None

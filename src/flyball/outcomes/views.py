@@ -1,63 +1,77 @@
-"""What is read from the outcomes' file: figures per version, and what followed one prediction."""
+"""What is read from the outcomes' file: metrics per version, and what followed one response."""
 
 from pathlib import Path
 
 import msgspec
 
 from flyball.outcomes.attribution import Follow
-from flyball.outcomes.counts import MINUTE_US, Counts, Figures, figures_of
+from flyball.outcomes.counts import MINUTE_US, Counts
+from flyball.outcomes.metrics import VersionOutcomes, version_outcomes
 from flyball.outcomes.prediction import Prediction, id_bytes
 from flyball.outcomes.reading import MICRO
 from flyball.outcomes.store import OutcomeStore
 
 
-def figures(path: Path, since_us: int = 0) -> dict[str, Figures]:
-    """{version: figures} of the answers since the minute of `since_us`; empty when no outcomes were kept yet."""
+def outcomes_by_version(path: Path, now_us: int, since_us: int = 0) -> dict[str, VersionOutcomes]:
+    """{version: outcomes} of the responses since the minute of `since_us`, mature or open as of `now_us`.
+
+    Empty when no outcomes were kept yet.
+    """
     if not path.exists():
         return {}
-    total: dict[str, Counts] = {}
+    minutes: dict[str, list[tuple[int, Counts]]] = {}
     store = OutcomeStore(path, read_only=True)
     try:
-        for version, counts in store.figures(since_us // MINUTE_US) if store.ready() else ():
-            total.setdefault(version, Counts()).add(counts)
+        if not store.ready():
+            return {}
+        specs = store.specs()
+        for version, minute, counts in store.counts(since_us // MINUTE_US):
+            minutes.setdefault(version, []).append((minute, counts))
     finally:
         store.close()
-    return {version: figures_of(version, counts) for version, counts in sorted(total.items())}
+    return {version: version_outcomes(version, some, specs, now_us) for version, some in sorted(minutes.items())}
 
 
 class Followed(msgspec.Struct, frozen=True):
-    """What a user did with one shown item after the prediction, as far as this prediction was given it."""
+    """What happened about one shown item after the response, as far as this response was given it.
+
+    `item`: "" for what is about the whole request. `events`: by type. `labels`: values of those that hold; `censored`:
+    those that something else ended before they could.
+    """
 
     item: str
     position: int
     first_at_us: int
     last_at_us: int
     events: dict[str, int]
-    taken: bool
-    positive: bool
-    rating: float | None
+    labels: dict[str, float]
+    censored: tuple[str, ...] = ()
 
 
 def followed(path: Path, prediction: Prediction) -> list[Followed]:
-    """What followed a prediction, by position; empty when nothing did or no outcomes were kept yet."""
+    """What followed a response, its request first, then by position; empty when nothing did or nothing is kept yet."""
     if not path.exists():
         return []
     store = OutcomeStore(path, read_only=True)
     try:
-        found = store.follows(prediction.user, prediction.at_us, id_bytes(prediction.id)) if store.ready() else {}
+        follows = store.follows_of(id_bytes(prediction.id)) if store.ready() else []
     finally:
         store.close()
-    return [_followed(prediction, each) for each in sorted(found.values(), key=lambda each: each.position)]
+    return [_followed(item, follow) for item, follow in sorted(follows, key=_order)]
 
 
-def _followed(prediction: Prediction, found: Follow) -> Followed:
+def _order(found: tuple[str, Follow]) -> tuple[bool, int]:
+    item, follow = found
+    return item != "", follow.position
+
+
+def _followed(item: str, follow: Follow) -> Followed:
     return Followed(
-        prediction.items[found.position],
-        found.position,
-        found.first_at,
-        found.last_at,
-        found.kinds,
-        found.taken,
-        found.positive,
-        None if found.rating_micro is None else found.rating_micro / MICRO,
+        item=item,
+        position=follow.position,
+        first_at_us=follow.first_at,
+        last_at_us=follow.last_at,
+        events=follow.kinds,
+        labels={name: held.value / MICRO for name, held in sorted(follow.labels.items())},
+        censored=follow.censored,
     )

@@ -274,11 +274,11 @@ def _after_lines(found: Why) -> list[str]:
     at = found.prediction.at_us
     lines = []
     for each in found.followed:
-        stars = "" if each.rating is None else f", rated {each.rating:g}"
+        labels = "".join(f", {name}{'' if value == 1 else f' {value:g}'}" for name, value in each.labels.items())
         events = ", ".join(f"{count} {kind}" for kind, count in sorted(each.events.items()))
         lines.append(
             f"then, of this list: {each.item} (place {each.position + 1}) after {_ago(each.first_at_us - at)}: {events}"
-            f"{stars}{', liked' if each.positive else ''}"
+            f"{labels}"
         )
     for one in found.next:
         fields = ", ".join(

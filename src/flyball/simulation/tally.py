@@ -7,7 +7,7 @@ from hashlib import sha256
 import msgspec
 import numpy as np
 
-from flyball.outcomes import Figures, Prediction, prediction_record
+from flyball.outcomes import Prediction, VersionOutcomes, prediction_record
 from flyball.registry import Version
 from flyball.simulation.report import Day, Learned, Truth, VersionTruth
 from flyball.simulation.worlds.movies.log_lines import DAY_US, SECOND_US
@@ -121,21 +121,23 @@ class Tally:
             )
         return rows
 
-    def versions(self, measured: Mapping[str, Figures], known: Sequence[Version], metric: str) -> list[VersionTruth]:
+    def versions(
+        self, measured: Mapping[str, VersionOutcomes], known: Sequence[Version], metric: str
+    ) -> list[VersionTruth]:
         """One row for each version that answered, in the order in which they first did."""
         registered = {version.id: version for version in known}
         rows = []
         for name in dict.fromkeys(each.version for each in self._answers):
             mine = [each for each in self._answers if each.version == name]
-            worth, figures, version = _mean([each.worth for each in mine]), measured.get(name), registered.get(name)
+            worth, version = _mean([each.worth for each in mine]), registered.get(name)
             rows.append(
                 VersionTruth(
                     version=name,
                     model=version.candidate if version else "",
                     answers=len(mine),
                     personalised=_share([each.personal for each in mine]),
-                    adoption=(figures.adoption or 0.0) if figures else 0.0,
-                    liked=(figures.positive or 0.0) if figures else 0.0,
+                    adoption=_so_far(measured.get(name), "adopted"),
+                    liked=_so_far(measured.get(name), "positive"),
                     true_adoption=_share([each.adopted for each in mine]),
                     true=_truth(worth[0]),
                     beside={ranking: _truth(worth[1 + place]) for place, ranking in enumerate(RANKINGS)},
@@ -171,6 +173,11 @@ class Tally:
         for row, mine in zip(shown, films, strict=True):
             row[: len(mine)] = mine
         return shown
+
+
+def _so_far(outcomes: VersionOutcomes | None, label: str) -> float:
+    """The share of all answers that have the label by the end of the simulation, those still open among them."""
+    return 0.0 if outcomes is None else outcomes.labels[label].so_far or 0.0
 
 
 def _columns(judged: Judged) -> np.ndarray:

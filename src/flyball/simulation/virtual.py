@@ -30,7 +30,7 @@ from flyball.events import Format, IngestReport, find_format, ingest
 from flyball.learning import learn
 from flyball.models import load_artifact, model_of
 from flyball.operations import Decision, Governor, RuntimeView, Worker, feeds_of
-from flyball.outcomes import Prediction, figures, prediction_record
+from flyball.outcomes import Prediction, outcomes_by_version, prediction_record
 from flyball.registry import Version
 from flyball.runtime import Runtime, load_settings
 from flyball.serving import Ask, Service
@@ -291,7 +291,7 @@ class _Simulation:
         runtime, tally = self._runtime, self._tally
         with self._timed("truth"):
             tally.judge_rest()
-        measured = figures(runtime.outcomes_path)
+        measured = outcomes_by_version(runtime.outcomes_path, runtime.clock.now_us())
         events, flagged, quarantined = (Counter[str]() for _ in range(3))
         for took in self._took:
             events.update(took.accepted)

@@ -8,13 +8,24 @@ seen, and as many items as were asked for while the catalogue has them. Importin
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from flyball.tasks.about import About, Label
 from flyball.tasks.featurize import Asked, Columns, OfflineFeatures, OnlineFeatures, ReadFeatures, coded_column
+from flyball.tasks.labels import (
+    CompiledPlan,
+    LabelPlan,
+    compile_plan,
+    field_named,
+    joining_names,
+    label_plans,
+    references,
+)
 from flyball.tasks.recommend.cases import ACTIVITIES, HEAVY, Cases, activity_of, evaluation_cases
 from flyball.tasks.recommend.declaration import MAX_K, Recommend
 from flyball.tasks.recommend.fallback import fallback_arrays
 from flyball.tasks.recommend.interactions import build_interactions
 from flyball.tasks.recommend.item_index import ItemCatalog, Shelf
 from flyball.tasks.recommend.known import Behind, FrameCatalog, Frames, catalog_at
+from flyball.tasks.recommend.labels import recommend_labels
 from flyball.tasks.recommend.pipeline import Pipeline
 from flyball.tasks.recommend.queries import (
     GENERAL,
@@ -50,15 +61,19 @@ __all__ = [
     "MODEL",
     "NEWCOMER",
     "POPULAR",
+    "About",
     "Asked",
     "BadScores",
     "Behind",
     "Cases",
     "Columns",
+    "CompiledPlan",
     "Featured",
     "FrameCatalog",
     "Frames",
     "ItemCatalog",
+    "Label",
+    "LabelPlan",
     "LogPast",
     "OfflineFeatures",
     "OnlineFeatures",
@@ -81,12 +96,18 @@ __all__ = [
     "check_hashes",
     "check_query",
     "coded_column",
+    "compile_plan",
     "evaluation_cases",
     "fallback_arrays",
+    "field_named",
     "interactions_frame",
+    "joining_names",
+    "label_plans",
     "popular_of",
     "read_histories",
     "read_popular",
+    "recommend_labels",
+    "references",
     "views_of",
     "weight_of",
 ]

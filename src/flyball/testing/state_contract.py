@@ -16,7 +16,7 @@ import msgspec
 from flyball.events import Record, Schema, Slice
 from flyball.policy import Outcome, compile_python
 from flyball.stores import StateStore
-from flyball.tasks import Signals
+from flyball.tasks import Label, Signals
 
 Open = Callable[[], StateStore]
 
@@ -176,7 +176,7 @@ def _naive_pair(found: list[tuple[Any, int, int]], signals: Signals) -> Known:
     )  # fmt: skip
 
 
-def naive_hit(events: Sequence[Any], outcome: Outcome) -> int | None:
+def naive_hit(events: Sequence[Any], outcome: Outcome | Label) -> int | None:
     """The first instant at which `at_least` qualifying events lay in `[instant - within, instant]`."""
     passes: Callable[[Any], Any] = compile_python(outcome.where) if outcome.where else lambda event: True
     instants: list[int] = [event.at for event in events if _is(event, outcome.event) and passes(event)]

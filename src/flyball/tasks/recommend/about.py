@@ -9,10 +9,10 @@ import msgspec
 from flyball.core import Refused
 from flyball.events import Event
 from flyball.policy import AnyOf, Outcome, Value, expression_of, outcomes_of
-from flyball.tasks.about import About, Label
+from flyball.tasks.about import About
+from flyball.tasks.recommend.labels import recommend_labels
 
 if TYPE_CHECKING:
-    from flyball.features import Entity
     from flyball.tasks.recommend.declaration import Recommend
 
 OUTCOMES = ("positive", "hint", "negative")
@@ -36,7 +36,7 @@ def about_of(task: "Recommend") -> About:
         kind="recommend",
         request=RecommendRequest,
         items=task.item.name,
-        labels=tuple(_labels(task)),
+        labels=recommend_labels(task.user, task.item, task.positive, task.hint, task.negative, task.rating),
         entities=task.entities,
         features=task.feature_set,
         event_types=task.event_types,
@@ -121,25 +121,3 @@ def _event(plain: Mapping[str, Any], known: Mapping[str, type[Event]]) -> type[E
             "declare it again, or release a version learned since"
         )
     return known[name]
-
-
-def _labels(task: "Recommend") -> list[Label]:
-    """A label for each outcome; those of one field have its name: it holds when one of them does."""
-    from flyball.tasks.recommend.declaration import references
-
-    def by(event: type[Event], entities: "Sequence[Entity]") -> tuple[str, ...]:
-        field_of = {entity: field for field, entity in reversed(references(event).items())}
-        return tuple(field_of[entity.name] for entity in entities)
-
-    return [
-        Label(
-            name=field,
-            event=one.event,
-            by=by(one.event, task.entities),
-            where=one.where,
-            at_least=one.at_least,
-            within_us=one.within_us,
-        )
-        for field in OUTCOMES
-        for one in outcomes_of(getattr(task, field))
-    ]

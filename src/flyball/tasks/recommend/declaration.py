@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 import msgspec
 
 from flyball.core import BadDeclaration, BadInput, parse_duration
-from flyball.events import Event, Profile, Ref, Schema
+from flyball.events import Event, Profile, Schema
 from flyball.models import Recommender
 from flyball.policy import AnyOf, Expression, Outcome, Value, outcomes_of
+from flyball.tasks.labels import references
 
 if TYPE_CHECKING:
     from flyball.features import Entity, Features, FeatureSet, Group
@@ -138,17 +139,6 @@ class Recommend(msgspec.Struct, frozen=True):
         from flyball.tasks.recommend.state.signals import Signals
 
         return Signals(self.user, self.item, self.positive, self.hint, self.negative, self.rating, schema=schema)
-
-
-def references(event: type) -> dict[str, str]:
-    """{field: entity it names} of an event type, in declared order."""
-    hints = get_type_hints(event, include_extras=True)
-    return {
-        field: ref.entity
-        for field, hint in hints.items()
-        for ref in getattr(hint, "__metadata__", ())
-        if isinstance(ref, Ref)
-    }
 
 
 def attributes_of(entity: "Entity") -> tuple[str, ...]:

@@ -7,7 +7,8 @@ import msgspec
 
 from flyball.events import Schema
 from flyball.policy import Expression, compile_python
-from flyball.tasks.recommend.declaration import attributes_of, references
+from flyball.tasks.labels import references
+from flyball.tasks.recommend.declaration import attributes_of
 
 if TYPE_CHECKING:
     import polars

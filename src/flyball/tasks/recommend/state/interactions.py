@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from flyball.features import holds_column, number_column
+from flyball.policy import together
 from flyball.tasks.recommend.state.signals import HINT, HINT_WEIGHT, NEGATIVE, POSITIVE, POSITIVE_WEIGHT, Plan, Signals
 
 _PAIR = ["user", "item"]
@@ -80,7 +81,7 @@ def _with_pair(observed: pl.DataFrame) -> pl.DataFrame:
 
 
 def _hits(qualifying: pl.DataFrame, name: str, at_least: int, within_us: int) -> pl.DataFrame:
-    """(pair, first instant at which `at_least` qualifying events lay within the span)."""
+    """(pair, first timestamp at which `at_least` qualifying events lay within the span)."""
     if at_least > 1:
         reach = at_least - 1
         qualifying = (
@@ -88,7 +89,7 @@ def _hits(qualifying: pl.DataFrame, name: str, at_least: int, within_us: int) ->
             .sort("pair", "at")
             .filter(
                 (pl.col("pair").shift(reach) == pl.col("pair"))
-                & (pl.col("at") - pl.col("at").shift(reach) <= within_us)
+                & together(pl.col("at").shift(reach), pl.col("at"), within_us)
             )
         )
     return qualifying.group_by("pair").agg(pl.col("at").min().alias(name))

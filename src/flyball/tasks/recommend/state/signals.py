@@ -9,10 +9,14 @@ import msgspec
 from flyball.core import BadDeclaration
 from flyball.events import Schema
 from flyball.features import Entity
-from flyball.policy import AnyOf, Expression, Outcome, Value, compile_python, outcomes_of, trace
+from flyball.policy import AnyOf, Expression, Outcome, Value, compile_python, trace
 from flyball.state import ViewSpec
+from flyball.tasks.labels import LabelPlan, label_plans
+from flyball.tasks.recommend import labels as labels_module
+from flyball.tasks.recommend.labels import recommend_labels
 
 POSITIVE, HINT, NEGATIVE = 1, 2, 4
+_FLAGS = {labels_module.POSITIVE: POSITIVE, labels_module.HINT: HINT, labels_module.NEGATIVE: NEGATIVE}
 POSITIVE_WEIGHT, HINT_WEIGHT = 1.0, 0.25
 
 
@@ -30,11 +34,11 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class Signals:
-    """The outcomes and the rating of a task, by event type.
+    """The labels about a user and an item, by event type, for the view of users' histories.
 
-    `outcomes`: all single outcomes, a slot each; `slots_of[flag]`: the slots behind POSITIVE, HINT, NEGATIVE. Any event
-    of a mentioned type that names both user and item makes the item seen. Raises `BadDeclaration` for an event that
-    is not declared, does not name both, or has no field a filter reads.
+    `outcomes`: the labels that hold or not, a slot each; `slots_of[flag]`: the slots behind POSITIVE, HINT, NEGATIVE.
+    Any event of a mentioned type that names both user and item makes the item seen. Raises `BadDeclaration` for an
+    event that is not declared, does not name both, or has no field a filter reads.
     """
 
     def __init__(
@@ -50,18 +54,25 @@ class Signals:
         half_life_days: int = 14,
     ) -> None:
         self.user, self.item, self.rating, self.half_life_days = user, item, rating, half_life_days
-        outcomes: list[Outcome] = []
-        self.slots_of: dict[int, tuple[int, ...]] = {}
-        for flag, declared in ((POSITIVE, positive), (HINT, hint), (NEGATIVE, negative)):
-            single = outcomes_of(declared)
-            self.slots_of[flag] = tuple(range(len(outcomes), len(outcomes) + len(single)))
-            outcomes.extend(single)
-        self.outcomes = tuple(outcomes)
-        mentioned = dict.fromkeys([one.event for one in outcomes] + ([rating.event] if rating else []))
-        self.plans = {plan.type: plan for plan in (self._plan(event, schema) for event in mentioned)}
+        labels = [
+            label
+            for label in recommend_labels(user, item, positive, hint, negative, rating)
+            if label.name in (*_FLAGS, labels_module.RATING)
+        ]
+        self.outcomes = tuple(label for label in labels if label.name in _FLAGS)
+        self.slots_of = {
+            flag: tuple(slot for slot, label in enumerate(self.outcomes) if label.name == name)
+            for name, flag in _FLAGS.items()
+        }
+        self.plans = {plan.type: self._plan(plan) for plan in label_plans(labels, schema)}
         self.keyed_by_user = all(schema.types[plan.type].key_field == plan.user_field for plan in self.plans.values())
-
         self.spec = ViewSpec("user_items", self._hash())
+
+    def _plan(self, plan: LabelPlan) -> Plan:
+        rating = plan.values[0][1] if plan.values else None
+        tests = tuple((slot, where) for slot, where in plan.tests if slot < len(self.outcomes))
+        user_field, item_field = plan.fields
+        return Plan(plan.type, user_field, item_field, tests, rating)
 
     def _hash(self) -> str:
         """Of everything but events that the view of user and item depends on."""
@@ -76,31 +87,6 @@ class Signals:
             None if self.user.group is None else hash_of_function(self.user.group),
         )
         return sha256(repr(meaning).encode()).hexdigest()
-
-    def _plan(self, event: type, schema: Schema) -> Plan:
-        name = next((name for name, declared in schema.types.items() if declared.cls is event), None)
-        if name is None:
-            raise BadDeclaration(
-                f"event {event.__name__} of the task", "among the declared events", sorted(schema.types)
-            )
-        declared = schema.types[name]
-        fields = {entity: field for field, entity in reversed(declared.refs)}
-        for entity in (self.user, self.item):
-            if entity.name not in fields:
-                raise BadDeclaration(
-                    f"event {event.__name__} of the task",
-                    f"naming a {entity.name} by a field with Ref",
-                    list(declared.fields),
-                )
-        tests = tuple((slot, one.where) for slot, one in enumerate(self.outcomes) if one.event is event)
-        rating = self.rating.expression if self.rating is not None and self.rating.event is event else None
-        for expression in [where for _, where in tests if where is not None] + ([rating] if rating else []):
-            unknown = expression.fields() - {*declared.fields, "at"}
-            if unknown:
-                raise BadDeclaration(
-                    f"filter {expression.text()} on {event.__name__}", "made of its fields", sorted(unknown)
-                )
-        return Plan(name, fields[self.user.name], fields[self.item.name], tests, rating)
 
 
 def hash_of_function(function: Callable[[Any], Any]) -> str:

@@ -5,6 +5,7 @@ from itertools import accumulate, pairwise
 
 import msgspec
 
+from flyball.policy import first_hold
 from flyball.tasks.recommend.state.signals import HINT, NEGATIVE, POSITIVE, Signals
 
 DAY_US = 86_400_000_000
@@ -15,7 +16,7 @@ class Pair(msgspec.Struct, array_like=True, gc=False):
     """The folded events of a (user, item).
 
     `hits[slot]`: when the outcome first held: the least `t` such that `at_least` qualifying events lie in
-    `[t - within, t]`. `pending[slot]`: qualifying instants that a late event could still complete to an earlier hit
+    `[t - within, t]`. `pending[slot]`: qualifying timestamps that a late event could still complete to an earlier hit
     (all before the hit; all when none), ascending, as the first and then differences.
     `rated`: (at, offset, partition, value) of the latest rating by `at`, then offset.
     """
@@ -74,13 +75,11 @@ def _fold_slot(
             return hit, pending
     merged = [*accumulate(pending), *times]
     merged.sort()
-    reach = at_least - 1
-    # windows that end before the first new instant held no hit before, so they hold none now
-    for end in range(max(reach, bisect_left(merged, min(times))), len(merged)):
-        if merged[end] - merged[end - reach] <= within_us:
-            hit = merged[end]
-            del merged[bisect_left(merged, hit) :]
-            break
+    # spans that end before the first new timestamp held no hit before, so they hold none now
+    last = first_hold(merged, at_least, within_us, bisect_left(merged, min(times)))
+    if last is not None:
+        hit = merged[last]
+        del merged[bisect_left(merged, hit) :]
     return hit, merged[:1] + [later - earlier for earlier, later in pairwise(merged)]
 
 
