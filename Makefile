@@ -25,7 +25,7 @@ check: ## style, types, tests, and the command line from a clean install: what C
 	@scripts/check
 
 bench: $(VENV)/.bench ## print the speed of this machine beside that of its peers
-	@export FLYBALL_PEERS=$(PEERS)/bin/python; \
+	@export PEERS_PYTHON=$(PEERS)/bin/python; \
 	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 setup: $(VENV)/.runtime ## install Flyball into .venv

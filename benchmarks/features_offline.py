@@ -3,7 +3,7 @@
 Run: python benchmarks/features_offline.py [--events 10_000_000] [--rows 1_000_000] [--keys 100_000] [--repeat 3]
 count, mean and max over exactly 1, 7 and 30 days; each method in a process of its own, timed from frames in memory to a
 frame in memory, compilation apart: the median of the repeats, and the first, which takes fresh memory. Every method
-must give the same answers. Peers that are not installed are left out; FLYBALL_PEERS may name another interpreter that
+must give the same answers. Peers that are not installed are left out; PEERS_PYTHON may name another interpreter that
 has them (duckdb, feast, polars).
 """
 
@@ -256,7 +256,7 @@ def main() -> None:
     if asked.method:
         one(asked.folder, asked.method, asked.repeat)
         return
-    peers = os.environ.get("FLYBALL_PEERS", sys.executable)
+    peers = os.environ.get("PEERS_PYTHON", sys.executable)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make(folder, asked.events, asked.rows, asked.keys)

@@ -2,7 +2,7 @@
 
 Run: python benchmarks/features_online.py [--events 100000] [--keys 5000] [--redis redis://host:port/0]
 Beside it Feast's online read of 20 stored values from SQLite, where `import feast` works here or in the interpreter
-that FLYBALL_PEERS names. Feast keeps no windows online: it reads numbers that something else has computed.
+that PEERS_PYTHON names. Feast keeps no windows online: it reads numbers that something else has computed.
 Times are medians and 99th percentiles; "cpu" is the time of this thread alone, for a busy machine.
 """
 
@@ -147,7 +147,7 @@ for n, times in ((1, 300), (100, 40), (500, 15)):
 
 def feast_reads(keys: int) -> dict[int, Timed]:
     """Feast's reads of 20 stored values, in its own interpreter; empty where it is not installed."""
-    python = os.environ.get("FLYBALL_PEERS", sys.executable)
+    python = os.environ.get("PEERS_PYTHON", sys.executable)
     if shutil.which(python) is None or subprocess.run([python, "-c", "import feast"], capture_output=True).returncode:
         return {}
     with tempfile.TemporaryDirectory() as folder:
@@ -206,7 +206,7 @@ def main() -> None:
     print(f"{options.events:,} events of {options.keys:,} keys over 40 days, 20 features over 1, 7 and 30 days")
     feast = feast_reads(options.keys)
     if not feast:
-        print("Feast is not installed here (FLYBALL_PEERS names an interpreter that has it): left out")
+        print("Feast is not installed here (PEERS_PYTHON names an interpreter that has it): left out")
     with tempfile.TemporaryDirectory() as folder:
         places = {"memory": "memory://", "lmdb": f"lmdb://{Path(folder)}/state?map_mb=512"}
         if options.redis:

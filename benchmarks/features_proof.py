@@ -17,7 +17,7 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=3_000)
     parser.add_argument("--no-mutations", action="store_true")
     asked = parser.parse_args()
-    drawn = {**os.environ, "FLYBALL_EXAMPLES": str(asked.examples)}
+    drawn = {**os.environ, "TEST_EXAMPLES": str(asked.examples)}
     tests = [*(f"tests/features/test_{name}.py" for name in ("offline_oracle", "feature_laws", "online_equals_oracle"))]
     subprocess.run([sys.executable, "-m", "pytest", "-q", *tests], cwd=ROOT, env=drawn, check=True)
     if not asked.no_mutations:

@@ -2,7 +2,7 @@
 
 Each line is parsed, checked against its declaration, looked up in the catalogue, looked up among all identities and
 durably appended (SQLite, WAL, synchronous=FULL). Run: `python benchmarks/ingest.py [--lines N] [--json]`.
-With FLYBALL_DATA naming the folder of real data, the real log of 50,000 lines is measured too.
+With TEST_DATA naming the folder of real data, the real log of 50,000 lines is measured too.
 """
 
 import argparse
@@ -125,7 +125,7 @@ def main() -> None:
         path = Path(folder) / "made_up.log"
         path.write_bytes(b"\n".join(made_up_lines(chosen.lines, films)) + b"\n")
         figures["made_up"] = measure(path, films, repeat=True)
-        real = Path(os.environ.get("FLYBALL_DATA", "../shared/data")) / "movielog/raw_mcgill_f22_team4_50k.log"
+        real = Path(os.environ.get("TEST_DATA", "../shared/data")) / "movielog/raw_mcgill_f22_team4_50k.log"
         if real.exists():
             copy = Path(folder) / real.name
             copy.write_bytes(real.read_bytes())

@@ -4,7 +4,7 @@ Run: python benchmarks/models.py [--pairs 1000000] [--factors 64] [--iterations 
 Wall seconds are the medians of the repeats, flyball and the peer in turns; CPU seconds, which other work on the machine
 disturbs less, stand beside them. Accuracy: `flyball accuracy FOLDER`.
 Peers (`implicit`, `scikit-surprise`) are skipped, and said to be, when not installed: pip install "flyball[bench]".
-Real data is read from $FLYBALL_DATA (default ../shared/data) and skipped when absent.
+Real data is read from $TEST_DATA (default ../shared/data) and skipped when absent.
 """
 
 import os
@@ -39,7 +39,7 @@ from flyball.models import (
     top_k,
 )
 
-DATA = Path(os.environ.get("FLYBALL_DATA", "../shared/data"))
+DATA = Path(os.environ.get("TEST_DATA", "../shared/data"))
 
 
 def peer(name: str) -> Any:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(os.environ.get("FLYBALL_DATA", Path(__file__).parents[1].parent / "shared" / "data"))
+ROOT = Path(os.environ.get("TEST_DATA", Path(__file__).parents[1].parent / "shared" / "data"))
 
 
 def real(*names: str) -> Path:

@@ -10,6 +10,8 @@ ROOT = Path(__file__).parents[1] / "src" / "flyball"
 
 FLOORS = {
     "core": 0,
+    "home": 1,
+    "settings": 2,
     "events": 1,
     "statistics": 1,
     "policy": 1,

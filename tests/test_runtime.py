@@ -14,6 +14,7 @@ from flyball.apps.movielog import MovieLog
 from flyball.core import BadSetting, ManualClock, Refused, parse_timestamp
 from flyball.events import Offsets, find_format, open_log
 from flyball.runtime import Runtime, load_settings
+from flyball.settings import Settings, masked, read_settings
 
 
 def instants(runtime: Runtime, name: str, lines: list[bytes]) -> list[object]:
@@ -49,7 +50,7 @@ def test_times_that_name_no_zone_are_read_in_the_one_of_the_settings(
 
 @pytest.mark.parametrize("zone", ["Europe/Atlantis", "Europe", "", "../etc/passwd", "/etc/localtime", "+02:00"])
 def test_an_unknown_zone_is_refused(tmp_path: Path, zone: str) -> None:
-    with pytest.raises(BadSetting, match="zone must be one the system knows"):
+    with pytest.raises(BadSetting, match=r"setting zone \(FLYBALL_ZONE\): zone must be one the system knows"):
         load_settings(tmp_path, environment={"FLYBALL_ZONE": zone})
 
 
@@ -77,9 +78,9 @@ def test_a_film_may_have_a_title() -> None:
 def test_how_long_artifacts_are_kept_is_a_setting_that_is_checked(tmp_path: Path) -> None:
     found = load_settings(tmp_path, environment={"FLYBALL_KEEP_RUNS": "2", "FLYBALL_KEEP_ANSWERS": "2w"})
     assert (found.keep_runs, found.keep_answers) == (2, "2w")
-    with pytest.raises(BadSetting, match="keep_runs must be 1 or more, got 0"):
+    with pytest.raises(BadSetting, match=r"keep_runs \(option\) must be from 1 to 1000000, got 0"):
         load_settings(tmp_path, options={"keep_runs": 0})
-    with pytest.raises(BadSetting, match="keep_answers must be a duration such as 90d"):
+    with pytest.raises(BadSetting, match=r"setting keep_answers \(FLYBALL_KEEP_ANSWERS\): duration must be"):
         load_settings(tmp_path, environment={"FLYBALL_KEEP_ANSWERS": "for ever"})
 
 
@@ -128,11 +129,66 @@ def test_a_log_that_others_append_to_while_it_is_opened_is_not_refused(
     assert sum(other.history.offsets()) == sum(other.log.ends()) == 3
 
 
-def test_settings_handed_over_before_features_had_a_store_name_the_one_in_the_home(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({"FLYBALL_WORKERS": "0"}, r"setting workers \(FLYBALL_WORKERS\) must be from 1 to 1000, got 0"),
+        ({"FLYBALL_PORT": "99999"}, r"setting port \(FLYBALL_PORT\) must be from 0 to 65535, got 99999"),
+        ({"FLYBALL_PORT": "-1"}, "must be from 0 to 65535, got -1"),
+        ({"FLYBALL_PORT": "http"}, "setting port .* must fit, got 'http'"),
+        ({"FLYBALL_HOST": ""}, r"setting host \(FLYBALL_HOST\) must be an address"),
+        ({"FLYBALL_WORKRES": "3"}, "must be one of FLYBALL_APPLY_DELAYS, .*FLYBALL_WORKERS, .*, got FLYBALL_WORKRES"),
+        ({"FLYBALL_workers": "3"}, "got FLYBALL_workers"),
+        ({"FLYBALL_APP": "{}"}, "got FLYBALL_APP"),
+    ],
+)
+def test_a_wrong_setting_is_refused_with_its_source(tmp_path: Path, environment: dict[str, str], words: str) -> None:
+    with pytest.raises(BadSetting, match=words):
+        load_settings(tmp_path, environment=environment)
+
+
+@pytest.mark.parametrize("text", ["workres = 3", "home = '/elsewhere'", "workers = 0", "workers =", "workers = 'many'"])
+def test_a_wrong_line_in_the_file_names_the_file(tmp_path: Path, text: str) -> None:
+    (tmp_path / "settings.toml").write_text(text)
+    with pytest.raises(BadSetting, match=r"settings\.toml"):
+        load_settings(tmp_path)
+
+
+def test_options_come_before_the_environment_before_the_file_and_each_says_so(tmp_path: Path) -> None:
+    (tmp_path / "settings.toml").write_text("port = 1\nworkers = 1\nkeep_runs = 1\nhost = '0.0.0.0'\n")
+    sourced = read_settings(
+        tmp_path,
+        environment={"FLYBALL_PORT": "2", "FLYBALL_WORKERS": "2", "FLYBALL_HOME": "/elsewhere", "OTHER": "x"},
+        options={"port": 3, "host": None},
+    )
+    values = sourced.settings
+    assert (values.port, values.workers, values.keep_runs, values.host) == (3, 2, 1, "0.0.0.0")
+    file = str(tmp_path / "settings.toml")
+    sources = [sourced.sources[name] for name in ("port", "workers", "keep_runs", "host", "zone", "events")]
+    assert sources == ["option", "FLYBALL_WORKERS", file, file, "default", "default"]
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://:s3cret@cache:6379/0", "redis://:***@cache:6379/0"),
+        ("postgres://ann:p%40ss@db/flyball?sslmode=require", "postgres://ann:***@db/flyball?sslmode=require"),
+        ("s3://bucket/path?secret_key=abc&region=x", "s3://bucket/path?secret_key=***&region=x"),
+        ("redis://ann@cache/0", "redis://ann@cache/0"),
+        ("sqlite:///srv/a.db?partitions=4", "sqlite:///srv/a.db?partitions=4"),
+        ("not a url", "not a url"),
+    ],
+)
+def test_secrets_in_urls_are_masked(url: str, shown: str) -> None:
+    assert masked(url) == shown
+
+
+def test_settings_handed_over_before_a_store_had_a_url_name_the_one_in_the_home(tmp_path: Path) -> None:
     settings = load_settings(tmp_path)
     assert settings.features == f"lmdb://{tmp_path}/features"
-    older = msgspec.structs.replace(settings, features="")
-    runtime = Runtime(movies.make_app(), older, ManualClock(0))
+    older = {name: getattr(settings, name) for name in ("home", "events", "predictions", "state", "registry")}
+    assert msgspec.convert(older, Settings) == settings
+    runtime = Runtime(movies.make_app(), msgspec.convert(older, Settings), ManualClock(0))
     runtime.feature_state.write({b"k": b"v"}, (1,))
     assert (tmp_path / "features").is_dir()
 

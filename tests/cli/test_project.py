@@ -179,3 +179,22 @@ def test_up_refuses_numbers_it_cannot_use(shop: Run, option: str, value: str) ->
     got = shop("up", "shop.py", option, value)
     assert got.code == 2
     assert option in got.err
+
+
+def test_settings_are_shown_with_where_they_came_from(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("new", "shop")
+    monkeypatch.setenv("FLYBALL_STATE", "redis://:s3cret@cache:6379/0")
+    Path(".flyball/shop").mkdir(parents=True)
+    Path(".flyball/shop/settings.toml").write_text("port = 8090\n[app]\nstars = 10\n")
+    shown = run("settings", "shop.py", "--json").last
+    assert (shown["settings"]["port"], shown["sources"]["port"][-13:]) == (8090, "settings.toml")
+    assert (shown["settings"]["state"], shown["sources"]["state"]) == ("redis://:***@cache:6379/0", "FLYBALL_STATE")
+    assert (shown["settings"]["app"], shown["sources"]["workers"]) == ({"stars": 10}, "default")
+    text = run("settings", "shop.py").out
+    assert "s3cret" not in text
+    assert "app.stars" in text
+    monkeypatch.setenv("FLYBALL_WORKERS", "0")
+    refused = run("settings", "shop.py")
+    assert (refused.code, refused.err) == (
+        2, "flyball: setting workers (FLYBALL_WORKERS) must be from 1 to 1000, got 0"
+    )  # fmt: skip

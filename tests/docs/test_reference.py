@@ -31,14 +31,14 @@ def commands() -> Iterable[str]:
 
 
 def settings() -> Iterable[str]:
-    from flyball.runtime import Settings
+    from flyball.settings import Settings
 
     return (f"| `{field.name}` |" for field in msgspec.structs.fields(Settings))
 
 
 def environment_names() -> Iterable[str]:
     """Every setting but `app`, whose values have no one type, can be given by the environment."""
-    from flyball.runtime import Settings
+    from flyball.settings import Settings
 
     return (f"`FLYBALL_{field.name.upper()}`" for field in msgspec.structs.fields(Settings) if field.name != "app")
 

@@ -49,7 +49,7 @@ class Home:
         self.schema = schema or movie_schema()
         self.log = open_log(f"sqlite://{folder}/events.db?partitions=2")
         self.quarantine = Quarantine(folder / "quarantine.db")
-        self.catalogue = Catalogue(folder / "catalogue.db", self.schema, {"user": (Joined,)})
+        self.catalogue = Catalogue(folder / "catalog.db", self.schema, {"user": (Joined,)})
         self.clock = ManualClock(NOW_US)
 
     def parts(self, form: str) -> dict[str, Any]:
@@ -228,7 +228,7 @@ def test_the_catalogue_is_a_view_that_can_be_rebuilt(home: Home, tmp_path: Path)
 
 
 def test_another_process_sees_what_became_known(home: Home, tmp_path: Path) -> None:
-    other = Catalogue(tmp_path / "catalogue.db", home.schema, {"user": (Joined,)})
+    other = Catalogue(tmp_path / "catalog.db", home.schema, {"user": (Joined,)})
     assert other.known() == {}
     home.ingest("film\nheat\n", "csv")
     assert other.known() == {"film": {"heat"}}

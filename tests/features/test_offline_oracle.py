@@ -18,12 +18,12 @@ from flyball.features.offline.finalize import double_of_spread
 from flyball.testing import feature_logs as logs
 from flyball.testing.feature_oracle import Logged, before, known_by, value_of
 
-EXAMPLES = int(os.environ.get("FLYBALL_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("TEST_EXAMPLES", "60"))
 FAIL_FAST = os.environ.get("NUMBA_DISABLE_JIT") == "1"  # under planted errors nobody reads the smallest case
 CI = settings(
     phases=[Phase.explicit, Phase.generate] if FAIL_FAST else list(Phase),
     max_examples=EXAMPLES,
-    derandomize="FLYBALL_EXAMPLES" not in os.environ,
+    derandomize="TEST_EXAMPLES" not in os.environ,
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )

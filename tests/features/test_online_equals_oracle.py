@@ -22,7 +22,7 @@ from flyball.stores import StateStore, open_state
 from flyball.testing.feature_oracle import before, value_of
 
 FEW = 30
-EXAMPLES = int(os.environ.get("FLYBALL_EXAMPLES", FEW))
+EXAMPLES = int(os.environ.get("TEST_EXAMPLES", FEW))
 """How many logs; more than the few are other ones on each run."""
 FAIL_FAST = os.environ.get("NUMBA_DISABLE_JIT") == "1"  # under planted errors nobody reads the smallest case
 

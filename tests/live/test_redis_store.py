@@ -1,6 +1,6 @@
 """The Redis store keeps the contract of the state stores on a real server.
 
-The server is the one `FLYBALL_TEST_REDIS` names (CI sets it, see `scripts/with-redis`), else one started here.
+The server is the one `TEST_REDIS_URL` names (CI sets it, see `scripts/with-redis`), else one started here.
 """
 
 import os
@@ -21,7 +21,7 @@ from flyball.core import BadSetting, StoreUnavailable
 from flyball.stores import open_state
 from flyball.testing.state_contract import CHECKS
 
-GIVEN = os.environ.get("FLYBALL_TEST_REDIS", "")
+GIVEN = os.environ.get("TEST_REDIS_URL", "")
 HERE = shutil.which("redis-server") is not None
 ROOT = Path(__file__).parents[2]
 
@@ -124,13 +124,11 @@ def test_ci_brings_a_server_of_its_own_and_ends_it(tmp_path: Path) -> None:
     told = tmp_path / "told"
     code = (
         "import os, pathlib, sys; from flyball.stores import open_state;"
-        "url = os.environ['FLYBALL_TEST_REDIS']; store = open_state(url); store.write({b'a': b'1'}, (1,));"
+        "url = os.environ['TEST_REDIS_URL']; store = open_state(url); store.write({b'a': b'1'}, (1,));"
         "pathlib.Path(sys.argv[1]).write_text(url) if store.read([b'a']) == ([b'1'], (1,)) else None; sys.exit(7)"
     )
     command = [str(ROOT / "scripts" / "with-redis"), sys.executable, "-c", code, str(told)]
-    ended = subprocess.run(
-        command, cwd=tmp_path, timeout=120, check=False, env={**os.environ, "FLYBALL_TEST_REDIS": ""}
-    )
+    ended = subprocess.run(command, cwd=tmp_path, timeout=120, check=False, env={**os.environ, "TEST_REDIS_URL": ""})
     assert ended.returncode == 7
     with pytest.raises(StoreUnavailable):
         open_state(told.read_text()).read([b"a"])

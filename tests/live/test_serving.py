@@ -28,7 +28,7 @@ pytestmark = pytest.mark.live
 
 WORKER = """
 import socket, sys, msgspec
-from flyball.runtime import Settings
+from flyball.settings import Settings
 from flyball.serving import serve
 from flyball.testing.faulty import SOURCE
 settings = msgspec.json.decode(sys.argv[1], type=Settings)

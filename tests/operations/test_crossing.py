@@ -15,7 +15,7 @@ from flyball.operations import Child, Lag, Program
 from flyball.operations.process_specs import GovernorReport, Orders, UpReport, WorkerReport
 from flyball.outcomes import Prediction
 from flyball.releases import ReleaseState
-from flyball.runtime import Settings
+from flyball.settings import Settings
 from flyball.simulation.demo import WorldPlan
 
 REQUIRED = {

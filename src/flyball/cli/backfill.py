@@ -50,7 +50,7 @@ def backfill_rows(
     frame = _asked(given, rows)
     groups = _chosen(runtime.app.task.about.feature_groups, frame, group, rows)
     name = hashlib.sha256(str(out.absolute()).encode()).hexdigest()[:12]
-    with FileLock(runtime.home / "run" / f"backfill-{name}.lock", f"a backfill to {out}"):
+    with FileLock(runtime.layout.run / f"backfill-{name}.lock", f"a backfill to {out}"):
         parts = out.with_name(f"{out.name}.parts")
         delay_us, begun = _begin(runtime, parts, rows, groups)
         if begun:

@@ -18,7 +18,8 @@ from flyball.core import BadDeclaration, BadSetting, FlyballError, NotFound, Sys
 
 if TYPE_CHECKING:
     from flyball.app import App
-    from flyball.runtime import Runtime, Settings
+    from flyball.runtime import Runtime
+    from flyball.settings import Settings, Sourced
 
 AppName = Annotated[
     str, typer.Argument(metavar="APP", help="A built-in name (movies), a file (my_app.py) or module:attribute.")
@@ -98,12 +99,20 @@ def _place_in(error: BaseException, spec: str) -> str:
 
 def settings_for(spec: str, home: Path | None, chosen: list[str] | None = None, **options: Any) -> "Settings":
     """Settings from the options, the environment (read here and nowhere else) and the home's file."""
-    from flyball.runtime import default_home, load_settings
+    return sourced_settings(spec, home, chosen, **options).settings
+
+
+def sourced_settings(spec: str, home: Path | None, chosen: list[str] | None = None, **options: Any) -> "Sourced":
+    """The settings, and where each came from."""
+    from flyball.home import default_home
+    from flyball.settings import read_settings
 
     environment = dict(os.environ)
-    place = home or (Path(environment["FLYBALL_HOME"]) if environment.get("FLYBALL_HOME") else default_home(spec))
-    settings = load_settings(place, None, environment, options)
-    return msgspec.structs.replace(settings, app={**settings.app, **pairs(chosen or [])})
+    variable = environment.get("FLYBALL_HOME")
+    sourced = read_settings(home or (Path(variable) if variable else default_home(spec)), None, environment, options)
+    sources = {**sourced.sources, "home": "option" if home else "FLYBALL_HOME" if variable else "default"}
+    settings = msgspec.structs.replace(sourced.settings, app={**sourced.settings.app, **pairs(chosen or [])})
+    return msgspec.structs.replace(sourced, settings=settings, sources=sources)
 
 
 def pairs(chosen: list[str]) -> dict[str, Any]:

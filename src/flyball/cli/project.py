@@ -1,12 +1,13 @@
-"""`flyball new` and `flyball check`."""
+"""`flyball new`, `flyball check` and `flyball settings`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
-from flyball.cli.common import AppName, BadApplication, Json, Set, load, pairs
-from flyball.cli.show import say, show_json
+from flyball.cli.common import AppName, BadApplication, Home, Json, Set, load, pairs, sourced_settings
+from flyball.cli.show import say, show_json, show_table
 from flyball.cli.template import write_project
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     app.command()(new)
     app.command()(check)
+    app.command()(settings)
 
 
 def new(
@@ -61,6 +63,28 @@ def check(app: AppName, chosen: Set = None, json: Json = False) -> None:
     say(f"{declared.name}: nothing wrong")
     for line in _summary(declared):
         say(f"  {line}")
+
+
+def settings(app: AppName, home: Home = None, chosen: Set = None, json: Json = False) -> None:
+    """Show every setting, its value and where it came from.
+
+    Secrets in URLs are masked.
+    """
+    from flyball.settings import STORES, masked
+
+    sourced = sourced_settings(app, home, chosen)
+    values = {
+        name: masked(value) if name in STORES else value
+        for name, value in msgspec.structs.asdict(sourced.settings).items()
+        if name != "app"
+    }
+    own = sourced.settings.app
+    if json:
+        show_json({"settings": {**values, "app": own}, "sources": sourced.sources})
+        return
+    rows = [[name, value, sourced.sources[name]] for name, value in values.items()]
+    rows += [[f"app.{name}", value, "--set or settings.toml"] for name, value in own.items()]
+    show_table(["setting", "value", "from"], rows)
 
 
 def _events(app: "App") -> dict[str, list[str]]:

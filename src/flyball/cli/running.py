@@ -30,7 +30,7 @@ def up(
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Serving processes.", show_default="2")
     ] = None,
-    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    host: Annotated[str | None, typer.Option("--host", help="Address to listen on.", show_default="127.0.0.1")] = None,
     world: Annotated[
         bool, typer.Option("--world", help="With a simulated world of users that use the service.")
     ] = False,
@@ -43,9 +43,9 @@ def up(
     """
     from flyball.operations import up as run_up
 
-    runtime = open_app(app, home, chosen, port=port, workers=workers)
+    runtime = open_app(app, home, chosen, port=port, workers=workers, host=host)
     programs = [_with_world(runtime, json)] if world else []
-    run_up(runtime, _screen(json), programs, host)
+    run_up(runtime, _screen(json), programs)
     if json:
         show_json({"app": runtime.app.name, "stopped": True})
 

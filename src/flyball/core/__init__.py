@@ -12,6 +12,7 @@ from flyball.core.clock import (
     SystemClock,
     SystemStopwatch,
     format_timestamp,
+    microseconds_of,
     parse_timestamp,
 )
 from flyball.core.compiled import forget_stale
@@ -35,7 +36,8 @@ from flyball.core.files import FileLock, sha256_file, write_atomic
 from flyball.core.ids import new_id, timestamp_of_id
 from flyball.core.processes import run_parallel
 from flyball.core.sizes import parse_size
-from flyball.core.urls import Url, load_backend, parse_url
+from flyball.core.urls import Url, load_backend, local_path, parse_url
+from flyball.core.zones import find_zone, with_zone
 
 __all__ = [
     "ArtifactCorrupt",
@@ -60,10 +62,13 @@ __all__ = [
     "SystemStopwatch",
     "UnknownBackend",
     "Url",
+    "find_zone",
     "forget_stale",
     "format_duration",
     "format_timestamp",
     "load_backend",
+    "local_path",
+    "microseconds_of",
     "new_id",
     "parse_duration",
     "parse_size",
@@ -72,5 +77,6 @@ __all__ = [
     "run_parallel",
     "sha256_file",
     "timestamp_of_id",
+    "with_zone",
     "write_atomic",
 ]

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Protocol
 
 from flyball.core.errors import BadInput
+from flyball.core.zones import with_zone
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -72,6 +73,8 @@ class ManualStopwatch:
 def parse_timestamp(text: str, zone: tzinfo = UTC) -> int:
     """ISO 8601 date or date-time to microseconds since 1970 UTC; without an offset it is read in `zone`.
 
+    See `with_zone` for the hours at which summer time begins and ends.
+
     >>> parse_timestamp("1970-01-02")
     86400000000
     >>> parse_timestamp("1970-01-01T00:00:01.5Z")
@@ -82,7 +85,12 @@ def parse_timestamp(text: str, zone: tzinfo = UTC) -> int:
     except ValueError:
         raise BadInput("time", "ISO 8601, such as 2026-01-31 or 2026-01-31T12:00:00Z", text) from None
     if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=zone)
+        moment = with_zone(moment, zone)
+    return microseconds_of(moment)
+
+
+def microseconds_of(moment: datetime) -> int:
+    """A time with an offset as microseconds since 1970 UTC."""
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -41,3 +42,8 @@ def load_backend(kind: str, table: Mapping[str, str], scheme: str) -> Any:
         raise UnknownBackend(kind, scheme, table)
     module, name = table[scheme].split(":")
     return getattr(import_module(module), name)
+
+
+def local_path(url: str) -> Path:
+    """The file or folder that a store of this machine lies in: `file:///srv/shop/history` → /srv/shop/history."""
+    return Path(parse_url(url).place)

@@ -26,7 +26,7 @@ _ANSWERING, _FOLLOWING, _GUEST = 0, 1, 9
 _CHILD = "flyball.operations.child"
 
 
-def up(runtime: Runtime, screen: Screen, programs: Sequence[Program] = (), host: str = "127.0.0.1") -> None:
+def up(runtime: Runtime, screen: Screen, programs: Sequence[Program] = ()) -> None:
     """Run the application until SIGINT or SIGTERM, then stop everything it started.
 
     `programs`: further ones to keep running, such as a world; "{port}" in their arguments becomes the port. Raises
@@ -34,7 +34,7 @@ def up(runtime: Runtime, screen: Screen, programs: Sequence[Program] = (), host:
     log raises.
     """
     lock = FileLock(run_folder(runtime.home) / "lock", f"flyball up {runtime.app.name}")
-    with lock, bind(host, runtime.settings.port) as listener:
+    with lock, bind(runtime.settings.host, runtime.settings.port) as listener:
         runtime.log.ends()  # a log that cannot be used is told at once, not by children that crash one after another
         _Instance(runtime, listener, screen, programs).run()
 
@@ -48,7 +48,7 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-            raise BadSetting(f"--host must be an address of this machine, got {host!r} ({error.strerror})") from None
+            raise BadSetting(f"host must be an address of this machine, got {host!r} ({error.strerror})") from None
         raise BadSetting(
             f"port {port} on {host} must be free, got: {error.strerror or error}; choose another --port"
         ) from None

@@ -7,9 +7,11 @@ from typing import TypeVar
 import msgspec
 
 from flyball.app import AppSource
+from flyball.home import HomeLayout
 from flyball.operations.supervisor import Child
 from flyball.operations.worker import Lag
-from flyball.runtime import Runtime, Settings
+from flyball.runtime import Runtime
+from flyball.settings import Settings
 
 T = TypeVar("T")
 
@@ -52,7 +54,7 @@ class UpReport(msgspec.Struct, frozen=True):
 
 
 def run_folder(home: Path) -> Path:
-    return home / "run"
+    return HomeLayout(home).run
 
 
 def report_path(home: Path, name: str) -> Path:
@@ -60,7 +62,7 @@ def report_path(home: Path, name: str) -> Path:
 
 
 def log_path(home: Path, name: str) -> Path:
-    return run_folder(home) / "logs" / f"{name}.log"
+    return HomeLayout(home).logs / f"{name}.log"
 
 
 def write_report(home: Path, name: str, report: msgspec.Struct) -> None:

@@ -40,7 +40,7 @@ def suite(source: Path, tests: tuple[str, ...]) -> str:
         "PYTHONDONTWRITEBYTECODE": "1",
         "POLARS_MAX_THREADS": "1",
     }
-    environment.pop("FLYBALL_EXAMPLES", None)
+    environment.pop("TEST_EXAMPLES", None)
     bounded = ["sh", "-c", f'ulimit -c 0; ulimit -S -t {CPU_S}; exec "$@"', "sh"]
     options = ["-x", "-q", "-p", "no:cacheprovider", "-o", "timeout=3600", "--tb=no", "-rfE"]
     files = [str(ROOT / "tests" / "features" / name) for name in tests]

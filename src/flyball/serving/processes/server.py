@@ -17,11 +17,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from flyball.app import AppSource
 from flyball.core import SystemClock
-from flyball.runtime import Runtime, Settings, open_runtime
+from flyball.runtime import Runtime, open_runtime
 from flyball.serving.http.app import make_app
 from flyball.serving.problems import Problem, problem_body
 from flyball.serving.processes.dispatcher import Receiver
 from flyball.serving.service import Service
+from flyball.settings import Settings
 
 REPLACE_ME = 71
 """Exit code of a process whose scoring threads are all held: start another."""

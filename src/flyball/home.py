@@ -1,0 +1,101 @@
+"""The layout of an application's home folder: every file and folder in it has its name here and nowhere else.
+
+Promises: a `HomeLayout` is a value; asking it for a path touches no disk.
+"""
+
+from pathlib import Path
+
+import msgspec
+
+__all__ = ["HomeLayout", "default_home"]
+
+
+class HomeLayout(msgspec.Struct, frozen=True):
+    """The folder that an application's state lies in by default, and where each part of it lies.
+
+    >>> HomeLayout(Path("/srv/shop")).events
+    'sqlite:///srv/shop/events.db?partitions=4'
+    """
+
+    folder: Path
+
+    @property
+    def owner(self) -> Path:
+        """The file that names the application that began this home."""
+        return self.folder / "application"
+
+    @property
+    def settings(self) -> Path:
+        return self.folder / "settings.toml"
+
+    @property
+    def run(self) -> Path:
+        """Locks, reports, counters and logs of running processes."""
+        return self.folder / "run"
+
+    @property
+    def counters(self) -> Path:
+        return self.run / "counters"
+
+    @property
+    def reports(self) -> Path:
+        """One JSON file for each process that reports how it is."""
+        return self.run
+
+    @property
+    def logs(self) -> Path:
+        return self.run / "logs"
+
+    @property
+    def events(self) -> str:
+        return f"sqlite://{self.folder}/events.db?partitions=4"
+
+    @property
+    def predictions(self) -> str:
+        return f"sqlite://{self.folder}/predictions.db?partitions=1&unique=0"
+
+    @property
+    def quarantine(self) -> str:
+        return f"sqlite://{self.folder}/quarantine.db"
+
+    @property
+    def catalog(self) -> str:
+        return f"sqlite://{self.folder}/catalog.db"
+
+    @property
+    def state(self) -> str:
+        return f"lmdb://{self.folder}/state"
+
+    @property
+    def features(self) -> str:
+        return f"lmdb://{self.folder}/features"
+
+    @property
+    def registry(self) -> str:
+        return f"sqlite://{self.folder}/registry.db"
+
+    @property
+    def outcomes(self) -> str:
+        return f"sqlite://{self.folder}/outcomes.db"
+
+    @property
+    def apply_delays(self) -> str:
+        return f"file://{self.folder}/apply_delays.json"
+
+    @property
+    def history(self) -> str:
+        return f"file://{self.folder}/history"
+
+    @property
+    def artifacts(self) -> str:
+        return f"file://{self.folder}/artifacts"
+
+
+def default_home(spec: str) -> Path:
+    """Where an application lives unless `--home` says otherwise: `.flyball/` and its short name.
+
+    >>> default_home("models/shop.py").as_posix()
+    '.flyball/shop'
+    """
+    name = spec.rsplit(":", 1)[0].rsplit(".", 1)[-1] if ":" in spec else Path(spec).stem
+    return Path(".flyball") / name

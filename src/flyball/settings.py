@@ -1,0 +1,205 @@
+"""Settings of an application: where its stores are and with which options it runs.
+
+Promises: with nothing configured everything lies under one home folder; a setting that names another URL changes
+that store and nothing else; a name that is no setting is refused where it is written.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from flyball.core import BadInput, BadSetting, find_zone, parse_duration
+from flyball.home import HomeLayout
+
+__all__ = ["STORES", "Settings", "Sourced", "load_settings", "masked", "read_settings"]
+
+STORES = (
+    "events",
+    "predictions",
+    "quarantine",
+    "catalog",
+    "state",
+    "features",
+    "registry",
+    "outcomes",
+    "history",
+    "artifacts",
+    "apply_delays",
+)
+"""The settings that are URLs, one for each kind of store."""
+
+_PREFIX = "FLYBALL_"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an application lives and with which options. `app` goes to its `make_app`. `zone`: of times in lines that
+    name none; unless it is UTC it comes before what the application says. `keep_runs`: of how many runs the artifacts
+    of versions that never served are kept; `keep_answers`: how long after its last answer those of one that did.
+
+    A running `up` hands them to the children it starts, also after an update: new fields have defaults. A store
+    without a URL is the one in the home.
+    """
+
+    home: str
+    events: str
+    predictions: str
+    state: str
+    registry: str
+    features: str = ""
+    quarantine: str = ""
+    catalog: str = ""
+    outcomes: str = ""
+    history: str = ""
+    artifacts: str = ""
+    apply_delays: str = ""
+    zone: str = "UTC"
+    host: str = "127.0.0.1"
+    port: int = 8082
+    workers: int = 2
+    keep_runs: int = 5
+    keep_answers: str = "90d"
+    app: dict[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        layout = HomeLayout(Path(self.home))
+        for name in STORES:
+            if not getattr(self, name):
+                msgspec.structs.force_setattr(self, name, getattr(layout, name))
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.home)
+
+
+class Sourced(msgspec.Struct, frozen=True):
+    """The settings, and for each by its name where its value came from: "option", "FLYBALL_PORT", a file, "default"."""
+
+    settings: Settings
+    sources: dict[str, str]
+
+
+_NAMES = tuple(field.name for field in msgspec.structs.fields(Settings))
+
+
+def load_settings(
+    home: Path,
+    file: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Settings of the application at `home`: options before environment before file before the embedded defaults.
+
+    `file`: TOML with the fields of `Settings`; by default `home/settings.toml` when it exists. Environment names are
+    `FLYBALL_EVENTS` and so on. Raises `BadSetting` naming the source of a bad one.
+    """
+    return read_settings(home, file, environment, options).settings
+
+
+def read_settings(
+    home: Path,
+    file: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Sourced:
+    """As `load_settings`, with where each value came from."""
+    layout = HomeLayout(home.absolute())
+    values: dict[str, Any] = {"home": str(layout.folder), **{name: getattr(layout, name) for name in STORES}}
+    sources = dict.fromkeys(_NAMES, "default")
+    path = file or (layout.settings if layout.settings.exists() else None)
+    layers = [(_from_file(path), str(path))] if path is not None else []
+    layers.append((_from_environment(environment or {}), ""))
+    layers.append(({name: value for name, value in (options or {}).items() if value is not None}, "option"))
+    for layer, source in layers:
+        values |= layer
+        sources |= {name: source or f"{_PREFIX}{name.upper()}" for name in layer}
+    settings = _converted(values, sources)
+    _check(settings, sources)
+    return Sourced(settings, sources)
+
+
+def masked(url: str) -> str:
+    """A URL that may be shown: the password in it, and options that hold secrets, are replaced by ***.
+
+    >>> masked("redis://ann:s3cret@cache:6379/0?name=shop")
+    'redis://ann:***@cache:6379/0?name=shop'
+    """
+    parts = urlsplit(url)
+    if not parts.scheme or "://" not in url:
+        return url
+    name, at, host = parts.netloc.rpartition("@")
+    if at and ":" in name:
+        name = f"{name.partition(':')[0]}:***"
+    query = "&".join(_masked_option(option) for option in parts.query.split("&")) if parts.query else ""
+    if not parts.netloc and not query:
+        return url  # urlunsplit would write sqlite:/path
+    return f"{parts.scheme}://{name}{at}{host}{parts.path}" + (f"?{query}" if query else "")
+
+
+def _masked_option(option: str) -> str:
+    name, equals, _ = option.partition("=")
+    is_secret = any(word in name.lower() for word in ("password", "secret", "token", "key"))
+    return f"{name}=***" if equals and is_secret else option
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        raise BadSetting(f"settings file must exist, got {path}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadSetting(f"settings file {path} must be TOML: {error}") from None
+    for name in values:
+        if name not in _NAMES or name == "home":
+            known = ", ".join(sorted(set(_NAMES) - {"home"}))
+            raise BadSetting(f"setting in {path} must be one of {known}, got {name!r}")
+    return values
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    values = {}
+    for variable, text in environment.items():
+        if not variable.startswith(_PREFIX):
+            continue
+        name = variable.removeprefix(_PREFIX).lower()
+        if variable != f"{_PREFIX}{name.upper()}" or name not in _NAMES or name == "app":
+            known = ", ".join(f"{_PREFIX}{each.upper()}" for each in sorted(_NAMES) if each != "app")
+            raise BadSetting(f"environment variable must be one of {known}, got {variable}: correct it or unset it")
+        if name != "home":  # read by the command line, which chooses the home
+            values[name] = text
+    return values
+
+
+def _converted(values: Mapping[str, Any], sources: Mapping[str, str]) -> Settings:
+    types = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+    for name, value in values.items():
+        try:
+            msgspec.convert(value, types[name], strict=False)
+        except msgspec.ValidationError as error:
+            raise BadSetting(f"{_named(name, sources)} must fit, got {value!r}: {error}") from None
+    return msgspec.convert(values, Settings, strict=False)
+
+
+def _check(settings: Settings, sources: Mapping[str, str]) -> None:
+    for name, low, high in (("workers", 1, 1_000), ("port", 0, 65_535), ("keep_runs", 1, 1_000_000)):
+        value = getattr(settings, name)
+        if not low <= value <= high:
+            raise BadSetting(f"{_named(name, sources)} must be from {low} to {high}, got {value}")
+    for name in ("zone", "keep_answers"):
+        try:
+            _READERS[name](getattr(settings, name))
+        except BadInput as error:
+            raise BadSetting(f"{_named(name, sources)}: {error}") from None
+    if not settings.host:
+        raise BadSetting(f"{_named('host', sources)} must be an address of this machine, such as 127.0.0.1, got ''")
+
+
+_READERS: dict[str, Any] = {"zone": find_zone, "keep_answers": parse_duration}
+
+
+def _named(name: str, sources: Mapping[str, str]) -> str:
+    source = sources[name]
+    return f"setting {name}" + ("" if source == "default" else f" ({source})")
