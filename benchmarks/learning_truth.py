@@ -1,8 +1,8 @@
 """Whether what learning releases is truly better: simulated movie worlds, over seeds.
 
-    python benchmarks/learning_truth.py --seeds 1 2 3 --users 1000 --films 3000 --days 9 [--plain]
+    python benchmarks/learning_truth.py --seeds 1 2 3 --users 1000 --items 3000 --days 9 [--plain]
 
-Each world knows the true quality of every version (the mean probability that a user likes a film of their list). Past
+Each world knows the true quality of every version (the mean probability that a user likes an item of their list). Past
 days lie before the service; with `--past 1` it starts all but empty. `--plain` compares by unweighed targets. One line
 a run of learning: what was chosen, whether it was released, the true quality of the champion before and after, each as
 of the run that made it, and the best among those that passed.
@@ -32,9 +32,9 @@ def rows_of(seed: int, told: SimulationReport) -> list[list[str]]:
     """One row a run of learning."""
     rows, true_of, champion = [], dict[str, float](), ""
     for run in told.learned:
-        true_of |= {each.version: each.true.quality for each in run.versions if each.true is not None}
-        best = max((each.true.quality for each in run.versions if each.true is not None), default=float("nan"))
-        model = {each.version: each.model for each in run.versions}
+        true_of |= {each.version: each.true["quality"] for each in run.versions if each.true}
+        best = max((each.true["quality"] for each in run.versions if each.true), default=float("nan"))
+        model = {each.version: each.candidate for each in run.versions}
         before = true_of.get(champion, float("nan"))
         champion = run.champion
         rows.append(
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--users", type=int, default=1_000)
-    parser.add_argument("--films", type=int, default=3_000)
+    parser.add_argument("--items", type=int, default=3_000)
     parser.add_argument("--days", type=int, default=9)
     parser.add_argument("--past", type=int, default=7)
     parser.add_argument("--plain", action="store_true")
@@ -59,12 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     gains = []
     for seed in chosen.seeds:
         told = simulate(
-            app_of(chosen.plain), days=chosen.days, users=chosen.users, films=chosen.films, seed=seed,
+            app_of(chosen.plain), days=chosen.days, users=chosen.users, items=chosen.items, seed=seed,
             past_days=chosen.past,
         )  # fmt: skip
         for row in rows_of(seed, told):
             print("{:>4}  {:<10}  {:<8}  {:>6}  {:>6}  {:>6}".format(*row), flush=True)
-        answered = [day.quality for day in told.per_day]
+        answered = [day.true["quality"] for day in told.per_day]
         gains.append((answered[0], answered[-1]))
         print(f"      true quality of answers by day: {' '.join(f'{each:.3f}' for each in answered)}", flush=True)
     first, last = (statistics.mean(each[side] for each in gains) for side in (0, 1))

@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from flyball.policy import gates as gates
     from flyball.policy import outcome as outcome
     from flyball.policy import value as value
+    from flyball.policy import world as world
     from flyball.runtime import open as open
     from flyball.tasks import Recommend as Recommend
 
@@ -140,7 +141,7 @@ _ROOM_OF = {
         "flyball.models",
     ),
     **dict.fromkeys(
-        ["any_of", "best", "cheapest_within_noise", "every", "full_rollout", "gates", "outcome", "value"],
+        ["any_of", "best", "cheapest_within_noise", "every", "full_rollout", "gates", "outcome", "value", "world"],
         "flyball.policy",
     ),
     **dict.fromkeys(["open"], "flyball.runtime"),

@@ -18,7 +18,7 @@ import msgspec
 from flyball.core import BadDeclaration, NotFound
 from flyball.events import Event, Format, Profile, Schema
 from flyball.models import Recommender
-from flyball.policy import Choice, Gates, Release, Trigger, best, every, full_rollout, gates
+from flyball.policy import Choice, Gates, Release, Trigger, WorldSpec, best, every, full_rollout, gates
 from flyball.tasks import Recommend
 
 BUILT_IN = {"movies": "flyball.apps.movies"}
@@ -32,6 +32,7 @@ class App:
     `events`: declared event types; the task's entities bring their profiles with them. `formats`: further input
     formats by name. `choose`, `release`, `gates`, `retrain`: how a winner is picked, comes before users, what it must
     pass, and when learning starts again; the defaults are safe. The `fb.FeatureSet` of a candidate becomes the task's.
+    `world`: simulated users to try it with.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class App:
         release: Release | None = None,
         gates: Gates | None = None,
         retrain: Sequence[Trigger] | None = None,
+        world: WorldSpec | None = None,
     ) -> None:
         self.name, self.task = name, task
         _check_kinds(name, events, task, candidates, formats)
@@ -58,6 +60,7 @@ class App:
         if retrain is not None and not isinstance(retrain, list | tuple):
             raise BadDeclaration(f"retrain of App {name!r}", 'a list, such as [fb.every("1d")]', retrain)
         self.retrain = tuple(retrain if retrain is not None else [every("1d")])
+        self.world = world
         self.spec = name
         self.source: Path | None = None
         self._check_names()
@@ -110,6 +113,8 @@ class App:
             ("gates", self.gates, Gates, "made by fb.gates(...)"),
             *(("retrain", each, Trigger, 'made by fb.every, such as [fb.every("1d")]') for each in self.retrain),
         ]
+        if self.world is not None:
+            rules.append(("world", self.world, WorldSpec, 'made by fb.world, such as fb.world("shop")'))
         for argument, got, kind, must in rules:
             if not isinstance(got, kind):
                 raise BadDeclaration(f"{argument} of App {self.name!r}", must, got)

@@ -27,7 +27,7 @@ def listed(port: int) -> int:
 def test_up_with_a_world_lives_and_ends_whole(tmp_path: Path) -> None:
     home = tmp_path / "home"
     runtime = Runtime(load_app("movies"), load_settings(home), SystemClock())
-    plan = new_plan(runtime.clock.now_us(), users=200, films=300, days=2, lines_per_s=200.0)
+    plan = new_plan(runtime.app, runtime.clock.now_us(), days=2, lines_per_s=200.0, users=200, items=300)
     seed_home(runtime, plan)
     past = sum(runtime.log.ends())
     command = [sys.executable, "-m", "flyball", "up", "movies", "--world", "--home", str(home), "--port", "0"]
@@ -37,7 +37,7 @@ def test_up_with_a_world_lives_and_ends_whole(tmp_path: Path) -> None:
         until(lambda: sum(runtime.predictions.ends()) > 20)
         until(lambda: sum(runtime.log.ends()) > past + 200)
         report = msgspec.json.decode((home / "run" / "up.json").read_bytes())
-        until(lambda: listed(report["port"]) == 20, passing=(OSError,))  # the first answers may come before any list
+        until(lambda: listed(report["port"]) == 20, passing=(OSError,))
         assert {child["name"]: child["restarts"] for child in report["children"]}["world"] == 0
     finally:
         up.send_signal(signal.SIGTERM)

@@ -7,9 +7,10 @@ import pytest
 import flyball as fb
 from flyball.app import load_app
 from flyball.core import BadDeclaration, BadInput, ManualClock, parse_timestamp
+from flyball.operations import status
 from flyball.runtime import Runtime, load_settings
-from flyball.simulation import WorldPlan, new_plan, read_plan, seed_history, seed_home, world_of, world_program
-from flyball.simulation.worlds.movies.log_lines import DAY_US
+from flyball.simulation import WorldPlan, live_past, new_plan, plan_summary, read_plan, seed_home, speed_for, world_of
+from flyball.simulation.world import DAY_US
 
 NOW_US = parse_timestamp("2026-05-01T12:00:00.250Z")
 
@@ -19,16 +20,18 @@ def runtime(home: Path, app: fb.App | None = None) -> Runtime:
 
 
 def small_plan() -> WorldPlan:
-    return new_plan(NOW_US, users=60, films=80, days=2)
+    return new_plan(load_app("movies"), NOW_US, days=2, users=60, items=80)
 
 
 def test_the_past_ends_now_and_is_taken_in_whole(tmp_path: Path) -> None:
     home = runtime(tmp_path)
     assert read_plan(home.home) is None
     report = seed_home(home, small_plan())
-    batches = list(seed_history(world_of(small_plan()), small_plan().until_us))
+    plan = small_plan()
+    batches = list(live_past(world_of(home.app, plan), plan.start_us, plan.until_us))
     planted = sum(batch.planted.get("broken", 0) for batch in batches)
-    assert report.read == sum(len(batch.lines) for batch in batches)
+    lines = [(format, line) for batch in batches for format, part in batch.lines for line in part]
+    assert report.read == len(lines)
     assert sum(report.quarantined.values()) == planted
     records = [record for piece in home.log.read((0,) * 4, 1_000_000) for record in piece.records]
     said = [record for record in records if record.type in ("watch", "rate", "joined")]
@@ -36,8 +39,16 @@ def test_the_past_ends_now_and_is_taken_in_whole(tmp_path: Path) -> None:
     assert min(record.at for record in said) >= NOW_US - 2 * DAY_US
     assert NOW_US - DAY_US < max(record.at for record in said) <= NOW_US
     assert sum(record.type == "filmcard" for record in records) == sum(
-        kind == "filmcard" for batch in batches for kind, _, _ in batch.profiles
+        format == "jsonl" and b'"filmcard"' in line for format, line in lines
     )
+
+
+def test_the_views_are_up_to_the_past_before_anybody_asks(tmp_path: Path) -> None:
+    home = runtime(tmp_path)
+    seed_home(home, small_plan())
+    feeds = status(home).feeds
+    assert {feed.name for feed in feeds} >= {"state", "features"}
+    assert all(feed.behind == 0 and not feed.error for feed in feeds)
 
 
 def test_a_past_begun_is_finished_not_begun_anew(tmp_path: Path) -> None:
@@ -49,7 +60,7 @@ def test_a_past_begun_is_finished_not_begun_anew(tmp_path: Path) -> None:
     with pytest.raises(Killed):
         seed_home(runtime(tmp_path), small_plan(), kill)
     assert read_plan(tmp_path) is None
-    later = new_plan(NOW_US + DAY_US, users=60, films=80, days=2)
+    later = new_plan(load_app("movies"), NOW_US + DAY_US, users=60, items=80, days=2)
     seed_home(runtime(tmp_path), later)
     assert read_plan(tmp_path) == small_plan()
     whole = tmp_path / "whole"
@@ -57,10 +68,13 @@ def test_a_past_begun_is_finished_not_begun_anew(tmp_path: Path) -> None:
     assert sum(runtime(tmp_path).log.ends()) == sum(runtime(whole).log.ends())
 
 
-def test_the_program_drives_this_home(tmp_path: Path) -> None:
-    program = world_program(tmp_path)
-    assert str(tmp_path) in program.argv
-    assert any("{port}" in word for word in program.argv)
+def test_a_world_runs_as_fast_as_the_wanted_rate_needs() -> None:
+    assert speed_for(100.0, lines=10_000, days=2) == pytest.approx(100.0 * 2 * 86_400 / 10_000)
+    assert speed_for(1.0, lines=10_000_000, days=1) == 1.0  # never slower than life
+
+
+def test_a_plan_says_its_sizes() -> None:
+    assert plan_summary(load_app("movies"), small_plan()) == "users 60, items 80, k 20; 2 days of its past"
 
 
 def test_a_plan_that_is_not_one_is_told(tmp_path: Path) -> None:
@@ -68,11 +82,20 @@ def test_a_plan_that_is_not_one_is_told(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="world plan"):
         read_plan(tmp_path)
     with pytest.raises(BadInput, match="days"):
-        new_plan(NOW_US, days=0)
+        new_plan(load_app("movies"), NOW_US, days=0)
 
 
-def test_an_application_without_movielog_has_no_world(tmp_path: Path) -> None:
+def test_a_plan_of_another_format_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "world.json").write_text('{"until_us": 1, "users": 60, "films": 80}')
+    with pytest.raises(BadInput, match="format 2; choose another --home"):
+        read_plan(tmp_path)
+
+
+def test_an_application_without_a_world_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     movies = load_app("movies")
-    deaf = fb.App("deaf", events=movies.events, task=movies.task, candidates=movies.candidates)
-    with pytest.raises(BadDeclaration, match="movielog"):
-        seed_home(runtime(tmp_path, deaf), small_plan())
+    alone = fb.App("alone", events=movies.events, task=movies.task, candidates=movies.candidates)
+    with pytest.raises(BadDeclaration, match=r"world=fb.world"):
+        new_plan(alone, NOW_US)
+    with pytest.raises(BadDeclaration, match=r"world=fb.world"):
+        seed_home(runtime(tmp_path / "home", alone), small_plan())
+    assert not (tmp_path / "home").exists()

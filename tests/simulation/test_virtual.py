@@ -6,16 +6,15 @@ import pytest
 
 import flyball as fb
 from flyball.app import load_app
-from flyball.core import BadDeclaration, Refused
-from flyball.simulation import Habits, SimulationReport, simulate
-
-SMALL = Habits(sessions_a_day=2.0)
+from flyball.core import BadDeclaration, BadInput, Refused
+from flyball.simulation import SimulationReport, simulate
 
 
 def small(seed: int, home: Path | None = None) -> SimulationReport:
     return simulate(
-        load_app("movies"), days=2, users=200, films=500, seed=seed, home=home, past_days=2, habits=SMALL, step="1h"
-    )
+        load_app("movies"), days=2, seed=seed, home=home, past_days=2, step="1h", users=200, items=500,
+        sessions_a_day=2.0,
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +44,9 @@ def test_what_was_planted_is_what_was_found(report: SimulationReport) -> None:
 def test_measured_adoption_is_the_true_one(report: SimulationReport) -> None:
     for version in report.versions:
         # An altered line can add or hide one minute of a film.
-        assert version.adoption == pytest.approx(version.true_adoption, abs=0.5 / version.answers + 0.005)
-        assert 0 < version.liked <= version.adoption + 0.01
+        adoption = version.measured["adopted"]
+        assert adoption == pytest.approx(version.outcomes["adopted"], abs=0.5 / version.answers + 0.005)
+        assert 0 < version.measured["positive"] <= adoption + 0.01
 
 
 def test_a_version_learned_serves_and_beats_chance(report: SimulationReport) -> None:
@@ -57,8 +57,9 @@ def test_a_version_learned_serves_and_beats_chance(report: SimulationReport) -> 
     by_version = report.levels["champion"] + report.levels.get("precomputed", 0)
     assert by_version == sum(version.answers for version in served)
     for version in served:
-        assert version.beside["random"].quality < version.true.quality < version.beside["oracle"].quality
-        assert version.model in load_app("movies").candidates
+        chance, best = (version.references[policy]["quality"] for policy in ("random", "oracle"))
+        assert chance < version.true["quality"] < best
+        assert version.candidate in load_app("movies").candidates
     assert sum(day.answers for day in report.per_day) == report.answers == sum(v.answers for v in report.versions)
     assert sum(day.lines for day in report.per_day) <= report.lines
 
@@ -76,8 +77,13 @@ def test_a_home_in_use_is_refused(tmp_path: Path) -> None:
         small(1, tmp_path)
 
 
-def test_an_application_without_movielog_is_refused() -> None:
+def test_an_application_without_a_world_is_refused() -> None:
     movies = load_app("movies")
-    deaf = fb.App("deaf", events=movies.events, task=movies.task, candidates=movies.candidates)
-    with pytest.raises(BadDeclaration, match="movielog"):
-        simulate(deaf, days=1, users=10, films=20)
+    alone = fb.App("alone", events=movies.events, task=movies.task, candidates=movies.candidates)
+    with pytest.raises(BadDeclaration, match="fb.world"):
+        simulate(alone, days=1)
+
+
+def test_a_setting_that_the_world_does_not_have_is_refused_with_those_it_has() -> None:
+    with pytest.raises(BadInput, match="users, items"):
+        simulate(load_app("movies"), days=1, films=20)

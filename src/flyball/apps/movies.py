@@ -163,6 +163,7 @@ def make_app(stars: int = 5) -> fb.App:
         },
         choose=fb.cheapest_within_noise("ndcg@20"),
         retrain=[fb.every("3d")],
+        world=fb.world("movies"),
     )
 
 

@@ -115,13 +115,13 @@ def sourced_settings(spec: str, home: Path | None, chosen: list[str] | None = No
     return msgspec.structs.replace(sourced, settings=settings, sources=sources)
 
 
-def pairs(chosen: list[str]) -> dict[str, Any]:
+def pairs(chosen: list[str], option: str = "--set") -> dict[str, Any]:
     """{name: value} of `--set name=value`; a value that is JSON is read as JSON."""
     values = {}
     for pair in chosen:
         name, separator, text = pair.partition("=")
         if not separator or not name:
-            raise BadSetting(f"--set must look like name=value, got {pair!r}")
+            raise BadSetting(f"{option} must look like name=value, got {pair!r}")
         try:
             values[name] = msgspec.json.decode(text.encode())
         except msgspec.DecodeError:

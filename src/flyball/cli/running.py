@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flyball.cli.common import AppName, Home, Json, Set, load, open_app, open_home, settings_for
+from flyball.cli.common import AppName, Home, Json, Set, load, open_app, open_home, pairs, settings_for
 from flyball.cli.show import applied_words, progress_line, say, show_json, show_table, warn
 from flyball.core import format_timestamp, parse_duration
 
@@ -63,16 +63,16 @@ def _screen(json: bool) -> "Screen":
 
 
 def _with_world(runtime: "Runtime", quiet: bool) -> "Program":
-    """The world's program; an application that has no world yet first takes in the past of a new one."""
-    from flyball.simulation import new_plan, read_plan, seed_home, world_program
+    """The world's program; an application whose home has no world yet first takes in the past of a new one."""
+    from flyball.simulation import new_plan, plan_summary, read_plan, seed_home, world_program
 
+    plan = new_plan(runtime.app, runtime.clock.now_us())  # refuses at once an application that names no world
     if read_plan(runtime.home) is None:
-        plan = new_plan(runtime.clock.now_us())
-        warn(f"a new world: {plan.users:,} users, {plan.films:,} films, {plan.days} days of its past")
+        warn(f"a new world: {plan_summary(runtime.app, plan)}")
         with progress_line(quiet) as progress:
             report = seed_home(runtime, plan, lambda report: progress(f"{report.read:,} lines taken in"))
         warn(f"took in {sum(report.accepted.values()):,} events, set {sum(report.quarantined.values()):,} aside")
-    return world_program(runtime.home)
+    return world_program()
 
 
 def status(
@@ -214,16 +214,27 @@ def replay(app: AppName, prediction: PredictionId, home: Home = None, json: Json
 def simulate(
     app: AppName,
     days: Annotated[int, typer.Option("--days", help="Days of virtual time.", min=1)] = 7,
-    users: Annotated[int, typer.Option("--users", help="Simulated users.", min=1)] = 2_000,
-    films: Annotated[int, typer.Option("--films", help="Simulated films.", min=20)] = 27_000,
+    users: Annotated[
+        int | None, typer.Option("--users", help="Simulated users.", min=1, show_default="the world's")
+    ] = None,
+    items: Annotated[
+        int | None, typer.Option("--items", help="Simulated items.", min=1, show_default="the world's")
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of everything random in the world.")] = 1,
+    past_days: Annotated[
+        int, typer.Option("--past-days", help="Days before the service, taken in as history.", min=0)
+    ] = 3,
+    world_set: Annotated[
+        list[str] | None,
+        typer.Option("--world-set", metavar="NAME=VALUE", help="Another setting of the world; repeatable."),
+    ] = None,
     home: Annotated[
         Path | None, typer.Option("--home", help="Keep the state here.", show_default="a temporary folder")
     ] = None,
     chosen: Set = None,
     json: Json = False,
 ) -> None:
-    """Run the application in a simulated world in virtual time.
+    """Run the application in its simulated world in virtual time.
 
     The same seed gives the same digest of all answers. The world knows the truth, so the true quality of each version
     stands beside the measured one.
@@ -231,8 +242,18 @@ def simulate(
     from flyball.simulation import simulate as run
 
     options = settings_for(app, home, chosen).app
+    sizes = {name: size for name, size in (("users", users), ("items", items)) if size is not None}
+    settings = {**pairs(world_set or [], "--world-set"), **sizes}
     with progress_line(json) as progress:
-        report = run(load(app, options), days=days, users=users, films=films, seed=seed, home=home, tell=progress)
+        report = run(
+            load(app, options),
+            days=days,
+            seed=seed,
+            home=home,
+            past_days=past_days,
+            report_progress=progress,
+            **settings,
+        )
     if json:
         show_json(report)
     else:

@@ -12,7 +12,8 @@ from flyball.operations.governor import Decision, Governor, Job, View, next_lear
 from flyball.operations.heartbeat import Pulse, Rates, rates, read_pulse
 from flyball.operations.instance import up
 from flyball.operations.learning import RuntimeView, learn_words
-from flyball.operations.process import hold_lifeline
+from flyball.operations.process import hold_lifeline, read_orders
+from flyball.operations.process_specs import Orders
 from flyball.operations.state import FeedStatus, ProcessStatus, Status, status
 from flyball.operations.supervisor import Child, Happening, Process, Program, Supervisor
 from flyball.operations.worker import Feed, Lag, Progress, Worker, lag_words
@@ -28,6 +29,7 @@ __all__ = [
     "Job",
     "Lag",
     "Lines",
+    "Orders",
     "Panel",
     "Process",
     "ProcessStatus",
@@ -50,6 +52,7 @@ __all__ = [
     "learn_words",
     "next_learn_us",
     "rates",
+    "read_orders",
     "read_pulse",
     "status",
     "up",

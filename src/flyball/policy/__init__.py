@@ -8,8 +8,10 @@ from flyball.policy.expressions import Expression, compile_python, expression_of
 from flyball.policy.outcomes import AnyOf, Outcome, Value, any_of, first_hold, outcome, outcomes_of, together, value
 from flyball.policy.release import Gates, Release, full_rollout, gates
 from flyball.policy.triggers import Every, Trigger, every
+from flyball.policy.world import WORLDS, WorldSpec, world
 
 __all__ = [
+    "WORLDS",
     "AnyOf",
     "Choice",
     "Every",
@@ -19,6 +21,7 @@ __all__ = [
     "Release",
     "Trigger",
     "Value",
+    "WorldSpec",
     "any_of",
     "best",
     "cheapest_within_noise",
@@ -33,4 +36,5 @@ __all__ = [
     "together",
     "trace",
     "value",
+    "world",
 ]

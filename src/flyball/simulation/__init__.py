@@ -1,54 +1,59 @@
 """Worlds whose truth is known, to drive an application live or in virtual time.
 
-Promises: the same seed gives the same users, films, choices and log lines; what was corrupted on the way is counted;
-the probability that a user likes a film is known, so every measured figure can be held against the true one.
+Promises: the same seed gives the same requests, decisions and lines; what was corrupted on the way is counted; the true
+quality of every response is known, so each measured metric can be held against the true one. The drivers know worlds
+only by the five methods of `World`.
 """
 
 from flyball.simulation.demo import (
     WorldPlan,
     drive_plan,
     new_plan,
+    plan_summary,
     read_plan,
     seed_home,
+    speed_for,
     world_of,
     world_program,
 )
-from flyball.simulation.live import Driver, DriveReport, HttpService, Service, drive_http, stop_on_signals
+from flyball.simulation.live import Driver, DriveReport, HttpService, ServiceClient, drive_http, stop_on_signals
+from flyball.simulation.past import live_past
 from flyball.simulation.report import SimulationReport
 from flyball.simulation.virtual import simulate
-from flyball.simulation.worlds.movies.seed import seed_history
-from flyball.simulation.worlds.movies.truth import Best, Judged, best_lists, judge, rankings, true_quality
-from flyball.simulation.worlds.movies.world import Asks, Batch, Decided, Habits, ProfileRow, Stamps, World, make_world
+from flyball.simulation.world import (
+    Timeline,
+    TrueOutcome,
+    World,
+    WorldBatch,
+    WorldRequest,
+    open_world,
+    world_settings,
+)
 
 __all__ = [
-    "Asks",
-    "Batch",
-    "Best",
-    "Decided",
     "DriveReport",
     "Driver",
-    "Habits",
     "HttpService",
-    "Judged",
-    "ProfileRow",
-    "Service",
+    "ServiceClient",
     "SimulationReport",
-    "Stamps",
+    "Timeline",
+    "TrueOutcome",
     "World",
+    "WorldBatch",
     "WorldPlan",
-    "best_lists",
+    "WorldRequest",
     "drive_http",
     "drive_plan",
-    "judge",
-    "make_world",
+    "live_past",
     "new_plan",
-    "rankings",
+    "open_world",
+    "plan_summary",
     "read_plan",
-    "seed_history",
     "seed_home",
     "simulate",
+    "speed_for",
     "stop_on_signals",
-    "true_quality",
     "world_of",
     "world_program",
+    "world_settings",
 ]

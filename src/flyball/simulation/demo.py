@@ -6,33 +6,39 @@ again (a second for half a million lines) and goes on from there.
 
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 
-from flyball.core import BadDeclaration, BadInput, NotFound, write_atomic
-from flyball.events import Format, IngestReport, find_format, ingest
-from flyball.operations import Program
+from flyball.app import App
+from flyball.core import BadInput, write_atomic
+from flyball.events import IngestReport
+from flyball.operations import Program, catch_up
 from flyball.runtime import Runtime
 from flyball.simulation.live import DriveReport, drive_http
-from flyball.simulation.worlds.movies.log_lines import DAY_US, SECOND_US
-from flyball.simulation.worlds.movies.seed import seed_history
-from flyball.simulation.worlds.movies.world import ProfileRow, World, make_world
+from flyball.simulation.past import by_format, ingest_pieces, live_past, pieces_of
+from flyball.simulation.world import DAY_US, World, open_world, shown_settings, world_settings
 
-_PIECE = 20_000
+SECOND_US = 1_000_000
+PLAN_FORMAT = 2
 
 
 class WorldPlan(msgspec.Struct, frozen=True):
-    """Which world, how long it lived before the service came (until `until_us`), and how fast it goes on."""
+    """Which world, how long it lived before the service came (until `until_us`), and how fast it goes on.
+
+    `settings`: of the application's world, where they differ from its own.
+    """
 
     until_us: int
-    users: int = 2_000
-    films: int = 27_000
-    days: int = 10
+    settings: dict[str, Any] = {}
+    days: int = 3
     seed: int = 1
     lines_per_s: float = 100.0
+    format: int = 0
 
     @property
     def start_us(self) -> int:
@@ -56,101 +62,102 @@ def _read(path: Path) -> WorldPlan | None:
     if not path.exists():
         return None
     try:
-        return msgspec.json.decode(path.read_bytes(), type=WorldPlan)
+        plan = msgspec.json.decode(path.read_bytes(), type=WorldPlan)
     except msgspec.MsgspecError as error:
         raise BadInput(f"world plan {path}", f"as it was written ({error})", path.read_bytes()[:80]) from None
+    if plan.format != PLAN_FORMAT:
+        raise BadInput(
+            f"world plan {path}", f"of format {PLAN_FORMAT}; choose another --home for a new world", plan.format
+        )
+    return plan
 
 
 def new_plan(
-    now_us: int, *, users: int = 2_000, films: int = 27_000, days: int = 10, seed: int = 1, lines_per_s: float = 100.0
+    app: App, now_us: int, *, days: int = 3, seed: int = 1, lines_per_s: float = 100.0, **settings: Any
 ) -> WorldPlan:
-    """A plan whose past ends now."""
+    """A plan whose past ends now. Raises `BadDeclaration` when `app` has no world, `BadInput` for a wrong setting."""
     if days < 1:
         raise BadInput("days", "1 or more", days)
-    return WorldPlan(now_us // SECOND_US * SECOND_US, users, films, days, seed, lines_per_s)
+    if lines_per_s <= 0:
+        raise BadInput("lines_per_s", "above 0", lines_per_s)
+    chosen = world_settings(app.world, app.name, settings)
+    return WorldPlan(now_us // SECOND_US * SECOND_US, chosen, days, seed, lines_per_s, PLAN_FORMAT)
 
 
-def world_of(plan: WorldPlan) -> World:
+def plan_summary(app: App, plan: WorldPlan) -> str:
+    """The plan in one line, such as `users 2,000, items 27,000; 3 days of its past`."""
+    sizes = shown_settings(app.world, app.name, plan.settings)
+    shown = ", ".join(f"{name} {value:,}" for name, value in sizes.items() if isinstance(value, int))
+    return f"{shown}; {plan.days} days of its past"
+
+
+def world_of(app: App, plan: WorldPlan) -> World:
     """The world of `plan` at the start of its past."""
-    return make_world(plan.users, plan.films, seed=plan.seed, start_us=plan.start_us)
+    return open_world(app.world, app.name, seed=plan.seed, start_us=plan.start_us, **plan.settings)
 
 
 def seed_home(
     runtime: Runtime, plan: WorldPlan, progress: Callable[[IngestReport], None] | None = None
 ) -> IngestReport:
-    """Take the world's past into the application's log, profiles first, and write the plan down.
+    """Take the world's past into the application's log and bring the views up to it, then write the plan down.
 
-    Killed and called again, nothing is lost or doubled: a past that was begun earlier on this home is finished,
-    whatever `plan` says. Raises `BadDeclaration` when the
-    application does not speak movielog.
+    So the first answers find a state to answer from. Killed and called again, nothing is lost or doubled: a past that
+    was begun earlier on this home is finished, whatever `plan` says. Raises `BadDeclaration` when the application has
+    no world. The report is of all lines together.
     """
-    lines, begun = movielog_of(runtime), _begun_path(runtime.home)
+    app, begun = runtime.app, _begun_path(runtime.home)
     plan = _read(begun) or plan
+    world = world_of(app, plan)
     runtime.home.mkdir(parents=True, exist_ok=True)
     write_atomic(begun, msgspec.json.encode(plan))
-    batches = list(seed_history(world_of(plan), plan.until_us))
-    rows = (row for batch in batches for row in batch.profiles)
-    take_in(runtime, find_format("jsonl"), "jsonl", profile_lines(rows), "world/profiles", progress)
-    said = _pieces(line for batch in batches for line in batch.lines)
-    report = take_in(runtime, lines, "movielog", said, "world", progress)
+    batches = list(live_past(world, plan.start_us, plan.until_us))
+    reports = [
+        ingest_pieces(runtime, format, pieces_of(lines), f"world/{format}", "history", progress)
+        for format, lines in by_format(batches).items()
+    ]
+    catch_up(runtime)
     begun.replace(plan_path(runtime.home))
-    return report
+    return _together(reports)
 
 
-def take_in(
-    runtime: Runtime,
-    format: Format,
-    name: str,
-    pieces: Iterable[bytes],
-    source: str,
-    progress: Callable[[IngestReport], None] | None = None,
-) -> IngestReport:
-    """Ingest pieces of bytes as history."""
-    return ingest(
-        pieces,
-        format=format,
-        schema=runtime.schema,
-        log=runtime.log,
-        quarantine=runtime.quarantine,
-        catalogue=runtime.catalogue,
-        clock=runtime.clock,
-        mode="history",
-        source=source,
-        format_name=name,
-        progress=progress,
-    )
+def world_program() -> Program:
+    """The live driver of a home's world as a program for `up`."""
+    return Program("world", (sys.executable, "-P", "-m", "flyball.simulation.child", "http://127.0.0.1:{port}"))
 
 
-def movielog_of(runtime: Runtime) -> Format:
-    """The application's own movielog format; raises `BadDeclaration` when it has none."""
-    try:
-        return find_format("movielog", runtime.app.formats)
-    except NotFound as error:
-        must = "with a movielog format, for the movie world to speak to"
-        raise BadDeclaration(f"application {runtime.app.name!r}", must, error.known) from None
-
-
-def profile_lines(rows: Iterable[ProfileRow]) -> Iterator[bytes]:
-    """The rows as pieces of JSON lines, for the application's ingestion."""
-    encode = msgspec.json.Encoder().encode
-    return _pieces(encode({"type": kind, "at": at, **fields}) for kind, fields, at in rows)
-
-
-def world_program(home: Path) -> Program:
-    """The live driver of the home's world as a program for `up`."""
-    return Program(
-        "world", (sys.executable, "-P", "-m", "flyball.simulation.child", str(home), "http://127.0.0.1:{port}")
-    )
-
-
-def drive_plan(plan: WorldPlan, url: str, now_us: int, stop: threading.Event) -> DriveReport:
+def drive_plan(app: App, plan: WorldPlan, url: str, now_us: int, stop: threading.Event) -> DriveReport:
     """Live through the plan's past again, then drive the service at `url` until `stop` is set."""
-    world = world_of(plan)
-    for _ in seed_history(world, plan.until_us):
-        pass
+    world = world_of(app, plan)
+    lines = sum(len(part) for batch in live_past(world, plan.start_us, plan.until_us) for _, part in batch.lines)
     # What comes next must not repeat what an earlier drive of the same world did.
-    world.take_rng(np.random.default_rng([plan.seed, 4, now_us]))
-    return drive_http(world, url, lines_per_s=plan.lines_per_s, stop=stop, watch=_Watcher())
+    world.rng = np.random.default_rng([plan.seed, 4, now_us])
+    speed = speed_for(plan.lines_per_s, lines, plan.days)
+    return drive_http(world, plan.until_us, url, kind=app.task.about.kind, speed=speed, stop=stop, watch=_Watcher())
+
+
+def speed_for(lines_per_s: float, lines: int, days: float) -> float:
+    """How many times faster a world must run than real time to leave `lines_per_s`, given `lines` in `days` days.
+
+    >>> speed_for(100.0, 864_000, 1.0)
+    10.0
+    """
+    return max(1.0, lines_per_s * days * DAY_US / SECOND_US / max(1, lines))
+
+
+def _together(reports: Sequence[IngestReport]) -> IngestReport:
+    accepted, flagged, quarantined = (Counter[str]() for _ in range(3))
+    for report in reports:
+        accepted.update(report.accepted)
+        flagged.update(report.flagged)
+        quarantined.update(report.quarantined)
+    return IngestReport(
+        sum(report.read for report in reports),
+        dict(accepted),
+        dict(flagged),
+        dict(quarantined),
+        sum(report.duplicates for report in reports),
+        sum(report.seconds for report in reports),
+    )
 
 
 class _Watcher:
@@ -162,15 +169,4 @@ class _Watcher:
     def __call__(self, report: DriveReport) -> None:
         if report.status != self._status:
             self._status = report.status
-            print(f"world: {report.status}; {report.lines:,} lines, {report.asks:,} asks", flush=True)
-
-
-def _pieces(lines: Iterable[bytes]) -> Iterator[bytes]:
-    held: list[bytes] = []
-    for line in lines:
-        held.append(line)
-        if len(held) == _PIECE:
-            yield b"\n".join(held) + b"\n"
-            held = []
-    if held:
-        yield b"\n".join(held) + b"\n"
+            print(f"world: {report.status}; {report.lines:,} lines, {report.requests:,} requests", flush=True)

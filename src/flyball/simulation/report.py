@@ -1,63 +1,53 @@
-"""What a simulation tells: what was measured, and beside it what was true."""
+"""What a simulation reports: what was measured, and beside it what was true."""
+
+from collections.abc import Iterable, Mapping
 
 import msgspec
-
-
-class Truth(msgspec.Struct, frozen=True):
-    """Means over lists. `quality`: probability that the user likes a film of the list, if started. `ndcg`: those
-    probabilities as gains, against the best possible list. `taken`: probability that a film is started from the list.
-    """
-
-    quality: float
-    ndcg: float
-    taken: float
 
 
 class VersionTruth(msgspec.Struct, frozen=True, kw_only=True):
     """One version ("" for answers that no version made), as measured by the application and as it was.
 
-    `adoption`, `liked`: shares of answers, by the outcomes room; `true_adoption`: the same by what users did.
-    `true`: the lists it gave; `beside`: {"oracle", "popular", "random"}: other lists for the same requests.
-    `model`: the candidate's name; `offline`: what its report said of the metric the winner is chosen by.
+    `measured`: means of outcomes as the application joined them; `outcomes`: the same and others as they were.
+    `true`: true metrics of its responses, and in `references` of other policies' responses to the same requests.
+    `candidate`: what it was made from; `offline`: what its report said of the metric the winner is chosen by.
     """
 
     version: str
-    model: str
+    candidate: str
     answers: int
-    personalised: float
-    adoption: float
-    liked: float
-    true_adoption: float
-    true: Truth
-    beside: dict[str, Truth]
+    measured: dict[str, float]
+    outcomes: dict[str, float]
+    true: dict[str, float]
+    references: dict[str, dict[str, float]]
     offline: float | None
 
 
-class Day(msgspec.Struct, frozen=True):
-    """One day: lines that arrived, answers, share of them by a version, and how good the lists were."""
+class Day(msgspec.Struct, frozen=True, kw_only=True):
+    """One day: lines that arrived, answers, the share of them by a version, true outcomes and true metrics."""
 
     day: int
     lines: int
     answers: int
-    personalised: float
-    true_adoption: float
-    quality: float
-    popular_quality: float
+    by_version: float
+    outcomes: dict[str, float]
+    true: dict[str, float]
+    references: dict[str, dict[str, float]]
     champion: str
 
 
-class Learnt(msgspec.Struct, frozen=True):
-    """One version as it was registered: what its report said (`offline`) and what its lists are worth (`true`, for the
-    same few hundred users for all; None for one that failed its gates, of which nothing is kept)."""
+class LearnedVersion(msgspec.Struct, frozen=True):
+    """One version as it was registered: what its report said (`offline`) and what its responses to the same recent
+    requests truly are (`true`, empty for one that failed its gates, of which nothing is kept)."""
 
     version: str
-    model: str
+    candidate: str
     state: str
     offline: float | None
-    true: Truth | None
+    true: dict[str, float]
 
 
-class Learned(msgspec.Struct, frozen=True):
+class LearningRun(msgspec.Struct, frozen=True):
     """One run of learning: when it was through, on what was known `as_of_us`, and what came out."""
 
     as_of_us: int
@@ -67,22 +57,21 @@ class Learned(msgspec.Struct, frozen=True):
     released: bool
     champion: str
     reason: str
-    versions: list[Learnt] = []
+    versions: list[LearnedVersion] = []
 
 
 class SimulationReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A simulation of `users` users over `days` days, after `past_days` without a service.
+    """A simulation of a world with `settings` over `days` days, after `past_days` without a service.
 
-    `digest`: sha256 over all answers in order. `metric`: what the winner is chosen by, and the `offline` figures tell.
-    `planted`: lines the world sent by kind, the corrupted ones by what was done to them; `events`, `quarantined`,
+    `digest`: sha256 over all answers in order. `metric`: what the winner is chosen by, and what `offline` is of.
+    `planted`: lines the world sent by kind, "broken" and "duplicate" ones among them; `events`, `quarantined`,
     `flagged`, `duplicates`: what the application made of them. `seconds`: real time; the only thing besides
     `stages`, real seconds by part, that differs from run to run.
     """
 
     app: str
     seed: int
-    users: int
-    films: int
+    settings: dict[str, int | float | str]
     days: int
     past_days: int
     digest: str
@@ -96,86 +85,115 @@ class SimulationReport(msgspec.Struct, frozen=True, kw_only=True):
     answers: int
     levels: dict[str, int]
     versions: list[VersionTruth]
-    learned: list[Learned]
+    learned: list[LearningRun]
     per_day: list[Day]
     seconds: float = 0.0
     stages: dict[str, float] = {}
 
     def text(self) -> str:
         """For a person to read."""
+        outcomes, true = _names(row.outcomes for row in self.versions), _names(row.true for row in self.versions)
+        references = _names(row.references for row in self.versions)
+        settings = ", ".join(
+            f"{name} {value:,}" if isinstance(value, int | float) else f"{name} {value}"
+            for name, value in self.settings.items()
+        )
         return "\n".join(
             [
-                f"{self.days} days of {self.users:,} users and {self.films:,} films after {self.past_days} without a "
-                f"service, seed {self.seed}, in {self.seconds:.1f} s",
+                f"{self.app}: {self.days} days after {self.past_days} without a service, seed {self.seed}, "
+                f"in {self.seconds:.1f} s",
+                f"world: {settings}",
                 f"digest {self.digest}",
                 "",
                 *self._intake_lines(),
-                f"{self.answers:,} answers: " + ", ".join(f"{level} {n:,}" for level, n in self.levels.items()),
+                f"{self.answers:,} answers: " + _counts(self.levels),
                 "",
-                *(_learned_line(one) for one in self.learned),
+                *(_run_line(run) for run in self.learned),
                 "",
                 *_table(
-                    ("learned", "outcome", self.metric, "true ndcg", "true quality"),
-                    [_learnt_row(one) for run in self.learned for one in run.versions],
+                    ("learned", "outcome", self.metric, *(f"true {name}" for name in true)),
+                    [_learned_row(version, true) for run in self.learned for version in run.versions],
                 ),
                 "",
                 *_table(
-                    ("version", "answers", "adoption", "true", "quality", "ndcg", "popular", "random", "oracle"),
-                    [_version_row(one) for one in self.versions],
+                    ("version", "answers", *_outcome_names(outcomes), *true, *references),
+                    [_version_row(version, outcomes, true, references) for version in self.versions],
                 ),
                 "",
-                "adoption: share of answers of which a film was then watched, as measured, and as it was (true);",
-                "quality: true probability that the user likes a film of the list; popular, random, oracle: the",
-                "quality of other lists for the same requests",
+                *_legend(outcomes, true, references),
                 "",
                 *_table(
-                    ("day", "lines", "answers", "by a model", "adoption", "quality", "popular", "champion"),
-                    [_day_row(one) for one in self.per_day],
+                    ("day", "lines", "answers", "by a version", *outcomes, *true[:1], *references, "champion"),
+                    [_day_row(day, outcomes, true, references) for day in self.per_day],
                 ),
             ]
         )
 
     def _intake_lines(self) -> list[str]:
-        planted = self.planted
-        odd = planted["altered"] + planted["random_film"]
+        broken, duplicate = (self.planted.get(kind, 0) for kind in ("broken", "duplicate"))
         return [
-            f"{self.lines:,} lines, {sum(self.events.values()):,} events with the profiles, {self.duplicates:,} "
-            f"duplicates ({planted['duplicate']:,} planted)",
-            f"{planted['broken'] + odd:,} lines corrupted: {planted['broken']:,} broken, "
-            f"{sum(self.quarantined.values()):,} in quarantine; {odd:,} still well-formed, "
-            f"{self.flagged:,} events flagged",
+            f"{self.lines:,} lines: {_counts(self.planted)}",
+            f"{sum(self.events.values()):,} events with the profiles, {self.flagged:,} of them flagged; "
+            f"{sum(self.quarantined.values()):,} lines in quarantine ({broken:,} planted), "
+            f"{self.duplicates:,} duplicates ({duplicate:,} planted)",
         ]
 
 
-def _learned_line(one: Learned) -> str:
-    outcome = f"{one.chosen} released as {one.champion}" if one.released else f"champion stays {one.champion or 'none'}"
-    return f"learned ({one.status}): {outcome}; {one.reason}"
+def _names(rows: Iterable[Iterable[str]]) -> list[str]:
+    return list(dict.fromkeys(name for row in rows for name in row))
 
 
-def _learnt_row(one: Learnt) -> tuple[str, ...]:
-    values = (one.offline, one.true.ndcg if one.true else None, one.true.quality if one.true else None)
-    told = ("-" if value is None else f"{value:.3f}" for value in values)
-    return (f"{one.version} {one.model}", one.state, *told)
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items())
 
 
-def _version_row(one: VersionTruth) -> tuple[str, ...]:
-    name = f"{one.version} {one.model}" if one.version else "(no version)"
-    others = (one.beside[ranking].quality for ranking in ("popular", "random", "oracle"))
-    shares = (one.adoption, one.true_adoption, one.true.quality, one.true.ndcg, *others)
-    return (name, f"{one.answers:,}", *(f"{share:.3f}" for share in shares))
+def _outcome_names(outcomes: list[str]) -> list[str]:
+    return [title for name in outcomes for title in (name, "true")]
 
 
-def _day_row(one: Day) -> tuple[str, ...]:
-    shares = (one.personalised, one.true_adoption, one.quality, one.popular_quality)
-    return (
-        str(one.day),
-        f"{one.lines:,}",
-        f"{one.answers:,}",
-        *(f"{share:.3f}" for share in shares),
-        one.champion or "-",
-    )
+def _legend(outcomes: list[str], true: list[str], references: list[str]) -> list[str]:
+    lines = []
+    if outcomes:
+        lines.append(f"{', '.join(outcomes)}: mean over answers as measured, and as it was (true);")
+    if true:
+        lines.append(f"{', '.join(true)}: true metrics of the answers, which the world alone can know")
+    if true and references:
+        lines.append(f"{', '.join(references)}: the true {true[0]} of other answers to the same requests")
+    return lines
+
+
+def _run_line(run: LearningRun) -> str:
+    outcome = f"{run.chosen} released as {run.champion}" if run.released else f"champion stays {run.champion or 'none'}"
+    return f"learned ({run.status}): {outcome}; {run.reason}"
+
+
+def _learned_row(version: LearnedVersion, true: list[str]) -> tuple[str, ...]:
+    values = (version.offline, *(version.true.get(name) for name in true))
+    return (f"{version.version} {version.candidate}", version.state, *map(_number, values))
+
+
+def _version_row(version: VersionTruth, outcomes: list[str], true: list[str], references: list[str]) -> tuple[str, ...]:
+    name = f"{version.version} {version.candidate}" if version.version else "(no version)"
+    pairs = [(version.measured.get(outcome), version.outcomes.get(outcome)) for outcome in outcomes]
+    values = [value for pair in pairs for value in pair] + [version.true.get(metric) for metric in true]
+    values += [version.references[policy].get(true[0]) for policy in references if true]
+    return (name, f"{version.answers:,}", *map(_number, values))
+
+
+def _day_row(day: Day, outcomes: list[str], true: list[str], references: list[str]) -> tuple[str, ...]:
+    values = [
+        day.by_version,
+        *(day.outcomes.get(name) for name in outcomes),
+        *(day.true.get(name) for name in true[:1]),
+    ]
+    values += [day.references.get(policy, {}).get(true[0]) for policy in references if true]
+    return (str(day.day), f"{day.lines:,}", f"{day.answers:,}", *map(_number, values), day.champion or "-")
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(row[place]) for row in (header, *rows)) for place in range(len(header))]
+    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
     return ["  ".join((row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:]))) for row in (header, *rows)]

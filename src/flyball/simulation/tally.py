@@ -1,54 +1,39 @@
-"""Keeps the books of a simulation: every answer, what it was truly worth, and what its user truly did next."""
+"""Keeps the books of a simulation: every answer, what it was truly worth, and what truly came of it."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 
 import msgspec
-import numpy as np
 
-from flyball.outcomes import Prediction, VersionOutcomes, prediction_record
+from flyball.outcomes import Prediction, prediction_record
 from flyball.registry import Version
-from flyball.simulation.report import Day, Learned, Truth, VersionTruth
-from flyball.simulation.worlds.movies.log_lines import DAY_US, SECOND_US
-from flyball.simulation.worlds.movies.truth import RANKINGS, Judged, best_lists, judge, rankings
-from flyball.simulation.worlds.movies.world import Asks, Decided, World
-
-_COUNTS_FOR_US = DAY_US
-"""How long after an answer a minute of one of its films counts for it, as outcomes count."""
-_MINUTE_US = 60 * SECOND_US
-_AT_ONCE = 512
-_NOTHING = np.zeros((1 + len(RANKINGS), 3))
+from flyball.simulation.report import Day, LearningRun, VersionTruth
+from flyball.simulation.world import DAY_US, TrueOutcome, World, WorldRequest
+from flyball.tasks import Response
 
 
 class _Answer(msgspec.Struct):
-    """One answer. `worth`: rows are the list itself and then `RANKINGS`, columns the fields of `Truth`."""
+    """One answer. `true`: {"": true metrics of the answer itself, policy: those of a reference policy's}."""
 
-    user: int
-    at_us: int
     day: int
     version: str
-    personal: bool
-    shown: tuple[int, ...]
-    seen: frozenset[int]
-    worth: np.ndarray
-    adopted: bool = False
+    true: dict[str, dict[str, float]]
+    outcomes: dict[str, float]
 
 
 class Tally:
-    """Answers as they come (`answered`), decisions (`decided`), lines by day (`arrived`), days from `start_us` on."""
+    """Answers as they come (`answered`), batches (`arrived`), days from `start_us` on."""
 
-    def __init__(self, world: World, start_us: int, k: int, rng: np.random.Generator) -> None:
-        self._world, self._start_us, self._k, self._rng = world, start_us, k, rng
+    def __init__(self, world: World, start_us: int) -> None:
+        self._world, self._start_us = world, start_us
         self._digest = sha256()
-        self._answers: list[_Answer] = []
-        self._judged = 0
-        self._open: dict[int, list[_Answer]] = {}
+        self._answers: dict[int, _Answer] = {}
         self._lines: Counter[int] = Counter()
         self._champions: dict[int, str] = {}
         self.planted: Counter[str] = Counter()
         self.levels: Counter[str] = Counter()
-        self.learned: list[Learned] = []
+        self.learned: list[LearningRun] = []
 
     @property
     def answers(self) -> int:
@@ -57,146 +42,103 @@ class Tally:
     def digest(self) -> str:
         return self._digest.hexdigest()
 
-    def answered(self, asks: Asks, predictions: Sequence[Prediction]) -> None:
+    def answered(
+        self, requests: Sequence[WorldRequest], predictions: Sequence[Prediction], responses: Sequence[Response]
+    ) -> None:
         """Note answers, before anybody has acted on them."""
-        world, index = self._world, self._world.film_index
-        for user, prediction in zip(asks.users.tolist(), predictions, strict=True):
+        policies = {"": responses, **self._world.reference_policies(requests)}
+        true = {name: _rows(self._world.true_quality(requests, given)) for name, given in policies.items()}
+        for row, (request, prediction) in enumerate(zip(requests, predictions, strict=True)):
             self._digest.update(prediction_record(prediction).body)
             self._digest.update(b"%d,%s;" % (prediction.at_us, prediction.user.encode()))
             self.levels[prediction.level] += 1
-            answer = _Answer(
-                user=user,
-                at_us=prediction.at_us,
+            self._answers[request.number] = _Answer(
                 day=(prediction.at_us - self._start_us) // DAY_US,
                 version=prediction.version,
-                personal="model" in prediction.sources,
-                shown=tuple(index.get(item, -1) for item in prediction.items[: self._k]),
-                seen=frozenset(world.watched(user)),
-                worth=_NOTHING,
+                true={name: rows[row] for name, rows in true.items()},
+                outcomes={},
             )
-            self._answers.append(answer)
-            self._open.setdefault(user, []).append(answer)
-        if len(self._answers) - self._judged >= _AT_ONCE:
-            self.judge_rest()
 
-    def decided(self, asks: Asks, decided: Decided) -> None:
-        """Note films started: each minute counts for the first answer within a day before it that showed the film."""
-        columns = (asks.users, decided.film, decided.start_us, decided.minutes)
-        for user, film, start_us, minutes in zip(*(column.tolist() for column in columns), strict=True):
-            if film < 0:
-                continue
-            recent = [each for each in self._open.get(user, ()) if each.at_us > start_us - 2 * _COUNTS_FOR_US]
-            self._open[user] = recent
-            after_us, end_us = start_us, start_us + (minutes - 1) * _MINUTE_US
-            for answer in recent:
-                # Minutes from `after_us` on are still nobody's: earlier answers' days have ended before them.
-                if film in answer.shown and after_us <= min(end_us, answer.at_us + _COUNTS_FOR_US - 1):
-                    answer.adopted = True
-                    passed = max(0, answer.at_us + _COUNTS_FOR_US - start_us)
-                    after_us = start_us + -(-passed // _MINUTE_US) * _MINUTE_US
-
-    def arrived(self, at_us: int, planted: Mapping[str, int], champion: str | None) -> None:
-        """Note the lines of a step that ended at `at_us`."""
+    def arrived(
+        self, at_us: int, planted: Mapping[str, int], outcomes: Iterable[TrueOutcome], champion: str | None
+    ) -> None:
+        """Note the batch of a step that ended at `at_us`."""
         day = (at_us - 1 - self._start_us) // DAY_US
         self._lines[day] += sum(planted.values())
         self._champions[day] = champion or ""
         self.planted.update(planted)
+        for outcome in outcomes:
+            if outcome.request in self._answers:
+                self._answers[outcome.request].outcomes[outcome.name] = outcome.value
 
     def per_day(self, days: int) -> list[Day]:
         rows = []
         for day in range(days):
-            answers = [each for each in self._answers if each.day == day]
-            worth = _mean([each.worth for each in answers])
+            answers = [answer for answer in self._answers.values() if answer.day == day]
+            true = _true_of(answers)
             rows.append(
                 Day(
-                    day + 1,
-                    self._lines[day],
-                    len(answers),
-                    _share([each.personal for each in answers]),
-                    _share([each.adopted for each in answers]),
-                    float(worth[0, 0]),
-                    float(worth[1 + RANKINGS.index("popular"), 0]),
-                    self._champions.get(day, ""),
+                    day=day + 1,
+                    lines=self._lines[day],
+                    answers=len(answers),
+                    by_version=sum(answer.version != "" for answer in answers) / max(1, len(answers)),
+                    outcomes=_means([answer.outcomes for answer in answers]),
+                    true=true.pop("", {}),
+                    references=true,
+                    champion=self._champions.get(day, ""),
                 )
             )
         return rows
 
     def versions(
-        self, measured: Mapping[str, VersionOutcomes], known: Sequence[Version], metric: str
+        self, measured: Mapping[str, Mapping[str, float]], known: Sequence[Version], metric: str
     ) -> list[VersionTruth]:
         """One row for each version that answered, in the order in which they first did."""
         registered = {version.id: version for version in known}
         rows = []
-        for name in dict.fromkeys(each.version for each in self._answers):
-            mine = [each for each in self._answers if each.version == name]
-            worth, version = _mean([each.worth for each in mine]), registered.get(name)
+        for name in dict.fromkeys(answer.version for answer in self._answers.values()):
+            answers = [answer for answer in self._answers.values() if answer.version == name]
+            version, true = registered.get(name), _true_of(answers)
             rows.append(
                 VersionTruth(
                     version=name,
-                    model=version.candidate if version else "",
-                    answers=len(mine),
-                    personalised=_share([each.personal for each in mine]),
-                    adoption=_so_far(measured.get(name), "adopted"),
-                    liked=_so_far(measured.get(name), "positive"),
-                    true_adoption=_share([each.adopted for each in mine]),
-                    true=_truth(worth[0]),
-                    beside={ranking: _truth(worth[1 + place]) for place, ranking in enumerate(RANKINGS)},
+                    candidate=version.candidate if version else "",
+                    answers=len(answers),
+                    measured=dict(measured.get(name, {})),
+                    outcomes=_means([answer.outcomes for answer in answers]),
+                    true=true.pop("", {}),
+                    references=true,
                     offline=offline_of(version, metric) if version else None,
                 )
             )
         return rows
 
-    def judge_rest(self) -> None:
-        """Find out what the answers not judged yet were worth."""
-        answers, world = self._answers[self._judged :], self._world
-        self._judged = len(self._answers)
-        if not answers:
-            return
-        users, seen = np.array([each.user for each in answers]), [each.seen for each in answers]
-        shown, now_us = self._rows([each.shown for each in answers]), answers[0].at_us
-        best = best_lists(world, users, seen, self._k, now_us)
-        others = rankings(world, self._rng, users, seen, self._k, best, now_us)
-        lists = [shown, *(others[name] for name in RANKINGS)]
-        worth = np.stack([_columns(judge(world, users, each, seen, self._k, best)) for each in lists], axis=1)
-        for answer, row in zip(answers, worth, strict=True):
-            answer.worth = row
-
-    def worth(self, users: np.ndarray, lists: Sequence[Sequence[str]]) -> Truth:
-        """What lists for these users would be worth now."""
-        index = self._world.film_index
-        shown = self._rows([[index.get(item, -1) for item in items[: self._k]] for items in lists])
-        seen = [self._world.watched(user) for user in users.tolist()]
-        return _truth(_columns(judge(self._world, users, shown, seen, self._k)).mean(axis=0))
-
-    def _rows(self, films: Sequence[Sequence[int]]) -> np.ndarray:
-        shown = np.full((len(films), self._k), -1, dtype=np.int64)
-        for row, mine in zip(shown, films, strict=True):
-            row[: len(mine)] = mine
-        return shown
+    def worth(self, requests: Sequence[WorldRequest], responses: Sequence[Response]) -> dict[str, float]:
+        """The true metrics of responses to these requests, as things are now."""
+        return _means(_rows(self._world.true_quality(requests, responses)))
 
 
-def _so_far(outcomes: VersionOutcomes | None, label: str) -> float:
-    """The share of all answers that have the label by the end of the simulation, those still open among them."""
-    return 0.0 if outcomes is None else outcomes.labels[label].so_far or 0.0
+def _rows(columns: Mapping[str, Iterable[float]]) -> list[dict[str, float]]:
+    """{name: a value for each row} as a {name: value} for each row."""
+    names = list(columns)
+    return [dict(zip(names, map(float, row), strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def _columns(judged: Judged) -> np.ndarray:
-    return np.stack([judged.quality, judged.ndcg, judged.taken], axis=1)
+def _true_of(answers: Sequence[_Answer]) -> dict[str, dict[str, float]]:
+    policies = dict.fromkeys(policy for answer in answers for policy in answer.true)
+    return {policy: _means([answer.true[policy] for answer in answers if policy in answer.true]) for policy in policies}
 
 
-def _mean(worth: list[np.ndarray]) -> np.ndarray:
-    return np.mean(worth, axis=0) if worth else _NOTHING
-
-
-def _share(holds: list[bool]) -> float:
-    return sum(holds) / len(holds) if holds else 0.0
-
-
-def _truth(row: np.ndarray) -> Truth:
-    return Truth(*(float(value) for value in row))
+def _means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean of each name over the rows that have it."""
+    columns: dict[str, list[float]] = {}
+    for row in rows:
+        for name, value in row.items():
+            columns.setdefault(name, []).append(value)
+    return {name: sum(values) / len(values) for name, values in columns.items()}
 
 
 def offline_of(version: Version, metric: str) -> float | None:
     """What the report of `version` said."""
-    found = version.figures.get(metric)
-    return float(found["value"]) if isinstance(found, dict) and "value" in found else None
+    reported = version.figures.get(metric)
+    return float(reported["value"]) if isinstance(reported, dict) and "value" in reported else None

@@ -6,8 +6,8 @@ drawn from seeded distributions: nothing real reaches an answer, so a seed gives
 
 import random
 import tempfile
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -26,7 +26,7 @@ from flyball.core import (
     parse_duration,
     parse_timestamp,
 )
-from flyball.events import Format, IngestReport, find_format, ingest
+from flyball.events import IngestReport
 from flyball.learning import learn
 from flyball.models import load_artifact, model_of
 from flyball.operations import Decision, Governor, RuntimeView, Worker, feeds_of
@@ -34,22 +34,28 @@ from flyball.outcomes import Prediction, outcomes_by_version, prediction_record
 from flyball.registry import Version
 from flyball.runtime import Runtime, load_settings
 from flyball.serving import Ask, Service
-from flyball.simulation.demo import movielog_of, profile_lines
-from flyball.simulation.report import Learned, Learnt, SimulationReport
+from flyball.simulation.past import by_format, ingest_pieces, live_past, pieces_of
+from flyball.simulation.report import LearnedVersion, LearningRun, SimulationReport
 from flyball.simulation.tally import Tally, offline_of
-from flyball.simulation.worlds.movies.log_lines import DAY_US
-from flyball.simulation.worlds.movies.seed import seed_history
-from flyball.simulation.worlds.movies.world import Asks, Batch, Habits, World, make_world
-from flyball.tasks import Pipeline, Query, read_histories
+from flyball.simulation.world import (
+    DAY_US,
+    Timeline,
+    World,
+    WorldRequest,
+    open_world,
+    shown_settings,
+)
+from flyball.tasks import Pipeline, Query, RankedItem, Response, read_histories
 
 START_US = parse_timestamp("2026-03-02")
 """A Monday."""
 _FLUSH_US = 6 * 3_600_000_000
-_FIRST_EVENTS = 10_000
+_FIRST_EVENTS = 1_000
 _MEDIAN_ANSWER_S, _SLOW_SHARE, _SLOW_BY = 0.006, 0.002, 100.0
 _MEDIAN_TRAIN_S = 600.0
-_JUDGED_USERS = 150
+_RECENT_REQUESTS, _SAMPLED_REQUESTS = 2_000, 150
 _FITTED_AT_ONCE = 2
+_TIMELINE = Timeline()
 
 
 class DrawnStopwatch:
@@ -74,34 +80,35 @@ def simulate(
     app: App,
     *,
     days: int = 7,
-    users: int = 2_000,
-    films: int = 27_000,
     seed: int = 1,
     home: Path | None = None,
     past_days: int = 3,
-    habits: Habits | None = None,
     step: str = "1h",
-    tell: Callable[[str], object] | None = None,
+    report_progress: Callable[[str], object] | None = None,
+    **settings: Any,
 ) -> SimulationReport:
-    """Run `app` through `days` virtual days of a movie world of `users` users; same arguments, same digest.
+    """Run `app` through `days` virtual days of its world; same arguments, same digest.
 
-    Before them lie `past_days` in which users searched for themselves; they are taken in as history. `home`: where its
-    state is kept (default: a temporary folder); it must be new. `habits`: of the users. `step`: how often sessions are
-    looked at, and how late, at most, an event comes to count. `tell` is called with a line now and then.
+    Before them lie `past_days` without a service; they are taken in as history. `home`: where its state is kept
+    (default: a temporary folder); it must be new. `step`: how often the world is looked at, and how late, at most, an
+    event comes to count. `report_progress` is called with a line now and then. `settings`: of the world, before what
+    the application says, such as `users=500`.
 
     Learning starts as soon as there are events for it, then as `app.retrain` says. Training and
     answering take drawn times, alike for all models, so that costs do not decide between them. Raises `BadDeclaration`
-    for an application that does not speak movielog, `Refused` for a home in use.
+    for an application without a world, `BadInput` for a setting that its world does not have, `Refused` for a home in
+    use.
     """
     stopwatch = SystemStopwatch()
     began_s = stopwatch.read_s()
+    start_us = START_US - past_days * DAY_US
+    world = open_world(app.world, app.name, seed=seed, start_us=start_us, **settings)
+    shown = shown_settings(app.world, app.name, settings)
     with _home(home) as folder:
-        world = make_world(users, films, seed=seed, start_us=START_US - past_days * DAY_US, habits=habits)
-        simulation = _Simulation(app, folder, world, seed, stopwatch, tell or _silent)
-        simulation.begin()
+        simulation = _Simulation(app, folder, world, seed, stopwatch, report_progress or _silent)
+        simulation.begin(start_us)
         simulation.run(days, parse_duration(step))
-        plain = {"users": users, "films": films, "days": days, "past_days": past_days, "seed": seed}
-        return simulation.report(plain, stopwatch.read_s() - began_s)
+        return simulation.report(shown, days, past_days, stopwatch.read_s() - began_s)
 
 
 class _Simulation:
@@ -112,45 +119,46 @@ class _Simulation:
         world: World,
         seed: int,
         stopwatch: Stopwatch,
-        tell: Callable[[str], object],
+        report_progress: Callable[[str], object],
     ) -> None:
-        self._clock, self._tell, self._stopwatch = ManualClock(START_US), tell, stopwatch
+        self._clock, self._report_progress, self._stopwatch = ManualClock(START_US), report_progress, stopwatch
         self._runtime = Runtime(app, load_settings(home), self._clock)
-        self._movielog, self._jsonl = movielog_of(self._runtime), find_format("jsonl")
         self._rng = np.random.default_rng([seed, 10])
+        self._sample_rng = np.random.default_rng([seed, 14])
         self._ids = random.Random(seed)
         self._seed, self._world = seed, world
-        self._k = app.task.k
-        self._tally = Tally(self._world, START_US, self._k, np.random.default_rng([seed, 11]))
+        self._tally = Tally(self._world, START_US)
+        self._recent: deque[WorldRequest] = deque(maxlen=_RECENT_REQUESTS)
+        self._pending = False
         self._took: list[IngestReport] = []
         self._stages: dict[str, float] = {}
 
-    def begin(self) -> None:
+    def begin(self, start_us: int) -> None:
         """Take the past in, then bring everything up."""
         with self._timed("world"):
-            batches = list(seed_history(self._world, START_US)) or [Batch([], list(self._world.profiles()), {})]
-        rows = [row for batch in batches for row in batch.profiles]
+            batches = list(live_past(self._world, start_us, START_US))
         with self._timed("ingest"):
-            self._ingest(self._jsonl, "jsonl", profile_lines(rows), "world/profiles", "history")
-            lines = (b"\n".join(batch.lines) + b"\n" for batch in batches if batch.lines)
-            self._ingest(self._movielog, "movielog", lines, "world", "history")
+            for format, lines in by_format(batches).items():
+                self._ingest(format, (piece for piece in pieces_of(lines)), "history")
         for batch in batches:
             self._tally.planted.update(batch.planted)
+        self._pending = batches[-1].pending
         self._service = Service(
             self._runtime, "virtual", self._ids, self._clock, DrawnStopwatch([self._seed, 12], 0.001)
         )
         self._worker = Worker(feeds_of(self._runtime, flush_us=_FLUSH_US))
+        profiles = sum(len(lines) for _, lines in batches[0].lines)
         self._governor = Governor(
-            self._runtime.app.retrain, RuntimeView(self._runtime), self._start_learning, len(rows) + _FIRST_EVENTS
+            self._runtime.app.retrain, RuntimeView(self._runtime), self._start_learning, profiles + _FIRST_EVENTS
         )
         self._follow()
 
     def run(self, days: int, step_us: int) -> None:
-        """Live `days` days, then until the last film that was begun is over."""
+        """Live `days` days, then until what was begun is over."""
         end_us = START_US + days * DAY_US
         while self._clock.now_us() < end_us:
             self._step(min(self._clock.now_us() + step_us, end_us))
-        while self._world.watching:
+        while self._pending:
             self._emit(self._clock.now_us() + step_us)
         self._follow()
 
@@ -158,39 +166,38 @@ class _Simulation:
         with self._timed("serve"):
             self._service.keeper.step()
         with self._timed("world"):
-            asks = self._world.asks(until_us)
-        if len(asks):
-            self._serve(asks)
+            requests = self._world.requests(until_us, _TIMELINE)
+        if requests:
+            self._serve(requests)
         self._emit(until_us)
         decision = self._governor.tick(until_us)
         if decision.kind in ("started", "finished"):
-            self._tell(_words(decision, until_us))
+            self._report_progress(_words(decision, until_us))
 
-    def _serve(self, asks: Asks) -> None:
+    def _serve(self, requests: Sequence[WorldRequest]) -> None:
         with self._timed("serve"):
-            predictions = self._answers(asks)
-            self._runtime.predictions.append([prediction_record(each) for each in predictions])
+            predictions = self._answers(requests)
+            self._runtime.predictions.append([prediction_record(prediction) for prediction in predictions])
+        responses = [_response(prediction) for prediction in predictions]
         with self._timed("truth"):
-            self._tally.answered(asks, predictions)
+            self._tally.answered(requests, predictions, responses)
         with self._timed("world"):
-            lists = [each.items for each in predictions]
-            decided = self._world.decide(asks, lists)
-            self._world.note_requests(asks, lists, [each.took_us // 1_000 for each in predictions])
-            self._tally.decided(asks, decided)
+            self._world.decide(requests, responses, [prediction.took_us for prediction in predictions])
+        self._recent.extend(requests)
 
-    def _answers(self, asks: Asks) -> list[Prediction]:
-        """Answers with drawn durations; one that would be late comes from memory, as it does live."""
+    def _answers(self, requests: Sequence[WorldRequest]) -> list[Prediction]:
+        """Answers with drawn durations; one that would be late comes from the fallback, as it does live."""
         questions = [
-            Ask(new_id(at_us, self._ids), str(user + 1), self._k, at_us)
-            for user, at_us in zip(asks.users.tolist(), asks.at_us.tolist(), strict=True)
+            Ask(new_id(request.at_us, self._ids), str(request.fields["user"]), self._runtime.app.task.k, request.at_us)
+            for request in requests
         ]
         slow = np.where(self._rng.random(len(questions)) < _SLOW_SHARE, _SLOW_BY, 1.0)
         took_us = (1e6 * _MEDIAN_ANSWER_S * slow * self._rng.lognormal(0.0, 0.5, size=len(questions))).astype(np.int64)
         deadline_us = self._runtime.app.task.deadline_us
         engine = self._service.engine
         answers = engine.answer(questions)
-        for place in np.flatnonzero(took_us >= deadline_us).tolist():
-            answers[place], took_us[place] = engine.from_memory(questions[place]), deadline_us
+        for row in np.flatnonzero(took_us >= deadline_us).tolist():
+            answers[row], took_us[row] = engine.from_memory(questions[row]), deadline_us
         return [
             msgspec.structs.replace(answer, took_us=took, worker="virtual")
             for answer, took in zip(answers, took_us.tolist(), strict=True)
@@ -198,35 +205,20 @@ class _Simulation:
 
     def _emit(self, until_us: int) -> None:
         with self._timed("world"):
-            batch = self._world.emit(until_us)
+            batch = self._world.emit(until_us, _TIMELINE)
+        self._pending = batch.pending
         self._clock.move_to_us(until_us)
         with self._timed("ingest"):
-            if batch.profiles:
-                self._ingest(self._jsonl, "jsonl", profile_lines(batch.profiles), "world/profiles")
-            if batch.lines:
-                self._ingest(self._movielog, "movielog", [b"\n".join(batch.lines)], "world")
+            for format, lines in batch.lines:
+                self._ingest(format, [b"\n".join(lines)])
         self._follow()
-        self._tally.arrived(until_us, batch.planted, self._service.engine.serving.release.champion)
+        champion = self._service.engine.serving.release.champion
+        self._tally.arrived(until_us, batch.planted, batch.outcomes, champion)
 
-    def _ingest(
-        self, format: Format, name: str, pieces: Iterable[bytes], source: str, mode: Literal["live", "history"] = "live"
-    ) -> None:
-        runtime = self._runtime
-        self._took.append(
-            ingest(
-                pieces,
-                format=format,
-                schema=runtime.schema,
-                log=runtime.log,
-                quarantine=runtime.quarantine,
-                catalogue=runtime.catalogue,
-                clock=self._clock,
-                mode=mode,
-                # A source's lines are told apart by position, and each step starts at 1.
-                source=f"{source}/{self._clock.now_us()}",
-                format_name=name,
-            )
-        )
+    def _ingest(self, format: str, pieces: Iterable[bytes], mode: Literal["live", "history"] = "live") -> None:
+        # A source's lines are told apart by position, and each step starts at 1.
+        source = f"world/{format}/{self._clock.now_us()}"
+        self._took.append(ingest_pieces(self._runtime, format, pieces, source, mode))
 
     def _follow(self) -> None:
         with self._timed("follow"):
@@ -251,47 +243,58 @@ class _Simulation:
                 stopwatch=DrawnStopwatch([self._seed, 13, len(self._tally.learned)], 0.002),
             )
         with self._timed("truth"):
-            versions = self._learnt()
+            versions = self._learned_versions()
         champion, now_us = report.champion or "", self._clock.now_us()
         self._tally.learned.append(
-            Learned(as_of_us, now_us, report.status, report.chosen, report.released, champion, report.reason, versions)
+            LearningRun(
+                as_of_us, now_us, report.status, report.chosen, report.released, champion, report.reason, versions
+            )
         )
         return f"{report.status}, champion {champion or 'none'}"
 
-    def _learnt(self) -> list[Learnt]:
-        """The versions registered since the last run, and what their lists are worth for the same users."""
-        runtime, known = self._runtime, [one.version for run in self._tally.learned for one in run.versions]
-        there = np.flatnonzero(self._world.joined())
-        users = self._rng.choice(there, size=min(_JUDGED_USERS, len(there)), replace=False)
-        found = []
+    def _learned_versions(self) -> list[LearnedVersion]:
+        """The versions registered since the last run, and what their answers to the same recent requests truly are."""
+        runtime, known = self._runtime, {version.version for run in self._tally.learned for version in run.versions}
+        now_us, recent = self._clock.now_us(), self._recent
+        chosen = self._sample_rng.choice(len(recent), size=min(_SAMPLED_REQUESTS, len(recent)), replace=False)
+        requests = [WorldRequest(recent[row].number, now_us, recent[row].fields) for row in chosen.tolist()]
+        learned = []
         for version in runtime.registry.versions():
             if version.id not in known:
-                true = self._tally.worth(users, self._lists(version, users)) if version.artifact else None
+                there = version.artifact and requests
+                true = self._tally.worth(requests, self._responses(version, requests)) if there else {}
                 offline = offline_of(version, runtime.app.choose.metric)
-                found.append(Learnt(version.id, version.candidate, version.state, offline, true))
-        return found
+                learned.append(LearnedVersion(version.id, version.candidate, version.state, offline, true))
+        return learned
 
-    def _lists(self, version: Version, users: np.ndarray) -> list[list[str]]:
-        runtime, now_us = self._runtime, self._clock.now_us()
+    def _responses(self, version: Version, requests: Sequence[WorldRequest]) -> list[Response]:
+        runtime = self._runtime
         artifact = load_artifact(runtime.artifacts / version.artifact, version.artifact_files)
-        model = model_of(artifact, {type(each) for each in runtime.app.candidates.values()})
-        names = [str(user + 1) for user in users.tolist()]
+        model = model_of(artifact, {type(candidate) for candidate in runtime.app.candidates.values()})
+        names = [str(request.fields["user"]) for request in requests]
         histories, _ = read_histories(runtime.state, runtime.signals, names)
-        queries = [Query(name, self._k, now_us=now_us) for name in names]
+        queries = [
+            Query(name, runtime.app.task.k, now_us=request.at_us) for name, request in zip(names, requests, strict=True)
+        ]
         shown = Pipeline(runtime.app.task, artifact, model, runtime.features).answer(
             queries, histories, self._service.engine.serving.catalog
         )
-        return [[each.item for each in items] for items in shown]
+        return [Response(tuple(RankedItem(item.item, item.score) for item in items)) for items in shown]
 
     def due(self, at_us: int) -> bool:
         return self._clock.now_us() >= at_us
 
-    def report(self, plain: Mapping[str, int], seconds: float) -> SimulationReport:
-        """What came out; `plain`: the arguments of the simulation."""
+    def report(
+        self, settings: dict[str, int | float | str], days: int, past_days: int, seconds: float
+    ) -> SimulationReport:
+        """What came out; `settings`: of the world."""
         runtime, tally = self._runtime, self._tally
-        with self._timed("truth"):
-            tally.judge_rest()
-        measured = outcomes_by_version(runtime.outcomes_path, runtime.clock.now_us())
+        by_version = outcomes_by_version(runtime.outcomes_path, runtime.clock.now_us())
+        # By the end of the simulation: the world's figures do not wait for windows to close either.
+        measured = {
+            version: {name: label.so_far for name, label in outcomes.labels.items() if label.so_far is not None}
+            for version, outcomes in by_version.items()
+        }
         events, flagged, quarantined = (Counter[str]() for _ in range(3))
         for took in self._took:
             events.update(took.accepted)
@@ -299,7 +302,10 @@ class _Simulation:
             quarantined.update(took.quarantined)
         return SimulationReport(
             app=runtime.app.name,
-            **plain,
+            seed=self._seed,
+            settings=settings,
+            days=days,
+            past_days=past_days,
             digest=tally.digest(),
             metric=runtime.app.choose.metric,
             lines=tally.planted.total(),
@@ -312,7 +318,7 @@ class _Simulation:
             levels=dict(sorted(tally.levels.items())),
             versions=tally.versions(measured, runtime.registry.versions(), runtime.app.choose.metric),
             learned=tally.learned,
-            per_day=tally.per_day(plain["days"]),
+            per_day=tally.per_day(days),
             seconds=seconds,
             stages={name: round(spent, 3) for name, spent in self._stages.items()},
         )
@@ -350,6 +356,15 @@ def _home(home: Path | None) -> Iterator[Path]:
 
 def _words(decision: Decision, now_us: int) -> str:
     return f"day {(now_us - START_US) / DAY_US:.1f}: learning {decision.kind}: {decision.words}"
+
+
+def _response(prediction: Prediction) -> Response:
+    return Response(
+        tuple(
+            RankedItem(item, score, source)
+            for item, score, source in zip(prediction.items, prediction.scores, prediction.sources, strict=True)
+        )
+    )
 
 
 def _silent(_: str) -> None: ...

@@ -46,6 +46,7 @@ from flyball.tasks.recommend.state.popularity import Popular, read_popular
 from flyball.tasks.recommend.state.signals import Signals
 from flyball.tasks.recommend.state.user_history import HISTORY_CAP, UserHistory, read_histories, weight_of
 from flyball.tasks.recommend.state.view import UserItemsView
+from flyball.tasks.response import RankedItem, Response
 
 if TYPE_CHECKING:
     from flyball.tasks.recommend.state.interactions import interactions_frame
@@ -80,8 +81,10 @@ __all__ = [
     "Pipeline",
     "Popular",
     "Query",
+    "RankedItem",
     "ReadFeatures",
     "Recommend",
+    "Response",
     "Shelf",
     "Shown",
     "Signals",

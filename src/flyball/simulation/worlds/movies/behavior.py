@@ -33,7 +33,7 @@ DISLIKED_MINUTES = 26
 
 
 class _HourlyRate:
-    """Relative rate of sessions at an instant for a user whose day runs `shift_h` hours late."""
+    """Relative rate of sessions at a timestamp for a user whose day runs `shift_h` hours late."""
 
     peak = float(_BY_HOUR.max() * _BY_WEEKDAY.max())
 
@@ -72,7 +72,7 @@ class Viewings(msgspec.Struct, frozen=True):
         return Viewings(*(getattr(self, n)[left] for n in self.__struct_fields__))
 
     def minutes_in(self, from_us: int, until_us: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The minutes requested in [from_us, until_us): row, minute (from 1) and instant of each."""
+        """The minutes requested in [from_us, until_us): row, minute (from 1) and timestamp of each."""
         first = np.clip(-((self.start_us - from_us) // _MINUTE_US), 0, self.minutes)
         last = np.clip(-((self.start_us - until_us) // _MINUTE_US), 0, self.minutes)
         count = last - first
@@ -93,10 +93,10 @@ def choose_from_list(
     shown: np.ndarray,
     seen: Sequence[Collection[int]],
 ) -> np.ndarray:
-    """The place each user starts a film from, int64 (b,), -1 for none.
+    """The rank from which each user starts a film, int64 (b,), -1 for none.
 
-    A cascade: from the top, a place is looked at with `attention_at` and its film started with `accept_probability`;
-    the first started ends it. Films already seen, and -1 in `shown` (b, places), are passed over.
+    A cascade: from the top, a rank is looked at with `attention_at` and its film started with `accept_probability`;
+    the first started ends it. Films already seen, and -1 in `shown` (b, ranks), are passed over.
     """
     chance = start_chances(tastes, films, shown, seen)
     started = rng.random(shown.shape) < chance
@@ -104,13 +104,13 @@ def choose_from_list(
 
 
 def start_chances(tastes: np.ndarray, films: Films, shown: np.ndarray, seen: Sequence[Collection[int]]) -> np.ndarray:
-    """float64 (b, places): the chance that each place is started, given that none above it was."""
+    """float64 (b, ranks): the chance that the film at each rank is started, given that none above it was."""
     expected = taste.affinity(tastes, films.tastes[shown], films.quality[shown])
     chance: np.ndarray = taste.attention_at(shown.shape[1]) * taste.accept_probability(taste.like_probability(expected))
     chance = np.where(shown < 0, 0.0, chance)
     for row, (candidates, known) in enumerate(zip(shown.tolist(), seen, strict=True)):
         if known:
-            chance[row, [place for place, film in enumerate(candidates) if film in known]] = 0.0
+            chance[row, [rank for rank, film in enumerate(candidates) if film in known]] = 0.0
     return chance
 
 
@@ -128,16 +128,16 @@ def search(
     exp(2.5 * expected enjoyment).
     """
     draws = rng.random((len(tastes), _CONSIDERED)) * popularity[-1]
-    found = np.minimum(np.searchsorted(popularity, draws, side="right"), len(popularity) - 1)
-    expected = taste.affinity(tastes, films.tastes[found], films.quality[found])
-    keys = _SEARCH_SHARPNESS * expected + rng.gumbel(size=found.shape)
-    keys[~premiered[found]] = -np.inf
-    for row, (candidates, known) in enumerate(zip(found.tolist(), seen, strict=True)):
+    considered = np.minimum(np.searchsorted(popularity, draws, side="right"), len(popularity) - 1)
+    expected = taste.affinity(tastes, films.tastes[considered], films.quality[considered])
+    keys = _SEARCH_SHARPNESS * expected + rng.gumbel(size=considered.shape)
+    keys[~premiered[considered]] = -np.inf
+    for row, (candidates, known) in enumerate(zip(considered.tolist(), seen, strict=True)):
         if known:
             keys[row, [i for i, film in enumerate(candidates) if film in known]] = -np.inf
     best = keys.argmax(axis=1)
-    rows = np.arange(len(found))
-    return np.where(np.isfinite(keys[rows, best]), found[rows, best], -1)
+    rows = np.arange(len(considered))
+    return np.where(np.isfinite(keys[rows, best]), considered[rows, best], -1)
 
 
 def plan_viewings(

@@ -14,7 +14,7 @@ GENRES = (
     "Action", "Adventure", "Animation", "Comedy", "Crime", "Documentary", "Drama", "Family", "Fantasy", "History",
     "Horror", "Music", "Mystery", "Romance", "Science Fiction", "Thriller", "War", "Western",
 )  # fmt: skip
-# Shares as in a real catalogue of 17,191 films: drama in half of them, westerns in one of forty.
+# Shares as in a real catalog of 17,191 films: drama in half of them, westerns in one of forty.
 _GENRE_SHARE = (25, 12, 5, 51, 17, 15, 82, 9, 8, 5, 19, 7, 10, 27, 11, 30, 5, 4)
 _LANGUAGES = ("en", "fr", "ja", "de", "it", "es", "sv", "fi")
 _LANGUAGE_SHARE = (75, 7, 4, 4, 4, 3, 2, 1)
@@ -23,7 +23,7 @@ _LAST_YEAR = 2024
 
 
 class Films(msgspec.Struct, frozen=True):
-    """A catalogue of n films, told as columns; index i is the same film in all of them.
+    """A catalog of n films, as columns; index i is the same film in all of them.
 
     `tastes`: float32 (n, dims), unit variance per dimension. `quality`: float32 (n,), what everybody sees in it.
     `weight`: float64 (n,), popularity, sums to 1. `minutes`: int16 (n,), running time, 45 or more. `genres`: bool
@@ -94,9 +94,9 @@ def _draw_genres(rng: np.random.Generator, n: int) -> np.ndarray:
     order = np.argsort(-keys, axis=1)[:, :3]
     count = rng.choice((1, 2, 3), size=n, p=(0.35, 0.40, 0.25))
     genres = np.zeros((n, len(GENRES)), dtype=bool)
-    for place in range(3):
-        has = count > place
-        genres[np.flatnonzero(has), order[has, place]] = True
+    for slot in range(3):
+        has = count > slot
+        genres[np.flatnonzero(has), order[has, slot]] = True
     return genres
 
 

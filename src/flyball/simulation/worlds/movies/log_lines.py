@@ -34,7 +34,7 @@ def _clock_texts() -> list[str]:
 
 
 def write_times(at_us: np.ndarray) -> list[str]:
-    """The time of each instant in int64 (n,), to the second, rounded down; `:00` is not printed.
+    """The time of each timestamp in int64 (n,), to the second, rounded down; `:00` is not printed.
 
     >>> write_times(np.array([0, 61_500_000]))
     ['1970-01-01T00:00', '1970-01-01T00:01:01']
@@ -92,11 +92,11 @@ def with_inserted_character(line: str, rng: np.random.Generator) -> tuple[str, b
     that what was broken is known exactly.
     """
     while True:
-        place = int(rng.integers(1, len(line)))
-        altered = line[:place] + _INSERTED[int(rng.integers(len(_INSERTED)))] + line[place:]
-        found = _WELL_FORMED.match(altered)
-        if found is None:
+        position = int(rng.integers(1, len(line)))
+        altered = line[:position] + _INSERTED[int(rng.integers(len(_INSERTED)))] + line[position:]
+        matched = _WELL_FORMED.match(altered)
+        if matched is None:
             return altered, True
-        user, minute, stars = found["user"], found["minute"] or "1", found["stars"] or "1"
+        user, minute, stars = matched["user"], matched["minute"] or "1", matched["stars"] or "1"
         if user[0] != "0" and minute[0] != "0" and len(minute) < 4 and stars[0] != "0" and stars != "10":
             return altered, int(stars) > 10

@@ -41,9 +41,9 @@ def normal_cdf(z: np.ndarray) -> np.ndarray:
     return np.asarray(np.where(z >= 0, 1.0 - tail, tail))
 
 
-def attention_at(places: int) -> np.ndarray:
-    """float64 (places,): the probability that a user looks at each place of a list, best place first."""
-    return np.asarray(ATTENTION * ATTENTION_DECAY ** np.arange(places))
+def attention_at(ranks: int) -> np.ndarray:
+    """float64 (ranks,): the probability that a user looks at each rank of a list, from the top."""
+    return np.asarray(ATTENTION * ATTENTION_DECAY ** np.arange(ranks))
 
 
 def accept_probability(likes: np.ndarray) -> np.ndarray:

@@ -71,17 +71,17 @@ def _title(draws: list[float]) -> str:
     shape, first, second, third, fourth, fifth = draws
     quality, other_quality = _pick(_QUALITIES, first), _pick(_QUALITIES, third)
     thing, other_thing = _pick(_THINGS, second), _pick(_THINGS, fourth)
-    name, place = _name(first), _name(fifth)
+    name, town = _name(first), _name(fifth)
     if shape < 0.30:
         return f"the {quality} {thing}"
     if shape < 0.48:
         return f"{quality} {thing}"
     if shape < 0.60:
-        return f"the {thing} of {place}"
+        return f"the {thing} of {town}"
     if shape < 0.70:
         return f"{name} {_pick(_JOINS, third)} {thing}"
     if shape < 0.77:
-        return f"{name} & {place}"
+        return f"{name} & {town}"
     if shape < 0.84:
         return f"{thing} {2 + int(third * 3)} {_pick(_JOINS, fifth)} {other_thing}"
     if shape < 0.90:
@@ -89,9 +89,9 @@ def _title(draws: list[float]) -> str:
     if shape < 0.94:
         return f"{name}'s {thing}".replace("'", "")
     if shape < 0.985:
-        return f"{place}-{name}"
+        return f"{town}-{name}"
     return (
-        f"the {quality} {thing} of {place}, or how the {other_quality} {other_thing} came {_pick(_JOINS, fifth)} "
+        f"the {quality} {thing} of {town}, or how the {other_quality} {other_thing} came {_pick(_JOINS, fifth)} "
         f"{_pick(_THINGS, first)}"
     )
 

@@ -1,4 +1,4 @@
-"""The users of a world: hidden tastes, the groups they can be told apart by, how much they watch.
+"""The users of a world: hidden tastes, the groups they can be distinguished by, how much they watch.
 
 Every user belongs to one of `TRIBES` hidden taste groups. Age band, gender and occupation are drawn given the tribe, so
 they say something about taste, but no more than in life. Nothing here knows a film.
@@ -22,7 +22,7 @@ OCCUPATIONS = (
 
 
 class Users(msgspec.Struct, frozen=True):
-    """A population of n users, told as columns; user i has the id str(i + 1).
+    """A population of n users, as columns; user i has the id str(i + 1).
 
     `tastes`: float32 (n, dims), about unit variance. `activity`: float32 (n,), sessions a day relative to the mean.
     `mildness`: float32 (n,), stars added to every rating. `joins_day`: float32 (n,), days after the start of the world;
@@ -48,22 +48,22 @@ class Users(msgspec.Struct, frozen=True):
         return sum(getattr(self, name).nbytes for name in self.__struct_fields__)
 
 
-def tribe_centres(rng: np.random.Generator, dims: int, directions: np.ndarray) -> np.ndarray:
+def tribe_centers(rng: np.random.Generator, dims: int, directions: np.ndarray) -> np.ndarray:
     """float32 (TRIBES, dims), unit variance: each tribe leans to three genres and away from one."""
-    centres = np.zeros((TRIBES, dims), dtype=np.float32)
+    centers = np.zeros((TRIBES, dims), dtype=np.float32)
     for tribe in range(TRIBES):
         liked = rng.permutation(len(directions))[:4]
-        centres[tribe] = directions[liked[:3]].sum(axis=0) - directions[liked[3]]
-    centres /= np.sqrt((centres**2).mean(axis=1, keepdims=True))
-    return centres
+        centers[tribe] = directions[liked[:3]].sum(axis=0) - directions[liked[3]]
+    centers /= np.sqrt((centers**2).mean(axis=1, keepdims=True))
+    return centers
 
 
 def make_users(
-    rng: np.random.Generator, n: int, centres: np.ndarray, *, joins_a_day: float = 0.0, joining: int = 0
+    rng: np.random.Generator, n: int, centers: np.ndarray, *, joins_a_day: float = 0.0, joining: int = 0
 ) -> Users:
     """Draw `n` users who are there from the start and `joining` more who come one by one, `joins_a_day` on average.
 
-    `centres`: float32 (TRIBES, dims). Memory: about 80 bytes a user with 16 dimensions.
+    `centers`: float32 (TRIBES, dims). Memory: about 80 bytes a user with 16 dimensions.
     """
     if n < 1 or joining < 0 or (joining and joins_a_day <= 0):
         raise BadInput("users", "1 or more, with joins_a_day above 0 when some join later", (n, joining, joins_a_day))
@@ -76,7 +76,7 @@ def make_users(
     if joining:
         joins_day[n:] = np.cumsum(rng.exponential(1.0 / joins_a_day, size=joining))
     return Users(
-        tastes=_draw_tastes(rng, tribe, centres),
+        tastes=_draw_tastes(rng, tribe, centers),
         tribe=tribe,
         age=_draw_age(rng, band),
         gender=gender,
@@ -89,10 +89,10 @@ def make_users(
     )
 
 
-def _draw_tastes(rng: np.random.Generator, tribe: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    tastes = rng.standard_normal(size=(len(tribe), centres.shape[1]), dtype=np.float32)
+def _draw_tastes(rng: np.random.Generator, tribe: np.ndarray, centers: np.ndarray) -> np.ndarray:
+    tastes = rng.standard_normal(size=(len(tribe), centers.shape[1]), dtype=np.float32)
     tastes *= np.float32(np.sqrt(1.0 - TRIBE_SHARE_OF_TASTE))
-    tastes += (np.float32(np.sqrt(TRIBE_SHARE_OF_TASTE)) * centres)[tribe]
+    tastes += (np.float32(np.sqrt(TRIBE_SHARE_OF_TASTE)) * centers)[tribe]
     return tastes
 
 

@@ -1,437 +1,146 @@
-"""A movie world: users with hidden tastes who live through days, and the log lines they leave.
+"""The movie service as a `World`: requests, movielog lines and profiles, true adoption, true quality of lists."""
 
-A step of the world is three calls: `asks` (whose session begins before an instant), `decide` (what they do about the
-list they are shown), `emit` (the lines and profiles that reach the log before that instant). Nothing happens by itself,
-no clock is read, all randomness comes from one generator: the same calls give the same lines.
-"""
-
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import numpy as np
 
 from flyball.core import BadInput
-from flyball.simulation.worlds.movies import taste
-from flyball.simulation.worlds.movies.behavior import Viewings, choose_from_list, hourly_rate, plan_viewings, search
-from flyball.simulation.worlds.movies.catalog import GENRES, Films, genre_directions, make_films
-from flyball.simulation.worlds.movies.log_lines import (
-    DAY_US,
-    SECOND_US,
-    account_line,
-    failed_request_line,
-    rate_line,
-    request_line,
-    watch_line,
-    with_inserted_character,
-    with_random_film,
-    write_time_ms,
-    write_times,
-)
-from flyball.simulation.worlds.movies.users import OCCUPATIONS, Users, make_users, tribe_centres
-
-DIMS = 16
-KINDS = ("watch", "rate", "account", "request", "broken", "altered", "random_film", "duplicate")
-_KIND = {kind: code for code, kind in enumerate(KINDS)}
-_MINUTE_US = 60 * SECOND_US
-
-ProfileRow = tuple[str, dict[str, Any], int]
-"""Type name, fields, and the instant from which it holds (microseconds)."""
+from flyball.simulation.world import Doubles, Timeline, TrueOutcome, WorldBatch, WorldRequest
+from flyball.simulation.worlds.movies.adoption import Adoptions
+from flyball.simulation.worlds.movies.life import Habits, ProfileRow, Sessions, make_life
+from flyball.simulation.worlds.movies.lists import Best, best_lists, list_quality, rankings
+from flyball.tasks import RankedItem, Response
 
 
-class Asks(msgspec.Struct, frozen=True):
-    """Sessions that begin, in time order: `users` int64 (b,) indices, `at_us` int64 (b,) world time."""
+class MovieWorld:
+    """Users of a movie service. Its lines are movielog, its profiles viewers and film cards as JSON lines.
 
-    users: np.ndarray
-    at_us: np.ndarray
+    `users`: there from the start, a fifth more join later; `items`: films. `k`: items of a list. The rest: sessions a
+    user and day, of which `search_share` without a list's help end in a film of one's own; `rating_share` of the films
+    are rated; shares of the lines that are corrupted and sent twice; films that come out a day.
 
-    def __len__(self) -> int:
-        return len(self.users)
-
-
-class Decided(msgspec.Struct, frozen=True):
-    """What became of each ask, int64 (b,): `film` -1 for none; `place` in the list, -1 when not from it; from
-    `start_us` on it is watched for `minutes`, 0 for none."""
-
-    film: np.ndarray
-    place: np.ndarray
-    start_us: np.ndarray
-    minutes: np.ndarray
-
-
-class Batch(msgspec.Struct, frozen=True):
-    """Lines in order of arrival, new profiles, and how many lines of each of `KINDS` these are (the planted truth)."""
-
-    lines: list[bytes]
-    profiles: list[ProfileRow]
-    planted: dict[str, int]
-
-
-class Stamps(msgspec.Struct, frozen=True):
-    """How world time is written: `origin_us` at world time `world_us`, then `speed` times slower than the world."""
-
-    world_us: int = 0
-    origin_us: int = 0
-    speed: float = 1.0
-
-    def of(self, world_us: np.ndarray) -> np.ndarray:
-        if self.speed == 1.0:
-            return world_us - self.world_us + self.origin_us
-        return self.origin_us + ((world_us - self.world_us) / self.speed).astype(np.int64)
-
-
-class Habits(msgspec.Struct, frozen=True):
-    """How much a world does: sessions a user and day (by hour and weekday or evenly), shares of lines or viewings."""
-
-    sessions_a_day: float = 0.5
-    search_share: float = 0.75
-    rating_share: float = 0.3
-    corrupt_share: float = 0.001
-    duplicate_share: float = 0.0005
-    by_hour: bool = True
-
-
-class World:
-    """Users, films and what is going on between them; `make_world` draws one."""
+    True outcome: `adopted`, a film of the list was watched within a day. True metrics: `quality`, the mean probability
+    that the user likes an item of the list, if started; `ndcg`, those probabilities as gains against the best possible
+    list; `taken`, the probability that an item is started from the list.
+    """
 
     def __init__(
-        self, users: Users, films: Films, rng: np.random.Generator, start_us: int, habits: Habits | None = None
+        self,
+        *,
+        seed: int,
+        start_us: int,
+        users: int = 2_000,
+        items: int = 27_000,
+        k: int = 20,
+        sessions_a_day: float = 0.5,
+        search_share: float = 0.75,
+        rating_share: float = 0.3,
+        corrupt_share: float = 0.001,
+        duplicate_share: float = 0.0005,
+        premieres_a_day: float = 3.0,
     ) -> None:
-        self.users, self.films, self.habits = users, films, habits or Habits()
-        self.start_us, self.now_us = start_us, start_us
-        self.stamps = Stamps()
-        self.film_index = {slug: i for i, slug in enumerate(films.slugs)}
-        self.server = "flyball:8082"
-        self._rng = rng
-        self._activity = np.cumsum(users.activity, dtype=np.float64)
-        self._popularity = np.cumsum(films.weight)
-        self._busy_until_us = np.zeros(len(users), dtype=np.int64)
-        self._watched: dict[int, set[int]] = {}
-        self._viewings = Viewings.none()
-        self._requests: list[tuple[int, int, str]] = []
-        self._wire = _Wire()
-
-    # --- sessions -------------------------------------------------------------------------------------------------
-
-    def asks(self, until_us: int) -> Asks:
-        """Sessions that begin in [now, until_us): a Poisson stream by hour and weekday, thinned per user."""
-        if until_us <= self.now_us:
-            raise BadInput("until_us", f"after {self.now_us}", until_us)
-        rng, users = self._rng, self.users
-        days = (until_us - self.now_us) / DAY_US
-        peak = hourly_rate.peak if self.habits.by_hour else 1.0
-        n = int(rng.poisson(self.habits.sessions_a_day * days * float(self._activity[-1]) * peak))
-        at_us = self.now_us + (rng.random(n) * (until_us - self.now_us)).astype(np.int64)
-        who = np.searchsorted(self._activity, rng.random(n) * self._activity[-1], side="right")
-        keep = np.ones(n, dtype=bool)
-        if self.habits.by_hour:
-            keep = rng.random(n) * peak < hourly_rate(at_us, users.shift_h[who])
-        keep &= self._joined_us(who) <= at_us
-        fresh = self._joining(until_us)
-        who = np.concatenate([who[keep], fresh])
-        at_us = np.concatenate([at_us[keep], self._joined_us(fresh) + 40 * SECOND_US])
-        order = np.argsort(at_us, kind="stable")
-        who, at_us = who[order], at_us[order]
-        first = np.zeros(len(who), dtype=bool)
-        first[np.unique(who, return_index=True)[1]] = True
-        free = first & (self._busy_until_us[who] <= at_us)
-        return Asks(who[free], at_us[free])
-
-    def decide(self, asks: Asks, lists: Sequence[Sequence[str] | None]) -> Decided:
-        """Each asking user looks at the list (None: nothing came), starts a film, searches for one, or leaves."""
-        if len(lists) != len(asks):
-            raise BadInput("lists", f"one for each of {len(asks)} asks", len(lists))
-        rng, films = self._rng, self.films
-        shown = self._indices(lists)
-        seen = [self._watched.get(user, _NOTHING) for user in asks.users.tolist()]
-        place = choose_from_list(rng, self.users.tastes[asks.users], films, shown, seen)
-        film = np.where(place >= 0, shown[np.arange(len(asks)), np.maximum(place, 0)], -1)
-        searching = np.flatnonzero((place < 0) & (rng.random(len(asks)) < self.habits.search_share))
-        film[searching] = search(
-            rng,
-            self.users.tastes[asks.users[searching]],
-            films,
-            self._popularity,
-            self.premiered(),
-            [seen[i] for i in searching.tolist()],
+        habits = Habits(sessions_a_day, search_share, rating_share, corrupt_share, duplicate_share)
+        self._life = make_life(
+            users, items, seed=seed, start_us=start_us, habits=habits, premieres_a_day=premieres_a_day
         )
-        return Decided(film, place, *self._begin(asks, film))
-
-    def note_requests(self, asks: Asks, lists: Sequence[Sequence[str] | None], took_ms: Sequence[int]) -> None:
-        """Have the asks leave their recommendation request lines."""
-        stamped = self.stamps.of(asks.at_us).tolist()
-        for user, at_us, stamp, shown, took in zip(
-            asks.users.tolist(), asks.at_us.tolist(), stamped, lists, took_ms, strict=True
-        ):
-            time, name = write_time_ms(stamp), str(user + 1)
-            if shown:
-                line = request_line(time, name, self.server, shown, took)
-            else:
-                line = failed_request_line(time, name, self.server, took)
-            self._requests.append((at_us, user, line))
-
-    def _begin(self, asks: Asks, film: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        starting = np.flatnonzero(film >= 0)
-        users, films = asks.users[starting], film[starting]
-        for user, chosen in zip(users.tolist(), films.tolist(), strict=True):
-            self._watched.setdefault(user, set()).add(chosen)
-        started = plan_viewings(
-            self._rng, self.users, self.films, users, films, asks.at_us[starting], self.habits.rating_share
-        )
-        self._busy_until_us[users] = started.start_us + started.minutes * _MINUTE_US + 10 * _MINUTE_US
-        self._viewings = self._viewings.plus(started)
-        start_us, minutes = np.zeros((2, len(asks)), dtype=np.int64)
-        start_us[starting], minutes[starting] = started.start_us, started.minutes
-        return start_us, minutes
-
-    def take_rng(self, rng: np.random.Generator) -> None:
-        """Go on with other chances: the same users and films, another future."""
-        self._rng = rng
-
-    # --- what reaches the log -------------------------------------------------------------------------------------
-
-    def emit(self, until_us: int) -> Batch:
-        """The lines that arrive in [now, until_us) and the profiles that appear then; now becomes `until_us`."""
-        if until_us <= self.now_us:
-            raise BadInput("until_us", f"after {self.now_us}", until_us)
-        for kind, users, at_us, lines in self._written(until_us):
-            self._send(kind, users, at_us, lines)
-        profiles = [*self._user_rows(self._joining(until_us)), *self._film_rows(self._premiering(until_us))]
-        self._viewings = self._viewings.unfinished(until_us)
-        self.now_us = until_us
-        lines_, planted = self._wire.take(until_us)
-        return Batch(lines_, profiles, planted)
-
-    def _written(self, until_us: int) -> Iterator[tuple[str, np.ndarray, np.ndarray, list[str]]]:
-        slugs, viewings = self.films.slugs, self._viewings
-        row, minute, at_us = viewings.minutes_in(self.now_us, until_us)
-        users, films = viewings.user[row], viewings.film[row]
-        names = (users + 1).tolist()
-        yield (
-            "watch",
-            users,
-            at_us,
-            [
-                watch_line(time, str(name), slugs[film], number)
-                for time, name, film, number in zip(
-                    write_times(self.stamps.of(at_us)), names, films.tolist(), minute.tolist(), strict=True
-                )
-            ],
-        )
-        rated = viewings.ratings_in(self.now_us, until_us)
-        users, at_us = viewings.user[rated], viewings.rate_us[rated]
-        yield (
-            "rate",
-            users,
-            at_us,
-            [
-                rate_line(time, str(user + 1), slugs[film], stars)
-                for time, user, film, stars in zip(
-                    write_times(self.stamps.of(at_us)),
-                    users.tolist(),
-                    viewings.film[rated].tolist(),
-                    viewings.stars[rated].tolist(),
-                    strict=True,
-                )
-            ],
-        )
-        users = self._joining(until_us)
-        at_us = self._joined_us(users)
-        times = write_times(self.stamps.of(at_us))
-        yield "account", users, at_us, [account_line(t, str(u + 1)) for t, u in zip(times, users.tolist(), strict=True)]
-        asked, self._requests = self._requests, []
-        users, at_us = (np.array([each[i] for each in asked], dtype=np.int64) for i in (1, 0))
-        yield "request", users, at_us, [line for _, _, line in asked]
-
-    def _send(self, kind: str, users: np.ndarray, at_us: np.ndarray, lines: list[str]) -> None:
-        """Corrupt and repeat some lines and put all on the wire."""
-        rng, n = self._rng, len(lines)
-        kinds = np.full(n, _KIND[kind], dtype=np.int8)
-        arrival_us = at_us + _lag_us(users, at_us)
-        draws = rng.random(n)
-        if kind in ("watch", "rate"):
-            for i in np.flatnonzero(draws < self.habits.corrupt_share).tolist():
-                lines[i], kinds[i] = _corrupt(rng, lines[i])
-        again = np.flatnonzero(draws > 1.0 - self.habits.duplicate_share)
-        later_us = arrival_us[again] + rng.integers(1, 30 * SECOND_US, size=len(again))
-        self._wire.put(arrival_us, kinds, lines)
-        self._wire.put(later_us, np.full(len(again), _KIND["duplicate"], np.int8), [lines[i] for i in again.tolist()])
-
-    # --- profiles -------------------------------------------------------------------------------------------------
-
-    def profiles(self) -> Iterator[ProfileRow]:
-        """The users and films that are there from the start, films first."""
-        yield from self._film_rows(np.flatnonzero(self.films.premiere_day <= 0))
-        yield from self._user_rows(np.flatnonzero(self.users.joins_day <= 0))
-
-    def _user_rows(self, users: np.ndarray) -> Iterator[ProfileRow]:
-        columns = self.users
-        at_us = self.stamps.of(self._joined_us(users)).tolist()
-        for user, at in zip(users.tolist(), at_us, strict=True):
-            yield (
-                "viewer",
-                {
-                    "user": user + 1,
-                    "age": int(columns.age[user]),
-                    "gender": "FM"[columns.gender[user]],
-                    "occupation": OCCUPATIONS[columns.occupation[user]],
-                },
-                at,
-            )
-
-    def _film_rows(self, films: np.ndarray) -> Iterator[ProfileRow]:
-        columns = self.films
-        for film, at in zip(films.tolist(), self.stamps.of(self._premiere_us(films)).tolist(), strict=True):
-            yield (
-                "filmcard",
-                {
-                    "film": columns.slugs[film],
-                    "genres": [GENRES[g] for g in np.flatnonzero(columns.genres[film]).tolist()],
-                    "year": int(columns.year[film]) or None,
-                    "language": columns.language[film],
-                },
-                at,
-            )
-
-    # --- helpers --------------------------------------------------------------------------------------------------
+        self._k, self._start_us, self._begun = k, start_us, False
+        self._adoptions = Adoptions()
+        self._outcomes: list[TrueOutcome] = []
+        self._numbers = 0
+        self._reference_rng = np.random.default_rng([seed, 11])
+        self._best: tuple[Sequence[WorldRequest], Best] | None = None
 
     @property
-    def watching(self) -> bool:
-        """Whether lines are still to come from sessions that have begun."""
-        return len(self._viewings.user) > 0 or len(self._requests) > 0 or self._wire.holds_any
+    def rng(self) -> np.random.Generator:
+        return self._life.rng
 
-    def premiered(self, now_us: int | None = None) -> np.ndarray:
-        """Which films there are at `now_us` (default: now), bool (films,)."""
-        now_us = self.now_us if now_us is None else now_us
-        return np.asarray(self.start_us + self.films.premiere_day * DAY_US <= now_us)
+    @rng.setter
+    def rng(self, rng: np.random.Generator) -> None:
+        self._life.rng = rng
 
-    def joined(self) -> np.ndarray:
-        """Which users there are now, bool (users,)."""
-        return np.asarray(self.start_us + self.users.joins_day.astype(np.float64) * DAY_US <= self.now_us)
+    def requests(self, until_us: int, timeline: Timeline) -> list[WorldRequest]:
+        life = self._life
+        # Where a day passes in minutes, hours and weekdays mean nothing, and nights would only stop the show.
+        life.habits = msgspec.structs.replace(life.habits, by_hour=timeline.speed == 1.0)
+        sessions = life.sessions(until_us)
+        first, self._numbers = self._numbers, self._numbers + len(sessions)
+        return [
+            WorldRequest(first + row, at_us, {"user": user + 1})
+            for row, (user, at_us) in enumerate(zip(sessions.users.tolist(), sessions.at_us.tolist(), strict=True))
+        ]
 
-    def watched(self, user: int) -> set[int]:
-        """The films user index `user` has started."""
-        return self._watched.get(user, set())
+    def decide(
+        self, requests: Sequence[WorldRequest], responses: Sequence[Response | None], took_us: Sequence[int]
+    ) -> None:
+        life, sessions = self._life, _sessions(requests)
+        lists = [None if response is None else [item.item for item in response.items] for response in responses]
+        choices = life.decide(sessions, lists)
+        if not len(took_us):
+            return
+        life.note_requests(sessions, lists, [us // 1_000 for us in took_us])
+        for request, user, items in zip(requests, sessions.users.tolist(), lists, strict=True):
+            known = [life.film_index.get(slug, -1) for slug in (items or ())[: self._k]]
+            self._adoptions.shown(user, request.number, request.at_us, known)
+            self._outcomes.append(TrueOutcome(request.number, "adopted", 0.0))
+        columns = (sessions.users, choices.film, choices.start_us, choices.minutes)
+        for user, film, start_us, minutes in zip(*(column.tolist() for column in columns), strict=True):
+            if film >= 0:
+                adopted = self._adoptions.started(user, film, start_us, minutes)
+                self._outcomes += [TrueOutcome(number, "adopted", 1.0) for number in adopted]
 
-    def like_probability(self, user: int, films: Sequence[int]) -> np.ndarray:
-        """The true probability that user index `user` likes each film index, if they started it; float64."""
-        chosen = np.asarray(films, dtype=np.int64)
-        expected = taste.affinity(
-            self.users.tastes[[user]], self.films.tastes[chosen][None], self.films.quality[chosen][None]
-        )
-        return taste.like_probability(expected)[0]  # type: ignore[no-any-return]
+    def emit(self, until_us: int, timeline: Timeline) -> WorldBatch:
+        life = self._life
+        life.timeline = timeline
+        if not self._begun:
+            if until_us != self._start_us:
+                raise BadInput("the first until_us", f"the start {self._start_us}", until_us)
+            self._begun = True
+            return WorldBatch([("jsonl", _profile_lines(list(life.profiles())))])
+        batch = life.emit(until_us)
+        outcomes, self._outcomes = self._outcomes, []
+        lines = [("jsonl", _profile_lines(batch.profiles)), ("movielog", batch.lines)]
+        return WorldBatch([part for part in lines if part[1]], batch.planted, outcomes, life.watching)
 
-    def nbytes(self) -> int:
-        """Memory of the columns of users and films (texts not counted)."""
-        films = sum(
-            v.nbytes for f in self.films.__struct_fields__ if isinstance(v := getattr(self.films, f), np.ndarray)
-        )
-        return (
-            self.users.nbytes() + films + self._activity.nbytes + self._popularity.nbytes + self._busy_until_us.nbytes
-        )
-
-    def _indices(self, lists: Sequence[Iterable[str] | None]) -> np.ndarray:
-        """int64 (b, longest), -1 for padding and for films this world does not know."""
-        found = [[self.film_index.get(slug, -1) for slug in shown or ()] for shown in lists]
-        out = np.full((len(found), max(1, *map(len, found)) if found else 1), -1, dtype=np.int64)
-        for row, films in zip(out, found, strict=True):
+    def true_quality(self, requests: Sequence[WorldRequest], responses: Sequence[Response]) -> Mapping[str, Doubles]:
+        users, seen = self._users_seen(requests)
+        shown = np.full((len(requests), self._k), -1, dtype=np.int64)
+        for row, response in zip(shown, responses, strict=True):
+            films = [self._life.film_index.get(item.item, -1) for item in response.items[: self._k]]
             row[: len(films)] = films
-        return out
+        quality = list_quality(self._life, users, shown, seen, self._k, self._best_of(requests))
+        return {"quality": quality.quality, "ndcg": quality.ndcg, "taken": quality.taken}
 
-    def _joined_us(self, users: np.ndarray) -> np.ndarray:
-        return self._whole_seconds(self.users.joins_day[users])
+    def reference_policies(self, requests: Sequence[WorldRequest]) -> Mapping[str, Sequence[Response]]:
+        users, seen = self._users_seen(requests)
+        best, now_us = self._best_of(requests), _time_of(requests)
+        lists = rankings(self._life, self._reference_rng, users, seen, self._k, best, now_us)
+        return {name: [self._response(row) for row in rows.tolist()] for name, rows in lists.items()}
 
-    def _premiere_us(self, films: np.ndarray) -> np.ndarray:
-        return self._whole_seconds(self.films.premiere_day[films])
+    def _best_of(self, requests: Sequence[WorldRequest]) -> Best:
+        """The best lists for these requests, kept while the next call is about the same ones."""
+        if self._best is None or self._best[0] is not requests:
+            users, seen = self._users_seen(requests)
+            self._best = requests, best_lists(self._life, users, seen, self._k, _time_of(requests))
+        return self._best[1]
 
-    def _whole_seconds(self, days: np.ndarray) -> np.ndarray:
-        since_us = (np.maximum(days, 0.0).astype(np.float64) * 86_400).astype(np.int64) * SECOND_US
-        return np.asarray(self.start_us + since_us)
+    def _users_seen(self, requests: Sequence[WorldRequest]) -> tuple[np.ndarray, list[set[int]]]:
+        users = _sessions(requests).users
+        return users, [self._life.watched(user) for user in users.tolist()]
 
-    def _joining(self, until_us: int) -> np.ndarray:
-        return self._between(self.users.joins_day, self._joined_us, until_us)
-
-    def _premiering(self, until_us: int) -> np.ndarray:
-        return self._between(self.films.premiere_day, self._premiere_us, until_us)
-
-    def _between(self, days: np.ndarray, instant_of: Callable[[np.ndarray], np.ndarray], until_us: int) -> np.ndarray:
-        """Indices whose day above 0 falls in [now, until)."""
-        near = np.flatnonzero((days > 0) & (days < (until_us - self.start_us) / DAY_US + 1))
-        at_us = instant_of(near)
-        return np.asarray(near[(at_us >= self.now_us) & (at_us < until_us)])
-
-
-class _Wire:
-    """Lines between the users and the log, by instant of arrival."""
-
-    def __init__(self) -> None:
-        self._arrival_us: list[np.ndarray] = []
-        self._kinds: list[np.ndarray] = []
-        self._lines: list[str] = []
-
-    def put(self, arrival_us: np.ndarray, kinds: np.ndarray, lines: list[str]) -> None:
-        self._arrival_us.append(arrival_us)
-        self._kinds.append(kinds)
-        self._lines.extend(lines)
-
-    @property
-    def holds_any(self) -> bool:
-        return bool(self._lines)
-
-    def take(self, until_us: int) -> tuple[list[bytes], dict[str, int]]:
-        """The lines that arrive before `until_us`, in order of arrival, and how many of each kind."""
-        arrival_us, kinds = np.concatenate(self._arrival_us), np.concatenate(self._kinds)
-        order = np.argsort(arrival_us, kind="stable")
-        there = int(np.searchsorted(arrival_us[order], until_us, side="left"))
-        taken, left = order[:there], order[there:]
-        lines = [self._lines[i].encode("ascii") for i in taken.tolist()]
-        counts = np.bincount(kinds[taken], minlength=len(KINDS)).tolist()
-        self._arrival_us, self._kinds = [arrival_us[left]], [kinds[left]]
-        self._lines = [self._lines[i] for i in left.tolist()]
-        return lines, dict(zip(KINDS, counts, strict=True))
+    def _response(self, films: Sequence[int]) -> Response:
+        return Response(tuple(RankedItem(self._life.films.slugs[film], 0.0) for film in films if film >= 0))
 
 
-_NOTHING: frozenset[int] = frozenset()
+def _sessions(requests: Sequence[WorldRequest]) -> Sessions:
+    users = np.array([request.fields["user"] - 1 for request in requests], dtype=np.int64)
+    return Sessions(users, np.array([request.at_us for request in requests], dtype=np.int64))
 
 
-def _corrupt(rng: np.random.Generator, line: str) -> tuple[str, int]:
-    if rng.random() < 0.4:
-        return with_random_film(line, rng), _KIND["random_film"]
-    altered, broken = with_inserted_character(line, rng)
-    return altered, _KIND["broken" if broken else "altered"]
+def _time_of(requests: Sequence[WorldRequest]) -> int | None:
+    return requests[0].at_us if requests else None
 
 
-def _lag_us(users: np.ndarray, at_us: np.ndarray) -> np.ndarray:
-    """Lines travel by two partitions, in order within each; the second runs late by 0 to 6 s, slowly varying."""
-    late = np.array([zlib.crc32(b"%d" % (user + 1)) % 2 for user in users.tolist()], dtype=np.float64)
-    swing = 1.0 + np.sin(at_us % DAY_US / (600.0 * SECOND_US))
-    return np.asarray((late * 3.0 * swing * SECOND_US).astype(np.int64))
-
-
-def make_world(
-    users: int,
-    films: int = 27_000,
-    *,
-    seed: int,
-    start_us: int,
-    habits: Habits | None = None,
-    joins_a_day: float | None = None,
-    premieres_a_day: float = 3.0,
-    life: int = 0,
-) -> World:
-    """Draw a world of `users` users who are there at `start_us` (a fifth more join later) and `films` films.
-
-    `joins_a_day`: by default 1 % of the users. `life`: another number gives the same users and films another life.
-    """
-    rng_world, rng_users, rng_films = (np.random.default_rng([seed, part]) for part in range(3))
-    directions = genre_directions(rng_world, DIMS)
-    centres = tribe_centres(rng_world, DIMS, directions)
-    joins = 0.01 * users if joins_a_day is None else joins_a_day
-    return World(
-        make_users(rng_users, users, centres, joins_a_day=joins, joining=-(-users // 5) if joins > 0 else 0),
-        make_films(rng_films, films, directions, premieres_a_day=premieres_a_day),
-        np.random.default_rng([seed, 3, life]),
-        start_us,
-        habits,
-    )
+def _profile_lines(rows: Sequence[ProfileRow]) -> list[bytes]:
+    encode = msgspec.json.Encoder().encode
+    return [encode({"type": kind, "at": at, **fields}) for kind, fields, at in rows]

@@ -7,17 +7,16 @@ import numpy as np
 
 from flyball.simulation.worlds.movies import taste
 from flyball.simulation.worlds.movies.behavior import start_chances
-from flyball.simulation.worlds.movies.world import World
+from flyball.simulation.worlds.movies.life import MovieLife
 
 _CHUNK = 64
-RANKINGS = ("oracle", "popular", "random")
 
 
-class Judged(msgspec.Struct, frozen=True):
+class ListQuality(msgspec.Struct, frozen=True):
     """Per list, float64 (b,).
 
-    `quality`: mean probability that the user likes a film of the list, if started; 0 for a film of no world.
-    `ndcg`: the probabilities as gains, discounted by place, against the best possible list of unseen films.
+    `quality`: mean probability that the user likes a film of the list, if started; 0 for a film of no life.
+    `ndcg`: the probabilities as gains, discounted by rank, against the best possible list of unseen films.
     `taken`: the probability that the user starts a film from the list.
     """
 
@@ -33,54 +32,47 @@ class Best(msgspec.Struct, frozen=True):
     likes: np.ndarray
 
 
-def true_quality(world: World, user: int, slugs: Sequence[str]) -> np.ndarray:
-    """The probability that user index `user` likes each film, if started; 0 for a film the world does not know."""
-    films = [world.film_index.get(slug, -1) for slug in slugs]
-    likes = world.like_probability(user, [max(film, 0) for film in films])
-    return np.asarray(np.where(np.asarray(films) >= 0, likes, 0.0))
-
-
-def judge(
-    world: World,
+def list_quality(
+    life: MovieLife,
     users: np.ndarray,
     shown: np.ndarray,
     seen: Sequence[Collection[int]],
     k: int,
     best: Best | None = None,
-) -> Judged:
-    """Judge lists of `k`: film indices (b, places), -1 for nothing there, shown to `users` who have seen `seen`.
+) -> ListQuality:
+    """How good lists of `k` are: film indices (b, ranks), -1 for nothing there, shown to `users` who have seen `seen`.
 
     `best`: of `best_lists` for the same users, when it is at hand (default: of the films that there are now).
     """
-    shown, best = _to_width(shown, k), best or best_lists(world, users, seen, k)
-    tastes, films = world.users.tastes[users], world.films
+    shown, best = _to_width(shown, k), best or best_lists(life, users, seen, k)
+    tastes, films = life.users.tastes[users], life.films
     likes = np.where(
         shown >= 0, taste.like_probability(taste.affinity(tastes, films.tastes[shown], films.quality[shown])), 0.0
     )
     discount = 1.0 / np.log2(np.arange(2, k + 2))
     ideal = best.likes @ discount[: best.likes.shape[1]]
     taken = 1.0 - np.prod(1.0 - start_chances(tastes, films, shown, seen), axis=1)
-    return Judged(likes.mean(axis=1), likes @ discount / np.maximum(ideal, 1e-12), taken)
+    return ListQuality(likes.mean(axis=1), likes @ discount / np.maximum(ideal, 1e-12), taken)
 
 
 def best_lists(
-    world: World, users: np.ndarray, seen: Sequence[Collection[int]], k: int, now_us: int | None = None
+    life: MovieLife, users: np.ndarray, seen: Sequence[Collection[int]], k: int, now_us: int | None = None
 ) -> Best:
     """What an oracle would show: the `k` unseen films that each user likes with the highest probability.
 
     `now_us`: of the films that there were then.
     """
-    there = world.premiered(now_us)
-    pieces = [
-        _best(world, users[at : at + _CHUNK], seen[at : at + _CHUNK], k, there) for at in range(0, len(users), _CHUNK)
+    there = life.premiered(now_us)
+    chunks = [
+        _best(life, users[at : at + _CHUNK], seen[at : at + _CHUNK], k, there) for at in range(0, len(users), _CHUNK)
     ]
-    if not pieces:
+    if not chunks:
         return Best(np.zeros((0, k), dtype=np.int64), np.zeros((0, k)))
-    return Best(np.concatenate([one.films for one in pieces]), np.concatenate([one.likes for one in pieces]))
+    return Best(np.concatenate([chunk.films for chunk in chunks]), np.concatenate([chunk.likes for chunk in chunks]))
 
 
 def rankings(
-    world: World,
+    life: MovieLife,
     rng: np.random.Generator,
     users: np.ndarray,
     seen: Sequence[Collection[int]],
@@ -90,12 +82,12 @@ def rankings(
 ) -> dict[str, np.ndarray]:
     """{name: int64 (b, k)}: the lists that an oracle, true popularity and chance would show these users.
 
-    `best` and `now_us` as in `judge` and `best_lists`.
+    `best` and `now_us` as in `list_quality` and `best_lists`.
     """
-    best = best or best_lists(world, users, seen, k, now_us)
-    there = np.flatnonzero(world.premiered(now_us))
+    best = best or best_lists(life, users, seen, k, now_us)
+    there = np.flatnonzero(life.premiered(now_us))
     longest = max(map(len, seen), default=0)
-    by_weight = there[np.argsort(-world.films.weight[there], kind="stable")][: k + longest].tolist()
+    by_weight = there[np.argsort(-life.films.weight[there], kind="stable")][: k + longest].tolist()
     popular, chance = (np.full((len(users), k), -1, dtype=np.int64) for _ in range(2))
     for row, known in enumerate(seen):
         _fill(popular[row], [film for film in by_weight if film not in known])
@@ -104,9 +96,9 @@ def rankings(
     return {"oracle": _to_width(best.films, k), "popular": popular, "random": chance}
 
 
-def _best(world: World, users: np.ndarray, seen: Sequence[Collection[int]], k: int, there: np.ndarray) -> Best:
-    films = world.films
-    expected = taste.affinity_to_all(world.users.tastes[users], films.tastes, films.quality)
+def _best(life: MovieLife, users: np.ndarray, seen: Sequence[Collection[int]], k: int, there: np.ndarray) -> Best:
+    films = life.films
+    expected = taste.affinity_to_all(life.users.tastes[users], films.tastes, films.quality)
     expected[:, ~there] = -np.inf
     for row, known in zip(expected, seen, strict=True):
         row[list(known)] = -np.inf

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from flyball.core import BadInput, parse_timestamp
-from flyball.simulation import Batch, Habits, World, make_world, seed_history
+from flyball.simulation import Timeline
+from flyball.simulation.world import DAY_US
+from flyball.simulation.worlds.movies import Habits, MovieBatch, MovieLife, make_life
 from flyball.simulation.worlds.movies.behavior import DISLIKED_MINUTES, LIKED_MINUTES
 from flyball.simulation.worlds.movies.catalog import GENRES
-from flyball.simulation.worlds.movies.log_lines import DAY_US
 
 START_US = parse_timestamp("2026-03-02")
 LINE = re.compile(
@@ -23,26 +24,33 @@ LINE = re.compile(
 )
 
 
-def live(world: World, days: float) -> list[Batch]:
-    return list(seed_history(world, world.start_us + int(days * DAY_US)))
+def live(world: MovieLife, days: float) -> list[MovieBatch]:
+    """Users search for themselves, for days in steps of six hours; the first batch holds the profiles."""
+    batches, end_us = [MovieBatch([], list(world.profiles()), {})], world.start_us + int(days * DAY_US)
+    while world.now_us < end_us:
+        until_us = min(world.now_us + DAY_US // 4, end_us)
+        sessions = world.sessions(until_us)
+        world.decide(sessions, [None] * len(sessions))
+        batches.append(world.emit(until_us))
+    return batches
 
 
-def lines_of(batches: list[Batch]) -> list[bytes]:
+def lines_of(batches: list[MovieBatch]) -> list[bytes]:
     return [line for batch in batches for line in batch.lines]
 
 
-def planted_in(batches: list[Batch]) -> Counter[str]:
+def planted_in(batches: list[MovieBatch]) -> Counter[str]:
     return sum((Counter(batch.planted) for batch in batches), Counter())
 
 
 @pytest.fixture(scope="module")
-def week() -> tuple[World, list[Batch]]:
-    world = make_world(1_500, 3_000, seed=5, start_us=START_US)
+def week() -> tuple[MovieLife, list[MovieBatch]]:
+    world = make_life(1_500, 3_000, seed=5, start_us=START_US)
     return world, live(world, 7)
 
 
 def digest(seed: int, life: int = 0) -> str:
-    batches = live(make_world(100, 200, seed=seed, start_us=START_US, life=life), 2)
+    batches = live(make_life(100, 200, seed=seed, start_us=START_US, life=life), 2)
     return sha256(b"\n".join(lines_of(batches)) + repr([b.profiles for b in batches]).encode()).hexdigest()
 
 
@@ -52,12 +60,12 @@ def test_same_seed_same_lines_another_seed_others() -> None:
 
 
 def test_another_life_keeps_users_and_films() -> None:
-    one, other = (make_world(50, 60, seed=3, start_us=0, life=life) for life in (0, 1))
+    one, other = (make_life(50, 60, seed=3, start_us=0, life=life) for life in (0, 1))
     assert list(one.profiles()) == list(other.profiles())
     assert np.array_equal(one.users.tastes, other.users.tastes)
 
 
-def test_popularity_is_a_power_law_in_what_is_watched(week: tuple[World, list[Batch]]) -> None:
+def test_popularity_is_a_power_law_in_what_is_watched(week: tuple[MovieLife, list[MovieBatch]]) -> None:
     world, _ = week
     rank = np.argsort(np.argsort(-world.films.weight)) + 1
     slope = np.polyfit(np.log(rank), np.log(world.films.weight), 1)[0]
@@ -70,7 +78,7 @@ def test_popularity_is_a_power_law_in_what_is_watched(week: tuple[World, list[Ba
     assert np.polyfit(np.log(centres), np.log(means), 1)[0] == pytest.approx(-1.0, abs=0.25)
 
 
-def test_tribes_like_other_films(week: tuple[World, list[Batch]]) -> None:
+def test_tribes_like_other_films(week: tuple[MovieLife, list[MovieBatch]]) -> None:
     world, _ = week
     tastes, tribe = world.users.tastes, world.users.tribe
     centres = np.array([tastes[tribe == k].mean(axis=0) for k in range(tribe.max() + 1)])
@@ -78,7 +86,7 @@ def test_tribes_like_other_films(week: tuple[World, list[Batch]]) -> None:
     assert (nearest == tribe).mean() > 0.8
 
 
-def test_groups_tell_something_about_taste_but_not_all(week: tuple[World, list[Batch]]) -> None:
+def test_groups_tell_something_about_taste_but_not_all(week: tuple[MovieLife, list[MovieBatch]]) -> None:
     world, _ = week
     users = world.users
 
@@ -93,7 +101,7 @@ def test_groups_tell_something_about_taste_but_not_all(week: tuple[World, list[B
     assert 0.005 < by_gender < by_tribe
 
 
-def test_genres_carry_taste(week: tuple[World, list[Batch]]) -> None:
+def test_genres_carry_taste(week: tuple[MovieLife, list[MovieBatch]]) -> None:
     films = week[0].films
     assert ((films.genres.sum(axis=1) >= 1) & (films.genres.sum(axis=1) <= 3)).all()
     horror, drama = films.genres[:, GENRES.index("Horror")], films.genres[:, GENRES.index("Drama")]
@@ -102,7 +110,7 @@ def test_genres_carry_taste(week: tuple[World, list[Batch]]) -> None:
 
 
 def test_titles_are_unique_slugs_of_all_shapes() -> None:
-    slugs = make_world(1, 27_000, seed=1, start_us=0).films.slugs
+    slugs = make_life(1, 27_000, seed=1, start_us=0).films.slugs
     assert len(set(slugs)) == 27_000
     assert all(re.fullmatch(r"[a-z0-9+._*-]+\+(\d{4})?", slug) and len(slug) <= 110 for slug in slugs)
     assert any("_" in slug for slug in slugs)
@@ -111,7 +119,7 @@ def test_titles_are_unique_slugs_of_all_shapes() -> None:
     assert max(map(len, slugs)) > 90
 
 
-def test_lines_have_the_form_of_the_stream(week: tuple[World, list[Batch]]) -> None:
+def test_lines_have_the_form_of_the_stream(week: tuple[MovieLife, list[MovieBatch]]) -> None:
     lines, planted = lines_of(week[1]), planted_in(week[1])
     broken = sum(LINE.match(line) is None for line in lines)
     # A random film id has upper-case letters, which the pattern here refuses; so may an altered line.
@@ -120,7 +128,7 @@ def test_lines_have_the_form_of_the_stream(week: tuple[World, list[Batch]]) -> N
     assert planted.total() == len(lines)
 
 
-def test_corrupted_and_repeated_shares(week: tuple[World, list[Batch]]) -> None:
+def test_corrupted_and_repeated_shares(week: tuple[MovieLife, list[MovieBatch]]) -> None:
     planted = planted_in(week[1])
     n = planted.total()
     corrupted = planted["broken"] + planted["altered"] + planted["random_film"]
@@ -130,7 +138,7 @@ def test_corrupted_and_repeated_shares(week: tuple[World, list[Batch]]) -> None:
     assert len(lines) - len(set(lines)) == planted["duplicate"]
 
 
-def test_whole_minutes_are_written_without_seconds(week: tuple[World, list[Batch]]) -> None:
+def test_whole_minutes_are_written_without_seconds(week: tuple[MovieLife, list[MovieBatch]]) -> None:
     lines = [line for line in lines_of(week[1]) if LINE.match(line)]
     short = sum(len(line.split(b",")[0]) == 16 for line in lines)
     # The minutes of one film share their second, so it is the films that are independent, about 3,600 of them.
@@ -138,7 +146,7 @@ def test_whole_minutes_are_written_without_seconds(week: tuple[World, list[Batch
     assert not any(line.split(b",")[0].endswith(b":00") and len(line.split(b",")[0]) == 19 for line in lines)
 
 
-def test_order_holds_within_partitions_only(week: tuple[World, list[Batch]]) -> None:
+def test_order_holds_within_partitions_only(week: tuple[MovieLife, list[MovieBatch]]) -> None:
     lines = [line for line in lines_of(week[1]) if LINE.match(line)]
     lines = list(dict.fromkeys(lines))[:20_000]
     times = [(line.split(b",")[0] + b":00")[:19] for line in lines]
@@ -150,7 +158,7 @@ def test_order_holds_within_partitions_only(week: tuple[World, list[Batch]]) -> 
         assert steps_back <= 20  # what was repeated arrives late
 
 
-def test_minutes_grow_with_affinity_and_show_who_liked(week: tuple[World, list[Batch]]) -> None:
+def test_minutes_grow_with_affinity_and_show_who_liked(week: tuple[MovieLife, list[MovieBatch]]) -> None:
     world, batches = week
     longest: dict[tuple[int, int], int] = {}
     for line in lines_of(batches):
@@ -168,7 +176,7 @@ def test_minutes_grow_with_affinity_and_show_who_liked(week: tuple[World, list[B
     assert liked.mean() == pytest.approx(likes.mean(), abs=4 * 0.5 / len(likes) ** 0.5)
 
 
-def test_ratings_follow_enjoyment(week: tuple[World, list[Batch]]) -> None:
+def test_ratings_follow_enjoyment(week: tuple[MovieLife, list[MovieBatch]]) -> None:
     world, batches = week
     stars, likes = [], []
     for line in lines_of(batches):
@@ -181,7 +189,7 @@ def test_ratings_follow_enjoyment(week: tuple[World, list[Batch]]) -> None:
 
 
 def test_newcomers_join_and_films_appear() -> None:
-    world = make_world(300, 400, seed=2, start_us=START_US, joins_a_day=40, premieres_a_day=5)
+    world = make_life(300, 400, seed=2, start_us=START_US, joins_a_day=40, premieres_a_day=5)
     batches = live(world, 3)
     first, later = batches[0].profiles, [row for batch in batches[1:] for row in batch.profiles]
     assert Counter(kind for kind, _, _ in first) == {"filmcard": 360, "viewer": 300}
@@ -199,13 +207,13 @@ def test_newcomers_join_and_films_appear() -> None:
             assert slug in known or premiere[slug] < world.now_us
 
 
-def test_evenings_are_busier_than_mornings(week: tuple[World, list[Batch]]) -> None:
+def test_evenings_are_busier_than_mornings(week: tuple[MovieLife, list[MovieBatch]]) -> None:
     hours = Counter(int(line[11:13]) for line in lines_of(week[1]) if LINE.match(line))
     assert sum(hours[h] for h in (20, 21, 22)) > 4 * sum(hours[h] for h in (4, 5, 6))
 
 
 def test_nobody_watches_two_films_at_once_or_one_twice() -> None:
-    world = make_world(40, 200, seed=4, start_us=START_US, habits=Habits(sessions_a_day=4, corrupt_share=0))
+    world = make_life(40, 200, seed=4, start_us=START_US, habits=Habits(sessions_a_day=4, corrupt_share=0))
     lines = [line for line in lines_of(live(world, 2)) if b"/data/m/" in line]
     seen: dict[bytes, list[bytes]] = {}
     for line in sorted(set(lines)):
@@ -218,51 +226,49 @@ def test_nobody_watches_two_films_at_once_or_one_twice() -> None:
 
 
 def test_lists_are_considered_from_the_top() -> None:
-    def taken_at(place: int) -> int:
-        world = make_world(4_000, 300, seed=6, start_us=START_US, habits=Habits(sessions_a_day=20))
-        asks = world.asks(START_US + DAY_US)
+    def taken_at(rank: int) -> int:
+        world = make_life(4_000, 300, seed=6, start_us=START_US, habits=Habits(sessions_a_day=20))
+        sessions = world.sessions(START_US + DAY_US)
         # One film that every third user would like, among nineteen that nobody would.
         likes = np.array([world.like_probability(user, range(300)) for user in range(500)]).mean(axis=0)
         best = np.argmax(likes)
         shown = [world.films.slugs[film] for film in np.argsort(likes)[:19]]
-        shown.insert(place, world.films.slugs[best])
-        return int((world.decide(asks, [shown] * len(asks)).place == place).sum())
+        shown.insert(rank, world.films.slugs[best])
+        return int((world.decide(sessions, [shown] * len(sessions)).rank == rank).sum())
 
-    top, middle, bottom = (taken_at(place) for place in (0, 7, 19))
+    top, middle, bottom = (taken_at(rank) for rank in (0, 7, 19))
     assert top > 2 * middle > 4 * bottom > 0
 
 
 def test_requests_leave_lines_and_failures_their_error() -> None:
-    world = make_world(50, 60, seed=7, start_us=START_US, habits=Habits(sessions_a_day=5))
-    asks = world.asks(START_US + DAY_US)
-    lists = [world.films.slugs[:3] if i % 2 else None for i in range(len(asks))]
-    world.decide(asks, lists)
-    world.note_requests(asks, lists, [12] * len(asks))
+    world = make_life(50, 60, seed=7, start_us=START_US, habits=Habits(sessions_a_day=5))
+    sessions = world.sessions(START_US + DAY_US)
+    lists = [world.films.slugs[:3] if i % 2 else None for i in range(len(sessions))]
+    world.decide(sessions, lists)
+    world.note_requests(sessions, lists, [12] * len(sessions))
     batch = world.emit(START_US + 2 * DAY_US)
     requests = [line for line in batch.lines if b"recommendation request" in line]
     assert all(LINE.match(line) for line in requests)
-    assert len(requests) >= len(asks) == batch.planted["request"]
-    assert sum(b"status 0" in line for line in requests) >= len(asks) // 2
+    assert len(requests) >= len(sessions) == batch.planted["request"]
+    assert sum(b"status 0" in line for line in requests) >= len(sessions) // 2
 
 
-def test_stamps_write_the_time_they_are_told() -> None:
-    from flyball.simulation import Stamps
-
-    world = make_world(200, 100, seed=8, start_us=START_US)
+def test_lines_carry_the_time_of_the_timeline() -> None:
+    world = make_life(200, 100, seed=8, start_us=START_US)
     origin_us = parse_timestamp("2030-01-01T12:00:00Z")
-    world.stamps = Stamps(START_US, origin_us, 3_600.0)  # an hour a second
+    world.timeline = Timeline(START_US, origin_us, 3_600.0)  # an hour a second
     batches = live(world, 1)
     times = {line[:16] for line in lines_of(batches) if LINE.match(line)}
     assert times == {b"2030-01-01T12:00"}
 
 
 def test_a_million_users_are_drawn_in_stated_memory() -> None:
-    world = make_world(1_000_000, 1_000, seed=1, start_us=START_US)
+    world = make_life(1_000_000, 1_000, seed=1, start_us=START_US)
     assert world.nbytes() / 1_200_000 < 110
-    assert len(world.asks(START_US + DAY_US // 24)) > 1_000
+    assert len(world.sessions(START_US + DAY_US // 24)) > 1_000
 
 
 @pytest.mark.parametrize(("users", "films"), [(0, 100), (10, 9)])
 def test_too_small_worlds_are_refused(users: int, films: int) -> None:
     with pytest.raises(BadInput):
-        make_world(users, films, seed=1, start_us=0)
+        make_life(users, films, seed=1, start_us=0)

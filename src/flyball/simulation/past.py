@@ -1,0 +1,69 @@
+"""A past for a new application: what happened in a world before the service was there."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Literal
+
+from flyball.core import parse_duration
+from flyball.events import IngestReport, find_format, ingest
+from flyball.runtime import Runtime
+from flyball.simulation.world import Timeline, World, WorldBatch
+
+_STEP = "6h"
+_PIECE = 20_000
+
+
+def live_past(world: World, start_us: int, until_us: int, step: str = _STEP) -> Iterator[WorldBatch]:
+    """Live a new world from `start_us` to `until_us` without a service: nobody gets a response.
+
+    The first batch holds the profiles of everyone and everything there from the start.
+    """
+    timeline = Timeline()
+    yield world.emit(start_us, timeline)
+    step_us = parse_duration(step)
+    while start_us < until_us:
+        start_us = min(start_us + step_us, until_us)
+        requests = world.requests(start_us, timeline)
+        world.decide(requests, [None] * len(requests), [])
+        yield world.emit(start_us, timeline)
+
+
+def by_format(batches: Sequence[WorldBatch]) -> dict[str, list[bytes]]:
+    """The lines of all batches by format, those of the first batch's first: profiles come before what names them."""
+    lines: dict[str, list[bytes]] = {}
+    for batch in batches:
+        for format, part in batch.lines:
+            lines.setdefault(format, []).extend(part)
+    return lines
+
+
+def pieces_of(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines joined to pieces of thousands, for ingestion."""
+    rest = iter(lines)
+    while piece := list(islice(rest, _PIECE)):
+        yield b"\n".join(piece) + b"\n"
+
+
+def ingest_pieces(
+    runtime: Runtime,
+    format: str,
+    pieces: Iterable[bytes],
+    source: str,
+    mode: Literal["live", "history"],
+    progress: Callable[[IngestReport], None] | None = None,
+) -> IngestReport:
+    """Take pieces of lines into the application's log."""
+    return ingest(
+        pieces,
+        # The world writes UTC, whatever zone the home has set.
+        format=find_format(format, runtime.app.formats),
+        schema=runtime.schema,
+        log=runtime.log,
+        quarantine=runtime.quarantine,
+        catalogue=runtime.catalogue,
+        clock=runtime.clock,
+        mode=mode,
+        source=source,
+        format_name=format,
+        progress=progress,
+    )
