@@ -41,31 +41,7 @@ if TYPE_CHECKING:
     from flyball.features import sum as sum
     from flyball.features import target as target
     from flyball.features import tiled as tiled
-    from flyball.models import BPR as BPR
-    from flyball.models import EASE as EASE
-    from flyball.models import SLIM as SLIM
-    from flyball.models import BiasedMF as BiasedMF
-    from flyball.models import BiasModel as BiasModel
-    from flyball.models import Blend as Blend
-    from flyball.models import Distilled as Distilled
-    from flyball.models import GlobalMean as GlobalMean
-    from flyball.models import Histories as Histories
-    from flyball.models import Hybrid as Hybrid
-    from flyball.models import ImplicitALS as ImplicitALS
-    from flyball.models import Interactions as Interactions
-    from flyball.models import ItemKNN as ItemKNN
-    from flyball.models import NextItem as NextItem
-    from flyball.models import Popular as Popular
-    from flyball.models import Pruned as Pruned
-    from flyball.models import Quantized as Quantized
-    from flyball.models import Random as Random
-    from flyball.models import Ranker as Ranker
-    from flyball.models import RatingBlend as RatingBlend
-    from flyball.models import RatingKNN as RatingKNN
-    from flyball.models import Recommender as Recommender
-    from flyball.models import SparseEASE as SparseEASE
-    from flyball.models import SVDpp as SVDpp
-    from flyball.models import UserKNN as UserKNN
+    from flyball.models import *  # noqa: F403  # every model, as its door lists them
     from flyball.policy import any_of as any_of
     from flyball.policy import best as best
     from flyball.policy import cheapest_within_noise as cheapest_within_noise
@@ -110,36 +86,7 @@ _ROOM_OF = {
         ],
         "flyball.features",
     ),
-    **dict.fromkeys(
-        [
-            "BPR",
-            "BiasModel",
-            "BiasedMF",
-            "Blend",
-            "Quantized",
-            "Distilled",
-            "Pruned",
-            "EASE",
-            "GlobalMean",
-            "Histories",
-            "Hybrid",
-            "ImplicitALS",
-            "Interactions",
-            "ItemKNN",
-            "NextItem",
-            "Popular",
-            "Random",
-            "Ranker",
-            "RatingBlend",
-            "RatingKNN",
-            "Recommender",
-            "SLIM",
-            "SVDpp",
-            "SparseEASE",
-            "UserKNN",
-        ],
-        "flyball.models",
-    ),
+    **dict.fromkeys(["Histories", "Interactions", "Recommender"], "flyball.models"),
     **dict.fromkeys(
         ["any_of", "best", "cheapest_within_noise", "every", "full_rollout", "gates", "outcome", "value", "world"],
         "flyball.policy",
@@ -148,17 +95,26 @@ _ROOM_OF = {
     **dict.fromkeys(["Recommend"], "flyball.tasks"),
 }
 
-__all__ = sorted(_ROOM_OF)
 __version__ = "0.1.0"
 
 
+def _models() -> dict[str, Any]:
+    """The models of the door of their room, by class name."""
+    return {model.__name__: model for model in import_module("flyball.models").MODELS.values()}
+
+
 def __getattr__(name: str) -> Any:
-    if name not in _ROOM_OF:
+    if name in _ROOM_OF:
+        value = getattr(import_module(_ROOM_OF[name]), name)
+    elif name == "__all__":
+        value = sorted([*_ROOM_OF, *_models()])
+    elif name[:1].isupper() and name in _models():
+        value = _models()[name]
+    else:
         raise AttributeError(f"module 'flyball' has no attribute {name!r}", name=name, obj=sys.modules[__name__])
-    found = getattr(import_module(_ROOM_OF[name]), name)
-    globals()[name] = found
-    return found
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "__version__"]
+    return [*_ROOM_OF, *_models(), "__version__"]

@@ -26,7 +26,7 @@ def test_who_can_place_new_films_finds_what_users_like_of_them(films: SimpleName
         artifact = Artifact({}, {**model.fit(data, 1), **fallback_arrays(data)}, data.items, index)
         return Contestant(name, model=model, artifact=artifact, as_of_us=LEARNED)
 
-    asked = [contestant("hybrid", Hybrid({"factors": 16})), contestant("als", ImplicitALS(factors=16))]
+    asked = [contestant("hybrid", Hybrid(ImplicitALS(factors=16))), contestant("als", ImplicitALS(factors=16))]
     report = evaluate(task, asked, cases, data, metric="recall@20", seed=0, stopwatch=Steps())
     found = {one.name: report.of(one.name).figures["recall@20"].value for one in asked}
     assert found == {"hybrid": 1.0, "als": 0.0}

@@ -19,7 +19,7 @@ def turned(filled: Callable[..., Runtime], monkeypatch: pytest.MonkeyPatch) -> R
     """The shop whose candidate is declared the wrong way round; the right way is among the values to try."""
     runtime = filled(turned=True)
     together: Any = runtime.app.candidates["together"]
-    monkeypatch.setattr(type(together), "tried", {"turned": (True, False), "shrink": (1.0, 2.0)})
+    monkeypatch.setattr(type(together), "search_space", {"turned": (True, False), "shrink": (1.0, 2.0)})
     return runtime
 
 
@@ -154,6 +154,6 @@ def test_declarations_can_be_pasted() -> None:
         fb.ImplicitALS(factors=32, reg=0.01),
         fb.Popular(half_life="7d"),
         fb.Ranker((fb.ItemKNN(k=20), fb.EASE()), pool=50),
-        fb.Blend({"ease": {"l2": 10.0}}),
+        fb.Blend((fb.EASE(l2=10.0),)),
     ):
         assert eval(declaration(model), {"fb": fb}) == model

@@ -8,12 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flyball.core import ArtifactCorrupt, BadInput, NotFound
+from flyball.core import ArtifactCorrupt, BadInput, NotFound, Refused
 from flyball.models import (
+    MODELS,
+    Blend,
     Histories,
     Interactions,
     ItemKNN,
     Learned,
+    Pruned,
     Recommender,
     kind_of,
     load_artifact,
@@ -146,6 +149,41 @@ def test_only_known_classes_are_built(tmp_path: Path) -> None:
     save_artifact(tmp_path / "bad", {**manifest, "params": {"strength": "strong"}}, {}, [])
     with pytest.raises(ArtifactCorrupt, match="parameters"):
         model_of(load_artifact(tmp_path / "bad"), [Own])
+
+
+def test_kinds_are_names_of_the_table_or_files_of_the_user(tmp_path: Path) -> None:
+    assert {kind_of(model()) for model in MODELS.values()} == MODELS.keys()
+    assert kind_of(Own()) == "test_artifact.py:Own"
+
+    class EASE(Recommender, frozen=True):
+        kind = "ease"
+
+    assert kind_of(EASE()) == "test_artifact.py:" + EASE.__qualname__, "a kind is not taken on trust"
+
+
+def test_models_inside_models_come_back_and_no_catalog_is_needed(tmp_path: Path) -> None:
+    model = Blend((Own(3), Pruned(ItemKNN(k=7))))
+    manifest = {"kind": kind_of(model), "params": params_of(model)}
+    save_artifact(tmp_path / "v", manifest, {"weights": np.ones(2)}, texts={"labels": ["no", "yes"], "empty": []})
+    artifact = load_artifact(tmp_path / "v")
+    assert (artifact.items, artifact.index, artifact.texts) == ([], {}, {"labels": ["no", "yes"], "empty": []})
+    assert model_of(artifact, [Own]) == model
+    with pytest.raises(NotFound, match="test_artifact.py:Own"):
+        model_of(artifact)
+    with pytest.raises(BadInput, match="other than manifest"):
+        save_artifact(tmp_path / "w", {}, {}, texts={"manifest": []})
+
+
+def test_an_artifact_of_another_format_is_refused_with_what_to_do(saved: tuple[Path, dict[str, str]]) -> None:
+    from flyball.models.artifact import _digest
+
+    path = saved[0] / "manifest.json"
+    manifest = json.loads(path.read_bytes())
+    del manifest["digest"]
+    old = {**manifest, "format": 1}
+    _rewrite(path, json.dumps({**old, "digest": _digest(old)}).encode())
+    with pytest.raises(Refused, match=r"must be of format 2, got 1: .* run flyball learn"):
+        load_artifact(saved[0])
 
 
 def test_it_is_never_overwritten_and_holds_only_numbers(saved: tuple[Path, dict[str, str]], tmp_path: Path) -> None:

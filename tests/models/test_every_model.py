@@ -12,6 +12,7 @@ from flyball.models import (
     Histories,
     ImplicitALS,
     Interactions,
+    ItemKNN,
     Learned,
     Pruned,
     Recommender,
@@ -40,7 +41,7 @@ VARIANTS: dict[str, Recommender] = {
     "als by blocks": ImplicitALS(factors=16, solver="block", block=8),
     "als exact": ImplicitALS(factors=16, solver="cholesky"),
     "svd by als": BiasedMF(factors=16, epochs=20, solver="als"),
-    "pruned neighbours": Pruned({"item_knn": {}}, keep=12),
+    "pruned neighbours": Pruned(ItemKNN(), keep=12),
     "shared blocks": SparseEASE(candidates=12, shared=0.5),
 }
 """Other ways of one model, as different as other models."""
@@ -78,7 +79,8 @@ def test_what_the_table_claims() -> None:
         "hybrid",
     }
     assert {name for name, can in claims.items() if "explain" in can} == explained
-    similar = explained - {"user_knn"} | {"biased_mf", "rating_knn", "svdpp", "bpr", "compact", "blend", "rating_blend"}
+    others = {"biased_mf", "rating_knn", "svdpp", "bpr", "quantized", "blend", "rating_blend"}
+    similar = explained - {"user_knn"} | others
     assert {name for name, can in claims.items() if "similar" in can} == similar
     assert {name for name, can in claims.items() if "personal" in can} == similar | {"user_knn"}
     assert {name for name, can in claims.items() if "update" in can} == {

@@ -47,7 +47,7 @@ def _new() -> np.ndarray:
 
 def test_new_items_of_ones_genre_come_before_new_items_of_others() -> None:
     data = _world()
-    model = Hybrid({"factors": 16})
+    model = Hybrid(ImplicitALS(factors=16))
     scores = model.score(model.fit(data, 1), histories_of(data, np.arange(GENRES)))
     for user in range(GENRES):
         order = _new()[np.argsort(-scores[user, _new()])]
@@ -56,14 +56,14 @@ def test_new_items_of_ones_genre_come_before_new_items_of_others() -> None:
 
 def test_without_attributes_it_is_als_and_new_items_are_not_scored() -> None:
     data = msgspec.structs.replace(_world(), attributes=None)
-    plain, hybrid = ImplicitALS(factors=16).fit(data, 1), Hybrid({"factors": 16}).fit(data, 1)
+    plain, hybrid = ImplicitALS(factors=16).fit(data, 1), Hybrid(ImplicitALS(factors=16)).fit(data, 1)
     assert {name: array.tobytes() for name, array in plain.items()} == {n: a.tobytes() for n, a in hybrid.items()}
-    assert np.isneginf(Hybrid({"factors": 16}).score(hybrid, histories_of(data, [0]))[0, _new()]).all()
+    assert np.isneginf(Hybrid(ImplicitALS(factors=16)).score(hybrid, histories_of(data, [0]))[0, _new()]).all()
 
 
 def test_the_factors_are_the_ridge_regression_on_the_values_mixed_by_likes() -> None:
     data = sample_interactions()
-    als, model = ImplicitALS(factors=8), Hybrid({"factors": 8}, reg=0.7, trust=4.0, shrink=3.0)
+    als, model = ImplicitALS(factors=8), Hybrid(ImplicitALS(factors=8), reg=0.7, trust=4.0, shrink=3.0)
     y, got = als.fit(data, 2)["item_factors"].astype(np.float64), model.fit(data, 2)["item_factors"]
     size, known = len(data.items), data.attributes
     assert known is not None
@@ -82,7 +82,7 @@ def test_the_factors_are_the_ridge_regression_on_the_values_mixed_by_likes() -> 
 
 def test_a_new_item_that_a_user_likes_counts_at_once() -> None:
     data = _world()
-    model = Hybrid({"factors": 16})
+    model = Hybrid(ImplicitALS(factors=16))
     learned = model.fit(data, 1)
     liked = msgspec.structs.replace(histories_of(data, [0]), items=np.full(10, 3 * (OLD + NEW) + OLD, dtype=np.int32))
     best = np.argsort(-model.score(learned, liked)[0])[:10]

@@ -8,11 +8,15 @@ from hypothesis import strategies as st
 
 from flyball.models import (
     BPR,
+    EASE,
     SLIM,
     BiasedMF,
+    BiasModel,
     Blend,
+    GlobalMean,
     ImplicitALS,
     NextItem,
+    Random,
     RatingBlend,
     RatingKNN,
     SVDpp,
@@ -263,14 +267,14 @@ def test_a_blend_leans_on_the_component_that_is_right():
     rows = {"user_index": users.astype(np.int32), "item_index": items.astype(np.int32)}
     more = {"weights": np.ones(len(users), np.float32), "ratings": np.full(len(users), np.nan, np.float32)}
     data = msgspec.structs.replace(data, **rows, **more, at_us=np.arange(len(users), dtype=np.int64))
-    weights = Blend(models={"random": {}, "ease": {"l2": 20.0}}).fit(data, 0)["weights"]
+    weights = Blend((Random(), EASE(l2=20.0))).fit(data, 0)["weights"]
     assert weights.sum() == pytest.approx(1.0)
     assert weights[1] > 0.7
 
 
 def test_a_rating_blend_finds_planted_weights():
     data = sample_interactions(users=200, items=40, pairs=4_000)
-    blend = RatingBlend(models={"bias": {}, "global_mean": {}}, reg=1e-6)
+    blend = RatingBlend((BiasModel(), GlobalMean()), reg=1e-6)
     weights = blend.fit(data, 0)["weights"]
     assert weights.sum() == pytest.approx(1.0, abs=0.1), "both predict the mean of all, so the weights add up to one"
 

@@ -20,10 +20,10 @@ from flyball.models import EASE, MODELS, Hybrid, ImplicitALS, ItemKNN, Popular, 
         (lambda: Ranker(trees="many"), "Ranker's trees must be a whole number, got 'many'"),
         (lambda: Ranker(ItemKNN()), "Ranker's retrieve must be a tuple of models"),
         (
-            lambda: Hybrid(model={"factor": 8}),
-            "a parameter of ImplicitALS must be one of factors, reg, .*, got 'factor'",
+            lambda: Hybrid(model={"factors": 8}),
+            "Hybrid's model must be an ImplicitALS, such as",
         ),
-        (lambda: Pruned(model={"ease": {"l3": 8}}), "a parameter of EASE must be one of l2, items, got 'l3'"),
+        (lambda: Pruned(EASE(l3=8)), "a parameter of EASE must be one of l2, items, got 'l3'"),
     ],
 )
 def test_a_wrong_parameter_is_named_with_what_it_must_be(declare: Callable[[], object], told: str) -> None:

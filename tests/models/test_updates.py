@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flyball.models import BPR, BiasedMF, ImplicitALS, Interactions, ItemKNN, UserKNN, histories_of, rated, select_rows
-from flyball.models.recommenders.fingerprints import marks_of
-from flyball.models.recommenders.item_knn import _MOST_STALE
+from flyball.models.recommenders.item_knn import _MOST_STALE, fingerprints_of
 from flyball.testing.model_checks import sample_interactions
 
 COLUMNS = ("user_index", "item_index", "weights", "ratings", "at_us")
@@ -102,8 +101,8 @@ def test_marks_do_not_depend_on_the_order_of_users_or_items() -> None:
         user_index=users[data.user_index].astype(np.int32),
         item_index=items[data.item_index].astype(np.int32),
     )
-    assert (marks_of(data) == marks_of(turned)[items]).all()
-    assert len(set(marks_of(data).tolist())) == 120
+    assert (fingerprints_of(data) == fingerprints_of(turned)[items]).all()
+    assert len(set(fingerprints_of(data).tolist())) == 120
 
 
 def test_an_update_of_user_neighbours_is_a_fit() -> None:

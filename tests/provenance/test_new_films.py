@@ -17,7 +17,7 @@ class Multiplex(Cinema):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         file = folder / "multiplex.py"
-        file.write_text(APP.replace("candidates={", 'candidates={"hybrid": fb.Hybrid({"factors": 8}), '))
+        file.write_text(APP.replace("candidates={", 'candidates={"hybrid": fb.Hybrid(fb.ImplicitALS(factors=8)), '))
         self.clock = ManualClock(START_US)
         self.runtime = Runtime(load_app(str(file)), load_settings(folder / "home"), self.clock)
         self.worker = Worker(feeds_of(self.runtime))

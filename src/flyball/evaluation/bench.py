@@ -13,7 +13,14 @@ from flyball.evaluation.contestant import Contestant
 from flyball.evaluation.estimates import Estimate, interval_of
 from flyball.evaluation.ranking_metrics import ACCURACY
 from flyball.evaluation.ratings import bias_predictions, global_mean
-from flyball.models import Histories, Interactions, predicts_ratings, row_pointers, take
+from flyball.models import (
+    Histories,
+    Interactions,
+    predict_pairs,
+    predicts_ratings,
+    row_pointers,
+    take,
+)
 from flyball.tasks import GENERAL, MODEL, Cases, Pipeline, Query, Recommend
 
 _BATCH, _TIMED, _RATED_BATCH = 64, 100, 1_024
@@ -148,7 +155,9 @@ class Bench:
         for first in range(0, len(known), _RATED_BATCH):
             part = known[first : first + _RATED_BATCH]
             batch = take(histories, cases.rated_rows[part].tolist())
-            predicted[part] = pipeline.model.predict_rating(pipeline.artifact.arrays, batch, items[part])
+            predicted[part] = predict_pairs(
+                pipeline.model, pipeline.artifact.arrays, batch, np.arange(batch.rows), items[part]
+            )
         if not np.isfinite(predicted).all():
             raise BadInput("predicted ratings", "finite", "nan or infinite ones")
         return predicted - cases.rated_values

@@ -30,7 +30,7 @@ class Space(msgspec.Struct, frozen=True):
 
 def space_of(family: str, base: Recommender, values: Mapping[str, tuple[Any, ...]] | None = None) -> Space:
     """`base` with the values its class says are worth trying, unless others are given."""
-    return Space(family, base, dict(type(base).tried if values is None else values))
+    return Space(family, base, dict(type(base).search_space if values is None else values))
 
 
 class Trial(msgspec.Struct, frozen=True):

@@ -32,5 +32,9 @@ def contestants(app: App) -> Contestants:
 
 
 def model_classes(app: App) -> list[type[Recommender]]:
-    """The classes an artifact of `app` may name beside Flyball's own."""
-    return list({type(model) for model in app.candidates.values()})
+    """The classes an artifact of `app` may name beside Flyball's own: those of its candidates and of their parts."""
+    return list(dict.fromkeys(kind for model in app.candidates.values() for kind in _classes(model)))
+
+
+def _classes(model: Recommender) -> list[type[Recommender]]:
+    return [type(model), *(kind for part in model.parts for kind in _classes(part))]

@@ -14,6 +14,9 @@ from flyball.learning.shared_data import write_frames
 from flyball.models import Ranker, Recommender
 from flyball.tasks import Behind, Cases, Frames
 
+PRELOADED = ("numba", "polars", "scipy.linalg", "flyball.models.kernels.ranking")
+"""What nearly every fit and answer needs: the process that others are forked off imports it once for all of them."""
+
 
 class Task(msgspec.Struct, frozen=True):
     """A contestant to fit. `recipe`: the folder of an artifact whose model it is, "" for one of the application's."""
@@ -96,7 +99,7 @@ class Fits:
             for (_, task), order in zip(self._parts, orders, strict=True)
         ]
         limit_s = job.runtime.app.gates.max_fit_us / 1e6
-        yield from run_parallel(fit_named, calls, job.workers, limit_s, ("flyball.models.ready",), self._wanted)
+        yield from run_parallel(fit_named, calls, job.workers, limit_s, PRELOADED, self._wanted)
 
     def _order(self, batch: Batch, task: Task) -> FitOrder:
         events = self._events if isinstance(task.model, Ranker) else ""

@@ -19,7 +19,7 @@ from flyball.learning.report import Progress
 from flyball.learning.run import LOCK
 from flyball.learning.split import Window, windows
 from flyball.learning.trials import words_of
-from flyball.models import Interactions, Learned, Ranker, Recommender, kind_of, params_of
+from flyball.models import Interactions, Learned, Ranker, Recommender, params_of
 from flyball.registry import Run, Search, SearchTrial, add_trial, begin_search, end_search
 from flyball.runtime import Runtime
 from flyball.tasks import Cases, LogPast, OfflineFeatures, build_interactions, evaluation_cases
@@ -162,7 +162,7 @@ def declaration(model: Recommender) -> str:
     >>> declaration(EASE(l2=100.0)), declaration(EASE())
     ('fb.EASE(l2=100.0)', 'fb.EASE()')
     """
-    prefix = "fb." if kind_of(model).startswith("flyball.models") else ""
+    prefix = "fb." if type(model).__module__.startswith("flyball.models.") else ""
     shown = []
     for field in msgspec.structs.fields(model):
         value = getattr(model, field.name)

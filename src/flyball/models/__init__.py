@@ -7,12 +7,23 @@ Importing this room, and declaring a model, compiles nothing.
 
 from flyball.models.artifact import Artifact, kind_of, load_artifact, model_of, params_of, save_artifact
 from flyball.models.base import (
+    Explains,
     Learned,
+    ListsSimilar,
+    PlacesNew,
+    PredictsRatings,
     Recommender,
+    SearchSpace,
+    Updates,
+    explain_score,
     explains,
     knows_similar,
+    models_here,
     places_new,
+    predict_pairs,
     predicts_ratings,
+    reads_attributes,
+    similar_items,
     unscored,
     updates,
 )
@@ -56,7 +67,6 @@ from flyball.models.recommenders.slim import SLIM
 from flyball.models.recommenders.sparse_ease import SparseEASE
 from flyball.models.recommenders.svdpp import SVDpp
 from flyball.models.recommenders.user_knn import UserKNN
-from flyball.models.table import MODELS, reads_attributes
 from flyball.models.threads import in_blocks
 
 __all__ = [
@@ -71,6 +81,7 @@ __all__ = [
     "BiasedMF",
     "Blend",
     "Distilled",
+    "Explains",
     "Floats",
     "Fold",
     "GlobalMean",
@@ -81,11 +92,14 @@ __all__ = [
     "Interactions",
     "ItemKNN",
     "Learned",
+    "ListsSimilar",
     "NextItem",
     "Past",
     "PastOf",
+    "PlacesNew",
     "Pool",
     "Popular",
+    "PredictsRatings",
     "Pruned",
     "Quantized",
     "Random",
@@ -94,13 +108,16 @@ __all__ = [
     "RatingKNN",
     "Recommender",
     "SVDpp",
+    "SearchSpace",
     "SparseEASE",
     "Timestamps",
     "Trees",
+    "Updates",
     "UserKNN",
     "attributes_of",
     "best_items",
     "canonical",
+    "explain_score",
     "explains",
     "fold_windows",
     "histories_of",
@@ -112,6 +129,7 @@ __all__ = [
     "params_of",
     "places_new",
     "positives",
+    "predict_pairs",
     "predicts_ratings",
     "rated",
     "reads_attributes",
@@ -119,9 +137,13 @@ __all__ = [
     "rows_with",
     "save_artifact",
     "select_rows",
+    "similar_items",
     "take",
     "top_k",
     "trees_of",
     "unscored",
     "updates",
 ]
+
+MODELS: dict[str, type[Recommender]] = models_here()
+"""Flyball's own models by kind: whatever is imported above. Each passes `flyball.testing.model_checks`."""

@@ -1,9 +1,10 @@
-"""Artifacts: a folder with a manifest, items and arrays, verified whenever it is loaded.
+"""Artifacts: a folder with a manifest, lists of texts and arrays, verified whenever it is loaded.
 
-Layout: `manifest.json`, `items.json` (ids by index), `<array>.npy` (NumPy's format, never pickled objects); an array of
-bytes named `<name>_txt` is text, such as a library's own format, and lies as such in `<name>.txt`. The manifest holds
-sha256 and size of every other file and a digest of itself. The sha256 of `manifest.json` that `save_artifact` returns
-pins the whole artifact: keep it outside (the registry does) and give it to `load_artifact`.
+Layout: `manifest.json`, `<name>.json` (a list of texts; "items" are the ids of a catalog by index), `<array>.npy`
+(NumPy's format, never pickled objects); an array of bytes named `<name>_txt` is text, such as a library's own format,
+and lies as such in `<name>.txt`. The manifest holds sha256 and size of every other file and a digest of itself. The
+sha256 of `manifest.json` that `save_artifact` returns pins the whole artifact: keep it outside (the registry does) and
+give it to `load_artifact`.
 """
 
 import hashlib
@@ -12,6 +13,7 @@ import mmap
 import os
 import re
 import shutil
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,11 +22,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from flyball.core import ArtifactCorrupt, BadInput, NotFound, write_atomic
-from flyball.models.base import Recommender
-from flyball.models.table import MODELS
+from flyball.core import ArtifactCorrupt, BadInput, NotFound, Refused, write_atomic
+from flyball.models.base import Recommender, models_here
 
-_MANIFEST, _ITEMS, _FORMAT = "manifest.json", "items.json", 1
+FORMAT = 2
+_MANIFEST, _ITEMS = "manifest.json", "items"
 _TEXT = "_txt"
 IN_MEMORY = 32 << 20
 """Files of at most so many bytes are read into memory, larger ones are mapped. A mapped file that is shortened while it
@@ -34,17 +36,34 @@ _NAME = re.compile(r"\A[a-z][a-z0-9_]*\Z")
 
 
 class Artifact(msgspec.Struct, frozen=True):
-    """A loaded artifact. `arrays` are read-only, large ones backed by their files; `index`: item id → position."""
+    """A loaded artifact. `arrays` are read-only, large ones backed by their files; `texts`: lists by name.
+
+    `items`: the texts of that name, [] without a catalog; `index`: item → position.
+    """
 
     manifest: dict[str, Any]
     arrays: dict[str, NDArray[Any]]
-    items: list[str]
-    index: dict[str, int]
+    items: list[str] = []
+    index: dict[str, int] = {}
+    texts: dict[str, list[str]] = {}
 
 
 def kind_of(model: Recommender) -> str:
-    """How a manifest names the model's class: `module:Class`."""
-    return f"{type(model).__module__}:{type(model).__qualname__}"
+    """How a manifest names the model's class: one of Flyball's by its `kind`, another by its file, `shop.py:Own`.
+
+    >>> from flyball.models import EASE
+    >>> kind_of(EASE())
+    'ease'
+    """
+    return kind_of_class(type(model))
+
+
+def kind_of_class(model: type[Recommender]) -> str:
+    """`kind_of` every model of the class."""
+    if models_here().get(model.kind) is model:
+        return model.kind
+    file = getattr(sys.modules.get(model.__module__), "__file__", None)
+    return f"{Path(file).name if file else model.__module__}:{model.__qualname__}"
 
 
 def params_of(model: Recommender) -> dict[str, Any]:
@@ -53,23 +72,31 @@ def params_of(model: Recommender) -> dict[str, Any]:
 
 
 def save_artifact(
-    folder: Path, manifest: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], items: list[str]
+    folder: Path,
+    manifest: Mapping[str, Any],
+    arrays: Mapping[str, NDArray[Any]],
+    items: list[str] | None = None,
+    texts: Mapping[str, list[str]] | None = None,
 ) -> dict[str, str]:
     """Write an artifact that appears whole or not at all; returns {file name: sha256}, the manifest's included.
 
     `manifest`: plain JSON values; give `kind` (`kind_of`) and `params` (`params_of`) for `model_of` to find.
+    `items`: ids of a catalog, None without one; `texts`: further lists by name.
     Raises `BadInput` when `folder` exists, for an array name that is no plain word and for arrays of objects.
     """
     if folder.exists():
         raise BadInput("artifact folder", "new: artifacts are never overwritten", str(folder))
-    contents = {_ITEMS: msgspec.json.encode(items)}
+    named = {**(texts or {}), **({} if items is None else {_ITEMS: items})}
+    contents = {f"{_checked_name('list', name)}.json": msgspec.json.encode(value) for name, value in named.items()}
+    if _MANIFEST in contents:
+        raise BadInput("name of a list of texts", "other than manifest", "manifest")
     for name, array in arrays.items():
         if _is_text(name, array):
             contents[f"{name.removesuffix(_TEXT)}.txt"] = array.tobytes()
         else:
             contents[f"{name}.npy"] = _encode(name, array)
     files = {name: {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)} for name, data in contents.items()}
-    whole = {**manifest, "format": _FORMAT, "files": files}
+    whole = {**manifest, "format": FORMAT, "files": files}
     contents[_MANIFEST] = msgspec.json.format(msgspec.json.encode({**whole, "digest": _digest(whole)}), indent=1)
     partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -92,29 +119,30 @@ def load_artifact(folder: Path, expected: Mapping[str, str] | None = None, in_me
     if expected is not None:
         _compare(folder / _MANIFEST, hashlib.sha256(raw).hexdigest(), expected.get(_MANIFEST, "no such file"))
     arrays: dict[str, NDArray[Any]] = {}
-    items: list[str] = []
+    texts: dict[str, list[str]] = {}
     for name, entry in manifest["files"].items():
         path = folder / name
         data = _read(path, largest)
         if len(data) != entry["size"]:
             raise ArtifactCorrupt(str(path), f"{entry['size']} bytes long", f"{len(data)} bytes")
         _compare(path, hashlib.sha256(data).hexdigest(), entry["sha256"])
-        if name == _ITEMS:
-            items = msgspec.json.decode(data, type=list[str])
+        if name.endswith(".json"):
+            texts[name.removesuffix(".json")] = msgspec.json.decode(data, type=list[str])
         elif name.endswith(".txt"):
             arrays[name.removesuffix(".txt") + _TEXT] = np.frombuffer(data, np.uint8)
         else:
             arrays[name.removesuffix(".npy")] = _decode(path, data)
-    return Artifact(manifest, arrays, items, {item: position for position, item in enumerate(items)})
+    items = texts.get(_ITEMS, [])
+    return Artifact(manifest, arrays, items, {item: position for position, item in enumerate(items)}, texts)
 
 
 def model_of(artifact: Artifact, known: Iterable[type[Recommender]] = ()) -> Recommender:
     """The model with its parameters, by the manifest's `kind` and `params`.
 
-    Only the classes of `MODELS` and of `known` (the application's own candidates) are ever built: a manifest cannot
+    Only Flyball's own classes and those of `known` (the application's own candidates) are ever built: a manifest cannot
     make us import anything. Raises `NotFound` for another kind, `ArtifactCorrupt` for parameters that do not fit.
     """
-    classes = {f"{one.__module__}:{one.__qualname__}": one for one in (*MODELS.values(), *known)}
+    classes = {**{kind_of_class(one): one for one in known}, **models_here()}
     kind = str(artifact.manifest.get("kind"))
     return _build(kind, artifact.manifest.get("params", {}), classes)
 
@@ -158,9 +186,14 @@ def _digest(manifest: Mapping[str, Any]) -> str:
     return hashlib.sha256(msgspec.json.encode(manifest, order="sorted")).hexdigest()
 
 
-def _encode(name: str, array: NDArray[Any]) -> bytes:
+def _checked_name(what: str, name: str) -> str:
     if not _NAME.match(name):
-        raise BadInput("array name", "a lower-case word", name)
+        raise BadInput(f"{what} name", "a lower-case word", name)
+    return name
+
+
+def _encode(name: str, array: NDArray[Any]) -> bytes:
+    _checked_name("array", name)
     if array.dtype.hasobject:
         raise BadInput(f"array {name}", "of numbers", str(array.dtype))
     buffer = io.BytesIO()
@@ -192,12 +225,15 @@ def _read_manifest(path: Path, raw: bytes) -> dict[str, Any]:
         raise ArtifactCorrupt(str(path), "a manifest", str(error)) from None
     digest = manifest.pop("digest", None)
     _compare(path, _digest(manifest), str(digest))
-    if manifest.get("format") != _FORMAT or _ITEMS not in files:
-        raise ArtifactCorrupt(str(path), f"of format {_FORMAT} with {_ITEMS}", repr(manifest.get("format")))
+    if manifest.get("format") != FORMAT:
+        raise Refused(
+            f"artifact {path.parent} must be of format {FORMAT}, got {manifest.get('format')!r}: it was written by "
+            "another version of Flyball; run flyball learn to make a new one"
+        )
     for name in files:
         stem, dot, kind = name.partition(".")
-        if name != _ITEMS and not (dot and kind in ("npy", "txt") and _NAME.match(stem)):
-            raise ArtifactCorrupt(str(path), "naming only items.json, arrays and texts", name)
+        if name == _MANIFEST or not (dot and kind in ("npy", "txt", "json") and _NAME.match(stem)):
+            raise ArtifactCorrupt(str(path), "naming only lists of texts, arrays and texts", name)
     return {**manifest, "digest": digest}
 
 

@@ -1,30 +1,41 @@
 """The contract of a recommender: parameters are a value, what was learned is a mapping of arrays."""
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from flyball.core import Refused
+from flyball.core import BadDeclaration, Refused
 from flyball.models.data import Attributes, Floats, Histories, Indexes, Interactions, take
 from flyball.models.parameters import CheckedParameters
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
 Learned = Mapping[str, NDArray[Any]]
+SearchSpace = Mapping[str, tuple[Any, ...]]
 
 
 class Recommender(msgspec.Struct, metaclass=CheckedParameters, frozen=True):
     """A recommender's parameters. Subclass with `frozen=True`, give the fields defaults, write `fit` and `score`.
 
     All personal models are *inductive*: `learned` holds item-side arrays only, a user's vector is computed from the
-    history in the question, so a new user, or a new event of a known one, needs no retraining.
-    `personal`: False for a model whose scores do not depend on what the user did.
-    `tried`: parameters that a search varies, each with the values to try.
+    history in the request, so a new user, or a new event of a known one, needs no retraining. What more a model can do
+    it says by having the method: see `Explains`, `ListsSimilar`, `PredictsRatings`, `Updates`, `PlacesNew`.
+
+    `kind`: the name of one of Flyball's own models in artifacts, tables and on the command line. `family`: what it is
+    compared by, ranked lists or predicted ratings. `personal`: False for a model whose scores do not depend on what
+    the user did. `reads_attributes`: whether `fit` may look at the items' attributes. `search_space`: parameters that
+    a search varies, each with the values to try.
     """
 
+    kind: ClassVar[str] = ""
+    family: ClassVar[Literal["lists", "ratings", "stages"]] = "lists"
     personal: ClassVar[bool] = True
-    tried: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
+    reads_attributes: ClassVar[bool] = True
+    search_space: ClassVar[SearchSpace] = {}
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
         """Learn from `data`: named arrays. Same data (rows in any order) and seed: same bits, at any thread count."""
@@ -39,71 +50,166 @@ class Recommender(msgspec.Struct, metaclass=CheckedParameters, frozen=True):
         """
         raise NotImplementedError(f"{type(self).__name__} must define score(learned, histories)")
 
-    def explain(self, learned: Learned, histories: Histories, item: int) -> list[tuple[int, float]]:
-        """(history position, contribution) for one row; contributions add up to `score` of `item`.
+    @property
+    def parts(self) -> "tuple[Recommender, ...]":
+        """The models that this one is made of."""
+        return ()
 
-        Raises `Refused` for a model whose score is no sum over the history.
-        """
-        raise Refused(f"{type(self).__name__} does not explain: its score is no sum over the history")
+    def artifact_bytes(self, data: Interactions) -> int | None:
+        """How many bytes of arrays a fit on `data` leaves at most, besides a few thousand; None where nobody knows."""
+        return None
+
+    def note(self, data: Interactions) -> str:
+        """What a fit on `data` leaves out or does otherwise, for the report; "" for nothing."""
+        return ""
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """A model whose scores are sums over the history."""
+
+    def explain(self, learned: Learned, histories: Histories, item: int) -> list[tuple[int, float]]:
+        """(history position, contribution) for one row; contributions add up to `score` of `item`."""
+        ...
+
+
+@runtime_checkable
+class ListsSimilar(Protocol):
+    """A model with an item side."""
 
     def similar(self, learned: Learned, item: int) -> Floats:
-        """How alike each item is to `item`, float32 (items,), -inf for unknown and for `item` itself.
+        """How alike each item is to `item`, float32 (items,), -inf for unknown and for `item` itself."""
+        ...
 
-        Raises `Refused` for a model without an item side.
-        """
-        raise Refused(f"{type(self).__name__} knows no similar items")
+
+@runtime_checkable
+class PredictsRatings(Protocol):
+    """A model of ratings. One that folds a user in may have `predict_pairs` too, to do so once a user."""
 
     def predict_rating(self, learned: Learned, histories: Histories, items: Indexes) -> Floats:
-        """The rating each row would give `items[row]`, float32 (rows,). Raises `Refused` but for models of ratings."""
-        raise Refused(f"{type(self).__name__} does not predict ratings")
+        """The rating each row would give `items[row]`, float32 (rows,)."""
+        ...
 
-    def predict_pairs(self, learned: Learned, histories: Histories, rows: NDArray[np.int64], items: Indexes) -> Floats:
-        """`predict_rating` for many items of the same users: row `rows[n]` of `histories` and `items[n]`, float32 (n,).
 
-        Models that fold a user in do it once a row here.
-        """
-        return self.predict_rating(learned, take(histories, rows), items)
+@runtime_checkable
+class Updates(Protocol):
+    """A model that goes on from what it learned before."""
 
     def update(self, learned: Learned, items: list[str], data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
         """What was `learned` over `items`, brought up to date with `data`: everything known now, not only what is new.
 
-        Cheaper than `fit` and near it, each model says how near. Raises `Refused` for models without it: their `fit` is
-        cheap or has no state to go on from.
+        Cheaper than `fit` and near it, each model says how near.
         """
-        raise Refused(f"{type(self).__name__} has no update: fit it anew")
+        ...
+
+
+@runtime_checkable
+class PlacesNew(Protocol):
+    """A model that scores items which came after it was fitted."""
 
     def place_new(self, learned: Learned, new: Attributes) -> dict[str, NDArray[Any]]:
         """What was `learned`, with the items of `new` behind those it knew: nobody liked them yet.
 
-        Pure; scores of the others keep their bits, and a new item's do not depend on what else is new. Raises `Refused`
-        for models that know items by their likes alone.
+        Pure; scores of the others keep their bits, and a new item's do not depend on what else is new.
         """
-        raise Refused(f"{type(self).__name__} knows no item that came after it was fitted")
+        ...
 
 
-def predicts_ratings(model: Recommender) -> bool:
+def explain_score(model: object, learned: Learned, histories: Histories, item: int) -> list[tuple[int, float]]:
+    """See `Explains.explain`; raises `Refused` for a model whose score is no sum over the history."""
+    if not isinstance(model, Explains):
+        raise Refused(f"{type(model).__name__} does not explain: its score is no sum over the history")
+    return model.explain(learned, histories, item)
+
+
+def similar_items(model: object, learned: Learned, item: int) -> Floats:
+    """See `ListsSimilar.similar`; raises `Refused` for a model without an item side."""
+    if not isinstance(model, ListsSimilar):
+        raise Refused(f"{type(model).__name__} knows no similar items")
+    return model.similar(learned, item)
+
+
+def predict_pairs(
+    model: object, learned: Learned, histories: Histories, rows: NDArray[np.int64], items: Indexes
+) -> Floats:
+    """The rating that the user of row `rows[n]` of `histories` would give `items[n]`, float32 (n,).
+
+    Raises `Refused` but for models of ratings.
+    """
+    if not isinstance(model, PredictsRatings):
+        raise Refused(f"{type(model).__name__} does not predict ratings")
+    at_once = getattr(model, "predict_pairs", None)
+    if at_once is not None:
+        return np.asarray(at_once(learned, histories, rows, items), np.float32)
+    return model.predict_rating(learned, take(histories, rows), items)
+
+
+def predicts_ratings(model: object) -> "TypeIs[PredictsRatings]":
     """Whether the model is a model of ratings."""
-    return type(model).predict_rating is not Recommender.predict_rating
+    return isinstance(model, PredictsRatings)
 
 
-def explains(model: Recommender) -> bool:
+def explains(model: object) -> "TypeIs[Explains]":
     """Whether the model's scores can be split over the history."""
-    return type(model).explain is not Recommender.explain
+    return isinstance(model, Explains)
 
 
-def knows_similar(model: Recommender) -> bool:
+def knows_similar(model: object) -> "TypeIs[ListsSimilar]":
     """Whether the model can list items similar to one."""
-    return type(model).similar is not Recommender.similar
+    return isinstance(model, ListsSimilar)
 
 
-def updates(model: Recommender) -> bool:
+def updates(model: object) -> "TypeIs[Updates]":
     """Whether the model can go on from what it learned before."""
-    return type(model).update is not Recommender.update
+    return isinstance(model, Updates)
 
 
-def places_new(model: Recommender) -> bool:
+def places_new(model: object) -> "TypeIs[PlacesNew]":
     """Whether the model can score items that came after it was fitted."""
-    return type(model).place_new is not Recommender.place_new
+    return isinstance(model, PlacesNew)
+
+
+def reads_attributes(model: Recommender) -> bool:
+    """Whether `fit` may look at the items' attributes, the model's own or that of a part of it."""
+    return any(map(reads_attributes, model.parts)) if model.parts else type(model).reads_attributes
+
+
+def named_parts(prefix: str, learned: Sequence[Learned]) -> dict[str, NDArray[Any]]:
+    """What the parts learned as one: the arrays of the first are named `prefix`0_..."""
+    return {f"{prefix}{nth}_{name}": array for nth, arrays in enumerate(learned) for name, array in arrays.items()}
+
+
+def part_of(prefix: str, nth: int, learned: Learned) -> dict[str, NDArray[Any]]:
+    """The arrays of part `nth`, under the part's own names."""
+    start = f"{prefix}{nth}_"
+    return {name.removeprefix(start): array for name, array in learned.items() if name.startswith(start)}
+
+
+def models_here() -> dict[str, type[Recommender]]:
+    """{kind: class} of the models of this room that were imported so far, by kind."""
+    room = __name__.rpartition(".")[0] + "."
+    own = [model for model in _subclasses(Recommender) if model.__module__.startswith(room) and "kind" in vars(model)]
+    return {model.kind: model for model in sorted(own, key=lambda model: model.kind)}
+
+
+def _subclasses(model: type[Recommender]) -> list[type[Recommender]]:
+    return [each for direct in model.__subclasses__() for each in (direct, *_subclasses(direct))]
+
+
+def check_parts(owner: str, models: Any) -> None:
+    """Raise `BadDeclaration` unless `models` is a tuple of models, one or more."""
+    if not isinstance(models, tuple) or not models or not all(isinstance(one, Recommender) for one in models):
+        raise BadDeclaration(f"{owner}'s models", "a tuple of models, such as (fb.EASE(), fb.SLIM())", models)
+
+
+def sum_of(sizes: Iterable[int | None]) -> int | None:
+    """The sum, None where one of them is not known."""
+    total = 0
+    for size in sizes:
+        if size is None:
+            return None
+        total += size
+    return total
 
 
 def unscored(rows: int, items: int) -> Floats:

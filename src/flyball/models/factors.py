@@ -27,6 +27,12 @@ def item_side(rows: Floats, offsets: Floats) -> dict[str, NDArray[Any]]:
     return {"item_factors": np.ascontiguousarray(rows, dtype=np.float32), "columns": columns, "offsets": wide}
 
 
+def side_bytes(items: int, factors: int) -> int:
+    """The bytes of `item_side`: rows and columns of `factors` float32 each, and the offsets."""
+    side = padded(factors)
+    return 4 * side * items + 4 * (side + 1) * padded(items)
+
+
 def catalogue_scores(learned: Learned, queries: Floats, answerable: NDArray[np.bool_]) -> Floats:
     """offset + query . factors for every item, float32 (rows, items); -inf throughout rows not `answerable`."""
     from flyball.models.kernels.factors import factor_scores

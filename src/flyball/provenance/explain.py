@@ -6,7 +6,7 @@ import msgspec
 
 from flyball.core import ArtifactCorrupt, FlyballError, NotFound, Refused, format_duration, format_timestamp
 from flyball.events import Record, partition
-from flyball.models import explains
+from flyball.models import explain_score, explains
 from flyball.outcomes import Followed, Prediction, find_prediction, followed
 from flyball.provenance.rebuild import Rebuilt, load, rebuild
 from flyball.registry import Version
@@ -150,7 +150,7 @@ def _contributions(
     for item in asked:
         if item not in artifact.index:
             continue
-        parts = pipeline.model.explain(artifact.arrays, batch, artifact.index[item])
+        parts = explain_score(pipeline.model, artifact.arrays, batch, artifact.index[item])
         strongest = sorted(parts, key=lambda part: (-part[1], part[0]))[:most]
         found[item] = [
             Because(artifact.items[int(batch.items[place])], float(added)) for place, added in strongest if added > 0

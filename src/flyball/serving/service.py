@@ -10,7 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from flyball.core import BadInput, Clock, NotFound, Refused, Stopwatch, SystemStopwatch, new_id, timestamp_of_id
-from flyball.models import knows_similar, predicts_ratings
+from flyball.models import knows_similar, predict_pairs, predicts_ratings, similar_items
 from flyball.outcomes import Prediction, find_prediction
 from flyball.runtime import Runtime
 from flyball.serving.answering.engine import Answering, Engine
@@ -190,14 +190,16 @@ class Service:
         place = _place(pipeline, item)
         histories, _ = read_histories(self.runtime.state, self.runtime.signals, [user])
         batch = pipeline.histories([Query(user, 1, now_us=self.clock.now_us())], histories)
-        rated = pipeline.model.predict_rating(pipeline.artifact.arrays, batch, np.array([place], np.int32))
+        rated = predict_pairs(
+            pipeline.model, pipeline.artifact.arrays, batch, np.zeros(1, np.int64), np.array([place], np.int32)
+        )
         return Rating(user, item, version, float(rated[0]))
 
 
 def _similar(version: str, pipeline: Pipeline, item: str, k: int) -> Similar:
     import numpy as np
 
-    scores = pipeline.model.similar(pipeline.artifact.arrays, _place(pipeline, item))
+    scores = similar_items(pipeline.model, pipeline.artifact.arrays, _place(pipeline, item))
     order = np.lexsort((np.arange(len(scores)), -scores))[: k + 1]
     kept = [place for place in order.tolist() if np.isfinite(scores[place])][:k]
     items = pipeline.artifact.items

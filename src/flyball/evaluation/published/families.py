@@ -7,60 +7,15 @@ import msgspec
 
 from flyball.core import BadInput, NotFound
 from flyball.evaluation.search import Space, space_of
-from flyball.models import (
-    BPR,
-    EASE,
-    SLIM,
-    BiasedMF,
-    BiasModel,
-    Blend,
-    Distilled,
-    GlobalMean,
-    Hybrid,
-    ImplicitALS,
-    ItemKNN,
-    NextItem,
-    Popular,
-    Pruned,
-    Quantized,
-    Random,
-    RatingBlend,
-    RatingKNN,
-    SparseEASE,
-    SVDpp,
-    UserKNN,
-)
+from flyball.models import MODELS
 
 LISTS: dict[str, Space] = {
-    space.family: space
-    for space in (
-        space_of("random", Random()),
-        space_of("popular", Popular(), {}),  # one right answer: the protocols check themselves by it
-        space_of("item_knn", ItemKNN()),
-        space_of("user_knn", UserKNN()),
-        space_of("next_item", NextItem()),
-        space_of("slim", SLIM()),
-        space_of("bpr", BPR()),
-        space_of("implicit_als", ImplicitALS()),
-        space_of("hybrid", Hybrid()),
-        space_of("ease", EASE()),
-        space_of("sparse_ease", SparseEASE()),
-        space_of("compact", Quantized()),
-        space_of("pruned", Pruned()),
-        space_of("blend", Blend()),
-        space_of("distilled", Distilled()),
-    )
+    name: space_of(name, model(), {} if name == "popular" else None)  # popular has one right answer
+    for name, model in MODELS.items()
+    if model.family == "lists"
 }
 RATINGS: dict[str, Space] = {
-    space.family: space
-    for space in (
-        space_of("global_mean", GlobalMean()),
-        space_of("bias", BiasModel()),
-        space_of("biased_mf", BiasedMF()),
-        space_of("rating_knn", RatingKNN()),
-        space_of("svdpp", SVDpp()),
-        space_of("rating_blend", RatingBlend()),
-    )
+    name: space_of(name, model()) for name, model in MODELS.items() if model.family == "ratings"
 }
 
 

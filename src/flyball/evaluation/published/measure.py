@@ -7,7 +7,18 @@ from numpy.typing import NDArray
 
 from flyball.evaluation.published.cases import ListCases, RatingCases, sampled
 from flyball.evaluation.ranking_metrics import ndcg, precision, recall
-from flyball.models import Floats, Histories, Indexes, Learned, Recommender, best_items, in_blocks, take, top_k
+from flyball.models import (
+    Floats,
+    Histories,
+    Indexes,
+    Learned,
+    Recommender,
+    best_items,
+    in_blocks,
+    predict_pairs,
+    take,
+    top_k,
+)
 
 _BATCH = 256
 NEGATIVES = 100
@@ -112,7 +123,7 @@ def rating_errors(model: Recommender, learned: Learned, cases: RatingCases) -> N
             part = slice(start, min(start + 4_096, last))
             asked, rows = np.unique(cases.rows[part], return_inverse=True)
             histories = take(cases.histories, asked)
-            predicted[part] = model.predict_pairs(learned, histories, rows.astype(np.int64), cases.items[part])
+            predicted[part] = predict_pairs(model, learned, histories, rows.astype(np.int64), cases.items[part])
 
     in_blocks(len(predicted), answer)
     return predicted.astype(np.float64) - cases.ratings

@@ -4,47 +4,52 @@ Sources: Wolpert, "Stacked Generalization", Neural Networks 1992; the weights ar
 metric itself, Metzler, Croft, "Linear Feature-Based Models for Information Retrieval", Information Retrieval 2007.
 """
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from flyball.core import BadDeclaration
-from flyball.models.base import Learned, Recommender, unscored
-from flyball.models.components import COMPONENTS
+from flyball.core import BadDeclaration, Refused
+from flyball.models.base import (
+    Learned,
+    Recommender,
+    check_parts,
+    knows_similar,
+    named_parts,
+    part_of,
+    sum_of,
+    unscored,
+)
 from flyball.models.data import Floats, Histories, Interactions, histories_of, positives, select_rows
 from flyball.models.ranking import top_k
+from flyball.models.recommenders.ease import EASE
+from flyball.models.recommenders.implicit_als import ImplicitALS
+from flyball.models.recommenders.next_item import NextItem
+from flyball.models.recommenders.slim import SLIM
 
 _ASKED, _DEPTH = 1_000, 60  # users asked in each fold; how far down each model's list candidates are taken
 _STEPS = (0.0, 0.5, 0.7, 0.85, 1.18, 1.4, 2.0)
 
 
-def _usual() -> dict[str, dict[str, Any]]:
-    return {"ease": {}, "implicit_als": {}, "slim": {}, "next_item": {}}
-
-
 class Blend(Recommender, frozen=True):
     """score = sum of weight * z over the component models, z = a model's scores standardised within the row.
 
-    `models`: name in the table of models → its parameters. The weights maximise ndcg@`k` on positives withheld from the
-    components: a share 1 / `folds` of each user's positives in each of the folds ("random"), or each user's latest
-    quarter, once ("last", for what comes next in time). Then the components are fitted on everything: one artifact
-    holds them all (array `c0_...` for the first). Costs folds + 1 fits, and at answer time all components together.
+    `models`: the components, values such as `(fb.EASE(), fb.SLIM())`. The weights maximize ndcg@`k` on positives
+    withheld from the components: a share 1 / `folds` of each user's positives in each of the folds ("random"), or each
+    user's latest quarter, once ("last", for what comes next in time). Then the components are fitted on everything:
+    one artifact holds them all (array `c0_...` for the first). Costs folds + 1 fits, and at answer time all components
+    together.
     """
 
-    models: dict[str, dict[str, Any]] = msgspec.field(default_factory=_usual)
+    kind: ClassVar[str] = "blend"
+
+    models: tuple[Recommender, ...] = (EASE(), ImplicitALS(), SLIM(), NextItem())
     withheld: Literal["random", "last"] = "random"
     folds: int = 3
     k: int = 10
 
     def __post_init__(self) -> None:
-        if not self.models:
-            raise BadDeclaration("Blend's models", "at least one", self.models)
-        for name in self.models:
-            if name not in COMPONENTS:
-                raise BadDeclaration("Blend's models", f"of {', '.join(COMPONENTS)}", name)
+        check_parts("Blend", self.models)
         if self.withheld not in ("random", "last"):
             raise BadDeclaration("Blend's withheld", "random or last", self.withheld)
         if self.folds < 2:
@@ -58,25 +63,28 @@ class Blend(Recommender, frozen=True):
             self._candidates(data, fold, seed) for fold in range(1 if self.withheld == "last" else self.folds)
         ]
         learned: dict[str, NDArray[Any]] = {"weights": _ascend([each for each in candidates if each], self)}
-        for place, model in enumerate(self.components()):
-            learned |= {f"c{place}_{name}": array for name, array in model.fit(data, seed).items()}
-        return learned
+        return learned | named_parts("c", [model.fit(data, seed) for model in self.models])
 
     def score(self, learned: Learned, histories: Histories) -> Floats:
         """-inf for items that no component knows."""
-        parts = [model.score(_own(learned, place), histories) for place, model in enumerate(self.components())]
+        parts = [model.score(part_of("c", nth, learned), histories) for nth, model in enumerate(self.models)]
         return _blended(parts, learned["weights"])
 
     def similar(self, learned: Learned, item: int) -> Floats:
         """As the first component that knows similar items has them."""
-        for place, model in enumerate(self.components()):
-            if type(model).similar is not Recommender.similar:
-                return model.similar(_own(learned, place), item)
-        return super().similar(learned, item)
+        for nth, model in enumerate(self.models):
+            if knows_similar(model):
+                return model.similar(part_of("c", nth, learned), item)
+        raise Refused("a Blend must have a component that knows similar items, got none")
 
-    def components(self) -> list[Recommender]:
-        """The component models, in the order of their names in `models`."""
-        return [COMPONENTS[name](**params) for name, params in self.models.items()]
+    @property
+    def parts(self) -> tuple[Recommender, ...]:
+        """The components."""
+        return self.models
+
+    def artifact_bytes(self, data: Interactions) -> int | None:
+        """Those of all components."""
+        return sum_of(model.artifact_bytes(data) for model in self.models)
 
     def _candidates(self, data: Interactions, fold: int, seed: int) -> tuple[Any, ...] | None:
         """Standardised scores (users, candidates, components) and which candidates were withheld; None for too few."""
@@ -91,7 +99,7 @@ class Blend(Recommender, frozen=True):
         if not len(asked):
             return None
         histories = histories_of(train, asked)
-        parts = [model.score(model.fit(train, seed), histories) for model in self.components()]
+        parts = [model.score(model.fit(train, seed), histories) for model in self.models]
         seen = [histories.items[histories.indptr[b] : histories.indptr[b + 1]] for b in range(histories.rows)]
         lists = np.concatenate([top_k(part, seen, _DEPTH)[0] for part in parts], axis=1)
         lists.sort(axis=1)
@@ -116,11 +124,6 @@ class Blend(Recommender, frozen=True):
         if self.withheld == "last":
             return np.asarray(place >= counts[liked.user_index] - counts[liked.user_index] // 4)
         return np.asarray((place % self.folds == fold) & (counts[liked.user_index] > 1))
-
-
-def _own(learned: Learned, place: int) -> Mapping[str, NDArray[Any]]:
-    prefix = f"c{place}_"
-    return {name.removeprefix(prefix): array for name, array in learned.items() if name.startswith(prefix)}
 
 
 def _blended(parts: list[Floats], weights: NDArray[np.float64]) -> Floats:

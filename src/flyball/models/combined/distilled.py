@@ -4,7 +4,6 @@ Source: Tang, Wang, "Ranking Distillation: Learning Quantized Ranking Models wit
 System", KDD 2018: the student learns from the likes and from what the teacher ranks highest among the rest.
 """
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import msgspec
@@ -12,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import BadDeclaration
-from flyball.models.base import Learned, Recommender
+from flyball.models.base import Learned, Recommender, SearchSpace
 from flyball.models.combined.blend import Blend
 from flyball.models.data import Floats, Histories, Interactions, histories_of, positives, take
 from flyball.models.ranking import top_k
-from flyball.models.recommenders.implicit_als import ImplicitALS
+from flyball.models.recommenders.implicit_als import ImplicitALS, check_als
 
 _BATCH = 256
 
@@ -29,10 +28,12 @@ class Distilled(Recommender, frozen=True):
     `weight` were chosen on a validation part of ml-100k.
     """
 
-    tried: ClassVar[Mapping[str, tuple[Any, ...]]] = {"depth": (5, 10, 20), "weight": (0.03, 0.1, 0.3)}
+    kind: ClassVar[str] = "distilled"
 
-    teacher: dict[str, Any] = msgspec.field(default_factory=dict)
-    student: dict[str, Any] = msgspec.field(default_factory=dict)
+    search_space: ClassVar[SearchSpace] = {"depth": (5, 10, 20), "weight": (0.03, 0.1, 0.3)}
+
+    teacher: Blend = Blend()
+    student: ImplicitALS = ImplicitALS()
     depth: int = 10
     weight: float = 0.1
 
@@ -41,25 +42,28 @@ class Distilled(Recommender, frozen=True):
             raise BadDeclaration("Distilled's depth", "at least 1", self.depth)
         if not self.weight > 0:
             raise BadDeclaration("Distilled's weight", "above 0", self.weight)
-        self.inner(), self.blend()
+        check_als("Distilled's student", self.student)
+        if not isinstance(self.teacher, Blend):
+            raise BadDeclaration("Distilled's teacher", "a Blend, such as fb.Blend()", self.teacher)
 
-    def inner(self) -> ImplicitALS:
-        """The student."""
-        return ImplicitALS(**self.student)
+    @property
+    def parts(self) -> tuple[Recommender, ...]:
+        """The student and the teacher."""
+        return self.student, self.teacher
 
-    def blend(self) -> Blend:
-        """The teacher."""
-        return Blend(**self.teacher)
+    def artifact_bytes(self, data: Interactions) -> int:
+        """Those of the student."""
+        return self.student.artifact_bytes(data)
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
         """As `ImplicitALS.fit`."""
-        return self.inner().fit(self.taught(positives(data), self.blend().fit(data, seed)), seed)
+        return self.student.fit(self.taught(positives(data), self.teacher.fit(data, seed)), seed)
 
     def taught(self, liked: Interactions, learned: Learned) -> Interactions:
         """The likes and those that the teacher, having `learned`, adds; never of an item that nobody likes."""
         known = np.bincount(liked.item_index, minlength=len(liked.items)) > 0
         users, items = [liked.user_index], [liked.item_index]
-        histories, teacher = histories_of(liked, np.arange(len(liked.users))), self.blend()
+        histories, teacher = histories_of(liked, np.arange(len(liked.users))), self.teacher
         for start in range(0, histories.rows, _BATCH):
             part = take(histories, range(start, min(start + _BATCH, histories.rows)))
             scores = np.where(known, teacher.score(learned, part), -np.inf).astype(np.float32)
@@ -80,12 +84,12 @@ class Distilled(Recommender, frozen=True):
 
     def score(self, learned: Learned, histories: Histories) -> Floats:
         """As `ImplicitALS.score`."""
-        return self.inner().score(learned, histories)
+        return self.student.score(learned, histories)
 
     def explain(self, learned: Learned, histories: Histories, item: int) -> list[tuple[int, float]]:
         """As `ImplicitALS.explain`."""
-        return self.inner().explain(learned, histories, item)
+        return self.student.explain(learned, histories, item)
 
     def similar(self, learned: Learned, item: int) -> Floats:
         """Cosine of item factors."""
-        return self.inner().similar(learned, item)
+        return self.student.similar(learned, item)

@@ -4,7 +4,6 @@ Source: Gantner, Drumond, Freudenthaler, Rendle, Schmidt-Thieme, "Learning Attri
 Recommendations", ICDM 2010, with ridge regression as the mapping.
 """
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import msgspec
@@ -12,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import BadDeclaration
-from flyball.models.base import Learned, Recommender
+from flyball.models.base import Learned, Recommender, SearchSpace
 from flyball.models.data import Attributes, Floats, Histories, Interactions, positives
 from flyball.models.factors import item_side, padded
-from flyball.models.recommenders.implicit_als import ImplicitALS
+from flyball.models.recommenders.implicit_als import ImplicitALS, check_als
 
 
 class Hybrid(Recommender, frozen=True):
-    """An `ImplicitALS` with `model` as its parameters; y_i of an item that nobody likes is a_i M.
+    """An `ImplicitALS` (`model`); y_i of an item that nobody likes is a_i M.
 
     a_i: the item's attribute values, each 1 / sqrt(how many items have it), scaled to length 1. M: the ridge
     regression (`reg`) of the fitted factors on them, an item of n likes counting n / (n + `trust`). An item with few
@@ -28,12 +27,14 @@ class Hybrid(Recommender, frozen=True):
     Defaults: chosen on validation parts of ml-100k and ml-latest-small.
     """
 
-    tried: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+    kind: ClassVar[str] = "hybrid"
+
+    search_space: ClassVar[SearchSpace] = {
         "reg": (0.1, 0.3, 1.0, 3.0, 10.0),
         "shrink": (0.0, 2.0, 5.0, 10.0, 20.0),
     }
 
-    model: dict[str, Any] = msgspec.field(default_factory=dict)
+    model: ImplicitALS = ImplicitALS()
     reg: float = 1.0
     trust: float = 30.0
     shrink: float = 5.0
@@ -47,11 +48,15 @@ class Hybrid(Recommender, frozen=True):
             raise BadDeclaration("Hybrid's shrink", "at least 0", self.shrink)
         if self.values < 1:
             raise BadDeclaration("Hybrid's values", "at least 1", self.values)
-        self.inner()
+        check_als("Hybrid's model", self.model)
 
-    def inner(self) -> ImplicitALS:
-        """The model that is fitted."""
-        return ImplicitALS(**self.model)
+    def artifact_bytes(self, data: Interactions) -> int:
+        """Those of the ALS and of what is known of the attributes' values."""
+        return self.model.artifact_bytes(data) + (
+            0
+            if data.attributes is None
+            else sum(8 * (self.model.factors + 1) + len(name.encode()) + 3 for name in data.attributes.names)
+        )
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
         """As `ImplicitALS.fit`, with factors for every item that has likes or attributes.
@@ -61,7 +66,7 @@ class Hybrid(Recommender, frozen=True):
         """
         from flyball.models.kernels.ridge import factorise, substitute
 
-        learned, known = self.inner().fit(data, seed), data.attributes
+        learned, known = self.model.fit(data, seed), data.attributes
         if known is None or not len(known.index):
             return learned
         names, rarity = self._common(known)
@@ -103,15 +108,15 @@ class Hybrid(Recommender, frozen=True):
 
     def score(self, learned: Learned, histories: Histories) -> Floats:
         """As `ImplicitALS.score`; -inf for items with neither likes nor attributes."""
-        return self.inner().score(learned, histories)
+        return self.model.score(learned, histories)
 
     def explain(self, learned: Learned, histories: Histories, item: int) -> list[tuple[int, float]]:
         """As `ImplicitALS.explain`."""
-        return self.inner().explain(learned, histories, item)
+        return self.model.explain(learned, histories, item)
 
     def similar(self, learned: Learned, item: int) -> Floats:
         """Cosine of item factors."""
-        return self.inner().similar(learned, item)
+        return self.model.similar(learned, item)
 
     def _common(self, known: Attributes) -> tuple[list[str], NDArray[np.float64]]:
         """The commonest values, in the order of `known`, and 1 / how many items have each."""

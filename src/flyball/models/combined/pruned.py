@@ -4,15 +4,13 @@ Source: magnitude pruning, Han, Pool, Tran, Dally, "Learning both Weights and Co
 Networks", NeurIPS 2015, here for each item the weights of the largest size.
 """
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import BadDeclaration
-from flyball.models.base import Learned, Recommender
+from flyball.models.base import Learned, Recommender, SearchSpace
 from flyball.models.data import Floats, Histories, Interactions
 from flyball.models.recommenders.ease import EASE
 from flyball.models.recommenders.item_knn import ItemKNN
@@ -20,7 +18,7 @@ from flyball.models.recommenders.slim import SLIM
 from flyball.models.recommenders.sparse_ease import SparseEASE
 from flyball.models.sparse_rows import explained, neighbour_row, sparse_rows, summed
 
-LINEAR: dict[str, type[Recommender]] = {"ease": EASE, "sparse_ease": SparseEASE, "slim": SLIM, "item_knn": ItemKNN}
+LINEAR = (EASE, SparseEASE, SLIM, ItemKNN)
 
 _COLUMNS = 512  # of a dense matrix looked at together
 
@@ -28,30 +26,37 @@ _COLUMNS = 512  # of a dense matrix looked at together
 class Pruned(Recommender, frozen=True):
     """score(i) = sum over the history of weight * W[j, i], of each column of W only the `keep` entries of largest size.
 
-    `model`: {name: parameters} of the one model that is fitted, one of ease, sparse_ease, slim, item_knn. Artifact:
-    8 bytes * items * keep at most, where EASE takes 4 * items^2. What that costs in ndcg is in the accuracy tables.
+    `model`: the one that is fitted: EASE, SparseEASE, SLIM or ItemKNN. Artifact: 8 bytes * items * keep at most, where
+    EASE takes 4 * items^2. What that costs in ndcg is in the accuracy tables.
     """
 
-    tried: ClassVar[Mapping[str, tuple[Any, ...]]] = {"keep": (10, 20, 50, 100, 200)}
+    kind: ClassVar[str] = "pruned"
 
-    model: dict[str, dict[str, Any]] = msgspec.field(default_factory=lambda: {"ease": {}})
+    search_space: ClassVar[SearchSpace] = {"keep": (10, 20, 50, 100, 200)}
+
+    model: Recommender = EASE()
     keep: int = 200
 
     def __post_init__(self) -> None:
-        if len(self.model) != 1 or next(iter(self.model)) not in LINEAR:
-            raise BadDeclaration("Pruned's model", f"one of {', '.join(LINEAR)}", ", ".join(self.model) or "none")
+        if not isinstance(self.model, LINEAR):
+            names = ", ".join(model.__name__ for model in LINEAR)
+            raise BadDeclaration("Pruned's model", f"one of {names}, such as fb.EASE()", self.model)
         if self.keep < 1:
             raise BadDeclaration("Pruned's keep", "at least 1", self.keep)
-        self.inner()
 
-    def inner(self) -> Recommender:
+    @property
+    def parts(self) -> tuple[Recommender, ...]:
         """The model that is fitted."""
-        ((name, params),) = self.model.items()
-        return LINEAR[name](**params)
+        return (self.model,)
+
+    def artifact_bytes(self, data: Interactions) -> int:
+        """8 bytes a weight that stays."""
+        items = len(data.items)
+        return 8 * items * min(self.keep, items) + 8 * items
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
         """W as sparse rows: `near_ptr` int64 (items + 1,), `near` int32, `similarities` float32."""
-        return self.pruned(self.inner().fit(data, seed), len(data.items))
+        return self.pruned(self.model.fit(data, seed), len(data.items))
 
     def pruned(self, learned: Learned, items: int) -> dict[str, NDArray[Any]]:
         """The pruned form of what the model inside learned."""

@@ -5,7 +5,7 @@ Lower Rank", Psychometrika 1936; symmetric linear quantisation by row, Jacob et 
 Neural Networks for Efficient Integer-Arithmetic-Only Inference", CVPR 2018.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import numpy as np
@@ -15,35 +15,43 @@ from flyball.core import BadDeclaration
 from flyball.models.base import Learned, Recommender
 from flyball.models.data import Floats, Histories, Interactions, rows_with
 from flyball.models.factors import cosines_to, padded
-from flyball.models.recommenders.implicit_als import ImplicitALS, gramian_of
+from flyball.models.recommenders.implicit_als import ImplicitALS, check_als, gramian_of
 
 
 class Quantized(Recommender, frozen=True):
-    """`ImplicitALS` with `model` as its parameters, its item factors kept as bytes, with one scale an item.
+    """An `ImplicitALS` (`model`), its item factors kept as bytes, with one scale an item.
 
     `rank`: how many leading directions of Y'Y stay (0: all). Users are folded in with the bytes' values, so that the
     user's vector fits what it is multiplied with. Artifact: 2 * items * rank bytes instead of 8 * items * factors. How
     much ndcg that costs is for the report to say; `losses` in the benchmark of models prints it.
     """
 
-    model: dict[str, Any] = msgspec.field(default_factory=dict)
+    kind: ClassVar[str] = "quantized"
+
+    model: ImplicitALS = ImplicitALS()
     rank: int = 0
 
     def __post_init__(self) -> None:
-        factors = self.inner().factors
-        if not 0 <= self.rank <= factors:
-            raise BadDeclaration("Quantized's rank", f"0 (all) to {factors}", self.rank)
+        check_als("Quantized's model", self.model)
+        if not 0 <= self.rank <= self.model.factors:
+            raise BadDeclaration("Quantized's rank", f"0 (all) to {self.model.factors}", self.rank)
 
-    def inner(self) -> ImplicitALS:
+    @property
+    def parts(self) -> tuple[Recommender, ...]:
         """The model that is fitted."""
-        return ImplicitALS(**self.model)
+        return (self.model,)
+
+    def artifact_bytes(self, data: Interactions) -> int:
+        """A byte for each number, twice; offsets and scales; the factors' gramian."""
+        wide, rank = padded(len(data.items)), padded(self.rank or self.model.factors)
+        return 2 * rank * wide + 8 * wide + 8 * self.model.factors**2
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
         """`codes` int8 (items, rank), `columns` int8 (rank, items padded), `scales`, `offsets` float32 (items padded).
 
         `gramian` and `settings` as in `ImplicitALS`, of the values the bytes stand for.
         """
-        return self.squeezed(self.inner().fit(data, seed))
+        return self.squeezed(self.model.fit(data, seed))
 
     def squeezed(self, learned: Learned) -> dict[str, NDArray[Any]]:
         """The compact form of what `ImplicitALS` learned."""
@@ -79,7 +87,7 @@ class Quantized(Recommender, frozen=True):
             "settings": learned["settings"],
         }
         own = msgspec.structs.replace(histories, items=places.astype(np.int32))
-        folded = self.inner().folded(near, own)
+        folded = self.model.folded(near, own)
         scores = np.empty((histories.rows, len(learned["codes"])), dtype=np.float32)
         byte_scores(folded, learned["columns"], learned["scales"], learned["offsets"], scores)
         known = np.isfinite(learned["offsets"])[histories.items]

@@ -5,15 +5,15 @@ declared features of the user, the item and both, as they were at the instant of
 that retrievers fitted on the past alone would have shown, so nothing of the label is in any column.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import BadDeclaration, Refused
-from flyball.models.base import Learned, Recommender, unscored
+from flyball.models.base import Learned, Recommender, SearchSpace, named_parts, part_of, unscored
 from flyball.models.combined.trees import Doubles, TreePlan, Trees, grow
 from flyball.models.data import (
     Floats,
@@ -87,7 +87,10 @@ class Ranker(Recommender, frozen=True):
     `hashes` {feature: hash of its definition} is filled in by the application and kept with every version.
     """
 
-    tried: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+    kind: ClassVar[str] = "ranker"
+    family: ClassVar[Literal["lists", "ratings", "stages"]] = "stages"
+
+    search_space: ClassVar[SearchSpace] = {
         "trees": (50, 100, 200),
         "leaves": (4, 7, 15),
         "rate": (0.03, 0.05, 0.1),
@@ -119,6 +122,11 @@ class Ranker(Recommender, frozen=True):
         _check_features(self.features)
         if any(isinstance(one, Ranker) for one in self.retrieve):
             raise BadDeclaration("Ranker's retrieve", "models that score the whole catalogue", "a Ranker")
+
+    @property
+    def parts(self) -> tuple[Recommender, ...]:
+        """The retrievers."""
+        return self.retrieve
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -171,7 +179,7 @@ class Ranker(Recommender, frozen=True):
         """
         rows, count = histories.rows, len(self.retrieve)
         width = min(most, len(learned["support"]))
-        scores = [one.score(part_of(learned, place), histories) for place, one in enumerate(self.retrieve)]
+        scores = [model.score(part_of("r", nth, learned), histories) for nth, model in enumerate(self.retrieve)]
         best = [top_k(each, excluded, width)[0] for each in scores]
         items = np.full((rows, width), -1, np.int32)
         columns = np.full((rows, width, 2 * count + len(_COLUMNS)), np.nan)
@@ -215,10 +223,7 @@ class Ranker(Recommender, frozen=True):
     def _fit_retrievers(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
         ordered = canonical(data)
         support = np.bincount(ordered.item_index[ordered.weights > 0], minlength=len(data.items)).astype(np.float64)
-        learned: dict[str, NDArray[Any]] = {"support": support}
-        for place, one in enumerate(self.retrieve):
-            learned |= {f"r{place}_{name}": array for name, array in one.fit(data, seed).items()}
-        return learned
+        return {"support": support, **named_parts("r", [model.fit(data, seed) for model in self.retrieve])}
 
     def _pools_of(self, fold: Fold, learned: Learned) -> Iterator[tuple[range, Pool]]:
         for first in range(0, len(fold.users), _BATCH):
@@ -316,12 +321,6 @@ def _at(instants: list[int]) -> Interactions:
         ["u"], ["i"], none, none, np.ones(n, np.float32), np.full(n, np.nan, np.float32), np.array(instants, np.int64),
         np.zeros(1, np.int32), [], max(instants),
     )  # fmt: skip
-
-
-def part_of(learned: Learned, place: int) -> dict[str, NDArray[Any]]:
-    """The arrays of the retriever at `place`."""
-    prefix = f"r{place}_"
-    return {name[len(prefix) :]: array for name, array in learned.items() if name.startswith(prefix)}
 
 
 def trees_of(learned: Learned) -> Trees | None:

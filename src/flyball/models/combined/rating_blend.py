@@ -6,41 +6,49 @@ Prize", 2009.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar, Literal
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from flyball.core import BadDeclaration
-from flyball.models.base import Learned, Recommender, predicts_ratings
-from flyball.models.components import COMPONENTS
+from flyball.core import BadDeclaration, Refused
+from flyball.models.base import (
+    Learned,
+    Recommender,
+    check_parts,
+    knows_similar,
+    named_parts,
+    part_of,
+    predict_pairs,
+    predicts_ratings,
+    sum_of,
+)
 from flyball.models.data import Floats, Histories, Indexes, Interactions, histories_of, rated, select_rows
-
-
-def _usual() -> dict[str, dict[str, Any]]:
-    return {"biased_mf": {}, "svdpp": {}, "rating_knn": {}}
+from flyball.models.recommenders.biased_mf import BiasedMF
+from flyball.models.recommenders.rating_knn import RatingKNN
+from flyball.models.recommenders.svdpp import SVDpp
 
 
 class RatingBlend(Recommender, frozen=True):
     """r_ui = sum of weight * the components' predictions, weights by ridge regression towards equal ones.
 
-    `models`: name in the table of models → its parameters; all must predict ratings. The regression sees predictions of
-    ratings withheld from the components in `folds` parts; `reg` counts imagined ratings that hold the weights at
-    1 / components. Costs folds + 1 fits.
+    `models`: the components, values such as `(fb.BiasedMF(), fb.SVDpp())`; all must predict ratings. The regression
+    sees predictions of ratings withheld from the components in `folds` parts; `reg` counts imagined ratings that hold
+    the weights at 1 / components. Costs folds + 1 fits.
     """
 
-    models: dict[str, dict[str, Any]] = msgspec.field(default_factory=_usual)
+    kind: ClassVar[str] = "rating_blend"
+    family: ClassVar[Literal["lists", "ratings", "stages"]] = "ratings"
+
+    models: tuple[Recommender, ...] = (BiasedMF(), SVDpp(), RatingKNN())
     folds: int = 3
     reg: float = 100.0
 
     def __post_init__(self) -> None:
-        if not self.models:
-            raise BadDeclaration("RatingBlend's models", "at least one", self.models)
-        for name in self.models:
-            if name not in COMPONENTS or COMPONENTS[name].predict_rating is Recommender.predict_rating:
-                able = [known for known, model in COMPONENTS.items() if predicts_ratings(model())]
-                raise BadDeclaration("RatingBlend's models", f"of {', '.join(able)}", name)
+        check_parts("RatingBlend", self.models)
+        for model in self.models:
+            if not predicts_ratings(model):
+                raise BadDeclaration("RatingBlend's models", "models that predict ratings, such as fb.SVDpp()", model)
         if self.folds < 2:
             raise BadDeclaration("RatingBlend's folds", "at least 2", self.folds)
         if not self.reg > 0:
@@ -52,9 +60,7 @@ class RatingBlend(Recommender, frozen=True):
         learned = {"weights": self._weights(given, seed), "limits": np.array([-np.inf, np.inf])}
         if len(given.ratings):
             learned["limits"] = np.array([given.ratings.min(), given.ratings.max()], dtype=np.float64)
-        for place, model in enumerate(self.components()):
-            learned |= {f"c{place}_{name}": array for name, array in model.fit(data, seed).items()}
-        return learned
+        return learned | named_parts("c", [model.fit(data, seed) for model in self.models])
 
     def score(self, learned: Learned, histories: Histories) -> Floats:
         """The weighted sum of the components' scores; -inf where any of them has that."""
@@ -62,7 +68,10 @@ class RatingBlend(Recommender, frozen=True):
 
     def similar(self, learned: Learned, item: int) -> Floats:
         """As the first component has them."""
-        return self.components()[0].similar(_own(learned, 0), item)
+        first = self.models[0]
+        if not knows_similar(first):
+            raise Refused(f"the first model of a RatingBlend must know similar items, got {type(first).__name__}")
+        return first.similar(part_of("c", 0, learned), item)
 
     def predict_rating(self, learned: Learned, histories: Histories, items: Indexes) -> Floats:
         """Within the ratings seen."""
@@ -70,19 +79,24 @@ class RatingBlend(Recommender, frozen=True):
 
     def predict_pairs(self, learned: Learned, histories: Histories, rows: NDArray[np.int64], items: Indexes) -> Floats:
         """`predict_rating` for many items of the same users."""
-        added = self._added(learned, lambda model, own: model.predict_pairs(own, histories, rows, items))
+        added = self._added(learned, lambda model, own: _predicted(model, own, histories, rows, items))
         return np.clip(added, *learned["limits"]).astype(np.float32)
 
-    def components(self) -> list[Recommender]:
-        """The component models, in the order of `models`."""
-        return [msgspec.convert(params, COMPONENTS[name]) for name, params in self.models.items()]
+    @property
+    def parts(self) -> tuple[Recommender, ...]:
+        """The components."""
+        return self.models
+
+    def artifact_bytes(self, data: Interactions) -> int | None:
+        """Those of all components."""
+        return sum_of(model.artifact_bytes(data) for model in self.models)
 
     def _added(
         self, learned: Learned, ask: Callable[[Recommender, Mapping[str, NDArray[Any]]], Floats]
     ) -> NDArray[np.float32]:
         total: NDArray[Any] = np.zeros(1)
-        for place, (model, weight) in enumerate(zip(self.components(), learned["weights"].tolist(), strict=True)):
-            part = ask(model, _own(learned, place)).astype(np.float64)
+        for nth, (model, weight) in enumerate(zip(self.models, learned["weights"].tolist(), strict=True)):
+            part = ask(model, part_of("c", nth, learned)).astype(np.float64)
             total = total + np.where(np.isneginf(part), -np.inf, weight * part)
         return np.asarray(total, dtype=np.float32)
 
@@ -95,8 +109,8 @@ class RatingBlend(Recommender, frozen=True):
             asked, owner = np.unique(test.user_index, return_inverse=True)
             histories = histories_of(train, asked)
             predicted = [
-                model.predict_pairs(model.fit(train, seed), histories, owner, test.item_index).astype(np.float64)
-                for model in self.components()
+                _predicted(model, model.fit(train, seed), histories, owner, test.item_index).astype(np.float64)
+                for model in self.models
             ]
             for a in range(size):
                 pull[a] += (predicted[a] * test.ratings).sum()
@@ -105,6 +119,8 @@ class RatingBlend(Recommender, frozen=True):
         return np.asarray(np.linalg.solve(system, pull))
 
 
-def _own(learned: Learned, place: int) -> dict[str, NDArray[Any]]:
-    prefix = f"c{place}_"
-    return {name.removeprefix(prefix): array for name, array in learned.items() if name.startswith(prefix)}
+def _predicted(
+    model: Recommender, learned: Learned, histories: Histories, rows: NDArray[np.int64], items: Indexes
+) -> Floats:
+    assert predicts_ratings(model)  # checked when it was declared
+    return predict_pairs(model, learned, histories, rows, items)

@@ -3,14 +3,13 @@
 Source: Koren, "Factor in the Neighbors: Scalable and Accurate Collaborative Filtering", ACM TKDD 2010, section 2.1.
 """
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import BadDeclaration
-from flyball.models.base import Learned, Recommender
+from flyball.models.base import Learned, Recommender, SearchSpace
 from flyball.models.data import Floats, Histories, Indexes, Interactions, rated, rows_with
 
 MIDDLE = 0.0  # predicted when no rating was ever given: there is no scale to speak of
@@ -18,6 +17,14 @@ MIDDLE = 0.0  # predicted when no rating was ever given: there is no scale to sp
 
 class GlobalMean(Recommender, frozen=True):
     """Predicts the mean of all ratings for everybody and everything; as a list, every item ties."""
+
+    kind: ClassVar[str] = "global_mean"
+    family: ClassVar[Literal["lists", "ratings", "stages"]] = "ratings"
+    reads_attributes: ClassVar[bool] = False
+
+    def artifact_bytes(self, data: Interactions) -> int:
+        """Next to nothing."""
+        return 16
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
         """`mean` float64 (1,), `items` int64 (1,)."""
@@ -38,7 +45,11 @@ class BiasModel(Recommender, frozen=True):
     The user's bias comes from the history at answer time.
     """
 
-    tried: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+    kind: ClassVar[str] = "bias"
+    family: ClassVar[Literal["lists", "ratings", "stages"]] = "ratings"
+    reads_attributes: ClassVar[bool] = False
+
+    search_space: ClassVar[SearchSpace] = {
         "reg_users": (5.0, 10.0, 15.0, 25.0),
         "reg_items": (3.0, 5.0, 10.0, 25.0),
     }
@@ -50,6 +61,10 @@ class BiasModel(Recommender, frozen=True):
     def __post_init__(self) -> None:
         if not (self.reg_users > 0 and self.reg_items > 0):
             raise BadDeclaration("BiasModel's reg_users and reg_items", "above 0", (self.reg_users, self.reg_items))
+
+    def artifact_bytes(self, data: Interactions) -> int:
+        """A bias an item."""
+        return 32 * len(data.items)
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
         """`mean` float64 (1,), `item_bias` float64 (items,), 0 for items without ratings."""

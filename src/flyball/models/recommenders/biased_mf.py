@@ -5,14 +5,13 @@ stochastic gradient descent as in Funk, "Netflix Update: Try This at Home", 2006
 Zhou, Wilkinson, Schreiber, Pan, "Large-Scale Parallel Collaborative Filtering for the Netflix Prize", AAIM 2008.
 """
 
-from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import BadDeclaration
-from flyball.models.base import Learned, Recommender
+from flyball.models.base import Learned, Recommender, SearchSpace
 from flyball.models.data import (
     Floats,
     Histories,
@@ -24,7 +23,16 @@ from flyball.models.data import (
     row_pointers,
     rows_with,
 )
-from flyball.models.factors import carried, catalogue_scores, cosines_to, folded_rows, item_side, padded, rating_side
+from flyball.models.factors import (
+    carried,
+    catalogue_scores,
+    cosines_to,
+    folded_rows,
+    item_side,
+    padded,
+    rating_side,
+    side_bytes,
+)
 from flyball.models.recommenders.baselines import mean_of
 from flyball.models.recommenders.block_sgd import cells_of, side_by_side
 from flyball.models.threads import in_blocks
@@ -42,7 +50,11 @@ class BiasedMF(Recommender, frozen=True):
     Defaults: chosen on validation parts of ml-100k and ml-latest-small.
     """
 
-    tried: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+    kind: ClassVar[str] = "biased_mf"
+    family: ClassVar[Literal["lists", "ratings", "stages"]] = "ratings"
+    reads_attributes: ClassVar[bool] = False
+
+    search_space: ClassVar[SearchSpace] = {
         "factors": (16, 32, 64, 128),
         "reg": (0.05, 0.08, 0.1, 0.12),
         "epochs": (20, 40, 60),
@@ -68,6 +80,10 @@ class BiasedMF(Recommender, frozen=True):
                 raise BadDeclaration(f"BiasedMF's {name}", "above 0", getattr(self, name))
         if self.solver not in ("sgd", "als"):
             raise BadDeclaration("BiasedMF's solver", "sgd or als", self.solver)
+
+    def artifact_bytes(self, data: Interactions) -> int:
+        """Two copies of the items' factors and biases."""
+        return side_bytes(len(data.items), self.factors + 1) + 8 * len(data.items)
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
         """The item side (`factors.item_side`; factor 0 carries b_u), `base_ratings` mean + b_i and `limits` (2,)."""

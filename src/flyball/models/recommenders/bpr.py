@@ -4,16 +4,15 @@ Source: Rendle, Freudenthaler, Gantner, Schmidt-Thieme, "BPR: Bayesian Personali
 UAI 2009, with matrix factorisation and item biases.
 """
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import BadDeclaration
-from flyball.models.base import Learned, Recommender
+from flyball.models.base import Learned, Recommender, SearchSpace
 from flyball.models.data import Floats, Histories, Interactions, histories_of, positives, row_pointers, rows_with
-from flyball.models.factors import carried, catalogue_scores, cosines_to, item_side, padded
+from flyball.models.factors import carried, catalogue_scores, cosines_to, item_side, padded, side_bytes
 from flyball.models.recommenders.block_sgd import cells_of, side_by_side
 
 
@@ -27,7 +26,10 @@ class BPR(Recommender, frozen=True):
     validation parts of ml-100k and ml-latest-small.
     """
 
-    tried: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+    kind: ClassVar[str] = "bpr"
+    reads_attributes: ClassVar[bool] = False
+
+    search_space: ClassVar[SearchSpace] = {
         "factors": (32, 64, 128, 256),
         "epochs": (10, 20, 30, 60, 100),
         "learning_rate": (0.02, 0.05, 0.1),
@@ -49,6 +51,10 @@ class BPR(Recommender, frozen=True):
         for name in ("learning_rate", "fold_in_reg"):
             if not getattr(self, name) > 0:
                 raise BadDeclaration(f"BPR's {name}", "above 0", getattr(self, name))
+
+    def artifact_bytes(self, data: Interactions) -> int:
+        """Two copies of the items' factors, and their gramian."""
+        return side_bytes(len(data.items), self.factors) + 4 * self.factors**2
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
         """The item side (`factors.item_side`, offsets b_i) and `fold_in` M float32 (factors, factors)."""

@@ -3,38 +3,66 @@
 Source: Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019.
 """
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import BadDeclaration
-from flyball.models.base import Learned, Recommender, unscored
+from flyball.models.base import Learned, Recommender, SearchSpace, unscored
 from flyball.models.data import Floats, Histories, Indexes, Interactions, order_by, positives, row_pointers
+from flyball.models.recommenders.sparse_ease import SparseEASE
+from flyball.models.sparse_rows import explained, neighbour_row, summed
 from flyball.models.threads import in_blocks
+
+DENSE_ITEMS = 10_000
+"""The most liked items for which `EASE` inverts one matrix: 400 MB of weights, 1.2 GB while fitting."""
 
 
 class EASE(Recommender, frozen=True):
     """B minimises |X - X B|^2 + `l2` |B|^2 with a zero diagonal: P = (X'X + l2 I)^-1, B = I - P diag(1 / diag P).
 
     score = the sum of weight * B[j, i] over the items j of the history. Memory and file: 4 bytes * items^2 (while
-    fitting 8 more), time grows with items^3: `items` keeps only the most popular ones, the rest get -inf.
+    fitting 8 more), time grows with items^3. `items`: None keeps every item that somebody likes; where they are more
+    than `DENSE_ITEMS`, each item's column of B comes from a block of near items, as in `SparseEASE`. A number keeps
+    so many of the most popular items, and the rest are never recommended.
     """
 
-    tried: ClassVar[Mapping[str, tuple[Any, ...]]] = {"l2": (50.0, 100.0, 200.0, 350.0, 500.0, 1_000.0, 2_000.0)}
+    kind: ClassVar[str] = "ease"
+    reads_attributes: ClassVar[bool] = False
+
+    search_space: ClassVar[SearchSpace] = {"l2": (50.0, 100.0, 200.0, 350.0, 500.0, 1_000.0, 2_000.0)}
 
     l2: float = 500.0
-    items: int = 5_000
+    items: int | None = None
 
     def __post_init__(self) -> None:
         if not self.l2 > 0:
             raise BadDeclaration("EASE's l2", "above 0", self.l2)
-        if self.items < 1:
+        if self.items is not None and self.items < 1:
             raise BadDeclaration("EASE's items", "at least 1", self.items)
 
+    def artifact_bytes(self, data: Interactions) -> int:
+        """4 bytes a pair of items; 8 a weight where there are too many of them."""
+        liked = _liked_items(data)
+        if self.items is None and liked > DENSE_ITEMS:
+            return SparseEASE(self.l2).artifact_bytes(data)
+        return 4 * min(liked, self.items or liked) ** 2 + 8 * len(data.items)
+
+    def note(self, data: Interactions) -> str:
+        """Whether it left items out or fitted them in blocks."""
+        liked = _liked_items(data)
+        if self.items is None:
+            return "" if liked <= DENSE_ITEMS else f"{liked:,} items, so weights come from blocks of 100 near items"
+        return "" if liked <= self.items else f"recommends the {self.items:,} most popular of {liked:,} items only"
+
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
-        """`weights` B float32 (kept, kept), `kept` int32 item of each row, `place` int32 (items,) row or -1."""
+        """`weights` B float32 (kept, kept), `kept` int32 item of each row, `place` int32 (items,) row or -1.
+
+        Fitted in blocks: the arrays of `SparseEASE`.
+        """
+        if self.items is None and _liked_items(data) > DENSE_ITEMS:
+            return SparseEASE(self.l2).fit(data, seed)
         liked = positives(data)
         kept = self._most_popular(liked)
         place = np.full(len(data.items), -1, dtype=np.int32)
@@ -49,6 +77,8 @@ class EASE(Recommender, frozen=True):
 
     def score(self, learned: Learned, histories: Histories) -> Floats:
         """Sums in the history's order; -inf for items not kept, and throughout rows without a kept positive item."""
+        if "near_ptr" in learned:
+            return summed(learned, histories)
         from flyball.models.kernels.dense_rows import sum_rows
 
         scores = np.empty((histories.rows, len(learned["place"])), dtype=np.float32)
@@ -65,6 +95,8 @@ class EASE(Recommender, frozen=True):
 
     def explain(self, learned: Learned, histories: Histories, item: int) -> list[tuple[int, float]]:
         """weight * B[j, item] for each kept positive j of the history."""
+        if "near_ptr" in learned:
+            return explained(learned, histories, item)
         place, column = learned["place"], int(learned["place"][item])
         if column < 0:
             return []
@@ -76,6 +108,8 @@ class EASE(Recommender, frozen=True):
 
     def similar(self, learned: Learned, item: int) -> Floats:
         """The item's own row of B: what having liked it, and nothing else, would recommend."""
+        if "near_ptr" in learned:
+            return neighbour_row(learned, item)
         row = unscored(1, len(learned["place"])).ravel()
         at = int(learned["place"][item])
         if at >= 0:
@@ -87,6 +121,10 @@ class EASE(Recommender, frozen=True):
         totals = np.bincount(liked.item_index, weights=liked.weights.astype(np.float64), minlength=len(liked.items))
         order = np.argsort(-totals, kind="stable")[: self.items]
         return np.sort(order[totals[order] > 0]).astype(np.int32)
+
+
+def _liked_items(data: Interactions) -> int:
+    return int(np.count_nonzero(np.bincount(positives(data).item_index, minlength=len(data.items))))
 
 
 def _inverse(liked: Interactions, place: Indexes, side: int, l2: float) -> NDArray[np.float64]:

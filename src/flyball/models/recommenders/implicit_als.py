@@ -5,16 +5,15 @@ scaled by frequency as in Rendle, Krichene, Zhang, Koren, "Revisiting the Perfor
 Benchmarks", RecSys 2022 (arXiv 2021).
 """
 
-from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import BadDeclaration
-from flyball.models.base import Learned, Recommender
+from flyball.models.base import Learned, Recommender, SearchSpace
 from flyball.models.data import Floats, Histories, Interactions, order_by, positives, row_pointers, rows_with
-from flyball.models.factors import carried, catalogue_scores, cosines_to, item_side, padded
+from flyball.models.factors import carried, catalogue_scores, cosines_to, item_side, padded, side_bytes
 from flyball.models.threads import in_blocks
 
 
@@ -31,7 +30,10 @@ class ImplicitALS(Recommender, frozen=True):
     exactly: W = Y'Y + Y'(C - I)Y + r I, score_i = y_i' W^-1 sum of c_j y_j over the history.
     """
 
-    tried: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+    kind: ClassVar[str] = "implicit_als"
+    reads_attributes: ClassVar[bool] = False
+
+    search_space: ClassVar[SearchSpace] = {
         "factors": (32, 64, 128),
         "reg": (None, 0.001, 0.003, 0.01, 0.02, 0.05),
         "alpha": (None, 3.0, 10.0, 30.0, 100.0, 300.0),
@@ -55,6 +57,10 @@ class ImplicitALS(Recommender, frozen=True):
                 raise BadDeclaration(f"ImplicitALS's {name}", "above 0", getattr(self, name))
         if self.solver not in ("cg", "cholesky", "block"):
             raise BadDeclaration("ImplicitALS's solver", "cg, cholesky or block", self.solver)
+
+    def artifact_bytes(self, data: Interactions) -> int:
+        """Two copies of the items' factors, and their gramian."""
+        return side_bytes(len(data.items), self.factors) + 8 * self.factors**2
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
         """The item side (`factors.item_side`), its `gramian` Y'Y; `settings`: items known, alpha, reg; float64."""
@@ -226,3 +232,9 @@ def gramian_of(factors: Floats) -> NDArray[np.float64]:
     every, once = np.arange(len(factors), dtype=np.int32), np.ones(len(factors), dtype=np.float32)
     add_outer(upper, factors, every, once, 1.0)
     return np.triu(upper) + np.triu(upper, 1).T
+
+
+def check_als(where: str, model: Any) -> None:
+    """Raise `BadDeclaration` unless `model` is an `ImplicitALS`."""
+    if not isinstance(model, ImplicitALS):
+        raise BadDeclaration(where, "an ImplicitALS, such as fb.ImplicitALS(factors=32)", model)

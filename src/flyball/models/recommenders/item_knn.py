@@ -4,19 +4,19 @@ Source: Deshpande, Karypis, "Item-Based Top-N Recommendation Algorithms", ACM TO
 Koren, "Factorization Meets the Neighborhood", KDD 2008.
 """
 
-from collections.abc import Mapping
+from hashlib import blake2b
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import BadDeclaration
-from flyball.models.base import Learned, Recommender
+from flyball.models.base import Learned, Recommender, SearchSpace
 from flyball.models.data import Floats, Histories, Interactions, order_by, positives, row_pointers
-from flyball.models.recommenders.fingerprints import marks_of
 from flyball.models.sparse_rows import explained, neighbour_row, sparse_rows, summed
 from flyball.models.threads import in_blocks
 
+_ODD = np.uint64(0x9E3779B97F4A7C15)
 _MOST_STALE = 0.5  # beyond this share of the lists a fit is no dearer
 
 
@@ -27,7 +27,10 @@ class ItemKNN(Recommender, frozen=True):
     share come out less similar. An item near none of the history gets -inf.
     """
 
-    tried: ClassVar[Mapping[str, tuple[Any, ...]]] = {"k": (20, 50, 100, 200, 500), "shrink": (0.0, 5.0, 20.0, 100.0)}
+    kind: ClassVar[str] = "item_knn"
+    reads_attributes: ClassVar[bool] = False
+
+    search_space: ClassVar[SearchSpace] = {"k": (20, 50, 100, 200, 500), "shrink": (0.0, 5.0, 20.0, 100.0)}
 
     k: int = 100
     shrink: float = 20.0
@@ -38,14 +41,19 @@ class ItemKNN(Recommender, frozen=True):
         if not self.shrink >= 0:
             raise BadDeclaration("ItemKNN's shrink", "at least 0", self.shrink)
 
+    def artifact_bytes(self, data: Interactions) -> int:
+        """8 bytes a neighbor, and a fingerprint an item."""
+        items = len(data.items)
+        return 8 * items * min(self.k, items) + 16 * items
+
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
         """Neighbour lists as sparse rows: `near_ptr` int64 (items + 1,), `near` int32, `similarities` float32.
 
-        `marks`: see `marks_of`, for `update`. Memory while fitting: 8 bytes * items * min(k, items).
+        `fingerprints`: see `fingerprints_of`, for `update`. Memory while fitting: 8 bytes * items * min(k, items).
         """
         liked = positives(data)
         everything = np.ones(len(data.items), dtype=bool)
-        return {**self._lists(liked, everything), "marks": marks_of(liked)}
+        return {**self._lists(liked, everything), "fingerprints": fingerprints_of(liked)}
 
     def update(self, learned: Learned, items: list[str], data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
         """The same bits as `fit`: lists are made anew only of items that a change can have reached.
@@ -53,15 +61,15 @@ class ItemKNN(Recommender, frozen=True):
         Those are the items whose likes changed, all that share a user with one of them, and all that have one of them
         in their list. When items changed their order or went, or most lists are reached, it is a fit.
         """
-        liked, before = positives(data), np.asarray(learned["marks"])
+        liked, before = positives(data), np.asarray(learned["fingerprints"])
         place = {item: at for at, item in enumerate(data.items)}
         moved = np.array([place.get(item, -1) for item in items], dtype=np.int64)
         if (moved < 0).any() or (np.diff(moved) <= 0).any():
             return self.fit(data, seed)
-        marks = marks_of(liked)
-        known = np.zeros_like(marks)
+        prints = fingerprints_of(liked)
+        known = np.zeros_like(prints)
         known[moved] = before
-        changed = marks != known
+        changed = prints != known
         touched = np.zeros(len(data.users), dtype=bool)
         touched[liked.user_index[changed[liked.item_index]]] = True
         stale = changed.copy()
@@ -79,7 +87,7 @@ class ItemKNN(Recommender, frozen=True):
             np.concatenate([learned["similarities"][kept], fresh["similarities"]]),
             len(data.items),
         )
-        return {**rows, "marks": marks}
+        return {**rows, "fingerprints": prints}
 
     def _lists(self, liked: Interactions, wanted: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
         """The neighbour lists of the `wanted` items, the others' empty."""
@@ -120,3 +128,18 @@ def _runs(wanted: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """`[start, stop)` of each run of places that are true."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], wanted, [False]]).astype(np.int8)))
     return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
+
+
+def fingerprints_of(liked: Interactions) -> NDArray[np.uint64]:
+    """uint64 (items,): the sum over an item's likes of a hash of user and weight; 0 for an item without any.
+
+    Two different sets of likes have the same fingerprint with a chance of 2^-64.
+    """
+    names = b"".join(blake2b(user.encode(), digest_size=8).digest() for user in liked.users)
+    users = np.frombuffer(names, dtype="<u8").astype(np.uint64)
+    weights = liked.weights.view(np.uint32).astype(np.uint64)
+    mixed = (users[liked.user_index] ^ (weights * _ODD)) * _ODD
+    mixed ^= mixed >> np.uint64(29)
+    prints = np.zeros(len(liked.items), dtype=np.uint64)
+    np.add.at(prints, liked.item_index, mixed * _ODD)
+    return prints

@@ -4,7 +4,6 @@ Sources: Ludewig, Jannach, "Evaluation of Session-Based Recommendation Algorithm
 1 / distance); the fading of older items follows their vector-multiplication kNN.
 """
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import msgspec
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import BadDeclaration
-from flyball.models.base import Learned, Recommender
+from flyball.models.base import Learned, Recommender, SearchSpace
 from flyball.models.data import Floats, Histories, Interactions, order_by, positives, row_pointers
 from flyball.models.sparse_rows import explained, neighbour_row, sparse_rows, summed
 from flyball.models.threads import in_blocks
@@ -26,7 +25,10 @@ class NextItem(Recommender, frozen=True):
     users took the item). Each item keeps its `k` strongest. Memory as `ItemKNN`.
     """
 
-    tried: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+    kind: ClassVar[str] = "next_item"
+    reads_attributes: ClassVar[bool] = False
+
+    search_space: ClassVar[SearchSpace] = {
         "window": (3, 5, 10, 20, 50),
         "decay": (0.3, 0.5, 0.7, 0.8, 0.9, 1.0),
         "back": (0.1, 0.3, 0.5, 0.8),
@@ -50,6 +52,11 @@ class NextItem(Recommender, frozen=True):
         for name in ("back", "norm", "shrink"):
             if not getattr(self, name) >= 0:
                 raise BadDeclaration(f"NextItem's {name}", "at least 0", getattr(self, name))
+
+    def artifact_bytes(self, data: Interactions) -> int:
+        """8 bytes a neighbor."""
+        items = len(data.items)
+        return 8 * items * min(self.k, items) + 8 * items
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
         """Strengths as sparse rows: `near_ptr` int64 (items + 1,), `near` int32, `similarities` float32."""

@@ -1,13 +1,12 @@
 """Popularity: what most users liked, of all time, lately, or within the user's group."""
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import BadDeclaration, parse_duration
-from flyball.models.base import Learned, Recommender
+from flyball.models.base import Learned, Recommender, SearchSpace
 from flyball.models.data import Floats, Histories, Interactions, positives
 
 
@@ -20,9 +19,12 @@ class Popular(Recommender, frozen=True):
     noise; users without a group see the global list.
     """
 
+    kind: ClassVar[str] = "popular"
+    reads_attributes: ClassVar[bool] = False
+
     personal: ClassVar[bool] = False
 
-    tried: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+    search_space: ClassVar[SearchSpace] = {
         "half_life": (None, "7d", "30d", "90d"),
         "by_group": (False, True),
     }
@@ -38,6 +40,10 @@ class Popular(Recommender, frozen=True):
                 raise BadDeclaration(f"Popular's {name}", "longer than nothing", value)
         if not self.smoothing > 0:
             raise BadDeclaration("Popular's smoothing", "above 0", self.smoothing)
+
+    def artifact_bytes(self, data: Interactions) -> int:
+        """4 bytes an item, for everybody and each group."""
+        return 4 * len(data.items) * (1 + len(data.groups))
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
         """`shares`: float32 (1 + groups, items), row 0 of everybody, row 1 + g of group g."""

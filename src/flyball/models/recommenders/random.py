@@ -15,7 +15,14 @@ class Random(Recommender, frozen=True):
     Pure all the same: the order is a hash of the seed, the item, the instant and the history.
     """
 
+    kind: ClassVar[str] = "random"
+    reads_attributes: ClassVar[bool] = False
+
     personal: ClassVar[bool] = False
+
+    def artifact_bytes(self, data: Interactions) -> int:
+        """8 bytes an item."""
+        return 8 * len(data.items)
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
         """`salts`: uint64 (items,)."""

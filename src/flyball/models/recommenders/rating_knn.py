@@ -5,14 +5,13 @@ Sarwar, Karypis, Konstan, Riedl, "Item-Based Collaborative Filtering Recommendat
 cosine).
 """
 
-from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import BadDeclaration
-from flyball.models.base import Learned, Recommender, unscored
+from flyball.models.base import Learned, Recommender, SearchSpace, unscored
 from flyball.models.data import Floats, Histories, Indexes, Interactions, order_by, rated, row_pointers, rows_with
 from flyball.models.recommenders.baselines import BiasModel, mean_of
 from flyball.models.threads import in_blocks
@@ -27,7 +26,11 @@ class RatingKNN(Recommender, frozen=True):
     Lists are sorted with `caution`, as those of `BiasedMF`.
     """
 
-    tried: ClassVar[Mapping[str, tuple[Any, ...]]] = {"k": (20, 40, 60, 100), "shrink": (20.0, 50.0, 100.0, 200.0)}
+    kind: ClassVar[str] = "rating_knn"
+    family: ClassVar[Literal["lists", "ratings", "stages"]] = "ratings"
+    reads_attributes: ClassVar[bool] = False
+
+    search_space: ClassVar[SearchSpace] = {"k": (20, 40, 60, 100), "shrink": (20.0, 50.0, 100.0, 200.0)}
 
     k: int = 40
     shrink: float = 100.0
@@ -45,6 +48,11 @@ class RatingKNN(Recommender, frozen=True):
             raise BadDeclaration("RatingKNN's shrink", "at least 0", self.shrink)
         if self.similarity not in ("pearson_baseline", "adjusted_cosine"):
             raise BadDeclaration("RatingKNN's similarity", "pearson_baseline or adjusted_cosine", self.similarity)
+
+    def artifact_bytes(self, data: Interactions) -> int:
+        """8 bytes a neighbor."""
+        items = len(data.items)
+        return 8 * items * min(self.keep, items) + 40 * items
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
         """Neighbours as sparse rows, best first (`near_ptr`, `near`, `similarities`); `mean`, `item_bias`, `limits`.

@@ -5,14 +5,13 @@ the nearest items are candidates); solved by coordinate descent, Friedman, Hasti
 Generalized Linear Models via Coordinate Descent", J. Statistical Software 2010.
 """
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import BadDeclaration
-from flyball.models.base import Learned, Recommender
+from flyball.models.base import Learned, Recommender, SearchSpace
 from flyball.models.data import Floats, Histories, Interactions, order_by, positives, row_pointers
 from flyball.models.sparse_rows import explained, neighbour_row, sparse_rows, summed
 from flyball.models.threads import in_blocks
@@ -25,7 +24,10 @@ class SLIM(Recommender, frozen=True):
     12 bytes * items * min(candidates, items), and W has as many entries as weights above 0.
     """
 
-    tried: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+    kind: ClassVar[str] = "slim"
+    reads_attributes: ClassVar[bool] = False
+
+    search_space: ClassVar[SearchSpace] = {
         "l1": (0.1, 0.3, 1.0, 3.0),
         "l2": (10.0, 30.0, 100.0, 300.0, 1_000.0),
     }
@@ -43,6 +45,11 @@ class SLIM(Recommender, frozen=True):
         for name in ("candidates", "sweeps"):
             if getattr(self, name) < 1:
                 raise BadDeclaration(f"SLIM's {name}", "at least 1", getattr(self, name))
+
+    def artifact_bytes(self, data: Interactions) -> int:
+        """8 bytes a weight."""
+        items = len(data.items)
+        return 8 * items * min(self.candidates, items) + 8 * items
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
         """W by rows: `near_ptr` int64 (items + 1,), `near` int32 the item recommended, `similarities` float32."""

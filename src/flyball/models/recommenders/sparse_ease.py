@@ -4,14 +4,13 @@ Source: Steck, "Markov Random Fields for Collaborative Filtering", NeurIPS 2019,
 that of the strongest correlations, and one block's inverse serves several of its items.
 """
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import BadDeclaration
-from flyball.models.base import Learned, Recommender
+from flyball.models.base import Learned, Recommender, SearchSpace
 from flyball.models.data import Floats, Histories, Indexes, Interactions, order_by, positives, row_pointers
 from flyball.models.sparse_rows import explained, neighbour_row, sparse_rows, summed
 from flyball.models.threads import in_blocks
@@ -27,7 +26,10 @@ class SparseEASE(Recommender, frozen=True):
     items^2.
     """
 
-    tried: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+    kind: ClassVar[str] = "sparse_ease"
+    reads_attributes: ClassVar[bool] = False
+
+    search_space: ClassVar[SearchSpace] = {
         "l2": (50.0, 100.0, 200.0, 350.0, 500.0, 1_000.0),
         "candidates": (50, 100, 200, 400),
     }
@@ -43,6 +45,11 @@ class SparseEASE(Recommender, frozen=True):
             raise BadDeclaration("SparseEASE's candidates", "at least 1", self.candidates)
         if not 0 <= self.shared <= 1:
             raise BadDeclaration("SparseEASE's shared", "from 0 to 1", self.shared)
+
+    def artifact_bytes(self, data: Interactions) -> int:
+        """8 bytes a weight."""
+        items = len(data.items)
+        return 8 * items * min(self.candidates + 1, items) + 8 * items
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
         """B as sparse rows: `near_ptr` int64 (items + 1,), `near` int32, `similarities` float32, of either sign."""

@@ -4,16 +4,15 @@ Source: Koren, "Factorization Meets the Neighborhood: a Multifaceted Collaborati
 section 4.
 """
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import BadDeclaration
-from flyball.models.base import Learned, Recommender
+from flyball.models.base import Learned, Recommender, SearchSpace
 from flyball.models.data import Floats, Histories, Indexes, Interactions, rated, row_pointers, rows_with
-from flyball.models.factors import catalogue_scores, cosines_to, folded_rows, item_side, padded, rating_side
+from flyball.models.factors import catalogue_scores, cosines_to, folded_rows, item_side, padded, rating_side, side_bytes
 from flyball.models.recommenders.baselines import mean_of
 
 
@@ -26,7 +25,11 @@ class SVDpp(Recommender, frozen=True):
     `caution` holds for lists too. Defaults: chosen on validation parts of ml-100k and ml-latest-small.
     """
 
-    tried: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+    kind: ClassVar[str] = "svdpp"
+    family: ClassVar[Literal["lists", "ratings", "stages"]] = "ratings"
+    reads_attributes: ClassVar[bool] = False
+
+    search_space: ClassVar[SearchSpace] = {
         "factors": (16, 32, 64),
         "reg": (0.05, 0.08, 0.1),
         "epochs": (20, 40, 60),
@@ -49,6 +52,11 @@ class SVDpp(Recommender, frozen=True):
         for name in ("learning_rate", "fold_in_reg", "fold_in_reg_bias"):
             if not getattr(self, name) > 0:
                 raise BadDeclaration(f"SVDpp's {name}", "above 0", getattr(self, name))
+
+    def artifact_bytes(self, data: Interactions) -> int:
+        """Two copies of the items' factors and biases, and one of the implicit factors."""
+        items = len(data.items)
+        return side_bytes(items, self.factors + 1) + 4 * padded(self.factors + 1) * items + 8 * items
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
         """As `BiasedMF.fit`, and `implicit` float32 (items, factors): y, in the places of the factors."""

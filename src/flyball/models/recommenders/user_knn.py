@@ -5,14 +5,13 @@ Neighborhood-Based Collaborative Filtering Algorithms", Information Retrieval 20
 "Factorization Meets the Neighborhood", KDD 2008.
 """
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import BadDeclaration
-from flyball.models.base import Learned, Recommender
+from flyball.models.base import Learned, Recommender, SearchSpace
 from flyball.models.data import Floats, Histories, Interactions, order_by, positives, row_pointers
 
 
@@ -24,7 +23,10 @@ class UserKNN(Recommender, frozen=True):
     new user, or a new event of a known one, needs no retraining. An item that none of them liked gets -inf.
     """
 
-    tried: ClassVar[Mapping[str, tuple[Any, ...]]] = {"k": (20, 50, 100, 200, 400), "shrink": (0.0, 5.0, 20.0, 100.0)}
+    kind: ClassVar[str] = "user_knn"
+    reads_attributes: ClassVar[bool] = False
+
+    search_space: ClassVar[SearchSpace] = {"k": (20, 50, 100, 200, 400), "shrink": (0.0, 5.0, 20.0, 100.0)}
 
     k: int = 100
     shrink: float = 0.0
@@ -34,6 +36,10 @@ class UserKNN(Recommender, frozen=True):
             raise BadDeclaration("UserKNN's k", "at least 1", self.k)
         if not self.shrink >= 0:
             raise BadDeclaration("UserKNN's shrink", "at least 0", self.shrink)
+
+    def artifact_bytes(self, data: Interactions) -> int:
+        """16 bytes a like and a user."""
+        return 16 * len(positives(data).user_index) + 16 * len(data.users) + 8 * len(data.items)
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
         """Rows by user (`user_ptr`, `user_items`, `user_weights`), by item (`item_...`); `norms` float64 (users,)."""
