@@ -15,8 +15,7 @@ from flyball.cli.show import applied_words, progress_line, say, show_json, show_
 from flyball.core import BadInput, format_duration, parse_duration, parse_size
 
 if TYPE_CHECKING:
-    from flyball.features import Derived
-    from flyball.features import Group as FeatureGroup
+    from flyball.features import Derived, Group
     from flyball.history import Delay
     from flyball.registry import Version
     from flyball.runtime import Runtime
@@ -67,7 +66,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(commands, name="features")
 
 
-Group = Annotated[str | None, typer.Option("--group", help="This group only, such as film.", show_default="all")]
+GroupOption = Annotated[str | None, typer.Option("--group", help="This group only, such as film.", show_default="all")]
 
 
 @commands.command("list")
@@ -79,7 +78,7 @@ def list_(app: AppName, home: Home = None, json: Json = False) -> None:
 @commands.command("rebuild")
 def rebuild_(
     app: AppName,
-    group: Group = None,
+    group: GroupOption = None,
     low: Annotated[str | None, typer.Option("--from", help="Keys from this one on.")] = None,
     high: Annotated[str | None, typer.Option("--to", help="Keys before this one.")] = None,
     home: Home = None,
@@ -97,7 +96,7 @@ def backfill(
     app: AppName,
     rows: Annotated[Path, typer.Option("--rows", help="A csv or parquet file with keys and at (times).")],
     out: Annotated[Path, typer.Option("--out", help="The csv or parquet file to write.")],
-    group: Group = None,
+    group: GroupOption = None,
     memory: Annotated[str, typer.Option("--memory", help="Hold events of so many bytes at once at most.")] = "2GB",
     processes: Annotated[int, typer.Option("--processes", min=1, help="Compute in so many.")] = 1,
     home: Home = None,
@@ -191,7 +190,7 @@ def _list(runtime: "Runtime", json: bool) -> None:
 
 
 def _rows(
-    runtime: "Runtime", group: "FeatureGroup", applied: "Delay | None", versions: "Sequence[Version]"
+    runtime: "Runtime", group: "Group", applied: "Delay | None", versions: "Sequence[Version]"
 ) -> list[FeatureRow]:
     from flyball.features import bytes_per_key
 

@@ -4,6 +4,8 @@ Promises: time, durations and randomness come in as arguments; errors form one t
 must be and what was got; files appear whole or not at all; a backend is opened by its URL.
 """
 
+from typing import TYPE_CHECKING
+
 from flyball.core.clock import (
     Clock,
     ManualClock,
@@ -35,26 +37,35 @@ from flyball.core.errors import (
 from flyball.core.files import FileLock, sha256_file, write_atomic
 from flyball.core.ids import new_id, timestamp_of_id
 from flyball.core.processes import run_parallel
+from flyball.core.progress import ReportProgress
 from flyball.core.sizes import parse_size
 from flyball.core.urls import Url, load_backend, local_path, parse_url
 from flyball.core.zones import find_zone, with_zone
 
+if TYPE_CHECKING:
+    from flyball.core.arrays import Arrays, Doubles, Ints, SignedInts
+
 __all__ = [
+    "Arrays",
     "ArtifactCorrupt",
     "BadDeclaration",
     "BadInput",
     "BadSetting",
     "Clock",
     "Counters",
+    "Doubles",
     "FileLock",
     "FlyballError",
     "Histogram",
     "HomeBusy",
+    "Ints",
     "ManualClock",
     "ManualStopwatch",
     "MissingExtra",
     "NotFound",
     "Refused",
+    "ReportProgress",
+    "SignedInts",
     "Stopwatch",
     "StoreCorrupt",
     "StoreUnavailable",
@@ -80,3 +91,12 @@ __all__ = [
     "with_zone",
     "write_atomic",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Names of arrays need numpy, which a command that only prints should not load."""
+    if name in ("Arrays", "Doubles", "Ints", "SignedInts"):
+        from flyball.core import arrays
+
+        return getattr(arrays, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -35,7 +35,7 @@ from flyball.features.online.consumer import FeatureConsumer
 from flyball.features.online.freshness import ApplyDelays, read_apply_delays
 from flyball.features.online.layout import feature_set_hash, groups_of
 from flyball.features.online.reader import FeatureReader
-from flyball.features.online.rebuild import Rebuilt, rebuild
+from flyball.features.online.rebuild import RebuildReport, rebuild
 from flyball.features.vectors import Reading, Vectors, bits_of, digest_of
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ __all__ = [
     "Group",
     "Ratio",
     "Reading",
-    "Rebuilt",
+    "RebuildReport",
     "Vectors",
     "Window",
     "attribute",

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from flyball.core import NotFound, format_duration
+from flyball.core import Ints, NotFound, format_duration
 from flyball.events import Record
 from flyball.features import FRESHNESS_US, Group, Reading, Vectors, feature_set_hash
 from flyball.outcomes import Prediction, prediction_of
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 MOST, SHOWN, SHARE = 5_000, 20, 0.99
 
-Ints = NDArray[np.int64]
 Bits = tuple[NDArray[np.int64], NDArray[np.uint8]]
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from flyball.core import BadDeclaration, Refused
+from flyball.core import BadDeclaration, Doubles, Refused
 from flyball.tasks.recommend.known import Frames
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from flyball.features import FeatureReader, FeatureSet, Group, Reading, Vectors
     from flyball.tasks.recommend.declaration import Recommend
 
-Doubles = NDArray[np.float64]
 Asked = Mapping[str, Sequence[tuple[str, ...]]]
 """{group: keys to read}."""
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import msgspec
-import numpy as np
 from numpy.typing import NDArray
 
+from flyball.core import Arrays, Doubles
 from flyball.events import Event, Offsets
 from flyball.models import Artifact
 from flyball.stores import StateStore
@@ -18,9 +18,6 @@ from flyball.tasks.about import About
 from flyball.tasks.featurize import ReadFeatures
 from flyball.tasks.request import Request
 from flyball.tasks.response import Response
-
-Doubles = NDArray[np.float64]
-Arrays = Mapping[str, NDArray[Any]]
 
 
 class Stores(msgspec.Struct, frozen=True):

@@ -24,11 +24,11 @@ LISTS = {
         "offline engine",
         PLANTED,
         (
-            "test_layout.py",
-            "test_pieces.py",
+            "test_sort_kernels.py",
+            "test_chunks.py",
             "test_threads.py",
             "test_value_edges.py",
-            "test_folds.py",
+            "test_aggregate.py",
             "test_declarations.py",
             "test_offline_oracle.py",
             "test_feature_laws.py",
@@ -38,7 +38,7 @@ LISTS = {
         "online engine",
         PLANTED_ONLINE,
         (
-            "test_wide.py",
+            "test_int128.py",
             "test_value_edges.py",
             "test_online_keeping.py",
             "test_online_cases.py",

@@ -7,11 +7,11 @@ from typing import Any
 from flyball.features.declaration.aggregates import ATTRIBUTE, COUNT, MEAN, STD, SUM, TARGET, WEIGHT_ONE, Aggregate
 from flyball.features.declaration.values import BOOL, REAL, TEXT, key_function, units_of, value_function
 
-Lifted = tuple[tuple[str, ...], Any]
+EncodedEvent = tuple[tuple[str, ...], Any]
 """The keys an event counts for, and its value: units of a number, text, 1 where no value is read, any of attributes."""
 
 
-def lift(feature: Aggregate, fields: Sequence[str]) -> Callable[[Any], Lifted | None]:
+def encode_event(feature: Aggregate, fields: Sequence[str]) -> Callable[[Any], EncodedEvent | None]:
     """What one event of the feature's type adds to it, or None for nothing. `fields`: see `Definition.aggregates`."""
     keys_of = [key_function(field) for field in fields]
     test = None if feature.where is None else value_function(feature.where)
@@ -19,7 +19,7 @@ def lift(feature: Aggregate, fields: Sequence[str]) -> Callable[[Any], Lifted | 
     keep = feature.op == ATTRIBUTE
     text, per_unit = feature.kind == TEXT, feature.per_unit
 
-    def one(event: Any) -> Lifted | None:
+    def one(event: Any) -> EncodedEvent | None:
         if test is not None and not test(event):
             return None
         keys = tuple([key_of(event) for key_of in keys_of])

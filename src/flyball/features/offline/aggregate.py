@@ -1,11 +1,11 @@
-"""One aggregate over the rows that it is asked for."""
+"""One aggregate over the rows that it is query_rows for."""
 
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from flyball.core import BadInput
+from flyball.core import BadInput, Ints
 from flyball.features.declaration.aggregates import (
     ADDED,
     ATTRIBUTE,
@@ -24,10 +24,10 @@ from flyball.features.declaration.formulas import decayed_value
 from flyball.features.declaration.values import BOOL, INT, REAL, TEXT
 from flyball.features.declaration.windows import EXACT
 from flyball.features.offline.encode import by_row
-from flyball.features.offline.events import Source
-from flyball.features.offline.finalize import Ints, Mask, added_series, added_wide, masked, result_type, units_series
-from flyball.features.offline.kernels import aggregate as folds
-from flyball.features.offline.query_rows import Rows
+from flyball.features.offline.events import EventSource
+from flyball.features.offline.finalize import Mask, added_series, added_wide, masked, result_type, units_series
+from flyball.features.offline.kernels import aggregate as aggregate
+from flyball.features.offline.query_rows import QueryRows
 from flyball.features.offline.segments import LIMB_BITS, Blocks, Column
 from flyball.features.offline.threads import over_rows
 
@@ -35,10 +35,10 @@ _NONE = -(1 << 62)
 _FITS_SUM, _FITS_SQUARES, _FITS_EVENTS = 1 << 60, 1 << 62, 1 << 24
 
 
-class Fold:
+class Aggregation:
     """The value of `feature` over the events of `source`, for each of the rows."""
 
-    def __init__(self, rows: Rows, source: Source, feature: Aggregate) -> None:
+    def __init__(self, rows: QueryRows, source: EventSource, feature: Aggregate) -> None:
         self.rows, self.feature = rows, feature
         self.source = source
         self.column = None if feature.op in (COUNT, ATTRIBUTE) else source.column(feature)
@@ -78,14 +78,14 @@ class Fold:
         name = ("count", id(self.reach))
         if name not in self.source.kept:
             out = self._empty()
-            over_rows(folds.counts, len(self.rows.codes), *self._window, out)
+            over_rows(aggregate.counts, len(self.rows.codes), *self._window, out)
             self.source.kept[name] = out
         found: Ints = self.source.kept[name]
         return found
 
     def _sum(self, column: Column, values: Ints, prefix: Ints) -> Ints:
         out = self._empty()
-        over_rows(folds.sums, len(self.rows.codes), self.rows.codes, *self._window, prefix, values, out)
+        over_rows(aggregate.sums, len(self.rows.codes), self.rows.codes, *self._window, prefix, values, out)
         return out
 
     def _added(self, column: Column) -> pl.Series:
@@ -117,7 +117,14 @@ class Fold:
         blocks: Blocks = column.rising if self.feature.op == MAX else column.falling
         out = self._empty()
         over_rows(
-            folds.greatest, len(self.rows.codes), *self._window, blocks.values, blocks.upper, blocks.places, _NONE, out
+            aggregate.greatest,
+            len(self.rows.codes),
+            *self._window,
+            blocks.values,
+            blocks.upper,
+            blocks.places,
+            _NONE,
+            out,
         )
         present = out != _NONE
         units = np.where(present, out if self.feature.op == MAX else -out, 0)
@@ -128,7 +135,7 @@ class Fold:
         order = np.lexsort((self.reach.sure, self.rows.codes))
         codes, starts = self.rows.codes, self.segments.starts
         over_rows(
-            folds.different,
+            aggregate.different,
             len(self.rows.codes),
             order,
             starts,
@@ -160,7 +167,7 @@ class Fold:
         weights = np.array(self.feature.weights, dtype=np.int64)
         tile_ends, prefix = self.segments.tile_ends(tile), column.prefix_of(values)
         over_rows(
-            folds.decay,
+            aggregate.decay,
             len(self.rows.codes),
             self.rows.codes,
             ends,
@@ -177,13 +184,13 @@ class Fold:
 
     def _indices(self, n: int) -> Ints:
         out = np.empty((len(self.rows.codes), n), dtype=np.int64)
-        over_rows(folds.latest, len(self.rows.codes), *self._window, out)
+        over_rows(aggregate.latest, len(self.rows.codes), *self._window, out)
         return out
 
     def _single(self, column: Column) -> pl.Series:
         if self.feature.op == FIRST:
             index = self._empty()
-            over_rows(folds.earliest, len(self.rows.codes), *self._window, index)
+            over_rows(aggregate.earliest, len(self.rows.codes), *self._window, index)
         else:
             index = self._indices(1)[:, 0]
         return self._shown(column, index)

@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from pathlib import Path
 from typing import cast
@@ -10,7 +10,7 @@ from typing import cast
 import msgspec
 import polars as pl
 
-from flyball.core import BadInput, run_parallel, write_atomic
+from flyball.core import BadInput, ReportProgress, run_parallel, write_atomic
 from flyball.events import Event
 from flyball.features.declaration.aggregates import Aggregate, Ratio
 from flyball.features.declaration.entity import Entity
@@ -21,7 +21,7 @@ BYTES_PER_EVENT = 200
 """What the engine holds of an event at its peak, columns and sorted copies (measured 95 to 203 for 7 columns)."""
 
 
-class Part(msgspec.Struct, frozen=True):
+class KeyRange(msgspec.Struct, frozen=True):
     """The rows and events of one group whose first key, as text, lies in `[low, high)`; None for no end."""
 
     group: int
@@ -30,16 +30,12 @@ class Part(msgspec.Struct, frozen=True):
     events: int
 
 
-class Plan(msgspec.Struct, frozen=True):
+class BackfillPlan(msgspec.Struct, frozen=True):
     """What a backfill does, in which parts; the name of its folder tells both."""
 
     name: str
     rows: int
-    parts: tuple[Part, ...]
-
-
-Progress = Callable[[int, int], None]
-"""Called with the parts that are done and all parts."""
+    parts: tuple[KeyRange, ...]
 
 
 def backfill(
@@ -51,7 +47,7 @@ def backfill(
     memory_bytes: int = 2 << 30,
     workers: int = 1,
     apply_delay_us: int = 0,
-    progress: Progress | None = None,
+    progress: ReportProgress | None = None,
 ) -> pl.DataFrame:
     """`point_in_time` over Parquet parts, never holding more events than `memory_bytes` allow at once.
 
@@ -97,12 +93,12 @@ def backfill(
 
 def plan_backfill(
     groups: Sequence[Group], files: Mapping[str, Sequence[str]], rows: pl.DataFrame, most_events: int, delay_us: int
-) -> Plan:
+) -> BackfillPlan:
     """Ranges of keys with at most `most_events` events each, where single keys allow."""
-    parts: list[Part] = []
+    parts: list[KeyRange] = []
     for number, group in enumerate(groups):
-        asked = rows.select(key=pl.col(group.keys[0]).cast(pl.String)).drop_nulls().unique()
-        parts += _ranges(number, _events_by_key(group, files, asked), most_events)
+        query_rows = rows.select(key=pl.col(group.keys[0]).cast(pl.String)).drop_nulls().unique()
+        parts += _ranges(number, _events_by_key(group, files, query_rows), most_events)
     numbered = rows.with_row_index("_row").select(pl.struct(pl.all()).hash(1))
     content = msgspec.json.encode(
         {
@@ -114,7 +110,7 @@ def plan_backfill(
             "parts": parts,
         }
     )
-    return Plan(hashlib.sha256(content).hexdigest()[:16], rows.height, tuple(parts))
+    return BackfillPlan(hashlib.sha256(content).hexdigest()[:16], rows.height, tuple(parts))
 
 
 def _file(path: str) -> tuple[str, int, int]:
@@ -122,27 +118,27 @@ def _file(path: str) -> tuple[str, int, int]:
     return path, found.st_size, found.st_mtime_ns
 
 
-def _events_by_key(group: Group, files: Mapping[str, Sequence[str]], asked: pl.DataFrame) -> pl.DataFrame:
-    """key, events: of the keys asked for, by text."""
-    counts = [asked.select("key", events=pl.lit(0, pl.Int64))]
+def _events_by_key(group: Group, files: Mapping[str, Sequence[str]], query_rows: pl.DataFrame) -> pl.DataFrame:
+    """key, events: of the keys query_rows for, by text."""
+    counts = [query_rows.select("key", events=pl.lit(0, pl.Int64))]
     read = {(part.event.__name__.lower(), fields[0]) for one in group.definitions for part, fields in one.aggregates}
     for name, field in sorted(read):
         if files.get(name):
             by_key = pl.scan_parquet(list(files[name])).group_by(pl.col(field).alias("key")).agg(events=pl.len())
             named = by_key.with_columns(pl.col("key").cast(pl.String), pl.col("events").cast(pl.Int64))
-            counts.append(named.join(asked.lazy(), on="key", how="semi").collect(engine="streaming"))
+            counts.append(named.join(query_rows.lazy(), on="key", how="semi").collect(engine="streaming"))
     return pl.concat(counts).group_by("key").agg(pl.col("events").sum()).sort("key")
 
 
-def _ranges(group: int, counts: pl.DataFrame, most_events: int) -> list[Part]:
-    found: list[Part] = []
+def _ranges(group: int, counts: pl.DataFrame, most_events: int) -> list[KeyRange]:
+    found: list[KeyRange] = []
     low, size = None, 0
     for key, events in counts.iter_rows():
         if size and size + events > most_events:
-            found.append(Part(group, low, key, size))
+            found.append(KeyRange(group, low, key, size))
             low, size = key, 0
         size += events
-    return [*found, Part(group, low, None, size)]
+    return [*found, KeyRange(group, low, None, size)]
 
 
 class _NamedEvent:
@@ -169,7 +165,7 @@ def _portable(group: Group) -> Group:
 
 class _Call(msgspec.Struct, frozen=True):
     group: Group
-    part: Part
+    part: KeyRange
     files: dict[str, list[str]]
     rows: str
     out: str
@@ -193,7 +189,7 @@ def _compute(call: _Call) -> int:
     return rows.height
 
 
-def _within(column: str, part: Part) -> pl.Expr:
+def _within(column: str, part: KeyRange) -> pl.Expr:
     """Where the text of a key lies in the part; a missing key in the first one."""
     key = pl.col(column).cast(pl.String)
     inside = pl.lit(True)
@@ -204,7 +200,7 @@ def _within(column: str, part: Part) -> pl.Expr:
     return inside.fill_null(part.low is None)
 
 
-def _together(plan: Plan, groups: Sequence[Group], rows: pl.DataFrame, paths: Sequence[Path]) -> pl.DataFrame:
+def _together(plan: BackfillPlan, groups: Sequence[Group], rows: pl.DataFrame, paths: Sequence[Path]) -> pl.DataFrame:
     result = rows
     for number in range(len(groups)):
         mine = [pl.read_parquet(path) for path, part in zip(paths, plan.parts, strict=True) if part.group == number]

@@ -8,14 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from flyball.features.offline.kernels import sort as layout
+from flyball.features.offline.kernels import sort as sort
 from flyball.features.offline.threads import each, parts_of
 
 FEWEST_IN_CHUNK = 10_000
 """Chunks that are shorter on the average are copied together first."""
 
 
-class Pieces:
+class Chunks:
     """`parts`: where each piece begins, and the piece (read-only, without nulls); several for a long chunk."""
 
     def __init__(self, column: pl.Series | npt.NDArray[Any]) -> None:
@@ -36,7 +36,7 @@ class Pieces:
 
     def least_step(self) -> int:
         """The least difference between a value and the one before."""
-        inside = each(layout.least_step, [(piece,) for _, piece in self.parts])
+        inside = each(sort.least_step, [(piece,) for _, piece in self.parts])
         filled = [piece for _, piece in self.parts if len(piece)]
         between = [int(after[0]) - int(before[-1]) for before, after in pairwise(filled)]
         return int(min([*inside, *between]))

@@ -9,26 +9,25 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from flyball.core import SignedInts
 from flyball.features.declaration.columns import boolean_column
 from flyball.features.declaration.values import LARGEST_UNITS, units_of, value_function
-from flyball.features.offline.chunks import Pieces
+from flyball.features.offline.chunks import Chunks
 from flyball.features.offline.kernels import units
 from flyball.features.offline.threads import each
 from flyball.policy import Expression
-
-Ints = npt.NDArray[np.signedinteger]
 
 SMALL = (1 << 31) - 1
 """Units of at most this size are kept in 32 bits, which hold their negatives too."""
 
 
-class Values(msgspec.Struct, frozen=True):
+class EncodedValues(msgspec.Struct, frozen=True):
     """`numbers`: units, or ranks of text in code-point order, one for each row; `usable` where they are not missing.
 
     `usable` is None when all are. `texts`: by rank, for text.
     """
 
-    numbers: Ints
+    numbers: SignedInts
     usable: npt.NDArray[np.bool_] | None
     texts: pl.Series | None = None
 
@@ -43,7 +42,7 @@ def passing(where: Expression | None, frame: pl.DataFrame) -> npt.NDArray[np.boo
     return np.array([bool(value) for value in by_row(where, frame)], dtype=np.bool_)
 
 
-def units_column(value: Expression, per_unit: int, frame: pl.DataFrame) -> Values:
+def units_column(value: Expression, per_unit: int, frame: pl.DataFrame) -> EncodedValues:
     """The value in whole units."""
     if value.op == "field":
         column = frame[value.args[0]]
@@ -57,7 +56,7 @@ def units_column(value: Expression, per_unit: int, frame: pl.DataFrame) -> Value
     return _checked(np.array([one or 0 for one in found], dtype=np.int64), np.array([one is not None for one in found]))
 
 
-def text_column(value: Expression, frame: pl.DataFrame) -> Values:
+def text_column(value: Expression, frame: pl.DataFrame) -> EncodedValues:
     """The value as ranks among the different texts."""
     if value.op == "field":
         column = frame[value.args[0]].cast(pl.String)
@@ -77,7 +76,7 @@ def by_row(expression: Expression, frame: pl.DataFrame) -> Sequence[Any]:
     return [function(SimpleNamespace(**row)) for row in frame.select(names).iter_rows(named=True)]
 
 
-def _whole_units(column: pl.Series, per_unit: int) -> Values:
+def _whole_units(column: pl.Series, per_unit: int) -> EncodedValues:
     numbers, present = column.fill_null(0).to_numpy(), None
     if column.null_count():
         present = column.is_not_null().to_numpy()
@@ -89,16 +88,16 @@ def _whole_units(column: pl.Series, per_unit: int) -> Values:
     return _checked(numbers * per_unit if per_unit > 1 else numbers, present)
 
 
-def _real_units(column: pl.Series, per_unit: int) -> Values:
-    pieces = Pieces(column.fill_null(np.nan)).parts
+def _real_units(column: pl.Series, per_unit: int) -> EncodedValues:
+    chunks = Chunks(column.fill_null(np.nan)).parts
     small, untold = np.empty(len(column), dtype=np.int32), np.empty(0, dtype=np.bool_)
-    if all(each(units.of_reals, pieces, float(per_unit), float(SMALL), small, untold)):
-        return Values(small, None)
+    if all(each(units.of_reals, chunks, float(per_unit), float(SMALL), small, untold)):
+        return EncodedValues(small, None)
     numbers, usable = np.empty(len(column), dtype=np.int64), np.empty(len(column), dtype=np.bool_)
-    each(units.of_reals, pieces, float(per_unit), float(LARGEST_UNITS), numbers, usable)
+    each(units.of_reals, chunks, float(per_unit), float(LARGEST_UNITS), numbers, usable)
     return _checked(numbers, usable)
 
 
-def _checked(numbers: Any, usable: Any, texts: pl.Series | None = None) -> Values:
+def _checked(numbers: Any, usable: Any, texts: pl.Series | None = None) -> EncodedValues:
     whole = np.ascontiguousarray(numbers, dtype=np.int64)
-    return Values(whole, None if usable is None or bool(np.all(usable)) else usable, texts)
+    return EncodedValues(whole, None if usable is None or bool(np.all(usable)) else usable, texts)

@@ -8,16 +8,16 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from flyball.core import Ints
 from flyball.features.declaration.aggregates import ADDED, ATTRIBUTE, COUNT, DECAYED, DISTINCT, MAX, MIN, Aggregate
 from flyball.features.declaration.values import TEXT
 from flyball.features.declaration.windows import EXACT, LIFETIME, Window
-from flyball.features.offline.chunks import Pieces
+from flyball.features.offline.chunks import Chunks
 from flyball.features.offline.encode import passing, text_column, units_column
-from flyball.features.offline.finalize import Ints
 from flyball.features.offline.keys import Codes, codes_of
-from flyball.features.offline.query_rows import Rows
+from flyball.features.offline.query_rows import QueryRows
 from flyball.features.offline.segments import Column, Segments
-from flyball.features.offline.visibility import Seen
+from flyball.features.offline.visibility import Visible
 
 _END = (0, 0)
 
@@ -35,16 +35,18 @@ class Reach(msgspec.Struct, frozen=True):
     right: Ints
 
 
-class Source:
+class EventSource:
     """The events of one type, filter and key fields, with the columns that `features`, all of these, read from them."""
 
-    def __init__(self, rows: Rows, features: Sequence[Aggregate], fields: tuple[str, ...], frame: pl.DataFrame) -> None:
+    def __init__(
+        self, rows: QueryRows, features: Sequence[Aggregate], fields: tuple[str, ...], frame: pl.DataFrame
+    ) -> None:
         self.rows, self.features, self.frame = rows, features, frame
         codes = codes_of(frame, fields, rows.keys)
         passed = passing(features[0].where, frame)
         self.codes: Codes = codes if passed is None else np.where(passed, codes, -1)
-        self.at = Pieces(frame["at"])
-        self.seen: Seen = rows.seen.of(frame)
+        self.at = Chunks(frame["at"])
+        self.seen: Visible = rows.seen.of(frame)
         self._columns: dict[Any, Column] = {}
         self._edges: dict[Any, dict[tuple[int, int], Ints]] = {}
         self._reaches: dict[Any, Reach] = {}
@@ -87,7 +89,7 @@ class Source:
             else:
                 codes: Codes = self.codes if values.usable is None else np.where(values.usable, self.codes, -1)
                 segments = self._segments(codes, values.numbers if ordered else None)
-            self._columns[name] = Column(segments, segments.laid(Pieces(values.numbers)), values.texts)
+            self._columns[name] = Column(segments, segments.scattered(Chunks(values.numbers)), values.texts)
         return self._columns[name]
 
     def reach(self, feature: Aggregate) -> Reach:

@@ -7,17 +7,16 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from flyball.core import Doubles, Ints
 from flyball.features.declaration.aggregates import COUNT, DISTINCT, MEAN, STD, SUM, TARGET, Aggregate
 from flyball.features.declaration.formulas import added
 from flyball.features.declaration.values import BOOL, REAL, TEXT
 from flyball.features.offline.threads import over_rows
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 BLOCK = 1 << 14
-"""Rows that are finished at a time."""
+"""QueryRows that are finished at a time."""
 
 HALF = 31
 """Products of two 62-bit numbers are made of halves of this many bits."""
@@ -33,7 +32,7 @@ def added_series(feature: Aggregate, n: Ints, total: Ints, squares: Ints | None)
 
 
 def _add_blocks(
-    first: int, last: int, feature: Aggregate, n: Ints, total: Ints, squares: Ints, values: Floats, present: Mask
+    first: int, last: int, feature: Aggregate, n: Ints, total: Ints, squares: Ints, values: Doubles, present: Mask
 ) -> None:
     """`added_series` of the rows `[first, last)`, in blocks whose intermediate arrays stay in the cache."""
     for start in range(first, last, BLOCK):
@@ -41,7 +40,7 @@ def _add_blocks(
         values[block], present[block] = _added(feature, n[block], total[block], squares[block])
 
 
-def _added(feature: Aggregate, n: Ints, total: Ints, squares: Ints) -> tuple[Floats, Mask]:
+def _added(feature: Aggregate, n: Ints, total: Ints, squares: Ints) -> tuple[Doubles, Mask]:
     sums = total.astype(np.float64)
     if feature.op == TARGET:
         drawn = sums / float(feature.per_unit) + feature.prior * feature.weight
@@ -89,7 +88,7 @@ def result_type(feature: Aggregate) -> Any:
     return pl.List(scalar) if feature.result == "list" else scalar
 
 
-def double_of_spread(n: Ints, total: Ints, squares: Ints) -> Floats:
+def double_of_spread(n: Ints, total: Ints, squares: Ints) -> Doubles:
     """`float(n * squares - total * total)`, rounded once: the 124-bit number in halves of 31 bits."""
     low = (1 << HALF) - 1
     size = np.abs(total)
@@ -102,5 +101,5 @@ def double_of_spread(n: Ints, total: Ints, squares: Ints) -> Floats:
     kept = (top << (2 * HALF - bits)) | (rest >> bits)
     # a sticky bit: `kept` has more bits than a double, so what was shifted out only decides ties
     lost = (rest & ((np.int64(1) << bits) - 1)) != 0
-    doubles: Floats = np.ldexp((kept | lost).astype(np.float64), bits)
+    doubles: Doubles = np.ldexp((kept | lost).astype(np.float64), bits)
     return doubles

@@ -1,4 +1,4 @@
-"""Keys of rows and events as small whole numbers. Keys are equal when their texts are."""
+"""DistinctKeys of rows and events as small whole numbers. DistinctKeys are equal when their texts are."""
 
 from collections.abc import Sequence
 
@@ -7,14 +7,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from flyball.features.offline.chunks import Pieces
-from flyball.features.offline.kernels import sort as layout
+from flyball.features.offline.chunks import Chunks
+from flyball.features.offline.kernels import sort as sort
 from flyball.features.offline.threads import each
 
 Codes = npt.NDArray[np.int32]
 
 
-class Keys(msgspec.Struct, frozen=True):
+class DistinctKeys(msgspec.Struct, frozen=True):
     """The different keys of some rows: `frame` has a column for each key and `code`; `count` is one more.
 
     The last code is for rows with a missing key, which no event has.
@@ -26,15 +26,15 @@ class Keys(msgspec.Struct, frozen=True):
     count: int
 
 
-def distinct_keys(rows: pl.DataFrame, names: Sequence[str]) -> Keys:
+def distinct_keys(rows: pl.DataFrame, names: Sequence[str]) -> DistinctKeys:
     """Number the keys of the rows."""
     chosen = rows.select(pl.col(name) if rows[name].dtype.is_integer() else _as_text(rows[name]) for name in names)
     frame = _different(chosen).with_row_index("code").cast({"code": pl.Int64})
     codes = _looked_up(chosen, frame, names)
-    return Keys(frame, tuple(names), np.where(codes < 0, frame.height, codes), frame.height + 1)
+    return DistinctKeys(frame, tuple(names), np.where(codes < 0, frame.height, codes), frame.height + 1)
 
 
-def codes_of(events: pl.DataFrame, fields: Sequence[str], keys: Keys) -> Codes:
+def codes_of(events: pl.DataFrame, fields: Sequence[str], keys: DistinctKeys) -> Codes:
     """The code of each event's keys, -1 where no row asks for them."""
     table = keys.frame
     columns = []
@@ -59,13 +59,18 @@ def _with_whole_numbers(table: pl.DataFrame, name: str, dtype: pl.DataType) -> p
     return table.with_columns(numbers).filter(numbers.cast(pl.String) == table[name])
 
 
-def _looked_up(asked: pl.DataFrame, table: pl.DataFrame, names: Sequence[str]) -> Codes:
-    if len(names) == 1 and asked[names[0]].dtype == pl.Int64 and table[names[0]].dtype == pl.Int64 and table.height:
-        found = _by_place(asked[names[0]], table[names[0]], table["code"])
+def _looked_up(query_rows: pl.DataFrame, table: pl.DataFrame, names: Sequence[str]) -> Codes:
+    if (
+        len(names) == 1
+        and query_rows[names[0]].dtype == pl.Int64
+        and table[names[0]].dtype == pl.Int64
+        and table.height
+    ):
+        found = _by_place(query_rows[names[0]], table[names[0]], table["code"])
         if found is not None:
             return found
-    aligned = table.cast({name: asked[name].dtype for name in names})
-    joined = asked.join(aligned, on=list(names), how="left", maintain_order="left")
+    aligned = table.cast({name: query_rows[name].dtype for name in names})
+    joined = query_rows.join(aligned, on=list(names), how="left", maintain_order="left")
     return joined["code"].fill_null(-1).cast(pl.Int32).to_numpy()
 
 
@@ -86,14 +91,14 @@ def _are_near(low: int, high: int, count: int) -> bool:
     return high - low <= 16 * count + 1_000_000
 
 
-def _by_place(asked: pl.Series, keys: pl.Series, codes: pl.Series) -> Codes | None:
+def _by_place(query_rows: pl.Series, keys: pl.Series, codes: pl.Series) -> Codes | None:
     """Looked up in an array from the lowest key to the highest, when they are near."""
     numbers = keys.to_numpy()
     low, high = int(numbers.min()), int(numbers.max())
-    if asked.null_count() or not _are_near(low, high, len(numbers)):
+    if query_rows.null_count() or not _are_near(low, high, len(numbers)):
         return None
     code_of = np.full(high - low + 1, -1, dtype=np.int32)
     code_of[numbers - low] = codes.to_numpy()
-    found = np.empty(len(asked), dtype=np.int32)
-    each(layout.looked_up, Pieces(asked).parts, low, high, code_of, found)
+    found = np.empty(len(query_rows), dtype=np.int32)
+    each(sort.looked_up, Chunks(query_rows).parts, low, high, code_of, found)
     return found

@@ -9,10 +9,10 @@ from flyball.core import BadInput
 from flyball.features.declaration.aggregates import Aggregate
 from flyball.features.declaration.entity import Entity
 from flyball.features.declaration.groups import Definition, Features, Group
-from flyball.features.offline.aggregate import Fold
-from flyball.features.offline.events import Source
-from flyball.features.offline.query_rows import Rows
-from flyball.features.offline.visibility import Stamps, stamps_of
+from flyball.features.offline.aggregate import Aggregation
+from flyball.features.offline.events import EventSource
+from flyball.features.offline.query_rows import QueryRows
+from flyball.features.offline.visibility import Visibility, visibilities_of
 
 
 def point_in_time(
@@ -32,7 +32,7 @@ def point_in_time(
     bound = [group if isinstance(group, Group) else group.features for group in groups]
     _check(bound, events, rows)
     parts = []
-    for seen in stamps_of(rows, apply_delay_us):
+    for seen in visibilities_of(rows, apply_delay_us):
         chosen = rows if seen.rows is None else rows[seen.rows]
         computed = [series for group in bound for series in _Computed(group, chosen, seen).series(events)]
         frame = pl.DataFrame(computed) if computed else pl.DataFrame()
@@ -60,9 +60,9 @@ def _check(groups: Sequence[Group], events: Mapping[str, pl.DataFrame], rows: pl
 class _Computed:
     """The features of one group for its rows."""
 
-    def __init__(self, group: Group, rows: pl.DataFrame, seen: Stamps) -> None:
-        self.group, self.rows = group, Rows(group.keys, rows, seen)
-        self._sources: dict[Any, Source] = {}
+    def __init__(self, group: Group, rows: pl.DataFrame, seen: Visibility) -> None:
+        self.group, self.rows = group, QueryRows(group.keys, rows, seen)
+        self._sources: dict[Any, EventSource] = {}
 
     def series(self, events: Mapping[str, pl.DataFrame]) -> list[pl.Series]:
         """One column for each definition, in the order of the rows given."""
@@ -81,8 +81,10 @@ class _Computed:
             parts = [part for one in self.group.definitions for part in one.aggregates]
             sharing = [part for part, its_fields in parts if _source_name(part, its_fields) == name]
             frame = events.get(feature.event.__name__.lower())
-            self._sources[name] = Source(self.rows, sharing, fields, _no_events(feature) if frame is None else frame)
-        return Fold(self.rows, self._sources[name], feature).series()
+            self._sources[name] = EventSource(
+                self.rows, sharing, fields, _no_events(feature) if frame is None else frame
+            )
+        return Aggregation(self.rows, self._sources[name], feature).series()
 
 
 def _source_name(feature: Aggregate, fields: tuple[str, ...]) -> tuple[Any, ...]:

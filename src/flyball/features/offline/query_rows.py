@@ -1,23 +1,23 @@
-"""The rows that features are asked for, sorted by key."""
+"""The rows that features are query_rows for, sorted by key."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
 
-from flyball.features.offline.chunks import Pieces
+from flyball.features.offline.chunks import Chunks
 from flyball.features.offline.keys import distinct_keys
-from flyball.features.offline.segments import by_code, laid
-from flyball.features.offline.visibility import Stamps
+from flyball.features.offline.segments import by_code, scattered
+from flyball.features.offline.visibility import Visibility
 
 
-class Rows:
+class QueryRows:
     """`at` and `stamps` of rows, sorted by the key of these names; `order`: which row of those given each is."""
 
-    def __init__(self, names: Sequence[str], rows: pl.DataFrame, seen: Stamps) -> None:
+    def __init__(self, names: Sequence[str], rows: pl.DataFrame, seen: Visibility) -> None:
         self.seen = seen
         self.keys = distinct_keys(rows, names)
         codes, count = self.keys.row_codes, self.keys.count
         _, places = by_code(codes, count)
         columns = codes, rows["at"], seen.stamps, np.arange(len(codes), dtype=places.dtype)
-        self.codes, self.at, self.stamps, self.order = (laid(Pieces(one), places, len(codes)) for one in columns)
+        self.codes, self.at, self.stamps, self.order = (scattered(Chunks(one), places, len(codes)) for one in columns)

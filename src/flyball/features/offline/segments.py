@@ -5,15 +5,14 @@ from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from flyball.features.offline.chunks import Pieces
-from flyball.features.offline.kernels import aggregate as folds
-from flyball.features.offline.kernels import sort as layout
+from flyball.core import SignedInts
+from flyball.features.offline.chunks import Chunks
+from flyball.features.offline.kernels import aggregate as aggregate
+from flyball.features.offline.kernels import sort as sort
 from flyball.features.offline.threads import each, over_rows, parts_of
 
-Ints = npt.NDArray[np.signedinteger]
 Int = type[np.int32] | type[np.int64]
 
 LIMB_BITS, LIMBS = 14, 4
@@ -27,7 +26,9 @@ class Segments:
     when a row sees every event before its own end. `places`: where each row of the input lies, -1 for nowhere.
     """
 
-    def __init__(self, codes: Ints, keys: int, at: Pieces, seen_from: Ints | None, ties: Ints | None = None) -> None:
+    def __init__(
+        self, codes: SignedInts, keys: int, at: Chunks, seen_from: SignedInts | None, ties: SignedInts | None = None
+    ) -> None:
         order = _order_by_time(at, ties)
         self.keys = keys
         self.starts, self.places = by_code(codes if order is None else codes[order], keys)
@@ -35,14 +36,14 @@ class Segments:
             places = np.empty_like(self.places)
             places[order] = self.places
             self.places = places
-        self.at = self.laid(at)
+        self.at = self.scattered(at)
         self.all_seen = seen_from is None
-        self.seen_from = np.empty(0, dtype=np.int64) if seen_from is None else self.laid(Pieces(seen_from))
+        self.seen_from = np.empty(0, dtype=np.int64) if seen_from is None else self.scattered(Chunks(seen_from))
         self.longest = int(np.diff(self.starts).max(initial=0))
 
-    def laid(self, values: Pieces) -> Ints:
+    def scattered(self, values: Chunks) -> SignedInts:
         """What the input has for each event."""
-        return laid(values, self.places, int(self.starts[-1]))
+        return scattered(values, self.places, int(self.starts[-1]))
 
     @cached_property
     def parts(self) -> list[tuple[int, int]]:
@@ -51,62 +52,62 @@ class Segments:
         return list(pairwise([0, *edges[1:].tolist(), self.keys]))
 
     @cached_property
-    def source(self) -> Ints:
+    def source(self) -> SignedInts:
         """Which row of the input each event was."""
-        return self.laid(Pieces(np.arange(len(self.places))))
+        return self.scattered(Chunks(np.arange(len(self.places))))
 
-    def first_at_least(self, values: Ints, codes: Ints, wanted: Ints) -> Ints:
+    def first_at_least(self, values: SignedInts, codes: SignedInts, wanted: SignedInts) -> SignedInts:
         """For each row the first event of its key where `values` (rising) is at least `wanted`."""
         out = np.empty(len(codes), dtype=self.places.dtype)
-        over_rows(layout.first_at_least, len(codes), self.starts, values, codes, wanted, out)
+        over_rows(sort.first_at_least, len(codes), self.starts, values, codes, wanted, out)
         return out
 
-    def first_since(self, codes: Ints, ends: Ints, spans: Sequence[tuple[int, int]]) -> list[Ints]:
+    def first_since(self, codes: SignedInts, ends: SignedInts, spans: Sequence[tuple[int, int]]) -> list[SignedInts]:
         """For each span (length, tile) and row the first event of its key from `end - length` on, floored to a tile."""
         lengths, tiles = np.array(spans, dtype=np.int64).T.copy()
         out = np.empty((len(spans), len(codes)), dtype=self.places.dtype)
-        over_rows(layout.first_since, len(codes), self.starts, self.at, codes, ends, lengths, tiles, out)
+        over_rows(sort.first_since, len(codes), self.starts, self.at, codes, ends, lengths, tiles, out)
         return list(out)
 
     @cached_property
-    def extremes(self) -> tuple[Ints, Ints]:
+    def extremes(self) -> tuple[SignedInts, SignedInts]:
         """The highest `seen_from` up to each event, and the lowest from it on."""
         highest, lowest = np.empty_like(self.seen_from), np.empty_like(self.seen_from)
-        layout.running_extremes(self.starts, self.seen_from, highest, lowest)
+        sort.running_extremes(self.starts, self.seen_from, highest, lowest)
         return highest, lowest
 
-    def tile_ends(self, tile_us: int) -> Ints:
+    def tile_ends(self, tile_us: int) -> SignedInts:
         """For each event the first one of its key in a later tile."""
         out = np.empty(len(self.at), dtype=np.int64)
-        layout.ends_of_tiles(self.starts, self.at, tile_us, out)
+        sort.ends_of_tiles(self.starts, self.at, tile_us, out)
         return out
 
 
 class Column:
     """A value of each event of some segments: whole units, or ranks of `texts`."""
 
-    def __init__(self, segments: Segments, values: Ints, texts: pl.Series | None = None) -> None:
+    def __init__(self, segments: Segments, values: SignedInts, texts: pl.Series | None = None) -> None:
         self.segments, self.values, self.texts = segments, values, texts
         self.largest = max(int(values.max(initial=0)), -int(values.min(initial=0)))
 
     @cached_property
-    def wide(self) -> Ints:
+    def wide(self) -> SignedInts:
         """The values in 64 bits."""
         return self.values.astype(np.int64, copy=False)
 
-    def prefix_of(self, values: Ints, kind: Int = np.int64) -> Ints:
+    def prefix_of(self, values: SignedInts, kind: Int = np.int64) -> SignedInts:
         """Sums from the start of each key's events."""
         out = np.empty(len(values) + self.segments.keys, dtype=kind)
-        each(layout.prefix_sums, self.segments.parts, self.segments.starts, values, out)
+        each(sort.prefix_sums, self.segments.parts, self.segments.starts, values, out)
         return out
 
     @cached_property
-    def prefix(self) -> Ints:
+    def prefix(self) -> SignedInts:
         small = self.largest * self.segments.longest < 1 << 31
         return self.prefix_of(self.values, np.int32 if small else np.int64)
 
     @cached_property
-    def limbs(self) -> list[Ints]:
+    def limbs(self) -> list[SignedInts]:
         """The values in parts, the lowest first: `sum(limb << 14 * k)`."""
         rest, parts = self.wide, []
         for _ in range(LIMBS - 1):
@@ -123,22 +124,22 @@ class Column:
         return Blocks(-self.values)
 
     @cached_property
-    def before(self) -> Ints:
+    def before(self) -> SignedInts:
         """For each event the one before it of the same key and value, or -1."""
         different, ranks = np.unique(self.values, return_inverse=True)
         out = np.empty(len(ranks), dtype=np.int64)
-        layout.previous_same(self.segments.starts, ranks.astype(np.int64), len(different), out)
+        sort.previous_same(self.segments.starts, ranks.astype(np.int64), len(different), out)
         return out
 
 
 class Blocks:
-    """Values with the maxima of ever longer blocks: level k of `upper` lies in `places[k]:places[k + 1]`."""
+    """EncodedValues with the maxima of ever longer blocks: level k of `upper` lies in `places[k]:places[k + 1]`."""
 
-    def __init__(self, values: Ints) -> None:
+    def __init__(self, values: SignedInts) -> None:
         levels, places, below = [], [0], values
-        while len(below) >= folds.FANOUT:
-            level = np.empty(-(-len(below) // folds.FANOUT), dtype=values.dtype)
-            folds.raise_level(below, level)
+        while len(below) >= aggregate.FANOUT:
+            level = np.empty(-(-len(below) // aggregate.FANOUT), dtype=values.dtype)
+            aggregate.raise_level(below, level)
             levels.append(level)
             places.append(places[-1] + len(level))
             below = level
@@ -152,28 +153,28 @@ def index_type(count: int) -> Int:
     return np.int32 if count < 1 << 31 else np.int64
 
 
-def by_code(codes: Ints, keys: int) -> tuple[Ints, Ints]:
+def by_code(codes: SignedInts, keys: int) -> tuple[SignedInts, SignedInts]:
     """Where each of the codes `[0, keys)` begins, and where each row lies by code, stably; -1 for a code below 0."""
     parts = parts_of(len(codes))
     if keys * len(parts) > len(codes):
         parts = [(0, len(codes))]  # counting by part would take more memory than the rows do
     counts, starts = np.zeros((len(parts), keys), dtype=np.int64), np.empty(keys + 1, dtype=np.int64)
-    places: Ints = np.empty(len(codes), dtype=index_type(len(codes)))
+    places: SignedInts = np.empty(len(codes), dtype=index_type(len(codes)))
     calls = [(*part, counts[number]) for number, part in enumerate(parts)]
-    each(layout.tally, calls, codes)
-    layout.begin(counts, starts)
-    each(layout.place, calls, codes, places)
+    each(sort.tally, calls, codes)
+    sort.begin(counts, starts)
+    each(sort.place, calls, codes, places)
     return starts, places
 
 
-def laid(values: Pieces, places: Ints, count: int) -> Ints:
+def scattered(values: Chunks, places: SignedInts, count: int) -> SignedInts:
     """The values in their places."""
     out = np.empty(count, dtype=values.parts[0][1].dtype)
-    each(layout.scatter, values.parts, places, out)
+    each(sort.scatter, values.parts, places, out)
     return out
 
 
-def _order_by_time(at: Pieces, ties: Ints | None) -> Ints | None:
+def _order_by_time(at: Chunks, ties: SignedInts | None) -> SignedInts | None:
     """The order by (at, ties), or None when that is the order they come in."""
     least = at.least_step()
     if ties is not None and least <= 0:

@@ -7,20 +7,18 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from flyball.core import BadInput
+from flyball.core import BadInput, Ints
 from flyball.events import Offsets
 
-Ints = npt.NDArray[np.int64]
 
-
-class Seen(msgspec.Struct, frozen=True):
+class Visible(msgspec.Struct, frozen=True):
     """`seen_from`: the stamp from which on each event is seen; None when every event before a row's end is."""
 
     seen_from: Ints | None
 
 
-class Stamps(msgspec.Struct, frozen=True):
-    """Rows that see by one rule. `rows`: which of the frame (None: all); `stamps`: theirs.
+class Visibility(msgspec.Struct, frozen=True):
+    """QueryRows that see by one rule. `rows`: which of the frame (None: all); `stamps`: theirs.
 
     With `chain` the rule is by offsets, rising with the rank that is the stamp; without it by `known_at`.
     """
@@ -30,35 +28,35 @@ class Stamps(msgspec.Struct, frozen=True):
     apply_delay_us: int = 0
     chain: Ints | None = None
 
-    def of(self, events: pl.DataFrame) -> Seen:
+    def of(self, events: pl.DataFrame) -> Visible:
         """From which stamp on these rows see each event."""
         if self.chain is not None:
-            return Seen(_ranks(events["partition"].to_numpy(), events["offset"].to_numpy(), self.chain))
+            return Visible(_ranks(events["partition"].to_numpy(), events["offset"].to_numpy(), self.chain))
         known_at, at = events["known_at"], events["at"]
         if self.apply_delay_us <= 0 and not (known_at > at).any():
-            return Seen(None)  # what happened before a row's end was known by then
-        return Seen((known_at + self.apply_delay_us).to_numpy())
+            return Visible(None)  # what happened before a row's end was known by then
+        return Visible((known_at + self.apply_delay_us).to_numpy())
 
 
-def stamps_of(rows: pl.DataFrame, apply_delay_us: int) -> Iterator[Stamps]:
+def visibilities_of(rows: pl.DataFrame, apply_delay_us: int) -> Iterator[Visibility]:
     """The rows by the rule that they see by: what was known, or before their own `offsets`."""
     if apply_delay_us < 0:
         raise BadInput("apply_delay_us", "0 or more", apply_delay_us)
     at = rows["at"].to_numpy()
     if "offsets" not in rows.columns or rows["offsets"].null_count() == rows.height:
-        yield Stamps(None, at, apply_delay_us)
+        yield Visibility(None, at, apply_delay_us)
         return
     stamped = rows["offsets"].is_not_null().to_numpy()
     if not stamped.all():
         others = np.nonzero(~stamped)[0]
-        yield Stamps(others, at[others], apply_delay_us)
+        yield Visibility(others, at[others], apply_delay_us)
     places = np.nonzero(stamped)[0]
     vectors = [tuple(offsets) for offsets in rows["offsets"].gather(places).to_list()]
     for chain in chains(vectors):
         rank = {offsets: place for place, offsets in enumerate(chain)}
         chosen = np.array([place for place, offsets in zip(places, vectors, strict=True) if offsets in rank])
         stamps = np.array([rank[offsets] for offsets in vectors if offsets in rank], dtype=np.int64)
-        yield Stamps(chosen, stamps, chain=_table(chain))
+        yield Visibility(chosen, stamps, chain=_table(chain))
 
 
 def chains(vectors: Sequence[Offsets]) -> list[list[Offsets]]:

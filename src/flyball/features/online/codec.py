@@ -34,7 +34,7 @@ class Ready(msgspec.Struct, frozen=True, array_like=True):
     forgotten_us: int = NONE
 
 
-class Counts(msgspec.Struct, array_like=True):
+class KeyCounts(msgspec.Struct, array_like=True):
     """What the consumer keeps beside the states.
 
     `known_us`: the latest `known_at` applied. `horizon_us`: how far events have been made tiles. `late`: events beyond
@@ -49,15 +49,15 @@ class Counts(msgspec.Struct, array_like=True):
 
 
 _ready = msgspec.msgpack.Decoder(Ready).decode
-_counts = msgspec.msgpack.Decoder(Counts).decode
+_counts = msgspec.msgpack.Decoder(KeyCounts).decode
 
 
 def ready_of(value: bytes | None) -> Ready:
     return Ready() if value is None else _ready(value)
 
 
-def counts_of(value: bytes | None) -> Counts:
-    return Counts() if value is None else _counts(value)
+def counts_of(value: bytes | None) -> KeyCounts:
+    return KeyCounts() if value is None else _counts(value)
 
 
 def packed(value: Any) -> bytes:

@@ -13,17 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from flyball.core import BadInput, Clock
+from flyball.core import BadInput, Clock, Ints
 from flyball.events import Offsets, Record, Schema, Slice
 from flyball.features.online.codec import (
     COUNTS,
     NONE,
     READY,
     SHARDS,
-    Counts,
     Extras,
+    KeyCounts,
     Ready,
     counts_of,
     expiry_key,
@@ -37,11 +36,10 @@ from flyball.features.online.codec import (
     with_extras,
     word,
 )
-from flyball.features.online.encode import Lifted, Lifter
-from flyball.features.online.layout import PLACE, RANK, Plan, compile_group, groups_of
+from flyball.features.online.encode import EncodedEvents, EventEncoder
+from flyball.features.online.layout import PLACE, RANK, GroupLayout, compile_group, groups_of
 from flyball.stores import StateStore
 
-Ints = npt.NDArray[np.int64]
 Only = Callable[[str, tuple[str, ...]], bool]
 
 GRACE_US = 5_000_000
@@ -56,7 +54,7 @@ class FeatureConsumer:
     `apply` folds slices of the log; records before the stored offsets change nothing. `clock`: events are made tiles
     up to its instant at most, so that stamps from the future cannot forbid the present. `grace_us`: how long before
     the latest `known_at` may still be asked about. `rows`: how many events of a key are kept as they are at least.
-    `only(group, keys)`: fold no other keys. `lock`: a file whose lock is held while a batch is folded, for rebuilds.
+    `only(group, keys)`: update no other keys. `lock`: a file whose lock is held while a batch is folded, for rebuilds.
     """
 
     def __init__(
@@ -76,7 +74,7 @@ class FeatureConsumer:
         self._partitions, self._grace, self._rows = partitions, grace_us, rows
         self._only, self._lock = only, lock
         self.plans = [compile_group(group) for group in groups_of(declared)]
-        self._lifters = {plan.group.name: Lifter(plan) for plan in self.plans}
+        self._lifters = {plan.group.name: EventEncoder(plan) for plan in self.plans}
         self._types = {
             name: one.cls
             for name, one in schema.types.items()
@@ -105,15 +103,15 @@ class FeatureConsumer:
             changes: dict[bytes, bytes | None] = {}
             for plan in self.plans:
                 if ready.groups.get(plan.group.name) == plan.hash:
-                    lifted = self._lifters[plan.group.name].lift(events)
-                    if lifted is not None:
-                        self._fold(plan, lifted, counts, ready, changes)
+                    encoded = self._lifters[plan.group.name].encode(events)
+                    if encoded is not None:
+                        self._update(plan, encoded, counts, ready, changes)
             ready = self._sweep(counts, ready, new, changes)
             changes[COUNTS], changes[READY] = packed(counts), packed(ready)
             self._store.write(changes, offsets)
             return new
 
-    def counts(self) -> Counts:
+    def counts(self) -> KeyCounts:
         """How many events came too late, and how many keys were forgotten."""
         return counts_of(self._store.read([COUNTS])[0][0])
 
@@ -131,14 +129,14 @@ class FeatureConsumer:
             some = [key for key, value in zip(keys, held, strict=True) if value is not None]
             empty = np.empty((0, plan.width), dtype=np.int64)
             changes: dict[bytes, bytes | None] = {}
-            lifted = Lifted(some, empty, np.zeros(len(some) + 1, dtype=np.int64), [], {})
-            self._fold(plan, lifted, counts, ready, changes, force=True)
+            encoded = EncodedEvents(some, empty, np.zeros(len(some) + 1, dtype=np.int64), [], {})
+            self._update(plan, encoded, counts, ready, changes, force=True)
             self._store.write(changes, offsets)
 
-    def _meta(self) -> tuple[Counts, Ready]:
+    def _meta(self) -> tuple[KeyCounts, Ready]:
         (counts, ready), offsets = self._store.read([COUNTS, READY])
         if ready is None and not any(offsets):
-            return Counts(), Ready({plan.group.name: plan.hash for plan in self.plans})
+            return KeyCounts(), Ready({plan.group.name: plan.hash for plan in self.plans})
         return counts_of(counts), ready_of(ready)
 
     def _horizon(self, known_us: int) -> int:
@@ -168,38 +166,38 @@ class FeatureConsumer:
                 new += len(fresh)
         return tuple(offsets), found, known_us, new
 
-    def _fold(
+    def _update(
         self,
-        plan: Plan,
-        lifted: Lifted,
-        counts: Counts,
+        plan: GroupLayout,
+        encoded: EncodedEvents,
+        counts: KeyCounts,
         ready: Ready,
         changes: dict[bytes, bytes | None],
         force: bool = False,
     ) -> None:
-        """New states of the keys in `lifted`."""
-        from flyball.features.online.kernels.update import fold
+        """New states of the keys in `encoded`."""
+        from flyball.features.online.kernels.update import update
 
         name = plan.group.name
         if self._only is not None:
-            lifted = _chosen(lifted, [self._only(name, key) for key in lifted.keys])
-        if not lifted.keys:
+            encoded = _chosen(encoded, [self._only(name, key) for key in encoded.keys])
+        if not encoded.keys:
             return
         if plan.reach_us is not None:
-            beyond = int(np.count_nonzero(lifted.rows[:, 1] < counts.horizon_us - plan.reach_us))
+            beyond = int(np.count_nonzero(encoded.rows[:, 1] < counts.horizon_us - plan.reach_us))
             if beyond:
                 counts.late[name] = counts.late.get(name, 0) + beyond
-        suffixes = keys_bytes(b"", lifted.keys)
+        suffixes = keys_bytes(b"", encoded.keys)
         held, _ = self._store.read([plan.prefix + suffix for suffix in suffixes])
         extras: list[Extras] = []
         if plan.has_texts:
-            held, extras = _with_texts(plan, lifted, held)
+            held, extras = _with_texts(plan, encoded, held)
         starts = np.zeros(len(held) + 1, dtype=np.int64)
         np.cumsum([0 if value is None else len(value) // 8 for value in held], out=starts[1:])
         old = np.frombuffer(b"".join([value for value in held if value is not None]), dtype=np.int64)
         ends = np.zeros(len(held) + 1, dtype=np.int64)
-        words = fold(
-            plan.numbers, old, starts, lifted.rows, lifted.starts, counts.horizon_us, ready.forgotten_us, self._rows,
+        words = update(
+            plan.numbers, old, starts, encoded.rows, encoded.starts, counts.horizon_us, ready.forgotten_us, self._rows,
             force, ends,
         )  # fmt: skip
         if plan.reach_us is not None:
@@ -210,7 +208,13 @@ class FeatureConsumer:
             changes[plan.prefix + suffix] = _purged(plan, value, extras[place]) if extras else value
 
     def _note_expiry(
-        self, plan: Plan, suffixes: list[bytes], words: Ints, ends: Ints, counts: Counts, changes: dict[bytes, Any]
+        self,
+        plan: GroupLayout,
+        suffixes: list[bytes],
+        words: Ints,
+        ends: Ints,
+        counts: KeyCounts,
+        changes: dict[bytes, Any],
     ) -> None:
         """Note when the new states fall due; older ones are looked at again when they do."""
         assert plan.reach_us is not None
@@ -222,7 +226,7 @@ class FeatureConsumer:
             changes[expiry_key(plan.prefix, bucket, suffixes[place])] = b""
             held[bucket] = held.get(bucket, 0) + 1
 
-    def _sweep(self, counts: Counts, ready: Ready, new: int, changes: dict[bytes, bytes | None]) -> Ready:
+    def _sweep(self, counts: KeyCounts, ready: Ready, new: int, changes: dict[bytes, bytes | None]) -> Ready:
         """Forget keys that no instant from the horizon on can see, faster than `new` records can bring others."""
         forgot = False
         for plan in self.plans:
@@ -239,7 +243,7 @@ class FeatureConsumer:
         return Ready(ready.groups, max(ready.forgotten_us, counts.horizon_us)) if forgot else ready
 
     def _forget(
-        self, plan: Plan, bucket: int, held: dict[int, int], most: int, changes: dict[bytes, bytes | None]
+        self, plan: GroupLayout, bucket: int, held: dict[int, int], most: int, changes: dict[bytes, bytes | None]
     ) -> int:
         """Forget the keys of a bucket that had no event since, shard by shard until `most` are done; how many."""
         gone, moved = 0, 0
@@ -280,12 +284,12 @@ def locked(path: Path | None) -> Iterator[None]:
         os.close(descriptor)
 
 
-def bucket_us(plan: Plan) -> int:
+def bucket_us(plan: GroupLayout) -> int:
     """How long a bucket of keys to forget is."""
     return max((plan.reach_us or 0) // _BUCKETS, 1_000_000)
 
 
-def due_bucket(plan: Plan, newest_us: int) -> int:
+def due_bucket(plan: GroupLayout, newest_us: int) -> int:
     """The bucket at whose end a key whose latest event is this may be forgotten."""
     return (newest_us + (plan.reach_us or 0)) // bucket_us(plan) + 1
 
@@ -296,15 +300,15 @@ def _less(held: dict[int, int], bucket: int, by: int) -> None:
         del held[bucket]
 
 
-def _chosen(lifted: Lifted, wanted: list[bool]) -> Lifted:
-    sizes = np.diff(lifted.starts)
+def _chosen(encoded: EncodedEvents, wanted: list[bool]) -> EncodedEvents:
+    sizes = np.diff(encoded.starts)
     mask = np.array(wanted, dtype=np.bool_)
     starts = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(sizes[mask])])
-    keys = [key for key, chosen in zip(lifted.keys, wanted, strict=True) if chosen]
-    return Lifted(keys, lifted.rows[np.repeat(mask, sizes)], starts, lifted.texts, lifted.profiles)
+    keys = [key for key, chosen in zip(encoded.keys, wanted, strict=True) if chosen]
+    return EncodedEvents(keys, encoded.rows[np.repeat(mask, sizes)], starts, encoded.texts, encoded.profiles)
 
 
-def _cells(plan: Plan, words: Ints, kind: int) -> Ints:
+def _cells(plan: GroupLayout, words: Ints, kind: int) -> Ints:
     """Where a state holds ranks of texts, or offsets of profiles."""
     from flyball.features.online.kernels.state import cells
 
@@ -312,7 +316,9 @@ def _cells(plan: Plan, words: Ints, kind: int) -> Ints:
     return out[: cells(plan.numbers, plan.kinds, words, kind, out)]
 
 
-def _with_texts(plan: Plan, lifted: Lifted, held: Sequence[bytes | None]) -> tuple[list[bytes | None], list[Extras]]:
+def _with_texts(
+    plan: GroupLayout, encoded: EncodedEvents, held: Sequence[bytes | None]
+) -> tuple[list[bytes | None], list[Extras]]:
     """The states and rows with ranks among the old and new texts of each key together, and what stands behind them."""
     ranked = [
         (stream, 2 + column)
@@ -322,13 +328,13 @@ def _with_texts(plan: Plan, lifted: Lifted, held: Sequence[bytes | None]) -> tup
     ]
     states: list[bytes | None] = []
     extras: list[Extras] = []
-    rows = lifted.rows
+    rows = encoded.rows
     profiled = np.isin(rows[:, 0], [i for i, one in enumerate(plan.streams) if one.profile])
     speaking = profiled.copy()  # rows that name a text or bring a profile; most do neither
     for stream, column in ranked:
         speaking |= (rows[:, 0] == stream) & (rows[:, column] >= 0)
     for place, value in enumerate(held):
-        first, last = int(lifted.starts[place]), int(lifted.starts[place + 1])
+        first, last = int(encoded.starts[place]), int(encoded.starts[place + 1])
         before = Extras() if value is None else extras_of(value)
         if not speaking[first:last].any():
             states.append(value if value is None else value[: 8 * int.from_bytes(value[:8], "little")])
@@ -338,13 +344,13 @@ def _with_texts(plan: Plan, lifted: Lifted, held: Sequence[bytes | None]) -> tup
         fresh: set[str] = set()
         for stream, column in ranked:
             ranks = mine[mine[:, 0] == stream, column]
-            fresh.update([lifted.texts[rank] for rank in ranks.tolist() if rank >= 0])
+            fresh.update([encoded.texts[rank] for rank in ranks.tolist() if rank >= 0])
         texts = sorted(fresh.union(before.texts))
         rank_of = {text: rank for rank, text in enumerate(texts)}
         for stream, column in ranked:
             for row in range(first, last):
                 if rows[row, 0] == stream and rows[row, column] >= 0:
-                    rows[row, column] = rank_of[lifted.texts[rows[row, column]]]
+                    rows[row, column] = rank_of[encoded.texts[rows[row, column]]]
         if value is not None:
             words = np.frombuffer(value, dtype=np.int64, count=int.from_bytes(value[:8], "little"))
             if texts != before.texts:
@@ -353,13 +359,13 @@ def _with_texts(plan: Plan, lifted: Lifted, held: Sequence[bytes | None]) -> tup
                 words[cells] = np.array([rank_of[text] for text in before.texts], dtype=np.int64)[words[cells]]
             value = words.tobytes()
         offsets = mine[profiled[first:last], 2].tolist()
-        profiles = before.profiles | {offset: lifted.profiles[lifted.keys[place], offset] for offset in offsets}
+        profiles = before.profiles | {offset: encoded.profiles[encoded.keys[place], offset] for offset in offsets}
         states.append(value)
         extras.append(Extras(texts, profiles))
     return states, extras
 
 
-def _purged(plan: Plan, value: bytes, extras: Extras) -> bytes:
+def _purged(plan: GroupLayout, value: bytes, extras: Extras) -> bytes:
     """The state with the texts and profiles behind it that it still names."""
     words = np.frombuffer(value, dtype=np.int64).copy()
     cells = _cells(plan, words, RANK)

@@ -7,22 +7,21 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
+from flyball.core import Ints
 from flyball.events import Event
 from flyball.features.declaration.values import LARGEST_UNITS, declared_type, key_function, units_of, value_function
-from flyball.features.online.layout import HASH, PLACE, RANK, Plan, Source, Stream
+from flyball.features.online.layout import HASH, PLACE, RANK, ColumnSource, GroupLayout, Stream
 from flyball.policy import Expression
 
-Ints = npt.NDArray[np.int64]
-Found = tuple[Sequence[Event], Sequence[int]]
+TypedEvents = tuple[Sequence[Event], Sequence[int]]
 """Events of one type and their offsets."""
 
 MISSING = -(1 << 63)
 _REMEMBERED = 1 << 16
 
 
-class Lifted(msgspec.Struct):
+class EncodedEvents(msgspec.Struct):
     """Rows `[stream, at, columns...]` of some keys; those of key `i` lie in `starts[i]:starts[i + 1]`.
 
     `texts`: what a rank in these rows stands for, until it is made a rank of the key. `profiles`: the
@@ -36,25 +35,25 @@ class Lifted(msgspec.Struct):
     profiles: dict[Any, list[Any]]
 
 
-class Lifter:
+class EventEncoder:
     """Turns events into rows for one plan."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: GroupLayout) -> None:
         self.plan = plan
-        self._streams = [_StreamLifter(stream) for stream in plan.streams]
+        self._streams = [_StreamEncoder(stream) for stream in plan.streams]
 
-    def lift(self, events: Mapping[type[Event], Found]) -> Lifted | None:
+    def encode(self, events: Mapping[type[Event], TypedEvents]) -> EncodedEvents | None:
         """The rows of these events, None when they add nothing."""
         numbers: dict[Any, int] = {}
         texts: dict[str, int] = {}
         profiles: dict[Any, list[Any]] = {}
         blocks, codes = [], []
         read: dict[Any, list[Any]] = {}
-        for place, lifter in enumerate(self._streams):
-            found = events.get(lifter.stream.event)
+        for place, encoder in enumerate(self._streams):
+            found = events.get(encoder.stream.event)
             if found is None or not found[0]:
                 continue
-            block, code = lifter.rows(place, self.plan.width, found, numbers, texts, profiles, read)
+            block, code = encoder.rows(place, self.plan.width, found, numbers, texts, profiles, read)
             blocks.append(block)
             codes.append(code)
         if not numbers:
@@ -63,10 +62,10 @@ class Lifter:
         order = np.argsort(code, kind="stable")
         order = order[np.searchsorted(code[order], 0) :]
         starts = np.searchsorted(code[order], np.arange(len(numbers) + 1))
-        return Lifted(list(numbers), rows[order], starts.astype(np.int64), list(texts), profiles)
+        return EncodedEvents(list(numbers), rows[order], starts.astype(np.int64), list(texts), profiles)
 
 
-class _StreamLifter:
+class _StreamEncoder:
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
         declared = {field.name: field for field in declared_type(stream.event).declared}
@@ -78,7 +77,7 @@ class _StreamLifter:
         self,
         place: int,
         width: int,
-        found: Found,
+        found: TypedEvents,
         numbers: dict[Any, int],
         texts: dict[str, int],
         profiles: dict[Any, list[Any]],
@@ -144,7 +143,7 @@ class _StreamLifter:
             read[name] = found
         return found
 
-    def _texts(self, source: Source, events: Sequence[Event], read: dict[Any, list[Any]]) -> list[str | None]:
+    def _texts(self, source: ColumnSource, events: Sequence[Event], read: dict[Any, list[Any]]) -> list[str | None]:
         assert source.value is not None
         values = self._values(source.value, events, read)
         if source.where is None:
@@ -152,7 +151,7 @@ class _StreamLifter:
         passed = self._values(source.where, events, read)
         return [value if test else None for value, test in zip(values, passed, strict=True)]
 
-    def _units(self, source: Source, events: Sequence[Event], read: dict[Any, list[Any]]) -> Any:
+    def _units(self, source: ColumnSource, events: Sequence[Event], read: dict[Any, list[Any]]) -> Any:
         if source.value is None:
             assert source.where is not None
             return [1 if test else MISSING for test in self._values(source.where, events, read)]
@@ -162,7 +161,7 @@ class _StreamLifter:
         passed = np.fromiter(map(bool, self._values(source.where, events, read)), np.bool_, len(events))
         return np.where(passed, units, MISSING)
 
-    def _all_units(self, source: Source, events: Sequence[Event], read: dict[Any, list[Any]]) -> Ints:
+    def _all_units(self, source: ColumnSource, events: Sequence[Event], read: dict[Any, list[Any]]) -> Ints:
         """The value in whole units, as `units_of`, where it is a plain field all at once."""
         expression, per_unit = source.value, source.per_unit
         assert expression is not None

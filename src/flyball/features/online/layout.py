@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from flyball.core import Ints
 from flyball.events import Event
 from flyball.features.declaration.aggregates import (
     ATTRIBUTE,
@@ -57,10 +58,8 @@ _WHOLE, _DOUBLE, _YES_NO, _TEXT, _OBJECT = 1, 2, 3, 4, 6
 _STREAM, _SECTION, _PART, _HEADER = 3, 8, 15, 9
 _TILES, _TOP, _DISTINCT = 0, 1, 2
 
-Ints = npt.NDArray[np.int64]
 
-
-class Source(msgspec.Struct):
+class ColumnSource(msgspec.Struct):
     """A column of a stream: where its values come from. `place`: the first of its columns; a hash has two."""
 
     where: Expression | None
@@ -80,7 +79,7 @@ class Stream(msgspec.Struct):
     fields: tuple[str, ...]
     delay_us: int
     profile: bool
-    sources: dict[Any, Source] = {}
+    sources: dict[Any, ColumnSource] = {}
     attributes: list[Expression] = []
     reach_us: int = 0
     lasting: bool = False
@@ -107,7 +106,7 @@ class _Section(msgspec.Struct):
         return 2 if self.kind == _TOP else 3
 
 
-class Shown(msgspec.Struct, frozen=True):
+class OutputColumn(msgspec.Struct, frozen=True):
     """How a feature's bits become a value: of lists the place and the aggregate, of attributes which one."""
 
     feature: Any
@@ -115,7 +114,7 @@ class Shown(msgspec.Struct, frozen=True):
     attribute: int = 0
 
 
-class Plan(msgspec.Struct, frozen=True):
+class GroupLayout(msgspec.Struct, frozen=True):
     """A group compiled. `numbers`, `reals`: for the kernels. `reach_us`: how long after its latest event a key may be
     forgotten, None for never. `kinds` (streams, columns): what each column holds. `has_texts`: texts or profiles follow
     the words of a state.
@@ -126,7 +125,7 @@ class Plan(msgspec.Struct, frozen=True):
     streams: tuple[Stream, ...]
     numbers: Ints
     reals: npt.NDArray[np.float64]
-    shown: tuple[Shown, ...]
+    shown: tuple[OutputColumn, ...]
     kinds: Ints
     list_width: int
     reach_us: int | None
@@ -151,7 +150,7 @@ def feature_set_hash(groups: Sequence[Group]) -> str:
     return hash_of([[one.name, one.hash] for group in groups for one in group.definitions])
 
 
-def compile_group(group: Group) -> Plan:
+def compile_group(group: Group) -> GroupLayout:
     """The plan of a group."""
     return _Compiler(group).plan()
 
@@ -166,12 +165,12 @@ class _Compiler:
         self.weights: list[int] = []
         self.list_width = 0
 
-    def plan(self) -> Plan:
+    def plan(self) -> GroupLayout:
         pairs, shown = [], []
         for one in self.group.definitions:
             made = [self._part(feature, fields) for feature, fields in one.aggregates]
             pairs.append([made[0][0], made[1][0] if len(made) > 1 else -1])
-            shown.append(made[0][1] if len(made) == 1 else Shown(one.feature))
+            shown.append(made[0][1] if len(made) == 1 else OutputColumn(one.feature))
         streams, sections = list(self.streams.values()), list(self.sections.values())
         most = max(stream.columns for stream in streams)
         start = _HEADER
@@ -200,7 +199,7 @@ class _Compiler:
                 kinds[place, source.place : source.place + (2 if source.kind == HASH else 1)] = source.kind
         hashed = hash_of([LAYOUT, self.group.name, [one.hash for one in self.group.definitions]])
         lasting = any(stream.lasting for stream in streams)
-        return Plan(
+        return GroupLayout(
             group=self.group,
             prefix=f"f/{label_of(self.group.name)}.{hashed}/".encode(),
             streams=tuple(streams),
@@ -215,7 +214,7 @@ class _Compiler:
             has_texts=bool(np.isin(kinds, (RANK, PLACE)).any()),
         )
 
-    def _part(self, feature: Aggregate, fields: tuple[str, ...]) -> tuple[int, Shown]:
+    def _part(self, feature: Aggregate, fields: tuple[str, ...]) -> tuple[int, OutputColumn]:
         place, stream = self._stream(feature, fields)
         column, second = self._column(stream, feature)
         window = feature.window
@@ -236,7 +235,7 @@ class _Compiler:
         else:
             mask = _MASKS[feature.op] if column >= 0 else 0
             section = self._section(_TILES, place, column, -1, window.tile_us, reach, mask)
-        shown = Shown(feature, self.list_width, len(stream.attributes) - 1)
+        shown = OutputColumn(feature, self.list_width, len(stream.attributes) - 1)
         extra = 0
         if feature.op == DECAYED:
             extra = len(self.weights) + 1
@@ -248,7 +247,7 @@ class _Compiler:
             extra = second
         self.parts.append([
             _OPS[feature.op], place, column, section, _WINDOWS[window.kind], window.size_us, window.tile_us,
-            window.max_events, feature.per_unit, exact, extra, _kind_shown(feature), shown.list_place,
+            window.max_events, feature.per_unit, exact, extra, _output_kind(feature), shown.list_place,
             feature.max_events, 0 if feature.value is None else 1,
         ])  # fmt: skip
         self.reals.append((feature.prior * feature.weight, feature.weight))
@@ -266,7 +265,7 @@ class _Compiler:
         if feature.op == ATTRIBUTE:
             assert feature.value is not None
             stream.attributes.append(feature.value)
-            source = stream.sources.setdefault(PLACE, Source(None, None, 1, PLACE, 0))
+            source = stream.sources.setdefault(PLACE, ColumnSource(None, None, 1, PLACE, 0))
             return source.place, -1
         if feature.value is None and feature.where is None:
             stream.counts_all = True
@@ -276,7 +275,7 @@ class _Compiler:
             kind = HASH if feature.op == DISTINCT else RANK
         name = (repr(feature.where), repr(feature.value), feature.per_unit, kind)
         if name not in stream.sources:
-            stream.sources[name] = Source(feature.where, feature.value, feature.per_unit, kind, stream.columns)
+            stream.sources[name] = ColumnSource(feature.where, feature.value, feature.per_unit, kind, stream.columns)
         source = stream.sources[name]
         return source.place, source.place + 1 if kind == HASH else -1
 
@@ -289,7 +288,7 @@ class _Compiler:
         return list(self.sections).index(name)
 
 
-def _kind_shown(feature: Aggregate) -> int:
+def _output_kind(feature: Aggregate) -> int:
     if feature.op == ATTRIBUTE:
         return _OBJECT
     return {REAL: _DOUBLE, BOOL: _YES_NO, TEXT: _TEXT}.get(feature.kind, _WHOLE)

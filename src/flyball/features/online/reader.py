@@ -10,13 +10,13 @@ from flyball.features.declaration.aggregates import ATTRIBUTE, DISTINCT, LAST_N,
 from flyball.features.declaration.formulas import shown as shown_value
 from flyball.features.declaration.values import TEXT as IS_TEXT
 from flyball.features.online.codec import READY, Extras, Ready, extras_of, keys_bytes, ready_of
-from flyball.features.online.layout import Plan, Shown, compile_group, feature_set_hash, groups_of
+from flyball.features.online.layout import GroupLayout, OutputColumn, compile_group, feature_set_hash, groups_of
 from flyball.features.vectors import Reading, Vectors, bits_of
 from flyball.stores import StateStore
 
 _LIST_TAG, _TEXT_TAG, _OBJECT_TAG = 5, 4, 6
 
-Asked = Mapping[str, Sequence[str | tuple[str, ...]]]
+KeysByGroup = Mapping[str, Sequence[str | tuple[str, ...]]]
 
 
 class FeatureReader:
@@ -39,10 +39,10 @@ class FeatureReader:
         self._ready_bytes: bytes | None = None
         self._ready = Ready()
 
-    def read(self, asked: Asked, at_us: int) -> Reading:
+    def read(self, asked: KeysByGroup, at_us: int) -> Reading:
         """The features of these keys as of `at_us` and of the offsets that the store stands at."""
         fields: list[bytes] = [READY]
-        chosen: list[tuple[str, Plan, list[tuple[str, ...]]]] = []
+        chosen: list[tuple[str, GroupLayout, list[tuple[str, ...]]]] = []
         for name, wanted in asked.items():
             plan = self._plans.get(name)
             if plan is None:
@@ -67,7 +67,7 @@ class FeatureReader:
         if value != self._ready_bytes:
             self._ready_bytes, self._ready = value, ready_of(value)
 
-    def _check(self, plan: Plan) -> None:
+    def _check(self, plan: GroupLayout) -> None:
         if self._ready_bytes is not None and self._ready.groups.get(plan.group.name) != plan.hash:
             raise Refused(
                 f"features of {plan.group.name} must be rebuilt from the log first: they are new or their definition "
@@ -75,7 +75,7 @@ class FeatureReader:
             )
 
     def _vectors(
-        self, plan: Plan, keys: list[tuple[str, ...]], values: Sequence[bytes | None], at_us: int
+        self, plan: GroupLayout, keys: list[tuple[str, ...]], values: Sequence[bytes | None], at_us: int
     ) -> tuple[Vectors, int]:
         shape = (len(keys), len(plan.shown))
         bits, tags = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.uint8)
@@ -109,7 +109,7 @@ class FeatureReader:
         return Vectors(self._named[plan.group.name], keys, bits, tags, objects), beyond
 
 
-def _special(plan: Plan) -> list[tuple[int, Shown]]:
+def _special(plan: GroupLayout) -> list[tuple[int, OutputColumn]]:
     """The features whose values are texts, lists or attributes."""
     found = []
     for place, shown in enumerate(plan.shown):
@@ -123,7 +123,7 @@ def _special(plan: Plan) -> list[tuple[int, Shown]]:
     ]
 
 
-def _object(shown: Shown, tag: int, bits: int, elements: Any, extras: Extras) -> Any:
+def _object(shown: OutputColumn, tag: int, bits: int, elements: Any, extras: Extras) -> Any:
     feature: Aggregate = shown.feature
     if tag == _OBJECT_TAG:
         return extras.profiles[bits][shown.attribute]

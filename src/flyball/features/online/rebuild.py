@@ -1,12 +1,11 @@
 """Rebuilding the online features of a group from the log, and swapping them in while the consumer goes on."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from flyball.core import BadInput, Clock, Refused
+from flyball.core import BadInput, Clock, Refused, ReportProgress
 from flyball.events import EventLog, Offsets, Schema, read_until
 from flyball.features.online.codec import (
     COUNTS,
@@ -21,16 +20,14 @@ from flyball.features.online.codec import (
     ready_of,
 )
 from flyball.features.online.consumer import FeatureConsumer, locked
-from flyball.features.online.layout import Plan, groups_of
+from flyball.features.online.layout import GroupLayout, groups_of
 from flyball.stores import MemoryStore, StateStore
 
 _BATCH = 10_000
 _NEAR = 2_000
 
-Progress = Callable[[int, int], object]
 
-
-class Rebuilt(msgspec.Struct, frozen=True):
+class RebuildReport(msgspec.Struct, frozen=True):
     """What a rebuild did: keys written, keys removed that the log does not know, and the offsets it stands at."""
 
     group: str
@@ -50,8 +47,8 @@ def rebuild(
     clock: Clock | None = None,
     lock: Path | None = None,
     scratch: StateStore | None = None,
-    progress: Progress | None = None,
-) -> Rebuilt:
+    progress: ReportProgress | None = None,
+) -> RebuildReport:
     """Compute the states of `group` (an entity, `Features` or group) again from the log and put them into `store`.
 
     `low`, `high`: only keys with `low <= first key < high`. The log is folded beside the store, into `scratch`
@@ -83,7 +80,7 @@ def _inside(key: str, low: str | None, high: str | None) -> bool:
     return (low is None or low <= key) and (high is None or key < high)
 
 
-def _check_complete(plan: Plan, store: StateStore) -> None:
+def _check_complete(plan: GroupLayout, store: StateStore) -> None:
     (value,), offsets = store.read([READY])
     if any(offsets) and ready_of(value).groups.get(plan.group.name) != plan.hash:
         raise Refused(f"features of {plan.group.name} are new or changed, so all keys must be rebuilt, got a range")
@@ -93,7 +90,7 @@ def _behind(consumer: FeatureConsumer, store: StateStore) -> int:
     return sum(store.offsets()) - sum(consumer.offsets())
 
 
-def _catch_up(log: EventLog, consumer: FeatureConsumer, until: Offsets, progress: Progress | None) -> None:
+def _catch_up(log: EventLog, consumer: FeatureConsumer, until: Offsets, progress: ReportProgress | None) -> None:
     """Fold exactly the records before `until`."""
     for slices in read_until(log, consumer.offsets(), until, _BATCH):
         consumer.apply(slices)
@@ -101,7 +98,7 @@ def _catch_up(log: EventLog, consumer: FeatureConsumer, until: Offsets, progress
             progress(sum(consumer.offsets()), sum(until))
 
 
-def _swap(plan: Plan, beside: StateStore, store: StateStore, low: str | None, high: str | None) -> Rebuilt:
+def _swap(plan: GroupLayout, beside: StateStore, store: StateStore, low: str | None, high: str | None) -> RebuildReport:
     """Replace the states in one write."""
     (counts_value, ready_value), offsets = store.read([COUNTS, READY])
     counts, ready = counts_of(counts_value), ready_of(ready_value)
@@ -129,10 +126,10 @@ def _swap(plan: Plan, beside: StateStore, store: StateStore, low: str | None, hi
     changes[READY] = packed(Ready(ready.groups | {name: plan.hash}, forgotten_us))
     changes[COUNTS] = packed(counts)
     store.write(changes, offsets)
-    return Rebuilt(name, len(built), len(old - built.keys()), offsets)
+    return RebuildReport(name, len(built), len(old - built.keys()), offsets)
 
 
-def _in_range(plan: Plan, key: bytes, low: str | None, high: str | None) -> bool:
+def _in_range(plan: GroupLayout, key: bytes, low: str | None, high: str | None) -> bool:
     keys = keys_of_bytes(key[len(plan.prefix) :])
     return keys is not None and _inside(keys[0], low, high)
 

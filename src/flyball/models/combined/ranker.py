@@ -12,9 +12,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from flyball.core import BadDeclaration, Refused
+from flyball.core import BadDeclaration, Doubles, Refused
 from flyball.models.base import Learned, Recommender, SearchSpace, named_parts, part_of, unscored
-from flyball.models.combined.trees import Doubles, TreePlan, Trees, grow
+from flyball.models.combined.trees import TreePlan, Trees, grow
 from flyball.models.data import (
     Floats,
     Histories,

@@ -11,9 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from flyball.core import ArtifactCorrupt, BadInput
-
-Doubles = NDArray[np.float64]
+from flyball.core import ArtifactCorrupt, BadInput, Doubles
 
 
 class TreePlan(msgspec.Struct, frozen=True):

@@ -6,16 +6,13 @@ Lafferty, "A Study of Smoothing Methods for Language Models", SIGIR 2001), so a 
 list and not noise.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flyball.core import BadInput
+from flyball.core import Arrays, BadInput
 from flyball.models import Interactions
-
-Arrays = Mapping[str, NDArray[Any]]
 
 _PREFIX = "fallback_"
 _NAMES = ("popular", "share", "support", "groups", "group_items", "group_share")

@@ -5,7 +5,7 @@ import pytest
 from tests.features.test_offline_oracle import START, act, check, row
 
 import flyball as fb
-from flyball.features.offline.kernels import aggregate as folds
+from flyball.features.offline.kernels import aggregate as aggregate
 from flyball.features.offline.segments import Blocks
 from flyball.testing import feature_logs as logs
 
@@ -23,7 +23,7 @@ def test_the_greatest_of_every_stretch(size: int) -> None:
     blocks, out = Blocks(values), np.empty(len(left), dtype=np.int64)
     nothing = np.empty(0, dtype=np.int64)
     window, order = (left, right, right, nothing, nothing), np.arange(len(left))
-    folds.greatest(0, len(left), *window, order, values, blocks.upper, blocks.places, LOWEST, out)
+    aggregate.greatest(0, len(left), *window, order, values, blocks.upper, blocks.places, LOWEST, out)
     assert out.tolist() == [int(values[a:b].max(initial=LOWEST)) for a, b in pairs]
 
 

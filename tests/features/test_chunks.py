@@ -10,7 +10,7 @@ from tests.features.test_offline_oracle import START, act, row
 from flyball.features import point_in_time
 from flyball.features.offline import chunks as pieces
 from flyball.features.offline import threads
-from flyball.features.offline.chunks import Pieces
+from flyball.features.offline.chunks import Chunks
 from flyball.testing import feature_logs as logs
 
 
@@ -32,7 +32,7 @@ def chunked(frame: pl.DataFrame, *edges: int) -> pl.DataFrame:
 def test_every_value_is_in_one_piece(edges: tuple[int, ...]) -> None:
     column = chunked(pl.DataFrame({"x": np.arange(20) * 2}), *edges)["x"]
     assert column.n_chunks() == len(edges) + 1
-    found = Pieces(column)
+    found = Chunks(column)
     assert [start + i for start, piece in found.parts for i in range(len(piece))] == list(range(20))
     assert [int(x) for _, piece in found.parts for x in piece] == column.to_list() == found.whole.tolist()
     assert len(found) == 20
@@ -43,7 +43,7 @@ def test_every_value_is_in_one_piece(edges: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("edges", [(), (1,), (2,), (1, 2)])
 def test_the_least_step_is_found_on_every_side_of_a_cut(edges: tuple[int, ...]) -> None:
     for values in ([5, 9, 7], [5, 3, 4], [1, 1, 2], [4, 8, 11]):
-        found = Pieces(chunked(pl.DataFrame({"x": values}), *edges)["x"])
+        found = Chunks(chunked(pl.DataFrame({"x": values}), *edges)["x"])
         assert found.least_step() == min(b - a for a, b in pairwise(values))
 
 
@@ -53,13 +53,13 @@ def test_a_column_without_values_is_one_empty_piece() -> None:
         np.empty(0, dtype=np.int64),
         pl.DataFrame(schema={"x": pl.Int64})["x"],
     ):
-        assert [(start, len(piece)) for start, piece in Pieces(column).parts] == [(0, 0)]
+        assert [(start, len(piece)) for start, piece in Chunks(column).parts] == [(0, 0)]
 
 
 def test_many_short_chunks_are_put_together() -> None:
     column = chunked(pl.DataFrame({"x": range(9)}), *range(1, 9))["x"]
     assert column.n_chunks() == 9
-    assert [(start, piece.tolist()) for start, piece in Pieces(column).parts] == [(0, list(range(9)))]
+    assert [(start, piece.tolist()) for start, piece in Chunks(column).parts] == [(0, list(range(9)))]
 
 
 @pytest.mark.usefixtures("small")

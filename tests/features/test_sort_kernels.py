@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from flyball.features.offline import threads
-from flyball.features.offline.kernels import sort as layout
+from flyball.features.offline.kernels import sort as sort
 from flyball.features.offline.segments import by_code
 
 KEYS = 4
@@ -53,7 +53,7 @@ def test_events_lie_the_same_on_several_threads(seed: int, monkeypatch: pytest.M
 
 def test_whole_numbers_are_looked_up() -> None:
     wanted, out = np.array([2, 3, 4, 6, 7, -(2**63), 2**63 - 1]), ints(9)
-    layout.looked_up(1, wanted, 3, 6, np.array([5, 6, -1, 8]), out)
+    sort.looked_up(1, wanted, 3, 6, np.array([5, 6, -1, 8]), out)
     assert out.tolist() == [-99, -1, 5, 6, 8, -1, -1, -1, -99]
 
 
@@ -62,7 +62,7 @@ def test_prefix_sums_are_of_what_lies_before_in_the_segment(seed: int) -> None:
     laid = Laid(seed)
     out = ints(laid.count + KEYS)
     for part in ((0, 1), (1, KEYS)):
-        layout.prefix_sums(*part, laid.starts, laid.values, out)
+        sort.prefix_sums(*part, laid.starts, laid.values, out)
     for c, segment in enumerate(laid.segments):
         for end in range(segment.start, segment.stop + 1):
             assert out[end + c] == sum(laid.values[segment.start : end])
@@ -72,7 +72,7 @@ def test_prefix_sums_are_of_what_lies_before_in_the_segment(seed: int) -> None:
 def test_the_extremes_run_to_and_from_each_event(seed: int) -> None:
     laid = Laid(seed)
     highest, lowest = ints(laid.count), ints(laid.count)
-    layout.running_extremes(laid.starts, laid.values, highest, lowest)
+    sort.running_extremes(laid.starts, laid.values, highest, lowest)
     assert highest.tolist() == [max(laid.values[of.start : i + 1]) for i, of in laid.of.items()]
     assert lowest.tolist() == [min(laid.values[i : of.stop]) for i, of in laid.of.items()]
 
@@ -84,7 +84,7 @@ def test_the_first_at_least_is_found(seed: int) -> None:
     asked = [(c, wanted) for c in range(KEYS) for wanted in range(-6, 7)]
     codes, wanted = (np.array(column, dtype=np.int64) for column in zip(*asked, strict=True))
     out = ints(len(asked))
-    layout.first_at_least(0, len(asked), laid.starts, rising, codes, wanted, out)
+    sort.first_at_least(0, len(asked), laid.starts, rising, codes, wanted, out)
     assert out.tolist() == [
         next((i for i in laid.segments[c] if rising[i] >= least), laid.segments[c].stop) for c, least in asked
     ]
@@ -97,7 +97,7 @@ def test_the_first_since_the_start_of_each_span_is_found(seed: int) -> None:
     asked = [(c, end) for c in range(KEYS) for end in range(-6, 9)]
     codes, ends = (np.array(column, dtype=np.int64) for column in zip(*asked, strict=True))
     out = np.full((4, len(asked)), -99)
-    layout.first_since(1, len(asked), laid.starts, rising, codes, ends, spans, tiles, out)
+    sort.first_since(1, len(asked), laid.starts, rising, codes, ends, spans, tiles, out)
     for span, tile, found in zip(spans, tiles, out, strict=True):
         starts = [(end - span) // (tile or 1) * (tile or 1) for _, end in asked]
         must = [
@@ -111,7 +111,7 @@ def test_the_first_since_the_start_of_each_span_is_found(seed: int) -> None:
 def test_the_same_value_before_is_of_the_same_key(seed: int) -> None:
     laid = Laid(seed)
     values, out = laid.values + 4, ints(laid.count)
-    layout.previous_same(laid.starts, values, 9, out)
+    sort.previous_same(laid.starts, values, 9, out)
     assert out.tolist() == [
         max((j for j in range(of.start, i) if values[j] == values[i]), default=-1) for i, of in laid.of.items()
     ]
@@ -122,7 +122,7 @@ def test_the_same_value_before_is_of_the_same_key(seed: int) -> None:
 def test_a_tile_ends_at_the_first_event_of_a_later_one(seed: int, tile: int) -> None:
     laid = Laid(seed)
     at, out = laid.sorted(), ints(laid.count)
-    layout.ends_of_tiles(laid.starts, at, tile, out)
+    sort.ends_of_tiles(laid.starts, at, tile, out)
     assert out.tolist() == [
         next((j for j in range(i, of.stop) if at[j] // tile > at[i] // tile), of.stop) for i, of in laid.of.items()
     ]
@@ -130,5 +130,5 @@ def test_a_tile_ends_at_the_first_event_of_a_later_one(seed: int, tile: int) -> 
 
 def test_values_are_laid_in_their_places() -> None:
     out = ints(4)
-    layout.scatter(1, np.array([7, 8, 9]), np.array([3, 2, -1, 0]), out)
+    sort.scatter(1, np.array([7, 8, 9]), np.array([3, 2, -1, 0]), out)
     assert out.tolist() == [9, -99, 7, -99]
