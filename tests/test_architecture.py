@@ -230,6 +230,8 @@ PENDING = [
     "Decision",
     "Examples",
     "Fallback",
+    "Found",
+    "Group",
     "Figures",
     "Film",
     "Freshness",
