@@ -13,12 +13,11 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 import numpy as np
 
-from flyball.core import BadDeclaration, BadInput
+from flyball.core import BadDeclaration, BadInput, Doubles
 from flyball.policy import WORLDS, WorldSpec
 from flyball.tasks import Response
 
 DAY_US = 86_400_000_000
-Doubles = np.ndarray
 _Time = TypeVar("_Time", int, np.ndarray)
 
 
