@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import numpy as np
 
-from flyball.core import BadInput
-from flyball.simulation.world import Doubles, Timeline, TrueOutcome, WorldBatch, WorldRequest
+from flyball.core import BadInput, Doubles
+from flyball.simulation.world import Timeline, TrueOutcome, WorldBatch, WorldRequest
 from flyball.simulation.worlds.movies.adoption import Adoptions
 from flyball.simulation.worlds.movies.life import Habits, ProfileRow, Sessions, make_life
 from flyball.simulation.worlds.movies.lists import Best, best_lists, list_quality, rankings
