@@ -169,9 +169,22 @@ CIRCLES: dict[frozenset[str], str] = {
     frozenset(
         {
             "tasks.featurize",
+            "tasks.task",
             *(
                 f"tasks.recommend.{name}"
-                for name in ["about", "cold_start", "declaration", "item_index", "known", "queries", "ranked", "rows"]
+                for name in [
+                    "about",
+                    "declaration",
+                    "fallback_lists",
+                    "fold_in",
+                    "known",
+                    "online",
+                    "pipeline",
+                    "ranked",
+                    "request",
+                    "rerank",
+                    "rows",
+                ]
             ),
         }
     ): "to be cut: the declaration reaches its doors",

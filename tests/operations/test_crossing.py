@@ -34,7 +34,7 @@ REQUIRED = {
     SnapshotManifest: "name as_of_us offsets types",
     TypeContent: "rows digest columns",
     ReleaseState: "",
-    Prediction: "id at_us user k items scores sources version arm propensity level offsets",
+    Prediction: "id at_us key items version level arm propensity request_type request scores sources offsets",
     Report: "users split_us end_us k seed resamples judged differences",
 }
 

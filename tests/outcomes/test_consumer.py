@@ -109,7 +109,7 @@ def watch(film: str, at: int) -> Record:
 
 def predicted(user: int, films: list[str], at_us: int, version: str, number: int) -> Prediction:
     return Prediction(
-        id=new_id(at_us, random.Random(number)), at_us=at_us, user=str(user), k=len(films), items=films,
+        id=new_id(at_us, random.Random(number)), at_us=at_us, key=str(user), request_type="r", request={}, items=films,
         scores=[0.0] * len(films), sources=["model"] * len(films), version=version, arm="champion", propensity=1.0,
         level="champion" if version else "popular", offsets=(0, 0), took_us=1_000 * (number + 1),
     )  # fmt: skip
@@ -147,7 +147,7 @@ def naive_label(
         window = [
             (at, offset, part, event)
             for at, offset, part, event in events
-            if str(event.user) == prediction.user
+            if str(event.user) == prediction.key
             and (not film or (event.kind in ("watch", "rate", "refund") and event.film == film))
             and prediction.at_us <= at <= prediction.at_us + label.within_us
             and (not film or first_to_show(prediction, film, at, label.within_us, predictions))
@@ -172,7 +172,7 @@ def first_to_show(prediction: Prediction, film: str, at: int, within_us: int, pr
     shown = [
         (other.at_us, other.id)
         for other in predictions
-        if other.user == prediction.user and film in other.items and other.at_us <= at <= other.at_us + within_us
+        if other.key == prediction.key and film in other.items and other.at_us <= at <= other.at_us + within_us
     ]
     return (prediction.at_us, prediction.id) == min(shown)
 

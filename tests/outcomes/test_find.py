@@ -3,18 +3,30 @@
 import random
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from flyball.core import NotFound, new_id
+from flyball.core import BadInput, NotFound, Refused, new_id
 from flyball.events import open_log
-from flyball.outcomes import Prediction, find_prediction, prediction_record
+from flyball.outcomes import (
+    Prediction,
+    find_prediction,
+    prediction_of,
+    prediction_of_response,
+    prediction_record,
+    request_of_prediction,
+    response_of,
+)
+from flyball.tasks import FeatureRead, RankedItem, Response, request_of, request_type
+from flyball.testing import faulty
 
 START_US, MINUTE_US = 1_700_000_000_000_000, 60_000_000
 
 
 def predicted(at_us: int, rng: random.Random) -> Prediction:
     return Prediction(
-        id=new_id(at_us, rng), at_us=at_us, user="7", k=1, items=["a"], scores=[1.0], sources=["model"], version="v1",
+        id=new_id(at_us, rng), at_us=at_us, key="7", request_type="r", request={"user": 7}, items=["a"], scores=[1.0],
+        sources=["model"], version="v1",
         arm="champion", propensity=1.0, level="champion", offsets=(1,),
     )  # fmt: skip
 
@@ -31,3 +43,35 @@ def test_every_answer_is_found_after_the_clock_was_set_back(tmp_path: Path, back
     assert [find_prediction(log, one.id) for one in given] == given
     with pytest.raises(NotFound, match="no prediction"):
         find_prediction(log, new_id(START_US + 200 * MINUTE_US, rng))
+
+
+def test_a_record_of_another_format_is_refused_by_its_number() -> None:
+    written = prediction_record(predicted(START_US, random.Random(1)))
+    body = msgspec.msgpack.decode(written.body)
+    assert body[0] == 2
+    later = msgspec.structs.replace(written, body=msgspec.msgpack.encode([3, *body[1:]]))
+    with pytest.raises(BadInput, match="format of a prediction record must be 2: another release .* got 3"):
+        prediction_of(later)
+    first = msgspec.structs.replace(written, body=msgspec.msgpack.encode(body[1:]))
+    with pytest.raises(BadInput, match="must be a prediction of format 2"):
+        prediction_of(first)
+
+
+def test_what_was_asked_and_answered_comes_back_from_the_record() -> None:
+    asked = request_type(faulty.app.task)
+    request = request_of(asked, "0" * 26, START_US, {"user": 7, "k": 3, "include": {"genres": ["odd"]}})
+    read = FeatureRead("set", START_US - 1, (3, 4), 7, {"film": (b"ab", b"c")})
+    response = Response(
+        (RankedItem("a", 0.5, "model", 1.0, (0.25, 2.0)), RankedItem("b", 0.0, "cold_start", 0.125, (0.5, 1.0))),
+        (0.1, 0.9), "hold", (read,),
+    )  # fmt: skip
+    stamp = {"version": "v1", "arm": "champion", "propensity": 1.0, "level": "champion", "offsets": (3,)}
+    prediction = prediction_of_response(request, response, **stamp, catalog=(2,), fallback=(1,), stale_us=9)
+    back = prediction_of(prediction_record(prediction))
+    assert back == prediction
+    assert (response_of(back), request_of_prediction(back, asked)) == (response, request)
+    with pytest.raises(Refused, match="must be a Watch, as the application declares now, got a recommendrequest"):
+        request_of_prediction(back, faulty.Watch)
+    unknown = msgspec.structs.replace(back, request={**back.request, "page": 2})
+    with pytest.raises(Refused, match="must fit RecommendRequest as declared now: field must be one of user, k"):
+        request_of_prediction(unknown, asked)

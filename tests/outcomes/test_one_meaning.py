@@ -55,8 +55,8 @@ TASK = fb.Recommend(
 
 def responded(at_us: int) -> Prediction:
     return Prediction(
-        id=new_id(at_us, random.Random(at_us)), at_us=at_us, user="7", k=1, items=["a"], scores=[1.0],
-        sources=["model"], version="v1", arm="champion", propensity=1.0, level="champion", offsets=(0,),
+        id=new_id(at_us, random.Random(at_us)), at_us=at_us, key="7", request_type="r", request={}, items=["a"],
+        scores=[1.0], sources=["model"], version="v1", arm="champion", propensity=1.0, level="champion", offsets=(0,),
     )  # fmt: skip
 
 

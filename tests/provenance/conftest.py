@@ -3,6 +3,7 @@
 import random
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.cinema import CINEMA
@@ -15,9 +16,9 @@ from flyball.outcomes import Prediction, prediction_of, prediction_record
 from flyball.registry import Version
 from flyball.releases import ReleaseState, current, promote
 from flyball.runtime import Runtime, load_settings
-from flyball.serving import Ask, Engine, Memory, Serving, load_version, new_ask
-from flyball.state import Catalog, load_catalog
-from flyball.tasks import read_histories, read_popular
+from flyball.serving import Engine, Serving, load_version
+from flyball.tasks import Request
+from flyball.testing.requests import make_request, online_of
 
 DAY_US = parse_duration("1d")
 START_US = 1_700_000_000_000_000
@@ -114,29 +115,25 @@ class Cinema:
             )
         return version
 
-    def catalog(self) -> Catalog:
-        return load_catalog(self.runtime.state, self.runtime.app.task.item)
-
     def serving(self) -> Serving:
         """What a serving process holds now."""
         release = current(self.runtime.registry)
-        catalog, popular = self.catalog(), read_popular(self.runtime.state, self.runtime.signals)
-        pairs = list(zip(popular.items, popular.scores, strict=True))
-        offsets = self.runtime.state.offsets()
+        online, offsets = online_of(self.runtime), self.runtime.state.offsets()
         if release.champion is None:
-            memory = Memory(popular=pairs, catalog=catalog, offsets=offsets)
-            return Serving(release, memory=memory, catalog=catalog, catalog_offsets=offsets)
+            return Serving(release, fallback=online.fallback(None), catalog_offsets=offsets)
         version = self.runtime.registry.version(release.champion)
-        loaded = load_version(self.runtime.app.task, version, self.runtime.artifacts, (), catalog)
-        memory = Memory(version.id, loaded.groups, pairs, catalog, offsets)
-        return Serving(release, {version.id: loaded.pipeline}, {}, memory, catalog, offsets)
+        pipeline = load_version(online, version, self.runtime.artifacts, ()).pipeline
+        return Serving(release, {version.id: pipeline}, {}, online.fallback(pipeline), version.id, offsets)
 
-    def answer(self, *users: int, serving: Serving | None = None, ask: Ask | None = None) -> list[Prediction]:
+    def request(self, user: int, **fields: Any) -> Request:
+        return make_request(self.runtime, user, self.clock.now_us(), self.rng, **fields)
+
+    def answer(self, *users: int, serving: Serving | None = None, ask: Request | None = None) -> list[Prediction]:
         """Answer the users in one batch and log the answers."""
-        asks = [ask] if ask else [new_ask(str(user), 8, self.clock.now_us(), self.rng) for user in users]
+        asks = [ask] if ask else [self.request(user) for user in users]
         runtime, failures = self.runtime, []
         engine = Engine(
-            lambda names: read_histories(runtime.state, runtime.signals, names),
+            online_of(runtime).contexts,
             lambda *failure: failures.append(failure),
             serving or self.serving(),
         )
@@ -214,11 +211,8 @@ class Theatre(Cinema):
 
     def serving(self) -> Serving:
         runtime, version = self.runtime, self.champion("ranker")
-        catalog = load_catalog(runtime.state, runtime.app.task.item)
-        loaded = load_version(
-            runtime.app.task, version, runtime.artifacts, (), catalog, runtime.features, self.clock.now_us()
-        )
-        return Serving(ReleaseState(champion=version.id), {version.id: loaded.pipeline}, catalog=catalog)
+        loaded = load_version(online_of(runtime), version, runtime.artifacts, (), self.clock.now_us())
+        return Serving(ReleaseState(champion=version.id), {version.id: loaded.pipeline})
 
     def logged(self) -> list[Prediction]:
         ends = self.runtime.predictions.ends()

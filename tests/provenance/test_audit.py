@@ -11,6 +11,7 @@ from flyball.outcomes import prediction_record
 from flyball.provenance import audit, replay, why
 from flyball.releases import promote
 from flyball.serving import load_version
+from flyball.testing.requests import online_of
 
 from .conftest import APP, DAY_US, DAYS, FEATURES, START_US, Theatre, with_features
 
@@ -18,10 +19,11 @@ from .conftest import APP, DAY_US, DAYS, FEATURES, START_US, Theatre, with_featu
 def test_answers_are_stamped_and_the_audit_is_silent(theatre: Theatre) -> None:
     theatre.answer(*range(1, 41))
     logged = theatre.logged()
-    assert {one.feature_set for one in logged} == {logged[0].feature_set} != {""}
-    assert all(one.feature_offsets == theatre.runtime.feature_state.offsets() for one in logged)
-    assert len({one.feature_digest for one in logged}) == 40
-    sampled = [one for one in logged if one.vectors]
+    reads = [one.reads[0] for one in logged]
+    assert {read.feature_set for read in reads} == {reads[0].feature_set} != {""}
+    assert all(read.offsets == theatre.runtime.feature_state.offsets() for read in reads)
+    assert len({read.digest for read in reads}) == 40
+    sampled = [read for read in reads if read.vectors]
     assert 0 < len(sampled) < 40
     found = audit(theatre.runtime, START_US)
     assert (found.predictions, found.audited, found.sampled, found.wrong) == (40, 40, len(sampled), 0), found.text()
@@ -72,14 +74,16 @@ def test_a_wrong_online_state_is_found_and_named(theatre: Theatre) -> None:
 
 def test_a_wrong_record_is_found(theatre: Theatre) -> None:
     (answer,) = theatre.answer(next(one for one in range(1, 61) if _is_sampled(str(one))))
-    bits, tags = answer.vectors["film"]
+    (read,) = answer.reads
+    bits, tags = read.vectors["film"]
     changed = np.frombuffer(bits, np.int64).copy()
     changed[0] ^= 1
-    bad = msgspec.structs.replace(answer, vectors={**answer.vectors, "film": (changed.tobytes(), tags)})
+    forged = msgspec.structs.replace(read, vectors={**read.vectors, "film": (changed.tobytes(), tags)})
+    bad = msgspec.structs.replace(answer, reads=(forged,))
     theatre.runtime.predictions.append([prediction_record(bad)])
     found = audit(theatre.runtime, START_US)
     assert (found.audited, found.wrong, len(found.differences)) == (2, 1, 1)
-    assert found.differences[0].feature == "film.views"
+    assert found.differences[0].feature == "film.half", "the first by name"
     assert found.differences[0].key == answer.items[0]
 
 
@@ -93,8 +97,8 @@ def test_replays_are_identical_and_tell_reasons(theatre: Theatre) -> None:
         assert replay(theatre.runtime, one.id).identical, replay(theatre.runtime, one.id).text()
         told = why(theatre.runtime, one.id)
         assert told.prediction == one
-        if one.feature_set:
-            reasons = [each.item for film in told.films for each in film.because]
+        if one.reads:
+            reasons = [each.name for item in told.items for each in item.because]
             columns = ("film.", "user.", "user_film.", "ImplicitALS.", "ItemKNN.")
             assert any(each.startswith(columns) for each in reasons)
             assert "because of" in told.text()
@@ -104,9 +108,9 @@ def test_a_batch_gives_the_bits_of_single_answers(theatre: Theatre) -> None:
     serving = theatre.serving()
     batch = theatre.answer(*range(1, 21), serving=serving)
     for one in batch:
-        (alone,) = theatre.answer(int(one.user), serving=serving)
+        (alone,) = theatre.answer(int(one.key), serving=serving)
         assert (alone.items, alone.scores) == (one.items, one.scores)
-        assert alone.feature_digest == one.feature_digest
+        assert [read.digest for read in alone.reads] == [read.digest for read in one.reads]
 
 
 def test_a_version_of_other_definitions_is_refused(theatre: Theatre, tmp_path: Path) -> None:
@@ -116,7 +120,7 @@ def test_a_version_of_other_definitions_is_refused(theatre: Theatre, tmp_path: P
     changed.clock.move_to_us(START_US + DAYS * DAY_US)
     runtime = changed.runtime
     with pytest.raises(Refused, match="feature film.views must be as .* learned it"):
-        load_version(runtime.app.task, version, runtime.artifacts, (), None, runtime.features, None)
+        load_version(online_of(runtime), version, runtime.artifacts, (), None)
     theatre.champion("popular")
     with pytest.raises(Refused, match=f"feature film.views must be as {version.id} learned it"):
         promote(
@@ -175,7 +179,7 @@ def test_a_ranker_reads_a_set_of_features(tmp_path: Path) -> None:
     assert (found.exact, found.audited) == (True, 24), found.text()
     for one in batch[:4]:
         assert replay(reader.runtime, one.id).identical, replay(reader.runtime, one.id).text()
-    reasons = [each.item for film in why(reader.runtime, batch[0].id, reasons=50).films for each in film.because]
+    reasons = [each.name for item in why(reader.runtime, batch[0].id, reasons=50).items for each in item.because]
     assert any(each.startswith(("hour = ", "crowd = ", "taste = ")) for each in reasons)
     reader.champion("popular")
     changed = Reader(tmp_path, SET.replace("% 24", "% 12"), "noon")

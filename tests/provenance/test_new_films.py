@@ -41,20 +41,20 @@ def test_a_new_film_of_ones_half_is_listed_explained_and_replayed(tmp_path: Path
     answers = cinema.answer(1, 2, 5, 10)
     for answer in answers:
         placed = [film for film, source in zip(answer.items, answer.sources, strict=True) if source == "model"]
-        own = int(int(answer.user) % 5 == 0)
+        own = int(int(answer.key) % 5 == 0)
         new = [film for film in placed if film.startswith("new")]
         assert len(new) >= 2
         assert {int(film[-1]) % 2 for film in new} == {own}
-        told = {film.item: film for film in why(cinema.runtime, answer.id).films}
+        told = {film.item: film for film in why(cinema.runtime, answer.id).items}
         for film in new:
             assert told[film].because, "a new film's reasons are the films the user watched"
-            assert {int(each.item[1:]) % 2 for each in told[film].because} == {own}
+            assert {int(each.name[1:]) % 2 for each in told[film].because} == {own}
     for user in (1, 2, 5, 10):  # a like of a new film counts before anything learns again
         cinema.put("watch", user=user, film=f"new{int(user % 5 == 0)}", minute=50)
     cinema.follow()
     (after,) = cinema.answer(1)
     assert "new0" not in after.items
-    assert any("new0" in {each.item for each in film.because} for film in why(cinema.runtime, after.id).films)
+    assert any("new0" in {each.name for each in film.because} for film in why(cinema.runtime, after.id).items)
     cinema.put("card", film="new4", half="1")
     cinema.put("card", film="later", half="0")
     cinema.follow()

@@ -9,7 +9,7 @@ from flyball.core import NotFound
 from flyball.outcomes import Prediction, prediction_record
 from flyball.provenance import differences_of, replay, why
 from flyball.registry import REMOVED, AuditEntry, add_entry
-from flyball.serving import Ask, Serving
+from flyball.tasks import FeatureRead
 
 from .conftest import START_US, Cinema
 
@@ -34,8 +34,7 @@ def test_identical_after_more_events_and_another_champion(learned: Cinema, candi
 
 def test_filters_and_exclusions_are_replayed(learned: Cinema) -> None:
     learned.champion("item_knn")
-    ask = Ask("0" * 26, "1", 5, learned.clock.now_us(), {"half": ["0"]}, None, ("f0", "f2"))
-    (answer,) = learned.answer(ask=msgspec.structs.replace(ask, id=learned.answer(1)[0].id[:-1] + "0"))
+    (answer,) = learned.answer(ask=learned.request(1, k=5, include={"half": ["0"]}, without=["f0", "f2"]))
     assert all(int(item[1:]) % 2 == 0 for item in answer.items)
     assert replay(learned.runtime, answer.id).identical
 
@@ -43,14 +42,14 @@ def test_filters_and_exclusions_are_replayed(learned: Cinema) -> None:
 def test_a_user_of_whom_nothing_is_known(learned: Cinema) -> None:
     learned.champion("item_knn")
     (answer,) = learned.answer(123_456)
-    assert set(answer.sources) <= {"popular", "newcomer", "group"}
+    assert set(answer.sources) <= {"popular", "cold_start", "group"}
     assert replay(learned.runtime, answer.id).identical
 
 
 def test_answers_from_lists_in_memory(learned: Cinema) -> None:
     learned.champion("item_knn")
     serving = learned.serving()
-    (precomputed,) = learned.answer(1, serving=Serving(serving.release, memory=serving.memory))
+    (precomputed,) = learned.answer(1, serving=msgspec.structs.replace(serving, pipelines={}))
     assert precomputed.level == "precomputed"
     found = replay(learned.runtime, precomputed.id)
     assert found.identical, found.text()
@@ -63,11 +62,12 @@ def test_an_answer_from_an_older_catalogue(learned: Cinema) -> None:
         learned.put("card", film=f"new{number}", half="0")
     learned.follow()
     (older,), (newer,) = learned.answer(1, serving=serving), learned.answer(1)
-    assert any(source == "newcomer" for source in newer.sources)
-    assert not any(source == "newcomer" for source in older.sources)
+    assert any(source == "cold_start" for source in newer.sources)
+    assert not any(source == "cold_start" for source in older.sources)
     for answer in (older, newer):
         assert replay(learned.runtime, answer.id).identical
-    (bare,) = learned.answer(1, serving=Serving(serving.release, memory=serving.memory, catalog_offsets=older.catalog))
+    memory = msgspec.structs.replace(serving, pipelines={}, catalog_offsets=older.catalog)
+    (bare,) = learned.answer(1, serving=memory)
     assert (bare.level, replay(learned.runtime, bare.id).identical) == ("precomputed", True)
 
 
@@ -88,8 +88,8 @@ def test_a_list_in_memory_older_than_the_state(cinema: Cinema) -> None:
     cinema.follow()
     (answer,) = cinema.answer(1, serving=older)
     assert replay(cinema.runtime, answer.id).identical
-    unstamped = msgspec.structs.replace(older.memory, offsets=())
-    (answer,) = cinema.answer(1, serving=msgspec.structs.replace(older, memory=unstamped))
+    unstamped = msgspec.structs.replace(older.fallback, offsets=())  # type: ignore[arg-type]
+    (answer,) = cinema.answer(1, serving=msgspec.structs.replace(older, fallback=unstamped))
     found = replay(cinema.runtime, answer.id)
     assert not found.identical
     assert found.differences
@@ -135,18 +135,25 @@ def test_a_changed_record_is_found_out(learned: Cinema) -> None:
     learned.runtime.predictions.append([prediction_record(forged)])
     found = replay(learned.runtime, forged.id)
     assert not found.identical
-    assert found.differences[0].startswith("place 1: ")
+    assert found.differences[0].startswith("rank 1: ")
 
 
 def test_differences_see_every_bit() -> None:
     one = Prediction(
-        id="0" * 26, at_us=0, user="1", k=1, items=["a"], scores=[0.0], sources=["model"], version="v1", arm="",
+        id="0" * 26, at_us=0, key="1", request_type="", request={}, items=["a"], scores=[0.0], sources=["model"],
+        version="v1", arm="",
         propensity=1.0, level="champion", offsets=(0,),
     )  # fmt: skip
     assert differences_of(one, one) == []
     assert len(differences_of(one, msgspec.structs.replace(one, scores=[-0.0]))) == 1
     assert len(differences_of(one, msgspec.structs.replace(one, sources=["group"]))) == 1
     assert len(differences_of(one, msgspec.structs.replace(one, items=[], scores=[], sources=[]))) == 1
+    assert len(differences_of(one, msgspec.structs.replace(one, propensities={0: 0.5}))) == 1
+    assert len(differences_of(one, msgspec.structs.replace(one, parts=[(0.25,)]))) == 1
+    assert len(differences_of(one, msgspec.structs.replace(one, values=[0.0]))) == 1
+    assert len(differences_of(one, msgspec.structs.replace(one, decision="hold"))) == 1
+    read = FeatureRead("set", 0, (1,), 7)
+    assert len(differences_of(one, msgspec.structs.replace(one, reads=(read,)))) == 1
 
 
 def test_an_answer_whose_version_has_been_removed_says_when_and_why(learned: Cinema) -> None:

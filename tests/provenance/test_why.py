@@ -7,7 +7,6 @@ import pytest
 
 from flyball.outcomes import prediction_record
 from flyball.provenance import why
-from flyball.serving import Serving
 from flyball.tasks import read_histories
 
 from .conftest import Cinema
@@ -26,11 +25,11 @@ def test_reasons_are_films_of_the_history_and_add_up(learned: Cinema, candidate:
     assert found.version is not None
     assert found.version.id == version.id
     assert found.history_items == len(history.items)
-    by_model = [film for film in found.films if film.source == "model"]
+    by_model = [film for film in found.items if film.source == "model"]
     assert by_model
     for film in by_model:
-        assert {each.item for each in film.because} <= set(history.items)
-        raising = sum(each.contribution for each in film.because)
+        assert {each.name for each in film.because} <= set(history.items)
+        raising = sum(each.value for each in film.because)
         assert raising >= film.score or math.isclose(raising, film.score, rel_tol=1e-3)
 
 
@@ -68,10 +67,10 @@ def test_what_the_user_did_next(learned: Cinema) -> None:
 def test_fallbacks_are_explained_as_such(learned: Cinema) -> None:
     learned.champion("item_knn")
     serving = learned.serving()
-    (answer,) = learned.answer(1, serving=Serving(serving.release, memory=serving.memory))
+    (answer,) = learned.answer(1, serving=msgspec.structs.replace(serving, pipelines={}))
     found = why(learned.runtime, answer.id)
     assert "level precomputed" in found.text()
-    assert not any(film.because for film in found.films)
+    assert not any(film.because for film in found.items)
     bare = msgspec.structs.replace(answer, id=answer.id[:-1] + ("0" if answer.id[-1] != "0" else "1"), offsets=())
     learned.runtime.predictions.append([prediction_record(bare)])
     assert "no history was read" in why(learned.runtime, bare.id).text()

@@ -6,23 +6,24 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from flyball import ItemKNN
-from flyball.core import Counters, ManualClock, StoreUnavailable, SystemStopwatch
+from flyball.core import Counters, ManualClock, StoreUnavailable, SystemStopwatch, new_id
 from flyball.events import Appended
 from flyball.outcomes import Prediction, prediction_of
 from flyball.runtime import Runtime
-from flyball.serving import Engine, Keeper, Service, new_ask
+from flyball.serving import Engine, Keeper, Service
 from flyball.serving.metrics import Figures
 from flyball.serving.prediction_writer import PredictionWriter
 from flyball.serving.versions.refresher import Freshness
-from flyball.tasks import read_histories
+from flyball.tasks import FallbackLists, request_of, request_type
 from flyball.testing import faulty
 from flyball.testing.faulty import Faulty
+from flyball.testing.requests import make_request
 
 NOW_US = faulty.START_US + 2 * faulty.DAY_US
+ASKED = request_type(faulty.app.task)
 
 
 class TestFreshness:
@@ -67,8 +68,14 @@ class TestFreshness:
 
 def keeper_of(home: Runtime, clock: ManualClock) -> Keeper:
     figures = Figures(home.counters_folder, "test", SystemStopwatch())
-    engine = Engine(lambda users: read_histories(home.state, home.signals, users), figures.note)
+    engine = Engine(lambda requests: ([], ()), figures.note)
     return Keeper(home, engine, figures, clock)
+
+
+def catalog_of(keeper: Keeper) -> Any:
+    fallback = keeper._engine.serving.fallback
+    assert isinstance(fallback, FallbackLists)
+    return fallback.catalog
 
 
 def watch(home: Runtime, user: int, film: str, at_us: int) -> None:
@@ -109,17 +116,15 @@ class TestKeeper:
         clock = ManualClock(NOW_US)
         keeper = keeper_of(home, clock)
         keeper.step()
-        before = keeper._engine.serving
+        before = catalog_of(keeper)
         home.log.append([home.schema.check("card", {"film": "film-new", "genres": ["odd"]}, NOW_US, NOW_US)])
         faulty.follow(home)
         clock.advance_us(1_000_000)
         keeper.step()
-        assert keeper._engine.serving.catalog is before.catalog
+        assert catalog_of(keeper) is before
         clock.advance_us(10_000_000)
         keeper.step()
-        catalog = keeper._engine.serving.catalog
-        assert catalog is not None
-        assert "film-new" in catalog.ids
+        assert "film-new" in catalog_of(keeper).ids
         assert keeper._engine.serving.catalog_offsets == home.state.offsets()
 
     def test_a_start_on_a_state_that_is_behind_says_so_and_takes_films_within_a_second(self, empty: Runtime) -> None:
@@ -127,14 +132,13 @@ class TestKeeper:
         clock = ManualClock(NOW_US)
         keeper = keeper_of(empty, clock)
         keeper.step()
-        ask = new_ask("7", 3, NOW_US, random.Random(1))
-        filtered = msgspec.structs.replace(ask, include={"genres": ["odd"]})
-        answer = keeper._engine.from_memory(filtered)
+        filtered = make_request(empty, 7, NOW_US, random.Random(1), k=3, include={"genres": ["odd"]})
+        answer = keeper._engine.from_fallback(filtered)
         assert (answer.items, answer.stale_us > 1_000_000) == ([], True)
         faulty.follow(empty)
         clock.advance_us(1_000_000)
         keeper.step()
-        answer = keeper._engine.from_memory(filtered)
+        answer = keeper._engine.from_fallback(filtered)
         assert (answer.items, answer.stale_us) == (["film-1"], 0)
 
     def test_a_catalogue_is_looked_at_each_second_while_the_state_lags(self, home: Runtime) -> None:
@@ -147,7 +151,7 @@ class TestKeeper:
             clock.advance_us(1_000_000)
         faulty.follow(home)
         keeper.step()
-        assert "film-new" in keeper._engine.serving.catalog.ids  # type: ignore[union-attr]
+        assert "film-new" in catalog_of(keeper).ids
 
     def test_it_is_settled_once_the_champion_serves_or_there_is_none(self, home: Runtime, monkeypatch: Any) -> None:
         keeper = keeper_of(home, ManualClock(NOW_US))
@@ -293,8 +297,11 @@ class Log:
 
 
 def predictions(count: int) -> list[Prediction]:
-    rng, engine = random.Random(2), Engine(lambda users: ([], ()), lambda *told: None)
-    return [engine.from_memory(new_ask("7", 5, NOW_US + place, rng)) for place in range(count)]
+    rng, engine = random.Random(2), Engine(lambda requests: ([], ()), lambda *told: None)
+    return [
+        engine.from_fallback(request_of(ASKED, new_id(NOW_US + place, rng), NOW_US + place, {"user": 7, "k": 5}))
+        for place in range(count)
+    ]
 
 
 class TestWriter:
@@ -373,7 +380,7 @@ def test_a_click_is_left_out_of_the_next_list_and_changes_it(home: Runtime) -> N
     service.keeper.step()
 
     def shown() -> list[str]:
-        return service.engine.answer([service.ask(7, None, None, None, [])])[0].items
+        return service.engine.answer([service.requests.plain("7")])[0].items
 
     before = shown()
     watch(home, 7, before[0], NOW_US)

@@ -7,16 +7,26 @@ from typing import Any
 import pytest
 
 from flyball import ItemKNN
-from flyball.core import BadInput, StoreUnavailable
-from flyball.outcomes import find_prediction
+from flyball.core import BadInput, StoreUnavailable, new_id
+from flyball.outcomes import find_prediction, request_of_prediction
 from flyball.releases import ReleaseState
 from flyball.runtime import Runtime
-from flyball.serving import Ask, Engine, Memory, Progress, Serving, answer_once, load_version, new_ask
-from flyball.serving.versions.loader import nobody
-from flyball.state import load_catalog
-from flyball.tasks import Query, Shown, UserHistory, read_histories, read_popular
+from flyball.serving import Engine, Progress, Serving, answer_once, load_version
+from flyball.tasks import (
+    FallbackLists,
+    RankedItem,
+    Request,
+    Response,
+    UserHistory,
+    empty_history,
+    fields_of,
+    read_histories,
+    request_of,
+    request_type,
+)
 from flyball.testing import faulty
 from flyball.testing.faulty import Faulty
+from flyball.testing.requests import make_request, online_of
 
 NOW_US = faulty.START_US + 2 * faulty.DAY_US
 
@@ -29,34 +39,45 @@ class Notes(list[tuple[str, str, str]]):
 class Lists:
     """A version that shows the same list to all, or does `instead`."""
 
-    def __init__(self, items: Sequence[str], instead: Callable[[Sequence[Query]], Any] | None = None) -> None:
+    def __init__(self, items: Sequence[str], instead: Callable[[Sequence[Request]], Any] | None = None) -> None:
         self.items, self.instead = items, instead
 
-    def answer(self, queries: Sequence[Query], histories: Sequence[UserHistory], catalog: object) -> list[list[Shown]]:
+    def answer(self, requests: Sequence[Request], contexts: Sequence[Any]) -> list[Response]:
         if self.instead is not None:
-            return self.instead(queries)  # type: ignore[no-any-return]
-        return [[Shown(item, 1.0, "model") for item in self.items[: query.k]] for query in queries]
+            return self.instead(requests)  # type: ignore[no-any-return]
+        return [listing(*self.items[: fields_of(request).k]) for request in requests]
+
+    def explain(self, request: Request, context: Any, response: Response) -> list[list[tuple[str, float]]]:
+        return [[] for _ in response.items]
+
+    def warm(self, at_us: int) -> None:
+        pass
 
 
-def reading(users: Sequence[str]) -> tuple[list[UserHistory], tuple[int, ...]]:
-    return [nobody(None) for _ in users], (3, 4)
+def listing(*items: str, score: float = 1.0) -> Response:
+    return Response(tuple(RankedItem(item, score) for item in items))
 
 
-def failing(queries: Sequence[Query]) -> list[list[Shown]]:
+def reading(requests: Sequence[Request]) -> tuple[list[UserHistory], tuple[int, ...]]:
+    return [empty_history(None) for _ in requests], (3, 4)
+
+
+def failing(requests: Sequence[Request]) -> list[Response]:
     raise RuntimeError("broken")
 
 
 RELEASE = ReleaseState(champion="v2", previous="v1", serial=2)
-MEMORY = Memory("v2", {"": [Shown("p", 0.5, "popular")]}, [("q", 1.0), ("r", 0.5)])
+FALLBACK = FallbackLists({"": [RankedItem("p", 0.5, "popular")]}, [("q", 1.0), ("r", 0.5)], offsets=(1, 2))
+ASKED = request_type(faulty.app.task)
 
 
 def engine(notes: Notes, read: Any = reading, **pipelines: Lists) -> Engine:
-    return Engine(read, notes, Serving(RELEASE, dict(pipelines), {}, MEMORY))
+    return Engine(read, notes, Serving(RELEASE, dict(pipelines), {}, FALLBACK, "v2"))
 
 
-def asks(count: int = 1) -> list[Ask]:
+def asks(count: int = 1) -> list[Request]:
     rng = random.Random(5)
-    return [new_ask(str(user), 2, NOW_US, rng) for user in range(1, count + 1)]
+    return [request_of(ASKED, new_id(NOW_US, rng), NOW_US, {"user": user, "k": 2}) for user in range(1, count + 1)]
 
 
 def test_the_champion_answers_and_the_answer_says_so() -> None:
@@ -65,7 +86,9 @@ def test_the_champion_answers_and_the_answer_says_so() -> None:
     (got,) = engine(notes, v1=Lists(["a", "b"]), v2=Lists(["c", "d"])).answer([ask])
     assert (got.items, got.scores, got.sources) == (["c", "d"], [1.0, 1.0], ["model", "model"])
     assert (got.level, got.version, got.arm, got.propensity) == ("champion", "v2", "champion", 1.0)
-    assert (got.id, got.user, got.at_us, got.k, got.seed) == (ask.id, "1", NOW_US, 2, ask.seed)
+    assert (got.id, got.key, got.at_us, got.request_type) == (ask.id, "1", NOW_US, "recommendrequest")
+    assert got.request == {"user": 1, "k": 2, "include": {}, "exclude": {}, "without": []}
+    assert request_of_prediction(got, ASKED) == ask
     assert got.offsets == (3, 4)
     assert notes == []
 
@@ -80,9 +103,10 @@ def test_a_champion_that_raises_gives_way_to_the_previous_one() -> None:
 @pytest.mark.parametrize(
     ("instead", "kind"),
     [
-        (lambda queries: [[Shown("c", float("nan"), "model")] for _ in queries], "wrong"),
-        (lambda queries: [[Shown("c", float("inf"), "model")] for _ in queries], "wrong"),
-        (lambda queries: [[] for _ in queries], "wrong"),
+        (lambda queries: [listing("c", score=float("nan")) for _ in queries], "wrong"),
+        (lambda queries: [listing("c", score=float("inf")) for _ in queries], "wrong"),
+        (lambda queries: [Response() for _ in queries], "wrong"),
+        (lambda queries: [Response(values=(float("nan"),)) for _ in queries], "wrong"),
         (lambda queries: [], "wrong"),
         (failing, "score"),
     ],
@@ -95,17 +119,17 @@ def test_without_a_good_version_the_list_in_memory_answers(instead: Any, kind: s
 
 
 def test_one_bad_ask_of_a_batch_does_not_harm_the_others() -> None:
-    def poisoned(queries: Sequence[Query]) -> list[list[Shown]]:
-        if any(query.user == "2" for query in queries):
+    def poisoned(queries: Sequence[Request]) -> list[Response]:
+        if any(query.key == "2" for query in queries):
             raise RuntimeError("user 2")
-        return [[Shown("c", 1.0, "model")] for _ in queries]
+        return [listing("c") for _ in queries]
 
     got = engine(Notes(), v2=Lists([], poisoned)).answer(asks(3))
     assert [one.level for one in got] == ["champion", "precomputed", "champion"]
 
 
 def test_a_store_that_is_gone_leaves_the_lists_in_memory() -> None:
-    def gone(users: Sequence[str]) -> Any:
+    def gone(requests: Sequence[Request]) -> Any:
         raise StoreUnavailable("the disk is gone")
 
     notes = Notes()
@@ -118,15 +142,15 @@ def test_with_nothing_at_all_the_list_is_empty_and_says_so() -> None:
     empty = Engine(reading, Notes())
     (got,) = empty.answer(asks())
     assert (got.level, got.version, got.items, got.arm) == ("empty", "", [], "none")
-    assert empty.from_memory(asks()[0]).level == "empty"
+    assert empty.from_fallback(asks()[0]).level == "empty"
 
 
 def test_progress_names_the_version_only_while_it_scores() -> None:
     progress, during = Progress(), list[str]()
 
-    def look(queries: Sequence[Query]) -> list[list[Shown]]:
+    def look(queries: Sequence[Request]) -> list[Response]:
         during.append(progress.version)
-        return [[Shown("c", 1.0, "model")] for _ in queries]
+        return [listing("c") for _ in queries]
 
     engine(Notes(), v2=Lists([], look)).answer(asks(), progress)
     assert (during, progress.version) == (["v2"], "")
@@ -135,22 +159,21 @@ def test_progress_names_the_version_only_while_it_scores() -> None:
 def test_the_time_the_state_lags_is_on_the_answer() -> None:
     one = engine(Notes(), v2=Lists(["c"]))
     one.stale_us = 2_500_000
-    assert one.answer(asks())[0].stale_us == one.from_memory(asks()[0]).stale_us == 2_500_000
+    assert one.answer(asks())[0].stale_us == one.from_fallback(asks()[0]).stale_us == 2_500_000
 
 
 def real(home: Runtime, model: Any = None, note: Any = None) -> Engine:
     version = faulty.release(home, model or ItemKNN(), NOW_US)
-    catalog = load_catalog(home.state, home.app.task.item)
-    loaded = load_version(home.app.task, version, home.artifacts, {Faulty}, catalog)
-    popular = read_popular(home.state, home.signals)
-    memory = Memory(version.id, loaded.groups, list(zip(popular.items, popular.scores, strict=True)), catalog)
-    serving = Serving(ReleaseState(champion=version.id, serial=1), {version.id: loaded.pipeline}, {}, memory, catalog)
-    return Engine(lambda users: read_histories(home.state, home.signals, users), note or Notes(), serving)
+    online = online_of(home)
+    pipeline = load_version(online, version, home.artifacts, {Faulty}).pipeline
+    release = ReleaseState(champion=version.id, serial=1)
+    serving = Serving(release, {version.id: pipeline}, {}, online.fallback(pipeline), version.id)
+    return Engine(online.contexts, note or Notes(), serving)
 
 
 def test_answers_have_the_same_bits_alone_and_in_a_batch(home: Runtime) -> None:
     one, rng = real(home), random.Random(3)
-    asked = [new_ask(str(user), 5, NOW_US, rng) for user in range(1, 33)]
+    asked = [make_request(home, user, NOW_US, rng, k=5) for user in range(1, 33)]
     together, alone = one.answer(asked), [one.answer([ask])[0] for ask in asked]
     assert together == alone
     assert one.answer(list(reversed(asked))) == list(reversed(alone))
@@ -160,8 +183,8 @@ def test_no_list_shows_what_the_user_has_seen_or_was_told_to_leave_out(home: Run
     one = real(home)
     for number in range(1, 31):
         (history,), _ = read_histories(home.state, home.signals, [str(number)])
-        ask = Ask(f"{number:026d}", str(number), 5, NOW_US, without=("film-20",))
-        scored, remembered = one.answer([ask])[0], one.from_memory(ask)
+        ask = request_of(ASKED, f"{number:026d}", NOW_US, {"user": number, "k": 5, "without": ["film-20"]})
+        scored, remembered = one.answer([ask])[0], one.from_fallback(ask)
         for got in (scored, remembered):
             assert "film-20" not in got.items
             assert len(set(got.items)) == len(got.items) == 5
@@ -170,18 +193,22 @@ def test_no_list_shows_what_the_user_has_seen_or_was_told_to_leave_out(home: Run
 
 def test_lists_in_memory_know_the_group_and_obey_filters(home: Runtime) -> None:
     one = real(home, Faulty())
-    memory = one.serving.memory
-    assert set(memory.groups) == {"", "F", "M"}
-    ask = Ask("0" * 26, "1", 5, NOW_US, include={"genres": ["odd"]}, exclude={"year": ["1981", "1983"]})
-    got = memory.lists(ask, nobody("F"))
-    assert got.level == "precomputed"
-    assert len(got.items) == 5
-    assert all(int(item.removeprefix("film-")) % 2 == 1 for item in got.items)
-    assert not {"film-1", "film-3"} & set(got.items)
+    fallback = one.serving.fallback
+    assert isinstance(fallback, FallbackLists)
+    assert set(fallback.groups) == {"", "F", "M"}
+    filters = {"include": {"genres": ["odd"]}, "exclude": {"year": ["1981", "1983"]}}
+    level, got = fallback.answer(
+        request_of(ASKED, "0" * 26, NOW_US, {"user": 1, "k": 5, **filters}), empty_history("F")
+    )
+    items = [item.item for item in got.items]
+    assert level == "precomputed"
+    assert len(items) == 5
+    assert all(int(item.removeprefix("film-")) % 2 == 1 for item in items)
+    assert not {"film-1", "film-3"} & set(items)
 
 
 def test_a_stranger_gets_a_full_list(home: Runtime) -> None:
-    (got,) = real(home).answer([new_ask("999999", 5, NOW_US, random.Random(1))])
+    (got,) = real(home).answer([request_of(ASKED, "0" * 26, NOW_US, {"user": 999_999, "k": 5})])
     assert (got.level, len(got.items)) == ("champion", 5)
 
 

@@ -168,7 +168,7 @@ async def test_a_state_that_is_gone_before_the_start(home: Runtime, call: Any) -
     place.write_text("not a store")
     fresh = faulty.open_home(home.home, home.clock)
     async with call(fresh) as caller:
-        await caller.until(lambda: bool(caller.service.engine.serving.memory.groups))
+        await caller.until(lambda: caller.service.engine.serving.fallback.ready)
         assert await ask(caller) == [("precomputed", "v1")] * 8
         assert failures(caller, "state") > 0
         assert (await caller.get("/readyz")).status_code == 200

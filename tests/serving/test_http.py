@@ -182,10 +182,10 @@ async def test_every_answer_leaves_one_record_that_can_be_read(caller: Any, home
     ids = []
     for user in range(1, 21):
         ids.append((await caller.get(f"/recommend/{user}")).headers["x-flyball-prediction"])
-        assert (await caller.get(f"/v1/predictions/{ids[-1]}")).json()["user"] == str(user)
+        assert (await caller.get(f"/v1/predictions/{ids[-1]}")).json()["key"] == str(user)
     await caller.until(lambda: sum(home.predictions.ends()) == 20)
     found = find_prediction(home.predictions, ids[3])
-    assert (found.user, found.version, found.level, found.worker) == ("4", "v1", "champion", "test")
+    assert (found.key, found.version, found.level, found.worker) == ("4", "v1", "champion", "test")
     assert (await caller.get(f"/v1/predictions/{ids[3]}")).json()["items"] == found.items
 
 

@@ -6,8 +6,7 @@ import pytest
 
 import flyball as fb
 from flyball.core import BadInput
-from flyball.events import Schema
-from flyball.serving.answering.ids import KeyRule
+from flyball.serving.answering.ids import IdRule, id_rules
 
 
 class Bounded(fb.Event):
@@ -26,16 +25,32 @@ class Shaped(fb.Event):
     who: Annotated[str, fb.Ref("shaped"), fb.text(pattern=r"\A[a-z]+\Z", max_length=3)]
 
 
-SCHEMA = Schema([Bounded, Free, Named, Shaped])
+class Several(fb.Event):
+    who: Annotated[int, fb.Ref("free")]
+    others: list[Annotated[str, fb.Ref("named")]] = []
+    count: int = 0
+
+
+EVENTS = {"bounded": Bounded, "free": Free, "named": Named, "shaped": Shaped}
+
+
+def rule(entity: str) -> IdRule:
+    return id_rules(EVENTS[entity])[0]["who"]
+
+
+def test_rules_are_those_of_the_fields_that_hold_ids() -> None:
+    single, several = id_rules(Several)
+    assert {field: one.entity for field, one in single.items()} == {"who": "free"}
+    assert {field: one.entity for field, one in several.items()} == {"others": "named"}
 
 
 @pytest.mark.parametrize(
     ("entity", "given", "key"),
     [("bounded", "1", "1"), ("bounded", 999, "999"), ("free", "0", "0"), ("named", "Zoë 7", "Zoë 7"),
-     ("named", "a/b", "a/b"), ("shaped", "abc", "abc"), ("unheard", "x", "x")],
+     ("named", "a/b", "a/b"), ("shaped", "abc", "abc")],
 )  # fmt: skip
 def test_well_formed(entity: str, given: object, key: str) -> None:
-    assert KeyRule(SCHEMA, entity).key(given) == key
+    assert str(rule(entity).value(given)) == key
 
 
 @pytest.mark.parametrize(
@@ -47,9 +62,9 @@ def test_well_formed(entity: str, given: object, key: str) -> None:
 )  # fmt: skip
 def test_malformed(entity: str, given: Any) -> None:
     with pytest.raises(BadInput, match=f"{entity} id must be"):
-        KeyRule(SCHEMA, entity).key(given)
+        rule(entity).value(given)
 
 
 def test_the_message_says_what_an_id_must_be() -> None:
-    with pytest.raises(BadInput, match="whole number in ASCII digits without leading zeros from 1 to 999, got 'x'"):
-        KeyRule(SCHEMA, "bounded").key("x")
+    with pytest.raises(BadInput, match="an integer in ASCII digits without leading zeros from 1 to 999, got 'x'"):
+        rule("bounded").value("x")

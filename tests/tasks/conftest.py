@@ -9,7 +9,7 @@ import pytest
 
 import flyball as fb
 from flyball.events import Schema
-from flyball.tasks import Recommend
+from flyball.tasks import Recommend, Request, request_type
 
 User = Annotated[int, fb.Ref("user")]
 Film = Annotated[str, fb.Ref("film")]
@@ -65,6 +65,11 @@ def make_task(**changes: Any) -> Recommend:
         "rating": fb.value(Rate, lambda r: r.stars),
     }
     return Recommend(USER, FILM, **(given | changes))
+
+
+def ask(task: Recommend, user: str, k: int, *, at_us: int = 0, id: str = "", **fields: Any) -> Request:
+    """A request as serving makes it; `id` decides the draws."""
+    return Request(id, user, at_us, request_type(task)(at=at_us, user=user, k=k, **fields))
 
 
 def make_frames(rows: Sequence[tuple[Any, ...]]) -> dict[str, pl.DataFrame]:

@@ -12,7 +12,18 @@ from hypothesis import strategies as st
 
 from flyball.core import BadInput
 from flyball.models import Artifact, Histories, Interactions, Recommender
-from flyball.tasks import FrameCatalog, Pipeline, Query, Recommend, Shown, UserHistory, fallback_arrays
+from flyball.tasks import (
+    FrameCatalog,
+    RankedItem,
+    Recommend,
+    RecommendPipeline,
+    RecommendRequest,
+    UserHistory,
+    fallback_arrays,
+    fields_of,
+)
+
+from .conftest import ask, make_task
 
 GENRES = ["action", "comedy", "drama"]
 
@@ -55,10 +66,12 @@ def history_of(user: str, items: list[str], group: str | None = None, beyond: tu
     )
 
 
-def pipeline_of(task: Recommend, data: Interactions, rows: np.ndarray, broken: str = "") -> Pipeline:
+def pipeline_of(
+    task: Recommend, data: Interactions, rows: np.ndarray, catalog: FrameCatalog | None, broken: str = ""
+) -> RecommendPipeline:
     arrays = {**fallback_arrays(data), "rows": rows.astype(np.float32)}
     index = {item: place for place, item in enumerate(data.items)}
-    return Pipeline(task, Artifact({}, arrays, data.items, index), Given(broken))
+    return RecommendPipeline(task, Artifact({}, arrays, data.items, index), Given(broken), catalog)
 
 
 @st.composite
@@ -78,13 +91,13 @@ def worlds(draw: st.DrawFn) -> SimpleNamespace:
         np.float32,
     )
     any_items = st.lists(st.sampled_from([*everything, "unheard"]), max_size=5, unique=True)
-    filters = st.none() | st.fixed_dictionaries(
+    filters = st.fixed_dictionaries(
         {}, optional={"genres": st.lists(st.sampled_from([*GENRES, "none"]), max_size=2), "year": st.just(["1999"])}
     )
     queries = [
-        Query(
-            f"u{row}", draw(st.integers(1, 12)), draw(filters), draw(filters), draw(any_items), row,
-            draw(st.integers(0, 2**63)),
+        ask(
+            make_task(), f"u{row}", draw(st.integers(1, 12)), at_us=row, id=draw(st.text("0123456789AB", max_size=9)),
+            include=draw(filters), exclude=draw(filters), without=draw(any_items),
         )
         for row in range(batch)
     ]  # fmt: skip
@@ -99,17 +112,17 @@ def worlds(draw: st.DrawFn) -> SimpleNamespace:
     )  # fmt: skip
 
 
-def passes(query: Query, attributes: dict[str, list[str]]) -> bool:
-    wanted = all(set(values) & set(attributes[name]) for name, values in (query.include or {}).items())
-    unwanted = any(set(values) & set(attributes[name]) for name, values in (query.exclude or {}).items())
+def passes(query: RecommendRequest, attributes: dict[str, list[str]]) -> bool:
+    wanted = all(set(values) & set(attributes[name]) for name, values in query.include.items())
+    unwanted = any(set(values) & set(attributes[name]) for name, values in query.exclude.items())
     return wanted and not unwanted
 
 
 def naive(
-    task: Recommend, world: SimpleNamespace, row: int, pipeline: Pipeline, newcomers: list[str]
+    task: Recommend, world: SimpleNamespace, row: int, pipeline: RecommendPipeline, newcomers: list[str]
 ) -> tuple[list[str], set[str]]:
     """The list by the book: whole rankings, one item at a time; and all that may be in it. The newcomers are given."""
-    query, history = world.queries[row], world.histories[row]
+    query, history = fields_of(world.queries[row]), world.histories[row]
     items, arrays = world.data.items, pipeline.artifact.arrays
     attributes = {
         item: {"genres": list(genres), "year": [] if year is None else [str(year)]}
@@ -128,7 +141,7 @@ def naive(
         sources.append([items[i] for i in arrays["fallback_group_items"][world.data.groups.index(history.group)]])
     sources.append([items[i] for i in arrays["fallback_popular"]])
     wanted, shown = query.k - len(newcomers), list[str]()
-    limit = task.spread[1] if task.spread and "genres" not in (query.include or {}) else None
+    limit = task.spread[1] if task.spread and "genres" not in query.include else None
     counts: Counter[str] = Counter()
     for source in sources:
         candidates = [item for item in source if item in allowed and item not in shown and item not in newcomers]
@@ -150,13 +163,14 @@ def naive(
 @given(world=worlds())
 def test_lists_equal_the_naive_ones_and_obey_the_laws(films: SimpleNamespace, world: SimpleNamespace) -> None:
     task = films.task(spread=None if world.spread is None else ("genres", world.spread), newcomers=world.newcomers)
-    pipeline = pipeline_of(task, world.data, world.rows)
-    lists = pipeline.answer(world.queries, world.histories, world.catalog)
-    for row, (query, history, shown) in enumerate(zip(world.queries, world.histories, lists, strict=True)):
+    pipeline = pipeline_of(task, world.data, world.rows, world.catalog)
+    responses = pipeline.answer(world.queries, world.histories)
+    for row, (request, history, response) in enumerate(zip(world.queries, world.histories, responses, strict=True)):
+        query, shown = fields_of(request), response.items
         names = [each.item for each in shown]
         assert len(set(names)) == len(names) <= query.k
         assert not set(names) & {*history.seen, *query.without}
-        drawn = [each.item for each in shown if each.source == "newcomer"]
+        drawn = [each.item for each in shown if each.source == "cold_start"]
         slots = drawn[: min(task.newcomers, query.k // 5)]
         expected, allowed = naive(task, world, row, pipeline, slots)
         assert names[: len(expected)] == expected
@@ -165,18 +179,17 @@ def test_lists_equal_the_naive_ones_and_obey_the_laws(films: SimpleNamespace, wo
         touched = {world.data.items[place] for place in world.data.item_index}
         assert not set(drawn) & touched
         for each in shown:
-            assert (each.propensity == 1) if each.source != "newcomer" else (0 < each.propensity <= 1)
+            assert (each.propensity == 1) if each.source != "cold_start" else (0 < each.propensity <= 1)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(world=worlds())
 def test_a_list_is_the_same_whatever_else_is_in_the_batch(films: SimpleNamespace, world: SimpleNamespace) -> None:
     task = films.task(spread=("genres", 1))
-    pipeline = pipeline_of(task, world.data, world.rows)
-    together = pipeline.answer(world.queries, world.histories, world.catalog)
+    pipeline = pipeline_of(task, world.data, world.rows, world.catalog)
+    together = pipeline.answer(world.queries, world.histories)
     alone = [
-        pipeline.answer([query], [history], world.catalog)[0]
-        for query, history in zip(world.queries, world.histories, strict=True)
+        pipeline.answer([query], [history])[0] for query, history in zip(world.queries, world.histories, strict=True)
     ]
     assert together == alone
     assert msgspec.json.encode(together) == msgspec.json.encode(alone)
@@ -191,8 +204,8 @@ def film_world(n: int = 40) -> tuple[Interactions, FrameCatalog, np.ndarray]:
 
 def test_the_spread_gives_way_when_the_list_cannot_be_filled(films: SimpleNamespace) -> None:
     data, catalog, rows = film_world()
-    pipeline = pipeline_of(films.task(spread=("genres", 2)), data, rows)
-    shown = pipeline.answer([Query("u", 10)], [history_of("u", [])], catalog)[0]
+    pipeline = pipeline_of(films.task(spread=("genres", 2)), data, rows, catalog)
+    shown = pipeline.answer([ask(pipeline.task, "u", 10)], [history_of("u", [])])[0].items
     assert [each.item for each in shown] == data.items[:10]
     assert [each.source for each in shown] == ["model"] * 10
 
@@ -204,14 +217,14 @@ def test_an_empty_history_gets_the_group_then_the_popular_list(films: SimpleName
     arrays = fallback_arrays(data, prior=1.0, group_length=2)
     model = Given()
     rows = np.full((1, 6), -np.inf, np.float32)
-    pipeline = Pipeline(films.task(), Artifact({}, {**arrays, "rows": rows}, items, {}), model)
-    ask = [Query("u", 4)]
-    grouped = pipeline.answer(ask, [history_of("u", [], "F")], None)[0]
+    pipeline = RecommendPipeline(films.task(), Artifact({}, {**arrays, "rows": rows}, items, {}), model)
+    requests = [ask(pipeline.task, "u", 4)]
+    grouped = pipeline.answer(requests, [history_of("u", [], "F")])[0].items
     assert [(each.item, each.source) for each in grouped] == [
         ("i4", "group"), ("i5", "group"), ("i0", "popular"), ("i1", "popular"),
     ]  # fmt: skip
-    assert pipeline.popular(ask, [history_of("u", [], "F")], None)[0] == grouped
-    lone = pipeline.answer(ask, [history_of("u", ["i0"], "unknown group")], None)[0]
+    assert pipeline.without_model(requests, [history_of("u", [], "F")])[0].items == grouped
+    lone = pipeline.answer(requests, [history_of("u", ["i0"], "unknown group")])[0].items
     assert [each.item for each in lone] == ["i1", "i4", "i5", "i2"]
     assert lone[0].score == pytest.approx(3 / 8)
 
@@ -221,21 +234,22 @@ def test_newcomers_are_drawn_uniformly_and_say_with_which_chance(films: SimpleNa
     later = FrameCatalog(
         [*catalog.ids, *"abcdefgh"], {name: [*values, *[None] * 8] for name, values in catalog.columns.items()}
     )
-    pipeline = pipeline_of(films.task(newcomers=2), data, rows)
+    pipeline = pipeline_of(films.task(newcomers=2), data, rows, later)
     history = history_of("u", ["a"])
     count: Counter[str] = Counter()
     draws = 4_000
     for seed in range(draws):
-        shown = pipeline.answer([Query("u", 10, without=["b"], seed=seed)], [history], later)[0]
-        fresh = [each for each in shown if each.source == "newcomer"]
-        assert [place for place, each in enumerate(shown) if each.source == "newcomer"] == [5, 6]
+        request = ask(pipeline.task, "u", 10, id=str(seed), without=["b"])
+        shown = pipeline.answer([request], [history])[0].items
+        fresh = [each for each in shown if each.source == "cold_start"]
+        assert [place for place, each in enumerate(shown) if each.source == "cold_start"] == [5, 6]
         assert {each.propensity for each in fresh} == {2 / 6}
         count.update(each.item for each in fresh)
     expected, spread = draws * 2 / 6, (draws * 2 / 6 * 4 / 6) ** 0.5
     assert set(count) == set("cdefgh")
     assert all(abs(times - expected) < 4.5 * spread for times in count.values())
-    again = pipeline.answer([Query("u", 10, seed=7)], [history], later)
-    assert again == pipeline.answer([Query("u", 10, seed=7)], [history], later)
+    again = pipeline.answer([ask(pipeline.task, "u", 10, id="7")], [history])
+    assert again == pipeline.answer([ask(pipeline.task, "u", 10, id="7")], [history])
 
 
 def test_short_lists_have_no_newcomers_and_filters_hold_for_them(films: SimpleNamespace) -> None:
@@ -243,31 +257,34 @@ def test_short_lists_have_no_newcomers_and_filters_hold_for_them(films: SimpleNa
     later = FrameCatalog(
         [*catalog.ids, "new"], {"genres": [*catalog.columns["genres"], ["horror"]], "year": [None] * 41}
     )
-    pipeline = pipeline_of(films.task(), data, rows)
+    pipeline = pipeline_of(films.task(), data, rows, later)
 
-    def ask(k: int, **filters: Any) -> list[Shown]:
-        return pipeline.answer([Query("u", k, **filters)], [history_of("u", [])], later)[0]
+    def items(k: int, **filters: Any) -> list[str]:
+        shown: tuple[RankedItem, ...] = pipeline.answer([ask(pipeline.task, "u", k, **filters)], [history_of("u", [])])[
+            0
+        ].items
+        return [each.item for each in shown]
 
-    assert "new" in [each.item for each in ask(5)]
-    assert "new" not in [each.item for each in ask(4)]
-    assert "new" not in [each.item for each in ask(5, include={"genres": ["drama"]})]
-    assert [each.item for each in ask(5, include={"genres": ["horror"]})] == ["new"]
+    assert "new" in items(5)
+    assert "new" not in items(4)
+    assert "new" not in items(5, include={"genres": ["drama"]})
+    assert items(5, include={"genres": ["horror"]}) == ["new"]
 
 
 @pytest.mark.parametrize(("broken", "told"), [("nan", "nan"), ("inf", "inf"), ("shape", r"\(1, 39\)")])
 def test_unusable_scores_are_refused(films: SimpleNamespace, broken: str, told: str) -> None:
     data, catalog, rows = film_world()
-    pipeline = pipeline_of(films.task(), data, rows, broken)
+    pipeline = pipeline_of(films.task(), data, rows, catalog, broken)
     from flyball.tasks import BadScores
 
     with pytest.raises(BadScores, match=f"scores of Given must be .* got .*{told}"):
-        pipeline.answer([Query("u", 5)], [history_of("u", [])], catalog)
-    assert pipeline.popular([Query("u", 5)], [history_of("u", [])], catalog)[0]
+        pipeline.answer([ask(pipeline.task, "u", 5)], [history_of("u", [])])
+    assert pipeline.without_model([ask(pipeline.task, "u", 5)], [history_of("u", [])])[0].items
 
 
 def test_an_artifact_without_fallback_lists_is_refused(films: SimpleNamespace) -> None:
     with pytest.raises(BadInput, match="fallback_popular"):
-        Pipeline(films.task(), Artifact({}, {}, ["a"], {"a": 0}), Given())
+        RecommendPipeline(films.task(), Artifact({}, {}, ["a"], {"a": 0}), Given())
 
 
 def test_fallback_popularity_halves_with_age(films: SimpleNamespace) -> None:

@@ -19,7 +19,9 @@ from flyball.models import (
     save_artifact,
 )
 from flyball.models.artifact import kind_of
-from flyball.tasks import MODEL, Pipeline, Query, UserHistory, build_interactions, catalog_at, fallback_arrays
+from flyball.tasks import MODEL, RecommendPipeline, UserHistory, build_interactions, catalog_at, fallback_arrays
+
+from .conftest import ask
 
 GENRES, OLD = ("action", "comedy", "drama", "war"), 20
 LEARNED, LATER = 10_000, 20_000
@@ -48,14 +50,14 @@ def frames_of(films: SimpleNamespace, new: list[tuple[str, list[str]]]) -> dict[
     return dict(films.frames(rows))
 
 
-def pipeline_of(films: SimpleNamespace, model: Recommender, folder: Path) -> Pipeline:
+def pipeline_of(films: SimpleNamespace, model: Recommender, folder: Path) -> RecommendPipeline:
     """Fitted on what was known at `LEARNED`, kept as an artifact and loaded again."""
     task = films.task(newcomers=0)
     data = build_interactions(frames_of(films, NEW), task, films.schema, LEARNED)
     arrays = {**model.fit(data, 1), **fallback_arrays(data)}
     save_artifact(folder / "v", {"kind": kind_of(model), "params": params_of(model)}, arrays, data.items)
     artifact = load_artifact(folder / "v")
-    return Pipeline(task, artifact, model_of(artifact))
+    return RecommendPipeline(task, artifact, model_of(artifact))
 
 
 def catalog_of(films: SimpleNamespace, new: list[tuple[str, list[str]]] = NEW) -> Any:
@@ -72,19 +74,21 @@ def fans() -> list[UserHistory]:
     return [history_of([f"{genre}{nth:02d}" for nth in range(0, 10, 2)]) for genre in GENRES]
 
 
-def scores_of(pipeline: Pipeline, histories: list[UserHistory], catalog: Any) -> list[dict[str, float]]:
+def scores_of(pipeline: RecommendPipeline, histories: list[UserHistory], catalog: Any) -> list[dict[str, float]]:
     """What the model gives each film of the catalogue."""
-    queries = [Query("u", 200, now_us=LATER) for _ in histories]
-    lists = pipeline.answer(queries, histories, catalog)
-    return [{each.item: each.score for each in shown if each.source == MODEL} for shown in lists]
+    pipeline = pipeline.over(catalog)
+    responses = pipeline.answer([ask(pipeline.task, "u", 200, at_us=LATER) for _ in histories], histories)
+    return [{each.item: each.score for each in shown.items if each.source == MODEL} for shown in responses]
 
 
 @pytest.fixture
-def pipeline(films: SimpleNamespace, tmp_path: Path) -> Pipeline:
+def pipeline(films: SimpleNamespace, tmp_path: Path) -> RecommendPipeline:
     return pipeline_of(films, Hybrid(ImplicitALS(factors=16)), tmp_path)
 
 
-def test_new_films_of_a_loved_genre_come_before_all_films_of_others(films: SimpleNamespace, pipeline: Pipeline) -> None:
+def test_new_films_of_a_loved_genre_come_before_all_films_of_others(
+    films: SimpleNamespace, pipeline: RecommendPipeline
+) -> None:
     for genre, scores in zip(GENRES, scores_of(pipeline, fans(), catalog_of(films)), strict=True):
         loved = {film for film in scores if film.startswith(genre)}
         new = {film for film in loved if "new" in film}
@@ -95,15 +99,17 @@ def test_new_films_of_a_loved_genre_come_before_all_films_of_others(films: Simpl
 
 
 def test_films_without_any_value_known_then_are_left_to_the_newcomers(
-    films: SimpleNamespace, pipeline: Pipeline
+    films: SimpleNamespace, pipeline: RecommendPipeline
 ) -> None:
-    queries = [Query("u", 200, now_us=LATER)]
-    shown = pipeline.answer(queries, fans()[:1], catalog_of(films))[0]
+    request = ask(pipeline.task, "u", 200, at_us=LATER)
+    shown = pipeline.over(catalog_of(films)).answer([request], fans()[:1])[0].items
     assert {each.item for each in shown if each.source != MODEL} == {"unheard-of", "undescribed"}
     assert len({each.item for each in shown}) == len(shown) == KNOWN + len(NEW) - 5
 
 
-def test_a_score_has_the_same_bits_whatever_else_is_asked_or_new(films: SimpleNamespace, pipeline: Pipeline) -> None:
+def test_a_score_has_the_same_bits_whatever_else_is_asked_or_new(
+    films: SimpleNamespace, pipeline: RecommendPipeline
+) -> None:
     whole = scores_of(pipeline, fans(), catalog_of(films))
     assert whole == [scores_of(pipeline, [one], catalog_of(films))[0] for one in fans()]
     for few in ([], NEW[3:4], NEW[::-1]):
@@ -112,22 +118,22 @@ def test_a_score_has_the_same_bits_whatever_else_is_asked_or_new(films: SimpleNa
             assert len(scores) == KNOWN - 5 + sum("new" in film for film, _ in few)
 
 
-def test_a_like_of_a_new_film_counts_and_is_a_reason(films: SimpleNamespace, pipeline: Pipeline) -> None:
+def test_a_like_of_a_new_film_counts_and_is_a_reason(films: SimpleNamespace, pipeline: RecommendPipeline) -> None:
     catalog, fan = catalog_of(films), history_of(["war-new0", "war-new1"])
     scores = scores_of(pipeline, [fan], catalog)[0]
     assert {film[:3] for film in sorted(scores, key=lambda film: -scores[film])[:OLD]} == {"war"}
-    artifact, query = pipeline.over(catalog), Query("u", 5, now_us=LATER)
-    batch = pipeline.histories([query], [fan], catalog)
+    over, request = pipeline.over(catalog), ask(pipeline.task, "u", 5, at_us=LATER)
+    batch, artifact = over.histories([request], [fan]), over.artifact
     assert [artifact.items[place] for place in batch.items] == fan.items
     added = pipeline.model.explain(artifact.arrays, batch, artifact.index["war03"])
     assert sum(part for _, part in added) == pytest.approx(scores["war03"], rel=1e-4)
-    assert pipeline.histories([query], [fan]).items.tolist() == []
+    assert pipeline.histories([request], [fan]).items.tolist() == []
 
 
 def test_a_new_film_lies_where_an_old_one_with_its_values_and_no_likes_does(
-    films: SimpleNamespace, pipeline: Pipeline
+    films: SimpleNamespace, pipeline: RecommendPipeline
 ) -> None:
-    artifact = pipeline.over(catalog_of(films))
+    artifact = pipeline.over(catalog_of(films)).artifact
     silent, new = (artifact.arrays["item_factors"][artifact.index[film]] for film in (SILENT, "war-new1"))
     assert silent.any()
     assert new.tobytes() == silent.tobytes()
@@ -137,7 +143,7 @@ def test_a_new_film_lies_where_an_old_one_with_its_values_and_no_likes_does(
 
 def test_models_of_likes_alone_leave_new_films_to_the_newcomers(films: SimpleNamespace, tmp_path: Path) -> None:
     pipeline = pipeline_of(films, ImplicitALS(factors=16), tmp_path)
-    assert pipeline.over(catalog_of(films)) is pipeline.artifact
+    assert pipeline.over(catalog_of(films)).artifact is pipeline.artifact
     assert not places_new(pipeline.model)
     assert all("new" not in film for scores in scores_of(pipeline, fans(), catalog_of(films)) for film in scores)
 
@@ -148,5 +154,5 @@ def test_an_artifact_learned_without_attributes_places_nothing(films: SimpleName
     model = Hybrid(ImplicitALS(factors=16))
     index = {item: place for place, item in enumerate(data.items)}
     artifact = Artifact({}, {**model.fit(data, 1), **fallback_arrays(data)}, data.items, index)
-    pipeline = Pipeline(task, artifact, model)
+    pipeline = RecommendPipeline(task, artifact, model)
     assert all("new" not in film for scores in scores_of(pipeline, fans(), catalog_of(films)) for film in scores)

@@ -9,10 +9,10 @@ import flyball as fb
 from flyball.core import BadDeclaration, Refused
 from flyball.features import Reading, Vectors, bits_of
 from flyball.models import Artifact, PastOf, Popular, Ranker
-from flyball.tasks import Asked, Columns, Featured, OfflineFeatures, Pipeline, Query, bind_features, fallback_arrays
+from flyball.tasks import Asked, Columns, OfflineFeatures, RecommendPipeline, bind_features, fallback_arrays, sampled
 from flyball.testing.model_checks import sample_interactions
 
-from .conftest import FILM, LIKED, USER, Card, Joined, Rate, Viewer, Watch, make_frames
+from .conftest import FILM, LIKED, USER, Card, Joined, Rate, Viewer, Watch, ask, make_frames
 
 DAY = 86_400_000_000
 user = fb.Entity("user", Viewer, watched=fb.count(Watch, "7d"), gender=fb.attribute(Viewer, lambda v: v.gender))
@@ -29,7 +29,7 @@ class Fake:
 
     def read(self, asked: Sequence[Asked], at_us: Sequence[int]) -> list[Reading]:
         self.asked += zip(asked, at_us, strict=True)
-        return [Reading(at, (3, 4), "set", {name: self._of(name, keys) for name, keys in one.items()})
+        return [Reading(at, (3, 4), {name: self._of(name, keys) for name, keys in one.items()})
                 for one, at in zip(asked, at_us, strict=True)]  # fmt: skip
 
     def _of(self, name: str, keys: Sequence[tuple[str, ...]]) -> Vectors:
@@ -43,13 +43,13 @@ class Fake:
         )  # fmt: skip
 
 
-def make_pipeline(reader: Fake | None) -> Pipeline:
+def make_pipeline(reader: Fake | None) -> RecommendPipeline:
     data = sample_interactions()
     model = bind_features(TASK, Ranker((Popular(),), ("user.watched", "film", "both"), pool=10))
     plain = Ranker((Popular(),), pool=10, trees=3, least=5)
     arrays = {**fallback_arrays(data), **plain.fit_past(PastOf(data), 0), "trees_txt": np.empty(0, np.uint8)}
-    return Pipeline(
-        TASK, Artifact({}, arrays, data.items, {item: n for n, item in enumerate(data.items)}), model, reader
+    return RecommendPipeline(
+        TASK, Artifact({}, arrays, data.items, {item: n for n, item in enumerate(data.items)}), model, None, reader
     )
 
 
@@ -62,8 +62,10 @@ def history(name: str, items: list[str]) -> "fb.features.UserHistory":  # type: 
 
 def test_keys_instants_and_the_reading_of_what_is_shown() -> None:
     reader = Fake()
-    lists = make_pipeline(reader).answer(
-        [Query("7", 5, now_us=11), Query("8", 5, now_us=22)], [history("7", ["i0", "i3"]), history("8", ["i1"])], None
+    assert (sampled("7"), sampled("28")) == (False, True)
+    responses = make_pipeline(reader).answer(
+        [ask(TASK, "7", 5, at_us=11), ask(TASK, "28", 5, at_us=22)],
+        [history("7", ["i0", "i3"]), history("28", ["i1"])],
     )
     assert [at for _, at in reader.asked] == [11, 22]
     asked = reader.asked[0][0]
@@ -72,11 +74,37 @@ def test_keys_instants_and_the_reading_of_what_is_shown() -> None:
     assert len(items) == 10
     assert not {"i0", "i3"} & set(items)
     assert asked["both"] == [(item, "7") for item in items]
-    for shown, at in zip(lists, (11, 22), strict=True):
-        assert isinstance(shown, Featured)
-        assert (shown.reading.at_us, shown.reading.offsets) == (at, (3, 4))
-        assert [key[0] for key in shown.reading.groups["film"].keys] == [each.item for each in shown]
-        assert len(shown.reading.groups["user"].keys) == 1
+    for response, at in zip(responses, (11, 22), strict=True):
+        (read,) = response.reads
+        assert (read.at_us, read.offsets) == (at, (3, 4))
+    plain, kept = (response.reads[0] for response in responses)
+    assert plain.vectors == {}
+    assert list(kept.vectors) == ["both", "film", "user"]
+    numbers = np.frombuffer(kept.vectors["film"][0], np.float64).reshape(5, 2)
+    assert numbers.tolist() == [[float(item.item[1:])] * 2 for item in responses[1].items], "of what is shown, in order"
+    assert np.frombuffer(kept.vectors["user"][0], np.int64).tolist() == [7], "one row, and only the feature it reads"
+
+
+def test_a_read_covers_what_is_read_and_nothing_that_is_only_declared() -> None:
+    """More features, declared elsewhere or in another order, change neither the digest nor the hash."""
+    names = ("both.seen", "film.views", "user.watched")
+    longer = fb.Entity("film", Card, fresh=fb.count(Rate, "1d"), views=fb.count(Watch, "7d"))
+    wider = fb.Entity("user", Viewer, rated=fb.count(Rate, "7d"), watched=fb.count(Watch, "7d"))
+    more = fb.Features("more", keys=(wider, longer), rated=fb.count(Rate, "1d"))
+    other = fb.Recommend(wider, longer, positive=LIKED, features=(more, both))
+    frames = make_frames(
+        [("watch", 1, "up", 3, DAY, DAY), ("rate", 1, "up", 4, DAY, DAY), ("watch", 2, "heat", 3, 5, 5)]
+    )
+    reads = []
+    for task in (TASK, other):
+        columns = Columns(task, names)
+        offline = OfflineFeatures(task.feature_groups, frames)
+        (reading,) = offline.read([columns.asked("1", ["up", "heat"])], [2 * DAY])
+        reads.append(columns.feature_read(reading, [1, 0], "28"))
+    assert reads[0] == reads[1]
+    assert reads[0].vectors["film"]
+    redefined = fb.Entity("film", Card, views=fb.count(Watch, "30d"))
+    assert Columns(fb.Recommend(wider, redefined, positive=LIKED, features=(both,)), names).hash != reads[0].feature_set
 
 
 def test_columns_are_in_order_of_name_with_missing_as_nan() -> None:

@@ -9,7 +9,7 @@ import pytest
 import flyball as fb
 from flyball.core import BadDeclaration, BadInput, Refused
 from flyball.policy import AnyOf
-from flyball.tasks import Query, check_query
+from flyball.tasks import request_of, request_type
 
 
 def test_it_lists_what_it_reads(films: SimpleNamespace) -> None:
@@ -62,15 +62,6 @@ def test_events_must_name_both_and_have_the_fields(films: SimpleNamespace) -> No
         fb.Recommend("user", films.film, films.liked)
 
 
-def test_a_query_is_checked_against_the_task(films: SimpleNamespace) -> None:
-    task = films.task()
-    check_query(task, Query("7", 20, include={"genres": ["Drama"]}, exclude={"year": ["1999"]}))
-    with pytest.raises(BadInput, match="k must be from 1 to 1000, got 0"):
-        check_query(task, Query("7", 0))
-    with pytest.raises(BadInput, match="filter attribute must be one of film, genres, year, got 'at'"):
-        check_query(task, Query("7", 20, exclude={"at": ["3"]}))
-
-
 def test_about_says_what_other_rooms_may_know(films: SimpleNamespace) -> None:
     about = films.task(k=5, spread=("genres", 2), hint=fb.outcome(films.Watch, within="1h")).about
     assert (about.kind, about.items, about.k, about.deadline_us) == ("recommend", "film", 5, 300_000)
@@ -111,3 +102,28 @@ def test_a_declaration_of_events_that_are_gone_is_refused_by_name(films: SimpleN
     assert now.restore(kept, [films.Rate]).about.declaration == kept
     with pytest.raises(Refused, match="item of the task must be 'book', as when the version was learned"):
         now.restore({**kept, "item": "book"})
+
+
+def test_a_request_is_checked_against_the_task(films: SimpleNamespace) -> None:
+    asked = request_type(films.task())
+    assert request_type(films.task(newcomers=0)) is asked, "equal declarations have one type"
+    filters = {"include": {"genres": ["Drama"]}, "exclude": {"year": ["1999"]}}
+    request = request_of(asked, "a", 5, {"user": "7", "without": ["up"], **filters})
+    assert (request.key, request.at_us, request.event) == ("7", 5, asked(at=5, user=7, k=20, without=["up"], **filters))
+    for wrong, message in (
+        ({"k": 0}, "k must be an integer >= 1, got 0"),
+        ({"k": 1_001}, "k must be an integer <= 1000, got 1001"),
+        ({"user": "x"}, "user must be an integer, got 'x'"),
+        ({"user": None}, "user must be an integer, got None"),
+        ({"exclude": {"at": ["3"]}}, "filter attribute must be one of film, genres, year, got 'at'"),
+        ({"include": None}, "include must be an object, got None"),
+        ({"without": [None]}, r"without\[0\] must be text, got None"),
+        ({"kk": 3}, "field must be one of user, k, include, exclude, without, got 'kk'"),
+        ({"at": 3}, "field at must be left out"),
+    ):
+        with pytest.raises(BadInput, match=message):
+            request_of(asked, "a", 5, {"user": 7, **wrong})
+    with pytest.raises(BadInput, match="field user must be given"):
+        request_of(asked, "a", 5, {"k": 3})
+    with pytest.raises(BadInput, match="k must be an integer, got '3'"):
+        request_of(asked, "a", 5, {"user": 7, "k": "3"}, strict=True)

@@ -21,7 +21,7 @@ from flyball.models import (
     row_pointers,
     take,
 )
-from flyball.tasks import GENERAL, MODEL, Cases, Pipeline, Query, Recommend
+from flyball.tasks import GENERAL, MODEL, Cases, FrameCatalog, Recommend, RecommendPipeline, Request, request_type
 
 _BATCH, _TIMED, _RATED_BATCH = 64, 100, 1_024
 _WIDTH = 1 << 31  # above any item number: user * _WIDTH + item is one key
@@ -79,8 +79,10 @@ class Bench:
         wanted = [self._number.setdefault(item, len(self._number)) for items in cases.truth for item in items]
         owners = np.repeat(np.arange(len(cases.users), dtype=np.int64), self._relevant)
         self._truth = owners * _WIDTH + np.array(wanted, np.int64)
-        self._queries = [
-            Query(user, self.k, now_us=cases.split_us, seed=place) for place, user in enumerate(cases.users)
+        asked = request_type(task)
+        self._requests = [
+            Request(f"{row:026d}", user, cases.split_us, asked(at=cases.split_us, user=user, k=self.k))
+            for row, user in enumerate(cases.users)
         ]
 
     def answers(self, one: Contestant) -> Answers:
@@ -106,13 +108,14 @@ class Bench:
 
     def lists(self, one: Contestant) -> Lists:
         """The lists of every user. Raises whatever the model raises."""
-        pipeline, cases = self._pipeline(one), self.cases
+        pipeline, cases = self._pipeline(one, self.cases.catalog), self.cases
         places = np.full((len(cases.users), self.k), -1, np.int32)
         by_model, scored = np.zeros(places.shape, bool), np.zeros(places.shape, bool)
         for first in range(0, len(places), _BATCH):
             part = slice(first, first + _BATCH)
-            answers = pipeline.answer(self._queries[part], cases.histories[part], cases.catalog)
-            for row, shown in enumerate(answers, first):
+            answers = pipeline.answer(self._requests[part], cases.histories[part])
+            for row, response in enumerate(answers, first):
+                shown = response.items
                 places[row, : len(shown)] = [self._number.setdefault(each.item, len(self._number)) for each in shown]
                 by_model[row, : len(shown)] = [each.source == MODEL for each in shown]
                 scored[row, : len(shown)] = [each.source in (MODEL, GENERAL) for each in shown]
@@ -147,8 +150,8 @@ class Bench:
 
     def rating_errors(self, one: Contestant) -> NDArray[np.float64]:
         """Predicted minus given, for each rating of the window. An item the model does not know: the global mean."""
-        pipeline, cases = self._pipeline(one), self.cases
-        histories = pipeline.histories(self._queries, cases.histories)
+        pipeline, cases = self._pipeline(one, None), self.cases
+        histories = pipeline.histories(self._requests, cases.histories)
         items = np.array([pipeline.artifact.index.get(item, -1) for item in cases.rated_items], np.int32)
         predicted = np.full(len(items), global_mean(self.train))
         known = np.flatnonzero(items >= 0)
@@ -176,24 +179,24 @@ class Bench:
             "bias": predicted - cases.rated_values,
         }
 
-    def _pipeline(self, one: Contestant) -> Pipeline:
+    def _pipeline(self, one: Contestant, catalog: FrameCatalog | None) -> RecommendPipeline:
         if one.failed or one.model is None or one.artifact is None:
             raise BadInput(f"contestant {one.name!r}", "fitted", one.failed or "no artifact")
         if one.as_of_us >= self.cases.split_us and not one.flattered:
             must = f"known before the split at {self.cases.split_us} us"
             raise BadInput(f"training data of {one.name!r}", must, one.as_of_us)
-        return Pipeline(self.task, one.artifact, one.model, one.features)
+        return RecommendPipeline(self.task, one.artifact, one.model, catalog, one.features)
 
-    def _answer_us(self, pipeline: Pipeline) -> Estimate:
+    def _answer_us(self, pipeline: RecommendPipeline) -> Estimate:
         """Median microseconds of one answer, asked singly; everything is compiled and warm by now.
 
         The interval is the bootstrap's over answers, with a fixed seed: it tells how steady the measurement was.
         """
         took = []
-        for place in range(0, len(self._queries), max(1, len(self._queries) // _TIMED)):
-            query, history = self._queries[place : place + 1], self.cases.histories[place : place + 1]
+        for place in range(0, len(self._requests), max(1, len(self._requests) // _TIMED)):
+            request, history = self._requests[place : place + 1], self.cases.histories[place : place + 1]
             start = self.stopwatch.read_s()
-            pipeline.answer(query, history, self.cases.catalog)
+            pipeline.answer(request, history)
             took.append(self.stopwatch.read_s() - start)
         times = np.array(took) * 1e6
         drawn = np.random.default_rng(0).integers(0, len(times), (200, len(times)))

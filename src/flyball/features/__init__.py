@@ -33,7 +33,7 @@ from flyball.features.declaration.windows import Window, exact, lifetime, tiled
 from flyball.features.online.codec import bytes_per_key
 from flyball.features.online.consumer import FeatureConsumer
 from flyball.features.online.freshness import ApplyDelays, read_apply_delays
-from flyball.features.online.layout import feature_set_hash, groups_of
+from flyball.features.online.layout import groups_of
 from flyball.features.online.reader import FeatureReader
 from flyball.features.online.rebuild import RebuildReport, rebuild
 from flyball.features.vectors import Reading, Vectors, bits_of, digest_of
@@ -71,7 +71,6 @@ __all__ = [
     "digest_of",
     "distinct",
     "exact",
-    "feature_set_hash",
     "first",
     "groups_of",
     "hashed",

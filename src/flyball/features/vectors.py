@@ -42,6 +42,12 @@ class Vectors(msgspec.Struct, frozen=True):
         bits = np.ascontiguousarray(self.bits[:, feature])
         return _values(self.tags[:, feature], bits, lambda place: self.objects[place, feature])
 
+    def select(self, rows: Sequence[int], features: Sequence[int]) -> "Vectors":
+        """The same values of some keys and features only, in the order given; without texts and lists."""
+        names, keys = tuple(self.names[place] for place in features), [self.keys[row] for row in rows]
+        chosen = np.ix_(rows, features)
+        return Vectors(names, keys, self.bits[chosen], self.tags[chosen], {})
+
     def matrix(self) -> npt.NDArray[np.float64]:
         """The numbers (keys, features) as doubles; NaN for missing values, texts and lists."""
         whole = (self.tags == WHOLE) | (self.tags == YES_NO)
@@ -66,14 +72,13 @@ def _values(tags: npt.NDArray[np.uint8], bits: npt.NDArray[np.int64], objects: C
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """The features of some keys of some groups, all as of one instant and one place in the log.
+    """The features of some keys of some groups, all as of one timestamp and one prefix of the log.
 
-    `hash`: of the set of features. `beyond`: how many values are missing since there were more than `max_events`.
+    `beyond`: how many values are missing since there were more than `max_events`.
     """
 
     at_us: int
     offsets: Offsets
-    hash: str
     groups: Mapping[str, Vectors]
     beyond: int = 0
 

@@ -8,7 +8,15 @@ from flyball.outcomes.consumer import OutcomeConsumer
 from flyball.outcomes.counts import BOUNDS_US
 from flyball.outcomes.exposure import shown_items
 from flyball.outcomes.metrics import LabelMetric, VersionOutcomes
-from flyball.outcomes.prediction import Prediction, find_prediction, prediction_of, prediction_record
+from flyball.outcomes.prediction import (
+    Prediction,
+    find_prediction,
+    prediction_of,
+    prediction_of_response,
+    prediction_record,
+    request_of_prediction,
+    response_of,
+)
 from flyball.outcomes.views import Followed, followed, outcomes_by_version
 
 __all__ = [
@@ -22,6 +30,9 @@ __all__ = [
     "followed",
     "outcomes_by_version",
     "prediction_of",
+    "prediction_of_response",
     "prediction_record",
+    "request_of_prediction",
+    "response_of",
     "shown_items",
 ]

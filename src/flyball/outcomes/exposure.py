@@ -1,4 +1,4 @@
-"""Who was shown what: the part of the past that the application itself had a hand in."""
+"""Exposure: who was shown what, the part of the past that the application itself had a hand in."""
 
 from collections.abc import Collection
 
@@ -13,8 +13,8 @@ SLACK_US = 900_000_000
 class _Items(msgspec.Struct, frozen=True, array_like=True):
     """The first fields of a prediction on disk; what follows them is not decoded."""
 
+    format: int
     id: str
-    k: int
     items: list[str]
 
 
@@ -22,18 +22,18 @@ _decode = msgspec.msgpack.Decoder(_Items).decode
 
 
 def shown_items(log: EventLog, users: Collection[str], from_us: int, until_us: int) -> dict[str, dict[str, int]]:
-    """{user: {item: best place}} of what answers in `[from_us, until_us)` held, for those of `users` who had any.
+    """{user: {item: best position}} of what responses in `[from_us, until_us)` held, for those of `users` who had any.
 
-    Places count from 0. The stream need not be in order of time, only within 15 minutes of it: what was answered long
-    before is not read.
+    Positions count from 0. The stream need not be in order of time, only within 15 minutes of it: what was answered
+    long before is not read.
     """
-    wanted, found = frozenset(users), dict[str, dict[str, int]]()
+    keys, positions = frozenset(users), dict[str, dict[str, int]]()
     for partition in range(len(log.ends())):
         for record in records_since(log, partition, from_us, SLACK_US):
             if record.at >= until_us + SLACK_US:
                 break
-            if record.type == TYPE and from_us <= record.at < until_us and record.key in wanted:
-                best = found.setdefault(record.key, {})
-                for place, item in enumerate(_decode(record.body).items):
-                    best[item] = min(place, best.get(item, place))
-    return found
+            if record.type == TYPE and from_us <= record.at < until_us and record.key in keys:
+                best = positions.setdefault(record.key, {})
+                for position, item in enumerate(_decode(record.body).items):
+                    best[item] = min(position, best.get(item, position))
+    return positions

@@ -1,11 +1,14 @@
 """The stamped record of one answer, and how it lies in the stream `predictions`."""
 
 from collections.abc import Iterator
+from operator import attrgetter
+from typing import Any
 
 import msgspec
 
-from flyball.core import BadInput, NotFound, timestamp_of_id
-from flyball.events import EventLog, Record, read_where
+from flyball.core import BadInput, NotFound, Refused, timestamp_of_id
+from flyball.events import Event, EventLog, Offsets, Record, read_where
+from flyball.tasks import FeatureRead, RankedItem, Request, Response, fields_of_event, request_of
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _DIGIT = {letter: f"{value:05b}" for value, letter in enumerate(_ALPHABET)}
@@ -17,75 +20,131 @@ TYPE = "prediction"
 
 
 class Prediction(msgspec.Struct, frozen=True, kw_only=True):
-    """One answer: to whom, what was asked and shown, by which version and arm, from which state of the log.
+    """The record of one response: to which request, by which version and arm, from which state of the log.
 
-    `scores` and `sources` run beside `items`. `version` is "" for an answer that no version made. `offsets`: the
-    events applied to the state that was read, () for an answer that read none. `catalog`: the same of the catalogue,
-    `lists`: of the popular list in memory, () for an answer that did not look at it. `stale_us`: how old the state
-    was. `seed`: the query's seed.
-
-    Of a list that features were read for, as of `at_us`: `feature_set`, the hash of the definitions; `feature_offsets`,
-    the events they had been computed from; `feature_digest`, 64 bits of the values of the items the model placed, in
-    their order (`Reading.digest`); `vectors`, for a stable sample of users, the values {group: (bits, types)}, a row a
-    key in that order.
+    `key`: of the request; `request`: the fields of its event, of type `request_type`, as plain values.
+    `scores`, `sources` and `parts` run beside `items`; `parts` is empty where the task names none. `propensities`:
+    {position: propensity} of the items whose propensity is not 1.
+    `version` is "" for a response that no version made; `arrangement`: the revision it was re-ranked by, 0 for that of
+    the declaration. `arm`, `propensity`: of the release. `level`: which version or fallback answered. `offsets`: the
+    events applied to the state that was read, () for a response that read none; `catalog`: the same of the catalog,
+    `fallback`: of the fallback, () for a response that did not use it. `stale_us`: how old the state was. `reads`: the
+    features read, one for each time they were read.
     """
 
     id: str
     at_us: int
-    user: str
-    k: int
+    key: str
     items: list[str]
-    scores: list[float]
-    sources: list[str]
     version: str
+    level: str
     arm: str
     propensity: float
-    level: str
+    request_type: str
+    request: dict[str, Any]
+    scores: list[float]
+    sources: list[str]
     offsets: tuple[int, ...]
+    propensities: dict[int, float] = {}
+    parts: list[tuple[float, ...]] = []
+    values: list[float] = []
+    decision: str = ""
+    arrangement: int = 0
+    catalog: tuple[int, ...] = ()
+    fallback: tuple[int, ...] = ()
     stale_us: int = 0
     took_us: int = 0
     worker: str = ""
-    include: dict[str, list[str]] | None = None
-    exclude: dict[str, list[str]] | None = None
-    without: list[str] = []
-    seed: int = 0
-    catalog: tuple[int, ...] = ()
-    lists: tuple[int, ...] = ()
-    feature_set: str = ""
-    feature_offsets: tuple[int, ...] = ()
-    feature_digest: int = 0
-    vectors: dict[str, tuple[bytes, bytes]] = {}
+    reads: tuple[FeatureRead, ...] = ()
 
 
-class _Body(msgspec.Struct, frozen=True, array_like=True):
-    """The order of the fields on disk; new fields go to the end, with a default."""
+def prediction_of_response(
+    request: Request,
+    response: Response,
+    *,
+    version: str,
+    arm: str,
+    propensity: float,
+    level: str,
+    offsets: Offsets,
+    catalog: Offsets = (),
+    fallback: Offsets = (),
+    arrangement: int = 0,
+    stale_us: int = 0,
+) -> Prediction:
+    """The record of `response`, not yet with the time it took and the process it came from."""
+    items = response.items
+    return Prediction(
+        id=request.id,
+        at_us=request.at_us,
+        key=request.key,
+        request_type=type(request.event).__name__.lower(),
+        request=fields_of_event(request.event),
+        items=[item.item for item in items],
+        scores=[item.score for item in items],
+        sources=[item.source for item in items],
+        propensities={nth: item.propensity for nth, item in enumerate(items) if item.propensity != 1.0},
+        parts=[item.parts for item in items] if items and items[0].parts else [],
+        values=list(response.values),
+        decision=response.decision,
+        version=version,
+        arrangement=arrangement,
+        arm=arm,
+        propensity=propensity,
+        level=level,
+        offsets=offsets,
+        catalog=catalog,
+        fallback=fallback,
+        stale_us=stale_us,
+        reads=response.reads,
+    )
 
-    id: str
-    k: int
-    items: list[str]
-    scores: list[float]
-    sources: list[str]
-    version: str
-    arm: str
-    propensity: float
-    level: str
-    offsets: tuple[int, ...]
-    stale_us: int
-    took_us: int
-    worker: str
-    include: dict[str, list[str]] | None
-    exclude: dict[str, list[str]] | None
-    without: list[str]
-    seed: int
-    catalog: tuple[int, ...] = ()
-    lists: tuple[int, ...] = ()
-    feature_set: str = ""
-    feature_offsets: tuple[int, ...] = ()
-    feature_digest: int = 0
-    vectors: dict[str, tuple[bytes, bytes]] = {}
+
+def request_of_prediction(prediction: Prediction, request_type: type[Event]) -> Request:
+    """The request as it came in; raises `Refused` when the application now declares another type of request."""
+    if prediction.request_type != request_type.__name__.lower():
+        raise Refused(
+            f"request of {prediction.id} must be a {request_type.__name__}, as the application declares now, got a "
+            f"{prediction.request_type}"
+        )
+    try:
+        return request_of(request_type, prediction.id, prediction.at_us, prediction.request)
+    except BadInput as error:
+        raise Refused(f"request of {prediction.id} must fit {request_type.__name__} as declared now: {error}") from None
 
 
-_FIELDS = _Body.__struct_fields__
+def response_of(prediction: Prediction) -> Response:
+    """The response as it left."""
+    count = len(prediction.items)
+    propensities = [prediction.propensities.get(position, 1.0) for position in range(count)]
+    columns = (
+        prediction.items, prediction.scores, prediction.sources, propensities, prediction.parts or [()] * count
+    )  # fmt: skip
+    items = tuple(RankedItem(*row) for row in zip(*columns, strict=True))
+    return Response(items, tuple(prediction.values), prediction.decision, prediction.reads)
+
+
+FORMAT = 2
+"""Of the body on disk. 1 had no number and held the fields of recommendations only."""
+
+_STORED = tuple(field for field in msgspec.structs.fields(Prediction) if field.name not in ("at_us", "key"))
+_NAMES = tuple(field.name for field in _STORED)
+"""What lies in the body of a record, in this order: new fields go to the end, with a default."""
+
+_field: Any = msgspec.field
+_Body: Any = msgspec.defstruct(
+    "_Body",
+    [
+        ("format", int),
+        *(
+            (field.name, field.type, _field(default=field.default, default_factory=field.default_factory))
+            for field in _STORED
+        ),
+    ],
+    array_like=True,
+    frozen=True,
+)
+_values_of = attrgetter(*_NAMES)
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Body).decode
 
@@ -98,20 +157,25 @@ def id_bytes(prediction_id: str) -> bytes:
 
 def prediction_record(prediction: Prediction) -> Record:
     """The record to append to the stream `predictions`."""
-    body = _encode(_Body(*(getattr(prediction, field) for field in _FIELDS)))
     at = prediction.at_us
-    return Record(TYPE, prediction.user, at, at, id_bytes(prediction.id), body)
+    body = _encode((FORMAT, *_values_of(prediction)))
+    return Record(TYPE, prediction.key, at, at, id_bytes(prediction.id), body)
 
 
 def prediction_of(record: Record) -> Prediction:
-    """The prediction that `prediction_record` wrote; raises `BadInput` for another type or a damaged body."""
+    """The prediction that `prediction_record` wrote.
+
+    Raises `BadInput` for a record of another type or format, or with a damaged body.
+    """
     if record.type != TYPE:
         raise BadInput("record type", TYPE, record.type)
     try:
         body = _decode(record.body)
     except msgspec.MsgspecError as error:
-        raise BadInput("prediction record", f"a prediction ({error})", record.id.hex()) from None
-    return Prediction(at_us=record.at, user=record.key, **{field: getattr(body, field) for field in _FIELDS})
+        raise BadInput("prediction record", f"a prediction of format {FORMAT} ({error})", record.id.hex()) from None
+    if body.format != FORMAT:
+        raise BadInput("format of a prediction record", f"{FORMAT}: another release of Flyball wrote it", body.format)
+    return Prediction(at_us=record.at, key=record.key, **dict(zip(_NAMES, _values_of(body), strict=True)))
 
 
 def find_prediction(log: EventLog, prediction_id: str) -> Prediction:

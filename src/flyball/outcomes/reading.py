@@ -1,6 +1,6 @@
 """What an event says about responses: the touches that can follow one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -113,8 +113,7 @@ def request_fields(names: tuple[str, ...], request: type[Event]) -> tuple[str, .
 
 
 def _value(prediction: Prediction, field: str) -> Any:
-    fields: Mapping[str, Any] = getattr(prediction, "request", {})
-    return prediction.user if field == "" else fields.get(field)
+    return prediction.key if field == "" else prediction.request.get(field)
 
 
 def _text(values: Sequence[Any]) -> str | None:

@@ -5,16 +5,16 @@ out; a replay is called identical only when it was computed again and every item
 """
 
 from flyball.provenance.audit import Audit, Difference, FeatureAudit, audit
-from flyball.provenance.explain import Because, Film, Next, Why, why
+from flyball.provenance.explain import Contribution, ExplainedItem, FollowUp, Why, why
 from flyball.provenance.recompute import Replay, differences_of, replay
 
 __all__ = [
     "Audit",
-    "Because",
+    "Contribution",
     "Difference",
+    "ExplainedItem",
     "FeatureAudit",
-    "Film",
-    "Next",
+    "FollowUp",
     "Replay",
     "Why",
     "audit",

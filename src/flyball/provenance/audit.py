@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from flyball.core import Ints, NotFound, format_duration
 from flyball.events import Record
-from flyball.features import FRESHNESS_US, Group, Reading, Vectors, feature_set_hash
+from flyball.features import FRESHNESS_US, Group, Reading, Vectors
 from flyball.outcomes import Prediction, prediction_of
 from flyball.provenance.log_features import Needed, events_about
 from flyball.runtime import Runtime
-from flyball.tasks import MODEL, Asked, Columns, coded_column
+from flyball.tasks import MODEL, Asked, Columns, FeatureRead, coded_column
 
 if TYPE_CHECKING:
     import polars
@@ -113,7 +113,10 @@ class Audit(msgspec.Struct, frozen=True):
 
 class _Case(msgspec.Struct, frozen=True):
     prediction: Prediction
+    read: FeatureRead
+    columns: Columns
     asked: Asked
+    items: int
 
 
 def audit(
@@ -124,8 +127,8 @@ def audit(
     `target_us`: of freshness, instead of what features declare. `from_log`: read the log alone, not the history.
     """
     groups = runtime.app.task.feature_groups
-    predictions = [one for one in _predictions(runtime, since_us) if one.feature_set]
-    cases, skipped = _cases(runtime, groups, predictions, most)
+    predictions = [one for one in _predictions(runtime, since_us) if one.reads]
+    cases, skipped = _cases(runtime, predictions, most)
     targets = {
         one.name: one.feature.freshness_us if target_us is None else target_us
         for group in groups
@@ -145,7 +148,7 @@ def audit(
         since_us=since_us,
         predictions=len(predictions),
         audited=len(cases),
-        sampled=sum(bool(case.prediction.vectors) for case in cases),
+        sampled=sum(bool(case.read.vectors) for case in cases),
         wrong=len(found.wrong),
         differences=found.differences[:SHOWN],
         features=features,
@@ -172,7 +175,7 @@ def _examine(
     for case in cases:
         for name, wanted in case.asked.items():
             keys.setdefault(name, set()).update(wanted)
-    needed = Needed(groups, keys, min(case.prediction.at_us for case in cases))
+    needed = Needed(groups, keys, min(case.read.at_us for case in cases))
     frames = events_about(runtime, needed, runtime.log.ends(), from_log)
     parts: list[dict[str, Vectors]] = [{} for _ in cases]
     for group in groups:
@@ -205,22 +208,24 @@ class _Tally:
         )  # fmt: skip
 
 
-def _cases(
-    runtime: Runtime, groups: Sequence[Group], predictions: Sequence[Prediction], most: int
-) -> tuple[list[_Case], dict[str, int]]:
-    live, skipped = feature_set_hash(list(groups)), dict[str, int]()
+def _cases(runtime: Runtime, predictions: Sequence[Prediction], most: int) -> tuple[list[_Case], dict[str, int]]:
+    skipped: dict[str, int] = {}
     columns: dict[str, Columns | None] = {}
     cases = []
     for prediction in predictions:
         if prediction.version not in columns:
             columns[prediction.version] = _columns(runtime, prediction.version)
-        read = columns[prediction.version]
-        if prediction.feature_set != live or read is None:
-            reason = "definitions of features have changed since" if read is not None else "the version is not known"
+        reads = columns[prediction.version]
+        reason = "the version is not known, or reads what is no longer declared" if reads is None else ""
+        if reads is not None and any(read.feature_set != reads.hash for read in prediction.reads):
+            reason = "definitions of features have changed since"
+        if reads is None or reason:
             skipped[reason] = skipped.get(reason, 0) + 1
             continue
         pairs = zip(prediction.items, prediction.sources, strict=True)
-        cases.append(_Case(prediction, read.asked(prediction.user, [item for item, by in pairs if by == MODEL])))
+        items = [item for item, source in pairs if source == MODEL]
+        asked = reads.asked(prediction.key, items)
+        cases += [_Case(prediction, read, reads, asked, len(items)) for read in prediction.reads]
     if len(cases) > most:
         chosen = np.linspace(0, len(cases) - 1, most).astype(int)
         skipped["more than the audit was to look at"] = len(cases) - most
@@ -257,8 +262,8 @@ def _compute(
     columns: dict[str, Any] = {
         name: pl.Series([key[nth] for key in keys], dtype=pl.String) for nth, name in enumerate(group.keys)
     }
-    columns["at"] = pl.Series([cases[place].prediction.at_us for place in owners.tolist()], dtype=pl.Int64)
-    offsets = [list(cases[place].prediction.feature_offsets) for place in owners.tolist()]
+    columns["at"] = pl.Series([cases[place].read.at_us for place in owners.tolist()], dtype=pl.Int64)
+    offsets = [list(cases[place].read.offsets) for place in owners.tolist()]
     known = pl.DataFrame(columns)
     names = [one.name for one in group.definitions]
     applied = _bits(point_in_time([group], frames, known.with_columns(
@@ -275,8 +280,8 @@ def _compute(
         tally = tallies.setdefault(one.name, _Tally())
         tally.looked += len(keys)
         for row in np.flatnonzero(other[:, nth]).tolist():
-            prediction = cases[int(owners[row])].prediction
-            lag_us = max((waiting.lag_us(part.event.__name__.lower(), fields, keys[row], prediction)
+            read = cases[int(owners[row])].read
+            lag_us = max((waiting.lag_us(part.event.__name__.lower(), fields, keys[row], read)
                           for part, fields in one.aggregates), default=0)  # fmt: skip
             tally.stale += 1
             tally.late += lag_us > targets[one.name]
@@ -293,20 +298,20 @@ class _Waiting:
 
     def __init__(self, frames: "dict[str, polars.DataFrame]", cases: Sequence[_Case]) -> None:
         self._frames = frames
-        offsets = [case.prediction.feature_offsets for case in cases]
+        offsets = [case.read.offsets for case in cases]
         self._first = [min(each) for each in zip(*offsets, strict=True)] if len(set(map(len, offsets))) == 1 else [0]
         self._by_key: dict[tuple[str, tuple[str, ...]], dict[tuple[Any, ...], Ints]] = {}
 
-    def lag_us(self, name: str, fields: tuple[str, ...], key: tuple[str, ...], prediction: Prediction) -> int:
+    def lag_us(self, name: str, fields: tuple[str, ...], key: tuple[str, ...], read: FeatureRead) -> int:
         """How long the oldest event about the key had been known that was not applied yet."""
         found = self._of(name, fields).get(key)
         if found is None:
             return 0
         known_at, part, offset = found
-        applied = np.zeros(max(int(part.max()) + 1, len(prediction.feature_offsets)), np.int64)
-        applied[: len(prediction.feature_offsets)] = prediction.feature_offsets
-        waiting = known_at[(known_at <= prediction.at_us) & (offset >= applied[part])]
-        return prediction.at_us - int(waiting.min()) if len(waiting) else 0
+        applied = np.zeros(max(int(part.max()) + 1, len(read.offsets)), np.int64)
+        applied[: len(read.offsets)] = read.offsets
+        waiting = known_at[(known_at <= read.at_us) & (offset >= applied[part])]
+        return read.at_us - int(waiting.min()) if len(waiting) else 0
 
     def _of(self, name: str, fields: tuple[str, ...]) -> dict[tuple[Any, ...], Ints]:
         """{key: its events beyond the earliest answer, as known_at, partition, offset}."""
@@ -329,12 +334,12 @@ class _Waiting:
 
 def _compare(case: _Case, computed: dict[str, Vectors], tallies: dict[str, _Tally]) -> list[Difference]:
     """What differs between an answer's record and the values computed again."""
-    prediction = case.prediction
-    ordered = {name: computed[name] for name in case.asked}
-    again = Reading(prediction.at_us, prediction.feature_offsets, prediction.feature_set, ordered).digest
+    prediction, read = case.prediction, case.read
+    whole = Reading(read.at_us, read.offsets, {name: computed[name] for name in case.asked})
+    again = case.columns.of_items(whole, range(case.items))
     found = []
-    for name, (bits, tags) in prediction.vectors.items():
-        want = ordered[name]
+    for name, (bits, tags) in read.vectors.items():
+        want = again.groups[name]
         had_bits = np.frombuffer(bits, np.int64)
         had_tags = np.frombuffer(tags, np.uint8)
         if len(had_bits) != want.bits.size or len(had_tags) != want.tags.size:
@@ -350,9 +355,9 @@ def _compare(case: _Case, computed: dict[str, Vectors], tallies: dict[str, _Tall
                 shown_bits(int(had_bits[row, column]), int(had_tags[row, column])),
                 shown_bits(int(want.bits[row, column]), int(want.tags[row, column])),
             ))  # fmt: skip
-    if not found and again != prediction.feature_digest:
-        told = f"user {prediction.user}; only the digest is on record"
-        found.append(Difference(prediction.id, "", told, f"{prediction.feature_digest:016x}", f"{again:016x}"))
+    if not found and again.digest != read.digest:
+        about = f"request of {prediction.key}; only the digest is on record"
+        found.append(Difference(prediction.id, "", about, f"{read.digest:016x}", f"{again.digest:016x}"))
     return found
 
 

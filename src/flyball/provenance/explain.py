@@ -6,12 +6,12 @@ import msgspec
 
 from flyball.core import ArtifactCorrupt, FlyballError, NotFound, Refused, format_duration, format_timestamp
 from flyball.events import Record, partition
-from flyball.models import explain_score, explains
-from flyball.outcomes import Followed, Prediction, find_prediction, followed
+from flyball.outcomes import Followed, Prediction, find_prediction, followed, request_of_prediction, response_of
 from flyball.provenance.rebuild import Rebuilt, load, rebuild
+from flyball.provenance.recompute import BY_VERSION
 from flyball.registry import Version
 from flyball.runtime import Runtime
-from flyball.tasks import GENERAL, MODEL, Pipeline, Query
+from flyball.tasks import UserHistory
 
 REASONS = 3
 NEXT_EVENTS, NEXT_RECORDS, NEXT_US = 50, 200_000, 86_400_000_000
@@ -19,30 +19,30 @@ _SOURCES = {
     "general": "placed by a model that shows everybody the same",
     "group": "liked by the user's group",
     "popular": "popular now",
-    "newcomer": "new in the catalogue, given a chance",
-    "catalogue": "from the catalogue, nothing better was known",
+    "cold_start": "new in the catalog, given a chance",
+    "catalog": "from the catalog, nothing better was known",
 }
 
 
-class Because(msgspec.Struct, frozen=True):
-    """An item of the user's history and what it adds to the score (all of them together make the score); of a ranker
-    a column with its value instead."""
+class Contribution(msgspec.Struct, frozen=True):
+    """What a part of the context adds to a score: an item of the user's history (all of them together make the
+    score), or a feature with its value."""
 
-    item: str
-    contribution: float
+    name: str
+    value: float
 
 
-class Film(msgspec.Struct, frozen=True):
-    """One place of the list. `because`: the strongest contributions; `words`: the reason in a few words."""
+class ExplainedItem(msgspec.Struct, frozen=True):
+    """One item of the response. `because`: the strongest contributions; `words`: the reason in a few words."""
 
     item: str
     score: float
     source: str
-    because: list[Because]
+    because: list[Contribution]
     words: str
 
 
-class Next(msgspec.Struct, frozen=True):
+class FollowUp(msgspec.Struct, frozen=True):
     """What the user did after the answer: events of one type, in a row, about the same things."""
 
     type: str
@@ -59,14 +59,14 @@ class Why(msgspec.Struct, frozen=True):
     version: Version | None
     history_items: int | None
     group: str | None
-    films: list[Film]
+    items: list[ExplainedItem]
     followed: list[Followed]
-    next: list[Next]
+    next: list[FollowUp]
     notes: list[str]
 
     def text(self) -> str:
         """For a person."""
-        return "\n".join([*_stamp_lines(self), "", *_film_lines(self), "", *_after_lines(self), *self.notes])
+        return "\n".join([*_stamp_lines(self), "", *_item_lines(self), "", *_after_lines(self), *self.notes])
 
 
 def why(runtime: Runtime, prediction_id: str, reasons: int = REASONS) -> Why:
@@ -76,13 +76,13 @@ def why(runtime: Runtime, prediction_id: str, reasons: int = REASONS) -> Why:
     version = _version(runtime, prediction, notes)
     rebuilt = _rebuilt(runtime, prediction, notes)
     because = _reasons(runtime, prediction, version, rebuilt, reasons, notes)
-    history = rebuilt.history if rebuilt is not None else None
+    history = rebuilt.context if rebuilt is not None and isinstance(rebuilt.context, UserHistory) else None
     return Why(
         prediction=prediction,
         version=version,
         history_items=None if history is None else len(history.items),
         group=None if history is None else history.group,
-        films=_films(prediction, because),
+        items=_items(prediction, because),
         followed=followed(runtime.outcomes_path, prediction),
         next=_next(runtime, prediction, notes),
         notes=notes,
@@ -117,82 +117,50 @@ def _reasons(
     rebuilt: Rebuilt | None,
     most: int,
     notes: list[str],
-) -> dict[str, list[Because]]:
-    """{item: its strongest contributions} of the items that the version's scores placed."""
-    scored, listed = (MODEL, GENERAL), zip(prediction.items, prediction.sources, strict=True)
-    asked = [item for item, source in listed if source in scored]
-    if version is None or rebuilt is None or rebuilt.history is None or not asked:
-        return {}
+) -> list[list[Contribution]]:
+    """For each item its strongest contributions; empty where none can be told."""
+    none: list[list[Contribution]] = [[] for _ in prediction.items]
+    if version is None or rebuilt is None or rebuilt.context is None or prediction.level not in BY_VERSION:
+        return none
     try:
-        pipeline = load(runtime, version, rebuilt.catalog, prediction.feature_offsets).pipeline
+        pipeline = load(runtime, version, rebuilt.online).pipeline
     except (ArtifactCorrupt, NotFound, Refused) as error:
         notes.append(f"the version cannot be loaded: {error}")
-        return {}
-    if pipeline.ranking is None and not explains(pipeline.model):
-        notes.append(f"{type(pipeline.model).__name__} gives no reasons by film: its score is no sum over the history")
-        return {}
+        return none
     try:
-        if pipeline.ranking is not None:
-            return _ranked(pipeline, prediction, rebuilt, asked, most)
-        return _contributions(pipeline, prediction, rebuilt, asked, most)
+        request = request_of_prediction(prediction, runtime.app.task.about.request)
+        added = pipeline.explain(request, rebuilt.context, response_of(prediction))
     except FlyballError as error:
-        notes.append(f"no reasons: {error}")
-        return {}
+        notes.append(str(error))
+        return none
+    return [_strongest(contributions, most) for contributions in added]
 
 
-def _contributions(
-    pipeline: Pipeline, prediction: Prediction, rebuilt: Rebuilt, asked: list[str], most: int
-) -> dict[str, list[Because]]:
-    assert rebuilt.history is not None
-    query = Query(prediction.user, prediction.k, now_us=prediction.at_us, seed=prediction.seed)
-    batch = pipeline.histories([query], [rebuilt.history], rebuilt.catalog)
-    artifact, found = pipeline.over(rebuilt.catalog), {}
-    for item in asked:
-        if item not in artifact.index:
-            continue
-        parts = explain_score(pipeline.model, artifact.arrays, batch, artifact.index[item])
-        strongest = sorted(parts, key=lambda part: (-part[1], part[0]))[:most]
-        found[item] = [
-            Because(artifact.items[int(batch.items[place])], float(added)) for place, added in strongest if added > 0
-        ]
-    return found
+def _strongest(contributions: list[tuple[str, float]], most: int) -> list[Contribution]:
+    ordered = sorted(contributions, key=lambda contribution: (-contribution[1], contribution[0]))[:most]
+    return [Contribution(name, value) for name, value in ordered if value > 0]
 
 
-def _ranked(
-    pipeline: Pipeline, prediction: Prediction, rebuilt: Rebuilt, asked: list[str], most: int
-) -> dict[str, list[Because]]:
-    assert rebuilt.history is not None
-    query = Query(
-        prediction.user, prediction.k, prediction.include, prediction.exclude, list(prediction.without),
-        prediction.at_us, prediction.seed,
-    )  # fmt: skip
-    parts = pipeline.reasons(query, rebuilt.history, rebuilt.catalog, asked)
-    return {
-        item: [Because(*each) for each in sorted(added, key=lambda each: (-each[1], each[0]))[:most] if each[1] > 0]
-        for item, added in parts.items()
-    }
+def _items(prediction: Prediction, reasons: list[list[Contribution]]) -> list[ExplainedItem]:
+    rows = zip(prediction.items, prediction.scores, prediction.sources, reasons, strict=True)
+    return [
+        ExplainedItem(item, score, source, because, _reason_words(source, because))
+        for item, score, source, because in rows
+    ]
 
 
-def _films(prediction: Prediction, reasons: dict[str, list[Because]]) -> list[Film]:
-    films = []
-    for item, score, source in zip(prediction.items, prediction.scores, prediction.sources, strict=True):
-        because = reasons.get(item, [])
-        films.append(Film(item, score, source, because, _reason_words(source, because)))
-    return films
-
-
-def _reason_words(source: str, because: list[Because]) -> str:
+def _reason_words(source: str, because: list[Contribution]) -> str:
     if because:
-        return "because of " + ", ".join(f"{each.item} ({each.contribution:+.3g})" for each in because)
+        return "because of " + ", ".join(f"{part.name} ({part.value:+.3g})" for part in because)
     return _SOURCES.get(source, "")
 
 
-def _next(runtime: Runtime, prediction: Prediction, notes: list[str]) -> list[Next]:
+def _next(runtime: Runtime, prediction: Prediction, notes: list[str]) -> list[FollowUp]:
     """The user's events in the log after the answer, equal ones in a row put together."""
     if not prediction.offsets:
         return []
     ends = runtime.log.ends()
-    part, found, looked = partition(prediction.user, len(ends)), list[Next](), 0
+    part, found, looked = partition(prediction.key, len(ends)), list[FollowUp](), 0
     offset = prediction.offsets[part] if part < len(prediction.offsets) else 0
     while offset < ends[part] and looked < NEXT_RECORDS and len(found) < NEXT_EVENTS:
         after = tuple(offset if place == part else end for place, end in enumerate(ends))
@@ -209,8 +177,8 @@ def _next(runtime: Runtime, prediction: Prediction, notes: list[str]) -> list[Ne
     return found
 
 
-def _note_next(runtime: Runtime, prediction: Prediction, record: Record, found: list[Next]) -> None:
-    if record.key != prediction.user or record.type not in runtime.schema.types:
+def _note_next(runtime: Runtime, prediction: Prediction, record: Record, found: list[FollowUp]) -> None:
+    if record.key != prediction.key or record.type not in runtime.schema.types:
         return
     declared = runtime.schema.types[record.type]
     if declared.refs[0][1] != runtime.app.task.user.name or declared.is_profile:
@@ -228,16 +196,16 @@ def _note_next(runtime: Runtime, prediction: Prediction, record: Record, found: 
         and all(found[-1].fields.get(f) == v for f, v in about.items())
     ):
         last = found[-1]
-        found[-1] = Next(last.type, {**fields, **others}, last.first_at_us, record.at, last.count + 1)
+        found[-1] = FollowUp(last.type, {**fields, **others}, last.first_at_us, record.at, last.count + 1)
     else:
-        found.append(Next(record.type, {**fields, **others}, record.at, record.at, 1))
+        found.append(FollowUp(record.type, {**fields, **others}, record.at, record.at, 1))
 
 
 def _stamp_lines(found: Why) -> list[str]:
     p, version = found.prediction, found.version
     lines = [
         f"answer {p.id}",
-        f"at {format_timestamp(p.at_us)} for user {p.user}, {len(p.items)} of {p.k} wanted, "
+        f"at {format_timestamp(p.at_us)} for {_key_words(p)}, {len(p.items)} items, "
         f"in {p.took_us / 1_000:.1f} ms" + (f" by {p.worker}" if p.worker else ""),
         f"level {p.level}, arm {p.arm} with probability {p.propensity:g}, version {p.version or 'none'}",
     ]
@@ -254,19 +222,23 @@ def _stamp_lines(found: Why) -> list[str]:
         knew = "no history" if not found.history_items else f"{found.history_items:,} items of history"
         group = f", group {found.group}" if found.group else ""
         lines.append(f"from events up to offsets {list(p.offsets)}{stale}: {knew}{group}")
-    for words, filters in (("only", p.include), ("without", p.exclude)):
-        if filters:
-            lines.append(f"{words} " + ", ".join(f"{name} {'/'.join(values)}" for name, values in filters.items()))
-    if p.without:
-        lines.append(f"without {', '.join(p.without)}")
-    return lines
+    fields = ", ".join(
+        f"{name} {_short(value)}" for name, value in p.request.items() if value not in ("", [], {}, None)
+    )
+    return [*lines, f"request: {fields}"]
 
 
-def _film_lines(found: Why) -> list[str]:
-    width = max((len(film.item) for film in found.films), default=0)
+def _key_words(prediction: Prediction) -> str:
+    """The key with the name of the request's field that holds it, such as "user 7"."""
+    named = (f"{name} {value}" for name, value in prediction.request.items() if str(value) == prediction.key)
+    return next(named, prediction.key)
+
+
+def _item_lines(found: Why) -> list[str]:
+    width = max((len(item.item) for item in found.items), default=0)
     return [
-        f"{place:>3}  {film.item:<{width}}  {film.score:>10.4g}  {film.source:<9} {film.words}".rstrip()
-        for place, film in enumerate(found.films, 1)
+        f"{rank:>3}  {item.item:<{width}}  {item.score:>10.4g}  {item.source:<10} {item.words}".rstrip()
+        for rank, item in enumerate(found.items, 1)
     ] or ["the list was empty"]
 
 

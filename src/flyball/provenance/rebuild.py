@@ -1,10 +1,11 @@
 """What an answer was made from, rebuilt from the log and the artifacts."""
 
+from typing import Any
+
 import msgspec
 
 from flyball.core import Refused, format_timestamp
-from flyball.events import Offsets
-from flyball.outcomes import Prediction
+from flyball.outcomes import Prediction, request_of_prediction
 from flyball.provenance.columns import everything, frames_before
 from flyball.provenance.log_features import LogFeatures
 from flyball.provenance.past import state_for
@@ -12,47 +13,50 @@ from flyball.registry import REMOVED, Version
 from flyball.runtime import Runtime
 from flyball.serving import Loaded, load_version
 from flyball.state import Catalog, load_catalog
-from flyball.tasks import Popular, UserHistory, popular_of, read_histories
+from flyball.stores import open_state
+from flyball.tasks import Online, Popular, Stores, popular_of
 
 
 class Rebuilt(msgspec.Struct, frozen=True):
-    """The user's history at the answer's offsets, None when the answer read none, and the catalogue."""
+    """What an answer was made from: the task's online door over rebuilt stores, and the context of its request, None
+    when it read none. `catalog`: of the items, as it was."""
 
-    history: UserHistory | None
+    online: Online
+    context: Any | None
     catalog: Catalog
 
 
 def rebuild(runtime: Runtime, prediction: Prediction) -> Rebuilt:
-    """Fold the log again up to the stamped offsets, for this user alone.
+    """Apply the log again up to the stamped offsets, for the key of this request alone.
 
-    Raises `Refused` when the log does not reach the offsets.
+    Raises `Refused` when the log does not reach the offsets, or when the request is not of the type declared now.
     """
-    history, store = None, None
-    if prediction.offsets:
-        store = state_for(runtime, prediction.offsets, [prediction.user])
-        history = read_histories(store, runtime.signals, [prediction.user])[0][0]
-    if store is None or prediction.catalog not in ((), prediction.offsets):
-        store = state_for(runtime, prediction.catalog, [])
-    return Rebuilt(history, load_catalog(store, runtime.app.task.item))
+    task = runtime.app.task
+    request = request_of_prediction(prediction, task.about.request)
+    state = state_for(runtime, prediction.offsets, [prediction.key]) if prediction.offsets else None
+    if state is not None and prediction.catalog in ((), prediction.offsets):
+        catalog = load_catalog(state, task.item)
+    else:
+        catalog = load_catalog(state_for(runtime, prediction.catalog, []), task.item)
+    features = LogFeatures(runtime, prediction.reads[0].offsets if prediction.reads else ())
+    stores = Stores(open_state("memory://") if state is None else state, features, {task.item.name: catalog})
+    online = task.online(stores)
+    return Rebuilt(online, None if state is None else online.contexts([request])[0][0], catalog)
 
 
 def popular_list(runtime: Runtime, prediction: Prediction) -> Popular:
     """What was popular at the offsets stamped for it, or else at those of the state, from everyone's events."""
-    offsets = prediction.lists or prediction.offsets or prediction.catalog
+    offsets = prediction.fallback or prediction.offsets or prediction.catalog
     return popular_of(frames_before(runtime, offsets, runtime.signals.plans, everything), runtime.signals)
 
 
-def load(runtime: Runtime, version: Version, catalog: Catalog, features: Offsets = ()) -> Loaded:
+def load(runtime: Runtime, version: Version, online: Online) -> Loaded:
     """The version as serving loads it; raises `ArtifactCorrupt` when its files are not what was registered, `Refused`
-    when they were removed.
-
-    `features`: the offsets that the answer's features had been computed from.
-    """
+    when they were removed."""
     if version.artifact and not (runtime.artifacts / version.artifact).is_dir():
         raise Refused(_gone(runtime, version))
     known = {type(model) for model in runtime.app.candidates.values()}
-    read = LogFeatures(runtime, features)
-    return load_version(runtime.app.task, version, runtime.artifacts, known, catalog, read, None)
+    return load_version(online, version, runtime.artifacts, known, None)
 
 
 def _gone(runtime: Runtime, version: Version) -> str:

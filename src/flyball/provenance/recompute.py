@@ -1,19 +1,19 @@
 """Recomputes an answer and compares every bit."""
 
 import struct
-from collections.abc import Sequence
 from itertools import zip_longest
+from typing import Any
 
 import msgspec
 
 from flyball.core import ArtifactCorrupt, NotFound, Refused
 from flyball.events import Offsets
-from flyball.outcomes import Prediction, find_prediction
+from flyball.outcomes import Prediction, find_prediction, request_of_prediction, response_of
 from flyball.provenance.rebuild import Rebuilt, load, popular_list, rebuild
 from flyball.releases import ReleaseState
 from flyball.runtime import Runtime
-from flyball.serving import Ask, Engine, Memory, Serving
-from flyball.tasks import Shown, UserHistory
+from flyball.serving import Engine, Serving
+from flyball.tasks import FallbackLists, FeatureRead, RankedItem, RecommendPipeline
 
 BY_VERSION = ("champion", "chosen", "previous")
 
@@ -62,14 +62,14 @@ def _again(runtime: Runtime, prediction: Prediction) -> tuple[Prediction, list[s
     if not prediction.offsets and not prediction.catalog:
         raise Refused("it is stamped with no offsets: its lists lay in memory and changed while they were read")
     rebuilt = rebuild(runtime, prediction)
-    serving, notes = (_by_version if by_version else _from_memory)(runtime, prediction, rebuilt)
+    serving, notes = (_by_version if by_version else _by_fallback)(runtime, prediction, rebuilt)
     failures: list[str] = []
     engine = Engine(
-        lambda users: _read(prediction, rebuilt),
+        lambda requests: _read(prediction, rebuilt),
         lambda kind, subject, why: failures.append(f"{subject}: {why}"),
         serving,
     )
-    again = engine.answer([_ask(prediction)])[0]
+    again = engine.answer([request_of_prediction(prediction, runtime.app.task.about.request)])[0]
     if by_version and failures:
         raise Refused("; ".join(failures))
     return again, notes
@@ -77,45 +77,35 @@ def _again(runtime: Runtime, prediction: Prediction) -> tuple[Prediction, list[s
 
 def _by_version(runtime: Runtime, prediction: Prediction, rebuilt: Rebuilt) -> tuple[Serving, list[str]]:
     version = runtime.registry.version(prediction.version)
-    loaded = load(runtime, version, rebuilt.catalog, prediction.feature_offsets)
-    release = ReleaseState(champion=version.id)
-    return Serving(release, {version.id: loaded.pipeline}, catalog=rebuilt.catalog), []
+    loaded = load(runtime, version, rebuilt.online)
+    return Serving(ReleaseState(champion=version.id), {version.id: loaded.pipeline}), []
 
 
-def _from_memory(runtime: Runtime, prediction: Prediction, rebuilt: Rebuilt) -> tuple[Serving, list[str]]:
-    groups: dict[str, list[Shown]] = {}
+def _by_fallback(runtime: Runtime, prediction: Prediction, rebuilt: Rebuilt) -> tuple[Serving, list[str]]:
+    best = None
     if prediction.version:
-        groups = load(runtime, runtime.registry.version(prediction.version), rebuilt.catalog).groups
+        best = load(runtime, runtime.registry.version(prediction.version), rebuilt.online).pipeline
     popular = popular_list(runtime, prediction)
     pairs = list(zip(popular.items, popular.scores, strict=True))
-    memory = Memory(prediction.version, groups, pairs, rebuilt.catalog)
+    groups = best.group_lists if isinstance(best, RecommendPipeline) else {}
+    fallback = FallbackLists(groups, pairs, rebuilt.catalog)
     unstamped = [
-        name for name, offsets in (("catalogue", prediction.catalog), ("popular list", prediction.lists)) if not offsets
+        name
+        for name, offsets in (("catalog", prediction.catalog), ("popular list", prediction.fallback))
+        if not offsets
     ]
     notes = [
         f"the {name} in memory is not stamped with offsets, it changed while it was read; taken as it was at the "
         "answer's own, so a difference may come from that"
         for name in unstamped
     ]
-    return Serving(memory=memory, catalog=rebuilt.catalog), notes
+    return Serving(fallback=fallback, fallback_version=prediction.version), notes
 
 
-def _read(prediction: Prediction, rebuilt: Rebuilt) -> tuple[list[UserHistory], Offsets]:
-    if rebuilt.history is None:
+def _read(prediction: Prediction, rebuilt: Rebuilt) -> tuple[list[Any], Offsets]:
+    if rebuilt.context is None:
         raise Refused("the answer read no history")
-    return [rebuilt.history], prediction.offsets
-
-
-def _ask(prediction: Prediction) -> Ask:
-    return Ask(
-        prediction.id,
-        prediction.user,
-        prediction.k,
-        prediction.at_us,
-        prediction.include,
-        prediction.exclude,
-        tuple(prediction.without),
-    )
+    return [rebuilt.context], prediction.offsets
 
 
 def _result(prediction: Prediction, again: Prediction | None, notes: list[str]) -> Replay:
@@ -132,23 +122,33 @@ def _result(prediction: Prediction, again: Prediction | None, notes: list[str]) 
 
 
 def differences_of(then: Prediction, now: Prediction) -> list[str]:
-    """One line for each place whose item, source or score differs in any bit."""
+    """One line for each position whose item, source, score or part differs in any bit, and for what else does."""
     lines = []
-    for place, (old, new) in enumerate(zip_longest(_places(then), _places(now))):
-        if old is None or new is None or old[:2] != new[:2] or _bits(old[2]) != _bits(new[2]):
-            lines.append(f"place {place + 1}: then {_words(old)}, now {_words(new)}")
-    if then.feature_digest != now.feature_digest:
-        lines.append(f"features: then digest {then.feature_digest:016x}, now {now.feature_digest:016x}")
+    for rank, (old, new) in enumerate(zip_longest(response_of(then).items, response_of(now).items), 1):
+        if old is None or new is None or _bits(old) != _bits(new):
+            lines.append(f"rank {rank}: then {_words(old)}, now {_words(new)}")
+    if [_double(value) for value in then.values] != [_double(value) for value in now.values]:
+        lines.append(f"values: then {then.values}, now {now.values}")
+    if then.decision != now.decision:
+        lines.append(f"decision: then {then.decision!r}, now {now.decision!r}")
+    for nth, (old_read, new_read) in enumerate(zip_longest(then.reads, now.reads), 1):
+        old_digest, new_digest = _digest(old_read), _digest(new_read)
+        if old_digest != new_digest:
+            lines.append(f"features, read {nth}: then digest {old_digest}, now {new_digest}")
     return lines
 
 
-def _places(prediction: Prediction) -> Sequence[tuple[str, str, float]]:
-    return list(zip(prediction.items, prediction.sources, prediction.scores, strict=True))
+def _bits(item: RankedItem) -> tuple[object, ...]:
+    return item.item, item.source, *map(_double, (item.score, item.propensity, *item.parts))
 
 
-def _bits(score: float) -> bytes:
+def _double(score: float) -> bytes:
     return struct.pack("<d", score)
 
 
-def _words(place: tuple[str, str, float] | None) -> str:
-    return "nothing" if place is None else f"{place[0]} {place[2]!r} ({place[1]})"
+def _digest(read: FeatureRead | None) -> str:
+    return "none" if read is None else f"{read.digest:016x}"
+
+
+def _words(item: RankedItem | None) -> str:
+    return "nothing" if item is None else f"{item.item} {item.score!r} ({item.source})"

@@ -6,7 +6,7 @@ same time one wins and the other is told; every change is in the audit trail.
 """
 
 from flyball.releases.change import Change, check_servable, promote, rollback
-from flyball.releases.state import BUCKETS, Arm, ReleaseState, Route, bucket_of, current, route
+from flyball.releases.state import BUCKETS, Arm, ReleaseState, Route, bucket_of, current, level_of, route
 
 __all__ = [
     "BUCKETS",
@@ -17,6 +17,7 @@ __all__ = [
     "bucket_of",
     "check_servable",
     "current",
+    "level_of",
     "promote",
     "rollback",
     "route",

@@ -55,8 +55,8 @@ def current(registry: Registry) -> ReleaseState:
     return msgspec.convert(document, ReleaseState)
 
 
-def route(state: ReleaseState, user: str) -> Route:
-    """The version for `user`: the same one as long as the state's arms only widen.
+def route(state: ReleaseState, key: str) -> Route:
+    """The version for requests with this key: the same one as long as the state's arms only widen.
 
     Arms take buckets from 0 upward in their order, so a first arm that widens keeps all of its users.
 
@@ -67,7 +67,7 @@ def route(state: ReleaseState, user: str) -> Route:
         return Route("", "none", 1.0)
     if not state.arms:
         return Route(state.champion, "champion", 1.0)
-    bucket, first = bucket_of(user, state.salt), 0
+    bucket, first = bucket_of(key, state.salt), 0
     for arm in state.arms:
         size = round(arm.share * BUCKETS)
         if first <= bucket < first + size:
@@ -76,7 +76,14 @@ def route(state: ReleaseState, user: str) -> Route:
     return Route(state.champion, "champion", (BUCKETS - first) / BUCKETS)
 
 
-def bucket_of(user: str, salt: str) -> int:
-    """Which of the 10,000 buckets `user` falls into under `salt`; other salts give unrelated buckets."""
-    digest = blake2b(user.encode("utf-8", "surrogatepass"), digest_size=8, key=salt.encode()[:64]).digest()
+def level_of(state: ReleaseState, version: str) -> str:
+    """The level of what `version` answers: "champion", "previous", or "chosen" for another under release."""
+    if version == state.champion:
+        return "champion"
+    return "previous" if version == state.previous else "chosen"
+
+
+def bucket_of(key: str, salt: str) -> int:
+    """Which of the 10,000 buckets `key` falls into under `salt`; other salts give unrelated buckets."""
+    digest = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8, key=salt.encode()[:64]).digest()
     return int.from_bytes(digest, "big") % BUCKETS

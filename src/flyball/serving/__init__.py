@@ -5,9 +5,8 @@ says from which rung of the ladder it came; every answer leaves one record in th
 takes over without a dropped request; malformed requests get a problem document, never a 500.
 """
 
-from flyball.serving.answering.engine import Engine, Progress, Serving
-from flyball.serving.answering.fallback import Memory
-from flyball.serving.answering.request import Ask, new_ask, seed_of
+from flyball.serving.answering.engine import Engine, NoFallback, Progress, Serving
+from flyball.serving.answering.request import RequestReader
 from flyball.serving.http.app import make_app
 from flyball.serving.metrics import FAILURES, LATENCY_MS, LEVELS
 from flyball.serving.once import answer_once
@@ -22,21 +21,19 @@ __all__ = [
     "LATENCY_MS",
     "LEVELS",
     "REPLACE_ME",
-    "Ask",
     "Dispatcher",
     "Engine",
     "Keeper",
     "Loaded",
-    "Memory",
+    "NoFallback",
     "Progress",
     "Receiver",
+    "RequestReader",
     "Service",
     "Serving",
     "answer_once",
     "load_version",
     "make_app",
-    "new_ask",
     "run",
-    "seed_of",
     "serve",
 ]

@@ -13,8 +13,8 @@ from queue import Empty, SimpleQueue
 from flyball.core import Stopwatch
 from flyball.outcomes import Prediction
 from flyball.serving.answering.engine import Progress
-from flyball.serving.answering.request import Ask
 from flyball.serving.metrics import Figures
+from flyball.tasks import Request
 
 BATCH = 32
 QUEUE = 1_000
@@ -23,14 +23,14 @@ STUCK_S = 1.0
 MAX_STUCK = 3
 """Scoring threads held at the same time before no more are started and the process asks to be replaced."""
 
-AnswerBatch = Callable[[Sequence[Ask], Progress], list[Prediction]]
+AnswerBatch = Callable[[Sequence[Request], Progress], list[Prediction]]
 
 
 class _Waiting:
-    __slots__ = ("ask", "done", "due_s", "future")
+    __slots__ = ("done", "due_s", "future", "request")
 
-    def __init__(self, ask: Ask, future: "asyncio.Future[Prediction]", due_s: float) -> None:
-        self.ask, self.future, self.due_s = ask, future, due_s
+    def __init__(self, request: Request, future: "asyncio.Future[Prediction]", due_s: float) -> None:
+        self.request, self.future, self.due_s = request, future, due_s
         self.done = False
 
 
@@ -44,17 +44,17 @@ class _Turn:
 
 
 class Scorer:
-    """Answers asks through `answer`, or through `fallback` when `deadline_s` is near; all methods but none are
+    """Answers requests through `answer`, or through `fallback` when `deadline_s` is near; all methods but none are
     called from the event loop's thread.
 
-    `answer`: takes a batch and says in its `Progress` which version it is at. `fallback(ask)`: an answer from memory.
+    `answer`: takes a batch and says in its `Progress` which version it is at. `fallback(request)`: without waiting.
     `bench(version, reason)`: called once for each thread given up.
     """
 
     def __init__(
         self,
         answer: AnswerBatch,
-        fallback: Callable[[Ask], Prediction],
+        fallback: Callable[[Request], Prediction],
         bench: Callable[[str, str], None],
         figures: Figures,
         stopwatch: Stopwatch,
@@ -83,16 +83,16 @@ class Scorer:
         """Whether so many threads are held at once that the process had better be replaced."""
         return self._stuck > MAX_STUCK
 
-    def ask(self, ask: Ask) -> "asyncio.Future[Prediction]":
+    def answer(self, request: Request) -> "asyncio.Future[Prediction]":
         """A future that has its answer before the deadline, whatever the scoring thread does."""
         if self._loop is None:
             raise RuntimeError("Scorer must be started first")
         future: asyncio.Future[Prediction] = self._loop.create_future()
         if self._queue.qsize() >= QUEUE or self.spent:
             self._figures.note("overload", "queue", f"{self._queue.qsize()} waiting")
-            future.set_result(self._fallback(ask))
+            future.set_result(self._fallback(request))
             return future
-        waiting = _Waiting(ask, future, self._stopwatch.read_s() + self._wait_s)
+        waiting = _Waiting(request, future, self._stopwatch.read_s() + self._wait_s)
         self._open.append(waiting)
         self._queue.put(waiting)
         if not self._ticking:
@@ -114,19 +114,19 @@ class Scorer:
             batch = [waiting for waiting in batch if not waiting.done]
             if not batch:
                 continue
-            asks = [waiting.ask for waiting in batch]
+            requests = [waiting.request for waiting in batch]
             turn.since_s = self._stopwatch.read_s()
             try:
-                answers = self._answer(asks, turn.progress)
-            except Exception as error:  # the engine has its own ladder; this is the floor under it
+                answers = self._answer(requests, turn.progress)
+            except Exception as error:  # the engine has its own levels; this is the last one
                 self._figures.note("fault", "engine", error)
-                answers = [self._fallback(ask) for ask in asks]
+                answers = [self._fallback(request) for request in requests]
             turn.since_s = 0.0
             if turn.given_up:
                 _tell(loop, self._came_back)
             else:
                 self._figures.counters.add("batches")
-                self._figures.counters.add("batched", len(asks))
+                self._figures.counters.add("batched", len(requests))
                 _tell(loop, _deliver, batch, answers)
 
     def _tick(self) -> None:
@@ -139,9 +139,9 @@ class Scorer:
             overdue = waiting.popleft()
             if not overdue.done:
                 overdue.done = True
-                self._figures.note("late", self._turn.progress.version or "state", "answered from memory")
+                self._figures.note("late", self._turn.progress.version or "state", "answered by the fallback")
                 if not overdue.future.done():
-                    overdue.future.set_result(self._fallback(overdue.ask))
+                    overdue.future.set_result(self._fallback(overdue.request))
         self._check_thread(now_s)
         self._figures.gauge("queue", self._queue.qsize())
         if waiting or self._turn.since_s:

@@ -9,20 +9,19 @@ from typing import TypeVar
 
 import msgspec
 
-from flyball.core import BadInput, Clock, NotFound, Refused, Stopwatch, SystemStopwatch, new_id, timestamp_of_id
+from flyball.core import BadInput, Clock, NotFound, Refused, Stopwatch, SystemStopwatch, timestamp_of_id
 from flyball.models import knows_similar, predict_pairs, predicts_ratings, similar_items
 from flyball.outcomes import Prediction, find_prediction
 from flyball.runtime import Runtime
-from flyball.serving.answering.engine import Answering, Engine
-from flyball.serving.answering.ids import KeyRule
-from flyball.serving.answering.request import Ask, new_ask
+from flyball.serving.answering.engine import Engine
+from flyball.serving.answering.request import RequestReader
 from flyball.serving.batching import Scorer
 from flyball.serving.event_endpoint import Intake
 from flyball.serving.metrics import Figures
 from flyball.serving.prediction_writer import PredictionWriter
 from flyball.serving.problems import Problem
 from flyball.serving.versions.refresher import Keeper
-from flyball.tasks import Pipeline, Query, check_query, read_histories
+from flyball.tasks import RecommendPipeline, Request
 
 Result = TypeVar("Result")
 
@@ -66,13 +65,13 @@ class Service:
     ) -> None:
         task = runtime.app.task
         self.runtime, self.worker, self.task = runtime, worker, task
-        self.clock, self.stopwatch, self._rng = clock or runtime.clock, stopwatch or SystemStopwatch(), rng
+        self.clock, self.stopwatch = clock or runtime.clock, stopwatch or SystemStopwatch()
         self.figures = Figures(runtime.counters_folder, worker, self.stopwatch)
-        self.engine = Engine(lambda users: read_histories(runtime.state, runtime.signals, users), self.figures.note)
+        self.engine = Engine(lambda requests: self.keeper.contexts(requests), self.figures.note)
         self.keeper = Keeper(runtime, self.engine, self.figures, self.clock)
         self.scorer = Scorer(
             self.engine.answer,
-            self.engine.from_memory,
+            self.engine.from_fallback,
             self.keeper.bench,
             self.figures,
             self.stopwatch,
@@ -80,7 +79,8 @@ class Service:
         )
         self._writer: PredictionWriter | None = None
         self.intake = Intake(runtime, self.figures, self.clock)
-        self.users, self.items = KeyRule(runtime.schema, task.user.name), KeyRule(runtime.schema, task.item.name)
+        self.requests = RequestReader(task.about.request, self.clock, rng)
+        self.users, self.items = self.requests.rule("user"), self.requests.rule("without")
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="aside")
         self._aside_waiting = 0
 
@@ -103,32 +103,14 @@ class Service:
             await loop.run_in_executor(None, self._writer.stop)
         self._aside.shutdown(wait=False, cancel_futures=True)
 
-    async def plain(self, user: str) -> Prediction:
-        """A list of the task's length for a well-formed user id; raises `BadInput` for another."""
-        return await self.recommend(new_ask(self.users.key(user), self.task.k, self.clock.now_us(), self._rng))
+    async def plain(self, key: str) -> Prediction:
+        """The answer to a request with nothing but its key; raises `BadInput` for a malformed one."""
+        return await self.answer(self.requests.plain(key))
 
-    def ask(
-        self,
-        user: object,
-        k: int | None,
-        include: dict[str, list[str]] | None,
-        exclude: dict[str, list[str]] | None,
-        without: list[object],
-    ) -> Ask:
-        """A request, checked; raises `BadInput`."""
-        now_us = self.clock.now_us()
-        hidden = tuple(self.items.key(item) for item in without)
-        asked = Ask(
-            new_id(now_us, self._rng), self.users.key(user), self.task.k if k is None else k, now_us, include, exclude,
-            hidden,
-        )  # fmt: skip
-        check_query(self.task, Query(asked.user, asked.k, include, exclude, list(hidden), now_us, asked.seed))
-        return asked
-
-    async def recommend(self, ask: Ask) -> Prediction:
+    async def answer(self, request: Request) -> Prediction:
         """The answer, in time; recorded and counted."""
         began_s = self.stopwatch.read_s()
-        prediction = await self.scorer.ask(ask)
+        prediction = await self.scorer.answer(request)
         took_s = self.stopwatch.read_s() - began_s
         self.figures.answered(prediction.level, took_s)
         if self._writer is not None:
@@ -137,7 +119,7 @@ class Service:
 
     async def similar(self, item: str, k: int) -> Similar:
         """The `k` items most like `item`; raises `BadInput`, `NotFound`, or `Refused` when no version can tell."""
-        key = self.items.key(item)
+        key = str(self.items.value(item))
         if not 1 <= k <= 1_000:
             raise BadInput("k", "from 1 to 1000", k)
         version, pipeline = self._able(lambda one: knows_similar(one.model), "lists similar items")
@@ -145,9 +127,9 @@ class Service:
 
     async def rating(self, user: str, item: str) -> Rating:
         """The predicted rating; raises `BadInput`, `NotFound`, or `Refused` when no version predicts ratings."""
-        user, item = self.users.key(user), self.items.key(item)
+        item, request = str(self.items.value(item)), self.requests.plain(user)
         version, pipeline = self._able(lambda one: predicts_ratings(one.model), "predicts ratings")
-        return await self.aside(partial(self._rating, version, pipeline, user, item))
+        return await self.aside(partial(self._rating, version, pipeline, request, item))
 
     async def prediction(self, prediction_id: str) -> Prediction:
         """An earlier answer by its id; raises `BadInput` or `NotFound`."""
@@ -176,27 +158,26 @@ class Service:
         finally:
             self._aside_waiting -= 1
 
-    def _able(self, can: Callable[[Pipeline], bool], what: str) -> tuple[str, Pipeline]:
+    def _able(self, can: Callable[[RecommendPipeline], bool], what: str) -> tuple[str, RecommendPipeline]:
         """The best version in service that can do it."""
-        pipelines: dict[str, Answering] = self.engine.serving.pipelines
+        pipelines = self.engine.serving.pipelines
         for version, pipeline in pipelines.items():
-            if isinstance(pipeline, Pipeline) and can(pipeline):
+            if isinstance(pipeline, RecommendPipeline) and can(pipeline):
                 return version, pipeline
         raise Refused(f"a version that {what} must be in service, got {', '.join(pipelines) or 'none'}")
 
-    def _rating(self, version: str, pipeline: Pipeline, user: str, item: str) -> Rating:
+    def _rating(self, version: str, pipeline: RecommendPipeline, request: Request, item: str) -> Rating:
         import numpy as np
 
         place = _place(pipeline, item)
-        histories, _ = read_histories(self.runtime.state, self.runtime.signals, [user])
-        batch = pipeline.histories([Query(user, 1, now_us=self.clock.now_us())], histories)
+        batch = pipeline.histories([request], self.keeper.contexts([request])[0])
         rated = predict_pairs(
             pipeline.model, pipeline.artifact.arrays, batch, np.zeros(1, np.int64), np.array([place], np.int32)
         )
-        return Rating(user, item, version, float(rated[0]))
+        return Rating(request.key, item, version, float(rated[0]))
 
 
-def _similar(version: str, pipeline: Pipeline, item: str, k: int) -> Similar:
+def _similar(version: str, pipeline: RecommendPipeline, item: str, k: int) -> Similar:
     import numpy as np
 
     scores = similar_items(pipeline.model, pipeline.artifact.arrays, _place(pipeline, item))
@@ -206,7 +187,7 @@ def _similar(version: str, pipeline: Pipeline, item: str, k: int) -> Similar:
     return Similar(item, version, [items[place] for place in kept], [float(scores[place]) for place in kept])
 
 
-def _place(pipeline: Pipeline, item: str) -> int:
+def _place(pipeline: RecommendPipeline, item: str) -> int:
     place = pipeline.artifact.index.get(item)
     if place is None:
         raise NotFound("item in the version", item)

@@ -50,7 +50,7 @@ class Tally:
         true = {name: _rows(self._world.true_quality(requests, given)) for name, given in policies.items()}
         for row, (request, prediction) in enumerate(zip(requests, predictions, strict=True)):
             self._digest.update(prediction_record(prediction).body)
-            self._digest.update(b"%d,%s;" % (prediction.at_us, prediction.user.encode()))
+            self._digest.update(b"%d,%s;" % (prediction.at_us, prediction.key.encode()))
             self.levels[prediction.level] += 1
             self._answers[request.number] = _Answer(
                 day=(prediction.at_us - self._start_us) // DAY_US,

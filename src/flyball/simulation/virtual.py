@@ -28,12 +28,11 @@ from flyball.core import (
 )
 from flyball.events import IngestReport
 from flyball.learning import learn
-from flyball.models import load_artifact, model_of
 from flyball.operations import Decision, Governor, RuntimeView, Worker, feeds_of
-from flyball.outcomes import Prediction, outcomes_by_version, prediction_record
+from flyball.outcomes import Prediction, outcomes_by_version, prediction_record, response_of
 from flyball.registry import Version
 from flyball.runtime import Runtime, load_settings
-from flyball.serving import Ask, Service
+from flyball.serving import Service, load_version
 from flyball.simulation.past import by_format, ingest_pieces, live_past, pieces_of
 from flyball.simulation.report import LearnedVersion, LearningRun, SimulationReport
 from flyball.simulation.tally import Tally, offline_of
@@ -45,7 +44,7 @@ from flyball.simulation.world import (
     open_world,
     shown_settings,
 )
-from flyball.tasks import Pipeline, Query, RankedItem, Response, read_histories
+from flyball.tasks import Request, Response, request_of
 
 START_US = parse_timestamp("2026-03-02")
 """A Monday."""
@@ -178,7 +177,7 @@ class _Simulation:
         with self._timed("serve"):
             predictions = self._answers(requests)
             self._runtime.predictions.append([prediction_record(prediction) for prediction in predictions])
-        responses = [_response(prediction) for prediction in predictions]
+        responses = [response_of(prediction) for prediction in predictions]
         with self._timed("truth"):
             self._tally.answered(requests, predictions, responses)
         with self._timed("world"):
@@ -187,8 +186,9 @@ class _Simulation:
 
     def _answers(self, requests: Sequence[WorldRequest]) -> list[Prediction]:
         """Answers with drawn durations; one that would be late comes from the fallback, as it does live."""
-        questions = [
-            Ask(new_id(request.at_us, self._ids), str(request.fields["user"]), self._runtime.app.task.k, request.at_us)
+        event_type = self._runtime.app.task.about.request
+        questions: list[Request] = [
+            request_of(event_type, new_id(request.at_us, self._ids), request.at_us, request.fields)
             for request in requests
         ]
         slow = np.where(self._rng.random(len(questions)) < _SLOW_SHARE, _SLOW_BY, 1.0)
@@ -197,7 +197,7 @@ class _Simulation:
         engine = self._service.engine
         answers = engine.answer(questions)
         for row in np.flatnonzero(took_us >= deadline_us).tolist():
-            answers[row], took_us[row] = engine.from_memory(questions[row]), deadline_us
+            answers[row], took_us[row] = engine.from_fallback(questions[row]), deadline_us
         return [
             msgspec.structs.replace(answer, took_us=took, worker="virtual")
             for answer, took in zip(answers, took_us.tolist(), strict=True)
@@ -269,17 +269,12 @@ class _Simulation:
 
     def _responses(self, version: Version, requests: Sequence[WorldRequest]) -> list[Response]:
         runtime = self._runtime
-        artifact = load_artifact(runtime.artifacts / version.artifact, version.artifact_files)
-        model = model_of(artifact, {type(candidate) for candidate in runtime.app.candidates.values()})
-        names = [str(request.fields["user"]) for request in requests]
-        histories, _ = read_histories(runtime.state, runtime.signals, names)
-        queries = [
-            Query(name, runtime.app.task.k, now_us=request.at_us) for name, request in zip(names, requests, strict=True)
-        ]
-        shown = Pipeline(runtime.app.task, artifact, model, runtime.features).answer(
-            queries, histories, self._service.engine.serving.catalog
-        )
-        return [Response(tuple(RankedItem(item.item, item.score) for item in items)) for items in shown]
+        online = self._service.keeper.online
+        known = {type(candidate) for candidate in runtime.app.candidates.values()}
+        pipeline = load_version(online, version, runtime.artifacts, known, None).pipeline
+        event_type = runtime.app.task.about.request
+        asked = [request_of(event_type, str(request.number), request.at_us, request.fields) for request in requests]
+        return pipeline.answer(asked, online.contexts(asked)[0])
 
     def due(self, at_us: int) -> bool:
         return self._clock.now_us() >= at_us
@@ -356,15 +351,6 @@ def _home(home: Path | None) -> Iterator[Path]:
 
 def _words(decision: Decision, now_us: int) -> str:
     return f"day {(now_us - START_US) / DAY_US:.1f}: learning {decision.kind}: {decision.words}"
-
-
-def _response(prediction: Prediction) -> Response:
-    return Response(
-        tuple(
-            RankedItem(item, score, source)
-            for item, score, source in zip(prediction.items, prediction.scores, prediction.sources, strict=True)
-        )
-    )
 
 
 def _silent(_: str) -> None: ...

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from flyball.tasks.about import About, Label
-from flyball.tasks.featurize import Asked, Columns, OfflineFeatures, OnlineFeatures, ReadFeatures, coded_column
+from flyball.tasks.featurize import Asked, Columns, OfflineFeatures, OnlineFeatures, ReadFeatures, coded_column, sampled
 from flyball.tasks.labels import (
     CompiledPlan,
     LabelPlan,
@@ -22,31 +22,34 @@ from flyball.tasks.labels import (
 from flyball.tasks.recommend.cases import ACTIVITIES, HEAVY, Cases, activity_of, evaluation_cases
 from flyball.tasks.recommend.declaration import MAX_K, Recommend
 from flyball.tasks.recommend.fallback import fallback_arrays
+from flyball.tasks.recommend.fallback_lists import FallbackLists
 from flyball.tasks.recommend.interactions import build_interactions
-from flyball.tasks.recommend.item_index import ItemCatalog, Shelf
+from flyball.tasks.recommend.item_index import ItemCatalog, ItemIndex
 from flyball.tasks.recommend.known import Behind, FrameCatalog, Frames, catalog_at
 from flyball.tasks.recommend.labels import recommend_labels
-from flyball.tasks.recommend.pipeline import Pipeline
-from flyball.tasks.recommend.queries import (
+from flyball.tasks.recommend.pipeline import RecommendPipeline, empty_history
+from flyball.tasks.recommend.ranked import bind_features, check_features, check_hashes
+from flyball.tasks.recommend.ranking_dataset import LogPast
+from flyball.tasks.recommend.request import (
+    CATALOG,
+    COLD_START,
     GENERAL,
     GROUP,
     MODEL,
-    NEWCOMER,
     POPULAR,
     BadScores,
-    Query,
-    Shown,
-    check_query,
+    RecommendRequest,
+    fields_of,
+    request_type,
 )
-from flyball.tasks.recommend.ranked import Featured, bind_features, check_features, check_hashes
-from flyball.tasks.recommend.ranking_dataset import LogPast
-from flyball.tasks.recommend.rerank import arrange
 from flyball.tasks.recommend.state import views_of
 from flyball.tasks.recommend.state.popularity import Popular, read_popular
 from flyball.tasks.recommend.state.signals import Signals
 from flyball.tasks.recommend.state.user_history import HISTORY_CAP, UserHistory, read_histories, weight_of
 from flyball.tasks.recommend.state.view import UserItemsView
-from flyball.tasks.response import RankedItem, Response
+from flyball.tasks.request import Request, fields_of_event, key_field, request_of, seed_of
+from flyball.tasks.response import FeatureRead, RankedItem, Response
+from flyball.tasks.task import EMPTY_LEVEL, POPULAR_LEVEL, PRECOMPUTED_LEVEL, Fallback, Online, Pipeline, Stores
 
 if TYPE_CHECKING:
     from flyball.tasks.recommend.state.interactions import interactions_frame
@@ -54,14 +57,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ACTIVITIES",
+    "CATALOG",
+    "COLD_START",
+    "EMPTY_LEVEL",
     "GENERAL",
     "GROUP",
     "HEAVY",
     "HISTORY_CAP",
     "MAX_K",
     "MODEL",
-    "NEWCOMER",
     "POPULAR",
+    "POPULAR_LEVEL",
+    "PRECOMPUTED_LEVEL",
     "About",
     "Asked",
     "BadScores",
@@ -69,48 +76,59 @@ __all__ = [
     "Cases",
     "Columns",
     "CompiledPlan",
-    "Featured",
+    "Fallback",
+    "FallbackLists",
+    "FeatureRead",
     "FrameCatalog",
     "Frames",
     "ItemCatalog",
+    "ItemIndex",
     "Label",
     "LabelPlan",
     "LogPast",
     "OfflineFeatures",
+    "Online",
     "OnlineFeatures",
     "Pipeline",
     "Popular",
-    "Query",
     "RankedItem",
     "ReadFeatures",
     "Recommend",
+    "RecommendPipeline",
+    "RecommendRequest",
+    "Request",
     "Response",
-    "Shelf",
-    "Shown",
     "Signals",
+    "Stores",
     "UserHistory",
     "UserItemsView",
     "activity_of",
-    "arrange",
     "bind_features",
     "build_interactions",
     "catalog_at",
     "check_features",
     "check_hashes",
-    "check_query",
     "coded_column",
     "compile_plan",
+    "empty_history",
     "evaluation_cases",
     "fallback_arrays",
     "field_named",
+    "fields_of",
+    "fields_of_event",
     "interactions_frame",
     "joining_names",
+    "key_field",
     "label_plans",
     "popular_of",
     "read_histories",
     "read_popular",
     "recommend_labels",
     "references",
+    "request_of",
+    "request_type",
+    "sampled",
+    "seed_of",
     "views_of",
     "weight_of",
 ]

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import BadDeclaration, Doubles, Refused
 from flyball.tasks.recommend.known import Frames
+from flyball.tasks.response import FeatureRead
 
 if TYPE_CHECKING:
     import polars
@@ -46,6 +48,9 @@ class Columns:
             if name not in self._placed and name not in self._set.derived:
                 raise KeyError(name)
         self.groups = list({group.name: group for group, _ in self._placed.values()}.values())
+        self.hash = self._set.hash_of(self.names)
+        self._keys_by_group = {group.name: group.keys for group in self.groups}
+        self._chosen = {group.name: self._chosen_of(group) for group in self.groups}
 
     def asked(self, user: str, items: Sequence[str]) -> Asked:
         """The keys to read for a user and items."""
@@ -79,19 +84,31 @@ class Columns:
         self._set.derive_columns(columns, rows, wanted)
         return columns
 
-    def shown(self, reading: "Reading", rows: Sequence[int]) -> "Reading":
-        """The same reading with some of the items only."""
-        from flyball.features import Reading, Vectors
+    def of_items(self, reading: "Reading", rows: Sequence[int]) -> "Reading":
+        """What of the reading these columns are made from, for some of the items: their order is that of `rows`.
+
+        Groups and features are in order of their names, so it does not matter what else is declared, or where.
+        """
+        from flyball.features import Reading
 
         kept = {}
-        for group in self.groups:
-            every = reading.groups[group.name]
-            if self._item in group.keys:
-                keys = [every.keys[row] for row in rows]
-                kept[group.name] = Vectors(every.names, keys, every.bits[list(rows)], every.tags[list(rows)], {})
-            else:
-                kept[group.name] = every
-        return Reading(reading.at_us, reading.offsets, reading.hash, kept, reading.beyond)
+        for name in sorted(self._chosen):
+            vectors, group_rows = reading.groups[name], rows
+            if self._item not in self._keys_by_group[name]:
+                group_rows = range(len(vectors.keys))
+            kept[name] = vectors.select(group_rows, self._chosen[name])
+        return Reading(reading.at_us, reading.offsets, kept, reading.beyond)
+
+    def feature_read(self, reading: "Reading", rows: Sequence[int], request_key: str) -> FeatureRead:
+        """What the record of a response says of the features read for these items."""
+        read, vectors = self.of_items(reading, rows), {}
+        if sampled(request_key):
+            vectors = {name: (one.bits.tobytes(), one.tags.tobytes()) for name, one in read.groups.items()}
+        return FeatureRead(self.hash, read.at_us, read.offsets, read.digest, vectors)
+
+    def _chosen_of(self, group: "Group") -> list[int]:
+        """The places in the group of the features that are read, in order of their names."""
+        return [place for _, (owner, place) in sorted(self._placed.items()) if owner.name == group.name]
 
     def pairs(self, group: "Group", users: Sequence[str], items: Sequence[str]) -> list[tuple[str, ...]]:
         """The group's key of each pair."""
@@ -102,6 +119,15 @@ class Columns:
 
     def _keys(self, group: "Group", user: str, items: Sequence[str]) -> list[tuple[str, ...]]:
         return [(user,)] if self._item not in group.keys else self.pairs(group, [user] * len(items), items)
+
+
+ONE_IN = 16
+"""Of one in so many request keys the records hold the values themselves; of all others their digest."""
+
+
+def sampled(key: str) -> bool:
+    """Whether the values read for this key are kept: always the same keys."""
+    return crc32(key.encode()) % ONE_IN == 0
 
 
 def _number(value: Any) -> float:
@@ -174,11 +200,8 @@ class OfflineFeatures:
     def __init__(
         self, groups: "Sequence[Group]", frames: Frames, offsets: "Offsets | None" = None, apply_delay_us: int = 0
     ) -> None:
-        from flyball.features import feature_set_hash
-
         self._groups = {group.name: group for group in groups}
         self._frames, self._offsets, self._delay_us = frames, offsets, apply_delay_us
-        self._hash = feature_set_hash(list(groups))
         self._kept: dict[tuple[str, int], _Kept] = {}
 
     def read(self, asked: Sequence[Asked], at_us: Sequence[int]) -> "list[Reading]":
@@ -199,7 +222,7 @@ class OfflineFeatures:
                 names = tuple(each.name for each in self._groups[name].definitions)
                 objects = {(place, nth): value for place, row in enumerate(rows) for nth, value in kept.objects[row]}
                 parts[name] = Vectors(names, list(keys), kept.bits[rows], kept.tags[rows], objects)
-            found.append(Reading(at, self._offsets or (), self._hash, parts))
+            found.append(Reading(at, self._offsets or (), parts))
         return found
 
     def matrix(self, columns: Columns, users: Sequence[str], items: Sequence[str], at_us: int) -> Doubles:

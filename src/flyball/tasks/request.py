@@ -1,10 +1,15 @@
 """One request, the same struct for every task and on the whole way from HTTP to the re-ranking."""
 
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, get_type_hints
 from zlib import crc32
 
 import msgspec
 
-from flyball.events import Event
+from flyball.core import BadInput
+from flyball.events import Event, Ref
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
@@ -32,3 +37,71 @@ def seed_of(prediction_id: str) -> int:
     True
     """
     return crc32(prediction_id.encode())
+
+
+def request_of(
+    event_type: type[Event], id: str, at_us: int, fields: Mapping[str, Any], strict: bool = False
+) -> Request:
+    """The request with these fields as plain values; numbers may be given as text unless `strict`.
+
+    Raises `BadInput` where one does not fit the type.
+    """
+    if "at" in fields:
+        raise BadInput("field at", "left out: a request happens when it arrives", fields["at"])
+    try:
+        event = msgspec.convert({**fields, "at": at_us}, event_type, strict=strict)
+    except msgspec.ValidationError as error:
+        raise bad_request(str(error), event_type, fields) from None
+    wrong = event.check()
+    if wrong is not None:
+        raise BadInput("request", f"consistent ({wrong})", dict(fields))
+    return Request(id, str(getattr(event, key_field(event_type))), at_us, event)
+
+
+_EXPECTED = re.compile(r"Expected (?P<must>.*?)(?:, got `\w+`)?(?: - at `\$\.?(?P<where>.*)`)?\Z")
+_FIELD = re.compile(r"Object (missing|contains) (?:required|unknown) field `(\w+)`")
+_WORDS = {"`int`": "an integer", "`str`": "text", "`array`": "a list", "`object`": "an object", "`float`": "a number"}
+
+
+def bad_request(message: str, event_type: type[Event], fields: Mapping[str, Any]) -> BadInput:
+    """What msgspec says of `fields`, in the words of an error of ours."""
+    field = _FIELD.match(message)
+    if field is not None and field[1] == "missing":
+        return BadInput(f"field {field[2]}", "given", "none")
+    if field is not None:
+        known = [name for name in event_type.__struct_fields__ if name != "at"]
+        return BadInput("field", f"one of {', '.join(known)}", field[2])
+    expected = _EXPECTED.match(message)
+    if expected is None:
+        return BadInput("request", f"a request ({message})", dict(fields))
+    must, where = expected["must"], expected["where"] or "request"
+    for word, plain in _WORDS.items():
+        must = must.replace(word, plain)
+    return BadInput(where, must, _value_at(fields, where))
+
+
+def _value_at(fields: Mapping[str, Any], where: str) -> Any:
+    """The value at a path such as "without[0]"."""
+    value: Any = fields
+    for name, position in re.findall(r"(\w+)|\[(\d+)\]", where):
+        if isinstance(value, Mapping) and name in value:
+            value = value[name]
+        elif isinstance(value, list) and position:
+            value = value[int(position)]
+    return value
+
+
+@lru_cache
+def key_field(event_type: type[Event]) -> str:
+    """The name of the first field that is a Ref, whose value is the key of a request; "" where there is none."""
+    for name, annotation in get_type_hints(event_type, include_extras=True).items():
+        if any(isinstance(mark, Ref) for mark in getattr(annotation, "__metadata__", ())):
+            return name
+    return ""
+
+
+def fields_of_event(event: Event) -> dict[str, Any]:
+    """Its fields but `at` as plain values that msgpack and JSON hold."""
+    fields: dict[str, Any] = msgspec.to_builtins(event, builtin_types=(bytes,))
+    del fields["at"]
+    return fields

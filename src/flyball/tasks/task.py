@@ -34,17 +34,36 @@ class Pipeline(Protocol):
     def answer(self, requests: Sequence[Request], contexts: Sequence[Any]) -> list[Response]: ...
 
     def explain(self, request: Request, context: Any, response: Response) -> list[list[tuple[str, float]]]:
-        """Contributions by name, for each item, or for each value where there are no items."""
+        """Contributions by name, for each item, or for each value where there are no items. Raises `Refused` where
+        the version cannot tell."""
+        ...
+
+    def warm(self, at_us: int) -> None:
+        """Answer made-up requests, so that every kernel is compiled before the first real one."""
         ...
 
 
+PRECOMPUTED_LEVEL, POPULAR_LEVEL, EMPTY_LEVEL = "precomputed", "popular", "empty"
+"""The fallback levels, best first: what the best version computed beforehand, what is usual now, nothing better known.
+"""
+
+
 class Fallback(Protocol):
-    """Responses without a version or a store. The first result names the fallback level. Never raises."""
+    """Responses without a version or a store. Never raises."""
 
     @property
-    def offsets(self) -> Offsets: ...
+    def offsets(self) -> Offsets:
+        """The events behind it, () when they changed while it was made."""
+        ...
 
-    def answer(self, request: Request, context: Any | None) -> tuple[str, Response]: ...
+    @property
+    def ready(self) -> bool:
+        """Whether it can answer with anything at all."""
+        ...
+
+    def answer(self, request: Request, context: Any | None) -> tuple[str, Response]:
+        """(fallback level, response); `context` is None where the state cannot be read."""
+        ...
 
 
 class Online(Protocol):
@@ -54,7 +73,9 @@ class Online(Protocol):
         """What the state holds about each request, from one consistent view, and the view's offsets."""
         ...
 
-    def open(self, candidate: "Candidate", artifact: Artifact, arrangement: Mapping[str, Any]) -> Pipeline: ...
+    def open(self, candidate: Any, artifact: Artifact, arrangement: Mapping[str, Any]) -> Pipeline:
+        """The version with what `candidate` learned, over the catalogs of the stores."""
+        ...
 
     def fallback(self, best: Pipeline | None) -> Fallback:
         """Remade by the refresher when something under it changes."""

@@ -109,6 +109,11 @@ class FeatureSet:
             found[name] = hash_of([one.hash, [found.get(given, given) for given in one.inputs]])
         return found
 
+    def hash_of(self, names: Iterable[str]) -> str:
+        """16 hex digits over these names and what each means: what else the set declares does not matter."""
+        hashes = self.hashes
+        return hash_of([[name, hashes[name]] for name in sorted(names)])
+
     def needed(self, names: Sequence[str]) -> list[str]:
         """The stored features, keys and derived values that `names` are made from, themselves among them, in order."""
         found = dict.fromkeys(names)

@@ -145,11 +145,6 @@ def groups_of(declared: Sequence[Any]) -> list[Group]:
     return [group for group in groups if group.definitions]
 
 
-def feature_set_hash(groups: Sequence[Group]) -> str:
-    """16 hex digits of the names and definitions of all features."""
-    return hash_of([[one.name, one.hash] for group in groups for one in group.definitions])
-
-
 def compile_group(group: Group) -> GroupLayout:
     """The plan of a group."""
     return _Compiler(group).plan()

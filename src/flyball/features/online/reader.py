@@ -10,7 +10,7 @@ from flyball.features.declaration.aggregates import ATTRIBUTE, DISTINCT, LAST_N,
 from flyball.features.declaration.formulas import shown as shown_value
 from flyball.features.declaration.values import TEXT as IS_TEXT
 from flyball.features.online.codec import READY, Extras, Ready, extras_of, keys_bytes, ready_of
-from flyball.features.online.layout import GroupLayout, OutputColumn, compile_group, feature_set_hash, groups_of
+from flyball.features.online.layout import GroupLayout, OutputColumn, compile_group, groups_of
 from flyball.features.vectors import Reading, Vectors, bits_of
 from flyball.stores import StateStore
 
@@ -30,7 +30,6 @@ class FeatureReader:
         from flyball.features.online.kernels.read import read
 
         groups = groups_of(declared)
-        self.hash = feature_set_hash(groups)
         self._kernel = read
         self._plans = {group.name: compile_group(group) for group in groups}
         self._named = {name: plan.names for name, plan in self._plans.items()}
@@ -61,7 +60,7 @@ class FeatureReader:
             self._check(plan)
             groups[name], over = self._vectors(plan, keys, values[start : start + len(keys)], at_us)
             start, beyond = start + len(keys), beyond + over
-        return Reading(at_us, offsets, self.hash, groups, beyond)
+        return Reading(at_us, offsets, groups, beyond)
 
     def _note(self, value: bytes | None) -> None:
         if value != self._ready_bytes:

@@ -1,45 +1,44 @@
-"""From asks to answers, down the ladder: pure steps, the same under HTTP, in virtual time and in a replay."""
+"""From requests to stamped predictions, by level: pure steps, the same under HTTP, in virtual time and in a replay."""
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any
 
 import msgspec
 
 from flyball.events import Offsets
-from flyball.outcomes import Prediction
-from flyball.releases import ReleaseState, Route, route
-from flyball.serving.answering.fallback import Listed, Memory
-from flyball.serving.answering.feature_stamp import with_features
-from flyball.serving.answering.request import Ask
-from flyball.state import Catalog
-from flyball.tasks import Featured, Query, Shown, UserHistory
+from flyball.outcomes import Prediction, prediction_of_response
+from flyball.releases import ReleaseState, Route, level_of, route
+from flyball.tasks import EMPTY_LEVEL, PRECOMPUTED_LEVEL, Fallback, Pipeline, Request, Response
 
-ReadHistories = Callable[[Sequence[str]], tuple[list[UserHistory], Offsets]]
+ReadContexts = Callable[[Sequence[Request]], tuple[Sequence[Any], Offsets]]
 Note = Callable[[str, str, object], None]
-"""(kind, subject, reason) of a failure that a lower rung made up for."""
+"""(kind, subject, reason) of a failure that a lower level made up for."""
 
 
-class Answering(Protocol):
-    """A version's pipeline: lists for a batch, each the same whatever else is in the batch."""
+class NoFallback(msgspec.Struct, frozen=True):
+    """The fallback of a process that has not read anything yet."""
 
-    def answer(
-        self, queries: Sequence[Query], user_histories: Sequence[UserHistory], catalog: Catalog | None
-    ) -> list[list[Shown]]: ...
+    offsets: Offsets = ()
+    ready: bool = False
+
+    def answer(self, request: Request, context: Any | None) -> tuple[str, Response]:
+        return EMPTY_LEVEL, Response()
 
 
 class Serving(msgspec.Struct, frozen=True):
-    """All that answers are made from at one moment; replaced whole, never changed.
+    """All that responses are made from at one moment; replaced whole, never changed.
 
-    `pipelines`: the loaded versions. `refused`: {version: why it is out of service}. `memory`: the lists that need
-    neither version nor store. `catalog_offsets`: the events behind `catalog`, () when it changed while it was read.
+    `pipelines`: the loaded versions. `refused`: {version: why it is out of service}. `fallback`: what needs neither
+    version nor store; `fallback_version`: the version it was precomputed with, "" for none. `catalog_offsets`: the
+    events behind the catalogs, () when they changed while they were read.
     """
 
     release: ReleaseState = ReleaseState()
-    pipelines: dict[str, Answering] = {}
+    pipelines: dict[str, Pipeline] = {}
     refused: dict[str, str] = {}
-    memory: Memory = Memory()
-    catalog: Catalog | None = None
+    fallback: Fallback = NoFallback()
+    fallback_version: str = ""
     catalog_offsets: Offsets = ()
 
 
@@ -52,153 +51,161 @@ class Progress:
         self.version = ""
 
 
-class Engine:
-    """Answers asks from `serving`, which may be replaced between calls.
+class _Answered(msgspec.Struct, frozen=True, gc=False):
+    """A response with the version and the level it came from."""
 
-    An answer is a function of the ask, the state that `read` gives and `serving`: no clock, no other randomness than
-    the seed in the ask's id. `stale_us` is copied into the answers. `note` is told of every failure.
+    response: Response
+    version: str
+    level: str
+
+
+class Engine:
+    """Answers requests from `serving`, which may be replaced between calls.
+
+    A response is a function of the request, the context that `read` gives and `serving`: no clock, no other randomness
+    than the seed in the request's id. `stale_us` is copied into the predictions. Every failure goes to `note`.
     """
 
-    def __init__(self, read: ReadHistories, note: Note, serving: Serving | None = None) -> None:
+    def __init__(self, read: ReadContexts, note: Note, serving: Serving | None = None) -> None:
         self._read, self._note = read, note
         self.serving = serving or Serving()
         self.stale_us = 0
 
-    def answer(self, asks: Sequence[Ask], progress: Progress | None = None) -> list[Prediction]:
-        """One stamped answer for each ask, down the ladder: chosen version, champion, previous champion, the list of
-        the user's group, what is popular, the catalogue's order. Never raises for what a version or a store does."""
+    def answer(self, requests: Sequence[Request], progress: Progress | None = None) -> list[Prediction]:
+        """One stamped prediction for each request, by the first level that can: the chosen version, the champion, the
+        previous champion, the levels of the fallback. Never raises for what a version or a store does."""
         serving, progress = self.serving, progress or Progress()
         progress.version = ""
-        routes = [route(serving.release, ask.user) for ask in asks]
-        histories, offsets = self._histories(asks)
-        found: list[tuple[str, str, list[Shown]] | None] = [None] * len(asks)
-        if histories is not None:
-            self._score(serving, asks, routes, histories, found, progress)
-        answers = []
-        for place, ask in enumerate(asks):
-            history = None if histories is None else histories[place]
-            made = found[place]
-            listed = serving.memory.lists(ask, history) if made is None else _of_version(*made)
-            answers.append(_stamp(ask, routes[place], listed, offsets, serving.catalog_offsets, self.stale_us))
-        return answers
+        routes = [route(serving.release, request.key) for request in requests]
+        contexts, offsets = self._contexts(requests)
+        answered: list[_Answered | None] = [None] * len(requests)
+        if contexts is not None:
+            self._score(serving, requests, routes, contexts, answered, progress)
+        predictions = []
+        for nth, request in enumerate(requests):
+            answer = answered[nth]
+            if answer is None:
+                context = None if contexts is None else contexts[nth]
+                predictions.append(self._fall_back(serving, request, routes[nth], context, offsets))
+            else:
+                predictions.append(self._stamp(serving, request, routes[nth], answer, offsets))
+        return predictions
 
-    def from_memory(self, ask: Ask) -> Prediction:
-        """An answer that reads no store and asks no version: quick, and safe to ask from any thread."""
+    def from_fallback(self, request: Request) -> Prediction:
+        """A prediction that reads no store and asks no version: quick, and safe to call from any thread."""
         serving = self.serving
-        chosen = route(serving.release, ask.user)
-        return _stamp(ask, chosen, serving.memory.lists(ask, None), (), serving.catalog_offsets, self.stale_us)
+        return self._fall_back(serving, request, route(serving.release, request.key), None, ())
 
-    def _histories(self, asks: Sequence[Ask]) -> tuple[list[UserHistory] | None, Offsets]:
+    def _contexts(self, requests: Sequence[Request]) -> tuple[Sequence[Any] | None, Offsets]:
         try:
-            return self._read([ask.user for ask in asks])
-        except Exception as error:  # whatever is wrong with the store, the lists in memory can answer
+            return self._read(requests)
+        except Exception as error:  # whatever is wrong with the store, the fallback can answer
             self._note("state", "store", error)
             return None, ()
 
     def _score(
         self,
         serving: Serving,
-        asks: Sequence[Ask],
+        requests: Sequence[Request],
         routes: Sequence[Route],
-        histories: Sequence[UserHistory],
-        found: list[tuple[str, str, list[Shown]] | None],
+        contexts: Sequence[Any],
+        answered: list[_Answered | None],
         progress: Progress,
     ) -> None:
-        rungs = [_rungs(serving, chosen) for chosen in routes]
-        for depth in range(max(map(len, rungs), default=0)):
-            turns: dict[str, list[int]] = {}
-            for place, rung in enumerate(rungs):
-                if found[place] is None and depth < len(rung):
-                    turns.setdefault(rung[depth], []).append(place)
-            for version, places in turns.items():
+        """Fill `answered` with what versions answer, each request by the first of its versions that can."""
+        versions = [_versions(serving, chosen) for chosen in routes]
+        for depth in range(max(map(len, versions), default=0)):
+            batches: dict[str, list[int]] = {}
+            for nth, candidates in enumerate(versions):
+                if answered[nth] is None and depth < len(candidates):
+                    batches.setdefault(candidates[depth], []).append(nth)
+            for version, batch in batches.items():
                 progress.version = version
-                lists = self._lists(serving, version, places, asks, histories)
+                responses = self._responses(serving, version, batch, requests, contexts)
                 progress.version = ""
-                level = _level(serving.release, version)
-                for place, shown in zip(places, lists, strict=True):
-                    if shown is not None:
-                        found[place] = (version, level, shown)
+                level = level_of(serving.release, version)
+                for nth, response in zip(batch, responses, strict=True):
+                    if response is not None:
+                        answered[nth] = _Answered(response, version, level)
 
-    def _lists(
+    def _responses(
         self,
         serving: Serving,
         version: str,
-        places: Sequence[int],
-        asks: Sequence[Ask],
-        histories: Sequence[UserHistory],
-    ) -> list[list[Shown] | None]:
-        """The version's lists, None for what it could not answer; a batch that raises is tried one by one."""
+        batch: Sequence[int],
+        requests: Sequence[Request],
+        contexts: Sequence[Any],
+    ) -> list[Response | None]:
+        """The version's responses, None for what it could not answer; a batch that raises is tried one by one."""
         try:
-            queries = [_query(asks[place]) for place in places]
-            lists = serving.pipelines[version].answer(queries, [histories[place] for place in places], serving.catalog)
-        except Exception as error:  # a version may raise anything; the ladder goes on
+            responses = serving.pipelines[version].answer(
+                [requests[nth] for nth in batch], [contexts[nth] for nth in batch]
+            )
+        except Exception as error:  # a version may raise anything; the next level goes on
             self._note("score", version, error)
-            if len(places) == 1:
+            if len(batch) == 1:
                 return [None]
-            return [self._lists(serving, version, [place], asks, histories)[0] for place in places]
-        if len(lists) != len(places):
-            self._note("wrong", version, f"{len(lists)} lists for {len(places)} asks")
-            return [None] * len(places)
-        return [self._checked(version, asks[place], shown) for place, shown in zip(places, lists, strict=True)]
+            return [self._responses(serving, version, [nth], requests, contexts)[0] for nth in batch]
+        if len(responses) != len(batch):
+            self._note("wrong", version, f"{len(responses)} responses to {len(batch)} requests")
+            return [None] * len(batch)
+        return [
+            self._checked(serving, version, requests[nth], contexts[nth], response)
+            for nth, response in zip(batch, responses, strict=True)
+        ]
 
-    def _checked(self, version: str, ask: Ask, shown: list[Shown]) -> list[Shown] | None:
-        if not shown and not ask.filtered:
-            self._note("wrong", version, "an empty list")
+    def _checked(
+        self, serving: Serving, version: str, request: Request, context: Any, response: Response
+    ) -> Response | None:
+        """The response, None where another level has a better one. An empty one stands where nothing is known."""
+        if not _holds_any(response):
+            if _holds_any(serving.fallback.answer(request, context)[1]):
+                self._note("wrong", version, "an empty response")
+                return None
+        elif not (
+            all(math.isfinite(item.score) for item in response.items) and all(map(math.isfinite, response.values))
+        ):
+            self._note("wrong", version, "scores or values that are not finite numbers")
             return None
-        if not all(math.isfinite(each.score) for each in shown):
-            self._note("wrong", version, "scores that are not finite numbers")
-            return None
-        return shown
+        return response
+
+    def _fall_back(
+        self, serving: Serving, request: Request, chosen: Route, context: Any | None, offsets: Offsets
+    ) -> Prediction:
+        level, response = serving.fallback.answer(request, context)
+        version = serving.fallback_version if level == PRECOMPUTED_LEVEL else ""
+        answer = _Answered(response, version, level)
+        return self._stamp(serving, request, chosen, answer, offsets, serving.fallback.offsets)
+
+    def _stamp(
+        self,
+        serving: Serving,
+        request: Request,
+        chosen: Route,
+        answer: _Answered,
+        offsets: Offsets,
+        fallback: Offsets = (),
+    ) -> Prediction:
+        return prediction_of_response(
+            request,
+            answer.response,
+            version=answer.version,
+            level=answer.level,
+            arm=chosen.arm,
+            propensity=chosen.propensity,
+            offsets=offsets,
+            catalog=serving.catalog_offsets,
+            fallback=fallback,
+            stale_us=self.stale_us,
+        )
 
 
-def _rungs(serving: Serving, chosen: Route) -> list[str]:
+def _versions(serving: Serving, chosen: Route) -> list[str]:
     """The loaded versions to try, best first."""
     release = serving.release
-    wanted = dict.fromkeys((chosen.version, release.champion or "", release.previous or ""))
-    return [version for version in wanted if version in serving.pipelines]
+    names = dict.fromkeys((chosen.version, release.champion or "", release.previous or ""))
+    return [version for version in names if version in serving.pipelines]
 
 
-def _level(release: ReleaseState, version: str) -> str:
-    if version == release.champion:
-        return "champion"
-    return "previous" if version == release.previous else "chosen"
-
-
-def _query(ask: Ask) -> Query:
-    return Query(ask.user, ask.k, ask.include, ask.exclude, list(ask.without), ask.at_us, ask.seed)
-
-
-def _of_version(version: str, level: str, shown: list[Shown]) -> Listed:
-    return Listed(
-        level,
-        version,
-        [each.item for each in shown],
-        [each.score for each in shown],
-        [each.source for each in shown],
-        reading=shown.reading if isinstance(shown, Featured) else None,
-    )
-
-
-def _stamp(ask: Ask, chosen: Route, listed: Listed, offsets: Offsets, catalog: Offsets, stale_us: int) -> Prediction:
-    answer = Prediction(
-        id=ask.id,
-        at_us=ask.at_us,
-        user=ask.user,
-        k=ask.k,
-        items=listed.items,
-        scores=listed.scores,
-        sources=listed.sources,
-        version=listed.version,
-        arm=chosen.arm,
-        propensity=chosen.propensity,
-        level=listed.level,
-        offsets=offsets,
-        stale_us=stale_us,
-        include=ask.include,
-        exclude=ask.exclude,
-        without=list(ask.without),
-        seed=ask.seed,
-        catalog=catalog,
-        lists=listed.offsets,
-    )
-    return answer if listed.reading is None else with_features(answer, listed.reading)
+def _holds_any(response: Response) -> bool:
+    return bool(response.items or response.values or response.decision)

@@ -1,33 +1,32 @@
-"""What a well-formed id is: what the declared events would accept in the field that names the entity."""
+"""What a well-formed id is: what the request type accepts in a field that names an entity."""
 
 import re
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from flyball.core import BadInput
-from flyball.events import Schema
+from flyball.events import Event, Ref
 
 _LONGEST = 400
 """Bytes; what the log takes as a key."""
 
-_WHOLE = re.compile(r"\A(?:0|[1-9][0-9]{0,18})\Z", re.ASCII)
+_INTEGER = re.compile(r"\A(?:0|[1-9][0-9]{0,18})\Z", re.ASCII)
 
 
-class KeyRule:
-    """Checks ids of one kind of entity against the type its references are declared with."""
+class IdRule:
+    """Checks ids of one kind of entity against the annotation that its references are declared with."""
 
-    def __init__(self, schema: Schema, entity: str) -> None:
-        self.entity = entity
-        self._type = _declared(schema, entity)
-        self._whole = isinstance(msgspec.inspect.type_info(self._type), msgspec.inspect.IntType)
-        self.described: dict[str, Any] = msgspec.json.schema(self._type)
+    def __init__(self, entity: str, annotation: Any) -> None:
+        self.entity, self._type = entity, annotation
+        self._integer = isinstance(msgspec.inspect.type_info(annotation), msgspec.inspect.IntType)
+        self.json_schema: dict[str, Any] = msgspec.json.schema(annotation)
 
-    def key(self, given: object) -> str:
-        """The key that `given`, text or the declared type, stands for; raises `BadInput` when it is malformed."""
+    def value(self, given: object) -> Any:
+        """The id that `given`, text or the declared type, stands for; raises `BadInput` when it is malformed."""
         value = given
-        if self._whole and isinstance(given, str):
-            if not _WHOLE.match(given):
+        if self._integer and isinstance(given, str):
+            if not _INTEGER.match(given):
                 raise BadInput(f"{self.entity} id", self._must(), given)
             value = int(given)
         if isinstance(value, str) and not (
@@ -35,23 +34,32 @@ class KeyRule:
         ):
             raise BadInput(f"{self.entity} id", f"printable text in UTF-8 of 1 to {_LONGEST} bytes", given)
         try:
-            return str(msgspec.convert(value, self._type, strict=True))
+            return msgspec.convert(value, self._type, strict=True)
         except msgspec.ValidationError:
             raise BadInput(f"{self.entity} id", self._must(), given) from None
 
     def _must(self) -> str:
-        if not self._whole:
-            limits = [f"{name} {self.described[name]}" for name in ("pattern", "maxLength") if name in self.described]
+        schema = self.json_schema
+        if not self._integer:
+            limits = [
+                f"{name} {self.json_schema[name]}" for name in ("pattern", "maxLength") if name in self.json_schema
+            ]
             return " with ".join(["text", *limits])
-        low, high = self.described.get("minimum"), self.described.get("maximum")
+        low, high = schema.get("minimum"), schema.get("maximum")
         limits = [f"{word} {limit}" for word, limit in (("from", low), ("to", high)) if limit is not None]
-        return " ".join(["a whole number in ASCII digits without leading zeros", *limits])
+        return " ".join(["an integer in ASCII digits without leading zeros", *limits])
 
 
-def _declared(schema: Schema, entity: str) -> Any:
-    """The annotation of the first declared reference to `entity`; whole numbers and text when there is none."""
-    for event in schema.types.values():
-        for field, named in event.refs:
-            if named == entity:
-                return get_type_hints(event.cls, include_extras=True)[field]
-    return str
+def id_rules(event_type: type[Event]) -> tuple[dict[str, IdRule], dict[str, IdRule]]:
+    """({field: rule} of the fields that hold an id, {field: rule} of those that hold a list of ids)."""
+    single, several = {}, {}
+    for field, annotation in get_type_hints(event_type, include_extras=True).items():
+        if (entity := _entity_of(annotation)) is not None:
+            single[field] = IdRule(entity, annotation)
+        elif get_origin(annotation) is list and (entity := _entity_of(get_args(annotation)[0])) is not None:
+            several[field] = IdRule(entity, get_args(annotation)[0])
+    return single, several
+
+
+def _entity_of(annotation: Any) -> str | None:
+    return next((mark.entity for mark in getattr(annotation, "__metadata__", ()) if isinstance(mark, Ref)), None)

@@ -1,46 +1,53 @@
-"""What is asked: one request for a list, numbered on arrival."""
+"""A request, numbered on arrival and checked once."""
 
 import random
-from zlib import crc32
+from collections.abc import Mapping
+from typing import Any
 
-import msgspec
+from flyball.core import BadInput, Clock, new_id
+from flyball.events import Event
+from flyball.serving.answering.ids import IdRule, id_rules
+from flyball.tasks import Request, key_field, request_of
 
-from flyball.core import new_id
 
+class RequestReader:
+    """Makes requests of one type from what clients send.
 
-class Ask(msgspec.Struct, frozen=True, gc=False):
-    """One request for `k` items for `user`, arrived at `at_us`; `id` becomes the prediction's id.
-
-    `include` and `exclude` map an item attribute to values; `without` lists items that must not be shown.
+    Ids may be given as text, whatever their declared type. `rng` numbers the requests: different in each process.
     """
 
-    id: str
-    user: str
-    k: int
-    at_us: int
-    include: dict[str, list[str]] | None = None
-    exclude: dict[str, list[str]] | None = None
-    without: tuple[str, ...] = ()
+    def __init__(self, event_type: type[Event], clock: Clock, rng: random.Random) -> None:
+        self.event_type, self.key_field = event_type, key_field(event_type)
+        self._clock, self._rng = clock, rng
+        self._single, self._several = id_rules(event_type)
 
-    @property
-    def seed(self) -> int:
-        """The seed of every random choice in the answer, a function of the id alone."""
-        return seed_of(self.id)
+    def rule(self, field: str) -> IdRule:
+        """What ids in this field, or in the list that it holds, must be."""
+        return self._single.get(field) or self._several[field]
 
-    @property
-    def filtered(self) -> bool:
-        return bool(self.include or self.exclude or self.without)
+    def plain(self, key: object) -> Request:
+        """A request with nothing but its key; raises `BadInput` for a malformed one."""
+        value, now_us = self._single[self.key_field].value(key), self._clock.now_us()
+        event = self.event_type(at=now_us, **{self.key_field: value})
+        return Request(new_id(now_us, self._rng), str(value), now_us, event)
+
+    def read(self, fields: Mapping[str, Any], strict: bool = True) -> Request:
+        """A request with these fields; raises `BadInput` that names the field.
+
+        `strict`: numbers other than ids may not be given as text.
+        """
+        now_us = self._clock.now_us()
+        values = dict(fields)
+        for field, rule in self._single.items():
+            if field in values:
+                values[field] = rule.value(values[field])
+        for field, rule in self._several.items():
+            if field in values:
+                values[field] = [rule.value(value) for value in _listed(field, values[field])]
+        return request_of(self.event_type, new_id(now_us, self._rng), now_us, values, strict)
 
 
-def new_ask(user: str, k: int, now_us: int, rng: random.Random) -> Ask:
-    """A plain request, numbered by `now_us` and `rng`."""
-    return Ask(new_id(now_us, rng), user, k, now_us)
-
-
-def seed_of(prediction_id: str) -> int:
-    """32 bits that depend on the id alone, so that a replay draws the same.
-
-    >>> seed_of("01ARZ3NDEKTSV4RRFFQ69G5FAV") == seed_of("01ARZ3NDEKTSV4RRFFQ69G5FAV")
-    True
-    """
-    return crc32(prediction_id.encode())
+def _listed(field: str, value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise BadInput(field, "a list", value)
+    return value

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flyball.core import BadInput, FlyballError
 from flyball.outcomes import Prediction
+from flyball.releases import level_of
 from flyball.serving.event_endpoint import UNTOLD, is_json
 from flyball.serving.http.docs import docs_page
 from flyball.serving.http.openapi import describe
@@ -28,16 +29,6 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")
 _NO_STORE = (b"cache-control", b"no-store")
-
-
-class Asked(msgspec.Struct, forbid_unknown_fields=True):
-    """The body of POST /v1/recommend."""
-
-    user: int | str
-    k: int | None = None
-    include: dict[str, list[str]] | None = None
-    exclude: dict[str, list[str]] | None = None
-    without: list[int | str] = []
 
 
 def make_app(service: Service) -> ASGIApp:
@@ -148,9 +139,11 @@ class _Routes:
         raise Problem(404, "no such list")  # GET and HEAD never come here; the route makes other methods a 405
 
     async def recommend(self, request: Request) -> Response:
-        asked = await _asked(request) if request.method == "POST" else _asked_by_query(request)
-        ask = self._service.ask(asked.user, asked.k, asked.include, asked.exclude, list(asked.without))
-        return _json(answer_document(await self._service.recommend(ask)), _stamps_of(ask.id))
+        if request.method == "POST":
+            asked = self._service.requests.read(await _fields(request))
+        else:
+            asked = self._service.requests.read(_fields_of_query(request), strict=False)
+        return _json(answer_document(await self._service.answer(asked)), _stamps_of(asked.id))
 
     async def similar(self, request: Request) -> Response:
         _only(request, {"k"})
@@ -193,7 +186,7 @@ class _Routes:
 
     async def metrics(self, request: Request) -> Response:
         serving = self._service.engine.serving
-        roles = {version: _role(serving.release, version) for version in serving.pipelines}
+        roles = {version: level_of(serving.release, version) for version in serving.pipelines}
         folder, refused = self._service.figures.folder, dict(serving.refused)
         text = await self._service.aside(lambda: metrics_text(folder, roles, refused))
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
@@ -215,7 +208,7 @@ def answer_document(prediction: Prediction) -> dict[str, Any]:
     ]
     return {
         "prediction": prediction.id,
-        "user": prediction.user,
+        "user": prediction.key,
         "level": prediction.level,
         "version": prediction.version or None,
         "stale_s": prediction.stale_us / 1e6 if prediction.stale_us else None,
@@ -241,7 +234,7 @@ async def read_body(request: Request, limit: int = MAX_BODY) -> bytes:
     return b"".join(pieces)
 
 
-async def _asked(request: Request) -> Asked:
+async def _fields(request: Request) -> dict[str, Any]:
     _only(request, set())
     if _content_type(request) not in ("", "application/json", *UNTOLD):
         raise Problem(415, f"content type must be application/json, got {_content_type(request)}")
@@ -249,12 +242,12 @@ async def _asked(request: Request) -> Asked:
     if _content_type(request) in UNTOLD and not is_json(body):
         raise Problem(415, f"content type must be application/json, got {_content_type(request)}")
     try:
-        return msgspec.json.decode(body, type=Asked)
+        return msgspec.json.decode(body, type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Problem(400, f"body must be a request for a list: {error}") from None
+        raise Problem(400, f"body must be a JSON object: {error}") from None
 
 
-def _asked_by_query(request: Request) -> Asked:
+def _fields_of_query(request: Request) -> dict[str, Any]:
     given = request.query_params
     filters: dict[str, dict[str, list[str]]] = {"include": {}, "exclude": {}}
     for name, value in given.multi_items():
@@ -263,10 +256,13 @@ def _asked_by_query(request: Request) -> Asked:
             filters[kind].setdefault(attribute, []).append(value)
         elif name not in ("user", "k", "without"):
             raise BadInput("parameter", "user, k, without, include.<attribute> or exclude.<attribute>", name)
-    without: list[int | str] = [item for value in given.getlist("without") for item in value.split(",") if item]
-    return Asked(
-        _given(request, "user"), _whole(request, "k"), filters["include"] or None, filters["exclude"] or None, without
-    )
+    k = _whole(request, "k")
+    return {
+        "user": _given(request, "user"),
+        **({} if k is None else {"k": k}),
+        **filters,
+        "without": [item for value in given.getlist("without") for item in value.split(",") if item],
+    }
 
 
 def _only(request: Request, known: set[str]) -> None:
@@ -325,9 +321,3 @@ async def _http_problem(request: Request, error: Exception) -> Response:
     else:
         problem = Problem(error.status_code, error.detail, error.headers)
     return problem_response(problem, path)
-
-
-def _role(release: Any, version: str) -> str:
-    if version == release.champion:
-        return "champion"
-    return "previous" if version == release.previous else "chosen"

@@ -36,7 +36,7 @@ def describe(service: "Service") -> Json:
 
 
 def _paths(service: "Service", names: list[str], events: list[str]) -> Json:
-    user, item, task = service.users.described, service.items.described, service.task
+    user, item, task = service.users.json_schema, service.items.json_schema, service.task
     k = {"type": "integer", "minimum": 1, "maximum": 1_000, "default": task.k}
     fields = () if task.item.profile is None else [name for name in task.item.profile.__struct_fields__ if name != "at"]
     filters = [
@@ -128,7 +128,7 @@ def _paths(service: "Service", names: list[str], events: list[str]) -> Json:
 
 
 def _shapes(service: "Service") -> Json:
-    user, item = service.users.described, service.items.described
+    user, item = service.users.json_schema, service.items.json_schema
     filters = {"type": "object", "additionalProperties": {"type": "array", "items": {"type": "string"}}}
     scored = {"type": "object", "properties": {"item": item, "score": {"type": "number"}, "source": {"type": "string"}}}
     return {

@@ -6,23 +6,24 @@ version never stands in the way of a request. What cannot be read stays as it wa
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
-from flyball.core import ArtifactCorrupt, Clock
+from flyball.core import ArtifactCorrupt, Clock, StoreUnavailable
 from flyball.events import Offsets
 from flyball.releases import ReleaseState, current
 from flyball.runtime import Runtime
-from flyball.serving.answering.engine import Engine, Serving
-from flyball.serving.answering.fallback import Memory
+from flyball.serving.answering.engine import Engine, NoFallback, Serving
 from flyball.serving.metrics import Figures
 from flyball.serving.versions.integrity import ArtifactFiles
-from flyball.serving.versions.loader import Loaded, load_version, verify_version, with_catalog
+from flyball.serving.versions.loader import Loaded, load_version, reopen, verify_version
 from flyball.state import Catalog, catalog_version, load_catalog
-from flyball.tasks import read_popular
+from flyball.stores import StateStore
+from flyball.tasks import Fallback, Online, Request, Stores
 
 EVERY_S = 0.25
 LAG_TOLD_US = 1_000_000
-_LISTS_US = 1_000_000
+_FALLBACK_US = 1_000_000
 _CATALOG_US = 10_000_000
 _FILLING_US = 1_000_000
 """How often the catalogue is looked at while it is empty or the state lags: then items arrive by the thousand."""
@@ -77,8 +78,9 @@ class Keeper:
         self._benched: dict[str, str] = {}
         self._catalog: Catalog | None = None
         self._catalog_offsets: Offsets = ()
-        self._popular_offsets: Offsets = ()
-        self._popular: list[tuple[str, float]] = []
+        self._online: Online | None = None
+        self._fallback: Fallback = NoFallback()
+        self._fallback_version = ""
         self._due_us: dict[str, int] = {}
         self._last_us = 0
         self._freshness = Freshness(LAG_TOLD_US + 1)
@@ -103,12 +105,12 @@ class Keeper:
                 self._failed = {version: (reason, now_us) for version, (reason, _) in self._failed.items()}
         self._last_us = now_us
         self._when_due("lag", now_us, 0, lambda: self._look_at_lag(now_us))
-        self._when_due("lists", now_us, _LISTS_US, self._look_at_lists)
         self._when_due("catalogue", now_us, _CATALOG_US, self._look_at_catalog)
         if self._engine.stale_us or self._catalog is None or not self._catalog.ids:
             self._due_us["catalogue"] = min(self._due_us["catalogue"], now_us + _FILLING_US)
         self._when_due("files", now_us, 0, lambda: self._look_at_files(now_us))
         self._when_due("release", now_us, 0, lambda: self._look_at_release(now_us))
+        self._when_due("fallback", now_us, _FALLBACK_US, self._look_at_fallback)
         self._looked = True
         self._figures.gauge("ready", int(not self.unready()))
 
@@ -117,6 +119,22 @@ class Keeper:
         with self._lock:
             self._benched[version] = reason
         self._publish()
+
+    def contexts(self, requests: Sequence[Request]) -> tuple[Sequence[Any], Offsets]:
+        """What the state holds about each request."""
+        return self.online.contexts(requests)
+
+    @property
+    def online(self) -> Online:
+        """The task's online door over the stores as they are known."""
+        if self._online is not None:
+            return self._online
+        try:
+            state: StateStore = self._runtime.state
+        except Exception as error:  # a store that cannot be opened: versions can be loaded and their lists be shown
+            return self._runtime.app.task.online(Stores(_Unavailable(error), self._runtime.features, {}))
+        self._online = self._runtime.app.task.online(Stores(state, self._runtime.features, {}))
+        return self._online
 
     @property
     def settled(self) -> bool:
@@ -127,7 +145,7 @@ class Keeper:
         serving = self._engine.serving
         if not (self._looked and self._released and serving.release.champion in (None, *serving.pipelines)):
             return False
-        return bool(serving.memory.holds_any or serving.pipelines or not self._events)
+        return bool(serving.fallback.ready or serving.pipelines or not self._events)
 
     def unready(self) -> list[str]:
         """Why no list can be answered yet; empty when one can."""
@@ -137,7 +155,7 @@ class Keeper:
             return ["stores are being opened"]
         if not self._released:
             return ["what is released is not known yet", *self._trouble.values()]
-        if not self._engine.serving.memory.holds_any and not self._engine.serving.pipelines:
+        if not self._engine.serving.fallback.ready and not self._engine.serving.pipelines:
             return ["no item is known yet: ingest events or a catalogue", *self._trouble.values()]
         return []
 
@@ -171,16 +189,13 @@ class Keeper:
             self._figures.note("poll", name, error)
             self._trouble[name] = f"{name} could not be read: {error}"
 
-    def _look_at_lists(self) -> None:
-        store = self._runtime.state
+    def _look_at_fallback(self) -> None:
         self._events = self._events or any(self._runtime.log.ends())
-        before = store.offsets()
-        popular = read_popular(store, self._runtime.signals)
-        pairs = list(zip(popular.items, popular.scores, strict=True))
-        if pairs != self._popular:
-            self._popular = pairs
-            self._popular_offsets = before if store.offsets() == before else ()
-            self._publish()
+        best = next((version for version in wanted(self._release) if version in self._loaded), "")
+        fallback = self.online.fallback(self._loaded[best].pipeline if best else None)
+        with self._lock:
+            self._fallback, self._fallback_version = fallback, best
+        self._publish()
 
     def _look_at_catalog(self) -> None:
         store, item = self._runtime.state, self._runtime.app.task.item
@@ -192,9 +207,13 @@ class Keeper:
                 break
         else:
             offsets = ()  # it changed meanwhile, again and again: no offsets stand for what was read
-        loaded = {version: with_catalog(one, catalog) for version, one in self._loaded.items()}
+        stores = Stores(store, self._runtime.features, {item.name: catalog})
+        online = self._runtime.app.task.online(stores)
+        loaded = {version: reopen(one, online) for version, one in self._loaded.items()}
         with self._lock:
             self._loaded, self._catalog, self._catalog_offsets = loaded, catalog, offsets
+            self._online = online
+            self._due_us["fallback"] = 0
         self._publish()
 
     def _look_at_release(self, now_us: int) -> None:
@@ -216,6 +235,7 @@ class Keeper:
                 kept = {version: self._loaded[version] for version in wanted(release) if version in self._loaded}
                 self._loaded = kept
             self._files.forget(kept)
+            self._due_us["fallback"] = 0
             self._publish()
         self._released = True
 
@@ -224,10 +244,7 @@ class Keeper:
         try:
             described = self._runtime.registry.version(version)
             self._files.note(version, self._runtime.artifacts / described.artifact, described.artifact_files)
-            loaded = load_version(
-                self._runtime.app.task, described, self._runtime.artifacts, self._known, self._catalog,
-                self._runtime.features, now_us,
-            )  # fmt: skip
+            loaded = load_version(self.online, described, self._runtime.artifacts, self._known, now_us)
             with self._lock:
                 self._loaded[version] = loaded
                 self._failed.pop(version, None)
@@ -263,19 +280,33 @@ class Keeper:
     def _publish(self) -> None:
         with self._lock:
             refused = {version: reason for version, (reason, _) in self._failed.items()} | self._benched
-            pipelines = {version: one for version, one in self._loaded.items() if version not in self._benched}
-            lists = next((version for version in wanted(self._release) if version in self._loaded), "")
-            groups = self._loaded[lists].groups if lists else {}
-            memory = Memory(lists, groups, self._popular, self._catalog, self._popular_offsets)
+            pipelines = {name: one.pipeline for name, one in self._loaded.items() if name not in self._benched}
             self._engine.serving = Serving(
-                self._release,
-                {version: one.pipeline for version, one in pipelines.items()},
-                refused,
-                memory,
-                self._catalog,
-                self._catalog_offsets,
+                self._release, pipelines, refused, self._fallback, self._fallback_version, self._catalog_offsets
             )
             self._figures.gauge("refused", len(refused))
+
+
+class _Unavailable:
+    """A state store that could not be opened."""
+
+    def __init__(self, reason: Exception) -> None:
+        self._reason = reason
+
+    def read(self, keys: Sequence[bytes]) -> tuple[list[bytes | None], Offsets]:
+        raise StoreUnavailable(str(self._reason))
+
+    def write(self, changes: Mapping[bytes, bytes | None], offsets: Offsets) -> None:
+        raise StoreUnavailable(str(self._reason))
+
+    def offsets(self) -> Offsets:
+        raise StoreUnavailable(str(self._reason))
+
+    def scan(self, prefix: bytes, limit: int | None = None) -> Iterator[tuple[bytes, bytes]]:
+        raise StoreUnavailable(str(self._reason))
+
+    def close(self) -> None:
+        pass
 
 
 def wanted(release: ReleaseState) -> Sequence[str]:

@@ -11,6 +11,7 @@ from flyball.events import Event
 from flyball.policy import AnyOf, Outcome, Value, expression_of, outcomes_of
 from flyball.tasks.about import About
 from flyball.tasks.recommend.labels import recommend_labels
+from flyball.tasks.recommend.request import request_type
 
 if TYPE_CHECKING:
     from flyball.tasks.recommend.declaration import Recommend
@@ -22,19 +23,12 @@ ARRANGEMENT = ("spread", "newcomers")
 """The fields of `Recommend` that re-rank what a version scored: they may change without training."""
 
 
-class RecommendRequest(Event):
-    """A request for `k` items for `user`."""
-
-    user: Any
-    k: int
-
-
 @lru_cache(maxsize=128)
 def about_of(task: "Recommend") -> About:
     """The task as inert values."""
     return About(
         kind="recommend",
-        request=RecommendRequest,
+        request=request_type(task),
         items=task.item.name,
         labels=recommend_labels(task.user, task.item, task.positive, task.hint, task.negative, task.rating),
         entities=task.entities,

@@ -1,52 +1,52 @@
-"""Places for items that no model can know yet, so that new items can be reached.
+"""Cold-start slots: positions for items that no model can know yet, so that new items can be reached.
 
-A list of `k` gives up to `task.newcomers` places, at most one per five, to items drawn uniformly without replacement
-from the pool, and they stand in the middle of the list (from place k // 2 on, the first place being 0): seen, but not
-in the place of the best. The draw depends on nothing but the query's seed and the pool, and the chance of each item is
-known exactly, as learning from what was shown needs.
+A list of `k` gives up to `task.newcomers` positions, at most one per five, to items drawn uniformly without
+replacement from the cold items, and they stand in the middle of the list (from position k // 2 on, counted from 0):
+seen, but not at the position of the best. The draw depends on nothing but the request's seed and the cold items, and
+the propensity of each item is known exactly, as learning from what was shown needs.
 """
 
 from collections.abc import Iterator
 
 import numpy as np
 
-from flyball.tasks.recommend.item_index import Marks, Places
+from flyball.tasks.recommend.item_index import ItemIndexes, ItemMask
 
 _MASK = (1 << 64) - 1
-PLACES_PER_NEWCOMER = 5
+POSITIONS_PER_SLOT = 5
 
 
 def slots(newcomers: int, k: int) -> int:
-    """How many places of a list of `k` go to newcomers."""
-    return min(newcomers, k // PLACES_PER_NEWCOMER)
+    """How many positions of a list of `k` are cold-start slots."""
+    return min(newcomers, k // POSITIONS_PER_SLOT)
 
 
-def first_place(k: int) -> int:
-    """The place, from 0, where the newcomers of a list of `k` begin."""
+def first_slot(k: int) -> int:
+    """The position, from 0, where the cold-start slots of a list of `k` begin."""
     return k // 2
 
 
-def draw(pool: Places, forbidden: set[int], passing: Marks | None, seed: int) -> Iterator[int]:
-    """Every place of `pool` that is not `forbidden` and is `passing`, one by one, uniformly at random by `seed`.
+def draw(cold: ItemIndexes, forbidden: set[int], allowed: ItemMask | None, seed: int) -> Iterator[int]:
+    """Every item of `cold` that is not `forbidden` and is `allowed`, one by one, uniformly at random by `seed`.
 
-    A draw that hits another place is drawn again, so a place costs little while most are allowed; after 16 vain draws
+    A draw that hits another item is drawn again, so an item costs little while most are allowed; after 16 vain draws
     the rest is listed and drawn from.
     """
     taken, state = set(forbidden), seed & _MASK
     while True:
         for _ in range(16):
-            if not len(pool):
+            if not len(cold):
                 return
             state, number = _next(state)
-            place = int(pool[number % len(pool)])
-            if place not in taken and (passing is None or passing[place]):
+            item = int(cold[number % len(cold)])
+            if item not in taken and (allowed is None or allowed[item]):
                 break
         else:
-            pool = pool[~np.isin(pool, np.fromiter(taken, np.int64, len(taken)))]
-            pool = pool if passing is None else pool[passing[pool]]
+            cold = cold[~np.isin(cold, np.fromiter(taken, np.int64, len(taken)))]
+            cold = cold if allowed is None else cold[allowed[cold]]
             continue
-        taken.add(place)
-        yield place
+        taken.add(item)
+        yield item
 
 
 def _next(state: int) -> tuple[int, int]:

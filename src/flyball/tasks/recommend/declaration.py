@@ -14,7 +14,9 @@ from flyball.tasks.labels import references
 if TYPE_CHECKING:
     from flyball.features import Entity, Features, FeatureSet, Group
     from flyball.tasks.about import About
+    from flyball.tasks.recommend.online import RecommendOnline
     from flyball.tasks.recommend.state.signals import Signals
+    from flyball.tasks.task import Stores
 
 MAX_K = 1_000
 
@@ -133,6 +135,12 @@ class Recommend(msgspec.Struct, frozen=True):
     @property
     def deadline_us(self) -> int:
         return parse_duration(self.deadline)
+
+    def online(self, stores: "Stores") -> "RecommendOnline":
+        """The online door; loads no polars."""
+        from flyball.tasks.recommend.online import RecommendOnline
+
+        return RecommendOnline(self, stores)
 
     def signals(self, schema: Schema) -> "Signals":
         """The task's signals compiled for `schema`."""

@@ -1,4 +1,4 @@
-"""Items that came after a model was fitted, placed by what the catalogue says of them."""
+"""Fold-in: items that came after a model was fitted, scored by what the catalog says of them."""
 
 import msgspec
 import numpy as np
@@ -9,10 +9,10 @@ from flyball.tasks.recommend.declaration import attributes_of as fields_of
 from flyball.tasks.recommend.item_index import ItemCatalog
 
 
-def placed(task: Recommend, artifact: Artifact, model: Recommender, catalog: ItemCatalog | None) -> Artifact:
-    """The artifact with the catalogue's further items behind its own; as it is where the model cannot place them.
+def fold_in_items(task: Recommend, artifact: Artifact, model: Recommender, catalog: ItemCatalog | None) -> Artifact:
+    """The artifact with the catalog's further items behind its own; as it is where the model cannot fold them in.
 
-    What nobody has touched yet has `fallback_support` 0 and so stays among the newcomers.
+    What nobody has touched yet has `fallback_support` 0 and so stays among the cold items.
     """
     if catalog is None or not places_new(model):
         return artifact

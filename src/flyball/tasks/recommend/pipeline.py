@@ -1,164 +1,185 @@
-"""Retrieve, featurize, score, arrange: one version of a recommender, answering."""
+"""Retrieve, featurize, score, re-rank: one version of a recommender over one catalog."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flyball.models import Artifact, Histories, Ranker, Recommender
+from flyball.core import Refused
+from flyball.models import Artifact, Histories, Ranker, Recommender, explain_score, explains
 from flyball.tasks.featurize import ReadFeatures
 from flyball.tasks.recommend.declaration import Recommend
 from flyball.tasks.recommend.fallback import fallback_of
-from flyball.tasks.recommend.fold_in import placed
-from flyball.tasks.recommend.item_index import ItemCatalog, Shelf
-from flyball.tasks.recommend.queries import GENERAL, MODEL, BadScores, Query, Shown
+from flyball.tasks.recommend.fallback_lists import EVERYONE, LENGTH
+from flyball.tasks.recommend.fold_in import fold_in_items
+from flyball.tasks.recommend.item_index import ItemCatalog, ItemIndex
 from flyball.tasks.recommend.ranked import Ranking
-from flyball.tasks.recommend.rerank import arrange
+from flyball.tasks.recommend.request import COLD_START, GENERAL, MODEL, BadScores, request_type
+from flyball.tasks.recommend.rerank import rerank
 from flyball.tasks.recommend.rows import Row
+from flyball.tasks.recommend.state.user_history import UserHistory
+from flyball.tasks.request import Request
+from flyball.tasks.response import RankedItem, Response
 
-if TYPE_CHECKING:
-    from flyball.tasks.recommend.state.user_history import UserHistory
+_WARM_HISTORY = 3
 
 
-class Pipeline:
-    """A task, an artifact and its model. Retrieval is the whole catalogue: scoring is exact, nothing is pruned before.
-    Only a `Ranker` prunes: it retrieves a pool from what may be shown and scores that, with features from `features`.
-    A model with `place_new` scores the catalogue's items that came after it was fitted too, by their attributes now.
+class RecommendPipeline:
+    """A task, an artifact and its model, over a catalog. The context of a request is its user's history.
 
-    `answer` changes nothing that can be observed; it keeps views of the catalogues it was given, so pass the same
-    object until the catalogue changes. A row has the same bits in any batch.
+    Retrieval is the whole catalog: scoring is exact, nothing is pruned before. Only a `Ranker` prunes: it retrieves a
+    pool from what may be shown and scores that, with features from `features`. A model with `place_new` scores the
+    catalog's items that came after it was fitted too, by their attributes now: `artifact` holds them then.
+
+    `answer` changes nothing that can be observed. A request gets the same bits in any batch. For another catalog take
+    `over(catalog)`: it takes about 50 ms for 27,000 items.
     """
 
     def __init__(
-        self, task: Recommend, artifact: Artifact, model: Recommender, features: ReadFeatures | None = None
-    ) -> None:
-        self.task, self.artifact, self.model, self.features = task, artifact, model, features
-        self.ranking = Ranking(task, artifact, model, features) if isinstance(model, Ranker) else None
-        self._fallback = fallback_of(artifact.arrays)
-        self._groups = {str(name): place for place, name in enumerate(self._fallback["groups"].tolist())}
-        self._views: tuple[tuple[Shelf, Artifact], ...] = ()
-
-    @property
-    def groups(self) -> tuple[str, ...]:
-        """The user groups the artifact has lists for."""
-        return tuple(self._groups)
-
-    def shelf(self, catalog: ItemCatalog | None) -> Shelf:
-        """The catalogue as this version sees it; the views of the last two catalogues are kept.
-
-        Ask for a new catalogue's before answers need it: it takes about 50 ms for 27,000 items.
-        """
-        return self._view(catalog)[0]
-
-    def over(self, catalog: ItemCatalog | None) -> Artifact:
-        """The artifact as it answers over the catalogue: new items behind its own where the model can place them."""
-        return self.artifact if catalog is None else self._view(catalog)[1]
-
-    def _view(self, catalog: ItemCatalog | None) -> tuple[Shelf, Artifact]:
-        for view in self._views:
-            if view[0].catalog is catalog:
-                return view
-        artifact = placed(self.task, self.artifact, self.model, catalog)
-        shelf = Shelf(artifact.items, fallback_of(artifact.arrays)["support"], catalog)
-        if self.task.spread is not None:
-            shelf.numbered(self.task.spread[0])
-        self._views = ((shelf, artifact), *self._views[:1])
-        return shelf, artifact
-
-    def answer(
-        self, queries: Sequence[Query], user_histories: Sequence["UserHistory"], catalog: ItemCatalog | None
-    ) -> list[list[Shown]]:
-        """A list of up to k items for each query, from each user's history as it is known now.
-
-        A list that features were read for is a `Featured`, which holds them. Raises `BadScores` when the model gives
-        nan, +inf or another shape. Queries are taken as checked (`check_query`).
-        """
-        return self._answer(queries, user_histories, catalog, personal=True)
-
-    def popular(
-        self, queries: Sequence[Query], user_histories: Sequence["UserHistory"], catalog: ItemCatalog | None
-    ) -> list[list[Shown]]:
-        """The same without the model: from the group's and the popular list. For the ladder below a failing model."""
-        return self._answer(queries, user_histories, catalog, personal=False)
-
-    def reasons(
-        self, query: Query, user_history: "UserHistory", catalog: ItemCatalog | None, items: Sequence[str]
-    ) -> dict[str, list[tuple[str, float]]]:
-        """{item: what each column added to its score} of a version whose model is a `Ranker`; empty for others."""
-        if self.ranking is None:
-            return {}
-        shelf = self.shelf(catalog)
-        batch = self.histories([query], [user_history])
-        row = Row(shelf, query, [shelf.place.get(item, -1) for item in user_history.seen])
-        return self.ranking.reasons(self.ranking.scores(batch, [row]), 0, items)
-
-    def histories(
         self,
-        queries: Sequence[Query],
-        user_histories: Sequence["UserHistory"],
+        task: Recommend,
+        artifact: Artifact,
+        model: Recommender,
         catalog: ItemCatalog | None = None,
-    ) -> Histories:
-        """The batch as the model sees it over the catalogue: items it does not know are left out."""
-        artifact = self.over(catalog)
-        rows = [[artifact.index.get(item, -1) for item in history.items] for history in user_histories]
-        return self._batch(queries, user_histories, rows, len(artifact.items))
+        features: ReadFeatures | None = None,
+    ) -> None:
+        self.task, self.model, self.features = task, model, features
+        self.fitted, self._fallback = artifact, fallback_of(artifact.arrays)
+        self._groups = {str(name): number for number, name in enumerate(self._fallback["groups"].tolist())}
+        self.artifact = fold_in_items(task, artifact, model, catalog)
+        self.index = ItemIndex(self.artifact.items, fallback_of(self.artifact.arrays)["support"], catalog)
+        if task.spread is not None:
+            self.index.codes_of(task.spread[0])
+        self.ranking = Ranking(task, self.artifact, model, features) if isinstance(model, Ranker) else None
 
-    def _answer(
-        self,
-        queries: Sequence[Query],
-        user_histories: Sequence["UserHistory"],
-        catalog: ItemCatalog | None,
-        personal: bool,
-    ) -> list[list[Shown]]:
-        if not queries:
+    def over(self, catalog: ItemCatalog | None) -> "RecommendPipeline":
+        """The same version over another catalog."""
+        return RecommendPipeline(self.task, self.fitted, self.model, catalog, self.features)
+
+    def answer(self, requests: Sequence[Request], contexts: Sequence[UserHistory]) -> list[Response]:
+        """A list of up to k items for each request, from each user's history as it is known now.
+
+        Raises `BadScores` when the model gives nan, +inf or another shape. Requests are taken as checked.
+        """
+        if not requests:
             return []
-        shelf, artifact = self._view(catalog)
-        place = shelf.place
-        rows = [[place.get(item, -1) for item in history.items] for history in user_histories]
-        batch = self._batch(queries, user_histories, rows, shelf.modelled)
-        seen = [
-            row if len(row) == len(history.seen) else [place.get(item, -1) for item in history.seen]
-            for row, history in zip(rows, user_histories, strict=True)
+        rows, batch = self._batch(requests, contexts)
+        seen = self._seen(rows, contexts)
+        if self.ranking is None:
+            source = MODEL if self.model.personal else GENERAL
+            lists = self._rerank(self._score(batch), batch, seen, requests, source)
+            return [Response(tuple(items)) for items in lists]
+        ranked = self.ranking.scores(batch, [Row(self.index, *pair) for pair in zip(requests, seen, strict=True)])
+        lists = self._rerank(ranked.scores, batch, seen, requests, MODEL)
+        return [
+            Response(tuple(items), reads=self.ranking.feature_reads(items, ranked, row, requests[row].key))
+            for row, items in enumerate(lists)
         ]
-        if personal and self.ranking is not None:
-            asked = [Row(shelf, query, places) for query, places in zip(queries, seen, strict=True)]
-            found = self.ranking.scores(batch, asked)
-            lists = arrange(self.task, shelf, self._fallback, found.scores, batch.group.tolist(), seen, queries)
-            return [self.ranking.featured(shown, found, row, self.artifact.index) for row, shown in enumerate(lists)]
-        scores = self._score(artifact, batch) if personal else None
-        source = MODEL if self.model.personal else GENERAL
-        return arrange(self.task, shelf, self._fallback, scores, batch.group.tolist(), seen, queries, source)
 
-    def _batch(
+    def without_model(self, requests: Sequence[Request], contexts: Sequence[UserHistory]) -> list[Response]:
+        """The same from the group's and the popular list alone: what remains when the model fails."""
+        rows, batch = self._batch(requests, contexts)
+        lists = self._rerank(None, batch, self._seen(rows, contexts), requests, MODEL)
+        return [Response(tuple(items)) for items in lists]
+
+    def explain(self, request: Request, context: UserHistory, response: Response) -> list[list[tuple[str, float]]]:
+        """For each item what added to its score: (item of the history, contribution), or for a ranker (column = value,
+        contribution); nothing for an item that the model's scores did not place.
+
+        Raises `Refused` for a model whose score is no sum over the history.
+        """
+        rows, batch = self._batch([request], [context])
+        if self.ranking is not None:
+            row = Row(self.index, request, self._seen(rows, [context])[0])
+            ranked = self.ranking.scores(batch, [row])
+            scored = [item.item for item in response.items if item.source == MODEL]
+            added = self.ranking.reasons(ranked, 0, scored)
+            return [added.get(item.item, []) for item in response.items]
+        if not explains(self.model):
+            raise Refused(f"{type(self.model).__name__} gives no reasons by item: its score is no sum over the history")
+        return [self._contributions(batch, item) for item in response.items]
+
+    def warm(self, at_us: int) -> None:
+        """Answer for an unknown user and for one with a history, alone and together."""
+        items = self.artifact.items[:_WARM_HISTORY]
+        ones, unknown = np.ones(len(items), np.float32), empty_history(None)
+        known = UserHistory("", items, ones, ones, np.zeros(len(items), np.int64), items)
+        at_us = 0 if self.features is None else at_us
+        for batch in ([unknown], [known], [known, unknown]):
+            self.answer([self._request(self.task.k, at_us) for _ in batch], batch)
+
+    @cached_property
+    def group_lists(self) -> dict[str, list[RankedItem]]:
+        """{group: the list that needs no model}, with `EVERYONE` for users of no known group."""
+        names = [EVERYONE, *self._groups]
+        responses = self.without_model(
+            [self._request(LENGTH) for _ in names], [empty_history(name or None) for name in names]
+        )
+        return {
+            name: [item for item in response.items if item.source != COLD_START]
+            for name, response in zip(names, responses, strict=True)
+        }
+
+    def _request(self, k: int, at_us: int = 0) -> Request:
+        return Request("", "", at_us, request_type(self.task)(user="", k=k, at=at_us))
+
+    def histories(self, requests: Sequence[Request], contexts: Sequence[UserHistory]) -> Histories:
+        """The batch as the model sees it: items it does not know are left out."""
+        return self._batch(requests, contexts)[1]
+
+    def _contributions(self, batch: Histories, item: RankedItem) -> list[tuple[str, float]]:
+        index = self.artifact.index.get(item.item)
+        if index is None or item.source not in (MODEL, GENERAL):
+            return []
+        added = explain_score(self.model, self.artifact.arrays, batch, index)
+        return [(self.artifact.items[int(batch.items[position])], float(part)) for position, part in added]
+
+    def _rerank(
         self,
-        queries: Sequence[Query],
-        user_histories: Sequence["UserHistory"],
-        rows: Sequence[Sequence[int]],
-        known: int,
-    ) -> Histories:
+        scores: NDArray[np.float32] | None,
+        batch: Histories,
+        seen: Sequence[list[int]],
+        requests: Sequence[Request],
+        source: str,
+    ) -> list[list[RankedItem]]:
+        return rerank(self.task, self.index, self._fallback, scores, batch.group.tolist(), seen, requests, source)
+
+    def _seen(self, rows: Sequence[list[int]], contexts: Sequence[UserHistory]) -> list[list[int]]:
+        """The items each user has seen, by index; a history holds them all unless it was cut short."""
+        of = self.index.of
+        return [
+            row if len(row) == len(history.seen) else [of.get(item, -1) for item in history.seen]
+            for row, history in zip(rows, contexts, strict=True)
+        ]
+
+    def _batch(self, requests: Sequence[Request], contexts: Sequence[UserHistory]) -> tuple[list[list[int]], Histories]:
+        """(per history its items by index, the batch as the model sees it)."""
+        of = self.index.of
+        rows = [[of.get(item, -1) for item in history.items] for history in contexts]
         lengths = np.array([len(row) for row in rows], np.int64)
-        places = np.array([place for row in rows for place in row], np.int32)
-        kept = (places >= 0) & (places < known)
-        counts = np.zeros(len(places) + 1, np.int64)
+        items = np.array([item for row in rows for item in row], np.int32)
+        kept = (items >= 0) & (items < self.index.n_fitted)
+        counts = np.zeros(len(items) + 1, np.int64)
         np.cumsum(kept, out=counts[1:])
         indptr = counts[np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])]
-        return Histories(
+        return rows, Histories(
             indptr=indptr,
-            items=places[kept],
-            weights=_joined([history.weights for history in user_histories], np.float32)[kept],
-            ratings=_joined([history.ratings for history in user_histories], np.float32)[kept],
-            at_us=_joined([history.at_us for history in user_histories], np.int64)[kept],
-            group=np.array([self._group(history) for history in user_histories], np.int32),
-            now_us=np.array([query.now_us for query in queries], np.int64),
+            items=items[kept],
+            weights=_joined([history.weights for history in contexts], np.float32)[kept],
+            ratings=_joined([history.ratings for history in contexts], np.float32)[kept],
+            at_us=_joined([history.at_us for history in contexts], np.int64)[kept],
+            group=np.array([self._group(history) for history in contexts], np.int32),
+            now_us=np.array([request.at_us for request in requests], np.int64),
         )
 
-    def _group(self, history: "UserHistory") -> int:
+    def _group(self, history: UserHistory) -> int:
         return -1 if history.group is None else self._groups.get(history.group, -1)
 
-    def _score(self, artifact: Artifact, batch: Histories) -> NDArray[np.float32]:
-        scores = self.model.score(artifact.arrays, batch)
-        name, shape = type(self.model).__name__, (batch.rows, len(artifact.items))
+    def _score(self, batch: Histories) -> NDArray[np.float32]:
+        scores = self.model.score(self.artifact.arrays, batch)
+        name, shape = type(self.model).__name__, (batch.rows, len(self.artifact.items))
         if not isinstance(scores, np.ndarray) or scores.shape != shape:
             raise BadScores(name, f"an array of shape {shape}", getattr(scores, "shape", type(scores).__name__))
         peaks = scores.max(axis=1, initial=-np.inf)  # nan wins every max, so this sees it without a second pass
@@ -167,6 +188,12 @@ class Pipeline:
         if np.isposinf(peaks).any():
             raise BadScores(name, "finite, or -inf for what it cannot recommend", "+inf")
         return scores
+
+
+def empty_history(group: str | None) -> UserHistory:
+    """The history of a user of whom only the group is known."""
+    nothing = np.empty(0, np.float32)
+    return UserHistory("", [], nothing, nothing, np.empty(0, np.int64), [], group)
 
 
 def _joined(arrays: list[NDArray[Any]], kind: type[np.generic]) -> NDArray[Any]:

@@ -11,21 +11,12 @@ from flyball.core import BadDeclaration, Refused
 from flyball.models import Artifact, Histories, Pool, Ranker, Recommender, take, trees_of, unscored
 from flyball.tasks.featurize import Columns, ReadFeatures, chosen_features
 from flyball.tasks.recommend.declaration import Recommend
-from flyball.tasks.recommend.queries import MODEL, Shown
+from flyball.tasks.recommend.request import MODEL
 from flyball.tasks.recommend.rows import Row
+from flyball.tasks.response import FeatureRead, RankedItem
 
 if TYPE_CHECKING:
     from flyball.features import FeatureSet, Reading
-
-
-class Featured(list[Shown]):
-    """A list with `reading`: the features of its items that the model placed, in their order, as they were read."""
-
-    __slots__ = ("reading",)
-
-    def __init__(self, shown: Sequence[Shown], reading: "Reading") -> None:
-        super().__init__(shown)
-        self.reading = reading
 
 
 class Ranked(msgspec.Struct, frozen=True):
@@ -57,7 +48,7 @@ class Ranking:
             unscored(len(rows), len(self.artifact.items)), [np.empty(0, np.int32)] * len(rows), [None] * len(rows),
             [np.empty((0, 0))] * len(rows),
         )  # fmt: skip
-        widths = [max(self.model.pool, 2 * row.query.k) for row in rows]
+        widths = [max(self.model.pool, 2 * row.k) for row in rows]
         for width in dict.fromkeys(widths):
             chosen = [place for place, each in enumerate(widths) if each == width]
             part = take(batch, chosen)
@@ -66,14 +57,16 @@ class Ranking:
             self._score(found, chosen, pool, rows)
         return found
 
-    def featured(self, shown: list[Shown], found: Ranked, row: int, index: Mapping[str, int]) -> list[Shown]:
-        """The list of a row with the features of what the model placed; as it is when none were read."""
-        reading = found.readings[row]
+    def feature_reads(
+        self, items: Sequence[RankedItem], ranked: Ranked, row: int, request_key: str
+    ) -> tuple[FeatureRead, ...]:
+        """The features that were read for those of the items that the scores placed, in their order; () for none."""
+        reading, index = ranked.readings[row], self.artifact.index
         if reading is None or self.columns is None:
-            return shown
-        place = {item: nth for nth, item in enumerate(found.pools[row].tolist())}
-        placed = [place[index[each.item]] for each in shown if each.source == MODEL]
-        return Featured(shown, self.columns.shown(reading, placed)) if placed else shown
+            return ()
+        position = {item: nth for nth, item in enumerate(ranked.pools[row].tolist())}
+        scored = [position[index[ranked_item.item]] for ranked_item in items if ranked_item.source == MODEL]
+        return (self.columns.feature_read(reading, scored, request_key),) if scored else ()
 
     def reasons(self, found: Ranked, row: int, items: Sequence[str]) -> dict[str, list[tuple[str, float]]]:
         """{item: each column with its value, such as "film.views = 3", and what it added to the score}."""
@@ -100,14 +93,14 @@ class Ranking:
             found.pools[place] = items
             if self.columns is not None and len(items):
                 names = [self.artifact.items[item] for item in items.tolist()]
-                asked.append(self.columns.asked(rows[place].query.user, names))
-                at_us.append(rows[place].query.now_us)
+                asked.append(self.columns.asked(rows[place].request.key, names))
+                at_us.append(rows[place].request.at_us)
                 read.append(nth)
                 names_of.append(names)
         if self.columns is not None and self._features is not None and features is not None and asked:
             for nth, names, reading in zip(read, names_of, self._features.read(asked, at_us), strict=True):
                 found.readings[chosen[nth]] = reading
-                users = [rows[chosen[nth]].query.user] * len(names)
+                users = [rows[chosen[nth]].request.key] * len(names)
                 features[nth][filled[nth]] = self.columns.matrix(reading, users, names)
         ranked = self.model.rank(self.trees, pool, features)
         for nth, place in enumerate(chosen):
@@ -168,7 +161,7 @@ def names_in(task: Recommend, features: "tuple[str, ...] | FeatureSet") -> tuple
 
 def _excluded(row: Row) -> NDArray[np.int32]:
     excluded = row.excluded()
-    if row.passing is None:
+    if row.allowed is None:
         return excluded
-    barred = np.flatnonzero(~row.passing[: row.shelf.modelled]).astype(np.int32)
+    barred = np.flatnonzero(~row.allowed[: row.index.n_fitted]).astype(np.int32)
     return np.union1d(excluded, barred).astype(np.int32)

@@ -1,4 +1,4 @@
-"""What one query may not show, and what it can be filled from."""
+"""What one request may not be shown, and what its list can be filled from."""
 
 from collections.abc import Mapping
 from itertools import islice
@@ -8,58 +8,64 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.tasks.recommend.cold_start import draw
-from flyball.tasks.recommend.item_index import Marks, Places, Shelf
-from flyball.tasks.recommend.queries import Query
+from flyball.tasks.recommend.item_index import ItemIndex, ItemIndexes, ItemMask
+from flyball.tasks.recommend.request import fields_of
+from flyball.tasks.request import Request
 
 _CHUNK = 1_024
 
 Fallback = Mapping[str, NDArray[Any]]
-Ranked = tuple[list[int], list[float]]
-"""Places and their scores, best first."""
+Scored = tuple[list[int], list[float]]
+"""Item indexes and their scores, best first."""
 
 
 class Row:
-    """One query on its shelf. `forbidden`: places that may not be shown (again); `passing`: None without filters."""
+    """One request over an item index. `forbidden`: items that may not be shown (again), by index; `allowed`: which
+    items pass its filters, None without filters."""
 
-    def __init__(self, shelf: Shelf, query: Query, seen: list[int]) -> None:
-        self.shelf, self.query = shelf, query
+    __slots__ = ("allowed", "forbidden", "include", "index", "k", "request")
+
+    def __init__(self, index: ItemIndex, request: Request, seen: list[int]) -> None:
+        event = fields_of(request)
+        self.index, self.request, self.k, self.include = index, request, event.k, event.include
         self.forbidden = set(seen)
-        self.forbidden.update([shelf.place.get(item, -1) for item in query.without])
+        if event.without:
+            self.forbidden.update([index.of.get(str(item), -1) for item in event.without])
         self.forbidden.discard(-1)
-        self.passing: Marks | None = shelf.passing(query)
+        self.allowed: ItemMask | None = index.passing(event.include, event.exclude)
 
-    def excluded(self) -> Places:
+    def excluded(self) -> ItemIndexes:
         """The model's items that may not be shown."""
-        places = np.fromiter(self.forbidden, np.int32, len(self.forbidden))
-        return places[places < self.shelf.modelled]
+        indexes = np.fromiter(self.forbidden, np.int32, len(self.forbidden))
+        return indexes[indexes < self.index.n_fitted]
 
-    def newcomers(self, wanted: int) -> tuple[list[int], float]:
-        """Up to `wanted` places from the pool and the chance that each was drawn."""
-        shelf = self.shelf
-        if wanted < 1 or not len(shelf.pool):
+    def cold_start(self, count: int) -> tuple[list[int], float]:
+        """Up to `count` items that no model can know yet, and the probability that each was drawn."""
+        index = self.index
+        if count < 1 or not len(index.cold):
             return [], 0.0
-        chosen = list(islice(draw(shelf.pool, self.forbidden, self.passing, self.query.seed), wanted))
-        barred = self.forbidden & shelf.pool_set
-        if self.passing is None:
-            allowed = len(shelf.pool) - len(barred)
+        drawn = list(islice(draw(index.cold, self.forbidden, self.allowed, self.request.seed), count))
+        barred = self.forbidden & index.cold_set
+        if self.allowed is None:
+            eligible = len(index.cold) - len(barred)
         else:
-            passing = self.passing
-            allowed = int(passing[shelf.pool].sum()) - sum(1 for place in barred if passing[place])
-        return chosen, len(chosen) / allowed if chosen else 0.0
+            allowed = self.allowed
+            eligible = int(allowed[index.cold].sum()) - sum(1 for item in barred if allowed[item])
+        return drawn, len(drawn) / eligible if drawn else 0.0
 
-    def head(self, places: Places, shares: NDArray[np.float32], depth: int) -> Ranked:
+    def head(self, items: ItemIndexes, shares: NDArray[np.float32], depth: int) -> Scored:
         """The first `depth` of a ranked list that may be shown."""
-        found: Ranked = ([], [])
-        chunk = _CHUNK if self.passing is not None else depth + len(self.forbidden)
-        for first in range(0, len(places), chunk):
-            part, scores = places[first : first + chunk], shares[first : first + chunk]
-            if self.passing is not None:
-                kept = np.flatnonzero(self.passing[part])
+        head: Scored = ([], [])
+        chunk = _CHUNK if self.allowed is not None else depth + len(self.forbidden)
+        for first in range(0, len(items), chunk):
+            part, scores = items[first : first + chunk], shares[first : first + chunk]
+            if self.allowed is not None:
+                kept = np.flatnonzero(self.allowed[part])
                 part, scores = part[kept], scores[kept]
-            for place, score in zip(part.tolist(), scores.tolist(), strict=True):
-                if place not in self.forbidden:
-                    found[0].append(place)
-                    found[1].append(score)
-                    if len(found[0]) == depth:
-                        return found
-        return found
+            for item, score in zip(part.tolist(), scores.tolist(), strict=True):
+                if item not in self.forbidden:
+                    head[0].append(item)
+                    head[1].append(score)
+                    if len(head[0]) == depth:
+                        return head
+        return head

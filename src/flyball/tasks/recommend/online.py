@@ -1,0 +1,51 @@
+"""The online door of recommendations: histories as contexts, a pipeline per version, lists in memory."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from flyball.core import FlyballError
+from flyball.events import Offsets, Schema
+from flyball.models import Artifact, Recommender
+from flyball.tasks.recommend.declaration import Recommend
+from flyball.tasks.recommend.fallback_lists import FallbackLists
+from flyball.tasks.recommend.item_index import ItemCatalog
+from flyball.tasks.recommend.pipeline import RecommendPipeline
+from flyball.tasks.recommend.state.popularity import read_popular
+from flyball.tasks.recommend.state.user_history import UserHistory, read_histories
+from flyball.tasks.request import Request
+from flyball.tasks.task import Pipeline, Stores
+
+
+class RecommendOnline:
+    """Responses of one task from `stores`, live or rebuilt."""
+
+    def __init__(self, task: Recommend, stores: Stores) -> None:
+        profiles = [entity.profile for entity in task.entities if entity.profile is not None]
+        self._task, self._stores = task, stores
+        self._signals = task.signals(Schema(tuple(dict.fromkeys((*task.event_types, *profiles)))))
+        self._catalog: ItemCatalog | None = stores.catalogs.get(task.item.name)
+        self._popular: tuple[list[tuple[str, float]], Offsets] = ([], ())
+        self._texts: dict[str, dict[str, tuple[str, ...]]] = {}
+
+    def contexts(self, requests: Sequence[Request]) -> tuple[list[UserHistory], Offsets]:
+        """The histories of the requests' users, from one consistent view of the state."""
+        return read_histories(self._stores.state, self._signals, [request.key for request in requests])
+
+    def open(self, candidate: Recommender, artifact: Artifact, arrangement: Mapping[str, Any]) -> RecommendPipeline:
+        """A version over the catalog."""
+        return RecommendPipeline(self._task, artifact, candidate, self._catalog, self._stores.features)
+
+    def fallback(self, best: Pipeline | None) -> FallbackLists:
+        """The lists of `best` by group, what is popular now, and the catalog."""
+        groups = best.group_lists if isinstance(best, RecommendPipeline) else {}
+        with suppress(FlyballError, OSError):  # without the store, what was popular when it could still be read
+            self._popular = self._read_popular()
+        popular, offsets = self._popular
+        return FallbackLists(groups, popular, self._catalog, offsets, self._texts)
+
+    def _read_popular(self) -> tuple[list[tuple[str, float]], Offsets]:
+        """The popular list and the offsets behind it, () when it changed while it was read."""
+        state = self._stores.state
+        before, popular, after = state.offsets(), read_popular(state, self._signals), state.offsets()
+        return list(zip(popular.items, popular.scores, strict=True)), after if after == before else ()

@@ -1,0 +1,96 @@
+"""What a request for recommendations asks: an event type made for the users and items of a task."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from types import new_class
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_type_hints
+
+import msgspec
+
+from flyball.core import FlyballError
+from flyball.events import Event, Ref
+from flyball.tasks.recommend.declaration import MAX_K, Recommend, attributes_of
+from flyball.tasks.request import Request
+
+if TYPE_CHECKING:
+    from flyball.features import Entity
+
+MODEL, GENERAL, GROUP, POPULAR, COLD_START, CATALOG = "model", "general", "group", "popular", "cold_start", "catalog"
+"""The sources of a ranked item: a model's scores for the user, those of a model that is not personal, the list of the
+user's group, the popular list, a cold-start slot, the catalog's order."""
+
+
+class RecommendRequest(Event, kw_only=True, forbid_unknown_fields=True):
+    """A request for `k` items for `user`. `request_type` makes the class for the id types of a task.
+
+    `include`, `exclude`: {attribute: values as text}. An item passes `include` when every attribute named there has
+    one of its values, and `exclude` when none has; an attribute that is a list has each of its elements, a missing
+    one has no value. `without`: items not to show.
+    """
+
+    user: Any
+    k: Annotated[int, msgspec.Meta(ge=1, le=MAX_K)]
+    include: dict[str, list[str]] = {}
+    exclude: dict[str, list[str]] = {}
+    without: list[Any] = []
+
+    @property
+    def filtered(self) -> bool:
+        """Whether a list may rightly be short or empty."""
+        return bool(self.include or self.exclude or self.without)
+
+
+class BadScores(FlyballError):
+    """A model gave scores that cannot be ranked: answer with another version."""
+
+    def __init__(self, model: str, must: str, got: object) -> None:
+        self.model, self.must, self.got = model, must, got
+        super().__init__(f"scores of {model} must be {must}, got {got}")
+
+
+def request_type(task: Recommend) -> type[RecommendRequest]:
+    """The class of the task's requests, the same one for equal declarations; `k` is the task's unless given."""
+    user, item = _id_type(task, task.user), _id_type(task, task.item)
+    return _request_class(user, item, task.k, attributes_of(task.item))
+
+
+def fields_of(request: Request) -> RecommendRequest:
+    """The request's event; raises `TypeError` for a request of another task."""
+    if not isinstance(request.event, RecommendRequest):
+        raise TypeError(f"event of a request must be a RecommendRequest, got {type(request.event).__name__}")
+    return request.event
+
+
+def _id_type(task: Recommend, entity: "Entity") -> Any:
+    """The annotation of the first declared reference to `entity`; text without one."""
+    profiles = [one.profile for one in task.entities if one.profile is not None]
+    for event in (*task.event_types, *profiles):
+        for annotation in get_type_hints(event, include_extras=True).values():
+            marks = getattr(annotation, "__metadata__", ())
+            if any(isinstance(mark, Ref) and mark.entity == entity.name for mark in marks):
+                return annotation
+    return Annotated[str, Ref(entity.name)]
+
+
+@lru_cache
+def _request_class(user: Any, item: Any, k: int, attributes: tuple[str, ...]) -> type[RecommendRequest]:
+    def check(self: RecommendRequest) -> str | None:
+        return _unknown_attribute((*self.include, *self.exclude), attributes)
+
+    body: dict[str, Any] = {
+        "__annotations__": {"user": user, "k": RecommendRequest.__annotations__["k"], "without": list[item]},
+        "__doc__": RecommendRequest.__doc__,
+        "__module__": __name__,
+        "k": k,
+        "without": [],
+        "check": check,
+    }
+    made = new_class(
+        "RecommendRequest", (RecommendRequest,), {"kw_only": True}, lambda namespace: namespace.update(body)
+    )
+    return cast(type[RecommendRequest], made)
+
+
+def _unknown_attribute(named: Sequence[str], known: tuple[str, ...]) -> str | None:
+    unknown = next((name for name in named if name not in known), None)
+    return None if unknown is None else f"filter attribute must be one of {', '.join(known) or 'none'}, got {unknown!r}"
