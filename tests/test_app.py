@@ -82,3 +82,8 @@ def test_the_metrics_to_choose_by_are_those_of_the_reports() -> None:
     with pytest.raises(BadDeclaration) as refused:
         parse_metric("nothing")
     assert str(refused.value).count("@k") == len(LIST_METRICS)
+
+
+def test_a_format_that_cannot_read_the_events_is_refused_with_the_application() -> None:
+    with pytest.raises(BadDeclaration, match=r"rename of fb\.columns must be about one of at, .*, got 'movie'"):
+        declare(formats=fb.columns(rename={"film_name": "movie"}))

@@ -67,6 +67,8 @@ class App:
         self.task, self.candidates = self.task.bind(self.candidates)
         self._check()
         self.schema = Schema((*self.events, *self.profiles))
+        for format in self.formats.values():
+            format.parser(self.schema)  # one that cannot read these events says so now, not when the first line comes
 
     @property
     def profiles(self) -> tuple[type[Profile], ...]:

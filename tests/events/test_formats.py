@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from flyball.core import BadInput, NotFound
+from flyball.core import BadDeclaration, BadInput, NotFound
 from flyball.events import FORMATS, Format, Parsed, columns, find_format, read_pieces
 from flyball.testing.movie_events import movie_schema
 
@@ -27,9 +27,9 @@ def rows_of(parsed: Parsed) -> list[tuple[str, dict[str, Any], int | None]]:
     """(type, fields, at) of every event, by line."""
     found = []
     for batch in parsed.batches:
-        for place, index in enumerate(batch.index):
-            fields = {name: column[place] for name, column in zip(batch.fields, batch.columns, strict=True)}
-            found.append((index, (batch.type, fields, batch.at[place])))
+        for row, index in enumerate(batch.index):
+            fields = {name: column[row] for name, column in zip(batch.fields, batch.columns, strict=True)}
+            found.append((index, (batch.type, fields, batch.at[row])))
     return [event for _, event in sorted(found, key=lambda pair: pair[0])]
 
 
@@ -172,7 +172,7 @@ def test_times_may_be_numbers_in_a_unit(unit: str, number: float) -> None:
     formats = columns(unit=unit)
     line = json.dumps({"at": number, "user": 7, "film": "up", "minute": 3})
     assert parse(formats["jsonl"], [line]).batches[0].at == [5_000_000]
-    with pytest.raises(BadInput, match="unit"):
+    with pytest.raises(BadDeclaration, match="unit of fb.columns must be one of us, ms, s, got 'days'"):
         columns(unit="days")
 
 

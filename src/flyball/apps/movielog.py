@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from flyball.core import BadInput
-from flyball.events import Bad, Batch, Parsed, Parser, Rejected, Rows, Schema, read_pieces
+from flyball.events import BadLine, BatchBuilder, EventBatch, Parsed, Parser, Rejected, Schema, read_pieces
 
 _LINE = re.compile(r"([^,\n]*),([1-9][0-9]{0,18}),GET /data/m/([A-Za-z0-9+._*-]+)/(0|[1-9][0-9]{0,8})\.mpg\n|.*\n")
 """A watch, the form of nearly all lines, or any other line: exactly one match a line, so places are kept."""
@@ -72,26 +72,26 @@ class _Parser:
         instants = {time: self._instant(time) for time in set(times)}
         ats = [instants[time] for time in times]
         if None not in ats:
-            return Parsed([Batch("watch", _FIELDS["watch"], columns, ats, range(len(lines)), lax=True)], [])
+            return Parsed([EventBatch("watch", _FIELDS["watch"], columns, ats, range(len(lines)), lax=True)], [])
         plain = [at is not None for at in ats]
         index = list(compress(range(len(lines)), plain))
         chosen = [list(compress(column, plain)) for column in columns]
-        watches = Batch("watch", _FIELDS["watch"], chosen, list(compress(ats, plain)), index, lax=True)
-        others: dict[str, Rows] = {}
-        bad: list[Bad] = []
+        watches = EventBatch("watch", _FIELDS["watch"], chosen, list(compress(ats, plain)), index, lax=True)
+        others: dict[str, BatchBuilder] = {}
+        bad: list[BadLine] = []
         for place, at in enumerate(ats):
             if at is None and lines[place]:
                 self._other(place, lines[place], others, bad)
         return Parsed([*([watches] if index else []), *(rows.batch() for rows in others.values())], bad)
 
-    def _other(self, place: int, line: bytes, others: dict[str, Rows], bad: list[Bad]) -> None:
+    def _other(self, place: int, line: bytes, others: dict[str, BatchBuilder], bad: list[BadLine]) -> None:
         try:
             kind, row, at = parse_line(line, self._zone)
         except Rejected as error:
-            bad.append(Bad(place, error.reason, error.detail))
+            bad.append(BadLine(place, error.reason, error.detail))
             return
         if kind not in others:
-            others[kind] = Rows(kind, _FIELDS[kind], lax=True)
+            others[kind] = BatchBuilder(kind, _FIELDS[kind], lax=True)
         others[kind].add(place, row, at)
 
     def _instant(self, text: str) -> int | None:

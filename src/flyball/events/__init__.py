@@ -6,23 +6,12 @@ the stream: it lies in quarantine with its bytes, its place and the reason.
 """
 
 from flyball.events.appender import Appender
+from flyball.events.builtin_formats import FORMATS, columns, find_format, formats_in
 from flyball.events.catalog import Catalogue
 from flyball.events.checks import Known, Rejected
+from flyball.events.columns import SourceColumns
 from flyball.events.declared import EventType, Field
-from flyball.events.formats import (
-    FORMATS,
-    Bad,
-    Batch,
-    Columns,
-    Format,
-    Parsed,
-    Parser,
-    Rows,
-    columns,
-    find_format,
-    formats_in,
-    read_pieces,
-)
+from flyball.events.formats import BadLine, BatchBuilder, EventBatch, Format, Parsed, Parser
 from flyball.events.ingest import IngestReport, Verdict, ingest, ingest_lines
 from flyball.events.log import (
     BACKENDS,
@@ -37,6 +26,7 @@ from flyball.events.log import (
     open_log,
     partition,
 )
+from flyball.events.pieces import read_pieces
 from flyball.events.quarantine import Quarantine, Quarantined
 from flyball.events.reading import after_slices, fresh, read_until, read_where
 from flyball.events.retry import RetryReport, retry
@@ -50,11 +40,11 @@ __all__ = [
     "Appended",
     "Appender",
     "Appends",
-    "Bad",
-    "Batch",
+    "BadLine",
+    "BatchBuilder",
     "Catalogue",
-    "Columns",
     "Event",
+    "EventBatch",
     "EventLog",
     "EventType",
     "Field",
@@ -71,10 +61,10 @@ __all__ = [
     "Ref",
     "Rejected",
     "RetryReport",
-    "Rows",
     "Schema",
     "SearchableLog",
     "Slice",
+    "SourceColumns",
     "Verdict",
     "after_slices",
     "columns",

@@ -13,13 +13,13 @@ import msgspec
 from flyball.core import Clock, Stopwatch, SystemStopwatch
 from flyball.events.catalog import Catalogue
 from flyball.events.checks import Known, Rejected
-from flyball.events.formats import Bad, Batch, Format, Parser
+from flyball.events.formats import BadLine, EventBatch, Format, Parser
 from flyball.events.lines import MAX_LINE, split_lines
 from flyball.events.log import IMPORTED, Appends, EventLog, Record
 from flyball.events.quarantine import Quarantine, Quarantined
 from flyball.events.schema import Schema
 
-Mode = Literal["live", "history"]
+IngestMode = Literal["live", "history"]
 
 
 class IngestReport(msgspec.Struct, frozen=True):
@@ -64,12 +64,12 @@ class Inlet(msgspec.Struct, frozen=True):
     log: Appends
     catalogue: Catalogue
     clock: Clock
-    mode: Mode
+    mode: IngestMode
     lag_us: int = 0
     ages: bool = True
 
 
-class Origin(msgspec.Struct, frozen=True):
+class LineSource(msgspec.Struct, frozen=True):
     """Where lines come from, and how they are to be read; kept with every bad one. `lag_us`: -1 when live."""
 
     source: str
@@ -87,7 +87,7 @@ def ingest(
     quarantine: Quarantine,
     catalogue: Catalogue,
     clock: Clock,
-    mode: Mode,
+    mode: IngestMode,
     lag_us: int = 0,
     source: str,
     format_name: str = "",
@@ -105,7 +105,7 @@ def ingest(
     watch = stopwatch or SystemStopwatch()
     start_s = watch.read_s()
     inlet = Inlet(schema, log, catalogue, clock, mode, lag_us)
-    origin = Origin(source, format_name, only or "", -1 if mode == "live" else lag_us)
+    origin = LineSource(source, format_name, only or "", -1 if mode == "live" else lag_us)
     catalogue.catch_up(log)
     tally = Tally()
     parser = format.parser(schema, only)
@@ -129,7 +129,7 @@ def ingest_lines(
     quarantine: Quarantine,
     catalogue: Catalogue,
     clock: Clock,
-    mode: Mode = "live",
+    mode: IngestMode = "live",
     lag_us: int = 0,
     source: str,
     format_name: str = "",
@@ -141,7 +141,7 @@ def ingest_lines(
     `Catalogue.catch_up` counts as it was noted there.
     """
     inlet = Inlet(schema, log, catalogue, clock, mode, lag_us)
-    origin = Origin(source, format_name, only or "", -1 if mode == "live" else lag_us)
+    origin = LineSource(source, format_name, only or "", -1 if mode == "live" else lag_us)
     tally = Tally(verdicts={})
     _take(inlet, format.parser(schema, only), lines, origin, 1, quarantine, tally)
     return tally.in_order()
@@ -151,14 +151,14 @@ def _take(
     inlet: Inlet,
     parser: Parser,
     lines: Sequence[bytes],
-    origin: Origin,
+    origin: LineSource,
     first: int,
     quarantine: Quarantine,
     tally: "Tally",
 ) -> None:
     """Take in `lines`, whose first has position `first` in its source; the bad ones go to quarantine."""
     now_us = inlet.clock.now_us()
-    bad = judge(inlet, parser, lines, tally)
+    bad = parse_and_append(inlet, parser, lines, tally)
     quarantine.put(
         [
             Quarantined(
@@ -178,13 +178,13 @@ def _take(
     )
 
 
-def judge(inlet: Inlet, parser: Parser, lines: Sequence[bytes], tally: "Tally") -> list[Bad]:
+def parse_and_append(inlet: Inlet, parser: Parser, lines: Sequence[bytes], tally: "Tally") -> list[BadLine]:
     """Parse and check `lines`, append the good ones in one transaction, return the bad ones by line."""
     now_us = inlet.clock.now_us()
-    bad: list[Bad] = []
+    bad: list[BadLine] = []
     if max(map(len, lines), default=0) > MAX_LINE:
         detail = f"line must be at most {MAX_LINE} bytes"
-        bad = [Bad(index, "too_long", detail) for index, line in enumerate(lines) if len(line) > MAX_LINE]
+        bad = [BadLine(index, "too_long", detail) for index, line in enumerate(lines) if len(line) > MAX_LINE]
     parsed = parser.parse([b"" if len(line) > MAX_LINE else line for line in lines] if bad else lines)
     bad += parsed.bad
     slots = _check(inlet, parsed.batches, len(lines), now_us, bad)
@@ -198,7 +198,9 @@ def judge(inlet: Inlet, parser: Parser, lines: Sequence[bytes], tally: "Tally") 
     return sorted(bad, key=lambda one: one.index)
 
 
-def _check(inlet: Inlet, batches: Sequence[Batch], lines: int, now_us: int, bad: list[Bad]) -> list[Record | None]:
+def _check(
+    inlet: Inlet, batches: Sequence[EventBatch], lines: int, now_us: int, bad: list[BadLine]
+) -> list[Record | None]:
     """The records by line; rejections go to `bad`. What makes entities known is checked first: it counts at once."""
     slots: list[Record | None] = [None] * lines
     known: Known = inlet.catalogue.known()
@@ -222,7 +224,7 @@ def _check(inlet: Inlet, batches: Sequence[Batch], lines: int, now_us: int, bad:
         )
         if not (live and inlet.ages):
             _refuse_future(records, rejected, now_us, inlet.schema.future_us)
-        bad += [Bad(batch.index[place], error.reason, error.detail) for place, error in rejected]
+        bad += [BadLine(batch.index[place], error.reason, error.detail) for place, error in rejected]
         if len(records) == lines:
             slots = records
         else:
@@ -245,7 +247,7 @@ def _refuse_future(
             rejected.append((place, Rejected("future", detail)))
 
 
-def _missing_times(batch: Batch, inlet: Inlet, now_us: int) -> list[Any]:
+def _missing_times(batch: EventBatch, inlet: Inlet, now_us: int) -> list[Any]:
     """An event without a time happened now when live; a profile of history is known since ever."""
     declared = inlet.schema.types.get(batch.type)
     if inlet.mode == "live":
@@ -279,7 +281,7 @@ class Tally:
             verdict = "duplicate" if place in repeats else "accepted"
             self.verdicts[index] = Verdict(verdict, type=record.type, id=record.id.hex(), unknown=unknown)
 
-    def add_bad(self, bad: Sequence[Bad]) -> None:
+    def add_bad(self, bad: Sequence[BadLine]) -> None:
         self.quarantined.update([one.reason for one in bad])
         if self.verdicts is not None:
             self.verdicts.update({one.index: Verdict("quarantined", one.reason, one.detail) for one in bad})

@@ -6,9 +6,10 @@ from itertools import groupby
 import msgspec
 
 from flyball.core import Clock
+from flyball.events.builtin_formats import find_format
 from flyball.events.catalog import Catalogue
-from flyball.events.formats import Format, find_format
-from flyball.events.ingest import Inlet, Mode, Tally, judge
+from flyball.events.formats import Format
+from flyball.events.ingest import IngestMode, Inlet, Tally, parse_and_append
 from flyball.events.log import EventLog
 from flyball.events.quarantine import Quarantine, Quarantined
 from flyball.events.schema import Schema
@@ -33,7 +34,7 @@ def retry(
     formats: Mapping[str, Format] | None = None,
     ids: Sequence[int] | None = None,
     reason: str | None = None,
-    mode: Mode | None = None,
+    mode: IngestMode | None = None,
 ) -> RetryReport:
     """Check open entries again (`ids`: only these) and append the good ones. Killed and called again, none doubles.
 
@@ -44,13 +45,13 @@ def retry(
     catalogue.catch_up(log)
     for entry_group in _groups(quarantine, ids, reason):
         first = entry_group[0]
-        chosen: Mode = mode or ("live" if first.lag_us < 0 else "history")
+        chosen: IngestMode = mode or ("live" if first.lag_us < 0 else "history")
         inlet = Inlet(schema, log, catalogue, clock, chosen, max(first.lag_us, 0), ages=False)
         parser = find_format(first.format, formats).parser(schema, first.only_type or None)
         if first.header:
             parser.parse([first.header])
         whole = [entry for entry in entry_group if entry.reason != "too_long"]
-        bad = {one.index for one in judge(inlet, parser, [entry.raw for entry in whole], tally)}
+        bad = {one.index for one in parse_and_append(inlet, parser, [entry.raw for entry in whole], tally)}
         quarantine.release(entry.id for index, entry in enumerate(whole) if index not in bad)
         still_bad += len(bad) + len(entry_group) - len(whole)
     accepted = sum(tally.accepted.values())

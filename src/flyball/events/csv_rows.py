@@ -1,0 +1,159 @@
+"""CSV: a header that names the columns, then a row a line."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, BinaryIO
+
+import msgspec
+
+from flyball.core import BadInput
+from flyball.events.columns import SourceColumns, TypeFinder, apply_reader, reason_of
+from flyball.events.declared import EventType, Field
+from flyball.events.formats import BadLine, BatchBuilder, Parsed, Parser
+from flyball.events.pieces import read_pieces
+from flyball.events.schema import Schema
+
+DELIMITERS = ",;\t|"
+"""Those that are recognized, in the order in which they are tried."""
+
+_COMMA_NUMBER = re.compile(r"\s*[+-]?[0-9]+,[0-9]+\s*\Z")
+_THOUSANDS = re.compile(r"\s*[+-]?[1-9][0-9]{0,2},[0-9]{3}\s*\Z")
+
+
+class Csv(msgspec.Struct, frozen=True):
+    """Delimited text whose first line names the columns. Empty cells of optional fields are missing values,
+    lists are split on |. One line is one row: a quoted cell may not hold a line end."""
+
+    columns: SourceColumns = SourceColumns()
+
+    def parser(self, schema: Schema, only: str | None = None) -> Parser:
+        return _CsvParser(schema, self.columns, only)
+
+    def lines(self, stream: BinaryIO) -> Iterator[bytes]:
+        return read_pieces(stream)
+
+
+class _CsvParser:
+    def __init__(self, schema: Schema, columns: SourceColumns, only: str | None) -> None:
+        self._finder, self._times, self._columns = TypeFinder(schema, columns, only), columns.times(), columns
+        self._delimiter = columns.delimiter
+        self._header = b""
+        self._type: EventType | None = None
+        self._cells: list[tuple[int, Field]] = []
+        self._at: int | None = None
+        self._width = 0
+        self._ignored: frozenset[str] = frozenset()
+
+    def header(self) -> bytes:
+        return self._header
+
+    def parse(self, lines: Sequence[bytes]) -> Parsed:
+        bad: list[BadLine] = []
+        builder: BatchBuilder | None = None
+        for index, line in enumerate(lines):
+            if not line.strip():
+                continue
+            if self._type is None:
+                self._start(line)
+                continue
+            if builder is None:
+                builder = BatchBuilder(self._type.name, tuple(field.name for _, field in self._cells), lax=True)
+            try:
+                row, at_us = self._row(line)
+            except BadInput as error:
+                bad.append(BadLine(index, reason_of(error), str(error)))
+                continue
+            builder.add(index, row, at_us)
+        return Parsed([builder.batch()] if builder is not None else [], bad, self._ignored)
+
+    def _start(self, line: bytes) -> None:
+        """The header: raises `BadInput` when its columns are no event type's, since then no line can be read."""
+        self._delimiter, theirs, self._type = self._recognize(_decode(line))
+        ours = self._finder.our_names(theirs)
+        declared = {field.name: field for field in self._type.declared}
+        self._cells = [
+            (index, declared[name]) for index, name in enumerate(ours) if name is not None and name in declared
+        ]
+        self._at = ours.index("at") if "at" in ours else None
+        self._width, self._header = len(theirs), line
+        used = {theirs[index] for index, _ in self._cells} | ({theirs[self._at]} if self._at is not None else set())
+        self._ignored = frozenset(theirs) - used
+
+    def _recognize(self, header: str) -> tuple[str, list[str], EventType]:
+        """The delimiter, the names and the type they are of: by the delimiter that gives most declared columns."""
+        read: dict[str, tuple[int, list[str], EventType]] = {}
+        errors: dict[str, BadInput] = {}
+        widths: dict[str, int] = {}
+        for delimiter in dict.fromkeys((*self._columns.delimiter, *DELIMITERS)):
+            if delimiter == self._columns.quote:
+                continue
+            try:
+                names = [name.strip() for name in self._split(header, delimiter)]
+                widths[delimiter] = len(names)
+                ours = self._finder.our_names(names)
+                declared = self._finder.find(name for name in ours if name is not None)
+                read[delimiter] = len({*declared.fields, "at"}.intersection(map(str, ours))), names, declared
+            except BadInput as error:
+                errors[delimiter] = error
+        allowed = {d: found for d, found in read.items() if self._columns.delimiter in ("", d)}
+        if allowed:
+            delimiter = max(allowed, key=lambda each: allowed[each][0])  # the first of those that are alike
+            _, names, declared = allowed[delimiter]
+            return delimiter, names, declared
+        if read:
+            likely = max(read, key=lambda each: read[each][0])
+            name = read[likely][2].name
+            must = f"delimited by {self._columns.delimiter!r} as declared, but {likely!r} would give {name}"
+            raise BadInput("columns", must, header)
+        raise errors[self._columns.delimiter or max(errors, key=lambda each: widths.get(each, 0))]
+
+    def _row(self, line: bytes) -> tuple[tuple[Any, ...], int | None]:
+        cells = self._split(_decode(line), self._delimiter)
+        if len(cells) != self._width:
+            raise BadInput("row", f"{self._width} cells", f"{len(cells)} cells")
+        row = tuple([self._value(cells[index], field) for index, field in self._cells])
+        return row, self._times.timestamp_us(cells[self._at]) if self._at is not None else None
+
+    def _value(self, cell: str, field: Field) -> Any:
+        if cell == "" and (field.optional or not field.required):
+            return None if field.optional else field.default
+        read = self._columns.read.get(field.name)
+        if read is not None:
+            return apply_reader(read, field.name, cell)
+        if field.kind is float and (self._columns.decimal == "," or "," in cell):
+            return self._decimal(cell, field.name)
+        return cell.split("|") if field.kind is list else cell
+
+    def _decimal(self, cell: str, name: str) -> str:
+        """A number with a decimal comma, written with a point; raises `BadInput` where the comma could be another."""
+        mark = self._columns.decimal
+        if mark == ",":
+            if "." in cell:
+                raise BadInput(f"value of {name}", "a number with a decimal comma", cell)
+            return cell.replace(",", ".")
+        if mark == "" and _COMMA_NUMBER.match(cell):
+            if _THOUSANDS.match(cell):
+                must = 'a number whose comma is declared: fb.columns(decimal=","), or "." where it marks thousands'
+                raise BadInput(f"value of {name}", must, cell)
+            return cell.replace(",", ".")
+        return cell
+
+    def _split(self, text: str, delimiter: str) -> list[str]:
+        quote = self._columns.quote
+        if quote not in text:
+            return text.split(delimiter)
+        try:
+            stream = io.StringIO(text, newline="")
+            rows = list(csv.reader(stream, delimiter=delimiter, quotechar=quote, strict=True))
+        except csv.Error as error:
+            raise BadInput("line", f"delimited values ({error})", text) from None
+        return rows[0]
+
+
+def _decode(line: bytes) -> str:
+    try:
+        return line.decode()
+    except UnicodeDecodeError as error:
+        raise BadInput("line", f"UTF-8 ({error.reason})", line[:80]) from None

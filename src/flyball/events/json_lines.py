@@ -1,0 +1,130 @@
+"""JSON lines: one object a line."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, BinaryIO
+
+import msgspec
+
+from flyball.core import BadInput
+from flyball.events.columns import SourceColumns, TypeFinder, apply_reader, reason_of
+from flyball.events.declared import EventType
+from flyball.events.formats import BadLine, BatchBuilder, Parsed, Parser
+from flyball.events.pieces import read_pieces
+from flyball.events.schema import Schema
+
+_REMEMBERED = 10_000
+"""Sets of names whose event type is kept, so that a stream of ever new names does not fill the memory."""
+
+_Recognized = tuple[EventType, dict[str, str], frozenset[str]]
+
+
+class JsonLines(msgspec.Struct, frozen=True):
+    """One JSON object a line: `{"type": "watch", "at": "2026-01-31T12:00:00Z", "user": 7, ...}`.
+
+    `at` is ISO 8601 or microseconds; `type` may be left out when the fields tell it.
+    """
+
+    columns: SourceColumns = SourceColumns()
+
+    def parser(self, schema: Schema, only: str | None = None) -> Parser:
+        return JsonParser(schema, self.columns, only)
+
+    def lines(self, stream: BinaryIO) -> Iterator[bytes]:
+        return read_pieces(stream)
+
+
+class JsonParser:
+    """Reads the lines of one source."""
+
+    def __init__(self, schema: Schema, columns: SourceColumns, only: str | None) -> None:
+        self._schema, self._read, self._only = schema, columns.read, only
+        self._finder, self._times = TypeFinder(schema, columns, only), columns.times()
+        self._recognized: dict[tuple[str, ...], _Recognized | BadInput] = {}
+        self._decode = msgspec.json.Decoder().decode
+        self._has_type_field = any("type" in declared.fields for declared in schema.types.values())
+
+    def header(self) -> bytes:
+        return b""
+
+    def parse(self, lines: Sequence[bytes]) -> Parsed:
+        builders: dict[tuple[str, tuple[str, ...]], BatchBuilder] = {}
+        bad: list[BadLine] = []
+        ignored: set[str] = set()
+        for index, line in enumerate(lines):
+            if not line.strip():
+                continue
+            try:
+                self._add(index, line, builders, ignored)
+            except BadInput as error:
+                bad.append(BadLine(index, reason_of(error), str(error)))
+        return Parsed([builder.batch() for builder in builders.values()], bad, frozenset(ignored))
+
+    def _add(self, index: int, line: bytes, builders: dict[Any, BatchBuilder], ignored: set[str]) -> None:
+        try:
+            document = self._decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise BadInput("line", f"JSON ({error})", line[:80], "") from None
+        if not isinstance(document, dict):
+            raise BadInput("line", "a JSON object", document)
+        declared, ours, extra = self._recognize(document)
+        ignored |= extra
+        read = self._read
+        fields = tuple(ours[name] for name in document if ours.get(name, "at") != "at")
+        row = tuple(
+            _number(apply_reader(read[ours[name]], ours[name], value), declared, ours[name])
+            if ours[name] in read
+            else value
+            for name, value in document.items()
+            if ours.get(name, "at") != "at"
+        )
+        at = next((value for name, value in document.items() if ours.get(name) == "at"), None)
+        at_us = self._times.timestamp_us(at)
+        builder = builders.get((declared.name, fields))
+        if builder is None:
+            builder = builders[declared.name, fields] = BatchBuilder(declared.name, fields)
+        builder.add(index, row, at_us)
+
+    def _recognize(self, document: dict[str, Any]) -> _Recognized:
+        """The type, {their name: our name} of declared fields and the time, and the columns that are ignored."""
+        named = document.get("type") if self._only is None else self._only
+        if not (named is None or isinstance(named, str) or self._has_type_field):
+            raise BadInput("type", f"one of {', '.join(self._schema.types)}", named)
+        key = (str(named) if isinstance(named, str) else "", *document)
+        recognized = self._recognized.get(key)
+        if recognized is None:
+            try:
+                recognized = self._look_up(named, list(document))
+            except BadInput as error:
+                recognized = error
+            if len(self._recognized) < _REMEMBERED:
+                self._recognized[key] = recognized
+        if isinstance(recognized, BadInput):
+            raise recognized
+        return recognized
+
+    def _look_up(self, named: object, theirs: list[str]) -> _Recognized:
+        ours = dict(zip(theirs, self._finder.our_names(theirs), strict=True))
+        types = self._schema.types
+        if isinstance(named, str) and named in types:
+            declared = types[named]
+        elif isinstance(named, str) and not self._has_type_field:
+            raise BadInput("type", f"one of {', '.join(types)}", named)
+        else:
+            declared = self._finder.find(name for name in ours.values() if name is not None)
+        used = {
+            name: our_name
+            for name, our_name in ours.items()
+            if our_name is not None and (our_name == "at" or our_name in declared.fields)
+        }
+        return declared, used, frozenset(ours) - set(used) - {"type"}
+
+
+def _number(value: Any, declared: EventType, name: str) -> Any:
+    """What a reader made: text where a number is declared is read as one."""
+    field = next(field for field in declared.declared if field.name == name)
+    if type(value) is not str or field.kind not in (int, float):
+        return value
+    try:
+        return msgspec.convert(value, field.kind, strict=False)
+    except msgspec.ValidationError:
+        return value
