@@ -350,12 +350,12 @@ def test_retry_brings_back_what_the_present_rules_allow(home: Home, tmp_path: Pa
     wider = Home(tmp_path, movie_schema(stars=10))
     parts = {"schema": wider.schema, "log": wider.log, "catalogue": wider.catalogue, "clock": wider.clock}
     report = retry(wider.quarantine, formats=FORMATS, **parts)  # type: ignore[arg-type]
-    assert (report.search_space, report.accepted, report.duplicates, report.still_bad) == (2, 1, 0, 1)
+    assert (report.tried, report.accepted, report.duplicates, report.still_bad) == (2, 1, 0, 1)
     (found,) = [record for record in wider.records() if b"up" in record.body and record.at == NOON_US + 2_000_000 and
                 wider.schema.decode(record).stars == 6]  # type: ignore[attr-defined]  # fmt: skip
     assert found.known_at == found.at + 500
     assert [entry.state for entry in wider.quarantine.list(state=None)] == ["released", "open"]
-    assert retry(wider.quarantine, formats=FORMATS, **parts).search_space == 1  # type: ignore[arg-type]
+    assert retry(wider.quarantine, formats=FORMATS, **parts).tried == 1  # type: ignore[arg-type]
     wider.close()
 
 
