@@ -198,3 +198,29 @@ def test_settings_are_shown_with_where_they_came_from(run: Run, monkeypatch: pyt
     assert (refused.code, refused.err) == (
         2, "flyball: setting workers (FLYBALL_WORKERS) must be from 1 to 1000, got 0"
     )  # fmt: skip
+
+
+def test_what_new_writes_lives_in_its_own_world(shop: Run) -> None:
+    report = shop("simulate", "shop.py", "--days", "1", "--users", "80", "--items", "40", "--json").last
+    assert report["settings"] == {"users": 80, "items": 40, "k": 10}
+    assert sum(report["levels"].values()) == report["answers"] > 40
+    assert report["quarantined"] == {}
+    assert not Path(".flyball").exists()
+
+
+@pytest.mark.parametrize("command", [["up", "--world"], ["simulate", "--days", "1"]])
+def test_an_application_without_a_world_is_told_how_to_add_one(shop: Run, command: list[str]) -> None:
+    source = Path("shop.py").read_text()
+    Path("alone.py").write_text("\n".join(line for line in source.splitlines() if "world" not in line.lower()) + "\n")
+    got = shop(command[0], "alone.py", *command[1:])
+    assert (got.code, got.out) == (2, "")
+    assert "application 'shop' must be one that names a world" in got.err
+    assert 'world=fb.world("shop")' in got.err
+    assert "a new world" not in got.err
+    assert not Path(".flyball").exists()
+
+
+def test_a_setting_that_the_world_does_not_have_is_told(shop: Run) -> None:
+    got = shop("simulate", "shop.py", "--world-set", "visits=3")
+    assert got.code == 2
+    assert "one of view, buy, card, users, items, k, visits_a_day, within, got 'visits'" in got.err

@@ -60,6 +60,8 @@ app = fb.App(
     candidates={{"popular": fb.Popular(), "item_knn": fb.ItemKNN(), "ease": fb.EASE()}},
     choose=fb.cheapest_within_noise("ndcg@10"),
     retrain=[fb.every("1d")],
+    # Simulated visitors with hidden tastes: flyball simulate {file} --days 3, or flyball up {file} --world
+    world=fb.world("shop", view=View, buy=Buy, card=ItemCard),
 )
 '''
 
@@ -75,7 +77,9 @@ def write_project(name: str, folder: Path) -> list[Path]:
         if path.exists():
             raise Refused(f"{path} must not exist yet, got a file; choose another name or folder")
     folder.mkdir(parents=True, exist_ok=True)
-    paths[0].write_text(APPLICATION.format(name=name, title=name.replace("_", " ").replace("-", " ").capitalize()))
+    paths[0].write_text(
+        APPLICATION.format(name=name, file=paths[0].name, title=name.replace("_", " ").replace("-", " ").capitalize())
+    )
     paths[1].write_text("".join(json.dumps(event) + "\n" for event in example_events(random.Random(1))))
     return paths
 

@@ -17,10 +17,11 @@ from flyball.simulation.demo import (
     world_program,
 )
 from flyball.simulation.live import Driver, DriveReport, HttpService, ServiceClient, drive_http, stop_on_signals
-from flyball.simulation.past import live_past
+from flyball.simulation.past import ingest_pieces, live_past
 from flyball.simulation.report import SimulationReport
 from flyball.simulation.virtual import simulate
 from flyball.simulation.world import (
+    DAY_US,
     Timeline,
     TrueOutcome,
     World,
@@ -31,6 +32,7 @@ from flyball.simulation.world import (
 )
 
 __all__ = [
+    "DAY_US",
     "DriveReport",
     "Driver",
     "HttpService",
@@ -44,6 +46,7 @@ __all__ = [
     "WorldRequest",
     "drive_http",
     "drive_plan",
+    "ingest_pieces",
     "live_past",
     "new_plan",
     "open_world",

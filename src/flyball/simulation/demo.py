@@ -80,8 +80,8 @@ def new_plan(
         raise BadInput("days", "1 or more", days)
     if lines_per_s <= 0:
         raise BadInput("lines_per_s", "above 0", lines_per_s)
-    chosen = world_settings(app.world, app.name, settings)
-    return WorldPlan(now_us // SECOND_US * SECOND_US, chosen, days, seed, lines_per_s, PLAN_FORMAT)
+    world_settings(app.world, app.name, settings)
+    return WorldPlan(now_us // SECOND_US * SECOND_US, settings, days, seed, lines_per_s, PLAN_FORMAT)
 
 
 def plan_summary(app: App, plan: WorldPlan) -> str:
