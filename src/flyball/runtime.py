@@ -93,7 +93,7 @@ class Runtime:
     @property
     def views(self) -> list[View]:
         """The views of the log that the application's task reads, not yet folded."""
-        return views_of(self.schema, self.signals, self.app.task.about.entities)
+        return views_of(self.schema, self.signals, self.app.task.about.entities, len(self.log.ends()))
 
     @cached_property
     def state(self) -> StateStore:

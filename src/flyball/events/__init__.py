@@ -13,6 +13,8 @@ from flyball.events.columns import SourceColumns
 from flyball.events.declared import EventType, Field
 from flyball.events.formats import BadLine, BatchBuilder, EventBatch, Format, Parsed, Parser
 from flyball.events.ingest import IngestReport, Verdict, ingest, ingest_lines
+from flyball.events.joined import LATE_US, Join, join_of, joined, logged_types
+from flyball.events.joiner import Joiner, Positioned
 from flyball.events.log import (
     BACKENDS,
     IMPORTED,
@@ -37,6 +39,7 @@ __all__ = [
     "BACKENDS",
     "FORMATS",
     "IMPORTED",
+    "LATE_US",
     "Appended",
     "Appender",
     "Appends",
@@ -50,10 +53,13 @@ __all__ = [
     "Field",
     "Format",
     "IngestReport",
+    "Join",
+    "Joiner",
     "Known",
     "Offsets",
     "Parsed",
     "Parser",
+    "Positioned",
     "Profile",
     "Quarantine",
     "Quarantined",
@@ -74,6 +80,9 @@ __all__ = [
     "ingest",
     "ingest_lines",
     "integer",
+    "join_of",
+    "joined",
+    "logged_types",
     "open_log",
     "partition",
     "read_pieces",

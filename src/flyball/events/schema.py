@@ -7,6 +7,7 @@ from typing import Any
 from flyball.core import BadDeclaration, NotFound
 from flyball.events.checks import Check, Known, Rejected
 from flyball.events.declared import EventType, read_type
+from flyball.events.joined import join_of, logged_types
 from flyball.events.log import Record
 from flyball.events.types import Event
 
@@ -19,7 +20,8 @@ _PART = 64
 
 
 class Schema:
-    """The event types of an application. `types` maps the lower-case class name to its declaration.
+    """The event types of an application. `types` maps the lower-case class name to its declaration; `joined` does
+    so for joined types, which no log holds.
 
     `future_us`: how far ahead of `known_at` a live event may lie. `oldest_us`: how far behind it may lie (None: any).
     Raises `BadDeclaration` for a declaration that cannot be checked.
@@ -30,13 +32,24 @@ class Schema:
     ) -> None:
         self.future_us, self.oldest_us = future_us, oldest_us
         self._checks: dict[str, Check] = {}
+        self._joined: dict[str, Check] = {}
         self.types: dict[str, EventType] = {}
+        self.joined: dict[str, EventType] = {}
         for cls in event_types:
             declared = read_type(cls)
-            if declared.name in self.types:
+            if declared.name in self.types or declared.name in self.joined:
                 raise BadDeclaration("event types", "of different names", f"{declared.name!r} twice")
+            if join_of(cls) is not None:
+                self.joined[declared.name] = declared
+                self._joined[declared.name] = Check(declared)
+                continue
             self.types[declared.name] = declared
             self._checks[declared.name] = Check(declared)
+        for declared in self.joined.values():
+            for side in logged_types([declared.cls]):
+                if side not in [kind.cls for kind in self.types.values()]:
+                    must = "of two event types that are declared, too"
+                    raise BadDeclaration(f"joined type {declared.cls.__name__}", must, side.__name__)
 
     def check(
         self,
@@ -79,13 +92,21 @@ class Schema:
             return self._check_singly(name, names, columns, ats, known_ats, flags, live, lax, known)
         return self._check_quickly(check, columns, ats, known_ats, flags, live, lax, known)
 
+    def join_record(self, name: str, fields: Mapping[str, Any], at: int, known_at: int) -> Record:
+        """The record of an event of a joined type, for consumers: it never lies in a log."""
+        return self._joined[name].one(fields, at, known_at, 0, False, {})
+
+    def type_of(self, event: type[Event]) -> EventType | None:
+        """The declaration of an event type, joined ones among them; None for one that is not declared."""
+        return next((kind for kind in (*self.types.values(), *self.joined.values()) if kind.cls is event), None)
+
     def decode(self, record: Record) -> Event:
         """The event in a record; raises `NotFound` for a type that is not declared."""
         return self._check_of_record(record.type).decode(record)
 
     def decode_many(self, records: Sequence[Record]) -> list[Event]:
         """The events in records, in order."""
-        decoders = {name: check.decode for name, check in self._checks.items()}
+        decoders = {name: check.decode for name, check in (*self._checks.items(), *self._joined.items())}
         try:
             return [decoders[record.type](record) for record in records]
         except KeyError as error:
@@ -174,7 +195,7 @@ class Schema:
         return check
 
     def _check_of_record(self, name: str) -> Check:
-        check = self._checks.get(name)
+        check = self._checks.get(name) or self._joined.get(name)
         if check is None:
             raise NotFound("event type", name, list(self.types))
         return check

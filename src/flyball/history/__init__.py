@@ -9,6 +9,7 @@ from flyball.history.columns import frame_of
 from flyball.history.consumer import HistoryConsumer
 from flyball.history.delays import Delay, Lags
 from flyball.history.holding import hold_events
+from flyball.history.joins import join_frames, sides_of, with_joined
 from flyball.history.movielens import movielens_events
 from flyball.history.reader import EXPORTS, History, export, learned_lag
 from flyball.history.snapshot import Snapshot, SnapshotManifest, load_snapshot, take_snapshot
@@ -25,11 +26,14 @@ __all__ = [
     "export",
     "frame_of",
     "hold_events",
+    "join_frames",
     "learned_lag",
     "load_snapshot",
     "movielens_events",
+    "sides_of",
     "split_by_time",
     "split_by_user",
     "split_leave_last_out",
     "take_snapshot",
+    "with_joined",
 ]

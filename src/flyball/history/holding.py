@@ -20,11 +20,11 @@ def hold_events(history: History, names: Sequence[str], folder: Path) -> dict[st
     """{type: its Parquet files in `folder`}, all with the columns the type has now; once filled, it stays as it is.
 
     Nothing is copied where the file system knows links, but parts from before a field was added. One part is held in
-    memory at a time. Raises `NotFound` for a type that is not declared.
+    memory at a time, but the whole of a joined type. Raises `NotFound` for a type that is not declared.
     """
     for name in names:
-        if name not in history.schema.types:
-            raise NotFound("event type", name, history.schema.types)
+        if name not in history.schema.types and name not in history.schema.joined:
+            raise NotFound("event type", name, (*history.schema.types, *history.schema.joined))
     listed = folder / "events.json"
     for _ in range(_TRIES):
         if listed.exists():
@@ -41,6 +41,10 @@ def hold_events(history: History, names: Sequence[str], folder: Path) -> dict[st
 
 
 def _held(history: History, name: str, folder: Path) -> list[str]:
+    if name in history.schema.joined:
+        path = f"{name}.parquet"
+        history.events(name).write_parquet(folder / path)
+        return [path]
     parts = [part for part in read_manifest(history.folder).parts if part.type == name]
     found = []
     for number, part in enumerate(parts):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from flyball.core import BadInput
 from flyball.events import Offsets, Schema
 from flyball.history.delays import Delay, lags_of
+from flyball.history.joins import join_frames, sides_of
 from flyball.history.manifest import read_manifest
 from flyball.history.parts import read_type
 from flyball.history.snapshot import Snapshot, take_snapshot
@@ -42,6 +43,8 @@ class History:
         """
         import polars as pl
 
+        if name in self.schema.joined:
+            return self._joined(name, since_us, as_of_us)
         frame = read_type(
             self.folder,
             self.schema,
@@ -54,6 +57,14 @@ class History:
         if since_us is not None:
             frame = frame.filter(pl.col("at") >= since_us)
         return frame if as_of_us is None else frame.filter(pl.col("known_at") <= as_of_us)
+
+    def _joined(self, name: str, since_us: int | None, as_of_us: int | None) -> "pl.DataFrame":
+        """The rows of a joined type, see `join_frames`."""
+        import polars as pl
+
+        event = self.schema.joined[name].cls
+        frame = join_frames(event, *(self.events(side, None, as_of_us) for side in sides_of(event)))
+        return frame if since_us is None else frame.filter(pl.col("at") >= since_us)
 
     def snapshot(self, as_of_us: int) -> Snapshot:
         """What was known at `as_of_us`, see `take_snapshot`."""

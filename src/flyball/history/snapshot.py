@@ -12,6 +12,7 @@ from flyball.events import Offsets, Schema
 from flyball.history.columns import column_types
 from flyball.history.delays import Delay, Lags, lags_of
 from flyball.history.digest import digest_of
+from flyball.history.joins import join_frames, sides_of
 from flyball.history.manifest import read_manifest
 from flyball.history.parts import read_type
 
@@ -64,7 +65,10 @@ class Snapshot:
         return 0 if measured is None else measured.p99_us
 
     def frame(self, name: str) -> "pl.DataFrame":
-        """The rows of event type `name`, ordered by at, partition, offset."""
+        """The rows of event type `name`, ordered by at, partition, offset; of a joined type see `join_frames`."""
+        if name in self._schema.joined:
+            event = self._schema.joined[name].cls
+            return join_frames(event, *(self.frame(side) for side in sides_of(event)))
         return _known(self._folder, self._schema, name, self.as_of_us, self.offsets)
 
     def frames(self) -> dict[str, "pl.DataFrame"]:

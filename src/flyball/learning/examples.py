@@ -55,7 +55,8 @@ def examples_of(job: Job, snapshot: Snapshot) -> Examples | str:
     """The examples, or why there are too few."""
     app, schema, wanted = job.runtime.app, job.runtime.schema, job.runtime.app.gates.min_examples
     used = {*app.task.event_types, *app.profiles}
-    frames = {name: snapshot.frame(name) for name, declared in schema.types.items() if declared.cls in used}
+    declared = (*schema.types.items(), *schema.joined.items())
+    frames = {name: snapshot.frame(name) for name, kind in declared if kind.cls in used}
     behind = Behind(snapshot.apply_delay_us(STATE_FEED), snapshot.apply_delay_us(FEATURES_FEED))
     everything = build_interactions(frames, app.task, schema, job.run.as_of_us)
     tried = windows(everything)

@@ -32,7 +32,9 @@ def feeds_of(runtime: Runtime, flush_us: int = FLUSH_US, *, rebuilding: bool = T
     state = StateConsumer(runtime.views, runtime.state, partitions=len(log.ends()))
     delays = ApplyDelays(runtime.apply_delays_path, runtime.clock.now_us)
     history = runtime.history_consumer
-    outcomes = OutcomeConsumer(runtime.schema, runtime.app.task.about, runtime.outcomes_path)
+    outcomes = OutcomeConsumer(
+        runtime.schema, runtime.app.task.about, runtime.outcomes_path, partitions=len(log.ends())
+    )
     flush = at_most_every(flush_us, lambda now_us: history.flush())
     responded = _at("predictions", outcomes, len(predictions.ends()))
     happened = _at("events", outcomes, len(log.ends()))

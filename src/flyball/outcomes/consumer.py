@@ -5,7 +5,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from flyball.core import BadInput
-from flyball.events import Offsets, Schema, Slice
+from flyball.events import Joiner, Offsets, Positioned, Schema, Slice, join_of
 from flyball.outcomes.attribution import Follow, Key, Showing, attribute
 from flyball.outcomes.counts import MINUTE_US, Counts, LabelCounts
 from flyball.outcomes.metrics import LabelSpec
@@ -29,16 +29,23 @@ class OutcomeConsumer:
     counts for. Rows and the offsets of both streams commit together, so what is delivered again changes nothing; the
     order in which the streams are read changes nothing either, as long as an event comes within `keep_us` of the end
     of the longest window and a prediction is appended within `late_us` of its time. A file that was filled by other
-    labels is filled anew from both streams.
+    labels is filled anew from both streams. `partitions`: of the event log, see `Joiner`.
     """
 
     def __init__(
-        self, schema: Schema, about: About, path: Path, keep_us: int = 7 * DAY_US, late_us: int = HOUR_US
+        self,
+        schema: Schema,
+        about: About,
+        path: Path,
+        keep_us: int = 7 * DAY_US,
+        late_us: int = HOUR_US,
+        partitions: int | None = None,
     ) -> None:
         self.window_us = max((label.within_us for label in about.labels), default=DAY_US)
         self.keep_us, self.late_us = keep_us, late_us
         self._reader = Reader(schema, about.labels, about.items, about.request)
         self._labels = tuple(enumerate(about.labels))
+        self._joiner = Joiner(schema, list(self._reader.types), partitions)
         self._store = OutcomeStore(path)
         self._store.define(_hash_of(about), _specs(about.labels))
 
@@ -54,11 +61,22 @@ class OutcomeConsumer:
         """Fold in records of the event log; those already folded in are left out."""
         with self._store.transaction():
             touched: dict[Unit, dict[int, list[Touch]]] = {}
-            for first, piece in self._fresh("events", slices):
-                for found in self._reader.read(piece.partition, first, piece.records[first - piece.first :]):
-                    items = touched.setdefault((found.group, found.key), {})
-                    items.setdefault(self._store.number(found.item), []).append(found.touch)
+            for found in self._reader.read(self._positioned(slices)):
+                items = touched.setdefault((found.group, found.key), {})
+                items.setdefault(self._store.number(found.item), []).append(found.touch)
             self._store.add_counts(self._join(self._worth_keeping(touched)))
+
+    def _positioned(self, slices: Sequence[Slice]) -> list[Positioned]:
+        """The new records of the types that labels name, those that they complete joined ones among them."""
+        types = self._reader.types | self._joiner.types
+        by_type: dict[str, list[Positioned]] = {}
+        for first, piece in self._fresh("events", slices):
+            for offset, record in enumerate(piece.records[first - piece.first :], first):
+                if record.type in types:
+                    by_type.setdefault(record.type, []).append((record, offset, piece.partition))
+        joined, pending = self._joiner.apply(by_type, self._store)
+        self._store.put_pending(pending)
+        return [positioned for some in (*by_type.values(), *joined.values()) for positioned in some]
 
     def apply_predictions(self, slices: Sequence[Slice]) -> None:
         """Fold in records of the prediction stream; those already folded in are left out."""
@@ -232,7 +250,8 @@ def _hash_of(about: About) -> str:
         expressions = [None if one is None else one.text() for one in (label.where, label.value)]
         ends = [event.__name__ for event in label.censored_by]
         names = (label.name, label.event.__name__, label.by, joining_names(label))
-        return (*names, *expressions, label.at_least, label.within_us, label.otherwise, ends)
+        joins = [join.hash for event in (label.event, *label.censored_by) if (join := join_of(event)) is not None]
+        return (*names, *expressions, label.at_least, label.within_us, label.otherwise, ends, joins)
 
     meaning = (about.items, about.request.__name__, [text(label) for label in about.labels])
     return sha256(repr(meaning).encode()).hexdigest()

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from flyball.events import Event, Record, Schema
+from flyball.events import Event, Positioned, Record, Schema
 from flyball.outcomes.prediction import Prediction
 from flyball.tasks import CompiledPlan, Label, compile_plan, field_named, joining_names, label_plans, references
 
@@ -68,11 +68,16 @@ class Reader:
         """The key that each group joins the prediction by, None where the request lacks a part of it."""
         return [_text([_value(prediction, field) for field in fields]) for fields in self._keys]
 
-    def read(self, partition: int, first: int, records: Sequence[Record]) -> list[Found]:
-        """The touches of records of one partition; `first`: the offset of `records[0]`."""
+    @property
+    def types(self) -> frozenset[str]:
+        """The event types that labels name, joined ones among them."""
+        return frozenset(self._by_type)
+
+    def read(self, records: Sequence[Positioned]) -> list[Found]:
+        """The touches of records."""
         kept = [
-            ((first + index) << _PARTITION_BITS | partition, record)
-            for index, record in enumerate(records)
+            (offset << _PARTITION_BITS | partition, record)
+            for record, offset, partition in records
             if record.type in self._by_type
         ]
         events = self._schema.decode_many([record for _, record in kept])
@@ -96,20 +101,11 @@ def _groups(labels: Sequence[Label], items: str) -> tuple[Group, ...]:
 
 
 def request_fields(names: tuple[str, ...], request: type[Event]) -> tuple[str, ...]:
-    """The fields of a request that hold what its labels join by; "" for the one that is its key.
-
-    The key of a request type that refers to nothing stands for the first name.
-    """
+    """The fields of a request that hold what its labels join by; "" for the one that is its key."""
     refs = references(request)
     key = next(iter(refs), None)
-    fields = []
-    for index, name in enumerate(names):
-        if key is None and index == 0:
-            fields.append("")
-            continue
-        field = field_named(request, name, request.__struct_fields__)
-        fields.append("" if field == key else field)
-    return tuple(fields)
+    fields = [field_named(request, name, request.__struct_fields__) for name in names]
+    return tuple("" if field == key else field for field in fields)
 
 
 def _value(prediction: Prediction, field: str) -> Any:
@@ -133,5 +129,5 @@ def _found(
     values = [(label, value(event)) for label, value in plan.values if bits >> label & 1]
     micro = tuple((label, round(float(number) * MICRO)) for label, number in values if number is not None)
     missing = sum(1 << label for label, number in values if number is None)  # an event without the number says nothing
-    touch = Touch(record.at, seq, record.type, bits & ~missing, ends, micro)
+    touch = Touch(plan.at(event), seq, record.type, bits & ~missing, ends, micro)
     return Found(group, key, "" if item is None else str(item), touch)

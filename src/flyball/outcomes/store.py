@@ -33,8 +33,9 @@ _TABLES = {
     "follows": "grp INTEGER, key TEXT, at INTEGER, id BLOB, item INTEGER, body BLOB, "
     "PRIMARY KEY(grp, key, at, id, item)",
     "counts": "version TEXT, minute INTEGER, body BLOB, PRIMARY KEY(version, minute)",
+    "pending": "key BLOB PRIMARY KEY, value BLOB",
 }
-_WITHOUT_ROWID = ("requested", "touches", "follows", "counts")
+_WITHOUT_ROWID = ("requested", "touches", "follows", "counts", "pending")
 _INDEXES = {"requested_at": "requested(at)", "touches_at": "touches(joined, at)", "follows_id": "follows(id)"}
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -153,6 +154,28 @@ class OutcomeStore:
 
     def _new_number(self, item: str) -> int:
         return int(self._connection.execute("INSERT INTO items(name) VALUES (?)", (item,)).lastrowid or 0)
+
+    def read(self, keys: Sequence[bytes]) -> tuple[list[bytes | None], Offsets]:
+        """The values of pending events, see `Joiner`."""
+        find = "SELECT value FROM pending WHERE key = ?"
+        rows = [self._connection.execute(find, (key,)).fetchone() for key in keys]
+        return [None if row is None else row[0] for row in rows], ()
+
+    def scan(self, prefix: bytes, limit: int | None = None) -> Iterator[tuple[bytes, bytes]]:
+        """The first pending events under a prefix, in the order of their keys."""
+        rows = self._connection.execute(
+            "SELECT key, value FROM pending WHERE key >= ? AND key < ? ORDER BY key LIMIT ?",
+            (prefix, prefix + b"\xff" * 8, -1 if limit is None else limit),
+        )
+        return iter(rows.fetchall())
+
+    def put_pending(self, changes: Mapping[bytes, bytes | None]) -> None:
+        """Store or delete pending events."""
+        for key, value in changes.items():
+            if value is None:
+                self._connection.execute("DELETE FROM pending WHERE key = ?", (key,))
+            else:
+                self._connection.execute("INSERT OR REPLACE INTO pending VALUES (?, ?)", (key, value))
 
     def put_requested(self, unit: Unit, at: int, id: bytes, version: str, items: Sequence[int]) -> bool:
         """Whether it was new."""

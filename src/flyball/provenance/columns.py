@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from flyball.core import StoreCorrupt, StoreUnavailable
 from flyball.events import Offsets, Record, read_until
-from flyball.history import frame_of
+from flyball.history import frame_of, join_frames, sides_of
 from flyball.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def frames_before(
     types: Iterable[str],
     keep: Keep,
     since_us: Mapping[str, int] | None = None,
+    from_log: bool = False,
 ) -> "dict[str, polars.DataFrame]":
     """{type: the events of the log before `until` that `keep` keeps}; types without any are left out.
 
@@ -33,8 +34,10 @@ def frames_before(
 
     The history holds the same events as the log before its own offsets, and columns are read some twenty times as
     fast as records; what the worker has not written to it yet is read from the log. So is everything when the history
-    cannot be read, which takes longer and comes to the same.
+    cannot be read, or `from_log` says so, which takes longer and comes to the same.
     """
+    if from_log:
+        return _frames(runtime, until, list(types), keep, since_us or {}, from_history=False)
     try:
         return _frames(runtime, until, list(types), keep, since_us or {}, from_history=True)
     except (StoreUnavailable, StoreCorrupt, OSError):
@@ -51,6 +54,11 @@ def _frames(
     reach = runtime.history.offsets() if from_history else ()
     reach = tuple(min(pair) for pair in zip(reach + (0,) * (len(ends) - len(reach)), wanted, strict=False))
     found: dict[str, polars.DataFrame] = {}
+    for name in [name for name in names if name in runtime.schema.joined]:
+        names.remove(name)
+        frame = _joined(runtime, until, name, keep, from_history)
+        if frame.height:
+            found[name] = frame
     tail = _tail(runtime, reach, wanted, set(names))
     for name in names:
         parts = [_before(runtime.history.events(name, since_us.get(name)), reach)] if any(reach) else []
@@ -60,6 +68,16 @@ def _frames(
         if kept:
             found[name] = pl.concat(kept)
     return found
+
+
+def _joined(runtime: Runtime, until: Offsets, name: str, keep: Keep, from_history: bool) -> "polars.DataFrame":
+    """The rows of a joined type, made of all rows of its sides: either may name the keys, and lie anywhere before."""
+    event = runtime.schema.joined[name].cls
+    sides = sides_of(event)
+    frames = _frames(runtime, until, list(sides), everything, {}, from_history)
+    empty = [frame_of(runtime.schema.types[side], []) for side in sides]
+    first, second = (frames.get(side, nothing) for side, nothing in zip(sides, empty, strict=True))
+    return keep(name, join_frames(event, first, second))
 
 
 def _before(frame: "polars.DataFrame", reach: Offsets) -> "polars.DataFrame":

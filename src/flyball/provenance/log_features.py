@@ -73,12 +73,14 @@ def events_about(
     keep = naming(needed.keys, needed.since)
     if not from_log:
         return frames_before(runtime, until, needed.keys, keep, needed.since_of)
-    rows: dict[str, list[Row]] = {name: [] for name in needed.keys}
+    joined = [name for name in needed.keys if name in runtime.schema.joined]
+    rows: dict[str, list[Row]] = {name: [] for name in needed.keys if name not in joined}
     for piece in _pieces(runtime, needed, until):
         for offset, record in enumerate(piece.records, piece.first):
             if record.type in rows and record.at >= needed.since_of.get(record.type, record.at):
                 rows[record.type].append((record, piece.partition, offset))
     frames = {name: keep(name, frame_of(runtime.schema.types[name], mine)) for name, mine in rows.items() if mine}
+    frames |= frames_before(runtime, until, joined, keep, from_log=True)
     return {name: frame for name, frame in frames.items() if frame.height}
 
 
@@ -86,7 +88,8 @@ def _pieces(runtime: Runtime, needed: Needed, until: Offsets) -> Iterator[Slice]
     """The part of the log that may hold what is needed: blocks of other types, partitions and times are left out."""
     log, ends = runtime.log, runtime.log.ends()
     wanted = tuple(min(pair) for pair in zip((*until, *[0] * (len(ends) - len(until))), ends, strict=True))
-    homes = {name: _homes(runtime, name, by_fields, len(ends)) for name, by_fields in needed.keys.items()}
+    logged = {name: by_fields for name, by_fields in needed.keys.items() if name in runtime.schema.types}
+    homes = {name: _homes(runtime, name, by_fields, len(ends)) for name, by_fields in logged.items()}
     for part, end in enumerate(wanted):
         types = {name: needed.since_of.get(name, 0) for name, parts in homes.items() if part in parts}
         if types:

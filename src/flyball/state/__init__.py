@@ -9,11 +9,10 @@ from flyball.state.catalog import Catalog, catalog_version, load_catalog, profil
 from flyball.state.consumer import StateConsumer
 from flyball.state.profiles import ProfileView, type_name
 from flyball.state.replay import state_at
-from flyball.state.view import Positioned, View, ViewSpec, ViewStore
+from flyball.state.view import View, ViewSpec, ViewStore
 
 __all__ = [
     "Catalog",
-    "Positioned",
     "ProfileView",
     "StateConsumer",
     "View",

@@ -4,10 +4,9 @@ import operator
 from collections.abc import Collection, Sequence
 
 from flyball.core import BadInput, Refused
-from flyball.events import Offsets, Slice
+from flyball.events import Offsets, Positioned, Slice
 from flyball.state.view import (
     VIEWS_KEY,
-    Positioned,
     View,
     ViewState,
     ViewStore,

@@ -5,10 +5,9 @@ from operator import attrgetter
 from typing import Any
 
 from flyball.core import BadDeclaration
-from flyball.events import Event, Record, Schema
+from flyball.events import Event, Positioned, Record, Schema
 from flyball.features import Entity
 from flyball.state.catalog import DIGEST_KEY, Known, decode_known, digest_of, encode_known, profile_key, profile_spec
-from flyball.state.view import Positioned
 from flyball.stores import StateStore
 
 _MODULUS = 1 << 128

@@ -5,11 +5,8 @@ from typing import Protocol
 
 import msgspec
 
-from flyball.events import Offsets, Record
+from flyball.events import Offsets, Positioned
 from flyball.stores import StateStore
-
-Positioned = tuple[Record, int, int]
-"""(record, offset, partition)"""
 
 VIEWS_KEY = b"m/views"
 """The key of the names of all views in a store."""

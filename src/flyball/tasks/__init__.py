@@ -52,6 +52,7 @@ from flyball.tasks.response import FeatureRead, RankedItem, Response
 from flyball.tasks.task import EMPTY_LEVEL, POPULAR_LEVEL, PRECOMPUTED_LEVEL, Fallback, Online, Pipeline, Stores
 
 if TYPE_CHECKING:
+    from flyball.tasks.label_frames import label_requests
     from flyball.tasks.recommend.state.interactions import interactions_frame
     from flyball.tasks.recommend.state.popularity_offline import popular_of
 
@@ -120,6 +121,7 @@ __all__ = [
     "joining_names",
     "key_field",
     "label_plans",
+    "label_requests",
     "popular_of",
     "read_histories",
     "read_popular",
@@ -134,6 +136,7 @@ __all__ = [
 ]
 
 _LAZY = {
+    "label_requests": "flyball.tasks.label_frames",
     "interactions_frame": "flyball.tasks.recommend.state.interactions",
     "popular_of": "flyball.tasks.recommend.state.popularity_offline",
 }

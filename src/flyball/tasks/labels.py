@@ -7,12 +7,12 @@ Training, online state and the outcomes of live responses read the same plans an
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from operator import attrgetter
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 
 from flyball.core import BadDeclaration
-from flyball.events import Event, Ref, Schema
+from flyball.events import Event, Ref, Schema, join_of
 from flyball.policy import Expression, compile_python
 from flyball.tasks.about import Label
 
@@ -22,7 +22,8 @@ class LabelPlan(msgspec.Struct, frozen=True):
 
     `by`: the entity that each joining field refers to, or the field's own name; `fields`: these fields of the event.
     Labels are numbered in the order they were given. `tests`: (label, filter, None for every event) of those it may
-    qualify for; `values`: (label, number of the event); `censors`: labels whose wait it ends.
+    qualify for; `values`: (label, number of the event); `censors`: labels whose wait it ends. `from_first`: a joined
+    type that has the time of its first side; it counts when it was complete.
     """
 
     type: str
@@ -31,6 +32,13 @@ class LabelPlan(msgspec.Struct, frozen=True):
     tests: tuple[tuple[int, Expression | None], ...] = ()
     values: tuple[tuple[int, Expression], ...] = ()
     censors: tuple[int, ...] = ()
+    from_first: bool = False
+
+
+def completed_at(event: Any) -> int:
+    """When a joined event that has the time of its first side was complete."""
+    at: int = event.at + event.elapsed_us
+    return at
 
 
 def label_plans(labels: Sequence[Label], schema: Schema) -> list[LabelPlan]:
@@ -57,12 +65,14 @@ def joining_names(label: Label) -> tuple[str, ...]:
 def references(event: type) -> dict[str, str]:
     """{field: entity it names} of an event type, in declared order."""
     hints = get_type_hints(event, include_extras=True)
-    return {
-        field: ref.entity
-        for field, hint in hints.items()
-        for ref in getattr(hint, "__metadata__", ())
-        if isinstance(ref, Ref)
-    }
+    return {field: entity for field, hint in hints.items() for entity in _entities(hint)}
+
+
+def _entities(hint: Any) -> list[str]:
+    """The entity of a hint with a Ref, also of an optional one."""
+    own = [mark.entity for mark in getattr(hint, "__metadata__", ()) if isinstance(mark, Ref)]
+    optional = [one for one in get_args(hint) if one is not type(None)] if type(None) in get_args(hint) else []
+    return own or [entity for one in optional for entity in _entities(one)]
 
 
 def _check_names(labels: Sequence[Label], names: Sequence[tuple[str, ...]]) -> None:
@@ -90,12 +100,13 @@ def _plan(
         tuple((number, label.where) for number, label in own),
         tuple((number, label.value) for number, label in own if label.value is not None),
         tuple(number for number, label in numbered if event in label.censored_by),
+        (join := join_of(event)) is not None and join.at == "first",
     )
 
 
 def declared_fields(event: type[Event], schema: Schema) -> tuple[str, tuple[str, ...]]:
     """(name, fields) of a declared event type."""
-    declared = next((declared for declared in schema.types.values() if declared.cls is event), None)
+    declared = schema.type_of(event)
     if declared is None:
         raise BadDeclaration(f"event {event.__name__} of the task", "among the declared events", sorted(schema.types))
     return declared.name, tuple(declared.fields)
@@ -120,9 +131,14 @@ Test = Callable[[Any], Any]
 
 
 class CompiledPlan(msgspec.Struct, frozen=True):
-    """A plan as functions of one event. `key`: the values of `by`, a tuple; of a test None passes every event."""
+    """A plan as functions of one event.
+
+    `key`: the values of `by`, a tuple; of a test None passes every event. `at`: when it counts, of a joined event the
+    time of its second side, whatever its own `at`.
+    """
 
     type: str
+    at: Callable[[Any], int]
     key: Callable[[Any], tuple[Any, ...]]
     tests: tuple[tuple[int, Test | None], ...]
     values: tuple[tuple[int, Test], ...]
@@ -133,6 +149,7 @@ def compile_plan(plan: LabelPlan) -> CompiledPlan:
     """The functions behind a plan."""
     return CompiledPlan(
         plan.type,
+        completed_at if plan.from_first else attrgetter("at"),
         _key_of(plan.fields),
         tuple((number, None if where is None else compile_python(where)) for number, where in plan.tests),
         tuple((number, compile_python(value)) for number, value in plan.values),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from flyball.core import BadDeclaration
-from flyball.events import Event
+from flyball.events import Event, join_of
 from flyball.features.declaration.aggregates import ATTRIBUTE, Aggregate, Feature, Ratio
 from flyball.features.declaration.functions import keyed_by
 from flyball.policy import Expression
@@ -134,7 +134,8 @@ def _content(feature: Feature) -> Any:
     fields = {field: getattr(feature, field) for field in feature.__struct_fields__ if field not in _APART}
     for name in ("value", "where"):
         fields[name] = _expression(fields[name])
-    return [feature.event.__name__.lower(), fields]
+    join = join_of(feature.event)
+    return [feature.event.__name__.lower(), fields, *([] if join is None else [join.hash])]
 
 
 def _expression(expression: Expression | None) -> Any:

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args, get_origin
 import msgspec
 
 from flyball.core import BadDeclaration
-from flyball.events import Event, EventType, Field, Schema
+from flyball.events import Event, EventType, Field, Schema, logged_types
 from flyball.policy import Expression
 
 INT, REAL, TEXT, BOOL, LIST = "int", "real", "text", "bool", "list"
@@ -33,7 +33,9 @@ _COMPUTE: dict[str, Callable[[Any, Any], Any]] = {
 
 def declared_type(event: type[Event]) -> EventType:
     """The declaration of an event class; raises `BadDeclaration`."""
-    return next(iter(Schema([event]).types.values()))
+    declared = Schema([*dict.fromkeys((*logged_types([event]), event))]).type_of(event)
+    assert declared is not None
+    return declared
 
 
 def kind_of(expression: Expression, event: EventType) -> str:

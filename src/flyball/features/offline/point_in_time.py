@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 
 from flyball.core import BadInput
+from flyball.events import join_of
 from flyball.features.declaration.aggregates import Aggregate
 from flyball.features.declaration.entity import Entity
 from flyball.features.declaration.groups import Definition, Features, Group
@@ -13,6 +14,7 @@ from flyball.features.offline.aggregate import Aggregation
 from flyball.features.offline.events import EventSource
 from flyball.features.offline.query_rows import QueryRows
 from flyball.features.offline.visibility import Visibility, visibilities_of
+from flyball.history import join_frames, sides_of
 
 
 def point_in_time(
@@ -25,11 +27,13 @@ def point_in_time(
     """`rows` with a column for each feature of `groups`, "user.watched" and so on, in the order they were declared.
 
     `events`: {type: frame} with the fields and `at, known_at, partition, offset` (a `Snapshot.frame`); a type that is
-    absent has no events. `rows`: one column for each key (named as the entity or field, text or whole numbers) and
-    `at`, microseconds. A row with a list in the column `offsets` sees the events before those offsets, any other row
-    those with `known_at + apply_delay_us <= at`. Missing values are null. Raises `BadInput` for columns that lack.
+    absent has no events, but a joined one is made of its sides. `rows`: one column for each key (named as the entity or
+    field, text or whole numbers) and `at`, microseconds. A row with a list in the column `offsets` sees the events
+    before those offsets, any other row those with `known_at + apply_delay_us <= at`. Missing values are null. Raises
+    `BadInput` for columns that lack.
     """
     bound = [group if isinstance(group, Group) else group.features for group in groups]
+    events = _with_joined(bound, events)
     _check(bound, events, rows)
     parts = []
     for seen in visibilities_of(rows, apply_delay_us):
@@ -55,6 +59,17 @@ def _check(groups: Sequence[Group], events: Mapping[str, pl.DataFrame], rows: pl
             lacking = {"at", "known_at", "partition", "offset"} - set(frame.columns)
             if lacking:
                 raise BadInput(f"frame of {event.__name__}", f"with {', '.join(sorted(lacking))}", frame.columns)
+
+
+def _with_joined(groups: Sequence[Group], events: Mapping[str, pl.DataFrame]) -> Mapping[str, pl.DataFrame]:
+    """With the frames of joined types that only their sides are given of."""
+    complete = dict(events)
+    for event in dict.fromkeys(event for group in groups for event in group.event_types):
+        if join_of(event) is not None and event.__name__.lower() not in complete:
+            first, second = (events.get(side) for side in sides_of(event))
+            if first is not None and second is not None:
+                complete[event.__name__.lower()] = join_frames(event, first, second)
+    return complete
 
 
 class _Computed:

@@ -31,7 +31,11 @@ class Visibility(msgspec.Struct, frozen=True):
     def of(self, events: pl.DataFrame) -> Visible:
         """From which stamp on these rows see each event."""
         if self.chain is not None:
-            return Visible(_ranks(events["partition"].to_numpy(), events["offset"].to_numpy(), self.chain))
+            ranks = _ranks(events["partition"].to_numpy(), events["offset"].to_numpy(), self.chain)
+            if "other_offset" in events.columns:  # a joined event is seen once both its sides are
+                others = _ranks(events["other_partition"].to_numpy(), events["other_offset"].to_numpy(), self.chain)
+                ranks = np.maximum(ranks, others)
+            return Visible(ranks)
         known_at, at = events["known_at"], events["at"]
         if self.apply_delay_us <= 0 and not (known_at > at).any():
             return Visible(None)  # what happened before a row's end was known by then

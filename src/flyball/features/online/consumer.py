@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from flyball.core import BadInput, Clock, Ints
-from flyball.events import Offsets, Record, Schema, Slice
+from flyball.events import Joiner, Offsets, Positioned, Record, Schema, Slice
 from flyball.features.online.codec import (
     COUNTS,
     NONE,
@@ -75,11 +75,11 @@ class FeatureConsumer:
         self._only, self._lock = only, lock
         self.plans = [compile_group(group) for group in groups_of(declared)]
         self._lifters = {plan.group.name: EventEncoder(plan) for plan in self.plans}
+        read = [stream.event for plan in self.plans for stream in plan.streams]
         self._types = {
-            name: one.cls
-            for name, one in schema.types.items()
-            if any(one.cls is stream.event for plan in self.plans for stream in plan.streams)
+            name: kind.cls for name, kind in (*schema.types.items(), *schema.joined.items()) if kind.cls in read
         }
+        self._joiner = Joiner(schema, list(self._types), partitions)
 
     def offsets(self) -> Offsets:
         """How far the store has come: what to read the log after."""
@@ -89,9 +89,11 @@ class FeatureConsumer:
     def apply(self, slices: Sequence[Slice]) -> int:
         """Fold `slices` in; the number of records that were new. Raises `BadInput` for a gap."""
         with locked(self._lock):
-            offsets, found, known_us, new = self._sort(slices)
+            offsets, found, known_us, new, sides = self._sort(slices)
             if not new:
                 return 0
+            joined, pending = self._joiner.apply(sides, self._store)
+            found |= {name: [(record, offset) for record, offset, _ in pairs] for name, pairs in joined.items()}
             counts, ready = self._meta()
             counts.known_us = max(counts.known_us, known_us)
             counts.horizon_us = max(counts.horizon_us, self._horizon(counts.known_us))
@@ -100,7 +102,7 @@ class FeatureConsumer:
                 for name, some in found.items()
                 if some
             }
-            changes: dict[bytes, bytes | None] = {}
+            changes: dict[bytes, bytes | None] = pending
             for plan in self.plans:
                 if ready.groups.get(plan.group.name) == plan.hash:
                     encoded = self._lifters[plan.group.name].encode(events)
@@ -110,6 +112,10 @@ class FeatureConsumer:
             changes[COUNTS], changes[READY] = packed(counts), packed(ready)
             self._store.write(changes, offsets)
             return new
+
+    def pending_prefixes(self) -> list[bytes]:
+        """What the keys of events that wait to be joined begin with."""
+        return self._joiner.prefixes()
 
     def counts(self) -> KeyCounts:
         """How many events came too late, and how many keys were forgotten."""
@@ -143,10 +149,14 @@ class FeatureConsumer:
         now_us = known_us if self._clock is None else min(known_us, self._clock.now_us())
         return now_us - self._grace
 
-    def _sort(self, slices: Sequence[Slice]) -> tuple[Offsets, dict[str, list[tuple[Record, int]]], int, int]:
-        """The offsets after `slices`, and their new records by type with offsets, and the latest `known_at`."""
+    def _sort(
+        self, slices: Sequence[Slice]
+    ) -> tuple[Offsets, dict[str, list[tuple[Record, int]]], int, int, dict[str, list[Positioned]]]:
+        """The offsets after `slices`, their new records by type with offsets, the latest `known_at`, how many there
+        are, and those that are sides of joined types."""
         offsets, new, known_us = list(self.offsets()), 0, NONE
         found: dict[str, list[tuple[Record, int]]] = {name: [] for name in self._types}
+        sides: dict[str, list[Positioned]] = {name: [] for name in self._joiner.types}
         for piece in slices:
             offsets += [0] * (piece.partition + 1 - len(offsets))
             start = offsets[piece.partition]
@@ -160,11 +170,13 @@ class FeatureConsumer:
                 some = found.get(record.type)
                 if some is not None:
                     some.append((record, offset))
+                if sides and record.type in sides:
+                    sides[record.type].append((record, offset, piece.partition))
             if fresh:
                 known_us = max(known_us, max([record.known_at for record in fresh]))
                 offsets[piece.partition] += len(fresh)
                 new += len(fresh)
-        return tuple(offsets), found, known_us, new
+        return tuple(offsets), found, known_us, new, sides
 
     def _update(
         self,

@@ -1,5 +1,6 @@
 """Rebuilding the online features of a group from the log, and swapping them in while the consumer goes on."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ def rebuild(
         _catch_up(log, consumer, store.offsets(), progress)
     with locked(lock):
         _catch_up(log, consumer, store.offsets(), progress)
-        return _swap(plan, beside, store, low, high)
+        return _swap(plan, beside, store, low, high, consumer.pending_prefixes())
 
 
 def _inside(key: str, low: str | None, high: str | None) -> bool:
@@ -98,8 +99,15 @@ def _catch_up(log: EventLog, consumer: FeatureConsumer, until: Offsets, progress
             progress(sum(consumer.offsets()), sum(until))
 
 
-def _swap(plan: GroupLayout, beside: StateStore, store: StateStore, low: str | None, high: str | None) -> RebuildReport:
-    """Replace the states in one write."""
+def _swap(
+    plan: GroupLayout,
+    beside: StateStore,
+    store: StateStore,
+    low: str | None,
+    high: str | None,
+    pending: Sequence[bytes],
+) -> RebuildReport:
+    """Replace the states in one write. `pending`: prefixes of the events that wait to be joined, whole in `beside`."""
     (counts_value, ready_value), offsets = store.read([COUNTS, READY])
     counts, ready = counts_of(counts_value), ready_of(ready_value)
     name, whole = plan.group.name, (low, high) == (None, None)
@@ -119,6 +127,9 @@ def _swap(plan: GroupLayout, beside: StateStore, store: StateStore, low: str | N
                 _count(buckets, expiry_bucket_of(plan.prefix, entry), -1)
     changes |= dict.fromkeys(old)
     changes |= built
+    for waiting in pending:
+        changes |= dict.fromkeys([key for key, _ in store.scan(waiting)])
+        changes |= dict(beside.scan(waiting))
     for entry, _ in beside.scan(b"x" + plan.prefix[1:]):
         changes[entry] = b""
         _count(buckets, expiry_bucket_of(plan.prefix, entry), 1)

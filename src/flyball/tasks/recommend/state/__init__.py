@@ -10,11 +10,16 @@ from flyball.tasks.recommend.state.signals import Signals
 from flyball.tasks.recommend.state.view import UserItemsView
 
 
-def views_of(schema: Schema, signals: Signals, entities: Sequence[Entity] = ()) -> list[View]:
-    """The views a recommendation reads: histories and popular lists, and the profiles of users, items and others."""
+def views_of(
+    schema: Schema, signals: Signals, entities: Sequence[Entity] = (), partitions: int | None = None
+) -> list[View]:
+    """The views a recommendation reads: histories and popular lists, and the profiles of users, items and others.
+
+    `partitions`: of the log, so that what waits to be joined is dropped in time; None keeps it.
+    """
     named: dict[str, Entity] = {}
     for entity in (*entities, signals.user, signals.item):
         if named.setdefault(entity.name, entity) is not entity:
             raise BadDeclaration("entities", "of different names", f"{entity.name!r} twice")
     profiles = [ProfileView(schema, entity, keyed=entity is signals.user) for entity in named.values()]
-    return [UserItemsView(schema, signals), *profiles]
+    return [UserItemsView(schema, signals, partitions=partitions), *profiles]

@@ -61,7 +61,7 @@ def _rows(frame: pl.DataFrame, plan: Plan, signals: Signals) -> pl.DataFrame:
     return frame.select(
         pl.col(plan.user_field).cast(pl.String).alias("user"),
         pl.col(plan.item_field).cast(pl.String).alias("item"),
-        pl.col("at").cast(pl.Int64),
+        (pl.col("at") + pl.col("elapsed_us") if plan.from_first else pl.col("at")).cast(pl.Int64).alias("at"),
         pl.col("offset").cast(pl.Int64),
         pl.col("partition").cast(pl.Int64),
         *[pl.Series(tests[slot]).alias(f"slot{slot}") if slot in tests else nothing.alias(f"slot{slot}")

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from flyball.core import BadDeclaration
-from flyball.events import Schema
+from flyball.events import Schema, join_of
 from flyball.features import Entity
 from flyball.policy import AnyOf, Expression, Outcome, Value, compile_python, trace
 from flyball.state import ViewSpec
@@ -31,6 +31,7 @@ class Plan(msgspec.Struct, frozen=True):
     item_field: str
     tests: tuple[tuple[int, Expression | None], ...]
     rating: Expression | None
+    from_first: bool = False
 
 
 class Signals:
@@ -65,14 +66,17 @@ class Signals:
             for name, flag in _FLAGS.items()
         }
         self.plans = {plan.type: self._plan(plan) for plan in label_plans(labels, schema)}
-        self.keyed_by_user = all(schema.types[plan.type].key_field == plan.user_field for plan in self.plans.values())
+        self.keyed_by_user = all(
+            name in schema.types and schema.types[name].key_field == plan.user_field
+            for name, plan in self.plans.items()
+        )
         self.spec = ViewSpec("user_items", self._hash())
 
     def _plan(self, plan: LabelPlan) -> Plan:
         rating = plan.values[0][1] if plan.values else None
         tests = tuple((slot, where) for slot, where in plan.tests if slot < len(self.outcomes))
         user_field, item_field = plan.fields
-        return Plan(plan.type, user_field, item_field, tests, rating)
+        return Plan(plan.type, user_field, item_field, tests, rating, plan.from_first)
 
     def _hash(self) -> str:
         """Of everything but events that the view of user and item depends on."""
@@ -82,6 +86,7 @@ class Signals:
             self.half_life_days,
             [(plan.type, plan.user_field, plan.item_field) for plan in self.plans.values()],
             [(o.event.__name__, o.where and o.where.text(), o.at_least, o.within_us) for o in self.outcomes],
+            [join.hash for outcome in self.outcomes if (join := join_of(outcome.event)) is not None],
             sorted(self.slots_of.items()),
             self.rating and (self.rating.event.__name__, self.rating.expression.text()),
             None if self.user.group is None else hash_of_function(self.user.group),

@@ -6,10 +6,11 @@ from typing import Any
 
 import msgspec
 
-from flyball.events import Record, Schema
+from flyball.events import Joiner, Positioned, Record, Schema
 from flyball.features import number_of
-from flyball.state import Positioned, type_name
+from flyball.state import type_name
 from flyball.stores import StateStore, key_of
+from flyball.tasks.labels import completed_at
 from flyball.tasks.recommend.state.popularity import Deltas, Popularity
 from flyball.tasks.recommend.state.signals import Plan, Signals, compile_test
 from flyball.tasks.recommend.state.user_history import UserEdit, decode_user, more_key, user_key
@@ -35,13 +36,21 @@ class _Compiled(msgspec.Struct, frozen=True):
 class UserItemsView:
     """Users' histories and popular lists. `only`: of these users alone; popular lists are then about them alone."""
 
-    def __init__(self, schema: Schema, signals: Signals, only: Collection[str] | None = None) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        signals: Signals,
+        only: Collection[str] | None = None,
+        partitions: int | None = None,
+    ) -> None:
         self._schema, self._signals = schema, signals
+        self._joiner = Joiner(schema, list(signals.plans), partitions)
         self._only = None if only is None else frozenset(only)
         self.spec = signals.spec
         self._plans = {name: _compile(plan) for name, plan in signals.plans.items()}
         self._profile = None if signals.user.profile is None else type_name(schema, signals.user.profile, signals.user)
-        self.types = dict.fromkeys(signals.plans, signals.keyed_by_user)
+        logged = [name for name in signals.plans if name not in self._joiner.names]
+        self.types = dict.fromkeys(logged, signals.keyed_by_user) | dict.fromkeys(self._joiner.types, False)
         if self._profile is not None:
             self.types[self._profile] = True
         self._popularity = Popularity(signals.half_life_days)
@@ -53,9 +62,10 @@ class UserItemsView:
         self._popularity.forget()
 
     def fold(self, records: Mapping[str, Sequence[Positioned]], store: StateStore) -> dict[bytes, bytes | None]:
-        pairs = self._gather(records)
+        joined, pending = self._joiner.apply(records, store)
+        pairs = self._gather({**records, **joined})
         groups = self._groups(records.get(self._profile or "", ()))
-        return self._changes(pairs, groups, store)
+        return self._changes(pairs, groups, store) | pending
 
     def _gather(self, records: Mapping[str, Sequence[Positioned]]) -> dict[tuple[str, str], Touch]:
         """What the records say, by (user, item)."""
@@ -140,7 +150,11 @@ def _edits(users: Sequence[str], states: Sequence[bytes | None], store: StateSto
 
 def _compile(plan: Plan) -> _Compiled:
     tests = tuple((slot, compile_test(where)) for slot, where in plan.tests)
-    return _Compiled(attrgetter(plan.user_field, plan.item_field, "at"), tests, compile_test(plan.rating))
+    names = attrgetter(plan.user_field, plan.item_field, "at")
+    if plan.from_first:
+        pair = attrgetter(plan.user_field, plan.item_field)
+        return _Compiled(lambda event: (*pair(event), completed_at(event)), tests, compile_test(plan.rating))
+    return _Compiled(names, tests, compile_test(plan.rating))
 
 
 def _touch(

@@ -1,0 +1,124 @@
+"""Joined event types: an event of one type together with a later one of another that names the same thing.
+
+A joined event has the fields of both and becomes known when the later known of the two does. It is never written to the
+log: consumers join while they read, history joins its frames. Every pair within the span is one event, so the order of
+arrival cannot matter and nothing is ever taken back. A pair of which one event is known more than `LATE_US` after its
+span has closed is not joined: that bounds what waits.
+Source: windowed stream-stream inner joins of Kafka Streams and Flink.
+"""
+
+from collections.abc import Sequence
+from hashlib import sha256
+from types import new_class
+from typing import Any, Literal, get_type_hints
+
+import msgspec
+
+from flyball.core import BadDeclaration, parse_duration
+from flyball.events.declared import read_type
+from flyball.events.types import Event, Profile
+
+LATE_US = 7 * 86_400_000_000
+
+
+class Join(msgspec.Struct, frozen=True):
+    """How two event types are joined. `first_key`, `second_key`: the fields that must agree; the span is closed."""
+
+    first: type[Event]
+    second: type[Event]
+    first_key: str
+    second_key: str
+    within_us: int
+    at: Literal["first", "second"]
+
+    @property
+    def hash(self) -> str:
+        """16 hex digits of all that the joined events depend on besides the log."""
+        sides = [(side.__name__, side.__struct_fields__) for side in (self.first, self.second)]
+        return sha256(repr((sides, self.first_key, self.second_key, self.within_us, self.at)).encode()).hexdigest()[:16]
+
+
+def joined(
+    name: str,
+    first: type[Event],
+    second: type[Event],
+    *,
+    by: str,
+    within: str,
+    at: Literal["first", "second"] = "first",
+) -> type[Event]:
+    """An event type of a `first` event and a `second` that follows it within the span and names the same `by`.
+
+    `by`: a field of both, or the entity that a field of each refers to. The type has the fields of both (of one that
+    both have, the first's) and `elapsed_us`, the time between them; it happened `at` the first or the second. Declare
+    it among `events=`, and use it as any other in labels and features. Raises `BadDeclaration`.
+
+    >>> from typing import Annotated
+    >>> from flyball.events import Ref
+    >>> class Order(Event):
+    ...     order: Annotated[int, Ref("order")]
+    ...     km: float
+    >>> class Delivered(Event):
+    ...     order: Annotated[int, Ref("order")]
+    >>> joined("Delivery", Order, Delivered, by="order", within="1d").__struct_fields__
+    ('at', 'order', 'km', 'elapsed_us')
+    """
+    where = f"joined({name!r})"
+    if not (isinstance(name, str) and name.isidentifier()):
+        raise BadDeclaration("first argument of joined", "the name of the new type, such as 'Fraud'", name)
+    if at not in ("first", "second"):
+        raise BadDeclaration(f"at of {where}", '"first" or "second"', at)
+    for side in (first, second):
+        if not (isinstance(side, type) and issubclass(side, Event)) or issubclass(side, Profile) or join_of(side):
+            raise BadDeclaration(f"types of {where}", "two event types, neither a profile nor joined itself", side)
+    if first is second:
+        raise BadDeclaration(f"types of {where}", "two different ones", first)
+    fields = fields_of(second) | fields_of(first)
+    fields = {name: fields[name] for name in dict.fromkeys((*fields_of(first), *fields))}
+    if "elapsed_us" in fields:
+        raise BadDeclaration(f"fields of {where}", "other than elapsed_us, which it adds", "elapsed_us")
+    join = Join(first, second, _key_field(where, first, by), _key_field(where, second, by), parse_duration(within), at)
+    hints = get_type_hints(second, include_extras=True) | get_type_hints(first, include_extras=True)
+    namespace: dict[str, Any] = {
+        "__module__": first.__module__,
+        "__doc__": f"{first.__name__}, then {second.__name__} within {within}.",
+        "__join__": join,
+        "__annotations__": {**{name: hints[name] for name in fields}, "elapsed_us": int},
+        **{name: default for name, field in fields.items() if (default := _default(field)) is not msgspec.NODEFAULT},
+    }
+    made = new_class(name, (Event,), {"frozen": True, "kw_only": True}, lambda body: body.update(namespace))
+    return made
+
+
+def join_of(event: type) -> Join | None:
+    """How a joined type is joined; None for a type that lies in the log."""
+    join = getattr(event, "__join__", None)
+    return join if isinstance(join, Join) else None
+
+
+def logged_types(event_types: Sequence[type[Event]]) -> tuple[type[Event], ...]:
+    """The types that lie in the log behind these, each once: of a joined one both sides."""
+    sides: list[type[Event]] = []
+    for event in event_types:
+        join = join_of(event)
+        sides += [event] if join is None else [join.first, join.second]
+    return tuple(dict.fromkeys(sides))
+
+
+def fields_of(event: type[Event]) -> dict[str, msgspec.structs.FieldInfo]:
+    return {field.name: field for field in msgspec.structs.fields(event) if field.name != "at"}
+
+
+def _default(field: msgspec.structs.FieldInfo) -> Any:
+    """What stands for the field's default in a class body."""
+    if field.default_factory is not msgspec.NODEFAULT:
+        return msgspec.field(default_factory=field.default_factory)
+    return field.default
+
+
+def _key_field(where: str, event: type[Event], by: str) -> str:
+    refs = {entity: field for field, entity in reversed(read_type(event).refs)}
+    found = by if by in fields_of(event) else refs.get(by)
+    if found is None:
+        raise BadDeclaration(f"by of {where}", f"a field of {event.__name__}, or an entity that one refers to", by)
+    return found

@@ -1,0 +1,330 @@
+"""Joined event types: declared, joined while reading and over frames, against a naive join of all pairs."""
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import flyball as fb
+from flyball.core import BadDeclaration, ManualClock
+from flyball.events import LATE_US, Event, Joiner, Offsets, Record, Schema, Slice, join_of, logged_types, partition
+from flyball.features import FeatureConsumer, FeatureReader, point_in_time
+from flyball.features import rebuild as rebuild_features
+from flyball.history import join_frames, with_joined
+from flyball.stores import MemoryStore
+
+Card = Annotated[int, fb.Ref("card")]
+Terminal = Annotated[int, fb.Ref("terminal")]
+Tx = Annotated[int, fb.Ref("tx")]
+
+DAY_US = 86_400_000_000
+START_US = 1_770_000_000_000_000
+WITHIN_US = 3 * DAY_US
+PARTITIONS = 2
+
+
+class Transaction(fb.Event):
+    card: Card
+    terminal: Terminal
+    tx: Tx
+    amount: Annotated[float, fb.real(scale=0.01)] = 0.0
+    tags: list[str] = []
+
+
+class Chargeback(fb.Event):
+    bank: Annotated[str, fb.Ref("bank")]
+    payment: Tx | None = None
+    reason: str = "?"
+
+
+Fraud = fb.joined("Fraud", Transaction, Chargeback, by="tx", within="3d")
+Dispute = fb.joined("Dispute", Transaction, Chargeback, by="tx", within="3d", at="second")
+SCHEMA = Schema([Transaction, Chargeback, Fraud, Dispute])
+Log = list[list[Record]]
+
+
+def transaction(at: int, tx: int, card: int = 1, terminal: int = 1, known: int = 0, amount: float = 1.0) -> Record:
+    fields = {"card": card, "terminal": terminal, "tx": tx, "amount": amount}
+    return SCHEMA.check("transaction", fields, at, at + known)
+
+
+def chargeback(at: int, tx: int | None, known: int = 0, reason: str = "?") -> Record:
+    return SCHEMA.check("chargeback", {"bank": "b", "payment": tx, "reason": reason}, at, at + known)
+
+
+edges = [0, 1, WITHIN_US - 1, WITHIN_US, WITHIN_US + 1, DAY_US, -1]
+times = st.one_of(st.sampled_from([START_US + edge for edge in edges]), st.integers(START_US, START_US + 5 * DAY_US))
+lags = st.sampled_from([0, 0, 1, DAY_US, LATE_US, LATE_US + WITHIN_US, LATE_US + WITHIN_US + 1])
+records = st.lists(
+    st.one_of(
+        st.builds(transaction, times, st.integers(1, 3), st.integers(1, 2), st.integers(1, 2), lags),
+        st.builds(chargeback, times, st.sampled_from([1, 2, 3, None]), lags, st.sampled_from("ab")),
+    ),
+    max_size=16,
+    unique_by=lambda record: record.id,
+)
+
+
+def partitioned(came: Iterable[Record]) -> Log:
+    log: Log = [[] for _ in range(PARTITIONS)]
+    for record in came:
+        log[partition(record.key, PARTITIONS)].append(record)
+    return log
+
+
+def naive(log: Log, name: str) -> list[tuple[Any, ...]]:
+    """(fields, at, known_at) of every pair, sorted."""
+    events = [(SCHEMA.decode(record), record.known_at) for part in log for record in part]
+    made = []
+    for first, first_known in events:
+        for second, second_known in events:
+            if not (isinstance(first, Transaction) and isinstance(second, Chargeback) and first.tx == second.payment):
+                continue
+            known = max(first_known, second_known)
+            if 0 <= second.at - first.at <= WITHIN_US and known <= first.at + WITHIN_US + LATE_US:
+                fields = (first.card, first.terminal, first.tx, first.amount, tuple(first.tags),
+                          second.bank, second.payment, second.reason, second.at - first.at)  # fmt: skip
+                made.append((fields, first.at if name == "fraud" else second.at, known))
+    return sorted(made, key=repr)
+
+
+def joined_online(log: Log, name: str, cuts: Sequence[Sequence[int]]) -> tuple[list[tuple[Any, ...]], MemoryStore]:
+    """What the joiner makes over batches that end at `cuts`, with a restart before each."""
+    store, made, offsets = MemoryStore(), [], (0,) * PARTITIONS
+    for ends in [*cuts, [len(part) for part in log]]:
+        joiner = Joiner(SCHEMA, [name], PARTITIONS)
+        batch: dict[str, list[tuple[Record, int, int]]] = {}
+        for number, (low, high) in enumerate(zip(offsets, ends, strict=True)):
+            for offset in range(low, high):
+                record = log[number][offset]
+                batch.setdefault(record.type, []).append((record, offset, number))
+        pairs, changes = joiner.apply(batch, store)
+        offsets = tuple(ends)
+        store.write(changes, offsets)
+        made += pairs.get(name, [])
+    return sorted(
+        ((_fields(SCHEMA.decode(record)), record.at, record.known_at) for record, _, _ in made), key=repr
+    ), store
+
+
+def _fields(event: Event) -> tuple[Any, ...]:
+    return tuple(_hashable(getattr(event, name)) for name in event.__struct_fields__ if name != "at")
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def frames_of(log: Log) -> dict[str, pl.DataFrame]:
+    frames = {}
+    for name, declared in SCHEMA.types.items():
+        rows = [
+            {**{field: getattr(SCHEMA.decode(record), field) for field in declared.fields},
+             "at": record.at, "known_at": record.known_at, "partition": number, "offset": offset}
+            for number, part in enumerate(log) for offset, record in enumerate(part) if record.type == name
+        ]  # fmt: skip
+        kinds = {"bank": pl.String, "payment": pl.Int64, "reason": pl.String, "tags": pl.List(pl.String)}
+        meta = dict.fromkeys(("at", "known_at", "partition", "offset"), pl.Int64)
+        fields = {field: kinds.get(field, pl.Float64 if field == "amount" else pl.Int64) for field in declared.fields}
+        frames[name] = pl.DataFrame(rows, schema={**fields, **meta})
+    return frames
+
+
+@st.composite
+def cut(draw: st.DrawFn, log: Log) -> list[list[int]]:
+    found, at = [], [0] * PARTITIONS
+    for _ in range(draw(st.integers(0, 4))):
+        at = [draw(st.integers(low, len(part))) for low, part in zip(at, log, strict=True)]
+        found.append(at)
+    return found
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data(), st.sampled_from(["fraud", "dispute"]))
+def test_online_and_offline_join_every_pair_whatever_came_first(data: st.DataObject, name: str) -> None:
+    log = partitioned(data.draw(records))
+    expected = naive(log, name)
+    assert joined_online(log, name, data.draw(cut(log)))[0] == expected
+    event = SCHEMA.joined[name].cls
+    frame = join_frames(event, *[frames_of(log)[side] for side in ("transaction", "chargeback")])
+    fields = list(SCHEMA.joined[name].fields)
+    rows = [
+        (tuple(_hashable(row[field]) for field in fields), row["at"], row["known_at"])
+        for row in frame.iter_rows(named=True)
+    ]  # fmt: skip
+    assert sorted(rows, key=repr) == expected
+
+
+def test_the_edges_of_the_span() -> None:
+    for apart, lag, joins in (
+        (0, 0, 1), (WITHIN_US, 0, 1), (WITHIN_US + 1, 0, 0), (-1, 0, 0),
+        (WITHIN_US, LATE_US, 1), (WITHIN_US, LATE_US + 1, 0),
+    ):  # fmt: skip
+        log = partitioned([chargeback(START_US + apart, 7, lag), transaction(START_US, 7)])
+        assert len(joined_online(log, "fraud", [])[0]) == len(naive(log, "fraud")) == joins
+
+
+def test_what_can_wait_no_more_is_dropped_once_every_partition_is_past_it() -> None:
+    log: Log = [[], []]
+    log[0] = [transaction(START_US + day * DAY_US, tx=day) for day in range(60)]
+    _, store = joined_online(log, "fraud", [[day, 0] for day in range(1, 60)])
+    waiting = [key for key, _ in store.scan(b"") if b"/p/" in key]
+    assert len(waiting) == 60, "the other partition may still bring older events"
+    log[1] = [chargeback(START_US + day * DAY_US, tx=None) for day in range(60)]
+    _, store = joined_online(log, "fraud", [[day, day] for day in range(1, 60)])
+    waiting = [key for key, _ in store.scan(b"") if b"/p/" in key]
+    noted = [key for key, _ in store.scan(b"") if b"/x/" in key]
+    assert len(waiting) == len(noted) == pytest.approx((WITHIN_US + LATE_US) / DAY_US, abs=2)
+
+
+# terminal risk: what share of a terminal's transactions were frauds, as known; and the cards' disputes by their time
+TERMINAL = fb.Entity(
+    "terminal",
+    risk=fb.ratio(fb.count(Fraud, "30d"), fb.count(Transaction, "30d")),
+    lost=fb.sum(Fraud, lambda f: f.amount, "30d"),
+    slow=fb.max(Fraud, lambda f: f.elapsed_us, "30d"),
+)
+CARD = fb.Entity("card", disputes=fb.count(Dispute, "30d"), reason=fb.last(Dispute, lambda d: d.reason, "30d"))
+
+
+def applied(log: Log, cuts: Sequence[Sequence[int]], store: MemoryStore, groups: Sequence[Any]) -> FeatureConsumer:
+    consumer = FeatureConsumer(SCHEMA, groups, store, partitions=PARTITIONS)
+    bounds = [[0] * PARTITIONS, *cuts, [len(part) for part in log]]
+    for low, high in pairwise(bounds):
+        consumer = FeatureConsumer(SCHEMA, groups, store, partitions=PARTITIONS)  # a restart
+        consumer.apply([Slice(n, low[n], log[n][low[n] : high[n]]) for n in range(PARTITIONS) if high[n] > low[n]])
+    return consumer
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_features_of_joined_events_agree_online_and_offline(data: st.DataObject) -> None:
+    came = [record for record in data.draw(records) if record.known_at <= START_US + 25 * DAY_US]
+    log = partitioned(came)
+    store = MemoryStore()
+    applied(log, data.draw(cut(log)), store, [TERMINAL, CARD])
+    at_us = START_US + 26 * DAY_US
+    ends = [[len(part) for part in log]] * 2
+    rows = pl.DataFrame({"terminal": [1, 2], "card": [1, 2], "at": [at_us, at_us], "offsets": ends})
+    offline = point_in_time([TERMINAL, CARD], frames_of(log), rows)
+    frauds, disputes = naive(log, "fraud"), naive(log, "dispute")
+    for key in (1, 2):
+        row = offline.row(key - 1, named=True)
+        bought = [r for part in log for r in part if r.type == "transaction" and SCHEMA.decode(r).terminal == key]  # type: ignore[attr-defined]
+        mine = [fields for fields, _, _ in frauds if fields[1] == key]
+        assert row["terminal.risk"] == (len(mine) / len(bought) if bought else None)
+        assert (row["terminal.slow"] or 0) == max((fields[8] for fields in mine), default=0)
+        assert (row["card.disputes"] or 0) == sum(fields[0] == key for fields, _, _ in disputes)
+        online = online_row(store, key, at_us)
+        assert online == {name: row[name] for name in online}
+
+
+def online_row(store: MemoryStore, key: int, at_us: int) -> dict[str, Any]:
+    asked = {"terminal": [str(key)], "card": [str(key)]}
+    reading = FeatureReader([TERMINAL, CARD], store).read(asked, at_us)
+    return {
+        name: value
+        for vectors in reading.groups.values()
+        for name, value in zip(vectors.names, vectors.row(0), strict=True)
+    }
+
+
+def test_rows_that_see_by_offsets_see_a_joined_event_once_they_have_seen_both_sides() -> None:
+    log: Log = [[], []]
+    log[0] = [transaction(START_US, 7), transaction(START_US + 1, 8)]
+    log[1] = [chargeback(START_US + 2, 8), chargeback(START_US + 3, 7)]
+    offsets = [[0, 0], [2, 0], [0, 2], [2, 1], [2, 2], [1, 2]]
+    rows = pl.DataFrame({"terminal": [1] * 6, "at": [START_US + DAY_US] * 6, "offsets": offsets})
+    risk = point_in_time([fb.Entity("terminal", frauds=fb.count(Fraud, "30d"))], frames_of(log), rows)
+    assert risk["terminal.frauds"].fill_null(0).to_list() == [0, 0, 0, 1, 2, 1]
+
+
+def test_a_rebuilt_group_knows_what_was_waiting(tmp_path: Path) -> None:
+    """A feature over a joined type declared later: events of before the rebuild join those of after it."""
+    log: Log = [[transaction(START_US, 7)], []]
+    store = MemoryStore()
+    only_card = fb.Entity("terminal", all=fb.count(Transaction, "30d"))
+    consumer = FeatureConsumer(SCHEMA, [only_card], store, partitions=PARTITIONS)
+    consumer.apply([Slice(0, 0, log[0])])
+    later = FeatureConsumer(SCHEMA, [only_card, CARD], store, partitions=PARTITIONS)
+    assert later.unready() == ["card"]
+    rebuild_features(ListLog(log), SCHEMA, CARD, store, clock=ManualClock(START_US + DAY_US))
+    again = FeatureConsumer(SCHEMA, [only_card, CARD], store, partitions=PARTITIONS)
+    assert again.unready() == []
+    again.apply([Slice(1, 0, [chargeback(START_US + 5, 7)])])
+    whole = MemoryStore()
+    both = FeatureConsumer(SCHEMA, [only_card, CARD], whole, partitions=PARTITIONS)
+    both.apply([Slice(0, 0, log[0]), Slice(1, 0, [chargeback(START_US + 5, 7)])])
+    assert dict(store.scan(b"f/")) == dict(whole.scan(b"f/"))
+
+
+class ListLog:
+    """A log that lies in a list."""
+
+    def __init__(self, log: Log) -> None:
+        self.log = log
+
+    def read(self, after: Offsets, limit: int) -> list[Slice]:
+        pieces = [
+            Slice(n, low, part[low : low + limit]) for n, (low, part) in enumerate(zip(after, self.log, strict=True))
+        ]
+        return [piece for piece in pieces if piece.records]
+
+    def ends(self) -> Offsets:
+        return tuple(len(part) for part in self.log)
+
+
+def test_a_changed_span_is_another_feature() -> None:
+    longer = fb.joined("Fraud", Transaction, Chargeback, by="tx", within="4d")
+    (one,), (other,) = (fb.Entity("card", n=fb.count(event, "30d")).features.definitions for event in (Fraud, longer))
+    assert one.hash != other.hash
+
+
+def test_a_joined_type_says_what_it_is_made_of() -> None:
+    join = join_of(Fraud)
+    assert join is not None
+    assert (join.first_key, join.second_key, join.within_us, join.at) == ("tx", "payment", WITHIN_US, "first")
+    assert logged_types([Fraud, Chargeback]) == (Transaction, Chargeback)
+    assert set(SCHEMA.types) == {"transaction", "chargeback"}
+    assert SCHEMA.joined["fraud"].fields == (
+        "card", "terminal", "tx", "amount", "tags", "bank", "payment", "reason", "elapsed_us",
+    )  # fmt: skip
+    frames = with_joined(frames_of(partitioned([transaction(START_US, 1), chargeback(START_US, 1)])), SCHEMA)
+    assert (frames["fraud"].height, frames["dispute"].height) == (1, 1)
+
+
+def test_it_is_never_taken_in() -> None:
+    from flyball.events import Rejected
+
+    with pytest.raises(Rejected, match="must be one of transaction, chargeback"):
+        SCHEMA.check("fraud", {"card": 1, "terminal": 1, "tx": 1, "bank": "b", "elapsed_us": 1}, START_US, START_US)
+
+
+class Viewer(fb.Profile):
+    card: Card
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: fb.joined("Fraud", Transaction, Viewer, by="card", within="1d"), "neither a profile"),
+        (lambda: fb.joined("Fraud", Transaction, Fraud, by="tx", within="1d"), "nor joined itself"),
+        (lambda: fb.joined("Fraud", Transaction, Transaction, by="tx", within="1d"), "two different ones"),
+        (lambda: fb.joined("Fraud", Transaction, Chargeback, by="nobody", within="1d"), "by of joined.*nobody"),
+        (lambda: fb.joined("no name", Transaction, Chargeback, by="tx", within="1d"), "name of the new type"),
+        (lambda: fb.joined("Fraud", Transaction, Chargeback, by="tx", within="1d", at="third"), "first.*or.*second"),  # type: ignore[arg-type]
+        (
+            lambda: Schema([Transaction, Fraud]),
+            "joined type Fraud must be of two event types that are declared, too, got 'Chargeback'",
+        ),
+    ],
+    ids=["profile", "joined", "same", "by", "name", "at", "undeclared"],
+)
+def test_mistakes_are_refused_with_what_must_be(make: Any, message: str) -> None:
+    with pytest.raises(BadDeclaration, match=message):
+        make()
