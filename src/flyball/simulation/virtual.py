@@ -193,7 +193,7 @@ class _Simulation:
         ]
         slow = np.where(self._rng.random(len(questions)) < _SLOW_SHARE, _SLOW_BY, 1.0)
         took_us = (1e6 * _MEDIAN_ANSWER_S * slow * self._rng.lognormal(0.0, 0.5, size=len(questions))).astype(np.int64)
-        deadline_us = self._runtime.app.task.deadline_us
+        deadline_us = self._runtime.app.task.about.deadline_us
         engine = self._service.engine
         answers = engine.answer(questions)
         for row in np.flatnonzero(took_us >= deadline_us).tolist():

@@ -1,0 +1,163 @@
+"""General rooms stay general: none speaks of movies, and none above tasks names anything of one kind of task."""
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1] / "src" / "flyball"
+
+MOVIE_WORDS = re.compile(r"film|movie|genre|\bwatch(ed|es)\b", re.IGNORECASE)
+OUTSIDE = ("apps/", "testing/", "simulation/worlds/movies/", "evaluation/published/")
+"""The movie application and its world; test material; published benchmarks on movie data."""
+
+SPEAKS_OF_MOVIES = {
+    "app.py": "the table of built-in applications",
+    "policy/world.py": "the table of built-in worlds",
+    "cli/common.py": "names the built-in application in a help text",
+    "cli/events.py": "the MovieLens reader and the movielog format, offered in a help text",
+    "history/__init__.py": "the MovieLens reader",
+    "history/movielens.py": "the MovieLens reader",
+}
+
+ABOVE_TASKS = (
+    "app.py", "runtime.py", "outcomes/", "evaluation/", "registry/", "releases/", "serving/", "learning/",
+    "provenance/", "operations/", "simulation/", "cli/",
+)  # fmt: skip
+OWN_WORDS = {"user", "item", "positive", "hint", "negative", "rating", "newcomers", "spread", "signals"}
+"""What only one kind of task has, looked for as attributes of something called a task."""
+
+NAMES_ONE_TASK = {
+    "cli/backfill.py": "pending",
+    "cli/project.py": "pending",
+    "evaluation/bench.py": "pending",
+    "evaluation/judge.py": "pending",
+    "evaluation/objective.py": "pending",
+    "learning/examples.py": "pending",
+    "learning/fitting.py": "pending",
+    "learning/shared_data.py": "pending",
+    "learning/trials.py": "pending",
+    "learning/tuning.py": "pending",
+    "provenance/explain.py": "pending",
+    "provenance/rebuild.py": "pending",
+    "provenance/recompute.py": "pending",
+    "releases/change.py": "pending",
+    "runtime.py": "pending",
+    "serving/http/app.py": "pending",
+    "serving/http/openapi.py": "pending",
+    "serving/service.py": "pending",
+    "serving/versions/refresher.py": "pending",
+}
+"""Files that still do, or may: what becomes general leaves this list."""
+
+
+def files() -> list[str]:
+    return sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
+
+
+def words_of(source: str) -> Iterator[tuple[int, str]]:
+    """(line, text) of names, comments and texts, but docstrings and texts that give an example ("such as ...")."""
+    tree = ast.parse(source)
+    docstrings = {
+        node.value.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    }
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        line, text = token.start[0], token.string
+        example = token.type == tokenize.STRING and (line in docstrings or "such as" in text)
+        if token.type in (tokenize.NAME, tokenize.COMMENT, tokenize.STRING) and not example:
+            yield line, text
+
+
+def speaks_of_movies(source: str) -> list[str]:
+    return [f"{line}: {text}" for line, text in words_of(source) if MOVIE_WORDS.search(text)]
+
+
+def exported_by_recommend() -> set[str]:
+    """Public names at the top of the files of the one task there is."""
+    names = set()
+    for path in (ROOT / "tasks" / "recommend").rglob("*.py"):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef):
+                names.add(node.name)
+            elif isinstance(node, ast.Assign):
+                names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    return {name for name in names if not name.startswith("_")} - GENERAL
+
+
+GENERAL = {"Fallback"}
+"""Names that the contract has as well."""
+
+
+def names_one_task(source: str, exported: set[str]) -> list[str]:
+    named = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("flyball.tasks"):
+            named += [f"{node.lineno}: {alias.name}" for alias in node.names if alias.name in exported]
+        elif isinstance(node, ast.Attribute) and node.attr in OWN_WORDS and _is_task(node.value):
+            named.append(f"{node.lineno}: {ast.unparse(node)}")
+    return named
+
+
+def _is_task(node: ast.AST) -> bool:
+    name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+    return name in ("task", "_task", "recommend")
+
+
+def test_no_general_room_speaks_of_movies() -> None:
+    speaking = {
+        file: said
+        for file in files()
+        if not file.startswith(OUTSIDE) and (said := speaks_of_movies((ROOT / file).read_text()))
+    }
+    assert {file: said for file, said in speaking.items() if file not in SPEAKS_OF_MOVIES} == {}
+    assert set(SPEAKS_OF_MOVIES) <= set(speaking), "an exemption for a file that needs none"
+
+
+def test_no_room_above_tasks_names_anything_of_one_task() -> None:
+    exported = exported_by_recommend()
+    naming = {
+        file: named
+        for file in files()
+        if file.startswith(ABOVE_TASKS)
+        and not file.startswith(OUTSIDE)
+        and (named := names_one_task((ROOT / file).read_text(), exported))
+    }
+    assert {file: named for file, named in naming.items() if file not in {**NAMES_ONE_TASK, **MAY_NAME}} == {}
+
+
+MAY_NAME = {"app.py": "its default task type, for those who write fb.App(task=...) with a wrong value"}
+"""Files that name one task for good."""
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from flyball.tasks import Recommend",
+        "from flyball.tasks import Online, UserHistory",
+        "def f(app):\n    return app.task.user.name",
+        "def f(task):\n    return task.positive",
+    ],
+)
+def test_planted_names_of_one_task_are_found(source: str) -> None:
+    assert names_one_task(source, exported_by_recommend())
+
+
+@pytest.mark.parametrize(
+    "source", ["films = 3", "x = 'the movie log'", "# what users watched\n", "def f(film_index): ..."]
+)
+def test_planted_movie_words_are_found(source: str) -> None:
+    assert speaks_of_movies(source)
+
+
+@pytest.mark.parametrize(
+    "source", ['"""A film."""', "x = 'a name, such as film.views'", "watch = stopwatch()", "response.item"]
+)
+def test_examples_and_stopwatches_are_not_movies(source: str) -> None:
+    assert not speaks_of_movies(source)
+    assert not names_one_task(source, exported_by_recommend())
