@@ -25,7 +25,8 @@ _FENCE = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```", re.M | re.S)
 _NUMBER = re.compile(r"(?:(?<![\w\]])[-+±])?\d+(?:[.,:]\d+)*(?:e-?\d+)?")
 _HEX = re.compile(r"(?<![\w.])(?=[0-9a-f]*\d)[0-9a-f]{7,64}\b|\b[0-9A-HJKMNP-TV-Z]{26}\b")
 _EXIT = re.compile(r"# exit code (\d+)\s*\Z")
-_BEGINS = re.compile(r"<!-- begins with: ([\w ]+) -->")
+_NEEDS = re.compile(r"^\*\*You need:\*\* (.+)$", re.M)
+SHOP = "`shop.py`, its events and what it learned, from [the first tutorial]("
 PORT = "8082"
 _ASKED_TO_BE_READY = 6
 
@@ -36,10 +37,10 @@ def blocks_of(page: Path) -> list[tuple[str, str, int]]:
     return [(found[1], found[2], text[: found.start()].count("\n") + 1) for found in _FENCE.finditer(text)]
 
 
-def begins_with(page: Path) -> str | None:
-    """What the page's reader has already, such as "the shop of the first tutorial", by a comment at its top."""
-    found = _BEGINS.search(page.read_text())
-    return found[1] if found else None
+def needs_of(page: Path) -> str:
+    """What the page says its reader needs; "" when it says nothing."""
+    found = _NEEDS.search(page.read_text())
+    return found[1] if found else ""
 
 
 def shape(line: str) -> str:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.docs.blocks import Reader, agree, begins_with, blocks_of
+from tests.docs.blocks import SHOP, Reader, agree, blocks_of, needs_of
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(page for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")] if page.exists())
@@ -39,11 +39,31 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.live
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_reader_can_follow_the_page(page: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    begins = begins_with(page)
-    if begins is not None:
-        assert begins == "the shop of the first tutorial"
+    if needs_of(page).startswith(SHOP):
         shutil.copytree(request.getfixturevalue("shop"), tmp_path, dirs_exist_ok=True)
     follow(page, tmp_path)
+
+
+def test_every_page_says_what_it_needs() -> None:
+    silent = [str(page.relative_to(ROOT)) for page in (ROOT / "docs").glob("*/**/*.md") if not needs_of(page)]
+    assert not silent
+
+
+def test_the_index_names_every_page() -> None:
+    index = ROOT / "docs" / "index.md"
+    linked = {(index.parent / target).resolve() for target in re.findall(r"\]\(([^)#\s]+)\)", index.read_text())}
+    assert {page for page in (ROOT / "docs").rglob("*.md") if page != index} <= linked
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 120
+
+
+def test_the_pictures_are_as_they_would_be_drawn_now() -> None:
+    done = subprocess.run(
+        [sys.executable, "scripts/draw.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"run python scripts/draw.py for {done.stdout}{done.stderr}"
 
 
 def test_links_between_pages_lead_somewhere() -> None:
