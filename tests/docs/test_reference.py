@@ -69,11 +69,11 @@ def offline_metrics() -> Iterable[str]:
     return (*(f"`{name}@k`" for name in (*ACCURACY, *others)), *(f"`{name}`" for name in RATING_METRICS))
 
 
-def online_figures() -> Iterable[str]:
-    from flyball.outcomes import Figures
+def online_metrics() -> Iterable[str]:
+    from flyball.outcomes import LabelMetric, VersionOutcomes
 
-    names = [field.name for field in msgspec.structs.fields(Figures) if field.name != "version"]
-    return (f"`{name}`" for name in names)
+    fields = (field.name for kind in (VersionOutcomes, LabelMetric) for field in msgspec.structs.fields(kind))
+    return (f"`{name}`" for name in fields if name not in ("version", "label"))
 
 
 def prometheus_metrics() -> Iterable[str]:
@@ -132,7 +132,7 @@ PAGES: dict[str, tuple[Callable[[], Iterable[str]], str]] = {
     "backends": (backends, "reference/settings.md"),
     "routes": (routes, "reference/http-api.md"),
     "offline metrics": (offline_metrics, "reference/metrics.md"),
-    "online figures": (online_figures, "reference/metrics.md"),
+    "online metrics": (online_metrics, "reference/metrics.md"),
     "prometheus": (prometheus_metrics, "reference/metrics.md"),
     "levels and failures": (levels_and_failures, "reference/metrics.md"),
     "models": (models, "reference/models.md"),
