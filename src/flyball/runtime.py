@@ -18,7 +18,7 @@ from flyball.registry import Registry
 from flyball.settings import Settings, load_settings
 from flyball.state import View
 from flyball.stores import StateStore, open_state
-from flyball.tasks import OnlineFeatures, Signals, views_of
+from flyball.tasks import Described, OnlineFeatures, Signals, task_views
 
 __all__ = ["FEATURES_FEED", "STATE_FEED", "Runtime", "check_home", "load_settings", "open", "open_runtime"]
 
@@ -93,7 +93,11 @@ class Runtime:
     @property
     def views(self) -> list[View]:
         """The views of the log that the application's task reads, not yet folded."""
-        return views_of(self.schema, self.signals, self.app.task.about.entities, len(self.log.ends()))
+        return self.views_of(self.app.task)
+
+    def views_of(self, task: Described) -> list[View]:
+        """The views that a task reads, as it is declared now or was when a version was made."""
+        return task_views(task, self.schema, len(self.log.ends()))
 
     @cached_property
     def state(self) -> StateStore:

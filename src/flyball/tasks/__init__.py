@@ -50,6 +50,7 @@ from flyball.tasks.recommend.state.view import UserItemsView
 from flyball.tasks.request import Request, fields_of_event, key_field, request_of, seed_of
 from flyball.tasks.response import FeatureRead, RankedItem, Response
 from flyball.tasks.task import EMPTY_LEVEL, POPULAR_LEVEL, PRECOMPUTED_LEVEL, Fallback, Online, Pipeline, Stores
+from flyball.tasks.views import Described, KeepsViews, task_views
 
 if TYPE_CHECKING:
     from flyball.tasks.label_frames import label_requests
@@ -77,6 +78,7 @@ __all__ = [
     "Cases",
     "Columns",
     "CompiledPlan",
+    "Described",
     "Fallback",
     "FallbackLists",
     "FeatureRead",
@@ -84,6 +86,7 @@ __all__ = [
     "Frames",
     "ItemCatalog",
     "ItemIndex",
+    "KeepsViews",
     "Label",
     "LabelPlan",
     "LogPast",
@@ -131,6 +134,7 @@ __all__ = [
     "request_type",
     "sampled",
     "seed_of",
+    "task_views",
     "views_of",
     "weight_of",
 ]

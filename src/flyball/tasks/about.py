@@ -6,7 +6,6 @@ import msgspec
 
 from flyball.events import Event
 from flyball.policy import Expression
-from flyball.state import ViewSpec
 
 if TYPE_CHECKING:
     from flyball.features import Entity, FeatureSet, Group
@@ -40,11 +39,11 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     """A task as inert values.
 
     `kind`: such as "recommend"; the path `/v1/<kind>`. `request`: the event type of a request. `items`: the entity
-    that responses rank, "" for none. `parts`, `values`: names of what a response carries. `views`: the online state it
-    reads. `event_types`: every event type it reads. `k`: the usual number of items, 0 for none. `declaration`:
-    everything else that an answer depends on, as plain values: kept with each version, and given to `Task.restore` to
-    serve and replay it. `arrangement`: what may change without training (re-ranking rules, thresholds, weights);
-    it has its own revision, released and rolled back by itself.
+    that responses rank, "" for none. `parts`, `values`: names of what a response carries. `event_types`: every event
+    type it reads. `k`: the usual number of items, 0 for none. `declaration`: everything else that an answer depends on,
+    as plain values: kept with each version, and given to `Task.restore` to serve and replay it. `arrangement`: what may
+    change without training (re-ranking rules, thresholds, weights); it has its own revision, released and rolled back
+    by itself.
     """
 
     kind: str
@@ -55,7 +54,6 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     labels: tuple[Label, ...] = ()
     entities: "tuple[Entity, ...]" = ()
     features: "FeatureSet | None" = None
-    views: tuple[ViewSpec, ...] = ()
     event_types: tuple[type[Event], ...] = ()
     deadline_us: int = 300_000
     k: int = 0

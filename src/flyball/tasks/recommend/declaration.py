@@ -13,6 +13,7 @@ from flyball.tasks.labels import references
 
 if TYPE_CHECKING:
     from flyball.features import Entity, Features, FeatureSet, Group
+    from flyball.state import View
     from flyball.tasks.about import About
     from flyball.tasks.recommend.online import RecommendOnline
     from flyball.tasks.recommend.state.signals import Signals
@@ -141,6 +142,12 @@ class Recommend(msgspec.Struct, frozen=True):
         from flyball.tasks.recommend.online import RecommendOnline
 
         return RecommendOnline(self, stores)
+
+    def views(self, schema: Schema, partitions: int | None = None) -> "list[View]":
+        """Users' histories and popular lists."""
+        from flyball.tasks.recommend.state.view import UserItemsView
+
+        return [UserItemsView(schema, self.signals(schema), partitions=partitions)]
 
     def signals(self, schema: Schema) -> "Signals":
         """The task's signals compiled for `schema`."""

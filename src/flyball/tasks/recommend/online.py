@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 from flyball.core import FlyballError
-from flyball.events import Offsets, Schema
+from flyball.events import Offsets, Schema, logged_types
 from flyball.models import Artifact, Recommender
 from flyball.tasks.recommend.declaration import Recommend
 from flyball.tasks.recommend.fallback_lists import FallbackLists
@@ -23,7 +23,9 @@ class RecommendOnline:
     def __init__(self, task: Recommend, stores: Stores) -> None:
         profiles = [entity.profile for entity in task.entities if entity.profile is not None]
         self._task, self._stores = task, stores
-        self._signals = task.signals(Schema(tuple(dict.fromkeys((*task.event_types, *profiles)))))
+        self._signals = task.signals(
+            Schema(tuple(dict.fromkeys((*logged_types(task.event_types), *task.event_types, *profiles))))
+        )
         self._catalog: ItemCatalog | None = stores.catalogs.get(task.item.name)
         self._popular: tuple[list[tuple[str, float]], Offsets] = ([], ())
         self._texts: dict[str, dict[str, tuple[str, ...]]] = {}

@@ -1,0 +1,34 @@
+"""Which views of the log a task reads."""
+
+from typing import Protocol, runtime_checkable
+
+from flyball.events import Schema
+from flyball.state import ProfileView, View
+from flyball.tasks.about import About
+from flyball.tasks.labels import references
+
+
+class Described(Protocol):
+    """A task, as far as its description goes."""
+
+    @property
+    def about(self) -> About: ...
+
+
+@runtime_checkable
+class KeepsViews(Protocol):
+    """A task that reads more online state than the profiles of its entities."""
+
+    def views(self, schema: Schema, partitions: int | None = None) -> list[View]:
+        """Its own views, not yet folded. `partitions`: of the log, so that what waits to be joined goes in time."""
+        ...
+
+
+def task_views(task: Described, schema: Schema, partitions: int | None = None) -> list[View]:
+    """The views that `task` reads, its own first: those, and the profiles of its entities.
+
+    Raises `BadDeclaration` for events that are not declared.
+    """
+    own = task.views(schema, partitions) if isinstance(task, KeepsViews) else []
+    keyed = next(iter(references(task.about.request).values()), None)
+    return [*own, *(ProfileView(schema, entity, keyed=entity.name == keyed) for entity in task.about.entities)]
