@@ -18,22 +18,34 @@ from typing import Annotated, Any
 
 from flyball.apps.movielog import MovieLog
 from flyball.core import SystemClock
-from flyball.events import Catalogue, Event, Profile, Quarantine, Ref, Schema, ingest, open_log, text, whole
+from flyball.events import (
+    Catalogue,
+    DeclaredLog,
+    Event,
+    Profile,
+    Quarantine,
+    Ref,
+    Schema,
+    ingest,
+    integer,
+    open_log,
+    text,
+)
 
-User = Annotated[int, Ref("user"), whole(1)]
+User = Annotated[int, Ref("user"), integer(1)]
 Film = Annotated[str, Ref("film"), text(pattern=r"\A[A-Za-z0-9+._*-]+\Z", max_length=120)]
 
 
 class Watch(Event):
     user: User
     film: Film
-    minute: Annotated[int, whole(0, 2_000)]
+    minute: Annotated[int, integer(0, 2_000)]
 
 
 class Rate(Event):
     user: User
     film: Film
-    stars: Annotated[int, whole(1, 5)]
+    stars: Annotated[int, integer(1, 5)]
 
 
 class Joined(Event):
@@ -43,10 +55,10 @@ class Joined(Event):
 class Asked(Event):
     user: User
     server: str
-    status: Annotated[int, whole(0, 999)]
+    status: Annotated[int, integer(0, 999)]
     films: list[str]
     error: str
-    took_ms: Annotated[int, whole(0, 10_000_000)]
+    took_ms: Annotated[int, integer(0, 10_000_000)]
 
 
 class FilmCard(Profile):
@@ -91,7 +103,7 @@ def measure(path: Path, films: list[str], repeat: bool) -> dict[str, Any]:
     schema = Schema([Watch, Rate, Joined, Asked, FilmCard, Viewer])
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         home = Path(folder)
-        log = open_log(f"sqlite://{home}/events.db?partitions=4")
+        log = DeclaredLog(open_log(f"sqlite://{home}/events.db?partitions=4"), schema)
         parts = (Quarantine(home / "quarantine.db"), Catalogue(home / "catalogue.db", schema, {"user": (Joined,)}))
         log.append([schema.check("filmcard", {"film": film}, 0, 0) for film in films])
         shown = {}

@@ -11,8 +11,9 @@ import pytest
 import flyball
 from flyball.apps import movies
 from flyball.apps.movielog import MovieLog
-from flyball.core import BadSetting, ManualClock, Refused, parse_timestamp
-from flyball.events import Offsets, find_format, open_log
+from flyball.core import BadSetting, ManualClock, Refused, parse_timestamp, parse_url
+from flyball.events import DeclaredLog, Offsets, find_format
+from flyball.events.sqlite import SqliteLog
 from flyball.runtime import Runtime, load_settings
 from flyball.settings import Settings, masked, read_settings
 
@@ -113,19 +114,23 @@ def test_a_log_that_others_append_to_while_it_is_opened_is_not_refused(
         consumer.apply(other.log.read(consumer.offsets(), 100))
         consumer.flush()
 
-    class Busy:
+    class Busy(SqliteLog):
+        asked = 0
+
         def __init__(self, url: str) -> None:
-            self.log = open_log(url)
+            super().__init__(parse_url(url))
 
         def ends(self) -> Offsets:
+            Busy.asked += 1
             work()
-            found = self.log.ends()
+            ends = super().ends()
             work()
-            return found
+            return ends
 
     work()
     monkeypatch.setattr("flyball.runtime.open_log", Busy)
-    assert isinstance(at_home(tmp_path, {}).log, Busy)
+    assert isinstance(at_home(tmp_path, {}).log, DeclaredLog)
+    assert Busy.asked == 1
     assert sum(other.history.offsets()) == sum(other.log.ends()) == 3
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from flyball.events import integer as integer
     from flyball.events import joined as joined
     from flyball.events import real as real
+    from flyball.events import renamed as renamed
     from flyball.events import text as text
     from flyball.features import Derived as Derived
     from flyball.features import Entity as Entity
@@ -58,7 +59,9 @@ if TYPE_CHECKING:
 _ROOM_OF = {
     **dict.fromkeys(["App", "load_app"], "flyball.app"),
     **dict.fromkeys(["FlyballError"], "flyball.core"),
-    **dict.fromkeys(["Event", "Profile", "Ref", "columns", "real", "text", "integer", "joined"], "flyball.events"),
+    **dict.fromkeys(
+        ["Event", "Profile", "Ref", "columns", "real", "renamed", "text", "integer", "joined"], "flyball.events"
+    ),
     **dict.fromkeys(
         [
             "Entity",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from flyball.app import App, AppSource, load_app
 from flyball.core import Clock, NotFound, Refused, find_zone, local_path, write_atomic
-from flyball.events import Catalogue, EventLog, Format, Quarantine, formats_in, open_log
+from flyball.events import Catalogue, DeclaredLog, EventLog, Format, Quarantine, Schema, formats_in, open_log
 from flyball.features import FeatureReader
 from flyball.history import History, HistoryConsumer
 from flyball.home import HomeLayout, default_home
@@ -36,7 +36,6 @@ class Runtime:
         self.app, self.settings, self.clock = app, settings, clock
         self.home = settings.folder
         self.layout = HomeLayout(settings.folder)
-        self.schema = app.schema
         check_home(self.home, app)
 
     def _begin_home(self) -> None:
@@ -57,10 +56,20 @@ class Runtime:
         return formats_in(find_zone(self.settings.zone), self.app.formats)
 
     @cached_property
-    def log(self) -> EventLog:
-        """Raises `Refused` for a log that ends before what the history took from it."""
+    def declared_log(self) -> DeclaredLog:
+        """Raises `Refused` for a log with records that cannot be read as the application declares its events now."""
         self._begin_home()
-        log = open_log(self.settings.events)
+        return DeclaredLog(open_log(self.settings.events), self.app.schema, self.settings.events)
+
+    @property
+    def schema(self) -> Schema:
+        """The declared events, as they are checked for this log."""
+        return self.declared_log.schema
+
+    @cached_property
+    def log(self) -> EventLog:
+        """Raises `Refused` as `declared_log` does, and for a log that ends before what the history took from it."""
+        log = self.declared_log
         taken = self.history.offsets()  # before the ends: another process may append, and write to the history, between
         ends = log.ends()
         if any(offset > end for offset, end in zip_longest(taken, ends, fillvalue=0)):

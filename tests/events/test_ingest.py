@@ -19,6 +19,7 @@ from flyball.events import (
     IMPORTED,
     Appended,
     Catalogue,
+    DeclaredLog,
     Format,
     IngestReport,
     Quarantine,
@@ -47,7 +48,8 @@ class Home:
 
     def __init__(self, folder: Path, schema: Schema | None = None) -> None:
         self.schema = schema or movie_schema()
-        self.log = open_log(f"sqlite://{folder}/events.db?partitions=2")
+        self.log = DeclaredLog(open_log(f"sqlite://{folder}/events.db?partitions=2"), self.schema)
+        self.schema = self.log.schema
         self.quarantine = Quarantine(folder / "quarantine.db")
         self.catalogue = Catalogue(folder / "catalog.db", self.schema, {"user": (Joined,)})
         self.clock = ManualClock(NOW_US)
@@ -218,7 +220,7 @@ def test_the_catalogue_is_a_view_that_can_be_rebuilt(home: Home, tmp_path: Path)
     assert again.known() == {}
     again.catch_up(home.log)
     assert again.known() == home.catalogue.known() == {"film": {"heat", "up"}}
-    plain = PlainLog(2)
+    plain = DeclaredLog(PlainLog(2), home.schema)
     plain.append(home.records())
     third = Catalogue(tmp_path / "third.db", home.schema, {"user": (Joined,)})
     third.catch_up(plain)

@@ -9,7 +9,7 @@ import pytest
 from tests.features.online_events import DECLARED, SCHEMA, SECOND, Play, record_of
 
 from flyball.core import BadInput, ManualClock, NotFound, Refused
-from flyball.events import EventLog, Record, Slice, open_log
+from flyball.events import DeclaredLog, EventLog, Record, Slice, open_log
 from flyball.features import Entity, count, distinct, sum
 from flyball.features.declaration.windows import exact, tiled
 from flyball.features.online.consumer import FeatureConsumer
@@ -219,7 +219,7 @@ def test_sums_of_the_largest_numbers_do_not_overflow() -> None:
 
 @pytest.fixture
 def log(tmp_path: Path) -> EventLog:
-    found = open_log(f"sqlite://{tmp_path}/events.db?partitions=2")
+    found = DeclaredLog(open_log(f"sqlite://{tmp_path}/events.db?partitions=2"), SCHEMA)
     found.append([play(n % 9, START + n * SECOND // 4, number=n, film=str(n % 5)) for n in range(400)])
     return found
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flyball.events import Event, EventLog, Quarantine, open_log
+from flyball.events import DeclaredLog, Event, EventLog, Quarantine, open_log
 from flyball.testing.movie_events import movie_schema
 
 LINES = 60_000
@@ -63,7 +63,7 @@ def test_every_event_is_there_once_whenever_it_was_killed(tmp_path: Path) -> Non
     path, home = tmp_path / "a.log", tmp_path / "home"
     events, corrupt = write_log(path)
     home.mkdir()
-    log = open_log(f"sqlite://{home}/events.db?partitions=4")
+    log = DeclaredLog(open_log(f"sqlite://{home}/events.db?partitions=4"), movie_schema())
     rng = random.Random(11)
     killed = 0
     for share in (0.0, 0.1, 0.3, 0.6, 0.9):

@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from flyball.events.sqlite import SqliteLog
 from flyball.features import point_in_time
 from flyball.provenance import audit
 from flyball.provenance.log_features import Needed, events_about
@@ -77,9 +78,9 @@ def test_what_no_window_reaches_is_not_read(tmp_path: Path, monkeypatch: pytest.
     theatre.follow()
     theatre.answer(*range(1, 21))
     decoded: list[int] = []
-    opening = type(theatre.runtime.log)._open  # type: ignore[attr-defined]
+    opening = SqliteLog._open
     monkeypatch.setattr(
-        type(theatre.runtime.log), "_open",
+        SqliteLog, "_open",
         lambda self, place, count, crc, data: (decoded.append(count), opening(self, place, count, crc, data))[1],
     )  # fmt: skip
     groups = theatre.runtime.app.task.feature_groups

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flyball.core import parse_url
-from flyball.events import Offsets, Slice, partition
+from flyball.events import DeclaredLog, Offsets, Slice, partition
 from flyball.events.sqlite import SqliteLog
 from flyball.provenance import replay, why
 from flyball.provenance.columns import everything, frames_before
@@ -115,8 +115,8 @@ def test_what_needs_everyones_events_is_read_from_the_history_as_far_as_it_reach
 
 @pytest.mark.parametrize("after", [0, 3, 9, 10, 24, 25])
 def test_blocks_are_given_by_kind_between_two_offsets(tmp_path: Path, cinema: Cinema, after: int) -> None:
-    log = SqliteLog(parse_url(f"sqlite://{tmp_path}/one.db?partitions=1"))
     schema = cinema.runtime.schema
+    log = DeclaredLog(SqliteLog(parse_url(f"sqlite://{tmp_path}/one.db?partitions=1")), schema)
     for start in (0, 10, 20):  # three blocks; the middle one holds cards alone
         names = ["card"] * 10 if start == 10 else ["watch", "rate"] * 5
         fields = {

@@ -11,6 +11,7 @@ from flyball.events.catalog import Catalogue
 from flyball.events.checks import Known, Rejected
 from flyball.events.columns import SourceColumns
 from flyball.events.declared import EventType, Field
+from flyball.events.declared_log import DeclaredLog, log_problems
 from flyball.events.formats import BadLine, BatchBuilder, EventBatch, Format, Parsed, Parser
 from flyball.events.ingest import IngestReport, Verdict, ingest, ingest_lines
 from flyball.events.joined import LATE_US, Join, join_of, joined, logged_types
@@ -25,6 +26,7 @@ from flyball.events.log import (
     Record,
     SearchableLog,
     Slice,
+    WrittenSchemas,
     open_log,
     partition,
 )
@@ -33,7 +35,9 @@ from flyball.events.quarantine import Quarantine, Quarantined
 from flyball.events.reading import after_slices, fresh, read_until, read_where
 from flyball.events.retry import RetryReport, retry
 from flyball.events.schema import Schema
-from flyball.events.types import Event, Profile, Ref, integer, real, text
+from flyball.events.types import Event, Profile, Ref, integer, real, renamed, text
+from flyball.events.upgrade import Upgrades
+from flyball.events.written import Kind, WrittenField, WrittenType
 
 __all__ = [
     "BACKENDS",
@@ -46,6 +50,7 @@ __all__ = [
     "BadLine",
     "BatchBuilder",
     "Catalogue",
+    "DeclaredLog",
     "Event",
     "EventBatch",
     "EventLog",
@@ -55,6 +60,7 @@ __all__ = [
     "IngestReport",
     "Join",
     "Joiner",
+    "Kind",
     "Known",
     "Offsets",
     "Parsed",
@@ -71,7 +77,11 @@ __all__ = [
     "SearchableLog",
     "Slice",
     "SourceColumns",
+    "Upgrades",
     "Verdict",
+    "WrittenField",
+    "WrittenSchemas",
+    "WrittenType",
     "after_slices",
     "columns",
     "find_format",
@@ -82,6 +92,7 @@ __all__ = [
     "integer",
     "join_of",
     "joined",
+    "log_problems",
     "logged_types",
     "open_log",
     "partition",
@@ -89,6 +100,7 @@ __all__ = [
     "read_until",
     "read_where",
     "real",
+    "renamed",
     "retry",
     "text",
 ]

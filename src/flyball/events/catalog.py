@@ -27,7 +27,8 @@ class Catalogue:
     """
 
     def __init__(self, path: Path, schema: Schema, known_by: Mapping[str, Sequence[type[Event]]] | None = None) -> None:
-        self._file = SqliteFile(Path(path), _SCRIPT)
+        remedy = "delete it: it is made again from the log"
+        self._file = SqliteFile(Path(path), _SCRIPT, format=1, remedy=remedy)
         self._makers = _makers(schema, known_by or {})
         self._profiled = {declared.refs[0][1] for declared in schema.types.values() if declared.is_profile}
         self._profiles = {name for name, declared in schema.types.items() if declared.is_profile}

@@ -10,6 +10,7 @@ import msgspec
 
 from flyball.core import FlyballError, StoreCorrupt
 from flyball.events.declared import EventType, Field
+from flyball.events.evolution import Lineage, Slot
 from flyball.events.log import Record
 from flyball.events.types import Event
 
@@ -39,24 +40,28 @@ class Rejected(FlyballError):
 class Check:
     """One type, compiled. `one` judges; `many` only accepts, and leaves anything doubtful to `one`."""
 
-    def __init__(self, declared: EventType) -> None:
+    def __init__(self, lineage: Lineage) -> None:
+        declared = lineage.declared
         self.type, self.names = declared, declared.fields
         fields = declared.declared
         self._shape = _struct(declared.name, fields, _as_declared)
         self._columns = [_TextColumn(f) if f.kind is str else _WholeColumn(f) for f in fields]
         self._stored = msgspec.msgpack.Decoder(_struct(declared.name, fields, _bare, array_like=True))
         self._encode = msgspec.msgpack.Encoder().encode
+        self._schema = declared.fingerprint
         self._ref_places = [self.names.index(field) for field, _ in declared.refs]
+        self._list_places = [(self.names.index(field), entity) for field, entity in declared.list_refs]
         self._ref_texts = [field.name for field in fields if field.entity is not None and field.kind is str]
         self._wholes = [(place, field.name) for place, field in enumerate(fields) if field.kind is int]
         self._reals = [(place, field.name) for place, field in enumerate(fields) if field.kind is float]
         self._crossed = declared.cls.check is not Event.check
-        self.slow = self._crossed or any(
-            field.kind in (list, float) or field.optional or not field.required or field.kind not in (int, str)
-            for field in fields
+        self.slow = (
+            self._crossed
+            or any(field.kind not in (int, str) or field.optional or not field.required for field in fields)
+            or not declared.refs
         )
         self._make = _maker(declared)
-        self._identity = _Identity(declared)
+        self._identity = _Identity(lineage)
 
     def one(self, fields: Mapping[str, Any], at: int, known_at: int, flags: int, lax: bool, known: Known) -> Record:
         """The record of one event; raises `Rejected`."""
@@ -82,8 +87,12 @@ class Check:
             key = values[place]
             if key is not None and entity in known and str(key) not in known[entity]:
                 flags |= 1 << bit
-        key = str(values[self._ref_places[0]])
-        return Record(self.type.name, key, at, known_at, self._identity.of(body, values, at), body, flags)
+        for bit, (place, entity) in enumerate(self._list_places, len(self._ref_places)):
+            if entity in known and any(str(key) not in known[entity] for key in values[place] or ()):
+                flags |= 1 << bit
+        identity = self._identity.of(body, values, at)
+        key = str(values[self._ref_places[0]]) if self._ref_places else identity.hex()
+        return Record(self.type.name, key, at, known_at, identity, body, flags, self._schema)
 
     def many(
         self,
@@ -110,10 +119,15 @@ class Check:
             return None
         ids = self._identity.many(bodies, checked, ats)
         marks = self._flags(keys, known, flags)
-        return list(map(Record, repeat(self.type.name), keys[0], ats, known_ats, ids, bodies, marks))
+        names, schemas = repeat(self.type.name), repeat(self._schema)
+        return list(map(Record, names, keys[0], ats, known_ats, ids, bodies, marks, schemas))
 
     def decode(self, record: Record) -> Event:
-        """The event in a record."""
+        """The event in a record that was written with this declaration."""
+        if record.schema != self._schema and record.schema:
+            raise StoreCorrupt(
+                f"{record.type} record at {record.at} us", "read as it is declared now", f"schema {record.schema:08x}"
+            )
         try:
             return self._make(record.at, self._stored.decode(record.body))
         except msgspec.DecodeError as error:
@@ -151,39 +165,68 @@ class Check:
                 raise Rejected("out_of_range", f"{name} must be finite, got {value}")
         for place in self._ref_places:
             value = values[place]
-            if type(value) is str and not 0 < len(value.encode(errors="replace")) <= MAX_KEY_BYTES:
+            if type(value) is str and not key_fits(value):
                 raise Rejected("bad_text", f"{self.names[place]} must be 1 to {MAX_KEY_BYTES} bytes, got {len(value)}")
+        for place, _ in self._list_places:
+            for key in values[place] or ():
+                if type(key) is str and not key_fits(key):
+                    raise Rejected(
+                        "bad_text", f"keys in {self.names[place]} must be 1 to {MAX_KEY_BYTES} bytes, got {len(key)}"
+                    )
+
+
+def key_fits(key: str) -> bool:
+    """Whether a text can be the key of an entity."""
+    return 0 < len(key.encode(errors="replace")) <= MAX_KEY_BYTES
 
 
 class _Identity:
     """The 16 bytes of an event's identity: a hash of the type's name and the natural key.
 
     When `at` belongs to the key, the first four bytes are its second instead: events of one time then lie together in
-    the index of identities, and a search touches a few pages.
+    the index of identities, and a search touches a few pages. The same event has the same identity however its type has
+    grown: name, order, kinds and defaults of the hashed fields are those with which each first came into use.
     """
 
-    def __init__(self, declared: EventType) -> None:
+    def __init__(self, lineage: Lineage) -> None:
+        declared = lineage.declared
         self._encode = msgspec.msgpack.Encoder().encode
         self._timed = "at" in declared.natural_key
-        self._whole = set(declared.natural_key) - {"at"} == set(declared.fields)
-        self._base = blake2b(self._encode(declared.name), digest_size=12 if self._timed else 16)
-        self._places = [declared.fields.index(name) for name in declared.natural_key if name != "at"]
+        self._all = set(declared.natural_key) - {"at"} == set(declared.fields)
+        self._whole = self._all and lineage.plain
+        self._base = blake2b(self._encode(lineage.origin), digest_size=12 if self._timed else 16)
+        places = {lineage.current[name].index: place for place, name in enumerate(declared.fields)}
+        named = {lineage.current[name].index for name in declared.natural_key if name != "at"}
+        self._slots = [(slot, places.get(slot.index)) for slot in lineage.slots if self._all or slot.index in named]
 
     def of(self, body: bytes, values: Sequence[Any], at: int) -> bytes:
         """The identity of one event with this body (its values, trimmed)."""
         state = self._base.copy()
-        state.update(body if self._whole else self._encode([values[place] for place in self._places]))
+        state.update(body if self._whole else self._key(values))
         if not self._timed:
             return state.digest()
-        before, after = _instant_bytes(at)
+        before, after = _timestamp_bytes(at)
         state.update(after)
         return before + state.digest()
+
+    def _key(self, values: Sequence[Any]) -> bytes:
+        """The natural key in the order of first use; where it is the whole event, without what is as it first was."""
+        key = [
+            (_absent(slot) if place is None else _as_first(values[place], slot.first.kind.name))
+            for slot, place in self._slots
+        ]
+        while self._all and key:
+            first = self._slots[len(key) - 1][0].first
+            if first.required or msgspec.to_builtins(key[-1], builtin_types=(bytes,)) != first.default:
+                break
+            key.pop()
+        return self._encode(key)
 
     def many(self, bodies: Sequence[bytes], columns: Sequence[Sequence[Any]], ats: Sequence[int]) -> list[bytes]:
         """`of` for every row."""
         keys: Sequence[bytes] = bodies
         if not self._whole:
-            keys = [self._encode(row) for row in zip(*(columns[place] for place in self._places), strict=True)]
+            keys = [self._key(row) for row in zip(*columns, strict=True)]
         copy, ids = self._base.copy, []
         if not self._timed:
             for key in keys:
@@ -191,13 +234,26 @@ class _Identity:
                 state.update(key)
                 ids.append(state.digest())
             return ids
-        edges = {at: _instant_bytes(at) for at in set(ats)}
+        edges = {at: _timestamp_bytes(at) for at in set(ats)}
         for key, at in zip(keys, ats, strict=True):
             before, after = edges[at]
             state = copy()
             state.update(key + after)
             ids.append(before + state.digest())
         return ids
+
+
+_REMOVED = msgspec.msgpack.Ext(0, b"")
+"""In a natural key, a field that the event's type did not have any more; no value is encoded so."""
+
+
+def _absent(slot: Slot) -> Any:
+    return _REMOVED if slot.first.required else slot.first.default
+
+
+def _as_first(value: Any, kind: str) -> Any:
+    """A whole number that was declared as an integer first is one, though it is declared as a float now."""
+    return int(value) if kind == "int" and type(value) is float and value.is_integer() else value
 
 
 def _keys_fit(column: Sequence[str]) -> bool:
@@ -209,7 +265,7 @@ def _keys_fit(column: Sequence[str]) -> bool:
     )
 
 
-def _instant_bytes(at: int) -> tuple[bytes, bytes]:
+def _timestamp_bytes(at: int) -> tuple[bytes, bytes]:
     return (at // 1_000_000).to_bytes(4, "big"), at.to_bytes(8, "big")
 
 

@@ -1,19 +1,24 @@
-"""What a declared event type says, read once: fields, references, natural key. Mistakes are told with their place."""
+"""What a declared event type says, read once: fields, references, natural key. Mistakes name the class and field."""
 
 import enum
 import types
+from functools import cached_property
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
 from flyball.core import BadDeclaration
-from flyball.events.types import Event, Profile, Ref
+from flyball.events.types import Event, Profile, Ref, Renamed
+from flyball.events.written import WrittenField, WrittenType, kind_of
 
-_SCALARS = (int, float, str, bool)
+_SCALARS = (int, float, str, bool, bytes)
 
 
 class Field(msgspec.Struct, frozen=True):
-    """One declared field. `kind` is int, float, str, bool, list, or the Enum or Literal type of a choice."""
+    """One declared field. `kind` is int, float, str, bool, bytes, list, dict, or the Enum or Literal type of a choice.
+
+    `entity`: what it refers to, as a value; `item_entity`: as a list of values. `former`: names it had before.
+    """
 
     name: str
     annotation: Any
@@ -22,10 +27,15 @@ class Field(msgspec.Struct, frozen=True):
     required: bool
     entity: str | None
     default: Any
+    item_entity: str | None = None
+    former: tuple[str, ...] = ()
 
 
-class EventType(msgspec.Struct, frozen=True):
-    """A declared type: `name` is the class name in lower case; `fields` leaves out `at`; `refs` are (field, entity)."""
+class EventType(msgspec.Struct, frozen=True, dict=True):
+    """A declared type: `name` is the class name in lower case; `fields` leaves out `at`; `refs` are (field, entity).
+
+    `list_refs`: the same of fields that are lists of references. `key_field` is "" where no field is a reference.
+    """
 
     name: str
     cls: type[Event]
@@ -35,6 +45,33 @@ class EventType(msgspec.Struct, frozen=True):
     is_profile: bool
     natural_key: tuple[str, ...]
     declared: tuple[Field, ...]
+    list_refs: tuple[tuple[str, str], ...] = ()
+    former: tuple[str, ...] = ()
+
+    @property
+    def flagged(self) -> tuple[tuple[str, str], ...]:
+        """(field, entity) by the bit of `Record.flags` that says: an entity was unknown on arrival."""
+        return self.refs + self.list_refs
+
+    @cached_property
+    def written(self) -> WrittenType:
+        """What records written now are written with."""
+        fields = [
+            WrittenField(
+                field.name,
+                kind_of(field.annotation),
+                field.required,
+                None if field.required else msgspec.to_builtins(field.default, builtin_types=(bytes,)),
+                field.former,
+            )
+            for field in self.declared
+        ]
+        return WrittenType(self.name, tuple(fields), self.former)
+
+    @cached_property
+    def fingerprint(self) -> int:
+        """Tells this declaration from every other one of the type: in each record, and in what is derived from them."""
+        return self.written.fingerprint
 
     @property
     def required(self) -> tuple[str, ...]:
@@ -52,29 +89,50 @@ def read_type(cls: type[Event]) -> EventType:
     except (TypeError, NameError) as error:
         raise BadDeclaration(f"event type {cls.__name__}", "made of types that msgspec can check", str(error)) from None
     if "at" in cls.__annotations__:
-        raise BadDeclaration(f"{cls.__name__}.at", "left out: every event has it, the instant it happened", "a field")
+        raise BadDeclaration(f"{cls.__name__}.at", "left out: every event has it, the time it happened", "a field")
     declared = tuple(_read_field(cls, info) for info in infos)
     refs = tuple((field.name, field.entity) for field in declared if field.entity is not None)
-    if not refs:
+    names = tuple(field.name for field in declared)
+    if not refs and (cls.keyed or issubclass(cls, Profile)):
         raise BadDeclaration(
             f"event type {cls.__name__}",
             "keyed: at least one field annotated with Ref(entity)",
-            [f.name for f in declared],
+            list(names),
         )
-    if declared[0].name != refs[0][0] and issubclass(cls, Profile):
+    if refs and not cls.keyed:
+        raise BadDeclaration(f"{cls.__name__}.keyed", "True, since a field is a Ref", False)
+    if declared and declared[0].name != refs[0][0] and issubclass(cls, Profile):
         raise BadDeclaration(f"first field of profile {cls.__name__}", "the Ref to its entity", declared[0].name)
-    names = tuple(field.name for field in declared)
-    _check_first_ref(cls, next(field for field in declared if field.entity is not None))
+    if refs:
+        _check_first_ref(cls, next(field for field in declared if field.entity is not None))
+    _check_former(cls, declared)
     return EventType(
         name=cls.__name__.lower(),
         cls=cls,
         fields=names,
         refs=refs,
-        key_field=refs[0][0],
+        key_field=refs[0][0] if refs else "",
         is_profile=issubclass(cls, Profile),
         natural_key=_read_natural_key(cls, names),
         declared=declared,
+        list_refs=tuple((field.name, field.item_entity) for field in declared if field.item_entity is not None),
+        former=tuple(name.lower() for name in cls.former_names),
     )
+
+
+def _check_former(cls: type[Event], fields: tuple[Field, ...]) -> None:
+    """A former name that is still in use would make two fields of one."""
+    if not isinstance(cls.former_names, tuple) or cls.__name__.lower() in map(str.lower, cls.former_names):
+        raise BadDeclaration(f"{cls.__name__}.former_names", "a tuple of names the class had before", cls.former_names)
+    names = [field.name for field in fields]
+    taken = set(names)
+    for field in fields:
+        for name in field.former:
+            if name in taken:
+                raise BadDeclaration(
+                    f"{cls.__name__}.{field.name}", "renamed from a name that no other field has or had", name
+                )
+            taken.add(name)
 
 
 def _check_first_ref(cls: type[Event], field: Field) -> None:
@@ -96,8 +154,8 @@ def _read_natural_key(cls: type[Event], names: tuple[str, ...]) -> tuple[str, ..
 
 def _read_field(cls: type[Event], info: msgspec.structs.FieldInfo) -> Field:
     where = f"{cls.__name__}.{info.name}"
-    kind, optional, entity = _read_annotation(where, info.type)
-    if entity is not None and kind not in (int, str):
+    read = _read_annotation(where, info.type)
+    if (read.entity is not None and read.kind not in (int, str)) or (read.item_entity and read.item not in (int, str)):
         raise BadDeclaration(where, "int or str, being a Ref", info.type)
     if info.default is not msgspec.NODEFAULT:
         default = info.default
@@ -106,7 +164,17 @@ def _read_field(cls: type[Event], info: msgspec.structs.FieldInfo) -> Field:
         default = info.default_factory()
     else:
         default = msgspec.NODEFAULT
-    return Field(info.name, info.type, kind, optional, default is msgspec.NODEFAULT, entity, default)
+    return Field(
+        info.name,
+        info.type,
+        read.kind,
+        read.optional,
+        default is msgspec.NODEFAULT,
+        read.entity,
+        default,
+        read.item_entity,
+        read.former,
+    )
 
 
 def _check_default(where: str, annotation: Any, default: Any) -> None:
@@ -117,29 +185,45 @@ def _check_default(where: str, annotation: Any, default: Any) -> None:
         raise BadDeclaration(f"default of {where}", f"a value that fits ({error})", default) from None
 
 
-def _read_annotation(where: str, annotation: Any) -> tuple[Any, bool, str | None]:
-    """(kind, optional, entity) of an annotation."""
+class _Read(msgspec.Struct, frozen=True):
+    """What an annotation says."""
+
+    kind: Any
+    optional: bool = False
+    entity: str | None = None
+    item: Any = None
+    item_entity: str | None = None
+    former: tuple[str, ...] = ()
+
+
+def _read_annotation(where: str, annotation: Any) -> _Read:
     origin = get_origin(annotation)
     if origin is Annotated:
         inner, *marks = get_args(annotation)
-        kind, optional, entity = _read_annotation(where, inner)
-        return kind, optional, next((mark.entity for mark in marks if isinstance(mark, Ref)), entity)
+        read = _read_annotation(where, inner)
+        entity = next((mark.entity for mark in marks if isinstance(mark, Ref)), read.entity)
+        former = tuple(name for mark in marks if isinstance(mark, Renamed) for name in mark.names)
+        return msgspec.structs.replace(read, entity=entity, former=read.former + former)
     if origin in (Union, types.UnionType):
         members = get_args(annotation)
         rest = [member for member in members if member is not type(None)]
         if len(rest) == 1 and len(members) == 2:
-            kind, _, entity = _read_annotation(where, rest[0])
-            return kind, True, entity
+            return msgspec.structs.replace(_read_annotation(where, rest[0]), optional=True)
     elif origin is list:
-        (item,) = get_args(annotation)
-        _read_annotation(where, item)
-        return list, False, None
+        item = _read_annotation(where, get_args(annotation)[0])
+        return _Read(list, item=item.kind, item_entity=item.entity)
+    elif origin is dict:
+        if get_args(annotation) in ((str, list[str]), (str, str | int | float)):
+            return _Read(dict)
     elif (
         origin is Literal
         or annotation in _SCALARS
         or (isinstance(annotation, type) and issubclass(annotation, enum.Enum))
     ):
-        return annotation, False, None
+        return _Read(annotation)
     raise BadDeclaration(
-        where, "int, float, str, bool, Literal, Enum, a list of these, or one of these | None", annotation
+        where,
+        "int, float, str, bool, bytes, Literal, Enum, a list of these, one of these | None, dict[str, list[str]] or "
+        "dict[str, str | int | float]",
+        annotation,
     )

@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 import msgspec
 
 from flyball.core import load_backend, parse_url
+from flyball.events.written import WrittenType
 
 Offsets = tuple[int, ...]
 """Per partition, the offset of the next record: how many records lie before it."""
@@ -21,7 +22,8 @@ class Record(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
     `key`: what it is partitioned by, the text of its first reference. `id`: 16 bytes, the hash of its natural key.
     `body`: msgpack of the event's own fields in declared order (an array; `Schema.decode` gives the event back).
-    `flags`: bit i set when the i-th reference named an entity unknown on arrival; `IMPORTED`.
+    `flags`: bit i set when the i-th reference named an entity unknown on arrival; `IMPORTED`. `schema`: the fingerprint
+    of the declaration that `body` was written with (`WrittenType.fingerprint`); 0 for what is no declared event.
     """
 
     type: str
@@ -31,6 +33,7 @@ class Record(msgspec.Struct, frozen=True, gc=False, array_like=True):
     id: bytes
     body: bytes
     flags: int = 0
+    schema: int = 0
 
 
 class Slice(msgspec.Struct, frozen=True):
@@ -54,13 +57,30 @@ class Appends(Protocol):
     def append(self, records: Sequence[Record]) -> Appended: ...
 
 
+class WrittenSchemas(Protocol):
+    """The declarations that a log's records were written with, beside the records.
+
+    `stored`: those in use, in the order in which they came into use; one that came back into use is there again.
+    `offer`: those that records appended through this handle are written with. The log stores one with the first record
+    that names it. `append` raises `Refused` for a record whose `schema` was neither stored nor offered, or was closed
+    by one stored after the offer.
+    """
+
+    def stored(self) -> list[WrittenType]: ...
+
+    def offer(self, types: Sequence[WrittenType]) -> None: ...
+
+
 class EventLog(Protocol):
     """Append-only, partitioned by key, replayable.
 
-    `append` is durable and atomic: all of its new records or none, duplicates (equal `id`) left out and told.
+    `append` is durable and atomic: all of its new records or none, duplicates (equal `id`) left out and reported.
     `read(after, limit)` gives up to about `limit` records from those offsets on, in append order within a partition.
-    A reader that stored its offsets resumes exactly.
+    A reader that stored its offsets resumes exactly. `schemas`: what the records were written with.
     """
+
+    @property
+    def schemas(self) -> WrittenSchemas: ...
 
     def append(self, records: Sequence[Record]) -> Appended: ...
 

@@ -7,9 +7,11 @@ from typing import Any
 from flyball.core import BadDeclaration, NotFound
 from flyball.events.checks import Check, Known, Rejected
 from flyball.events.declared import EventType, read_type
+from flyball.events.evolution import Lineage, rows_of
 from flyball.events.joined import join_of, logged_types
 from flyball.events.log import Record
 from flyball.events.types import Event
+from flyball.events.written import WrittenType
 
 FIRST_US = 0
 LAST_US = 4_102_444_800_000_000
@@ -24,32 +26,52 @@ class Schema:
     so for joined types, which no log holds.
 
     `future_us`: how far ahead of `known_at` a live event may lie. `oldest_us`: how far behind it may lie (None: any).
-    Raises `BadDeclaration` for a declaration that cannot be checked.
+    `written`: what the records of a log were written with (`EventLog.schemas`), oldest first; identities are those that
+    the same events had then. Raises `BadDeclaration` for a declaration that cannot be checked.
     """
 
     def __init__(
-        self, event_types: Sequence[type[Event]], *, future_us: int = 300_000_000, oldest_us: int | None = None
+        self,
+        event_types: Sequence[type[Event]],
+        *,
+        future_us: int = 300_000_000,
+        oldest_us: int | None = None,
+        written: Sequence[WrittenType] = (),
     ) -> None:
-        self.future_us, self.oldest_us = future_us, oldest_us
+        self.future_us, self.oldest_us, self.written = future_us, oldest_us, tuple(written)
         self._checks: dict[str, Check] = {}
         self._joined: dict[str, Check] = {}
         self.types: dict[str, EventType] = {}
         self.joined: dict[str, EventType] = {}
+        self.lineages: dict[str, Lineage] = {}
         for cls in event_types:
             declared = read_type(cls)
             if declared.name in self.types or declared.name in self.joined:
                 raise BadDeclaration("event types", "of different names", f"{declared.name!r} twice")
             if join_of(cls) is not None:
                 self.joined[declared.name] = declared
-                self._joined[declared.name] = Check(declared)
+                self._joined[declared.name] = Check(Lineage(declared))
                 continue
             self.types[declared.name] = declared
-            self._checks[declared.name] = Check(declared)
+            lineage = Lineage(declared, rows_of(declared, self.written))
+            self.lineages[declared.name] = lineage
+            self._checks[declared.name] = Check(lineage)
         for declared in self.joined.values():
             for side in logged_types([declared.cls]):
                 if side not in [kind.cls for kind in self.types.values()]:
                     must = "of two event types that are declared, too"
                     raise BadDeclaration(f"joined type {declared.cls.__name__}", must, side.__name__)
+        for declared in self.types.values():
+            for name in declared.former:
+                if name in self.types:
+                    raise BadDeclaration(
+                        f"{declared.cls.__name__}.former_names", "names that no declared event type has", name
+                    )
+
+    def after(self, written: Sequence[WrittenType]) -> "Schema":
+        """The same declarations in a log whose records were written with these."""
+        types = [declared.cls for declared in (*self.types.values(), *self.joined.values())]
+        return Schema(types, future_us=self.future_us, oldest_us=self.oldest_us, written=written)
 
     def check(
         self,

@@ -14,9 +14,12 @@ import msgspec
 from flyball.core import BadInput, BadSetting, StoreCorrupt, Url
 from flyball.events.log import Appended, Offsets, Record, Slice
 from flyball.events.sqlite_file import SqliteFile
+from flyball.events.sqlite_schemas import SqliteSchemas
 
 _SCRIPT = """
 CREATE TABLE IF NOT EXISTS meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS schemas(number INTEGER PRIMARY KEY AUTOINCREMENT, fingerprint INTEGER NOT NULL,
+    written BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS blocks(
     place INTEGER PRIMARY KEY, count INTEGER NOT NULL, at_min INTEGER NOT NULL, at_max INTEGER NOT NULL,
     kinds TEXT NOT NULL, crc INTEGER NOT NULL, data BLOB NOT NULL);
@@ -35,6 +38,8 @@ _OFFSET_BITS = 40
 """`place` = partition << 40 | offset of the block's first record: a partition's blocks lie together, in order."""
 
 _BLOCK = 1_024
+FORMAT = 2
+"""Of the file: 1 (kept as 0) had no schemas."""
 _FIRST_US, _LAST_US = -(1 << 63), (1 << 63) - 1
 
 
@@ -44,7 +49,9 @@ class SqliteLog:
     def __init__(self, url: Url) -> None:
         self.path = Path(url.place)
         self.unique = url.whole("unique", 1) != 0
-        self._file = SqliteFile(self.path, _SCRIPT, url.whole("busy_ms", 10_000) / 1_000)
+        busy_s = url.whole("busy_ms", 10_000) / 1_000
+        self._file = SqliteFile(self.path, _SCRIPT, busy_s, format=FORMAT, remedy="read its source into a new --home")
+        self.schemas = SqliteSchemas(self._file)
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(list[Record]).decode
         self.partitions = self._agree_partitions(url.options.get("partitions"), url.whole("partitions", 4))
@@ -56,6 +63,7 @@ class SqliteLog:
         blocks = self._blocks(records)
         if not self.unique:
             with self._file.writing() as connection:
+                self.schemas.use(connection, records)
                 self._insert(connection, blocks)
             return Appended(len(records), [])
         return self._append_unique(records, blocks)
@@ -131,6 +139,7 @@ class SqliteLog:
         order = ids.argsort(kind="stable")
         repeats = set(id_index.repeats_within(ids, order))
         with self._file.writing() as connection:
+            self.schemas.use(connection, records)
             ranked = ids[order]
             found = id_index.find(connection, ranked)
             repeats.update(order[found].tolist())

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from flyball.core import StoreCorrupt, StoreUnavailable
+from flyball.core import Refused, StoreCorrupt, StoreUnavailable
 
 _AWAY = (
     sqlite3.SQLITE_BUSY,
@@ -28,12 +28,17 @@ _SETUP_TRIES = 100
 class SqliteFile:
     """Connections to one file, one a thread, opened again after a fork. `script` makes the tables that are missing.
 
-    Raises `StoreUnavailable` (locked for `busy_s` seconds, full, gone, replaced by another file while it was open) and
-    `StoreCorrupt`. What is written to a file that was deleted is durable nowhere, so it is not written.
+    `format`: the number of the script's format, kept in the file; a file of another one is refused, with `remedy`.
+    Raises `Refused` for that, `StoreUnavailable` (locked for `busy_s` seconds, full, gone, replaced by another file
+    while it was open) and `StoreCorrupt`. What is written to a file that was deleted is durable nowhere, so it is not
+    written.
     """
 
-    def __init__(self, path: Path, script: str, busy_s: float = 10.0) -> None:
+    def __init__(
+        self, path: Path, script: str, busy_s: float = 10.0, *, format: int = 0, remedy: str = "begin a new --home"
+    ) -> None:
         self.path, self._script, self._busy_s = path, script, busy_s
+        self._format, self._remedy = format, remedy
         self._own = threading.local()
         self._guard = threading.Lock()
         self._open: list[tuple[threading.Thread, sqlite3.Connection]] = []
@@ -144,6 +149,9 @@ class SqliteFile:
                 connection.execute("PRAGMA synchronous=FULL")
                 connection.execute("PRAGMA wal_autocheckpoint=4000")
                 connection.execute("BEGIN IMMEDIATE" if self._lacks_tables(connection) else "BEGIN")
+                if self._lacks_tables(connection):
+                    connection.execute(f"PRAGMA user_version = {self._format}")
+                self._check_format(connection)
                 for statement in self._script.split(";"):
                     connection.execute(statement)
                 connection.execute("COMMIT")
@@ -154,6 +162,14 @@ class SqliteFile:
                 if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or attempt == _SETUP_TRIES - 1:
                     raise
                 threading.Event().wait(min(0.02, self._busy_s / _SETUP_TRIES))
+
+    def _check_format(self, connection: sqlite3.Connection) -> None:
+        (number,) = connection.execute("PRAGMA user_version").fetchone()
+        if number != self._format:
+            raise Refused(
+                f"{self.path} must be of format {self._format}, got {number}: another version of flyball wrote it; "
+                f"{self._remedy}"
+            )
 
     def _lacks_tables(self, connection: sqlite3.Connection) -> bool:
         return bool(connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,))

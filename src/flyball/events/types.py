@@ -16,10 +16,13 @@ class Event(msgspec.Struct, metaclass=_EventMeta, frozen=True, kw_only=True, gc=
     """Something that happened at `at` (microseconds since 1970, UTC).
 
     Subclass it with annotated fields. `natural_key`: names of the fields that identify the event, with "at" for
-    its time; empty means all fields and `at`.
+    its time; empty means all fields and `at`. `former_names`: names that the class had before, so that events written
+    under them are read as these. `keyed = False`: it names no entity (no field is a Ref), and its key is its identity.
     """
 
     natural_key: ClassVar[tuple[str, ...]] = ()
+    former_names: ClassVar[tuple[str, ...]] = ()
+    keyed: ClassVar[bool] = True
     at: int
 
     def check(self) -> str | None:
@@ -35,6 +38,19 @@ class Ref(msgspec.Struct, frozen=True):
     """Marks a field that names an entity: `User = Annotated[int, Ref("user")]`."""
 
     entity: str
+
+
+class Renamed(msgspec.Struct, frozen=True):
+    """Marks a field that had other names before."""
+
+    names: tuple[str, ...]
+
+
+def renamed(*names: str) -> Renamed:
+    """A field's former name or names: `stars: Annotated[int, renamed("score")]` reads what was written as `score`."""
+    if not names or not all(isinstance(name, str) and name.isidentifier() for name in names):
+        raise BadDeclaration("renamed(...)", "the names that the field had before", names)
+    return Renamed(names)
 
 
 def integer(low: int, high: int | None = None) -> msgspec.Meta:

@@ -12,11 +12,51 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flyball.core import BadInput
-from flyball.events import Appended, EventLog, Offsets, Record, Slice, after_slices, open_log, partition, read_where
+from flyball.core import BadInput, Refused
+from flyball.events import (
+    Appended,
+    EventLog,
+    Kind,
+    Offsets,
+    Record,
+    Slice,
+    WrittenField,
+    WrittenType,
+    after_slices,
+    open_log,
+    partition,
+    read_where,
+)
 
 PARTITIONS = 3
 _OFFSETS = st.tuples(*[st.integers(0, 12)] * PARTITIONS)
+
+
+class PlainSchemas:
+    """A list of what records were written with."""
+
+    def __init__(self) -> None:
+        self._rows: list[WrittenType] = []
+        self._offered: dict[int, WrittenType] = {}
+        self._offered_at = 0
+
+    def stored(self) -> list[WrittenType]:
+        return list(self._rows)
+
+    def offer(self, types: Sequence[WrittenType]) -> None:
+        self._offered, self._offered_at = {written.fingerprint: written for written in types}, len(self._rows)
+
+    def use(self, records: Sequence[Record]) -> None:
+        needed = []
+        for schema in sorted({record.schema for record in records} - {0}):
+            uses = [number for number, row in enumerate(self._rows) if row.fingerprint == schema]
+            closings = [number for number, row in enumerate(self._rows) if schema in row.closes]
+            if uses and max(uses) > max(closings, default=-1):
+                continue
+            if schema not in self._offered or max(closings, default=-1) >= self._offered_at:
+                raise Refused(f"events must be written with a declaration in use, got {schema:08x}")
+            needed.append(self._offered[schema])
+        self._rows += needed
 
 
 class PlainLog:
@@ -27,8 +67,10 @@ class PlainLog:
         self._parts: list[list[Record]] = [[] for _ in range(partitions)]
         self._ids: set[bytes] = set()
         self._groups: dict[str, Offsets] = {}
+        self.schemas = PlainSchemas()
 
     def append(self, records: Sequence[Record]) -> Appended:
+        self.schemas.use(records)
         duplicates = []
         for index, record in enumerate(records):
             if self.unique and record.id in self._ids:
@@ -60,6 +102,17 @@ def record(number: int, key: str | None = None) -> Record:
     return Record(
         "thing", str(number % 7) if key is None else key, number * 1_000, number, number.to_bytes(16), b"\x90"
     )
+
+
+def written(name: str, closes: tuple[str, ...] = ()) -> WrittenType:
+    """A declaration told from others by `name` alone; it closes those of the names `closes`."""
+    fields = (WrittenField(name, Kind("int"), required=True),)
+    return WrittenType("thing", fields, closes=tuple(written(one).fingerprint for one in closes))
+
+
+def as_written(record: Record, written: WrittenType) -> Record:
+    """The record as if its body had been written with this declaration."""
+    return msgspec.structs.replace(record, schema=written.fingerprint)
 
 
 def read_all(log: EventLog, after: Offsets, limit: int) -> list[list[Record]]:
@@ -186,6 +239,34 @@ class LogContract:
                         for found in (read_where(log, *searched), read_where(_Plainly(log), *searched)):
                             _check_search(list(found), whole, *searched)
 
+    def test_it_keeps_what_its_records_were_written_with(self, log: EventLog, address: str) -> None:
+        wide, narrow, other = written("wide"), written("narrow", closes=("wide",)), written("other")
+        with pytest.raises(Refused, match="declaration"):
+            log.append([as_written(record(1), wide)])
+        assert (log.ends(), log.schemas.stored()) == ((0,) * PARTITIONS, [])
+        log.schemas.offer([wide, other])
+        assert log.schemas.stored() == []  # only what has a record
+        log.append([as_written(record(1), wide), record(2)])
+        log.append([as_written(record(3), wide)])
+        assert log.schemas.stored() == [wide]
+        again = open_log(address)
+        again.append([as_written(record(4), wide)])  # stored: need not be offered
+        again.schemas.offer([narrow])
+        again.append([as_written(record(5), narrow)])
+        assert log.schemas.stored() == again.schemas.stored() == [wide, narrow]
+        with pytest.raises(Refused, match="declaration"):
+            log.append([as_written(record(6), wide)])
+        log.append([as_written(record(7), other), as_written(record(8), narrow)])
+        log.schemas.offer([wide])  # as a process does that starts now
+        log.append([as_written(record(6), wide)])
+        assert log.schemas.stored() == [wide, narrow, other, wide]
+        again.append([as_written(record(9), wide)])
+        held = [one for part in read_all(again, (0,) * PARTITIONS, 3) for one in part]
+        schemas = {one.known_at: one.schema for one in held}
+        names = {1: wide, 3: wide, 4: wide, 5: narrow, 6: wide, 7: other, 8: narrow, 9: wide}
+        assert schemas == {2: 0} | {number: one.fingerprint for number, one in names.items()}
+        again.close()  # type: ignore[attr-defined]
+
     @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(data=st.data())
     def test_any_history_of_calls_gives_what_plain_lists_give(
@@ -220,7 +301,7 @@ class _Plainly:
 
     def __init__(self, log: EventLog) -> None:
         self.append, self.read, self.ends = log.append, log.read, log.ends
-        self.commit, self.committed = log.commit, log.committed
+        self.commit, self.committed, self.schemas = log.commit, log.committed, log.schemas
 
 
 def _check_search(

@@ -1,0 +1,173 @@
+"""A log read as its event types are declared today, whatever its records were written with.
+
+Promises: a body is never read by the order of another declaration. What cannot be read as declared is refused when the
+log is opened, with the type, the field, both declarations and what to do, before anything is read or written.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+
+from flyball.core import Refused, StoreCorrupt
+from flyball.events.log import Appended, EventLog, Offsets, Record, Slice, WrittenSchemas
+from flyball.events.reading import read_where
+from flyball.events.schema import FIRST_US, Schema
+from flyball.events.upgrade import Upgrades
+
+
+class DeclaredLog:
+    """`log` as `schema` declares its types; `schema` here is the one to check new events with. A `SearchableLog`.
+
+    `name`: how messages call the log. Raises `Refused` when records in it cannot be read as declared. Where a
+    declaration allows less than an earlier one, what is stored is looked at once: all of it must be allowed.
+    """
+
+    def __init__(self, log: EventLog, schema: Schema, name: str = "the event log") -> None:
+        self._log, self._name = log, name
+        self._learn(schema)
+        problems = self._problems or _stored_problems(log, self._upgrades)
+        if problems:
+            raise Refused(_message(name, problems))
+        self._offer()
+
+    @property
+    def schemas(self) -> WrittenSchemas:
+        return self._log.schemas
+
+    def append(self, records: Sequence[Record]) -> Appended:
+        return self._log.append(records)
+
+    def read(self, after: Offsets, limit: int) -> list[Slice]:
+        return [self._as_declared(piece) for piece in self._log.read(after, limit)]
+
+    def ends(self) -> Offsets:
+        return self._log.ends()
+
+    def commit(self, group: str, offsets: Offsets) -> None:
+        self._log.commit(group, offsets)
+
+    def committed(self, group: str) -> Offsets:
+        return self._log.committed(group)
+
+    def read_where(
+        self,
+        partition: int,
+        after: int,
+        until: int,
+        types: Mapping[str, int] | None = None,
+        at_us: tuple[int, int] | None = None,
+    ) -> Iterator[Slice]:
+        stored = None if types is None else self._upgrades.names_of(types)
+        for piece in read_where(self._log, partition, after, until, stored, at_us):
+            yield self._as_declared(piece)
+
+    def close(self) -> None:
+        """Close what the log has open in this process."""
+        close = getattr(self._log, "close", None)
+        if close is not None:
+            close()
+
+    def _learn(self, schema: Schema) -> None:
+        self.schema = schema.after(self._log.schemas.stored())
+        self._problems = declaration_problems(self.schema)
+        self._upgrades = Upgrades(self.schema.lineages.values())
+        self._fine = self._upgrades.current | {row.fingerprint for row in self.schema.written} - set(
+            self._upgrades.by_schema
+        )
+
+    def _offer(self) -> None:
+        offered = []
+        for lineage in self.schema.lineages.values():
+            narrower = [
+                fingerprint
+                for fingerprint in lineage.versions
+                if fingerprint in self._upgrades.by_schema and self._upgrades.by_schema[fingerprint].change.narrower
+            ]
+            offered.append(msgspec.structs.replace(lineage.declared.written, closes=tuple(narrower)))
+        self._log.schemas.offer(offered)
+
+    def _as_declared(self, piece: Slice) -> Slice:
+        schemas = {record.schema for record in piece.records}
+        if schemas <= self._fine:
+            return piece
+        if not schemas <= self._fine | self._upgrades.by_schema.keys():
+            self._learn_newer(schemas)
+        upgraded = self._upgrades.record
+        return Slice(piece.partition, piece.first, [upgraded(record) for record in piece.records])
+
+    def _learn_newer(self, schemas: set[int]) -> None:
+        """Another process has begun to write with a declaration that this one did not know."""
+        self._learn(self.schema)
+        if self._problems:
+            raise Refused(
+                f"{_message(self._name, self._problems)}\nIf the application file was changed while this process ran, "
+                "start it again."
+            )
+        unknown = schemas - self._fine - self._upgrades.by_schema.keys()
+        if unknown:
+            raise StoreCorrupt(
+                f"a record in {self._name}",
+                "written with a declaration that the log holds",
+                ", ".join(f"{one:08x}" for one in sorted(unknown)),
+            )
+
+
+def declaration_problems(schema: Schema) -> list[str]:
+    """Why records written with `schema.written` cannot be read as declared now; empty when they can."""
+    problems: list[str] = []
+    owners: Counter[int] = Counter()
+    for lineage in schema.lineages.values():
+        problems += lineage.problems
+        owners.update(lineage.versions.keys())
+    for upgrade in Upgrades(schema.lineages.values()).by_schema.values():
+        problems += upgrade.change.problems
+    for lineage in schema.lineages.values():
+        for fingerprint, version in lineage.versions.items():
+            if owners[fingerprint] > 1:
+                problems.append(
+                    f"event type {version.name!r} must be one class only, got {lineage.declared.cls.__name__} and "
+                    "another: give the new class a name that no event type had before"
+                )
+    return list(dict.fromkeys(problems))
+
+
+def log_problems(log: EventLog, schema: Schema) -> list[str]:
+    """Why records in `log` cannot be read as declared now; empty when they can. Looks at stored values if it must."""
+    schema = schema.after(log.schemas.stored())
+    return declaration_problems(schema) or _stored_problems(log, Upgrades(schema.lineages.values()))
+
+
+def _stored_problems(log: EventLog, upgrades: Upgrades) -> list[str]:
+    """What stored values a narrower declaration does not allow. What was looked at once is noted in the log."""
+    problems: list[str] = []
+    narrower = {fingerprint: upgrade for fingerprint, upgrade in upgrades.by_schema.items() if upgrade.change.narrower}
+    if not narrower:
+        return []
+    group = f"values allowed by {'-'.join(f'{one:08x}' for one in sorted(upgrades.current - {0}))}"
+    after, ends = log.committed(group), log.ends()
+    wrong: Counter[tuple[str, str]] = Counter()
+    first: dict[tuple[str, str], str] = {}
+    types = dict.fromkeys((upgrade.name for upgrade in narrower.values()), FIRST_US)
+    for part, (start, end) in enumerate(zip(after, ends, strict=True)):
+        for piece in read_where(log, part, start, end, types):
+            for offset, record in enumerate(piece.records, piece.first):
+                upgrade = narrower.get(record.schema)
+                for name, value in (upgrade.wrong(record) if upgrade else {}).items():
+                    assert upgrade is not None  # it named the fields
+                    about = (upgrade.label(name), upgrade.must(name))
+                    wrong[about] += 1
+                    first.setdefault(about, f"{value!r} at offset {offset} of partition {part}")
+    if not wrong:
+        log.commit(group, ends)
+    for (label, must), count in wrong.items():
+        problems.append(
+            f"{label} must be {must}, got {first[label, must]}, one of {count} such records written before: allow what "
+            "it allowed then, or give the new field another name and a default"
+        )
+    return problems
+
+
+def _message(name: str, problems: Sequence[str]) -> str:
+    lines = "\n".join(f"- {problem}" for problem in problems)
+    return f"records in {name} must be readable as the event types are declared now, got:\n{lines}"

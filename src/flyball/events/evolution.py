@@ -1,0 +1,229 @@
+"""How a declared type grew: which field of an earlier declaration is which of today's, and what may be read as what."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from flyball.events.declared import EventType
+from flyball.events.written import Kind, WrittenField, WrittenType, text_of
+
+
+class Slot(msgspec.Struct, frozen=True):
+    """One field through all of its names. `first`: as it was declared first; `index`: in order of first use."""
+
+    index: int
+    first: WrittenField
+
+
+class Lineage:
+    """The declarations of one type, oldest first, the present one last; `slots` of each by field name.
+
+    A field is the one of the same name before it, or of a former name; one that was removed and came back is itself.
+    `problems` says which renames are ambiguous.
+    """
+
+    def __init__(self, declared: EventType, rows: Iterable[WrittenType] = ()) -> None:
+        self.declared = declared
+        self.versions: dict[int, WrittenType] = {}
+        self.names: dict[int, dict[str, Slot]] = {}
+        self.slots: list[Slot] = []
+        self.problems: list[str] = []
+        retired: dict[str, Slot] = {}
+        current: dict[str, Slot] = {}
+        for version in (*rows, declared.written):
+            names = self._names(version, current, retired)
+            retired |= {name: slot for name, slot in current.items() if slot not in names.values()}
+            current = names
+            self.versions[version.fingerprint] = version
+            self.names[version.fingerprint] = names
+        self.current = current
+        self.origin = next(iter(self.versions.values())).name
+
+    @property
+    def plain(self) -> bool:
+        """Whether identities are those of a type that never changed."""
+        fields = self.declared.written.fields
+        return (
+            self.origin == self.declared.name
+            and len(self.slots) == len(fields)
+            and all(
+                self.current[field.name].index == index
+                and (slot.first.required, slot.first.default) == (field.required, field.default)
+                and slot.first.kind.name == field.kind.name
+                for index, (slot, field) in enumerate(zip(self.slots, fields, strict=True))
+            )
+        )
+
+    def default_of(self, name: str) -> Any:
+        """What a record has in today's field `name` that was written before the field was there.
+
+        It is the default with which the field came: changing it later does not change what happened before.
+        """
+        first = self.current[name].first
+        today = next(field for field in self.declared.written.fields if field.name == name)
+        return today.default if first.required else first.default
+
+    def _names(self, version: WrittenType, current: Mapping[str, Slot], retired: Mapping[str, Slot]) -> dict[str, Slot]:
+        fields = {field.name for field in version.fields}
+        names: dict[str, Slot] = {}
+        for field in version.fields:
+            former = [name for name in field.former if name in current and name not in fields]
+            if field.name in current and any(current[name] != current[field.name] for name in former):
+                self.problems.append(
+                    f"{self.declared.cls.__name__}.{field.name} must be either itself or renamed from {former[0]!r}: "
+                    "records hold both; give it a name that no field had before"
+                )
+            slot = current.get(field.name) or next((current[name] for name in former), None)
+            slot = slot or retired.get(field.name) or next((retired[n] for n in field.former if n in retired), None)
+            if slot is None or slot in names.values():
+                slot = Slot(len(self.slots), field)
+                self.slots.append(slot)
+            names[field.name] = slot
+        return names
+
+
+class Change(msgspec.Struct, frozen=True):
+    """From one earlier declaration to today's: `sources[i]` is the index in old bodies of today's i-th field, or None.
+
+    `defaults`: of the fields that were not there. `problems`: why it cannot be read. `narrower`: the fields that allow
+    less today, whose stored values must be looked at. `to_float`: indices of today's fields that were integers.
+    """
+
+    sources: tuple[int | None, ...]
+    defaults: tuple[Any, ...]
+    problems: tuple[str, ...]
+    narrower: tuple[str, ...]
+    to_float: tuple[int, ...]
+
+
+def change_of(lineage: Lineage, written: WrittenType) -> Change:
+    """What reading records of an earlier declaration as today's takes."""
+    declared = lineage.declared.written
+    indices = {slot.index: index for index, slot in enumerate(lineage.names[written.fingerprint].values())}
+    sources, defaults, problems, narrower, to_float = (
+        list[int | None](),
+        list[Any](),
+        list[str](),
+        list[str](),
+        list[int](),
+    )
+    label = lineage.declared.cls.__name__
+    for index, field in enumerate(declared.fields):
+        source = indices.get(lineage.current[field.name].index)
+        sources.append(source)
+        defaults.append(lineage.default_of(field.name) if source is None else None)
+        if source is None:
+            if field.required:
+                problems.append(
+                    f"{label}.{field.name} ({text_of(field.kind)}) is new and has no default: give it one, such as "
+                    f"`{field.name}: ... | None = None`; or, if it is a field that had another name, declare that with "
+                    'fb.renamed("the old name")'
+                )
+            continue
+        old = written.fields[source]
+        verdict = compare(old.kind, field.kind)
+        if verdict == "changed":
+            problems.append(
+                f"{label}.{field.name} must stay {text_of(old.kind)}, got {text_of(field.kind)}: declare it as before, "
+                "or give the new field another name and a default"
+            )
+        elif verdict == "narrower":
+            narrower.append(field.name)
+        if _becomes_float(old.kind, field.kind):
+            to_float.append(index)
+    problems += _key_problems(label, lineage, written, declared)
+    return Change(tuple(sources), tuple(defaults), tuple(problems), tuple(narrower), tuple(to_float))
+
+
+def _key_problems(label: str, lineage: Lineage, written: WrittenType, declared: WrittenType) -> list[str]:
+    if not written.refs and not declared.refs:
+        return []
+    old = written.refs[0] if written.refs else ("", "")
+    new = declared.refs[0] if declared.refs else ("", "")
+    same = (
+        written.refs
+        and declared.refs
+        and lineage.names[written.fingerprint][old[0]] == lineage.current[new[0]]
+        and old[1] == new[1]
+    )
+    if same:
+        return []
+    return [
+        f"{label}: the first Ref must stay {old[0]!r} of entity {old[1]!r}, which the log is partitioned by, got "
+        f"{new[0]!r} of {new[1]!r}: put it first again, or name a new event type"
+    ]
+
+
+def compare(old: Kind, new: Kind) -> str:
+    """How the values of two kinds relate.
+
+    "same" or "wider": every old value is a new one; "narrower": some may not be; "changed": they mean something else.
+    """
+    if old.entity is not None and new.entity is not None and old.entity != new.entity:
+        return "changed"
+    verdict = _compare_names(old, new)
+    if verdict == "changed":
+        return verdict
+    if old.optional and not new.optional:
+        verdict = "narrower"
+    if new.entity is not None and old.entity is None:
+        verdict = "narrower"
+    if not all(_holds(name, limit, old, new) for name, limit in new.limits.items()):
+        verdict = "narrower"
+    return verdict
+
+
+def _compare_names(old: Kind, new: Kind) -> str:
+    if old.name == new.name:
+        if old.name == "choice":
+            return "wider" if set(map(_typed, old.choices)) <= set(map(_typed, new.choices)) else "narrower"
+        if old.item is not None and new.item is not None:
+            return compare(old.item, new.item)
+        return "same"
+    if old.name == "int" and new.name == "float":
+        return "wider"
+    if new.name == "number_or_text" and old.name in ("int", "float", "str"):
+        return "wider"
+    if old.name == "choice":
+        return "wider" if all(type(choice).__name__ == new.name for choice in old.choices) else "changed"
+    if new.name == "choice":
+        return "narrower" if all(type(choice).__name__ == old.name for choice in new.choices) else "changed"
+    return "changed"
+
+
+def _becomes_float(old: Kind, new: Kind) -> bool:
+    if old.item is not None and new.item is not None:
+        return _becomes_float(old.item, new.item)
+    return old.name == "int" and new.name == "float"
+
+
+def _typed(choice: Any) -> tuple[str, Any]:
+    return type(choice).__name__, choice
+
+
+_AT_LEAST, _AT_MOST = ("ge", "gt", "min_length"), ("le", "lt", "max_length")
+
+
+def _holds(name: str, limit: Any, old: Kind, new: Kind) -> bool:
+    """Whether a limit holds of every value the old kind allowed."""
+    if old.name == "choice":
+        return False  # few values: looking at what is stored settles it
+    had = old.limits.get(name)
+    if had is not None and had == limit:
+        return True
+    if name in _AT_LEAST:
+        return had is not None and had >= limit
+    if name in _AT_MOST:
+        return had is not None and had <= limit
+    return name == "min_length" and limit == 0
+
+
+def rows_of(declared: EventType, rows: Sequence[WrittenType]) -> list[WrittenType]:
+    """The earlier declarations of a type: those of its name and of every name it ever had."""
+    names = {declared.name, *declared.former}
+    while True:
+        more = {name for row in rows if row.name in names for name in row.former} - names
+        if not more:
+            return [row for row in rows if row.name in names]
+        names |= more

@@ -1,0 +1,47 @@
+"""What the records of a SQLite log were written with: a table in the same file, filled in the append's transaction."""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from flyball.events.log import Record, WrittenSchemas
+from flyball.events.schemas_in_use import SchemasInUse
+from flyball.events.sqlite_file import SqliteFile
+from flyball.events.written import WrittenType
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(WrittenType).decode
+
+
+class SqliteSchemas(WrittenSchemas):
+    """The table `schemas` of `file`."""
+
+    def __init__(self, file: SqliteFile) -> None:
+        self._file, self._use = file, SchemasInUse()
+
+    def stored(self) -> list[WrittenType]:
+        with self._file.reading() as connection:
+            return _rows(connection, 0)
+
+    def offer(self, types: Sequence[WrittenType]) -> None:
+        self._use.learn(self.stored()[self._use.count :])
+        self._use.offer(types)
+
+    def use(self, connection: sqlite3.Connection, records: Iterable[Record]) -> None:
+        """Store what `records` are the first to be written with; raises `Refused`. Call it within their append."""
+        schemas = {record.schema for record in records}
+        if schemas == {0}:
+            return
+        (number,) = connection.execute("SELECT coalesce(max(number), 0) FROM schemas").fetchone()
+        if number != self._use.count:
+            self._use.learn(_rows(connection, self._use.count))
+        for written in self._use.to_store(schemas):
+            connection.execute(
+                "INSERT INTO schemas(fingerprint, written) VALUES (?, ?)", (written.fingerprint, _encode(written))
+            )
+
+
+def _rows(connection: sqlite3.Connection, after: int) -> list[WrittenType]:
+    rows = connection.execute("SELECT written FROM schemas WHERE number > ? ORDER BY number", (after,)).fetchall()
+    return [_decode(written) for (written,) in rows]

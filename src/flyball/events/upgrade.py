@@ -1,0 +1,128 @@
+"""Records written with an earlier declaration, given back as those of today."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from flyball.core import Refused, StoreCorrupt
+from flyball.events.checks import key_fits
+from flyball.events.evolution import Change, Lineage, change_of
+from flyball.events.log import IMPORTED, Record
+from flyball.events.written import WrittenType, text_of
+
+_decode = msgspec.msgpack.Decoder(list[Any]).decode
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Upgrade:
+    """From one earlier declaration of a type to today's: fields by name, never by position."""
+
+    def __init__(self, lineage: Lineage, written: WrittenType) -> None:
+        self.change: Change = change_of(lineage, written)
+        self._declared, self.name = lineage.declared, written.name
+        fields = lineage.declared.written.fields
+        self._annotations = {field.name: field.annotation for field in lineage.declared.declared}
+        self._texts = {field.name: text_of(field.kind) for field in fields}
+        self._refs = {field.name for field in fields if field.kind.entity is not None}
+        self._narrower = [(lineage.declared.fields.index(name), name) for name in self.change.narrower]
+        self._old_defaults = [field.default for field in written.fields]
+        self._trims = [(field.required, field.default) for field in fields]
+        old_bits = {slot.index: bit for bit, slot in _flagged(written, lineage.names[written.fingerprint])}
+        self._bits = [
+            (1 << old_bits[slot.index], 1 << bit)
+            for bit, slot in _flagged(lineage.declared.written, lineage.current)
+            if slot.index in old_bits
+        ]
+
+    def record(self, record: Record) -> Record:
+        """The record as today's type; raises `Refused` for a value that today's declaration does not allow."""
+        values = self._values(record)
+        for place, name in self._narrower:
+            wrong = self._wrong(name, values[place])
+            if wrong:
+                raise Refused(
+                    f"{self.label(name)} must be {self._texts[name]}, got {values[place]!r} at {record.at} us"
+                )
+        while values and not self._trims[len(values) - 1][0] and values[-1] == self._trims[len(values) - 1][1]:
+            values.pop()
+        flags = record.flags & IMPORTED
+        for old, new in self._bits:
+            if record.flags & old:
+                flags |= new
+        return msgspec.structs.replace(
+            record, type=self._declared.name, body=_encode(values), flags=flags, schema=self._declared.fingerprint
+        )
+
+    def wrong(self, record: Record) -> dict[str, Any]:
+        """{field: value} of what today's declaration does not allow."""
+        values = self._values(record)
+        return {name: values[place] for place, name in self._narrower if self._wrong(name, values[place])}
+
+    def label(self, name: str) -> str:
+        """How messages call a field."""
+        return f"{self._declared.cls.__name__}.{name}"
+
+    def must(self, name: str) -> str:
+        """What a field must be."""
+        return self._texts[name]
+
+    def _values(self, record: Record) -> list[Any]:
+        try:
+            old = _decode(record.body)
+        except msgspec.DecodeError as error:
+            raise StoreCorrupt(f"body of a {record.type} record", "msgpack of its fields", str(error)) from None
+        old += self._old_defaults[len(old) :]
+        change = self.change
+        values = [
+            default if source is None else old[source]
+            for source, default in zip(change.sources, change.defaults, strict=True)
+        ]
+        for place in change.to_float:
+            values[place] = _as_float(values[place])
+        return values
+
+    def _wrong(self, name: str, value: Any) -> bool:
+        try:
+            msgspec.convert(value, self._annotations[name])
+        except msgspec.ValidationError:
+            return True
+        return name in self._refs and isinstance(value, str) and not key_fits(value)
+
+
+class Upgrades:
+    """Every earlier declaration of an application's types, by fingerprint."""
+
+    def __init__(self, lineages: Iterable[Lineage]) -> None:
+        self.current: set[int] = {0}
+        self.by_schema: dict[int, Upgrade] = {}
+        self.names: dict[str, set[str]] = {}
+        for lineage in lineages:
+            declared = lineage.declared
+            self.current.add(declared.fingerprint)
+            self.names[declared.name] = {version.name for version in lineage.versions.values()}
+            for fingerprint, version in lineage.versions.items():
+                if fingerprint != declared.fingerprint:
+                    self.by_schema[fingerprint] = Upgrade(lineage, version)
+
+    def record(self, record: Record) -> Record:
+        """The record as its type is declared today; one of a type that is not declared as it is."""
+        upgrade = self.by_schema.get(record.schema)
+        return record if upgrade is None else upgrade.record(record)
+
+    def names_of(self, types: Mapping[str, int]) -> dict[str, int]:
+        """Event types with every name that their records may have."""
+        return {former: value for name, value in types.items() for former in self.names.get(name, {name})}
+
+
+def _flagged(written: WrittenType, slots: Mapping[str, Any]) -> list[tuple[int, Any]]:
+    """(bit of `Record.flags`, field) of the references, values before lists."""
+    values = [field.name for field in written.fields if field.kind.entity is not None]
+    lists = [field.name for field in written.fields if field.kind.item is not None and field.kind.item.entity]
+    return [(bit, slots[name]) for bit, name in enumerate(values + lists)]
+
+
+def _as_float(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_as_float(item) for item in value]
+    return float(value) if isinstance(value, int) else value

@@ -1,0 +1,113 @@
+"""What records were written with: the declaration of their type as it was then, kept in the log beside them."""
+
+import enum
+import types
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import msgspec
+
+from flyball.events.types import Ref
+
+_LIMITS = ("gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length", "pattern")
+
+_encode = msgspec.msgpack.Encoder(order="deterministic").encode
+
+
+class Kind(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a value may be. `name`: int, float, str, bool, bytes, choice, list, map or number_or_text.
+
+    `item`: of the values of a list or map. `limits`: as in `msgspec.Meta`.
+    """
+
+    name: str
+    optional: bool = False
+    entity: str | None = None
+    choices: tuple[Any, ...] = ()
+    item: "Kind | None" = None
+    limits: dict[str, int | float | str] = {}
+
+
+class WrittenField(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A field as it was declared. `former`: names it had before."""
+
+    name: str
+    kind: Kind
+    required: bool
+    default: Any = None
+    former: tuple[str, ...] = ()
+
+
+class WrittenType(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An event type as it was declared; bodies hold `fields` in this order, without trailing ones at their defaults.
+
+    `closes`: fingerprints of declarations that may write no more once this one is in use, since it allows less.
+    """
+
+    name: str
+    fields: tuple[WrittenField, ...]
+    former: tuple[str, ...] = ()
+    closes: tuple[int, ...] = ()
+
+    @property
+    def fingerprint(self) -> int:
+        """32 bits that tell declarations of one type apart; never 0."""
+        layout = [[field.name, field.kind, field.required, field.default] for field in self.fields]
+        return int.from_bytes(blake2b(_encode([self.name, layout]), digest_size=4).digest()) or 1
+
+    @property
+    def refs(self) -> tuple[tuple[str, str], ...]:
+        """(field, entity) of the references, in order."""
+        return tuple((field.name, field.kind.entity) for field in self.fields if field.kind.entity is not None)
+
+
+def kind_of(annotation: Any) -> Kind:
+    """The kind of a declared annotation that `read_type` accepts."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        inner, *marks = get_args(annotation)
+        kind = kind_of(inner)
+        limits = dict(kind.limits)
+        for mark in marks:
+            if isinstance(mark, msgspec.Meta):
+                limits |= {name: value for name in _LIMITS if (value := getattr(mark, name)) is not None}
+        entity = next((mark.entity for mark in marks if isinstance(mark, Ref)), kind.entity)
+        return msgspec.structs.replace(kind, limits=limits, entity=entity)
+    if origin in (Union, types.UnionType):
+        members = [member for member in get_args(annotation) if member is not type(None)]
+        kind = kind_of(members[0]) if len(members) == 1 else Kind("number_or_text")
+        return msgspec.structs.replace(kind, optional=len(members) < len(get_args(annotation)))
+    if origin is list:
+        return Kind("list", item=kind_of(get_args(annotation)[0]))
+    if origin is dict:
+        return Kind("map", item=kind_of(get_args(annotation)[1]))
+    if origin is Literal:
+        return Kind("choice", choices=_sorted(get_args(annotation)))
+    if issubclass(annotation, enum.Enum):
+        return Kind("choice", choices=_sorted([choice.value for choice in annotation]))
+    return Kind(annotation.__name__)
+
+
+def text_of(kind: Kind) -> str:
+    """A kind as a reader of Python would write it.
+
+    >>> text_of(Kind("int", optional=True, limits={"ge": 1, "le": 5}))
+    'int (ge=1, le=5) | None'
+    """
+    words = {
+        "choice": f"one of {', '.join(map(repr, kind.choices))}",
+        "list": f"list[{text_of(kind.item)}]" if kind.item else "",
+        "map": f"dict[str, {text_of(kind.item)}]" if kind.item else "",
+        "number_or_text": "str | int | float",
+    }
+    text = words.get(kind.name, kind.name)
+    if kind.entity is not None:
+        text = f"{text}, Ref({kind.entity!r})"
+    if kind.limits:
+        text = f"{text} ({', '.join(f'{name}={value!r}' for name, value in kind.limits.items())})"
+    return f"{text} | None" if kind.optional else text
+
+
+def _sorted(choices: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple(sorted(choices, key=lambda choice: (str(type(choice)), choice)))
