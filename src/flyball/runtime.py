@@ -131,7 +131,9 @@ class Runtime:
 
     @cached_property
     def history_consumer(self) -> HistoryConsumer:
-        return HistoryConsumer(self.schema, self.history_folder, partitions=len(self.log.ends()))
+        return HistoryConsumer(
+            self.schema, self.history_folder, partitions=len(self.log.ends()), schemas=self.log.schemas
+        )
 
     @cached_property
     def history(self) -> History:

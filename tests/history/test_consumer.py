@@ -339,7 +339,7 @@ def test_types_that_are_not_declared_are_kept_apart(tmp_path: Path) -> None:
     one.apply([Slice(0, 0, [record, *many(5)[0]])])
     one.flush()
     assert one.offsets()[0] == 1 + len(many(5)[0])
-    assert History(tmp_path, SCHEMA).counts()["_undeclared"] == 1
+    assert History(tmp_path, SCHEMA).counts()["gone"] == 1
     with pytest.raises(NotFound, match="gone"):
         History(tmp_path, SCHEMA).events("gone")
 

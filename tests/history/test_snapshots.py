@@ -136,7 +136,8 @@ def test_the_digest_sees_every_bit_of_every_column() -> None:
 
 def test_the_digest_is_the_same_on_every_machine() -> None:
     frame = pl.DataFrame({"user": ["1"], "at": [7]})
-    assert digest_of(frame) == naive_digest([("1", 7)])
+    assert digest_of(frame) == digest_of(frame.select("at", "user")) == naive_digest([("1", 7)])
+    assert digest_of(frame.rename({"user": "item"})) != digest_of(frame)
 
 
 def naive_digest(rows: Sequence[tuple[str, int]]) -> str:
@@ -151,13 +152,15 @@ def naive_digest(rows: Sequence[tuple[str, int]]) -> str:
         value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & mask
         return value ^ (value >> 31)
 
+    def hashed(text: str) -> int:
+        return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
+
     sums = [0, 0]
     for word, number in rows:
-        numbers = [int.from_bytes(blake2b(word.encode(), digest_size=8).digest(), "little"), number & mask]
         for lane, seed in enumerate((0x243F6A8885A308D3, 0x13198A2E03707344)):
             state = seed
-            for place, value in enumerate(numbers):
-                state = mix(state ^ mix((value + 2 * place + 1 + lane) & mask))
+            for name, value in (("at", number & mask), ("user", hashed(word))):
+                state = mix(state ^ mix((value + hashed(name) + lane) & mask))
             sums[lane] = (sums[lane] + state) & mask
     return f"{sums[0]:016x}{sums[1]:016x}"
 

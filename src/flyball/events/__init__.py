@@ -11,7 +11,8 @@ from flyball.events.catalog import Catalogue
 from flyball.events.checks import Known, Rejected
 from flyball.events.columns import SourceColumns
 from flyball.events.declared import EventType, Field
-from flyball.events.declared_log import DeclaredLog, log_problems
+from flyball.events.declared_log import DeclaredLog, log_problems, refuse_unreadable
+from flyball.events.evolution import Lineage
 from flyball.events.formats import BadLine, BatchBuilder, EventBatch, Format, Parsed, Parser
 from flyball.events.ingest import IngestReport, Verdict, ingest, ingest_lines
 from flyball.events.joined import LATE_US, Join, join_of, joined, logged_types
@@ -36,8 +37,8 @@ from flyball.events.reading import after_slices, fresh, read_until, read_where
 from flyball.events.retry import RetryReport, retry
 from flyball.events.schema import Schema
 from flyball.events.types import Event, Profile, Ref, integer, real, renamed, text
-from flyball.events.upgrade import Upgrades
-from flyball.events.written import Kind, WrittenField, WrittenType
+from flyball.events.upgrade import Upgrade, Upgrades
+from flyball.events.written import FieldKind, WrittenField, WrittenType
 
 __all__ = [
     "BACKENDS",
@@ -56,12 +57,13 @@ __all__ = [
     "EventLog",
     "EventType",
     "Field",
+    "FieldKind",
     "Format",
     "IngestReport",
     "Join",
     "Joiner",
-    "Kind",
     "Known",
+    "Lineage",
     "Offsets",
     "Parsed",
     "Parser",
@@ -77,6 +79,7 @@ __all__ = [
     "SearchableLog",
     "Slice",
     "SourceColumns",
+    "Upgrade",
     "Upgrades",
     "Verdict",
     "WrittenField",
@@ -100,6 +103,7 @@ __all__ = [
     "read_until",
     "read_where",
     "real",
+    "refuse_unreadable",
     "renamed",
     "retry",
     "text",

@@ -94,7 +94,7 @@ class DeclaredLog:
         if not schemas <= self._fine | self._upgrades.by_schema.keys():
             self._learn_newer(schemas)
         upgraded = self._upgrades.record
-        return Slice(piece.partition, piece.first, [upgraded(record) for record in piece.records])
+        return Slice(piece.partition, piece.first, [upgraded(record) for record in piece.records], piece.records)
 
     def _learn_newer(self, schemas: set[int]) -> None:
         """Another process has begun to write with a declaration that this one did not know."""
@@ -111,6 +111,13 @@ class DeclaredLog:
                 "written with a declaration that the log holds",
                 ", ".join(f"{one:08x}" for one in sorted(unknown)),
             )
+
+
+def refuse_unreadable(schema: Schema, name: str) -> None:
+    """Raises `Refused` when records written with `schema.written`, which `name` holds, cannot be read as declared."""
+    problems = declaration_problems(schema)
+    if problems:
+        raise Refused(_message(name, problems))
 
 
 def declaration_problems(schema: Schema) -> list[str]:

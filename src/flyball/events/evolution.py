@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from flyball.events.declared import EventType
-from flyball.events.written import Kind, WrittenField, WrittenType, text_of
+from flyball.events.written import FieldKind, WrittenField, WrittenType, text_of
 
 
 class Slot(msgspec.Struct, frozen=True):
@@ -83,7 +83,7 @@ class Lineage:
         return names
 
 
-class Change(msgspec.Struct, frozen=True):
+class TypeChange(msgspec.Struct, frozen=True):
     """From one earlier declaration to today's: `sources[i]` is the index in old bodies of today's i-th field, or None.
 
     `defaults`: of the fields that were not there. `problems`: why it cannot be read. `narrower`: the fields that allow
@@ -97,7 +97,7 @@ class Change(msgspec.Struct, frozen=True):
     to_float: tuple[int, ...]
 
 
-def change_of(lineage: Lineage, written: WrittenType) -> Change:
+def change_of(lineage: Lineage, written: WrittenType) -> TypeChange:
     """What reading records of an earlier declaration as today's takes."""
     declared = lineage.declared.written
     indices = {slot.index: index for index, slot in enumerate(lineage.names[written.fingerprint].values())}
@@ -133,7 +133,7 @@ def change_of(lineage: Lineage, written: WrittenType) -> Change:
         if _becomes_float(old.kind, field.kind):
             to_float.append(index)
     problems += _key_problems(label, lineage, written, declared)
-    return Change(tuple(sources), tuple(defaults), tuple(problems), tuple(narrower), tuple(to_float))
+    return TypeChange(tuple(sources), tuple(defaults), tuple(problems), tuple(narrower), tuple(to_float))
 
 
 def _key_problems(label: str, lineage: Lineage, written: WrittenType, declared: WrittenType) -> list[str]:
@@ -155,7 +155,7 @@ def _key_problems(label: str, lineage: Lineage, written: WrittenType, declared: 
     ]
 
 
-def compare(old: Kind, new: Kind) -> str:
+def compare(old: FieldKind, new: FieldKind) -> str:
     """How the values of two kinds relate.
 
     "same" or "wider": every old value is a new one; "narrower": some may not be; "changed": they mean something else.
@@ -174,7 +174,7 @@ def compare(old: Kind, new: Kind) -> str:
     return verdict
 
 
-def _compare_names(old: Kind, new: Kind) -> str:
+def _compare_names(old: FieldKind, new: FieldKind) -> str:
     if old.name == new.name:
         if old.name == "choice":
             return "wider" if set(map(_typed, old.choices)) <= set(map(_typed, new.choices)) else "narrower"
@@ -192,7 +192,7 @@ def _compare_names(old: Kind, new: Kind) -> str:
     return "changed"
 
 
-def _becomes_float(old: Kind, new: Kind) -> bool:
+def _becomes_float(old: FieldKind, new: FieldKind) -> bool:
     if old.item is not None and new.item is not None:
         return _becomes_float(old.item, new.item)
     return old.name == "int" and new.name == "float"
@@ -205,7 +205,7 @@ def _typed(choice: Any) -> tuple[str, Any]:
 _AT_LEAST, _AT_MOST = ("ge", "gt", "min_length"), ("le", "lt", "max_length")
 
 
-def _holds(name: str, limit: Any, old: Kind, new: Kind) -> bool:
+def _holds(name: str, limit: Any, old: FieldKind, new: FieldKind) -> bool:
     """Whether a limit holds of every value the old kind allowed."""
     if old.name == "choice":
         return False  # few values: looking at what is stored settles it

@@ -37,11 +37,21 @@ class Record(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
 
 class Slice(msgspec.Struct, frozen=True):
-    """Consecutive records of one partition; `records[i]` has offset `first + i`."""
+    """Consecutive records of one partition; `records[i]` has offset `first + i`.
+
+    `stored`: the records as they lie in the log, where some were written with an earlier declaration.
+    """
 
     partition: int
     first: int
     records: list[Record]
+    stored: list[Record] | None = None
+
+    def part(self, start: int, end: int) -> "Slice":
+        """The part in offsets [start, end)."""
+        first = max(start, self.first)
+        cut = slice(first - self.first, max(0, end - self.first))
+        return Slice(self.partition, first, self.records[cut], None if self.stored is None else self.stored[cut])
 
 
 class Appended(msgspec.Struct, frozen=True):

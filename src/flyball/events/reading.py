@@ -24,8 +24,8 @@ def fresh(slices: Sequence[Slice], offsets: Offsets) -> tuple[list[Slice], Offse
             raise BadInput(f"first offset of a slice of partition {piece.partition}", f"at most {start}", piece.first)
         skip = start - piece.first
         if skip < len(piece.records):
-            new.append(piece if skip == 0 else Slice(piece.partition, start, piece.records[skip:]))
             reached[piece.partition] = piece.first + len(piece.records)
+            new.append(piece if skip == 0 else piece.part(start, reached[piece.partition]))
     return new, tuple(reached)
 
 
@@ -49,7 +49,7 @@ def read_where(
     until = min(until, ends[partition])
     while after < until:
         pieces = log.read((*ends[:partition], after, *ends[partition + 1 :]), min(_BATCH, until - after))
-        pieces = [clip(piece, until) for piece in pieces if piece.partition == partition]
+        pieces = [piece.part(after, until) for piece in pieces if piece.partition == partition]
         if not any(piece.records for piece in pieces):
             return
         for piece in pieces:
@@ -85,16 +85,13 @@ def read_until(log: EventLog, after: Offsets, until: Offsets, limit: int) -> Ite
         pieces = log.read(reading, limit)
         if not pieces:
             raise Refused(f"the log must hold all records up to {until}, got none after {after}")
-        slices = [piece for piece in (clip(piece, goals[piece.partition]) for piece in pieces) if piece.records]
+        slices = [
+            piece for piece in (piece.part(piece.first, goals[piece.partition]) for piece in pieces) if piece.records
+        ]
         if slices:
             yield slices
             after = after_slices(after, slices)
         ends = log.ends()
-
-
-def clip(piece: Slice, end: int) -> Slice:
-    """The part of a slice before offset `end`."""
-    return Slice(piece.partition, piece.first, piece.records[: max(0, end - piece.first)])
 
 
 def _padded(offsets: Offsets, partitions: int) -> Offsets:

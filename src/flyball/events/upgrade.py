@@ -7,7 +7,7 @@ import msgspec
 
 from flyball.core import Refused, StoreCorrupt
 from flyball.events.checks import key_fits
-from flyball.events.evolution import Change, Lineage, change_of
+from flyball.events.evolution import Lineage, TypeChange, change_of
 from flyball.events.log import IMPORTED, Record
 from flyball.events.written import WrittenType, text_of
 
@@ -19,7 +19,7 @@ class Upgrade:
     """From one earlier declaration of a type to today's: fields by name, never by position."""
 
     def __init__(self, lineage: Lineage, written: WrittenType) -> None:
-        self.change: Change = change_of(lineage, written)
+        self.change: TypeChange = change_of(lineage, written)
         self._declared, self.name = lineage.declared, written.name
         fields = lineage.declared.written.fields
         self._annotations = {field.name: field.annotation for field in lineage.declared.declared}
@@ -39,11 +39,7 @@ class Upgrade:
         """The record as today's type; raises `Refused` for a value that today's declaration does not allow."""
         values = self._values(record)
         for place, name in self._narrower:
-            wrong = self._wrong(name, values[place])
-            if wrong:
-                raise Refused(
-                    f"{self.label(name)} must be {self._texts[name]}, got {values[place]!r} at {record.at} us"
-                )
+            self.check(name, values[place])
         while values and not self._trims[len(values) - 1][0] and values[-1] == self._trims[len(values) - 1][1]:
             values.pop()
         flags = record.flags & IMPORTED
@@ -53,6 +49,12 @@ class Upgrade:
         return msgspec.structs.replace(
             record, type=self._declared.name, body=_encode(values), flags=flags, schema=self._declared.fingerprint
         )
+
+    def check(self, name: str, value: Any) -> None:
+        """Raises `Refused` for a stored value that today's declaration of the field does not allow."""
+        if self._wrong(name, value):
+            got = f"{value!r}, written before: allow what was allowed then"
+            raise Refused(f"{self.label(name)} must be {self.must(name)}, got {got}")
 
     def wrong(self, record: Record) -> dict[str, Any]:
         """{field: value} of what today's declaration does not allow."""

@@ -15,7 +15,7 @@ _LIMITS = ("gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length", "p
 _encode = msgspec.msgpack.Encoder(order="deterministic").encode
 
 
-class Kind(msgspec.Struct, frozen=True, omit_defaults=True):
+class FieldKind(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a value may be. `name`: int, float, str, bool, bytes, choice, list, map or number_or_text.
 
     `item`: of the values of a list or map. `limits`: as in `msgspec.Meta`.
@@ -25,7 +25,7 @@ class Kind(msgspec.Struct, frozen=True, omit_defaults=True):
     optional: bool = False
     entity: str | None = None
     choices: tuple[Any, ...] = ()
-    item: "Kind | None" = None
+    item: "FieldKind | None" = None
     limits: dict[str, int | float | str] = {}
 
 
@@ -33,7 +33,7 @@ class WrittenField(msgspec.Struct, frozen=True, omit_defaults=True):
     """A field as it was declared. `former`: names it had before."""
 
     name: str
-    kind: Kind
+    kind: FieldKind
     required: bool
     default: Any = None
     former: tuple[str, ...] = ()
@@ -62,7 +62,7 @@ class WrittenType(msgspec.Struct, frozen=True, omit_defaults=True):
         return tuple((field.name, field.kind.entity) for field in self.fields if field.kind.entity is not None)
 
 
-def kind_of(annotation: Any) -> Kind:
+def kind_of(annotation: Any) -> FieldKind:
     """The kind of a declared annotation that `read_type` accepts."""
     origin = get_origin(annotation)
     if origin is Annotated:
@@ -76,23 +76,23 @@ def kind_of(annotation: Any) -> Kind:
         return msgspec.structs.replace(kind, limits=limits, entity=entity)
     if origin in (Union, types.UnionType):
         members = [member for member in get_args(annotation) if member is not type(None)]
-        kind = kind_of(members[0]) if len(members) == 1 else Kind("number_or_text")
+        kind = kind_of(members[0]) if len(members) == 1 else FieldKind("number_or_text")
         return msgspec.structs.replace(kind, optional=len(members) < len(get_args(annotation)))
     if origin is list:
-        return Kind("list", item=kind_of(get_args(annotation)[0]))
+        return FieldKind("list", item=kind_of(get_args(annotation)[0]))
     if origin is dict:
-        return Kind("map", item=kind_of(get_args(annotation)[1]))
+        return FieldKind("map", item=kind_of(get_args(annotation)[1]))
     if origin is Literal:
-        return Kind("choice", choices=_sorted(get_args(annotation)))
+        return FieldKind("choice", choices=_sorted(get_args(annotation)))
     if issubclass(annotation, enum.Enum):
-        return Kind("choice", choices=_sorted([choice.value for choice in annotation]))
-    return Kind(annotation.__name__)
+        return FieldKind("choice", choices=_sorted([choice.value for choice in annotation]))
+    return FieldKind(annotation.__name__)
 
 
-def text_of(kind: Kind) -> str:
+def text_of(kind: FieldKind) -> str:
     """A kind as a reader of Python would write it.
 
-    >>> text_of(Kind("int", optional=True, limits={"ge": 1, "le": 5}))
+    >>> text_of(FieldKind("int", optional=True, limits={"ge": 1, "le": 5}))
     'int (ge=1, le=5) | None'
     """
     words = {

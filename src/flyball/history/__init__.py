@@ -1,4 +1,4 @@
-"""The log as columns: Parquet parts, snapshots named by content, splits, importers.
+"""The log as columns: Parquet parts, snapshots named by content, importers.
 
 Promises: every record of the log is in the parts exactly once, whatever crashed when; a snapshot holds what was known
 at its instant and its name tells the data, not the files; merging parts changes no snapshot. Importing this loads no
@@ -13,7 +13,6 @@ from flyball.history.joins import join_frames, sides_of, with_joined
 from flyball.history.movielens import movielens_events
 from flyball.history.reader import EXPORTS, History, export, learned_lag
 from flyball.history.snapshot import Snapshot, SnapshotManifest, load_snapshot, take_snapshot
-from flyball.history.splits import split_by_time, split_by_user, split_leave_last_out
 
 __all__ = [
     "EXPORTS",
@@ -31,9 +30,6 @@ __all__ = [
     "load_snapshot",
     "movielens_events",
     "sides_of",
-    "split_by_time",
-    "split_by_user",
-    "split_leave_last_out",
     "take_snapshot",
     "with_joined",
 ]

@@ -7,17 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 
 import msgspec
 
-from flyball.core import BadDeclaration
-from flyball.events import EventType, Record
+from flyball.core import BadDeclaration, BadInput
+from flyball.events import EventType, Lineage, Record, Upgrade
 
 if TYPE_CHECKING:
     import polars as pl
 
 META = ("at", "known_at", "partition", "offset", "key", "id", "flags")
 """What each row has besides the event's own fields; `id` is binary of 16 bytes."""
-
-UNDECLARED = "_undeclared"
-"""Where records of types that are not declared (any more) are kept, as they lie in the log."""
 
 Row = tuple[Record, int, int]
 """A record with its partition and offset."""
@@ -35,49 +32,73 @@ def meta_types() -> dict[str, "pl.DataType | type[pl.DataType]"]:
 
 
 def column_types(declared: EventType) -> dict[str, "pl.DataType | type[pl.DataType]"]:
-    """{column: polars type} of a declared type: its fields in order, then `META`."""
+    """{column: polars type} of a declared type: its fields in order, then `META`. Maps are JSON."""
     return {field.name: _type_of(field.annotation, declared.name) for field in declared.declared} | meta_types()
 
 
 def frame_of(declared: EventType, rows: Sequence[Row]) -> "pl.DataFrame":
-    """The rows as a frame."""
+    """The rows as a frame; records must be as the type is declared (a `DeclaredLog` gives them so)."""
     import polars as pl
 
     kinds = column_types(declared)
     fields = declared.fields
+    others = {record.schema for record, _, _ in rows} - {declared.fingerprint, 0}
+    if others:
+        got = ", ".join(f"{schema:08x}" for schema in sorted(others))
+        raise BadInput(f"schema of {declared.name} records", f"{declared.fingerprint:08x}, as declared", got)
     defaults = [_plain(field.default) for field in declared.declared]
     bodies: list[list[Any]] = []
     for record, _, _ in rows:
         body = _decode(record.body)
         bodies.append(body if len(body) == len(fields) else body[: len(fields)] + defaults[len(body) :])
     values: dict[str, Sequence[Any]] = dict(zip(fields, zip(*bodies, strict=True), strict=True))
+    for field in declared.declared:
+        if field.kind is dict:
+            values[field.name] = [_json(value) for value in values[field.name]]
     columns = [pl.Series(name, values[name], dtype=kinds[name]) for name in fields]
     return pl.DataFrame([*columns, *_meta(rows)])
 
 
-def undeclared_frame(rows: Sequence[Row]) -> "pl.DataFrame":
-    """Rows of types unknown to the schema: type and body as stored."""
+def raw_frame(rows: Sequence[Row]) -> "pl.DataFrame":
+    """Rows of other declarations than today's: the bodies as stored, and what they were written with."""
     import polars as pl
 
-    kept = [
-        pl.Series("type", [record.type for record, _, _ in rows], dtype=pl.String),
+    stored = [
         pl.Series("body", [record.body for record, _, _ in rows], dtype=pl.Binary),
+        pl.Series("schema", [record.schema for record, _, _ in rows], dtype=pl.Int64),
     ]
-    return pl.DataFrame([*kept, *_meta(rows)])
+    return pl.DataFrame([*stored, *_meta(rows)])
 
 
-def fitted(frame: "pl.DataFrame", declared: EventType) -> "pl.DataFrame":
-    """A stored part with at least the columns the type has now: what came later is at its default."""
+def raw_rows(frame: "pl.DataFrame", name: str) -> list[Row]:
+    """The rows that `raw_frame` kept, of type `name`."""
+    columns = ("key", "at", "known_at", "id", "body", "flags", "schema", "partition", "offset")
+    return [(Record(name, *row[:7]), row[7], row[8]) for row in frame.select(columns).iter_rows()]
+
+
+def as_declared(frame: "pl.DataFrame", lineage: Lineage, schema: int) -> "pl.DataFrame":
+    """A part written with an earlier declaration, by field name: what came later has the default it came with.
+
+    Raises `Refused` for a value that today's declaration does not allow.
+    """
     import polars as pl
 
-    defaults = {field.name: _plain(field.default) for field in declared.declared}
+    before = {slot.index: name for name, slot in lineage.names[schema].items()}
+    upgrade = Upgrade(lineage, lineage.versions[schema])
+    for name in upgrade.change.narrower:
+        for value in frame[before[lineage.current[name].index]].unique().to_list():
+            upgrade.check(name, value)
     columns = []
-    for name, kind in column_types(declared).items():
-        if name not in frame.columns:
-            columns.append(pl.lit(defaults.get(name), dtype=kind).alias(name))
-        elif frame.schema[name] != kind:
-            columns.append(pl.col(name).cast(kind))
-    return frame.with_columns(columns)
+    for name, kind in column_types(lineage.declared).items():
+        slot = lineage.current.get(name)
+        former = name if slot is None else before.get(slot.index)
+        if former is None:
+            default = lineage.default_of(name)
+            value = _json(default) if isinstance(default, dict) else default
+            columns.append(pl.lit(value, dtype=kind).alias(name))
+        else:
+            columns.append(pl.col(former).cast(kind).alias(name))
+    return frame.select(columns)
 
 
 def _meta(rows: Sequence[Row]) -> list["pl.Series"]:
@@ -96,6 +117,10 @@ def _meta(rows: Sequence[Row]) -> list["pl.Series"]:
     return [pl.Series(name, values[name], dtype=kind) for name, kind in meta_types().items()]
 
 
+def _json(value: Any) -> str | None:
+    return None if value is None else msgspec.json.encode(value, order="sorted").decode()
+
+
 def _plain(default: Any) -> Any:
     if default is msgspec.NODEFAULT:
         return None
@@ -110,9 +135,11 @@ def _type_of(annotation: Any, where: str) -> Any:
         return _type_of(get_args(annotation)[0], where)
     if origin in (Union, types.UnionType):
         return _type_of(next(kind for kind in get_args(annotation) if kind is not type(None)), where)
+    if origin is dict:
+        return pl.String
     if origin is list:
         return pl.List(_type_of(get_args(annotation)[0], where))
-    plain = {int: pl.Int64, float: pl.Float64, str: pl.String, bool: pl.Boolean}
+    plain = {int: pl.Int64, float: pl.Float64, str: pl.String, bool: pl.Boolean, bytes: pl.Binary}
     if annotation in plain:
         return plain[annotation]
     choices = get_args(annotation) if origin is Literal else [choice.value for choice in annotation]

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flyball.core import StoreUnavailable
-from flyball.events import Offsets, Schema, Slice, fresh
-from flyball.history.columns import UNDECLARED, Row, frame_of, undeclared_frame
+from flyball.events import Offsets, Schema, Slice, WrittenSchemas, WrittenType, fresh
+from flyball.history.columns import Row, frame_of, raw_frame
 from flyball.history.manifest import Manifest, Part, one_writer, read_manifest, sync, write_manifest
-from flyball.history.parts import read_parts
 
 if TYPE_CHECKING:
     import polars as pl
@@ -31,6 +30,8 @@ def _no_step(name: str) -> None:
 class HistoryConsumer:
     """Follows the log into `folder`: parts per event type and a manifest that names them and the offsets reached.
 
+    `schemas`: what the log's records were written with; without it, what `schema` knows.
+
     Records are held back until `flush_rows` of them are there or `flush` is called; `offsets` tells what is durable,
     and after a crash at any instant the log is read again from there. Records delivered again are left out, so are
     those that another process has written meanwhile. Raises `BadInput` for a slice that would leave a gap, and
@@ -43,11 +44,13 @@ class HistoryConsumer:
         folder: Path,
         *,
         partitions: int = 4,
+        schemas: WrittenSchemas | None = None,
         flush_rows: int = FLUSH_ROWS,
         fan_in: int = FAN_IN,
         on_step: Callable[[str], None] = _no_step,
     ) -> None:
         self._schema, self._folder, self._partitions = schema, Path(folder), partitions
+        self._schemas = schemas
         self._flush_rows, self._fan_in, self._on_step = flush_rows, fan_in, on_step
         self._held: list[Row] = []
         self._reached: Offsets | None = None
@@ -89,7 +92,8 @@ class HistoryConsumer:
         new, self._reached = fresh(slices, self._reached)
         for piece in new:
             self._held.extend(
-                (record, piece.partition, offset) for offset, record in enumerate(piece.records, piece.first)
+                (record, piece.partition, offset)
+                for offset, record in enumerate(piece.stored or piece.records, piece.first)
             )
 
     def _forget(self) -> None:
@@ -111,26 +115,38 @@ class HistoryConsumer:
         parts = [*manifest.parts, *self._new_parts(rows, serial)]
         parts, retired = self._compact(parts, serial)
         self._on_step("parts written")
-        write_manifest(self._folder, Manifest(offsets, serial, tuple(parts), tuple(retired) or manifest.retired))
+        retired_before = tuple(retired) or manifest.retired
+        written = self._written(manifest, parts)
+        write_manifest(self._folder, Manifest(offsets, serial, tuple(parts), retired_before, written))
         self._on_step("manifest written")
         if retired:
             remove(self._folder, manifest.retired)
 
-    def _new_parts(self, rows: Sequence[Row], serial: int) -> list[Part]:
-        by_type: dict[str, list[Row]] = {}
-        for row in rows:
-            by_type.setdefault(row[0].type, []).append(row)
-        known = {name: found for name, found in by_type.items() if name in self._schema.types}
-        parts = [
-            self._part(name, f"{serial:09d}", frame_of(self._schema.types[name], found))
-            for name, found in known.items()
-        ]
-        unknown = [row for name, found in by_type.items() if name not in known for row in found]
-        if unknown:
-            parts.append(self._part(UNDECLARED, f"{serial:09d}", undeclared_frame(unknown)))
-        return parts
+    def _written(self, manifest: Manifest, parts: Sequence[Part]) -> tuple[WrittenType, ...]:
+        """The declarations in use, oldest first."""
+        if self._schemas is not None:
+            return tuple(self._schemas.stored())
+        known = max(manifest.written, self._schema.written, key=len)
+        in_use, known_schemas = {part.schema for part in parts}, {written.fingerprint for written in known}
+        mine = [declared.written for declared in self._schema.types.values() if declared.fingerprint in in_use]
+        return (*known, *(written for written in mine if written.fingerprint not in known_schemas))
 
-    def _part(self, name: str, label: str, frame: "pl.DataFrame") -> Part:
+    def _new_parts(self, rows: Sequence[Row], serial: int) -> list[Part]:
+        by_type: dict[tuple[str, bool], list[Row]] = {}
+        for row in rows:
+            declared = self._schema.types.get(row[0].type)
+            as_now = declared is not None and row[0].schema in (0, declared.fingerprint)
+            by_type.setdefault((row[0].type, as_now), []).append(row)
+        return [self._new_part(name, as_now, f"{serial:09d}", rows) for (name, as_now), rows in by_type.items()]
+
+    def _new_part(self, name: str, as_now: bool, label: str, rows: Sequence[Row]) -> Part:
+        """Records of today's declarations become columns; others stay as they are, so that nothing of them is lost."""
+        if not as_now:
+            return self._part(name, f"{label}-stored", raw_frame(rows), 0)
+        declared = self._schema.types[name]
+        return self._part(name, label, frame_of(declared, rows), declared.fingerprint)
+
+    def _part(self, name: str, label: str, frame: "pl.DataFrame", schema: int) -> Part:
         import polars as pl
 
         path = Path("parts") / name / f"{label}.parquet"
@@ -143,25 +159,27 @@ class HistoryConsumer:
         first_at, last_at, first_known, last_known = frame.select(
             pl.min("at"), pl.max("at").alias("last_at"), pl.min("known_at"), pl.max("known_at").alias("last_known_at")
         ).row(0)
-        return Part(name, str(path), frame.height, first_at, last_at, first_known, last_known)
+        return Part(name, str(path), frame.height, first_at, last_at, first_known, last_known, schema)
 
     def _compact(self, parts: list[Part], serial: int) -> tuple[list[Part], list[str]]:
         """Merge parts of about one size once there are `fan_in`; the parts left, and the paths of those merged."""
+        import polars as pl
+
         retired: list[str] = []
         while merging := self._mergeable(parts):
-            name = merging[0].type
-            frame = read_parts(self._folder, merging, self._schema, name)
+            frame = pl.concat([pl.read_parquet(self._folder / part.path, memory_map=False) for part in merging])
             parts = [part for part in parts if part not in merging]
-            parts.append(self._part(name, f"{serial:09d}-{len(retired)}", frame))
+            label, schema = f"{serial:09d}-{len(retired)}", merging[0].schema
+            parts.append(self._part(merging[0].type, label, frame.sort("partition", "offset"), schema))
             retired += [part.path for part in merging]
         return parts, retired
 
     def _mergeable(self, parts: Sequence[Part]) -> list[Part]:
-        """The first parts of a type and size that are too many; none when all is well."""
-        by_size: dict[tuple[str, int], list[Part]] = {}
+        """The first parts of a type, declaration and size that are too many; none when all is well."""
+        by_size: dict[tuple[str, int, int], list[Part]] = {}
         for part in parts:
             if part.rows < _SIZES[-1]:
-                by_size.setdefault((part.type, bisect_right(_SIZES, part.rows)), []).append(part)
+                by_size.setdefault((part.type, part.schema, bisect_right(_SIZES, part.rows)), []).append(part)
         for found in by_size.values():
             if len(found) >= self._fan_in:
                 rows = accumulate(part.rows for part in found)

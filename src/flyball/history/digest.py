@@ -1,6 +1,6 @@
 """A digest of a set of rows that depends neither on their order nor on how files divide them.
 
-Each row gets two 64-bit numbers (splitmix64 steps over its columns, seeded by column place); the digest is the two
+Each row gets two 64-bit numbers (splitmix64 steps over its columns by name, seeded by the name); the digest is the two
 sums modulo 2**64. Source of the mixing step: Steele, Lea, Flood, "Fast splittable pseudorandom number generators",
 OOPSLA 2014. It tells data apart; it is no proof against someone who forges rows.
 """
@@ -28,10 +28,10 @@ def digest_of(frame: "pl.DataFrame") -> str:
         return "0" * 32
     lanes = [np.full(frame.height, seed, np.uint64) for seed in (0x243F6A8885A308D3, 0x13198A2E03707344)]
     with np.errstate(over="ignore"):
-        for place, name in enumerate(name for name in frame.columns if name not in _LEFT_OUT):
-            numbers = _numbers(frame[name])
-            for lane, salt in enumerate((2 * place + 1, 2 * place + 2)):
-                lanes[lane] = _mix(lanes[lane] ^ _mix(numbers + np.uint64(salt)))
+        for name in sorted(set(frame.columns) - set(_LEFT_OUT)):
+            numbers, salt = _numbers(frame[name]), _hash(name.encode())
+            for lane in range(2):
+                lanes[lane] = _mix(lanes[lane] ^ _mix(numbers + np.uint64((salt + lane) % 2**64)))
         sums = [int(lane.sum(dtype=np.uint64)) for lane in lanes]
     return f"{sums[0]:016x}{sums[1]:016x}"
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import msgspec
 
 from flyball.core import NotFound, StoreUnavailable, write_atomic
-from flyball.events import EventType
-from flyball.history.columns import column_types, fitted
+from flyball.events import Schema
 from flyball.history.manifest import Part, read_manifest
+from flyball.history.parts import declared_by, parts_of, read_part
 from flyball.history.reader import History
 
 _TRIES = 5
@@ -19,8 +19,8 @@ _TRIES = 5
 def hold_events(history: History, names: Sequence[str], folder: Path) -> dict[str, list[Path]]:
     """{type: its Parquet files in `folder`}, all with the columns the type has now; once filled, it stays as it is.
 
-    Nothing is copied where the file system knows links, but parts from before a field was added. One part is held in
-    memory at a time, but the whole of a joined type. Raises `NotFound` for a type that is not declared.
+    Nothing is copied where the file system knows links, but parts written with an earlier declaration. One part is
+    held in memory at a time, but the whole of a joined type. Raises `NotFound` for a type that is not declared.
     """
     for name in names:
         if name not in history.schema.types and name not in history.schema.joined:
@@ -45,21 +45,20 @@ def _held(history: History, name: str, folder: Path) -> list[str]:
         path = f"{name}.parquet"
         history.events(name).write_parquet(folder / path)
         return [path]
-    parts = [part for part in read_manifest(history.folder).parts if part.type == name]
-    found = []
-    for number, part in enumerate(parts):
+    manifest = read_manifest(history.folder)
+    schema = declared_by(manifest, history.schema)
+    paths = []
+    for number, part in enumerate(parts_of(manifest, schema, name)):
         path = f"{name}-{number:05}.parquet"
-        _hold(history, history.schema.types[name], part, folder / path)
-        found.append(path)
-    return found
+        _hold(history.folder, schema, name, part, folder / path)
+        paths.append(path)
+    return paths
 
 
-def _hold(history: History, declared: EventType, part: Part, target: Path) -> None:
-    import polars as pl
-
-    source, wanted = history.folder / part.path, column_types(declared)
-    if list(pl.read_parquet_schema(source).items()) != list(pl.Schema(wanted).items()):
-        fitted(pl.read_parquet(source, memory_map=False), declared).select(list(wanted)).write_parquet(target)
+def _hold(folder: Path, schema: Schema, name: str, part: Part, target: Path) -> None:
+    source = folder / part.path
+    if part.schema != schema.types[name].fingerprint:
+        read_part(folder, part, schema, name).write_parquet(target)
         return
     try:
         os.link(source, target)

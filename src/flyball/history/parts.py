@@ -1,12 +1,12 @@
 """Reads parts back as frames."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flyball.core import NotFound, StoreUnavailable
-from flyball.events import Offsets, Schema
-from flyball.history.columns import column_types, fitted
+from flyball.events import Offsets, Schema, Upgrades, refuse_unreadable
+from flyball.history.columns import as_declared, column_types, frame_of, raw_rows
 from flyball.history.manifest import Manifest, Part, read_manifest
 
 if TYPE_CHECKING:
@@ -15,15 +15,34 @@ if TYPE_CHECKING:
 _TRIES = 5
 
 
-def read_parts(folder: Path, parts: Sequence[Part], schema: Schema, name: str) -> "pl.DataFrame":
-    """All columns of parts of one type, in order of partition and offset."""
+def parts_of(manifest: Manifest, schema: Schema, name: str) -> list[Part]:
+    """The parts that hold records of a declared type, also those written while it had another name or none."""
+    names = {version.name for version in schema.lineages[name].versions.values()}
+    return [part for part in manifest.parts if part.type in names]
+
+
+def declared_by(manifest: Manifest, schema: Schema) -> Schema:
+    """`schema` after what the parts were written with; raises `Refused` when it cannot read that."""
+    if len(manifest.written) <= len(schema.written):
+        return schema
+    schema = schema.after(manifest.written)
+    refuse_unreadable(schema, "the history")
+    return schema
+
+
+def read_part(folder: Path, part: Part, schema: Schema, name: str) -> "pl.DataFrame":
+    """One part with the columns that type `name` has now."""
     import polars as pl
 
-    frames = [pl.read_parquet(folder / part.path, memory_map=False) for part in parts]
-    declared = schema.types.get(name)
-    if declared is not None:
-        frames = [fitted(frame, declared) for frame in frames]
-    return pl.concat(frames, how="diagonal").sort("partition", "offset")
+    frame = pl.read_parquet(folder / part.path, memory_map=False)
+    declared = schema.types[name]
+    if part.schema == declared.fingerprint:
+        return frame.select(list(column_types(declared)))
+    if part.schema:
+        return as_declared(frame, schema.lineages[name], part.schema)
+    upgrades = Upgrades(schema.lineages.values())
+    rows = raw_rows(frame, part.type)
+    return frame_of(declared, [(upgrades.record(record), partition, offset) for record, partition, offset in rows])
 
 
 def read_type(
@@ -58,13 +77,16 @@ def read_type(
 
 def _read(folder: Path, schema: Schema, name: str, wanted: Callable[[Part], bool]) -> "pl.DataFrame | None":
     """The parts as the manifest lists them now; read again when a merge took one away meanwhile."""
+    import polars as pl
+
     for _ in range(_TRIES):
         manifest: Manifest = read_manifest(folder)
-        parts = [part for part in manifest.parts if part.type == name and wanted(part)]
+        declared = declared_by(manifest, schema)
+        parts = [part for part in parts_of(manifest, declared, name) if wanted(part)]
         if not parts:
             return None
         try:
-            return read_parts(folder, parts, schema, name)
+            return pl.concat([read_part(folder, part, declared, name) for part in parts])
         except FileNotFoundError:
             if read_manifest(folder).serial == manifest.serial:
                 raise StoreUnavailable(

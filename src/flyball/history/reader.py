@@ -8,7 +8,7 @@ from flyball.events import Offsets, Schema
 from flyball.history.delays import Delay, lags_of
 from flyball.history.joins import join_frames, sides_of
 from flyball.history.manifest import read_manifest
-from flyball.history.parts import read_type
+from flyball.history.parts import declared_by, parts_of, read_type
 from flyball.history.snapshot import Snapshot, take_snapshot
 
 if TYPE_CHECKING:
@@ -30,10 +30,14 @@ class History:
         return read_manifest(self.folder).offsets
 
     def counts(self) -> dict[str, int]:
-        """Rows by event type."""
-        counts = dict.fromkeys(self.schema.types, 0)
-        for part in read_manifest(self.folder).parts:
-            counts[part.type] = counts.get(part.type, 0) + part.rows
+        """Rows by event type, also of types that are not declared any more."""
+        manifest = read_manifest(self.folder)
+        schema = declared_by(manifest, self.schema)
+        counts = {name: sum(part.rows for part in parts_of(manifest, schema, name)) for name in schema.types}
+        named = {part.path for name in schema.types for part in parts_of(manifest, schema, name)}
+        for part in manifest.parts:
+            if part.path not in named:
+                counts[part.type] = counts.get(part.type, 0) + part.rows
         return counts
 
     def events(self, name: str, since_us: int | None = None, as_of_us: int | None = None) -> "pl.DataFrame":

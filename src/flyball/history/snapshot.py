@@ -93,15 +93,15 @@ def take_snapshot(
     """Name what is known now of the past up to `as_of_us`, and write its manifest.
 
     The name is a hash of each type's columns and order-free digest of rows (fields, at, known_at, id, flags): the same
-    data gives the same name, whatever files or log partitions hold it. `out_folder`: where `<name>.json` goes, by
-    default `history_folder/snapshots`; a snapshot already there is left as it is, with the
-    `apply_delays` measured by then: what has one name trains the same versions.
+    data gives the same name, whatever files or log partitions hold it and in whatever order fields are declared.
+    `out_folder`: where `<name>.json` goes, by default `history_folder/snapshots`; a snapshot already there is left as
+    it is, with the `apply_delays` measured by then: what has one name trains the same versions.
     """
     offsets = read_manifest(history_folder).offsets
     types: dict[str, TypeContent] = {}
     for name, declared in schema.types.items():
         frame = _known(history_folder, schema, name, as_of_us, offsets)
-        columns = {field: str(kind) for field, kind in column_types(declared).items()}
+        columns = {field: str(kind) for field, kind in sorted(column_types(declared).items())}
         first, last = (None, None) if frame.height == 0 else (int(frame["at"][0]), int(frame["at"][-1]))
         types[name] = TypeContent(frame.height, digest_of(frame), columns, first, last, lags_of(frame))
     named = {name: [one.rows, one.digest, one.columns] for name, one in sorted(types.items())}

@@ -16,7 +16,7 @@ from flyball.core import BadInput, Refused
 from flyball.events import (
     Appended,
     EventLog,
-    Kind,
+    FieldKind,
     Offsets,
     Record,
     Slice,
@@ -106,7 +106,7 @@ def record(number: int, key: str | None = None) -> Record:
 
 def written(name: str, closes: tuple[str, ...] = ()) -> WrittenType:
     """A declaration told from others by `name` alone; it closes those of the names `closes`."""
-    fields = (WrittenField(name, Kind("int"), required=True),)
+    fields = (WrittenField(name, FieldKind("int"), required=True),)
     return WrittenType("thing", fields, closes=tuple(written(one).fingerprint for one in closes))
 
 

@@ -1,54 +1,13 @@
-"""Splits keep their rules; MovieLens folders become events."""
+"""MovieLens folders become events."""
 
 from pathlib import Path
 
-import polars as pl
 import pytest
 from tests.data import real
 
 from flyball.core import BadInput, NotFound
-from flyball.history import movielens_events, split_by_time, split_by_user, split_leave_last_out
+from flyball.history import movielens_events
 from flyball.history.movielens import slug_of
-
-FRAME = pl.DataFrame(
-    {
-        "user": ["a", "a", "a", "b", "b", "c"],
-        "item": ["x", "y", "z", "y", "x", "x"],
-        "at": [1, 5, 5, 7, 7, 5],
-        "known_at": [9, 6, 6, 8, 7, 5],
-    }
-)
-
-
-def test_by_time_the_instant_itself_is_test() -> None:
-    train, test = split_by_time(FRAME, 5)
-    assert train["at"].to_list() == [1]
-    assert test["at"].to_list() == [5, 5, 7, 7, 5]
-
-
-def test_by_user_no_user_is_on_both_sides() -> None:
-    frame = pl.DataFrame({"user": [str(number % 500) for number in range(2_000)], "at": range(2_000)})
-    train, test = split_by_user(frame, 0.3, seed=1)
-    assert set(train["user"]) | set(test["user"]) == set(frame["user"])
-    assert set(train["user"]) & set(test["user"]) == set()
-    assert 100 < test["user"].n_unique() < 200
-    assert split_by_user(frame.reverse(), 0.3, seed=1)[1]["user"].unique().sort().equals(test["user"].unique().sort())
-    assert set(split_by_user(frame, 0.3, seed=2)[1]["user"]) != set(test["user"])
-    assert split_by_user(frame, 0.0, seed=1)[1].height == 0
-    assert split_by_user(frame, 1.0, seed=1)[0].height == 0
-    with pytest.raises(BadInput, match="share"):
-        split_by_user(frame, 1.5, seed=1)
-
-
-def test_leave_last_out_breaks_ties_by_known_time_then_item() -> None:
-    train, test = split_leave_last_out(FRAME)
-    assert test.select("user", "item").rows() == [("a", "z"), ("b", "y"), ("c", "x")]
-    assert train.height == 3
-    assert split_leave_last_out(FRAME.reverse())[1].sort("user")["item"].to_list() == ["z", "y", "x"]
-    _, without = split_leave_last_out(FRAME.drop("known_at"))
-    assert without.select("user", "item").rows() == [("a", "z"), ("b", "y"), ("c", "x")]
-    with pytest.raises(BadInput, match="columns user, item, when"):
-        split_leave_last_out(FRAME, at="when")
 
 
 @pytest.mark.parametrize(
