@@ -80,7 +80,8 @@ def events_about(
             if record.type in rows and record.at >= needed.since_of.get(record.type, record.at):
                 rows[record.type].append((record, piece.partition, offset))
     frames = {name: keep(name, frame_of(runtime.schema.types[name], mine)) for name, mine in rows.items() if mine}
-    frames |= frames_before(runtime, until, joined, keep, from_log=True)
+    if joined:
+        frames |= frames_before(runtime, until, joined, keep, from_log=True)
     return {name: frame for name, frame in frames.items() if frame.height}
 
 
