@@ -239,7 +239,6 @@ PENDING = [
     "Batch",
     "Clock",
     "Counts",
-    "Decision",
     "Examples",
     "Fallback",
     "Found",
@@ -249,7 +248,6 @@ PENDING = [
     "Freshness",
     "Gates",
     "How",
-    "Job",
     "Json",
     "Judged",
     "Known",
@@ -272,7 +270,6 @@ PENDING = [
     "Task",
     "Touch",
     "Values",
-    "View",
     "Window",
 ]
 """Names still defined more than once: each one that gets a name of its own leaves this list."""

@@ -94,11 +94,11 @@ def test_no_bit_is_off_after_kills_at_random_instants(tmp_path: Path) -> None:
         for thread in threads:
             thread.join()
         until(lambda: all(each.behind == 0 and not each.error for each in status(runtime).feeds))
-        told = audit(runtime, began_us)
-        assert told.audited > 200, told.text()
-        assert told.exact, told.text()
-        assert told.sampled, told.text()
-        assert {one.name for one in told.features} == {
+        message = audit(runtime, began_us)
+        assert message.audited > 200, message.text()
+        assert message.exact, message.text()
+        assert message.sampled, message.text()
+        assert {one.name for one in message.features} == {
             f"{entity}.{name}"
             for entity, names in {"user": "minutes late films latest", "film": "seen longest heat"}.items()
             for name in names.split()

@@ -121,14 +121,14 @@ def test_online_features_equal_the_oracle(server: str, data: st.DataObject) -> N
 
 @pytest.mark.skipif(not HERE, reason="no redis-server on this machine")
 def test_ci_brings_a_server_of_its_own_and_ends_it(tmp_path: Path) -> None:
-    told = tmp_path / "told"
+    message = tmp_path / "message"
     code = (
         "import os, pathlib, sys; from flyball.stores import open_state;"
         "url = os.environ['TEST_REDIS_URL']; store = open_state(url); store.write({b'a': b'1'}, (1,));"
         "pathlib.Path(sys.argv[1]).write_text(url) if store.read([b'a']) == ([b'1'], (1,)) else None; sys.exit(7)"
     )
-    command = [str(ROOT / "scripts" / "with-redis"), sys.executable, "-c", code, str(told)]
+    command = [str(ROOT / "scripts" / "with-redis"), sys.executable, "-c", code, str(message)]
     ended = subprocess.run(command, cwd=tmp_path, timeout=120, check=False, env={**os.environ, "TEST_REDIS_URL": ""})
     assert ended.returncode == 7
     with pytest.raises(StoreUnavailable):
-        open_state(told.read_text()).read([b"a"])
+        open_state(message.read_text()).read([b"a"])

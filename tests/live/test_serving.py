@@ -64,7 +64,7 @@ class Floor:
             return answer.read().decode(), {name.lower(): value for name, value in answer.headers.items()}
 
     def ready(self) -> set[str]:
-        """The processes that have told the dispatcher that they answer well: all new connections go to them."""
+        """The processes that have message the dispatcher that they answer well: all new connections go to them."""
         return {worker.name for worker in self.dispatcher._ready()}
 
     def close(self) -> None:

@@ -12,19 +12,19 @@ from flyball.evaluation import Report
 from flyball.history.manifest import Manifest, Part
 from flyball.history.snapshot import SnapshotManifest, TypeContent
 from flyball.operations import Child, Lag, Program
-from flyball.operations.process_specs import GovernorReport, Orders, UpReport, WorkerReport
+from flyball.operations.process_specs import GovernorReport, ProcessSpec, UpReport, WorkerReport
 from flyball.outcomes import Prediction
 from flyball.releases import ReleaseState
 from flyball.settings import Settings
 from flyball.simulation.demo import WorldPlan
 
 REQUIRED = {
-    Orders: "source settings name",
+    ProcessSpec: "source settings name",
     AppSource: "spec",
     Settings: "home events predictions state registry",
     WorkerReport: "at_us applied lags",
     Lag: "behind lag_us",
-    GovernorReport: "at_us doing next_us serial told",
+    GovernorReport: "at_us doing next_us serial message",
     UpReport: "at_us pid port started_us children",
     Child: "name state pid since_us restarts",
     Program: "name argv",
@@ -49,8 +49,8 @@ def test_the_orders_of_the_first_version_are_still_understood() -> None:
     written = b"""{"source":{"spec":"movies","options":{},"folder":"/srv"},"name":"serve-1","channel":5,"settings":{
         "home":"/srv/h","events":"sqlite:///srv/h/events.db?partitions=4","predictions":"sqlite:///srv/h/p.db",
         "state":"lmdb:///srv/h/state","registry":"sqlite:///srv/h/registry.db","port":8082,"workers":2,"app":{}}}"""
-    orders = msgspec.json.decode(written, type=Orders)
-    assert (orders.settings.home, orders.channel, orders.settings.zone) == ("/srv/h", 5, "UTC")
+    spec = msgspec.json.decode(written, type=ProcessSpec)
+    assert (spec.settings.home, spec.channel, spec.settings.zone) == ("/srv/h", 5, "UTC")
 
 
 def test_the_reports_of_the_first_version_are_still_understood() -> None:
@@ -59,5 +59,5 @@ def test_the_reports_of_the_first_version_are_still_understood() -> None:
     assert msgspec.json.decode(up, type=UpReport).children[0].pid == 5
     worker = b'{"at_us":1,"applied":{"state":2},"lags":{"state":{"behind":0,"lag_us":0,"error":""}}}'
     assert msgspec.json.decode(worker, type=WorkerReport).lags["state"] == Lag(0, 0)
-    governor = b'{"at_us":1,"doing":"waiting","next_us":null,"serial":0,"told":""}'
+    governor = b'{"at_us":1,"doing":"waiting","next_us":null,"serial":0,"message":""}'
     assert msgspec.json.decode(governor, type=GovernorReport).doing == "waiting"

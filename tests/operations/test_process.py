@@ -1,4 +1,4 @@
-"""Child processes: their orders, their end, and what becomes of them when their parent is gone."""
+"""Child processes: their spec, their end, and what becomes of them when their parent is gone."""
 
 import os
 import signal
@@ -13,17 +13,17 @@ from flyball.operations.process import python_argv, start_child, tail
 
 CHILD = """
 import os, signal, subprocess, sys, threading
-from flyball.operations.process import hold_lifeline, read_orders
-orders = read_orders().decode()
+from flyball.operations.process import watch_parent, read_spec
+spec = read_spec().decode()
 stop = threading.Event()
-if orders == "handles":
+if spec == "handles":
     signal.signal(signal.SIGTERM, lambda *_: (print("asked", flush=True), stop.set()))
-hold_lifeline()
+watch_parent()
 idle = [sys.executable, "-c", "import threading; threading.Event().wait(900)"]
 other = subprocess.Popen(idle, stdin=subprocess.DEVNULL)
 print("pids", os.getpid(), other.pid, flush=True)
 stop.wait(900)
-if orders == "handles":
+if spec == "handles":
     other.kill()
     other.wait()
 """
@@ -43,15 +43,15 @@ def pids(log: Path) -> list[int]:
     return [int(word) for word in tail(log).split()[1:]]
 
 
-@pytest.mark.parametrize("orders", ["handles", "does not"])
-def test_a_child_and_its_own_children_end_with_a_killed_parent(tmp_path: Path, orders: str) -> None:
+@pytest.mark.parametrize("spec", ["handles", "does not"])
+def test_a_child_and_its_own_children_end_with_a_killed_parent(tmp_path: Path, spec: str) -> None:
     log = tmp_path / "child.log"
-    parent = subprocess.Popen([sys.executable, "-c", PARENT, CHILD, orders, str(log)], stdout=subprocess.PIPE)
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, CHILD, spec, str(log)], stdout=subprocess.PIPE)
     found = pids(log)
     parent.kill()
     parent.communicate()
     until(lambda: all(gone(pid) for pid in found))
-    assert ("asked" in log.read_text()) == (orders == "handles")
+    assert ("asked" in log.read_text()) == (spec == "handles")
 
 
 def test_killing_a_child_ends_what_it_started(tmp_path: Path) -> None:

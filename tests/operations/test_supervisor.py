@@ -53,8 +53,8 @@ def test_a_crashing_program_starts_again_with_growing_pauses() -> None:
     one.tick(now_us)
     for _ in range(10):
         machine.last.code = -9
-        (told,) = one.tick(now_us)
-        assert told.words.startswith("killed by signal 9; starts again in")
+        (message,) = one.tick(now_us)
+        assert message.words.startswith("killed by signal 9; starts again in")
         crashed_us, count = now_us, len(machine.started)
         while len(machine.started) == count:
             now_us += 100_000
@@ -73,8 +73,8 @@ def test_a_minute_up_resets_the_pause() -> None:
         one.tick(now_us)
         one.tick(now_us + SECOND_US // 2)
     machine.last.code = 1
-    (told,) = one.tick(200 * SECOND_US)
-    assert told.words == "crashed with code 1; starts again in 0.2 s"
+    (message,) = one.tick(200 * SECOND_US)
+    assert message.words == "crashed with code 1; starts again in 0.2 s"
 
 
 def test_a_clock_set_back_adds_nothing_to_a_pause() -> None:
@@ -95,9 +95,9 @@ def test_pauses_go_by_the_stopwatch_whatever_the_wall_clock_says() -> None:
     for place, pause_s in enumerate((0.2, 0.4, 0.8, 1.6, 3.2)):
         machine.last.code = 1
         now_us = (place - 2) * 86_400 * SECOND_US  # the clock jumps a day ahead between crashes: they stay close
-        (told,) = one.tick(now_us)
-        assert told.words == f"crashed with code 1; starts again in {pause_s:g} s"
-        assert told.at_us == now_us
+        (message,) = one.tick(now_us)
+        assert message.words == f"crashed with code 1; starts again in {pause_s:g} s"
+        assert message.at_us == now_us
         watch.advance_s(pause_s / 2)
         one.tick(now_us + 3_600 * SECOND_US)
         assert len(machine.started) == place + 1

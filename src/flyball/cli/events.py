@@ -70,7 +70,7 @@ def ingest(
     duplicate, so the same command can be run again after a crash.
     """
     from flyball.events import ingest as take_in
-    from flyball.operations import breather
+    from flyball.operations import backpressure
 
     runtime = open_app(app, home, chosen)
     mode = as_ or (Mode.live if source == "-" else Mode.history)
@@ -94,7 +94,7 @@ def ingest(
                 format_name=name,
                 only=type_,
                 progress=lambda report: progress(f"{report.read:,} read, {report.events_per_s:,.0f}/s"),
-                between=breather(runtime),
+                between=backpressure(runtime),
             )
         except KeyboardInterrupt:
             warn("flyball: stopped; what was taken in stays, and the same command goes on with the rest")

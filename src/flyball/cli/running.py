@@ -11,7 +11,7 @@ from flyball.cli.show import applied_words, progress_line, say, show_json, show_
 from flyball.core import format_timestamp, parse_duration
 
 if TYPE_CHECKING:
-    from flyball.operations import Program, Screen, Status
+    from flyball.operations import Display, Program, Status
     from flyball.outcomes import LabelMetric, VersionOutcomes
     from flyball.runtime import Runtime
 
@@ -45,12 +45,12 @@ def up(
 
     runtime = open_app(app, home, chosen, port=port, workers=workers, host=host)
     programs = [_with_world(runtime, json)] if world else []
-    run_up(runtime, _screen(json), programs)
+    run_up(runtime, _display(json), programs)
     if json:
         show_json({"app": runtime.app.name, "stopped": True})
 
 
-def _screen(json: bool) -> "Screen":
+def _display(json: bool) -> "Display":
     from flyball.operations import Lines, Panel
 
     if json:

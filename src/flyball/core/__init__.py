@@ -6,6 +6,7 @@ must be and what was got; files appear whole or not at all; a backend is opened 
 
 from typing import TYPE_CHECKING
 
+from flyball.core.backoff import Backoff
 from flyball.core.clock import (
     Clock,
     ManualClock,
@@ -20,6 +21,7 @@ from flyball.core.clock import (
 from flyball.core.compiled import forget_stale
 from flyball.core.counters import Counters, Histogram
 from flyball.core.durations import format_duration, parse_duration
+from flyball.core.elapsed import Elapsed
 from flyball.core.errors import (
     ArtifactCorrupt,
     BadDeclaration,
@@ -48,12 +50,14 @@ if TYPE_CHECKING:
 __all__ = [
     "Arrays",
     "ArtifactCorrupt",
+    "Backoff",
     "BadDeclaration",
     "BadInput",
     "BadSetting",
     "Clock",
     "Counters",
     "Doubles",
+    "Elapsed",
     "FileLock",
     "FlyballError",
     "Histogram",

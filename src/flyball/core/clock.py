@@ -1,4 +1,4 @@
-"""Time as an argument: instants are whole microseconds since 1970-01-01T00:00:00 UTC."""
+"""Time as an argument: timestamps are integer microseconds since 1970-01-01T00:00:00 UTC."""
 
 import time
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -11,7 +11,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Clock(Protocol):
-    """Tells the instant; the only source of "now"."""
+    """Gives the time now; the only source of "now"."""
 
     def now_us(self) -> int: ...
 
@@ -38,7 +38,7 @@ class ManualClock:
         self._now_us += by_us
 
     def move_to_us(self, timestamp_us: int) -> None:
-        """Move to `timestamp_us`; an instant already past is an error."""
+        """Move to `timestamp_us`; a time already past is an error."""
         self.advance_us(timestamp_us - self._now_us)
 
 

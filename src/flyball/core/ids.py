@@ -20,7 +20,7 @@ def new_id(now_us: int, rng: random.Random) -> str:
 
 
 def timestamp_of_id(text: str) -> int:
-    """The instant, in microseconds (whole milliseconds), at which `new_id` made `text`; raises `BadInput`."""
+    """The time, in microseconds (whole milliseconds), at which `new_id` made `text`; raises `BadInput`."""
     if len(text) != _LENGTH or text[0] > "7" or any(letter not in _VALUE for letter in text):
         raise BadInput("id", "26 letters of Crockford base 32", text)
     number = 0

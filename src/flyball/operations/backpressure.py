@@ -14,7 +14,7 @@ STUCK_S = 5.0
 _LOOK_S = 0.02
 
 
-def breather(
+def backpressure(
     runtime: Runtime,
     near: int = NEAR,
     wait: Callable[[float], object] | None = None,

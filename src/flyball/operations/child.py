@@ -1,4 +1,4 @@
-"""Main of a child process: `python -m flyball.operations.child KIND`, with its orders on standard input."""
+"""Main of a child process: `python -m flyball.operations.child KIND`, with its spec on standard input."""
 
 import logging
 import signal
@@ -8,8 +8,8 @@ import threading
 import msgspec
 
 from flyball.core import FileLock, FlyballError, HomeBusy, SystemClock, SystemStopwatch
-from flyball.operations.process import hold_lifeline, read_orders
-from flyball.operations.process_specs import Orders, WorkerReport, run_folder, write_report
+from flyball.operations.process import read_spec, watch_parent
+from flyball.operations.process_specs import ProcessSpec, WorkerReport, run_folder, write_report
 from flyball.runtime import Runtime, open_runtime
 
 IDLE_S, REPORT_S = 0.02, 0.5
@@ -17,15 +17,15 @@ _TAKEOVER_S = 15.0
 
 
 def main() -> None:
-    """Read the orders and be what the first argument says."""
+    """Read the spec and be what the first argument says."""
     kind = sys.argv[1]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    orders = msgspec.json.decode(read_orders(), type=Orders)
-    hold_lifeline()
+    spec = msgspec.json.decode(read_spec(), type=ProcessSpec)
+    watch_parent()
     try:
-        _MAINS[kind](orders)
+        _MAINS[kind](spec)
     except FlyballError as error:
-        logging.getLogger("flyball").error("%s stops: %s", orders.name, error)
+        logging.getLogger("flyball").error("%s stops: %s", spec.name, error)
         sys.exit(1)
 
 
@@ -36,21 +36,21 @@ def _stop_on_signals() -> threading.Event:
     return stop
 
 
-def _runtime(orders: Orders) -> Runtime:
-    return open_runtime(orders.source, orders.settings, SystemClock())
+def _runtime(spec: ProcessSpec) -> Runtime:
+    return open_runtime(spec.source, spec.settings, SystemClock())
 
 
-def _serve(orders: Orders) -> None:
+def _serve(spec: ProcessSpec) -> None:
     import socket
 
     from flyball.serving import serve
 
-    serve(orders.source, orders.settings, socket.socket(fileno=orders.channel), orders.name)
+    serve(spec.source, spec.settings, socket.socket(fileno=spec.channel), spec.name)
 
 
-def _work(orders: Orders) -> None:
+def _work(spec: ProcessSpec) -> None:
     stop = _stop_on_signals()
-    runtime = _runtime(orders)
+    runtime = _runtime(spec)
     lock = FileLock(run_folder(runtime.home) / "worker.lock", "log worker")
     _take(lock, stop)
     try:
@@ -100,16 +100,16 @@ def follow(runtime: Runtime, stop: threading.Event) -> None:
     runtime.history_consumer.flush()
 
 
-def _govern(orders: Orders) -> None:
+def _govern(spec: ProcessSpec) -> None:
     from flyball.operations.learning import govern
 
-    govern(_runtime(orders), orders, _stop_on_signals())
+    govern(_runtime(spec), spec, _stop_on_signals())
 
 
-def _learn(orders: Orders) -> None:
+def _learn(spec: ProcessSpec) -> None:
     from flyball.operations.learning import learn_once
 
-    learn_once(_runtime(orders))
+    learn_once(_runtime(spec))
 
 
 _MAINS = {"serve": _serve, "worker": _work, "governor": _govern, "learn": _learn}

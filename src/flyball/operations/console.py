@@ -1,4 +1,4 @@
-"""What `flyball up` shows: one calm screen on a terminal, one line per notable thing elsewhere."""
+"""What `flyball up` shows: one calm display on a terminal, one line per notable thing elsewhere."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -11,22 +11,22 @@ from rich.table import Table
 from rich.text import Text
 
 from flyball.core import format_duration, format_timestamp
-from flyball.operations.heartbeat import Pulse, Rates, rates
-from flyball.operations.supervisor import Happening
+from flyball.operations.heartbeat import Heartbeat, Rates, rates
+from flyball.operations.supervisor import Notice
 from flyball.operations.worker import lag_words
 
 SUMMARY_US, LATE_US = 10_000_000, 1_000_000
 _KEPT_LINES = 8
 
 
-class Screen(Protocol):
+class Display(Protocol):
     """Where a running instance shows itself."""
 
     def open(self, name: str, port: int) -> AbstractContextManager[None]: ...
 
-    def tell(self, happening: Happening) -> None: ...
+    def notify(self, notice: Notice) -> None: ...
 
-    def show(self, pulse: Pulse) -> None: ...
+    def show(self, heartbeat: Heartbeat) -> None: ...
 
 
 class Lines:
@@ -34,34 +34,34 @@ class Lines:
 
     def __init__(self, output: TextIO) -> None:
         self._output = output
-        self._before: Pulse | None = None
+        self._before: Heartbeat | None = None
 
     @contextmanager
     def open(self, name: str, port: int) -> Iterator[None]:
         self._print(f"flyball up {name} on http://127.0.0.1:{port} (try /recommend/1), stop with Ctrl-C")
         yield
 
-    def tell(self, happening: Happening) -> None:
-        self._print(f"{_clock(happening.at_us)} {happening.name}: {happening.words}")
+    def notify(self, notice: Notice) -> None:
+        self._print(f"{_clock(notice.at_us)} {notice.name}: {notice.words}")
 
-    def show(self, pulse: Pulse) -> None:
-        if self._before is None or pulse.at_us < self._before.at_us:
-            self._before = pulse
-        elif pulse.at_us - self._before.at_us >= SUMMARY_US:
-            self._print(f"{_clock(pulse.at_us)} {summary(pulse, rates(self._before, pulse))}")
-            self._before = pulse
+    def show(self, heartbeat: Heartbeat) -> None:
+        if self._before is None or heartbeat.at_us < self._before.at_us:
+            self._before = heartbeat
+        elif heartbeat.at_us - self._before.at_us >= SUMMARY_US:
+            self._print(f"{_clock(heartbeat.at_us)} {summary(heartbeat, rates(self._before, heartbeat))}")
+            self._before = heartbeat
 
     def _print(self, line: str) -> None:
         print(line, file=self._output, flush=True)
 
 
 class Panel:
-    """A screen that is drawn again twice a second."""
+    """A display that is drawn again twice a second."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._told: deque[Happening] = deque(maxlen=_KEPT_LINES)
-        self._pulses: deque[Pulse] = deque(maxlen=11)
+        self._notices: deque[Notice] = deque(maxlen=_KEPT_LINES)
+        self._pulses: deque[Heartbeat] = deque(maxlen=11)
         self._live: Live | None = None
         self._title = ""
 
@@ -73,12 +73,12 @@ class Panel:
             yield
         self._live = None
 
-    def tell(self, happening: Happening) -> None:
-        self._told.append(happening)
+    def notify(self, notice: Notice) -> None:
+        self._notices.append(notice)
         self._draw()
 
-    def show(self, pulse: Pulse) -> None:
-        self._pulses.append(pulse)
+    def show(self, heartbeat: Heartbeat) -> None:
+        self._pulses.append(heartbeat)
         self._draw()
 
     def _draw(self) -> None:
@@ -92,32 +92,32 @@ class Panel:
             if last.at_us > first.at_us:
                 parts += [Text(), Text(summary(last, rates(first, last)))]
             parts += [Text(), _process_table(last), Text(), _feed_table(last)]
-        if self._told:
+        if self._notices:
             parts += [
                 Text(),
-                *(Text(f"{_clock(one.at_us)} {one.name}: {one.words}", style="dim") for one in self._told),
+                *(Text(f"{_clock(one.at_us)} {one.name}: {one.words}", style="dim") for one in self._notices),
             ]
         return Group(*parts)
 
 
-def summary(pulse: Pulse, now: Rates) -> str:
+def summary(heartbeat: Heartbeat, now: Rates) -> str:
     """The ten-second line."""
     levels = ", ".join(f"{level} {count:,}" for level, count in sorted(now.levels.items())) or "no answers"
     p99 = "–" if now.p99_ms is None else f"{now.p99_ms:.1f} ms"
     return (
-        f"{now.answers_s:,.0f} answers/s, p99 {p99}, {levels}; {now.events_s:,.0f} events/s, lag {_lag_words(pulse)}; "
-        f"champion {pulse.champion or 'none yet'}{_learning(pulse)}"
+        f"{now.answers_s:,.0f} answers/s, p99 {p99}, {levels}; {now.events_s:,.0f} events/s, "
+        f"lag {_lag_words(heartbeat)}; champion {heartbeat.champion or 'none yet'}{_learning(heartbeat)}"
     )
 
 
-def _lag_words(pulse: Pulse) -> str:
-    late = [f"{name} {lag.lag_us / 1e6:.0f} s" for name, lag in pulse.lags.items() if lag.lag_us >= LATE_US]
-    stopped = [f"{name} {lag_words(lag)}" for name, lag in pulse.lags.items() if lag.error]
-    return ", ".join(stopped or late) or ("under 1 s" if pulse.lags else "unknown")
+def _lag_words(heartbeat: Heartbeat) -> str:
+    late = [f"{name} {lag.lag_us / 1e6:.0f} s" for name, lag in heartbeat.lags.items() if lag.lag_us >= LATE_US]
+    stopped = [f"{name} {lag_words(lag)}" for name, lag in heartbeat.lags.items() if lag.error]
+    return ", ".join(stopped or late) or ("under 1 s" if heartbeat.lags else "unknown")
 
 
-def _learning(pulse: Pulse) -> str:
-    governor = pulse.governor
+def _learning(heartbeat: Heartbeat) -> str:
+    governor = heartbeat.governor
     if governor is None:
         return ""
     if governor.doing == "learning":
@@ -127,22 +127,22 @@ def _learning(pulse: Pulse) -> str:
     return f", learns next {_clock(governor.next_us)}"
 
 
-def _process_table(pulse: Pulse) -> Table:
+def _process_table(heartbeat: Heartbeat) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("process", "state", "pid", "since", "restarts"):
         table.add_column(column)
-    for child in pulse.up.children:
-        since = format_duration(max(0, pulse.at_us - child.since_us) // 1_000_000 * 1_000_000)
+    for child in heartbeat.up.children:
+        since = format_duration(max(0, heartbeat.at_us - child.since_us) // 1_000_000 * 1_000_000)
         table.add_row(child.name, child.state, str(child.pid or "–"), since, str(child.restarts))
     return table
 
 
-def _feed_table(pulse: Pulse) -> Table:
+def _feed_table(heartbeat: Heartbeat) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("consumer", "standing", "applied"):
         table.add_column(column)
-    for name, lag in pulse.lags.items():
-        table.add_row(name, lag_words(lag), f"{pulse.applied.get(name, 0):,}")
+    for name, lag in heartbeat.lags.items():
+        table.add_row(name, lag_words(lag), f"{heartbeat.applied.get(name, 0):,}")
     return table
 
 

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import msgspec
 
+from flyball.core import Elapsed
 from flyball.events import EventLog, Offsets
 from flyball.features import ApplyDelays, FeatureConsumer, rebuild
-from flyball.operations.elapsed import Elapsed
 from flyball.operations.worker import Feed
 from flyball.outcomes import OutcomeConsumer
 from flyball.runtime import FEATURES_FEED, STATE_FEED, Runtime

@@ -5,14 +5,13 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from flyball.core import Stopwatch
-from flyball.operations.elapsed import Elapsed
+from flyball.core import Elapsed, Stopwatch
 from flyball.policy import Every, Trigger
 
 MINUTE_US = 60_000_000
 
 
-class Job(Protocol):
+class LearningJob(Protocol):
     """A run of learning under way."""
 
     def poll(self) -> str | None:
@@ -20,7 +19,7 @@ class Job(Protocol):
         ...
 
 
-class View(Protocol):
+class LearningState(Protocol):
     """What the governor looks at."""
 
     def champion(self) -> str | None:
@@ -36,7 +35,7 @@ class View(Protocol):
         ...
 
 
-class Decision(msgspec.Struct, frozen=True):
+class GovernorDecision(msgspec.Struct, frozen=True):
     """What a tick did. `next_us`: when learning is due by schedule, None for never."""
 
     kind: Literal["waiting", "started", "running", "finished"]
@@ -56,14 +55,14 @@ class Governor:
     def __init__(
         self,
         triggers: Sequence[Trigger],
-        view: View,
-        start: Callable[[int], Job],
+        view: LearningState,
+        start: Callable[[int], LearningJob],
         first_events: int = 1_000,
         stopwatch: Stopwatch | None = None,
     ) -> None:
         self._triggers, self._view, self._start = tuple(triggers), view, start
         self._first_events = first_events
-        self._job: Job | None = None
+        self._job: LearningJob | None = None
         self._tried_events = 0
         self._tried_us: int | None = None
         self._tried_passed_us: int | None = None
@@ -71,25 +70,25 @@ class Governor:
         self._to_come: tuple[int, int] | None = None
 
     @property
-    def job(self) -> Job | None:
+    def job(self) -> LearningJob | None:
         return self._job
 
-    def tick(self, now_us: int) -> Decision:
+    def tick(self, now_us: int) -> GovernorDecision:
         """Look at a running job, or start one when it is time."""
         passed_us = self._elapsed.us(now_us)
         if self._job is not None:
             outcome = self._job.poll()
             if outcome is None:
-                return Decision("running", "learning", None)
+                return GovernorDecision("running", "learning", None)
             self._job = None
-            return Decision("finished", outcome, self.next_us(now_us))
+            return GovernorDecision("finished", outcome, self.next_us(now_us))
         due_us = self.next_us(now_us)
         reason = self._reason(now_us, passed_us, due_us)
         if reason is None:
-            return Decision("waiting", "", due_us)
+            return GovernorDecision("waiting", "", due_us)
         self._tried_us, self._tried_passed_us, self._tried_events = now_us, passed_us, self._view.events()
         self._job = self._start(now_us)
-        return Decision("started", reason, None)
+        return GovernorDecision("started", reason, None)
 
     def next_us(self, now_us: int) -> int | None:
         """When the earliest schedule is due; None when there is none or before the first events."""

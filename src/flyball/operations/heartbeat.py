@@ -12,7 +12,7 @@ from flyball.serving import LATENCY_MS
 _ANSWERS, _LATENCY = "answers|", "latency_ms"
 
 
-class Pulse(msgspec.Struct, frozen=True):
+class Heartbeat(msgspec.Struct, frozen=True):
     """One moment. `counts`: serving counters of all processes; `applied`: records by feed since the worker began."""
 
     at_us: int
@@ -26,11 +26,11 @@ class Pulse(msgspec.Struct, frozen=True):
     governor: GovernorReport | None
 
 
-def read_pulse(runtime: Runtime, up: UpReport, now_us: int) -> Pulse:
+def read_heartbeat(runtime: Runtime, up: UpReport, now_us: int) -> Heartbeat:
     """Look at the running instance."""
     worker = read_report(runtime.home, "worker", WorkerReport)
     release = current(runtime.registry)
-    return Pulse(
+    return Heartbeat(
         now_us,
         up,
         release.champion,
@@ -52,7 +52,7 @@ class Rates(msgspec.Struct, frozen=True):
     levels: dict[str, int]
 
 
-def rates(before: Pulse, after: Pulse) -> Rates:
+def rates(before: Heartbeat, after: Heartbeat) -> Rates:
     """What happened from `before` to `after`; a counter that went back counts as unchanged.
 
     When the clock was set back in between, nobody knows how long that took, and nothing counts as happened a second.

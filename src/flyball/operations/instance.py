@@ -11,11 +11,11 @@ from types import FrameType
 import msgspec
 
 from flyball.core import BadSetting, FileLock, FlyballError, SystemStopwatch
-from flyball.operations.console import Screen
-from flyball.operations.heartbeat import Pulse, read_pulse
+from flyball.operations.console import Display
+from flyball.operations.heartbeat import Heartbeat, read_heartbeat
 from flyball.operations.process import python_argv, start_child, tail
-from flyball.operations.process_specs import Orders, UpReport, forget_report, log_path, run_folder, write_report
-from flyball.operations.supervisor import Happening, Process, Program, Supervisor
+from flyball.operations.process_specs import ProcessSpec, UpReport, forget_report, log_path, run_folder, write_report
+from flyball.operations.supervisor import Notice, Process, Program, Supervisor
 from flyball.runtime import Runtime
 from flyball.serving import REPLACE_ME, Dispatcher
 
@@ -26,7 +26,7 @@ _ANSWERING, _FOLLOWING, _GUEST = 0, 1, 9
 _CHILD = "flyball.operations.child"
 
 
-def up(runtime: Runtime, screen: Screen, programs: Sequence[Program] = ()) -> None:
+def up(runtime: Runtime, display: Display, programs: Sequence[Program] = ()) -> None:
     """Run the application until SIGINT or SIGTERM, then stop everything it started.
 
     `programs`: further ones to keep running, such as a world; "{port}" in their arguments becomes the port. Raises
@@ -35,8 +35,8 @@ def up(runtime: Runtime, screen: Screen, programs: Sequence[Program] = ()) -> No
     """
     lock = FileLock(run_folder(runtime.home) / "lock", f"flyball up {runtime.app.name}")
     with lock, bind(runtime.settings.host, runtime.settings.port) as listener:
-        runtime.log.ends()  # a log that cannot be used is told at once, not by children that crash one after another
-        _Instance(runtime, listener, screen, programs).run()
+        runtime.log.ends()  # a log that cannot be used is message at once, not by children that crash one after another
+        _Instance(runtime, listener, display, programs).run()
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -57,13 +57,15 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 class _Instance:
-    def __init__(self, runtime: Runtime, listener: socket.socket, screen: Screen, programs: Sequence[Program]) -> None:
-        self._runtime, self._screen, self._watch = runtime, screen, SystemStopwatch()
+    def __init__(
+        self, runtime: Runtime, listener: socket.socket, display: Display, programs: Sequence[Program]
+    ) -> None:
+        self._runtime, self._display, self._watch = runtime, display, SystemStopwatch()
         self._port = int(listener.getsockname()[1])
         self._dispatcher = Dispatcher(listener)
         self._started_us = runtime.clock.now_us()
         settings = msgspec.structs.replace(runtime.settings, port=self._port)
-        self._orders = Orders(runtime.source, settings, "")
+        self._spec = ProcessSpec(runtime.source, settings, "")
         self._supervisor = Supervisor(
             [*own_programs(settings.workers), *self._guests(programs)], self._launch, self._started_us, self._watch
         )
@@ -76,11 +78,11 @@ class _Instance:
         restore = {number: signal.signal(number, self._ask_to_stop) for number in (signal.SIGINT, signal.SIGTERM)}
         self._dispatcher.start()
         try:
-            with self._screen.open(self._runtime.app.name, self._port):
+            with self._display.open(self._runtime.app.name, self._port):
                 try:
                     self._loop()
                 finally:
-                    self._screen.tell(self._happening("flyball", "stopping"))
+                    self._display.notify(self._notice("flyball", "stopping"))
                     self._stop()
         finally:
             for number, handler in restore.items():
@@ -97,8 +99,8 @@ class _Instance:
         try:
             while not self._stopping:
                 now_us = self._runtime.clock.now_us()
-                for happening in self._supervisor.tick(now_us):
-                    self._screen.tell(self._with_reason(happening))
+                for notice in self._supervisor.tick(now_us):
+                    self._display.notify(self._with_reason(notice))
                 if self._watch.read_s() - beaten_s >= BEAT_S:
                     beaten_s = self._watch.read_s()
                     before = self._beat(now_us, before)
@@ -109,26 +111,26 @@ class _Instance:
             os.close(woken)
             os.close(wake)
 
-    def _beat(self, now_us: int, before: Pulse | None) -> Pulse | None:
+    def _beat(self, now_us: int, before: Heartbeat | None) -> Heartbeat | None:
         report = UpReport(now_us, os.getpid(), self._port, self._started_us, self._supervisor.children())
         write_report(self._runtime.home, "up", report)
         try:
-            pulse = read_pulse(self._runtime, report, now_us)
+            heartbeat = read_heartbeat(self._runtime, report, now_us)
         except FlyballError as error:  # a store that is away: what runs goes on, and is looked at again soon
             if str(error) != self._trouble:
                 self._trouble = str(error)
-                self._screen.tell(self._happening("flyball", self._trouble))
+                self._display.notify(self._notice("flyball", self._trouble))
             return before
         self._trouble = ""
-        governor = pulse.governor
+        governor = heartbeat.governor
         if governor is not None and governor.serial != self._governor_serial:
             self._governor_serial = governor.serial
-            if governor.told:  # one that has just been started again has nothing to tell
-                self._screen.tell(self._happening("governor", governor.told))
-        if before is not None and before.champion != pulse.champion:
-            self._screen.tell(self._happening("release", f"champion is {pulse.champion or 'none'}"))
-        self._screen.show(pulse)
-        return pulse
+            if governor.message:  # one that has just been started again has nothing to tell
+                self._display.notify(self._notice("governor", governor.message))
+        if before is not None and before.champion != heartbeat.champion:
+            self._display.notify(self._notice("release", f"champion is {heartbeat.champion or 'none'}"))
+        self._display.show(heartbeat)
+        return heartbeat
 
     def _stop(self) -> None:
         """Guests first, then the others; what does not end in time is killed."""
@@ -138,7 +140,7 @@ class _Instance:
         while self._supervisor.alive(_ANSWERING) and self._watch.read_s() < deadline_s:
             select.select([], [], [], 0.02)
         for name in self._supervisor.alive(_ANSWERING):
-            self._screen.tell(self._happening(name, f"did not end within {STOP_S:g} s and is killed"))
+            self._display.notify(self._notice(name, f"did not end within {STOP_S:g} s and is killed"))
         self._supervisor.kill()
         self._dispatcher.stop()
         now_us = self._runtime.clock.now_us()
@@ -147,13 +149,13 @@ class _Instance:
         )
 
     def _launch(self, program: Program) -> Process:
-        orders = msgspec.structs.replace(self._orders, name=program.name)
+        spec = msgspec.structs.replace(self._spec, name=program.name)
         log = log_path(self._runtime.home, program.name)
         if program.order != _ANSWERING:
-            return start_child(program.argv, msgspec.json.encode(orders), log)
+            return start_child(program.argv, msgspec.json.encode(spec), log)
         with self._dispatcher.add_worker(program.name) as channel:
-            orders = msgspec.structs.replace(orders, channel=channel.fileno())
-            return start_child(program.argv, msgspec.json.encode(orders), log, [channel.fileno()])
+            spec = msgspec.structs.replace(spec, channel=channel.fileno())
+            return start_child(program.argv, msgspec.json.encode(spec), log, [channel.fileno()])
 
     def _guests(self, programs: Sequence[Program]) -> list[Program]:
         return [
@@ -163,12 +165,12 @@ class _Instance:
             for program in programs
         ]
 
-    def _with_reason(self, happening: Happening) -> Happening:
-        last = tail(log_path(self._runtime.home, happening.name))
-        return msgspec.structs.replace(happening, words=f"{happening.words} ({last})") if last else happening
+    def _with_reason(self, notice: Notice) -> Notice:
+        last = tail(log_path(self._runtime.home, notice.name))
+        return msgspec.structs.replace(notice, words=f"{notice.words} ({last})") if last else notice
 
-    def _happening(self, name: str, words: str) -> Happening:
-        return Happening(self._runtime.clock.now_us(), name, words)
+    def _notice(self, name: str, words: str) -> Notice:
+        return Notice(self._runtime.clock.now_us(), name, words)
 
 
 def own_programs(workers: int) -> list[Program]:

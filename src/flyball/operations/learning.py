@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from flyball.core import SystemStopwatch
-from flyball.operations.governor import Decision, Governor
+from flyball.operations.governor import Governor, GovernorDecision
 from flyball.operations.process import ChildProcess, python_argv, start_child, tail
-from flyball.operations.process_specs import GovernorReport, Orders, log_path, write_report
+from flyball.operations.process_specs import GovernorReport, ProcessSpec, log_path, write_report
 from flyball.releases import current
 from flyball.runtime import Runtime
 
@@ -19,7 +19,7 @@ TICK_S = 0.5
 _OUTCOME = "outcome: "
 
 
-class RuntimeView:
+class RuntimeState:
     """What the governor looks at, read from the stores."""
 
     def __init__(self, runtime: Runtime) -> None:
@@ -39,15 +39,15 @@ class RuntimeView:
 class LearningProcess:
     """`learn` in a subprocess, so that the governor stays small and quick."""
 
-    def __init__(self, process: ChildProcess, orders: Orders) -> None:
-        self._process, self._orders = process, orders
+    def __init__(self, process: ChildProcess, spec: ProcessSpec) -> None:
+        self._process, self._spec = process, spec
 
     def poll(self) -> str | None:
         code = self._process.poll()
         if code is None:
             return None
         self._process.kill()
-        last = tail(log_path(self._orders.settings.folder, self._orders.name))
+        last = tail(log_path(self._spec.settings.folder, self._spec.name))
         if code == 0 and last.startswith(_OUTCOME):
             return last.removeprefix(_OUTCOME)
         return f"learning ended with code {code}: {last}"
@@ -56,35 +56,35 @@ class LearningProcess:
         self._process.kill()
 
 
-def start_learning(orders: Orders) -> LearningProcess:
+def start_learning(spec: ProcessSpec) -> LearningProcess:
     """Begin to learn in a subprocess."""
-    mine = msgspec.structs.replace(orders, name="learn", channel=-1)
+    mine = msgspec.structs.replace(spec, name="learn", channel=-1)
     argv = python_argv("flyball.operations.child", "learn")
-    log = log_path(orders.settings.folder, mine.name)
+    log = log_path(spec.settings.folder, mine.name)
     return LearningProcess(start_child(argv, msgspec.json.encode(mine), log), mine)
 
 
-def govern(runtime: Runtime, orders: Orders, stop: threading.Event) -> None:
+def govern(runtime: Runtime, spec: ProcessSpec, stop: threading.Event) -> None:
     """The loop around the governor's ticks."""
     governor = Governor(
-        runtime.app.retrain, RuntimeView(runtime), lambda now_us: start_learning(orders), stopwatch=SystemStopwatch()
+        runtime.app.retrain, RuntimeState(runtime), lambda now_us: start_learning(spec), stopwatch=SystemStopwatch()
     )
-    serial, told = 0, ""
+    serial, message = 0, ""
     try:
         while not stop.is_set():
             now_us = runtime.clock.now_us()
             decision = governor.tick(now_us)
             if decision.kind in ("started", "finished"):
-                serial, told = serial + 1, _words(decision)
+                serial, message = serial + 1, _words(decision)
             doing = "learning" if governor.job is not None else "waiting"
-            write_report(runtime.home, "governor", GovernorReport(now_us, doing, decision.next_us, serial, told))
+            write_report(runtime.home, "governor", GovernorReport(now_us, doing, decision.next_us, serial, message))
             stop.wait(TICK_S)
     finally:
         if isinstance(governor.job, LearningProcess):
             governor.job.stop()
 
 
-def _words(decision: Decision) -> str:
+def _words(decision: GovernorDecision) -> str:
     return f"learning starts ({decision.words})" if decision.kind == "started" else decision.words
 
 

@@ -1,7 +1,7 @@
-"""A program as a process of its own group, with a lifeline: when its parent is gone, it goes too.
+"""A program as a process of its own group, tied to its parent by a pipe: when its parent is gone, it goes too.
 
-The lifeline is the child's standard input: the parent writes one line of orders and keeps the pipe open. When the
-parent dies, however it dies, the pipe ends, and the child asks itself to stop.
+The parent pipe is the child's standard input: the parent writes one line, the specification, and keeps the pipe open.
+When the parent dies, however it dies, the pipe ends, and the child asks itself to stop.
 """
 
 import os
@@ -40,8 +40,8 @@ class ChildProcess:
             self._popen.stdin.close()
 
 
-def start_child(argv: Sequence[str], orders: bytes, log: Path, pass_fds: Sequence[int] = ()) -> ChildProcess:
-    """Start `argv` in a session of its own, its output appended to `log`, `orders` on its standard input."""
+def start_child(argv: Sequence[str], spec: bytes, log: Path, pass_fds: Sequence[int] = ()) -> ChildProcess:
+    """Start `argv` in a session of its own, its output appended to `log`, `spec` on its standard input."""
     log.parent.mkdir(parents=True, exist_ok=True)
     if log.exists() and log.stat().st_size > _LOG_BYTES:
         os.replace(log, log.with_name(f"{log.name}.1"))
@@ -56,25 +56,25 @@ def start_child(argv: Sequence[str], orders: bytes, log: Path, pass_fds: Sequenc
         )
     assert popen.stdin is not None
     with suppress(BrokenPipeError):  # it died at once: the next poll tells, its log says why
-        popen.stdin.write(orders + b"\n")
+        popen.stdin.write(spec + b"\n")
         popen.stdin.flush()
     return ChildProcess(popen)
 
 
-def read_orders() -> bytes:
-    """The child's side: the line its parent wrote. Reads no further, so the lifeline stays readable."""
+def read_spec() -> bytes:
+    """The child's side: the line its parent wrote. Reads no further, so the parent pipe stays readable."""
     line = bytearray()
     while (letter := os.read(0, 1)) and letter != b"\n":
         line += letter
     return bytes(line)
 
 
-def hold_lifeline() -> None:
+def watch_parent() -> None:
     """The child's side: when standard input ends, end this process and its whole group.
 
     A process that handles SIGTERM is asked first and has a grace of eight seconds.
     """
-    threading.Thread(target=_watch, args=(lambda: os.read(0, 1), os.getpid()), name="lifeline", daemon=True).start()
+    threading.Thread(target=_watch, args=(lambda: os.read(0, 1), os.getpid()), name="parent pipe", daemon=True).start()
 
 
 def _watch(read: Callable[[], bytes], pid: int) -> None:

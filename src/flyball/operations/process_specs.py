@@ -1,4 +1,4 @@
-"""What a child process is told to be, and the files through which processes tell each other how they are."""
+"""What a child process is message to be, and the files through which processes tell each other how they are."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,7 @@ from flyball.settings import Settings
 T = TypeVar("T")
 
 
-class Orders(msgspec.Struct, frozen=True):
+class ProcessSpec(msgspec.Struct, frozen=True):
     """What the supervisor writes on a child's standard input. `channel`: the descriptor connections come over."""
 
     source: AppSource
@@ -34,13 +34,13 @@ class WorkerReport(msgspec.Struct, frozen=True):
 
 
 class GovernorReport(msgspec.Struct, frozen=True):
-    """What the governor is doing. `serial` rises with each thing worth telling, `told` is the latest."""
+    """What the governor is doing. `serial` rises with each thing worth telling, `message` is the latest."""
 
     at_us: int
     doing: str
     next_us: int | None
     serial: int
-    told: str
+    message: str
 
 
 class UpReport(msgspec.Struct, frozen=True):

@@ -5,9 +5,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from flyball.core import Stopwatch
-from flyball.operations.backoff import Backoff
-from flyball.operations.elapsed import Elapsed
+from flyball.core import Backoff, Elapsed, Stopwatch
 
 
 class Program(msgspec.Struct, frozen=True):
@@ -57,7 +55,7 @@ class Child(msgspec.Struct, frozen=True):
     restarts: int
 
 
-class Happening(msgspec.Struct, frozen=True):
+class Notice(msgspec.Struct, frozen=True):
     """Something a person may want to know, in one line."""
 
     at_us: int
@@ -66,7 +64,7 @@ class Happening(msgspec.Struct, frozen=True):
 
 
 class _Kept:
-    """A program and how it is doing; `start_at_us` is in time that has passed, `since_us` an instant."""
+    """A program and how it is doing; `start_at_us` is in time that has passed, `since_us` a time."""
 
     def __init__(self, program: Program, start_us: int, passed_us: int) -> None:
         self.program = program
@@ -79,7 +77,7 @@ class _Kept:
 
 
 class Supervisor:
-    """Runs `programs` by `launch`; every instant is an argument. Pauses are measured by `stopwatch`, see `Elapsed`."""
+    """Runs `programs` by `launch`; every time is an argument. Pauses are measured by `stopwatch`, see `Elapsed`."""
 
     def __init__(
         self,
@@ -93,15 +91,15 @@ class Supervisor:
         in_order = sorted(programs, key=lambda program: program.order)
         self._kept = [_Kept(program, now_us, passed_us) for program in in_order]
 
-    def tick(self, now_us: int) -> list[Happening]:
+    def tick(self, now_us: int) -> list[Notice]:
         """Start what is due, notice what ended."""
-        told, passed_us = [], self._elapsed.us(now_us)
+        message, passed_us = [], self._elapsed.us(now_us)
         for kept in self._kept:
             if kept.state == "running":
-                told += self._look(kept, now_us, passed_us)
+                message += self._look(kept, now_us, passed_us)
             elif kept.state == "waiting" and passed_us >= kept.start_at_us:
                 self._start(kept, now_us)
-        return told
+        return message
 
     def children(self) -> list[Child]:
         return [
@@ -138,7 +136,7 @@ class Supervisor:
         kept.process = self._launch(kept.program)
         kept.state, kept.since_us = "running", now_us
 
-    def _look(self, kept: _Kept, now_us: int, passed_us: int) -> list[Happening]:
+    def _look(self, kept: _Kept, now_us: int, passed_us: int) -> list[Notice]:
         code = kept.process.poll() if kept.process is not None else None
         if code is None:
             return []
@@ -147,14 +145,12 @@ class Supervisor:
         kept.process, kept.since_us = None, now_us
         if code == 0:
             kept.state = "done"
-            return [Happening(now_us, kept.program.name, "ended")]
+            return [Notice(now_us, kept.program.name, "ended")]
         pause_us = kept.backoff.next_us(passed_us)
         kept.state, kept.start_at_us = "waiting", passed_us + pause_us
         kept.restarts += 1
         return [
-            Happening(
-                now_us, kept.program.name, f"{_end_words(code, kept.program)}; starts again in {pause_us / 1e6:g} s"
-            )
+            Notice(now_us, kept.program.name, f"{_end_words(code, kept.program)}; starts again in {pause_us / 1e6:g} s")
         ]
 
 

@@ -5,10 +5,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from flyball.core import Stopwatch, format_duration
+from flyball.core import Backoff, Elapsed, Stopwatch, format_duration
 from flyball.events import EventLog, Offsets, Slice, after_slices
-from flyball.operations.backoff import Backoff
-from flyball.operations.elapsed import Elapsed
 
 _LOOKS = 1_000
 FRESH_BATCHES = 4
@@ -18,7 +16,7 @@ FRESH_BATCHES = 4
 class Feed(msgspec.Struct, frozen=True):
     """One consumer on one stream.
 
-    `offsets`: where it stands in its own store. `apply`: fold in slices that continue it. `limit`: records a batch,
+    `offsets`: where it stands in its own store. `apply`: apply slices that continue it. `limit`: records a batch,
     small enough that a batch takes well under a second. `rest`: called with now after each step in which the feed
     reached the end of its stream; what it has to tidy or write out is up to it. `active`: whether it has anything to do
     with its stream now; None for always.

@@ -28,7 +28,7 @@ from flyball.core import (
 )
 from flyball.events import IngestReport
 from flyball.learning import learn
-from flyball.operations import Decision, Governor, RuntimeView, Worker, feeds_of
+from flyball.operations import Governor, GovernorDecision, RuntimeState, Worker, feeds_of
 from flyball.outcomes import Prediction, outcomes_by_version, prediction_record, response_of
 from flyball.registry import Version
 from flyball.runtime import Runtime, load_settings
@@ -148,7 +148,7 @@ class _Simulation:
         self._worker = Worker(feeds_of(self._runtime, flush_us=_FLUSH_US))
         profiles = sum(len(lines) for _, lines in batches[0].lines)
         self._governor = Governor(
-            self._runtime.app.retrain, RuntimeView(self._runtime), self._start_learning, profiles + _FIRST_EVENTS
+            self._runtime.app.retrain, RuntimeState(self._runtime), self._start_learning, profiles + _FIRST_EVENTS
         )
         self._follow()
 
@@ -349,7 +349,7 @@ def _home(home: Path | None) -> Iterator[Path]:
         yield home
 
 
-def _words(decision: Decision, now_us: int) -> str:
+def _words(decision: GovernorDecision, now_us: int) -> str:
     return f"day {(now_us - START_US) / DAY_US:.1f}: learning {decision.kind}: {decision.words}"
 
 

@@ -35,7 +35,7 @@ PLANTED_ONLINE = (
     Planted(_MERGING, "lowest = (cut - reach) // tile if", "lowest = (cut - reach) // tile + 3 if", "tiles still in the window forgotten"),
     Planted(_MERGING, "skip, j = max(0, held - i + n - most), 0", "skip, j = max(0, held + i + n - most), 0", "the forgotten take places of the kept"),
     Planted(_MERGING, "skip, j = max(0, held - i + n - most), 0", "skip, j = max(0, held - i + n - most + 1), 0", "one too few of the latest kept"),
-    Planted(_MERGING, "oldest = instants[count - most]", "oldest = instants[count - most + 1]", "one too few different values kept"),
+    Planted(_MERGING, "oldest = times[count - most]", "oldest = times[count - most + 1]", "one too few different values kept"),
     Planted(_MERGING, "out[same + 2] = max(out[same + 2], found[r, 2])", "out[same + 2] = found[r, 2]", "distinct: not the latest instant kept"),
     Planted(_MERGING, "tile[w] = value if fresh else min(tile[w], value)", "tile[w] = min(tile[w], value)", "min: a fresh tile starts at zero"),
     Planted(_MERGING, "tile[w] = value if fresh else max(tile[w], value)", "tile[w] = max(tile[w], value)", "max: a fresh tile starts at zero"),

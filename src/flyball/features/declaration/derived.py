@@ -1,4 +1,4 @@
-"""Features computed at the request from other features, the keys and the instant: one function, called row by row."""
+"""Features computed at the request from other features, the keys and the time: one function, called row by row."""
 
 import hashlib
 import math
@@ -103,7 +103,7 @@ class FeatureSet:
 
     @property
     def hashes(self) -> dict[str, str]:
-        """{name: hash}; that of a derived value tells what its inputs mean, too."""
+        """{name: hash}; that of a derived value covers what its inputs mean, too."""
         found = {one.name: one.hash for group in self.groups for one in group.definitions}
         for name, one in self.derived.items():
             found[name] = hash_of([one.hash, [found.get(given, given) for given in one.inputs]])

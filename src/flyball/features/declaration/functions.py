@@ -108,7 +108,7 @@ def last(
     event: type[Event], value: Read, window: Span = LIFETIME, *, where: Read | None = None, scale: float | None = None,
     delay: str = "0s", by: str | None = None,
 ) -> Aggregate:  # fmt: skip
-    """The value of the latest event that has one; of several at one instant the greatest."""
+    """The value of the latest event that has one; of several at the same time the greatest."""
     return _declare(LAST, event, value, window, where, delay, by, scale)
 
 
@@ -116,7 +116,7 @@ def first(
     event: type[Event], value: Read, window: Span = LIFETIME, *, where: Read | None = None, scale: float | None = None,
     delay: str = "0s", by: str | None = None,
 ) -> Aggregate:  # fmt: skip
-    """The value of the earliest event that has one; of several at one instant the smallest."""
+    """The value of the earliest event that has one; of several at the same time the smallest."""
     return _declare(FIRST, event, value, window, where, delay, by, scale)
 
 
@@ -124,7 +124,7 @@ def last_n(
     event: type[Event], value: Read, n: int, window: Span = LIFETIME, *, where: Read | None = None,
     scale: float | None = None, delay: str = "0s", by: str | None = None,
 ) -> Aggregate:  # fmt: skip
-    """The values of the latest `n` events, latest first, of one instant the greatest first; empty for no events."""
+    """The values of the latest `n` events, latest first, at the same time the greatest first; empty for no events."""
     if type(n) is not int or not 1 <= n <= 1_000:
         raise BadDeclaration("n of last_n", "a whole number in 1..1000", n)
     return msgspec.structs.replace(_declare(LAST_N, event, value, window, where, delay, by, scale), n=n)
@@ -193,7 +193,7 @@ def ratio(top: Aggregate, bottom: Aggregate) -> Ratio:
 def attribute(profile: type[Profile], value: Read) -> Aggregate:
     """A field of the entity's profile as known then: of the latest profile, even where the field is missing in it.
 
-    Of several profiles at one instant the one later in the log counts.
+    Of several profiles at one time the one later in the log counts.
     """
     if not (isinstance(profile, type) and issubclass(profile, Profile)):
         raise BadDeclaration("an attribute", "of a subclass of fb.Profile", profile)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from flyball.features.declaration.entity import Entity
 
 _APART = ("event", "by", "freshness_us")
-"""What of an aggregate is told otherwise, or is no part of its meaning."""
+"""What of an aggregate is covered elsewhere, or is no part of its meaning."""
 
 SEMANTICS = 1
 """Raised when the same definition comes to mean another value; part of every hash."""
@@ -47,7 +47,7 @@ class Definition(msgspec.Struct, frozen=True):
         return ((self.feature, self.fields),)
 
     def since_us(self, at_us: int, fields: tuple[str, ...]) -> int | None:
-        """The first instant that a value as of `at_us` can depend on, by events keyed by `fields`; None without one."""
+        """The first time that a value as of `at_us` can depend on, by events keyed by `fields`; None without one."""
         starts = [part.window.start_us(at_us - part.delay_us) for part, mine in self.aggregates if mine == fields]
         return None if None in starts else min(start for start in starts if start is not None)
 

@@ -9,7 +9,7 @@ MAX_TILES = 2_000
 MAX_EVENTS = 100_000
 FEWEST_TILES = 24
 LONGEST_US = 1 << 60
-"""No duration reaches it, so instants and durations add up within 64 bits."""
+"""No duration reaches it, so times and durations add up within 64 bits."""
 TILES_US = tuple(parse_duration(text) for text in ("1d", "6h", "1h", "10m", "1m", "10s", "1s"))
 
 
@@ -25,7 +25,7 @@ class Window(msgspec.Struct, frozen=True):
     max_events: int = 0
 
     def start_us(self, end_us: int) -> int | None:
-        """The first instant of the window that ends before `end_us`; None without a beginning.
+        """The first time of the window that ends before `end_us`; None without a beginning.
 
         >>> tiled("1d", "1h").start_us(parse_duration("30h30m")) == parse_duration("6h")
         True
@@ -66,14 +66,14 @@ def words(duration_us: int) -> str:
 
 
 lifetime = Window(LIFETIME)
-"""Everything before the instant asked about."""
+"""Everything before the query time."""
 
 
 def tiled(size: str, tile: str | None = None) -> Window:
     """A window in steps of `tile`, aligned to 1970 (UTC): `[floor((end - size) / tile) * tile, end)`.
 
     `tile` must divide `size`. Default: the longest of 1d, 6h, 1h, 10m, 1m, 10s, 1s that divides `size` into 24 tiles
-    or more, so the window is never more than 1/24 longer than asked.
+    or more, so the window is never more than 1/24 longer than declared.
 
     >>> tiled("7d").text(), tiled("30d").text(), tiled("1h").text()
     ('tiled(7d, 6h)', 'tiled(30d, 1d)', 'tiled(1h, 1m)')

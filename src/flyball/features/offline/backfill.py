@@ -31,7 +31,7 @@ class KeyRange(msgspec.Struct, frozen=True):
 
 
 class BackfillPlan(msgspec.Struct, frozen=True):
-    """What a backfill does, in which parts; the name of its folder tells both."""
+    """What a backfill does, in which parts; the name of its folder says both."""
 
     name: str
     rows: int

@@ -64,7 +64,7 @@ class EventSource:
 
     @cached_property
     def by_offset(self) -> Segments:
-        """All events, those of one instant in the order of the log."""
+        """All events, those of the same time in the order of the log."""
         return self._segments(self.codes, self.frame["offset"].to_numpy())
 
     def segments_of(self, feature: Aggregate) -> Segments:
@@ -74,7 +74,7 @@ class EventSource:
         return self.by_offset if feature.op == ATTRIBUTE else self.column(feature).segments
 
     def column(self, feature: Aggregate) -> Column:
-        """The feature's value of each event that has one; where it matters events of one instant by value."""
+        """The feature's value of each event that has one; where it matters events of the same time by value."""
         if feature.value is None:
             return self.counted
         ordered = feature.op not in (*ADDED, MIN, MAX, DISTINCT, DECAYED)

@@ -1,4 +1,4 @@
-"""The values of features for any rows of keys and instants, computed from history at once."""
+"""The values of features for any rows of keys and times, computed from history at once."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

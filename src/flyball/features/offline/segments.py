@@ -20,7 +20,7 @@ LIMB_BITS, LIMBS = 14, 4
 
 
 class Segments:
-    """Events by key and time, those of one instant by `ties`; events with a code below 0 are left out.
+    """Events by key and time, those of the same time by `ties`; events with a code below 0 are left out.
 
     `starts` (keys + 1,): where each key's events begin. `seen_from`: the stamp from which on an event is seen; None
     when a row sees every event before its own end. `places`: where each row of the input lies, -1 for nowhere.

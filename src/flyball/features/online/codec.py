@@ -27,7 +27,7 @@ _bucket = struct.Struct(">QB")
 class Ready(msgspec.Struct, frozen=True, array_like=True):
     """`groups`: {name: layout hash} of the groups that hold every event before the offsets.
 
-    `forgotten_us`: keys without a state may only be asked about from this instant on.
+    `forgotten_us`: keys without a state may only be queried from this time on.
     """
 
     groups: dict[str, str] = {}

@@ -1,8 +1,8 @@
 """Folds the log into the online features: one pass over each event, one value for each key, offsets in the same write.
 
 A state is a function of the events before the offsets, whatever the batches were and however often they came. It
-answers for every instant from its horizon on: the latest `known_at` seen, less `grace_us`. Events before the horizon
-are kept as tiles, in which late ones are merged; what no such instant can see is forgotten.
+answers for every time from its horizon on: the latest `known_at` seen, less `grace_us`. Events before the horizon
+are kept as tiles, in which late ones are merged; what no such time can see is forgotten.
 """
 
 import fcntl
@@ -52,9 +52,9 @@ class FeatureConsumer:
     """Keeps the features of `declared` (entities, `Features`, groups) in `store`, exactly as far as its offsets say.
 
     `apply` folds slices of the log; records before the stored offsets change nothing. `clock`: events are made tiles
-    up to its instant at most, so that stamps from the future cannot forbid the present. `grace_us`: how long before
-    the latest `known_at` may still be asked about. `rows`: how many events of a key are kept as they are at least.
-    `only(group, keys)`: update no other keys. `lock`: a file whose lock is held while a batch is folded, for rebuilds.
+    up to its time at most, so that stamps from the future cannot forbid the present. `grace_us`: how long before
+    the latest `known_at` may still be queried. `rows`: how many events of a key are kept as they are at least.
+    `only(group, keys)`: update no other keys. `lock`: a file whose lock is held while a batch is applied, for rebuilds.
     """
 
     def __init__(
@@ -239,7 +239,7 @@ class FeatureConsumer:
             held[bucket] = held.get(bucket, 0) + 1
 
     def _sweep(self, counts: KeyCounts, ready: Ready, new: int, changes: dict[bytes, bytes | None]) -> Ready:
-        """Forget keys that no instant from the horizon on can see, faster than `new` records can bring others."""
+        """Forget keys that no time from the horizon on can see, faster than `new` records can bring others."""
         forgot = False
         for plan in self.plans:
             if plan.reach_us is None or ready.groups.get(plan.group.name) != plan.hash:

@@ -1,9 +1,9 @@
 """What the online state of a group holds, compiled to whole numbers for `kernels.folding` and `kernels.reading`.
 
-The state of a key is one value: a header (length, first instant that may be asked about, latest instant, bucket in
+The state of a key is one value: a header (length, first time that may be queried, latest time, bucket in
 which its expiry was first noted, limit of rows), then for each *stream* (an event type, its key fields and a delay) the
 count and the latest events as rows `[at, columns...]`, then for each *section* the count and rows of what older events
-have become: tiles of sums, the latest values, different values with their latest instant. All are words of 64 bits.
+have become: tiles of sums, the latest values, different values with their latest time. All are words of 64 bits.
 Where texts are compared or profiles kept, they follow in msgpack. Features that read the same thing share columns and
 sections.
 """
@@ -135,7 +135,7 @@ class GroupLayout(msgspec.Struct, frozen=True):
 
     @property
     def width(self) -> int:
-        """Of a row: the stream, the instant and the columns."""
+        """Of a row: the stream, the time and the columns."""
         return int(self.numbers[3])
 
 

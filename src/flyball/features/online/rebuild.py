@@ -52,7 +52,7 @@ def rebuild(
 ) -> RebuildReport:
     """Compute the states of `group` (an entity, `Features` or group) again from the log and put them into `store`.
 
-    `low`, `high`: only keys with `low <= first key < high`. The log is folded beside the store, into `scratch`
+    `low`, `high`: only keys with `low <= first key < high`. The log is applied beside the store, into `scratch`
     (memory by default); the consumer waits, by `lock`, the file both are given, only for the last records and the swap.
     Readers see all old states or all new ones. Raises `Refused` for a part of a group that is not complete yet.
     """

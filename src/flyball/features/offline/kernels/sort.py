@@ -95,7 +95,7 @@ def first_at_least(first, last, starts, values, codes, wanted, out):
 def first_since(first, last, starts, at, codes, ends, spans, tiles, out):
     """For each span (`out[k]`) and row the first event of its key at or after `ends[row] - spans[k]`.
 
-    That instant is floored to a whole `tiles[k]`, unless this is 0. All spans of a row are looked up together, while
+    That time is floored to a whole `tiles[k]`, unless this is 0. All spans of a row are looked up together, while
     the events of its key are in the cache.
     """
     for row in range(first, last):

@@ -8,7 +8,7 @@ from numba import njit
 def of_reals(start, values, per_unit, most, out, usable):
     """The nearest whole units, ties to even, of those of at most `most`; whether all are. The piece begins at `start`.
 
-    What is not is 0 in `out`; `usable` tells which, where it has any room.
+    What is not is 0 in `out`; `usable` marks which, where it has any room.
     """
     whole, told = True, len(usable) > 0
     for i in range(len(values)):

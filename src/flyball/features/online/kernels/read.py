@@ -1,4 +1,4 @@
-"""The features of some keys at one instant, from their online states."""
+"""The features of some keys at one time, from their online states."""
 
 import numpy as np
 from numba import njit
@@ -30,7 +30,7 @@ from flyball.features.online.kernels.sums import added, decayed
 
 @njit(cache=True, nogil=True)
 def read(plan, reals, data, starts, at_us, bits, tags, lists):
-    """Every feature of some keys at one instant: (first instant that may be asked about, values beyond max_events).
+    """Every feature of some keys at one time: (first time that may be queried, values beyond max_events).
 
     `bits` (keys, features): whole numbers, doubles as their bits, ranks of texts, lengths of lists; `tags` their types.
     `lists` (keys, width): the elements of lists. A key with no state has no events.

@@ -5,7 +5,7 @@ from numba import njit
 
 MISSING = -(1 << 63)
 NONE = -(1 << 62)
-"""Before every instant."""
+"""Before every time."""
 
 HEADER = 5
 WORDS, HORIZON, NEWEST, BUCKET, LIMIT = 0, 1, 2, 3, 4

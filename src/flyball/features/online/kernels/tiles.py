@@ -120,7 +120,7 @@ def merge_top(plan, section, old, position, held, some, cut, out, w):
 
 @njit(cache=True, nogil=True)
 def merge_distinct(plan, section, old, position, held, some, cut, out, w):
-    """Different values with their latest instant: [value, second half or 0, at], by rising value."""
+    """Different values with their latest time: [value, second half or 0, at], by rising value."""
     column, second, reach, most = plan[section + 2], plan[section + 3], plan[section + 5], plan[section + 6]
     lowest = cut - reach if reach >= 0 else NONE
     n = held + len(some)
@@ -154,9 +154,9 @@ def merge_distinct(plan, section, old, position, held, some, cut, out, w):
     count = (w - start) // 3
     if count <= most + most // 8:
         return w
-    instants = out[start + 2 : w : 3].copy()
-    instants.sort()
-    oldest = instants[count - most]
+    times = out[start + 2 : w : 3].copy()
+    times.sort()
+    oldest = times[count - most]
     end = start
     for place in range(start, w, 3):
         if out[place + 2] >= oldest:

@@ -21,7 +21,7 @@ from flyball.features.online.kernels.tiles import merge_distinct, merge_tiles, m
 
 @njit(cache=True, nogil=True)
 def update(plan, old, old_starts, rows, row_starts, horizon, born, limit, force, out_starts):
-    """The states of some keys with their new rows folded in, one behind the other; `out_starts` says where.
+    """The states of some keys with their new rows added, one behind the other; `out_starts` says where.
 
     `rows`: [stream, at, columns...] by key. Rows before `horizon` move to tiles once a key has more than its limit of
     rows. A key without a state starts at horizon `born`. `limit`: the least limit; `force`: whatever it is.

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from flyball.core import ManualStopwatch
-from flyball.operations import breather
+from flyball.operations import backpressure
 from flyball.operations.process_specs import UpReport, write_report
 
 
@@ -28,7 +28,7 @@ class Home:
         self.watch.advance_s(seconds)
 
     def breathe(self) -> None:
-        breather(self.runtime, 4_000, self.wait, self.watch)()
+        backpressure(self.runtime, 4_000, self.wait, self.watch)()
 
 
 @pytest.fixture

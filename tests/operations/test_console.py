@@ -1,4 +1,4 @@
-"""What `up` shows, as lines and as a screen."""
+"""What `up` shows, as lines and as a display."""
 
 import io
 
@@ -6,7 +6,7 @@ import msgspec
 from rich.console import Console
 
 from flyball.core import Counters
-from flyball.operations import Child, Happening, Lag, Lines, Panel, Pulse, rates
+from flyball.operations import Child, Heartbeat, Lag, Lines, Notice, Panel, rates
 from flyball.operations.process_specs import GovernorReport, UpReport
 from flyball.serving import LATENCY_MS
 
@@ -14,11 +14,11 @@ SECOND_US = 1_000_000
 START_US = 1_700_000_000_000_000
 
 
-def pulse(seconds: int, answers: int, events: int, lags: dict[str, Lag] | None = None) -> Pulse:
+def heartbeat(seconds: int, answers: int, events: int, lags: dict[str, Lag] | None = None) -> Heartbeat:
     children = [Child("serve-1", "running", 41, START_US, 2), Child("worker", "waiting", None, START_US, 0)]
     names = Counters.histogram_names("latency_ms", LATENCY_MS)
     counts = dict.fromkeys(names, 0) | {names[3]: answers, "answers|champion": answers - 1, "answers|popular": 1}
-    return Pulse(
+    return Heartbeat(
         START_US + seconds * SECOND_US,
         UpReport(START_US, 40, 8082, START_US, children),
         "v3",
@@ -32,7 +32,7 @@ def pulse(seconds: int, answers: int, events: int, lags: dict[str, Lag] | None =
 
 
 def test_rates_between_two_moments() -> None:
-    found = rates(pulse(0, 101, 50), pulse(10, 1_101, 150))
+    found = rates(heartbeat(0, 101, 50), heartbeat(10, 1_101, 150))
     assert (found.answers_s, found.events_s) == (100.0, 10.0)
     assert found.levels == {"champion": 1_000}
     assert found.p99_ms is not None
@@ -40,16 +40,16 @@ def test_rates_between_two_moments() -> None:
 
 
 def test_a_counter_that_went_back_counts_as_unchanged() -> None:
-    assert rates(pulse(0, 1_000, 50), pulse(10, 10, 40)).answers_s == 0
-    assert rates(pulse(0, 1_000, 50), pulse(10, 10, 40)).events_s == 0
+    assert rates(heartbeat(0, 1_000, 50), heartbeat(10, 10, 40)).answers_s == 0
+    assert rates(heartbeat(0, 1_000, 50), heartbeat(10, 10, 40)).events_s == 0
 
 
 def test_after_the_clock_was_set_back_nothing_counts_as_a_rate_and_summaries_go_on() -> None:
-    assert rates(pulse(3_600, 1_000, 50), pulse(0, 2_000, 90)).answers_s == 0
+    assert rates(heartbeat(3_600, 1_000, 50), heartbeat(0, 2_000, 90)).answers_s == 0
     output = io.StringIO()
     lines = Lines(output)
     for second in (3_600, 0, 5, 10):
-        lines.show(pulse(second, 1 + 100 * second, 10 * second))
+        lines.show(heartbeat(second, 1 + 100 * second, 10 * second))
     assert len(output.getvalue().splitlines()) == 1
 
 
@@ -57,27 +57,27 @@ def test_lines_tell_what_happens_and_sum_up_every_ten_seconds() -> None:
     output = io.StringIO()
     lines = Lines(output)
     with lines.open("cinema", 8082):
-        lines.tell(Happening(START_US, "serve-1", "crashed with code 1; starts again in 0.2 s"))
+        lines.notify(Notice(START_US, "serve-1", "crashed with code 1; starts again in 0.2 s"))
         for second in range(25):
-            lines.show(pulse(second, 1 + 100 * second, 10 * second))
-        lines.show(pulse(40, 5_000, 500, {"state": Lag(70, 3 * SECOND_US), "history": Lag(-1, 0, "disk full")}))
-    told = output.getvalue().splitlines()
-    assert told[0].startswith("flyball up cinema on http://127.0.0.1:8082")
-    assert told[1] == "2023-11-14T22:13:20Z serve-1: crashed with code 1; starts again in 0.2 s"
-    assert len(told) == 5
-    assert "100 answers/s" in told[2]
-    assert "champion 1,000; 10 events/s, lag under 1 s; champion v3, learns next 2023-11-15T22:13:20Z" in told[2]
-    assert "lag history stopped: disk full" in told[4]
+            lines.show(heartbeat(second, 1 + 100 * second, 10 * second))
+        lines.show(heartbeat(40, 5_000, 500, {"state": Lag(70, 3 * SECOND_US), "history": Lag(-1, 0, "disk full")}))
+    message = output.getvalue().splitlines()
+    assert message[0].startswith("flyball up cinema on http://127.0.0.1:8082")
+    assert message[1] == "2023-11-14T22:13:20Z serve-1: crashed with code 1; starts again in 0.2 s"
+    assert len(message) == 5
+    assert "100 answers/s" in message[2]
+    assert "champion 1,000; 10 events/s, lag under 1 s; champion v3, learns next 2023-11-15T22:13:20Z" in message[2]
+    assert "lag history stopped: disk full" in message[4]
 
 
 def test_the_screen_shows_processes_followers_and_what_happened() -> None:
     output = io.StringIO()
     panel = Panel(Console(file=output, force_terminal=True, width=140, height=50, color_system=None))
     with panel.open("cinema", 8082):
-        panel.tell(Happening(START_US, "release", "champion is v3"))
+        panel.notify(Notice(START_US, "release", "champion is v3"))
         for second in range(3):
-            panel.show(pulse(second, 1 + 100 * second, 10 * second, {"state": Lag(7, 2 * SECOND_US)}))
-    told = output.getvalue()
+            panel.show(heartbeat(second, 1 + 100 * second, 10 * second, {"state": Lag(7, 2 * SECOND_US)}))
+    message = output.getvalue()
     for words in ("cinema", "serve-1", "running", "7 behind, 2s", "champion is v3", "100 answers/s", "Ctrl-C"):
-        assert words in told
-    assert msgspec.json.encode(pulse(0, 1, 1))
+        assert words in message
+    assert msgspec.json.encode(heartbeat(0, 1, 1))

@@ -1,12 +1,12 @@
 """Time that has passed, for waits: a wall clock may be set back or forward while something waits."""
 
-from flyball.core import Stopwatch
+from flyball.core.clock import Stopwatch
 
 
 class Elapsed:
     """Microseconds that have passed, never less than before.
 
-    By `stopwatch`, which no setting of the wall clock touches. Without one, as in virtual time, by the instants that
+    By `stopwatch`, which no setting of the wall clock touches. Without one, as in virtual time, by the times that
     are given: one before the last adds nothing, so a wait goes on with what was left of it.
     """
 

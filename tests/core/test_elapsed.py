@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flyball.core import ManualStopwatch
-from flyball.operations.elapsed import Elapsed
+from flyball.core import Elapsed, ManualStopwatch
 
 
 @given(st.lists(st.integers(-(10**17), 10**17), min_size=1))
