@@ -1,7 +1,8 @@
 """Reads the fenced blocks of a page and runs them as a reader would, in order, in one folder.
 
 `python` blocks run, or are written where their first line is `# file: NAME`; `toml` and `json` are parsed and, with
-that first line, written; of `console` blocks each `$ ` line runs and must print what follows it, figures and ids aside
+that first line, written; a `diff` block changes the file its first line names, wherever its old lines are; of `console`
+blocks each `$ ` line runs and must print what follows it, figures and ids aside
 and `...` standing for anything, and must end with exit code 0 unless the last line shown is `# exit code N`.
 """
 
@@ -17,7 +18,7 @@ import sys
 import time
 import tomllib
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +66,9 @@ def _line_agrees(shown: str, printed: str) -> bool:
 class Reader:
     """Someone who follows a page in `folder`; `close` ends what was started in the background."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
         self.folder = folder
+        self.environment = dict(environment or {})
         self.names: dict[str, Any] = {"__name__": "__page__"}
         self.background: list[subprocess.Popen[bytes]] = []
         with socket.socket() as free:
@@ -82,9 +84,10 @@ class Reader:
             "text": lambda text, where: void(self._written(text, keep_first=False)),
             "ini": lambda text, where: void(configparser.ConfigParser(strict=False).read_string(text)),
             "make": lambda text, where: None,
+            "diff": self._diff,
         }
         if language not in run:
-            raise AssertionError(f"{where}: a block must be python, console, toml, json or text, got {language}")
+            raise AssertionError(f"{where}: a block must be python, console, diff, toml, json or text, got {language}")
         run[language](text, where)
 
     def _written(self, text: str, keep_first: bool = True) -> bool:
@@ -111,6 +114,21 @@ class Reader:
         finally:
             os.chdir(before)
 
+    def _diff(self, text: str, where: str) -> None:
+        """Hunks begin at lines `@@`; the lines that stay or go must occur once in the file, as they are."""
+        first, _, rest = text.partition("\n")
+        assert first.startswith("# file: "), f"{where}: a diff must name its file in its first line, got {first!r}"
+        path = self.folder / first.removeprefix("# file: ").strip()
+        changed = path.read_text()
+        for hunk in re.split(r"^@@.*\n", rest, flags=re.M):
+            lines = [line if line else " " for line in hunk.splitlines()]
+            old = "".join(line[1:] + "\n" for line in lines if line[0] in " -")
+            new = "".join(line[1:] + "\n" for line in lines if line[0] in " +")
+            if old or new:
+                assert changed.count(old) == 1, f"{where}: {path.name} must hold these lines once:\n{old}"
+                changed = changed.replace(old, new)
+        path.write_text(changed)
+
     def _console(self, text: str, where: str) -> None:
         command, shown = "", []
         for line in [*text.splitlines(), "$ "]:
@@ -126,7 +144,7 @@ class Reader:
     def _run(self, command: str, shown: list[str], where: str) -> None:
         command = command.replace(PORT, self.port)
         environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "COLUMNS": "120"}
-        environment |= {"NO_COLOR": "1", "FLYBALL_PORT": self.port}
+        environment |= {"NO_COLOR": "1", "FLYBALL_PORT": self.port, **self.environment}
         if command.endswith("&"):
             with open(self.folder / "background.log", "ab") as log:
                 words = shlex.split(command.rstrip("& "))

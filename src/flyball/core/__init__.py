@@ -4,6 +4,7 @@ Promises: time, durations and randomness come in as arguments; errors form one t
 must be and what was got; files appear whole or not at all; a backend is opened by its URL.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from flyball.core.backoff import Backoff
@@ -46,6 +47,7 @@ from flyball.core.zones import find_zone, with_zone
 
 if TYPE_CHECKING:
     from flyball.core.arrays import Arrays, Doubles, Ints, SignedInts
+    from flyball.core.sqlite_file import SqliteFile
 
 __all__ = [
     "Arrays",
@@ -70,6 +72,7 @@ __all__ = [
     "Refused",
     "ReportProgress",
     "SignedInts",
+    "SqliteFile",
     "Stopwatch",
     "StoreCorrupt",
     "StoreUnavailable",
@@ -97,10 +100,14 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    """Names of arrays need numpy, which a command that only prints should not load."""
-    if name in ("Arrays", "Doubles", "Ints", "SignedInts"):
-        from flyball.core import arrays
+_LAZY = {
+    **dict.fromkeys(["Arrays", "Doubles", "Ints", "SignedInts"], "flyball.core.arrays"),
+    "SqliteFile": "flyball.core.sqlite_file",
+}
 
-        return getattr(arrays, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __getattr__(name: str) -> object:
+    """What needs numpy or SQLite, which a command that only prints should not load."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)

@@ -4,12 +4,11 @@ import threading
 from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from flyball.core import BadDeclaration
+from flyball.core import BadDeclaration, SqliteFile
 from flyball.events.checks import Known
 from flyball.events.log import EventLog, Offsets, Record
 from flyball.events.reading import read_where
 from flyball.events.schema import FIRST_US, Schema
-from flyball.events.sqlite_file import SqliteFile
 from flyball.events.types import Event
 
 _SCRIPT = """

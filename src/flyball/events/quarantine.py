@@ -6,8 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from flyball.core import NotFound
-from flyball.events.sqlite_file import SqliteFile
+from flyball.core import NotFound, SqliteFile
 
 _SCRIPT = """
 CREATE TABLE IF NOT EXISTS entries(

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from flyball.core import BadInput, BadSetting, StoreCorrupt, Url
+from flyball.core import BadInput, BadSetting, SqliteFile, StoreCorrupt, Url
 from flyball.events.log import Appended, Offsets, Record, Slice
-from flyball.events.sqlite_file import SqliteFile
 from flyball.events.sqlite_schemas import SqliteSchemas
 
 _SCRIPT = """

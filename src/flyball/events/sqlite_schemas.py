@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from flyball.core import SqliteFile
 from flyball.events.log import Record, WrittenSchemas
 from flyball.events.schemas_in_use import SchemasInUse
-from flyball.events.sqlite_file import SqliteFile
 from flyball.events.written import WrittenType
 
 _encode = msgspec.msgpack.Encoder().encode

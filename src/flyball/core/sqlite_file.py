@@ -9,7 +9,7 @@ from pathlib import Path
 
 from flyball.core import Refused, StoreCorrupt, StoreUnavailable
 
-_AWAY = (
+_UNAVAILABLE = (
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
     sqlite3.SQLITE_FULL,
@@ -21,7 +21,7 @@ _AWAY = (
     sqlite3.SQLITE_NOMEM,
     sqlite3.SQLITE_PROTOCOL,
 )
-_TORN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _SETUP_TRIES = 100
 
 
@@ -48,7 +48,7 @@ class SqliteFile:
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """A connection whose reads in this block see one state of the file."""
-        with self._telling():
+        with self._own_errors():
             connection = self._connection()
             connection.execute("BEGIN")
             try:
@@ -60,7 +60,7 @@ class SqliteFile:
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """A connection inside a write transaction: committed at the end of the block, undone when it raises."""
-        with self._telling():
+        with self._own_errors():
             connection = self._connection()
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -82,15 +82,15 @@ class SqliteFile:
             self._opened = None
 
     @contextmanager
-    def _telling(self) -> Iterator[None]:
+    def _own_errors(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.DatabaseError as error:
             code = getattr(error, "sqlite_errorcode", None)
             base = None if code is None else code & 0xFF
-            if base in _AWAY:
+            if base in _UNAVAILABLE:
                 raise StoreUnavailable(f"{self.path} must be free and writable, got: {error}") from error
-            if base in _TORN:
+            if base in _CORRUPT:
                 raise StoreCorrupt(str(self.path), "an intact SQLite file", str(error)) from error
             raise
 
@@ -110,9 +110,9 @@ class SqliteFile:
     def _check_same(self) -> None:
         if self._opened is None:
             return
-        found = _identity(self.path)
-        if found != self._opened:
-            got = "no such file" if found is None else "another file in its place"
+        present = _identity(self.path)
+        if present != self._opened:
+            got = "no such file" if present is None else "another file in its place"
             raise StoreUnavailable(
                 f"{self.path} must be the file that was opened, got {got}: put it back, or stop and start again"
             )
@@ -120,11 +120,11 @@ class SqliteFile:
     def _remember(self, connection: sqlite3.Connection) -> None:
         """Keep it for `close`, and close those whose threads have ended."""
         with self._guard:
-            ended = [held for thread, held in self._open if not thread.is_alive()]
-            self._open = [(thread, held) for thread, held in self._open if thread.is_alive()]
+            ended = [unused for thread, unused in self._open if not thread.is_alive()]
+            self._open = [(thread, used) for thread, used in self._open if thread.is_alive()]
             self._open.append((threading.current_thread(), connection))
-        for held in ended:
-            held.close()
+        for unused in ended:
+            unused.close()
 
     def _after_fork(self) -> None:
         """The parent's connections must neither be used nor closed here: SQLite's locks belong to the process."""
@@ -177,10 +177,10 @@ class SqliteFile:
 
 def _identity(path: Path) -> tuple[int, int] | None:
     try:
-        found = path.stat()
+        status = path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 _PARENTS: list[sqlite3.Connection] = []
