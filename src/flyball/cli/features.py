@@ -240,7 +240,7 @@ def _users(name: str, digest: str, versions: "Sequence[Version]") -> list[str]:
     """The versions that learned from a feature."""
     found = []
     for version in versions:
-        learned = (version.params.get("hashes") or {}).get(name)
+        learned = version.features.get(name)
         if learned is not None:
             found.append(version.id if learned == digest else f"{version.id}(other)")
     return found

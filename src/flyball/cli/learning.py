@@ -61,7 +61,7 @@ def learn(
             lambda step: progress(str(step)),
             workers=workers,
             seed=seed,
-            by=_who(),
+            by=who(),
         )
     if json:
         show_json(report)
@@ -158,13 +158,15 @@ def release(
     json: Json = False,
 ) -> None:
     """Let a version that passed its gates serve from now on."""
-    from flyball.releases import promote
+    from flyball.releases import declared_arrangement, promote
 
     runtime = open_home(app, home)
-    _changed(
+    about, now_us = runtime.app.task.about, runtime.clock.now_us()
+    arrangement = declared_arrangement(runtime.registry, runtime.app.name, about.arrangement, who(), now_us)
+    changed(
         promote(
-            runtime.registry, version, reason, _who(), runtime.clock.now_us(), artifacts=runtime.artifacts,
-            features=runtime.app.task.about.feature_hashes,
+            runtime.registry, version, reason, who(), now_us, artifacts=runtime.artifacts,
+            features=about.feature_hashes, arrangement=arrangement,
         ), json
     )  # fmt: skip
 
@@ -176,26 +178,26 @@ def roll_back(
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Let the previous champion serve again."""
+    """Let the previous champion serve again, by the arrangement it served with."""
     from flyball.releases import rollback
 
     runtime = open_home(app, home)
-    _changed(
+    changed(
         rollback(
-            runtime.registry, reason, _who(), runtime.clock.now_us(), artifacts=runtime.artifacts,
+            runtime.registry, reason, who(), runtime.clock.now_us(), artifacts=runtime.artifacts,
             features=runtime.app.task.about.feature_hashes,
         ), json
     )  # fmt: skip
 
 
-def _changed(change: "Change", json: bool) -> None:
+def changed(change: "Change", json: bool) -> None:
     if json:
         show_json(change)
     else:
         say(change.message)
 
 
-def _who() -> str:
+def who() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -10,7 +10,7 @@ DEVELOP, DATA, TRAIN, SERVE, EXPLAIN = "Develop", "Data", "Train and release", "
 SECTIONS = {
     DEVELOP: ("new", "check", "simulate"),
     DATA: ("ingest", "quarantine", "export", "features"),
-    TRAIN: ("learn", "versions", "search", "accuracy"),
+    TRAIN: ("learn", "versions", "arrangements", "search", "accuracy"),
     SERVE: ("up", "status", "recommend"),
     EXPLAIN: ("why", "replay"),
 }

@@ -19,7 +19,7 @@ from flyball.learning.shared_data import write_interactions
 from flyball.learning.trials import Batch, Fits, Task, words_of
 from flyball.models import kind_of, params_of
 from flyball.registry import Version, add_versions
-from flyball.releases import ReleaseState, current, promote
+from flyball.releases import ReleaseState, current, declared_arrangement, promote
 
 Gates = Mapping[str, list[GateResult]]
 
@@ -77,6 +77,8 @@ def register(job: Job, origin: Origin, report: Report, gates: Gates, fits: Fits)
             created_us=job.runtime.clock.now_us(),
             figures=_figures_and_cost(report.of(name)),
             gates=[msgspec.to_builtins(gate) for gate in gates[name]],
+            declaration=app.task.about.declaration,
+            features=app.candidates[name].feature_hashes,
             **_outcome(job, name, gates[name], fitted.get(name)),
             **origin,
         )
@@ -106,10 +108,13 @@ def release(job: Job, report: Report, versions: list[Version], before: ReleaseSt
             f"{before.champion} up to {format_timestamp(known_us)}; release it by hand if that is meant"
         )
         return Decision(version.id, False, told, before.champion)
+    app, registry, now_us = job.runtime.app, job.runtime.registry, job.runtime.clock.now_us()
+    about = app.task.about
     try:
         change = promote(
-            job.runtime.registry, version.id, reason, job.by, job.runtime.clock.now_us(),
-            artifacts=job.runtime.artifacts, serial=before.serial, features=job.runtime.app.task.about.feature_hashes,
+            registry, version.id, reason, job.by, now_us, artifacts=job.runtime.artifacts, serial=before.serial,
+            features=about.feature_hashes,
+            arrangement=declared_arrangement(registry, app.name, about.arrangement, job.by, now_us),
         )  # fmt: skip
     except Refused as error:
         return Decision(version.id, False, words_of(error), current(job.runtime.registry).champion)

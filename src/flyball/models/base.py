@@ -55,6 +55,11 @@ class Recommender(msgspec.Struct, metaclass=CheckedParameters, frozen=True):
         """The models that this one is made of."""
         return ()
 
+    @property
+    def feature_hashes(self) -> dict[str, str]:
+        """{feature: hash of its definition} of the declared features it reads."""
+        return {}
+
     def artifact_bytes(self, data: Interactions) -> int | None:
         """How many bytes of arrays a fit on `data` leaves at most, besides a few thousand; None where nobody knows."""
         return None

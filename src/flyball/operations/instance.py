@@ -6,6 +6,7 @@ import select
 import signal
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from types import FrameType
 
 import msgspec
@@ -16,6 +17,7 @@ from flyball.operations.heartbeat import Heartbeat, read_heartbeat
 from flyball.operations.process import python_argv, start_child, tail
 from flyball.operations.process_specs import ProcessSpec, UpReport, forget_report, log_path, run_folder, write_report
 from flyball.operations.supervisor import Notice, Process, Program, Supervisor
+from flyball.releases import declare_arrangement
 from flyball.runtime import Runtime
 from flyball.serving import REPLACE_ME, Dispatcher
 
@@ -35,7 +37,11 @@ def up(runtime: Runtime, display: Display, programs: Sequence[Program] = ()) -> 
     """
     lock = FileLock(run_folder(runtime.home) / "lock", f"flyball up {runtime.app.name}")
     with lock, bind(runtime.settings.host, runtime.settings.port) as listener:
-        runtime.log.ends()  # a log that cannot be used is message at once, not by children that crash one after another
+        runtime.log.ends()  # a log that cannot be used is reported at once, not by children that crash in turn
+        with suppress(FlyballError):  # without a registry lists come from below, and serving says why
+            declare_arrangement(
+                runtime.registry, runtime.app.name, runtime.app.task.about.arrangement, "up", runtime.clock.now_us()
+            )
         _Instance(runtime, listener, display, programs).run()
 
 

@@ -16,7 +16,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     """One fitted candidate and all it came from.
 
     `state`: "candidate" passed its gates and never served, "rejected" may never serve (`reason` says why), "champion"
-    serves, "retired" served before. `kind`: the model's class, "module:Class"; `params`: its fields.
+    serves, "retired" served before. `kind`: the model's name in its table, or `file:Class`; `params`: its fields.
     `artifact`: the folder's name inside the home's folder of artifacts, "" for none; `artifact_files`: {name: sha256}.
     `figures`: {name: {"value", "low", "high"}} and costs; `gates`: [{"name", "passed", "reason"}].
     `declaration`: everything declared that its answers depend on besides features, as the task's `restore` reads it;
@@ -60,6 +60,11 @@ class Arrangement(msgspec.Struct, frozen=True, kw_only=True):
     created_us: int
     by: str
     reason: str
+
+    @property
+    def revision(self) -> int:
+        """The number that release states and predictions name it by."""
+        return int(self.id[1:])
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):

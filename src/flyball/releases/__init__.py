@@ -5,8 +5,25 @@ a version that failed a gate, or whose files are not as registered, never become
 same time one wins and the other is told; every change is in the audit trail.
 """
 
+from flyball.releases.arrangements import (
+    arrangement_value,
+    declare_arrangement,
+    declared_arrangement,
+    release_arrangement,
+    rollback_arrangement,
+)
 from flyball.releases.change import Change, check_servable, promote, rollback
-from flyball.releases.state import BUCKETS, Arm, ReleaseState, Route, bucket_of, current, level_of, route
+from flyball.releases.state import (
+    BUCKETS,
+    Arm,
+    ReleaseState,
+    Route,
+    arrangement_id,
+    bucket_of,
+    current,
+    level_of,
+    route,
+)
 
 __all__ = [
     "BUCKETS",
@@ -14,11 +31,17 @@ __all__ = [
     "Change",
     "ReleaseState",
     "Route",
+    "arrangement_id",
+    "arrangement_value",
     "bucket_of",
     "check_servable",
     "current",
+    "declare_arrangement",
+    "declared_arrangement",
     "level_of",
     "promote",
+    "release_arrangement",
     "rollback",
+    "rollback_arrangement",
     "route",
 ]

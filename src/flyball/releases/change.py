@@ -29,10 +29,12 @@ def promote(
     artifacts: Path,
     serial: int | None = None,
     features: Mapping[str, str] | None = None,
+    arrangement: int | None = None,
 ) -> Change:
     """Make `version_id` the champion; `artifacts` is the home's folder of artifacts.
 
-    `serial`: the release serial the decision was made on (default: the one now). `features`: {feature: hash} as the
+    `serial`: the release serial the decision was made on (default: the one now). `arrangement`: the revision to re-rank
+    by from now on (default: the one now). `features`: {feature: hash} as the
     application declares them now. Raises `NotFound`; `Refused` for a rejected version, a missing or altered artifact,
     for one that learned from other definitions of features, or when another change came in between.
     """
@@ -42,9 +44,20 @@ def promote(
         return Change(before, False, f"{version_id} is the champion already; nothing changed")
     check_servable(version, artifacts, features)
     trail = before.trail if before.champion is None else (*before.trail, before.champion)
-    after = ReleaseState(champion=version_id, previous=trail[-1] if trail else None, salt=version_id, trail=trail)
+    left = before.trail_arrangements if before.champion is None else (*before.trail_arrangements, before.arrangement)
+    revision = before.arrangement if arrangement is None else arrangement
+    changed = revision != before.arrangement and before.champion is not None
+    after = ReleaseState(
+        champion=version_id,
+        previous=trail[-1] if trail else None,
+        salt=version_id,
+        trail=trail,
+        arrangement=revision,
+        arrangement_trail=(*before.arrangement_trail, before.arrangement) if changed else before.arrangement_trail,
+        trail_arrangements=left,
+    )
     expected = before.serial if serial is None else serial
-    state = _replace(registry, expected, before, after, AuditEntry(
+    state = replace_state(registry, expected, before, after, AuditEntry(
         at_us=now_us, by=by, action="promote", subject=version_id, reason=reason))  # fmt: skip
     earlier = f"before it {before.champion}" if before.champion else "the first one"
     return Change(state, True, f"{version_id} ({version.candidate}) is the champion now, {earlier}")
@@ -59,7 +72,7 @@ def rollback(
     artifacts: Path,
     features: Mapping[str, str] | None = None,
 ) -> Change:
-    """Go back to the previous champion; asked again, to the one before that.
+    """Go back to the previous champion and the arrangement it served with; asked again, to the one before that.
 
     Raises `Refused` when there is none, for what `promote` refuses, or when another change came in between.
     """
@@ -71,8 +84,16 @@ def rollback(
     version = registry.version(before.previous)
     check_servable(version, artifacts, features)
     trail = before.trail[:-1]
-    after = ReleaseState(champion=version.id, previous=trail[-1] if trail else None, salt=version.id, trail=trail)
-    state = _replace(registry, before.serial, before, after, AuditEntry(
+    after = ReleaseState(
+        champion=version.id,
+        previous=trail[-1] if trail else None,
+        salt=version.id,
+        trail=trail,
+        arrangement=before.trail_arrangements[-1] if before.trail_arrangements else before.arrangement,
+        arrangement_trail=before.arrangement_trail,
+        trail_arrangements=before.trail_arrangements[:-1],
+    )
+    state = replace_state(registry, before.serial, before, after, AuditEntry(
         at_us=now_us, by=by, action="rollback", subject=version.id, reason=reason))  # fmt: skip
     return Change(
         state, True, f"{version.id} ({version.candidate}) is the champion again, {before.champion} is retired"
@@ -87,7 +108,7 @@ def check_servable(version: Version, artifacts: Path, features: Mapping[str, str
     if not version.artifact or not version.artifact_files:
         raise Refused(f"{version.id} must have an artifact to serve, got none")
     if features is not None:
-        check_hashes(features, version.params.get("hashes") or {}, version.id)
+        check_hashes(features, version.features, version.id)
     folder = artifacts / version.artifact
     if not folder.is_dir():
         raise Refused(
@@ -104,9 +125,10 @@ def check_servable(version: Version, artifacts: Path, features: Mapping[str, str
             raise Refused(f"{version.id} must have artifact file {path} with sha256 {expected} to serve, got {got}")
 
 
-def _replace(
+def replace_state(
     registry: Registry, expected: int, before: ReleaseState, after: ReleaseState, entry: AuditEntry
 ) -> ReleaseState:
+    """Release `after` with its entry in the audit trail; raises `Refused` when another change came in between."""
     states: dict[str, State] = {}
     if before.champion is not None:
         states[before.champion] = "retired"
@@ -117,5 +139,5 @@ def _replace(
     return msgspec.structs.replace(after, serial=row.serial, changed_us=row.changed_us)
 
 
-def _shown(state: ReleaseState) -> dict[str, str | None]:
-    return {"champion": state.champion, "previous": state.previous}
+def _shown(state: ReleaseState) -> dict[str, str | int | None]:
+    return {"champion": state.champion, "previous": state.previous, "arrangement": state.arrangement}

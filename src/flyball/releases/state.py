@@ -24,6 +24,10 @@ class ReleaseState(msgspec.Struct, frozen=True):
     `rollback` goes; `trail` lists all earlier ones, oldest first. `arms`: further versions under release, each with
     its share of users; the champion answers the rest. `salt`: what users are hashed with; it changes with a new
     release and stays while one widens. `serial` rises by one with each change, so a poller compares one number.
+
+    `arrangement`: the revision that responses are re-ranked by, 0 for what the application's file says;
+    `arrangement_trail`: those before it, oldest first. `trail_arrangements`: beside `trail`, the revision that each
+    earlier champion left with, which comes back with it.
     """
 
     champion: str | None = None
@@ -33,6 +37,18 @@ class ReleaseState(msgspec.Struct, frozen=True):
     arms: tuple[Arm, ...] = ()
     salt: str = ""
     trail: tuple[str, ...] = ()
+    arrangement: int = 0
+    arrangement_trail: tuple[int, ...] = ()
+    trail_arrangements: tuple[int, ...] = ()
+
+
+def arrangement_id(revision: int) -> str:
+    """How a person names a revision.
+
+    >>> arrangement_id(2), arrangement_id(0)
+    ('a2', 'that of the file')
+    """
+    return f"a{revision}" if revision else "that of the file"
 
 
 class Route(msgspec.Struct, frozen=True):

@@ -129,6 +129,11 @@ class Ranker(Recommender, frozen=True):
         return self.retrieve
 
     @property
+    def feature_hashes(self) -> dict[str, str]:
+        """As the application filled them in."""
+        return self.hashes
+
+    @property
     def feature_names(self) -> tuple[str, ...]:
         """The features the trees see, in the order of their columns."""
         return tuple(sorted(self.hashes))

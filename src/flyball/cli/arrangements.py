@@ -1,0 +1,75 @@
+"""`flyball arrangements list|release|rollback`: rules that change what is shown without training."""
+
+from typing import Annotated
+
+import typer
+
+from flyball.cli.common import AppName, Home, Json, open_home
+from flyball.cli.learning import changed, who
+from flyball.cli.sections import group
+from flyball.cli.show import say, show_json, show_table
+from flyball.core import format_timestamp
+
+commands = group("Arrangements (re-ranking rules): list, release, rollback.")
+
+Reason = Annotated[str, typer.Option("--reason", help="For the audit trail.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(commands, name="arrangements")
+
+
+@commands.command("list")
+def list_arrangements(app: AppName, home: Home = None, json: Json = False) -> None:
+    """List the revisions and which one serves.
+
+    A rule that the application's file declares anew becomes a revision when the application is started, learns or
+    releases a version.
+    """
+    from flyball.releases import current
+
+    runtime = open_home(app, home)
+    arrangements, serving = runtime.registry.arrangements(), current(runtime.registry).arrangement
+    if json:
+        show_json({"arrangements": arrangements, "serving": f"a{serving}" if serving else None})
+        return
+    if not arrangements:
+        say("no arrangements yet: run flyball learn")
+        return
+    show_table(
+        ["arrangement", "state", "rule", "created", "by", "reason"],
+        [
+            [one.id, "serving" if one.revision == serving else "",
+             " ".join(f"{name}={_plain(value)}" for name, value in one.value.items()),
+             format_timestamp(one.created_us), one.by, one.reason]
+            for one in arrangements
+        ],
+    )  # fmt: skip
+
+
+@commands.command("release")
+def release_one(
+    app: AppName,
+    arrangement: Annotated[str, typer.Argument(metavar="ARRANGEMENT", help="The revision to serve by, such as a2.")],
+    reason: Reason = "by hand",
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Re-rank by a revision from now on; the version that serves stays."""
+    from flyball.releases import release_arrangement
+
+    runtime = open_home(app, home)
+    changed(release_arrangement(runtime.registry, arrangement, reason, who(), runtime.clock.now_us()), json)
+
+
+@commands.command("rollback")
+def roll_back(app: AppName, reason: Reason = "by hand", home: Home = None, json: Json = False) -> None:
+    """Re-rank by the revision before this one; the version that serves stays."""
+    from flyball.releases import rollback_arrangement
+
+    runtime = open_home(app, home)
+    changed(rollback_arrangement(runtime.registry, reason, who(), runtime.clock.now_us()), json)
+
+
+def _plain(value: object) -> str:
+    return ":".join(map(str, value)) if isinstance(value, list) else "none" if value is None else str(value)

@@ -1,0 +1,92 @@
+"""Arrangements under release: rules that change what is shown without training, such as re-ranking and thresholds.
+
+The application's file says the rule. A rule that no revision holds yet becomes a new one and serves at once; a revision
+released or rolled back by hand stays until the file says something new.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from flyball.core import Refused
+from flyball.registry import AuditEntry, Registry, add_arrangement
+from flyball.releases.change import Change, replace_state
+from flyball.releases.state import ReleaseState, arrangement_id, current
+
+
+def declared_arrangement(registry: Registry, app: str, value: Mapping[str, Any], by: str, now_us: int) -> int:
+    """The revision to serve by when the application declares `value`: a new one if the declaration has changed since
+    the newest revision, else the one that is released."""
+    newest = registry.arrangements()[-1:]
+    if newest and newest[0].value == value:
+        return current(registry).arrangement or newest[0].revision
+    return add_arrangement(registry, app, dict(value), by, "declared in the application's file", now_us).revision
+
+
+def declare_arrangement(registry: Registry, app: str, value: Mapping[str, Any], by: str, now_us: int) -> Change:
+    """Serve by what the application's file declares, if it is new. Before the first release there is nothing to do."""
+    state = current(registry)
+    if state.champion is None:
+        return Change(state, False, "nothing is released yet")
+    revision = declared_arrangement(registry, app, value, by, now_us)
+    if revision == state.arrangement:
+        return Change(state, False, f"arrangement {arrangement_id(revision)} serves already; nothing changed")
+    return release_arrangement(registry, arrangement_id(revision), "declared in the application's file", by, now_us)
+
+
+def release_arrangement(registry: Registry, revision: str, reason: str, by: str, now_us: int) -> Change:
+    """Re-rank by `revision` ("a2") from now on, whatever version serves.
+
+    Raises `NotFound` for an unknown one, `Refused` before the first release or when another change came in between.
+    """
+    before, arrangement = _released(registry), registry.arrangement(revision)
+    if before.arrangement == arrangement.revision:
+        return Change(before, False, f"arrangement {revision} serves already; nothing changed")
+    after = msgspec.structs.replace(
+        before,
+        arrangement=arrangement.revision,
+        arrangement_trail=(*before.arrangement_trail, before.arrangement),
+    )
+    state = _changed(registry, before, after, "arrange", reason, by, now_us)
+    return Change(state, True, f"arrangement {revision} serves now, before it {arrangement_id(before.arrangement)}")
+
+
+def rollback_arrangement(registry: Registry, reason: str, by: str, now_us: int) -> Change:
+    """Re-rank by the revision before this one; asked again, by the one before that. The version stays.
+
+    Raises `Refused` when there is none, or when another change came in between.
+    """
+    before = _released(registry)
+    if not before.arrangement_trail:
+        raise Refused(
+            f"rollback must have an earlier arrangement to go to, got none before {arrangement_id(before.arrangement)}"
+        )
+    after = msgspec.structs.replace(
+        before, arrangement=before.arrangement_trail[-1], arrangement_trail=before.arrangement_trail[:-1]
+    )
+    state = _changed(registry, before, after, "arrange", reason, by, now_us)
+    return Change(
+        state,
+        True,
+        f"arrangement {arrangement_id(after.arrangement)} serves again, {arrangement_id(before.arrangement)} does not",
+    )
+
+
+def arrangement_value(registry: Registry, revision: int, declared: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The rule of a revision; `declared` for 0. Raises `NotFound` for one that no registry ever gave out."""
+    return registry.arrangement(arrangement_id(revision)).value if revision else declared
+
+
+def _released(registry: Registry) -> ReleaseState:
+    state = current(registry)
+    if state.champion is None:
+        raise Refused("an arrangement must have a released version to re-rank, got no release yet: run flyball learn")
+    return state
+
+
+def _changed(
+    registry: Registry, before: ReleaseState, after: ReleaseState, action: str, reason: str, by: str, now_us: int
+) -> ReleaseState:
+    entry = AuditEntry(at_us=now_us, by=by, action=action, subject=arrangement_id(after.arrangement), reason=reason)
+    return replace_state(registry, before.serial, before, after, entry)
