@@ -75,6 +75,16 @@ class App:
         """The profile types of the task's entities."""
         return tuple(entity.profile for entity in self.task.about.entities if entity.profile is not None)
 
+    @property
+    def model_classes(self) -> tuple[type[Any], ...]:
+        """The classes that an artifact of this application may name: those of the candidates and of their parts."""
+        waiting, classes = list(self.candidates.values()), dict[type[Any], None]()
+        while waiting:
+            model = waiting.pop()
+            classes[type(model)] = None
+            waiting += getattr(model, "parts", ())
+        return tuple(classes)
+
     def task_of(self, declaration: Mapping[str, Any]) -> Recommend:
         """The task as it was declared when a version was made: `declaration` is the version's, {} for today's.
 

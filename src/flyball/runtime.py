@@ -4,21 +4,23 @@ Promises: with nothing configured everything lies under one home folder; a setti
 that store and nothing else; opening a `Runtime` opens no store.
 """
 
+from contextlib import suppress
 from functools import cached_property
 from itertools import zip_longest
 from pathlib import Path
 
 from flyball.app import App, AppSource, load_app
-from flyball.core import Clock, NotFound, Refused, find_zone, local_path, write_atomic
+from flyball.core import Clock, FlyballError, NotFound, Refused, find_zone, local_path, write_atomic
 from flyball.events import Catalogue, DeclaredLog, EventLog, Format, Quarantine, Schema, formats_in, open_log
 from flyball.features import FeatureReader
 from flyball.history import History, HistoryConsumer
 from flyball.home import HomeLayout, default_home
 from flyball.registry import Registry
+from flyball.releases import current
 from flyball.settings import Settings, load_settings
 from flyball.state import View
 from flyball.stores import StateStore, open_state
-from flyball.tasks import Described, OnlineFeatures, Signals, task_views
+from flyball.tasks import Described, OnlineFeatures, Recommend, Signals, task_views
 
 __all__ = ["FEATURES_FEED", "STATE_FEED", "Runtime", "check_home", "load_settings", "open", "open_runtime"]
 
@@ -101,12 +103,28 @@ class Runtime:
 
     @property
     def views(self) -> list[View]:
-        """The views of the log that the application's task reads, not yet folded."""
-        return self.views_of(self.app.task)
+        """The views of the log, not yet folded, that the application's task reads and the versions in service."""
+        tasks = [self.app.task, *self._tasks_in_service()]
+        views = [view for task in tasks for view in self.views_of(task)]
+        return list({view.spec.name: view for view in reversed(views)}.values())[::-1]
 
     def views_of(self, task: Described) -> list[View]:
         """The views that a task reads, as it is declared now or was when a version was made."""
         return task_views(task, self.schema, len(self.log.ends()))
+
+    def _tasks_in_service(self) -> list[Recommend]:
+        """The task as each version in service declared it; none while the registry cannot be read."""
+        try:
+            state = current(self.registry)
+            names = dict.fromkeys((state.champion, state.previous, *(arm.version for arm in state.arms)))
+            declarations = [self.registry.version(name).declaration for name in names if name]
+        except FlyballError:
+            return []
+        tasks = []
+        for declaration in declarations:
+            with suppress(Refused):  # of events that are declared no more: it cannot serve
+                tasks.append(self.app.task_of(declaration))
+        return tasks
 
     @cached_property
     def state(self) -> StateStore:

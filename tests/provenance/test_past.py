@@ -51,7 +51,7 @@ def test_it_equals_the_whole_fold_at_any_offsets(cinema: Cinema) -> None:
     for share in (0.0, 0.1, 0.5, 0.93, 1.0):
         until = tuple(int(end * share) for end in ends)
         for users in ([], ["1"], ["2", "17"], ["nobody"]):
-            quick = state_for(runtime, until, users)
+            quick = state_for(runtime, until, users, runtime.app.task)
             whole = state_at(runtime.log, until, runtime.views, users)
             assert quick.offsets() == until
             assert list(quick.scan(b"")) == list(whole.scan(b""))

@@ -7,8 +7,7 @@ import msgspec
 from flyball.core import ArtifactCorrupt, FlyballError, NotFound, Refused, format_duration, format_timestamp
 from flyball.events import Record, partition
 from flyball.outcomes import Followed, Prediction, find_prediction, followed, request_of_prediction, response_of
-from flyball.provenance.rebuild import Rebuilt, load, rebuild
-from flyball.provenance.recompute import BY_VERSION
+from flyball.provenance.rebuild import BY_VERSION, Rebuilt, load, rebuild
 from flyball.registry import Version
 from flyball.runtime import Runtime
 from flyball.tasks import UserHistory
@@ -123,7 +122,7 @@ def _reasons(
     if version is None or rebuilt is None or rebuilt.context is None or prediction.level not in BY_VERSION:
         return none
     try:
-        pipeline = load(runtime, version, rebuilt.online).pipeline
+        pipeline = load(runtime, version, rebuilt.online, prediction.arrangement).pipeline
     except (ArtifactCorrupt, NotFound, Refused) as error:
         notes.append(f"the version cannot be loaded: {error}")
         return none

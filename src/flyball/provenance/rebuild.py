@@ -10,17 +10,22 @@ from flyball.provenance.columns import everything, frames_before
 from flyball.provenance.log_features import LogFeatures
 from flyball.provenance.past import state_for
 from flyball.registry import REMOVED, Version
+from flyball.releases import arrangement_value
 from flyball.runtime import Runtime
 from flyball.serving import Loaded, load_version
 from flyball.state import Catalog, load_catalog
 from flyball.stores import open_state
-from flyball.tasks import Online, Popular, Stores, popular_of
+from flyball.tasks import Online, Popular, Recommend, Stores, popular_of
+
+BY_VERSION = ("champion", "chosen", "previous")
+"""The levels at which a version answers."""
 
 
 class Rebuilt(msgspec.Struct, frozen=True):
-    """What an answer was made from: the task's online door over rebuilt stores, and the context of its request, None
-    when it read none. `catalog`: of the items, as it was."""
+    """What an answer was made from: the online door, over rebuilt stores, of the task as its version declared it, and
+    the context of its request, None when it read none. `catalog`: of the items, as it was. `task`: that task."""
 
+    task: Recommend
     online: Online
     context: Any | None
     catalog: Catalog
@@ -31,17 +36,24 @@ def rebuild(runtime: Runtime, prediction: Prediction) -> Rebuilt:
 
     Raises `Refused` when the log does not reach the offsets, or when the request is not of the type declared now.
     """
-    task = runtime.app.task
+    task = task_of(runtime, prediction)
     request = request_of_prediction(prediction, task.about.request)
-    state = state_for(runtime, prediction.offsets, [prediction.key]) if prediction.offsets else None
+    state = state_for(runtime, prediction.offsets, [prediction.key], task) if prediction.offsets else None
     if state is not None and prediction.catalog in ((), prediction.offsets):
         catalog = load_catalog(state, task.item)
     else:
-        catalog = load_catalog(state_for(runtime, prediction.catalog, []), task.item)
+        catalog = load_catalog(state_for(runtime, prediction.catalog, [], task), task.item)
     features = LogFeatures(runtime, prediction.reads[0].offsets if prediction.reads else ())
     stores = Stores(open_state("memory://") if state is None else state, features, {task.item.name: catalog})
     online = task.online(stores)
-    return Rebuilt(online, None if state is None else online.contexts([request])[0][0], catalog)
+    return Rebuilt(task, online, None if state is None else online.contexts([request])[0][0], catalog)
+
+
+def task_of(runtime: Runtime, prediction: Prediction) -> Recommend:
+    """The task as the version that answered declared it; today's for a prediction by a level of the fallback."""
+    if prediction.level not in BY_VERSION:
+        return runtime.app.task
+    return runtime.app.task_of(runtime.registry.version(prediction.version).declaration)
 
 
 def popular_list(runtime: Runtime, prediction: Prediction) -> Popular:
@@ -50,13 +62,15 @@ def popular_list(runtime: Runtime, prediction: Prediction) -> Popular:
     return popular_of(frames_before(runtime, offsets, runtime.signals.plans, everything), runtime.signals)
 
 
-def load(runtime: Runtime, version: Version, online: Online) -> Loaded:
-    """The version as serving loads it; raises `ArtifactCorrupt` when its files are not what was registered, `Refused`
-    when they were removed."""
+def load(runtime: Runtime, version: Version, online: Online, arrangement: int) -> Loaded:
+    """The version as serving loads it, re-ranked by a revision of the arrangement.
+
+    Raises `ArtifactCorrupt` when its files are not what was registered, `Refused` when they were removed.
+    """
     if version.artifact and not (runtime.artifacts / version.artifact).is_dir():
         raise Refused(_gone(runtime, version))
-    known = {type(model) for model in runtime.app.candidates.values()}
-    return load_version(online, version, runtime.artifacts, known, None)
+    rule = arrangement_value(runtime.registry, arrangement, runtime.app.task.about.arrangement)
+    return load_version(online, version, runtime.artifacts, runtime.app.model_classes, None, rule)
 
 
 def _gone(runtime: Runtime, version: Version) -> str:

@@ -9,13 +9,11 @@ import msgspec
 from flyball.core import ArtifactCorrupt, NotFound, Refused
 from flyball.events import Offsets
 from flyball.outcomes import Prediction, find_prediction, request_of_prediction, response_of
-from flyball.provenance.rebuild import Rebuilt, load, popular_list, rebuild
+from flyball.provenance.rebuild import BY_VERSION, Rebuilt, load, popular_list, rebuild
 from flyball.releases import ReleaseState
 from flyball.runtime import Runtime
 from flyball.serving import Engine, Serving
 from flyball.tasks import FallbackLists, FeatureRead, RankedItem, RecommendPipeline
-
-BY_VERSION = ("champion", "chosen", "previous")
 
 
 class Replay(msgspec.Struct, frozen=True):
@@ -77,14 +75,15 @@ def _again(runtime: Runtime, prediction: Prediction) -> tuple[Prediction, list[s
 
 def _by_version(runtime: Runtime, prediction: Prediction, rebuilt: Rebuilt) -> tuple[Serving, list[str]]:
     version = runtime.registry.version(prediction.version)
-    loaded = load(runtime, version, rebuilt.online)
+    loaded = load(runtime, version, rebuilt.online, prediction.arrangement)
     return Serving(ReleaseState(champion=version.id), {version.id: loaded.pipeline}), []
 
 
 def _by_fallback(runtime: Runtime, prediction: Prediction, rebuilt: Rebuilt) -> tuple[Serving, list[str]]:
     best = None
     if prediction.version:
-        best = load(runtime, runtime.registry.version(prediction.version), rebuilt.online).pipeline
+        version = runtime.registry.version(prediction.version)
+        best = load(runtime, version, rebuilt.online, prediction.arrangement).pipeline
     popular = popular_list(runtime, prediction)
     pairs = list(zip(popular.items, popular.scores, strict=True))
     groups = best.group_lists if isinstance(best, RecommendPipeline) else {}

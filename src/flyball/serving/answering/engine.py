@@ -31,7 +31,8 @@ class Serving(msgspec.Struct, frozen=True):
 
     `pipelines`: the loaded versions. `refused`: {version: why it is out of service}. `fallback`: what needs neither
     version nor store; `fallback_version`: the version it was precomputed with, "" for none. `catalog_offsets`: the
-    events behind the catalogs, () when they changed while they were read.
+    events behind the catalogs, () when they changed while they were read. `readers`: {version: how it reads contexts},
+    of versions that were learned by another declaration than today's, whose views they read.
     """
 
     release: ReleaseState = ReleaseState()
@@ -40,6 +41,7 @@ class Serving(msgspec.Struct, frozen=True):
     fallback: Fallback = NoFallback()
     fallback_version: str = ""
     catalog_offsets: Offsets = ()
+    readers: dict[str, ReadContexts] = {}
 
 
 class Progress:
@@ -52,11 +54,12 @@ class Progress:
 
 
 class _Answered(msgspec.Struct, frozen=True, gc=False):
-    """A response with the version and the level it came from."""
+    """A response with the version and the level it came from, and the offsets of the context it was made from."""
 
     response: Response
     version: str
     level: str
+    offsets: Offsets
 
 
 class Engine:
@@ -80,7 +83,7 @@ class Engine:
         contexts, offsets = self._contexts(requests)
         answered: list[_Answered | None] = [None] * len(requests)
         if contexts is not None:
-            self._score(serving, requests, routes, contexts, answered, progress)
+            self._score(serving, requests, routes, contexts, offsets, answered, progress)
         predictions = []
         for nth, request in enumerate(requests):
             answer = answered[nth]
@@ -88,7 +91,7 @@ class Engine:
                 context = None if contexts is None else contexts[nth]
                 predictions.append(self._fall_back(serving, request, routes[nth], context, offsets))
             else:
-                predictions.append(self._stamp(serving, request, routes[nth], answer, offsets))
+                predictions.append(self._stamp(serving, request, routes[nth], answer))
         return predictions
 
     def from_fallback(self, request: Request) -> Prediction:
@@ -109,6 +112,7 @@ class Engine:
         requests: Sequence[Request],
         routes: Sequence[Route],
         contexts: Sequence[Any],
+        offsets: Offsets,
         answered: list[_Answered | None],
         progress: Progress,
     ) -> None:
@@ -121,12 +125,36 @@ class Engine:
                     batches.setdefault(candidates[depth], []).append(nth)
             for version, batch in batches.items():
                 progress.version = version
-                responses = self._responses(serving, version, batch, requests, contexts)
+                read, read_at = self._contexts_of(serving, version, batch, requests, contexts, offsets)
+                responses = self._responses(serving, version, batch, requests, read)
                 progress.version = ""
                 level = level_of(serving.release, version)
                 for nth, response in zip(batch, responses, strict=True):
                     if response is not None:
-                        answered[nth] = _Answered(response, version, level)
+                        answered[nth] = _Answered(response, version, level, read_at)
+
+    def _contexts_of(
+        self,
+        serving: Serving,
+        version: str,
+        batch: Sequence[int],
+        requests: Sequence[Request],
+        contexts: Sequence[Any],
+        offsets: Offsets,
+    ) -> tuple[Sequence[Any], Offsets]:
+        """`contexts`, those of the batch read anew for a version that reads other views."""
+        reader = serving.readers.get(version)
+        if reader is None:
+            return contexts, offsets
+        own = list(contexts)
+        try:
+            read, offsets = reader([requests[nth] for nth in batch])
+        except Exception as error:  # the next version or the fallback can answer
+            self._note("state", version, error)
+            return [None] * len(own), ()
+        for nth, context in zip(batch, read, strict=True):
+            own[nth] = context
+        return own, offsets
 
     def _responses(
         self,
@@ -174,8 +202,8 @@ class Engine:
     ) -> Prediction:
         level, response = serving.fallback.answer(request, context)
         version = serving.fallback_version if level == PRECOMPUTED_LEVEL else ""
-        answer = _Answered(response, version, level)
-        return self._stamp(serving, request, chosen, answer, offsets, serving.fallback.offsets)
+        answer = _Answered(response, version, level, offsets)
+        return self._stamp(serving, request, chosen, answer, serving.fallback.offsets)
 
     def _stamp(
         self,
@@ -183,7 +211,6 @@ class Engine:
         request: Request,
         chosen: Route,
         answer: _Answered,
-        offsets: Offsets,
         fallback: Offsets = (),
     ) -> Prediction:
         return prediction_of_response(
@@ -193,7 +220,8 @@ class Engine:
             level=answer.level,
             arm=chosen.arm,
             propensity=chosen.propensity,
-            offsets=offsets,
+            offsets=answer.offsets,
+            arrangement=serving.release.arrangement,
             catalog=serving.catalog_offsets,
             fallback=fallback,
             stale_us=self.stale_us,

@@ -9,16 +9,17 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from flyball.core import ArtifactCorrupt, Clock, StoreUnavailable
 from flyball.events import Offsets
-from flyball.releases import ReleaseState, current
+from flyball.releases import ReleaseState, arrangement_value, current
 from flyball.runtime import Runtime
 from flyball.serving.answering.engine import Engine, NoFallback, Serving
 from flyball.serving.metrics import Figures
 from flyball.serving.versions.integrity import ArtifactFiles
 from flyball.serving.versions.loader import Loaded, load_version, reopen, verify_version
 from flyball.state import Catalog, catalog_version, load_catalog
-from flyball.stores import StateStore
 from flyball.tasks import Fallback, Online, Request, Stores
 
 EVERY_S = 0.25
@@ -69,7 +70,7 @@ class Keeper:
 
     def __init__(self, runtime: Runtime, engine: Engine, figures: Figures, clock: Clock) -> None:
         self._runtime, self._engine, self._figures, self._clock = runtime, engine, figures, clock
-        self._known = {type(model) for model in runtime.app.candidates.values()}
+        self._known = runtime.app.model_classes
         self._lock = threading.Lock()
         self._release = ReleaseState()
         self._loaded: dict[str, Loaded] = {}
@@ -78,7 +79,9 @@ class Keeper:
         self._benched: dict[str, str] = {}
         self._catalog: Catalog | None = None
         self._catalog_offsets: Offsets = ()
-        self._online: Online | None = None
+        self._stores: Stores | None = None
+        self._onlines: dict[bytes, Online] = {}
+        self._arrangement: Mapping[str, Any] = runtime.app.task.about.arrangement
         self._fallback: Fallback = NoFallback()
         self._fallback_version = ""
         self._due_us: dict[str, int] = {}
@@ -127,14 +130,23 @@ class Keeper:
     @property
     def online(self) -> Online:
         """The task's online door over the stores as they are known."""
-        if self._online is not None:
-            return self._online
-        try:
-            state: StateStore = self._runtime.state
-        except Exception as error:  # a store that cannot be opened: versions can be loaded and their lists be shown
-            return self._runtime.app.task.online(Stores(_Unavailable(error), self._runtime.features, {}))
-        self._online = self._runtime.app.task.online(Stores(state, self._runtime.features, {}))
-        return self._online
+        return self.online_of(self._runtime.app.task.about.declaration)
+
+    def online_of(self, declaration: Mapping[str, Any]) -> Online:
+        """The online door of the task as a version declared it; raises `Refused` for what is declared no more."""
+        app = self._runtime.app
+        declared = declaration or app.task.about.declaration
+        key = msgspec.json.encode(declared, order="deterministic")
+        if key in self._onlines:
+            return self._onlines[key]
+        task = app.task if declared == app.task.about.declaration else app.task_of(declared)
+        if self._stores is None:
+            try:
+                self._stores = Stores(self._runtime.state, self._runtime.features, {})
+            except Exception as error:  # a store that cannot be opened: versions can be loaded, their lists be shown
+                return task.online(Stores(_Unavailable(error), self._runtime.features, {}))
+        self._onlines[key] = task.online(self._stores)
+        return self._onlines[key]
 
     @property
     def settled(self) -> bool:
@@ -207,12 +219,10 @@ class Keeper:
                 break
         else:
             offsets = ()  # it changed meanwhile, again and again: no offsets stand for what was read
-        stores = Stores(store, self._runtime.features, {item.name: catalog})
-        online = self._runtime.app.task.online(stores)
-        loaded = {version: reopen(one, online) for version, one in self._loaded.items()}
+        self._stores, self._onlines = Stores(store, self._runtime.features, {item.name: catalog}), {}
+        loaded = self._reopened()
         with self._lock:
             self._loaded, self._catalog, self._catalog_offsets = loaded, catalog, offsets
-            self._online = online
             self._due_us["fallback"] = 0
         self._publish()
 
@@ -221,6 +231,13 @@ class Keeper:
         if release.serial != self._release.serial:
             with self._lock:
                 self._benched, self._failed = {}, {}
+        if release.arrangement != self._release.arrangement:
+            self._arrangement = arrangement_value(
+                self._runtime.registry, release.arrangement, self._runtime.app.task.about.arrangement
+            )
+            rearranged = self._reopened()
+            with self._lock:
+                self._loaded = rearranged
         missing = [version for version in wanted(release) if version not in self._loaded]
         changed = release.serial != self._release.serial
         for version in missing:
@@ -244,7 +261,8 @@ class Keeper:
         try:
             described = self._runtime.registry.version(version)
             self._files.note(version, self._runtime.artifacts / described.artifact, described.artifact_files)
-            loaded = load_version(self.online, described, self._runtime.artifacts, self._known, now_us)
+            online = self.online_of(described.declaration)
+            loaded = load_version(online, described, self._runtime.artifacts, self._known, now_us, self._arrangement)
             with self._lock:
                 self._loaded[version] = loaded
                 self._failed.pop(version, None)
@@ -254,6 +272,13 @@ class Keeper:
             self._figures.note("load", version, error)
         finally:
             self._loading = ""
+
+    def _reopened(self) -> dict[str, Loaded]:
+        """The loaded versions over the stores as they are known, by the arrangement that is released."""
+        return {
+            version: reopen(one, self.online_of(one.declaration), self._arrangement)
+            for version, one in self._loaded.items()
+        }
 
     def _look_at_files(self, now_us: int) -> None:
         """A file of a version in service that was written to is verified again; what is wrong no longer serves."""
@@ -280,9 +305,16 @@ class Keeper:
     def _publish(self) -> None:
         with self._lock:
             refused = {version: reason for version, (reason, _) in self._failed.items()} | self._benched
-            pipelines = {name: one.pipeline for name, one in self._loaded.items() if name not in self._benched}
+            loaded = {name: one for name, one in self._loaded.items() if name not in self._benched}
+            declared = self._runtime.app.task.about.declaration
             self._engine.serving = Serving(
-                self._release, pipelines, refused, self._fallback, self._fallback_version, self._catalog_offsets
+                self._release,
+                {name: one.pipeline for name, one in loaded.items()},
+                refused,
+                self._fallback,
+                self._fallback_version,
+                self._catalog_offsets,
+                {name: one.online.contexts for name, one in loaded.items() if one.declaration not in ({}, declared)},
             )
             self._figures.gauge("refused", len(refused))
 

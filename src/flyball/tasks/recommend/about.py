@@ -56,11 +56,16 @@ def restored(task: "Recommend", declaration: Mapping[str, Any], event_types: Seq
     changed: dict[str, Any] = {field: _outcome_of(declaration[field], known) for field in OUTCOMES}
     rating = declaration["rating"]
     changed["rating"] = None if rating is None else Value(_event(rating, known), expression_of(rating["of"]))
-    for field in ARRANGEMENT:
-        if field in declaration:
-            value = declaration[field]
-            changed[field] = tuple(value) if isinstance(value, list) else value
-    return msgspec.structs.replace(task, **changed)
+    return arranged(msgspec.structs.replace(task, **changed), declaration)
+
+
+def arranged(task: "Recommend", arrangement: Mapping[str, Any]) -> "Recommend":
+    """`task` that re-ranks by `arrangement`; by its own where that names nothing."""
+    changed = {field: arrangement[field] for field in ARRANGEMENT if field in arrangement}
+    if not changed:
+        return task
+    tuples = {field: tuple(value) if isinstance(value, list) else value for field, value in changed.items()}
+    return msgspec.structs.replace(task, **tuples)
 
 
 def _listed(value: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 from flyball.core import FlyballError
 from flyball.events import Offsets, Schema, logged_types
 from flyball.models import Artifact, Recommender
+from flyball.tasks.recommend.about import arranged
 from flyball.tasks.recommend.declaration import Recommend
 from flyball.tasks.recommend.fallback_lists import FallbackLists
 from flyball.tasks.recommend.item_index import ItemCatalog
@@ -35,8 +36,10 @@ class RecommendOnline:
         return read_histories(self._stores.state, self._signals, [request.key for request in requests])
 
     def open(self, candidate: Recommender, artifact: Artifact, arrangement: Mapping[str, Any]) -> RecommendPipeline:
-        """A version over the catalog."""
-        return RecommendPipeline(self._task, artifact, candidate, self._catalog, self._stores.features)
+        """A version over the catalog, re-ranked by `arrangement`."""
+        return RecommendPipeline(
+            arranged(self._task, arrangement), artifact, candidate, self._catalog, self._stores.features
+        )
 
     def fallback(self, best: Pipeline | None) -> FallbackLists:
         """The lists of `best` by group, what is popular now, and the catalog."""
