@@ -50,7 +50,7 @@ PLANTED_ONLINE = (
     # forgetting
     Planted("online/consumer.py", "// bucket_us(plan) + 1", "// bucket_us(plan)", "keys fall due a bucket early"),
     Planted("online/consumer.py", "due <= bucket", "due < bucket", "keys are never forgotten"),
-    Planted("online/consumer.py", "if one * bucket_us(plan) <=", "if (one - 1) * bucket_us(plan) <=", "keys are looked at before they fall due"),
+    Planted("online/consumer.py", "if start * bucket_us(plan) <=", "if (start - 1) * bucket_us(plan) <=", "keys are looked at before they fall due"),
     Planted("online/reader.py", "if None in values:", "if None in values[:0]:", "a forgotten key answers for any instant"),
     Planted("online/consumer.py", "1] < counts.horizon_us - plan.reach_us", "1] <= counts.horizon_us - plan.reach_us", "the last event that can be seen is counted as late"),
     # numbers

@@ -78,17 +78,17 @@ class FeatureSet:
 
     def __init__(self, *groups: Entity | Features | Group, **derived: Derived) -> None:
         self.groups = tuple(group if isinstance(group, Group) else group.features for group in groups)
-        names = [one.name for group in self.groups for one in group.definitions]
+        names = [feature.name for group in self.groups for feature in group.definitions]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise BadDeclaration("groups of a FeatureSet", "different", twice)
         known = {*names, *(key for group in self.groups for key in group.keys), "at"}
-        for name, one in derived.items():
-            if not isinstance(one, Derived):
-                raise BadDeclaration(f"derived feature {name}", "made by fb.computed or fb.hashed", one)
+        for name, feature in derived.items():
+            if not isinstance(feature, Derived):
+                raise BadDeclaration(f"derived feature {name}", "made by fb.computed or fb.hashed", feature)
             if name in known or any(name == group.name for group in self.groups):
                 raise BadDeclaration("name of a derived feature", "other than those of keys, groups and at", name)
-            unknown = [given for given in one.inputs if given not in known]
+            unknown = [source for source in feature.inputs if source not in known]
             if unknown:
                 raise BadDeclaration(f"inputs of derived feature {name}", f"among {', '.join(sorted(known))}", unknown)
             known.add(name)
@@ -98,16 +98,16 @@ class FeatureSet:
     @property
     def hash(self) -> str:
         """16 hex digits over every name and what it means."""
-        stored = [[one.name, one.hash] for group in self.groups for one in group.definitions]
-        return hash_of([stored, [[name, one.hash] for name, one in self.derived.items()]])
+        stored = [[feature.name, feature.hash] for group in self.groups for feature in group.definitions]
+        return hash_of([stored, [[name, feature.hash] for name, feature in self.derived.items()]])
 
     @property
     def hashes(self) -> dict[str, str]:
         """{name: hash}; that of a derived value covers what its inputs mean, too."""
-        found = {one.name: one.hash for group in self.groups for one in group.definitions}
-        for name, one in self.derived.items():
-            found[name] = hash_of([one.hash, [found.get(given, given) for given in one.inputs]])
-        return found
+        by_name = {feature.name: feature.hash for group in self.groups for feature in group.definitions}
+        for name, feature in self.derived.items():
+            by_name[name] = hash_of([feature.hash, [by_name.get(source, source) for source in feature.inputs]])
+        return by_name
 
     def hash_of(self, names: Iterable[str]) -> str:
         """16 hex digits over these names and what each means: what else the set declares does not matter."""
@@ -116,25 +116,27 @@ class FeatureSet:
 
     def needed(self, names: Sequence[str]) -> list[str]:
         """The stored features, keys and derived values that `names` are made from, themselves among them, in order."""
-        found = dict.fromkeys(names)
+        needed_names = dict.fromkeys(names)
         for name in reversed(self.derived):
-            if name in found:
-                found.update(dict.fromkeys(self.derived[name].inputs))
-        return [name for name in (*self.names, *_others(self.groups)) if name in found]
+            if name in needed_names:
+                needed_names.update(dict.fromkeys(self.derived[name].inputs))
+        return [name for name in (*self.names, *_others(self.groups)) if name in needed_names]
 
     def derive_columns(self, columns: dict[str, Sequence[Any]], rows: int, names: Sequence[str]) -> None:
         """Add the derived values among `names`, in order of the set, to `columns`, each of `rows` values."""
         for name in self.derived:
             if name in names:
-                one = self.derived[name]
-                inputs = zip(*(columns[given] for given in one.inputs), strict=True) if one.inputs else [()] * rows
-                columns[name] = [_value(name, one, row) for row in inputs]
+                feature = self.derived[name]
+                inputs = (
+                    zip(*(columns[source] for source in feature.inputs), strict=True) if feature.inputs else [()] * rows
+                )
+                columns[name] = [_value(name, feature, row) for row in inputs]
 
     def derive(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """The derived values of one row, given its features, keys and `at` by name."""
+        """The derived values of feature row, source its features, keys and `at` by name."""
         values = dict(row)
-        for name, one in self.derived.items():
-            values[name] = _value(name, one, [values[given] for given in one.inputs])
+        for name, feature in self.derived.items():
+            values[name] = _value(name, feature, [values[source] for source in feature.inputs])
         return {name: values[name] for name in self.derived}
 
     def derive_frame(self, frame: "pl.DataFrame") -> "pl.DataFrame":
@@ -142,10 +144,14 @@ class FeatureSet:
         import polars as pl
 
         kinds: dict[str, Any] = {INT: pl.Int64, REAL: pl.Float64, TEXT: pl.String, BOOL: pl.Boolean}
-        for name, one in self.derived.items():
-            rows = zip(*(frame[given].to_list() for given in one.inputs), strict=True) if one.inputs else _empty(frame)
-            values = [_value(name, one, row) for row in rows]
-            frame = frame.with_columns(pl.Series(name, values, dtype=kinds[one.result]))
+        for name, feature in self.derived.items():
+            rows = (
+                zip(*(frame[source].to_list() for source in feature.inputs), strict=True)
+                if feature.inputs
+                else _empty(frame)
+            )
+            values = [_value(name, feature, row) for row in rows]
+            frame = frame.with_columns(pl.Series(name, values, dtype=kinds[feature.result]))
         return frame
 
 
@@ -157,20 +163,20 @@ def _empty(frame: "pl.DataFrame") -> Iterator[tuple[()]]:
     return (() for _ in range(frame.height))
 
 
-def _value(name: str, one: Derived, inputs: Sequence[Any]) -> Any:
-    if one.function is None:
-        return None if any(value is None for value in inputs) else _bucket(inputs, one.size)
-    value = one.function(*inputs)
+def _value(name: str, feature: Derived, inputs: Sequence[Any]) -> Any:
+    if feature.function is None:
+        return None if any(value is None for value in inputs) else _bucket(inputs, feature.size)
+    value = feature.function(*inputs)
     if value is None:
         return None
-    if one.result == REAL and not isinstance(value, str | bool):
+    if feature.result == REAL and not isinstance(value, str | bool):
         real = float(value)
         return real if math.isfinite(real) else None
-    if one.result == INT and not isinstance(value, str | float) and int(value) == value:
+    if feature.result == INT and not isinstance(value, str | float) and int(value) == value:
         return int(value)
-    if (one.result == BOOL and value in (True, False)) or (one.result == TEXT and isinstance(value, str)):
-        return bool(value) if one.result == BOOL else value
-    raise BadInput(f"value of computed feature {name}", f"{one.result} or None", value)
+    if (feature.result == BOOL and value in (True, False)) or (feature.result == TEXT and isinstance(value, str)):
+        return bool(value) if feature.result == BOOL else value
+    raise BadInput(f"value of computed feature {name}", f"{feature.result} or None", value)
 
 
 def _bucket(values: Iterable[Any], size: int) -> int:

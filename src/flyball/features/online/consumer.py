@@ -89,17 +89,17 @@ class FeatureConsumer:
     def apply(self, slices: Sequence[Slice]) -> int:
         """Fold `slices` in; the number of records that were new. Raises `BadInput` for a gap."""
         with locked(self._lock):
-            offsets, found, known_us, new, sides = self._sort(slices)
+            offsets, by_type, known_us, new, sides = self._sort(slices)
             if not new:
                 return 0
             joined, pending = self._joiner.apply(sides, self._store)
-            found |= {name: [(record, offset) for record, offset, _ in pairs] for name, pairs in joined.items()}
+            by_type |= {name: [(record, offset) for record, offset, _ in pairs] for name, pairs in joined.items()}
             counts, ready = self._meta()
             counts.known_us = max(counts.known_us, known_us)
             counts.horizon_us = max(counts.horizon_us, self._horizon(counts.known_us))
             events = {
                 self._types[name]: (self._schema.decode_many([record for record, _ in some]), [at for _, at in some])
-                for name, some in found.items()
+                for name, some in by_type.items()
                 if some
             }
             changes: dict[bytes, bytes | None] = pending
@@ -131,8 +131,8 @@ class FeatureConsumer:
         plan = next(plan for plan in self.plans if plan.group.name == group)
         with locked(self._lock):
             counts, ready = self._meta()
-            held, offsets = self._store.read([plan.prefix + key_bytes(key) for key in keys])
-            some = [key for key, value in zip(keys, held, strict=True) if value is not None]
+            states, offsets = self._store.read([plan.prefix + key_bytes(key) for key in keys])
+            some = [key for key, value in zip(keys, states, strict=True) if value is not None]
             empty = np.empty((0, plan.width), dtype=np.int64)
             changes: dict[bytes, bytes | None] = {}
             encoded = EncodedEvents(some, empty, np.zeros(len(some) + 1, dtype=np.int64), [], {})
@@ -155,7 +155,7 @@ class FeatureConsumer:
         """The offsets after `slices`, their new records by type with offsets, the latest `known_at`, how many there
         are, and those that are sides of joined types."""
         offsets, new, known_us = list(self.offsets()), 0, NONE
-        found: dict[str, list[tuple[Record, int]]] = {name: [] for name in self._types}
+        by_type: dict[str, list[tuple[Record, int]]] = {name: [] for name in self._types}
         sides: dict[str, list[Positioned]] = {name: [] for name in self._joiner.types}
         for piece in slices:
             offsets += [0] * (piece.partition + 1 - len(offsets))
@@ -167,7 +167,7 @@ class FeatureConsumer:
                 )
             fresh = piece.records[skip:]
             for offset, record in enumerate(fresh, start):
-                some = found.get(record.type)
+                some = by_type.get(record.type)
                 if some is not None:
                     some.append((record, offset))
                 if sides and record.type in sides:
@@ -176,7 +176,7 @@ class FeatureConsumer:
                 known_us = max(known_us, max([record.known_at for record in fresh]))
                 offsets[piece.partition] += len(fresh)
                 new += len(fresh)
-        return tuple(offsets), found, known_us, new, sides
+        return tuple(offsets), by_type, known_us, new, sides
 
     def _update(
         self,
@@ -200,24 +200,24 @@ class FeatureConsumer:
             if beyond:
                 counts.late[name] = counts.late.get(name, 0) + beyond
         suffixes = keys_bytes(b"", encoded.keys)
-        held, _ = self._store.read([plan.prefix + suffix for suffix in suffixes])
+        states, _ = self._store.read([plan.prefix + suffix for suffix in suffixes])
         extras: list[Extras] = []
         if plan.has_texts:
-            held, extras = _with_texts(plan, encoded, held)
-        starts = np.zeros(len(held) + 1, dtype=np.int64)
-        np.cumsum([0 if value is None else len(value) // 8 for value in held], out=starts[1:])
-        old = np.frombuffer(b"".join([value for value in held if value is not None]), dtype=np.int64)
-        ends = np.zeros(len(held) + 1, dtype=np.int64)
+            states, extras = _with_texts(plan, encoded, states)
+        starts = np.zeros(len(states) + 1, dtype=np.int64)
+        np.cumsum([0 if value is None else len(value) // 8 for value in states], out=starts[1:])
+        old = np.frombuffer(b"".join([value for value in states if value is not None]), dtype=np.int64)
+        ends = np.zeros(len(states) + 1, dtype=np.int64)
         words = update(
             plan.numbers, old, starts, encoded.rows, encoded.starts, counts.horizon_us, ready.forgotten_us, self._rows,
             force, ends,
         )  # fmt: skip
         if plan.reach_us is not None:
             self._note_expiry(plan, suffixes, words, ends, counts, changes)
-        raw, places = words.tobytes(), (8 * ends).tolist()
-        for place, suffix in enumerate(suffixes):
-            value = raw[places[place] : places[place + 1]]
-            changes[plan.prefix + suffix] = _purged(plan, value, extras[place]) if extras else value
+        raw, bounds = words.tobytes(), (8 * ends).tolist()
+        for index, suffix in enumerate(suffixes):
+            value = raw[bounds[index] : bounds[index + 1]]
+            changes[plan.prefix + suffix] = _purged(plan, value, extras[index]) if extras else value
 
     def _note_expiry(
         self,
@@ -230,13 +230,13 @@ class FeatureConsumer:
     ) -> None:
         """Note when the new states fall due; older ones are looked at again when they do."""
         assert plan.reach_us is not None
-        held = counts.buckets.setdefault(plan.group.name, {})
-        for place in np.nonzero(words[ends[:-1] + _BUCKET] == NONE)[0].tolist():
-            start = int(ends[place])
+        buckets = counts.buckets.setdefault(plan.group.name, {})
+        for index in np.nonzero(words[ends[:-1] + _BUCKET] == NONE)[0].tolist():
+            start = int(ends[index])
             bucket = due_bucket(plan, int(words[start + _NEWEST]))
             words[start + _BUCKET] = bucket
-            changes[expiry_key(plan.prefix, bucket, suffixes[place])] = b""
-            held[bucket] = held.get(bucket, 0) + 1
+            changes[expiry_key(plan.prefix, bucket, suffixes[index])] = b""
+            buckets[bucket] = buckets.get(bucket, 0) + 1
 
     def _sweep(self, counts: KeyCounts, ready: Ready, new: int, changes: dict[bytes, bytes | None]) -> Ready:
         """Forget keys that no time from the horizon on can see, faster than `new` records can bring others."""
@@ -245,17 +245,17 @@ class FeatureConsumer:
             if plan.reach_us is None or ready.groups.get(plan.group.name) != plan.hash:
                 continue
             name, gone = plan.group.name, 0
-            held = counts.buckets.get(name, {})
-            for bucket in sorted(one for one in held if one * bucket_us(plan) <= counts.horizon_us):
+            buckets = counts.buckets.get(name, {})
+            for bucket in sorted(start for start in buckets if start * bucket_us(plan) <= counts.horizon_us):
                 if gone <= 2 * new:
-                    gone += self._forget(plan, bucket, held, 2 * new - gone, changes)
+                    gone += self._forget(plan, bucket, buckets, 2 * new - gone, changes)
             if gone:
                 forgot = True
                 counts.expired[name] = counts.expired.get(name, 0) + gone
         return Ready(ready.groups, max(ready.forgotten_us, counts.horizon_us)) if forgot else ready
 
     def _forget(
-        self, plan: GroupLayout, bucket: int, held: dict[int, int], most: int, changes: dict[bytes, bytes | None]
+        self, plan: GroupLayout, bucket: int, buckets: dict[int, int], most: int, changes: dict[bytes, bytes | None]
     ) -> int:
         """Forget the keys of a bucket that had no event since, shard by shard until `most` are done; how many."""
         gone, moved = 0, 0
@@ -275,9 +275,9 @@ class FeatureConsumer:
                     gone += 1
                 else:
                     changes[expiry_key(plan.prefix, due, suffix)] = b""
-                    held[due] = held.get(due, 0) + 1
+                    buckets[due] = buckets.get(due, 0) + 1
                     moved += 1
-        _less(held, bucket, gone + moved)
+        _less(buckets, bucket, gone + moved)
         return gone
 
 
