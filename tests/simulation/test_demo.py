@@ -7,7 +7,7 @@ import pytest
 import flyball as fb
 from flyball.app import load_app
 from flyball.core import BadDeclaration, BadInput, ManualClock, parse_timestamp
-from flyball.operations import status
+from flyball.operations import catch_up, status
 from flyball.runtime import Runtime, load_settings
 from flyball.simulation import WorldPlan, live_past, new_plan, plan_summary, read_plan, seed_home, speed_for, world_of
 from flyball.simulation.world import DAY_US
@@ -51,10 +51,24 @@ def test_the_views_are_up_to_the_past_before_anybody_asks(tmp_path: Path) -> Non
     assert all(feed.behind == 0 and not feed.error for feed in feeds)
 
 
+def test_whoever_waits_sees_lines_taken_in_and_views_catching_up(tmp_path: Path) -> None:
+    home, told = runtime(tmp_path), list[str]()
+    seed_home(home, small_plan(), told.append)
+    assert any("lines taken in" in line for line in told)
+    to_go = [int(line.split()[-4].replace(",", "")) for line in told if "bringing the views up" in line]
+    assert to_go[-1] == 0 < to_go[0]
+    # Folding all of the log again, as after a change of the declaration, is told as well.
+    for view in (tmp_path / "outcomes.db", tmp_path / "outcomes.db-wal", tmp_path / "outcomes.db-shm"):
+        view.unlink(missing_ok=True)
+    again = list[str]()
+    assert catch_up(runtime(tmp_path), again.append) > 0
+    assert any("records to go" in line for line in again)
+
+
 def test_a_past_begun_is_finished_not_begun_anew(tmp_path: Path) -> None:
     class Killed(BaseException): ...
 
-    def kill(_: object) -> None:
+    def kill(_: str) -> None:
         raise Killed
 
     with pytest.raises(Killed):

@@ -239,7 +239,8 @@ def export(
     since_us = None if since is None else parse_timestamp(since)
     kind = format or (FileKind(out.suffix[1:]) if out and out.suffix[1:] in FileKind.__members__ else FileKind.csv)
     path = out or Path(f"{event}.{kind.value}")
-    catch_up(runtime)
+    with progress_line(json) as progress:
+        catch_up(runtime, progress)
     rows = export_events(runtime.history, event, path, kind.value, since_us)
     if json:
         show_json({"rows": rows, "file": str(path)})

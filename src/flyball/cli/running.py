@@ -70,7 +70,7 @@ def _with_world(runtime: "Runtime", quiet: bool) -> "Program":
     if read_plan(runtime.home) is None:
         warn(f"a new world: {plan_summary(runtime.app, plan)}")
         with progress_line(quiet) as progress:
-            report = seed_home(runtime, plan, lambda report: progress(f"{report.read:,} lines taken in"))
+            report = seed_home(runtime, plan, progress)
         warn(f"took in {sum(report.accepted.values()):,} events, set {sum(report.quarantined.values()):,} aside")
     return world_program()
 
@@ -169,7 +169,8 @@ def recommend(
     from flyball.serving import answer_once
 
     runtime = open_home(app, home, chosen)
-    catch_up(runtime)
+    with progress_line(json) as progress:
+        catch_up(runtime, progress)
     answer = answer_once(runtime, user, k, tell=warn)
     if json:
         show_json(answer)

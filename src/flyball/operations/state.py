@@ -101,7 +101,8 @@ def _behind(runtime: Runtime) -> dict[str, int]:
     """Records each consumer has still to apply, from where it stands in its own store."""
     from flyball.operations.feeds import feeds_of
 
-    return {feed.name: sum(feed.log.ends()) - sum(feed.offsets()) for feed in feeds_of(runtime, rebuilding=False)}
+    feeds = [feed for feed in feeds_of(runtime, rebuilding=False) if feed.active is None or feed.active()]
+    return {feed.name: sum(feed.log.ends()) - sum(feed.offsets()) for feed in feeds}
 
 
 def _quarantined(runtime: Runtime) -> int:

@@ -97,7 +97,7 @@ def world_of(app: App, plan: WorldPlan) -> World:
 
 
 def seed_home(
-    runtime: Runtime, plan: WorldPlan, progress: Callable[[IngestReport], None] | None = None
+    runtime: Runtime, plan: WorldPlan, report_progress: Callable[[str], object] | None = None
 ) -> IngestReport:
     """Take the world's past into the application's log and bring the views up to it, then write the plan down.
 
@@ -105,17 +105,17 @@ def seed_home(
     was begun earlier on this home is finished, whatever `plan` says. Raises `BadDeclaration` when the application has
     no world. The report is of all lines together.
     """
-    app, begun = runtime.app, _begun_path(runtime.home)
+    app, begun, progress = runtime.app, _begun_path(runtime.home), report_progress or _silent
     plan = _read(begun) or plan
     world = world_of(app, plan)
     runtime.home.mkdir(parents=True, exist_ok=True)
     write_atomic(begun, msgspec.json.encode(plan))
     batches = list(live_past(world, plan.start_us, plan.until_us))
     reports = [
-        ingest_pieces(runtime, format, pieces_of(lines), f"world/{format}", "history", progress)
+        ingest_pieces(runtime, format, pieces_of(lines), f"world/{format}", "history", _taken_in(progress))
         for format, lines in by_format(batches).items()
     ]
-    catch_up(runtime)
+    catch_up(runtime, progress)
     begun.replace(plan_path(runtime.home))
     return _together(reports)
 
@@ -142,6 +142,16 @@ def speed_for(lines_per_s: float, lines: int, days: float) -> float:
     10.0
     """
     return max(1.0, lines_per_s * days * DAY_US / SECOND_US / max(1, lines))
+
+
+def _silent(_: str) -> None: ...
+
+
+def _taken_in(report_progress: Callable[[str], object]) -> Callable[[IngestReport], None]:
+    def report(so_far: IngestReport) -> None:
+        report_progress(f"{so_far.read:,} lines taken in")
+
+    return report
 
 
 def _together(reports: Sequence[IngestReport]) -> IngestReport:
