@@ -1,8 +1,11 @@
 """Which views a task reads: its own and the profiles of its entities."""
 
+import subprocess
+import sys
 from typing import Annotated
 
 import flyball as fb
+from flyball.app import load_app
 from flyball.events import Schema
 from flyball.tasks import About, UserItemsView, task_views
 from flyball.testing.state_logs import APPLICATION
@@ -40,3 +43,17 @@ def test_a_recommendation_has_histories_before_profiles() -> None:
 
 def type_of(name: str) -> type[fb.Event]:
     return next(kind.cls for kind in APPLICATION.schema.types.values() if kind.cls.__name__ == name)
+
+
+def test_the_hash_of_views_is_the_same_in_every_process() -> None:
+    """Otherwise each restart would fold the whole log again."""
+    script = (
+        "from flyball.app import load_app\nfrom flyball.tasks import task_views\n"
+        "app = load_app('movies')\nprint([view.spec.hash for view in task_views(app.task, app.schema)])"
+    )
+    runs = [
+        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True) for _ in range(2)
+    ]
+    assert runs[0].stdout == runs[1].stdout
+    app = load_app("movies")
+    assert repr([view.spec.hash for view in task_views(app.task, app.schema)]) == runs[0].stdout.strip()

@@ -28,6 +28,7 @@ from flyball.features.declaration.functions import (
     target,
 )
 from flyball.features.declaration.groups import Definition, Features, Group
+from flyball.features.declaration.source import content_of
 from flyball.features.declaration.values import number_of
 from flyball.features.declaration.windows import Window, exact, lifetime, tiled
 from flyball.features.online.codec import bytes_per_key
@@ -66,6 +67,7 @@ __all__ = [
     "bits_of",
     "bytes_per_key",
     "computed",
+    "content_of",
     "count",
     "decayed",
     "digest_of",

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable
 from hashlib import sha256
+from types import CodeType, FunctionType
 from typing import Any
 
 import msgspec
 
 from flyball.core import BadDeclaration
 from flyball.events import Schema, join_of
-from flyball.features import Entity
-from flyball.policy import AnyOf, Expression, Outcome, Value, compile_python, trace
+from flyball.features import Entity, content_of
+from flyball.policy import AnyOf, Expression, Outcome, Value, compile_python
 from flyball.state import ViewSpec
 from flyball.tasks.labels import LabelPlan, label_plans
 from flyball.tasks.recommend import labels as labels_module
@@ -95,12 +96,18 @@ class Signals:
 
 
 def hash_of_function(function: Callable[[Any], Any]) -> str:
-    """A text that changes when the function does: what a lambda says when traced, else its compiled code."""
+    """A text that changes when the function does, the same in every process: its parsed source, else its code."""
+    if not isinstance(function, FunctionType):
+        return f"{function.__module__}.{getattr(function, '__qualname__', type(function).__name__)}"
     try:
-        return trace(function).text()
-    except BadDeclaration:
-        code = function.__code__
-        return repr((code.co_code.hex(), code.co_names, [str(constant) for constant in code.co_consts]))
+        return content_of(function)
+    except (BadDeclaration, OSError, TypeError):  # no source, or one that closes over more than plain values
+        return _text_of_code(function.__code__)
+
+
+def _text_of_code(code: CodeType) -> str:
+    constants = [_text_of_code(value) if isinstance(value, CodeType) else repr(value) for value in code.co_consts]
+    return repr((code.co_code.hex(), code.co_names, constants))
 
 
 def compile_test(expression: Expression | None) -> Callable[[Any], Any] | None:
