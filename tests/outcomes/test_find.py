@@ -14,9 +14,11 @@ from flyball.outcomes import (
     prediction_of,
     prediction_of_response,
     prediction_record,
+    records_between,
     request_of_prediction,
     response_of,
 )
+from flyball.outcomes.prediction import LAST_US
 from flyball.tasks import FeatureRead, RankedItem, Response, request_of, request_type
 from flyball.testing import faulty
 
@@ -43,6 +45,23 @@ def test_every_answer_is_found_after_the_clock_was_set_back(tmp_path: Path, back
     assert [find_prediction(log, one.id) for one in given] == given
     with pytest.raises(NotFound, match="no prediction"):
         find_prediction(log, new_id(START_US + 200 * MINUTE_US, rng))
+
+
+@pytest.mark.parametrize("back_minutes", [0, 5, 60, 60 * 24])
+@pytest.mark.parametrize("minute", [0, 1, 100, 239, 240, 400])
+def test_all_answers_since_a_time_are_found_after_the_clock_was_set_back(
+    tmp_path: Path, back_minutes: int, minute: int
+) -> None:
+    rng = random.Random(4)
+    log = open_log(f"sqlite://{tmp_path}/predictions.db?partitions=1&unique=0")
+    minutes = [*range(240), *(later + 240 - back_minutes for later in range(240))]
+    given = [predicted(START_US + later * MINUTE_US, rng) for later in minutes]
+    for first in range(0, len(given), 7):
+        log.append([prediction_record(one) for one in given[first : first + 7]])
+    since_us = START_US + minute * MINUTE_US
+    for until_us in (since_us, since_us + 1, since_us + 90 * MINUTE_US, LAST_US):
+        between = [prediction_of(record).id for record in records_between(log, since_us, until_us)]
+        assert between == [one.id for one in given if since_us <= one.at_us < until_us]
 
 
 def test_a_record_of_another_format_is_refused_by_its_number() -> None:

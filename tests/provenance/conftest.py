@@ -16,9 +16,9 @@ from flyball.outcomes import Prediction, prediction_of, prediction_record
 from flyball.registry import Version
 from flyball.releases import ReleaseState, current, promote
 from flyball.runtime import Runtime, load_settings
-from flyball.serving import Engine, Serving, load_version
+from flyball.serving import Engine, Serving
 from flyball.tasks import Request
-from flyball.testing.requests import make_request, online_of
+from flyball.testing.requests import loader_of, make_request, online_of
 
 DAY_US = parse_duration("1d")
 START_US = 1_700_000_000_000_000
@@ -122,7 +122,7 @@ class Cinema:
         if release.champion is None:
             return Serving(release, fallback=online.fallback(None), catalog_offsets=offsets)
         version = self.runtime.registry.version(release.champion)
-        pipeline = load_version(online, version, self.runtime.artifacts, ()).pipeline
+        pipeline = loader_of(self.runtime).load(version).pipeline
         return Serving(release, {version.id: pipeline}, {}, online.fallback(pipeline), version.id, offsets)
 
     def request(self, user: int, **fields: Any) -> Request:
@@ -211,7 +211,7 @@ class Theatre(Cinema):
 
     def serving(self) -> Serving:
         runtime, version = self.runtime, self.champion("ranker")
-        loaded = load_version(online_of(runtime), version, runtime.artifacts, (), self.clock.now_us())
+        loaded = loader_of(runtime).load(version, warm_at_us=self.clock.now_us())
         return Serving(ReleaseState(champion=version.id), {version.id: loaded.pipeline})
 
     def logged(self) -> list[Prediction]:

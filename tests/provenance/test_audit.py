@@ -10,8 +10,7 @@ from flyball.core import Refused
 from flyball.outcomes import prediction_record
 from flyball.provenance import audit, replay, why
 from flyball.releases import promote
-from flyball.serving import load_version
-from flyball.testing.requests import online_of
+from flyball.testing.requests import loader_of
 
 from .conftest import APP, DAY_US, DAYS, FEATURES, START_US, Theatre, with_features
 
@@ -120,7 +119,7 @@ def test_a_version_of_other_definitions_is_refused(theatre: Theatre, tmp_path: P
     changed.clock.move_to_us(START_US + DAYS * DAY_US)
     runtime = changed.runtime
     with pytest.raises(Refused, match="feature film.views must be as .* learned it"):
-        load_version(online_of(runtime), version, runtime.artifacts, (), None)
+        loader_of(runtime).load(version, warm_at_us=None)
     theatre.champion("popular")
     with pytest.raises(Refused, match=f"feature film.views must be as {version.id} learned it"):
         promote(

@@ -57,7 +57,7 @@ async def calling(runtime: Runtime, wait: bool = True) -> AsyncIterator[Caller]:
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
             caller = Caller(service, client, stopwatch)
             if wait:
-                await caller.until(lambda: not service.keeper.unready() or bool(service.engine.serving.refused))
+                await caller.until(lambda: not service.refresher.unready() or bool(service.engine.serving.refused))
             yield caller
     finally:
         await service.stop()

@@ -13,10 +13,10 @@ from flyball.core import Counters, ManualClock, StoreUnavailable, SystemStopwatc
 from flyball.events import Appended
 from flyball.outcomes import Prediction, prediction_of
 from flyball.runtime import Runtime
-from flyball.serving import Engine, Keeper, Service
-from flyball.serving.metrics import Figures
+from flyball.serving import Engine, Refresher, Service
+from flyball.serving.metrics import ServingMetrics
 from flyball.serving.prediction_writer import PredictionWriter
-from flyball.serving.versions.refresher import Freshness
+from flyball.serving.versions.refresher import StateLag
 from flyball.tasks import FallbackLists, request_of, request_type
 from flyball.testing import faulty
 from flyball.testing.faulty import Faulty
@@ -28,52 +28,52 @@ ASKED = request_type(faulty.app.task)
 
 class TestFreshness:
     def test_nothing_unapplied_is_no_lag(self) -> None:
-        assert Freshness().look(50, (), (0, 0)) == 0
-        assert Freshness().look(50, (3, 4), (3, 4)) == 0
+        assert StateLag().poll(50, (), (0, 0)) == 0
+        assert StateLag().poll(50, (3, 4), (3, 4)) == 0
 
     def test_the_lag_counts_from_the_look_that_first_saw_the_event(self) -> None:
-        freshness = Freshness()
-        assert freshness.look(1_000, (3, 4), (3, 5)) == 0
-        assert freshness.look(2_000, (3, 4), (3, 6)) == 1_000
-        assert freshness.look(3_000, (3, 5), (3, 6)) == 1_000
-        assert freshness.look(4_000, (3, 6), (3, 6)) == 0
+        freshness = StateLag()
+        assert freshness.poll(1_000, (3, 4), (3, 5)) == 0
+        assert freshness.poll(2_000, (3, 4), (3, 6)) == 1_000
+        assert freshness.poll(3_000, (3, 5), (3, 6)) == 1_000
+        assert freshness.poll(4_000, (3, 6), (3, 6)) == 0
 
     def test_a_follower_that_never_wrote_lags_by_all_there_is(self) -> None:
-        freshness = Freshness()
-        freshness.look(1_000, (), (1, 0))
-        assert freshness.look(9_000, (), (2, 0)) == 8_000
+        freshness = StateLag()
+        freshness.poll(1_000, (), (1, 0))
+        assert freshness.poll(9_000, (), (2, 0)) == 8_000
 
     def test_a_long_stand_is_told_in_full(self) -> None:
-        freshness = Freshness()
+        freshness = StateLag()
         for at in range(5_000):
-            lag = freshness.look(at, (0,), (at + 1,))
+            lag = freshness.poll(at, (0,), (at + 1,))
         assert lag == 4_999
-        assert len(freshness._looks) <= 1_001
+        assert len(freshness._polls) <= 1_001
 
     def test_what_waited_before_the_first_look_counts_as_told(self) -> None:
-        freshness = Freshness(first_us=500)
-        assert freshness.look(10_000, (0,), (3,)) == 500
-        assert freshness.look(10_100, (2,), (4,)) == 600
-        assert freshness.look(10_300, (3,), (4,)) == 200
-        unspent = Freshness(first_us=500)
-        assert unspent.look(10_000, (3,), (3,)) == 0
-        assert unspent.look(10_100, (3,), (4,)) == 0
+        freshness = StateLag(first_us=500)
+        assert freshness.poll(10_000, (0,), (3,)) == 500
+        assert freshness.poll(10_100, (2,), (4,)) == 600
+        assert freshness.poll(10_300, (3,), (4,)) == 200
+        unspent = StateLag(first_us=500)
+        assert unspent.poll(10_000, (3,), (3,)) == 0
+        assert unspent.poll(10_100, (3,), (4,)) == 0
 
     def test_a_clock_set_back_begins_the_count_anew(self) -> None:
-        freshness = Freshness()
-        freshness.look(9_000, (0,), (1,))
-        assert freshness.look(5_000, (0,), (1,)) == 0
-        assert freshness.look(6_000, (0,), (2,)) == 1_000
+        freshness = StateLag()
+        freshness.poll(9_000, (0,), (1,))
+        assert freshness.poll(5_000, (0,), (1,)) == 0
+        assert freshness.poll(6_000, (0,), (2,)) == 1_000
 
 
-def keeper_of(home: Runtime, clock: ManualClock) -> Keeper:
-    figures = Figures(home.counters_folder, "test", SystemStopwatch())
+def refresher_of(home: Runtime, clock: ManualClock) -> Refresher:
+    figures = ServingMetrics(home.counters_folder, "test", SystemStopwatch())
     engine = Engine(lambda requests: ([], ()), figures.note)
-    return Keeper(home, engine, figures, clock)
+    return Refresher(home, engine, figures, clock)
 
 
-def catalog_of(keeper: Keeper) -> Any:
-    fallback = keeper._engine.serving.fallback
+def catalog_of(refresher: Refresher) -> Any:
+    fallback = refresher._engine.serving.fallback
     assert isinstance(fallback, FallbackLists)
     return fallback.catalog
 
@@ -95,71 +95,71 @@ def shorten(file: Path) -> None:
     os.truncate(file, 1)
 
 
-class TestKeeper:
+class TestRefresher:
     def test_an_answer_says_how_far_the_state_lags_once_it_is_over_a_second(self, home: Runtime) -> None:
         clock = ManualClock(NOW_US)
-        keeper = keeper_of(home, clock)
-        keeper.step()
+        refresher = refresher_of(home, clock)
+        refresher.step()
         watch(home, 7, "film-39", NOW_US)
         stale = []
         for _ in range(4):
-            keeper.step()
-            stale.append(keeper._engine.stale_us)
+            refresher.step()
+            stale.append(refresher._engine.stale_us)
             clock.advance_us(600_000)
         assert stale == [0, 0, 1_200_000, 1_800_000]
         faulty.follow(home)
-        keeper.step()
-        assert keeper._engine.stale_us == 0
+        refresher.step()
+        assert refresher._engine.stale_us == 0
 
-    def test_a_new_film_is_known_at_the_next_look_at_the_catalogue(self, home: Runtime) -> None:
+    def test_a_new_film_is_known_at_the_next_poll_the_catalogue(self, home: Runtime) -> None:
         faulty.release(home, ItemKNN(), NOW_US)
         clock = ManualClock(NOW_US)
-        keeper = keeper_of(home, clock)
-        keeper.step()
-        before = catalog_of(keeper)
+        refresher = refresher_of(home, clock)
+        refresher.step()
+        before = catalog_of(refresher)
         home.log.append([home.schema.check("card", {"film": "film-new", "genres": ["odd"]}, NOW_US, NOW_US)])
         faulty.follow(home)
         clock.advance_us(1_000_000)
-        keeper.step()
-        assert catalog_of(keeper) is before
+        refresher.step()
+        assert catalog_of(refresher) is before
         clock.advance_us(10_000_000)
-        keeper.step()
-        assert "film-new" in catalog_of(keeper).ids
-        assert keeper._engine.serving.catalog_offsets == home.state.offsets()
+        refresher.step()
+        assert "film-new" in catalog_of(refresher).ids
+        assert refresher._engine.serving.catalog_offsets == home.state.offsets()
 
     def test_a_start_on_a_state_that_is_behind_says_so_and_takes_films_within_a_second(self, empty: Runtime) -> None:
         empty.log.append([empty.schema.check("card", {"film": "film-1", "genres": ["odd"]}, NOW_US, NOW_US)])
         clock = ManualClock(NOW_US)
-        keeper = keeper_of(empty, clock)
-        keeper.step()
+        refresher = refresher_of(empty, clock)
+        refresher.step()
         filtered = make_request(empty, 7, NOW_US, random.Random(1), k=3, include={"genres": ["odd"]})
-        answer = keeper._engine.from_fallback(filtered)
+        answer = refresher._engine.from_fallback(filtered)
         assert (answer.items, answer.stale_us > 1_000_000) == ([], True)
         faulty.follow(empty)
         clock.advance_us(1_000_000)
-        keeper.step()
-        answer = keeper._engine.from_fallback(filtered)
+        refresher.step()
+        answer = refresher._engine.from_fallback(filtered)
         assert (answer.items, answer.stale_us) == (["film-1"], 0)
 
     def test_a_catalogue_is_looked_at_each_second_while_the_state_lags(self, home: Runtime) -> None:
         clock = ManualClock(NOW_US)
-        keeper = keeper_of(home, clock)
-        keeper.step()
+        refresher = refresher_of(home, clock)
+        refresher.step()
         home.log.append([home.schema.check("card", {"film": "film-new", "genres": ["odd"]}, NOW_US, NOW_US)])
         for _ in range(3):  # the state is seen to lag
-            keeper.step()
+            refresher.step()
             clock.advance_us(1_000_000)
         faulty.follow(home)
-        keeper.step()
-        assert "film-new" in catalog_of(keeper).ids
+        refresher.step()
+        assert "film-new" in catalog_of(refresher).ids
 
     def test_it_is_settled_once_the_champion_serves_or_there_is_none(self, home: Runtime, monkeypatch: Any) -> None:
-        keeper = keeper_of(home, ManualClock(NOW_US))
-        assert not keeper.settled
-        keeper.step()
-        assert keeper.settled
+        refresher = refresher_of(home, ManualClock(NOW_US))
+        assert not refresher.settled
+        refresher.step()
+        assert refresher.settled
         faulty.release(home, ItemKNN(), NOW_US)
-        later = keeper_of(home, ManualClock(NOW_US))
+        later = refresher_of(home, ManualClock(NOW_US))
 
         def locked(registry: object) -> Any:
             raise StoreUnavailable("locked")
@@ -175,57 +175,57 @@ class TestKeeper:
 
     def test_over_a_full_log_it_is_settled_once_a_list_can_be_given(self, empty: Runtime) -> None:
         clock = ManualClock(NOW_US)
-        keeper = keeper_of(empty, clock)
-        keeper.step()
-        assert keeper.settled  # nothing is to come
+        refresher = refresher_of(empty, clock)
+        refresher.step()
+        assert refresher.settled  # nothing is to come
         empty.log.append([empty.schema.check("card", {"film": "film-1", "genres": ["odd"]}, NOW_US, NOW_US)])
-        keeper = keeper_of(empty, clock)
-        keeper.step()
-        assert not keeper.settled
+        refresher = refresher_of(empty, clock)
+        refresher.step()
+        assert not refresher.settled
         faulty.follow(empty)
         clock.move_to_us(NOW_US + 20_000_000)
-        keeper.step()
-        assert keeper.settled
+        refresher.step()
+        assert refresher.settled
 
     def test_it_is_not_settled_without_the_champion(self, home: Runtime) -> None:
         version = faulty.release(home, ItemKNN(), NOW_US)
         (home.artifacts / version.artifact).rename(home.artifacts / "aside")
-        keeper = keeper_of(home, ManualClock(NOW_US))
-        keeper.step()
-        assert not keeper.settled
-        assert keeper.unready() == []
+        refresher = refresher_of(home, ManualClock(NOW_US))
+        refresher.step()
+        assert not refresher.settled
+        assert refresher.unready() == []
 
     def test_a_damaged_version_is_tried_again_and_taken_once_it_is_mended(self, home: Runtime) -> None:
         version = faulty.release(home, Faulty(), NOW_US)
         folder, aside = home.artifacts / version.artifact, home.artifacts / "aside"
         folder.rename(aside)
         clock = ManualClock(NOW_US)
-        keeper = keeper_of(home, clock)
-        keeper.step()
-        assert "no such file" in keeper.reasons()[0]
-        assert keeper.unready() == []
+        refresher = refresher_of(home, clock)
+        refresher.step()
+        assert "no such file" in refresher.reasons()[0]
+        assert refresher.unready() == []
         aside.rename(folder)
         clock.advance_us(1_000_000)
-        keeper.step()
-        assert keeper.reasons()
+        refresher.step()
+        assert refresher.reasons()
         clock.advance_us(5_000_000)
-        keeper.step()
-        assert keeper.reasons() == []
-        assert list(keeper._engine.serving.pipelines) == ["v1"]
+        refresher.step()
+        assert refresher.reasons() == []
+        assert list(refresher._engine.serving.pipelines) == ["v1"]
 
     def test_a_clock_set_back_holds_up_no_look(self, home: Runtime) -> None:
         faulty.release(home, Faulty(), NOW_US)
         damaged = faulty.release(home, ItemKNN(), NOW_US)
         folder, aside = home.artifacts / damaged.artifact, home.artifacts / "aside"
         folder.rename(aside)
-        keeper = keeper_of(home, ManualClock(NOW_US))
-        keeper.step()
-        assert list(keeper._engine.serving.pipelines) == ["v1"]
+        refresher = refresher_of(home, ManualClock(NOW_US))
+        refresher.step()
+        assert list(refresher._engine.serving.pipelines) == ["v1"]
         aside.rename(folder)
-        keeper._clock = ManualClock(NOW_US - faulty.DAY_US)
+        refresher._clock = ManualClock(NOW_US - faulty.DAY_US)
         faulty.release(home, Faulty(sign=-1), NOW_US)
-        keeper.step()
-        assert list(keeper._engine.serving.pipelines) == ["v3", "v2"]
+        refresher.step()
+        assert list(refresher._engine.serving.pipelines) == ["v3", "v2"]
 
     def test_a_file_that_was_written_to_takes_its_version_out_until_it_is_whole_again(self, home: Runtime) -> None:
         faulty.release(home, Faulty(), NOW_US)
@@ -233,51 +233,51 @@ class TestKeeper:
         for damage in (flip_a_bit, shorten):
             for file in sorted((home.artifacts / version.artifact).iterdir()):
                 clock = ManualClock(NOW_US)
-                keeper = keeper_of(home, clock)
-                keeper.step()
-                assert list(keeper._engine.serving.pipelines) == ["v2", "v1"]
+                refresher = refresher_of(home, clock)
+                refresher.step()
+                assert list(refresher._engine.serving.pipelines) == ["v2", "v1"]
                 whole = file.read_bytes()
                 damage(file)
-                keeper.step()
-                assert list(keeper._engine.serving.pipelines) == ["v1"]
-                assert "v2 is out of service" in keeper.reasons()[0]
-                assert file.name in keeper.reasons()[0]
+                refresher.step()
+                assert list(refresher._engine.serving.pipelines) == ["v1"]
+                assert "v2 is out of service" in refresher.reasons()[0]
+                assert file.name in refresher.reasons()[0]
                 file.write_bytes(whole)
                 clock.advance_us(5_000_000)
-                keeper.step()
-                assert list(keeper._engine.serving.pipelines) == ["v2", "v1"]
+                refresher.step()
+                assert list(refresher._engine.serving.pipelines) == ["v2", "v1"]
 
     def test_files_that_are_touched_moved_back_or_gone_leave_their_version_in_service(self, home: Runtime) -> None:
         version = faulty.release(home, ItemKNN(), NOW_US)
         folder = home.artifacts / version.artifact
-        keeper = keeper_of(home, ManualClock(NOW_US))
-        keeper.step()
-        loaded = keeper._loaded["v1"]
+        refresher = refresher_of(home, ManualClock(NOW_US))
+        refresher.step()
+        loaded = refresher._loaded["v1"]
         for file in sorted(folder.iterdir()):
             os.utime(file, ns=(1, 1))
-        keeper.step()
+        refresher.step()
         shutil.copytree(folder, aside := home.artifacts / "aside")
         shutil.rmtree(folder)
-        keeper.step()
-        assert "v1 serves from memory, but" in keeper.reasons()[0]
+        refresher.step()
+        assert "v1 serves from memory, but" in refresher.reasons()[0]
         aside.rename(folder)
-        keeper.step()
-        assert keeper.reasons() == []
-        assert keeper._loaded["v1"] is loaded
+        refresher.step()
+        assert refresher.reasons() == []
+        assert refresher._loaded["v1"] is loaded
 
     def test_what_cannot_be_read_stays_as_it_was(self, home: Runtime, monkeypatch: Any) -> None:
         faulty.release(home, Faulty(), NOW_US)
         clock = ManualClock(NOW_US)
-        keeper = keeper_of(home, clock)
-        keeper.step()
+        refresher = refresher_of(home, clock)
+        refresher.step()
 
         def locked(registry: object) -> Any:
             raise StoreUnavailable("locked")
 
         monkeypatch.setattr("flyball.serving.versions.refresher.current", locked)
-        keeper.step()
-        assert list(keeper._engine.serving.pipelines) == ["v1"]
-        assert keeper.reasons() == ["release could not be read: locked"]
+        refresher.step()
+        assert list(refresher._engine.serving.pipelines) == ["v1"]
+        assert refresher.reasons() == ["release could not be read: locked"]
 
 
 class Log:
@@ -306,10 +306,10 @@ def predictions(count: int) -> list[Prediction]:
 
 class TestWriter:
     @pytest.fixture
-    def figures(self, tmp_path: Path) -> Figures:
-        return Figures(tmp_path, "test", SystemStopwatch())
+    def figures(self, tmp_path: Path) -> ServingMetrics:
+        return ServingMetrics(tmp_path, "test", SystemStopwatch())
 
-    def test_records_come_in_order_and_in_appends_of_500_at_most(self, figures: Figures) -> None:
+    def test_records_come_in_order_and_in_appends_of_500_at_most(self, figures: ServingMetrics) -> None:
         log = Log()
         writer = PredictionWriter(lambda: log, figures, "w")  # type: ignore[arg-type,return-value]
         given = predictions(1_200)
@@ -321,7 +321,9 @@ class TestWriter:
         assert [one.id for one in back] == [one.id for one in given]
         assert {(one.took_us, one.worker) for one in back} == {(7, "w")}
 
-    def test_while_the_log_is_locked_records_wait_up_to_a_bound_and_then_are_counted(self, figures: Figures) -> None:
+    def test_while_the_log_is_locked_records_wait_up_to_a_bound_and_then_are_counted(
+        self, figures: ServingMetrics
+    ) -> None:
         log = Log()
         log.locked = True
         writer = PredictionWriter(lambda: log, figures, "w", bound=10)  # type: ignore[arg-type,return-value]
@@ -339,7 +341,7 @@ class TestWriter:
         assert writer.recent(given[0].id) is None
         assert figures.counters.get("predictions|written") == 10
 
-    def test_stopping_writes_what_waits(self, figures: Figures) -> None:
+    def test_stopping_writes_what_waits(self, figures: ServingMetrics) -> None:
         log = Log()
         writer = PredictionWriter(lambda: log, figures, "w")  # type: ignore[arg-type,return-value]
         writer.start()
@@ -349,7 +351,7 @@ class TestWriter:
         assert len(log.records) == 3
 
 
-class TestFigures:
+class TestMetrics:
     def test_a_failure_is_counted_each_time_and_logged_once_a_second(self, tmp_path: Path, caplog: Any) -> None:
         class Hand:
             now_s = 0.0
@@ -358,7 +360,7 @@ class TestFigures:
                 return self.now_s
 
         hand = Hand()
-        figures = Figures(tmp_path, "test", hand)
+        figures = ServingMetrics(tmp_path, "test", hand)
         for now_s in (0.0, 0.5, 0.9, 1.1):
             hand.now_s = now_s
             figures.note("state", "store", StoreUnavailable("gone"))
@@ -366,10 +368,10 @@ class TestFigures:
         assert len(caplog.records) == 2
 
     def test_a_restarted_process_continues_its_counts_but_not_its_gauges(self, tmp_path: Path) -> None:
-        first = Figures(tmp_path, "test", SystemStopwatch())
+        first = ServingMetrics(tmp_path, "test", SystemStopwatch())
         first.answered("champion", 0.002)
         first.gauge("queue", 9)
-        Figures(tmp_path, "test", SystemStopwatch())
+        ServingMetrics(tmp_path, "test", SystemStopwatch())
         total = Counters.sum(tmp_path)
         assert (total["answers|champion"], total["gauge|queue"]) == (1, 0)
 
@@ -377,7 +379,7 @@ class TestFigures:
 def test_a_click_is_left_out_of_the_next_list_and_changes_it(home: Runtime) -> None:
     faulty.release(home, ItemKNN(), NOW_US)
     service = Service(home, "test", random.Random(3))
-    service.keeper.step()
+    service.refresher.step()
 
     def shown() -> list[str]:
         return service.engine.answer([service.requests.plain("7")])[0].items

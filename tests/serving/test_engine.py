@@ -11,7 +11,7 @@ from flyball.core import BadInput, StoreUnavailable, new_id
 from flyball.outcomes import find_prediction, request_of_prediction
 from flyball.releases import ReleaseState
 from flyball.runtime import Runtime
-from flyball.serving import Engine, Progress, Serving, answer_once, load_version
+from flyball.serving import Engine, Progress, Serving, answer_once
 from flyball.tasks import (
     FallbackLists,
     RankedItem,
@@ -26,7 +26,7 @@ from flyball.tasks import (
 )
 from flyball.testing import faulty
 from flyball.testing.faulty import Faulty
-from flyball.testing.requests import make_request, online_of
+from flyball.testing.requests import loader_of, make_request
 
 NOW_US = faulty.START_US + 2 * faulty.DAY_US
 
@@ -164,8 +164,8 @@ def test_the_time_the_state_lags_is_on_the_answer() -> None:
 
 def real(home: Runtime, model: Any = None, note: Any = None) -> Engine:
     version = faulty.release(home, model or ItemKNN(), NOW_US)
-    online = online_of(home)
-    pipeline = load_version(online, version, home.artifacts, {Faulty}).pipeline
+    loader = loader_of(home)
+    online, pipeline = loader.online(), loader.load(version).pipeline
     release = ReleaseState(champion=version.id, serial=1)
     serving = Serving(release, {version.id: pipeline}, {}, online.fallback(pipeline), version.id)
     return Engine(online.contexts, note or Notes(), serving)

@@ -63,7 +63,7 @@ async def loaded(caller: Any, version: str) -> None:
 
 
 def failures(caller: Any, kind: str) -> int:
-    return int(caller.service.figures.counters.get(f"failures|{kind}"))
+    return int(caller.service.metrics.counters.get(f"failures|{kind}"))
 
 
 @pytest.mark.parametrize("mode", ["nan", "shape"])
@@ -120,7 +120,7 @@ async def test_a_benched_version_comes_back_with_the_next_release_of_it(home: Ru
     faulty.release(home, Faulty(), NOW_US)
     async with call(home) as caller:
         await loaded(caller, "v1")
-        caller.service.keeper.bench("v1", "for a test")
+        caller.service.refresher.trip("v1", "for a test")
         assert await ask(caller) == [("precomputed", "v1")] * 8
         faulty.release(home, Faulty(sign=-1), NOW_US)
         await loaded(caller, "v2")
@@ -157,7 +157,7 @@ async def test_locked_logs_and_registry_delay_no_answer_and_lose_no_record(home:
             for lock in locks:
                 lock.__exit__()
         await caller.until(lambda: sum(home.predictions.ends()) == 40)
-        assert caller.service.figures.counters.get("predictions|dropped") == 0
+        assert caller.service.metrics.counters.get("predictions|dropped") == 0
 
 
 async def test_a_state_that_is_gone_before_the_start(home: Runtime, call: Any) -> None:

@@ -17,7 +17,7 @@ from flyball.outcomes import find_prediction, prediction_record
 from flyball.runtime import Runtime
 from flyball.serving import LEVELS, answer_once
 from flyball.serving.http.app import MAX_BODY
-from flyball.serving.metrics import Figures
+from flyball.serving.metrics import ServingMetrics
 from flyball.testing import faulty
 from flyball.testing.faulty import Faulty
 
@@ -299,7 +299,7 @@ async def test_health_and_readiness(caller: Any) -> None:
 async def test_nothing_known_is_not_ready_and_says_why(empty: Runtime, call: Any) -> None:
     service_of: Callable[..., Any] = call
     async with service_of(empty, wait=False) as caller:
-        await caller.until(lambda: "stores are being opened" not in caller.service.keeper.unready())
+        await caller.until(lambda: "stores are being opened" not in caller.service.refresher.unready())
         answer = await caller.get("/readyz")
         assert answer.status_code == 503
         assert "no item is known" in answer.json()["reasons"][0]
@@ -335,7 +335,7 @@ async def test_metrics_count_answers_levels_and_versions(caller: Any) -> None:
 
 
 async def test_gauges_are_of_the_processes_that_live(caller: Any, home: Runtime) -> None:
-    gone = Figures(home.counters_folder, "gone", SystemStopwatch())
+    gone = ServingMetrics(home.counters_folder, "gone", SystemStopwatch())
     gone.gauge("ready", 1)
     gone.answered("champion", 0.001)
     with_gone = (await caller.get("/metrics")).text
@@ -370,6 +370,7 @@ async def test_an_artifact_tampered_with_after_its_release_never_serves(home: Ru
         await caller.until(lambda: "v2" in caller.service.engine.serving.refused)
         answer = await caller.get("/recommend/7")
         assert (answer.status_code, answer.headers["x-flyball-level"]) == (200, "previous")
+        await caller.until(lambda: not caller.service.refresher.unready())
         ready = (await caller.get("/readyz")).json()
         assert "v2 is out of service" in ready["reasons"][0]
         assert "sha256" in ready["reasons"][0]

@@ -14,6 +14,7 @@ from flyball.outcomes.prediction import (
     prediction_of,
     prediction_of_response,
     prediction_record,
+    records_between,
     request_of_prediction,
     response_of,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "prediction_of",
     "prediction_of_response",
     "prediction_record",
+    "records_between",
     "request_of_prediction",
     "response_of",
     "shown_items",

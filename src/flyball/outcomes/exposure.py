@@ -5,9 +5,7 @@ from collections.abc import Collection
 import msgspec
 
 from flyball.events import EventLog
-from flyball.outcomes.prediction import TYPE, records_since
-
-SLACK_US = 900_000_000
+from flyball.outcomes.prediction import records_between
 
 
 class _Items(msgspec.Struct, frozen=True, array_like=True):
@@ -24,16 +22,12 @@ _decode = msgspec.msgpack.Decoder(_Items).decode
 def shown_items(log: EventLog, users: Collection[str], from_us: int, until_us: int) -> dict[str, dict[str, int]]:
     """{user: {item: best position}} of what responses in `[from_us, until_us)` held, for those of `users` who had any.
 
-    Positions count from 0. The stream need not be in order of time, only within 15 minutes of it: what was answered
-    long before is not read.
+    Positions count from 0.
     """
     keys, positions = frozenset(users), dict[str, dict[str, int]]()
-    for partition in range(len(log.ends())):
-        for record in records_since(log, partition, from_us, SLACK_US):
-            if record.at >= until_us + SLACK_US:
-                break
-            if record.type == TYPE and from_us <= record.at < until_us and record.key in keys:
-                best = positions.setdefault(record.key, {})
-                for position, item in enumerate(_decode(record.body).items):
-                    best[item] = min(position, best.get(item, position))
+    for record in records_between(log, from_us, until_us):
+        if record.key in keys:
+            best = positions.setdefault(record.key, {})
+            for position, item in enumerate(_decode(record.body).items):
+                best[item] = min(position, best.get(item, position))
     return positions

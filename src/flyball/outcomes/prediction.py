@@ -12,9 +12,8 @@ from flyball.tasks import FeatureRead, RankedItem, Request, Response, fields_of_
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _DIGIT = {letter: f"{value:05b}" for value, letter in enumerate(_ALPHABET)}
-_CHUNK = 2_000
-_SLACKS_US = (10_000_000, 900_000_000)
-"""How far the order of the stream may differ from the order of time; the wider one is tried second."""
+LAST_US = 1 << 62
+"""Later than any record."""
 
 TYPE = "prediction"
 
@@ -25,8 +24,8 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     `key`: of the request; `request`: the fields of its event, of type `request_type`, as plain values.
     `scores`, `sources` and `parts` run beside `items`; `parts` is empty where the task names none. `propensities`:
     {position: propensity} of the items whose propensity is not 1.
-    `version` is "" for a response that no version made; `arrangement`: the revision it was re-ranked by, 0 for that of
-    the declaration. `arm`, `propensity`: of the release. `level`: which version or fallback answered. `offsets`: the
+    `version` is "" for a response that no version made; `arrangement`: the revision it was re-ranked by, 0 for the
+    one declared then. `arm`, `propensity`: of the release. `level`: which version or fallback answered. `offsets`: the
     events applied to the state that was read, () for a response that read none; `catalog`: the same of the catalog,
     `fallback`: of the fallback, () for a response that did not use it. `stale_us`: how old the state was. `reads`: the
     features read, one for each time they were read.
@@ -179,55 +178,22 @@ def prediction_of(record: Record) -> Prediction:
 
 
 def find_prediction(log: EventLog, prediction_id: str) -> Prediction:
-    """The prediction with this id, found by the time inside the id; raises `NotFound`, or `BadInput` for no id.
-
-    The stream need not be in order of time, only within 15 minutes of it, as it is unless the clock was set back. After
-    that, the log is searched by time.
-    """
+    """The prediction with this id, found by the time inside the id; raises `NotFound`, or `BadInput` for no id."""
     wanted, at_us = id_bytes(prediction_id), timestamp_of_id(prediction_id)
-    for slack_us in _SLACKS_US:
-        for partition in range(len(log.ends())):
-            for record in _around(log, partition, at_us, slack_us):
-                if record.id == wanted and record.type == TYPE:
-                    return prediction_of(record)
-    for partition, end in enumerate(log.ends()):  # an id holds whole milliseconds
-        for piece in read_where(log, partition, 0, end, at_us=(at_us, at_us + 1_000)):
-            for record in piece.records:
-                if record.id == wanted and record.type == TYPE:
-                    return prediction_of(record)
+    for record in records_between(log, at_us, at_us + 1_000):  # an id holds whole milliseconds
+        if record.id == wanted:
+            return prediction_of(record)
     raise NotFound("prediction", prediction_id)
 
 
-def _around(log: EventLog, partition: int, at_us: int, slack_us: int) -> Iterator[Record]:
-    """Records of one partition around `at_us`, when no record lies more than `slack_us` after a later one."""
-    for record in records_since(log, partition, at_us, slack_us):
-        if record.at > at_us + slack_us:
-            return
-        yield record
+def records_between(log: EventLog, from_us: int, until_us: int = LAST_US) -> Iterator[Record]:
+    """The records of what was answered in `[from_us, until_us)`, by partition in order of the stream.
 
-
-def records_since(log: EventLog, partition: int, at_us: int, slack_us: int) -> Iterator[Record]:
-    """Records of one partition from `at_us` on and some before, none lying more than `slack_us` after a later one."""
-    low, high = 0, log.ends()[partition]
-    while low < high:
-        middle = (low + high) // 2
-        found = next(_from(log, partition, middle, 1), None)
-        if found is not None and found.at < at_us - slack_us:
-            low = middle + 1
-        else:
-            high = middle
-    yield from _from(log, partition, max(low - 1, 0), _CHUNK)
-
-
-def _from(log: EventLog, partition: int, offset: int, limit: int) -> Iterator[Record]:
-    """Records of one partition from `offset` on, others skipped, read in pieces of `limit`."""
-    ends = log.ends()
-    while offset < ends[partition]:
-        after = tuple(offset if place == partition else end for place, end in enumerate(ends))
-        moved = False
-        for piece in log.read(after, limit):
-            if piece.partition == partition and piece.records:
-                yield from piece.records
-                offset, moved = piece.first + len(piece.records), True
-        if not moved:
-            return
+    The stream need not be in order of time: every record of that time is found, wherever a clock that was set back put
+    it. A `SearchableLog` is not read whole.
+    """
+    for partition, end in enumerate(log.ends()):
+        for piece in read_where(log, partition, 0, end, at_us=(from_us, until_us)):
+            for record in piece.records:
+                if record.type == TYPE and from_us <= record.at < until_us:
+                    yield record

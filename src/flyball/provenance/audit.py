@@ -8,7 +8,7 @@ What is read follows what is audited: of the keys asked about, the events that a
 the history, the log in columns; whatever then differs is computed a second time from the log itself, which decides.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import Ints, NotFound, format_duration
-from flyball.events import Record
 from flyball.features import FRESHNESS_US, Group, Reading, Vectors
-from flyball.outcomes import Prediction, prediction_of
+from flyball.outcomes import Prediction, prediction_of, records_between
 from flyball.provenance.log_features import Needed, events_about
 from flyball.runtime import Runtime
 from flyball.tasks import MODEL, Asked, Columns, FeatureRead, coded_column
@@ -127,7 +126,8 @@ def audit(
     `target_us`: of freshness, instead of what features declare. `from_log`: read the log alone, not the history.
     """
     groups = runtime.app.task.feature_groups
-    predictions = [one for one in _predictions(runtime, since_us) if one.reads]
+    records = records_between(runtime.predictions, since_us)
+    predictions = [prediction for prediction in map(prediction_of, records) if prediction.reads]
     cases, skipped = _cases(runtime, predictions, most)
     targets = {
         one.name: one.feature.freshness_us if target_us is None else target_us
@@ -373,32 +373,3 @@ def shown_bits(bits: int, tag: int) -> str:
     if tag == 2:
         return f"{float(np.int64(bits).view(np.float64))!r} ({raw})"
     return f"{bits} ({raw})" if tag in (1, 3) else f"text or list ({raw})"
-
-
-def _predictions(runtime: Runtime, since_us: int) -> Iterator[Prediction]:
-    """The answers in the stream since an instant; the stream is searched, not read through, up to it."""
-    log = runtime.predictions
-    ends = log.ends()
-    for part, end in enumerate(ends):
-        low, high = 0, end
-        while low < high:
-            middle = (low + high) // 2
-            one = next(iter(_records(runtime, part, middle, 1)), None)
-            low, high = (middle + 1, high) if one is not None and one.at < since_us - 60_000_000 else (low, middle)
-        for record in _records(runtime, part, low, end - low):
-            if record.at >= since_us:
-                yield prediction_of(record)
-
-
-def _records(runtime: Runtime, part: int, first: int, count: int) -> Iterator[Record]:
-    log, last = runtime.predictions, first + count
-    while first < last:
-        after = tuple(first if place == part else end for place, end in enumerate(log.ends()))
-        pieces = [piece for piece in log.read(after, min(2_000, last - first)) if piece.partition == part]
-        if not any(piece.records for piece in pieces):
-            return
-        for piece in pieces:
-            for record in piece.records:
-                if first < last:
-                    yield record
-                first += 1

@@ -6,11 +6,11 @@ import msgspec
 
 from flyball.core import ArtifactCorrupt, FlyballError, NotFound, Refused, format_duration, format_timestamp
 from flyball.events import Record, partition
-from flyball.outcomes import Followed, Prediction, find_prediction, followed, request_of_prediction, response_of
-from flyball.provenance.rebuild import BY_VERSION, Rebuilt, load, rebuild
+from flyball.outcomes import Followed, Prediction, find_prediction, followed, response_of
+from flyball.provenance.rebuild import Rebuilt, rebuild
 from flyball.registry import Version
 from flyball.runtime import Runtime
-from flyball.tasks import UserHistory
+from flyball.tasks import FALLBACK_LEVELS, UserHistory
 
 REASONS = 3
 NEXT_EVENTS, NEXT_RECORDS, NEXT_US = 50, 200_000, 86_400_000_000
@@ -74,7 +74,7 @@ def why(runtime: Runtime, prediction_id: str, reasons: int = REASONS) -> Why:
     notes: list[str] = []
     version = _version(runtime, prediction, notes)
     rebuilt = _rebuilt(runtime, prediction, notes)
-    because = _reasons(runtime, prediction, version, rebuilt, reasons, notes)
+    because = _reasons(prediction, version, rebuilt, reasons, notes)
     history = rebuilt.context if rebuilt is not None and isinstance(rebuilt.context, UserHistory) else None
     return Why(
         prediction=prediction,
@@ -104,13 +104,12 @@ def _rebuilt(runtime: Runtime, prediction: Prediction, notes: list[str]) -> Rebu
         return None
     try:
         return rebuild(runtime, prediction)
-    except Refused as error:
+    except (NotFound, Refused) as error:
         notes.append(f"the history cannot be rebuilt: {error}")
         return None
 
 
 def _reasons(
-    runtime: Runtime,
     prediction: Prediction,
     version: Version | None,
     rebuilt: Rebuilt | None,
@@ -119,16 +118,15 @@ def _reasons(
 ) -> list[list[Contribution]]:
     """For each item its strongest contributions; empty where none can be told."""
     none: list[list[Contribution]] = [[] for _ in prediction.items]
-    if version is None or rebuilt is None or rebuilt.context is None or prediction.level not in BY_VERSION:
+    if version is None or rebuilt is None or rebuilt.context is None or prediction.level in FALLBACK_LEVELS:
         return none
     try:
-        pipeline = load(runtime, version, rebuilt.online, prediction.arrangement).pipeline
+        pipeline = rebuilt.load().pipeline
     except (ArtifactCorrupt, NotFound, Refused) as error:
         notes.append(f"the version cannot be loaded: {error}")
         return none
     try:
-        request = request_of_prediction(prediction, runtime.app.task.about.request)
-        added = pipeline.explain(request, rebuilt.context, response_of(prediction))
+        added = pipeline.explain(rebuilt.request, rebuilt.context, response_of(prediction))
     except FlyballError as error:
         notes.append(str(error))
         return none

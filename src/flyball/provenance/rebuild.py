@@ -1,83 +1,97 @@
-"""What an answer was made from, rebuilt from the log and the artifacts."""
+"""What an answer was made from, rebuilt from the log and the artifacts, and opened by the same door as in serving."""
 
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from flyball.core import Refused, format_timestamp
+from flyball.events import Offsets
 from flyball.outcomes import Prediction, request_of_prediction
 from flyball.provenance.columns import everything, frames_before
 from flyball.provenance.log_features import LogFeatures
-from flyball.provenance.past import state_for
 from flyball.registry import REMOVED, Version
 from flyball.releases import arrangement_value
 from flyball.runtime import Runtime
-from flyball.serving import Loaded, load_version
-from flyball.state import Catalog, load_catalog
-from flyball.stores import open_state
-from flyball.tasks import Online, Popular, Recommend, Stores, popular_of
+from flyball.serving import Loaded, VersionLoader, items_of
+from flyball.state import load_catalog, state_at
+from flyball.stores import StateStore, open_state
+from flyball.tasks import Fallback, Request, Stores
 
-BY_VERSION = ("champion", "chosen", "previous")
-"""The levels at which a version answers."""
+if TYPE_CHECKING:
+    import polars
 
 
 class Rebuilt(msgspec.Struct, frozen=True):
-    """What an answer was made from: the online door, over rebuilt stores, of the task as its version declared it, and
-    the context of its request, None when it read none. `catalog`: of the items, as it was. `task`: that task."""
+    """What an answer was made from. `version`: None for an answer that none made. `context`: None for one that read
+    no state."""
 
-    task: Recommend
-    online: Online
+    request: Request
+    version: Version | None
     context: Any | None
-    catalog: Catalog
+    _runtime: Runtime
+    _loader: VersionLoader
+    _arrangement: Mapping[str, Any]
+
+    def load(self) -> Loaded:
+        """The version as serving had it.
+
+        Raises `ArtifactCorrupt` when its files are not what was registered, `Refused` when they were removed, or when
+        no version made the answer.
+        """
+        if self.version is None:
+            raise Refused("a version must have made the answer to be loaded, got none")
+        if self.version.artifact and not (self._runtime.artifacts / self.version.artifact).is_dir():
+            raise Refused(_gone(self._runtime, self.version))
+        return self._loader.load(self.version, self._arrangement, warm_at_us=None)
+
+    def fallback(self) -> Fallback:
+        """What answered without a version or a store, with what the version had computed beforehand."""
+        declaration = {} if self.version is None else self.version.declaration
+        return self._loader.online(declaration).fallback(None if self.version is None else self.load().pipeline)
 
 
 def rebuild(runtime: Runtime, prediction: Prediction) -> Rebuilt:
-    """Apply the log again up to the stamped offsets, for the key of this request alone.
+    """Apply the log again up to the stamped offsets, for the key of this request alone, by the declaration that the
+    version was made with.
 
-    Raises `Refused` when the log does not reach the offsets, or when the request is not of the type declared now.
+    Raises `NotFound` for an unknown version or arrangement, `Refused` when the log does not reach the offsets, or for
+    a request or a declaration that does not fit what is declared now.
     """
-    task = task_of(runtime, prediction)
-    request = request_of_prediction(prediction, task.about.request)
-    state = state_for(runtime, prediction.offsets, [prediction.key], task) if prediction.offsets else None
-    if state is not None and prediction.catalog in ((), prediction.offsets):
-        catalog = load_catalog(state, task.item)
-    else:
-        catalog = load_catalog(state_for(runtime, prediction.catalog, [], task), task.item)
+    version = runtime.registry.version(prediction.version) if prediction.version else None
+    arrangement = arrangement_value(runtime.registry, prediction.arrangement, {})
+    request = request_of_prediction(prediction, runtime.app.task.about.request)
+    task = runtime.app.task_of({} if version is None else version.declaration)
+    views = runtime.views_of(task)
+
+    def state_of(offsets: Offsets, keys: list[str]) -> StateStore:
+        return state_at(runtime.log, offsets, views, keys)
+
+    def events(names: Iterable[str]) -> "dict[str, polars.DataFrame]":
+        offsets = prediction.fallback or prediction.offsets or prediction.catalog
+        return frames_before(runtime, offsets, names, everything)
+
+    state = state_of(prediction.offsets, [prediction.key]) if prediction.offsets else None
+    items = items_of(task.about)
+    catalogs = {}
+    if items is not None:
+        same = state is not None and prediction.catalog in ((), prediction.offsets)
+        catalogs[items.name] = load_catalog(state if same and state else state_of(prediction.catalog, []), items)
     features = LogFeatures(runtime, prediction.reads[0].offsets if prediction.reads else ())
-    stores = Stores(open_state("memory://") if state is None else state, features, {task.item.name: catalog})
-    online = task.online(stores)
-    return Rebuilt(task, online, None if state is None else online.contexts([request])[0][0], catalog)
-
-
-def task_of(runtime: Runtime, prediction: Prediction) -> Recommend:
-    """The task as the version that answered declared it; today's for a prediction by a level of the fallback."""
-    if prediction.level not in BY_VERSION:
-        return runtime.app.task
-    return runtime.app.task_of(runtime.registry.version(prediction.version).declaration)
-
-
-def popular_list(runtime: Runtime, prediction: Prediction) -> Popular:
-    """What was popular at the offsets stamped for it, or else at those of the state, from everyone's events."""
-    offsets = prediction.fallback or prediction.offsets or prediction.catalog
-    return popular_of(frames_before(runtime, offsets, runtime.signals.plans, everything), runtime.signals)
-
-
-def load(runtime: Runtime, version: Version, online: Online, arrangement: int) -> Loaded:
-    """The version as serving loads it, re-ranked by a revision of the arrangement.
-
-    Raises `ArtifactCorrupt` when its files are not what was registered, `Refused` when they were removed.
-    """
-    if version.artifact and not (runtime.artifacts / version.artifact).is_dir():
-        raise Refused(_gone(runtime, version))
-    rule = arrangement_value(runtime.registry, arrangement, runtime.app.task.about.arrangement)
-    return load_version(online, version, runtime.artifacts, runtime.app.model_classes, None, rule)
+    stores = Stores(open_state("memory://") if state is None else state, features, catalogs, events)
+    loader = VersionLoader(runtime.app, runtime.artifacts, stores)
+    context = (
+        None
+        if state is None
+        else loader.online(None if version is None else version.declaration).contexts([request])[0][0]
+    )
+    return Rebuilt(request, version, context, runtime, loader, arrangement)
 
 
 def _gone(runtime: Runtime, version: Version) -> str:
-    told = f"the artifact of {version.id} must still be in {runtime.artifacts} to compute with, got no such folder"
-    removals = [one for one in runtime.registry.audit() if one.action == REMOVED and one.subject == version.id]
+    missing = f"the artifact of {version.id} must still be in {runtime.artifacts} to compute with, got no such folder"
+    removals = [entry for entry in runtime.registry.audit() if entry.action == REMOVED and entry.subject == version.id]
     if not removals:
-        return told
-    return (
-        f"{told}: it was removed at {format_timestamp(removals[-1].at_us)}, since {removals[-1].reason} (keep_answers)"
-    )
+        return missing
+    removed = removals[-1]
+    return f"{missing}: it was removed at {format_timestamp(removed.at_us)}, since {removed.reason} (keep_answers)"

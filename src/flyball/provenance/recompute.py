@@ -8,12 +8,12 @@ import msgspec
 
 from flyball.core import ArtifactCorrupt, NotFound, Refused
 from flyball.events import Offsets
-from flyball.outcomes import Prediction, find_prediction, request_of_prediction, response_of
-from flyball.provenance.rebuild import BY_VERSION, Rebuilt, load, popular_list, rebuild
+from flyball.outcomes import Prediction, find_prediction, response_of
+from flyball.provenance.rebuild import Rebuilt, rebuild
 from flyball.releases import ReleaseState
 from flyball.runtime import Runtime
 from flyball.serving import Engine, Serving
-from flyball.tasks import FallbackLists, FeatureRead, RankedItem, RecommendPipeline
+from flyball.tasks import FALLBACK_LEVELS, FeatureRead, RankedItem
 
 
 class Replay(msgspec.Struct, frozen=True):
@@ -56,54 +56,44 @@ def replay(runtime: Runtime, prediction_id: str) -> Replay:
 
 
 def _again(runtime: Runtime, prediction: Prediction) -> tuple[Prediction, list[str]]:
-    by_version = prediction.level in BY_VERSION
     if not prediction.offsets and not prediction.catalog:
         raise Refused("it is stamped with no offsets: its lists lay in memory and changed while they were read")
-    rebuilt = rebuild(runtime, prediction)
-    serving, notes = (_by_version if by_version else _by_fallback)(runtime, prediction, rebuilt)
+    rebuilt, by_version = rebuild(runtime, prediction), prediction.level not in FALLBACK_LEVELS
     failures: list[str] = []
     engine = Engine(
-        lambda requests: _read(prediction, rebuilt),
+        lambda requests: _contexts(prediction, rebuilt),
         lambda kind, subject, why: failures.append(f"{subject}: {why}"),
-        serving,
+        _by_version(prediction, rebuilt) if by_version else _by_fallback(prediction, rebuilt),
     )
-    again = engine.answer([request_of_prediction(prediction, runtime.app.task.about.request)])[0]
+    again = engine.answer([rebuilt.request])[0]
     if by_version and failures:
         raise Refused("; ".join(failures))
-    return again, notes
+    return again, [] if by_version else _unstamped(prediction)
 
 
-def _by_version(runtime: Runtime, prediction: Prediction, rebuilt: Rebuilt) -> tuple[Serving, list[str]]:
-    version = runtime.registry.version(prediction.version)
-    loaded = load(runtime, version, rebuilt.online, prediction.arrangement)
-    return Serving(ReleaseState(champion=version.id), {version.id: loaded.pipeline}), []
+def _by_version(prediction: Prediction, rebuilt: Rebuilt) -> Serving:
+    release = ReleaseState(champion=prediction.version)
+    return Serving(release, {prediction.version: rebuilt.load().pipeline})
 
 
-def _by_fallback(runtime: Runtime, prediction: Prediction, rebuilt: Rebuilt) -> tuple[Serving, list[str]]:
-    best = None
-    if prediction.version:
-        version = runtime.registry.version(prediction.version)
-        best = load(runtime, version, rebuilt.online, prediction.arrangement).pipeline
-    popular = popular_list(runtime, prediction)
-    pairs = list(zip(popular.items, popular.scores, strict=True))
-    groups = best.group_lists if isinstance(best, RecommendPipeline) else {}
-    fallback = FallbackLists(groups, pairs, rebuilt.catalog)
+def _by_fallback(prediction: Prediction, rebuilt: Rebuilt) -> Serving:
+    return Serving(fallback=rebuilt.fallback(), fallback_version=prediction.version)
+
+
+def _unstamped(prediction: Prediction) -> list[str]:
     unstamped = [
-        name
-        for name, offsets in (("catalog", prediction.catalog), ("popular list", prediction.fallback))
-        if not offsets
+        name for name, offsets in (("catalog", prediction.catalog), ("fallback", prediction.fallback)) if not offsets
     ]
-    notes = [
+    return [
         f"the {name} in memory is not stamped with offsets, it changed while it was read; taken as it was at the "
         "answer's own, so a difference may come from that"
         for name in unstamped
     ]
-    return Serving(fallback=fallback, fallback_version=prediction.version), notes
 
 
-def _read(prediction: Prediction, rebuilt: Rebuilt) -> tuple[list[Any], Offsets]:
+def _contexts(prediction: Prediction, rebuilt: Rebuilt) -> tuple[list[Any], Offsets]:
     if rebuilt.context is None:
-        raise Refused("the answer read no history")
+        raise Refused("the answer read no state")
     return [rebuilt.context], prediction.offsets
 
 

@@ -13,8 +13,8 @@ from flyball.serving.once import answer_once
 from flyball.serving.processes.dispatcher import Dispatcher, Receiver
 from flyball.serving.processes.server import REPLACE_ME, run, serve
 from flyball.serving.service import Service
-from flyball.serving.versions.loader import Loaded, load_version
-from flyball.serving.versions.refresher import Keeper
+from flyball.serving.versions.loader import Loaded, VersionLoader
+from flyball.serving.versions.refresher import Refresher, items_of
 
 __all__ = [
     "FAILURES",
@@ -23,16 +23,17 @@ __all__ = [
     "REPLACE_ME",
     "Dispatcher",
     "Engine",
-    "Keeper",
     "Loaded",
     "NoFallback",
     "Progress",
     "Receiver",
+    "Refresher",
     "RequestReader",
     "Service",
     "Serving",
+    "VersionLoader",
     "answer_once",
-    "load_version",
+    "items_of",
     "make_app",
     "run",
     "serve",

@@ -1,7 +1,8 @@
 """Answers in time: a queue, one scoring thread that drains it in batches, and a timer that answers what is overdue.
 
-The event loop only waits. When the scoring thread is held for longer than `STUCK_S`, the version at fault is benched,
-a fresh thread takes the queue over and the old one ends when it comes back; its answers are dropped.
+The event loop only waits. When the scoring thread is held for longer than `STUCK_S`, the circuit breaker of the version
+at fault is tripped, a fresh thread takes the queue over and the old one ends when it comes back; its answers are
+dropped.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from queue import Empty, SimpleQueue
 from flyball.core import Stopwatch
 from flyball.outcomes import Prediction
 from flyball.serving.answering.engine import Progress
-from flyball.serving.metrics import Figures
+from flyball.serving.metrics import ServingMetrics
 from flyball.tasks import Request
 
 BATCH = 32
@@ -48,20 +49,20 @@ class Scorer:
     called from the event loop's thread.
 
     `answer`: takes a batch and says in its `Progress` which version it is at. `fallback(request)`: without waiting.
-    `bench(version, reason)`: called once for each thread given up.
+    `trip(version, reason)`: called once for each thread given up.
     """
 
     def __init__(
         self,
         answer: AnswerBatch,
         fallback: Callable[[Request], Prediction],
-        bench: Callable[[str, str], None],
-        figures: Figures,
+        trip: Callable[[str, str], None],
+        metrics: ServingMetrics,
         stopwatch: Stopwatch,
         deadline_s: float,
     ) -> None:
-        self._answer, self._fallback, self._bench = answer, fallback, bench
-        self._figures, self._stopwatch = figures, stopwatch
+        self._answer, self._fallback, self._trip = answer, fallback, trip
+        self._metrics, self._stopwatch = metrics, stopwatch
         # a tick may come late by one, and the answer needs a moment to leave
         self._wait_s = max(deadline_s - 4 * TICK_S, deadline_s / 2)
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
@@ -89,7 +90,7 @@ class Scorer:
             raise RuntimeError("Scorer must be started first")
         future: asyncio.Future[Prediction] = self._loop.create_future()
         if self._queue.qsize() >= QUEUE or self.spent:
-            self._figures.note("overload", "queue", f"{self._queue.qsize()} waiting")
+            self._metrics.note("overload", "queue", f"{self._queue.qsize()} waiting")
             future.set_result(self._fallback(request))
             return future
         waiting = _Waiting(request, future, self._stopwatch.read_s() + self._wait_s)
@@ -119,14 +120,14 @@ class Scorer:
             try:
                 answers = self._answer(requests, turn.progress)
             except Exception as error:  # the engine has its own levels; this is the last one
-                self._figures.note("fault", "engine", error)
+                self._metrics.note("fault", "engine", error)
                 answers = [self._fallback(request) for request in requests]
             turn.since_s = 0.0
             if turn.given_up:
                 _tell(loop, self._came_back)
             else:
-                self._figures.counters.add("batches")
-                self._figures.counters.add("batched", len(requests))
+                self._metrics.counters.add("batches")
+                self._metrics.counters.add("batched", len(requests))
                 _tell(loop, _deliver, batch, answers)
 
     def _tick(self) -> None:
@@ -139,11 +140,11 @@ class Scorer:
             overdue = waiting.popleft()
             if not overdue.done:
                 overdue.done = True
-                self._figures.note("late", self._turn.progress.version or "state", "answered by the fallback")
+                self._metrics.note("late", self._turn.progress.version or "state", "answered by the fallback")
                 if not overdue.future.done():
                     overdue.future.set_result(self._fallback(overdue.request))
         self._check_thread(now_s)
-        self._figures.gauge("queue", self._queue.qsize())
+        self._metrics.gauge("queue", self._queue.qsize())
         if waiting or self._turn.since_s:
             self._loop.call_later(TICK_S, self._tick)
         else:
@@ -155,9 +156,9 @@ class Scorer:
             turn.given_up = True
             self._stuck += 1
             where = turn.progress.version
-            self._figures.note("stuck", where or "state", f"after {STUCK_S} s")
+            self._metrics.note("stuck", where or "state", f"after {STUCK_S} s")
             if where:
-                self._bench(where, f"held the scoring thread longer than {STUCK_S:g} s")
+                self._trip(where, f"held the scoring thread longer than {STUCK_S:g} s")
             if not self.spent:
                 self._start_thread()
 

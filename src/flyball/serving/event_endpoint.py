@@ -10,7 +10,7 @@ import msgspec
 from flyball.core import Clock, NotFound, StoreUnavailable
 from flyball.events import Appender, EventLog, Format, Verdict, find_format, ingest_lines
 from flyball.runtime import Runtime
-from flyball.serving.metrics import Figures
+from flyball.serving.metrics import ServingMetrics
 from flyball.serving.problems import Problem
 
 SOURCE = "http"
@@ -54,8 +54,8 @@ class Summary(msgspec.Struct, frozen=True):
 class Intake:
     """Takes events in on a few threads, so that requests at the same time share a commit of the log."""
 
-    def __init__(self, runtime: Runtime, figures: Figures, clock: Clock) -> None:
-        self._runtime, self._figures, self._clock = runtime, figures, clock
+    def __init__(self, runtime: Runtime, metrics: ServingMetrics, clock: Clock) -> None:
+        self._runtime, self._metrics, self._clock = runtime, metrics, clock
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="intake")
         self._appender: Appender | None = None
         self._opening = threading.Lock()
@@ -102,7 +102,7 @@ class Intake:
         try:
             self._runtime.catalogue.catch_up(self._runtime.log)
         except Exception as error:  # until it can be read, references count as known or not as it says
-            self._figures.note("poll", "catalogue", error)
+            self._metrics.note("poll", "catalogue", error)
 
     def _ingest(self, format_name: str, lines: list[bytes]) -> list[Verdict]:
         runtime = self._runtime
@@ -123,7 +123,7 @@ class Intake:
         )
 
     def _unwritten(self, reason: str) -> Problem:
-        self._figures.note("events", "log", reason)
+        self._metrics.note("events", "log", reason)
         return Problem(
             503,
             f"events could not be made durable: {reason}; send them again, none is added twice",
@@ -138,7 +138,7 @@ class Intake:
             told.append(EventVerdict(place, one.verdict, one.type, one.reason, one.detail, one.unknown))
         for name, count in counts.items():
             if count:
-                self._figures.counters.add(f"events|{name}", count)
+                self._metrics.counters.add(f"events|{name}", count)
         return Summary(counts["accepted"], counts["duplicate"], counts["quarantined"], told)
 
 

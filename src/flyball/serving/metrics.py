@@ -17,7 +17,7 @@ FAILURES = {
     "score": "a version raised while scoring",
     "wrong": "a version gave no list or scores that are not numbers",
     "late": "the deadline came before the version's answer",
-    "stuck": "a version held the scoring thread too long and was benched",
+    "stuck": "a version held the scoring thread too long, so its circuit breaker opened",
     "overload": "the queue was full",
     "load": "a version could not be loaded",
     "poll": "a background look at a store failed",
@@ -31,7 +31,7 @@ GAUGES = {
     "writing": "prediction records not yet in the log",
     "stale_us": "age of the state answers are made from, microseconds; 0 when it is not behind",
     "ready": "whether the process can answer with a list",
-    "refused": "released versions that could not be loaded or are benched",
+    "refused": "released versions that could not be loaded, or whose circuit breaker is open",
 }
 VERDICTS = ("accepted", "duplicate", "quarantined")
 _STATUSES = ("2xx", "3xx", "4xx", "5xx")
@@ -53,7 +53,7 @@ def counter_names() -> list[str]:
     ]
 
 
-class Figures:
+class ServingMetrics:
     """One process's counters. Failures may be noted from any thread; every other name has one writing thread.
 
     A failure is counted each time and logged at most once a second per kind and subject, so a store that is gone

@@ -10,8 +10,8 @@ from flyball.outcomes import Prediction, prediction_record
 from flyball.runtime import Runtime
 from flyball.serving.answering.engine import Engine
 from flyball.serving.answering.request import RequestReader
-from flyball.serving.metrics import Figures
-from flyball.serving.versions.refresher import Keeper
+from flyball.serving.metrics import ServingMetrics
+from flyball.serving.versions.refresher import Refresher
 
 
 def answer_once(
@@ -27,13 +27,13 @@ def answer_once(
     `tell` is called with each thing that is not as it should be, as `/readyz` names it.
     """
     task, watch = runtime.app.task, stopwatch or SystemStopwatch()
-    figures = Figures(runtime.counters_folder / "once", "once", watch)  # apart: this is no process that serves
-    engine = Engine(lambda requests: keeper.contexts(requests), figures.note)
+    metrics = ServingMetrics(runtime.counters_folder / "once", "once", watch)  # apart: this is no process that serves
+    engine = Engine(lambda requests: refresher.contexts(requests), metrics.note)
     reader = RequestReader(task.about.request, runtime.clock, rng or random.SystemRandom())
     request = reader.read({"user": user} | ({} if k is None else {"k": k}))
-    keeper = Keeper(runtime, engine, figures, runtime.clock)
-    keeper.step()
-    for reason in keeper.reasons():
+    refresher = Refresher(runtime, engine, metrics, runtime.clock)
+    refresher.step()
+    for reason in refresher.reasons():
         tell(reason)
     began_s = watch.read_s()
     answer = msgspec.structs.replace(engine.answer([request])[0], worker="once")

@@ -8,7 +8,7 @@ import msgspec
 
 from flyball.events import EventLog
 from flyball.outcomes import Prediction, prediction_record
-from flyball.serving.metrics import Figures
+from flyball.serving.metrics import ServingMetrics
 
 MAX_RECORDS = 500
 EVERY_S = 0.05
@@ -23,8 +23,8 @@ class PredictionWriter:
     process holds when it is killed is lost: at most 200 ms of answers while the log can be written.
     """
 
-    def __init__(self, log: Callable[[], EventLog], figures: Figures, worker: str, bound: int = BOUND) -> None:
-        self._log, self._figures, self._worker, self._bound = log, figures, worker, bound
+    def __init__(self, log: Callable[[], EventLog], metrics: ServingMetrics, worker: str, bound: int = BOUND) -> None:
+        self._log, self._metrics, self._worker, self._bound = log, metrics, worker, bound
         self._waiting: deque[tuple[Prediction, int]] = deque()
         self._by_id: dict[str, tuple[Prediction, int]] = {}
         self._stop = threading.Event()
@@ -36,7 +36,7 @@ class PredictionWriter:
     def put(self, prediction: Prediction, took_us: int) -> None:
         """Note that `prediction` was answered in `took_us`; never waits."""
         if len(self._waiting) >= self._bound:
-            self._figures.counters.add("predictions|dropped")
+            self._metrics.counters.add("predictions|dropped")
         else:
             self._by_id[prediction.id] = (prediction, took_us)
             self._waiting.append((prediction, took_us))
@@ -61,13 +61,13 @@ class PredictionWriter:
             try:
                 self._log().append(records)
             except Exception as error:  # whatever is wrong with the log, answers go on and records wait
-                self._figures.note("predictions", "log", error)
+                self._metrics.note("predictions", "log", error)
                 return False
             for _ in taken:
                 prediction, _ = self._waiting.popleft()
                 self._by_id.pop(prediction.id, None)
-            self._figures.counters.add("predictions|written", len(taken))
-            self._figures.gauge("writing", len(self._waiting))
+            self._metrics.counters.add("predictions|written", len(taken))
+            self._metrics.gauge("writing", len(self._waiting))
         return True
 
     def _run(self) -> None:

@@ -17,10 +17,10 @@ from flyball.serving.answering.engine import Engine
 from flyball.serving.answering.request import RequestReader
 from flyball.serving.batching import Scorer
 from flyball.serving.event_endpoint import Intake
-from flyball.serving.metrics import Figures
+from flyball.serving.metrics import ServingMetrics
 from flyball.serving.prediction_writer import PredictionWriter
 from flyball.serving.problems import Problem
-from flyball.serving.versions.refresher import Keeper
+from flyball.serving.versions.refresher import Refresher
 from flyball.tasks import RecommendPipeline, Request
 
 Result = TypeVar("Result")
@@ -50,9 +50,9 @@ class Rating(msgspec.Struct, frozen=True):
 
 
 class Service:
-    """Engine, scoring thread, background threads and figures of one process, over one runtime.
+    """Engine, scoring thread, background threads and metrics of one process, over one runtime.
 
-    `worker` names the process in figures and records. `rng` numbers the answers: different in each process.
+    `worker` names the process in metrics and records. `rng` numbers the answers: different in each process.
     """
 
     def __init__(
@@ -66,19 +66,19 @@ class Service:
         task = runtime.app.task
         self.runtime, self.worker, self.task = runtime, worker, task
         self.clock, self.stopwatch = clock or runtime.clock, stopwatch or SystemStopwatch()
-        self.figures = Figures(runtime.counters_folder, worker, self.stopwatch)
-        self.engine = Engine(lambda requests: self.keeper.contexts(requests), self.figures.note)
-        self.keeper = Keeper(runtime, self.engine, self.figures, self.clock)
+        self.metrics = ServingMetrics(runtime.counters_folder, worker, self.stopwatch)
+        self.engine = Engine(lambda requests: self.refresher.contexts(requests), self.metrics.note)
+        self.refresher = Refresher(runtime, self.engine, self.metrics, self.clock)
         self.scorer = Scorer(
             self.engine.answer,
             self.engine.from_fallback,
-            self.keeper.bench,
-            self.figures,
+            self.refresher.trip,
+            self.metrics,
             self.stopwatch,
             task.deadline_us / 1e6,
         )
         self._writer: PredictionWriter | None = None
-        self.intake = Intake(runtime, self.figures, self.clock)
+        self.intake = Intake(runtime, self.metrics, self.clock)
         self.requests = RequestReader(task.about.request, self.clock, rng)
         self.users, self.items = self.requests.rule("user"), self.requests.rule("without")
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="aside")
@@ -87,15 +87,15 @@ class Service:
     async def start(self) -> None:
         """Start the threads; answers are possible at once, from memory until stores and versions are there."""
         loop = asyncio.get_running_loop()
-        self._writer = PredictionWriter(lambda: self.runtime.predictions, self.figures, self.worker)
+        self._writer = PredictionWriter(lambda: self.runtime.predictions, self.metrics, self.worker)
         self._writer.start()
-        self.keeper.start()
+        self.refresher.start()
         self.scorer.start(loop)
         self.intake.start(loop)
 
     async def stop(self) -> None:
         """Stop the threads; what was answered is written first."""
-        self.keeper.stop()
+        self.refresher.stop()
         self.scorer.stop()
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(None, self.intake.stop)
@@ -112,7 +112,7 @@ class Service:
         began_s = self.stopwatch.read_s()
         prediction = await self.scorer.answer(request)
         took_s = self.stopwatch.read_s() - began_s
-        self.figures.answered(prediction.level, took_s)
+        self.metrics.answered(prediction.level, took_s)
         if self._writer is not None:
             self._writer.put(prediction, int(took_s * 1e6))
         return prediction
@@ -170,7 +170,7 @@ class Service:
         import numpy as np
 
         place = _place(pipeline, item)
-        batch = pipeline.histories([request], self.keeper.contexts([request])[0])
+        batch = pipeline.histories([request], self.refresher.contexts([request])[0])
         rated = predict_pairs(
             pipeline.model, pipeline.artifact.arrays, batch, np.zeros(1, np.int64), np.array([place], np.int32)
         )

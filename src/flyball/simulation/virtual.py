@@ -32,7 +32,7 @@ from flyball.operations import Governor, GovernorDecision, RuntimeState, Worker,
 from flyball.outcomes import Prediction, outcomes_by_version, prediction_record, response_of
 from flyball.registry import Version
 from flyball.runtime import Runtime, load_settings
-from flyball.serving import Service, load_version
+from flyball.serving import Service
 from flyball.simulation.past import by_format, ingest_pieces, live_past, pieces_of
 from flyball.simulation.report import LearnedVersion, LearningRun, SimulationReport
 from flyball.simulation.tally import Tally, offline_of
@@ -163,7 +163,7 @@ class _Simulation:
 
     def _step(self, until_us: int) -> None:
         with self._timed("serve"):
-            self._service.keeper.step()
+            self._service.refresher.step()
         with self._timed("world"):
             requests = self._world.requests(until_us, _TIMELINE)
         if requests:
@@ -269,12 +269,10 @@ class _Simulation:
 
     def _responses(self, version: Version, requests: Sequence[WorldRequest]) -> list[Response]:
         runtime = self._runtime
-        online = self._service.keeper.online
-        known = {type(candidate) for candidate in runtime.app.candidates.values()}
-        pipeline = load_version(online, version, runtime.artifacts, known, None).pipeline
+        loaded = self._service.refresher.loader.load(version, warm_at_us=None)
         event_type = runtime.app.task.about.request
         asked = [request_of(event_type, str(request.number), request.at_us, request.fields) for request in requests]
-        return pipeline.answer(asked, online.contexts(asked)[0])
+        return loaded.pipeline.answer(asked, loaded.online.contexts(asked)[0])
 
     def due(self, at_us: int) -> bool:
         return self._clock.now_us() >= at_us

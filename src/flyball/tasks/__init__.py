@@ -49,7 +49,16 @@ from flyball.tasks.recommend.state.user_history import HISTORY_CAP, UserHistory,
 from flyball.tasks.recommend.state.view import UserItemsView
 from flyball.tasks.request import Request, fields_of_event, key_field, request_of, seed_of
 from flyball.tasks.response import FeatureRead, RankedItem, Response
-from flyball.tasks.task import EMPTY_LEVEL, POPULAR_LEVEL, PRECOMPUTED_LEVEL, Fallback, Online, Pipeline, Stores
+from flyball.tasks.task import (
+    EMPTY_LEVEL,
+    FALLBACK_LEVELS,
+    POPULAR_LEVEL,
+    PRECOMPUTED_LEVEL,
+    Fallback,
+    Online,
+    Pipeline,
+    Stores,
+)
 from flyball.tasks.views import Described, KeepsViews, task_views
 
 if TYPE_CHECKING:
@@ -62,6 +71,7 @@ __all__ = [
     "CATALOG",
     "COLD_START",
     "EMPTY_LEVEL",
+    "FALLBACK_LEVELS",
     "GENERAL",
     "GROUP",
     "HEAVY",

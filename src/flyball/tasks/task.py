@@ -4,7 +4,7 @@ A task has an inert description (`about`) and two doors: `offline` (examples as 
 `online` (context of a request, a pipeline per version, the fallback). Every protocol has five members at most.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -21,11 +21,17 @@ from flyball.tasks.response import Response
 
 
 class Stores(msgspec.Struct, frozen=True):
-    """What responses are made from: live in serving, rebuilt from the log for a replay. The code above is the same."""
+    """What responses are made from: live in serving, rebuilt from the log for a replay. The code above is the same.
+
+    `catalogs`: {entity: what there is of it}. `events`: in a replay the frames of these event types, with all that lay
+    before the offsets of the fallback: what needs everyone's events is computed from them, as `state` was rebuilt for
+    a few keys alone.
+    """
 
     state: StateStore
     features: ReadFeatures | None
     catalogs: Mapping[str, Any]
+    events: Callable[[Iterable[str]], Mapping[str, Any]] | None = None
 
 
 class Pipeline(Protocol):
@@ -46,6 +52,9 @@ class Pipeline(Protocol):
 PRECOMPUTED_LEVEL, POPULAR_LEVEL, EMPTY_LEVEL = "precomputed", "popular", "empty"
 """The fallback levels, best first: what the best version computed beforehand, what is usual now, nothing better known.
 """
+
+
+FALLBACK_LEVELS = (PRECOMPUTED_LEVEL, POPULAR_LEVEL, EMPTY_LEVEL)
 
 
 class Fallback(Protocol):

@@ -9,7 +9,7 @@ import msgspec
 from flyball.events import Offsets
 from flyball.outcomes import Prediction, prediction_of_response
 from flyball.releases import ReleaseState, Route, level_of, route
-from flyball.tasks import EMPTY_LEVEL, PRECOMPUTED_LEVEL, Fallback, Pipeline, Request, Response
+from flyball.tasks import EMPTY_LEVEL, FALLBACK_LEVELS, PRECOMPUTED_LEVEL, Fallback, Pipeline, Request, Response
 
 ReadContexts = Callable[[Sequence[Request]], tuple[Sequence[Any], Offsets]]
 Note = Callable[[str, str, object], None]
@@ -29,10 +29,10 @@ class NoFallback(msgspec.Struct, frozen=True):
 class Serving(msgspec.Struct, frozen=True):
     """All that responses are made from at one moment; replaced whole, never changed.
 
-    `pipelines`: the loaded versions. `refused`: {version: why it is out of service}. `fallback`: what needs neither
+    `pipelines`: the loaded versions. `contexts`: {version: how the contexts of its requests are read}, where that is
+    another way than the engine's. `refused`: {version: why it is out of service}. `fallback`: what needs neither
     version nor store; `fallback_version`: the version it was precomputed with, "" for none. `catalog_offsets`: the
-    events behind the catalogs, () when they changed while they were read. `readers`: {version: how it reads contexts},
-    of versions that were learned by another declaration than today's, whose views they read.
+    events behind the catalogs, () when they changed while they were read.
     """
 
     release: ReleaseState = ReleaseState()
@@ -41,7 +41,7 @@ class Serving(msgspec.Struct, frozen=True):
     fallback: Fallback = NoFallback()
     fallback_version: str = ""
     catalog_offsets: Offsets = ()
-    readers: dict[str, ReadContexts] = {}
+    contexts: dict[str, ReadContexts] = {}
 
 
 class Progress:
@@ -62,6 +62,24 @@ class _Answered(msgspec.Struct, frozen=True, gc=False):
     offsets: Offsets
 
 
+class _Contexts:
+    """The contexts of a batch, read once for each way of reading them."""
+
+    def __init__(self, requests: Sequence[Request], note: Note) -> None:
+        self._requests, self._note = requests, note
+        self._read: dict[ReadContexts, tuple[Sequence[Any] | None, Offsets]] = {}
+
+    def by(self, read: ReadContexts) -> tuple[Sequence[Any] | None, Offsets]:
+        """(a context for each request, their offsets); None where the state cannot be read."""
+        if read not in self._read:
+            try:
+                self._read[read] = read(self._requests)
+            except Exception as error:  # whatever is wrong with the store, the fallback can answer
+                self._note("state", "store", error)
+                self._read[read] = (None, ())
+        return self._read[read]
+
+
 class Engine:
     """Answers requests from `serving`, which may be replaced between calls.
 
@@ -80,39 +98,30 @@ class Engine:
         serving, progress = self.serving, progress or Progress()
         progress.version = ""
         routes = [route(serving.release, request.key) for request in requests]
-        contexts, offsets = self._contexts(requests)
+        contexts = _Contexts(requests, self._note)
         answered: list[_Answered | None] = [None] * len(requests)
-        if contexts is not None:
-            self._score(serving, requests, routes, contexts, offsets, answered, progress)
+        self._score(serving, requests, routes, contexts, answered, progress)
         predictions = []
         for nth, request in enumerate(requests):
             answer = answered[nth]
             if answer is None:
-                context = None if contexts is None else contexts[nth]
-                predictions.append(self._fall_back(serving, request, routes[nth], context, offsets))
-            else:
-                predictions.append(self._stamp(serving, request, routes[nth], answer))
+                found, offsets = contexts.by(serving.contexts.get(serving.fallback_version, self._read))
+                answer = self._fall_back(serving, request, None if found is None else found[nth], offsets)
+            predictions.append(self._stamp(serving, request, routes[nth], answer))
         return predictions
 
     def from_fallback(self, request: Request) -> Prediction:
         """A prediction that reads no store and asks no version: quick, and safe to call from any thread."""
         serving = self.serving
-        return self._fall_back(serving, request, route(serving.release, request.key), None, ())
-
-    def _contexts(self, requests: Sequence[Request]) -> tuple[Sequence[Any] | None, Offsets]:
-        try:
-            return self._read(requests)
-        except Exception as error:  # whatever is wrong with the store, the fallback can answer
-            self._note("state", "store", error)
-            return None, ()
+        answer = self._fall_back(serving, request, None, ())
+        return self._stamp(serving, request, route(serving.release, request.key), answer)
 
     def _score(
         self,
         serving: Serving,
         requests: Sequence[Request],
         routes: Sequence[Route],
-        contexts: Sequence[Any],
-        offsets: Offsets,
+        contexts: _Contexts,
         answered: list[_Answered | None],
         progress: Progress,
     ) -> None:
@@ -124,37 +133,16 @@ class Engine:
                 if answered[nth] is None and depth < len(candidates):
                     batches.setdefault(candidates[depth], []).append(nth)
             for version, batch in batches.items():
+                read, offsets = contexts.by(serving.contexts.get(version, self._read))
+                if read is None:
+                    continue
                 progress.version = version
-                read, read_at = self._contexts_of(serving, version, batch, requests, contexts, offsets)
                 responses = self._responses(serving, version, batch, requests, read)
                 progress.version = ""
                 level = level_of(serving.release, version)
                 for nth, response in zip(batch, responses, strict=True):
                     if response is not None:
-                        answered[nth] = _Answered(response, version, level, read_at)
-
-    def _contexts_of(
-        self,
-        serving: Serving,
-        version: str,
-        batch: Sequence[int],
-        requests: Sequence[Request],
-        contexts: Sequence[Any],
-        offsets: Offsets,
-    ) -> tuple[Sequence[Any], Offsets]:
-        """`contexts`, those of the batch read anew for a version that reads other views."""
-        reader = serving.readers.get(version)
-        if reader is None:
-            return contexts, offsets
-        own = list(contexts)
-        try:
-            read, offsets = reader([requests[nth] for nth in batch])
-        except Exception as error:  # the next version or the fallback can answer
-            self._note("state", version, error)
-            return [None] * len(own), ()
-        for nth, context in zip(batch, read, strict=True):
-            own[nth] = context
-        return own, offsets
+                        answered[nth] = _Answered(response, version, level, offsets)
 
     def _responses(
         self,
@@ -197,33 +185,23 @@ class Engine:
             return None
         return response
 
-    def _fall_back(
-        self, serving: Serving, request: Request, chosen: Route, context: Any | None, offsets: Offsets
-    ) -> Prediction:
+    def _fall_back(self, serving: Serving, request: Request, context: Any | None, offsets: Offsets) -> _Answered:
         level, response = serving.fallback.answer(request, context)
         version = serving.fallback_version if level == PRECOMPUTED_LEVEL else ""
-        answer = _Answered(response, version, level, offsets)
-        return self._stamp(serving, request, chosen, answer, serving.fallback.offsets)
+        return _Answered(response, version, level, offsets)
 
-    def _stamp(
-        self,
-        serving: Serving,
-        request: Request,
-        chosen: Route,
-        answer: _Answered,
-        fallback: Offsets = (),
-    ) -> Prediction:
+    def _stamp(self, serving: Serving, request: Request, chosen: Route, answer: _Answered) -> Prediction:
         return prediction_of_response(
             request,
             answer.response,
             version=answer.version,
+            arrangement=serving.release.arrangement,
             level=answer.level,
             arm=chosen.arm,
             propensity=chosen.propensity,
             offsets=answer.offsets,
-            arrangement=serving.release.arrangement,
             catalog=serving.catalog_offsets,
-            fallback=fallback,
+            fallback=serving.fallback.offsets if answer.level in FALLBACK_LEVELS else (),
             stale_us=self.stale_us,
         )
 

@@ -86,12 +86,12 @@ class _Front:
             prediction = await self._service.plain(path[len(PLAIN) :])
         except Exception as error:  # BadInput as a rule; whatever else it is, the caller gets a document
             if not isinstance(error, BadInput):
-                self._service.figures.note("fault", "recommend", error)
+                self._service.metrics.note("fault", "recommend", error)
             await self._problem(error, path, send)
             return
         body = ",".join(prediction.items).encode()
         headers = [_TEXT, _NO_STORE, (b"content-length", b"%d" % len(body)), *_stamps(prediction)]
-        self._service.figures.status(200)
+        self._service.metrics.status(200)
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
@@ -102,7 +102,7 @@ class _Front:
             nonlocal begun
             if message["type"] == "http.response.start":
                 begun = True
-                self._service.figures.status(message["status"])
+                self._service.metrics.status(message["status"])
             await send(message)
 
         try:
@@ -117,7 +117,7 @@ class _Front:
         body = problem_body(problem, path)
         headers = [(name.encode(), value.encode()) for name, value in problem.headers.items()]
         headers += [(b"content-type", b"application/problem+json"), (b"content-length", b"%d" % len(body))]
-        self._service.figures.status(problem.status)
+        self._service.metrics.status(problem.status)
         await send({"type": "http.response.start", "status": problem.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
@@ -129,7 +129,7 @@ class _Routes:
 
     async def problem(self, request: Request, error: Exception) -> Response:
         if problem_of(error).status >= 500:
-            self._service.figures.note("fault", request.url.path, error)
+            self._service.metrics.note("fault", request.url.path, error)
         return problem_response(error, request.url.path)
 
     async def root(self, request: Request) -> Response:
@@ -174,10 +174,10 @@ class _Routes:
         return Response("ok\n", media_type="text/plain", headers={"cache-control": "no-store"})
 
     async def readyz(self, request: Request) -> Response:
-        unready, serving = self._service.keeper.unready(), self._service.engine.serving
+        unready, serving = self._service.refresher.unready(), self._service.engine.serving
         document = {
             "ready": not unready,
-            "reasons": [*unready, *self._service.keeper.reasons()],
+            "reasons": [*unready, *self._service.refresher.reasons()],
             "champion": serving.release.champion,
             "in_service": list(serving.pipelines),
             "worker": self._service.worker,
@@ -187,7 +187,7 @@ class _Routes:
     async def metrics(self, request: Request) -> Response:
         serving = self._service.engine.serving
         roles = {version: level_of(serving.release, version) for version in serving.pipelines}
-        folder, refused = self._service.figures.folder, dict(serving.refused)
+        folder, refused = self._service.metrics.folder, dict(serving.refused)
         text = await self._service.aside(lambda: metrics_text(folder, roles, refused))
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 

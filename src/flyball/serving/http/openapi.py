@@ -122,7 +122,7 @@ def _paths(service: "Service", names: list[str], events: list[str]) -> Json:
                 {"200": _answer(), "503": _answer(None, "not yet, with the reasons")},
             )
         },
-        "/metrics": {"get": _operation("Figures for Prometheus", "state", [], {"200": _text("text")})},
+        "/metrics": {"get": _operation("ServingMetrics for Prometheus", "state", [], {"200": _text("text")})},
         "/openapi.json": {"get": _operation("This document", "state", [], {"200": _answer()})},
     }  # fmt: skip
 

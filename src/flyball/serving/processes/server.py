@@ -44,7 +44,7 @@ def serve(
     """Be a serving process until SIGTERM or SIGINT: finish what is in flight, write the predictions, return.
 
     `channel`: from `Dispatcher.add_worker`; or `listener`, a socket to accept from. `name` tells this process apart
-    in figures and records. Ends the process with `REPLACE_ME` when versions hold its scoring threads.
+    in metrics and records. Ends the process with `REPLACE_ME` when versions hold its scoring threads.
     """
     run(open_runtime(source, settings, SystemClock()), name, channel=channel, listener=listener)
 
@@ -206,7 +206,7 @@ class _Server(uvicorn.Server):
 
     async def _announce(self, receiver: Receiver) -> None:
         """Tell the parent once the champion is in service, or once it is known that there is none."""
-        while not self._service.keeper.settled:
+        while not self._service.refresher.settled:
             await asyncio.sleep(_LOOK_S)
         receiver.announce()
 

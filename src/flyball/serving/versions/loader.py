@@ -1,63 +1,84 @@
-"""A registered version made ready to answer: loaded, verified, warmed."""
+"""A registered version made ready to answer: loaded, verified, opened as its task was declared then, warmed."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from flyball.app import App
 from flyball.core import Refused
 from flyball.models import Artifact, Recommender, load_artifact, model_of
 from flyball.registry import Version
-from flyball.tasks import Online, Pipeline
+from flyball.tasks import Online, Pipeline, Stores
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """A version's pipeline and what it is made of, to open it again over other stores or by another arrangement.
+    """A version that can answer: `online` reads the contexts of its requests. The rest is what it is made of.
 
-    `declaration`: what its task declared when it was learned. `online`: the door of that task.
+    `revision`: of the arrangement, 0 for the one declared now.
     """
 
-    candidate: Recommender
-    artifact: Artifact
     pipeline: Pipeline
     online: Online
-    declaration: dict[str, Any]
+    version: Version
+    arrangement: Mapping[str, Any]
+    revision: int
+    candidate: Recommender
+    artifact: Artifact
 
 
-def load_version(
-    online: Online,
-    version: Version,
-    artifacts: Path,
-    known: Iterable[type[Recommender]],
-    warm_at_us: int | None = 0,
-    arrangement: Mapping[str, Any] | None = None,
-) -> Loaded:
-    """Load `version` against the hashes the registry holds, and warm it up.
+class VersionLoader:
+    """Opens versions of `app` over `stores`, each by the declaration it was made with."""
 
-    `online`: the door of the task as the version's declaration restores it. `known`: the application's own model
-    classes. `arrangement`: what it re-ranks by, None for what the task declares. `warm_at_us`: the time of the made-up
-    requests, None for none. Raises `ArtifactCorrupt`, `Refused` (also for features declared otherwise than the version
-    learned them), or what the model raises.
-    """
-    if version.state == "rejected":
-        raise Refused(f"{version.id} must have passed its gates to serve, got rejected: {version.reason}")
-    if not version.artifact:
-        raise Refused(f"{version.id} must have an artifact to serve, got none")
-    artifact = load_artifact(artifacts / version.artifact, version.artifact_files)
-    candidate = model_of(artifact, known)
-    pipeline = online.open(candidate, artifact, arrangement or {})
-    if warm_at_us is not None:
-        pipeline.warm(warm_at_us)
-    return Loaded(candidate, artifact, pipeline, online, version.declaration)
+    def __init__(self, app: App, artifacts: Path, stores: Stores) -> None:
+        self._app, self._artifacts, self._stores = app, artifacts, stores
+        self._onlines: dict[str, Online] = {}
 
+    def online(self, declaration: Mapping[str, Any] | None = None) -> Online:
+        """The online door of the task as `declaration` of a version says (default: as it is declared now).
 
-def reopen(loaded: Loaded, online: Online, arrangement: Mapping[str, Any]) -> Loaded:
-    """The same version over other stores, or by another arrangement."""
-    pipeline = online.open(loaded.candidate, loaded.artifact, arrangement)
-    return msgspec.structs.replace(loaded, pipeline=pipeline, online=online)
+        Raises `Refused` for what the application declares no more.
+        """
+        declared = declaration or self._app.task.about.declaration
+        name = msgspec.json.encode(declared, order="deterministic").decode()
+        if name not in self._onlines:
+            self._onlines[name] = self._app.task_of(declaration or {}).online(self._stores)
+        return self._onlines[name]
 
+    def load(
+        self,
+        version: Version,
+        arrangement: Mapping[str, Any] | None = None,
+        revision: int = 0,
+        warm_at_us: int | None = 0,
+    ) -> Loaded:
+        """Load `version` against the hashes the registry holds, and warm it up.
 
-def verify_version(version: Version, artifacts: Path) -> None:
-    """Raises `ArtifactCorrupt` when a file of `version` is no longer what the registry says."""
-    load_artifact(artifacts / version.artifact, version.artifact_files)
+        `arrangement`: what it is re-ranked by (default: as declared now). `warm_at_us`: the time of the made-up
+        requests, None for none. Raises `ArtifactCorrupt`, `Refused` (also for what is declared otherwise than the
+        version learned it), or what the model raises.
+        """
+        if version.state == "rejected":
+            raise Refused(f"{version.id} must have passed its gates to serve, got rejected: {version.reason}")
+        if not version.artifact:
+            raise Refused(f"{version.id} must have an artifact to serve, got none")
+        artifact = load_artifact(self._artifacts / version.artifact, version.artifact_files)
+        candidate = model_of(artifact, self._app.model_classes)
+        online = self.online(version.declaration)
+        pipeline = online.open(candidate, artifact, arrangement or {})
+        if warm_at_us is not None:
+            pipeline.warm(warm_at_us)
+        return Loaded(pipeline, online, version, arrangement or {}, revision, candidate, artifact)
+
+    def reopen(self, loaded: Loaded, arrangement: Mapping[str, Any], revision: int) -> Loaded:
+        """A loaded version over the stores of this loader, re-ranked by `arrangement`."""
+        online = self.online(loaded.version.declaration)
+        pipeline = online.open(loaded.candidate, loaded.artifact, arrangement)
+        return msgspec.structs.replace(
+            loaded, pipeline=pipeline, online=online, arrangement=arrangement, revision=revision
+        )
+
+    def verify(self, version: Version) -> None:
+        """Raises `ArtifactCorrupt` when a file of `version` is no longer what the registry says."""
+        load_artifact(self._artifacts / version.artifact, version.artifact_files)

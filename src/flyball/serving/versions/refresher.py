@@ -1,6 +1,6 @@
-"""Keeps what answers are made from up to date: released versions, lists in memory, the catalogue, the lag.
+"""Keeps what answers are made from up to date: released versions, the fallback, the catalog, the lag.
 
-One step is one look; the process looks four times a second in a thread of its own, so that loading and verifying a
+One step polls once; the process polls four times a second in a thread of its own, so that loading and verifying a
 version never stands in the way of a request. What cannot be read stays as it was and is counted.
 """
 
@@ -9,89 +9,87 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from flyball.core import ArtifactCorrupt, Clock, StoreUnavailable
 from flyball.events import Offsets
+from flyball.features import Entity
 from flyball.releases import ReleaseState, arrangement_value, current
 from flyball.runtime import Runtime
-from flyball.serving.answering.engine import Engine, NoFallback, Serving
-from flyball.serving.metrics import Figures
+from flyball.serving.answering.engine import Engine, NoFallback, ReadContexts, Serving
+from flyball.serving.metrics import ServingMetrics
 from flyball.serving.versions.integrity import ArtifactFiles
-from flyball.serving.versions.loader import Loaded, load_version, reopen, verify_version
+from flyball.serving.versions.loader import Loaded, VersionLoader
 from flyball.state import Catalog, catalog_version, load_catalog
-from flyball.tasks import Fallback, Online, Request, Stores
+from flyball.stores import StateStore
+from flyball.tasks import About, Fallback, Request, Stores
 
 EVERY_S = 0.25
-LAG_TOLD_US = 1_000_000
+MIN_LAG_US = 1_000_000
 _FALLBACK_US = 1_000_000
 _CATALOG_US = 10_000_000
 _FILLING_US = 1_000_000
-"""How often the catalogue is looked at while it is empty or the state lags: then items arrive by the thousand."""
+"""How often the catalog is polled while it is empty or the state lags: then items arrive by the thousand."""
 _RETRY_US = 5_000_000
 _CATALOG_TRIES = 3
 
 
-class Freshness:
+class StateLag:
     """How old the online state is: since when the log holds events that are not applied yet.
 
-    `first_us`: how long what the first look finds unapplied counts as having waited, which nobody knows.
+    `first_us`: how long what the first poll finds unapplied counts as having waited, which nobody knows.
     """
 
     def __init__(self, first_us: int = 0) -> None:
-        self._looks: deque[tuple[int, Offsets]] = deque()
+        self._polls: deque[tuple[int, Offsets]] = deque()
         self._first_us = first_us
 
-    def look(self, now_us: int, applied: Offsets, ends: Offsets) -> int:
+    def poll(self, now_us: int, applied: Offsets, ends: Offsets) -> int:
         """Microseconds since the oldest unapplied event was first seen in the log; 0 when all are applied.
 
         When the clock has been set back, the time counts from then on.
         """
         if self._first_us and not _covers(applied, ends):
-            self._looks.append((now_us - self._first_us, ends))
+            self._polls.append((now_us - self._first_us, ends))
         self._first_us = 0
-        if self._looks and now_us < self._looks[-1][0]:
-            self._looks = deque((now_us, seen) for _, seen in self._looks)
-        if not self._looks or self._looks[-1][1] != ends:
-            self._looks.append((now_us, ends))
-        while self._looks and _covers(applied, self._looks[0][1]):
-            self._looks.popleft()
-        if len(self._looks) > 1_000:  # a consumer that stands still: every second look tells enough
-            self._looks = deque(look for place, look in enumerate(self._looks) if place % 2 == 0)
-        return now_us - self._looks[0][0] if self._looks else 0
+        if self._polls and now_us < self._polls[-1][0]:
+            self._polls = deque((now_us, seen) for _, seen in self._polls)
+        if not self._polls or self._polls[-1][1] != ends:
+            self._polls.append((now_us, ends))
+        while self._polls and _covers(applied, self._polls[0][1]):
+            self._polls.popleft()
+        if len(self._polls) > 1_000:  # a consumer that stands still: every second poll says enough
+            self._polls = deque(poll for nth, poll in enumerate(self._polls) if nth % 2 == 0)
+        return now_us - self._polls[0][0] if self._polls else 0
 
 
 def _covers(applied: Offsets, ends: Offsets) -> bool:
     return all(end <= (applied[place] if place < len(applied) else 0) for place, end in enumerate(ends))
 
 
-class Keeper:
-    """Looks after one engine. `step` is called from one thread; `bench` and `reasons` from any."""
+class Refresher:
+    """Keeps one engine up to date. `step` is called from one thread; `trip` and `reasons` from any."""
 
-    def __init__(self, runtime: Runtime, engine: Engine, figures: Figures, clock: Clock) -> None:
-        self._runtime, self._engine, self._figures, self._clock = runtime, engine, figures, clock
-        self._known = runtime.app.model_classes
+    def __init__(self, runtime: Runtime, engine: Engine, metrics: ServingMetrics, clock: Clock) -> None:
+        self._runtime, self._engine, self._metrics, self._clock = runtime, engine, metrics, clock
         self._lock = threading.Lock()
         self._release = ReleaseState()
         self._loaded: dict[str, Loaded] = {}
         self._files = ArtifactFiles()
         self._failed: dict[str, tuple[str, int]] = {}
-        self._benched: dict[str, str] = {}
+        self._tripped: dict[str, str] = {}
         self._catalog: Catalog | None = None
         self._catalog_offsets: Offsets = ()
-        self._stores: Stores | None = None
-        self._onlines: dict[bytes, Online] = {}
-        self._arrangement: Mapping[str, Any] = runtime.app.task.about.arrangement
+        self._loader: VersionLoader | None = None
+        self._contexts: ReadContexts | None = None
         self._fallback: Fallback = NoFallback()
         self._fallback_version = ""
         self._due_us: dict[str, int] = {}
         self._last_us = 0
-        self._freshness = Freshness(LAG_TOLD_US + 1)
-        self._trouble: dict[str, str] = {}
-        self._looked, self._released, self._events = False, False, False
+        self._lag = StateLag(MIN_LAG_US + 1)
+        self._troubles: dict[str, str] = {}
+        self._polled, self._released, self._events = False, False, False
         self._loading = ""
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="refresher", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -100,153 +98,150 @@ class Keeper:
         self._stop.set()
 
     def step(self) -> None:
-        """One look at everything that is due."""
+        """Poll everything that is due."""
         now_us = self._clock.now_us()
         if now_us < self._last_us:  # the clock was set back: what was due then is due now
             self._due_us.clear()
             with self._lock:
                 self._failed = {version: (reason, now_us) for version, (reason, _) in self._failed.items()}
         self._last_us = now_us
-        self._when_due("lag", now_us, 0, lambda: self._look_at_lag(now_us))
-        self._when_due("catalogue", now_us, _CATALOG_US, self._look_at_catalog)
+        self._when_due("lag", now_us, 0, lambda: self._poll_lag(now_us))
+        self._when_due("catalog", now_us, _CATALOG_US, self._poll_catalog)
         if self._engine.stale_us or self._catalog is None or not self._catalog.ids:
-            self._due_us["catalogue"] = min(self._due_us["catalogue"], now_us + _FILLING_US)
-        self._when_due("files", now_us, 0, lambda: self._look_at_files(now_us))
-        self._when_due("release", now_us, 0, lambda: self._look_at_release(now_us))
-        self._when_due("fallback", now_us, _FALLBACK_US, self._look_at_fallback)
-        self._looked = True
-        self._figures.gauge("ready", int(not self.unready()))
+            self._due_us["catalog"] = min(self._due_us["catalog"], now_us + _FILLING_US)
+        self._contexts = self.loader.online().contexts
+        self._when_due("files", now_us, 0, lambda: self._poll_files(now_us))
+        self._when_due("release", now_us, 0, lambda: self._poll_release(now_us))
+        self._when_due("fallback", now_us, _FALLBACK_US, self._poll_fallback)
+        self._polled = True
+        self._metrics.gauge("ready", int(not self.unready()))
 
-    def bench(self, version: str, reason: str) -> None:
-        """Take `version` out of service until another release comes."""
+    def trip(self, version: str, reason: str) -> None:
+        """Open the circuit breaker of `version`: it is out of service until another release comes."""
         with self._lock:
-            self._benched[version] = reason
+            self._tripped[version] = reason
         self._publish()
 
     def contexts(self, requests: Sequence[Request]) -> tuple[Sequence[Any], Offsets]:
-        """What the state holds about each request."""
-        return self.online.contexts(requests)
+        """What the state holds about each request, by today's declaration. Opens nothing itself: that may take long."""
+        if self._contexts is None:
+            raise StoreUnavailable("the stores are being opened")
+        return self._contexts(requests)
 
     @property
-    def online(self) -> Online:
-        """The task's online door over the stores as they are known."""
-        return self.online_of(self._runtime.app.task.about.declaration)
-
-    def online_of(self, declaration: Mapping[str, Any]) -> Online:
-        """The online door of the task as a version declared it; raises `Refused` for what is declared no more."""
-        app = self._runtime.app
-        declared = declaration or app.task.about.declaration
-        key = msgspec.json.encode(declared, order="deterministic")
-        if key in self._onlines:
-            return self._onlines[key]
-        task = app.task if declared == app.task.about.declaration else app.task_of(declared)
-        if self._stores is None:
-            try:
-                self._stores = Stores(self._runtime.state, self._runtime.features, {})
-            except Exception as error:  # a store that cannot be opened: versions can be loaded, their lists be shown
-                return task.online(Stores(_Unavailable(error), self._runtime.features, {}))
-        self._onlines[key] = task.online(self._stores)
-        return self._onlines[key]
+    def loader(self) -> VersionLoader:
+        """What opens versions over the stores as they are known."""
+        if self._loader is not None:
+            return self._loader
+        try:
+            state: StateStore = self._runtime.state
+        except Exception as error:  # a store that cannot be opened: versions can be loaded and their lists be shown
+            return self._loader_over(_Unavailable(error), {})
+        self._loader = self._loader_over(state, {})
+        return self._loader
 
     @property
     def settled(self) -> bool:
         """Whether answers are as good as they get: the champion is in service, or it is known that there is none.
 
-        Where the log holds events, the consumers are given the time to make a first list of them.
+        Where the log holds events, the consumers are given the time to make a first fallback of them.
         """
         serving = self._engine.serving
-        if not (self._looked and self._released and serving.release.champion in (None, *serving.pipelines)):
+        if not (self._polled and self._released and serving.release.champion in (None, *serving.pipelines)):
             return False
         return bool(serving.fallback.ready or serving.pipelines or not self._events)
 
     def unready(self) -> list[str]:
-        """Why no list can be answered yet; empty when one can."""
+        """Why no request can be answered with anything yet; empty when one can."""
         if self._loading and not self._engine.serving.pipelines:
             return [f"{self._loading} is being loaded"]
-        if not self._looked:
+        if not self._polled:
             return ["stores are being opened"]
         if not self._released:
-            return ["what is released is not known yet", *self._trouble.values()]
+            return ["what is released is not known yet", *self._troubles.values()]
         if not self._engine.serving.fallback.ready and not self._engine.serving.pipelines:
-            return ["no item is known yet: ingest events or a catalogue", *self._trouble.values()]
+            return ["no item is known yet: ingest events or a catalog", *self._troubles.values()]
         return []
 
     def reasons(self) -> list[str]:
-        """What is not as it should be, though lists can be answered."""
+        """What is not as it should be, though requests can be answered."""
         serving = self._engine.serving
-        found = [f"{version} is out of service: {reason}" for version, reason in serving.refused.items()]
+        reasons = [f"{version} is out of service: {reason}" for version, reason in serving.refused.items()]
         if serving.release.champion is None:
-            found.append("no version is released yet: run flyball learn")
+            reasons.append("no version is released yet: run flyball learn")
         for version in serving.pipelines:
             if gone := self._files.gone(version):
-                found.append(f"{version} serves from memory, but {gone[0]} is gone: a restart cannot load it")
-        return [*found, *self._trouble.values()]
+                reasons.append(f"{version} serves from memory, but {gone[0]} is gone: a restart cannot load it")
+        return [*reasons, *self._troubles.values()]
 
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
                 self.step()
             except Exception as error:  # this thread must not end: without it no release would come through
-                self._figures.note("fault", "keeper", error)
+                self._metrics.note("fault", "refresher", error)
             self._stop.wait(EVERY_S)
 
-    def _when_due(self, name: str, now_us: int, every_us: int, look: Callable[[], None]) -> None:
+    def _when_due(self, name: str, now_us: int, every_us: int, poll: Callable[[], None]) -> None:
         if now_us < self._due_us.get(name, 0):
             return
         self._due_us[name] = now_us + every_us
         try:
-            look()
-            self._trouble.pop(name, None)
+            poll()
+            self._troubles.pop(name, None)
         except Exception as error:  # a store that is locked or gone: what was known stays in service
-            self._figures.note("poll", name, error)
-            self._trouble[name] = f"{name} could not be read: {error}"
+            self._metrics.note("poll", name, error)
+            self._troubles[name] = f"{name} could not be read: {error}"
 
-    def _look_at_fallback(self) -> None:
+    def _poll_fallback(self) -> None:
         self._events = self._events or any(self._runtime.log.ends())
         best = next((version for version in wanted(self._release) if version in self._loaded), "")
-        fallback = self.online.fallback(self._loaded[best].pipeline if best else None)
+        if best:
+            fallback = self._loaded[best].online.fallback(self._loaded[best].pipeline)
+        else:
+            fallback = self.loader.online().fallback(None)
         with self._lock:
             self._fallback, self._fallback_version = fallback, best
         self._publish()
 
-    def _look_at_catalog(self) -> None:
-        store, item = self._runtime.state, self._runtime.app.task.item
-        if self._catalog is not None and catalog_version(store, item) == self._catalog.version:
+    def _poll_catalog(self) -> None:
+        items = items_of(self._runtime.app.task.about)
+        store = self._runtime.state
+        if items is None or (self._catalog is not None and catalog_version(store, items) == self._catalog.version):
             return
         for _ in range(_CATALOG_TRIES):
-            catalog, offsets = load_catalog(store, item, self._catalog), store.offsets()
-            if catalog_version(store, item) == catalog.version:
+            catalog, offsets = load_catalog(store, items, self._catalog), store.offsets()
+            if catalog_version(store, items) == catalog.version:
                 break
         else:
             offsets = ()  # it changed meanwhile, again and again: no offsets stand for what was read
-        self._stores, self._onlines = Stores(store, self._runtime.features, {item.name: catalog}), {}
-        loaded = self._reopened()
+        loader = self._loader_over(store, {items.name: catalog})
+        loaded = {version: loader.reopen(one, one.arrangement, one.revision) for version, one in self._loaded.items()}
         with self._lock:
             self._loaded, self._catalog, self._catalog_offsets = loaded, catalog, offsets
+            self._loader = loader
             self._due_us["fallback"] = 0
         self._publish()
 
-    def _look_at_release(self, now_us: int) -> None:
+    def _loader_over(self, state: StateStore, catalogs: Mapping[str, Catalog]) -> VersionLoader:
+        stores = Stores(state, self._runtime.features, catalogs)
+        return VersionLoader(self._runtime.app, self._runtime.artifacts, stores)
+
+    def _poll_release(self, now_us: int) -> None:
         release = current(self._runtime.registry)
-        if release.serial != self._release.serial:
-            with self._lock:
-                self._benched, self._failed = {}, {}
-        if release.arrangement != self._release.arrangement:
-            self._arrangement = arrangement_value(
-                self._runtime.registry, release.arrangement, self._runtime.app.task.about.arrangement
-            )
-            rearranged = self._reopened()
-            with self._lock:
-                self._loaded = rearranged
-        missing = [version for version in wanted(release) if version not in self._loaded]
         changed = release.serial != self._release.serial
-        for version in missing:
-            if now_us >= self._failed.get(version, ("", 0))[1] and version not in self._benched:
-                self._load(version, now_us)
+        if changed:
+            with self._lock:
+                self._tripped, self._failed = {}, {}
+        for version in wanted(release):
+            if now_us < self._failed.get(version, ("", 0))[1] or version in self._tripped:
+                continue
+            if version not in self._loaded or self._loaded[version].revision != release.arrangement:
+                self._load(version, release.arrangement, now_us)
                 changed = True
         if changed:
             if release.serial != self._release.serial:
-                self._figures.counters.add("reloads")
+                self._metrics.counters.add("reloads")
             with self._lock:
                 self._release = release
                 kept = {version: self._loaded[version] for version in wanted(release) if version in self._loaded}
@@ -256,67 +251,66 @@ class Keeper:
             self._publish()
         self._released = True
 
-    def _load(self, version: str, now_us: int) -> None:
+    def _load(self, version: str, revision: int, now_us: int) -> None:
         self._loading = version
         try:
-            described = self._runtime.registry.version(version)
-            self._files.note(version, self._runtime.artifacts / described.artifact, described.artifact_files)
-            online = self.online_of(described.declaration)
-            loaded = load_version(online, described, self._runtime.artifacts, self._known, now_us, self._arrangement)
+            registry = self._runtime.registry
+            arrangement = arrangement_value(registry, revision, {})
+            if version in self._loaded:
+                loaded = self.loader.reopen(self._loaded[version], arrangement, revision)
+            else:
+                described = registry.version(version)
+                self._files.note(version, self._runtime.artifacts / described.artifact, described.artifact_files)
+                loaded = self.loader.load(described, arrangement, revision, now_us)
             with self._lock:
                 self._loaded[version] = loaded
                 self._failed.pop(version, None)
         except Exception as error:  # whatever is wrong with it, it does not serve; it is tried again later
             with self._lock:
                 self._failed[version] = (str(error), now_us + _RETRY_US)
-            self._figures.note("load", version, error)
+            self._metrics.note("load", version, error)
         finally:
             self._loading = ""
 
-    def _reopened(self) -> dict[str, Loaded]:
-        """The loaded versions over the stores as they are known, by the arrangement that is released."""
-        return {
-            version: reopen(one, self.online_of(one.declaration), self._arrangement)
-            for version, one in self._loaded.items()
-        }
-
-    def _look_at_files(self, now_us: int) -> None:
+    def _poll_files(self, now_us: int) -> None:
         """A file of a version in service that was written to is verified again; what is wrong no longer serves."""
-        for version in list(self._loaded):
+        for version, loaded in list(self._loaded.items()):
             if not self._files.changed(version):
                 continue
-            described = self._runtime.registry.version(version)
-            folder = self._runtime.artifacts / described.artifact
-            self._files.note(version, folder, described.artifact_files)
+            described = loaded.version
+            self._files.note(version, self._runtime.artifacts / described.artifact, described.artifact_files)
             try:
-                verify_version(described, self._runtime.artifacts)
+                self.loader.verify(described)
             except ArtifactCorrupt as error:
                 with self._lock:
                     del self._loaded[version]
                     self._failed[version] = (str(error), now_us + _RETRY_US)
-                self._figures.note("load", version, error)
+                self._metrics.note("load", version, error)
                 self._publish()
 
-    def _look_at_lag(self, now_us: int) -> None:
-        lag_us = self._freshness.look(now_us, self._runtime.state.offsets(), self._runtime.log.ends())
-        self._engine.stale_us = lag_us if lag_us > LAG_TOLD_US else 0
-        self._figures.gauge("stale_us", self._engine.stale_us)
+    def _poll_lag(self, now_us: int) -> None:
+        lag_us = self._lag.poll(now_us, self._runtime.state.offsets(), self._runtime.log.ends())
+        self._engine.stale_us = lag_us if lag_us > MIN_LAG_US else 0
+        self._metrics.gauge("stale_us", self._engine.stale_us)
 
     def _publish(self) -> None:
         with self._lock:
-            refused = {version: reason for version, (reason, _) in self._failed.items()} | self._benched
-            loaded = {name: one for name, one in self._loaded.items() if name not in self._benched}
-            declared = self._runtime.app.task.about.declaration
+            refused = {version: reason for version, (reason, _) in self._failed.items()} | self._tripped
             self._engine.serving = Serving(
-                self._release,
-                {name: one.pipeline for name, one in loaded.items()},
-                refused,
-                self._fallback,
-                self._fallback_version,
-                self._catalog_offsets,
-                {name: one.online.contexts for name, one in loaded.items() if one.declaration not in ({}, declared)},
+                release=self._release,
+                pipelines={name: one.pipeline for name, one in self._loaded.items() if name not in self._tripped},
+                contexts={name: one.online.contexts for name, one in self._loaded.items()},
+                refused=refused,
+                fallback=self._fallback,
+                fallback_version=self._fallback_version,
+                catalog_offsets=self._catalog_offsets,
             )
-            self._figures.gauge("refused", len(refused))
+            self._metrics.gauge("refused", len(refused))
+
+
+def items_of(about: About) -> Entity | None:
+    """The entity that the task's responses rank, None for none."""
+    return next((entity for entity in about.entities if entity.name == about.items), None)
 
 
 class _Unavailable:

@@ -51,6 +51,11 @@ class RecommendOnline:
 
     def _read_popular(self) -> tuple[list[tuple[str, float]], Offsets]:
         """The popular list and the offsets behind it, () when it changed while it was read."""
-        state = self._stores.state
+        state, events = self._stores.state, self._stores.events
+        if events is not None:
+            from flyball.tasks.recommend.state.popularity_offline import popular_of
+
+            popular = popular_of(events(self._signals.plans), self._signals)
+            return list(zip(popular.items, popular.scores, strict=True)), ()
         before, popular, after = state.offsets(), read_popular(state, self._signals), state.offsets()
         return list(zip(popular.items, popular.scores, strict=True)), after if after == before else ()
