@@ -266,7 +266,6 @@ PENDING = [
     "Service",
     "Shown",
     "State",
-    "Tally",
     "Task",
     "Touch",
     "Values",

@@ -22,7 +22,7 @@ class _Answer(msgspec.Struct):
     outcomes: dict[str, float]
 
 
-class Tally:
+class TruthTally:
     """Answers as they come (`answered`), batches (`arrived`), days from `start_us` on."""
 
     def __init__(self, world: World, start_us: int) -> None:

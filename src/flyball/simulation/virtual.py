@@ -35,7 +35,7 @@ from flyball.runtime import Runtime, load_settings
 from flyball.serving import Service
 from flyball.simulation.past import by_format, ingest_pieces, live_past, pieces_of
 from flyball.simulation.report import LearnedVersion, LearningRun, SimulationReport
-from flyball.simulation.tally import Tally, offline_of
+from flyball.simulation.tally import TruthTally, offline_of
 from flyball.simulation.world import (
     DAY_US,
     Timeline,
@@ -126,7 +126,7 @@ class _Simulation:
         self._sample_rng = np.random.default_rng([seed, 14])
         self._ids = random.Random(seed)
         self._seed, self._world = seed, world
-        self._tally = Tally(self._world, START_US)
+        self._tally = TruthTally(self._world, START_US)
         self._recent: deque[WorldRequest] = deque(maxlen=_RECENT_REQUESTS)
         self._pending = False
         self._took: list[IngestReport] = []
