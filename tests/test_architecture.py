@@ -254,7 +254,6 @@ PENDING = [
     "Learned",
     "Lists",
     "Pair",
-    "Past",
     "PerUser",
     "Pipeline",
     "Popular",

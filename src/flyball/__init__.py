@@ -90,7 +90,7 @@ _ROOM_OF = {
         ],
         "flyball.features",
     ),
-    **dict.fromkeys(["Histories", "Interactions", "Recommender"], "flyball.models"),
+    **dict.fromkeys(["Histories", "Interactions", "LambdaMART", "Recommender"], "flyball.models"),
     **dict.fromkeys(
         ["any_of", "best", "cheapest_within_noise", "every", "full_rollout", "gates", "outcome", "value", "world"],
         "flyball.policy",

@@ -31,7 +31,7 @@ app = fb.App(
     "cinema",
     events=[Watch],
     task=fb.Recommend(user, film, positive=fb.outcome(Watch, within="1d")),
-    candidates={"ranker": fb.Ranker((fb.Popular(),), features=reading), "popular": fb.Popular()},
+    candidates={"ranker": fb.Stages((fb.Popular(),), features=reading), "popular": fb.Popular()},
 )
 """
 )

@@ -104,7 +104,8 @@ def make_app(
     for how in [each for each in broken.split(",") if each]:
         candidates["broken-" + how.replace(" ", "-")] = Broken(how)
     if ranked:
-        candidates["ranked"] = fb.Ranker((Together(shrink, turned),), features=("thing",), trees=5, least=5, folds=2)
+        small = fb.LambdaMART(n_estimators=5, min_data_in_leaf=5)
+        candidates["ranked"] = fb.Stages((Together(shrink, turned),), rank=small, features=("thing",), cuts=2)
     if only:
         candidates = {only: candidates[only]}
     return fb.App(

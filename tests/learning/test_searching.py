@@ -153,7 +153,7 @@ def test_declarations_can_be_pasted() -> None:
         fb.EASE(),
         fb.ImplicitALS(factors=32, reg=0.01),
         fb.Popular(half_life="7d"),
-        fb.Ranker((fb.ItemKNN(k=20), fb.EASE()), pool=50),
+        fb.Stages((fb.ItemKNN(k=20), fb.EASE()), most=50),
         fb.Blend((fb.EASE(l2=10.0),)),
     ):
         assert eval(declaration(model), {"fb": fb}) == model

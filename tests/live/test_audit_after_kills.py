@@ -34,7 +34,8 @@ app = fb.App(
     "cinema",
     events=[Watch],
     task=fb.Recommend(user, film, positive=fb.outcome(Watch, within="1d"), k=8),
-    candidates={"popular": fb.Popular(), "ranker": fb.Ranker((fb.ItemKNN(),), features=("user", "film"), trees=10)},
+    candidates={"popular": fb.Popular(), "ranker": fb.Stages(
+        (fb.ItemKNN(),), rank=fb.LambdaMART(n_estimators=10), features=("user", "film"))},
     choose=fb.best("ndcg@8"),
     gates=fb.gates(min_examples=10, max_answer="10s", max_loss=1.0, min_full_lists=0.0),
 )

@@ -9,7 +9,7 @@ from flyball.testing.model_checks import sample_interactions
 SLACK = 4_096  # pointers' ends, settings, padding of small arrays
 
 
-EXEMPT = {"ranker": "its trees' text depends on what they learn; its retrievers are models of this table"}
+EXEMPT = {"stages": "its trees' text depends on what they learn; its retrievers are models of this table"}
 
 
 def test_every_model_states_its_memory() -> None:

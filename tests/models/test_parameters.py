@@ -5,7 +5,19 @@ from collections.abc import Callable
 import pytest
 
 from flyball.core import BadDeclaration
-from flyball.models import EASE, MODELS, Hybrid, ImplicitALS, ItemKNN, Popular, Pruned, Random, Ranker, Recommender
+from flyball.models import (
+    EASE,
+    MODELS,
+    Hybrid,
+    ImplicitALS,
+    ItemKNN,
+    LambdaMART,
+    Popular,
+    Pruned,
+    Random,
+    Recommender,
+    Stages,
+)
 
 
 @pytest.mark.parametrize(
@@ -17,8 +29,11 @@ from flyball.models import EASE, MODELS, Hybrid, ImplicitALS, ItemKNN, Popular, 
         (lambda: ItemKNN("30"), "ItemKNN's k must be a whole number, got '30'"),
         (lambda: EASE(l2="much"), "EASE's l2 must be a number, got 'much'"),
         (lambda: Popular(half_life=3), "Popular's half_life must be text or None, got 3"),
-        (lambda: Ranker(trees="many"), "Ranker's trees must be a whole number, got 'many'"),
-        (lambda: Ranker(ItemKNN()), "Ranker's retrieve must be a tuple of models"),
+        (
+            lambda: Stages(rank=LambdaMART(n_estimators="many")),
+            "LambdaMART's n_estimators must be a whole number",
+        ),
+        (lambda: Stages(ItemKNN()), "Stages' retrieve must be a tuple of models"),
         (
             lambda: Hybrid(model={"factors": 8}),
             "Hybrid's model must be an ImplicitALS, such as",

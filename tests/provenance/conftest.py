@@ -182,8 +182,9 @@ film = fb.Entity(
 )
 user_film = fb.Features("user_film", keys=(user, film), seen=fb.count(Watch, fb.lifetime))
 """
-RANKER = """"ranker": fb.Ranker(
-    (fb.ImplicitALS(8), fb.ItemKNN()), features=("user", "film", "user_film"), trees=20, leaves=4, least=5, pool=12
+RANKER = """"ranker": fb.Stages(
+    (fb.ImplicitALS(8), fb.ItemKNN()), features=("user", "film", "user_film"), most=12,
+    rank=fb.LambdaMART(n_estimators=20, num_leaves=4, min_data_in_leaf=5),
 ),"""
 
 

@@ -27,7 +27,7 @@ def test_learning_sees_what_the_worker_had_applied(tmp_path: Path, monkeypatch: 
     assert measured.keys() == {"state", "features"}
     assert all(each.events == 60 and 3.0 <= each.p99_us / SECOND_US <= 3.6 for each in measured.values())
     told: list[Behind] = []
-    monkeypatch.setattr("flyball.learning.fitting.LogPast", _noting(told))
+    monkeypatch.setattr("flyball.learning.fitting.RankingDataset", _noting(told))
     report = learn(theatre.runtime, workers=1)
     snapshot = load_snapshot(theatre.runtime.history_folder, theatre.runtime.schema, report.snapshot)
     assert snapshot.manifest.apply_delays == measured
@@ -37,9 +37,9 @@ def test_learning_sees_what_the_worker_had_applied(tmp_path: Path, monkeypatch: 
 
 
 def _noting(told: list[Behind]) -> type:
-    from flyball.tasks import LogPast
+    from flyball.tasks import RankingDataset
 
-    class Noting(LogPast):
+    class Noting(RankingDataset):
         def __init__(self, *arguments: object) -> None:
             told.append(arguments[-1])  # type: ignore[arg-type]
             super().__init__(*arguments)  # type: ignore[arg-type]

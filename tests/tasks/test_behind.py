@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 import flyball as fb
 from flyball.core import BadInput
 from flyball.events import Event, Schema
-from flyball.models import Popular, Ranker
-from flyball.tasks import Behind, LogPast, OfflineFeatures, bind_features, build_interactions, evaluation_cases
+from flyball.models import Popular, Stages
+from flyball.tasks import Behind, OfflineFeatures, RankingDataset, bind_features, build_interactions, evaluation_cases
 from flyball.testing.feature_oracle import Logged, known_by, value_of
 
 from .conftest import LIKED, Card, Joined, Rate, Viewer, Watch, make_frames
@@ -21,7 +21,7 @@ user = fb.Entity("user", Viewer, watched=fb.count(Watch, "7d"), group=lambda v: 
 film = fb.Entity("film", Card, views=fb.count(Watch, "7d"), score=fb.mean(Rate, lambda r: r.stars, "30d"))
 both = fb.Features("both", keys=(user, film), seen=fb.count(Watch, "lifetime"))
 TASK = fb.Recommend(user, film, positive=LIKED, k=5, newcomers=0, features=(both,))
-RANKER = bind_features(TASK, Ranker((Popular(),), ("user", "film", "both")))
+RANKER = bind_features(TASK, Stages((Popular(),), features=("user", "film", "both")))
 
 Row = tuple[str, int, str, int, int, int]
 
@@ -30,10 +30,10 @@ def rated(user: int, film: str, at: int, known_at: int | None = None) -> Row:
     return ("rate", user, film, 5, at, at if known_at is None else known_at)
 
 
-def past_of(rows: list[Row], behind: Behind | None = None) -> LogPast:
+def past_of(rows: list[Row], behind: Behind | None = None) -> RankingDataset:
     frames = make_frames(rows)
     now = build_interactions(frames, TASK, SCHEMA, 100 * DAY)
-    return LogPast(TASK, SCHEMA, frames, RANKER, now, behind)
+    return RankingDataset(TASK, SCHEMA, frames, RANKER, now, behind)
 
 
 def logged(rows: list[Row]) -> list[Logged]:
@@ -108,7 +108,7 @@ def test_folds_ask_with_what_was_applied_and_fit_on_what_was_known() -> None:
     rows = [rated(user, f"f{(user + nth) % 7}", nth * DAY + user) for user in range(1, 9) for nth in range(6)]
     rows += [rated(user, f"f{(user + nth) % 7}", nth * DAY - SECOND + user) for user in range(1, 9) for nth in (4, 5)]
     plain, same, late = (
-        list(past_of(rows, behind).folds(2, 100, 0)) for behind in (None, Behind(), Behind(state_us=3_600 * SECOND))
+        list(past_of(rows, behind).cuts(2, 100, 0)) for behind in (None, Behind(), Behind(state_us=3_600 * SECOND))
     )
     assert len(plain) == 2
     fewer = 0

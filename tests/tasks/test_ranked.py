@@ -8,7 +8,7 @@ import pytest
 import flyball as fb
 from flyball.core import BadDeclaration, Refused
 from flyball.features import Reading, Vectors, bits_of
-from flyball.models import Artifact, PastOf, Popular, Ranker
+from flyball.models import Artifact, InteractionsPast, LambdaMART, Popular, Stages
 from flyball.tasks import Asked, Columns, OfflineFeatures, RecommendPipeline, bind_features, fallback_arrays, sampled
 from flyball.testing.model_checks import sample_interactions
 
@@ -45,9 +45,9 @@ class Fake:
 
 def make_pipeline(reader: Fake | None) -> RecommendPipeline:
     data = sample_interactions()
-    model = bind_features(TASK, Ranker((Popular(),), ("user.watched", "film", "both"), pool=10))
-    plain = Ranker((Popular(),), pool=10, trees=3, least=5)
-    arrays = {**fallback_arrays(data), **plain.fit_past(PastOf(data), 0), "trees_txt": np.empty(0, np.uint8)}
+    model = bind_features(TASK, Stages((Popular(),), features=("user.watched", "film", "both"), most=10))
+    plain = Stages((Popular(),), rank=LambdaMART(n_estimators=3, min_data_in_leaf=5), most=10)
+    arrays = {**fallback_arrays(data), **plain.fit_past(InteractionsPast(data), 0), "trees_txt": np.empty(0, np.uint8)}
     return RecommendPipeline(
         TASK, Artifact({}, arrays, data.items, {item: n for n, item in enumerate(data.items)}), model, None, reader
     )
@@ -145,7 +145,7 @@ SET = fb.FeatureSet(
 
 def test_derived_values_are_columns_beside_the_stored_ones() -> None:
     task = TASK.with_features(SET)
-    ranker = bind_features(task, Ranker((Popular(),), SET))
+    ranker = bind_features(task, Stages((Popular(),), features=SET))
     assert ranker.features == SET.names
     assert ranker.feature_names == tuple(sorted(SET.names))
     frames = make_frames(
@@ -188,7 +188,7 @@ def test_one_row_of_a_user_derives_what_many_do() -> None:
 
 def test_an_application_takes_the_features_of_its_rankers_sets() -> None:
     def app(features: object, task: fb.Recommend = TASK) -> fb.App:
-        ranker = fb.Ranker((fb.Popular(),), features)  # type: ignore[arg-type]
+        ranker = fb.Stages((fb.Popular(),), features=features)  # type: ignore[arg-type]
         return fb.App("films", events=[Watch, Rate, Joined], task=task, candidates={"ranker": ranker})
 
     bare = fb.Recommend(user, film, positive=LIKED, k=5, newcomers=0)
@@ -196,10 +196,10 @@ def test_an_application_takes_the_features_of_its_rankers_sets() -> None:
     assert [group.name for group in whole.task.feature_groups] == ["user", "film", "both"]
     assert whole.task.feature_groups == TASK.feature_groups
     ranker = whole.candidates["ranker"]
-    assert isinstance(ranker, Ranker)
+    assert isinstance(ranker, Stages)
     assert ranker.hashes == {name: SET.hashes[name] for name in SET.names}
     named = app(("hour", "film", "user.watched"), fb.Recommend(user, film, positive=LIKED, k=5, features=SET))
-    assert isinstance(named.candidates["ranker"], Ranker)
+    assert isinstance(named.candidates["ranker"], Stages)
     assert named.candidates["ranker"].feature_names == ("film.score", "film.views", "hour", "user.watched")
     assert app(SET.names, whole.task).candidates["ranker"] == ranker, "a set or its names, once they are declared"
     with pytest.raises(BadDeclaration, match=r"among .*hour, again"):
@@ -231,10 +231,10 @@ def test_what_is_refused() -> None:
     with pytest.raises(Refused, match="store to read them from"):
         make_pipeline(None)
     with pytest.raises(BadDeclaration, match=r"among .*film\.views"):
-        bind_features(TASK, Ranker(features=("film.vews",)))
+        bind_features(TASK, Stages(features=("film.vews",)))
     with pytest.raises(BadDeclaration, match="of different names"):
         fb.Recommend(USER, FILM, positive=LIKED, features=(both, both))
     other = fb.Features("minutes", keys=("minute",), n=fb.count(Watch, "7d"))
     task = fb.Recommend(user, film, positive=LIKED, features=(other,))
     with pytest.raises(BadDeclaration, match="user and film"):
-        bind_features(task, Ranker(features=("minutes",)))
+        bind_features(task, Stages(features=("minutes",)))

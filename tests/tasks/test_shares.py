@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from flyball.models import Fold, Interactions
-from flyball.tasks import LogPast, build_interactions
+from flyball.models import Interactions, TrainingCut
+from flyball.tasks import RankingDataset, build_interactions
 
 from .test_behind import DAY, RANKER, SCHEMA, TASK, Row, make_frames, rated
 
@@ -15,10 +15,12 @@ ROWS += [("watch", user, f"f{user % 4}", 5, 4 * DAY + user, 4 * DAY + user) for 
 KEPT = [str(user) for user in range(2, 21, 3)]
 
 
-def folds_of(users: list[str] | None, rows: list[Row] = ROWS) -> tuple[LogPast, list[Fold]]:
+def cuts_of(users: list[str] | None, rows: list[Row] = ROWS) -> tuple[RankingDataset, list[TrainingCut]]:
     frames = make_frames(rows)
-    past = LogPast(TASK, SCHEMA, frames, RANKER, build_interactions(frames, TASK, SCHEMA, 100 * DAY), users=users)
-    return past, list(past.folds(2, 100, 0))
+    past = RankingDataset(
+        TASK, SCHEMA, frames, RANKER, build_interactions(frames, TASK, SCHEMA, 100 * DAY), users=users
+    )
+    return past, list(past.cuts(2, 100, 0))
 
 
 def rows_of(data: Interactions, users: set[str]) -> set[tuple[str, str, int]]:
@@ -30,7 +32,7 @@ def rows_of(data: Interactions, users: set[str]) -> set[tuple[str, str, int]]:
 
 
 def test_folds_hold_the_examples_of_those_users_and_no_others() -> None:
-    (_, everybody), (_, some) = folds_of(None), folds_of(KEPT)
+    (_, everybody), (_, some) = cuts_of(None), cuts_of(KEPT)
     assert len(some) == len(everybody) == 2
     for part, whole in zip(some, everybody, strict=True):
         assert part.users == [user for user in whole.users if user in KEPT]
@@ -51,11 +53,11 @@ def test_folds_hold_the_examples_of_those_users_and_no_others() -> None:
 @pytest.mark.parametrize("at_us", [5 * DAY, 8 * DAY])
 def test_features_keep_their_values_at_each_instant(at_us: int) -> None:
     users, items = [str(user) for user in range(1, 21)], [f"f{user % 11}" for user in range(20)]
-    (all_past, _), (some_past, _) = folds_of(None), folds_of(KEPT)
+    (all_past, _), (some_past, _) = cuts_of(None), cuts_of(KEPT)
     whole, part = all_past.features(users, items, at_us), some_past.features(users, items, at_us)
     assert whole.tobytes() == part.tobytes()
     later = [*ROWS, *[rated(user, "f1", at_us + 1) for user in range(1, 21)]]
-    assert folds_of(KEPT, later)[0].features(users, items, at_us).tobytes() == part.tobytes()
+    assert cuts_of(KEPT, later)[0].features(users, items, at_us).tobytes() == part.tobytes()
 
 
 def test_what_others_do_changes_nothing_that_is_learned_from() -> None:
@@ -63,7 +65,7 @@ def test_what_others_do_changes_nothing_that_is_learned_from() -> None:
         row if str(row[1]) in KEPT else (*row[:2], f"f{(int(row[2][1:]) + 1) % 11}", *row[3:])  # type: ignore[misc]
         for row in ROWS
     ]
-    for one, other in zip(folds_of(KEPT)[1], folds_of(KEPT, moved)[1], strict=True):
+    for one, other in zip(cuts_of(KEPT)[1], cuts_of(KEPT, moved)[1], strict=True):
         assert rows_of(one.data, set(KEPT)) == rows_of(other.data, set(other.data.users))
         assert one.users == other.users
         for mine, theirs in zip(one.truth, other.truth, strict=True):

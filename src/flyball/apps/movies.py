@@ -159,7 +159,7 @@ def make_app(stars: int = 5) -> fb.App:
             "svd": fb.BiasedMF(),
             "ials": fb.ImplicitALS(),
             "ease": fb.EASE(),
-            "ranker": fb.Ranker((fb.ImplicitALS(), fb.ItemKNN()), features=("user", "film", "user_film")),
+            "ranker": fb.Stages((fb.ImplicitALS(), fb.ItemKNN()), features=("user", "film", "user_film")),
         },
         choose=fb.cheapest_within_noise("ndcg@20"),
         retrain=[fb.every("3d")],

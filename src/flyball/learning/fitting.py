@@ -16,7 +16,6 @@ from flyball.learning.shared_data import read_frames, read_interactions
 from flyball.models import (
     Interactions,
     Learned,
-    Ranker,
     Recommender,
     histories_of,
     kind_of,
@@ -26,7 +25,7 @@ from flyball.models import (
     save_artifact,
     take,
 )
-from flyball.tasks import BadScores, Behind, Cases, LogPast, OfflineFeatures, check_features, fallback_arrays
+from flyball.tasks import BadScores, Behind, Cases, OfflineFeatures, RankingDataset, check_hashes, fallback_arrays
 
 _PROBED = 3
 
@@ -74,7 +73,7 @@ def fit_model(app: App, model: Recommender, order: FitOrder, stopwatch: Stopwatc
     learned = _fit(app, model, data, order)
     seconds = stopwatch.read_s() - start
     check_learned(model, learned)
-    if not (isinstance(model, Ranker) and model.hashes):  # those are asked through the pipeline only
+    if not model.feature_hashes:  # those are asked through the pipeline only
         check_scores(model, learned, data)
     folder = Path(order.folder)
     manifest = order.manifest | {"kind": kind_of(model), "params": params_of(model), "seed": order.seed}
@@ -102,10 +101,10 @@ def _ask(
 
 
 def _fit(app: App, model: Recommender, data: Interactions, order: FitOrder) -> Learned:
-    if not (isinstance(model, Ranker) and order.events):
+    if not order.events:
         return model.fit(data, order.seed)
-    check_features(app.task, model)
-    past = LogPast(app.task, app.schema, read_frames(Path(order.events)), model, data, order.behind)
+    check_hashes(app.task.about.feature_hashes, model.feature_hashes)
+    past = RankingDataset(app.task, app.schema, read_frames(Path(order.events)), model, data, order.behind)
     return model.fit_past(past, order.seed)
 
 

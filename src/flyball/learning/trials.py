@@ -11,7 +11,7 @@ from flyball.learning.fitting import FitOrder, Fitted, fit_model, fit_named
 from flyball.learning.job import Job
 from flyball.learning.report import Stage
 from flyball.learning.shared_data import write_frames
-from flyball.models import Ranker, Recommender
+from flyball.models import Recommender
 from flyball.tasks import Behind, Cases, Frames
 
 PRELOADED = ("numba", "polars", "scipy.linalg", "flyball.models.kernels.ranking")
@@ -51,7 +51,7 @@ class Fits:
         self._results: dict[tuple[Stage, str], Fitted | Exception] = {}
         self._unwanted: set[tuple[Stage, str]] = set()
         self._events = ""
-        if any(isinstance(task.model, Ranker) for _, task in self._parts):
+        if any(task.model.needs_past for _, task in self._parts):
             self._events = str(job.work / "events")
             write_frames(job.work / "events", events)
         self._arriving = self._run()
@@ -102,7 +102,7 @@ class Fits:
         yield from run_parallel(fit_named, calls, job.workers, limit_s, PRELOADED, self._wanted)
 
     def _order(self, batch: Batch, task: Task) -> FitOrder:
-        events = self._events if isinstance(task.model, Ranker) else ""
+        events = self._events if task.model.needs_past else ""
         data, folder = str(batch.data), str(task.folder)
         return FitOrder(data, folder, self._job.seed, task.manifest, events, self._behind, batch.asked)
 
@@ -112,7 +112,7 @@ class Fits:
 
 
 def _longest_first(tasks: Sequence[Task]) -> list[Task]:
-    return sorted(tasks, key=lambda task: not isinstance(task.model, Ranker))
+    return sorted(tasks, key=lambda task: not task.model.needs_past)
 
 
 def _in_this_process(job: Job) -> bool:

@@ -19,10 +19,10 @@ from flyball.learning.report import Progress
 from flyball.learning.run import LOCK
 from flyball.learning.split import Window, windows
 from flyball.learning.trials import words_of
-from flyball.models import Interactions, Learned, Ranker, Recommender, params_of
+from flyball.models import Interactions, Learned, Recommender, params_of
 from flyball.registry import Run, Search, SearchTrial, add_trial, begin_search, end_search
 from flyball.runtime import Runtime
-from flyball.tasks import Cases, LogPast, OfflineFeatures, build_interactions, evaluation_cases
+from flyball.tasks import Cases, OfflineFeatures, RankingDataset, build_interactions, evaluation_cases
 
 How = Literal["random", "halving"]
 CURVE_SHARES = (0.1, 0.25, 0.5, 0.75, 1.0)
@@ -125,7 +125,7 @@ def learning_curves(
 ) -> CurveReport:
     """The figure of each candidate, as declared, fitted on growing shares of the training users.
 
-    Of a ranker the examples and what it retrieves from come from the share; the features it reads are everybody's.
+    Of stages the examples and what it retrieves from come from the share; the features it reads are everybody's.
     """
     if not shares or not all(0 < share <= 1 for share in shares):
         raise BadInput("shares of a learning curve", "above 0 and at most 1", list(shares))
@@ -257,9 +257,11 @@ def _fitter(job: Job, examples: Examples, seed: int) -> Callable[[Recommender, I
     task, schema = job.runtime.app.task, job.runtime.schema
 
     def fit(model: Recommender, data: Interactions) -> Learned:
-        if isinstance(model, Ranker) and model.hashes:
+        if model.needs_past:
             users = _learned_from(data)
-            return model.fit_past(LogPast(task, schema, examples.frames, model, data, examples.behind, users), seed)
+            return model.fit_past(
+                RankingDataset(task, schema, examples.frames, model, data, examples.behind, users), seed
+            )
         return model.fit(data, seed)
 
     return fit

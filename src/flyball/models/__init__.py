@@ -32,9 +32,9 @@ from flyball.models.combined.distilled import Distilled
 from flyball.models.combined.hybrid import Hybrid
 from flyball.models.combined.pruned import Pruned
 from flyball.models.combined.quantized import Quantized
-from flyball.models.combined.ranker import TREES, Fold, Past, PastOf, Pool, Ranker, fold_windows, trees_of
 from flyball.models.combined.rating_blend import RatingBlend
-from flyball.models.combined.trees import Trees
+from flyball.models.combined.stages import TREES, Pool, Stages, trees_of
+from flyball.models.combined.trees import LambdaMART, Trees
 from flyball.models.data import (
     Attributes,
     Floats,
@@ -52,6 +52,7 @@ from flyball.models.data import (
     select_rows,
     take,
 )
+from flyball.models.past import InteractionsPast, RankingPast, TrainingCut, cut_windows
 from flyball.models.ranking import best_items, top_k
 from flyball.models.recommenders.baselines import BiasModel, GlobalMean
 from flyball.models.recommenders.biased_mf import BiasedMF
@@ -83,19 +84,18 @@ __all__ = [
     "Distilled",
     "Explains",
     "Floats",
-    "Fold",
     "GlobalMean",
     "Histories",
     "Hybrid",
     "ImplicitALS",
     "Indexes",
     "Interactions",
+    "InteractionsPast",
     "ItemKNN",
+    "LambdaMART",
     "Learned",
     "ListsSimilar",
     "NextItem",
-    "Past",
-    "PastOf",
     "PlacesNew",
     "Pool",
     "Popular",
@@ -103,23 +103,25 @@ __all__ = [
     "Pruned",
     "Quantized",
     "Random",
-    "Ranker",
+    "RankingPast",
     "RatingBlend",
     "RatingKNN",
     "Recommender",
     "SVDpp",
     "SearchSpace",
     "SparseEASE",
+    "Stages",
     "Timestamps",
+    "TrainingCut",
     "Trees",
     "Updates",
     "UserKNN",
     "attributes_of",
     "best_items",
     "canonical",
+    "cut_windows",
     "explain_score",
     "explains",
-    "fold_windows",
     "histories_of",
     "in_blocks",
     "kind_of",

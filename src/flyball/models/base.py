@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from flyball.core import BadDeclaration, Refused
 from flyball.models.data import Attributes, Floats, Histories, Indexes, Interactions, take
 from flyball.models.parameters import CheckedParameters
+from flyball.models.past import RankingPast
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
@@ -28,18 +29,24 @@ class Recommender(msgspec.Struct, metaclass=CheckedParameters, frozen=True):
     `kind`: the name of one of Flyball's own models in artifacts, tables and on the command line. `family`: what it is
     compared by, ranked lists or predicted ratings. `personal`: False for a model whose scores do not depend on what
     the user did. `reads_attributes`: whether `fit` may look at the items' attributes. `search_space`: parameters that
-    a search varies, each with the values to try.
+    a search varies, each with the values to try. `needs_past`: whether it learns from the past as it was known at
+    several times (`fit_past`), which only a log can tell.
     """
 
     kind: ClassVar[str] = ""
     family: ClassVar[Literal["lists", "ratings", "stages"]] = "lists"
     personal: ClassVar[bool] = True
     reads_attributes: ClassVar[bool] = True
+    needs_past: ClassVar[bool] = False
     search_space: ClassVar[SearchSpace] = {}
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
         """Learn from `data`: named arrays. Same data (rows in any order) and seed: same bits, at any thread count."""
         raise NotImplementedError(f"{type(self).__name__} must define fit(data, seed)")
+
+    def fit_past(self, past: RankingPast, seed: int) -> dict[str, NDArray[Any]]:
+        """Learn from a log as it was known at several times; by default from what is known now."""
+        return self.fit(past.now, seed)
 
     def score(self, learned: Learned, histories: Histories) -> Floats:
         """Scores, float32 (rows, items), higher is better, finite or -inf for "cannot recommend"; never nan.

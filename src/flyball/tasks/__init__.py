@@ -29,7 +29,7 @@ from flyball.tasks.recommend.known import Behind, FrameCatalog, Frames, catalog_
 from flyball.tasks.recommend.labels import recommend_labels
 from flyball.tasks.recommend.pipeline import RecommendPipeline, empty_history
 from flyball.tasks.recommend.ranked import bind_features, check_features, check_hashes
-from flyball.tasks.recommend.ranking_dataset import LogPast
+from flyball.tasks.recommend.ranking_dataset import RankingDataset
 from flyball.tasks.recommend.request import (
     CATALOG,
     COLD_START,
@@ -99,13 +99,13 @@ __all__ = [
     "KeepsViews",
     "Label",
     "LabelPlan",
-    "LogPast",
     "OfflineFeatures",
     "Online",
     "OnlineFeatures",
     "Pipeline",
     "Popular",
     "RankedItem",
+    "RankingDataset",
     "ReadFeatures",
     "Recommend",
     "RecommendPipeline",

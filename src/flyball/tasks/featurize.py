@@ -32,7 +32,7 @@ class ReadFeatures(Protocol):
 
 
 class Columns:
-    """Which features a ranker sees, and how readings of them become columns, in order of `names`.
+    """Which features stages see, and how readings of them become columns, in order of `names`.
 
     Raises `KeyError` for a name that the task does not declare.
     """
@@ -158,9 +158,9 @@ def chosen_features(task: "Recommend", wanted: Sequence[str]) -> dict[str, str]:
     found: set[str] = set()
     for name in wanted:
         if name not in known:
-            raise BadDeclaration("features of a Ranker", f"among {', '.join(known) or 'none'}", name)
+            raise BadDeclaration("features of Stages", f"among {', '.join(known) or 'none'}", name)
         if kinds.get(name) == "list":
-            raise BadDeclaration(f"feature {name} of a Ranker", "a number or text", "a list")
+            raise BadDeclaration(f"feature {name} of Stages", "a number or text", "a list")
         named = [one.name for one in groups[name].definitions] if name in groups else [name]
         found.update(one for one in named if kinds.get(one) != "list")
         strange = _keys_of(whole, named) - {task.user.name, task.item.name}

@@ -11,53 +11,62 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from flyball.core import ArtifactCorrupt, BadInput, Doubles
+from flyball.core import ArtifactCorrupt, BadDeclaration, BadInput, Doubles
+from flyball.models.parameters import CheckedParameters
 
 
-class TreePlan(msgspec.Struct, frozen=True):
-    """How to grow: `trees` of `leaves`, each counting `rate`; a leaf holds `least` rows or more.
+class LambdaMART(msgspec.Struct, metaclass=CheckedParameters, frozen=True):
+    """Boosted trees that put a list in order; parameters by LightGBM's names."""
 
-    `cutoff`: how many places of a list the pairs compared must touch. `share`: of the columns that a tree sees.
-    """
+    n_estimators: int = 50
+    num_leaves: int = 7
+    learning_rate: float = 0.1
+    min_data_in_leaf: int = 100
+    feature_fraction: float = 0.8
+    lambda_l2: float = 1.0
 
-    trees: int
-    leaves: int
-    rate: float
-    least: int
-    cutoff: int
-    share: float = 0.8
-    smoothing: float = 1.0
+    def __post_init__(self) -> None:
+        for name, least in (("n_estimators", 1), ("num_leaves", 2), ("min_data_in_leaf", 1)):
+            if getattr(self, name) < least:
+                raise BadDeclaration(f"LambdaMART's {name}", f"at least {least}", getattr(self, name))
+        for name in ("learning_rate", "feature_fraction"):
+            if not 0 < getattr(self, name) <= 1:
+                raise BadDeclaration(f"LambdaMART's {name}", "above 0 and at most 1", getattr(self, name))
+        if not self.lambda_l2 >= 0:
+            raise BadDeclaration("LambdaMART's lambda_l2", "at least 0", self.lambda_l2)
 
 
 def grow(
-    columns: Doubles, labels: NDArray[np.int32], lengths: NDArray[np.int64], names: Sequence[str], plan: TreePlan,
-    seed: int,
+    columns: Doubles, labels: NDArray[np.int32], lengths: NDArray[np.int64], names: Sequence[str], plan: LambdaMART,
+    cutoff: int, seed: int,
 ) -> NDArray[np.uint8]:  # fmt: skip
     """Trees that put rows with label 1 above rows with label 0 of the same list; the model's text as bytes.
 
-    `columns`: float64 (rows, columns), nan for missing. `lengths`: rows of each list, in order. Same input and
+    `columns`: float64 (rows, columns), nan for missing. `lengths`: rows of each list, in order. `cutoff`: how many
+    ranks of a list the pairs compared must touch. Same input and
     seed: same bytes, at any thread count.
     """
     import lightgbm
 
     if int(lengths.sum()) != len(columns) or len(labels) != len(columns):
         raise BadInput("lists to rank", f"{len(columns)} rows in all", int(lengths.sum()))
-    places = [f"c{place}" for place in range(len(names))]  # LightGBM refuses some characters in names
+    columns_named = [f"c{index}" for index in range(len(names))]  # LightGBM refuses some characters in names
     data = lightgbm.Dataset(
-        columns, labels, group=lengths, feature_name=places,
+        columns, labels, group=lengths, feature_name=columns_named,
         params={
             "verbosity": -1, "max_bin": 63, "num_threads": 1, "data_random_seed": seed, "feature_pre_filter": False,
         },
     )  # fmt: skip
     settings = {
-        "objective": "lambdarank", "lambdarank_truncation_level": plan.cutoff, "num_leaves": plan.leaves,
-        "learning_rate": plan.rate, "min_data_in_leaf": plan.least, "feature_fraction": plan.share,
-        "lambda_l2": plan.smoothing, "deterministic": True, "force_row_wise": True, "seed": seed,
+        "objective": "lambdarank", "lambdarank_truncation_level": cutoff, "num_leaves": plan.num_leaves,
+        "learning_rate": plan.learning_rate, "min_data_in_leaf": plan.min_data_in_leaf,
+        "feature_fraction": plan.feature_fraction, "lambda_l2": plan.lambda_l2,
+        "deterministic": True, "force_row_wise": True, "seed": seed,
         "num_threads": 1,  # two that share cores with other work wait for each other and take six times as long
         "verbosity": -1,
         "label_gain": [0, 1],
     }  # fmt: skip
-    booster = lightgbm.train(settings, data, num_boost_round=plan.trees)
+    booster = lightgbm.train(settings, data, num_boost_round=plan.n_estimators)
     text = booster.model_to_string(num_iteration=-1)
     return np.frombuffer(_without_settings(text).encode(), dtype=np.uint8)
 
@@ -95,5 +104,5 @@ class Trees:
 
     def _checked(self, columns: Doubles) -> Doubles:
         if columns.ndim != 2 or columns.shape[1] != self.width:
-            raise BadInput("columns of a ranker", f"of shape (rows, {self.width})", columns.shape)
+            raise BadInput("columns of the trees", f"of shape (rows, {self.width})", columns.shape)
         return np.ascontiguousarray(columns, np.float64)

@@ -71,7 +71,7 @@ class Recommend(msgspec.Struct, frozen=True):
         return about_of(self)
 
     def bind(self, candidates: Mapping[str, Any]) -> tuple["Recommend", dict[str, Recommender]]:
-        """The task with the features that rankers bring, and the candidates with the hashes of those they read."""
+        """The task with the features that stages bring, and the candidates with the hashes of those they read."""
         from flyball.tasks.recommend.ranked import bind_candidates
 
         return bind_candidates(self, candidates)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import Refused
-from flyball.models import Artifact, Histories, Ranker, Recommender, explain_score, explains
+from flyball.models import Artifact, Histories, Recommender, Stages, explain_score, explains
 from flyball.tasks.featurize import ReadFeatures
 from flyball.tasks.recommend.declaration import Recommend
 from flyball.tasks.recommend.fallback import fallback_of
@@ -29,7 +29,7 @@ _WARM_HISTORY = 3
 class RecommendPipeline:
     """A task, an artifact and its model, over a catalog. The context of a request is its user's history.
 
-    Retrieval is the whole catalog: scoring is exact, nothing is pruned before. Only a `Ranker` prunes: it retrieves a
+    Retrieval is the whole catalog: scoring is exact, nothing is pruned before. Only `Stages` prune: they retrieve a
     pool from what may be shown and scores that, with features from `features`. A model with `place_new` scores the
     catalog's items that came after it was fitted too, by their attributes now: `artifact` holds them then.
 
@@ -52,7 +52,7 @@ class RecommendPipeline:
         self.index = ItemIndex(self.artifact.items, fallback_of(self.artifact.arrays)["support"], catalog)
         if task.spread is not None:
             self.index.codes_of(task.spread[0])
-        self.ranking = Ranking(task, self.artifact, model, features) if isinstance(model, Ranker) else None
+        self.ranking = Ranking(task, self.artifact, model, features) if isinstance(model, Stages) else None
 
     def over(self, catalog: ItemCatalog | None) -> "RecommendPipeline":
         """The same version over another catalog."""
@@ -85,7 +85,7 @@ class RecommendPipeline:
         return [Response(tuple(items)) for items in lists]
 
     def explain(self, request: Request, context: UserHistory, response: Response) -> list[list[tuple[str, float]]]:
-        """For each item what added to its score: (item of the history, contribution), or for a ranker (column = value,
+        """For each item what added to its score: (item of the history, contribution), or for stages (column = value,
         contribution); nothing for an item that the model's scores did not place.
 
         Raises `Refused` for a model whose score is no sum over the history.

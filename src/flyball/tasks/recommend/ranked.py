@@ -1,4 +1,4 @@
-"""The second stage of a version whose model is a `Ranker`: pool, features, scores."""
+"""The second stage of a version whose candidate has `Stages`: pool, features, scores."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import BadDeclaration, Refused
-from flyball.models import Artifact, Histories, Pool, Ranker, Recommender, take, trees_of, unscored
+from flyball.models import Artifact, Histories, Pool, Recommender, Stages, take, trees_of, unscored
 from flyball.tasks.featurize import Columns, ReadFeatures, chosen_features
 from flyball.tasks.recommend.declaration import Recommend
 from flyball.tasks.recommend.request import MODEL
@@ -29,10 +29,10 @@ class Ranked(msgspec.Struct, frozen=True):
 
 
 class Ranking:
-    """Scores with a ranker. Raises `Refused` where it needs features and has no `features` to read them from, or where
+    """Scores by stages. Raises `Refused` where it needs features and has no `features` to read them from, or where
     the features declared now are not those it learned from."""
 
-    def __init__(self, task: Recommend, artifact: Artifact, model: Ranker, features: ReadFeatures | None) -> None:
+    def __init__(self, task: Recommend, artifact: Artifact, model: Stages, features: ReadFeatures | None) -> None:
         self.model, self.artifact, self._features = model, artifact, features
         self.trees = trees_of(artifact.arrays)
         self.columns: Columns | None = None
@@ -48,7 +48,7 @@ class Ranking:
             unscored(len(rows), len(self.artifact.items)), [np.empty(0, np.int32)] * len(rows), [None] * len(rows),
             [np.empty((0, 0))] * len(rows),
         )  # fmt: skip
-        widths = [max(self.model.pool, 2 * row.k) for row in rows]
+        widths = [max(self.model.most, 2 * row.k) for row in rows]
         for width in dict.fromkeys(widths):
             chosen = [place for place, each in enumerate(widths) if each == width]
             part = take(batch, chosen)
@@ -102,7 +102,7 @@ class Ranking:
                 found.readings[chosen[nth]] = reading
                 users = [rows[chosen[nth]].request.key] * len(names)
                 features[nth][filled[nth]] = self.columns.matrix(reading, users, names)
-        ranked = self.model.rank(self.trees, pool, features)
+        ranked = self.model.ranked(self.trees, pool, features)
         for nth, place in enumerate(chosen):
             found.scores[place, pool.items[nth][filled[nth]]] = ranked[nth][filled[nth]]
             own = pool.columns[nth][filled[nth]]
@@ -111,7 +111,7 @@ class Ranking:
             )
 
 
-def check_features(task: Recommend, model: Ranker) -> None:
+def check_features(task: Recommend, model: Stages) -> None:
     """Raise `Refused` where a definition the model learned from is not the one declared now."""
     check_hashes(task.feature_hashes, model.hashes)
 
@@ -126,24 +126,24 @@ def check_hashes(live: Mapping[str, str], learned: Mapping[str, str], who: str =
 
 
 def bind_candidates(task: Recommend, candidates: Mapping[str, Any]) -> tuple[Recommend, dict[str, Recommender]]:
-    """The task with the features that rankers bring, and the candidates with the hashes of those they read.
+    """The task with the features that stages bring, and the candidates with the hashes of those they read.
 
     Raises `BadDeclaration` for what is no candidate of the task.
     """
     for label, model in candidates.items():
         if not isinstance(model, Recommender):
             raise BadDeclaration(f"candidate {label!r}", "a model, such as fb.ItemKNN()", model)
-        if isinstance(model, Ranker) and not isinstance(model.features, tuple):
+        if isinstance(model, Stages) and not isinstance(model.features, tuple):
             task = task.with_features(model.features)
     bound = {
-        label: bind_features(task, model) if isinstance(model, Ranker) and model.features else model
+        label: bind_features(task, model) if isinstance(model, Stages) and model.features else model
         for label, model in candidates.items()
     }
     return task, bound
 
 
-def bind_features(task: Recommend, model: Ranker) -> Ranker:
-    """The ranker with the hashes of the features it names, as they are declared now; raises `BadDeclaration`.
+def bind_features(task: Recommend, model: Stages) -> Stages:
+    """The stages with the hashes of the features it names, as they are declared now; raises `BadDeclaration`.
 
     Of a `FeatureSet` the names stay: what a version keeps must be readable without the application's functions.
     """
@@ -152,7 +152,7 @@ def bind_features(task: Recommend, model: Ranker) -> Ranker:
 
 
 def names_in(task: Recommend, features: "tuple[str, ...] | FeatureSet") -> tuple[str, ...]:
-    """The names a ranker's `features` stand for; of a set's lists, which no tree can see, none."""
+    """The names that stages' `features` stand for; of a set's lists, which no tree can see, none."""
     if isinstance(features, tuple):
         return features
     lists = {one.name for group in task.feature_groups for one in group.definitions if one.result == "list"}

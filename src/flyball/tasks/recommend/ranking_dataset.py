@@ -1,4 +1,4 @@
-"""What a ranker learns from: instants of the past, each with what serving could see just before it, nothing later."""
+"""What stages learn from: instants of the past, each with what serving could see just before it, nothing later."""
 
 from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
@@ -8,7 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.events import Schema
-from flyball.models import Fold, Interactions, Ranker, fold_windows, histories_of, reads_attributes, select_rows
+from flyball.models import (
+    Interactions,
+    Recommender,
+    TrainingCut,
+    cut_windows,
+    histories_of,
+    reads_attributes,
+    select_rows,
+)
 from flyball.tasks.featurize import Columns, OfflineFeatures
 from flyball.tasks.recommend.cases import evaluation_cases
 from flyball.tasks.recommend.declaration import Recommend
@@ -16,8 +24,8 @@ from flyball.tasks.recommend.interactions import build_interactions
 from flyball.tasks.recommend.known import Behind, Frames, frames_at
 
 
-class LogPast:
-    """The past of a log as it was known at `as_of_us`: a `Past` for `ranker`.
+class RankingDataset:
+    """The past of a log as it was known at `as_of_us`: a `RankingPast` for `stages`.
 
     Retrievers are fitted on what was known before an instant, as a version learned then would have been. Histories and
     features hold what had been applied besides, so far `behind` what was known.
@@ -30,7 +38,7 @@ class LogPast:
         task: Recommend,
         schema: Schema,
         frames: Frames,
-        ranker: Ranker,
+        stages: Recommender,
         now: Interactions,
         behind: Behind | None = None,
         users: Collection[str] | None = None,
@@ -38,18 +46,18 @@ class LogPast:
         self._task, self._schema, self._now = task, schema, now
         self._behind = behind or Behind()
         self._frames = frames_at(frames, now.as_of_us)
-        self._ranker = ranker
+        self._stages = stages
         self._users = None if users is None else frozenset(users)
 
     @property
     def now(self) -> Interactions:
         return self._now
 
-    def folds(self, wanted: int, users: int, seed: int) -> Iterator[Fold]:
+    def cuts(self, wanted: int, users: int, seed: int) -> Iterator[TrainingCut]:
         """The latest positives in `wanted` windows; see `evaluation_cases` for who is asked."""
-        for start_us, end_us in fold_windows(self._now, wanted):
+        for start_us, end_us in cut_windows(self._now, wanted):
             data = self._of_users(
-                build_interactions(self._frames, self._task, self._schema, start_us - 1, reads_attributes(self._ranker))
+                build_interactions(self._frames, self._task, self._schema, start_us - 1, reads_attributes(self._stages))
             )
             if not (data.weights > 0).any():
                 continue
@@ -66,7 +74,7 @@ class LogPast:
             asked = [place for place, user in enumerate(cases.users) if user in row_of and self._learns_from(user)]
             rows = [row_of[cases.users[place]] for place in asked]
             index = {item: place for place, item in enumerate(data.items)}
-            yield Fold(
+            yield TrainingCut(
                 at_us=start_us,
                 data=data,
                 users=[cases.users[place] for place in asked],
@@ -76,7 +84,7 @@ class LogPast:
             )
 
     def features(self, users: Sequence[str], items: Sequence[str], at_us: int) -> NDArray[np.float64]:
-        """The ranker's features of each (user, item) as known and applied at `at_us`."""
+        """The stages' features of each (user, item) as known and applied at `at_us`."""
         return self._offline.matrix(self._columns, users, items, at_us)
 
     def _learns_from(self, user: str) -> bool:
@@ -90,7 +98,7 @@ class LogPast:
 
     @cached_property
     def _columns(self) -> Columns:
-        return Columns(self._task, self._ranker.feature_names)
+        return Columns(self._task, sorted(self._stages.feature_hashes))
 
     @cached_property
     def _offline(self) -> OfflineFeatures:

@@ -6,7 +6,7 @@ that retrievers fitted on the past alone would have shown, so nothing of the lab
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import msgspec
 import numpy as np
@@ -14,61 +14,33 @@ from numpy.typing import NDArray
 
 from flyball.core import BadDeclaration, Doubles, Refused
 from flyball.models.base import Learned, Recommender, SearchSpace, named_parts, part_of, unscored
-from flyball.models.combined.trees import TreePlan, Trees, grow
+from flyball.models.combined.trees import LambdaMART, Trees, grow
 from flyball.models.data import (
     Floats,
     Histories,
     Indexes,
     Interactions,
     canonical,
-    histories_of,
-    select_rows,
     take,
 )
+from flyball.models.past import InteractionsPast, RankingPast, TrainingCut
 from flyball.models.ranking import top_k
 from flyball.models.recommenders.implicit_als import ImplicitALS
 
 if TYPE_CHECKING:
     from flyball.features import FeatureSet
 
-    Chosen = tuple[str, ...] | FeatureSet
+    Features = tuple[str, ...] | FeatureSet
 else:
-    Chosen = tuple[str, ...]  # what is kept; an application turns a set into names
+    Features = tuple[str, ...]  # what is kept; an application turns a set into names
 
 TREES = "trees_txt"
 """Name of the trees' text among the learned arrays; the artifact keeps it as `trees.txt`."""
 
 _COLUMNS = ("history.items", "history.liked", "item.likes")
-_TESTED_SHARE = 0.4
 _BATCH = 256
 
 Excluded = Sequence[Indexes]
-
-
-class Fold(msgspec.Struct, frozen=True):
-    """An instant of the past to learn ranking from.
-
-    `data`: what was known before `at_us`. `users` were asked about at `at_us`: `histories` and `seen` (items to leave
-    out) as known just before, `truth` the items each came to like later. All items are indexes into `data.items`.
-    """
-
-    at_us: int
-    data: Interactions
-    users: list[str]
-    histories: Histories
-    seen: list[Indexes]
-    truth: list[Indexes]
-
-
-class Past(Protocol):
-    """What a ranker learns from. `features`: see `Ranker.columns`; one row for each (user, item) at one instant."""
-
-    @property
-    def now(self) -> Interactions: ...
-
-    def folds(self, wanted: int, users: int, seed: int) -> Iterator[Fold]: ...
-
-    def features(self, users: Sequence[str], items: Sequence[str], at_us: int) -> Doubles: ...
 
 
 class Pool(msgspec.Struct, frozen=True):
@@ -78,50 +50,49 @@ class Pool(msgspec.Struct, frozen=True):
     columns: Doubles
 
 
-class Ranker(Recommender, frozen=True):
-    """`retrieve`: whose best items are ranked, in turns. `pool`: how many. `features`: which declared features the
-    trees see, by name ("film.views", "hour") or group ("film"), or an `fb.FeatureSet`: all of it but its lists; none of
-    them: the retrievers' scores alone. `trees`, `leaves`,
-    `rate`, `least`: see `TreePlan`. `folds`: instants of the past to learn from, with up to `users` lists each.
+class Stages(Recommender, frozen=True):
+    """`retrieve`: models whose best items are scored, in turns; `most`: how many. `rank`: the trees that put them in
+    order. `features`: which declared features these see, by name ("film.views", "hour") or group ("film"), or an
+    `fb.FeatureSet`: all of it but its lists; none of them: the retrievers' scores alone. `cuts`: times of the past to
+    learn from, with up to `users` lists each.
 
     `hashes` {feature: hash of its definition} is filled in by the application and kept with every version.
     """
 
-    kind: ClassVar[str] = "ranker"
+    kind: ClassVar[str] = "stages"
     family: ClassVar[Literal["lists", "ratings", "stages"]] = "stages"
+    needs_past: ClassVar[bool] = True
 
     search_space: ClassVar[SearchSpace] = {
-        "trees": (50, 100, 200),
-        "leaves": (4, 7, 15),
-        "rate": (0.03, 0.05, 0.1),
-        "least": (20, 100, 300),
+        "rank": tuple(
+            LambdaMART(trees, leaves, rate, rows)
+            for trees in (50, 100, 200)
+            for leaves in (4, 7, 15)
+            for rate in (0.03, 0.05, 0.1)
+            for rows in (20, 100, 300)
+        )
     }
 
     retrieve: tuple[Recommender, ...] = (ImplicitALS(),)
-    features: Chosen = ()
-    pool: int = 200
-    trees: int = 50
-    leaves: int = 7
-    rate: float = 0.1
-    least: int = 100
-    folds: int = 3
+    rank: LambdaMART = LambdaMART()
+    features: Features = ()
+    most: int = 200
+    cuts: int = 3
     users: int = 1_000
     hashes: dict[str, str] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("pool", "trees", "least", "folds", "users"):
+        for name in ("most", "cuts", "users"):
             if getattr(self, name) < 1:
-                raise BadDeclaration(f"Ranker's {name}", "at least 1", getattr(self, name))
-        if self.leaves < 2:
-            raise BadDeclaration("Ranker's leaves", "at least 2", self.leaves)
-        if not 0 < self.rate <= 1:
-            raise BadDeclaration("Ranker's rate", "above 0 and at most 1", self.rate)
+                raise BadDeclaration(f"Stages' {name}", "at least 1", getattr(self, name))
         retrieve: Any = self.retrieve
         if not isinstance(retrieve, tuple) or not retrieve or any(not isinstance(one, Recommender) for one in retrieve):
-            raise BadDeclaration("Ranker's retrieve", "a tuple of models, such as (fb.ImplicitALS(),)", retrieve)
+            raise BadDeclaration("Stages' retrieve", "a tuple of models, such as (fb.ImplicitALS(),)", retrieve)
+        if not isinstance(self.rank, LambdaMART):
+            raise BadDeclaration("Stages' rank", "an fb.LambdaMART, such as fb.LambdaMART(num_leaves=15)", self.rank)
         _check_features(self.features)
-        if any(isinstance(one, Ranker) for one in self.retrieve):
-            raise BadDeclaration("Ranker's retrieve", "models that score the whole catalogue", "a Ranker")
+        if any(one.needs_past for one in self.retrieve):
+            raise BadDeclaration("Stages' retrieve", "models that score the whole catalog", "Stages")
 
     @property
     def parts(self) -> tuple[Recommender, ...]:
@@ -149,33 +120,33 @@ class Ranker(Recommender, frozen=True):
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
         """Learn from interactions alone, taking each to have been known since its `at_us`; without features only."""
         self._refuse_without_features()
-        return self.fit_past(PastOf(data), seed)
+        return self.fit_past(InteractionsPast(data), seed)
 
-    def fit_past(self, past: Past, seed: int) -> dict[str, NDArray[Any]]:
+    def fit_past(self, past: RankingPast, seed: int) -> dict[str, NDArray[Any]]:
         """The retrievers' arrays, named "r0_...", fitted on everything; the trees; `support` (items,)."""
         columns, labels, lengths = [], [], []
-        for fold in past.folds(self.folds, self.users, seed):
-            learned = self._fit_retrievers(fold.data, seed)
-            for rows, pool in self._pools_of(fold, learned):
-                made = self._examples(fold, rows, pool, past)
+        for cut in past.cuts(self.cuts, self.users, seed):
+            learned = self._fit_retrievers(cut.data, seed)
+            for rows, pool in self._pools_of(cut, learned):
+                made = self._examples(cut, rows, pool, past)
                 columns += [each[0] for each in made]
                 labels += [each[1] for each in made]
                 lengths += [len(each[1]) for each in made]
         learned = self._fit_retrievers(past.now, seed)
         if not lengths:
             return {**learned, TREES: np.empty(0, np.uint8)}
-        plan = TreePlan(self.trees, self.leaves, self.rate, self.least, min(self.pool, 30))
         text = grow(
-            np.concatenate(columns), np.concatenate(labels), np.array(lengths, np.int64), self.column_names, plan, seed,
+            np.concatenate(columns), np.concatenate(labels), np.array(lengths, np.int64), self.column_names, self.rank,
+            min(self.most, 30), seed,
         )  # fmt: skip
         return {**learned, TREES: text}
 
     def score(self, learned: Learned, histories: Histories) -> Floats:
-        """Scores of the pool, -inf elsewhere; refused for a ranker with features, which only `rank` can give."""
+        """Scores of the pool, -inf elsewhere; refused for stages with features, which only `ranked` can give."""
         self._refuse_without_features()
         scores = unscored(histories.rows, len(learned["support"]))
-        pool = self.retrieved(learned, histories, [np.empty(0, np.int32)] * histories.rows, self.pool)
-        return self.spread(self.rank(trees_of(learned), pool, None), pool, scores)
+        pool = self.retrieved(learned, histories, [np.empty(0, np.int32)] * histories.rows, self.most)
+        return self.spread(self.ranked(trees_of(learned), pool, None), pool, scores)
 
     def retrieved(self, learned: Learned, histories: Histories, excluded: Excluded, most: int) -> Pool:
         """Up to `most` items a row, best first by the retrievers in turns; `excluded` items are left out.
@@ -203,7 +174,7 @@ class Ranker(Recommender, frozen=True):
             columns[row, :found, 2 * count + 2] = learned["support"][chosen]
         return Pool(items, columns)
 
-    def rank(self, trees: Trees | None, pool: Pool, features: Doubles | None) -> Floats:
+    def ranked(self, trees: Trees | None, pool: Pool, features: Doubles | None) -> Floats:
         """Scores of the pool's items, float32 (rows, width), -inf beyond a row's end.
 
         `features`: float64 (rows, width, features) in the order of `feature_names`. Without trees (too little was known
@@ -230,15 +201,17 @@ class Ranker(Recommender, frozen=True):
         support = np.bincount(ordered.item_index[ordered.weights > 0], minlength=len(data.items)).astype(np.float64)
         return {"support": support, **named_parts("r", [model.fit(data, seed) for model in self.retrieve])}
 
-    def _pools_of(self, fold: Fold, learned: Learned) -> Iterator[tuple[range, Pool]]:
-        for first in range(0, len(fold.users), _BATCH):
-            rows = range(first, min(first + _BATCH, len(fold.users)))
-            part = take(fold.histories, rows)
-            yield rows, self.retrieved(learned, part, [fold.seen[row] for row in rows], self.pool)
+    def _pools_of(self, cut: TrainingCut, learned: Learned) -> Iterator[tuple[range, Pool]]:
+        for first in range(0, len(cut.users), _BATCH):
+            rows = range(first, min(first + _BATCH, len(cut.users)))
+            part = take(cut.histories, rows)
+            yield rows, self.retrieved(learned, part, [cut.seen[row] for row in rows], self.most)
 
-    def _examples(self, fold: Fold, rows: range, pool: Pool, past: Past) -> list[tuple[Doubles, NDArray[np.int32]]]:
+    def _examples(
+        self, cut: TrainingCut, rows: range, pool: Pool, past: RankingPast
+    ) -> list[tuple[Doubles, NDArray[np.int32]]]:
         """(columns, labels) of the lists in which something was liked later, and something was not."""
-        wanted = [np.isin(pool.items[place], fold.truth[row]) & (pool.items[place] >= 0)
+        wanted = [np.isin(pool.items[place], cut.truth[row]) & (pool.items[place] >= 0)
                   for place, row in enumerate(rows)]  # fmt: skip
         filled = pool.items >= 0
         kept = [place for place in range(len(rows)) if wanted[place].any() and not wanted[place][filled[place]].all()]
@@ -247,9 +220,9 @@ class Ranker(Recommender, frozen=True):
         features = None
         if self.hashes:
             lengths = [int(filled[place].sum()) for place in kept]
-            users = [fold.users[rows[place]] for place, n in zip(kept, lengths, strict=True) for _ in range(n)]
-            items = [fold.data.items[item] for place in kept for item in pool.items[place][filled[place]].tolist()]
-            features = np.split(past.features(users, items, fold.at_us), np.cumsum(lengths)[:-1])
+            users = [cut.users[rows[place]] for place, n in zip(kept, lengths, strict=True) for _ in range(n)]
+            items = [cut.data.items[item] for place in kept for item in pool.items[place][filled[place]].tolist()]
+            features = np.split(past.features(users, items, cut.at_us), np.cumsum(lengths)[:-1])
         made = []
         for nth, place in enumerate(kept):
             own = pool.columns[place][filled[place]]
@@ -259,7 +232,7 @@ class Ranker(Recommender, frozen=True):
 
     def _refuse_without_features(self) -> None:
         if self.features or self.hashes:
-            raise Refused("a Ranker with features must be given them at the instant of each question, got none")
+            raise Refused("Stages with features must be given them at the instant of each question, got none")
 
 
 def _check_features(features: Any) -> None:
@@ -269,63 +242,8 @@ def _check_features(features: Any) -> None:
         return
     if not isinstance(features, tuple) or not all(isinstance(name, str) for name in features):
         raise BadDeclaration(
-            "Ranker's features", 'an fb.FeatureSet, or a tuple of names, such as ("film.views", "user")', features
+            "Stages' features", 'an fb.FeatureSet, or a tuple of names, such as ("film.views", "user")', features
         )
-
-
-class PastOf:
-    """The past of interactions without any log: each is taken to have been known since its `at_us`."""
-
-    def __init__(self, data: Interactions) -> None:
-        self._data = canonical(data)
-
-    @property
-    def now(self) -> Interactions:
-        return self._data
-
-    def folds(self, wanted: int, users: int, seed: int) -> Iterator[Fold]:
-        """The latest positives in `wanted` windows of equal numbers, each seen from its own beginning."""
-        data = self._data
-        for start_us, end_us in fold_windows(data, wanted):
-            before = select_rows(data, data.at_us < start_us)
-            after = select_rows(data, (data.at_us >= start_us) & (data.at_us < end_us) & (data.weights >= 1))
-            asked = np.intersect1d(after.user_index, before.user_index)
-            if len(asked) > users:
-                asked = np.sort(np.random.default_rng([seed, start_us % 2**32]).choice(asked, users, replace=False))
-            yield Fold(
-                at_us=start_us,
-                data=msgspec.structs.replace(before, as_of_us=start_us - 1),
-                users=[data.users[user] for user in asked.tolist()],
-                histories=histories_of(before, asked, start_us),
-                seen=[before.item_index[before.user_index == user] for user in asked.tolist()],
-                truth=[after.item_index[after.user_index == user] for user in asked.tolist()],
-            )
-
-    def features(self, users: Sequence[str], items: Sequence[str], at_us: int) -> Doubles:
-        raise Refused("features must come from a log, got interactions alone")
-
-
-def fold_windows(data: Interactions, wanted: int) -> list[tuple[int, int]]:
-    """`wanted` windows `[start, end)` that share the latest 40 % of the positives; fewer where instants coincide.
-
-    >>> fold_windows(_at([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]), 2)
-    [(7, 9), (9, 11)]
-    """
-    at_us = np.sort(data.at_us[data.weights >= 1])
-    if not len(at_us):
-        return []
-    first = int(len(at_us) * (1 - _TESTED_SHARE))
-    cuts = np.linspace(first, len(at_us), wanted + 1).astype(np.int64)[:-1]
-    starts = [start for start in dict.fromkeys(at_us[cuts].tolist()) if start > at_us[0]]
-    return list(zip(starts, [*starts[1:], int(at_us[-1]) + 1], strict=True)) if starts else []
-
-
-def _at(instants: list[int]) -> Interactions:
-    n, none = len(instants), np.zeros(len(instants), np.int32)
-    return Interactions(
-        ["u"], ["i"], none, none, np.ones(n, np.float32), np.full(n, np.nan, np.float32), np.array(instants, np.int64),
-        np.zeros(1, np.int32), [], max(instants),
-    )  # fmt: skip
 
 
 def trees_of(learned: Learned) -> Trees | None:

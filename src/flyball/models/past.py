@@ -1,0 +1,93 @@
+"""The past that stages learn from: times at which lists are asked for, each with what was known just before it."""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import msgspec
+import numpy as np
+
+from flyball.core import Doubles, Refused
+from flyball.models.data import Histories, Indexes, Interactions, canonical, histories_of, select_rows
+
+_TESTED_SHARE = 0.4
+
+
+class TrainingCut(msgspec.Struct, frozen=True):
+    """A time of the past to learn ranking from.
+
+    `data`: what was known before `at_us`. `users` were asked about at `at_us`: `histories` and `seen` (items to leave
+    out) as known just before, `truth` the items each came to like later. All items are indexes into `data.items`.
+    """
+
+    at_us: int
+    data: Interactions
+    users: list[str]
+    histories: Histories
+    seen: list[Indexes]
+    truth: list[Indexes]
+
+
+class RankingPast(Protocol):
+    """What stages learn from. `features`: see `Stages.column_names`; one row for each (user, item) at one instant."""
+
+    @property
+    def now(self) -> Interactions: ...
+
+    def cuts(self, wanted: int, users: int, seed: int) -> Iterator[TrainingCut]: ...
+
+    def features(self, users: Sequence[str], items: Sequence[str], at_us: int) -> Doubles: ...
+
+
+class InteractionsPast:
+    """The past of interactions without any log: each is taken to have been known since its `at_us`."""
+
+    def __init__(self, data: Interactions) -> None:
+        self._data = canonical(data)
+
+    @property
+    def now(self) -> Interactions:
+        return self._data
+
+    def cuts(self, wanted: int, users: int, seed: int) -> Iterator[TrainingCut]:
+        """The latest positives in `wanted` windows of equal numbers, each seen from its own beginning."""
+        data = self._data
+        for start_us, end_us in cut_windows(data, wanted):
+            before = select_rows(data, data.at_us < start_us)
+            after = select_rows(data, (data.at_us >= start_us) & (data.at_us < end_us) & (data.weights >= 1))
+            asked = np.intersect1d(after.user_index, before.user_index)
+            if len(asked) > users:
+                asked = np.sort(np.random.default_rng([seed, start_us % 2**32]).choice(asked, users, replace=False))
+            yield TrainingCut(
+                at_us=start_us,
+                data=msgspec.structs.replace(before, as_of_us=start_us - 1),
+                users=[data.users[user] for user in asked.tolist()],
+                histories=histories_of(before, asked, start_us),
+                seen=[before.item_index[before.user_index == user] for user in asked.tolist()],
+                truth=[after.item_index[after.user_index == user] for user in asked.tolist()],
+            )
+
+    def features(self, users: Sequence[str], items: Sequence[str], at_us: int) -> Doubles:
+        raise Refused("features must come from a log, got interactions alone")
+
+
+def cut_windows(data: Interactions, wanted: int) -> list[tuple[int, int]]:
+    """`wanted` windows `[start, end)` that share the latest 40 % of the positives; fewer where instants coincide.
+
+    >>> cut_windows(_at([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]), 2)
+    [(7, 9), (9, 11)]
+    """
+    at_us = np.sort(data.at_us[data.weights >= 1])
+    if not len(at_us):
+        return []
+    first = int(len(at_us) * (1 - _TESTED_SHARE))
+    cuts = np.linspace(first, len(at_us), wanted + 1).astype(np.int64)[:-1]
+    starts = [start for start in dict.fromkeys(at_us[cuts].tolist()) if start > at_us[0]]
+    return list(zip(starts, [*starts[1:], int(at_us[-1]) + 1], strict=True)) if starts else []
+
+
+def _at(instants: list[int]) -> Interactions:
+    n, none = len(instants), np.zeros(len(instants), np.int32)
+    return Interactions(
+        ["u"], ["i"], none, none, np.ones(n, np.float32), np.full(n, np.nan, np.float32), np.array(instants, np.int64),
+        np.zeros(1, np.int32), [], max(instants),
+    )  # fmt: skip
