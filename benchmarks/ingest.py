@@ -19,16 +19,18 @@ from typing import Annotated, Any
 from flyball.apps.movielog import MovieLog
 from flyball.core import SystemClock
 from flyball.events import (
-    Catalogue,
     DeclaredLog,
+    EntityCatalog,
     Event,
+    Inlet,
+    LineSource,
     Profile,
-    Quarantine,
     Ref,
     Schema,
     ingest,
     integer,
     open_log,
+    open_quarantine,
     text,
 )
 
@@ -104,16 +106,16 @@ def measure(path: Path, films: list[str], repeat: bool) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         home = Path(folder)
         log = DeclaredLog(open_log(f"sqlite://{home}/events.db?partitions=4"), schema)
-        parts = (Quarantine(home / "quarantine.db"), Catalogue(home / "catalogue.db", schema, {"user": (Joined,)}))
+        quarantine = open_quarantine(f"sqlite://{home}/quarantine.db")
+        catalog = EntityCatalog(home / "catalog.db", schema, {"user": (Joined,)})
+        inlet = Inlet(schema, log, quarantine, catalog, SystemClock())
+        source = LineSource(path.name, MovieLog(), "movielog", "history")
         log.append([schema.check("filmcard", {"film": film}, 0, 0) for film in films])
         shown = {}
         for name in ("first", "again") if repeat else ("first",):
             cpu, wall = time.process_time(), time.perf_counter()
             with path.open("rb") as stream:
-                report = ingest(
-                    MovieLog().lines(stream), format=MovieLog(), schema=schema, log=log, quarantine=parts[0],
-                    catalogue=parts[1], clock=SystemClock(), mode="history", source=path.name, format_name="movielog",
-                )  # fmt: skip
+                report = ingest(MovieLog().lines(stream), source, inlet)
             cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
             shown[name] = {
                 "lines": report.read,

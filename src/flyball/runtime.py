@@ -11,7 +11,18 @@ from pathlib import Path
 
 from flyball.app import App, AppSource, load_app
 from flyball.core import Clock, FlyballError, NotFound, Refused, find_zone, local_path, write_atomic
-from flyball.events import Catalogue, DeclaredLog, EventLog, Format, Quarantine, Schema, formats_in, open_log
+from flyball.events import (
+    DeclaredLog,
+    EntityCatalog,
+    EventLog,
+    Format,
+    Inlet,
+    Quarantine,
+    Schema,
+    formats_in,
+    open_log,
+    open_quarantine,
+)
 from flyball.features import FeatureReader
 from flyball.history import History, HistoryConsumer
 from flyball.home import HomeLayout, default_home
@@ -90,12 +101,17 @@ class Runtime:
     @cached_property
     def quarantine(self) -> Quarantine:
         self._begin_home()
-        return Quarantine(local_path(self.settings.quarantine))
+        return open_quarantine(self.settings.quarantine)
 
     @cached_property
-    def catalogue(self) -> Catalogue:
+    def catalog(self) -> EntityCatalog:
         known_by = {entity.name: entity.known_by for entity in self.app.task.about.entities}
-        return Catalogue(local_path(self.settings.catalog), self.schema, known_by)
+        return EntityCatalog(local_path(self.settings.catalog), self.schema, known_by)
+
+    @cached_property
+    def inlet(self) -> Inlet:
+        """Where events go in."""
+        return Inlet(self.schema, self.log, self.quarantine, self.catalog, self.clock)
 
     @cached_property
     def signals(self) -> Signals:

@@ -13,6 +13,8 @@ import pytest
 from tests.cli.conftest import Run
 from tests.processes import LONG_S
 
+from flyball.registry import Registry
+
 VIEW = '{"type":"view","visitor":7,"item":"toys-04","at":"2026-05-01T00:00:00Z"}'
 BAD = '{"type":"view","visitor":"x","item":"toys-04","at":"2026-05-01T00:00:00Z"}'
 
@@ -49,7 +51,8 @@ def test_standard_input_is_live_json_lines_and_blank_lines_are_no_events(shop: R
 def test_odd_files_are_reported_not_raised(shop: Run, content: bytes, read: int) -> None:
     Path("odd.jsonl").write_bytes(content)
     got = shop("ingest", "shop.py", "odd.jsonl", "--json")
-    assert (got.code, got.last["read"], sum(got.last["quarantined"].values())) == (0, read, read)
+    assert (got.last["read"], sum(got.last["quarantined"].values())) == (read, read)
+    assert got.code == (1 if read else 0), "nothing was good"
 
 
 @pytest.mark.parametrize(
@@ -135,3 +138,65 @@ def test_a_compressed_file_is_read_by_the_ending_before(shop: Run, name: str) ->
     assert shop("ingest", "shop.py", name, "--json").last["accepted"] == {"view": 1}
     Path("more.gz").write_bytes(gzip.compress(VIEW.encode()))
     assert "the format of more.gz must be named" in shop("ingest", "shop.py", "more.gz").err
+
+
+def views(lines: int, stamp: str) -> str:
+    return "".join(
+        f'{{"type":"view","visitor":{n + 1},"item":"toys-04","at":"{stamp}:{n % 60:02d}Z"}}\n' for n in range(lines)
+    )
+
+
+def test_a_wrong_setting_stops_early_with_its_cause_unless_told_to_keep_going(shop: Run) -> None:
+    Path("late.jsonl").write_text(views(6_000, "2099-05-01T00:00"))
+    stopped = shop("ingest", "shop.py", "late.jsonl")
+    assert stopped.code == 1
+    assert "4,096 of the first 4,096 lines went to quarantine as future" in stopped.err
+    assert "in another zone" in stopped.err
+    assert "--keep-going" in stopped.err
+    whole = shop("ingest", "shop.py", "late.jsonl", "--keep-going", "--json")
+    assert (whole.code, whole.last["quarantined"]) == (1, {"future": 6_000})
+    assert shop("quarantine", "list", "shop.py", "--json").last["open"] == {"future": 6_000}
+
+
+def test_a_dry_run_shows_how_lines_are_understood_and_makes_no_home(shop: Run) -> None:
+    Path("buys.csv").write_text(
+        "at;visitor;item;price\n2026-07-01 12:00;7;toys-04;3,50\n2026-07-01 12:01;x;toys-04;1\n"
+    )
+    result = shop("ingest", "shop.py", "buys.csv", "--dry-run")
+    assert result.code == 0
+    assert "line 2: buy" in result.out
+    assert "at = 2026-07-01 12:00:00+00:00 (2026-07-01T12:00:00Z)" in result.out
+    assert "price = 3.5" in result.out
+    assert "line 3: to quarantine as wrong_type" in result.out
+    assert "of the first 2 events: 1 buy would be accepted" in result.out
+    assert not Path(".flyball").exists()
+    Path("bad.jsonl").write_text(BAD)
+    refused = shop("ingest", "shop.py", "bad.jsonl", "--dry-run", "--json")
+    assert (refused.code, refused.last["accepted"], refused.last["quarantined"]) == (1, {}, {"wrong_type": 1})
+    assert not Path(".flyball").exists()
+
+
+def test_a_dry_run_shows_local_times_of_the_settings(shop: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLYBALL_ZONE", "Europe/Berlin")
+    Path("views.csv").write_text("at,visitor,item\n2026-07-01 12:00,7,toys-04\n")
+    shown = shop("ingest", "shop.py", "views.csv", "--dry-run").out
+    assert "at = 2026-07-01 12:00:00+02:00 (2026-07-01T10:00:00Z)" in shown
+
+
+def test_quarantine_is_emptied_by_reason_or_id_and_the_audit_trail_says_so(shop: Run) -> None:
+    shop("ingest", "shop.py", "-", stdin=f"{BAD}\nnot json\n[]\n{VIEW}\n")
+    for words in ([], ["--reason", "decode", "--id", "1"]):
+        refused = shop("quarantine", "drop", "shop.py", *words)
+        assert (refused.code, refused.err.startswith("flyball: what to drop must be said")) == (2, True)
+    assert shop("quarantine", "drop", "shop.py", "--reason", "decode", stdin="n\n").code == 1
+    assert shop("quarantine", "list", "shop.py", "--json").last["open"] == {"decode": 2, "wrong_type": 1}
+    assert shop("quarantine", "drop", "shop.py", "--reason", "decode", stdin="y\n").code == 0
+    assert shop("quarantine", "list", "shop.py", "--json").last["open"] == {"wrong_type": 1}
+    assert shop("quarantine", "drop", "shop.py", "--id", "1", "--yes", "--json").last == {"dropped": 1}
+    assert shop("quarantine", "list", "shop.py").out == "nothing in quarantine\n"
+    assert shop("quarantine", "drop", "shop.py", "--id", "1", "--yes").code == 2
+    trail = Registry(f"sqlite://{Path('.flyball/shop').absolute()}/registry.db").audit()
+    assert [(entry.action, entry.subject, entry.after) for entry in trail] == [
+        ("quarantine drop", "reason decode", {"dropped": 2}),
+        ("quarantine drop", "id 1", {"dropped": 1}),
+    ]

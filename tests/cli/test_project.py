@@ -13,7 +13,7 @@ from flyball.cli.main import code_of, main
 
 
 def test_what_new_writes_checks(shop: Run) -> None:
-    assert "shop: nothing wrong" in shop("check", "shop.py").out
+    assert "shop: OK" in shop("check", "shop.py").out
     told = shop("check", "shop.py", "--json").last
     assert told["ok"] is True
     assert told["events"]["buy"] == ["visitor", "item", "price"]

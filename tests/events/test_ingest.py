@@ -14,16 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flyball.apps.movielog import MovieLog
-from flyball.core import BadInput, ManualClock, NotFound, StoreUnavailable
+from flyball.core import BadInput, ManualClock, StoreUnavailable
 from flyball.events import (
     IMPORTED,
     Appended,
-    Catalogue,
     DeclaredLog,
+    EntityCatalog,
     Format,
     IngestReport,
-    Quarantine,
-    Quarantined,
+    Inlet,
+    LineSource,
     Record,
     Schema,
     Verdict,
@@ -31,6 +31,7 @@ from flyball.events import (
     ingest,
     ingest_lines,
     open_log,
+    open_quarantine,
     retry,
 )
 from flyball.events.lines import MAX_LINE, split_lines
@@ -50,31 +51,33 @@ class Home:
         self.schema = schema or movie_schema()
         self.log = DeclaredLog(open_log(f"sqlite://{folder}/events.db?partitions=2"), self.schema)
         self.schema = self.log.schema
-        self.quarantine = Quarantine(folder / "quarantine.db")
-        self.catalogue = Catalogue(folder / "catalog.db", self.schema, {"user": (Joined,)})
+        self.quarantine = open_quarantine(f"sqlite://{folder}/quarantine.db")
+        self.catalog = EntityCatalog(folder / "catalog.db", self.schema, {"user": (Joined,)})
         self.clock = ManualClock(NOW_US)
 
-    def parts(self, form: str) -> dict[str, Any]:
-        return {
-            "format": FORMATS[form], "schema": self.schema, "log": self.log, "quarantine": self.quarantine,
-            "catalogue": self.catalogue, "clock": self.clock, "format_name": form,
-        }  # fmt: skip
+    def inlet(self, **other: Any) -> Inlet:
+        parts = {name: getattr(self, name) for name in ("schema", "log", "quarantine", "catalog", "clock")}
+        return Inlet(**{**parts, **other})
+
+    def source(self, form: str, **options: Any) -> LineSource:
+        return LineSource(**{"name": "a.log", "format": FORMATS[form], "format_name": form, "mode": "live"} | options)
 
     def ingest(self, text: str | bytes, form: str = "movielog", **options: Any) -> IngestReport:
         stream = io.BytesIO(text.encode() if isinstance(text, str) else text)
-        options = {"mode": "history", "source": "a.log", "stopwatch": Still()} | options
-        return ingest(FORMATS[form].lines(stream), **self.parts(form), **options)
+        how = {name: options.pop(name) for name in ("progress", "between", "stop_early") if name in options}
+        source = self.source(form, **{"mode": "history"} | options)
+        return ingest(FORMATS[form].lines(stream), source, self.inlet(), stopwatch=Still(), **how)
 
     def verdicts(self, lines: list[str], form: str = "jsonl", **options: Any) -> list[Verdict]:
-        options = {"source": "http"} | options
-        return ingest_lines([line.encode() for line in lines], **self.parts(form), **options)
+        source = self.source(form, **{"name": "http"} | options)
+        return ingest_lines([line.encode() for line in lines], source, self.inlet())
 
     def records(self) -> list[Record]:
         slices = self.log.read((0,) * len(self.log.ends()), 1_000_000)
         return [record for piece in slices for record in piece.records]
 
     def close(self) -> None:
-        for part in (self.log, self.quarantine, self.catalogue):
+        for part in (self.log, self.quarantine, self.catalog):
             part.close()  # type: ignore[union-attr]
 
 
@@ -158,10 +161,9 @@ def test_history_may_be_old_but_not_ahead_of_now(home: Home) -> None:
 @pytest.mark.parametrize("mode", ["live", "history"])
 def test_what_lies_ahead_of_now_stays_in_quarantine_until_its_time_has_come(home: Home, mode: str) -> None:
     home.ingest("2023-11-14T23:13:20,7,GET /create_account\n", mode=mode)
-    parts = {"schema": home.schema, "log": home.log, "catalogue": home.catalogue, "clock": home.clock}
-    assert retry(home.quarantine, formats=FORMATS, **parts).still_bad == 1  # type: ignore[arg-type]
+    assert retry(home.inlet(), formats=FORMATS).still_bad == 1
     home.clock.advance_us(3_600_000_000)
-    assert retry(home.quarantine, formats=FORMATS, **parts).accepted == 1  # type: ignore[arg-type]
+    assert retry(home.inlet(), formats=FORMATS).accepted == 1
 
 
 def test_events_without_a_time(home: Home) -> None:
@@ -205,7 +207,7 @@ def test_unknown_entities_are_flagged_once_there_is_a_catalogue(home: Home) -> N
 
 def test_a_joined_user_is_known_at_once_but_makes_no_catalogue_alone(home: Home) -> None:
     home.ingest(f"{T}1,5,GET /create_account\n{T}1,6,GET /rate/up=3\n")
-    assert home.catalogue.known() == {}, "users are not checked before a profile names one"
+    assert home.catalog.known() == {}, "users are not checked before a profile names one"
     home.ingest("user,age\n7,30\n", "csv")
     report = home.ingest(
         f"{T}2,8,GET /rate/up=3\n{T}2,8,GET /create_account\n{T}2,5,GET /rate/up=3\n{T}2,9,GET /rate/up=3\n"
@@ -216,13 +218,13 @@ def test_a_joined_user_is_known_at_once_but_makes_no_catalogue_alone(home: Home)
 def test_the_catalogue_is_a_view_that_can_be_rebuilt(home: Home, tmp_path: Path) -> None:
     home.ingest("film\nheat\nup\n", "csv")
     home.ingest(f"{T}1,5,GET /create_account\n")
-    again = Catalogue(tmp_path / "other.db", home.schema, {"user": (Joined,)})
+    again = EntityCatalog(tmp_path / "other.db", home.schema, {"user": (Joined,)})
     assert again.known() == {}
     again.catch_up(home.log)
-    assert again.known() == home.catalogue.known() == {"film": {"heat", "up"}}
+    assert again.known() == home.catalog.known() == {"film": {"heat", "up"}}
     plain = DeclaredLog(PlainLog(2), home.schema)
     plain.append(home.records())
-    third = Catalogue(tmp_path / "third.db", home.schema, {"user": (Joined,)})
+    third = EntityCatalog(tmp_path / "third.db", home.schema, {"user": (Joined,)})
     third.catch_up(plain)
     assert third.known() == {"film": {"heat", "up"}}
     again.close()
@@ -230,7 +232,7 @@ def test_the_catalogue_is_a_view_that_can_be_rebuilt(home: Home, tmp_path: Path)
 
 
 def test_another_process_sees_what_became_known(home: Home, tmp_path: Path) -> None:
-    other = Catalogue(tmp_path / "catalog.db", home.schema, {"user": (Joined,)})
+    other = EntityCatalog(tmp_path / "catalog.db", home.schema, {"user": (Joined,)})
     assert other.known() == {}
     home.ingest("film\nheat\n", "csv")
     assert other.known() == {"film": {"heat"}}
@@ -257,9 +259,9 @@ def test_a_log_that_is_away_is_told_and_nothing_counts(home: Home) -> None:
         def append(self, records: object) -> Appended:
             raise StoreUnavailable("the log must be free")
 
-    parts = home.parts("jsonl") | {"log": Away(2)}
+    line = json.dumps({"at": 5, "user": 7, "film": "up", "minute": 3}).encode()
     with pytest.raises(StoreUnavailable):
-        ingest_lines([json.dumps({"at": 5, "user": 7, "film": "up", "minute": 3}).encode()], source="http", **parts)
+        ingest_lines([line], home.source("jsonl"), home.inlet(log=Away(2)))
     assert home.quarantine.list() == []
 
 
@@ -335,7 +337,7 @@ def test_any_stream_ends_as_in_a_dict(data: st.DataObject, tmp_path_factory: pyt
     bad: set[tuple[str, int, str]] = set()
     for name in data.draw(st.lists(st.sampled_from("ab"), min_size=1, max_size=4)):
         text = data.draw(st.lists(lines, max_size=12))
-        report = home.ingest("\n".join(text), source=name)
+        report = home.ingest("\n".join(text), name=name)
         good = [line for line in text if line.endswith("=3")]
         wrong = [(name, place, line) for place, line in enumerate(text, 1) if line and line not in good]
         assert report.accepted.get("rate", 0) == len(set(good) - held.keys())
@@ -350,14 +352,13 @@ def test_any_stream_ends_as_in_a_dict(data: st.DataObject, tmp_path_factory: pyt
 def test_retry_brings_back_what_the_present_rules_allow(home: Home, tmp_path: Path) -> None:
     home.ingest(LOG, lag_us=500)
     wider = Home(tmp_path, movie_schema(stars=10))
-    parts = {"schema": wider.schema, "log": wider.log, "catalogue": wider.catalogue, "clock": wider.clock}
-    report = retry(wider.quarantine, formats=FORMATS, **parts)  # type: ignore[arg-type]
+    report = retry(wider.inlet(), formats=FORMATS)
     assert (report.tried, report.accepted, report.duplicates, report.still_bad) == (2, 1, 0, 1)
     (found,) = [record for record in wider.records() if b"up" in record.body and record.at == NOON_US + 2_000_000 and
                 wider.schema.decode(record).stars == 6]  # type: ignore[attr-defined]  # fmt: skip
     assert found.known_at == found.at + 500
     assert [entry.state for entry in wider.quarantine.list(state=None)] == ["released", "open"]
-    assert retry(wider.quarantine, formats=FORMATS, **parts).tried == 1  # type: ignore[arg-type]
+    assert retry(wider.inlet(), formats=FORMATS).tried == 1
     wider.close()
 
 
@@ -365,8 +366,7 @@ def test_what_came_in_live_becomes_known_when_it_is_released(home: Home, tmp_pat
     home.ingest(f"{T}1,7,GET /rate/up=9\n", mode="live")
     wider = Home(tmp_path, movie_schema(stars=10))
     wider.clock.advance_us(60_000_000)
-    parts = {"schema": wider.schema, "log": wider.log, "catalogue": wider.catalogue, "clock": wider.clock}
-    assert retry(wider.quarantine, formats=FORMATS, ids=[1], **parts).accepted == 1  # type: ignore[arg-type]
+    assert retry(wider.inlet(), formats=FORMATS, ids=[1]).accepted == 1
     assert [record.known_at for record in wider.records()] == [NOW_US + 60_000_000]
     wider.close()
 
@@ -374,30 +374,11 @@ def test_what_came_in_live_becomes_known_when_it_is_released(home: Home, tmp_pat
 def test_csv_rows_are_retried_with_their_header(home: Home, tmp_path: Path) -> None:
     home.ingest(f"at,user,movie,rating\n{T}1,7,up,9\n", "csv")
     wider = Home(tmp_path, movie_schema(stars=10))
-    parts = {"schema": wider.schema, "log": wider.log, "catalogue": wider.catalogue, "clock": wider.clock}
-    report = retry(wider.quarantine, formats=FORMATS, reason="out_of_range", **parts)  # type: ignore[arg-type]
+    report = retry(wider.inlet(), formats=FORMATS, reason="out_of_range")
     assert (report.accepted, report.still_bad) == (1, 0)
     wider.close()
 
 
 def test_a_cut_line_is_never_released(home: Home) -> None:
     home.ingest(b"x" * (2 * MAX_LINE))
-    parts = {"schema": home.schema, "log": home.log, "catalogue": home.catalogue, "clock": home.clock}
-    assert retry(home.quarantine, formats=FORMATS, **parts).still_bad == 1  # type: ignore[arg-type]
-
-
-def test_the_quarantine_lists_and_shows(tmp_path: Path) -> None:
-    quarantine = Quarantine(tmp_path / "quarantine.db")
-    entries = [
-        Quarantined(5, reason, "d", b"\x00raw", "s", place, "csv") for place, reason in enumerate(["a", "b", "a"])
-    ]
-    assert quarantine.put(entries) == 3
-    assert quarantine.put([*entries, entries[0]]) == 0
-    assert [entry.id for entry in quarantine.list(reason="a")] == [1, 3]
-    assert [entry.id for entry in quarantine.list(after=1, limit=1)] == [2]
-    assert quarantine.show(2).reason == "b"
-    quarantine.release([1])
-    assert quarantine.counts() == {"a": 1, "b": 1}
-    with pytest.raises(NotFound):
-        quarantine.show(99)
-    quarantine.close()
+    assert retry(home.inlet(), formats=FORMATS).still_bad == 1

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from flyball.cli.common import AppName, Home, Json, open_home
-from flyball.cli.learning import changed, who
+from flyball.cli.common import AppName, Home, Json, open_home, user_name
+from flyball.cli.learning import changed
 from flyball.cli.sections import group
 from flyball.cli.show import say, show_json, show_table
 from flyball.core import format_timestamp
@@ -59,7 +59,7 @@ def release_one(
     from flyball.releases import release_arrangement
 
     runtime = open_home(app, home)
-    changed(release_arrangement(runtime.registry, arrangement, reason, who(), runtime.clock.now_us()), json)
+    changed(release_arrangement(runtime.registry, arrangement, reason, user_name(), runtime.clock.now_us()), json)
 
 
 @commands.command("rollback")
@@ -68,7 +68,7 @@ def roll_back(app: AppName, reason: Reason = "by hand", home: Home = None, json:
     from flyball.releases import rollback_arrangement
 
     runtime = open_home(app, home)
-    changed(rollback_arrangement(runtime.registry, reason, who(), runtime.clock.now_us()), json)
+    changed(rollback_arrangement(runtime.registry, reason, user_name(), runtime.clock.now_us()), json)
 
 
 def _plain(value: object) -> str:

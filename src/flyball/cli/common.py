@@ -3,6 +3,7 @@
 Rooms are imported where they are used, here and in the commands: `flyball --version` should not wait for numpy.
 """
 
+import getpass
 import os
 import sys
 import traceback
@@ -143,3 +144,11 @@ def open_home(spec: str, home: Path | None, chosen: list[str] | None = None, **o
     if not runtime.home.is_dir():
         raise NotFound(f"state of {runtime.app.name} yet (flyball ingest makes some) in", str(runtime.home))
     return runtime
+
+
+def user_name() -> str:
+    """Who runs the command, for the audit trail."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"

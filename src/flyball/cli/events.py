@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, tzinfo
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
@@ -16,10 +17,10 @@ import typer
 from flyball.cli import quarantine
 from flyball.cli.common import AppName, Home, Json, Mode, Set, open_app, open_home
 from flyball.cli.show import counted, progress_line, say, show_json, warn
-from flyball.core import BadInput, BadSetting, parse_duration, parse_timestamp
+from flyball.core import BadInput, BadSetting, find_zone, format_timestamp, parse_duration, parse_timestamp
 
 if TYPE_CHECKING:
-    from flyball.events import Format, IngestReport
+    from flyball.events import Format, IngestReport, LineSource, Preview
     from flyball.runtime import Runtime
 
 _ENDINGS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv", ".parquet": "parquet"}
@@ -60,6 +61,13 @@ def ingest(
         str, typer.Option("--lag", help="How long after it happened history became known; learned: as live events do.")
     ] = "0s",
     follow: Annotated[bool, typer.Option("--follow", help="Go on reading as the file grows, until Ctrl-C.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show how the first lines are understood; write nothing.")
+    ] = False,
+    lines: Annotated[int, typer.Option("--lines", min=1, help="With --dry-run: how many lines to look at.")] = 1_000,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Go on although most of the first lines are bad.")
+    ] = False,
     home: Home = None,
     chosen: Set = None,
     json: Json = False,
@@ -67,9 +75,11 @@ def ingest(
     """Take events in from a file or standard input.
 
     Good events go to the log, bad lines to quarantine with the reason. What is in the log already is counted as a
-    duplicate, so the same command can be run again after a crash.
+    duplicate, so the same command can be run again after a crash. When most of the first 5,000 lines are bad it stops
+    and says the likely cause. The exit code is 1 then, and when no line was good.
     """
-    from flyball.events import ingest as take_in
+    from flyball.events import LineSource
+    from flyball.events import ingest as ingest_stream
     from flyball.operations import backpressure
 
     runtime = open_app(app, home, chosen)
@@ -77,22 +87,20 @@ def ingest(
     lag_us = _lag_us(runtime, lag, type_)
     if follow and "parquet" in (format, Path(source).suffix[1:]):
         raise BadSetting("--follow must be about a file of lines, got parquet")
-    name, found, stream = _opened(runtime, source, format)
+    name, parsing, stream = _opened(runtime, source, format)
+    path = "standard input" if source == "-" else str(Path(source).resolve())
+    origin = LineSource(path, parsing, name, mode.value, lag_us, type_)
+    if dry_run:
+        with stream:
+            _preview(runtime, origin, parsing.lines(stream), lines, json)
+        return
     with stream, progress_line(json) as progress, _until_asked(follow) as asked:
         try:
-            report = take_in(
-                _following(stream, asked) if follow else found.lines(stream),
-                format=found,
-                schema=runtime.schema,
-                log=runtime.log,
-                quarantine=runtime.quarantine,
-                catalogue=runtime.catalogue,
-                clock=runtime.clock,
-                mode=mode.value,
-                lag_us=lag_us,
-                source="standard input" if source == "-" else str(Path(source).resolve()),
-                format_name=name,
-                only=type_,
+            report = ingest_stream(
+                _following(stream, asked) if follow else parsing.lines(stream),
+                origin,
+                runtime.inlet,
+                stop_early=not keep_going,
                 progress=lambda report: progress(f"{report.read:,} read, {report.events_per_s:,.0f}/s"),
                 between=backpressure(runtime),
             )
@@ -100,6 +108,50 @@ def ingest(
             warn("flyball: stopped; what was taken in stays, and the same command goes on with the rest")
             raise typer.Exit(130) from None
     _show(report, json)
+    if report.quarantined and not report.accepted and not report.duplicates:
+        raise typer.Exit(1)
+
+
+def _preview(runtime: "Runtime", origin: "LineSource", pieces: Iterator[bytes], lines: int, json: bool) -> None:
+    from flyball.events import preview
+
+    shown = preview(pieces, origin, runtime.app.schema, runtime.clock, lines=lines)
+    if json:
+        show_json(shown)
+    else:
+        _show_preview(shown, origin, _zone_of(runtime, origin.format))
+    if shown.quarantined and not shown.accepted:
+        raise typer.Exit(1)
+
+
+def _zone_of(runtime: "Runtime", format: "Format") -> tzinfo:
+    """The zone that times which name none are read in."""
+    zone = getattr(format, "zone", None) or getattr(getattr(format, "columns", None), "zone", None)
+    return zone if zone is not None else find_zone(runtime.settings.zone)
+
+
+def _show_preview(shown: "Preview", origin: "LineSource", zone: tzinfo) -> None:
+    say(f"read as {origin.format_name}, times without an offset in {zone}; nothing is written")
+    for row in shown.rows:
+        say()
+        if row.reason:
+            say(f"line {row.position}: to quarantine as {row.reason}: {row.detail}")
+            continue
+        say(f"line {row.position}: {row.type}")
+        if row.at_us is not None:
+            local = datetime.fromisoformat(format_timestamp(row.at_us)).astimezone(zone)
+            say(f"  at = {local.isoformat(sep=' ')} ({format_timestamp(row.at_us)})")
+        for name, value in row.fields.items():
+            say(f"  {name} = {value!r}")
+    say()
+    say(f"of the first {shown.read:,} events: {counted(shown.accepted) or 'none'} would be accepted")
+    for reason, count in sorted(shown.quarantined.items()):
+        example = shown.examples[reason]
+        say(f"{count:,} would go to quarantine as {reason}, such as line {example.position}: {example.detail}")
+    if shown.ignored:
+        say(f"columns that no declared field uses: {', '.join(shown.ignored)}")
+    if shown.likely:
+        say(f"likely: {shown.likely}")
 
 
 def _lag_us(runtime: "Runtime", lag: str, only: str | None) -> int:
@@ -129,9 +181,9 @@ def _opened(runtime: "Runtime", source: str, format: str | None) -> "tuple[str, 
     if not path.exists():
         raise BadInput("file", "readable", f"{source}: No such file or directory")
     name = format or _format_of(runtime, path)
-    found = find_format(name, runtime.formats)
+    parsing = find_format(name, runtime.formats)
     try:
-        return name, found, path.open("rb")
+        return name, parsing, path.open("rb")
     except OSError as error:
         raise BadInput("file", "readable", f"{source}: {error.strerror}") from None
 
@@ -148,11 +200,11 @@ def _movielens(folder: Path) -> bytes:
 def _format_of(runtime: "Runtime", path: Path) -> str:
     """By the file's ending; otherwise the application's one format of its own."""
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
-    found = _ENDINGS.get(suffixes[-1] if suffixes else "") or _only_format(runtime)
-    if found is None:
+    name = _ENDINGS.get(suffixes[-1] if suffixes else "") or _only_format(runtime)
+    if name is None:
         known = ", ".join(dict.fromkeys(["jsonl", "csv", "parquet", *runtime.formats]))
         raise BadSetting(f"the format of {path} must be named, got no known ending; add --format, one of {known}")
-    return found
+    return name
 
 
 def _only_format(runtime: "Runtime") -> str | None:
@@ -203,13 +255,15 @@ def _show(report: "IngestReport", json: bool) -> None:
     say(f"read {report.read:,} events in {report.seconds:.2f} s ({report.events_per_s:,.0f}/s)")
     say(f"accepted: {counted(report.accepted) or 'none'}")
     if report.flagged:
-        say(f"of these, about a user or item that no catalogue knows yet: {counted(report.flagged)}")
+        say(f"of these, about an entity that no catalog knows yet: {counted(report.flagged)}")
     if report.duplicates:
-        say(f"there already: {report.duplicates:,}")
+        say(f"duplicates: {report.duplicates:,}")
     if report.quarantined:
-        say(f"set aside in quarantine: {counted(report.quarantined)}")
+        say(f"in quarantine: {counted(report.quarantined)}")
     if report.ignored:
         say(f"columns that no declared field uses: {', '.join(report.ignored)}")
+    if report.likely:
+        warn(f"flyball: {report.likely}")
 
 
 class FileKind(StrEnum):

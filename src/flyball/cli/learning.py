@@ -1,11 +1,10 @@
 """`flyball learn` and `flyball versions list|release|rollback`: what serves, and how it came to."""
 
-import getpass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flyball.cli.common import AppName, Home, Json, Set, open_home
+from flyball.cli.common import AppName, Home, Json, Set, open_home, user_name
 from flyball.cli.sections import group
 from flyball.cli.show import counted, progress_line, say, show_json, show_table
 from flyball.core import format_timestamp, parse_timestamp
@@ -61,7 +60,7 @@ def learn(
             lambda step: progress(str(step)),
             workers=workers,
             seed=seed,
-            by=who(),
+            by=user_name(),
         )
     if json:
         show_json(report)
@@ -162,10 +161,10 @@ def release(
 
     runtime = open_home(app, home)
     about, now_us = runtime.app.task.about, runtime.clock.now_us()
-    arrangement = declared_arrangement(runtime.registry, runtime.app.name, about.arrangement, who(), now_us)
+    arrangement = declared_arrangement(runtime.registry, runtime.app.name, about.arrangement, user_name(), now_us)
     changed(
         promote(
-            runtime.registry, version, reason, who(), now_us, artifacts=runtime.artifacts,
+            runtime.registry, version, reason, user_name(), now_us, artifacts=runtime.artifacts,
             features=about.feature_hashes, arrangement=arrangement,
         ), json
     )  # fmt: skip
@@ -184,7 +183,7 @@ def roll_back(
     runtime = open_home(app, home)
     changed(
         rollback(
-            runtime.registry, reason, who(), runtime.clock.now_us(), artifacts=runtime.artifacts,
+            runtime.registry, reason, user_name(), runtime.clock.now_us(), artifacts=runtime.artifacts,
             features=runtime.app.task.about.feature_hashes,
         ), json
     )  # fmt: skip
@@ -195,10 +194,3 @@ def changed(change: "Change", json: bool) -> None:
         show_json(change)
     else:
         say(change.message)
-
-
-def who() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"

@@ -60,7 +60,7 @@ def check(app: AppName, chosen: Set = None, json: Json = False) -> None:
             {"ok": True, "name": declared.name, "events": _events(declared), "candidates": list(declared.candidates)}
         )
         return
-    say(f"{declared.name}: nothing wrong")
+    say(f"{declared.name}: OK")
     for line in _summary(declared):
         say(f"  {line}")
 

@@ -1,4 +1,4 @@
-"""`flyball quarantine`: what was set aside, why, and once more."""
+"""`flyball quarantine`: lines that failed a check, and what to do with them."""
 
 import base64
 from pathlib import Path
@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flyball.cli.common import AppName, Home, Json, Mode, Set, open_home
+from flyball.cli.common import AppName, Home, Json, Mode, Set, open_home, user_name
 from flyball.cli.sections import group
 from flyball.cli.show import counted, say, show_json, show_table
-from flyball.core import format_timestamp
+from flyball.core import BadSetting, format_timestamp
 
 if TYPE_CHECKING:
     from flyball.events import Quarantined
 
 _SHOWN = 70
 
-commands = group("Lines that were set aside: list, show, retry.")
+commands = group("Lines that failed a check: list, show, retry, drop.")
 
 
 @commands.command("list")
@@ -29,7 +29,7 @@ def list_(
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """List the lines that were set aside, and why."""
+    """List the lines that failed a check, and why."""
     runtime = open_home(app, home)
     entries = runtime.quarantine.list(reason=reason, state=None if all_ else "open", after=after, limit=limit)
     counts = runtime.quarantine.counts()
@@ -54,16 +54,18 @@ def show(
     json: Json = False,
 ) -> None:
     """Show one line whole, with its reason and where it came from."""
-    found = open_home(app, home).quarantine.show(entry)
+    from flyball.events import entry_of
+
+    line = entry_of(open_home(app, home).quarantine, entry)
     if json:
-        show_json(_plain(found))
+        show_json(_plain(line))
         return
     for name, value in [
-        ("reason", f"{found.reason}: {found.detail}"),
-        ("source", f"{found.source}, line {found.position}, read as {found.format or 'unknown'}"),
-        ("since", format_timestamp(found.at_us)),
-        ("state", found.state),
-        ("line", _text(found.raw)),
+        ("reason", f"{line.reason}: {line.detail}"),
+        ("source", f"{line.source}, line {line.position}, read as {line.format or 'unknown'}"),
+        ("since", format_timestamp(line.at_us)),
+        ("state", line.state),
+        ("line", _text(line.raw)),
     ]:
         say(f"{name:>8}  {value}")
 
@@ -86,23 +88,58 @@ def retry_(
 
     runtime = open_home(app, home, chosen)
     report = retry(
-        runtime.quarantine,
+        runtime.inlet,
         ids=None if entry is None else [entry],
         reason=reason,
         formats=runtime.formats,
-        schema=runtime.schema,
-        log=runtime.log,
-        catalogue=runtime.catalogue,
-        clock=runtime.clock,
         mode=None if as_ is None else as_.value,
     )
     if json:
         show_json(report)
         return
     say(
-        f"tried {report.tried:,}: {report.accepted:,} accepted, {report.duplicates:,} there already, "
+        f"tried {report.tried:,}: {report.accepted:,} accepted, {report.duplicates:,} duplicates, "
         f"{report.still_bad:,} still bad"
     )
+
+
+@commands.command("drop")
+def drop_(
+    app: AppName,
+    reason: Annotated[str | None, typer.Option("--reason", help="All open entries of this reason.")] = None,
+    ids: Annotated[list[int] | None, typer.Option("--id", help="This entry; repeatable.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Remove lines from quarantine for good.
+
+    Their bytes are gone afterwards; who removed how many, and why they were there, stands in the audit trail.
+    """
+    from flyball.events import drop
+    from flyball.registry import AuditEntry, add_entry
+
+    if (reason is None) == (not ids):
+        raise BadSetting("what to drop must be said by --reason or by --id, got " + ("both" if ids else "neither"))
+    runtime = open_home(app, home)
+    which = f"reason {reason}" if reason else f"id {', '.join(map(str, ids or []))}"
+    count = runtime.quarantine.counts().get(reason, 0) if reason else len(ids or [])
+    if not yes and not typer.confirm(f"remove {count:,} lines ({which}) for good?"):
+        raise typer.Exit(1)
+    dropped = drop(runtime.quarantine, ids or None, reason)
+    entry = AuditEntry(
+        at_us=runtime.clock.now_us(),
+        by=user_name(),
+        action="quarantine drop",
+        subject=which,
+        reason="by hand",
+        after={"dropped": dropped},
+    )
+    add_entry(runtime.registry, entry)
+    if json:
+        show_json({"dropped": dropped})
+    else:
+        say(f"removed {dropped:,} lines")
 
 
 def _plain(entry: "Quarantined") -> dict[str, object]:
@@ -122,4 +159,4 @@ def _text(raw: bytes) -> str:
     'café \\\\xff\\\\x1b'
     """
     text = raw.decode("utf-8", "backslashreplace")
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

@@ -7,14 +7,16 @@ the stream: it lies in quarantine with its bytes, its place and the reason.
 
 from flyball.events.appender import Appender
 from flyball.events.builtin_formats import FORMATS, columns, find_format, formats_in
-from flyball.events.catalog import Catalogue
-from flyball.events.checks import Known, Rejected
+from flyball.events.catalog import EntityCatalog
+from flyball.events.checks import Known, Rejected, Rejection
 from flyball.events.columns import SourceColumns
 from flyball.events.declared import EventType, Field
 from flyball.events.declared_log import DeclaredLog, log_problems, refuse_unreadable
+from flyball.events.early_stop import Stopped
 from flyball.events.evolution import Lineage
 from flyball.events.formats import BadLine, BatchBuilder, EventBatch, Format, Parsed, Parser
 from flyball.events.ingest import IngestReport, Verdict, ingest, ingest_lines
+from flyball.events.inlet import IngestMode, Inlet, LineSource
 from flyball.events.joined import LATE_US, Join, join_of, joined, logged_types
 from flyball.events.joiner import Joiner, Positioned
 from flyball.events.log import (
@@ -32,7 +34,15 @@ from flyball.events.log import (
     partition,
 )
 from flyball.events.pieces import read_pieces
-from flyball.events.quarantine import Quarantine, Quarantined
+from flyball.events.preview import Preview, PreviewRow, preview
+from flyball.events.quarantine import (
+    QUARANTINE_BACKENDS,
+    Quarantine,
+    Quarantined,
+    drop,
+    entry_of,
+    open_quarantine,
+)
 from flyball.events.reading import after_slices, fresh, read_until, read_where
 from flyball.events.retry import RetryReport, retry
 from flyball.events.schema import Schema
@@ -45,13 +55,14 @@ __all__ = [
     "FORMATS",
     "IMPORTED",
     "LATE_US",
+    "QUARANTINE_BACKENDS",
     "Appended",
     "Appender",
     "Appends",
     "BadLine",
     "BatchBuilder",
-    "Catalogue",
     "DeclaredLog",
+    "EntityCatalog",
     "Event",
     "EventBatch",
     "EventLog",
@@ -59,26 +70,33 @@ __all__ = [
     "Field",
     "FieldKind",
     "Format",
+    "IngestMode",
     "IngestReport",
+    "Inlet",
     "Join",
     "Joiner",
     "Known",
+    "LineSource",
     "Lineage",
     "Offsets",
     "Parsed",
     "Parser",
     "Positioned",
+    "Preview",
+    "PreviewRow",
     "Profile",
     "Quarantine",
     "Quarantined",
     "Record",
     "Ref",
     "Rejected",
+    "Rejection",
     "RetryReport",
     "Schema",
     "SearchableLog",
     "Slice",
     "SourceColumns",
+    "Stopped",
     "Upgrade",
     "Upgrades",
     "Verdict",
@@ -87,6 +105,8 @@ __all__ = [
     "WrittenType",
     "after_slices",
     "columns",
+    "drop",
+    "entry_of",
     "find_format",
     "formats_in",
     "fresh",
@@ -98,7 +118,9 @@ __all__ = [
     "log_problems",
     "logged_types",
     "open_log",
+    "open_quarantine",
     "partition",
+    "preview",
     "read_pieces",
     "read_until",
     "read_where",

@@ -18,11 +18,11 @@ CREATE TABLE IF NOT EXISTS followed(part INTEGER PRIMARY KEY, next INTEGER NOT N
 """
 
 
-class Catalogue:
+class EntityCatalog:
     """The entities that profiles, and events named in `known_by` ({entity: event types}), have made known.
 
     A kind of entity is checked from its first profile on (or first `known_by` event, where it has no profile type):
-    without a catalogue, nothing is unknown.
+    without a catalog, nothing is unknown.
     """
 
     def __init__(self, path: Path, schema: Schema, known_by: Mapping[str, Sequence[type[Event]]] | None = None) -> None:

@@ -8,12 +8,14 @@ import msgspec
 from flyball.events.schema import Schema
 
 
-class BadLine(msgspec.Struct, frozen=True):
-    """A line that is no event, and why; `index` is its place among the lines that were parsed."""
+class BadLine(msgspec.Struct, frozen=True, gc=False):
+    """A line that is no event, and why. `index`: among the lines that were parsed. `type`: of the event it was to be,
+    "" where that is not known."""
 
     index: int
     reason: str
     detail: str
+    type: str = ""
 
 
 class EventBatch(msgspec.Struct, frozen=True):

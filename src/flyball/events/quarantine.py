@@ -1,25 +1,18 @@
 """Where bad lines wait: with their raw bytes, their reason and where they came from."""
 
-import hashlib
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from typing import Literal, Protocol
 
 import msgspec
 
-from flyball.core import NotFound, SqliteFile
+from flyball.core import NotFound, load_backend, parse_url
 
-_SCRIPT = """
-CREATE TABLE IF NOT EXISTS entries(
-    id INTEGER PRIMARY KEY AUTOINCREMENT, digest BLOB NOT NULL UNIQUE, at_us INTEGER NOT NULL, reason TEXT NOT NULL,
-    detail TEXT NOT NULL, raw BLOB NOT NULL, source TEXT NOT NULL, position INTEGER NOT NULL, format TEXT NOT NULL,
-    only_type TEXT NOT NULL, header BLOB NOT NULL,
-    lag_us INTEGER NOT NULL, state TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS entries_state ON entries(state, reason)
-"""
-_COLUMNS = "at_us, reason, detail, raw, source, position, format, only_type, header, lag_us, state, id"
+_PAGE = 5_000
+
+State = Literal["open", "released", "dropped"]
 
 
-class Quarantined(msgspec.Struct, frozen=True):
+class Quarantined(msgspec.Struct, frozen=True, gc=False):
     """One bad line. `position`: its line in `source`, from 1. `header`, `only_type`: what is needed to read it again.
 
     `lag_us`: from its time to when it became known, for history; -1 for what came in live. `state`: "open", or
@@ -40,65 +33,64 @@ class Quarantined(msgspec.Struct, frozen=True):
     id: int = 0
 
 
-class Quarantine:
-    """Bad lines, kept once each: the same bytes at the same place of the same source are one entry."""
+class Quarantine(Protocol):
+    """Bad lines, kept once each: the same bytes at the same position of the same source are one entry.
 
-    def __init__(self, path: Path) -> None:
-        self._file = SqliteFile(Path(path), _SCRIPT)
+    `put` stores the new ones durably and returns how many those were. `list` gives entries by rising id, from beyond
+    id `after`. `counts`: {reason: open entries}. `mark` makes entries "released", or removes them when "dropped".
+    """
 
-    def put(self, entries: Sequence[Quarantined]) -> int:
-        """Store the new ones durably; returns how many those were."""
-        if not entries:
-            return 0
-        with self._file.writing() as connection:
-            before = connection.total_changes
-            connection.executemany(
-                "INSERT OR IGNORE INTO entries"
-                "(at_us, reason, detail, raw, source, position, format, only_type, header, lag_us, state, digest)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [(*msgspec.structs.astuple(entry)[:11], _digest(entry)) for entry in entries],
-            )
-            return connection.total_changes - before
+    def put(self, entries: Sequence[Quarantined]) -> int: ...
 
     def list(
         self, *, reason: str | None = None, state: str | None = "open", after: int = 0, limit: int = 100
-    ) -> list[Quarantined]:
-        """Entries by rising id, from beyond id `after`."""
-        with self._file.reading() as connection:
-            rows = connection.execute(
-                f"SELECT {_COLUMNS} FROM entries WHERE id > ?"
-                " AND (? IS NULL OR reason = ?) AND (? IS NULL OR state = ?) ORDER BY id LIMIT ?",
-                (after, reason, reason, state, state, limit),
-            ).fetchall()
-        return [Quarantined(*row) for row in rows]
+    ) -> list[Quarantined]: ...
 
-    def show(self, entry_id: int) -> Quarantined:
-        """One entry; raises `NotFound`."""
-        with self._file.reading() as connection:
-            row = connection.execute(f"SELECT {_COLUMNS} FROM entries WHERE id = ?", (entry_id,)).fetchone()
-        if row is None:
-            raise NotFound("quarantine entry", str(entry_id))
-        return Quarantined(*row)
+    def counts(self) -> dict[str, int]: ...
 
-    def counts(self) -> dict[str, int]:
-        """{reason: open entries}."""
-        with self._file.reading() as connection:
-            return dict(
-                connection.execute(
-                    "SELECT reason, count(*) FROM entries WHERE state = 'open' GROUP BY reason ORDER BY reason"
-                ).fetchall()
-            )
+    def mark(self, ids: Sequence[int], state: State) -> None: ...
 
-    def release(self, ids: Iterable[int]) -> None:
-        """Mark entries as brought into the log."""
-        with self._file.writing() as connection:
-            connection.executemany("UPDATE entries SET state = 'released' WHERE id = ?", [(one,) for one in ids])
-
-    def close(self) -> None:
-        """Close this process's connections."""
-        self._file.close()
+    def close(self) -> None: ...
 
 
-def _digest(entry: Quarantined) -> bytes:
-    place = msgspec.msgpack.encode((entry.source, entry.position))
-    return hashlib.blake2b(place + entry.raw, digest_size=16).digest()
+QUARANTINE_BACKENDS = {
+    "sqlite": "flyball.events.quarantine_sqlite:SqliteQuarantine",
+    "memory": "flyball.events.quarantine_memory:MemoryQuarantine",
+}
+
+
+def open_quarantine(url: str) -> Quarantine:
+    """Open the quarantine at `url`: `sqlite:///path/quarantine.db` or `memory://`."""
+    parsed = parse_url(url)
+    quarantine: Quarantine = load_backend("quarantine", QUARANTINE_BACKENDS, parsed.scheme)(parsed)
+    return quarantine
+
+
+def entry_of(quarantine: Quarantine, entry_id: int) -> Quarantined:
+    """One entry in any state; raises `NotFound`."""
+    entries = quarantine.list(state=None, after=entry_id - 1, limit=1)
+    if not entries or entries[0].id != entry_id:
+        raise NotFound("quarantine entry", str(entry_id))
+    return entries[0]
+
+
+def open_entries(
+    quarantine: Quarantine, ids: Sequence[int] | None = None, reason: str | None = None
+) -> Iterator[list[Quarantined]]:
+    """Pages of open entries: all of them, those of one reason, or `ids` (raises `NotFound` for one that is none)."""
+    if ids is not None:
+        yield [entry for entry in (entry_of(quarantine, entry_id) for entry_id in ids) if entry.state == "open"]
+        return
+    after = 0
+    while page := quarantine.list(reason=reason, after=after, limit=_PAGE):
+        yield page
+        after = page[-1].id
+
+
+def drop(quarantine: Quarantine, ids: Sequence[int] | None = None, reason: str | None = None) -> int:
+    """Remove open entries for good; returns how many."""
+    dropped = 0
+    for page in open_entries(quarantine, ids, reason):
+        quarantine.mark([entry.id for entry in page], "dropped")
+        dropped += len(page)
+    return dropped

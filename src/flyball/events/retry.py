@@ -1,18 +1,16 @@
-"""Quarantined lines, checked again after the declaration, the format or the catalogue has changed."""
+"""Quarantined lines, checked again after the declaration, the format or the catalog has changed."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 import msgspec
 
-from flyball.core import Clock
 from flyball.events.builtin_formats import find_format
-from flyball.events.catalog import Catalogue
+from flyball.events.checking import LineChecker
 from flyball.events.formats import Format
-from flyball.events.ingest import IngestMode, Inlet, Tally, parse_and_append
-from flyball.events.log import EventLog
-from flyball.events.quarantine import Quarantine, Quarantined
-from flyball.events.schema import Schema
+from flyball.events.ingest import Tally, parse_and_append
+from flyball.events.inlet import IngestMode, Inlet
+from flyball.events.quarantine import Quarantined, open_entries
 
 
 class RetryReport(msgspec.Struct, frozen=True):
@@ -25,12 +23,8 @@ class RetryReport(msgspec.Struct, frozen=True):
 
 
 def retry(
-    quarantine: Quarantine,
+    inlet: Inlet,
     *,
-    schema: Schema,
-    log: EventLog,
-    catalogue: Catalogue,
-    clock: Clock,
     formats: Mapping[str, Format] | None = None,
     ids: Sequence[int] | None = None,
     reason: str | None = None,
@@ -42,32 +36,35 @@ def retry(
     history keeps its lag. `mode` overrides that. Lines that were cut for their length cannot be read again.
     """
     tally, still_bad = Tally(), 0
-    catalogue.catch_up(log)
-    for entry_group in _groups(quarantine, ids, reason):
-        first = entry_group[0]
-        chosen: IngestMode = mode or ("live" if first.lag_us < 0 else "history")
-        inlet = Inlet(schema, log, catalogue, clock, chosen, max(first.lag_us, 0), ages=False)
-        parser = find_format(first.format, formats).parser(schema, first.only_type or None)
-        if first.header:
-            parser.parse([first.header])
-        whole = [entry for entry in entry_group if entry.reason != "too_long"]
-        bad = {one.index for one in parse_and_append(inlet, parser, [entry.raw for entry in whole], tally)}
-        quarantine.release(entry.id for index, entry in enumerate(whole) if index not in bad)
-        still_bad += len(bad) + len(entry_group) - len(whole)
+    inlet.catalog.catch_up(inlet.log)
+    for page in open_entries(inlet.quarantine, ids, reason):
+        for _, entries in groupby(page, key=_read_alike):
+            still_bad += _retry(list(entries), inlet, formats, mode, tally)
     accepted = sum(tally.accepted.values())
     return RetryReport(accepted + tally.duplicates + still_bad, accepted, tally.duplicates, still_bad)
 
 
-def _groups(quarantine: Quarantine, ids: Sequence[int] | None, reason: str | None) -> Iterator[list[Quarantined]]:
-    """Open entries that are read alike, some hundreds at a time."""
-    after = 0
-    while True:
-        if ids is None:
-            page = quarantine.list(reason=reason, after=after, limit=500)
-        else:
-            page = [entry for entry in map(quarantine.show, ids) if entry.state == "open"]
-        for _, entries in groupby(page, key=lambda entry: (entry.format, entry.only_type, entry.header, entry.lag_us)):
-            yield list(entries)
-        if ids is not None or not page:
-            return
-        after = page[-1].id
+def _read_alike(entry: Quarantined) -> tuple[str, str, bytes, int]:
+    return entry.format, entry.only_type, entry.header, entry.lag_us
+
+
+def _retry(
+    entries: Sequence[Quarantined],
+    inlet: Inlet,
+    formats: Mapping[str, Format] | None,
+    mode: IngestMode | None,
+    tally: Tally,
+) -> int:
+    """How many of `entries`, which are read alike, stay bad."""
+    first = entries[0]
+    chosen: IngestMode = mode or ("live" if first.lag_us < 0 else "history")
+    checker = LineChecker(inlet.schema, inlet.catalog, chosen, max(first.lag_us, 0), ages=False)
+    parser = find_format(first.format, formats).parser(inlet.schema, first.only_type or None)
+    if first.header:
+        parser.parse([first.header])
+    uncut = [entry for entry in entries if entry.reason != "too_long"]
+    _, bad = parse_and_append([entry.raw for entry in uncut], parser, checker, inlet, tally)
+    bad_indices = {line.index for line in bad}
+    released = [entry.id for index, entry in enumerate(uncut) if index not in bad_indices]
+    inlet.quarantine.mark(released, "released")
+    return len(entries) - len(released)

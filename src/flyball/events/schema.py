@@ -5,7 +5,7 @@ from itertools import repeat
 from typing import Any
 
 from flyball.core import BadDeclaration, NotFound
-from flyball.events.checks import Check, Known, Rejected
+from flyball.events.checks import Check, Known, Rejected, Rejection
 from flyball.events.declared import EventType, read_type
 from flyball.events.evolution import Lineage, rows_of
 from flyball.events.joined import join_of, logged_types
@@ -104,7 +104,7 @@ class Schema:
         live: bool = False,
         lax: bool = False,
         known: Known | None = None,
-    ) -> tuple[list[Record | None], list[tuple[int, Rejected]]]:
+    ) -> tuple[list[Record | None], list[tuple[int, Rejection]]]:
         """`check` over events of one type, faster. `columns[i]` holds the values of field `names[i]`; `flags` of all.
 
         Returns (the records, None where rejected; the rejections by row).
@@ -144,16 +144,20 @@ class Schema:
         live: bool,
         lax: bool,
         known: Known | None,
-    ) -> tuple[list[Record | None], list[tuple[int, Rejected]]]:
-        """All rows at once; where one of them is in doubt, in smaller parts, the smallest one by one."""
+    ) -> tuple[list[Record | None], list[tuple[int, Rejection]]]:
+        """All rows at once; where one of them is in doubt, without those whose time or values are refused; then in
+        smaller parts, the smallest one by one."""
         if ats and self._times_fine(ats, known_ats, live):
             quick = check.many(columns, ats, known_ats, flags, lax, known or {})
             if quick is not None:
                 return list(quick), []
         if len(ats) <= _PART:
             return self._check_singly(check.type.name, check.names, columns, ats, known_ats, flags, live, lax, known)
+        refused = self._untimely(ats, known_ats, live) or check.refused(columns, lax)
+        if refused:
+            return self._check_others(refused, check, columns, ats, known_ats, flags, live, lax, known)
         records: list[Record | None] = []
-        rejected: list[tuple[int, Rejected]] = []
+        rejected: list[tuple[int, Rejection]] = []
         size = max(_PART, len(ats) // 16)
         for start in range(0, len(ats), size):
             part = slice(start, start + size)
@@ -161,6 +165,32 @@ class Schema:
             some, wrong = self._check_quickly(check, cut, ats[part], known_ats[part], flags, live, lax, known)
             records += some
             rejected += [(start + index, error) for index, error in wrong]
+        return records, rejected
+
+    def _check_others(
+        self,
+        refused: Mapping[int, Rejection],
+        check: Check,
+        columns: Sequence[Sequence[Any]],
+        ats: Sequence[Any],
+        known_ats: Sequence[int],
+        flags: int,
+        live: bool,
+        lax: bool,
+        known: Known | None,
+    ) -> tuple[list[Record | None], list[tuple[int, Rejection]]]:
+        """The rows that are not `refused`, and all rejections."""
+        records: list[Record | None] = [None] * len(ats)
+        rejected = list(refused.items())
+        rows = [row for row in range(len(ats)) if row not in refused]
+        if rows:
+            chosen = [[column[row] for row in rows] for column in columns]
+            some, wrong = self._check_quickly(
+                check, chosen, [ats[row] for row in rows], [known_ats[row] for row in rows], flags, live, lax, known
+            )
+            for row, record in zip(rows, some, strict=True):
+                records[row] = record
+            rejected += [(rows[index], rejection) for index, rejection in wrong]
         return records, rejected
 
     def _check_singly(
@@ -174,9 +204,9 @@ class Schema:
         live: bool,
         lax: bool,
         known: Known | None,
-    ) -> tuple[list[Record | None], list[tuple[int, Rejected]]]:
+    ) -> tuple[list[Record | None], list[tuple[int, Rejection]]]:
         records: list[Record | None] = []
-        rejected: list[tuple[int, Rejected]] = []
+        rejected: list[tuple[int, Rejection]] = []
         rows = zip(*columns, strict=True) if columns else repeat((), len(ats))
         for index, (row, at, known_at) in enumerate(zip(rows, ats, known_ats, strict=True)):
             try:
@@ -184,7 +214,7 @@ class Schema:
                 records.append(self.check(name, fields, at, known_at, flags=flags, live=live, lax=lax, known=known))
             except Rejected as error:
                 records.append(None)
-                rejected.append((index, error))
+                rejected.append((index, Rejection(error.reason, error.detail)))
         return records, rejected
 
     def _times_fine(self, ats: Sequence[Any], known_ats: Sequence[int], live: bool) -> bool:
@@ -199,6 +229,18 @@ class Schema:
         if high > min(known_ats) + self.future_us:
             return False
         return self.oldest_us is None or low >= max(known_ats) - self.oldest_us
+
+    def _untimely(self, ats: Sequence[Any], known_ats: Sequence[int], live: bool) -> dict[int, Rejection]:
+        """{row: why} of rows with a time that no event may have."""
+        if self._times_fine(ats, known_ats, live):
+            return {}
+        refused = {}
+        for row, (at, known_at) in enumerate(zip(ats, known_ats, strict=True)):
+            try:
+                self._check_time(at, known_at, live)
+            except Rejected as error:
+                refused[row] = Rejection(error.reason, error.detail)
+        return refused
 
     def _check_time(self, at: Any, known_at: int, live: bool) -> None:
         if type(at) is not int:

@@ -3,12 +3,11 @@
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import cast
 
 import msgspec
 
 from flyball.core import Clock, NotFound, StoreUnavailable
-from flyball.events import Appender, EventLog, Format, Verdict, find_format, ingest_lines
+from flyball.events import Appender, Format, LineSource, Verdict, find_format, ingest_lines
 from flyball.runtime import Runtime
 from flyball.serving.metrics import ServingMetrics
 from flyball.serving.problems import Problem
@@ -98,29 +97,19 @@ class Intake:
         return self._summary(verdicts)
 
     def _catch_up(self) -> None:
-        """The catalogue is a view over the log that may have been lost, or come from an older place."""
+        """The catalog is a view over the log that may have been lost, or come from an older place."""
         try:
-            self._runtime.catalogue.catch_up(self._runtime.log)
+            self._runtime.catalog.catch_up(self._runtime.log)
         except Exception as error:  # until it can be read, references count as known or not as it says
-            self._metrics.note("poll", "catalogue", error)
+            self._metrics.note("poll", "catalog", error)
 
     def _ingest(self, format_name: str, lines: list[bytes]) -> list[Verdict]:
-        runtime = self._runtime
         if self._appender is None:
             with self._opening:
-                self._appender = self._appender or Appender(runtime.log, GATHER_S)
-        return ingest_lines(
-            lines,
-            format=_format(runtime, format_name),
-            schema=runtime.schema,
-            log=cast(EventLog, self._appender),  # only its append is used
-            quarantine=runtime.quarantine,
-            catalogue=runtime.catalogue,
-            clock=self._clock,
-            mode="live",
-            source=SOURCE,
-            format_name=format_name,
-        )
+                self._appender = self._appender or Appender(self._runtime.log, GATHER_S)
+        format = _format(self._runtime, format_name)
+        inlet = msgspec.structs.replace(self._runtime.inlet, clock=self._clock, appender=self._appender)
+        return ingest_lines(lines, LineSource(SOURCE, format, format_name, "live"), inlet)
 
     def _unwritten(self, reason: str) -> Problem:
         self._metrics.note("events", "log", reason)

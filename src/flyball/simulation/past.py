@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Literal
 
 from flyball.core import parse_duration
-from flyball.events import IngestReport, find_format, ingest
+from flyball.events import IngestReport, LineSource, find_format, ingest
 from flyball.runtime import Runtime
 from flyball.simulation.world import Timeline, World, WorldBatch
 
@@ -53,17 +53,6 @@ def ingest_pieces(
     progress: Callable[[IngestReport], None] | None = None,
 ) -> IngestReport:
     """Take pieces of lines into the application's log."""
-    return ingest(
-        pieces,
-        # The world writes UTC, whatever zone the home has set.
-        format=find_format(format, runtime.app.formats),
-        schema=runtime.schema,
-        log=runtime.log,
-        quarantine=runtime.quarantine,
-        catalogue=runtime.catalogue,
-        clock=runtime.clock,
-        mode=mode,
-        source=source,
-        format_name=format,
-        progress=progress,
-    )
+    # The world writes UTC, whatever zone the home has set.
+    lines = LineSource(source, find_format(format, runtime.app.formats), format, mode)
+    return ingest(pieces, lines, runtime.inlet, progress=progress)

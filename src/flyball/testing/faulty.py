@@ -128,7 +128,7 @@ def fill(runtime: Runtime, users: int = 30, seed: int = 7) -> None:
             at = START_US + rng.randrange(DAY_US)
             records.append(check("watch", {"user": number, "film": f"film-{place}"}, at, at))
     runtime.log.append(records)
-    runtime.catalogue.catch_up(runtime.log)
+    runtime.catalog.catch_up(runtime.log)
     follow(runtime)
 
 

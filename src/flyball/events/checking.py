@@ -1,0 +1,108 @@
+"""Lines parsed and checked: records of the good ones, the bad ones with their reason. Writes nothing."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from flyball.events.catalog import EntityCatalog
+from flyball.events.checks import Known, Rejection
+from flyball.events.formats import BadLine, EventBatch, Parser
+from flyball.events.inlet import IngestMode
+from flyball.events.lines import MAX_LINE
+from flyball.events.log import IMPORTED, Record
+from flyball.events.schema import Schema
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """`records`: by line, None for a line that is bad, blank or a header. `ignored`: columns that no field uses."""
+
+    records: list[Record | None]
+    bad: list[BadLine]
+    ignored: frozenset[str]
+
+
+class LineChecker(msgspec.Struct, frozen=True):
+    """Checks lines against a schema. Without a `catalog` no reference is unknown.
+
+    `lag_us`: of history, from `at` to `known_at`. `ages`: whether live events may be too old. None may lie ahead.
+    """
+
+    schema: Schema
+    catalog: EntityCatalog | None
+    mode: IngestMode
+    lag_us: int = 0
+    ages: bool = True
+
+    def check(self, parser: Parser, lines: Sequence[bytes], now_us: int) -> Checked:
+        """What the lines are, as known at `now_us`."""
+        bad: list[BadLine] = []
+        if max(map(len, lines), default=0) > MAX_LINE:
+            detail = f"line must be at most {MAX_LINE} bytes"
+            bad = [BadLine(index, "too_long", detail) for index, line in enumerate(lines) if len(line) > MAX_LINE]
+        parsed = parser.parse([b"" if len(line) > MAX_LINE else line for line in lines] if bad else lines)
+        bad += parsed.bad
+        records = self._records(parsed.batches, len(lines), now_us, bad)
+        return Checked(records, sorted(bad, key=lambda line: line.index), parsed.ignored)
+
+    def _records(
+        self, batches: Sequence[EventBatch], lines: int, now_us: int, bad: list[BadLine]
+    ) -> list[Record | None]:
+        """By line; rejections go to `bad`. What makes entities known is checked first: it counts at once."""
+        by_line: list[Record | None] = [None] * lines
+        catalog = self.catalog
+        known: Known = catalog.known() if catalog else {}
+        makers = catalog.makers if catalog else frozenset()
+        for batch in sorted(batches, key=lambda batch: batch.type not in makers):
+            records, rejected = self._check(batch, now_us, catalog.without_own(known, batch.type) if catalog else {})
+            bad += [BadLine(batch.index[row], wrong.reason, wrong.detail, batch.type) for row, wrong in rejected]
+            if len(records) == lines:
+                by_line = records
+            else:
+                for index, record in zip(batch.index, records, strict=True):
+                    by_line[index] = record
+            if catalog is not None and batch.type in makers:
+                known = catalog.with_new(known, [record for record in records if record is not None])
+        return by_line
+
+    def _check(
+        self, batch: EventBatch, now_us: int, known: Known
+    ) -> tuple[list[Record | None], list[tuple[int, Rejection]]]:
+        live = self.mode == "live"
+        ats: Sequence[Any] = batch.at if None not in batch.at else self._with_times(batch, now_us)
+        known_ats = [now_us] * len(ats) if live else [at + self.lag_us if type(at) is int else now_us for at in ats]
+        records, rejected = self.schema.check_many(
+            batch.type,
+            batch.fields,
+            batch.columns,
+            ats,
+            known_ats,
+            flags=0 if live else IMPORTED,
+            live=live and self.ages,
+            lax=batch.lax,
+            known=known,
+        )
+        if not (live and self.ages):
+            _reject_future(records, rejected, now_us, self.schema.future_us)
+        return records, rejected
+
+    def _with_times(self, batch: EventBatch, now_us: int) -> list[Any]:
+        """An event without a time happened now when live; a profile of history is known since ever."""
+        declared = self.schema.types.get(batch.type)
+        if self.mode == "live":
+            missing: Any = now_us
+        else:
+            missing = 0 if declared is not None and declared.is_profile else None
+        return [missing if at is None else at for at in batch.at]
+
+
+def _reject_future(
+    records: list[Record | None], rejected: list[tuple[int, Rejection]], now_us: int, future_us: int
+) -> None:
+    """What has not happened yet is no history either: a line with a wrong year would be the latest for decades."""
+    latest_us = now_us + future_us
+    for row, record in enumerate(records):
+        if record is not None and record.at > latest_us:
+            detail = f"time must be at most {future_us} us after {now_us} us, which is now, got {record.at} us"
+            records[row] = None
+            rejected.append((row, Rejection("future", detail)))

@@ -1,0 +1,100 @@
+"""Whether most of a source's first lines are bad, which is hardly ever the source's fault, and the likely cause."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from flyball.core import FlyballError
+from flyball.events.formats import BadLine
+
+FIRST_LINES = 5_000
+"""Lines of a source that are watched."""
+
+ENOUGH_LINES, ENOUGH_OF_TYPE = 1_000, 200
+"""Lines, of all types and of one, from which on a share says something."""
+
+_LIMIT = re.compile(r"(\w+): Expected `\w+` (<=|<|>=|>) (-?[0-9.]+), got (-?[0-9.]+)\Z")
+
+_CAUSES = {
+    "future": "are their times in another zone (fb.columns(zone=...), FLYBALL_ZONE) or unit (fb.columns(unit=...))?",
+    "too_old": "is this history? Then take it in with --as history",
+    "bad_time": "say how times are written: fb.columns(at_format=..., zone=..., unit=...)",
+    "unknown_type": "is it another format (--format), or do its columns have other names (fb.columns(rename=...))?",
+    "missing_field": "do its columns have other names (fb.columns(rename=...))?",
+    "too_long": "is it another format (--format)?",
+}
+
+
+class Stopped(FlyballError):
+    """Most of the first lines of a source are bad: mend the cause and take it in again, or keep going."""
+
+    def __init__(self, likely: str, read: int, accepted: int, quarantined: int) -> None:
+        self.likely, self.read, self.accepted, self.quarantined = likely, read, accepted, quarantined
+        super().__init__(
+            f"{likely}. Stopped after {read:,} lines ({accepted:,} accepted, {quarantined:,} in quarantine). Mend the "
+            "cause and run it again, nothing is taken in twice; or go on with --keep-going"
+        )
+
+
+class MostlyBad:
+    """Counts a source's first lines by type and by what was wrong with them."""
+
+    def __init__(self) -> None:
+        self._lines = 0
+        self._of_type: Counter[str] = Counter()
+        self._bad: dict[tuple[str, str], list[BadLine]] = {}
+
+    def add(self, good_types: Iterable[str], bad: Sequence[BadLine]) -> None:
+        """Some lines; beyond the first `FIRST_LINES` they are not looked at."""
+        if self._lines >= FIRST_LINES:
+            return
+        good = Counter(good_types)
+        self._of_type += good + Counter(line.type for line in bad)
+        self._lines += good.total() + len(bad)
+        for line in bad:
+            self._bad.setdefault((line.type, line.reason), []).append(line)
+
+    def finding(self, enough: int = ENOUGH_LINES) -> str:
+        """What is likely wrong when over half of the lines, or of those of a type, are bad for one reason; else ""."""
+        if self._lines < max(enough, 1):
+            return ""
+        by_reason: dict[str, list[BadLine]] = {}
+        for (_, reason), lines in self._bad.items():
+            by_reason.setdefault(reason, []).extend(lines)
+        for reason, lines in by_reason.items():
+            if 2 * len(lines) > self._lines:
+                return _described(f"the first {self._lines:,} lines", reason, lines)
+        for (kind, reason), lines in self._bad.items():
+            if kind and self._of_type[kind] >= min(enough, ENOUGH_OF_TYPE) and 2 * len(lines) > self._of_type[kind]:
+                return _described(f"the first {self._of_type[kind]:,} lines with a {kind}", reason, lines)
+        return ""
+
+
+def _described(which: str, reason: str, lines: Sequence[BadLine]) -> str:
+    return f"{len(lines):,} of {which} went to quarantine as {reason}: {likely_cause(reason, lines)}"
+
+
+def likely_cause(reason: str, lines: Sequence[BadLine]) -> str:
+    """What the lines have in common, and what is likely meant.
+
+    >>> wrong = [BadLine(0, "out_of_range", f"stars: Expected `int` <= 5, got {stars}") for stars in (6, 10, 8)]
+    >>> likely_cause("out_of_range", wrong)
+    'stars must be <= 5, got up to 10: is the scale 10? Then declare it so'
+    """
+    matches = [match for line in lines if (match := _LIMIT.match(line.detail))]
+    limits = Counter(match.group(1, 2, 3) for match in matches)
+    (field, sign, limit), agreeing = limits.most_common(1)[0] if limits else (("", "", ""), 0)
+    if 2 * agreeing > len(lines):
+        values = [float(match[4]) for match in matches if match.group(1, 2, 3) == (field, sign, limit)]
+        end, word = (max(values), "up to") if "<" in sign else (min(values), "down to")
+        return f"{field} must be {sign} {limit}, got {word} {end:g}: is the scale {end:g}? Then declare it so"
+    example = lines[0].detail
+    if "row must be" in example:
+        cause = "is the delimiter another one (fb.columns(delimiter=...))?"
+    elif "must be JSON" in example:
+        cause = "is it another format (--format)?"
+    elif "fb.columns(" in example:
+        cause = "declare it so"
+    else:
+        cause = _CAUSES.get(reason, "does the declaration fit this source, and is it the right --format?")
+    return f"{example}; {cause}"
