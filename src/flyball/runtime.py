@@ -33,9 +33,9 @@ from flyball.state import View
 from flyball.stores import StateStore, open_state
 from flyball.tasks import Described, OnlineFeatures, Recommend, Signals, task_views
 
-__all__ = ["FEATURES_FEED", "STATE_FEED", "Runtime", "check_home", "load_settings", "open", "open_runtime"]
+__all__ = ["FEATURES_CONSUMER", "STATE_CONSUMER", "Runtime", "check_home", "load_settings", "open", "open_runtime"]
 
-STATE_FEED, FEATURES_FEED = "state", "features"
+STATE_CONSUMER, FEATURES_CONSUMER = "state", "features"
 """The names of the consumers that users wait for."""
 
 
@@ -190,6 +190,11 @@ class Runtime:
     @property
     def outcomes_path(self) -> Path:
         return local_path(self.settings.outcomes)
+
+    @property
+    def worker_report_path(self) -> Path:
+        """Where the log worker reports how its consumers stand."""
+        return self.home / "run" / "worker.json"
 
     @property
     def counters_folder(self) -> Path:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from flyball.core import ManualStopwatch
+from flyball.events import ConsumerLag, WorkerReport
 from flyball.operations import backpressure
 from flyball.operations.process_specs import UpReport, write_report
 
@@ -20,7 +21,10 @@ class Home:
         self.watch = ManualStopwatch(0.0)
         log = SimpleNamespace(ends=lambda: (15_000, 5_000))
         state = SimpleNamespace(offsets=lambda: (self.applied,) if self.applied else ())
-        self.runtime: Any = SimpleNamespace(home=home, log=log, state=state)
+        clock = SimpleNamespace(now_us=lambda: 100_000_000)
+        self.runtime: Any = SimpleNamespace(home=home, log=log, state=state, clock=clock)
+        self.said: list[str] = []
+        self._hold = backpressure(self.runtime, 4_000, self.wait, self.watch, self.said.append)
 
     def wait(self, seconds: float) -> None:
         self.waits += 1
@@ -28,7 +32,7 @@ class Home:
         self.watch.advance_s(seconds)
 
     def breathe(self) -> None:
-        backpressure(self.runtime, 4_000, self.wait, self.watch)()
+        self._hold()
 
 
 @pytest.fixture
@@ -49,6 +53,24 @@ def test_gives_up_on_a_state_that_stands_still(up_home: Path) -> None:
     home = Home(up_home, 0)
     home.breathe()
     assert 5 < home.watch.read_s() < 6
+    assert home.said[0] == "waiting for the online state, 20,000 events behind, so that live events stay fresh"
+    assert "loading on without the online state, 20,000 events behind: no log worker has reported yet" in home.said[1]
+
+
+def test_a_state_that_stands_still_is_waited_for_once_and_the_reason_is_said(up_home: Path) -> None:
+    lags = {"state": ConsumerLag(20_000, 0, "IndexError: list index out of range", 88_000_000)}
+    write_report(up_home, "worker", WorkerReport(99_000_000, {}, lags))
+    home = Home(up_home, 0)
+    for _ in range(100):
+        home.breathe()
+    assert 5 < home.watch.read_s() < 6
+    assert home.said[1:] == [
+        "loading on without the online state, 20,000 events behind: consumer state has been failing for 12s: "
+        "IndexError: list index out of range"
+    ]
+    home.applied = 10_000
+    home.breathe()
+    assert home.watch.read_s() > 10, "it has moved, so it is waited for again"
 
 
 def test_without_an_instance_it_never_waits(tmp_path: Path) -> None:

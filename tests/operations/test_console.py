@@ -6,7 +6,8 @@ import msgspec
 from rich.console import Console
 
 from flyball.core import Counters
-from flyball.operations import Child, Heartbeat, Lag, Lines, Notice, Panel, rates
+from flyball.events import ConsumerLag, WorkerReport, consumer_troubles
+from flyball.operations import Child, Heartbeat, Lines, Notice, Panel, rates
 from flyball.operations.process_specs import GovernorReport, UpReport
 from flyball.serving import LATENCY_MS
 
@@ -14,20 +15,21 @@ SECOND_US = 1_000_000
 START_US = 1_700_000_000_000_000
 
 
-def heartbeat(seconds: int, answers: int, events: int, lags: dict[str, Lag] | None = None) -> Heartbeat:
+def heartbeat(seconds: int, answers: int, events: int, lags: dict[str, ConsumerLag] | None = None) -> Heartbeat:
     children = [Child("serve-1", "running", 41, START_US, 2), Child("worker", "waiting", None, START_US, 0)]
     names = Counters.histogram_names("latency_ms", LATENCY_MS)
     counts = dict.fromkeys(names, 0) | {names[3]: answers, "answers|champion": answers - 1, "answers|popular": 1}
     return Heartbeat(
-        START_US + seconds * SECOND_US,
+        (now_us := START_US + seconds * SECOND_US),
         UpReport(START_US, 40, 8082, START_US, children),
         "v3",
         "v2",
         counts,
         {"state": events},
-        lags if lags is not None else {"state": Lag(0, 0)},
+        lags if lags is not None else {"state": ConsumerLag(0, 0)},
         {"events": (events, 0), "predictions": (answers,)},
         GovernorReport(START_US, "waiting", START_US + 86_400 * SECOND_US, 1, "learned"),
+        consumer_troubles(WorkerReport(now_us, {}, lags or {}), now_us),
     )
 
 
@@ -60,14 +62,21 @@ def test_lines_tell_what_happens_and_sum_up_every_ten_seconds() -> None:
         lines.notify(Notice(START_US, "serve-1", "crashed with code 1; starts again in 0.2 s"))
         for second in range(25):
             lines.show(heartbeat(second, 1 + 100 * second, 10 * second))
-        lines.show(heartbeat(40, 5_000, 500, {"state": Lag(70, 3 * SECOND_US), "history": Lag(-1, 0, "disk full")}))
+        lines.show(
+            heartbeat(
+                40,
+                5_000,
+                500,
+                {"state": ConsumerLag(70, 3 * SECOND_US), "history": ConsumerLag(-1, 0, "disk full", START_US)},
+            )
+        )
     message = output.getvalue().splitlines()
     assert message[0].startswith("flyball up cinema on http://127.0.0.1:8082")
     assert message[1] == "2023-11-14T22:13:20Z serve-1: crashed with code 1; starts again in 0.2 s"
     assert len(message) == 5
     assert "100 answers/s" in message[2]
     assert "champion 1,000; 10 events/s, lag under 1 s; champion v3, learns next 2023-11-15T22:13:20Z" in message[2]
-    assert "lag history stopped: disk full" in message[4]
+    assert "lag consumer history has been failing for 40s: disk full" in message[4]
 
 
 def test_the_screen_shows_processes_followers_and_what_happened() -> None:
@@ -76,7 +85,7 @@ def test_the_screen_shows_processes_followers_and_what_happened() -> None:
     with panel.open("cinema", 8082):
         panel.notify(Notice(START_US, "release", "champion is v3"))
         for second in range(3):
-            panel.show(heartbeat(second, 1 + 100 * second, 10 * second, {"state": Lag(7, 2 * SECOND_US)}))
+            panel.show(heartbeat(second, 1 + 100 * second, 10 * second, {"state": ConsumerLag(7, 2 * SECOND_US)}))
     message = output.getvalue()
     for words in ("cinema", "serve-1", "running", "7 behind, 2s", "champion is v3", "100 answers/s", "Ctrl-C"):
         assert words in message

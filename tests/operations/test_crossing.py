@@ -9,10 +9,11 @@ import pytest
 
 from flyball.app import AppSource
 from flyball.evaluation import Report
+from flyball.events import ConsumerLag, WorkerReport
 from flyball.history.manifest import Manifest, Part
 from flyball.history.snapshot import SnapshotManifest, TypeContent
-from flyball.operations import Child, Lag, Program
-from flyball.operations.process_specs import GovernorReport, ProcessSpec, UpReport, WorkerReport
+from flyball.operations import Child, Program
+from flyball.operations.process_specs import GovernorReport, ProcessSpec, UpReport
 from flyball.outcomes import Prediction
 from flyball.releases import ReleaseState
 from flyball.settings import Settings
@@ -23,7 +24,7 @@ REQUIRED = {
     AppSource: "spec",
     Settings: "home events predictions state registry",
     WorkerReport: "at_us applied lags",
-    Lag: "behind lag_us",
+    ConsumerLag: "behind lag_us",
     GovernorReport: "at_us doing next_us serial message",
     UpReport: "at_us pid port started_us children",
     Child: "name state pid since_us restarts",
@@ -58,6 +59,6 @@ def test_the_reports_of_the_first_version_are_still_understood() -> None:
         "children":[{"name":"a","state":"running","pid":5,"since_us":6,"restarts":0}]}"""
     assert msgspec.json.decode(up, type=UpReport).children[0].pid == 5
     worker = b'{"at_us":1,"applied":{"state":2},"lags":{"state":{"behind":0,"lag_us":0,"error":""}}}'
-    assert msgspec.json.decode(worker, type=WorkerReport).lags["state"] == Lag(0, 0)
+    assert msgspec.json.decode(worker, type=WorkerReport).lags["state"] == ConsumerLag(0, 0)
     governor = b'{"at_us":1,"doing":"waiting","next_us":null,"serial":0,"message":""}'
     assert msgspec.json.decode(governor, type=GovernorReport).doing == "waiting"

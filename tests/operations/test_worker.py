@@ -1,12 +1,21 @@
-"""The worker: order of feeds, resuming, and a consumer in trouble."""
+"""The worker: order of consumers, resuming, and a consumer in trouble."""
 
 from collections.abc import Sequence
 
 import pytest
 
 from flyball.core import ManualStopwatch
-from flyball.events import Appended, Offsets, Record, Slice, after_slices
-from flyball.operations import Feed, Lag, Worker, at_most_every
+from flyball.events import (
+    Appended,
+    ConsumerLag,
+    Offsets,
+    Record,
+    Slice,
+    WorkerReport,
+    after_slices,
+    consumer_troubles,
+)
+from flyball.operations import Consumer, Worker, at_most_every
 
 SECOND_US = 1_000_000
 
@@ -55,22 +64,22 @@ class Kept:
         self.seen += [one.at for piece in slices for one in piece.records]
         self.stored = after_slices(self.stored, slices)
 
-    def feed(self, log: ListLog, limit: int) -> Feed:
-        return Feed(self.name, log, lambda: self.stored, self.apply, limit, self.rested.append)
+    def consumer(self, log: ListLog, limit: int) -> Consumer:
+        return Consumer(self.name, log, lambda: self.stored, self.apply, limit, self.rested.append)
 
 
 def test_the_first_feed_comes_first_and_between_the_others() -> None:
     calls: list[str] = []
     log = ListLog(100)
     state, history, outcomes = (Kept(name, calls) for name in ("state", "history", "outcomes"))
-    Worker([state.feed(log, 10), history.feed(log, 50), outcomes.feed(log, 50)]).step(0)
+    Worker([state.consumer(log, 10), history.consumer(log, 50), outcomes.consumer(log, 50)]).step(0)
     assert calls == ["state"] * 4 + ["history"] + ["state"] * 4 + ["outcomes"] + ["state"] * 2
 
 
 def test_every_feed_sees_every_record_once_and_rests_at_the_end() -> None:
     log, calls = ListLog(105), list[str]()
     state, history = Kept("state", calls), Kept("history", calls)
-    worker = Worker([state.feed(log, 10), history.feed(log, 20)])
+    worker = Worker([state.consumer(log, 10), history.consumer(log, 20)])
     assert worker.drain(7) == 210
     log.append([record(200)])
     assert worker.drain(9) == 2
@@ -83,7 +92,7 @@ def test_every_feed_sees_every_record_once_and_rests_at_the_end() -> None:
 def test_a_failing_feed_waits_longer_each_time_while_the_others_go_on() -> None:
     log, calls = ListLog(5), list[str]()
     state, history = Kept("state", calls), Kept("history", calls, fail=3)
-    worker = Worker([state.feed(log, 10), history.feed(log, 10)])
+    worker = Worker([state.consumer(log, 10), history.consumer(log, 10)])
     failed_at = []
     for now_us in range(0, 3 * SECOND_US, 50_000):
         before = history.fail
@@ -107,29 +116,29 @@ def test_a_stream_that_is_away_stops_its_own_feed_only() -> None:
 
     log, other, calls = Away(5), ListLog(5), list[str]()
     state, history = Kept("state", calls), Kept("history", calls)
-    worker = Worker([state.feed(log, 10), history.feed(other, 10)])
+    worker = Worker([state.consumer(log, 10), history.consumer(other, 10)])
     worker.step(0)
     log.gone = True
     other.append([record(9)])
     progress = worker.step(SECOND_US)
     assert "no such file" in progress.lags["state"].error
-    assert (progress.lags["history"], history.seen[-1]) == (Lag(0, 0), 9)
+    assert (progress.lags["history"], history.seen[-1]) == (ConsumerLag(0, 0), 9)
     log.gone = False
-    assert worker.step(2 * SECOND_US).lags["state"] == Lag(0, 0)
+    assert worker.step(2 * SECOND_US).lags["state"] == ConsumerLag(0, 0)
 
 
 def test_a_clock_set_back_holds_up_no_retry_and_tells_no_odd_lag() -> None:
     log, calls, watch, now_us = ListLog(5), list[str](), ManualStopwatch(), 7_200 * SECOND_US
     for stopwatch in (watch, None):
         state = Kept("state", calls, fail=1)
-        worker = Worker([state.feed(log, 2)], stopwatch)
+        worker = Worker([state.consumer(log, 2)], stopwatch)
         worker.step(now_us)
         assert "disk full" in worker.step(now_us + 100_000).lags["state"].error
         watch.advance_s(0.3)
         for tenth in range(4):
             lag = worker.step(now_us // 2 + tenth * 100_000).lags["state"]
         assert state.seen == [0, 1, 2, 3, 4]
-        assert lag == Lag(0, 0)
+        assert lag == ConsumerLag(0, 0)
         log.append([record(number) for number in range(20)])
         assert worker.step(now_us).lags["state"].lag_us == 0
         assert 0 <= worker.step(now_us // 2).lags["state"].lag_us <= SECOND_US
@@ -147,22 +156,22 @@ def test_what_is_done_at_most_every_so_often_is_done_so_after_the_clock_was_set_
 def test_lag_is_the_time_since_the_oldest_unapplied_record_was_seen() -> None:
     log, calls = ListLog(0), list[str]()
     state = Kept("state", calls)
-    worker = Worker([state.feed(log, 1)])
-    assert worker.step(0).lags["state"] == Lag(0, 0)
+    worker = Worker([state.consumer(log, 1)])
+    assert worker.step(0).lags["state"] == ConsumerLag(0, 0)
     log.append([record(number) for number in range(6)])
-    assert worker.step(3 * SECOND_US).lags["state"] == Lag(2, 0)
+    assert worker.step(3 * SECOND_US).lags["state"] == ConsumerLag(2, 0)
     log.append([record(number) for number in range(4)])
-    assert worker.step(4 * SECOND_US).lags["state"] == Lag(2, 0)  # the first six are applied
+    assert worker.step(4 * SECOND_US).lags["state"] == ConsumerLag(2, 0)  # the first six are applied
     log.append([record(number) for number in range(8)])
-    assert worker.step(5 * SECOND_US).lags["state"] == Lag(6, 0)
-    assert worker.step(7 * SECOND_US).lags["state"] == Lag(2, 2 * SECOND_US)
-    assert worker.step(8 * SECOND_US).lags["state"] == Lag(0, 0)
+    assert worker.step(5 * SECOND_US).lags["state"] == ConsumerLag(6, 0)
+    assert worker.step(7 * SECOND_US).lags["state"] == ConsumerLag(2, 2 * SECOND_US)
+    assert worker.step(8 * SECOND_US).lags["state"] == ConsumerLag(0, 0)
 
 
 def test_a_feed_that_stands_still_keeps_few_looks() -> None:
     log, calls = ListLog(0), list[str]()
     state = Kept("state", calls, fail=1_000_000)
-    worker = Worker([state.feed(log, 1)])
+    worker = Worker([state.consumer(log, 1)])
     for now_s in range(3_000):
         log.append([record(now_s)])
         lag = worker.step(now_s * SECOND_US).lags["state"]
@@ -172,12 +181,57 @@ def test_a_feed_that_stands_still_keeps_few_looks() -> None:
 def test_a_restarted_worker_resumes_where_each_feed_stood() -> None:
     log, calls = ListLog(30), list[str]()
     state, history = Kept("state", calls), Kept("history", calls)
-    Worker([state.feed(log, 10), history.feed(log, 7)]).step(0)
+    Worker([state.consumer(log, 10), history.consumer(log, 7)]).step(0)
     assert len(history.seen) == 7
-    Worker([state.feed(log, 10), history.feed(log, 7)]).drain(1)
+    Worker([state.consumer(log, 10), history.consumer(log, 7)]).drain(1)
     assert state.seen == history.seen == list(range(30))
 
 
-@pytest.mark.parametrize("feeds", [0])
-def test_no_feeds_is_idle(feeds: int) -> None:
+@pytest.mark.parametrize("consumers", [0])
+def test_no_feeds_is_idle(consumers: int) -> None:
     assert Worker([]).step(0).idle
+
+
+def test_how_long_a_consumer_has_been_failing_or_standing_still_is_told() -> None:
+    log, calls = ListLog(5), list[str]()
+    state, history = Kept("state", calls), Kept("history", calls, fail=10**6)
+    stuck = Kept("outcomes", calls)
+    idle = Consumer("idle", log, lambda: (0,), stuck.apply, 10, active=lambda: False)
+    worker = Worker([state.consumer(log, 10), history.consumer(log, 10), idle])
+    for second in range(100):
+        report = worker.step(7_000 * SECOND_US + second * SECOND_US)
+    assert "idle" not in report.lags | report.applied
+    assert report.lags["state"] == ConsumerLag(0, 0)
+    assert report.lags["history"].failing_since_us == 7_000 * SECOND_US
+    assert "disk full" in report.lags["history"].error
+    history.fail = 0
+    for second in range(100, 140):
+        report = worker.step(7_000 * SECOND_US + second * SECOND_US)
+    assert report.lags["history"] == ConsumerLag(0, 0)
+
+
+def test_a_consumer_that_takes_forever_counts_as_stuck_only_while_it_does_not_move() -> None:
+    log, calls = ListLog(5), list[str]()
+    first = Consumer("state", log, lambda: (0,), lambda slices: calls.append("x"), 0)  # reads nothing, moves nowhere
+    worker = Worker([first])
+    stills = [worker.step(second * SECOND_US).lags["state"].still_us for second in range(90)]
+    assert stills[0] == 0
+    assert stills[-1] == 89 * SECOND_US
+
+
+def test_what_is_wrong_with_consumers_in_words() -> None:
+    now_us = 1_000 * SECOND_US
+    lags = {
+        "state": ConsumerLag(0, 0),
+        "history": ConsumerLag(-1, 0, "OSError: disk full", now_us - 75 * SECOND_US),
+        "outcomes": ConsumerLag(1_204, 0, still_us=61 * SECOND_US),
+        "features": ConsumerLag(1_204, 0, still_us=59 * SECOND_US),
+    }
+    report = WorkerReport(now_us, {}, lags)
+    assert consumer_troubles(report, now_us) == {
+        "history": "consumer history has been failing for 1m15s: OSError: disk full",
+        "outcomes": "consumer outcomes has not moved for 1m1s, 1,204 records behind",
+    }
+    assert list(consumer_troubles(report, now_us + 20 * SECOND_US)) == [""]
+    assert "silent for 20s" in consumer_troubles(report, now_us + 20 * SECOND_US)[""]
+    assert consumer_troubles(None, now_us) == {}

@@ -15,7 +15,7 @@ import flyball as fb
 from flyball.app import App
 from flyball.core import ManualClock, new_id
 from flyball.events import Record, Schema, Slice
-from flyball.operations import Worker, feeds_of
+from flyball.operations import Worker, consumers_of
 from flyball.outcomes import OutcomeConsumer, Prediction, followed, outcomes_by_version, prediction_record
 from flyball.runtime import Runtime, load_settings
 from flyball.state import StateConsumer
@@ -154,7 +154,7 @@ def runtime_of(folder: Path, positive: object, now_us: int) -> Runtime:
 
 
 def drained(runtime: Runtime) -> None:
-    Worker(feeds_of(runtime, flush_us=0)).drain(runtime.clock.now_us())
+    Worker(consumers_of(runtime, flush_us=0)).drain(runtime.clock.now_us())
 
 
 @pytest.mark.parametrize(("apart_us", "holds"), [(HOUR_US - 1, True), (HOUR_US, True), (HOUR_US + 1, False)])

@@ -11,7 +11,7 @@ from tests.cinema import CINEMA
 from flyball.app import load_app
 from flyball.core import ManualClock, parse_duration
 from flyball.learning import learn
-from flyball.operations import Worker, feeds_of
+from flyball.operations import Worker, consumers_of
 from flyball.outcomes import Prediction, prediction_of, prediction_record
 from flyball.registry import Version
 from flyball.releases import ReleaseState, current, promote
@@ -75,7 +75,7 @@ class Cinema:
         self.clock = ManualClock(START_US)
         app = load_app(str(folder / "cinema.py"))
         self.runtime = Runtime(app, load_settings(folder / "home"), self.clock)
-        self.worker = Worker(feeds_of(self.runtime))
+        self.worker = Worker(consumers_of(self.runtime))
         self.rng = random.Random(7)
 
     def put(self, name: str, at_us: int | None = None, **fields: object) -> None:
@@ -203,7 +203,7 @@ class Theatre(Cinema):
         app = load_app(str(folder / f"{name}.py"))
         self.clock = ManualClock(START_US)
         self.runtime = Runtime(app, load_settings(folder / "home"), self.clock)
-        self.worker = Worker(feeds_of(self.runtime))
+        self.worker = Worker(consumers_of(self.runtime))
 
     @staticmethod
     def declared(features: str) -> str:

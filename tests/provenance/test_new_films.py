@@ -4,7 +4,7 @@ from pathlib import Path
 
 from flyball.app import load_app
 from flyball.core import ManualClock
-from flyball.operations import Worker, feeds_of
+from flyball.operations import Worker, consumers_of
 from flyball.provenance import replay, why
 from flyball.runtime import Runtime, load_settings
 
@@ -20,7 +20,7 @@ class Multiplex(Cinema):
         file.write_text(APP.replace("candidates={", 'candidates={"hybrid": fb.Hybrid(fb.ImplicitALS(factors=8)), '))
         self.clock = ManualClock(START_US)
         self.runtime = Runtime(load_app(str(file)), load_settings(folder / "home"), self.clock)
-        self.worker = Worker(feeds_of(self.runtime))
+        self.worker = Worker(consumers_of(self.runtime))
 
     def premieres(self) -> None:
         """Three new films of each half."""

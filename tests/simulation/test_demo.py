@@ -46,9 +46,9 @@ def test_the_past_ends_now_and_is_taken_in_whole(tmp_path: Path) -> None:
 def test_the_views_are_up_to_the_past_before_anybody_asks(tmp_path: Path) -> None:
     home = runtime(tmp_path)
     seed_home(home, small_plan())
-    feeds = status(home).feeds
-    assert {feed.name for feed in feeds} >= {"state", "features"}
-    assert all(feed.behind == 0 and not feed.error for feed in feeds)
+    consumers = status(home).consumers
+    assert {consumer.name for consumer in consumers} >= {"state", "features"}
+    assert all(consumer.behind == 0 and not consumer.error for consumer in consumers)
 
 
 def test_whoever_waits_sees_lines_taken_in_and_views_catching_up(tmp_path: Path) -> None:

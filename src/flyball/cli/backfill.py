@@ -78,7 +78,7 @@ def backfill_rows(
 def _begin(runtime: "Runtime", parts: Path, rows: Path, groups: "Sequence[Group]") -> tuple[int, bool]:
     """The apply delay to count with, and whether this begins; a folder left by a run of anything else is removed."""
     from flyball.features import read_apply_delays
-    from flyball.runtime import FEATURES_FEED
+    from flyball.runtime import FEATURES_CONSUMER
 
     definitions = [[one.name, one.hash] for group in groups for one in group.definitions]
     digest = hashlib.sha256(msgspec.json.encode([sha256_file(rows), definitions])).hexdigest()
@@ -87,7 +87,7 @@ def _begin(runtime: "Runtime", parts: Path, rows: Path, groups: "Sequence[Group]
         request = msgspec.json.decode(path.read_bytes(), type=_Request)
         if request.digest == digest:
             return request.apply_delay_us, False
-    measured = read_apply_delays(runtime.apply_delays_path).get(FEATURES_FEED)
+    measured = read_apply_delays(runtime.apply_delays_path).get(FEATURES_CONSUMER)
     request = _Request(digest, 0 if measured is None else measured.p99_us)
     shutil.rmtree(parts, ignore_errors=True)
     parts.mkdir(parents=True)

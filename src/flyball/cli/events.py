@@ -102,7 +102,7 @@ def ingest(
                 runtime.inlet,
                 stop_early=not keep_going,
                 progress=lambda report: progress(f"{report.read:,} read, {report.events_per_s:,.0f}/s"),
-                between=backpressure(runtime),
+                between=backpressure(runtime, say=lambda text: warn(f"flyball: {text}")),
             )
         except KeyboardInterrupt:
             warn("flyball: stopped; what was taken in stays, and the same command goes on with the rest")

@@ -81,7 +81,7 @@ def status(
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Show what runs, what lags, and how versions do.
+    """Show what runs, what lags, and how versions do; exits 1 while a consumer of the log fails or does not move.
 
     Each version's metrics are of what happened after its responses, by label, joined in the background.
     """
@@ -94,6 +94,8 @@ def status(
         show_json(found)
     else:
         _show_status(found)
+    if found.troubles:
+        raise typer.Exit(1)
 
 
 def _show_status(found: "Status") -> None:
@@ -108,10 +110,17 @@ def _show_status(found: "Status") -> None:
         processes = [[p.name, p.state, p.pid, f"{p.uptime_s:,.0f}", p.restarts] for p in found.processes]
         say()
         show_table(["process", "state", "pid", "up s", "restarts"], processes, right=["pid", "up s", "restarts"])
-    if found.feeds:
-        feeds = [[f.name, f"{f.behind:,}", None if f.lag_s is None else f"{f.lag_s:.2f}", f.error] for f in found.feeds]
+    if found.consumers:
+        standing = [
+            [one.name, f"{one.behind:,}", None if one.lag_s is None else f"{one.lag_s:.2f}", one.error]
+            for one in found.consumers
+        ]
         say()
-        show_table(["view", "events behind", "seconds behind", ""], feeds, right=["events behind", "seconds behind"])
+        show_table(
+            ["consumer", "events behind", "seconds behind", ""], standing, right=["events behind", "seconds behind"]
+        )
+    for trouble in found.troubles:
+        say(f"\n{trouble}")
     if found.apply_delays:
         say()
         say(applied_words(found.apply_delays))

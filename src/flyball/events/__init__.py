@@ -19,6 +19,7 @@ from flyball.events.ingest import IngestReport, Verdict, ingest, ingest_lines
 from flyball.events.inlet import IngestMode, Inlet, LineSource
 from flyball.events.joined import LATE_US, Join, join_of, joined, logged_types
 from flyball.events.joiner import Joiner, Positioned
+from flyball.events.lag import ConsumerLag, WorkerReport, consumer_troubles, lag_text, read_worker_report
 from flyball.events.log import (
     BACKENDS,
     IMPORTED,
@@ -61,6 +62,8 @@ __all__ = [
     "Appends",
     "BadLine",
     "BatchBuilder",
+    "Catalogue",
+    "ConsumerLag",
     "DeclaredLog",
     "EntityCatalog",
     "Event",
@@ -100,11 +103,13 @@ __all__ = [
     "Upgrade",
     "Upgrades",
     "Verdict",
+    "WorkerReport",
     "WrittenField",
     "WrittenSchemas",
     "WrittenType",
     "after_slices",
     "columns",
+    "consumer_troubles",
     "drop",
     "entry_of",
     "find_format",
@@ -115,6 +120,7 @@ __all__ = [
     "integer",
     "join_of",
     "joined",
+    "lag_text",
     "log_problems",
     "logged_types",
     "open_log",
@@ -124,6 +130,7 @@ __all__ = [
     "read_pieces",
     "read_until",
     "read_where",
+    "read_worker_report",
     "real",
     "refuse_unreadable",
     "renamed",

@@ -9,7 +9,7 @@ from flyball.history import Snapshot, take_snapshot
 from flyball.learning.job import Job
 from flyball.learning.split import Window, windows
 from flyball.models import Interactions
-from flyball.runtime import FEATURES_FEED, STATE_FEED
+from flyball.runtime import FEATURES_CONSUMER, STATE_CONSUMER
 from flyball.tasks import Behind, Cases, Frames, build_interactions, evaluation_cases
 
 _BATCH = 20_000
@@ -57,7 +57,7 @@ def examples_of(job: Job, snapshot: Snapshot) -> Examples | str:
     used = {*app.task.event_types, *app.profiles}
     declared = (*schema.types.items(), *schema.joined.items())
     frames = {name: snapshot.frame(name) for name, kind in declared if kind.cls in used}
-    behind = Behind(snapshot.apply_delay_us(STATE_FEED), snapshot.apply_delay_us(FEATURES_FEED))
+    behind = Behind(snapshot.apply_delay_us(STATE_CONSUMER), snapshot.apply_delay_us(FEATURES_CONSUMER))
     everything = build_interactions(frames, app.task, schema, job.run.as_of_us)
     tried = windows(everything)
     if not tried:

@@ -5,29 +5,27 @@ again, with growing pauses; a second instance on the same home is refused; nothi
 """
 
 from flyball.operations.backpressure import backpressure
-from flyball.operations.catching_up import catch_up
 from flyball.operations.console import Display, Lines, Panel
-from flyball.operations.feeds import FEATURE_LOCK, at_most_every, feeds_of
+from flyball.operations.consumers import FEATURE_LOCK, at_most_every, catch_up, consumers_of
 from flyball.operations.governor import Governor, GovernorDecision, LearningJob, LearningState, next_learn_us
 from flyball.operations.heartbeat import Heartbeat, Rates, rates, read_heartbeat
 from flyball.operations.instance import up
 from flyball.operations.learning import RuntimeState, learn_words
 from flyball.operations.process import read_spec, watch_parent
 from flyball.operations.process_specs import ProcessSpec
-from flyball.operations.state import FeedStatus, ProcessStatus, Status, status
+from flyball.operations.state import ConsumerStatus, ProcessStatus, Status, status
 from flyball.operations.supervisor import Child, Notice, Process, Program, Supervisor
-from flyball.operations.worker import Feed, Lag, Progress, Worker, lag_words
+from flyball.operations.worker import Consumer, StepReport, Worker
 
 __all__ = [
     "FEATURE_LOCK",
     "Child",
+    "Consumer",
+    "ConsumerStatus",
     "Display",
-    "Feed",
-    "FeedStatus",
     "Governor",
     "GovernorDecision",
     "Heartbeat",
-    "Lag",
     "LearningJob",
     "LearningState",
     "Lines",
@@ -37,17 +35,16 @@ __all__ = [
     "ProcessSpec",
     "ProcessStatus",
     "Program",
-    "Progress",
     "Rates",
     "RuntimeState",
     "Status",
+    "StepReport",
     "Supervisor",
     "Worker",
     "at_most_every",
     "backpressure",
     "catch_up",
-    "feeds_of",
-    "lag_words",
+    "consumers_of",
     "learn_words",
     "next_learn_us",
     "rates",

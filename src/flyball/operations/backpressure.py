@@ -4,14 +4,16 @@ import threading
 from collections.abc import Callable
 
 from flyball.core import Stopwatch, SystemStopwatch
-from flyball.operations.process_specs import running
-from flyball.runtime import Runtime
+from flyball.events import WorkerReport, consumer_troubles
+from flyball.operations.process_specs import read_report, running
+from flyball.runtime import STATE_CONSUMER, Runtime
 
 NEAR = 4_000
 """Events the online state may be behind before more are loaded: with one load of 16,384 lines under a second's work."""
 
 STUCK_S = 5.0
 _LOOK_S = 0.02
+_SAY_S = 1.0
 
 
 def backpressure(
@@ -19,23 +21,58 @@ def backpressure(
     near: int = NEAR,
     wait: Callable[[float], object] | None = None,
     stopwatch: Stopwatch | None = None,
+    say: Callable[[str], object] | None = None,
 ) -> Callable[[], None]:
     """What a bulk load calls between two appends: returns once the online state is at most `near` events behind.
 
-    Returns at once when no instance runs on the home, and when the state has not moved for five seconds. `wait` is
-    called with seconds.
+    Returns at once when no instance runs on the home. A state that has not moved for five seconds is waited for no
+    more until it moves again: `say` is told why, once. It is also told when a wait takes longer than a second. `wait`
+    is called with seconds.
     """
     pause, watch = wait or threading.Event().wait, stopwatch or SystemStopwatch()
+    return _Backpressure(runtime, near, pause, watch, say or (lambda text: None)).hold
 
-    def breathe() -> None:
-        if running(runtime) is None:
+
+class _Backpressure:
+    def __init__(
+        self,
+        runtime: Runtime,
+        near: int,
+        pause: Callable[[float], object],
+        watch: Stopwatch,
+        say: Callable[[str], object],
+    ) -> None:
+        self._runtime, self._near, self._pause, self._watch, self._say = runtime, near, pause, watch, say
+        self._stuck_at: int | None = None
+        self._said = False
+
+    def hold(self) -> None:
+        """Return once more may be loaded."""
+        if running(self._runtime) is None:
             return
-        applied, moved_s = -1, 0.0
+        began_s, applied, moved_s = self._watch.read_s(), -1, 0.0
         while True:
-            now_s, before, applied = watch.read_s(), applied, sum(runtime.state.offsets())
-            moved_s = now_s if applied != before else moved_s
-            if sum(runtime.log.ends()) - applied <= near or now_s - moved_s > STUCK_S:
+            now_s, before, applied = self._watch.read_s(), applied, sum(self._runtime.state.offsets())
+            if applied == self._stuck_at:
                 return
-            pause(_LOOK_S)
+            self._stuck_at = None
+            moved_s = now_s if applied != before else moved_s
+            behind = sum(self._runtime.log.ends()) - applied
+            if behind <= self._near:
+                return
+            if now_s - moved_s > STUCK_S:
+                self._stuck_at = applied
+                self._say(f"loading on without the online state, {behind:,} events behind: {self._reason()}")
+                return
+            if now_s - began_s > _SAY_S and not self._said:
+                self._said = True
+                self._say(f"waiting for the online state, {behind:,} events behind, so that live events stay fresh")
+            self._pause(_LOOK_S)
 
-    return breathe
+    def _reason(self) -> str:
+        report = read_report(self._runtime.home, "worker", WorkerReport)
+        if report is None:
+            return f"no log worker has reported yet, and nothing was applied for {STUCK_S:g} s"
+        troubles = consumer_troubles(report, self._runtime.clock.now_us())
+        fallback = f"nothing was applied for {STUCK_S:g} s"
+        return troubles.get(STATE_CONSUMER) or troubles.get("") or fallback

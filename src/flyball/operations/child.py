@@ -8,8 +8,9 @@ import threading
 import msgspec
 
 from flyball.core import FileLock, FlyballError, HomeBusy, SystemClock, SystemStopwatch
+from flyball.events import WorkerReport
 from flyball.operations.process import read_spec, watch_parent
-from flyball.operations.process_specs import ProcessSpec, WorkerReport, run_folder, write_report
+from flyball.operations.process_specs import ProcessSpec, run_folder, write_report
 from flyball.runtime import Runtime, open_runtime
 
 IDLE_S, REPORT_S = 0.02, 0.5
@@ -76,18 +77,18 @@ def _take(lock: FileLock, stop: threading.Event) -> None:
 
 def follow(runtime: Runtime, stop: threading.Event) -> None:
     """The loop around the worker's steps."""
-    from flyball.operations.feeds import feeds_of
+    from flyball.operations.consumers import consumers_of
     from flyball.operations.worker import Worker
 
-    feeds, watch = feeds_of(runtime), SystemStopwatch()
-    worker = Worker(feeds, watch)
-    applied = {feed.name: 0 for feed in feeds}
+    consumers, watch = consumers_of(runtime), SystemStopwatch()
+    worker = Worker(consumers, watch)
+    applied = dict[str, int]()
     reported_s, errors = -REPORT_S, dict[str, str]()
     while not stop.is_set():
         now_us = runtime.clock.now_us()
         progress = worker.step(now_us)
         for name, count in progress.applied.items():
-            applied[name] += count
+            applied[name] = applied.get(name, 0) + count
         for name, lag in progress.lags.items():
             if lag.error and errors.get(name) != lag.error:
                 logging.getLogger("flyball.worker").error("%s: %s", name, lag.error)

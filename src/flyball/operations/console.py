@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from flyball.core import format_duration, format_timestamp
+from flyball.events import lag_text
 from flyball.operations.heartbeat import Heartbeat, Rates, rates
 from flyball.operations.supervisor import Notice
-from flyball.operations.worker import lag_words
 
 SUMMARY_US, LATE_US = 10_000_000, 1_000_000
 _KEPT_LINES = 8
@@ -91,7 +91,7 @@ class Panel:
             first, last = self._pulses[0], self._pulses[-1]
             if last.at_us > first.at_us:
                 parts += [Text(), Text(summary(last, rates(first, last)))]
-            parts += [Text(), _process_table(last), Text(), _feed_table(last)]
+            parts += [Text(), _process_table(last), Text(), _consumer_table(last)]
         if self._notices:
             parts += [
                 Text(),
@@ -112,8 +112,7 @@ def summary(heartbeat: Heartbeat, now: Rates) -> str:
 
 def _lag_words(heartbeat: Heartbeat) -> str:
     late = [f"{name} {lag.lag_us / 1e6:.0f} s" for name, lag in heartbeat.lags.items() if lag.lag_us >= LATE_US]
-    stopped = [f"{name} {lag_words(lag)}" for name, lag in heartbeat.lags.items() if lag.error]
-    return ", ".join(stopped or late) or ("under 1 s" if heartbeat.lags else "unknown")
+    return ", ".join(list(heartbeat.troubles.values()) or late) or ("under 1 s" if heartbeat.lags else "unknown")
 
 
 def _learning(heartbeat: Heartbeat) -> str:
@@ -137,12 +136,12 @@ def _process_table(heartbeat: Heartbeat) -> Table:
     return table
 
 
-def _feed_table(heartbeat: Heartbeat) -> Table:
+def _consumer_table(heartbeat: Heartbeat) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("consumer", "standing", "applied"):
         table.add_column(column)
     for name, lag in heartbeat.lags.items():
-        table.add_row(name, lag_words(lag), f"{heartbeat.applied.get(name, 0):,}")
+        table.add_row(name, lag_text(lag), f"{heartbeat.applied.get(name, 0):,}")
     return table
 
 

@@ -3,8 +3,8 @@
 import msgspec
 
 from flyball.core import Counters, Histogram
-from flyball.operations.process_specs import GovernorReport, UpReport, WorkerReport, read_report
-from flyball.operations.worker import Lag
+from flyball.events import ConsumerLag, WorkerReport, consumer_troubles
+from flyball.operations.process_specs import GovernorReport, UpReport, read_report
 from flyball.releases import current
 from flyball.runtime import Runtime
 from flyball.serving import LATENCY_MS
@@ -13,7 +13,8 @@ _ANSWERS, _LATENCY = "answers|", "latency_ms"
 
 
 class Heartbeat(msgspec.Struct, frozen=True):
-    """One moment. `counts`: serving counters of all processes; `applied`: records by feed since the worker began."""
+    """One moment. `counts`: serving counters of all processes; `applied`: records by consumer since the worker
+    began. `troubles`: of consumers, see `consumer_troubles`."""
 
     at_us: int
     up: UpReport
@@ -21,9 +22,10 @@ class Heartbeat(msgspec.Struct, frozen=True):
     previous: str | None
     counts: dict[str, int]
     applied: dict[str, int]
-    lags: dict[str, Lag]
+    lags: dict[str, ConsumerLag]
     ends: dict[str, tuple[int, ...]]
     governor: GovernorReport | None
+    troubles: dict[str, str] = {}
 
 
 def read_heartbeat(runtime: Runtime, up: UpReport, now_us: int) -> Heartbeat:
@@ -40,6 +42,7 @@ def read_heartbeat(runtime: Runtime, up: UpReport, now_us: int) -> Heartbeat:
         worker.lags if worker else {},
         {"events": runtime.log.ends(), "predictions": runtime.predictions.ends()},
         read_report(runtime.home, "governor", GovernorReport),
+        consumer_troubles(worker, now_us),
     )
 
 

@@ -1,4 +1,4 @@
-"""What a child process is message to be, and the files through which processes tell each other how they are."""
+"""What a child process is started with, and the files through which processes report how they are."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,6 @@ import msgspec
 from flyball.app import AppSource
 from flyball.home import HomeLayout
 from flyball.operations.supervisor import Child
-from flyball.operations.worker import Lag
 from flyball.runtime import Runtime
 from flyball.settings import Settings
 
@@ -23,14 +22,6 @@ class ProcessSpec(msgspec.Struct, frozen=True):
     settings: Settings
     name: str
     channel: int = -1
-
-
-class WorkerReport(msgspec.Struct, frozen=True):
-    """How the log worker is doing. `applied`: records by feed since it started."""
-
-    at_us: int
-    applied: dict[str, int]
-    lags: dict[str, Lag]
 
 
 class GovernorReport(msgspec.Struct, frozen=True):

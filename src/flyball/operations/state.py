@@ -2,15 +2,14 @@
 
 import msgspec
 
+from flyball.events import WorkerReport, consumer_troubles
 from flyball.features import read_apply_delays
 from flyball.history import Delay
 from flyball.operations.governor import next_learn_us
-from flyball.operations.process_specs import GovernorReport, WorkerReport, read_report, running
+from flyball.operations.process_specs import GovernorReport, read_report, running
 from flyball.outcomes import VersionOutcomes, outcomes_by_version
 from flyball.releases import current
 from flyball.runtime import Runtime
-
-_STALE_US = 10_000_000
 
 
 class ProcessStatus(msgspec.Struct, frozen=True):
@@ -23,19 +22,21 @@ class ProcessStatus(msgspec.Struct, frozen=True):
     restarts: int
 
 
-class FeedStatus(msgspec.Struct, frozen=True):
+class ConsumerStatus(msgspec.Struct, frozen=True):
     """One consumer: events behind, and the seconds since it last stood at the end (None when nothing runs)."""
 
     name: str
     behind: int
     lag_s: float | None
     error: str
+    failing_since_us: int | None = None
 
 
 class Status(msgspec.Struct, frozen=True):
     """What `flyball status` shows. `ends`: records by stream and partition. `outcomes`: by version.
 
-    `apply_delays`: by consumer, how long after they were known it applied live events, as measured.
+    `apply_delays`: by consumer, how long after they were known it applied live events, as measured. `troubles`: of
+    consumers that fail or do not move, since when.
     """
 
     app: str
@@ -44,7 +45,7 @@ class Status(msgspec.Struct, frozen=True):
     running: bool
     port: int | None
     processes: list[ProcessStatus]
-    feeds: list[FeedStatus]
+    consumers: list[ConsumerStatus]
     ends: dict[str, tuple[int, ...]]
     quarantined: int
     champion: str | None
@@ -53,6 +54,7 @@ class Status(msgspec.Struct, frozen=True):
     learning: bool
     next_learn_us: int | None
     apply_delays: dict[str, Delay] = {}
+    troubles: list[str] = []
 
 
 def status(runtime: Runtime, since_us: int = 0) -> Status:
@@ -60,6 +62,7 @@ def status(runtime: Runtime, since_us: int = 0) -> Status:
     now_us = runtime.clock.now_us()
     report = running(runtime)
     governor = read_report(runtime.home, "governor", GovernorReport) if report else None
+    worker = read_report(runtime.home, "worker", WorkerReport) if report else None
     release = current(runtime.registry)
     ends = {"events": runtime.log.ends(), "predictions": runtime.predictions.ends()}
     return Status(
@@ -72,7 +75,8 @@ def status(runtime: Runtime, since_us: int = 0) -> Status:
             ProcessStatus(each.name, each.state, each.pid, max(0, now_us - each.since_us) / 1e6, each.restarts)
             for each in (report.children if report else ())
         ],
-        feeds=_feeds(runtime, report is not None, now_us),
+        consumers=_consumers(runtime, worker, now_us),
+        troubles=list(consumer_troubles(worker, now_us).values()),
         ends=ends,
         quarantined=_quarantined(runtime),
         champion=release.champion,
@@ -84,25 +88,26 @@ def status(runtime: Runtime, since_us: int = 0) -> Status:
     )
 
 
-def _feeds(runtime: Runtime, is_running: bool, now_us: int) -> list[FeedStatus]:
-    report = read_report(runtime.home, "worker", WorkerReport) if is_running else None
+def _consumers(runtime: Runtime, report: WorkerReport | None, now_us: int) -> list[ConsumerStatus]:
+    """Where each consumer stands, as a running worker reports it, else by what its own store says."""
     if report is None:
-        return [_standing(name, behind) for name, behind in _behind(runtime).items()]
-    silent_us = now_us - report.at_us
-    error = f"silent for {silent_us / 1e6:.0f} s" if silent_us > _STALE_US else ""
-    return [FeedStatus(name, lag.behind, lag.lag_us / 1e6, lag.error or error) for name, lag in report.lags.items()]
-
-
-def _standing(name: str, behind: int) -> FeedStatus:
-    return FeedStatus(name, behind, None, "")
+        return [ConsumerStatus(name, behind, None, "") for name, behind in _behind(runtime).items()]
+    silent = consumer_troubles(report, now_us).get("", "")
+    return [
+        ConsumerStatus(name, lag.behind, lag.lag_us / 1e6, lag.error or silent, lag.failing_since_us)
+        for name, lag in report.lags.items()
+    ]
 
 
 def _behind(runtime: Runtime) -> dict[str, int]:
     """Records each consumer has still to apply, from where it stands in its own store."""
-    from flyball.operations.feeds import feeds_of
+    from flyball.operations.consumers import consumers_of
 
-    feeds = [feed for feed in feeds_of(runtime, rebuilding=False) if feed.active is None or feed.active()]
-    return {feed.name: sum(feed.log.ends()) - sum(feed.offsets()) for feed in feeds}
+    return {
+        consumer.name: sum(consumer.log.ends()) - sum(consumer.offsets())
+        for consumer in consumers_of(runtime, rebuilding=False)
+        if consumer.active is None or consumer.active()
+    }
 
 
 def _quarantined(runtime: Runtime) -> int:

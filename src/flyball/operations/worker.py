@@ -1,23 +1,23 @@
-"""The log worker: a list of feeds, none known by name, each moved a batch at a time."""
+"""The log worker: a list of consumers, none known by name, each moved a batch at a time."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
 
 import msgspec
 
-from flyball.core import Backoff, Elapsed, Stopwatch, format_duration
-from flyball.events import EventLog, Offsets, Slice, after_slices
+from flyball.core import Backoff, Elapsed, Stopwatch
+from flyball.events import ConsumerLag, EventLog, Offsets, Slice, after_slices
 
 _LOOKS = 1_000
 FRESH_BATCHES = 4
-"""How many batches the first feed may take in a row before the others get one."""
+"""How many batches the first consumer may take in a row before the others get one."""
 
 
-class Feed(msgspec.Struct, frozen=True):
+class Consumer(msgspec.Struct, frozen=True):
     """One consumer on one stream.
 
     `offsets`: where it stands in its own store. `apply`: apply slices that continue it. `limit`: records a batch,
-    small enough that a batch takes well under a second. `rest`: called with now after each step in which the feed
+    small enough that a batch takes well under a second. `rest`: called with now after each step in which the consumer
     reached the end of its stream; what it has to tidy or write out is up to it. `active`: whether it has anything to do
     with its stream now; None for always.
     """
@@ -31,19 +31,11 @@ class Feed(msgspec.Struct, frozen=True):
     active: Callable[[], bool] | None = None
 
 
-class Lag(msgspec.Struct, frozen=True):
-    """How far a feed is behind: records, and microseconds since the oldest of them was first seen in its stream."""
-
-    behind: int
-    lag_us: int
-    error: str = ""
-
-
-class Progress(msgspec.Struct, frozen=True):
-    """What one step did: records applied by feed, and where each feed stands after it."""
+class StepReport(msgspec.Struct, frozen=True):
+    """What one step did: records applied by consumer, and where each one stands after it; without the idle ones."""
 
     applied: dict[str, int]
-    lags: dict[str, Lag]
+    lags: dict[str, ConsumerLag]
 
     @property
     def idle(self) -> bool:
@@ -52,46 +44,67 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 class _Standing:
-    """A feed and where it stands; `looks` and `retry_at_us` are in time that has passed (`Elapsed`)."""
+    """A consumer and where it stands; `looks`, `moved_us` and `retry_at_us` are in time that has passed (`Elapsed`)."""
 
-    def __init__(self, feed: Feed) -> None:
-        self.feed = feed
+    def __init__(self, consumer: Consumer) -> None:
+        self.consumer = consumer
         self.position: Offsets | None = None
         self.looks: deque[tuple[int, Offsets]] = deque()
+        self.moved_us: int | None = None
         self.retry_at_us = 0
         self.error = ""
+        self.failing_since_us: int | None = None
         self.backoff = Backoff()
 
     def active(self) -> bool:
-        """Whether it has anything to do; a position kept from before a pause may be wrong."""
-        if self.feed.active is None or self.feed.active():
+        """Whether it has anything to do; where it stood before a pause may be wrong after it."""
+        if self.consumer.active is None or self.consumer.active():
             return True
         self.position = None
+        self.looks.clear()
         return False
+
+    def failed(self, error: Exception, now_us: int) -> None:
+        """Note an attempt that failed."""
+        self.error = f"{type(error).__name__}: {error}"
+        if self.failing_since_us is None:
+            self.failing_since_us = now_us
+
+    def succeeded(self) -> None:
+        """Note an attempt that did not fail."""
+        self.error, self.failing_since_us = "", None
 
 
 class Worker:
-    """Moves feeds along their streams; the first one first, and again between any two batches of the others.
+    """Moves consumers along their streams; the first one first, and again between any two batches of the others.
 
-    A feed that raises is left alone with growing pauses and taken up from its stored offsets; the others go on.
+    A consumer that raises is left alone with growing pauses and taken up from its stored offsets; the others go on.
     Pauses and lags are measured by `stopwatch`, see `Elapsed`.
     """
 
-    def __init__(self, feeds: Sequence[Feed], stopwatch: Stopwatch | None = None) -> None:
-        self._standings = [_Standing(feed) for feed in feeds]
+    def __init__(self, consumers: Sequence[Consumer], stopwatch: Stopwatch | None = None) -> None:
+        self._standings = [_Standing(consumer) for consumer in consumers]
         self._elapsed = Elapsed(stopwatch)
 
-    def step(self, now_us: int) -> Progress:
-        """Give each feed its turn once."""
-        applied = {standing.feed.name: 0 for standing in self._standings}
-        if self._standings:
-            first, *others = self._standings
+    def step(self, now_us: int) -> StepReport:
+        """Give each consumer its turn once."""
+        active = [standing for standing in self._standings if self._is_active(standing, now_us)]
+        applied = {standing.consumer.name: 0 for standing in active}
+        if active:
+            first, *others = active
             self._advance(first, now_us, FRESH_BATCHES, applied)
             for other in others:
                 if self._advance(other, now_us, 1, applied):
                     self._advance(first, now_us, FRESH_BATCHES, applied)
         passed_us = self._elapsed.us(now_us)
-        return Progress(applied, {each.feed.name: self._lag(each, passed_us) for each in self._standings})
+        return StepReport(applied, {each.consumer.name: self._lag(each, passed_us, now_us) for each in active})
+
+    def _is_active(self, standing: _Standing, now_us: int) -> bool:
+        try:
+            return standing.active()
+        except Exception as error:
+            standing.failed(error, now_us)
+            return True
 
     def drain(self, now_us: int, steps: int = 1_000_000) -> int:
         """Step until nothing is left to do, at most `steps` times; how many records were applied."""
@@ -106,66 +119,71 @@ class Worker:
     def _advance(self, standing: _Standing, now_us: int, batches: int, applied: dict[str, int]) -> bool:
         """Apply up to `batches` batches; whether any was applied."""
         passed_us = self._elapsed.us(now_us)
-        if passed_us < standing.retry_at_us or not standing.active():
+        if passed_us < standing.retry_at_us:
             return False
-        before = applied[standing.feed.name]
+        before = applied[standing.consumer.name]
         try:
             for _ in range(batches):
                 count = self._batch(standing)
-                applied[standing.feed.name] += count
+                applied[standing.consumer.name] += count
                 if count == 0:
-                    if standing.feed.rest is not None:
-                        standing.feed.rest(now_us)
+                    if standing.consumer.rest is not None:
+                        standing.consumer.rest(now_us)
                     break
-        except Exception as error:  # one consumer's trouble is not the others'; it shows in every status
+        except Exception as error:  # one consumer's trouble is not that of the others; every status shows it
             standing.position = None
-            standing.error = f"{type(error).__name__}: {error}"
+            standing.failed(error, now_us)
             standing.retry_at_us = passed_us + standing.backoff.next_us(passed_us)
         else:
-            standing.error = ""
-        return applied[standing.feed.name] > before
+            standing.succeeded()
+        return applied[standing.consumer.name] > before
 
     def _batch(self, standing: _Standing) -> int:
-        feed = standing.feed
+        consumer = standing.consumer
         if standing.position is None:
-            standing.position = feed.offsets()
-        slices = feed.log.read(standing.position, feed.limit)
+            standing.position = consumer.offsets()
+        slices = consumer.log.read(standing.position, consumer.limit)
         count = sum(len(piece.records) for piece in slices)
         if count:
-            feed.apply(slices)
-            standing.position = after_slices(standing.position, slices)
+            consumer.apply(slices)
+            standing.position, standing.moved_us = after_slices(standing.position, slices), None
         return count
 
-    def _lag(self, standing: _Standing, passed_us: int) -> Lag:
-        if standing.feed.active is not None and not standing.active():
-            standing.looks.clear()
-            return Lag(0, 0, standing.error)
-        if standing.position is None:
-            return Lag(-1, passed_us - standing.looks[0][0] if standing.looks else 0, standing.error)
+    def _lag(self, standing: _Standing, passed_us: int, now_us: int) -> ConsumerLag:
         looks = standing.looks
-        try:
-            ends = standing.feed.log.ends()
-        except Exception as error:  # a stream that is away stops its own feeds only
-            standing.error = f"{type(error).__name__}: {error}"
-            return Lag(-1, passed_us - looks[0][0] if looks else 0, standing.error)
+        if standing.position is not None:
+            try:
+                ends = standing.consumer.log.ends()
+            except Exception as error:  # a stream that is away stops its own consumers only
+                standing.failed(error, now_us)
+                standing.position = None
+        if standing.position is None:
+            lag_us = passed_us - looks[0][0] if looks else 0
+            return ConsumerLag(
+                -1, lag_us, standing.error, standing.failing_since_us, self._still_us(standing, passed_us)
+            )
         if not looks or looks[-1][1] != ends:
             looks.append((passed_us, ends))
         while looks and _covers(standing.position, looks[0][1]):
             looks.popleft()
-        if len(looks) > _LOOKS:  # a feed that stands still: every second look tells enough
-            standing.looks = deque(look for place, look in enumerate(looks) if place % 2 == 0)
+        if len(looks) > _LOOKS:  # a consumer that stands still: every second look tells enough
+            standing.looks = deque(look for index, look in enumerate(looks) if index % 2 == 0)
         behind = sum(end - at for end, at in zip(ends, standing.position, strict=True))
-        return Lag(behind, passed_us - looks[0][0] if looks else 0, standing.error)
+        if behind == 0:
+            standing.moved_us = None
+        lag_us = passed_us - looks[0][0] if looks else 0
+        return ConsumerLag(
+            behind, lag_us, standing.error, standing.failing_since_us, self._still_us(standing, passed_us)
+        )
+
+    def _still_us(self, standing: _Standing, passed_us: int) -> int:
+        """How long it has been behind without moving."""
+        if not standing.looks and standing.position is not None:
+            return 0
+        if standing.moved_us is None:
+            standing.moved_us = passed_us
+        return passed_us - standing.moved_us
 
 
 def _covers(position: Offsets, ends: Offsets) -> bool:
     return all(at >= end for at, end in zip(position, ends, strict=True))
-
-
-def lag_words(lag: Lag) -> str:
-    """A lag as a person reads it."""
-    if lag.error:
-        return f"stopped: {lag.error}"
-    if lag.behind == 0:
-        return "up to date"
-    return f"{lag.behind:,} behind, {format_duration(lag.lag_us // 1_000_000 * 1_000_000)}"

@@ -47,18 +47,22 @@ class OutcomeConsumer:
         self._labels = tuple(enumerate(about.labels))
         self._joiner = Joiner(schema, list(self._reader.types), partitions)
         self._store = OutcomeStore(path)
-        self._store.define(_hash_of(about), _specs(about.labels))
+        self._hash = _hash_of(about)
+        self._defined = self._store.is_defined(self._hash)
 
     def close(self) -> None:
         self._store.close()
 
     def offsets(self, stream: str, partitions: int) -> Offsets:
         """The next offset to read of `stream` ("events" or "predictions")."""
+        if not self._defined:  # of other labels, or none: emptied before the first record is folded in, not before
+            return (0,) * partitions
         stored = self._store.offsets(stream)
         return tuple(stored.get(partition, 0) for partition in range(partitions))
 
     def apply_events(self, slices: Sequence[Slice]) -> None:
         """Fold in records of the event log; those already folded in are left out."""
+        self._define()
         with self._store.transaction():
             touched: dict[Unit, dict[int, list[Touch]]] = {}
             for found in self._reader.read(self._positioned(slices)):
@@ -80,6 +84,7 @@ class OutcomeConsumer:
 
     def apply_predictions(self, slices: Sequence[Slice]) -> None:
         """Fold in records of the prediction stream; those already folded in are left out."""
+        self._define()
         with self._store.transaction():
             changes: Changes = {}
             dirty: dict[Unit, dict[int, list[Touch]]] = {}
@@ -97,6 +102,7 @@ class OutcomeConsumer:
         some ten thousand rows go at a time, and at most `keep_us` / 100 of time: a clock that is a year ahead for some
         minutes must not close what is still to come.
         """
+        self._define()
         with self._store.transaction():
             settled = self._move_mark("settled", now_us - self.late_us)
             gone = self._store.forget_touches(settled, _FORGET_AT_ONCE, joined=False)
@@ -105,6 +111,11 @@ class OutcomeConsumer:
             closed = self._move_mark("closed", now_us - self.window_us - self.keep_us)
             gone += self._store.forget_touches(closed, _FORGET_AT_ONCE, joined=True)
             return gone + self._store.forget_requested(closed - self.window_us, _FORGET_AT_ONCE)
+
+    def _define(self) -> None:
+        if not self._defined:
+            self._store.define(self._hash, _specs(self._reader.labels))
+            self._defined = True
 
     def _move_mark(self, name: str, at_us: int) -> int:
         """Move a mark forward, by no more than a step, never back; where it then is."""

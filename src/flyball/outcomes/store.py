@@ -68,19 +68,18 @@ class OutcomeStore:
         self._connection.execute("PRAGMA synchronous=NORMAL")
         self._connection.execute("PRAGMA cache_size=-65536")
 
-    def define(self, hash: str, specs: Mapping[str, LabelSpec]) -> None:
-        """Make the tables; empty them where they were derived by other labels or in an older format.
-
-        Raises `Refused` for a file of a later format.
-        """
+    def is_defined(self, hash: str) -> bool:
+        """Whether the tables are there and were derived by these labels; raises `Refused` for a later format."""
         found = self._format()
         if found > FORMAT:
             raise Refused(
                 f"outcomes {self._path} must be of format {FORMAT}, got format {found} of another release of Flyball: "
                 "delete the file, and it is filled again from the log"
             )
-        if found == FORMAT and self._connection.execute("SELECT hash FROM definition").fetchone() == (hash,):
-            return
+        return found == FORMAT and self._connection.execute("SELECT hash FROM definition").fetchone() == (hash,)
+
+    def define(self, hash: str, specs: Mapping[str, LabelSpec]) -> None:
+        """Make the tables, without what was in them."""
         with self.transaction():
             for (name,) in self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
                 self._connection.execute(f"DROP TABLE {name}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from flyball.core import Counters, Stopwatch
+from flyball.events import WorkerReport
 
 LEVELS = ("champion", "chosen", "previous", "precomputed", "popular", "empty")
 """From best to poorest: the champion, another version under release, the previous champion, the version's list for
@@ -95,18 +96,24 @@ def _told(reason: object) -> str:
     return f"{type(reason).__name__}: {reason}" if isinstance(reason, BaseException) else str(reason)
 
 
-def metrics_text(folder: Path, versions: dict[str, str], refused: dict[str, str]) -> bytes:
-    """The Prometheus text of all processes; `versions` {id: role} and `refused` {id: reason} as this one knows them."""
+def metrics_text(
+    folder: Path, versions: dict[str, str], refused: dict[str, str], worker: WorkerReport | None = None
+) -> bytes:
+    """The Prometheus text of all processes; `versions` {id: role} and `refused` {id: reason} as this one knows them;
+    `worker`: how the consumers of the log stand.
+    """
     from prometheus_client import CollectorRegistry, generate_latest
 
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(folder, versions, refused))
+    registry.register(_Collector(folder, versions, refused, worker))
     return bytes(generate_latest(registry))
 
 
 class _Collector:
-    def __init__(self, folder: Path, versions: dict[str, str], refused: dict[str, str]) -> None:
-        self._folder, self._versions, self._refused = folder, versions, refused
+    def __init__(
+        self, folder: Path, versions: dict[str, str], refused: dict[str, str], worker: WorkerReport | None
+    ) -> None:
+        self._folder, self._versions, self._refused, self._worker = folder, versions, refused, worker
 
     def collect(self) -> Iterator[Any]:
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -149,6 +156,20 @@ class _Collector:
             values = [counts.get(f"gauge|{name}", 0) for counts in per_process.values()] or [0]
             one = max(values) if name == "stale_us" else sum(values)
             yield GaugeMetricFamily(f"flyball_{name}", described, value=one)
+        behind = GaugeMetricFamily("flyball_consumer_behind", "records a consumer is behind", labels=["consumer"])
+        lag = GaugeMetricFamily("flyball_consumer_lag_seconds", "how long ago the oldest came", labels=["consumer"])
+        failing = GaugeMetricFamily("flyball_consumer_failing", "1 while attempts of it fail", labels=["consumer"])
+        for name, standing in ({} if self._worker is None else self._worker.lags).items():
+            behind.add_metric([name], standing.behind)
+            lag.add_metric([name], standing.lag_us / 1e6)
+            failing.add_metric([name], int(bool(standing.error)))
+        yield from (behind, lag, failing)
+        if self._worker is not None:
+            yield GaugeMetricFamily(
+                "flyball_worker_report_timestamp_seconds",
+                "when the log worker last reported",
+                value=self._worker.at_us / 1e6,
+            )
         info = GaugeMetricFamily("flyball_version", "versions in service", labels=["version", "role"])
         for version, role in self._versions.items():
             info.add_metric([version, role], 1)

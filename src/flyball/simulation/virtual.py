@@ -28,7 +28,7 @@ from flyball.core import (
 )
 from flyball.events import IngestReport
 from flyball.learning import learn
-from flyball.operations import Governor, GovernorDecision, RuntimeState, Worker, feeds_of
+from flyball.operations import Governor, GovernorDecision, RuntimeState, Worker, consumers_of
 from flyball.outcomes import Prediction, outcomes_by_version, prediction_record, response_of
 from flyball.registry import Version
 from flyball.runtime import Runtime, load_settings
@@ -145,7 +145,7 @@ class _Simulation:
         self._service = Service(
             self._runtime, "virtual", self._ids, self._clock, DrawnStopwatch([self._seed, 12], 0.001)
         )
-        self._worker = Worker(feeds_of(self._runtime, flush_us=_FLUSH_US))
+        self._worker = Worker(consumers_of(self._runtime, flush_us=_FLUSH_US))
         profiles = sum(len(lines) for _, lines in batches[0].lines)
         self._governor = Governor(
             self._runtime.app.retrain, RuntimeState(self._runtime), self._start_learning, profiles + _FIRST_EVENTS

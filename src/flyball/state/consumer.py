@@ -40,8 +40,16 @@ class StateConsumer:
     """
 
     def __init__(self, views: Sequence[View], store: StateStore, *, partitions: int = 4) -> None:
-        self._views = {view.spec.name: view for view in views}
         self._store, self._partitions = store, partitions
+        self._keep(views)
+
+    def replace(self, views: Sequence[View]) -> None:
+        """Keep these views from now on; those that are new are rebuilt, those left out dropped by `drop_unused`."""
+        if {view.spec.name for view in views} != self._views.keys():
+            self._keep(views)
+
+    def _keep(self, views: Sequence[View]) -> None:
+        self._views = {view.spec.name: view for view in views}
         self._types: dict[str, frozenset[str]] = {name: frozenset(view.types) for name, view in self._views.items()}
         self._begun = False
 

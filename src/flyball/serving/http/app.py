@@ -13,6 +13,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flyball.core import BadInput, FlyballError
+from flyball.events import read_worker_report
 from flyball.outcomes import Prediction
 from flyball.releases import level_of
 from flyball.serving.event_endpoint import UNTOLD, is_json
@@ -188,7 +189,8 @@ class _Routes:
         serving = self._service.engine.serving
         roles = {version: level_of(serving.release, version) for version in serving.pipelines}
         folder, refused = self._service.metrics.folder, dict(serving.refused)
-        text = await self._service.aside(lambda: metrics_text(folder, roles, refused))
+        report = self._service.runtime.worker_report_path
+        text = await self._service.aside(lambda: metrics_text(folder, roles, refused, read_worker_report(report)))
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def openapi(self, request: Request) -> Response:

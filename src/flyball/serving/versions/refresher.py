@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from flyball.core import ArtifactCorrupt, Clock, StoreUnavailable
-from flyball.events import Offsets
+from flyball.events import Offsets, consumer_troubles, read_worker_report
 from flyball.features import Entity
 from flyball.releases import ReleaseState, arrangement_value, current
 from flyball.runtime import Runtime
@@ -172,7 +172,8 @@ class Refresher:
         for version in serving.pipelines:
             if gone := self._files.gone(version):
                 reasons.append(f"{version} serves from memory, but {gone[0]} is gone: a restart cannot load it")
-        return [*reasons, *self._troubles.values()]
+        consumers = consumer_troubles(read_worker_report(self._runtime.worker_report_path), self._clock.now_us())
+        return [*reasons, *self._troubles.values(), *consumers.values()]
 
     def _run(self) -> None:
         while not self._stop.is_set():

@@ -1,0 +1,179 @@
+"""The consumers of an application's log, the most urgent first."""
+
+from collections.abc import Callable
+from contextlib import suppress
+
+import msgspec
+
+from flyball.core import Elapsed, FileLock, FlyballError, HomeBusy, NotFound, Refused
+from flyball.events import Offsets
+from flyball.features import ApplyDelays, FeatureConsumer, rebuild
+from flyball.operations.process_specs import run_folder
+from flyball.operations.worker import Consumer, Worker
+from flyball.outcomes import OutcomeConsumer
+from flyball.releases import ReleaseState, current
+from flyball.runtime import FEATURES_CONSUMER, STATE_CONSUMER, Runtime
+from flyball.state import StateConsumer, View
+
+STATE_BATCH, HISTORY_BATCH, OUTCOME_BATCH = 2_000, 10_000, 5_000
+FLUSH_US = 5_000_000
+SETTLE_US = 60_000_000
+RELEASE_US = 5_000_000
+FEATURE_LOCK = "features.lock"
+STATE_REBUILD_CONSUMER = "state_rebuild"
+"""Builds views that are new or declared otherwise, beside those that serve; idle when there are none."""
+
+
+def consumers_of(runtime: Runtime, flush_us: int = FLUSH_US, *, rebuilding: bool = True) -> list[Consumer]:
+    """State and features first, since users wait for them, then history, then outcomes.
+
+    How long after they were known the first two apply events is measured, for training (`Runtime.apply_delays_path`).
+    `flush_us`: how long history may hold back a part that is not full; 0 writes out whenever it has caught up.
+    `rebuilding`: whether features that are new or declared otherwise are rebuilt before this returns; who only looks
+    where the consumers stand leaves that to the worker.
+    """
+    log, predictions = runtime.log, runtime.predictions
+    delays = ApplyDelays(runtime.apply_delays_path, runtime.clock.now_us)
+    history = runtime.history_consumer
+    outcomes = OutcomeConsumer(
+        runtime.schema, runtime.app.task.about, runtime.outcomes_path, partitions=len(log.ends())
+    )
+    flush = at_most_every(flush_us, lambda now_us: history.flush())
+    responded = _at("predictions", outcomes, len(predictions.ends()))
+    happened = _at("events", outcomes, len(log.ends()))
+    settle = at_most_every(SETTLE_US, lambda now_us: outcomes.settle(now_us, all_events=happened() == log.ends()))
+    state, rebuild_state = _state(runtime, rebuilding)
+    return [
+        _timed(state, delays),
+        rebuild_state,
+        *_features(runtime, delays, rebuilding),
+        Consumer("history", log, history.offsets, history.apply, HISTORY_BATCH, flush),
+        Consumer("predictions", predictions, responded, outcomes.apply_predictions, OUTCOME_BATCH, settle),
+        Consumer("outcomes", log, happened, outcomes.apply_events, OUTCOME_BATCH),
+    ]
+
+
+def catch_up(runtime: Runtime, report_progress: Callable[[str], object] | None = None) -> int:
+    """Apply what the log holds to state, history and outcomes; how many records were applied.
+
+    While a log worker runs on the home it does so itself and nothing is done here. `report_progress` is called with a
+    line now and then: after a change of the declaration all of the log is applied again, which takes minutes.
+    """
+    try:
+        with FileLock(run_folder(runtime.home) / "worker.lock", "catching up"):
+            worker, applied = Worker(consumers_of(runtime, flush_us=0)), 0
+            while not (report := worker.step(runtime.clock.now_us())).idle:
+                applied += sum(report.applied.values())
+                if report_progress is not None:
+                    behind = max((lag.behind for lag in report.lags.values()), default=0)
+                    report_progress(f"bringing the views up to the log: {behind:,} records to go")
+            return applied
+    except HomeBusy:
+        return 0
+
+
+def _state(runtime: Runtime, in_service: bool) -> tuple[Consumer, Consumer]:
+    """What folds the views that serve, and what builds those that are new or declared otherwise, if there are any.
+
+    `in_service`: also the views of the versions in service, looked up again after each change of what is released.
+    """
+    log = runtime.log
+    state = StateConsumer(runtime.views, runtime.state, partitions=len(log.ends()))
+    keep = _KeepViews(runtime, state) if in_service else None
+    look = at_most_every(RELEASE_US, lambda now_us: None if keep is None else keep.look())
+    if keep is not None:
+        keep.look()
+
+    def rest(now_us: int) -> None:
+        look(now_us)
+        if keep is not None:
+            state.drop_unused()
+
+    folds = Consumer(STATE_CONSUMER, log, state.offsets, state.apply, STATE_BATCH, rest)
+    rebuilds = Consumer(
+        STATE_REBUILD_CONSUMER,
+        log,
+        state.rebuild_offsets,
+        state.rebuild,
+        STATE_BATCH,
+        rest=lambda now_us: state.swap(),
+        active=lambda: bool(state.rebuilding),
+    )
+    return folds, rebuilds
+
+
+class _KeepViews:
+    """Gives the state's consumer the views of the application and of the versions in service or next to it."""
+
+    def __init__(self, runtime: Runtime, state: StateConsumer) -> None:
+        self._runtime, self._state, self._serial = runtime, state, -1
+
+    def look(self) -> None:
+        """Take over a change of what is released."""
+        with suppress(FlyballError):  # without the registry, what is folded stays folded
+            release = current(self._runtime.registry)
+            if release.serial != self._serial:
+                self._state.replace(views_in_service(self._runtime, release))
+                self._serial = release.serial
+
+
+def views_in_service(runtime: Runtime, release: ReleaseState) -> list[View]:
+    """The views of the application as declared now, and of the versions under release, each by its own declaration."""
+    views = {view.spec.name: view for view in runtime.views}
+    versions = (release.champion, release.previous, *(arm.version for arm in release.arms))
+    for version in dict.fromkeys(version for version in versions if version):
+        with suppress(NotFound, Refused):  # not registered here, or of what is no longer declared: it cannot serve
+            declaration = runtime.registry.version(version).declaration
+            if declaration:
+                for view in runtime.views_of(runtime.app.task_of(declaration)):
+                    views.setdefault(view.spec.name, view)
+    return list(views.values())
+
+
+def _features(runtime: Runtime, delays: ApplyDelays, rebuilding: bool) -> list[Consumer]:
+    """The consumer of the declared features, if there are any."""
+    log, groups = runtime.log, runtime.app.task.about.feature_groups
+    if not groups:
+        return []
+    consumer = FeatureConsumer(
+        runtime.schema, groups, runtime.feature_state, partitions=len(log.ends()), clock=runtime.clock,
+        lock=runtime.home / FEATURE_LOCK,
+    )  # fmt: skip
+    unready = consumer.unready() if rebuilding else []
+    for group in groups:
+        if group.name in unready:
+            rebuild(
+                log, runtime.schema, group, runtime.feature_state, clock=runtime.clock,
+                lock=runtime.home / FEATURE_LOCK,
+            )  # fmt: skip
+    return [_timed(Consumer(FEATURES_CONSUMER, log, consumer.offsets, consumer.apply, STATE_BATCH), delays)]
+
+
+def _timed(consumer: Consumer, delays: ApplyDelays) -> Consumer:
+    timed, at_rest = delays.timed(consumer.name, consumer.apply), delays.at_rest(consumer.name)
+
+    def rest(now_us: int) -> None:
+        at_rest(now_us)
+        if consumer.rest is not None:
+            consumer.rest(now_us)
+
+    return msgspec.structs.replace(consumer, apply=timed, rest=rest)
+
+
+def _at(stream: str, outcomes: OutcomeConsumer, partitions: int) -> Callable[[], Offsets]:
+    return lambda: outcomes.offsets(stream, partitions)
+
+
+def at_most_every(period_us: int, work: Callable[[int], object]) -> Callable[[int], None]:
+    """`work`, called only when `period_us` have passed since its last call; the first call only starts the count."""
+    elapsed, last = Elapsed(), list[int]()
+
+    def rest(now_us: int) -> None:
+        passed_us = elapsed.us(now_us)
+        if period_us and not last:
+            last.append(passed_us)
+        if not last or passed_us - last[0] >= period_us:
+            work(now_us)
+            last[:] = [passed_us]
+
+    return rest

@@ -1,0 +1,178 @@
+"""The consumers of a home whose application has changed: the worker rebuilds what is declared otherwise."""
+
+from pathlib import Path
+
+import pytest
+from tests.cinema import CINEMA
+
+from flyball.app import load_app
+from flyball.core import ManualClock
+from flyball.operations import Worker, consumers_of, status
+from flyball.registry import Version, add_versions, begin_run, end_run
+from flyball.releases import ReleaseState
+from flyball.runtime import Runtime, load_settings
+from flyball.state.view import names_in
+from flyball.tasks import read_histories
+
+START_US, DAY_US = 1_700_000_000_000_000, 86_400_000_000
+APP = (
+    CINEMA
+    + """
+app = fb.App(
+    "cinema",
+    events=[Watch],
+    task=fb.Recommend(
+        fb.Entity("user", seen=fb.count(Watch, "7d")), fb.Entity("film", seen=fb.count(Watch, "7d")),
+        positive=fb.outcome(Watch, within="1d"),
+    ),
+    candidates={"popular": fb.Popular()},
+)
+"""
+)
+OTHERWISE = APP.replace('"film", seen=fb.count(Watch, "7d")', '"film", seen=fb.count(Watch, "30d")')
+
+
+def opened(folder: Path, name: str, app: str, home: str = "home") -> Runtime:
+    (folder / f"{name}.py").write_text(app)
+    return Runtime(
+        load_app(str(folder / f"{name}.py")), load_settings(folder / home), ManualClock(START_US + 20 * DAY_US)
+    )
+
+
+def fill(runtime: Runtime) -> Runtime:
+    records = []
+    for place in range(200):
+        at = START_US + place * DAY_US // 10
+        fields = {"user": place % 7, "film": f"f{place % 5}", "minute": 1}
+        records.append(runtime.schema.check("watch", fields, at, at))
+    runtime.log.append(records)
+    return runtime
+
+
+def follow(runtime: Runtime) -> Runtime:
+    Worker(consumers_of(runtime, flush_us=0)).drain(runtime.clock.now_us())
+    return runtime
+
+
+def values(runtime: Runtime) -> dict[bytes, bytes]:
+    """What is kept of features, without the figures on how it came about."""
+    return dict(runtime.feature_state.scan(b"f/"))
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    follow(fill(opened(tmp_path, "first", APP))).feature_state.close()
+    return tmp_path
+
+
+def test_features_declared_otherwise_are_what_a_new_home_holds(home: Path) -> None:
+    changed = follow(opened(home, "changed", OTHERWISE))
+    assert values(changed)
+    assert values(changed) == values(follow(fill(opened(home, "fresh", OTHERWISE, "other"))))
+
+
+def test_a_look_at_the_status_writes_nothing_to_the_features(home: Path) -> None:
+    changed = opened(home, "changed", OTHERWISE)
+    before = dict(changed.feature_state.scan(b""))
+    consumers = {consumer.name: consumer.behind for consumer in status(changed).consumers}
+    assert consumers == {"state": 0, "features": 0, "history": 0, "predictions": 0, "outcomes": 0}
+    assert dict(changed.feature_state.scan(b"")) == before
+
+
+LIKED_OTHERWISE = APP.replace(
+    'positive=fb.outcome(Watch, within="1d")',
+    'positive=fb.outcome(Watch, at_least=6, within="30d"), hint=fb.outcome(Watch),'
+    'negative=fb.outcome(Watch, at_least=7, within="30d")',
+)
+
+
+def rebuilding(runtime: Runtime) -> bool:
+    (rebuild,) = [one for one in consumers_of(runtime, rebuilding=False) if one.name == "state_rebuild"]
+    return rebuild.active is not None and rebuild.active()
+
+
+def histories(runtime: Runtime) -> dict[str, dict[str, float]]:
+    users = [str(user) for user in range(7)]
+    read, _ = read_histories(runtime.state, runtime.signals, users)
+    return {one.user: dict(zip(one.items, one.weights.tolist(), strict=True)) for one in read}
+
+
+def test_outcomes_declared_otherwise_are_what_a_new_home_holds(home: Path) -> None:
+    """Neither an IndexError at the next event about a known pair, nor state folded by the meaning of before."""
+    changed = opened(home, "liked", LIKED_OTHERWISE)
+    assert rebuilding(changed)
+    follow(changed)
+    at = START_US + 20 * DAY_US
+    changed.log.append([changed.schema.check("watch", {"user": 0, "film": "f0", "minute": 1}, at, at)])
+    follow(changed)
+    fresh = fill(opened(home, "fresh", LIKED_OTHERWISE, "other"))
+    fresh.log.append([fresh.schema.check("watch", {"user": 0, "film": "f0", "minute": 1}, at, at)])
+    follow(fresh)
+    assert histories(changed) == histories(fresh)
+    assert {weight for items in histories(changed).values() for weight in items.values()} == {0.0, 0.25, 1.0}
+    assert dict(changed.state.scan(b"")) == dict(fresh.state.scan(b""))
+    assert not rebuilding(changed)
+
+
+class Releases:
+    """What is released, changed by the test; versions lie in the registry."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.state = ReleaseState()
+        patch.setattr("flyball.operations.consumers.current", lambda registry: self.state)
+
+    def release(self, runtime: Runtime, declared: Runtime) -> None:
+        """A version made by the task of `declared` becomes the champion."""
+        run = begin_run(runtime.registry, "cinema", START_US, START_US)
+        version = Version(
+            app="cinema", candidate="popular", kind="popular", params={}, seed=0, snapshot="none", as_of_us=START_US,
+            created_us=START_US, run=run.id, state="candidate", declaration=declared.app.task.about.declaration,
+        )  # fmt: skip
+        registered = add_versions(runtime.registry, [version])[0]
+        end_run(runtime.registry, run, "done", START_US, report={})
+        self.state = ReleaseState(registered.id, self.state.champion, serial=self.state.serial + 1)
+
+
+@pytest.fixture
+def releases(monkeypatch: pytest.MonkeyPatch) -> Releases:
+    return Releases(monkeypatch)
+
+
+def test_a_version_in_service_keeps_its_view_until_it_no_longer_serves(home: Path, releases: Releases) -> None:
+    first = opened(home, "first", APP)
+    changed = opened(home, "liked", LIKED_OTHERWISE)
+    releases.release(changed, declared=first)
+    follow(changed)
+    old, new = first.signals.spec.name, changed.signals.spec.name
+    assert {old, new} <= names(changed)
+    history = read_histories(changed.state, first.signals, ["0"])[0][0]
+    assert set(history.weights.tolist()) == {1.0}, "folded by the declaration of the version that serves"
+    releases.release(changed, declared=changed)
+    follow(changed)
+    assert old in names(changed), "a rollback would need it"
+    releases.release(changed, declared=changed)
+    follow(changed)
+    assert old not in names(changed)
+    assert new in names(changed)
+    assert not [key for key, _ in changed.state.scan(b"v/" + old.encode())]
+
+
+def test_a_release_while_the_worker_runs_brings_its_view(home: Path, releases: Releases) -> None:
+    first = opened(home, "first", APP)
+    changed = opened(home, "liked", LIKED_OTHERWISE)
+    worker, now_us = Worker(consumers_of(changed, flush_us=0)), changed.clock.now_us()
+    worker.drain(now_us)
+    for _ in range(5):
+        worker.step(now_us)
+    assert first.signals.spec.name not in names(changed)
+    releases.release(changed, declared=first)
+    for second in range(1, 20):
+        worker.step(now_us + second * 1_000_000)
+    assert first.signals.spec.name in names(changed)
+    history = read_histories(changed.state, first.signals, ["0"])[0][0]
+    assert set(history.weights.tolist()) == {1.0}
+
+
+def names(runtime: Runtime) -> set[str]:
+    """The views in the store."""
+    return set(names_in(runtime.state))
