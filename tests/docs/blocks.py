@@ -8,6 +8,7 @@ and `...` standing for anything, and must end with exit code 0 unless the last l
 
 import configparser
 import json
+import linecache
 import os
 import re
 import shlex
@@ -110,6 +111,7 @@ class Reader:
         before = Path.cwd()
         os.chdir(self.folder)
         try:
+            linecache.cache[where] = (len(text), None, text.splitlines(True), where)  # as a notebook does
             exec(compile(text, where, "exec"), self.names)
         finally:
             os.chdir(before)

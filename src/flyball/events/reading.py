@@ -13,8 +13,9 @@ def fresh(slices: Sequence[Slice], offsets: Offsets) -> tuple[list[Slice], Offse
 
     Partitions that `offsets` does not name count as 0. Raises `BadInput` for a slice that would leave a gap.
 
-    >>> fresh([Slice(0, 2, ["c", "d"])], (3,))
-    ([Slice(partition=0, first=3, records=['d'])], (4,))
+    >>> new, offsets = fresh([Slice(0, 2, ["c", "d"])], (3,))
+    >>> (new[0].first, new[0].records), offsets
+    ((3, ['d']), (4,))
     """
     reached, new = list(offsets), list[Slice]()
     for piece in slices:
