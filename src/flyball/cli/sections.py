@@ -8,7 +8,7 @@ from typer.core import TyperGroup
 DEVELOP, DATA, TRAIN, SERVE, EXPLAIN = "Develop", "Data", "Train and release", "Serve", "Explain"
 
 SECTIONS = {
-    DEVELOP: ("new", "check", "settings", "simulate"),
+    DEVELOP: ("new", "check", "simulate"),
     DATA: ("ingest", "quarantine", "export", "features"),
     TRAIN: ("learn", "versions", "arrangements", "search", "accuracy"),
     SERVE: ("up", "status", "settings", "recommend"),
