@@ -3,9 +3,9 @@
     python benchmarks/learning_truth.py --seeds 1 2 3 --users 1000 --items 3000 --days 9 [--plain]
 
 Each world knows the true quality of every version (the mean probability that a user likes an item of their list). Past
-days lie before the service; with `--past 1` it starts all but empty. `--plain` compares by unweighed targets. One line
-a run of learning: what was chosen, whether it was released, the true quality of the champion before and after, each as
-of the run that made it, and the best among those that passed.
+days lie before the service; with `--past 1` it starts all but empty. `--plain`: without inverse propensity weights.
+One line a run of learning: what was chosen, whether it was released, the true quality of the champion before and after,
+each as of the run that made it, and the best among those that passed.
 """
 
 import argparse
@@ -24,7 +24,7 @@ def app_of(plain: bool) -> App:
     names = ("popular", "item_knn", "svd", "ials", "ease")
     app.candidates = {name: app.candidates[name] for name in names}
     if plain:
-        app.choose = msgspec.structs.replace(app.choose, weigh=False)
+        app.choose = msgspec.structs.replace(app.choose, ips=False)
     return app
 
 

@@ -6,9 +6,7 @@ import pytest
 
 import flyball as fb
 from flyball.core import BadDeclaration
-from flyball.evaluation import parse_metric
 from flyball.events import Schema
-from flyball.policy.choose import LIST_METRICS, RATING_METRICS
 
 User = Annotated[int, fb.Ref("user")]
 Film = Annotated[str, fb.Ref("film")]
@@ -77,11 +75,15 @@ def test_a_default_must_fit_its_field_and_at_is_no_field() -> None:
 
 
 def test_the_metrics_to_choose_by_are_those_of_the_reports() -> None:
-    for metric in [*(f"{name}@20" for name in LIST_METRICS), *RATING_METRICS]:
-        assert parse_metric(metric)
-    with pytest.raises(BadDeclaration) as refused:
-        parse_metric("nothing")
-    assert str(refused.value).count("@k") == len(LIST_METRICS)
+    plan = declare().task.offline().plan()
+    for metric in plan.reported:
+        assert declare(choose=fb.best(metric)).choose.metric == metric
+    for wrong in ("ndgc@20", "ndcg", "rmse@3", "ndcg@0", "ndcg@2.5", "click:ndcg@5"):
+        with pytest.raises(BadDeclaration, match=r"metric must be one of ndcg@k, recall@k, .*rmse|k of metric") as told:
+            declare(choose=fb.best(wrong))
+        assert wrong in str(told.value)
+    with pytest.raises(BadDeclaration, match=r"metric must be one of ndcg@k, .*, got 'coverge@5'"):
+        declare(gates=fb.gates(at_least={"coverge@5": 0.1}))
 
 
 def test_a_format_that_cannot_read_the_events_is_refused_with_the_application() -> None:

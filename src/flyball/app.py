@@ -110,6 +110,9 @@ class App:
 
     def _check(self) -> None:
         self._check_rules()
+        plan = self.task.offline().plan()
+        for metric in (self.choose.metric, *(gate.metric for gate in self.gates.metrics)):
+            plan.metric(metric)
         known = {*self.events, *self.profiles}
         for used in self.task.about.event_types:
             if used not in known:

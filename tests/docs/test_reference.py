@@ -63,10 +63,9 @@ def routes() -> Iterable[str]:
 
 
 def offline_metrics() -> Iterable[str]:
-    from flyball.evaluation import ACCURACY, RATING_METRICS
+    from flyball.tasks.recommend.plan import FAMILIES
 
-    others = ("coverage", "novelty", "mean_popularity", "popularity_share")
-    return (*(f"`{name}@k`" for name in (*ACCURACY, *others)), *(f"`{name}`" for name in RATING_METRICS))
+    return (f"`{name}@{family.argument}`" if family.argument else f"`{name}`" for name, family in FAMILIES.items())
 
 
 def online_metrics() -> Iterable[str]:
@@ -116,7 +115,10 @@ def reasons() -> Iterable[str]:
 def gates() -> Iterable[str]:
     text = (ROOT / "src/flyball/evaluation/gates.py").read_text()
     names = {*re.findall(r'GateResult\(\s*"([a-z_]+)"', text), *re.findall(r'gate(?:, rival)? = "([a-z_]+)"', text)}
-    return (f"`{name}`" for name in sorted(names))
+    plan = (ROOT / "src/flyball/tasks/recommend/plan.py").read_text()
+    own = re.findall(r'MetricGate\("([a-z_]+)"', plan)
+    assert own
+    return (f"`{name}`" for name in sorted({*names, *own, "beats_random"}))
 
 
 def names_of_the_facade() -> Iterable[str]:

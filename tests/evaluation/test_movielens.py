@@ -1,4 +1,4 @@
-"""The whole way on MovieLens 100k: frames, training data, cases, models, report, gates."""
+"""The whole way on MovieLens 100k: frames, training data, requests, models, report, gates."""
 
 from typing import Annotated
 
@@ -9,10 +9,10 @@ from tests.data import real
 
 import flyball as fb
 from flyball.core import SystemStopwatch
-from flyball.evaluation import Contestant, Report, check_gates, choose, evaluate
+from flyball.evaluation import Challenger, GateResult, Report, Rivals, check_gates, choose, evaluate
 from flyball.events import Schema
 from flyball.models import Artifact, Recommender
-from flyball.tasks import build_interactions, evaluation_cases, fallback_arrays
+from flyball.tasks import build_interactions, evaluation_set, fallback_arrays
 
 User = Annotated[int, fb.Ref("user")]
 Film = Annotated[int, fb.Ref("film")]
@@ -65,7 +65,8 @@ def report() -> Report:
     schema = Schema((Rate, Card, Viewer))
     split = int(np.quantile(rate["at"].to_numpy(), 0.8))
     train = build_interactions(frames, TASK, schema, split - 1)
-    cases = evaluation_cases(frames, TASK, schema, split, int(rate["at"].max()) + 1)  # type: ignore[arg-type]
+    end = int(rate["at"].max()) + 1  # type: ignore[arg-type]
+    evaluation = evaluation_set(frames, TASK, schema, train, (split, end))
     models: dict[str, Recommender] = {
         "random": fb.Random(),
         "popular": fb.Popular(),
@@ -77,33 +78,36 @@ def report() -> Report:
     for name, model in models.items():
         arrays = {**fallback_arrays(train), **model.fit(train, 1)}
         artifact = Artifact({}, arrays, train.items, {item: place for place, item in enumerate(train.items)})
-        found.append(Contestant(name, model=model, artifact=artifact, as_of_us=train.as_of_us))
-    return evaluate(TASK, found, cases, train, metric="ndcg@20", seed=1, stopwatch=SystemStopwatch())
+        found.append(Challenger(name, model=model, artifact=artifact, as_of_us=train.as_of_us))
+    return evaluate(TASK, found, evaluation, metrics=["ndcg@20"], seed=1, stopwatch=SystemStopwatch())
+
+
+def gates_of(report: Report, name: str) -> list[GateResult]:
+    return check_gates(
+        fb.gates(), TASK.offline().plan().gates, report, name, Rivals(None, "random", "random"), "ndcg@20"
+    )
 
 
 @pytest.mark.data
 def test_models_are_better_than_chance_and_lists_are_full(report: Report) -> None:
     for name in ("popular", "knn", "ease", "svd"):
-        assert all(gate.passed for gate in check_gates(fb.gates(), report, name, None, ["random"], "ndcg@20"))
-    refused = [
-        gate.name for gate in check_gates(fb.gates(), report, "random", None, ["random"], "ndcg@20") if not gate.passed
-    ]
+        assert all(gate.passed for gate in gates_of(report, name))
+    refused = [gate.name for gate in gates_of(report, "random") if not gate.passed]
     assert refused == ["beats_random"]
-    assert choose(fb.cheapest_within_noise("ndcg@20"), report, list(report.judged))[0] != "random"
+    assert choose(fb.cheapest_within_noise("ndcg@20"), report, list(report.evaluated))[0] != "random"
 
 
 @pytest.mark.data
 def test_learning_from_others_beats_popularity_where_there_is_a_history(report: Report) -> None:
-    heavy = {name: next(each for each in one.slices if each.name == "heavy") for name, one in report.judged.items()}
-    assert heavy["ease"].users > 50
-    assert heavy["ease"].figures["recall@20"].value > heavy["popular"].figures["recall@20"].value
-    new = {name: next(each for each in one.slices if each.name == "new") for name, one in report.judged.items()}
-    assert new["ease"].figures == new["knn"].figures  # nothing is known of them: both fall back to the same lists
+    heavy = {name: next(each for each in one.slices if each.name == "20+") for name, one in report.evaluated.items()}
+    assert heavy["ease"].units > 50
+    assert heavy["ease"].metrics["recall@20"].value > heavy["popular"].metrics["recall@20"].value
+    new = {name: next(each for each in one.slices if each.name == "0") for name, one in report.evaluated.items()}
+    assert new["ease"].metrics == new["knn"].metrics  # nothing is known of them: both fall back to the same lists
 
 
 @pytest.mark.data
 def test_a_rating_model_is_seen_beside_its_baselines(report: Report) -> None:
-    errors = {name: figures["rmse"].value for name, figures in report.ratings.items()}
-    errors["svd"] = report.of("svd").figures["rmse"].value
-    assert report.rated > 10_000
+    errors = {name: metrics["rmse"].value for name, metrics in report.references.items()}
+    errors["svd"] = report.of("svd").metrics["rmse"].value
     assert errors["svd"] < errors["bias"] < errors["global_mean"]

@@ -269,7 +269,7 @@ def test_a_search_tries_as_many_sets_as_stated_and_keeps_the_best() -> None:
     for line in table.lines:
         tried = [trial for trial in table.trials if trial.family == line.family]
         assert len(tried) == 4
-        assert line.params == max(tried, key=lambda trial: trial.figure or 0.0).params
+        assert line.params == max(tried, key=lambda trial: trial.score or 0.0).params
 
 
 def test_a_sample_of_the_users_learns_from_everything() -> None:

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flyball.learning.contestants import BASELINES, contestants
+from flyball.learning.contestants import compared
 from flyball.learning.lineage import UNKNOWN, code_state, dependencies, dependencies_hash
 from flyball.learning.shared_data import read_interactions, write_interactions
 from flyball.learning.split import windows
-from flyball.models import Interactions
+from flyball.models import Interactions, Popular, Random
 
 
 def interactions(at_us: list[int], weights: list[float] | None = None) -> Interactions:
@@ -113,21 +113,17 @@ def test_the_dependencies_are_those_that_flyball_needs() -> None:
     assert dependencies("no-such-package") == []
 
 
-class Named:
-    """What `contestants` reads of an application."""
-
-    def __init__(self, **candidates: object) -> None:
-        self.candidates = candidates
+BASELINES = {"random": Random(), "popular": Popular()}
 
 
 def test_a_candidate_that_equals_a_baseline_is_both() -> None:
     popular = BASELINES["popular"]
-    found = contestants(Named(mine=popular))  # type: ignore[arg-type]  # only its candidates matter
+    found = compared({"mine": popular}, BASELINES)
     assert (found.candidates, found.baselines) == (("mine",), ("random", "mine"))
 
 
 def test_a_baseline_gives_way_to_a_candidate_of_its_name() -> None:
     other = msgspec.structs.replace(BASELINES["popular"], smoothing=1.0)
-    found = contestants(Named(popular=other))  # type: ignore[arg-type]  # only its candidates matter
+    found = compared({"popular": other}, BASELINES)
     assert found.baselines == ("random", "baseline:popular")
     assert found.models["popular"] == other

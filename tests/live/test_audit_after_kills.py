@@ -37,7 +37,7 @@ app = fb.App(
     candidates={"popular": fb.Popular(), "ranker": fb.Stages(
         (fb.ItemKNN(),), rank=fb.LambdaMART(n_estimators=10), features=("user", "film"))},
     choose=fb.best("ndcg@8"),
-    gates=fb.gates(min_examples=10, max_answer="10s", max_loss=1.0, min_full_lists=0.0),
+    gates=fb.gates(min_examples=10, max_answer="10s", max_loss=1.0, at_least={"full_lists@8": 0.0}),
 )
 """
 )

@@ -25,7 +25,7 @@ app = fb.App(
     events=[Watch],
     task=fb.Recommend(fb.Entity("user"), fb.Entity("film"), positive=fb.outcome(Watch, within="1d"), k=8),
     candidates={"popular": fb.Popular(), "item_knn": fb.ItemKNN()},
-    gates=fb.gates(min_examples=10, max_answer="10s", max_loss=1.0, min_full_lists=0.0),
+    gates=fb.gates(min_examples=10, max_answer="10s", max_loss=1.0, at_least={"full_lists@8": 0.0}),
 )
 """
 )

@@ -36,7 +36,7 @@ REQUIRED = {
     TypeContent: "rows digest columns",
     ReleaseState: "",
     Prediction: "id at_us key items version level arm propensity request_type request scores sources offsets",
-    Report: "users split_us end_us k seed resamples judged differences",
+    Report: "requests units start_us end_us seed resamples evaluated better",
 }
 
 

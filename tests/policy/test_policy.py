@@ -14,6 +14,7 @@ from flyball.policy import (
     gates,
     outcome,
     outcomes_of,
+    parse_metric,
     trace,
     value,
 )
@@ -108,10 +109,32 @@ def test_what_is_no_event_type_is_refused_where_it_is_written() -> None:
         any_of(Rate)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("metric", ["ndgc@20", "ndcg", "ndcg@0", "", 20, None])
-def test_a_metric_that_no_report_has_is_refused_where_it_is_written(metric: str) -> None:
-    with pytest.raises(BadDeclaration, match=r"metric to choose by must be one of ndcg@k, .*, such as ndcg@20, got"):
+@pytest.mark.parametrize("metric", ["ndcg@", "@20", "NDCG@20", "a:b:c", "ndcg@20/", "ndcg@20\n", "", 20, None])
+def test_what_cannot_be_the_name_of_a_metric_is_refused_where_it_is_written(metric: str) -> None:
+    form = r"\[label:\]metric\[@argument\]\[/slice\]"
+    with pytest.raises(BadDeclaration, match=f"name of a metric must be {form}, such as"):
         best(metric)
+    with pytest.raises(BadDeclaration, match="name of a metric must be"):
+        gates(at_least={metric: 0.5})
+
+
+def test_a_metrics_name_has_four_parts() -> None:
+    name = parse_metric("click:recall_at_fpr@0.05/group=F")
+    assert (name.label, name.metric, name.argument, name.slice) == ("click", "recall_at_fpr", 0.05, "group=F")
+    assert name.family == "click:recall_at_fpr"
+    for text in ("click:recall_at_fpr@0.05/group=F", "ndcg@20", "rmse", "ndcg@20/history_length=20+"):
+        assert str(parse_metric(text)) == text
+    assert str(parse_metric("ndcg@20/group=F").of_family("ips_ndcg")) == "ips_ndcg@20/group=F"
+
+
+def test_bounds_on_metrics_are_numbers() -> None:
+    bounds = gates(at_least={"coverage@20": 0.1}, at_most={"rmse": 1}).metrics
+    assert [(gate.metric, gate.at_least, gate.at_most, gate.certain) for gate in bounds] == [
+        ("coverage@20", 0.1, None, True), ("rmse", None, 1.0, True),
+    ]  # fmt: skip
+    for wrong in ("0.1", None, True, float("nan"), float("inf")):
+        with pytest.raises(BadDeclaration, match=r"at_most of gates\(...\) for rmse must be a number, got"):
+            gates(at_most={"rmse": wrong})  # type: ignore[dict-item]
 
 
 def test_gates_are_numbers_and_durations() -> None:

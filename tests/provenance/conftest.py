@@ -61,7 +61,7 @@ app = fb.App(
         k=8,
     ),
     candidates={"item_knn": fb.ItemKNN(), "ease": fb.EASE(), "ials": fb.ImplicitALS(8), "popular": fb.Popular()},
-    gates=fb.gates(min_examples=10, max_answer="10s", max_loss=1.0, min_full_lists=0.0),
+    gates=fb.gates(min_examples=10, max_answer="10s", max_loss=1.0, at_least={"full_lists@8": 0.0}),
 )
 """
 )

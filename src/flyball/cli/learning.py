@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from flyball.registry import Version
     from flyball.releases import Change
 
-_SHOWN = ["ndcg", "recall", "hit_rate", "coverage", "rmse"]
-
+Wide = Annotated[bool, typer.Option("--wide", help="Show every column, however narrow the terminal is.")]
 
 commands = group("Versions: list, release, rollback.")
 
@@ -43,12 +42,13 @@ def learn(
     ] = None,
     home: Home = None,
     chosen: Set = None,
+    wide: Wide = False,
     json: Json = False,
 ) -> None:
     """Train all candidates, compare them, release the winner.
 
-    All are judged on the same held-out time, beside baselines and the present champion. The winner is released if it
-    passes its gates and is better than the champion.
+    All are evaluated on the same held-out time, beside baselines and the present champion. The winner is released if it
+    passes its gates, which hold it against the champion too. Exits with 1 when no candidate passes its gates.
     """
     from flyball.learning import learn as learn_now
 
@@ -65,33 +65,26 @@ def learn(
     if json:
         show_json(report)
     else:
-        _tell(report)
-    if report.status != "done":
+        _show(report, wide)
+    if report.status != "done" or not report.chosen:
         raise typer.Exit(1)
 
 
-def _tell(report: "LearnReport") -> None:
+def _show(report: "LearnReport", wide: bool) -> None:
     rows_of = counted({name: rows for name, rows in report.events.items() if rows}) or "no events"
-    say(f"run {report.run}: snapshot {report.snapshot[:12]} as of {_instant(report.as_of_us)} ({rows_of})")
+    say(f"run {report.run}: snapshot {report.snapshot[:12]} as of {_to_the_second(report.as_of_us)} ({rows_of})")
     if report.status != "done":
         say(f"{report.status.replace('_', ' ')}: {report.reason}")
         return
     if report.window is not None:
-        start, end = _instant(report.window.start_us), _instant(report.window.end_us)
-        say(f"judged on {report.users:,} users, who liked something new from {start} to {end}")
-    names = _figure_names(report)
-    costs = ["train s", "answer us"]
-    rows = []
-    for each in report.candidates:
-        figures = [_estimate(each.figures.get(name)) for name in names]
-        cost = [f"{each.cost.get('train_s', 0):.1f}", f"{each.cost.get('answer_us', 0):.0f}"]
-        rows.append([each.name, *figures, *cost, each.version, each.outcome])
+        start, end = _to_the_second(report.window.start_us), _to_the_second(report.window.end_us)
+        say(f"evaluated on {report.requests:,} requests of {report.users:,} users from {start} to {end}")
     say()
-    show_table(["candidate", *names, *costs, "version", "verdict"], rows, right=[*names, *costs])
+    _show_candidates(report, wide)
     say()
-    for each in report.candidates:
-        if each.outcome == "rejected":
-            say(f"{each.name} rejected: {each.reason}")
+    for candidate in report.candidates:
+        if candidate.outcome == "rejected":
+            say(f"{candidate.name} rejected: {candidate.reason}")
     chosen = report.chosen or "none"
     say(f"chosen: {report.reason}" if report.reason.startswith(f"{chosen} ") else f"chosen: {chosen}: {report.reason}")
     serving = f"{report.champion or 'the popular list'}{' (new)' if report.released else ''}"
@@ -100,52 +93,78 @@ def _tell(report: "LearnReport") -> None:
         say(f"note: {note}")
 
 
-def _instant(at_us: int) -> str:
-    """To the second: what a person reads."""
+def _show_candidates(report: "LearnReport", wide: bool) -> None:
+    """A row each, the metric that decides first, the winner with a star."""
+    present = {name for candidate in report.candidates for name in candidate.metrics}
+    decides = report.decided_by
+    names = [name for name in dict.fromkeys([decides, report.metric, *report.shown]) if name in present]
+    heads = [_head(name, decides, report.metric) for name in names]
+    rows = []
+    for candidate in report.candidates:
+        winner = bool(report.chosen) and candidate.version == report.chosen
+        metrics = [_estimate(candidate.metrics.get(name)) for name in names]
+        cost = [f"{candidate.cost.get('answer_us', 0):.0f}", f"{candidate.cost.get('train_s', 0):.1f}"]
+        verdict = "winner" if winner else candidate.outcome
+        rows.append([f"{candidate.name}{' *' if winner else ''}", *metrics, *cost, candidate.version, verdict])
+    costs = ["latency us", "train s"]
+    show_table(
+        ["candidate", *heads, *costs, "version", "verdict"],
+        rows,
+        right=[*heads, *costs],
+        optional=["latency us", "version", *heads[1:], "train s"],
+        wide=wide,
+    )
+
+
+def _head(name: str, decides: str, metric: str) -> str:
+    """A metric that was corrected by inverse propensity weighting is headed as the one it stands for."""
+    return f"{metric} (IPS)" if name == decides != metric and decides.startswith("ips_") else name
+
+
+def _to_the_second(at_us: int) -> str:
+    """What a person reads."""
     return format_timestamp(at_us // 1_000_000 * 1_000_000)
 
 
-def _figure_names(report: "LearnReport") -> list[str]:
-    present = {name for each in report.candidates for name in each.figures}
-    return [name for word in _SHOWN for name in sorted(present) if name == word or name.startswith(f"{word}@")]
-
-
-def _estimate(figure: dict[str, Any] | None) -> str | None:
-    """0.123 ±0.010: the value and half the width of its interval."""
-    if not figure:
+def _estimate(estimate: dict[str, Any] | None) -> str | None:
+    """0.1234 ±0.0100: the value and half the width of its interval."""
+    if not estimate:
         return None
-    half = (figure["high"] - figure["low"]) / 2
-    return f"{figure['value']:.3f} ±{half:.3f}"
+    if estimate["low"] is None or estimate["high"] is None:
+        return f"{estimate['value']:.4f}"
+    return f"{estimate['value']:.4f} ±{(estimate['high'] - estimate['low']) / 2:.4f}"
 
 
 @commands.command("list")
-def list_(app: AppName, home: Home = None, json: Json = False) -> None:
+def list_(app: AppName, home: Home = None, wide: Wide = False, json: Json = False) -> None:
     """List all versions: how they did, and which one serves."""
-    found = open_home(app, home).registry.versions()
+    runtime = open_home(app, home)
+    versions = runtime.registry.versions()
     if json:
-        show_json({"versions": found})
+        show_json({"versions": versions})
         return
-    if not found:
+    if not versions:
         say("no versions yet: run flyball learn")
         return
-    metric = _metric_of(found)
+    metric = runtime.app.choose.metric
+    corrected = runtime.app.task.offline().plan().corrected_name(metric)
+    decides = corrected if any(corrected in version.figures for version in versions) else metric
+    heads = list(dict.fromkeys([_head(decides, decides, metric), metric]))
     rows = [
-        [v.id, v.candidate, v.state, _estimate(v.figures.get(metric)), v.snapshot[:12],
-         v.code_commit[:8] + ("+" if v.code_dirty else ""), _instant(v.created_us), _failed(v)]
-        for v in found
+        [v.id, v.candidate, v.state, *(_estimate(v.figures.get(name)) for name in dict.fromkeys([decides, metric])),
+         _failed(v), _to_the_second(v.created_us), v.snapshot[:12], v.code_commit[:8] + ("+" if v.code_dirty else "")]
+        for v in versions
     ]  # fmt: skip
-    show_table(["version", "candidate", "state", metric, "snapshot", "code", "made", "failed"], rows, right=[metric])
+    show_table(
+        ["version", "candidate", "state", *heads, "failed", "created", "snapshot", "code"], rows, right=heads,
+        optional=["failed", *heads[1:], "created", "snapshot", "code"], wide=wide,
+    )  # fmt: skip
 
 
 def _failed(version: "Version") -> str:
     """The gates it did not pass, by name; learn and --json tell why."""
     names = [gate["name"] for gate in version.gates if not gate["passed"]]
     return ", ".join(names) if names or version.state != "rejected" else version.reason
-
-
-def _metric_of(found: "list[Version]") -> str:
-    names = [name for version in found for name in version.figures if name.startswith("ndcg@")]
-    return names[0] if names else "ndcg"
 
 
 @commands.command()

@@ -49,8 +49,8 @@ def run(
 ) -> None:
     """Search parameters for the candidates, all with the same budget.
 
-    They are judged on the time before the test window, so that learn can still judge what was found. Every trial is
-    kept: flyball search list shows them.
+    They are evaluated on the time before the test window, so that learn can still evaluate what was found. Every trial
+    is kept: flyball search list shows them.
     """
     from flyball.learning import search_parameters
 
@@ -120,7 +120,7 @@ def _tell(report: "SearchReport", app: str) -> None:
     start, end = _instant(report.window.start_us), _instant(report.window.end_us)
     say(
         f"search {report.search}: {report.how}, at most {report.budget:g} full fits a candidate, seed {report.seed}; "
-        f"judged by {report.metric} on {report.users:,} users from {start} to {end}\n"
+        f"evaluated by {report.metric} on {report.users:,} users from {start} to {end}\n"
     )
     rows = [
         [one.candidate, _figure(one.declared), _figure(one.best), one.trials, f"{one.spent:g}", one.failed or None,

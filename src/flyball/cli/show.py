@@ -32,15 +32,44 @@ def show_json(value: Any) -> None:
     sys.stdout.flush()
 
 
-def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]], right: Sequence[str] = ()) -> None:
+def show_table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    right: Sequence[str] = (),
+    optional: Sequence[str] = (),
+    wide: bool = False,
+) -> None:
     """Rows under their columns; as records, a line for each cell, where the terminal is too narrow for that.
 
-    `right`: columns of figures. Into a pipe or file a line is as long as it needs to be.
+    `right`: columns of numbers. `optional`: columns left out where the terminal is too narrow, the last one first;
+    `wide`: show them all the same. Into a pipe or file a line is as long as it needs to be.
     """
     cells = [["–" if cell is None else str(cell) for cell in row] for row in rows]
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    for line in table_lines(columns, cells, right, width):
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() and not wide else None
+    kept = fitting_columns(columns, cells, optional, width)
+    shown = [[row[position] for position in kept] for row in cells]
+    for line in table_lines([columns[position] for position in kept], shown, right, width):
         say(line)
+    if len(kept) < len(columns):
+        left = [name for position, name in enumerate(columns) if position not in kept]
+        say(f"(no room for {', '.join(left)}: see --wide or --json)")
+
+
+def fitting_columns(
+    columns: Sequence[str], cells: Sequence[Sequence[str]], optional: Sequence[str], width: int | None
+) -> list[int]:
+    """The positions of the columns to show at most `width` wide: without the last of `optional` that do not fit.
+
+    >>> fitting_columns(["id", "n", "why"], [["a", "1", "because"]], optional=["n", "why"], width=8)
+    [0, 1]
+    """
+    widths = [max(len(row[position]) for row in [list(columns), *cells]) for position in range(len(columns))]
+    kept = list(range(len(columns)))
+    for name in reversed(optional):
+        if width is None or sum(widths[position] + len(_GAP) for position in kept) - len(_GAP) <= width:
+            break
+        kept.remove(list(columns).index(name))
+    return kept
 
 
 def applied_words(delays: "Mapping[str, Delay]") -> str:

@@ -56,7 +56,7 @@ app = fb.App(
         k=10,
         deadline="300ms",
     ),
-    # Candidates are trained side by side and judged on the same held-out time; add your own model here.
+    # Candidates are trained side by side and evaluated on the same held-out time; add your own model here.
     candidates={{"popular": fb.Popular(), "item_knn": fb.ItemKNN(), "ease": fb.EASE()}},
     choose=fb.cheapest_within_noise("ndcg@10"),
     retrain=[fb.every("1d")],

@@ -1,83 +1,72 @@
 """How good candidates are, how sure that is, what they cost, and whether they may serve.
 
-Promises: all contestants answer the same users through the pipeline that serves; every figure has its interval;
-differences are paired; a contestant that fails is told with its reason and stops no other; a gate says why.
+Promises: all challengers answer the same requests through the pipeline that serves; every metric has its interval;
+differences are paired; a challenger that fails is reported with its reason and stops no other; a gate says why. What is
+measured, the task says. Published protocols lie in `flyball.evaluation.published` and load when they are asked for.
 """
 
-from flyball.evaluation.bench import Answers
-from flyball.evaluation.beyond_accuracy import (
-    coverage,
-    mean_popularity,
-    novelty,
-    popularity_share,
-    self_information,
-    short_head,
-)
-from flyball.evaluation.choice import choose
-from flyball.evaluation.contestant import RATING_METRICS, Contestant, parse_metric
-from flyball.evaluation.estimates import Estimate, bootstrap_interval, bootstrap_means, paired_difference
-from flyball.evaluation.gates import GateResult, check_gates
-from flyball.evaluation.judge import asked, evaluate
-from flyball.evaluation.objective import Trying
-from flyball.evaluation.propensity import weigh
-from flyball.evaluation.published import PROTOCOLS, AccuracyTable, Line, RatedSet, accuracy_tables, read_rated_set
-from flyball.evaluation.ranking_metrics import ACCURACY, average_precision, hit_rate, ndcg, precision, recall
-from flyball.evaluation.ratings import bias_predictions, global_mean, mae, rmse
-from flyball.evaluation.report import BASELINE, CANDIDATE, CHAMPION, Cost, Judged, Report, SliceFigures, Weighed
-from flyball.evaluation.search import Judge, Searched, Space, Trial, learning_curve, search, share_of_users, space_of
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from flyball.evaluation.challenger import Challenger
+from flyball.evaluation.choice import choose, metric_words
+from flyball.evaluation.evaluate import evaluate, largest_cutoff, reported_names
+from flyball.evaluation.evaluator import Answered, Evaluator
+from flyball.evaluation.gates import GateResult, Rivals, check_gates
+from flyball.evaluation.objective import Objective
+from flyball.evaluation.report import BASELINE, CANDIDATE, CHAMPION, Cost, Evaluated, Report, SliceMetrics
+from flyball.evaluation.resampling import Estimate, Resamples, interval_of, resample, resample_weights
+from flyball.evaluation.search import Score, Searched, Space, Trial, learning_curve, search, share_of_users, space_of
+
+if TYPE_CHECKING:
+    from flyball.evaluation.published import PROTOCOLS, AccuracyTable, Line, RatedSet, accuracy_tables, read_rated_set
+
+_PUBLISHED = ("PROTOCOLS", "AccuracyTable", "Line", "RatedSet", "accuracy_tables", "read_rated_set")
 
 __all__ = [
-    "ACCURACY",
     "BASELINE",
     "CANDIDATE",
     "CHAMPION",
     "PROTOCOLS",
-    "RATING_METRICS",
     "AccuracyTable",
-    "Answers",
-    "Contestant",
+    "Answered",
+    "Challenger",
     "Cost",
     "Estimate",
+    "Evaluated",
+    "Evaluator",
     "GateResult",
-    "Judge",
-    "Judged",
     "Line",
+    "Objective",
     "RatedSet",
     "Report",
+    "Resamples",
+    "Rivals",
+    "Score",
     "Searched",
-    "SliceFigures",
+    "SliceMetrics",
     "Space",
     "Trial",
-    "Trying",
-    "Weighed",
     "accuracy_tables",
-    "asked",
-    "average_precision",
-    "bias_predictions",
-    "bootstrap_interval",
-    "bootstrap_means",
     "check_gates",
     "choose",
-    "coverage",
     "evaluate",
-    "global_mean",
-    "hit_rate",
+    "interval_of",
+    "largest_cutoff",
     "learning_curve",
-    "mae",
-    "mean_popularity",
-    "ndcg",
-    "novelty",
-    "paired_difference",
-    "parse_metric",
-    "popularity_share",
-    "precision",
+    "metric_words",
     "read_rated_set",
-    "recall",
-    "rmse",
+    "reported_names",
+    "resample",
+    "resample_weights",
     "search",
-    "self_information",
     "share_of_users",
-    "short_head",
     "space_of",
-    "weigh",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Published protocols with their readers of data sets are no part of learning: `flyball accuracy` asks for them."""
+    if name not in _PUBLISHED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("flyball.evaluation.published"), name)

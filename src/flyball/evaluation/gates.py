@@ -1,101 +1,138 @@
-"""What a candidate must pass before it may serve, each with its reason and figures."""
+"""What a candidate must pass before it may serve, each with its reason and metrics."""
 
 from collections.abc import Sequence
 
 import msgspec
 
-from flyball.evaluation.report import LOWER_IS_BETTER, Judged, Report
-from flyball.models import Random, kind_of
-from flyball.policy import Gates
+from flyball.evaluation.choice import metric_words
+from flyball.evaluation.report import Evaluated, Report
+from flyball.evaluation.resampling import Estimate
+from flyball.policy import Gates, MetricGate
 
 _ONE_SIDED_90, _WIDTH_95 = 1.2816, 3.9199
 """In standard deviations: where the lowest tenth of a normal distribution ends, the width of its middle 95 %."""
 
 
 class GateResult(msgspec.Struct, frozen=True):
-    """One gate: passed or not, why in words, and the figures that decided."""
+    """One gate: passed or not, why in words, and the metrics that decided."""
 
     name: str
     passed: bool
     reason: str
-    figures: dict[str, float] = {}
+    metrics: dict[str, float] = {}
+
+
+class Rivals(msgspec.Struct, frozen=True):
+    """Whom a candidate is held against, names in the report. `champion`: None without one. `must_beat`: the baseline
+    that must be beaten significantly, "" for none that could be evaluated; `must_beat_by`: the metric where the one
+    to choose by does not exist for it. `own_recipe`: the candidate is the champion's recipe on newer data."""
+
+    champion: str | None = None
+    must_beat: str = ""
+    must_beat_label: str = "random"
+    must_beat_by: str = ""
+    own_recipe: bool = False
 
 
 def check_gates(
-    gates: Gates,
-    report: Report,
-    candidate: str,
-    champion: str | None,
-    baselines: Sequence[str],
-    metric: str,
-    *,
-    same_recipe: bool = False,
+    gates: Gates, task_gates: Sequence[MetricGate], report: Report, candidate: str, rivals: Rivals, metric: str
 ) -> list[GateResult]:
     """All gates for `candidate`, in order; a failed candidate stops at the first.
 
-    `champion`, `baselines`: names in the report. Among `baselines` the random one must be beaten significantly: the
-    paired interval of the difference lies above 0. `same_recipe`: the candidate is the champion's recipe, learned from
-    newer data. Raises `NotFound` for a name that is not in the report.
+    `task_gates`: the task's own; a bound of `gates` on the same metric replaces one. Raises `NotFound` for a name that
+    is not in the report.
     """
-    judged = report.of(candidate)
-    if judged.failed:
-        return [GateResult("ran", False, f"it failed: {judged.failed}")]
-    found = [
+    evaluated = report.of(candidate)
+    if evaluated.failed:
+        return [GateResult("ran", False, f"it failed: {evaluated.failed}")]
+    replaced = {gate.metric for gate in gates.metrics}
+    own = [gate for gate in task_gates if gate.metric not in replaced]
+    results = [
         GateResult("ran", True, "it fitted and answered with usable scores"),
         _examples(gates, report),
-        _full_lists(gates, judged),
-        _beats_random(report, candidate, baselines, metric),
-        _own_lists(judged),
+        _beats(report, candidate, rivals, metric),
+        *(_bound(gate, report, candidate) for gate in (*own, *gates.metrics)),
     ]
-    if champion is not None and champion != candidate:
-        found.append(_holds_champion(gates, report, candidate, champion, metric, same_recipe))
-    found.append(_in_time(gates, judged))
-    return found
+    if rivals.champion is not None and rivals.champion != candidate:
+        results.append(_holds_champion(gates, report, candidate, rivals.champion, metric, rivals.own_recipe))
+    results.append(_in_time(gates, evaluated))
+    return results
 
 
-def _examples(gates: Gates, report: Report) -> GateResult:
-    users, least = report.users, gates.min_examples
-    reason = f"{users} users in the test window, at least {least} are needed to say anything"
-    return GateResult("enough_examples", users >= least, reason, {"users": users, "least": least})
-
-
-def _full_lists(gates: Gates, judged: Judged) -> GateResult:
-    share, least = judged.full_lists, gates.min_full_lists
-    reason = f"{share:.1%} of users got a full list, at least {least:.1%} must"
-    return GateResult("full_lists", share >= least, reason, {"share": share, "least": least})
-
-
-def _own_lists(judged: Judged) -> GateResult:
-    """A model that scores nothing has the figures of the fallback, which the popular list has without a model."""
-    if judged.scored is None:
-        return GateResult("own_lists", True, "it is not known what of its lists its own scores filled")
-    reason = f"its own scores filled {judged.scored:.1%} of the places, the rest came from the fallback lists"
-    if judged.scored == 0:
-        reason = "it scored no item for any user: its lists and figures are the fallback's, not its own"
-    return GateResult("own_lists", judged.scored > 0, reason, {"scored": judged.scored, "personal": judged.personal})
-
-
-def _beats_random(report: Report, candidate: str, baselines: Sequence[str], metric: str) -> GateResult:
-    gate = "beats_random"
-    kind = kind_of(Random())
-    name = next((each for each in baselines if report.of(each).kind == kind and not report.of(each).failed), None)
-    if name is None:
-        return GateResult(gate, False, "there is no random baseline to compare with")
-    if name == candidate:
-        return GateResult(gate, False, "it is the random baseline")
-    # ratings are predicted by no random baseline: lists decide then
-    used = f"ndcg@{report.k}" if metric in LOWER_IS_BETTER else metric
-    gain = report.difference(used, candidate, name)
-    if gain is None or gain.low is None or gain.high is None:
-        return GateResult(gate, False, f"{used} cannot be compared with {name}")
-    figures = {"difference": gain.value, "low": gain.low, "high": gain.high}
-    return GateResult(
-        gate, gain.low > 0, f"{used} minus that of {name} is {gain.text()}, all of it must be above 0", figures
+def holds(gate: MetricGate, estimate: Estimate | None) -> bool:
+    """Whether the value, or for a `certain` gate its whole interval, lies on the right side of the bound."""
+    if estimate is None:
+        return False
+    low = estimate.low if gate.certain and estimate.low is not None else estimate.value
+    high = estimate.high if gate.certain and estimate.high is not None else estimate.value
+    return (
+        (gate.at_least is None or low >= gate.at_least)
+        and (gate.at_most is None or high <= gate.at_most)
+        and (gate.above is None or estimate.value > gate.above)
     )
 
 
+def _examples(gates: Gates, report: Report) -> GateResult:
+    units, least = report.units, gates.min_examples
+    reason = f"{units} users with positives in the test window, at least {least} are needed to say anything"
+    return GateResult("enough_examples", units >= least, reason, {"units": units, "least": least})
+
+
+def _bound(gate: MetricGate, report: Report, candidate: str) -> GateResult:
+    estimate = report.estimate(gate.metric, candidate)
+    if estimate is None:
+        return GateResult(gate.name, False, f"it has no {gate.metric}: the gate asks for a metric that is not reported")
+    passed = holds(gate, estimate)
+    if not passed and gate.why:
+        reason = gate.why
+    else:
+        bounds = [
+            f"{words} {bound:g}"
+            for words, bound in (("at least", gate.at_least), ("at most", gate.at_most), ("above", gate.above))
+            if bound is not None
+        ]
+        whole = ", the whole interval" if gate.certain and estimate.low is not None else ""
+        reason = f"{gate.metric} is {estimate.text()}, it must be {' and '.join(bounds)}{whole}"
+    numbers = {"value": estimate.value}
+    if estimate.low is not None and estimate.high is not None:
+        numbers |= {"low": estimate.low, "high": estimate.high}
+    return GateResult(gate.name, passed, reason, numbers)
+
+
+def _beats(report: Report, candidate: str, rivals: Rivals, metric: str) -> GateResult:
+    gate, rival = f"beats_{rivals.must_beat_label}", rivals.must_beat
+    if not rival:
+        return GateResult(gate, False, f"there is no {rivals.must_beat_label} baseline to compare with")
+    if rival == candidate:
+        return GateResult(gate, False, f"it is the {rivals.must_beat_label} baseline")
+    used = metric if report.estimate(metric, rival) is not None or not rivals.must_beat_by else rivals.must_beat_by
+    gap = report.difference(used, candidate, rival)
+    if gap is None or gap.low is None or gap.high is None:
+        return GateResult(gate, False, f"{used} cannot be compared with {rival}")
+    gain = _gain(report, used, candidate, rival, gap)
+    numbers = {"difference": gap.value, "low": gap.low, "high": gap.high}
+    side = "above" if report.better.get(used, "high") != "low" else "below"
+    reason = f"{used} minus that of {rival} is {gap.text()}, all of it must be {side} 0"
+    return GateResult(gate, gain is not None and gain.low is not None and gain.low > 0, reason, numbers)
+
+
+def _gain(report: Report, metric: str, candidate: str, rival: str, gap: Estimate) -> Estimate | None:
+    """How much better the candidate is: the difference, its sign turned where lower is better."""
+    better = report.better.get(metric.partition("/")[0], "high")
+    if better == "high":
+        return gap
+    if better == "low":
+        return Estimate(-gap.value, None if gap.high is None else -gap.high, None if gap.low is None else -gap.low)
+    own, others = report.estimate(metric, candidate), report.estimate(metric, rival)
+    if own is None or others is None or gap.low is None or gap.high is None:
+        return None
+    value = report.goodness(metric, own.value) - report.goodness(metric, others.value)
+    half = (gap.high - gap.low) / 2
+    return Estimate(value, value - half, value + half)
+
+
 def _holds_champion(
-    gates: Gates, report: Report, candidate: str, champion: str, metric: str, same_recipe: bool
+    gates: Gates, report: Report, candidate: str, champion: str, metric: str, own_recipe: bool
 ) -> GateResult:
     """Another recipe must prove that it loses no more than allowed; the same one, on newer data, that is refuted only.
 
@@ -105,28 +142,26 @@ def _holds_champion(
     gate, rival = "holds_champion", report.of(champion)
     if rival.failed:
         return GateResult(gate, True, f"the champion cannot be compared: {rival.failed}")
-    gain = report.fair_difference(metric, candidate, champion)
-    if gain is None or gain.low is None or gain.high is None:
-        return GateResult(gate, False, f"{metric} cannot be compared with the champion {champion}")
-    own = report.fair_value(metric, champion)
-    allowed = gates.max_loss * own
-    sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
-    worst = sign * gain.value - _ONE_SIDED_90 * (gain.high - gain.low) / _WIDTH_95
-    best = -gain.low if metric in LOWER_IS_BETTER else gain.high
-    weighed = " (targets weighed by the chance of finding them)" if report.weighs(metric) else ""
-    told = f"{metric} minus the champion's {own:.4f} is {gain.text()}{weighed}"
-    figures = {
-        "difference": gain.value, "low": gain.low, "high": gain.high, "champion": own, "allowed": allowed,
-        "worst": worst,
+    used, words = report.deciding(metric), metric_words(report, metric)
+    own, gap = report.estimate(used, champion), report.difference(used, candidate, champion)
+    gain = None if gap is None else _gain(report, used, candidate, champion, gap)
+    if own is None or gap is None or gain is None or gain.low is None or gain.high is None:
+        return GateResult(gate, False, f"{words} cannot be compared with the champion {champion}")
+    allowed = gates.max_loss * abs(own.value)
+    worst, best = gain.value - _ONE_SIDED_90 * (gain.high - gain.low) / _WIDTH_95, gain.high
+    reason = f"{words} minus the champion's {own.value:.4f} is {gap.text()}"
+    numbers = {
+        "difference": gap.value, "low": gap.low or 0.0, "high": gap.high or 0.0, "champion": own.value,
+        "allowed": allowed, "worst": worst,
     }  # fmt: skip
-    if same_recipe:
-        told = f"{told}; the champion's own recipe on newer data must not be significantly worse"
-        return GateResult(gate, best >= 0 or worst >= -allowed, told, figures)
-    told = f"{told}; with 90 % confidence it loses at most {max(-worst, 0.0):.4f}, {allowed:.4f} is allowed"
-    return GateResult(gate, worst >= -allowed, told, figures)
+    if own_recipe:
+        reason = f"{reason}; the champion's own recipe on newer data must not be significantly worse"
+        return GateResult(gate, best >= 0 or worst >= -allowed, reason, numbers)
+    reason = f"{reason}; with 90 % confidence it loses at most {max(-worst, 0.0):.4f}, {allowed:.4f} is allowed"
+    return GateResult(gate, worst >= -allowed, reason, numbers)
 
 
-def _in_time(gates: Gates, judged: Judged) -> GateResult:
-    took, most = judged.cost.answer_us, gates.max_answer_us
-    reason = f"one answer takes {took:.0f} us, at most {most} us are allowed"
+def _in_time(gates: Gates, evaluated: Evaluated) -> GateResult:
+    took, most = evaluated.cost.answer_us, gates.max_answer_us
+    reason = f"one response takes {took:.0f} us, at most {most} us are allowed"
     return GateResult("answers_in_time", took <= most, reason, {"answer_us": took, "most": most})

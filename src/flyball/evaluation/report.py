@@ -1,19 +1,22 @@
-"""What an evaluation found, as values: one report for all candidates, baselines and the champion."""
+"""What an evaluation gave, as values: one report for all candidates, baselines and the champion."""
+
+from typing import Literal
 
 import msgspec
 
 from flyball.core import NotFound
-from flyball.evaluation.estimates import Estimate
+from flyball.evaluation.resampling import Estimate
 
-Figures = dict[str, Estimate]
+Metrics = dict[str, Estimate]
+Differences = dict[str, dict[str, dict[str, Estimate]]]
+Better = Literal["high", "low"] | float
 
 CANDIDATE, BASELINE, CHAMPION = "candidate", "baseline", "champion"
-LOWER_IS_BETTER = frozenset({"rmse", "mae"})
 
 
 class Cost(msgspec.Struct, frozen=True):
-    """`train_s`: seconds to fit. `answer_us`: median microseconds of one answer alone, `answer`: with its interval
-    over answers. `bytes`: of the artifact."""
+    """`train_s`: seconds to fit. `answer_us`: median microseconds of one response alone, `answer`: with its interval
+    over responses. `bytes`: of the artifact."""
 
     train_s: float = 0.0
     answer_us: float = 0.0
@@ -21,117 +24,94 @@ class Cost(msgspec.Struct, frozen=True):
     answer: Estimate | None = None
 
 
-class SliceFigures(msgspec.Struct, frozen=True):
-    """Figures of the users who share `name` in `by` ("group" or "activity")."""
+class SliceMetrics(msgspec.Struct, frozen=True):
+    """Metrics of the requests that share `name` in `by` ("history_length", "group")."""
 
     by: str
     name: str
-    users: int
-    figures: Figures
+    requests: int
+    units: int
+    metrics: Metrics
 
 
-class Judged(msgspec.Struct, frozen=True):
-    """One candidate. `failed`: why it has no figures, "" when it has.
+class Evaluated(msgspec.Struct, frozen=True):
+    """One candidate, baseline or champion. `failed`: why it has no metrics, "" when it has.
 
-    `figures`: by metric, such as "ndcg@20", "coverage@20", "rmse". `full_lists`: share of users who got as many items
-    as were asked for. `personal`: share of places filled from the model's scores for the user, `scored`: from its
-    scores, be they for the user or the same for all; the rest are newcomers and what the fallback lists filled in. None
-    in reports from before it was told.
+    `metrics`: by full name, such as "ndcg@20", "coverage@20", "rmse". `note`: what they do not show.
     """
 
     name: str
     role: str
     kind: str
     failed: str = ""
-    figures: Figures = {}
+    metrics: Metrics = {}
     cost: Cost = Cost()
-    slices: list[SliceFigures] = []
-    full_lists: float = 0.0
-    personal: float = 0.0
-    scored: float | None = None
-
-    @property
-    def note(self) -> str:
-        """What its figures do not tell, "" when that is nothing."""
-        return self.failed or ("scored nothing: these are the fallback's lists" if self.scored == 0 else "")
+    slices: list[SliceMetrics] = []
+    note: str = ""
 
 
-class Weighed(msgspec.Struct, frozen=True):
-    """The same comparison with each target counted by the inverse of the chance that its user came upon it.
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """All candidates on the same requests.
 
-    Of `targets` the service had shown `targets_shown` to their users beforehand, and something to `users_shown` users.
-    `lifts`: what being shown at places 1, 2-3, 4-7, 8-15 and beyond adds to the chance, `floor`: what chances count
-    for at least, both in users who had touched an item. `effective`: how many targets of equal weight these are worth.
-    `decides`: that is enough, so gates and choice use `figures` and `differences` (as in a report); if not, these are
-    empty, and gates and choice use those of the report, which favour the popular and whoever served.
+    `requests` of `units` (such as users) in the window `[start_us, end_us)`. `better`: of each metric "high", "low" or
+    the value that it should have. `differences[metric][a][b]`: a's value minus b's on the same requests, with its
+    paired interval. `decided_by`: {metric: the one that gates and choice use in its stead}, such as an
+    inverse-propensity-weighted one. `shown`: what tables show first. `references`: metrics of simple rules that are no
+    candidates. `notes`: what a person should know.
     """
 
-    targets: int
-    targets_shown: int
-    users_shown: int
-    lifts: list[float]
-    floor: float
-    effective: float
-    decides: bool
-    figures: dict[str, Figures] = {}
-    differences: dict[str, dict[str, dict[str, Estimate]]] = {}
-
-    def text(self) -> str:
-        """How many targets the service had shown, and what decides, in a sentence."""
-        told = (
-            f"the service had shown {self.targets_shown:,} of {self.targets:,} targets to their users beforehand; "
-            f"weighed by the chance of coming upon them, the targets are worth {self.effective:,.0f}"
-        )
-        if self.decides:
-            return f"{told}, and so weighed they decide"
-        return f"{told}, too few to decide: unweighed they decide, which favours the popular and who served"
-
-
-class Report(msgspec.Struct, frozen=True):
-    """All candidates on the same users.
-
-    `differences[metric][a][b]`: a's mean minus b's on the same users, with its paired interval. `ratings`: RMSE and
-    MAE of the global mean and of the bias model on the same ratings that rating models are judged by. `weighed`:
-    what gates and choice go by, None when they go by the plain figures.
-    """
-
-    users: int
-    split_us: int
+    requests: int
+    units: int
+    start_us: int
     end_us: int
-    k: int
     seed: int
     resamples: int
-    judged: dict[str, Judged]
-    differences: dict[str, dict[str, dict[str, Estimate]]]
-    ratings: dict[str, Figures] = {}
-    rated: int = 0
-    activity_bounds: str = "new: 0 items, light: 1 to 19, heavy: 20 or more"
-    weighed: Weighed | None = None
+    evaluated: dict[str, Evaluated]
+    better: dict[str, Better]
+    differences: Differences = {}
+    decided_by: dict[str, str] = {}
+    shown: tuple[str, ...] = ()
+    references: dict[str, Metrics] = {}
+    notes: tuple[str, ...] = ()
 
-    def of(self, name: str) -> Judged:
+    def of(self, name: str) -> Evaluated:
         """The candidate `name`; raises `NotFound`."""
-        if name not in self.judged:
-            raise NotFound("candidate", name, self.judged)
-        return self.judged[name]
+        if name not in self.evaluated:
+            raise NotFound("candidate", name, self.evaluated)
+        return self.evaluated[name]
+
+    def deciding(self, metric: str) -> str:
+        """The metric that gates and choice use when they are given `metric`."""
+        return self.decided_by.get(metric, metric)
+
+    def estimate(self, metric: str, name: str) -> Estimate | None:
+        """The value of `name`; None without one. `metric` may name a slice."""
+        if "/" not in metric:
+            return self.of(name).metrics.get(metric)
+        plain, _, wanted = metric.partition("/")
+        for part in self.of(name).slices:
+            if wanted == f"{part.by}={part.name}":
+                return part.metrics.get(plain)
+        return None
 
     def difference(self, metric: str, name: str, other: str) -> Estimate | None:
-        """`name` minus `other` in `metric`; None when either has no such figure."""
-        return _difference(self.differences.get(metric, {}), name, other)
+        """`name` minus `other` in `metric`; None when either has no such metric."""
+        pairs = self.differences.get(metric, {})
+        if name in pairs and other in pairs[name]:
+            return pairs[name][other]
+        if other in pairs and name in pairs[other]:
+            turned = pairs[other][name]
+            low = None if turned.high is None else -turned.high
+            high = None if turned.low is None else -turned.low
+            return Estimate(-turned.value, low, high)
+        return None
 
-    def fair_value(self, metric: str, name: str) -> float:
-        """`name`'s figure that gates and choice use: of `weighed` when that decides; raises `KeyError` without one."""
-        figures = self.weighed.figures if self.weighs(metric) and self.weighed else {}
-        return (figures[name] if name in figures else self.of(name).figures)[metric].value
-
-    def fair_difference(self, metric: str, name: str, other: str) -> Estimate | None:
-        """`name` minus `other`, as gates and choice use it; None when either has no such figure."""
-        if self.weighed is not None and self.weighs(metric):
-            return _difference(self.weighed.differences.get(metric, {}), name, other)
-        return self.difference(metric, name, other)
-
-    def weighs(self, metric: str) -> bool:
-        """Whether gates and choice go by weighed targets."""
-        return self.weighed is not None and self.weighed.decides and metric in self.weighed.differences
+    def goodness(self, metric: str, value: float) -> float:
+        """Higher is better, whatever the metric: `value` with its sign turned, or its distance from the target."""
+        better = self.better.get(metric.partition("/")[0], "high")
+        if isinstance(better, str):
+            return value if better == "high" else -value
+        return -abs(value - better)
 
     def json(self) -> bytes:
         """The report as JSON; `msgspec.json.decode(data, type=Report)` gives it back."""
@@ -139,38 +119,21 @@ class Report(msgspec.Struct, frozen=True):
 
     def table(self, metrics: tuple[str, ...] = ()) -> list[list[str]]:
         """Rows of text, the header first: candidates in order of the first metric, failed ones last."""
-        shown = metrics or self._metrics()
-        header = ["candidate", "role", *shown, "train s", "us/answer", "MB", "note"]
+        shown = metrics or tuple(
+            name for name in self.shown if any(name in one.metrics for one in self.evaluated.values())
+        )
+        header = ["candidate", "role", *shown, "train s", "latency us", "MB", "note"]
         first = shown[0] if shown else ""
-        order = sorted(self.judged.values(), key=lambda one: (bool(one.failed), _rank(one, first), one.name))
+        order = sorted(self.evaluated.values(), key=lambda one: (bool(one.failed), self._rank(one, first), one.name))
         return [header, *(self._row(one, shown) for one in order)]
 
-    def _metrics(self) -> tuple[str, ...]:
-        names = [f"ndcg@{self.k}", f"recall@{self.k}", f"hit_rate@{self.k}", f"coverage@{self.k}", f"novelty@{self.k}"]
-        rated = ["rmse"] if any("rmse" in one.figures for one in self.judged.values()) else []
-        return tuple(names + rated)
+    def _rank(self, one: Evaluated, metric: str) -> float:
+        estimate = one.metrics.get(metric)
+        return float("inf") if estimate is None else -self.goodness(metric, estimate.value)
 
-    def _row(self, one: Judged, shown: tuple[str, ...]) -> list[str]:
-        figures = [one.figures[name].text() if name in one.figures else "" for name in shown]
+    def _row(self, one: Evaluated, shown: tuple[str, ...]) -> list[str]:
+        metrics = [one.metrics[name].text() if name in one.metrics else "" for name in shown]
         cost = ["", "", ""]
         if not one.failed:
             cost = [f"{one.cost.train_s:.1f}", f"{one.cost.answer_us:.0f}", f"{one.cost.bytes / 1e6:.1f}"]
-        return [one.name, one.role, *figures, *cost, one.note]
-
-
-def _difference(found: dict[str, dict[str, Estimate]], name: str, other: str) -> Estimate | None:
-    if name in found and other in found[name]:
-        return found[name][other]
-    if other in found and name in found[other]:
-        turned = found[other][name]
-        low = None if turned.high is None else -turned.high
-        high = None if turned.low is None else -turned.low
-        return Estimate(-turned.value, low, high)
-    return None
-
-
-def _rank(one: Judged, metric: str) -> float:
-    if metric not in one.figures:
-        return float("inf")
-    value = one.figures[metric].value
-    return value if metric in LOWER_IS_BETTER else -value
+        return [one.name, one.role, *metrics, *cost, one.failed or one.note]

@@ -1,122 +1,96 @@
-"""All figures of all contestants from the same resamples of users."""
+"""One bootstrap for every metric: percentile intervals over units (users, days, documents).
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13. A resample draws as many units as
+there are, with replacement; that is a multinomial weight for each unit. All metrics of all candidates are functions of
+the same weights, so they share their resamples and differences are paired.
+"""
 
+from collections.abc import Hashable, Iterator, Mapping
+from typing import TypeVar
+
+import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
-from flyball.evaluation.beyond_accuracy import coverage
-from flyball.evaluation.estimates import Estimate, bootstrap_means, interval_of, resample_weights
-from flyball.evaluation.ranking_metrics import ACCURACY
-from flyball.evaluation.report import Figures
+from flyball.core import BadInput, Doubles
+from flyball.tasks import Resampled
 
-Values = Mapping[str, NDArray[np.float64]]
-Differences = dict[str, dict[str, dict[str, Estimate]]]
+MetricKey = TypeVar("MetricKey", bound=Hashable)
 
-_COVERAGE_RESAMPLES = 200
+_CHUNK_CELLS = 4_000_000
 
 
-def is_accuracy(metric: str) -> bool:
-    """Whether `ndcg@20` and its like, which contestants are compared by."""
-    return metric.split("@")[0] in ACCURACY
+class Estimate(msgspec.Struct, frozen=True):
+    """A value and its 95 % interval; no ends where none can be given (fewer than two units)."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+    def text(self, digits: int = 4) -> str:
+        """`0.1234 [0.1200, 0.1270]`."""
+        if self.low is None or self.high is None:
+            return f"{self.value:.{digits}f}"
+        return f"{self.value:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
 
 
-class MeanFigures:
-    """Figures that are means over users. `values`: {contestant: {metric: (users,)}}, all of the same users."""
+class Resamples(msgspec.Struct, frozen=True):
+    """A metric's `value` and its value in each resample (`drawn`), of `units`."""
 
-    def __init__(self, values: Mapping[str, Values], seed: int, resamples: int) -> None:
-        self._places: dict[tuple[str, str], int] = {}
-        columns: list[NDArray[np.float64]] = []
-        for name, metrics in values.items():
-            for metric, column in metrics.items():
-                self._places[name, metric] = len(columns)
-                columns.append(column)
-        self.users = len(columns[0]) if columns else 0
-        table = np.stack(columns, axis=1) if columns else np.zeros((0, 0))
-        self._means = table.mean(axis=0) if columns else np.zeros(0)
-        self._resampled = bootstrap_means(table, seed, resamples) if columns else np.zeros((0, 0))
+    value: float
+    drawn: Doubles
+    units: int
 
-    def of(self, name: str) -> Figures:
-        """The contestant's figures."""
-        return {
-            metric: interval_of(self._means[place], self._resampled[:, place], self.users)
-            for (owner, metric), place in self._places.items()
-            if owner == name
-        }
+    def estimate(self) -> Estimate:
+        """The value with its interval."""
+        return interval_of(self.value, self.drawn, self.units)
 
-    def differences(self) -> Differences:
-        """Each pair once, for the metrics of accuracy."""
-        found: Differences = {}
-        for (name, metric), place in self._places.items():
-            if not is_accuracy(metric):
-                continue
-            for (other, same), against in self._places.items():
-                if same == metric and place < against:
-                    difference = interval_of(
-                        self._means[place] - self._means[against],
-                        self._resampled[:, place] - self._resampled[:, against],
-                        self.users,
-                    )
-                    found.setdefault(metric, {}).setdefault(name, {})[other] = difference
-        return found
+    def minus(self, other: "Resamples") -> "Resamples":
+        """The paired difference: both are of the same resamples."""
+        return Resamples(self.value - other.value, self.drawn - other.drawn, self.units)
 
 
-class RatingFigures:
-    """RMSE and MAE from `errors`, {name: (ratings,)}; resampled by user, as one user's errors go together.
+def resample_weights(units: int, resamples: int, seed: int) -> Iterator[Doubles]:
+    """How often each resample draws each unit: chunks of shape (some resamples, units), `resamples` rows in all."""
+    rng = np.random.default_rng(seed)
+    rows = max(1, _CHUNK_CELLS // max(units, 1))
+    for first in range(0, resamples, rows):
+        count = min(rows, resamples - first)
+        drawn = rng.integers(0, units, size=(count, units))
+        drawn += np.arange(count)[:, None] * units
+        yield np.bincount(drawn.ravel(), minlength=count * units).reshape(count, units).astype(np.float64)
 
-    `rows`: the user of each rating.
+
+def resample(
+    metrics: Mapping[MetricKey, Resampled],
+    units: int,
+    seed: int,
+    resamples: int = 1_000,
+    centered: frozenset[MetricKey] = frozenset(),
+) -> dict[MetricKey, Resamples]:
+    """Every metric at weights 1 and in the same `resamples`.
+
+    Those named in `centered` are moved so that their mean is the value, within [0, 1]: shares that each resample
+    understates because it repeats units. Raises `BadInput` without units.
     """
-
-    def __init__(self, errors: Values, rows: NDArray[np.int32], seed: int, resamples: int) -> None:
-        self.figures: dict[str, Figures] = {}
-        self._resampled: dict[tuple[str, str], NDArray[np.float64]] = {}
-        if not errors:
-            return
-        _, owner = np.unique(rows, return_inverse=True)
-        users = int(owner.max()) + 1
-        columns: list[NDArray[Any]] = [np.bincount(owner, minlength=users)]
-        for error in errors.values():
-            columns += [
-                np.bincount(owner, error**2, minlength=users),
-                np.bincount(owner, np.abs(error), minlength=users),
-            ]
-        sums = bootstrap_means(np.stack(columns, axis=1), seed, resamples)
-        for place, (name, error) in enumerate(errors.items()):
-            squares, absolutes = sums[:, 1 + 2 * place] / sums[:, 0], sums[:, 2 + 2 * place] / sums[:, 0]
-            self._resampled[name, "rmse"], self._resampled[name, "mae"] = np.sqrt(squares), absolutes
-            self.figures[name] = {
-                "rmse": interval_of(float(np.sqrt(np.mean(error**2))), np.sqrt(squares), users),
-                "mae": interval_of(float(np.mean(np.abs(error))), absolutes, users),
-            }
-        self._users = users
-
-    def differences(self, names: Sequence[str]) -> Differences:
-        """Each pair of `names` once."""
-        found: Differences = {}
-        for metric in ("rmse", "mae"):
-            for place, name in enumerate(names):
-                for other in names[place + 1 :]:
-                    value = self.figures[name][metric].value - self.figures[other][metric].value
-                    resampled = self._resampled[name, metric] - self._resampled[other, metric]
-                    found.setdefault(metric, {}).setdefault(name, {})[other] = interval_of(
-                        value, resampled, self._users
-                    )
-        return found
+    if units < 1:
+        raise BadInput("units", "one or more", units)
+    ones = np.ones((1, units))
+    values = {name: float(metric(ones)[0]) for name, metric in metrics.items()}
+    drawn: dict[MetricKey, list[Doubles]] = {name: [] for name in metrics}
+    for weights in resample_weights(units, resamples, seed):
+        for name, metric in metrics.items():
+            drawn[name].append(metric(weights))
+    whole = {name: np.concatenate(parts) for name, parts in drawn.items()}
+    for name in centered & set(whole):
+        whole[name] = np.clip(whole[name] - whole[name].mean() + values[name], 0.0, 1.0)
+    return {name: Resamples(values[name], whole[name], units) for name in metrics}
 
 
-def coverage_figure(places: NDArray[np.int32], items: int, seed: int) -> Estimate:
-    """Coverage with an interval for its spread over samples of as many users.
-
-    A resample repeats users, so it always covers less: the resampled values are moved so that their mean is the value.
-    """
-    value = coverage(places, items)
-    drawn = np.array(
-        [
-            coverage(places[row > 0], items)
-            for weights in resample_weights(len(places), _COVERAGE_RESAMPLES, seed)
-            for row in weights
-        ]
-    )
-    moved = np.clip(drawn - drawn.mean() + value, 0.0, 1.0)
-    return interval_of(value, moved, len(places))
+def interval_of(value: float, drawn: Doubles, units: int, level: float = 0.95) -> Estimate:
+    """`value` with the percentile interval of its resampled values; nan among these are left out."""
+    usable = drawn[~np.isnan(drawn)]
+    if units < 2 or not len(usable):
+        return Estimate(float(value))
+    tail = (1 - level) / 2
+    low, high = np.quantile(usable, [tail, 1 - tail])
+    return Estimate(float(value), float(low), float(high))

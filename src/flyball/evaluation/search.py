@@ -16,8 +16,8 @@ from flyball.models import Interactions, Recommender, params_of, select_rows
 HALVING_SHARES = (0.25, 0.5, 1.0)
 """Shares of the training users that the rounds of successive halving learn from."""
 
-Judge = Callable[[Recommender, float], float]
-"""(model, share of the training users) → figure on validation data, higher is better."""
+Score = Callable[[Recommender, float], float]
+"""(model, share of the training users) -> score on validation data, higher is better."""
 
 
 class Space(msgspec.Struct, frozen=True):
@@ -34,18 +34,18 @@ def space_of(family: str, base: Recommender, values: Mapping[str, tuple[Any, ...
 
 
 class Trial(msgspec.Struct, frozen=True):
-    """One fit: `share` of the training users, `figure` on validation data, or why there is none; `seconds` it took."""
+    """One fit: `share` of the training users, `score` on validation data, or why there is none; `seconds` it took."""
 
     family: str
     params: dict[str, Any]
     share: float
-    figure: float | None
+    score: float | None
     failed: str = ""
     seconds: float = 0.0
 
 
 class Searched(msgspec.Struct, frozen=True):
-    """`best`: for each family the parameters with the highest figure at full share. `budget`: full fits a family."""
+    """`best`: for each family the parameters with the highest score at full share. `budget`: full fits a family."""
 
     method: str
     seed: int
@@ -56,7 +56,7 @@ class Searched(msgspec.Struct, frozen=True):
 
 def search(
     spaces: Sequence[Space],
-    judge: Judge,
+    score: Score,
     budget: int = 8,
     method: Literal["random", "halving"] = "random",
     seed: int = 0,
@@ -69,9 +69,9 @@ def search(
 
     A halving round of share s costs s of a full fit, so the first round is wider: every family still spends at most
     `budget` full fits. A set that cannot be fitted is a failed trial; a family without any success keeps its base.
-    The base comes into every round that has room for it, so that what the search brought can be told.
+    The base comes into every round that has room for it, so that what the search brought can be seen.
     `record` gets each trial as it ends; `stopwatch`: to time them with.
-    Same seed and judge: same result, whatever other families are searched.
+    Same seed and `score`: same result, whatever other families are searched.
     """
     if budget < 1:
         raise BadDeclaration("search's budget", "at least 1 full fit a family", budget)
@@ -86,12 +86,12 @@ def search(
             spare = spent + (size + 1) * share <= budget and share == 1.0
             for model in _with_base(models, space.base, size, spare):
                 spent += share
-                trial = _try(space.family, model, share, judge, progress, stopwatch)
+                trial = _try(space.family, model, share, score, progress, stopwatch)
                 record(trial)
                 tried.append((model, trial))
             trials += [trial for _, trial in tried]
-            able = [pair for pair in tried if pair[1].figure is not None]
-            models = [model for model, trial in sorted(able, key=lambda pair: -_figure(pair[1]))]
+            able = [pair for pair in tried if pair[1].score is not None]
+            models = [model for model, trial in sorted(able, key=lambda pair: -_score(pair[1]))]
         best[space.family] = models[0] if models else space.base
     return Searched(method, seed, float(budget), trials, best)
 
@@ -105,10 +105,10 @@ def share_of_users(data: Interactions, share: float, seed: int) -> Interactions:
 
 
 def learning_curve(
-    model: Recommender, judge: Judge, shares: Sequence[float] = (0.1, 0.25, 0.5, 0.75, 1.0)
+    model: Recommender, score: Score, shares: Sequence[float] = (0.1, 0.25, 0.5, 0.75, 1.0)
 ) -> list[tuple[float, float]]:
-    """(share of the training users, figure): whether more data would help."""
-    return [(share, judge(model, share)) for share in shares]
+    """(share of the training users, score): whether more data would help."""
+    return [(share, score(model, share)) for share in shares]
 
 
 def _with_base(models: list[Recommender], base: Recommender, size: int, spare: bool) -> list[Recommender]:
@@ -154,20 +154,20 @@ def _try(
     family: str,
     model: Recommender,
     share: float,
-    judge: Judge,
+    score: Score,
     progress: Callable[[str], None],
     stopwatch: Stopwatch | None,
 ) -> Trial:
     params = params_of(model)
     progress(f"trying {family} {params}")
     start = stopwatch.read_s() if stopwatch is not None else 0.0
-    figure, failed = None, ""
+    value, failed = None, ""
     try:
-        figure = float(judge(model, share))
+        value = float(score(model, share))
     except Exception as error:  # a model may raise anything; the others go on
         failed = str(error) if isinstance(error, FlyballError) else f"{type(error).__name__}: {error}"
-    return Trial(family, params, share, figure, failed, stopwatch.read_s() - start if stopwatch is not None else 0.0)
+    return Trial(family, params, share, value, failed, stopwatch.read_s() - start if stopwatch is not None else 0.0)
 
 
-def _figure(trial: Trial) -> float:
-    return trial.figure if trial.figure is not None else -np.inf
+def _score(trial: Trial) -> float:
+    return trial.score if trial.score is not None else -np.inf

@@ -1,28 +1,34 @@
-"""From the log to the examples that candidates learn from and are judged on."""
+"""From the log to the examples that candidates learn from and are evaluated on."""
+
+from collections.abc import Callable, Collection
 
 import msgspec
 
+from flyball.app import App
 from flyball.core import format_timestamp
+from flyball.evaluation import largest_cutoff
 from flyball.events import after_slices
 from flyball.features import read_apply_delays
 from flyball.history import Snapshot, take_snapshot
 from flyball.learning.job import Job
 from flyball.learning.split import Window, windows
 from flyball.models import Interactions
+from flyball.outcomes import exposure_of
 from flyball.runtime import FEATURES_CONSUMER, STATE_CONSUMER
-from flyball.tasks import Behind, Cases, Frames, build_interactions, evaluation_cases
+from flyball.tasks import Behind, EvaluationSet, Exposure, Frames, build_interactions, evaluation_set
 
 _BATCH = 20_000
+_SHOWN_BEFORE_US = 86_400_000_000
 
 
 class Examples(msgspec.Struct, frozen=True):
-    """`train`: as known just before the window; `everything`: as known now; `cases`: users of the window; `frames`:
-    the events under it all, as known now; `behind`: how late serving saw them."""
+    """`train`: as known just before the window; `everything`: as known now; `evaluation`: requests of the window;
+    `frames`: the events under it all, as known now; `behind`: how late serving saw them."""
 
     everything: Interactions
     train: Interactions
     window: Window
-    cases: Cases
+    evaluation: EvaluationSet
     frames: Frames
     behind: Behind = Behind()
 
@@ -64,17 +70,19 @@ def examples_of(job: Job, snapshot: Snapshot) -> Examples | str:
         positives = int((everything.weights >= 1).sum())
         return f"too little to learn from: positives must lie at two instants or more, got {positives} positives in all"
     for window in tried:
-        cases = evaluation_cases(
-            frames, app.task, schema, window.start_us, window.end_us, seed=job.seed, apply_delay_us=behind.state_us
-        )
-        if cases.pool >= wanted:
+        train = build_interactions(frames, app.task, schema, window.start_us - 1)
+        evaluation = evaluation_set(
+            frames, app.task, schema, train, (window.start_us, window.end_us), seed=job.seed,
+            apply_delay_us=behind.state_us, min_examples=wanted, ips=app.choose.ips,
+            exposure=_exposure(job, window), cutoff=largest_cutoff(app.task.offline().plan(), metrics_of(app)),
+        )  # fmt: skip
+        if evaluation.pool >= wanted:
             break
     else:
         return (
-            f"too little to judge on: the test window must hold {wanted} users who liked something new, "
-            f"got {cases.pool} even in the widest ({window.share:.0%} of the positives)"
+            f"too little to evaluate on: the test window must hold {wanted} users with new positives, "
+            f"got {evaluation.pool} even in the widest ({window.share:.0%} of the positives)"
         )
-    train = build_interactions(frames, app.task, schema, window.start_us - 1)
     if not (train.weights >= 1).any():
         return (
             f"nothing to learn from: no positive was known before the test window, which starts at "
@@ -83,7 +91,22 @@ def examples_of(job: Job, snapshot: Snapshot) -> Examples | str:
         )
     job.tell(
         "examples",
-        f"{len(train.user_index):,} pairs of {len(train.users):,} users and {len(train.items):,} items; judged on "
-        f"{len(cases.users):,} users after {format_timestamp(window.start_us)}",
+        f"{len(train.user_index):,} pairs of {len(train.users):,} users and {len(train.items):,} items; evaluated on "
+        f"{len(evaluation.at_us):,} requests of {len(evaluation.units):,} users after "
+        f"{format_timestamp(window.start_us)}",
     )
-    return Examples(everything, train, window, cases, frames, behind)
+    return Examples(everything, train, window, evaluation, frames, behind)
+
+
+def metrics_of(app: App) -> list[str]:
+    """The metrics that the application's rules name."""
+    return [app.choose.metric, *(gate.metric for gate in app.gates.metrics)]
+
+
+def _exposure(job: Job, window: Window) -> Callable[[Collection[str]], Exposure]:
+    """What the service showed in the window and a day before, which may have led to positives, and when."""
+
+    def read(users: Collection[str]) -> Exposure:
+        return exposure_of(job.runtime.predictions, users, window.start_us - _SHOWN_BEFORE_US, window.end_us)
+
+    return read

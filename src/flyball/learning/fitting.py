@@ -1,4 +1,4 @@
-"""Fit one contestant, save it as an artifact and ask it: the work that parallel processes do."""
+"""Fit one challenger, save it as an artifact and ask it: the work that parallel processes do."""
 
 import shutil
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ import numpy as np
 
 from flyball.app import App, AppSource
 from flyball.core import BadInput, Stopwatch
-from flyball.evaluation import Answers, Contestant, asked
+from flyball.evaluation import Answered, Challenger, Evaluator
 from flyball.learning.contestants import contestants, model_classes
 from flyball.learning.shared_data import read_frames, read_interactions
 from flyball.models import (
@@ -25,7 +25,15 @@ from flyball.models import (
     save_artifact,
     take,
 )
-from flyball.tasks import BadScores, Behind, Cases, OfflineFeatures, RankingDataset, check_hashes, fallback_arrays
+from flyball.tasks import (
+    BadScores,
+    Behind,
+    EvaluationSet,
+    OfflineFeatures,
+    RankingDataset,
+    check_hashes,
+    fallback_arrays,
+)
 
 _PROBED = 3
 
@@ -33,8 +41,8 @@ _PROBED = 3
 class FitOrder(msgspec.Struct, frozen=True):
     """What to fit on and where to put it. `data`: a folder of `write_interactions`; `folder`: the new artifact's.
 
-    `events`: a folder of `write_frames`, for a model with features; `behind`: how late serving saw them. `asked`: what
-    to ask once it is fitted, of the same data.
+    `events`: a folder of `write_frames`, for a model with features; `behind`: how late serving saw them.
+    `evaluation`: what to ask once it is fitted.
     """
 
     data: str
@@ -43,7 +51,7 @@ class FitOrder(msgspec.Struct, frozen=True):
     manifest: dict[str, Any]
     events: str = ""
     behind: Behind = Behind()
-    asked: Cases | None = None
+    evaluation: EvaluationSet | None = None
 
 
 class Fitted(msgspec.Struct, frozen=True):
@@ -52,13 +60,13 @@ class Fitted(msgspec.Struct, frozen=True):
     files: dict[str, str]
     size: int
     seconds: float
-    answers: Answers | None = None
+    answered: Answered | None = None
 
 
 def fit_named(source: AppSource, name: str, recipe: str, order: FitOrder, stopwatch: Stopwatch) -> Fitted:
     """`fit_model` in another process, which finds the application, and its own model classes, anew.
 
-    `recipe`: the folder of an artifact whose model to fit again; "" for the contestant `name`.
+    `recipe`: the folder of an artifact whose model to fit again; "" for the challenger `name`.
     """
     app = source.load()
     if not recipe:
@@ -83,21 +91,23 @@ def fit_model(app: App, model: Recommender, order: FitOrder, stopwatch: Stopwatc
         shutil.rmtree(folder, ignore_errors=True)
         raise
     fitted = Fitted(files, sum(path.stat().st_size for path in folder.iterdir()), seconds)
-    if order.asked is None:
+    if order.evaluation is None:
         return fitted
-    return msgspec.structs.replace(fitted, answers=_ask(app, model, data, order, files, stopwatch))
+    return msgspec.structs.replace(fitted, answered=_ask(app, model, data, order, files, stopwatch))
 
 
 def _ask(
     app: App, model: Recommender, data: Interactions, order: FitOrder, files: dict[str, str], stopwatch: Stopwatch
-) -> Answers:
-    assert order.asked is not None
+) -> Answered:
+    assert order.evaluation is not None
     groups, features = app.task.about.feature_groups, None
     if groups and order.events:
         features = OfflineFeatures(groups, read_frames(Path(order.events)), apply_delay_us=order.behind.features_us)
     artifact = load_artifact(Path(order.folder), files)
-    one = Contestant(Path(order.folder).name, model=model, artifact=artifact, as_of_us=data.as_of_us, features=features)
-    return asked(app.task, one, order.asked, data, metric=app.choose.metric, stopwatch=stopwatch)
+    challenger = Challenger(
+        Path(order.folder).name, model=model, artifact=artifact, as_of_us=data.as_of_us, features=features
+    )
+    return Evaluator(app.task, order.evaluation, stopwatch).answered(challenger)
 
 
 def _fit(app: App, model: Recommender, data: Interactions, order: FitOrder) -> Learned:
@@ -123,7 +133,7 @@ def check_learned(model: Recommender, learned: Any) -> None:
 def check_scores(model: Recommender, learned: Learned, data: Interactions) -> None:
     """Score a few users together and each alone: the bits must be the same, or no answer could be replayed.
 
-    A score that ends its process ends this one, not the one that judges everybody. Raises `BadScores`.
+    A score that ends its process ends this one, not the one that evaluates everybody. Raises `BadScores`.
     """
     frozen = {name: array.view() for name, array in learned.items()}
     for array in frozen.values():

@@ -1,4 +1,4 @@
-"""Candidates, baselines and the champion on the same users, none of them having seen what they are judged on."""
+"""Candidates, baselines and the champion on the same users, none of them having seen what they are evaluated on."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,28 +6,34 @@ from pathlib import Path
 import msgspec
 
 from flyball.core import FlyballError
-from flyball.evaluation import BASELINE, CANDIDATE, CHAMPION, Contestant, GateResult, Report, check_gates, evaluate
+from flyball.evaluation import (
+    BASELINE,
+    CANDIDATE,
+    CHAMPION,
+    Challenger,
+    GateResult,
+    Report,
+    Rivals,
+    check_gates,
+    evaluate,
+)
 from flyball.learning.contestants import model_classes
-from flyball.learning.examples import Examples
+from flyball.learning.examples import Examples, metrics_of
 from flyball.learning.fitting import Fitted
 from flyball.learning.job import Job
 from flyball.learning.shared_data import write_interactions
 from flyball.learning.trials import Batch, Fits, Task, words_of
 from flyball.models import Recommender, load_artifact, model_of
-from flyball.outcomes import shown_items
 from flyball.registry import Version
 from flyball.releases import ReleaseState
 from flyball.tasks import OfflineFeatures
 
-_SHOWN_BEFORE_US = 86_400_000_000
-"""What was shown a day before something was liked may have led to it, as outcomes count."""
-
 
 class Champion(msgspec.Struct, frozen=True):
-    """The version that serves now, as it takes part; `seen`: it had learned from part of the test window.
+    """The version that serves now, as it takes part; `saw_test_window`: it had learned from part of it.
 
-    `name`: what candidates are held against, the version as it is, or when `seen` its recipe fitted on what was known
-    before the window. The other of the two is `beside`, for comparison.
+    `name`: what candidates are held against, the version as it is, or when it saw that its recipe fitted on what was
+    known before the window. The other of the two is `beside`, for comparison.
     """
 
     name: str
@@ -35,11 +41,11 @@ class Champion(msgspec.Struct, frozen=True):
     version: Version
     model: Recommender
     folder: str
-    seen: bool
+    saw_test_window: bool
 
 
 def champion_of(job: Job, state: ReleaseState, split_us: int) -> Champion | None:
-    """The champion as a contestant; None without one, or with a note when its artifact cannot be used."""
+    """The champion as it takes part; None without one, or with a note when its artifact cannot be used."""
     if state.champion is None:
         return None
     version = job.runtime.registry.version(state.champion)
@@ -52,7 +58,7 @@ def champion_of(job: Job, state: ReleaseState, split_us: int) -> Champion | None
     seen = version.as_of_us >= split_us
     if seen:
         job.notes.append(
-            f"champion {version.id} had learned from part of the test window; it is judged as its recipe fitted on "
+            f"champion {version.id} had learned from part of the test window; it is evaluated as its recipe fitted on "
             "what was known before the window, like all others, and its own figures flatter it"
         )
     name = f"champion:{version.id}"
@@ -68,44 +74,52 @@ def trials_of(job: Job, examples: Examples, champion: Champion | None) -> Batch:
     tasks = [Task(name, model, trials / f"{place}") for place, (name, model) in enumerate(models.items())]
     if champion is not None and not twin_of(models, champion):
         tasks.append(Task(_recipe_name(champion), champion.model, trials / "champion", champion.folder))
-    return Batch("fit", data, tasks, examples.cases)
+    return Batch("fit", data, tasks, examples.evaluation)
 
 
-def judge(job: Job, examples: Examples, champion: Champion | None, trials: Batch, fits: Fits) -> Report:
-    """Evaluate everyone, fitted on what was known before the test window, on its users."""
+def evaluate_all(job: Job, examples: Examples, champion: Champion | None, trials: Batch, fits: Fits) -> Report:
+    """Evaluate everyone, fitted on what was known before the test window, on its requests."""
     app, tasks = job.runtime.app, trials.tasks
     twin = twin_of(job.contestants.models, champion)
     fitted = fits.of("fit", [task.name for task in tasks])
-    answers = {name: one.answers for name, one in fitted.items() if isinstance(one, Fitted) and one.answers is not None}
+    answered = {
+        name: one.answered for name, one in fitted.items() if isinstance(one, Fitted) and one.answered is not None
+    }
     features = _features(job, examples)
-    found = [_contestant(task, fitted[task.name], _role(job, task.name), examples, features) for task in tasks]
+    challengers = [_challenger(task, fitted[task.name], _role(job, task.name), examples, features) for task in tasks]
     if champion is not None and twin:
-        same = next(each for each in found if each.name == twin)
-        found.append(msgspec.structs.replace(same, name=_recipe_name(champion), role=CHAMPION))
-        answers |= {found[-1].name: answers[twin]} if twin in answers else {}
+        same = next(one for one in challengers if one.name == twin)
+        challengers.append(msgspec.structs.replace(same, name=_recipe_name(champion), role=CHAMPION))
+        answered |= {challengers[-1].name: answered[twin]} if twin in answered else {}
     if champion is not None:
-        found.append(_as_it_is(champion, features))
+        challengers.append(_as_it_is(champion, features))
     report = evaluate(
-        app.task, found, examples.cases, examples.train, metric=app.choose.metric, seed=job.seed,
-        stopwatch=job.stopwatch, weigh_targets=app.choose.weigh, shown=_shown(job, examples),
-        least=app.gates.min_examples, answers=answers,
+        app.task, challengers, examples.evaluation, metrics=metrics_of(app), seed=job.seed,
+        stopwatch=job.stopwatch, answered=answered,
     )  # fmt: skip
-    job.tell("evaluate", f"{len(found)} contestants on {report.users:,} users")
-    if report.weighed is not None and (report.weighed.targets_shown or not report.weighed.decides):
-        job.notes.append(report.weighed.text())
+    job.tell("evaluate", f"{len(challengers)} challengers on {report.requests:,} requests of {report.units:,} users")
+    job.notes.extend(report.notes)
     return report
 
 
 def gates_of(job: Job, report: Report, champion: Champion | None) -> dict[str, list[GateResult]]:
     """Each candidate's gates; those who failed are no measure for others."""
     app = job.runtime.app
-    held = champion.name if champion is not None and not report.of(champion.name).failed else None
-    baselines = [name for name in job.contestants.baselines if not report.of(name).failed]
-    metric, twin = app.choose.metric, twin_of(job.contestants.models, champion)
+    plan, twin = app.task.offline().plan(), twin_of(job.contestants.models, champion)
+    label, must_beat = next(iter(plan.baselines)), job.contestants.baselines[0]
+    rivals = Rivals(
+        champion=champion.name if champion is not None and not report.of(champion.name).failed else None,
+        must_beat="" if report.of(must_beat).failed else must_beat,
+        must_beat_label=label,
+        must_beat_by=plan.default,
+    )
     return {
-        name: check_gates(app.gates, report, name, held, baselines, metric, same_recipe=name == twin)
+        name: check_gates(
+            app.gates, plan.gates, report, name, msgspec.structs.replace(rivals, own_recipe=name == twin),
+            app.choose.metric,
+        )
         for name in job.contestants.candidates
-    }
+    }  # fmt: skip
 
 
 def rejection(gates: list[GateResult]) -> str:
@@ -114,21 +128,15 @@ def rejection(gates: list[GateResult]) -> str:
 
 
 def twin_of(models: Mapping[str, Recommender], champion: Champion | None) -> str:
-    """The contestant with the champion's recipe: fitted on the same data, it is the same. "" when there is none."""
+    """The candidate with the champion's recipe: fitted on the same data, it is the same. "" when there is none."""
     for name, model in models.items():
         if champion is not None and type(model) is type(champion.model) and model == champion.model:
             return name
     return ""
 
 
-def _shown(job: Job, examples: Examples) -> dict[str, dict[str, int]]:
-    """What the service showed the users of the cases in the test window, and just before it."""
-    window = examples.window
-    return shown_items(job.runtime.predictions, examples.cases.users, window.start_us - _SHOWN_BEFORE_US, window.end_us)
-
-
 def _recipe_name(champion: Champion) -> str:
-    return champion.name if champion.seen else champion.beside
+    return champion.name if champion.saw_test_window else champion.beside
 
 
 def _role(job: Job, name: str) -> str:
@@ -138,18 +146,18 @@ def _role(job: Job, name: str) -> str:
 
 
 def _features(job: Job, examples: Examples) -> OfflineFeatures | None:
-    """The declared features as they were known and applied at the questions of the test window."""
+    """The declared features as they were known and applied at the requests of the test window."""
     groups = job.runtime.app.task.about.feature_groups
     delay_us = examples.behind.features_us
     return OfflineFeatures(groups, examples.frames, apply_delay_us=delay_us) if groups else None
 
 
-def _contestant(
+def _challenger(
     task: Task, result: Fitted | Exception, role: str, examples: Examples, features: OfflineFeatures | None
-) -> Contestant:
+) -> Challenger:
     if isinstance(result, Exception):
-        return Contestant(task.name, role, failed=words_of(result))
-    return Contestant(
+        return Challenger(task.name, role, failed=words_of(result))
+    return Challenger(
         name=task.name,
         role=role,
         model=task.model,
@@ -161,10 +169,10 @@ def _contestant(
     )
 
 
-def _as_it_is(champion: Champion, features: OfflineFeatures | None) -> Contestant:
+def _as_it_is(champion: Champion, features: OfflineFeatures | None) -> Challenger:
     folder = Path(champion.folder)
-    return Contestant(
-        name=champion.beside if champion.seen else champion.name,
+    return Challenger(
+        name=champion.beside if champion.saw_test_window else champion.name,
         role=CHAMPION,
         model=champion.model,
         artifact=load_artifact(folder, champion.version.artifact_files),
@@ -172,5 +180,5 @@ def _as_it_is(champion: Champion, features: OfflineFeatures | None) -> Contestan
         train_s=0.0,
         bytes=sum(path.stat().st_size for path in folder.iterdir()),
         features=features,
-        flattered=champion.seen,
+        saw_test_window=champion.saw_test_window,
     )

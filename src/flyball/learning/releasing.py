@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from flyball.core import Refused, format_timestamp
-from flyball.evaluation import CHAMPION, GateResult, Judged, Report, choose
+from flyball.evaluation import CHAMPION, Evaluated, GateResult, Report, choose
 from flyball.history import Snapshot
 from flyball.learning.cleanup import artifact_name
 from flyball.learning.examples import Examples
@@ -75,7 +75,7 @@ def register(job: Job, origin: Origin, report: Report, gates: Gates, fits: Fits)
             seed=job.seed,
             run=job.run.id,
             created_us=job.runtime.clock.now_us(),
-            figures=_figures_and_cost(report.of(name)),
+            figures=_metrics_and_cost(report.of(name)),
             gates=[msgspec.to_builtins(gate) for gate in gates[name]],
             declaration=app.task.about.declaration,
             features=app.candidates[name].feature_hashes,
@@ -122,22 +122,25 @@ def release(job: Job, report: Report, versions: list[Version], before: ReleaseSt
     return Decision(version.id, True, f"{change.message}: {reason}", version.id)
 
 
-def figures_of(judged: Judged) -> dict[str, Any]:
-    """A contestant's figures as plain values: {name: {"value", "low", "high"}}."""
-    plain: dict[str, Any] = msgspec.to_builtins(judged.figures)
+def metrics_of_evaluated(evaluated: Evaluated) -> dict[str, Any]:
+    """Its metrics as plain values: {name: {"value", "low", "high"}}."""
+    plain: dict[str, Any] = msgspec.to_builtins(evaluated.metrics)
     return plain
 
 
-def cost_of(judged: Judged) -> dict[str, float]:
-    """What a contestant costs: seconds to fit, microseconds an answer, bytes."""
-    return {} if judged.failed else msgspec.structs.asdict(judged.cost)
+def cost_of(evaluated: Evaluated) -> dict[str, float]:
+    """What it costs: seconds to fit, microseconds an answer, bytes."""
+    if evaluated.failed:
+        return {}
+    cost = evaluated.cost
+    return {"train_s": cost.train_s, "answer_us": cost.answer_us, "bytes": float(cost.bytes)}
 
 
 def told(report: Report, gates: Gates, versions: list[Version]) -> list[CandidateReport]:
     """What became of everyone, in the report's order."""
     version_of = {version.candidate: version for version in versions}
     found = []
-    for one in report.judged.values():
+    for one in report.evaluated.values():
         version = version_of.get(one.name) if one.name in gates else None
         found.append(
             CandidateReport(
@@ -146,7 +149,8 @@ def told(report: Report, gates: Gates, versions: list[Version]) -> list[Candidat
                 outcome="compared" if version is None else "rejected" if version.state == "rejected" else "passed",
                 reason=one.failed if version is None else version.reason,
                 version="" if version is None else version.id,
-                figures=figures_of(one),
+                metrics=metrics_of_evaluated(one),
+                note=one.note,
                 cost=cost_of(one),
                 gates=[] if version is None else version.gates,
             )
@@ -154,9 +158,9 @@ def told(report: Report, gates: Gates, versions: list[Version]) -> list[Candidat
     return found
 
 
-def _figures_and_cost(judged: Judged) -> dict[str, Any]:
-    costs = {name: {"value": value, "low": None, "high": None} for name, value in cost_of(judged).items()}
-    return figures_of(judged) | costs
+def _metrics_and_cost(evaluated: Evaluated) -> dict[str, Any]:
+    costs = {name: {"value": value, "low": None, "high": None} for name, value in cost_of(evaluated).items()}
+    return metrics_of_evaluated(evaluated) | costs
 
 
 def _outcome(job: Job, name: str, gates: list[GateResult], fitted: Fitted | Exception | None) -> dict[str, Any]:

@@ -27,11 +27,11 @@ Tell = Callable[[Progress], object]
 
 
 class CandidateReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one contestant.
+    """What became of one challenger.
 
     `role`: "candidate", "baseline" or "champion". `outcome`: "passed", "rejected", or "compared" for what is only
-    there for comparison. `reason`: why it was rejected. `figures`: {name: {"value", "low", "high"}}; `gates`:
-    [{"name", "passed", "reason"}]. `version`: its id once registered.
+    there for comparison. `reason`: why it was rejected. `metrics`: {name: {"value", "low", "high"}}; `gates`:
+    [{"name", "passed", "reason"}]. `note`: what the metrics do not show. `version`: its id once registered.
     """
 
     name: str
@@ -39,7 +39,8 @@ class CandidateReport(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Literal["passed", "rejected", "compared"]
     reason: str = ""
     version: str = ""
-    figures: dict[str, Any] = {}
+    metrics: dict[str, Any] = {}
+    note: str = ""
     cost: dict[str, float] = {}
     gates: list[dict[str, Any]] = []
 
@@ -47,8 +48,9 @@ class CandidateReport(msgspec.Struct, frozen=True, kw_only=True):
 class LearnReport(msgspec.Struct, frozen=True, kw_only=True):
     """One run. `champion` serves after it; `released` tells whether this run put it there, `reason` why or why not.
 
-    `users` is how many users of the test window the candidates were judged on. `slices` and whatever else the
-    evaluation told lies in `evaluation`.
+    Candidates were evaluated on `requests` of `users` in the test window. `metric`: the one to choose by, `decided_by`:
+    the one whose values decided, such as an inverse-propensity-weighted one. `shown`: metrics to show first. Slices and
+    whatever else the evaluation gave lie in `evaluation`.
     """
 
     run: str
@@ -60,6 +62,10 @@ class LearnReport(msgspec.Struct, frozen=True, kw_only=True):
     events: dict[str, int] = {}
     window: Window | None = None
     users: int = 0
+    requests: int = 0
+    metric: str = ""
+    decided_by: str = ""
+    shown: list[str] = []
     candidates: list[CandidateReport] = []
     evaluation: dict[str, Any] = {}
     chosen: str = ""

@@ -8,7 +8,7 @@ from flyball.core import BadInput, FileLock, FlyballError, Stopwatch, SystemStop
 from flyball.learning.cleanup import clean_leftovers, remove_outdated, remove_unregistered
 from flyball.learning.examples import catch_up, examples_of, snapshot_of
 from flyball.learning.job import Job
-from flyball.learning.judging import champion_of, gates_of, judge, trials_of
+from flyball.learning.judging import champion_of, evaluate_all, gates_of, trials_of
 from flyball.learning.releasing import origin_of, refits_of, register, release, told
 from flyball.learning.report import LearnReport, Progress, Tell
 from flyball.learning.trials import Fits, words_of
@@ -89,19 +89,23 @@ def _go(job: Job) -> LearnReport:
     origin, trials = origin_of(job, snapshot), trials_of(job, examples, champion)
     fits = Fits(job, examples.frames, examples.behind, [trials, refits_of(job, examples, origin)])
     try:
-        judged = judge(job, examples, champion, trials, fits)
-        gates = gates_of(job, judged, champion)
-        versions = register(job, origin, judged, gates, fits)
+        evaluated = evaluate_all(job, examples, champion, trials, fits)
+        gates = gates_of(job, evaluated, champion)
+        versions = register(job, origin, evaluated, gates, fits)
     finally:
         fits.close()
     remove_unregistered(job.runtime.registry, job.runtime.artifacts)  # begun before it was refused
-    decision = release(job, judged, versions, before)
+    decision = release(job, evaluated, versions, before)
     return msgspec.structs.replace(
         report,
         window=examples.window,
-        users=judged.users,
-        candidates=told(judged, gates, versions),
-        evaluation=msgspec.to_builtins(judged),
+        users=evaluated.units,
+        requests=evaluated.requests,
+        metric=job.runtime.app.choose.metric,
+        decided_by=evaluated.deciding(job.runtime.app.choose.metric),
+        shown=list(evaluated.shown),
+        candidates=told(evaluated, gates, versions),
+        evaluation=msgspec.to_builtins(evaluated),
         chosen=decision.chosen,
         released=decision.released,
         reason=decision.reason,

@@ -1,4 +1,4 @@
-"""Which part of the past is held back to judge candidates on."""
+"""Which part of the past is held back to evaluate candidates on (temporal holdout split)."""
 
 import msgspec
 import numpy as np

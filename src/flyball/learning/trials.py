@@ -1,4 +1,4 @@
-"""Fit contestants in parallel, and ask them, each failure its own."""
+"""Fit challengers in parallel, and ask them, each failure its own."""
 
 from collections.abc import Generator, Sequence
 from pathlib import Path
@@ -12,14 +12,14 @@ from flyball.learning.job import Job
 from flyball.learning.report import Stage
 from flyball.learning.shared_data import write_frames
 from flyball.models import Recommender
-from flyball.tasks import Behind, Cases, Frames
+from flyball.tasks import Behind, EvaluationSet, Frames
 
 PRELOADED = ("numba", "polars", "scipy.linalg", "flyball.models.kernels.ranking")
 """What nearly every fit and answer needs: the process that others are forked off imports it once for all of them."""
 
 
 class Task(msgspec.Struct, frozen=True):
-    """A contestant to fit. `recipe`: the folder of an artifact whose model it is, "" for one of the application's."""
+    """A challenger to fit. `recipe`: the folder of an artifact whose model it is, "" for one of the application's."""
 
     name: str
     model: Recommender
@@ -29,20 +29,20 @@ class Task(msgspec.Struct, frozen=True):
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Tasks to fit on the interactions in the folder `data`. `asked`: what each is asked once it is fitted."""
+    """Tasks to fit on the interactions in the folder `data`. `evaluation`: what each is asked once it is fitted."""
 
     stage: Stage
     data: Path
     tasks: list[Task]
-    asked: Cases | None = None
+    evaluation: EvaluationSet | None = None
 
 
 class Fits:
-    """All fits of a run. Those of the next batch begin while the last of one, or its judging, still go on.
+    """All fits of a run. Those of the next batch begin while the last of one, or its evaluation, still go on.
 
     `events`: those behind the interactions and possibly later ones, for models that read features as of the past;
     `behind`: how late serving saw them. An application built in code cannot be found by another process, so its
-    contestants are fitted in this one, as they are asked for.
+    challengers are fitted in this one, as they are asked for.
     """
 
     def __init__(self, job: Job, events: Frames, behind: Behind, batches: Sequence[Batch]) -> None:
@@ -104,7 +104,7 @@ class Fits:
     def _order(self, batch: Batch, task: Task) -> FitOrder:
         events = self._events if task.model.needs_past else ""
         data, folder = str(batch.data), str(task.folder)
-        return FitOrder(data, folder, self._job.seed, task.manifest, events, self._behind, batch.asked)
+        return FitOrder(data, folder, self._job.seed, task.manifest, events, self._behind, batch.evaluation)
 
     def _wanted(self, place: int) -> bool:
         batch, task = self._parts[place]

@@ -1,7 +1,7 @@
 """Search the parameters of an application's candidates, or how much more data would help them.
 
-Everything is judged before the test window of learning: fitted on what was known at an instant, asked about the time
-between it and the test window. So what a search found can still be judged by `learn` on what it never saw.
+Everything is evaluated before the test window of learning: fitted on what was known at an instant, asked about the time
+between it and the test window. So what a search found can still be evaluated by `learn` on what it never saw.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from flyball.core import BadInput, FileLock, NotFound, Refused, Stopwatch, SystemStopwatch
-from flyball.evaluation import Judge, Space, Trial, Trying, learning_curve, search, space_of
+from flyball.evaluation import Objective, Score, Space, Trial, largest_cutoff, learning_curve, search, space_of
 from flyball.history import Snapshot
 from flyball.learning.examples import Examples, catch_up, examples_of, snapshot_of
 from flyball.learning.job import Job
@@ -22,7 +22,7 @@ from flyball.learning.trials import words_of
 from flyball.models import Interactions, Learned, Recommender, params_of
 from flyball.registry import Run, Search, SearchTrial, add_trial, begin_search, end_search
 from flyball.runtime import Runtime
-from flyball.tasks import Cases, OfflineFeatures, RankingDataset, build_interactions, evaluation_cases
+from flyball.tasks import EvaluationSet, OfflineFeatures, RankingDataset, build_interactions, evaluation_set
 
 How = Literal["random", "halving"]
 CURVE_SHARES = (0.1, 0.25, 0.5, 0.75, 1.0)
@@ -46,7 +46,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SearchReport(msgspec.Struct, frozen=True, kw_only=True):
-    """One search. `window`: what the trials were judged on, before the test window of learning; `users` asked there."""
+    """One search. `window`: what trials were evaluated on, before the test window of learning; `users` asked there."""
 
     search: str
     app: str
@@ -98,14 +98,14 @@ def search_parameters(
     trial = _begin(runtime, how, float(budget), seed, stopwatch or SystemStopwatch(), progress)
     try:
         result = search(
-            spaces, trial.trying.judge(), budget, how, seed, progress,
+            spaces, trial.objective.score(), budget, how, seed, progress,
             record=trial.record, stopwatch=trial.job.stopwatch,
         )  # fmt: skip
         found = [_found(trial, space, result.best[space.family], result.trials) for space in spaces]
         report = SearchReport(
-            search=trial.search.id, app=runtime.app.name, how=how, metric=trial.trying.metric, budget=float(budget),
+            search=trial.search.id, app=runtime.app.name, how=how, metric=trial.objective.metric, budget=float(budget),
             seed=seed, as_of_us=trial.job.run.as_of_us, snapshot=trial.search.snapshot, window=trial.window,
-            users=len(trial.trying.cases.users), found=found, seconds=trial.job.seconds, notes=trial.job.notes,
+            users=len(trial.objective.evaluation.units), found=found, seconds=trial.job.seconds, notes=trial.job.notes,
         )  # fmt: skip
     except BaseException as error:
         trial.give_up(error)
@@ -134,19 +134,19 @@ def learning_curves(
     curves: dict[str, list[tuple[float, float]]] = {}
     failed: dict[str, str] = {}
     try:
-        judge = trial.trying.judge()
+        score = trial.objective.score()
         for space in spaces:
             progress(f"learning curve of {space.family}")
             try:
-                points = learning_curve(space.base, _recorded(trial, space, judge), sorted(shares))
+                points = learning_curve(space.base, _recorded(trial, space, score), sorted(shares))
             except Exception as error:  # a model may raise anything; the others go on
                 failed[space.family] = words_of(error)
                 continue
-            curves[space.family] = [(share, trial.trying.plain(figure) or 0.0) for share, figure in points]
+            curves[space.family] = [(share, trial.objective.plain(figure) or 0.0) for share, figure in points]
         report = CurveReport(
-            search=trial.search.id, app=runtime.app.name, metric=trial.trying.metric, seed=seed,
+            search=trial.search.id, app=runtime.app.name, metric=trial.objective.metric, seed=seed,
             as_of_us=trial.job.run.as_of_us, snapshot=trial.search.snapshot, window=trial.window,
-            users=len(trial.trying.cases.users), curves=curves, failed=failed, seconds=trial.job.seconds,
+            users=len(trial.objective.evaluation.units), curves=curves, failed=failed, seconds=trial.job.seconds,
         )  # fmt: skip
     except BaseException as error:
         trial.give_up(error)
@@ -184,12 +184,12 @@ def _written(value: Any) -> str:
 class _Trial:
     """One search under way."""
 
-    def __init__(self, job: Job, search: Search, trying: Trying, window: Window) -> None:
-        self.job, self.search, self.trying, self.window = job, search, trying, window
+    def __init__(self, job: Job, search: Search, objective: Objective, window: Window) -> None:
+        self.job, self.search, self.objective, self.window = job, search, objective, window
 
     def record(self, trial: Trial) -> None:
         one = SearchTrial(
-            candidate=trial.family, params=trial.params, share=trial.share, figure=self.trying.plain(trial.figure),
+            candidate=trial.family, params=trial.params, share=trial.share, figure=self.objective.plain(trial.score),
             failed=trial.failed, seconds=trial.seconds,
         )  # fmt: skip
         add_trial(self.job.runtime.registry, self.search, one)
@@ -217,38 +217,41 @@ def _begin(
     examples = examples_of(job, snapshot)
     if isinstance(examples, str):
         raise Refused(examples)
-    train, cases, window = _validation(job, examples, app.gates.min_examples)
+    train, evaluation, window = _validation(job, examples, app.gates.min_examples)
     groups, delay_us = app.task.about.feature_groups, examples.behind.features_us
-    trying = Trying(
-        app.task, train, cases, app.choose.metric, _fitter(job, examples, seed), stopwatch, seed,
+    objective = Objective(
+        app.task, train, evaluation, app.choose.metric, _fitter(job, examples, seed), stopwatch, seed,
         OfflineFeatures(groups, examples.frames, apply_delay_us=delay_us) if groups else None,
     )  # fmt: skip
-    return _Trial(job, begin_search(runtime.registry, _search(job, snapshot, how, budget, trying)), trying, window)
+    return _Trial(
+        job, begin_search(runtime.registry, _search(job, snapshot, how, budget, objective)), objective, window
+    )
 
 
-def _search(job: Job, snapshot: Snapshot, how: str, budget: float, trying: Trying) -> Search:
+def _search(job: Job, snapshot: Snapshot, how: str, budget: float, objective: Objective) -> Search:
     return Search(
-        id="", app=job.runtime.app.name, how=how, budget=budget, seed=job.seed, metric=trying.metric,
+        id="", app=job.runtime.app.name, how=how, budget=budget, seed=job.seed, metric=objective.metric,
         as_of_us=job.run.as_of_us, snapshot=snapshot.name, started_us=job.run.started_us, status="running",
     )  # fmt: skip
 
 
-def _validation(job: Job, examples: Examples, wanted: int) -> tuple[Interactions, Cases, Window]:
+def _validation(job: Job, examples: Examples, wanted: int) -> tuple[Interactions, EvaluationSet, Window]:
     """What is learned from and asked about: the part of the past before the test window, split again."""
     app, schema = job.runtime.app, job.runtime.schema
     most = 0
     for window in windows(examples.train):
         end_us = examples.window.start_us
-        cases = evaluation_cases(
-            examples.frames, app.task, schema, window.start_us, end_us, seed=job.seed,
-            apply_delay_us=examples.behind.state_us,
-        )  # fmt: skip
-        most = max(most, cases.pool)
         train = build_interactions(examples.frames, app.task, schema, window.start_us - 1)
-        if cases.pool >= wanted and (train.weights >= 1).any():
-            return train, cases, msgspec.structs.replace(window, end_us=end_us)
+        evaluation = evaluation_set(
+            examples.frames, app.task, schema, train, (window.start_us, end_us), seed=job.seed,
+            apply_delay_us=examples.behind.state_us,
+            cutoff=largest_cutoff(app.task.offline().plan(), [app.choose.metric]),
+        )  # fmt: skip
+        most = max(most, evaluation.pool)
+        if evaluation.pool >= wanted and (train.weights >= 1).any():
+            return train, evaluation, msgspec.structs.replace(window, end_us=end_us)
     raise Refused(
-        f"too little to search on: the time before the test window must hold {wanted} users who liked something new, "
+        f"too little to search on: the time before the test window must hold {wanted} users with new positives, "
         f"got {most}"
     )
 
@@ -267,17 +270,17 @@ def _fitter(job: Job, examples: Examples, seed: int) -> Callable[[Recommender, I
     return fit
 
 
-def _recorded(trial: _Trial, space: Space, judge: Judge) -> Judge:
+def _recorded(trial: _Trial, space: Space, score: Score) -> Score:
     """The same, each point written to the registry."""
 
-    def judged(model: Recommender, share: float) -> float:
+    def recorded(model: Recommender, share: float) -> float:
         start = trial.job.stopwatch.read_s()
-        figure = judge(model, share)
+        value = score(model, share)
         seconds = trial.job.stopwatch.read_s() - start
-        trial.record(Trial(space.family, params_of(model), share, figure, seconds=seconds))
-        return figure
+        trial.record(Trial(space.family, params_of(model), share, value, seconds=seconds))
+        return value
 
-    return judged
+    return recorded
 
 
 def _spaces(runtime: Runtime, candidates: Sequence[str] | None) -> list[Space]:
@@ -296,15 +299,15 @@ def _learned_from(data: Interactions) -> list[str] | None:
 
 def _found(trial: _Trial, space: Space, best: Recommender, trials: Sequence[Trial]) -> Found:
     own = [one for one in trials if one.family == space.family]
-    full = {msgspec.json.encode(one.params): one.figure for one in own if one.share >= 1.0}
+    full = {msgspec.json.encode(one.params): one.score for one in own if one.share >= 1.0}
 
     def figure(model: Recommender) -> float | None:
-        return trial.trying.plain(full.get(msgspec.json.encode(params_of(model))))
+        return trial.objective.plain(full.get(msgspec.json.encode(params_of(model))))
 
     before, after = params_of(space.base), params_of(best)
     note = "" if space.values else "nothing to vary: its class names no values to try"
     return Found(
         candidate=space.family, declared=figure(space.base), best=figure(best), declaration=declaration(best),
         changed={name: value for name, value in after.items() if value != before[name]}, trials=len(own),
-        failed=sum(one.figure is None for one in own), spent=sum(one.share for one in own), note=note,
+        failed=sum(one.score is None for one in own), spent=sum(one.share for one in own), note=note,
     )  # fmt: skip

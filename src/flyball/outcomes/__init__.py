@@ -6,7 +6,7 @@ order in which the two streams arrive; a label of an item counts an event once, 
 
 from flyball.outcomes.consumer import OutcomeConsumer
 from flyball.outcomes.counts import BOUNDS_US
-from flyball.outcomes.exposure import shown_items
+from flyball.outcomes.exposure import exposure_of, shown_items
 from flyball.outcomes.metrics import LabelMetric, VersionOutcomes
 from flyball.outcomes.prediction import (
     Prediction,
@@ -27,6 +27,7 @@ __all__ = [
     "OutcomeConsumer",
     "Prediction",
     "VersionOutcomes",
+    "exposure_of",
     "find_prediction",
     "followed",
     "outcomes_by_version",

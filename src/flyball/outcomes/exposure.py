@@ -24,10 +24,18 @@ def shown_items(log: EventLog, users: Collection[str], from_us: int, until_us: i
 
     Positions count from 0.
     """
-    keys, positions = frozenset(users), dict[str, dict[str, int]]()
+    return exposure_of(log, users, from_us, until_us)[0]
+
+
+def exposure_of(
+    log: EventLog, users: Collection[str], from_us: int, until_us: int
+) -> tuple[dict[str, dict[str, int]], dict[str, list[int]]]:
+    """(`shown_items`, {user: when they were answered})."""
+    keys, positions, times = frozenset(users), dict[str, dict[str, int]](), dict[str, list[int]]()
     for record in records_between(log, from_us, until_us):
         if record.key in keys:
+            times.setdefault(record.key, []).append(record.at)
             best = positions.setdefault(record.key, {})
             for position, item in enumerate(_decode(record.body).items):
                 best[item] = min(position, best.get(item, position))
-    return positions
+    return positions, times

@@ -5,6 +5,7 @@ Promises: constructing one does nothing but check itself; the room that acts rea
 
 from flyball.policy.choose import Choice, best, cheapest_within_noise
 from flyball.policy.expressions import Expression, compile_python, expression_of, trace
+from flyball.policy.metrics import MetricGate, MetricName, parse_metric
 from flyball.policy.outcomes import AnyOf, Outcome, Value, any_of, first_hold, outcome, outcomes_of, together, value
 from flyball.policy.release import Gates, Release, full_rollout, gates
 from flyball.policy.triggers import Every, Trigger, every
@@ -17,6 +18,8 @@ __all__ = [
     "Every",
     "Expression",
     "Gates",
+    "MetricGate",
+    "MetricName",
     "Outcome",
     "Release",
     "Trigger",
@@ -33,6 +36,7 @@ __all__ = [
     "gates",
     "outcome",
     "outcomes_of",
+    "parse_metric",
     "together",
     "trace",
     "value",

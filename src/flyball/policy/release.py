@@ -1,8 +1,13 @@
 """How a version comes before users, and what it must pass first."""
 
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any
+
 import msgspec
 
 from flyball.core import BadDeclaration, parse_duration
+from flyball.policy.metrics import MetricGate, parse_metric
 
 
 class Release(msgspec.Struct, frozen=True):
@@ -17,30 +22,47 @@ def full_rollout() -> Release:
 
 
 class Gates(msgspec.Struct, frozen=True):
-    """What every version must pass before it may serve."""
+    """What every version must pass before it may serve, beside the gates of its task."""
 
     min_examples: int
     max_loss: float
     max_answer_us: int
-    min_full_lists: float
     max_fit_us: int = 7_200_000_000
+    metrics: tuple[MetricGate, ...] = ()
 
 
 def gates(
     min_examples: int = 30,
     max_loss: float = 0.05,
     max_answer: str = "50ms",
-    min_full_lists: float = 0.99,
     max_fit: str = "2h",
+    at_least: Mapping[str, float] | None = None,
+    at_most: Mapping[str, float] | None = None,
 ) -> Gates:
     """Set the gates.
 
-    `min_examples`: users in the test window, below it nothing can be said. `max_loss`: the share of the champion's
-    metric that another recipe may lose, with 90 % confidence. `max_answer`: median time of one answer.
-    `min_full_lists`: share of test users who get a full list.
-    `max_fit`: how long one fit may take; one that takes longer is ended and rejected. Raises `BadDeclaration`.
+    `min_examples`: units (such as users) in the evaluation set, below it nothing can be said. `max_loss`: the share of
+    the champion's metric that another recipe may lose, with 90 % confidence. `max_answer`: median time of one answer.
+    `max_fit`: how long one fit may take; one that takes longer is ended and rejected. `at_least`, `at_most`: {metric:
+    bound}, such as `at_least={"coverage@20": 0.1}`: the whole 95 % interval must lie on the right side. A bound on a
+    metric that a gate of the task uses replaces that gate. Raises `BadDeclaration`.
     """
-    for name, number in (("min_examples", min_examples), ("max_loss", max_loss), ("min_full_lists", min_full_lists)):
+    _check_numbers({"min_examples": min_examples, "max_loss": max_loss})
+    bounds = {"at_least": dict(at_least or {}), "at_most": dict(at_most or {})}
+    found = []
+    for side, by_metric in bounds.items():
+        for metric, bound in by_metric.items():
+            parse_metric(metric)
+            if not isinstance(bound, int | float) or isinstance(bound, bool) or not isfinite(bound):
+                raise BadDeclaration(f"{side} of gates(...) for {metric}", "a number", bound)
+            if side == "at_least":
+                found.append(MetricGate(f"{side} {metric}", metric, at_least=float(bound)))
+            else:
+                found.append(MetricGate(f"{side} {metric}", metric, at_most=float(bound)))
+    return Gates(min_examples, max_loss, parse_duration(max_answer), parse_duration(max_fit), tuple(found))
+
+
+def _check_numbers(numbers: Mapping[str, Any]) -> None:
+    for name, number in numbers.items():
         if not isinstance(number, int | float) or isinstance(number, bool) or not number >= 0:
             raise BadDeclaration(f"{name} of gates(...)", "a number from 0", number)
-    return Gates(min_examples, max_loss, parse_duration(max_answer), min_full_lists, parse_duration(max_fit))

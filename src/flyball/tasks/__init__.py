@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from flyball.tasks.about import About, Label
+from flyball.tasks.answers import Answers, answers_of
 from flyball.tasks.featurize import Asked, Columns, OfflineFeatures, OnlineFeatures, ReadFeatures, coded_column, sampled
 from flyball.tasks.labels import (
     CompiledPlan,
@@ -19,6 +20,7 @@ from flyball.tasks.labels import (
     label_plans,
     references,
 )
+from flyball.tasks.metrics import Resampled, request_mean
 from flyball.tasks.recommend.cases import ACTIVITIES, HEAVY, Cases, activity_of, evaluation_cases
 from flyball.tasks.recommend.declaration import MAX_K, Recommend
 from flyball.tasks.recommend.fallback import fallback_arrays
@@ -54,19 +56,40 @@ from flyball.tasks.task import (
     FALLBACK_LEVELS,
     POPULAR_LEVEL,
     PRECOMPUTED_LEVEL,
+    EvaluationPlan,
+    EvaluationSet,
     Fallback,
+    Metric,
+    MetricFamily,
     Online,
     Pipeline,
     Stores,
+    Task,
 )
 from flyball.tasks.views import Described, KeepsViews, task_views
 
 if TYPE_CHECKING:
     from flyball.tasks.label_frames import label_requests
+    from flyball.tasks.recommend.evaluation_set import Exposure, evaluation_set, history_length
+    from flyball.tasks.recommend.metrics.beyond_accuracy import (
+        coverage,
+        mean_popularity,
+        novelty,
+        popularity_share,
+        self_information,
+        short_head,
+    )
+    from flyball.tasks.recommend.metrics.predicted_ratings import with_references
+    from flyball.tasks.recommend.metrics.propensity import IpsWeights, propensity_weights
+    from flyball.tasks.recommend.metrics.ranking import ACCURACY, average_precision, hit_rate, ndcg, precision, recall
+    from flyball.tasks.recommend.metrics.ratings import bias_predictions, global_mean
+    from flyball.tasks.recommend.plan import evaluation_plan
     from flyball.tasks.recommend.state.interactions import interactions_frame
     from flyball.tasks.recommend.state.popularity_offline import popular_of
+    from flyball.tasks.recommend.truth import RatedItems, RecommendTruth
 
 __all__ = [
+    "ACCURACY",
     "ACTIVITIES",
     "CATALOG",
     "COLD_START",
@@ -82,6 +105,7 @@ __all__ = [
     "POPULAR_LEVEL",
     "PRECOMPUTED_LEVEL",
     "About",
+    "Answers",
     "Asked",
     "BadScores",
     "Behind",
@@ -89,16 +113,22 @@ __all__ = [
     "Columns",
     "CompiledPlan",
     "Described",
+    "EvaluationPlan",
+    "EvaluationSet",
+    "Exposure",
     "Fallback",
     "FallbackLists",
     "FeatureRead",
     "FrameCatalog",
     "Frames",
+    "IpsWeights",
     "ItemCatalog",
     "ItemIndex",
     "KeepsViews",
     "Label",
     "LabelPlan",
+    "Metric",
+    "MetricFamily",
     "OfflineFeatures",
     "Online",
     "OnlineFeatures",
@@ -106,17 +136,24 @@ __all__ = [
     "Popular",
     "RankedItem",
     "RankingDataset",
+    "RatedItems",
     "ReadFeatures",
     "Recommend",
     "RecommendPipeline",
     "RecommendRequest",
+    "RecommendTruth",
     "Request",
+    "Resampled",
     "Response",
     "Signals",
     "Stores",
+    "Task",
     "UserHistory",
     "UserItemsView",
     "activity_of",
+    "answers_of",
+    "average_precision",
+    "bias_predictions",
     "bind_features",
     "build_interactions",
     "catalog_at",
@@ -124,33 +161,73 @@ __all__ = [
     "check_hashes",
     "coded_column",
     "compile_plan",
+    "coverage",
     "empty_history",
     "evaluation_cases",
+    "evaluation_plan",
+    "evaluation_set",
     "fallback_arrays",
     "field_named",
     "fields_of",
     "fields_of_event",
+    "global_mean",
+    "history_length",
+    "hit_rate",
     "interactions_frame",
     "joining_names",
     "key_field",
     "label_plans",
     "label_requests",
+    "mean_popularity",
+    "ndcg",
+    "novelty",
     "popular_of",
+    "popularity_share",
+    "precision",
+    "propensity_weights",
     "read_histories",
     "read_popular",
+    "recall",
     "recommend_labels",
     "references",
+    "request_mean",
     "request_of",
     "request_type",
     "sampled",
     "seed_of",
+    "self_information",
+    "short_head",
     "task_views",
     "views_of",
     "weight_of",
+    "with_references",
 ]
 
 _LAZY = {
     "label_requests": "flyball.tasks.label_frames",
+    "evaluation_set": "flyball.tasks.recommend.evaluation_set",
+    "history_length": "flyball.tasks.recommend.evaluation_set",
+    "Exposure": "flyball.tasks.recommend.evaluation_set",
+    "RecommendTruth": "flyball.tasks.recommend.truth",
+    "RatedItems": "flyball.tasks.recommend.truth",
+    "propensity_weights": "flyball.tasks.recommend.metrics.propensity",
+    "IpsWeights": "flyball.tasks.recommend.metrics.propensity",
+    "ACCURACY": "flyball.tasks.recommend.metrics.ranking",
+    "ndcg": "flyball.tasks.recommend.metrics.ranking",
+    "recall": "flyball.tasks.recommend.metrics.ranking",
+    "precision": "flyball.tasks.recommend.metrics.ranking",
+    "hit_rate": "flyball.tasks.recommend.metrics.ranking",
+    "average_precision": "flyball.tasks.recommend.metrics.ranking",
+    "coverage": "flyball.tasks.recommend.metrics.beyond_accuracy",
+    "mean_popularity": "flyball.tasks.recommend.metrics.beyond_accuracy",
+    "novelty": "flyball.tasks.recommend.metrics.beyond_accuracy",
+    "popularity_share": "flyball.tasks.recommend.metrics.beyond_accuracy",
+    "self_information": "flyball.tasks.recommend.metrics.beyond_accuracy",
+    "short_head": "flyball.tasks.recommend.metrics.beyond_accuracy",
+    "bias_predictions": "flyball.tasks.recommend.metrics.ratings",
+    "global_mean": "flyball.tasks.recommend.metrics.ratings",
+    "with_references": "flyball.tasks.recommend.metrics.predicted_ratings",
+    "evaluation_plan": "flyball.tasks.recommend.plan",
     "interactions_frame": "flyball.tasks.recommend.state.interactions",
     "popular_of": "flyball.tasks.recommend.state.popularity_offline",
 }

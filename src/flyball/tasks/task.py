@@ -8,14 +8,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import msgspec
+import numpy as np
 from numpy.typing import NDArray
 
-from flyball.core import Arrays, Doubles
+from flyball.core import Arrays, BadDeclaration, Doubles
 from flyball.events import Event, Offsets
 from flyball.models import Artifact
+from flyball.policy import MetricGate, parse_metric
 from flyball.stores import StateStore
 from flyball.tasks.about import About
+from flyball.tasks.answers import Answers
 from flyball.tasks.featurize import ReadFeatures
+from flyball.tasks.metrics.unit_weights import Resampled
 from flyball.tasks.request import Request
 from flyball.tasks.response import Response
 
@@ -123,18 +127,49 @@ class TrainingData(msgspec.Struct, frozen=True):
     as_of_us: int
 
 
-class EvaluationSet(msgspec.Struct, frozen=True):
-    """The requests that candidates are evaluated on, each at its own instant with the context of that instant.
+class Truth(Protocol):
+    """What happened after the requests of an evaluation set, as a task's metrics read it."""
 
-    `units`: what each request is resampled with (its user, day or document). `truth`: the task's own. `slices`:
-    {name: the slice of each request, None for none}, such as "history_length".
+    def take(self, rows: NDArray[np.int64]) -> "Truth":
+        """The same of some requests alone, in ascending order."""
+        ...
+
+
+class EvaluationSet(msgspec.Struct, frozen=True):
+    """The requests that candidates are evaluated on, in order of time, each with the context of its own timestamp.
+
+    `window_us`: [start, end) of the requests. `at_us`, `fields`: of each request, the fields as plain values, since
+    the set crosses between processes. `units`: names of what is resampled (users, days, documents), `unit_of`: int64,
+    the unit of each request. `catalogs`: (first request, {entity: catalog}): from that request on, items are as
+    these say. `slices`: {name: the slice of each request, None for none}, such as "history_length". `pool`: how many
+    units there were before sampling. `notes`: what a person should know of it.
     """
 
-    requests: list[Request]
+    window_us: tuple[int, int]
+    at_us: NDArray[np.int64]
+    fields: list[dict[str, Any]]
     contexts: list[Any]
     units: list[str]
+    unit_of: NDArray[np.int64]
     truth: Any
+    catalogs: list[tuple[int, dict[str, Any]]] = []
     slices: dict[str, list[str | None]] = {}
+    pool: int = 0
+    notes: tuple[str, ...] = ()
+
+    def take(self, rows: NDArray[np.int64]) -> "EvaluationSet":
+        """Some of the requests, in ascending order; units keep their numbers."""
+        numbers = rows.tolist()
+        return msgspec.structs.replace(
+            self,
+            at_us=self.at_us[rows],
+            fields=[self.fields[row] for row in numbers],
+            contexts=[self.contexts[row] for row in numbers],
+            unit_of=self.unit_of[rows],
+            truth=self.truth.take(rows),
+            catalogs=[(int(np.searchsorted(rows, first)), catalogs) for first, catalogs in self.catalogs],
+            slices={name: [values[row] for row in numbers] for name, values in self.slices.items()},
+        )
 
 
 class Examples(msgspec.Struct, frozen=True):
@@ -158,28 +193,79 @@ class Candidate(Protocol):
 
 
 class Metric(Protocol):
-    """A function of unit weights: `prepare` returns weights (resamples, units) -> values (resamples,).
-
-    The metric itself is its value at weights 1, so one bootstrap serves means, RMSE, log loss, AUC and coverage.
-    `better`: "high", "low", or the value that it should have.
-    """
+    """A function of unit weights. The metric itself is its value at weights 1, so one bootstrap serves means, RMSE, log
+    loss, AUC and coverage."""
 
     @property
-    def better(self) -> Literal["high", "low"] | float: ...
+    def better(self) -> Literal["high", "low"] | float:
+        """The direction, or the value that it should have."""
+        ...
 
-    def prepare(self, responses: Sequence[Response], evaluation: EvaluationSet) -> Callable[[Doubles], Doubles]: ...
+    @property
+    def centered(self) -> bool:
+        """Whether resampled values are moved so that their mean is the value: for what every resample understates
+        because it repeats units, such as coverage."""
+        ...
+
+    def prepare(self, answers: Answers, evaluation: EvaluationSet) -> Resampled | None:
+        """None where these answers have no such metric, such as RMSE of a model that predicts no ratings."""
+        ...
+
+
+class MetricFamily(msgspec.Struct, frozen=True):
+    """Metrics of one name. `make` gets the argument after "@". `argument`: its name in messages, "" for none."""
+
+    make: Callable[[float], Metric]
+    argument: str = ""
 
 
 class EvaluationPlan(msgspec.Struct, frozen=True):
-    """How a task is evaluated. `metrics`: by the name used in `choose=`, `gates=`, `--metric` and reports: a family
-    takes "@argument"; full names are `[label:]metric[@argument][/slice]`. `shown`: columns of tables. `baselines`:
-    always evaluated beside the candidates; `must_beat`: the one that a winner may not lose to."""
+    """How a task is evaluated.
 
-    metrics: Mapping[str, Callable[..., Metric]]
+    `families`: metrics by the name used in `choose=`, `gates=` and reports, see `policy.MetricName`. `reported`: full
+    names that every report has, `shown`: those of them that tables show first. `corrected`: {family: the one whose
+    value decides in its stead where a report has it}, such as an inverse-propensity-weighted one. `sliced`: families
+    reported by slice. `baselines`: always evaluated beside the candidates, the first is the one that a winner must
+    beat. `gates`: the task's own. `further`: what metrics need of a candidate beside its responses: (pipeline,
+    evaluation set) -> arrays. `references`: such arrays of simple rules that are no candidates, by name.
+    """
+
+    families: Mapping[str, MetricFamily]
     default: str
+    reported: tuple[str, ...]
     shown: tuple[str, ...]
-    baselines: Mapping[str, Candidate]
-    must_beat: str
+    baselines: Mapping[str, Any]
+    sliced: tuple[str, ...] = ()
+    corrected: Mapping[str, str] = {}
+    gates: tuple[MetricGate, ...] = ()
+    further: Callable[[Any, EvaluationSet], Mapping[str, NDArray[Any]]] | None = None
+    references: Callable[[EvaluationSet], Mapping[str, Mapping[str, NDArray[Any]]]] | None = None
+
+    def metric(self, name: str) -> Metric:
+        """The metric called `name`, without regard to its slice.
+
+        Raises `BadDeclaration` listing the names there are.
+        """
+        parsed = parse_metric(name)
+        family = self.families.get(parsed.family)
+        if family is None or bool(family.argument) != (parsed.argument is not None):
+            raise BadDeclaration("metric", f"one of {', '.join(self.names)}", name)
+        if family.argument == "k" and parsed.argument not in range(1, MAX_CUTOFF + 1):
+            raise BadDeclaration(f"k of metric {name}", f"a whole number from 1 to {MAX_CUTOFF}", parsed.argument)
+        return family.make(0.0 if parsed.argument is None else parsed.argument)
+
+    @property
+    def names(self) -> list[str]:
+        """What can be asked for, such as "ndcg@k"."""
+        return [f"{name}@{family.argument}" if family.argument else name for name, family in self.families.items()]
+
+    def corrected_name(self, name: str) -> str:
+        """The full name of what decides in its stead where it is reported, `name` itself for none."""
+        parsed = parse_metric(name)
+        return str(parsed.of_family(self.corrected.get(parsed.family, parsed.family)))
+
+
+MAX_CUTOFF = 200
 
 
 class Offline(Protocol):

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.evaluation.published.cases import ListCases, RatingCases, sampled
-from flyball.evaluation.ranking_metrics import ndcg, precision, recall
 from flyball.models import (
     Floats,
     Histories,
@@ -19,6 +18,7 @@ from flyball.models import (
     take,
     top_k,
 )
+from flyball.tasks import ndcg, precision, recall
 
 _BATCH = 256
 NEGATIVES = 100

@@ -1,5 +1,7 @@
 """Examples to judge candidates by: a split in time, seen from just before it."""
 
+from collections.abc import Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -110,8 +112,11 @@ def evaluation_cases(
     )
 
 
-def histories_from(pairs: "polars.DataFrame", users: list[str], groups: list[str | None]) -> "list[UserHistory]":
-    """The users' histories from a frame of pairs, as the online store would give them."""
+def histories_from(
+    pairs: "polars.DataFrame", users: list[str], groups: list[str | None], names: Sequence[str] | None = None
+) -> "list[UserHistory]":
+    """The users' histories from a frame of pairs, as the online store would give them. `names`: what they are called,
+    where `users` are numbered questions, in ascending order."""
     import polars as pl
 
     from flyball.tasks.recommend.state.user_history import HISTORY_CAP, UserHistory
@@ -123,7 +128,7 @@ def histories_from(pairs: "polars.DataFrame", users: list[str], groups: list[str
     at_us, last = mine["at_us"].cast(pl.Int64).to_numpy(), mine["last_at"].to_list()
     counts = dict(mine.group_by("user").len().iter_rows())
     found, start = [], 0
-    for user, group in sorted(zip(users, groups, strict=True)):
+    for user, group, name in sorted(zip(users, groups, names or users, strict=True), key=itemgetter(0)):
         stop = start + counts.get(user, 0)
         kept = list(range(start, stop))
         if len(kept) > HISTORY_CAP:
@@ -131,7 +136,7 @@ def histories_from(pairs: "polars.DataFrame", users: list[str], groups: list[str
         shown = [items[place] for place in kept]
         beyond = sorted(set(items[start:stop]) - set(shown))
         rows = np.array(kept, np.int64)
-        found.append(UserHistory(user, shown, weights[rows], ratings[rows], at_us[rows], shown + beyond, group))
+        found.append(UserHistory(name, shown, weights[rows], ratings[rows], at_us[rows], shown + beyond, group))
         start = stop
     return found
 
@@ -144,7 +149,7 @@ def _truth(
     until = {name: frame.filter(pl.col("at") < end_us) for name, frame in frames.items()}
     pairs = pairs_at(until, task, schema, _LATEST)
     liked = pairs.filter(pl.col("positive") & (pl.col("weight") > 0) & (pl.col("at_us") >= split_us))
-    liked = _known_only(liked.select("user", "item"), frames, task, schema)
+    liked = known_only(liked.select("user", "item"), frames, task, schema)
     return liked.join(before.select("user", "item"), on=["user", "item"], how="anti")
 
 
@@ -163,7 +168,7 @@ def _rated(
     window = {name: frame.filter(pl.col("at").is_between(split_us, end_us - 1)) for name, frame in frames.items()}
     rated = pairs_at(window, task, schema, _LATEST).filter(_has_rating() & pl.col("user").is_in(users))
     earlier = before.filter(_has_rating()).select("user", "item")
-    rated = _known_only(rated.select("user", "item", "rating"), frames, task, schema)
+    rated = known_only(rated.select("user", "item", "rating"), frames, task, schema)
     return rated.join(earlier, on=["user", "item"], how="anti").sort("user", "item")
 
 
@@ -173,7 +178,7 @@ def _has_rating() -> "polars.Expr":
     return pl.col("rating").is_not_null() & pl.col("rating").is_not_nan()
 
 
-def _known_only(pairs: "polars.DataFrame", frames: Frames, task: Recommend, schema: Schema) -> "polars.DataFrame":
+def known_only(pairs: "polars.DataFrame", frames: Frames, task: Recommend, schema: Schema) -> "polars.DataFrame":
     import polars as pl
 
     for column, entity in (("user", task.user), ("item", task.item)):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from flyball.features import Entity, Features, FeatureSet, Group
     from flyball.state import View
     from flyball.tasks.about import About
+    from flyball.tasks.recommend.offline import RecommendOffline
     from flyball.tasks.recommend.online import RecommendOnline
     from flyball.tasks.recommend.state.signals import Signals
     from flyball.tasks.task import Stores
@@ -136,6 +137,12 @@ class Recommend(msgspec.Struct, frozen=True):
     @property
     def deadline_us(self) -> int:
         return parse_duration(self.deadline)
+
+    def offline(self) -> "RecommendOffline":
+        """The offline door."""
+        from flyball.tasks.recommend.offline import RecommendOffline
+
+        return RecommendOffline(self)
 
     def online(self, stores: "Stores") -> "RecommendOnline":
         """The online door; loads no polars."""

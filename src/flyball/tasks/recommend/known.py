@@ -83,6 +83,36 @@ def groups_of(frames: Frames, entity: "Entity", schema: Schema) -> dict[str, str
     return found
 
 
+def groups_at(frames: Frames, entity: "Entity", schema: Schema, questions: "polars.DataFrame") -> list[str | None]:
+    """The group of each question's user as known before its `before_us`: `groups_of` for many times at once.
+
+    `questions`: `question` (text, ascending), `user`, `before_us`.
+    """
+    import polars as pl
+
+    frame = None if entity.profile is None else frames.get(_name_of(entity.profile, schema))
+    if entity.profile is None or entity.group is None or frame is None or frame.is_empty():
+        return [None] * questions.height
+    field = next(iter(references(entity.profile)))
+    own = frame.with_columns(pl.col(field).cast(pl.String).alias("user")).join(
+        questions.select(pl.col("user").unique()), on="user", how="semi"
+    )
+    group = _function(entity.group)
+    fields = [name for name in entity.profile.__struct_fields__ if name in own.columns]
+    values = [group(entity.profile(**row)) for row in own.select(fields).iter_rows(named=True)]
+    texts = [None if value is None or str(value) == "" else str(value) for value in values]
+    order = [name for name in ("at", "offset", "partition") if name in own.columns]
+    changes = own.select("user", "known_at", *order).with_columns(pl.Series("group", texts, dtype=pl.String))
+    latest = (
+        questions.join(changes, on="user", how="inner")
+        .filter(pl.col("known_at") < pl.col("before_us"))
+        .sort(order, maintain_order=True)
+        .unique("question", keep="last", maintain_order=True)
+        .select("question", "group")
+    )
+    return questions.join(latest, on="question", how="left", maintain_order="left")["group"].to_list()
+
+
 class FrameCatalog(msgspec.Struct, frozen=True):
     """The items of a snapshot with the attributes of their latest profiles."""
 

@@ -32,6 +32,27 @@ def interactions_frame(events: Mapping[str, pl.DataFrame], signals: Signals, as_
     return _finish(_pairs(observed, signals).join(_ratings(observed), on="pair", how="left"), signals)
 
 
+def interactions_at(observed: pl.DataFrame, signals: Signals, questions: pl.DataFrame) -> pl.DataFrame:
+    """What was known of each question's user before its `before_us`: as `interactions_frame`, for many times at once.
+
+    `observed`: see `observed_frame`. `questions`: `question` (text, distinct), `user`, `before_us`. In the result the
+    column `user` holds the question.
+    """
+    own = observed.join(questions, on="user", how="inner").filter(pl.col("known_at") < pl.col("before_us"))
+    asked = _with_pair(own.drop("user", "before_us").rename({"question": "user"}))
+    return _finish(_pairs(asked, signals).join(_ratings(asked), on="pair", how="left"), signals)
+
+
+def observed_frame(events: Mapping[str, pl.DataFrame], signals: Signals) -> pl.DataFrame | None:
+    """A row for each event that names a user and an item: `user, item, at, known_at, offset, partition`, `slot0`...
+
+    The columns `slot` say for which outcomes it qualifies, `number` what rating it gives, null for none. None without
+    any event of the types that the signals read.
+    """
+    rows = [_rows(events[plan.type], plan, signals) for plan in signals.plans.values() if plan.type in events]
+    return pl.concat(rows) if rows else None
+
+
 def held_frame(events: Mapping[str, pl.DataFrame], signals: Signals) -> pl.DataFrame | None:
     """(item, positive_at, hint_at, negative_at): for each pair, when the first outcome of each kind held, or null."""
     observed = _observed(events, signals)
@@ -39,8 +60,8 @@ def held_frame(events: Mapping[str, pl.DataFrame], signals: Signals) -> pl.DataF
 
 
 def _observed(events: Mapping[str, pl.DataFrame], signals: Signals) -> pl.DataFrame | None:
-    rows = [_rows(events[plan.type], plan, signals) for plan in signals.plans.values() if plan.type in events]
-    return _with_pair(pl.concat(rows)) if rows else None
+    observed = observed_frame(events, signals)
+    return None if observed is None else _with_pair(observed)
 
 
 def _pairs(observed: pl.DataFrame, signals: Signals) -> pl.DataFrame:
@@ -62,6 +83,7 @@ def _rows(frame: pl.DataFrame, plan: Plan, signals: Signals) -> pl.DataFrame:
         pl.col(plan.user_field).cast(pl.String).alias("user"),
         pl.col(plan.item_field).cast(pl.String).alias("item"),
         (pl.col("at") + pl.col("elapsed_us") if plan.from_first else pl.col("at")).cast(pl.Int64).alias("at"),
+        pl.col("known_at").cast(pl.Int64),
         pl.col("offset").cast(pl.Int64),
         pl.col("partition").cast(pl.Int64),
         *[pl.Series(tests[slot]).alias(f"slot{slot}") if slot in tests else nothing.alias(f"slot{slot}")

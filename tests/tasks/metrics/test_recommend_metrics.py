@@ -10,17 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.data import real
 
-from flyball.core import BadDeclaration, BadInput
-from flyball.evaluation import (
+from flyball.core import BadInput
+from flyball.tasks import (
     ACCURACY,
     coverage,
-    mae,
     mean_popularity,
     ndcg,
     novelty,
-    parse_metric,
     popularity_share,
-    rmse,
     self_information,
     short_head,
 )
@@ -134,21 +131,6 @@ def test_the_short_head_is_the_fewest_that_hold_the_share(counts: list[int], sha
     if head.any():
         assert held - touched[head].min() < share * touched.sum()
         assert touched[head].min() >= max(touched[~head], default=0)
-
-
-def test_rating_errors() -> None:
-    assert rmse(np.array([1.0, 2.0, 5.0]), np.array([1.0, 4.0, 4.0])) == pytest.approx(math.sqrt(5 / 3))
-    assert mae(np.array([1.0, 2.0, 5.0]), np.array([1.0, 4.0, 4.0])) == pytest.approx(1.0)
-    with pytest.raises(BadInput, match="predicted"):
-        rmse(np.zeros(0), np.zeros(0))
-
-
-def test_metric_names() -> None:
-    assert parse_metric("recall@10") == ("recall", 10)
-    assert parse_metric("mae") == ("mae", None)
-    for wrong in ("ndcg", "ndcg@0", "auc@20", "ndcg@20\n", "rmse@3"):
-        with pytest.raises(BadDeclaration, match="metric must be one of ndcg@k"):
-            parse_metric(wrong)
 
 
 @pytest.fixture

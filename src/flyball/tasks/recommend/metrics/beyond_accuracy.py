@@ -1,6 +1,6 @@
-"""What lists are like apart from accuracy: how much of the catalogue they show, how known it is.
+"""What lists are like apart from accuracy: how much of the catalog they show, how known it is.
 
-`lists`: int32 (users, places), item indices, best first, -1 for an empty place.
+`lists`: integers (requests, ranks), item numbers, best first, -1 for an empty rank; one value a request.
 """
 
 from typing import Any
@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Lists = NDArray[np.int32]
-PerUser = NDArray[np.float64]
+from flyball.core import Doubles
+
+Lists = NDArray[np.signedinteger[Any]]
 
 
 def coverage(lists: Lists, items: int) -> float:
-    """Share of the catalogue's `items` that is in any list.
+    """Share of the catalog's `items` that is in any list.
 
     Source: Ge, Delgado-Battenfeld and Jannach, "Beyond Accuracy: Evaluating Recommender Systems by Coverage and
     Serendipity", RecSys 2010 (catalog coverage).
@@ -26,24 +27,24 @@ def self_information(item_users: NDArray[Any], users: int) -> NDArray[np.float64
     return np.asarray(-np.log2(np.maximum(item_users, 1) / max(users, 1)))
 
 
-def novelty(lists: Lists, information: NDArray[np.float64]) -> PerUser:
-    """Mean self-information of each user's items, in bits (an empty list: 0).
+def novelty(lists: Lists, information: NDArray[np.float64]) -> Doubles:
+    """Mean self-information of each list's items, in bits (an empty list: 0).
 
     Source: Zhou et al., "Solving the Apparent Diversity-Accuracy Dilemma of Recommender Systems", PNAS 2010.
     """
     return _mean_of_list(lists, information)
 
 
-def mean_popularity(lists: Lists, item_interactions: NDArray[Any]) -> PerUser:
-    """Mean share of all interactions that each user's items hold.
+def mean_popularity(lists: Lists, item_interactions: NDArray[Any]) -> Doubles:
+    """Mean share of all interactions that each list's items hold.
 
     Source: Yin et al., "Challenging the Long Tail Recommendation", VLDB 2012 (average recommendation popularity).
     """
     return _mean_of_list(lists, item_interactions / max(item_interactions.sum(), 1))
 
 
-def popularity_share(lists: Lists, head: NDArray[np.bool_]) -> PerUser:
-    """Share of each user's shown items that belong to the `head` (bool, one per item): 1 minus the long tail's share.
+def popularity_share(lists: Lists, head: NDArray[np.bool_]) -> Doubles:
+    """Share of each list's items that belong to the `head` (bool, one per item): 1 minus the long tail's share.
 
     Source: Abdollahpouri, Burke and Mobasher, "Managing Popularity Bias in Recommender Systems with Personalized
     Re-ranking", FLAIRS 2019 (average percentage of long tail items).
@@ -60,7 +61,7 @@ def short_head(item_interactions: NDArray[Any], share: float = 0.5) -> NDArray[n
     return head
 
 
-def _mean_of_list(lists: Lists, value_of: NDArray[np.float64]) -> PerUser:
+def _mean_of_list(lists: Lists, value_of: NDArray[np.float64]) -> Doubles:
     shown = lists >= 0
     values = np.where(shown, value_of[np.where(shown, lists, 0)], 0.0)
     return np.asarray(values.sum(axis=1) / np.maximum(shown.sum(axis=1), 1))

@@ -1,10 +1,9 @@
-"""How well ratings are predicted, with the two baselines every rating model must be seen beside.
+"""The two baselines of predicted ratings that every rating model must be seen beside.
 
 Source of the bias model: Koren, "Factor in the Neighbors: Scalable and Accurate Collaborative Filtering", ACM TKDD
 2010, section 2.1: r = mu + b_item + b_user, first the items' shrunk mean deviations, then the users'.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,25 +15,11 @@ from flyball.models import Histories, Interactions
 ITEM_SHRINK, USER_SHRINK = 25.0, 10.0
 
 
-def rmse(predicted: NDArray[Any], ratings: NDArray[Any]) -> float:
-    """Root of the mean squared error.
-
-    >>> rmse(np.array([3.0, 5.0]), np.array([3.0, 3.0])).__round__(6)
-    1.414214
-    """
-    return float(np.sqrt(np.mean(_errors(predicted, ratings) ** 2)))
-
-
-def mae(predicted: NDArray[Any], ratings: NDArray[Any]) -> float:
-    """Mean absolute error."""
-    return float(np.mean(np.abs(_errors(predicted, ratings))))
-
-
 def global_mean(data: Interactions) -> float:
     """Mean of all ratings known at training; raises `BadInput` without any."""
     rated = data.ratings[~np.isnan(data.ratings)].astype(np.float64)
     if not len(rated):
-        raise BadInput("ratings", "present, to judge rating models", "none")
+        raise BadInput("ratings", "present, to evaluate rating models", "none")
     return float(rated.mean())
 
 
@@ -58,10 +43,3 @@ def bias_predictions(
 def _shrunk(places: NDArray[Any], values: NDArray[Any], size: int, shrink: float) -> NDArray[np.float64]:
     sums = np.bincount(places, values.astype(np.float64), minlength=size)
     return np.asarray(sums / (np.bincount(places, minlength=size) + shrink))
-
-
-def _errors(predicted: NDArray[Any], ratings: Sequence[float] | NDArray[Any]) -> NDArray[np.float64]:
-    given = np.asarray(ratings, np.float64)
-    if len(predicted) != len(given) or not len(given):
-        raise BadInput("predicted", f"{len(given)} long, as ratings, and not empty", len(predicted))
-    return np.asarray(predicted, np.float64) - given

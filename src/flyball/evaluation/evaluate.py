@@ -1,0 +1,177 @@
+"""Evaluate all challengers on the same requests, as they would serve: through the pipeline, fallback and re-ranking."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from flyball.core import BadInput, Stopwatch
+from flyball.evaluation.challenger import Challenger
+from flyball.evaluation.evaluator import Answered, EvaluatedTask, Evaluator
+from flyball.evaluation.report import Cost, Differences, Evaluated, Report, SliceMetrics
+from flyball.evaluation.resampling import Resamples, resample
+from flyball.policy import parse_metric
+from flyball.tasks import Answers, EvaluationPlan, EvaluationSet, Resampled
+
+MIN_SLICE = 5
+"""A slice of fewer units is left out."""
+
+
+def evaluate(
+    task: EvaluatedTask,
+    challengers: Sequence[Challenger],
+    evaluation: EvaluationSet,
+    *,
+    metrics: Sequence[str],
+    seed: int,
+    stopwatch: Stopwatch,
+    resamples: int = 1_000,
+    answered: Mapping[str, Answered] | None = None,
+) -> Report:
+    """The report on `challengers`, each answering every request of `evaluation`.
+
+    `metrics`: full names that are asked for beside those the task always reports, such as the one to choose by. A
+    challenger that raises, gives unusable scores or has seen the test window is failed with the reason; the others go
+    on. `answered`: what challengers answered already elsewhere; the others are asked here. Raises `BadInput` without
+    requests, `BadDeclaration` for a metric that the task has not.
+    """
+    if not len(evaluation.at_us):
+        raise BadInput("evaluation set", "of one request or more", "none")
+    plan = task.offline().plan()
+    names = reported_names(plan, metrics)
+    better = {name: plan.metric(name).better for name in names}
+    evaluator, known = Evaluator(task, evaluation, stopwatch), answered or {}
+    results = {one.name: known[one.name] if one.name in known else evaluator.answered(one) for one in challengers}
+    answers = {name: one.answers for name, one in results.items() if one.answers is not None}
+    measured = _Measured(plan, names, evaluation, seed, resamples)
+    values = measured.of(answers)
+    slices = measured.slices(answers)
+    evaluated = {}
+    for one in challengers:
+        if results[one.name].answers is None:
+            evaluated[one.name] = Evaluated(one.name, one.role, one.kind, failed=results[one.name].failed)
+            continue
+        latency = results[one.name].latency_us
+        own = {name: values[one.name, name].estimate() for name in names if (one.name, name) in values}
+        evaluated[one.name] = Evaluated(
+            name=one.name,
+            role=one.role,
+            kind=one.kind,
+            metrics=own,
+            cost=Cost(one.train_s, latency.value, one.bytes, latency),
+            slices=slices[one.name],
+            note=_note(plan, own),
+        )
+    references = {} if plan.references is None else plan.references(evaluation)
+    return Report(
+        requests=len(evaluation.at_us),
+        units=len(evaluation.units),
+        start_us=evaluation.window_us[0],
+        end_us=evaluation.window_us[1],
+        seed=seed,
+        resamples=resamples,
+        evaluated=evaluated,
+        better=better,
+        differences=_differences(values, list(answers), names),
+        decided_by=_decided_by(plan, names, values),
+        shown=plan.shown,
+        references=measured.references(references),
+        notes=evaluation.notes,
+    )
+
+
+def reported_names(plan: EvaluationPlan, metrics: Sequence[str]) -> list[str]:
+    """The full names of a report, without slices: the task's, those asked for, and what decides in their stead."""
+    asked = [str(parse_metric(name)).partition("/")[0] for name in metrics]
+    corrected = [plan.corrected_name(name) for name in asked]
+    return list(dict.fromkeys([*plan.reported, *asked, *corrected]))
+
+
+def largest_cutoff(plan: EvaluationPlan, metrics: Sequence[str]) -> int:
+    """The longest list that any of the metrics looks at, 0 for none."""
+    parsed = [parse_metric(name) for name in metrics]
+    return max((int(name.argument or 0) for name in parsed if plan.families[name.family].argument == "k"), default=0)
+
+
+class _Measured:
+    """All metrics of all challengers from the same resamples of units."""
+
+    def __init__(
+        self, plan: EvaluationPlan, names: Sequence[str], evaluation: EvaluationSet, seed: int, resamples: int
+    ) -> None:
+        self._plan, self._names, self._evaluation = plan, list(names), evaluation
+        self._seed, self._resamples = seed, resamples
+        self._metrics = {name: plan.metric(name) for name in names}
+        self._centered = {name for name, metric in self._metrics.items() if metric.centered}
+
+    def of(self, answers: Mapping[str, Answers]) -> dict[tuple[str, str], Resamples]:
+        """{(challenger, metric): value and resamples}, without what a challenger has not."""
+        return self._resampled(answers, self._evaluation, self._names)
+
+    def slices(self, answers: Mapping[str, Answers]) -> dict[str, list[SliceMetrics]]:
+        """{challenger: metrics of each slice}, for the families that the plan slices."""
+        names = [name for name in self._names if parse_metric(name).family in self._plan.sliced]
+        parts: dict[str, list[SliceMetrics]] = {name: [] for name in answers}
+        for by, labels in self._evaluation.slices.items():
+            for label in sorted({one for one in labels if one is not None}):
+                rows = np.array([row for row, one in enumerate(labels) if one == label], np.int64)
+                units = len(np.unique(self._evaluation.unit_of[rows]))
+                if units < MIN_SLICE:
+                    continue
+                taken = {name: one.take(rows) for name, one in answers.items()}
+                values = self._resampled(taken, self._evaluation.take(rows), names)
+                for name in answers:
+                    own = {metric: values[name, metric].estimate() for metric in names if (name, metric) in values}
+                    parts[name].append(SliceMetrics(by, label, len(rows), units, own))
+        return parts
+
+    def references(self, arrays: Mapping[str, Mapping[str, object]]) -> dict[str, dict]:  # type: ignore[type-arg]
+        """{rule: its metrics}."""
+        nothing = np.empty((len(self._evaluation.at_us), 0))
+        answers = {
+            name: Answers(nothing.astype(np.int32), [], nothing.astype(np.int8), [], nothing, nothing, further)  # type: ignore[arg-type]
+            for name, further in arrays.items()
+        }
+        names = [name for name in self._names if self._metrics[name].better == "low" and "@" not in name]
+        values = self._resampled(answers, self._evaluation, names)
+        return {name: {one: values[name, one].estimate() for one in names if (name, one) in values} for name in answers}
+
+    def _resampled(
+        self, answers: Mapping[str, Answers], evaluation: EvaluationSet, names: Sequence[str]
+    ) -> dict[tuple[str, str], Resamples]:
+        prepared: dict[tuple[str, str], Resampled] = {}
+        for name, one in answers.items():
+            for metric in names:
+                function = self._metrics[metric].prepare(one, evaluation)
+                if function is not None:
+                    prepared[name, metric] = function
+        centered = frozenset(key for key in prepared if key[1] in self._centered)
+        return resample(prepared, len(evaluation.units), self._seed, self._resamples, centered) if prepared else {}
+
+
+def _differences(
+    values: Mapping[tuple[str, str], Resamples], challengers: Sequence[str], names: Sequence[str]
+) -> Differences:
+    """Each pair once."""
+    pairs: Differences = {}
+    for metric in names:
+        able = [name for name in challengers if (name, metric) in values]
+        for row, name in enumerate(able):
+            for other in able[row + 1 :]:
+                difference = values[name, metric].minus(values[other, metric]).estimate()
+                pairs.setdefault(metric, {}).setdefault(name, {})[other] = difference
+    return pairs
+
+
+def _decided_by(
+    plan: EvaluationPlan, names: Sequence[str], values: Mapping[tuple[str, str], Resamples]
+) -> dict[str, str]:
+    measured = {metric for _, metric in values}
+    corrected = {name: plan.corrected_name(name) for name in names}
+    return {name: other for name, other in corrected.items() if other != name and other in measured}
+
+
+def _note(plan: EvaluationPlan, metrics: Mapping[str, object]) -> str:
+    """What a gate of the task has to say of these metrics."""
+    from flyball.evaluation.gates import holds
+
+    return next((gate.why for gate in plan.gates if gate.why and not holds(gate, metrics.get(gate.metric))), "")  # type: ignore[arg-type]

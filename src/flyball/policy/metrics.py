@@ -1,0 +1,64 @@
+"""What a metric is called: `[label:]metric[@argument][/slice]`. Which there are, the task says."""
+
+import re
+
+import msgspec
+
+from flyball.core import BadDeclaration
+
+_FORM = re.compile(
+    r"(?:(?P<label>[a-z][a-z0-9_]*):)?(?P<metric>[a-z][a-z0-9_]*)(?:@(?P<argument>[0-9]+(?:\.[0-9]+)?))?(?:/(?P<slice>.+))?"
+)
+
+
+class MetricName(msgspec.Struct, frozen=True):
+    """A name in its parts. `argument`: such as the cutoff of a list; `slice`: such as "history_length=0"."""
+
+    metric: str
+    argument: float | None = None
+    label: str = ""
+    slice: str = ""
+
+    @property
+    def family(self) -> str:
+        """The metric with its label, without argument and slice."""
+        return f"{self.label}:{self.metric}" if self.label else self.metric
+
+    def of_family(self, family: str) -> "MetricName":
+        """The same argument and slice of another metric."""
+        label, _, metric = family.rpartition(":")
+        return MetricName(metric, self.argument, label, self.slice)
+
+    def __str__(self) -> str:
+        argument = "" if self.argument is None else f"@{self.argument:g}"
+        return f"{self.family}{argument}{f'/{self.slice}' if self.slice else ''}"
+
+
+def parse_metric(text: str) -> MetricName:
+    """The parts of a metric's name; raises `BadDeclaration` for what cannot be one.
+
+    >>> str(parse_metric("ndcg@20")), parse_metric("click:auc/group=F").slice
+    ('ndcg@20', 'group=F')
+    """
+    match = _FORM.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        form = "[label:]metric[@argument][/slice], such as ndcg@20 or rmse"
+        raise BadDeclaration("name of a metric", form, text)
+    argument = None if match["argument"] is None else float(match["argument"])
+    return MetricName(match["metric"], argument, match["label"] or "", match["slice"] or "")
+
+
+class MetricGate(msgspec.Struct, frozen=True):
+    """A bound on one metric that every version must hold before it may serve.
+
+    `at_least`, `at_most`: bounds. `above`: the value itself must be above it. `certain`: the interval must lie on the
+    right side of the bound, not only the value. `why`: what it means when the gate fails, "" for nothing to add.
+    """
+
+    name: str
+    metric: str
+    at_least: float | None = None
+    at_most: float | None = None
+    above: float | None = None
+    certain: bool = True
+    why: str = ""

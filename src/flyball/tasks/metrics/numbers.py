@@ -1,0 +1,51 @@
+"""Metrics of predicted numbers against what was measured.
+
+Every function takes `predicted` and `actual`, float64 (rows,), and each row's unit (`unit_of`, of `units`). Sources:
+mean absolute and root mean squared error: Hyndman and Koehler, "Another look at measures of forecast accuracy",
+International Journal of Forecasting 2006; pinball loss: Koenker and Bassett, "Regression Quantiles", Econometrica 1978;
+interval coverage: Gneiting and Raftery, "Strictly Proper Scoring Rules, Prediction, and Estimation", JASA 2007.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.core import SignedInts
+from flyball.tasks.metrics.unit_weights import Resampled, request_mean
+
+
+def mae(predicted: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int) -> Resampled:
+    """Mean absolute error."""
+    return request_mean(np.abs(predicted - actual), unit_of, units)
+
+
+def rmse(predicted: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int) -> Resampled:
+    """Root mean squared error."""
+    squares = request_mean((predicted - actual) ** 2, unit_of, units)
+    return lambda weights: np.sqrt(squares(weights))
+
+
+def rmsle(predicted: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int) -> Resampled:
+    """Root mean squared error of log(1 + x), for numbers from 0."""
+    return rmse(np.log1p(predicted), np.log1p(actual), unit_of, units)
+
+
+def bias(predicted: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int) -> Resampled:
+    """Mean of predicted minus actual; it should be 0."""
+    return request_mean(predicted - actual, unit_of, units)
+
+
+def pinball(
+    predicted: NDArray[Any], actual: NDArray[Any], quantile: float, unit_of: SignedInts, units: int
+) -> Resampled:
+    """Mean pinball loss of predictions of the `quantile`, between 0 and 1."""
+    gap = actual - predicted
+    return request_mean(np.maximum(quantile * gap, (quantile - 1) * gap), unit_of, units)
+
+
+def interval_coverage(
+    low: NDArray[Any], high: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int
+) -> Resampled:
+    """Share of rows whose actual number lies in [low, high]."""
+    return request_mean(((low <= actual) & (actual <= high)).astype(np.float64), unit_of, units)

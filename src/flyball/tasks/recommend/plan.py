@@ -1,0 +1,73 @@
+"""How recommendations are evaluated: metrics by name, baselines, gates."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from flyball.models import Popular, Random
+from flyball.policy import MetricGate
+from flyball.tasks.metrics import mae, rmse
+from flyball.tasks.recommend.metrics.lists import (
+    PERSONAL_SOURCES,
+    SCORED_SOURCES,
+    Coverage,
+    IpsMetric,
+    accuracy_metric,
+    full_lists,
+    list_metric,
+    source_metric,
+)
+from flyball.tasks.recommend.metrics.predicted_ratings import RatingMetric, predicted_ratings, reference_ratings
+from flyball.tasks.recommend.metrics.ranking import ACCURACY
+from flyball.tasks.task import EvaluationPlan, Metric, MetricFamily
+
+if TYPE_CHECKING:
+    from flyball.tasks.recommend.declaration import Recommend
+
+LISTS_ALONE = ("novelty", "popularity_share", "mean_popularity")
+
+_AT_K: dict[str, Callable[[int], Metric]] = {
+    **{name: partial(accuracy_metric, name) for name in ACCURACY},
+    **{f"ips_{name}": partial(IpsMetric, name) for name in ACCURACY},
+    "coverage": Coverage,
+    **{name: partial(list_metric, name) for name in LISTS_ALONE},
+    "full_lists": full_lists,
+    "personalized": lambda k: source_metric(PERSONAL_SOURCES, k),
+    "scored": lambda k: source_metric(SCORED_SOURCES, k),
+}
+
+
+def _with_k(make: Callable[[int], Metric], k: float) -> Metric:
+    return make(int(k))
+
+
+FAMILIES: dict[str, MetricFamily] = {
+    **{name: MetricFamily(partial(_with_k, make), "k") for name, make in _AT_K.items()},
+    "rmse": MetricFamily(lambda _: RatingMetric(rmse)),
+    "mae": MetricFamily(lambda _: RatingMetric(mae)),
+}
+
+MIN_FULL_LISTS = 0.99
+_NO_SCORES = (
+    "it scored no item for any user, so its lists and metrics are those of the fallback: check what its `fit` learned"
+)
+
+
+def evaluation_plan(task: "Recommend") -> EvaluationPlan:
+    """The plan of a task: lists at its `k`, ratings where candidates predict them."""
+    k = task.k
+    return EvaluationPlan(
+        families=FAMILIES,
+        default=f"ndcg@{k}",
+        reported=(*(f"{name}@{k}" for name in _AT_K), "rmse", "mae"),
+        shown=(f"ndcg@{k}", f"recall@{k}", f"hit_rate@{k}", f"coverage@{k}", "rmse"),
+        baselines={"random": Random(), "popular": Popular()},
+        sliced=(*ACCURACY, *(f"ips_{name}" for name in ACCURACY)),
+        corrected={name: f"ips_{name}" for name in ACCURACY},
+        gates=(
+            MetricGate("full_lists", f"full_lists@{k}", at_least=MIN_FULL_LISTS, certain=False),
+            MetricGate("own_lists", f"scored@{k}", above=0.0, certain=False, why=_NO_SCORES),
+        ),
+        further=predicted_ratings,
+        references=reference_ratings,
+    )
