@@ -26,6 +26,8 @@ class Display(Protocol):
 
     def notify(self, notice: Notice) -> None: ...
 
+    def log(self, name: str, line: str) -> None: ...
+
     def show(self, heartbeat: Heartbeat) -> None: ...
 
 
@@ -43,6 +45,10 @@ class Lines:
 
     def notify(self, notice: Notice) -> None:
         self._print(f"{_clock(notice.at_us)} {notice.name}: {notice.words}")
+
+    def log(self, name: str, line: str) -> None:
+        """What a child wrote into its log: there is no other place to see it in a container."""
+        self._print(f"[{name}] {line}")
 
     def show(self, heartbeat: Heartbeat) -> None:
         if self._before is None or heartbeat.at_us < self._before.at_us:
@@ -76,6 +82,9 @@ class Panel:
     def notify(self, notice: Notice) -> None:
         self._notices.append(notice)
         self._draw()
+
+    def log(self, name: str, line: str) -> None:
+        """Not here: the display stays calm, `run/logs` holds the lines."""
 
     def show(self, heartbeat: Heartbeat) -> None:
         self._pulses.append(heartbeat)

@@ -12,10 +12,19 @@ from types import FrameType
 import msgspec
 
 from flyball.core import BadSetting, FileLock, FlyballError, SystemStopwatch
+from flyball.operations.child_logs import ChildLogs
 from flyball.operations.console import Display
 from flyball.operations.heartbeat import Heartbeat, read_heartbeat
 from flyball.operations.process import python_argv, start_child, tail
-from flyball.operations.process_specs import ProcessSpec, UpReport, forget_report, log_path, run_folder, write_report
+from flyball.operations.process_specs import (
+    LEARN,
+    ProcessSpec,
+    UpReport,
+    forget_report,
+    log_path,
+    run_folder,
+    write_report,
+)
 from flyball.operations.supervisor import Notice, Process, Program, Supervisor
 from flyball.releases import declare_arrangement
 from flyball.runtime import Runtime
@@ -75,6 +84,7 @@ class _Instance:
         self._supervisor = Supervisor(
             [*own_programs(settings.workers), *self._guests(programs)], self._launch, self._started_us, self._watch
         )
+        self._logs = ChildLogs(runtime.home, [*(child.name for child in self._supervisor.children()), LEARN])
         self._stopping = False
         self._governor_serial, self._trouble = 0, ""
 
@@ -118,6 +128,8 @@ class _Instance:
             os.close(wake)
 
     def _beat(self, now_us: int, before: Heartbeat | None) -> Heartbeat | None:
+        for name, line in self._logs.read():
+            self._display.log(name, line)
         report = UpReport(now_us, os.getpid(), self._port, self._started_us, self._supervisor.children())
         write_report(self._runtime.home, "up", report)
         try:

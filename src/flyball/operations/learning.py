@@ -8,7 +8,7 @@ import msgspec
 from flyball.core import SystemStopwatch
 from flyball.operations.governor import Governor, GovernorDecision
 from flyball.operations.process import ChildProcess, python_argv, start_child, tail
-from flyball.operations.process_specs import GovernorReport, ProcessSpec, log_path, write_report
+from flyball.operations.process_specs import LEARN, GovernorReport, ProcessSpec, log_path, write_report
 from flyball.releases import current
 from flyball.runtime import Runtime
 
@@ -58,7 +58,7 @@ class LearningProcess:
 
 def start_learning(spec: ProcessSpec) -> LearningProcess:
     """Begin to learn in a subprocess."""
-    mine = msgspec.structs.replace(spec, name="learn", channel=-1)
+    mine = msgspec.structs.replace(spec, name=LEARN, channel=-1)
     argv = python_argv("flyball.operations.child", "learn")
     log = log_path(spec.settings.folder, mine.name)
     return LearningProcess(start_child(argv, msgspec.json.encode(mine), log), mine)

@@ -52,6 +52,10 @@ def report_path(home: Path, name: str) -> Path:
     return run_folder(home) / f"{name}.json"
 
 
+LEARN = "learn"
+"""The name of the process that learns."""
+
+
 def log_path(home: Path, name: str) -> Path:
     return HomeLayout(home).logs / f"{name}.log"
 
