@@ -80,9 +80,9 @@ def test_only_the_first_lines_are_watched(home: Home) -> None:
 
 
 def test_a_short_source_is_taken_in_whole_and_the_cause_told(home: Home) -> None:
-    report = home.ingest(text(rates([9, 8, 5])), "jsonl", stop_early=True)
-    assert report.accepted == {"rate": 1}
-    assert "2 of the first 3 lines" in report.likely
+    report = home.ingest(text(rates([9, 8, 5] * 10)), "jsonl", stop_early=True)
+    assert report.accepted == {"rate": 10}
+    assert "20 of the first 30 lines" in report.likely
     assert "got up to 9" in report.likely
 
 

@@ -4,7 +4,6 @@ Promises: time, durations and randomness come in as arguments; errors form one t
 must be and what was got; files appear whole or not at all; a backend is opened by its URL.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from flyball.core.backoff import Backoff
@@ -39,6 +38,7 @@ from flyball.core.errors import (
 )
 from flyball.core.files import FileLock, sha256_file, write_atomic
 from flyball.core.ids import new_id, timestamp_of_id
+from flyball.core.lazy import lazy_door
 from flyball.core.processes import run_parallel
 from flyball.core.progress import ReportProgress
 from flyball.core.sizes import parse_size
@@ -84,6 +84,7 @@ __all__ = [
     "forget_stale",
     "format_duration",
     "format_timestamp",
+    "lazy_door",
     "load_backend",
     "local_path",
     "microseconds_of",
@@ -99,15 +100,4 @@ __all__ = [
     "write_atomic",
 ]
 
-
-_LAZY = {
-    **dict.fromkeys(["Arrays", "Doubles", "Ints", "SignedInts"], "flyball.core.arrays"),
-    "SqliteFile": "flyball.core.sqlite_file",
-}
-
-
-def __getattr__(name: str) -> object:
-    """What needs numpy or SQLite, which a command that only prints should not load."""
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_LAZY[name]), name)
+__getattr__ = lazy_door(__name__, __file__)  # numpy and SQLite, which a command that only prints should not load

@@ -10,8 +10,8 @@ from flyball.events.formats import BadLine
 FIRST_LINES = 5_000
 """Lines of a source that are watched."""
 
-ENOUGH_LINES, ENOUGH_OF_TYPE = 1_000, 200
-"""Lines, of all types and of one, from which on a share says something."""
+ENOUGH_LINES, ENOUGH_OF_TYPE, ENOUGH_AT_THE_END = 1_000, 200, 20
+"""Lines from which on a share says something: of all types, of one type, and of a source that ended."""
 
 _LIMIT = re.compile(r"(\w+): Expected `\w+` (<=|<|>=|>) (-?[0-9.]+), got (-?[0-9.]+)\Z")
 
@@ -79,15 +79,17 @@ def likely_cause(reason: str, lines: Sequence[BadLine]) -> str:
 
     >>> wrong = [BadLine(0, "out_of_range", f"stars: Expected `int` <= 5, got {stars}") for stars in (6, 10, 8)]
     >>> likely_cause("out_of_range", wrong)
-    'stars must be <= 5, got up to 10: is the scale 10? Then declare it so'
+    'stars must be <= 5, got up to 10: is the scale 10? Declare it so'
     """
     matches = [match for line in lines if (match := _LIMIT.match(line.detail))]
     limits = Counter(match.group(1, 2, 3) for match in matches)
     (field, sign, limit), agreeing = limits.most_common(1)[0] if limits else (("", "", ""), 0)
     if 2 * agreeing > len(lines):
         values = [float(match[4]) for match in matches if match.group(1, 2, 3) == (field, sign, limit)]
-        end, word = (max(values), "up to") if "<" in sign else (min(values), "down to")
-        return f"{field} must be {sign} {limit}, got {word} {end:g}: is the scale {end:g}? Then declare it so"
+        if "<" in sign:
+            most = f"{max(values):g}"
+            return f"{field} must be {sign} {limit}, got up to {most}: is the scale {most}? Declare it so"
+        return f"{field} must be {sign} {limit}, got down to {min(values):g}: is the declared range too narrow?"
     example = lines[0].detail
     if "row must be" in example:
         cause = "is the delimiter another one (fb.columns(delimiter=...))?"

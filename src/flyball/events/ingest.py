@@ -11,7 +11,7 @@ import msgspec
 
 from flyball.core import Stopwatch, SystemStopwatch
 from flyball.events.checking import LineChecker
-from flyball.events.early_stop import MostlyBad, Stopped
+from flyball.events.early_stop import ENOUGH_AT_THE_END, MostlyBad, Stopped
 from flyball.events.formats import BadLine, Parser
 from flyball.events.inlet import Inlet, LineSource
 from flyball.events.lines import MAX_LINE, split_lines
@@ -86,7 +86,7 @@ def ingest(
             raise Stopped(likely, tally.read, sum(tally.accepted.values()), sum(tally.quarantined.values()))
         if between is not None:
             between()
-    return tally.report(watch.read_s() - start_s, first_lines.finding(enough=1))
+    return tally.report(watch.read_s() - start_s, first_lines.finding(ENOUGH_AT_THE_END))
 
 
 def ingest_lines(lines: Sequence[bytes], source: LineSource, inlet: Inlet) -> list[Verdict]:

@@ -7,7 +7,7 @@ import msgspec
 
 from flyball.core import Clock
 from flyball.events.checking import LineChecker
-from flyball.events.early_stop import MostlyBad
+from flyball.events.early_stop import ENOUGH_AT_THE_END, MostlyBad
 from flyball.events.inlet import LineSource
 from flyball.events.lines import split_lines
 from flyball.events.log import Record
@@ -72,7 +72,7 @@ def preview(
         if position > lines:
             break
     read = sum(accepted.values()) + sum(quarantined.values())
-    return Preview(shown, read, accepted, quarantined, examples, sorted(ignored), share.finding(enough=1))
+    return Preview(shown, read, accepted, quarantined, examples, sorted(ignored), share.finding(ENOUGH_AT_THE_END))
 
 
 def _row(schema: Schema, position: int, record: Record) -> PreviewRow:

@@ -5,9 +5,9 @@ often they were delivered, and equals what is computed offline from the same eve
 values of its keys and the offsets they belong to; one process writes, any number read.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from flyball.core import lazy_door
 from flyball.features.declaration.aggregates import FRESHNESS_US, Aggregate, Feature, Ratio
 from flyball.features.declaration.derived import Derived, FeatureSet, computed, hashed
 from flyball.features.declaration.entity import Entity
@@ -95,16 +95,4 @@ __all__ = [
     "tiled",
 ]
 
-_LAZY = {
-    "holds_column": "flyball.features.declaration.columns",
-    "number_column": "flyball.features.declaration.columns",
-    "backfill": "flyball.features.offline.backfill",
-    "point_in_time": "flyball.features.offline.point_in_time",
-}
-
-
-def __getattr__(name: str) -> object:
-    """What is computed over history needs polars, which serving should not load."""
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_LAZY[name]), name)
+__getattr__ = lazy_door(__name__, __file__)  # what is computed over history needs polars, which serving should not load

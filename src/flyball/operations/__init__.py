@@ -4,18 +4,23 @@ Promises: consumers move as steps, in live and in virtual time; the fresh one co
 again, with growing pauses; a second instance on the same home is refused; nothing outlives the supervisor.
 """
 
+from typing import TYPE_CHECKING
+
+from flyball.core import lazy_door
 from flyball.operations.backpressure import backpressure
-from flyball.operations.console import Display, Lines, Panel
-from flyball.operations.consumers import FEATURE_LOCK, at_most_every, catch_up, consumers_of
-from flyball.operations.governor import Governor, GovernorDecision, LearningJob, LearningState, next_learn_us
-from flyball.operations.heartbeat import Heartbeat, Rates, rates, read_heartbeat
-from flyball.operations.instance import up
-from flyball.operations.learning import RuntimeState, learn_words
-from flyball.operations.process import read_spec, watch_parent
-from flyball.operations.process_specs import ProcessSpec
-from flyball.operations.state import ConsumerStatus, ProcessStatus, Status, status
-from flyball.operations.supervisor import Child, Notice, Process, Program, Supervisor
-from flyball.operations.worker import Consumer, StepReport, Worker
+
+if TYPE_CHECKING:
+    from flyball.operations.console import Display, Lines, Panel
+    from flyball.operations.consumers import FEATURE_LOCK, at_most_every, catch_up, consumers_of
+    from flyball.operations.governor import Governor, GovernorDecision, LearningJob, LearningState, next_learn_us
+    from flyball.operations.heartbeat import Heartbeat, Rates, rates, read_heartbeat
+    from flyball.operations.instance import up
+    from flyball.operations.learning import RuntimeState, learn_words
+    from flyball.operations.process import read_spec, watch_parent
+    from flyball.operations.process_specs import ProcessSpec
+    from flyball.operations.state import ConsumerStatus, ProcessStatus, Status, status
+    from flyball.operations.supervisor import Child, Notice, Process, Program, Supervisor
+    from flyball.operations.worker import Consumer, StepReport, Worker
 
 __all__ = [
     "FEATURE_LOCK",
@@ -54,3 +59,5 @@ __all__ = [
     "up",
     "watch_parent",
 ]
+
+__getattr__ = lazy_door(__name__, __file__)  # a command loads what it uses

@@ -5,16 +5,21 @@ says from which rung of the ladder it came; every answer leaves one record in th
 takes over without a dropped request; malformed requests get a problem document, never a 500.
 """
 
-from flyball.serving.answering.engine import Engine, NoFallback, Progress, Serving
-from flyball.serving.answering.request import RequestReader
-from flyball.serving.http.app import make_app
-from flyball.serving.metrics import FAILURES, LATENCY_MS, LEVELS
-from flyball.serving.once import answer_once
-from flyball.serving.processes.dispatcher import Dispatcher, Receiver
-from flyball.serving.processes.server import REPLACE_ME, run, serve
-from flyball.serving.service import Service
-from flyball.serving.versions.loader import Loaded, VersionLoader
-from flyball.serving.versions.refresher import Refresher, items_of
+from typing import TYPE_CHECKING
+
+from flyball.core import lazy_door
+
+if TYPE_CHECKING:
+    from flyball.serving.answering.engine import Engine, NoFallback, Progress, Serving
+    from flyball.serving.answering.request import RequestReader
+    from flyball.serving.http.app import make_app
+    from flyball.serving.metrics import FAILURES, LATENCY_MS, LEVELS
+    from flyball.serving.once import answer_once
+    from flyball.serving.processes.dispatcher import Dispatcher, Receiver
+    from flyball.serving.processes.server import REPLACE_ME, run, serve
+    from flyball.serving.service import Service
+    from flyball.serving.versions.loader import Loaded, VersionLoader
+    from flyball.serving.versions.refresher import Refresher, items_of
 
 __all__ = [
     "FAILURES",
@@ -38,3 +43,5 @@ __all__ = [
     "run",
     "serve",
 ]
+
+__getattr__ = lazy_door(__name__, __file__)  # a command loads what it uses

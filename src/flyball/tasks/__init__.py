@@ -5,9 +5,9 @@ pipeline (retrieve, score, arrange) gives a row the same bits in any batch, neve
 seen, and as many items as were asked for while the catalogue has them. Importing loads neither polars nor numba.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from flyball.core import lazy_door
 from flyball.tasks.about import About, Label
 from flyball.tasks.answers import Answers, answers_of
 from flyball.tasks.featurize import Asked, Columns, OfflineFeatures, OnlineFeatures, ReadFeatures, coded_column, sampled
@@ -203,38 +203,4 @@ __all__ = [
     "with_references",
 ]
 
-_LAZY = {
-    "label_requests": "flyball.tasks.label_frames",
-    "evaluation_set": "flyball.tasks.recommend.evaluation_set",
-    "history_length": "flyball.tasks.recommend.evaluation_set",
-    "Exposure": "flyball.tasks.recommend.evaluation_set",
-    "RecommendTruth": "flyball.tasks.recommend.truth",
-    "RatedItems": "flyball.tasks.recommend.truth",
-    "propensity_weights": "flyball.tasks.recommend.metrics.propensity",
-    "IpsWeights": "flyball.tasks.recommend.metrics.propensity",
-    "ACCURACY": "flyball.tasks.recommend.metrics.ranking",
-    "ndcg": "flyball.tasks.recommend.metrics.ranking",
-    "recall": "flyball.tasks.recommend.metrics.ranking",
-    "precision": "flyball.tasks.recommend.metrics.ranking",
-    "hit_rate": "flyball.tasks.recommend.metrics.ranking",
-    "average_precision": "flyball.tasks.recommend.metrics.ranking",
-    "coverage": "flyball.tasks.recommend.metrics.beyond_accuracy",
-    "mean_popularity": "flyball.tasks.recommend.metrics.beyond_accuracy",
-    "novelty": "flyball.tasks.recommend.metrics.beyond_accuracy",
-    "popularity_share": "flyball.tasks.recommend.metrics.beyond_accuracy",
-    "self_information": "flyball.tasks.recommend.metrics.beyond_accuracy",
-    "short_head": "flyball.tasks.recommend.metrics.beyond_accuracy",
-    "bias_predictions": "flyball.tasks.recommend.metrics.ratings",
-    "global_mean": "flyball.tasks.recommend.metrics.ratings",
-    "with_references": "flyball.tasks.recommend.metrics.predicted_ratings",
-    "evaluation_plan": "flyball.tasks.recommend.plan",
-    "interactions_frame": "flyball.tasks.recommend.state.interactions",
-    "popular_of": "flyball.tasks.recommend.state.popularity_offline",
-}
-
-
-def __getattr__(name: str) -> object:
-    """What is computed over history needs polars, which serving should not load."""
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_LAZY[name]), name)
+__getattr__ = lazy_door(__name__, __file__)  # what is computed over history needs polars, which serving should not load

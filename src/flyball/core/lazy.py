@@ -1,0 +1,44 @@
+"""Doors whose names are imported when first used, so that a command loads what it needs and no more."""
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+
+def lazy_door(door: str, file: str) -> Callable[[str], Any]:
+    """The `__getattr__` of the module `door`, lying in `file`: its lazy names are those it imports `if TYPE_CHECKING`.
+
+    So each name is written once, and type checkers see it where readers do.
+    """
+    modules: dict[str, str] = {}
+
+    def __getattr__(name: str) -> Any:
+        if not modules and not name.startswith("__"):
+            modules.update(_type_only_imports(Path(file)))
+        if name not in modules:
+            raise AttributeError(f"module {door!r} has no attribute {name!r}", name=name, obj=sys.modules[door])
+        value = getattr(import_module(modules[name]), name)
+        setattr(sys.modules[door], name, value)
+        return value
+
+    return __getattr__
+
+
+def _type_only_imports(file: Path) -> dict[str, str]:
+    """{name: module} of `from module import name` under `if TYPE_CHECKING`."""
+    import ast  # 10 ms, which a door that nobody asks for a lazy name should not cost
+
+    blocks = [
+        node.body
+        for node in ast.parse(file.read_text()).body
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+    ]
+    return {
+        alias.name: node.module
+        for block in blocks
+        for node in block
+        if isinstance(node, ast.ImportFrom) and node.module
+        for alias in node.names
+    }

@@ -1,0 +1,66 @@
+"""Doors import what is behind them when it is first used."""
+
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from flyball.core.lazy import lazy_door
+
+ROOT = Path(__file__).parents[2] / "src" / "flyball"
+DOORS = sorted(path.parent.name for path in ROOT.glob("*/__init__.py") if "lazy_door(" in path.read_text())
+
+
+def test_a_name_is_imported_when_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    door = tmp_path / "door"
+    door.mkdir()
+    (door / "__init__.py").write_text(
+        "from typing import TYPE_CHECKING\nfrom flyball.core.lazy import lazy_door\n"
+        "if TYPE_CHECKING:\n    from door.room import chair, table\n"
+        "__getattr__ = lazy_door(__name__, __file__)\n"
+    )
+    (door / "room.py").write_text("chair = 'wood'\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module = import_module("door")
+    assert "door.room" not in sys.modules
+    assert module.chair == "wood"
+    assert "door.room" in sys.modules
+    assert vars(module)["chair"] == "wood", "asked for once only"
+    for missing in ("lamp", "table"):
+        with pytest.raises(AttributeError, match=missing):
+            getattr(module, missing)
+
+
+def test_some_doors_are_lazy() -> None:
+    assert {"core", "serving", "operations", "tasks", "features"} <= set(DOORS)
+    assert callable(lazy_door("door", "nowhere.py"))
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_every_name_that_a_lazy_door_lists_is_there_and_no_module_hides_it(door: str) -> None:
+    """A submodule of the same name would be found instead once anything has imported it."""
+    module = import_module(f"flyball.{door}")
+    for name in module.__all__:
+        assert getattr(module, name) is not sys.modules.get(f"flyball.{door}.{name}"), name
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["--version", "ingest --help", "check shop.py", "status shop.py", "versions list shop.py", "settings shop.py"],
+)
+def test_a_command_that_computes_nothing_loads_nothing_heavy(words: str, tmp_path: Path) -> None:
+    run = [sys.executable, "-m", "flyball"]
+    for first in ("new shop", "ingest shop.py shop-events.jsonl"):
+        subprocess.run([*run, *first.split()], cwd=tmp_path, check=True, capture_output=True)
+    code = (
+        "import sys\nfrom flyball.cli import app\n"
+        "try: app(sys.argv[1:])\nexcept SystemExit as end: assert not end.code, end.code\n"
+        "heavy = ('numba', 'polars', 'scipy', 'lightgbm', 'starlette', 'uvicorn', 'rich')\n"
+        "print('loaded:', [name for name in heavy if name in sys.modules])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, *words.split()], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    assert result.stdout.splitlines()[-1] == "loaded: []"
