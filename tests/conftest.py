@@ -1,10 +1,14 @@
-"""Rules for all tests: Hypothesis repeats itself in CI, and a skipped test is a failure there unless it is allowed."""
+"""Rules for all tests: Hypothesis repeats itself in CI, a skipped test is a failure there unless it is allowed, and
+records are shown as events."""
 
 import os
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests import readable
+
+readable.install()
 
 ALLOWED = Path(__file__).parent / "allowed_skips.txt"
 IN_CI = os.environ.get("CI") == "true"
