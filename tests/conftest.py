@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, settings
 from tests import readable
 
 readable.install()
+FOLDERS = [path.name for path in Path(__file__).parent.iterdir() if path.is_dir() and path.name != "__pycache__"]
+pytest.register_assert_rewrite(*(f"tests.{name}" for name in FOLDERS))  # failures in helpers show both sides, too
 
 ALLOWED = Path(__file__).parent / "allowed_skips.txt"
 IN_CI = os.environ.get("CI") == "true"

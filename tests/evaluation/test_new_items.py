@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from tests.evaluation.planted import Steps
 from tests.tasks.conftest import films  # noqa: F401  the film service
-from tests.tasks.test_placed import GENRES, LATER, LEARNED, NEW, frames_of
+from tests.tasks.placed import GENRES, LATER, LEARNED, NEW, frames_of
 
 from flyball.evaluation import Challenger, evaluate
 from flyball.models import Artifact, Hybrid, ImplicitALS, Recommender

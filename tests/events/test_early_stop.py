@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.events.test_ingest import NOON_US, Home
+from tests.events.home import NOON_US, Home
 
 from flyball.core import BadInput
 from flyball.events import LineSource, Preview, Stopped, columns, preview

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tests.features.test_offline_oracle import START, act, check, row
+from tests.features.offline import START, act, check, row
 
 import flyball as fb
 from flyball.features.offline.kernels import aggregate as aggregate

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import polars as pl
 import pytest
-from tests.features.test_offline_oracle import START, act, row
+from tests.features.offline import START, act, row
 
 from flyball.features import point_in_time
 from flyball.features.offline import chunks as pieces

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.features.test_offline_oracle import START, act, row
+from tests.features.offline import START, act, row
 
 import flyball as fb
 from flyball.core import BadDeclaration, BadInput

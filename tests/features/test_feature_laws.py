@@ -7,7 +7,7 @@ import msgspec
 import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.features.test_offline_oracle import CI, act, row
+from tests.features.offline import CI, act, row
 
 from flyball.features import point_in_time
 from flyball.testing import feature_logs as logs

@@ -2,8 +2,8 @@
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from tests.features.online import EXAMPLES, FAIL_FAST, FEW, same
 from tests.features.online_events import record_of
-from tests.features.test_online_equals_oracle import EXAMPLES, FAIL_FAST, FEW, same
 
 from flyball.core import ManualClock
 from flyball.events import Schema, Slice

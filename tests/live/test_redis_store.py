@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.features.test_online_equals_oracle import play_through
+from tests.features.online import play_through
 
 from flyball.core import BadSetting, StoreUnavailable
 from flyball.stores import open_state

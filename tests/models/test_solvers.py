@@ -4,17 +4,10 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from tests.models.losses import _dense, als_loss
 
-from flyball.models import EASE, BiasedMF, ImplicitALS, Interactions, SparseEASE, positives, rated
-from flyball.models.data import histories_of
+from flyball.models import EASE, BiasedMF, ImplicitALS, Interactions, SparseEASE, rated
 from flyball.testing.model_checks import sample_interactions
-
-
-def _dense(data: Interactions) -> np.ndarray:
-    liked = positives(data)
-    users_items = np.zeros((len(data.users), len(data.items)))
-    users_items[liked.user_index, liked.item_index] = liked.weights
-    return users_items
 
 
 def _weights(learned: dict[str, np.ndarray], size: int) -> np.ndarray:
@@ -86,23 +79,6 @@ def test_the_memory_of_sparse_ease_does_not_grow_with_the_square_of_the_items() 
     assert peak < items * items
 
 
-def _als_loss(model: ImplicitALS, data: Interactions) -> float:
-    """The objective over all pairs, the users solved exactly for the items found."""
-    learned = model.fit(data, 1)
-    liked = positives(data)
-    histories = histories_of(liked, np.arange(len(data.users)))
-    x = model.folded(learned, histories).astype(np.float64)
-    y = learned["item_factors"].astype(np.float64)
-    known, alpha, reg = learned["settings"].tolist()
-    wanted = _dense(data)
-    fit = (1 + alpha * wanted) * ((wanted > 0) - x @ y.T) ** 2
-    active, touched = (wanted > 0).sum(axis=1) > 0, (wanted > 0).sum(axis=0) > 0
-    by_user = reg * (alpha * wanted.sum(axis=1) + known) ** model.nu
-    by_item = reg * (alpha * wanted.sum(axis=0) + active.sum()) ** model.nu
-    ridge = (by_user * (x**2).sum(axis=1)).sum() + (by_item * (y**2).sum(axis=1)).sum()
-    return float(fit[np.ix_(active, touched)].sum() + ridge)
-
-
 def test_one_block_of_all_factors_is_the_exact_half_step() -> None:
     data = sample_interactions()
     exact = ImplicitALS(factors=12, iterations=3, solver="cholesky").fit(data, 1)
@@ -115,8 +91,8 @@ def test_one_block_of_all_factors_is_the_exact_half_step() -> None:
 def test_blocks_of_factors_leave_the_loss_of_the_full_solver(block: int, nu: float) -> None:
     data = sample_interactions(users=150, items=60, pairs=2_500)
     shape = {"factors": 32, "iterations": 60, "nu": nu, "alpha": 10.0, "reg": 0.05 if nu else 3.0}
-    full = _als_loss(ImplicitALS(**shape, solver="cholesky"), data)
-    assert _als_loss(ImplicitALS(**shape, solver="block", block=block), data) == pytest.approx(full, rel=1e-3)
+    full = als_loss(ImplicitALS(**shape, solver="cholesky"), data)
+    assert als_loss(ImplicitALS(**shape, solver="block", block=block), data) == pytest.approx(full, rel=1e-3)
 
 
 def _rating_loss(model: BiasedMF, data: Interactions) -> float:

@@ -118,7 +118,7 @@ def _parts() -> tuple[Interactions, Interactions]:
 
 
 def test_an_update_of_als_leaves_the_loss_of_a_fit_within_a_hundredth() -> None:
-    from tests.models.test_solvers import _als_loss
+    from tests.models.losses import als_loss
 
     data, early = _parts()
     model = ImplicitALS(factors=16)
@@ -128,7 +128,7 @@ def test_an_update_of_als_leaves_the_loss_of_a_fit_within_a_hundredth() -> None:
         def fit(self, data: Interactions, seed: int) -> dict[str, np.ndarray]:
             return updated
 
-    assert _als_loss(Updated(factors=16), data) == pytest.approx(_als_loss(model, data), rel=0.01)
+    assert als_loss(Updated(factors=16), data) == pytest.approx(als_loss(model, data), rel=0.01)
 
 
 def test_an_update_of_biased_svd_leaves_at_most_a_hundredth_more_error_than_a_fit() -> None:

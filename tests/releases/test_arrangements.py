@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.releases.test_releases import Home
+from tests.releases.home import Home
 
 from flyball.core import NotFound, Refused
 from flyball.releases import (
