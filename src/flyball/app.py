@@ -17,9 +17,7 @@ import msgspec
 
 from flyball.core import BadDeclaration, NotFound
 from flyball.events import Event, Format, Profile, Schema
-from flyball.models import Recommender
 from flyball.policy import Choice, Gates, Release, Trigger, WorldSpec, best, every, full_rollout, gates
-from flyball.tasks import Recommend
 
 BUILT_IN = {"movies": "flyball.apps.movies"}
 
@@ -40,8 +38,8 @@ class App:
         name: str,
         *,
         events: Sequence[type[Event]],
-        task: Recommend,
-        candidates: Mapping[str, Recommender],
+        task: Any,
+        candidates: Mapping[str, Any],
         formats: Mapping[str, Format] | None = None,
         choose: Choice | None = None,
         release: Release | None = None,
@@ -49,12 +47,13 @@ class App:
         retrain: Sequence[Trigger] | None = None,
         world: WorldSpec | None = None,
     ) -> None:
-        self.name, self.task = name, task
+        self.name = name
+        self.task: Any = task  # a `Task`; Any until every room keeps to the contract
         _check_kinds(name, events, task, candidates, formats)
         self.events = tuple(events)
         self.candidates = dict(candidates)  # those with features learn below how these are declared
         self.formats = dict(formats or {})
-        self.choose = choose or best(f"ndcg@{task.k}")
+        self.choose = choose or best(f"ndcg@{task.about.k}")
         self.release = release or full_rollout()
         self.gates = gates or _default_gates()
         if retrain is not None and not isinstance(retrain, list | tuple):
@@ -85,7 +84,7 @@ class App:
             waiting += getattr(model, "parts", ())
         return tuple(classes)
 
-    def task_of(self, declaration: Mapping[str, Any]) -> Recommend:
+    def task_of(self, declaration: Mapping[str, Any]) -> Any:
         """The task as it was declared when a version was made: `declaration` is the version's, {} for today's.
 
         Raises `Refused` for what the application declares no more.
@@ -143,8 +142,8 @@ def _check_kinds(name: Any, events: Any, task: Any, candidates: Any, formats: An
         raise BadDeclaration("App name", "text", name)
     if not isinstance(events, list | tuple):
         raise BadDeclaration(f"events of App {name!r}", "a list of event types, such as [Watch, Rate]", events)
-    if not isinstance(task, Recommend):
-        raise BadDeclaration(f"task of App {name!r}", "made by fb.Recommend(...)", task)
+    if not all(hasattr(task, member) for member in ("about", "bind", "restore", "offline", "online")):
+        raise BadDeclaration(f"task of App {name!r}", "made by fb.Recommend(...), or a Task of your own", task)
     if not isinstance(candidates, Mapping):
         raise BadDeclaration(
             f"candidates of App {name!r}", 'models by name, such as {"popular": fb.Popular()}', candidates

@@ -115,7 +115,8 @@ class Runtime:
 
     @cached_property
     def signals(self) -> Signals:
-        return self.app.task.signals(self.schema)
+        signals: Signals = self.app.task.signals(self.schema)
+        return signals
 
     @property
     def views(self) -> list[View]:

@@ -6,7 +6,7 @@ import pytest
 
 from flyball.app import load_app
 from flyball.core import ManualClock
-from flyball.operations import Worker, feeds_of
+from flyball.operations import Worker, consumers_of
 from flyball.outcomes import Prediction
 from flyball.provenance import audit, replay
 from flyball.releases import current, declare_arrangement, rollback, rollback_arrangement
@@ -30,7 +30,7 @@ def reopen(cinema: Cinema, text: str, name: str) -> None:
     file.write_text(text)
     runtime.state.close()
     cinema.runtime = Runtime(load_app(str(file)), load_settings(runtime.home), cinema.clock)
-    cinema.worker = Worker(feeds_of(cinema.runtime))
+    cinema.worker = Worker(consumers_of(cinema.runtime))
     for _ in range(3):
         cinema.follow()
 

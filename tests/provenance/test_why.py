@@ -24,7 +24,7 @@ def test_reasons_are_films_of_the_history_and_add_up(learned: Cinema, candidate:
     found = why(learned.runtime, answer.id, reasons=1_000)
     assert found.version is not None
     assert found.version.id == version.id
-    assert found.history_items == len(history.items)
+    assert found.knowledge.startswith(f"{len(history.items):,} items of history")
     by_model = [film for film in found.items if film.source == "model"]
     assert by_model
     for film in by_model:
@@ -60,7 +60,7 @@ def test_what_the_user_did_next(learned: Cinema) -> None:
     assert followed.events == {"watch": 3, "rate": 1}
     assert [(one.type, one.count) for one in found.next] == [("watch", 3), ("rate", 1), ("watch", 1)]
     text = found.text()
-    assert f"{answer.items[2]} (place 3) after 1m5s: 1 rate, 3 watch, adopted, hint, positive, rating 5" in text
+    assert f"{answer.items[2]} (rank 3) after 1m5s: 1 rate, 3 watch, adopted, hint, positive, rating 5" in text
     assert "(3 times)" in text
 
 
@@ -73,7 +73,7 @@ def test_fallbacks_are_explained_as_such(learned: Cinema) -> None:
     assert not any(film.because for film in found.items)
     bare = msgspec.structs.replace(answer, id=answer.id[:-1] + ("0" if answer.id[-1] != "0" else "1"), offsets=())
     learned.runtime.predictions.append([prediction_record(bare)])
-    assert "no history was read" in why(learned.runtime, bare.id).text()
+    assert "no state was read" in why(learned.runtime, bare.id).text()
 
 
 def test_a_model_that_gives_no_reasons_says_so(learned: Cinema) -> None:

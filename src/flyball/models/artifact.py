@@ -48,7 +48,7 @@ class Artifact(msgspec.Struct, frozen=True):
     texts: dict[str, list[str]] = {}
 
 
-def kind_of(model: Recommender) -> str:
+def kind_of(model: Any) -> str:
     """How a manifest names the model's class: one of Flyball's by its `kind`, another by its file, `shop.py:Own`.
 
     >>> from flyball.models import EASE
@@ -58,15 +58,16 @@ def kind_of(model: Recommender) -> str:
     return kind_of_class(type(model))
 
 
-def kind_of_class(model: type[Recommender]) -> str:
+def kind_of_class(model: type[Any]) -> str:
     """`kind_of` every model of the class."""
-    if models_here().get(model.kind) is model:
-        return model.kind
+    kind: str = getattr(model, "kind", "")  # a task's own candidates need none
+    if models_here().get(kind) is model:
+        return kind
     file = getattr(sys.modules.get(model.__module__), "__file__", None)
     return f"{Path(file).name if file else model.__module__}:{model.__qualname__}"
 
 
-def params_of(model: Recommender) -> dict[str, Any]:
+def params_of(model: Any) -> dict[str, Any]:
     """The model's parameters as plain values; a model among them is {"kind", "params"}."""
     return {name: _plain(getattr(model, name)) for name in model.__struct_fields__}
 
@@ -136,7 +137,7 @@ def load_artifact(folder: Path, expected: Mapping[str, str] | None = None, in_me
     return Artifact(manifest, arrays, items, {item: position for position, item in enumerate(items)}, texts)
 
 
-def model_of(artifact: Artifact, known: Iterable[type[Recommender]] = ()) -> Recommender:
+def model_of(artifact: Artifact, known: Iterable[type[Any]] = ()) -> Any:
     """The model with its parameters, by the manifest's `kind` and `params`.
 
     Only Flyball's own classes and those of `known` (the application's own candidates) are ever built: a manifest cannot
@@ -147,7 +148,7 @@ def model_of(artifact: Artifact, known: Iterable[type[Recommender]] = ()) -> Rec
     return _build(kind, artifact.manifest.get("params", {}), classes)
 
 
-def _build(kind: str, params: Mapping[str, Any], classes: Mapping[str, type[Recommender]]) -> Recommender:
+def _build(kind: str, params: Mapping[str, Any], classes: Mapping[str, type[Any]]) -> Any:
     if kind not in classes:
         raise NotFound("model", kind, classes)
     try:
@@ -172,7 +173,7 @@ def _holds_models(value: Any) -> bool:
     return isinstance(value, dict) and value.keys() == {"kind", "params"}
 
 
-def _models_in(value: Any, classes: Mapping[str, type[Recommender]]) -> Any:
+def _models_in(value: Any, classes: Mapping[str, type[Any]]) -> Any:
     if isinstance(value, list):
         return tuple(_models_in(each, classes) for each in value)
     return _build(str(value["kind"]), value["params"], classes)

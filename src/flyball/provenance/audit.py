@@ -125,7 +125,7 @@ def audit(
 
     `target_us`: of freshness, instead of what features declare. `from_log`: read the log alone, not the history.
     """
-    groups = runtime.app.task.feature_groups
+    groups = runtime.app.task.about.feature_groups
     records = records_between(runtime.predictions, since_us)
     predictions = [prediction for prediction in map(prediction_of, records) if prediction.reads]
     cases, skipped = _cases(runtime, predictions, most)

@@ -10,7 +10,7 @@ from flyball.outcomes import Followed, Prediction, find_prediction, followed, re
 from flyball.provenance.rebuild import Rebuilt, rebuild
 from flyball.registry import Version
 from flyball.runtime import Runtime
-from flyball.tasks import FALLBACK_LEVELS, UserHistory
+from flyball.tasks import FALLBACK_LEVELS, references
 
 REASONS = 3
 NEXT_EVENTS, NEXT_RECORDS, NEXT_US = 50, 200_000, 86_400_000_000
@@ -29,6 +29,14 @@ class Contribution(msgspec.Struct, frozen=True):
 
     name: str
     value: float
+
+
+class ExplainedValue(msgspec.Struct, frozen=True):
+    """One value of the response, by its name. `because`: the strongest contributions."""
+
+    name: str
+    value: float
+    because: list[Contribution]
 
 
 class ExplainedItem(msgspec.Struct, frozen=True):
@@ -52,20 +60,30 @@ class FollowUp(msgspec.Struct, frozen=True):
 
 
 class Why(msgspec.Struct, frozen=True):
-    """All there is to know of one answer. `notes`: what could not be told, and why."""
+    """All there is to know of one answer. `knowledge`: what it knew of who asked, in words, "" where it read no state.
+    `notes`: what could not be told, and why."""
 
     prediction: Prediction
     version: Version | None
-    history_items: int | None
-    group: str | None
+    knowledge: str
     items: list[ExplainedItem]
+    values: list[ExplainedValue]
     followed: list[Followed]
     next: list[FollowUp]
     notes: list[str]
 
     def text(self) -> str:
         """For a person."""
-        return "\n".join([*_stamp_lines(self), "", *_item_lines(self), "", *_after_lines(self), *self.notes])
+        return "\n".join(
+            [
+                *_stamp_lines(self),
+                "",
+                *(_item_lines(self) or _value_lines(self) or ["the response was empty"]),
+                "",
+                *_after_lines(self),
+                *self.notes,
+            ]
+        )
 
 
 def why(runtime: Runtime, prediction_id: str, reasons: int = REASONS) -> Why:
@@ -75,13 +93,12 @@ def why(runtime: Runtime, prediction_id: str, reasons: int = REASONS) -> Why:
     version = _version(runtime, prediction, notes)
     rebuilt = _rebuilt(runtime, prediction, notes)
     because = _reasons(prediction, version, rebuilt, reasons, notes)
-    history = rebuilt.context if rebuilt is not None and isinstance(rebuilt.context, UserHistory) else None
     return Why(
         prediction=prediction,
         version=version,
-        history_items=None if history is None else len(history.items),
-        group=None if history is None else history.group,
-        items=_items(prediction, because),
+        knowledge="" if rebuilt is None else rebuilt.knowledge,
+        items=_items(prediction, because) if prediction.items else [],
+        values=_values(runtime, prediction, because),
         followed=followed(runtime.outcomes_path, prediction),
         next=_next(runtime, prediction, notes),
         notes=notes,
@@ -99,14 +116,15 @@ def _version(runtime: Runtime, prediction: Prediction, notes: list[str]) -> Vers
 
 
 def _rebuilt(runtime: Runtime, prediction: Prediction, notes: list[str]) -> Rebuilt | None:
-    if not prediction.offsets:
-        notes.append("no history was read for this answer: it came from lists in memory")
-        return None
     try:
-        return rebuild(runtime, prediction)
+        rebuilt = rebuild(runtime, prediction)
     except (NotFound, Refused) as error:
-        notes.append(f"the history cannot be rebuilt: {error}")
+        notes.append(f"the state it read cannot be rebuilt: {error}")
         return None
+    if rebuilt.contexts is None:
+        notes.append("no state was read for this answer: it came from memory")
+        return None
+    return rebuilt
 
 
 def _reasons(
@@ -116,9 +134,9 @@ def _reasons(
     most: int,
     notes: list[str],
 ) -> list[list[Contribution]]:
-    """For each item its strongest contributions; empty where none can be told."""
-    none: list[list[Contribution]] = [[] for _ in prediction.items]
-    if version is None or rebuilt is None or rebuilt.context is None or prediction.level in FALLBACK_LEVELS:
+    """For each item, or value where there are no items, its strongest contributions; none where none can be told."""
+    none: list[list[Contribution]] = [[] for _ in prediction.items or prediction.values]
+    if version is None or rebuilt is None or rebuilt.contexts is None or prediction.level in FALLBACK_LEVELS:
         return none
     try:
         pipeline = rebuilt.load().pipeline
@@ -126,11 +144,17 @@ def _reasons(
         notes.append(f"the version cannot be loaded: {error}")
         return none
     try:
-        added = pipeline.explain(rebuilt.request, rebuilt.context, response_of(prediction))
+        added = pipeline.explain(rebuilt.request, rebuilt.contexts[0], response_of(prediction))
     except FlyballError as error:
         notes.append(str(error))
         return none
     return [_strongest(contributions, most) for contributions in added]
+
+
+def _values(runtime: Runtime, prediction: Prediction, reasons: list[list[Contribution]]) -> list[ExplainedValue]:
+    names = [*runtime.app.task.about.values, *(f"value {nth + 1}" for nth in range(len(prediction.values)))]
+    because = reasons if not prediction.items else [[] for _ in prediction.values]
+    return [ExplainedValue(*row) for row in zip(names, prediction.values, because, strict=False)]
 
 
 def _strongest(contributions: list[tuple[str, float]], most: int) -> list[Contribution]:
@@ -174,11 +198,16 @@ def _next(runtime: Runtime, prediction: Prediction, notes: list[str]) -> list[Fo
     return found
 
 
+def _key_entity(runtime: Runtime) -> str:
+    """What the key of a request names."""
+    return next(iter(references(runtime.app.task.about.request).values()), "")
+
+
 def _note_next(runtime: Runtime, prediction: Prediction, record: Record, found: list[FollowUp]) -> None:
     if record.key != prediction.key or record.type not in runtime.schema.types:
         return
     declared = runtime.schema.types[record.type]
-    if declared.refs[0][1] != runtime.app.task.user.name or declared.is_profile:
+    if declared.refs[0][1] != _key_entity(runtime) or declared.is_profile:
         return
     if not prediction.at_us <= record.at < prediction.at_us + NEXT_US:
         return
@@ -202,7 +231,7 @@ def _stamp_lines(found: Why) -> list[str]:
     p, version = found.prediction, found.version
     lines = [
         f"answer {p.id}",
-        f"at {format_timestamp(p.at_us)} for {_key_words(p)}, {len(p.items)} items, "
+        f"at {format_timestamp(p.at_us)} for {_key_words(p)}, {_size(p)}, "
         f"in {p.took_us / 1_000:.1f} ms" + (f" by {p.worker}" if p.worker else ""),
         f"level {p.level}, arm {p.arm} with probability {p.propensity:g}, version {p.version or 'none'}",
     ]
@@ -216,9 +245,8 @@ def _stamp_lines(found: Why) -> list[str]:
         ]
     if p.offsets:
         stale = f", {format_duration(p.stale_us)} behind the log" if p.stale_us else ""
-        knew = "no history" if not found.history_items else f"{found.history_items:,} items of history"
-        group = f", group {found.group}" if found.group else ""
-        lines.append(f"from events up to offsets {list(p.offsets)}{stale}: {knew}{group}")
+        knew = f": {found.knowledge}" if found.knowledge else ""
+        lines.append(f"from events up to offsets {list(p.offsets)}{stale}{knew}")
     fields = ", ".join(
         f"{name} {_short(value)}" for name, value in p.request.items() if value not in ("", [], {}, None)
     )
@@ -236,7 +264,16 @@ def _item_lines(found: Why) -> list[str]:
     return [
         f"{rank:>3}  {item.item:<{width}}  {item.score:>10.4g}  {item.source:<10} {item.words}".rstrip()
         for rank, item in enumerate(found.items, 1)
-    ] or ["the list was empty"]
+    ]
+
+
+def _value_lines(found: Why) -> list[str]:
+    return [f"{one.name} {one.value:.6g}  {_reason_words('', one.because)}".rstrip() for one in found.values]
+
+
+def _size(prediction: Prediction) -> str:
+    count = len(prediction.items) or len(prediction.values)
+    return f"{count} {'items' if prediction.items or not count else 'values' if count > 1 else 'value'}"
 
 
 def _after_lines(found: Why) -> list[str]:
@@ -245,10 +282,7 @@ def _after_lines(found: Why) -> list[str]:
     for each in found.followed:
         labels = "".join(f", {name}{'' if value == 1 else f' {value:g}'}" for name, value in each.labels.items())
         events = ", ".join(f"{count} {kind}" for kind, count in sorted(each.events.items()))
-        lines.append(
-            f"then, of this list: {each.item} (place {each.position + 1}) after {_ago(each.first_at_us - at)}: {events}"
-            f"{labels}"
-        )
+        lines.append(f"then{_about_item(each)} after {_ago(each.first_at_us - at)}: {events}{labels}")
     for one in found.next:
         fields = ", ".join(
             f"{name} {_short(value)}" for name, value in one.fields.items() if value not in ("", [], None)
@@ -256,6 +290,10 @@ def _after_lines(found: Why) -> list[str]:
         times = f" ({one.count} times)" if one.count > 1 else ""
         lines.append(f"after {_ago(one.first_at_us - at)}: {one.type} {fields}{times}")
     return lines or ["the user did nothing yet that is in the log"]
+
+
+def _about_item(followed: Followed) -> str:
+    return f", of this list: {followed.item} (rank {followed.position + 1})" if followed.item else ""
 
 
 def _short(value: object) -> str:

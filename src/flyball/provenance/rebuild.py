@@ -16,19 +16,20 @@ from flyball.runtime import Runtime
 from flyball.serving import Loaded, VersionLoader, items_of
 from flyball.state import load_catalog, state_at
 from flyball.stores import StateStore, open_state
-from flyball.tasks import Fallback, Request, Stores
+from flyball.tasks import DescribesContexts, Fallback, Request, Stores
 
 if TYPE_CHECKING:
     import polars
 
 
 class Rebuilt(msgspec.Struct, frozen=True):
-    """What an answer was made from. `version`: None for an answer that none made. `context`: None for one that read
-    no state."""
+    """What an answer was made from. `version`: None for an answer that none made. `contexts`: that of the request,
+    None for an answer that read no state; `knowledge`: it in words."""
 
     request: Request
     version: Version | None
-    context: Any | None
+    contexts: list[Any] | None
+    knowledge: str
     _runtime: Runtime
     _loader: VersionLoader
     _arrangement: Mapping[str, Any]
@@ -80,12 +81,12 @@ def rebuild(runtime: Runtime, prediction: Prediction) -> Rebuilt:
     features = LogFeatures(runtime, prediction.reads[0].offsets if prediction.reads else ())
     stores = Stores(open_state("memory://") if state is None else state, features, catalogs, events)
     loader = VersionLoader(runtime.app, runtime.artifacts, stores)
-    context = (
-        None
-        if state is None
-        else loader.online(None if version is None else version.declaration).contexts([request])[0][0]
-    )
-    return Rebuilt(request, version, context, runtime, loader, arrangement)
+    contexts, knowledge = None, ""
+    if state is not None or not views:  # a task without views reads no state, whatever the offsets are
+        online = loader.online(None if version is None else version.declaration)
+        contexts = list(online.contexts([request])[0])
+        knowledge = online.describe(contexts[0]) if isinstance(online, DescribesContexts) else ""
+    return Rebuilt(request, version, contexts, knowledge, runtime, loader, arrangement)
 
 
 def _gone(runtime: Runtime, version: Version) -> str:

@@ -56,9 +56,9 @@ def replay(runtime: Runtime, prediction_id: str) -> Replay:
 
 
 def _again(runtime: Runtime, prediction: Prediction) -> tuple[Prediction, list[str]]:
-    if not prediction.offsets and not prediction.catalog:
-        raise Refused("it is stamped with no offsets: its lists lay in memory and changed while they were read")
     rebuilt, by_version = rebuild(runtime, prediction), prediction.level not in FALLBACK_LEVELS
+    if rebuilt.contexts is None and not prediction.catalog:
+        raise Refused("it is stamped with no offsets: its lists lay in memory and changed while they were read")
     failures: list[str] = []
     engine = Engine(
         lambda requests: _contexts(prediction, rebuilt),
@@ -92,9 +92,9 @@ def _unstamped(prediction: Prediction) -> list[str]:
 
 
 def _contexts(prediction: Prediction, rebuilt: Rebuilt) -> tuple[list[Any], Offsets]:
-    if rebuilt.context is None:
+    if rebuilt.contexts is None:
         raise Refused("the answer read no state")
-    return [rebuilt.context], prediction.offsets
+    return rebuilt.contexts, prediction.offsets
 
 
 def _result(prediction: Prediction, again: Prediction | None, notes: list[str]) -> Replay:

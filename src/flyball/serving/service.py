@@ -14,6 +14,7 @@ from flyball.models import knows_similar, predict_pairs, predicts_ratings, simil
 from flyball.outcomes import Prediction, find_prediction
 from flyball.runtime import Runtime
 from flyball.serving.answering.engine import Engine
+from flyball.serving.answering.ids import IdRule
 from flyball.serving.answering.request import RequestReader
 from flyball.serving.batching import Scorer
 from flyball.serving.event_endpoint import Intake
@@ -75,14 +76,23 @@ class Service:
             self.refresher.trip,
             self.metrics,
             self.stopwatch,
-            task.deadline_us / 1e6,
+            task.about.deadline_us / 1e6,
         )
         self._writer: PredictionWriter | None = None
         self.intake = Intake(runtime, self.metrics, self.clock)
         self.requests = RequestReader(task.about.request, self.clock, rng)
-        self.users, self.items = self.requests.rule("user"), self.requests.rule("without")
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="aside")
         self._aside_waiting = 0
+
+    @property
+    def users(self) -> IdRule:
+        """What ids of users must be, for a task that has some."""
+        return self.requests.rule("user")
+
+    @property
+    def items(self) -> IdRule:
+        """What ids of items must be, for a task that has some."""
+        return self.requests.rule("without")
 
     async def start(self) -> None:
         """Start the threads; answers are possible at once, from memory until stores and versions are there."""

@@ -56,8 +56,10 @@ from flyball.tasks.task import (
     FALLBACK_LEVELS,
     POPULAR_LEVEL,
     PRECOMPUTED_LEVEL,
+    DescribesContexts,
     EvaluationPlan,
     EvaluationSet,
+    Examples,
     Fallback,
     Metric,
     MetricFamily,
@@ -65,6 +67,7 @@ from flyball.tasks.task import (
     Pipeline,
     Stores,
     Task,
+    TrainingData,
 )
 from flyball.tasks.views import Described, KeepsViews, task_views
 
@@ -113,8 +116,10 @@ __all__ = [
     "Columns",
     "CompiledPlan",
     "Described",
+    "DescribesContexts",
     "EvaluationPlan",
     "EvaluationSet",
+    "Examples",
     "Exposure",
     "Fallback",
     "FallbackLists",
@@ -148,6 +153,7 @@ __all__ = [
     "Signals",
     "Stores",
     "Task",
+    "TrainingData",
     "UserHistory",
     "UserItemsView",
     "activity_of",

@@ -5,7 +5,7 @@ A task has an inert description (`about`) and two doors: `offline` (examples as 
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 import numpy as np
@@ -93,6 +93,13 @@ class Online(Protocol):
     def fallback(self, best: Pipeline | None) -> Fallback:
         """Remade by the refresher when something under it changes."""
         ...
+
+
+@runtime_checkable
+class DescribesContexts(Protocol):
+    """An online door that says in a few words what a context holds, for `flyball why`."""
+
+    def describe(self, context: Any) -> str: ...
 
 
 class Past(Protocol):

@@ -35,6 +35,11 @@ class RecommendOnline:
         """The histories of the requests' users, from one consistent view of the state."""
         return read_histories(self._stores.state, self._signals, [request.key for request in requests])
 
+    def describe(self, context: UserHistory) -> str:
+        """Such as "12 items of history, group F30+"."""
+        history = f"{len(context.items):,} items of history" if context.items else "no history"
+        return f"{history}, group {context.group}" if context.group else history
+
     def open(self, candidate: Recommender, artifact: Artifact, arrangement: Mapping[str, Any]) -> RecommendPipeline:
         """A version over the catalog, re-ranked by `arrangement`."""
         return RecommendPipeline(

@@ -1,0 +1,249 @@
+"""A second kind of task, as small as can be: how many minutes an order takes, learned from a later, joined event.
+
+It goes through the whole loop without one line of its own in any room: only the contract in `flyball/tasks` knows it.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+import msgspec
+import numpy as np
+
+import flyball as fb
+from flyball.events import Offsets
+from flyball.simulation import DAY_US, Timeline, TrueOutcome, WorldBatch, WorldRequest
+from flyball.tasks import (
+    POPULAR_LEVEL,
+    About,
+    Answers,
+    EvaluationPlan,
+    EvaluationSet,
+    Examples,
+    Label,
+    MetricFamily,
+    Request,
+    Response,
+    Stores,
+    TrainingData,
+)
+from flyball.tasks.metrics import mae
+
+MINUTE_US = 60_000_000
+OrderId = Annotated[int, fb.Ref("order"), fb.integer(1)]
+
+
+class Order(fb.Event):
+    """A customer orders; this is also what is asked about."""
+
+    order: OrderId
+    kitchen: Annotated[str, fb.Ref("kitchen")]
+    km: Annotated[float, fb.real(0, 100)]
+
+
+class Delivered(fb.Event):
+    order: OrderId
+
+
+Delivery = fb.joined("Delivery", Order, Delivered, by="order", within="6h")
+KITCHEN = fb.Entity("kitchen")
+WITHIN_US = 6 * 3_600_000_000
+
+
+class Constant(msgspec.Struct, frozen=True):
+    """The mean of all."""
+
+    features: tuple[str, ...] = ()
+
+    def fit(self, data: TrainingData, past: Any, seed: int) -> dict[str, np.ndarray]:
+        return {"weights": np.array([data.arrays["minutes"].mean(), 0.0])}
+
+
+class Linear(msgspec.Struct, frozen=True):
+    """Minutes as a line over the kilometers."""
+
+    features: tuple[str, ...] = ()
+
+    def fit(self, data: TrainingData, past: Any, seed: int) -> dict[str, np.ndarray]:
+        slope, offset = np.polyfit(data.arrays["km"], data.arrays["minutes"], 1)
+        return {"weights": np.array([offset, slope])}
+
+
+class Pipeline:
+    def __init__(self, weights: np.ndarray) -> None:
+        self._offset, self._slope = weights.tolist()
+
+    def answer(self, requests: Sequence[Request], contexts: Sequence[Any]) -> list[Response]:
+        return [Response(values=(self._offset + self._slope * request.event.km,)) for request in requests]  # type: ignore[attr-defined]
+
+    def explain(self, request: Request, context: Any, response: Response) -> list[list[tuple[str, float]]]:
+        return [[("always", self._offset), ("km", self._slope * request.event.km)]]  # type: ignore[attr-defined]
+
+    def warm(self, at_us: int) -> None: ...
+
+
+class Fallback(msgspec.Struct, frozen=True):
+    """Half an hour, which is better than nothing."""
+
+    offsets: Offsets = ()
+    ready: bool = True
+
+    def answer(self, request: Request, context: Any | None) -> tuple[str, Response]:
+        return POPULAR_LEVEL, Response(values=(30.0,))
+
+
+class Online:
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+
+    def contexts(self, requests: Sequence[Request]) -> tuple[list[None], Offsets]:
+        return [None] * len(requests), self._stores.state.offsets()
+
+    def open(self, candidate: Any, artifact: Any, arrangement: Mapping[str, Any]) -> Pipeline:
+        return Pipeline(artifact.arrays["weights"])
+
+    def fallback(self, best: Pipeline | None) -> Fallback:
+        return Fallback()
+
+
+class Minutes(msgspec.Struct, frozen=True):
+    """The truth of evaluated orders."""
+
+    minutes: np.ndarray
+
+    def take(self, rows: np.ndarray) -> "Minutes":
+        return Minutes(self.minutes[rows])
+
+
+class AbsoluteError(msgspec.Struct, frozen=True):
+    better: Literal["low"] = "low"
+    centered: bool = False
+
+    def prepare(self, answers: Answers, evaluation: EvaluationSet) -> Any:
+        return mae(answers.values[:, 0], evaluation.truth.minutes, evaluation.unit_of, len(evaluation.units))
+
+
+class Offline:
+    def examples(self, past: Any, min_examples: int, seed: int) -> Examples | str:
+        """The last fifth of the deliveries is what candidates are evaluated on."""
+        events = past.events("delivery").sort("at")
+        cut = int(0.8 * len(events))
+        asked = events[cut:]
+        if len(asked) < min_examples:
+            return f"{len(events)} deliveries are too few"
+        window_us = int(asked["at"][0]), int(asked["at"][-1]) + 1
+        evaluation = EvaluationSet(
+            window_us=window_us, at_us=asked["at"].to_numpy(), fields=asked.select("order", "kitchen", "km").to_dicts(),
+            contexts=[None] * len(asked), units=[str(order) for order in asked["order"]],
+            unit_of=np.arange(len(asked)), truth=Minutes(_minutes(asked)), pool=len(asked),
+        )  # fmt: skip
+        before = past.before(window_us[0] - 1)
+        train, full = (_data(known.events("delivery"), known.as_of_us) for known in (before, past))
+        return Examples(train, full, evaluation, window_us, f"{cut} deliveries, evaluated on {len(asked)}")
+
+    def plan(self) -> EvaluationPlan:
+        families = {"mae": MetricFamily(lambda _: AbsoluteError())}
+        return EvaluationPlan(families, "mae", ("mae",), ("mae",), {"constant_baseline": Constant()})
+
+
+def _minutes(events: Any) -> np.ndarray:
+    return events["elapsed_us"].to_numpy() / MINUTE_US
+
+
+def _data(events: Any, as_of_us: int) -> TrainingData:
+    return TrainingData({"km": events["km"].to_numpy(), "minutes": _minutes(events)}, {}, as_of_us)
+
+
+class PredictMinutes(msgspec.Struct, frozen=True):
+    """The task."""
+
+    @property
+    def about(self) -> About:
+        label = Label(
+            name="minutes", event=Delivery, by=("order",), within_us=WITHIN_US, otherwise=None,
+            value=fb.value(Delivery, lambda d: d.elapsed_us / 60_000_000).expression,
+        )  # fmt: skip
+        return About(
+            kind="minutes", request=Order, values=("minutes",), labels=(label,), entities=(KITCHEN,),
+            event_types=(Order, Delivered, Delivery),
+        )  # fmt: skip
+
+    def bind(self, candidates: Mapping[str, Any]) -> tuple["PredictMinutes", Mapping[str, Any]]:
+        return self, candidates
+
+    def restore(self, declaration: Mapping[str, Any], event_types: Sequence[Any] = ()) -> "PredictMinutes":
+        return self
+
+    def offline(self) -> Offline:
+        return Offline()
+
+    def online(self, stores: Stores) -> Online:
+        return Online(stores)
+
+
+class City:
+    """Orders from three kitchens; a courier needs ten minutes and four for each kilometer, give or take three.
+
+    `minutes` is the true outcome; `closeness` is minus the true error of a response in minutes.
+    """
+
+    def __init__(self, *, seed: int, start_us: int, orders_a_day: int = 300) -> None:
+        self.rng = np.random.default_rng(seed)
+        self._now_us, self._orders, self.placed = start_us, orders_a_day, 0
+        self._lines: list[tuple[int, bytes]] = []
+        self._outcomes: list[TrueOutcome] = []
+
+    def requests(self, until_us: int, timeline: Timeline) -> list[WorldRequest]:
+        count = int(self.rng.poisson(self._orders * (until_us - self._now_us) / DAY_US))
+        at_us = np.sort(self.rng.integers(self._now_us, until_us, size=count)).tolist()
+        km = self.rng.gamma(2.0, 2.0, size=count).clip(0.2, 50.0).round(2).tolist()
+        first, self.placed = self.placed, self.placed + count
+        return [
+            WorldRequest(first + n, at, {"order": first + n + 1, "kitchen": "abc"[n % 3], "km": far})
+            for n, (at, far) in enumerate(zip(at_us, km, strict=True))
+        ]
+
+    def decide(
+        self, requests: Sequence[WorldRequest], responses: Sequence[Response | None], took_us: Sequence[int]
+    ) -> None:
+        """The order is placed and delivered whatever was answered."""
+        for request in requests:
+            minutes = max(1.0, expected_minutes(request.fields["km"]) + float(self.rng.normal(0.0, 3.0)))
+            self._write(request.at_us, "order", request.fields)
+            self._write(request.at_us + int(minutes * MINUTE_US), "delivered", {"order": request.fields["order"]})
+            self._outcomes.append(TrueOutcome(request.number, "minutes", int(minutes * MINUTE_US) / MINUTE_US))
+
+    def emit(self, until_us: int, timeline: Timeline) -> WorldBatch:
+        self._lines.sort()
+        due = [line for at_us, line in self._lines if at_us < until_us]
+        self._lines, self._now_us = self._lines[len(due) :], until_us
+        outcomes, self._outcomes = self._outcomes, []
+        return WorldBatch([("jsonl", due)] if due else [], {"lines": len(due)}, outcomes, bool(self._lines))
+
+    def true_quality(self, requests: Sequence[WorldRequest], responses: Sequence[Response]) -> Mapping[str, np.ndarray]:
+        expected = np.array([expected_minutes(request.fields["km"]) for request in requests])
+        answered = np.array([response.values[0] if response.values else 0.0 for response in responses])
+        return {"closeness": -np.abs(answered - expected)}
+
+    def reference_policies(self, requests: Sequence[WorldRequest]) -> Mapping[str, Sequence[Response]]:
+        return {
+            "oracle": [Response(values=(expected_minutes(request.fields["km"]),)) for request in requests],
+            "half_hour": [Response(values=(30.0,))] * len(requests),
+        }
+
+    def _write(self, at_us: int, kind: str, fields: Mapping[str, Any]) -> None:
+        self._lines.append((at_us, msgspec.json.encode({"type": kind, "at": at_us, **fields})))
+
+
+def expected_minutes(km: float) -> float:
+    return 10.0 + 4.0 * km
+
+
+app = fb.App(
+    "delivery",
+    events=[Order, Delivered, Delivery],
+    task=PredictMinutes(),
+    candidates={"constant": Constant(), "linear": Linear()},
+    choose=fb.best("mae"),
+    retrain=[fb.every("1d")],
+    world=fb.world(City),
+)
