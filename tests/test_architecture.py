@@ -241,20 +241,14 @@ SEVERAL: dict[str, str] = {}
 PENDING = [
     "Asked",
     "Clock",
-    "Counts",
     "Examples",
     "Fallback",
-    "Found",
-    "Group",
     "Film",
     "Freshness",
     "Gates",
     "How",
     "Json",
-    "Known",
-    "Pair",
     "Pipeline",
-    "Popular",
     "Progress",
     "Ranked",
     "Rating",
@@ -263,7 +257,6 @@ PENDING = [
     "Service",
     "State",
     "Task",
-    "Touch",
     "Window",
 ]
 """Names still defined more than once: each one that gets a name of its own leaves this list."""

@@ -218,3 +218,18 @@ def test_labels_must_be_joined_by_what_their_events_have() -> None:
     unknown = msgspec.structs.replace(LABELS[1], where=trace(lambda c: c.colour == 1))
     with pytest.raises(BadDeclaration, match="colour"):
         label_plans([unknown], SCHEMA)
+
+
+def test_a_decision_after_which_no_label_can_come_leaves_the_response_out(tmp_path: Path) -> None:
+    path = tmp_path / "outcomes.db"
+    label = msgspec.structs.replace(LABELS[1], impossible_after=("decline",))
+    consumer = OutcomeConsumer(SCHEMA, msgspec.structs.replace(ABOUT, labels=(label,)), path)
+    decisions = ["", "decline", "decline", ""]
+    predictions = [
+        msgspec.structs.replace(responded(order, START_US, order), decision=decision)
+        for order, decision in enumerate(decisions)
+    ]
+    consumer.apply_predictions([Slice(0, 0, [prediction_record(p) for p in predictions])])
+    consumer.apply_events([Slice(0, 0, [record("cancelled", START_US + 1, 0, 0, 0)])])
+    metric = outcomes_by_version(path, AS_OF_US)["v1"].labels["cancelled"]
+    assert (metric.value, metric.mature, metric.impossible, metric.n) == (0.5, 4, 2, 1)

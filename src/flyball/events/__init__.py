@@ -62,7 +62,6 @@ __all__ = [
     "Appends",
     "BadLine",
     "BatchBuilder",
-    "Catalogue",
     "ConsumerLag",
     "DeclaredLog",
     "EntityCatalog",

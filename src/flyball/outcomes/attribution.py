@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from flyball.outcomes.reading import Touch
+from flyball.outcomes.reading import LabelTouch
 from flyball.policy import first_hold, together
 from flyball.tasks import Label
 
@@ -49,18 +49,20 @@ Key = tuple[int, bytes]
 
 def attribute(
     showings: Sequence[Showing],
-    touches: Sequence[Touch],
+    touches: Sequence[LabelTouch],
     labels: Sequence[tuple[int, Label]],
     once: bool,
-) -> tuple[dict[Key, Follow], set[Touch]]:
+) -> tuple[dict[Key, Follow], set[LabelTouch]]:
     """What followed each showing, and the touches that some showing was given.
 
     `showings` and `touches` of one key (and item), sorted by time (touches: then by offset); `labels`: those that join
     them, with their numbers. `once`: an event counts for the first showing only.
     """
+    if not showings:  # so for most events: nobody was shown what they are about
+        return {}, set()
     longest_us = max(label.within_us for _, label in labels)
-    given: dict[Showing, dict[int, list[Touch]]] = {}
-    kinds: dict[Showing, dict[Touch, None]] = {}
+    given: dict[Showing, dict[int, list[LabelTouch]]] = {}
+    kinds: dict[Showing, dict[LabelTouch, None]] = {}
     for number, label in labels:
         bit = 1 << number
         for touch in touches:
@@ -86,12 +88,15 @@ def _windows(showings: Sequence[Showing], at: int, within_us: int, once: bool) -
     return holding[:1] if once else holding
 
 
-def _order(touch: Touch) -> tuple[int, int]:
+def _order(touch: LabelTouch) -> tuple[int, int]:
     return touch.at, touch.seq
 
 
 def _follow(
-    showing: Showing, touches: Sequence[Touch], given: dict[int, list[Touch]], labels: Sequence[tuple[int, Label]]
+    showing: Showing,
+    touches: Sequence[LabelTouch],
+    given: dict[int, list[LabelTouch]],
+    labels: Sequence[tuple[int, Label]],
 ) -> Follow:
     kinds: dict[str, int] = {}
     for touch in touches:
@@ -110,7 +115,7 @@ def _follow(
     return Follow(showing.version, showing.position, touches[0].at, touches[-1].at, kinds, held, tuple(censored))
 
 
-def settle_label(clauses: Sequence[tuple[int, Label, Sequence[Touch]]]) -> tuple[Held | None, int | None]:
+def settle_label(clauses: Sequence[tuple[int, Label, Sequence[LabelTouch]]]) -> tuple[Held | None, int | None]:
     """(what holds, when something else ended the wait) of one label, from the touches in the window of one response.
 
     `clauses`: the labels of that name with their numbers and touches, sorted. It holds when any of them does and

@@ -7,10 +7,10 @@ from pathlib import Path
 from flyball.core import BadInput
 from flyball.events import Joiner, Offsets, Positioned, Schema, Slice, join_of
 from flyball.outcomes.attribution import Follow, Key, Showing, attribute
-from flyball.outcomes.counts import MINUTE_US, Counts, LabelCounts
+from flyball.outcomes.counts import MINUTE_US, LabelCounts, VersionCounts
 from flyball.outcomes.metrics import LabelSpec
 from flyball.outcomes.prediction import Prediction, prediction_of
-from flyball.outcomes.reading import Reader, Touch
+from flyball.outcomes.reading import LabelTouch, Reader
 from flyball.outcomes.store import NO_ITEM, OutcomeStore, Stored, Unit, to_showing
 from flyball.tasks import About, Label, joining_names
 
@@ -19,7 +19,11 @@ HOUR_US = 3_600_000_000
 _FORGET_AT_ONCE = 20_000
 _STEPS = 100
 
-Changes = dict[tuple[str, int], Counts]
+Changes = dict[tuple[str, int], VersionCounts]
+"""(version, minute) → what is added to the counts."""
+
+UnitTouches = dict[Unit, dict[int, list[LabelTouch]]]
+"""Unit → item → touches."""
 
 
 class OutcomeConsumer:
@@ -64,7 +68,7 @@ class OutcomeConsumer:
         """Fold in records of the event log; those already folded in are left out."""
         self._define()
         with self._store.transaction():
-            touched: dict[Unit, dict[int, list[Touch]]] = {}
+            touched: UnitTouches = {}
             for found in self._reader.read(self._positioned(slices)):
                 items = touched.setdefault((found.group, found.key), {})
                 items.setdefault(self._store.number(found.item), []).append(found.touch)
@@ -87,12 +91,12 @@ class OutcomeConsumer:
         self._define()
         with self._store.transaction():
             changes: Changes = {}
-            dirty: dict[Unit, dict[int, list[Touch]]] = {}
+            dirty: UnitTouches = {}
             for first, piece in self._fresh("predictions", slices):
                 for record in piece.records[first - piece.first :]:
                     self._show(prediction_of(record), record.id, changes, dirty)
             for bucket, counts in self._join(dirty).items():
-                changes.setdefault(bucket, Counts()).add(counts)
+                changes.setdefault(bucket, VersionCounts()).add(counts)
             self._store.add_counts(changes)
 
     def settle(self, now_us: int, all_events: bool = True) -> int:
@@ -140,7 +144,7 @@ class OutcomeConsumer:
         if stored:
             self._store.put_offsets(stream, tuple(stored.get(partition, 0) for partition in range(max(stored) + 1)))
 
-    def _worth_keeping(self, touched: dict[Unit, dict[int, list[Touch]]]) -> dict[Unit, dict[int, list[Touch]]]:
+    def _worth_keeping(self, touched: UnitTouches) -> UnitTouches:
         """Without those before all responses that are there or can still come: bulk history costs nothing."""
         settled, earliest = self._store.mark("settled"), self._store.first_requested_at()
         if settled is None:
@@ -156,9 +160,7 @@ class OutcomeConsumer:
             if any(items.values())
         }
 
-    def _show(
-        self, prediction: Prediction, id: bytes, changes: Changes, dirty: dict[Unit, dict[int, list[Touch]]]
-    ) -> None:
+    def _show(self, prediction: Prediction, id: bytes, changes: Changes, dirty: UnitTouches) -> None:
         """Store one response; note the items that it showed and that events of its windows are about."""
         numbers = [self._store.number(item) for item in prediction.items]
         for group, key in enumerate(self._reader.keys(prediction)):
@@ -172,16 +174,19 @@ class OutcomeConsumer:
             for item in touched.intersection(items if of_items else [NO_ITEM]):
                 dirty.setdefault(unit, {}).setdefault(item, [])
         bucket = prediction.version, prediction.at_us // MINUTE_US
-        changes.setdefault(bucket, Counts()).answer(prediction)
+        counts = changes.setdefault(bucket, VersionCounts())
+        counts.answer(prediction)
+        for name in {label.name for _, label in self._labels if prediction.decision in label.impossible_after}:
+            counts.labels.setdefault(name, LabelCounts()).impossible += 1
 
-    def _join(self, touched: dict[Unit, dict[int, list[Touch]]]) -> Changes:
+    def _join(self, touched: UnitTouches) -> Changes:
         """Join again each unit that has new touches or new responses; what that changes in the counts."""
         changes: Changes = {}
         for unit, items in touched.items():
             self._join_unit(unit, items, changes)
         return changes
 
-    def _join_unit(self, unit: Unit, new: dict[int, list[Touch]], changes: Changes) -> None:
+    def _join_unit(self, unit: Unit, new: dict[int, list[LabelTouch]], changes: Changes) -> None:
         group = self._reader.groups[unit[0]]
         labels = [self._labels[number] for number in group.labels]
         stored = {item: self._store.touches(unit, item) for item in new}
@@ -203,7 +208,7 @@ class OutcomeConsumer:
                 continue  # touches of it may be forgotten already: what is stored stands
             self._alter(unit, key, items, changes)
 
-    def _showings(self, unit: Unit, touches: dict[int, list[Touch]]) -> dict[int, list[Showing]]:
+    def _showings(self, unit: Unit, touches: dict[int, list[LabelTouch]]) -> dict[int, list[Showing]]:
         """{item: its showings in whose windows one of its touches can lie}."""
         if not touches:
             return {}
@@ -224,7 +229,7 @@ class OutcomeConsumer:
         for item, follow in items.items():
             self._store.put_follow(unit, key, item, follow)
         version = next(follow.version for follow in (*after.values(), *before.values()))
-        counts = changes.setdefault((version, key[0] // MINUTE_US), Counts())
+        counts = changes.setdefault((version, key[0] // MINUTE_US), VersionCounts())
         for sign, follows in ((1, after), (-1, before)):
             for name, added in _label_counts(list(follows.values())).items():
                 counts.labels.setdefault(name, LabelCounts()).add(added, sign)
@@ -262,7 +267,8 @@ def _hash_of(about: About) -> str:
         ends = [event.__name__ for event in label.censored_by]
         names = (label.name, label.event.__name__, label.by, joining_names(label))
         joins = [join.hash for event in (label.event, *label.censored_by) if (join := join_of(event)) is not None]
-        return (*names, *expressions, label.at_least, label.within_us, label.otherwise, ends, joins)
+        rules = (label.at_least, label.within_us, label.otherwise, label.impossible_after)
+        return (*names, *expressions, *rules, ends, joins)
 
     meaning = (about.items, about.request.__name__, [text(label) for label in about.labels])
     return sha256(repr(meaning).encode()).hexdigest()

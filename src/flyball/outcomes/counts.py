@@ -13,33 +13,35 @@ BOUNDS_US = [round(100 * 1.25**step) for step in range(58)]
 
 class LabelCounts(msgspec.Struct, array_like=True):
     """Of one label: responses with it, items (or requests) with it, the sum of its values and of their squares, in
-    millionths and their squares, and responses without it that something else ended."""
+    millionths and their squares, responses without it that something else ended, and responses whose decision leaves no
+    label to come."""
 
     responses: int = 0
     n: int = 0
     total: int = 0
     squares: int = 0
     censored: int = 0
+    impossible: int = 0
 
     def add(self, other: "LabelCounts", sign: int = 1) -> None:
         for field in self.__struct_fields__:
             setattr(self, field, getattr(self, field) + sign * getattr(other, field))
 
 
-class Counts(msgspec.Struct):
-    """What is counted; sums of it are again counts. `modeled`: responses in which a model placed an item. `latency`:
-    {bucket: responses}."""
+class VersionCounts(msgspec.Struct):
+    """What is counted; sums of it are again counts. `filled`: responses with an item, a value or a decision. `modeled`:
+    those that a model placed an item or gave the values of. `latency`: {bucket: responses}."""
 
     responses: int = 0
-    listed: int = 0
+    filled: int = 0
     modeled: int = 0
     levels: dict[str, int] = {}
     arms: dict[str, int] = {}
     latency: dict[int, int] = {}
     labels: dict[str, LabelCounts] = {}
 
-    def add(self, other: "Counts") -> None:
-        for field in ("responses", "listed", "modeled"):
+    def add(self, other: "VersionCounts") -> None:
+        for field in ("responses", "filled", "modeled"):
             setattr(self, field, getattr(self, field) + getattr(other, field))
         for own, others in ((self.levels, other.levels), (self.arms, other.arms)):
             for name, count in others.items():
@@ -52,7 +54,7 @@ class Counts(msgspec.Struct):
     def answer(self, prediction: Prediction) -> None:
         """Count one response."""
         self.responses += 1
-        self.listed += bool(prediction.items)
+        self.filled += bool(prediction.items or prediction.values or prediction.decision)
         self.modeled += is_modeled(prediction)
         self.levels[prediction.level] = self.levels.get(prediction.level, 0) + 1
         self.arms[prediction.arm] = self.arms.get(prediction.arm, 0) + 1
@@ -61,9 +63,9 @@ class Counts(msgspec.Struct):
 
 
 def is_modeled(prediction: Prediction) -> bool:
-    """Whether a model's scores for this request placed at least one item."""
-    return "model" in prediction.sources
+    """Whether a model's scores for this request placed at least one item, or a version gave its values."""
+    return "model" in prediction.sources or bool(prediction.version and prediction.values)
 
 
 encode_counts = msgspec.json.Encoder().encode  # JSON holds whole numbers of any size
-decode_counts = msgspec.json.Decoder(Counts).decode
+decode_counts = msgspec.json.Decoder(VersionCounts).decode

@@ -7,7 +7,7 @@ from statistics import NormalDist
 import msgspec
 
 from flyball.core import Histogram
-from flyball.outcomes.counts import BOUNDS_US, MINUTE_US, Counts, LabelCounts
+from flyball.outcomes.counts import BOUNDS_US, MINUTE_US, LabelCounts, VersionCounts
 from flyball.outcomes.reading import MICRO
 
 _Z = NormalDist().inv_cdf(0.975)
@@ -28,7 +28,8 @@ class LabelMetric(msgspec.Struct, frozen=True):
     have it and, where the label says what holds otherwise, those that do not. `low`, `high`: a 95 % interval (Wilson's
     of a share, normal of a mean). All three are of mature responses, whose window has closed, so that a version that
     began an hour ago is not compared with one that is a week old; None without any. `so_far`: the same of all
-    responses. `mature`, `open`, `censored`: responses; `n`: items or requests with the label among the mature.
+    responses. `mature`, `open`: responses; `censored`, `impossible`: mature ones whose wait something else ended, and
+    whose decision left none to come; `n`: items or requests with the label among the mature.
     """
 
     value: float | None
@@ -38,6 +39,7 @@ class LabelMetric(msgspec.Struct, frozen=True):
     mature: int
     open: int
     censored: int
+    impossible: int
     n: int
     is_share: bool = True
 
@@ -45,8 +47,8 @@ class LabelMetric(msgspec.Struct, frozen=True):
 class VersionOutcomes(msgspec.Struct, frozen=True):
     """How one version ("" for responses that no version made) did since some minute.
 
-    `availability`: share of responses that held an item, `modeled`: share in which a model's scores for the request
-    placed one; None without responses. `labels`: by name.
+    `availability`: share of responses that held an item or a value, `modeled`: share in which a model's scores for the
+    request placed one or gave the values; None without responses. `labels`: by name.
     """
 
     version: str
@@ -75,10 +77,10 @@ def wilson(successes: int, trials: int) -> tuple[float, float]:
 
 
 def version_outcomes(
-    version: str, minutes: Iterable[tuple[int, Counts]], specs: Mapping[str, LabelSpec], now_us: int
+    version: str, minutes: Iterable[tuple[int, VersionCounts]], specs: Mapping[str, LabelSpec], now_us: int
 ) -> VersionOutcomes:
     """The metrics behind the counts by minute of one version, as of `now_us`."""
-    every, mature = Counts(), {name: (Counts(), LabelCounts()) for name in specs}
+    every, mature = VersionCounts(), {name: (VersionCounts(), LabelCounts()) for name in specs}
     for minute, counts in minutes:
         every.add(counts)
         for name, spec in specs.items():
@@ -93,7 +95,7 @@ def version_outcomes(
     return VersionOutcomes(
         version,
         every.responses,
-        share(every.listed),
+        share(every.filled),
         share(every.modeled),
         {name: _metric(specs[name], every, name, *mature[name]) for name in specs},
         dict(sorted(every.levels.items())),
@@ -104,7 +106,9 @@ def version_outcomes(
     )
 
 
-def _metric(spec: LabelSpec, every: Counts, name: str, mature: Counts, counts: LabelCounts) -> LabelMetric:
+def _metric(
+    spec: LabelSpec, every: VersionCounts, name: str, mature: VersionCounts, counts: LabelCounts
+) -> LabelMetric:
     value, low, high = _estimate(spec, mature.responses, counts)
     return LabelMetric(
         value=value,
@@ -114,6 +118,7 @@ def _metric(spec: LabelSpec, every: Counts, name: str, mature: Counts, counts: L
         mature=mature.responses,
         open=every.responses - mature.responses,
         censored=counts.censored,
+        impossible=counts.impossible,
         n=counts.n,
         is_share=not spec.measured,
     )
@@ -121,9 +126,11 @@ def _metric(spec: LabelSpec, every: Counts, name: str, mature: Counts, counts: L
 
 def _estimate(spec: LabelSpec, responses: int, counts: LabelCounts) -> tuple[float | None, float | None, float | None]:
     if not spec.measured:
-        trials = counts.responses if spec.otherwise is None else responses - counts.censored
+        trials = counts.responses if spec.otherwise is None else responses - counts.censored - counts.impossible
         return (counts.responses / trials, *wilson(counts.responses, trials)) if trials else (None, None, None)
-    absent = 0 if spec.otherwise is None else responses - counts.responses - counts.censored
+    absent = 0
+    if spec.otherwise is not None:
+        absent = responses - counts.responses - counts.censored - counts.impossible
     n, otherwise = counts.n + absent, spec.otherwise or 0.0
     if not n:
         return None, None, None

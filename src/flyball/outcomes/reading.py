@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from flyball.events import Event, Positioned, Record, Schema
+from flyball.events import Event, Positioned, Schema
 from flyball.outcomes.prediction import Prediction
 from flyball.tasks import CompiledPlan, Label, compile_plan, field_named, joining_names, label_plans, references
 
@@ -13,7 +13,7 @@ MICRO = 1_000_000
 _PARTITION_BITS = 12
 
 
-class Group(msgspec.Struct, frozen=True):
+class LabelGroup(msgspec.Struct, frozen=True):
     """The labels that join by the same values. `names`: those a request has; `items`: the item of the event, too."""
 
     names: tuple[str, ...]
@@ -21,7 +21,7 @@ class Group(msgspec.Struct, frozen=True):
     labels: tuple[int, ...]
 
 
-class Touch(msgspec.Struct, frozen=True, gc=False, array_like=True):
+class LabelTouch(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One event about one request or item.
 
     `seq`: its offset and partition in the log as one number, unique, by offset first. `bits`: bit i set when it
@@ -36,13 +36,13 @@ class Touch(msgspec.Struct, frozen=True, gc=False, array_like=True):
     values: tuple[tuple[int, int], ...] = ()
 
 
-class Found(msgspec.Struct, frozen=True, gc=False):
+class ReadTouch(msgspec.Struct, frozen=True, gc=False):
     """A touch, by which group, key and item it joins; item "" where the labels are of the whole response."""
 
     group: int
     key: str
     item: str
-    touch: Touch
+    touch: LabelTouch
 
 
 class Reader:
@@ -56,12 +56,12 @@ class Reader:
         self._schema, self.labels = schema, tuple(labels)
         self.groups = _groups(labels, items)
         number = {(group.names, group.items): index for index, group in enumerate(self.groups)}
-        self._by_type: dict[str, list[tuple[int, int | None, CompiledPlan]]] = {}
+        self._by_type: dict[str, list[_TypeReader]] = {}
         for plan in label_plans(labels, schema):
             item_index = plan.by.index(items) if items in plan.by else None
             names = tuple(name for index, name in enumerate(plan.by) if index != item_index)
             group = number[names, item_index is not None]
-            self._by_type.setdefault(plan.type, []).append((group, item_index, compile_plan(plan)))
+            self._by_type.setdefault(plan.type, []).append(_TypeReader(group, item_index, compile_plan(plan)))
         self._keys = [request_fields(group.names, request) for group in self.groups]
 
     def keys(self, prediction: Prediction) -> list[str | None]:
@@ -73,7 +73,7 @@ class Reader:
         """The event types that labels name, joined ones among them."""
         return frozenset(self._by_type)
 
-    def read(self, records: Sequence[Positioned]) -> list[Found]:
+    def read(self, records: Sequence[Positioned]) -> list[ReadTouch]:
         """The touches of records."""
         kept = [
             (offset << _PARTITION_BITS | partition, record)
@@ -82,14 +82,14 @@ class Reader:
         ]
         events = self._schema.decode_many([record for _, record in kept])
         return [
-            found
+            touch
             for (seq, record), event in zip(kept, events, strict=True)
-            for group, item_index, plan in self._by_type[record.type]
-            if (found := _found(group, item_index, plan, seq, record, event)) is not None
+            for reader in self._by_type[record.type]
+            if (touch := reader.read(seq, record.type, event)) is not None
         ]
 
 
-def _groups(labels: Sequence[Label], items: str) -> tuple[Group, ...]:
+def _groups(labels: Sequence[Label], items: str) -> tuple[LabelGroup, ...]:
     numbers: dict[tuple[tuple[str, ...], bool], list[int]] = {}
     for number, label in enumerate(labels):
         by = joining_names(label)
@@ -97,7 +97,7 @@ def _groups(labels: Sequence[Label], items: str) -> tuple[Group, ...]:
         item_index = by.index(items) if of_item else None
         names = tuple(name for index, name in enumerate(by) if index != item_index)
         numbers.setdefault((names, of_item), []).append(number)
-    return tuple(Group(names, of_item, tuple(some)) for (names, of_item), some in numbers.items())
+    return tuple(LabelGroup(names, of_item, tuple(some)) for (names, of_item), some in numbers.items())
 
 
 def request_fields(names: tuple[str, ...], request: type[Event]) -> tuple[str, ...]:
@@ -116,18 +116,37 @@ def _text(values: Sequence[Any]) -> str | None:
     return None if any(value is None for value in values) else "\0".join(map(str, values))
 
 
-def _found(
-    group: int, item_index: int | None, plan: CompiledPlan, seq: int, record: Record, event: Event
-) -> Found | None:
-    names = list(plan.key(event))
-    item = None if item_index is None else names.pop(item_index)
-    key = _text(names)
-    if key is None or (item_index is not None and item is None):
-        return None
-    bits = sum(1 << label for label, test in plan.tests if test is None or test(event))
-    ends = sum(1 << label for label in plan.censors)
-    values = [(label, value(event)) for label, value in plan.values if bits >> label & 1]
-    micro = tuple((label, round(float(number) * MICRO)) for label, number in values if number is not None)
-    missing = sum(1 << label for label, number in values if number is None)  # an event without the number says nothing
-    touch = Touch(plan.at(event), seq, record.type, bits & ~missing, ends, micro)
-    return Found(group, key, "" if item is None else str(item), touch)
+class _TypeReader:
+    """Reads the touches of one event type for one group."""
+
+    def __init__(self, group: int, item_index: int | None, plan: CompiledPlan) -> None:
+        self._group, self._item_index = group, item_index
+        self._key, self._at = plan.key, plan.at
+        self._bits = sum(1 << label for label, test in plan.tests if test is None)
+        self._tests = [(1 << label, test) for label, test in plan.tests if test is not None]
+        self._values = plan.values
+        self._ends = sum(1 << label for label in plan.censors)
+
+    def read(self, seq: int, kind: str, event: Event) -> ReadTouch | None:
+        """The touch of an event; None where it lacks a part of the key."""
+        names = self._key(event)
+        item, index = "", self._item_index
+        if index is not None:
+            if names[index] is None:
+                return None
+            item, names = str(names[index]), names[:index] + names[index + 1 :]
+        key = str(names[0]) if len(names) == 1 and names[0] is not None else _text(names)
+        if key is None:
+            return None
+        bits = self._bits
+        for bit, test in self._tests:
+            if test(event):
+                bits |= bit
+        values: tuple[tuple[int, int], ...] = ()
+        for label, value_of in self._values:
+            number = value_of(event) if bits >> label & 1 else None
+            if number is not None:
+                values += ((label, round(float(number) * MICRO)),)
+            else:
+                bits &= ~(1 << label)  # an event without the number says nothing
+        return ReadTouch(self._group, key, item, LabelTouch(self._at(event), seq, kind, bits, self._ends, values))

@@ -15,9 +15,9 @@ import msgspec
 from flyball.core import Refused, StoreUnavailable
 from flyball.events import Offsets
 from flyball.outcomes.attribution import Follow, Key, Showing
-from flyball.outcomes.counts import Counts, decode_counts, encode_counts
+from flyball.outcomes.counts import VersionCounts, decode_counts, encode_counts
 from flyball.outcomes.metrics import LabelSpec
-from flyball.outcomes.reading import Touch
+from flyball.outcomes.reading import LabelTouch
 
 FORMAT = 2
 """Of the file, in its `user_version`. 1 had none (0) and knew recommendations only."""
@@ -40,7 +40,7 @@ _INDEXES = {"requested_at": "requested(at)", "touches_at": "touches(joined, at)"
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_follow = msgspec.msgpack.Decoder(Follow).decode
-_decode_touch = msgspec.msgpack.Decoder(Touch).decode
+_decode_touch = msgspec.msgpack.Decoder(LabelTouch).decode
 _decode_specs = msgspec.msgpack.Decoder(dict[str, LabelSpec]).decode
 
 NO_ITEM = 0
@@ -49,7 +49,7 @@ NO_ITEM = 0
 Unit = tuple[int, str]
 """(group of labels, key): what a request and an event have in common."""
 
-Stored = tuple[int, Touch, bool]
+Stored = tuple[int, LabelTouch, bool]
 """(item, touch, whether some response was given it)"""
 
 
@@ -202,7 +202,7 @@ class OutcomeStore:
         )
         return {item for (item,) in rows}
 
-    def touches(self, unit: Unit, item: int) -> dict[Touch, bool]:
+    def touches(self, unit: Unit, item: int) -> dict[LabelTouch, bool]:
         """The stored touches of a unit and item by (at, seq), each with whether some response was given it."""
         rows = self._connection.execute(
             "SELECT body, joined FROM touches WHERE grp = ? AND key = ? AND item = ? ORDER BY at, seq", (*unit, item)
@@ -248,13 +248,13 @@ class OutcomeStore:
         row = (*unit, *key, item, _encode(follow))
         self._connection.execute("INSERT OR REPLACE INTO follows VALUES (?, ?, ?, ?, ?, ?)", row)
 
-    def counts(self, since_minute: int) -> Iterator[tuple[str, int, Counts]]:
+    def counts(self, since_minute: int) -> Iterator[tuple[str, int, VersionCounts]]:
         """(version, minute, counts) from a minute on."""
         rows = self._connection.execute("SELECT version, minute, body FROM counts WHERE minute >= ?", (since_minute,))
         for version, minute, body in rows:
             yield version, minute, decode_counts(body)
 
-    def add_counts(self, changes: Mapping[tuple[str, int], Counts]) -> None:
+    def add_counts(self, changes: Mapping[tuple[str, int], VersionCounts]) -> None:
         for (version, minute), counts in changes.items():
             row = self._connection.execute(
                 "SELECT body FROM counts WHERE version = ? AND minute = ?", (version, minute)

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 
 from flyball.outcomes.attribution import Follow
-from flyball.outcomes.counts import MINUTE_US, Counts
+from flyball.outcomes.counts import MINUTE_US, VersionCounts
 from flyball.outcomes.metrics import VersionOutcomes, version_outcomes
 from flyball.outcomes.prediction import Prediction, id_bytes
 from flyball.outcomes.reading import MICRO
@@ -19,7 +19,7 @@ def outcomes_by_version(path: Path, now_us: int, since_us: int = 0) -> dict[str,
     """
     if not path.exists():
         return {}
-    minutes: dict[str, list[tuple[int, Counts]]] = {}
+    minutes: dict[str, list[tuple[int, VersionCounts]]] = {}
     store = OutcomeStore(path, read_only=True)
     try:
         if not store.ready():

@@ -15,7 +15,7 @@ from flyball.stores import StateStore, key_of
 DIGEST_KEY = b"digest"
 
 
-class Known(msgspec.Struct, array_like=True):
+class KnownEntity(msgspec.Struct, array_like=True):
     """What the store holds of one entity.
 
     `known_since`: least `at` of a profile or an event that makes it known. `order`: (at, offset) of the latest
@@ -29,7 +29,7 @@ class Known(msgspec.Struct, array_like=True):
 
 
 encode_known = msgspec.msgpack.Encoder().encode
-decode_known = msgspec.msgpack.Decoder(Known).decode
+decode_known = msgspec.msgpack.Decoder(KnownEntity).decode
 
 
 def profile_key(name: str) -> bytes:
@@ -43,7 +43,7 @@ def profile_spec(entity: Entity) -> ViewSpec:
     return ViewSpec(f"profiles:{entity.name}", sha256(repr(meaning).encode()).hexdigest())
 
 
-def digest_of(known: Known) -> int:
+def digest_of(known: KnownEntity) -> int:
     """128 bits of one entry; the digest of a catalog is their sum, so it does not depend on any order."""
     content = (known.name, known.known_since, known.order and known.order[0], known.body)
     return int.from_bytes(blake2b(encode_known(content), digest_size=16).digest())
@@ -56,7 +56,7 @@ class _Entry:
 
     def __init__(self, stored: bytes) -> None:
         self.stored = stored
-        self.known: Known = decode_known(stored)
+        self.known: KnownEntity = decode_known(stored)
         self.fields: list[Any] | None = None
 
 

@@ -7,7 +7,15 @@ from typing import Any
 from flyball.core import BadDeclaration
 from flyball.events import Event, Positioned, Record, Schema
 from flyball.features import Entity
-from flyball.state.catalog import DIGEST_KEY, Known, decode_known, digest_of, encode_known, profile_key, profile_spec
+from flyball.state.catalog import (
+    DIGEST_KEY,
+    KnownEntity,
+    decode_known,
+    digest_of,
+    encode_known,
+    profile_key,
+    profile_spec,
+)
 from flyball.stores import StateStore
 
 _MODULUS = 1 << 128
@@ -53,7 +61,7 @@ class ProfileView:
         digest = int.from_bytes(values[-1] or b"")
         changes: dict[bytes, bytes | None] = {}
         for (name, key), old in zip(keys.items(), values[:-1], strict=True):
-            known = Known(name, since[name]) if old is None else decode_known(old)
+            known = KnownEntity(name, since[name]) if old is None else decode_known(old)
             known.known_since = min(known.known_since, since[name])
             if name in latest and (known.order is None or latest[name][0] > known.order):
                 known.order, known.body = latest[name][0], latest[name][1].body

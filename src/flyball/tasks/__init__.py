@@ -45,7 +45,7 @@ from flyball.tasks.recommend.request import (
     request_type,
 )
 from flyball.tasks.recommend.state import views_of
-from flyball.tasks.recommend.state.popularity import Popular, read_popular
+from flyball.tasks.recommend.state.popularity import PopularList, read_popular
 from flyball.tasks.recommend.state.signals import Signals
 from flyball.tasks.recommend.state.user_history import HISTORY_CAP, UserHistory, read_histories, weight_of
 from flyball.tasks.recommend.state.view import UserItemsView
@@ -138,7 +138,7 @@ __all__ = [
     "Online",
     "OnlineFeatures",
     "Pipeline",
-    "Popular",
+    "PopularList",
     "RankedItem",
     "RankingDataset",
     "RatedItems",

@@ -20,7 +20,7 @@ LISTED = 200
 """How many items a popular list holds at most."""
 
 
-class Popular(msgspec.Struct, frozen=True):
+class PopularList(msgspec.Struct, frozen=True):
     """Items best first, and their scores as shares of the first one's."""
 
     items: list[str]
@@ -57,22 +57,22 @@ def popular_key(group: str) -> bytes:
     return key_of(b"g/popular/", group) if group else b"g/popular"
 
 
-def read_popular(store: StateStore, signals: Signals, group: str | None = None) -> Popular:
+def read_popular(store: StateStore, signals: Signals, group: str | None = None) -> PopularList:
     """The popular list of a user group, or overall; empty while nothing is liked."""
     return popular_in(ViewStore(store, signals.spec), group)
 
 
-def popular_in(view: StateStore, group: str | None = None) -> Popular:
+def popular_in(view: StateStore, group: str | None = None) -> PopularList:
     """The list as `view`, the keys of one view, holds it."""
     value = view.read([popular_key(group or "")])[0][0]
     if value is None:
-        return Popular([], [])
+        return PopularList([], [])
     listed = _decode_listed(value)
     first, power = listed.mantissas[0], listed.powers[0]
     shares = [
         math.ldexp(mantissa, at - power) / first for mantissa, at in zip(listed.mantissas, listed.powers, strict=True)
     ]
-    return Popular(listed.items, shares)
+    return PopularList(listed.items, shares)
 
 
 class Popularity:

@@ -6,19 +6,19 @@ import polars as pl
 
 from flyball.stores import MemoryStore
 from flyball.tasks.recommend.state.interactions import held_frame
-from flyball.tasks.recommend.state.popularity import Deltas, Popular, Popularity, popular_in
+from flyball.tasks.recommend.state.popularity import Deltas, Popularity, PopularList, popular_in
 from flyball.tasks.recommend.state.signals import Signals
 from flyball.tasks.recommend.state.user_item import DAY_US, HINT_UNITS, POSITIVE_UNITS
 
 
-def popular_of(events: Mapping[str, pl.DataFrame], signals: Signals) -> Popular:
+def popular_of(events: Mapping[str, pl.DataFrame], signals: Signals) -> PopularList:
     """The list of all users together that `UserItemsView` holds after the same records, bit for bit.
 
     `events` as in `interactions_frame`.
     """
     held = held_frame(events, signals)
     if held is None:
-        return Popular([], [])
+        return PopularList([], [])
     at = pl.coalesce("positive_at", "hint_at")
     units = pl.when(pl.col("positive_at").is_not_null()).then(POSITIVE_UNITS).otherwise(HINT_UNITS)
     counted = (

@@ -18,7 +18,7 @@ from flyball.events import Offsets
 from flyball.state import ViewStore
 from flyball.stores import StateStore, key_of
 from flyball.tasks.recommend.state.signals import HINT, HINT_WEIGHT, NEGATIVE, POSITIVE, POSITIVE_WEIGHT, Signals
-from flyball.tasks.recommend.state.user_item import Pair, flags_of, held_at
+from flyball.tasks.recommend.state.user_item import UserItem, flags_of, held_at
 
 HISTORY_CAP = 1_000
 
@@ -102,7 +102,7 @@ class UserEdit:
             self.ratings.frombytes(stored.ratings)
             self.flags += stored.flags
 
-    def put(self, pair: Pair, known: bool, signals: Signals) -> None:
+    def put(self, pair: UserItem, known: bool, signals: Signals) -> None:
         """Set the pair's row; `known`: the user had this item before."""
         flags = flags_of(pair, signals)
         held = held_at(pair, signals, POSITIVE) if flags & POSITIVE else None

@@ -12,7 +12,7 @@ DAY_US = 86_400_000_000
 POSITIVE_UNITS, HINT_UNITS = 4, 1
 
 
-class Pair(msgspec.Struct, array_like=True, gc=False):
+class UserItem(msgspec.Struct, array_like=True, gc=False):
     """The folded events of a (user, item).
 
     `hits[slot]`: when the outcome first held: the least `t` such that `at_least` qualifying events lie in
@@ -29,7 +29,7 @@ class Pair(msgspec.Struct, array_like=True, gc=False):
     rated: tuple[int, int, int, float] | None = None
 
 
-class Touch:
+class PairEvents:
     """What a batch says about one pair, gathered before it is folded in."""
 
     __slots__ = ("ats", "rated", "times")
@@ -40,16 +40,16 @@ class Touch:
         self.rated: tuple[int, int, int, float] | None = None
 
 
-encode_pair = msgspec.msgpack.Encoder().encode
-decode_pair = msgspec.msgpack.Decoder(Pair).decode
+encode_user_item = msgspec.msgpack.Encoder().encode
+decode_user_item = msgspec.msgpack.Decoder(UserItem).decode
 
 
-def fold_pair(pair: Pair | None, item: str, touch: Touch, signals: Signals) -> Pair:
+def updated_user_item(pair: UserItem | None, item: str, touch: PairEvents, signals: Signals) -> UserItem:
     """The pair after a batch; `pair` itself is not changed."""
     first, last = min(touch.ats), max(touch.ats)
     if pair is None:
         slots = len(signals.outcomes)
-        pair = Pair(item, first, last, [None] * slots, [[] for _ in range(slots)])
+        pair = UserItem(item, first, last, [None] * slots, [[] for _ in range(slots)])
     hits, pending = pair.hits.copy(), pair.pending.copy()
     for slot, times in enumerate(touch.times):
         if times is not None:
@@ -60,7 +60,7 @@ def fold_pair(pair: Pair | None, item: str, touch: Touch, signals: Signals) -> P
     rated = pair.rated
     if touch.rated is not None and (rated is None or touch.rated[:3] > rated[:3]):
         rated = touch.rated
-    return Pair(pair.item, min(pair.seen_at, first), max(pair.last_at, last), hits, pending, rated)
+    return UserItem(pair.item, min(pair.seen_at, first), max(pair.last_at, last), hits, pending, rated)
 
 
 def _fold_slot(
@@ -83,7 +83,7 @@ def _fold_slot(
     return hit, merged[:1] + [later - earlier for earlier, later in pairwise(merged)]
 
 
-def flags_of(pair: Pair, signals: Signals) -> int:
+def flags_of(pair: UserItem, signals: Signals) -> int:
     """POSITIVE, HINT and NEGATIVE, as far as any of their outcomes held."""
     hits, flags = pair.hits, 0
     for flag in (POSITIVE, HINT, NEGATIVE):
@@ -94,12 +94,12 @@ def flags_of(pair: Pair, signals: Signals) -> int:
     return flags
 
 
-def held_at(pair: Pair, signals: Signals, flag: int) -> int | None:
+def held_at(pair: UserItem, signals: Signals, flag: int) -> int | None:
     """When the first outcome behind `flag` held; None when none did."""
     return min((at for slot in signals.slots_of[flag] if (at := pair.hits[slot]) is not None), default=None)
 
 
-def popularity_of(pair: Pair | None, signals: Signals) -> tuple[int, int] | None:
+def popularity_of(pair: UserItem | None, signals: Signals) -> tuple[int, int] | None:
     """(day, units) that the pair adds to its item's popularity, on the day it became positive or a hint, else None."""
     if pair is None:
         return None

@@ -15,12 +15,12 @@ from flyball.tasks.recommend.state.popularity import Deltas, Popularity
 from flyball.tasks.recommend.state.signals import Plan, Signals, compile_test
 from flyball.tasks.recommend.state.user_history import UserEdit, decode_user, more_key, user_key
 from flyball.tasks.recommend.state.user_item import (
-    Pair,
-    Touch,
-    decode_pair,
-    encode_pair,
-    fold_pair,
+    PairEvents,
+    UserItem,
+    decode_user_item,
+    encode_user_item,
     popularity_of,
+    updated_user_item,
 )
 
 Order = tuple[int, int, int]
@@ -67,10 +67,10 @@ class UserItemsView:
         groups = self._groups(records.get(self._profile or "", ()))
         return self._changes(pairs, groups, store) | pending
 
-    def _gather(self, records: Mapping[str, Sequence[Positioned]]) -> dict[tuple[str, str], Touch]:
+    def _gather(self, records: Mapping[str, Sequence[Positioned]]) -> dict[tuple[str, str], PairEvents]:
         """What the records say, by (user, item)."""
         only, slots = self._only, len(self._signals.outcomes)
-        pairs: dict[tuple[str, str], Touch] = {}
+        pairs: dict[tuple[str, str], PairEvents] = {}
         for name, plan in self._plans.items():
             positioned = records.get(name, ())
             if only is not None and self._signals.keyed_by_user:
@@ -98,7 +98,7 @@ class UserItemsView:
 
     def _changes(
         self,
-        pairs: dict[tuple[str, str], Touch],
+        pairs: dict[tuple[str, str], PairEvents],
         groups: dict[str, tuple[Order, str | None]],
         store: StateStore,
     ) -> dict[bytes, bytes | None]:
@@ -118,9 +118,9 @@ class UserItemsView:
             edit.group, edit.group_order = group, order
         for (pair, key), value in zip(pair_keys.items(), values, strict=False):
             user, item = pair
-            old = None if value is None else decode_pair(value)
-            new = fold_pair(old, item, pairs[pair], signals)
-            changes[key] = encode_pair(new)
+            old = None if value is None else decode_user_item(value)
+            new = updated_user_item(old, item, pairs[pair], signals)
+            changes[key] = encode_user_item(new)
             edits[user].put(new, old is not None, signals)
             if old is not None and old.hits == new.hits:
                 continue
@@ -135,7 +135,7 @@ class UserItemsView:
     def _move(self, user: str, before: str | None, after: str | None, deltas: Deltas, store: StateStore) -> None:
         """Carry what the user's pairs add to popularity from one group to another."""
         for _, value in store.scan(key_of(b"w/", user, "")):
-            pair: Pair = decode_pair(value)
+            pair: UserItem = decode_user_item(value)
             for group, sign in ((before, -1), (after, 1)):
                 if group is not None:
                     _add(deltas, group, pair.item, popularity_of(pair, self._signals), sign)
@@ -158,7 +158,7 @@ def _compile(plan: Plan) -> _Compiled:
 
 
 def _touch(
-    pairs: dict[tuple[str, str], Touch],
+    pairs: dict[tuple[str, str], PairEvents],
     plan: _Compiled,
     events: Sequence[Any],
     positioned: Sequence[Positioned],
@@ -173,7 +173,7 @@ def _touch(
         pair = (str(user), str(item))
         touch = pairs.get(pair)
         if touch is None:
-            touch = pairs[pair] = Touch(slots)
+            touch = pairs[pair] = PairEvents(slots)
         touch.ats.append(at)
         for slot, test in tests:
             if test is None or test(event):
