@@ -10,7 +10,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from flyball.app import App, AppSource, load_app
-from flyball.core import Clock, FlyballError, NotFound, Refused, find_zone, local_path, write_atomic
+from flyball.core import Clock, FlyballError, NotFound, Refused, find_zone, local_path, parse_url, write_atomic
 from flyball.events import (
     DeclaredLog,
     EntityCatalog,
@@ -200,6 +200,13 @@ class Runtime:
     @property
     def counters_folder(self) -> Path:
         return self.layout.counters
+
+
+def check_stored(app: App, settings: Settings) -> None:
+    """Raises `Refused` when past events cannot be read as the application declares them now; makes no new log."""
+    url = parse_url(settings.events)
+    if url.scheme != "sqlite" or Path(url.place).exists():
+        DeclaredLog(open_log(settings.events), app.schema, settings.events).close()
 
 
 def check_home(home: Path, app: App) -> None:

@@ -131,11 +131,13 @@ def pairs(chosen: list[str], option: str = "--set") -> dict[str, Any]:
 
 
 def open_app(spec: str, home: Path | None, chosen: list[str] | None = None, **options: Any) -> "Runtime":
-    """The application and its stores, on the machine's clock."""
-    from flyball.runtime import Runtime
+    """The application and its stores, on the machine's clock; refused where past events cannot be read by it."""
+    from flyball.runtime import Runtime, check_stored
 
     settings = settings_for(spec, home, chosen, **options)
-    return Runtime(load(spec, settings.app), settings, SystemClock())
+    runtime = Runtime(load(spec, settings.app), settings, SystemClock())
+    check_stored(runtime.app, settings)
+    return runtime
 
 
 def open_home(spec: str, home: Path | None, chosen: list[str] | None = None, **options: Any) -> "Runtime":

@@ -9,6 +9,7 @@ import typer
 from flyball.cli.common import AppName, BadApplication, Home, Json, Set, load, pairs, sourced_settings
 from flyball.cli.show import say, show_json, show_table
 from flyball.cli.template import write_project
+from flyball.core import Refused
 
 if TYPE_CHECKING:
     from flyball.app import App
@@ -43,11 +44,13 @@ def new(
     )
 
 
-def check(app: AppName, chosen: Set = None, json: Json = False) -> None:
+def check(app: AppName, home: Home = None, chosen: Set = None, json: Json = False) -> None:
     """Say what is wrong with an application, and where.
 
-    When nothing is wrong, say what it declares.
+    When nothing is wrong, say what it declares. Past events in its home must be readable as it declares them now.
     """
+    from flyball.runtime import check_stored
+
     try:
         declared = load(app, pairs(chosen or []))
     except BadApplication as error:
@@ -55,6 +58,13 @@ def check(app: AppName, chosen: Set = None, json: Json = False) -> None:
             raise
         show_json({"ok": False, "where": error.place, "error": error.problem})
         raise typer.Exit(2) from None
+    try:
+        check_stored(declared, sourced_settings(app, home, chosen).settings)
+    except Refused as error:
+        if not json:
+            raise
+        show_json({"ok": False, "where": "events", "error": str(error)})
+        raise typer.Exit(1) from None
     if json:
         show_json(
             {"ok": True, "name": declared.name, "events": _events(declared), "candidates": list(declared.candidates)}

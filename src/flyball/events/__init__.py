@@ -10,7 +10,7 @@ from flyball.events.builtin_formats import FORMATS, columns, find_format, format
 from flyball.events.catalog import EntityCatalog
 from flyball.events.checks import Known, Rejected, Rejection
 from flyball.events.columns import SourceColumns
-from flyball.events.declared import EventType, Field
+from flyball.events.declared import EventType, Field, defaults_in, read_type
 from flyball.events.declared_log import DeclaredLog, log_problems, refuse_unreadable
 from flyball.events.early_stop import Stopped
 from flyball.events.evolution import Lineage
@@ -109,6 +109,7 @@ __all__ = [
     "after_slices",
     "columns",
     "consumer_troubles",
+    "defaults_in",
     "drop",
     "entry_of",
     "find_format",
@@ -127,6 +128,7 @@ __all__ = [
     "partition",
     "preview",
     "read_pieces",
+    "read_type",
     "read_until",
     "read_where",
     "read_worker_report",

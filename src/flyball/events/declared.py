@@ -1,6 +1,7 @@
 """What a declared event type says, read once: fields, references, natural key. Mistakes name the class and field."""
 
 import enum
+import re
 import types
 from functools import cached_property
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -12,6 +13,7 @@ from flyball.events.types import Event, Profile, Ref, Renamed
 from flyball.events.written import WrittenField, WrittenType, kind_of
 
 _SCALARS = (int, float, str, bool, bytes)
+_WORD = re.compile(r"\w+")
 
 
 class Field(msgspec.Struct, frozen=True):
@@ -133,6 +135,21 @@ def _check_former(cls: type[Event], fields: tuple[Field, ...]) -> None:
                     f"{cls.__name__}.{field.name}", "renamed from a name that no other field has or had", name
                 )
             taken.add(name)
+
+
+def defaults_in(cls: type[Event], *texts: str) -> list[tuple[str, str]]:
+    """(field, default as text) of the fields with a default that expressions, as text, read.
+
+    Events from before such a field have its default: what is derived from them by these expressions depends on it.
+    """
+    words = {word for text in texts for word in _WORD.findall(text)}
+    defaults = cls.__struct_defaults__
+    names = cls.__struct_fields__[len(cls.__struct_fields__) - len(defaults) :]
+    return [
+        (name, repr(default.factory() if hasattr(default, "factory") else default))
+        for name, default in zip(names, defaults, strict=True)
+        if name in words and default is not msgspec.NODEFAULT
+    ]
 
 
 def _check_first_ref(cls: type[Event], field: Field) -> None:

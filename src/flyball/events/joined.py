@@ -33,8 +33,8 @@ class Join(msgspec.Struct, frozen=True):
 
     @property
     def hash(self) -> str:
-        """16 hex digits of all that the joined events depend on besides the log."""
-        sides = [(side.__name__, side.__struct_fields__) for side in (self.first, self.second)]
+        """16 hex digits of all that the joined events depend on besides the log and how the two sides are declared."""
+        sides = [side.__name__ for side in (self.first, self.second)]
         return sha256(repr((sides, self.first_key, self.second_key, self.within_us, self.at)).encode()).hexdigest()[:16]
 
 

@@ -10,6 +10,7 @@ from flyball.events.declared import EventType
 from flyball.events.joined import LATE_US, fields_of, join_of
 from flyball.events.log import Offsets, Record
 from flyball.events.schema import Schema
+from flyball.events.upgrade import Upgrades
 
 _HOUR_US = 3_600_000_000
 _DUE_AT_ONCE = 2_000
@@ -26,6 +27,7 @@ class _Waiting(msgspec.Struct, array_like=True, frozen=True, order=True):
     offset: int
     known_at: int
     body: bytes
+    schema: int
 
 
 class _Pending(msgspec.Struct, array_like=True):
@@ -84,6 +86,7 @@ class _OneJoin:
         join = join_of(declared.cls)
         assert join is not None
         self.declared, self._join, self._schema, self._partitions = declared, join, schema, partitions
+        self._upgrades = Upgrades(schema.lineages.values())
         names = {kind.cls: name for name, kind in schema.types.items()}
         for side in (join.first, join.second):
             if side not in names:
@@ -131,7 +134,7 @@ class _OneJoin:
                 known[partition] = max(known.get(partition, record.known_at), record.known_at)
                 key = key_of_event(event)
                 if key is not None:
-                    waiting = _Waiting(record.at, partition, offset, record.known_at, record.body)
+                    waiting = _Waiting(record.at, partition, offset, record.known_at, record.body, record.schema)
                     new.setdefault(str(key).encode(), ([], []))[side].append(waiting)
         return new, known
 
@@ -148,7 +151,9 @@ class _OneJoin:
     def _record(self, first: _Waiting, second: _Waiting) -> Positioned:
         names = self.sides
         events = [
-            self._schema.decode(Record(name, "", one.at, one.known_at, b"", one.body))
+            self._schema.decode(
+                self._upgrades.record(Record(name, "", one.at, one.known_at, b"", one.body, 0, one.schema))
+            )
             for name, one in zip(names, (first, second), strict=True)
         ]
         plain = [msgspec.to_builtins(event, builtin_types=(bytes,)) for event in events]

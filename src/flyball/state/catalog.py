@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from flyball.core import NotFound
+from flyball.events import read_type
 from flyball.features import Entity
 from flyball.state.view import ViewSpec, ViewStore
 from flyball.stores import StateStore, key_of
@@ -19,13 +20,14 @@ class KnownEntity(msgspec.Struct, array_like=True):
     """What the store holds of one entity.
 
     `known_since`: least `at` of a profile or an event that makes it known. `order`: (at, offset) of the latest
-    profile, `body` its fields; None while only known by an event.
+    profile, `body` its fields; None while only known by an event. `schema`: what `body` was written with.
     """
 
     name: str
     known_since: int
     order: tuple[int, int, int] | None = None
     body: bytes | None = None
+    schema: int = 0
 
 
 encode_known = msgspec.msgpack.Encoder().encode
@@ -37,8 +39,8 @@ def profile_key(name: str) -> bytes:
 
 
 def profile_spec(entity: Entity) -> ViewSpec:
-    """The view that holds an entity's profiles; its hash covers the fields of the profile as they are stored."""
-    profile = None if entity.profile is None else (entity.profile.__name__, entity.profile.__struct_fields__)
+    """The view that holds an entity's profiles; its hash covers the declaration of the profile."""
+    profile = None if entity.profile is None else read_type(entity.profile).fingerprint
     meaning = (entity.name, profile, [event.__name__ for event in entity.known_by])
     return ViewSpec(f"profiles:{entity.name}", sha256(repr(meaning).encode()).hexdigest())
 
@@ -103,11 +105,14 @@ class Catalog:
 
     @cached_property
     def _rows(self) -> list[list[Any]]:
+        """A body of another declaration says nothing: its view only stands in while the present one is made."""
         decode, nothing = msgspec.msgpack.Decoder(list[Any]).decode, [None] * len(self.fields)
+        schemas = {0} if self.entity.profile is None else {0, read_type(self.entity.profile).fingerprint}
         defaults = [] if self.entity.profile is None else profile_defaults(self.entity.profile)
         for entry in self._entries:
             if entry.fields is None:
-                row = nothing if entry.known.body is None else decode(entry.known.body)
+                body = entry.known.body if entry.known.schema in schemas else None
+                row = nothing if body is None else decode(body)
                 entry.fields = row + defaults[len(row) :]
         return [entry.fields or nothing for entry in self._entries]
 

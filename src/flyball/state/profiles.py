@@ -64,7 +64,8 @@ class ProfileView:
             known = KnownEntity(name, since[name]) if old is None else decode_known(old)
             known.known_since = min(known.known_since, since[name])
             if name in latest and (known.order is None or latest[name][0] > known.order):
-                known.order, known.body = latest[name][0], latest[name][1].body
+                order, record = latest[name]
+                known.order, known.body, known.schema = order, record.body, record.schema
             new = encode_known(known)
             if new != old:
                 changes[key] = new

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flyball.core import Ints
-from flyball.events import Event
+from flyball.events import Event, defaults_in
 from flyball.features.declaration.aggregates import (
     ATTRIBUTE,
     COUNT,
@@ -192,7 +192,13 @@ class _Compiler:
         for place, stream in enumerate(streams):
             for source in stream.sources.values():
                 kinds[place, source.place : source.place + (2 if source.kind == HASH else 1)] = source.kind
-        hashed = hash_of([LAYOUT, self.group.name, [one.hash for one in self.group.definitions]])
+        defaults = [
+            defaults_in(part.event, *fields, *(one.text() for one in (part.value, part.where) if one is not None))
+            for definition in self.group.definitions
+            for part, fields in definition.aggregates
+        ]
+        meaning = [LAYOUT, self.group.name, [one.hash for one in self.group.definitions]]
+        hashed = hash_of([*meaning, defaults] if any(defaults) else meaning)
         lasting = any(stream.lasting for stream in streams)
         return GroupLayout(
             group=self.group,

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from flyball.core import BadDeclaration
-from flyball.events import Schema, join_of
+from flyball.events import Schema, defaults_in, join_of
 from flyball.features import Entity, content_of
 from flyball.policy import AnyOf, Expression, Outcome, Value, compile_python
 from flyball.state import ViewSpec
@@ -90,6 +90,10 @@ class Signals:
             [join.hash for outcome in self.outcomes if (join := join_of(outcome.event)) is not None],
             sorted(self.slots_of.items()),
             self.rating and (self.rating.event.__name__, self.rating.expression.text()),
+            [
+                *(defaults_in(one.event, "" if one.where is None else one.where.text()) for one in self.outcomes),
+                self.rating and defaults_in(self.rating.event, self.rating.expression.text()),
+            ],
             None if self.user.group is None else hash_of_function(self.user.group),
         )
         return sha256(repr(meaning).encode()).hexdigest()
