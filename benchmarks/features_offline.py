@@ -1,4 +1,4 @@
-"""Seconds and memory of nine windowed features at a million instants over ten million events, beside its peers.
+"""Seconds and memory of nine windowed features at a million times over ten million events, beside its peers.
 
 Run: python benchmarks/features_offline.py [--events 10_000_000] [--rows 1_000_000] [--keys 100_000] [--repeat 3]
 count, mean and max over exactly 1, 7 and 30 days; each method in a process of its own, timed from frames in memory to a
@@ -30,7 +30,7 @@ COLUMNS = [f"{what}_{span}" for what in ("count", "mean", "max") for span in SPA
 
 
 def make(folder: Path, events: int, rows: int, keys: int) -> None:
-    """Events of 90 days, most of them by few keys; rows at any instants of the last 60 days."""
+    """Events of 90 days, most of them by few keys; rows at any times of the last 60 days."""
     import numpy as np
 
     rng = np.random.default_rng(7)
@@ -166,7 +166,7 @@ def duckdb_asof(events: pl.DataFrame, rows: pl.DataFrame) -> Callable[[], pl.Dat
 
 
 def feast_last(events: pl.DataFrame, rows: pl.DataFrame) -> Callable[[], pl.DataFrame]:
-    """One join of a ready column at each row's instant, without windows, over a tenth of events and rows.
+    """One join of a ready column at each row's time, without windows, over a tenth of events and rows.
 
     Over all of them the file store takes more than 24 GB and the DuckDB store more than two minutes.
     """
@@ -212,7 +212,7 @@ METHODS: dict[str, tuple[str, Callable[[pl.DataFrame, pl.DataFrame], Callable[[]
 
 
 def one(folder: Path, method: str, repeat: int) -> None:
-    """Run one method here; print its figures and leave its answer in the folder."""
+    """Run one method here; print its results and leave its answer in the folder."""
     needs, prepare = METHODS[method]
     if importlib.util.find_spec(needs) is None:
         print(json.dumps({"skipped": f"{needs} is not installed"}))
@@ -275,16 +275,16 @@ def main() -> None:
             if done.returncode:
                 print(f"{method:18} failed: {(done.stderr.strip()[-150:] or done.returncode)}")
                 continue
-            figures = json.loads(done.stdout.strip().splitlines()[-1])
-            if "skipped" in figures:
-                print(f"{method:18} left out: {figures['skipped']}")
+            result = json.loads(done.stdout.strip().splitlines()[-1])
+            if "skipped" in result:
+                print(f"{method:18} left out: {result['skipped']}")
                 continue
             answer = pl.read_parquet(folder / f"{method}.parquet")
             if mine is None:
-                mine, base = answer, figures["seconds"]
+                mine, base = answer, result["seconds"]
             elif not method.startswith("feast"):
                 same(mine, answer)
-            ratio = figures["seconds"] / base
+            ratio = result["seconds"] / base
             less = " (no maxima)" if method in ONLY_COUNTS_AND_MEANS else ""
             less = (
                 " (one column as of, no windows, a tenth of the rows and events)"
@@ -292,8 +292,8 @@ def main() -> None:
                 else less
             )
             print(
-                f"{method:18} {figures['seconds']:7.2f} s {ratio:6.1f}x  first {figures['first']:6.2f} s"
-                f"  peak {figures['peak_gb']:5.2f} GB (data loaded {figures['base_gb']:.2f}){less}"
+                f"{method:18} {result['seconds']:7.2f} s {ratio:6.1f}x  first {result['first']:6.2f} s"
+                f"  peak {result['peak_gb']:5.2f} GB (data loaded {result['base_gb']:.2f}){less}"
             )
 
 

@@ -1,6 +1,6 @@
 """Lines of the movie service's log taken in per second, end to end, on one core.
 
-Each line is parsed, checked against its declaration, looked up in the catalogue, looked up among all identities and
+Each line is parsed, checked against its declaration, looked up in the catalog, looked up among all identities and
 durably appended (SQLite, WAL, synchronous=FULL). Run: `python benchmarks/ingest.py [--lines N] [--json]`.
 With TEST_DATA naming the folder of real data, the real log of 50,000 lines is measured too.
 """
@@ -101,7 +101,7 @@ def made_up_films(count: int, seed: int = 1) -> list[str]:
 
 
 def measure(path: Path, films: list[str], repeat: bool) -> dict[str, Any]:
-    """Take the file in with a catalogue of `films` and a million users; with `repeat`, once more: all duplicates."""
+    """Take the file in with a catalog of `films` and a million users; with `repeat`, once more: all duplicates."""
     schema = Schema([Watch, Rate, Joined, Asked, FilmCard, Viewer])
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         home = Path(folder)
@@ -134,20 +134,20 @@ def main() -> None:
     options.add_argument("--json", action="store_true")
     chosen = options.parse_args()
     films = made_up_films(27_000)
-    figures: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "made_up.log"
         path.write_bytes(b"\n".join(made_up_lines(chosen.lines, films)) + b"\n")
-        figures["made_up"] = measure(path, films, repeat=True)
+        results["made_up"] = measure(path, films, repeat=True)
         real = Path(os.environ.get("TEST_DATA", "../shared/data")) / "movielog/raw_mcgill_f22_team4_50k.log"
         if real.exists():
             copy = Path(folder) / real.name
             copy.write_bytes(real.read_bytes())
-            figures["real"] = measure(copy, films, repeat=True)
+            results["real"] = measure(copy, films, repeat=True)
     if chosen.json:
-        json.dump(figures, sys.stdout)
+        json.dump(results, sys.stdout)
         return
-    for name, runs in figures.items():
+    for name, runs in results.items():
         for run, row in runs.items():
             print(name, run, ", ".join(f"{key} {value:,}" for key, value in row.items()))
 

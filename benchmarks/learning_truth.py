@@ -28,10 +28,10 @@ def app_of(plain: bool) -> App:
     return app
 
 
-def rows_of(seed: int, told: SimulationReport) -> list[list[str]]:
+def rows_of(seed: int, report: SimulationReport) -> list[list[str]]:
     """One row a run of learning."""
     rows, true_of, champion = [], dict[str, float](), ""
-    for run in told.learned:
+    for run in report.learned:
         true_of |= {each.version: each.true["quality"] for each in run.versions if each.true}
         best = max((each.true["quality"] for each in run.versions if each.true), default=float("nan"))
         model = {each.version: each.candidate for each in run.versions}
@@ -58,13 +58,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print("seed  chosen      released  before  after   best")
     gains = []
     for seed in chosen.seeds:
-        told = simulate(
+        report = simulate(
             app_of(chosen.plain), days=chosen.days, users=chosen.users, items=chosen.items, seed=seed,
             past_days=chosen.past,
         )  # fmt: skip
-        for row in rows_of(seed, told):
+        for row in rows_of(seed, report):
             print("{:>4}  {:<10}  {:<8}  {:>6}  {:>6}  {:>6}".format(*row), flush=True)
-        answered = [day.true["quality"] for day in told.per_day]
+        answered = [day.true["quality"] for day in report.per_day]
         gains.append((answered[0], answered[-1]))
         print(f"      true quality of answers by day: {' '.join(f'{each:.3f}' for each in answered)}", flush=True)
     first, last = (statistics.mean(each[side] for each in gains) for side in (0, 1))

@@ -3,7 +3,7 @@
 Run: python benchmarks/models.py [--pairs 1000000] [--factors 64] [--iterations 15] [--repeats 3] [--only als,svd]
 Wall seconds are the medians of the repeats, flyball and the peer in turns; CPU seconds, which other work on the machine
 disturbs less, stand beside them. Accuracy: `flyball accuracy FOLDER`.
-Peers (`implicit`, `scikit-surprise`) are skipped, and said to be, when not installed: pip install "flyball[bench]".
+Peers (`implicit`, `scikit-surprise`) are skipped, and said to be, when not installed: make bench.
 Real data is read from $TEST_DATA (default ../shared/data) and skipped when absent.
 """
 
@@ -121,7 +121,7 @@ def side_by_side(calls: dict[str, Any], repeats: int) -> dict[str, tuple[Times, 
     return {name: (tuple(np.median(spent[name], axis=0).tolist()), results[name]) for name in calls}
 
 
-def told(what: str, took: dict[str, tuple[Times, Any]], quality: dict[str, str]) -> None:
+def print_result(what: str, took: dict[str, tuple[Times, Any]], quality: dict[str, str]) -> None:
     """A line for each, with how many times flyball's seconds the peer took."""
     ours = next(iter(took.values()))[0]
     for name, (seconds, _) in took.items():
@@ -196,7 +196,7 @@ def bench_als(data: Interactions, factors: int, iterations: int, repeats: int) -
                 took |= side_by_side({name: lambda fewer=fewer: fewer.fit(data, 0)}, repeats)
                 gained = took["implicit"][0][0] / took[name][0][0]
                 quality[name] = f"loss {loss_of(model, took[name][1], data):.1f}, implicit / this {gained:.1f}"
-        told(f"ALS {solver}", took, quality)
+        print_result(f"ALS {solver}", took, quality)
 
 
 def users_items(data: Interactions) -> Any:
@@ -240,7 +240,7 @@ def bench_bpr(data: Interactions, factors: int, iterations: int, repeats: int) -
             return np.stack([by_user[next(asked)] for _ in range(histories.rows)]).astype(np.float32)
 
         quality["implicit"] = f"ndcg@10 {ndcg_of(scores, train, test):.4f}"
-    told("BPR", took, quality)
+    print_result("BPR", took, quality)
 
 
 def _wide(factors: np.ndarray, learned: dict[str, np.ndarray]) -> np.ndarray:
@@ -289,7 +289,7 @@ def bench_svd(data: Interactions, repeats: int) -> None:
             took |= side_by_side({name: lambda: fewer.fit(train, 0)}, repeats)
             gained = took["Surprise"][0][0] / took[name][0][0]
             quality[name] = f"RMSE {rmse(fewer, took[name][1], train, test):.4f}, Surprise / this {gained:.1f}"
-    told("SVD", took, quality)
+    print_result("SVD", took, quality)
 
 
 def rmse(model: Recommender, learned: dict[str, np.ndarray], train: Interactions, test: Interactions) -> float:
@@ -329,7 +329,7 @@ def ndcg_of(score: Any, train: Interactions, test: Interactions, k: int = 10) ->
 
 
 def bench_fold(data: Interactions) -> None:
-    """Microseconds to fold a new user of five events in, and to score the catalogue for them."""
+    """Microseconds to fold a new user of five events in, and to score the catalog for them."""
     from flyball.models import Histories
 
     five = Histories(

@@ -1,4 +1,4 @@
-"""Microseconds per answer: fold in, score the whole catalogue, take the top 20; single and batched, on one core.
+"""Microseconds per answer: fold in, score the whole catalog, take the top 20; single and batched, on one core.
 
 Run: python benchmarks/scoring.py [--items 27000] [--factors 64] [--history 40] [--only peers,models]
 Beside them `implicit` and plain numpy. The process keeps to one core, numpy's and OpenMP's threads are one.
@@ -32,7 +32,7 @@ from flyball.models import (
     histories_of,
     top_k,
 )
-from flyball.models.factors import catalogue_scores
+from flyball.models.factors import catalog_scores
 
 K = 20
 
@@ -126,14 +126,14 @@ def beside_peers(data: Interactions, factors: int) -> None:
                 _same(lists["flyball"], lists[name], vectors, items, name)
             took = in_turns(answers, size)
             for name, spent in took.items():
-                told = f"{spent:9.1f} us {1e6 / spent:9,.0f} answers/s per core {spent / took['flyball']:6.2f} x"
-                print(f"  {f'{size:,} at once' if size > 1 else 'one user':14} {what:17} {name:9}{told}")
+                cost = f"{spent:9.1f} us {1e6 / spent:9,.0f} answers/s per core {spent / took['flyball']:6.2f} x"
+                print(f"  {f'{size:,} at once' if size > 1 else 'one user':14} {what:17} {name:9}{cost}")
 
 
 def _listed(vectors: np.ndarray, able: np.ndarray, seen: list[np.ndarray], learned: dict[str, np.ndarray]) -> Any:
     """As `best_items` goes about it, 32 rows at a time."""
     parts = [slice(first, first + 32) for first in range(0, len(vectors), 32)]
-    return np.concatenate([top_k(catalogue_scores(learned, vectors[p], able[p]), seen[p], K)[0] for p in parts])
+    return np.concatenate([top_k(catalog_scores(learned, vectors[p], able[p]), seen[p], K)[0] for p in parts])
 
 
 def _theirs(items: np.ndarray, model: ImplicitALS) -> Any:
@@ -210,8 +210,8 @@ def own_models(data: Interactions, factors: int) -> None:
 
             rows["score"].append(microseconds(scored, size))
             rows["score + top-k"].append(microseconds(answered, size))
-        for what, figures in rows.items():
-            print(f"{name + ': ' + what:34}" + "".join(f"{figure:12.1f}" for figure in figures))
+        for what, columns in rows.items():
+            print(f"{name + ': ' + what:34}" + "".join(f"{column:12.1f}" for column in columns))
         print(f"{name + ': fit and compile':34}{spent:11.2f}s")
         if name == "implicit_als":
             _by_hand(learned["item_factors"], data)
@@ -221,28 +221,28 @@ def own_models(data: Interactions, factors: int) -> None:
 
 def _by_hand(factors: np.ndarray, data: Interactions) -> None:
     """User vectors given (no fold-in at all): one matrix product, then argpartition."""
-    figures = []
+    columns = []
     for size in (1, 4, 16, 32):
         histories: Histories = histories_of(data, list(range(size)))
         excluded = users_of(histories)
         users = np.random.default_rng(0).normal(size=(size, factors.shape[1])).astype(np.float32)
-        figures.append(microseconds(lambda u=users, e=excluded: numpy_top_k(u @ factors.T, e), size))
-    print(f"{'  numpy, vectors given':34}" + "".join(f"{figure:12.1f}" for figure in figures))
+        columns.append(microseconds(lambda u=users, e=excluded: numpy_top_k(u @ factors.T, e), size))
+    print(f"{'  numpy, vectors given':34}" + "".join(f"{column:12.1f}" for column in columns))
 
 
 def _ease_by_hand(learned: dict[str, np.ndarray], data: Interactions) -> None:
     """Sum the history's rows with numpy, then argpartition over the kept items."""
-    figures = []
+    columns = []
     for size in (1, 4, 16, 32):
         histories = histories_of(data, list(range(size)))
         rows = [learned["place"][histories.items[histories.indptr[b] : histories.indptr[b + 1]]] for b in range(size)]
         kept = [one[one >= 0] for one in rows]
-        figures.append(
+        columns.append(
             microseconds(
                 lambda r=kept: numpy_top_k(np.stack([learned["weights"][one].sum(axis=0) for one in r]), r), size
             )
         )
-    print(f"{'  numpy over kept items':34}" + "".join(f"{figure:12.1f}" for figure in figures))
+    print(f"{'  numpy over kept items':34}" + "".join(f"{column:12.1f}" for column in columns))
 
 
 if __name__ == "__main__":

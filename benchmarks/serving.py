@@ -1,6 +1,6 @@
-"""Answers a second and their times: the movie catalogue at full size, two processes, logging and stamping on.
+"""Answers a second and their times: the movie catalog at full size, two processes, logging and stamping on.
 
-27,000 films, 64 factors, 10,000 users with histories; every answer scores the whole catalogue exactly, leaves out
+27,000 films, 64 factors, 10,000 users with histories; every answer scores the whole catalog exactly, leaves out
 what the user has seen, is stamped and recorded. Beside it, in the same run, the same model behind FastAPI written the
 usual way (no log, no stamp, no state store), when fastapi is installed. Driven by wrk when it is there, else by the
 generator in `flyball.testing.load`, which takes part of the two cores too.
@@ -135,10 +135,10 @@ def drive(port: int, connections: int, seconds: float) -> dict[str, Any]:
         last = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip().splitlines()[-1]
         per_s, p50, p99, errors = last.split()
         return {"by": "wrk", "per_s": float(per_s), "p50_ms": float(p50), "p99_ms": float(p99), "errors": int(errors)}
-    return told(closed_loop(port, connections, seconds, path))
+    return summary(closed_loop(port, connections, seconds, path))
 
 
-def told(load: Load) -> dict[str, Any]:
+def summary(load: Load) -> dict[str, Any]:
     return {
         "by": "flyball.testing.load",
         "per_s": load.per_s,
@@ -171,21 +171,21 @@ def measure_flyball(runtime: Runtime, seconds: float) -> dict[str, Any]:
         dispatcher.start()
         workers = [start(runtime.settings, dispatcher, f"serve-{place + 1}") for place in range(WORKERS)]
         try:
-            figures: dict[str, Any] = {"first_personal_answer_s": wait_for(port, "champion", workers)}
+            results: dict[str, Any] = {"first_personal_answer_s": wait_for(port, "champion", workers)}
             for connections in (16, 64):
                 before = dispatcher.shares()
                 counts = answers(runtime)
-                figures[f"saturated_c{connections}"] = drive(port, connections, seconds)
+                results[f"saturated_c{connections}"] = drive(port, connections, seconds)
                 after = answers(runtime)
-                figures[f"share_c{connections}"] = {
+                results[f"share_c{connections}"] = {
                     name: {
                         "connections": given - before.get(name, (0, 0))[0],
                         "answers": after.get(name, 0) - counts.get(name, 0),
                     }
                     for name, (given, _) in dispatcher.shares().items()
                 }
-            figures["at_1000_per_s"] = told(open_loop(port, 1_000, seconds, 64, path))
-            figures["memory_mb"] = {f"serve-{place + 1}": rss_mb(worker.pid) for place, worker in enumerate(workers)}
+            results["at_1000_per_s"] = summary(open_loop(port, 1_000, seconds, 64, path))
+            results["memory_mb"] = {f"serve-{place + 1}": rss_mb(worker.pid) for place, worker in enumerate(workers)}
         finally:
             for worker in workers:
                 worker.terminate()
@@ -193,8 +193,8 @@ def measure_flyball(runtime: Runtime, seconds: float) -> dict[str, Any]:
                 worker.wait(10)
             dispatcher.stop()
     total = runtime.predictions.ends()
-    figures["recorded"] = sum(total)
-    return figures
+    results["recorded"] = sum(total)
+    return results
 
 
 def answers(runtime: Runtime) -> dict[str, int]:
@@ -221,9 +221,9 @@ def measure_fastapi(folder: Path, factors: np.ndarray, seconds: float) -> dict[s
         ]
         try:
             wait_for(listener.getsockname()[1], "", workers)
-            figures = {f"saturated_c{c}": drive(listener.getsockname()[1], c, seconds) for c in (16, 64)}
-            figures["memory_mb"] = {f"{place + 1}": rss_mb(worker.pid) for place, worker in enumerate(workers)}
-            return figures
+            results = {f"saturated_c{c}": drive(listener.getsockname()[1], c, seconds) for c in (16, 64)}
+            results["memory_mb"] = {f"{place + 1}": rss_mb(worker.pid) for place, worker in enumerate(workers)}
+            return results
         finally:
             for worker in workers:
                 worker.terminate()
@@ -237,25 +237,25 @@ def main() -> None:
     parser.add_argument("--films", type=int, default=27_000)
     parser.add_argument("--json", action="store_true", help="one object at the end")
     given = parser.parse_args()
-    figures: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         runtime, factors = make_home(Path(folder) / "home", given.films)
-        figures["flyball"] = measure_flyball(runtime, given.seconds)
+        results["flyball"] = measure_flyball(runtime, given.seconds)
         if not given.json:
-            show("flyball", figures["flyball"], given.films)
+            show("flyball", results["flyball"], given.films)
         if find_spec("fastapi"):
-            figures["fastapi"] = measure_fastapi(Path(folder), factors, given.seconds)
+            results["fastapi"] = measure_fastapi(Path(folder), factors, given.seconds)
             if not given.json:
-                show("FastAPI, the usual way", figures["fastapi"], given.films)
+                show("FastAPI, the usual way", results["fastapi"], given.films)
         elif not given.json:
             print("fastapi is not installed: no comparison (pip install 'flyball[bench]')")
     if given.json:
-        print(json.dumps(figures))
+        print(json.dumps(results))
 
 
-def show(name: str, figures: dict[str, Any], films: int) -> None:
+def show(name: str, results: dict[str, Any], films: int) -> None:
     print(f"{name}: {WORKERS} processes, {films:,} films, 64 factors")
-    for what, value in figures.items():
+    for what, value in results.items():
         if isinstance(value, dict):
             words = ", ".join(
                 f"{key} {one:,.2f}" if isinstance(one, float) else f"{key} {one}" for key, one in value.items()

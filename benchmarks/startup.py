@@ -57,14 +57,14 @@ def main() -> None:
     declared = median_s([python, "-c", "import flyball.apps.movies"])
     version = median_s([str(Path(python).parent / "flyball"), "--version"])
     sizes = installed_bytes(closure("flyball"))
-    figures = {
+    results = {
         "import_flyball_s": round(facade - bare, 3),
         "import_movies_application_s": round(declared - bare, 3),
         "flyball_version_s": round(version, 3),
         "installed_mb": round(sum(sizes.values()) / 1e6),
         "largest": {name: round(size / 1e6) for name, size in sorted(sizes.items(), key=lambda p: -p[1])[:6]},
     }
-    print(json.dumps(figures))
+    print(json.dumps(results))
 
 
 if __name__ == "__main__":

@@ -120,7 +120,7 @@ class App:
                 )
 
     def _check_rules(self) -> None:
-        """What the other arguments must have been made by: told here, not by the command that comes to use them."""
+        """What the other arguments must have been made by: reported here, not by the command that comes to use them."""
         rules: list[tuple[str, Any, type, str]] = [
             ("choose", self.choose, Choice, 'made by fb.best or fb.cheapest_within_noise, such as fb.best("ndcg@20")'),
             ("release", self.release, Release, "made by fb.full_rollout()"),

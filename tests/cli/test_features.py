@@ -57,8 +57,8 @@ def test_every_feature_with_window_kind_hash_freshness_bytes_and_versions(run: R
     other = dict.fromkeys(("hour", "user.watched"), "0" * 16)
     common = {"app": "cinema", "candidate": "ranker", "kind": "x:Y", "seed": 0, "snapshot": "", "as_of_us": 0,
               "created_us": 0, "run": begin_run(runtime.registry, "cinema", 0, 0).id, "state": "candidate"}  # fmt: skip
-    for params in ({"hashes": hashes}, {"hashes": other}, {}):
-        add_versions(runtime.registry, [Version(**common, params=params)])  # type: ignore[arg-type]
+    for read in (hashes, other, {}):
+        add_versions(runtime.registry, [Version(**common, params={}, features=read)])  # type: ignore[arg-type]
     assert run("export", "cinema.py", "watch").code == 0, "brings the views up to date"
     listed = run("features", "list", "cinema.py", "--json")
     rows = {one["name"]: one for one in listed.last["features"]}

@@ -16,7 +16,7 @@ def ints(size: int) -> np.ndarray:
 
 
 class Laid:
-    """Random segments: of several sizes, one of them empty; few different values, so that equals are neighbours."""
+    """Random segments: of several sizes, one of them empty; few different values, so that equals are neighbors."""
 
     def __init__(self, seed: int) -> None:
         rng = np.random.default_rng(seed)

@@ -41,7 +41,7 @@ VARIANTS: dict[str, Recommender] = {
     "als by blocks": ImplicitALS(factors=16, solver="block", block=8),
     "als exact": ImplicitALS(factors=16, solver="cholesky"),
     "svd by als": BiasedMF(factors=16, epochs=20, solver="als"),
-    "pruned neighbours": Pruned(ItemKNN(), keep=12),
+    "pruned neighbors": Pruned(ItemKNN(), keep=12),
     "shared blocks": SparseEASE(candidates=12, shared=0.5),
 }
 """Other ways of one model, as different as other models."""

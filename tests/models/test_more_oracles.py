@@ -1,4 +1,4 @@
-"""Neighbours, SVD++, BPR, SLIM, next item and blends against naive numpy written from the papers' formulas."""
+"""Neighbors, SVD++, BPR, SLIM, next item and blends against naive numpy written from the papers' formulas."""
 
 import msgspec
 import numpy as np
@@ -152,7 +152,7 @@ def test_slim_meets_the_conditions_of_its_optimum():
     np.fill_diagonal(gradient, 0.0)
     assert (weights >= 0).all()
     assert (np.diag(weights) == 0).all()
-    assert (weights > 0).sum() > size, "most items have neighbours"
+    assert (weights > 0).sum() > size, "most items have neighbors"
     assert np.abs(gradient[weights > 0]).max() < 0.02
     assert gradient[weights == 0].min() > -0.02
 

@@ -51,7 +51,7 @@ def _clusters(seed: int = 0, groups: int = 12) -> Interactions:
     turned=st.sets(st.integers(0, 479), max_size=3),
 )
 @settings(max_examples=40, deadline=None)
-def test_an_update_of_item_neighbours_has_the_bits_of_a_fit(seed: int, gone: set[int], turned: set[int]) -> None:
+def test_an_update_of_item_neighbors_has_the_bits_of_a_fit(seed: int, gone: set[int], turned: set[int]) -> None:
     """Likes come, go and change their weight; users and items come."""
     whole = _clusters(seed)
     model = ItemKNN(k=4, shrink=2.0)
@@ -73,7 +73,7 @@ def test_an_update_of_item_neighbours_has_the_bits_of_a_fit(seed: int, gone: set
     _same(model.fit(now, 0), model.update(model.fit(before, 0), before.items, now, 0))
 
 
-def test_an_update_of_item_neighbours_makes_few_lists_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_update_of_item_neighbors_makes_few_lists_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     data, model, made = _clusters(), ItemKNN(k=4), []
     learned = model.fit(data, 0)
     weights = data.weights.copy()
@@ -105,7 +105,7 @@ def test_marks_do_not_depend_on_the_order_of_users_or_items() -> None:
     assert len(set(fingerprints_of(data).tolist())) == 120
 
 
-def test_an_update_of_user_neighbours_is_a_fit() -> None:
+def test_an_update_of_user_neighbors_is_a_fit() -> None:
     data = sample_interactions()
     early = select_rows(data, data.user_index < 40)
     _same(UserKNN().fit(data, 0), UserKNN().update(UserKNN().fit(early, 0), early.items, data, 0))

@@ -2,7 +2,7 @@
 
 Real logs drop the seconds when they are 00, write 0 to 9 digits of fraction, name no zone, hold commas inside lists
 (so a line is split at its first two commas only) and carry about one injected character in a thousand lines. What
-does not keep to the form is told apart by reason: decode, missing_field, bad_time, bad_user, bad_watch, bad_rating,
+does not keep to the form is classified by reason: decode, missing_field, bad_time, bad_user, bad_watch, bad_rating,
 bad_request, unknown_type.
 """
 
@@ -67,22 +67,22 @@ class _Parser:
         """All lines go through one regular expression; those that are no plain watches then through `parse_line`."""
         if not lines:
             return Parsed([], [])
-        found = _LINE.findall(b"\n".join(lines).decode("latin-1") + "\n")
-        times, *columns = zip(*found, strict=True)
-        instants = {time: self._instant(time) for time in set(times)}
-        ats = [instants[time] for time in times]
+        matches = _LINE.findall(b"\n".join(lines).decode("latin-1") + "\n")
+        texts, *columns = zip(*matches, strict=True)
+        timestamps = {text: self._timestamp(text) for text in set(texts)}
+        ats = [timestamps[text] for text in texts]
         if None not in ats:
             return Parsed([EventBatch("watch", _FIELDS["watch"], columns, ats, range(len(lines)), lax=True)], [])
         plain = [at is not None for at in ats]
-        index = list(compress(range(len(lines)), plain))
+        numbers = list(compress(range(len(lines)), plain))
         chosen = [list(compress(column, plain)) for column in columns]
-        watches = EventBatch("watch", _FIELDS["watch"], chosen, list(compress(ats, plain)), index, lax=True)
+        watches = EventBatch("watch", _FIELDS["watch"], chosen, list(compress(ats, plain)), numbers, lax=True)
         others: dict[str, BatchBuilder] = {}
         bad: list[BadLine] = []
-        for place, at in enumerate(ats):
-            if at is None and lines[place]:
-                self._other(place, lines[place], others, bad)
-        return Parsed([*([watches] if index else []), *(rows.batch() for rows in others.values())], bad)
+        for index, at in enumerate(ats):
+            if at is None and lines[index]:
+                self._other(index, lines[index], others, bad)
+        return Parsed([*([watches] if numbers else []), *(rows.batch() for rows in others.values())], bad)
 
     def _other(self, place: int, line: bytes, others: dict[str, BatchBuilder], bad: list[BadLine]) -> None:
         try:
@@ -94,8 +94,8 @@ class _Parser:
             others[kind] = BatchBuilder(kind, _FIELDS[kind], lax=True)
         others[kind].add(place, row, at)
 
-    def _instant(self, text: str) -> int | None:
-        """The instant; None for a time that `parse_line` shall refuse, and for lines that matched nothing."""
+    def _timestamp(self, text: str) -> int | None:
+        """Microseconds; None for a time that `parse_line` shall refuse, and for lines that matched nothing."""
         if not text:
             return None
         try:

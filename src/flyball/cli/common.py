@@ -63,17 +63,17 @@ def load(spec: str, options: dict[str, Any]) -> "App":
     except FlyballError as error:
         raise BadApplication(_place_in(error, spec), str(error)) from error
     except (Exception, SystemExit) as error:  # a mistake anywhere in the user's file: shown with its line, no traceback
-        raise BadApplication(_place_in(error, spec), _told(error)) from error
+        raise BadApplication(_place_in(error, spec), _described(error)) from error
 
 
 def in_own_code(error: BaseException) -> str | None:
     """`place: problem` of an error that the code of an application file led to, such as its `fit`; None for ours."""
     own = {module.__file__ for name, module in list(sys.modules.items()) if name.startswith("flyball_app_")}
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in own]
-    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}: {_told(error)}" if frames else None
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}: {_described(error)}" if frames else None
 
 
-def _told(error: BaseException) -> str:
+def _described(error: BaseException) -> str:
     words = error.msg if isinstance(error, SyntaxError) else str(error)
     return f"{type(error).__name__}: {words}{_meant(error)}" if words else type(error).__name__
 

@@ -126,8 +126,8 @@ def audit(
 ) -> None:
     """Compute the features of past answers again from the log, and compare every bit.
 
-    Any difference is an error in Flyball or in a store, and ends with exit code 1. How fresh features were is told
-    apart.
+    Any difference is an error in Flyball or in a store, and ends with exit code 1. How fresh features were is
+    reported apart.
     """
     from flyball.provenance import audit as audit_now
 
@@ -260,11 +260,11 @@ def _rebuild(runtime: "Runtime", group: str | None, low: str | None, high: str |
     done = []
     with progress_line(json) as progress:
         for name in [group] if group is not None else list(groups):
-            told = partial(_told, progress, name)
+            report = partial(_report, progress, name)
             done.append(
                 rebuild(
                     runtime.log, runtime.schema, groups[name], runtime.feature_state, low=low, high=high,
-                    clock=runtime.clock, lock=runtime.home / FEATURE_LOCK, progress=told,
+                    clock=runtime.clock, lock=runtime.home / FEATURE_LOCK, progress=report,
                 )
             )  # fmt: skip
     if json:
@@ -285,5 +285,5 @@ def _backfill(
     say(f"each row sees events {format_duration(done.apply_delay_us)} after they were known, as the service does")
 
 
-def _told(progress: Callable[[str], None], name: str, at: int, total: int) -> None:
+def _report(progress: Callable[[str], None], name: str, at: int, total: int) -> None:
     progress(f"{name}: {at:,} of {total:,} records")

@@ -70,7 +70,7 @@ def code_of(error: BaseException) -> tuple[int, str]:
         return 1, f"flyball: {error}"
     if isinstance(error, OSError):  # a full disk, a folder one may not write to
         return 1, f"flyball: {error.strerror or error}{f': {error.filename}' if error.filename else ''}"
-    told = in_own_code(error)
-    if told is not None:  # a model or function of the user's own: a mistake there, not one of Flyball's
-        return 2, f"flyball: {told}"
+    described = in_own_code(error)
+    if described is not None:  # a model or function of the user's own: a mistake there, not one of Flyball's
+        return 2, f"flyball: {described}"
     raise error

@@ -49,7 +49,7 @@ class Rejection(msgspec.Struct, frozen=True, gc=False):
 
 
 class Check:
-    """One type, compiled. `one` judges; `many` only accepts, and leaves anything doubtful to `one`."""
+    """One type, compiled. `one` decides; `many` only accepts, and leaves anything doubtful to `one`."""
 
     def __init__(self, lineage: Lineage) -> None:
         declared = lineage.declared
@@ -114,7 +114,7 @@ class Check:
         lax: bool,
         known: Known,
     ) -> list[Record] | None:
-        """Records of rows that are all fine, checked a column at a time; None when `one` must judge."""
+        """Records of rows that are all fine, checked a column at a time; None when `one` must decide."""
         if self.slow:
             return None
         try:

@@ -1,6 +1,6 @@
 """Lines in, events in the log: parsed, checked, flagged, deduplicated, appended; the bad ones into quarantine.
 
-Promises: memory stays the same however long the stream; killed at any instant and started again from the beginning,
+Promises: memory stays the same however long the stream; killed at any time and started again from the beginning,
 no event is lost or doubled, since identities decide what is new.
 """
 

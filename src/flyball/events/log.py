@@ -14,7 +14,7 @@ Offsets = tuple[int, ...]
 
 
 IMPORTED = 1 << 31
-"""The flag of a record that came in as history: its `known_at` is what was declared, not the instant of its arrival."""
+"""The flag of a record that came in as history: its `known_at` is what was declared, not the time of its arrival."""
 
 
 class Record(msgspec.Struct, frozen=True, gc=False, array_like=True):

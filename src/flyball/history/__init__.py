@@ -1,7 +1,7 @@
 """The log as columns: Parquet parts, snapshots named by content, importers.
 
 Promises: every record of the log is in the parts exactly once, whatever crashed when; a snapshot holds what was known
-at its instant and its name tells the data, not the files; merging parts changes no snapshot. Importing this loads no
+at its time and its name tells the data, not the files; merging parts changes no snapshot. Importing this loads no
 polars.
 """
 

@@ -33,7 +33,7 @@ class HistoryConsumer:
     `schemas`: what the log's records were written with; without it, what `schema` knows.
 
     Records are held back until `flush_rows` of them are there or `flush` is called; `offsets` tells what is durable,
-    and after a crash at any instant the log is read again from there. Records delivered again are left out, so are
+    and after a crash at any time the log is read again from there. Records delivered again are left out, so are
     those that another process has written meanwhile. Raises `BadInput` for a slice that would leave a gap, and
     `StoreUnavailable` when what was written has been deleted since: then, too, it is read again from there.
     """

@@ -29,7 +29,7 @@ MovieLensEvent = tuple[str, dict[str, Any], int]
 
 
 class Film(msgspec.Struct, frozen=True):
-    """One row of the catalogue."""
+    """One row of the catalog."""
 
     slug: str
     title: str
@@ -48,10 +48,10 @@ class Names(msgspec.Struct, frozen=True):
 def movielens_events(
     folder: Path, *, scale: float | None = None, names: Names | None = None
 ) -> Iterator[MovieLensEvent]:
-    """The catalogue, the users (`ml-100k` only), then the ratings in order of (time, user, film).
+    """The catalog, the users (`ml-100k` only), then the ratings in order of (time, user, film).
 
     Fields: rating (user, film, stars), film (film, title, year, genres), user (user, age, gender, occupation); all
-    profiles carry the instant of the first rating. Film ids are slugs of the titles (`toy+story+1995`), made unique
+    profiles carry the time of the first rating. Film ids are slugs of the titles (`toy+story+1995`), made unique
     by the film's number where two share one. `stars` is the rating times `scale`, rounded half up to a whole number of
     at least 1; the default is 1, or 2 for half stars, which then are 1 to 10. Raises `NotFound` for another layout and
     `BadInput` naming file and line of a broken row.

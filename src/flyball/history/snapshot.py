@@ -1,4 +1,4 @@
-"""Snapshots: what was known at an instant, named by its content."""
+"""Snapshots: what was known at a time, named by its content."""
 
 import hashlib
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class TypeContent(msgspec.Struct, frozen=True):
-    """The rows of one type: how many, their digest, their fields, and the instants between which they lie.
+    """The rows of one type: how many, their digest, their fields, and the times between which they lie.
 
     `lags`: from `at` to `known_at`, of what was imported as declared then, of what came live as measured.
     """

@@ -1,4 +1,4 @@
-"""What models learn from and what they answer: interactions known at an instant, and batches of histories."""
+"""What models learn from and what they answer: interactions known at a time, and batches of histories."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -52,7 +52,7 @@ class Histories(msgspec.Struct, frozen=True):
 
     `indptr`: int64 (rows + 1,). `items`: int32 (n,), indexes into the model's items (an item the model does not know is
     left out). `weights`, `ratings`, `at_us` as in `Interactions`. `group`: int32 (rows,), -1 for none.
-    `now_us`: int64 (rows,), the instant of the question.
+    `now_us`: int64 (rows,), the time of the question.
     """
 
     indptr: NDArray[np.int64]

@@ -1,4 +1,4 @@
-"""How factor models keep their item side: rows for folding users in, columns (padded) for scoring the catalogue."""
+"""How factor models keep their item side: rows for folding users in, columns (padded) for scoring the catalog."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def side_bytes(items: int, factors: int) -> int:
     return 4 * side * items + 4 * (side + 1) * padded(items)
 
 
-def catalogue_scores(learned: Learned, queries: Floats, answerable: NDArray[np.bool_]) -> Floats:
+def catalog_scores(learned: Learned, queries: Floats, answerable: NDArray[np.bool_]) -> Floats:
     """offset + query . factors for every item, float32 (rows, items); -inf throughout rows not `answerable`."""
     from flyball.models.kernels.factors import factor_scores
 

@@ -28,7 +28,7 @@ class TrainingCut(msgspec.Struct, frozen=True):
 
 
 class RankingPast(Protocol):
-    """What stages learn from. `features`: see `Stages.column_names`; one row for each (user, item) at one instant."""
+    """What stages learn from. `features`: see `Stages.column_names`; one row for each (user, item) at one time."""
 
     @property
     def now(self) -> Interactions: ...
@@ -71,7 +71,7 @@ class InteractionsPast:
 
 
 def cut_windows(data: Interactions, wanted: int) -> list[tuple[int, int]]:
-    """`wanted` windows `[start, end)` that share the latest 40 % of the positives; fewer where instants coincide.
+    """`wanted` windows `[start, end)` that share the latest 40 % of the positives; fewer where times coincide.
 
     >>> cut_windows(_at([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]), 2)
     [(7, 9), (9, 11)]
@@ -85,9 +85,9 @@ def cut_windows(data: Interactions, wanted: int) -> list[tuple[int, int]]:
     return list(zip(starts, [*starts[1:], int(at_us[-1]) + 1], strict=True)) if starts else []
 
 
-def _at(instants: list[int]) -> Interactions:
-    n, none = len(instants), np.zeros(len(instants), np.int32)
+def _at(times: list[int]) -> Interactions:
+    n, none = len(times), np.zeros(len(times), np.int32)
     return Interactions(
-        ["u"], ["i"], none, none, np.ones(n, np.float32), np.full(n, np.nan, np.float32), np.array(instants, np.int64),
-        np.zeros(1, np.int32), [], max(instants),
+        ["u"], ["i"], none, none, np.ones(n, np.float32), np.full(n, np.nan, np.float32), np.array(times, np.int64),
+        np.zeros(1, np.int32), [], max(times),
     )  # fmt: skip

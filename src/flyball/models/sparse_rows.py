@@ -23,10 +23,10 @@ def sparse_rows(
 
 def summed(learned: Learned, histories: Histories) -> Floats:
     """score(i) = sum of weight * W[j, i] over the history in its order; -inf where nothing adds."""
-    from flyball.models.kernels.neighbours import sum_neighbours
+    from flyball.models.kernels.neighbors import sum_neighbors
 
     scores = np.empty((histories.rows, len(learned["near_ptr"]) - 1), dtype=np.float32)
-    sum_neighbours(
+    sum_neighbors(
         learned["near_ptr"],
         learned["near"],
         learned["similarities"],
@@ -49,7 +49,7 @@ def explained(learned: Learned, histories: Histories, item: int) -> list[tuple[i
     return contributions
 
 
-def neighbour_row(learned: Learned, item: int) -> Floats:
+def neighbor_row(learned: Learned, item: int) -> Floats:
     """The item's own row, -inf elsewhere and for `item` itself."""
     row = unscored(1, len(learned["near_ptr"]) - 1).ravel()
     part = slice(learned["near_ptr"][item], learned["near_ptr"][item + 1])

@@ -26,8 +26,8 @@ def backpressure(
     """What a bulk load calls between two appends: returns once the online state is at most `near` events behind.
 
     Returns at once when no instance runs on the home. A state that has not moved for five seconds is waited for no
-    more until it moves again: `say` is told why, once. It is also told when a wait takes longer than a second. `wait`
-    is called with seconds.
+    more until it moves again: `say` is called with the reason, once. It is also called when a wait takes longer than a
+    second. `wait` is called with seconds.
     """
     pause, watch = wait or threading.Event().wait, stopwatch or SystemStopwatch()
     return _Backpressure(runtime, near, pause, watch, say or (lambda text: None)).hold

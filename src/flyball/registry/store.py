@@ -135,7 +135,7 @@ def add_arrangement(registry: Registry, app: str, value: Json, by: str, reason: 
 
 
 def end_run(registry: Registry, run: Run, status: RunStatus, now_us: int, *, report: Json, snapshot: str = "") -> None:
-    """Note how the run ended and what it told."""
+    """Note how the run ended and what it reported."""
     from flyball.registry.tables import runs as table
 
     with registry.database.writing() as connection:

@@ -68,7 +68,7 @@ class Arrangement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt to learn. `ended_us` is None while it runs; `report` is what it told at its end."""
+    """One attempt to learn. `ended_us` is None while it runs; `report` is what it reported at its end."""
 
     id: str
     app: str
@@ -94,7 +94,7 @@ class SearchTrial(msgspec.Struct, frozen=True, kw_only=True):
 class Search(msgspec.Struct, frozen=True, kw_only=True):
     """One search for parameters, or one learning curve (`how` "curve").
 
-    `budget`: full fits each candidate may spend. `about`: what was learned from and judged on, and what came out.
+    `budget`: full fits each candidate may spend. `about`: what was learned from and evaluated on, and what came out.
     `trials`: every fit, in order; those of a search that was killed are there too.
     """
 

@@ -2,7 +2,7 @@
 
 Promises: every request has a route that names version, arm and propensity; a user stays with an arm while it widens;
 a version that failed a gate, or whose files are not as registered, never becomes champion; of two changes at the
-same time one wins and the other is told; every change is in the audit trail.
+same time one wins and the other is refused; every change is in the audit trail.
 """
 
 from flyball.releases.arrangements import (

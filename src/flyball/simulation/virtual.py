@@ -216,7 +216,7 @@ class _Simulation:
         self._tally.arrived(until_us, batch.planted, batch.outcomes, champion)
 
     def _ingest(self, format: str, pieces: Iterable[bytes], mode: Literal["live", "history"] = "live") -> None:
-        # A source's lines are told apart by position, and each step starts at 1.
+        # A source's lines differ by position, and each step starts at 1.
         source = f"world/{format}/{self._clock.now_us()}"
         self._took.append(ingest_pieces(self._runtime, format, pieces, source, mode))
 
@@ -283,7 +283,7 @@ class _Simulation:
         """What came out; `settings`: of the world."""
         runtime, tally = self._runtime, self._tally
         by_version = outcomes_by_version(runtime.outcomes_path, runtime.clock.now_us())
-        # By the end of the simulation: the world's figures do not wait for windows to close either.
+        # By the end of the simulation: the true metrics do not wait for windows to close either.
         measured = {
             version: {name: label.so_far for name, label in outcomes.labels.items() if label.so_far is not None}
             for version, outcomes in by_version.items()

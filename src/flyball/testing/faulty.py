@@ -1,4 +1,4 @@
-"""A small application whose models can be told to fail, and a home with released versions of them."""
+"""A small application whose models can be made to fail, and a home with released versions of them."""
 
 import random
 import threading

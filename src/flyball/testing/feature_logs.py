@@ -115,7 +115,7 @@ EVENT_TYPES: tuple[type[fb.Event], ...] = (Act, Label, Card)
 
 
 class Row(msgspec.Struct, frozen=True):
-    """A question: keys, instant, and the offsets of a logged prediction or None."""
+    """A question: keys, time, and the offsets of a logged prediction or None."""
 
     keys: dict[str, str]
     at: int
@@ -134,7 +134,7 @@ LATE = st.sampled_from([0, 0, 0, 1, -1, 5, TILE, 3 * TILE + 1, WINDOW, 20 * TILE
 
 @st.composite
 def events(draw: st.DrawFn, start: int) -> fb.Event:
-    """One event near a multiple of the tile; often at an instant that others share."""
+    """One event near a multiple of the tile; often at a time that others share."""
     at = start + draw(st.integers(-4, 9)) * TILE + draw(EDGES)
     person = draw(st.integers(1, 2))
     kind = draw(st.sampled_from(["act"] * 6 + ["label", "card"]))
@@ -156,7 +156,7 @@ def events(draw: st.DrawFn, start: int) -> fb.Event:
 
 @st.composite
 def logs(draw: st.DrawFn, most: int = 12) -> tuple[int, list[Logged]]:
-    """(an instant in the middle, a log): late, early, in any order, in several partitions."""
+    """(a time in the middle, a log): late, early, in any order, in several partitions."""
     start = draw(STARTS)
     found, ends = [], [0] * PARTITIONS
     for event in draw(st.lists(events(start), max_size=most)):

@@ -1,4 +1,4 @@
-"""What every feature must be, said the slow way: a value is a function of the events seen, the keys and the instant.
+"""What every feature must be, said the slow way: a value is a function of the events seen, the keys and the time.
 
 Nothing here is shared with the engines: a few obvious lines for each aggregate, over plain Python numbers.
 """

@@ -1,8 +1,8 @@
 """A small load generator over keep-alive connections, for where wrk is not installed.
 
 One thread, raw sockets, epoll or its like. `closed_loop` sends the next request of a connection when the answer to
-the last one is in (saturation); `open_loop` sends at instants fixed beforehand, and an answer's time counts from the
-instant at which its request was due, so a server that stalls is charged for all it made wait.
+the last one is in (saturation); `open_loop` sends at times fixed beforehand, and an answer's time counts from the
+time at which its request was due, so a server that stalls is charged for all it made wait.
 """
 
 import selectors

@@ -98,14 +98,14 @@ class PlainLog:
 
 
 def record(number: int, key: str | None = None) -> Record:
-    """An event told from others by `number` alone."""
+    """An event that differs from others by `number` alone."""
     return Record(
         "thing", str(number % 7) if key is None else key, number * 1_000, number, number.to_bytes(16), b"\x90"
     )
 
 
 def written(name: str, closes: tuple[str, ...] = ()) -> WrittenType:
-    """A declaration told from others by `name` alone; it closes those of the names `closes`."""
+    """A declaration that differs from others by `name` alone; it closes those of the names `closes`."""
     fields = (WrittenField(name, FieldKind("int"), required=True),)
     return WrittenType("thing", fields, closes=tuple(written(one).fingerprint for one in closes))
 
@@ -169,7 +169,7 @@ class LogContract:
         log.append([record(number) for number in range(600)])
         assert sum(len(piece.records) for piece in log.read((0,) * PARTITIONS, 60)) <= 60 + PARTITIONS
 
-    def test_equal_ids_are_kept_once_and_told(self, log: EventLog) -> None:
+    def test_equal_ids_are_kept_once_and_reported(self, log: EventLog) -> None:
         assert log.append([record(1), record(2), record(1)]) == Appended(2, [2])
         assert log.append([record(3), record(2), record(4), record(3)]) == Appended(2, [1, 3])
         assert sum(log.ends()) == 4

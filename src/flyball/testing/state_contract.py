@@ -69,7 +69,7 @@ def check_it_grows_far_beyond_its_first_size(open_store: Open) -> None:
     assert values == [bytes([batch]) * 100_000 for batch in range(8)]
 
 
-def check_threads_read_one_instant_while_another_writes(open_store: Open) -> None:
+def check_threads_read_one_time_while_another_writes(open_store: Open) -> None:
     store = open_store()
     store.write({b"x": b"0", b"y": b"0"}, (0,))
     torn: list[Any] = []
@@ -103,7 +103,7 @@ CHECKS: dict[str, Callable[[Open], None]] = {
         check_scan_gives_a_prefix_in_key_order,
         check_what_was_written_is_found_again,
         check_it_grows_far_beyond_its_first_size,
-        check_threads_read_one_instant_while_another_writes,
+        check_threads_read_one_time_while_another_writes,
     )
 }
 
@@ -167,21 +167,21 @@ def _naive_pair(found: list[tuple[Any, int, int]], signals: Signals) -> Known:
             if _is(event, signals.rating.event) and of(event) is not None
         ]
         rating = max(rated)[1] if rated else None
-    instants: list[int] = [event.at for event in events]
+    times: list[int] = [event.at for event in events]
     weight = 0.0 if held[4] else 1.0 if held[1] else 0.25 if held[2] else 0.0
     return Known(
-        at_us=max(instants) if positive_at is None else positive_at, weight=weight, rating=rating,
+        at_us=max(times) if positive_at is None else positive_at, weight=weight, rating=rating,
         positive=bool(held[1]), hint=bool(held[2]), negative=bool(held[4]),
-        seen_at=min(instants), last_at=max(instants), positive_at=positive_at,
+        seen_at=min(times), last_at=max(times), positive_at=positive_at,
     )  # fmt: skip
 
 
 def naive_hit(events: Sequence[Any], outcome: Outcome | Label) -> int | None:
-    """The first instant at which `at_least` qualifying events lay in `[instant - within, instant]`."""
+    """The first time at which `at_least` qualifying events lay in `[time - within, time]`."""
     passes: Callable[[Any], Any] = compile_python(outcome.where) if outcome.where else lambda event: True
-    instants: list[int] = [event.at for event in events if _is(event, outcome.event) and passes(event)]
-    for end in sorted(instants):
-        if sum(end - outcome.within_us <= at <= end for at in instants) >= outcome.at_least:
+    times: list[int] = [event.at for event in events if _is(event, outcome.event) and passes(event)]
+    for end in sorted(times):
+        if sum(end - outcome.within_us <= at <= end for at in times) >= outcome.at_least:
             return end
     return None
 

@@ -86,9 +86,9 @@ class Application:
 
 APPLICATION = Application()
 
-# instants at, one before and one after the edges of the span and of the day, equal ones, and any
+# times at, one before and one after the edges of the span and of the day, equal ones, and any
 edges = [step + off for step in (0, HOUR, WITHIN, 2 * WITHIN, 24 * HOUR, 28 * 24 * HOUR) for off in (-1, 0, 1)]
-instants = st.one_of(st.sampled_from([START + edge for edge in edges]), st.integers(START, START + WITHIN + 2))
+times = st.one_of(st.sampled_from([START + edge for edge in edges]), st.integers(START, START + WITHIN + 2))
 users = st.sampled_from([1, 1, 1, 2, 2, 3])
 films = st.sampled_from(["a", "a", "a", "b+2009", "b+2009", "c", "eé"])
 
@@ -101,7 +101,7 @@ def records(draw: st.DrawFn, distinct_ratings: bool = False) -> list[Record]:
     rated: set[tuple[int, str, int]] = set()
     kinds = draw(st.sampled_from(["wwwwrrcfj", "w", "r", "wr", "wrc"]))
     for kind in draw(st.lists(st.sampled_from(kinds), min_size=draw(st.integers(0, 30)), max_size=50)):
-        at, user, film = draw(instants), draw(users), draw(films)
+        at, user, film = draw(times), draw(users), draw(films)
         known_at = at + draw(st.sampled_from([0, 1, HOUR]))
         if kind == "w":
             made.append(

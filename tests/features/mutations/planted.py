@@ -239,7 +239,7 @@ PLANTED = (
         _LAYOUT,
         "at[i + 1] // tile != at[i] // tile",
         "at[i + 1] // tile > at[i] // tile + 1",
-        "neighbouring tiles taken for one",
+        "neighboring tiles taken for one",
     ),
     Planted(
         "offline/keys.py",

@@ -14,7 +14,7 @@ DAYS = 7
 SAVED_US = 5_000_000
 _DAY_US = 86_400_000_000
 
-# A tenth of a millisecond to a fortnight, each a fifth longer than the one before; told is the end of a step.
+# A tenth of a millisecond to a fortnight, each a fifth longer than the one before; the end of a step is reported.
 BOUNDS_US: tuple[int, ...] = (0, *(round(100 * 1.2**step) for step in range(129)))
 
 Apply = Callable[[Sequence[Slice]], object]

@@ -16,7 +16,7 @@ from flyball.models.recommenders.ease import EASE
 from flyball.models.recommenders.item_knn import ItemKNN
 from flyball.models.recommenders.slim import SLIM
 from flyball.models.recommenders.sparse_ease import SparseEASE
-from flyball.models.sparse_rows import explained, neighbour_row, sparse_rows, summed
+from flyball.models.sparse_rows import explained, neighbor_row, sparse_rows, summed
 
 LINEAR = (EASE, SparseEASE, SLIM, ItemKNN)
 
@@ -76,7 +76,7 @@ class Pruned(Recommender, frozen=True):
 
     def similar(self, learned: Learned, item: int) -> Floats:
         """What is left of the item's own row."""
-        return neighbour_row(learned, item)
+        return neighbor_row(learned, item)
 
 
 Entries = tuple[NDArray[np.int32], NDArray[np.int32], Floats]

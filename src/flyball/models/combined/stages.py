@@ -1,7 +1,7 @@
 """Two stages in one model: retrievers name a few hundred items, boosted trees put them in order.
 
 What trees see of a pair: each retriever's score and place, how long the history and how popular the item is, and the
-declared features of the user, the item and both, as they were at the instant of the question. They learn from lists
+declared features of the user, the item and both, as they were at the time of the question. They learn from lists
 that retrievers fitted on the past alone would have shown, so nothing of the label is in any column.
 """
 
@@ -232,7 +232,7 @@ class Stages(Recommender, frozen=True):
 
     def _refuse_without_features(self) -> None:
         if self.features or self.hashes:
-            raise Refused("Stages with features must be given them at the instant of each question, got none")
+            raise Refused("Stages with features must be given them at the time of each question, got none")
 
 
 def _check_features(features: Any) -> None:

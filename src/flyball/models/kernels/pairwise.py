@@ -1,4 +1,4 @@
-"""Stochastic gradient descent of Bayesian personalised ranking."""
+"""Stochastic gradient descent of Bayesian personalized ranking."""
 
 import numpy as np
 from numba import njit, void

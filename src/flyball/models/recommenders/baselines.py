@@ -107,6 +107,6 @@ def mean_of(ratings: Floats) -> float:
 
 
 def _row_sums(values: NDArray[np.float64], indptr: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Sums row by row, each in its own order (a running total over the batch would mix neighbours' rounding in)."""
+    """Sums row by row, each in its own order (a running total over the batch would mix neighbors' rounding in)."""
     rows = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
     return np.bincount(rows, weights=values, minlength=len(indptr) - 1).astype(np.float64)

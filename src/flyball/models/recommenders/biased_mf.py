@@ -25,7 +25,7 @@ from flyball.models.data import (
 )
 from flyball.models.factors import (
     carried,
-    catalogue_scores,
+    catalog_scores,
     cosines_to,
     folded_rows,
     item_side,
@@ -119,7 +119,7 @@ class BiasedMF(Recommender, frozen=True):
     def score(self, learned: Learned, histories: Histories) -> Floats:
         """Predicted rating less the caution; -inf for items without ratings and for rows without a rating."""
         answerable = rows_with(histories, ~np.isnan(histories.ratings))
-        return catalogue_scores(learned, self._fold_in(learned, histories), answerable)
+        return catalog_scores(learned, self._fold_in(learned, histories), answerable)
 
     def similar(self, learned: Learned, item: int) -> Floats:
         """Cosine of item factors."""

@@ -1,4 +1,4 @@
-"""Bayesian personalised ranking.
+"""Bayesian personalized ranking.
 
 Source: Rendle, Freudenthaler, Gantner, Schmidt-Thieme, "BPR: Bayesian Personalized Ranking from Implicit Feedback",
 UAI 2009, with matrix factorisation and item biases.
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from flyball.core import BadDeclaration
 from flyball.models.base import Learned, Recommender, SearchSpace
 from flyball.models.data import Floats, Histories, Interactions, histories_of, positives, row_pointers, rows_with
-from flyball.models.factors import carried, catalogue_scores, cosines_to, item_side, padded, side_bytes
+from flyball.models.factors import carried, catalog_scores, cosines_to, item_side, padded, side_bytes
 from flyball.models.recommenders.block_sgd import cells_of, side_by_side
 
 
@@ -89,7 +89,7 @@ class BPR(Recommender, frozen=True):
     def score(self, learned: Learned, histories: Histories) -> Floats:
         """b_i + p . q_i with the user folded in; -inf for items nobody liked and for rows without a positive weight."""
         known = np.isfinite(learned["offsets"])[histories.items]
-        return catalogue_scores(
+        return catalog_scores(
             learned, self._folded(learned, histories), rows_with(histories, (histories.weights > 0) & known)
         )
 

@@ -12,7 +12,7 @@ from flyball.core import BadDeclaration
 from flyball.models.base import Learned, Recommender, SearchSpace, unscored
 from flyball.models.data import Floats, Histories, Indexes, Interactions, order_by, positives, row_pointers
 from flyball.models.recommenders.sparse_ease import SparseEASE
-from flyball.models.sparse_rows import explained, neighbour_row, summed
+from flyball.models.sparse_rows import explained, neighbor_row, summed
 from flyball.models.threads import in_blocks
 
 DENSE_ITEMS = 10_000
@@ -109,7 +109,7 @@ class EASE(Recommender, frozen=True):
     def similar(self, learned: Learned, item: int) -> Floats:
         """The item's own row of B: what having liked it, and nothing else, would recommend."""
         if "near_ptr" in learned:
-            return neighbour_row(learned, item)
+            return neighbor_row(learned, item)
         row = unscored(1, len(learned["place"])).ravel()
         at = int(learned["place"][item])
         if at >= 0:

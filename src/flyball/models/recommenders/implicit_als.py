@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from flyball.core import BadDeclaration
 from flyball.models.base import Learned, Recommender, SearchSpace
 from flyball.models.data import Floats, Histories, Interactions, order_by, positives, row_pointers, rows_with
-from flyball.models.factors import carried, catalogue_scores, cosines_to, item_side, padded, side_bytes
+from flyball.models.factors import carried, catalog_scores, cosines_to, item_side, padded, side_bytes
 from flyball.models.threads import in_blocks
 
 
@@ -112,7 +112,7 @@ class ImplicitALS(Recommender, frozen=True):
 
     def score(self, learned: Learned, histories: Histories) -> Floats:
         """x_u . y_i with the user folded in; -inf for items nobody liked, and for rows without a positive weight."""
-        return catalogue_scores(learned, self.folded(learned, histories), _answerable(learned, histories))
+        return catalog_scores(learned, self.folded(learned, histories), _answerable(learned, histories))
 
     def explain(self, learned: Learned, histories: Histories, item: int) -> list[tuple[int, float]]:
         """c_j y_i' W^-1 y_j for each liked j of the history: linear, so the contributions add up to the score."""

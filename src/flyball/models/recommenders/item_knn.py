@@ -1,4 +1,4 @@
-"""Item-based nearest neighbours.
+"""Item-based nearest neighbors.
 
 Source: Deshpande, Karypis, "Item-Based Top-N Recommendation Algorithms", ACM TOIS 2004; the cosine is shrunk as in
 Koren, "Factorization Meets the Neighborhood", KDD 2008.
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from flyball.core import BadDeclaration
 from flyball.models.base import Learned, Recommender, SearchSpace
 from flyball.models.data import Floats, Histories, Interactions, order_by, positives, row_pointers
-from flyball.models.sparse_rows import explained, neighbour_row, sparse_rows, summed
+from flyball.models.sparse_rows import explained, neighbor_row, sparse_rows, summed
 from flyball.models.threads import in_blocks
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)
@@ -47,7 +47,7 @@ class ItemKNN(Recommender, frozen=True):
         return 8 * items * min(self.k, items) + 16 * items
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
-        """Neighbour lists as sparse rows: `near_ptr` int64 (items + 1,), `near` int32, `similarities` float32.
+        """Neighbor lists as sparse rows: `near_ptr` int64 (items + 1,), `near` int32, `similarities` float32.
 
         `fingerprints`: see `fingerprints_of`, for `update`. Memory while fitting: 8 bytes * items * min(k, items).
         """
@@ -90,8 +90,8 @@ class ItemKNN(Recommender, frozen=True):
         return {**rows, "fingerprints": prints}
 
     def _lists(self, liked: Interactions, wanted: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
-        """The neighbour lists of the `wanted` items, the others' empty."""
-        from flyball.models.kernels.neighbours import cosine_neighbours
+        """The neighbor lists of the `wanted` items, the others' empty."""
+        from flyball.models.kernels.neighbors import cosine_neighbors
 
         n = len(liked.items)
         user_ptr = row_pointers(liked.user_index, len(liked.users))
@@ -105,7 +105,7 @@ class ItemKNN(Recommender, frozen=True):
 
         def listed(first: int, last: int) -> None:
             for start, stop in _runs(wanted[first:last]):
-                cosine_neighbours(*columns, *rows, norms, shrink, first + start, first + stop, near, cosines)
+                cosine_neighbors(*columns, *rows, norms, shrink, first + start, first + stop, near, cosines)
 
         in_blocks(n, listed)
         source = np.repeat(np.arange(n, dtype=np.int32), (near >= 0).sum(axis=1))
@@ -120,8 +120,8 @@ class ItemKNN(Recommender, frozen=True):
         return explained(learned, histories, item)
 
     def similar(self, learned: Learned, item: int) -> Floats:
-        """The item's own neighbour list."""
-        return neighbour_row(learned, item)
+        """The item's own neighbor list."""
+        return neighbor_row(learned, item)
 
 
 def _runs(wanted: NDArray[np.bool_]) -> list[tuple[int, int]]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from flyball.core import BadDeclaration
 from flyball.models.base import Learned, Recommender, SearchSpace
 from flyball.models.data import Floats, Histories, Interactions, order_by, positives, row_pointers
-from flyball.models.sparse_rows import explained, neighbour_row, sparse_rows, summed
+from flyball.models.sparse_rows import explained, neighbor_row, sparse_rows, summed
 from flyball.models.threads import in_blocks
 
 
@@ -105,7 +105,7 @@ class NextItem(Recommender, frozen=True):
 
     def similar(self, learned: Learned, item: int) -> Floats:
         """What follows the item."""
-        return neighbour_row(learned, item)
+        return neighbor_row(learned, item)
 
     def _faded(self, histories: Histories) -> Histories:
         from flyball.models.kernels.sequences import fading

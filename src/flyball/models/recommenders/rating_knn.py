@@ -1,4 +1,4 @@
-"""Item neighbours of ratings around baselines.
+"""Item neighbors of ratings around baselines.
 
 Sources: Koren, "Factor in the Neighbors", ACM TKDD 2010, section 2.2 (Pearson correlation around baselines, shrunk);
 Sarwar, Karypis, Konstan, Riedl, "Item-Based Collaborative Filtering Recommendation Algorithms", WWW 2001 (adjusted
@@ -55,11 +55,11 @@ class RatingKNN(Recommender, frozen=True):
         return 8 * items * min(self.keep, items) + 40 * items
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
-        """Neighbours as sparse rows, best first (`near_ptr`, `near`, `similarities`); `mean`, `item_bias`, `limits`.
+        """Neighbors as sparse rows, best first (`near_ptr`, `near`, `similarities`); `mean`, `item_bias`, `limits`.
 
         `handicap` float32 (items,): what caution takes off, inf for items without ratings.
         """
-        from flyball.models.kernels.rating_neighbours import correlated_neighbours
+        from flyball.models.kernels.rating_neighbors import correlated_neighbors
 
         given, n = rated(data), len(data.items)
         biases = self._biases().fit(data, seed)
@@ -72,7 +72,7 @@ class RatingKNN(Recommender, frozen=True):
         users, rests = given.user_index[by_item], rest[by_item]
         in_blocks(
             n,
-            lambda first, last: correlated_neighbours(
+            lambda first, last: correlated_neighbors(
                 item_ptr, users, rests, user_ptr, given.item_index, rest, float(self.shrink), first, last, near, values
             ),
         )
@@ -92,17 +92,17 @@ class RatingKNN(Recommender, frozen=True):
 
     def score(self, learned: Learned, histories: Histories) -> Floats:
         """Predicted rating less the caution; -inf for items without ratings and for rows without a rating."""
-        from flyball.models.kernels.rating_neighbours import neighbour_rests
+        from flyball.models.kernels.rating_neighbors import neighbor_rests
 
         base, rests, given = self._around(learned, histories)
         means = np.empty(base.shape, dtype=np.float32)
-        neighbour_rests(*_lists(learned), self.k, histories.indptr, histories.items, given, rests, means)
+        neighbor_rests(*_lists(learned), self.k, histories.indptr, histories.items, given, rests, means)
         scores = np.clip(base + means, *learned["limits"]) - learned["handicap"]
         scores[~rows_with(histories, given > 0)] = -np.inf
         return np.asarray(scores, dtype=np.float32)
 
     def similar(self, learned: Learned, item: int) -> Floats:
-        """The item's own neighbour list."""
+        """The item's own neighbor list."""
         row = unscored(1, len(learned["near_ptr"]) - 1).ravel()
         part = slice(learned["near_ptr"][item], learned["near_ptr"][item + 1])
         row[learned["near"][part]] = learned["similarities"][part]
@@ -114,12 +114,12 @@ class RatingKNN(Recommender, frozen=True):
 
     def predict_pairs(self, learned: Learned, histories: Histories, rows: NDArray[np.int64], items: Indexes) -> Floats:
         """`predict_rating` for many items of the same users."""
-        from flyball.models.kernels.rating_neighbours import neighbour_rests_of
+        from flyball.models.kernels.rating_neighbors import neighbor_rests_of
 
         user_bias, rests, given = self._user_side(learned, histories)
         order = np.argsort(rows, kind="stable")
         means = np.empty(len(rows), dtype=np.float32)
-        neighbour_rests_of(
+        neighbor_rests_of(
             *_lists(learned), self.k, histories.indptr, histories.items, given, rests, rows[order], items[order], means
         )
         predicted = learned["mean"][0] + user_bias[rows] + learned["item_bias"][items]

@@ -1,4 +1,4 @@
-"""EASE for catalogues whose items^2 does not fit in memory: each item's weights come from a block of nearby items.
+"""EASE for catalogs whose items^2 does not fit in memory: each item's weights come from a block of nearby items.
 
 Source: Steck, "Markov Random Fields for Collaborative Filtering", NeurIPS 2019, section 3.2: the sparsity pattern is
 that of the strongest correlations, and one block's inverse serves several of its items.
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from flyball.core import BadDeclaration
 from flyball.models.base import Learned, Recommender, SearchSpace
 from flyball.models.data import Floats, Histories, Indexes, Interactions, order_by, positives, row_pointers
-from flyball.models.sparse_rows import explained, neighbour_row, sparse_rows, summed
+from flyball.models.sparse_rows import explained, neighbor_row, sparse_rows, summed
 from flyball.models.threads import in_blocks
 
 
@@ -54,7 +54,7 @@ class SparseEASE(Recommender, frozen=True):
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
         """B as sparse rows: `near_ptr` int64 (items + 1,), `near` int32, `similarities` float32, of either sign."""
         from flyball.models.kernels.item_blocks import block_weights
-        from flyball.models.kernels.neighbours import cosine_neighbours
+        from flyball.models.kernels.neighbors import cosine_neighbors
 
         liked, n = positives(data), len(data.items)
         user_ptr = row_pointers(liked.user_index, len(data.users))
@@ -66,7 +66,7 @@ class SparseEASE(Recommender, frozen=True):
         near = np.full((n, width), -1, dtype=np.int32)
         values = np.zeros(near.shape, dtype=np.float32)
         columns, rows = (item_ptr, item_users, item_weights), (user_ptr, liked.item_index, liked.weights)
-        in_blocks(n, lambda first, last: cosine_neighbours(*columns, *rows, norms, 0.0, first, last, near, values))
+        in_blocks(n, lambda first, last: cosine_neighbors(*columns, *rows, norms, 0.0, first, last, near, values))
         block_ptr, members, solved_ptr, solved = self._blocks(near, values, np.diff(item_ptr))
         near[:], values[:] = -1, 0.0
         in_blocks(
@@ -90,7 +90,7 @@ class SparseEASE(Recommender, frozen=True):
 
     def similar(self, learned: Learned, item: int) -> Floats:
         """The item's own row of B."""
-        return neighbour_row(learned, item)
+        return neighbor_row(learned, item)
 
     def _blocks(
         self, near: Indexes, values: Floats, liked_by: NDArray[np.int64]

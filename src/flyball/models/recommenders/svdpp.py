@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from flyball.core import BadDeclaration
 from flyball.models.base import Learned, Recommender, SearchSpace
 from flyball.models.data import Floats, Histories, Indexes, Interactions, rated, row_pointers, rows_with
-from flyball.models.factors import catalogue_scores, cosines_to, folded_rows, item_side, padded, rating_side, side_bytes
+from flyball.models.factors import catalog_scores, cosines_to, folded_rows, item_side, padded, rating_side, side_bytes
 from flyball.models.recommenders.baselines import mean_of
 
 
@@ -72,7 +72,7 @@ class SVDpp(Recommender, frozen=True):
     def score(self, learned: Learned, histories: Histories) -> Floats:
         """Predicted rating less the caution; -inf for items without ratings and for rows without a rating."""
         answerable = rows_with(histories, ~np.isnan(histories.ratings))
-        return catalogue_scores(learned, self._fold_in(learned, histories), answerable)
+        return catalog_scores(learned, self._fold_in(learned, histories), answerable)
 
     def similar(self, learned: Learned, item: int) -> Floats:
         """Cosine of item factors."""

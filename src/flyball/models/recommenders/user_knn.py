@@ -1,4 +1,4 @@
-"""User-based nearest neighbours.
+"""User-based nearest neighbors.
 
 Sources: Resnick et al., "GroupLens", CSCW 1994; Herlocker, Konstan, Riedl, "An Empirical Analysis of Design Choices in
 Neighborhood-Based Collaborative Filtering Algorithms", Information Retrieval 2002; the cosine is shrunk as in Koren,
@@ -19,7 +19,7 @@ class UserKNN(Recommender, frozen=True):
     """score(i) = sum over the `k` users v most like the history of similarity(v) * weight of i for v.
 
     similarity = x . x_v / (|x| |x_v| + `shrink`), x a user's positive weights over the items. What is learned is the
-    training users' rows without their names, 16 bytes an interaction: the neighbours are sought at answer time, so a
+    training users' rows without their names, 16 bytes an interaction: the neighbors are sought at answer time, so a
     new user, or a new event of a known one, needs no retraining. An item that none of them liked gets -inf.
     """
 
@@ -63,8 +63,8 @@ class UserKNN(Recommender, frozen=True):
         return self.fit(data, seed)
 
     def score(self, learned: Learned, histories: Histories) -> Floats:
-        """Sums in the order of the users; -inf for what no neighbour liked, so throughout for an empty history."""
-        from flyball.models.kernels.user_neighbours import sum_users
+        """Sums in the order of the users; -inf for what no neighbor liked, so throughout for an empty history."""
+        from flyball.models.kernels.user_neighbors import sum_users
 
         near, cosines = self._nearest(learned, histories)
         scores = np.empty((histories.rows, len(learned["item_ptr"]) - 1), dtype=np.float32)
@@ -72,7 +72,7 @@ class UserKNN(Recommender, frozen=True):
         return scores
 
     def explain(self, learned: Learned, histories: Histories, item: int) -> list[tuple[int, float]]:
-        """What each liked item adds: its part in the neighbours' similarities, times their weight of `item`."""
+        """What each liked item adds: its part in the neighbors' similarities, times their weight of `item`."""
         near, _ = self._nearest(learned, histories)
         weights = histories.weights.astype(np.float64)
         norm = float(np.sqrt(np.square(weights[weights > 0]).sum()))
@@ -86,8 +86,8 @@ class UserKNN(Recommender, frozen=True):
         return [(position, float(parts[position])) for position in np.flatnonzero(parts > 0).tolist()]
 
     def _nearest(self, learned: Learned, histories: Histories) -> tuple[NDArray[np.int32], Floats]:
-        """The neighbours of each row, in the order of the users."""
-        from flyball.models.kernels.user_neighbours import nearest_users
+        """The neighbors of each row, in the order of the users."""
+        from flyball.models.kernels.user_neighbors import nearest_users
 
         users = len(learned["norms"])
         near = np.full((histories.rows, max(1, min(self.k, users))), -1, dtype=np.int32)

@@ -27,7 +27,7 @@ _THINGS = _words(
     "crossing dancer daughter deck delta diver drummer echo elevator ember engine envelope farewell fever fiddler "
     "fisherman garden gardener ghost granite guest gunner harvest hedge hotel hour hunter inheritance island juggler "
     "jury kettle kingdom kite ladder lake landlady ledger letter lock locksmith machine mailman map market mask "
-    "meadow melody mine miller mirror monsoon moth mountain neighbour nephew night notary oath observatory oracle "
+    "meadow melody mine miller mirror monsoon moth mountain neighbor nephew night notary oath observatory oracle "
     "outpost pact parade passenger pilot pirate planet portrait prisoner promise puppet quarry quarrel queen raft "
     "railway rebel reef river robot sailor satellite schoolhouse secretary sentry shadow shepherd shipwreck signal "
     "sister skeleton smuggler snowfall soldier stairway station stranger suitcase summer surgeon tailor tavern "

@@ -1,4 +1,4 @@
-"""Item neighbourhoods for ratings: shrunk correlations of deviations, and the weighted mean of a history's."""
+"""Item neighborhoods for ratings: shrunk correlations of deviations, and the weighted mean of a history's."""
 
 import numpy as np
 from numba import njit, void
@@ -8,7 +8,7 @@ from flyball.models.kernels.signatures import f8, i8, r_f4, r_f8, r_i4, r_i8, w_
 
 
 @njit(void(r_i8, r_i4, r_f4, r_i8, r_i4, r_f4, f8, i8, i8, w_i4x2, w_f4x2), cache=True, nogil=True)
-def correlated_neighbours(
+def correlated_neighbors(
     item_ptr, item_users, item_rest, user_ptr, user_items, user_rest, shrink, first, last, near, correlations
 ):
     """For items `[first, last)` the most correlated others, best first (ties by lower item), -1 where there are fewer.
@@ -74,8 +74,8 @@ def _mean_rest(near_ptr, near, correlations, rest, held, item, k):
 
 
 @njit(void(r_i8, r_i4, r_f4, i8, r_i8, r_i4, r_f4, r_f8, w_f4x2), cache=True, nogil=True)
-def neighbour_rests(near_ptr, near, correlations, k, indptr, history, given, rests, means):
-    """means[b, i]: the k-neighbour mean deviation of item i for row b. `given`: 1 for rated positions, 0 for others."""
+def neighbor_rests(near_ptr, near, correlations, k, indptr, history, given, rests, means):
+    """means[b, i]: the k-neighbor mean deviation of item i for row b. `given`: 1 for rated positions, 0 for others."""
     rows, items = means.shape
     rest, held = np.zeros(items), np.zeros(items, dtype=np.bool_)
     for b in range(rows):
@@ -88,7 +88,7 @@ def neighbour_rests(near_ptr, near, correlations, k, indptr, history, given, res
 
 
 @njit(void(r_i8, r_i4, r_f4, i8, r_i8, r_i4, r_f4, r_f8, r_i8, r_i4, w_f4), cache=True, nogil=True)
-def neighbour_rests_of(near_ptr, near, correlations, k, indptr, history, given, rests, pair_rows, pair_items, means):
+def neighbor_rests_of(near_ptr, near, correlations, k, indptr, history, given, rests, pair_rows, pair_items, means):
     """The same for single pairs: row `pair_rows[n]` (in rising order) and `pair_items[n]`."""
     items = len(near_ptr) - 1
     rest, held = np.zeros(items), np.zeros(items, dtype=np.bool_)

@@ -1,4 +1,4 @@
-"""Item neighbourhoods: cosines with shrinkage, and the sum of a history's neighbour lists."""
+"""Item neighborhoods: cosines with shrinkage, and the sum of a history's neighbor lists."""
 
 import numpy as np
 from numba import njit, void
@@ -12,7 +12,7 @@ from flyball.models.kernels.signatures import f8, i8, r_f4, r_f8, r_i4, r_i8, w_
     cache=True,
     nogil=True,
 )
-def cosine_neighbours(
+def cosine_neighbors(
     item_ptr, item_users, item_weights, user_ptr, user_items, user_weights, norms, shrink, first, last, near, cosines
 ):
     """For items `[first, last)` the k most similar others into `near`, `cosines` (items, k); -1 where there are fewer.
@@ -52,7 +52,7 @@ def cosine_neighbours(
 
 
 @njit(void(r_i8, r_i4, r_f4, r_i8, r_i4, r_f4, w_f4x2), cache=True, nogil=True)
-def sum_neighbours(near_ptr, near, similarities, indptr, history, weights, scores):
+def sum_neighbors(near_ptr, near, similarities, indptr, history, weights, scores):
     """scores[b, i] = sum over history positions of weight * similarity(history item, i); -inf where nothing adds."""
     rows = scores.shape[0]
     unknown = np.float32(-np.inf)
