@@ -224,3 +224,11 @@ def test_a_setting_that_the_world_does_not_have_is_told(shop: Run) -> None:
     got = shop("simulate", "shop.py", "--world-set", "visits=3")
     assert got.code == 2
     assert "one of view, buy, card, users, items, k, visits_a_day, within, got 'visits'" in got.err
+
+
+def test_check_tells_what_any_kind_of_task_answers(run: Run) -> None:
+    got = run("check", str(Path(__file__).parents[1] / "toy" / "delivery.py"))
+    assert got.code == 0
+    assert "minutes: answers minutes for each order, within 300ms" in got.out
+    assert "label minutes: delivery ((elapsed_us / 60000000)) within 6h" in got.out
+    assert "joined delivery(order, kitchen, km, elapsed_us)" in got.out

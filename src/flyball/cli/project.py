@@ -9,10 +9,11 @@ import typer
 from flyball.cli.common import AppName, BadApplication, Home, Json, Set, load, pairs, sourced_settings
 from flyball.cli.show import say, show_json, show_table
 from flyball.cli.template import write_project
-from flyball.core import Refused
+from flyball.core import Refused, format_duration
 
 if TYPE_CHECKING:
     from flyball.app import App
+    from flyball.tasks import Label
 
 
 def register(app: typer.Typer) -> None:
@@ -102,24 +103,35 @@ def _events(app: "App") -> dict[str, list[str]]:
 
 
 def _summary(app: "App") -> list[str]:
-    from flyball.policy import outcomes_of
+    from flyball.tasks import references
 
-    task = app.task
-    lines = [
-        f"{'profile' if kind.is_profile else 'event'} {name}({', '.join(kind.fields)})"
-        for name, kind in app.schema.types.items()
-    ]
-    positives = " or ".join(
-        one.event.__name__.lower()
-        + (f" where {one.where.text()}" if one.where else "")
-        + (f" x{one.at_least}" if one.at_least > 1 else "")
-        for one in outcomes_of(task.positive)
-    )
-    lines += [
-        f"recommends {task.item.name} to {task.user.name}, {task.k} at a time within {task.deadline}",
-        f"liked: {positives}",
+    about = app.task.about
+    key = next(iter(references(about.request).values()), about.request.__name__.lower())
+    within = f"within {format_duration(about.deadline_us)}"
+    if about.items:
+        answers = f"{about.kind}: ranks {about.items} for each {key}, {about.k} at a time, {within}"
+    else:
+        answers = f"{about.kind}: answers {', '.join(about.values) or 'a decision'} for each {key}, {within}"
+    labels: dict[str, list[str]] = {}
+    for label in about.labels:
+        labels.setdefault(label.name, []).append(_label_words(label))
+    return [
+        *(
+            f"{'profile' if kind.is_profile else 'event'} {name}({', '.join(kind.fields)})"
+            for name, kind in app.schema.types.items()
+        ),
+        *(f"joined {name}({', '.join(kind.fields)})" for name, kind in app.schema.joined.items()),
+        answers,
+        *(f"label {name}: {' or '.join(events)}" for name, events in labels.items()),
         f"candidates {', '.join(app.candidates)}; chosen by {app.choose.metric}"
         + (", the cheapest within noise" if app.choose.cheapest else ""),
         f"formats {', '.join(dict.fromkeys(['jsonl', 'csv', 'parquet', *app.formats]))}",
     ]
-    return lines
+
+
+def _label_words(label: "Label") -> str:
+    """Such as "2 buy where event.price > 3 within 7d"."""
+    times = f"{label.at_least} " if label.at_least > 1 else ""
+    where = f" where {label.where.text()}" if label.where else ""
+    value = f" ({label.value.text()})" if label.value else ""
+    return f"{times}{label.event.__name__.lower()}{where}{value} within {format_duration(label.within_us)}"
