@@ -178,6 +178,7 @@ CIRCLES: dict[frozenset[str], str] = {
                     "fallback_lists",
                     "fold_in",
                     "known",
+                    "lookups",
                     "metrics.lists",
                     "metrics.predicted_ratings",
                     "offline",

@@ -68,12 +68,11 @@ class TestFreshness:
 
 def refresher_of(home: Runtime, clock: ManualClock) -> Refresher:
     figures = ServingMetrics(home.counters_folder, "test", SystemStopwatch())
-    engine = Engine(lambda requests: ([], ()), figures.note)
-    return Refresher(home, engine, figures, clock)
+    return Refresher(home, figures, clock)
 
 
 def catalog_of(refresher: Refresher) -> Any:
-    fallback = refresher._engine.serving.fallback
+    fallback = refresher.engine.serving.fallback
     assert isinstance(fallback, FallbackLists)
     return fallback.catalog
 
@@ -104,12 +103,12 @@ class TestRefresher:
         stale = []
         for _ in range(4):
             refresher.step()
-            stale.append(refresher._engine.stale_us)
+            stale.append(refresher.engine.stale_us)
             clock.advance_us(600_000)
         assert stale == [0, 0, 1_200_000, 1_800_000]
         faulty.follow(home)
         refresher.step()
-        assert refresher._engine.stale_us == 0
+        assert refresher.engine.stale_us == 0
 
     def test_a_new_film_is_known_at_the_next_poll_the_catalogue(self, home: Runtime) -> None:
         faulty.release(home, ItemKNN(), NOW_US)
@@ -125,7 +124,7 @@ class TestRefresher:
         clock.advance_us(10_000_000)
         refresher.step()
         assert "film-new" in catalog_of(refresher).ids
-        assert refresher._engine.serving.catalog_offsets == home.state.offsets()
+        assert refresher.engine.serving.catalog_offsets == home.state.offsets()
 
     def test_a_start_on_a_state_that_is_behind_says_so_and_takes_films_within_a_second(self, empty: Runtime) -> None:
         empty.log.append([empty.schema.check("card", {"film": "film-1", "genres": ["odd"]}, NOW_US, NOW_US)])
@@ -133,12 +132,12 @@ class TestRefresher:
         refresher = refresher_of(empty, clock)
         refresher.step()
         filtered = make_request(empty, 7, NOW_US, random.Random(1), k=3, include={"genres": ["odd"]})
-        answer = refresher._engine.from_fallback(filtered)
+        answer = refresher.engine.from_fallback(filtered)
         assert (answer.items, answer.stale_us > 1_000_000) == ([], True)
         faulty.follow(empty)
         clock.advance_us(1_000_000)
         refresher.step()
-        answer = refresher._engine.from_fallback(filtered)
+        answer = refresher.engine.from_fallback(filtered)
         assert (answer.items, answer.stale_us) == (["film-1"], 0)
 
     def test_a_catalogue_is_looked_at_each_second_while_the_state_lags(self, home: Runtime) -> None:
@@ -211,7 +210,7 @@ class TestRefresher:
         clock.advance_us(5_000_000)
         refresher.step()
         assert refresher.reasons() == []
-        assert list(refresher._engine.serving.pipelines) == ["v1"]
+        assert list(refresher.engine.serving.pipelines) == ["v1"]
 
     def test_a_clock_set_back_holds_up_no_look(self, home: Runtime) -> None:
         faulty.release(home, Faulty(), NOW_US)
@@ -220,12 +219,12 @@ class TestRefresher:
         folder.rename(aside)
         refresher = refresher_of(home, ManualClock(NOW_US))
         refresher.step()
-        assert list(refresher._engine.serving.pipelines) == ["v1"]
+        assert list(refresher.engine.serving.pipelines) == ["v1"]
         aside.rename(folder)
         refresher._clock = ManualClock(NOW_US - faulty.DAY_US)
         faulty.release(home, Faulty(sign=-1), NOW_US)
         refresher.step()
-        assert list(refresher._engine.serving.pipelines) == ["v3", "v2"]
+        assert list(refresher.engine.serving.pipelines) == ["v3", "v2"]
 
     def test_a_file_that_was_written_to_takes_its_version_out_until_it_is_whole_again(self, home: Runtime) -> None:
         faulty.release(home, Faulty(), NOW_US)
@@ -235,17 +234,17 @@ class TestRefresher:
                 clock = ManualClock(NOW_US)
                 refresher = refresher_of(home, clock)
                 refresher.step()
-                assert list(refresher._engine.serving.pipelines) == ["v2", "v1"]
+                assert list(refresher.engine.serving.pipelines) == ["v2", "v1"]
                 whole = file.read_bytes()
                 damage(file)
                 refresher.step()
-                assert list(refresher._engine.serving.pipelines) == ["v1"]
+                assert list(refresher.engine.serving.pipelines) == ["v1"]
                 assert "v2 is out of service" in refresher.reasons()[0]
                 assert file.name in refresher.reasons()[0]
                 file.write_bytes(whole)
                 clock.advance_us(5_000_000)
                 refresher.step()
-                assert list(refresher._engine.serving.pipelines) == ["v2", "v1"]
+                assert list(refresher.engine.serving.pipelines) == ["v2", "v1"]
 
     def test_files_that_are_touched_moved_back_or_gone_leave_their_version_in_service(self, home: Runtime) -> None:
         version = faulty.release(home, ItemKNN(), NOW_US)
@@ -276,7 +275,7 @@ class TestRefresher:
 
         monkeypatch.setattr("flyball.serving.versions.refresher.current", locked)
         refresher.step()
-        assert list(refresher._engine.serving.pipelines) == ["v1"]
+        assert list(refresher.engine.serving.pipelines) == ["v1"]
         assert refresher.reasons() == ["release could not be read: locked"]
 
 

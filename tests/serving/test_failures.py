@@ -187,7 +187,7 @@ async def test_artifacts_deleted_while_they_serve_and_before_a_start(home: Runti
 
 
 async def test_events_that_cannot_be_made_durable_are_a_503(home: Runtime, call: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr("flyball.serving.event_endpoint.WITHIN_S", 0.5)
+    monkeypatch.setattr("flyball.serving.event_intake.WITHIN_S", 0.5)
     async with call(home) as caller:
         with Locked(home.settings.events):
             event = {"type": "watch", "user": 7, "film": "film-3"}

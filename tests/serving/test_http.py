@@ -16,7 +16,7 @@ from flyball.core import SystemClock, SystemStopwatch, new_id
 from flyball.outcomes import find_prediction, prediction_record
 from flyball.runtime import Runtime
 from flyball.serving import LEVELS, answer_once
-from flyball.serving.http.app import MAX_BODY
+from flyball.serving.http.decoding import MAX_BODY
 from flyball.serving.metrics import ServingMetrics
 from flyball.testing import faulty
 from flyball.testing.faulty import Faulty
@@ -380,7 +380,7 @@ async def test_an_artifact_tampered_with_after_its_release_never_serves(home: Ru
 async def test_the_document_of_the_interface_names_every_route(caller: Any) -> None:
     document = (await caller.get("/openapi.json")).json()
     assert document["openapi"].startswith("3.1")
-    assert {"/recommend/{user}", "/v1/recommend", "/v1/events", "/v1/similar/{film}", "/metrics"} <= set(
+    assert {"/recommend/{user}", "/v1/recommend", "/v1/events", "/v1/similar/{item}", "/metrics"} <= set(
         document["paths"]
     )
     assert set(document["components"]["schemas"]) >= {"Watch", "Rate", "Card", "Prediction", "Problem"}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from flyball.serving.processes.server import REPLACE_ME, run, serve
     from flyball.serving.service import Service
     from flyball.serving.versions.loader import Loaded, VersionLoader
-    from flyball.serving.versions.refresher import Refresher, items_of
+    from flyball.serving.versions.refresher import Refresher, items_of, titles_of
 
 __all__ = [
     "FAILURES",
@@ -42,6 +42,7 @@ __all__ = [
     "make_app",
     "run",
     "serve",
+    "titles_of",
 ]
 
 __getattr__ = lazy_door(__name__, __file__)  # a command loads what it uses

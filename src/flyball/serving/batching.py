@@ -8,12 +8,12 @@ dropped.
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
 from flyball.core import Stopwatch
 from flyball.outcomes import Prediction
-from flyball.serving.answering.engine import Progress
+from flyball.serving.answering.engine import Engine, Progress
 from flyball.serving.metrics import ServingMetrics
 from flyball.tasks import Request
 
@@ -23,8 +23,6 @@ TICK_S = 0.005
 STUCK_S = 1.0
 MAX_STUCK = 3
 """Scoring threads held at the same time before no more are started and the process asks to be replaced."""
-
-AnswerBatch = Callable[[Sequence[Request], Progress], list[Prediction]]
 
 
 class _Waiting:
@@ -45,23 +43,21 @@ class _Turn:
 
 
 class Scorer:
-    """Answers requests through `answer`, or through `fallback` when `deadline_s` is near; all methods but none are
-    called from the event loop's thread.
+    """Answers requests through `engine`, from its fallback when `deadline_s` is near; all methods but none are called
+    from the event loop's thread.
 
-    `answer`: takes a batch and says in its `Progress` which version it is at. `fallback(request)`: without waiting.
     `trip(version, reason)`: called once for each thread given up.
     """
 
     def __init__(
         self,
-        answer: AnswerBatch,
-        fallback: Callable[[Request], Prediction],
+        engine: Engine,
         trip: Callable[[str, str], None],
         metrics: ServingMetrics,
         stopwatch: Stopwatch,
         deadline_s: float,
     ) -> None:
-        self._answer, self._fallback, self._trip = answer, fallback, trip
+        self._engine, self._trip = engine, trip
         self._metrics, self._stopwatch = metrics, stopwatch
         # a tick may come late by one, and the answer needs a moment to leave
         self._wait_s = max(deadline_s - 4 * TICK_S, deadline_s / 2)
@@ -91,7 +87,7 @@ class Scorer:
         future: asyncio.Future[Prediction] = self._loop.create_future()
         if self._queue.qsize() >= QUEUE or self.spent:
             self._metrics.note("overload", "queue", f"{self._queue.qsize()} waiting")
-            future.set_result(self._fallback(request))
+            future.set_result(self._engine.from_fallback(request))
             return future
         waiting = _Waiting(request, future, self._stopwatch.read_s() + self._wait_s)
         self._open.append(waiting)
@@ -118,10 +114,10 @@ class Scorer:
             requests = [waiting.request for waiting in batch]
             turn.since_s = self._stopwatch.read_s()
             try:
-                answers = self._answer(requests, turn.progress)
+                answers = self._engine.answer(requests, turn.progress)
             except Exception as error:  # the engine has its own levels; this is the last one
                 self._metrics.note("fault", "engine", error)
-                answers = [self._fallback(request) for request in requests]
+                answers = [self._engine.from_fallback(request) for request in requests]
             turn.since_s = 0.0
             if turn.given_up:
                 _tell(loop, self._came_back)
@@ -142,7 +138,7 @@ class Scorer:
                 overdue.done = True
                 self._metrics.note("late", self._turn.progress.version or "state", "answered by the fallback")
                 if not overdue.future.done():
-                    overdue.future.set_result(self._fallback(overdue.request))
+                    overdue.future.set_result(self._engine.from_fallback(overdue.request))
         self._check_thread(now_s)
         self._metrics.gauge("queue", self._queue.qsize())
         if waiting or self._turn.since_s:

@@ -30,7 +30,7 @@ LATENCY_MS = (0.5, 1, 2, 3, 5, 7.5, 10, 15, 20, 30, 50, 75, 100, 150, 200, 300, 
 GAUGES = {
     "queue": "requests waiting for the scoring thread",
     "writing": "prediction records not yet in the log",
-    "stale_us": "age of the state answers are made from, microseconds; 0 when it is not behind",
+    "stale_us": "age of the state answers are made from; 0 when it is not behind",
     "ready": "whether the process can answer with a list",
     "refused": "released versions that could not be loaded, or whose circuit breaker is open",
 }
@@ -125,8 +125,8 @@ class _Collector:
                 total[name] = total.get(name, 0) + value
         per_process = {process: counts for process, counts in per_process.items() if process in living}
         for prefix, label, described in (
-            ("answers", "level", "answers by the rung of the ladder that gave them"),
-            ("failures", "kind", "failures that a lower rung or a retry made up for, by kind"),
+            ("answers", "level", "answers by fallback level"),
+            ("failures", "kind", "failures that a lower level or a retry made up for, by kind"),
             ("http", "status", "HTTP answers by class of status"),
             ("events", "verdict", "events received over HTTP, by verdict"),
             ("predictions", "fate", "prediction records, by what became of them"),
@@ -154,8 +154,10 @@ class _Collector:
         yield histogram
         for name, described in GAUGES.items():
             values = [counts.get(f"gauge|{name}", 0) for counts in per_process.values()] or [0]
-            one = max(values) if name == "stale_us" else sum(values)
-            yield GaugeMetricFamily(f"flyball_{name}", described, value=one)
+            if name == "stale_us":
+                yield GaugeMetricFamily("flyball_stale_seconds", described, value=max(values) / 1e6)
+            else:
+                yield GaugeMetricFamily(f"flyball_{name}", described, value=sum(values))
         behind = GaugeMetricFamily("flyball_consumer_behind", "records a consumer is behind", labels=["consumer"])
         lag = GaugeMetricFamily("flyball_consumer_lag_seconds", "how long ago the oldest came", labels=["consumer"])
         failing = GaugeMetricFamily("flyball_consumer_failing", "1 while attempts of it fail", labels=["consumer"])

@@ -49,7 +49,7 @@ from flyball.tasks.recommend.state.popularity import PopularList, read_popular
 from flyball.tasks.recommend.state.signals import Signals
 from flyball.tasks.recommend.state.user_history import HISTORY_CAP, UserHistory, read_histories, weight_of
 from flyball.tasks.recommend.state.view import UserItemsView
-from flyball.tasks.request import Request, fields_of_event, key_field, request_of, seed_of
+from flyball.tasks.request import Request, bad_request, fields_of_event, key_field, request_of, seed_of
 from flyball.tasks.response import FeatureRead, RankedItem, Response
 from flyball.tasks.task import (
     EMPTY_LEVEL,
@@ -61,8 +61,10 @@ from flyball.tasks.task import (
     EvaluationSet,
     Examples,
     Fallback,
+    Lookup,
     Metric,
     MetricFamily,
+    OffersLookups,
     Online,
     Pipeline,
     Stores,
@@ -132,8 +134,10 @@ __all__ = [
     "KeepsViews",
     "Label",
     "LabelPlan",
+    "Lookup",
     "Metric",
     "MetricFamily",
+    "OffersLookups",
     "OfflineFeatures",
     "Online",
     "OnlineFeatures",
@@ -159,6 +163,7 @@ __all__ = [
     "activity_of",
     "answers_of",
     "average_precision",
+    "bad_request",
     "bias_predictions",
     "bind_features",
     "build_interactions",

@@ -43,7 +43,8 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     type it reads. `k`: the usual number of items, 0 for none. `declaration`: everything else that an answer depends on,
     as plain values: kept with each version, and given to `Task.restore` to serve and replay it. `arrangement`: what may
     change without training (re-ranking rules, thresholds, weights); it has its own revision, released and rolled back
-    by itself.
+    by itself. `paths`: what HTTP answers besides `/v1/<kind>`: {method and path such as "GET /recommend/{user}":
+    rendering of the reply}, "json" or "lines".
     """
 
     kind: str
@@ -59,6 +60,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     k: int = 0
     declaration: dict[str, Any] = {}
     arrangement: dict[str, Any] = {}
+    paths: dict[str, str] = {}
 
     @property
     def feature_groups(self) -> "tuple[Group, ...]":

@@ -55,7 +55,8 @@ def request_of(
     wrong = event.check()
     if wrong is not None:
         raise BadInput("request", f"consistent ({wrong})", dict(fields))
-    return Request(id, str(getattr(event, key_field(event_type))), at_us, event)
+    key = key_field(event_type)
+    return Request(id, str(getattr(event, key)) if key else id, at_us, event)
 
 
 _EXPECTED = re.compile(r"Expected (?P<must>.*?)(?:, got `\w+`)?(?: - at `\$\.?(?P<where>.*)`)?\Z")
@@ -63,13 +64,13 @@ _FIELD = re.compile(r"Object (missing|contains) (?:required|unknown) field `(\w+
 _WORDS = {"`int`": "an integer", "`str`": "text", "`array`": "a list", "`object`": "an object", "`float`": "a number"}
 
 
-def bad_request(message: str, event_type: type[Event], fields: Mapping[str, Any]) -> BadInput:
+def bad_request(message: str, struct: type[msgspec.Struct], fields: Mapping[str, Any]) -> BadInput:
     """What msgspec says of `fields`, in the words of an error of ours."""
     field = _FIELD.match(message)
     if field is not None and field[1] == "missing":
         return BadInput(f"field {field[2]}", "given", "none")
     if field is not None:
-        known = [name for name in event_type.__struct_fields__ if name != "at"]
+        known = [name for name in struct.__struct_fields__ if name != "at"]
         return BadInput("field", f"one of {', '.join(known)}", field[2])
     expected = _EXPECTED.match(message)
     if expected is None:

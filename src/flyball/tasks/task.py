@@ -102,6 +102,32 @@ class DescribesContexts(Protocol):
     def describe(self, context: Any) -> str: ...
 
 
+class Lookup(msgspec.Struct, frozen=True):
+    """A question besides requests that a version can answer, at `/v1/<name>`; it is not recorded.
+
+    `query`: its fields; one that is also in `path` ("/{item}") comes there. `reply`: what comes back. `capability`: in
+    words, such as "lists similar items"; `able`: whether a version can. `answer(version, pipeline, online, query)`
+    raises `BadInput` or `NotFound`.
+    """
+
+    name: str
+    path: str
+    summary: str
+    query: type[Any]
+    reply: type[Any]
+    capability: str
+    able: Callable[[Pipeline], bool]
+    answer: Callable[[str, Pipeline, Online, Any], Any]
+
+
+@runtime_checkable
+class OffersLookups(Protocol):
+    """A task that brings lookups of its own."""
+
+    @property
+    def lookups(self) -> Sequence[Lookup]: ...
+
+
 class Past(Protocol):
     """History as it was known at `as_of_us`: the only way in which tasks and candidates see it."""
 

@@ -32,7 +32,7 @@ class Serving(msgspec.Struct, frozen=True):
     `pipelines`: the loaded versions. `contexts`: {version: how the contexts of its requests are read}, where that is
     another way than the engine's. `refused`: {version: why it is out of service}. `fallback`: what needs neither
     version nor store; `fallback_version`: the version it was precomputed with, "" for none. `catalog_offsets`: the
-    events behind the catalogs, () when they changed while they were read.
+    events behind the catalogs, () when they changed while they were read. `titles`: {item: its title}.
     """
 
     release: ReleaseState = ReleaseState()
@@ -42,6 +42,7 @@ class Serving(msgspec.Struct, frozen=True):
     fallback_version: str = ""
     catalog_offsets: Offsets = ()
     contexts: dict[str, ReadContexts] = {}
+    titles: dict[str, str] = {}
 
 
 class Progress:

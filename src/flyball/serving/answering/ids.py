@@ -1,4 +1,4 @@
-"""What a well-formed id is: what the request type accepts in a field that names an entity."""
+"""What a well-formed id is: what a request type accepts in a field that names an entity."""
 
 import re
 from typing import Any, get_args, get_origin, get_type_hints
@@ -6,7 +6,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import msgspec
 
 from flyball.core import BadInput
-from flyball.events import Event, Ref
+from flyball.events import Ref
 
 _LONGEST = 400
 """Bytes; what the log takes as a key."""
@@ -50,10 +50,10 @@ class IdRule:
         return " ".join(["an integer in ASCII digits without leading zeros", *limits])
 
 
-def id_rules(event_type: type[Event]) -> tuple[dict[str, IdRule], dict[str, IdRule]]:
+def id_rules(struct: type[msgspec.Struct]) -> tuple[dict[str, IdRule], dict[str, IdRule]]:
     """({field: rule} of the fields that hold an id, {field: rule} of those that hold a list of ids)."""
     single, several = {}, {}
-    for field, annotation in get_type_hints(event_type, include_extras=True).items():
+    for field, annotation in get_type_hints(struct, include_extras=True).items():
         if (entity := _entity_of(annotation)) is not None:
             single[field] = IdRule(entity, annotation)
         elif get_origin(annotation) is list and (entity := _entity_of(get_args(annotation)[0])) is not None:

@@ -2,32 +2,33 @@
 
 import random
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from flyball.core import BadInput, Clock, new_id
 from flyball.events import Event
 from flyball.serving.answering.ids import IdRule, id_rules
-from flyball.tasks import Request, key_field, request_of
+from flyball.tasks import Request, bad_request, key_field, request_of
+
+Query = TypeVar("Query", bound=msgspec.Struct)
 
 
 class RequestReader:
     """Makes requests of one type from what clients send.
 
-    Ids may be given as text, whatever their declared type. `rng` numbers the requests: different in each process.
+    Ids may be given as text, whatever their declared type. A request type that refers to nothing has the request's own
+    id as its key. `rng` numbers the requests: different in each process.
     """
 
     def __init__(self, event_type: type[Event], clock: Clock, rng: random.Random) -> None:
         self.event_type, self.key_field = event_type, key_field(event_type)
         self._clock, self._rng = clock, rng
-        self._single, self._several = id_rules(event_type)
-
-    def rule(self, field: str) -> IdRule:
-        """What ids in this field, or in the list that it holds, must be."""
-        return self._single.get(field) or self._several[field]
+        self._rules = id_rules(event_type)
 
     def plain(self, key: object) -> Request:
         """A request with nothing but its key; raises `BadInput` for a malformed one."""
-        value, now_us = self._single[self.key_field].value(key), self._clock.now_us()
+        value, now_us = self._rules[0][self.key_field].value(key), self._clock.now_us()
         event = self.event_type(at=now_us, **{self.key_field: value})
         return Request(new_id(now_us, self._rng), str(value), now_us, event)
 
@@ -37,14 +38,32 @@ class RequestReader:
         `strict`: numbers other than ids may not be given as text.
         """
         now_us = self._clock.now_us()
-        values = dict(fields)
-        for field, rule in self._single.items():
-            if field in values:
-                values[field] = rule.value(values[field])
-        for field, rule in self._several.items():
-            if field in values:
-                values[field] = [rule.value(value) for value in _listed(field, values[field])]
+        values = with_ids(fields, self._rules)
         return request_of(self.event_type, new_id(now_us, self._rng), now_us, values, strict)
+
+
+def read_query(struct: type[Query], fields: Mapping[str, Any]) -> Query:
+    """A query with these fields, numbers given as text too; raises `BadInput` that names the field."""
+    values = with_ids(fields, id_rules(struct))
+    try:
+        return msgspec.convert(values, struct, strict=False)
+    except msgspec.ValidationError as error:
+        raise bad_request(str(error), struct, values) from None
+
+
+Rules = tuple[dict[str, IdRule], dict[str, IdRule]]
+
+
+def with_ids(fields: Mapping[str, Any], rules: Rules) -> dict[str, Any]:
+    """The fields with all ids checked, in their declared type."""
+    values, (single, several) = dict(fields), rules
+    for field, rule in single.items():
+        if field in values:
+            values[field] = rule.value(values[field])
+    for field, rule in several.items():
+        if field in values:
+            values[field] = [rule.value(value) for value in _listed(field, values[field])]
+    return values
 
 
 def _listed(field: str, value: object) -> list[Any]:

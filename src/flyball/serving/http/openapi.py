@@ -1,103 +1,77 @@
-"""The OpenAPI document, from the declared events and the routes."""
+"""The OpenAPI document, from the declared events, the task's description and the routes."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from flyball.events import Event
 from flyball.outcomes import Prediction
+from flyball.serving.event_intake import Summary
+from flyball.serving.http.documents import RENDERINGS
+from flyball.serving.versions.refresher import items_of
+from flyball.tasks import Lookup
 
 if TYPE_CHECKING:
     from flyball.serving.service import Service
 
-Json = dict[str, Any]
+Document = dict[str, Any]
 
 
-def describe(service: "Service") -> Json:
+def describe(service: "Service") -> Document:
     """OpenAPI 3.1 of everything a process answers."""
-    app = service.runtime.app
+    app, about = service.runtime.app, service.about
+    types = [declared.cls for declared in service.runtime.schema.types.values()]
+    replies = [lookup.reply for lookup in service.lookups]
     events, parts = msgspec.json.schema_components(
-        [event.cls for event in service.runtime.schema.types.values()] + [Prediction],
-        ref_template="#/components/schemas/{name}",
+        [*types, Prediction, Summary, *replies], ref_template="#/components/schemas/{name}"
     )
     names = list(service.runtime.schema.types)
     for name, schema in zip(names, events, strict=False):
-        parts[schema["$ref"].rsplit("/", 1)[1]].setdefault("properties", {})["type"] = {"const": name}
-    return {
+        parts[_name_in(schema)].setdefault("properties", {})["type"] = {"const": name}
+    parts |= {"Request": _request_schema(about.request), "Answer": _answer_schema(service), "Problem": _PROBLEM}
+    document = {
         "openapi": "3.1.0",
         "info": {
             "title": app.name,
             "version": "1",
             "description": "Every answer carries the id under which it is recorded, the version that made it and the "
-            f"rung of the ladder it came from. Deadline of a list: {app.task.deadline}.",
+            f"fallback level it came from. Deadline of an answer: {about.deadline_us / 1_000:g} ms.",
         },
-        "paths": _paths(service, names, [schema["$ref"] for schema in events[: len(names)]]),
-        "components": {"schemas": {**parts, **_shapes(service)}},
+        "servers": [{"url": "/"}],
+        "paths": _paths(service, [schema["$ref"] for schema in events[: len(names)]]),
+        "components": {"schemas": parts},
     }
+    plain: Document = _without_tuples(document)
+    return plain
 
 
-def _paths(service: "Service", names: list[str], events: list[str]) -> Json:
-    user, item, task = service.users.json_schema, service.items.json_schema, service.task
-    k = {"type": "integer", "minimum": 1, "maximum": 1_000, "default": task.k}
-    fields = () if task.item.profile is None else [name for name in task.item.profile.__struct_fields__ if name != "at"]
-    filters = [
-        _query(f"{kind}.{field}", {"type": "string"}, f"{words} with this {field}; may be repeated")
-        for kind, words in (("include", "only items"), ("exclude", "no item"))
-        for field in fields
-    ]
+def _paths(service: "Service", events: list[str]) -> Document:
+    about = service.about
     formats = sorted({"jsonl", "csv", *service.runtime.app.formats} - {"parquet"})
+    own = {path.partition(" ")[2]: _own_path(service, path, rendering) for path, rendering in about.paths.items()}
+    answers = {"oneOf": [_ref("Answer"), {"type": "array", "items": _ref("Answer")}]}
+    requests = {"oneOf": [_ref("Request"), {"type": "array", "items": _ref("Request"), "minItems": 1, "maxItems": 100}]}
     return {
-        f"/recommend/{{{task.user.name}}}": {
+        **own,
+        f"/v1/{about.kind}": {
             "get": _operation(
-                f"Up to {task.k} {task.item.name} ids for a {task.user.name}, comma separated, best first",
-                "lists",
-                [_path(task.user.name, user)],
-                {"200": _text("one line", headers=_stamp_headers())},
-                400,
-            )
-        },
-        "/v1/recommend": {
-            "get": _operation(
-                "A list with scores and sources",
-                "lists",
-                [_query("user", user, "for whom", True), _query("k", k, "how many"),
-                 _query("without", {"type": "string"}, "ids not to show, comma separated"), *filters],
-                {"200": _answer("#/components/schemas/List")},
-                400,
+                about.kind, f"Answer one request: {_first_line(about.request)}", "answers",
+                _parameters(service, about.request), {"200": _json(_ref("Answer"))}, 400,
             ),
             "post": _operation(
-                "A list with scores and sources",
-                "lists",
-                [],
-                {"200": _answer("#/components/schemas/List")},
-                400, 413, 415,
-                body={"application/json": {"schema": {"$ref": "#/components/schemas/Ask"}}},
+                f"{about.kind}_post", "Answer one request, or an array of them in the same order", "answers", [],
+                {"200": _json(answers)}, 400, 413, 415, body={"application/json": {"schema": requests}},
             ),
         },
-        f"/v1/similar/{{{task.item.name}}}": {
-            "get": _operation(
-                f"What is most like one {task.item.name}",
-                "items",
-                [_path(task.item.name, item), _query("k", k, "how many")],
-                {"200": _answer("#/components/schemas/SimilarItems")},
-                400, 404, 409,
-            )
-        },
-        "/v1/rating": {
-            "get": _operation(
-                f"The rating a {task.user.name} would give a {task.item.name}",
-                "items",
-                [_query("user", user, "who", True), _query("item", item, "what", True)],
-                {"200": _answer("#/components/schemas/Rating")},
-                400, 404, 409,
-            )
-        },
+        **{f"/v1/{lookup.name}{lookup.path}": {"get": _lookup(service, lookup)} for lookup in service.lookups},
         "/v1/events": {
             "post": _operation(
+                "events",
                 "Events in: one JSON object, an array, or one event a line; durable before the reply, a verdict each",
                 "events",
                 [_query("format", {"type": "string", "enum": formats, "default": "jsonl"}, "how lines are written")],
-                {"200": _answer("#/components/schemas/Verdicts"),
-                 "207": _answer("#/components/schemas/Verdicts", "some events were set aside")},
+                {"200": _json(_ref("Summary")), "207": _json(_ref("Summary"), "some events were set aside")},
                 400, 413, 415, 422, 503,
                 body={
                     "application/json": {"schema": {"oneOf": [{"$ref": ref} for ref in events]}},
@@ -108,138 +82,184 @@ def _paths(service: "Service", names: list[str], events: list[str]) -> Json:
         },
         "/v1/predictions/{id}": {
             "get": _operation(
-                "An earlier answer",
-                "lists",
-                [_path("id", {"type": "string", "minLength": 26, "maxLength": 26})],
-                {"200": _answer("#/components/schemas/Prediction")},
-                400, 404,
+                "prediction", "An earlier answer, as it is recorded", "answers",
+                [_in_path("id", {"type": "string", "minLength": 26, "maxLength": 26})],
+                {"200": _json(_ref("Prediction"))}, 400, 404,
             )
         },
-        "/healthz": {"get": _operation("Whether the process runs", "state", [], {"200": _text("ok")})},
+        "/healthz": {"get": _operation("healthz", "Whether the process runs", "state", [], {"200": _text("ok")})},
         "/readyz": {
             "get": _operation(
-                "Whether a list can be answered, and what is not as it should be", "state", [],
-                {"200": _answer(), "503": _answer(None, "not yet, with the reasons")},
+                "readyz", "Whether requests can be answered, and what is not as it should be", "state", [],
+                {"200": _json(), "503": _json(None, "not yet, with the reasons")},
             )
         },
-        "/metrics": {"get": _operation("ServingMetrics for Prometheus", "state", [], {"200": _text("text")})},
-        "/openapi.json": {"get": _operation("This document", "state", [], {"200": _answer()})},
+        "/metrics": {"get": _operation("metrics", "Metrics for Prometheus", "state", [], {"200": _text("text")})},
+        "/openapi.json": {"get": _operation("openapi", "This document", "state", [], {"200": _json()})},
     }  # fmt: skip
 
 
-def _shapes(service: "Service") -> Json:
-    user, item = service.users.json_schema, service.items.json_schema
-    filters = {"type": "object", "additionalProperties": {"type": "array", "items": {"type": "string"}}}
-    scored = {"type": "object", "properties": {"item": item, "score": {"type": "number"}, "source": {"type": "string"}}}
-    return {
-        "Ask": {
-            "type": "object",
-            "required": ["user"],
-            "additionalProperties": False,
-            "properties": {
-                "user": user,
-                "k": {"type": "integer", "minimum": 1, "maximum": 1_000},
-                "include": filters,
-                "exclude": filters,
-                "without": {"type": "array", "items": item},
-            },
-        },
-        "List": {
-            "type": "object",
-            "properties": {
-                "prediction": {"type": "string"},
-                "user": {"type": "string"},
-                "level": {"type": "string"},
-                "version": {"type": ["string", "null"]},
-                "stale_s": {"type": ["number", "null"]},
-                "items": {"type": "array", "items": scored},
-            },
-        },
-        "SimilarItems": {
-            "type": "object",
-            "properties": {
-                "item": item,
-                "version": {"type": "string"},
-                "items": {"type": "array", "items": scored},
-            },
-        },
-        "Rating": {
-            "type": "object",
-            "properties": {
-                "user": {"type": "string"},
-                "item": {"type": "string"},
-                "version": {"type": "string"},
-                "rating": {"type": "number"},
-            },
-        },
-        "Verdicts": {
-            "type": "object",
-            "properties": {
-                **{name: {"type": "integer"} for name in ("accepted", "duplicate", "quarantined")},
-                "events": {
-                    "type": "array",
-                    "items": {
-                        "type": "object",
-                        "properties": {
-                            "event": {"type": "integer"},
-                            **{name: {"type": "string"} for name in ("verdict", "type", "reason", "detail")},
-                        },
-                    },
-                },
-            },
-        },
-        "Problem": {
-            "type": "object",
-            "properties": {
-                "type": {"type": "string"},
-                "title": {"type": "string"},
-                "status": {"type": "integer"},
-                "detail": {"type": "string"},
-                "instance": {"type": "string"},
-            },
-        },
+def _own_path(service: "Service", path: str, rendering: str) -> Document:
+    method, _, template = path.partition(" ")
+    about, fields = service.about, set(_fields_in(template))
+    reply = _json(_ref("Answer")) if RENDERINGS[rendering] is None else _text("one line", headers=_STAMPS)
+    parameters = [each for each in _parameters(service, about.request) if each["name"] in fields]
+    for parameter in parameters:
+        parameter |= {"in": "path", "required": True}
+    body = {"application/json": {"schema": _ref("Request")}} if method == "POST" else None
+    what = f"{about.items} ids, comma separated, best first" if rendering == "lines" else "The answer to one request"
+    operation = _operation(
+        "_".join(part for part in (method.lower(), *template.split("/")) if part.isidentifier()), what, "answers",
+        parameters, {"200": reply}, 400, body=body,
+    )  # fmt: skip
+    return {method.lower(): operation}
+
+
+def _lookup(service: "Service", lookup: Lookup) -> Document:
+    parameters = _parameters(service, lookup.query)
+    for parameter in parameters:
+        if parameter["name"] in _fields_in(lookup.path):
+            parameter |= {"in": "path", "required": True}
+    reply = {"200": _json(_ref(lookup.reply.__name__))}
+    return _operation(lookup.name, lookup.summary, "lookups", parameters, reply, 400, 404, 409)
+
+
+def _parameters(service: "Service", struct: type[msgspec.Struct]) -> list[Document]:
+    """The query parameters that give the fields of `struct`: lists are repeated, maps have one for each key known."""
+    hints = get_type_hints(struct, include_extras=True)
+    items = items_of(service.about)
+    keys = () if items is None or items.profile is None else items.profile.__struct_fields__
+    parameters = []
+    for field in msgspec.structs.fields(struct):
+        hint = hints[field.name]
+        origin = get_origin(get_args(hint)[0] if hasattr(hint, "__metadata__") else hint)
+        if field.name == "at":
+            continue
+        if origin is dict:
+            texts = {"type": "array", "items": {"type": "string"}}
+            parameters += [
+                _query(f"{field.name}.{key}", texts, f"{field.name} by {key}; may be repeated")
+                for key in keys if key != "at"
+            ]  # fmt: skip
+        else:
+            schema = msgspec.json.schema(hint)
+            if field.default is not msgspec.NODEFAULT and field.default is not None:
+                schema |= {"default": field.default}
+            parameters.append(_query(field.name, schema, field.name, field.required))
+    return parameters
+
+
+def _request_schema(event_type: type[Event]) -> Document:
+    """The request's event without its time, which is the time it arrives."""
+    (_,), parts = msgspec.json.schema_components([event_type])
+    schema: Document = parts[event_type.__name__]
+    schema.setdefault("properties", {}).pop("at", None)
+    schema["required"] = [name for name in schema.get("required", []) if name != "at"]
+    return schema | {"title": "Request", "additionalProperties": False}
+
+
+def _answer_schema(service: "Service") -> Document:
+    about, number = service.about, {"type": "number"}
+    item = {"item": {"type": "string"}, "score": number, "source": {"type": "string"}, "title": {"type": "string"}}
+    if about.parts:
+        item["parts"] = _object(dict.fromkeys(about.parts, number))
+    properties: Document = {"prediction": {"type": "string"}}
+    if service.requests.key_field:
+        properties[service.requests.key_field] = {"type": "string"}
+    properties |= {
+        "level": {"type": "string"},
+        "version": {"type": ["string", "null"]},
+        "stale_s": {"type": ["number", "null"]},
     }
+    if about.items:
+        properties["items"] = {"type": "array", "items": _object(item, ("item", "score", "source"))}
+    if about.values:
+        properties["values"] = _object(dict.fromkeys(about.values, number))
+    return _object(properties | {"decision": {"type": "string"}}, ("prediction", "level", "version"))
+
+
+def _object(properties: Mapping[str, Any], required: tuple[str, ...] = ()) -> Document:
+    return {"type": "object", "properties": dict(properties), **({"required": list(required)} if required else {})}
+
+
+_PROBLEM = _object(
+    {name: {"type": "integer" if name == "status" else "string"}
+     for name in ("type", "title", "status", "detail", "instance")}
+)  # fmt: skip
+_STAMPS = {
+    name: {"description": text, "schema": {"type": "string"}}
+    for name, text in (
+        ("X-Flyball-Prediction", "the id under which the answer is recorded"),
+        ("X-Flyball-Level", "the fallback level"),
+        ("X-Flyball-Version", "the version that made it, or none"),
+        ("X-Flyball-Stale-S", "seconds by which the state lags, when over one"),
+    )
+}
+
+
+def _without_tuples(schema: Any) -> Any:
+    """Arrays of fixed length as arrays of one kind of element: what generators of clients understand."""
+    if isinstance(schema, list):
+        return [_without_tuples(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "prefixItems" in schema:
+        count = len(schema["prefixItems"])
+        kept = {name: value for name, value in schema.items() if name != "prefixItems"}
+        schema = kept | {"items": schema["prefixItems"][0], "minItems": count, "maxItems": count}
+    return {name: _without_tuples(value) for name, value in schema.items()}
+
+
+def _fields_in(template: str) -> list[str]:
+    return [part.partition("}")[0] for part in template.split("{")[1:]]
+
+
+def _name_in(schema: Document) -> str:
+    return str(schema["$ref"]).rsplit("/", 1)[1]
+
+
+def _first_line(struct: type) -> str:
+    return (struct.__doc__ or struct.__name__).strip().splitlines()[0].rstrip(".")
+
+
+def _ref(name: str) -> Document:
+    return {"$ref": f"#/components/schemas/{name}"}
 
 
 def _operation(
-    summary: str, tag: str, parameters: list[Json], responses: Json, *problems: int, body: Json | None = None
-) -> Json:
-    told = {
-        str(status): {
-            "description": "problem",
-            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-        }
-        for status in problems
+    operation_id: str,
+    summary: str,
+    tag: str,
+    parameters: list[Document],
+    responses: Document,
+    *problems: int,
+    body: Document | None = None,
+) -> Document:
+    problem = {"description": "problem", "content": {"application/problem+json": {"schema": _ref("Problem")}}}
+    operation: Document = {
+        "operationId": operation_id,
+        "summary": summary,
+        "tags": [tag],
+        "parameters": parameters,
+        "responses": responses | {str(status): problem for status in problems},
     }
-    operation: Json = {"summary": summary, "tags": [tag], "parameters": parameters, "responses": responses | told}
     if body is not None:
         operation["requestBody"] = {"required": True, "content": body}
     return operation
 
 
-def _path(name: str, schema: Json) -> Json:
+def _in_path(name: str, schema: Document) -> Document:
     return {"name": name, "in": "path", "required": True, "schema": schema}
 
 
-def _query(name: str, schema: Json, described: str, required: bool = False) -> Json:
+def _query(name: str, schema: Document, described: str, required: bool = False) -> Document:
     return {"name": name, "in": "query", "required": required, "schema": schema, "description": described}
 
 
-def _answer(ref: str | None = None, described: str = "the answer") -> Json:
-    schema: Json = {"type": "object"} if ref is None else {"$ref": ref}
-    return {"description": described, "content": {"application/json": {"schema": schema}}}
+def _json(schema: Document | None = None, described: str = "the answer") -> Document:
+    return {"description": described, "content": {"application/json": {"schema": schema or {"type": "object"}}}}
 
 
-def _text(described: str, headers: Json | None = None) -> Json:
-    answer: Json = {"description": described, "content": {"text/plain": {"schema": {"type": "string"}}}}
+def _text(described: str, headers: Document | None = None) -> Document:
+    answer: Document = {"description": described, "content": {"text/plain": {"schema": {"type": "string"}}}}
     return answer if headers is None else {**answer, "headers": headers}
-
-
-def _stamp_headers() -> Json:
-    described = {
-        "X-Flyball-Prediction": "the id under which the answer is recorded",
-        "X-Flyball-Level": "the rung of the ladder",
-        "X-Flyball-Version": "the version that made the list, or none",
-        "X-Flyball-Stale-S": "seconds by which the state lags, when over one",
-    }
-    return {name: {"description": text, "schema": {"type": "string"}} for name, text in described.items()}

@@ -19,7 +19,7 @@ from flyball.app import AppSource
 from flyball.core import SystemClock
 from flyball.runtime import Runtime, open_runtime
 from flyball.serving.http.app import make_app
-from flyball.serving.problems import Problem, problem_body
+from flyball.serving.http.problems import Problem, problem_body
 from flyball.serving.processes.dispatcher import Receiver
 from flyball.serving.service import Service
 from flyball.settings import Settings

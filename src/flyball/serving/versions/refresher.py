@@ -20,7 +20,7 @@ from flyball.serving.versions.integrity import ArtifactFiles
 from flyball.serving.versions.loader import Loaded, VersionLoader
 from flyball.state import Catalog, catalog_version, load_catalog
 from flyball.stores import StateStore
-from flyball.tasks import About, Fallback, Request, Stores
+from flyball.tasks import About, Fallback, Online, Request, Stores
 
 EVERY_S = 0.25
 MIN_LAG_US = 1_000_000
@@ -66,10 +66,11 @@ def _covers(applied: Offsets, ends: Offsets) -> bool:
 
 
 class Refresher:
-    """Keeps one engine up to date. `step` is called from one thread; `trip` and `reasons` from any."""
+    """Keeps `engine` up to date. `step` is called from one thread; `trip` and `reasons` from any."""
 
-    def __init__(self, runtime: Runtime, engine: Engine, metrics: ServingMetrics, clock: Clock) -> None:
-        self._runtime, self._engine, self._metrics, self._clock = runtime, engine, metrics, clock
+    def __init__(self, runtime: Runtime, metrics: ServingMetrics, clock: Clock) -> None:
+        self._runtime, self._metrics, self._clock = runtime, metrics, clock
+        self.engine = Engine(self.contexts, metrics.note)
         self._lock = threading.Lock()
         self._release = ReleaseState()
         self._loaded: dict[str, Loaded] = {}
@@ -78,6 +79,7 @@ class Refresher:
         self._tripped: dict[str, str] = {}
         self._catalog: Catalog | None = None
         self._catalog_offsets: Offsets = ()
+        self._titles: dict[str, str] = {}
         self._loader: VersionLoader | None = None
         self._contexts: ReadContexts | None = None
         self._fallback: Fallback = NoFallback()
@@ -107,7 +109,7 @@ class Refresher:
         self._last_us = now_us
         self._when_due("lag", now_us, 0, lambda: self._poll_lag(now_us))
         self._when_due("catalog", now_us, _CATALOG_US, self._poll_catalog)
-        if self._engine.stale_us or self._catalog is None or not self._catalog.ids:
+        if self.engine.stale_us or self._catalog is None or not self._catalog.ids:
             self._due_us["catalog"] = min(self._due_us["catalog"], now_us + _FILLING_US)
         self._contexts = self.loader.online().contexts
         self._when_due("files", now_us, 0, lambda: self._poll_files(now_us))
@@ -128,6 +130,10 @@ class Refresher:
             raise StoreUnavailable("the stores are being opened")
         return self._contexts(requests)
 
+    def online_of(self, version: str) -> Online:
+        """The online door of a version in service."""
+        return self._loaded[version].online
+
     @property
     def loader(self) -> VersionLoader:
         """What opens versions over the stores as they are known."""
@@ -146,26 +152,26 @@ class Refresher:
 
         Where the log holds events, the consumers are given the time to make a first fallback of them.
         """
-        serving = self._engine.serving
+        serving = self.engine.serving
         if not (self._polled and self._released and serving.release.champion in (None, *serving.pipelines)):
             return False
         return bool(serving.fallback.ready or serving.pipelines or not self._events)
 
     def unready(self) -> list[str]:
         """Why no request can be answered with anything yet; empty when one can."""
-        if self._loading and not self._engine.serving.pipelines:
+        if self._loading and not self.engine.serving.pipelines:
             return [f"{self._loading} is being loaded"]
         if not self._polled:
             return ["stores are being opened"]
         if not self._released:
             return ["what is released is not known yet", *self._troubles.values()]
-        if not self._engine.serving.fallback.ready and not self._engine.serving.pipelines:
+        if not self.engine.serving.fallback.ready and not self.engine.serving.pipelines:
             return ["no item is known yet: ingest events or a catalog", *self._troubles.values()]
         return []
 
     def reasons(self) -> list[str]:
         """What is not as it should be, though requests can be answered."""
-        serving = self._engine.serving
+        serving = self.engine.serving
         reasons = [f"{version} is out of service: {reason}" for version, reason in serving.refused.items()]
         if serving.release.champion is None:
             reasons.append("no version is released yet: run flyball learn")
@@ -220,7 +226,7 @@ class Refresher:
         loaded = {version: loader.reopen(one, one.arrangement, one.revision) for version, one in self._loaded.items()}
         with self._lock:
             self._loaded, self._catalog, self._catalog_offsets = loaded, catalog, offsets
-            self._loader = loader
+            self._loader, self._titles = loader, titles_of(catalog, items)
             self._due_us["fallback"] = 0
         self._publish()
 
@@ -291,13 +297,13 @@ class Refresher:
 
     def _poll_lag(self, now_us: int) -> None:
         lag_us = self._lag.poll(now_us, self._runtime.state.offsets(), self._runtime.log.ends())
-        self._engine.stale_us = lag_us if lag_us > MIN_LAG_US else 0
-        self._metrics.gauge("stale_us", self._engine.stale_us)
+        self.engine.stale_us = lag_us if lag_us > MIN_LAG_US else 0
+        self._metrics.gauge("stale_us", self.engine.stale_us)
 
     def _publish(self) -> None:
         with self._lock:
             refused = {version: reason for version, (reason, _) in self._failed.items()} | self._tripped
-            self._engine.serving = Serving(
+            self.engine.serving = Serving(
                 release=self._release,
                 pipelines={name: one.pipeline for name, one in self._loaded.items() if name not in self._tripped},
                 contexts={name: one.online.contexts for name, one in self._loaded.items()},
@@ -305,6 +311,7 @@ class Refresher:
                 fallback=self._fallback,
                 fallback_version=self._fallback_version,
                 catalog_offsets=self._catalog_offsets,
+                titles=self._titles,
             )
             self._metrics.gauge("refused", len(refused))
 
@@ -312,6 +319,20 @@ class Refresher:
 def items_of(about: About) -> Entity | None:
     """The entity that the task's responses rank, None for none."""
     return next((entity for entity in about.entities if entity.name == about.items), None)
+
+
+TITLES = ("title", "name")
+"""Fields of a profile that tell a person what an item is, the first that there is."""
+
+
+def titles_of(catalog: Catalog, items: Entity) -> dict[str, str]:
+    """{item: its title} of the items whose profile has one."""
+    fields = () if items.profile is None else items.profile.__struct_fields__
+    field = next((field for field in TITLES if field in fields), None)
+    if field is None:
+        return {}
+    titles = zip(catalog.ids, catalog.attributes(field), strict=True)
+    return {item: title for item, title in titles if isinstance(title, str) and title}
 
 
 class _Unavailable:

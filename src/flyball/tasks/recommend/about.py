@@ -37,6 +37,7 @@ def about_of(task: "Recommend") -> About:
         deadline_us=task.deadline_us,
         k=task.k,
         declaration=_declaration(task),
+        paths={"GET /recommend/{user}": "lines"},
         arrangement={field: _listed(getattr(task, field)) for field in ARRANGEMENT},
     )
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from flyball.tasks.recommend.offline import RecommendOffline
     from flyball.tasks.recommend.online import RecommendOnline
     from flyball.tasks.recommend.state.signals import Signals
-    from flyball.tasks.task import Stores
+    from flyball.tasks.task import Lookup, Stores
 
 MAX_K = 1_000
 
@@ -143,6 +143,13 @@ class Recommend(msgspec.Struct, frozen=True):
         from flyball.tasks.recommend.offline import RecommendOffline
 
         return RecommendOffline(self)
+
+    @property
+    def lookups(self) -> "tuple[Lookup, ...]":
+        """What versions answer besides requests."""
+        from flyball.tasks.recommend.lookups import lookups_of
+
+        return lookups_of(self)
 
     def online(self, stores: "Stores") -> "RecommendOnline":
         """The online door; loads no polars."""

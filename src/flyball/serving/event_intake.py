@@ -2,28 +2,25 @@
 
 import asyncio
 import threading
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
-from flyball.core import Clock, NotFound, StoreUnavailable
+from flyball.core import BadInput, Clock, NotFound, StoreUnavailable
 from flyball.events import Appender, Format, LineSource, Verdict, find_format, ingest_lines
 from flyball.runtime import Runtime
 from flyball.serving.metrics import ServingMetrics
-from flyball.serving.problems import Problem
+from flyball.tasks import Request, fields_of_event
 
-SOURCE = "http"
+SOURCE, REQUESTS = "http", "requests"
+"""Where events came from: sent as events, or as the requests that were answered."""
+
 THREADS = 4
 MAX_WAITING = 256
 WITHIN_S = 10.0
 GATHER_S = 0.002
 """How long a request waits for others to share its commit with."""
-
-_ONE = "application/json"
-_LINES = ("", "application/x-ndjson", "application/ndjson", "application/jsonl", "text/plain", "text/csv")
-UNTOLD = ("application/x-www-form-urlencoded", "application/octet-stream")
-"""What curl and others say when nobody tells them: believed to be lines when the request names their format, or when
-they begin as JSON does."""
 
 
 class EventVerdict(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -50,7 +47,7 @@ class Summary(msgspec.Struct, frozen=True):
         return next((f"{one.reason}: {one.detail}" for one in self.events if one.verdict == "quarantined"), "")
 
 
-class Intake:
+class EventIntake:
     """Takes events in on a few threads, so that requests at the same time share a commit of the log."""
 
     def __init__(self, runtime: Runtime, metrics: ServingMetrics, clock: Clock) -> None:
@@ -59,6 +56,7 @@ class Intake:
         self._appender: Appender | None = None
         self._opening = threading.Lock()
         self._waiting = 0
+        self._requests: deque[bytes] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -68,25 +66,22 @@ class Intake:
     def stop(self) -> None:
         """Finish what was begun."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+        if self._requests:
+            self._take_requests()
         if self._appender is not None:
             self._appender.close()
 
-    async def take(self, named: str | None, content_type: str, body: bytes) -> Summary:
-        """Check and append the events in `body`; when this returns they are durable. `named`: the format, if told.
+    async def take(self, format_name: str, lines: list[bytes]) -> Summary:
+        """Check and append the events in `lines`; when this returns they are durable.
 
-        Raises `Problem`: 400 for an unknown format or an unreadable body, 415 for a content type that holds no
-        events, 503 when the log cannot be written (then it is unknown whether some are in; sending the same events
-        again adds none twice).
+        Raises `BadInput` for an unknown format; `StoreUnavailable` when the log cannot be written (then it is unknown
+        whether some are in; sending the same events again adds none twice).
         """
-        format_name = named or "jsonl"
-        if content_type in UNTOLD and (named or _begins_as_json(body)):
-            content_type = _ONE if named in (None, "jsonl") and is_json(body) else ""
-        lines = lines_of(format_name, content_type, body)
         if self._waiting >= MAX_WAITING or self._loop is None:
-            raise Problem(503, f"{self._waiting} requests with events are waiting", {"retry-after": "1"})
+            raise StoreUnavailable(f"{self._waiting} requests with events are waiting")
         self._waiting += 1
         try:
-            work = self._loop.run_in_executor(self._pool, self._ingest, format_name, lines)
+            work = self._loop.run_in_executor(self._pool, self._ingest, format_name, lines, SOURCE)
             verdicts = await asyncio.wait_for(work, WITHIN_S)
         except TimeoutError:
             raise self._unwritten(f"no answer from the log within {WITHIN_S:g} s") from None
@@ -96,6 +91,22 @@ class Intake:
             self._waiting -= 1
         return self._summary(verdicts)
 
+    def note_request(self, request: Request) -> None:
+        """Append the request's event in the background; never waits. Sent as an event too, it is added once."""
+        event = {"type": type(request.event).__name__.lower(), "at": request.at_us, **fields_of_event(request.event)}
+        self._requests.append(msgspec.json.encode(event))
+        if len(self._requests) == 1:
+            self._pool.submit(self._take_requests)
+
+    def _take_requests(self) -> None:
+        lines = []
+        while self._requests:
+            lines.append(self._requests.popleft())
+        try:
+            self._ingest("jsonl", lines, REQUESTS)
+        except Exception as error:  # the records of the answers hold the requests too
+            self._metrics.note("events", "requests", error)
+
     def _catch_up(self) -> None:
         """The catalog is a view over the log that may have been lost, or come from an older place."""
         try:
@@ -103,21 +114,17 @@ class Intake:
         except Exception as error:  # until it can be read, references count as known or not as it says
             self._metrics.note("poll", "catalog", error)
 
-    def _ingest(self, format_name: str, lines: list[bytes]) -> list[Verdict]:
+    def _ingest(self, format_name: str, lines: list[bytes], source: str) -> list[Verdict]:
         if self._appender is None:
             with self._opening:
                 self._appender = self._appender or Appender(self._runtime.log, GATHER_S)
         format = _format(self._runtime, format_name)
         inlet = msgspec.structs.replace(self._runtime.inlet, clock=self._clock, appender=self._appender)
-        return ingest_lines(lines, LineSource(SOURCE, format, format_name, "live"), inlet)
+        return ingest_lines(lines, LineSource(source, format, format_name, "live"), inlet)
 
-    def _unwritten(self, reason: str) -> Problem:
+    def _unwritten(self, reason: str) -> StoreUnavailable:
         self._metrics.note("events", "log", reason)
-        return Problem(
-            503,
-            f"events could not be made durable: {reason}; send them again, none is added twice",
-            {"retry-after": "1"},
-        )
+        return StoreUnavailable(f"events could not be made durable: {reason}; send them again, none is added twice")
 
     def _summary(self, verdicts: list[Verdict]) -> Summary:
         counts = {"accepted": 0, "duplicate": 0, "quarantined": 0}
@@ -131,52 +138,8 @@ class Intake:
         return Summary(counts["accepted"], counts["duplicate"], counts["quarantined"], told)
 
 
-def lines_of(format_name: str, content_type: str, body: bytes) -> list[bytes]:
-    """The body as lines: `application/json` holds one event or an array of them, the rest one event a line."""
-    if content_type not in (_ONE, *_LINES):
-        raise Problem(415, f"content type must be {_ONE}, application/x-ndjson or text/plain, got {content_type}")
-    if format_name == "parquet":
-        raise Problem(400, "format must be one of lines to come over HTTP, got parquet")
-    if content_type == _ONE:
-        if format_name != "jsonl":
-            raise Problem(415, f"events in format {format_name} must come as text/plain, got {content_type}")
-        lines = _documents(body)
-    else:
-        lines = [line.removesuffix(b"\r") for line in body.removeprefix(b"\xef\xbb\xbf").split(b"\n")]
-    if not any(line.strip() for line in lines):
-        raise Problem(400, "body must hold an event or more, got none")
-    return lines
-
-
-def is_json(body: bytes) -> bool:
-    """Whether the body is one JSON object or array, over however many lines."""
-    if not _begins_as_json(body):
-        return False
-    try:
-        msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
-    return True
-
-
-def _begins_as_json(body: bytes) -> bool:
-    return body.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[")
-
-
-def _documents(body: bytes) -> list[bytes]:
-    """Each event of a JSON document on a line of its own; what is no JSON stays one line, for the quarantine."""
-    try:
-        if body.lstrip()[:1] == b"[":
-            return [
-                msgspec.json.format(bytes(one), indent=-1) for one in msgspec.json.decode(body, type=list[msgspec.Raw])
-            ]
-        return [msgspec.json.format(body, indent=-1)]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return [body.replace(b"\r", b" ").replace(b"\n", b" ")]
-
-
 def _format(runtime: Runtime, name: str) -> Format:
     try:
         return find_format(name, runtime.formats)
     except NotFound as error:
-        raise Problem(400, f"format must be one of {', '.join(error.known)}, got {name}") from None
+        raise BadInput("format", f"one of {', '.join(error.known)}", name) from None

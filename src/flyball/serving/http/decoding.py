@@ -1,0 +1,154 @@
+"""What clients send, decoded: bodies within a limit, fields by query or as JSON, events as lines."""
+
+from collections.abc import Mapping
+from typing import Any, get_origin, get_type_hints
+
+import msgspec
+from starlette.requests import ClientDisconnect
+from starlette.requests import Request as HttpRequest
+
+from flyball.core import BadInput
+from flyball.serving.http.problems import Problem
+
+MAX_BODY = 1 << 20
+_ONE = "application/json"
+_LINES = ("", "application/x-ndjson", "application/ndjson", "application/jsonl", "text/plain", "text/csv")
+UNNAMED = ("application/x-www-form-urlencoded", "application/octet-stream")
+"""What curl and others send when no content type is named: taken as lines when the request names their format, or when
+they begin as JSON does."""
+
+
+async def read_body(request: HttpRequest, limit: int = MAX_BODY) -> bytes:
+    """The whole body, chunked or not; raises `Problem` 413 as soon as it is known to be over `limit` bytes."""
+    announced = request.headers.get("content-length", "0")
+    too_large = Problem(413, f"body must be at most {limit} bytes", {"connection": "close"})
+    if announced.isdecimal() and int(announced) > limit:
+        raise too_large
+    pieces, size = [], 0
+    try:
+        async for piece in request.stream():
+            size += len(piece)
+            if size > limit:
+                raise too_large
+            pieces.append(piece)
+    except ClientDisconnect:
+        raise Problem(400, "body must be sent in whole") from None  # nobody is left to read it, but it is counted
+    return b"".join(pieces)
+
+
+async def fields_of_body(request: HttpRequest) -> dict[str, Any] | list[dict[str, Any]]:
+    """One request as a JSON object, or several as an array of them; raises `Problem`."""
+    only(request, set())
+    content_type = content_type_of(request)
+    if content_type not in ("", _ONE, *UNNAMED):
+        raise Problem(415, f"content type must be {_ONE}, got {content_type}")
+    body = await read_body(request)
+    if content_type in UNNAMED and not is_json(body):
+        raise Problem(415, f"content type must be {_ONE}, got {content_type}")
+    try:
+        if body.lstrip()[:1] == b"[":
+            return msgspec.json.decode(body, type=list[dict[str, Any]])
+        return msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Problem(400, f"body must be a JSON object, or an array of them: {error}") from None
+
+
+def fields_of_query(request: HttpRequest, struct: type[msgspec.Struct]) -> dict[str, Any]:
+    """The fields of `struct` by the parameters of the query: a list is given by commas or repeatedly, a value of a map
+    as `field.key=value`. Numbers stay text."""
+    origins = {name: get_origin(_bare(hint)) for name, hint in get_type_hints(struct, include_extras=True).items()}
+    origins.pop("at", None)
+    fields: dict[str, Any] = {}
+    for name, value in request.query_params.multi_items():
+        field, dot, key = name.partition(".")
+        if dot and key and origins.get(field) is dict:
+            fields.setdefault(field, {}).setdefault(key, []).append(value)
+        elif not dot and field in origins and origins[field] is list:
+            fields.setdefault(field, []).extend(part for part in value.split(",") if part)
+        elif not dot and field in origins and origins[field] is not dict:
+            fields[field] = given(request, field)
+        else:
+            raise BadInput("parameter", f"one of {', '.join(_names(origins))}", name)
+    return fields
+
+
+def _names(origins: Mapping[str, Any]) -> list[str]:
+    return [f"{name}.<key>" if origin is dict else name for name, origin in origins.items()]
+
+
+def _bare(hint: Any) -> Any:
+    return getattr(hint, "__origin__", hint) if hasattr(hint, "__metadata__") else hint
+
+
+def only(request: HttpRequest, known: set[str]) -> None:
+    """Raises `BadInput` for a parameter that is not known."""
+    for name in request.query_params:
+        if name not in known:
+            raise BadInput("parameter", f"one of {', '.join(sorted(known)) or 'none'}", name)
+
+
+def given(request: HttpRequest, name: str) -> str:
+    """The parameter, which must be given once."""
+    values = request.query_params.getlist(name)
+    if len(values) != 1:
+        raise BadInput(f"parameter {name}", "given once", values)
+    return values[0]
+
+
+def content_type_of(request: HttpRequest) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def events_of(named: str | None, content_type: str, body: bytes) -> tuple[str, list[bytes]]:
+    """(format, lines) of a body that holds events. `named`: the format, if the request says it.
+
+    Raises `Problem`: 400 for an unreadable body, 415 for a content type that holds no events.
+    """
+    format_name = named or "jsonl"
+    if content_type in UNNAMED and (named or _begins_as_json(body)):
+        content_type = _ONE if named in (None, "jsonl") and is_json(body) else ""
+    return format_name, lines_of(format_name, content_type, body)
+
+
+def lines_of(format_name: str, content_type: str, body: bytes) -> list[bytes]:
+    """The body as lines: `application/json` holds one event or an array of them, the rest one event a line."""
+    if content_type not in (_ONE, *_LINES):
+        raise Problem(415, f"content type must be {_ONE}, application/x-ndjson or text/plain, got {content_type}")
+    if format_name == "parquet":
+        raise Problem(400, "format must be one of lines to come over HTTP, got parquet")
+    if content_type == _ONE:
+        if format_name != "jsonl":
+            raise Problem(415, f"events in format {format_name} must come as text/plain, got {content_type}")
+        lines = _documents(body)
+    else:
+        lines = [line.removesuffix(b"\r") for line in body.removeprefix(b"\xef\xbb\xbf").split(b"\n")]
+    if not any(line.strip() for line in lines):
+        raise Problem(400, "body must hold an event or more, got none")
+    return lines
+
+
+def is_json(body: bytes) -> bool:
+    """Whether the body is one JSON object or array, over however many lines."""
+    if not _begins_as_json(body):
+        return False
+    try:
+        msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
+
+
+def _begins_as_json(body: bytes) -> bool:
+    return body.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[")
+
+
+def _documents(body: bytes) -> list[bytes]:
+    """Each event of a JSON document on a line of its own; what is no JSON stays one line, for the quarantine."""
+    try:
+        if body.lstrip()[:1] == b"[":
+            return [
+                msgspec.json.format(bytes(one), indent=-1) for one in msgspec.json.decode(body, type=list[msgspec.Raw])
+            ]
+        return [msgspec.json.format(body, indent=-1)]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return [body.replace(b"\r", b" ").replace(b"\n", b" ")]
