@@ -51,7 +51,8 @@ def frame_of(declared: EventType, rows: Sequence[Row]) -> "pl.DataFrame":
     for record, _, _ in rows:
         body = _decode(record.body)
         bodies.append(body if len(body) == len(fields) else body[: len(fields)] + defaults[len(body) :])
-    values: dict[str, Sequence[Any]] = dict(zip(fields, zip(*bodies, strict=True), strict=True))
+    by_field = zip(*bodies, strict=True) if bodies else [()] * len(fields)
+    values: dict[str, Sequence[Any]] = dict(zip(fields, by_field, strict=True))
     for field in declared.declared:
         if field.kind is dict:
             values[field.name] = [_json(value) for value in values[field.name]]
