@@ -123,7 +123,7 @@ class AbsoluteError(msgspec.Struct, frozen=True):
 
 
 class Offline:
-    def examples(self, past: Any, min_examples: int, seed: int) -> Examples | str:
+    def examples(self, past: Any, min_examples: int, seed: int, metrics: Sequence[str] = ()) -> Examples | str:
         """The last fifth of the deliveries is what candidates are evaluated on."""
         events = past.events("delivery").sort("at")
         cut = int(0.8 * len(events))

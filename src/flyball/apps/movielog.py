@@ -18,7 +18,7 @@ from flyball.core import BadInput
 from flyball.events import BadLine, BatchBuilder, EventBatch, Parsed, Parser, Rejected, Schema, read_pieces
 
 _LINE = re.compile(r"([^,\n]*),([1-9][0-9]{0,18}),GET /data/m/([A-Za-z0-9+._*-]+)/(0|[1-9][0-9]{0,8})\.mpg\n|.*\n")
-"""A watch, the form of nearly all lines, or any other line: exactly one match a line, so places are kept."""
+"""A watch, the form of nearly all lines, or any other line: exactly one match a line, so positions are kept."""
 
 _TIME = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?"
@@ -49,7 +49,7 @@ class MovieLog(msgspec.Struct, frozen=True):
 
     def parser(self, schema: Schema, only: str | None = None) -> Parser:
         if only is not None:
-            raise BadInput("event type", "left out: lines of a movielog tell theirs", only)
+            raise BadInput("event type", "left out: each line of a movielog says its own", only)
         return _Parser(self.zone)
 
     def lines(self, stream: BinaryIO) -> Iterator[bytes]:
@@ -84,15 +84,15 @@ class _Parser:
                 self._other(index, lines[index], others, bad)
         return Parsed([*([watches] if numbers else []), *(rows.batch() for rows in others.values())], bad)
 
-    def _other(self, place: int, line: bytes, others: dict[str, BatchBuilder], bad: list[BadLine]) -> None:
+    def _other(self, index: int, line: bytes, others: dict[str, BatchBuilder], bad: list[BadLine]) -> None:
         try:
             kind, row, at = parse_line(line, self._zone)
         except Rejected as error:
-            bad.append(BadLine(place, error.reason, error.detail))
+            bad.append(BadLine(index, error.reason, error.detail))
             return
         if kind not in others:
             others[kind] = BatchBuilder(kind, _FIELDS[kind], lax=True)
-        others[kind].add(place, row, at)
+        others[kind].add(index, row, at)
 
     def _timestamp(self, text: str) -> int | None:
         """Microseconds; None for a time that `parse_line` shall refuse, and for lines that matched nothing."""
@@ -114,11 +114,11 @@ def parse_line(line: bytes, zone: tzinfo = UTC) -> tuple[str, tuple[Any, ...], i
     if len(parts) < 3:
         raise Rejected("missing_field", f"line must be <time>,<user>,<event>, got {text[:80]!r}")
     at = parse_time(parts[0], zone)
-    found = _USER.fullmatch(parts[1])
-    if found is None:
+    matched = _USER.fullmatch(parts[1])
+    if matched is None:
         raise Rejected("bad_user", f"user must be a number from 1, got {parts[1][:40]!r}")
     kind, values = _parse_tail(parts[2])
-    return kind, (found.group(1), *values), at
+    return kind, (matched.group(1), *values), at
 
 
 def parse_time(text: str, zone: tzinfo = UTC) -> int:
@@ -127,10 +127,10 @@ def parse_time(text: str, zone: tzinfo = UTC) -> int:
     >>> parse_time("1970-01-01T00:01")
     60000000
     """
-    found = _TIME.fullmatch(text)
-    if found is None:
+    matched = _TIME.fullmatch(text)
+    if matched is None:
         raise Rejected("bad_time", f"time must be like 2022-11-14T12:24:50, got {text[:60]!r}")
-    year, month, day, hour, minute, second, fraction, offset = found.groups()
+    year, month, day, hour, minute, second, fraction, offset = matched.groups()
     try:
         moment = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second or 0), tzinfo=UTC)
         shift = zone if offset is None else UTC if offset == "Z" else _offset(offset)
@@ -152,15 +152,15 @@ def _offset(text: str) -> timezone:
 def _parse_tail(tail: str) -> tuple[str, tuple[Any, ...]]:
     """(event type, values after the user) of what follows the second comma."""
     if tail.startswith("GET /data/m/"):
-        found = _WATCH_TAIL.fullmatch(tail)
-        if found is None:
+        matched = _WATCH_TAIL.fullmatch(tail)
+        if matched is None:
             raise Rejected("bad_watch", f"watch must be GET /data/m/<film>/<minute>.mpg, got {tail[:120]!r}")
-        return "watch", (found.group(1), int(found.group(2)))
+        return "watch", (matched.group(1), int(matched.group(2)))
     if tail.startswith("GET /rate/"):
-        found = _RATE_TAIL.fullmatch(tail)
-        if found is None:
+        matched = _RATE_TAIL.fullmatch(tail)
+        if matched is None:
             raise Rejected("bad_rating", f"rating must be GET /rate/<film>=<stars>, got {tail[:120]!r}")
-        return "rate", (found.group(1), int(found.group(2)))
+        return "rate", (matched.group(1), int(matched.group(2)))
     if tail.startswith("recommendation request"):
         return "asked", _parse_asked(tail)
     if tail == "GET /create_account":
@@ -170,12 +170,12 @@ def _parse_tail(tail: str) -> tuple[str, tuple[Any, ...]]:
 
 def _parse_asked(tail: str) -> tuple[Any, ...]:
     """(server, status, films, error, took_ms): a result that is no list of films is an error's text."""
-    found = _ASKED_TAIL.fullmatch(tail)
-    if found is None:
+    matched = _ASKED_TAIL.fullmatch(tail)
+    if matched is None:
         raise Rejected(
             "bad_request", f"request must be <server>, status <n>, result: <...>, <n> ms, got {tail[:120]!r}"
         )
-    server, status, result, took_ms = found.groups()
+    server, status, result, took_ms = matched.groups()
     films = _COMMA.split(result)
     if all(_FILM.fullmatch(film) for film in films):
         return server, int(status), films, "", int(took_ms)

@@ -89,58 +89,63 @@ def status(
 
     runtime = open_home(app, home)
     since_us = 0 if since is None else runtime.clock.now_us() - parse_duration(since)
-    found = status_of(runtime, since_us)
+    report = status_of(runtime, since_us)
     if json:
-        show_json(found)
+        show_json(report)
     else:
-        _show_status(found)
-    if found.troubles:
+        _show_status(report)
+    if report.troubles:
         raise typer.Exit(1)
 
 
-def _show_status(found: "Status") -> None:
-    running = f"running on port {found.port}" if found.running else "not running"
-    serving, before = found.champion or "the popular list", found.previous or "nothing"
-    say(f"{found.app}: {running}; serving {serving}, before it {before}")
+def _show_status(report: "Status") -> None:
+    running = f"running on port {report.port}" if report.running else "not running"
+    serving, previous = report.champion or "the popular list", report.previous or "none"
+    say(f"{report.app}: {running}; serving {serving}, previous: {previous}")
     say(
-        f"log: {sum(found.ends.get('events', ())):,} events, {sum(found.ends.get('predictions', ())):,} predictions; "
-        f"{found.quarantined:,} lines in quarantine"
+        f"log: {sum(report.ends.get('events', ())):,} events, {sum(report.ends.get('predictions', ())):,} predictions; "
+        f"{report.quarantined:,} lines in quarantine"
     )
-    if found.processes:
-        processes = [[p.name, p.state, p.pid, f"{p.uptime_s:,.0f}", p.restarts] for p in found.processes]
+    if report.processes:
+        processes = [[p.name, p.state, p.pid, f"{p.uptime_s:,.0f}", p.restarts] for p in report.processes]
         say()
         show_table(["process", "state", "pid", "up s", "restarts"], processes, right=["pid", "up s", "restarts"])
-    if found.consumers:
+    if report.consumers:
         standing = [
-            [one.name, f"{one.behind:,}", None if one.lag_s is None else f"{one.lag_s:.2f}", one.error]
-            for one in found.consumers
+            [
+                consumer.name,
+                f"{consumer.behind:,}",
+                None if consumer.lag_s is None else f"{consumer.lag_s:.2f}",
+                consumer.error,
+            ]
+            for consumer in report.consumers
         ]
         say()
         show_table(
             ["consumer", "events behind", "seconds behind", ""], standing, right=["events behind", "seconds behind"]
         )
-    for trouble in found.troubles:
+    for trouble in report.troubles:
         say(f"\n{trouble}")
-    if found.apply_delays:
+    if report.apply_delays:
         say()
-        say(applied_words(found.apply_delays))
-    if found.outcomes:
+        say(applied_words(report.apply_delays))
+    if report.outcomes:
         columns = ["version", "responses", "available", "by a model", "p50 ms", "p99 ms", "levels"]
         say()
-        show_table(columns, [_version_row(version) for version in found.outcomes.values()], right=columns[1:-1])
+        show_table(columns, [_version_row(version) for version in report.outcomes.values()], right=columns[1:-1])
         labels = ["version", "label", "value", "95 % interval", "so far", "mature", "open"]
         rows = [
             [version.version or "none", name, *_label_cells(metric)]
-            for version in found.outcomes.values()
+            for version in report.outcomes.values()
             for name, metric in version.labels.items()
         ]
         say()
         show_table(labels, rows, right=labels[2:])
         say("share of responses with the label (of a number: its mean); value: of mature ones, whose window has closed")
-    if found.learning:
+    if report.learning:
         say("\nlearning now")
-    elif found.running and found.next_learn_us is not None:
-        say(f"\nlearns next at {format_timestamp(found.next_learn_us)[:19]}Z")
+    elif report.running and report.next_learn_us is not None:
+        say(f"\nlearns next at {format_timestamp(report.next_learn_us)[:19]}Z")
 
 
 def _version_row(version: "VersionOutcomes") -> list[object]:
@@ -198,11 +203,11 @@ def why(app: AppName, prediction: PredictionId, home: Home = None, json: Json = 
     """
     from flyball.provenance import why as explain
 
-    found = explain(open_home(app, home), prediction)
+    explanation = explain(open_home(app, home), prediction)
     if json:
-        show_json(found)
+        show_json(explanation)
     else:
-        say(found.text())
+        say(explanation.text())
 
 
 def replay(app: AppName, prediction: PredictionId, home: Home = None, json: Json = False) -> None:
@@ -212,12 +217,12 @@ def replay(app: AppName, prediction: PredictionId, home: Home = None, json: Json
     """
     from flyball.provenance import replay as again
 
-    found = again(open_home(app, home), prediction)
+    replayed = again(open_home(app, home), prediction)
     if json:
-        show_json(found)
+        show_json(replayed)
     else:
-        say(found.text())
-    if not found.identical:
+        say(replayed.text())
+    if not replayed.identical:
         raise typer.Exit(1)
 
 

@@ -47,7 +47,7 @@ class TruthTally:
     ) -> None:
         """Note answers, before anybody has acted on them."""
         policies = {"": responses, **self._world.reference_policies(requests)}
-        true = {name: _rows(self._world.true_quality(requests, given)) for name, given in policies.items()}
+        true = {name: _rows(self._world.true_quality(requests, answers)) for name, answers in policies.items()}
         for row, (request, prediction) in enumerate(zip(requests, predictions, strict=True)):
             self._digest.update(prediction_record(prediction).body)
             self._digest.update(b"%d,%s;" % (prediction.at_us, prediction.key.encode()))

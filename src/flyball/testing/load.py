@@ -50,8 +50,8 @@ class _Connection:
         if not more:
             raise ConnectionResetError("closed by the server")
         self.data += more
-        head, found, body = self.data.partition(b"\r\n\r\n")
-        if not found:
+        head, separator, body = self.data.partition(b"\r\n\r\n")
+        if not separator:
             return None
         lower = head.lower()
         start = lower.find(b"content-length:") + 15
