@@ -26,6 +26,7 @@ from flyball.events import (
 from flyball.features import FeatureReader
 from flyball.history import History, HistoryConsumer
 from flyball.home import HomeLayout, default_home
+from flyball.outcomes import prediction_consumer
 from flyball.registry import Registry
 from flyball.releases import current
 from flyball.settings import Settings, load_settings
@@ -169,6 +170,15 @@ class Runtime:
         return HistoryConsumer(
             self.schema, self.history_folder, partitions=len(self.log.ends()), schemas=self.log.schemas
         )
+
+    @property
+    def prediction_history_folder(self) -> Path:
+        """The predictions as Parquet."""
+        return self.history_folder / "predictions"
+
+    @cached_property
+    def prediction_history_consumer(self) -> HistoryConsumer:
+        return prediction_consumer(self.prediction_history_folder, len(self.predictions.ends()))
 
     @cached_property
     def history(self) -> History:

@@ -68,7 +68,7 @@ def test_status_shows_processes_lags_and_figures(instance: Instance) -> None:
     until(lambda: sum(each.answers for each in status(instance.runtime()).figures.values()) >= 5)
     until(lambda: all(each.behind == 0 and not each.error for each in status(instance.runtime()).feeds))
     found = status(instance.runtime())
-    assert {each.name for each in found.feeds} == {"state", "history", "predictions", "outcomes"}
+    assert {each.name for each in found.feeds} == {"state", "history", "predictions", "outcomes", "prediction_history"}
     answers = sum(sum(each.levels.values()) for each in found.figures.values())
     assert answers == sum(each.answers for each in found.figures.values()) >= 5
 

@@ -75,7 +75,14 @@ def test_a_look_at_the_status_writes_nothing_to_the_features(home: Path) -> None
     changed = opened(home, "changed", OTHERWISE)
     before = dict(changed.feature_state.scan(b""))
     consumers = {consumer.name: consumer.behind for consumer in status(changed).consumers}
-    assert consumers == {"state": 0, "features": 0, "history": 0, "predictions": 0, "outcomes": 0}
+    assert consumers == {
+        "state": 0,
+        "features": 0,
+        "history": 0,
+        "predictions": 0,
+        "outcomes": 0,
+        "prediction_history": 0,
+    }
     assert dict(changed.feature_state.scan(b"")) == before
 
 

@@ -11,6 +11,7 @@ from flyball.history.delays import Delay, Lags
 from flyball.history.holding import hold_events
 from flyball.history.joins import join_frames, sides_of, with_joined
 from flyball.history.movielens import movielens_events
+from flyball.history.parts import read_stored
 from flyball.history.reader import EXPORTS, History, export, learned_lag
 from flyball.history.snapshot import Snapshot, SnapshotManifest, load_snapshot, take_snapshot
 
@@ -29,6 +30,7 @@ __all__ = [
     "learned_lag",
     "load_snapshot",
     "movielens_events",
+    "read_stored",
     "sides_of",
     "take_snapshot",
     "with_joined",

@@ -30,7 +30,8 @@ def _no_step(name: str) -> None:
 class HistoryConsumer:
     """Follows the log into `folder`: parts per event type and a manifest that names them and the offsets reached.
 
-    `schemas`: what the log's records were written with; without it, what `schema` knows.
+    `schemas`: what the log's records were written with; without it, what `schema` knows. `frame_of_stored`: makes the
+    rows of records that `schema` does not declare, one or several of each; by default they are kept as they are.
 
     Records are held back until `flush_rows` of them are there or `flush` is called; `offsets` tells what is durable,
     and after a crash at any time the log is read again from there. Records delivered again are left out, so are
@@ -45,12 +46,13 @@ class HistoryConsumer:
         *,
         partitions: int = 4,
         schemas: WrittenSchemas | None = None,
+        frame_of_stored: Callable[[Sequence[Row]], "pl.DataFrame"] = raw_frame,
         flush_rows: int = FLUSH_ROWS,
         fan_in: int = FAN_IN,
         on_step: Callable[[str], None] = _no_step,
     ) -> None:
         self._schema, self._folder, self._partitions = schema, Path(folder), partitions
-        self._schemas = schemas
+        self._schemas, self._frame_of_stored = schemas, frame_of_stored
         self._flush_rows, self._fan_in, self._on_step = flush_rows, fan_in, on_step
         self._held: list[Row] = []
         self._reached: Offsets | None = None
@@ -142,7 +144,7 @@ class HistoryConsumer:
     def _new_part(self, name: str, as_now: bool, label: str, rows: Sequence[Row]) -> Part:
         """Records of today's declarations become columns; others stay as they are, so that nothing of them is lost."""
         if not as_now:
-            return self._part(name, f"{label}-stored", raw_frame(rows), 0)
+            return self._part(name, f"{label}-stored", self._frame_of_stored(rows), 0)
         declared = self._schema.types[name]
         return self._part(name, label, frame_of(declared, rows), declared.fingerprint)
 
@@ -170,7 +172,9 @@ class HistoryConsumer:
             frame = pl.concat([pl.read_parquet(self._folder / part.path, memory_map=False) for part in merging])
             parts = [part for part in parts if part not in merging]
             label, schema = f"{serial:09d}-{len(retired)}", merging[0].schema
-            parts.append(self._part(merging[0].type, label, frame.sort("partition", "offset"), schema))
+            parts.append(
+                self._part(merging[0].type, label, frame.sort("partition", "offset", maintain_order=True), schema)
+            )
             retired += [part.path for part in merging]
         return parts, retired
 

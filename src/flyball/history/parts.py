@@ -61,32 +61,59 @@ def read_type(
 
     if name not in schema.types:
         raise NotFound("event type", name, schema.types)
-    declared = schema.types[name]
-    frame = _read(folder, schema, name, wanted)
+    columns = column_types(schema.types[name])
+
+    def read(manifest: Manifest) -> "list[pl.DataFrame]":
+        declared = declared_by(manifest, schema)
+        parts = [part for part in parts_of(manifest, declared, name) if wanted(part)]
+        return [read_part(folder, part, declared, name) for part in parts]
+
+    frame = _read(folder, read)
     if frame is None:
-        return pl.DataFrame(schema=column_types(declared))
-    if before is not None:
-        ends = pl.Series(list(before) or [0], dtype=pl.Int64)
-        place = pl.col("partition").cast(pl.UInt32)
-        within = place.is_in(list(range(len(before)))) & (
-            pl.col("offset") < pl.lit(ends).gather(place, null_on_oob=True)
-        )
-        frame = frame.filter(within.fill_null(False))
-    return frame.select(list(column_types(declared))).sort("at", "partition", "offset")
+        return pl.DataFrame(schema=columns)
+    return _before(frame, before).select(list(columns)).sort("at", "partition", "offset")
 
 
-def _read(folder: Path, schema: Schema, name: str, wanted: Callable[[Part], bool]) -> "pl.DataFrame | None":
+def read_stored(
+    folder: Path,
+    name: str,
+    *,
+    wanted: Callable[[Part], bool] = lambda part: True,
+    before: Offsets | None = None,
+) -> "pl.DataFrame | None":
+    """The rows that `frame_of_stored` of a `HistoryConsumer` made of records of type `name`; None without any."""
+    import polars as pl
+
+    def read(manifest: Manifest) -> "list[pl.DataFrame]":
+        parts = [part for part in manifest.parts if part.type == name and wanted(part)]
+        return [pl.read_parquet(folder / part.path, memory_map=False) for part in parts]
+
+    frame = _read(folder, read)
+    return frame if frame is None else _before(frame, before).sort("at", "partition", "offset", maintain_order=True)
+
+
+def _before(frame: "pl.DataFrame", before: Offsets | None) -> "pl.DataFrame":
+    import polars as pl
+
+    if before is None:
+        return frame
+    ends = pl.Series(list(before) or [0], dtype=pl.Int64)
+    partition = pl.col("partition").cast(pl.UInt32)
+    within = partition.is_in(list(range(len(before)))) & (
+        pl.col("offset") < pl.lit(ends).gather(partition, null_on_oob=True)
+    )
+    return frame.filter(within.fill_null(False))
+
+
+def _read(folder: Path, read: "Callable[[Manifest], list[pl.DataFrame]]") -> "pl.DataFrame | None":
     """The parts as the manifest lists them now; read again when a merge took one away meanwhile."""
     import polars as pl
 
     for _ in range(_TRIES):
-        manifest: Manifest = read_manifest(folder)
-        declared = declared_by(manifest, schema)
-        parts = [part for part in parts_of(manifest, declared, name) if wanted(part)]
-        if not parts:
-            return None
+        manifest = read_manifest(folder)
         try:
-            return pl.concat([read_part(folder, part, declared, name) for part in parts])
+            frames = read(manifest)
+            return pl.concat(frames, how="diagonal") if frames else None
         except FileNotFoundError:
             if read_manifest(folder).serial == manifest.serial:
                 raise StoreUnavailable(

@@ -99,6 +99,7 @@ def follow(runtime: Runtime, stop: threading.Event) -> None:
         if progress.idle:
             stop.wait(IDLE_S)
     runtime.history_consumer.flush()
+    runtime.prediction_history_consumer.flush()
 
 
 def _govern(spec: ProcessSpec) -> None:

@@ -16,7 +16,7 @@ from flyball.runtime import FEATURES_CONSUMER, STATE_CONSUMER, Runtime
 from flyball.state import StateConsumer, View
 
 STATE_BATCH, HISTORY_BATCH, OUTCOME_BATCH = 2_000, 10_000, 5_000
-FLUSH_US = 5_000_000
+FLUSH_US, ANSWERED_US = 5_000_000, 60_000_000
 SETTLE_US = 60_000_000
 RELEASE_US = 5_000_000
 FEATURE_LOCK = "features.lock"
@@ -39,6 +39,8 @@ def consumers_of(runtime: Runtime, flush_us: int = FLUSH_US, *, rebuilding: bool
         runtime.schema, runtime.app.task.about, runtime.outcomes_path, partitions=len(log.ends())
     )
     flush = at_most_every(flush_us, lambda now_us: history.flush())
+    answered = runtime.prediction_history_consumer
+    flush_answered = at_most_every(flush_us and max(flush_us, ANSWERED_US), lambda now_us: answered.flush())
     responded = _at("predictions", outcomes, len(predictions.ends()))
     happened = _at("events", outcomes, len(log.ends()))
     settle = at_most_every(SETTLE_US, lambda now_us: outcomes.settle(now_us, all_events=happened() == log.ends()))
@@ -50,6 +52,7 @@ def consumers_of(runtime: Runtime, flush_us: int = FLUSH_US, *, rebuilding: bool
         Consumer("history", log, history.offsets, history.apply, HISTORY_BATCH, flush),
         Consumer("predictions", predictions, responded, outcomes.apply_predictions, OUTCOME_BATCH, settle),
         Consumer("outcomes", log, happened, outcomes.apply_events, OUTCOME_BATCH),
+        Consumer("prediction_history", predictions, answered.offsets, answered.apply, OUTCOME_BATCH, flush_answered),
     ]
 
 

@@ -18,6 +18,7 @@ from flyball.outcomes.prediction import (
     request_of_prediction,
     response_of,
 )
+from flyball.outcomes.prediction_history import prediction_consumer, read_predictions
 from flyball.outcomes.views import Followed, followed, outcomes_by_version
 
 __all__ = [
@@ -31,9 +32,11 @@ __all__ = [
     "find_prediction",
     "followed",
     "outcomes_by_version",
+    "prediction_consumer",
     "prediction_of",
     "prediction_of_response",
     "prediction_record",
+    "read_predictions",
     "records_between",
     "request_of_prediction",
     "response_of",

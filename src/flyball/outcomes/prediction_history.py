@@ -1,0 +1,89 @@
+"""Predictions as columns: a row for each item shown, or one for a response without items."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from flyball.events import Offsets, Record, Schema
+from flyball.history import HistoryConsumer, read_stored
+from flyball.outcomes.prediction import TYPE, Prediction, prediction_of
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_BY_RESPONSE = (
+    "version", "arrangement", "arm", "propensity", "level", "values", "decision", "stale_us", "took_us", "request_type",
+)  # fmt: skip
+
+
+def prediction_consumer(folder: Path, partitions: int) -> HistoryConsumer:
+    """Follows the stream of predictions into Parquet files in `folder`, each record exactly once."""
+    return HistoryConsumer(Schema([]), folder, partitions=partitions, frame_of_stored=prediction_frame)
+
+
+def read_predictions(folder: Path, *, as_of_us: int | None = None, before: Offsets | None = None) -> "pl.DataFrame":
+    """The rows of what was answered up to `as_of_us` and lies before these offsets of the stream, in order of time.
+
+    Columns: `prediction_columns`, among them the JSON of the request's fields. `rank` is 0 for the first item; `rank`,
+    `item`, `score`, `source`, `item_propensity` and `parts` are null for a response without items.
+    """
+    import polars as pl
+
+    def known(part: Any) -> bool:
+        return as_of_us is None or part.first_known_us <= as_of_us
+
+    frame = read_stored(folder, TYPE, wanted=known, before=before)
+    if frame is None:
+        return pl.DataFrame(schema=prediction_columns())
+    return frame if as_of_us is None else frame.filter(pl.col("known_at") <= as_of_us)
+
+
+def prediction_columns() -> "dict[str, Any]":
+    """{column: polars type}."""
+    import polars as pl
+
+    return {
+        "prediction": pl.String, "at": pl.Int64, "known_at": pl.Int64, "partition": pl.Int32, "offset": pl.Int64,
+        "key": pl.String, "request": pl.String, "version": pl.String, "arrangement": pl.Int64, "arm": pl.String,
+        "propensity": pl.Float64, "level": pl.String, "values": pl.List(pl.Float64), "decision": pl.String,
+        "stale_us": pl.Int64, "took_us": pl.Int64, "request_type": pl.String, "rank": pl.Int32, "item": pl.String,
+        "score": pl.Float64, "source": pl.String, "item_propensity": pl.Float64, "parts": pl.List(pl.Float64),
+    }  # fmt: skip
+
+
+def prediction_frame(rows: Sequence[tuple[Record, int, int]]) -> "pl.DataFrame":
+    """The rows of records of the stream, with their partitions and offsets."""
+    import polars as pl
+
+    columns: dict[str, list[Any]] = {name: [] for name in prediction_columns()}
+    for record, partition, offset in rows:
+        prediction = prediction_of(record)
+        by_response = {
+            "prediction": prediction.id, "at": record.at, "known_at": record.known_at, "partition": partition,
+            "offset": offset, "key": record.key,
+            "request": msgspec.json.encode(prediction.request, order="sorted").decode(),
+            **{name: getattr(prediction, name) for name in _BY_RESPONSE},
+        }  # fmt: skip
+        items = _items(prediction)
+        count = len(items["rank"])
+        for name, value in by_response.items():
+            columns[name] += [value] * count
+        for name, values in items.items():
+            columns[name] += values
+    return pl.DataFrame(columns, schema=prediction_columns())
+
+
+def _items(prediction: Prediction) -> dict[str, list[Any]]:
+    count = len(prediction.items)
+    if count == 0:
+        return {name: [None] for name in ("rank", "item", "score", "source", "item_propensity", "parts")}
+    return {
+        "rank": list(range(count)),
+        "item": prediction.items,
+        "score": prediction.scores,
+        "source": prediction.sources,
+        "item_propensity": [prediction.propensities.get(rank, 1.0) for rank in range(count)],
+        "parts": [list(parts) for parts in prediction.parts] or [None] * count,
+    }
