@@ -33,8 +33,6 @@ OWN_WORDS = {"user", "item", "positive", "hint", "negative", "rating", "newcomer
 
 NAMES_ONE_TASK = {
     "cli/backfill.py": "pending",
-    "evaluation/bench.py": "pending",
-    "evaluation/judge.py": "pending",
     "evaluation/objective.py": "pending",
     "learning/examples.py": "pending",
     "learning/fitting.py": "pending",

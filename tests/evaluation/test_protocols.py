@@ -365,12 +365,12 @@ def test_the_published_tables_of_ml_100k_are_reached() -> None:
 
 @pytest.mark.data
 def test_what_smaller_forms_lose_on_ml_100k_is_bounded_and_attributes_help() -> None:
-    names = ["ease", "sparse_ease", "pruned", "implicit_als", "compact", "distilled", "hybrid"]
+    names = ["ease", "sparse_ease", "pruned", "implicit_als", "quantized", "distilled", "hybrid"]
     table = accuracy_tables(read_rated_set(real("ml-100k")), ["lists"], names, None, 1, SystemStopwatch())[0]
     gains = {line.family: line.figures["ndcg@10"] for line in table.lines}
     assert gains["sparse_ease"] > 0.97 * gains["ease"]
     assert gains["pruned"] > 0.97 * gains["ease"]
-    assert gains["compact"] > 0.99 * gains["implicit_als"]
+    assert gains["quantized"] > 0.99 * gains["implicit_als"]
     assert gains["distilled"] > gains["implicit_als"]
     assert gains["hybrid"] > gains["implicit_als"]
 

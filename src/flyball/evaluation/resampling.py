@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from flyball.core import BadInput, Doubles
-from flyball.tasks import Resampled
+from flyball.tasks import RatioOfSums, Resampled
 
 MetricKey = TypeVar("MetricKey", bound=Hashable)
 
@@ -77,9 +77,16 @@ def resample(
     ones = np.ones((1, units))
     values = {name: float(metric(ones)[0]) for name, metric in metrics.items()}
     drawn: dict[MetricKey, list[Doubles]] = {name: [] for name in metrics}
+    ratios = {name: metric for name, metric in metrics.items() if isinstance(metric, RatioOfSums)}
+    columns = [column for metric in ratios.values() for column in (metric.above, metric.below)]
+    table = np.stack(columns, axis=1) if columns else np.zeros((units, 0))
     for weights in resample_weights(units, resamples, seed):
-        for name, metric in metrics.items():
-            drawn[name].append(metric(weights))
+        sums = weights @ table  # one product for all of them: one by one takes ten times as long
+        for nth, (name, metric) in enumerate(ratios.items()):
+            drawn[name].append(metric.of_sums(sums[:, 2 * nth], sums[:, 2 * nth + 1]))
+        for name, function in metrics.items():
+            if name not in ratios:
+                drawn[name].append(function(weights))
     whole = {name: np.concatenate(parts) for name, parts in drawn.items()}
     for name in centered & set(whole):
         whole[name] = np.clip(whole[name] - whole[name].mean() + values[name], 0.0, 1.0)

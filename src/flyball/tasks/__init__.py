@@ -20,7 +20,7 @@ from flyball.tasks.labels import (
     label_plans,
     references,
 )
-from flyball.tasks.metrics import Resampled, request_mean
+from flyball.tasks.metrics import RatioOfSums, Resampled, request_mean
 from flyball.tasks.recommend.cases import ACTIVITIES, HEAVY, Cases, activity_of, evaluation_cases
 from flyball.tasks.recommend.declaration import MAX_K, Recommend
 from flyball.tasks.recommend.fallback import fallback_arrays
@@ -146,6 +146,7 @@ __all__ = [
     "RankedItem",
     "RankingDataset",
     "RatedItems",
+    "RatioOfSums",
     "ReadFeatures",
     "Recommend",
     "RecommendPipeline",

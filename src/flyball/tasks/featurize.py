@@ -1,6 +1,6 @@
 """Featurize: the declared features of a user and the items retrieved, as one matrix, online and offline alike."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 from zlib import crc32
 
@@ -191,10 +191,11 @@ class OnlineFeatures:
 
 
 class OfflineFeatures:
-    """Features from frames of events, by what was known and, `apply_delay_us` later, applied at each instant, or by
+    """Features from frames of events, by what was known and, `apply_delay_us` later, applied at each time, or by
     `offsets`.
 
-    What was computed is kept, so that asking again is quick: make one for each use.
+    All that is asked at once is computed at once, however many times it is about; what was computed is kept, so that
+    asking again is quick: make one for each use.
     """
 
     def __init__(
@@ -202,28 +203,32 @@ class OfflineFeatures:
     ) -> None:
         self._groups = {group.name: group for group in groups}
         self._frames, self._offsets, self._delay_us = frames, offsets, apply_delay_us
-        self._kept: dict[tuple[str, int], _Kept] = {}
+        self._kept: dict[str, _Kept] = {}
 
     def read(self, asked: Sequence[Asked], at_us: Sequence[int]) -> "list[Reading]":
         from flyball.features import Reading, Vectors
 
-        wanted: dict[tuple[str, int], dict[tuple[str, ...], None]] = {}
-        for one, at in zip(asked, at_us, strict=True):
-            for name, keys in one.items():
-                wanted.setdefault((name, at), {}).update(dict.fromkeys(keys))
-        for (name, at), new in wanted.items():
-            self._compute(name, at, list(new))
-        found = []
-        for one, at in zip(asked, at_us, strict=True):
+        needed: dict[str, dict[_At, None]] = {}
+        for keys_of, at in zip(asked, at_us, strict=True):
+            for name, keys in keys_of.items():
+                needed.setdefault(name, {}).update(dict.fromkeys((key, at) for key in keys))
+        for name, rows in needed.items():
+            self._compute(name, rows)
+        readings = []
+        for keys_of, at in zip(asked, at_us, strict=True):
             parts = {}
-            for name, keys in one.items():
-                kept = self._kept[name, at]
-                rows = [kept.index[key] for key in keys]
-                names = tuple(each.name for each in self._groups[name].definitions)
-                objects = {(place, nth): value for place, row in enumerate(rows) for nth, value in kept.objects[row]}
-                parts[name] = Vectors(names, list(keys), kept.bits[rows], kept.tags[rows], objects)
-            found.append(Reading(at, self._offsets or (), parts))
-        return found
+            for name, keys in keys_of.items():
+                kept = self._kept[name]
+                numbers = [kept.index[key, at] for key in keys]
+                names = tuple(definition.name for definition in self._groups[name].definitions)
+                objects = {
+                    (position, nth): value
+                    for position, number in enumerate(numbers)
+                    for nth, value in kept.objects[number]
+                }
+                parts[name] = Vectors(names, list(keys), kept.bits[numbers], kept.tags[numbers], objects)
+            readings.append(Reading(at, self._offsets or (), parts))
+        return readings
 
     def matrix(self, columns: Columns, users: Sequence[str], items: Sequence[str], at_us: int) -> Doubles:
         """float64 (rows, names) for any pairs of users and items at one instant."""
@@ -234,7 +239,7 @@ class OfflineFeatures:
             asked[group.name] = columns.pairs(group, users, items)
         return columns.matrix(self.read([asked], [at_us])[0], users, items)
 
-    def _compute(self, name: str, at_us: int, keys: Sequence[tuple[str, ...]]) -> None:
+    def _compute(self, name: str, rows: "Iterable[_At]") -> None:
         import polars as pl
 
         from flyball.features import point_in_time
@@ -242,39 +247,44 @@ class OfflineFeatures:
         group = self._groups[name]
         width = len(group.definitions)
         kept = self._kept.setdefault(
-            (name, at_us), _Kept({}, np.empty((0, width), np.int64), np.empty((0, width), np.uint8), [])
+            name, _Kept({}, np.empty((0, width), np.int64), np.empty((0, width), np.uint8), [])
         )
-        missing = [key for key in keys if key not in kept.index]
+        missing = [row for row in rows if row not in kept.index]
         if not missing:
             return
         columns: dict[str, Any] = {
-            key: pl.Series([one[place] for one in missing], dtype=pl.String) for place, key in enumerate(group.keys)
+            entity: pl.Series([key[nth] for key, _ in missing], dtype=pl.String)
+            for nth, entity in enumerate(group.keys)
         }
-        columns["at"] = pl.Series([at_us], dtype=pl.Int64).new_from_index(0, len(missing))
+        columns["at"] = pl.Series([at for _, at in missing], dtype=pl.Int64)
         if self._offsets is not None:
             vector = pl.Series([list(self._offsets)], dtype=pl.List(pl.Int64))
             columns["offsets"] = vector.new_from_index(0, len(missing))
         values = point_in_time([group], self._frames, pl.DataFrame(columns), apply_delay_us=self._delay_us)
-        coded = [coded_column(values[one.name]) for one in group.definitions]
-        held: list[list[tuple[int, Any]]] = [[] for _ in missing]
-        for nth, one in enumerate(group.definitions):
-            if one.result in ("text", "list"):
-                for place, value in enumerate(values[one.name].to_list()):
+        coded = [coded_column(values[definition.name]) for definition in group.definitions]
+        objects: list[list[tuple[int, Any]]] = [[] for _ in missing]
+        for nth, definition in enumerate(group.definitions):
+            if definition.result in ("text", "list"):
+                for number, value in enumerate(values[definition.name].to_list()):
                     if value is not None:
-                        held[place].append((nth, value))
-        kept.objects += held
-        for key in missing:
-            kept.index[key] = len(kept.index)
+                        objects[number].append((nth, value))
+        kept.objects += objects
+        for row in missing:
+            kept.index[row] = len(kept.index)
         kept.bits = np.concatenate([kept.bits, np.stack([bits for bits, _ in coded], axis=1)])
         kept.tags = np.concatenate([kept.tags, np.stack([tags for _, tags in coded], axis=1)])
 
 
+_At = tuple[tuple[str, ...], int]
+"""A key and the time it is asked for."""
+
+
 class _Kept:
-    """Values computed already: `index` {key: row of `bits`, `tags` and `objects`}; texts and lists by feature."""
+    """Values computed already: `index` {(key, time): row of `bits`, `tags`, `objects`}; texts and lists by feature."""
 
     def __init__(
         self,
-        index: dict[tuple[str, ...], int],
+        index: dict[_At, int],
         bits: NDArray[np.int64],
         tags: NDArray[np.uint8],
         objects: list[list[tuple[int, Any]]],

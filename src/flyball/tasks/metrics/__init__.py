@@ -12,9 +12,10 @@ from flyball.tasks.metrics.binary import (
     logloss,
 )
 from flyball.tasks.metrics.numbers import bias, interval_coverage, mae, pinball, rmse, rmsle
-from flyball.tasks.metrics.unit_weights import Resampled, ratio, request_mean, row_weights
+from flyball.tasks.metrics.unit_weights import RatioOfSums, Resampled, ratio, request_mean, row_weights
 
 __all__ = [
+    "RatioOfSums",
     "Resampled",
     "auc",
     "average_precision",
