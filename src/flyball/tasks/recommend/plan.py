@@ -18,6 +18,7 @@ from flyball.tasks.recommend.metrics.lists import (
     source_metric,
 )
 from flyball.tasks.recommend.metrics.predicted_ratings import RatingMetric, predicted_ratings, reference_ratings
+from flyball.tasks.recommend.metrics.propensity import GAINS
 from flyball.tasks.recommend.metrics.ranking import ACCURACY
 from flyball.tasks.task import EvaluationPlan, Metric, MetricFamily
 
@@ -28,7 +29,7 @@ LISTS_ALONE = ("novelty", "popularity_share", "mean_popularity")
 
 _AT_K: dict[str, Callable[[int], Metric]] = {
     **{name: partial(accuracy_metric, name) for name in ACCURACY},
-    **{f"ips_{name}": partial(IpsMetric, name) for name in ACCURACY},
+    **{f"ips_{name}": partial(IpsMetric, name) for name in GAINS},
     "coverage": Coverage,
     **{name: partial(list_metric, name) for name in LISTS_ALONE},
     "full_lists": full_lists,
@@ -62,8 +63,8 @@ def evaluation_plan(task: "Recommend") -> EvaluationPlan:
         reported=(*(f"{name}@{k}" for name in _AT_K), "rmse", "mae"),
         shown=(f"ndcg@{k}", f"recall@{k}", f"hit_rate@{k}", f"coverage@{k}", "rmse"),
         baselines={"random": Random(), "popular": Popular()},
-        sliced=(*ACCURACY, *(f"ips_{name}" for name in ACCURACY)),
-        corrected={name: f"ips_{name}" for name in ACCURACY},
+        sliced=(*ACCURACY, *(f"ips_{name}" for name in GAINS)),
+        corrected={name: f"ips_{name}" for name in GAINS},
         gates=(
             MetricGate("full_lists", f"full_lists@{k}", at_least=MIN_FULL_LISTS, certain=False),
             MetricGate("own_lists", f"scored@{k}", above=0.0, certain=False, why=_NO_SCORES),

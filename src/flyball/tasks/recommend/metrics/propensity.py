@@ -28,7 +28,7 @@ RecSys 2018 (popularity as propensity); Joachims, Swaminathan, Schnabel: "Unbias
 Feedback", WSDM 2017 (propensities by rank).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 import numpy as np
@@ -111,13 +111,23 @@ def propensity_weights(
     )
 
 
+GAINS: dict[str, Callable[[NDArray[np.int64]], NDArray[np.float64]]] = {
+    "ndcg": lambda ranks: 1 / np.log2(ranks + 1),
+    "recall": lambda ranks: np.ones(len(ranks)),
+    "precision": lambda ranks: np.ones(len(ranks)),
+    "map": lambda ranks: 1 / ranks,
+    "hit_rate": lambda ranks: np.ones(len(ranks)),
+}
+"""{metric: what one target at each rank, from 1, adds to it}; a metric that no target adds to by itself is not here."""
+
+
 def gains(ranks: NDArray[np.int64], metric: str, k: int) -> NDArray[np.float64]:
-    """What one target at each rank (from 1, 0 for none) adds: 1/log2(r + 1) for ndcg, 1/r for map, 1 for the others."""
-    hit = ((ranks >= 1) & (ranks <= k)).astype(np.float64)
-    safe = np.maximum(ranks, 1)
-    if metric == "ndcg":
-        return np.asarray(hit / np.log2(safe + 1))
-    return np.asarray(hit / safe) if metric == "map" else hit
+    """What each target adds to a metric of `GAINS` at its rank, from 1, 0 for none.
+
+    >>> gains(np.array([1, 2, 0, 9]), "map", k=5).tolist()
+    [1.0, 0.5, 0.0, 0.0]
+    """
+    return np.asarray(((ranks >= 1) & (ranks <= k)) * GAINS[metric](np.maximum(ranks, 1)))
 
 
 def _lifts(
