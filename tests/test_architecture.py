@@ -27,6 +27,7 @@ FLOORS = {
     "releases": 10,
     "app": 11,
     "runtime": 11,
+    "data": 12,
     "serving": 12,
     "monitoring": 13,
     "learning": 14,

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from flyball.app import App as App
     from flyball.app import load_app as load_app
     from flyball.core import FlyballError as FlyballError
+    from flyball.data import open as open
     from flyball.events import Event as Event
     from flyball.events import Profile as Profile
     from flyball.events import Ref as Ref
@@ -53,7 +54,6 @@ if TYPE_CHECKING:
     from flyball.policy import outcome as outcome
     from flyball.policy import value as value
     from flyball.policy import world as world
-    from flyball.runtime import open as open
     from flyball.tasks import Recommend as Recommend
 
 _ROOM_OF = {
@@ -95,7 +95,7 @@ _ROOM_OF = {
         ["any_of", "best", "cheapest_within_noise", "every", "full_rollout", "gates", "outcome", "value", "world"],
         "flyball.policy",
     ),
-    **dict.fromkeys(["open"], "flyball.runtime"),
+    **dict.fromkeys(["open"], "flyball.data"),
     **dict.fromkeys(["Recommend"], "flyball.tasks"),
 }
 

@@ -10,7 +10,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from flyball.app import App, AppSource, load_app
-from flyball.core import Clock, FlyballError, NotFound, Refused, find_zone, local_path, parse_url, write_atomic
+from flyball.core import Clock, FlyballError, Refused, find_zone, local_path, parse_url, write_atomic
 from flyball.events import (
     DeclaredLog,
     EntityCatalog,
@@ -25,7 +25,7 @@ from flyball.events import (
 )
 from flyball.features import FeatureReader
 from flyball.history import History, HistoryConsumer
-from flyball.home import HomeLayout, default_home
+from flyball.home import HomeLayout
 from flyball.outcomes import prediction_consumer
 from flyball.registry import Registry
 from flyball.releases import current
@@ -34,7 +34,7 @@ from flyball.state import View
 from flyball.stores import StateStore, open_state
 from flyball.tasks import Described, OnlineFeatures, Recommend, Signals, task_views
 
-__all__ = ["FEATURES_CONSUMER", "STATE_CONSUMER", "Runtime", "check_home", "load_settings", "open", "open_runtime"]
+__all__ = ["FEATURES_CONSUMER", "STATE_CONSUMER", "Runtime", "check_home", "load_settings", "open_runtime"]
 
 STATE_CONSUMER, FEATURES_CONSUMER = "state", "features"
 """The names of the consumers that users wait for."""
@@ -228,21 +228,6 @@ def check_home(home: Path, app: App) -> None:
             f"home {home} must be of {app.name}, got one that {began} began: choose another --home (or, if the "
             f"application got another name, write it into {owner})"
         )
-
-
-def open(spec: str, home: str | Path | None = None) -> History:
-    """The history of an application, read only, for notebooks: `fb.open("shop.py").events("buy")` is a polars frame.
-
-    It reaches as far as the log worker, or the last `learn` or `export`, has written it: `.offsets()` tells. Raises
-    `NotFound` without an application or a home, `Refused` for the home of another.
-    """
-    folder = Path(home) if home is not None else default_home(spec)
-    if not folder.is_dir():
-        raise NotFound("home", str(folder))
-    settings = load_settings(folder)
-    app = load_app(spec, settings.app)
-    check_home(settings.folder, app)
-    return History(local_path(settings.history), app.schema)
 
 
 def open_runtime(source: AppSource, settings: Settings, clock: Clock) -> Runtime:

@@ -273,30 +273,40 @@ class FileKind(StrEnum):
 
 def export(
     app: AppName,
-    event: Annotated[str, typer.Argument(metavar="EVENT", help="An event type, such as watch.")],
+    what: Annotated[
+        str, typer.Argument(metavar="WHAT", help="An event type, such as watch; predictions; or outcomes.")
+    ],
     since: Annotated[str | None, typer.Option("--since", help="Only what happened at or after this time.")] = None,
     format: Annotated[
         FileKind | None, typer.Option("--format", help="csv or parquet.", show_default="by --out, or csv")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="File to write.", show_default="EVENT.csv or EVENT.parquet")
+        Path | None,
+        typer.Option("--out", help="File to write, in a folder that exists.", show_default="WHAT.csv or WHAT.parquet"),
     ] = None,
     home: Home = None,
     chosen: Set = None,
     json: Json = False,
 ) -> None:
-    """Write the events of one type to a file."""
+    """Write events, predictions or outcomes to a file.
+
+    Predictions are a row a response, with the request, the items and what they were made from. Outcomes are a row for
+    each shown item that something followed; id names the response. Times are ISO 8601 UTC.
+    """
+    from flyball.data import ANSWERS, AppData, export_data
     from flyball.history import export as export_events
     from flyball.operations import catch_up
 
     runtime = open_home(app, home, chosen)
     since_us = None if since is None else parse_timestamp(since)
     kind = format or (FileKind(out.suffix[1:]) if out and out.suffix[1:] in FileKind.__members__ else FileKind.csv)
-    path = out or Path(f"{event}.{kind.value}")
-    with progress_line(json) as progress:
-        catch_up(runtime, progress)
-    rows = export_events(runtime.history, event, path, kind.value, since_us)
+    path = out or Path(f"{what}.{kind.value}")
+    catch_up(runtime)
+    if what in ANSWERS and what not in runtime.schema.types:
+        rows = export_data(AppData(runtime), what, path, kind.value, since_us)
+    else:
+        rows = export_events(runtime.history, what, path, kind.value, since_us)
     if json:
         show_json({"rows": rows, "file": str(path)})
     else:
-        say(f"wrote {rows:,} {event} events to {path}")
+        say(f"wrote {rows:,} {what if what in ANSWERS else f'{what} events'} to {path}")

@@ -12,7 +12,7 @@ from flyball.history.holding import hold_events
 from flyball.history.joins import join_frames, sides_of, with_joined
 from flyball.history.movielens import movielens_events
 from flyball.history.parts import read_stored
-from flyball.history.reader import EXPORTS, History, export, learned_lag
+from flyball.history.reader import EXPORTS, History, export, learned_lag, with_times, write_frame
 from flyball.history.snapshot import Snapshot, SnapshotManifest, load_snapshot, take_snapshot
 
 __all__ = [
@@ -34,4 +34,6 @@ __all__ = [
     "sides_of",
     "take_snapshot",
     "with_joined",
+    "with_times",
+    "write_frame",
 ]

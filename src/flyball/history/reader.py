@@ -91,18 +91,39 @@ def learned_lag(history: History, only: str | None = None) -> Delay:
     return found
 
 
-def export(history: History, name: str, out: Path, fmt: str = "csv", since_us: int | None = None) -> int:
-    """Write the events of a type to a file; how many.
+def export(history: History, name: str, out: Path, kind: str = "csv", since_us: int | None = None) -> int:
+    """Write the events of a type to a file; how many. Raises as `write_frame`, and `NotFound` for another type.
 
-    `csv`: the fields and `at` as ISO 8601 UTC with microseconds, lists as JSON. `parquet`: all columns as they are.
-    The file appears whole or not at all. Raises `BadInput` for another format, `NotFound` for another type.
+    `csv`: the event time and the fields; `parquet`: all columns.
     """
-    if fmt not in EXPORTS:
-        raise BadInput("export format", f"one of {', '.join(EXPORTS)}", fmt)
-    frame = history.events(name, since_us)
+    from flyball.history.columns import META
+
+    frame = with_times(history.events(name, since_us))
+    if kind == "csv":
+        frame = frame.select("at", *(column for column in frame.columns if column not in META))
+    return write_frame(frame, out, kind)
+
+
+def with_times(frame: "pl.DataFrame") -> "pl.DataFrame":
+    """Events with `at` and `known_at` as datetimes in UTC instead of microseconds."""
+    import polars as pl
+
+    moment = pl.Datetime("us", "UTC")
+    return frame.with_columns(pl.col(name).cast(pl.Int64).cast(moment) for name in ("at", "known_at"))
+
+
+def write_frame(frame: "pl.DataFrame", out: Path, kind: str = "csv") -> int:
+    """Write a frame to a file; how many rows it has.
+
+    In `csv` times are ISO 8601 UTC with microseconds and lists are JSON. The file appears whole or not at all. Raises
+    `BadInput` for another kind, and for a folder that does not exist.
+    """
+    if kind not in EXPORTS:
+        raise BadInput("export format", f"one of {', '.join(EXPORTS)}", kind)
+    if not out.parent.is_dir():
+        raise BadInput("folder of the file to write", "one that exists: make it first", str(out.parent))
     temporary = out.with_name(f".{out.name}.tmp")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    if fmt == "csv":
+    if kind == "csv":
         _for_csv(frame).write_csv(temporary)
     else:
         frame.write_parquet(temporary)
@@ -114,17 +135,13 @@ def _for_csv(frame: "pl.DataFrame") -> "pl.DataFrame":
     import msgspec
     import polars as pl
 
-    from flyball.history.columns import META
-
-    fields = [name for name in frame.columns if name not in META]
-    lists = [name for name in fields if frame.schema[name].base_type() == pl.List]
-    texts = [
-        pl.Series(
-            name,
-            [None if value is None else msgspec.json.encode(value).decode() for value in frame[name].to_list()],
-            dtype=pl.String,
-        )
-        for name in lists
-    ]
-    moment = pl.from_epoch(pl.col("at"), time_unit="us").dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").alias("at")
-    return frame.with_columns(*texts).select(moment, *fields)
+    columns = []
+    for name, dtype in frame.schema.items():
+        if dtype.base_type() == pl.Datetime:
+            columns.append(frame[name].dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ"))
+        elif dtype.base_type() == pl.List:
+            texts = [None if value is None else msgspec.json.encode(value).decode() for value in frame[name].to_list()]
+            columns.append(pl.Series(name, texts, dtype=pl.String))
+        else:
+            columns.append(frame[name])
+    return pl.DataFrame(columns)

@@ -4,6 +4,9 @@ Promises: a prediction read back is the prediction written; each label joins eve
 order in which the two streams arrive; a label of an item counts an event once, for the first response that showed it.
 """
 
+from typing import TYPE_CHECKING
+
+from flyball.core import lazy_door
 from flyball.outcomes.consumer import OutcomeConsumer
 from flyball.outcomes.counts import BOUNDS_US
 from flyball.outcomes.exposure import exposure_of, shown_items
@@ -21,6 +24,9 @@ from flyball.outcomes.prediction import (
 from flyball.outcomes.prediction_history import prediction_consumer, read_predictions
 from flyball.outcomes.views import Followed, followed, outcomes_by_version
 
+if TYPE_CHECKING:
+    from flyball.outcomes.frames import outcomes_frame, predictions_frame
+
 __all__ = [
     "BOUNDS_US",
     "Followed",
@@ -32,13 +38,17 @@ __all__ = [
     "find_prediction",
     "followed",
     "outcomes_by_version",
+    "outcomes_frame",
     "prediction_consumer",
     "prediction_of",
     "prediction_of_response",
     "prediction_record",
+    "predictions_frame",
     "read_predictions",
     "records_between",
     "request_of_prediction",
     "response_of",
     "shown_items",
 ]
+
+__getattr__ = lazy_door(__name__, __file__)  # frames need polars, which serving should not load

@@ -154,6 +154,12 @@ def id_bytes(prediction_id: str) -> bytes:
     return int("".join(_DIGIT[letter] for letter in prediction_id), 2).to_bytes(16, "big")
 
 
+def id_text(raw: bytes) -> str:
+    """The 26 letters of an id of 16 bytes."""
+    bits = f"{int.from_bytes(raw, 'big'):0130b}"
+    return "".join(_ALPHABET[int(bits[start : start + 5], 2)] for start in range(0, 130, 5))
+
+
 def prediction_record(prediction: Prediction) -> Record:
     """The record to append to the stream `predictions`."""
     at = prediction.at_us

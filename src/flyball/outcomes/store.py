@@ -231,6 +231,15 @@ class OutcomeStore:
         )
         return [(item, _decode_follow(body)) for item, body in rows]
 
+    def all_follows(self, from_at: int) -> Iterator[tuple[int, str, bytes, str, Follow]]:
+        """(at, key, id, item, what followed) of every response from a time on, "" for what is about its request."""
+        rows = self._connection.execute(
+            "SELECT at, key, id, coalesce(name, ''), body FROM follows LEFT JOIN items ON item = number WHERE at >= ?",
+            (from_at,),
+        )
+        for at, key, id, item, body in rows:
+            yield at, key, id, item, _decode_follow(body)
+
     def item_follows(self, unit: Unit, item: int) -> dict[Key, Follow]:
         """{(at, id) of the response: what followed} of one unit and item."""
         rows = self._connection.execute(

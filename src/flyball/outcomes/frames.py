@@ -1,0 +1,136 @@
+"""Predictions and what followed them as frames, for notebooks and exports."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from flyball.events import EventLog
+from flyball.outcomes.prediction import LAST_US, Prediction, id_text, prediction_of, records_between
+from flyball.outcomes.reading import MICRO
+from flyball.outcomes.store import OutcomeStore
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_ROWS = 50_000
+
+
+def predictions_frame(log: EventLog, from_us: int = 0, until_us: int = LAST_US) -> "pl.DataFrame":
+    """A row for each response given in `[from_us, until_us)`, in order of time.
+
+    Columns: `id, at, key`; each field of the request as `request.NAME`; `version, arrangement, arm, propensity, level,
+    decision, values`; `items, scores, sources, propensities` run beside each other; `offsets, stale_us, took_us,
+    worker`. Fields that are neither scalars nor lists of texts are JSON.
+    """
+    import polars as pl
+
+    rows: list[dict[str, Any]] = []
+    frames = [_frame(rows)]  # empty, so that there are columns without any prediction
+    for record in records_between(log, from_us, until_us):
+        rows.append(_row(prediction_of(record)))
+        if len(rows) == _ROWS:
+            frames.append(_frame(rows))
+            rows = []
+    frames.append(_frame(rows))
+    return pl.concat(frames, how="diagonal_relaxed").sort("at", "id")
+
+
+def _row(prediction: Prediction) -> dict[str, Any]:
+    count = len(prediction.items)
+    return {
+        "id": prediction.id,
+        "at": prediction.at_us,
+        "key": prediction.key,
+        **{f"request.{name}": _plain(value) for name, value in prediction.request.items()},
+        "version": prediction.version,
+        "arrangement": prediction.arrangement,
+        "arm": prediction.arm,
+        "propensity": prediction.propensity,
+        "level": prediction.level,
+        "decision": prediction.decision,
+        "values": prediction.values,
+        "items": prediction.items,
+        "scores": prediction.scores,
+        "sources": prediction.sources,
+        "propensities": [prediction.propensities.get(position, 1.0) for position in range(count)],
+        "offsets": list(prediction.offsets),
+        "stale_us": prediction.stale_us,
+        "took_us": prediction.took_us,
+        "worker": prediction.worker,
+    }
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, list | tuple) and value and all(isinstance(each, str) for each in value):
+        return list(value)
+    return None if not value else msgspec.json.encode(value, order="sorted").decode()
+
+
+def _frame(rows: Sequence[Mapping[str, Any]]) -> "pl.DataFrame":
+    import polars as pl
+
+    texts, numbers = pl.List(pl.String), pl.List(pl.Float64)
+    schema: dict[str, Any] = {
+        "id": pl.String, "at": pl.Datetime("us", "UTC"), "key": pl.String, "version": pl.String,
+        "arrangement": pl.Int64, "arm": pl.String, "propensity": pl.Float64, "level": pl.String, "decision": pl.String,
+        "values": numbers, "items": texts, "scores": numbers, "sources": texts, "propensities": numbers,
+        "offsets": pl.List(pl.Int64), "stale_us": pl.Int64, "took_us": pl.Int64, "worker": pl.String,
+    }  # fmt: skip
+    names = list(dict.fromkeys(name for row in rows for name in row)) or list(schema)
+    columns = [_series(name, [row.get(name) for row in rows], schema.get(name)) for name in names]
+    return pl.DataFrame(columns)
+
+
+def _series(name: str, values: Sequence[Any], dtype: Any) -> "pl.Series":
+    import polars as pl
+
+    if dtype is None and len({type(value) for value in values if value is not None}) > 1:
+        values = [None if value is None else msgspec.json.encode(value).decode() for value in values]
+    return pl.Series(name, values, dtype=dtype)
+
+
+def outcomes_frame(path: Path, from_us: int = 0) -> "pl.DataFrame":
+    """A row for each response since `from_us` and each of its items that something followed; empty when none is kept.
+
+    Columns: `id, at, key, version` of the response, `item` ("" for what is about the whole request) and `position`;
+    `first_at, last_at` of what followed; `events.TYPE`: how many; `labels.NAME`: the value of a label that holds;
+    `censored`: labels that something else ended before they could hold.
+    """
+    import polars as pl
+
+    rows: list[dict[str, Any]] = []
+    if path.exists():
+        store = OutcomeStore(path, read_only=True)
+        try:
+            for at_us, key, id, item, follow in store.all_follows(from_us) if store.ready() else ():
+                rows.append(
+                    {
+                        "id": id_text(id),
+                        "at": at_us,
+                        "key": key,
+                        "version": follow.version,
+                        "item": item,
+                        "position": follow.position,
+                        "first_at": follow.first_at,
+                        "last_at": follow.last_at,
+                        **{f"events.{name}": count for name, count in sorted(follow.kinds.items())},
+                        **{f"labels.{name}": held.value / MICRO for name, held in sorted(follow.labels.items())},
+                        "censored": list(follow.censored),
+                    }
+                )
+        finally:
+            store.close()
+    moment = pl.Datetime("us", "UTC")
+    schema: dict[str, Any] = {
+        "id": pl.String, "at": moment, "key": pl.String, "version": pl.String, "item": pl.String,
+        "position": pl.Int64, "first_at": moment, "last_at": moment,
+        **dict.fromkeys(sorted({name for row in rows for name in row if name.startswith("events.")}), pl.Int64),
+        **dict.fromkeys(sorted({name for row in rows for name in row if name.startswith("labels.")}), pl.Float64),
+        "censored": pl.List(pl.String),
+    }  # fmt: skip
+    frame = pl.DataFrame({name: [row.get(name) for row in rows] for name in schema}, schema=schema)
+    return frame.sort("at", "id", "item")
