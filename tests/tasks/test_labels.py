@@ -233,3 +233,24 @@ def test_a_decision_after_which_no_label_can_come_leaves_the_response_out(tmp_pa
     consumer.apply_events([Slice(0, 0, [record("cancelled", START_US + 1, 0, 0, 0)])])
     metric = outcomes_by_version(path, AS_OF_US)["v1"].labels["cancelled"]
     assert (metric.value, metric.mature, metric.impossible, metric.n) == (0.5, 4, 2, 1)
+
+
+def test_a_joined_event_does_not_hide_the_side_that_completes_it(tmp_path: Path) -> None:
+    """Both are at one time and at one position of the log; and one pickup may have two handovers at one time."""
+    came = [
+        record("pickup", START_US, 0, 2, 1),
+        record("handover", START_US, 0, 2, 5),
+        record("handover", START_US, 0, 2, 7),
+        record("pickup", START_US + 1, 0, 2, 3),
+        record("pickup", START_US + 1, 0, 2, 4),
+    ]
+    for seed in range(6):
+        rng = random.Random(seed)
+        arrived = partitioned(rng.sample(came, len(came)))
+        folder = tmp_path / str(seed)
+        online = found_online(folder, [responded(2, START_US, 1)], arrived, rng)
+        (found,) = online.values()
+        for name in ("minutes", "trip_us", "twice"):
+            assert found[name] == trained([(2, START_US)], arrived, name)[0]
+        assert found["twice"] == ("held", 1.0)
+        assert found["trip_us"] == ("held", 0.0)

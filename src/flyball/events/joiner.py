@@ -53,7 +53,8 @@ class KeyValues(Protocol):
 class Joiner:
     """Joins records while they are read. `types`: those it must be given, `names`: those it makes.
 
-    `apply` returns the joined records of a batch with the position of the side whose time they have, and the changes
+    `apply` returns the joined records of a batch with the position of the side whose time they have (that of the other
+    side is the record's `id`, so that both tell pairs apart, in the order of `join_frames`), and the changes
     of the pending events, which belong into the same write as whatever is made of the records; each record is to be
     given once. `partitions`: of the log; pending events go once every partition is past the time they can wait for.
     None keeps them, as a replay may.
@@ -158,12 +159,13 @@ class _OneJoin:
         ]
         plain = [msgspec.to_builtins(event, builtin_types=(bytes,)) for event in events]
         fields = {name: plain[name not in self._first_fields][name] for name in self._fields}
-        anchor = first if self._join.at == "first" else second
+        anchor, other = (first, second) if self._join.at == "first" else (second, first)
         record = self._schema.join_record(
             self.declared.name, fields | {"elapsed_us": second.at - first.at}, anchor.at,
             max(first.known_at, second.known_at),
         )  # fmt: skip
-        return record, anchor.offset, anchor.partition
+        pair = other.offset.to_bytes(8, "big") + other.partition.to_bytes(8, "big")
+        return msgspec.structs.replace(record, id=pair), anchor.offset, anchor.partition
 
     def _passed_us(self, known_at: Mapping[int, int]) -> int | None:
         """The time up to which nothing can wait any more; None while a partition has shown nothing."""

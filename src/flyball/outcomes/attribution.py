@@ -76,20 +76,16 @@ def attribute(
             for showing in _windows(showings, touch.at, longest_us, once):
                 kinds.setdefault(showing, {})[touch] = None
                 joined.add(touch)
-    follows = {
-        (showing.at, showing.id): _follow(showing, sorted(some, key=_order), given.get(showing, {}), labels)
-        for showing, some in kinds.items()
-    }
+    follows: dict[Key, Follow] = {}
+    for showing, some in kinds.items():
+        ordered = sorted(some, key=lambda touch: touch.order)
+        follows[showing.at, showing.id] = _follow(showing, ordered, given.get(showing, {}), labels)
     return follows, joined
 
 
 def _windows(showings: Sequence[Showing], at: int, within_us: int, once: bool) -> list[Showing]:
     holding = [showing for showing in showings if showing.at <= at and together(showing.at, at, within_us)]
     return holding[:1] if once else holding
-
-
-def _order(touch: LabelTouch) -> tuple[int, int]:
-    return touch.at, touch.seq
 
 
 def _follow(
@@ -123,7 +119,7 @@ def settle_label(clauses: Sequence[tuple[int, Label, Sequence[LabelTouch]]]) -> 
     """
     ended_at = min((t.at for number, _, touches in clauses for t in touches if t.ends >> number & 1), default=None)
     held_at: int | None = None
-    latest: tuple[int, int, int] | None = None
+    latest: tuple[tuple[int, int, bytes, str], int] | None = None
     for number, label, touches in clauses:
         qualifying = [touch for touch in touches if touch.bits >> number & 1]
         last = first_hold([touch.at for touch in qualifying], label.at_least, label.within_us)
@@ -133,8 +129,8 @@ def settle_label(clauses: Sequence[tuple[int, Label, Sequence[LabelTouch]]]) -> 
         held_at = at if held_at is None else min(held_at, at)
         for touch in qualifying:
             value = next((micro for clause, micro in touch.values if clause == number), None)
-            if value is not None and (latest is None or (touch.at, touch.seq) > latest[:2]):
-                latest = (touch.at, touch.seq, value)
+            if value is not None and (latest is None or touch.order > latest[0]):
+                latest = (touch.order, value)
     if held_at is None or (ended_at is not None and ended_at < held_at):
         return None, ended_at
-    return Held(held_at, 1_000_000 if latest is None else latest[2]), None
+    return Held(held_at, 1_000_000 if latest is None else latest[1]), None

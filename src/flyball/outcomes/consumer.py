@@ -190,7 +190,7 @@ class OutcomeConsumer:
         group = self._reader.groups[unit[0]]
         labels = [self._labels[number] for number in group.labels]
         stored = {item: self._store.touches(unit, item) for item in new}
-        merged = {item: sorted({*stored[item], *new[item]}, key=lambda t: (t.at, t.seq)) for item in new}
+        merged = {item: sorted({*stored[item], *new[item]}, key=lambda touch: touch.order) for item in new}
         showings = self._showings(unit, {item: touches for item, touches in merged.items() if touches})
         altered: dict[Key, dict[int, Follow | None]] = {}
         rows: list[Stored] = []

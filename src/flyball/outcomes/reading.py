@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from flyball.events import Event, Positioned, Schema
+from flyball.events import Event, Positioned, Record, Schema
 from flyball.outcomes.prediction import Prediction
 from flyball.tasks import CompiledPlan, Label, compile_plan, field_named, joining_names, label_plans, references
 
@@ -24,8 +24,9 @@ class LabelGroup(msgspec.Struct, frozen=True):
 class LabelTouch(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One event about one request or item.
 
-    `seq`: its offset and partition in the log as one number, unique, by offset first. `bits`: bit i set when it
-    qualifies for label i; `ends`: when it ends the wait for it. `values`: (label, value in millionths).
+    `seq`: its offset and partition in the log as one number, by offset first; `pair`: of a joined event the position of
+    its other side. `bits`: bit i set when it qualifies for label i; `ends`: when it ends the wait for it. `values`:
+    (label, value in millionths).
     """
 
     at: int
@@ -34,6 +35,12 @@ class LabelTouch(msgspec.Struct, frozen=True, gc=False, array_like=True):
     bits: int
     ends: int = 0
     values: tuple[tuple[int, int], ...] = ()
+    pair: bytes = b""
+
+    @property
+    def order(self) -> tuple[int, int, bytes, str]:
+        """Sorts touches by time, then as they lie in the log; of one key and item no two are alike."""
+        return self.at, self.seq, self.pair, self.kind
 
 
 class ReadTouch(msgspec.Struct, frozen=True, gc=False):
@@ -85,7 +92,7 @@ class Reader:
             touch
             for (seq, record), event in zip(kept, events, strict=True)
             for reader in self._by_type[record.type]
-            if (touch := reader.read(seq, record.type, event)) is not None
+            if (touch := reader.read(seq, record, event)) is not None
         ]
 
 
@@ -124,10 +131,10 @@ class _TypeReader:
         self._key, self._at = plan.key, plan.at
         self._bits = sum(1 << label for label, test in plan.tests if test is None)
         self._tests = [(1 << label, test) for label, test in plan.tests if test is not None]
-        self._values = plan.values
+        self._values, self._joined = plan.values, plan.joined
         self._ends = sum(1 << label for label in plan.censors)
 
-    def read(self, seq: int, kind: str, event: Event) -> ReadTouch | None:
+    def read(self, seq: int, record: Record, event: Event) -> ReadTouch | None:
         """The touch of an event; None where it lacks a part of the key."""
         names = self._key(event)
         item, index = "", self._item_index
@@ -149,4 +156,7 @@ class _TypeReader:
                 values += ((label, round(float(number) * MICRO)),)
             else:
                 bits &= ~(1 << label)  # an event without the number says nothing
-        return ReadTouch(self._group, key, item, LabelTouch(self._at(event), seq, kind, bits, self._ends, values))
+        pair = record.id if self._joined else b""
+        return ReadTouch(
+            self._group, key, item, LabelTouch(self._at(event), seq, record.type, bits, self._ends, values, pair)
+        )

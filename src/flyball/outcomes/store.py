@@ -28,8 +28,8 @@ _TABLES = {
     "definition": "hash TEXT, labels BLOB",
     "items": "number INTEGER PRIMARY KEY, name TEXT UNIQUE",
     "requested": "grp INTEGER, key TEXT, at INTEGER, id BLOB, version TEXT, items BLOB, PRIMARY KEY(grp, key, at, id)",
-    "touches": "grp INTEGER, key TEXT, item INTEGER, at INTEGER, seq INTEGER, body BLOB, joined INTEGER, "
-    "PRIMARY KEY(grp, key, item, at, seq)",
+    "touches": "grp INTEGER, key TEXT, item INTEGER, at INTEGER, seq INTEGER, pair BLOB, kind TEXT, "
+    "body BLOB, joined INTEGER, PRIMARY KEY(grp, key, item, at, seq, pair, kind)",
     "follows": "grp INTEGER, key TEXT, at INTEGER, id BLOB, item INTEGER, body BLOB, "
     "PRIMARY KEY(grp, key, at, id, item)",
     "counts": "version TEXT, minute INTEGER, body BLOB, PRIMARY KEY(version, minute)",
@@ -205,14 +205,15 @@ class OutcomeStore:
     def touches(self, unit: Unit, item: int) -> dict[LabelTouch, bool]:
         """The stored touches of a unit and item by (at, seq), each with whether some response was given it."""
         rows = self._connection.execute(
-            "SELECT body, joined FROM touches WHERE grp = ? AND key = ? AND item = ? ORDER BY at, seq", (*unit, item)
+            "SELECT body, joined FROM touches WHERE grp = ? AND key = ? AND item = ? ORDER BY at, seq, pair, kind",
+            (*unit, item),
         )
         return {_decode_touch(body): bool(joined) for body, joined in rows}
 
     def put_touches(self, unit: Unit, touches: Iterable[Stored]) -> None:
         self._connection.executemany(
-            "INSERT OR REPLACE INTO touches VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [(*unit, item, touch.at, touch.seq, _encode(touch), joined) for item, touch, joined in touches],
+            "INSERT OR REPLACE INTO touches VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [(*unit, item, *touch.order, _encode(touch), joined) for item, touch, joined in touches],
         )
 
     def follows(self, unit: Unit, key: Key) -> dict[int, Follow]:
@@ -277,8 +278,8 @@ class OutcomeStore:
     def forget_touches(self, before: int, limit: int, joined: bool) -> int:
         """Delete up to `limit` touches of before `before`; how many there were."""
         return self._connection.execute(
-            "DELETE FROM touches WHERE (grp, key, item, at, seq) IN "
-            "(SELECT grp, key, item, at, seq FROM touches WHERE joined = ? AND at < ? LIMIT ?)",
+            "DELETE FROM touches WHERE (grp, key, item, at, seq, pair, kind) IN "
+            "(SELECT grp, key, item, at, seq, pair, kind FROM touches WHERE joined = ? AND at < ? LIMIT ?)",
             (joined, before, limit),
         ).rowcount
 

@@ -11,6 +11,10 @@ from flyball.policy import together
 from flyball.tasks.about import Label
 from flyball.tasks.labels import LabelPlan, label_plans
 
+_OTHER = ("other_offset", "other_partition")
+_ORDER = ("at", "offset", "partition", *_OTHER)
+"""By time, then as events lie in the log, joined ones after the side whose time they have."""
+
 HELD, OTHERWISE, CENSORED, OPEN = "held", "otherwise", "censored", "open"
 """States of a label: it holds; its window has closed without it; something else ended the wait, or nothing can be said
 of its absence; it may still come."""
@@ -73,6 +77,7 @@ def _touches(
             at.cast(pl.Int64).alias("at"),
             pl.col("offset").cast(pl.Int64),
             pl.col("partition").cast(pl.Int64),
+            *[(pl.col(name) if plan.joined else pl.lit(-1)).cast(pl.Int64).alias(name) for name in _OTHER],
             number.alias("number"),
             counted,
             pl.lit(clause in plan.censors).alias("ends"),
@@ -88,14 +93,14 @@ def _touches(
                 (pl.col("at") >= pl.col("_requested"))
                 & together(pl.col("_requested"), pl.col("at"), within_us)
                 & (pl.col("_counted") | pl.col("ends"))
-            ).select("_row", "_clause", "at", "offset", "partition", "number", "_counted", "ends")
+            ).select("_row", "_clause", *_ORDER, "number", "_counted", "ends")
         )
     return pl.concat(parts)
 
 
 def _held(joined: pl.DataFrame, number: int, label: Label) -> pl.DataFrame:
     """(_row, _clause, held_at): when the `at_least`-th event came; those of one window all lie within one span."""
-    counted = joined.filter(pl.col("_counted") & (pl.col("_clause") == number)).sort("at", "offset", "partition")
+    counted = joined.filter(pl.col("_counted") & (pl.col("_clause") == number)).sort(*_ORDER)
     return (
         counted.group_by("_row")
         .agg(pl.col("at").get(label.at_least - 1, null_on_oob=True).alias("held_at"))
@@ -111,7 +116,7 @@ def _values(joined: pl.DataFrame, held: pl.DataFrame, labels: Sequence[Label]) -
     return (
         joined.filter(pl.col("_counted"))
         .join(held.select("_row", "_clause"), on=["_row", "_clause"], how="inner")
-        .sort("at", "offset", "partition")
+        .sort(*_ORDER)
         .group_by("_row")
         .agg(pl.col("number").last())
     )

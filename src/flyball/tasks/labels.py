@@ -22,8 +22,8 @@ class LabelPlan(msgspec.Struct, frozen=True):
 
     `by`: the entity that each joining field refers to, or the field's own name; `fields`: these fields of the event.
     Labels are numbered in the order they were given. `tests`: (label, filter, None for every event) of those it may
-    qualify for; `values`: (label, number of the event); `censors`: labels whose wait it ends. `from_first`: a joined
-    type that has the time of its first side; it counts when it was complete.
+    qualify for; `values`: (label, number of the event); `censors`: labels whose wait it ends. `joined`: of a joined
+    type; `from_first`: one that has the time of its first side, it counts when it was complete.
     """
 
     type: str
@@ -32,6 +32,7 @@ class LabelPlan(msgspec.Struct, frozen=True):
     tests: tuple[tuple[int, Expression | None], ...] = ()
     values: tuple[tuple[int, Expression], ...] = ()
     censors: tuple[int, ...] = ()
+    joined: bool = False
     from_first: bool = False
 
 
@@ -90,6 +91,7 @@ def _plan(
     fields = tuple(field_named(event, name, declared) for name in by)
     numbered = [(number, label) for number, (label, names) in enumerate(labels) if names == by]
     own = [(number, label) for number, label in numbered if label.event is event]
+    join = join_of(event)
     for _, label in own:
         for expression in (label.where, label.value):
             _check_expression(expression, event, declared)
@@ -100,7 +102,8 @@ def _plan(
         tuple((number, label.where) for number, label in own),
         tuple((number, label.value) for number, label in own if label.value is not None),
         tuple(number for number, label in numbered if event in label.censored_by),
-        (join := join_of(event)) is not None and join.at == "first",
+        join is not None,
+        join is not None and join.at == "first",
     )
 
 
@@ -143,6 +146,7 @@ class CompiledPlan(msgspec.Struct, frozen=True):
     tests: tuple[tuple[int, Test | None], ...]
     values: tuple[tuple[int, Test], ...]
     censors: tuple[int, ...]
+    joined: bool = False
 
 
 def compile_plan(plan: LabelPlan) -> CompiledPlan:
@@ -154,6 +158,7 @@ def compile_plan(plan: LabelPlan) -> CompiledPlan:
         tuple((number, None if where is None else compile_python(where)) for number, where in plan.tests),
         tuple((number, compile_python(value)) for number, value in plan.values),
         plan.censors,
+        plan.joined,
     )
 
 

@@ -120,7 +120,7 @@ def _hits(qualifying: pl.DataFrame, name: str, at_least: int, within_us: int) ->
 def _ratings(observed: pl.DataFrame) -> pl.DataFrame:
     return (
         observed.filter(pl.col("number").is_not_null())
-        .sort("at", "offset", "partition")
+        .sort("at", "offset", "partition", "number")
         .group_by("pair", maintain_order=True)
         .agg(pl.col("number").last().cast(pl.Float32).alias("rating"))
     )

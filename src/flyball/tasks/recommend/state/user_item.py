@@ -58,7 +58,7 @@ def updated_user_item(pair: UserItem | None, item: str, touch: PairEvents, signa
                 hits[slot], pending[slot], times, outcome.at_least, outcome.within_us
             )
     rated = pair.rated
-    if touch.rated is not None and (rated is None or touch.rated[:3] > rated[:3]):
+    if touch.rated is not None and (rated is None or touch.rated > rated):
         rated = touch.rated
     return UserItem(pair.item, min(pair.seen_at, first), max(pair.last_at, last), hits, pending, rated)
 

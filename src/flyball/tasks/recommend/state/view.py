@@ -186,7 +186,7 @@ def _touch(
             value = number_of(rating(event))
             if value is not None:
                 rated = (at, offset, partition, value)
-                if touch.rated is None or rated[:3] > touch.rated[:3]:
+                if touch.rated is None or rated > touch.rated:
                     touch.rated = rated
 
 
