@@ -167,33 +167,6 @@ def module_imports(files: Mapping[str, Path]) -> dict[str, set[str]]:
 
 CIRCLES: dict[frozenset[str], str] = {
     frozenset({"features.declaration.entity", "features.declaration.groups"}): "to be merged",
-    frozenset(
-        {
-            "tasks.featurize",
-            "tasks.task",
-            *(
-                f"tasks.recommend.{name}"
-                for name in [
-                    "about",
-                    "declaration",
-                    "fallback_lists",
-                    "fold_in",
-                    "known",
-                    "lookups",
-                    "metrics.lists",
-                    "metrics.predicted_ratings",
-                    "offline",
-                    "online",
-                    "pipeline",
-                    "plan",
-                    "ranked",
-                    "request",
-                    "rerank",
-                    "rows",
-                ]
-            ),
-        }
-    ): "to be cut: the declaration reaches its doors",
 }
 """Circles that are there, with the reason."""
 
@@ -241,25 +214,15 @@ SEVERAL: dict[str, str] = {}
 """Public names that mean several things, with the reason."""
 
 PENDING = [
-    "Asked",
     "Clock",
-    "Examples",
     "Fallback",
     "Film",
-    "Freshness",
-    "Gates",
     "How",
     "Json",
-    "Pipeline",
     "Progress",
-    "Ranked",
-    "Rating",
     "Result",
     "Row",
-    "Service",
     "State",
-    "Task",
-    "Window",
 ]
 """Names still defined more than once: each one that gets a name of its own leaves this list."""
 

@@ -33,12 +33,6 @@ OWN_WORDS = {"user", "item", "positive", "hint", "negative", "rating", "newcomer
 
 NAMES_ONE_TASK = {
     "cli/backfill.py": "pending",
-    "evaluation/objective.py": "pending",
-    "learning/examples.py": "pending",
-    "learning/fitting.py": "pending",
-    "learning/shared_data.py": "pending",
-    "learning/trials.py": "pending",
-    "learning/tuning.py": "pending",
     "provenance/explain.py": "pending",
     "provenance/rebuild.py": "pending",
     "provenance/recompute.py": "pending",

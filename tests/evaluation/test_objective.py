@@ -1,5 +1,6 @@
 """What a search maximizes: a metric of the report, with the sign of errors turned."""
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,7 +9,8 @@ from tests.evaluation.planted import Mind, Stars, Steps, make_world
 
 from flyball.core import BadDeclaration, BadInput
 from flyball.evaluation import Objective, Space, search
-from flyball.models import Recommender
+from flyball.models import Artifact
+from flyball.tasks.recommend.training_data import training_data
 
 
 @pytest.fixture
@@ -17,9 +19,24 @@ def world() -> SimpleNamespace:
 
 
 def objective(world: SimpleNamespace, metric: str, **further: Any) -> Objective:
-    return Objective(
-        world.task, world.train, world.evaluation, metric, lambda model, data: model.fit(data, 3), Steps(), **further
-    )
+    return Objective(world.task, world.evaluation, metric, trainer(world), Steps(), **further)
+
+
+def trainer(world: SimpleNamespace) -> Callable[[Any, float], Artifact]:
+    """Fits on a share of the world's training data, as learning does."""
+    offline, whole = world.task.offline(), training_data(world.train)
+
+    def train(model: Any, share: float) -> Artifact:
+        data = offline.share(whole, share, 4)
+        trained = offline.train(model, data, NoPast(), 3)
+        items = list(trained.texts["items"])
+        return Artifact({}, dict(trained.arrays), items, {item: number for number, item in enumerate(items)})
+
+    return train
+
+
+class NoPast:
+    """No model here looks at the past."""
 
 
 def test_a_perfect_model_gets_one_and_a_spoiled_one_less(world: SimpleNamespace) -> None:
@@ -48,13 +65,14 @@ def test_of_errors_less_is_better_and_they_are_shown_as_they_are(
 def test_a_share_of_the_users_is_what_is_learned_from(world: SimpleNamespace) -> None:
     rows = []
 
-    def fit(model: Recommender, data: Any) -> Any:
-        rows.append(len(data.user_index))
-        return model.fit(data, 3)
+    class Counting(Mind, frozen=True):
+        def fit(self, data: Any, seed: int) -> Any:
+            rows.append(len(data.user_index))
+            return super().fit(data, seed)
 
-    chosen = Objective(world.task, world.train, world.evaluation, "ndcg@5", fit, Steps(), seed=4)
+    chosen = objective(world, "ndcg@5")
     for share in (0.25, 1.0):
-        chosen.score()(Mind(), share)
+        chosen.score()(Counting(), share)
     assert 15 < rows[0] < 45
     assert rows[1] == len(world.train.user_index)
 

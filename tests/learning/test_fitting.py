@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from flyball import EASE, BiasedMF, ImplicitALS, ItemKNN, Popular, Random
 from flyball.core import BadInput
-from flyball.learning.fitting import check_learned, check_scores
+from flyball.learning.fit import check_learned
 from flyball.models import Floats, Histories, Interactions, Learned, Recommender
 from flyball.tasks import BadScores
+from flyball.tasks.recommend.offline import check_scores
 from flyball.testing import faulty
 
 

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flyball.learning.contestants import compared
+from flyball.learning.challengers import compared
 from flyball.learning.lineage import UNKNOWN, code_state, dependencies, dependencies_hash
-from flyball.learning.shared_data import read_interactions, write_interactions
-from flyball.learning.split import windows
+from flyball.learning.shared_data import read_data, write_data
 from flyball.models import Interactions, Popular, Random
+from flyball.tasks.recommend.holdout import holdouts
+from flyball.tasks.recommend.training_data import interactions_of, training_data
 
 
 def interactions(at_us: list[int], weights: list[float] | None = None) -> Interactions:
@@ -33,29 +34,29 @@ def interactions(at_us: list[int], weights: list[float] | None = None) -> Intera
 
 
 def test_the_first_window_holds_the_latest_fifth() -> None:
-    found = windows(interactions(list(range(100, 110))))
+    found = holdouts(interactions(list(range(100, 110))))
     assert [(each.start_us, each.positives) for each in found] == [(108, 2), (107, 3), (106, 4), (105, 5)]
     assert {each.end_us for each in found} == {1_001}
 
 
 def test_an_instant_is_never_divided() -> None:
-    found = windows(interactions([1, 2, 3, 4, 5, 6, 7, 9, 9, 9]))
+    found = holdouts(interactions([1, 2, 3, 4, 5, 6, 7, 9, 9, 9]))
     assert [(each.start_us, each.positives, each.share) for each in found] == [(9, 3, 0.3), (7, 4, 0.4), (6, 5, 0.5)]
 
 
 def test_only_positives_count() -> None:
     data = interactions([1, 2, 3, 4, 500, 600], [1, 1, 1, 1, 0.25, 0])
-    assert windows(data)[0].start_us == 4
+    assert holdouts(data)[0].start_us == 4
 
 
 @pytest.mark.parametrize("at_us", [[], [5], [5, 5, 5]])
 def test_no_window_without_a_before(at_us: list[int]) -> None:
-    assert windows(interactions(at_us)) == []
+    assert holdouts(interactions(at_us)) == []
 
 
 @given(st.lists(st.integers(0, 50), max_size=60))
 def test_windows_widen_and_leave_something_to_learn_from(at_us: list[int]) -> None:
-    found = windows(interactions(at_us))
+    found = holdouts(interactions(at_us))
     starts = [each.start_us for each in found]
     assert starts == sorted(set(starts), reverse=True)
     for each in found:
@@ -65,8 +66,8 @@ def test_windows_widen_and_leave_something_to_learn_from(at_us: list[int]) -> No
 
 def test_what_is_handed_over_arrives_mapped_and_whole(tmp_path: Path) -> None:
     data = interactions([3, 1, 2])
-    write_interactions(tmp_path / "data", data)
-    found = read_interactions(tmp_path / "data")
+    write_data(tmp_path / "data", training_data(data))
+    found = interactions_of(read_data(tmp_path / "data"))
     for field in msgspec.structs.fields(Interactions):
         np.testing.assert_array_equal(getattr(found, field.name), getattr(data, field.name))
     assert not found.at_us.flags.writeable

@@ -9,7 +9,14 @@ import flyball as fb
 from flyball.core import BadInput
 from flyball.events import Event, Schema
 from flyball.models import Popular, Stages
-from flyball.tasks import Behind, OfflineFeatures, RankingDataset, bind_features, build_interactions, evaluation_cases
+from flyball.tasks import (
+    OfflineFeatures,
+    RankingDataset,
+    ServingLag,
+    bind_features,
+    build_interactions,
+    evaluation_cases,
+)
 from flyball.testing.feature_oracle import Logged, known_by, value_of
 
 from .conftest import LIKED, Card, Joined, Rate, Viewer, Watch, make_frames
@@ -30,7 +37,7 @@ def rated(user: int, film: str, at: int, known_at: int | None = None) -> Row:
     return ("rate", user, film, 5, at, at if known_at is None else known_at)
 
 
-def past_of(rows: list[Row], behind: Behind | None = None) -> RankingDataset:
+def past_of(rows: list[Row], behind: ServingLag | None = None) -> RankingDataset:
     frames = make_frames(rows)
     now = build_interactions(frames, TASK, SCHEMA, 100 * DAY)
     return RankingDataset(TASK, SCHEMA, frames, RANKER, now, behind)
@@ -58,7 +65,7 @@ def logs(draw: st.DrawFn) -> list[Row]:
 @given(rows=logs(), delay_us=st.sampled_from([0, 1, 7 * SECOND, 8 * SECOND, 9 * SECOND, DAY]))
 @settings(max_examples=40)
 def test_features_of_examples_are_the_oracles_with_the_delay(rows: list[Row], delay_us: int) -> None:
-    past = past_of(rows, Behind(features_us=delay_us))
+    past = past_of(rows, ServingLag(features_us=delay_us))
     users, items = ["1", "1", "2", "2"], ["up", "heat", "up", "heat"]
     found = past.features(users, items, 10 * DAY)
     definitions = {one.name: one for group in TASK.feature_groups for one in group.definitions}
@@ -78,7 +85,7 @@ def test_a_planted_delay_changes_which_events_an_example_sees() -> None:
     ]
     place = RANKER.feature_names.index("both.seen")
     for delay_s, seen in ((0, 3), (6, 3), (7, 2), (8, 1), (9, 0)):
-        past = past_of(rows, Behind(features_us=delay_s * SECOND))
+        past = past_of(rows, ServingLag(features_us=delay_s * SECOND))
         assert past.features(["1"], ["up"], question)[0, place] == seen
 
 
@@ -108,7 +115,8 @@ def test_folds_ask_with_what_was_applied_and_fit_on_what_was_known() -> None:
     rows = [rated(user, f"f{(user + nth) % 7}", nth * DAY + user) for user in range(1, 9) for nth in range(6)]
     rows += [rated(user, f"f{(user + nth) % 7}", nth * DAY - SECOND + user) for user in range(1, 9) for nth in (4, 5)]
     plain, same, late = (
-        list(past_of(rows, behind).cuts(2, 100, 0)) for behind in (None, Behind(), Behind(state_us=3_600 * SECOND))
+        list(past_of(rows, behind).cuts(2, 100, 0))
+        for behind in (None, ServingLag(), ServingLag(state_us=3_600 * SECOND))
     )
     assert len(plain) == 2
     fewer = 0

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from flyball.evaluation.challenger import Challenger
 from flyball.evaluation.choice import choose, metric_words
-from flyball.evaluation.evaluate import evaluate, largest_cutoff, reported_names
+from flyball.evaluation.evaluate import evaluate, reported_names
 from flyball.evaluation.evaluator import Answered, Evaluator
 from flyball.evaluation.gates import GateResult, Rivals, check_gates
 from flyball.evaluation.objective import Objective
 from flyball.evaluation.report import BASELINE, CANDIDATE, CHAMPION, Cost, Evaluated, Report, SliceMetrics
 from flyball.evaluation.resampling import Estimate, Resamples, interval_of, resample, resample_weights
-from flyball.evaluation.search import Score, Searched, Space, Trial, learning_curve, search, share_of_users, space_of
+from flyball.evaluation.search import Score, Searched, Space, Trial, learning_curve, search, space_of
 
 if TYPE_CHECKING:
     from flyball.evaluation.published import PROTOCOLS, AccuracyTable, Line, RatedSet, accuracy_tables, read_rated_set
@@ -52,7 +52,6 @@ __all__ = [
     "choose",
     "evaluate",
     "interval_of",
-    "largest_cutoff",
     "learning_curve",
     "metric_words",
     "read_rated_set",
@@ -60,7 +59,6 @@ __all__ = [
     "resample",
     "resample_weights",
     "search",
-    "share_of_users",
     "space_of",
 ]
 

@@ -86,12 +86,6 @@ def reported_names(plan: EvaluationPlan, metrics: Sequence[str]) -> list[str]:
     return list(dict.fromkeys([*plan.reported, *asked, *corrected]))
 
 
-def largest_cutoff(plan: EvaluationPlan, metrics: Sequence[str]) -> int:
-    """The longest list that any of the metrics looks at, 0 for none."""
-    parsed = [parse_metric(name) for name in metrics]
-    return max((int(name.argument or 0) for name in parsed if plan.families[name.family].argument == "k"), default=0)
-
-
 class _Measured:
     """All metrics of all challengers from the same resamples of units."""
 

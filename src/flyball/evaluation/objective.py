@@ -9,26 +9,25 @@ import numpy as np
 from flyball.core import BadInput, Stopwatch
 from flyball.evaluation.challenger import Challenger
 from flyball.evaluation.evaluator import EvaluatedTask, Evaluator
-from flyball.evaluation.search import Score, share_of_users
-from flyball.models import Artifact, Interactions, Learned, Recommender
-from flyball.tasks import EvaluationSet, ReadFeatures, fallback_arrays
+from flyball.evaluation.search import Score
+from flyball.models import Artifact
+from flyball.tasks import EvaluationSet, ReadFeatures
 
-Fit = Callable[[Recommender, Interactions], Learned]
+Train = Callable[[Any, float], Artifact]
+"""(candidate, share of the training data) -> what it learned, in memory."""
 
 
 class Objective(msgspec.Struct, frozen=True):
-    """Models are fitted by `fit` on `train` and asked about `evaluation`, which comes after it.
+    """Candidates are fitted by `train` and asked about `evaluation`, which comes after what they learn from.
 
-    `metric`: as in a report. `features`: what models read declared features from, if they do.
+    `metric`: as in a report. `features`: what candidates read declared features from, if they do.
     """
 
     task: EvaluatedTask
-    train: Interactions
     evaluation: EvaluationSet
     metric: str
-    fit: Fit
+    train: Train
     stopwatch: Stopwatch
-    seed: int = 0
     features: ReadFeatures | None = None
 
     def score(self) -> Score:
@@ -42,12 +41,10 @@ class Objective(msgspec.Struct, frozen=True):
         low = self.task.offline().plan().metric(self.metric).better == "low"
         return -score if score is not None and low else score
 
-    def _score(self, metric: Any, evaluator: Evaluator, model: Recommender, share: float) -> float:
-        data = share_of_users(self.train, share, self.seed)
-        learned = {**fallback_arrays(data), **self.fit(model, data)}
-        index = {item: number for number, item in enumerate(data.items)}
-        artifact = Artifact({}, learned, data.items, index)
-        trial = Challenger("trial", model=model, artifact=artifact, as_of_us=data.as_of_us, features=self.features)
+    def _score(self, metric: Any, evaluator: Evaluator, model: Any, share: float) -> float:
+        artifact = self.train(model, share)
+        as_of_us = self.evaluation.window_us[0] - 1
+        trial = Challenger("trial", model=model, artifact=artifact, as_of_us=as_of_us, features=self.features)
         function = metric.prepare(evaluator.answers(trial), self.evaluation)
         if function is None:
             raise BadInput(f"{self.metric} of {type(model).__name__}", "that of a model that has it", "none")

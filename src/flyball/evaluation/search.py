@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from flyball.core import BadDeclaration, FlyballError, Stopwatch
-from flyball.models import Interactions, Recommender, params_of, select_rows
+from flyball.models import Recommender, params_of
 
 HALVING_SHARES = (0.25, 0.5, 1.0)
 """Shares of the training users that the rounds of successive halving learn from."""
@@ -94,14 +94,6 @@ def search(
             models = [model for model, trial in sorted(able, key=lambda pair: -_score(pair[1]))]
         best[space.family] = models[0] if models else space.base
     return Searched(method, seed, float(budget), trials, best)
-
-
-def share_of_users(data: Interactions, share: float, seed: int) -> Interactions:
-    """The rows of a random share of the users: what a round of successive halving learns from."""
-    if share >= 1.0:
-        return data
-    kept = np.random.default_rng(seed).random(len(data.users)) < share
-    return select_rows(data, kept[data.user_index])
 
 
 def learning_curve(

@@ -7,7 +7,6 @@ is killed anywhere leaves whole versions only; the same snapshot and seed give t
 
 from flyball.learning.report import CandidateReport, LearnReport, Progress
 from flyball.learning.run import learn
-from flyball.learning.split import Window
 from flyball.learning.tuning import CurveReport, Found, SearchReport, declaration, learning_curves, search_parameters
 
 __all__ = [
@@ -17,7 +16,6 @@ __all__ = [
     "LearnReport",
     "Progress",
     "SearchReport",
-    "Window",
     "declaration",
     "learn",
     "learning_curves",

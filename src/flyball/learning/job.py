@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from flyball.core import Stopwatch
+from flyball.learning.challengers import Challengers, challengers_of
 from flyball.learning.cleanup import WORK
-from flyball.learning.contestants import Contestants, contestants
 from flyball.learning.report import Progress, Stage, Tell
 from flyball.registry import Run
 from flyball.runtime import Runtime
@@ -18,7 +18,7 @@ class Job:
     ) -> None:
         self.runtime, self.run = runtime, run
         self.workers, self.seed, self.by, self.stopwatch = workers, seed, by, stopwatch
-        self.contestants: Contestants = contestants(runtime.app)
+        self.challengers: Challengers = challengers_of(runtime.app)
         self.work: Path = runtime.home / WORK
         self.notes: list[str] = []
         self._tell = tell

@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from flyball.learning.split import Window
 from flyball.registry import RunStatus
+from flyball.tasks import Holdout
 
 Stage = Literal["history", "snapshot", "examples", "fit", "evaluate", "refit", "register", "release"]
 
@@ -60,7 +60,7 @@ class LearnReport(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     snapshot: str = ""
     events: dict[str, int] = {}
-    window: Window | None = None
+    window: Holdout | None = None
     users: int = 0
     requests: int = 0
     metric: str = ""

@@ -6,12 +6,15 @@ import msgspec
 
 from flyball.core import BadInput, FileLock, FlyballError, Stopwatch, SystemStopwatch, format_timestamp, parse_duration
 from flyball.learning.cleanup import clean_leftovers, remove_outdated, remove_unregistered
-from flyball.learning.examples import catch_up, examples_of, snapshot_of
+from flyball.learning.evaluate import champion_of, evaluate_all, trials_of
+from flyball.learning.fits import Fits, words_of
+from flyball.learning.gates import gates_of
 from flyball.learning.job import Job
-from flyball.learning.judging import champion_of, evaluate_all, gates_of, trials_of
-from flyball.learning.releasing import origin_of, refits_of, register, release, told
+from flyball.learning.register import candidate_reports, origin_of, refits_of, register
+from flyball.learning.release import release
 from flyball.learning.report import LearnReport, Progress, Tell
-from flyball.learning.trials import Fits, words_of
+from flyball.learning.snapshot import catch_up, past_of, snapshot_of
+from flyball.learning.split import examples_of
 from flyball.registry import begin_run, end_run
 from flyball.releases import current
 from flyball.runtime import Runtime
@@ -82,14 +85,15 @@ def _go(job: Job) -> LearnReport:
         champion_before=before.champion,
         notes=job.notes,
     )
-    examples = examples_of(job, snapshot)
+    past = past_of(job, snapshot)
+    examples = examples_of(job, past)
     if isinstance(examples, str):
         return msgspec.structs.replace(report, status="too_little_data", reason=examples)
-    champion = champion_of(job, before, examples.window.start_us)
+    champion = champion_of(job, before, examples.holdout.start_us)
     origin, trials = origin_of(job, snapshot), trials_of(job, examples, champion)
-    fits = Fits(job, examples.frames, examples.behind, [trials, refits_of(job, examples, origin)])
+    fits = Fits(job, past, [trials, refits_of(job, examples, origin)])
     try:
-        evaluated = evaluate_all(job, examples, champion, trials, fits)
+        evaluated = evaluate_all(job, examples, past, champion, trials, fits)
         gates = gates_of(job, evaluated, champion)
         versions = register(job, origin, evaluated, gates, fits)
     finally:
@@ -98,13 +102,13 @@ def _go(job: Job) -> LearnReport:
     decision = release(job, evaluated, versions, before)
     return msgspec.structs.replace(
         report,
-        window=examples.window,
+        window=examples.holdout,
         users=evaluated.units,
         requests=evaluated.requests,
         metric=job.runtime.app.choose.metric,
         decided_by=evaluated.deciding(job.runtime.app.choose.metric),
         shown=list(evaluated.shown),
-        candidates=told(evaluated, gates, versions),
+        candidates=candidate_reports(evaluated, gates, versions),
         evaluation=msgspec.to_builtins(evaluated),
         chosen=decision.chosen,
         released=decision.released,

@@ -1,36 +1,23 @@
-"""Which part of the past is held back to evaluate candidates on (temporal holdout split)."""
+"""What is learned from, and what is held back to evaluate candidates on."""
 
-import msgspec
-import numpy as np
-
-from flyball.models import Interactions
-
-SHARES = (0.2, 0.3, 0.4, 0.5)
-
-RULE = (
-    "test on the latest 20 % of positives by time; 30, 40 or 50 % while fewer would leave less than the number of "
-    "users the gates ask for; positives of the same instant are never divided"
-)
+from flyball.app import App
+from flyball.learning.job import Job
+from flyball.learning.past import SnapshotPast
+from flyball.tasks import Examples
 
 
-class Window(msgspec.Struct, frozen=True):
-    """The test window `[start_us, end_us)`: it holds `positives`, which are `share` of all. `rule` in words."""
+def examples_of(job: Job, past: SnapshotPast) -> Examples | str:
+    """The task's examples, or why there are too few."""
+    app = job.runtime.app
+    examples: Examples | str = app.task.offline().examples(past, app.gates.min_examples, job.seed, metrics_of(app))
+    if not isinstance(examples, str):
+        job.tell("examples", examples.summary)
+    return examples
 
-    start_us: int
-    end_us: int
-    share: float
-    positives: int
-    rule: str = RULE
 
-
-def windows(data: Interactions) -> list[Window]:
-    """The windows to try in turn for `data`, everything known now; none when no positive would lie before a split."""
-    at_us = np.sort(data.at_us[data.weights >= 1])
-    found: list[Window] = []
-    for share in SHARES:
-        first = len(at_us) - int(np.ceil(len(at_us) * share))
-        first = int(np.searchsorted(at_us, at_us[first], "left")) if first else 0
-        if first and (not found or int(at_us[first]) < found[-1].start_us):
-            count = len(at_us) - first
-            found.append(Window(int(at_us[first]), data.as_of_us + 1, count / len(at_us), count))
-    return found
+def metrics_of(app: App) -> list[str]:
+    """The metrics that the application's rules name, and those that decide in their stead."""
+    named = [app.choose.metric, *(gate.metric for gate in app.gates.metrics)]
+    plan = app.task.offline().plan()
+    corrected = [plan.corrected_name(name) for name in named] if app.choose.ips else []
+    return list(dict.fromkeys([*named, *corrected]))

@@ -8,21 +8,23 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import msgspec
-import numpy as np
 
 from flyball.core import BadInput, FileLock, NotFound, Refused, Stopwatch, SystemStopwatch
-from flyball.evaluation import Objective, Score, Space, Trial, largest_cutoff, learning_curve, search, space_of
+from flyball.evaluation import Objective, Score, Space, Trial, learning_curve, search, space_of
 from flyball.history import Snapshot
-from flyball.learning.examples import Examples, catch_up, examples_of, snapshot_of
+from flyball.learning.evaluate import features_of
+from flyball.learning.fit import train
+from flyball.learning.fits import words_of
 from flyball.learning.job import Job
+from flyball.learning.past import SnapshotPast
 from flyball.learning.report import Progress
 from flyball.learning.run import LOCK
-from flyball.learning.split import Window, windows
-from flyball.learning.trials import words_of
-from flyball.models import Interactions, Learned, Recommender, params_of
+from flyball.learning.snapshot import catch_up, past_of, snapshot_of
+from flyball.learning.split import examples_of
+from flyball.models import Artifact, Recommender, params_of
 from flyball.registry import Run, Search, SearchTrial, add_trial, begin_search, end_search
 from flyball.runtime import Runtime
-from flyball.tasks import EvaluationSet, OfflineFeatures, RankingDataset, build_interactions, evaluation_set
+from flyball.tasks import Holdout, TakesShares, TrainingData
 
 How = Literal["random", "halving"]
 CURVE_SHARES = (0.1, 0.25, 0.5, 0.75, 1.0)
@@ -56,7 +58,7 @@ class SearchReport(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     as_of_us: int
     snapshot: str
-    window: Window
+    window: Holdout
     users: int
     found: list[Found] = []
     seconds: float = 0.0
@@ -72,7 +74,7 @@ class CurveReport(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     as_of_us: int
     snapshot: str
-    window: Window
+    window: Holdout
     users: int
     curves: dict[str, list[tuple[float, float]]] = {}
     failed: dict[str, str] = {}
@@ -184,7 +186,7 @@ def _written(value: Any) -> str:
 class _Trial:
     """One search under way."""
 
-    def __init__(self, job: Job, search: Search, objective: Objective, window: Window) -> None:
+    def __init__(self, job: Job, search: Search, objective: Objective, window: Holdout) -> None:
         self.job, self.search, self.objective, self.window = job, search, objective, window
 
     def record(self, trial: Trial) -> None:
@@ -214,15 +216,17 @@ def _begin(
     with FileLock(runtime.home / LOCK, "learning"):  # only while history is written: fits may take hours
         catch_up(job)
         snapshot = snapshot_of(job)
-    examples = examples_of(job, snapshot)
+    past, task, wanted = past_of(job, snapshot), app.task, app.gates.min_examples
+    examples = examples_of(job, past)
     if isinstance(examples, str):
         raise Refused(examples)
-    train, evaluation, window = _validation(job, examples, app.gates.min_examples)
-    groups, delay_us = app.task.about.feature_groups, examples.behind.features_us
-    objective = Objective(
-        app.task, train, evaluation, app.choose.metric, _fitter(job, examples, seed), stopwatch, seed,
-        OfflineFeatures(groups, examples.frames, apply_delay_us=delay_us) if groups else None,
-    )  # fmt: skip
+    before, plan = past.before(examples.holdout.start_us), task.offline()
+    validation = plan.examples(before, wanted, job.seed, [app.choose.metric])
+    if isinstance(validation, str):
+        raise Refused(f"too little to search on before the test window of learning: {validation}")
+    window = validation.holdout
+    trainer = _trainer(job, validation.train, before.before(window.start_us))
+    objective = Objective(task, validation.evaluation, app.choose.metric, trainer, stopwatch, features_of(job, before))
     return _Trial(
         job, begin_search(runtime.registry, _search(job, snapshot, how, budget, objective)), objective, window
     )
@@ -235,37 +239,21 @@ def _search(job: Job, snapshot: Snapshot, how: str, budget: float, objective: Ob
     )  # fmt: skip
 
 
-def _validation(job: Job, examples: Examples, wanted: int) -> tuple[Interactions, EvaluationSet, Window]:
-    """What is learned from and asked about: the part of the past before the test window, split again."""
-    app, schema = job.runtime.app, job.runtime.schema
-    most = 0
-    for window in windows(examples.train):
-        end_us = examples.window.start_us
-        train = build_interactions(examples.frames, app.task, schema, window.start_us - 1)
-        evaluation = evaluation_set(
-            examples.frames, app.task, schema, train, (window.start_us, end_us), seed=job.seed,
-            apply_delay_us=examples.behind.state_us,
-            cutoff=largest_cutoff(app.task.offline().plan(), [app.choose.metric]),
-        )  # fmt: skip
-        most = max(most, evaluation.pool)
-        if evaluation.pool >= wanted and (train.weights >= 1).any():
-            return train, evaluation, msgspec.structs.replace(window, end_us=end_us)
-    raise Refused(
-        f"too little to search on: the time before the test window must hold {wanted} users with new positives, "
-        f"got {most}"
-    )
+def _trainer(job: Job, data: TrainingData, past: SnapshotPast) -> Callable[[Any, float], Artifact]:
+    """Fits a candidate on a share of `data`, in this process."""
+    app = job.runtime.app
+    offline = app.task.offline()
 
-
-def _fitter(job: Job, examples: Examples, seed: int) -> Callable[[Recommender, Interactions], Learned]:
-    task, schema = job.runtime.app.task, job.runtime.schema
-
-    def fit(model: Recommender, data: Interactions) -> Learned:
-        if model.needs_past:
-            users = _learned_from(data)
-            return model.fit_past(
-                RankingDataset(task, schema, examples.frames, model, data, examples.behind, users), seed
-            )
-        return model.fit(data, seed)
+    def fit(candidate: Any, share: float) -> Artifact:
+        part = data
+        if share < 1.0:
+            if not isinstance(offline, TakesShares):
+                raise Refused(f"a share of the data must be one that the task {app.task.about.kind} takes, got {share}")
+            part = offline.share(data, share, job.seed)
+        trained = train(app, candidate, part, past, job.seed)
+        items = list(trained.texts.get("items", []))
+        index = {item: number for number, item in enumerate(items)}
+        return Artifact({}, dict(trained.arrays), items, index, dict(trained.texts))
 
     return fit
 
@@ -289,12 +277,6 @@ def _spaces(runtime: Runtime, candidates: Sequence[str] | None) -> list[Space]:
         if name not in known:
             raise NotFound("candidate", name, known)
     return [space_of(name, model) for name, model in known.items() if not candidates or name in candidates]
-
-
-def _learned_from(data: Interactions) -> list[str] | None:
-    """The users whose rows are there, None for all: see `share_of_users`."""
-    present = np.unique(data.user_index)
-    return None if len(present) == len(data.users) else [data.users[place] for place in present.tolist()]
 
 
 def _found(trial: _Trial, space: Space, best: Recommender, trials: Sequence[Trial]) -> Found:

@@ -50,6 +50,7 @@ from flyball.models.data import (
     row_pointers,
     rows_with,
     select_rows,
+    share_of_users,
     take,
 )
 from flyball.models.past import InteractionsPast, RankingPast, TrainingCut, cut_windows
@@ -139,6 +140,7 @@ __all__ = [
     "rows_with",
     "save_artifact",
     "select_rows",
+    "share_of_users",
     "similar_items",
     "take",
     "top_k",

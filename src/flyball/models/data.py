@@ -221,3 +221,11 @@ def attributes_of(items: int, columns: Mapping[str, Sequence[Any]], least: int =
     place = np.array([nth for nth, name in enumerate(names) for _ in set(pairs[name])], dtype=np.int32)
     order = np.argsort(holders, kind="stable")
     return Attributes(names, row_pointers(holders, items), place[order])
+
+
+def share_of_users(data: Interactions, share: float, seed: int) -> Interactions:
+    """The rows of a random share of the users: what a round of successive halving learns from."""
+    if share >= 1.0:
+        return data
+    kept = np.random.default_rng(seed).random(len(data.users)) < share
+    return select_rows(data, kept[data.user_index])

@@ -21,13 +21,14 @@ from flyball.tasks.labels import (
     references,
 )
 from flyball.tasks.metrics import RatioOfSums, Resampled, request_mean
+from flyball.tasks.past import Frames, Past, ServingLag
 from flyball.tasks.recommend.cases import ACTIVITIES, HEAVY, Cases, activity_of, evaluation_cases
 from flyball.tasks.recommend.declaration import MAX_K, Recommend
 from flyball.tasks.recommend.fallback import fallback_arrays
 from flyball.tasks.recommend.fallback_lists import FallbackLists
 from flyball.tasks.recommend.interactions import build_interactions
 from flyball.tasks.recommend.item_index import ItemCatalog, ItemIndex
-from flyball.tasks.recommend.known import Behind, FrameCatalog, Frames, catalog_at
+from flyball.tasks.recommend.known import FrameCatalog, catalog_at
 from flyball.tasks.recommend.labels import recommend_labels
 from flyball.tasks.recommend.pipeline import RecommendPipeline, empty_history
 from flyball.tasks.recommend.ranked import bind_features, check_features, check_hashes
@@ -61,6 +62,7 @@ from flyball.tasks.task import (
     EvaluationSet,
     Examples,
     Fallback,
+    Holdout,
     Lookup,
     Metric,
     MetricFamily,
@@ -68,8 +70,11 @@ from flyball.tasks.task import (
     Online,
     Pipeline,
     Stores,
+    TakesShares,
     Task,
+    Trained,
     TrainingData,
+    TrainsCandidates,
 )
 from flyball.tasks.views import Described, KeepsViews, task_views
 
@@ -113,7 +118,6 @@ __all__ = [
     "Answers",
     "Asked",
     "BadScores",
-    "Behind",
     "Cases",
     "Columns",
     "CompiledPlan",
@@ -128,6 +132,7 @@ __all__ = [
     "FeatureRead",
     "FrameCatalog",
     "Frames",
+    "Holdout",
     "IpsWeights",
     "ItemCatalog",
     "ItemIndex",
@@ -141,6 +146,7 @@ __all__ = [
     "OfflineFeatures",
     "Online",
     "OnlineFeatures",
+    "Past",
     "Pipeline",
     "PopularList",
     "RankedItem",
@@ -155,10 +161,14 @@ __all__ = [
     "Request",
     "Resampled",
     "Response",
+    "ServingLag",
     "Signals",
     "Stores",
+    "TakesShares",
     "Task",
+    "Trained",
     "TrainingData",
+    "TrainsCandidates",
     "UserHistory",
     "UserItemsView",
     "activity_of",

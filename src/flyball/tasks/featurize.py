@@ -8,21 +8,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import BadDeclaration, Doubles, Refused
-from flyball.tasks.recommend.known import Frames
+from flyball.tasks.past import Frames
 from flyball.tasks.response import FeatureRead
 
 if TYPE_CHECKING:
     import polars
 
     from flyball.events import Offsets
-    from flyball.features import FeatureReader, FeatureSet, Group, Reading, Vectors
-    from flyball.tasks.recommend.declaration import Recommend
+    from flyball.features import Entity, FeatureReader, FeatureSet, Group, Reading, Vectors
 
 Asked = Mapping[str, Sequence[tuple[str, ...]]]
 """{group: keys to read}."""
 
 CATEGORIES = 1_024
 """Into how many numbers texts are hashed; few values apart need few splits of a tree."""
+
+
+class PairedTask(Protocol):
+    """A task whose features are those of two entities: who asks, and what is ranked."""
+
+    @property
+    def user(self) -> "Entity": ...
+
+    @property
+    def item(self) -> "Entity": ...
+
+    @property
+    def feature_set(self) -> "FeatureSet": ...
 
 
 class ReadFeatures(Protocol):
@@ -37,7 +49,7 @@ class Columns:
     Raises `KeyError` for a name that the task does not declare.
     """
 
-    def __init__(self, task: "Recommend", names: Sequence[str]) -> None:
+    def __init__(self, task: PairedTask, names: Sequence[str]) -> None:
         self.names = tuple(names)
         self._user, self._item = task.user.name, task.item.name
         self._set = task.feature_set
@@ -146,7 +158,7 @@ def numbers_of(vectors: "Vectors") -> Doubles:
     return np.where(texts, vectors.bits & (CATEGORIES - 1), found) if texts.any() else found
 
 
-def chosen_features(task: "Recommend", wanted: Sequence[str]) -> dict[str, str]:
+def chosen_features(task: PairedTask, wanted: Sequence[str]) -> dict[str, str]:
     """{feature: hash} of the features, groups and derived values named in `wanted`.
 
     Raises `BadDeclaration` for an unknown name, for one that is a list, and for keys that are neither user nor item.

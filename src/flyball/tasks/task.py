@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from flyball.core import Arrays, BadDeclaration, Doubles
+from flyball.core import Arrays, BadDeclaration
 from flyball.events import Event, Offsets
 from flyball.models import Artifact
 from flyball.policy import MetricGate, parse_metric
@@ -20,6 +20,7 @@ from flyball.tasks.about import About
 from flyball.tasks.answers import Answers
 from flyball.tasks.featurize import ReadFeatures
 from flyball.tasks.metrics.unit_weights import Resampled
+from flyball.tasks.past import Past
 from flyball.tasks.request import Request
 from flyball.tasks.response import Response
 
@@ -128,27 +129,6 @@ class OffersLookups(Protocol):
     def lookups(self) -> Sequence[Lookup]: ...
 
 
-class Past(Protocol):
-    """History as it was known at `as_of_us`: the only way in which tasks and candidates see it."""
-
-    @property
-    def as_of_us(self) -> int: ...
-
-    def events(self, name: str) -> Any:
-        """A polars frame of one event type, joined types too."""
-        ...
-
-    def predictions(self) -> Any:
-        """A polars frame: a row for each item shown (or each response without items), with the request's fields."""
-        ...
-
-    def features(self, names: Sequence[str], rows: Any) -> Doubles:
-        """float64 (rows, names), as known and applied at each row's instant, or by the row's offsets; nan: missing."""
-        ...
-
-    def before(self, at_us: int) -> "Past": ...
-
-
 class TrainingData(msgspec.Struct, frozen=True):
     """What candidates are fitted on, known at `as_of_us`: arrays and texts, mapped into the processes that fit.
 
@@ -205,14 +185,24 @@ class EvaluationSet(msgspec.Struct, frozen=True):
         )
 
 
+class Holdout(msgspec.Struct, frozen=True):
+    """The test window `[start_us, end_us)`: it holds `positives`, which are `share` of all. `rule` in words."""
+
+    start_us: int
+    end_us: int
+    share: float = 0.0
+    positives: int = 0
+    rule: str = ""
+
+
 class Examples(msgspec.Struct, frozen=True):
-    """`train`: known before the test window. `full`: known now. `window_us`: [start, end) of the evaluated requests,
-    which ends so early that every label is mature. `summary`: one sentence for the person who waits."""
+    """`train`: known before the test window. `full`: known now. `holdout`: the window of the evaluated requests, which
+    ends so early that every label is mature. `summary`: one sentence for the person who waits."""
 
     train: TrainingData
     full: TrainingData
     evaluation: EvaluationSet
-    window_us: tuple[int, int]
+    holdout: Holdout
     summary: str
 
 
@@ -223,6 +213,13 @@ class Candidate(Protocol):
     def features(self) -> tuple[str, ...]: ...
 
     def fit(self, data: TrainingData, past: Past, seed: int) -> Arrays: ...
+
+
+class Trained(msgspec.Struct, frozen=True):
+    """What an artifact keeps of a fitted candidate. `texts`: lists by name, such as the items of a catalog."""
+
+    arrays: Arrays
+    texts: Mapping[str, list[str]] = {}
 
 
 class Metric(Protocol):
@@ -292,6 +289,14 @@ class EvaluationPlan(msgspec.Struct, frozen=True):
         """What can be asked for, such as "ndcg@k"."""
         return [f"{name}@{family.argument}" if family.argument else name for name, family in self.families.items()]
 
+    def largest_cutoff(self, metrics: Sequence[str]) -> int:
+        """The longest list that any of the metrics looks at, 0 for none."""
+        parsed = [parse_metric(name) for name in metrics]
+        return max((int(name.argument or 0) for name in parsed if self._argument(name.family) == "k"), default=0)
+
+    def _argument(self, family: str) -> str:
+        return self.families[family].argument if family in self.families else ""
+
     def corrected_name(self, name: str) -> str:
         """The full name of what decides in its stead where it is reported, `name` itself for none."""
         parsed = parse_metric(name)
@@ -304,11 +309,29 @@ MAX_CUTOFF = 200
 class Offline(Protocol):
     """The offline door; may load polars."""
 
-    def examples(self, past: Past, min_examples: int, seed: int) -> Examples | str:
-        """The examples, or why there are too few."""
+    def examples(self, past: Past, min_examples: int, seed: int, metrics: Sequence[str]) -> Examples | str:
+        """The examples, or why there are too few. `metrics`: full names of those that will be asked for."""
         ...
 
     def plan(self) -> EvaluationPlan: ...
+
+
+@runtime_checkable
+class TrainsCandidates(Protocol):
+    """An offline door whose candidates do not fit themselves on `TrainingData`."""
+
+    def train(self, candidate: Any, data: TrainingData, past: Past, seed: int) -> Trained:
+        """Fit one; raises whatever it raises, and `BadInput` for what no artifact can hold."""
+        ...
+
+
+@runtime_checkable
+class TakesShares(Protocol):
+    """An offline door that can take a share of the training data, for learning curves and successive halving."""
+
+    def share(self, data: TrainingData, share: float, seed: int) -> TrainingData:
+        """A random share of the units it is made of; a smaller share lies within a larger one."""
+        ...
 
 
 class Task(Protocol):

@@ -24,8 +24,8 @@ from flyball.evaluation.published.cases import (
 )
 from flyball.evaluation.published.dataset import Clock, RatedSet
 from flyball.evaluation.published.families import LISTS, RATINGS, Fixed, chosen
-from flyball.evaluation.search import Space, Trial, search, share_of_users
-from flyball.models import Blend, Recommender, params_of
+from flyball.evaluation.search import Space, Trial, search
+from flyball.models import Blend, Recommender, params_of, share_of_users
 
 Progress = Callable[[str], None]
 

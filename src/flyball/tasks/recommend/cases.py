@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from flyball.core import BadInput
 from flyball.events import Schema
+from flyball.tasks.past import Frames
 from flyball.tasks.recommend.declaration import Recommend
 from flyball.tasks.recommend.interactions import pairs_at
-from flyball.tasks.recommend.known import FrameCatalog, Frames, catalog_at, frames_at, groups_of, known_keys
+from flyball.tasks.recommend.known import FrameCatalog, catalog_at, frames_at, groups_of, known_keys
 
 if TYPE_CHECKING:
     import polars

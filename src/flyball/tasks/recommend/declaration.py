@@ -1,6 +1,7 @@
 """The declaration of a recommendation task: who, what, and what counts as success."""
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 import msgspec
@@ -15,12 +16,20 @@ if TYPE_CHECKING:
     from flyball.features import Entity, Features, FeatureSet, Group
     from flyball.state import View
     from flyball.tasks.about import About
-    from flyball.tasks.recommend.offline import RecommendOffline
-    from flyball.tasks.recommend.online import RecommendOnline
     from flyball.tasks.recommend.state.signals import Signals
-    from flyball.tasks.task import Lookup, Stores
+    from flyball.tasks.task import Lookup, Offline, Online, Stores
 
 MAX_K = 1_000
+
+_DOORS = {
+    "about_of": "flyball.tasks.recommend.about",
+    "lookups_of": "flyball.tasks.recommend.lookups",
+    "restored": "flyball.tasks.recommend.about",
+    "bind_candidates": "flyball.tasks.recommend.ranked",
+    "RecommendOffline": "flyball.tasks.recommend.offline",
+    "RecommendOnline": "flyball.tasks.recommend.online",
+}
+"""What the declaration opens by name: these rooms know it, it does not know them."""
 
 
 class Recommend(msgspec.Struct, frozen=True):
@@ -67,21 +76,18 @@ class Recommend(msgspec.Struct, frozen=True):
     @property
     def about(self) -> "About":
         """The task as inert values, which other rooms read."""
-        from flyball.tasks.recommend.about import about_of
-
-        return about_of(self)
+        about: About = _door("about_of")(self)
+        return about
 
     def bind(self, candidates: Mapping[str, Any]) -> tuple["Recommend", dict[str, Recommender]]:
         """The task with the features that stages bring, and the candidates with the hashes of those they read."""
-        from flyball.tasks.recommend.ranked import bind_candidates
-
-        return bind_candidates(self, candidates)
+        bound: tuple[Recommend, dict[str, Recommender]] = _door("bind_candidates")(self, candidates)
+        return bound
 
     def restore(self, declaration: Mapping[str, Any], event_types: Sequence[type[Event]] = ()) -> "Recommend":
         """The task as a version was made with it; see `restored`."""
-        from flyball.tasks.recommend.about import restored
-
-        return restored(self, declaration, event_types)
+        task: Recommend = _door("restored")(self, declaration, event_types)
+        return task
 
     @property
     def feature_set(self) -> "FeatureSet":
@@ -138,24 +144,21 @@ class Recommend(msgspec.Struct, frozen=True):
     def deadline_us(self) -> int:
         return parse_duration(self.deadline)
 
-    def offline(self) -> "RecommendOffline":
+    def offline(self) -> "Offline":
         """The offline door."""
-        from flyball.tasks.recommend.offline import RecommendOffline
-
-        return RecommendOffline(self)
+        offline: Offline = _door("RecommendOffline")(self)
+        return offline
 
     @property
     def lookups(self) -> "tuple[Lookup, ...]":
         """What versions answer besides requests."""
-        from flyball.tasks.recommend.lookups import lookups_of
+        lookups: tuple[Lookup, ...] = _door("lookups_of")(self)
+        return lookups
 
-        return lookups_of(self)
-
-    def online(self, stores: "Stores") -> "RecommendOnline":
+    def online(self, stores: "Stores") -> "Online":
         """The online door; loads no polars."""
-        from flyball.tasks.recommend.online import RecommendOnline
-
-        return RecommendOnline(self, stores)
+        online: Online = _door("RecommendOnline")(self, stores)
+        return online
 
     def views(self, schema: Schema, partitions: int | None = None) -> "list[View]":
         """Users' histories and popular lists."""
@@ -168,6 +171,10 @@ class Recommend(msgspec.Struct, frozen=True):
         from flyball.tasks.recommend.state.signals import Signals
 
         return Signals(self.user, self.item, self.positive, self.hint, self.negative, self.rating, schema=schema)
+
+
+def _door(name: str) -> Any:
+    return getattr(import_module(_DOORS[name]), name)
 
 
 def attributes_of(entity: "Entity") -> tuple[str, ...]:

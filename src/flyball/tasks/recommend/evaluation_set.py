@@ -9,10 +9,11 @@ import numpy as np
 from flyball.core import BadInput
 from flyball.events import Schema
 from flyball.models import Interactions
+from flyball.tasks.past import Frames
 from flyball.tasks.recommend.cases import histories_from, known_only
 from flyball.tasks.recommend.declaration import Recommend
 from flyball.tasks.recommend.interactions import pairs_at
-from flyball.tasks.recommend.known import FrameCatalog, Frames, catalog_at, groups_at
+from flyball.tasks.recommend.known import FrameCatalog, catalog_at, groups_at
 from flyball.tasks.recommend.metrics.predicted_ratings import with_references
 from flyball.tasks.recommend.metrics.propensity import IpsWeights, Positions, propensity_weights
 from flyball.tasks.recommend.metrics.ratings import global_mean

@@ -6,8 +6,9 @@ import numpy as np
 
 from flyball.events import Schema
 from flyball.models import Interactions, attributes_of
+from flyball.tasks.past import Frames
 from flyball.tasks.recommend.declaration import Recommend
-from flyball.tasks.recommend.known import Frames, catalog_at, frames_at, groups_of, known_keys
+from flyball.tasks.recommend.known import catalog_at, frames_at, groups_of, known_keys
 
 if TYPE_CHECKING:
     import polars

@@ -1,6 +1,6 @@
 """Which users and items are known at an instant, and what of them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -8,23 +8,13 @@ import msgspec
 from flyball.events import Schema
 from flyball.policy import Expression, compile_python
 from flyball.tasks.labels import references
+from flyball.tasks.past import Frames
 from flyball.tasks.recommend.declaration import attributes_of
 
 if TYPE_CHECKING:
     import polars
 
     from flyball.features import Entity
-
-Frames = Mapping[str, "polars.DataFrame"]
-"""{event type: rows with the event's fields, `at`, `known_at`, `partition`, `offset`}, as a snapshot gives them."""
-
-
-class Behind(msgspec.Struct, frozen=True):
-    """How far serving is behind what is known: after how many microseconds an event shows in histories and catalogue
-    (`state_us`) and in the declared features (`features_us`)."""
-
-    state_us: int = 0
-    features_us: int = 0
 
 
 def frames_at(frames: Frames, as_of_us: int) -> "dict[str, polars.DataFrame]":

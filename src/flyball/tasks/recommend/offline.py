@@ -1,20 +1,140 @@
-"""The offline door of recommendations."""
+"""The offline door of recommendations: examples as known then, how candidates learn, how they are evaluated."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from flyball.core import format_timestamp
+from flyball.events import Schema, logged_types
+from flyball.models import Interactions, Learned, Recommender, histories_of, share_of_users, take
+from flyball.policy import parse_metric
+from flyball.tasks.past import Past
+from flyball.tasks.recommend.declaration import Recommend
+from flyball.tasks.recommend.evaluation_set import Exposure, evaluation_set
+from flyball.tasks.recommend.fallback import fallback_arrays
+from flyball.tasks.recommend.holdout import holdouts
+from flyball.tasks.recommend.interactions import build_interactions
 from flyball.tasks.recommend.plan import evaluation_plan
-from flyball.tasks.task import EvaluationPlan
+from flyball.tasks.recommend.ranked import check_hashes
+from flyball.tasks.recommend.ranking_dataset import RankingDataset
+from flyball.tasks.recommend.request import BadScores
+from flyball.tasks.recommend.training_data import interactions_of, training_data
+from flyball.tasks.task import EvaluationPlan, Examples, Holdout, Trained, TrainingData
 
 if TYPE_CHECKING:
-    from flyball.tasks.recommend.declaration import Recommend
+    import polars
+
+_PROBED = 3
+_SHOWN_BEFORE_US = 86_400_000_000
+"""What was shown a day before something was liked may have led to it, as outcomes count."""
 
 
 class RecommendOffline:
-    """How recommendations of one task are evaluated."""
+    """How recommendations of one task are learned and evaluated."""
 
-    def __init__(self, task: "Recommend") -> None:
+    def __init__(self, task: Recommend) -> None:
         self._task = task
+        profiles = [entity.profile for entity in task.entities if entity.profile is not None]
+        types = dict.fromkeys((*logged_types(task.event_types), *task.event_types, *profiles))
+        self._schema = Schema(tuple(types))
 
     def plan(self) -> EvaluationPlan:
         """Metrics, baselines and gates."""
         return evaluation_plan(self._task)
+
+    def examples(self, past: Past, min_examples: int, seed: int, metrics: Sequence[str]) -> Examples | str:
+        """Interactions known before the holdout and now, and requests of users who came in it."""
+        frames = self._frames(past)
+        full = build_interactions(frames, self._task, self._schema, past.as_of_us)
+        windows, pool = holdouts(full), 0
+        if not windows:
+            positives = int((full.weights >= 1).sum())
+            return f"too little to learn from: positives must lie at two times or more, got {positives} positives"
+        for window in windows:
+            train = build_interactions(frames, self._task, self._schema, window.start_us - 1)
+            evaluation = evaluation_set(
+                frames, self._task, self._schema, train, (window.start_us, window.end_us), seed=seed,
+                apply_delay_us=past.lag.state_us, min_examples=min_examples, ips=self._corrected(metrics),
+                exposure=_exposure(past, window), cutoff=self.plan().largest_cutoff(metrics),
+            )  # fmt: skip
+            pool = evaluation.pool
+            if pool >= min_examples:
+                break
+        else:
+            return (
+                f"too little to evaluate on: the test window must hold {min_examples} users with new positives, "
+                f"got {pool} even in the widest ({windows[-1].share:.0%} of the positives)"
+            )
+        if not (train.weights >= 1).any():
+            return (
+                f"nothing to learn from: no positive was known before the test window, which starts at "
+                f"{format_timestamp(window.start_us)}; "
+                "events that happened long ago must be ingested as history, not as live"
+            )
+        summary = (
+            f"{len(train.user_index):,} pairs of {len(train.users):,} users and {len(train.items):,} items; evaluated "
+            f"on {len(evaluation.at_us):,} requests of {len(evaluation.units):,} users after "
+            f"{format_timestamp(window.start_us)}"
+        )
+        return Examples(training_data(train), training_data(full), evaluation, window, summary)
+
+    def train(self, candidate: Recommender, data: TrainingData, past: Past, seed: int) -> Trained:
+        """Fit one; raises `BadInput` for what no artifact can hold, `BadScores` for scores that cannot be repeated."""
+        interactions = interactions_of(data)
+        learned = self._fit(candidate, interactions, past, seed)
+        if isinstance(learned, Mapping) and not candidate.feature_hashes:  # those are asked through the pipeline only
+            check_scores(candidate, learned, interactions)
+        extended = {**fallback_arrays(interactions), **learned} if isinstance(learned, Mapping) else learned
+        return Trained(extended, {"items": interactions.items})
+
+    def share(self, data: TrainingData, share: float, seed: int) -> TrainingData:
+        """What a random share of the users did; items and users keep their numbers."""
+        return training_data(share_of_users(interactions_of(data), share, seed))
+
+    def _fit(self, candidate: Recommender, interactions: Interactions, past: Past, seed: int) -> Learned:
+        if not candidate.needs_past:
+            return candidate.fit(interactions, seed)
+        check_hashes(self._task.feature_hashes, candidate.feature_hashes)
+        present = np.unique(interactions.user_index)
+        users = None if len(present) == len(interactions.users) else [interactions.users[row] for row in present]
+        dataset = RankingDataset(self._task, self._schema, self._frames(past), candidate, interactions, past.lag, users)
+        return candidate.fit_past(dataset, seed)
+
+    def _frames(self, past: Past) -> "dict[str, polars.DataFrame]":
+        return {name: past.events(name) for name in (*self._schema.types, *self._schema.joined)}
+
+    def _corrected(self, metrics: Sequence[str]) -> bool:
+        """Whether any of the metrics is weighted by inverse propensity."""
+        corrected = set(self.plan().corrected.values())
+        return any(parse_metric(name).family in corrected for name in metrics)
+
+
+def _exposure(past: Past, window: Holdout) -> Any:
+    """What the service showed in the window and a day before, which may have led to positives, and when."""
+
+    def read(users: Collection[str]) -> Exposure:
+        exposure: Exposure = past.shown(users, window.start_us - _SHOWN_BEFORE_US, window.end_us)
+        return exposure
+
+    return read
+
+
+def check_scores(model: Recommender, learned: Learned, data: Interactions) -> None:
+    """Score a few users together and each alone: the bits must be the same, or no answer could be replayed.
+
+    A score that ends its process ends this one, not the one that evaluates everybody. Raises `BadScores`.
+    """
+    if not all(isinstance(array, np.ndarray) for array in learned.values()):
+        return  # whoever saves it says what it must be
+    frozen = {name: array.view() for name, array in learned.items()}
+    for array in frozen.values():
+        array.flags.writeable = False
+    batch = histories_of(data, np.unique(data.user_index)[:_PROBED])
+    together = model.score(frozen, batch)
+    if not isinstance(together, np.ndarray) or together.shape != (batch.rows, len(data.items)):
+        return  # the pipeline says what it must be
+    for row in range(batch.rows):
+        alone = model.score(frozen, take(batch, [row]))
+        if not isinstance(alone, np.ndarray) or alone.tobytes() != together[row : row + 1].tobytes():
+            raise BadScores(type(model).__name__, "the same bits each time and in any batch", "others for a user alone")

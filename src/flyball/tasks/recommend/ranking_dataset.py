@@ -18,10 +18,11 @@ from flyball.models import (
     select_rows,
 )
 from flyball.tasks.featurize import Columns, OfflineFeatures
+from flyball.tasks.past import Frames, ServingLag
 from flyball.tasks.recommend.cases import evaluation_cases
 from flyball.tasks.recommend.declaration import Recommend
 from flyball.tasks.recommend.interactions import build_interactions
-from flyball.tasks.recommend.known import Behind, Frames, frames_at
+from flyball.tasks.recommend.known import frames_at
 
 
 class RankingDataset:
@@ -40,11 +41,11 @@ class RankingDataset:
         frames: Frames,
         stages: Recommender,
         now: Interactions,
-        behind: Behind | None = None,
+        behind: ServingLag | None = None,
         users: Collection[str] | None = None,
     ) -> None:
         self._task, self._schema, self._now = task, schema, now
-        self._behind = behind or Behind()
+        self._behind = behind or ServingLag()
         self._frames = frames_at(frames, now.as_of_us)
         self._stages = stages
         self._users = None if users is None else frozenset(users)

@@ -2,31 +2,22 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from flyball.core import FlyballError
-from flyball.evaluation import (
-    BASELINE,
-    CANDIDATE,
-    CHAMPION,
-    Challenger,
-    GateResult,
-    Report,
-    Rivals,
-    check_gates,
-    evaluate,
-)
-from flyball.learning.contestants import model_classes
-from flyball.learning.examples import Examples, metrics_of
-from flyball.learning.fitting import Fitted
+from flyball.evaluation import BASELINE, CANDIDATE, CHAMPION, Challenger, Report, evaluate
+from flyball.learning.fit import Fitted
+from flyball.learning.fits import Batch, Fits, FitTask, words_of
 from flyball.learning.job import Job
-from flyball.learning.shared_data import write_interactions
-from flyball.learning.trials import Batch, Fits, Task, words_of
-from flyball.models import Recommender, load_artifact, model_of
+from flyball.learning.past import SnapshotPast, event_names
+from flyball.learning.shared_data import write_data
+from flyball.learning.split import metrics_of
+from flyball.models import load_artifact, model_of
 from flyball.registry import Version
 from flyball.releases import ReleaseState
-from flyball.tasks import OfflineFeatures
+from flyball.tasks import Examples, OfflineFeatures
 
 
 class Champion(msgspec.Struct, frozen=True):
@@ -39,7 +30,7 @@ class Champion(msgspec.Struct, frozen=True):
     name: str
     beside: str
     version: Version
-    model: Recommender
+    model: Any
     folder: str
     saw_test_window: bool
 
@@ -51,7 +42,7 @@ def champion_of(job: Job, state: ReleaseState, split_us: int) -> Champion | None
     version = job.runtime.registry.version(state.champion)
     folder = job.runtime.artifacts / version.artifact
     try:
-        model = model_of(load_artifact(folder, version.artifact_files), model_classes(job.runtime.app))
+        model = model_of(load_artifact(folder, version.artifact_files), job.runtime.app.model_classes)
     except FlyballError as error:
         job.notes.append(f"champion {version.id} could not be compared: {words_of(error)}")
         return None
@@ -68,24 +59,26 @@ def champion_of(job: Job, state: ReleaseState, split_us: int) -> Champion | None
 def trials_of(job: Job, examples: Examples, champion: Champion | None) -> Batch:
     """Everyone to fit on what was known before the test window, the champion's recipe among them."""
     data, trials = job.work / "train", job.work / "trials"
-    write_interactions(data, examples.train)
+    write_data(data, examples.train)
     trials.mkdir()
-    models = job.contestants.models
-    tasks = [Task(name, model, trials / f"{place}") for place, (name, model) in enumerate(models.items())]
+    models = job.challengers.models
+    tasks = [FitTask(name, model, trials / f"{place}") for place, (name, model) in enumerate(models.items())]
     if champion is not None and not twin_of(models, champion):
-        tasks.append(Task(_recipe_name(champion), champion.model, trials / "champion", champion.folder))
+        tasks.append(FitTask(_recipe_name(champion), champion.model, trials / "champion", champion.folder))
     return Batch("fit", data, tasks, examples.evaluation)
 
 
-def evaluate_all(job: Job, examples: Examples, champion: Champion | None, trials: Batch, fits: Fits) -> Report:
+def evaluate_all(
+    job: Job, examples: Examples, past: SnapshotPast, champion: Champion | None, trials: Batch, fits: Fits
+) -> Report:
     """Evaluate everyone, fitted on what was known before the test window, on its requests."""
     app, tasks = job.runtime.app, trials.tasks
-    twin = twin_of(job.contestants.models, champion)
+    twin = twin_of(job.challengers.models, champion)
     fitted = fits.of("fit", [task.name for task in tasks])
     answered = {
         name: one.answered for name, one in fitted.items() if isinstance(one, Fitted) and one.answered is not None
     }
-    features = _features(job, examples)
+    features = features_of(job, past)
     challengers = [_challenger(task, fitted[task.name], _role(job, task.name), examples, features) for task in tasks]
     if champion is not None and twin:
         same = next(one for one in challengers if one.name == twin)
@@ -102,32 +95,7 @@ def evaluate_all(job: Job, examples: Examples, champion: Champion | None, trials
     return report
 
 
-def gates_of(job: Job, report: Report, champion: Champion | None) -> dict[str, list[GateResult]]:
-    """Each candidate's gates; those who failed are no measure for others."""
-    app = job.runtime.app
-    plan, twin = app.task.offline().plan(), twin_of(job.contestants.models, champion)
-    label, must_beat = next(iter(plan.baselines)), job.contestants.baselines[0]
-    rivals = Rivals(
-        champion=champion.name if champion is not None and not report.of(champion.name).failed else None,
-        must_beat="" if report.of(must_beat).failed else must_beat,
-        must_beat_label=label,
-        must_beat_by=plan.default,
-    )
-    return {
-        name: check_gates(
-            app.gates, plan.gates, report, name, msgspec.structs.replace(rivals, own_recipe=name == twin),
-            app.choose.metric,
-        )
-        for name in job.contestants.candidates
-    }  # fmt: skip
-
-
-def rejection(gates: list[GateResult]) -> str:
-    """Why the gates refuse, "" when they do not."""
-    return "; ".join(f"{gate.name}: {gate.reason}" for gate in gates if not gate.passed)
-
-
-def twin_of(models: Mapping[str, Recommender], champion: Champion | None) -> str:
+def twin_of(models: Mapping[str, Any], champion: Champion | None) -> str:
     """The candidate with the champion's recipe: fitted on the same data, it is the same. "" when there is none."""
     for name, model in models.items():
         if champion is not None and type(model) is type(champion.model) and model == champion.model:
@@ -140,20 +108,21 @@ def _recipe_name(champion: Champion) -> str:
 
 
 def _role(job: Job, name: str) -> str:
-    if name in job.contestants.candidates:
+    if name in job.challengers.candidates:
         return CANDIDATE
-    return BASELINE if name in job.contestants.baselines else CHAMPION
+    return BASELINE if name in job.challengers.baselines else CHAMPION
 
 
-def _features(job: Job, examples: Examples) -> OfflineFeatures | None:
-    """The declared features as they were known and applied at the requests of the test window."""
-    groups = job.runtime.app.task.about.feature_groups
-    delay_us = examples.behind.features_us
-    return OfflineFeatures(groups, examples.frames, apply_delay_us=delay_us) if groups else None
+def features_of(job: Job, past: SnapshotPast) -> OfflineFeatures | None:
+    """The declared features as they were known and applied at the requests of the test window; None without any."""
+    about = job.runtime.app.task.about
+    if not about.feature_groups:
+        return None
+    return OfflineFeatures(about.feature_groups, past.frames(event_names(about)), apply_delay_us=past.lag.features_us)
 
 
 def _challenger(
-    task: Task, result: Fitted | Exception, role: str, examples: Examples, features: OfflineFeatures | None
+    task: FitTask, result: Fitted | Exception, role: str, examples: Examples, features: OfflineFeatures | None
 ) -> Challenger:
     if isinstance(result, Exception):
         return Challenger(task.name, role, failed=words_of(result))

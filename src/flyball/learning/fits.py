@@ -7,53 +7,52 @@ from typing import Any
 import msgspec
 
 from flyball.core import run_parallel
-from flyball.learning.fitting import FitOrder, Fitted, fit_model, fit_named
+from flyball.learning.challengers import needs_past
+from flyball.learning.fit import FitOrder, Fitted, fit_candidate, fit_named
 from flyball.learning.job import Job
+from flyball.learning.past import SnapshotPast, event_names, write_past
 from flyball.learning.report import Stage
-from flyball.learning.shared_data import write_frames
-from flyball.models import Recommender
-from flyball.tasks import Behind, EvaluationSet, Frames
+from flyball.tasks import EvaluationSet
 
 PRELOADED = ("numba", "polars", "scipy.linalg", "flyball.models.kernels.ranking")
 """What nearly every fit and answer needs: the process that others are forked off imports it once for all of them."""
 
 
-class Task(msgspec.Struct, frozen=True):
+class FitTask(msgspec.Struct, frozen=True):
     """A challenger to fit. `recipe`: the folder of an artifact whose model it is, "" for one of the application's."""
 
     name: str
-    model: Recommender
+    model: Any
     folder: Path
     recipe: str = ""
     manifest: dict[str, Any] = {}
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Tasks to fit on the interactions in the folder `data`. `evaluation`: what each is asked once it is fitted."""
+    """Tasks to fit on the training data in the folder `data`. `evaluation`: what each is asked once it is fitted."""
 
     stage: Stage
     data: Path
-    tasks: list[Task]
+    tasks: list[FitTask]
     evaluation: EvaluationSet | None = None
 
 
 class Fits:
     """All fits of a run. Those of the next batch begin while the last of one, or its evaluation, still go on.
 
-    `events`: those behind the interactions and possibly later ones, for models that read features as of the past;
-    `behind`: how late serving saw them. An application built in code cannot be found by another process, so its
-    challengers are fitted in this one, as they are asked for.
+    `past`: behind the training data and possibly later, for candidates that need it. An application built in code
+    cannot be found by another process, so its challengers are fitted in this one, as they are asked for.
     """
 
-    def __init__(self, job: Job, events: Frames, behind: Behind, batches: Sequence[Batch]) -> None:
-        self._job, self._behind = job, behind
+    def __init__(self, job: Job, past: SnapshotPast, batches: Sequence[Batch]) -> None:
+        self._job, self._lag = job, past.lag
         self._parts = [(batch, task) for batch in batches for task in _longest_first(batch.tasks)]
         self._results: dict[tuple[Stage, str], Fitted | Exception] = {}
         self._unwanted: set[tuple[Stage, str]] = set()
         self._events = ""
-        if any(task.model.needs_past for _, task in self._parts):
+        if any(needs_past(task.model) for _, task in self._parts):
             self._events = str(job.work / "events")
-            write_frames(job.work / "events", events)
+            write_past(job.work / "events", past, event_names(job.runtime.app.task.about))
         self._arriving = self._run()
 
     def of(self, stage: Stage, names: Sequence[str]) -> dict[str, Fitted | Exception]:
@@ -92,7 +91,7 @@ class Fits:
                 (job.runtime.app, task.model, order, job.stopwatch)
                 for (_, task), order in zip(self._parts, orders, strict=True)
             ]
-            yield from run_parallel(fit_model, here, 1, wanted=self._wanted)
+            yield from run_parallel(fit_candidate, here, 1, wanted=self._wanted)
             return
         calls = [
             (job.runtime.source, task.name, task.recipe, order, job.stopwatch)
@@ -101,18 +100,18 @@ class Fits:
         limit_s = job.runtime.app.gates.max_fit_us / 1e6
         yield from run_parallel(fit_named, calls, job.workers, limit_s, PRELOADED, self._wanted)
 
-    def _order(self, batch: Batch, task: Task) -> FitOrder:
-        events = self._events if task.model.needs_past else ""
+    def _order(self, batch: Batch, task: FitTask) -> FitOrder:
+        events = self._events if needs_past(task.model) else ""
         data, folder = str(batch.data), str(task.folder)
-        return FitOrder(data, folder, self._job.seed, task.manifest, events, self._behind, batch.evaluation)
+        return FitOrder(data, folder, self._job.seed, task.manifest, events, self._lag, batch.evaluation)
 
     def _wanted(self, place: int) -> bool:
         batch, task = self._parts[place]
         return (batch.stage, task.name) not in self._unwanted
 
 
-def _longest_first(tasks: Sequence[Task]) -> list[Task]:
-    return sorted(tasks, key=lambda task: not task.model.needs_past)
+def _longest_first(tasks: Sequence[FitTask]) -> list[FitTask]:
+    return sorted(tasks, key=lambda task: not needs_past(task.model))
 
 
 def _in_this_process(job: Job) -> bool:

@@ -1,38 +1,26 @@
-"""Refit what passed on everything known, register all, release the winner."""
+"""Refit what passed on everything known, and register all."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from flyball.core import Refused, format_timestamp
-from flyball.evaluation import CHAMPION, Evaluated, GateResult, Report, choose
+from flyball.evaluation import CHAMPION, Evaluated, GateResult, Report
 from flyball.history import Snapshot
+from flyball.learning.challengers import feature_hashes_of
 from flyball.learning.cleanup import artifact_name
-from flyball.learning.examples import Examples
-from flyball.learning.fitting import Fitted
+from flyball.learning.fit import Fitted
+from flyball.learning.fits import Batch, Fits, FitTask, words_of
+from flyball.learning.gates import rejection
 from flyball.learning.job import Job
-from flyball.learning.judging import rejection
 from flyball.learning.lineage import code_state, dependencies_hash
 from flyball.learning.report import CandidateReport
-from flyball.learning.shared_data import write_interactions
-from flyball.learning.trials import Batch, Fits, Task, words_of
+from flyball.learning.shared_data import write_data
 from flyball.models import kind_of, params_of
 from flyball.registry import Version, add_versions
-from flyball.releases import ReleaseState, current, declared_arrangement, promote
+from flyball.tasks import Examples
 
-Gates = Mapping[str, list[GateResult]]
-
-
-class Decision(msgspec.Struct, frozen=True):
-    """What was decided: `chosen` version, whether it was `released`, why or why not, who serves now."""
-
-    chosen: str
-    released: bool
-    reason: str
-    champion: str | None
-
-
+GatesByName = Mapping[str, list[GateResult]]
 Origin = Mapping[str, Any]
 """What a version and its artifact say of where they come from."""
 
@@ -48,24 +36,24 @@ def origin_of(job: Job, snapshot: Snapshot) -> Origin:
 def refits_of(job: Job, examples: Examples, origin: Origin) -> Batch:
     """Every candidate to fit on everything known."""
     data, artifacts = job.work / "everything", job.runtime.artifacts
-    write_interactions(data, examples.everything)
+    write_data(data, examples.full)
     artifacts.mkdir(parents=True, exist_ok=True)
     tasks = [
-        Task(
+        FitTask(
             name,
-            job.contestants.models[name],
+            job.challengers.models[name],
             artifacts / artifact_name(job.run.id, name),
             manifest={**origin, "candidate": name},
         )
-        for name in job.contestants.candidates
+        for name in job.challengers.candidates
     ]
     return Batch("refit", data, tasks)
 
 
-def register(job: Job, origin: Origin, report: Report, gates: Gates, fits: Fits) -> list[Version]:
+def register(job: Job, origin: Origin, report: Report, gates: GatesByName, fits: Fits) -> list[Version]:
     """A version for every candidate: with an artifact fitted on everything known when it passed, rejected otherwise."""
     app = job.runtime.app
-    passed = [name for name in job.contestants.candidates if not rejection(gates[name])]
+    passed = [name for name in job.challengers.candidates if not rejection(gates[name])]
     fitted = fits.of("refit", passed)
     versions = [
         Version(
@@ -78,48 +66,16 @@ def register(job: Job, origin: Origin, report: Report, gates: Gates, fits: Fits)
             figures=_metrics_and_cost(report.of(name)),
             gates=[msgspec.to_builtins(gate) for gate in gates[name]],
             declaration=app.task.about.declaration,
-            features=app.candidates[name].feature_hashes,
+            features=feature_hashes_of(app.candidates[name]),
             **_outcome(job, name, gates[name], fitted.get(name)),
             **origin,
         )
-        for name in job.contestants.candidates
+        for name in job.challengers.candidates
     ]
     added = add_versions(job.runtime.registry, versions)
     registered = sum(version.state == "candidate" for version in added)
     job.tell("register", f"{registered} of {len(added)} candidates passed")
     return added
-
-
-def release(job: Job, report: Report, versions: list[Version], before: ReleaseState) -> Decision:
-    """Make the chosen one of those that passed the champion, unless someone else changed the release meanwhile.
-
-    The gates already hold each candidate against the champion, so passing them means: not worse than the champion.
-    What was learned as of an earlier instant than the champion's is not released.
-    """
-    passed = {version.candidate: version for version in versions if version.state == "candidate"}
-    if not passed:
-        return Decision("", False, "no candidate passed its gates", before.champion)
-    name, reason = choose(job.runtime.app.choose, report, list(passed))
-    version = passed[name]
-    known_us = 0 if before.champion is None else job.runtime.registry.version(before.champion).as_of_us
-    if job.run.as_of_us < known_us:
-        told = (
-            f"{version.id} knows the past up to {format_timestamp(job.run.as_of_us)} only, the champion "
-            f"{before.champion} up to {format_timestamp(known_us)}; release it by hand if that is meant"
-        )
-        return Decision(version.id, False, told, before.champion)
-    app, registry, now_us = job.runtime.app, job.runtime.registry, job.runtime.clock.now_us()
-    about = app.task.about
-    try:
-        change = promote(
-            registry, version.id, reason, job.by, now_us, artifacts=job.runtime.artifacts, serial=before.serial,
-            features=about.feature_hashes,
-            arrangement=declared_arrangement(registry, app.name, about.arrangement, job.by, now_us),
-        )  # fmt: skip
-    except Refused as error:
-        return Decision(version.id, False, words_of(error), current(job.runtime.registry).champion)
-    job.tell("release", change.message, name)
-    return Decision(version.id, True, f"{change.message}: {reason}", version.id)
 
 
 def metrics_of_evaluated(evaluated: Evaluated) -> dict[str, Any]:
@@ -136,13 +92,13 @@ def cost_of(evaluated: Evaluated) -> dict[str, float]:
     return {"train_s": cost.train_s, "answer_us": cost.answer_us, "bytes": float(cost.bytes)}
 
 
-def told(report: Report, gates: Gates, versions: list[Version]) -> list[CandidateReport]:
+def candidate_reports(report: Report, gates: GatesByName, versions: list[Version]) -> list[CandidateReport]:
     """What became of everyone, in the report's order."""
     version_of = {version.candidate: version for version in versions}
-    found = []
+    reports = []
     for one in report.evaluated.values():
         version = version_of.get(one.name) if one.name in gates else None
-        found.append(
+        reports.append(
             CandidateReport(
                 name=one.name,
                 role="candidate" if one.name in gates else "champion" if one.role == CHAMPION else "baseline",
@@ -155,7 +111,7 @@ def told(report: Report, gates: Gates, versions: list[Version]) -> list[Candidat
                 gates=[] if version is None else version.gates,
             )
         )
-    return found
+    return reports
 
 
 def _metrics_and_cost(evaluated: Evaluated) -> dict[str, Any]:

@@ -1,0 +1,118 @@
+"""Fit one challenger, save it as an artifact and ask it: the work that parallel processes do."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from flyball.app import App, AppSource
+from flyball.core import BadInput, Stopwatch
+from flyball.evaluation import Answered, Challenger, Evaluator
+from flyball.learning.challengers import challengers_of
+from flyball.learning.past import SnapshotPast, event_names, read_past
+from flyball.learning.shared_data import read_data
+from flyball.models import kind_of, load_artifact, model_of, params_of, save_artifact
+from flyball.tasks import EvaluationSet, OfflineFeatures, ServingLag, Trained, TrainingData, TrainsCandidates
+
+_EVER_US = 2**62
+
+
+class FitOrder(msgspec.Struct, frozen=True):
+    """What to fit on and where to put it. `data`: a folder of `write_data`; `folder`: the new artifact's.
+
+    `events`: a folder of `write_past`, for a candidate that needs the past; `lag`: how late serving saw it.
+    `evaluation`: what to ask once it is fitted.
+    """
+
+    data: str
+    folder: str
+    seed: int
+    manifest: dict[str, Any]
+    events: str = ""
+    lag: ServingLag = ServingLag()
+    evaluation: EvaluationSet | None = None
+
+
+class Fitted(msgspec.Struct, frozen=True):
+    """What came out: the artifact's files {name: sha256}, its size, how long `fit` took, and what it then answered."""
+
+    files: dict[str, str]
+    size: int
+    seconds: float
+    answered: Answered | None = None
+
+
+def fit_named(source: AppSource, name: str, recipe: str, order: FitOrder, stopwatch: Stopwatch) -> Fitted:
+    """`fit_candidate` in another process, which finds the application, and its own classes, anew.
+
+    `recipe`: the folder of an artifact whose candidate to fit again; "" for the challenger `name`.
+    """
+    app = source.load()
+    if not recipe:
+        return fit_candidate(app, challengers_of(app).models[name], order, stopwatch)
+    return fit_candidate(app, model_of(load_artifact(Path(recipe)), app.model_classes), order, stopwatch)
+
+
+def fit_candidate(app: App, candidate: Any, order: FitOrder, stopwatch: Stopwatch) -> Fitted:
+    """Fit `candidate` and save it whole or not at all; raises whatever it raises."""
+    data = read_data(Path(order.data))
+    past = read_past(Path(order.events), data.as_of_us, order.lag)
+    start = stopwatch.read_s()
+    trained = train(app, candidate, data, past, order.seed)
+    seconds = stopwatch.read_s() - start
+    folder = Path(order.folder)
+    manifest = order.manifest | {"kind": kind_of(candidate), "params": params_of(candidate), "seed": order.seed}
+    try:
+        files = save_artifact(folder, manifest, trained.arrays, texts=trained.texts)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    fitted = Fitted(files, sum(path.stat().st_size for path in folder.iterdir()), seconds)
+    if order.evaluation is None:
+        return fitted
+    return msgspec.structs.replace(fitted, answered=_ask(app, candidate, data, order, files, stopwatch))
+
+
+def train(app: App, candidate: Any, data: TrainingData, past: SnapshotPast, seed: int) -> Trained:
+    """What the candidate learns from `data`, known at its `as_of_us`; `past` as it was known then.
+
+    Raises `BadInput` for what no artifact can hold, and whatever the candidate raises.
+    """
+    offline = app.task.offline()
+    if isinstance(offline, TrainsCandidates):
+        trained = offline.train(candidate, data, past, seed)
+    else:
+        trained = Trained(candidate.fit(data, past, seed))
+    check_learned(candidate, trained.arrays)
+    return trained
+
+
+def _ask(
+    app: App, candidate: Any, data: TrainingData, order: FitOrder, files: dict[str, str], stopwatch: Stopwatch
+) -> Answered:
+    assert order.evaluation is not None
+    groups, features = app.task.about.feature_groups, None
+    if groups and order.events:
+        everything = read_past(Path(order.events), _EVER_US, order.lag)  # each request sees what was known at it
+        frames = everything.frames(event_names(app.task.about))
+        features = OfflineFeatures(groups, frames, apply_delay_us=order.lag.features_us)
+    challenger = Challenger(
+        Path(order.folder).name, model=candidate, artifact=load_artifact(Path(order.folder), files),
+        as_of_us=data.as_of_us, features=features,
+    )  # fmt: skip
+    return Evaluator(app.task, order.evaluation, stopwatch).answered(challenger)
+
+
+def check_learned(candidate: Any, learned: Any) -> None:
+    """Raises `BadInput` unless `learned` is what an artifact can hold: {name: array of numbers or texts}."""
+    what = f"what {type(candidate).__name__}.fit returns"
+    if not isinstance(learned, Mapping):
+        raise BadInput(what, "a dict of numpy arrays", type(learned).__name__)
+    for name, array in learned.items():
+        if not isinstance(array, np.ndarray):
+            raise BadInput(what, f"numpy arrays, {name!r} too", type(array).__name__)
+        if array.dtype.hasobject:
+            raise BadInput(what, f"arrays of numbers or texts, {name!r} too", f"dtype {array.dtype}")

@@ -1,0 +1,32 @@
+"""Which candidates may serve."""
+
+import msgspec
+
+from flyball.evaluation import GateResult, Report, Rivals, check_gates
+from flyball.learning.evaluate import Champion, twin_of
+from flyball.learning.job import Job
+
+
+def gates_of(job: Job, report: Report, champion: Champion | None) -> dict[str, list[GateResult]]:
+    """Each candidate's gates; those who failed are no measure for others."""
+    app = job.runtime.app
+    plan, twin = app.task.offline().plan(), twin_of(job.challengers.models, champion)
+    label, must_beat = next(iter(plan.baselines)), job.challengers.baselines[0]
+    rivals = Rivals(
+        champion=champion.name if champion is not None and not report.of(champion.name).failed else None,
+        must_beat="" if report.of(must_beat).failed else must_beat,
+        must_beat_label=label,
+        must_beat_by=plan.default,
+    )
+    return {
+        name: check_gates(
+            app.gates, plan.gates, report, name, msgspec.structs.replace(rivals, own_recipe=name == twin),
+            app.choose.metric,
+        )
+        for name in job.challengers.candidates
+    }  # fmt: skip
+
+
+def rejection(gates: list[GateResult]) -> str:
+    """Why the gates refuse, "" when they do not."""
+    return "; ".join(f"{gate.name}: {gate.reason}" for gate in gates if not gate.passed)

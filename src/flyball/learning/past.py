@@ -1,0 +1,65 @@
+"""A snapshot as the past that tasks see; it goes to other processes as files."""
+
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flyball.tasks import About, ServingLag
+
+if TYPE_CHECKING:
+    import polars
+
+ReadEvents = Callable[[str], "polars.DataFrame"]
+ReadShown = Callable[[Collection[str], int, int], Any]
+
+
+class SnapshotPast:
+    """What was known at `as_of_us`. `read` gives the events of a type as known then; each type is read once."""
+
+    def __init__(self, read: ReadEvents, as_of_us: int, lag: ServingLag, shown: ReadShown | None = None) -> None:
+        self._read, self.as_of_us, self.lag, self._shown = read, as_of_us, lag, shown
+        self._frames: dict[str, polars.DataFrame] = {}
+
+    def events(self, name: str) -> "polars.DataFrame":
+        if name not in self._frames:
+            self._frames[name] = self._read(name)
+        return self._frames[name]
+
+    def shown(self, keys: Collection[str], start_us: int, end_us: int) -> Any:
+        return ({}, {}) if self._shown is None else self._shown(keys, start_us, end_us)
+
+    def before(self, at_us: int) -> "SnapshotPast":
+        import polars as pl
+
+        def read(name: str) -> pl.DataFrame:
+            return self.events(name).filter(pl.col("known_at") < at_us)
+
+        return SnapshotPast(read, min(at_us - 1, self.as_of_us), self.lag, self._shown)
+
+    def frames(self, names: Iterable[str]) -> "dict[str, polars.DataFrame]":
+        """{type: its events}."""
+        return {name: self.events(name) for name in names}
+
+
+def event_names(about: About) -> list[str]:
+    """The names of all event types that a task reads, profiles among them."""
+    profiles = [entity.profile for entity in about.entities if entity.profile is not None]
+    return [event.__name__.lower() for event in dict.fromkeys((*about.event_types, *profiles))]
+
+
+def write_past(folder: Path, past: SnapshotPast, names: Iterable[str]) -> None:
+    """Write the events of these types into the folder `folder`, once."""
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        for name in names:
+            past.events(name).write_ipc(folder / f"{name}.arrow")
+
+
+def read_past(folder: Path, as_of_us: int, lag: ServingLag) -> SnapshotPast:
+    """What `write_past` wrote, as it was known at `as_of_us`."""
+    import polars as pl
+
+    def read(name: str) -> pl.DataFrame:
+        return pl.read_ipc(folder / f"{name}.arrow").filter(pl.col("known_at") <= as_of_us)
+
+    return SnapshotPast(read, as_of_us, lag)

@@ -1,0 +1,51 @@
+"""Let the winner serve."""
+
+import msgspec
+
+from flyball.core import Refused, format_timestamp
+from flyball.evaluation import Report, choose
+from flyball.learning.fits import words_of
+from flyball.learning.job import Job
+from flyball.registry import Version
+from flyball.releases import ReleaseState, current, declared_arrangement, promote
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """What was decided: `chosen` version, whether it was `released`, why or why not, who serves now."""
+
+    chosen: str
+    released: bool
+    reason: str
+    champion: str | None
+
+
+def release(job: Job, report: Report, versions: list[Version], before: ReleaseState) -> Decision:
+    """Make the chosen one of those that passed the champion, unless someone else changed the release meanwhile.
+
+    The gates already hold each candidate against the champion, so passing them means: not worse than the champion.
+    What was learned as of an earlier instant than the champion's is not released.
+    """
+    passed = {version.candidate: version for version in versions if version.state == "candidate"}
+    if not passed:
+        return Decision("", False, "no candidate passed its gates", before.champion)
+    name, reason = choose(job.runtime.app.choose, report, list(passed))
+    version = passed[name]
+    known_us = 0 if before.champion is None else job.runtime.registry.version(before.champion).as_of_us
+    if job.run.as_of_us < known_us:
+        reason = (
+            f"{version.id} knows the past up to {format_timestamp(job.run.as_of_us)} only, the champion "
+            f"{before.champion} up to {format_timestamp(known_us)}; release it by hand if that is meant"
+        )
+        return Decision(version.id, False, reason, before.champion)
+    app, registry, now_us = job.runtime.app, job.runtime.registry, job.runtime.clock.now_us()
+    about = app.task.about
+    try:
+        change = promote(
+            registry, version.id, reason, job.by, now_us, artifacts=job.runtime.artifacts, serial=before.serial,
+            features=about.feature_hashes,
+            arrangement=declared_arrangement(registry, app.name, about.arrangement, job.by, now_us),
+        )  # fmt: skip
+    except Refused as error:
+        return Decision(version.id, False, words_of(error), current(job.runtime.registry).champion)
+    job.tell("release", change.message, name)
+    return Decision(version.id, True, f"{change.message}: {reason}", version.id)

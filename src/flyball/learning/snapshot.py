@@ -1,0 +1,50 @@
+"""From the log to a snapshot of what is known, and the past as a task sees it."""
+
+from collections.abc import Collection
+from typing import Any
+
+from flyball.core import format_timestamp
+from flyball.events import after_slices
+from flyball.features import read_apply_delays
+from flyball.history import Snapshot, take_snapshot
+from flyball.learning.job import Job
+from flyball.learning.past import SnapshotPast
+from flyball.outcomes import exposure_of
+from flyball.runtime import FEATURES_CONSUMER, STATE_CONSUMER
+from flyball.tasks import ServingLag
+
+_BATCH = 20_000
+
+
+def catch_up(job: Job) -> None:
+    """Write what the log has beyond the history into the history."""
+    log, consumer = job.runtime.log, job.runtime.history_consumer
+    offsets, count = consumer.offsets(), 0
+    while slices := log.read(offsets, _BATCH):
+        count += consumer.apply(slices)
+        offsets = after_slices(offsets, slices)
+    consumer.flush()
+    job.tell("history", f"{count:,} events written to history")
+
+
+def snapshot_of(job: Job) -> Snapshot:
+    """The snapshot of what was known at the run's instant."""
+    folder = job.runtime.history_folder
+    delays = read_apply_delays(job.runtime.apply_delays_path)
+    snapshot = take_snapshot(folder, job.runtime.schema, job.run.as_of_us, folder / "snapshots", delays)
+    rows = sum(each.rows for each in snapshot.types.values())
+    applied = "".join(
+        f", in {name} after {one.p99_us / 1e6:.1f} s" for name, one in sorted(snapshot.manifest.apply_delays.items())
+    )
+    job.tell("snapshot", f"{snapshot.name}: {rows:,} events known at {format_timestamp(job.run.as_of_us)}{applied}")
+    return snapshot
+
+
+def past_of(job: Job, snapshot: Snapshot) -> SnapshotPast:
+    """The snapshot as the past that the task sees."""
+    lag = ServingLag(snapshot.apply_delay_us(STATE_CONSUMER), snapshot.apply_delay_us(FEATURES_CONSUMER))
+
+    def shown(keys: Collection[str], start_us: int, end_us: int) -> Any:
+        return exposure_of(job.runtime.predictions, keys, start_us, end_us)
+
+    return SnapshotPast(snapshot.frame, job.run.as_of_us, lag, shown)

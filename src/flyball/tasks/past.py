@@ -1,0 +1,42 @@
+"""History as it was known at some time: the only way in which tasks and their candidates see it."""
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+if TYPE_CHECKING:
+    import polars
+
+Frames = Mapping[str, "polars.DataFrame"]
+"""{event type: rows with the event's fields, `at`, `known_at`, `partition`, `offset`}, as a snapshot gives them."""
+
+
+class ServingLag(msgspec.Struct, frozen=True):
+    """How far serving is behind what is known: after how many microseconds an event shows in histories and catalog
+    (`state_us`) and in the declared features (`features_us`)."""
+
+    state_us: int = 0
+    features_us: int = 0
+
+
+class Past(Protocol):
+    """History as it was known at `as_of_us`. `lag`: how late serving saw it."""
+
+    @property
+    def as_of_us(self) -> int: ...
+
+    @property
+    def lag(self) -> ServingLag: ...
+
+    def events(self, name: str) -> Any:
+        """A polars frame of one event type, joined types too; without columns but those of the type for none."""
+        ...
+
+    def shown(self, keys: Collection[str], start_us: int, end_us: int) -> Any:
+        """What responses to requests with these keys showed in `[start, end)`, and when: see `outcomes.exposure_of`."""
+        ...
+
+    def before(self, at_us: int) -> "Past":
+        """The same as it was known just before `at_us`."""
+        ...

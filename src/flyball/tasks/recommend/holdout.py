@@ -1,0 +1,26 @@
+"""Which part of the past is held back to evaluate candidates on (temporal holdout split)."""
+
+import numpy as np
+
+from flyball.models import Interactions
+from flyball.tasks.task import Holdout
+
+SHARES = (0.2, 0.3, 0.4, 0.5)
+
+RULE = (
+    "test on the latest 20 % of positives by time; 30, 40 or 50 % while fewer would leave less than the number of "
+    "users the gates ask for; positives of the same instant are never divided"
+)
+
+
+def holdouts(data: Interactions) -> list[Holdout]:
+    """The windows to try in turn for `data`, everything known now; none when no positive would lie before a split."""
+    at_us = np.sort(data.at_us[data.weights >= 1])
+    windows: list[Holdout] = []
+    for share in SHARES:
+        first = len(at_us) - int(np.ceil(len(at_us) * share))
+        first = int(np.searchsorted(at_us, at_us[first], "left")) if first else 0
+        if first and (not windows or int(at_us[first]) < windows[-1].start_us):
+            count = len(at_us) - first
+            windows.append(Holdout(int(at_us[first]), data.as_of_us + 1, count / len(at_us), count, RULE))
+    return windows
