@@ -236,8 +236,7 @@ def _cases(runtime: Runtime, predictions: Sequence[Prediction], most: int) -> tu
 def _columns(runtime: Runtime, version: str) -> Columns | None:
     """What the version reads; None for one that is not registered or reads what is not declared."""
     try:
-        hashes = runtime.registry.version(version).params.get("hashes") or {}
-        return Columns(runtime.app.task, sorted(hashes))
+        return Columns(runtime.app.task, sorted(runtime.registry.version(version).features))
     except (NotFound, KeyError):
         return None
 
