@@ -52,14 +52,22 @@ def backends() -> Iterable[str]:
 
 
 def routes() -> Iterable[str]:
-    """The paths of the application, found by walking its routes."""
-    import ast
+    """The paths of a recommender's service, from the routes themselves and the OpenAPI document."""
+    import random
+    import tempfile
 
-    tree = ast.parse((ROOT / "src/flyball/serving/http/app.py").read_text())
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Route":
-            path = ast.unparse(node.args[0]).replace("PLAIN + ", "").strip("'").replace(":path", "")
-            yield f"`/recommend/{path}`" if path.startswith("{") else f"`{path}`"
+    from flyball.app import load_app
+    from flyball.core import ManualClock
+    from flyball.runtime import Runtime
+    from flyball.serving import Service, make_app
+    from flyball.settings import load_settings
+
+    with tempfile.TemporaryDirectory() as folder:
+        runtime = Runtime(load_app("movies"), load_settings(Path(folder)), ManualClock(0))
+        paths = [route.path for route in make_app(Service(runtime, "serve-1", random.Random(0)))._inner.routes]  # type: ignore[attr-defined]
+    named = {re.sub(r":path", "", path) for path in paths if path != "/"}
+    assert len(named) > 8
+    return (f"`{path}`" for path in sorted(named))
 
 
 def offline_metrics() -> Iterable[str]:
