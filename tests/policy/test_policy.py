@@ -80,7 +80,7 @@ def test_outcomes_flatten_and_check_themselves() -> None:
     with pytest.raises(BadDeclaration, match="at_least"):
         outcome(Rate, at_least=0)
     for wrong in (True, 2.5, "3"):
-        with pytest.raises(BadDeclaration, match=r"at_least of outcome\(Rate\) must be a whole number from 1, got"):
+        with pytest.raises(BadDeclaration, match=r"at_least of outcome\(Rate\) must be an integer from 1, got"):
             outcome(Rate, at_least=wrong)  # type: ignore[arg-type]
     with pytest.raises(BadInput, match="duration"):
         outcome(Rate, within="soon")

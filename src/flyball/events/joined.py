@@ -118,7 +118,7 @@ def _default(field: msgspec.structs.FieldInfo) -> Any:
 
 def _key_field(where: str, event: type[Event], by: str) -> str:
     refs = {entity: field for field, entity in reversed(read_type(event).refs)}
-    found = by if by in fields_of(event) else refs.get(by)
-    if found is None:
+    field = by if by in fields_of(event) else refs.get(by)
+    if field is None:
         raise BadDeclaration(f"by of {where}", f"a field of {event.__name__}, or an entity that one refers to", by)
-    return found
+    return field

@@ -62,22 +62,22 @@ class Joiner:
 
     def __init__(self, schema: Schema, names: Sequence[str], partitions: int | None = None) -> None:
         self._joins = [_OneJoin(schema, schema.joined[name], partitions) for name in names if name in schema.joined]
-        self.names = frozenset(one.declared.name for one in self._joins)
-        self.types = frozenset(name for one in self._joins for name in one.sides)
+        self.names = frozenset(join.declared.name for join in self._joins)
+        self.types = frozenset(name for join in self._joins for name in join.sides)
 
     def prefixes(self) -> list[bytes]:
         """What the keys of the pending events begin with."""
-        return [one.prefix for one in self._joins]
+        return [join.prefix for join in self._joins]
 
     def apply(
         self, records: Mapping[str, Sequence[Positioned]], store: KeyValues
     ) -> tuple[dict[str, list[Positioned]], dict[bytes, bytes | None]]:
         made: dict[str, list[Positioned]] = {}
         changes: dict[bytes, bytes | None] = {}
-        for one in self._joins:
-            pairs, changed = one.apply(records, store)
+        for join in self._joins:
+            pairs, changed = join.apply(records, store)
             if pairs:
-                made[one.declared.name] = pairs
+                made[join.declared.name] = pairs
             changes |= changed
         return made, changes
 
@@ -95,7 +95,7 @@ class _OneJoin:
         self.sides = (names[join.first], names[join.second])
         self.prefix = b"j/" + f"{declared.name}.{join.hash[:8]}/".encode()
         self._keys: tuple[Callable[[Any], Any], ...] = (_getter(join.first_key), _getter(join.second_key))
-        self._fields = tuple(one.name for one in declared.declared if one.name != "elapsed_us")
+        self._fields = tuple(field.name for field in declared.declared if field.name != "elapsed_us")
         self._first_fields = frozenset(fields_of(join.first))
 
     def apply(
@@ -109,12 +109,12 @@ class _OneJoin:
         values, _ = store.read(list(keys.values()))
         changes: dict[bytes, bytes | None] = {}
         pairs: list[tuple[_Waiting, _Waiting]] = []
-        for (key, place), value in zip(keys.items(), values, strict=True):
+        for (key, pending_key), value in zip(keys.items(), values, strict=True):
             old = _Pending(([], []), -1) if value is None else _decode_pending(value)
             firsts, seconds = new[key]
             pairs += self._pairs(firsts, old.sides[1] + seconds) + self._pairs(old.sides[0], seconds)
             sides = (sorted(old.sides[0] + firsts), sorted(old.sides[1] + seconds))
-            changes |= self._stored(key, place, sides, old.due, passed_us)
+            changes |= self._stored(key, pending_key, sides, old.due, passed_us)
         changes |= self._sweep(store, passed_us, changes)
         if known:
             for partition, latest in known.items():
@@ -153,9 +153,9 @@ class _OneJoin:
         names = self.sides
         events = [
             self._schema.decode(
-                self._upgrades.record(Record(name, "", one.at, one.known_at, b"", one.body, 0, one.schema))
+                self._upgrades.record(Record(name, "", side.at, side.known_at, b"", side.body, 0, side.schema))
             )
-            for name, one in zip(names, (first, second), strict=True)
+            for name, side in zip(names, (first, second), strict=True)
         ]
         plain = [msgspec.to_builtins(event, builtin_types=(bytes,)) for event in events]
         fields = {name: plain[name not in self._first_fields][name] for name in self._fields}
@@ -176,22 +176,23 @@ class _OneJoin:
     def _stored(
         self,
         key: bytes,
-        place: bytes,
+        pending_key: bytes,
         sides: tuple[list[_Waiting], list[_Waiting]],
         noted: int,
         passed_us: int | None,
     ) -> dict[bytes, bytes | None]:
         """The changes that keep what still waits under a key, noted by the hour of its latest event."""
         if passed_us is not None:
-            sides = ([one for one in sides[0] if one.at >= passed_us], [one for one in sides[1] if one.at >= passed_us])
+            firsts, seconds = ([waiting for waiting in side if waiting.at >= passed_us] for side in sides)
+            sides = (firsts, seconds)
         gone = self._note(noted, key) if noted >= 0 else None
         if not sides[0] and not sides[1]:
-            return {place: None} if gone is None else {place: None, gone: None}
-        due = max(one.at for side in sides for one in side) // _HOUR_US
+            return {pending_key: None} if gone is None else {pending_key: None, gone: None}
+        due = max(waiting.at for side in sides for waiting in side) // _HOUR_US
         if noted >= 0 and noted <= due:
-            return {place: _encode(_Pending(sides, noted))}  # looked at then, and noted anew
+            return {pending_key: _encode(_Pending(sides, noted))}  # looked at then, and noted anew
         changes: dict[bytes, bytes | None] = {} if gone is None else {gone: None}
-        return changes | {place: _encode(_Pending(sides, due)), self._note(due, key): b""}
+        return changes | {pending_key: _encode(_Pending(sides, due)), self._note(due, key): b""}
 
     def _note(self, hour: int, key: bytes) -> bytes:
         return self.prefix + b"x/" + hour.to_bytes(4, "big") + key
@@ -210,21 +211,21 @@ class _OneJoin:
             if (hour + 1) * _HOUR_US >= passed_us:
                 break
             due.append((note[start + 4 :], hour))
-        places = [self.prefix + b"p/" + key for key, _ in due]
-        values, _ = store.read(places)
-        for (key, hour), place, value in zip(due, places, values, strict=True):
-            if place in changes:
+        pending_keys = [self.prefix + b"p/" + key for key, _ in due]
+        values, _ = store.read(pending_keys)
+        for (key, hour), pending_key, value in zip(due, pending_keys, values, strict=True):
+            if pending_key in changes:
                 continue
             if value is None:
                 swept[self._note(hour, key)] = None
                 continue
             pending = _decode_pending(value)
-            latest = max(one.at for side in pending.sides for one in side) // _HOUR_US
+            latest = max(waiting.at for side in pending.sides for waiting in side) // _HOUR_US
             swept[self._note(hour, key)] = None
             if (latest + 1) * _HOUR_US < passed_us:
-                swept[place] = None
+                swept[pending_key] = None
             else:
-                swept[place] = _encode(_Pending(pending.sides, latest))
+                swept[pending_key] = _encode(_Pending(pending.sides, latest))
                 swept[self._note(latest, key)] = b""
         return swept
 

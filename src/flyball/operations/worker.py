@@ -97,7 +97,9 @@ class Worker:
                 if self._advance(other, now_us, 1, applied):
                     self._advance(first, now_us, FRESH_BATCHES, applied)
         passed_us = self._elapsed.us(now_us)
-        return StepReport(applied, {each.consumer.name: self._lag(each, passed_us, now_us) for each in active})
+        return StepReport(
+            applied, {standing.consumer.name: self._lag(standing, passed_us, now_us) for standing in active}
+        )
 
     def _is_active(self, standing: _Standing, now_us: int) -> bool:
         try:

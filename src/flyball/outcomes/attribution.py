@@ -53,7 +53,7 @@ def attribute(
     labels: Sequence[tuple[int, Label]],
     once: bool,
 ) -> tuple[dict[Key, Follow], set[LabelTouch]]:
-    """What followed each showing, and the touches that some showing was given.
+    """What followed each showing, and the touches that some showing was in_windows.
 
     `showings` and `touches` of one key (and item), sorted by time (touches: then by offset); `labels`: those that join
     them, with their numbers. `once`: an event counts for the first showing only.
@@ -61,25 +61,25 @@ def attribute(
     if not showings:  # so for most events: nobody was shown what they are about
         return {}, set()
     longest_us = max(label.within_us for _, label in labels)
-    given: dict[Showing, dict[int, list[LabelTouch]]] = {}
+    in_windows: dict[Showing, dict[int, list[LabelTouch]]] = {}
     kinds: dict[Showing, dict[LabelTouch, None]] = {}
     for number, label in labels:
         bit = 1 << number
         for touch in touches:
             if (touch.bits | touch.ends) & bit:
                 for showing in _windows(showings, touch.at, label.within_us, once):
-                    given.setdefault(showing, {}).setdefault(number, []).append(touch)
+                    in_windows.setdefault(showing, {}).setdefault(number, []).append(touch)
                     kinds.setdefault(showing, {})[touch] = None
-    joined = {touch for some in kinds.values() for touch in some}
+    joined = {touch for followed in kinds.values() for touch in followed}
     for touch in touches:
         if touch not in joined:
             for showing in _windows(showings, touch.at, longest_us, once):
                 kinds.setdefault(showing, {})[touch] = None
                 joined.add(touch)
     follows: dict[Key, Follow] = {}
-    for showing, some in kinds.items():
-        ordered = sorted(some, key=lambda touch: touch.order)
-        follows[showing.at, showing.id] = _follow(showing, ordered, given.get(showing, {}), labels)
+    for showing, followed in kinds.items():
+        ordered = sorted(followed, key=lambda touch: touch.order)
+        follows[showing.at, showing.id] = _follow(showing, ordered, in_windows.get(showing, {}), labels)
     return follows, joined
 
 
@@ -91,7 +91,7 @@ def _windows(showings: Sequence[Showing], at: int, within_us: int, once: bool) -
 def _follow(
     showing: Showing,
     touches: Sequence[LabelTouch],
-    given: dict[int, list[LabelTouch]],
+    in_windows: dict[int, list[LabelTouch]],
     labels: Sequence[tuple[int, Label]],
 ) -> Follow:
     kinds: dict[str, int] = {}
@@ -102,8 +102,8 @@ def _follow(
         by_name.setdefault(label.name, []).append((number, label))
     held: dict[str, Held] = {}
     censored = []
-    for name, some in by_name.items():
-        holds, ended_at = settle_label([(number, label, given.get(number, [])) for number, label in some])
+    for name, clauses in by_name.items():
+        holds, ended_at = settle_label([(number, label, in_windows.get(number, [])) for number, label in clauses])
         if holds is not None:
             held[name] = holds
         elif ended_at is not None:

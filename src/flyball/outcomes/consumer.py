@@ -69,9 +69,9 @@ class OutcomeConsumer:
         self._define()
         with self._store.transaction():
             touched: UnitTouches = {}
-            for found in self._reader.read(self._positioned(slices)):
-                items = touched.setdefault((found.group, found.key), {})
-                items.setdefault(self._store.number(found.item), []).append(found.touch)
+            for read in self._reader.read(self._positioned(slices)):
+                items = touched.setdefault((read.group, read.key), {})
+                items.setdefault(self._store.number(read.item), []).append(read.touch)
             self._store.add_counts(self._join(self._worth_keeping(touched)))
 
     def _positioned(self, slices: Sequence[Slice]) -> list[Positioned]:
@@ -84,7 +84,7 @@ class OutcomeConsumer:
                     by_type.setdefault(record.type, []).append((record, offset, piece.partition))
         joined, pending = self._joiner.apply(by_type, self._store)
         self._store.put_pending(pending)
-        return [positioned for some in (*by_type.values(), *joined.values()) for positioned in some]
+        return [entry for entries in (*by_type.values(), *joined.values()) for entry in entries]
 
     def apply_predictions(self, slices: Sequence[Slice]) -> None:
         """Fold in records of the prediction stream; those already folded in are left out."""
@@ -103,7 +103,7 @@ class OutcomeConsumer:
         """Forget what can no longer change anything; how many rows that were.
 
         Call it when all predictions appended until `now_us` have been applied; `all_events`: all events, too. At most
-        some ten thousand rows go at a time, and at most `keep_us` / 100 of time: a clock that is a year ahead for some
+        a few ten thousand rows go at a time, and at most `keep_us` / 100 of time: a clock that is a year ahead for some
         minutes must not close what is still to come.
         """
         self._define()
@@ -212,8 +212,8 @@ class OutcomeConsumer:
         """{item: its showings in whose windows one of its touches can lie}."""
         if not touches:
             return {}
-        first = min(some[0].at for some in touches.values())
-        last = max(some[-1].at for some in touches.values())
+        first = min(of_item[0].at for of_item in touches.values())
+        last = max(of_item[-1].at for of_item in touches.values())
         showings: dict[int, list[Showing]] = {}
         for at, id, version, items in self._store.showings(unit, first - self.window_us, last):
             for item in touches:
@@ -263,7 +263,7 @@ def _hash_of(about: About) -> str:
     """Of everything but the streams that the file depends on."""
 
     def text(label: Label) -> tuple[object, ...]:
-        expressions = [None if one is None else one.text() for one in (label.where, label.value)]
+        expressions = [None if expression is None else expression.text() for expression in (label.where, label.value)]
         ends = [event.__name__ for event in label.censored_by]
         names = (label.name, label.event.__name__, label.by, joining_names(label))
         joins = [join.hash for event in (label.event, *label.censored_by) if (join := join_of(event)) is not None]

@@ -104,7 +104,7 @@ def _groups(labels: Sequence[Label], items: str) -> tuple[LabelGroup, ...]:
         item_index = by.index(items) if of_item else None
         names = tuple(name for index, name in enumerate(by) if index != item_index)
         numbers.setdefault((names, of_item), []).append(number)
-    return tuple(LabelGroup(names, of_item, tuple(some)) for (names, of_item), some in numbers.items())
+    return tuple(LabelGroup(names, of_item, tuple(own)) for (names, of_item), own in numbers.items())
 
 
 def request_fields(names: tuple[str, ...], request: type[Event]) -> tuple[str, ...]:

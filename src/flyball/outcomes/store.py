@@ -70,13 +70,13 @@ class OutcomeStore:
 
     def is_defined(self, hash: str) -> bool:
         """Whether the tables are there and were derived by these labels; raises `Refused` for a later format."""
-        found = self._format()
-        if found > FORMAT:
+        written = self._format()
+        if written > FORMAT:
             raise Refused(
-                f"outcomes {self._path} must be of format {FORMAT}, got format {found} of another release of Flyball: "
-                "delete the file, and it is filled again from the log"
+                f"outcomes {self._path} must be of format {FORMAT}, got format {written} of another release of "
+                "Flyball: delete the file, and it is filled again from the log"
             )
-        return found == FORMAT and self._connection.execute("SELECT hash FROM definition").fetchone() == (hash,)
+        return written == FORMAT and self._connection.execute("SELECT hash FROM definition").fetchone() == (hash,)
 
     def define(self, hash: str, specs: Mapping[str, LabelSpec]) -> None:
         """Make the tables, without what was in them."""

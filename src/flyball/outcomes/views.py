@@ -29,7 +29,7 @@ def outcomes_by_version(path: Path, now_us: int, since_us: int = 0) -> dict[str,
             minutes.setdefault(version, []).append((minute, counts))
     finally:
         store.close()
-    return {version: version_outcomes(version, some, specs, now_us) for version, some in sorted(minutes.items())}
+    return {version: version_outcomes(version, counts, specs, now_us) for version, counts in sorted(minutes.items())}
 
 
 class Followed(msgspec.Struct, frozen=True):
@@ -60,8 +60,8 @@ def followed(path: Path, prediction: Prediction) -> list[Followed]:
     return [_followed(item, follow) for item, follow in sorted(follows, key=_order)]
 
 
-def _order(found: tuple[str, Follow]) -> tuple[bool, int]:
-    item, follow = found
+def _order(entry: tuple[str, Follow]) -> tuple[bool, int]:
+    item, follow = entry
     return item != "", follow.position
 
 

@@ -46,7 +46,7 @@ def outcome(event: type, where: Callable[[Any], Any] | None = None, at_least: in
     """
     name = _event_name("outcome", event)
     if not isinstance(at_least, int) or isinstance(at_least, bool) or at_least < 1:
-        raise BadDeclaration(f"at_least of outcome({name})", "a whole number from 1", at_least)
+        raise BadDeclaration(f"at_least of outcome({name})", "an integer from 1", at_least)
     if where is not None and not callable(where):
         raise BadDeclaration(
             f"where of outcome({name})", "a function of an event, such as lambda r: r.stars >= 4", where
@@ -58,10 +58,10 @@ def outcome(event: type, where: Callable[[Any], Any] | None = None, at_least: in
 
 def any_of(*outcomes: Outcome | AnyOf) -> AnyOf:
     """The union of outcomes. Raises `BadDeclaration` for anything else."""
-    for each in outcomes:
-        if not isinstance(each, Outcome | AnyOf):
-            raise BadDeclaration("what any_of is given", "outcomes, such as fb.outcome(Watch)", each)
-    return AnyOf(tuple(one for each in outcomes for one in outcomes_of(each)))
+    for outcome in outcomes:
+        if not isinstance(outcome, Outcome | AnyOf):
+            raise BadDeclaration("what any_of is given", "outcomes, such as fb.outcome(Watch)", outcome)
+    return AnyOf(tuple(single for outcome in outcomes for single in outcomes_of(outcome)))
 
 
 def outcomes_of(declared: Outcome | AnyOf | None) -> tuple[Outcome, ...]:
@@ -72,7 +72,7 @@ def outcomes_of(declared: Outcome | AnyOf | None) -> tuple[Outcome, ...]:
 
 
 def together(first_at: Any, last_at: Any, within_us: int) -> Any:
-    """Whether two timestamps lie within one span, both ends included; whole numbers, arrays or polars expressions.
+    """Whether two timestamps lie within one span, both ends included; integers, arrays or polars expressions.
 
     >>> together(0, 60, 60), together(0, 61, 60)
     (True, False)

@@ -44,13 +44,13 @@ def label_requests(
         return _states(rows.with_columns(**_nothing()), labels[0].otherwise, window_us, as_of_us)
     joined = pl.concat(touches)
     held = pl.concat([_held(joined, number, label) for number, label in enumerate(labels)])
-    found = (
+    labeled = (
         rows.join(held.group_by("_row").agg(pl.col("held_at").min()), on="_row", how="left")
         .join(_values(joined, held, labels), on="_row", how="left")
         .join(_ended(joined), on="_row", how="left")
         .sort("_row")
     )
-    return _states(found, labels[0].otherwise, window_us, as_of_us)
+    return _states(labeled, labels[0].otherwise, window_us, as_of_us)
 
 
 def _nothing() -> dict[str, pl.Expr]:
@@ -126,7 +126,7 @@ def _ended(joined: pl.DataFrame) -> pl.DataFrame:
     return joined.filter(pl.col("ends")).group_by("_row").agg(pl.col("at").min().alias("ended_at"))
 
 
-def _states(found: pl.DataFrame, otherwise: float | None, window_us: int, as_of_us: int) -> pl.DataFrame:
+def _states(labeled: pl.DataFrame, otherwise: float | None, window_us: int, as_of_us: int) -> pl.DataFrame:
     ended = pl.col("ended_at").is_not_null()
     holds = pl.col("held_at").is_not_null() & (~ended | (pl.col("ended_at") >= pl.col("held_at")))
     absent = OTHERWISE if otherwise is not None else CENSORED
@@ -137,4 +137,4 @@ def _states(found: pl.DataFrame, otherwise: float | None, window_us: int, as_of_
         .otherwise(pl.lit(absent))
     )  # fmt: skip
     value = pl.when(holds).then(pl.col("number")).when(state == OTHERWISE).then(pl.lit(otherwise, pl.Float64))
-    return found.select(value.cast(pl.Float64).alias("value"), state.alias("state"))
+    return labeled.select(value.cast(pl.Float64).alias("value"), state.alias("state"))

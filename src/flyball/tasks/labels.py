@@ -72,8 +72,8 @@ def references(event: type) -> dict[str, str]:
 def _entities(hint: Any) -> list[str]:
     """The entity of a hint with a Ref, also of an optional one."""
     own = [mark.entity for mark in getattr(hint, "__metadata__", ()) if isinstance(mark, Ref)]
-    optional = [one for one in get_args(hint) if one is not type(None)] if type(None) in get_args(hint) else []
-    return own or [entity for one in optional for entity in _entities(one)]
+    optional = [member for member in get_args(hint) if member is not type(None)] if type(None) in get_args(hint) else []
+    return own or [entity for member in optional for entity in _entities(member)]
 
 
 def _check_names(labels: Sequence[Label], names: Sequence[tuple[str, ...]]) -> None:

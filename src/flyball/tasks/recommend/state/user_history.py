@@ -113,27 +113,27 @@ class UserEdit:
             self.more.discard(item)
             self.more_changed = True
         elif known:
-            place = items.index(item)
-            if self.at[place] == at:
-                self.last[place], self.flags[place], self.ratings[place] = pair.last_at, flags, rating
+            index = items.index(item)
+            if self.at[index] == at:
+                self.last[index], self.flags[index], self.ratings[index] = pair.last_at, flags, rating
                 return
-            self._remove(place)
-        place = bisect_left(self.at, at)
-        while place < len(items) and self.at[place] == at and items[place] < item:
-            place += 1
-        items.insert(place, item)
-        self.at.insert(place, at)
-        self.last.insert(place, pair.last_at)
-        self.flags.insert(place, flags)
-        self.ratings.insert(place, rating)
+            self._remove(index)
+        index = bisect_left(self.at, at)
+        while index < len(items) and self.at[index] == at and items[index] < item:
+            index += 1
+        items.insert(index, item)
+        self.at.insert(index, at)
+        self.last.insert(index, pair.last_at)
+        self.flags.insert(index, flags)
+        self.ratings.insert(index, rating)
         if len(items) > HISTORY_CAP:
             oldest = min(range(len(items)), key=lambda row: (self.last[row], items[row]))
             self.more.add(items[oldest])
             self.more_changed = True
             self._remove(oldest)
 
-    def _remove(self, place: int) -> None:
-        del self.items[place], self.at[place], self.last[place], self.flags[place], self.ratings[place]
+    def _remove(self, index: int) -> None:
+        del self.items[index], self.at[index], self.last[index], self.flags[index], self.ratings[index]
 
     def changes(self) -> dict[bytes, bytes | None]:
         state = UserState(
@@ -141,10 +141,10 @@ class UserEdit:
             self.at.tobytes(), self.last.tobytes(), bytes(self.flags), self.ratings.tobytes(),
             self.group_order,
         )  # fmt: skip
-        found: dict[bytes, bytes | None] = {user_key(self.user): encode(state)}
+        changes: dict[bytes, bytes | None] = {user_key(self.user): encode(state)}
         if self.more_changed:
-            found[more_key(self.user)] = encode(sorted(self.more)) if self.more else None
-        return found
+            changes[more_key(self.user)] = encode(sorted(self.more)) if self.more else None
+        return changes
 
 
 def read_histories(store: StateStore, signals: Signals, users: Sequence[str]) -> tuple[list[UserHistory], Offsets]:
