@@ -107,7 +107,7 @@ def measure(path: Path, films: list[str], repeat: bool) -> dict[str, Any]:
         home = Path(folder)
         log = DeclaredLog(open_log(f"sqlite://{home}/events.db?partitions=4"), schema)
         quarantine = open_quarantine(f"sqlite://{home}/quarantine.db")
-        catalog = EntityCatalog(home / "catalog.db", schema, {"user": (Joined,)})
+        catalog = EntityCatalog(f"sqlite://{home}/catalog.db", schema, {"user": (Joined,)})
         inlet = Inlet(schema, log, quarantine, catalog, SystemClock())
         source = LineSource(path.name, MovieLog(), "movielog", "history")
         log.append([schema.check("filmcard", {"film": film}, 0, 0) for film in films])

@@ -11,11 +11,11 @@ import pytest
 import flyball
 from flyball.apps import movies
 from flyball.apps.movielog import MovieLog
-from flyball.core import BadSetting, ManualClock, Refused, parse_timestamp, parse_url
-from flyball.events import DeclaredLog, Offsets, find_format
+from flyball.core import BadSetting, ManualClock, Refused, UnknownBackend, parse_timestamp, parse_url
+from flyball.events import DeclaredLog, Offsets, Quarantined, find_format
 from flyball.events.sqlite import SqliteLog
 from flyball.runtime import Runtime, load_settings
-from flyball.settings import Settings, masked, read_settings
+from flyball.settings import STORES, Settings, masked, read_settings
 
 
 def instants(runtime: Runtime, name: str, lines: list[bytes]) -> list[object]:
@@ -207,3 +207,52 @@ def test_a_home_is_of_the_application_that_began_it(tmp_path: Path) -> None:
         at_home(tmp_path / "home", {})
     with pytest.raises(Refused, match="got one that news began"):
         flyball.open("movies", tmp_path / "home")
+
+
+@pytest.mark.parametrize(
+    ("setting", "url", "words"),
+    [
+        ("EVENTS", "kafka://broker", "event log URL must start with one of sqlite://, got kafka://"),
+        ("PREDICTIONS", "kafka://broker", "event log URL must start with one of sqlite://, got kafka://"),
+        ("QUARANTINE", "pg://db", "quarantine URL must start with one of memory://, sqlite://, got pg://"),
+        ("CATALOG", "pg://db", "catalog URL must start with one of memory://, sqlite://, got pg://"),
+        ("STATE", "pg://db", "state store URL must start with one of lmdb://, memory://, redis://, got pg://"),
+        ("FEATURES", "pg://db", "state store URL must start with one of lmdb://, memory://, redis://, got pg://"),
+        ("REGISTRY", "mongo://db", "registry URL must start with one of sqlite://, got mongo://"),
+        ("OUTCOMES", "pg://db", "outcomes URL must start with one of sqlite://, got pg://"),
+        ("HISTORY", "s3://bucket", "history URL must start with one of file://, got s3://"),
+        ("ARTIFACTS", "s3://bucket", "artifacts URL must start with one of file://, got s3://"),
+        ("APPLY_DELAYS", "s3://bucket", "apply delays URL must start with one of file://, got s3://"),
+    ],
+)
+def test_every_store_is_opened_by_its_url_and_another_backend_is_refused(
+    tmp_path: Path, setting: str, url: str, words: str
+) -> None:
+    runtime = at_home(tmp_path, {f"FLYBALL_{setting}": url})
+    stores = {
+        "EVENTS": lambda: runtime.log, "PREDICTIONS": lambda: runtime.predictions,
+        "QUARANTINE": lambda: runtime.quarantine, "CATALOG": lambda: runtime.catalog, "STATE": lambda: runtime.state,
+        "FEATURES": lambda: runtime.feature_state, "REGISTRY": lambda: runtime.registry,
+        "OUTCOMES": lambda: runtime.outcomes_path, "HISTORY": lambda: runtime.history,
+        "ARTIFACTS": lambda: runtime.artifacts, "APPLY_DELAYS": lambda: runtime.apply_delays_path,
+    }  # fmt: skip
+    assert {name.lower() for name in stores} == set(STORES)
+    with pytest.raises(UnknownBackend, match=words):
+        stores[setting]()
+
+
+def test_a_store_elsewhere_takes_nothing_from_the_home(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    environment = {
+        "FLYBALL_QUARANTINE": f"sqlite://{other}/q.db", "FLYBALL_CATALOG": f"sqlite://{other}/c.db",
+        "FLYBALL_HISTORY": f"file://{other}/h",
+    }  # fmt: skip
+    runtime = at_home(tmp_path / "home", environment)
+    runtime.log.append([runtime.schema.check("joined", {"user": 7}, 5, 5)])
+    runtime.catalog.catch_up(runtime.log)
+    runtime.quarantine.put([Quarantined(1, "r", "d", b"x", "s", 1, "csv")])
+    runtime.history_consumer.apply(runtime.log.read(runtime.history_consumer.offsets(), 10))
+    runtime.history_consumer.flush()
+    assert {path.name for path in other.iterdir()} >= {"q.db", "c.db", "h"}
+    assert not {"quarantine.db", "catalog.db", "history"} & {path.name for path in (tmp_path / "home").iterdir()}

@@ -10,7 +10,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from flyball.app import App, AppSource, load_app
-from flyball.core import Clock, FlyballError, Refused, find_zone, local_path, parse_url, write_atomic
+from flyball.core import Clock, FlyballError, Refused, find_zone, local_path, write_atomic
 from flyball.events import (
     DeclaredLog,
     EntityCatalog,
@@ -20,6 +20,7 @@ from flyball.events import (
     Quarantine,
     Schema,
     formats_in,
+    log_exists,
     open_log,
     open_quarantine,
 )
@@ -107,7 +108,7 @@ class Runtime:
     @cached_property
     def catalog(self) -> EntityCatalog:
         known_by = {entity.name: entity.known_by for entity in self.app.task.about.entities}
-        return EntityCatalog(local_path(self.settings.catalog), self.schema, known_by)
+        return EntityCatalog(self.settings.catalog, self.schema, known_by)
 
     @cached_property
     def inlet(self) -> Inlet:
@@ -163,7 +164,7 @@ class Runtime:
 
     @property
     def history_folder(self) -> Path:
-        return local_path(self.settings.history)
+        return local_path("history", self.settings.history)
 
     @cached_property
     def history_consumer(self) -> HistoryConsumer:
@@ -191,21 +192,21 @@ class Runtime:
 
     @property
     def artifacts(self) -> Path:
-        return local_path(self.settings.artifacts)
+        return local_path("artifacts", self.settings.artifacts)
 
     @property
     def apply_delays_path(self) -> Path:
         """How long the consumers of the log took, as measured."""
-        return local_path(self.settings.apply_delays)
+        return local_path("apply delays", self.settings.apply_delays)
 
     @property
     def outcomes_path(self) -> Path:
-        return local_path(self.settings.outcomes)
+        return local_path("outcomes", self.settings.outcomes, "sqlite")
 
     @property
     def worker_report_path(self) -> Path:
         """Where the log worker reports how its consumers stand."""
-        return self.home / "run" / "worker.json"
+        return self.layout.run / "worker.json"
 
     @property
     def counters_folder(self) -> Path:
@@ -214,8 +215,7 @@ class Runtime:
 
 def check_stored(app: App, settings: Settings) -> None:
     """Raises `Refused` when past events cannot be read as the application declares them now; makes no new log."""
-    url = parse_url(settings.events)
-    if url.scheme != "sqlite" or Path(url.place).exists():
+    if log_exists(settings.events):
         DeclaredLog(open_log(settings.events), app.schema, settings.events).close()
 
 

@@ -45,10 +45,13 @@ def environment_names() -> Iterable[str]:
 
 def backends() -> Iterable[str]:
     from flyball.events import BACKENDS as LOGS
+    from flyball.events import CATALOG_BACKENDS, QUARANTINE_BACKENDS
     from flyball.registry import BACKENDS as REGISTRIES
     from flyball.stores import STATE_BACKENDS
 
-    return (f"`{scheme}://" for scheme in (*LOGS, *STATE_BACKENDS, *REGISTRIES))
+    return (
+        f"`{scheme}://" for scheme in (*LOGS, *STATE_BACKENDS, *REGISTRIES, *QUARANTINE_BACKENDS, *CATALOG_BACKENDS)
+    )
 
 
 def routes() -> Iterable[str]:

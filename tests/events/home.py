@@ -37,7 +37,7 @@ class Home:
         self.log = DeclaredLog(open_log(f"sqlite://{folder}/events.db?partitions=2"), self.schema)
         self.schema = self.log.schema
         self.quarantine = open_quarantine(f"sqlite://{folder}/quarantine.db")
-        self.catalog = EntityCatalog(folder / "catalog.db", self.schema, {"user": (Joined,)})
+        self.catalog = EntityCatalog(f"sqlite://{folder}/catalog.db", self.schema, {"user": (Joined,)})
         self.clock = ManualClock(NOW_US)
 
     def inlet(self, **other: Any) -> Inlet:

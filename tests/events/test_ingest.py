@@ -161,13 +161,13 @@ def test_a_joined_user_is_known_at_once_but_makes_no_catalogue_alone(home: Home)
 def test_the_catalogue_is_a_view_that_can_be_rebuilt(home: Home, tmp_path: Path) -> None:
     home.ingest("film\nheat\nup\n", "csv")
     home.ingest(f"{T}1,5,GET /create_account\n")
-    again = EntityCatalog(tmp_path / "other.db", home.schema, {"user": (Joined,)})
+    again = EntityCatalog(f"sqlite://{tmp_path}/other.db", home.schema, {"user": (Joined,)})
     assert again.known() == {}
     again.catch_up(home.log)
     assert again.known() == home.catalog.known() == {"film": {"heat", "up"}}
     plain = DeclaredLog(PlainLog(2), home.schema)
     plain.append(home.records())
-    third = EntityCatalog(tmp_path / "third.db", home.schema, {"user": (Joined,)})
+    third = EntityCatalog(f"sqlite://{tmp_path}/third.db", home.schema, {"user": (Joined,)})
     third.catch_up(plain)
     assert third.known() == {"film": {"heat", "up"}}
     again.close()
@@ -175,7 +175,7 @@ def test_the_catalogue_is_a_view_that_can_be_rebuilt(home: Home, tmp_path: Path)
 
 
 def test_another_process_sees_what_became_known(home: Home, tmp_path: Path) -> None:
-    other = EntityCatalog(tmp_path / "catalog.db", home.schema, {"user": (Joined,)})
+    other = EntityCatalog(f"sqlite://{tmp_path}/catalog.db", home.schema, {"user": (Joined,)})
     assert other.known() == {}
     home.ingest("film\nheat\n", "csv")
     assert other.known() == {"film": {"heat"}}

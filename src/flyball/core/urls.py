@@ -44,6 +44,12 @@ def load_backend(kind: str, table: Mapping[str, str], scheme: str) -> Any:
     return getattr(import_module(module), name)
 
 
-def local_path(url: str) -> Path:
-    """The file or folder that a store of this machine lies in: `file:///srv/shop/history` → /srv/shop/history."""
-    return Path(parse_url(url).place)
+def local_path(kind: str, url: str, scheme: str = "file") -> Path:
+    """The file or folder of a store that lies on this machine so far: `file:///srv/shop/history` → /srv/shop/history.
+
+    Raises `UnknownBackend` for a URL with another scheme.
+    """
+    parsed = parse_url(url)
+    if parsed.scheme != scheme:
+        raise UnknownBackend(kind, parsed.scheme, [scheme])
+    return Path(parsed.place)

@@ -19,6 +19,7 @@ from flyball.events.ingest import IngestReport, Verdict, ingest, ingest_lines
 from flyball.events.inlet import IngestMode, Inlet, LineSource
 from flyball.events.joined import LATE_US, Join, join_of, joined, logged_types
 from flyball.events.joiner import Joiner, Positioned
+from flyball.events.known_entities import CATALOG_BACKENDS, KnownEntities, open_known_entities
 from flyball.events.lag import ConsumerLag, WorkerReport, consumer_troubles, lag_text, read_worker_report
 from flyball.events.log import (
     BACKENDS,
@@ -31,6 +32,7 @@ from flyball.events.log import (
     SearchableLog,
     Slice,
     WrittenSchemas,
+    log_exists,
     open_log,
     partition,
 )
@@ -53,6 +55,7 @@ from flyball.events.written import FieldKind, WrittenField, WrittenType
 
 __all__ = [
     "BACKENDS",
+    "CATALOG_BACKENDS",
     "FORMATS",
     "IMPORTED",
     "LATE_US",
@@ -78,6 +81,7 @@ __all__ = [
     "Join",
     "Joiner",
     "Known",
+    "KnownEntities",
     "LineSource",
     "Lineage",
     "Offsets",
@@ -121,8 +125,10 @@ __all__ = [
     "join_of",
     "joined",
     "lag_text",
+    "log_exists",
     "log_problems",
     "logged_types",
+    "open_known_entities",
     "open_log",
     "open_quarantine",
     "partition",

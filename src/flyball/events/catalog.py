@@ -1,21 +1,15 @@
-"""Which entities are known: a view over the log, kept in a file of its own and rebuilt from the log when lost."""
+"""Which entities are known: a view over the log, kept in a store of its own and rebuilt from the log when lost."""
 
 import threading
 from collections.abc import Container, Iterable, Mapping, Sequence
-from pathlib import Path
 
-from flyball.core import BadDeclaration, SqliteFile
+from flyball.core import BadDeclaration
 from flyball.events.checks import Known
+from flyball.events.known_entities import open_known_entities
 from flyball.events.log import EventLog, Offsets, Record
 from flyball.events.reading import read_where
 from flyball.events.schema import FIRST_US, Schema
 from flyball.events.types import Event
-
-_SCRIPT = """
-CREATE TABLE IF NOT EXISTS known(
-    number INTEGER PRIMARY KEY, entity TEXT NOT NULL, key TEXT NOT NULL, profile INTEGER NOT NULL, UNIQUE(entity, key));
-CREATE TABLE IF NOT EXISTS followed(part INTEGER PRIMARY KEY, next INTEGER NOT NULL)
-"""
 
 
 class EntityCatalog:
@@ -25,9 +19,8 @@ class EntityCatalog:
     without a catalog, nothing is unknown.
     """
 
-    def __init__(self, path: Path, schema: Schema, known_by: Mapping[str, Sequence[type[Event]]] | None = None) -> None:
-        remedy = "delete it: it is made again from the log"
-        self._file = SqliteFile(Path(path), _SCRIPT, format=1, remedy=remedy)
+    def __init__(self, url: str, schema: Schema, known_by: Mapping[str, Sequence[type[Event]]] | None = None) -> None:
+        self._entities = open_known_entities(url)
         self._makers = _makers(schema, known_by or {})
         self._profiled = {declared.refs[0][1] for declared in schema.types.values() if declared.is_profile}
         self._profiles = {name for name, declared in schema.types.items() if declared.is_profile}
@@ -69,7 +62,7 @@ class EntityCatalog:
 
     def catch_up(self, log: EventLog) -> None:
         """Take in what the log holds beyond what was followed; raises what the log raises."""
-        offsets = self._followed(len(log.ends()))
+        offsets = self._entities.offsets(len(log.ends()))
         records, after = _records_of(log, offsets, self._makers)
         if after != offsets:
             self._store(records, after)
@@ -81,8 +74,8 @@ class EntityCatalog:
             self._store(mine, None)
 
     def close(self) -> None:
-        """Close this process's connections."""
-        self._file.close()
+        """Close the store."""
+        self._entities.close()
 
     def _store(self, records: Iterable[Record], offsets: Offsets | None) -> None:
         rows: dict[tuple[str, str], bool] = {}
@@ -90,36 +83,15 @@ class EntityCatalog:
             profile = record.type in self._profiles
             place = (self._makers[record.type], record.key)
             rows[place] = rows.get(place, False) or profile
-        with self._file.writing() as connection:
-            connection.executemany(
-                "INSERT INTO known(entity, key, profile) VALUES (?, ?, ?)"
-                " ON CONFLICT(entity, key) DO UPDATE SET profile = 1 WHERE profile = 0 AND excluded.profile = 1",
-                [(entity, key, int(profile)) for (entity, key), profile in rows.items()],
-            )
-            for part, offset in enumerate(offsets or ()):
-                connection.execute(
-                    "INSERT INTO followed VALUES (?, ?)"
-                    " ON CONFLICT(part) DO UPDATE SET next = max(next, excluded.next)",
-                    (part, offset),
-                )
-
-    def _followed(self, partitions: int) -> Offsets:
-        with self._file.reading() as connection:
-            rows = dict(connection.execute("SELECT part, next FROM followed").fetchall())
-        return tuple(rows.get(part, 0) for part in range(partitions))
+        self._entities.add(rows, offsets)
 
     def _refresh(self) -> None:
-        with self._file.reading() as connection:
-            rows = connection.execute(
-                "SELECT number, entity, key FROM known WHERE number > ? ORDER BY number", (self._seen,)
-            ).fetchall()
-            for number, entity, key in rows:
-                self._sets.setdefault(entity, set()).add(key)
-                self._seen = number
-            for entity in self._sets.keys() - self._checked:
-                needs = "AND profile = 1" if entity in self._profiled else ""
-                if connection.execute(f"SELECT 1 FROM known WHERE entity = ? {needs} LIMIT 1", (entity,)).fetchone():
-                    self._checked.add(entity)
+        for number, entity, key in self._entities.since(self._seen):
+            self._sets.setdefault(entity, set()).add(key)
+            self._seen = number
+        for entity in self._sets.keys() - self._checked:
+            if self._entities.has(entity, entity in self._profiled):
+                self._checked.add(entity)
 
 
 class _Either:

@@ -127,6 +127,12 @@ def open_log(url: str) -> EventLog:
     return log
 
 
+def log_exists(url: str) -> bool:
+    """Whether there is a log at `url` already; opens none."""
+    parsed = parse_url(url)
+    return bool(load_backend("event log", BACKENDS, parsed.scheme).exists(parsed))
+
+
 def partition(key: str, partitions: int) -> int:
     """The partition that holds a key's records; the same everywhere and for ever.
 

@@ -55,6 +55,11 @@ class SqliteLog:
         self._decode = msgspec.msgpack.Decoder(list[Record]).decode
         self.partitions = self._agree_partitions(url.options.get("partitions"), url.whole("partitions", 4))
 
+    @staticmethod
+    def exists(url: Url) -> bool:
+        """Whether the file is there."""
+        return Path(url.place).exists()
+
     def append(self, records: Sequence[Record]) -> Appended:
         """Write the records whose id is new, durably, in one transaction."""
         if not records:

@@ -1,0 +1,39 @@
+"""The store behind the entity catalog, and where it is opened."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from flyball.core import load_backend, parse_url
+from flyball.events.log import Offsets
+
+
+class KnownEntities(Protocol):
+    """Known entities, numbered in the order in which they became known, and the log offsets they were taken from.
+
+    `add` takes {(entity, key): whether a profile made it known} and, where given, offsets that only ever rise, all at
+    once. `since` gives (number, entity, key) beyond a number. `has`: whether any of a kind is known (`profiled`: by a
+    profile). `offsets` of so many partitions are 0 where none were stored.
+    """
+
+    def add(self, known: Mapping[tuple[str, str], bool], offsets: Offsets | None) -> None: ...
+
+    def since(self, number: int) -> list[tuple[int, str, str]]: ...
+
+    def has(self, entity: str, profiled: bool) -> bool: ...
+
+    def offsets(self, partitions: int) -> Offsets: ...
+
+    def close(self) -> None: ...
+
+
+CATALOG_BACKENDS = {
+    "sqlite": "flyball.events.known_entities_sqlite:SqliteKnownEntities",
+    "memory": "flyball.events.known_entities_memory:MemoryKnownEntities",
+}
+
+
+def open_known_entities(url: str) -> KnownEntities:
+    """Open the store at `url`: `sqlite:///path/catalog.db` or `memory://`."""
+    parsed = parse_url(url)
+    entities: KnownEntities = load_backend("catalog", CATALOG_BACKENDS, parsed.scheme)(parsed)
+    return entities
