@@ -19,6 +19,7 @@ from flyball.tasks import (
     EvaluationPlan,
     EvaluationSet,
     Examples,
+    Holdout,
     Label,
     MetricFamily,
     Request,
@@ -105,21 +106,12 @@ class Online:
         return Fallback()
 
 
-class Minutes(msgspec.Struct, frozen=True):
-    """The truth of evaluated orders."""
-
-    minutes: np.ndarray
-
-    def take(self, rows: np.ndarray) -> "Minutes":
-        return Minutes(self.minutes[rows])
-
-
 class AbsoluteError(msgspec.Struct, frozen=True):
     better: Literal["low"] = "low"
     centered: bool = False
 
     def prepare(self, answers: Answers, evaluation: EvaluationSet) -> Any:
-        return mae(answers.values[:, 0], evaluation.truth.minutes, evaluation.unit_of, len(evaluation.units))
+        return mae(answers.values[:, 0], evaluation.truth, evaluation.unit_of, len(evaluation.units))
 
 
 class Offline:
@@ -134,11 +126,11 @@ class Offline:
         evaluation = EvaluationSet(
             window_us=window_us, at_us=asked["at"].to_numpy(), fields=asked.select("order", "kitchen", "km").to_dicts(),
             contexts=[None] * len(asked), units=[str(order) for order in asked["order"]],
-            unit_of=np.arange(len(asked)), truth=Minutes(_minutes(asked)), pool=len(asked),
+            unit_of=np.arange(len(asked)), truth=_minutes(asked), pool=len(asked),
         )  # fmt: skip
         before = past.before(window_us[0] - 1)
         train, full = (_data(known.events("delivery"), known.as_of_us) for known in (before, past))
-        return Examples(train, full, evaluation, window_us, f"{cut} deliveries, evaluated on {len(asked)}")
+        return Examples(train, full, evaluation, Holdout(*window_us), f"{cut} deliveries, evaluated on {len(asked)}")
 
     def plan(self) -> EvaluationPlan:
         families = {"mae": MetricFamily(lambda _: AbsoluteError())}

@@ -4,22 +4,20 @@ import random
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import polars as pl
 import pytest
+from tests.cli.conftest import call
 
 from flyball.app import App, load_app
 from flyball.core import ManualClock, new_id
-from flyball.history import take_snapshot
-from flyball.models import kind_of, params_of, save_artifact
+from flyball.learning import learn
 from flyball.operations import catch_up
-from flyball.outcomes import Prediction, outcomes_by_version, prediction_record
+from flyball.outcomes import Prediction, outcomes_by_version, prediction_of, prediction_record
 from flyball.provenance import audit, replay, why
-from flyball.registry import Version, add_versions, begin_run
-from flyball.releases import promote
 from flyball.runtime import Runtime, load_settings
 from flyball.serving import Service
-from flyball.simulation import DAY_US, Timeline, WorldRequest, ingest_pieces, new_plan, open_world, seed_home
+from flyball.simulation import DAY_US, Timeline, WorldRequest, ingest_pieces, new_plan, open_world, seed_home, simulate
 from flyball.tasks import request_of
 from flyball.testing.world_contract import WORLD_CHECKS
 
@@ -36,46 +34,15 @@ def test_its_world_keeps_the_contract(check: Callable[[App], None]) -> None:
     check(delivery())
 
 
-class KnownAt:
-    """History as it was known at a time."""
-
-    def __init__(self, frame: pl.DataFrame, as_of_us: int) -> None:
-        self._frame, self.as_of_us = frame, as_of_us
-
-    def events(self, name: str) -> pl.DataFrame:
-        return self._frame.filter(pl.col("known_at") <= self.as_of_us)
-
-    def before(self, at_us: int) -> "KnownAt":
-        return KnownAt(self._frame, at_us)
-
-
 class Served:
-    """Three days of orders, a version fitted on them, a quarter of a day of answers and what came of them."""
+    """Three days of orders, what was learned from them, a quarter of a day of answers and what came of them."""
 
     def __init__(self, home: Path) -> None:
         self.app, self.clock = delivery(), ManualClock(NOW_US)
         self.runtime = Runtime(self.app, load_settings(home), self.clock)
         seed_home(self.runtime, new_plan(self.app, NOW_US))
-        self.version = self._version()
+        self.report = learn(self.runtime, workers=1)
         self.requests, self.predictions, self.minutes = self._day()
-
-    def _version(self) -> Version:
-        runtime, candidate = self.runtime, self.app.candidates["linear"]
-        snapshot = take_snapshot(runtime.history_folder, runtime.schema, NOW_US, runtime.home / "snapshots")
-        past = KnownAt(snapshot.frame("delivery"), NOW_US)
-        self.examples = self.app.task.offline().examples(past, 30, 0)
-        arrays = candidate.fit(self.examples.full, past, 0)
-        manifest = {"kind": kind_of(candidate), "params": params_of(candidate), "seed": 0}
-        files = save_artifact(runtime.artifacts / "r1-linear", manifest, arrays)
-        run = begin_run(runtime.registry, self.app.name, NOW_US, NOW_US)
-        version = Version(
-            app=self.app.name, candidate="linear", kind=manifest["kind"], params={}, seed=0, run=run.id,
-            created_us=NOW_US, as_of_us=NOW_US, snapshot=snapshot.name, state="candidate",
-            declaration=self.app.task.about.declaration, artifact="r1-linear", artifact_files=files,
-        )  # fmt: skip
-        (added,) = add_versions(runtime.registry, [version])
-        promote(runtime.registry, added.id, "by hand", "test", NOW_US, artifacts=runtime.artifacts)
-        return added
 
     def _day(self) -> tuple[list[WorldRequest], list[Prediction], dict[int, float]]:
         service = Service(self.runtime, "test", random.Random(1), self.clock)
@@ -102,19 +69,23 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
     return Served(tmp_path_factory.mktemp("delivery"))
 
 
-def test_examples_are_joined_events_as_they_were_known(served: Served) -> None:
-    examples = served.examples
-    start_us, end_us = examples.window_us
-    asked = examples.evaluation
-    assert len(asked.at_us) == len(asked.truth.minutes) > 100
-    assert ((start_us <= asked.at_us) & (asked.at_us < end_us)).all()
-    assert len(examples.train.arrays["km"]) < 0.8 * len(examples.full.arrays["km"]) + 1
-    assert examples.train.as_of_us == start_us - 1
+def test_the_better_candidate_passes_its_gates_and_is_released(served: Served) -> None:
+    report = served.report
+    outcome = {candidate.name: candidate.outcome for candidate in report.candidates}
+    # The constant is what the baseline is, so it cannot be better.
+    assert outcome == {"constant": "rejected", "linear": "passed"}
+    assert report.released
+    assert report.chosen == report.champion
+    version = served.runtime.registry.version(report.champion or "")
+    assert (version.candidate, version.kind, version.state) == ("linear", "delivery.py:Linear", "champion")
+    # A courier is three minutes off by chance; the mean of that is 3 * sqrt(2 / pi).
+    assert version.figures["mae"]["value"] == pytest.approx(2.39, abs=0.3)
+    assert version.figures["mae"]["low"] < version.figures["mae"]["value"] < version.figures["mae"]["high"]
 
 
 def test_it_learned_what_the_world_is_like(served: Served) -> None:
     for request, prediction in zip(served.requests, served.predictions, strict=True):
-        assert (prediction.version, prediction.level, prediction.items) == (served.version.id, "champion", [])
+        assert (prediction.version, prediction.level, prediction.items) == (served.report.champion, "champion", [])
         assert prediction.values == pytest.approx([10 + 4 * request.fields["km"]], abs=2.0)
 
 
@@ -156,3 +127,36 @@ def test_no_file_of_the_source_knows_it() -> None:
     words = ("PredictMinutes", "expected_minutes", "MeanAbsoluteMinutes")
     naming = [path.name for path in source.rglob("*.py") if any(word in path.read_text() for word in words)]
     assert naming == []
+
+
+def test_a_simulation_of_it_repeats_and_tells_the_truth(tmp_path: Path) -> None:
+    report, again = (simulate(delivery(), days=2, home=tmp_path / name, orders_a_day=200) for name in ("one", "two"))
+    assert report.digest == again.digest
+    assert [(run.status, run.released) for run in report.learned][:1] == [("done", True)]
+    served = [version for version in report.versions if version.version]
+    assert {version.candidate for version in served} == {"linear"}
+    for version in report.versions:
+        assert version.measured["minutes"] == pytest.approx(version.outcomes["minutes"], abs=1e-5)
+    for version in served:
+        assert version.true["closeness"] > -1.0 > version.references["half_hour"]["closeness"]
+    assert sum(report.quarantined.values()) == report.duplicates == 0
+    assert "true closeness" in report.text()
+
+
+def test_every_command_works_for_it(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    simulate(delivery(), days=1, home=home)
+
+    def run(*words: str) -> Any:
+        ran = call(words[0], *words[1:], "--home", str(home), "--json")
+        assert ran.code == 0, ran.out + ran.err
+        return ran.last
+
+    runtime = Runtime(delivery(), load_settings(home), ManualClock(NOW_US))
+    (piece, *_) = runtime.predictions.read((0,), 1_000_000)
+    last = prediction_of(piece.records[-1])
+    assert run("versions", "list", str(FILE))
+    assert run("why", str(FILE), last.id)["values"][0]["name"] == "minutes"
+    assert run("replay", str(FILE), last.id)["identical"] is True
+    assert run("features", "audit", str(FILE))["predictions"] == 0
+    assert run("status", str(FILE))["app"] == "delivery"
