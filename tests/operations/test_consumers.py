@@ -1,5 +1,6 @@
 """The consumers of a home whose application has changed: the worker rebuilds what is declared otherwise."""
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -183,3 +184,34 @@ def test_a_release_while_the_worker_runs_brings_its_view(home: Path, releases: R
 def names(runtime: Runtime) -> set[str]:
     """The views in the store."""
     return set(names_in(runtime.state))
+
+
+def test_a_file_that_cannot_be_read_stops_its_own_consumer_only(home: Path) -> None:
+    runtime = opened(home, "first", APP)
+    runtime.outcomes_path.unlink()
+    with sqlite3.connect(runtime.outcomes_path) as connection:
+        connection.execute("PRAGMA user_version=99")
+    at = START_US + 20 * DAY_US
+    runtime.log.append([runtime.schema.check("watch", {"user": 0, "film": "f0", "minute": 1}, at, at)])
+    report = Worker(consumers_of(runtime, flush_us=0)).step(runtime.clock.now_us())
+    assert report.applied["state"] == report.applied["history"] == report.applied["features"] == 1
+    failing = {name: lag.error for name, lag in report.lags.items() if lag.error}
+    assert failing.keys() == {"outcomes", "predictions"}
+    assert "must be of format 2, got format 99" in failing["outcomes"]
+
+
+def test_a_feature_that_cannot_be_rebuilt_stops_its_own_consumer_only(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*args: object, **options: object) -> None:
+        raise ValueError("no such field")
+
+    monkeypatch.setattr("flyball.operations.consumers.rebuild", broken)
+    runtime = opened(home, "changed", OTHERWISE)
+    at = START_US + 20 * DAY_US
+    runtime.log.append([runtime.schema.check("watch", {"user": 0, "film": "f0", "minute": 1}, at, at)])
+    report = Worker(consumers_of(runtime, flush_us=0)).step(runtime.clock.now_us())
+    assert {name: lag.error for name, lag in report.lags.items() if lag.error} == {
+        "features": "ValueError: no such field"
+    }
+    assert report.applied["state"] == report.applied["outcomes"] == 1

@@ -363,7 +363,7 @@ def test_a_file_of_a_later_format_is_refused_one_before_formats_is_filled_anew(t
             connection.execute("INSERT INTO offsets VALUES ('events', 0, 7)")
             connection.execute(f"PRAGMA user_version={version}")
     with pytest.raises(Refused, match="must be of format 2, got format 99 .* delete the file"):
-        OutcomeConsumer(SCHEMA, ABOUT, later)
+        OutcomeConsumer(SCHEMA, ABOUT, later).offsets("events", 1)
     assert OutcomeConsumer(SCHEMA, ABOUT, older).offsets("events", 1) == (0,)
 
 

@@ -6,8 +6,9 @@ from contextlib import suppress
 import msgspec
 
 from flyball.core import Elapsed, FileLock, FlyballError, HomeBusy, NotFound, Refused
-from flyball.events import Offsets
+from flyball.events import EventLog, Offsets
 from flyball.features import ApplyDelays, FeatureConsumer, rebuild
+from flyball.history import HistoryConsumer
 from flyball.operations.process_specs import run_folder
 from flyball.operations.worker import Consumer, Worker
 from flyball.outcomes import OutcomeConsumer
@@ -29,31 +30,37 @@ def consumers_of(runtime: Runtime, flush_us: int = FLUSH_US, *, rebuilding: bool
 
     How long after they were known the first two apply events is measured, for training (`Runtime.apply_delays_path`).
     `flush_us`: how long history may hold back a part that is not full; 0 writes out whenever it has caught up.
-    `rebuilding`: whether features that are new or declared otherwise are rebuilt before this returns; who only looks
-    where the consumers stand leaves that to the worker.
+    `rebuilding`: whether features that are new or declared otherwise are rebuilt when their offsets are first read; who
+    only looks where the consumers stand leaves that to the worker. What a consumer needs is opened when it is first
+    used: a file that cannot be read stops that consumer alone.
     """
     log, predictions = runtime.log, runtime.predictions
     delays = ApplyDelays(runtime.apply_delays_path, runtime.clock.now_us)
-    history = runtime.history_consumer
     outcomes = OutcomeConsumer(
         runtime.schema, runtime.app.task.about, runtime.outcomes_path, partitions=len(log.ends())
     )
-    flush = at_most_every(flush_us, lambda now_us: history.flush())
-    answered = runtime.prediction_history_consumer
-    flush_answered = at_most_every(flush_us and max(flush_us, ANSWERED_US), lambda now_us: answered.flush())
     responded = _at("predictions", outcomes, len(predictions.ends()))
     happened = _at("events", outcomes, len(log.ends()))
     settle = at_most_every(SETTLE_US, lambda now_us: outcomes.settle(now_us, all_events=happened() == log.ends()))
     state, rebuild_state = _state(runtime, rebuilding)
+    answered_us = flush_us and max(flush_us, ANSWERED_US)
     return [
         _timed(state, delays),
         rebuild_state,
         *_features(runtime, delays, rebuilding),
-        Consumer("history", log, history.offsets, history.apply, HISTORY_BATCH, flush),
+        _history("history", log, lambda: runtime.history_consumer, HISTORY_BATCH, flush_us),
         Consumer("predictions", predictions, responded, outcomes.apply_predictions, OUTCOME_BATCH, settle),
         Consumer("outcomes", log, happened, outcomes.apply_events, OUTCOME_BATCH),
-        Consumer("prediction_history", predictions, answered.offsets, answered.apply, OUTCOME_BATCH, flush_answered),
+        _history(
+            "prediction_history", predictions, lambda: runtime.prediction_history_consumer, OUTCOME_BATCH, answered_us
+        ),
     ]
+
+
+def _history(name: str, log: EventLog, consumer: Callable[[], HistoryConsumer], batch: int, flush_us: int) -> Consumer:
+    """What writes a log as Parquet; `consumer` opens it when it is first used."""
+    flush = at_most_every(flush_us, lambda now_us: consumer().flush())
+    return Consumer(name, log, lambda: consumer().offsets(), lambda slices: consumer().apply(slices), batch, flush)
 
 
 def catch_up(runtime: Runtime, report_progress: Callable[[str], object] | None = None) -> int:
@@ -142,14 +149,18 @@ def _features(runtime: Runtime, delays: ApplyDelays, rebuilding: bool) -> list[C
         runtime.schema, groups, runtime.feature_state, partitions=len(log.ends()), clock=runtime.clock,
         lock=runtime.home / FEATURE_LOCK,
     )  # fmt: skip
-    unready = consumer.unready() if rebuilding else []
-    for group in groups:
-        if group.name in unready:
-            rebuild(
-                log, runtime.schema, group, runtime.feature_state, clock=runtime.clock,
-                lock=runtime.home / FEATURE_LOCK,
-            )  # fmt: skip
-    return [_timed(Consumer(FEATURES_CONSUMER, log, consumer.offsets, consumer.apply, STATE_BATCH), delays)]
+
+    def offsets() -> Offsets:
+        unready = consumer.unready() if rebuilding else []
+        for group in groups:
+            if group.name in unready:
+                rebuild(
+                    log, runtime.schema, group, runtime.feature_state, clock=runtime.clock,
+                    lock=runtime.home / FEATURE_LOCK,
+                )  # fmt: skip
+        return consumer.offsets()
+
+    return [_timed(Consumer(FEATURES_CONSUMER, log, offsets, consumer.apply, STATE_BATCH), delays)]
 
 
 def _timed(consumer: Consumer, delays: ApplyDelays) -> Consumer:

@@ -1,6 +1,7 @@
 """Joins events to the responses before them, by label, from two streams read in any order."""
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
@@ -33,7 +34,8 @@ class OutcomeConsumer:
     counts for. Rows and the offsets of both streams commit together, so what is delivered again changes nothing; the
     order in which the streams are read changes nothing either, as long as an event comes within `keep_us` of the end
     of the longest window and a prediction is appended within `late_us` of its time. A file that was filled by other
-    labels is filled anew from both streams. `partitions`: of the event log, see `Joiner`.
+    labels is filled anew from both streams; it is opened when first used. `partitions`: of the event log, see
+    `Joiner`.
     """
 
     def __init__(
@@ -50,16 +52,19 @@ class OutcomeConsumer:
         self._reader = Reader(schema, about.labels, about.items, about.request)
         self._labels = tuple(enumerate(about.labels))
         self._joiner = Joiner(schema, list(self._reader.types), partitions)
-        self._store = OutcomeStore(path)
-        self._hash = _hash_of(about)
-        self._defined = self._store.is_defined(self._hash)
+        self._path, self._hash = path, _hash_of(about)
+        self._defined: bool | None = None
+
+    @cached_property
+    def _store(self) -> OutcomeStore:
+        return OutcomeStore(self._path)
 
     def close(self) -> None:
         self._store.close()
 
     def offsets(self, stream: str, partitions: int) -> Offsets:
         """The next offset to read of `stream` ("events" or "predictions")."""
-        if not self._defined:  # of other labels, or none: emptied before the first record is folded in, not before
+        if not self._is_defined():  # of other labels, or none: emptied before the first record is applied, not before
             return (0,) * partitions
         stored = self._store.offsets(stream)
         return tuple(stored.get(partition, 0) for partition in range(partitions))
@@ -116,8 +121,13 @@ class OutcomeConsumer:
             gone += self._store.forget_touches(closed, _FORGET_AT_ONCE, joined=True)
             return gone + self._store.forget_requested(closed - self.window_us, _FORGET_AT_ONCE)
 
+    def _is_defined(self) -> bool:
+        if self._defined is None:
+            self._defined = self._store.is_defined(self._hash)
+        return self._defined
+
     def _define(self) -> None:
-        if not self._defined:
+        if not self._is_defined():
             self._store.define(self._hash, _specs(self._reader.labels))
             self._defined = True
 
