@@ -1,3 +1,5 @@
+"""Files appear whole, locks end with their process, counters add up, backends are found by URL."""
+
 import json
 import operator
 import subprocess

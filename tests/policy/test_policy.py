@@ -1,3 +1,5 @@
+"""Policies are inert values: expressions are traced once, mistakes name what must be, names of metrics come back."""
+
 from types import SimpleNamespace
 
 import pytest

@@ -4,37 +4,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.tasks.behind import DAY, RANKER, SCHEMA, SECOND, TASK, Row, rated
+from tests.tasks.conftest import Rate, Watch, make_frames
 
-import flyball as fb
 from flyball.core import BadInput
-from flyball.events import Event, Schema
-from flyball.models import Popular, Stages
-from flyball.tasks import (
-    OfflineFeatures,
-    RankingDataset,
-    ServingLag,
-    bind_features,
-    build_interactions,
-    evaluation_cases,
-)
+from flyball.events import Event
+from flyball.tasks import OfflineFeatures, RankingDataset, ServingLag, build_interactions, evaluation_cases
 from flyball.testing.feature_oracle import Logged, known_by, value_of
 
-from .conftest import LIKED, Card, Joined, Rate, Viewer, Watch, make_frames
-
-DAY, SECOND = 86_400_000_000, 1_000_000
-SCHEMA = Schema((Watch, Rate, Joined, Card, Viewer))
 KINDS: dict[str, type[Event]] = {"watch": Watch, "rate": Rate}
-user = fb.Entity("user", Viewer, watched=fb.count(Watch, "7d"), group=lambda v: v.gender)
-film = fb.Entity("film", Card, views=fb.count(Watch, "7d"), score=fb.mean(Rate, lambda r: r.stars, "30d"))
-both = fb.Features("both", keys=(user, film), seen=fb.count(Watch, "lifetime"))
-TASK = fb.Recommend(user, film, positive=LIKED, k=5, newcomers=0, features=(both,))
-RANKER = bind_features(TASK, Stages((Popular(),), features=("user", "film", "both")))
-
-Row = tuple[str, int, str, int, int, int]
-
-
-def rated(user: int, film: str, at: int, known_at: int | None = None) -> Row:
-    return ("rate", user, film, 5, at, at if known_at is None else known_at)
 
 
 def past_of(rows: list[Row], behind: ServingLag | None = None) -> RankingDataset:

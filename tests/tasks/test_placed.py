@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.tasks.conftest import ask
 from tests.tasks.placed import GENRES, LATER, LEARNED, NEW, OLD, SILENT, frames_of
 
 from flyball.models import (
@@ -21,8 +22,6 @@ from flyball.models import (
 )
 from flyball.models.artifact import kind_of
 from flyball.tasks import MODEL, RecommendPipeline, UserHistory, build_interactions, catalog_at, fallback_arrays
-
-from .conftest import ask
 
 KNOWN = len(GENRES) * OLD + 1
 

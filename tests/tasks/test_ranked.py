@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from tests.tasks.conftest import FILM, LIKED, USER, Card, Joined, Rate, Viewer, Watch, ask, make_frames
 
 import flyball as fb
 from flyball.core import BadDeclaration, Refused
@@ -11,8 +12,6 @@ from flyball.features import Reading, Vectors, bits_of
 from flyball.models import Artifact, InteractionsPast, LambdaMART, Popular, Stages
 from flyball.tasks import Asked, Columns, OfflineFeatures, RecommendPipeline, bind_features, fallback_arrays, sampled
 from flyball.testing.model_checks import sample_interactions
-
-from .conftest import FILM, LIKED, USER, Card, Joined, Rate, Viewer, Watch, ask, make_frames
 
 DAY = 86_400_000_000
 user = fb.Entity("user", Viewer, watched=fb.count(Watch, "7d"), gender=fb.attribute(Viewer, lambda v: v.gender))

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from tests.tasks.behind import DAY, RANKER, SCHEMA, TASK, Row, rated
+from tests.tasks.conftest import make_frames
 
 from flyball.models import Interactions, TrainingCut
 from flyball.tasks import RankingDataset, build_interactions
-
-from .test_behind import DAY, RANKER, SCHEMA, TASK, Row, make_frames, rated
 
 ROWS: list[Row] = [
     rated(user, f"f{(user * 3 + nth * nth) % 11}", (nth % 9) * DAY + user) for user in range(1, 21) for nth in range(12)

@@ -1,3 +1,5 @@
+"""Times, durations, zones and ids: text and back, in order, or refused."""
+
 import random
 
 import pytest

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.tasks.conftest import ask, make_task
 
 from flyball.core import BadInput
 from flyball.models import Artifact, Histories, Interactions, Recommender
@@ -22,8 +23,6 @@ from flyball.tasks import (
     fallback_arrays,
     fields_of,
 )
-
-from .conftest import ask, make_task
 
 GENRES = ["action", "comedy", "drama"]
 
