@@ -95,11 +95,11 @@ def test_a_torn_block_is_told_with_its_place(log: SqliteLog) -> None:
     log.append([record(number, "k") for number in range(10)])
     log.append([record(number, "k") for number in range(10, 20)])
     other = sqlite3.connect(log.path)
-    place, data = other.execute("SELECT place, data FROM blocks ORDER BY place DESC LIMIT 1").fetchone()
-    other.execute("UPDATE blocks SET data = ? WHERE place = ?", (data[:-3] + b"\x00\x00\x00", place))
+    position, data = other.execute("SELECT position, data FROM blocks ORDER BY position DESC LIMIT 1").fetchone()
+    other.execute("UPDATE blocks SET data = ? WHERE position = ?", (data[:-3] + b"\x00\x00\x00", position))
     other.commit()
     other.close()
-    part = place >> 40
+    part = position >> 40
     with pytest.raises(StoreCorrupt, match=rf"partition {part}, block at offset 10, must be of checksum"):
         every(log)
 

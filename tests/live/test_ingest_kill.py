@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flyball.events import DeclaredLog, Event, EventLog, Quarantine, open_log
+from flyball.events import DeclaredLog, Event, EventLog, open_log, open_quarantine
 from flyball.testing.movie_events import movie_schema
 
 LINES = 60_000
@@ -79,6 +79,6 @@ def test_every_event_is_there_once_whenever_it_was_killed(tmp_path: Path) -> Non
     held = decoded(log)
     assert (report["read"], sum(report["quarantined"].values())) == (LINES, corrupt)
     assert len(held) == len({(e.at, e.user, e.film, e.minute) for e in held}) == events  # type: ignore[attr-defined]
-    entries = Quarantine(home / "quarantine.db").list(limit=LINES)
+    entries = open_quarantine(f"sqlite://{home}/quarantine.db").list(limit=LINES)
     assert len(entries) == len({entry.position for entry in entries}) == corrupt
     log.close()  # type: ignore[attr-defined]

@@ -12,7 +12,7 @@ _MOST = 10_000
 """Records in one transaction, so that a burst keeps other writers waiting only briefly."""
 
 
-class _Asked(NamedTuple):
+class _Submission(NamedTuple):
     records: Sequence[Record]
     future: "Future[Appended]"
 
@@ -28,7 +28,7 @@ class Appender:
     def __init__(self, log: EventLog, wait_s: float = 0.01) -> None:
         self._log, self._wait_s = log, wait_s
         self._changed = threading.Condition()
-        self._asked: list[_Asked] = []
+        self._waiting: list[_Submission] = []
         self._closing = False
         self._thread: threading.Thread | None = None
 
@@ -38,7 +38,7 @@ class Appender:
         with self._changed:
             if self._closing:
                 raise Refused("an appender that was closed takes nothing more")
-            self._asked.append(_Asked(records, future))
+            self._waiting.append(_Submission(records, future))
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="appender", daemon=True)
                 self._thread.start()
@@ -61,34 +61,34 @@ class Appender:
     def _run(self) -> None:
         while True:
             with self._changed:
-                while not self._asked and not self._closing:
+                while not self._waiting and not self._closing:
                     self._changed.wait()
-                if not self._asked:
+                if not self._waiting:
                     return
                 if not self._closing:
                     self._changed.wait_for(lambda: self._closing, self._wait_s)
                 taken = self._take()
             self._write(taken)
 
-    def _take(self) -> list[_Asked]:
+    def _take(self) -> list[_Submission]:
         count, size = 0, 0
-        while count < len(self._asked) and (count == 0 or size + len(self._asked[count].records) <= _MOST):
-            size += len(self._asked[count].records)
+        while count < len(self._waiting) and (count == 0 or size + len(self._waiting[count].records) <= _MOST):
+            size += len(self._waiting[count].records)
             count += 1
-        taken, self._asked = self._asked[:count], self._asked[count:]
+        taken, self._waiting = self._waiting[:count], self._waiting[count:]
         return taken
 
-    def _write(self, taken: Sequence[_Asked]) -> None:
-        merged = [record for asked in taken for record in asked.records]
+    def _write(self, taken: Sequence[_Submission]) -> None:
+        merged = [record for submission in taken for record in submission.records]
         try:
             repeats = self._log.append(merged).duplicates
         except Exception as error:  # whatever it is, it belongs to those who wait
-            for asked in taken:
-                asked.future.set_exception(error)
+            for submission in taken:
+                submission.future.set_exception(error)
             return
         start = 0
-        for asked in taken:
-            end = start + len(asked.records)
-            mine = [index - start for index in repeats if start <= index < end]
-            asked.future.set_result(Appended(len(asked.records) - len(mine), mine))
+        for submission in taken:
+            end = start + len(submission.records)
+            own = [index - start for index in repeats if start <= index < end]
+            submission.future.set_result(Appended(len(submission.records) - len(own), own))
             start = end

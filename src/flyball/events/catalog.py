@@ -69,9 +69,9 @@ class EntityCatalog:
 
     def learn(self, records: Iterable[Record]) -> None:
         """Take in records that were just appended, without moving what was followed."""
-        mine = [record for record in records if record.type in self._makers]
-        if mine:
-            self._store(mine, None)
+        making = [record for record in records if record.type in self._makers]
+        if making:
+            self._store(making, None)
 
     def close(self) -> None:
         """Close the store."""
@@ -81,8 +81,8 @@ class EntityCatalog:
         rows: dict[tuple[str, str], bool] = {}
         for record in records:
             profile = record.type in self._profiles
-            place = (self._makers[record.type], record.key)
-            rows[place] = rows.get(place, False) or profile
+            entity_key = (self._makers[record.type], record.key)
+            rows[entity_key] = rows.get(entity_key, False) or profile
         self._entities.add(rows, offsets)
 
     def _refresh(self) -> None:
@@ -120,10 +120,10 @@ def _makers(schema: Schema, known_by: Mapping[str, Sequence[type[Event]]]) -> di
 
 def _records_of(log: EventLog, after: Offsets, types: Iterable[str]) -> tuple[list[Record], Offsets]:
     """Records of the named types from `after` on, and where the log ends."""
-    ends, wanted = log.ends(), dict.fromkeys(types, FIRST_US)
+    ends, earliest = log.ends(), dict.fromkeys(types, FIRST_US)
     pieces = (
         piece
         for partition, (start, end) in enumerate(zip(after, ends, strict=True))
-        for piece in read_where(log, partition, start, end, wanted)
+        for piece in read_where(log, partition, start, end, earliest)
     )
-    return [record for piece in pieces for record in piece.records if record.type in wanted], ends
+    return [record for piece in pieces for record in piece.records if record.type in earliest], ends

@@ -17,8 +17,8 @@ from flyball.events.types import Event
 MAX_KEY_BYTES = 400
 """References become keys of stores; LMDB's longest key is 511 bytes."""
 
-_MAX_WHOLE = 2**63 - 1
-_MIN_WHOLE = -(2**63)
+_MAX_INTEGER = 2**63 - 1
+_MIN_INTEGER = -(2**63)
 _KEPT_TEXTS = 200_000
 
 Known = Mapping[str, Container[str]]
@@ -56,15 +56,15 @@ class Check:
         self.type, self.names = declared, declared.fields
         fields = declared.declared
         self._shape = _struct(declared.name, fields, _as_declared)
-        self._columns = [_TextColumn(f) if f.kind is str else _WholeColumn(f) for f in fields]
+        self._columns = [_TextColumn(f) if f.kind is str else _IntegerColumn(f) for f in fields]
         self._stored = msgspec.msgpack.Decoder(_struct(declared.name, fields, _bare, array_like=True))
         self._encode = msgspec.msgpack.Encoder().encode
         self._schema = declared.fingerprint
-        self._ref_places = [self.names.index(field) for field, _ in declared.refs]
-        self._list_places = [(self.names.index(field), entity) for field, entity in declared.list_refs]
+        self._ref_indices = [self.names.index(field) for field, _ in declared.refs]
+        self._list_indices = [(self.names.index(field), entity) for field, entity in declared.list_refs]
         self._ref_texts = [field.name for field in fields if field.entity is not None and field.kind is str]
-        self._wholes = [(place, field.name) for place, field in enumerate(fields) if field.kind is int]
-        self._reals = [(place, field.name) for place, field in enumerate(fields) if field.kind is float]
+        self._integers = [(index, field.name) for index, field in enumerate(fields) if field.kind is int]
+        self._reals = [(index, field.name) for index, field in enumerate(fields) if field.kind is float]
         self._crossed = declared.cls.check is not Event.check
         self.slow = (
             self._crossed
@@ -74,16 +74,16 @@ class Check:
         self._make = _maker(declared)
         self._identity = _Identity(lineage)
 
-    def one(self, fields: Mapping[str, Any], at: int, known_at: int, flags: int, lax: bool, known: Known) -> Record:
+    def check(self, fields: Mapping[str, Any], at: int, known_at: int, flags: int, lax: bool, known: Known) -> Record:
         """The record of one event; raises `Rejected`."""
-        given = {name: fields[name] for name in self.names if name in fields}
+        sent = {name: fields[name] for name in self.names if name in fields}
         for name in self._ref_texts:
-            if type(given.get(name)) is int:
-                given[name] = str(given[name])
+            if type(sent.get(name)) is int:
+                sent[name] = str(sent[name])
         try:
-            shaped = msgspec.convert(given, self._shape, strict=not lax)
+            shaped = msgspec.convert(sent, self._shape, strict=not lax)
         except msgspec.ValidationError as error:
-            raise _rejection(str(error), given) from None
+            raise _rejection(str(error), sent) from None
         values = msgspec.structs.astuple(shaped)
         self._check_values(values)
         if self._crossed:
@@ -94,18 +94,18 @@ class Check:
             body = self._encode(self._trimmed(values))
         except (UnicodeEncodeError, OverflowError) as error:
             raise Rejected("bad_text", f"text must be storable as UTF-8: {error}"[:300]) from None
-        for bit, (place, (_, entity)) in enumerate(zip(self._ref_places, self.type.refs, strict=True)):
-            key = values[place]
+        for bit, (index, (_, entity)) in enumerate(zip(self._ref_indices, self.type.refs, strict=True)):
+            key = values[index]
             if key is not None and entity in known and str(key) not in known[entity]:
                 flags |= 1 << bit
-        for bit, (place, entity) in enumerate(self._list_places, len(self._ref_places)):
-            if entity in known and any(str(key) not in known[entity] for key in values[place] or ()):
+        for bit, (index, entity) in enumerate(self._list_indices, len(self._ref_indices)):
+            if entity in known and any(str(key) not in known[entity] for key in values[index] or ()):
                 flags |= 1 << bit
         identity = self._identity.of(body, values, at)
-        key = str(values[self._ref_places[0]]) if self._ref_places else identity.hex()
+        key = str(values[self._ref_indices[0]]) if self._ref_indices else identity.hex()
         return Record(self.type.name, key, at, known_at, identity, body, flags, self._schema)
 
-    def many(
+    def check_many(
         self,
         columns: Sequence[Sequence[Any]],
         ats: Sequence[int],
@@ -121,7 +121,7 @@ class Check:
             checked = [column(values, lax) for column, values in zip(self._columns, columns, strict=True)]
         except (msgspec.ValidationError, TypeError, Rejected):
             return None
-        keys = [checked[p] if type(checked[p][0]) is str else list(map(str, checked[p])) for p in self._ref_places]
+        keys = [checked[p] if type(checked[p][0]) is str else list(map(str, checked[p])) for p in self._ref_indices]
         if not all(map(_keys_fit, keys)):
             return None
         try:
@@ -175,8 +175,8 @@ class Check:
         except msgspec.DecodeError as error:
             raise StoreCorrupt(f"body of a {record.type} record", "msgpack of its fields", str(error)) from None
 
-    def _flags(self, keys: Sequence[Sequence[str]], known: Known, given: int) -> Iterable[int]:
-        """Per row the bits of references to unknown entities beside those `given` to all."""
+    def _flags(self, keys: Sequence[Sequence[str]], known: Known, common: int) -> Iterable[int]:
+        """Per row the bits of references to unknown entities beside those `common` to all."""
         flags: list[int] | None = None
         for bit, ((_, entity), column) in enumerate(zip(self.type.refs, keys, strict=True)):
             if entity not in known:
@@ -185,9 +185,9 @@ class Check:
             unknown = {key for key in set(column) if key not in have}
             if not unknown:
                 continue
-            marks = [given | 1 << bit if key in unknown else given for key in column]
-            flags = marks if flags is None else [one | two for one, two in zip(flags, marks, strict=True)]
-        return repeat(given) if flags is None else flags
+            marks = [common | 1 << bit if key in unknown else common for key in column]
+            flags = marks if flags is None else [left | right for left, right in zip(flags, marks, strict=True)]
+        return repeat(common) if flags is None else flags
 
     def _trimmed(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
         """Without trailing fields at their defaults: a field added later changes no old identity."""
@@ -197,23 +197,23 @@ class Check:
         return values[:end]
 
     def _check_values(self, values: tuple[Any, ...]) -> None:
-        for place, name in self._wholes:
-            value = values[place]
-            if value is not None and not _MIN_WHOLE <= value <= _MAX_WHOLE:
+        for index, name in self._integers:
+            value = values[index]
+            if value is not None and not _MIN_INTEGER <= value <= _MAX_INTEGER:
                 raise Rejected("out_of_range", f"{name} must fit 64 bits, got {str(value)[:40]}")
-        for place, name in self._reals:
-            value = values[place]
+        for index, name in self._reals:
+            value = values[index]
             if value is not None and not math.isfinite(value):
                 raise Rejected("out_of_range", f"{name} must be finite, got {value}")
-        for place in self._ref_places:
-            value = values[place]
+        for index in self._ref_indices:
+            value = values[index]
             if type(value) is str and not key_fits(value):
-                raise Rejected("bad_text", f"{self.names[place]} must be 1 to {MAX_KEY_BYTES} bytes, got {len(value)}")
-        for place, _ in self._list_places:
-            for key in values[place] or ():
+                raise Rejected("bad_text", f"{self.names[index]} must be 1 to {MAX_KEY_BYTES} bytes, got {len(value)}")
+        for index, _ in self._list_indices:
+            for key in values[index] or ():
                 if type(key) is str and not key_fits(key):
                     raise Rejected(
-                        "bad_text", f"keys in {self.names[place]} must be 1 to {MAX_KEY_BYTES} bytes, got {len(key)}"
+                        "bad_text", f"keys in {self.names[index]} must be 1 to {MAX_KEY_BYTES} bytes, got {len(key)}"
                     )
 
 
@@ -237,9 +237,9 @@ class _Identity:
         self._all = set(declared.natural_key) - {"at"} == set(declared.fields)
         self._whole = self._all and lineage.plain
         self._base = blake2b(self._encode(lineage.origin), digest_size=12 if self._timed else 16)
-        places = {lineage.current[name].index: place for place, name in enumerate(declared.fields)}
+        indices = {lineage.current[name].index: index for index, name in enumerate(declared.fields)}
         named = {lineage.current[name].index for name in declared.natural_key if name != "at"}
-        self._slots = [(slot, places.get(slot.index)) for slot in lineage.slots if self._all or slot.index in named]
+        self._slots = [(slot, indices.get(slot.index)) for slot in lineage.slots if self._all or slot.index in named]
 
     def of(self, body: bytes, values: Sequence[Any], at: int) -> bytes:
         """The identity of one event with this body (its values, trimmed)."""
@@ -254,8 +254,8 @@ class _Identity:
     def _key(self, values: Sequence[Any]) -> bytes:
         """The natural key in the order of first use; where it is the whole event, without what is as it first was."""
         key = [
-            (_absent(slot) if place is None else _as_first(values[place], slot.first.kind.name))
-            for slot, place in self._slots
+            (_absent(slot) if index is None else _as_first(values[index], slot.first.kind.name))
+            for slot, index in self._slots
         ]
         while self._all and key:
             first = self._slots[len(key) - 1][0].first
@@ -311,7 +311,7 @@ def _timestamp_bytes(at: int) -> tuple[bytes, bytes]:
     return (at // 1_000_000).to_bytes(4, "big"), at.to_bytes(8, "big")
 
 
-class _WholeColumn:
+class _IntegerColumn:
     """Checks a column of whole numbers."""
 
     def __init__(self, field: Field) -> None:
@@ -319,7 +319,7 @@ class _WholeColumn:
 
     def __call__(self, column: Sequence[Any], lax: bool) -> list[Any]:
         numbers: list[Any] = msgspec.convert(column, self._type, strict=not lax)
-        if min(numbers) < _MIN_WHOLE or max(numbers) > _MAX_WHOLE:
+        if min(numbers) < _MIN_INTEGER or max(numbers) > _MAX_INTEGER:
             raise Rejected("out_of_range", "whole numbers must fit 64 bits")
         return numbers
 
@@ -372,11 +372,11 @@ def _maker(declared: EventType) -> Callable[[int, Any], Event]:
     return make
 
 
-def _rejection(message: str, given: Mapping[str, Any]) -> Rejected:
+def _rejection(message: str, sent: Mapping[str, Any]) -> Rejected:
     """msgspec's message as a stable reason; the value that was got is added."""
     text, _, path = message.partition(" - at `$.")
     name = path.rstrip("`").split("[")[0].split(".")[0]
-    return Rejected(_reason_of(text), _detail(name, text, given[name]) if name in given else text)
+    return Rejected(_reason_of(text), _detail(name, text, sent[name]) if name in sent else text)
 
 
 def _detail(name: str, text: str, value: Any) -> str:

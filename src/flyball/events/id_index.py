@@ -36,35 +36,35 @@ def repeats_within(ids: Ids, order: Any) -> list[int]:
 
 def find(connection: sqlite3.Connection, ranked: Ids) -> Any:
     """A mask over the sorted `ranked`: True where the index holds the id."""
-    found = np.zeros(len(ranked), dtype=bool)
+    mask = np.zeros(len(ranked), dtype=bool)
     if not len(ranked):
-        return found
+        return mask
     low, high = ranked[:1].tobytes(), ranked[-1:].tobytes()
     runs = connection.execute("SELECT run FROM id_runs WHERE high >= ? AND low <= ?", (low, high)).fetchall()
     for (run,) in runs:
         (fences,) = connection.execute("SELECT fences FROM id_runs WHERE run = ?", (run,)).fetchone()
-        _find_in_run(connection, run, np.frombuffer(fences, dtype="S16"), ranked, found)
-    return found
+        _find_in_run(connection, run, np.frombuffer(fences, dtype="S16"), ranked, mask)
+    return mask
 
 
-def _find_in_run(connection: sqlite3.Connection, run: int, fences: Ids, ranked: Ids, found: Any) -> None:
+def _find_in_run(connection: sqlite3.Connection, run: int, fences: Ids, ranked: Ids, mask: Any) -> None:
     pages = np.searchsorted(fences, ranked, side="right") - 1
-    wanted, starts = np.unique(pages, return_index=True)
-    if 2 * len(wanted) > len(fences):  # half of the pages or more: the whole run in one query is quicker
-        _mark(_read_run(connection, run), ranked, found)
+    needed, starts = np.unique(pages, return_index=True)
+    if 2 * len(needed) > len(fences):  # half of the pages or more: the whole run in one query is quicker
+        _mark(_read_run(connection, run), ranked, mask)
         return
     ends = np.append(starts[1:], len(ranked))
-    for page, start, end in zip(wanted.tolist(), starts.tolist(), ends.tolist(), strict=True):
+    for page, start, end in zip(needed.tolist(), starts.tolist(), ends.tolist(), strict=True):
         if page < 0:
             continue
-        (blob,) = connection.execute("SELECT ids FROM id_pages WHERE place = ?", (run << 24 | page,)).fetchone()
-        _mark(np.frombuffer(blob, dtype="S16"), ranked[start:end], found[start:end])
+        (blob,) = connection.execute("SELECT ids FROM id_pages WHERE position = ?", (run << 24 | page,)).fetchone()
+        _mark(np.frombuffer(blob, dtype="S16"), ranked[start:end], mask[start:end])
 
 
-def _mark(ids: Ids, asked: Ids, found: Any) -> None:
-    """Set `found` where `ids`, sorted, holds what was asked."""
-    places = np.minimum(np.searchsorted(ids, asked), len(ids) - 1)
-    found |= ids[places] == asked
+def _mark(ids: Ids, searched: Ids, mask: Any) -> None:
+    """Set `mask` where `ids`, sorted, holds the ids searched for."""
+    indices = np.minimum(np.searchsorted(ids, searched), len(ids) - 1)
+    mask |= ids[indices] == searched
 
 
 def add(connection: sqlite3.Connection, ranked: Ids) -> None:
@@ -75,7 +75,7 @@ def add(connection: sqlite3.Connection, ranked: Ids) -> None:
     while group := _ripe(connection):
         merged = np.sort(np.concatenate([_read_run(connection, run) for run in group]), kind="stable")
         for run in group:
-            connection.execute("DELETE FROM id_pages WHERE place BETWEEN ? AND ?", (run << 24, (run + 1 << 24) - 1))
+            connection.execute("DELETE FROM id_pages WHERE position BETWEEN ? AND ?", (run << 24, (run + 1 << 24) - 1))
             connection.execute("DELETE FROM id_runs WHERE run = ?", (run,))
         _write_run(connection, merged)
 
@@ -108,6 +108,6 @@ def _write_run(connection: sqlite3.Connection, ranked: Ids) -> None:
 
 def _read_run(connection: sqlite3.Connection, run: int) -> Ids:
     rows = connection.execute(
-        "SELECT ids FROM id_pages WHERE place BETWEEN ? AND ? ORDER BY place", (run << 24, (run + 1 << 24) - 1)
+        "SELECT ids FROM id_pages WHERE position BETWEEN ? AND ? ORDER BY position", (run << 24, (run + 1 << 24) - 1)
     )
     return np.frombuffer(b"".join(ids for (ids,) in rows), dtype="S16")

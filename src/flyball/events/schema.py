@@ -90,7 +90,7 @@ class Schema:
         `live` adds the checks against `known_at`; `lax` reads numbers from text; `known` sets the flags.
         """
         self._check_time(at, known_at, live)
-        return self._check_of(name).one(fields, at, known_at, flags, lax, known or {})
+        return self._check_of(name).check(fields, at, known_at, flags, lax, known or {})
 
     def check_many(
         self,
@@ -116,7 +116,7 @@ class Schema:
 
     def join_record(self, name: str, fields: Mapping[str, Any], at: int, known_at: int) -> Record:
         """The record of an event of a joined type, for consumers: it never lies in a log."""
-        return self._joined[name].one(fields, at, known_at, 0, False, {})
+        return self._joined[name].check(fields, at, known_at, 0, False, {})
 
     def type_of(self, event: type[Event]) -> EventType | None:
         """The declaration of an event type, joined ones among them; None for one that is not declared."""
@@ -148,7 +148,7 @@ class Schema:
         """All rows at once; where one of them is in doubt, without those whose time or values are refused; then in
         smaller parts, the smallest one by one."""
         if ats and self._times_fine(ats, known_ats, live):
-            quick = check.many(columns, ats, known_ats, flags, lax, known or {})
+            quick = check.check_many(columns, ats, known_ats, flags, lax, known or {})
             if quick is not None:
                 return list(quick), []
         if len(ats) <= _PART:

@@ -20,7 +20,7 @@ CREATE TABLE IF NOT EXISTS meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS schemas(number INTEGER PRIMARY KEY AUTOINCREMENT, fingerprint INTEGER NOT NULL,
     written BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS blocks(
-    place INTEGER PRIMARY KEY, count INTEGER NOT NULL, at_min INTEGER NOT NULL, at_max INTEGER NOT NULL,
+    position INTEGER PRIMARY KEY, count INTEGER NOT NULL, at_min INTEGER NOT NULL, at_max INTEGER NOT NULL,
     kinds TEXT NOT NULL, crc INTEGER NOT NULL, data BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS blocks_at ON blocks(at_max, at_min);
 CREATE TABLE IF NOT EXISTS committed(
@@ -30,11 +30,11 @@ CREATE TABLE IF NOT EXISTS id_runs(
     fences BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS id_runs_range ON id_runs(high, low);
 CREATE INDEX IF NOT EXISTS id_runs_count ON id_runs(count);
-CREATE TABLE IF NOT EXISTS id_pages(place INTEGER PRIMARY KEY, ids BLOB NOT NULL)
+CREATE TABLE IF NOT EXISTS id_pages(position INTEGER PRIMARY KEY, ids BLOB NOT NULL)
 """
 
 _OFFSET_BITS = 40
-"""`place` = partition << 40 | offset of the block's first record: a partition's blocks lie together, in order."""
+"""`position` = partition << 40 | offset of the block's first record: a partition's blocks lie together, in order."""
 
 _BLOCK = 1_024
 FORMAT = 2
@@ -114,20 +114,22 @@ class SqliteLog:
         first_us, last_us = at_us or (_FIRST_US, _LAST_US)
         with self._file.reading() as connection:
             rows = connection.execute(
-                "SELECT place, count, at_max, kinds FROM blocks"
-                " WHERE place >= ? AND place < ? AND at_max >= ? AND at_min < ? ORDER BY place",
+                "SELECT position, count, at_max, kinds FROM blocks"
+                " WHERE position >= ? AND position < ? AND at_max >= ? AND at_min < ? ORDER BY position",
                 (self._block_of(connection, partition, after), partition << _OFFSET_BITS | until, first_us, last_us),
             ).fetchall()
-        for place, count, latest_us, names in rows:
-            first = place & (1 << _OFFSET_BITS) - 1
+        for position, count, latest_us, names in rows:
+            first = position & (1 << _OFFSET_BITS) - 1
             skip = max(0, after - first)
             if types is not None and not any(types.get(name, _LAST_US) <= latest_us for name in names.split(",")):
                 continue
             if first + skip >= min(first + count, until):
                 continue
             with self._file.reading() as connection:  # not one transaction for all: who reads may stop at any time
-                crc, data = connection.execute("SELECT crc, data FROM blocks WHERE place = ?", (place,)).fetchone()
-            yield Slice(partition, first + skip, self._open(place, count, crc, data)[skip : until - first])
+                crc, data = connection.execute(
+                    "SELECT crc, data FROM blocks WHERE position = ?", (position,)
+                ).fetchone()
+            yield Slice(partition, first + skip, self._open(position, count, crc, data)[skip : until - first])
 
     def close(self) -> None:
         """Close this process's connections; the log opens again when used."""
@@ -145,8 +147,8 @@ class SqliteLog:
         with self._file.writing() as connection:
             self.schemas.use(connection, records)
             ranked = ids[order]
-            found = id_index.find(connection, ranked)
-            repeats.update(order[found].tolist())
+            known = id_index.find(connection, ranked)
+            repeats.update(order[known].tolist())
             if repeats:
                 fresh = [record for index, record in enumerate(records) if index not in repeats]
                 blocks = self._blocks(fresh)
@@ -162,9 +164,9 @@ class SqliteLog:
         for record in records:
             parts[crc32(record.key.encode()) % count].append(record)
         return [
-            self._block(part, held[start : start + _BLOCK])
-            for part, held in enumerate(parts)
-            for start in range(0, len(held), _BLOCK)
+            self._block(part, members[start : start + _BLOCK])
+            for part, members in enumerate(parts)
+            for start in range(0, len(members), _BLOCK)
         ]
 
     def _block(self, part: int, records: list[Record]) -> "_Block":
@@ -187,29 +189,29 @@ class SqliteLog:
 
     def _end(self, connection: sqlite3.Connection, part: int) -> int:
         row = connection.execute(
-            "SELECT place, count FROM blocks WHERE place >= ? AND place < ? ORDER BY place DESC LIMIT 1",
+            "SELECT position, count FROM blocks WHERE position >= ? AND position < ? ORDER BY position DESC LIMIT 1",
             (part << _OFFSET_BITS, part + 1 << _OFFSET_BITS),
         ).fetchone()
         return 0 if row is None else (row[0] & (1 << _OFFSET_BITS) - 1) + row[1]
 
     def _block_of(self, connection: sqlite3.Connection, part: int, offset: int) -> int:
-        """The place of the block that holds `offset`, or where it would begin."""
+        """The position of the block that holds `offset`, or where it would begin."""
         row = connection.execute(
-            "SELECT max(place) FROM blocks WHERE place >= ? AND place <= ?",
+            "SELECT max(position) FROM blocks WHERE position >= ? AND position <= ?",
             (part << _OFFSET_BITS, part << _OFFSET_BITS | offset),
         ).fetchone()
         return row[0] if row[0] is not None else part << _OFFSET_BITS | offset
 
     def _read_partition(self, connection: sqlite3.Connection, part: int, after: int, limit: int) -> Iterable[Slice]:
         rows = connection.execute(
-            "SELECT place, count, crc, data FROM blocks WHERE place >= ? AND place < ? ORDER BY place",
+            "SELECT position, count, crc, data FROM blocks WHERE position >= ? AND position < ? ORDER BY position",
             (self._block_of(connection, part, after), part + 1 << _OFFSET_BITS),
         )
-        for place, count, crc, data in rows:
-            first = place & (1 << _OFFSET_BITS) - 1
+        for position, count, crc, data in rows:
+            first = position & (1 << _OFFSET_BITS) - 1
             if first + count <= after:
                 continue
-            records = self._open(place, count, crc, data)
+            records = self._open(position, count, crc, data)
             skip = max(0, after - first)
             piece = records[skip : skip + limit] if skip or count > limit else records
             yield Slice(part, first + skip, piece)
@@ -218,8 +220,8 @@ class SqliteLog:
                 rows.close()
                 return
 
-    def _open(self, place: int, count: int, crc: int, data: bytes) -> list[Record]:
-        part, first = divmod(place, 1 << _OFFSET_BITS)
+    def _open(self, position: int, count: int, crc: int, data: bytes) -> list[Record]:
+        part, first = divmod(position, 1 << _OFFSET_BITS)
         where = f"{self.path}, partition {part}, block at offset {first},"
         if zlib.crc32(data) != crc:
             raise StoreCorrupt(where, f"of checksum {crc}", zlib.crc32(data))
@@ -231,7 +233,7 @@ class SqliteLog:
             raise StoreCorrupt(where, f"{count} records", len(records))
         return records
 
-    def _agree_partitions(self, asked: str | None, default: int) -> int:
+    def _agree_partitions(self, requested: str | None, default: int) -> int:
         with self._file.reading() as connection:
             row = connection.execute("SELECT value FROM meta WHERE name = 'partitions'").fetchone()
         if row is None:
@@ -240,10 +242,10 @@ class SqliteLog:
             with self._file.writing() as connection:
                 connection.execute("INSERT OR IGNORE INTO meta VALUES ('partitions', ?)", (default,))
                 row = connection.execute("SELECT value FROM meta WHERE name = 'partitions'").fetchone()
-        held: int = row[0]
-        if asked is not None and held != default:
-            raise BadSetting(f"option partitions of {self.path} must be {held}, as when it was made, got {asked}")
-        return held
+        stored: int = row[0]
+        if requested is not None and stored != default:
+            raise BadSetting(f"option partitions of {self.path} must be {stored}, as when it was made, got {requested}")
+        return stored
 
     def _check_offsets(self, offsets: Offsets) -> None:
         if len(offsets) != self.partitions or min(offsets) < 0:

@@ -33,7 +33,7 @@ class HistoryConsumer:
     `schemas`: what the log's records were written with; without it, what `schema` knows. `frame_of_stored`: makes the
     rows of records that `schema` does not declare, one or several of each; by default they are kept as they are.
 
-    Records are held back until `flush_rows` of them are there or `flush` is called; `offsets` tells what is durable,
+    Records are held back until `flush_rows` of them are there or `flush` is called; `offsets` says what is durable,
     and after a crash at any time the log is read again from there. Records delivered again are left out, so are
     those that another process has written meanwhile. Raises `BadInput` for a slice that would leave a gap, and
     `StoreUnavailable` when what was written has been deleted since: then, too, it is read again from there.
@@ -130,8 +130,8 @@ class HistoryConsumer:
             return tuple(self._schemas.stored())
         known = max(manifest.written, self._schema.written, key=len)
         in_use, known_schemas = {part.schema for part in parts}, {written.fingerprint for written in known}
-        mine = [declared.written for declared in self._schema.types.values() if declared.fingerprint in in_use]
-        return (*known, *(written for written in mine if written.fingerprint not in known_schemas))
+        own = [declared.written for declared in self._schema.types.values() if declared.fingerprint in in_use]
+        return (*known, *(written for written in own if written.fingerprint not in known_schemas))
 
     def _new_parts(self, rows: Sequence[Row], serial: int) -> list[Part]:
         by_type: dict[tuple[str, bool], list[Row]] = {}
@@ -184,18 +184,18 @@ class HistoryConsumer:
         for part in parts:
             if part.rows < _SIZES[-1]:
                 by_size.setdefault((part.type, part.schema, bisect_right(_SIZES, part.rows)), []).append(part)
-        for found in by_size.values():
-            if len(found) >= self._fan_in:
-                rows = accumulate(part.rows for part in found)
-                return [part for part, total in zip(found, rows, strict=True) if total <= _MERGED_ROWS]
+        for alike in by_size.values():
+            if len(alike) >= self._fan_in:
+                rows = accumulate(part.rows for part in alike)
+                return [part for part, total in zip(alike, rows, strict=True) if total <= _MERGED_ROWS]
         return []
 
 
 def orphans(folder: Path, manifest: Manifest) -> list[str]:
     """Parts that a crash left behind: no manifest names them."""
     named = {part.path for part in manifest.parts} | set(manifest.retired)
-    found = [str(path.relative_to(folder)) for path in sorted((folder / "parts").glob("*/*.parquet"))]
-    return [path for path in found if path not in named]
+    paths = [str(path.relative_to(folder)) for path in sorted((folder / "parts").glob("*/*.parquet"))]
+    return [path for path in paths if path not in named]
 
 
 def remove(folder: Path, paths: Iterable[str]) -> None:

@@ -174,12 +174,12 @@ def slug_of(title: str) -> str:
     >>> slug_of("Good, the Bad and the Ugly, The (1966)")
     'the+good_+the+bad+and+the+ugly+1966'
     """
-    found = _YEAR.search(title)
-    name = (title[: found.start()] if found else title).strip()
+    year = _YEAR.search(title)
+    name = (title[: year.start()] if year else title).strip()
     article = _ARTICLE.match(name)
     if article:
         name = f"{article[2]} {article[1]}"
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     plain = re.sub(r"[^a-z0-9 ._*,-]", "", plain).replace(",", "_")
     words = "+".join(plain.split())[:_LONGEST]
-    return f"{words}+{found[1]}" if words and found else words
+    return f"{words}+{year[1]}" if words and year else words

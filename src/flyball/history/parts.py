@@ -50,10 +50,10 @@ def read_type(
     schema: Schema,
     name: str,
     *,
-    wanted: Callable[[Part], bool] = lambda part: True,
+    chosen: Callable[[Part], bool] = lambda part: True,
     before: Offsets | None = None,
 ) -> "pl.DataFrame":
-    """The rows of a type from the parts `wanted`, as far as they lie before the offsets; in order of time.
+    """The rows of a type from the parts `chosen`, as far as they lie before the offsets; in order of time.
 
     Columns as declared now, see `column_types`. Raises `NotFound` for a type that is not declared.
     """
@@ -65,7 +65,7 @@ def read_type(
 
     def read(manifest: Manifest) -> "list[pl.DataFrame]":
         declared = declared_by(manifest, schema)
-        parts = [part for part in parts_of(manifest, declared, name) if wanted(part)]
+        parts = [part for part in parts_of(manifest, declared, name) if chosen(part)]
         return [read_part(folder, part, declared, name) for part in parts]
 
     frame = _read(folder, read)
@@ -78,14 +78,14 @@ def read_stored(
     folder: Path,
     name: str,
     *,
-    wanted: Callable[[Part], bool] = lambda part: True,
+    chosen: Callable[[Part], bool] = lambda part: True,
     before: Offsets | None = None,
 ) -> "pl.DataFrame | None":
     """The rows that `frame_of_stored` of a `HistoryConsumer` made of records of type `name`; None without any."""
     import polars as pl
 
     def read(manifest: Manifest) -> "list[pl.DataFrame]":
-        parts = [part for part in manifest.parts if part.type == name and wanted(part)]
+        parts = [part for part in manifest.parts if part.type == name and chosen(part)]
         return [pl.read_parquet(folder / part.path, memory_map=False) for part in parts]
 
     frame = _read(folder, read)

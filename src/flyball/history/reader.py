@@ -53,7 +53,7 @@ class History:
             self.folder,
             self.schema,
             name,
-            wanted=lambda part: (
+            chosen=lambda part: (
                 (since_us is None or part.last_at_us >= since_us)
                 and (as_of_us is None or part.first_known_us <= as_of_us)
             ),
@@ -84,11 +84,11 @@ def learned_lag(history: History, only: str | None = None) -> Delay:
 
     names = [name for name, declared in history.schema.types.items() if not declared.is_profile]
     frames = [history.events(name).select("at", "known_at", "flags") for name in ([only] if only else names)]
-    found = lags_of(pl.concat(frames)).live if frames else None
-    if found is None or found.events < FEWEST:
-        got = 0 if found is None else found.events
+    lag = lags_of(pl.concat(frames)).live if frames else None
+    if lag is None or lag.events < FEWEST:
+        got = 0 if lag is None else lag.events
         raise BadInput("a lag to learn", f"shown by {FEWEST} live events or more in the history", got)
-    return found
+    return lag
 
 
 def export(history: History, name: str, out: Path, kind: str = "csv", since_us: int | None = None) -> int:

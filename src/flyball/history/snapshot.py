@@ -78,9 +78,9 @@ class Snapshot:
     def verify(self) -> None:
         """Raises `ArtifactCorrupt` when the history no longer holds the rows the name was made from."""
         for name, content in self.types.items():
-            found = digest_of(self.frame(name))
-            if found != content.digest:
-                raise ArtifactCorrupt(f"snapshot {self.name}, {name}", content.digest, found)
+            digest = digest_of(self.frame(name))
+            if digest != content.digest:
+                raise ArtifactCorrupt(f"snapshot {self.name}, {name}", content.digest, digest)
 
 
 def take_snapshot(
@@ -119,7 +119,7 @@ def load_snapshot(history_folder: Path, schema: Schema, name: str, out_folder: P
     folder = out_folder or history_folder / "snapshots"
     path = folder / f"{name}.json"
     if not path.is_file():
-        raise NotFound("snapshot", name, sorted(found.stem for found in folder.glob("*.json")))
+        raise NotFound("snapshot", name, sorted(path.stem for path in folder.glob("*.json")))
     return Snapshot(_read(path), history_folder, schema)
 
 
@@ -130,5 +130,5 @@ def _read(path: Path) -> SnapshotManifest:
 def _known(folder: Path, schema: Schema, name: str, as_of_us: int, before: Offsets) -> "pl.DataFrame":
     import polars as pl
 
-    frame = read_type(folder, schema, name, wanted=lambda part: part.first_known_us <= as_of_us, before=before)
+    frame = read_type(folder, schema, name, chosen=lambda part: part.first_known_us <= as_of_us, before=before)
     return frame.filter(pl.col("known_at") <= as_of_us)

@@ -34,7 +34,7 @@ def read_predictions(folder: Path, *, as_of_us: int | None = None, before: Offse
     def known(part: Any) -> bool:
         return as_of_us is None or part.first_known_us <= as_of_us
 
-    frame = read_stored(folder, TYPE, wanted=known, before=before)
+    frame = read_stored(folder, TYPE, chosen=known, before=before)
     if frame is None:
         return pl.DataFrame(schema=prediction_columns())
     return frame if as_of_us is None else frame.filter(pl.col("known_at") <= as_of_us)
