@@ -294,6 +294,16 @@ def judged(schema: Schema, *given: Any, **options: Any) -> Record | tuple[str, s
         return error.reason, error.detail
 
 
+def test_a_time_that_is_no_integer_is_found_among_many() -> None:
+    ats = [0, *[NOW_US] * 100, True, NOW_US]
+    columns: list[list[Any]] = [[1] * len(ats), ["up"] * len(ats), [1] * len(ats)]
+    records, rejected = Schema([Watch]).check_many(
+        "watch", ("user", "film", "minute"), columns, ats, [NOW_US] * len(ats)
+    )
+    assert [(row, rejection.reason) for row, rejection in rejected] == [(101, "bad_time")]
+    assert [record is None for record in records].index(True) == 101
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     rows=st.lists(st.tuples(_USERS, _FILMS, _MINUTES, _ATS), max_size=12),

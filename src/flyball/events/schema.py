@@ -218,11 +218,10 @@ class Schema:
         return records, rejected
 
     def _times_fine(self, ats: Sequence[Any], known_ats: Sequence[int], live: bool) -> bool:
-        try:
-            low, high = min(ats), max(ats)
-        except TypeError:
+        if set(map(type, ats)) != {int}:  # True lies between two integers, too
             return False
-        if not (type(low) is int and type(high) is int and low >= FIRST_US and high < LAST_US):
+        low, high = min(ats), max(ats)
+        if low < FIRST_US or high >= LAST_US:
             return False
         if not live:
             return True
