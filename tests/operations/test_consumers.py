@@ -215,3 +215,14 @@ def test_a_feature_that_cannot_be_rebuilt_stops_its_own_consumer_only(
         "features": "ValueError: no such field"
     }
     assert report.applied["state"] == report.applied["outcomes"] == 1
+
+
+def test_without_a_registry_the_views_of_the_application_are_kept(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged(registry: object) -> ReleaseState:
+        raise sqlite3.DatabaseError("file is not a database")
+
+    monkeypatch.setattr("flyball.operations.consumers.current", damaged)
+    runtime = opened(home, "liked", LIKED_OTHERWISE)
+    follow(runtime)
+    assert runtime.signals.spec.name in names(runtime)
+    assert histories(runtime) == histories(follow(fill(opened(home, "fresh", LIKED_OTHERWISE, "other"))))

@@ -1,4 +1,4 @@
-"""The interactions of all users as known at an instant, computed from history at once."""
+"""The interactions of all users, point-in-time, computed from history at once."""
 
 from collections.abc import Mapping
 
