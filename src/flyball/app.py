@@ -53,7 +53,7 @@ class App:
         self.events = tuple(events)
         self.candidates = dict(candidates)  # those with features learn below how these are declared
         self.formats = dict(formats or {})
-        self.choose = choose or best(f"ndcg@{task.about.k}")
+        self.choose = choose or best(task.offline().plan().default)
         self.release = release or full_rollout()
         self.gates = gates or _default_gates()
         if retrain is not None and not isinstance(retrain, list | tuple):

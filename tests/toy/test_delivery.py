@@ -12,6 +12,7 @@ from tests.cli.conftest import call
 from flyball.app import App, load_app
 from flyball.core import ManualClock, new_id
 from flyball.learning import learn
+from flyball.models import load_artifact
 from flyball.operations import catch_up
 from flyball.outcomes import Prediction, outcomes_by_version, prediction_of, prediction_record
 from flyball.provenance import audit, replay, why
@@ -160,3 +161,14 @@ def test_every_command_works_for_it(tmp_path: Path) -> None:
     assert run("replay", str(FILE), last.id)["identical"] is True
     assert run("features", "audit", str(FILE))["predictions"] == 0
     assert run("status", str(FILE))["app"] == "delivery"
+
+
+def test_processes_find_the_classes_of_its_file(tmp_path: Path) -> None:
+    runtime = Runtime(delivery(), load_settings(tmp_path), ManualClock(NOW_US))
+    seed_home(runtime, new_plan(runtime.app, NOW_US))
+    report = learn(runtime, workers=2)
+    assert report.released, report
+    champion = runtime.registry.version(report.champion or "")
+    artifact = load_artifact(runtime.artifacts / champion.artifact, champion.artifact_files)
+    assert (artifact.items, list(artifact.arrays)) == ([], ["weights"])
+    assert artifact.arrays["weights"] == pytest.approx([10.0, 4.0], abs=0.5)

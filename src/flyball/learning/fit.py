@@ -1,5 +1,6 @@
 """Fit one challenger, save it as an artifact and ask it: the work that parallel processes do."""
 
+import pickle
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,23 +38,34 @@ class FitOrder(msgspec.Struct, frozen=True):
 
 
 class Fitted(msgspec.Struct, frozen=True):
-    """What came out: the artifact's files {name: sha256}, its size, how long `fit` took, and what it then answered."""
+    """What came out: the artifact's files {name: sha256}, its size, how long `fit` took, and what it then answered.
+
+    `note`: what the fit left out or did otherwise.
+    """
 
     files: dict[str, str]
     size: int
     seconds: float
     answered: Answered | None = None
+    note: str = ""
 
 
-def fit_named(source: AppSource, name: str, recipe: str, order: FitOrder, stopwatch: Stopwatch) -> Fitted:
+def fit_named(source: AppSource, name: str, recipe: str, packed: bytes, stopwatch: Stopwatch) -> Fitted:
     """`fit_candidate` in another process, which finds the application, and its own classes, anew.
 
-    `recipe`: the folder of an artifact whose candidate to fit again; "" for the challenger `name`.
+    `recipe`: the folder of an artifact whose candidate to fit again; "" for the challenger `name`. `packed`: the order,
+    see `pack`.
     """
     app = source.load()
+    order: FitOrder = pickle.loads(packed)  # noqa: S301  # from the process that started this one
     if not recipe:
         return fit_candidate(app, challengers_of(app).models[name], order, stopwatch)
     return fit_candidate(app, model_of(load_artifact(Path(recipe)), app.model_classes), order, stopwatch)
+
+
+def pack(order: FitOrder) -> bytes:
+    """The order as bytes: what is evaluated may be of classes that only the loaded application defines."""
+    return pickle.dumps(order)
 
 
 def fit_candidate(app: App, candidate: Any, order: FitOrder, stopwatch: Stopwatch) -> Fitted:
@@ -70,7 +82,8 @@ def fit_candidate(app: App, candidate: Any, order: FitOrder, stopwatch: Stopwatc
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    fitted = Fitted(files, sum(path.stat().st_size for path in folder.iterdir()), seconds)
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    fitted = Fitted(files, size, seconds, note=trained.note)
     if order.evaluation is None:
         return fitted
     return msgspec.structs.replace(fitted, answered=_ask(app, candidate, data, order, files, stopwatch))

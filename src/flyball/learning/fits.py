@@ -8,7 +8,7 @@ import msgspec
 
 from flyball.core import run_parallel
 from flyball.learning.challengers import needs_past
-from flyball.learning.fit import FitOrder, Fitted, fit_candidate, fit_named
+from flyball.learning.fit import FitOrder, Fitted, fit_candidate, fit_named, pack
 from flyball.learning.job import Job
 from flyball.learning.past import SnapshotPast, event_names, write_past
 from flyball.learning.report import Stage
@@ -80,7 +80,10 @@ class Fits:
     def _tell(self, stage: Stage, name: str) -> None:
         result = self._results[stage, name]
         if isinstance(result, Fitted):
-            self._job.tell(stage, f"fitted, {result.size / 1e6:,.1f} MB", name, result.seconds)
+            note = f"; {result.note}" if result.note else ""
+            self._job.tell(stage, f"fitted, {result.size / 1e6:,.1f} MB{note}", name, result.seconds)
+            if result.note and stage == "refit":
+                self._job.notes.append(f"{name}: {result.note}")
         else:
             self._job.tell(stage, f"failed: {words_of(result)}", name)
 
@@ -94,7 +97,7 @@ class Fits:
             yield from run_parallel(fit_candidate, here, 1, wanted=self._wanted)
             return
         calls = [
-            (job.runtime.source, task.name, task.recipe, order, job.stopwatch)
+            (job.runtime.source, task.name, task.recipe, pack(order), job.stopwatch)
             for (_, task), order in zip(self._parts, orders, strict=True)
         ]
         limit_s = job.runtime.app.gates.max_fit_us / 1e6

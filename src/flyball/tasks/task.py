@@ -216,10 +216,14 @@ class Candidate(Protocol):
 
 
 class Trained(msgspec.Struct, frozen=True):
-    """What an artifact keeps of a fitted candidate. `texts`: lists by name, such as the items of a catalog."""
+    """What an artifact keeps of a fitted candidate.
+
+    `texts`: lists by name, such as the items of a catalog. `note`: what the fit left out or did otherwise.
+    """
 
     arrays: Arrays
     texts: Mapping[str, list[str]] = {}
+    note: str = ""
 
 
 class Metric(Protocol):

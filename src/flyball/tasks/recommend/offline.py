@@ -86,7 +86,7 @@ class RecommendOffline:
         if isinstance(learned, Mapping) and not candidate.feature_hashes:  # those are asked through the pipeline only
             check_scores(candidate, learned, interactions)
         extended = {**fallback_arrays(interactions), **learned} if isinstance(learned, Mapping) else learned
-        return Trained(extended, {"items": interactions.items})
+        return Trained(extended, {"items": interactions.items}, candidate.note(interactions))
 
     def share(self, data: TrainingData, share: float, seed: int) -> TrainingData:
         """What a random share of the users did; items and users keep their numbers."""
