@@ -87,7 +87,7 @@ def test_quarantine_lists_shows_and_retries(shop: Run) -> None:
     retried = subprocess.run(
         [sys.executable, "-m", "flyball", "quarantine", "retry", "shop.py", "--json"], capture_output=True, check=True
     )
-    assert json.loads(retried.stdout) == {"tried": 2, "accepted": 1, "duplicates": 0, "still_bad": 1}
+    assert json.loads(retried.stdout) == {"tried": 2, "accepted": 1, "duplicates": 0, "still_bad": 1, "unreadable": []}
 
 
 def test_what_cannot_be_shown_is_escaped(shop: Run) -> None:

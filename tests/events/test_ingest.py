@@ -18,7 +18,9 @@ from flyball.events import (
     Appended,
     DeclaredLog,
     EntityCatalog,
+    Format,
     IngestReport,
+    columns,
     ingest_lines,
     retry,
 )
@@ -325,3 +327,19 @@ def test_csv_rows_are_retried_with_their_header(home: Home, tmp_path: Path) -> N
 def test_a_cut_line_is_never_released(home: Home) -> None:
     home.ingest(b"x" * (2 * MAX_LINE))
     assert retry(home.inlet(), formats=FORMATS).still_bad == 1
+
+
+def test_lines_that_cannot_be_read_any_more_do_not_keep_others_from_a_retry(home: Home, tmp_path: Path) -> None:
+    """A format that is gone, a header that fits no type any more; the rest is released."""
+    home.ingest(f"at,user,movie,rating\n{T}1,7,up,9\n", "csv")
+    home.ingest(f"{T}2,8,GET /rate/up=9\n", name="b.log")
+    home.ingest(f"at,user,film,stars\n{T}3,9,up,9\n", "csv", name="c.log")
+    wider = Home(tmp_path, movie_schema(stars=10))
+    plain: dict[str, Format] = {"csv": columns()["csv"]}
+    report = retry(wider.inlet(), formats=plain)
+    assert (report.tried, report.accepted, report.still_bad) == (3, 1, 2)
+    header, gone = report.unreadable
+    assert header.startswith("columns must be those of one event type")
+    assert "no format 'movielog'" in gone
+    assert sorted(entry.source for entry in wider.quarantine.list()) == ["a.log", "b.log"]
+    wider.close()

@@ -8,7 +8,7 @@ import typer
 
 from flyball.cli.common import AppName, Home, Json, Mode, Set, open_home, user_name
 from flyball.cli.sections import group
-from flyball.cli.show import counted, say, show_json, show_table
+from flyball.cli.show import counted, say, show_json, show_table, warn
 from flyball.core import BadSetting, format_timestamp
 
 if TYPE_CHECKING:
@@ -101,6 +101,8 @@ def retry_(
         f"tried {report.tried:,}: {report.accepted:,} accepted, {report.duplicates:,} duplicates, "
         f"{report.still_bad:,} still bad"
     )
+    for reason in report.unreadable:
+        warn(f"flyball: lines could not be read: {reason}")
 
 
 @commands.command("drop")

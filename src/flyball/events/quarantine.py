@@ -9,7 +9,7 @@ from flyball.core import NotFound, load_backend, parse_url
 
 _PAGE = 5_000
 
-State = Literal["open", "released", "dropped"]
+EntryState = Literal["open", "released", "dropped"]
 
 
 class Quarantined(msgspec.Struct, frozen=True, gc=False):
@@ -48,7 +48,7 @@ class Quarantine(Protocol):
 
     def counts(self) -> dict[str, int]: ...
 
-    def mark(self, ids: Sequence[int], state: State) -> None: ...
+    def mark(self, ids: Sequence[int], state: EntryState) -> None: ...
 
     def close(self) -> None: ...
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from flyball.core import Url
-from flyball.events.quarantine import Quarantined, State
+from flyball.events.quarantine import EntryState, Quarantined
 
 
 class MemoryQuarantine:
@@ -44,7 +44,7 @@ class MemoryQuarantine:
         with self._guard:
             return dict(sorted(Counter(e.reason for e in self._entries.values() if e.state == "open").items()))
 
-    def mark(self, ids: Sequence[int], state: State) -> None:
+    def mark(self, ids: Sequence[int], state: EntryState) -> None:
         with self._guard:
             for entry_id in ids:
                 entry = self._entries.get(entry_id)

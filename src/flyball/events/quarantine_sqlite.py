@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from flyball.core import SqliteFile, Url
-from flyball.events.quarantine import Quarantined, State
+from flyball.events.quarantine import EntryState, Quarantined
 
 # Positions rise within a source, so that new entries go to one end of the index: an index of random digests alone cost
 # 5 us a line, more than to parse and check it. `raw_check` tells apart lines that took each other's place.
@@ -62,7 +62,7 @@ class SqliteQuarantine:
                 ).fetchall()
             )
 
-    def mark(self, ids: Sequence[int], state: State) -> None:
+    def mark(self, ids: Sequence[int], state: EntryState) -> None:
         rows = [(entry_id,) for entry_id in ids]
         with self._file.writing() as connection:
             if state == "dropped":

@@ -5,6 +5,7 @@ from itertools import groupby
 
 import msgspec
 
+from flyball.core import BadInput, NotFound
 from flyball.events.builtin_formats import find_format
 from flyball.events.checking import LineChecker
 from flyball.events.formats import Format
@@ -14,12 +15,16 @@ from flyball.events.quarantine import Quarantined, open_entries
 
 
 class RetryReport(msgspec.Struct, frozen=True):
-    """What became of the lines that were tried: `still_bad` stay in quarantine, the others are released."""
+    """What became of the lines that were tried: `still_bad` stay in quarantine, the others are released.
+
+    `unreadable`: why some of them could not be read at all, such as a format or type that is declared no more.
+    """
 
     tried: int
     accepted: int
     duplicates: int
     still_bad: int
+    unreadable: list[str] = []
 
 
 def retry(
@@ -36,12 +41,18 @@ def retry(
     history keeps its lag. `mode` overrides that. Lines that were cut for their length cannot be read again.
     """
     tally, still_bad = Tally(), 0
+    unreadable: dict[str, None] = {}
     inlet.catalog.catch_up(inlet.log)
     for page in open_entries(inlet.quarantine, ids, reason):
         for _, entries in groupby(page, key=_read_alike):
-            still_bad += _retry(list(entries), inlet, formats, mode, tally)
+            alike = list(entries)
+            try:
+                still_bad += _retry(alike, inlet, formats, mode, tally)
+            except (NotFound, BadInput) as error:
+                unreadable[str(error)] = None
+                still_bad += len(alike)
     accepted = sum(tally.accepted.values())
-    return RetryReport(accepted + tally.duplicates + still_bad, accepted, tally.duplicates, still_bad)
+    return RetryReport(accepted + tally.duplicates + still_bad, accepted, tally.duplicates, still_bad, list(unreadable))
 
 
 def _read_alike(entry: Quarantined) -> tuple[str, str, bytes, int]:
@@ -55,7 +66,7 @@ def _retry(
     mode: IngestMode | None,
     tally: Tally,
 ) -> int:
-    """How many of `entries`, which are read alike, stay bad."""
+    """How many of `entries`, which are read alike, stay bad; raises when they cannot be read as they were."""
     first = entries[0]
     chosen: IngestMode = mode or ("live" if first.lag_us < 0 else "history")
     checker = LineChecker(inlet.schema, inlet.catalog, chosen, max(first.lag_us, 0), ages=False)
