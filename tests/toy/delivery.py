@@ -181,10 +181,12 @@ class City:
     def __init__(self, *, seed: int, start_us: int, orders_a_day: int = 300) -> None:
         self.rng = np.random.default_rng(seed)
         self._now_us, self._orders, self.placed = start_us, orders_a_day, 0
-        self._lines: list[tuple[int, bytes]] = []
+        self._speed = 1.0
+        self._lines: list[tuple[int, int, str, Mapping[str, Any]]] = []
         self._outcomes: list[TrueOutcome] = []
 
     def requests(self, until_us: int, timeline: Timeline) -> list[WorldRequest]:
+        self._speed = timeline.speed  # a courier takes as long on a faster world's day
         count = int(self.rng.poisson(self._orders * (until_us - self._now_us) / DAY_US))
         at_us = np.sort(self.rng.integers(self._now_us, until_us, size=count)).tolist()
         km = self.rng.gamma(2.0, 2.0, size=count).clip(0.2, 50.0).round(2).tolist()
@@ -200,16 +202,21 @@ class City:
         """The order is placed and delivered whatever was answered."""
         for request in requests:
             minutes = max(1.0, expected_minutes(request.fields["km"]) + float(self.rng.normal(0.0, 3.0)))
-            self._write(request.at_us, "order", request.fields)
-            self._write(request.at_us + int(minutes * MINUTE_US), "delivered", {"order": request.fields["order"]})
+            there_us = request.at_us + int(int(minutes * MINUTE_US) * self._speed)
+            self._lines.append((request.at_us, request.number, "order", request.fields))
+            self._lines.append((there_us, request.number, "delivered", {"order": request.fields["order"]}))
             self._outcomes.append(TrueOutcome(request.number, "minutes", int(minutes * MINUTE_US) / MINUTE_US))
 
     def emit(self, until_us: int, timeline: Timeline) -> WorldBatch:
-        self._lines.sort()
-        due = [line for at_us, line in self._lines if at_us < until_us]
+        self._lines.sort(key=lambda line: line[:3])
+        due = [line for line in self._lines if line[0] < until_us]
         self._lines, self._now_us = self._lines[len(due) :], until_us
         outcomes, self._outcomes = self._outcomes, []
-        return WorldBatch([("jsonl", due)] if due else [], {"lines": len(due)}, outcomes, bool(self._lines))
+        lines = [
+            msgspec.json.encode({"type": kind, "at": timeline.written(at_us), **fields})
+            for at_us, _, kind, fields in due
+        ]
+        return WorldBatch([("jsonl", lines)] if lines else [], {"lines": len(lines)}, outcomes, bool(self._lines))
 
     def true_quality(self, requests: Sequence[WorldRequest], responses: Sequence[Response]) -> Mapping[str, np.ndarray]:
         expected = np.array([expected_minutes(request.fields["km"]) for request in requests])
@@ -221,9 +228,6 @@ class City:
             "oracle": [Response(values=(expected_minutes(request.fields["km"]),)) for request in requests],
             "half_hour": [Response(values=(30.0,))] * len(requests),
         }
-
-    def _write(self, at_us: int, kind: str, fields: Mapping[str, Any]) -> None:
-        self._lines.append((at_us, msgspec.json.encode({"type": kind, "at": at_us, **fields})))
 
 
 def expected_minutes(km: float) -> float:
