@@ -18,7 +18,7 @@ LAST_US = 1 << 62
 TYPE = "prediction"
 
 
-class Prediction(msgspec.Struct, frozen=True, kw_only=True):
+class Prediction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The record of one response: to which request, by which version and arm, from which state of the log.
 
     `key`: of the request; `request`: the fields of its event, of type `request_type`, as plain values.
