@@ -215,13 +215,11 @@ SEVERAL: dict[str, str] = {}
 
 PENDING = [
     "Clock",
-    "Fallback",
     "Film",
     "How",
     "Json",
     "Progress",
     "Result",
-    "Row",
     "State",
 ]
 """Names still defined more than once: each one that gets a name of its own leaves this list."""

@@ -32,16 +32,7 @@ OWN_WORDS = {"user", "item", "positive", "hint", "negative", "rating", "newcomer
 """What only one kind of task has, looked for as attributes of something called a task."""
 
 NAMES_ONE_TASK = {
-    "cli/backfill.py": "pending",
-    "provenance/explain.py": "pending",
-    "provenance/rebuild.py": "pending",
-    "provenance/recompute.py": "pending",
-    "releases/change.py": "pending",
     "runtime.py": "pending",
-    "serving/http/app.py": "pending",
-    "serving/http/openapi.py": "pending",
-    "serving/service.py": "pending",
-    "serving/versions/refresher.py": "pending",
 }
 """Files that still do, or may: what becomes general leaves this list."""
 

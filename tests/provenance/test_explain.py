@@ -1,15 +1,20 @@
 """Explanations: everything the answer came from, and what came after."""
 
 import math
+from pathlib import Path
 
 import msgspec
 import pytest
 
+from flyball.app import load_app
+from flyball.core import ManualClock
+from flyball.operations import Worker, consumers_of
 from flyball.outcomes import prediction_record
 from flyball.provenance import why
+from flyball.runtime import Runtime, load_settings
 from flyball.tasks import read_histories
 
-from .conftest import Cinema
+from .conftest import APP, START_US, Cinema
 
 SECOND_US = 1_000_000
 
@@ -80,3 +85,33 @@ def test_a_model_that_gives_no_reasons_says_so(learned: Cinema) -> None:
     learned.champion("popular")
     (answer,) = learned.answer(1)
     assert any("gives no reasons" in note for note in why(learned.runtime, answer.id).notes)
+
+
+class Titled(Cinema):
+    """The cinema with films that have a title."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        file = folder / "titled.py"
+        file.write_text(APP.replace('half: str = ""', 'half: str = ""\n    title: str = ""'))
+        self.clock = ManualClock(START_US)
+        self.runtime = Runtime(load_app(str(file)), load_settings(folder / "titled"), self.clock)
+        self.worker = Worker(consumers_of(self.runtime))
+
+
+def test_items_are_told_by_the_titles_their_profiles_had(tmp_path: Path) -> None:
+    cinema = Titled(tmp_path)
+    cinema.fill()
+    for film in range(30):
+        cinema.put("card", film=f"f{film}", half=str(film % 2), title=f"The {film}th")
+    cinema.follow()
+    (answer,) = cinema.answer(1)
+    cinema.clock.advance_us(SECOND_US)
+    for film in range(30):
+        cinema.put("card", film=f"f{film}", half=str(film % 2), title="Renamed")
+    cinema.follow()
+    found = why(cinema.runtime, answer.id)
+    assert [item.item for item in found.items] == answer.items
+    assert [item.title for item in found.items] == [f"The {item[1:]}th" for item in answer.items]
+    assert f"{answer.items[0]}  The {answer.items[0][1:]}th" in found.text()
+    assert "Renamed" not in found.text()

@@ -11,7 +11,7 @@ from flyball.core import BadInput, StoreUnavailable, new_id
 from flyball.outcomes import find_prediction, request_of_prediction
 from flyball.releases import ReleaseState
 from flyball.runtime import Runtime
-from flyball.serving import Engine, Progress, Serving, answer_once
+from flyball.serving import Engine, ScoringProgress, Serving, answer_once
 from flyball.tasks import (
     FallbackLists,
     RankedItem,
@@ -146,7 +146,7 @@ def test_with_nothing_at_all_the_list_is_empty_and_says_so() -> None:
 
 
 def test_progress_names_the_version_only_while_it_scores() -> None:
-    progress, during = Progress(), list[str]()
+    progress, during = ScoringProgress(), list[str]()
 
     def look(queries: Sequence[Request]) -> list[Response]:
         during.append(progress.version)

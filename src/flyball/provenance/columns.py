@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _BATCH = 20_000
 
-Row = tuple[Record, int, int]
+LoggedRow = tuple[Record, int, int]
 """A record with its partition and offset."""
 
 Keep = Callable[[str, "polars.DataFrame"], "polars.DataFrame"]
@@ -87,8 +87,8 @@ def _before(frame: "polars.DataFrame", reach: Offsets) -> "polars.DataFrame":
     return frame.filter(pl.any_horizontal(within))
 
 
-def _tail(runtime: Runtime, after: Offsets, until: Offsets, types: set[str]) -> dict[str, list[Row]]:
-    found: dict[str, list[Row]] = {name: [] for name in types}
+def _tail(runtime: Runtime, after: Offsets, until: Offsets, types: set[str]) -> dict[str, list[LoggedRow]]:
+    found: dict[str, list[LoggedRow]] = {name: [] for name in types}
     for slices in read_until(runtime.log, after, until, _BATCH):
         for piece in slices:
             for offset, record in enumerate(piece.records, piece.first):

@@ -1,11 +1,12 @@
 """Explains an answer: what made it, why each item is there, what the user did next."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from flyball.core import ArtifactCorrupt, FlyballError, NotFound, Refused, format_duration, format_timestamp
-from flyball.events import Record, partition
+from flyball.events import Record, partition, read_where
 from flyball.outcomes import Followed, Prediction, find_prediction, followed, response_of
 from flyball.provenance.rebuild import Rebuilt, rebuild
 from flyball.registry import Version
@@ -13,7 +14,7 @@ from flyball.runtime import Runtime
 from flyball.tasks import FALLBACK_LEVELS, references
 
 REASONS = 3
-NEXT_EVENTS, NEXT_RECORDS, NEXT_US = 50, 200_000, 86_400_000_000
+NEXT_EVENTS, NEXT_US = 50, 86_400_000_000
 _SOURCES = {
     "general": "placed by a model that shows everybody the same",
     "group": "liked by the user's group",
@@ -40,13 +41,15 @@ class ExplainedValue(msgspec.Struct, frozen=True):
 
 
 class ExplainedItem(msgspec.Struct, frozen=True):
-    """One item of the response. `because`: the strongest contributions; `words`: the reason in a few words."""
+    """One item of the response. `because`: the strongest contributions; `words`: the reason in a few words; `title`: of
+    its profile, "" without one."""
 
     item: str
     score: float
     source: str
     because: list[Contribution]
     words: str
+    title: str = ""
 
 
 class FollowUp(msgspec.Struct, frozen=True):
@@ -97,7 +100,7 @@ def why(runtime: Runtime, prediction_id: str, reasons: int = REASONS) -> Why:
         prediction=prediction,
         version=version,
         knowledge="" if rebuilt is None else rebuilt.knowledge,
-        items=_items(prediction, because) if prediction.items else [],
+        items=_items(prediction, because, {} if rebuilt is None else rebuilt.titles) if prediction.items else [],
         values=_values(runtime, prediction, because),
         followed=followed(runtime.outcomes_path, prediction),
         next=_next(runtime, prediction, notes),
@@ -162,40 +165,34 @@ def _strongest(contributions: list[tuple[str, float]], most: int) -> list[Contri
     return [Contribution(name, value) for name, value in ordered if value > 0]
 
 
-def _items(prediction: Prediction, reasons: list[list[Contribution]]) -> list[ExplainedItem]:
+def _items(prediction: Prediction, reasons: list[list[Contribution]], titles: Mapping[str, str]) -> list[ExplainedItem]:
     rows = zip(prediction.items, prediction.scores, prediction.sources, reasons, strict=True)
     return [
-        ExplainedItem(item, score, source, because, _reason_words(source, because))
+        ExplainedItem(item, score, source, because, _reason_words(source, because, titles), titles.get(item, ""))
         for item, score, source, because in rows
     ]
 
 
-def _reason_words(source: str, because: list[Contribution]) -> str:
+def _reason_words(source: str, because: list[Contribution], titles: Mapping[str, str]) -> str:
     if because:
-        return "because of " + ", ".join(f"{part.name} ({part.value:+.3g})" for part in because)
+        return "because of " + ", ".join(f"{titles.get(part.name, part.name)} ({part.value:+.3g})" for part in because)
     return _SOURCES.get(source, "")
 
 
 def _next(runtime: Runtime, prediction: Prediction, notes: list[str]) -> list[FollowUp]:
-    """The user's events in the log after the answer, equal ones in a row put together."""
-    if not prediction.offsets:
-        return []
+    """The events of the same key in the log after the answer, equal ones in a row put together."""
     ends = runtime.log.ends()
-    part, found, looked = partition(prediction.key, len(ends)), list[FollowUp](), 0
-    offset = prediction.offsets[part] if part < len(prediction.offsets) else 0
-    while offset < ends[part] and looked < NEXT_RECORDS and len(found) < NEXT_EVENTS:
-        after = tuple(offset if place == part else end for place, end in enumerate(ends))
-        pieces = [piece for piece in runtime.log.read(after, 10_000) if piece.partition == part]
-        if not pieces:
+    own = partition(prediction.key, len(ends))
+    applied = prediction.offsets[own] if own < len(prediction.offsets) else 0
+    window_us = (prediction.at_us, prediction.at_us + NEXT_US)
+    follow_ups: list[FollowUp] = []
+    for piece in read_where(runtime.log, own, applied, ends[own], at_us=window_us):
+        for record in piece.records:
+            _note_next(runtime, prediction, record, follow_ups)
+        if len(follow_ups) >= NEXT_EVENTS:
+            notes.append(f"of what came after, the first {len(follow_ups)} kinds of events in a row are told")
             break
-        for piece in pieces:
-            for record in piece.records:
-                _note_next(runtime, prediction, record, found)
-            looked += len(piece.records)
-            offset = piece.first + len(piece.records)
-    if looked >= NEXT_RECORDS or len(found) >= NEXT_EVENTS:
-        notes.append(f"what came after is told for {looked:,} records of the log only")
-    return found
+    return follow_ups
 
 
 def _key_entity(runtime: Runtime) -> str:
@@ -260,15 +257,16 @@ def _key_words(prediction: Prediction) -> str:
 
 
 def _item_lines(found: Why) -> list[str]:
-    width = max((len(item.item) for item in found.items), default=0)
+    names = [f"{item.item}  {_short(item.title)}" if item.title else item.item for item in found.items]
+    width = max(map(len, names), default=0)
     return [
-        f"{rank:>3}  {item.item:<{width}}  {item.score:>10.4g}  {item.source:<10} {item.words}".rstrip()
-        for rank, item in enumerate(found.items, 1)
+        f"{rank:>3}  {name:<{width}}  {item.score:>10.4g}  {item.source:<10} {item.words}".rstrip()
+        for rank, (name, item) in enumerate(zip(names, found.items, strict=True), 1)
     ]
 
 
 def _value_lines(found: Why) -> list[str]:
-    return [f"{one.name} {one.value:.6g}  {_reason_words('', one.because)}".rstrip() for one in found.values]
+    return [f"{one.name} {one.value:.6g}  {_reason_words('', one.because, {})}".rstrip() for one in found.values]
 
 
 def _size(prediction: Prediction) -> str:

@@ -7,7 +7,7 @@ from flyball.core import Refused
 from flyball.events import Offsets, Slice, partition, read_where
 from flyball.features import Group, Reading
 from flyball.history import frame_of
-from flyball.provenance.columns import Row, frames_before, naming
+from flyball.provenance.columns import LoggedRow, frames_before, naming
 from flyball.runtime import Runtime
 from flyball.tasks import Asked, OfflineFeatures
 
@@ -74,7 +74,7 @@ def events_about(
     if not from_log:
         return frames_before(runtime, until, needed.keys, keep, needed.since_of)
     joined = [name for name in needed.keys if name in runtime.schema.joined]
-    rows: dict[str, list[Row]] = {name: [] for name in needed.keys if name not in joined}
+    rows: dict[str, list[LoggedRow]] = {name: [] for name in needed.keys if name not in joined}
     for piece in _pieces(runtime, needed, until):
         for offset, record in enumerate(piece.records, piece.first):
             if record.type in rows and record.at >= needed.since_of.get(record.type, record.at):

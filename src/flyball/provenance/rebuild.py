@@ -13,7 +13,7 @@ from flyball.provenance.log_features import LogFeatures
 from flyball.registry import REMOVED, Version
 from flyball.releases import arrangement_value
 from flyball.runtime import Runtime
-from flyball.serving import Loaded, VersionLoader, items_of
+from flyball.serving import Loaded, VersionLoader, items_of, titles_of
 from flyball.state import load_catalog, state_at
 from flyball.stores import StateStore, open_state
 from flyball.tasks import DescribesContexts, Fallback, Request, Stores
@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 
 class Rebuilt(msgspec.Struct, frozen=True):
     """What an answer was made from. `version`: None for an answer that none made. `contexts`: that of the request,
-    None for an answer that read no state; `knowledge`: it in words."""
+    None for an answer that read no state; `knowledge`: it in words. `titles`: {item: title} as they were."""
 
     request: Request
     version: Version | None
     contexts: list[Any] | None
     knowledge: str
+    titles: Mapping[str, str]
     _runtime: Runtime
     _loader: VersionLoader
     _arrangement: Mapping[str, Any]
@@ -74,10 +75,11 @@ def rebuild(runtime: Runtime, prediction: Prediction) -> Rebuilt:
 
     state = state_of(prediction.offsets, [prediction.key]) if prediction.offsets else None
     items = items_of(task.about)
-    catalogs = {}
+    catalogs, titles = {}, dict[str, str]()
     if items is not None:
         same = state is not None and prediction.catalog in ((), prediction.offsets)
-        catalogs[items.name] = load_catalog(state if same and state else state_of(prediction.catalog, []), items)
+        catalog = load_catalog(state if same and state else state_of(prediction.catalog, []), items)
+        catalogs, titles = {items.name: catalog}, titles_of(catalog, items)
     features = LogFeatures(runtime, prediction.reads[0].offsets if prediction.reads else ())
     stores = Stores(open_state("memory://") if state is None else state, features, catalogs, events)
     loader = VersionLoader(runtime.app, runtime.artifacts, stores)
@@ -86,7 +88,7 @@ def rebuild(runtime: Runtime, prediction: Prediction) -> Rebuilt:
         online = loader.online(None if version is None else version.declaration)
         contexts = list(online.contexts([request])[0])
         knowledge = online.describe(contexts[0]) if isinstance(online, DescribesContexts) else ""
-    return Rebuilt(request, version, contexts, knowledge, runtime, loader, arrangement)
+    return Rebuilt(request, version, contexts, knowledge, titles, runtime, loader, arrangement)
 
 
 def _gone(runtime: Runtime, version: Version) -> str:

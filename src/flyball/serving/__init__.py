@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from flyball.core import lazy_door
 
 if TYPE_CHECKING:
-    from flyball.serving.answering.engine import Engine, NoFallback, Progress, Serving
+    from flyball.serving.answering.engine import Engine, NoFallback, ScoringProgress, Serving
     from flyball.serving.answering.request import RequestReader
     from flyball.serving.http.app import make_app
     from flyball.serving.metrics import FAILURES, LATENCY_MS, LEVELS
@@ -30,10 +30,10 @@ __all__ = [
     "Engine",
     "Loaded",
     "NoFallback",
-    "Progress",
     "Receiver",
     "Refresher",
     "RequestReader",
+    "ScoringProgress",
     "Service",
     "Serving",
     "VersionLoader",

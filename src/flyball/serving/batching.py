@@ -13,7 +13,7 @@ from queue import Empty, SimpleQueue
 
 from flyball.core import Stopwatch
 from flyball.outcomes import Prediction
-from flyball.serving.answering.engine import Engine, Progress
+from flyball.serving.answering.engine import Engine, ScoringProgress
 from flyball.serving.metrics import ServingMetrics
 from flyball.tasks import Request
 
@@ -37,7 +37,7 @@ class _Turn:
     """One scoring thread: what it is doing and since when (0.0: nothing)."""
 
     def __init__(self) -> None:
-        self.progress = Progress()
+        self.progress = ScoringProgress()
         self.since_s = 0.0
         self.given_up = False
 

@@ -17,7 +17,7 @@ from flyball.serving.prediction_writer import PredictionWriter
 from flyball.serving.versions.refresher import Refresher
 from flyball.tasks import Lookup, OffersLookups, Request
 
-Result = TypeVar("Result")
+_Result = TypeVar("_Result")
 
 _ASIDE_S = 2.0
 _ASIDE_WAITING = 64
@@ -115,7 +115,7 @@ class Service:
                     raise
             await asyncio.sleep(_LOOK_AGAIN_S)
 
-    async def aside(self, work: Callable[[], Result]) -> Result:
+    async def aside(self, work: Callable[[], _Result]) -> _Result:
         """Do what may take a while in a thread of its own; raises `StoreUnavailable` when it takes too long."""
         if self._aside_waiting >= _ASIDE_WAITING:
             raise StoreUnavailable("too many such requests are waiting")

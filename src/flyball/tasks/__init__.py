@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING
 from flyball.core import lazy_door
 from flyball.tasks.about import About, Label
 from flyball.tasks.answers import Answers, answers_of
-from flyball.tasks.featurize import Asked, Columns, OfflineFeatures, OnlineFeatures, ReadFeatures, coded_column, sampled
+from flyball.tasks.featurize import (
+    Asked,
+    Columns,
+    OfflineFeatures,
+    OnlineFeatures,
+    ReadFeatures,
+    check_hashes,
+    coded_column,
+    sampled,
+)
 from flyball.tasks.labels import (
     CompiledPlan,
     LabelPlan,
@@ -31,7 +40,7 @@ from flyball.tasks.recommend.item_index import ItemCatalog, ItemIndex
 from flyball.tasks.recommend.known import FrameCatalog, catalog_at
 from flyball.tasks.recommend.labels import recommend_labels
 from flyball.tasks.recommend.pipeline import RecommendPipeline, empty_history
-from flyball.tasks.recommend.ranked import bind_features, check_features, check_hashes
+from flyball.tasks.recommend.ranked import bind_features, check_features
 from flyball.tasks.recommend.ranking_dataset import RankingDataset
 from flyball.tasks.recommend.request import (
     CATALOG,

@@ -188,6 +188,15 @@ def _keys_of(whole: "FeatureSet", names: Sequence[str]) -> set[str]:
     return keys.union(*(set(group.keys) for group in whole.groups if needed & {one.name for one in group.definitions}))
 
 
+def check_hashes(live: Mapping[str, str], learned: Mapping[str, str], who: str = "the version") -> None:
+    """Raise `Refused` for the first of the features `learned` that is not, or not so, among the `live` ones."""
+    for name, expected in sorted(learned.items()):
+        declared = live.get(name)
+        if declared != expected:
+            got = "no feature of that name" if declared is None else f"hash {declared}"
+            raise Refused(f"feature {name} must be as {who} learned it, hash {expected}, got {got} in the application")
+
+
 class OnlineFeatures:
     """Features from the online store, one read for each question."""
 

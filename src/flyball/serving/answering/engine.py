@@ -45,7 +45,7 @@ class Serving(msgspec.Struct, frozen=True):
     titles: dict[str, str] = {}
 
 
-class Progress:
+class ScoringProgress:
     """Which version a scoring thread is at, for whoever watches it; "" while it reads."""
 
     __slots__ = ("version",)
@@ -93,10 +93,10 @@ class Engine:
         self.serving = serving or Serving()
         self.stale_us = 0
 
-    def answer(self, requests: Sequence[Request], progress: Progress | None = None) -> list[Prediction]:
+    def answer(self, requests: Sequence[Request], progress: ScoringProgress | None = None) -> list[Prediction]:
         """One stamped prediction for each request, by the first level that can: the chosen version, the champion, the
         previous champion, the levels of the fallback. Never raises for what a version or a store does."""
-        serving, progress = self.serving, progress or Progress()
+        serving, progress = self.serving, progress or ScoringProgress()
         progress.version = ""
         routes = [route(serving.release, request.key) for request in requests]
         contexts = _Contexts(requests, self._note)
@@ -124,7 +124,7 @@ class Engine:
         routes: Sequence[Route],
         contexts: _Contexts,
         answered: list[_Answered | None],
-        progress: Progress,
+        progress: ScoringProgress,
     ) -> None:
         """Fill `answered` with what versions answer, each request by the first of its versions that can."""
         versions = [_versions(serving, chosen) for chosen in routes]

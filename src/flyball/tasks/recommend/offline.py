@@ -9,6 +9,7 @@ from flyball.core import format_timestamp
 from flyball.events import Schema, logged_types
 from flyball.models import Interactions, Learned, Recommender, histories_of, share_of_users, take
 from flyball.policy import parse_metric
+from flyball.tasks.featurize import check_hashes
 from flyball.tasks.past import Past
 from flyball.tasks.recommend.declaration import Recommend
 from flyball.tasks.recommend.evaluation_set import Exposure, evaluation_set
@@ -16,7 +17,6 @@ from flyball.tasks.recommend.fallback import fallback_arrays
 from flyball.tasks.recommend.holdout import holdouts
 from flyball.tasks.recommend.interactions import build_interactions
 from flyball.tasks.recommend.plan import evaluation_plan
-from flyball.tasks.recommend.ranked import check_hashes
 from flyball.tasks.recommend.ranking_dataset import RankingDataset
 from flyball.tasks.recommend.request import BadScores
 from flyball.tasks.recommend.training_data import interactions_of, training_data

@@ -18,7 +18,7 @@ from flyball.tasks.recommend.item_index import ItemCatalog, ItemIndex
 from flyball.tasks.recommend.ranked import Ranking
 from flyball.tasks.recommend.request import COLD_START, GENERAL, MODEL, BadScores, request_type
 from flyball.tasks.recommend.rerank import rerank
-from flyball.tasks.recommend.rows import Row
+from flyball.tasks.recommend.rows import RequestRow
 from flyball.tasks.recommend.state.user_history import UserHistory
 from flyball.tasks.request import Request
 from flyball.tasks.response import RankedItem, Response
@@ -71,7 +71,9 @@ class RecommendPipeline:
             source = MODEL if self.model.personal else GENERAL
             lists = self._rerank(self._score(batch), batch, seen, requests, source)
             return [Response(tuple(items)) for items in lists]
-        ranked = self.ranking.scores(batch, [Row(self.index, *pair) for pair in zip(requests, seen, strict=True)])
+        ranked = self.ranking.scores(
+            batch, [RequestRow(self.index, *pair) for pair in zip(requests, seen, strict=True)]
+        )
         lists = self._rerank(ranked.scores, batch, seen, requests, MODEL)
         return [
             Response(tuple(items), reads=self.ranking.feature_reads(items, ranked, row, requests[row].key))
@@ -92,7 +94,7 @@ class RecommendPipeline:
         """
         rows, batch = self._batch([request], [context])
         if self.ranking is not None:
-            row = Row(self.index, request, self._seen(rows, [context])[0])
+            row = RequestRow(self.index, request, self._seen(rows, [context])[0])
             ranked = self.ranking.scores(batch, [row])
             scored = [item.item for item in response.items if item.source == MODEL]
             added = self.ranking.reasons(ranked, 0, scored)

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from flyball.core import BadDeclaration, Refused
 from flyball.models import Artifact, Histories, Pool, Recommender, Stages, take, trees_of, unscored
-from flyball.tasks.featurize import Columns, ReadFeatures, chosen_features
+from flyball.tasks.featurize import Columns, ReadFeatures, check_hashes, chosen_features
 from flyball.tasks.recommend.declaration import Recommend
 from flyball.tasks.recommend.request import MODEL
-from flyball.tasks.recommend.rows import Row
+from flyball.tasks.recommend.rows import RequestRow
 from flyball.tasks.response import FeatureRead, RankedItem
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Ranking:
                 raise Refused("a version with features must be given a store to read them from, got none")
             self.columns = Columns(task, model.feature_names)
 
-    def scores(self, batch: Histories, rows: Sequence[Row]) -> Ranked:
+    def scores(self, batch: Histories, rows: Sequence[RequestRow]) -> Ranked:
         """The scores of each row's pool, -inf for all other items."""
         found = Ranked(
             unscored(len(rows), len(self.artifact.items)), [np.empty(0, np.int32)] * len(rows), [None] * len(rows),
@@ -84,7 +84,7 @@ class Ranking:
             for nth, item in enumerate(known)
         }
 
-    def _score(self, found: Ranked, chosen: Sequence[int], pool: Pool, rows: Sequence[Row]) -> None:
+    def _score(self, found: Ranked, chosen: Sequence[int], pool: Pool, rows: Sequence[RequestRow]) -> None:
         filled = pool.items >= 0
         features = None if self.columns is None else np.full((*pool.items.shape, len(self.columns.names)), np.nan)
         asked, at_us, read, names_of = [], [], [], []
@@ -114,15 +114,6 @@ class Ranking:
 def check_features(task: Recommend, model: Stages) -> None:
     """Raise `Refused` where a definition the model learned from is not the one declared now."""
     check_hashes(task.feature_hashes, model.hashes)
-
-
-def check_hashes(live: Mapping[str, str], learned: Mapping[str, str], who: str = "the version") -> None:
-    """Raise `Refused` for the first of the features `learned` that is not, or not so, among the `live` ones."""
-    for name, wanted in sorted(learned.items()):
-        got = live.get(name)
-        if got != wanted:
-            told = "no feature of that name" if got is None else f"hash {got}"
-            raise Refused(f"feature {name} must be as {who} learned it, hash {wanted}, got {told} in the application")
 
 
 def bind_candidates(task: Recommend, candidates: Mapping[str, Any]) -> tuple[Recommend, dict[str, Recommender]]:
@@ -159,7 +150,7 @@ def names_in(task: Recommend, features: "tuple[str, ...] | FeatureSet") -> tuple
     return tuple(name for name in features.names if name not in lists)
 
 
-def _excluded(row: Row) -> NDArray[np.int32]:
+def _excluded(row: RequestRow) -> NDArray[np.int32]:
     excluded = row.excluded()
     if row.allowed is None:
         return excluded

@@ -10,7 +10,7 @@ from flyball.tasks.recommend.cold_start import first_slot, slots
 from flyball.tasks.recommend.declaration import Recommend
 from flyball.tasks.recommend.item_index import ItemIndex
 from flyball.tasks.recommend.request import COLD_START, GROUP, MODEL, POPULAR
-from flyball.tasks.recommend.rows import Fallback, Row, Scored
+from flyball.tasks.recommend.rows import FallbackArrays, RequestRow, Scored
 from flyball.tasks.request import Request
 from flyball.tasks.response import RankedItem
 
@@ -23,7 +23,7 @@ Scores = NDArray[np.float32]
 def rerank(
     task: Recommend,
     index: ItemIndex,
-    fallback: Fallback,
+    fallback: FallbackArrays,
     scores: Scores | None,
     groups: Sequence[int],
     seen: Sequence[list[int]],
@@ -39,7 +39,7 @@ def rerank(
     source, items that would break the diversity constraint are passed over, looking `DEPTH * k` deep, and used only to
     fill the list up. A filter that asks for values of the constraint's attribute lifts it.
     """
-    rows = [Row(index, request, items) for request, items in zip(requests, seen, strict=True)]
+    rows = [RequestRow(index, request, items) for request, items in zip(requests, seen, strict=True)]
     drawn = [row.cold_start(slots(task.newcomers, row.k)) for row in rows]
     for row, (items, _) in zip(rows, drawn, strict=True):
         row.forbidden.update(items)
@@ -58,7 +58,7 @@ class _List:
 
     __slots__ = ("_counts", "_values", "at_most", "items", "row", "size")
 
-    def __init__(self, task: Recommend, row: Row, size: int) -> None:
+    def __init__(self, task: Recommend, row: RequestRow, size: int) -> None:
         self.row, self.size, self.items = row, size, list[RankedItem]()
         self.at_most = 0
         if task.spread is not None and task.spread[0] not in row.include:
@@ -160,7 +160,7 @@ def _rank(lists: Sequence[_List], scores: Scores, depths: Sequence[int]) -> list
     return best
 
 
-def _fallbacks(ranking: _List, fallback: Fallback, group: int) -> Iterator[tuple[Scored, str]]:
+def _fallbacks(ranking: _List, fallback: FallbackArrays, group: int) -> Iterator[tuple[Scored, str]]:
     """The lists below the model's, while they are needed."""
     depth = DEPTH * ranking.row.k
     if group >= 0 and not ranking.full:

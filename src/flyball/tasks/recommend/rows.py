@@ -14,12 +14,12 @@ from flyball.tasks.request import Request
 
 _CHUNK = 1_024
 
-Fallback = Mapping[str, NDArray[Any]]
+FallbackArrays = Mapping[str, NDArray[Any]]
 Scored = tuple[list[int], list[float]]
 """Item indexes and their scores, best first."""
 
 
-class Row:
+class RequestRow:
     """One request over an item index. `forbidden`: items that may not be shown (again), by index; `allowed`: which
     items pass its filters, None without filters."""
 
