@@ -103,7 +103,7 @@ def read_type(cls: type[Event]) -> EventType:
         )
     if refs and not cls.keyed:
         raise BadDeclaration(f"{cls.__name__}.keyed", "True, since a field is a Ref", False)
-    if declared and declared[0].name != refs[0][0] and issubclass(cls, Profile):
+    if issubclass(cls, Profile) and declared[0].name != refs[0][0]:
         raise BadDeclaration(f"first field of profile {cls.__name__}", "the Ref to its entity", declared[0].name)
     if refs:
         _check_first_ref(cls, next(field for field in declared if field.entity is not None))

@@ -175,7 +175,7 @@ class Tally:
         if self.verdicts is None:
             return
         for row, (index, record) in enumerate(zip(indices, records, strict=True)):
-            refs = schema.types[record.type].refs
+            refs = schema.types[record.type].flagged
             unknown = tuple(field for bit, (field, _) in enumerate(refs) if record.flags >> bit & 1)
             verdict = "duplicate" if row in duplicates else "accepted"
             self.verdicts[index] = Verdict(verdict, type=record.type, id=record.id.hex(), unknown=unknown)
