@@ -43,7 +43,7 @@ def test_the_registry_keeps_the_search_and_every_trial(turned: Runtime) -> None:
     assert {name: sum(one.candidate == name for one in kept.trials) for name in ("popular", "together")} == {
         one.candidate: one.trials for one in report.found
     }
-    best = max(one.figure or 0.0 for one in kept.trials if one.candidate == "together")
+    best = max(one.value or 0.0 for one in kept.trials if one.candidate == "together")
     assert best == next(one.best for one in report.found if one.candidate == "together")
     assert kept.about["found"][0]["candidate"] == "popular"
     with pytest.raises(NotFound, match="s1"):
@@ -58,16 +58,16 @@ def test_the_budget_is_the_same_for_every_candidate(turned: Runtime) -> None:
 
 def test_it_is_judged_before_the_test_window_of_learning(shop: Any) -> None:
     """Other likes in learning's test window change no trial."""
-    figures = []
+    values = []
     for name, late in (("one", 3), ("two", 4)):
         runtime = shop.another(name)
         shop.likes(runtime, users=40, days=3, seed=late, day=14)
         report = search_parameters(runtime, budget=2)
-        figures.append([(one.candidate, one.figure) for one in searches_of(runtime.registry)[0].trials])
+        values.append([(one.candidate, one.value) for one in searches_of(runtime.registry)[0].trials])
         learned = learn(runtime, workers=1)
         assert learned.window is not None
         assert report.window.start_us < report.window.end_us == learned.window.start_us
-    assert figures[0] == figures[1]
+    assert values[0] == values[1]
 
 
 def test_the_same_snapshot_and_seed_bring_the_same_trials(turned: Runtime) -> None:
@@ -126,7 +126,7 @@ def test_a_learning_curve_rises_with_more_users(filled: Callable[..., Runtime]) 
 
 def test_a_ranker_with_features_is_searched_by_halving(filled: Callable[..., Runtime]) -> None:
     """At full share it is fitted as by random search, and a part of the users is another fit."""
-    figures: dict[str, dict[float, list[float]]] = {}
+    values: dict[str, dict[float, list[float]]] = {}
     runtime = filled(ranked=True)
     for how in ("random", "halving"):
         report = search_parameters(runtime, ["ranked"], how=how, budget=2)  # type: ignore[arg-type]  # a literal
@@ -134,10 +134,10 @@ def test_a_ranker_with_features_is_searched_by_halving(filled: Callable[..., Run
         assert (found.failed, found.best is not None) == (0, True)
         assert found.spent <= 2
         for one in searches_of(runtime.registry)[-1].trials:
-            assert one.figure is not None
-            figures.setdefault(how, {}).setdefault(one.share, []).append(one.figure)
-    assert sorted(figures["halving"]) == [0.25, 0.5, 1.0]
-    assert set(figures["halving"][1.0]) <= set(figures["random"][1.0])
+            assert one.value is not None
+            values.setdefault(how, {}).setdefault(one.share, []).append(one.value)
+    assert sorted(values["halving"]) == [0.25, 0.5, 1.0]
+    assert set(values["halving"][1.0]) <= set(values["random"][1.0])
 
 
 def test_a_ranker_with_features_has_a_learning_curve(filled: Callable[..., Runtime]) -> None:

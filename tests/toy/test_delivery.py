@@ -80,8 +80,8 @@ def test_the_better_candidate_passes_its_gates_and_is_released(served: Served) -
     version = served.runtime.registry.version(report.champion or "")
     assert (version.candidate, version.kind, version.state) == ("linear", "delivery.py:Linear", "champion")
     # A courier is three minutes off by chance; the mean of that is 3 * sqrt(2 / pi).
-    assert version.figures["mae"]["value"] == pytest.approx(2.39, abs=0.3)
-    assert version.figures["mae"]["low"] < version.figures["mae"]["value"] < version.figures["mae"]["high"]
+    assert version.metrics["mae"]["value"] == pytest.approx(2.39, abs=0.3)
+    assert version.metrics["mae"]["low"] < version.metrics["mae"]["value"] < version.metrics["mae"]["high"]
 
 
 def test_it_learned_what_the_world_is_like(served: Served) -> None:

@@ -148,10 +148,10 @@ def list_(app: AppName, home: Home = None, wide: Wide = False, json: Json = Fals
         return
     metric = runtime.app.choose.metric
     corrected = runtime.app.task.offline().plan().corrected_name(metric)
-    decides = corrected if any(corrected in version.figures for version in versions) else metric
+    decides = corrected if any(corrected in version.metrics for version in versions) else metric
     heads = list(dict.fromkeys([_head(decides, decides, metric), metric]))
     rows = [
-        [v.id, v.candidate, v.state, *(_estimate(v.figures.get(name)) for name in dict.fromkeys([decides, metric])),
+        [v.id, v.candidate, v.state, *(_estimate(v.metrics.get(name)) for name in dict.fromkeys([decides, metric])),
          _failed(v), _to_the_second(v.created_us), v.snapshot[:12], v.code_commit[:8] + ("+" if v.code_dirty else "")]
         for v in versions
     ]  # fmt: skip

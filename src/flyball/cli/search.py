@@ -143,7 +143,7 @@ def _tell_trials(search: "Search") -> None:
     say(f"search {search.id}: {search.how}, budget {search.budget:g}, seed {search.seed}, {search.status}\n")
     varied = _varied(search)
     rows = [
-        [one.candidate, f"{one.share:g}", _figure(one.figure), f"{one.seconds:.1f}",
+        [one.candidate, f"{one.share:g}", _figure(one.value), f"{one.seconds:.1f}",
          _params({name: one.params[name] for name in varied[one.candidate]}), one.failed]
         for one in search.trials
     ]  # fmt: skip

@@ -24,18 +24,18 @@ def artifact_name(run_id: str, candidate: str) -> str:
 
 
 def clean_leftovers(registry: Registry, home: Path, artifacts: Path, now_us: int) -> list[str]:
-    """Close runs that never ended, remove artifacts no version names and the work folder; tells what was done.
+    """Close runs that never ended, remove artifacts no version names and the work folder; returns what was done.
 
     Call it only while holding the lock of learning. Files whose names no run made are left alone.
     """
-    told = []
+    notes = []
     for run in registry.runs():
         if run.status == "running":
             end_run(registry, run, "interrupted", now_us, report={"reason": "the process ended before the run did"})
-            told.append(f"run {run.id} was interrupted; it left no half version")
-    told += [f"removed unfinished artifact {name}" for name in remove_unregistered(registry, artifacts)]
+            notes.append(f"run {run.id} was interrupted; it left no half version")
+    notes += [f"removed unfinished artifact {name}" for name in remove_unregistered(registry, artifacts)]
     shutil.rmtree(home / WORK, ignore_errors=True)
-    return told
+    return notes
 
 
 def remove_unregistered(registry: Registry, artifacts: Path) -> list[str]:

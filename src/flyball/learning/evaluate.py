@@ -50,7 +50,7 @@ def champion_of(job: Job, state: ReleaseState, split_us: int) -> Champion | None
     if seen:
         job.notes.append(
             f"champion {version.id} had learned from part of the test window; it is evaluated as its recipe fitted on "
-            "what was known before the window, like all others, and its own figures flatter it"
+            "what was known before the window, like all others, and its own metrics flatter it"
         )
     name = f"champion:{version.id}"
     return Champion(name, f"{name}:{'as-it-is' if seen else 'refitted'}", version, model, str(folder), seen)

@@ -34,12 +34,12 @@ def code_state(file: Path | None) -> CodeState:
 
 def _git(folder: Path, *arguments: str) -> str | None:
     try:
-        told = subprocess.run(
+        finished = subprocess.run(
             ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=_GIT_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return told.stdout.strip() if told.returncode == 0 else None
+    return finished.stdout.strip() if finished.returncode == 0 else None
 
 
 def dependencies_hash(package: str = "flyball") -> str:

@@ -63,7 +63,7 @@ def register(job: Job, origin: Origin, report: Report, gates: GatesByName, fits:
             seed=job.seed,
             run=job.run.id,
             created_us=job.runtime.clock.now_us(),
-            figures=_metrics_and_cost(report.of(name)),
+            metrics=_metrics_and_cost(report.of(name)),
             gates=[msgspec.to_builtins(gate) for gate in gates[name]],
             declaration=app.task.about.declaration,
             features=feature_hashes_of(app.candidates[name]),

@@ -23,7 +23,7 @@ def release(job: Job, report: Report, versions: list[Version], before: ReleaseSt
     """Make the chosen one of those that passed the champion, unless someone else changed the release meanwhile.
 
     The gates already hold each candidate against the champion, so passing them means: not worse than the champion.
-    What was learned as of an earlier instant than the champion's is not released.
+    What was learned as of an earlier time than the champion's is not released.
     """
     passed = {version.candidate: version for version in versions if version.state == "candidate"}
     if not passed:

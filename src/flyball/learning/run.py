@@ -36,7 +36,7 @@ def learn(
     """Learn from what was known at `as_of_us` (default: now) and release the winner when it passes its gates.
 
     Candidates are fitted in `workers` processes; with one, or for an application built in code and not in a file, in
-    this process. The same snapshot and `seed` give the same figures and the same artifacts, bit for bit; costs are
+    this process. The same snapshot and `seed` give the same metrics and the same artifacts, bit for bit; costs are
     measured with `stopwatch`. `by`: who asked, for the audit trail. Of versions that never served, the artifacts of the
     last `keep_runs` runs (default: of the settings) are kept, see `remove_outdated`. Raises `HomeBusy` while another
     run learns in the same home; what else it raises is noted in the run, and the registry holds whole versions only.

@@ -28,7 +28,7 @@ def catch_up(job: Job) -> None:
 
 
 def snapshot_of(job: Job) -> Snapshot:
-    """The snapshot of what was known at the run's instant."""
+    """The snapshot of what was known at the run's time."""
     folder = job.runtime.history_folder
     delays = read_apply_delays(job.runtime.apply_delays_path)
     snapshot = take_snapshot(folder, job.runtime.schema, job.run.as_of_us, folder / "snapshots", delays)

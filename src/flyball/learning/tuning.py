@@ -1,6 +1,6 @@
 """Search the parameters of an application's candidates, or how much more data would help them.
 
-Everything is evaluated before the test window of learning: fitted on what was known at an instant, asked about the time
+Everything is evaluated before the test window of learning: fitted on what was known at a time, asked about the time
 between it and the test window. So what a search found can still be evaluated by `learn` on what it never saw.
 """
 
@@ -31,7 +31,7 @@ CURVE_SHARES = (0.1, 0.25, 0.5, 0.75, 1.0)
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """What a search brought one candidate: its figure as declared and the best one, None where there is none.
+    """What a search brought one candidate: the value as declared and the best one, None where there is none.
 
     `declaration`: the best parameters as one writes them in the application's file. `spent`: in full fits.
     """
@@ -66,7 +66,7 @@ class SearchReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CurveReport(msgspec.Struct, frozen=True, kw_only=True):
-    """Learning curves: {candidate: [(share of the training users, figure)]}."""
+    """Learning curves: {candidate: [(share of the training users, value)]}."""
 
     search: str
     app: str
@@ -94,7 +94,7 @@ def search_parameters(
     """Try parameters for `candidates` (default: all), each spending at most `budget` full fits.
 
     The search and each trial, as it ends, are written to the registry. The same snapshot, seed and candidates bring
-    the same figures. Raises `NotFound` for a candidate that is not declared and `Refused` for too little data.
+    the same values. Raises `NotFound` for a candidate that is not declared and `Refused` for too little data.
     """
     spaces = _spaces(runtime, candidates)
     trial = _begin(runtime, how, float(budget), seed, stopwatch or SystemStopwatch(), progress)
@@ -125,7 +125,7 @@ def learning_curves(
     progress: Callable[[str], None] = lambda text: None,
     stopwatch: Stopwatch | None = None,
 ) -> CurveReport:
-    """The figure of each candidate, as declared, fitted on growing shares of the training users.
+    """The metric of each candidate, as declared, fitted on growing shares of the training users.
 
     Of stages the examples and what it retrieves from come from the share; the features it reads are everybody's.
     """
@@ -144,7 +144,7 @@ def learning_curves(
             except Exception as error:  # a model may raise anything; the others go on
                 failed[space.family] = words_of(error)
                 continue
-            curves[space.family] = [(share, trial.objective.plain(figure) or 0.0) for share, figure in points]
+            curves[space.family] = [(share, trial.objective.plain(value) or 0.0) for share, value in points]
         report = CurveReport(
             search=trial.search.id, app=runtime.app.name, metric=trial.objective.metric, seed=seed,
             as_of_us=trial.job.run.as_of_us, snapshot=trial.search.snapshot, window=trial.window,
@@ -191,7 +191,7 @@ class _Trial:
 
     def record(self, trial: Trial) -> None:
         one = SearchTrial(
-            candidate=trial.family, params=trial.params, share=trial.share, figure=self.objective.plain(trial.score),
+            candidate=trial.family, params=trial.params, share=trial.share, value=self.objective.plain(trial.score),
             failed=trial.failed, seconds=trial.seconds,
         )  # fmt: skip
         add_trial(self.job.runtime.registry, self.search, one)
@@ -283,13 +283,13 @@ def _found(trial: _Trial, space: Space, best: Recommender, trials: Sequence[Tria
     own = [one for one in trials if one.family == space.family]
     full = {msgspec.json.encode(one.params): one.score for one in own if one.share >= 1.0}
 
-    def figure(model: Recommender) -> float | None:
+    def value_of(model: Recommender) -> float | None:
         return trial.objective.plain(full.get(msgspec.json.encode(params_of(model))))
 
     before, after = params_of(space.base), params_of(best)
     note = "" if space.values else "nothing to vary: its class names no values to try"
     return Found(
-        candidate=space.family, declared=figure(space.base), best=figure(best), declaration=declaration(best),
+        candidate=space.family, declared=value_of(space.base), best=value_of(best), declaration=declaration(best),
         changed={name: value for name, value in after.items() if value != before[name]}, trials=len(own),
         failed=sum(one.score is None for one in own), spent=sum(one.share for one in own), note=note,
     )  # fmt: skip

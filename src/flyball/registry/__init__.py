@@ -1,6 +1,6 @@
 """The registry: what was learned, from what, by which code, how good it was, and what was decided about it.
 
-Promises: a version is registered whole, with its figures, gates and hashes, or not at all; its id is given once and
+Promises: a version is registered whole, with its metrics, gates and hashes, or not at all; its id is given once and
 never reused; decisions leave an entry in the audit trail in the same transaction; opening a registry brings it to
 this Flyball's revision and refuses a newer one. Reading imports no SQLAlchemy.
 """

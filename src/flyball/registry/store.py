@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 BACKENDS = {"sqlite": "flyball.registry.sqlite:SqliteDatabase"}
 
-_DOCUMENTS = ("params", "figures", "gates", "artifact_files", "declaration", "features")
+_DOCUMENTS = ("params", "metrics", "gates", "artifact_files", "declaration", "features")
 
 
 class Database(Protocol):

@@ -35,7 +35,7 @@ versions = sa.Table(
     _number(),
     sa.Column("run_number", sa.Integer, sa.ForeignKey("runs.number"), nullable=False),
     *_filled(sa.Text, "app", "candidate", "kind", "params", "snapshot", "state", "reason"),
-    *_filled(sa.Text, "code_commit", "dependencies_hash", "figures", "gates", "artifact", "artifact_files"),
+    *_filled(sa.Text, "code_commit", "dependencies_hash", "metrics", "gates", "artifact", "artifact_files"),
     *_filled(sa.BigInteger, "seed", "as_of_us", "created_us"),
     *_filled(sa.Boolean, "code_dirty"),
     sa.Column("declaration", sa.Text, nullable=False, server_default="{}"),
@@ -86,5 +86,5 @@ trials = sa.Table(
     _number(),
     *_filled(sa.Text, "candidate", "params", "failed"),
     *_filled(sa.Double, "share", "seconds"),
-    sa.Column("figure", sa.Double, nullable=True),
+    sa.Column("value", sa.Double, nullable=True),
 )

@@ -31,8 +31,8 @@ def add_trial(registry: Registry, search: Search, trial: SearchTrial) -> None:
 
     columns = msgspec.structs.asdict(trial)
     columns["params"] = _text(columns["params"])
-    if columns["figure"] is not None and not math.isfinite(columns["figure"]):
-        columns["figure"] = None
+    if columns["value"] is not None and not math.isfinite(columns["value"]):
+        columns["value"] = None
     of_this = table.c.search_number == _number(search.id)
     with registry.database.writing() as connection:
         last = connection.execute(sa.select(sa.func.max(table.c.number)).where(of_this)).scalar() or 0

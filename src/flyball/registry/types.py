@@ -18,7 +18,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     `state`: "candidate" passed its gates and never served, "rejected" may never serve (`reason` says why), "champion"
     serves, "retired" served before. `kind`: the model's name in its table, or `file:Class`; `params`: its fields.
     `artifact`: the folder's name inside the home's folder of artifacts, "" for none; `artifact_files`: {name: sha256}.
-    `figures`: {name: {"value", "low", "high"}} and costs; `gates`: [{"name", "passed", "reason"}].
+    `metrics`: {name: {"value", "low", "high"}} and costs; `gates`: [{"name", "passed", "reason"}].
     `declaration`: everything declared that its answers depend on besides features, as the task's `restore` reads it;
     `features`: {name: hash of its definition} of those it reads.
     `id` is given by the registry ("v1", "v2", ...) and "" before that.
@@ -39,7 +39,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     code_commit: str = "unknown"
     code_dirty: bool = False
     dependencies_hash: str = ""
-    figures: Json = {}
+    metrics: Json = {}
     gates: list[Json] = []
     artifact: str = ""
     artifact_files: dict[str, str] = {}
@@ -81,12 +81,12 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SearchTrial(msgspec.Struct, frozen=True, kw_only=True):
-    """One fit of a search: `share` of the training users, and the figure, or None and why there is none."""
+    """One fit of a search on a `share` of the training data: the value of the metric, or None and why there is none."""
 
     candidate: str
     params: Json
     share: float
-    figure: float | None
+    value: float | None
     failed: str = ""
     seconds: float = 0.0
 

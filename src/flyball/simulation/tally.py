@@ -140,5 +140,5 @@ def _means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 def offline_of(version: Version, metric: str) -> float | None:
     """What the report of `version` said."""
-    reported = version.figures.get(metric)
+    reported = version.metrics.get(metric)
     return float(reported["value"]) if isinstance(reported, dict) and "value" in reported else None

@@ -10,6 +10,8 @@ down_revision = "0002"
 def upgrade() -> None:
     op.add_column("versions", sa.Column("declaration", sa.Text, nullable=False, server_default="{}"))
     op.add_column("versions", sa.Column("features", sa.Text, nullable=False, server_default="{}"))
+    op.execute("ALTER TABLE versions RENAME COLUMN figures TO metrics")
+    op.execute("ALTER TABLE trials RENAME COLUMN figure TO value")
     op.create_table(
         "arrangements",
         sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
