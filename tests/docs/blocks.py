@@ -1,9 +1,10 @@
 """Reads the fenced blocks of a page and runs them as a reader would, in order, in one folder.
 
-`python` blocks run, or are written where their first line is `# file: NAME`; `toml` and `json` are parsed and, with
-that first line, written; a `diff` block changes the file its first line names, wherever its old lines are; of `console`
-blocks each `$ ` line runs and must print what follows it, figures and ids aside
-and `...` standing for anything, and must end with exit code 0 unless the last line shown is `# exit code N`.
+`python` blocks run, or are written where their first line is `# file: NAME`, or must be in the file where it is
+`# from: NAME`; `toml` and `json` are parsed and, with that first line, written; a `diff` block changes the file its
+first line names, wherever its old lines are; of `console` blocks each `$ ` line runs and must print what follows it,
+figures and ids aside and `...` standing for anything, and must end with exit code 0 unless the last line shown is
+`# exit code N`.
 """
 
 import configparser
@@ -101,12 +102,22 @@ class Reader:
         path.write_text(text if keep_first else text.partition("\n")[2])
         return True
 
+    def _quoted(self, text: str, where: str) -> bool:
+        """A block whose first line names the file it is from: each part between lines `...` is in that file."""
+        first, _, rest = text.partition("\n")
+        if not first.startswith("# from: "):
+            return False
+        source = (self.folder / first.removeprefix("# from: ").strip()).read_text()
+        for part in re.split(r"^ *\.\.\.\n", rest, flags=re.M):
+            assert part.strip("\n") in source, f"{where}: {first} must hold these lines:\n{part}"
+        return True
+
     def _toml(self, text: str, where: str) -> None:
         tomllib.loads(text)
         self._written(text)
 
     def _python(self, text: str, where: str) -> None:
-        if self._written(text):
+        if self._written(text) or self._quoted(text, where):
             return
         before = Path.cwd()
         os.chdir(self.folder)
@@ -121,15 +132,15 @@ class Reader:
         first, _, rest = text.partition("\n")
         assert first.startswith("# file: "), f"{where}: a diff must name its file in its first line, got {first!r}"
         path = self.folder / first.removeprefix("# file: ").strip()
-        changed = path.read_text()
+        changed = "\n" + path.read_text()
         for hunk in re.split(r"^@@.*\n", rest, flags=re.M):
             lines = [line if line else " " for line in hunk.splitlines()]
-            old = "".join(line[1:] + "\n" for line in lines if line[0] in " -")
-            new = "".join(line[1:] + "\n" for line in lines if line[0] in " +")
-            if old or new:
+            old = "\n" + "".join(line[1:] + "\n" for line in lines if line[0] in " -")
+            new = "\n" + "".join(line[1:] + "\n" for line in lines if line[0] in " +")
+            if lines:
                 assert changed.count(old) == 1, f"{where}: {path.name} must hold these lines once:\n{old}"
                 changed = changed.replace(old, new)
-        path.write_text(changed)
+        path.write_text(changed[1:])
 
     def _console(self, text: str, where: str) -> None:
         command, shown = "", []

@@ -95,6 +95,7 @@ LIES = {
     "failing pipe": ("console", "$ false | true\n"),
     "standard error": ("console", "$ echo no >&2\n"),
     "python": ("python", "assert 1 == 2\n"),
+    "old lines": ("diff", "# file: page.md\n-not there\n+new\n"),
     "toml": ("toml", "port = \n"),
     "json": ("json", "{'a': 1}\n"),
     "language": ("sh", "true\n"),
@@ -117,8 +118,18 @@ def test_a_page_that_tells_the_truth_passes(tmp_path: Path) -> None:
         "```text\n# file: a/b.txt\nkept\n```\n"
         "```console\n$ cat a/b.txt\nkept\n$ echo x; exit 3\nx\n# exit code 3\n```\n"
         "```python\nprice = 3\n```\n```python\nassert price == 3\n```\n"
+        "```diff\n# file: a/b.txt\n-kept\n+changed\n```\n```console\n$ cat a/b.txt\nchanged\n```\n"
+        "```python\n# from: page.md\nprice = 3\n...\nassert price == 3\n```\n"
     )
     follow(page, tmp_path)
+
+
+def test_quoted_code_must_be_in_its_file(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("x = 1\n\n\ny = 2\n")
+    reader = Reader(tmp_path)
+    reader.follow("python", "# from: a.py\nx = 1\n...\ny = 2\n", "page")
+    with pytest.raises(AssertionError, match="must hold these lines"):
+        reader.follow("python", "# from: a.py\nx = 1\ny = 2\n", "page")
 
 
 def test_every_fence_is_a_block() -> None:
