@@ -31,11 +31,6 @@ ABOVE_TASKS = (
 OWN_WORDS = {"user", "item", "positive", "hint", "negative", "rating", "newcomers", "spread", "signals"}
 """What only one kind of task has, looked for as attributes of something called a task."""
 
-NAMES_ONE_TASK = {
-    "runtime.py": "pending",
-}
-"""Files that still do, or may: what becomes general leaves this list."""
-
 
 def files() -> list[str]:
     return sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
@@ -110,11 +105,12 @@ def test_no_room_above_tasks_names_anything_of_one_task() -> None:
         and not file.startswith(OUTSIDE)
         and (named := names_one_task((ROOT / file).read_text(), exported))
     }
-    assert {file: named for file, named in naming.items() if file not in {**NAMES_ONE_TASK, **MAY_NAME}} == {}
+    assert {file: named for file, named in naming.items() if file not in MAY_NAME} == {}
+    assert set(MAY_NAME) <= set(naming), "an exemption for a file that needs none"
 
 
-MAY_NAME = {"app.py": "its default task type, for those who write fb.App(task=...) with a wrong value"}
-"""Files that name one task for good."""
+MAY_NAME: dict[str, str] = {}
+"""Files that name one task, with the reason."""
 
 
 @pytest.mark.parametrize(

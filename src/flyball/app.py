@@ -18,6 +18,7 @@ import msgspec
 from flyball.core import BadDeclaration, NotFound
 from flyball.events import Event, Format, Profile, Schema
 from flyball.policy import Choice, Gates, Release, Trigger, WorldSpec, best, every, full_rollout, gates
+from flyball.tasks import Task
 
 BUILT_IN = {"movies": "flyball.apps.movies"}
 
@@ -38,7 +39,7 @@ class App:
         name: str,
         *,
         events: Sequence[type[Event]],
-        task: Any,
+        task: Task,
         candidates: Mapping[str, Any],
         formats: Mapping[str, Format] | None = None,
         choose: Choice | None = None,
@@ -48,7 +49,7 @@ class App:
         world: WorldSpec | None = None,
     ) -> None:
         self.name = name
-        self.task: Any = task  # a `Task`; Any until every room keeps to the contract
+        self.task = task
         _check_kinds(name, events, task, candidates, formats)
         self.events = tuple(events)
         self.candidates = dict(candidates)  # those with features learn below how these are declared
@@ -63,7 +64,8 @@ class App:
         self.spec = name
         self.source: Path | None = None
         self._check_names()
-        self.task, self.candidates = self.task.bind(self.candidates)
+        self.task, bound = self.task.bind(self.candidates)
+        self.candidates = dict(bound)
         self._check()
         self.schema = Schema((*self.events, *self.profiles))
         for format in self.formats.values():
@@ -84,7 +86,7 @@ class App:
             waiting += getattr(model, "parts", ())
         return tuple(classes)
 
-    def task_of(self, declaration: Mapping[str, Any]) -> Any:
+    def task_of(self, declaration: Mapping[str, Any]) -> Task:
         """The task as it was declared when a version was made: `declaration` is the version's, {} for today's.
 
         Raises `Refused` for what the application declares no more.

@@ -33,7 +33,7 @@ from flyball.releases import current
 from flyball.settings import Settings, load_settings
 from flyball.state import View
 from flyball.stores import StateStore, open_state
-from flyball.tasks import Described, OnlineFeatures, Recommend, Signals, task_views
+from flyball.tasks import Described, OnlineFeatures, Task, task_views
 
 __all__ = ["FEATURES_CONSUMER", "STATE_CONSUMER", "Runtime", "check_home", "load_settings", "open_runtime"]
 
@@ -115,11 +115,6 @@ class Runtime:
         """Where events go in."""
         return Inlet(self.schema, self.log, self.quarantine, self.catalog, self.clock)
 
-    @cached_property
-    def signals(self) -> Signals:
-        signals: Signals = self.app.task.signals(self.schema)
-        return signals
-
     @property
     def views(self) -> list[View]:
         """The views of the log, not yet folded, that the application's task reads and the versions in service."""
@@ -131,7 +126,7 @@ class Runtime:
         """The views that a task reads, as it is declared now or was when a version was made."""
         return task_views(task, self.schema, len(self.log.ends()))
 
-    def _tasks_in_service(self) -> list[Recommend]:
+    def _tasks_in_service(self) -> list[Task]:
         """The task as each version in service declared it; none while the registry cannot be read."""
         try:
             state = current(self.registry)

@@ -101,7 +101,7 @@ def rebuilding(runtime: Runtime) -> bool:
 
 def histories(runtime: Runtime) -> dict[str, dict[str, float]]:
     users = [str(user) for user in range(7)]
-    read, _ = read_histories(runtime.state, runtime.signals, users)
+    read, _ = read_histories(runtime.state, runtime.app.task.signals(runtime.schema), users)
     return {one.user: dict(zip(one.items, one.weights.tolist(), strict=True)) for one in read}
 
 
@@ -224,5 +224,5 @@ def test_without_a_registry_the_views_of_the_application_are_kept(home: Path, mo
     monkeypatch.setattr("flyball.operations.consumers.current", damaged)
     runtime = opened(home, "liked", LIKED_OTHERWISE)
     follow(runtime)
-    assert runtime.signals.spec.name in names(runtime)
+    assert runtime.app.task.signals(runtime.schema).spec.name in names(runtime)
     assert histories(runtime) == histories(follow(fill(opened(home, "fresh", LIKED_OTHERWISE, "other"))))

@@ -88,11 +88,11 @@ def test_history_state_and_training_hold_the_same_sales(runtime: Runtime) -> Non
         (2, "a", 2, 300, HOUR_US),
     ]
     assert runtime.history.snapshot(START_US + 10 * DAY_US).frame("sale").equals(sales)
-    histories, _ = read_histories(runtime.state, runtime.signals, ["1", "2", "3"])
+    histories, _ = read_histories(runtime.state, runtime.app.task.signals(runtime.schema), ["1", "2", "3"])
     weights = {one.user: dict(zip(one.items, one.weights.tolist(), strict=True)) for one in histories}
     assert weights == {"1": {"a": 1.0, "b": 1.0}, "2": {"a": 1.0}, "3": {"a": 0.25}}
     frames = {name: runtime.history.events(name) for name in ("added", "sale")}
-    pairs = interactions_frame(frames, runtime.signals, START_US + 10 * DAY_US)
+    pairs = interactions_frame(frames, runtime.app.task.signals(runtime.schema), START_US + 10 * DAY_US)
     trained: dict[str, dict[str, float]] = {}
     for user, item, weight in pairs.select("user", "item", "weight").rows():
         trained.setdefault(user, {})[item] = weight
@@ -103,8 +103,8 @@ def test_history_state_and_training_hold_the_same_sales(runtime: Runtime) -> Non
 
 def test_the_state_of_then_is_rebuilt_for_one_visitor(runtime: Runtime) -> None:
     rebuilt = state_at(runtime.log, runtime.log.ends(), runtime.views, ["1"])
-    (then,), _ = read_histories(rebuilt, runtime.signals, ["1"])
-    (now,), _ = read_histories(runtime.state, runtime.signals, ["1"])
+    (then,), _ = read_histories(rebuilt, runtime.app.task.signals(runtime.schema), ["1"])
+    (now,), _ = read_histories(runtime.state, runtime.app.task.signals(runtime.schema), ["1"])
     assert (then.items, then.weights.tolist(), then.ratings.tolist()) == (
         now.items,
         now.weights.tolist(),

@@ -165,12 +165,14 @@ def test_two_events_exactly_within_apart_count_everywhere(tmp_path: Path, apart_
     runtime.predictions.append([prediction_record(prediction)])
     runtime.log.append(records)
     drained(runtime)
-    (history,), _ = read_histories(runtime.state, runtime.signals, ["7"])
+    (history,), _ = read_histories(runtime.state, runtime.app.task.signals(runtime.schema), ["7"])
     assert history.weights.tolist() == [1.0 if holds else 0.0]
     assert ["positive" in one.labels for one in followed(runtime.outcomes_path, prediction)] == [holds]
     frames = {"view": pl.DataFrame([{"visitor": 7, "item": "a", "nth": 0, "at": r.at, "known_at": r.at,
                                      "partition": 0, "offset": place} for place, r in enumerate(records)])}  # fmt: skip
-    assert interactions_frame(frames, runtime.signals, 1 << 62)["positive"].to_list() == [holds]
+    assert interactions_frame(frames, runtime.app.task.signals(runtime.schema), 1 << 62)["positive"].to_list() == [
+        holds
+    ]
 
 
 @pytest.mark.parametrize(("days", "share"), [(0.5, 1.0), (2, 1.0), (6.9, 1.0), (7, 1.0), (7.1, 0.0)])

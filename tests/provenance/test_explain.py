@@ -23,7 +23,9 @@ SECOND_US = 1_000_000
 def test_reasons_are_films_of_the_history_and_add_up(learned: Cinema, candidate: str) -> None:
     version = learned.champion(candidate)
     (answer,) = learned.answer(1)
-    (history,), _ = read_histories(learned.runtime.state, learned.runtime.signals, ["1"])
+    (history,), _ = read_histories(
+        learned.runtime.state, learned.runtime.app.task.signals(learned.runtime.schema), ["1"]
+    )
     learned.put("watch", user=1, film="f29", minute=50)
     learned.follow()
     found = why(learned.runtime, answer.id, reasons=1_000)

@@ -55,7 +55,7 @@ def test_it_equals_the_whole_fold_at_any_offsets(cinema: Cinema) -> None:
             assert quick.offsets() == until
             if any(until):
                 assert list(quick.scan(b"")) == list(whole.scan(b""))
-    assert [one.user for one in read_histories(quick, runtime.signals, ["2"])[0]] == ["2"]
+    assert [one.user for one in read_histories(quick, runtime.app.task.signals(runtime.schema), ["2"])[0]] == ["2"]
     assert load_catalog(quick, task.item).ids
 
 
@@ -94,11 +94,13 @@ def test_what_needs_everyones_events_is_read_from_the_history_as_far_as_it_reach
     assert before != after
 
     def popular(offsets: Offsets) -> list[str]:
-        frames = frames_before(runtime, offsets, runtime.signals.plans, everything)
-        return popular_of(frames, runtime.signals).items
+        frames = frames_before(runtime, offsets, runtime.app.task.signals(runtime.schema).plans, everything)
+        return popular_of(frames, runtime.app.task.signals(runtime.schema)).items
 
     def folded(offsets: Offsets) -> list[str]:
-        return read_popular(state_at(runtime.log, offsets, runtime.views), runtime.signals).items
+        return read_popular(
+            state_at(runtime.log, offsets, runtime.views), runtime.app.task.signals(runtime.schema)
+        ).items
 
     part_way = tuple(end // 2 for end in before)
     expected = [folded(offsets) for offsets in (part_way, before, after)]

@@ -28,7 +28,7 @@ class LogFeatures:
         """Raises `Refused` for an answer that is stamped with no offsets of features."""
         if not self._offsets:
             raise Refused("the answer must be stamped with the offsets of its features, got none")
-        groups = self._runtime.app.task.feature_groups
+        groups = self._runtime.app.task.about.feature_groups
         keys: dict[str, set[tuple[str, ...]]] = {}
         for one in asked:
             for name, wanted in one.items():

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import BadDeclaration, Doubles, Refused
+from flyball.tasks.about import About
+from flyball.tasks.labels import references
 from flyball.tasks.past import Frames
 from flyball.tasks.response import FeatureRead
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     import polars
 
     from flyball.events import Offsets
-    from flyball.features import Entity, FeatureReader, FeatureSet, Group, Reading, Vectors
+    from flyball.features import FeatureReader, FeatureSet, Group, Reading, Vectors
 
 Asked = Mapping[str, Sequence[tuple[str, ...]]]
 """{group: keys to read}."""
@@ -24,17 +26,11 @@ CATEGORIES = 1_024
 """Into how many numbers texts are hashed; few values apart need few splits of a tree."""
 
 
-class PairedTask(Protocol):
-    """A task whose features are those of two entities: who asks, and what is ranked."""
+class HasFeatures(Protocol):
+    """A task, as far as its features go: they are those of who asks, of what is ranked, and of both."""
 
     @property
-    def user(self) -> "Entity": ...
-
-    @property
-    def item(self) -> "Entity": ...
-
-    @property
-    def feature_set(self) -> "FeatureSet": ...
+    def about(self) -> About: ...
 
 
 class ReadFeatures(Protocol):
@@ -49,10 +45,13 @@ class Columns:
     Raises `KeyError` for a name that the task does not declare.
     """
 
-    def __init__(self, task: PairedTask, names: Sequence[str]) -> None:
+    def __init__(self, task: HasFeatures, names: Sequence[str]) -> None:
         self.names = tuple(names)
-        self._user, self._item = task.user.name, task.item.name
-        self._set = task.feature_set
+        about = task.about
+        self._user, self._item = _entities_of(about)
+        if about.features is None:
+            raise KeyError(next(iter(names), ""))
+        self._set = about.features
         placed = {one.name: (group, place) for group in self._set.groups for place, one in enumerate(group.definitions)}
         self._needed = self._set.needed(self.names)
         self._placed = {name: placed[name] for name in self._needed if name in placed}
@@ -158,12 +157,14 @@ def numbers_of(vectors: "Vectors") -> Doubles:
     return np.where(texts, vectors.bits & (CATEGORIES - 1), found) if texts.any() else found
 
 
-def chosen_features(task: PairedTask, wanted: Sequence[str]) -> dict[str, str]:
+def chosen_features(task: HasFeatures, wanted: Sequence[str]) -> dict[str, str]:
     """{feature: hash} of the features, groups and derived values named in `wanted`.
 
     Raises `BadDeclaration` for an unknown name, for one that is a list, and for keys that are neither user nor item.
     """
-    whole = task.feature_set
+    whole, (key, item) = task.about.features, _entities_of(task.about)
+    if whole is None:
+        raise BadDeclaration("features of Stages", "features that the task declares", "a task without any")
     groups = {group.name: group for group in whole.groups}
     kinds = {one.name: one.result for group in whole.groups for one in group.definitions}
     known = [*groups, *kinds, *whole.derived]
@@ -175,10 +176,15 @@ def chosen_features(task: PairedTask, wanted: Sequence[str]) -> dict[str, str]:
             raise BadDeclaration(f"feature {name} of Stages", "a number or text", "a list")
         named = [one.name for one in groups[name].definitions] if name in groups else [name]
         found.update(one for one in named if kinds.get(one) != "list")
-        strange = _keys_of(whole, named) - {task.user.name, task.item.name}
+        strange = _keys_of(whole, named) - {key, item}
         if strange:
-            raise BadDeclaration(f"keys of {name}", f"of {task.user.name} and {task.item.name}", sorted(strange))
+            raise BadDeclaration(f"keys of {name}", f"of {key} and {item}", sorted(strange))
     return {name: whole.hashes[name] for name in sorted(found)}
+
+
+def _entities_of(about: About) -> tuple[str, str]:
+    """The entity that the key of a request names, and the one that responses rank; "" for none."""
+    return next(iter(references(about.request).values()), ""), about.items
 
 
 def _keys_of(whole: "FeatureSet", names: Sequence[str]) -> set[str]:
