@@ -216,11 +216,8 @@ SEVERAL: dict[str, str] = {}
 PENDING = [
     "Clock",
     "Film",
-    "How",
-    "Json",
     "Progress",
     "Result",
-    "State",
 ]
 """Names still defined more than once: each one that gets a name of its own leaves this list."""
 

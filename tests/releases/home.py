@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from flyball.core import sha256_file
-from flyball.registry import Registry, State, Version, add_versions, begin_run
+from flyball.registry import Registry, Version, VersionState, add_versions, begin_run
 from flyball.releases import Change, promote, rollback
 
 
@@ -17,7 +17,7 @@ class Home:
         added.append(self.version(run.id, "bad", "rejected"))
         add_versions(self.registry, added)
 
-    def version(self, run: str, name: str, state: State) -> Version:
+    def version(self, run: str, name: str, state: VersionState) -> Version:
         path = self.artifacts / name / "items.npy"
         path.parent.mkdir(parents=True)
         path.write_bytes(name.encode())

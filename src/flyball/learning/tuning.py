@@ -26,7 +26,7 @@ from flyball.registry import Run, Search, SearchTrial, add_trial, begin_search, 
 from flyball.runtime import Runtime
 from flyball.tasks import Holdout, TakesShares, TrainingData
 
-How = Literal["random", "halving"]
+SearchMethod = Literal["random", "halving"]
 CURVE_SHARES = (0.1, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -86,7 +86,7 @@ def search_parameters(
     candidates: Sequence[str] | None = None,
     *,
     budget: int = 8,
-    how: How = "random",
+    how: SearchMethod = "random",
     seed: int = 0,
     progress: Callable[[str], None] = lambda text: None,
     stopwatch: Stopwatch | None = None,

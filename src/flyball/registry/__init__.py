@@ -26,8 +26,8 @@ from flyball.registry.types import (
     RunStatus,
     Search,
     SearchTrial,
-    State,
     Version,
+    VersionState,
 )
 
 __all__ = [
@@ -42,8 +42,8 @@ __all__ = [
     "RunStatus",
     "Search",
     "SearchTrial",
-    "State",
     "Version",
+    "VersionState",
     "add_arrangement",
     "add_entry",
     "add_trial",

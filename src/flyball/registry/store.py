@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from flyball.core import NotFound, Refused, load_backend, parse_url
-from flyball.registry.types import Arrangement, AuditEntry, Json, ReleaseRow, Run, RunStatus, State, Version
+from flyball.registry.types import (
+    Arrangement,
+    AuditEntry,
+    JsonObject,
+    ReleaseRow,
+    Run,
+    RunStatus,
+    Version,
+    VersionState,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -110,7 +119,7 @@ def add_versions(registry: Registry, versions: Sequence[Version]) -> list[Versio
     return added
 
 
-def add_arrangement(registry: Registry, app: str, value: Json, by: str, reason: str, now_us: int) -> Arrangement:
+def add_arrangement(registry: Registry, app: str, value: JsonObject, by: str, reason: str, now_us: int) -> Arrangement:
     """The revision that holds `value`: the newest one when it does already, else a new one."""
     from flyball.registry.tables import arrangements as table
 
@@ -134,7 +143,9 @@ def add_arrangement(registry: Registry, app: str, value: Json, by: str, reason: 
     return _arrangement(row)
 
 
-def end_run(registry: Registry, run: Run, status: RunStatus, now_us: int, *, report: Json, snapshot: str = "") -> None:
+def end_run(
+    registry: Registry, run: Run, status: RunStatus, now_us: int, *, report: JsonObject, snapshot: str = ""
+) -> None:
     """Note how the run ended and what it reported."""
     from flyball.registry.tables import runs as table
 
@@ -147,7 +158,11 @@ def end_run(registry: Registry, run: Run, status: RunStatus, now_us: int, *, rep
 
 
 def replace_release(
-    registry: Registry, expected_serial: int, document: Json, states: Mapping[str, State], entry: AuditEntry
+    registry: Registry,
+    expected_serial: int,
+    document: JsonObject,
+    states: Mapping[str, VersionState],
+    entry: AuditEntry,
 ) -> ReleaseRow:
     """Release `document`, set the `states` of versions and note `entry`, all or nothing.
 

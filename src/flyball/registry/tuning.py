@@ -7,7 +7,7 @@ import msgspec
 
 from flyball.core import NotFound
 from flyball.registry.store import Registry, _next, _number, _text
-from flyball.registry.types import Json, RunStatus, Search, SearchTrial
+from flyball.registry.types import JsonObject, RunStatus, Search, SearchTrial
 
 
 def begin_search(registry: Registry, search: Search) -> Search:
@@ -39,7 +39,7 @@ def add_trial(registry: Registry, search: Search, trial: SearchTrial) -> None:
         connection.execute(table.insert().values(search_number=_number(search.id), number=last + 1, **columns))
 
 
-def end_search(registry: Registry, search: Search, status: RunStatus, now_us: int, about: Json) -> None:
+def end_search(registry: Registry, search: Search, status: RunStatus, now_us: int, about: JsonObject) -> None:
     """Note how a search ended and what came out."""
     from flyball.registry.tables import searches as table
 

@@ -4,9 +4,9 @@ from typing import Any, Literal
 
 import msgspec
 
-State = Literal["candidate", "rejected", "champion", "retired"]
+VersionState = Literal["candidate", "rejected", "champion", "retired"]
 RunStatus = Literal["running", "done", "too_little_data", "failed", "interrupted"]
-Json = dict[str, Any]
+JsonObject = dict[str, Any]
 
 REMOVED = "remove artifact"
 """The action of an audit entry that says why a version's files are gone."""
@@ -28,22 +28,22 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     app: str
     candidate: str
     kind: str
-    params: Json
+    params: JsonObject
     seed: int
     snapshot: str
     as_of_us: int
     created_us: int
     run: str
-    state: State
+    state: VersionState
     reason: str = ""
     code_commit: str = "unknown"
     code_dirty: bool = False
     dependencies_hash: str = ""
-    metrics: Json = {}
-    gates: list[Json] = []
+    metrics: JsonObject = {}
+    gates: list[JsonObject] = []
     artifact: str = ""
     artifact_files: dict[str, str] = {}
-    declaration: Json = {}
+    declaration: JsonObject = {}
     features: dict[str, str] = {}
 
 
@@ -55,7 +55,7 @@ class Arrangement(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     app: str
-    value: Json
+    value: JsonObject
     digest: str
     created_us: int
     by: str
@@ -77,14 +77,14 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     status: RunStatus
     snapshot: str = ""
     ended_us: int | None = None
-    report: Json = {}
+    report: JsonObject = {}
 
 
 class SearchTrial(msgspec.Struct, frozen=True, kw_only=True):
     """One fit of a search on a `share` of the training data: the value of the metric, or None and why there is none."""
 
     candidate: str
-    params: Json
+    params: JsonObject
     share: float
     value: float | None
     failed: str = ""
@@ -109,7 +109,7 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
     started_us: int
     status: RunStatus
     ended_us: int | None = None
-    about: Json = {}
+    about: JsonObject = {}
     trials: list[SearchTrial] = []
 
 
@@ -121,8 +121,8 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     action: str
     subject: str
     reason: str
-    before: Json = {}
-    after: Json = {}
+    before: JsonObject = {}
+    after: JsonObject = {}
 
 
 class ReleaseRow(msgspec.Struct, frozen=True):
@@ -130,4 +130,4 @@ class ReleaseRow(msgspec.Struct, frozen=True):
 
     serial: int
     changed_us: int
-    document: Json
+    document: JsonObject

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from flyball.core import Refused, sha256_file
-from flyball.registry import AuditEntry, Registry, State, Version, replace_release
+from flyball.registry import AuditEntry, Registry, Version, VersionState, replace_release
 from flyball.releases.state import ReleaseState, current
 from flyball.tasks import check_hashes
 
@@ -129,7 +129,7 @@ def replace_state(
     registry: Registry, expected: int, before: ReleaseState, after: ReleaseState, entry: AuditEntry
 ) -> ReleaseState:
     """Release `after` with its entry in the audit trail; raises `Refused` when another change came in between."""
-    states: dict[str, State] = {}
+    states: dict[str, VersionState] = {}
     if before.champion is not None:
         states[before.champion] = "retired"
     if after.champion is not None:

@@ -5,8 +5,13 @@
         check(MyModel(), tmp_path)
 
 Each check raises `AssertionError` with what was broken. A check that asks for something optional (ratings,
-explanations, similar items, items that come later) passes a model that does not claim it; `capabilities` tells what a
+explanations, similar items, items that come later) passes a model that does not claim it; `capabilities` says what a
 model claims, so that a test can count who was covered.
+
+What a model must bear: 60 users and 47 items with 900 interactions; 40 users and 20 items, and the reverse; and the
+matrices of `degenerate_interactions`: one user, one item, no rows, no positives, all alike. A wrapper of a library that
+wants more users, items or distinct values than there are clamps its parameters, such as `min(64, items)` components,
+and learns arrays that score -inf from data it cannot use: the pipeline then answers from the lists of everybody.
 """
 
 from collections.abc import Callable, Mapping
