@@ -3,8 +3,8 @@
 import operator
 from collections.abc import Collection, Sequence
 
-from flyball.core import BadInput, Refused
-from flyball.events import Offsets, Positioned, Slice
+from flyball.core import Refused
+from flyball.events import Offsets, Positioned, Slice, fresh
 from flyball.state.view import (
     VIEWS_KEY,
     View,
@@ -190,23 +190,13 @@ class StateConsumer:
         self, slices: Sequence[Slice], start: Offsets, types: frozenset[str]
     ) -> tuple[Offsets, dict[str, list[Positioned]], int]:
         """The offsets after `slices`, their records beyond `start` by type, and how many lie beyond it."""
-        offsets, new = list(start), 0
+        pieces, offsets = fresh(slices, start)
         by_type: dict[str, list[Positioned]] = {}
-        for piece in slices:
-            partition = piece.partition
-            offsets += [0] * (partition + 1 - len(offsets))
-            skip = offsets[partition] - piece.first
-            if skip < 0:
-                raise BadInput(
-                    f"first offset of a slice of partition {partition}", f"at most {offsets[partition]}", piece.first
-                )
-            for offset, record in enumerate(piece.records[skip:], offsets[partition]):
+        for piece in pieces:
+            for offset, record in enumerate(piece.records, piece.first):
                 if record.type in types:
-                    by_type.setdefault(record.type, []).append((record, offset, partition))
-            fresh = max(0, len(piece.records) - skip)
-            offsets[partition] += fresh
-            new += fresh
-        return tuple(offsets), by_type, new
+                    by_type.setdefault(record.type, []).append((record, offset, piece.partition))
+        return offsets, by_type, sum(len(piece.records) for piece in pieces)
 
 
 def _check_format(written: bytes | None, offsets: Offsets) -> None:
