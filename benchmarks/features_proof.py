@@ -21,7 +21,7 @@ def main() -> None:
     tests = [*(f"tests/features/test_{name}.py" for name in ("offline_oracle", "feature_laws", "online_equals_oracle"))]
     subprocess.run([sys.executable, "-m", "pytest", "-q", *tests], cwd=ROOT, env=drawn, check=True)
     if not asked.no_mutations:
-        subprocess.run([sys.executable, "-m", "tests.features.mutations.run"], cwd=ROOT, check=True)
+        subprocess.run([sys.executable, "-m", "tests.mutations.run"], cwd=ROOT, check=True)
 
 
 if __name__ == "__main__":

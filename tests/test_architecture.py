@@ -214,8 +214,6 @@ SEVERAL: dict[str, str] = {}
 """Public names that mean several things, with the reason."""
 
 PENDING = [
-    "Clock",
-    "Film",
     "Progress",
     "Result",
 ]

@@ -55,6 +55,19 @@ def test_learn_names_the_chosen_one_once(report: dict[str, object], run: Run) ->
     assert not line.startswith(f"chosen: {chosen}: {chosen} ")
 
 
+def test_learn_without_a_winner_says_why_and_exits_with_1(shop: Run) -> None:
+    """Cron looks at the exit code alone."""
+    text = Path("shop.py").read_text()
+    never = 'gates=fb.gates(at_least={"coverage@10": 1.5}),\n    candidates={'
+    Path("shop.py").write_text(text.replace("candidates={", never))
+    assert shop("ingest", "shop.py", "shop-events.jsonl").code == 0
+    ran = shop("learn", "shop.py", "--as-of", "2026-03-05", "--workers", "1")
+    assert ran.code == 1
+    assert "no candidate passed its gates" in ran.out
+    assert "it must be at least 1.5, the whole interval" in ran.out
+    assert states(shop) != {}
+
+
 def test_a_rejected_version_cannot_be_released(report: dict[str, object], run: Run) -> None:
     rejected = [name for name, state in states(run).items() if state == "rejected"]
     assert rejected, "drawing at random does not beat drawing at random"

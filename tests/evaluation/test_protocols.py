@@ -1,4 +1,4 @@
-"""The accuracy protocols: layouts, splits and figures against answers known by construction."""
+"""The accuracy protocols: layouts, splits and metrics against answers known by construction."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ from flyball.cli.main import app
 from flyball.core import BadInput, NotFound, SystemStopwatch
 from flyball.evaluation import PROTOCOLS, RatedSet, accuracy_tables, read_rated_set
 from flyball.evaluation.published import cases as splits
-from flyball.evaluation.published.measure import last_item_figures, naive_popularity, places, strong_figures
+from flyball.evaluation.published.measure import best_lists, last_item_metrics, naive_popularity, strong_metrics
 from flyball.models import EASE, MODELS, Histories, Interactions, Learned, Popular, Recommender, select_rows
 from flyball.testing.model_checks import sample_interactions
 
@@ -42,7 +42,7 @@ def test_every_layout_gives_the_same_data(name: str, tmp_path: Path) -> None:
     folder = write(tmp_path / "set", name, LAYOUTS[name])
     write(folder, "README.md", "user,item\n")
     read = read_rated_set(folder)
-    assert (read.name, read.file, read.rated, read.clock) == ("set", name, True, "instants")
+    assert (read.name, read.file, read.rated, read.clock) == ("set", name, True, "timestamps")
     assert (read.data.users, read.data.items) == (["1", "2"], ["9", "10"])
     assert read.data.user_index.tolist() == [0, 1]
     assert read.data.item_index.tolist() == [1, 0]
@@ -173,7 +173,7 @@ def test_leave_last_out_withholds_the_latest_and_ranks_it_among_the_unseen() -> 
     data = sample_interactions()
     found = splits.leave_last_out(data, 0)[0]
     learned = Oracle().fit(data, 0)
-    figures = last_item_figures(Oracle(), learned, found, {})
+    metrics = last_item_metrics(Oracle(), learned, found, {})
     able = np.flatnonzero(np.bincount(data.user_index, minlength=60) >= 3)
     for row, user in enumerate(able):
         rows = np.flatnonzero(data.user_index == user)
@@ -181,8 +181,8 @@ def test_leave_last_out_withholds_the_latest_and_ranks_it_among_the_unseen() -> 
         last, seen = int(data.item_index[rows[-1]]), set(data.item_index[rows[:-1]].tolist())
         assert found.truth[row].tolist() == [last]
         above = [i for i in range(47) if i not in seen and learned["scores"][i] > learned["scores"][last]]
-        assert figures["hit@10"][row] == (len(above) < 10)
-        assert figures["ndcg@10"][row] == pytest.approx(1 / np.log2(len(above) + 2) if len(above) < 10 else 0.0)
+        assert metrics["hit@10"][row] == (len(above) < 10)
+        assert metrics["ndcg@10"][row] == pytest.approx(1 / np.log2(len(above) + 2) if len(above) < 10 else 0.0)
 
 
 class Silent(Recommender, frozen=True):
@@ -199,8 +199,8 @@ class Silent(Recommender, frozen=True):
 
 def test_what_a_model_does_not_score_follows_by_popularity() -> None:
     found = splits.leave_last_out(plain(120, 3_000), 0)[0]
-    silent = last_item_figures(Silent(), Silent().fit(found.train, 0), found, {})
-    popular = last_item_figures(Popular(), Popular().fit(found.train, 0), found, {})
+    silent = last_item_metrics(Silent(), Silent().fit(found.train, 0), found, {})
+    popular = last_item_metrics(Popular(), Popular().fit(found.train, 0), found, {})
     of_seven = np.array([truth[0] == 7 for truth in found.truth])
     assert (silent["ndcg@10"][of_seven] == 1.0).all()
     assert of_seven.any()
@@ -237,9 +237,9 @@ def test_the_temporal_split_learns_from_nothing_at_or_after_its_instant() -> Non
 def test_the_popular_list_is_the_naive_one() -> None:
     for fold in splits.strong(plain(80, 2_000), 1):
         learned = Popular().fit(fold.train, 0)
-        figures = strong_figures(places(Popular(), learned, fold, 100), fold.truth)
+        metrics = strong_metrics(best_lists(Popular(), learned, fold, 100), fold.truth)
         for name, naive in naive_popularity(fold).items():
-            assert figures[name] == pytest.approx(naive, abs=1e-12)
+            assert metrics[name] == pytest.approx(naive, abs=1e-12)
 
 
 def plain(users: int, rows: int) -> Interactions:
@@ -249,7 +249,7 @@ def plain(users: int, rows: int) -> Interactions:
 
 
 def rated_set() -> RatedSet:
-    return RatedSet("sample", "none", plain(120, 3_000), rated=True, clock="instants")
+    return RatedSet("sample", "none", plain(120, 3_000), rated=True, clock="timestamps")
 
 
 def test_the_same_seed_gives_the_same_tables() -> None:
@@ -259,8 +259,8 @@ def test_the_same_seed_gives_the_same_tables() -> None:
     assert [table.protocol for table in once] == list(PROTOCOLS)
     for first, second in zip(once, twice, strict=True):
         assert not first.skipped
-        assert [line.figures for line in first.lines] == [line.figures for line in second.lines]
-        assert all(np.isfinite(list(line.figures.values())).all() for line in first.lines)
+        assert [line.metrics for line in first.lines] == [line.metrics for line in second.lines]
+        assert all(np.isfinite(list(line.metrics.values())).all() for line in first.lines)
         assert first.asked == second.asked > 0
 
 
@@ -316,8 +316,8 @@ def test_the_command_prints_the_tables_and_json(tmp_path: Path) -> None:
     quiet = CliRunner().invoke(
         app, ["accuracy", str(folder), "--families", "popular", "--protocols", "lists", "--json"]
     )
-    figures = json.loads(quiet.output.splitlines()[-1])["tables"][0]["lines"][0]["figures"]
-    assert 0 < figures["ndcg@10"] < 1
+    metrics = json.loads(quiet.output.splitlines()[-1])["tables"][0]["lines"][0]["metrics"]
+    assert 0 < metrics["ndcg@10"] < 1
 
 
 def test_parameters_may_be_given(tmp_path: Path) -> None:
@@ -353,11 +353,11 @@ def test_the_published_tables_of_ml_100k_are_reached() -> None:
     data = read_rated_set(real("ml-100k"))
     names = ["biased_mf", "svdpp", "rating_knn", "ease", "slim", "bpr"]
     ratings, lists = accuracy_tables(data, ["ratings", "lists"], names, None, 1, SystemStopwatch())
-    errors = {line.family: line.figures["rmse"] for line in ratings.lines}
+    errors = {line.family: line.metrics["rmse"] for line in ratings.lines}
     assert errors["biased_mf"] < 0.91
     assert errors["svdpp"] < 0.915
     assert errors["rating_knn"] < 0.921
-    gains = {line.family: line.figures["ndcg@10"] for line in lists.lines}
+    gains = {line.family: line.metrics["ndcg@10"] for line in lists.lines}
     assert gains["ease"] > 0.48
     assert gains["slim"] > 0.475
     assert gains["bpr"] > 0.442
@@ -367,7 +367,7 @@ def test_the_published_tables_of_ml_100k_are_reached() -> None:
 def test_what_smaller_forms_lose_on_ml_100k_is_bounded_and_attributes_help() -> None:
     names = ["ease", "sparse_ease", "pruned", "implicit_als", "quantized", "distilled", "hybrid"]
     table = accuracy_tables(read_rated_set(real("ml-100k")), ["lists"], names, None, 1, SystemStopwatch())[0]
-    gains = {line.family: line.figures["ndcg@10"] for line in table.lines}
+    gains = {line.family: line.metrics["ndcg@10"] for line in table.lines}
     assert gains["sparse_ease"] > 0.97 * gains["ease"]
     assert gains["pruned"] > 0.97 * gains["ease"]
     assert gains["quantized"] > 0.99 * gains["implicit_als"]

@@ -13,10 +13,12 @@ from flyball.policy import (
     cheapest_within_noise,
     compile_python,
     every,
+    first_hold,
     gates,
     outcome,
     outcomes_of,
     parse_metric,
+    together,
     trace,
     value,
 )
@@ -144,3 +146,32 @@ def test_gates_are_numbers_and_durations() -> None:
         gates(min_examples="20")  # type: ignore[arg-type]
     with pytest.raises(BadInput, match="duration must be numbers with units .*, got 2"):
         gates(max_answer=2)  # type: ignore[arg-type]
+
+
+def test_zero_is_a_gate_too() -> None:
+    zero = gates(min_examples=0, max_loss=0)
+    assert (zero.min_examples, zero.max_loss) == (0, 0)
+    with pytest.raises(BadDeclaration, match="max_loss of gates"):
+        gates(max_loss=-0.01)
+
+
+def test_a_span_is_closed_at_both_ends() -> None:
+    assert together(100, 160, 60)
+    assert not together(100, 161, 60)
+    assert together(100, 100, 0)
+
+
+@pytest.mark.parametrize(
+    ("ats", "at_least", "start", "index"),
+    [
+        ([5], 1, 0, 0),
+        ([], 1, 0, None),
+        ([0, 60], 2, 0, 1),
+        ([0, 61], 2, 0, None),
+        ([0, 61, 100], 2, 0, 2),
+        ([0, 1, 100, 101], 2, 2, 3),
+        ([0, 1, 2], 1, 1, 1),
+    ],
+)
+def test_the_first_event_that_completes_a_span(ats: list[int], at_least: int, start: int, index: int | None) -> None:
+    assert first_hold(ats, at_least, within_us=60, start=start) == index

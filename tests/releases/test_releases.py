@@ -3,14 +3,17 @@
 import itertools
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.releases.home import Home
 
 from flyball.core import NotFound, Refused
-from flyball.releases import BUCKETS, Arm, ReleaseState, Route, bucket_of, current, route
+from flyball.registry import add_versions
+from flyball.releases import BUCKETS, Arm, ReleaseState, Route, bucket_of, current, level_of, route
 
 
 @pytest.fixture
@@ -28,12 +31,14 @@ def test_promote_and_roll_back_step_by_step(home: Home) -> None:
         assert home.promote(version).changed
     state = current(home.registry)
     assert (state.champion, state.previous, state.serial, state.changed_us) == ("v3", "v2", 3, 10)
+    assert state.salt == "v3"  # each release draws its users anew
     assert route(state, "42") == Route("v3", "champion", 1.0)
     assert home.states() == ["retired", "retired", "champion", "rejected"]
     assert home.rollback().state.champion == "v2"
     assert home.rollback().state == current(home.registry)
     state = current(home.registry)
     assert (state.champion, state.previous, state.serial, state.changed_us) == ("v1", None, 5, 20)
+    assert state.salt == "v1"
     assert home.states() == ["champion", "retired", "retired", "rejected"]
     with pytest.raises(Refused, match="none before v1"):
         home.rollback()
@@ -87,6 +92,14 @@ def test_an_artifact_that_is_not_as_registered_never_serves(home: Home, damage: 
     with pytest.raises(Refused, match="items.npy"):
         home.rollback()
     assert current(home.registry) == before
+
+
+@pytest.mark.parametrize("lacking", [{"artifact": ""}, {"artifact_files": {}}])
+def test_a_version_without_an_artifact_or_its_files_never_serves(home: Home, lacking: dict[str, Any]) -> None:
+    version = msgspec.structs.replace(home.registry.version("v1"), id="", **lacking)
+    (added,) = add_versions(home.registry, [version])
+    with pytest.raises(Refused, match=f"{added.id} must have an artifact to serve, got none"):
+        home.promote(added.id)
 
 
 def test_rollback_before_any_release(home: Home) -> None:
@@ -156,3 +169,21 @@ def test_buckets_are_even_and_salts_unrelated() -> None:
 @given(st.text(), st.text(max_size=100))
 def test_any_user_has_a_bucket(user: str, salt: str) -> None:
     assert 0 <= bucket_of(user, salt) < BUCKETS
+
+
+def test_an_arm_takes_the_buckets_from_its_first_to_before_the_next() -> None:
+    """Arms of 1 % and 2 % take the buckets 0 to 99 and 100 to 299."""
+    arms = (Arm("v2", "canary", 0.01), Arm("v3", "second", 0.02))
+    state = ReleaseState(champion="v1", arms=arms, salt="s")
+    key_in: dict[int, str] = {}
+    for number in range(200_000):
+        key_in.setdefault(bucket_of(str(number), "s"), str(number))
+    expected = {0: "canary", 99: "canary", 100: "second", 299: "second", 300: "champion", BUCKETS - 1: "champion"}
+    assert {bucket: route(state, key_in[bucket]).arm for bucket in expected} == expected
+    propensities = {route(state, key_in[bucket]).propensity for bucket in (0, 100, 300)}
+    assert propensities == {0.01, 0.02, 0.97}
+
+
+def test_levels_are_named_by_what_serves_and_what_served_before() -> None:
+    state = ReleaseState(champion="v3", previous="v2")
+    assert [level_of(state, version) for version in ("v3", "v2", "v1")] == ["champion", "previous", "chosen"]

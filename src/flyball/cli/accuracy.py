@@ -72,13 +72,13 @@ def accuracy(
 
 
 def _fixed(chosen: list[str]) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
+    fixed: dict[str, dict[str, Any]] = {}
     for name, value in pairs(chosen).items():
         family, dot, parameter = name.partition(".")
         if not dot:
             raise BadInput("--set", "FAMILY.NAME=VALUE, such as ease.items=20000", f"{name}={value}")
-        found.setdefault(family, {})[parameter] = value
-    return found
+        fixed.setdefault(family, {})[parameter] = value
+    return fixed
 
 
 def _names(text: str | None) -> list[str] | None:
@@ -100,9 +100,9 @@ def _tell(table: "AccuracyTable", times: bool) -> None:
     columns = [*table.columns, *(["fit s", "measure s"] if times else [])]
     rows = []
     for line in table.lines:
-        figures = [f"{line.figures[name]:.4f}" if name in line.figures else None for name in table.columns]
+        metrics = [f"{line.metrics[name]:.4f}" if name in line.metrics else None for name in table.columns]
         spent = [f"{line.fit_s:.2f}", f"{line.measure_s:.2f}"] if times else []
-        rows.append([line.family, *figures, *spent, *([line.failed] if line.failed else [])])
+        rows.append([line.family, *metrics, *spent, *([line.failed] if line.failed else [])])
     show_table(["family", *columns], rows, columns)
     if table.trials:
         say(f"\nChosen among {len(table.trials)} trials on withheld training data:")

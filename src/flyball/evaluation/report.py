@@ -88,9 +88,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         """The value of `name`; None without one. `metric` may name a slice."""
         if "/" not in metric:
             return self.of(name).metrics.get(metric)
-        plain, _, wanted = metric.partition("/")
+        plain, _, slice_name = metric.partition("/")
         for part in self.of(name).slices:
-            if wanted == f"{part.by}={part.name}":
+            if slice_name == f"{part.by}={part.name}":
                 return part.metrics.get(plain)
         return None
 

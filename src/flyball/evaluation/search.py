@@ -104,7 +104,7 @@ def learning_curve(
 
 
 def _with_base(models: list[Recommender], base: Recommender, size: int, spare: bool) -> list[Recommender]:
-    """The first `size`; the base, when it is among the rest, beside them (`spare`) or else in the last place."""
+    """The first `size`; the base, when it is among the rest, beside them (`spare`) or else as the last."""
     if base not in models[size:]:
         return models[:size]
     if spare:
@@ -127,8 +127,8 @@ def _drawn(space: Space, count: int, seed: int) -> list[Recommender]:
     for cell in _cells(int(np.prod(sizes, dtype=np.int64)) if sizes else 0, count, draw):
         picked = {}
         for name, values in choices:
-            cell, place = divmod(cell, len(values))
-            picked[name] = values[place]
+            cell, choice = divmod(cell, len(values))
+            picked[name] = values[choice]
         model = msgspec.structs.replace(space.base, **picked)
         if model not in models and len(models) < count:
             models.append(model)

@@ -49,17 +49,17 @@ def gates(
     """
     _check_numbers({"min_examples": min_examples, "max_loss": max_loss})
     bounds = {"at_least": dict(at_least or {}), "at_most": dict(at_most or {})}
-    found = []
+    bounds_on_metrics = []
     for side, by_metric in bounds.items():
         for metric, bound in by_metric.items():
             parse_metric(metric)
             if not isinstance(bound, int | float) or isinstance(bound, bool) or not isfinite(bound):
                 raise BadDeclaration(f"{side} of gates(...) for {metric}", "a number", bound)
             if side == "at_least":
-                found.append(MetricGate(f"{side} {metric}", metric, at_least=float(bound)))
+                bounds_on_metrics.append(MetricGate(f"{side} {metric}", metric, at_least=float(bound)))
             else:
-                found.append(MetricGate(f"{side} {metric}", metric, at_most=float(bound)))
-    return Gates(min_examples, max_loss, parse_duration(max_answer), parse_duration(max_fit), tuple(found))
+                bounds_on_metrics.append(MetricGate(f"{side} {metric}", metric, at_most=float(bound)))
+    return Gates(min_examples, max_loss, parse_duration(max_answer), parse_duration(max_fit), tuple(bounds_on_metrics))
 
 
 def _check_numbers(numbers: Mapping[str, Any]) -> None:

@@ -31,7 +31,7 @@ from flyball.tasks.labels import (
 )
 from flyball.tasks.metrics import RatioOfSums, Resampled, request_mean
 from flyball.tasks.past import Frames, Past, ServingLag
-from flyball.tasks.recommend.cases import ACTIVITIES, HEAVY, Cases, activity_of, evaluation_cases
+from flyball.tasks.recommend.cases import Cases, evaluation_cases
 from flyball.tasks.recommend.declaration import MAX_K, Recommend
 from flyball.tasks.recommend.fallback import fallback_arrays
 from flyball.tasks.recommend.fallback_lists import FallbackLists
@@ -109,14 +109,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ACCURACY",
-    "ACTIVITIES",
     "CATALOG",
     "COLD_START",
     "EMPTY_LEVEL",
     "FALLBACK_LEVELS",
     "GENERAL",
     "GROUP",
-    "HEAVY",
     "HISTORY_CAP",
     "MAX_K",
     "MODEL",
@@ -180,7 +178,6 @@ __all__ = [
     "TrainsCandidates",
     "UserHistory",
     "UserItemsView",
-    "activity_of",
     "answers_of",
     "average_precision",
     "bad_request",

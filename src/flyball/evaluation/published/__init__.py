@@ -1,6 +1,6 @@
 """The published accuracy protocols over a folder of ratings, as tables.
 
-Promises: the same data, seed and families give the same figures; a protocol that a data set cannot support is named
+Promises: the same data, seed and families give the same metrics; a protocol that a data set cannot support is named
 with the reason; the popularity recommender is checked against an independent computation in every run.
 """
 

@@ -46,12 +46,12 @@ def random_folds(data: Interactions, seed: int, folds: int = 5) -> list[RatingCa
     if len(data.user_index) < folds:
         raise BadInput("ratings for cross-validation", f"at least {folds}", len(data.user_index))
     order = np.random.RandomState(seed).permutation(len(data.user_index))
-    found = []
+    cases = []
     for part in np.array_split(order, folds):
         held = np.zeros(len(order), dtype=bool)
         held[part] = True
-        found.append(rating_cases(select_rows(data, ~held), select_rows(data, held)))
-    return found
+        cases.append(rating_cases(select_rows(data, ~held), select_rows(data, held)))
+    return cases
 
 
 def rating_cases(train: Interactions, test: Interactions) -> RatingCases:
@@ -66,10 +66,10 @@ def stratified(data: Interactions, seed: int) -> list[ListCases]:
     order = np.lexsort((chance, data.user_index))
     indptr = row_pointers(data.user_index[order], len(data.users))
     sizes = np.diff(indptr)
-    place = np.arange(len(order)) - np.repeat(indptr[:-1], sizes)
+    position = np.arange(len(order)) - np.repeat(indptr[:-1], sizes)
     kept = np.round((1 - TEST_SHARE) * sizes).astype(np.int64)
     held = np.zeros(len(order), dtype=bool)
-    held[order] = place >= np.repeat(kept, sizes)
+    held[order] = position >= np.repeat(kept, sizes)
     return [_asked(select_rows(data, ~held), select_rows(data, held))]
 
 
@@ -119,7 +119,7 @@ def leave_last_out(data: Interactions, seed: int) -> list[ListCases]:
 
 
 def temporal(data: Interactions, seed: int) -> list[ListCases]:
-    """One instant for all: learn from the first 80 % of the rows, ask everybody who liked something new later.
+    """One split in time for all: learn from the first 80 % of the rows, ask everybody who liked something new later.
 
     Ratings of at least 4/5 of the scale are positive, the others only seen. New users are asked too.
     """
@@ -131,7 +131,7 @@ def temporal(data: Interactions, seed: int) -> list[ListCases]:
 
 
 def temporal_ratings(data: Interactions, seed: int) -> list[RatingCases]:
-    """Ratings after the instant of `temporal`, predicted from those before it; new users are asked too."""
+    """Ratings after the split of `temporal`, predicted from those before it; new users are asked too."""
     data = _rated_rows(data)
     before = data.at_us < _instant(data)
     return [rating_cases(select_rows(data, before), select_rows(data, ~before))]
@@ -192,7 +192,7 @@ def sampled(cases: ListCases, count: int, by_popularity: bool, seed: int) -> NDA
     counts = np.bincount(cases.train.item_index, minlength=items).astype(np.float64)
     ladder = np.cumsum(counts / counts.sum()) if by_popularity else None
     draw = np.random.default_rng([seed, int(by_popularity)])
-    found = np.full((len(cases.truth), count), -1, dtype=np.int32)
+    negatives = np.full((len(cases.truth), count), -1, dtype=np.int32)
     taken = np.zeros(items, dtype=bool)
     for row, truth in enumerate(cases.truth):
         own = cases.histories.items[cases.histories.indptr[row] : cases.histories.indptr[row + 1]]
@@ -204,9 +204,9 @@ def sampled(cases: ListCases, count: int, by_popularity: bool, seed: int) -> NDA
             _, first = np.unique(drawn, return_index=True)
             fresh = drawn[np.sort(first)]
             fresh = fresh[~taken[fresh]][: count - size]
-            found[row, size : size + len(fresh)], taken[fresh] = fresh, True
+            negatives[row, size : size + len(fresh)], taken[fresh] = fresh, True
             size += len(fresh)
             if size == count:
                 break
-        taken[own], taken[truth], taken[found[row, :size]] = False, False, False
-    return found
+        taken[own], taken[truth], taken[negatives[row, :size]] = False, False, False
+    return negatives

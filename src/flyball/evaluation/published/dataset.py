@@ -36,24 +36,24 @@ _NAMED = re.compile(r"\A(u\.data|ratings\.(csv|dat)|user_artists\.dat|.*\.inter)
 _TABLE = re.compile(r".*\.(csv|tsv|txt|dat|data)(\.gz)?\Z")
 _CLEAR_OF_TABLES = re.compile(r"(?i)\A(readme|license|sha256sums).*")
 
-Clock = Literal["instants", "order", "none"]
+TimeKnown = Literal["timestamps", "order", "none"]
 
 
 class RatedSet(msgspec.Struct, frozen=True):
     """A data set: `data` holds a row for each (user, item) pair, in the order of the file, all of weight 1.
 
     Users and items are numbered in the natural order of their ids. `rated`: ratings on a scale are given.
-    `clock`: "instants", "order" (each user's rows are in time order, without instants) or "none".
+    `clock`: "timestamps", "order" (each user's rows are in time order, without instants) or "none".
     """
 
     name: str
     file: str
     data: Interactions
     rated: bool
-    clock: Clock
+    clock: TimeKnown
 
 
-def read_rated_set(place: Path) -> RatedSet:
+def read_rated_set(location: Path) -> RatedSet:
     """Read a folder (or one file) in a layout that is recognised; the latest row of a (user, item) pair stays.
 
     Layouts: MovieLens `u.data`, `ratings.csv`, `ratings.dat`; `user_artists.dat` (Last.fm, plays); RecBole `*.inter`;
@@ -62,7 +62,7 @@ def read_rated_set(place: Path) -> RatedSet:
     Beside MovieLens ratings `u.item`, `movies.dat` or `movies.csv` give the films' genres and years.
     Raises `BadInput` when no file, or more than one, could be meant.
     """
-    file = _table_of(place)
+    file = _table_of(location)
     frame, rated, clock = _columns(_read_table(file), file)
     users, user_index = _numbered(frame["user"])
     items, item_index = _numbered(frame["item"])
@@ -83,15 +83,15 @@ def read_rated_set(place: Path) -> RatedSet:
         as_of_us=int(at_us.max()) + 1,
         attributes=described(file.parent, items),
     )
-    return RatedSet(place.name, file.name, data, rated, clock)
+    return RatedSet(location.name, file.name, data, rated, clock)
 
 
-def _table_of(place: Path) -> Path:
-    if place.is_file():
-        return place
-    if not place.is_dir():
-        raise BadInput("data folder", "an existing folder or file", str(place))
-    files = sorted(path for path in place.iterdir() if path.is_file() and not _CLEAR_OF_TABLES.match(path.name))
+def _table_of(location: Path) -> Path:
+    if location.is_file():
+        return location
+    if not location.is_dir():
+        raise BadInput("data folder", "an existing folder or file", str(location))
+    files = sorted(path for path in location.iterdir() if path.is_file() and not _CLEAR_OF_TABLES.match(path.name))
     named = [path for path in files if _NAMED.match(path.name)]
     if len(named) == 1:
         return named[0]
@@ -99,7 +99,7 @@ def _table_of(place: Path) -> Path:
     rated = [path for path in tables if "rating" in _roles(_head(path))]
     if len(rated or tables) != 1:
         must = "a folder with one table of users and items (u.data, ratings.csv, ratings.dat, *.inter, headed csv)"
-        raise BadInput("data folder", must, ", ".join(path.name for path in tables) or "none in " + str(place))
+        raise BadInput("data folder", must, ", ".join(path.name for path in tables) or "none in " + str(location))
     return (rated or tables)[0]
 
 
@@ -122,12 +122,12 @@ def _separator(line: str) -> str:
 def _roles(header: list[str]) -> dict[str, int]:
     """Column of each role, by the header's names; {} for a header of numbers."""
     names = [cell.split(":")[0].strip().lower() for cell in header]
-    found = {}
+    columns = {}
     for role, aliases in _ALIASES.items():
-        place = next((names.index(alias) for alias in aliases if alias in names), None)
-        if place is not None:
-            found[role] = place
-    return found
+        position = next((names.index(alias) for alias in aliases if alias in names), None)
+        if position is not None:
+            columns[role] = position
+    return columns
 
 
 def _is_interactions(file: Path) -> bool:
@@ -155,17 +155,17 @@ def _read_table(file: Path) -> pl.DataFrame:
         if not 2 <= frame.width <= 4:
             raise BadInput(f"columns of {file.name}", "user, item, rating, timestamp", ", ".join(header))
         roles = dict(zip(("user", "item", "rating", "time"), range(frame.width), strict=False))
-    return frame.select(**{role: pl.nth(place).str.strip_chars() for role, place in roles.items()})
+    return frame.select(**{role: pl.nth(position).str.strip_chars() for role, position in roles.items()})
 
 
-def _columns(table: pl.DataFrame, file: Path) -> tuple[pl.DataFrame, bool, Clock]:
+def _columns(table: pl.DataFrame, file: Path) -> tuple[pl.DataFrame, bool, TimeKnown]:
     table = table.filter(pl.col("user").is_not_null() & pl.col("item").is_not_null())
     if not len(table):
         raise BadInput(file.name, "a table with rows", "none")
     rated, clock = "rating" in table.columns, "none"
     at: pl.Expr | pl.Series = pl.int_range(pl.len(), dtype=pl.Int64)
     if "time" in table.columns:
-        at, clock = _instants(table["time"], file), "instants"
+        at, clock = _instants(table["time"], file), "timestamps"
     elif table.columns == ["user", "item"]:
         clock = "order"
     rating = pl.col("rating").cast(pl.Float32) if rated else pl.lit(np.nan, dtype=pl.Float32)
@@ -176,7 +176,7 @@ def _columns(table: pl.DataFrame, file: Path) -> tuple[pl.DataFrame, bool, Clock
 
 
 def _instants(column: pl.Series, file: Path) -> pl.Series:
-    """Microseconds, from seconds, milliseconds or microseconds (told by their size) or from dates."""
+    """Microseconds, from seconds, milliseconds or microseconds (told apart by their size) or from dates."""
     numbers = column.cast(pl.Float64, strict=False)
     if numbers.null_count():
         parsed = column.str.to_datetime(time_unit="us", strict=False, time_zone="UTC")
@@ -200,8 +200,8 @@ def _numbered(column: pl.Series) -> tuple[list[str], NDArray[np.int32]]:
     numeric = distinct.cast(pl.Int64, strict=False)
     key = numeric if not numeric.null_count() else distinct
     ids = distinct.gather(key.arg_sort()).to_list()
-    place = {one: number for number, one in enumerate(ids)}
-    return ids, np.fromiter((place[one] for one in column.to_list()), dtype=np.int32, count=len(column))
+    number_of = {text: number for number, text in enumerate(ids)}
+    return ids, np.fromiter((number_of[text] for text in column.to_list()), dtype=np.int32, count=len(column))
 
 
 def _latest(users: NDArray[np.int32], items: NDArray[np.int32], at_us: NDArray[np.int64]) -> NDArray[np.int64]:

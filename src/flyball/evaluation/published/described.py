@@ -10,7 +10,7 @@ from flyball.models import Attributes, attributes_of
 
 _YEAR = re.compile(r"\((\d{4})\)\s*\Z")
 
-Film = tuple[str, list[str], str]
+DescribedFilm = tuple[str, list[str], str]
 """(id, genres, year or "")."""
 
 
@@ -22,14 +22,14 @@ def described(folder: Path, items: list[str]) -> Attributes | None:
     return None
 
 
-def _columns(films: Iterator[Film], items: list[str]) -> Attributes:
+def _columns(films: Iterator[DescribedFilm], items: list[str]) -> Attributes:
     known = {film: (genres, year) for film, genres, year in films}
     genres: list[Any] = [known.get(item, ([], ""))[0] for item in items]
     years = [known.get(item, ([], ""))[1] for item in items]
     return attributes_of(len(items), {"genre": genres, "year": years, "decade": [year[:3] for year in years]})
 
 
-def _u_item(file: Path) -> Iterator[Film]:
+def _u_item(file: Path) -> Iterator[DescribedFilm]:
     names = [line.split("|")[0] for line in _lines(file.with_name("u.genre")) if "|" in line]
     for line in _lines(file):
         cells = line.split("|")
@@ -38,14 +38,14 @@ def _u_item(file: Path) -> Iterator[Film]:
             yield cells[0], genres, cells[2][-4:]
 
 
-def _movies_dat(file: Path) -> Iterator[Film]:
+def _movies_dat(file: Path) -> Iterator[DescribedFilm]:
     for line in _lines(file):
         cells = line.split("::")
         if len(cells) == 3:
             yield cells[0], cells[2].split("|"), _year(cells[1])
 
 
-def _movies_csv(file: Path) -> Iterator[Film]:
+def _movies_csv(file: Path) -> Iterator[DescribedFilm]:
     with file.open(encoding="utf-8", errors="replace", newline="") as text:  # genres and years are ASCII
         for row in csv.DictReader(text):
             film, title, genres = (row.get(name) for name in ("movieId", "title", "genres"))

@@ -23,12 +23,14 @@ from flyball.tasks import ndcg, precision, recall
 _BATCH = 256
 NEGATIVES = 100
 
-Values = dict[str, NDArray[np.float64]]
+MetricValues = dict[str, NDArray[np.float64]]
 
 
-def places(model: Recommender, learned: Learned, cases: ListCases, k: int, filled: bool = False) -> NDArray[np.int32]:
+def best_lists(
+    model: Recommender, learned: Learned, cases: ListCases, k: int, filled: bool = False
+) -> NDArray[np.int32]:
     """The k best items outside each user's history, -1 for none. `filled`: what stays empty is filled by popularity."""
-    found = np.full((cases.histories.rows, k), -1, dtype=np.int32)
+    listed = np.full((cases.histories.rows, k), -1, dtype=np.int32)
     spare = _popular(cases) if filled else None
 
     def answer(first: int, last: int) -> None:
@@ -38,21 +40,21 @@ def places(model: Recommender, learned: Learned, cases: ListCases, k: int, fille
             if spare is not None:
                 fallback, _ = top_k(np.broadcast_to(spare, (part.rows, len(spare))), seen, k)
                 best = _fill(best, fallback)
-            found[start : start + part.rows] = best
+            listed[start : start + part.rows] = best
 
-    in_blocks(len(found), answer)
-    return found
+    in_blocks(len(listed), answer)
+    return listed
 
 
-def hits_of(found: NDArray[np.int32], truth: Sequence[Indexes]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+def hits_of(listed: NDArray[np.int32], truth: Sequence[Indexes]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     """Whether each listed item was withheld, and how many each user has withheld."""
-    hits = np.array([np.isin(row, wanted) for row, wanted in zip(found, truth, strict=True)])
-    return hits.reshape(found.shape) & (found >= 0), np.array([len(wanted) for wanted in truth])
+    hits = np.array([np.isin(row, withheld) for row, withheld in zip(listed, truth, strict=True)])
+    return hits.reshape(listed.shape) & (listed >= 0), np.array([len(withheld) for withheld in truth])
 
 
-def top_n_figures(found: NDArray[np.int32], truth: Sequence[Indexes], k: int = 10) -> Values:
+def top_n_metrics(listed: NDArray[np.int32], truth: Sequence[Indexes], k: int = 10) -> MetricValues:
     """As the public recommenders comparison counts: average precision is divided by all relevant items."""
-    hits, relevant = hits_of(found, truth)
+    hits, relevant = hits_of(listed, truth)
     so_far = np.cumsum(hits[:, :k], axis=1) / np.arange(1, k + 1)
     return {
         f"ndcg@{k}": ndcg(hits, relevant, k),
@@ -62,16 +64,16 @@ def top_n_figures(found: NDArray[np.int32], truth: Sequence[Indexes], k: int = 1
     }
 
 
-def strong_figures(found: NDArray[np.int32], truth: Sequence[Indexes]) -> Values:
+def strong_metrics(listed: NDArray[np.int32], truth: Sequence[Indexes]) -> MetricValues:
     """As Liang et al. count: recall@k is divided by min(k, relevant)."""
-    hits, relevant = hits_of(found, truth)
-    figures: Values = {f"recall@{k}": hits[:, :k].sum(axis=1) / np.minimum(k, relevant) for k in (20, 50)}
-    return {**figures, "ndcg@100": ndcg(hits, relevant, 100)}
+    hits, relevant = hits_of(listed, truth)
+    metrics: MetricValues = {f"recall@{k}": hits[:, :k].sum(axis=1) / np.minimum(k, relevant) for k in (20, 50)}
+    return {**metrics, "ndcg@100": ndcg(hits, relevant, 100)}
 
 
-def temporal_figures(found: NDArray[np.int32], truth: Sequence[Indexes]) -> Values:
+def temporal_metrics(listed: NDArray[np.int32], truth: Sequence[Indexes]) -> MetricValues:
     """ndcg, recall and hit rate at 20."""
-    hits, relevant = hits_of(found, truth)
+    hits, relevant = hits_of(listed, truth)
     return {"ndcg@20": ndcg(hits, relevant, 20), "recall@20": recall(hits, relevant, 20), "hit@20": _any(hits, 20)}
 
 
@@ -80,9 +82,9 @@ def negatives(cases: ListCases, seed: int) -> dict[str, NDArray[np.int32]]:
     return {name: sampled(cases, NEGATIVES, name == "popular", seed) for name in ("uniform", "popular")}
 
 
-def last_item_figures(
+def last_item_metrics(
     model: Recommender, learned: Learned, cases: ListCases, drawn: Mapping[str, NDArray[np.int32]]
-) -> Values:
+) -> MetricValues:
     """hit and ndcg at 10, against all unseen items and against those `drawn`, by name.
 
     What the model gives no score comes after all it scores, by popularity, as in serving. A withheld item that ties
@@ -95,8 +97,8 @@ def last_item_figures(
     def answer(first: int, last: int) -> None:
         for start, part in _batches(cases.histories, first, last):
             scores = _filled(model.score(learned, part), popular)
-            wanted = np.array([cases.truth[row][0] for row in range(start, start + part.rows)])
-            own = scores[np.arange(part.rows), wanted][:, None]
+            withheld = np.array([cases.truth[row][0] for row in range(start, start + part.rows)])
+            own = scores[np.arange(part.rows), withheld][:, None]
             owner = np.repeat(np.arange(part.rows), np.diff(part.indptr))
             scores[owner, part.items] = -np.inf
             asked = slice(start, start + part.rows)
@@ -107,11 +109,11 @@ def last_item_figures(
                 ranks[name][asked] = above.sum(axis=1)
 
     in_blocks(rows, answer)
-    found: Values = {}
+    metrics: MetricValues = {}
     for name, rank in ranks.items():
-        found[f"{name} hit@10".lstrip()] = (rank < 10).astype(np.float64)
-        found[f"{name} ndcg@10".lstrip()] = np.where(rank < 10, 1 / np.log2(rank + 2.0), 0.0)
-    return found
+        metrics[f"{name} hit@10".lstrip()] = (rank < 10).astype(np.float64)
+        metrics[f"{name} ndcg@10".lstrip()] = np.where(rank < 10, 1 / np.log2(rank + 2.0), 0.0)
+    return metrics
 
 
 def rating_errors(model: Recommender, learned: Learned, cases: RatingCases) -> NDArray[np.float64]:
@@ -129,27 +131,27 @@ def rating_errors(model: Recommender, learned: Learned, cases: RatingCases) -> N
     return predicted.astype(np.float64) - cases.ratings
 
 
-def naive_popularity(cases: ListCases) -> Values:
-    """`strong_figures` of the most popular items, in plain Python: what the protocol is checked against."""
+def naive_popularity(cases: ListCases) -> MetricValues:
+    """`strong_metrics` of the most popular items, in plain Python: what the protocol is checked against."""
     counts = [0] * len(cases.train.items)
     for item in cases.train.item_index.tolist():
         counts[item] += 1
     order = sorted(range(len(counts)), key=lambda item: (-counts[item], item))
-    found: dict[str, list[float]] = {"recall@20": [], "recall@50": [], "ndcg@100": []}
+    gained_by: dict[str, list[float]] = {"recall@20": [], "recall@50": [], "ndcg@100": []}
     for row, truth in enumerate(cases.truth):
         seen = set(cases.histories.items[cases.histories.indptr[row] : cases.histories.indptr[row + 1]].tolist())
-        wanted, listed = set(truth.tolist()), []
+        withheld, listed = set(truth.tolist()), []
         for item in order:
             if item not in seen:
                 listed.append(item)
             if len(listed) == 100:
                 break
         for k in (20, 50):
-            found[f"recall@{k}"].append(len(wanted & set(listed[:k])) / min(k, len(wanted)))
-        gained = sum(1 / np.log2(place + 2) for place, item in enumerate(listed) if item in wanted)
-        ideal = sum(1 / np.log2(place + 2) for place in range(min(100, len(wanted))))
-        found["ndcg@100"].append(gained / ideal)
-    return {name: np.array(values) for name, values in found.items()}
+            gained_by[f"recall@{k}"].append(len(withheld & set(listed[:k])) / min(k, len(withheld)))
+        gained = sum(1 / np.log2(rank + 2) for rank, item in enumerate(listed) if item in withheld)
+        ideal = sum(1 / np.log2(rank + 2) for rank in range(min(100, len(withheld))))
+        gained_by["ndcg@100"].append(gained / ideal)
+    return {name: np.array(values) for name, values in gained_by.items()}
 
 
 def _batches(histories: Histories, first: int, last: int) -> Iterator[tuple[int, Histories]]:

@@ -1,4 +1,4 @@
-"""The table of protocols, and the one function that runs them over a data set."""
+"""The table of protocols, and the protocol function that runs them over a data set."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -22,19 +22,19 @@ from flyball.evaluation.published.cases import (
     temporal,
     temporal_ratings,
 )
-from flyball.evaluation.published.dataset import Clock, RatedSet
+from flyball.evaluation.published.dataset import RatedSet, TimeKnown
 from flyball.evaluation.published.families import LISTS, RATINGS, Fixed, chosen
 from flyball.evaluation.search import Space, Trial, search
 from flyball.models import Blend, Recommender, params_of, share_of_users
 
-Progress = Callable[[str], None]
+OnProgress = Callable[[str], None]
 
 
 class Line(msgspec.Struct, frozen=True):
-    """A family's figures, and its parameters (the tuned ones where a search ran). `failed`: why there are none."""
+    """A family's metrics, and its parameters (the tuned ones where a search ran). `failed`: why there are none."""
 
     family: str
-    figures: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     params: dict[str, Any] = {}
     failed: str = ""
     fit_s: float = 0.0
@@ -42,7 +42,7 @@ class Line(msgspec.Struct, frozen=True):
 
 
 class AccuracyTable(msgspec.Struct, frozen=True):
-    """One protocol over one data set; `skipped`: why it could not be run.
+    """One protocol over protocol data set; `skipped`: why it could not be run.
 
     `asked`: users (or ratings) measured, of the `able` there were.
     """
@@ -59,7 +59,7 @@ class AccuracyTable(msgspec.Struct, frozen=True):
 
 
 class Protocol(msgspec.Struct, frozen=True):
-    """How a table is made. `main`: the column that a search goes by; `seed`: unless one is asked for."""
+    """How a table is made. `main`: the column that a search goes by; `seed`: unless protocol is asked for."""
 
     name: str
     title: str
@@ -67,13 +67,13 @@ class Protocol(msgspec.Struct, frozen=True):
     split: ListSplit | RatingSplit
     main: str
     of_ratings: bool = False
-    needs: Clock = "none"
+    needs: TimeKnown = "none"
     seed: int = 0
 
 
 PROTOCOLS: dict[str, Protocol] = {
-    one.name: one
-    for one in (
+    protocol.name: protocol
+    for protocol in (
         Protocol(
             "ratings",
             "Ratings, 5-fold random cross-validation",
@@ -111,28 +111,28 @@ PROTOCOLS: dict[str, Protocol] = {
         ),
         Protocol(
             "time",
-            "One instant in time: learn before it, top 20 after it",
+            "One split in time: learn before it, top 20 after it",
             "First 80 % of the rows to learn from; everybody with a new positive item later is asked, new users too; "
             "lists are filled up with popular items, as in serving.",
             temporal,
             "ndcg@20",
-            needs="instants",
+            needs="timestamps",
         ),
         Protocol(
             "time_ratings",
-            "One instant in time: ratings after it",
+            "One split in time: ratings after it",
             "RMSE and MAE over the ratings after the first 80 %, new users and items included.",
             temporal_ratings,
             "rmse",
             of_ratings=True,
-            needs="instants",
+            needs="timestamps",
         ),
     )
 }
-_OFFERED: dict[Clock, tuple[Clock, ...]] = {
+_OFFERED: dict[TimeKnown, tuple[TimeKnown, ...]] = {
     "none": ("none",),
     "order": ("none", "order"),
-    "instants": ("none", "order", "instants"),
+    "timestamps": ("none", "order", "timestamps"),
 }
 
 
@@ -143,12 +143,12 @@ def accuracy_tables(
     seed: int | None,
     trials: int,
     stopwatch: Stopwatch,
-    progress: Progress = lambda text: None,
+    progress: OnProgress = lambda text: None,
     users: int | None = None,
     made: Callable[[AccuracyTable], object] = lambda table: None,
     fixed: Fixed | None = None,
 ) -> list[AccuracyTable]:
-    """The tables of `protocols` (default: all) over `families` (default: all that fit); same seed, same figures.
+    """The tables of `protocols` (default: all) over `families` (default: all that fit); same seed, same metrics.
 
     `trials`: parameter sets tried for each family, on a part withheld from the training data by the same protocol;
     1 keeps the defaults. `users`: lists are asked for a random sample of so many at most in each fold; what is learned
@@ -160,11 +160,19 @@ def accuracy_tables(
             raise NotFound("protocol", name, PROTOCOLS)
     chosen({**LISTS, **RATINGS}, families, fixed)
     tables = []
-    for one in PROTOCOLS.values():
-        if not protocols or one.name in protocols:
+    for protocol in PROTOCOLS.values():
+        if not protocols or protocol.name in protocols:
             tables.append(
                 _table(
-                    one, data, families, one.seed if seed is None else seed, trials, stopwatch, progress, users, fixed
+                    protocol,
+                    data,
+                    families,
+                    protocol.seed if seed is None else seed,
+                    trials,
+                    stopwatch,
+                    progress,
+                    users,
+                    fixed,
                 )
             )
             made(tables[-1])
@@ -172,63 +180,63 @@ def accuracy_tables(
 
 
 def _table(
-    one: Protocol,
+    protocol: Protocol,
     data: RatedSet,
     families: list[str] | None,
     seed: int,
     trials: int,
     stopwatch: Stopwatch,
-    progress: Progress,
+    progress: OnProgress,
     users: int | None,
     fixed: Fixed | None,
 ) -> AccuracyTable:
-    table = AccuracyTable(one.name, one.title, one.about)
-    if one.of_ratings and not data.rated:
+    table = AccuracyTable(protocol.name, protocol.title, protocol.about)
+    if protocol.of_ratings and not data.rated:
         return msgspec.structs.replace(table, skipped="the data set has no ratings")
-    if one.needs not in _OFFERED[data.clock]:
-        lacking = "times" if one.needs == "instants" else "times or order"
+    if protocol.needs not in _OFFERED[data.clock]:
+        lacking = "times" if protocol.needs == "timestamps" else "times or order"
         return msgspec.structs.replace(table, skipped=f"the data set has no {lacking}")
-    folds: list[Any] = one.split(data.data, seed)
-    able = sum(len(fold.rows) if one.of_ratings else len(fold.truth) for fold in folds)
-    if users is not None and not one.of_ratings:
+    folds: list[Any] = protocol.split(data.data, seed)
+    able = sum(len(fold.rows) if protocol.of_ratings else len(fold.truth) for fold in folds)
+    if users is not None and not protocol.of_ratings:
         folds = [some_users(fold, users, seed) for fold in folds]
-    spaces = [_suited(one, space) for space in chosen(RATINGS if one.of_ratings else LISTS, families, fixed)]
-    models, tried = _tuned(one, spaces, folds[0].train, seed, trials, progress)
-    drawn = measure.negatives(folds[0], seed) if one.name == "last" else {}
+    spaces = [_suited(protocol, space) for space in chosen(RATINGS if protocol.of_ratings else LISTS, families, fixed)]
+    models, tried = _tuned(protocol, spaces, folds[0].train, seed, trials, progress)
+    drawn = measure.negatives(folds[0], seed) if protocol.name == "last" else {}
     lines = []
     for space in spaces:
-        progress(f"{one.name}: {space.family}")
-        lines.append(_line(one, space.family, models[space.family], folds, seed, drawn, stopwatch))
-    columns = list(next((line.figures for line in lines if line.figures), {}))
-    asked = sum(len(fold.rows) if one.of_ratings else len(fold.truth) for fold in folds)
+        progress(f"{protocol.name}: {space.family}")
+        lines.append(_line(protocol, space.family, models[space.family], folds, seed, drawn, stopwatch))
+    columns = list(next((line.metrics for line in lines if line.metrics), {}))
+    asked = sum(len(fold.rows) if protocol.of_ratings else len(fold.truth) for fold in folds)
     return msgspec.structs.replace(table, columns=columns, lines=lines, asked=asked, able=able, trials=tried)
 
 
-def _suited(one: Protocol, space: Space) -> Space:
+def _suited(protocol: Protocol, space: Space) -> Space:
     """A blend learns its weights on what the protocol withholds: the latest items, or random ones."""
-    if isinstance(space.base, Blend) and one.needs != "none":
+    if isinstance(space.base, Blend) and protocol.needs != "none":
         return msgspec.structs.replace(space, base=msgspec.structs.replace(space.base, withheld="last"))
     return space
 
 
 def _tuned(
-    one: Protocol, spaces: list[Space], train: Any, seed: int, trials: int, progress: Progress
+    protocol: Protocol, spaces: list[Space], train: Any, seed: int, trials: int, progress: OnProgress
 ) -> tuple[Mapping[str, Recommender], list[Trial]]:
     if trials <= 1:
         return {space.family: space.base for space in spaces}, []
-    validation: Any = one.split(train, seed + 1)[0]
+    validation: Any = protocol.split(train, seed + 1)[0]
 
-    def judge(model: Recommender, share: float) -> float:
+    def score(model: Recommender, share: float) -> float:
         learned = model.fit(share_of_users(validation.train, share, seed), seed)
-        figures = _figures(one, model, learned, validation, {})
-        return -_mean(one.main, figures) if one.of_ratings else _mean(one.main, figures)
+        metrics = _metrics(protocol, model, learned, validation, {})
+        return -_mean(protocol.main, metrics) if protocol.of_ratings else _mean(protocol.main, metrics)
 
-    found = search(spaces, judge, trials, "random", seed, progress)
-    return found.best, found.trials
+    result = search(spaces, score, trials, "random", seed, progress)
+    return result.best, result.trials
 
 
 def _line(
-    one: Protocol,
+    protocol: Protocol,
     family: str,
     model: Recommender,
     folds: list[Any],
@@ -241,44 +249,44 @@ def _line(
         start = stopwatch.read_s()
         learned = model.fit(fold.train, seed)
         fitted = stopwatch.read_s()
-        figures = _figures(one, model, learned, fold, drawn)
-        if one.name == "strong" and family == "popular":
-            _check_popularity(fold, figures)
-        by_fold.append(figures)
+        metrics = _metrics(protocol, model, learned, fold, drawn)
+        if protocol.name == "strong" and family == "popular":
+            _check_popularity(fold, metrics)
+        by_fold.append(metrics)
         fit_s, measure_s = fit_s + fitted - start, measure_s + stopwatch.read_s() - fitted
-    if one.of_ratings:
-        means = {name: float(np.mean([_mean(name, figures) for figures in by_fold])) for name in ("rmse", "mae")}
+    if protocol.of_ratings:
+        means = {name: float(np.mean([_mean(name, metrics) for metrics in by_fold])) for name in ("rmse", "mae")}
     else:
         means = {name: float(np.concatenate([fold[name] for fold in by_fold]).mean()) for name in by_fold[0]}
     return Line(family, means, params_of(model), fit_s=fit_s, measure_s=measure_s)
 
 
-def _figures(
-    one: Protocol, model: Recommender, learned: Any, cases: Any, drawn: Mapping[str, NDArray[np.int32]]
+def _metrics(
+    protocol: Protocol, model: Recommender, learned: Any, cases: Any, drawn: Mapping[str, NDArray[np.int32]]
 ) -> dict[str, NDArray[np.float64]]:
-    """One value a user (or, for ratings, an error a rating) under each figure's name."""
+    """One value a user (or, for ratings, an error a rating) under each metric's name."""
     if isinstance(cases, RatingCases):
         errors = measure.rating_errors(model, learned, cases)
         return {"rmse": errors, "mae": errors}
     lists: ListCases = cases
-    if one.name == "last":
-        return measure.last_item_figures(model, learned, lists, drawn)
-    k = {"lists": 10, "strong": 100, "time": 20}[one.name]
-    found = measure.places(model, learned, lists, k, filled=one.name == "time")
-    if one.name == "lists":
-        return measure.top_n_figures(found, lists.truth, k)
-    return (measure.strong_figures if one.name == "strong" else measure.temporal_figures)(found, lists.truth)
+    if protocol.name == "last":
+        return measure.last_item_metrics(model, learned, lists, drawn)
+    k = {"lists": 10, "strong": 100, "time": 20}[protocol.name]
+    lists_of = measure.best_lists(model, learned, lists, k, filled=protocol.name == "time")
+    if protocol.name == "lists":
+        return measure.top_n_metrics(lists_of, lists.truth, k)
+    return (measure.strong_metrics if protocol.name == "strong" else measure.temporal_metrics)(lists_of, lists.truth)
 
 
-def _mean(name: str, figures: Mapping[str, NDArray[np.float64]]) -> float:
-    values = figures[name]
+def _mean(name: str, metrics: Mapping[str, NDArray[np.float64]]) -> float:
+    values = metrics[name]
     if name == "rmse":
         return float(np.sqrt(np.mean(values**2)))
     return float(np.mean(np.abs(values)))
 
 
-def _check_popularity(cases: ListCases, figures: Mapping[str, NDArray[np.float64]]) -> None:
-    """The popularity recommender has one right answer; a protocol that misses it measures nothing."""
+def _check_popularity(cases: ListCases, metrics: Mapping[str, NDArray[np.float64]]) -> None:
+    """The popularity recommender has protocol right answer; a protocol that misses it measures nothing."""
     for name, naive in measure.naive_popularity(cases).items():
-        if not np.allclose(figures[name], naive, rtol=0, atol=1e-9):
-            raise Refused(f"{name} of the popular list must be {naive.mean()}, got {figures[name].mean()}")
+        if not np.allclose(metrics[name], naive, rtol=0, atol=1e-9):
+            raise Refused(f"{name} of the popular list must be {naive.mean()}, got {metrics[name].mean()}")

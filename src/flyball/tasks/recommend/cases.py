@@ -1,4 +1,6 @@
-"""Examples to judge candidates by: a split in time, seen from just before it."""
+"""Examples that a ranker learns from: a split in time, seen from just before it.
+
+What candidates are evaluated on is another thing: requests at the times at which users come, see `evaluation_set`."""
 
 from collections.abc import Sequence
 from operator import itemgetter
@@ -6,22 +8,18 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from flyball.core import BadInput
 from flyball.events import Schema
 from flyball.tasks.past import Frames
 from flyball.tasks.recommend.declaration import Recommend
 from flyball.tasks.recommend.interactions import pairs_at
-from flyball.tasks.recommend.known import FrameCatalog, catalog_at, frames_at, groups_of, known_keys
+from flyball.tasks.recommend.known import frames_at, groups_of, known_keys
 
 if TYPE_CHECKING:
     import polars
 
     from flyball.tasks.recommend.state.user_history import UserHistory
-
-HEAVY = 20
-ACTIVITIES = ("new", "light", "heavy")
 
 
 class Cases(msgspec.Struct, frozen=True):
@@ -29,10 +27,7 @@ class Cases(msgspec.Struct, frozen=True):
 
     `histories`: per user, as known and applied just before the split (`known_at + apply_delay < split_us`). `truth`:
     per user the items that became positive in the window and that the user had not touched before, one or more.
-    `groups`: each user's group or None. `activity`: "new" (no items before the split), "light" (1 to 19) or "heavy"
-    (20 or more).
-    `rated_rows`, `rated_items`, `rated_values`: first ratings given in the window: index of the user, item, rating.
-    `catalog`: the items as known and applied then. `pool`: how many users qualified before sampling.
+    `groups`: each user's group or None. `pool`: how many users qualified before sampling.
     """
 
     split_us: int
@@ -41,21 +36,7 @@ class Cases(msgspec.Struct, frozen=True):
     histories: "list[UserHistory]"
     truth: list[list[str]]
     groups: list[str | None]
-    activity: list[str]
-    rated_rows: NDArray[np.int32]
-    rated_items: list[str]
-    rated_values: NDArray[np.float32]
-    catalog: FrameCatalog | None = None
     pool: int = 0
-
-
-def activity_of(items: int) -> str:
-    """How active a user with so many items is.
-
-    >>> activity_of(0), activity_of(19), activity_of(20)
-    ('new', 'light', 'heavy')
-    """
-    return "new" if items == 0 else "light" if items < HEAVY else "heavy"
 
 
 def evaluation_cases(
@@ -71,7 +52,7 @@ def evaluation_cases(
     """The cases of a snapshot for the window `[split_us, end_us)`.
 
     Users without truth are left out; of more than `limit` a sample by `seed` is taken. Items and users that no
-    catalogue knows at the end of the snapshot are left out of the truth. `apply_delay_us`: how long after it was known
+    catalog knows at the end of the snapshot are left out of the truth. `apply_delay_us`: how long after it was known
     an event came to be seen by serving, so that what users are asked with is what an answer would have been made from;
     what counts as touched before, and so is no truth, is what was known.
     """
@@ -87,28 +68,22 @@ def evaluation_cases(
     pool = len(users)
     if limit is not None and pool > limit:
         chosen = np.random.default_rng(seed).choice(pool, limit, replace=False)
-        users = [users[place] for place in np.sort(chosen)]
-    row = {user: place for place, user in enumerate(users)}
-    wanted: list[list[str]] = [[] for _ in users]
+        users = [users[number] for number in np.sort(chosen)]
+    row = {user: number for number, user in enumerate(users)}
+    targets: list[list[str]] = [[] for _ in users]
     for user, item in truth.sort("user", "item").select("user", "item").iter_rows():
         if user in row:
-            wanted[row[user]].append(item)
+            targets[row[user]].append(item)
     group_of = groups_of(frames_at(frames, seen_us), task.user, schema)
     groups = [group_of.get(user) for user in users]
     histories = histories_from(applied, users, groups)
-    rated = _rated(frames, task, schema, before, split_us, end_us, users)
     return Cases(
         split_us=split_us,
         end_us=end_us,
         users=users,
         histories=histories,
-        truth=wanted,
+        truth=targets,
         groups=groups,
-        activity=[activity_of(len(history.seen)) for history in histories],
-        rated_rows=np.array([row[user] for user in rated["user"].to_list()], np.int32),
-        rated_items=rated["item"].to_list(),
-        rated_values=rated["rating"].to_numpy().astype(np.float32),
-        catalog=catalog_at(frames, task.item, schema, seen_us),
         pool=pool,
     )
 
@@ -122,24 +97,24 @@ def histories_from(
 
     from flyball.tasks.recommend.state.user_history import HISTORY_CAP, UserHistory
 
-    mine = pairs.filter(pl.col("user").is_in(users)).sort("user", "at_us", "item")
-    items = mine["item"].to_list()
-    weights = mine["weight"].cast(pl.Float32).to_numpy()
-    ratings = mine["rating"].cast(pl.Float32).fill_null(float("nan")).to_numpy()
-    at_us, last = mine["at_us"].cast(pl.Int64).to_numpy(), mine["last_at"].to_list()
-    counts = dict(mine.group_by("user").len().iter_rows())
-    found, start = [], 0
+    own = pairs.filter(pl.col("user").is_in(users)).sort("user", "at_us", "item")
+    items = own["item"].to_list()
+    weights = own["weight"].cast(pl.Float32).to_numpy()
+    ratings = own["rating"].cast(pl.Float32).fill_null(float("nan")).to_numpy()
+    at_us, last = own["at_us"].cast(pl.Int64).to_numpy(), own["last_at"].to_list()
+    counts = dict(own.group_by("user").len().iter_rows())
+    histories, start = [], 0
     for user, group, name in sorted(zip(users, groups, names or users, strict=True), key=itemgetter(0)):
         stop = start + counts.get(user, 0)
         kept = list(range(start, stop))
         if len(kept) > HISTORY_CAP:
-            kept = sorted(sorted(kept, key=lambda place: (last[place], items[place]))[-HISTORY_CAP:])
-        shown = [items[place] for place in kept]
+            kept = sorted(sorted(kept, key=lambda row: (last[row], items[row]))[-HISTORY_CAP:])
+        shown = [items[row] for row in kept]
         beyond = sorted(set(items[start:stop]) - set(shown))
         rows = np.array(kept, np.int64)
-        found.append(UserHistory(name, shown, weights[rows], ratings[rows], at_us[rows], shown + beyond, group))
+        histories.append(UserHistory(name, shown, weights[rows], ratings[rows], at_us[rows], shown + beyond, group))
         start = stop
-    return found
+    return histories
 
 
 def _truth(
@@ -152,31 +127,6 @@ def _truth(
     liked = pairs.filter(pl.col("positive") & (pl.col("weight") > 0) & (pl.col("at_us") >= split_us))
     liked = known_only(liked.select("user", "item"), frames, task, schema)
     return liked.join(before.select("user", "item"), on=["user", "item"], how="anti")
-
-
-def _rated(
-    frames: Frames,
-    task: Recommend,
-    schema: Schema,
-    before: "polars.DataFrame",
-    split_us: int,
-    end_us: int,
-    users: list[str],
-) -> "polars.DataFrame":
-    """First ratings in the window by `users`: user, item, rating, in order of (user, item)."""
-    import polars as pl
-
-    window = {name: frame.filter(pl.col("at").is_between(split_us, end_us - 1)) for name, frame in frames.items()}
-    rated = pairs_at(window, task, schema, _LATEST).filter(_has_rating() & pl.col("user").is_in(users))
-    earlier = before.filter(_has_rating()).select("user", "item")
-    rated = known_only(rated.select("user", "item", "rating"), frames, task, schema)
-    return rated.join(earlier, on=["user", "item"], how="anti").sort("user", "item")
-
-
-def _has_rating() -> "polars.Expr":
-    import polars as pl
-
-    return pl.col("rating").is_not_null() & pl.col("rating").is_not_nan()
 
 
 def known_only(pairs: "polars.DataFrame", frames: Frames, task: Recommend, schema: Schema) -> "polars.DataFrame":

@@ -146,13 +146,13 @@ def item_numbers(answers: Answers, truth: RecommendTruth) -> NDArray[np.int64]:
 def hits(answers: Answers, truth: RecommendTruth) -> NDArray[np.bool_]:
     """Whether the item at each rank is a target of its request."""
 
-    def found() -> NDArray[np.bool_]:
+    def compared() -> NDArray[np.bool_]:
         items = item_numbers(answers, truth)
         width = max(int(items.max(initial=0)), int(truth.item_of.max(initial=0))) + 1
         rows = np.arange(len(items), dtype=np.int64)[:, None]
         return np.asarray((items >= 0) & np.isin(rows * width + items, truth.request_of * width + truth.item_of))
 
-    return answers.shared("hits", found)
+    return answers.shared("hits", compared)
 
 
 def target_ranks(answers: Answers, truth: RecommendTruth) -> NDArray[np.int64]:

@@ -40,6 +40,6 @@ def bias_predictions(
     return np.asarray(mean + user_bias[rows] + np.where(items >= 0, item_bias[np.maximum(items, 0)], 0.0))
 
 
-def _shrunk(places: NDArray[Any], values: NDArray[Any], size: int, shrink: float) -> NDArray[np.float64]:
-    sums = np.bincount(places, values.astype(np.float64), minlength=size)
-    return np.asarray(sums / (np.bincount(places, minlength=size) + shrink))
+def _shrunk(index: NDArray[Any], values: NDArray[Any], size: int, shrink: float) -> NDArray[np.float64]:
+    sums = np.bincount(index, values.astype(np.float64), minlength=size)
+    return np.asarray(sums / (np.bincount(index, minlength=size) + shrink))

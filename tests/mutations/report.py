@@ -4,46 +4,67 @@ import hashlib
 from pathlib import Path
 
 import msgspec
-from tests.features.mutations.planted import PLANTED, Planted
-from tests.features.mutations.planted_online import PLANTED_ONLINE
+from tests.mutations.planted import PLANTED, Planted
+from tests.mutations.planted_decisions import PLANTED_DECISIONS
+from tests.mutations.planted_online import PLANTED_ONLINE
+from tests.mutations.planted_releases import PLANTED_RELEASES
 
 REPORT = Path(__file__).with_name("report.md")
 SURVIVED, ENDLESS = "survived", "no end"
 
 
 class Listed(msgspec.Struct, frozen=True):
-    """Errors of one engine, and the files of tests that run on each, until one fails."""
+    """Errors in one room, and the files of tests that run on each, until one fails. `title`: of its part of the report.
 
-    engine: str
+    `room`: the folder of the package that the errors' files lie in, "" for the package itself.
+    """
+
+    title: str
     planted: tuple[Planted, ...]
     tests: tuple[str, ...]
+    room: str = ""
 
 
 LISTS = {
     "offline": Listed(
-        "offline engine",
+        "The offline engine",
         PLANTED,
         (
-            "test_sort_kernels.py",
-            "test_chunks.py",
-            "test_threads.py",
-            "test_value_edges.py",
-            "test_aggregate.py",
-            "test_declarations.py",
-            "test_offline_oracle.py",
-            "test_feature_laws.py",
+            "features/test_sort_kernels.py",
+            "features/test_chunks.py",
+            "features/test_threads.py",
+            "features/test_value_edges.py",
+            "features/test_aggregate.py",
+            "features/test_declarations.py",
+            "features/test_offline_oracle.py",
+            "features/test_feature_laws.py",
         ),
+        "features",
     ),
     "online": Listed(
-        "online engine",
+        "The online engine",
         PLANTED_ONLINE,
         (
-            "test_int128.py",
-            "test_value_edges.py",
-            "test_online_keeping.py",
-            "test_online_cases.py",
-            "test_online_equals_oracle.py",
+            "features/test_int128.py",
+            "features/test_value_edges.py",
+            "features/test_online_keeping.py",
+            "features/test_online_cases.py",
+            "features/test_online_equals_oracle.py",
         ),
+        "features",
+    ),
+    "decisions": Listed(
+        "Gates, choice and policy",
+        PLANTED_DECISIONS,
+        (
+            "evaluation/test_gates.py",
+            "evaluation/test_resampling.py",
+            "policy/test_policy.py",
+            "evaluation/test_evaluate.py",
+        ),
+    ),
+    "releases": Listed(
+        "Releases", PLANTED_RELEASES, ("releases/test_releases.py", "releases/test_arrangements.py"), "releases"
     ),
 }
 
@@ -62,7 +83,7 @@ def read() -> Found:
     found, name = {}, ""
     for line in REPORT.read_text().splitlines() if REPORT.exists() else []:
         if line.startswith("## "):
-            name = line.removeprefix("## The ").removesuffix(" engine")
+            name = next((one for one, listed in LISTS.items() if line == f"## {listed.title}"), "")
         elif line.startswith("| `"):
             cells = [cell.strip(" `*") for cell in line.strip("|").split("|")]
             found[name, cells[2]] = cells[3]
@@ -72,13 +93,13 @@ def read() -> Found:
 def write(found: Found) -> None:
     """The report over the lists; what was not tried is not in it."""
     lines = ["# Planted errors and the test that finds each first", ""]
-    lines += ["Written by `python -m tests.features.mutations.run`, which plants each error alone in a copy of the"]
+    lines += ["Written by `python -m tests.mutations.run`, which plants each error alone in a copy of the"]
     lines += ["package and runs the tests of its list on that copy, with the JIT disabled, until one fails. The digest"]
     lines += ["is of the file and of the texts before and after."]
     for name, listed in LISTS.items():
         rows = [(one, found[name, digest(one)]) for one in listed.planted if (name, digest(one)) in found]
         killed = sum(by != SURVIVED for _, by in rows)
-        lines += ["", f"## The {listed.engine}", "", f"{len(listed.planted)} listed, {len(rows)} tried, {killed} found"]
+        lines += ["", f"## {listed.title}", "", f"{len(listed.planted)} listed, {len(rows)} tried, {killed} found"]
         lines += [f"by {', '.join(f'`{test}`' for test in listed.tests)}.", ""]
         lines += ["| file | error | digest | found by |", "|---|---|---|---|"]
         lines += [

@@ -1,6 +1,7 @@
 """Plants each error in a copy of the package and runs the tests of its list on it, interpreted; writes report.md.
 
-Run: python -m tests.features.mutations.run [offline] [online] [--only seen.py] [--continue] [--jobs 2]
+Run: python -m tests.mutations.run [offline] [online] [decisions] [releases] [--only seen.py] [--continue]
+[--jobs 2]
 """
 
 import argparse
@@ -17,11 +18,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 
-from tests.features.mutations import report
-from tests.features.mutations.planted import Planted
-from tests.features.mutations.report import LISTS
+from tests.mutations import report
+from tests.mutations.planted import Planted
+from tests.mutations.report import LISTS
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 CPU_S = 150
 """The processor's time, whatever else it does: three times what the tests take; an endless loop takes more."""
 TESTS_FAILED, NOT_COLLECTED = 1, 2
@@ -43,7 +44,7 @@ def suite(source: Path, tests: tuple[str, ...]) -> str:
     environment.pop("TEST_EXAMPLES", None)
     bounded = ["sh", "-c", f'ulimit -c 0; ulimit -S -t {CPU_S}; exec "$@"', "sh"]
     options = ["-x", "-q", "-p", "no:cacheprovider", "-o", "timeout=3600", "--tb=no", "-rfE"]
-    files = [str(ROOT / "tests" / "features" / name) for name in tests]
+    files = [str(ROOT / "tests" / name) for name in tests]
     command = [*bounded, sys.executable, "-m", "pytest", *options, *files]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     if done.returncode == -signal.SIGXCPU:
@@ -65,9 +66,9 @@ def package_of(source: Path) -> Path:
 
 
 @contextmanager
-def plant(planted: Planted, source: Path) -> Iterator[None]:
+def plant(planted: Planted, room: str, source: Path) -> Iterator[None]:
     """The copy with the error in it."""
-    path = source / "flyball" / "features" / planted.file
+    path = source / "flyball" / room / planted.file
     before = path.read_text()
     if before.count(planted.right) != 1:
         raise ValueError(f"{planted.file}: {planted.right!r} must occur once, got {before.count(planted.right)}")
@@ -112,7 +113,7 @@ def main() -> None:
             try:
                 if planted is None:
                     return suite(source, LISTS[name].tests), time.perf_counter() - began
-                with plant(planted, source):
+                with plant(planted, LISTS[name].room, source):
                     return suite(source, LISTS[name].tests), time.perf_counter() - began
             finally:
                 copies.put(source)

@@ -2,7 +2,7 @@
 
 # ruff: noqa: E501
 
-from tests.features.mutations.planted import Planted
+from tests.mutations.planted import Planted
 
 _FOLDING, _MERGING, _READING = "online/kernels/update.py", "online/kernels/tiles.py", "online/kernels/read.py"
 _TOTALS, _PICKS, _WIDE, _STATE = (

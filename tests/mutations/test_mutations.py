@@ -1,29 +1,29 @@
 """The lists of planted errors fit the source, and the report has all of them as found.
 
-`python -m tests.features.mutations.run` plants them one by one and writes the report; nothing is planted here.
+`python -m tests.mutations.run` plants them one by one and writes the report; nothing is planted here.
 """
 
 import ast
 from pathlib import Path
 
 import pytest
-from tests.features.mutations import report
-from tests.features.mutations.report import LISTS, Listed
+from tests.mutations import report
+from tests.mutations.report import LISTS, Listed
 
-ROOM = Path(__file__).parents[2] / "src" / "flyball" / "features"
-AGAIN = "mend the list, then run python -m tests.features.mutations.run --continue"
+ROOT = Path(__file__).parents[2]
+AGAIN = "mend the list, then run python -m tests.mutations.run --continue"
 
 
 def names_of_tests(listed: Listed) -> set[str]:
     """The tests that run on each error of a list."""
-    trees = [ast.parse(Path(__file__).with_name(name).read_text()) for name in listed.tests]
+    trees = [ast.parse((ROOT / "tests" / name).read_text()) for name in listed.tests]
     return {node.name for tree in trees for node in tree.body if isinstance(node, ast.FunctionDef)}
 
 
 @pytest.mark.parametrize("name", LISTS)
 def test_every_error_can_be_planted(name: str) -> None:
     for one in LISTS[name].planted:
-        source = (ROOM / one.file).read_text()
+        source = (ROOT / "src" / "flyball" / LISTS[name].room / one.file).read_text()
         assert source.count(one.right) == 1, f"{one.file}: {one.what}: {AGAIN}"
         right, wrong = ast.parse(source), ast.parse(source.replace(one.right, one.wrong))
         assert ast.dump(right) != ast.dump(wrong), f"{one.file}: {one.what}: must change what runs"
