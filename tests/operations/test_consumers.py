@@ -151,9 +151,9 @@ def test_a_version_in_service_keeps_its_view_until_it_no_longer_serves(home: Pat
     changed = opened(home, "liked", LIKED_OTHERWISE)
     releases.release(changed, declared=first)
     follow(changed)
-    old, new = first.signals.spec.name, changed.signals.spec.name
+    old, new = first.app.task.signals(first.schema).spec.name, changed.app.task.signals(changed.schema).spec.name
     assert {old, new} <= names(changed)
-    history = read_histories(changed.state, first.signals, ["0"])[0][0]
+    history = read_histories(changed.state, first.app.task.signals(first.schema), ["0"])[0][0]
     assert set(history.weights.tolist()) == {1.0}, "folded by the declaration of the version that serves"
     releases.release(changed, declared=changed)
     follow(changed)
@@ -172,12 +172,12 @@ def test_a_release_while_the_worker_runs_brings_its_view(home: Path, releases: R
     worker.drain(now_us)
     for _ in range(5):
         worker.step(now_us)
-    assert first.signals.spec.name not in names(changed)
+    assert first.app.task.signals(first.schema).spec.name not in names(changed)
     releases.release(changed, declared=first)
     for second in range(1, 20):
         worker.step(now_us + second * 1_000_000)
-    assert first.signals.spec.name in names(changed)
-    history = read_histories(changed.state, first.signals, ["0"])[0][0]
+    assert first.app.task.signals(first.schema).spec.name in names(changed)
+    history = read_histories(changed.state, first.app.task.signals(first.schema), ["0"])[0][0]
     assert set(history.weights.tolist()) == {1.0}
 
 
