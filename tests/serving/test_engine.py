@@ -182,7 +182,7 @@ def test_answers_have_the_same_bits_alone_and_in_a_batch(home: Runtime) -> None:
 def test_no_list_shows_what_the_user_has_seen_or_was_told_to_leave_out(home: Runtime) -> None:
     one = real(home)
     for number in range(1, 31):
-        (history,), _ = read_histories(home.state, home.signals, [str(number)])
+        (history,), _ = read_histories(home.state, home.app.task.signals(home.schema), [str(number)])
         ask = request_of(ASKED, f"{number:026d}", NOW_US, {"user": number, "k": 5, "without": ["film-20"]})
         scored, remembered = one.answer([ask])[0], one.from_fallback(ask)
         for got in (scored, remembered):

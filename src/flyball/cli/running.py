@@ -185,7 +185,7 @@ def recommend(
     runtime = open_home(app, home, chosen)
     with progress_line(json) as progress:
         catch_up(runtime, progress)
-    answer = answer_once(runtime, user, k, tell=warn)
+    answer = answer_once(runtime, user, k, report=warn)
     if json:
         show_json(answer)
         return

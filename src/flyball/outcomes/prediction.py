@@ -1,4 +1,4 @@
-"""The stamped record of one answer, and how it lies in the stream `predictions`."""
+"""The stamped record of one response, and how it lies in the stream `predictions`."""
 
 from collections.abc import Iterator
 from operator import attrgetter
@@ -185,9 +185,9 @@ def prediction_of(record: Record) -> Prediction:
 
 def find_prediction(log: EventLog, prediction_id: str) -> Prediction:
     """The prediction with this id, found by the time inside the id; raises `NotFound`, or `BadInput` for no id."""
-    wanted, at_us = id_bytes(prediction_id), timestamp_of_id(prediction_id)
+    record_id, at_us = id_bytes(prediction_id), timestamp_of_id(prediction_id)
     for record in records_between(log, at_us, at_us + 1_000):  # an id holds whole milliseconds
-        if record.id == wanted:
+        if record.id == record_id:
             return prediction_of(record)
     raise NotFound("prediction", prediction_id)
 

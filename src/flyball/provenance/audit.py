@@ -1,11 +1,12 @@
 """The skew audit: the features that answers were made from, computed again from the log and compared bit by bit.
 
-Two questions, kept apart. *Logic*: computed again from the same events, at the same instant, is every bit the same? It
-must be; anything else is an error in an engine or a store. *Freshness*: what was known by the instant of the question
+Two questions, kept apart. *Logic*: computed again from the same events, at the same timestamp, is every bit the same?
+It must be; anything else is an error in an engine or a store. *Freshness*: what was known by the time of the request
 but not applied yet; how often did that change a value, and how old was it?
 
-What is read follows what is audited: of the keys asked about, the events that any window can see. They are read from
-the history, the log in columns; whatever then differs is computed a second time from the log itself, which decides.
+What is read follows what is audited: of the keys of the requests, the events that any window can see. They are read
+from the history, the log in columns; whatever then differs is computed a second time from the log itself, which
+decides.
 """
 
 from collections.abc import Sequence
@@ -96,9 +97,9 @@ class Audit(msgspec.Struct, frozen=True):
         if not self.audited:
             return "\n".join([head, *self._skipped()])
         logic = "logic skew: none, every bit agrees" if self.exact else f"LOGIC SKEW in {self.wrong:,} answers"
-        told = [one.text() for one in self.differences]
+        differences = [one.text() for one in self.differences]
         head += f", {self.sampled:,} value by value"
-        return "\n".join([head, logic, *told, self._freshness(), *self.notes, *self._skipped()])
+        return "\n".join([head, logic, *differences, self._freshness(), *self.notes, *self._skipped()])
 
     def _freshness(self) -> str:
         missed = [f"{one.name} ({format_duration(one.target_us)})" for one in self.features if not one.met]
@@ -143,7 +144,7 @@ def audit(
                 "history is not what the log holds; remove its manifest.json and it is written again"
             )
         found = again
-    features = [tally.told(name, targets[name]) for name, tally in found.tallies.items()]
+    features = [tally.feature_audit(name, targets[name]) for name, tally in found.tallies.items()]
     return Audit(
         since_us=since_us,
         predictions=len(predictions),
@@ -173,8 +174,8 @@ def _examine(
         return found
     keys: dict[str, set[tuple[str, ...]]] = {}
     for case in cases:
-        for name, wanted in case.asked.items():
-            keys.setdefault(name, set()).update(wanted)
+        for name, group_keys in case.asked.items():
+            keys.setdefault(name, set()).update(group_keys)
     needed = Needed(groups, keys, min(case.read.at_us for case in cases))
     frames = events_about(runtime, needed, runtime.log.ends(), from_log)
     parts: list[dict[str, Vectors]] = [{} for _ in cases]
@@ -197,14 +198,14 @@ class _Tally:
         self.values = self.wrong = self.looked = self.stale = self.late = 0
         self.lags: list[int] = []
 
-    def told(self, name: str, target_us: int) -> FeatureAudit:
+    def feature_audit(self, name: str, target_us: int) -> FeatureAudit:
         lags = np.array(self.lags or [0])
         spread = {f"p{share}": int(np.percentile(lags, share, method="higher")) for share in (50, 90, 99)}
-        told = spread | {"max": int(lags.max())} if self.lags else {}
+        lag_us = spread | {"max": int(lags.max())} if self.lags else {}
         beyond = self.looked - -(-self.looked * 99 // 100)  # of the slowest hundredth the quickest is the first beyond
         all_p99 = sorted(self.lags, reverse=True)[beyond] if beyond < len(self.lags) else 0
         return FeatureAudit(
-            name, self.values, self.wrong, self.looked, self.stale, self.late, told, target_us, all_p99
+            name, self.values, self.wrong, self.looked, self.stale, self.late, lag_us, target_us, all_p99
         )  # fmt: skip
 
 

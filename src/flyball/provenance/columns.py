@@ -30,7 +30,7 @@ def frames_before(
 ) -> "dict[str, polars.DataFrame]":
     """{type: the events of the log before `until` that `keep` keeps}; types without any are left out.
 
-    `since_us`: {type: the first instant that matters}; parts of the history that end before it are not read.
+    `since_us`: {type: the first timestamp that matters}; parts of the history that end before it are not read.
 
     The history holds the same events as the log before its own offsets, and columns are read some twenty times as
     fast as records; what the worker has not written to it yet is read from the log. So is everything when the history
@@ -50,16 +50,16 @@ def _frames(
     import polars as pl
 
     ends = runtime.log.ends()
-    wanted = tuple(min(pair) for pair in zip(until + (0,) * (len(ends) - len(until)), ends, strict=True))
+    goals = tuple(min(pair) for pair in zip(until + (0,) * (len(ends) - len(until)), ends, strict=True))
     reach = runtime.history.offsets() if from_history else ()
-    reach = tuple(min(pair) for pair in zip(reach + (0,) * (len(ends) - len(reach)), wanted, strict=False))
+    reach = tuple(min(pair) for pair in zip(reach + (0,) * (len(ends) - len(reach)), goals, strict=False))
     found: dict[str, polars.DataFrame] = {}
     for name in [name for name in names if name in runtime.schema.joined]:
         names.remove(name)
         frame = _joined(runtime, until, name, keep, from_history)
         if frame.height:
             found[name] = frame
-    tail = _tail(runtime, reach, wanted, set(names))
+    tail = _tail(runtime, reach, goals, set(names))
     for name in names:
         parts = [_before(runtime.history.events(name, since_us.get(name)), reach)] if any(reach) else []
         if tail[name]:
@@ -103,19 +103,19 @@ def everything(name: str, frame: "polars.DataFrame") -> "polars.DataFrame":
 
 
 def naming(
-    wanted: Mapping[str, Mapping[tuple[str, ...], Iterable[tuple[str, ...]]]],
+    keys_by_type: Mapping[str, Mapping[tuple[str, ...], Iterable[tuple[str, ...]]]],
     since_us: Mapping[tuple[str, tuple[str, ...]], int] | None = None,
 ) -> Keep:
-    """Keeps the rows whose fields hold one of the keys, `wanted` being {type: {fields: keys}}; and some more.
+    """Keeps the rows whose fields hold one of the keys, `keys_by_type` being {type: {fields: keys}}; and some more.
 
-    `since_us`: {(type, fields): the first instant that matters of these}.
+    `since_us`: {(type, fields): the first timestamp that matters of these}.
     A field that is neither whole number nor text is not compared: what reads the rows compares keys itself.
     """
     import polars as pl
 
     def keep(name: str, frame: pl.DataFrame) -> pl.DataFrame:
         tests = []
-        for fields, keys in wanted[name].items():
+        for fields, keys in keys_by_type[name].items():
             plain = [
                 place
                 for place, field in enumerate(fields)

@@ -63,8 +63,8 @@ class FollowUp(msgspec.Struct, frozen=True):
 
 
 class Why(msgspec.Struct, frozen=True):
-    """All there is to know of one answer. `knowledge`: what it knew of who asked, in words, "" where it read no state.
-    `notes`: what could not be told, and why."""
+    """All there is to know of one answer. `knowledge`: what it knew of the key, in words, "" where it read no state.
+    `notes`: what could not be found out, and why."""
 
     prediction: Prediction
     version: Version | None
@@ -137,7 +137,7 @@ def _reasons(
     most: int,
     notes: list[str],
 ) -> list[list[Contribution]]:
-    """For each item, or value where there are no items, its strongest contributions; none where none can be told."""
+    """For each item, or value where there are no items, its strongest contributions; none where it cannot say."""
     none: list[list[Contribution]] = [[] for _ in prediction.items or prediction.values]
     if version is None or rebuilt is None or rebuilt.contexts is None or prediction.level in FALLBACK_LEVELS:
         return none
@@ -190,7 +190,7 @@ def _next(runtime: Runtime, prediction: Prediction, notes: list[str]) -> list[Fo
         for record in piece.records:
             _note_next(runtime, prediction, record, follow_ups)
         if len(follow_ups) >= NEXT_EVENTS:
-            notes.append(f"of what came after, the first {len(follow_ups)} kinds of events in a row are told")
+            notes.append(f"of what came after, the first {len(follow_ups)} kinds of events in a row are shown")
             break
     return follow_ups
 

@@ -1,4 +1,4 @@
-"""Declared features computed again from the log, for the keys asked about."""
+"""Declared features computed again from the log, for given keys."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -31,8 +31,8 @@ class LogFeatures:
         groups = self._runtime.app.task.about.feature_groups
         keys: dict[str, set[tuple[str, ...]]] = {}
         for one in asked:
-            for name, wanted in one.items():
-                keys.setdefault(name, set()).update(wanted)
+            for name, group_keys in one.items():
+                keys.setdefault(name, set()).update(group_keys)
         needed = Needed(groups, keys, min(at_us, default=0))
         frames = events_about(self._runtime, needed, self._offsets)
         return OfflineFeatures(groups, frames, self._offsets).read(asked, at_us)
@@ -41,7 +41,7 @@ class LogFeatures:
 class Needed:
     """Which events features of `keys` can read when asked at `first_us` or later.
 
-    `keys`: {event type: {its fields that name a key: keys}}. `since`: {(type, fields): the first instant of any
+    `keys`: {event type: {its fields that name a key: keys}}. `since`: {(type, fields): the first timestamp of any
     window}, where all windows have a beginning; `since_of`: the same by type, of all its fields.
     """
 
@@ -88,10 +88,10 @@ def events_about(
 def _pieces(runtime: Runtime, needed: Needed, until: Offsets) -> Iterator[Slice]:
     """The part of the log that may hold what is needed: blocks of other types, partitions and times are left out."""
     log, ends = runtime.log, runtime.log.ends()
-    wanted = tuple(min(pair) for pair in zip((*until, *[0] * (len(ends) - len(until))), ends, strict=True))
+    goals = tuple(min(pair) for pair in zip((*until, *[0] * (len(ends) - len(until))), ends, strict=True))
     logged = {name: by_fields for name, by_fields in needed.keys.items() if name in runtime.schema.types}
     homes = {name: _homes(runtime, name, by_fields, len(ends)) for name, by_fields in logged.items()}
-    for part, end in enumerate(wanted):
+    for part, end in enumerate(goals):
         types = {name: needed.since_of.get(name, 0) for name, parts in homes.items() if part in parts}
         if types:
             yield from read_where(log, part, 0, end, types)

@@ -45,7 +45,7 @@ class Replay(msgspec.Struct, frozen=True):
 def replay(runtime: Runtime, prediction_id: str) -> Replay:
     """Rebuild the state that the answer was made from and answer again, through the engine that serves.
 
-    Raises `NotFound` for an unknown id. What cannot be rebuilt is told, never guessed.
+    Raises `NotFound` for an unknown id. What cannot be rebuilt is reported, never guessed.
     """
     prediction = find_prediction(runtime.predictions, prediction_id)
     try:

@@ -53,7 +53,7 @@ def release_arrangement(registry: Registry, revision: str, reason: str, by: str,
 
 
 def rollback_arrangement(registry: Registry, reason: str, by: str, now_us: int) -> Change:
-    """Re-rank by the revision before this one; asked again, by the one before that. The version stays.
+    """Re-rank by the revision before this one; called again, by the one before that. The version stays.
 
     Raises `Refused` when there is none, or when another change came in between.
     """

@@ -72,7 +72,7 @@ def rollback(
     artifacts: Path,
     features: Mapping[str, str] | None = None,
 ) -> Change:
-    """Go back to the previous champion and the arrangement it served with; asked again, to the one before that.
+    """Go back to the previous champion and the arrangement it served with; called again, to the one before that.
 
     Raises `Refused` when there is none, for what `promote` refuses, or when another change came in between.
     """

@@ -1,7 +1,7 @@
 """Serving: an answer in time, stamped and logged.
 
 Promises: a well-formed request for a list gets one before the deadline, whatever versions and stores do; its level
-says from which rung of the ladder it came; every answer leaves one record in the log of predictions; a new champion
+says from which fallback level it came; every answer leaves one record in the log of predictions; a new champion
 takes over without a dropped request; malformed requests get a problem document, never a 500.
 """
 

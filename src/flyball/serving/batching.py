@@ -120,11 +120,11 @@ class Scorer:
                 answers = [self._engine.from_fallback(request) for request in requests]
             turn.since_s = 0.0
             if turn.given_up:
-                _tell(loop, self._came_back)
+                _call_in_loop(loop, self._came_back)
             else:
                 self._metrics.counters.add("batches")
                 self._metrics.counters.add("batched", len(requests))
-                _tell(loop, _deliver, batch, answers)
+                _call_in_loop(loop, _deliver, batch, answers)
 
     def _tick(self) -> None:
         assert self._loop is not None
@@ -162,7 +162,7 @@ class Scorer:
         self._stuck -= 1
 
 
-def _tell(loop: asyncio.AbstractEventLoop, what: Callable[..., None], *args: object) -> None:
+def _call_in_loop(loop: asyncio.AbstractEventLoop, what: Callable[..., None], *args: object) -> None:
     try:
         loop.call_soon_threadsafe(what, *args)
     except RuntimeError:
@@ -171,7 +171,7 @@ def _tell(loop: asyncio.AbstractEventLoop, what: Callable[..., None], *args: obj
 
 
 def _drain(queue: "SimpleQueue[_Waiting | None]") -> list[_Waiting] | None:
-    """Wait for one, then take what else is there, `BATCH` at most; None when told to end."""
+    """Wait for one, then take what else is there, `BATCH` at most; None at the end."""
     first = queue.get()
     if first is None:
         return None

@@ -128,14 +128,14 @@ class EventIntake:
 
     def _summary(self, verdicts: list[Verdict]) -> Summary:
         counts = {"accepted": 0, "duplicate": 0, "quarantined": 0}
-        told = []
+        events = []
         for place, one in enumerate(verdicts, start=1):
             counts[one.verdict] += 1
-            told.append(EventVerdict(place, one.verdict, one.type, one.reason, one.detail, one.unknown))
+            events.append(EventVerdict(place, one.verdict, one.type, one.reason, one.detail, one.unknown))
         for name, count in counts.items():
             if count:
                 self._metrics.counters.add(f"events|{name}", count)
-        return Summary(counts["accepted"], counts["duplicate"], counts["quarantined"], told)
+        return Summary(counts["accepted"], counts["duplicate"], counts["quarantined"], events)
 
 
 def _format(runtime: Runtime, name: str) -> Format:

@@ -11,7 +11,7 @@ from flyball.events import WorkerReport
 
 LEVELS = ("champion", "chosen", "previous", "precomputed", "popular", "empty")
 """From best to poorest: the champion, another version under release, the previous champion, the version's list for
-the user's group, the list of what is popular now, nothing better than the catalogue's order."""
+the user's group, the list of what is popular now, nothing better than the catalog's order."""
 
 FAILURES = {
     "state": "the store of histories could not be read",
@@ -79,7 +79,7 @@ class ServingMetrics:
             if not quiet:
                 self._said_s[(kind, subject)] = now_s
         if not quiet:
-            _logger.warning("%s: %s: %s", FAILURES[kind], subject, _told(reason))
+            _logger.warning("%s: %s: %s", FAILURES[kind], subject, _reason_text(reason))
 
     def answered(self, level: str, took_s: float) -> None:
         self.counters.add(f"answers|{level}")
@@ -92,7 +92,7 @@ class ServingMetrics:
         self.counters.add(f"gauge|{name}", value - self.counters.get(f"gauge|{name}"))
 
 
-def _told(reason: object) -> str:
+def _reason_text(reason: object) -> str:
     return f"{type(reason).__name__}: {reason}" if isinstance(reason, BaseException) else str(reason)
 
 

@@ -19,11 +19,11 @@ def answer_once(
     k: int | None = None,
     rng: random.Random | None = None,
     stopwatch: Stopwatch | None = None,
-    tell: Callable[[str], object] = lambda reason: None,
+    report: Callable[[str], object] = lambda reason: None,
 ) -> Prediction:
     """The answer to a request of `key` from what serves now; raises `BadInput`. `k`: how many items, of tasks that say.
 
-    `tell` is called with each thing that is not as it should be, as `/readyz` names it.
+    `report` is called with each thing that is not as it should be, as `/readyz` names it.
     """
     task, watch = runtime.app.task, stopwatch or SystemStopwatch()
     metrics = ServingMetrics(runtime.counters_folder / "once", "once", watch)  # apart: this is no process that serves
@@ -32,7 +32,7 @@ def answer_once(
     refresher = Refresher(runtime, metrics, runtime.clock)
     refresher.step()
     for reason in refresher.reasons():
-        tell(reason)
+        report(reason)
     began_s = watch.read_s()
     answer = msgspec.structs.replace(refresher.engine.answer([request])[0], worker="once")
     answer = msgspec.structs.replace(answer, took_us=int((watch.read_s() - began_s) * 1e6))

@@ -32,7 +32,7 @@ class Problem(FlyballError):
 
 
 def problem_of(error: BaseException) -> Problem:
-    """The problem an error is told as."""
+    """The problem that stands for an error."""
     if isinstance(error, Problem):
         return error
     if isinstance(error, BadInput):

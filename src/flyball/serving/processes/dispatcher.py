@@ -109,12 +109,12 @@ class Dispatcher:
             self._wake.close()
             self._woken.close()
 
-    def _listen(self, wanted: bool) -> None:
-        if wanted and not self._accepting:
+    def _listen(self, accepting: bool) -> None:
+        if accepting and not self._accepting:
             self._selector.register(self._listener, selectors.EVENT_READ, None)
-        elif not wanted and self._accepting:
+        elif not accepting and self._accepting:
             self._selector.unregister(self._listener)
-        self._accepting = wanted
+        self._accepting = accepting
 
     def _ready(self) -> list[_Worker]:
         return [worker for worker in self._workers if worker.ready]

@@ -202,7 +202,7 @@ class Refresher:
 
     def _poll_fallback(self) -> None:
         self._events = self._events or any(self._runtime.log.ends())
-        best = next((version for version in wanted(self._release) if version in self._loaded), "")
+        best = next((version for version in versions_of(self._release) if version in self._loaded), "")
         if best:
             fallback = self._loaded[best].online.fallback(self._loaded[best].pipeline)
         else:
@@ -240,7 +240,7 @@ class Refresher:
         if changed:
             with self._lock:
                 self._tripped, self._failed = {}, {}
-        for version in wanted(release):
+        for version in versions_of(release):
             if now_us < self._failed.get(version, ("", 0))[1] or version in self._tripped:
                 continue
             if version not in self._loaded or self._loaded[version].revision != release.arrangement:
@@ -251,7 +251,7 @@ class Refresher:
                 self._metrics.counters.add("reloads")
             with self._lock:
                 self._release = release
-                kept = {version: self._loaded[version] for version in wanted(release) if version in self._loaded}
+                kept = {version: self._loaded[version] for version in versions_of(release) if version in self._loaded}
                 self._loaded = kept
             self._files.forget(kept)
             self._due_us["fallback"] = 0
@@ -357,7 +357,7 @@ class _Unavailable:
         pass
 
 
-def wanted(release: ReleaseState) -> Sequence[str]:
+def versions_of(release: ReleaseState) -> Sequence[str]:
     """The versions to hold ready, best first: the champion, those under release, the previous champion."""
     names = (release.champion, *(arm.version for arm in release.arms), release.previous)
     return list(dict.fromkeys(name for name in names if name))
