@@ -4,7 +4,7 @@ from pathlib import Path
 
 from flyball.app import load_app
 from flyball.core import ManualClock
-from flyball.events import ingest_lines
+from flyball.events import LineSource, ingest_lines
 from flyball.history import take_snapshot
 from flyball.runtime import Runtime, load_settings
 from flyball.tasks import build_interactions
@@ -23,10 +23,8 @@ class Home:
     def take(self, *lines: str) -> list[str]:
         runtime = self.runtime
         self.clock.advance_us(HOUR_US)
-        verdicts = ingest_lines(
-            [line.encode() for line in lines], format=runtime.formats["jsonl"], schema=runtime.schema, log=runtime.log,
-            quarantine=runtime.quarantine, catalogue=runtime.catalogue, clock=self.clock, mode="live", source="test",
-        )  # fmt: skip
+        source = LineSource("test", runtime.formats["jsonl"], "jsonl", "live")
+        verdicts = ingest_lines([line.encode() for line in lines], source, runtime.inlet)
         return [each.verdict for each in verdicts]
 
     def learned(self, hours: int) -> tuple[set[tuple[str, str]], dict[str, str]]:

@@ -94,7 +94,7 @@ def test_no_bit_is_off_after_kills_at_random_instants(tmp_path: Path) -> None:
         stop.set()
         for thread in threads:
             thread.join()
-        until(lambda: all(each.behind == 0 and not each.error for each in status(runtime).feeds))
+        until(lambda: all(each.behind == 0 and not each.error for each in status(runtime).consumers))
         message = audit(runtime, began_us)
         assert message.audited > 200, message.text()
         assert message.exact, message.text()

@@ -58,19 +58,25 @@ def test_learns_by_itself_and_the_champion_takes_over(instance: Instance) -> Non
     assert any("governor: learning starts (no champion yet, 1,200 events)" in line for line in instance.lines)
 
 
-def test_status_shows_processes_lags_and_figures(instance: Instance) -> None:
+def test_status_shows_processes_lags_and_outcomes(instance: Instance) -> None:
     before = status(instance.runtime())
     assert (before.running, before.port, before.app) == (True, instance.port, "cinema")
     assert {each.name for each in before.processes} == {"serve-1", "serve-2", "worker", "governor"}
     assert sum(before.ends["events"]) == 1_200
     for _ in range(5):
         assert instance.get("/recommend/1")[0] == 200
-    until(lambda: sum(each.answers for each in status(instance.runtime()).figures.values()) >= 5)
-    until(lambda: all(each.behind == 0 and not each.error for each in status(instance.runtime()).feeds))
+    until(lambda: sum(each.responses for each in status(instance.runtime()).outcomes.values()) >= 5)
+    until(lambda: all(each.behind == 0 and not each.error for each in status(instance.runtime()).consumers))
     found = status(instance.runtime())
-    assert {each.name for each in found.feeds} == {"state", "history", "predictions", "outcomes", "prediction_history"}
-    answers = sum(sum(each.levels.values()) for each in found.figures.values())
-    assert answers == sum(each.answers for each in found.figures.values()) >= 5
+    assert {each.name for each in found.consumers} == {
+        "state",
+        "history",
+        "predictions",
+        "outcomes",
+        "prediction_history",
+    }
+    answers = sum(sum(each.levels.values()) for each in found.outcomes.values())
+    assert answers == sum(each.responses for each in found.outcomes.values()) >= 5
 
 
 def test_a_killed_serving_worker_comes_back_while_the_service_answers(instance: Instance) -> None:
@@ -172,7 +178,7 @@ def test_a_log_that_is_moved_away_takes_no_events_until_it_is_back(instance: Ins
         file.rename(instance.home / file.name)
     until(lambda: post(102) == 200)
     assert sum(instance.runtime().log.ends()) == 1_202
-    until(lambda: all(each.behind == 0 and not each.error for each in status(instance.runtime()).feeds))
+    until(lambda: all(each.behind == 0 and not each.error for each in status(instance.runtime()).consumers))
 
 
 def test_a_second_instance_and_a_taken_port_are_refused(instance: Instance, folder: Path) -> None:
