@@ -1,4 +1,4 @@
-"""`flyball features backfill`: the features of any rows of keys and instants, over all of the history."""
+"""`flyball features backfill`: the features of any rows of keys and timestamps, over all of the history."""
 
 import hashlib
 import os
@@ -124,13 +124,13 @@ def _asked(frame: "pl.DataFrame", path: Path) -> "pl.DataFrame":
     """The rows as the engine takes them: `at` in microseconds, `offsets` as lists."""
     import polars as pl
 
-    frame = frame.with_columns(at=_instants(frame["at"], path))
+    frame = frame.with_columns(at=_timestamps(frame["at"], path))
     if "offsets" in frame.columns and frame.schema["offsets"] == pl.String:
         frame = frame.with_columns(pl.col("offsets").str.json_decode(pl.List(pl.Int64)))
     return frame
 
 
-def _instants(column: "pl.Series", path: Path) -> "pl.Series":
+def _timestamps(column: "pl.Series", path: Path) -> "pl.Series":
     import polars as pl
 
     kind = column.dtype
@@ -140,7 +140,7 @@ def _instants(column: "pl.Series", path: Path) -> "pl.Series":
     elif kind == pl.Date:
         column = column.cast(pl.Datetime("us")).dt.epoch("us")
     elif kind == pl.String:
-        column = pl.Series([_instant(text, f"at in row {row} of {path}") for row, text in enumerate(column, start=1)])
+        column = pl.Series([_timestamp(text, f"at in row {row} of {path}") for row, text in enumerate(column, start=1)])
     elif not kind.is_integer():
         raise BadInput(f"at in {path}", "times, or microseconds since 1970 in whole numbers", str(kind))
     if column.null_count():
@@ -149,7 +149,7 @@ def _instants(column: "pl.Series", path: Path) -> "pl.Series":
     return column.cast(pl.Int64)
 
 
-def _instant(text: str | None, where: str) -> int:
+def _timestamp(text: str | None, where: str) -> int:
     if text is None:
         raise BadInput(where, "a time", None)
     try:

@@ -85,7 +85,7 @@ def list_(
     else:
         columns = ["search", "how", "metric", "budget", "seed", "trials", "began", "status"]
         rows = [
-            [one.id, one.how, one.metric, f"{one.budget:g}", one.seed, len(one.trials), _instant(one.started_us),
+            [one.id, one.how, one.metric, f"{one.budget:g}", one.seed, len(one.trials), _timestamp(one.started_us),
              one.status]
             for one in found
         ]  # fmt: skip
@@ -117,13 +117,13 @@ def curve(
 
 
 def _tell(report: "SearchReport", app: str) -> None:
-    start, end = _instant(report.window.start_us), _instant(report.window.end_us)
+    start, end = _timestamp(report.window.start_us), _timestamp(report.window.end_us)
     say(
         f"search {report.search}: {report.how}, at most {report.budget:g} full fits a candidate, seed {report.seed}; "
         f"evaluated by {report.metric} on {report.users:,} users from {start} to {end}\n"
     )
     rows = [
-        [one.candidate, _figure(one.declared), _figure(one.best), one.trials, f"{one.spent:g}", one.failed or None,
+        [one.candidate, _number(one.declared), _number(one.best), one.trials, f"{one.spent:g}", one.failed or None,
          one.note]
         for one in report.found
     ]  # fmt: skip
@@ -143,7 +143,7 @@ def _tell_trials(search: "Search") -> None:
     say(f"search {search.id}: {search.how}, budget {search.budget:g}, seed {search.seed}, {search.status}\n")
     varied = _varied(search)
     rows = [
-        [one.candidate, f"{one.share:g}", _figure(one.value), f"{one.seconds:.1f}",
+        [one.candidate, f"{one.share:g}", _number(one.value), f"{one.seconds:.1f}",
          _params({name: one.params[name] for name in varied[one.candidate]}), one.failed]
         for one in search.trials
     ]  # fmt: skip
@@ -154,7 +154,7 @@ def _tell_curve(report: "CurveReport") -> None:
     say(f"search {report.search}: learning curves, {report.metric} on {report.users:,} users\n")
     shares = [share for share, _ in next(iter(report.curves.values()), [])]
     columns = [f"{share:.0%} of users" for share in shares]
-    rows = [[name, *[_figure(figure) for _, figure in points]] for name, points in report.curves.items()]
+    rows = [[name, *[_number(value) for _, value in points]] for name, points in report.curves.items()]
     show_table(["candidate", *columns], rows, columns)
     for name, reason in report.failed.items():
         say(f"{name}: {reason}")
@@ -173,9 +173,9 @@ def _params(params: dict[str, object]) -> str:
     return ", ".join(f"{name}={value}" for name, value in params.items()) or "as declared"
 
 
-def _figure(value: float | None) -> str | None:
+def _number(value: float | None) -> str | None:
     return None if value is None else f"{value:.4f}"
 
 
-def _instant(at_us: int) -> str:
+def _timestamp(at_us: int) -> str:
     return format_timestamp(at_us // 1_000_000 * 1_000_000)

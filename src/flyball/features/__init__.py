@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from flyball.core import lazy_door
 from flyball.features.declaration.aggregates import FRESHNESS_US, Aggregate, Feature, Ratio
 from flyball.features.declaration.derived import Derived, FeatureSet, computed, hashed
-from flyball.features.declaration.entity import Entity
 from flyball.features.declaration.functions import (
     attribute,
     count,
@@ -27,7 +26,7 @@ from flyball.features.declaration.functions import (
     sum,
     target,
 )
-from flyball.features.declaration.groups import Definition, Features, Group
+from flyball.features.declaration.groups import Definition, Entity, Features, Group
 from flyball.features.declaration.source import content_of
 from flyball.features.declaration.values import number_of
 from flyball.features.declaration.windows import Window, exact, lifetime, tiled

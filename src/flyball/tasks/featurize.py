@@ -34,7 +34,7 @@ class HasFeatures(Protocol):
 
 
 class ReadFeatures(Protocol):
-    """Reads features: a reading for each of `asked`, as of its instant, each from one consistent view."""
+    """Reads features: a reading for each of `asked`, as of its time, each from one consistent view."""
 
     def read(self, asked: Sequence[Asked], at_us: Sequence[int]) -> "list[Reading]": ...
 
@@ -258,7 +258,7 @@ class OfflineFeatures:
         return readings
 
     def matrix(self, columns: Columns, users: Sequence[str], items: Sequence[str], at_us: int) -> Doubles:
-        """float64 (rows, names) for any pairs of users and items at one instant."""
+        """float64 (rows, names) for any pairs of users and items at one time."""
         if not users:
             return np.empty((0, len(columns.names)))
         asked: dict[str, list[tuple[str, ...]]] = {}

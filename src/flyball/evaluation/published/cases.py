@@ -123,7 +123,7 @@ def temporal(data: Interactions, seed: int) -> list[ListCases]:
 
     Ratings of at least 4/5 of the scale are positive, the others only seen. New users are asked too.
     """
-    split_us = _instant(data)
+    split_us = _timestamp(data)
     before = data.at_us < split_us
     train = select_rows(_unliked(data), before)
     later = positive_rows(select_rows(data, ~before))
@@ -133,7 +133,7 @@ def temporal(data: Interactions, seed: int) -> list[ListCases]:
 def temporal_ratings(data: Interactions, seed: int) -> list[RatingCases]:
     """Ratings after the split of `temporal`, predicted from those before it; new users are asked too."""
     data = _rated_rows(data)
-    before = data.at_us < _instant(data)
+    before = data.at_us < _timestamp(data)
     return [rating_cases(select_rows(data, before), select_rows(data, ~before))]
 
 
@@ -156,7 +156,7 @@ def _unliked(data: Interactions) -> Interactions:
     return msgspec.structs.replace(data, weights=np.where(liked, data.weights, 0.0).astype(np.float32))
 
 
-def _instant(data: Interactions) -> int:
+def _timestamp(data: Interactions) -> int:
     if len(data.at_us) < 2:
         raise BadInput("rows for a split by time", "at least 2", len(data.at_us))
     return int(np.sort(data.at_us)[int(TEMPORAL_SHARE * len(data.at_us))])

@@ -43,7 +43,7 @@ class RatedSet(msgspec.Struct, frozen=True):
     """A data set: `data` holds a row for each (user, item) pair, in the order of the file, all of weight 1.
 
     Users and items are numbered in the natural order of their ids. `rated`: ratings on a scale are given.
-    `clock`: "timestamps", "order" (each user's rows are in time order, without instants) or "none".
+    `clock`: "timestamps", "order" (each user's rows are in time order, without timestamps) or "none".
     """
 
     name: str
@@ -165,7 +165,7 @@ def _columns(table: pl.DataFrame, file: Path) -> tuple[pl.DataFrame, bool, TimeK
     rated, clock = "rating" in table.columns, "none"
     at: pl.Expr | pl.Series = pl.int_range(pl.len(), dtype=pl.Int64)
     if "time" in table.columns:
-        at, clock = _instants(table["time"], file), "timestamps"
+        at, clock = _timestamps(table["time"], file), "timestamps"
     elif table.columns == ["user", "item"]:
         clock = "order"
     rating = pl.col("rating").cast(pl.Float32) if rated else pl.lit(np.nan, dtype=pl.Float32)
@@ -175,7 +175,7 @@ def _columns(table: pl.DataFrame, file: Path) -> tuple[pl.DataFrame, bool, TimeK
         raise BadInput(f"ratings of {file.name}", "numbers", str(error).splitlines()[0]) from None
 
 
-def _instants(column: pl.Series, file: Path) -> pl.Series:
+def _timestamps(column: pl.Series, file: Path) -> pl.Series:
     """Microseconds, from seconds, milliseconds or microseconds (told apart by their size) or from dates."""
     numbers = column.cast(pl.Float64, strict=False)
     if numbers.null_count():

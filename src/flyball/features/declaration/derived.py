@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from flyball.core import BadDeclaration, BadInput
-from flyball.features.declaration.entity import Entity
-from flyball.features.declaration.groups import SEMANTICS, Features, Group, hash_of
+from flyball.features.declaration.groups import SEMANTICS, Entity, Features, Group, hash_of
 from flyball.features.declaration.source import content_of
 from flyball.features.declaration.values import BOOL, INT, REAL, TEXT
 

@@ -1,19 +1,16 @@
 """Features by what they are kept for: an entity, or several keys together; each with a name and a hash."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from flyball.core import BadDeclaration
-from flyball.events import Event, join_of
+from flyball.events import Event, Profile, join_of
 from flyball.features.declaration.aggregates import ATTRIBUTE, Aggregate, Feature, Ratio
 from flyball.features.declaration.functions import keyed_by
 from flyball.policy import Expression
-
-if TYPE_CHECKING:
-    from flyball.features.declaration.entity import Entity
 
 _APART = ("event", "by", "freshness_us")
 """What of an aggregate is covered elsewhere, or is no part of its meaning."""
@@ -93,6 +90,36 @@ def make_group(name: str, keys: Sequence[tuple[str, bool]], features: Mapping[st
     return Group(name, names, tuple(entity for _, entity in keys), tuple(definitions))
 
 
+class Entity:
+    """One kind of thing that events name.
+
+    `profile`: the event type that describes one of them; the latest by `at` counts. `known_by`: further event types
+    whose first reference to this kind makes it known (an account was created). `group`: a function of the profile
+    giving the text of its group, or None: `Entity("user", UserCard, group=lambda p: p.gender)`. Every other
+    keyword names a feature of it: `Entity("film", FilmCard, views=count(Watch, "7d"))`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        /,
+        profile: type[Profile] | None = None,
+        known_by: tuple[type[Event], ...] = (),
+        group: Callable[[Any], Any] | None = None,
+        **features: Feature,
+    ) -> None:
+        if not name.isidentifier():
+            raise BadDeclaration("Entity name", "a word of letters, digits and _", name)
+        if group is not None and profile is None:
+            raise BadDeclaration(f"group of Entity {name!r}", "over a profile, so the entity needs one", "no profile")
+        self.name, self.profile, self.known_by = name, profile, tuple(known_by)
+        self.group = group
+        self.features = make_group(name, [(name, True)], features)
+
+    def __repr__(self) -> str:
+        return f"Entity({self.name!r})"
+
+
 class Features:
     """Features kept for several keys together, or for a field that is no entity.
 
@@ -100,7 +127,7 @@ class Features:
     of the events (`keys=("merchant",)`). Requests give each key by the entity's or field's name.
     """
 
-    def __init__(self, name: str, /, keys: "Sequence[Entity | str]", **features: Feature) -> None:
+    def __init__(self, name: str, /, keys: Sequence[Entity | str], **features: Feature) -> None:
         if not name.isidentifier():
             raise BadDeclaration("Features name", "a word of letters, digits and _", name)
         if isinstance(keys, str) or not keys:

@@ -13,8 +13,7 @@ import polars as pl
 from flyball.core import BadInput, ReportProgress, run_parallel, write_atomic
 from flyball.events import Event
 from flyball.features.declaration.aggregates import Aggregate, Ratio
-from flyball.features.declaration.entity import Entity
-from flyball.features.declaration.groups import Features, Group
+from flyball.features.declaration.groups import Entity, Features, Group
 from flyball.features.offline.point_in_time import point_in_time
 
 BYTES_PER_EVENT = 200

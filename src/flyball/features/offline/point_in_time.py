@@ -8,8 +8,7 @@ import polars as pl
 from flyball.core import BadInput
 from flyball.events import join_of
 from flyball.features.declaration.aggregates import Aggregate
-from flyball.features.declaration.entity import Entity
-from flyball.features.declaration.groups import Definition, Features, Group
+from flyball.features.declaration.groups import Definition, Entity, Features, Group
 from flyball.features.offline.aggregate import Aggregation
 from flyball.features.offline.events import EventSource
 from flyball.features.offline.query_rows import QueryRows

@@ -9,7 +9,7 @@ SHARES = (0.2, 0.3, 0.4, 0.5)
 
 RULE = (
     "test on the latest 20 % of positives by time; 30, 40 or 50 % while fewer would leave less than the number of "
-    "users the gates ask for; positives of the same instant are never divided"
+    "users the gates ask for; positives of the same time are never divided"
 )
 
 

@@ -1,4 +1,4 @@
-"""Training data: who did what, as it was known at an instant."""
+"""Training data: who did what, as it was known at a time."""
 
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def pairs_at(frames: Frames, task: Recommend, schema: Schema, as_of_us: int) -> "polars.DataFrame":
-    """What is known of each (user, item) at `as_of_us`, as text, whether or not a catalogue knows them."""
+    """What is known of each (user, item) at `as_of_us`, as text, whether or not a catalog knows them."""
     from flyball.tasks.recommend.state.interactions import interactions_frame
 
     return interactions_frame(frames, task.signals(schema), as_of_us)
@@ -26,7 +26,7 @@ def build_interactions(
 ) -> Interactions:
     """The training data of `task` from a snapshot's frames, with what was known at `as_of_us` (inclusive).
 
-    An event about a user or item that no catalogue knew by then stays out; a kind of entity without any catalogue is
+    An event about a user or item that no catalog knew by then stays out; a kind of entity without any catalog is
     not checked. `items` holds every item known, also those without interactions; users without any are left out.
     Both are in order of their text, rows in order of (user, item). `attributes`: with those of the items.
     """

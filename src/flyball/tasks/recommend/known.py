@@ -1,4 +1,4 @@
-"""Which users and items are known at an instant, and what of them."""
+"""Which users and items are known at a time, and what of them."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ def frames_at(frames: Frames, as_of_us: int) -> "dict[str, polars.DataFrame]":
 
 
 def known_keys(frames: Frames, entity: "Entity", schema: Schema) -> list[str] | None:
-    """The keys of `entity` that any profile or `known_by` event names, sorted; None when there is no catalogue."""
+    """The keys of `entity` that any profile or `known_by` event names, sorted; None when there is no catalog."""
     import polars as pl
 
     declared = (*(() if entity.profile is None else (entity.profile,)), *entity.known_by)
@@ -115,7 +115,7 @@ class FrameCatalog(msgspec.Struct, frozen=True):
 
 
 def catalog_at(frames: Frames, entity: "Entity", schema: Schema, as_of_us: int) -> FrameCatalog | None:
-    """The catalogue as known at `as_of_us`; None when there is none."""
+    """The catalog as known at `as_of_us`; None when there is none."""
     known = frames_at(frames, as_of_us)
     ids = known_keys(known, entity, schema)
     if ids is None:

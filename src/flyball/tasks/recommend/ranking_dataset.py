@@ -1,4 +1,4 @@
-"""What stages learn from: instants of the past, each with what serving could see just before it, nothing later."""
+"""What stages learn from: past times, each with what serving could see just before it, nothing later."""
 
 from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
@@ -28,7 +28,7 @@ from flyball.tasks.recommend.known import frames_at
 class RankingDataset:
     """The past of a log as it was known at `as_of_us`: a `RankingPast` for `stages`.
 
-    Retrievers are fitted on what was known before an instant, as a version learned then would have been. Histories and
+    Retrievers are fitted on what was known before a time, as a version learned then would have been. Histories and
     features hold what had been applied besides, so far `behind` what was known.
     `users`: learn from what these alone did, None: from everybody. Features are as they were for everybody: how often a
     film was watched does not depend on who is learned from.
@@ -107,7 +107,7 @@ class RankingDataset:
 
 
 def _among(data: Interactions, earlier: Interactions) -> Interactions:
-    """What was known `earlier` of the users and items of `data`; a catalogue may have begun only after it."""
+    """What was known `earlier` of the users and items of `data`; a catalog may have begun only after it."""
     user_row = {user: row for row, user in enumerate(data.users)}
     item_row = {item: row for row, item in enumerate(data.items)}
     number = {group: place for place, group in enumerate(data.groups)}
