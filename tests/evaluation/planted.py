@@ -109,7 +109,7 @@ def make_world() -> SimpleNamespace:
         fb.outcome(Rate),
         rating=fb.value(Rate, lambda r: r.stars),
         k=K,
-        newcomers=0,
+        cold_start_slots=0,
     )
     names = [f"f{number:02d}" for number in range(ITEMS)]
     seen = np.arange(USERS, dtype=np.int32) % ITEMS

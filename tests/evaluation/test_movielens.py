@@ -39,7 +39,7 @@ TASK = fb.Recommend(
     positive=fb.outcome(Rate, where=lambda r: r.stars >= 4),
     negative=fb.outcome(Rate, where=lambda r: r.stars <= 2),
     rating=fb.value(Rate, lambda r: r.stars),
-    newcomers=0,
+    cold_start_slots=0,
 )
 
 

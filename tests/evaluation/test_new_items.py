@@ -16,7 +16,7 @@ from flyball.tasks import build_interactions, evaluation_set, fallback_arrays
 def test_who_can_place_new_films_finds_what_users_like_of_them(films: SimpleNamespace) -> None:  # noqa: F811
     frames = frames_of(films, NEW)
     likes = [("rate", user, f"{GENRES[user % 4]}-new{user % 2}", 5, LATER + user, LATER + user) for user in range(40)]
-    task = films.task(newcomers=0, k=20)
+    task = films.task(cold_start_slots=0, k=20)
     frames["rate"] = frames["rate"].vstack(films.frames(likes)["rate"])
     data = build_interactions(frames, task, films.schema, LEARNED)
     evaluation = evaluation_set(frames, task, films.schema, data, (LATER, LATER + 100))

@@ -37,7 +37,7 @@ TASK = fb.Recommend(
     fb.Entity("item"),
     positive=fb.outcome(Rate, where=lambda r: r.stars >= 4, within="1d"),
     rating=fb.value(Rate, lambda r: r.stars),
-    newcomers=0,
+    cold_start_slots=0,
     k=5,
 )
 

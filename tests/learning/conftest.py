@@ -111,7 +111,7 @@ def make_app(
     return fb.App(
         "shop",
         events=[Liked],
-        task=fb.Recommend(user, thing, positive=fb.outcome(Liked, within="1d"), k=5, newcomers=0),
+        task=fb.Recommend(user, thing, positive=fb.outcome(Liked, within="1d"), k=5, cold_start_slots=0),
         candidates=candidates,
         choose=fb.best("ndcg@5"),
         gates=fb.gates(min_examples=20, max_loss=max_loss, max_answer="10s", max_fit="20s"),

@@ -15,7 +15,7 @@ from flyball.serving import answer_once
 
 from .conftest import APP, FEATURES, START_US, Cinema, Theatre, opened
 
-SPREAD = APP.replace("k=8,", 'k=8, spread=("half", 4),')
+DIVERSE = APP.replace("k=8,", 'k=8, max_per=("half", 4),')
 OTHER_OUTCOMES = {
     "hint": APP.replace("hint=fb.outcome(Watch", "hint=fb.outcome(Watch, at_least=3"),
     "positive": APP.replace("lambda w: w.minute >= 30", "lambda w: w.minute >= 50"),
@@ -69,13 +69,13 @@ def test_another_rule_is_a_revision_that_old_answers_and_rollback_go_by(learned:
     before = answer_once(learned.runtime, "1")
     assert before.arrangement == 1
     assert of_one_half(before) > 4, "a user of one half is shown that half"
-    reopen(learned, SPREAD, "spread")
+    reopen(learned, DIVERSE, "max_per")
     unchanged = answer_once(learned.runtime, "1")
     assert (unchanged.items, unchanged.arrangement) == (before.items, 1), "what is not released does not serve"
     declare(learned)
-    spread = answer_once(learned.runtime, "1")
-    assert (of_one_half(spread), spread.arrangement) == (4, 2)
-    for answer in (before, unchanged, spread):
+    diverse = answer_once(learned.runtime, "1")
+    assert (of_one_half(diverse), diverse.arrangement) == (4, 2)
+    for answer in (before, unchanged, diverse):
         again = replay(learned.runtime, answer.id)
         assert again.identical, again.text()
     rollback_arrangement(learned.runtime.registry, "back", "ann", learned.clock.now_us())
@@ -87,7 +87,7 @@ def test_a_version_rolled_back_to_answers_by_its_old_rule(learned: Cinema) -> No
     learned.champion("ials")
     declare(learned)
     before = answer_once(learned.runtime, "1")
-    reopen(learned, SPREAD, "later")
+    reopen(learned, DIVERSE, "later")
     learned.champion("popular")
     declare(learned)
     assert of_one_half(answer_once(learned.runtime, "1")) == 4

@@ -20,8 +20,8 @@ from flyball.releases import (
     rollback_arrangement,
 )
 
-SPREAD: dict[str, Any] = {"spread": ["genres", 2], "newcomers": 1}
-NONE: dict[str, Any] = {"spread": None, "newcomers": 1}
+DIVERSE: dict[str, Any] = {"max_per": ["genres", 2], "cold_start_slots": 1}
+NONE: dict[str, Any] = {"max_per": None, "cold_start_slots": 1}
 
 
 @pytest.fixture
@@ -34,28 +34,28 @@ def declare(home: Home, value: dict[str, Any], now_us: int = 5) -> Change:
 
 
 def test_what_the_file_declares_becomes_a_revision_once(home: Home) -> None:
-    assert not declare(home, SPREAD).changed, "before the first release there is nothing to re-rank"
+    assert not declare(home, DIVERSE).changed, "before the first release there is nothing to re-rank"
     assert home.registry.arrangements() == []
     home.promote("v1")
     assert current(home.registry).arrangement == 0
-    first = declare(home, SPREAD)
+    first = declare(home, DIVERSE)
     assert (first.changed, first.message) == (True, "arrangement a1 serves now, before it that of the file")
-    assert not declare(home, SPREAD).changed
-    assert [one.value for one in home.registry.arrangements()] == [SPREAD]
+    assert not declare(home, DIVERSE).changed
+    assert [one.value for one in home.registry.arrangements()] == [DIVERSE]
     assert declare(home, NONE).state.arrangement == 2
-    assert arrangement_value(home.registry, 1, NONE) == SPREAD
+    assert arrangement_value(home.registry, 1, NONE) == DIVERSE
     assert arrangement_value(home.registry, 0, NONE) == NONE
 
 
 def test_a_revision_rolled_back_stays_until_the_file_says_something_new(home: Home) -> None:
     home.promote("v1")
-    declare(home, SPREAD)
+    declare(home, DIVERSE)
     declare(home, NONE)
     back = rollback_arrangement(home.registry, "fewer clicks", "ann", 9)
     assert (back.state.arrangement, back.state.champion) == (1, "v1")
     assert not declare(home, NONE).changed, "the file says what it said before"
     assert declared_arrangement(home.registry, "movies", NONE, "up", 9) == 1
-    assert declare(home, {**SPREAD, "newcomers": 0}).state.arrangement == 3
+    assert declare(home, {**DIVERSE, "cold_start_slots": 0}).state.arrangement == 3
     entry = home.registry.audit()[-2]
     assert (entry.action, entry.subject, entry.by, entry.reason) == ("arrange", "a1", "ann", "fewer clicks")
     assert (entry.before["arrangement"], entry.after["arrangement"]) == (2, 1)
@@ -63,7 +63,7 @@ def test_a_revision_rolled_back_stays_until_the_file_says_something_new(home: Ho
 
 def test_a_version_comes_back_with_its_rule(home: Home) -> None:
     home.promote("v1")
-    declare(home, SPREAD)
+    declare(home, DIVERSE)
     home.promote("v2")
     declare(home, NONE)
     state = rollback(home.registry, "worse", "ben", 20, artifacts=home.artifacts).state
@@ -76,7 +76,7 @@ def test_what_cannot_be_released_or_left_is_told(home: Home) -> None:
     home.promote("v1")
     with pytest.raises(Refused, match="none before that of the file"):
         rollback_arrangement(home.registry, "back", "ann", 1)
-    declare(home, SPREAD)
+    declare(home, DIVERSE)
     with pytest.raises(NotFound, match="no arrangement 'a9'; known: a1"):
         release_arrangement(home.registry, "a9", "try", "ann", 1)
     assert not release_arrangement(home.registry, "a1", "again", "ann", 1).changed
@@ -87,7 +87,7 @@ def test_rolling_back_undoes_any_releases_step_by_step(steps: list[Any], tmp_pat
     """A model in memory: the stack of revisions, and of (version, revision) left."""
     home = Home(tmp_path_factory.mktemp("home"))
     home.promote("v1")
-    for value in (SPREAD, NONE, {"newcomers": 2}):
+    for value in (DIVERSE, NONE, {"cold_start_slots": 2}):
         declare(home, value)
     version, revision, revisions, left = "v1", 3, [0, 1, 2], list[tuple[str, int]]()
     for step in steps:

@@ -12,7 +12,7 @@ SCHEMA = Schema((Watch, Rate, Joined, Card, Viewer))
 user = fb.Entity("user", Viewer, watched=fb.count(Watch, "7d"), group=lambda v: v.gender)
 film = fb.Entity("film", Card, views=fb.count(Watch, "7d"), score=fb.mean(Rate, lambda r: r.stars, "30d"))
 both = fb.Features("both", keys=(user, film), seen=fb.count(Watch, "lifetime"))
-TASK = fb.Recommend(user, film, positive=LIKED, k=5, newcomers=0, features=(both,))
+TASK = fb.Recommend(user, film, positive=LIKED, k=5, cold_start_slots=0, features=(both,))
 RANKER = bind_features(TASK, Stages((Popular(),), features=("user", "film", "both")))
 Row = tuple[str, int, str, int, int, int]
 

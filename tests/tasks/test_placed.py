@@ -28,7 +28,7 @@ KNOWN = len(GENRES) * OLD + 1
 
 def pipeline_of(films: SimpleNamespace, model: Recommender, folder: Path) -> RecommendPipeline:
     """Fitted on what was known at `LEARNED`, kept as an artifact and loaded again."""
-    task = films.task(newcomers=0)
+    task = films.task(cold_start_slots=0)
     data = build_interactions(frames_of(films, NEW), task, films.schema, LEARNED)
     arrays = {**model.fit(data, 1), **fallback_arrays(data)}
     save_artifact(folder / "v", {"kind": kind_of(model), "params": params_of(model)}, arrays, data.items)
@@ -74,7 +74,7 @@ def test_new_films_of_a_loved_genre_come_before_all_films_of_others(
         assert min(scores[film] for film in new) > max(scores[film] for film in others)
 
 
-def test_films_without_any_value_known_then_are_left_to_the_newcomers(
+def test_films_without_any_value_known_then_are_left_to_the_cold_start_slots(
     films: SimpleNamespace, pipeline: RecommendPipeline
 ) -> None:
     request = ask(pipeline.task, "u", 200, at_us=LATER)
@@ -117,7 +117,7 @@ def test_a_new_film_lies_where_an_old_one_with_its_values_and_no_likes_does(
         assert scores[SILENT] == scores["war-new0"]
 
 
-def test_models_of_likes_alone_leave_new_films_to_the_newcomers(films: SimpleNamespace, tmp_path: Path) -> None:
+def test_models_of_likes_alone_leave_new_films_to_the_cold_start_slots(films: SimpleNamespace, tmp_path: Path) -> None:
     pipeline = pipeline_of(films, ImplicitALS(factors=16), tmp_path)
     assert pipeline.over(catalog_of(films)).artifact is pipeline.artifact
     assert not places_new(pipeline.model)
@@ -125,7 +125,7 @@ def test_models_of_likes_alone_leave_new_films_to_the_newcomers(films: SimpleNam
 
 
 def test_an_artifact_learned_without_attributes_places_nothing(films: SimpleNamespace) -> None:
-    task = films.task(newcomers=0)
+    task = films.task(cold_start_slots=0)
     data = build_interactions(frames_of(films, NEW), task, films.schema, LEARNED, attributes=False)
     model = Hybrid(ImplicitALS(factors=16))
     index = {item: place for place, item in enumerate(data.items)}

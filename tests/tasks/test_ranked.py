@@ -17,7 +17,7 @@ DAY = 86_400_000_000
 user = fb.Entity("user", Viewer, watched=fb.count(Watch, "7d"), gender=fb.attribute(Viewer, lambda v: v.gender))
 film = fb.Entity("film", Card, views=fb.count(Watch, "7d"), score=fb.mean(Rate, lambda r: r.stars, "30d"))
 both = fb.Features("both", keys=(film, user), seen=fb.count(Watch, "lifetime"))
-TASK = fb.Recommend(user, film, positive=LIKED, k=5, newcomers=0, features=(both,))
+TASK = fb.Recommend(user, film, positive=LIKED, k=5, cold_start_slots=0, features=(both,))
 
 
 class Fake:
@@ -190,7 +190,7 @@ def test_an_application_takes_the_features_of_its_rankers_sets() -> None:
         ranker = fb.Stages((fb.Popular(),), features=features)  # type: ignore[arg-type]
         return fb.App("films", events=[Watch, Rate, Joined], task=task, candidates={"ranker": ranker})
 
-    bare = fb.Recommend(user, film, positive=LIKED, k=5, newcomers=0)
+    bare = fb.Recommend(user, film, positive=LIKED, k=5, cold_start_slots=0)
     whole = app(SET, bare)
     assert [group.name for group in whole.task.feature_groups] == ["user", "film", "both"]
     assert whole.task.feature_groups == TASK.feature_groups

@@ -33,15 +33,15 @@ def test_it_lists_what_it_reads(films: SimpleNamespace) -> None:
         ("k", 1_001),
         ("k", True),
         ("k", 2.0),
-        ("newcomers", -1),
-        ("newcomers", 21),
+        ("cold_start_slots", -1),
+        ("cold_start_slots", 21),
         ("deadline", "soon"),
         ("deadline", "10us"),
         ("deadline", 300),
-        ("spread", "genres"),
-        ("spread", ("genres", 0)),
-        ("spread", ("colour", 2)),
-        ("spread", ("at", 2)),
+        ("max_per", "genres"),
+        ("max_per", ("genres", 0)),
+        ("max_per", ("colour", 2)),
+        ("max_per", ("at", 2)),
     ],
 )
 def test_a_wrong_field_is_named(films: SimpleNamespace, field: str, wrong: Any) -> None:
@@ -63,12 +63,12 @@ def test_events_must_name_both_and_have_the_fields(films: SimpleNamespace) -> No
 
 
 def test_about_says_what_other_rooms_may_know(films: SimpleNamespace) -> None:
-    about = films.task(k=5, spread=("genres", 2), hint=fb.outcome(films.Watch, within="1h")).about
+    about = films.task(k=5, max_per=("genres", 2), hint=fb.outcome(films.Watch, within="1h")).about
     assert (about.kind, about.items, about.k, about.deadline_us) == ("recommend", "film", 5, 300_000)
     assert about.entities == (films.user, films.film)
     assert about.event_types == (films.Rate, films.Watch, films.Joined)
-    assert about.arrangement == {"spread": ["genres", 2], "newcomers": 1}
-    assert not {"spread", "newcomers", "k"} & about.declaration.keys()
+    assert about.arrangement == {"max_per": ["genres", 2], "cold_start_slots": 1}
+    assert not {"max_per", "cold_start_slots", "k"} & about.declaration.keys()
     labels = [(label.name, label.event, label.by, label.within_us) for label in about.labels]
     assert ("hint", films.Watch, ("user", "film"), 3_600_000_000) in labels
     assert {name for name, *_ in labels} == {"positive", "hint", "negative", "rating", "adopted"}
@@ -82,16 +82,16 @@ def test_a_declaration_survives_json_and_restores_the_task_of_then(films: Simple
         ),
         negative=fb.outcome(films.Rate, where=lambda r: r.stars / 2 < 1),
         rating=fb.value(films.Rate, lambda r: r.stars),
-        spread=("genres", 2),
+        max_per=("genres", 2),
     )
     kept = msgspec.json.decode(msgspec.json.encode(then.about.declaration))
-    now = films.task(positive=fb.outcome(films.Watch), k=7, spread=None, newcomers=0)
+    now = films.task(positive=fb.outcome(films.Watch), k=7, max_per=None, cold_start_slots=0)
     restored = now.restore(kept)
     assert restored.about.declaration == then.about.declaration
     assert (restored.positive, restored.negative, restored.rating) == (then.positive, then.negative, then.rating)
-    assert (restored.k, restored.spread, restored.newcomers) == (7, None, 0)
+    assert (restored.k, restored.max_per, restored.cold_start_slots) == (7, None, 0)
     both = now.restore({**kept, **msgspec.json.decode(msgspec.json.encode(then.about.arrangement))})
-    assert (both.spread, both.newcomers) == (("genres", 2), 1)
+    assert (both.max_per, both.cold_start_slots) == (("genres", 2), 1)
 
 
 def test_a_declaration_of_events_that_are_gone_is_refused_by_name(films: SimpleNamespace) -> None:
@@ -106,7 +106,7 @@ def test_a_declaration_of_events_that_are_gone_is_refused_by_name(films: SimpleN
 
 def test_a_request_is_checked_against_the_task(films: SimpleNamespace) -> None:
     asked = request_type(films.task())
-    assert request_type(films.task(newcomers=0)) is asked, "equal declarations have one type"
+    assert request_type(films.task(cold_start_slots=0)) is asked, "equal declarations have one type"
     filters = {"include": {"genres": ["Drama"]}, "exclude": {"year": ["1999"]}}
     request = request_of(asked, "a", 5, {"user": "7", "without": ["up"], **filters})
     assert (request.key, request.at_us, request.event) == ("7", 5, asked(at=5, user=7, k=20, without=["up"], **filters))

@@ -106,8 +106,8 @@ def worlds(draw: st.DrawFn) -> SimpleNamespace:
     ]
     return SimpleNamespace(
         data=data, catalog=FrameCatalog(everything, {"genres": genres, "year": years}), rows=rows, queries=queries,
-        histories=histories, everything=everything, spread=draw(st.none() | st.integers(1, 3)),
-        newcomers=draw(st.integers(0, 3)),
+        histories=histories, everything=everything, max_per=draw(st.none() | st.integers(1, 3)),
+        cold_start_slots=draw(st.integers(0, 3)),
     )  # fmt: skip
 
 
@@ -118,9 +118,9 @@ def passes(query: RecommendRequest, attributes: dict[str, list[str]]) -> bool:
 
 
 def naive(
-    task: Recommend, world: SimpleNamespace, row: int, pipeline: RecommendPipeline, newcomers: list[str]
+    task: Recommend, world: SimpleNamespace, row: int, pipeline: RecommendPipeline, cold_items: list[str]
 ) -> tuple[list[str], set[str]]:
-    """The list by the book: whole rankings, one item at a time; and all that may be in it. The newcomers are given."""
+    """The list by the book: whole rankings, one item at a time; and all that may be in it. The cold items are given."""
     query, history = fields_of(world.queries[row]), world.histories[row]
     items, arrays = world.data.items, pipeline.artifact.arrays
     attributes = {
@@ -139,11 +139,11 @@ def naive(
     if history.group in world.data.groups:
         sources.append([items[i] for i in arrays["fallback_group_items"][world.data.groups.index(history.group)]])
     sources.append([items[i] for i in arrays["fallback_popular"]])
-    wanted, shown = query.k - len(newcomers), list[str]()
-    limit = task.spread[1] if task.spread and "genres" not in query.include else None
+    wanted, shown = query.k - len(cold_items), list[str]()
+    limit = task.max_per[1] if task.max_per and "genres" not in query.include else None
     counts: Counter[str] = Counter()
     for source in sources:
-        candidates = [item for item in source if item in allowed and item not in shown and item not in newcomers]
+        candidates = [item for item in source if item in allowed and item not in shown and item not in cold_items]
         over = []
         for item in candidates[: 5 * query.k]:
             if len(shown) == wanted:
@@ -155,13 +155,15 @@ def naive(
             shown.append(item)
         shown += over[: wanted - len(shown)]
     middle = min(query.k // 2, len(shown))
-    return shown[:middle] + newcomers + shown[middle:], allowed
+    return shown[:middle] + cold_items + shown[middle:], allowed
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(world=worlds())
 def test_lists_equal_the_naive_ones_and_obey_the_laws(films: SimpleNamespace, world: SimpleNamespace) -> None:
-    task = films.task(spread=None if world.spread is None else ("genres", world.spread), newcomers=world.newcomers)
+    task = films.task(
+        max_per=None if world.max_per is None else ("genres", world.max_per), cold_start_slots=world.cold_start_slots
+    )
     pipeline = pipeline_of(task, world.data, world.rows, world.catalog)
     responses = pipeline.answer(world.queries, world.histories)
     for row, (request, history, response) in enumerate(zip(world.queries, world.histories, responses, strict=True)):
@@ -170,7 +172,7 @@ def test_lists_equal_the_naive_ones_and_obey_the_laws(films: SimpleNamespace, wo
         assert len(set(names)) == len(names) <= query.k
         assert not set(names) & {*history.seen, *query.without}
         drawn = [each.item for each in shown if each.source == "cold_start"]
-        slots = drawn[: min(task.newcomers, query.k // 5)]
+        slots = drawn[: min(task.cold_start_slots, query.k // 5)]
         expected, allowed = naive(task, world, row, pipeline, slots)
         assert names[: len(expected)] == expected
         assert len(names) == min(query.k, len(allowed))
@@ -184,7 +186,7 @@ def test_lists_equal_the_naive_ones_and_obey_the_laws(films: SimpleNamespace, wo
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(world=worlds())
 def test_a_list_is_the_same_whatever_else_is_in_the_batch(films: SimpleNamespace, world: SimpleNamespace) -> None:
-    task = films.task(spread=("genres", 1))
+    task = films.task(max_per=("genres", 1))
     pipeline = pipeline_of(task, world.data, world.rows, world.catalog)
     together = pipeline.answer(world.queries, world.histories)
     alone = [
@@ -201,9 +203,9 @@ def film_world(n: int = 40) -> tuple[Interactions, FrameCatalog, np.ndarray]:
     return data, catalog, np.arange(n, 0, -1, dtype=np.float32)[None, :]
 
 
-def test_the_spread_gives_way_when_the_list_cannot_be_filled(films: SimpleNamespace) -> None:
+def test_max_per_gives_way_when_the_list_cannot_be_filled(films: SimpleNamespace) -> None:
     data, catalog, rows = film_world()
-    pipeline = pipeline_of(films.task(spread=("genres", 2)), data, rows, catalog)
+    pipeline = pipeline_of(films.task(max_per=("genres", 2)), data, rows, catalog)
     shown = pipeline.answer([ask(pipeline.task, "u", 10)], [history_of("u", [])])[0].items
     assert [each.item for each in shown] == data.items[:10]
     assert [each.source for each in shown] == ["model"] * 10
@@ -228,12 +230,12 @@ def test_an_empty_history_gets_the_group_then_the_popular_list(films: SimpleName
     assert lone[0].score == pytest.approx(3 / 8)
 
 
-def test_newcomers_are_drawn_uniformly_and_say_with_which_chance(films: SimpleNamespace) -> None:
+def test_cold_start_slots_are_drawn_uniformly_and_say_with_which_chance(films: SimpleNamespace) -> None:
     data, catalog, rows = film_world()
     later = FrameCatalog(
         [*catalog.ids, *"abcdefgh"], {name: [*values, *[None] * 8] for name, values in catalog.columns.items()}
     )
-    pipeline = pipeline_of(films.task(newcomers=2), data, rows, later)
+    pipeline = pipeline_of(films.task(cold_start_slots=2), data, rows, later)
     history = history_of("u", ["a"])
     count: Counter[str] = Counter()
     draws = 4_000
@@ -244,14 +246,14 @@ def test_newcomers_are_drawn_uniformly_and_say_with_which_chance(films: SimpleNa
         assert [place for place, each in enumerate(shown) if each.source == "cold_start"] == [5, 6]
         assert {each.propensity for each in fresh} == {2 / 6}
         count.update(each.item for each in fresh)
-    expected, spread = draws * 2 / 6, (draws * 2 / 6 * 4 / 6) ** 0.5
+    expected, deviation = draws * 2 / 6, (draws * 2 / 6 * 4 / 6) ** 0.5
     assert set(count) == set("cdefgh")
-    assert all(abs(times - expected) < 4.5 * spread for times in count.values())
+    assert all(abs(times - expected) < 4.5 * deviation for times in count.values())
     again = pipeline.answer([ask(pipeline.task, "u", 10, id="7")], [history])
     assert again == pipeline.answer([ask(pipeline.task, "u", 10, id="7")], [history])
 
 
-def test_short_lists_have_no_newcomers_and_filters_hold_for_them(films: SimpleNamespace) -> None:
+def test_short_lists_have_no_cold_start_slots_and_filters_hold_for_them(films: SimpleNamespace) -> None:
     data, catalog, rows = film_world()
     later = FrameCatalog(
         [*catalog.ids, "new"], {"genres": [*catalog.columns["genres"], ["horror"]], "year": [None] * 41}

@@ -150,7 +150,7 @@ def make_app(stars: int = 5) -> fb.App:
             rating=fb.value(Rate, lambda r: r.stars),
             k=20,
             deadline="300ms",
-            spread=("genres", 12),
+            max_per=("genres", 12),
             features=(user_film,),
         ),
         candidates={

@@ -95,7 +95,7 @@ app = fb.App(
         user, film,
         positive=fb.outcome(Watch, within="1d"),
         rating=fb.value(Rate, lambda rate: rate.stars),
-        k=5, deadline="300ms", newcomers=0,
+        k=5, deadline="300ms", cold_start_slots=0,
     ),
     candidates={"faulty": Faulty(), "popular": fb.Popular(), "knn": fb.ItemKNN()},
 )  # fmt: skip

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 OUTCOMES = ("positive", "hint", "negative")
 """The fields of `Recommend` that are outcomes; also the names of their labels."""
 
-ARRANGEMENT = ("spread", "newcomers")
+ARRANGEMENT = ("max_per", "cold_start_slots")
 """The fields of `Recommend` that re-rank what a version scored: they may change without training."""
 
 

@@ -1,6 +1,6 @@
 """Cold-start slots: positions for items that no model can know yet, so that new items can be reached.
 
-A list of `k` gives up to `task.newcomers` positions, at most one per five, to items drawn uniformly without
+A list of `k` gives up to `task.cold_start_slots` positions, at most one per five, to items drawn uniformly without
 replacement from the cold items, and they stand in the middle of the list (from position k // 2 on, counted from 0):
 seen, but not at the position of the best. The draw depends on nothing but the request's seed and the cold items, and
 the propensity of each item is known exactly, as learning from what was shown needs.
@@ -16,9 +16,9 @@ _MASK = (1 << 64) - 1
 POSITIONS_PER_SLOT = 5
 
 
-def slots(newcomers: int, k: int) -> int:
+def slots(cold_start_slots: int, k: int) -> int:
     """How many positions of a list of `k` are cold-start slots."""
-    return min(newcomers, k // POSITIONS_PER_SLOT)
+    return min(cold_start_slots, k // POSITIONS_PER_SLOT)
 
 
 def first_slot(k: int) -> int:

@@ -37,8 +37,8 @@ class Recommend(msgspec.Struct, frozen=True):
 
     `positive`, `hint`, `negative`: outcomes per (user, item) that weigh 1, 0.25 and 0 in learning; `positive` is what
     evaluation asks for. `rating`: the number a rating model predicts. `k`: length of a list. `deadline`: time within
-    which an answer must leave. `spread`: (attribute of the item's profile, at most so many items of one value in a
-    list), relaxed when the list cannot be filled otherwise. `newcomers`: places of a list given to items that no
+    which an answer must leave. `max_per`: (attribute of the item's profile, at most so many items of one value in a
+    list), relaxed when the list cannot be filled otherwise. `cold_start_slots`: places of a list given to items that no
     model can know yet (one place per five at most, so lists shorter than five have none). `features`: those kept for
     several keys together, such as user and item, or an `fb.FeatureSet` with these and values derived at the question;
     the entities bring their own.
@@ -54,8 +54,8 @@ class Recommend(msgspec.Struct, frozen=True):
     rating: Value | None = None
     k: int = 20
     deadline: str = "300ms"
-    spread: tuple[str, int] | None = None
-    newcomers: int = 1
+    max_per: tuple[str, int] | None = None
+    cold_start_slots: int = 1
     features: "tuple[Features, ...] | FeatureSet" = ()
 
     def __post_init__(self) -> None:
@@ -67,10 +67,10 @@ class Recommend(msgspec.Struct, frozen=True):
         if self.rating is not None:
             _check_rating(self.rating, {self.user.name, self.item.name})
         _check_whole("k", self.k, 1, MAX_K)
-        _check_whole("newcomers", self.newcomers, 0, self.k)
+        _check_whole("cold_start_slots", self.cold_start_slots, 0, self.k)
         _check_deadline(self.deadline)
-        if self.spread is not None:
-            _check_spread(self.spread, self.item)
+        if self.max_per is not None:
+            _check_max_per(self.max_per, self.item)
         _check_features(self.features, (self.user.features, self.item.features))
 
     @property
@@ -286,13 +286,13 @@ def _check_deadline(text: Any) -> None:
         raise BadDeclaration("deadline of Recommend", must, text)
 
 
-def _check_spread(spread: Any, item: "Entity") -> None:
-    where = "spread of Recommend"
-    if not (isinstance(spread, tuple) and len(spread) == 2 and isinstance(spread[0], str)):
-        raise BadDeclaration(where, "(attribute, at most so many)", spread)
-    attribute, at_most = spread
+def _check_max_per(max_per: Any, item: "Entity") -> None:
+    where = "max_per of Recommend"
+    if not (isinstance(max_per, tuple) and len(max_per) == 2 and isinstance(max_per[0], str)):
+        raise BadDeclaration(where, "(attribute, at most so many)", max_per)
+    attribute, at_most = max_per
     if not isinstance(at_most, int) or isinstance(at_most, bool) or at_most < 1:
-        raise BadDeclaration(where, "(attribute, 1 or more)", spread)
+        raise BadDeclaration(where, "(attribute, 1 or more)", max_per)
     known = attributes_of(item)
     if attribute not in known:
         must = f"an attribute of {item.name}'s profile ({', '.join(known) or 'it has none'})"

@@ -50,8 +50,8 @@ class RecommendPipeline:
         self._groups = {str(name): number for number, name in enumerate(self._fallback["groups"].tolist())}
         self.artifact = fold_in_items(task, artifact, model, catalog)
         self.index = ItemIndex(self.artifact.items, fallback_of(self.artifact.arrays)["support"], catalog)
-        if task.spread is not None:
-            self.index.codes_of(task.spread[0])
+        if task.max_per is not None:
+            self.index.codes_of(task.max_per[0])
         self.ranking = Ranking(task, self.artifact, model, features) if isinstance(model, Stages) else None
 
     def over(self, catalog: ItemCatalog | None) -> "RecommendPipeline":

@@ -40,7 +40,7 @@ def rerank(
     fill the list up. A filter that asks for values of the constraint's attribute lifts it.
     """
     rows = [RequestRow(index, request, items) for request, items in zip(requests, seen, strict=True)]
-    drawn = [row.cold_start(slots(task.newcomers, row.k)) for row in rows]
+    drawn = [row.cold_start(slots(task.cold_start_slots, row.k)) for row in rows]
     for row, (items, _) in zip(rows, drawn, strict=True):
         row.forbidden.update(items)
     lists = [_List(task, row, row.k - len(items)) for row, (items, _) in zip(rows, drawn, strict=True)]
@@ -61,9 +61,9 @@ class _List:
     def __init__(self, task: Recommend, row: RequestRow, size: int) -> None:
         self.row, self.size, self.items = row, size, list[RankedItem]()
         self.at_most = 0
-        if task.spread is not None and task.spread[0] not in row.include:
-            self._values, count = row.index.codes_of(task.spread[0])
-            self._counts, self.at_most = [0] * count, task.spread[1]
+        if task.max_per is not None and task.max_per[0] not in row.include:
+            self._values, count = row.index.codes_of(task.max_per[0])
+            self._counts, self.at_most = [0] * count, task.max_per[1]
 
     @property
     def full(self) -> bool:
