@@ -1,5 +1,7 @@
 """Tables in pipes, on wide and on narrow terminals."""
 
+import pytest
+
 from flyball.cli import show
 
 COLUMNS = ["version", "figure", "why"]
@@ -25,3 +27,8 @@ def test_a_narrow_terminal_gets_records_without_empty_cells() -> None:
         "version  v10",
         "figure   12.5",
     ]
+
+
+def test_json_has_keys_of_text_whatever_they_were(capsys: pytest.CaptureFixture[str]) -> None:
+    show.show_json({"propensities": {11: 0.25, 2: 1.0}, "at": 3})
+    assert capsys.readouterr().out == '{"at":3,"propensities":{"11":0.25,"2":1.0}}\n'

@@ -28,7 +28,9 @@ def warn(text: str) -> None:
 
 def show_json(value: Any) -> None:
     """One object, as the last line of standard output."""
-    sys.stdout.write(msgspec.json.encode(value, order="deterministic").decode() + "\n")
+    sys.stdout.write(
+        msgspec.json.encode(msgspec.to_builtins(value, str_keys=True), order="deterministic").decode() + "\n"
+    )
     sys.stdout.flush()
 
 
