@@ -41,10 +41,12 @@ def make(folder: Path, events: int, rows: int, keys: int) -> None:
     frame = pl.DataFrame({"user": user, "stars": stars, "at": at, "known_at": at})
     order = pl.arange(0, events, eager=True)
     frame.with_columns(partition=pl.lit(0, pl.Int32), offset=order).write_parquet(folder / "events.parquet")
-    asked = pl.DataFrame({
-        "user": (keys * rng.random(rows) ** 2).astype(np.int64),
-        "at": rng.integers(start + 30 * DAY, start + 90 * DAY, rows),
-    })  # fmt: skip
+    asked = pl.DataFrame(
+        {
+            "user": (keys * rng.random(rows) ** 2).astype(np.int64),
+            "at": rng.integers(start + 30 * DAY, start + 90 * DAY, rows),
+        }
+    )
     asked.write_parquet(folder / "rows.parquet")
 
 
@@ -77,13 +79,13 @@ def polars_asof(events: pl.DataFrame, rows: pl.DataFrame) -> Callable[[], pl.Dat
         asked = rows.lazy().with_row_index("row").sort("at")
         for name, span in {"now": 0, **SPANS}.items():
             moved = asked.with_columns(edge=pl.col("at") - span).sort("edge").set_sorted("edge")
-            asked = (
-                moved.join_asof(
-                    sums.rename({"n": f"n_{name}", "s": f"s_{name}"}).rename({"at": "edge"}).set_sorted("edge"),
-                    on="edge", by="user", allow_exact_matches=False, check_sortedness=False,
-                )
-                .drop("edge")
-            )  # fmt: skip
+            asked = moved.join_asof(
+                sums.rename({"n": f"n_{name}", "s": f"s_{name}"}).rename({"at": "edge"}).set_sorted("edge"),
+                on="edge",
+                by="user",
+                allow_exact_matches=False,
+                check_sortedness=False,
+            ).drop("edge")
         asked = asked.fill_null(0)
         for span in SPANS:
             n = pl.col("n_now") - pl.col(f"n_{span}")
@@ -183,14 +185,22 @@ def feast_last(events: pl.DataFrame, rows: pl.DataFrame) -> Callable[[], pl.Data
     user = feast.Entity(name="user", join_keys=["user"], value_type=feast.ValueType.INT64)
     source = feast.FileSource(path=str(folder / "events.parquet"), timestamp_field="event_timestamp")
     view = feast.FeatureView(
-        name="rates", entities=[user], ttl=timedelta(days=90), source=source,
+        name="rates",
+        entities=[user],
+        ttl=timedelta(days=90),
+        source=source,
         schema=[feast.Field(name="stars", dtype=feast.types.Float64)],
-    )  # fmt: skip
-    store = feast.FeatureStore(config=feast.RepoConfig(
-        project="bench", registry=str(folder / "registry.db"), provider="local",
-        offline_store={"type": "duckdb"}, online_store={"type": "sqlite", "path": str(folder / "online.db")},
-        entity_key_serialization_version=3,
-    ))  # fmt: skip
+    )
+    store = feast.FeatureStore(
+        config=feast.RepoConfig(
+            project="bench",
+            registry=str(folder / "registry.db"),
+            provider="local",
+            offline_store={"type": "duckdb"},
+            online_store={"type": "sqlite", "path": str(folder / "online.db")},
+            entity_key_serialization_version=3,
+        )
+    )
     store.apply([user, view])
     asked = rows.select("user", stamp.alias("event_timestamp")).to_pandas()
 

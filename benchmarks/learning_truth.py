@@ -39,10 +39,14 @@ def rows_of(seed: int, report: SimulationReport) -> list[list[str]]:
         champion = run.champion
         rows.append(
             [
-                str(seed), model.get(run.chosen, run.chosen or "none"), "yes" if run.released else "no",
-                f"{before:.3f}", f"{true_of.get(champion, float('nan')):.3f}", f"{best:.3f}",
+                str(seed),
+                model.get(run.chosen, run.chosen or "none"),
+                "yes" if run.released else "no",
+                f"{before:.3f}",
+                f"{true_of.get(champion, float('nan')):.3f}",
+                f"{best:.3f}",
             ]
-        )  # fmt: skip
+        )
     return rows
 
 
@@ -59,9 +63,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     gains = []
     for seed in chosen.seeds:
         report = simulate(
-            app_of(chosen.plain), days=chosen.days, users=chosen.users, items=chosen.items, seed=seed,
+            app_of(chosen.plain),
+            days=chosen.days,
+            users=chosen.users,
+            items=chosen.items,
+            seed=seed,
             past_days=chosen.past,
-        )  # fmt: skip
+        )
         for row in rows_of(seed, report):
             print("{:>4}  {:<10}  {:<8}  {:>6}  {:>6}  {:>6}".format(*row), flush=True)
         answered = [day.true["quality"] for day in report.per_day]

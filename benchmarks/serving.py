@@ -90,12 +90,17 @@ def make_home(folder: Path, films: int) -> tuple[Runtime, np.ndarray]:
     every = np.stack([np.arange(films) % USERS, np.arange(films)], axis=1)  # each film has someone who likes it
     pairs = np.unique(np.concatenate([pairs, every]), axis=0).astype(np.int32)
     data = Interactions(
-        users=[str(user + 1) for user in range(USERS)], items=names,
-        user_index=pairs[:, 0].copy(), item_index=pairs[:, 1].copy(),
-        weights=np.ones(len(pairs), np.float32), ratings=np.full(len(pairs), np.nan, np.float32),
-        at_us=np.full(len(pairs), now_us, np.int64), user_group=np.full(USERS, -1, np.int32), groups=[],
+        users=[str(user + 1) for user in range(USERS)],
+        items=names,
+        user_index=pairs[:, 0].copy(),
+        item_index=pairs[:, 1].copy(),
+        weights=np.ones(len(pairs), np.float32),
+        ratings=np.full(len(pairs), np.nan, np.float32),
+        at_us=np.full(len(pairs), now_us, np.int64),
+        user_group=np.full(USERS, -1, np.int32),
+        groups=[],
         as_of_us=now_us,
-    )  # fmt: skip
+    )
     version = release(runtime, ImplicitALS(factors=64, iterations=2), now_us, data)
     factors = np.load(runtime.artifacts / version.artifact / "item_factors.npy")
     runtime.state.close()

@@ -135,13 +135,33 @@ def processes() -> Sheet:
         sheet.arrow([(500, 70), (500, 100), (x + 140, 100), (x + 140, 128)])
     sheet.text(30, 104, "accepted connections", 11)
     written = [
-        (30, [("events.db", "the event log: the truth"), ("predictions.db", "every answer, stamped"),
-              ("quarantine.db", "lines set aside, with the reason"), ("catalog.db", "which entities are known")]),
-        (360, [("state/", "what serving reads about a user"), ("features/", "windowed features, by key"),
-               ("history/", "the log as Parquet"), ("outcomes.db", "what followed each answer")]),
-        (690, [("artifacts/", "what versions learned"), ("registry.db", "runs, versions, releases, audit"),
-               ("history/snapshots/", "what a version learned from")]),
-    ]  # fmt: skip
+        (
+            30,
+            [
+                ("events.db", "the event log: the truth"),
+                ("predictions.db", "every answer, stamped"),
+                ("quarantine.db", "lines set aside, with the reason"),
+                ("catalog.db", "which entities are known"),
+            ],
+        ),
+        (
+            360,
+            [
+                ("state/", "what serving reads about a user"),
+                ("features/", "windowed features, by key"),
+                ("history/", "the log as Parquet"),
+                ("outcomes.db", "what followed each answer"),
+            ],
+        ),
+        (
+            690,
+            [
+                ("artifacts/", "what versions learned"),
+                ("registry.db", "runs, versions, releases, audit"),
+                ("history/snapshots/", "what a version learned from"),
+            ],
+        ),
+    ]
     for x, names in written:
         sheet.arrow([(x + 140, 184), (x + 140, 226)])
         sheet.text(x + 150, 210, "writes", 11)

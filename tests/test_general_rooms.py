@@ -25,9 +25,19 @@ SPEAKS_OF_MOVIES = {
 }
 
 ABOVE_TASKS = (
-    "app.py", "runtime.py", "outcomes/", "evaluation/", "registry/", "releases/", "serving/", "learning/",
-    "provenance/", "operations/", "simulation/", "cli/",
-)  # fmt: skip
+    "app.py",
+    "runtime.py",
+    "outcomes/",
+    "evaluation/",
+    "registry/",
+    "releases/",
+    "serving/",
+    "learning/",
+    "provenance/",
+    "operations/",
+    "simulation/",
+    "cli/",
+)
 OWN_WORDS = {"user", "item", "positive", "hint", "negative", "rating", "cold_start_slots", "max_per", "signals"}
 """What only one kind of task has, looked for as attributes of something called a task."""
 

@@ -230,12 +230,18 @@ def test_every_store_is_opened_by_its_url_and_another_backend_is_refused(
 ) -> None:
     runtime = at_home(tmp_path, {f"FLYBALL_{setting}": url})
     stores = {
-        "EVENTS": lambda: runtime.log, "PREDICTIONS": lambda: runtime.predictions,
-        "QUARANTINE": lambda: runtime.quarantine, "CATALOG": lambda: runtime.catalog, "STATE": lambda: runtime.state,
-        "FEATURES": lambda: runtime.feature_state, "REGISTRY": lambda: runtime.registry,
-        "OUTCOMES": lambda: runtime.outcomes_path, "HISTORY": lambda: runtime.history,
-        "ARTIFACTS": lambda: runtime.artifacts, "APPLY_DELAYS": lambda: runtime.apply_delays_path,
-    }  # fmt: skip
+        "EVENTS": lambda: runtime.log,
+        "PREDICTIONS": lambda: runtime.predictions,
+        "QUARANTINE": lambda: runtime.quarantine,
+        "CATALOG": lambda: runtime.catalog,
+        "STATE": lambda: runtime.state,
+        "FEATURES": lambda: runtime.feature_state,
+        "REGISTRY": lambda: runtime.registry,
+        "OUTCOMES": lambda: runtime.outcomes_path,
+        "HISTORY": lambda: runtime.history,
+        "ARTIFACTS": lambda: runtime.artifacts,
+        "APPLY_DELAYS": lambda: runtime.apply_delays_path,
+    }
     assert {name.lower() for name in stores} == set(STORES)
     with pytest.raises(UnknownBackend, match=words):
         stores[setting]()
@@ -245,9 +251,10 @@ def test_a_store_elsewhere_takes_nothing_from_the_home(tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
     environment = {
-        "FLYBALL_QUARANTINE": f"sqlite://{other}/q.db", "FLYBALL_CATALOG": f"sqlite://{other}/c.db",
+        "FLYBALL_QUARANTINE": f"sqlite://{other}/q.db",
+        "FLYBALL_CATALOG": f"sqlite://{other}/c.db",
         "FLYBALL_HISTORY": f"file://{other}/h",
-    }  # fmt: skip
+    }
     runtime = at_home(tmp_path / "home", environment)
     runtime.log.append([runtime.schema.check("joined", {"user": 7}, 5, 5)])
     runtime.catalog.catch_up(runtime.log)

@@ -165,7 +165,7 @@ FORMS = [
     "2026-02-14T00:09:21.099,215124,recommendation request h:8082, status 0, result: ConnectException: timed out, 1ms",
     "2024-02-29T23:59:59.123456789Z,1,GET /data/m/+in+/0.mpg",
     "1999-12-31T23:59:59+05:30,9,GET /data/m/sally...+1989/2000.mpg",
-]  # fmt: skip
+]
 SIGNS = st.sampled_from([*" ,.:+-/=TZ0159éx１\t\x00_\r", "", "\u2028"])
 
 
@@ -195,8 +195,14 @@ def test_bulk_single_and_slow_agree_on_every_line(lines: list[bytes], stars: int
 
 def test_the_forms_themselves_are_right() -> None:
     assert judge([form.encode() for form in FORMS], SCHEMAS[5]) == [
-        "watch", "rate", "joined", "asked", "asked", "watch", "watch",
-    ]  # fmt: skip
+        "watch",
+        "rate",
+        "joined",
+        "asked",
+        "asked",
+        "watch",
+        "watch",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -248,7 +254,7 @@ def test_the_forms_themselves_are_right() -> None:
         ("2022-02-28T12:00,GET /create_account", "missing_field"),
         ("   ", "missing_field"),
     ],
-)  # fmt: skip
+)
 def test_a_bad_line_has_its_reason(line: str, reason: str) -> None:
     assert judge([line.encode()], SCHEMAS[5]) == [reason] == [alone(line.encode(), SCHEMAS[5])]
     assert not oracle(line.encode(), 5)

@@ -74,9 +74,17 @@ def test_parquet_in_and_out_in_small_parts(runtime: Runtime, run: Run, monkeypat
     many_parts(monkeypatch)
     rows().write_parquet("rows.parquet")
     done = run(
-        "features", "backfill", "cinema.py", "--rows", "rows.parquet", "--out", "made/values.parquet",
-        "--memory", "1MiB", "--json",
-    )  # fmt: skip
+        "features",
+        "backfill",
+        "cinema.py",
+        "--rows",
+        "rows.parquet",
+        "--out",
+        "made/values.parquet",
+        "--memory",
+        "1MiB",
+        "--json",
+    )
     assert done.code == 0, done.err
     assert done.last["rows"] == 60
     assert done.last["events"] == 300
@@ -93,9 +101,17 @@ def test_csv_in_and_out_keeps_the_columns_as_they_were(runtime: Runtime, run: Ru
     assert done.code == 0, done.err
     assert "wrote 3 rows with 2 features, from 300 events, to values.csv" in done.out
     made = list(csv.DictReader(Path("values.csv").read_text().splitlines()))
-    must = expected(runtime, pl.DataFrame({
-        "user": ["3", "3", "77"], "film": [None] * 3, "at": [19 * DAY_US + DAY_US // 2, 1_684_800_000_000, 31 * DAY_US],
-    }, schema_overrides={"film": pl.String}))  # fmt: skip
+    must = expected(
+        runtime,
+        pl.DataFrame(
+            {
+                "user": ["3", "3", "77"],
+                "film": [None] * 3,
+                "at": [19 * DAY_US + DAY_US // 2, 1_684_800_000_000, 31 * DAY_US],
+            },
+            schema_overrides={"film": pl.String},
+        ),
+    )
     assert [row["at"] for row in made] == ["1970-01-20T12:00:00", "1684800000000", "1970-02-01"]
     assert [row["note"] for row in made] == ["noon", "microseconds", "stranger"]
     assert [int(row["user.watched"]) for row in made] == must["user.watched"].to_list()
@@ -108,8 +124,18 @@ def test_it_goes_on_over_the_same_events_when_it_was_stopped(
 ) -> None:
     many_parts(monkeypatch)
     rows().write_parquet("rows.parquet")
-    words = ("features", "backfill", "cinema.py", "--rows", "rows.parquet", "--out", "values.parquet", "--json",
-             "--memory", "1MiB")  # fmt: skip
+    words = (
+        "features",
+        "backfill",
+        "cinema.py",
+        "--rows",
+        "rows.parquet",
+        "--out",
+        "values.parquet",
+        "--json",
+        "--memory",
+        "1MiB",
+    )
     with monkeypatch.context() as broken:
         broken.setattr("flyball.features.offline.backfill._together", full)
         assert run(*words).code != 0

@@ -89,12 +89,20 @@ REFUSED = {
 @pytest.mark.parametrize(
     "command",
     [
-        ["check"], ["ingest", "-"], ["learn"], ["up", "--port", "0"], ["export", "rate"], ["status"],
-        ["recommend", "1"], ["versions", "list"], ["versions", "release", "r1-knn"], ["quarantine", "retry"],
+        ["check"],
+        ["ingest", "-"],
+        ["learn"],
+        ["up", "--port", "0"],
+        ["export", "rate"],
+        ["status"],
+        ["recommend", "1"],
+        ["versions", "list"],
+        ["versions", "release", "r1-knn"],
+        ["quarantine", "retry"],
         ["quarantine", "list"],
     ],
     ids=lambda words: "-".join(words[:2]),
-)  # fmt: skip
+)
 def test_what_cannot_be_read_is_refused_before_anything_else(evo: Run, name: str, command: list[str]) -> None:
     fields, options, words = REFUSED[name]
     declare(*fields, **options)

@@ -81,8 +81,11 @@ def test_quarantine_lists_shows_and_retries(shop: Run) -> None:
     only = shop("quarantine", "list", "shop.py", "--reason", "decode", "--json").last
     assert [entry["raw"] for entry in only["entries"]] == ["not json"]
     source = Path("shop.py").read_text()
-    Path("shop.py").write_text(source.replace("Annotated[int, fb.Ref", "Annotated[str, fb.Ref").replace(
-        "fb.integer(1, 999_999_999)", "fb.text(max_length=9)"))  # fmt: skip
+    Path("shop.py").write_text(
+        source.replace("Annotated[int, fb.Ref", "Annotated[str, fb.Ref").replace(
+            "fb.integer(1, 999_999_999)", "fb.text(max_length=9)"
+        )
+    )
     os.utime("shop.py", ns=(1, 1))
     retried = subprocess.run(
         [sys.executable, "-m", "flyball", "quarantine", "retry", "shop.py", "--json"], capture_output=True, check=True

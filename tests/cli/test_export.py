@@ -32,8 +32,9 @@ def answered(shop: Run, *users: int) -> list[dict[str, object]]:
 def test_predictions_are_a_row_each_and_outcomes_say_what_followed(shop: Run) -> None:
     first, second = answered(shop, 7, 8)
     assert shop("export", "shop.py", "predictions", "--out", "p.parquet", "--json").last == {
-        "rows": 2, "file": "p.parquet"
-    }  # fmt: skip
+        "rows": 2,
+        "file": "p.parquet",
+    }
     predictions = pl.read_parquet("p.parquet")
     assert predictions["id"].to_list() == [first["id"], second["id"]]
     assert predictions["items"].to_list() == [first["items"], second["items"]]
@@ -48,8 +49,9 @@ def test_predictions_are_a_row_each_and_outcomes_say_what_followed(shop: Run) ->
     outcomes = pl.read_parquet("o.parquet")
     bought = outcomes.filter(pl.col("events.buy") == 1)
     assert dict(bought.select("id", "item").iter_rows()) == {
-        first["id"]: first["items"][0], second["id"]: second["items"][0]  # type: ignore[index]
-    }  # fmt: skip
+        first["id"]: first["items"][0],
+        second["id"]: second["items"][0],  # type: ignore[index]
+    }
     joined = predictions.join(outcomes, on="id")
     assert (joined["at"] < joined["first_at"]).all()
     assert joined.filter(pl.col("events.view") == 1)["item"].to_list() == [second["items"][1]]  # type: ignore[index]
@@ -101,8 +103,9 @@ def test_a_file_in_a_folder_that_is_not_there_is_refused(shop: Run) -> None:
     for what in ("buy", "predictions"):
         refused = shop("export", "shop.py", what, "--out", "nowhere/a.csv")
         assert (refused.code, refused.err) == (
-            2, "flyball: folder of the file to write must be one that exists: make it first, got 'nowhere'"
-        )  # fmt: skip
+            2,
+            "flyball: folder of the file to write must be one that exists: make it first, got 'nowhere'",
+        )
     assert not Path("nowhere").exists()
     assert shop("export", "shop.py", "sales").code == 2
 

@@ -55,8 +55,17 @@ def test_every_feature_with_window_kind_hash_freshness_bytes_and_versions(run: R
     assert run("ingest", "cinema.py", written(tmp_path, lines)).code == 0
     hashes = runtime.app.task.feature_hashes
     other = dict.fromkeys(("hour", "user.watched"), "0" * 16)
-    common = {"app": "cinema", "candidate": "ranker", "kind": "x:Y", "seed": 0, "snapshot": "", "as_of_us": 0,
-              "created_us": 0, "run": begin_run(runtime.registry, "cinema", 0, 0).id, "state": "candidate"}  # fmt: skip
+    common = {
+        "app": "cinema",
+        "candidate": "ranker",
+        "kind": "x:Y",
+        "seed": 0,
+        "snapshot": "",
+        "as_of_us": 0,
+        "created_us": 0,
+        "run": begin_run(runtime.registry, "cinema", 0, 0).id,
+        "state": "candidate",
+    }
     for read in (hashes, other, {}):
         add_versions(runtime.registry, [Version(**common, params={}, features=read)])  # type: ignore[arg-type]
     assert run("export", "cinema.py", "watch").code == 0, "brings the views up to date"
@@ -93,15 +102,15 @@ def test_every_feature_with_window_kind_hash_freshness_bytes_and_versions(run: R
 
 def test_history_imported_with_the_lag_of_live_events(run: Run, tmp_path: Path) -> None:
     runtime = opened()
-    past = [{"type": "watch", "user": 1, "film": "up", "minute": minute, "at": "2026-01-01T00:00:00"}
-            for minute in range(3)]  # fmt: skip
+    past = [
+        {"type": "watch", "user": 1, "film": "up", "minute": minute, "at": "2026-01-01T00:00:00"} for minute in range(3)
+    ]
     file = written(tmp_path, past, "past.jsonl")  # type: ignore[arg-type]
     refused = run("ingest", "cinema.py", file, "--lag", "learned")
     assert refused.code == 2
     assert "100 live events" in refused.err
     earlier = format_timestamp(SystemClock().now_us() - 60_000_000)
-    live = [{"type": "watch", "user": user, "film": "up", "minute": 1, "at": earlier}
-            for user in range(200)]  # fmt: skip
+    live = [{"type": "watch", "user": user, "film": "up", "minute": 1, "at": earlier} for user in range(200)]
     file_of_live = written(tmp_path, live, "live.jsonl")  # type: ignore[arg-type]
     assert run("ingest", "cinema.py", file_of_live, "--as", "live", "--json").last["accepted"] == {"watch": 200}
     told = run("ingest", "cinema.py", file, "--lag", "learned")

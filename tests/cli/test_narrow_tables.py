@@ -14,15 +14,27 @@ def report() -> LearnReport:
     estimate = {"value": 0.1234, "low": 0.1, "high": 0.15}
     candidates = [
         CandidateReport(
-            name=name, role="candidate", outcome="passed", version=f"v{nth}", metrics=dict.fromkeys(METRICS, estimate),
+            name=name,
+            role="candidate",
+            outcome="passed",
+            version=f"v{nth}",
+            metrics=dict.fromkeys(METRICS, estimate),
             cost={"answer_us": 50.0, "train_s": 1.0},
         )
         for nth, name in enumerate(["popular", "item_knn", "implicit_als"])
-    ]  # fmt: skip
+    ]
     return LearnReport(
-        run="r1", app="shop", status="done", as_of_us=0, seed=0, metric="ndcg@20", decided_by="ips_ndcg@20",
-        shown=list(METRICS[1:]), candidates=candidates, chosen="v1",
-    )  # fmt: skip
+        run="r1",
+        app="shop",
+        status="done",
+        as_of_us=0,
+        seed=0,
+        metric="ndcg@20",
+        decided_by="ips_ndcg@20",
+        shown=list(METRICS[1:]),
+        candidates=candidates,
+        chosen="v1",
+    )
 
 
 def lines_at(width: int, wide: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> list[str]:

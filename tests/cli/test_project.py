@@ -196,8 +196,9 @@ def test_settings_are_shown_with_where_they_came_from(run: Run, monkeypatch: pyt
     monkeypatch.setenv("FLYBALL_WORKERS", "0")
     refused = run("settings", "shop.py")
     assert (refused.code, refused.err) == (
-        2, "flyball: setting workers (FLYBALL_WORKERS) must be from 1 to 1000, got 0"
-    )  # fmt: skip
+        2,
+        "flyball: setting workers (FLYBALL_WORKERS) must be from 1 to 1000, got 0",
+    )
 
 
 def test_what_new_writes_lives_in_its_own_world(shop: Run) -> None:

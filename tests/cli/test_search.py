@@ -16,8 +16,10 @@ def test_search_and_curve(shop: Run) -> None:
     assert shop("search", "curve", "shop.py", "--candidate", "ease").out.count("%") == 5
     listed = shop("search", "list", "shop.py", "--json").last["searches"]
     assert [(one["id"], one["how"], len(one["trials"]) > 0) for one in listed] == [
-        ("s1", "random", True), ("s2", "halving", True), ("s3", "curve", True),
-    ]  # fmt: skip
+        ("s1", "random", True),
+        ("s2", "halving", True),
+        ("s3", "curve", True),
+    ]
     assert "s3" in shop("search", "list", "shop.py").out
     trials = shop("search", "list", "shop.py", "s1").out
     assert "l2=" in trials

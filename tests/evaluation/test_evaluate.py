@@ -148,9 +148,15 @@ def test_what_was_asked_elsewhere_gives_the_same_report(world: SimpleNamespace) 
     assert any(name.startswith("gone") for name in far["strange"].answers.names)
     assert far["raises"].answers is None
     elsewhere = evaluate(
-        world.task, everyone, world.evaluation, metrics=["ndcg@5"], seed=1, stopwatch=Steps(), resamples=300,
+        world.task,
+        everyone,
+        world.evaluation,
+        metrics=["ndcg@5"],
+        seed=1,
+        stopwatch=Steps(),
+        resamples=300,
         answered=far,
-    )  # fmt: skip
+    )
     here = evaluated(world, *everyone)
     assert elsewhere.differences == here.differences
     assert {one.name: (one.metrics, one.slices, one.failed) for one in elsewhere.evaluated.values()} == {
@@ -228,9 +234,14 @@ def test_a_model_that_scores_nothing_is_refused_though_the_fallback_has_good_fig
 def test_lists_that_stay_short_fail_their_gate(world: SimpleNamespace) -> None:
     few = world.train.items[:4]
     small = msgspec.structs.replace(
-        world.train, items=few, user_index=np.arange(4, dtype=np.int32), item_index=np.arange(4, dtype=np.int32),
-        weights=np.ones(4, np.float32), ratings=np.full(4, np.nan, np.float32), at_us=np.zeros(4, np.int64),
-    )  # fmt: skip
+        world.train,
+        items=few,
+        user_index=np.arange(4, dtype=np.int32),
+        item_index=np.arange(4, dtype=np.int32),
+        weights=np.ones(4, np.float32),
+        ratings=np.full(4, np.nan, np.float32),
+        at_us=np.zeros(4, np.int64),
+    )
     artifact = Artifact(
         {}, {**fallback_arrays(small), **Random().fit(small, 1)}, few, {i: n for n, i in enumerate(few)}
     )
@@ -256,9 +267,16 @@ def report_of(figures: dict[str, tuple[float, float]], gaps: dict[tuple[str, str
     for (name, other), gap in gaps.items():
         differences.setdefault(name, {})[other] = gap
     return Report(
-        requests=100, units=100, start_us=0, end_us=1, seed=0, resamples=10, evaluated=found,
-        better={"ndcg@5": "high"}, differences={"ndcg@5": differences},
-    )  # fmt: skip
+        requests=100,
+        units=100,
+        start_us=0,
+        end_us=1,
+        seed=0,
+        resamples=10,
+        evaluated=found,
+        better={"ndcg@5": "high"},
+        differences={"ndcg@5": differences},
+    )
 
 
 def test_the_cheapest_within_noise_wins() -> None:
@@ -274,8 +292,9 @@ def test_the_cheapest_within_noise_wins() -> None:
     assert winner == "near"
     assert "best (ndcg@5 0.3000) is better only within noise by 0.0100 [-0.0050, 0.0200]" in reason
     assert choose(policy, report, ["best", "cheap"]) == (
-        "best", "best has the best ndcg@5 0.3000; no other candidate is as good and quicker",
-    )  # fmt: skip
+        "best",
+        "best has the best ndcg@5 0.3000; no other candidate is as good and quicker",
+    )
     assert choose(fb.best("ndcg@5"), report, ["best", "near", "cheap"])[0] == "best"
     assert choose(policy, report, ["cheap"])[0] == "cheap"
     alike = report_of({"best": (0.30, 110.0), "near": (0.29, 100.0)}, gaps)

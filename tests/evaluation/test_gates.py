@@ -30,9 +30,17 @@ def report_of(
         for name, own in metrics.items()
     }
     return Report(
-        requests=200, units=further.pop("units", 100), start_us=0, end_us=1, seed=0, resamples=10, evaluated=evaluated,
-        better=better or {"ndcg@5": "high", "rmse": "low", "ratio": 1.0}, differences=pairs, **further,
-    )  # fmt: skip
+        requests=200,
+        units=further.pop("units", 100),
+        start_us=0,
+        end_us=1,
+        seed=0,
+        resamples=10,
+        evaluated=evaluated,
+        better=better or {"ndcg@5": "high", "rmse": "low", "ratio": 1.0},
+        differences=pairs,
+        **further,
+    )
 
 
 def gate(

@@ -89,9 +89,14 @@ class World:
         items, ranks = np.array(fresh, np.int64).reshape(-1, 2).T
         users_shown = sum(bool(given.get(user)) for user in users)
         return propensity_weights(
-            self.evaluation.unit_of[truth.request_of], truth.item_of, truth.users_of, np.array(positions, np.int64),
-            (items, ranks), users_shown, min_pairs,
-        )  # fmt: skip
+            self.evaluation.unit_of[truth.request_of],
+            truth.item_of,
+            truth.users_of,
+            np.array(positions, np.int64),
+            (items, ranks),
+            users_shown,
+            min_pairs,
+        )
 
     def report(self, min_pairs: int = 30) -> Report:
         truth = msgspec.structs.replace(self.evaluation.truth, ips=self.weights(min_pairs))
@@ -105,9 +110,15 @@ class World:
             for name, positions in self.lists.items()
         }
         return evaluate(
-            self.task, [Challenger(name) for name in self.lists], evaluation, metrics=[f"ndcg@{K}"], seed=0,
-            stopwatch=SystemStopwatch(), resamples=300, answered=answered,
-        )  # fmt: skip
+            self.task,
+            [Challenger(name) for name in self.lists],
+            evaluation,
+            metrics=[f"ndcg@{K}"],
+            seed=0,
+            stopwatch=SystemStopwatch(),
+            resamples=300,
+            answered=answered,
+        )
 
     def plain(self, name: str) -> float:
         return self.report().of(name).metrics[f"ndcg@{K}"].value
@@ -226,8 +237,13 @@ def test_a_pair_that_is_the_target_of_several_requests_is_one_pair() -> None:
         np.array([0, 1]), np.array([5, 6]), np.arange(9), np.array([-1, 2]), (np.array([6]), np.array([2])), 1, 1
     )
     twice = propensity_weights(
-        np.array([0, 0, 1, 1, 1]), np.array([5, 5, 6, 6, 6]), np.arange(9), np.array([-1, -1, 2, 2, 2]),
-        (np.array([6]), np.array([2])), 1, 1,
-    )  # fmt: skip
+        np.array([0, 0, 1, 1, 1]),
+        np.array([5, 5, 6, 6, 6]),
+        np.arange(9),
+        np.array([-1, -1, 2, 2, 2]),
+        (np.array([6]), np.array([2])),
+        1,
+        1,
+    )
     assert (twice.pairs, twice.pairs_shown, twice.effective, twice.lifts) == (2, 1, once.effective, once.lifts)
     assert twice.weights.tolist() == once.weights[[0, 0, 1, 1, 1]].tolist()

@@ -63,15 +63,18 @@ def test_plays_are_no_ratings_and_two_columns_are_sequences(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("ratings", "films"),
     [
-        (("u.data", "1\t7\t5\t10\n2\t8\t3\t20\n"),
-         ("u.item", "7|A (1990)|01-Jan-1990||url|0|1\n8|B (1990)|02-Jan-1990||url|1|1\n")),
-        (("ratings.dat", "1::7::5::10\n2::8::3::20\n"),
-         ("movies.dat", "7::A (1990)::War\n8::B (1990)::Drama|War\n")),
-        (("ratings.csv", "userId,movieId,rating,timestamp\n1,7,5,10\n2,8,3,20\n"),
-         ("movies.csv", 'movieId,title,genres\n7,"A, The (1990)",War\n8,B (1990),Drama|War\n')),
+        (
+            ("u.data", "1\t7\t5\t10\n2\t8\t3\t20\n"),
+            ("u.item", "7|A (1990)|01-Jan-1990||url|0|1\n8|B (1990)|02-Jan-1990||url|1|1\n"),
+        ),
+        (("ratings.dat", "1::7::5::10\n2::8::3::20\n"), ("movies.dat", "7::A (1990)::War\n8::B (1990)::Drama|War\n")),
+        (
+            ("ratings.csv", "userId,movieId,rating,timestamp\n1,7,5,10\n2,8,3,20\n"),
+            ("movies.csv", 'movieId,title,genres\n7,"A, The (1990)",War\n8,B (1990),Drama|War\n'),
+        ),
     ],
     ids=["100k", "1m", "latest"],
-)  # fmt: skip
+)
 def test_movielens_films_have_genres_and_years(ratings: Any, films: Any, tmp_path: Path) -> None:
     write(tmp_path / "set", *ratings)
     write(tmp_path / "set", *films)
@@ -228,8 +231,11 @@ def test_the_temporal_split_learns_from_nothing_at_or_after_its_instant() -> Non
     split_us = found.train.as_of_us
     assert found.train.at_us.max() < split_us
     assert (data.at_us < split_us).sum() == int(0.8 * len(data.at_us))
-    liked = {(u, i) for u, i, r, t in zip(data.user_index, data.item_index, data.ratings, data.at_us, strict=True)
-             if r >= 4 and t >= split_us}  # fmt: skip
+    liked = {
+        (u, i)
+        for u, i, r, t in zip(data.user_index, data.item_index, data.ratings, data.at_us, strict=True)
+        if r >= 4 and t >= split_us
+    }
     assert {(int(u), int(i)) for u, i in liked} == withheld(found, np.unique([u for u, _ in liked]))
     assert (found.train.weights[~(found.train.ratings >= 4)] == 0).all()
 

@@ -93,10 +93,14 @@ class Model:
             else:
                 sent[name] = value
             event[first] = value
-        key = at, frozenset(
-            (name, _whole(value)) for name, value in event.items()
-            if self.came_with[name] is NOTHING or value != self.came_with[name]
-        )  # fmt: skip
+        key = (
+            at,
+            frozenset(
+                (name, _whole(value))
+                for name, value in event.items()
+                if self.came_with[name] is NOTHING or value != self.came_with[name]
+            ),
+        )
         new = key not in self.keys
         if new:
             self.keys.add(key)

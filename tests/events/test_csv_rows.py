@@ -90,11 +90,21 @@ def test_quotes_hold_delimiters_and_double_themselves() -> None:
 @pytest.mark.parametrize(
     ("cell", "read"),
     [
-        ("3,50", "3.50"), ("-3,5", "-3.5"), ("+3,5", "+3.5"), ("1234,5", "1234.5"), ("0,125", "0.125"),
-        ("1234,567", "1234.567"), ("0012,125", "0012.125"), ("3.50", "3.50"), ("3", "3"), ("3,1415", "3.1415"),
-        ("1,2,3", "1,2,3"), ("1.234,5", "1.234,5"), ("x,1", "x,1"),
+        ("3,50", "3.50"),
+        ("-3,5", "-3.5"),
+        ("+3,5", "+3.5"),
+        ("1234,5", "1234.5"),
+        ("0,125", "0.125"),
+        ("1234,567", "1234.567"),
+        ("0012,125", "0012.125"),
+        ("3.50", "3.50"),
+        ("3", "3"),
+        ("3,1415", "3.1415"),
+        ("1,2,3", "1,2,3"),
+        ("1.234,5", "1.234,5"),
+        ("x,1", "x,1"),
     ],
-)  # fmt: skip
+)
 def test_a_comma_that_can_only_be_decimal_is_read(cell: str, read: str) -> None:
     assert events(parse(written({**ROW, "price": cell}, ";")))[0][1]["price"] == read
 
@@ -144,11 +154,14 @@ def test_a_date_that_is_none_is_a_bad_line(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "pattern"),
     [
-        ("30.08.2026 01:12", "%d.%m.%Y %H:%M"), ("08/30/2026", "%m/%d/%Y"),
+        ("30.08.2026 01:12", "%d.%m.%Y %H:%M"),
+        ("08/30/2026", "%m/%d/%Y"),
         ("30/08/2026 01:12:05", "%d/%m/%Y %H:%M:%S"),
-        ("2026/08/30 01:12", "%Y/%m/%d %H:%M"), ("30.08.26", "%d.%m.%y"), ("30-08-2026 1:12", "%d-%m-%Y %H:%M"),
+        ("2026/08/30 01:12", "%Y/%m/%d %H:%M"),
+        ("30.08.26", "%d.%m.%y"),
+        ("30-08-2026 1:12", "%d-%m-%Y %H:%M"),
     ],
-)  # fmt: skip
+)
 def test_a_date_of_another_form_is_refused_with_the_likely_pattern(text: str, pattern: str) -> None:
     lines = written({**ROW, "at": text}, ";")
     (bad,) = parse(lines).bad

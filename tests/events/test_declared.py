@@ -60,9 +60,13 @@ AUCTION = {
 def test_they_are_checked_and_come_back_whole() -> None:
     record = SCHEMA.check("auction", AUCTION, AT, AT)
     assert SCHEMA.decode(record) == Auction(
-        user=7, eligible=["a", "b"], signal=b"hi", filters={"brand": ["x"]},
-        context={"page": "home", "slot": 2, "bid": 0.5}, at=AT,
-    )  # fmt: skip
+        user=7,
+        eligible=["a", "b"],
+        signal=b"hi",
+        filters={"brand": ["x"]},
+        context={"page": "home", "slot": 2, "bid": 0.5},
+        at=AT,
+    )
 
 
 @pytest.mark.parametrize(

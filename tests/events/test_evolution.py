@@ -98,8 +98,12 @@ def test_a_renamed_field_is_read_by_its_former_name() -> None:
     log = filled()
     event = read(log, rate(stars=Stars, duration=Annotated[Stars, renamed("seconds")]))
     assert (event.stars, event.duration) == (5, 90)
-    put(DeclaredLog(log, Schema([rate(stars=Stars, length=Annotated[Stars, renamed("seconds")])])), at=AT + 1,
-        stars=1, length=2)  # fmt: skip
+    put(
+        DeclaredLog(log, Schema([rate(stars=Stars, length=Annotated[Stars, renamed("seconds")])])),
+        at=AT + 1,
+        stars=1,
+        length=2,
+    )
     later = rate(length=Stars, stars=Stars)  # the log knows by now: the mark may go
     assert [(one.stars, one.length) for one in events_of(DeclaredLog(log, Schema([later])))] == [(5, 90), (1, 2)]
 
@@ -111,9 +115,11 @@ def test_a_renamed_type_is_read_by_its_former_name() -> None:
     (event,) = events_of(declared)
     assert (type(event), event.stars, event.seconds) == (rating, 5, 90)
     found = [
-        one.type for part, end in enumerate(log.ends()) for piece in declared.read_where(part, 0, end, {"rating": 0})
+        one.type
+        for part, end in enumerate(log.ends())
+        for piece in declared.read_where(part, 0, end, {"rating": 0})
         for one in piece.records
-    ]  # fmt: skip
+    ]
     assert found == ["rating"]
     put(declared, name="rating", stars=5, seconds=90)
     assert sum(log.ends()) == 1  # the same event as before

@@ -78,9 +78,16 @@ def test_json_that_cannot_be_read_has_a_reason() -> None:
         ],
     )
     assert reasons(parsed) == [
-        (0, "decode"), (1, "decode"), (2, "decode"), (3, "unknown_type"), (4, "unknown_type"), (5, "bad_time"),
-        (6, "bad_time"), (7, "unknown_type"), (8, "unknown_type"),
-    ]  # fmt: skip
+        (0, "decode"),
+        (1, "decode"),
+        (2, "decode"),
+        (3, "unknown_type"),
+        (4, "unknown_type"),
+        (5, "bad_time"),
+        (6, "bad_time"),
+        (7, "unknown_type"),
+        (8, "unknown_type"),
+    ]
     assert "say which with --type (rate, watch)" in parsed.bad[-2].detail
     assert rows_of(parsed) == []
 

@@ -299,8 +299,11 @@ def test_retry_brings_back_what_the_present_rules_allow(home: Home, tmp_path: Pa
     wider = Home(tmp_path, movie_schema(stars=10))
     report = retry(wider.inlet(), formats=FORMATS)
     assert (report.tried, report.accepted, report.duplicates, report.still_bad) == (2, 1, 0, 1)
-    (found,) = [record for record in wider.records() if b"up" in record.body and record.at == NOON_US + 2_000_000 and
-                wider.schema.decode(record).stars == 6]  # type: ignore[attr-defined]  # fmt: skip
+    (found,) = [
+        record
+        for record in wider.records()
+        if b"up" in record.body and record.at == NOON_US + 2_000_000 and wider.schema.decode(record).stars == 6
+    ]  # type: ignore[attr-defined]
     assert found.known_at == found.at + 500
     assert [entry.state for entry in wider.quarantine.list(state=None)] == ["released", "open"]
     assert retry(wider.inlet(), formats=FORMATS).tried == 1

@@ -87,8 +87,17 @@ def naive(log: Log, name: str) -> list[tuple[Any, ...]]:
                 continue
             known = max(first_known, second_known)
             if 0 <= second.at - first.at <= WITHIN_US and known <= first.at + WITHIN_US + LATE_US:
-                fields = (first.card, first.terminal, first.tx, first.amount, tuple(first.tags),
-                          second.bank, second.payment, second.reason, second.at - first.at)  # fmt: skip
+                fields = (
+                    first.card,
+                    first.terminal,
+                    first.tx,
+                    first.amount,
+                    tuple(first.tags),
+                    second.bank,
+                    second.payment,
+                    second.reason,
+                    second.at - first.at,
+                )
                 made.append((fields, first.at if name == "fraud" else second.at, known))
     return sorted(made, key=repr)
 
@@ -124,10 +133,17 @@ def frames_of(log: Log) -> dict[str, pl.DataFrame]:
     frames = {}
     for name, declared in SCHEMA.types.items():
         rows = [
-            {**{field: getattr(SCHEMA.decode(record), field) for field in declared.fields},
-             "at": record.at, "known_at": record.known_at, "partition": number, "offset": offset}
-            for number, part in enumerate(log) for offset, record in enumerate(part) if record.type == name
-        ]  # fmt: skip
+            {
+                **{field: getattr(SCHEMA.decode(record), field) for field in declared.fields},
+                "at": record.at,
+                "known_at": record.known_at,
+                "partition": number,
+                "offset": offset,
+            }
+            for number, part in enumerate(log)
+            for offset, record in enumerate(part)
+            if record.type == name
+        ]
         kinds = {"bank": pl.String, "payment": pl.Int64, "reason": pl.String, "tags": pl.List(pl.String)}
         meta = dict.fromkeys(("at", "known_at", "partition", "offset"), pl.Int64)
         fields = {field: kinds.get(field, pl.Float64 if field == "amount" else pl.Int64) for field in declared.fields}
@@ -156,15 +172,19 @@ def test_online_and_offline_join_every_pair_whatever_came_first(data: st.DataObj
     rows = [
         (tuple(_hashable(row[field]) for field in fields), row["at"], row["known_at"])
         for row in frame.iter_rows(named=True)
-    ]  # fmt: skip
+    ]
     assert sorted(rows, key=repr) == expected
 
 
 def test_the_edges_of_the_span() -> None:
     for apart, lag, joins in (
-        (0, 0, 1), (WITHIN_US, 0, 1), (WITHIN_US + 1, 0, 0), (-1, 0, 0),
-        (WITHIN_US, LATE_US, 1), (WITHIN_US, LATE_US + 1, 0),
-    ):  # fmt: skip
+        (0, 0, 1),
+        (WITHIN_US, 0, 1),
+        (WITHIN_US + 1, 0, 0),
+        (-1, 0, 0),
+        (WITHIN_US, LATE_US, 1),
+        (WITHIN_US, LATE_US + 1, 0),
+    ):
         log = partitioned([chargeback(START_US + apart, 7, lag), transaction(START_US, 7)])
         assert len(joined_online(log, "fraud", [])[0]) == len(naive(log, "fraud")) == joins
 
@@ -292,8 +312,16 @@ def test_a_joined_type_says_what_it_is_made_of() -> None:
     assert logged_types([Fraud, Chargeback]) == (Transaction, Chargeback)
     assert set(SCHEMA.types) == {"transaction", "chargeback"}
     assert SCHEMA.joined["fraud"].fields == (
-        "card", "terminal", "tx", "amount", "tags", "bank", "payment", "reason", "elapsed_us",
-    )  # fmt: skip
+        "card",
+        "terminal",
+        "tx",
+        "amount",
+        "tags",
+        "bank",
+        "payment",
+        "reason",
+        "elapsed_us",
+    )
     frames = with_joined(frames_of(partitioned([transaction(START_US, 1), chargeback(START_US, 1)])), SCHEMA)
     assert (frames["fraud"].height, frames["dispute"].height) == (1, 1)
 

@@ -65,8 +65,9 @@ ADDS = st.lists(st.tuples(st.dictionaries(NAMES, st.booleans()), OFFSETS), max_s
 
 @settings(max_examples=30, deadline=None)
 @given(adds=ADDS)
-def test_backends_agree(adds: list[tuple[dict[tuple[str, str], bool], tuple[int, int] | None]],
-                        tmp_path_factory: pytest.TempPathFactory) -> None:  # fmt: skip
+def test_backends_agree(
+    adds: list[tuple[dict[tuple[str, str], bool], tuple[int, int] | None]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
     folder = tmp_path_factory.mktemp("catalog")
     opened = [open_known_entities(url.format(folder=folder)) for url in URLS.values()]
     for known, offsets in adds:

@@ -31,10 +31,16 @@ def quarantine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Quara
 
 def entries(reasons: str, **other: Any) -> list[Quarantined]:
     return [
-        Quarantined(**{"at_us": 5, "reason": reason, "detail": "d", "raw": b"\x00raw", "source": "s"} | other,
-                    position=position, format="csv", header=b"a;b", only_type="buy", lag_us=7)
+        Quarantined(
+            **{"at_us": 5, "reason": reason, "detail": "d", "raw": b"\x00raw", "source": "s"} | other,
+            position=position,
+            format="csv",
+            header=b"a;b",
+            only_type="buy",
+            lag_us=7,
+        )
         for position, reason in enumerate(reasons, 1)
-    ]  # fmt: skip
+    ]
 
 
 def test_what_is_put_is_listed_once(quarantine: Quarantine) -> None:
@@ -46,8 +52,12 @@ def test_what_is_put_is_listed_once(quarantine: Quarantine) -> None:
     assert quarantine.put(entries("a", source="t")) == 1
     listed = quarantine.list()
     assert [(e.position, e.raw, e.source) for e in listed] == [
-        (1, b"\x00raw", "s"), (2, b"\x00raw", "s"), (3, b"\x00raw", "s"), (1, b"other", "s"), (1, b"\x00raw", "t")
-    ]  # fmt: skip
+        (1, b"\x00raw", "s"),
+        (2, b"\x00raw", "s"),
+        (3, b"\x00raw", "s"),
+        (1, b"other", "s"),
+        (1, b"\x00raw", "t"),
+    ]
     ids = [entry.id for entry in listed]
     assert ids == sorted(set(ids))
     assert [entry.id for entry in quarantine.list(reason="a")] == [ids[0], *ids[2:]]

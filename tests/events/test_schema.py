@@ -330,10 +330,13 @@ def test_many_are_judged_like_each_one(rows: list[Any], plain: int, lax: bool, l
 
 @settings(max_examples=60, deadline=None)
 @given(
-    price=st.floats(0, 99), weight=st.none() | st.floats(allow_nan=False, allow_infinity=False),
-    device=st.sampled_from(["tv", "phone"]), colour=st.sampled_from([None, "red", "blue"]),
-    tags=st.lists(st.text(max_size=3).filter(str.isprintable), max_size=3), order=st.integers(-(2**63), 2**63 - 1),
-)  # fmt: skip
+    price=st.floats(0, 99),
+    weight=st.none() | st.floats(allow_nan=False, allow_infinity=False),
+    device=st.sampled_from(["tv", "phone"]),
+    colour=st.sampled_from([None, "red", "blue"]),
+    tags=st.lists(st.text(max_size=3).filter(str.isprintable), max_size=3),
+    order=st.integers(-(2**63), 2**63 - 1),
+)
 def test_what_is_decoded_is_what_was_checked(**fields: Any) -> None:
     schema = Schema([Sale])
     event = schema.decode(schema.check("sale", fields | {"shop": "é"}, 5, 5))

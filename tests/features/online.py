@@ -49,7 +49,10 @@ def expected(built: Built, offsets: tuple[int, ...], at_us: int) -> dict[str, li
         name: [
             [
                 value_of(
-                    one, built.logged, dict(zip(one.keys, (key,) if isinstance(key, str) else key, strict=True)), at_us,
+                    one,
+                    built.logged,
+                    dict(zip(one.keys, (key,) if isinstance(key, str) else key, strict=True)),
+                    at_us,
                     before(offsets),
                 )
                 for one in _GROUPS[name].definitions
@@ -57,7 +60,7 @@ def expected(built: Built, offsets: tuple[int, ...], at_us: int) -> dict[str, li
             for key in keys
         ]
         for name, keys in ASKED.items()
-    }  # fmt: skip
+    }
 
 
 def check(reader: FeatureReader, built: Built, at_us: int) -> None:

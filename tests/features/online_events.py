@@ -26,7 +26,7 @@ from flyball.features import (
     sum,
     target,
     tiled,
-)  # fmt: skip
+)
 from flyball.testing.feature_oracle import Logged
 
 SECOND = 1_000_000
@@ -132,19 +132,30 @@ _NUMBERS = st.one_of(
 )
 _ODD_REALS = [0.0, -0.0, 0.005, 0.015, 1e300, -1e300, 9.1e13, -9.1e13, 1e-9, math.nan, math.inf]
 _REALS = st.one_of(
-    st.none(), st.sampled_from(_ODD_REALS),
+    st.none(),
+    st.sampled_from(_ODD_REALS),
     st.floats(-100, 100),
-)  # fmt: skip
+)
 _FILMS = st.sampled_from([None, "up", "Up", "ünder", "a\0b", "", "z" * 400, "\U0001f600"])
 
 PLAYS: st.SearchStrategy[Event] = st.builds(
-    Play, user=st.integers(1, 3), film=_FILMS, units=_NUMBERS, price=_REALS,
-    device=st.sampled_from(["tv", "phone", "web"]), paid=st.booleans(), at=INSTANTS,
-)  # fmt: skip
+    Play,
+    user=st.integers(1, 3),
+    film=_FILMS,
+    units=_NUMBERS,
+    price=_REALS,
+    device=st.sampled_from(["tv", "phone", "web"]),
+    paid=st.booleans(),
+    at=INSTANTS,
+)
 CARDS: st.SearchStrategy[Event] = st.builds(
-    Card, user=st.integers(1, 3), country=st.sampled_from([None, "ro", "de", ""]), age=st.sampled_from([None, 0, 44]),
-    height=st.sampled_from([None, 1.75, float("nan")]), at=INSTANTS,
-)  # fmt: skip
+    Card,
+    user=st.integers(1, 3),
+    country=st.sampled_from([None, "ro", "de", ""]),
+    age=st.sampled_from([None, 0, 44]),
+    height=st.sampled_from([None, 1.75, float("nan")]),
+    at=INSTANTS,
+)
 KNOWN = st.tuples(st.one_of(PLAYS, PLAYS, PLAYS, CARDS), st.sampled_from([-3 * SECOND, 0, 0, 1, SECOND, 9 * SECOND]))
 """An event and how late it became known; earlier than it happened when it is stamped in the future."""
 
@@ -152,9 +163,13 @@ KNOWN = st.tuples(st.one_of(PLAYS, PLAYS, PLAYS, CARDS), st.sampled_from([-3 * S
 def record_of(event: Any, known_at: int, number: int) -> Record:
     fields = [getattr(event, name) for name in event.__struct_fields__ if name != "at"]
     return Record(
-        type=type(event).__name__.lower(), key=str(fields[0]), at=event.at, known_at=known_at,
-        id=number.to_bytes(16, "big"), body=msgspec.msgpack.encode(fields),
-    )  # fmt: skip
+        type=type(event).__name__.lower(),
+        key=str(fields[0]),
+        at=event.at,
+        known_at=known_at,
+        id=number.to_bytes(16, "big"),
+        body=msgspec.msgpack.encode(fields),
+    )
 
 
 class Built(msgspec.Struct):

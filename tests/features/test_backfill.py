@@ -59,9 +59,14 @@ def test_parts_give_what_the_whole_gives(tmp_path: Path, monkeypatch: pytest.Mon
     frames, files, rows = history(tmp_path)
     told: list[tuple[int, int]] = []
     made = backfill(
-        GROUPS, files, rows, tmp_path / "out", memory_bytes=workers << 20, workers=workers,
+        GROUPS,
+        files,
+        rows,
+        tmp_path / "out",
+        memory_bytes=workers << 20,
+        workers=workers,
         progress=lambda done, parts: told.append((done, parts)),
-    )  # fmt: skip
+    )
     assert made.equals(point_in_time(GROUPS, frames, rows))
     assert len(told) > 20
     assert told[-1][0] == told[-1][1] == len(told)

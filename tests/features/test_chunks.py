@@ -67,10 +67,18 @@ def test_many_short_chunks_are_put_together() -> None:
 def test_chunks_change_no_value(order: int) -> None:
     tile = logs.TILE
     log = [
-        act(START + (place * order) % 30 * tile // 3, place, known_at=START + place * tile // 3, user=1 + place % 3,
-            n=place * 31 % 11, x=place % 5 / 4, t="abc"[place % 3], ok=place % 2 == 0)
+        act(
+            START + (place * order) % 30 * tile // 3,
+            place,
+            known_at=START + place * tile // 3,
+            user=1 + place % 3,
+            n=place * 31 % 11,
+            x=place % 5 / 4,
+            t="abc"[place % 3],
+            ok=place % 2 == 0,
+        )
         for place in range(30)
-    ]  # fmt: skip
+    ]
     rows = logs.rows_frame([row(START + step * tile // 2, user=1 + step % 3) for step in range(27)])
     frames = logs.frames_of(log)
     parts = {name: chunked(frame, 3, 4, 17) if frame.height else frame for name, frame in frames.items()}

@@ -149,11 +149,22 @@ def test_the_field_that_names_the_key() -> None:
 @pytest.mark.parametrize(
     ("value", "per_unit", "units"),
     [
-        (0.125, 100, 12), (0.135, 100, 14), (-0.125, 100, -12), (True, 1, 1), (None, 1, None), (float("nan"), 1, None),
-        (float("-inf"), 1, None), (2**53, 1, 2**53), (2**53 + 1, 1, None), (-(2**53), 1, -(2**53)), (2**52, 4, None),
-        (9.1e15, 1, None), (1e300, 10**9, None), ("7", 1, None),
+        (0.125, 100, 12),
+        (0.135, 100, 14),
+        (-0.125, 100, -12),
+        (True, 1, 1),
+        (None, 1, None),
+        (float("nan"), 1, None),
+        (float("-inf"), 1, None),
+        (2**53, 1, 2**53),
+        (2**53 + 1, 1, None),
+        (-(2**53), 1, -(2**53)),
+        (2**52, 4, None),
+        (9.1e15, 1, None),
+        (1e300, 10**9, None),
+        ("7", 1, None),
     ],
-)  # fmt: skip
+)
 def test_units(value: Any, per_unit: int, units: int | None) -> None:
     assert units_of(value, per_unit) == units
 

@@ -121,8 +121,7 @@ def test_the_hash_is_of_the_parsed_source_without_its_layout() -> None:
         return n / 2  # rounded nowhere
 
     def bare(n):  # type: ignore[no-untyped-def]
-        return (n
-                / 2)  # fmt: skip
+        return n / 2
 
     assert computed(documented, "user.acts").hash == computed(bare, "user.acts").hash
     one, other = (lambda n: n + 1), (lambda n: n + 2)

@@ -183,10 +183,17 @@ def test_events_a_microsecond_out_of_order() -> None:
 
 def test_long_histories_of_few_keys() -> None:
     log = [
-        act(START + (place * 7919) % 900 * logs.TILE // 100, place, known_at=START + place * logs.TILE // 100,
-            n=place * 31 % 101, x=place % 17 / 4, t="abcdefgh"[place % 8], ok=place % 3 == 0)
+        act(
+            START + (place * 7919) % 900 * logs.TILE // 100,
+            place,
+            known_at=START + place * logs.TILE // 100,
+            n=place * 31 % 101,
+            x=place % 17 / 4,
+            t="abcdefgh"[place % 8],
+            ok=place % 3 == 0,
+        )
         for place in range(700)
-    ]  # fmt: skip
+    ]
     rows = [row(START + step * logs.TILE // 3) for step in range(0, 300, 23)]
     rows += [row(START + step * logs.TILE, (step * 60, 0, 0)) for step in range(1, 12, 3)]
     check(log, rows)

@@ -38,9 +38,12 @@ def store_at(log: list[Logged], row: logs.Row, rows: int, batch: int) -> tuple[M
 
 
 @settings(
-    phases=[Phase.explicit, Phase.generate] if FAIL_FAST else list(Phase), max_examples=10 * EXAMPLES, deadline=None,
-    derandomize=EXAMPLES == FEW, suppress_health_check=list(HealthCheck),
-)  # fmt: skip
+    phases=[Phase.explicit, Phase.generate] if FAIL_FAST else list(Phase),
+    max_examples=10 * EXAMPLES,
+    deadline=None,
+    derandomize=EXAMPLES == FEW,
+    suppress_health_check=list(HealthCheck),
+)
 @given(logs.cases(most=25), st.sampled_from([0, 0, 2, 32]), st.sampled_from([1, 3, 50]))
 def test_every_feature_is_what_the_oracle_says(
     case: tuple[list[Logged], list[logs.Row]], rows: int, batch: int

@@ -40,10 +40,18 @@ def test_a_failing_part_fails_the_whole() -> None:
 def test_parts_change_no_value() -> None:
     tile = logs.TILE
     log = [
-        act(START + (place * 7) % 30 * tile // 3, place, known_at=START + place * tile // 3, user=1 + place % 3,
-            n=place * 31 % 11, x=place % 5 / 4, t="abc"[place % 3], ok=place % 2 == 0)
+        act(
+            START + (place * 7) % 30 * tile // 3,
+            place,
+            known_at=START + place * tile // 3,
+            user=1 + place % 3,
+            n=place * 31 % 11,
+            x=place % 5 / 4,
+            t="abc"[place % 3],
+            ok=place % 2 == 0,
+        )
         for place in range(60)
-    ]  # fmt: skip
+    ]
     rows = [row(START + step * tile // 2, user=1 + step % 3) for step in range(27)]
     rows += [row(START + step * tile, (step * 6, 0, 0), user=1 + step % 3) for step in range(1, 11)]
     check(log, rows)

@@ -245,8 +245,12 @@ def test_no_feature_depends_on_which_others_are_declared(computed: Any, asked: i
     events = [act(at, n=n) for at, n in zip((1, 0, 0, 2, 1), huge, strict=True)]
     spread = math.sqrt(float(5 * sum(n * n for n in huge) - sum(huge) ** 2) / 20.0)
     all_of_them = [
-        (fb.sum, float(sum(huge))), (fb.std, spread), (fb.min, -(TOP - 2)), (fb.max, TOP), (fb.first, -(TOP - 2))
-    ]  # fmt: skip
+        (fb.sum, float(sum(huge))),
+        (fb.std, spread),
+        (fb.min, -(TOP - 2)),
+        (fb.max, TOP),
+        (fb.first, -(TOP - 2)),
+    ]
     chosen = [one for place, one in enumerate(all_of_them) if asked >> place & 1]
     features = {f"f{place}": make(Act, lambda a: a.n, SLIDING) for place, (make, _) in enumerate(chosen)}
     assert computed(fb.Entity("user", **features), events, START + 20) == [value for _, value in chosen]

@@ -309,10 +309,21 @@ def test_columns_have_the_declared_types(tmp_path: Path) -> None:
         ],
     )
     assert dict(frame.schema) == {
-        "shop": pl.Int64, "ratio": pl.Float64, "shade": pl.String, "big": pl.Int64, "fresh": pl.Boolean,
-        "tags": pl.List(pl.String), "sizes": pl.List(pl.Int64), "at": pl.Int64, "known_at": pl.Int64,
-        "partition": pl.Int32, "offset": pl.Int64, "key": pl.String, "id": pl.Binary, "flags": pl.Int64,
-    }  # fmt: skip
+        "shop": pl.Int64,
+        "ratio": pl.Float64,
+        "shade": pl.String,
+        "big": pl.Int64,
+        "fresh": pl.Boolean,
+        "tags": pl.List(pl.String),
+        "sizes": pl.List(pl.Int64),
+        "at": pl.Int64,
+        "known_at": pl.Int64,
+        "partition": pl.Int32,
+        "offset": pl.Int64,
+        "key": pl.String,
+        "id": pl.Binary,
+        "flags": pl.Int64,
+    }
     assert frame.select("shop", "ratio", "shade", "big", "fresh", "tags", "sizes").rows() == [
         (1, None, "dark", 0, False, [], None),
         (2, 0.1, "light", -(2**63), True, ["é", ""], [1]),

@@ -69,8 +69,15 @@ def test_every_step_is_told(filled: Callable[..., Runtime]) -> None:
     run(filled(), progress=steps.append)
     stages = [step.stage for step in steps]
     assert list(dict.fromkeys(stages)) == [
-        "history", "snapshot", "examples", "fit", "evaluate", "refit", "register", "release",
-    ]  # fmt: skip
+        "history",
+        "snapshot",
+        "examples",
+        "fit",
+        "evaluate",
+        "refit",
+        "register",
+        "release",
+    ]
     assert {step.candidate for step in steps if step.stage == "fit"} == {"", "popular", "together", "random"}
     assert all(str(step) for step in steps)
 

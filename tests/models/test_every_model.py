@@ -84,8 +84,12 @@ def test_what_the_table_claims() -> None:
     assert {name for name, can in claims.items() if "similar" in can} == similar
     assert {name for name, can in claims.items() if "personal" in can} == similar | {"user_knn"}
     assert {name for name, can in claims.items() if "update" in can} == {
-        "implicit_als", "biased_mf", "bpr", "item_knn", "user_knn",
-    }  # fmt: skip
+        "implicit_als",
+        "biased_mf",
+        "bpr",
+        "item_knn",
+        "user_knn",
+    }
     assert {name for name, can in claims.items() if "ratings" in can} == of_ratings
     assert {name for name, can in claims.items() if "new items" in can} == {"hybrid"}
 

@@ -124,10 +124,13 @@ def test_a_large_catalog_leaves_nobody_without_a_list_by_default() -> None:
     pairs = np.unique(np.stack([np.arange(len(liked)) % users, liked]), axis=1)
     data = msgspec.structs.replace(
         sample_interactions(users=users, items=items, pairs=pairs.shape[1]),
-        user_index=pairs[0].astype(np.int32), item_index=pairs[1].astype(np.int32),
-        weights=np.ones(pairs.shape[1], np.float32), ratings=np.full(pairs.shape[1], np.nan, np.float32),
-        at_us=np.arange(pairs.shape[1], dtype=np.int64), attributes=None,
-    )  # fmt: skip
+        user_index=pairs[0].astype(np.int32),
+        item_index=pairs[1].astype(np.int32),
+        weights=np.ones(pairs.shape[1], np.float32),
+        ratings=np.full(pairs.shape[1], np.nan, np.float32),
+        at_us=np.arange(pairs.shape[1], dtype=np.int64),
+        attributes=None,
+    )
     model, narrow = EASE(), EASE(items=50)
     learned = model.fit(data, 1)
     in_blocks = SparseEASE(l2=model.l2).fit(data, 1)

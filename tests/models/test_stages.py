@@ -129,9 +129,17 @@ def test_the_artifact_holds_the_trees_as_text_and_the_retrievers_as_models(tmp_p
 def test_too_little_past_keeps_the_order_of_retrieval() -> None:
     one = np.zeros(1, np.int32)
     data = Interactions(
-        ["u"], ["a", "b"], one, one, np.ones(1, np.float32), np.full(1, np.nan, np.float32), np.ones(1, np.int64),
-        np.full(1, -1, np.int32), [], 5,
-    )  # fmt: skip
+        ["u"],
+        ["a", "b"],
+        one,
+        one,
+        np.ones(1, np.float32),
+        np.full(1, np.nan, np.float32),
+        np.ones(1, np.int64),
+        np.full(1, -1, np.int32),
+        [],
+        5,
+    )
     model = Stages((Popular(),))
     learned = model.fit(data, 0)
     assert trees_of(learned) is None
@@ -152,10 +160,17 @@ def test_what_is_refused() -> None:
 def test_columns_are_named_by_what_retrieved() -> None:
     one = Stages((ImplicitALS(4), ItemKNN()), features=())
     assert one.column_names == (
-        "ImplicitALS.score", "ImplicitALS.place", "ItemKNN.score", "ItemKNN.place",
-        "history.items", "history.liked", "item.likes",
-    )  # fmt: skip
+        "ImplicitALS.score",
+        "ImplicitALS.place",
+        "ItemKNN.score",
+        "ItemKNN.place",
+        "history.items",
+        "history.liked",
+        "item.likes",
+    )
     two = Stages((ItemKNN(5), Popular(), ItemKNN(9)), features=())
     assert [name for name in two.column_names if name.endswith("score")] == [
-        "ItemKNN1.score", "Popular.score", "ItemKNN2.score",
-    ]  # fmt: skip
+        "ItemKNN1.score",
+        "Popular.score",
+        "ItemKNN2.score",
+    ]

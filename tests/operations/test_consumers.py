@@ -133,9 +133,18 @@ class Releases:
         """A version made by the task of `declared` becomes the champion."""
         run = begin_run(runtime.registry, "cinema", START_US, START_US)
         version = Version(
-            app="cinema", candidate="popular", kind="popular", params={}, seed=0, snapshot="none", as_of_us=START_US,
-            created_us=START_US, run=run.id, state="candidate", declaration=declared.app.task.about.declaration,
-        )  # fmt: skip
+            app="cinema",
+            candidate="popular",
+            kind="popular",
+            params={},
+            seed=0,
+            snapshot="none",
+            as_of_us=START_US,
+            created_us=START_US,
+            run=run.id,
+            state="candidate",
+            declaration=declared.app.task.about.declaration,
+        )
         registered = add_versions(runtime.registry, [version])[0]
         end_run(runtime.registry, run, "done", START_US, report={})
         self.state = ReleaseState(registered.id, self.state.champion, serial=self.state.serial + 1)

@@ -44,9 +44,12 @@ def runtime_of(folder: Path, now_us: int) -> Runtime:
     visitor = fb.Entity("visitor", sales=fb.count(Sale, "30d"), cents=fb.sum(Sale, lambda s: s.cents, "30d"))
     item = fb.Entity("item", share=fb.ratio(fb.count(Sale, "30d"), fb.count(Added, "30d")))
     task = fb.Recommend(
-        visitor, item, positive=fb.outcome(Sale, within="3d"), hint=fb.outcome(Added, within="1d"),
+        visitor,
+        item,
+        positive=fb.outcome(Sale, within="3d"),
+        hint=fb.outcome(Added, within="1d"),
         rating=fb.value(Sale, lambda s: s.cents),
-    )  # fmt: skip
+    )
     app = App("shop", events=[Added, Paid, Sale], task=task, candidates={"popular": fb.Popular()})
     return Runtime(app, load_settings(folder), ManualClock(now_us))
 
@@ -127,10 +130,20 @@ def test_features_are_what_the_log_gives_for_the_same_offsets(runtime: Runtime) 
 
 def test_a_sale_follows_the_response_that_showed_the_item(runtime: Runtime) -> None:
     prediction = Prediction(
-        id=new_id(START_US, random.Random(1)), at_us=START_US, key="1", request_type="r", request={}, items=["b", "a"],
-        scores=[2.0, 1.0], sources=["model"] * 2, version="v1", arm="champion", propensity=1.0, level="champion",
+        id=new_id(START_US, random.Random(1)),
+        at_us=START_US,
+        key="1",
+        request_type="r",
+        request={},
+        items=["b", "a"],
+        scores=[2.0, 1.0],
+        sources=["model"] * 2,
+        version="v1",
+        arm="champion",
+        propensity=1.0,
+        level="champion",
         offsets=(0,),
-    )  # fmt: skip
+    )
     runtime.predictions.append([prediction_record(prediction)])
     drained(runtime)
     labels = {one.item: one.labels for one in followed(runtime.outcomes_path, prediction)}

@@ -109,10 +109,21 @@ def watch(film: str, at: int) -> Record:
 
 def predicted(user: int, films: list[str], at_us: int, version: str, number: int) -> Prediction:
     return Prediction(
-        id=new_id(at_us, random.Random(number)), at_us=at_us, key=str(user), request_type="r", request={}, items=films,
-        scores=[0.0] * len(films), sources=["model"] * len(films), version=version, arm="champion", propensity=1.0,
-        level="champion" if version else "popular", offsets=(0, 0), took_us=1_000 * (number + 1),
-    )  # fmt: skip
+        id=new_id(at_us, random.Random(number)),
+        at_us=at_us,
+        key=str(user),
+        request_type="r",
+        request={},
+        items=films,
+        scores=[0.0] * len(films),
+        sources=["model"] * len(films),
+        version=version,
+        arm="champion",
+        propensity=1.0,
+        level="champion" if version else "popular",
+        offsets=(0, 0),
+        took_us=1_000 * (number + 1),
+    )
 
 
 Placed = tuple[int, int, int, Happened]
@@ -309,11 +320,18 @@ def assert_mean(
     [
         ("adopted", WINDOW_US, lambda at: [watch("a", at)]),
         ("rating", SPAN_US, lambda at: [Happened("rate", 1, "a", at, 3).record()]),
-        ("positive", SPAN_US, lambda at: [watch("a", START_US), Happened("watch", 1, "a", at, 2).record(),
-                                          Happened("watch", 1, "a", at, 3).record()]),
+        (
+            "positive",
+            SPAN_US,
+            lambda at: [
+                watch("a", START_US),
+                Happened("watch", 1, "a", at, 2).record(),
+                Happened("watch", 1, "a", at, 3).record(),
+            ],
+        ),
         ("left", SPAN_US, lambda at: [Happened("left", 1, "", at, 7).record()]),
     ],
-)  # fmt: skip
+)
 def test_each_label_has_its_own_window_closed_at_both_ends(
     tmp_path: Path, label: str, within_us: int, make: Callable[[int], list[Record]]
 ) -> None:

@@ -13,10 +13,20 @@ START_US = 1_700_000_000 * SECOND_US
 
 def answer(user: str, at_us: int, items: list[str]) -> Prediction:
     return Prediction(
-        id=new_id(at_us, random.Random(at_us)), at_us=at_us, key=user, request_type="r", request={},
-        items=items, scores=[0.0] * len(items),
-        sources=["model"] * len(items), version="v1", arm="champion", propensity=1.0, level="champion", offsets=(1,),
-    )  # fmt: skip
+        id=new_id(at_us, random.Random(at_us)),
+        at_us=at_us,
+        key=user,
+        request_type="r",
+        request={},
+        items=items,
+        scores=[0.0] * len(items),
+        sources=["model"] * len(items),
+        version="v1",
+        arm="champion",
+        propensity=1.0,
+        level="champion",
+        offsets=(1,),
+    )
 
 
 def test_each_item_has_its_best_place_within_the_window_for_the_users_asked_for(tmp_path: Path) -> None:

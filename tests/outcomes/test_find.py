@@ -27,10 +27,20 @@ START_US, MINUTE_US = 1_700_000_000_000_000, 60_000_000
 
 def predicted(at_us: int, rng: random.Random) -> Prediction:
     return Prediction(
-        id=new_id(at_us, rng), at_us=at_us, key="7", request_type="r", request={"user": 7}, items=["a"], scores=[1.0],
-        sources=["model"], version="v1",
-        arm="champion", propensity=1.0, level="champion", offsets=(1,),
-    )  # fmt: skip
+        id=new_id(at_us, rng),
+        at_us=at_us,
+        key="7",
+        request_type="r",
+        request={"user": 7},
+        items=["a"],
+        scores=[1.0],
+        sources=["model"],
+        version="v1",
+        arm="champion",
+        propensity=1.0,
+        level="champion",
+        offsets=(1,),
+    )
 
 
 @pytest.mark.parametrize("back_minutes", [0, 5, 60, 60 * 24])
@@ -82,8 +92,10 @@ def test_what_was_asked_and_answered_comes_back_from_the_record() -> None:
     read = FeatureRead("set", START_US - 1, (3, 4), 7, {"film": (b"ab", b"c")})
     response = Response(
         (RankedItem("a", 0.5, "model", 1.0, (0.25, 2.0)), RankedItem("b", 0.0, "cold_start", 0.125, (0.5, 1.0))),
-        (0.1, 0.9), "hold", (read,),
-    )  # fmt: skip
+        (0.1, 0.9),
+        "hold",
+        (read,),
+    )
     stamp = {"version": "v1", "arm": "champion", "propensity": 1.0, "level": "champion", "offsets": (3,)}
     prediction = prediction_of_response(request, response, **stamp, catalog=(2,), fallback=(1,), stale_us=9)
     back = prediction_of(prediction_record(prediction))

@@ -55,9 +55,20 @@ TASK = fb.Recommend(
 
 def responded(at_us: int) -> Prediction:
     return Prediction(
-        id=new_id(at_us, random.Random(at_us)), at_us=at_us, key="7", request_type="r", request={}, items=["a"],
-        scores=[1.0], sources=["model"], version="v1", arm="champion", propensity=1.0, level="champion", offsets=(0,),
-    )  # fmt: skip
+        id=new_id(at_us, random.Random(at_us)),
+        at_us=at_us,
+        key="7",
+        request_type="r",
+        request={},
+        items=["a"],
+        scores=[1.0],
+        sources=["model"],
+        version="v1",
+        arm="champion",
+        propensity=1.0,
+        level="champion",
+        offsets=(0,),
+    )
 
 
 times = st.one_of(
@@ -86,10 +97,16 @@ def trained(records: Sequence[Record]) -> dict[str, bool]:
     frames = {}
     for name, declared in SCHEMA.types.items():
         rows = [
-            {**{field: getattr(SCHEMA.decode(record), field) for field in declared.fields}, "at": record.at,
-             "known_at": record.known_at, "partition": 0, "offset": offset}
-            for offset, record in enumerate(records) if record.type == name
-        ]  # fmt: skip
+            {
+                **{field: getattr(SCHEMA.decode(record), field) for field in declared.fields},
+                "at": record.at,
+                "known_at": record.known_at,
+                "partition": 0,
+                "offset": offset,
+            }
+            for offset, record in enumerate(records)
+            if record.type == name
+        ]
         if rows:
             frames[name] = pl.DataFrame(rows)
     pairs = interactions_frame(frames, TASK.signals(SCHEMA), 1 << 62)
@@ -168,8 +185,14 @@ def test_two_events_exactly_within_apart_count_everywhere(tmp_path: Path, apart_
     (history,), _ = read_histories(runtime.state, runtime.app.task.signals(runtime.schema), ["7"])
     assert history.weights.tolist() == [1.0 if holds else 0.0]
     assert ["positive" in one.labels for one in followed(runtime.outcomes_path, prediction)] == [holds]
-    frames = {"view": pl.DataFrame([{"visitor": 7, "item": "a", "nth": 0, "at": r.at, "known_at": r.at,
-                                     "partition": 0, "offset": place} for place, r in enumerate(records)])}  # fmt: skip
+    frames = {
+        "view": pl.DataFrame(
+            [
+                {"visitor": 7, "item": "a", "nth": 0, "at": r.at, "known_at": r.at, "partition": 0, "offset": place}
+                for place, r in enumerate(records)
+            ]
+        )
+    }
     assert interactions_frame(frames, runtime.app.task.signals(runtime.schema), 1 << 62)["positive"].to_list() == [
         holds
     ]

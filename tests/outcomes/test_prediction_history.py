@@ -18,11 +18,21 @@ START_US = 1_700_000_000_000_000
 
 def predicted(number: int, items: list[str], **fields: Any) -> Prediction:
     return Prediction(
-        id=new_id(START_US + number * 1_000, random.Random(number)), at_us=START_US + number * 1_000,
-        key=str(number % 3), request_type="query", request={"user": number % 3, "k": 5}, items=items,
-        scores=[1.0 / (rank + 1) for rank in range(len(items))], sources=["model"] * len(items), version="v1",
-        arm="champion", propensity=0.5, level="champion", offsets=(number,), **fields,
-    )  # fmt: skip
+        id=new_id(START_US + number * 1_000, random.Random(number)),
+        at_us=START_US + number * 1_000,
+        key=str(number % 3),
+        request_type="query",
+        request={"user": number % 3, "k": 5},
+        items=items,
+        scores=[1.0 / (rank + 1) for rank in range(len(items))],
+        sources=["model"] * len(items),
+        version="v1",
+        arm="champion",
+        propensity=0.5,
+        level="champion",
+        offsets=(number,),
+        **fields,
+    )
 
 
 def naive(predictions: list[Prediction]) -> list[tuple[Any, ...]]:
@@ -48,11 +58,25 @@ def test_every_field_is_there(tmp_path: Path) -> None:
     consumer.flush()
     first, second, third = read_predictions(tmp_path).rows(named=True)
     common = {
-        "prediction": shown.id, "at": shown.at_us, "known_at": shown.at_us, "partition": 0, "offset": 0, "key": "1",
-        "request": '{"k":5,"user":1}', "version": "v1", "arrangement": 3, "arm": "champion", "propensity": 0.5,
-        "level": "champion", "values": [], "decision": "", "stale_us": 9, "took_us": 70, "request_type": "query",
+        "prediction": shown.id,
+        "at": shown.at_us,
+        "known_at": shown.at_us,
+        "partition": 0,
+        "offset": 0,
+        "key": "1",
+        "request": '{"k":5,"user":1}',
+        "version": "v1",
+        "arrangement": 3,
+        "arm": "champion",
+        "propensity": 0.5,
+        "level": "champion",
+        "values": [],
+        "decision": "",
+        "stale_us": 9,
+        "took_us": 70,
+        "request_type": "query",
         "source": "model",
-    }  # fmt: skip
+    }
     assert first == common | {"rank": 0, "item": "a", "score": 1.0, "item_propensity": 1.0, "parts": [0.5, 2.0]}
     assert second == common | {"rank": 1, "item": "b", "score": 0.5, "item_propensity": 0.25, "parts": [0.1, 3.0]}
     assert (third["prediction"], third["values"], third["decision"]) == (number.id, [12.5], "accept")

@@ -134,8 +134,9 @@ def test_a_metrics_name_has_four_parts() -> None:
 def test_bounds_on_metrics_are_numbers() -> None:
     bounds = gates(at_least={"coverage@20": 0.1}, at_most={"rmse": 1}).metrics
     assert [(gate.metric, gate.at_least, gate.at_most, gate.certain) for gate in bounds] == [
-        ("coverage@20", 0.1, None, True), ("rmse", None, 1.0, True),
-    ]  # fmt: skip
+        ("coverage@20", 0.1, None, True),
+        ("rmse", None, 1.0, True),
+    ]
     for wrong in ("0.1", None, True, float("nan"), float("inf")):
         with pytest.raises(BadDeclaration, match=r"at_most of gates\(...\) for rmse must be a number, got"):
             gates(at_most={"rmse": wrong})  # type: ignore[dict-item]

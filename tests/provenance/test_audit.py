@@ -123,9 +123,14 @@ def test_a_version_of_other_definitions_is_refused(theatre: Theatre, tmp_path: P
     theatre.champion("popular")
     with pytest.raises(Refused, match=f"feature film.views must be as {version.id} learned it"):
         promote(
-            runtime.registry, version.id, "test", "test", 1, artifacts=runtime.artifacts,
+            runtime.registry,
+            version.id,
+            "test",
+            "test",
+            1,
+            artifacts=runtime.artifacts,
             features=runtime.app.task.feature_hashes,
-        )  # fmt: skip
+        )
     now_us = changed.clock.now_us()
     changed.follow()  # the worker rebuilds what is declared otherwise
     (reading,) = runtime.features.read([{"film": [("f1",)]}], [now_us])
@@ -185,6 +190,11 @@ def test_a_ranker_reads_a_set_of_features(tmp_path: Path) -> None:
     changed = Reader(tmp_path, SET.replace("% 24", "% 12"), "noon")
     with pytest.raises(Refused, match=f"feature hour must be as {version.id} learned it"):
         promote(
-            changed.runtime.registry, version.id, "test", "test", START_US, artifacts=changed.runtime.artifacts,
+            changed.runtime.registry,
+            version.id,
+            "test",
+            "test",
+            START_US,
+            artifacts=changed.runtime.artifacts,
             features=changed.runtime.app.task.feature_hashes,
-        )  # fmt: skip
+        )

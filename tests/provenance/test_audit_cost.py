@@ -80,9 +80,10 @@ def test_what_no_window_reaches_is_not_read(tmp_path: Path, monkeypatch: pytest.
     decoded: list[int] = []
     opening = SqliteLog._open
     monkeypatch.setattr(
-        SqliteLog, "_open",
+        SqliteLog,
+        "_open",
         lambda self, place, count, crc, data: (decoded.append(count), opening(self, place, count, crc, data))[1],
-    )  # fmt: skip
+    )
     groups = theatre.runtime.app.task.feature_groups
     needed = Needed(groups, KEYS, theatre.clock.now_us())
     assert needed.since_of["watch"] > START_US - 100 * DAY_US

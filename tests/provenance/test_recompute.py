@@ -140,10 +140,20 @@ def test_a_changed_record_is_found_out(learned: Cinema) -> None:
 
 def test_differences_see_every_bit() -> None:
     one = Prediction(
-        id="0" * 26, at_us=0, key="1", request_type="", request={}, items=["a"], scores=[0.0], sources=["model"],
-        version="v1", arm="",
-        propensity=1.0, level="champion", offsets=(0,),
-    )  # fmt: skip
+        id="0" * 26,
+        at_us=0,
+        key="1",
+        request_type="",
+        request={},
+        items=["a"],
+        scores=[0.0],
+        sources=["model"],
+        version="v1",
+        arm="",
+        propensity=1.0,
+        level="champion",
+        offsets=(0,),
+    )
     assert differences_of(one, one) == []
     assert len(differences_of(one, msgspec.structs.replace(one, scores=[-0.0]))) == 1
     assert len(differences_of(one, msgspec.structs.replace(one, sources=["group"]))) == 1

@@ -27,12 +27,24 @@ def url(folder: Path, options: str = "") -> str:
 
 def version(run: Run, candidate: str = "popular", **fields: object) -> Version:
     known = {
-        "app": "movies", "candidate": candidate, "kind": "flyball.models:Popular", "params": {"half_life": "30d"},
-        "seed": 2**40, "snapshot": "s1", "as_of_us": 5, "created_us": 2**52, "run": run.id, "state": "candidate",
-        "code_commit": "abc", "code_dirty": True, "dependencies_hash": "d", "metrics": {"ndcg@20": {"value": 0.125}},
-        "gates": [{"name": "full lists", "passed": True, "reason": "ok"}], "artifact": "r1-popular",
+        "app": "movies",
+        "candidate": candidate,
+        "kind": "flyball.models:Popular",
+        "params": {"half_life": "30d"},
+        "seed": 2**40,
+        "snapshot": "s1",
+        "as_of_us": 5,
+        "created_us": 2**52,
+        "run": run.id,
+        "state": "candidate",
+        "code_commit": "abc",
+        "code_dirty": True,
+        "dependencies_hash": "d",
+        "metrics": {"ndcg@20": {"value": 0.125}},
+        "gates": [{"name": "full lists", "passed": True, "reason": "ok"}],
+        "artifact": "r1-popular",
         "artifact_files": {"x.npy": "00"},
-    }  # fmt: skip
+    }
     return Version(**(known | fields))  # type: ignore[arg-type]  # fields by name
 
 

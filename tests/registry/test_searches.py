@@ -23,9 +23,17 @@ from flyball.registry import (
 from flyball.registry.migrate import FOLDER
 
 SEARCH = Search(
-    id="", app="shop", how="random", budget=4.0, seed=2**40, metric="ndcg@5", as_of_us=5, snapshot="s", started_us=6,
+    id="",
+    app="shop",
+    how="random",
+    budget=4.0,
+    seed=2**40,
+    metric="ndcg@5",
+    as_of_us=5,
+    snapshot="s",
+    started_us=6,
     status="running",
-)  # fmt: skip
+)
 TRIAL = SearchTrial(candidate="ease", params={"l2": 10.0, "items": 5}, share=0.5, value=0.25, seconds=1.5)
 
 

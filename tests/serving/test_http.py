@@ -63,9 +63,30 @@ async def test_a_well_formed_stranger_gets_a_list(caller: Any) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["0", "-1", "+1", "1.0", "1e3", "abc", "", "007", "1000000000", "99999999999999999999", "1/2", "%20", "1%20",
-     "%D9%A1", "1%00", "%FF%FE", "１", "1,2", "0x10", "1%0A", "null"],
-)  # fmt: skip
+    [
+        "0",
+        "-1",
+        "+1",
+        "1.0",
+        "1e3",
+        "abc",
+        "",
+        "007",
+        "1000000000",
+        "99999999999999999999",
+        "1/2",
+        "%20",
+        "1%20",
+        "%D9%A1",
+        "1%00",
+        "%FF%FE",
+        "１",
+        "1,2",
+        "0x10",
+        "1%0A",
+        "null",
+    ],
+)
 async def test_a_malformed_user_is_told_what_an_id_must_be(caller: Any, path: str) -> None:
     document = problem(await caller.get(f"/recommend/{path}"), 400)
     assert "user id must be" in document["detail"]
@@ -111,19 +132,46 @@ async def test_filters_and_what_to_leave_out(caller: Any) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"[]", b"null", b'{"user": 0}', b'{"user": 7, "k": 0}', b'{"user": 7, "k": 1001}', b'{"user": 7.5}',
-     b'{"user": 7, "k": "5"}', b'{"user": 7, "more": 1}', b'{"k": 5}', b'{"user": 7, "include": {"color": ["red"]}}',
-     b'{"user": 7, "include": {"genres": "odd"}}', b'{"user": 7, "without": [null]}', b'{"user": "\xff"}',
-     b'{"user": true}', b'{"user": 7, "without": ["NO SPACES"]}', b"[" * 100_000],
-)  # fmt: skip
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'{"user": 0}',
+        b'{"user": 7, "k": 0}',
+        b'{"user": 7, "k": 1001}',
+        b'{"user": 7.5}',
+        b'{"user": 7, "k": "5"}',
+        b'{"user": 7, "more": 1}',
+        b'{"k": 5}',
+        b'{"user": 7, "include": {"color": ["red"]}}',
+        b'{"user": 7, "include": {"genres": "odd"}}',
+        b'{"user": 7, "without": [null]}',
+        b'{"user": "\xff"}',
+        b'{"user": true}',
+        b'{"user": 7, "without": ["NO SPACES"]}',
+        b"[" * 100_000,
+    ],
+)
 async def test_a_malformed_request_for_a_list_is_a_400(caller: Any, body: bytes) -> None:
     problem(await caller.client.post("/v1/recommend", content=body, headers={"content-type": "application/json"}), 400)
 
 
 @pytest.mark.parametrize(
-    "query", ["", "user=", "user=a", "user=7&user=8", "user=7&k=x", "user=7&k=-1", "user=7&k=٣", "user=7&other=1",
-              "user=7&include.=x", "user=7&include.color=red"],
-)  # fmt: skip
+    "query",
+    [
+        "",
+        "user=",
+        "user=a",
+        "user=7&user=8",
+        "user=7&k=x",
+        "user=7&k=-1",
+        "user=7&k=٣",
+        "user=7&other=1",
+        "user=7&include.=x",
+        "user=7&include.color=red",
+    ],
+)
 async def test_a_malformed_query_for_a_list_is_a_400(caller: Any, query: str) -> None:
     problem(await caller.get(f"/v1/recommend?{query}"), 400)
 
@@ -264,9 +312,12 @@ async def test_each_event_of_many_gets_its_verdict(caller: Any, home: Runtime) -
     assert (document["accepted"], document["duplicate"], document["quarantined"]) == (2, 1, 2)
     told = [(each["event"], each["verdict"], each.get("reason")) for each in document["events"]]
     assert told == [
-        (1, "accepted", None), (2, "quarantined", "out_of_range"), (3, "duplicate", None), (4, "accepted", None),
+        (1, "accepted", None),
+        (2, "quarantined", "out_of_range"),
+        (3, "duplicate", None),
+        (4, "accepted", None),
         (5, "quarantined", "decode"),
-    ]  # fmt: skip
+    ]
     assert document["events"][3]["unknown"] == ["film"]
 
 

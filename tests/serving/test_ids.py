@@ -46,20 +46,45 @@ def test_rules_are_those_of_the_fields_that_hold_ids() -> None:
 
 @pytest.mark.parametrize(
     ("entity", "given", "key"),
-    [("bounded", "1", "1"), ("bounded", 999, "999"), ("free", "0", "0"), ("named", "Zoë 7", "Zoë 7"),
-     ("named", "a/b", "a/b"), ("shaped", "abc", "abc")],
-)  # fmt: skip
+    [
+        ("bounded", "1", "1"),
+        ("bounded", 999, "999"),
+        ("free", "0", "0"),
+        ("named", "Zoë 7", "Zoë 7"),
+        ("named", "a/b", "a/b"),
+        ("shaped", "abc", "abc"),
+    ],
+)
 def test_well_formed(entity: str, given: object, key: str) -> None:
     assert str(rule(entity).value(given)) == key
 
 
 @pytest.mark.parametrize(
     ("entity", "given"),
-    [("bounded", "0"), ("bounded", "1000"), ("bounded", 1000), ("bounded", True), ("bounded", 1.0), ("bounded", None),
-     ("bounded", "01"), ("bounded", "1\n"), ("bounded", " 1"), ("bounded", "١"), ("free", "-1"), ("free", "9" * 20),
-     ("named", ""), ("named", "a\n"), ("named", "\ufffd"), ("named", "\udc80x"), ("named", "é" * 201), ("named", 7),
-     ("shaped", "ab1"), ("shaped", "abcd"), ("shaped", "abc\n")],
-)  # fmt: skip
+    [
+        ("bounded", "0"),
+        ("bounded", "1000"),
+        ("bounded", 1000),
+        ("bounded", True),
+        ("bounded", 1.0),
+        ("bounded", None),
+        ("bounded", "01"),
+        ("bounded", "1\n"),
+        ("bounded", " 1"),
+        ("bounded", "١"),
+        ("free", "-1"),
+        ("free", "9" * 20),
+        ("named", ""),
+        ("named", "a\n"),
+        ("named", "\ufffd"),
+        ("named", "\udc80x"),
+        ("named", "é" * 201),
+        ("named", 7),
+        ("shaped", "ab1"),
+        ("shaped", "abcd"),
+        ("shaped", "abc\n"),
+    ],
+)
 def test_malformed(entity: str, given: Any) -> None:
     with pytest.raises(BadInput, match=f"{entity} id must be"):
         rule(entity).value(given)

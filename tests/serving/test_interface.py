@@ -92,8 +92,9 @@ async def test_the_document_says_what_is_sent_and_what_comes_back(caller: Any) -
     document = (await caller.get("/openapi.json")).json()
     request = document["components"]["schemas"]["Request"]
     assert (request["required"], set(request["properties"])) == (
-        ["user"], {"user", "k", "include", "exclude", "without"}
-    )  # fmt: skip
+        ["user"],
+        {"user", "k", "include", "exclude", "without"},
+    )
     assert request["properties"]["user"]["type"] == "integer"
     parameters = {each["name"]: each for each in document["paths"]["/v1/recommend"]["get"]["parameters"]}
     assert parameters["include.genres"]["schema"]["type"] == "array", "may be repeated"

@@ -205,9 +205,15 @@ def test_a_service_that_is_not_there_yet_is_waited_for() -> None:
             stop.set()
 
     report = drive_http(
-        movie_world(500, NOW_US), NOW_US, f"http://127.0.0.1:{port}", kind="recommend", speed=40_000, duration_s=20,
-        stop=stop, watch=watch,
-    )  # fmt: skip
+        movie_world(500, NOW_US),
+        NOW_US,
+        f"http://127.0.0.1:{port}",
+        kind="recommend",
+        speed=40_000,
+        duration_s=20,
+        stop=stop,
+        watch=watch,
+    )
     servers[0].shutdown()
     servers[0].server_close()
     assert report.interruptions == 1

@@ -12,9 +12,16 @@ from flyball.simulation import SimulationReport, simulate
 
 def small(seed: int, home: Path | None = None) -> SimulationReport:
     return simulate(
-        load_app("movies"), days=2, seed=seed, home=home, past_days=2, step="1h", users=200, items=500,
+        load_app("movies"),
+        days=2,
+        seed=seed,
+        home=home,
+        past_days=2,
+        step="1h",
+        users=200,
+        items=500,
         sessions_a_day=2.0,
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="module")

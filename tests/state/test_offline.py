@@ -50,15 +50,31 @@ ROWS: dict[str, tuple[pl.DataType | type[pl.DataType], list[Any]]] = {
 @pytest.mark.parametrize(
     "expression",
     [
-        lambda r: r.whole > 0, lambda r: r.whole != 7, lambda r: r.whole == 7, lambda r: r.whole <= 5,
-        lambda r: r.whole >= 0.5, lambda r: r.whole == 2.0**62, lambda r: r.real < 0.5, lambda r: r.real > 1,
-        lambda r: r.real != 3.5, lambda r: ~(r.real <= 3.5), lambda r: r.word == "a", lambda r: r.word != "a",
-        lambda r: r.word < "b", lambda r: r.flag == True, lambda r: r.flag != False,  # noqa: E712
-        lambda r: (r.whole > 0) & ~(r.word == "tv") | (r.real < 0), lambda r: r.word == 1, lambda r: r.whole < 2**63,
-        lambda r: r.flag, lambda r: r.whole % 2 == 1, lambda r: (r.whole // 2) < -1, lambda r: r.whole == r.real,
+        lambda r: r.whole > 0,
+        lambda r: r.whole != 7,
+        lambda r: r.whole == 7,
+        lambda r: r.whole <= 5,
+        lambda r: r.whole >= 0.5,
+        lambda r: r.whole == 2.0**62,
+        lambda r: r.real < 0.5,
+        lambda r: r.real > 1,
+        lambda r: r.real != 3.5,
+        lambda r: ~(r.real <= 3.5),
+        lambda r: r.word == "a",
+        lambda r: r.word != "a",
+        lambda r: r.word < "b",
+        lambda r: r.flag == True,  # noqa: E712
+        lambda r: r.flag != False,  # noqa: E712
+        lambda r: (r.whole > 0) & ~(r.word == "tv") | (r.real < 0),
+        lambda r: r.word == 1,
+        lambda r: r.whole < 2**63,
+        lambda r: r.flag,
+        lambda r: r.whole % 2 == 1,
+        lambda r: (r.whole // 2) < -1,
+        lambda r: r.whole == r.real,
         lambda r: r.word == None,  # noqa: E711
     ],
-)  # fmt: skip
+)
 def test_a_filter_over_columns_means_what_it_means_over_events(expression: Any) -> None:
     frame = pl.DataFrame([pl.Series(name, values, dtype=kind) for name, (kind, values) in ROWS.items()])
 

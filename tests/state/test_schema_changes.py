@@ -90,7 +90,7 @@ def test_state_depends_on_the_default_that_past_events_are_read_with(default: in
 
     def layout(weight: int, other: int) -> str:
         Rate = declare("Rate", user=User, film=Film, weight=(int, weight), other=(Annotated[int, integer(0)], other))
-        group, = groups_of([Entity("user", total=sum(Rate, lambda r: r.weight, "7d"))])  # fmt: skip
+        (group,) = groups_of([Entity("user", total=sum(Rate, lambda r: r.weight, "7d"))])
         return compile_group(group).hash
 
     assert layout(default, 0) == layout(default, 5)

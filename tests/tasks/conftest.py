@@ -89,6 +89,15 @@ def make_frames(rows: Sequence[tuple[Any, ...]]) -> dict[str, pl.DataFrame]:
 def films() -> SimpleNamespace:
     task: Callable[..., Recommend] = make_task
     return SimpleNamespace(
-        task=task, frames=make_frames, schema=Schema((Watch, Rate, Joined, Card, Viewer)),
-        Watch=Watch, Rate=Rate, Joined=Joined, Card=Card, Viewer=Viewer, user=USER, film=FILM, liked=LIKED,
-    )  # fmt: skip
+        task=task,
+        frames=make_frames,
+        schema=Schema((Watch, Rate, Joined, Card, Viewer)),
+        Watch=Watch,
+        Rate=Rate,
+        Joined=Joined,
+        Card=Card,
+        Viewer=Viewer,
+        user=USER,
+        film=FILM,
+        liked=LIKED,
+    )

@@ -34,9 +34,13 @@ def logged(rows: list[Row]) -> list[Logged]:
 def logs(draw: st.DrawFn) -> list[Row]:
     edges = st.sampled_from([10 * DAY + step for step in (-9 * SECOND, -8 * SECOND, -7 * SECOND, -1, 0, 1)])
     row = st.tuples(
-        st.sampled_from(["watch", "rate"]), st.integers(1, 2), st.sampled_from(["up", "heat"]), st.integers(1, 5),
-        edges, st.sampled_from([0, 1, SECOND]),
-    )  # fmt: skip
+        st.sampled_from(["watch", "rate"]),
+        st.integers(1, 2),
+        st.sampled_from(["up", "heat"]),
+        st.integers(1, 5),
+        edges,
+        st.sampled_from([0, 1, SECOND]),
+    )
     return [(*rest, at, at + lag) for *rest, at, lag in draw(st.lists(row, min_size=1, max_size=12))]  # type: ignore[misc]
 
 

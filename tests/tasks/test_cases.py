@@ -78,11 +78,16 @@ def test_without_any_catalogue_nothing_is_checked(films: SimpleNamespace) -> Non
 
 def test_a_group_is_that_of_the_latest_profile(films: SimpleNamespace) -> None:
     rows = [
-        ("rate", 1, "a", 5, 10, 10), ("rate", 2, "a", 5, 10, 10), ("rate", 3, "a", 5, 10, 10),
-        ("viewer", 1, "F", 5, 5), ("viewer", 1, "M", 3, 30),
-        ("viewer", 2, "F", 5, 5), ("viewer", 2, None, 6, 6),
-        ("viewer", 3, "F", 5, 5), ("viewer", 3, "M", 60, 60),
-    ]  # fmt: skip
+        ("rate", 1, "a", 5, 10, 10),
+        ("rate", 2, "a", 5, 10, 10),
+        ("rate", 3, "a", 5, 10, 10),
+        ("viewer", 1, "F", 5, 5),
+        ("viewer", 1, "M", 3, 30),
+        ("viewer", 2, "F", 5, 5),
+        ("viewer", 2, None, 6, 6),
+        ("viewer", 3, "F", 5, 5),
+        ("viewer", 3, "M", 60, 60),
+    ]
     data = build_interactions(films.frames(rows), films.task(), films.schema, 50)
     assert [data.groups[group] if group >= 0 else None for group in data.user_group] == ["F", None, "F"]
 

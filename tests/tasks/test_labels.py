@@ -51,14 +51,27 @@ class Cancelled(fb.Event):
 Trip = fb.joined("Trip", Pickup, Handover, by="order", within="2d")
 SCHEMA = Schema([Order, Pickup, Handover, Cancelled, Trip])
 LABELS = (
-    Label(name="minutes", event=Handover, by=("parcel",), value=trace(lambda h: h.minutes), within_us=2 * DAY_US,
-          otherwise=None, censored_by=(Cancelled,)),
+    Label(
+        name="minutes",
+        event=Handover,
+        by=("parcel",),
+        value=trace(lambda h: h.minutes),
+        within_us=2 * DAY_US,
+        otherwise=None,
+        censored_by=(Cancelled,),
+    ),
     Label(name="cancelled", event=Cancelled, by=("order",), within_us=DAY_US),
-    Label(name="trip_us", event=Trip, by=("parcel",), value=trace(lambda t: t.elapsed_us), within_us=3 * DAY_US,
-          otherwise=-1.0),
+    Label(
+        name="trip_us",
+        event=Trip,
+        by=("parcel",),
+        value=trace(lambda t: t.elapsed_us),
+        within_us=3 * DAY_US,
+        otherwise=-1.0,
+    ),
     Label(name="twice", event=Handover, by=("parcel",), at_least=2, within_us=DAY_US),
     Label(name="twice", event=Pickup, by=("parcel",), at_least=3, within_us=2 * DAY_US),
-)  # fmt: skip
+)
 NAMES = ("minutes", "cancelled", "trip_us", "twice")
 ABOUT = About(kind="eta", request=Order, labels=LABELS)
 
@@ -100,10 +113,17 @@ def frames_of(log: list[list[Record]]) -> dict[str, pl.DataFrame]:
     frames = {}
     for name, declared in SCHEMA.types.items():
         rows = [
-            {**{field: getattr(SCHEMA.decode(one), field) for field in declared.fields},
-             "at": one.at, "known_at": one.known_at, "partition": number, "offset": offset}
-            for number, part in enumerate(log) for offset, one in enumerate(part) if one.type == name
-        ]  # fmt: skip
+            {
+                **{field: getattr(SCHEMA.decode(one), field) for field in declared.fields},
+                "at": one.at,
+                "known_at": one.known_at,
+                "partition": number,
+                "offset": offset,
+            }
+            for number, part in enumerate(log)
+            for offset, one in enumerate(part)
+            if one.type == name
+        ]
         kinds: dict[str, Any] = dict.fromkeys(declared.fields, pl.Int64) | (
             {"km": pl.Float64} if name == "order" else {}
         )
@@ -114,8 +134,9 @@ def frames_of(log: list[list[Record]]) -> dict[str, pl.DataFrame]:
 
 
 def trained(asked: Sequence[tuple[int, int]], log: list[list[Record]], name: str) -> list[tuple[str, float | None]]:
-    frame = pl.DataFrame({"order": [o for o, _ in asked], "at": [at for _, at in asked]},
-                         schema={"order": pl.Int64, "at": pl.Int64})  # fmt: skip
+    frame = pl.DataFrame(
+        {"order": [o for o, _ in asked], "at": [at for _, at in asked]}, schema={"order": pl.Int64, "at": pl.Int64}
+    )
     labels = [label for label in LABELS if label.name == name]
     found = label_requests(frame, labels, frames_of(log), SCHEMA, AS_OF_US)
     return list(zip(found["state"].to_list(), found["value"].to_list(), strict=True))
@@ -123,10 +144,20 @@ def trained(asked: Sequence[tuple[int, int]], log: list[list[Record]], name: str
 
 def responded(order: int, at_us: int, number: int) -> Prediction:
     return Prediction(
-        id=new_id(at_us, random.Random(number)), at_us=at_us, key=str(order), request_type="order",
-        request={"order": order, "km": 1.0}, items=[], scores=[], sources=[], version="v1", arm="champion",
-        propensity=1.0, level="champion", offsets=(0,),
-    )  # fmt: skip
+        id=new_id(at_us, random.Random(number)),
+        at_us=at_us,
+        key=str(order),
+        request_type="order",
+        request={"order": order, "km": 1.0},
+        items=[],
+        scores=[],
+        sources=[],
+        version="v1",
+        arm="champion",
+        propensity=1.0,
+        level="champion",
+        offsets=(0,),
+    )
 
 
 def found_online(

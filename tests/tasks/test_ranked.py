@@ -28,18 +28,22 @@ class Fake:
 
     def read(self, asked: Sequence[Asked], at_us: Sequence[int]) -> list[Reading]:
         self.asked += zip(asked, at_us, strict=True)
-        return [Reading(at, (3, 4), {name: self._of(name, keys) for name, keys in one.items()})
-                for one, at in zip(asked, at_us, strict=True)]  # fmt: skip
+        return [
+            Reading(at, (3, 4), {name: self._of(name, keys) for name, keys in one.items()})
+            for one, at in zip(asked, at_us, strict=True)
+        ]
 
     def _of(self, name: str, keys: Sequence[tuple[str, ...]]) -> Vectors:
         group = next(group for group in TASK.feature_groups if group.name == name)
         value = {"user": lambda key: 7, "film": lambda key: float(key[0][1:]), "both": lambda key: None}[name]
         coded = [[bits_of(value(key))] * len(group.definitions) for key in keys]
         return Vectors(
-            tuple(one.name for one in group.definitions), keys,
+            tuple(one.name for one in group.definitions),
+            keys,
             np.array([[bits for _, bits in row] for row in coded], np.int64),
-            np.array([[tag for tag, _ in row] for row in coded], np.uint8), {},
-        )  # fmt: skip
+            np.array([[tag for tag, _ in row] for row in coded], np.uint8),
+            {},
+        )
 
 
 def make_pipeline(reader: Fake | None) -> RecommendPipeline:
@@ -159,8 +163,10 @@ def test_derived_values_are_columns_beside_the_stored_ones() -> None:
     chosen = Columns(task, ("again", "hour", "share", "taste", "whose"))
     found = offline.matrix(chosen, ["1", "1", "3"], ["up", "heat", "up"], at)
     gender = float(bits_of("f")[1] & 1023)
-    cross = [SET.derive(dict.fromkeys(SET.names) | {"at": at, "user": "1", "film": item, "user.gender": "f"})["taste"]
-             for item in ("up", "heat")]  # fmt: skip
+    cross = [
+        SET.derive(dict.fromkeys(SET.names) | {"at": at, "user": "1", "film": item, "user.gender": "f"})["taste"]
+        for item in ("up", "heat")
+    ]
     np.testing.assert_array_equal(
         found,
         [

@@ -95,20 +95,31 @@ def worlds(draw: st.DrawFn) -> SimpleNamespace:
     )
     queries = [
         ask(
-            make_task(), f"u{row}", draw(st.integers(1, 12)), at_us=row, id=draw(st.text("0123456789AB", max_size=9)),
-            include=draw(filters), exclude=draw(filters), without=draw(any_items),
+            make_task(),
+            f"u{row}",
+            draw(st.integers(1, 12)),
+            at_us=row,
+            id=draw(st.text("0123456789AB", max_size=9)),
+            include=draw(filters),
+            exclude=draw(filters),
+            without=draw(any_items),
         )
         for row in range(batch)
-    ]  # fmt: skip
+    ]
     histories = [
         history_of(f"u{row}", draw(any_items), draw(st.sampled_from(["F", "M", "X", None])), ("beyond",))
         for row in range(batch)
     ]
     return SimpleNamespace(
-        data=data, catalog=FrameCatalog(everything, {"genres": genres, "year": years}), rows=rows, queries=queries,
-        histories=histories, everything=everything, max_per=draw(st.none() | st.integers(1, 3)),
+        data=data,
+        catalog=FrameCatalog(everything, {"genres": genres, "year": years}),
+        rows=rows,
+        queries=queries,
+        histories=histories,
+        everything=everything,
+        max_per=draw(st.none() | st.integers(1, 3)),
         cold_start_slots=draw(st.integers(0, 3)),
-    )  # fmt: skip
+    )
 
 
 def passes(query: RecommendRequest, attributes: dict[str, list[str]]) -> bool:
@@ -130,9 +141,10 @@ def naive(
         )
     }
     allowed = {
-        item for item in world.everything
+        item
+        for item in world.everything
         if item not in history.seen and item not in query.without and passes(query, attributes[item])
-    }  # fmt: skip
+    }
     sources = [
         [items[i] for i in sorted(range(len(items)), key=lambda i: (-world.rows[row][i], i)) if world.rows[row][i] > -9]
     ]
@@ -222,8 +234,11 @@ def test_an_empty_history_gets_the_group_then_the_popular_list(films: SimpleName
     requests = [ask(pipeline.task, "u", 4)]
     grouped = pipeline.answer(requests, [history_of("u", [], "F")])[0].items
     assert [(each.item, each.source) for each in grouped] == [
-        ("i4", "group"), ("i5", "group"), ("i0", "popular"), ("i1", "popular"),
-    ]  # fmt: skip
+        ("i4", "group"),
+        ("i5", "group"),
+        ("i0", "popular"),
+        ("i1", "popular"),
+    ]
     assert pipeline.without_model(requests, [history_of("u", [], "F")])[0].items == grouped
     lone = pipeline.answer(requests, [history_of("u", ["i0"], "unknown group")])[0].items
     assert [each.item for each in lone] == ["i1", "i4", "i5", "i2"]

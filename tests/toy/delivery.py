@@ -124,10 +124,15 @@ class Offline:
             return f"{len(events)} deliveries are too few"
         window_us = int(asked["at"][0]), int(asked["at"][-1]) + 1
         evaluation = EvaluationSet(
-            window_us=window_us, at_us=asked["at"].to_numpy(), fields=asked.select("order", "kitchen", "km").to_dicts(),
-            contexts=[None] * len(asked), units=[str(order) for order in asked["order"]],
-            unit_of=np.arange(len(asked)), truth=_minutes(asked), pool=len(asked),
-        )  # fmt: skip
+            window_us=window_us,
+            at_us=asked["at"].to_numpy(),
+            fields=asked.select("order", "kitchen", "km").to_dicts(),
+            contexts=[None] * len(asked),
+            units=[str(order) for order in asked["order"]],
+            unit_of=np.arange(len(asked)),
+            truth=_minutes(asked),
+            pool=len(asked),
+        )
         before = past.before(window_us[0] - 1)
         train, full = (_data(known.events("delivery"), known.as_of_us) for known in (before, past))
         return Examples(train, full, evaluation, Holdout(*window_us), f"{cut} deliveries, evaluated on {len(asked)}")
@@ -151,13 +156,21 @@ class PredictMinutes(msgspec.Struct, frozen=True):
     @property
     def about(self) -> About:
         label = Label(
-            name="minutes", event=Delivery, by=("order",), within_us=WITHIN_US, otherwise=None,
+            name="minutes",
+            event=Delivery,
+            by=("order",),
+            within_us=WITHIN_US,
+            otherwise=None,
             value=fb.value(Delivery, lambda d: d.elapsed_us / 60_000_000).expression,
-        )  # fmt: skip
+        )
         return About(
-            kind="minutes", request=Order, values=("minutes",), labels=(label,), entities=(KITCHEN,),
+            kind="minutes",
+            request=Order,
+            values=("minutes",),
+            labels=(label,),
+            entities=(KITCHEN,),
             event_types=(Order, Delivered, Delivery),
-        )  # fmt: skip
+        )
 
     def bind(self, candidates: Mapping[str, Any]) -> tuple["PredictMinutes", Mapping[str, Any]]:
         return self, candidates

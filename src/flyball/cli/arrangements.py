@@ -39,12 +39,17 @@ def list_arrangements(app: AppName, home: Home = None, json: Json = False) -> No
     show_table(
         ["arrangement", "state", "rule", "created", "by", "reason"],
         [
-            [one.id, "serving" if one.revision == serving else "",
-             " ".join(f"{name}={_plain(value)}" for name, value in one.value.items()),
-             format_timestamp(one.created_us), one.by, one.reason]
+            [
+                one.id,
+                "serving" if one.revision == serving else "",
+                " ".join(f"{name}={_plain(value)}" for name, value in one.value.items()),
+                format_timestamp(one.created_us),
+                one.by,
+                one.reason,
+            ]
             for one in arrangements
         ],
-    )  # fmt: skip
+    )
 
 
 @commands.command("release")

@@ -144,13 +144,20 @@ def audit(
             show_table(
                 [*_AUDITED, "target"],
                 [
-                    [one.name, f"{one.values:,}", one.wrong, f"{one.looked:,}", one.stale, one.late,
-                     *(_seconds(one.lag_us.get(name)) for name in ("p50", "p90", "p99", "max")),
-                     f"{format_duration(one.target_us)} {'met' if one.met else 'MISSED'}"]
+                    [
+                        one.name,
+                        f"{one.values:,}",
+                        one.wrong,
+                        f"{one.looked:,}",
+                        one.stale,
+                        one.late,
+                        *(_seconds(one.lag_us.get(name)) for name in ("p50", "p90", "p99", "max")),
+                        f"{format_duration(one.target_us)} {'met' if one.met else 'MISSED'}",
+                    ]
                     for one in found.features
                 ],
                 right=_AUDITED[1:],
-            )  # fmt: skip
+            )
     if not found.exact:
         raise typer.Exit(1)
 
@@ -177,13 +184,22 @@ def _list(runtime: "Runtime", json: bool) -> None:
     show_table(
         ["feature", "definition", "window", "kind", "type", "hash", "freshness", "bytes/key", "behind", "versions"],
         [
-            [one.name, one.definition, one.window, one.kind, one.type, one.hash,
-             one.freshness.text() if one.freshness else None, None if one.bytes is None else f"{one.bytes:.0f}",
-             one.behind, " ".join(one.versions)]
+            [
+                one.name,
+                one.definition,
+                one.window,
+                one.kind,
+                one.type,
+                one.hash,
+                one.freshness.text() if one.freshness else None,
+                None if one.bytes is None else f"{one.bytes:.0f}",
+                one.behind,
+                " ".join(one.versions),
+            ]
             for one in rows
         ],
         right=["bytes/key", "behind"],
-    )  # fmt: skip
+    )
     if delays:
         say()
         say(f"{applied_words(delays)}; examples see an event only that long after it was known")
@@ -263,10 +279,17 @@ def _rebuild(runtime: "Runtime", group: str | None, low: str | None, high: str |
             report = partial(_report, progress, name)
             done.append(
                 rebuild(
-                    runtime.log, runtime.schema, groups[name], runtime.feature_state, low=low, high=high,
-                    clock=runtime.clock, lock=runtime.home / FEATURE_LOCK, progress=report,
+                    runtime.log,
+                    runtime.schema,
+                    groups[name],
+                    runtime.feature_state,
+                    low=low,
+                    high=high,
+                    clock=runtime.clock,
+                    lock=runtime.home / FEATURE_LOCK,
+                    progress=report,
                 )
-            )  # fmt: skip
+            )
     if json:
         show_json({"rebuilt": done})
         return

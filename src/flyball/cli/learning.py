@@ -151,14 +151,25 @@ def list_(app: AppName, home: Home = None, wide: Wide = False, json: Json = Fals
     decides = corrected if any(corrected in version.metrics for version in versions) else metric
     heads = list(dict.fromkeys([_head(decides, decides, metric), metric]))
     rows = [
-        [v.id, v.candidate, v.state, *(_estimate(v.metrics.get(name)) for name in dict.fromkeys([decides, metric])),
-         _failed(v), _to_the_second(v.created_us), v.snapshot[:12], v.code_commit[:8] + ("+" if v.code_dirty else "")]
+        [
+            v.id,
+            v.candidate,
+            v.state,
+            *(_estimate(v.metrics.get(name)) for name in dict.fromkeys([decides, metric])),
+            _failed(v),
+            _to_the_second(v.created_us),
+            v.snapshot[:12],
+            v.code_commit[:8] + ("+" if v.code_dirty else ""),
+        ]
         for v in versions
-    ]  # fmt: skip
+    ]
     show_table(
-        ["version", "candidate", "state", *heads, "failed", "created", "snapshot", "code"], rows, right=heads,
-        optional=["failed", *heads[1:], "created", "snapshot", "code"], wide=wide,
-    )  # fmt: skip
+        ["version", "candidate", "state", *heads, "failed", "created", "snapshot", "code"],
+        rows,
+        right=heads,
+        optional=["failed", *heads[1:], "created", "snapshot", "code"],
+        wide=wide,
+    )
 
 
 def _failed(version: "Version") -> str:
@@ -183,10 +194,17 @@ def release(
     arrangement = declared_arrangement(runtime.registry, runtime.app.name, about.arrangement, user_name(), now_us)
     changed(
         promote(
-            runtime.registry, version, reason, user_name(), now_us, artifacts=runtime.artifacts,
-            features=about.feature_hashes, arrangement=arrangement,
-        ), json
-    )  # fmt: skip
+            runtime.registry,
+            version,
+            reason,
+            user_name(),
+            now_us,
+            artifacts=runtime.artifacts,
+            features=about.feature_hashes,
+            arrangement=arrangement,
+        ),
+        json,
+    )
 
 
 @commands.command("rollback")
@@ -202,10 +220,15 @@ def roll_back(
     runtime = open_home(app, home)
     changed(
         rollback(
-            runtime.registry, reason, user_name(), runtime.clock.now_us(), artifacts=runtime.artifacts,
+            runtime.registry,
+            reason,
+            user_name(),
+            runtime.clock.now_us(),
+            artifacts=runtime.artifacts,
             features=runtime.app.task.about.feature_hashes,
-        ), json
-    )  # fmt: skip
+        ),
+        json,
+    )
 
 
 def changed(change: "Change", json: bool) -> None:

@@ -85,10 +85,18 @@ def list_(
     else:
         columns = ["search", "how", "metric", "budget", "seed", "trials", "began", "status"]
         rows = [
-            [one.id, one.how, one.metric, f"{one.budget:g}", one.seed, len(one.trials), _timestamp(one.started_us),
-             one.status]
+            [
+                one.id,
+                one.how,
+                one.metric,
+                f"{one.budget:g}",
+                one.seed,
+                len(one.trials),
+                _timestamp(one.started_us),
+                one.status,
+            ]
             for one in found
-        ]  # fmt: skip
+        ]
         show_table(columns, rows, ["budget", "seed", "trials"])
 
 
@@ -123,10 +131,17 @@ def _tell(report: "SearchReport", app: str) -> None:
         f"evaluated by {report.metric} on {report.users:,} users from {start} to {end}\n"
     )
     rows = [
-        [one.candidate, _number(one.declared), _number(one.best), one.trials, f"{one.spent:g}", one.failed or None,
-         one.note]
+        [
+            one.candidate,
+            _number(one.declared),
+            _number(one.best),
+            one.trials,
+            f"{one.spent:g}",
+            one.failed or None,
+            one.note,
+        ]
         for one in report.found
-    ]  # fmt: skip
+    ]
     columns = ["candidate", "as declared", "best", "trials", "full fits", "failed", ""]
     show_table(columns, rows, columns[1:6])
     better = [one for one in report.found if one.changed]
@@ -143,10 +158,16 @@ def _tell_trials(search: "Search") -> None:
     say(f"search {search.id}: {search.how}, budget {search.budget:g}, seed {search.seed}, {search.status}\n")
     varied = _varied(search)
     rows = [
-        [one.candidate, f"{one.share:g}", _number(one.value), f"{one.seconds:.1f}",
-         _params({name: one.params[name] for name in varied[one.candidate]}), one.failed]
+        [
+            one.candidate,
+            f"{one.share:g}",
+            _number(one.value),
+            f"{one.seconds:.1f}",
+            _params({name: one.params[name] for name in varied[one.candidate]}),
+            one.failed,
+        ]
         for one in search.trials
-    ]  # fmt: skip
+    ]
     show_table(["candidate", "share", search.metric, "s", "parameters", "failed"], rows, ["share", search.metric, "s"])
 
 

@@ -5,8 +5,14 @@ import re
 from flyball.core.errors import BadInput
 
 _BYTES = {
-    "B": 1, "KB": 1_000, "MB": 1_000_000, "GB": 1_000_000_000, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30,
-}  # fmt: skip
+    "B": 1,
+    "KB": 1_000,
+    "MB": 1_000_000,
+    "GB": 1_000_000_000,
+    "KiB": 1 << 10,
+    "MiB": 1 << 20,
+    "GiB": 1 << 30,
+}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([KMG]i?B|B)")
 
 

@@ -151,9 +151,13 @@ def _holds_champion(
     worst, best = gain.value - _ONE_SIDED_90 * (gain.high - gain.low) / _WIDTH_95, gain.high
     reason = f"{words} minus the champion's {own.value:.4f} is {gap.text()}"
     numbers = {
-        "difference": gap.value, "low": gap.low or 0.0, "high": gap.high or 0.0, "champion": own.value,
-        "allowed": allowed, "worst": worst,
-    }  # fmt: skip
+        "difference": gap.value,
+        "low": gap.low or 0.0,
+        "high": gap.high or 0.0,
+        "champion": own.value,
+        "allowed": allowed,
+        "worst": worst,
+    }
     if own_recipe:
         reason = f"{reason}; the champion's own recipe on newer data must not be significantly worse"
         return GateResult(gate, best >= 0 or worst >= -allowed, reason, numbers)

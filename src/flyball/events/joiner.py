@@ -161,9 +161,11 @@ class _OneJoin:
         fields = {name: plain[name not in self._first_fields][name] for name in self._fields}
         anchor, other = (first, second) if self._join.at == "first" else (second, first)
         record = self._schema.join_record(
-            self.declared.name, fields | {"elapsed_us": second.at - first.at}, anchor.at,
+            self.declared.name,
+            fields | {"elapsed_us": second.at - first.at},
+            anchor.at,
             max(first.known_at, second.known_at),
-        )  # fmt: skip
+        )
         pair = other.offset.to_bytes(8, "big") + other.partition.to_bytes(8, "big")
         return msgspec.structs.replace(record, id=pair), anchor.offset, anchor.partition
 

@@ -26,9 +26,14 @@ def meta_types() -> dict[str, "pl.DataType | type[pl.DataType]"]:
     import polars as pl
 
     return {
-        "at": pl.Int64, "known_at": pl.Int64, "partition": pl.Int32, "offset": pl.Int64,
-        "key": pl.String, "id": pl.Binary, "flags": pl.Int64,
-    }  # fmt: skip
+        "at": pl.Int64,
+        "known_at": pl.Int64,
+        "partition": pl.Int32,
+        "offset": pl.Int64,
+        "key": pl.String,
+        "id": pl.Binary,
+        "flags": pl.Int64,
+    }
 
 
 def column_types(declared: EventType) -> dict[str, "pl.DataType | type[pl.DataType]"]:

@@ -69,9 +69,9 @@ def _hashed(column: "pl.Series") -> Numbers:
         for value in different.to_list()
     ]
     table = pl.DataFrame([different.alias("value"), pl.Series("hash", hashes, dtype=pl.UInt64)])
-    placed = column.alias("value").to_frame().join(
-        table, on="value", how="left", nulls_equal=True, maintain_order="left"
-    )  # fmt: skip
+    placed = (
+        column.alias("value").to_frame().join(table, on="value", how="left", nulls_equal=True, maintain_order="left")
+    )
     numbers: Numbers = placed["hash"].to_numpy()
     return numbers
 

@@ -17,9 +17,26 @@ import msgspec
 from flyball.core import BadInput, NotFound
 
 _GENRES = (
-    "unknown", "Action", "Adventure", "Animation", "Children", "Comedy", "Crime", "Documentary", "Drama", "Fantasy",
-    "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western",
-)  # fmt: skip
+    "unknown",
+    "Action",
+    "Adventure",
+    "Animation",
+    "Children",
+    "Comedy",
+    "Crime",
+    "Documentary",
+    "Drama",
+    "Fantasy",
+    "Film-Noir",
+    "Horror",
+    "Musical",
+    "Mystery",
+    "Romance",
+    "Sci-Fi",
+    "Thriller",
+    "War",
+    "Western",
+)
 _YEAR = re.compile(r"\((\d{4})(?:[-–]\d{0,4})?\)\s*\Z")
 _ARTICLE = re.compile(r"\A(.*), (The|A|An|Il|La|Le|Les|L'|Das|Der|Die|Das|El|Los|Las)\Z")
 _LONGEST = 100

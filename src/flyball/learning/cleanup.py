@@ -73,9 +73,14 @@ def remove_outdated(registry: Registry, artifacts: Path, keep_runs: int, keep_us
         if outdated:
             gone.append(version.id)
             entry = AuditEntry(
-                at_us=now_us, by="learn", action=REMOVED, subject=version.id, reason=reason,
-                before={"artifact": version.artifact}, after={},
-            )  # fmt: skip
+                at_us=now_us,
+                by="learn",
+                action=REMOVED,
+                subject=version.id,
+                reason=reason,
+                before={"artifact": version.artifact},
+                after={},
+            )
             add_entry(registry, entry)
             shutil.rmtree(artifacts / version.artifact)
     return gone

@@ -87,9 +87,14 @@ def evaluate_all(
     if champion is not None:
         challengers.append(_as_it_is(champion, features))
     report = evaluate(
-        app.task, challengers, examples.evaluation, metrics=metrics_of(app), seed=job.seed,
-        stopwatch=job.stopwatch, answered=answered,
-    )  # fmt: skip
+        app.task,
+        challengers,
+        examples.evaluation,
+        metrics=metrics_of(app),
+        seed=job.seed,
+        stopwatch=job.stopwatch,
+        answered=answered,
+    )
     job.tell("evaluate", f"{len(challengers)} challengers on {report.requests:,} requests of {report.units:,} users")
     job.notes.extend(report.notes)
     return report

@@ -113,9 +113,12 @@ def _ask(
         frames = everything.frames(event_names(app.task.about))
         features = OfflineFeatures(groups, frames, apply_delay_us=order.lag.features_us)
     challenger = Challenger(
-        Path(order.folder).name, model=candidate, artifact=load_artifact(Path(order.folder), files),
-        as_of_us=data.as_of_us, features=features,
-    )  # fmt: skip
+        Path(order.folder).name,
+        model=candidate,
+        artifact=load_artifact(Path(order.folder), files),
+        as_of_us=data.as_of_us,
+        features=features,
+    )
     return Evaluator(app.task, order.evaluation, stopwatch).answered(challenger)
 
 

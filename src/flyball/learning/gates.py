@@ -20,11 +20,15 @@ def gates_of(job: Job, report: Report, champion: Champion | None) -> dict[str, l
     )
     return {
         name: check_gates(
-            app.gates, plan.gates, report, name, msgspec.structs.replace(rivals, own_recipe=name == twin),
+            app.gates,
+            plan.gates,
+            report,
+            name,
+            msgspec.structs.replace(rivals, own_recipe=name == twin),
             app.choose.metric,
         )
         for name in job.challengers.candidates
-    }  # fmt: skip
+    }
 
 
 def rejection(gates: list[GateResult]) -> str:

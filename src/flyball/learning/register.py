@@ -28,9 +28,13 @@ Origin = Mapping[str, Any]
 def origin_of(job: Job, snapshot: Snapshot) -> Origin:
     code = code_state(job.runtime.app.source)
     return {
-        "app": job.runtime.app.name, "snapshot": snapshot.name, "as_of_us": job.run.as_of_us,
-        "code_commit": code.commit, "code_dirty": code.dirty, "dependencies_hash": dependencies_hash(),
-    }  # fmt: skip
+        "app": job.runtime.app.name,
+        "snapshot": snapshot.name,
+        "as_of_us": job.run.as_of_us,
+        "code_commit": code.commit,
+        "code_dirty": code.dirty,
+        "dependencies_hash": dependencies_hash(),
+    }
 
 
 def refits_of(job: Job, examples: Examples, origin: Origin) -> Batch:

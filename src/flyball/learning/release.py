@@ -41,10 +41,16 @@ def release(job: Job, report: Report, versions: list[Version], before: ReleaseSt
     about = app.task.about
     try:
         change = promote(
-            registry, version.id, reason, job.by, now_us, artifacts=job.runtime.artifacts, serial=before.serial,
+            registry,
+            version.id,
+            reason,
+            job.by,
+            now_us,
+            artifacts=job.runtime.artifacts,
+            serial=before.serial,
             features=about.feature_hashes,
             arrangement=declared_arrangement(registry, app.name, about.arrangement, job.by, now_us),
-        )  # fmt: skip
+        )
     except Refused as error:
         return Decision(version.id, False, words_of(error), current(job.runtime.registry).champion)
     job.tell("release", change.message, name)

@@ -53,9 +53,12 @@ def learn(
             report = _go(job)
             settings = runtime.settings
             if gone := remove_outdated(
-                runtime.registry, runtime.artifacts, settings.keep_runs if keep_runs is None else keep_runs,
-                parse_duration(settings.keep_answers), runtime.clock.now_us(),
-            ):  # fmt: skip
+                runtime.registry,
+                runtime.artifacts,
+                settings.keep_runs if keep_runs is None else keep_runs,
+                parse_duration(settings.keep_answers),
+                runtime.clock.now_us(),
+            ):
                 job.notes.append(f"removed the artifacts of {', '.join(gone)}, which are outdated")
         except BaseException as error:
             _give_up(job, error)
@@ -124,9 +127,12 @@ def _give_up(job: Job, error: BaseException) -> None:
     try:
         remove_unregistered(job.runtime.registry, job.runtime.artifacts)
         end_run(
-            job.runtime.registry, job.run, "interrupted" if stopped else "failed", job.runtime.clock.now_us(),
+            job.runtime.registry,
+            job.run,
+            "interrupted" if stopped else "failed",
+            job.runtime.clock.now_us(),
             report={"reason": reason},
-        )  # fmt: skip
+        )
     except (FlyballError, OSError) as further:
         error.add_note(f"the run could not be closed either: {further}")
 

@@ -100,15 +100,31 @@ def search_parameters(
     trial = _begin(runtime, how, float(budget), seed, stopwatch or SystemStopwatch(), progress)
     try:
         result = search(
-            spaces, trial.objective.score(), budget, how, seed, progress,
-            record=trial.record, stopwatch=trial.job.stopwatch,
-        )  # fmt: skip
+            spaces,
+            trial.objective.score(),
+            budget,
+            how,
+            seed,
+            progress,
+            record=trial.record,
+            stopwatch=trial.job.stopwatch,
+        )
         found = [_found(trial, space, result.best[space.family], result.trials) for space in spaces]
         report = SearchReport(
-            search=trial.search.id, app=runtime.app.name, how=how, metric=trial.objective.metric, budget=float(budget),
-            seed=seed, as_of_us=trial.job.run.as_of_us, snapshot=trial.search.snapshot, window=trial.window,
-            users=len(trial.objective.evaluation.units), found=found, seconds=trial.job.seconds, notes=trial.job.notes,
-        )  # fmt: skip
+            search=trial.search.id,
+            app=runtime.app.name,
+            how=how,
+            metric=trial.objective.metric,
+            budget=float(budget),
+            seed=seed,
+            as_of_us=trial.job.run.as_of_us,
+            snapshot=trial.search.snapshot,
+            window=trial.window,
+            users=len(trial.objective.evaluation.units),
+            found=found,
+            seconds=trial.job.seconds,
+            notes=trial.job.notes,
+        )
     except BaseException as error:
         trial.give_up(error)
         raise
@@ -146,10 +162,18 @@ def learning_curves(
                 continue
             curves[space.family] = [(share, trial.objective.plain(value) or 0.0) for share, value in points]
         report = CurveReport(
-            search=trial.search.id, app=runtime.app.name, metric=trial.objective.metric, seed=seed,
-            as_of_us=trial.job.run.as_of_us, snapshot=trial.search.snapshot, window=trial.window,
-            users=len(trial.objective.evaluation.units), curves=curves, failed=failed, seconds=trial.job.seconds,
-        )  # fmt: skip
+            search=trial.search.id,
+            app=runtime.app.name,
+            metric=trial.objective.metric,
+            seed=seed,
+            as_of_us=trial.job.run.as_of_us,
+            snapshot=trial.search.snapshot,
+            window=trial.window,
+            users=len(trial.objective.evaluation.units),
+            curves=curves,
+            failed=failed,
+            seconds=trial.job.seconds,
+        )
     except BaseException as error:
         trial.give_up(error)
         raise
@@ -191,9 +215,13 @@ class _Trial:
 
     def record(self, trial: Trial) -> None:
         one = SearchTrial(
-            candidate=trial.family, params=trial.params, share=trial.share, value=self.objective.plain(trial.score),
-            failed=trial.failed, seconds=trial.seconds,
-        )  # fmt: skip
+            candidate=trial.family,
+            params=trial.params,
+            share=trial.share,
+            value=self.objective.plain(trial.score),
+            failed=trial.failed,
+            seconds=trial.seconds,
+        )
         add_trial(self.job.runtime.registry, self.search, one)
 
     def give_up(self, error: BaseException) -> None:
@@ -234,9 +262,17 @@ def _begin(
 
 def _search(job: Job, snapshot: Snapshot, how: str, budget: float, objective: Objective) -> Search:
     return Search(
-        id="", app=job.runtime.app.name, how=how, budget=budget, seed=job.seed, metric=objective.metric,
-        as_of_us=job.run.as_of_us, snapshot=snapshot.name, started_us=job.run.started_us, status="running",
-    )  # fmt: skip
+        id="",
+        app=job.runtime.app.name,
+        how=how,
+        budget=budget,
+        seed=job.seed,
+        metric=objective.metric,
+        as_of_us=job.run.as_of_us,
+        snapshot=snapshot.name,
+        started_us=job.run.started_us,
+        status="running",
+    )
 
 
 def _trainer(job: Job, data: TrainingData, past: SnapshotPast) -> Callable[[Any, float], Artifact]:
@@ -289,7 +325,13 @@ def _found(trial: _Trial, space: Space, best: Recommender, trials: Sequence[Tria
     before, after = params_of(space.base), params_of(best)
     note = "" if space.values else "nothing to vary: its class names no values to try"
     return Found(
-        candidate=space.family, declared=value_of(space.base), best=value_of(best), declaration=declaration(best),
-        changed={name: value for name, value in after.items() if value != before[name]}, trials=len(own),
-        failed=sum(one.score is None for one in own), spent=sum(one.share for one in own), note=note,
-    )  # fmt: skip
+        candidate=space.family,
+        declared=value_of(space.base),
+        best=value_of(best),
+        declaration=declaration(best),
+        changed={name: value for name, value in after.items() if value != before[name]},
+        trials=len(own),
+        failed=sum(one.score is None for one in own),
+        spent=sum(one.share for one in own),
+        note=note,
+    )

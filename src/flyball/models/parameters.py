@@ -45,9 +45,10 @@ def _hints(model: type) -> dict[str, Any]:
         return get_type_hints(model)
     except NameError as error:  # an artifact's parameters could not be read back either
         raise BadDeclaration(
-            f"annotations of {model.__name__}", "names that exist when the program runs (not for type checkers alone)",
+            f"annotations of {model.__name__}",
+            "names that exist when the program runs (not for type checkers alone)",
             str(error),
-        ) from None  # fmt: skip
+        ) from None
 
 
 def _check(where: str, hint: Any, value: object) -> None:

@@ -88,6 +88,14 @@ def cut_windows(data: Interactions, wanted: int) -> list[tuple[int, int]]:
 def _at(times: list[int]) -> Interactions:
     n, none = len(times), np.zeros(len(times), np.int32)
     return Interactions(
-        ["u"], ["i"], none, none, np.ones(n, np.float32), np.full(n, np.nan, np.float32), np.array(times, np.int64),
-        np.zeros(1, np.int32), [], max(times),
-    )  # fmt: skip
+        ["u"],
+        ["i"],
+        none,
+        none,
+        np.ones(n, np.float32),
+        np.full(n, np.nan, np.float32),
+        np.array(times, np.int64),
+        np.zeros(1, np.int32),
+        [],
+        max(times),
+    )

@@ -146,18 +146,26 @@ def _features(runtime: Runtime, delays: ApplyDelays, rebuilding: bool) -> list[C
     if not groups:
         return []
     consumer = FeatureConsumer(
-        runtime.schema, groups, runtime.feature_state, partitions=len(log.ends()), clock=runtime.clock,
+        runtime.schema,
+        groups,
+        runtime.feature_state,
+        partitions=len(log.ends()),
+        clock=runtime.clock,
         lock=runtime.home / FEATURE_LOCK,
-    )  # fmt: skip
+    )
 
     def offsets() -> Offsets:
         unready = consumer.unready() if rebuilding else []
         for group in groups:
             if group.name in unready:
                 rebuild(
-                    log, runtime.schema, group, runtime.feature_state, clock=runtime.clock,
+                    log,
+                    runtime.schema,
+                    group,
+                    runtime.feature_state,
+                    clock=runtime.clock,
                     lock=runtime.home / FEATURE_LOCK,
-                )  # fmt: skip
+                )
         return consumer.offsets()
 
     return [_timed(Consumer(FEATURES_CONSUMER, log, offsets, consumer.apply, STATE_BATCH), delays)]

@@ -75,11 +75,25 @@ def _frame(rows: Sequence[Mapping[str, Any]]) -> "pl.DataFrame":
 
     texts, numbers = pl.List(pl.String), pl.List(pl.Float64)
     schema: dict[str, Any] = {
-        "id": pl.String, "at": pl.Datetime("us", "UTC"), "key": pl.String, "version": pl.String,
-        "arrangement": pl.Int64, "arm": pl.String, "propensity": pl.Float64, "level": pl.String, "decision": pl.String,
-        "values": numbers, "items": texts, "scores": numbers, "sources": texts, "propensities": numbers,
-        "offsets": pl.List(pl.Int64), "stale_us": pl.Int64, "took_us": pl.Int64, "worker": pl.String,
-    }  # fmt: skip
+        "id": pl.String,
+        "at": pl.Datetime("us", "UTC"),
+        "key": pl.String,
+        "version": pl.String,
+        "arrangement": pl.Int64,
+        "arm": pl.String,
+        "propensity": pl.Float64,
+        "level": pl.String,
+        "decision": pl.String,
+        "values": numbers,
+        "items": texts,
+        "scores": numbers,
+        "sources": texts,
+        "propensities": numbers,
+        "offsets": pl.List(pl.Int64),
+        "stale_us": pl.Int64,
+        "took_us": pl.Int64,
+        "worker": pl.String,
+    }
     names = list(dict.fromkeys(name for row in rows for name in row)) or list(schema)
     columns = [_series(name, [row.get(name) for row in rows], schema.get(name)) for name in names]
     return pl.DataFrame(columns)
@@ -126,11 +140,17 @@ def outcomes_frame(path: Path, from_us: int = 0) -> "pl.DataFrame":
             store.close()
     moment = pl.Datetime("us", "UTC")
     schema: dict[str, Any] = {
-        "id": pl.String, "at": moment, "key": pl.String, "version": pl.String, "item": pl.String,
-        "position": pl.Int64, "first_at": moment, "last_at": moment,
+        "id": pl.String,
+        "at": moment,
+        "key": pl.String,
+        "version": pl.String,
+        "item": pl.String,
+        "position": pl.Int64,
+        "first_at": moment,
+        "last_at": moment,
         **dict.fromkeys(sorted({name for row in rows for name in row if name.startswith("events.")}), pl.Int64),
         **dict.fromkeys(sorted({name for row in rows for name in row if name.startswith("labels.")}), pl.Float64),
         "censored": pl.List(pl.String),
-    }  # fmt: skip
+    }
     frame = pl.DataFrame({name: [row.get(name) for row in rows] for name in schema}, schema=schema)
     return frame.sort("at", "id", "item")

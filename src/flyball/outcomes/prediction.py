@@ -116,9 +116,7 @@ def response_of(prediction: Prediction) -> Response:
     """The response as it left."""
     count = len(prediction.items)
     propensities = [prediction.propensities.get(position, 1.0) for position in range(count)]
-    columns = (
-        prediction.items, prediction.scores, prediction.sources, propensities, prediction.parts or [()] * count
-    )  # fmt: skip
+    columns = (prediction.items, prediction.scores, prediction.sources, propensities, prediction.parts or [()] * count)
     items = tuple(RankedItem(*row) for row in zip(*columns, strict=True))
     return Response(items, tuple(prediction.values), prediction.decision, prediction.reads)
 

@@ -14,8 +14,17 @@ if TYPE_CHECKING:
     import polars as pl
 
 _BY_RESPONSE = (
-    "version", "arrangement", "arm", "propensity", "level", "values", "decision", "stale_us", "took_us", "request_type",
-)  # fmt: skip
+    "version",
+    "arrangement",
+    "arm",
+    "propensity",
+    "level",
+    "values",
+    "decision",
+    "stale_us",
+    "took_us",
+    "request_type",
+)
 
 
 def prediction_consumer(folder: Path, partitions: int) -> HistoryConsumer:
@@ -45,12 +54,30 @@ def prediction_columns() -> "dict[str, Any]":
     import polars as pl
 
     return {
-        "prediction": pl.String, "at": pl.Int64, "known_at": pl.Int64, "partition": pl.Int32, "offset": pl.Int64,
-        "key": pl.String, "request": pl.String, "version": pl.String, "arrangement": pl.Int64, "arm": pl.String,
-        "propensity": pl.Float64, "level": pl.String, "values": pl.List(pl.Float64), "decision": pl.String,
-        "stale_us": pl.Int64, "took_us": pl.Int64, "request_type": pl.String, "rank": pl.Int32, "item": pl.String,
-        "score": pl.Float64, "source": pl.String, "item_propensity": pl.Float64, "parts": pl.List(pl.Float64),
-    }  # fmt: skip
+        "prediction": pl.String,
+        "at": pl.Int64,
+        "known_at": pl.Int64,
+        "partition": pl.Int32,
+        "offset": pl.Int64,
+        "key": pl.String,
+        "request": pl.String,
+        "version": pl.String,
+        "arrangement": pl.Int64,
+        "arm": pl.String,
+        "propensity": pl.Float64,
+        "level": pl.String,
+        "values": pl.List(pl.Float64),
+        "decision": pl.String,
+        "stale_us": pl.Int64,
+        "took_us": pl.Int64,
+        "request_type": pl.String,
+        "rank": pl.Int32,
+        "item": pl.String,
+        "score": pl.Float64,
+        "source": pl.String,
+        "item_propensity": pl.Float64,
+        "parts": pl.List(pl.Float64),
+    }
 
 
 def prediction_frame(rows: Sequence[tuple[Record, int, int]]) -> "pl.DataFrame":
@@ -61,11 +88,15 @@ def prediction_frame(rows: Sequence[tuple[Record, int, int]]) -> "pl.DataFrame":
     for record, partition, offset in rows:
         prediction = prediction_of(record)
         by_response = {
-            "prediction": prediction.id, "at": record.at, "known_at": record.known_at, "partition": partition,
-            "offset": offset, "key": record.key,
+            "prediction": prediction.id,
+            "at": record.at,
+            "known_at": record.known_at,
+            "partition": partition,
+            "offset": offset,
+            "key": record.key,
             "request": msgspec.json.encode(prediction.request, order="sorted").decode(),
             **{name: getattr(prediction, name) for name in _BY_RESPONSE},
-        }  # fmt: skip
+        }
         items = _items(prediction)
         count = len(items["rank"])
         for name, value in by_response.items():

@@ -206,7 +206,7 @@ class _Tally:
         all_p99 = sorted(self.lags, reverse=True)[beyond] if beyond < len(self.lags) else 0
         return FeatureAudit(
             name, self.values, self.wrong, self.looked, self.stale, self.late, lag_us, target_us, all_p99
-        )  # fmt: skip
+        )
 
 
 def _cases(runtime: Runtime, predictions: Sequence[Prediction], most: int) -> tuple[list[_Case], dict[str, int]]:
@@ -266,8 +266,9 @@ def _compute(
     offsets = [list(cases[place].read.offsets) for place in owners.tolist()]
     known = pl.DataFrame(columns)
     names = [one.name for one in group.definitions]
-    applied = _bits(point_in_time([group], frames, known.with_columns(
-        offsets=pl.Series(offsets, dtype=pl.List(pl.Int64)))), names)  # fmt: skip
+    applied = _bits(
+        point_in_time([group], frames, known.with_columns(offsets=pl.Series(offsets, dtype=pl.List(pl.Int64)))), names
+    )
     fully = _bits(point_in_time([group], frames, known), names)
     first = 0
     for place, length in zip(mine, lengths, strict=True):
@@ -281,8 +282,13 @@ def _compute(
         tally.looked += len(keys)
         for row in np.flatnonzero(other[:, nth]).tolist():
             read = cases[int(owners[row])].read
-            lag_us = max((waiting.lag_us(part.event.__name__.lower(), fields, keys[row], read)
-                          for part, fields in one.aggregates), default=0)  # fmt: skip
+            lag_us = max(
+                (
+                    waiting.lag_us(part.event.__name__.lower(), fields, keys[row], read)
+                    for part, fields in one.aggregates
+                ),
+                default=0,
+            )
             tally.stale += 1
             tally.late += lag_us > targets[one.name]
             tally.lags.append(lag_us)
@@ -323,8 +329,12 @@ class _Waiting:
             if frame is not None:
                 first = pl.Series([*self._first, *[0] * (int(frame["partition"].max() or 0) + 1)])  # type: ignore[arg-type]
                 later = frame.filter(pl.col("offset") >= pl.lit(first).gather(pl.col("partition")))
-                texts = later.select(*[pl.col(field).cast(pl.String) for field in dict.fromkeys(fields)],
-                                     "known_at", "partition", "offset")  # fmt: skip
+                texts = later.select(
+                    *[pl.col(field).cast(pl.String) for field in dict.fromkeys(fields)],
+                    "known_at",
+                    "partition",
+                    "offset",
+                )
                 for key, rows in texts.partition_by(*dict.fromkeys(fields), as_dict=True).items():
                     columns = rows.select("known_at", "partition", "offset").cast(pl.Int64).to_numpy()
                     kept[key] = np.ascontiguousarray(columns.T)
@@ -350,11 +360,15 @@ def _compare(case: _Case, computed: dict[str, Vectors], tallies: dict[str, _Tall
         for row, column in np.argwhere((had_bits != want.bits) | (had_tags != want.tags)).tolist():
             feature = want.names[column]
             tallies[feature].wrong += 1
-            found.append(Difference(
-                prediction.id, feature, "/".join(want.keys[row]),
-                shown_bits(int(had_bits[row, column]), int(had_tags[row, column])),
-                shown_bits(int(want.bits[row, column]), int(want.tags[row, column])),
-            ))  # fmt: skip
+            found.append(
+                Difference(
+                    prediction.id,
+                    feature,
+                    "/".join(want.keys[row]),
+                    shown_bits(int(had_bits[row, column]), int(had_tags[row, column])),
+                    shown_bits(int(want.bits[row, column]), int(want.tags[row, column])),
+                )
+            )
     if not found and again.digest != read.digest:
         about = f"request of {prediction.key}; only the digest is on record"
         found.append(Difference(prediction.id, "", about, f"{read.digest:016x}", f"{again.digest:016x}"))

@@ -99,10 +99,16 @@ def begin_run(registry: Registry, app: str, as_of_us: int, now_us: int) -> Run:
         number = _next(connection, table.c.number)
         connection.execute(
             table.insert().values(
-                number=number, app=app, as_of_us=as_of_us, snapshot="", started_us=now_us, ended_us=None,
-                status="running", report="{}",
+                number=number,
+                app=app,
+                as_of_us=as_of_us,
+                snapshot="",
+                started_us=now_us,
+                ended_us=None,
+                status="running",
+                report="{}",
             )
-        )  # fmt: skip
+        )
     return Run(id=f"r{number}", app=app, as_of_us=as_of_us, started_us=now_us, status="running")
 
 
@@ -182,10 +188,13 @@ def replace_release(
         row = ReleaseRow(serial + 1, entry.at_us, document)
         connection.execute(
             releases.insert().values(
-                serial=row.serial, changed_us=row.changed_us, champion=document.get("champion"),
-                previous=document.get("previous"), document=_text(document),
+                serial=row.serial,
+                changed_us=row.changed_us,
+                champion=document.get("champion"),
+                previous=document.get("previous"),
+                document=_text(document),
             )
-        )  # fmt: skip
+        )
         for version_id, state in states.items():
             connection.execute(versions.update().where(versions.c.number == _number(version_id)).values(state=state))
         _note(connection, entry)
@@ -203,10 +212,16 @@ def _note(connection: "Connection", entry: AuditEntry) -> None:
 
     connection.execute(
         audit.insert().values(
-            number=_next(connection, audit.c.number), at_us=entry.at_us, by_whom=entry.by, action=entry.action,
-            subject=entry.subject, reason=entry.reason, before_json=_text(entry.before), after_json=_text(entry.after),
+            number=_next(connection, audit.c.number),
+            at_us=entry.at_us,
+            by_whom=entry.by,
+            action=entry.action,
+            subject=entry.subject,
+            reason=entry.reason,
+            before_json=_text(entry.before),
+            after_json=_text(entry.after),
         )
-    )  # fmt: skip
+    )
 
 
 def _next(connection: "Connection", column: Any) -> int:

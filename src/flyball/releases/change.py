@@ -57,8 +57,13 @@ def promote(
         trail_arrangements=left,
     )
     expected = before.serial if serial is None else serial
-    state = replace_state(registry, expected, before, after, AuditEntry(
-        at_us=now_us, by=by, action="promote", subject=version_id, reason=reason))  # fmt: skip
+    state = replace_state(
+        registry,
+        expected,
+        before,
+        after,
+        AuditEntry(at_us=now_us, by=by, action="promote", subject=version_id, reason=reason),
+    )
     earlier = f"before it {before.champion}" if before.champion else "the first one"
     return Change(state, True, f"{version_id} ({version.candidate}) is the champion now, {earlier}")
 
@@ -93,8 +98,13 @@ def rollback(
         arrangement_trail=before.arrangement_trail,
         trail_arrangements=before.trail_arrangements[:-1],
     )
-    state = replace_state(registry, before.serial, before, after, AuditEntry(
-        at_us=now_us, by=by, action="rollback", subject=version.id, reason=reason))  # fmt: skip
+    state = replace_state(
+        registry,
+        before.serial,
+        before,
+        after,
+        AuditEntry(at_us=now_us, by=by, action="rollback", subject=version.id, reason=reason),
+    )
     return Change(
         state, True, f"{version.id} ({version.candidate}) is the champion again, {before.champion} is retired"
     )

@@ -34,9 +34,15 @@ class _Environment:
         folder.mkdir(parents=True, exist_ok=True)
         try:
             self.env = lmdb.open(
-                str(folder), map_size=max(first_size, _size_of(folder)), metasync=False, sync=durable,
-                max_readers=1024, max_spare_txns=8, readahead=False, meminit=False,
-            )  # fmt: skip
+                str(folder),
+                map_size=max(first_size, _size_of(folder)),
+                metasync=False,
+                sync=durable,
+                max_readers=1024,
+                max_spare_txns=8,
+                readahead=False,
+                meminit=False,
+            )
         except lmdb.Error as error:
             raise StoreUnavailable(f"state store {folder} must be openable: {error}") from error
         self._writing = Lock()

@@ -55,8 +55,10 @@ def label_requests(
 
 def _nothing() -> dict[str, pl.Expr]:
     return {
-        "held_at": pl.lit(None, pl.Int64), "number": pl.lit(None, pl.Float64), "ended_at": pl.lit(None, pl.Int64),
-    }  # fmt: skip
+        "held_at": pl.lit(None, pl.Int64),
+        "number": pl.lit(None, pl.Float64),
+        "ended_at": pl.lit(None, pl.Int64),
+    }
 
 
 def _touches(
@@ -131,10 +133,13 @@ def _states(labeled: pl.DataFrame, otherwise: float | None, window_us: int, as_o
     holds = pl.col("held_at").is_not_null() & (~ended | (pl.col("ended_at") >= pl.col("held_at")))
     absent = OTHERWISE if otherwise is not None else CENSORED
     state = (
-        pl.when(holds).then(pl.lit(HELD))
-        .when(ended).then(pl.lit(CENSORED))
-        .when(pl.col("_requested") + window_us >= as_of_us).then(pl.lit(OPEN))
+        pl.when(holds)
+        .then(pl.lit(HELD))
+        .when(ended)
+        .then(pl.lit(CENSORED))
+        .when(pl.col("_requested") + window_us >= as_of_us)
+        .then(pl.lit(OPEN))
         .otherwise(pl.lit(absent))
-    )  # fmt: skip
+    )
     value = pl.when(holds).then(pl.col("number")).when(state == OTHERWISE).then(pl.lit(otherwise, pl.Float64))
     return labeled.select(value.cast(pl.Float64).alias("value"), state.alias("state"))

@@ -92,13 +92,16 @@ app = fb.App(
     "faulty",
     events=[Watch, Rate],
     task=fb.Recommend(
-        user, film,
+        user,
+        film,
         positive=fb.outcome(Watch, within="1d"),
         rating=fb.value(Rate, lambda rate: rate.stars),
-        k=5, deadline="300ms", cold_start_slots=0,
+        k=5,
+        deadline="300ms",
+        cold_start_slots=0,
     ),
     candidates={"faulty": Faulty(), "popular": fb.Popular(), "knn": fb.ItemKNN()},
-)  # fmt: skip
+)
 
 
 def open_home(home: Path, clock: Clock, **settings: Any) -> Runtime:
@@ -166,9 +169,19 @@ def register(runtime: Runtime, model: Recommender, now_us: int, data: Interactio
     manifest = {"kind": kind_of(model), "params": params_of(model)}
     files = save_artifact(runtime.artifacts / run.id, manifest, arrays, data.items)
     version = Version(
-        app=runtime.app.name, candidate="faulty", kind=kind_of(model), params=params_of(model), seed=0, snapshot="none",
-        as_of_us=data.as_of_us, created_us=now_us, run=run.id, state="candidate", artifact=run.id, artifact_files=files,
-    )  # fmt: skip
+        app=runtime.app.name,
+        candidate="faulty",
+        kind=kind_of(model),
+        params=params_of(model),
+        seed=0,
+        snapshot="none",
+        as_of_us=data.as_of_us,
+        created_us=now_us,
+        run=run.id,
+        state="candidate",
+        artifact=run.id,
+        artifact_files=files,
+    )
     registered = add_versions(runtime.registry, [version])[0]
     end_run(runtime.registry, run, "done", now_us, report={})
     return registered

@@ -296,9 +296,10 @@ def check_update(model: Recommender, folder: Path) -> None:
     columns = ("user_index", "item_index", "weights", "ratings", "at_us")
     turned = len(data.items) - 1 - data.item_index
     before = msgspec.structs.replace(
-        data, **{name: (turned if name == "item_index" else getattr(data, name))[early] for name in columns},
+        data,
+        **{name: (turned if name == "item_index" else getattr(data, name))[early] for name in columns},
         items=data.items[::-1],
-    )  # fmt: skip
+    )
     learned = model.fit(before, 1)
     frozen = {name: array.copy() for name, array in learned.items()}
     updated = model.update(learned, before.items, data, 1)

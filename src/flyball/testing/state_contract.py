@@ -43,8 +43,11 @@ def check_scan_gives_a_prefix_in_key_order(open_store: Open) -> None:
     store.write({key: key[::-1] for key in keys}, (1,))
     store.write({b"p/film/b": b"new"}, (2,))
     assert list(store.scan(b"p/film/")) == [
-        (b"p/film/", b"/mlif/p"), (b"p/film/a", b"a/mlif/p"), (b"p/film/b", b"new"), (b"p/film/\xff", b"\xff/mlif/p"),
-    ]  # fmt: skip
+        (b"p/film/", b"/mlif/p"),
+        (b"p/film/a", b"a/mlif/p"),
+        (b"p/film/b", b"new"),
+        (b"p/film/\xff", b"\xff/mlif/p"),
+    ]
     assert list(store.scan(b"q")) == []
     assert [key for key, _ in store.scan(b"p/film/", 2)] == [b"p/film/", b"p/film/a"]
     assert [key for key, _ in store.scan(b"p/film/", 9)] == sorted(key for key in keys if key.startswith(b"p/film/"))
@@ -170,10 +173,16 @@ def _naive_pair(found: list[tuple[Any, int, int]], signals: Signals) -> Known:
     times: list[int] = [event.at for event in events]
     weight = 0.0 if held[4] else 1.0 if held[1] else 0.25 if held[2] else 0.0
     return Known(
-        at_us=max(times) if positive_at is None else positive_at, weight=weight, rating=rating,
-        positive=bool(held[1]), hint=bool(held[2]), negative=bool(held[4]),
-        seen_at=min(times), last_at=max(times), positive_at=positive_at,
-    )  # fmt: skip
+        at_us=max(times) if positive_at is None else positive_at,
+        weight=weight,
+        rating=rating,
+        positive=bool(held[1]),
+        hint=bool(held[2]),
+        negative=bool(held[4]),
+        seen_at=min(times),
+        last_at=max(times),
+        positive_at=positive_at,
+    )
 
 
 def naive_hit(events: Sequence[Any], outcome: Outcome | Label) -> int | None:
@@ -225,9 +234,7 @@ def _hint_at(records: Sequence[Placed], schema: Schema, signals: Signals, user: 
         for event in (schema.decode(record) for _, _, record in records if record.type in signals.plans)
         if _names(event, signals) == (user, item)
     ]
-    return min(
-        at for slot in signals.slots_of[2] if (at := naive_hit(events, signals.outcomes[slot])) is not None
-    )  # fmt: skip
+    return min(at for slot in signals.slots_of[2] if (at := naive_hit(events, signals.outcomes[slot])) is not None)
 
 
 def _names(event: Any, signals: Signals) -> tuple[str, str]:

@@ -10,8 +10,14 @@ from flyball.policy import Expression
 
 COUNT, SUM, MEAN, STD, MIN, MAX = "count", "sum", "mean", "std", "min", "max"
 LAST, FIRST, DISTINCT, LAST_N, DECAYED, TARGET, ATTRIBUTE = (
-    "last", "first", "distinct", "last_n", "decayed", "target", "attribute"
-)  # fmt: skip
+    "last",
+    "first",
+    "distinct",
+    "last_n",
+    "decayed",
+    "target",
+    "attribute",
+)
 RATIO = "ratio"
 ADDED = (COUNT, SUM, MEAN, STD, TARGET)
 """Made of number of events, sum of units and sum of squared units, so they can be added and subtracted."""

@@ -65,65 +65,114 @@ def count(
 
 
 def sum(
-    event: type[Event], value: Read, window: Span, *, where: Read | None = None, scale: float | None = None,
-    delay: str = "0s", by: str | None = None,
-) -> Aggregate:  # fmt: skip
+    event: type[Event],
+    value: Read,
+    window: Span,
+    *,
+    where: Read | None = None,
+    scale: float | None = None,
+    delay: str = "0s",
+    by: str | None = None,
+) -> Aggregate:
     """The sum of the values; missing when there were none."""
     return _declare(SUM, event, value, window, where, delay, by, scale)
 
 
 def mean(
-    event: type[Event], value: Read, window: Span, *, where: Read | None = None, scale: float | None = None,
-    delay: str = "0s", by: str | None = None,
-) -> Aggregate:  # fmt: skip
+    event: type[Event],
+    value: Read,
+    window: Span,
+    *,
+    where: Read | None = None,
+    scale: float | None = None,
+    delay: str = "0s",
+    by: str | None = None,
+) -> Aggregate:
     """The mean of the values; missing when there were none."""
     return _declare(MEAN, event, value, window, where, delay, by, scale)
 
 
 def std(
-    event: type[Event], value: Read, window: Span, *, where: Read | None = None, scale: float | None = None,
-    delay: str = "0s", by: str | None = None,
-) -> Aggregate:  # fmt: skip
+    event: type[Event],
+    value: Read,
+    window: Span,
+    *,
+    where: Read | None = None,
+    scale: float | None = None,
+    delay: str = "0s",
+    by: str | None = None,
+) -> Aggregate:
     """The standard deviation of a sample (divided by n - 1); missing for fewer than two values."""
     return _declare(STD, event, value, window, where, delay, by, scale)
 
 
 def min(
-    event: type[Event], value: Read, window: Span, *, where: Read | None = None, scale: float | None = None,
-    delay: str = "0s", by: str | None = None,
-) -> Aggregate:  # fmt: skip
+    event: type[Event],
+    value: Read,
+    window: Span,
+    *,
+    where: Read | None = None,
+    scale: float | None = None,
+    delay: str = "0s",
+    by: str | None = None,
+) -> Aggregate:
     """The smallest value; missing when there were none."""
     return _declare(MIN, event, value, window, where, delay, by, scale)
 
 
 def max(
-    event: type[Event], value: Read, window: Span, *, where: Read | None = None, scale: float | None = None,
-    delay: str = "0s", by: str | None = None,
-) -> Aggregate:  # fmt: skip
+    event: type[Event],
+    value: Read,
+    window: Span,
+    *,
+    where: Read | None = None,
+    scale: float | None = None,
+    delay: str = "0s",
+    by: str | None = None,
+) -> Aggregate:
     """The greatest value; missing when there were none."""
     return _declare(MAX, event, value, window, where, delay, by, scale)
 
 
 def last(
-    event: type[Event], value: Read, window: Span = LIFETIME, *, where: Read | None = None, scale: float | None = None,
-    delay: str = "0s", by: str | None = None,
-) -> Aggregate:  # fmt: skip
+    event: type[Event],
+    value: Read,
+    window: Span = LIFETIME,
+    *,
+    where: Read | None = None,
+    scale: float | None = None,
+    delay: str = "0s",
+    by: str | None = None,
+) -> Aggregate:
     """The value of the latest event that has one; of several at the same time the greatest."""
     return _declare(LAST, event, value, window, where, delay, by, scale)
 
 
 def first(
-    event: type[Event], value: Read, window: Span = LIFETIME, *, where: Read | None = None, scale: float | None = None,
-    delay: str = "0s", by: str | None = None,
-) -> Aggregate:  # fmt: skip
+    event: type[Event],
+    value: Read,
+    window: Span = LIFETIME,
+    *,
+    where: Read | None = None,
+    scale: float | None = None,
+    delay: str = "0s",
+    by: str | None = None,
+) -> Aggregate:
     """The value of the earliest event that has one; of several at the same time the smallest."""
     return _declare(FIRST, event, value, window, where, delay, by, scale)
 
 
 def last_n(
-    event: type[Event], value: Read, n: int, window: Span = LIFETIME, *, where: Read | None = None,
-    scale: float | None = None, delay: str = "0s", by: str | None = None,
-) -> Aggregate:  # fmt: skip
+    event: type[Event],
+    value: Read,
+    n: int,
+    window: Span = LIFETIME,
+    *,
+    where: Read | None = None,
+    scale: float | None = None,
+    delay: str = "0s",
+    by: str | None = None,
+) -> Aggregate:
     """The values of the latest `n` events, latest first, at the same time the greatest first; empty for no events."""
     if type(n) is not int or not 1 <= n <= 1_000:
         raise BadDeclaration("n of last_n", "a whole number in 1..1000", n)
@@ -131,9 +180,16 @@ def last_n(
 
 
 def distinct(
-    event: type[Event], value: Read, window: Span, *, max_events: int = 1_000, where: Read | None = None,
-    scale: float | None = None, delay: str = "0s", by: str | None = None,
-) -> Aggregate:  # fmt: skip
+    event: type[Event],
+    value: Read,
+    window: Span,
+    *,
+    max_events: int = 1_000,
+    where: Read | None = None,
+    scale: float | None = None,
+    delay: str = "0s",
+    by: str | None = None,
+) -> Aggregate:
     """How many different values; 0 when there were none, missing beyond `max_events` different ones."""
     check_max_events("distinct", max_events)
     declared = _declare(DISTINCT, event, value, window, where, delay, by, scale)
@@ -141,9 +197,16 @@ def distinct(
 
 
 def decayed(
-    event: type[Event], half_life: str, value: Read | None = None, *, tile: str | None = None,
-    where: Read | None = None, scale: float | None = None, delay: str = "0s", by: str | None = None,
-) -> Aggregate:  # fmt: skip
+    event: type[Event],
+    half_life: str,
+    value: Read | None = None,
+    *,
+    tile: str | None = None,
+    where: Read | None = None,
+    scale: float | None = None,
+    delay: str = "0s",
+    by: str | None = None,
+) -> Aggregate:
     """The sum of the values (of 1 without `value`), each halved every `half_life`; nothing older than 20 half-lives.
 
     Age counts in whole tiles: `floor(end / tile) - floor(at / tile)`. `tile`: an eighth of the half-life by default.
@@ -159,17 +222,26 @@ def decayed(
     if half_us <= 0 or tile_us <= 0 or half_us % tile_us or HALF_LIVES * half_us // tile_us > MAX_TILES:
         raise BadDeclaration(
             f"tile of decayed with half-life {half_life!r}",
-            f"a whole fraction of it, at most {MAX_TILES // HALF_LIVES} to the half-life", tile,
-        )  # fmt: skip
+            f"a whole fraction of it, at most {MAX_TILES // HALF_LIVES} to the half-life",
+            tile,
+        )
     window = Window(TILED, HALF_LIVES * half_us, tile_us)
     declared = _declare(DECAYED, event, value, window, where, delay, by, scale)
     return msgspec.structs.replace(declared, half_life_us=half_us)
 
 
 def target(
-    event: type[Event], value: Read, window: Span = LIFETIME, *, prior: float, weight: float,
-    where: Read | None = None, scale: float | None = None, delay: str = "0s", by: str | None = None,
-) -> Aggregate:  # fmt: skip
+    event: type[Event],
+    value: Read,
+    window: Span = LIFETIME,
+    *,
+    prior: float,
+    weight: float,
+    where: Read | None = None,
+    scale: float | None = None,
+    delay: str = "0s",
+    by: str | None = None,
+) -> Aggregate:
     """A mean drawn towards `prior` as if `weight` more events had had it; `prior` itself when there were none.
 
     Time-ordered target encoding: over the events that bring the label, so only labels known by then are in it.
@@ -221,9 +293,16 @@ def _declare(
     if op != DECAYED and span.kind not in (TILED, EXACT, LIFETIME):
         raise BadDeclaration(f"window of {label}", "tiled, exact or lifetime", span.kind)
     return Aggregate(
-        op=op, event=event, window=span, value=read, where=test, kind=kind, per_unit=per_unit,
-        delay_us=duration_us(f"delay of {label}", delay), by=by,
-    )  # fmt: skip
+        op=op,
+        event=event,
+        window=span,
+        value=read,
+        where=test,
+        kind=kind,
+        per_unit=per_unit,
+        delay_us=duration_us(f"delay of {label}", delay),
+        by=by,
+    )
 
 
 def _value(

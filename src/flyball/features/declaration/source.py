@@ -83,9 +83,12 @@ def _may_be(node: ast.AST, code: CodeType) -> bool:
         positions = [
             (line, column, end_line, end_column)
             for line, end_line, column, end_column in code.co_positions()
-            if line is not None and column is not None and end_line is not None and end_column is not None
+            if line is not None
+            and column is not None
+            and end_line is not None
+            and end_column is not None
             and (line, column) != (end_line, end_column)
-        ]  # fmt: skip
+        ]
         inside = all(start <= (line, column) and (last, stop) <= end for line, column, last, stop in positions)
         return inside and any((line, column) >= body for line, column, _, _ in positions)
     if isinstance(node, ast.FunctionDef):

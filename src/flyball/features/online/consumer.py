@@ -209,9 +209,17 @@ class FeatureConsumer:
         old = np.frombuffer(b"".join([value for value in states if value is not None]), dtype=np.int64)
         ends = np.zeros(len(states) + 1, dtype=np.int64)
         words = update(
-            plan.numbers, old, starts, encoded.rows, encoded.starts, counts.horizon_us, ready.forgotten_us, self._rows,
-            force, ends,
-        )  # fmt: skip
+            plan.numbers,
+            old,
+            starts,
+            encoded.rows,
+            encoded.starts,
+            counts.horizon_us,
+            ready.forgotten_us,
+            self._rows,
+            force,
+            ends,
+        )
         if plan.reach_us is not None:
             self._note_expiry(plan, suffixes, words, ends, counts, changes)
         raw, bounds = words.tobytes(), (8 * ends).tolist()

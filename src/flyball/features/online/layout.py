@@ -47,12 +47,31 @@ NUMBER, RANK, HASH, PLACE = 0, 1, 2, 3
 """What a column holds: units; the rank of a text; half of a text's hash; the offset of a profile."""
 
 _OPS = {
-    COUNT: 0, SUM: 1, MEAN: 2, STD: 3, TARGET: 4, DECAYED: 5, MIN: 6, MAX: 7, FIRST: 8, LAST: 9, LAST_N: 10,
-    DISTINCT: 11, ATTRIBUTE: 9,
-}  # fmt: skip
+    COUNT: 0,
+    SUM: 1,
+    MEAN: 2,
+    STD: 3,
+    TARGET: 4,
+    DECAYED: 5,
+    MIN: 6,
+    MAX: 7,
+    FIRST: 8,
+    LAST: 9,
+    LAST_N: 10,
+    DISTINCT: 11,
+    ATTRIBUTE: 9,
+}
 _MASKS = {
-    COUNT: 0, SUM: 1, MEAN: 1, STD: 1 | 2, TARGET: 1, DECAYED: 1, MIN: 4, MAX: 8, FIRST: 16,
-}  # fmt: skip
+    COUNT: 0,
+    SUM: 1,
+    MEAN: 1,
+    STD: 1 | 2,
+    TARGET: 1,
+    DECAYED: 1,
+    MIN: 4,
+    MAX: 8,
+    FIRST: 16,
+}
 _WINDOWS = {TILED: 0, EXACT: 1, LIFETIME: 2}
 _WHOLE, _DOUBLE, _YES_NO, _TEXT, _OBJECT = 1, 2, 3, 4, 6
 _STREAM, _SECTION, _PART, _HEADER = 3, 8, 15, 9
@@ -180,9 +199,15 @@ class _Compiler:
             numbers += [stream.columns, stream.delay_us, 0]
         for section in sections:
             numbers += [
-                section.kind, section.stream, section.column, section.second, section.tile_us, section.reach_us,
-                section.most, section.width,
-            ]  # fmt: skip
+                section.kind,
+                section.stream,
+                section.column,
+                section.second,
+                section.tile_us,
+                section.reach_us,
+                section.most,
+                section.width,
+            ]
         numbers += [number for pair in pairs for number in pair]
         for part in self.parts:
             if part[0] == _OPS[DECAYED]:
@@ -246,11 +271,25 @@ class _Compiler:
             self.list_width += feature.n
         elif feature.op == DISTINCT:
             extra = second
-        self.parts.append([
-            _OPS[feature.op], place, column, section, _WINDOWS[window.kind], window.size_us, window.tile_us,
-            window.max_events, feature.per_unit, exact, extra, _output_kind(feature), shown.list_place,
-            feature.max_events, 0 if feature.value is None else 1,
-        ])  # fmt: skip
+        self.parts.append(
+            [
+                _OPS[feature.op],
+                place,
+                column,
+                section,
+                _WINDOWS[window.kind],
+                window.size_us,
+                window.tile_us,
+                window.max_events,
+                feature.per_unit,
+                exact,
+                extra,
+                _output_kind(feature),
+                shown.list_place,
+                feature.max_events,
+                0 if feature.value is None else 1,
+            ]
+        )
         self.reals.append((feature.prior * feature.weight, feature.weight))
         return len(self.parts) - 1, shown
 

@@ -64,9 +64,13 @@ def rebuild(
         raise BadInput("scratch store of a rebuild", "empty", f"one at offsets {beside.offsets()}")
     partitions = len(log.ends())
     consumer = FeatureConsumer(
-        schema, found, beside, partitions=partitions, clock=clock,
+        schema,
+        found,
+        beside,
+        partitions=partitions,
+        clock=clock,
         only=lambda name, keys: _inside(keys[0], low, high),
-    )  # fmt: skip
+    )
     plan = consumer.plans[0]
     if (low, high) != (None, None):
         _check_complete(plan, store)

@@ -136,9 +136,14 @@ class Stages(Recommender, frozen=True):
         if not lengths:
             return {**learned, TREES: np.empty(0, np.uint8)}
         text = grow(
-            np.concatenate(columns), np.concatenate(labels), np.array(lengths, np.int64), self.column_names, self.rank,
-            min(self.most, 30), seed,
-        )  # fmt: skip
+            np.concatenate(columns),
+            np.concatenate(labels),
+            np.array(lengths, np.int64),
+            self.column_names,
+            self.rank,
+            min(self.most, 30),
+            seed,
+        )
         return {**learned, TREES: text}
 
     def score(self, learned: Learned, histories: Histories) -> Floats:
@@ -211,8 +216,9 @@ class Stages(Recommender, frozen=True):
         self, cut: TrainingCut, rows: range, pool: Pool, past: RankingPast
     ) -> list[tuple[Doubles, NDArray[np.int32]]]:
         """(columns, labels) of the lists in which something was liked later, and something was not."""
-        wanted = [np.isin(pool.items[place], cut.truth[row]) & (pool.items[place] >= 0)
-                  for place, row in enumerate(rows)]  # fmt: skip
+        wanted = [
+            np.isin(pool.items[place], cut.truth[row]) & (pool.items[place] >= 0) for place, row in enumerate(rows)
+        ]
         filled = pool.items >= 0
         kept = [place for place in range(len(rows)) if wanted[place].any() and not wanted[place][filled[place]].all()]
         if not kept:

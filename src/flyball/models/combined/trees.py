@@ -37,9 +37,14 @@ class LambdaMART(msgspec.Struct, metaclass=CheckedParameters, frozen=True):
 
 
 def grow(
-    columns: Doubles, labels: NDArray[np.int32], lengths: NDArray[np.int64], names: Sequence[str], plan: LambdaMART,
-    cutoff: int, seed: int,
-) -> NDArray[np.uint8]:  # fmt: skip
+    columns: Doubles,
+    labels: NDArray[np.int32],
+    lengths: NDArray[np.int64],
+    names: Sequence[str],
+    plan: LambdaMART,
+    cutoff: int,
+    seed: int,
+) -> NDArray[np.uint8]:
     """Trees that put rows with label 1 above rows with label 0 of the same list; the model's text as bytes.
 
     `columns`: float64 (rows, columns), nan for missing. `lengths`: rows of each list, in order. `cutoff`: how many
@@ -52,20 +57,33 @@ def grow(
         raise BadInput("lists to rank", f"{len(columns)} rows in all", int(lengths.sum()))
     columns_named = [f"c{index}" for index in range(len(names))]  # LightGBM refuses some characters in names
     data = lightgbm.Dataset(
-        columns, labels, group=lengths, feature_name=columns_named,
+        columns,
+        labels,
+        group=lengths,
+        feature_name=columns_named,
         params={
-            "verbosity": -1, "max_bin": 63, "num_threads": 1, "data_random_seed": seed, "feature_pre_filter": False,
+            "verbosity": -1,
+            "max_bin": 63,
+            "num_threads": 1,
+            "data_random_seed": seed,
+            "feature_pre_filter": False,
         },
-    )  # fmt: skip
+    )
     settings = {
-        "objective": "lambdarank", "lambdarank_truncation_level": cutoff, "num_leaves": plan.num_leaves,
-        "learning_rate": plan.learning_rate, "min_data_in_leaf": plan.min_data_in_leaf,
-        "feature_fraction": plan.feature_fraction, "lambda_l2": plan.lambda_l2,
-        "deterministic": True, "force_row_wise": True, "seed": seed,
+        "objective": "lambdarank",
+        "lambdarank_truncation_level": cutoff,
+        "num_leaves": plan.num_leaves,
+        "learning_rate": plan.learning_rate,
+        "min_data_in_leaf": plan.min_data_in_leaf,
+        "feature_fraction": plan.feature_fraction,
+        "lambda_l2": plan.lambda_l2,
+        "deterministic": True,
+        "force_row_wise": True,
+        "seed": seed,
         "num_threads": 1,  # two that share cores with other work wait for each other and take six times as long
         "verbosity": -1,
         "label_gain": [0, 1],
-    }  # fmt: skip
+    }
     booster = lightgbm.train(settings, data, num_boost_round=plan.n_estimators)
     text = booster.model_to_string(num_iteration=-1)
     return np.frombuffer(_without_settings(text).encode(), dtype=np.uint8)

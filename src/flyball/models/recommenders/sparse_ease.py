@@ -72,10 +72,19 @@ class SparseEASE(Recommender, frozen=True):
         in_blocks(
             len(block_ptr) - 1,
             lambda first, last: block_weights(
-                block_ptr, members, solved_ptr, solved, *columns, len(data.users), float(self.l2), first, last, near,
+                block_ptr,
+                members,
+                solved_ptr,
+                solved,
+                *columns,
+                len(data.users),
+                float(self.l2),
+                first,
+                last,
+                near,
                 values,
             ),
-        )  # fmt: skip
+        )
         held = (near >= 0) & (values != 0)
         target = np.repeat(np.arange(n, dtype=np.int32), held.sum(axis=1))
         return sparse_rows(near[held], target, values[held], n)

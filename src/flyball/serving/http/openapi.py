@@ -56,12 +56,23 @@ def _paths(service: "Service", events: list[str]) -> Document:
         **own,
         f"/v1/{about.kind}": {
             "get": _operation(
-                about.kind, f"Answer one request: {_first_line(about.request)}", "answers",
-                _parameters(service, about.request), {"200": _json(_ref("Answer"))}, 400,
+                about.kind,
+                f"Answer one request: {_first_line(about.request)}",
+                "answers",
+                _parameters(service, about.request),
+                {"200": _json(_ref("Answer"))},
+                400,
             ),
             "post": _operation(
-                f"{about.kind}_post", "Answer one request, or an array of them in the same order", "answers", [],
-                {"200": _json(answers)}, 400, 413, 415, body={"application/json": {"schema": requests}},
+                f"{about.kind}_post",
+                "Answer one request, or an array of them in the same order",
+                "answers",
+                [],
+                {"200": _json(answers)},
+                400,
+                413,
+                415,
+                body={"application/json": {"schema": requests}},
             ),
         },
         **{f"/v1/{lookup.name}{lookup.path}": {"get": _lookup(service, lookup)} for lookup in service.lookups},
@@ -72,7 +83,11 @@ def _paths(service: "Service", events: list[str]) -> Document:
                 "events",
                 [_query("format", {"type": "string", "enum": formats, "default": "jsonl"}, "how lines are written")],
                 {"200": _json(_ref("Summary")), "207": _json(_ref("Summary"), "some events were set aside")},
-                400, 413, 415, 422, 503,
+                400,
+                413,
+                415,
+                422,
+                503,
                 body={
                     "application/json": {"schema": {"oneOf": [{"$ref": ref} for ref in events]}},
                     "application/x-ndjson": {"schema": {"type": "string"}},
@@ -82,21 +97,28 @@ def _paths(service: "Service", events: list[str]) -> Document:
         },
         "/v1/predictions/{id}": {
             "get": _operation(
-                "prediction", "An earlier answer, as it is recorded", "answers",
+                "prediction",
+                "An earlier answer, as it is recorded",
+                "answers",
                 [_in_path("id", {"type": "string", "minLength": 26, "maxLength": 26})],
-                {"200": _json(_ref("Prediction"))}, 400, 404,
+                {"200": _json(_ref("Prediction"))},
+                400,
+                404,
             )
         },
         "/healthz": {"get": _operation("healthz", "Whether the process runs", "state", [], {"200": _text("ok")})},
         "/readyz": {
             "get": _operation(
-                "readyz", "Whether requests can be answered, and what is not as it should be", "state", [],
+                "readyz",
+                "Whether requests can be answered, and what is not as it should be",
+                "state",
+                [],
                 {"200": _json(), "503": _json(None, "not yet, with the reasons")},
             )
         },
         "/metrics": {"get": _operation("metrics", "Metrics for Prometheus", "state", [], {"200": _text("text")})},
         "/openapi.json": {"get": _operation("openapi", "This document", "state", [], {"200": _json()})},
-    }  # fmt: skip
+    }
 
 
 def _own_path(service: "Service", path: str, rendering: str) -> Document:
@@ -109,9 +131,14 @@ def _own_path(service: "Service", path: str, rendering: str) -> Document:
     body = {"application/json": {"schema": _ref("Request")}} if method == "POST" else None
     what = f"{about.items} ids, comma separated, best first" if rendering == "lines" else "The answer to one request"
     operation = _operation(
-        "_".join(part for part in (method.lower(), *template.split("/")) if part.isidentifier()), what, "answers",
-        parameters, {"200": reply}, 400, body=body,
-    )  # fmt: skip
+        "_".join(part for part in (method.lower(), *template.split("/")) if part.isidentifier()),
+        what,
+        "answers",
+        parameters,
+        {"200": reply},
+        400,
+        body=body,
+    )
     return {method.lower(): operation}
 
 
@@ -139,8 +166,9 @@ def _parameters(service: "Service", struct: type[msgspec.Struct]) -> list[Docume
             texts = {"type": "array", "items": {"type": "string"}}
             parameters += [
                 _query(f"{field.name}.{key}", texts, f"{field.name} by {key}; may be repeated")
-                for key in keys if key != "at"
-            ]  # fmt: skip
+                for key in keys
+                if key != "at"
+            ]
         else:
             schema = msgspec.json.schema(hint)
             if field.default is not msgspec.NODEFAULT and field.default is not None:
@@ -183,9 +211,11 @@ def _object(properties: Mapping[str, Any], required: tuple[str, ...] = ()) -> Do
 
 
 _PROBLEM = _object(
-    {name: {"type": "integer" if name == "status" else "string"}
-     for name in ("type", "title", "status", "detail", "instance")}
-)  # fmt: skip
+    {
+        name: {"type": "integer" if name == "status" else "string"}
+        for name in ("type", "title", "status", "detail", "instance")
+    }
+)
 _STAMPS = {
     name: {"description": text, "schema": {"type": "string"}}
     for name, text in (

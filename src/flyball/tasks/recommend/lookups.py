@@ -49,16 +49,26 @@ def lookups_of(task: "Recommend") -> tuple[Lookup, Lookup]:
     count = Annotated[int, msgspec.Meta(ge=1, le=MAX_SIMILAR)]
     return (
         Lookup(
-            "similar", "/{item}", f"What is most like one {task.item.name}",
-            msgspec.defstruct("SimilarQuery", [("item", item), ("k", count, task.k)]), SimilarItems,
-            "lists similar items", lambda pipeline: _can(pipeline, knows_similar), _similar,
+            "similar",
+            "/{item}",
+            f"What is most like one {task.item.name}",
+            msgspec.defstruct("SimilarQuery", [("item", item), ("k", count, task.k)]),
+            SimilarItems,
+            "lists similar items",
+            lambda pipeline: _can(pipeline, knows_similar),
+            _similar,
         ),
         Lookup(
-            "rating", "", f"The rating a {task.user.name} would give: the {task.item.name} is named too",
-            msgspec.defstruct("RatingQuery", [("user", user), ("item", item)]), PredictedRating,
-            "predicts ratings", lambda pipeline: _can(pipeline, predicts_ratings), _rating,
+            "rating",
+            "",
+            f"The rating a {task.user.name} would give: the {task.item.name} is named too",
+            msgspec.defstruct("RatingQuery", [("user", user), ("item", item)]),
+            PredictedRating,
+            "predicts ratings",
+            lambda pipeline: _can(pipeline, predicts_ratings),
+            _rating,
         ),
-    )  # fmt: skip
+    )
 
 
 def _can(pipeline: Pipeline, ability: Any) -> bool:

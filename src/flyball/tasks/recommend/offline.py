@@ -54,10 +54,18 @@ class RecommendOffline:
         for window in windows:
             train = build_interactions(frames, self._task, self._schema, window.start_us - 1)
             evaluation = evaluation_set(
-                frames, self._task, self._schema, train, (window.start_us, window.end_us), seed=seed,
-                apply_delay_us=past.lag.state_us, min_examples=min_examples, ips=self._corrected(metrics),
-                exposure=_exposure(past, window), cutoff=self.plan().largest_cutoff(metrics),
-            )  # fmt: skip
+                frames,
+                self._task,
+                self._schema,
+                train,
+                (window.start_us, window.end_us),
+                seed=seed,
+                apply_delay_us=past.lag.state_us,
+                min_examples=min_examples,
+                ips=self._corrected(metrics),
+                exposure=_exposure(past, window),
+                cutoff=self.plan().largest_cutoff(metrics),
+            )
             pool = evaluation.pool
             if pool >= min_examples:
                 break

@@ -45,9 +45,11 @@ class Ranking:
     def scores(self, batch: Histories, rows: Sequence[RequestRow]) -> Ranked:
         """The scores of each row's pool, -inf for all other items."""
         found = Ranked(
-            unscored(len(rows), len(self.artifact.items)), [np.empty(0, np.int32)] * len(rows), [None] * len(rows),
+            unscored(len(rows), len(self.artifact.items)),
+            [np.empty(0, np.int32)] * len(rows),
+            [None] * len(rows),
             [np.empty((0, 0))] * len(rows),
-        )  # fmt: skip
+        )
         widths = [max(self.model.most, 2 * row.k) for row in rows]
         for width in dict.fromkeys(widths):
             chosen = [place for place, each in enumerate(widths) if each == width]

@@ -118,9 +118,14 @@ def _among(data: Interactions, earlier: Interactions) -> Interactions:
     users = np.array([user_row.get(user, -1) for user in earlier.users], np.int32)[earlier.user_index]
     items = np.array([item_row.get(item, -1) for item in earlier.items], np.int32)[earlier.item_index]
     placed = msgspec.structs.replace(
-        earlier, users=data.users, items=data.items, user_index=users, item_index=items, user_group=groups,
+        earlier,
+        users=data.users,
+        items=data.items,
+        user_index=users,
+        item_index=items,
+        user_group=groups,
         groups=data.groups,
-    )  # fmt: skip
+    )
     return select_rows(placed, (users >= 0) & (items >= 0))
 
 

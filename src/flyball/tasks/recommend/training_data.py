@@ -24,7 +24,15 @@ def interactions_of(data: TrainingData) -> Interactions:
         attributes = Attributes(data.texts["values"], data.arrays["value_ptr"], data.arrays["values"])
     arrays, texts = data.arrays, data.texts
     return Interactions(
-        users=texts["users"], items=texts["items"], user_index=arrays["user_index"], item_index=arrays["item_index"],
-        weights=arrays["weights"], ratings=arrays["ratings"], at_us=arrays["at_us"], user_group=arrays["user_group"],
-        groups=texts["groups"], as_of_us=data.as_of_us, attributes=attributes,
-    )  # fmt: skip
+        users=texts["users"],
+        items=texts["items"],
+        user_index=arrays["user_index"],
+        item_index=arrays["item_index"],
+        weights=arrays["weights"],
+        ratings=arrays["ratings"],
+        at_us=arrays["at_us"],
+        user_group=arrays["user_group"],
+        groups=texts["groups"],
+        as_of_us=data.as_of_us,
+        attributes=attributes,
+    )

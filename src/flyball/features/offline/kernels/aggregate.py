@@ -163,9 +163,24 @@ def _marks(tree, end):
 
 @njit(cache=True, nogil=True)
 def decay(
-    first, last, codes, ends, tile, weights, left, sure, right, seen_from, stamps, order, at, tile_ends, prefix, values,
+    first,
+    last,
+    codes,
+    ends,
+    tile,
+    weights,
+    left,
+    sure,
+    right,
+    seen_from,
+    stamps,
+    order,
+    at,
+    tile_ends,
+    prefix,
+    values,
     out,
-):  # fmt: skip
+):
     """The sum of values times the weight of their age in tiles. `tile_ends[i]`: the first event of a later tile."""
     for row in range(first, last):
         total = 0

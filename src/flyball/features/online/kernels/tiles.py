@@ -16,8 +16,12 @@ def _value(some, r, column):
 def merge_tiles(plan, section, old, position, held, some, cut, out, w):
     """Tiles by rising index: [index, n, then what the mask says]."""
     column, tile, reach, mask, width = (
-        plan[section + 2], plan[section + 4], plan[section + 5], plan[section + 6], plan[section + 7]
-    )  # fmt: skip
+        plan[section + 2],
+        plan[section + 4],
+        plan[section + 5],
+        plan[section + 6],
+        plan[section + 7],
+    )
     lowest = (cut - reach) // tile if reach >= 0 else NONE
     i, r = 0, 0
     while i < held and old[position + i * width] < lowest:

@@ -11,9 +11,25 @@ from flyball.core import BadInput
 from flyball.simulation.worlds.movies.titles import make_titles
 
 GENRES = (
-    "Action", "Adventure", "Animation", "Comedy", "Crime", "Documentary", "Drama", "Family", "Fantasy", "History",
-    "Horror", "Music", "Mystery", "Romance", "Science Fiction", "Thriller", "War", "Western",
-)  # fmt: skip
+    "Action",
+    "Adventure",
+    "Animation",
+    "Comedy",
+    "Crime",
+    "Documentary",
+    "Drama",
+    "Family",
+    "Fantasy",
+    "History",
+    "Horror",
+    "Music",
+    "Mystery",
+    "Romance",
+    "Science Fiction",
+    "Thriller",
+    "War",
+    "Western",
+)
 # Shares as in a real catalog of 17,191 films: drama in half of them, westerns in one of forty.
 _GENRE_SHARE = (25, 12, 5, 51, 17, 15, 82, 9, 8, 5, 19, 7, 10, 27, 11, 30, 5, 4)
 _LANGUAGES = ("en", "fr", "ja", "de", "it", "es", "sv", "fi")

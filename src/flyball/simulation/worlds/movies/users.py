@@ -14,11 +14,28 @@ TRIBE_SHARE_OF_TASTE = 0.85
 AGE_BANDS = ((10, 17), (18, 24), (25, 34), (35, 44), (45, 54), (55, 64), (65, 90))
 _AGE_SHARE = np.array((4, 16, 40, 18, 10, 7, 5), dtype=np.float64)
 OCCUPATIONS = (
-    "K-12 student", "academic/educator", "artist", "clerical/admin", "college/grad student", "customer service",
-    "doctor/health care", "executive/managerial", "farmer", "homemaker", "lawyer", "other or not specified",
-    "programmer", "retired", "sales/marketing", "scientist", "self-employed", "technician/engineer",
-    "tradesman/craftsman", "unemployed", "writer",
-)  # fmt: skip
+    "K-12 student",
+    "academic/educator",
+    "artist",
+    "clerical/admin",
+    "college/grad student",
+    "customer service",
+    "doctor/health care",
+    "executive/managerial",
+    "farmer",
+    "homemaker",
+    "lawyer",
+    "other or not specified",
+    "programmer",
+    "retired",
+    "sales/marketing",
+    "scientist",
+    "self-employed",
+    "technician/engineer",
+    "tradesman/craftsman",
+    "unemployed",
+    "writer",
+)
 
 
 class Users(msgspec.Struct, frozen=True):

@@ -10,10 +10,18 @@ from flyball.tasks.recommend.state.signals import HINT, HINT_WEIGHT, NEGATIVE, P
 
 _PAIR = ["user", "item"]
 _SCHEMA = {
-    "user": pl.String, "item": pl.String, "at_us": pl.Int64, "weight": pl.Float32, "rating": pl.Float32,
-    "positive": pl.Boolean, "hint": pl.Boolean, "negative": pl.Boolean,
-    "seen_at": pl.Int64, "last_at": pl.Int64, "positive_at": pl.Int64,
-}  # fmt: skip
+    "user": pl.String,
+    "item": pl.String,
+    "at_us": pl.Int64,
+    "weight": pl.Float32,
+    "rating": pl.Float32,
+    "positive": pl.Boolean,
+    "hint": pl.Boolean,
+    "negative": pl.Boolean,
+    "seen_at": pl.Int64,
+    "last_at": pl.Int64,
+    "positive_at": pl.Int64,
+}
 
 
 def interactions_frame(events: Mapping[str, pl.DataFrame], signals: Signals, as_of_us: int) -> pl.DataFrame:
@@ -86,10 +94,12 @@ def _rows(frame: pl.DataFrame, plan: Plan, signals: Signals) -> pl.DataFrame:
         pl.col("known_at").cast(pl.Int64),
         pl.col("offset").cast(pl.Int64),
         pl.col("partition").cast(pl.Int64),
-        *[pl.Series(tests[slot]).alias(f"slot{slot}") if slot in tests else nothing.alias(f"slot{slot}")
-          for slot in range(len(signals.outcomes))],
+        *[
+            pl.Series(tests[slot]).alias(f"slot{slot}") if slot in tests else nothing.alias(f"slot{slot}")
+            for slot in range(len(signals.outcomes))
+        ],
         rating.alias("number"),
-    ).filter(pl.col("user").is_not_null() & pl.col("item").is_not_null())  # fmt: skip
+    ).filter(pl.col("user").is_not_null() & pl.col("item").is_not_null())
 
 
 def _with_pair(observed: pl.DataFrame) -> pl.DataFrame:
@@ -145,11 +155,14 @@ def _finish(pairs: pl.DataFrame, signals: Signals) -> pl.DataFrame:
         pl.col("rating").fill_null(float("nan")),
     )
     weight = (
-        pl.when("negative").then(0.0)
-        .when("positive").then(POSITIVE_WEIGHT)
-        .when("hint").then(HINT_WEIGHT)
+        pl.when("negative")
+        .then(0.0)
+        .when("positive")
+        .then(POSITIVE_WEIGHT)
+        .when("hint")
+        .then(HINT_WEIGHT)
         .otherwise(0.0)
-    )  # fmt: skip
+    )
     return flagged.select(
         "user",
         "item",

@@ -137,10 +137,16 @@ class UserEdit:
 
     def changes(self) -> dict[bytes, bytes | None]:
         state = UserState(
-            self.user, self.group, bool(self.more), self.items,
-            self.at.tobytes(), self.last.tobytes(), bytes(self.flags), self.ratings.tobytes(),
+            self.user,
+            self.group,
+            bool(self.more),
+            self.items,
+            self.at.tobytes(),
+            self.last.tobytes(),
+            bytes(self.flags),
+            self.ratings.tobytes(),
             self.group_order,
-        )  # fmt: skip
+        )
         changes: dict[bytes, bytes | None] = {user_key(self.user): encode(state)}
         if self.more_changed:
             changes[more_key(self.user)] = encode(sorted(self.more)) if self.more else None
