@@ -35,7 +35,8 @@ from flyball.evaluation import (
     evaluate,
 )
 from flyball.models import Artifact, Random
-from flyball.tasks import fallback_arrays
+from flyball.tasks import MetricFamily, fallback_arrays
+from flyball.tasks.metrics import one_class
 
 
 @pytest.fixture
@@ -301,3 +302,30 @@ def test_the_cheapest_within_noise_wins() -> None:
     assert choose(policy, alike, ["best", "near"])[0] == "best"  # a tenth quicker is how times scatter
     with pytest.raises(Refused, match="choosing by ndcg@5"):
         choose(policy, report, [])
+
+
+class _OneClass:
+    """An AUC of requests that are all of one class."""
+
+    better, centered = "high", False
+
+    def prepare(self, answers: Any, evaluation: Any) -> Any:
+        return one_class(np.zeros(len(evaluation.at_us)), "auc")
+
+
+def test_a_metric_that_the_examples_cannot_give_is_left_out_with_the_reason(world: SimpleNamespace) -> None:
+    plan = world.task.offline().plan()
+    families = {**plan.families, "auc": MetricFamily(lambda _: _OneClass())}  # type: ignore[arg-type, return-value]
+    wider = msgspec.structs.replace(plan, families=families, reported=(*plan.reported, "auc"))
+    task = SimpleNamespace(
+        about=world.task.about,
+        online=world.task.online,
+        offline=lambda: SimpleNamespace(plan=lambda: wider),
+        restore=world.task.restore,
+    )
+    challengers: Any = [challenger(world, "one", Mind())]
+    report = evaluate(task, challengers, world.evaluation, metrics=["ndcg@5"], seed=0, stopwatch=Steps())  # type: ignore[arg-type]
+    evaluated = report.of("one")
+    assert "auc" not in evaluated.metrics
+    assert evaluated.undefined == {"auc": "auc needs examples of both classes, all 120 are 0"}
+    assert msgspec.json.decode(report.json(), type=Report).of("one").undefined == evaluated.undefined

@@ -10,7 +10,7 @@ from flyball.evaluation.evaluator import Answered, EvaluatedTask, Evaluator
 from flyball.evaluation.report import Cost, Differences, Evaluated, Report, SliceMetrics
 from flyball.evaluation.resampling import Resamples, resample
 from flyball.policy import parse_metric
-from flyball.tasks import Answers, EvaluationPlan, EvaluationSet, Resampled
+from flyball.tasks import Answers, EvaluationPlan, EvaluationSet, Resampled, Undefined
 
 MIN_SLICE = 5
 """A slice of fewer units is left out."""
@@ -60,6 +60,7 @@ def evaluate(
             cost=Cost(one.train_s, latency.value, one.bytes, latency),
             slices=slices[one.name],
             note=_note(plan, own),
+            undefined=measured.undefined(results[one.name].answers),
         )
     references = {} if plan.references is None else plan.references(evaluation)
     return Report(
@@ -101,6 +102,13 @@ class _Measured:
         """{(challenger, metric): value and resamples}, without what a challenger has not."""
         return self._resampled(answers, self._evaluation, self._names)
 
+    def undefined(self, answers: Answers | None) -> dict[str, str]:
+        """{metric: why these examples cannot give it}."""
+        if answers is None:
+            return {}
+        prepared = {name: metric.prepare(answers, self._evaluation) for name, metric in self._metrics.items()}
+        return {name: value.reason for name, value in prepared.items() if isinstance(value, Undefined)}
+
     def slices(self, answers: Mapping[str, Answers]) -> dict[str, list[SliceMetrics]]:
         """{challenger: metrics of each slice}, for the families that the plan slices."""
         names = [name for name in self._names if parse_metric(name).family in self._plan.sliced]
@@ -136,7 +144,7 @@ class _Measured:
         for name, one in answers.items():
             for metric in names:
                 function = self._metrics[metric].prepare(one, evaluation)
-                if function is not None:
+                if function is not None and not isinstance(function, Undefined):
                     prepared[name, metric] = function
         centered = frozenset(key for key in prepared if key[1] in self._centered)
         return resample(prepared, len(evaluation.units), self._seed, self._resamples, centered) if prepared else {}

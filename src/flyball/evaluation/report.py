@@ -37,7 +37,8 @@ class SliceMetrics(msgspec.Struct, frozen=True):
 class Evaluated(msgspec.Struct, frozen=True):
     """One candidate, baseline or champion. `failed`: why it has no metrics, "" when it has.
 
-    `metrics`: by full name, such as "ndcg@20", "coverage@20", "rmse". `note`: what they do not show.
+    `metrics`: by full name, such as "ndcg@20", "coverage@20", "rmse". `undefined`: {metric: why these examples cannot
+    give it}. `note`: what they do not show.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Evaluated(msgspec.Struct, frozen=True):
     cost: Cost = Cost()
     slices: list[SliceMetrics] = []
     note: str = ""
+    undefined: dict[str, str] = {}
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

@@ -29,7 +29,7 @@ from flyball.tasks.labels import (
     label_plans,
     references,
 )
-from flyball.tasks.metrics import RatioOfSums, Resampled, request_mean
+from flyball.tasks.metrics import RatioOfSums, Resampled, Undefined, request_mean
 from flyball.tasks.past import Frames, Past, ServingLag
 from flyball.tasks.recommend.cases import Cases, evaluation_cases
 from flyball.tasks.recommend.declaration import MAX_K, Recommend
@@ -176,6 +176,7 @@ __all__ = [
     "Trained",
     "TrainingData",
     "TrainsCandidates",
+    "Undefined",
     "UserHistory",
     "UserItemsView",
     "answers_of",

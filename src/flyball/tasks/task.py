@@ -19,7 +19,7 @@ from flyball.stores import StateStore
 from flyball.tasks.about import About
 from flyball.tasks.answers import Answers
 from flyball.tasks.featurize import ReadFeatures
-from flyball.tasks.metrics.unit_weights import Resampled
+from flyball.tasks.metrics.unit_weights import Resampled, Undefined
 from flyball.tasks.past import Past
 from flyball.tasks.request import Request
 from flyball.tasks.response import Response
@@ -241,8 +241,9 @@ class Metric(Protocol):
         because it repeats units, such as coverage."""
         ...
 
-    def prepare(self, answers: Answers, evaluation: EvaluationSet) -> Resampled | None:
-        """None where these answers have no such metric, such as RMSE of a model that predicts no ratings."""
+    def prepare(self, answers: Answers, evaluation: EvaluationSet) -> Resampled | Undefined | None:
+        """None where these answers have no such metric, such as RMSE of a model that predicts no ratings; `Undefined`
+        where these examples cannot give it, such as AUC when all are of one class."""
         ...
 
 

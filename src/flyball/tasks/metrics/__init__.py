@@ -1,35 +1,82 @@
 """Metrics that any task can use, as functions of unit weights.
 
-Promises: a metric is its value at weights 1; a unit (user, day, document) counts as a whole, with all its requests.
+Promises: a metric is its value at weights 1; a unit (user, day, document) counts as a whole, with all its requests; an
+example of weight 2 counts as two examples.
 """
 
 from flyball.tasks.metrics.binary import (
     auc,
     average_precision,
     brier,
-    calibration_error,
     calibration_ratio,
     logloss,
+    one_class,
+    recall_at_fpr,
 )
-from flyball.tasks.metrics.numbers import bias, interval_coverage, mae, pinball, rmse, rmsle
-from flyball.tasks.metrics.unit_weights import RatioOfSums, Resampled, ratio, request_mean, row_weights
+from flyball.tasks.metrics.classes import accuracy, balanced_accuracy, class_logloss, macro_f1
+from flyball.tasks.metrics.decisions import (
+    confusion,
+    false_positive_rate,
+    money_saved,
+    precision_a_day,
+    precision_of_flagged,
+    recall_a_day,
+    recall_of_flagged,
+    savings,
+)
+from flyball.tasks.metrics.numbers import bias, interval_coverage, interval_width, late_share, mae, pinball, rmse, rmsle
+from flyball.tasks.metrics.reliability import ReliabilityBin, bin_edges, calibration_error, reliability
+from flyball.tasks.metrics.unit_weights import (
+    DefinedRatio,
+    RatioOfSums,
+    Resampled,
+    Undefined,
+    defined_ratio,
+    divided,
+    ratio,
+    request_mean,
+    row_weights,
+)
 
 __all__ = [
+    "DefinedRatio",
     "RatioOfSums",
+    "ReliabilityBin",
     "Resampled",
+    "Undefined",
+    "accuracy",
     "auc",
     "average_precision",
+    "balanced_accuracy",
     "bias",
+    "bin_edges",
     "brier",
     "calibration_error",
     "calibration_ratio",
+    "class_logloss",
+    "confusion",
+    "defined_ratio",
+    "divided",
+    "false_positive_rate",
     "interval_coverage",
+    "interval_width",
+    "late_share",
     "logloss",
+    "macro_f1",
     "mae",
+    "money_saved",
+    "one_class",
     "pinball",
+    "precision_a_day",
+    "precision_of_flagged",
     "ratio",
+    "recall_a_day",
+    "recall_at_fpr",
+    "recall_of_flagged",
+    "reliability",
     "request_mean",
     "rmse",
     "rmsle",
     "row_weights",
+    "savings",
 ]

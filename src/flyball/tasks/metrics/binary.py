@@ -1,99 +1,143 @@
 """Metrics of predicted probabilities against what happened (0 or 1).
 
 Every function takes `predicted`, float64 (rows,), probabilities (for `auc` and `average_precision` any scores),
-`actual`, 0 or 1, and each row's unit (`unit_of`, of `units`). Sources: AUC with ties as half: Hanley and McNeil,
-"The meaning and use of the area under a ROC curve", Radiology 1982; average precision: Manning, Raghavan and Schütze,
-"Introduction to Information Retrieval", 2008, chapter 8, thresholds at distinct scores; log loss and Brier score:
-Gneiting and Raftery, JASA 2007; calibration error in equally filled bins: Nixon et al., "Measuring Calibration in Deep
-Learning", CVPR Workshops 2019.
+`actual`, 0 or 1, each row's unit (`unit_of`, of `units`) and what each example counts (`weight`, (rows,), 1 by
+default). Rows of equal scores cannot be told apart: no metric depends on their order. Sources: AUC with ties as half:
+Hanley and McNeil, "The meaning and use of the area under a ROC curve", Radiology 1982; average precision: Manning,
+Raghavan and Schütze, "Introduction to Information Retrieval", 2008, chapter 8, thresholds at distinct scores; recall
+at a false-positive rate: Fawcett, "An introduction to ROC analysis", Pattern Recognition Letters 2006; log loss and
+Brier score: Gneiting and Raftery, JASA 2007.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flyball.core import Doubles, SignedInts
-from flyball.tasks.metrics.unit_weights import Resampled, ratio, request_mean, row_weights
+from flyball.core import BadInput, Doubles, SignedInts
+from flyball.tasks.metrics.unit_weights import (
+    ExampleWeight,
+    Resampled,
+    Undefined,
+    divided,
+    ratio,
+    request_mean,
+    row_weights,
+)
 
 _SMALLEST = 1e-15
-_BINS = 10
 
 
-def logloss(predicted: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int) -> Resampled:
+def one_class(actual: NDArray[Any], metric: str) -> Undefined | None:
+    """Why a metric that compares both classes cannot be had of `actual`; None when it can.
+
+    >>> one_class(np.array([0, 0, 0]), "auc").reason
+    'auc needs examples of both classes, all 3 are 0'
+    """
+    happened = np.asarray(actual) > 0
+    if happened.any() and not happened.all():
+        return None
+    only = "" if not len(happened) else f", all {len(happened)} are {int(happened[0])}"
+    return Undefined(f"{metric} needs examples of both classes{only or ', there are none'}")
+
+
+def logloss(
+    predicted: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int, weight: ExampleWeight = None
+) -> Resampled:
     """Mean of -log of the probability given to what happened; probabilities count as 1e-15 at least."""
-    given = np.where(actual > 0, predicted, 1.0 - np.asarray(predicted, np.float64))
-    return request_mean(-np.log(np.clip(given, _SMALLEST, 1.0)), unit_of, units)
+    given = np.where(np.asarray(actual) > 0, predicted, 1.0 - np.asarray(predicted, np.float64))
+    return request_mean(-np.log(np.clip(given, _SMALLEST, 1.0)), unit_of, units, weight)
 
 
-def brier(predicted: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int) -> Resampled:
+def brier(
+    predicted: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int, weight: ExampleWeight = None
+) -> Resampled:
     """Mean squared difference of probability and what happened."""
-    return request_mean((np.asarray(predicted, np.float64) - actual) ** 2, unit_of, units)
+    return request_mean((np.asarray(predicted, np.float64) - actual) ** 2, unit_of, units, weight)
 
 
-def calibration_ratio(predicted: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int) -> Resampled:
+def calibration_ratio(
+    predicted: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int, weight: ExampleWeight = None
+) -> Resampled:
     """Sum of probabilities over what happened; it should be 1."""
-    return ratio(predicted, actual, unit_of, units)
+    return ratio(predicted, actual, unit_of, units, weight)
 
 
-def calibration_error(predicted: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int) -> Resampled:
-    """Mean over rows of |mean probability - share that happened| of the row's bin: ten bins of equally many rows."""
-    order = np.argsort(predicted, kind="stable")
-    bin_of = np.empty(len(order), np.int64)
-    bin_of[order] = np.arange(len(order)) * _BINS // max(len(order), 1)
-    gap = np.asarray(predicted, np.float64) - actual
-    gaps = np.stack([np.bincount(unit_of, np.where(bin_of == one, gap, 0.0), units) for one in range(_BINS)], axis=1)
-    rows = np.bincount(unit_of, minlength=units).astype(np.float64)
-    return lambda weights: np.asarray(np.abs(weights @ gaps).sum(axis=1) / np.maximum(weights @ rows, 1e-300))
-
-
-def auc(predicted: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int) -> Resampled:
+def auc(
+    predicted: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int, weight: ExampleWeight = None
+) -> Resampled:
     """Probability that a row where it happened scores above one where it did not, ties as half; nan without both."""
-    order = np.argsort(predicted, kind="stable")
-    happened, last = np.asarray(actual)[order] > 0, _last_of_ties(np.asarray(predicted)[order])
+    ascending = _Ranked(-np.asarray(predicted, np.float64), actual, unit_of, weight)
 
-    def value(weights: Doubles) -> Doubles:
-        parts = []
-        for rows in row_weights(weights, unit_of[order]):
-            above, below = np.where(happened, rows, 0.0), np.where(happened, 0.0, rows)
-            until = np.cumsum(below, axis=1)
-            upto = until[:, last]
-            before = np.concatenate([np.zeros((len(rows), 1)), upto], axis=1)[:, _tie_number(last)]
-            wins = (above * (before + 0.5 * (upto[:, _tie_number(last)] - before))).sum(axis=1)
-            parts.append(_divided(wins, above.sum(axis=1) * below.sum(axis=1)))
-        return np.concatenate(parts)
+    def of_rows(rows: Doubles) -> Doubles:
+        above, below = ascending.at_thresholds(rows)
+        before = np.concatenate([np.zeros((len(rows), 1)), below[:, :-1]], axis=1)
+        gained = np.diff(above, axis=1, prepend=0.0)
+        return divided((gained * (before + below)).sum(axis=1) / 2, above[:, -1] * below[:, -1])
 
-    return value
+    return ascending.resampled(of_rows)
 
 
-def average_precision(predicted: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int) -> Resampled:
-    """Sum over distinct scores, best first, of (recall gained there) times (precision down to there)."""
-    order = np.argsort(-np.asarray(predicted), kind="stable")
-    happened, last = np.asarray(actual)[order] > 0, _last_of_ties(np.asarray(predicted)[order])
+def average_precision(
+    predicted: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int, weight: ExampleWeight = None
+) -> Resampled:
+    """Sum over distinct scores, best first, of (recall gained there) times (precision down to there); nan where
+    nothing happened."""
+    descending = _Ranked(predicted, actual, unit_of, weight)
 
-    def value(weights: Doubles) -> Doubles:
-        parts = []
-        for rows in row_weights(weights, unit_of[order]):
-            hits = np.cumsum(np.where(happened, rows, 0.0), axis=1)[:, last]
-            seen = np.cumsum(rows, axis=1)[:, last]
-            gained = np.diff(hits, axis=1, prepend=0.0)
-            parts.append(_divided((gained * hits / np.maximum(seen, 1e-300)).sum(axis=1), hits[:, -1]))
-        return np.concatenate(parts)
+    def of_rows(rows: Doubles) -> Doubles:
+        above, below = descending.at_thresholds(rows)
+        gained = np.diff(above, axis=1, prepend=0.0)
+        return divided((gained * above / np.maximum(above + below, 1e-300)).sum(axis=1), above[:, -1])
 
-    return value
+    return descending.resampled(of_rows)
 
 
-def _last_of_ties(ordered: NDArray[Any]) -> NDArray[np.int64]:
-    """The last row of each run of equal scores."""
-    ends = np.append(ordered[1:] != ordered[:-1], True) if len(ordered) else np.zeros(0, bool)
-    return np.flatnonzero(ends)
+def recall_at_fpr(
+    predicted: NDArray[Any],
+    actual: NDArray[Any],
+    most: float,
+    unit_of: SignedInts,
+    units: int,
+    weight: ExampleWeight = None,
+) -> Resampled:
+    """The most recall that any threshold has whose false-positive rate is `most` at most, from 0 to 1; nan without
+    both classes."""
+    if not 0 <= most <= 1:
+        raise BadInput("false-positive rate", "from 0 to 1", most)
+    descending = _Ranked(predicted, actual, unit_of, weight)
+
+    def of_rows(rows: Doubles) -> Doubles:
+        above, below = descending.at_thresholds(rows)
+        allowed = below <= most * below[:, -1:] * (1 + 1e-12)  # a rate of exactly `most` is within it
+        recall = divided(np.where(allowed, above, 0.0).max(axis=1), above[:, -1])
+        return np.where(below[:, -1] > 0, recall, np.nan)
+
+    return descending.resampled(of_rows)
 
 
-def _tie_number(last: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The run of each row."""
-    return np.repeat(np.arange(len(last)), np.diff(last, prepend=-1))
+class _Ranked:
+    """Rows by descending score, those of equal scores as one threshold."""
 
+    def __init__(self, scores: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, weight: ExampleWeight) -> None:
+        order = np.argsort(-np.asarray(scores, np.float64), kind="stable")
+        ordered = np.asarray(scores)[order]
+        ends = np.append(ordered[1:] != ordered[:-1], True) if len(order) else np.zeros(0, bool)
+        self._happened = np.asarray(actual)[order] > 0
+        self._last_of_ties, self._unit_of = np.flatnonzero(ends), unit_of[order]
+        self._weight = None if weight is None else np.asarray(weight, np.float64)[order]
 
-def _divided(above: Doubles, below: Doubles) -> Doubles:
-    divided: Doubles = np.divide(above, below, out=np.full(len(above), np.nan), where=below > 0)
-    return divided
+    def at_thresholds(self, rows: Doubles) -> tuple[Doubles, Doubles]:
+        """The weight of rows at or above each distinct score: where it happened, where not; (resamples, scores)."""
+        above = np.cumsum(np.where(self._happened, rows, 0.0), axis=1)[:, self._last_of_ties]
+        below = np.cumsum(np.where(self._happened, 0.0, rows), axis=1)[:, self._last_of_ties]
+        return above, below
+
+    def resampled(self, of_rows: Callable[[Doubles], Doubles]) -> Resampled:
+        """`of_rows`: row weights (some resamples, rows) in this order -> values (some resamples,)."""
+        if not len(self._last_of_ties):
+            return lambda weights: np.full(len(weights), np.nan)
+        return lambda weights: np.concatenate(
+            [of_rows(rows) for rows in row_weights(weights, self._unit_of, self._weight)]
+        )

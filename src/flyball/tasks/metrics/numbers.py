@@ -1,9 +1,10 @@
 """Metrics of predicted numbers against what was measured.
 
-Every function takes `predicted` and `actual`, float64 (rows,), and each row's unit (`unit_of`, of `units`). Sources:
-mean absolute and root mean squared error: Hyndman and Koehler, "Another look at measures of forecast accuracy",
-International Journal of Forecasting 2006; pinball loss: Koenker and Bassett, "Regression Quantiles", Econometrica 1978;
-interval coverage: Gneiting and Raftery, "Strictly Proper Scoring Rules, Prediction, and Estimation", JASA 2007.
+Every function takes `predicted` and `actual`, float64 (rows,), each row's unit (`unit_of`, of `units`) and what each
+example counts (`weight`, (rows,), 1 by default). Sources: mean absolute and root mean squared error: Hyndman and
+Koehler, "Another look at measures of forecast accuracy", International Journal of Forecasting 2006; pinball loss:
+Koenker and Bassett, "Regression Quantiles", Econometrica 1978; coverage and width of intervals: Gneiting and Raftery,
+"Strictly Proper Scoring Rules, Prediction, and Estimation", JASA 2007.
 """
 
 from typing import Any
@@ -12,40 +13,72 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import SignedInts
-from flyball.tasks.metrics.unit_weights import Resampled, request_mean
+from flyball.tasks.metrics.unit_weights import ExampleWeight, Resampled, defined_ratio, request_mean
 
 
-def mae(predicted: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int) -> Resampled:
+def mae(
+    predicted: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int, weight: ExampleWeight = None
+) -> Resampled:
     """Mean absolute error."""
-    return request_mean(np.abs(predicted - actual), unit_of, units)
+    return request_mean(np.abs(predicted - actual), unit_of, units, weight)
 
 
-def rmse(predicted: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int) -> Resampled:
+def rmse(
+    predicted: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int, weight: ExampleWeight = None
+) -> Resampled:
     """Root mean squared error."""
-    squares = request_mean((predicted - actual) ** 2, unit_of, units)
+    squares = request_mean((predicted - actual) ** 2, unit_of, units, weight)
     return lambda weights: np.sqrt(squares(weights))
 
 
-def rmsle(predicted: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int) -> Resampled:
-    """Root mean squared error of log(1 + x), for numbers from 0."""
-    return rmse(np.log1p(predicted), np.log1p(actual), unit_of, units)
+def rmsle(
+    predicted: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int, weight: ExampleWeight = None
+) -> Resampled:
+    """Root mean squared error of log(1 + x), for numbers from 0; a prediction below 0 counts as 0."""
+    return rmse(np.log1p(np.maximum(predicted, 0.0)), np.log1p(actual), unit_of, units, weight)
 
 
-def bias(predicted: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int) -> Resampled:
+def bias(
+    predicted: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int, weight: ExampleWeight = None
+) -> Resampled:
     """Mean of predicted minus actual; it should be 0."""
-    return request_mean(predicted - actual, unit_of, units)
+    return request_mean(predicted - actual, unit_of, units, weight)
+
+
+def late_share(
+    predicted: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int, weight: ExampleWeight = None
+) -> Resampled:
+    """Share of rows whose actual number is above the predicted one: of promised times, how many were broken."""
+    return request_mean(np.asarray(actual) > predicted, unit_of, units, weight)
 
 
 def pinball(
-    predicted: NDArray[Any], actual: NDArray[Any], quantile: float, unit_of: SignedInts, units: int
+    predicted: NDArray[Any],
+    actual: NDArray[Any],
+    quantile: float,
+    unit_of: SignedInts,
+    units: int,
+    weight: ExampleWeight = None,
 ) -> Resampled:
     """Mean pinball loss of predictions of the `quantile`, between 0 and 1."""
     gap = actual - predicted
-    return request_mean(np.maximum(quantile * gap, (quantile - 1) * gap), unit_of, units)
+    return request_mean(np.maximum(quantile * gap, (quantile - 1) * gap), unit_of, units, weight)
 
 
 def interval_coverage(
-    low: NDArray[Any], high: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int
+    low: NDArray[Any],
+    high: NDArray[Any],
+    actual: NDArray[Any],
+    unit_of: SignedInts,
+    units: int,
+    weight: ExampleWeight = None,
 ) -> Resampled:
     """Share of rows whose actual number lies in [low, high]."""
-    return request_mean(((low <= actual) & (actual <= high)).astype(np.float64), unit_of, units)
+    return request_mean((low <= actual) & (actual <= high), unit_of, units, weight)
+
+
+def interval_width(
+    low: NDArray[Any], high: NDArray[Any], unit_of: SignedInts, units: int, weight: ExampleWeight = None
+) -> Resampled:
+    """Mean of high minus low: of two intervals that cover the same share, the narrower says more."""
+    return defined_ratio(high - low, np.ones(len(high)), unit_of, units, weight)
