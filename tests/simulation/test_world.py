@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import pytest
@@ -11,7 +12,7 @@ from flyball.app import App, load_app
 from flyball.cli.template import write_project
 from flyball.core import BadDeclaration, BadInput
 from flyball.policy import WORLDS
-from flyball.simulation import Timeline, open_world, world_settings
+from flyball.simulation import Timeline, new_plan, open_world, world_settings
 from flyball.testing.world_contract import WORLD_CHECKS
 
 
@@ -26,7 +27,57 @@ def shop(folder: Path) -> App:
     return load_app(str(written[0]))
 
 
-APPS: dict[str, Callable[[Path], App]] = {"movies": movies, "shop": shop}
+def delivery(folder: Path) -> App:
+    Key = Annotated[int, fb.Ref("order"), fb.integer(1)]
+    Shop = Annotated[str, fb.Ref("shop")]
+    Zone = Annotated[str, fb.Ref("zone")]
+
+    class ShopCard(fb.Profile):
+        shop: Shop
+        zone: str
+        cuisine: str
+
+    class Order(fb.Event):
+        order: Key
+        shop: Shop
+        zone: Zone
+        km: float
+        items: int
+        amount: float
+        rain: float
+
+    class Accepted(fb.Event):
+        order: Key
+        shop: Shop
+
+    class PickedUp(fb.Event):
+        order: Key
+        shop: Shop
+        zone: Zone
+        courier: int
+
+    class Delivered(fb.Event):
+        order: Key
+        shop: Shop
+        zone: Zone
+        courier: int
+
+    class Cancelled(fb.Event):
+        order: Key
+        shop: Shop
+        by: str
+
+    zone, shop = fb.Entity("zone"), fb.Entity("shop", profile=ShopCard)
+    return fb.App(
+        "delivery",
+        events=[Order, Accepted, PickedUp, Delivered, Cancelled],
+        task=fb.Recommend(zone, shop, positive=fb.outcome(Delivered, within="6h")),
+        candidates={"popular": fb.Popular()},
+        world=fb.world("delivery", orders_a_day=300, shops=8, couriers=20),
+    )
+
+
+APPS: dict[str, Callable[[Path], App]] = {"delivery": delivery, "movies": movies, "shop": shop}
 
 
 @pytest.mark.parametrize("check", WORLD_CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
@@ -46,7 +97,7 @@ def test_a_protocol_has_five_methods() -> None:
 
 
 def test_an_unknown_world_is_refused_where_it_is_written() -> None:
-    with pytest.raises(BadDeclaration, match="one of movies, shop"):
+    with pytest.raises(BadDeclaration, match="one of delivery, movies, shop"):
         fb.world("circus")
 
 
@@ -64,6 +115,16 @@ def test_a_class_of_ones_own_is_a_world() -> None:
 
     made = open_world(fb.world(Empty, size=4), "own", seed=7, start_us=8)
     assert made.made == (7, 8, 4)  # type: ignore[attr-defined]
+
+
+def test_an_application_says_how_long_its_world_lives_before_a_service_comes() -> None:
+    app = load_app("movies")
+    app.world = fb.world("movies", past_days=9)
+    assert new_plan(app, 0).days == 9
+    assert new_plan(app, 0, days=2).days == 2
+    assert fb.world("movies").past_days == 3
+    with pytest.raises(BadDeclaration, match="past_days"):
+        fb.world("movies", past_days=-1)
 
 
 def test_time_is_written_slower_than_it_passes() -> None:

@@ -237,8 +237,11 @@ def simulate(
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of everything random in the world.")] = 1,
     past_days: Annotated[
-        int, typer.Option("--past-days", help="Days before the service, taken in as history.", min=0)
-    ] = 3,
+        int | None,
+        typer.Option(
+            "--past-days", help="Days before the service, taken in as history.", min=0, show_default="the world's"
+        ),
+    ] = None,
     world_set: Annotated[
         list[str] | None,
         typer.Option("--world-set", metavar="NAME=VALUE", help="Another setting of the world; repeatable."),

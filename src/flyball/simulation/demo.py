@@ -73,9 +73,14 @@ def _read(path: Path) -> WorldPlan | None:
 
 
 def new_plan(
-    app: App, now_us: int, *, days: int = 3, seed: int = 1, lines_per_s: float = 100.0, **settings: Any
+    app: App, now_us: int, *, days: int | None = None, seed: int = 1, lines_per_s: float = 100.0, **settings: Any
 ) -> WorldPlan:
-    """A plan whose past ends now. Raises `BadDeclaration` when `app` has no world, `BadInput` for a wrong setting."""
+    """A plan whose past ends now, after `days`, or as many as the application's world says.
+
+    Raises `BadDeclaration` when `app` has no world, `BadInput` for a wrong setting.
+    """
+    if days is None:
+        days = app.world.past_days if app.world else 1
     if days < 1:
         raise BadInput("days", "1 or more", days)
     if lines_per_s <= 0:

@@ -81,17 +81,17 @@ def simulate(
     days: int = 7,
     seed: int = 1,
     home: Path | None = None,
-    past_days: int = 3,
+    past_days: int | None = None,
     step: str = "1h",
     report_progress: Callable[[str], object] | None = None,
     **settings: Any,
 ) -> SimulationReport:
     """Run `app` through `days` virtual days of its world; same arguments, same digest.
 
-    Before them lie `past_days` without a service; they are taken in as history. `home`: where its state is kept
-    (default: a temporary folder); it must be new. `step`: how often the world is looked at, and how late, at most, an
-    event comes to count. `report_progress` is called with a line now and then. `settings`: of the world, before what
-    the application says, such as `users=500`.
+    Before them lie `past_days` without a service (default: as the application's world says); they are taken in as
+    history. `home`: where its state is kept (default: a temporary folder); it must be new. `step`: how often the world
+    is looked at, and how late, at most, an event comes to count. `report_progress` is called with a line now and then.
+    `settings`: of the world, before what the application says, such as `users=500`.
 
     Learning starts as soon as there are events for it, then as `app.retrain` says. Training and
     answering take drawn times, alike for all models, so that costs do not decide between them. Raises `BadDeclaration`
@@ -100,6 +100,8 @@ def simulate(
     """
     stopwatch = SystemStopwatch()
     began_s = stopwatch.read_s()
+    if past_days is None:
+        past_days = app.world.past_days if app.world else 0
     start_us = START_US - past_days * DAY_US
     world = open_world(app.world, app.name, seed=seed, start_us=start_us, **settings)
     shown = shown_settings(app.world, app.name, settings)

@@ -1,0 +1,64 @@
+"""What customers order in a slot of time, with all chance of an order's life."""
+
+from collections.abc import Iterator
+
+import msgspec
+import numpy as np
+
+from flyball.simulation.worlds.delivery.city import City
+from flyball.simulation.worlds.delivery.conditions import SLOT_US, Conditions
+
+_OUT_OF_STOCK = 0.01
+_PATIENCE_MIN, _MORE_PATIENCE_MIN = 35.0, 60.0
+"""A customer cancels an order that is not on its way after the first plus an exponential time of mean the second."""
+
+
+class OrderDraw(msgspec.Struct, frozen=True):
+    """An order before it meets the city. `form`: of its kitchen; the noises are standard normal."""
+
+    at_us: int
+    key: int
+    zone: int
+    shop: int
+    km: float
+    items: int
+    amount: float
+    accept_noise: float
+    work_noise: float
+    ride_noise: float
+    out_of_stock: bool
+    patience_min: float
+    form: float
+    rain_mm: float
+
+
+def draw_orders(
+    rng: np.random.Generator, city: City, conditions: Conditions, slot_us: int, mean: float
+) -> Iterator[OrderDraw]:
+    """The orders of the slot that begins at `slot_us`, `mean` on average, in order of time."""
+    n = int(rng.poisson(mean))
+    at_us = slot_us + np.sort(rng.integers(SLOT_US, size=n))
+    zone = np.searchsorted(city.population, rng.random(n) * city.population[-1])
+    shop = _choose_shops(city.choice, zone, rng.random(n))
+    items = 1 + rng.poisson(1.2, size=n)
+    columns = (
+        at_us,
+        rng.integers(1, 2**53, size=n),
+        zone,
+        shop,
+        (city.km[city.shop_zone[shop], zone] * rng.gamma(4.0, 0.25, size=n)).round(2),
+        items,
+        (items * rng.lognormal(2.3, 0.3, size=n)).round(2),
+        *rng.standard_normal((3, n)),
+        rng.random(n) < _OUT_OF_STOCK,
+        _PATIENCE_MIN + _MORE_PATIENCE_MIN * rng.exponential(size=n),
+        conditions.form[shop],
+    )
+    rain_mm = [conditions.rain_mm] * n
+    yield from map(OrderDraw, *(column.tolist() for column in columns), rain_mm)
+
+
+def _choose_shops(choice: np.ndarray, zone: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """int64 (n,): each customer's shop, by the cumulative shares of the zone."""
+    shops = [choice[z].searchsorted(s * choice[z, -1]) for z, s in zip(zone.tolist(), share.tolist(), strict=True)]
+    return np.array(shops, dtype=np.int64)
