@@ -48,10 +48,12 @@ if TYPE_CHECKING:
     from flyball.policy import any_of as any_of
     from flyball.policy import best as best
     from flyball.policy import cheapest_within_noise as cheapest_within_noise
+    from flyball.policy import decide as decide
     from flyball.policy import every as every
     from flyball.policy import full_rollout as full_rollout
     from flyball.policy import gates as gates
     from flyball.policy import outcome as outcome
+    from flyball.policy import quote as quote
     from flyball.policy import value as value
     from flyball.policy import world as world
     from flyball.tasks import Recommend as Recommend
@@ -92,7 +94,19 @@ _ROOM_OF = {
     ),
     **dict.fromkeys(["Histories", "Interactions", "LambdaMART", "Recommender"], "flyball.models"),
     **dict.fromkeys(
-        ["any_of", "best", "cheapest_within_noise", "every", "full_rollout", "gates", "outcome", "value", "world"],
+        [
+            "any_of",
+            "best",
+            "cheapest_within_noise",
+            "decide",
+            "every",
+            "full_rollout",
+            "gates",
+            "outcome",
+            "quote",
+            "value",
+            "world",
+        ],
         "flyball.policy",
     ),
     **dict.fromkeys(["open"], "flyball.data"),

@@ -3,42 +3,100 @@
 Promises: constructing one does nothing but check itself; the room that acts reads it.
 """
 
+from typing import TYPE_CHECKING
+
+from flyball.core import lazy_door
 from flyball.policy.choose import Choice, best, cheapest_within_noise
+from flyball.policy.decide import (
+    ABSTAIN,
+    ACTIONS,
+    APPROVE,
+    DECLINE,
+    REVIEW,
+    Decide,
+    DecidedAction,
+    ExampleCosts,
+    Thresholds,
+    compile_costs,
+    cost_of,
+    decide,
+    decide_one,
+    uniform_of,
+)
 from flyball.policy.expressions import Expression, compile_python, expression_of, trace
 from flyball.policy.metrics import MetricGate, MetricName, parse_metric
 from flyball.policy.outcomes import AnyOf, Outcome, Value, any_of, first_hold, outcome, outcomes_of, together, value
+from flyball.policy.quote import Quote, quote
 from flyball.policy.release import Gates, Release, full_rollout, gates
 from flyball.policy.triggers import Every, Trigger, every
 from flyball.policy.world import WORLDS, WorldSpec, world
 
+if TYPE_CHECKING:
+    from flyball.policy.thresholds import (
+        ODDS,
+        CostColumns,
+        ThresholdChoice,
+        choose_thresholds,
+        cost_columns,
+        costs_of_decisions,
+        intended_actions,
+        within_capacity,
+    )
+
 __all__ = [
+    "ABSTAIN",
+    "ACTIONS",
+    "APPROVE",
+    "DECLINE",
+    "ODDS",
+    "REVIEW",
     "WORLDS",
     "AnyOf",
     "Choice",
+    "CostColumns",
+    "Decide",
+    "DecidedAction",
     "Every",
+    "ExampleCosts",
     "Expression",
     "Gates",
     "MetricGate",
     "MetricName",
     "Outcome",
+    "Quote",
     "Release",
+    "ThresholdChoice",
+    "Thresholds",
     "Trigger",
     "Value",
     "WorldSpec",
     "any_of",
     "best",
     "cheapest_within_noise",
+    "choose_thresholds",
+    "compile_costs",
     "compile_python",
+    "cost_columns",
+    "cost_of",
+    "costs_of_decisions",
+    "decide",
+    "decide_one",
     "every",
     "expression_of",
     "first_hold",
     "full_rollout",
     "gates",
+    "intended_actions",
     "outcome",
     "outcomes_of",
     "parse_metric",
+    "quote",
     "together",
     "trace",
+    "uniform_of",
     "value",
+    "within_capacity",
     "world",
 ]
+
+__getattr__ = lazy_door(__name__, __file__)  # numpy, which a command that only prints should not load

@@ -14,6 +14,7 @@ from flyball.tasks.metrics.binary import (
     recall_at_fpr,
 )
 from flyball.tasks.metrics.classes import accuracy, balanced_accuracy, class_logloss, macro_f1
+from flyball.tasks.metrics.cost_curve import CostCurve, CostPoint, cost_curve
 from flyball.tasks.metrics.decisions import (
     confusion,
     false_positive_rate,
@@ -39,6 +40,8 @@ from flyball.tasks.metrics.unit_weights import (
 )
 
 __all__ = [
+    "CostCurve",
+    "CostPoint",
     "DefinedRatio",
     "RatioOfSums",
     "ReliabilityBin",
@@ -55,6 +58,7 @@ __all__ = [
     "calibration_ratio",
     "class_logloss",
     "confusion",
+    "cost_curve",
     "defined_ratio",
     "divided",
     "false_positive_rate",

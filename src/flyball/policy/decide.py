@@ -1,0 +1,209 @@
+"""What to do about a probability: approve, review or decline, by what each mistake costs.
+
+The decision is the one of the least expected cost (Elkan, "The Foundations of Cost-Sensitive Learning", IJCAI 2001),
+each example with its own costs. Of what would be declined a small share is approved all the same, chosen by the seed
+of the request, with its propensity: otherwise nobody would learn what becomes of it.
+"""
+
+from collections.abc import Callable, Sequence
+from math import isfinite
+from typing import Any
+
+import msgspec
+
+from flyball.core import BadDeclaration, BadInput
+from flyball.policy.expressions import Expression, compile_python, trace
+
+APPROVE, REVIEW, DECLINE, ABSTAIN = "approve", "review", "decline", "abstain"
+ACTIONS = (APPROVE, REVIEW, DECLINE, ABSTAIN)
+
+_MASK = (1 << 64) - 1
+_CONTROL = 0x636F6E74726F6C  # a stream of draws of its own, apart from every other use of the seed
+
+
+class Decide(msgspec.Struct, frozen=True):
+    """Costs of mistakes and what may be done; made by `decide`, which says what each means."""
+
+    false_approve: Expression
+    false_decline: Expression
+    review: Expression | None = None
+    reviews_per_day: float | None = None
+    abstain: tuple[float, float] | None = None
+    control: float = 0.0
+
+    @property
+    def fields(self) -> set[str]:
+        """The names of the event fields that the costs read."""
+        costs = (self.false_approve, self.false_decline, self.review)
+        return set().union(*(cost.fields() for cost in costs if cost is not None))
+
+    def plain(self) -> dict[str, Any]:
+        """As plain values, for the declaration that a version keeps."""
+        return {
+            "false_approve": self.false_approve.plain(),
+            "false_decline": self.false_decline.plain(),
+            "review": None if self.review is None else self.review.plain(),
+            "reviews_per_day": self.reviews_per_day,
+            "abstain": None if self.abstain is None else list(self.abstain),
+            "control": self.control,
+        }
+
+
+class Thresholds(msgspec.Struct, frozen=True):
+    """What validation data say beyond the declared costs; it may change without training.
+
+    `odds`: the odds of every probability are multiplied by it before costs are compared: above 1 where probabilities
+    are too low. `review_margin`: a review must save more than this, so that no more are asked for than a day can hold.
+    """
+
+    odds: float = 1.0
+    review_margin: float = 0.0
+
+
+class ExampleCosts(msgspec.Struct, frozen=True, gc=False):
+    """What mistakes on one example cost. `review`: what looking at it costs, None where nothing is reviewed."""
+
+    false_approve: float
+    false_decline: float
+    review: float | None = None
+
+
+class DecidedAction(msgspec.Struct, frozen=True, gc=False):
+    """`action`: what is done; `intended`: what would be done without a control group. `propensity`: the probability
+    of the action under other seeds."""
+
+    action: str
+    intended: str
+    propensity: float = 1.0
+
+
+CostOfEvent = Callable[[Any], Any] | float
+
+
+def decide(
+    false_approve: CostOfEvent,
+    false_decline: CostOfEvent,
+    review: CostOfEvent | None = None,
+    reviews_per_day: float | None = None,
+    abstain: tuple[float, float] | None = None,
+    control: float = 0.0,
+) -> Decide:
+    """Decide by costs, all in one unit such as euros: numbers, or functions of the request's event.
+
+    `false_approve`: the cost of approving an example where it happens, such as `lambda p: p.amount`. `false_decline`:
+    of declining one where it does not. `review`: of having a person look, who finds the truth; `reviews_per_day`: how
+    many they can look at. `abstain`: from and to which probability the model says nothing: the decision is "abstain",
+    and your own rule decides. `control`: the share of what would be declined that is approved all the same. Raises
+    `BadDeclaration`.
+
+    >>> decide(false_approve=lambda p: p.amount, false_decline=5.0, review=2.0, control=0.01).fields
+    {'amount'}
+    """
+    if reviews_per_day is not None and review is None:
+        raise BadDeclaration("review of decide(...)", "the cost of a review, where reviews_per_day is given", None)
+    if reviews_per_day is not None and not (_is_number(reviews_per_day) and reviews_per_day > 0):
+        raise BadDeclaration("reviews_per_day of decide(...)", "a number above 0", reviews_per_day)
+    if not (_is_number(control) and 0 <= control <= 0.5):
+        raise BadDeclaration("control of decide(...)", "a share from 0 to 0.5", control)
+    return Decide(
+        _cost("false_approve", false_approve),
+        _cost("false_decline", false_decline),
+        None if review is None else _cost("review", review),
+        None if reviews_per_day is None else float(reviews_per_day),
+        None if abstain is None else _band(abstain),
+        float(control),
+    )
+
+
+def compile_costs(policy: Decide) -> Callable[[Any], ExampleCosts]:
+    """A function of one event; raises `BadInput` where a cost is no number from 0 or a field it reads is None."""
+    names = sorted(policy.fields)
+    false_approve, false_decline = compile_python(policy.false_approve), compile_python(policy.false_decline)
+    review = None if policy.review is None else compile_python(policy.review)
+
+    def costs(event: Any) -> ExampleCosts:
+        for name in names:
+            if getattr(event, name) is None:
+                raise BadInput(f"field {name}, which costs are computed from,", "given", None)
+        return ExampleCosts(
+            _checked("false_approve", false_approve(event)),
+            _checked("false_decline", false_decline(event)),
+            None if review is None else _checked("review", review(event)),
+        )
+
+    return costs
+
+
+def decide_one(
+    policy: Decide, thresholds: Thresholds, probability: float, costs: ExampleCosts, seed: int
+) -> DecidedAction:
+    """The decision on one example; the same for the same arguments, whatever was decided before.
+
+    `probability`: that it happens. Equal costs: approve before decline, both before review. `seed`: of the request;
+    only the control group depends on it. Raises `BadInput` for what is no probability.
+    """
+    if not 0 <= probability <= 1:  # nan too
+        raise BadInput("probability to decide by", "from 0 to 1", probability)
+    intended = _intended(policy, thresholds, probability, costs)
+    if intended != DECLINE or policy.control == 0:
+        return DecidedAction(intended, intended)
+    if uniform_of(seed) < policy.control:
+        return DecidedAction(APPROVE, intended, policy.control)
+    return DecidedAction(intended, intended, 1 - policy.control)
+
+
+def _intended(policy: Decide, thresholds: Thresholds, probability: float, costs: ExampleCosts) -> str:
+    if policy.abstain is not None and policy.abstain[0] <= probability <= policy.abstain[1]:
+        return ABSTAIN
+    shifted = probability * thresholds.odds
+    happens = shifted / (shifted + (1 - probability))
+    approved, declined = happens * costs.false_approve, (1 - happens) * costs.false_decline
+    if costs.review is not None and min(approved, declined) - costs.review > thresholds.review_margin:
+        return REVIEW
+    return APPROVE if approved <= declined else DECLINE
+
+
+def cost_of(action: str, happened: bool, costs: ExampleCosts) -> float:
+    """What the action on an example came to, once it is known what happened; abstaining costs what approving does."""
+    if action == REVIEW:
+        return costs.review or 0.0
+    if action == DECLINE:
+        return 0.0 if happened else costs.false_decline
+    return costs.false_approve if happened else 0.0
+
+
+def uniform_of(seed: int) -> float:
+    """A number in [0, 1) that depends on the seed alone (SplitMix64: Steele, Lea and Flood, OOPSLA 2014)."""
+    state = (seed * 0x9E3779B97F4A7C15 + _CONTROL) & _MASK
+    state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & _MASK
+    return ((state ^ (state >> 31)) >> 11) * 2.0**-53
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+
+
+def _cost(name: str, cost: CostOfEvent) -> Expression:
+    if callable(cost):
+        return trace(cost)
+    if not _is_number(cost) or cost < 0:
+        raise BadDeclaration(
+            f"{name} of decide(...)", "a number from 0 or a function of an event, such as lambda p: p.amount", cost
+        )
+    return Expression("constant", (float(cost),))
+
+
+def _checked(name: str, cost: Any) -> float:
+    if not _is_number(cost) or cost < 0:
+        raise BadInput(f"cost {name}", "a number from 0", cost)
+    return float(cost)
+
+
+def _band(abstain: Sequence[float]) -> tuple[float, float]:
+    must = "two probabilities, the lower first, such as (0.4, 0.6)"
+    if not isinstance(abstain, tuple | list) or len(abstain) != 2 or not all(_is_number(end) for end in abstain):
+        raise BadDeclaration("abstain of decide(...)", must, abstain)
+    if not 0 <= abstain[0] <= abstain[1] <= 1:
+        raise BadDeclaration("abstain of decide(...)", must, abstain)
+    return float(abstain[0]), float(abstain[1])

@@ -1,0 +1,58 @@
+"""Which number to promise, when being late costs more than being early.
+
+The promise that costs least is a quantile: late / (late + early) of what may happen (the newsvendor's critical ratio:
+Arrow, Harris and Marschak, "Optimal Inventory Policy", Econometrica 1951).
+"""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from math import isfinite
+
+import msgspec
+
+from flyball.core import BadDeclaration
+
+
+class Quote(msgspec.Struct, frozen=True):
+    """Costs of a unit of time (or of whatever is predicted) too little and too much; made by `quote`."""
+
+    late: float
+    early: float
+
+    @property
+    def level(self) -> float:
+        """The quantile to promise."""
+        return self.late / (self.late + self.early)
+
+    def check(self, quantiles: Sequence[float]) -> None:
+        """Raises `BadDeclaration` where the quantile lies outside those that are predicted (ascending)."""
+        if not quantiles or not quantiles[0] <= self.level <= quantiles[-1]:
+            known = f"{quantiles[0]:g} to {quantiles[-1]:g}" if quantiles else "none"
+            must = f"within the predicted quantiles ({known}): predict further ones or change the costs"
+            raise BadDeclaration(
+                f"level of quote(late={self.late:g}, early={self.early:g})", must, round(self.level, 6)
+            )
+
+    def of(self, quantiles: Sequence[float], values: Sequence[float]) -> float:
+        """The promise, between the predicted `values` of the two nearest `quantiles` (both ascending)."""
+        self.check(quantiles)
+        above = min(bisect_right(quantiles, self.level), len(quantiles) - 1)
+        below = max(above - 1, 0)
+        if quantiles[above] == quantiles[below]:
+            return float(values[below])
+        share = (self.level - quantiles[below]) / (quantiles[above] - quantiles[below])
+        return float(values[below] + share * (values[above] - values[below]))
+
+
+def quote(late: float, early: float) -> Quote:
+    """Promise the number whose expected cost is least: each unit too little costs `late`, too much `early`.
+
+    Raises `BadDeclaration` for costs that are not above 0.
+
+    >>> quote(late=3, early=1).of([0.5, 0.9], [30.0, 50.0])
+    42.5
+    """
+    for name, cost in (("late", late), ("early", early)):
+        if not isinstance(cost, int | float) or isinstance(cost, bool) or not (isfinite(cost) and cost > 0):
+            raise BadDeclaration(f"{name} of quote(...)", "a number above 0", cost)
+    return Quote(float(late), float(early))
