@@ -74,6 +74,7 @@ HOLDS = {
     "serving/test_interface.py": "serving/http/openapi serving/http/documents",
     "serving/test_protocol.py": "serving/processes/server",
     "simulation/worlds/test_delivery_world.py": "simulation/worlds/delivery",
+    "simulation/worlds/test_fraud_world.py": "simulation/worlds/fraud",
     "simulation/worlds/test_movie_life.py": "simulation/worlds/movies",
     "simulation/worlds/test_movie_lists.py": "simulation/worlds/movies/lists",
     "simulation/worlds/test_shop.py": "simulation/worlds/shop",

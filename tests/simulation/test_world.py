@@ -77,7 +77,51 @@ def delivery(folder: Path) -> App:
     )
 
 
-APPS: dict[str, Callable[[Path], App]] = {"delivery": delivery, "movies": movies, "shop": shop}
+def fraud(folder: Path) -> App:
+    Key = Annotated[int, fb.Ref("payment"), fb.integer(1)]
+    Card = Annotated[int, fb.Ref("card"), fb.integer(1)]
+    Terminal = Annotated[int, fb.Ref("terminal"), fb.integer(1)]
+    Merchant = Annotated[str, fb.Ref("merchant")]
+
+    class MerchantCard(fb.Profile):
+        merchant: Merchant
+        category: str
+
+    class Payment(fb.Event):
+        payment: Key
+        card: Card
+        terminal: Terminal
+        merchant: Merchant
+        amount: Annotated[float, fb.real(0.5, 100_000)]
+
+    class Declined(fb.Event):
+        payment: Key
+        card: Card
+        terminal: Terminal
+
+    class Verdict(fb.Event):
+        payment: Key
+        card: Card
+        terminal: Terminal
+        fraud: bool
+
+    class Chargeback(fb.Event):
+        payment: Key
+        card: Card
+        terminal: Terminal
+        amount: float
+
+    card, merchant = fb.Entity("card"), fb.Entity("merchant", profile=MerchantCard)
+    return fb.App(
+        "fraud",
+        events=[Payment, Declined, Verdict, Chargeback],
+        task=fb.Recommend(card, merchant, positive=fb.outcome(Payment, within="6h")),
+        candidates={"popular": fb.Popular()},
+        world=fb.world("fraud", customers=200, terminals=300, fraud=5.0),
+    )
+
+
+APPS: dict[str, Callable[[Path], App]] = {"delivery": delivery, "fraud": fraud, "movies": movies, "shop": shop}
 
 
 @pytest.mark.parametrize("check", WORLD_CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
@@ -97,7 +141,7 @@ def test_a_protocol_has_five_methods() -> None:
 
 
 def test_an_unknown_world_is_refused_where_it_is_written() -> None:
-    with pytest.raises(BadDeclaration, match="one of delivery, movies, shop"):
+    with pytest.raises(BadDeclaration, match="one of delivery, fraud, movies, shop"):
         fb.world("circus")
 
 

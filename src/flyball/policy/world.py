@@ -9,6 +9,7 @@ from flyball.core import BadDeclaration
 
 WORLDS = {
     "delivery": "flyball.simulation.worlds.delivery:DeliveryWorld",
+    "fraud": "flyball.simulation.worlds.fraud:FraudWorld",
     "movies": "flyball.simulation.worlds.movies:MovieWorld",
     "shop": "flyball.simulation.worlds.shop:ShopWorld",
 }
@@ -29,10 +30,10 @@ class WorldSpec(msgspec.Struct, frozen=True):
 def world(kind: str | Callable[..., Any], *, past_days: int = 3, **settings: Any) -> WorldSpec:
     """A simulated world for `flyball up --world` and `flyball simulate`.
 
-    `kind`: "delivery", "movies", "shop", or a class of your own with the five methods of a world; it is called with
-    `seed`, `start_us` and the settings. `settings`: other values for what its arguments are by default, such as
-    `users=500`. `past_days`: of its life that are history when a service starts; as long as labels take to come, and
-    some days more to learn from. Raises `BadDeclaration`.
+    `kind`: "delivery", "fraud", "movies", "shop", or a class of your own with the five methods of a world; it is
+    called with `seed`, `start_us` and the settings. `settings`: other values for what its arguments are by default,
+    such as `users=500`. `past_days`: of its life that are history when a service starts; as long as labels take to
+    come, and some days more to learn from. Raises `BadDeclaration`.
 
     >>> world("shop", users=500).settings
     {'users': 500}

@@ -1,0 +1,99 @@
+"""Criminals: which cards are stolen and which terminals compromised, until when, and how declines change their ways."""
+
+import numpy as np
+
+from flyball.simulation.world import DAY_US
+
+LARGE, TERMINAL, STOLEN = 1, 2, 3
+"""How a fraudulent payment came about; 0 is a payment of the customer's own."""
+COMPROMISED_DAYS, STOLEN_DAYS = 28, 14
+_COMPROMISED_A_DAY, _STOLEN_A_DAY = 2 / 10_000, 3 / 5_000
+"""Of the terminals and of the customers, as in the handbook."""
+LARGE_SHARE = 0.0005
+TERMINAL_SHARE, STOLEN_SHARE = 0.8, 1 / 3
+"""Of the payments at a compromised terminal, and with a stolen card, these are the criminals'."""
+LARGE_FROM, _LARGE_MEAN = 220.0, 80.0
+_MULTIPLIER, _LEAST_MULTIPLIER = 5.0, 1.1
+_LESS = 0.6
+"""After a decline, a criminal tries this share of the amount."""
+_CARD_DECLINES, _TERMINAL_DECLINES = 4, 3
+"""After so many, a card is thrown away, and the skimmer is moved to another terminal."""
+_LARGE_LESS, _LEAST_LARGE = 0.97, 0.4
+
+
+class Criminals:
+    """State of all campaigns among `customers` and `terminals`; those that began earlier are there at `start_us`.
+
+    `rate`: how much more than in the handbook begins each day.
+    """
+
+    def __init__(
+        self, rng: np.random.Generator, customers: int, terminals: int, start_us: int, rate: float = 1.0
+    ) -> None:
+        self._stolen_a_day = _STOLEN_A_DAY * rate * customers
+        self._compromised_a_day = _COMPROMISED_A_DAY * rate * terminals
+        self._large_share = LARGE_SHARE * rate
+        self.stolen_until_us = np.zeros(customers, dtype=np.int64)
+        self.compromised_until_us = np.zeros(terminals, dtype=np.int64)
+        self._multiplier = np.full(customers, _MULTIPLIER)
+        self._card_declines, self._terminal_declines = dict[int, int](), dict[int, int]()
+        self._large = 1.0
+        for days, a_day, begin in (
+            (STOLEN_DAYS, self._stolen_a_day, self._steal),
+            (COMPROMISED_DAYS, self._compromised_a_day, self._compromise),
+        ):
+            for ends in (rng.random(rng.poisson(days * a_day)) * days * DAY_US).tolist():
+                begin(rng, start_us + int(ends))
+
+    def begin(self, rng: np.random.Generator, at_us: int, days: float) -> None:
+        """What begins at `at_us` in place of all that begins within `days` of it."""
+        for _ in range(rng.poisson(days * self._stolen_a_day)):
+            self._steal(rng, at_us + STOLEN_DAYS * DAY_US)
+        for _ in range(rng.poisson(days * self._compromised_a_day)):
+            self._compromise(rng, at_us + COMPROMISED_DAYS * DAY_US)
+
+    def take(
+        self,
+        rng: np.random.Generator,
+        at_us: np.ndarray,
+        customers: np.ndarray,
+        terminals: np.ndarray,
+        amounts: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Which of n payments are theirs, int8 (n,), and all amounts, float64 (n,), as these are then."""
+        n, kind = len(at_us), np.zeros(len(at_us), dtype=np.int8)
+        (large, terminal, stolen), more = rng.random((3, n)), rng.exponential(_LARGE_MEAN, size=n)
+        kind[(self.compromised_until_us[terminals] > at_us) & (terminal < TERMINAL_SHARE)] = TERMINAL
+        kind[(self.stolen_until_us[customers] > at_us) & (stolen < STOLEN_SHARE)] = STOLEN
+        kind[large < self._large_share] = LARGE
+        amounts = np.where(kind == STOLEN, amounts * self._multiplier[customers], amounts)
+        return kind, np.where(kind == LARGE, (LARGE_FROM + more) * self._large, amounts)
+
+    def declined(
+        self, rng: np.random.Generator, kind: int, customer: int, terminal: int, amount: float, now_us: int
+    ) -> float | None:
+        """They learn that a payment of theirs was declined; the amount that they try next, None when they give up."""
+        if kind == LARGE:
+            self._large = max(_LEAST_LARGE, self._large * _LARGE_LESS)
+            return None
+        if kind == TERMINAL:
+            self._terminal_declines[terminal] = self._terminal_declines.get(terminal, 0) + 1
+            if self._terminal_declines[terminal] >= _TERMINAL_DECLINES and self.compromised_until_us[terminal] > now_us:
+                self._compromise(rng, int(self.compromised_until_us[terminal]))
+                self.compromised_until_us[terminal] = now_us
+            return None
+        self._multiplier[customer] = max(_LEAST_MULTIPLIER, _LESS * float(self._multiplier[customer]))
+        self._card_declines[customer] = self._card_declines.get(customer, 0) + 1
+        if self._card_declines[customer] >= _CARD_DECLINES:
+            self.stolen_until_us[customer] = min(int(self.stolen_until_us[customer]), now_us)
+            return None
+        return _LESS * amount
+
+    def _steal(self, rng: np.random.Generator, until_us: int) -> None:
+        customer = int(rng.integers(len(self.stolen_until_us)))
+        self.stolen_until_us[customer] = until_us
+        self._multiplier[customer], self._card_declines[customer] = _MULTIPLIER, 0
+
+    def _compromise(self, rng: np.random.Generator, until_us: int) -> None:
+        terminal = int(rng.integers(len(self.compromised_until_us)))
+        self.compromised_until_us[terminal], self._terminal_declines[terminal] = until_us, 0

@@ -1,0 +1,67 @@
+"""Who pays where: customers with a home and habits, terminals near them, merchants that own the terminals."""
+
+import msgspec
+import numpy as np
+
+from flyball.core import BadInput
+
+CATEGORIES = ("electronics", "fuel", "grocery", "restaurant", "travel")
+_CATEGORY_SHARE = np.array((0.08, 0.15, 0.45, 0.25, 0.07))
+_CATEGORY_AMOUNT = np.array((1.6, 1.1, 0.8, 0.9, 1.7))
+TERMINALS_A_MERCHANT = 4
+_SIDE, _REACH = 100.0, 5.0
+"""Customers and terminals lie in a square; a customer pays at terminals within reach."""
+_PAYMENTS_A_DAY = 4.0
+_MEAN_AMOUNT = (5.0, 100.0)
+_ROWS = 256
+
+
+class People(msgspec.Struct, frozen=True):
+    """Customers, terminals and merchants, as columns.
+
+    `payments_a_day`, `mean_amount`: float64 (customers,). `first`: int64 (customers + 1,), where each customer's
+    terminals begin in `near`. `merchant`: int64 (terminals,). `category`: int64 (merchants,).
+    """
+
+    payments_a_day: np.ndarray
+    mean_amount: np.ndarray
+    first: np.ndarray
+    near: np.ndarray
+    merchant: np.ndarray
+    category: np.ndarray
+
+    @property
+    def amount_factor(self) -> np.ndarray:
+        """float64 (terminals,): how much more than elsewhere is spent there."""
+        return np.asarray(_CATEGORY_AMOUNT[self.category[self.merchant]])
+
+
+def make_people(rng: np.random.Generator, customers: int, terminals: int) -> People:
+    """Draw them as the handbook does: habits uniform, places uniform in the square.
+
+    Raises `BadInput` without customers or terminals.
+    """
+    if customers < 1 or terminals < 1:
+        raise BadInput("customers and terminals", "1 or more each", (customers, terminals))
+    merchants = -(-terminals // TERMINALS_A_MERCHANT)
+    first, near = _terminals_near(rng.random((customers, 2)) * _SIDE, rng.random((terminals, 2)) * _SIDE)
+    return People(
+        payments_a_day=rng.random(customers) * _PAYMENTS_A_DAY,
+        mean_amount=rng.uniform(*_MEAN_AMOUNT, size=customers),
+        first=first,
+        near=near,
+        merchant=rng.permutation(np.arange(terminals) // TERMINALS_A_MERCHANT),
+        category=rng.choice(len(CATEGORIES), size=merchants, p=_CATEGORY_SHARE),
+    )
+
+
+def _terminals_near(homes: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where each home's terminals begin, and the terminals: those within reach, or else the nearest one."""
+    near, counts = [], [0]
+    for start in range(0, len(homes), _ROWS):
+        distance = ((homes[start : start + _ROWS, None] - places[None]) ** 2).sum(axis=2)
+        within = distance <= _REACH**2
+        within[np.arange(len(distance)), distance.argmin(axis=1)] = True
+        near.append(np.nonzero(within)[1])
+        counts += within.sum(axis=1).tolist()
+    return np.cumsum(counts), np.concatenate(near)

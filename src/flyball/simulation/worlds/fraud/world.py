@@ -1,0 +1,165 @@
+"""The payments as a `World`: what is asked, what a decision does, how fraud comes out, and what is truly saved."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from heapq import heappop, heappush
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from flyball.core import BadInput, Doubles
+from flyball.simulation.world import DAY_US, Timeline, TrueOutcome, WorldBatch, WorldRequest
+from flyball.simulation.worlds.fraud.criminals import LARGE_FROM, Criminals
+from flyball.simulation.worlds.fraud.labels import FOUND_IN_REVIEW
+from flyball.simulation.worlds.fraud.payments import SLOT_US, Payment, draw_payments, try_again
+from flyball.simulation.worlds.fraud.people import CATEGORIES, make_people
+from flyball.tasks import Response
+
+APPROVE, REVIEW, DECLINE = "approve", "review", "decline"
+_FRICTION, _FRICTION_SHARE = 1.0, 0.05
+"""What it costs to decline a customer's own payment: this and a share of the amount."""
+_REVIEW_COST = 2.0
+_SECOND_US = 1_000_000
+_CERTAIN = 1e-4
+_BASE_RATE = 0.008
+
+
+class FraudWorld:
+    """Payments of `customers` at `terminals`, about two a customer and day. `fraud`: how much more than the handbook's.
+
+    Lines as JSON: `payment` (the request), `declined` where the response's decision was "decline", `verdict` hours
+    after a "review", `chargeback` days to weeks after a fraudulent payment that went through; profiles: `merchantcard`.
+    A response holds the probability of fraud and a decision; without one a payment is approved.
+
+    True outcomes: `fraud`, whether it was; `chargeback`, whether one comes. True metrics: `closeness`, minus the log
+    loss of the probability, clipped to [0.0001, 0.9999]; `saved`, what the decision saves, in money, against approving.
+    """
+
+    def __init__(
+        self, *, seed: int, start_us: int, customers: int = 1_000, terminals: int = 2_000, fraud: float = 1.0
+    ) -> None:
+        if fraud < 0:
+            raise BadInput("fraud", "0 or more", fraud)
+        draw, self.rng = (np.random.default_rng([seed, part]) for part in range(2))
+        self._people = make_people(draw, customers, terminals)
+        self._criminals = Criminals(draw, customers, terminals, start_us, fraud)
+        self._merchants = [f"{CATEGORIES[kind]}-{number:04d}" for number, kind in enumerate(self._people.category)]
+        self._slot_us, self._begun, self._until_us = start_us, False, start_us
+        self._drawn: list[tuple[int, int, Payment]] = []
+        self._asked: dict[int, Payment] = {}
+        self._frauds = bytearray()
+        self._lines: list[tuple[int, int, int, str, Mapping[str, Any]]] = []
+        self._outcomes: list[TrueOutcome] = []
+
+    def requests(self, until_us: int, timeline: Timeline) -> list[WorldRequest]:
+        while self._slot_us < until_us:
+            self._draw_slot(timeline.written(self._slot_us) // SLOT_US % 24)
+        self._asked.clear()
+        self._until_us = until_us
+        requests = []
+        while self._drawn and self._drawn[0][0] < until_us:
+            requests.append(self._ask(heappop(self._drawn)[2]))
+        return requests
+
+    def decide(
+        self, requests: Sequence[WorldRequest], responses: Sequence[Response | None], took_us: Sequence[int]
+    ) -> None:
+        for request, response in zip(requests, responses, strict=True):
+            self._carry_out(request, self._asked[request.number], "" if response is None else response.decision)
+
+    def emit(self, until_us: int, timeline: Timeline) -> WorldBatch:
+        if not self._begun:
+            self._begun = True
+            return WorldBatch([("jsonl", self._cards(timeline.written(self._slot_us)))])
+        self._lines.sort(key=lambda line: line[:3])
+        due = [line for line in self._lines if line[0] < until_us]
+        self._lines = self._lines[len(due) :]
+        outcomes, self._outcomes = self._outcomes, []
+        encode = msgspec.json.Encoder().encode
+        lines = [encode({"type": kind, "at": timeline.written(at), **fields}) for at, _, _, kind, fields in due]
+        planted = Counter(line[3] for line in due)
+        return WorldBatch([("jsonl", lines)] if lines else [], planted, outcomes, bool(self._lines))
+
+    def true_quality(self, requests: Sequence[WorldRequest], responses: Sequence[Response]) -> Mapping[str, Doubles]:
+        fraud = self._truth(requests)
+        amount = np.array([request.fields["amount"] for request in requests])
+        probability = np.array([response.values[0] if response.values else 0.0 for response in responses])
+        right = np.where(fraud, probability, 1.0 - probability)
+        decisions = np.array([response.decision for response in responses], dtype=object)
+        declined = np.where(fraud, amount, -_FRICTION - _FRICTION_SHARE * amount)
+        reviewed = np.where(fraud, FOUND_IN_REVIEW * amount, 0.0) - _REVIEW_COST
+        saved = np.where(decisions == DECLINE, declined, np.where(decisions == REVIEW, reviewed, 0.0))
+        return {"closeness": np.log(right.clip(_CERTAIN, 1.0 - _CERTAIN)), "saved": saved.astype(np.float64)}
+
+    def reference_policies(self, requests: Sequence[WorldRequest]) -> Mapping[str, Sequence[Response]]:
+        """The `oracle` knows; `large_amounts` declines what is above 220; `approve_all` does not look."""
+        oracle = [
+            Response(values=(float(fraud),), decision=DECLINE if fraud else APPROVE)
+            for fraud in self._truth(requests).tolist()
+        ]
+        large = [
+            Response(values=(0.5,), decision=DECLINE)
+            if request.fields["amount"] > LARGE_FROM
+            else Response(values=(_BASE_RATE,), decision=APPROVE)
+            for request in requests
+        ]
+        approved = Response(values=(_BASE_RATE,), decision=APPROVE)
+        return {"oracle": oracle, "large_amounts": large, "approve_all": [approved] * len(requests)}
+
+    def _draw_slot(self, hour: int) -> None:
+        self._criminals.begin(self.rng, self._slot_us, SLOT_US / DAY_US)
+        for payment in draw_payments(self.rng, self._people, self._criminals, self._slot_us, hour):
+            heappush(self._drawn, (payment.at_us, payment.key, payment))
+        self._slot_us += SLOT_US
+
+    def _ask(self, payment: Payment) -> WorldRequest:
+        number = len(self._frauds)
+        self._frauds.append(payment.fraud)
+        self._asked[number] = payment
+        fields = {
+            "payment": payment.key,
+            "card": payment.customer + 1,
+            "terminal": payment.terminal + 1,
+            "merchant": self._merchants[self._people.merchant[payment.terminal]],
+            "amount": payment.amount,
+        }
+        return WorldRequest(number, payment.at_us, fields)
+
+    def _carry_out(self, request: WorldRequest, payment: Payment, decision: str) -> None:
+        """What follows from a decision."""
+        number, at_us, fraud = request.number, payment.at_us, payment.fraud
+        which = {name: request.fields[name] for name in ("payment", "card", "terminal")}
+        self._lines.append((at_us, number, 0, "payment", request.fields))
+        if decision == DECLINE:
+            self._lines.append((at_us + _SECOND_US, number, 1, "declined", which))
+        if decision == REVIEW:
+            self._lines.append((at_us + payment.review_us, number, 1, "verdict", {**which, "fraud": payment.suspected}))
+        stopped = decision == DECLINE or (decision == REVIEW and payment.suspected)
+        charged_back = payment.back_us >= 0 and not stopped
+        if charged_back:
+            fields = {**which, "amount": payment.amount}
+            self._lines.append((at_us + payment.back_us, number, 2, "chargeback", fields))
+        self._outcomes.append(TrueOutcome(number, "fraud", float(fraud > 0)))
+        self._outcomes.append(TrueOutcome(number, "chargeback", float(charged_back)))
+        if fraud and decision == DECLINE:
+            self._adapt(payment)
+
+    def _adapt(self, payment: Payment) -> None:
+        amount = self._criminals.declined(
+            self.rng, payment.fraud, payment.customer, payment.terminal, payment.amount, payment.at_us
+        )
+        if amount is not None:
+            again = try_again(self.rng, payment, amount, self._until_us)
+            heappush(self._drawn, (again.at_us, again.key, again))
+
+    def _truth(self, requests: Sequence[WorldRequest]) -> np.ndarray:
+        """bool (requests,): which are fraudulent."""
+        return np.array([self._frauds[request.number] > 0 for request in requests], dtype=bool)
+
+    def _cards(self, at_us: int) -> list[bytes]:
+        columns = zip(self._merchants, self._people.category.tolist(), strict=True)
+        return [
+            msgspec.json.encode({"type": "merchantcard", "at": at_us, "merchant": name, "category": CATEGORIES[kind]})
+            for name, kind in columns
+        ]
