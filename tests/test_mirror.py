@@ -52,6 +52,7 @@ HOLDS = {
     "models/test_smaller.py": "models/combined/pruned models/combined/quantized models/combined/distilled",
     "models/test_solvers.py": "models/recommenders models/kernels",
     "models/test_updates.py": "models/recommenders",
+    "models/tabular/calibration/test_calibration_maps.py": "models/tabular/calibration models/kernels/calibration",
     "operations/test_crossing.py": "operations/process_specs operations/state outcomes/prediction",
     "operations/test_joined_application.py": "operations/consumers events/joiner outcomes state",
     "mutations/test_mutations.py": "features events/early_stop evaluation policy releases outcomes",

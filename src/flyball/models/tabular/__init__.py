@@ -1,0 +1,1 @@
+"""Models of rows of a table: numbers and categories in, a number, quantiles or probabilities out."""

@@ -1,0 +1,52 @@
+"""Adaptive conformal inference: an interval that misses too often grows, one that never misses shrinks, online.
+
+Source: Gibbs and Candès, "Adaptive Conformal Inference Under Distribution Shift", NeurIPS 2021. Whatever the world
+does, the share of misses over T outcomes differs from the declared one by (max(alpha, 1 - alpha) + gamma) / (gamma T)
+at most.
+"""
+
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.core import BadInput
+from flyball.models.tabular.calibration.conformal import conformal_margin
+
+
+class AdaptiveLevel(msgspec.Struct, frozen=True):
+    """`target`: the share of misses that is declared; `alpha`: the one the next interval is made for, now below 0
+    (everything is covered), now above 1 (nothing is). `gamma`: how fast it moves."""
+
+    target: float
+    alpha: float
+    gamma: float = 0.005
+
+    def after(self, covered: bool) -> "AdaptiveLevel":
+        """The state after an outcome; outcomes may come late, and in any order."""
+        missed = 0.0 if covered else 1.0
+        return msgspec.structs.replace(self, alpha=self.alpha + self.gamma * (self.target - missed))
+
+    def margin(self, scores: NDArray[Any]) -> float:
+        """The margin of the next interval from the conformity scores (n,) of past examples: inf covers everything,
+        -inf nothing."""
+        if self.alpha <= 0:
+            return float("inf")
+        if self.alpha >= 1:
+            return float("-inf")
+        return conformal_margin(np.asarray(scores, np.float64), 1 - self.alpha)
+
+
+def adaptive_level(level: float, gamma: float = 0.005) -> AdaptiveLevel:
+    """The state at the beginning, for intervals that cover `level`. Raises `BadInput`.
+
+    >>> round(adaptive_level(0.8, gamma=0.1).after(covered=False).alpha, 6)
+    0.12
+    """
+    if not 0 < level < 1:
+        raise BadInput("level of an interval", "between 0 and 1", level)
+    if not gamma > 0:
+        raise BadInput("gamma of an adaptive interval", "above 0", gamma)
+    target = 1 - level
+    return AdaptiveLevel(target, target, gamma)

@@ -1,0 +1,56 @@
+"""Beta calibration: it bends probabilities on either side, and can leave right ones as they are, which Platt's cannot.
+
+Source: Kull, Silva Filho and Flach, "Beta calibration: a well-founded and easily implemented improvement on logistic
+calibration for binary classifiers", AISTATS 2017; targets are smoothed as Platt's are, so that what can be separated
+gets no infinite coefficients, and what few examples leave open is decided for the map that changes nothing.
+"""
+
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.core import BadInput, Doubles
+from flyball.models.tabular.calibration.examples import checked_examples
+from flyball.models.tabular.calibration.logistic import fit_logistic, smoothed_targets
+
+_SMALLEST = 1e-15
+_STRENGTH = 1e-3
+"""Of the pull toward the map that changes nothing: a thousandth of an example's worth."""
+
+
+class BetaMap(msgspec.Struct, frozen=True):
+    """probability = sigmoid(c + a log p - b log(1 - p)); `a`, `b` from 0, (1, 1, 0) changes nothing."""
+
+    a: float
+    b: float
+    c: float
+
+    def apply(self, probabilities: NDArray[Any]) -> Doubles:
+        """The calibrated probabilities, (n,)."""
+        from flyball.models.kernels.calibration import beta_map
+
+        out = np.empty(len(probabilities))
+        beta_map(np.ascontiguousarray(probabilities, np.float64), self.a, self.b, self.c, out)
+        return out
+
+
+def fit_beta(probabilities: NDArray[Any], actual: NDArray[Any], weight: NDArray[Any] | None = None) -> BetaMap:
+    """Fit on `probabilities` (n,) and `actual`, from 0 to 1. A coefficient below 0, which would turn the order of
+    examples around, is left out and the rest fitted again, as the authors do. Raises `BadInput`."""
+    probabilities, actual, weight = checked_examples(probabilities, actual, weight)
+    if probabilities[0] < 0 or probabilities[-1] > 1:
+        outside = probabilities[0] if probabilities[0] < 0 else probabilities[-1]
+        raise BadInput("probabilities to calibrate by", "from 0 to 1", float(outside))
+    clipped = np.clip(probabilities, _SMALLEST, 1 - _SMALLEST)
+    columns = {"a": np.log(clipped), "b": -np.log1p(-clipped), "c": np.ones(len(clipped))}
+    target = smoothed_targets(actual, weight)
+    while True:
+        nothing = np.array([0.0 if name == "c" else 1.0 for name in columns])
+        found = fit_logistic(np.stack(list(columns.values()), axis=1), target, weight, nothing, _STRENGTH)
+        named = dict(zip(columns, found.tolist(), strict=True))
+        wrong = min(("a", "b"), key=lambda name: named.get(name, 0.0))
+        if named.get(wrong, 0.0) >= 0:
+            return BetaMap(named.get("a", 0.0), named.get("b", 0.0), named["c"])
+        del columns[wrong]

@@ -1,0 +1,66 @@
+"""Intervals that cover as often as they say: conformalized quantile regression, for all or for each group.
+
+Sources: Romano, Patterson and Candès, "Conformalized Quantile Regression", NeurIPS 2019; per group: Vovk, Lindsay,
+Nouretdinov and Gammerman, "Mondrian Confidence Machine", 2003; weighted examples: Tibshirani et al., "Conformal
+Prediction Under Covariate Shift", NeurIPS 2019, with the weight of an average example for the one to come.
+"""
+
+from math import ceil
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.core import BadInput, Doubles, SignedInts
+
+_SLACK = 1e-9  # (n + 1) * level is computed in floating point
+
+
+def conformity_scores(low: NDArray[Any], high: NDArray[Any], actual: NDArray[Any]) -> Doubles:
+    """How far each actual number lies outside [low, high], (n,); below 0 for how far inside."""
+    return np.asarray(np.maximum(np.asarray(low, np.float64) - actual, np.asarray(actual, np.float64) - high))
+
+
+def conformal_margin(scores: NDArray[Any], level: float, weight: NDArray[Any] | None = None) -> float:
+    """By how much both ends must move outward, so that an interval covers with probability `level` at least.
+
+    `scores` (n,): conformity scores of examples that were not trained on. It is their ceil((n + 1) level)-th smallest;
+    inf where there are too few (`fewest_examples`). Raises `BadInput`.
+
+    >>> conformal_margin(np.array([-1.0, 0.0, 2.0, 5.0]), level=0.8)
+    5.0
+    """
+    if not 0 < level < 1:
+        raise BadInput("level of an interval", "between 0 and 1", level)
+    ordered = np.argsort(scores, kind="stable")
+    mass = np.ones(len(ordered)) if weight is None else np.asarray(weight, np.float64)[ordered]
+    if not mass.sum() > 0:
+        return float("inf")
+    mass = mass / mass[mass > 0].mean()
+    enough = np.cumsum(mass) >= level * (mass.sum() + 1) - _SLACK
+    return float(np.asarray(scores, np.float64)[ordered][np.argmax(enough)]) if enough.any() else float("inf")
+
+
+def fewest_examples(level: float) -> int:
+    """The fewest examples of equal weight whose margin is finite.
+
+    >>> fewest_examples(0.8), fewest_examples(0.95)
+    (4, 19)
+    """
+    return ceil(level / (1 - level) - _SLACK)
+
+
+def group_margins(
+    scores: NDArray[Any], group_of: SignedInts, groups: int, level: float, weight: NDArray[Any] | None = None
+) -> Doubles:
+    """The margin of each group, (groups + 1,): the last is that of all examples, and stands for groups that are too
+    small or unknown. `group_of`: int64 (n,), from 0, -1 for none."""
+    margins = np.full(groups + 1, conformal_margin(scores, level, weight))
+    order = np.argsort(group_of, kind="stable")
+    ends = np.searchsorted(np.asarray(group_of)[order], np.arange(groups + 1))
+    for group in range(groups):
+        rows = order[ends[group] : ends[group + 1]]
+        if len(rows) >= fewest_examples(level):
+            own = conformal_margin(np.asarray(scores)[rows], level, None if weight is None else weight[rows])
+            margins[group] = own if np.isfinite(own) else margins[-1]
+    return margins
