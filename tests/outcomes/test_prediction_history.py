@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from flyball.core import BadInput, new_id
 from flyball.events import Record, Slice
 from flyball.outcomes import Prediction, prediction_consumer, prediction_record, read_predictions
+from flyball.outcomes.prediction_history import prediction_columns, with_later_columns
 
 START_US = 1_700_000_000_000_000
 
@@ -52,7 +54,7 @@ def test_every_field_is_there(tmp_path: Path) -> None:
     shown = predicted(
         1, ["a", "b"], propensities={1: 0.25}, parts=[(0.5, 2.0), (0.1, 3.0)], arrangement=3, took_us=70, stale_us=9
     )
-    number = predicted(2, [], values=[12.5], decision="accept")
+    number = predicted(2, [], values=[12.5], decision="accept", decision_propensity=0.02)
     consumer = prediction_consumer(tmp_path, 1)
     consumer.apply([Slice(0, 0, [prediction_record(shown), prediction_record(number)])])
     consumer.flush()
@@ -72,6 +74,7 @@ def test_every_field_is_there(tmp_path: Path) -> None:
         "level": "champion",
         "values": [],
         "decision": "",
+        "decision_propensity": 1.0,
         "stale_us": 9,
         "took_us": 70,
         "request_type": "query",
@@ -80,7 +83,18 @@ def test_every_field_is_there(tmp_path: Path) -> None:
     assert first == common | {"rank": 0, "item": "a", "score": 1.0, "item_propensity": 1.0, "parts": [0.5, 2.0]}
     assert second == common | {"rank": 1, "item": "b", "score": 0.5, "item_propensity": 0.25, "parts": [0.1, 3.0]}
     assert (third["prediction"], third["values"], third["decision"]) == (number.id, [12.5], "accept")
+    assert third["decision_propensity"] == 0.02
     assert [third[name] for name in ("rank", "item", "score", "source", "item_propensity", "parts")] == [None] * 6
+
+
+def test_parts_from_before_a_column_was_there_can_be_read() -> None:
+    whole = pl.DataFrame(schema=prediction_columns())
+    old = pl.DataFrame({"prediction": ["x"], **{name: [None] for name in prediction_columns() if name != "prediction"}})
+    early = with_later_columns(old.drop("decision_propensity"))
+    assert early["decision_propensity"].to_list() == [1.0]
+    assert early.columns == whole.columns
+    mixed = with_later_columns(pl.concat([old.drop("decision_propensity"), old], how="diagonal"))
+    assert mixed["decision_propensity"].to_list() == [1.0, 1.0]
 
 
 def test_without_any_there_are_columns(tmp_path: Path) -> None:

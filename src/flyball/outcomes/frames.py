@@ -21,8 +21,8 @@ def predictions_frame(log: EventLog, from_us: int = 0, until_us: int = LAST_US) 
     """A row for each response given in `[from_us, until_us)`, in order of time.
 
     Columns: `id, at, key`; each field of the request as `request.NAME`; `version, arrangement, arm, propensity, level,
-    decision, values`; `items, scores, sources, propensities` run beside each other; `offsets, stale_us, took_us,
-    worker`. Fields that are neither scalars nor lists of texts are JSON.
+    decision, decision_propensity, values`; `items, scores, sources, propensities` run beside each other; `offsets,
+    stale_us, took_us, worker`. Fields that are neither scalars nor lists of texts are JSON.
     """
     import polars as pl
 
@@ -50,6 +50,7 @@ def _row(prediction: Prediction) -> dict[str, Any]:
         "propensity": prediction.propensity,
         "level": prediction.level,
         "decision": prediction.decision,
+        "decision_propensity": prediction.decision_propensity,
         "values": prediction.values,
         "items": prediction.items,
         "scores": prediction.scores,
@@ -84,6 +85,7 @@ def _frame(rows: Sequence[Mapping[str, Any]]) -> "pl.DataFrame":
         "propensity": pl.Float64,
         "level": pl.String,
         "decision": pl.String,
+        "decision_propensity": pl.Float64,
         "values": numbers,
         "items": texts,
         "scores": numbers,

@@ -28,7 +28,7 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     one declared then. `arm`, `propensity`: of the release. `level`: which version or fallback answered. `offsets`: the
     events applied to the state that was read, () for a response that read none; `catalog`: the same of the catalog,
     `fallback`: of the fallback, () for a response that did not use it. `stale_us`: how old the state was. `reads`: the
-    features read, one for each time they were read.
+    features read, one for each time they were read. `decision_propensity`: see `tasks.Response`.
     """
 
     id: str
@@ -55,6 +55,7 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     took_us: int = 0
     worker: str = ""
     reads: tuple[FeatureRead, ...] = ()
+    decision_propensity: float = 1.0
 
 
 def prediction_of_response(
@@ -96,6 +97,7 @@ def prediction_of_response(
         fallback=fallback,
         stale_us=stale_us,
         reads=response.reads,
+        decision_propensity=response.decision_propensity,
     )
 
 
@@ -118,7 +120,9 @@ def response_of(prediction: Prediction) -> Response:
     propensities = [prediction.propensities.get(position, 1.0) for position in range(count)]
     columns = (prediction.items, prediction.scores, prediction.sources, propensities, prediction.parts or [()] * count)
     items = tuple(RankedItem(*row) for row in zip(*columns, strict=True))
-    return Response(items, tuple(prediction.values), prediction.decision, prediction.reads)
+    return Response(
+        items, tuple(prediction.values), prediction.decision, prediction.reads, prediction.decision_propensity
+    )
 
 
 FORMAT = 2

@@ -21,6 +21,7 @@ _BY_RESPONSE = (
     "level",
     "values",
     "decision",
+    "decision_propensity",
     "stale_us",
     "took_us",
     "request_type",
@@ -46,7 +47,17 @@ def read_predictions(folder: Path, *, as_of_us: int | None = None, before: Offse
     frame = read_stored(folder, TYPE, chosen=known, before=before)
     if frame is None:
         return pl.DataFrame(schema=prediction_columns())
+    frame = with_later_columns(frame)
     return frame if as_of_us is None else frame.filter(pl.col("known_at") <= as_of_us)
+
+
+def with_later_columns(frame: "pl.DataFrame") -> "pl.DataFrame":
+    """`frame` with the columns that parts written earlier lack: a decision had no propensity but 1."""
+    import polars as pl
+
+    missing = "decision_propensity" not in frame.columns
+    later = pl.lit(1.0) if missing else pl.col("decision_propensity").fill_null(1.0)
+    return frame.with_columns(later.alias("decision_propensity")).select(*prediction_columns())
 
 
 def prediction_columns() -> "dict[str, Any]":
@@ -68,6 +79,7 @@ def prediction_columns() -> "dict[str, Any]":
         "level": pl.String,
         "values": pl.List(pl.Float64),
         "decision": pl.String,
+        "decision_propensity": pl.Float64,
         "stale_us": pl.Int64,
         "took_us": pl.Int64,
         "request_type": pl.String,

@@ -36,10 +36,12 @@ class FeatureRead(msgspec.Struct, frozen=True):
 class Response(msgspec.Struct, frozen=True, gc=False):
     """What a version answers. `values`: named by `About.values`, such as ("q10", "q50", "q90") or ("probability",).
 
-    `decision`: what was done about them, "" for none.
+    `decision`: what was done about them, "" for none; `decision_propensity`: the probability that this request, under
+    another seed, gets that decision.
     """
 
     items: tuple[RankedItem, ...] = ()
     values: tuple[float, ...] = ()
     decision: str = ""
     reads: tuple[FeatureRead, ...] = ()
+    decision_propensity: float = 1.0
