@@ -31,6 +31,7 @@ def delivery(folder: Path) -> App:
     Key = Annotated[int, fb.Ref("order"), fb.integer(1)]
     Shop = Annotated[str, fb.Ref("shop")]
     Zone = Annotated[str, fb.Ref("zone")]
+    City = Annotated[str, fb.Ref("city")]
 
     class ShopCard(fb.Profile):
         shop: Shop
@@ -40,6 +41,7 @@ def delivery(folder: Path) -> App:
     class Order(fb.Event):
         order: Key
         shop: Shop
+        city: City
         zone: Zone
         km: float
         items: int
@@ -49,22 +51,26 @@ def delivery(folder: Path) -> App:
     class Accepted(fb.Event):
         order: Key
         shop: Shop
+        city: City
 
     class PickedUp(fb.Event):
         order: Key
         shop: Shop
+        city: City
         zone: Zone
         courier: int
 
     class Delivered(fb.Event):
         order: Key
         shop: Shop
+        city: City
         zone: Zone
         courier: int
 
     class Cancelled(fb.Event):
         order: Key
         shop: Shop
+        city: City
         by: str
 
     zone, shop = fb.Entity("zone"), fb.Entity("shop", profile=ShopCard)

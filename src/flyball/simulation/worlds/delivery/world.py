@@ -28,6 +28,7 @@ from flyball.simulation.worlds.delivery.orders import OrderDraw, draw_orders
 from flyball.simulation.worlds.delivery.queues import Couriers, Kitchens
 from flyball.tasks import Response
 
+CITY = "riverside"
 QUANTILES = (0.1, 0.5, 0.9)
 _FULL_MIN = 60.0
 """A shop rejects what it could not begin for an hour."""
@@ -55,10 +56,10 @@ class DeliveryWorld:
     Lines: `order` (the request), `accepted`, `pickedup`, `delivered` or `cancelled` as JSON; profiles: `shopcard`. A
     response may hold one value, the minutes, or several quantiles of them in ascending order. Nobody minds the answer.
 
-    True outcome: `minutes` of those delivered. True metrics: `closeness`, minus the expected absolute error of the
-    middle value in minutes; `inside`, the probability that the time lies between the first and the last value; `late`,
-    the probability that it takes longer than the last. Where world time is sped up, an order takes as long as ever in
-    written time, and hours and weekdays follow what is written.
+    True outcome: `delivery`, the minutes of an order that was delivered. True metrics: `closeness`, minus the expected
+    absolute error of the middle value in minutes; `inside`, the probability that the time lies between the first and
+    the last value; `late`, the probability that it takes longer than the last. Where world time is sped up, an order
+    takes as long as ever in written time, and hours and weekdays follow what is written.
     """
 
     def __init__(
@@ -101,7 +102,7 @@ class DeliveryWorld:
             for step, line in enumerate(order.lines):
                 self._lines.append((order.at_us + int(line.after_us * speed), request.number, step, line))
             if order.minutes is not None:
-                self._outcomes.append(TrueOutcome(request.number, "minutes", order.minutes))
+                self._outcomes.append(TrueOutcome(request.number, "delivery", order.minutes))
 
     def emit(self, until_us: int, timeline: Timeline) -> WorldBatch:
         if not self._begun:
@@ -146,7 +147,8 @@ class DeliveryWorld:
     def _place(self, draw: OrderDraw) -> WorldRequest:
         """Place an order and book what it takes."""
         number, self._numbers = self._numbers, self._numbers + 1
-        at_us, shop, zone, order = draw.at_us, draw.shop, draw.zone, {"order": draw.key, "shop": self._shops[draw.shop]}
+        at_us, shop, zone = draw.at_us, draw.shop, draw.zone
+        order = {"order": draw.key, "shop": self._shops[shop], "city": CITY}
         fields = {
             **order,
             "zone": f"z{zone:02d}",
