@@ -22,6 +22,7 @@ HOLDS = {
     "docs/test_extending.py": "../../docs/how-to/extend",
     "docs/test_pages.py": "../../docs ../../README.md",
     "docs/test_reference.py": "../../docs/reference",
+    "docs/test_worlds_page.py": "../../docs/reference/worlds.md",
     "evaluation/test_movielens.py": "evaluation tasks/recommend models",
     "evaluation/test_new_items.py": "tasks/recommend/evaluation_set tasks/recommend/item_index",
     "evaluation/test_one_sitting.py": "tasks/recommend/request_times evaluation",

@@ -2,6 +2,7 @@
 
 import msgspec
 import numpy as np
+from scipy.spatial import cKDTree
 
 from flyball.core import BadInput
 
@@ -13,7 +14,6 @@ _SIDE, _REACH = 100.0, 5.0
 """Customers and terminals lie in a square; a customer pays at terminals within reach."""
 _PAYMENTS_A_DAY = 4.0
 _MEAN_AMOUNT = (5.0, 100.0)
-_ROWS = 256
 
 
 class People(msgspec.Struct, frozen=True):
@@ -57,11 +57,8 @@ def make_people(rng: np.random.Generator, customers: int, terminals: int) -> Peo
 
 def _terminals_near(homes: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where each home's terminals begin, and the terminals: those within reach, or else the nearest one."""
-    near, counts = [], [0]
-    for start in range(0, len(homes), _ROWS):
-        distance = ((homes[start : start + _ROWS, None] - places[None]) ** 2).sum(axis=2)
-        within = distance <= _REACH**2
-        within[np.arange(len(distance)), distance.argmin(axis=1)] = True
-        near.append(np.nonzero(within)[1])
-        counts += within.sum(axis=1).tolist()
-    return np.cumsum(counts), np.concatenate(near)
+    tree = cKDTree(places)
+    reached = tree.query_ball_point(homes, _REACH, return_sorted=True)
+    nearest = tree.query(homes)[1].tolist()
+    near = [within or [closest] for within, closest in zip(reached, nearest, strict=True)]
+    return np.cumsum([0, *map(len, near)]), np.concatenate(near).astype(np.int64)
