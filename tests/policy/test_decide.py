@@ -124,6 +124,8 @@ def test_many_at_once_are_decided_bit_for_bit_as_one(rows: list[Any], odds: floa
         ({"review": 1, "reviews_per_day": 0}, r"reviews_per_day of decide\(...\) must be a number above 0, got 0"),
         ({"abstain": (0.6, 0.4)}, r"abstain of decide\(...\) must be two probabilities, the lower first"),
         ({"abstain": 0.5}, r"abstain of decide\(...\) must be two probabilities"),
+        ({"verdict": int}, r"verdict of decide\(...\) must be an event type, beside the cost of a review"),
+        ({"review": 1, "verdict": "Verdict"}, r"verdict of decide\(...\) must be an event type"),
         ({"control": 0.9}, r"control of decide\(...\) must be a share from 0 to 0.5, got 0.9"),
     ],
 )
@@ -153,4 +155,5 @@ def test_a_policy_is_kept_as_plain_values() -> None:
         "reviews_per_day": 10.0,
         "abstain": [0.1, 0.2],
         "control": 0.01,
+        "verdict": None,
     }

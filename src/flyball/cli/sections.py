@@ -12,7 +12,7 @@ SECTIONS = {
     DATA: ("ingest", "quarantine", "export", "features"),
     TRAIN: ("learn", "versions", "arrangements", "search", "accuracy"),
     SERVE: ("up", "status", "settings", "recommend"),
-    EXPLAIN: ("why", "replay"),
+    EXPLAIN: ("why", "replay", "reviews"),
 }
 """Every command stands in one section; a test holds it."""
 

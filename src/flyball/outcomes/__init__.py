@@ -22,6 +22,7 @@ from flyball.outcomes.prediction import (
     response_of,
 )
 from flyball.outcomes.prediction_history import prediction_consumer, read_predictions
+from flyball.outcomes.reviews import Review, read_reviews, verdict_fields
 from flyball.outcomes.views import Followed, followed, outcomes_by_version
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ __all__ = [
     "LabelMetric",
     "OutcomeConsumer",
     "Prediction",
+    "Review",
     "VersionOutcomes",
     "exposure_of",
     "find_prediction",
@@ -45,10 +47,12 @@ __all__ = [
     "prediction_record",
     "predictions_frame",
     "read_predictions",
+    "read_reviews",
     "records_between",
     "request_of_prediction",
     "response_of",
     "shown_items",
+    "verdict_fields",
 ]
 
 __getattr__ = lazy_door(__name__, __file__)  # frames need polars, which serving should not load

@@ -30,6 +30,7 @@ class Decide(msgspec.Struct, frozen=True):
     reviews_per_day: float | None = None
     abstain: tuple[float, float] | None = None
     control: float = 0.0
+    verdict: type | None = None
 
     @property
     def fields(self) -> set[str]:
@@ -46,6 +47,7 @@ class Decide(msgspec.Struct, frozen=True):
             "reviews_per_day": self.reviews_per_day,
             "abstain": None if self.abstain is None else list(self.abstain),
             "control": self.control,
+            "verdict": None if self.verdict is None else self.verdict.__name__,
         }
 
 
@@ -87,14 +89,15 @@ def decide(
     reviews_per_day: float | None = None,
     abstain: tuple[float, float] | None = None,
     control: float = 0.0,
+    verdict: type | None = None,
 ) -> Decide:
     """Decide by costs, all in one unit such as euros: numbers, or functions of the request's event.
 
     `false_approve`: the cost of approving an example where it happens, such as `lambda p: p.amount`. `false_decline`:
     of declining one where it does not. `review`: of having a person look, who finds the truth; `reviews_per_day`: how
     many they can look at. `abstain`: from and to which probability the model says nothing: the decision is "abstain",
-    and your own rule decides. `control`: the share of what would be declined that is approved all the same. Raises
-    `BadDeclaration`.
+    and your own rule decides. `control`: the share of what would be declined that is approved all the same. `verdict`:
+    the event type in which a reviewer says what they found. Raises `BadDeclaration`.
 
     >>> decide(false_approve=lambda p: p.amount, false_decline=5.0, review=2.0, control=0.01).fields
     {'amount'}
@@ -103,6 +106,8 @@ def decide(
         raise BadDeclaration("review of decide(...)", "the cost of a review, where reviews_per_day is given", None)
     if reviews_per_day is not None and not (_is_number(reviews_per_day) and reviews_per_day > 0):
         raise BadDeclaration("reviews_per_day of decide(...)", "a number above 0", reviews_per_day)
+    if verdict is not None and (review is None or not isinstance(verdict, type)):
+        raise BadDeclaration("verdict of decide(...)", "an event type, beside the cost of a review", verdict)
     if not (_is_number(control) and 0 <= control <= 0.5):
         raise BadDeclaration("control of decide(...)", "a share from 0 to 0.5", control)
     return Decide(
@@ -112,6 +117,7 @@ def decide(
         None if reviews_per_day is None else float(reviews_per_day),
         None if abstain is None else _band(abstain),
         float(control),
+        verdict,
     )
 
 

@@ -8,7 +8,7 @@ seen, and as many items as were asked for while the catalog has them. Importing 
 from typing import TYPE_CHECKING
 
 from flyball.core import lazy_door
-from flyball.tasks.about import About, Label
+from flyball.tasks.about import About, Label, Reviews
 from flyball.tasks.answers import Answers, answers_of
 from flyball.tasks.featurize import (
     Asked,
@@ -168,6 +168,7 @@ __all__ = [
     "Request",
     "Resampled",
     "Response",
+    "Reviews",
     "ServingLag",
     "Signals",
     "Stores",

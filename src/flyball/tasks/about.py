@@ -35,6 +35,19 @@ class Label(msgspec.Struct, frozen=True, kw_only=True):
     impossible_after: tuple[str, ...] = ()
 
 
+class Reviews(msgspec.Struct, frozen=True):
+    """Which responses a person looks at, and how their verdict comes in.
+
+    `decision`: of those responses, "review". `request`: the event type of a request; `verdict`: that of a verdict.
+    `by`: the fields of the request and of the verdict that must agree.
+    """
+
+    decision: str
+    request: type[Event]
+    verdict: type[Event]
+    by: tuple[str, str]
+
+
 class About(msgspec.Struct, frozen=True, kw_only=True):
     """A task as inert values.
 
@@ -43,8 +56,8 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     type it reads. `k`: the usual number of items, 0 for none. `declaration`: everything else that an answer depends on,
     as plain values: kept with each version, and given to `Task.restore` to serve and replay it. `arrangement`: what may
     change without training (re-ranking rules, thresholds, weights); it has its own revision, released and rolled back
-    by itself. `paths`: what HTTP answers besides `/v1/<kind>`: {method and path such as "GET /recommend/{user}":
-    rendering of the reply}, "json" or "lines".
+    by itself. `reviews`: what people look at, None for nothing. `paths`: what HTTP answers besides `/v1/<kind>`:
+    {method and path such as "GET /recommend/{user}": rendering of the reply}, "json" or "lines".
     """
 
     kind: str
@@ -61,6 +74,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     declaration: dict[str, Any] = {}
     arrangement: dict[str, Any] = {}
     paths: dict[str, str] = {}
+    reviews: Reviews | None = None
 
     @property
     def feature_groups(self) -> "tuple[Group, ...]":

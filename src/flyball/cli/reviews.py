@@ -1,0 +1,101 @@
+"""`flyball reviews list|verdict`: what a person should look at, and what they found."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flyball.cli.common import AppName, Home, Json, open_home, pairs
+from flyball.cli.sections import group
+from flyball.cli.show import say, show_json, show_table
+from flyball.core import BadInput, format_timestamp, parse_duration
+
+if TYPE_CHECKING:
+    from flyball.runtime import Runtime
+    from flyball.tasks import Reviews
+
+commands = group("What the application sent to review: list it, give a verdict.")
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(commands, name="reviews")
+
+
+@commands.command("list")
+def list_reviews(
+    app: AppName,
+    since: Annotated[str, typer.Option("--since", help="How far back to look.")] = "30d",
+    all_: Annotated[bool, typer.Option("--all", help="Those with a verdict, too.")] = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many.")] = 20,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """List what waits for a person, the oldest first."""
+    from flyball.outcomes import read_reviews
+
+    runtime = open_home(app, home)
+    plan, from_us = _plan(runtime), runtime.clock.now_us() - parse_duration(since)
+    reviews = read_reviews(runtime.predictions, runtime.log, runtime.schema, plan, from_us)
+    waiting = [review for review in reviews if review.verdict is None]
+    shown = (reviews if all_ else waiting)[:limit]
+    if json:
+        show_json({"open": len(waiting), "reviews": shown})
+        return
+    names = runtime.app.task.about.values
+    rows = [
+        [
+            one.prediction,
+            format_timestamp(one.at_us),
+            _words(one.request),
+            " ".join(f"{name}={value:.3g}" for name, value in zip(names, one.values, strict=False)),
+            "" if one.verdict is None else _words(one.verdict),
+        ]
+        for one in shown
+    ]
+    if rows:
+        show_table(["prediction", "asked", "request", "answer", "verdict"], rows)
+    say(f"{len(waiting)} open of {len(reviews)} sent to review in the last {since}")
+
+
+@commands.command("verdict")
+def verdict(
+    app: AppName,
+    prediction: Annotated[str, typer.Argument(metavar="PREDICTION", help="The response that was sent to review.")],
+    found: Annotated[list[str], typer.Argument(metavar="NAME=VALUE...", help="What was found, such as fraud=true.")],
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Enter a verdict as an event: it counts as the outcome of the response, and the next learning sees it.
+
+    What the verdict has in common with the request need not be given.
+    """
+    import msgspec
+
+    from flyball.events import LineSource, find_format, ingest_lines
+    from flyball.outcomes import find_prediction, verdict_fields
+
+    runtime = open_home(app, home)
+    plan = _plan(runtime)
+    fields = verdict_fields(plan, find_prediction(runtime.predictions, prediction), pairs(found, "a verdict"))
+    name = plan.verdict.__name__.lower()
+    line = msgspec.json.encode({"type": name, "at": runtime.clock.now_us(), **fields})
+    runtime.catalog.catch_up(runtime.log)
+    source = LineSource("reviews", find_format("jsonl", runtime.formats), "jsonl", "live")
+    (result,) = ingest_lines([line], source, runtime.inlet)
+    if result.verdict == "quarantined":
+        raise BadInput(f"verdict on {prediction}", f"a good {name} ({result.reason}: {result.detail})", fields)
+    if json:
+        show_json({"prediction": prediction, "verdict": result.verdict, "event": {"type": name, **fields}})
+        return
+    say(f"{name} entered: {_words(fields)}" if result.verdict == "accepted" else f"{name} was there already")
+
+
+def _plan(runtime: "Runtime") -> "Reviews":
+    plan = runtime.app.task.about.reviews
+    if plan is None:
+        must = "fb.decide(..., review=COST, verdict=EVENT), to have reviews"
+        raise BadInput(f"decide of {runtime.app.name}'s task", must, None)
+    return plan
+
+
+def _words(fields: dict[str, Any]) -> str:
+    return " ".join(f"{name}={value}" for name, value in fields.items())
