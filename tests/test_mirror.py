@@ -81,6 +81,7 @@ HOLDS = {
     "simulation/worlds/test_movie_lists.py": "simulation/worlds/movies/lists",
     "simulation/worlds/test_shop.py": "simulation/worlds/shop",
     "state/test_catalog_and_replay.py": "state/catalog state/replay",
+    "tasks/predict/test_whole_loop.py": "tasks/predict",
     "state/test_offline.py": "tasks/recommend/state/interactions",
     "state/test_online.py": "state/consumer tasks/recommend/state",
     "state/test_popular_offline.py": "tasks/recommend/state/popularity_offline",

@@ -56,7 +56,11 @@ if TYPE_CHECKING:
     from flyball.policy import quote as quote
     from flyball.policy import value as value
     from flyball.policy import world as world
+    from flyball.tasks import Predict as Predict
     from flyball.tasks import Recommend as Recommend
+    from flyball.tasks import elapsed as elapsed
+    from flyball.tasks import occurs as occurs
+    from flyball.tasks import target_value as target_value
 
 _ROOM_OF = {
     **dict.fromkeys(["App", "load_app"], "flyball.app"),
@@ -110,7 +114,7 @@ _ROOM_OF = {
         "flyball.policy",
     ),
     **dict.fromkeys(["open"], "flyball.data"),
-    **dict.fromkeys(["Recommend"], "flyball.tasks"),
+    **dict.fromkeys(["Predict", "Recommend", "elapsed", "occurs", "target_value"], "flyball.tasks"),
 }
 
 __version__ = "0.1.0"
@@ -118,7 +122,8 @@ __version__ = "0.1.0"
 
 def _models() -> dict[str, Any]:
     """The models of the door of their room, by class name."""
-    return {model.__name__: model for model in import_module("flyball.models").MODELS.values()}
+    room = import_module("flyball.models")
+    return {model.__name__: model for model in (*room.MODELS.values(), *room.TABULAR_MODELS.values())}
 
 
 def __getattr__(name: str) -> Any:

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from flyball.core import BadDeclaration, NotFound
-from flyball.events import Event, Format, Profile, Schema
+from flyball.events import Event, Format, Profile, Schema, join_of
 from flyball.policy import Choice, Gates, Release, Trigger, WorldSpec, best, every, full_rollout, gates
 from flyball.tasks import Task
 
@@ -28,7 +28,8 @@ _NAME = re.compile(r"\A[a-z][a-z0-9_-]{0,40}\Z")
 class App:
     """One machine-learning application: its events, its task, its candidates and the rules of its life.
 
-    `events`: declared event types; the task's entities bring their profiles with them. `formats`: further input
+    `events`: declared event types; the task's entities bring their profiles with them, and the task the joined types
+    that it makes itself. `formats`: further input
     formats by name. `choose`, `release`, `gates`, `retrain`: how a winner is picked, comes before users, what it must
     pass, and when learning starts again; the defaults are safe. The `fb.FeatureSet` of a candidate becomes the task's.
     `world`: simulated users to try it with.
@@ -51,7 +52,7 @@ class App:
         self.name = name
         self.task = task
         _check_kinds(name, events, task, candidates, formats)
-        self.events = tuple(events)
+        self.events = (*events, *_joined_by(task, events))
         self.candidates = dict(candidates)  # those with features learn below how these are declared
         self.formats = dict(formats or {})
         self.choose = choose or best(task.offline().plan().default)
@@ -152,6 +153,15 @@ def _check_kinds(name: Any, events: Any, task: Any, candidates: Any, formats: An
         )
     if formats is not None and not isinstance(formats, Mapping):
         raise BadDeclaration(f"formats of App {name!r}", "formats by name, or what fb.columns gives", formats)
+
+
+def _joined_by(task: Task, events: Sequence[type[Event]]) -> list[type[Event]]:
+    """The joined types of the task whose sides are declared and that are not declared themselves."""
+    return [
+        event
+        for event in task.about.event_types
+        if (join := join_of(event)) is not None and event not in events and {join.first, join.second} <= {*events}
+    ]
 
 
 def _default_gates() -> Gates:

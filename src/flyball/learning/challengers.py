@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from flyball.app import App
+from flyball.tasks import ReadsByEvent, Task
 
 
 class Challengers(msgspec.Struct, frozen=True):
@@ -36,12 +37,15 @@ def compared(candidates: Mapping[str, Any], plan_baselines: Mapping[str, Any]) -
     return Challengers(models, tuple(candidates), tuple(baselines))
 
 
-def needs_past(candidate: Any) -> bool:
+def needs_past(task: Task, candidate: Any) -> bool:
     """Whether it learns from the past as it was known at several times, or reads features of then."""
-    return bool(getattr(candidate, "needs_past", False) or getattr(candidate, "features", ()))
+    reads = getattr(candidate, "features", ()) or feature_hashes_of(task, candidate)
+    return bool(getattr(candidate, "needs_past", False) or reads)
 
 
-def feature_hashes_of(candidate: Any) -> dict[str, str]:
+def feature_hashes_of(task: Task, candidate: Any) -> dict[str, str]:
     """{feature: hash of its definition} of the declared features it reads."""
+    if isinstance(task, ReadsByEvent):
+        return task.feature_hashes_of(candidate)
     hashes: dict[str, str] = getattr(candidate, "feature_hashes", {})
     return hashes

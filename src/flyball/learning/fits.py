@@ -12,7 +12,7 @@ from flyball.learning.fit import FitOrder, Fitted, fit_candidate, fit_named, pac
 from flyball.learning.job import Job
 from flyball.learning.past import SnapshotPast, event_names, write_past
 from flyball.learning.report import Stage
-from flyball.tasks import EvaluationSet
+from flyball.tasks import EvaluationSet, Task
 
 PRELOADED = ("numba", "polars", "scipy.linalg", "flyball.models.kernels.ranking")
 """What nearly every fit and answer needs: the process that others are forked off imports it once for all of them."""
@@ -45,12 +45,12 @@ class Fits:
     """
 
     def __init__(self, job: Job, past: SnapshotPast, batches: Sequence[Batch]) -> None:
-        self._job, self._lag = job, past.lag
-        self._parts = [(batch, task) for batch in batches for task in _longest_first(batch.tasks)]
+        self._job, self._lag, self._task = job, past.lag, job.runtime.app.task
+        self._parts = [(batch, task) for batch in batches for task in _longest_first(self._task, batch.tasks)]
         self._results: dict[tuple[Stage, str], Fitted | Exception] = {}
         self._unwanted: set[tuple[Stage, str]] = set()
         self._events = ""
-        if any(needs_past(task.model) for _, task in self._parts):
+        if any(needs_past(self._task, task.model) for _, task in self._parts):
             self._events = str(job.work / "events")
             write_past(job.work / "events", past, event_names(job.runtime.app.task.about))
         self._arriving = self._run()
@@ -104,7 +104,7 @@ class Fits:
         yield from run_parallel(fit_named, calls, job.workers, limit_s, PRELOADED, self._wanted)
 
     def _order(self, batch: Batch, task: FitTask) -> FitOrder:
-        events = self._events if needs_past(task.model) else ""
+        events = self._events if needs_past(self._task, task.model) else ""
         data, folder = str(batch.data), str(task.folder)
         return FitOrder(data, folder, self._job.seed, task.manifest, events, self._lag, batch.evaluation)
 
@@ -113,8 +113,8 @@ class Fits:
         return (batch.stage, task.name) not in self._unwanted
 
 
-def _longest_first(tasks: Sequence[FitTask]) -> list[FitTask]:
-    return sorted(tasks, key=lambda task: not needs_past(task.model))
+def _longest_first(task: Task, tasks: Sequence[FitTask]) -> list[FitTask]:
+    return sorted(tasks, key=lambda one: not needs_past(task, one.model))
 
 
 def _in_this_process(job: Job) -> bool:

@@ -70,7 +70,7 @@ def register(job: Job, origin: Origin, report: Report, gates: GatesByName, fits:
             metrics=_metrics_and_cost(report.of(name)),
             gates=[msgspec.to_builtins(gate) for gate in gates[name]],
             declaration=app.task.about.declaration,
-            features=feature_hashes_of(app.candidates[name]),
+            features=feature_hashes_of(app.task, app.candidates[name]),
             **_outcome(job, name, gates[name], fitted.get(name)),
             **origin,
         )

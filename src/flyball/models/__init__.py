@@ -24,6 +24,7 @@ from flyball.models.base import (
     predicts_ratings,
     reads_attributes,
     similar_items,
+    tabular_models_here,
     unscored,
     updates,
 )
@@ -69,6 +70,18 @@ from flyball.models.recommenders.slim import SLIM
 from flyball.models.recommenders.sparse_ease import SparseEASE
 from flyball.models.recommenders.svdpp import SVDpp
 from flyball.models.recommenders.user_knn import UserKNN
+from flyball.models.tabular.baselines import Constant, GroupMedian
+from flyball.models.tabular.linear import Linear
+from flyball.models.tabular.table import (
+    Table,
+    TableColumn,
+    TabularFit,
+    TabularModel,
+    TabularPredictor,
+    TargetKind,
+    TrainingTable,
+    summary_of,
+)
 from flyball.models.threads import in_blocks
 
 __all__ = [
@@ -76,16 +89,19 @@ __all__ = [
     "EASE",
     "MODELS",
     "SLIM",
+    "TABULAR_MODELS",
     "TREES",
     "Artifact",
     "Attributes",
     "BiasModel",
     "BiasedMF",
     "Blend",
+    "Constant",
     "Distilled",
     "Explains",
     "Floats",
     "GlobalMean",
+    "GroupMedian",
     "Histories",
     "Hybrid",
     "ImplicitALS",
@@ -95,6 +111,7 @@ __all__ = [
     "ItemKNN",
     "LambdaMART",
     "Learned",
+    "Linear",
     "ListsSimilar",
     "NextItem",
     "PlacesNew",
@@ -112,8 +129,15 @@ __all__ = [
     "SearchSpace",
     "SparseEASE",
     "Stages",
+    "Table",
+    "TableColumn",
+    "TabularFit",
+    "TabularModel",
+    "TabularPredictor",
+    "TargetKind",
     "Timestamps",
     "TrainingCut",
+    "TrainingTable",
     "Trees",
     "Updates",
     "UserKNN",
@@ -142,6 +166,7 @@ __all__ = [
     "select_rows",
     "share_of_users",
     "similar_items",
+    "summary_of",
     "take",
     "top_k",
     "trees_of",
@@ -151,3 +176,6 @@ __all__ = [
 
 MODELS: dict[str, type[Recommender]] = models_here()
 """Flyball's own models by kind: whatever is imported above. Each passes `flyball.testing.model_checks`."""
+
+TABULAR_MODELS: dict[str, type[TabularModel]] = tabular_models_here()
+"""The same of models of tables."""

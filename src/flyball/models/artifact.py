@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import ArtifactCorrupt, BadInput, NotFound, Refused, write_atomic
-from flyball.models.base import Recommender, models_here
+from flyball.models.base import Recommender, models_here, tabular_models_here
 
 FORMAT = 2
 _MANIFEST, _ITEMS = "manifest.json", "items"
@@ -61,7 +61,7 @@ def kind_of(model: Any) -> str:
 def kind_of_class(model: type[Any]) -> str:
     """`kind_of` every model of the class."""
     kind: str = getattr(model, "kind", "")  # a task's own candidates need none
-    if models_here().get(kind) is model:
+    if model in (models_here().get(kind), tabular_models_here().get(kind)):
         return kind
     file = getattr(sys.modules.get(model.__module__), "__file__", None)
     return f"{Path(file).name if file else model.__module__}:{model.__qualname__}"
@@ -143,7 +143,7 @@ def model_of(artifact: Artifact, known: Iterable[type[Any]] = ()) -> Any:
     Only Flyball's own classes and those of `known` (the application's own candidates) are ever built: a manifest cannot
     make us import anything. Raises `NotFound` for another kind, `ArtifactCorrupt` for parameters that do not fit.
     """
-    classes = {**{kind_of_class(one): one for one in known}, **models_here()}
+    classes = {**{kind_of_class(one): one for one in known}, **models_here(), **tabular_models_here()}
     kind = str(artifact.manifest.get("kind"))
     return _build(kind, artifact.manifest.get("params", {}), classes)
 

@@ -1,7 +1,7 @@
 """The contract of a recommender: parameters are a value, what was learned is a mapping of arrays."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 import numpy as np
@@ -11,12 +11,14 @@ from flyball.core import BadDeclaration, Refused
 from flyball.models.data import Attributes, Floats, Histories, Indexes, Interactions, take
 from flyball.models.parameters import CheckedParameters
 from flyball.models.past import RankingPast
+from flyball.models.tabular.table import TabularModel
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
 Learned = Mapping[str, NDArray[Any]]
 SearchSpace = Mapping[str, tuple[Any, ...]]
+Model = TypeVar("Model", bound=msgspec.Struct)
 
 
 class Recommender(msgspec.Struct, metaclass=CheckedParameters, frozen=True):
@@ -204,7 +206,14 @@ def models_here() -> dict[str, type[Recommender]]:
     return {model.kind: model for model in sorted(own, key=lambda model: model.kind)}
 
 
-def _subclasses(model: type[Recommender]) -> list[type[Recommender]]:
+def tabular_models_here() -> dict[str, type[TabularModel]]:
+    """The same of models of tables."""
+    room = __name__.rpartition(".")[0] + "."
+    own = [model for model in _subclasses(TabularModel) if model.__module__.startswith(room) and "kind" in vars(model)]
+    return {model.kind: model for model in sorted(own, key=lambda model: model.kind)}
+
+
+def _subclasses(model: type[Model]) -> list[type[Model]]:
     return [each for direct in model.__subclasses__() for each in (direct, *_subclasses(direct))]
 
 

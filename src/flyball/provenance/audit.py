@@ -16,12 +16,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from flyball.core import Ints, NotFound, format_duration
+from flyball.core import Ints, NotFound, Refused, format_duration
 from flyball.features import FRESHNESS_US, Group, Reading, Vectors
-from flyball.outcomes import Prediction, prediction_of, records_between
+from flyball.outcomes import Prediction, prediction_of, records_between, request_of_prediction
 from flyball.provenance.log_features import Needed, events_about
 from flyball.runtime import Runtime
-from flyball.tasks import MODEL, Asked, Columns, FeatureRead, coded_column
+from flyball.tasks import MODEL, Asked, Columns, FeatureRead, coded_column, feature_columns
 
 if TYPE_CHECKING:
     import polars
@@ -212,6 +212,7 @@ class _Tally:
 def _cases(runtime: Runtime, predictions: Sequence[Prediction], most: int) -> tuple[list[_Case], dict[str, int]]:
     skipped: dict[str, int] = {}
     columns: dict[str, Columns | None] = {}
+    request_type = runtime.app.task.about.request
     cases = []
     for prediction in predictions:
         if prediction.version not in columns:
@@ -225,7 +226,12 @@ def _cases(runtime: Runtime, predictions: Sequence[Prediction], most: int) -> tu
             continue
         pairs = zip(prediction.items, prediction.sources, strict=True)
         items = [item for item, source in pairs if source == MODEL]
-        asked = reads.asked(prediction.key, items)
+        try:
+            asked = reads.asked_for(request_of_prediction(prediction, request_type), items)
+        except Refused:
+            reason = "requests are declared otherwise now"
+            skipped[reason] = skipped.get(reason, 0) + 1
+            continue
         cases += [_Case(prediction, read, reads, asked, len(items)) for read in prediction.reads]
     if len(cases) > most:
         chosen = np.linspace(0, len(cases) - 1, most).astype(int)
@@ -237,7 +243,7 @@ def _cases(runtime: Runtime, predictions: Sequence[Prediction], most: int) -> tu
 def _columns(runtime: Runtime, version: str) -> Columns | None:
     """What the version reads; None for one that is not registered or reads what is not declared."""
     try:
-        return Columns(runtime.app.task, sorted(runtime.registry.version(version).features))
+        return feature_columns(runtime.app.task, sorted(runtime.registry.version(version).features))
     except (NotFound, KeyError):
         return None
 

@@ -33,7 +33,7 @@ class Contribution(msgspec.Struct, frozen=True):
 
 
 class ExplainedValue(msgspec.Struct, frozen=True):
-    """One value of the response, by its name. `because`: the strongest contributions."""
+    """One value of the response, by its name. `because`: the largest contributions and the sum of all others."""
 
     name: str
     value: float
@@ -151,7 +151,8 @@ def _reasons(
     except FlyballError as error:
         notes.append(str(error))
         return none
-    return [_strongest(contributions, most) for contributions in added]
+    shown = _strongest if prediction.items else _adding_up
+    return [shown(contributions, most) for contributions in added]
 
 
 def _values(runtime: Runtime, prediction: Prediction, reasons: list[list[Contribution]]) -> list[ExplainedValue]:
@@ -163,6 +164,14 @@ def _values(runtime: Runtime, prediction: Prediction, reasons: list[list[Contrib
 def _strongest(contributions: list[tuple[str, float]], most: int) -> list[Contribution]:
     ordered = sorted(contributions, key=lambda contribution: (-contribution[1], contribution[0]))[:most]
     return [Contribution(name, value) for name, value in ordered if value > 0]
+
+
+def _adding_up(contributions: list[tuple[str, float]], most: int) -> list[Contribution]:
+    """The largest either way, and what the others add together: a value is the sum of its parts."""
+    ordered = sorted(contributions, key=lambda contribution: (-abs(contribution[1]), contribution[0]))
+    shown = [Contribution(name, value) for name, value in ordered[:most] if value]
+    rest = ordered[most:]
+    return [*shown, Contribution(f"{len(rest)} others", sum(value for _, value in rest))] if rest else shown
 
 
 def _items(prediction: Prediction, reasons: list[list[Contribution]], titles: Mapping[str, str]) -> list[ExplainedItem]:

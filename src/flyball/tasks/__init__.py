@@ -16,8 +16,10 @@ from flyball.tasks.featurize import (
     OfflineFeatures,
     OnlineFeatures,
     ReadFeatures,
+    ReadsByEvent,
     check_hashes,
     coded_column,
+    feature_columns,
     sampled,
 )
 from flyball.tasks.labels import (
@@ -31,6 +33,8 @@ from flyball.tasks.labels import (
 )
 from flyball.tasks.metrics import RatioOfSums, Resampled, Undefined, request_mean
 from flyball.tasks.past import Frames, Past, ServingLag
+from flyball.tasks.predict.declaration import Predict
+from flyball.tasks.predict.targets import Target, elapsed, occurs, target_value
 from flyball.tasks.recommend.cases import Cases, evaluation_cases
 from flyball.tasks.recommend.declaration import MAX_K, Recommend
 from flyball.tasks.recommend.fallback import fallback_arrays
@@ -156,11 +160,13 @@ __all__ = [
     "Past",
     "Pipeline",
     "PopularList",
+    "Predict",
     "RankedItem",
     "RankingDataset",
     "RatedItems",
     "RatioOfSums",
     "ReadFeatures",
+    "ReadsByEvent",
     "Recommend",
     "RecommendPipeline",
     "RecommendRequest",
@@ -173,6 +179,7 @@ __all__ = [
     "Signals",
     "Stores",
     "TakesShares",
+    "Target",
     "Task",
     "Trained",
     "TrainingData",
@@ -192,11 +199,13 @@ __all__ = [
     "coded_column",
     "compile_plan",
     "coverage",
+    "elapsed",
     "empty_history",
     "evaluation_cases",
     "evaluation_plan",
     "evaluation_set",
     "fallback_arrays",
+    "feature_columns",
     "field_named",
     "fields_of",
     "fields_of_event",
@@ -211,6 +220,7 @@ __all__ = [
     "mean_popularity",
     "ndcg",
     "novelty",
+    "occurs",
     "popular_of",
     "popularity_share",
     "precision",
@@ -227,6 +237,7 @@ __all__ = [
     "seed_of",
     "self_information",
     "short_head",
+    "target_value",
     "task_views",
     "views_of",
     "weight_of",

@@ -1,7 +1,7 @@
 """Featurize: the declared features of a user and the items retrieved, as one matrix, online and offline alike."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from zlib import crc32
 
 import numpy as np
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from flyball.events import Offsets
     from flyball.features import FeatureReader, FeatureSet, Group, Reading, Vectors
+    from flyball.tasks.request import Request
 
 Asked = Mapping[str, Sequence[tuple[str, ...]]]
 """{group: keys to read}."""
@@ -37,6 +38,27 @@ class ReadFeatures(Protocol):
     """Reads features: a reading for each of `asked`, as of its time, each from one consistent view."""
 
     def read(self, asked: Sequence[Asked], at_us: Sequence[int]) -> "list[Reading]": ...
+
+
+@runtime_checkable
+class ReadsByEvent(Protocol):
+    """A task whose features are those of every key that a request names; all its candidates read the same."""
+
+    def feature_hashes_of(self, candidate: Any) -> dict[str, str]:
+        """{feature: hash of its definition} of what a version of the candidate reads."""
+        ...
+
+    def feature_columns(self, names: Sequence[str]) -> "Columns":
+        """How these are read for a request. Raises `KeyError` for a name that the task does not declare."""
+        ...
+
+
+def feature_columns(task: HasFeatures, names: Sequence[str]) -> "Columns":
+    """How the features `names` of a version are read for a request of the task.
+
+    Raises `KeyError` for a name that the task does not declare.
+    """
+    return task.feature_columns(names) if isinstance(task, ReadsByEvent) else Columns(task, names)
 
 
 class Columns:
@@ -66,6 +88,10 @@ class Columns:
     def asked(self, user: str, items: Sequence[str]) -> Asked:
         """The keys to read for a user and items."""
         return {group.name: self._keys(group, user, items) for group in self.groups}
+
+    def asked_for(self, request: "Request", items: Sequence[str] = ()) -> Asked:
+        """The keys to read for a request and items."""
+        return self.asked(request.key, items)
 
     def matrix(self, reading: "Reading", users: Sequence[str], items: Sequence[str]) -> Doubles:
         """float64 (rows, names) of the pairs of users and items that were asked about; nan for missing."""

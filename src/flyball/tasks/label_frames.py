@@ -23,7 +23,8 @@ of its absence; it may still come."""
 def label_requests(
     requests: pl.DataFrame, labels: Sequence[Label], events: Mapping[str, pl.DataFrame], schema: Schema, as_of_us: int
 ) -> pl.DataFrame:
-    """The label of each request, in their order, as known at `as_of_us`: `value` (null unless known) and `state`.
+    """The label of each request, in their order, as known at `as_of_us`: `value` (null unless known), `state`, and
+    `held_at` and `ended_at`, when it first held and when something else ended the wait (null for never).
 
     `labels`: of one name, and of whole requests. `requests`: `at` and a column for each name they join by, as
     `joining_names` gives them. `events`: {type: frame} as a snapshot gives them, joined types too. It equals what
@@ -142,4 +143,9 @@ def _states(labeled: pl.DataFrame, otherwise: float | None, window_us: int, as_o
         .otherwise(pl.lit(absent))
     )
     value = pl.when(holds).then(pl.col("number")).when(state == OTHERWISE).then(pl.lit(otherwise, pl.Float64))
-    return labeled.select(value.cast(pl.Float64).alias("value"), state.alias("state"))
+    return labeled.select(
+        value.cast(pl.Float64).alias("value"),
+        state.alias("state"),
+        pl.col("held_at").cast(pl.Int64),
+        pl.col("ended_at").cast(pl.Int64),
+    )

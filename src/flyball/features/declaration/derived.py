@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from flyball.core import BadDeclaration, BadInput
+from flyball.events import Event
 from flyball.features.declaration.groups import SEMANTICS, Entity, Features, Group, hash_of
 from flyball.features.declaration.source import content_of
 from flyball.features.declaration.values import BOOL, INT, REAL, TEXT
@@ -72,16 +73,20 @@ def hashed(*inputs: str, size: int) -> Derived:
 class FeatureSet:
     """What a model reads: groups of features, and values derived from them, in this order.
 
-    `FeatureSet(user, film, hour=computed(lambda at: at // 3_600_000_000 % 24, "at", kind=int))`.
+    `FeatureSet(user, film, hour=computed(lambda at: at // 3_600_000_000 % 24, "at", kind=int))`. An event type among
+    them names the event that is asked about: derived values may read its fields.
     """
 
-    def __init__(self, *groups: Entity | Features | Group, **derived: Derived) -> None:
-        self.groups = tuple(group if isinstance(group, Group) else group.features for group in groups)
+    def __init__(self, *groups: Entity | Features | Group | type[Event], **derived: Derived) -> None:
+        events = [given for given in groups if isinstance(given, type)]
+        self.fields = tuple(name for event in events for name in event.__struct_fields__ if name != "at")
+        kept = [given for given in groups if not isinstance(given, type)]
+        self.groups = tuple(group if isinstance(group, Group) else group.features for group in kept)
         names = [feature.name for group in self.groups for feature in group.definitions]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise BadDeclaration("groups of a FeatureSet", "different", twice)
-        known = {*names, *(key for group in self.groups for key in group.keys), "at"}
+        known = {*names, *_others(self.groups, self.fields)}
         for name, feature in derived.items():
             if not isinstance(feature, Derived):
                 raise BadDeclaration(f"derived feature {name}", "made by fb.computed or fb.hashed", feature)
@@ -119,7 +124,7 @@ class FeatureSet:
         for name in reversed(self.derived):
             if name in needed_names:
                 needed_names.update(dict.fromkeys(self.derived[name].inputs))
-        return [name for name in (*self.names, *_others(self.groups)) if name in needed_names]
+        return [name for name in (*self.names, *_others(self.groups, self.fields)) if name in needed_names]
 
     def derive_columns(self, columns: dict[str, Sequence[Any]], rows: int, names: Sequence[str]) -> None:
         """Add the derived values among `names`, in order of the set, to `columns`, each of `rows` values."""
@@ -154,8 +159,8 @@ class FeatureSet:
         return frame
 
 
-def _others(groups: Sequence[Group]) -> list[str]:
-    return [*dict.fromkeys(key for group in groups for key in group.keys), "at"]
+def _others(groups: Sequence[Group], fields: Sequence[str]) -> list[str]:
+    return [*dict.fromkeys((*(key for group in groups for key in group.keys), *fields)), "at"]
 
 
 def _empty(frame: "pl.DataFrame") -> Iterator[tuple[()]]:

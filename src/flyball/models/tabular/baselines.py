@@ -1,0 +1,194 @@
+"""What is usual, of everything or of a group: what any other model should beat."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.core import Arrays, BadDeclaration, Doubles
+from flyball.models.parameters import CheckedParameters
+from flyball.models.tabular.table import (
+    TableColumn,
+    TabularFit,
+    TabularModel,
+    TargetKind,
+    TrainingTable,
+    log_odds,
+    summary_of,
+    weighted_quantiles,
+)
+
+
+class Constant(TabularModel, frozen=True):
+    """The mean, the quantiles, the share of positives or of each class: the same for every row."""
+
+    kind: ClassVar[str] = "constant"
+
+    def fit(self, table: TrainingTable, target: TargetKind, seed: int) -> TabularFit:
+        return TabularFit({"constant": summary_of(table, target)})
+
+    def open(
+        self, arrays: Arrays, texts: Mapping[str, list[str]], columns: tuple[TableColumn, ...], target: TargetKind
+    ) -> "ConstantPredictor":
+        return ConstantPredictor(arrays["constant"], len(columns), target)
+
+
+class ConstantPredictor:
+    def __init__(self, values: Doubles, columns: int, target: TargetKind) -> None:
+        self._values, self._columns, self._target = values, columns, target
+
+    def predict(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
+        return np.tile(self._values, (len(numbers), 1))
+
+    def contributions(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
+        found = np.zeros((len(numbers), len(self._values), self._columns + 1))
+        found[:, :, -1] = linked(self._values, self._target)
+        return found
+
+
+class _ByNames(CheckedParameters):
+    """Takes the names of columns one by one: `GroupMedian("shop", "hour")`."""
+
+    def __call__(cls, *by: str, **named: Any) -> Any:
+        return super().__call__(**({"by": by} if by else {}), **named)
+
+
+class GroupMedian(TabularModel, metaclass=_ByNames, frozen=True):
+    """The median of rows that are alike in some columns, backing off to fewer columns.
+
+    `GroupMedian("shop", "hour")` takes the rows of the same shop and hour; where fewer than `least` were learned from,
+    those of the same shop; then all. Columns of numbers must be equal to be alike. Of quantiles it gives each, of a
+    binary target the share of positives, of classes the share of each.
+    """
+
+    kind: ClassVar[str] = "group_median"
+    search_space: ClassVar[Mapping[str, tuple[Any, ...]]] = {"least": (5, 10, 20, 50, 100)}
+
+    by: tuple[str, ...] = ()
+    least: int = 20
+
+    def __post_init__(self) -> None:
+        if not self.by or not all(isinstance(name, str) for name in self.by) or len(set(self.by)) < len(self.by):
+            raise BadDeclaration("GroupMedian's columns", 'different names, such as GroupMedian("shop")', self.by)
+        if self.least < 1:
+            raise BadDeclaration("GroupMedian's least", "1 or more", self.least)
+
+    def fit(self, table: TrainingTable, target: TargetKind, seed: int) -> TabularFit:
+        missing = [name for name in self.by if name not in [column.name for column in table.columns]]
+        if missing:
+            raise BadDeclaration("GroupMedian's columns", "columns of the table", missing)
+        arrays: dict[str, NDArray[Any]] = {"all": _usual(table, np.arange(len(table)), target)}
+        for place, name in enumerate(self.by):
+            if name in table.number_names:
+                seen = table.numbers[:, table.number_names.index(name)]
+                arrays[f"values_{place}"] = np.unique(seen[~np.isnan(seen)])
+        codes, sizes = _codes(self.by, arrays, table.columns, table.vocabularies, table.numbers, table.categories)
+        for depth in range(1, len(self.by) + 1):
+            keys, place_of, counts = np.unique(_keys(codes[:, :depth], sizes), return_inverse=True, return_counts=True)
+            order = np.argsort(place_of, kind="stable")
+            parts = np.split(order, np.cumsum(counts)[:-1])
+            kept = np.flatnonzero(counts >= self.least)
+            arrays[f"keys_{depth}"] = keys[kept]
+            usual = [_usual(table, parts[group], target) for group in kept.tolist()]
+            arrays[f"usual_{depth}"] = np.array(usual).reshape(len(kept), len(target.outputs))
+        return TabularFit(arrays, {"group_sizes": [str(size) for size in sizes]})
+
+    def open(
+        self, arrays: Arrays, texts: Mapping[str, list[str]], columns: tuple[TableColumn, ...], target: TargetKind
+    ) -> "GroupPredictor":
+        return GroupPredictor(self.by, arrays, [int(size) for size in texts["group_sizes"]], columns, target)
+
+
+class GroupPredictor:
+    """Looks a row up from all its columns to none."""
+
+    def __init__(
+        self,
+        by: tuple[str, ...],
+        arrays: Arrays,
+        sizes: Sequence[int],
+        columns: tuple[TableColumn, ...],
+        target: TargetKind,
+    ) -> None:
+        self._by, self._arrays, self._sizes, self._columns, self._target = by, arrays, sizes, columns, target
+        names = [column.name for column in columns]
+        self._places = [names.index(name) for name in by]
+
+    def predict(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
+        return self._levels(numbers, categories)[-1]
+
+    def contributions(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
+        levels = [linked(level, self._target) for level in self._levels(numbers, categories)]
+        found = np.zeros((len(numbers), len(self._target.outputs), len(self._columns) + 1))
+        found[:, :, -1] = levels[0]
+        for nth, place in enumerate(self._places):
+            found[:, :, place] = levels[nth + 1] - levels[nth]
+        return found
+
+    def _levels(self, numbers: Doubles, categories: NDArray[np.int32]) -> list[Doubles]:
+        """What is usual by none of the columns, by the first, by the first two...; each as the one before where no
+        group is known."""
+        codes, _ = _codes(self._by, self._arrays, self._columns, None, numbers, categories)
+        levels = [np.tile(self._arrays["all"], (len(numbers), 1))]
+        for depth in range(1, len(self._by) + 1):
+            known, usual = self._arrays[f"keys_{depth}"], self._arrays[f"usual_{depth}"]
+            level = levels[-1].copy()
+            if len(known):
+                keys = _keys(codes[:, :depth], self._sizes)
+                place = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+                hit = known[place] == keys
+                level[hit] = usual[place[hit]]
+            levels.append(level)
+        return levels
+
+
+def linked(values: Doubles, target: TargetKind) -> Doubles:
+    """Predictions on the scale that contributions add up on: log odds of probabilities, else as they are."""
+    return log_odds(values) if target.kind in ("binary", "multiclass", "multilabel") else values
+
+
+def _usual(table: TrainingTable, rows: NDArray[np.int64], target: TargetKind) -> Doubles:
+    values, weight = table.target[rows], table.weight[rows]
+    if target.kind == "number":
+        return weighted_quantiles(values, weight, [0.5])
+    if target.kind == "quantiles":
+        return weighted_quantiles(values, weight, target.quantiles)
+    if target.kind == "multiclass":
+        counts = np.bincount(values.astype(np.int64), weight, len(target.classes))
+        shares: Doubles = counts / counts.sum()
+        return shares
+    return np.atleast_1d(np.average(values, axis=0, weights=weight))
+
+
+def _codes(
+    by: Sequence[str],
+    arrays: Mapping[str, NDArray[Any]],
+    columns: Sequence[TableColumn],
+    vocabularies: Mapping[str, list[str]] | None,
+    numbers: Doubles,
+    categories: NDArray[np.int32],
+) -> tuple[NDArray[np.int64], list[int]]:
+    """int64 (rows, by) from 0 for missing or unknown, and how many each column has (with `vocabularies` only)."""
+    number_names = [column.name for column in columns if column.kind == "number"]
+    category_names = [column.name for column in columns if column.kind == "category"]
+    codes, sizes = np.zeros((len(numbers), len(by)), np.int64), []
+    for place, name in enumerate(by):
+        if name in number_names:
+            seen, values = arrays[f"values_{place}"], numbers[:, number_names.index(name)]
+            sizes.append(len(seen) + 1)
+            if len(seen):
+                at = np.minimum(np.searchsorted(seen, values), len(seen) - 1)
+                codes[:, place] = np.where(seen[at] == values, at + 1, 0)
+        else:
+            codes[:, place] = categories[:, category_names.index(name)] + 1
+            sizes.append(1 if vocabularies is None else len(vocabularies[name]) + 1)
+    return codes, sizes
+
+
+def _keys(codes: NDArray[np.int64], sizes: Sequence[int]) -> NDArray[np.int64]:
+    """One number for each combination of codes."""
+    keys = np.zeros(len(codes), np.int64)
+    for place in range(codes.shape[1]):
+        keys = keys * sizes[place] + codes[:, place]
+    return keys

@@ -1,0 +1,180 @@
+"""Regularized linear and logistic regression over standardized numbers and one-hot categories.
+
+Ridge regression: Hoerl and Kennard, "Ridge Regression", Technometrics 1970. Logistic regression by iteratively
+reweighted least squares with the same penalty: le Cessie and van Houwelingen, "Ridge Estimators in Logistic
+Regression", Applied Statistics 1992; of several classes one against the rest, the probabilities divided by their sum.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.core import Arrays, BadDeclaration, Doubles
+from flyball.models.tabular.table import (
+    TableColumn,
+    TabularFit,
+    TabularModel,
+    TargetKind,
+    TrainingTable,
+    logistic,
+    weighted_quantiles,
+)
+
+_STEPS, _CLOSE = 50, 1e-8
+
+
+class Linear(TabularModel, frozen=True):
+    """A sum over the columns; of probabilities their log odds.
+
+    `l2`: what the squared coefficients cost, in examples. Numbers are centered and divided by their deviation, missing
+    ones count as the mean; of a category the `most` frequent texts have a coefficient each. Quantiles are the line with
+    the quantiles of what remains.
+    """
+
+    kind: ClassVar[str] = "linear"
+    search_space: ClassVar[Mapping[str, tuple[Any, ...]]] = {"l2": (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)}
+
+    l2: float = 1.0
+    most: int = 200
+
+    def __post_init__(self) -> None:
+        if not self.l2 > 0 or self.most < 1:
+            raise BadDeclaration("Linear's l2 and most", "above 0", (self.l2, self.most))
+
+    def fit(self, table: TrainingTable, target: TargetKind, seed: int) -> TabularFit:
+        total = table.weight.sum()
+        there = ~np.isnan(table.numbers)
+        weights = there * table.weight[:, None]
+        counted = np.maximum(weights.sum(axis=0), 1e-300)
+        filled = np.where(there, table.numbers, 0.0)
+        mean = (filled * weights).sum(axis=0) / counted
+        scale = np.sqrt((weights * (filled - mean) ** 2).sum(axis=0) / counted)
+        scale = np.where(scale > 1e-12 * np.maximum(np.abs(mean), 1e-300), scale, np.inf)
+        learned: dict[str, NDArray[Any]] = {"mean": mean, "scale": scale}
+        for place, name in enumerate(table.category_names):
+            learned[f"slot_{place}"] = _slots(
+                table.categories[:, place], table.weight, len(table.vocabularies[name]), self.most
+            )
+        design = _design(learned, table.numbers, table.categories)
+        base = np.ones((len(table), 1))
+        rows = np.hstack([design, base])
+        if target.kind in ("binary", "multiclass"):
+            classes = range(len(target.classes)) if target.kind == "multiclass" else (1,)
+            fits = [self._logistic(rows, (table.target == one).astype(np.float64), table.weight) for one in classes]
+        else:
+            fits = [self._ridge(rows, table.target, table.weight)] * len(target.outputs)
+        learned["coefficients"] = np.array([fit[:-1] for fit in fits])
+        learned["base"] = np.array([fit[-1] for fit in fits])
+        if target.kind == "quantiles":
+            left = table.target - rows @ fits[0]
+            learned["base"] = learned["base"] + weighted_quantiles(left, table.weight, target.quantiles)
+        note = "" if total else "no example has any weight"
+        return TabularFit(learned, note=note)
+
+    def open(
+        self, arrays: Arrays, texts: Mapping[str, list[str]], columns: tuple[TableColumn, ...], target: TargetKind
+    ) -> "LinearPredictor":
+        return LinearPredictor(arrays, columns, target)
+
+    def _penalty(self, width: int) -> Doubles:
+        return np.append(np.full(width - 1, self.l2), 1e-9)
+
+    def _ridge(self, rows: Doubles, target: Doubles, weight: Doubles) -> Doubles:
+        center = np.average(target, weights=weight)
+        gram = (rows * weight[:, None]).T @ rows + np.diag(self._penalty(rows.shape[1]))
+        found: Doubles = _solved(gram, rows.T @ (weight * (target - center)))
+        found[-1] += center
+        return found
+
+    def _logistic(self, rows: Doubles, happened: Doubles, weight: Doubles) -> Doubles:
+        penalty = self._penalty(rows.shape[1])
+        found: Doubles = np.zeros(rows.shape[1])
+        share = np.clip(np.average(happened, weights=weight), 1e-9, 1 - 1e-9)
+        found[-1] = np.log(share / (1 - share))
+        for _ in range(_STEPS):
+            probability = logistic(rows @ found)
+            gradient = rows.T @ (weight * (happened - probability)) - penalty * found
+            curvature = weight * np.maximum(probability * (1 - probability), 1e-9)
+            step: Doubles = _solved((rows * curvature[:, None]).T @ rows + np.diag(penalty), gradient)
+            found = found + step * min(1.0, 5.0 / max(float(np.abs(step).max()), 1e-300))
+            if np.abs(step).max() < _CLOSE:
+                break
+        return found
+
+
+class LinearPredictor:
+    """Sums column by column, so that no batch can change a bit."""
+
+    def __init__(self, arrays: Arrays, columns: tuple[TableColumn, ...], target: TargetKind) -> None:
+        self._arrays, self._columns, self._target = arrays, columns, target
+
+    def predict(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
+        added = self.contributions(numbers, categories)
+        values = added[:, :, -1].copy()
+        for place in range(len(self._columns)):
+            values += added[:, :, place]
+        if self._target.kind == "binary":
+            return logistic(values)
+        if self._target.kind == "multiclass":
+            shares = logistic(values)
+            total = shares[:, :1].copy()
+            for place in range(1, shares.shape[1]):
+                total += shares[:, place : place + 1]
+            return shares / np.maximum(total, 1e-300)
+        return values
+
+    def contributions(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
+        arrays = self._arrays
+        coefficients = arrays["coefficients"]
+        found = np.zeros((len(numbers), len(coefficients), len(self._columns) + 1))
+        found[:, :, -1] = arrays["base"]
+        number, category, first = 0, 0, len(arrays["mean"])
+        for place, column in enumerate(self._columns):
+            if column.kind == "number":
+                centered = _standard(numbers[:, number], arrays["mean"][number], arrays["scale"][number])
+                found[:, :, place] = centered[:, None] * coefficients[:, number]
+                number += 1
+                continue
+            slots = arrays[f"slot_{category}"]
+            width = int(slots.max(initial=-1)) + 1
+            codes = categories[:, category]
+            slot = np.where(codes >= 0, slots[np.maximum(codes, 0)], -1) if len(slots) else np.full(len(codes), -1)
+            if width:
+                own = coefficients[:, first : first + width]
+                found[:, :, place] = np.where(slot[:, None] >= 0, own[:, np.maximum(slot, 0)].T, 0.0)
+            first, category = first + width, category + 1
+        return found
+
+
+def _solved(matrix: Doubles, right: Doubles) -> Doubles:
+    solution: Doubles = np.asarray(np.linalg.solve(matrix, right), np.float64)
+    return solution
+
+
+def _standard(values: Doubles, mean: Any, scale: Any) -> Doubles:
+    return np.where(np.isnan(values), 0.0, (values - mean) / scale)
+
+
+def _slots(codes: NDArray[np.int32], weight: Doubles, count: int, most: int) -> NDArray[np.int32]:
+    """The place of each text among those with a coefficient, -1 for the rare ones; int32 (texts,)."""
+    sums = np.bincount(codes[codes >= 0], weight[codes >= 0], count)
+    slots = np.full(count, -1, np.int32)
+    kept = np.argsort(-sums, kind="stable")[:most]
+    slots[kept] = np.arange(len(kept), dtype=np.int32)
+    return slots
+
+
+def _design(learned: Mapping[str, NDArray[Any]], numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
+    """float64 (rows, numbers and slots of all categories)."""
+    parts: Sequence[Doubles] = [_standard(numbers, learned["mean"], learned["scale"])]
+    for place in range(categories.shape[1]):
+        slots = learned[f"slot_{place}"]
+        hot = np.zeros((len(categories), int(slots.max(initial=-1)) + 1))
+        codes = categories[:, place]
+        slot = np.where(codes >= 0, slots[np.maximum(codes, 0)], -1) if len(slots) else np.full(len(codes), -1)
+        rows = np.flatnonzero(slot >= 0)
+        hot[rows, slot[rows]] = 1.0
+        parts = [*parts, hot]
+    return np.hstack(parts)

@@ -1,0 +1,160 @@
+"""Rows of numbers and categories, and the contract of a model of them.
+
+Parameters of a model are a value; what it learned is arrays and texts; a row gets the same bits in any batch.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.core import Arrays, Doubles
+from flyball.models.parameters import CheckedParameters
+
+
+class TableColumn(msgspec.Struct, frozen=True):
+    """One column of a table."""
+
+    name: str
+    kind: Literal["number", "category"]
+
+
+class TargetKind(msgspec.Struct, frozen=True):
+    """What is predicted. `quantiles`: of "quantiles", ascending, between 0 and 1. `classes`: of "multiclass" and
+    "multilabel", in the order of their numbers."""
+
+    kind: Literal["number", "quantiles", "binary", "multiclass", "multilabel"]
+    quantiles: tuple[float, ...] = ()
+    classes: tuple[str, ...] = ()
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the predicted values.
+
+        >>> TargetKind("quantiles", quantiles=(0.1, 0.5, 0.975)).outputs
+        ('q10', 'q50', 'q97.5')
+        """
+        if self.kind == "quantiles":
+            return tuple(f"q{quantile * 100:.6g}" for quantile in self.quantiles)
+        if self.kind == "number":
+            return ("value",)
+        return ("probability",) if self.kind == "binary" else self.classes
+
+
+class Table(msgspec.Struct, frozen=True):
+    """`numbers`: float64 (rows, number columns), NaN for missing. `categories`: int32 (rows, category columns), indexes
+    into `vocabularies` {column: its texts}, -1 for missing or unknown. `columns`: of both kinds, each array's in this
+    order."""
+
+    columns: tuple[TableColumn, ...]
+    numbers: Doubles
+    categories: NDArray[np.int32]
+    vocabularies: Mapping[str, list[str]] = {}
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @property
+    def number_names(self) -> list[str]:
+        """The names of the columns of `numbers`."""
+        return [column.name for column in self.columns if column.kind == "number"]
+
+    @property
+    def category_names(self) -> list[str]:
+        """The names of the columns of `categories`."""
+        return [column.name for column in self.columns if column.kind == "category"]
+
+
+class TrainingTable(Table, frozen=True, kw_only=True):
+    """With `target`: float64 (rows,), of classes their numbers, of "multilabel" (rows, labels); `weight`: float64
+    (rows,), above 0; `at_us`: int64 (rows,), ascending."""
+
+    target: Doubles
+    weight: Doubles
+    at_us: NDArray[np.int64]
+
+
+class TabularFit(msgspec.Struct, frozen=True):
+    """What a model learned. `note`: what the fit left out or did otherwise, "" for nothing."""
+
+    arrays: Arrays
+    texts: Mapping[str, list[str]] = {}
+    note: str = ""
+
+
+class TabularPredictor(Protocol):
+    """What a model learned, ready to answer. Pure; a row gets the same bits in any batch."""
+
+    def predict(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
+        """float64 (rows, outputs) of the target."""
+        ...
+
+    def contributions(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
+        """float64 (rows, outputs, columns + 1), in order of the table's columns, the base last; they sum to the
+        prediction before the model's link."""
+        ...
+
+
+class TabularModel(msgspec.Struct, metaclass=CheckedParameters, frozen=True):
+    """A model's parameters. Subclass with `frozen=True`, give the fields defaults, write `fit` and `open`.
+
+    `kind`: the name of one of Flyball's own models in artifacts, tables and on the command line. `predicts`: the kinds
+    of targets it can have. `search_space`: parameters that a search varies, each with the values to try.
+    """
+
+    kind: ClassVar[str] = ""
+    predicts: ClassVar[tuple[str, ...]] = ("number", "quantiles", "binary", "multiclass")
+    search_space: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
+
+    def fit(self, table: TrainingTable, target: TargetKind, seed: int) -> TabularFit:
+        """Learn. Same table and seed: same bits."""
+        raise NotImplementedError(f"{type(self).__name__} must define fit(table, target, seed)")
+
+    def open(
+        self, arrays: Arrays, texts: Mapping[str, list[str]], columns: tuple[TableColumn, ...], target: TargetKind
+    ) -> TabularPredictor:
+        """What `fit` learned from a table of these columns, ready to answer."""
+        raise NotImplementedError(f"{type(self).__name__} must define open(arrays, texts, columns, target)")
+
+
+def logistic(margin: Doubles) -> Doubles:
+    """The probability of a log odds.
+
+    >>> logistic(np.array([0.0, -1000.0]))
+    array([0.5, 0. ])
+    """
+    small = np.exp(-np.abs(margin))
+    return np.where(margin >= 0, 1.0, small) / (1.0 + small)
+
+
+def log_odds(probability: Doubles) -> Doubles:
+    """The log odds of a probability, kept finite."""
+    inside = np.clip(probability, 1e-12, 1.0 - 1e-12)
+    return np.log(inside) - np.log1p(-inside)
+
+
+def weighted_quantiles(values: Doubles, weight: Doubles, quantiles: Sequence[float]) -> Doubles:
+    """The smallest values up to which so large a share of the weight lies.
+
+    >>> weighted_quantiles(np.array([3.0, 1.0, 2.0]), np.ones(3), [0.5, 0.9])
+    array([2., 3.])
+    """
+    order = np.argsort(values, kind="stable")
+    reached = np.cumsum(weight[order]) / weight.sum()
+    places = np.minimum(np.searchsorted(reached, np.asarray(quantiles) - 1e-12), len(order) - 1)
+    found: Doubles = values[order][places]
+    return found
+
+
+def summary_of(table: TrainingTable, target: TargetKind) -> Doubles:
+    """The target without regard to any column, float64 (outputs,): mean, weighted quantiles, share of positives or of
+    each class."""
+    if target.kind == "quantiles":
+        return weighted_quantiles(table.target, table.weight, target.quantiles)
+    if target.kind == "multiclass":
+        counts = np.bincount(table.target.astype(np.int64), table.weight, len(target.classes))
+        shares: Doubles = counts / counts.sum()
+        return shares
+    return np.atleast_1d(np.average(table.target, axis=0, weights=table.weight))

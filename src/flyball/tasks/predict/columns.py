@@ -1,0 +1,245 @@
+"""The row of a request: fields of the event, hour and weekday, declared features of every key that the event names."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, tzinfo
+from enum import Enum
+from math import isfinite
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Literal, get_origin
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.core import BadDeclaration, Doubles, find_zone
+from flyball.events import Event, read_type
+from flyball.models import TableColumn
+from flyball.tasks.featurize import Asked, Columns, sampled
+from flyball.tasks.labels import references
+from flyball.tasks.request import Request
+from flyball.tasks.response import FeatureRead
+
+if TYPE_CHECKING:
+    import polars
+
+    from flyball.features import FeatureSet, Group, Reading
+    from flyball.tasks.predict.declaration import Predict
+
+TIMES = ("hour", "weekday")
+"""Of the request in the task's time zone, as categories: "0" to "23", "0" (Monday) to "6"."""
+
+BASELINE = "baseline_values"
+"""The array of what is answered when neither a version nor the features can be had."""
+
+
+def columns_of(on: type[Event], features: "FeatureSet", ignored: Sequence[str]) -> tuple[TableColumn, ...]:
+    """Every column that candidates see: the event's fields but `ignored`, times, then the features in their order."""
+    found = [
+        TableColumn(field.name, kind)
+        for field in read_type(on).declared
+        if field.name not in ignored and (kind := _kind_of(field.kind, field.entity)) is not None
+    ]
+    names = {column.name for column in found}
+    found += [TableColumn(name, "category") for name in TIMES if name not in {*ignored, *names, *features.derived}]
+    results = {one.name: one.result for group in features.groups for one in group.definitions}
+    results |= {name: one.result for name, one in features.derived.items()}
+    for name in features.names:
+        if name in names:
+            raise BadDeclaration(f"feature {name} of Predict", "named otherwise than the fields of the event", name)
+        if results[name] != "list":
+            found.append(TableColumn(name, "category" if results[name] == "text" else "number"))
+    return tuple(found)
+
+
+def _kind_of(kind: Any, entity: str | None) -> Literal["number", "category"] | None:
+    if entity is not None or kind is str or get_origin(kind) is Literal:
+        return "category"
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return "category"
+    return "number" if kind in (int, float, bool) else None
+
+
+def group_fields(on: type[Event], group: "Group") -> tuple[str, ...]:
+    """The field of the event that names each key of the group; raises `BadDeclaration` where none does."""
+    refs = references(on)
+    fields = []
+    for key, entity in zip(group.keys, group.entity_keys, strict=True):
+        named = [field for field, of in refs.items() if of == key] if entity else [key]
+        if not named or named[0] not in on.__struct_fields__:
+            raise BadDeclaration(f"key {key} of {group.name}", f"named by a field of {on.__name__}", list(refs))
+        fields.append(named[0])
+    return tuple(fields)
+
+
+class EventColumns(Columns):
+    """How features are read for the keys that a request's event names."""
+
+    def __init__(self, task: "Predict", names: Sequence[str]) -> None:
+        super().__init__(task, names)
+        self._inputs = input_fields(task.on, self._set)
+        self._fields = {group.name: attrgetter(*group_fields(task.on, group)) for group in self.groups}
+
+    def asked_for(self, request: Request, items: Sequence[str] = ()) -> Asked:
+        """The key of each group; none where the event leaves it out."""
+        asked = {}
+        for name, read in self._fields.items():
+            named = read(request.event)
+            key = named if isinstance(named, tuple) else (named,)
+            if None not in key:
+                asked[name] = [tuple(map(str, key))]
+        return asked
+
+    def of_request(self, reading: "Reading", request: Request) -> FeatureRead:
+        """What the record of a response says of what was read for it."""
+        read = self.of_items(reading, range(1))
+        vectors = {}
+        if sampled(request.key):
+            vectors = {name: (one.bits.tobytes(), one.tags.tobytes()) for name, one in read.groups.items()}
+        return FeatureRead(self.hash, read.at_us, read.offsets, read.digest, vectors)
+
+    def values(self, readings: "Sequence[Reading]", requests: Sequence[Request]) -> dict[str, Sequence[Any]]:
+        """{feature: its plain value for each request}, derived ones too."""
+        found: dict[str, Sequence[Any]] = {}
+        rows = [{name: one.row(0) for name, one in reading.groups.items()} for reading in readings]
+        for name, (group, place) in self._placed.items():
+            found[name] = [row[group.name][place] if group.name in row else None for row in rows]
+        derived = [name for name in self._needed if name in self._set.derived]
+        if derived:
+            given = {**found, "at": [request.at_us for request in requests]}
+            for name in {one for each in derived for one in self._set.derived[each].inputs} - set(given):
+                if name not in self._set.derived:
+                    given[name] = self._plain(name, requests)
+            self._set.derive_columns(given, len(requests), derived)
+            found |= {name: given[name] for name in derived}
+        return found
+
+    def _plain(self, name: str, requests: Sequence[Request]) -> list[Any]:
+        """A field of the event, or a key: keys are texts, as in a frame of rows."""
+        field, key = self._inputs[name]
+        values = [getattr(request.event, field) for request in requests]
+        return [None if value is None else str(value) for value in values] if key else values
+
+
+def input_fields(on: type[Event], features: "FeatureSet") -> dict[str, tuple[str, bool]]:
+    """{input of a derived feature: (field of the event, whether it is a key and so text)}."""
+    keys = {
+        key: (field, True)
+        for group in features.groups
+        for key, field in zip(group.keys, group_fields(on, group), strict=True)
+    }
+    return {**{name: (name, False) for name in on.__struct_fields__}, **keys}
+
+
+class Encoder:
+    """Requests as arrays: numbers float64 (rows, number columns), categories int32 (rows, category columns).
+
+    Missing and infinite numbers are NaN; missing categories and those that the vocabulary lacks are -1.
+    `vocabularies`: {category column: its texts by code}.
+    """
+
+    def __init__(
+        self, columns: Sequence[TableColumn], vocabularies: Mapping[str, Sequence[str]], zone: str = "UTC"
+    ) -> None:
+        self.columns = tuple(columns)
+        self.number_names = [column.name for column in columns if column.kind == "number"]
+        self.category_names = [column.name for column in columns if column.kind == "category"]
+        self._vocabularies = vocabularies
+        self._codes = {
+            name: {text: code for code, text in enumerate(vocabularies[name])} for name in self.category_names
+        }
+        self._zone = find_zone(zone)
+
+    def arrays(
+        self, requests: Sequence[Request], features: Mapping[str, Sequence[Any]]
+    ) -> tuple[Doubles, NDArray[np.int32]]:
+        """`features`: {name: a value for each request}, the other columns come from the events."""
+        numbers = np.empty((len(requests), len(self.number_names)))
+        for place, name in enumerate(self.number_names):
+            values = features[name] if name in features else [getattr(one.event, name) for one in requests]
+            numbers[:, place] = [number_of(value) for value in values]
+        codes = np.empty((len(requests), len(self.category_names)), np.int32)
+        times = time_columns([request.at_us for request in requests], self._zone)
+        for place, name in enumerate(self.category_names):
+            values = features.get(name) or self._texts(name, requests, times)
+            of = self._codes[name]
+            codes[:, place] = [of.get(text, -1) if text is not None else -1 for text in map(text_of, values)]
+        return numbers, codes
+
+    def texts(self, codes: NDArray[np.int32]) -> dict[str, str]:
+        """{category column: its text in one row}, "unknown" for -1."""
+        return {
+            name: self._vocabularies[name][code] if code >= 0 else "unknown"
+            for name, code in zip(self.category_names, codes.tolist(), strict=True)
+        }
+
+    def _texts(self, name: str, requests: Sequence[Request], times: Mapping[str, Sequence[str]]) -> Sequence[Any]:
+        if requests and name in requests[0].event.__struct_fields__:
+            return [getattr(request.event, name) for request in requests]
+        return times[name]
+
+
+def time_columns(at_us: Sequence[int], zone: tzinfo) -> dict[str, list[str]]:
+    """Hour and weekday of each time.
+
+    >>> time_columns([1_767_225_600_000_000], find_zone("UTC"))  # Thursday, 1 January 2026
+    {'hour': ['0'], 'weekday': ['3']}
+    """
+    local = [datetime.fromtimestamp(at // 1_000_000, zone) for at in at_us]
+    return {"hour": [str(one.hour) for one in local], "weekday": [str(one.weekday()) for one in local]}
+
+
+def columns_in(texts: Any) -> tuple[TableColumn, ...]:
+    """The columns that data or an artifact was made with."""
+    return tuple(TableColumn(name, kind) for name, kind in zip(texts["columns"], texts["column_kinds"], strict=True))
+
+
+def vocabularies_in(texts: Any, columns: Sequence[TableColumn]) -> dict[str, list[str]]:
+    """{category column: its texts by code}."""
+    names = [column.name for column in columns if column.kind == "category"]
+    return {name: texts[f"vocabulary_{place}"] for place, name in enumerate(names)}
+
+
+def number_of(value: Any) -> float:
+    """A value as a number; NaN for missing and infinite.
+
+    >>> number_of(True), number_of(None), number_of(float("inf"))
+    (1.0, nan, nan)
+    """
+    number = float("nan") if value is None else float(value)
+    return number if isfinite(number) else float("nan")
+
+
+def text_of(value: Any) -> str | None:
+    """A value as a category; None for missing.
+
+    >>> text_of(7), text_of(None)
+    ('7', None)
+    """
+    plain = value.value if isinstance(value, Enum) else value
+    return None if plain is None else str(plain)
+
+
+def feature_frame(task: "Predict", orders: "polars.DataFrame", frames: Mapping[str, Any], delay_us: int) -> Any:
+    """`orders` with a column for each declared feature as known and applied at each order's `at`, point in time."""
+    import polars as pl
+
+    from flyball.features import point_in_time
+
+    features = task.feature_set
+    rows = orders
+    for group in features.groups:
+        fields = group_fields(task.on, group)
+        keys = {key: pl.col(field).cast(pl.String) for key, field in zip(group.keys, fields, strict=True)}
+        asked = orders.select("at", **{key: each.fill_null("") for key, each in keys.items()})
+        values = point_in_time([group], frames, asked, apply_delay_us=delay_us)
+        named = orders.select(named=pl.all_horizontal(*[each.is_not_null() for each in keys.values()]))["named"]
+        names = [one.name for one in group.definitions]
+        rows = rows.hstack(
+            values.select(pl.when(named).then(pl.col(name)).otherwise(None).alias(name) for name in names)
+        )
+    if features.derived:
+        inputs = input_fields(task.on, features)
+        given = rows.with_columns(
+            **{name: pl.col(field).cast(pl.String) for name, (field, key) in inputs.items() if key}
+        )
+        rows = rows.hstack(features.derive_frame(given).select(list(features.derived)))
+    return rows

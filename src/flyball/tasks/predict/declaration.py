@@ -1,0 +1,263 @@
+"""The declaration of a prediction task: of which event, what, from what."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from flyball.core import BadDeclaration, BadInput, Refused, find_zone, parse_duration
+from flyball.events import Event, Profile, join_of, read_type
+from flyball.models import TableColumn, TabularModel, TargetKind
+from flyball.policy import Expression, trace
+from flyball.tasks.about import About
+from flyball.tasks.featurize import check_hashes
+from flyball.tasks.predict.targets import Target, key_field_of, label_of
+
+if TYPE_CHECKING:
+    from flyball.features import Derived, Entity, Features, FeatureSet, Group
+    from flyball.tasks.featurize import Columns
+    from flyball.tasks.task import Offline, Online, Stores
+
+_DOORS = {
+    "PredictOffline": "flyball.tasks.predict.offline",
+    "PredictOnline": "flyball.tasks.predict.online",
+    "EventColumns": "flyball.tasks.predict.columns",
+    "columns_of": "flyball.tasks.predict.columns",
+}
+"""What the declaration opens by name: these modules know it, it does not know them."""
+
+_KINDS = {"elapsed": ("number", "quantiles"), "occurs": ("binary",), "value": ("number", "quantiles")}
+
+
+class Predict(msgspec.Struct, frozen=True, dict=True):
+    """Predict something of one event from what is known when it happens.
+
+    `on`: the request's event type; an application ingests these events, too: training learns from them. `target`: made
+    by `fb.elapsed`, `fb.occurs` or `fb.target_value`. `kind`: "number", "quantiles" (with `quantiles`, ascending),
+    "binary" or "multiclass"; by default what the target says. `open_examples`: requests younger than the target's
+    span are left out ("exclude"), answered ones too, since those that are answered early are not like the others; or
+    those that are answered count by the inverse probability that their answer could have come by now ("weight").
+    `weight`: what an example counts. `features`: entities, `fb.Features` and `fb.FeatureSet`s, kept for keys that the
+    event names. `ignore`: fields of the event that models do not see, beside the one that names the outcome. `slices`:
+    fields by which metrics are reported. `unit`: the field whose values are resampled for intervals, each request by
+    default. `zone`: of the columns hour and weekday. `deadline`: time within which an answer must leave.
+
+    Constructing one checks it: `BadDeclaration` names the field.
+    """
+
+    on: type[Event]
+    target: Target
+    kind: str = ""
+    quantiles: tuple[float, ...] = (0.1, 0.5, 0.9)
+    open_examples: Literal["exclude", "weight"] = "exclude"
+    weight: Callable[[Any], Any] | None = None
+    features: "tuple[Entity | Features, ...] | FeatureSet" = ()
+    ignore: tuple[str, ...] = ()
+    slices: tuple[str, ...] = ()
+    unit: str = ""
+    zone: str = "UTC"
+    deadline: str = "300ms"
+
+    def __post_init__(self) -> None:
+        _check(self)
+        _ = self.about, self.columns
+
+    @cached_property
+    def target_kind(self) -> TargetKind:
+        """What models are told of the target."""
+        target = self.target
+        kind: Any = self.kind or _able(target)[0]
+        return TargetKind(
+            kind=kind, quantiles=tuple(self.quantiles) if kind == "quantiles" else (), classes=target.classes
+        )
+
+    @cached_property
+    def key_field(self) -> str:
+        """The field of the request that names its outcome."""
+        return key_field_of(self.on, self.target.by)
+
+    @cached_property
+    def feature_set(self) -> "FeatureSet":
+        """Every declared feature."""
+        from flyball.features import FeatureSet
+
+        groups: list[Group] = []
+        derived: dict[str, Derived] = {}
+        for given in [self.features] if isinstance(self.features, FeatureSet) else self.features:
+            if isinstance(given, FeatureSet):
+                groups += given.groups
+                derived |= given.derived
+            else:
+                groups.append(given.features)
+        return FeatureSet(self.on, *(group for group in groups if group.definitions), **derived)
+
+    @cached_property
+    def columns(self) -> tuple[TableColumn, ...]:
+        """The columns of the table that models see."""
+        columns: tuple[TableColumn, ...] = _door("columns_of")(
+            self.on, self.feature_set, (self.key_field, *self.ignore)
+        )
+        return columns
+
+    @cached_property
+    def weight_expression(self) -> Expression | None:
+        """What an example counts, None for 1."""
+        return None if self.weight is None else trace(self.weight)
+
+    @cached_property
+    def about(self) -> About:
+        """The task as inert values, which other rooms read."""
+        label, features = label_of(self.target, self.on), self.feature_set
+        used = [self.on, label.event, *self.target.censored_by]
+        used += [one for group in features.groups for one in group.event_types if not issubclass(one, Profile)]
+        return About(
+            kind="predict",
+            request=self.on,
+            values=self.target_kind.outputs,
+            labels=(label,),
+            entities=_entities(self.features),
+            features=features,
+            event_types=tuple(dict.fromkeys([*used, *(side for one in used for side in _sides(one))])),
+            deadline_us=parse_duration(self.deadline),
+            declaration=self._declaration,
+        )
+
+    @property
+    def _declaration(self) -> dict[str, Any]:
+        return {
+            "on": self.on.__name__,
+            "target": self.target.plain(),
+            "kind": self.target_kind.kind,
+            "quantiles": list(self.target_kind.quantiles),
+            "zone": self.zone,
+            "columns": [[column.name, column.kind] for column in self.columns],
+            "hashes": self.feature_set.hashes,
+        }
+
+    def bind(self, candidates: Mapping[str, Any]) -> "tuple[Predict, Mapping[str, Any]]":
+        """The candidates as they are; raises `BadDeclaration` for what is no model of tables."""
+        for label, model in candidates.items():
+            if not isinstance(model, TabularModel):
+                raise BadDeclaration(f"candidate {label!r}", "a model of tables, such as fb.Linear()", model)
+        return self, candidates
+
+    def restore(self, declaration: Mapping[str, Any], event_types: Sequence[type[Event]] = ()) -> "Predict":
+        """The task with the columns and the kind of `declaration`.
+
+        Raises `Refused` where the request's type, a column or a feature is not declared any more, or otherwise.
+        """
+        if declaration["on"] != self.on.__name__:
+            raise Refused(
+                f"requests of the task must be {declaration['on']}, as when the version was learned, got "
+                f"{self.on.__name__}: release a version learned since"
+            )
+        known = {column.name: column.kind for column in self.columns}
+        for name, kind in declaration["columns"]:
+            if known.get(name) != kind:
+                raise Refused(
+                    f"column {name} must be a {kind}, as when the version was learned, got {known.get(name, 'none')}: "
+                    "declare it again, or release a version learned since"
+                )
+        live = self.feature_set.hashes
+        names = {name for name, _ in declaration["columns"]}
+        check_hashes(live, {name: hash for name, hash in declaration["hashes"].items() if name in names})
+        if declaration["kind"] not in _able(self.target):
+            raise Refused(
+                f"the version must predict {' or '.join(_able(self.target))}, got {declaration['kind']}: "
+                "release a version learned since"
+            )
+        quantiles = tuple(declaration["quantiles"]) or self.quantiles
+        if (declaration["kind"], quantiles) == (self.target_kind.kind, self.quantiles):
+            return self
+        return msgspec.structs.replace(self, kind=declaration["kind"], quantiles=quantiles)
+
+    def feature_hashes_of(self, candidate: Any) -> dict[str, str]:
+        """{feature: hash} of what a version of `candidate` reads: all columns that are features."""
+        names = {column.name for column in self.columns}
+        return {name: hash for name, hash in self.feature_set.hashes.items() if name in names}
+
+    def feature_columns(self, names: Sequence[str]) -> "Columns":
+        """How these features are read for a request."""
+        columns: Columns = _door("EventColumns")(self, names)
+        return columns
+
+    def offline(self) -> "Offline":
+        """The offline door."""
+        offline: Offline = _door("PredictOffline")(self)
+        return offline
+
+    def online(self, stores: "Stores") -> "Online":
+        """The online door; loads no polars."""
+        online: Online = _door("PredictOnline")(self, stores)
+        return online
+
+
+def _door(name: str) -> Any:
+    return getattr(import_module(_DOORS[name]), name)
+
+
+def _sides(event: type[Event]) -> tuple[type[Event], ...]:
+    join = join_of(event)
+    return () if join is None else (join.first, join.second)
+
+
+def _entities(features: Any) -> "tuple[Entity, ...]":
+    from flyball.features import Entity
+
+    given = features if isinstance(features, tuple) else ()
+    return tuple(one for one in given if isinstance(one, Entity))
+
+
+def _able(target: Target) -> tuple[str, ...]:
+    """The kinds that a target can be predicted as, the usual one first."""
+    return ("multiclass",) if target.classes else _KINDS[target.kind]
+
+
+def _check(task: Predict) -> None:
+    if not (isinstance(task.on, type) and issubclass(task.on, Event)) or issubclass(task.on, Profile):
+        raise BadDeclaration("on of Predict", "an event type, a class of fb.Event", task.on)
+    if join_of(task.on) is not None:
+        raise BadDeclaration("on of Predict", "an event that happens by itself, not a joined one", task.on)
+    if not isinstance(task.target, Target):
+        raise BadDeclaration("target of Predict", "made by fb.elapsed, fb.occurs or fb.target_value", task.target)
+    able = _able(task.target)
+    if task.kind and task.kind not in able:
+        raise BadDeclaration("kind of Predict", f"{' or '.join(able)} for this target", task.kind)
+    levels = list(task.quantiles)
+    if not levels or levels != sorted(set(levels)) or not all(0 < level < 1 for level in levels):
+        raise BadDeclaration("quantiles of Predict", "ascending numbers between 0 and 1", task.quantiles)
+    if task.open_examples not in ("exclude", "weight"):
+        raise BadDeclaration("open_examples of Predict", '"exclude" or "weight"', task.open_examples)
+    fields = read_type(task.on).fields
+    named = {"ignore": task.ignore, "slices": task.slices, "unit": (task.unit,) if task.unit else ()}
+    for where, names in named.items():
+        unknown = [name for name in names if name not in fields]
+        if isinstance(names, str) or unknown:
+            raise BadDeclaration(f"{where} of Predict", f"fields of {task.on.__name__}: {', '.join(fields)}", names)
+    if task.weight is not None:
+        strange = trace(task.weight).fields() - {*fields, "at"}
+        if strange:
+            raise BadDeclaration("weight of Predict", f"made of fields of {task.on.__name__}", sorted(strange))
+    _check_features(task.features)
+    _check_times(task)
+
+
+def _check_features(features: Any) -> None:
+    given = features if isinstance(features, tuple) else (features,)
+    if any(not (hasattr(one, "features") or hasattr(one, "derived")) for one in given):
+        raise BadDeclaration("features of Predict", "a tuple of entities, fb.Features and fb.FeatureSets", features)
+
+
+def _check_times(task: Predict) -> None:
+    try:
+        find_zone(task.zone)
+    except (BadInput, TypeError, AttributeError):
+        raise BadDeclaration("zone of Predict", "one such as Europe/Berlin", task.zone) from None
+    try:
+        deadline_us = parse_duration(task.deadline)
+    except (BadInput, TypeError):
+        deadline_us = 0
+    if deadline_us < 1_000:
+        raise BadDeclaration("deadline of Predict", "a duration of a millisecond or more, such as 300ms", task.deadline)

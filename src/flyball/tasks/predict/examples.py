@@ -1,0 +1,179 @@
+"""Examples of a prediction task: requests with their label, as both were known at some time.
+
+Young requests are the difficulty: of those asked an hour ago only the ones answered within the hour have a label, and
+these are the quick ones. Either no request younger than the target's span counts, or each labeled one counts by the
+inverse of the probability that its label could have been seen by now: 1 / G(d), where d is how long its label took and
+G the Kaplan-Meier estimate of the share of requests observed at least so long. Sources: Robins and Rotnitzky, "Recovery
+of Information and Adjustment for Dependent Censoring Using Surrogate Markers", 1992; van der Laan and Robins, "Unified
+Methods for Censored Longitudinal Data and Causality", 2003.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from flyball.core import Doubles, Ints, find_zone
+from flyball.events import Schema, logged_types
+from flyball.features import number_column
+from flyball.tasks.label_frames import CENSORED, HELD, OPEN, OTHERWISE, label_requests
+from flyball.tasks.past import Past
+from flyball.tasks.predict.columns import TIMES, feature_frame, time_columns
+from flyball.tasks.task import TrainingData
+
+if TYPE_CHECKING:
+    from flyball.tasks.predict.declaration import Predict
+
+ORDER = ("at", "partition", "offset")
+SMALLEST_SHARE = 0.02
+"""Below it an example would count more than fifty times: its weight is bounded, at the price of some bias."""
+
+
+class Labeled(msgspec.Struct, frozen=True):
+    """`rows`: of the requests that count, int64; `target`, `weight`: float64, of each of them.
+
+    `states`: {state of the label: requests}, of all requests known at `as_of_us`; `young`: how many of them are younger
+    than the target's span.
+    """
+
+    rows: Ints
+    target: Doubles
+    weight: Doubles
+    states: dict[str, int]
+    young: int
+    as_of_us: int
+
+
+class RequestHistory:
+    """The requests of the past in order of time, `frame`, and what is known of them."""
+
+    def __init__(self, task: "Predict", past: Past) -> None:
+        self.task, self.past = task, past
+        about = task.about
+        profiles = [entity.profile for entity in about.entities if entity.profile is not None]
+        types = dict.fromkeys((*logged_types(about.event_types), *about.event_types, *profiles))
+        self.schema = Schema(tuple(types))
+        self.frames = {name: past.events(name) for name in (*self.schema.types, *self.schema.joined)}
+        self.frame = self.frames[task.on.__name__.lower()].sort(*ORDER)
+        self.at_us: Ints = self.frame["at"].cast(pl.Int64).to_numpy()
+        weight = task.weight_expression
+        self.weight: Doubles = (
+            np.ones(self.frame.height)
+            if weight is None
+            else number_column(weight, self.frame).fill_null(0.0).to_numpy().astype(np.float64)
+        )
+
+    def labels(self, as_of_us: int) -> pl.DataFrame:
+        """The label of each request as known then, see `label_requests`."""
+        (label,) = self.task.about.labels
+        requests = self.frame.select("at", **_joining(self.task, self.schema))
+        return label_requests(requests, [label], self.frames, self.schema, as_of_us)
+
+    def known(self, as_of_us: int) -> NDArray[np.bool_]:
+        """Which requests were known then."""
+        known: NDArray[np.bool_] = (self.frame["known_at"] <= as_of_us).to_numpy()
+        return known
+
+    def mature(self, as_of_us: int) -> NDArray[np.bool_]:
+        """Which requests are so old that nothing can change their label."""
+        mature: NDArray[np.bool_] = self.at_us + self.task.target.within_us < as_of_us
+        return mature
+
+    def examples(self, as_of_us: int, young: bool = False) -> Labeled:
+        """The requests whose label counts as of then; with `young`, those that are not mature too, weighted."""
+        labels, known = self.labels(as_of_us), self.known(as_of_us)
+        states = labels["state"].to_numpy()
+        target = labels["value"].fill_null(np.nan).to_numpy()
+        labeled = known & np.isin(states, (HELD, OTHERWISE)) & np.isfinite(target) & (self.weight > 0)
+        mature = self.mature(as_of_us)
+        weight = self.weight
+        if young:
+            weight = weight * self._inverse_censoring(labels, known, mature, as_of_us)
+        else:
+            labeled = labeled & mature
+        rows = np.flatnonzero(labeled)
+        counts = {state: int((known & (states == state)).sum()) for state in (HELD, OTHERWISE, CENSORED, OPEN)}
+        return Labeled(rows, target[rows], weight[rows], counts, int((known & ~mature).sum()), as_of_us)
+
+    def _inverse_censoring(
+        self, labels: pl.DataFrame, known: NDArray[np.bool_], mature: NDArray[np.bool_], as_of_us: int
+    ) -> Doubles:
+        """1 / G(d) of each request whose label took d; a negative took the whole span."""
+        within_us = self.task.target.within_us
+        held, ended = (labels[name].fill_null(-1).to_numpy() for name in ("held_at", "ended_at"))
+        observed = np.minimum(as_of_us - self.at_us, within_us + 1)
+        took = np.where(held >= 0, held - self.at_us, within_us)
+        resolved = (labels["state"] == HELD).to_numpy() | mature
+        cut = ended >= 0
+        duration = np.where((held >= 0) & ~cut, took, np.where(cut, np.minimum(ended - self.at_us, took), observed))
+        duration = np.where(mature & (held < 0) & ~cut, within_us + 1, duration)
+        censored = known & ~resolved | (known & cut & (labels["state"] == CENSORED).to_numpy())
+        share = observed_share(duration[known], censored[known], took)
+        return 1.0 / np.maximum(share, SMALLEST_SHARE)
+
+    def table(self) -> pl.DataFrame:
+        """A row for each request with every column of the task, each as serving would have seen it."""
+        task = self.task
+        frame: pl.DataFrame = feature_frame(task, self.frame, self.frames, self.past.lag.features_us)
+        times = time_columns(self.at_us.tolist(), find_zone(task.zone))
+        present = set(self.frame.columns)
+        added = [pl.Series(name, times[name], pl.String) for name in TIMES if name not in present]
+        return frame.with_columns(added) if added else frame
+
+
+def observed_share(duration_us: Ints, censored: NDArray[np.bool_], at_us: Ints) -> Doubles:
+    """The Kaplan-Meier estimate of the share of requests still observed just before each of `at_us`.
+
+    `duration_us`: how long each request was observed or its label took; `censored`: which stopped being observed then
+    without a label. Source: Kaplan and Meier, "Nonparametric Estimation from Incomplete Observations", JASA 1958.
+
+    >>> observed_share(np.array([1, 2, 2, 3]), np.array([True, False, False, True]), np.array([1, 2, 3]))
+    array([1.  , 0.75, 0.75])
+    """
+    times, place = np.unique(duration_us, return_inverse=True)
+    stopped = np.bincount(place, censored, len(times))
+    at_risk = len(duration_us) - np.concatenate([[0.0], np.cumsum(np.bincount(place, minlength=len(times)))])[:-1]
+    survival = np.concatenate([[1.0], np.cumprod(1.0 - stopped / np.maximum(at_risk, 1.0))])
+    share: Doubles = survival[np.searchsorted(times, at_us, side="left")]
+    return share
+
+
+def _joining(task: "Predict", schema: Schema) -> dict[str, Any]:
+    """The columns that labels join requests by."""
+    from flyball.tasks.labels import joining_names
+
+    (label,) = task.about.labels
+    return {name: pl.col(task.key_field).cast(pl.String) for name in joining_names(label)}
+
+
+def training_data(task: "Predict", table: pl.DataFrame, examples: Labeled, at_us: Ints) -> TrainingData:
+    """The rows of `examples` as arrays, and the vocabularies that they have."""
+    chosen = table[examples.rows.tolist()] if len(examples.rows) < table.height else table
+    numbers = [column.name for column in task.columns if column.kind == "number"]
+    categories = [column.name for column in task.columns if column.kind == "category"]
+    texts: dict[str, list[str]] = {
+        "columns": [column.name for column in task.columns],
+        "column_kinds": [column.kind for column in task.columns],
+        "classes": list(task.target_kind.classes),
+    }
+    codes = np.empty((chosen.height, len(categories)), np.int32)
+    for place, name in enumerate(categories):
+        values = chosen[name].cast(pl.String)
+        vocabulary = values.drop_nulls().unique().sort().to_list()
+        texts[f"vocabulary_{place}"] = vocabulary
+        of = {text: code for code, text in enumerate(vocabulary)}
+        codes[:, place] = [-1 if value is None else of[value] for value in values.to_list()]
+    matrix = np.empty((chosen.height, len(numbers)))
+    for place, name in enumerate(numbers):
+        column = chosen[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
+        matrix[:, place] = np.where(np.isfinite(column), column, np.nan)
+    arrays = {
+        "numbers": matrix,
+        "categories": codes,
+        "target": examples.target,
+        "weight": examples.weight,
+        "at_us": at_us[examples.rows],
+    }
+    return TrainingData(arrays, texts, examples.as_of_us)

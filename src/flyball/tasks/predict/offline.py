@@ -1,0 +1,152 @@
+"""The offline door of predictions: examples as known then, how candidates learn, how they are evaluated."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.core import BadInput, Doubles, format_duration, format_timestamp
+from flyball.models import TrainingTable, summary_of
+from flyball.tasks.past import Past
+from flyball.tasks.predict.columns import BASELINE, columns_in, vocabularies_in
+from flyball.tasks.predict.plan import evaluation_plan
+from flyball.tasks.task import EvaluationPlan, EvaluationSet, Examples, Holdout, Trained, TrainingData
+
+if TYPE_CHECKING:
+    from flyball.tasks.predict.declaration import Predict
+    from flyball.tasks.predict.examples import Labeled, RequestHistory
+
+TEST_SHARE, MOST_EVALUATED = 0.2, 20_000
+
+
+class PredictTruth(msgspec.Struct, frozen=True):
+    """What came of the requests: `target` as in a training table, `weight` what each counts; float64 (requests,)."""
+
+    target: Doubles
+    weight: Doubles
+
+    def take(self, rows: NDArray[np.int64]) -> "PredictTruth":
+        return PredictTruth(self.target[rows], self.weight[rows])
+
+
+class PredictOffline:
+    """How predictions of one task are learned and evaluated."""
+
+    def __init__(self, task: "Predict") -> None:
+        self._task = task
+
+    def plan(self) -> EvaluationPlan:
+        """Metrics by kind, baselines."""
+        return evaluation_plan(self._task)
+
+    def examples(self, past: Past, min_examples: int, seed: int, metrics: Sequence[str] = ()) -> Examples | str:
+        """The last fifth of the requests whose labels are final is what candidates are evaluated on.
+
+        What is learned from was known just before the first of them, so between the last example and the first
+        evaluated request lies as much time as a label needs.
+        """
+        from flyball.tasks.predict.examples import RequestHistory, training_data
+
+        task, history = self._task, RequestHistory(self._task, past)
+        final = history.examples(past.as_of_us)
+        cut = int((1 - TEST_SHARE) * len(final.rows))
+        asked = final.rows[cut:]
+        if len(asked) < min_examples:
+            return _too_few(task, final, min_examples, len(asked))
+        start_us, end_us = int(history.at_us[asked[0]]), int(history.at_us[asked[-1]]) + 1
+        young = task.open_examples == "weight"
+        before, full = history.examples(start_us - 1, young), history.examples(past.as_of_us, young)
+        if not len(before.rows):
+            return (
+                f"nothing to learn from: no request had a final label before the test window, which starts at "
+                f"{format_timestamp(start_us)}: a label needs {format_duration(task.target.within_us)}, and events "
+                "that happened long ago must be ingested as history, not as live"
+            )
+        table = history.table()
+        chosen = np.arange(cut, len(final.rows))
+        if len(chosen) > MOST_EVALUATED:
+            picked = np.random.default_rng(seed).choice(len(chosen), MOST_EVALUATED, replace=False)
+            chosen = chosen[np.sort(picked)]
+        evaluation = self._evaluation(history, final, chosen, (start_us, end_us), len(asked))
+        train, now = (training_data(task, table, one, history.at_us) for one in (before, full))
+        summary = (
+            f"{len(before.rows):,} examples of {task.on.__name__}, {before.young:,} too young; evaluated on "
+            f"{len(chosen):,} requests after {format_timestamp(start_us)}"
+        )
+        share = len(asked) / len(final.rows)
+        rule = f"the last {TEST_SHARE:.0%} of the requests with a final label"
+        return Examples(train, now, evaluation, Holdout(start_us, end_us, share, len(asked), rule), summary)
+
+    def _evaluation(
+        self, history: "RequestHistory", final: "Labeled", chosen: Any, window_us: tuple[int, int], pool: int
+    ) -> EvaluationSet:
+        task, rows = self._task, final.rows[chosen]
+        frame = history.frame[rows.tolist()]
+        names = [name for name in task.on.__struct_fields__ if name != "at"]
+        fields = frame.select(names).to_dicts()
+        units, unit_of = [str(row) for row in range(len(rows))], np.arange(len(rows), dtype=np.int64)
+        if task.unit:
+            names_of = [str(each[task.unit]) for each in fields]
+            units = sorted(set(names_of))
+            number = {name: place for place, name in enumerate(units)}
+            unit_of = np.array([number[name] for name in names_of], np.int64)
+        left_out = {state: count for state, count in final.states.items() if state in ("censored", "open") and count}
+        notes = [f"{count:,} requests are {state} and left out" for state, count in left_out.items()]
+        return EvaluationSet(
+            window_us=window_us,
+            at_us=history.at_us[rows],
+            fields=fields,
+            contexts=[None] * len(rows),
+            units=units,
+            unit_of=unit_of,
+            truth=PredictTruth(final.target[chosen], final.weight[chosen]),
+            slices={name: [None if each[name] is None else str(each[name]) for each in fields] for name in task.slices},
+            pool=pool,
+            notes=tuple(notes),
+        )
+
+    def train(self, candidate: Any, data: TrainingData, past: Past, seed: int) -> Trained:
+        """Fit one; raises whatever it raises, and `BadInput` where there is nothing to fit on."""
+        if not len(data.arrays["target"]):
+            raise BadInput("examples", "one or more", "none")
+        target, table = self._task.target_kind, table_of(data)
+        fitted = candidate.fit(table, target, seed)
+        if not isinstance(getattr(fitted, "arrays", None), dict):
+            raise BadInput(f"what {type(candidate).__name__}.fit returns", "a TabularFit", type(fitted).__name__)
+        own = {name: values for name, values in data.texts.items() if name != "classes"}
+        clash = sorted((own.keys() & fitted.texts.keys()) | ({BASELINE} & fitted.arrays.keys()))
+        if clash:
+            raise BadInput(f"names in what {type(candidate).__name__} learned", "other than the task's own", clash)
+        arrays = {**fitted.arrays, BASELINE: summary_of(table, target)}
+        return Trained(arrays, {**own, **fitted.texts}, fitted.note)
+
+    def share(self, data: TrainingData, share: float, seed: int) -> TrainingData:
+        """A random share of the examples, in order of time; a smaller share lies within a larger one."""
+        count = len(data.arrays["target"])
+        rows = np.sort(np.random.default_rng(seed).permutation(count)[: max(1, round(share * count))])
+        return msgspec.structs.replace(data, arrays={name: array[rows] for name, array in data.arrays.items()})
+
+
+def table_of(data: TrainingData) -> TrainingTable:
+    """The table that models are fitted on."""
+    columns = columns_in(data.texts)
+    return TrainingTable(
+        columns=columns,
+        numbers=data.arrays["numbers"],
+        categories=data.arrays["categories"],
+        vocabularies=vocabularies_in(data.texts, columns),
+        target=data.arrays["target"],
+        weight=data.arrays["weight"],
+        at_us=data.arrays["at_us"],
+    )
+
+
+def _too_few(task: "Predict", final: "Labeled", least: int, found: int) -> str:
+    counts = ", ".join(f"{count:,} {state}" for state, count in final.states.items() if count) or "no request"
+    return (
+        f"too little to evaluate on: the last fifth of the requests with a final label must hold {least}, got {found}; "
+        f"labels of {task.on.__name__}: {counts}, {final.young:,} younger than "
+        f"{format_duration(task.target.within_us)}"
+    )

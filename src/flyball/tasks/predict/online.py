@@ -1,0 +1,140 @@
+"""The online door of predictions: a pipeline per version, and what is answered without one."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from flyball.core import BadInput, Doubles, Refused
+from flyball.events import Offsets
+from flyball.models import Artifact
+from flyball.tasks.featurize import ReadFeatures
+from flyball.tasks.predict.columns import BASELINE, Encoder, EventColumns, columns_in, vocabularies_in
+from flyball.tasks.request import Request
+from flyball.tasks.response import Response
+from flyball.tasks.task import EMPTY_LEVEL, PRECOMPUTED_LEVEL, Pipeline, Stores
+
+if TYPE_CHECKING:
+    from flyball.features import Reading
+    from flyball.tasks.predict.declaration import Predict
+
+
+class PredictOnline:
+    """Responses of one task from `stores`, live or rebuilt. Requests have no context: features are read as asked."""
+
+    def __init__(self, task: "Predict", stores: Stores) -> None:
+        self._task, self._stores = task, stores
+
+    def contexts(self, requests: Sequence[Request]) -> tuple[list[None], Offsets]:
+        return [None] * len(requests), self._stores.state.offsets()
+
+    def open(self, candidate: Any, artifact: Artifact, arrangement: Mapping[str, Any]) -> "PredictPipeline":
+        """A version as it was learned."""
+        return PredictPipeline(self._task, artifact, candidate, self._stores.features)
+
+    def fallback(self, best: Pipeline | None) -> "BaselineFallback":
+        """What is usual, as the best version computed it beforehand."""
+        return BaselineFallback(best.baseline if isinstance(best, PredictPipeline) else None)
+
+
+class BaselineFallback(msgspec.Struct, frozen=True):
+    """The same for every request: a mean, quantiles, a share, computed with the best version."""
+
+    values: tuple[float, ...] | None = None
+    offsets: Offsets = ()
+
+    @property
+    def ready(self) -> bool:
+        return self.values is not None
+
+    def answer(self, request: Request, context: Any | None) -> tuple[str, Response]:
+        if self.values is None:
+            return EMPTY_LEVEL, Response()
+        return PRECOMPUTED_LEVEL, Response(values=self.values)
+
+
+class PredictPipeline:
+    """One version: read features, make the row, predict. A request gets the same bits in any batch.
+
+    Raises `Refused` where the version needs features and there is no store to read them from.
+    """
+
+    def __init__(self, task: "Predict", artifact: Artifact, model: Any, features: ReadFeatures | None) -> None:
+        self.task, self.target = task, task.target_kind
+        self.columns = columns_in(artifact.texts)
+        self.baseline: tuple[float, ...] = tuple(artifact.arrays[BASELINE].tolist())
+        self._encoder = Encoder(self.columns, vocabularies_in(artifact.texts, self.columns), task.zone)
+        named = set(task.feature_set.names)
+        wanted = [column.name for column in self.columns if column.name in named]
+        self._reads = EventColumns(task, sorted(wanted)) if wanted else None
+        if self._reads is not None and self._reads.groups and features is None:
+            raise Refused("a version with features must be given a store to read them from, got none")
+        self._features = features
+        self._predictor = model.open(artifact.arrays, artifact.texts, self.columns, self.target)
+
+    def answer(self, requests: Sequence[Request], contexts: Sequence[Any]) -> list[Response]:
+        """The values of each request, named by the task's target; quantiles ascend."""
+        if not requests:
+            return []
+        readings = self._read(requests)
+        numbers, categories = self._arrays(requests, readings)
+        values = self._checked(self._predictor.predict(numbers, categories), len(requests))
+        if self.target.kind == "quantiles":
+            values = np.sort(values, axis=1)
+        rows = values.tolist()
+        if self._reads is None or not self._reads.groups:
+            return [Response(values=tuple(row)) for row in rows]
+        return [
+            Response(values=tuple(row), reads=(self._reads.of_request(reading, request),) if reading.groups else ())
+            for row, reading, request in zip(rows, readings, requests, strict=True)
+        ]
+
+    def explain(self, request: Request, context: Any, response: Response) -> list[list[tuple[str, float]]]:
+        """For each value (column = what the row had, contribution) and what the base added."""
+        readings = self._read([request])
+        numbers, categories = self._arrays([request], readings)
+        added = self._predictor.contributions(numbers, categories)[0]
+        shown = self._shown(numbers[0], categories[0])
+        return [[("base", float(row[-1])), *_largest(shown, row[:-1].tolist())] for row in added]
+
+    def warm(self, at_us: int) -> None:
+        """Predict two made-up rows, alone and together."""
+        for rows in (1, 2):
+            numbers = np.full((rows, len(self._encoder.number_names)), np.nan)
+            self._predictor.predict(numbers, np.full((rows, len(self._encoder.category_names)), -1, np.int32))
+
+    def _read(self, requests: Sequence[Request]) -> "list[Reading]":
+        from flyball.features import Reading
+
+        if self._reads is None or self._features is None:
+            return [Reading(request.at_us, (), {}) for request in requests]
+        asked = [self._reads.asked_for(request) for request in requests]
+        return self._features.read(asked, [request.at_us for request in requests])
+
+    def _arrays(self, requests: Sequence[Request], readings: "Sequence[Reading]") -> tuple[Doubles, Any]:
+        features = {} if self._reads is None else self._reads.values(readings, requests)
+        return self._encoder.arrays(requests, features)
+
+    def _checked(self, values: Any, rows: int) -> Doubles:
+        shape = (rows, len(self.target.outputs))
+        if not isinstance(values, np.ndarray) or values.shape != shape:
+            raise BadInput("predictions", f"an array of shape {shape}", getattr(values, "shape", type(values).__name__))
+        return values
+
+    def _shown(self, numbers: Any, categories: Any) -> list[str]:
+        """Each column with its value, such as "km = 3.2"."""
+        number = dict(zip(self._encoder.number_names, numbers.tolist(), strict=True))
+        text = self._encoder.texts(categories)
+        return [
+            f"{column.name} = {number[column.name]:.6g}"
+            if column.kind == "number"
+            else f"{column.name} = {text[column.name]}"
+            for column in self.columns
+        ]
+
+
+def _largest(names: Sequence[str], added: Sequence[float]) -> list[tuple[str, float]]:
+    """What added anything, the largest first."""
+    parts = [(name, part) for name, part in zip(names, added, strict=True) if part]
+    return sorted(parts, key=lambda part: -abs(part[1]))
