@@ -96,7 +96,10 @@ _ROOM_OF = {
         ],
         "flyball.features",
     ),
-    **dict.fromkeys(["Histories", "Interactions", "LambdaMART", "Recommender"], "flyball.models"),
+    **dict.fromkeys(
+        ["Histories", "Interactions", "LambdaMART", "Recommender", "calibrated", "conformal", "downsampled"],
+        "flyball.models",
+    ),
     **dict.fromkeys(
         [
             "any_of",

@@ -71,6 +71,9 @@ from flyball.models.recommenders.sparse_ease import SparseEASE
 from flyball.models.recommenders.svdpp import SVDpp
 from flyball.models.recommenders.user_knn import UserKNN
 from flyball.models.tabular.baselines import Constant, GroupMedian
+from flyball.models.tabular.calibration.calibrated import Calibrated, calibrated
+from flyball.models.tabular.calibration.conformalized import Conformal, conformal
+from flyball.models.tabular.calibration.downsampled import Downsampled, downsampled
 from flyball.models.tabular.linear import Linear
 from flyball.models.tabular.table import (
     Table,
@@ -96,8 +99,11 @@ __all__ = [
     "BiasModel",
     "BiasedMF",
     "Blend",
+    "Calibrated",
+    "Conformal",
     "Constant",
     "Distilled",
+    "Downsampled",
     "Explains",
     "Floats",
     "GlobalMean",
@@ -143,8 +149,11 @@ __all__ = [
     "UserKNN",
     "attributes_of",
     "best_items",
+    "calibrated",
     "canonical",
+    "conformal",
     "cut_windows",
+    "downsampled",
     "explain_score",
     "explains",
     "histories_of",

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from flyball.core import ArtifactCorrupt, BadInput, NotFound, Refused, write_atomic
 from flyball.models.base import Recommender, models_here, tabular_models_here
+from flyball.models.tabular.table import TabularModel
 
 FORMAT = 2
 _MANIFEST, _ITEMS = "manifest.json", "items"
@@ -160,7 +161,7 @@ def _build(kind: str, params: Mapping[str, Any], classes: Mapping[str, type[Any]
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Recommender):
+    if isinstance(value, Recommender | TabularModel):
         return {"kind": kind_of(value), "params": params_of(value)}
     if isinstance(value, tuple) and any(isinstance(each, Recommender) for each in value):
         return [_plain(each) for each in value]

@@ -27,6 +27,11 @@ class BetaMap(msgspec.Struct, frozen=True):
     b: float
     c: float
 
+    @property
+    def coefficients(self) -> tuple[float, float, float]:
+        """a, b and c."""
+        return self.a, self.b, self.c
+
     def apply(self, probabilities: NDArray[Any]) -> Doubles:
         """The calibrated probabilities, (n,)."""
         from flyball.models.kernels.calibration import beta_map

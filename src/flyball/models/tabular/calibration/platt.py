@@ -21,6 +21,11 @@ class PlattMap(msgspec.Struct, frozen=True):
     slope: float
     intercept: float
 
+    @property
+    def coefficients(self) -> tuple[float, float, float]:
+        """As those of a `BetaMap` of probabilities, where the scores are their log-odds."""
+        return self.slope, self.slope, self.intercept
+
     def apply(self, scores: NDArray[Any]) -> Doubles:
         """The calibrated probabilities, (n,)."""
         from flyball.models.kernels.calibration import sigmoid_line

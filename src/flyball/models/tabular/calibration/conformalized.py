@@ -1,0 +1,160 @@
+"""A model of quantiles whose outer two are moved until the interval between them covers as often as it says."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.core import Arrays, BadDeclaration, BadInput, Doubles
+from flyball.models.tabular.baselines import Constant
+from flyball.models.tabular.calibration.conformal import conformity_scores, fewest_examples, group_margins
+from flyball.models.tabular.calibration.window import check_wrapped, open_base, split_newest, with_base
+from flyball.models.tabular.table import (
+    TableColumn,
+    TabularFit,
+    TabularModel,
+    TabularPredictor,
+    TargetKind,
+    TrainingTable,
+)
+
+
+class Conformal(TabularModel, frozen=True):
+    """Conformalized quantile regression (Romano et al. 2019): `model`'s interval covers `level` of what comes.
+
+    The quantiles (1 - level) / 2 and (1 + level) / 2 must be among those predicted. By how much they move, outward or
+    inward, is found on the newest `share` of the examples by time; with `groups`, columns of categories such as
+    ("shop",), for each combination by itself; one of too few examples, or never seen, moves as all do. The guarantee
+    holds where what comes is like this window; `refit` fits the model again on everything, and gives it up.
+    """
+
+    kind: ClassVar[str] = "conformal"
+    predicts: ClassVar[tuple[str, ...]] = ("quantiles",)
+
+    model: TabularModel = Constant()
+    level: float = 0.8
+    groups: tuple[str, ...] = ()
+    share: float = 0.2
+    refit: bool = False
+
+    def __post_init__(self) -> None:
+        check_wrapped("conformal(...)", self.model, self.share)
+        if not 0 < self.level < 1:
+            raise BadDeclaration("level of conformal(...)", "between 0 and 1", self.level)
+        if isinstance(self.groups, str):
+            raise BadDeclaration("groups of conformal(...)", 'names of columns, such as ("shop",)', self.groups)
+
+    def fit(self, table: TrainingTable, target: TargetKind, seed: int) -> TabularFit:
+        """`margins` float64 (groups + 1,), the last of all examples; `codes` int32 (groups, columns), ascending, and
+        the model's own. Raises `BadInput` for a column that there is not and too few examples."""
+        low, high = ends_of(target.quantiles, self.level)
+        places = _places(table.category_names, self.groups)
+        older, newest = split_newest(table, self.share)
+        counted = int((newest.weight > 0).sum())
+        if counted < fewest_examples(self.level):
+            must = f"{fewest_examples(self.level)} or more for a level of {self.level:g}"
+            raise BadInput("examples in the window of conformal(...)", must, counted)
+        base = self.model.fit(older, target, seed)
+        predictor = self.model.open(base.arrays, base.texts, table.columns, target)
+        predicted = np.sort(predictor.predict(newest.numbers, newest.categories), axis=1)
+        scores = conformity_scores(predicted[:, low], predicted[:, high], newest.target)
+        codes, group_of = np.unique(newest.categories[:, places], axis=0, return_inverse=True)
+        group_of = group_of.reshape(-1)
+        groups = len(codes) if places else 0
+        margins = group_margins(scores, group_of, groups, self.level, newest.weight)
+        if self.refit:
+            base = self.model.fit(table, target, seed)
+        arrays: Arrays = {"margins": margins, "codes": codes[:groups].astype(np.int32)}
+        return with_base(arrays, {}, base, f"conformalized on the newest {len(newest)} of {len(table)} examples")
+
+    def open(
+        self, arrays: Arrays, texts: Mapping[str, list[str]], columns: tuple[TableColumn, ...], target: TargetKind
+    ) -> "ConformalPredictor":
+        """Raises what the model's own `open` raises."""
+        names = [column.name for column in columns if column.kind == "category"]
+        return ConformalPredictor(
+            open_base(self.model, arrays, texts, columns, target),
+            ends_of(target.quantiles, self.level),
+            _places(names, self.groups),
+            {tuple(codes): number for number, codes in enumerate(arrays["codes"].tolist())},
+            arrays["margins"],
+        )
+
+
+class ConformalPredictor:
+    """`ends`: which outputs are the two that move; `places`: the columns of categories that make a group."""
+
+    def __init__(
+        self,
+        base: TabularPredictor,
+        ends: tuple[int, int],
+        places: list[int],
+        groups: Mapping[tuple[int, ...], int],
+        margins: Doubles,
+    ) -> None:
+        self._base, self._ends, self._places = base, ends, places
+        self._groups, self._margins = groups, margins
+
+    def predict(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
+        """The quantiles, ascending: those between the two that move stay between them, those beyond beyond."""
+        found = np.sort(self._base.predict(numbers, categories), axis=1)
+        margins = self._margins_of(categories, len(found))
+        left, right = self._ends
+        low, high = found[:, left] - margins, found[:, right] + margins
+        middle = (low + high) / 2
+        crossed = low > high  # both moved inward past each other
+        low, high = np.where(crossed, middle, low), np.where(crossed, middle, high)
+        for output in range(found.shape[1]):
+            if output < left:
+                found[:, output] = np.minimum(found[:, output], low)
+            elif output > right:
+                found[:, output] = np.maximum(found[:, output], high)
+            else:
+                found[:, output] = np.clip(found[:, output], low, high)
+        found[:, left], found[:, right] = low, high
+        return found
+
+    def contributions(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
+        """Those of the model; by how much a quantile was moved is part of the base."""
+        found = self._base.contributions(numbers, categories).copy()
+        found[:, :, -1] += self.predict(numbers, categories) - found.sum(axis=2)
+        return found
+
+    def _margins_of(self, categories: NDArray[np.int32], rows: int) -> Doubles:
+        unknown = len(self._margins) - 1
+        if not self._groups:
+            return np.full(rows, self._margins[unknown])
+        keys = categories[:, self._places].tolist()
+        return self._margins[[self._groups.get(tuple(key), unknown) for key in keys]]
+
+
+def conformal(
+    model: TabularModel, level: float = 0.8, groups: tuple[str, ...] = (), share: float = 0.2, refit: bool = False
+) -> Conformal:
+    """`model` with an interval that covers `level`, see `Conformal`. Raises `BadDeclaration`.
+
+    >>> conformal(Constant(), level=0.9, groups=("shop",)).groups
+    ('shop',)
+    """
+    return Conformal(model, level, groups, share, refit)
+
+
+def ends_of(quantiles: tuple[float, ...], level: float) -> tuple[int, int]:
+    """Which of the quantiles bound an interval of `level`. Raises `BadDeclaration` where they are not predicted."""
+    places = []
+    for wanted in ((1 - level) / 2, (1 + level) / 2):
+        near = [place for place, quantile in enumerate(quantiles) if abs(quantile - wanted) < 1e-9]
+        if not near:
+            known = ", ".join(f"{quantile:g}" for quantile in quantiles)
+            raise BadDeclaration(f"quantiles for conformal(level={level:g})", f"with {wanted:g} among them", known)
+        places.append(near[0])
+    return places[0], places[1]
+
+
+def _places(names: list[str], groups: tuple[str, ...]) -> list[int]:
+    for name in groups:
+        if name not in names:
+            known = ", ".join(names) or "there is none"
+            raise BadInput("groups of conformal(...)", f"columns of categories ({known})", name)
+    return [names.index(name) for name in groups]
