@@ -71,6 +71,7 @@ from flyball.models.recommenders.sparse_ease import SparseEASE
 from flyball.models.recommenders.svdpp import SVDpp
 from flyball.models.recommenders.user_knn import UserKNN
 from flyball.models.tabular.baselines import Constant, GroupMedian
+from flyball.models.tabular.boosted import LightGBM
 from flyball.models.tabular.calibration.calibrated import Calibrated, calibrated
 from flyball.models.tabular.calibration.conformalized import Conformal, conformal
 from flyball.models.tabular.calibration.downsampled import Downsampled, downsampled
@@ -117,6 +118,7 @@ __all__ = [
     "ItemKNN",
     "LambdaMART",
     "Learned",
+    "LightGBM",
     "Linear",
     "ListsSimilar",
     "NextItem",

@@ -84,15 +84,13 @@ def grow(
         "verbosity": -1,
         "label_gain": [0, 1],
     }
-    booster = lightgbm.train(settings, data, num_boost_round=plan.n_estimators)
-    text = booster.model_to_string(num_iteration=-1)
-    return np.frombuffer(_without_settings(text).encode(), dtype=np.uint8)
+    return text_of_trees(lightgbm.train(settings, data, num_boost_round=plan.n_estimators))
 
 
-def _without_settings(text: str) -> str:
-    """The trees without the list of training settings, which names threads and machine."""
-    head, _, _ = text.partition("\nparameters:")
-    return head + "\n"
+def text_of_trees(booster: Any) -> NDArray[np.uint8]:
+    """The trees of a LightGBM booster without the list of training settings, which names threads and machine."""
+    head, _, _ = booster.model_to_string(num_iteration=-1).partition("\nparameters:")
+    return np.frombuffer(f"{head}\n".encode(), dtype=np.uint8)
 
 
 class Trees:
@@ -108,12 +106,14 @@ class Trees:
         self.width = int(self._booster.num_feature())
 
     def scores(self, columns: Doubles) -> Doubles:
-        """One score a row, float64 (rows,): higher is better."""
+        """One score a row, float64 (rows,), higher is better; of trees of several classes float64 (rows, classes)."""
         found: Any = self._booster.predict(self._checked(columns), raw_score=True, num_threads=1)
         return np.asarray(found, np.float64)
 
     def contributions(self, columns: Doubles) -> Doubles:
         """What each column adds to the score, float64 (rows, columns + 1); the last is what a row starts from.
+
+        Of trees of several classes those of each follow one another in a row.
 
         Source: Lundberg, Lee, "A Unified Approach to Interpreting Model Predictions", NeurIPS 2017.
         """

@@ -1,0 +1,224 @@
+"""Boosted trees over numbers and categories: a number, quantiles, a probability, classes.
+
+Sources: Ke et al., "LightGBM: A Highly Efficient Gradient Boosting Decision Tree", NeurIPS 2017; ordered target
+encoding: Prokhorenkova et al., "CatBoost: unbiased boosting with categorical features", NeurIPS 2018, section 3.2;
+contributions: Lundberg et al., "From local explanations to global understanding with explainable AI for trees",
+Nature Machine Intelligence 2020.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.core import Arrays, BadDeclaration, Doubles
+from flyball.models.combined.trees import Trees, text_of_trees
+from flyball.models.tabular.table import (
+    TableColumn,
+    TabularFit,
+    TabularModel,
+    TargetKind,
+    TrainingTable,
+    logistic,
+)
+
+_OBJECTIVES = {"number": "regression", "quantiles": "quantile", "binary": "binary", "multiclass": "multiclass"}
+
+
+class LightGBM(TabularModel, frozen=True):
+    """Boosted trees; parameters by LightGBM's names.
+
+    Numbers stay as they are, missing ones go the way that was better in training. A category of at most `most` texts is
+    split by LightGBM; one of more becomes the mean target of its text, shrunk by `prior` examples of the mean of all
+    (of several classes, the share of each): in training that of the rows before, so that no row sees its own target.
+    Each quantile has trees of its own. Single-threaded: the same table and seed give the same bytes anywhere.
+    """
+
+    kind: ClassVar[str] = "lightgbm"
+    search_space: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+        "n_estimators": (100, 200, 400, 800),
+        "num_leaves": (7, 15, 31, 63),
+        "learning_rate": (0.03, 0.05, 0.1),
+        "min_data_in_leaf": (10, 20, 50, 100),
+        "lambda_l2": (0.0, 1.0, 10.0),
+    }
+
+    n_estimators: int = 200
+    num_leaves: int = 15
+    learning_rate: float = 0.05
+    min_data_in_leaf: int = 20
+    feature_fraction: float = 0.8
+    lambda_l2: float = 1.0
+    most: int = 64
+    prior: float = 20.0
+
+    def __post_init__(self) -> None:
+        for name, least in (("n_estimators", 1), ("num_leaves", 2), ("min_data_in_leaf", 1), ("most", 0)):
+            if getattr(self, name) < least:
+                raise BadDeclaration(f"LightGBM's {name}", f"at least {least}", getattr(self, name))
+        for name in ("learning_rate", "feature_fraction"):
+            if not 0 < getattr(self, name) <= 1:
+                raise BadDeclaration(f"LightGBM's {name}", "above 0 and at most 1", getattr(self, name))
+        for name in ("lambda_l2", "prior"):
+            if not getattr(self, name) >= 0:
+                raise BadDeclaration(f"LightGBM's {name}", "at least 0", getattr(self, name))
+
+    def fit(self, table: TrainingTable, target: TargetKind, seed: int) -> TabularFit:
+        names = table.category_names
+        encoded = [place for place, name in enumerate(names) if len(table.vocabularies[name]) > self.most]
+        labels, arrays = _labels(table, target), dict[str, NDArray[Any]]()
+        before = dict[int, Doubles]()
+        for place in encoded:
+            codes = table.categories[:, place]
+            texts = len(table.vocabularies[names[place]])
+            before[place] = means_before(codes, labels, table.weight, self.prior)
+            arrays[f"means_{place}"] = means_of(codes, texts, labels, table.weight, self.prior)
+        matrix, split, _ = _matrix(table.numbers, table.categories, before)
+        for place, settings in enumerate(self._settings(target, seed)):
+            arrays[f"trees_{place}"] = self._grow(matrix, split, table, settings)
+        return TabularFit(arrays)
+
+    def open(
+        self, arrays: Arrays, texts: Mapping[str, list[str]], columns: tuple[TableColumn, ...], target: TargetKind
+    ) -> "BoostedPredictor":
+        return BoostedPredictor(arrays, columns, target)
+
+    def _settings(self, target: TargetKind, seed: int) -> list[dict[str, Any]]:
+        """What LightGBM is told for each set of trees."""
+        common = {
+            "objective": _OBJECTIVES[target.kind],
+            "num_leaves": self.num_leaves,
+            "learning_rate": self.learning_rate,
+            "min_data_in_leaf": self.min_data_in_leaf,
+            "feature_fraction": self.feature_fraction,
+            "lambda_l2": self.lambda_l2,
+            "deterministic": True,
+            "force_row_wise": True,
+            "seed": seed,
+            "num_threads": 1,
+            "verbosity": -1,
+        }
+        if target.kind == "quantiles":
+            return [{**common, "alpha": quantile} for quantile in target.quantiles]
+        return [{**common, "num_class": len(target.classes)} if target.kind == "multiclass" else common]
+
+    def _grow(
+        self, matrix: Doubles, split: list[int], table: TrainingTable, settings: Mapping[str, Any]
+    ) -> NDArray[np.uint8]:
+        import lightgbm
+
+        data = lightgbm.Dataset(
+            matrix,
+            table.target,
+            weight=table.weight,
+            feature_name=[f"c{place}" for place in range(matrix.shape[1])],
+            categorical_feature=split,
+            params={
+                "verbosity": -1,
+                "num_threads": 1,
+                "data_random_seed": settings["seed"],
+                "feature_pre_filter": False,
+                "max_cat_to_onehot": 4,
+            },
+        )
+        return text_of_trees(lightgbm.train(dict(settings), data, num_boost_round=self.n_estimators))
+
+
+class BoostedPredictor:
+    """Trees ready to answer."""
+
+    def __init__(self, arrays: Arrays, columns: Sequence[TableColumn], target: TargetKind) -> None:
+        sets = sum(name.startswith("trees_") for name in arrays)
+        self._trees = [Trees(arrays[f"trees_{place}"]) for place in range(sets)]
+        self._target, self._width = target, len(columns)
+        self._number_places, self._category_places = (
+            [place for place, column in enumerate(columns) if column.kind == kind] for kind in ("number", "category")
+        )
+        self._means = {
+            place: arrays[f"means_{place}"] for place in range(len(self._category_places)) if f"means_{place}" in arrays
+        }
+
+    def predict(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
+        matrix, _ = self._matrix(numbers, categories)
+        margins = [trees.scores(matrix).reshape(len(numbers), -1) for trees in self._trees]
+        margin = np.concatenate(margins, axis=1)
+        if self._target.kind == "binary":
+            return logistic(margin)
+        if self._target.kind == "multiclass":
+            powers = np.exp(margin - margin.max(axis=1, keepdims=True))
+            shares: Doubles = powers / powers.sum(axis=1, keepdims=True)
+            return shares
+        return margin
+
+    def contributions(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
+        matrix, sources = self._matrix(numbers, categories)
+        width = matrix.shape[1] + 1
+        parts = [trees.contributions(matrix).reshape(len(numbers), -1, width) for trees in self._trees]
+        per_column = np.concatenate(parts, axis=1)
+        found = np.zeros((len(numbers), per_column.shape[1], self._width + 1))
+        for place, source in enumerate(sources):
+            found[:, :, source] += per_column[:, :, place]
+        found[:, :, -1] = per_column[:, :, -1]
+        return found
+
+    def _matrix(self, numbers: Doubles, categories: NDArray[np.int32]) -> tuple[Doubles, list[int]]:
+        """The columns that trees see, and which column of the table each comes from."""
+        means = {place: of_text[categories[:, place]] for place, of_text in self._means.items()}
+        matrix, _, categories_of = _matrix(numbers, categories, means)
+        return matrix, [*self._number_places, *(self._category_places[place] for place in categories_of)]
+
+
+def means_before(codes: NDArray[np.int32], labels: Doubles, weight: Doubles, prior: float) -> Doubles:
+    """float64 (rows, labels): the weighted mean label of the rows before with the same code, shrunk to that of all
+    rows before by `prior` rows; of the first row 0.
+
+    `labels`: float64 (rows, labels). Code -1 is a text like others.
+    """
+    weighted = weight[:, None] * labels
+    sums, counts = np.cumsum(weighted, axis=0) - weighted, (np.cumsum(weight) - weight)[:, None]
+    overall = np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)
+    order = np.argsort(codes, kind="stable")
+    first = np.flatnonzero(np.diff(codes[order], prepend=codes[order][:1] - 1))
+    lengths = np.diff(first, append=len(order))
+    own_sums, own_counts = np.empty_like(sums), np.empty_like(counts)
+    for values, own in ((weighted, own_sums), (weight[:, None], own_counts)):
+        running = np.cumsum(values[order], axis=0) - values[order]
+        own[order] = running - np.repeat(running[first], lengths, axis=0)
+    divisor = own_counts + prior
+    return np.divide(own_sums + prior * overall, divisor, out=overall.copy(), where=divisor > 0)
+
+
+def means_of(codes: NDArray[np.int32], texts: int, labels: Doubles, weight: Doubles, prior: float) -> Doubles:
+    """float64 (texts + 1, labels): the shrunken mean label by code; the last, which code -1 finds, of unknown ones."""
+    overall = np.average(labels, axis=0, weights=weight)
+    sums, counts = np.zeros((texts + 1, labels.shape[1])), np.zeros((texts + 1, 1))
+    np.add.at(sums, codes, weight[:, None] * labels)
+    np.add.at(counts, codes, weight[:, None])
+    divisor = counts + prior
+    means: Doubles = np.divide(sums + prior * overall, divisor, out=np.tile(overall, (texts + 1, 1)), where=divisor > 0)
+    return means
+
+
+def _labels(table: TrainingTable, target: TargetKind) -> Doubles:
+    """What categories are encoded by, float64 (rows, 1), of classes whether it is each of them (rows, classes)."""
+    if target.kind == "multiclass":
+        return np.asarray(table.target[:, None] == np.arange(len(target.classes)), np.float64)
+    return table.target[:, None]
+
+
+def _matrix(
+    numbers: Doubles, categories: NDArray[np.int32], means: Mapping[int, Doubles]
+) -> tuple[Doubles, list[int], list[int]]:
+    """Numbers, then categories as codes or means; which columns are codes, and each one's category column."""
+    parts, split, categories_of, width = [numbers], list[int](), list[int](), numbers.shape[1]
+    for place in range(categories.shape[1]):
+        if place in means:
+            columns = means[place]
+        else:
+            columns = np.where(categories[:, place] < 0, np.nan, categories[:, place])[:, None]
+            split.append(width)
+        parts.append(columns)
+        categories_of += [place] * columns.shape[1]
+        width += columns.shape[1]
+    return np.ascontiguousarray(np.concatenate(parts, axis=1)), split, categories_of
