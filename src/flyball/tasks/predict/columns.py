@@ -15,6 +15,7 @@ from flyball.events import Event, read_type
 from flyball.models import TableColumn
 from flyball.tasks.featurize import Asked, Columns, sampled
 from flyball.tasks.labels import references
+from flyball.tasks.predict.declaration import TIMES, Predict
 from flyball.tasks.request import Request
 from flyball.tasks.response import FeatureRead
 
@@ -22,17 +23,19 @@ if TYPE_CHECKING:
     import polars
 
     from flyball.features import FeatureSet, Group, Reading
-    from flyball.tasks.predict.declaration import Predict
 
-TIMES = ("hour", "weekday")
-"""Of the request in the task's time zone, as categories: "0" to "23", "0" (Monday) to "6"."""
 
 BASELINE = "baseline_values"
 """The array of what is answered when neither a version nor the features can be had."""
 
 
 def columns_of(on: type[Event], features: "FeatureSet", ignored: Sequence[str]) -> tuple[TableColumn, ...]:
-    """Every column that candidates see: the event's fields but `ignored`, times, then the features in their order."""
+    """Every column that candidates see: the event's fields but `ignored`, times, then the features in their order.
+
+    Raises `BadDeclaration` for features of a key that the event does not name.
+    """
+    for group in features.groups:
+        group_fields(on, group)
     found = [
         TableColumn(field.name, kind)
         for field in read_type(on).declared
@@ -43,8 +46,6 @@ def columns_of(on: type[Event], features: "FeatureSet", ignored: Sequence[str]) 
     results = {one.name: one.result for group in features.groups for one in group.definitions}
     results |= {name: one.result for name, one in features.derived.items()}
     for name in features.names:
-        if name in names:
-            raise BadDeclaration(f"feature {name} of Predict", "named otherwise than the fields of the event", name)
         if results[name] != "list":
             found.append(TableColumn(name, "category" if results[name] == "text" else "number"))
     return tuple(found)
@@ -73,7 +74,7 @@ def group_fields(on: type[Event], group: "Group") -> tuple[str, ...]:
 class EventColumns(Columns):
     """How features are read for the keys that a request's event names."""
 
-    def __init__(self, task: "Predict", names: Sequence[str]) -> None:
+    def __init__(self, task: Predict, names: Sequence[str]) -> None:
         super().__init__(task, names)
         self._inputs = input_fields(task.on, self._set)
         self._fields = {group.name: attrgetter(*group_fields(task.on, group)) for group in self.groups}
@@ -218,7 +219,7 @@ def text_of(value: Any) -> str | None:
     return None if plain is None else str(plain)
 
 
-def feature_frame(task: "Predict", orders: "polars.DataFrame", frames: Mapping[str, Any], delay_us: int) -> Any:
+def feature_frame(task: Predict, orders: "polars.DataFrame", frames: Mapping[str, Any], delay_us: int) -> Any:
     """`orders` with a column for each declared feature as known and applied at each order's `at`, point in time."""
     import polars as pl
 

@@ -28,6 +28,9 @@ _DOORS = {
 }
 """What the declaration opens by name: these modules know it, it does not know them."""
 
+TIMES = ("hour", "weekday")
+"""Columns made of the request's time in the task's zone, as categories: "0" to "23", "0" (Monday) to "6"."""
+
 _KINDS = {"elapsed": ("number", "quantiles"), "occurs": ("binary",), "value": ("number", "quantiles")}
 
 
@@ -40,7 +43,8 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
     span are left out ("exclude"), answered ones too, since those that are answered early are not like the others; or
     those that are answered count by the inverse probability that their answer could have come by now ("weight").
     `weight`: what an example counts. `features`: entities, `fb.Features` and `fb.FeatureSet`s, kept for keys that the
-    event names. `ignore`: fields of the event that models do not see, beside the one that names the outcome. `slices`:
+    event names. `ignore`: fields of the event, hour and weekday, that models do not see, beside
+    the field that names the outcome. `slices`:
     fields by which metrics are reported. `unit`: the field whose values are resampled for intervals, each request by
     default. `zone`: of the columns hour and weekday. `deadline`: time within which an answer must leave.
 
@@ -231,7 +235,8 @@ def _check(task: Predict) -> None:
     if task.open_examples not in ("exclude", "weight"):
         raise BadDeclaration("open_examples of Predict", '"exclude" or "weight"', task.open_examples)
     fields = read_type(task.on).fields
-    named = {"ignore": task.ignore, "slices": task.slices, "unit": (task.unit,) if task.unit else ()}
+    ignored = tuple(name for name in task.ignore if name not in TIMES)
+    named = {"ignore": ignored, "slices": task.slices, "unit": (task.unit,) if task.unit else ()}
     for where, names in named.items():
         unknown = [name for name in names if name not in fields]
         if isinstance(names, str) or unknown:

@@ -8,7 +8,7 @@ of Information and Adjustment for Dependent Censoring Using Surrogate Markers", 
 Methods for Censored Longitudinal Data and Causality", 2003.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -20,11 +20,9 @@ from flyball.events import Schema, logged_types
 from flyball.features import number_column
 from flyball.tasks.label_frames import CENSORED, HELD, OPEN, OTHERWISE, label_requests
 from flyball.tasks.past import Past
-from flyball.tasks.predict.columns import TIMES, feature_frame, time_columns
+from flyball.tasks.predict.columns import feature_frame, time_columns
+from flyball.tasks.predict.declaration import TIMES, Predict
 from flyball.tasks.task import TrainingData
-
-if TYPE_CHECKING:
-    from flyball.tasks.predict.declaration import Predict
 
 ORDER = ("at", "partition", "offset")
 SMALLEST_SHARE = 0.02
@@ -49,7 +47,7 @@ class Labeled(msgspec.Struct, frozen=True):
 class RequestHistory:
     """The requests of the past in order of time, `frame`, and what is known of them."""
 
-    def __init__(self, task: "Predict", past: Past) -> None:
+    def __init__(self, task: Predict, past: Past) -> None:
         self.task, self.past = task, past
         about = task.about
         profiles = [entity.profile for entity in about.entities if entity.profile is not None]
@@ -140,7 +138,7 @@ def observed_share(duration_us: Ints, censored: NDArray[np.bool_], at_us: Ints) 
     return share
 
 
-def _joining(task: "Predict", schema: Schema) -> dict[str, Any]:
+def _joining(task: Predict, schema: Schema) -> dict[str, Any]:
     """The columns that labels join requests by."""
     from flyball.tasks.labels import joining_names
 
@@ -148,7 +146,7 @@ def _joining(task: "Predict", schema: Schema) -> dict[str, Any]:
     return {name: pl.col(task.key_field).cast(pl.String) for name in joining_names(label)}
 
 
-def training_data(task: "Predict", table: pl.DataFrame, examples: Labeled, at_us: Ints) -> TrainingData:
+def training_data(task: Predict, table: pl.DataFrame, examples: Labeled, at_us: Ints) -> TrainingData:
     """The rows of `examples` as arrays, and the vocabularies that they have."""
     chosen = table[examples.rows.tolist()] if len(examples.rows) < table.height else table
     numbers = [column.name for column in task.columns if column.kind == "number"]

@@ -1,0 +1,259 @@
+"""Examples know what was known: labels that come late bias neither the mean nor the share, and nothing leaks."""
+
+from typing import Annotated, Any
+
+import numpy as np
+import pytest
+from tests.tasks.predict.history import DAY_US, HOUR_US, MINUTE_US, START_US, past_of
+
+import flyball as fb
+from flyball.events import Event
+from flyball.tasks import Predict, ServingLag
+from flyball.tasks.predict.examples import RequestHistory, observed_share
+
+OrderId = Annotated[int, fb.Ref("order"), fb.integer(1)]
+
+
+class Order(fb.Event):
+    order: OrderId
+    kitchen: Annotated[str, fb.Ref("kitchen")]
+    km: float = 1.0
+    amount: float = 1.0
+
+
+class Delivered(fb.Event):
+    order: OrderId
+    score: float = 0.0
+    mood: str = ""
+
+
+class Cancelled(fb.Event):
+    order: OrderId
+
+
+Delivery = fb.joined("Delivery", Order, Delivered, by="order", within="6h")
+
+
+def elapsed_task(**named: Any) -> Predict:
+    return fb.Predict(
+        on=Order, target=fb.elapsed(Delivery, by="order", within="6h", censored_by=(Cancelled,), unit="m"), **named
+    )
+
+
+def occurs_task(**named: Any) -> Predict:
+    return fb.Predict(on=Order, target=fb.occurs(Delivered, by="order", within="6h"), **named)
+
+
+def orders_of(
+    minutes: np.ndarray, every_us: int, cancelled: np.ndarray | None = None, known_after_us: int = 0
+) -> list[tuple[Event, int]]:
+    """An order each `every_us`, delivered after so many minutes (nan: never), cancelled after so many (nan: never)."""
+    events: list[tuple[Event, int]] = []
+    for number, wait in enumerate(minutes.tolist()):
+        at = START_US + number * every_us
+        events.append((Order(at=at, order=number + 1, kitchen="ab"[number % 2]), at))
+        end = float("nan") if cancelled is None else cancelled[number]
+        if not np.isnan(end) and not wait <= end:
+            there = at + int(end * MINUTE_US)
+            events.append((Cancelled(at=there, order=number + 1), there))
+        elif not np.isnan(wait):
+            there = at + int(wait * MINUTE_US)
+            events.append((Delivered(at=there, order=number + 1), there + known_after_us))
+    return sorted(events, key=lambda event: event[0].at)
+
+
+def mean_of(history: RequestHistory, as_of_us: int, young: bool) -> float:
+    found = history.examples(as_of_us, young)
+    return float(np.average(found.target, weights=found.weight))
+
+
+class TestPlantedDelay:
+    """Eight hours of orders that take up to six: of the last ones only the quick are delivered."""
+
+    rng = np.random.default_rng(7)
+    minutes = rng.uniform(10, 350, size=4_800)
+    as_of_us = START_US + 8 * HOUR_US
+    events = orders_of(minutes, 6_000_000)
+
+    def history(self, task: Predict) -> RequestHistory:
+        return RequestHistory(task, past_of(task, self.events, self.as_of_us))
+
+    def test_the_mean_of_the_delivered_is_biased_and_ours_is_not(self) -> None:
+        history = self.history(elapsed_task())
+        labels = history.labels(self.as_of_us)
+        naive = labels["value"].drop_nulls().mean()
+        true = self.minutes.mean()
+        assert naive < true - 30  # by construction: the young ones that are delivered are the quick ones
+        assert mean_of(history, self.as_of_us, young=False) == pytest.approx(true, abs=10)
+        assert mean_of(history, self.as_of_us, young=True) == pytest.approx(true, abs=10)
+
+    def test_weighting_uses_more_examples_than_excluding(self) -> None:
+        history = self.history(elapsed_task())
+        excluding, weighting = (history.examples(self.as_of_us, young) for young in (False, True))
+        assert len(weighting.rows) > 2 * len(excluding.rows)
+        assert set(excluding.rows.tolist()) <= set(weighting.rows.tolist())
+        assert excluding.weight.tolist() == [1.0] * len(excluding.rows)
+        assert excluding.young == 6 * 600  # six hours of ten orders a minute, the one of six hours ago among them
+
+    def test_the_share_of_what_occurs_is_not_biased_either(self) -> None:
+        happens = np.where(np.random.default_rng(3).random(len(self.minutes)) < 0.3, self.minutes, np.nan)
+        task = occurs_task()
+        history = RequestHistory(task, past_of(task, orders_of(happens, 6_000_000), self.as_of_us))
+        labels = history.labels(self.as_of_us)
+        true = float((~np.isnan(happens)).mean())
+        without_open = labels["value"].drop_nulls().mean()
+        as_negatives = labels["value"].fill_null(0.0).mean()
+        assert without_open > true + 0.1
+        assert as_negatives < true - 0.1
+        assert mean_of(history, self.as_of_us, young=False) == pytest.approx(true, abs=0.04)
+        assert mean_of(history, self.as_of_us, young=True) == pytest.approx(true, abs=0.04)
+
+
+def test_cancellations_that_hit_the_slow_are_weighted_away() -> None:
+    rng = np.random.default_rng(11)
+    minutes = rng.uniform(10, 350, size=6_000)
+    cancelled = np.where(rng.random(6_000) < 0.6, rng.uniform(5, 360, size=6_000), np.nan)
+    task, as_of_us = elapsed_task(), START_US + 30 * HOUR_US
+    history = RequestHistory(task, past_of(task, orders_of(minutes, 6_000_000, cancelled), as_of_us))
+    excluding, true = mean_of(history, as_of_us, young=False), minutes.mean()
+    assert excluding < true - 15  # the slow ones were cancelled before they could come
+    assert mean_of(history, as_of_us, young=True) == pytest.approx(true, abs=8)
+    assert history.examples(as_of_us).states["censored"] > 1_000
+
+
+def test_a_negative_counts_only_when_its_span_has_passed() -> None:
+    task, never = occurs_task(), np.array([np.nan])
+    at_us = START_US
+    events = orders_of(never, 1)
+    for as_of_us, examples in ((at_us + 6 * HOUR_US, 0), (at_us + 6 * HOUR_US + 1, 1)):
+        history = RequestHistory(task, past_of(task, events, as_of_us))
+        assert len(history.examples(as_of_us).rows) == examples
+        assert len(history.examples(as_of_us, young=True).rows) == examples
+
+
+def test_a_label_counts_only_when_it_is_known() -> None:
+    """Delivered after an hour, but nobody told us for a day."""
+    task = elapsed_task()
+    events = orders_of(np.array([60.0]), 1, known_after_us=DAY_US)
+    history = RequestHistory(task, past_of(task, events, START_US + 10 * DAY_US))
+    assert len(history.examples(START_US + DAY_US).rows) == 0
+    assert history.examples(START_US + DAY_US + HOUR_US).target.tolist() == [60.0]
+
+
+def test_what_is_learned_from_is_older_than_the_test_window_by_the_span_of_a_label() -> None:
+    task = elapsed_task()
+    minutes = np.random.default_rng(5).uniform(10, 350, size=2_000)
+    past = past_of(task, orders_of(minutes, MINUTE_US), START_US + 2_000 * MINUTE_US)
+    examples = task.offline().examples(past, 50, 1, ())
+    assert not isinstance(examples, str)
+    start_us, end_us = examples.evaluation.window_us
+    assert examples.train.arrays["at_us"].max() + 6 * HOUR_US < start_us
+    assert end_us - 1 + 6 * HOUR_US < past.as_of_us
+    assert (np.diff(examples.full.arrays["at_us"]) >= 0).all()
+    assert examples.full.arrays["at_us"].max() >= end_us - 1
+    kept = len(examples.full.arrays["target"])
+    assert len(examples.evaluation.at_us) == kept - int(0.8 * kept)
+
+
+def test_a_feature_of_the_outcome_itself_holds_nothing_at_the_request() -> None:
+    """The planted leak: whether this very order was delivered would tell all."""
+    order = fb.Entity("order", delivered=fb.count(Delivered, "1d"), minutes=fb.last(Delivery, lambda d: d.elapsed_us))
+    task = elapsed_task(features=(order,))
+    minutes = np.random.default_rng(5).uniform(10, 350, size=300)
+    history = RequestHistory(task, past_of(task, orders_of(minutes, MINUTE_US), START_US + 2 * DAY_US))
+    table = history.table()
+    assert table["order.delivered"].fill_null(0).sum() == 0
+    assert table["order.minutes"].null_count() == table.height == 300
+
+
+@pytest.mark.parametrize("lag_us", [0, 20 * MINUTE_US])
+def test_features_of_labels_hold_what_was_known_then_by_a_slow_oracle(lag_us: int) -> None:
+    kitchen = fb.Entity(
+        "kitchen",
+        minutes=fb.mean(Delivery, lambda d: d.elapsed_us / 60_000_000, "2h"),
+        orders=fb.count(Order, "1h"),
+    )
+    task = elapsed_task(features=(kitchen,))
+    rng = np.random.default_rng(9)
+    events = orders_of(rng.uniform(10, 350, size=400).round(), MINUTE_US, known_after_us=7 * MINUTE_US)
+    history = RequestHistory(task, past_of(task, events, START_US + 2 * DAY_US, ServingLag(features_us=lag_us)))
+    table = history.table()
+    orders = {event.order: event for event, _ in events if isinstance(event, Order)}
+    for row in table.iter_rows(named=True):
+        at = row["at"]
+        waits = [
+            (there.at - orders[there.order].at) / MINUTE_US
+            for there, known_at in events
+            if isinstance(there, Delivered)
+            and orders[there.order].kitchen == row["kitchen"]
+            and known_at + lag_us <= at
+            and at - 2 * HOUR_US <= orders[there.order].at < at
+        ]
+        asked = [
+            one
+            for one in orders.values()
+            if one.kitchen == row["kitchen"] and at - HOUR_US <= one.at < at and one.at + lag_us <= at
+        ]
+        assert row["kitchen.minutes"] == (pytest.approx(np.mean(waits)) if waits else None)
+        assert (row["kitchen.orders"] or 0) == len(asked)
+
+
+def test_weights_and_classes_come_from_the_events() -> None:
+    task = fb.Predict(
+        on=Order,
+        target=fb.target_value(Delivered, lambda d: d.mood, by="order", within="6h", classes=("good", "bad")),
+        weight=lambda o: o.amount,
+    )
+    events: list[tuple[Event, int]] = []
+    for number, (mood, amount) in enumerate([("good", 1.0), ("bad", 2.0), ("odd", 3.0), ("bad", 0.0)]):
+        at = START_US + number
+        events.append((Order(at=at, order=number + 1, kitchen="a", amount=amount), at))
+        events.append((Delivered(at=at + 10, order=number + 1, mood=mood), at + 10))
+    history = RequestHistory(task, past_of(task, events, START_US + DAY_US))
+    found = history.examples(START_US + DAY_US)
+    assert found.target.tolist() == [0.0, 1.0]  # odd is none of the classes, a weight of 0 no example
+    assert found.weight.tolist() == [1.0, 2.0]
+
+
+def test_of_two_labels_that_disagree_the_latest_counts_and_a_key_used_again_later_is_another_request() -> None:
+    task = fb.Predict(on=Order, target=fb.target_value(Delivered, lambda d: d.score, by="order", within="6h"))
+    events: list[tuple[Event, int]] = [
+        (Order(at=START_US, order=1, kitchen="a"), START_US),
+        (Delivered(at=START_US + HOUR_US, order=1, score=3.0), START_US + HOUR_US),
+        (Delivered(at=START_US + 2 * HOUR_US, order=1, score=5.0), START_US + 2 * HOUR_US),
+        (Order(at=START_US + 365 * DAY_US, order=1, kitchen="a"), START_US + 365 * DAY_US),
+        (Delivered(at=START_US + 366 * DAY_US, order=1, score=9.0), START_US + 366 * DAY_US),
+    ]
+    history = RequestHistory(task, past_of(task, events, START_US + 400 * DAY_US))
+    found = history.examples(START_US + 400 * DAY_US)
+    assert (found.rows.tolist(), found.target.tolist()) == ([0], [5.0])
+
+
+def test_a_label_before_its_question_is_none() -> None:
+    task = elapsed_task()
+    events: list[tuple[Event, int]] = [
+        (Delivered(at=START_US, order=1), START_US),
+        (Order(at=START_US + 1, order=1, kitchen="a"), START_US + 1),
+    ]
+    history = RequestHistory(task, past_of(task, events, START_US + DAY_US))
+    assert len(history.examples(START_US + DAY_US).rows) == 0
+
+
+def test_a_target_that_never_comes_and_too_few_requests_are_told() -> None:
+    task = elapsed_task()
+    for minutes in (np.full(500, np.nan), np.array([30.0]), np.empty(0)):
+        past = past_of(task, orders_of(minutes, MINUTE_US), START_US + 2 * DAY_US)
+        told = task.offline().examples(past, 50, 1, ())
+        assert isinstance(told, str)
+        assert "too little to evaluate on" in told
+
+
+def test_observed_share_is_that_of_a_slow_product() -> None:
+    rng = np.random.default_rng(2)
+    duration, censored = rng.integers(1, 20, size=200), rng.random(200) < 0.4
+    for at in range(0, 22):
+        slow = 1.0
+        for time in range(1, at):
+            at_risk, stopped = (duration >= time).sum(), ((duration == time) & censored).sum()
+            slow *= 1.0 - (stopped / at_risk if at_risk else 0.0)
+        assert observed_share(duration, censored, np.array([at]))[0] == pytest.approx(slow)
