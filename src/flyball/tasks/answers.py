@@ -17,7 +17,8 @@ class Answers(msgspec.Struct, frozen=True):
 
     `items`: int32 (requests, width), indexes into `names`, best first, -1 for none. `sources`: int8 of the same shape,
     indexes into `source_names`. `scores`: float64 of the same shape. `values`: float64 (requests, values).
-    `further`: what a task's metrics need beside responses. `derived`: what metrics computed from them and share.
+    `decisions`: of each request, [] where there are none. `further`: what a task's metrics need beside responses.
+    `derived`: what metrics computed from them and share.
     """
 
     items: NDArray[np.int32]
@@ -28,11 +29,19 @@ class Answers(msgspec.Struct, frozen=True):
     values: NDArray[np.float64]
     further: Mapping[str, NDArray[Any]] = {}
     derived: dict[str, Any] = {}
+    decisions: list[str] = []
 
     def take(self, rows: NDArray[np.int64]) -> "Answers":
         """Those of some requests alone, without `further`."""
+        decisions = [self.decisions[row] for row in rows.tolist()] if self.decisions else []
         return Answers(
-            self.items[rows], self.names, self.sources[rows], self.source_names, self.scores[rows], self.values[rows]
+            self.items[rows],
+            self.names,
+            self.sources[rows],
+            self.source_names,
+            self.scores[rows],
+            self.values[rows],
+            decisions=decisions,
         )
 
     def shared(self, name: str, compute: Callable[[], T]) -> T:
@@ -61,4 +70,6 @@ def answers_of(responses: Sequence[Response], further: Mapping[str, NDArray[Any]
         codes[row, : len(ranked)] = [sources.setdefault(item.source, len(sources)) for item in ranked]
         scores[row, : len(ranked)] = [item.score for item in ranked]
     values = np.array([response.values for response in responses], np.float64).reshape(len(responses), -1)
-    return Answers(items, list(index), codes, list(sources), scores, values, further or {}, {})
+    decisions = [response.decision for response in responses]
+    decided = decisions if any(decisions) else []
+    return Answers(items, list(index), codes, list(sources), scores, values, further or {}, {}, decided)

@@ -10,9 +10,17 @@ import msgspec
 from flyball.core import BadDeclaration, BadInput, Refused, find_zone, parse_duration
 from flyball.events import Event, Profile, join_of, read_type
 from flyball.models import TableColumn, TabularModel, TargetKind
-from flyball.policy import Expression, trace
+from flyball.policy import Decide, Expression, Quote, trace
 from flyball.tasks.about import About
 from flyball.tasks.featurize import check_hashes
+from flyball.tasks.predict.decisions import (
+    QUOTE,
+    check_decide,
+    decide_as_declared,
+    labels_with_verdict,
+    plain_decide,
+    reviews_of,
+)
 from flyball.tasks.predict.targets import Target, key_field_of, label_of
 
 if TYPE_CHECKING:
@@ -46,7 +54,8 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
     event names. `ignore`: fields of the event, hour and weekday, that models do not see, beside
     the field that names the outcome. `slices`:
     fields by which metrics are reported. `unit`: the field whose values are resampled for intervals, each request by
-    default. `zone`: of the columns hour and weekday. `deadline`: time within which an answer must leave.
+    default. `zone`: of the columns hour and weekday. `decide`: made by `fb.decide`, of a probability, or `fb.quote`, of
+    quantiles. `deadline`: time within which an answer must leave.
 
     Constructing one checks it: `BadDeclaration` names the field.
     """
@@ -62,6 +71,7 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
     slices: tuple[str, ...] = ()
     unit: str = ""
     zone: str = "UTC"
+    decide: Decide | Quote | None = None
     deadline: str = "300ms"
 
     def __post_init__(self) -> None:
@@ -113,14 +123,18 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def about(self) -> About:
         """The task as inert values, which other rooms read."""
-        label, features = label_of(self.target, self.on), self.feature_set
-        used = [self.on, label.event, *self.target.censored_by]
+        labels, features = (
+            labels_with_verdict(self.decide, label_of(self.target, self.on), self.target.by),
+            self.feature_set,
+        )
+        used = [self.on, *(label.event for label in labels), *self.target.censored_by]
         used += [one for group in features.groups for one in group.event_types if not issubclass(one, Profile)]
         return About(
             kind="predict",
             request=self.on,
-            values=self.target_kind.outputs,
-            labels=(label,),
+            values=(*self.target_kind.outputs, *([QUOTE] if isinstance(self.decide, Quote) else [])),
+            labels=labels,
+            reviews=reviews_of(self.decide, self.on, self.key_field, self.target.by),
             entities=_entities(self.features),
             features=features,
             event_types=tuple(dict.fromkeys([*used, *(side for one in used for side in _sides(one))])),
@@ -136,6 +150,7 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
             "kind": self.target_kind.kind,
             "quantiles": list(self.target_kind.quantiles),
             "zone": self.zone,
+            "decide": plain_decide(self.decide),
             "columns": [[column.name, column.kind] for column in self.columns],
             "hashes": self.feature_set.hashes,
         }
@@ -173,9 +188,10 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
                 "release a version learned since"
             )
         quantiles = tuple(declaration["quantiles"]) or self.quantiles
-        if (declaration["kind"], quantiles) == (self.target_kind.kind, self.quantiles):
+        decide = decide_as_declared(declaration.get("decide"), self.decide)
+        if (declaration["kind"], quantiles, decide) == (self.target_kind.kind, self.quantiles, self.decide):
             return self
-        return msgspec.structs.replace(self, kind=declaration["kind"], quantiles=quantiles)
+        return msgspec.structs.replace(self, kind=declaration["kind"], quantiles=quantiles, decide=decide)
 
     def feature_hashes_of(self, candidate: Any) -> dict[str, str]:
         """{feature: hash} of what a version of `candidate` reads: all columns that are features."""
@@ -245,6 +261,7 @@ def _check(task: Predict) -> None:
         strange = trace(task.weight).fields() - {*fields, "at"}
         if strange:
             raise BadDeclaration("weight of Predict", f"made of fields of {task.on.__name__}", sorted(strange))
+    check_decide(task.decide, task.target_kind, task.on, fields)
     _check_features(task.features)
     _check_times(task)
 

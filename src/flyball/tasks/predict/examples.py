@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 from flyball.core import Doubles, Ints, find_zone
 from flyball.events import Schema, logged_types
 from flyball.features import number_column
+from flyball.policy import Decide, compile_python
 from flyball.tasks.label_frames import CENSORED, HELD, OPEN, OTHERWISE, label_requests
 from flyball.tasks.past import Past
 from flyball.tasks.predict.columns import feature_frame, time_columns
 from flyball.tasks.predict.declaration import TIMES, Predict
+from flyball.tasks.predict.thresholds import COSTS
 from flyball.tasks.task import TrainingData
 
 ORDER = ("at", "partition", "offset")
@@ -65,9 +67,9 @@ class RequestHistory:
 
     def labels(self, as_of_us: int) -> pl.DataFrame:
         """The label of each request as known then, see `label_requests`."""
-        (label,) = self.task.about.labels
+        labels = self.task.about.labels
         requests = self.frame.select("at", **_joining(self.task, self.schema))
-        return label_requests(requests, [label], self.frames, self.schema, as_of_us)
+        return label_requests(requests, labels, self.frames, self.schema, as_of_us)
 
     def known(self, as_of_us: int) -> NDArray[np.bool_]:
         """Which requests were known then."""
@@ -142,8 +144,23 @@ def _joining(task: Predict, schema: Schema) -> dict[str, Any]:
     """The columns that labels join requests by."""
     from flyball.tasks.labels import joining_names
 
-    (label,) = task.about.labels
-    return {name: pl.col(task.key_field).cast(pl.String) for name in joining_names(label)}
+    names = dict.fromkeys(name for label in task.about.labels for name in joining_names(label))
+    return {name: pl.col(task.key_field).cast(pl.String) for name in names}
+
+
+def cost_matrix(policy: Decide, frame: pl.DataFrame) -> Doubles:
+    """What mistakes on each row cost, float64 (rows, 2 or 3): false approve, false decline and review; NaN where that
+    cannot be computed."""
+    costs = [cost for cost in (policy.false_approve, policy.false_decline, policy.review) if cost is not None]
+    matrix = np.empty((frame.height, len(costs)))
+    for place, cost in enumerate(costs):
+        if not cost.fields():
+            matrix[:, place] = compile_python(cost)(None)
+            continue
+        given = frame.select(pl.all_horizontal(pl.col(name).is_not_null() for name in sorted(cost.fields())))
+        numbers = number_column(cost, frame).fill_null(np.nan).to_numpy()
+        matrix[:, place] = np.where(given.to_series().to_numpy(), numbers, np.nan)
+    return matrix
 
 
 def training_data(task: Predict, table: pl.DataFrame, examples: Labeled, at_us: Ints) -> TrainingData:
@@ -174,4 +191,6 @@ def training_data(task: Predict, table: pl.DataFrame, examples: Labeled, at_us: 
         "weight": examples.weight,
         "at_us": at_us[examples.rows],
     }
+    if isinstance(task.decide, Decide):
+        arrays[COSTS] = cost_matrix(task.decide, chosen)
     return TrainingData(arrays, texts, examples.as_of_us)

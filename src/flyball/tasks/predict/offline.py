@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from flyball.core import BadInput, Doubles, format_duration, format_timestamp
 from flyball.models import TrainingTable, summary_of
+from flyball.policy import Decide
 from flyball.tasks.past import Past
 from flyball.tasks.predict.columns import BASELINE, columns_in, vocabularies_in
 from flyball.tasks.predict.plan import evaluation_plan
+from flyball.tasks.predict.thresholds import THRESHOLDS, thresholds_for
 from flyball.tasks.task import EvaluationPlan, EvaluationSet, Examples, Holdout, Trained, TrainingData
 
 if TYPE_CHECKING:
@@ -22,13 +24,17 @@ TEST_SHARE, MOST_EVALUATED = 0.2, 20_000
 
 
 class PredictTruth(msgspec.Struct, frozen=True):
-    """What came of the requests: `target` as in a training table, `weight` what each counts; float64 (requests,)."""
+    """What came of the requests: `target` as in a training table, `weight` what each counts; float64 (requests,).
+
+    `costs`: of mistakes on each, see `cost_matrix`; None where nothing is decided by costs.
+    """
 
     target: Doubles
     weight: Doubles
+    costs: Doubles | None = None
 
     def take(self, rows: NDArray[np.int64]) -> "PredictTruth":
-        return PredictTruth(self.target[rows], self.weight[rows])
+        return PredictTruth(self.target[rows], self.weight[rows], None if self.costs is None else self.costs[rows])
 
 
 class PredictOffline:
@@ -82,6 +88,8 @@ class PredictOffline:
     def _evaluation(
         self, history: "RequestHistory", final: "Labeled", chosen: Any, window_us: tuple[int, int], pool: int
     ) -> EvaluationSet:
+        from flyball.tasks.predict.examples import cost_matrix
+
         task, rows = self._task, final.rows[chosen]
         frame = history.frame[rows.tolist()]
         names = [name for name in task.on.__struct_fields__ if name != "at"]
@@ -92,6 +100,7 @@ class PredictOffline:
             units = sorted(set(names_of))
             number = {name: place for place, name in enumerate(units)}
             unit_of = np.array([number[name] for name in names_of], np.int64)
+        costs = cost_matrix(task.decide, frame) if isinstance(task.decide, Decide) else None
         left_out = {state: count for state, count in final.states.items() if state in ("censored", "open") and count}
         notes = [f"{count:,} requests are {state} and left out" for state, count in left_out.items()]
         return EvaluationSet(
@@ -101,7 +110,7 @@ class PredictOffline:
             contexts=[None] * len(rows),
             units=units,
             unit_of=unit_of,
-            truth=PredictTruth(final.target[chosen], final.weight[chosen]),
+            truth=PredictTruth(final.target[chosen], final.weight[chosen], costs),
             slices={name: [None if each[name] is None else str(each[name]) for each in fields] for name in task.slices},
             pool=pool,
             notes=tuple(notes),
@@ -116,11 +125,16 @@ class PredictOffline:
         if not isinstance(getattr(fitted, "arrays", None), dict):
             raise BadInput(f"what {type(candidate).__name__}.fit returns", "a TabularFit", type(fitted).__name__)
         own = {name: values for name, values in data.texts.items() if name != "classes"}
-        clash = sorted((own.keys() & fitted.texts.keys()) | ({BASELINE} & fitted.arrays.keys()))
+        clash = sorted((own.keys() & fitted.texts.keys()) | ({BASELINE, THRESHOLDS} & fitted.arrays.keys()))
         if clash:
             raise BadInput(f"names in what {type(candidate).__name__} learned", "other than the task's own", clash)
         arrays = {**fitted.arrays, BASELINE: summary_of(table, target)}
-        return Trained(arrays, {**own, **fitted.texts}, fitted.note)
+        notes = [fitted.note]
+        if isinstance(self._task.decide, Decide):
+            thresholds, note = thresholds_for(self._task, candidate, data, table_of, seed)
+            arrays[THRESHOLDS] = np.array([thresholds.odds, thresholds.review_margin])
+            notes.append(note)
+        return Trained(arrays, {**own, **fitted.texts}, "; ".join(note for note in notes if note))
 
     def share(self, data: TrainingData, share: float, seed: int) -> TrainingData:
         """A random share of the examples, in order of time; a smaller share lies within a larger one."""

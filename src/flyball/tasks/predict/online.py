@@ -9,8 +9,11 @@ import numpy as np
 from flyball.core import BadInput, Doubles, Refused
 from flyball.events import Offsets
 from flyball.models import Artifact
+from flyball.policy import Thresholds
 from flyball.tasks.featurize import ReadFeatures
 from flyball.tasks.predict.columns import BASELINE, Encoder, EventColumns, columns_in, vocabularies_in
+from flyball.tasks.predict.decisions import Decider
+from flyball.tasks.predict.thresholds import THRESHOLDS
 from flyball.tasks.request import Request
 from flyball.tasks.response import Response
 from flyball.tasks.task import EMPTY_LEVEL, PRECOMPUTED_LEVEL, Pipeline, Stores
@@ -35,14 +38,17 @@ class PredictOnline:
 
     def fallback(self, best: Pipeline | None) -> "BaselineFallback":
         """What is usual, as the best version computed it beforehand."""
-        return BaselineFallback(best.baseline if isinstance(best, PredictPipeline) else None)
+        decider = Decider(self._task.decide, self._task.target_kind.quantiles, Thresholds())
+        return BaselineFallback(best.baseline if isinstance(best, PredictPipeline) else None, decider=decider)
 
 
 class BaselineFallback(msgspec.Struct, frozen=True):
-    """The same for every request: a mean, quantiles, a share, computed with the best version."""
+    """The same for every request: a mean, quantiles, a share, computed with the best version; decided by the declared
+    costs of each."""
 
     values: tuple[float, ...] | None = None
     offsets: Offsets = ()
+    decider: Decider | None = None
 
     @property
     def ready(self) -> bool:
@@ -51,7 +57,9 @@ class BaselineFallback(msgspec.Struct, frozen=True):
     def answer(self, request: Request, context: Any | None) -> tuple[str, Response]:
         if self.values is None:
             return EMPTY_LEVEL, Response()
-        return PRECOMPUTED_LEVEL, Response(values=self.values)
+        if self.decider is None:
+            return PRECOMPUTED_LEVEL, Response(values=self.values)
+        return PRECOMPUTED_LEVEL, self.decider.response(request, self.values)
 
 
 class PredictPipeline:
@@ -71,6 +79,8 @@ class PredictPipeline:
         if self._reads is not None and self._reads.groups and features is None:
             raise Refused("a version with features must be given a store to read them from, got none")
         self._features = features
+        odds, margin = artifact.arrays[THRESHOLDS].tolist() if THRESHOLDS in artifact.arrays else (1.0, 0.0)
+        self._decider = Decider(task.decide, self.target.quantiles, Thresholds(odds, margin))
         self._predictor = model.open(artifact.arrays, artifact.texts, self.columns, self.target)
 
     def answer(self, requests: Sequence[Request], contexts: Sequence[Any]) -> list[Response]:
@@ -84,9 +94,11 @@ class PredictPipeline:
             values = np.sort(values, axis=1)
         rows = values.tolist()
         if self._reads is None or not self._reads.groups:
-            return [Response(values=tuple(row)) for row in rows]
+            return [self._decider.response(one, tuple(row)) for one, row in zip(requests, rows, strict=True)]
         return [
-            Response(values=tuple(row), reads=(self._reads.of_request(reading, request),) if reading.groups else ())
+            self._decider.response(
+                request, tuple(row), (self._reads.of_request(reading, request),) if reading.groups else ()
+            )
             for row, reading, request in zip(rows, readings, requests, strict=True)
         ]
 
@@ -96,7 +108,10 @@ class PredictPipeline:
         numbers, categories = self._arrays([request], readings)
         added = self._predictor.contributions(numbers, categories)[0]
         shown = self._shown(numbers[0], categories[0])
-        return [[("base", float(row[-1])), *_largest(shown, row[:-1].tolist())] for row in added]
+        reasons = [[("base", float(row[-1])), *_largest(shown, row[:-1].tolist())] for row in added]
+        if self._decider.quoted:
+            reasons.append([(self._decider.quoted, response.values[-1])])
+        return reasons
 
     def warm(self, at_us: int) -> None:
         """Predict two made-up rows, alone and together."""

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 import numpy as np
 
+from flyball.core import BadDeclaration
 from flyball.models import Constant
+from flyball.policy import Decide, Quote
 from flyball.tasks import metrics
 from flyball.tasks.answers import Answers
 from flyball.tasks.metrics import Resampled, Undefined
-from flyball.tasks.task import EvaluationPlan, EvaluationSet, MetricFamily
+from flyball.tasks.predict.decision_metrics import DailyPrecision, decision_families, quote_cost
+from flyball.tasks.task import EvaluationPlan, EvaluationSet, Metric, MetricFamily
 
 if TYPE_CHECKING:
     from flyball.tasks.predict.declaration import Predict
@@ -65,11 +68,12 @@ def _quantiles(quantiles: tuple[float, ...]) -> dict[str, TargetMetric]:
         return lambda weights: np.mean([one(weights) for one in each], axis=0)
 
     def coverage(values: Any, actual: Any, unit_of: Any, units: int, weight: Any = None) -> Resampled:
-        return metrics.interval_coverage(values[:, 0], values[:, -1], actual, unit_of, units, weight)
+        return metrics.interval_coverage(values[:, 0], values[:, last], actual, unit_of, units, weight)
 
     def width(values: Any, actual: Any, unit_of: Any, units: int, weight: Any = None) -> Resampled:
-        return metrics.interval_width(values[:, 0], values[:, -1], unit_of, units, weight)
+        return metrics.interval_width(values[:, 0], values[:, last], unit_of, units, weight)
 
+    last = len(quantiles) - 1  # a quote may stand behind them
     middle = min(range(len(quantiles)), key=lambda place: abs(quantiles[place] - 0.5))
     found = {"pinball": TargetMetric("pinball", mean_pinball)}
     if len(quantiles) > 1:
@@ -87,6 +91,7 @@ def _binary() -> dict[str, TargetMetric]:
         ),
         "brier": TargetMetric("brier", _of_column(metrics.brier)),
         "calibration": TargetMetric("calibration", _of_column(metrics.calibration_ratio), better=1.0),
+        "calibration_error": TargetMetric("calibration_error", _of_column(metrics.calibration_error), centered=True),
     }
 
 
@@ -108,6 +113,30 @@ def _classes() -> dict[str, TargetMetric]:
     }
 
 
+def _recall_at_fpr(most: float) -> Metric:
+    if not 0 < most <= 1:
+        raise BadDeclaration("false-positive rate of recall_at_fpr", "above 0, at most 1", most)
+
+    def measured(values: Any, actual: Any, unit_of: Any, units: int, weight: Any = None) -> Resampled:
+        return metrics.recall_at_fpr(values[:, 0], actual, most, unit_of, units, weight)
+
+    return TargetMetric("recall_at_fpr", measured, better="high", both_classes=True)
+
+
+def _precision_a_day(k: float) -> Metric:
+    if k < 1 or k != int(k):
+        raise BadDeclaration("reviews of precision_a_day", "a whole number from 1", k)
+    return DailyPrecision(int(k))
+
+
+_AT_A_BOUND = {
+    "recall_at_fpr": MetricFamily(_recall_at_fpr, "fpr"),
+    "precision_a_day": MetricFamily(_precision_a_day, "reviews"),
+}
+_DETAILS = ("true_positive", "false_positive", "false_negative", "true_negative", "declined", "reviewed", "flagged_fpr")
+"""Reported, but not shown in tables."""
+
+
 def evaluation_plan(task: "Predict") -> EvaluationPlan:
     """The plan of a task: the first of its kind's metrics decides unless the application says otherwise."""
     target = task.target_kind
@@ -118,12 +147,22 @@ def evaluation_plan(task: "Predict") -> EvaluationPlan:
         "multiclass": _classes,
     }
     found = by_kind[target.kind]()
-    names = tuple(found)
+    if isinstance(task.decide, Quote):
+        place = len(target.quantiles)
+        found["quote_cost"] = TargetMetric("quote_cost", quote_cost(task.decide, place))
+        found["quote_late_share"] = TargetMetric("quote_late_share", _of_column(metrics.late_share, place))
+    families = {name: _family(metric) for name, metric in found.items()}
+    if isinstance(task.decide, Decide):
+        families |= decision_families()
+    names = tuple(families)
+    if target.kind == "binary":
+        families |= _AT_A_BOUND
+        names += ("recall_at_fpr@0.01",)
     return EvaluationPlan(
-        families={name: _family(metric) for name, metric in found.items()},
+        families=families,
         default=names[0],
         reported=names,
-        shown=names,
+        shown=tuple(name for name in names if name not in _DETAILS),
         baselines={"constant": Constant()},
         sliced=names[:1],
     )

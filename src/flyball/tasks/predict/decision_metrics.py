@@ -1,0 +1,153 @@
+"""Metrics of what was done about predictions: costs, what was caught, and what a quote came to."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.core import Doubles
+from flyball.policy import ACTIONS, CostColumns, Quote, costs_of_decisions
+from flyball.tasks import metrics
+from flyball.tasks.answers import Answers
+from flyball.tasks.metrics import Resampled, Undefined
+from flyball.tasks.predict.thresholds import DAY_US, as_columns, usable_costs
+from flyball.tasks.task import EvaluationSet, MetricFamily
+
+
+class Decided(msgspec.Struct, frozen=True):
+    """Decisions on requests beside what came: `actions`, int8 (n,), indexes into `policy.ACTIONS`; `actual`, `weight`,
+    float64 (n,); `unit_of`, int64 (n,), of `units`."""
+
+    actions: NDArray[np.int8]
+    actual: Doubles
+    costs: CostColumns
+    weight: Doubles
+    unit_of: NDArray[np.int64]
+    units: int
+
+    @property
+    def flagged(self) -> NDArray[np.bool_]:
+        """Those that were declined or sent to review."""
+        flagged: NDArray[np.bool_] = np.isin(self.actions, (ACTIONS.index("decline"), ACTIONS.index("review")))
+        return flagged
+
+    @property
+    def paid(self) -> Doubles:
+        """What each decision came to."""
+        return costs_of_decisions(self.actions, self.actual, self.costs)
+
+    @property
+    def paid_by_accepting(self) -> Doubles:
+        """What approving it came to."""
+        return costs_of_decisions(np.zeros(len(self.actions), np.int8), self.actual, self.costs)
+
+
+class DecisionMetric(msgspec.Struct, frozen=True):
+    """A metric of the decisions of responses. `happened`: it needs requests where it happened."""
+
+    measure: Callable[[Decided], Resampled]
+    better: Literal["high", "low"] | float = "low"
+    centered: bool = False
+    happened: str = ""
+
+    def prepare(self, answers: Answers, evaluation: EvaluationSet) -> Resampled | Undefined | None:
+        truth = evaluation.truth
+        if not any(answers.decisions) or truth.costs is None:
+            return None
+        rows = np.flatnonzero(usable_costs(truth.costs))
+        if self.happened and not (truth.target[rows] > 0).any():
+            return Undefined(f"{self.happened} needs requests where it happened, got none of {len(rows)}")
+        codes = np.array([ACTIONS.index(name) if name else 0 for name in answers.decisions], np.int8)
+        return self.measure(
+            Decided(
+                codes[rows],
+                truth.target[rows],
+                as_columns(truth.costs[rows]),
+                truth.weight[rows],
+                evaluation.unit_of[rows],
+                len(evaluation.units),
+            )
+        )
+
+
+class DailyPrecision(msgspec.Struct, frozen=True):
+    """Precision of the `k` highest probabilities of a day."""
+
+    k: int
+    better: Literal["high", "low"] | float = "high"
+    centered: bool = False
+
+    def prepare(self, answers: Answers, evaluation: EvaluationSet) -> Resampled | Undefined | None:
+        truth = evaluation.truth
+        return metrics.precision_a_day(
+            answers.values[:, 0],
+            truth.target,
+            self.k,
+            evaluation.at_us // DAY_US,
+            evaluation.unit_of,
+            len(evaluation.units),
+            truth.weight,
+        )
+
+
+def decision_families() -> dict[str, MetricFamily]:
+    """Metrics of decisions by costs; flagged is what was declined or sent to review."""
+
+    def share(action: str) -> Callable[[Decided], Resampled]:
+        code = ACTIONS.index(action)
+        return lambda of: metrics.request_mean(of.actions == code, of.unit_of, of.units, of.weight)
+
+    def cell(name: str) -> Callable[[Decided], Resampled]:
+        return lambda of: metrics.confusion(of.flagged, of.actual, of.unit_of, of.units, of.weight)[name]
+
+    def value_recall(of: Decided) -> Resampled:
+        value = of.costs.false_approve
+        return metrics.recall_of_flagged(of.flagged, of.actual, of.unit_of, of.units, of.weight, value)
+
+    found = {
+        "cost": DecisionMetric(lambda of: metrics.request_mean(of.paid, of.unit_of, of.units, of.weight)),
+        "saved": DecisionMetric(
+            lambda of: metrics.money_saved(of.paid, of.paid_by_accepting, of.unit_of, of.units, of.weight), "high"
+        ),
+        "savings": DecisionMetric(
+            lambda of: metrics.savings(of.paid, of.paid_by_accepting, of.unit_of, of.units, of.weight),
+            "high",
+            happened="savings",
+        ),
+        "flagged_precision": DecisionMetric(
+            lambda of: metrics.precision_of_flagged(of.flagged, of.actual, of.unit_of, of.units, of.weight), "high"
+        ),
+        "flagged_recall": DecisionMetric(
+            lambda of: metrics.recall_of_flagged(of.flagged, of.actual, of.unit_of, of.units, of.weight),
+            "high",
+            happened="flagged_recall",
+        ),
+        "value_recall": DecisionMetric(value_recall, "high", happened="value_recall"),
+        "flagged_fpr": DecisionMetric(
+            lambda of: metrics.false_positive_rate(of.flagged, of.actual, of.unit_of, of.units, of.weight)
+        ),
+        "declined": DecisionMetric(share("decline")),
+        "reviewed": DecisionMetric(share("review")),
+        **{name: DecisionMetric(cell(name), better) for name, better in _CELLS.items()},
+    }
+    return {name: MetricFamily(lambda _, metric=metric: metric) for name, metric in found.items()}  # type: ignore[misc]
+
+
+_CELLS: dict[str, Literal["high", "low"]] = {
+    "true_positive": "high",
+    "false_positive": "low",
+    "false_negative": "low",
+    "true_negative": "high",
+}
+
+
+def quote_cost(quote: Quote, column: int) -> Callable[..., Resampled]:
+    """Mean over requests of what being late and early with the promise costs; `column`: of the promise."""
+
+    def measured(values: Any, actual: Any, unit_of: Any, units: int, weight: Any = None) -> Resampled:
+        gap = actual - values[:, column]
+        return metrics.request_mean(np.maximum(quote.late * gap, -quote.early * gap), unit_of, units, weight)
+
+    return measured

@@ -1,0 +1,132 @@
+"""What a prediction task does about what it predicts: a decision by costs, or a number to promise."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from flyball.core import BadDeclaration, BadInput
+from flyball.events import Event, Profile
+from flyball.models import TargetKind
+from flyball.policy import (
+    ABSTAIN,
+    DECLINE,
+    REVIEW,
+    Decide,
+    Expression,
+    Quote,
+    Thresholds,
+    compile_costs,
+    decide_one,
+    expression_of,
+)
+from flyball.tasks.about import Label, Reviews
+from flyball.tasks.predict.targets import key_field_of
+from flyball.tasks.request import Request
+from flyball.tasks.response import FeatureRead, Response
+
+QUOTE = "quote"
+"""The name of the promised number among the values of a response."""
+
+
+Policy = Decide | Quote | None
+
+
+def check_decide(policy: Policy, target: TargetKind, on: type[Event], fields: Sequence[str]) -> None:
+    """Raise `BadDeclaration` where what is done does not fit what is predicted. `fields`: of the request's event."""
+    if isinstance(policy, Quote):
+        if target.kind != "quantiles":
+            must = f"for quantiles: a quote is the {policy.level:.0%} quantile of what may happen"
+            raise BadDeclaration("decide=fb.quote(...) of Predict", must, target.kind)
+        policy.check(target.quantiles)
+    elif isinstance(policy, Decide):
+        if target.kind != "binary":
+            raise BadDeclaration("decide=fb.decide(...) of Predict", "for the probability of an event", target.kind)
+        strange = policy.fields - {*fields, "at"}
+        if strange:
+            raise BadDeclaration("costs of decide", f"made of fields of {on.__name__}", sorted(strange))
+        if policy.verdict is not None:
+            _finding_field(policy.verdict)
+    elif policy is not None:
+        raise BadDeclaration("decide of Predict", "made by fb.decide or fb.quote", policy)
+
+
+def labels_with_verdict(policy: Policy, label: Label, by: str) -> tuple[Label, ...]:
+    """The label, impossible after a decline; with a verdict, it also holds when a reviewer found it. `by`: what the
+    target joins by."""
+    if not isinstance(policy, Decide):
+        return (label,)
+    after = msgspec.structs.replace(label, impossible_after=(DECLINE,))
+    if policy.verdict is None:
+        return (after,)
+    found = Expression("==", (Expression("field", (_finding_field(policy.verdict),)), Expression("constant", (True,))))
+    verdict = msgspec.structs.replace(after, event=policy.verdict, by=(key_field_of(policy.verdict, by),), where=found)
+    return after, verdict
+
+
+def reviews_of(policy: Policy, on: type[Event], key_field: str, by: str) -> Reviews | None:
+    """What people look at; None without a type of verdicts."""
+    if not isinstance(policy, Decide) or policy.verdict is None:
+        return None
+    return Reviews(REVIEW, on, policy.verdict, (key_field, key_field_of(policy.verdict, by)))
+
+
+def plain_decide(policy: Policy) -> dict[str, Any] | None:
+    """As plain values, for the declaration that a version keeps."""
+    if isinstance(policy, Quote):
+        return {"late": policy.late, "early": policy.early}
+    return None if policy is None else policy.plain()
+
+
+def decide_as_declared(plain: Mapping[str, Any] | None, now: Policy) -> Policy:
+    """What a version was declared with; the type of verdicts is that of `now`."""
+    if plain is None:
+        return None
+    if "late" in plain:
+        return Quote(plain["late"], plain["early"])
+    return Decide(
+        expression_of(plain["false_approve"]),
+        expression_of(plain["false_decline"]),
+        None if plain["review"] is None else expression_of(plain["review"]),
+        reviews_per_day=plain["reviews_per_day"],
+        abstain=None if plain["abstain"] is None else tuple(plain["abstain"]),
+        control=plain["control"],
+        verdict=now.verdict if isinstance(now, Decide) else None,
+    )
+
+
+class Decider:
+    """Turns predicted values into a response; the same for the same request, whatever came before."""
+
+    def __init__(self, policy: Policy, quantiles: Sequence[float], thresholds: Thresholds) -> None:
+        self._policy, self._quantiles, self._thresholds = policy, tuple(quantiles), thresholds
+        self._costs = compile_costs(policy) if isinstance(policy, Decide) else None
+
+    def response(self, request: Request, values: tuple[float, ...], reads: tuple[FeatureRead, ...] = ()) -> Response:
+        """With the decision or the quote; "abstain" where the costs of the request cannot be computed."""
+        if isinstance(self._policy, Quote):
+            return Response(values=(*values, self._policy.of(self._quantiles, values)), reads=reads)
+        if not isinstance(self._policy, Decide) or self._costs is None:
+            return Response(values=values, reads=reads)
+        try:
+            costs = self._costs(request.event)
+        except BadInput:
+            return Response(values=values, decision=ABSTAIN, reads=reads)
+        decided = decide_one(self._policy, self._thresholds, values[0], costs, request.seed)
+        return Response((), values, decided.action, reads, decided.propensity)
+
+    @property
+    def quoted(self) -> str:
+        """In words which quantile a quote is, "" for none."""
+        return f"{self._policy.level:.0%} quantile" if isinstance(self._policy, Quote) else ""
+
+
+def _finding_field(verdict: type) -> str:
+    """The field that says whether it happened: the only boolean one."""
+    must = "an event type with one boolean field, which says whether it happened"
+    if not issubclass(verdict, Event) or issubclass(verdict, Profile):
+        raise BadDeclaration("verdict of decide", must, verdict)
+    names = [field.name for field in msgspec.structs.fields(verdict) if field.type is bool]
+    if len(names) != 1:
+        raise BadDeclaration(f"verdict {verdict.__name__} of decide", must, names)
+    return names[0]

@@ -1,0 +1,243 @@
+"""Decisions in a prediction task: thresholds learned with a version, costs reported, reviews, verdicts that train."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from tests.cli.conftest import call
+from tests.tasks.predict import city, payments
+
+import flyball as fb
+from flyball.app import App, load_app
+from flyball.core import BadDeclaration, ManualClock, new_id
+from flyball.history import take_snapshot
+from flyball.learning import learn
+from flyball.learning.past import SnapshotPast
+from flyball.models import load_artifact
+from flyball.operations import catch_up
+from flyball.outcomes import Prediction, prediction_record
+from flyball.policy import ACTIONS, Thresholds, compile_costs, decide_one
+from flyball.provenance import replay, why
+from flyball.runtime import Runtime, load_settings
+from flyball.serving import Service
+from flyball.simulation import ingest_pieces
+from flyball.tasks import EMPTY_LEVEL, PRECOMPUTED_LEVEL, Request, ServingLag, Stores, request_of, seed_of
+from flyball.tasks.predict.examples import RequestHistory
+
+FILE = Path(payments.__file__)
+START_US = 1_767_225_600_000_000
+NOW_US = START_US + 30 * payments.DAY_US
+
+
+def request(number: int, amount: float, risk: float, event_type: Any, at_us: int = NOW_US) -> Request:
+    fields = {"payment": 100_000 + number, "card": 7, "amount": amount, "risk": risk}
+    return request_of(event_type, new_id(at_us + number * 1_000, random.Random(number)), at_us + number * 1_000, fields)
+
+
+class Bank:
+    """A month of payments, what was learned from them, and answers to three hundred more."""
+
+    def __init__(self, home: Path) -> None:
+        self.app: App = load_app(str(FILE))
+        self.clock = ManualClock(NOW_US)
+        self.runtime = Runtime(self.app, load_settings(home), self.clock)
+        ingest_pieces(self.runtime, "jsonl", [b"\n".join(payments.lines(30, START_US))], "month", "history")
+        catch_up(self.runtime)
+        self.report = learn(self.runtime, workers=1)
+        service = Service(self.runtime, "test", random.Random(1), self.clock)
+        service.refresher.step()
+        rng = np.random.default_rng(9)
+        event_type = self.app.task.about.request
+        self.requests = [
+            request(n, float(rng.lognormal(3.5, 1.0)), float(rng.normal(0.5, 1.2)), event_type) for n in range(300)
+        ]
+        self.predictions: list[Prediction] = list(service.engine.answer(self.requests))
+        self.runtime.predictions.append([prediction_record(one) for one in self.predictions])
+
+
+@pytest.fixture(scope="module")
+def bank(tmp_path_factory: pytest.TempPathFactory) -> Bank:
+    return Bank(tmp_path_factory.mktemp("bank"))
+
+
+def version_of(bank: Bank) -> Any:
+    return bank.runtime.registry.version(bank.report.champion or "")
+
+
+def test_what_decisions_cost_is_reported_and_chosen_by(bank: Bank) -> None:
+    outcomes = {one.name: one.outcome for one in bank.report.candidates}
+    assert set(outcomes) == {"linear", "calibrated", "constant"}
+    metrics = version_of(bank).metrics
+    cost, saved = metrics["cost"]["value"], metrics["saved"]["value"]
+    assert saved > 0
+    assert metrics["savings"]["value"] == pytest.approx(saved / (saved + cost))
+    shares = [metrics[f"{truth}_{sign}"]["value"] for truth in ("true", "false") for sign in ("positive", "negative")]
+    assert sum(shares) == pytest.approx(1.0)
+    caught, missed = metrics["true_positive"]["value"], metrics["false_negative"]["value"]
+    assert metrics["flagged_recall"]["value"] == pytest.approx(caught / (caught + missed))
+    assert {"calibration_error", "recall_at_fpr@0.01", "value_recall", "auc"} <= metrics.keys()
+    assert metrics["declined"]["value"] + metrics["reviewed"]["value"] == pytest.approx(
+        caught + metrics["false_positive"]["value"]
+    )
+
+
+def test_every_decision_is_that_of_the_costs_and_the_versions_thresholds(bank: Bank) -> None:
+    version = version_of(bank)
+    artifact = load_artifact(bank.runtime.artifacts / version.artifact)
+    thresholds = Thresholds(*artifact.arrays["decide_thresholds"].tolist())
+    assert thresholds.review_margin > 0  # more would be worth a look than eight a day
+    costs = compile_costs(payments.POLICY)
+    for asked, prediction in zip(bank.requests, bank.predictions, strict=True):
+        decided = decide_one(
+            payments.POLICY, thresholds, prediction.values[0], costs(asked.event), seed_of(prediction.id)
+        )
+        assert (prediction.decision, prediction.decision_propensity) == (decided.action, decided.propensity)
+    assert {prediction.decision for prediction in bank.predictions} == {"approve", "decline", "review"}
+    control = [one for one in bank.predictions if one.decision == "approve" and one.decision_propensity < 1]
+    assert {one.decision_propensity for one in control} == {0.2}
+
+
+def test_decisions_save_nearly_what_the_truth_would(bank: Bank) -> None:
+    """By the true chance of fraud, against deciding by it without reviews and control."""
+    costs = compile_costs(payments.POLICY)
+    paid = least = accepted = 0.0
+    for asked, prediction in zip(bank.requests, bank.predictions, strict=True):
+        own, true = costs(asked.event), payments.chance(asked.event.risk)  # type: ignore[attr-defined]
+        by_action = {
+            "approve": true * own.false_approve,
+            "decline": (1 - true) * own.false_decline,
+            "review": own.review or 0.0,
+        }
+        paid += by_action["decline" if prediction.decision_propensity < 1 else prediction.decision]
+        least += min(by_action["approve"], by_action["decline"])
+        accepted += by_action["approve"]
+    assert paid < least + 0.1 * (accepted - least)
+
+
+def test_a_decision_replays_and_its_probability_is_explained(bank: Bank) -> None:
+    for prediction in bank.predictions[:20]:
+        again = replay(bank.runtime, prediction.id)
+        assert (again.identical, again.differences) == (True, [])
+    found = why(bank.runtime, bank.predictions[0].id)
+    assert [value.name for value in found.values] == ["probability"]
+
+
+def test_a_request_without_costs_is_left_to_the_caller(bank: Bank) -> None:
+    service = Service(bank.runtime, "other", random.Random(2), bank.clock)
+    service.refresher.step()
+    event_type = bank.app.task.about.request
+    refund, plain = service.engine.answer([request(900, -20.0, 3.0, event_type), request(901, 20.0, -3.0, event_type)])
+    assert (refund.decision, plain.decision) == ("abstain", "approve")
+    assert refund.level == plain.level == "champion"
+
+
+def test_the_fallback_decides_by_the_costs_of_the_request(bank: Bank) -> None:
+    online = bank.app.task.online(Stores(bank.runtime.state, None, {}))
+    event_type = bank.app.task.about.request
+    empty = online.fallback(None)
+    assert empty.answer(request(1, 10.0, 0.0, event_type), None)[0] == EMPTY_LEVEL
+    usual = msgspec.structs.replace(empty, values=(0.3,))  # type: ignore[type-var]
+    decisions = [usual.answer(request(n, amount, 0.0, event_type), None) for n, amount in enumerate((1.0, 5_000.0))]
+    assert [(level, response.decision) for level, response in decisions] == [
+        (PRECOMPUTED_LEVEL, "approve"),
+        (PRECOMPUTED_LEVEL, "review"),
+    ]
+
+
+def test_reviews_are_listed_and_a_verdict_becomes_a_label(bank: Bank) -> None:
+    home = str(bank.runtime.home)
+
+    def run(*words: str, code: int = 0) -> Any:
+        ran = call("reviews", words[0], str(FILE), *words[1:], "--home", home, "--json")
+        assert ran.code == code, ran.out + ran.err
+        return ran.last if code == 0 else ran.err
+
+    sent = [one for one in bank.predictions if one.decision == "review"]
+    waiting = run("list", "--since", "40000d", "--limit", "1000")
+    assert waiting["open"] == len(sent)
+    assert [one["prediction"] for one in waiting["reviews"]] == [one.id for one in sent]
+    entered = run("verdict", sent[0].id, "fraud=true")
+    assert entered["event"] == {"type": "verdict", "payment": int(sent[0].key), "card": 7, "fraud": True}
+    run("verdict", sent[1].id, "fraud=false")
+    assert run("list", "--since", "40000d")["open"] == len(sent) - 2
+    everything = run("list", "--since", "40000d", "--all", "--limit", "1000")["reviews"]
+    assert [one["verdict"] and one["verdict"]["fraud"] for one in everything[:3]] == [True, False, None]
+    assert "field fraud of Verdict must be given, as fraud=VALUE" in run("verdict", sent[2].id, "card=7", code=2)
+    approved = next(one for one in bank.predictions if one.decision == "approve")
+    assert "must be review, to be given a verdict, got 'approve'" in run("verdict", approved.id, "fraud=true", code=2)
+    labels = bank.app.task.about.labels
+    assert [(label.name, label.event.__name__) for label in labels] == [
+        ("chargeback", "Chargeback"),
+        ("chargeback", "Verdict"),
+    ]
+    assert all(label.impossible_after == ("decline",) for label in labels)
+
+
+def test_a_verdict_trains_as_a_chargeback_does(tmp_path: Path) -> None:
+    """The same month, chargebacks told as verdicts of fraud: the same target for every payment."""
+    app = load_app(str(FILE))
+    told = [
+        line.replace(b'"type":"chargeback"', b'"type":"verdict","card":1,"fraud":true')
+        for line in payments.lines(12, START_US)
+    ]
+    not_fraud = [line.replace(b'"fraud":true', b'"fraud":false') for line in told]
+    targets = []
+    for name, month in (("plain", payments.lines(12, START_US)), ("told", told), ("not", not_fraud)):
+        runtime = Runtime(app, load_settings(tmp_path / name), ManualClock(NOW_US))
+        ingest_pieces(runtime, "jsonl", [b"\n".join(month)], "month", "history")
+        catch_up(runtime)
+        targets.append(RequestHistory(app.task, past_of(runtime)).examples(NOW_US).target)  # type: ignore[arg-type]
+    assert 100 < targets[0].sum() < len(targets[0])
+    assert targets[0].tolist() == targets[1].tolist()
+    assert targets[2].sum() == 0
+
+
+def past_of(runtime: Runtime) -> SnapshotPast:
+    snapshot = take_snapshot(runtime.history_folder, runtime.schema, NOW_US, runtime.history_folder / "snapshots")
+    return SnapshotPast(snapshot.frame, NOW_US, ServingLag())
+
+
+def test_a_quote_stands_behind_the_quantiles() -> None:
+    task = fb.Predict(
+        on=city.Order,
+        target=fb.elapsed(city.Delivered, by="order", within="6h", unit="m"),
+        kind="quantiles",
+        ignore=("note",),
+        decide=fb.quote(late=3, early=1),
+    )
+    assert task.about.values == ("q10", "q50", "q90", "quote")
+    plan = task.offline().plan()
+    assert {"quote_cost", "quote_late_share", "coverage"} <= plan.families.keys()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"decide": fb.quote(3, 1)}, r"decide=fb.quote\(...\) of Predict must be for quantiles: a quote is the 75%"),
+        (
+            {"decide": fb.decide(lambda p: p.price, 1.0)},
+            r"costs of decide must be made of fields of Payment, got",
+        ),
+        ({"decide": 3}, "decide of Predict must be made by fb.decide or fb.quote, got 3"),
+        (
+            {"decide": fb.decide(1.0, 1.0, review=1.0, verdict=payments.Chargeback)},
+            "verdict Chargeback of decide must be an event type with one boolean field",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused_where_it_is_declared(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadDeclaration, match=message):
+        msgspec.structs.replace(payments.app.task, **change)
+
+
+def test_a_version_keeps_the_costs_it_was_declared_with() -> None:
+    task = payments.app.task
+    declared = msgspec.json.decode(msgspec.json.encode(task.about.declaration))
+    dearer = msgspec.structs.replace(task, decide=fb.decide(lambda p: 9 * p.amount, 1.0, verdict=None))  # type: ignore[type-var]
+    restored = dearer.restore(declared)
+    assert restored.decide == msgspec.structs.replace(payments.POLICY, verdict=None)
+    assert task.restore(declared) is task
+    assert ACTIONS[0] == "approve"
