@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import flyball as fb
 from flyball.core import BadDeclaration
@@ -28,7 +29,9 @@ def test_between_two_quantiles_it_is_interpolated_and_at_one_it_is_that() -> Non
     assert fb.quote(3, 1).of([0.5, 0.75, 0.9], [1.0, 2.0, 9.0]) == 2.0
     assert fb.quote(1, 1).of([0.5, 0.75, 0.9], [1.0, 2.0, 9.0]) == 1.0
     assert fb.quote(9, 1).of([0.5, 0.75, 0.9], [1.0, 2.0, 9.0]) == 9.0
-    assert fb.quote(7, 3).of([0.5, 0.9], [10.0, 30.0]) == pytest.approx(20.0)
+    normal = [float(stats.norm(20, 3).ppf(level)) for level in (0.1, 0.5, 0.9)]
+    assert fb.quote(7, 3).of([0.1, 0.5, 0.9], normal) == pytest.approx(stats.norm(20, 3).ppf(0.7))
+    assert fb.quote(1, 4).of([0.1, 0.5, 0.9], normal) == pytest.approx(stats.norm(20, 3).ppf(0.2))
     assert fb.quote(1, 1).of([0.5], [7.0]) == 7.0
 
 
@@ -44,5 +47,7 @@ def test_a_level_beyond_the_predicted_quantiles_is_refused() -> None:
     must = r"level of quote\(late=19, early=1\) must be within the predicted quantiles \(0.1 to 0.9\): .* got 0.95"
     with pytest.raises(BadDeclaration, match=must):
         fb.quote(19, 1).of([0.1, 0.5, 0.9], [1.0, 2.0, 3.0])
+    with pytest.raises(BadDeclaration, match=r"within the predicted quantiles \(0 to 1\)"):
+        fb.quote(1, 1).of([0.0, 1.0], [1.0, 2.0])
     with pytest.raises(BadDeclaration, match=r"within the predicted quantiles \(none\)"):
         fb.quote(1, 1).of([], [])

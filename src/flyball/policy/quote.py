@@ -7,10 +7,13 @@ Arrow, Harris and Marschak, "Optimal Inventory Policy", Econometrica 1951).
 from bisect import bisect_right
 from collections.abc import Sequence
 from math import isfinite
+from statistics import NormalDist
 
 import msgspec
 
 from flyball.core import BadDeclaration
+
+_NORMAL = NormalDist()
 
 
 class Quote(msgspec.Struct, frozen=True):
@@ -26,7 +29,7 @@ class Quote(msgspec.Struct, frozen=True):
 
     def check(self, quantiles: Sequence[float]) -> None:
         """Raises `BadDeclaration` where the quantile lies outside those that are predicted (ascending)."""
-        if not quantiles or not quantiles[0] <= self.level <= quantiles[-1]:
+        if not quantiles or not 0 < quantiles[0] <= self.level <= quantiles[-1] < 1:
             known = f"{quantiles[0]:g} to {quantiles[-1]:g}" if quantiles else "none"
             must = f"within the predicted quantiles ({known}): predict further ones or change the costs"
             raise BadDeclaration(
@@ -34,13 +37,15 @@ class Quote(msgspec.Struct, frozen=True):
             )
 
     def of(self, quantiles: Sequence[float], values: Sequence[float]) -> float:
-        """The promise, between the predicted `values` of the two nearest `quantiles` (both ascending)."""
+        """The promise, between the predicted `values` of the two nearest `quantiles` (both ascending), as if what may
+        happen were normally distributed between them: a straight line would promise too much."""
         self.check(quantiles)
         above = min(bisect_right(quantiles, self.level), len(quantiles) - 1)
         below = max(above - 1, 0)
         if quantiles[above] == quantiles[below]:
             return float(values[below])
-        share = (self.level - quantiles[below]) / (quantiles[above] - quantiles[below])
+        level, lower, upper = (_NORMAL.inv_cdf(one) for one in (self.level, quantiles[below], quantiles[above]))
+        share = (level - lower) / (upper - lower)
         return float(values[below] + share * (values[above] - values[below]))
 
 
@@ -49,8 +54,8 @@ def quote(late: float, early: float) -> Quote:
 
     Raises `BadDeclaration` for costs that are not above 0.
 
-    >>> quote(late=3, early=1).of([0.5, 0.9], [30.0, 50.0])
-    42.5
+    >>> round(quote(late=3, early=1).of([0.5, 0.9], [30.0, 50.0]), 2)
+    40.53
     """
     for name, cost in (("late", late), ("early", early)):
         if not isinstance(cost, int | float) or isinstance(cost, bool) or not (isfinite(cost) and cost > 0):

@@ -293,7 +293,7 @@ def test_a_card_counts_once_a_day_by_its_highest_score() -> None:
     assert metrics.precision_a_day(scores, actual, 1, day, day, 1, entity_of=card)(ones)[0] == 1.0
     with pytest.raises(BadInput, match="units of precision_a_day must be days or entities"):
         metrics.precision_a_day(scores, actual, 1, day, np.arange(4), 4, entity_of=card)
-    with pytest.raises(BadInput, match="k a day must be one or more, got 0"):
+    with pytest.raises(BadInput, match="k a day must be above 0, got 0"):
         metrics.precision_a_day(scores, actual, 0, day, day, 1)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from scipy import stats
 from tests.cli.conftest import call
 from tests.tasks.predict import city, payments
 
@@ -23,9 +24,22 @@ from flyball.policy import ACTIONS, Thresholds, compile_costs, decide_one
 from flyball.provenance import replay, why
 from flyball.runtime import Runtime, load_settings
 from flyball.serving import Service
-from flyball.simulation import ingest_pieces
-from flyball.tasks import EMPTY_LEVEL, PRECOMPUTED_LEVEL, Request, ServingLag, Stores, request_of, seed_of
+from flyball.simulation import ingest_pieces, new_plan, seed_home
+from flyball.tasks import (
+    EMPTY_LEVEL,
+    PRECOMPUTED_LEVEL,
+    EvaluationSet,
+    Request,
+    Response,
+    ServingLag,
+    Stores,
+    Undefined,
+    answers_of,
+    request_of,
+    seed_of,
+)
 from flyball.tasks.predict.examples import RequestHistory
+from flyball.tasks.predict.offline import PredictTruth
 
 FILE = Path(payments.__file__)
 START_US = 1_767_225_600_000_000
@@ -200,17 +214,64 @@ def past_of(runtime: Runtime) -> SnapshotPast:
     return SnapshotPast(snapshot.frame, NOW_US, ServingLag())
 
 
-def test_a_quote_stands_behind_the_quantiles() -> None:
-    task = fb.Predict(
-        on=city.Order,
-        target=fb.elapsed(city.Delivered, by="order", within="6h", unit="m"),
-        kind="quantiles",
-        ignore=("note",),
-        decide=fb.quote(late=3, early=1),
-    )
+def test_a_promise_keeps_its_level_and_an_interval_its_coverage(tmp_path: Path) -> None:
+    """Kitchens that take 10, 30 and 20 minutes, a courier of four minutes a kilometer: the whole loop of a quote."""
+    task = msgspec.structs.replace(city.app.task, kind="quantiles", decide=fb.quote(late=3, early=1), unit="day")
     assert task.about.values == ("q10", "q50", "q90", "quote")
-    plan = task.offline().plan()
-    assert {"quote_cost", "quote_late_share", "coverage"} <= plan.families.keys()
+    app = fb.App(
+        "promise",
+        events=[city.Order, city.Delivered, city.Cancelled, city.Delivery],
+        task=task,
+        candidates={"median": fb.conformal(fb.GroupMedian("kitchen"), level=0.8, groups=("kitchen",))},
+        choose=fb.best("quote_cost"),
+        gates=fb.gates(min_examples=1),
+        world=fb.world(city.City),
+    )
+    now_us = START_US + 6 * payments.DAY_US
+    runtime = Runtime(app, load_settings(tmp_path), ManualClock(now_us))
+    seed_home(runtime, new_plan(app, now_us, days=5))
+    report = learn(runtime, workers=1)
+    metrics = runtime.registry.version(report.champion or "").metrics
+    assert metrics["coverage"]["value"] == pytest.approx(0.8, abs=0.07)
+    assert metrics["quote_late_share"]["value"] == pytest.approx(0.25, abs=0.07)
+    assert metrics["quote_cost"]["low"] < metrics["quote_cost"]["value"] < metrics["quote_cost"]["high"]
+    service = Service(runtime, "test", random.Random(1), runtime.clock)
+    service.refresher.step()
+    fields = {"order": 900_000, "kitchen": "b", "km": 2.0}
+    asked = request_of(city.Order, new_id(now_us, random.Random(4)), now_us, fields)
+    (prediction,) = service.engine.answer([asked])
+    q10, q50, q90, quote = prediction.values
+    assert q10 < q50 < quote < q90
+    assert quote == pytest.approx(q50 + stats.norm.ppf(0.75) / stats.norm.ppf(0.9) * (q90 - q50))
+    runtime.predictions.append([prediction_record(prediction)])
+    assert replay(runtime, prediction.id).identical
+    found = why(runtime, prediction.id)
+    assert [(value.name, value.value) for value in found.values][-1] == ("quote", quote)
+    assert [(part.name, part.value) for part in found.values[-1].because] == [("75% quantile", quote)]
+
+
+def test_a_sample_of_the_requests_is_reviewed_in_proportion() -> None:
+    """Half of a day's requests: half as many reviews."""
+    plan = payments.app.task.offline().plan()
+    evaluation = EvaluationSet(
+        window_us=(0, 10),
+        at_us=np.arange(10),
+        fields=[{}] * 10,
+        contexts=[None] * 10,
+        units=[str(row) for row in range(10)],
+        unit_of=np.arange(10),
+        truth=PredictTruth(np.array([0.0] * 7 + [1.0, 0.0, 1.0]), np.ones(10)),
+        pool=20,
+    )
+    answers = answers_of([Response(values=(row / 10,)) for row in range(10)])
+    ones = np.ones((1, 10))
+    precision: Any = plan.metric("precision_a_day@6").prepare(answers, evaluation)
+    assert precision(ones)[0] == pytest.approx(2 / 3)  # of the three best, rows 9 and 7
+    undefined = plan.metric("auc").prepare(answers, evaluation.take(np.arange(5)))
+    assert isinstance(undefined, Undefined)
+    for wrong in ("precision_a_day@0", "precision_a_day@1.5", "recall_at_fpr@2"):
+        with pytest.raises(BadDeclaration, match=r"must be"):
+            plan.metric(wrong)
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def savings(
 def precision_a_day(
     scores: NDArray[Any],
     actual: NDArray[Any],
-    k: int,
+    k: float,
     day_of: SignedInts,
     unit_of: SignedInts,
     units: int,
@@ -95,7 +95,8 @@ def precision_a_day(
 
     `day_of`: int64 (rows,). `entity_of`: such as the card of each payment; then a day ranks entities by their highest
     score, and it happened to one when it did in any of its rows ("card precision"). Equal scores at the cutoff count
-    by their share of it. A day of fewer than `k` is judged by those it has. Raises `BadInput`.
+    by their share of it. A day of fewer than `k` is judged by those it has. Of a sample of a day's rows, `k` may be a
+    fraction: as many fewer. Raises `BadInput`.
     """
     return _TopADay(scores, actual, k, day_of, unit_of, units, weight, entity_of, None).precision
 
@@ -103,7 +104,7 @@ def precision_a_day(
 def recall_a_day(
     scores: NDArray[Any],
     actual: NDArray[Any],
-    k: int,
+    k: float,
     day_of: SignedInts,
     unit_of: SignedInts,
     units: int,
@@ -122,7 +123,7 @@ class _TopADay:
         self,
         scores: NDArray[Any],
         actual: NDArray[Any],
-        k: int,
+        k: float,
         day_of: SignedInts,
         unit_of: SignedInts,
         units: int,
@@ -130,8 +131,8 @@ class _TopADay:
         entity_of: SignedInts | None,
         value: NDArray[Any] | None,
     ) -> None:
-        if k < 1:
-            raise BadInput("k a day", "one or more", k)
+        if not k > 0:
+            raise BadInput("k a day", "above 0", k)
         counted = np.ones(len(scores)) if weight is None else np.asarray(weight, np.float64)
         rank, happened = np.asarray(scores, np.float64), (np.asarray(actual) > 0).astype(np.float64)
         if entity_of is not None:

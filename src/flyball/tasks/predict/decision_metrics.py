@@ -73,9 +73,13 @@ class DecisionMetric(msgspec.Struct, frozen=True):
 
 
 class DailyPrecision(msgspec.Struct, frozen=True):
-    """Precision of the `k` highest probabilities of a day."""
+    """Precision of the `k` highest probabilities of a day; of the entities that are the units where `by_unit`.
+
+    Of a sample of the requests, as many fewer are looked at.
+    """
 
     k: int
+    by_unit: bool = False
     better: Literal["high", "low"] | float = "high"
     centered: bool = False
 
@@ -84,11 +88,12 @@ class DailyPrecision(msgspec.Struct, frozen=True):
         return metrics.precision_a_day(
             answers.values[:, 0],
             truth.target,
-            self.k,
+            self.k * min(1.0, len(evaluation.at_us) / max(evaluation.pool, 1)),
             evaluation.at_us // DAY_US,
             evaluation.unit_of,
             len(evaluation.units),
             truth.weight,
+            evaluation.unit_of if self.by_unit else None,
         )
 
 

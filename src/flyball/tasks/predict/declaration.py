@@ -39,6 +39,9 @@ _DOORS = {
 TIMES = ("hour", "weekday")
 """Columns made of the request's time in the task's zone, as categories: "0" to "23", "0" (Monday) to "6"."""
 
+DAY = "day"
+"""The unit that is a day (UTC) of requests."""
+
 _KINDS = {"elapsed": ("number", "quantiles"), "occurs": ("binary",), "value": ("number", "quantiles")}
 
 
@@ -53,9 +56,9 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
     `weight`: what an example counts. `features`: entities, `fb.Features` and `fb.FeatureSet`s, kept for keys that the
     event names. `ignore`: fields of the event, hour and weekday, that models do not see, beside
     the field that names the outcome. `slices`:
-    fields by which metrics are reported. `unit`: the field whose values are resampled for intervals, each request by
-    default. `zone`: of the columns hour and weekday. `decide`: made by `fb.decide`, of a probability, or `fb.quote`, of
-    quantiles. `deadline`: time within which an answer must leave.
+    fields by which metrics are reported. `unit`: the field whose values are resampled for intervals, or "day"; each
+    request by default. `zone`: of the columns hour and weekday. `decide`: made by `fb.decide`, of a probability, or
+    `fb.quote`, of quantiles. `deadline`: time within which an answer must leave.
 
     Constructing one checks it: `BadDeclaration` names the field.
     """
@@ -252,7 +255,7 @@ def _check(task: Predict) -> None:
         raise BadDeclaration("open_examples of Predict", '"exclude" or "weight"', task.open_examples)
     fields = read_type(task.on).fields
     ignored = tuple(name for name in task.ignore if name not in TIMES)
-    named = {"ignore": ignored, "slices": task.slices, "unit": (task.unit,) if task.unit else ()}
+    named = {"ignore": ignored, "slices": task.slices, "unit": (task.unit,) if task.unit not in ("", DAY) else ()}
     for where, names in named.items():
         unknown = [name for name in names if name not in fields]
         if isinstance(names, str) or unknown:

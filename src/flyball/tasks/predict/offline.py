@@ -12,12 +12,12 @@ from flyball.models import TrainingTable, summary_of
 from flyball.policy import Decide
 from flyball.tasks.past import Past
 from flyball.tasks.predict.columns import BASELINE, columns_in, vocabularies_in
+from flyball.tasks.predict.declaration import DAY, Predict
 from flyball.tasks.predict.plan import evaluation_plan
-from flyball.tasks.predict.thresholds import THRESHOLDS, thresholds_for
+from flyball.tasks.predict.thresholds import DAY_US, THRESHOLDS, thresholds_for
 from flyball.tasks.task import EvaluationPlan, EvaluationSet, Examples, Holdout, Trained, TrainingData
 
 if TYPE_CHECKING:
-    from flyball.tasks.predict.declaration import Predict
     from flyball.tasks.predict.examples import Labeled, RequestHistory
 
 TEST_SHARE, MOST_EVALUATED = 0.2, 20_000
@@ -40,7 +40,7 @@ class PredictTruth(msgspec.Struct, frozen=True):
 class PredictOffline:
     """How predictions of one task are learned and evaluated."""
 
-    def __init__(self, task: "Predict") -> None:
+    def __init__(self, task: Predict) -> None:
         self._task = task
 
     def plan(self) -> EvaluationPlan:
@@ -96,7 +96,9 @@ class PredictOffline:
         fields = frame.select(names).to_dicts()
         units, unit_of = [str(row) for row in range(len(rows))], np.arange(len(rows), dtype=np.int64)
         if task.unit:
-            names_of = [str(each[task.unit]) for each in fields]
+            days = (history.at_us[rows] // DAY_US).tolist()
+            by_day = task.unit == DAY and DAY not in names
+            names_of = [str(day) for day in days] if by_day else [str(each[task.unit]) for each in fields]
             units = sorted(set(names_of))
             number = {name: place for place, name in enumerate(units)}
             unit_of = np.array([number[name] for name in names_of], np.int64)
@@ -157,7 +159,7 @@ def table_of(data: TrainingData) -> TrainingTable:
     )
 
 
-def _too_few(task: "Predict", final: "Labeled", least: int, found: int) -> str:
+def _too_few(task: Predict, final: "Labeled", least: int, found: int) -> str:
     counts = ", ".join(f"{count:,} {state}" for state, count in final.states.items() if count) or "no request"
     return (
         f"too little to evaluate on: the last fifth of the requests with a final label must hold {least}, got {found}; "

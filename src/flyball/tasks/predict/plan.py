@@ -1,7 +1,7 @@
 """How predictions are evaluated: metrics by kind of target, baselines."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -13,10 +13,8 @@ from flyball.tasks import metrics
 from flyball.tasks.answers import Answers
 from flyball.tasks.metrics import Resampled, Undefined
 from flyball.tasks.predict.decision_metrics import DailyPrecision, decision_families, quote_cost
+from flyball.tasks.predict.declaration import DAY, Predict
 from flyball.tasks.task import EvaluationPlan, EvaluationSet, Metric, MetricFamily
-
-if TYPE_CHECKING:
-    from flyball.tasks.predict.declaration import Predict
 
 Measure = Callable[..., Resampled]
 
@@ -123,21 +121,28 @@ def _recall_at_fpr(most: float) -> Metric:
     return TargetMetric("recall_at_fpr", measured, better="high", both_classes=True)
 
 
-def _precision_a_day(k: float) -> Metric:
-    if k < 1 or k != int(k):
-        raise BadDeclaration("reviews of precision_a_day", "a whole number from 1", k)
-    return DailyPrecision(int(k))
+def _at_a_bound(by_unit: bool) -> dict[str, MetricFamily]:
+    """Metrics of a probability with a bound in their name."""
+
+    def precision_a_day(k: float) -> Metric:
+        if k < 1 or k != int(k):
+            raise BadDeclaration("reviews of precision_a_day", "a whole number from 1", k)
+        return DailyPrecision(int(k), by_unit)
+
+    return {
+        "recall_at_fpr": MetricFamily(_recall_at_fpr, "fpr"),
+        "precision_a_day": MetricFamily(precision_a_day, "reviews"),
+    }
 
 
-_AT_A_BOUND = {
-    "recall_at_fpr": MetricFamily(_recall_at_fpr, "fpr"),
-    "precision_a_day": MetricFamily(_precision_a_day, "reviews"),
-}
+_SLICED = ("coverage", "width", "bias", "late_share", "auc", "calibration", "cost", "saved", "quote_late_share")
+"""Reported by slice beside the first metric."""
+
 _DETAILS = ("true_positive", "false_positive", "false_negative", "true_negative", "declined", "reviewed", "flagged_fpr")
 """Reported, but not shown in tables."""
 
 
-def evaluation_plan(task: "Predict") -> EvaluationPlan:
+def evaluation_plan(task: Predict) -> EvaluationPlan:
     """The plan of a task: the first of its kind's metrics decides unless the application says otherwise."""
     target = task.target_kind
     by_kind: Mapping[str, Callable[[], dict[str, TargetMetric]]] = {
@@ -156,7 +161,7 @@ def evaluation_plan(task: "Predict") -> EvaluationPlan:
         families |= decision_families()
     names = tuple(families)
     if target.kind == "binary":
-        families |= _AT_A_BOUND
+        families |= _at_a_bound(task.unit not in ("", DAY))
         names += ("recall_at_fpr@0.01",)
     return EvaluationPlan(
         families=families,
@@ -164,7 +169,7 @@ def evaluation_plan(task: "Predict") -> EvaluationPlan:
         reported=names,
         shown=tuple(name for name in names if name not in _DETAILS),
         baselines={"constant": Constant()},
-        sliced=names[:1],
+        sliced=tuple(name for name in names if name == names[0] or name in _SLICED),
     )
 
 
