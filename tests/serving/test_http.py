@@ -445,3 +445,18 @@ async def test_the_page_of_documentation_needs_no_network(caller: Any) -> None:
     assert answer.headers["content-type"].startswith("text/html")
     assert "faulty" in answer.text
     assert not re.search(r"(src|href|url\()\s*=?\s*[\"']?(https?:)?//", answer.text)
+
+
+async def test_requests_come_as_lines_and_each_gets_a_line(caller: Any) -> None:
+    lines = b'{"user": 7, "k": 2}\n\n{"user": []}\nnot json\n{"user": 8, "k": 1}'
+    headers = {"content-type": "application/x-ndjson"}
+    answer = await caller.client.post("/v1/recommend", content=lines, headers=headers)
+    assert (answer.status_code, answer.headers["content-type"]) == (207, "application/x-ndjson")
+    first, second, third, fourth = map(json.loads, answer.text.splitlines())
+    assert (first["user"], len(first["items"]), fourth["user"]) == ("7", 2, "8")
+    assert (second["line"], third["line"]) == (2, 3)
+    assert "user" in second["error"]
+    good = await caller.client.post("/v1/recommend", content=b'{"user": 7}\n' * 250, headers=headers)
+    assert (good.status_code, len(good.text.splitlines())) == (200, 250)
+    assert (await caller.client.post("/v1/recommend", content=b"[]\n", headers=headers)).status_code == 422
+    problem(await caller.client.post("/v1/recommend", content=b"\n", headers=headers), 400)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flyball.cli import accuracy, arrangements, events, features, learning, project, reviews, running
+from flyball.cli import accuracy, arrangements, batch, events, features, learning, project, reviews, running
 from flyball.cli import search as searching
 from flyball.cli.common import in_own_code
 from flyball.cli.sections import SectionedGroup
@@ -23,7 +23,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for commands in (project, events, features, learning, arrangements, searching, running, reviews, accuracy):
+for commands in (project, events, features, learning, arrangements, searching, running, batch, reviews, accuracy):
     commands.register(app)
 
 

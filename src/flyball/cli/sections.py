@@ -11,7 +11,7 @@ SECTIONS = {
     DEVELOP: ("new", "check", "simulate"),
     DATA: ("ingest", "quarantine", "export", "features"),
     TRAIN: ("learn", "versions", "arrangements", "search", "accuracy"),
-    SERVE: ("up", "status", "settings", "recommend"),
+    SERVE: ("up", "status", "settings", "recommend", "predict"),
     EXPLAIN: ("why", "replay", "reviews"),
 }
 """Every command stands in one section; a test holds it."""

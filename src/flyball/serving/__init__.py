@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from flyball.core import lazy_door
 
 if TYPE_CHECKING:
+    from flyball.serving.answer_file import BatchReport, answer_file
     from flyball.serving.answering.engine import Engine, NoFallback, ScoringProgress, Serving
     from flyball.serving.answering.request import RequestReader
     from flyball.serving.http.app import make_app
@@ -26,6 +27,7 @@ __all__ = [
     "LATENCY_MS",
     "LEVELS",
     "REPLACE_ME",
+    "BatchReport",
     "Dispatcher",
     "Engine",
     "Loaded",
@@ -37,6 +39,7 @@ __all__ = [
     "Service",
     "Serving",
     "VersionLoader",
+    "answer_file",
     "answer_once",
     "items_of",
     "make_app",

@@ -34,7 +34,8 @@ from flyball.serving.metrics import metrics_text
 from flyball.serving.service import Service
 from flyball.tasks import Lookup
 
-MAX_BATCH = 100
+MAX_BATCH, MAX_LINES = 100, 10_000
+LINES_OF_REQUESTS = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 """Requests in one body."""
 
 Handler = Callable[[HttpRequest], Awaitable[Response]]
@@ -174,6 +175,8 @@ class _Routes:
         if request.method != "POST":
             fields = fields_of_query(request, reader.event_type)
             return await self._answered(await self._service.answer(reader.read(fields, strict=False)))
+        if content_type_of(request) in LINES_OF_REQUESTS:
+            return await self._answer_lines(request)
         body = await fields_of_body(request)
         if isinstance(body, dict):
             return await self._answered(await self._service.answer(reader.read(body)))
@@ -185,6 +188,28 @@ class _Routes:
         return _json(
             [self._document.of(prediction, titles) for prediction in predictions], {"cache-control": "no-store"}
         )
+
+    async def _answer_lines(self, request: HttpRequest) -> Response:
+        """A request a line; a line each in reply, in the same order: the answer, or what is wrong with the request."""
+        only(request, set())
+        lines = [line for line in (await read_body(request)).split(b"\n") if line.strip()]
+        if not 1 <= len(lines) <= MAX_LINES:
+            raise BadInput("requests in the body", f"from 1 to {MAX_LINES} lines", len(lines))
+        replies: list[dict[str, Any]] = []
+        for first in range(0, len(lines), MAX_BATCH):
+            part = lines[first : first + MAX_BATCH]
+            replies += await asyncio.gather(*map(self._answer_line, part, range(first + 1, first + len(part) + 1)))
+        good = sum("prediction" in reply for reply in replies)
+        status = 200 if good == len(replies) else 207 if good else 422
+        body = b"".join(msgspec.json.encode(reply) + b"\n" for reply in replies)
+        return Response(body, status, {"cache-control": "no-store"}, media_type="application/x-ndjson")
+
+    async def _answer_line(self, line: bytes, number: int) -> dict[str, Any]:
+        try:
+            asked = self._service.requests.read(msgspec.json.decode(line, type=dict[str, Any]))
+        except (BadInput, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            return {"line": number, "error": str(error)}
+        return self._document.of(await self._service.answer(asked), self._service.engine.serving.titles)
 
     async def _answered(self, prediction: Prediction, render: Render | None = None) -> Response:
         headers = {"x-flyball-prediction": prediction.id, "cache-control": "no-store"}

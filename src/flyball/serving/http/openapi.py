@@ -68,11 +68,18 @@ def _paths(service: "Service", events: list[str]) -> Document:
                 "Answer one request, or an array of them in the same order",
                 "answers",
                 [],
-                {"200": _json(answers)},
+                {
+                    "200": _json(answers),
+                    "207": _lines("a line each: an answer, or what is wrong with the request"),
+                },
                 400,
                 413,
                 415,
-                body={"application/json": {"schema": requests}},
+                422,
+                body={
+                    "application/json": {"schema": requests},
+                    "application/x-ndjson": {"schema": {"type": "string"}},
+                },
             ),
         },
         **{f"/v1/{lookup.name}{lookup.path}": {"get": _lookup(service, lookup)} for lookup in service.lookups},
@@ -288,6 +295,10 @@ def _query(name: str, schema: Document, described: str, required: bool = False) 
 
 def _json(schema: Document | None = None, described: str = "the answer") -> Document:
     return {"description": described, "content": {"application/json": {"schema": schema or {"type": "object"}}}}
+
+
+def _lines(described: str) -> Document:
+    return {"description": described, "content": {"application/x-ndjson": {"schema": {"type": "string"}}}}
 
 
 def _text(described: str, headers: Document | None = None) -> Document:

@@ -48,17 +48,16 @@ _KINDS = {"elapsed": ("number", "quantiles"), "occurs": ("binary",), "value": ("
 class Predict(msgspec.Struct, frozen=True, dict=True):
     """Predict something of one event from what is known when it happens.
 
-    `on`: the request's event type; an application ingests these events, too: training learns from them. `target`: made
-    by `fb.elapsed`, `fb.occurs` or `fb.target_value`. `kind`: "number", "quantiles" (with `quantiles`, ascending),
-    "binary" or "multiclass"; by default what the target says. `open_examples`: requests younger than the target's
-    span are left out ("exclude"), answered ones too, since those that are answered early are not like the others; or
-    those that are answered count by the inverse probability that their answer could have come by now ("weight").
-    `weight`: what an example counts. `features`: entities, `fb.Features` and `fb.FeatureSet`s, kept for keys that the
-    event names. `ignore`: fields of the event, hour and weekday, that models do not see, beside
-    the field that names the outcome. `slices`:
-    fields by which metrics are reported. `unit`: the field whose values are resampled for intervals, or "day"; each
-    request by default. `zone`: of the columns hour and weekday. `decide`: made by `fb.decide`, of a probability, or
-    `fb.quote`, of quantiles. `deadline`: time within which an answer must leave.
+    `on`: the request's event type; the service keeps each request as such an event, and training learns from them.
+    `target`: made by `fb.elapsed`, `fb.occurs` or `fb.target_value`. `kind`: "number", "quantiles" (with `quantiles`,
+    ascending), "binary" or "multiclass"; by default what the target says. `open_examples`: requests younger than the
+    target's span are left out ("exclude"), answered ones too, since those that are answered early are not like the
+    others; or those that are answered count by the inverse probability that their answer could have come by now
+    ("weight"). `weight`: what an example counts. `features`: entities, `fb.Features` and `fb.FeatureSet`s, kept for
+    keys that the event names. `ignore`: fields of the event, hour and weekday, that models do not see, beside the field
+    that names the outcome. `slices`: fields by which metrics are reported. `unit`: the field whose values are resampled
+    for intervals, or "day"; each request by default. `zone`: of the columns hour and weekday. `decide`: made by
+    `fb.decide`, of a probability, or `fb.quote`, of quantiles. `deadline`: time within which an answer must leave.
 
     Constructing one checks it: `BadDeclaration` names the field.
     """

@@ -1,0 +1,308 @@
+"""Answers to a file of requests: larger than memory, restartable, with a record of what they were made from.
+
+The file is answered in parts of `PART_ROWS` rows, each written whole or not at all into `<out>.parts`. A run that ends
+early is taken up at the first part that is missing, as long as the input, the release and the columns are the same;
+otherwise it begins anew. When the last part is there, they are put together.
+"""
+
+import csv
+import os
+import random
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from flyball.core import BadInput, NotFound, SystemStopwatch, sha256_file, write_atomic
+from flyball.outcomes import Prediction
+from flyball.releases import current
+from flyball.runtime import Runtime
+from flyball.serving.answering.request import RequestReader
+from flyball.serving.metrics import ServingMetrics
+from flyball.serving.versions.refresher import Refresher
+
+PART_ROWS = 5_000
+FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
+
+FileRow = dict[str, Any]
+
+
+class BatchReport(msgspec.Struct, frozen=True):
+    """What came of a file; also its lineage, kept in `<out>.lineage.json`.
+
+    `levels`, `versions`: {name: answered rows}. `artifacts`: {version: sha256 of its manifest}; `snapshots`: {version:
+    the snapshot that it learned from}. `offsets`: [first, last] state of the log that answers were made from. `reused`:
+    rows that an earlier run had answered. `failed`: rows that are no requests, with the first reason.
+    """
+
+    app: str
+    input: str
+    input_sha256: str
+    out: str
+    rows: int
+    failed: int
+    first_failure: str
+    reused: int
+    levels: dict[str, int]
+    versions: dict[str, int]
+    artifacts: dict[str, str]
+    snapshots: dict[str, str]
+    offsets: list[list[int]]
+    began_us: int
+    ended_us: int
+
+
+class _Part(msgspec.Struct):
+    """What is known of a written part."""
+
+    rows: int = 0
+    failed: int = 0
+    first_failure: str = ""
+    levels: dict[str, int] = {}
+    versions: dict[str, int] = {}
+    offsets: list[list[int]] = []
+
+
+def answer_file(
+    runtime: Runtime,
+    source: Path,
+    out: Path,
+    tell: Callable[[str], None] = lambda text: None,
+    part_rows: int = PART_ROWS,
+) -> BatchReport:
+    """Answer every row of `source` (CSV, JSON lines or Parquet, by its ending) into `out`, as of now.
+
+    A row's columns that the request has are its fields, empty ones of CSV are left out; all columns are carried over.
+    Answers are not recorded as served ones are: nobody saw them yet. Raises `NotFound` and `BadInput` for the files.
+    """
+    if not source.is_file():
+        raise NotFound("file", str(source))
+    reads, writes = format_of(source), format_of(out)
+    engine_of = _Answerer(runtime)
+    plan = engine_of.plan(source, writes, part_rows)
+    folder, began_us = out.with_name(f"{out.name}.parts"), runtime.clock.now_us()
+    _begin(folder, plan)
+    parts: list[_Part] = []
+    reused = 0
+    for number, rows in enumerate(chunks(rows_of(source, reads), part_rows)):
+        path, note = folder / f"{number:06d}.{writes}", folder / f"{number:06d}.json"
+        if note.exists():
+            parts.append(msgspec.json.decode(note.read_bytes(), type=_Part))
+            reused += parts[-1].rows
+        else:
+            answered, part = engine_of.answers(rows, number)
+            _write(path, writes, answered)
+            write_atomic(note, msgspec.json.encode(part))  # after its rows: a part with a note is whole
+            parts.append(part)
+        tell(f"{sum(part.rows for part in parts):,} rows answered")
+    _join(folder, out, writes)
+    report = engine_of.report(source, out, plan, parts, reused, began_us)
+    write_atomic(out.with_name(f"{out.name}.lineage.json"), msgspec.json.format(msgspec.json.encode(report), indent=1))
+    shutil.rmtree(folder)
+    return report
+
+
+def format_of(path: Path) -> str:
+    """How a file is written, by its ending; raises `BadInput`."""
+    found = FORMATS.get(path.suffix.lower())
+    if found is None:
+        raise BadInput("file", f"named with one of {', '.join(FORMATS)}", path.name)
+    return found
+
+
+def rows_of(path: Path, format: str) -> Iterator[FileRow]:
+    """The rows of a file, read as they are asked for. Raises `BadInput` with the line that cannot be read."""
+    if format == "csv":
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            for row in csv.DictReader(file):
+                if None in row:
+                    raise BadInput(f"{path.name}, row {row}", "as long as its header", "more columns")
+                yield row
+    elif format == "jsonl":
+        with open(path, "rb") as lines:
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    try:
+                        yield msgspec.json.decode(line, type=dict[str, Any])
+                    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                        raise BadInput(f"line {number} of {path.name}", "a JSON object", str(error)) from None
+    else:
+        import polars as pl
+
+        frame, start = pl.scan_parquet(path), 0
+        while (part := frame.slice(start, PART_ROWS).collect()).height:
+            yield from part.iter_rows(named=True)
+            start += part.height
+
+
+def chunks(rows: Iterator[FileRow], size: int) -> Iterator[list[FileRow]]:
+    """The rows, so many at a time.
+
+    >>> [len(part) for part in chunks(iter([{}] * 5), 2)]
+    [2, 2, 1]
+    """
+    while part := list(islice(rows, size)):
+        yield part
+
+
+class _Answerer:
+    """What serving would answer now, without a service."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime, about = runtime, runtime.app.task.about
+        metrics = ServingMetrics(runtime.counters_folder / "once", "batch", SystemStopwatch())
+        refresher = Refresher(runtime, metrics, runtime.clock)
+        refresher.step()
+        self._engine, self._about = refresher.engine, about
+        self._fields = [name for name in about.request.__struct_fields__ if name != "at"]
+
+    def plan(self, source: Path, writes: str, part_rows: int) -> dict[str, Any]:
+        """What all parts must have in common."""
+        release = current(self._runtime.registry)
+        return {
+            "app": self._runtime.app.name,
+            "input_sha256": sha256_file(source),
+            "release": [release.champion, release.previous, release.arrangement],
+            "format": writes,
+            "part_rows": part_rows,
+            "fields": self._fields,
+        }
+
+    def answers(self, rows: Sequence[FileRow], part: int) -> tuple[list[FileRow], _Part]:
+        """The rows with their answers, and what to note of them."""
+        reader = RequestReader(self._about.request, self._runtime.clock, random.Random(part))
+        requests, places, failures = [], [], dict[int, str]()
+        for place, row in enumerate(rows):
+            fields = {name: row[name] for name in self._fields if row.get(name) not in (None, "")}
+            try:
+                requests.append(reader.read(fields, strict=False))
+                places.append(place)
+            except BadInput as error:
+                failures[place] = str(error)
+        predictions = dict(zip(places, self._engine.answer(requests), strict=True))
+        note = _Part(len(rows), len(failures), next(iter(failures.values()), ""))
+        for prediction in predictions.values():
+            note.levels[prediction.level] = note.levels.get(prediction.level, 0) + 1
+            note.versions[prediction.version] = note.versions.get(prediction.version, 0) + 1
+        offsets = [list(one.reads[0].offsets if one.reads else one.offsets) for one in predictions.values()]
+        note.offsets = [offsets[0], offsets[-1]] if offsets else []
+        return [
+            {**row, **self._columns(predictions.get(place)), "error": failures.get(place)}
+            for place, row in enumerate(rows)
+        ], note
+
+    def _columns(self, prediction: Prediction | None) -> FileRow:
+        about = self._about
+        columns: FileRow = {}
+        if about.items:
+            columns["items"] = None if prediction is None else ",".join(prediction.items)
+        values: Sequence[float] = () if prediction is None else prediction.values
+        for place, name in enumerate(about.values):
+            columns[f"predicted_{name}"] = values[place] if place < len(values) else None
+        columns["decision"] = None if prediction is None else prediction.decision
+        columns["level"] = None if prediction is None else prediction.level
+        columns["version"] = None if prediction is None else prediction.version
+        return columns
+
+    def report(
+        self, source: Path, out: Path, plan: Mapping[str, Any], parts: Sequence[_Part], reused: int, began_us: int
+    ) -> BatchReport:
+        """All parts together."""
+        versions = _added([part.versions for part in parts])
+        known = {name: self._runtime.registry.version(name) for name in versions if name}
+        offsets = [one for part in parts for one in part.offsets]
+        return BatchReport(
+            app=self._runtime.app.name,
+            input=str(source),
+            input_sha256=plan["input_sha256"],
+            out=str(out),
+            rows=sum(part.rows for part in parts),
+            failed=sum(part.failed for part in parts),
+            first_failure=next((part.first_failure for part in parts if part.failed), ""),
+            reused=reused,
+            levels=_added([part.levels for part in parts]),
+            versions=versions,
+            artifacts={name: version.artifact_files.get("manifest.json", "") for name, version in known.items()},
+            snapshots={name: version.snapshot for name, version in known.items()},
+            offsets=[offsets[0], offsets[-1]] if offsets else [],
+            began_us=began_us,
+            ended_us=self._runtime.clock.now_us(),
+        )
+
+
+def _added(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for each in counts:
+        for name, count in each.items():
+            total[name] = total.get(name, 0) + count
+    return total
+
+
+def _begin(folder: Path, plan: Mapping[str, Any]) -> None:
+    """Keep the parts of an earlier run of the same plan, remove those of another."""
+    path, wanted = folder / "plan", msgspec.json.encode(plan)
+    if path.exists() and path.read_bytes() == wanted:
+        return
+    if folder.exists():
+        shutil.rmtree(folder)
+    write_atomic(path, wanted)
+
+
+def _write(path: Path, format: str, rows: Sequence[FileRow]) -> None:
+    """Write a part, whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    if format == "csv":
+        with open(partial, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, _names(rows), extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(rows)
+    elif format == "jsonl":
+        partial.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
+    else:
+        import polars as pl
+
+        pl.DataFrame(rows, infer_schema_length=None).write_parquet(partial)
+    os.replace(partial, path)
+
+
+def _names(rows: Sequence[FileRow]) -> list[str]:
+    return list(dict.fromkeys(name for row in rows for name in row))
+
+
+def _join(folder: Path, out: Path, format: str) -> None:
+    """All parts as one file."""
+    parts = sorted(folder.glob(f"*.{format}"))
+    partial = out.with_name(f".{out.name}.partial")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if format == "parquet":
+        import polars as pl
+
+        if parts:
+            frames = [pl.scan_parquet(part) for part in parts]
+            pl.concat(frames, how="diagonal_relaxed").sink_parquet(partial)
+        else:
+            pl.DataFrame().write_parquet(partial)
+    elif format == "jsonl":
+        with open(partial, "wb") as file:
+            for part in parts:
+                with open(part, "rb") as piece:
+                    shutil.copyfileobj(piece, file)
+    else:
+        _join_csv(parts, partial)
+    os.replace(partial, out)
+
+
+def _join_csv(parts: Sequence[Path], out: Path) -> None:
+    names: dict[str, None] = {}
+    for part in parts:
+        with open(part, newline="", encoding="utf-8") as file:
+            names.update(dict.fromkeys(next(csv.reader(file))))
+    with open(out, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(names))
+        writer.writeheader()
+        for part in parts:
+            with open(part, newline="", encoding="utf-8") as piece:
+                writer.writerows(csv.DictReader(piece))

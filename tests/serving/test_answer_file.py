@@ -1,0 +1,153 @@
+"""A file of requests is answered as a service would, whatever its format, and a run that ended early goes on."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from tests.cli.conftest import call
+
+from flyball.app import App, load_app
+from flyball.core import BadInput, ManualClock, NotFound
+from flyball.learning import learn
+from flyball.operations import catch_up
+from flyball.runtime import Runtime, load_settings
+from flyball.serving import answer_file
+from flyball.simulation import DAY_US, new_plan, seed_home
+
+FILE = Path(__file__).parents[1] / "tasks" / "predict" / "city.py"
+NOW_US = 1_767_225_600_000_000 + 3 * DAY_US
+
+ROWS = [
+    {"order": 900_000 + number, "kitchen": "abc"[number % 3], "km": float(number % 7), "town": f"t{number}"}
+    for number in range(25)
+]
+
+
+def city() -> App:
+    return load_app(str(FILE))
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with a released version."""
+    folder = tmp_path_factory.mktemp("batch")
+    runtime = Runtime(city(), load_settings(folder), ManualClock(NOW_US))
+    seed_home(runtime, new_plan(runtime.app, NOW_US))
+    assert learn(runtime, workers=1).released
+    catch_up(runtime)
+    return folder
+
+
+def runtime_of(home: Path) -> Runtime:
+    return Runtime(city(), load_settings(home), ManualClock(NOW_US))
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    if path.suffix == ".csv":
+        with open(path, "w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    elif path.suffix == ".parquet":
+        pl.DataFrame(rows).write_parquet(path)
+    else:
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    if path.suffix == ".parquet":
+        return pl.read_parquet(path).to_dicts()
+    if path.suffix == ".jsonl":
+        return [json.loads(line) for line in path.read_text().splitlines()]
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("reads", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("writes", ["csv", "jsonl", "parquet"])
+def test_every_format_gets_the_same_answers(home: Path, tmp_path: Path, reads: str, writes: str) -> None:
+    source, out = write(tmp_path / f"in.{reads}", ROWS), tmp_path / f"out.{writes}"
+    report = answer_file(runtime_of(home), source, out, part_rows=10)
+    assert (report.rows, report.failed, report.reused, report.levels) == (25, 0, 0, {"champion": 25})
+    answered = read(out)
+    assert [row["town"] for row in answered] == [row["town"] for row in ROWS]
+    for given, row in zip(ROWS, answered, strict=True):
+        expected = {"a": 10.0, "b": 30.0, "c": 20.0}[str(given["kitchen"])] + 4 * float(str(given["km"]))
+        assert float(row["predicted_value"]) == pytest.approx(expected, abs=6.0)
+        assert row["version"] in report.versions
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        [source.name, out.name, f"{out.name}.lineage.json"]
+    )
+    lineage = json.loads(out.with_name(f"{out.name}.lineage.json").read_text())
+    (version,) = report.versions
+    registered = runtime_of(home).registry.version(version)
+    assert lineage["snapshots"] == {version: registered.snapshot}
+    assert lineage["artifacts"] == {version: registered.artifact_files["manifest.json"]}
+    assert len(lineage["offsets"]) == 2
+
+
+def test_a_run_that_ended_early_goes_on_where_it_was(home: Path, tmp_path: Path) -> None:
+    source, out = write(tmp_path / "in.csv", ROWS), tmp_path / "out.csv"
+
+    class Crash(Exception):
+        pass
+
+    def crash(text: str) -> None:
+        if text.startswith("20"):
+            raise Crash
+
+    with pytest.raises(Crash):
+        answer_file(runtime_of(home), source, out, crash, part_rows=10)
+    assert not out.exists()
+    first = (tmp_path / "out.csv.parts" / "000000.csv").read_bytes()
+    report = answer_file(runtime_of(home), source, out, part_rows=10)
+    assert (report.rows, report.reused) == (25, 20)
+    assert out.read_bytes().startswith(first)
+    whole = tmp_path / "whole.csv"
+    answer_file(runtime_of(home), source, whole, part_rows=10)
+    assert whole.read_bytes() == out.read_bytes()
+
+
+def test_parts_of_another_input_are_not_taken(home: Path, tmp_path: Path) -> None:
+    source, out = write(tmp_path / "in.csv", ROWS), tmp_path / "out.csv"
+    with pytest.raises(ZeroDivisionError):
+        answer_file(runtime_of(home), source, out, lambda text: 1 // 0, part_rows=10)  # type: ignore[arg-type, return-value]
+    write(source, [{**row, "km": 1.0} for row in ROWS])
+    assert answer_file(runtime_of(home), source, out, part_rows=10).reused == 0
+
+
+def test_rows_that_are_no_requests_are_told_and_the_others_answered(home: Path, tmp_path: Path) -> None:
+    rows = [{**ROWS[0], "km": "far"}, ROWS[1], {**ROWS[2], "order": ""}]
+    out = tmp_path / "out.jsonl"
+    report = answer_file(runtime_of(home), write(tmp_path / "in.jsonl", rows), out)
+    assert (report.rows, report.failed) == (3, 2)
+    first, second, third = read(out)
+    assert "km" in first["error"]
+    assert "order" in third["error"]
+    assert (first["predicted_value"], second["error"]) == (None, None)
+    assert second["predicted_value"] > 0
+
+
+def test_files_that_cannot_be_are_refused(home: Path, tmp_path: Path) -> None:
+    with pytest.raises(NotFound):
+        answer_file(runtime_of(home), tmp_path / "none.csv", tmp_path / "out.csv")
+    source = write(tmp_path / "in.csv", ROWS)
+    with pytest.raises(BadInput, match=r"\.parquet"):
+        answer_file(runtime_of(home), source, tmp_path / "out.xlsx")
+    broken = tmp_path / "broken.jsonl"
+    broken.write_text('{"order": 1}\n{"order": \n')
+    with pytest.raises(BadInput, match="line 2"):
+        answer_file(runtime_of(home), broken, tmp_path / "out.csv")
+
+
+def test_the_command_answers_a_file(home: Path, tmp_path: Path) -> None:
+    source, out = write(tmp_path / "in.csv", ROWS), tmp_path / "out.parquet"
+    ran = call("predict", str(FILE), str(source), "--out", str(out), "--home", str(home))
+    assert ran.code == 0, ran.out + ran.err
+    assert "25 rows: 25 champion" in ran.out
+    ran = call("predict", str(FILE), str(source), "--out", str(out), "--home", str(home), "--json")
+    assert ran.last["levels"] == {"champion": 25}
