@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -295,6 +296,32 @@ def test_a_card_counts_once_a_day_by_its_highest_score() -> None:
         metrics.precision_a_day(scores, actual, 1, day, np.arange(4), 4, entity_of=card)
     with pytest.raises(BadInput, match="k a day must be above 0, got 0"):
         metrics.precision_a_day(scores, actual, 0, day, day, 1)
+
+
+def test_card_precision_is_that_of_the_fraud_handbook() -> None:
+    """`card_precision_top_k_day` of the handbook, written down as it is there, on its own transactions."""
+    frame = pl.read_parquet(real("fraud-handbook-simulated", "transactions_2018-04_06.parquet"))
+    frame = frame.filter(pl.col("TX_TIME_DAYS").is_between(50, 56)).with_columns(
+        score=pl.col("TX_AMOUNT") + pl.col("TRANSACTION_ID") / 1e12  # no ties: the handbook has no rule for them
+    )
+    precisions = []
+    for (_day,), todays in frame.group_by("TX_TIME_DAYS"):
+        cards = todays.group_by("CUSTOMER_ID").agg(pl.col("score").max(), pl.col("TX_FRAUD").max())
+        top = cards.sort("score", descending=True).head(100)
+        precisions.append(float(top["TX_FRAUD"].sum()) / 100)
+    day = frame["TX_TIME_DAYS"].to_numpy() - 50
+    found = metrics.precision_a_day(
+        frame["score"].to_numpy(),
+        frame["TX_FRAUD"].to_numpy(),
+        100,
+        day,
+        day,
+        7,
+        entity_of=frame["CUSTOMER_ID"].cast(pl.Int64).to_numpy(),
+    )
+    assert len(precisions) == 7
+    assert found(np.ones((1, 7)))[0] == pytest.approx(np.mean(precisions))
+    assert 0.1 < np.mean(precisions) < 0.9  # amounts above 220 are one of its scenarios
 
 
 def test_what_is_found_counts_by_its_value() -> None:

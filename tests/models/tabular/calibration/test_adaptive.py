@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from flyball.core import BadInput
-from flyball.models.tabular.calibration.adaptive import adaptive_level
+from flyball.models.tabular.calibration.adaptive import adapted_margin, adaptive_level
 from flyball.models.tabular.calibration.conformal import conformal_margin
 
 
@@ -56,3 +56,15 @@ def test_its_arguments_are_checked() -> None:
         adaptive_level(1.0)
     with pytest.raises(BadInput, match="gamma of an adaptive interval must be above 0, got 0"):
         adaptive_level(0.8, gamma=0)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.8])
+def test_going_through_scores_is_the_state_step_by_step(level: float) -> None:
+    scores = np.random.default_rng(2).normal(0, 1, 81) * np.linspace(1, 3, 81)
+    state = adaptive_level(level, gamma=0.03)
+    for row in range(40, 81):
+        state = state.after(bool(scores[row] <= state.margin(scores[:row])))
+    assert adapted_margin(scores, level, 0.03) == state.margin(scores)
+    assert adapted_margin(np.array([5.0]), level, 0.03) == 5.0
+    always = adapted_margin(np.concatenate([np.zeros(10), np.full(200, 9.0) + np.arange(200)]), level, 0.5)
+    assert always <= 9.0 + 199  # finite, where everything should be covered

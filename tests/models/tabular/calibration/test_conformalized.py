@@ -78,6 +78,31 @@ def test_the_margin_is_of_the_newest_rows_and_the_model_of_the_others() -> None:
     assert conformal(Narrow(), refit=True).fit(table, QUANTILES, 0).arrays["base_rows"].tolist() == [1_000]
 
 
+def test_in_a_world_that_grows_wilder_adapted_intervals_keep_their_coverage() -> None:
+    """The spread trebles over the table and stays so afterwards: a fixed margin is that of the window's middle."""
+    fixed, adapted = [], []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        x, spread = rng.random(6_000), np.linspace(0.5, 4.0, 6_000) ** 2
+        table = table_of(x, 10 * x + rng.normal(0, spread))
+        fresh_x = rng.random(2_000)
+        fresh = table_of(fresh_x, 10 * fresh_x + rng.normal(0, 16.0, 2_000))
+        fixed.append(covered(opened(conformal(Narrow(), 0.8, share=0.3), table), fresh).mean())
+        adapted.append(covered(opened(conformal(Narrow(), 0.8, share=0.3, adapt=0.02), table), fresh).mean())
+    assert abs(np.mean(adapted) - 0.8) < 0.5 * abs(np.mean(fixed) - 0.8)
+    assert np.mean(fixed) < 0.77
+
+
+def test_in_a_world_that_stays_adapting_costs_little() -> None:
+    fresh = deliveries(20_000, 1)
+    shares = [
+        covered(opened(conformal(Narrow(), 0.8, ("shop",), adapt=0.01), deliveries(10_000, seed)), fresh).mean()
+        for seed in range(10, 30)
+    ]
+    assert abs(np.mean(shares) - 0.8) < 0.02  # four standard errors
+    assert max(abs(share - 0.8) for share in shares) < 0.08
+
+
 def test_contributions_add_up_and_bits_stay() -> None:
     table = deliveries(500, 5)
     predictor = opened(conformal(Narrow(), 0.8, ("shop",)), table)
@@ -99,6 +124,8 @@ def test_what_cannot_be_conformalized_is_refused_with_the_mend() -> None:
         conformal(Narrow()).fit(deliveries(10, 7), QUANTILES, 0)
     with pytest.raises(BadDeclaration, match=r"level of conformal\(...\) must be between 0 and 1, got 80"):
         conformal(Narrow(), 80.0)
+    with pytest.raises(BadDeclaration, match=r"adapt of conformal\(...\) must be 0, or a rate such as 0.02, got -1"):
+        conformal(Narrow(), adapt=-1.0)
     with pytest.raises(BadDeclaration, match=r"groups of conformal\(...\) must be names of columns, .* got 'shop'"):
         conformal(Narrow(), groups="shop")  # type: ignore[arg-type]
     unweighted = msgspec.structs.replace(table, weight=np.zeros(100))

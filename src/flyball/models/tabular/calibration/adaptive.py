@@ -5,6 +5,7 @@ does, the share of misses over T outcomes differs from the declared one by (max(
 at most.
 """
 
+from math import ceil
 from typing import Any
 
 import msgspec
@@ -36,6 +37,30 @@ class AdaptiveLevel(msgspec.Struct, frozen=True):
         if self.alpha >= 1:
             return float("-inf")
         return conformal_margin(np.asarray(scores, np.float64), 1 - self.alpha)
+
+
+def adapted_margin(scores: NDArray[Any], level: float, gamma: float) -> float:
+    """The margin after going through `scores` (n,) in order of time, each interval made from those before it.
+
+    The first half only fills the past. Where everything or nothing should be covered, it is the largest or the smallest
+    score. Raises `BadInput`.
+    """
+    state, past = adaptive_level(level, gamma), np.sort(np.asarray(scores, np.float64)[: len(scores) // 2])
+    for score in np.asarray(scores, np.float64)[len(scores) // 2 :]:
+        if len(past):
+            state = state.after(bool(score <= _from_sorted(past, state.alpha)))
+        past = np.insert(past, np.searchsorted(past, score), score)
+    return _from_sorted(past, state.alpha, finite=True)
+
+
+def _from_sorted(past: NDArray[np.float64], alpha: float, finite: bool = False) -> float:
+    """`AdaptiveLevel.margin` of scores that ascend."""
+    rank = ceil((len(past) + 1) * (1 - alpha) - 1e-9)
+    if not finite and (alpha <= 0 or rank > len(past)):
+        return float("inf")
+    if not finite and (alpha >= 1 or rank < 1):
+        return float("-inf")
+    return float(past[min(max(rank, 1), len(past)) - 1])
 
 
 def adaptive_level(level: float, gamma: float = 0.005) -> AdaptiveLevel:

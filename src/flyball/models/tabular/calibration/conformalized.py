@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from flyball.core import Arrays, BadDeclaration, BadInput, Doubles
 from flyball.models.tabular.baselines import Constant
+from flyball.models.tabular.calibration.adaptive import adapted_margin
 from flyball.models.tabular.calibration.conformal import conformity_scores, fewest_examples, group_margins
 from flyball.models.tabular.calibration.window import check_wrapped, open_base, split_newest, with_base
 from flyball.models.tabular.table import (
@@ -26,7 +27,9 @@ class Conformal(TabularModel, frozen=True):
     The quantiles (1 - level) / 2 and (1 + level) / 2 must be among those predicted. By how much they move, outward or
     inward, is found on the newest `share` of the examples by time; with `groups`, columns of categories such as
     ("shop",), for each combination by itself; one of too few examples, or never seen, moves as all do. The guarantee
-    holds where what comes is like this window; `refit` fits the model again on everything, and gives it up.
+    holds where what comes is like this window; `refit` fits the model again on everything, and gives it up. In a world
+    that shifts, `adapt`, such as 0.02, goes through the window in order of time and widens intervals that missed
+    too often of late, narrows those that missed too seldom (adaptive conformal inference, Gibbs and Candès 2021).
     """
 
     kind: ClassVar[str] = "conformal"
@@ -37,11 +40,14 @@ class Conformal(TabularModel, frozen=True):
     groups: tuple[str, ...] = ()
     share: float = 0.2
     refit: bool = False
+    adapt: float = 0.0
 
     def __post_init__(self) -> None:
         check_wrapped("conformal(...)", self.model, self.share)
         if not 0 < self.level < 1:
             raise BadDeclaration("level of conformal(...)", "between 0 and 1", self.level)
+        if not self.adapt >= 0:
+            raise BadDeclaration("adapt of conformal(...)", "0, or a rate such as 0.02", self.adapt)
         if isinstance(self.groups, str):
             raise BadDeclaration("groups of conformal(...)", 'names of columns, such as ("shop",)', self.groups)
 
@@ -63,10 +69,21 @@ class Conformal(TabularModel, frozen=True):
         group_of = group_of.reshape(-1)
         groups = len(codes) if places else 0
         margins = group_margins(scores, group_of, groups, self.level, newest.weight)
+        if self.adapt:
+            self._adapt(margins, scores, group_of)
         if self.refit:
             base = self.model.fit(table, target, seed)
         arrays: Arrays = {"margins": margins, "codes": codes[:groups].astype(np.int32)}
         return with_base(arrays, {}, base, f"conformalized on the newest {len(newest)} of {len(table)} examples")
+
+    def _adapt(self, margins: Doubles, scores: Doubles, group_of: NDArray[np.int64]) -> None:
+        """Put the adapted margin of each group that is large enough, and of all, in the place of the fixed one."""
+        fewest = 2 * fewest_examples(self.level)
+        if len(scores) >= fewest:
+            margins[-1] = adapted_margin(scores, self.level, self.adapt)
+        for group in range(len(margins) - 1):
+            own = scores[group_of == group]
+            margins[group] = adapted_margin(own, self.level, self.adapt) if len(own) >= fewest else margins[-1]
 
     def open(
         self, arrays: Arrays, texts: Mapping[str, list[str]], columns: tuple[TableColumn, ...], target: TargetKind
@@ -130,14 +147,19 @@ class ConformalPredictor:
 
 
 def conformal(
-    model: TabularModel, level: float = 0.8, groups: tuple[str, ...] = (), share: float = 0.2, refit: bool = False
+    model: TabularModel,
+    level: float = 0.8,
+    groups: tuple[str, ...] = (),
+    share: float = 0.2,
+    refit: bool = False,
+    adapt: float = 0.0,
 ) -> Conformal:
     """`model` with an interval that covers `level`, see `Conformal`. Raises `BadDeclaration`.
 
     >>> conformal(Constant(), level=0.9, groups=("shop",)).groups
     ('shop',)
     """
-    return Conformal(model, level, groups, share, refit)
+    return Conformal(model, level, groups, share, refit, adapt)
 
 
 def ends_of(quantiles: tuple[float, ...], level: float) -> tuple[int, int]:
