@@ -25,5 +25,5 @@ def test_nouns_have_verbs() -> None:
     verbs = {name: set(command.commands) for name, command in ROOT.commands.items() if hasattr(command, "commands")}  # type: ignore[attr-defined]
     assert verbs["features"] == {"list", "rebuild", "backfill", "audit"}
     assert verbs["versions"] >= {"list", "release", "rollback"}
-    assert verbs["search"] == {"run", "list", "curve"}
+    assert verbs["search"] == {"run", "list", "curve", "prequential"}
     assert verbs["quarantine"] >= {"list", "show", "retry"}

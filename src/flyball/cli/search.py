@@ -1,4 +1,5 @@
-"""`flyball search run|list|curve`: parameters worth trying, and whether more data would help."""
+"""`flyball search run|list|curve|prequential`: parameters worth trying, whether more data would help, and how
+candidates would have done at several times."""
 
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +12,7 @@ from flyball.cli.show import progress_line, say, show_json, show_table
 from flyball.core import format_timestamp
 
 if TYPE_CHECKING:
-    from flyball.learning import CurveReport, SearchReport
+    from flyball.learning import CurveReport, PrequentialReport, SearchReport
     from flyball.registry import Search
 
 Candidates = Annotated[
@@ -27,7 +28,7 @@ class How(StrEnum):
     halving = "halving"
 
 
-commands = group("Hyperparameter search: run, list, curve.")
+commands = group("Hyperparameter search: run, list, curve, prequential.")
 
 
 def register(app: typer.Typer) -> None:
@@ -122,6 +123,48 @@ def curve(
         show_json(report)
     else:
         _tell_curve(report)
+
+
+@commands.command("prequential")
+def prequential_windows(
+    app: AppName,
+    windows: Annotated[int, typer.Option("--windows", min=1, help="At most so many, the last that of learn.")] = 4,
+    candidate: Candidates = None,
+    seed: Seed = 0,
+    home: Home = None,
+    chosen: Set = None,
+    json: Json = False,
+) -> None:
+    """Evaluate candidates as of several times in a row.
+
+    Each window is trained on what was known before it, with the delay that labels need, and tested on what came next.
+    """
+    from flyball.learning import prequential
+
+    runtime = open_home(app, home, chosen)
+    with progress_line(json) as progress:
+        report = prequential(runtime, windows, candidate, seed=seed, progress=progress)
+    if json:
+        show_json(report)
+    else:
+        _tell_windows(report)
+
+
+def _tell_windows(report: "PrequentialReport") -> None:
+    names = list(report.mean)
+    rows: list[list[object]] = []
+    for window in report.windows:
+        values = [window.metrics.get(name, {}).get(report.metric) for name in names]
+        shown = [None if value is None else value.text() for value in values]
+        rows.append([_timestamp(window.start_us), _timestamp(window.end_us), f"{window.requests:,}", *shown])
+    averages = [f"{report.mean[name]:.4f} ±{report.spread[name]:.4f}" for name in names]
+    rows.append(["mean ± deviation", None, None, *averages])
+    say(f"{report.metric} in {len(report.windows)} windows, snapshot {report.snapshot[:12]}\n")
+    show_table(["from", "to", "requests", *names], rows, ["requests", *names])
+    for window in report.windows:
+        for name, reason in window.failed.items():
+            say(f"{name} from {_timestamp(window.start_us)}: {reason}")
+    say(f"\n{report.note}" if report.note else f"\n{report.seconds:.1f} s in all")
 
 
 def _tell(report: "SearchReport", app: str) -> None:

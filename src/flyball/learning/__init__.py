@@ -5,6 +5,7 @@ test window; one that fails, or fails a gate, is registered as rejected with the
 is killed anywhere leaves whole versions only; the same snapshot and seed give the same metrics and artifacts.
 """
 
+from flyball.learning.prequential import PrequentialReport, PrequentialWindow, prequential
 from flyball.learning.report import CandidateReport, LearnReport, Progress
 from flyball.learning.run import learn
 from flyball.learning.tuning import CurveReport, Found, SearchReport, declaration, learning_curves, search_parameters
@@ -14,10 +15,13 @@ __all__ = [
     "CurveReport",
     "Found",
     "LearnReport",
+    "PrequentialReport",
+    "PrequentialWindow",
     "Progress",
     "SearchReport",
     "declaration",
     "learn",
     "learning_curves",
+    "prequential",
     "search_parameters",
 ]

@@ -1,0 +1,158 @@
+"""Prequential evaluation: as learning would have gone at several times in a row, each tested on what came next.
+
+The last window is the test window of learning. The one before is that of learning as of the moment the last begins,
+with what was known then, and so on. Between training and test lies the time a label needs, as tasks make their
+examples; so every window is train, delay, test. Sources: Dawid, "Statistical Theory: The Prequential Approach", JRSS
+A 1984; for labels that come late: Le Borgne et al., "Reproducible Machine Learning for Credit Card Fraud Detection",
+2022.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from flyball.core import BadInput, FileLock, NotFound, Refused, Stopwatch, SystemStopwatch
+from flyball.evaluation import BASELINE, CANDIDATE, Challenger, Estimate, evaluate
+from flyball.learning.evaluate import features_of
+from flyball.learning.fit import train
+from flyball.learning.fits import words_of
+from flyball.learning.job import Job
+from flyball.learning.past import SnapshotPast
+from flyball.learning.report import Progress
+from flyball.learning.run import LOCK
+from flyball.learning.snapshot import catch_up, past_of, snapshot_of
+from flyball.learning.split import examples_of, metrics_of
+from flyball.models import Artifact
+from flyball.registry import Run
+from flyball.runtime import Runtime
+from flyball.tasks import Examples
+
+
+class PrequentialWindow(msgspec.Struct, frozen=True, kw_only=True):
+    """One window `[start_us, end_us)` of `requests`. `known_us`: what was trained on was known then.
+
+    `metrics`: {candidate: {metric: value and interval}}; `failed`: {candidate: reason}.
+    """
+
+    start_us: int
+    end_us: int
+    known_us: int
+    requests: int
+    metrics: dict[str, dict[str, Estimate]] = {}
+    failed: dict[str, str] = {}
+
+
+class PrequentialReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Windows, the earliest first. `mean`, `spread`: {candidate: mean and standard deviation of `metric` over the
+    windows that have it}; `note`: why there are fewer windows than were asked for, "" where there are not."""
+
+    app: str
+    metric: str
+    seed: int
+    as_of_us: int
+    snapshot: str
+    windows: list[PrequentialWindow]
+    mean: dict[str, float]
+    spread: dict[str, float]
+    note: str = ""
+    seconds: float = 0.0
+
+
+def prequential(
+    runtime: Runtime,
+    windows: int = 4,
+    candidates: Sequence[str] | None = None,
+    *,
+    seed: int = 0,
+    progress: Callable[[str], None] = lambda text: None,
+    stopwatch: Stopwatch | None = None,
+) -> PrequentialReport:
+    """Evaluate `candidates` (default: all) and the baselines on up to `windows` windows in a row.
+
+    Nothing is registered or released. Raises `NotFound` for a candidate that is not declared, `Refused` for too little
+    data for even one window.
+    """
+    if windows < 1:
+        raise BadInput("windows", "1 or more", windows)
+    app, now_us = runtime.app, runtime.clock.now_us()
+    for name in candidates or ():
+        if name not in app.candidates:
+            raise NotFound("candidate", name, app.candidates)
+
+    def tell(step: Progress) -> None:
+        progress(step.words)
+
+    run = Run(id="", app=app.name, as_of_us=now_us, started_us=now_us, status="running")
+    job = Job(runtime, run, tell, 1, seed, "prequential", stopwatch or SystemStopwatch())
+    with FileLock(runtime.home / LOCK, "learning"):
+        catch_up(job)
+        snapshot = snapshot_of(job)
+    past, found, note = past_of(job, snapshot), list[PrequentialWindow](), ""
+    for number in range(windows):
+        progress(f"window {windows - number} of {windows}")
+        examples = examples_of(job, past)
+        if isinstance(examples, str):
+            note = f"{number} of {windows} windows, since before them there is {examples}"
+            break
+        found.insert(0, _window(job, past, examples, candidates))
+        past = past.before(examples.holdout.start_us)
+    if not found:
+        raise Refused(note)
+    values = _values(found, app.choose.metric)
+    return PrequentialReport(
+        app=app.name,
+        metric=app.choose.metric,
+        seed=seed,
+        as_of_us=now_us,
+        snapshot=snapshot.name,
+        windows=found,
+        mean={name: float(np.mean(each)) for name, each in values.items()},
+        spread={name: float(np.std(each)) for name, each in values.items()},
+        note=note,
+        seconds=job.seconds,
+    )
+
+
+def _window(job: Job, past: SnapshotPast, examples: Examples, candidates: Sequence[str] | None) -> PrequentialWindow:
+    app, window = job.runtime.app, examples.holdout
+    before, features = past.before(window.start_us), features_of(job, past)
+    chosen = [*(candidates or job.challengers.candidates), *job.challengers.baselines]
+    challengers = []
+    for name in dict.fromkeys(chosen):
+        model, role = job.challengers.models[name], CANDIDATE if name in app.candidates else BASELINE
+        try:
+            artifact = _fitted(job, model, examples, before)
+        except Exception as error:  # a model may raise anything; the others go on
+            challengers.append(Challenger(name, role, failed=words_of(error)))
+            continue
+        known_us = examples.train.as_of_us
+        challengers.append(Challenger(name, role, model=model, artifact=artifact, as_of_us=known_us, features=features))
+    report = evaluate(
+        app.task, challengers, examples.evaluation, metrics=metrics_of(app), seed=job.seed, stopwatch=job.stopwatch
+    )
+    return PrequentialWindow(
+        start_us=window.start_us,
+        end_us=window.end_us,
+        known_us=examples.train.as_of_us,
+        requests=report.requests,
+        metrics={name: dict(one.metrics) for name, one in report.evaluated.items() if not one.failed},
+        failed={name: one.failed for name, one in report.evaluated.items() if one.failed},
+    )
+
+
+def _fitted(job: Job, model: Any, examples: Examples, before: SnapshotPast) -> Artifact:
+    trained = train(job.runtime.app, model, examples.train, before, job.seed)
+    items = list(trained.texts.get("items", []))
+    index = {item: number for number, item in enumerate(items)}
+    return Artifact({}, dict(trained.arrays), items, index, dict(trained.texts))
+
+
+def _values(windows: Sequence[PrequentialWindow], metric: str) -> dict[str, list[float]]:
+    values: dict[str, list[float]] = {}
+    for window in windows:
+        for name, metrics in window.metrics.items():
+            if metric in metrics:
+                values.setdefault(name, []).append(metrics[metric].value)
+    return values

@@ -1,0 +1,85 @@
+"""Windows in a row: each trained on what was known before it, none over another, the last that of learning."""
+
+from pathlib import Path
+
+import pytest
+from tests.cli.conftest import call
+
+from flyball.app import App, load_app
+from flyball.core import BadInput, ManualClock, NotFound, Refused
+from flyball.learning import PrequentialReport, learn, prequential
+from flyball.runtime import Runtime, load_settings
+from flyball.simulation import DAY_US, new_plan, seed_home
+
+FILE = Path(__file__).parents[1] / "tasks" / "predict" / "city.py"
+START_US = 1_767_225_600_000_000
+NOW_US = START_US + 3 * DAY_US
+SPAN_US = 6 * 3_600_000_000
+"""Of the label: how long a delivery may take."""
+
+
+def city() -> App:
+    return load_app(str(FILE))
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("prequential")
+    runtime = Runtime(city(), load_settings(folder), ManualClock(NOW_US))
+    seed_home(runtime, new_plan(runtime.app, NOW_US))
+    return folder
+
+
+def runtime_of(home: Path) -> Runtime:
+    return Runtime(city(), load_settings(home), ManualClock(NOW_US))
+
+
+@pytest.fixture(scope="module")
+def report(home: Path) -> PrequentialReport:
+    return prequential(runtime_of(home), 3, seed=1)
+
+
+def test_windows_lie_in_a_row_with_the_delay_of_a_label_before_each(report: PrequentialReport) -> None:
+    assert len(report.windows) == 3
+    for window in report.windows:
+        assert window.known_us == window.start_us - 1
+    for earlier, later in zip(report.windows, report.windows[1:], strict=False):
+        assert earlier.end_us - 1 + SPAN_US < later.start_us  # its labels were final when the later one began
+
+
+def test_the_last_window_is_that_of_learning(report: PrequentialReport, home: Path) -> None:
+    learned = learn(runtime_of(home), workers=1, seed=1)
+    metrics = {one.name: one.metrics["mae"]["value"] for one in learned.candidates}
+    last = report.windows[-1]
+    assert {name: each["mae"].value for name, each in last.metrics.items()} == pytest.approx(metrics)
+
+
+def test_the_mean_is_over_the_windows_and_the_better_model_is_better_in_each(report: PrequentialReport) -> None:
+    for window in report.windows:
+        assert window.metrics["linear"]["mae"].value < window.metrics["constant"]["mae"].value
+    values = [window.metrics["linear"]["mae"].value for window in report.windows]
+    assert report.mean["linear"] == pytest.approx(sum(values) / 3)
+    assert list(report.mean) == ["median", "linear", "constant"]
+
+
+def test_where_history_ends_there_are_fewer_windows(home: Path) -> None:
+    report = prequential(runtime_of(home), 50, ["median"])
+    assert 3 <= len(report.windows) < 50
+    assert "too little" in report.note or "nothing to learn from" in report.note
+    assert list(report.mean) == ["median", "constant"]
+
+
+def test_what_cannot_be_is_refused(home: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="windows"):
+        prequential(runtime_of(home), 0)
+    with pytest.raises(NotFound):
+        prequential(runtime_of(home), 2, ["trees"])
+    with pytest.raises(Refused, match="0 of 2 windows"):
+        prequential(runtime_of(tmp_path), 2)
+
+
+def test_the_command_shows_a_row_for_each_window(home: Path) -> None:
+    ran = call("search", "prequential", str(FILE), "--windows", "2", "--home", str(home))
+    assert ran.code == 0, ran.out + ran.err
+    assert "mae in 2 windows" in ran.out
+    assert "mean ± deviation" in ran.out
