@@ -4,6 +4,7 @@ import asyncio
 import errno
 import socket
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 
@@ -80,7 +81,8 @@ class Floor:
         self.listener.close()
         for client in self.clients:
             client.writer.close()
-            await client.writer.wait_closed()
+            with suppress(ConnectionError):  # of those that a dead worker had taken
+                await client.writer.wait_closed()
         for worker in self.workers:
             async with asyncio.timeout(60):
                 await worker.receiver.wait_closed()
@@ -130,6 +132,33 @@ async def test_a_worker_that_dies_is_left_out(floor: Floor) -> None:
     await until(lambda: len(floor.dispatcher._ready()) == 2)
     dead.close()
     assert [await (await floor.connect()).ask() for _ in range(4)] == ["a"] * 4
+
+
+async def test_what_a_dead_worker_had_not_taken_goes_to_the_others(floor: Floor) -> None:
+    dying = floor.dispatcher.add_worker("a")
+    dying.send(b"r")
+    await until(lambda: len(floor.dispatcher._ready()) == 1)
+    waiting = [asyncio.create_task((await floor.connect()).ask()) for _ in range(8)]
+    await until(lambda: floor.dispatcher.shares() == {"a": (8, 8)})
+    dying.send(b"k" * 3)  # the last that it tells: it has taken three
+    dying.close()
+    await floor.worker("b")
+    answers = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [str(answer) for answer in answers[3:]] == ["b"] * 5
+    assert not [answer for answer in answers[:3] if answer == "b"]
+    assert floor.dispatcher.shares() == {"a": (8, 0), "b": (5, 5)}
+
+
+async def test_a_worker_is_told_to_be_dead_by_the_first_connection_that_it_cannot_be_given(floor: Floor) -> None:
+    """Connections that were handed over before it are the next worker's too."""
+    dying = floor.dispatcher.add_worker("a")
+    dying.send(b"r")
+    await until(lambda: len(floor.dispatcher._ready()) == 1)
+    with floor.dispatcher._lock:  # the thread cannot look at the channel meanwhile
+        waiting = [asyncio.create_task((await floor.connect()).ask()) for _ in range(2)]
+        dying.close()
+    await floor.worker("b")
+    assert await asyncio.gather(*waiting) == ["b", "b"]
 
 
 async def test_a_worker_that_starts_is_given_nothing_until_it_can_answer(floor: Floor) -> None:
@@ -235,7 +264,39 @@ async def test_a_worker_without_a_free_descriptor_tells_that_the_connection_is_c
         receiver.start(asyncio.get_running_loop())
         assert await asyncio.to_thread(ours.recv, 1) == b"t"
         ours.send(b"n")  # the descriptor that came with it was lost
-        assert await asyncio.to_thread(ours.recv, 1) == b"c"
+        assert await asyncio.to_thread(ours.recv, 1) == b"m"
+        ours.close()
+        await receiver.wait_closed()
+
+
+async def test_a_worker_serves_a_connection_only_after_telling_that_it_took_it() -> None:
+    """Whoever is not told hands the connection to another worker: both would answer."""
+    ours, theirs = socket.socketpair()
+    served = asyncio.Event()
+
+    class Served(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            transport.close()
+            served.set()
+
+    with ours, socket.create_server(("127.0.0.1", 0)) as listener:
+        ours.settimeout(60)
+        receiver = Receiver(theirs, Served)
+        receiver.start(asyncio.get_running_loop())
+        for _ in range(3_000):  # the channel takes some 280 bytes that come one at a time
+            receiver.closed_one()
+        with socket.create_connection(listener.getsockname()):
+            connection, _ = listener.accept()
+            with connection:
+                socket.send_fds(ours, [b"n"], [connection.fileno()])
+            await until(lambda: receiver._taken)
+            assert not served.is_set()
+            heard = b""
+            while not heard.endswith(b"k"):
+                heard += await asyncio.to_thread(ours.recv, 4_096)
+            assert heard == b"t" + b"c" * 3_000 + b"k"
+            async with asyncio.timeout(60):
+                await served.wait()
         ours.close()
         await receiver.wait_closed()
 

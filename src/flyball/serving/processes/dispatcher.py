@@ -2,9 +2,12 @@
 
 Processes that accept from a shared socket race for connections, and few keep-alive connections can all land on one
 of them. Here the parent accepts each connection and passes it over a Unix socket pair to the worker with the fewest
-open ones; a worker tells when it can answer and of every connection that closed. A worker that dies is dropped and the
-next one is tried; one that dies while it starts has not been given any. As long as no worker can answer well, clients
-wait in the kernel's backlog, but no longer than `PATIENCE_S`: a poor answer is better than none.
+open ones; a worker tells when it can answer, of every connection that it took, before it reads from it, and of every
+one that closed. Until a connection is taken the parent holds it too, and what a worker left untaken when it died goes
+to the next one: with a killed worker break the connections that it had taken, one per waiting client, and no others. A
+client that connects anew at once cannot meet the dead worker again, though its channel may still look open. As long as
+no worker can answer well, clients wait in the kernel's backlog, but no longer than `PATIENCE_S`: a poor answer is
+better than none.
 """
 
 import asyncio
@@ -12,14 +15,16 @@ import errno
 import selectors
 import socket
 import threading
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 from flyball.core import Stopwatch, SystemStopwatch
 
 PATIENCE_S = 8.0
 """How long clients wait for a worker that is ready, from when one takes connections at all."""
 
-_TAKING, _READY, _CLOSED, _DRAIN, _CONNECTION = b"t", b"r", b"c", b"d", b"n"
+_TAKING, _READY, _TOOK, _MISSED, _CLOSED, _DRAIN, _CONNECTION = b"t", b"r", b"k", b"m", b"c", b"d", b"n"
 _READ_BYTES = 4_096
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _FULL_S = 0.05
@@ -30,8 +35,10 @@ class _Worker:
         self.name, self.channel = name, channel
         self.taking_s: float | None = None
         self.ready = False
+        self.draining = False
         self.open = 0
         self.given = 0
+        self.untaken: deque[socket.socket] = deque()
 
 
 class Dispatcher:
@@ -50,6 +57,7 @@ class Dispatcher:
         self._lock = threading.Lock()
         self._workers: list[_Worker] = []
         self._gone: dict[str, int] = {}
+        self._returned: deque[socket.socket] = deque()
         self._selector = selectors.DefaultSelector()
         self._wake, self._woken = socket.socketpair()
         self._woken.setblocking(False)
@@ -94,6 +102,8 @@ class Dispatcher:
             while not self._stopping:
                 self._listen(self._wait_s() == 0 and not self._full)
                 self._full = False
+                if self._accepting:
+                    self._hand_out_returned()
                 for key, _ in self._selector.select(self._pause()):
                     if key.fileobj is self._listener:
                         self._accept()
@@ -105,6 +115,8 @@ class Dispatcher:
             with self._lock:
                 for worker in list(self._workers):
                     self._drop(worker)
+                for connection in self._returned:
+                    connection.close()
             self._selector.close()
             self._wake.close()
             self._woken.close()
@@ -117,7 +129,10 @@ class Dispatcher:
         self._accepting = accepting
 
     def _ready(self) -> list[_Worker]:
-        return [worker for worker in self._workers if worker.ready]
+        return [worker for worker in self._workers if worker.ready and not worker.draining]
+
+    def _taking(self) -> list[_Worker]:
+        return [worker for worker in self._workers if worker.taking_s is not None and not worker.draining]
 
     def _pause(self) -> float | None:
         """How long to sleep unless something happens. Without descriptors for another connection, look again soon:
@@ -131,11 +146,11 @@ class Dispatcher:
         """Seconds until connections are handed out unless something happens before; None when no worker takes any."""
         if self._ready():
             return 0.0
-        taking = [worker.taking_s for worker in self._workers if worker.taking_s is not None]
+        taking = [worker.taking_s for worker in self._taking() if worker.taking_s is not None]
         return max(0.0, min(taking) + self._patience_s - self._stopwatch.read_s()) if taking else None
 
     def _candidates(self) -> list[_Worker]:
-        return self._ready() or [worker for worker in self._workers if worker.taking_s is not None]
+        return self._ready() or self._taking()
 
     def _accept(self) -> None:
         try:
@@ -143,11 +158,17 @@ class Dispatcher:
         except OSError as error:  # this thread must not end: without it nobody could connect any more
             self._full = error.errno in _NO_ROOM
             return
-        with connection:
-            self._hand_out(connection)
+        self._hand_out(connection)
+
+    def _hand_out_returned(self) -> None:
+        while self._returned and self._candidates():
+            self._hand_out(self._returned.popleft())
 
     def _hand_out(self, connection: socket.socket) -> None:
-        """Give to the worker with the fewest open connections (then the fewest given); drop those that are dead."""
+        """Give to the worker with the fewest open connections (then the fewest given); drop those that are dead.
+
+        When all are dead it waits for the next one; when all are too busy to be told, it is closed.
+        """
         with self._lock:
             for worker in sorted(self._candidates(), key=lambda w: (w.open, w.given)):
                 try:
@@ -159,7 +180,12 @@ class Dispatcher:
                     continue
                 worker.open += 1
                 worker.given += 1
+                worker.untaken.append(connection)
                 return
+            if self._candidates():
+                connection.close()
+            else:
+                self._returned.append(connection)
 
     def _hear(self, worker: _Worker) -> None:
         try:
@@ -169,20 +195,34 @@ class Dispatcher:
         except OSError:
             heard = b""
         with self._lock:
-            if not heard or _DRAIN in heard:
+            if not heard:
                 self._drop(worker)
-            else:
-                worker.ready = worker.ready or _READY in heard
-                if worker.taking_s is None:
-                    worker.taking_s = self._stopwatch.read_s()
-                worker.open -= heard.count(_CLOSED)
+                return
+            worker.ready = worker.ready or _READY in heard
+            if worker.taking_s is None:
+                worker.taking_s = self._stopwatch.read_s()
+            self._note(worker, heard)
+            if _DRAIN in heard and not worker.draining:
+                worker.draining = True
+                with suppress(OSError):  # it may have died meanwhile, which is heard next
+                    worker.channel.shutdown(socket.SHUT_WR)
+
+    def _note(self, worker: _Worker, heard: bytes) -> None:
+        for _ in range(heard.count(_TOOK) + heard.count(_MISSED)):
+            worker.untaken.popleft().close()
+        worker.open -= heard.count(_CLOSED) + heard.count(_MISSED)
 
     def _drop(self, worker: _Worker) -> None:
+        """Let go of a dead worker: what it did not take is for the others."""
         if worker in self._workers:
+            with suppress(OSError):
+                while heard := worker.channel.recv(_READ_BYTES):  # what it told before it died
+                    self._note(worker, heard)
             self._workers.remove(worker)
             self._gone[worker.name] = self._gone.get(worker.name, 0) + worker.given
             self._selector.unregister(worker.channel)
             worker.channel.close()
+            self._returned += worker.untaken
 
 
 class Receiver:
@@ -193,6 +233,8 @@ class Receiver:
         self._channel.setblocking(False)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._unsent = b""
+        self._taken: deque[socket.socket] = deque()  # served once the parent is told
+        self._let_go = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended = asyncio.Event()
 
@@ -220,13 +262,20 @@ class Receiver:
         assert self._loop is not None
         try:
             while self._unsent:
-                self._unsent = self._unsent[self._channel.send(self._unsent) :]
+                sent = self._channel.send(self._unsent)
+                for _ in range(self._unsent[:sent].count(_TOOK)):
+                    self._begin(self._taken.popleft())
+                self._unsent = self._unsent[sent:]
         except BlockingIOError:
             self._loop.add_writer(self._channel.fileno(), self._send)
-        except OSError:
+            return
+        except OSError:  # the parent is gone: nobody else will serve what is here
+            self._unsent = b""
+            while self._taken:
+                self._begin(self._taken.popleft())
+        self._loop.remove_writer(self._channel.fileno())
+        if self._let_go:
             self._end()
-        else:
-            self._loop.remove_writer(self._channel.fileno())
 
     async def drain(self, timeout_s: float = 2.0) -> None:
         """Ask for no more connections and take those already on the way; returns when the parent let go."""
@@ -253,16 +302,23 @@ class Receiver:
             except OSError:
                 data, descriptors = b"", []
             if not data:
-                self._end()
+                self._loop.remove_reader(self._channel.fileno())
+                self._let_go = True
+                self._send()
                 return
-            if not descriptors:  # no descriptor was free to take it: the kernel has closed it
-                self.closed_one()
+            if not descriptors:  # none was free to take it: the kernel has closed this end of it
+                self._tell(_MISSED)
             for descriptor in descriptors:
                 connection = socket.socket(fileno=descriptor)
                 connection.setblocking(False)
-                task = self._loop.create_task(self._serve(connection))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                self._taken.append(connection)
+                self._tell(_TOOK)
+
+    def _begin(self, connection: socket.socket) -> None:
+        assert self._loop is not None
+        task = self._loop.create_task(self._serve(connection))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, connection: socket.socket) -> None:
         assert self._loop is not None
@@ -278,5 +334,7 @@ class Receiver:
             self._loop.remove_reader(self._channel.fileno())
             self._loop.remove_writer(self._channel.fileno())
             self._loop = None
+            while self._taken:  # the parent was not told, and will hand them to another worker
+                self._taken.popleft().close()
             self._channel.close()
         self._ended.set()
