@@ -50,22 +50,27 @@ class Fitted(msgspec.Struct, frozen=True):
     note: str = ""
 
 
-def fit_named(source: AppSource, name: str, recipe: str, packed: bytes, stopwatch: Stopwatch) -> Fitted:
+def fit_named(
+    source: AppSource, name: str, recipe: str, order: FitOrder, evaluation: bytes, stopwatch: Stopwatch
+) -> Fitted:
     """`fit_candidate` in another process, which finds the application, and its own classes, anew.
 
-    `recipe`: the folder of an artifact whose candidate to fit again; "" for the challenger `name`. `packed`: the order,
-    see `pack`.
+    `recipe`: the folder of an artifact whose candidate to fit again; "" for the challenger `name`. `evaluation`: what
+    the order leaves out, see `pack`.
     """
     app = source.load()
-    order: FitOrder = pickle.loads(packed)  # noqa: S301  # from the process that started this one
+    order = msgspec.structs.replace(
+        order,
+        evaluation=pickle.loads(evaluation),  # noqa: S301  # from the process that started this one
+    )
     if not recipe:
         return fit_candidate(app, challengers_of(app).models[name], order, stopwatch)
     return fit_candidate(app, model_of(load_artifact(Path(recipe)), app.model_classes), order, stopwatch)
 
 
-def pack(order: FitOrder) -> bytes:
-    """The order as bytes: what is evaluated may be of classes that only the loaded application defines."""
-    return pickle.dumps(order)
+def pack(evaluation: EvaluationSet | None) -> bytes:
+    """It as bytes: what is evaluated may be of classes that only the loaded application defines."""
+    return pickle.dumps(evaluation, pickle.HIGHEST_PROTOCOL)
 
 
 def fit_candidate(app: App, candidate: Any, order: FitOrder, stopwatch: Stopwatch) -> Fitted:

@@ -96,9 +96,20 @@ class Fits:
             ]
             yield from run_parallel(fit_candidate, here, 1, wanted=self._wanted)
             return
+        packed: dict[Stage, bytes] = {}
+        for batch, _ in self._parts:
+            if batch.stage not in packed:
+                packed[batch.stage] = pack(batch.evaluation)
         calls = [
-            (job.runtime.source, task.name, task.recipe, pack(order), job.stopwatch)
-            for (_, task), order in zip(self._parts, orders, strict=True)
+            (
+                job.runtime.source,
+                task.name,
+                task.recipe,
+                msgspec.structs.replace(order, evaluation=None),
+                packed[batch.stage],
+                job.stopwatch,
+            )
+            for (batch, task), order in zip(self._parts, orders, strict=True)
         ]
         limit_s = job.runtime.app.gates.max_fit_us / 1e6
         yield from run_parallel(fit_named, calls, job.workers, limit_s, PRELOADED, self._wanted)

@@ -60,32 +60,43 @@ def attribute(
     """
     if not showings:  # so for most events: nobody was shown what they are about
         return {}, set()
-    longest_us = max(label.within_us for _, label in labels)
-    in_windows: dict[Showing, dict[int, list[LabelTouch]]] = {}
-    kinds: dict[Showing, dict[LabelTouch, None]] = {}
+    spans = {label.within_us for _, label in labels}
+    windows = {span: [_windows(showings, touch.at, span, once) for touch in touches] for span in spans}
+    in_windows: dict[int, dict[int, list[LabelTouch]]] = {}
+    followed: dict[int, set[int]] = {}
+    joined: set[int] = set()
     for number, label in labels:
         bit = 1 << number
-        for touch in touches:
-            if (touch.bits | touch.ends) & bit:
-                for showing in _windows(showings, touch.at, label.within_us, once):
-                    in_windows.setdefault(showing, {}).setdefault(number, []).append(touch)
-                    kinds.setdefault(showing, {})[touch] = None
-    joined = {touch for followed in kinds.values() for touch in followed}
-    for touch in touches:
-        if touch not in joined:
-            for showing in _windows(showings, touch.at, longest_us, once):
-                kinds.setdefault(showing, {})[touch] = None
-                joined.add(touch)
+        for index, (touch, holding) in enumerate(zip(touches, windows[label.within_us], strict=True)):
+            if holding and (touch.bits | touch.ends) & bit:
+                joined.add(index)
+                for row in holding:
+                    in_windows.setdefault(row, {}).setdefault(number, []).append(touch)
+                    followed.setdefault(row, set()).add(index)
+    for index, holding in enumerate(windows[max(spans)]):
+        if holding and index not in joined:
+            joined.add(index)
+            for row in holding:
+                followed.setdefault(row, set()).add(index)
     follows: dict[Key, Follow] = {}
-    for showing, followed in kinds.items():
-        ordered = sorted(followed, key=lambda touch: touch.order)
-        follows[showing.at, showing.id] = _follow(showing, ordered, in_windows.get(showing, {}), labels)
-    return follows, joined
+    for row, indexes in followed.items():
+        showing = showings[row]
+        ordered = [touches[index] for index in sorted(indexes)]
+        follows[showing.at, showing.id] = _follow(showing, ordered, in_windows.get(row, {}), labels)
+    return follows, {touches[index] for index in joined}
 
 
-def _windows(showings: Sequence[Showing], at: int, within_us: int, once: bool) -> list[Showing]:
-    holding = [showing for showing in showings if showing.at <= at and together(showing.at, at, within_us)]
-    return holding[:1] if once else holding
+def _windows(showings: Sequence[Showing], at: int, within_us: int, once: bool) -> list[int]:
+    """The numbers of the showings whose windows hold a time."""
+    holding = []
+    for row, showing in enumerate(showings):
+        if showing.at > at:
+            break
+        if together(showing.at, at, within_us):
+            holding.append(row)
+            if once:
+                break
+    return holding
 
 
 def _follow(

@@ -13,7 +13,7 @@ from flyball.tasks.past import Frames
 from flyball.tasks.recommend.cases import histories_from, known_only
 from flyball.tasks.recommend.declaration import Recommend
 from flyball.tasks.recommend.interactions import pairs_at
-from flyball.tasks.recommend.known import FrameCatalog, catalog_at, groups_at
+from flyball.tasks.recommend.known import FrameCatalog, catalogs_at, groups_at
 from flyball.tasks.recommend.metrics.predicted_ratings import with_references
 from flyball.tasks.recommend.metrics.propensity import IpsWeights, Positions, propensity_weights
 from flyball.tasks.recommend.metrics.ratings import global_mean
@@ -263,9 +263,11 @@ class _Builder:
         past, rows = self._past, self._requests.height
         at_us = self._requests["at_us"].to_list()
         parts: list[tuple[int, FrameCatalog | None]] = []
-        for first in sorted({rows * part // MAX_CATALOGS for part in range(MAX_CATALOGS)} if rows else ()):
-            catalog = catalog_at(past.frames, past.task.item, past.schema, at_us[first] - self._delay_us - 1)
-            if not parts or catalog != parts[-1][1]:
+        starts = sorted({rows * part // MAX_CATALOGS for part in range(MAX_CATALOGS)} if rows else ())
+        times_us = [at_us[first] - self._delay_us - 1 for first in starts]
+        known = catalogs_at(past.frames, past.task.item, past.schema, times_us)
+        for first, catalog in zip(starts, known, strict=True):
+            if not parts or (catalog is not parts[-1][1] and catalog != parts[-1][1]):
                 parts.append((first, catalog))
         return parts
 

@@ -1,6 +1,6 @@
 """Which users and items are known at a time, and what of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -124,12 +124,32 @@ def catalog_at(frames: Frames, entity: "Entity", schema: Schema, as_of_us: int) 
     fields = attributes_of(entity)
     if profiles is None:
         return FrameCatalog(ids, {field: [None] * len(ids) for field in fields})
-    place = {key: row for row, key in enumerate(profiles["_key"].to_list())}
-    columns = {}
-    for field in fields:
-        values = profiles[field].to_list()
-        columns[field] = [values[place[key]] if key in place else None for key in ids]
-    return FrameCatalog(ids, columns)
+    import polars as pl
+
+    rows = pl.DataFrame({"_key": ids}).join(
+        profiles.select("_key", *(pl.col(field).alias(f"field {field}") for field in fields)),
+        on="_key",
+        how="left",
+        maintain_order="left",
+    )
+    return FrameCatalog(ids, {field: rows[f"field {field}"].to_list() for field in fields})
+
+
+def catalogs_at(frames: Frames, entity: "Entity", schema: Schema, times_us: Sequence[int]) -> list[FrameCatalog | None]:
+    """The catalog as known at each of the times, ascending; the same object where nothing became known in between."""
+    import polars as pl
+
+    declared = (*(() if entity.profile is None else (entity.profile,)), *entity.known_by)
+    names = {_name_of(event, schema) for event in declared}
+    own = {name: frame for name, frame in frames.items() if name in names}
+    known_at = pl.concat([frame["known_at"] for frame in own.values()]).sort() if own else pl.Series([], dtype=pl.Int64)
+    catalogs: list[FrameCatalog | None] = []
+    before = -1
+    for at_us in times_us:
+        rows = int(known_at.search_sorted(at_us, side="right"))
+        catalogs.append(catalogs[-1] if rows == before else catalog_at(own, entity, schema, at_us))
+        before = rows
+    return catalogs
 
 
 def _function(group: Any) -> Callable[[Any], Any]:

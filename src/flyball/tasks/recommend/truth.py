@@ -32,6 +32,7 @@ class RecommendTruth(msgspec.Struct, frozen=True):
     `request_of`, `item_of`: int64 (targets,), ordered by request. `items`: the items of the training data, then the
     further ones of the catalogs (`catalog_size` in all), then those of targets only. `users_of`: how many users of
     the training data had touched each item, of `train_users`. `ips`: weights of the targets, None without.
+    `numbers`: {item: its place in `items`}, filled in when first needed and shared with parts.
     """
 
     request_of: NDArray[np.int64]
@@ -43,6 +44,13 @@ class RecommendTruth(msgspec.Struct, frozen=True):
     global_mean: float = float("nan")
     rated: RatedItems | None = None
     ips: IpsWeights | None = None
+    numbers: dict[str, int] = {}
+
+    def number_of(self) -> Mapping[str, int]:
+        """{item: its place in `items`}."""
+        if not self.numbers:
+            self.numbers.update(zip(self.items, range(len(self.items)), strict=True))
+        return self.numbers
 
     def take(self, rows: NDArray[np.int64]) -> "RecommendTruth":
         """The targets of some requests, in ascending order, without ratings."""

@@ -136,8 +136,15 @@ def item_numbers(answers: Answers, truth: RecommendTruth) -> NDArray[np.int64]:
     """The ranked items as the truth numbers them; what it does not know is numbered from there on."""
 
     def numbered() -> NDArray[np.int64]:
-        numbers = {item: number for number, item in enumerate(truth.items)}
-        of_name = np.array([numbers.setdefault(item, len(numbers)) for item in answers.names] or [-1], np.int64)
+        numbers, unknown = truth.number_of(), dict[str, int]()
+        of_name = np.array(
+            [
+                numbers[item] if item in numbers else unknown.setdefault(item, len(numbers) + len(unknown))
+                for item in answers.names
+            ]
+            or [-1],
+            np.int64,
+        )
         return np.where(answers.items >= 0, of_name[answers.items], -1)
 
     return answers.shared("item_numbers", numbered)
