@@ -10,11 +10,14 @@ import textwrap
 from collections.abc import Iterator
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from flyball.core import BadDeclaration
 
 _PLAIN = (bool, int, float, str, type(None))
 _LEFT_OUT = {"ctx", "kind", "type_comment", "type_params", "annotation", "returns"}
+_texts: WeakKeyDictionary[FunctionType, str] = WeakKeyDictionary()
+"""The text of each function that was parsed: parsing its file takes some 20 ms, and it is needed for each version."""
 
 
 def content_of(function: FunctionType) -> str:
@@ -36,7 +39,10 @@ def _parts(function: FunctionType, seen: set[FunctionType]) -> Iterator[str]:
         if not isinstance(value, _PLAIN):
             raise BadDeclaration("a default of a computed feature", "a number or text", value)
     yield f"defaults {function.__defaults__!r}"
-    yield _dump(_node_of(function))
+    text = _texts.get(function)
+    if text is None:
+        text = _texts[function] = _dump(_node_of(function))
+    yield text
     for name in sorted(_global_names(function.__code__)):
         value = function.__globals__.get(name, closed.builtins.get(name))
         if isinstance(value, FunctionType):

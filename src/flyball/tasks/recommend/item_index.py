@@ -60,11 +60,12 @@ class ItemIndex:
         coded = self._codes.get(attribute)
         if coded is None:
             numbers: dict[str, int] = {}
-            rows = [
-                tuple(numbers.setdefault(value, len(numbers)) for value in values)
-                for values in self.values_of(attribute)
-            ]
-            coded = self._codes[attribute] = (rows, len(numbers))
+            code_rows: dict[tuple[str, ...], tuple[int, ...]] = {}  # few, beside the items that share them
+            texts = self.values_of(attribute)
+            for values in texts:
+                if values not in code_rows:
+                    code_rows[values] = tuple([numbers.setdefault(value, len(numbers)) for value in values])
+            coded = self._codes[attribute] = ([code_rows[values] for values in texts], len(numbers))
         return coded
 
     def passing(self, include: Mapping[str, list[str]], exclude: Mapping[str, list[str]]) -> ItemMask | None:
@@ -108,5 +109,5 @@ def as_texts(value: Any) -> tuple[str, ...]:
     if value is None:
         return ()
     if isinstance(value, list | tuple | set | frozenset):
-        return tuple(dict.fromkeys(str(element) for element in value))
+        return tuple(dict.fromkeys(map(str, value)))
     return (str(value),)
