@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from flyball.core import BadInput
 from flyball.tasks import build_interactions, catalog_at, evaluation_cases
+from flyball.tasks.recommend.known import catalogs_at
 
 FILMS = ["a", "b", "c", "d"]
 
@@ -104,6 +105,23 @@ def test_the_catalogue_gives_attributes_as_known_then(films: SimpleNamespace) ->
     assert after is not None
     assert after.attributes("genres") == [[], ["z"]]
     assert after.attributes("year") == [5, None]
+
+
+def test_catalogs_at_many_times_are_those_at_each(films: SimpleNamespace) -> None:
+    frames = films.frames(
+        [
+            ("card", "b", ["x"], 1990, 5, 5),
+            ("rate", 1, "b", 5, 11, 11),
+            ("card", "b", ["z"], None, 2, 20),
+            ("card", "a", [], 5, 30, 30),
+        ]
+    )
+    times_us = [4, 5, 12, 19, 20, 30, 99]
+    together = catalogs_at(frames, films.film, films.schema, times_us)
+    assert together == [catalog_at(frames, films.film, films.schema, at_us) for at_us in times_us]
+    assert together[0] is None
+    assert together[1] is together[2] is together[3]
+    assert together[5] is together[6]
 
 
 event = st.one_of(
