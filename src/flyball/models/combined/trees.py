@@ -4,8 +4,8 @@ Sources: Ke et al., "LightGBM: A Highly Efficient Gradient Boosting Decision Tre
 "From RankNet to LambdaRank to LambdaMART", MSR-TR-2010-82.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -93,22 +93,55 @@ def text_of_trees(booster: Any) -> NDArray[np.uint8]:
     return np.frombuffer(f"{head}\n".encode(), dtype=np.uint8)
 
 
+class Forest(NamedTuple):
+    """Packed trees, as `models/kernels/trees.py` walks them."""
+
+    feature: NDArray[np.int32]
+    threshold: Doubles
+    kind: NDArray[np.uint8]
+    children: NDArray[np.int32]
+    value: Doubles
+    words: NDArray[np.int32]
+    bits: NDArray[np.uint32]
+
+
 class Trees:
-    """Trees ready to score, made from the text of `grow`. A row has the same bits in any batch."""
+    """Trees ready to score, made from the text of `grow`. A row has the same bits in any batch.
+
+    LightGBM itself is not needed: a packed walker gives its scores and contributions. Raises `ArtifactCorrupt` for
+    anything but whole trees of constant leaves.
+    """
 
     def __init__(self, text: NDArray[np.uint8]) -> None:
-        import lightgbm
+        from flyball.models.kernels.trees import add_contributions, walk_trees
 
+        self._walk, self._add = walk_trees, add_contributions
         try:
-            self._booster = lightgbm.Booster(model_str=text.tobytes().decode())
-        except (lightgbm.basic.LightGBMError, UnicodeDecodeError) as error:
+            head, trees = _read(text.tobytes().decode())
+            self.width = int(head["max_feature_idx"]) + 1
+            self._classes = int(head["num_tree_per_iteration"])
+            parts = [_packed(tree, self.width) for tree in trees]
+        except (KeyError, ValueError, IndexError, UnicodeDecodeError) as error:
             raise ArtifactCorrupt("trees.txt", "a LightGBM model", str(error)) from None
-        self.width = int(self._booster.num_feature())
+        sizes = [len(part[0].feature) for part in parts]
+        self._roots = np.cumsum([0, *sizes])[:-1].astype(np.int32)
+        starts = np.cumsum([0, *(len(part[0].bits) for part in parts)])
+        forests = [
+            forest._replace(children=forest.children + root, words=forest.words + np.int32(start))
+            for (forest, _, _), root, start in zip(parts, self._roots, starts[:-1], strict=True)
+        ]
+        joined = (np.ascontiguousarray(np.concatenate(arrays)) for arrays in zip(*forests, strict=True))
+        self._forest = Forest(*joined) if forests else Forest(*_packed({"num_leaves": "1", "leaf_value": "0"}, 1)[0])
+        self._counts = np.concatenate([counts for _, counts, _ in parts]) if parts else np.ones(1)
+        self._depths = np.array([depth for _, _, depth in parts], np.int32)
+        self._plain = np.array([forest.kind.max() <= 1 for forest in forests], np.uint8)
 
     def scores(self, columns: Doubles) -> Doubles:
         """One score a row, float64 (rows,), higher is better; of trees of several classes float64 (rows, classes)."""
-        found: Any = self._booster.predict(self._checked(columns), raw_score=True, num_threads=1)
-        return np.asarray(found, np.float64)
+        checked = self._checked(columns)
+        found = np.zeros((len(checked), self._classes))
+        self._walk(checked, *self._forest, self._roots, self._depths, self._plain, found)
+        return found[:, 0] if self._classes == 1 else found
 
     def contributions(self, columns: Doubles) -> Doubles:
         """What each column adds to the score, float64 (rows, columns + 1); the last is what a row starts from.
@@ -117,10 +150,69 @@ class Trees:
 
         Source: Lundberg, Lee, "A Unified Approach to Interpreting Model Predictions", NeurIPS 2017.
         """
-        found: Any = self._booster.predict(self._checked(columns), pred_contrib=True, num_threads=1)
-        return np.asarray(found, np.float64)
+        checked = self._checked(columns)
+        found = np.zeros((len(checked), self._classes * (self.width + 1)))
+        self._add(checked, *self._forest, self._counts, self._roots, self._depths, found)
+        return found
 
     def _checked(self, columns: Doubles) -> Doubles:
         if columns.ndim != 2 or columns.shape[1] != self.width:
             raise BadInput("columns of the trees", f"of shape (rows, {self.width})", columns.shape)
         return np.ascontiguousarray(columns, np.float64)
+
+
+def _read(text: str) -> tuple[dict[str, str], list[dict[str, str]]]:
+    """The settings at the head of LightGBM's text and those of each tree. Raises `ValueError` unless it is whole."""
+    body, end, _ = text.partition("\nend of trees")
+    head, *trees = (dict(line.split("=", 1) for line in part.splitlines() if "=" in line) for part in _parts(body))
+    promised = len(head["tree_sizes"].split()) if "tree_sizes" in head else 0
+    if not end or len(trees) != promised or any(line == "average_output" for line in body.splitlines()):
+        raise ValueError(f"{promised} whole trees to add up, got {len(trees)}")
+    return head, trees
+
+
+def _parts(body: str) -> list[str]:
+    return body.split("\nTree=")
+
+
+def _packed(tree: Mapping[str, str], width: int) -> tuple[Forest, Doubles, int]:
+    """One tree, the training rows of each node, and how deep it is. Raises `ValueError` for what is no tree."""
+    from flyball.models.kernels.trees import CATEGORY, NAN_LEFT, ZERO_MISSING
+
+    def numbers(name: str, kind: Any) -> NDArray[Any]:
+        return np.array(tree.get(name, "").split(), dtype=kind)
+
+    leaves = int(tree["num_leaves"])
+    inner = leaves - 1
+    nodes = inner + leaves
+    feature, threshold = np.zeros(nodes, np.int32), np.full(nodes, np.inf)
+    kinds, words = np.zeros(nodes, np.uint8), np.zeros((nodes, 2), np.int32)
+    children = np.tile(np.arange(nodes, dtype=np.int32)[:, None], (1, 2))
+    value = np.append(np.zeros(inner), numbers("leaf_value", np.float64))
+    counts = np.append(numbers("internal_count", np.float64), numbers("leaf_count", np.float64))
+    bits, bounds = numbers("cat_threshold", np.uint32), numbers("cat_boundaries", np.int32)
+    if leaves == 1:
+        counts = np.ones(1)
+    if tree.get("is_linear", "0") != "0" or len(value) != nodes or len(counts) != nodes:
+        raise ValueError(f"a tree of {leaves} constant leaves")
+    if inner:
+        feature[:inner], threshold[:inner] = numbers("split_feature", np.int32), numbers("threshold", np.float64)
+        decision = numbers("decision_type", np.int64)
+        sides = np.column_stack([numbers("left_child", np.int32), numbers("right_child", np.int32)])
+        children[:inner] = np.where(sides < 0, inner + ~sides, sides)
+        below = np.arange(inner)[:, None]
+        if feature.min() < 0 or feature.max() >= width or (children[:inner] <= below).any() or children.max() >= nodes:
+            raise ValueError("splits of known columns, each above its children")
+        category, missing = decision & 1 == 1, decision >> 2 & 3
+        # Where missing is no case of its own it counts as 0.
+        nan_left = np.where(missing == 0, threshold[:inner] >= 0, decision & 2 == 2)
+        kinds[:inner] = np.where(category, CATEGORY, nan_left * NAN_LEFT + (missing == 1) * ZERO_MISSING)
+        of_categories = np.flatnonzero(category)
+        which = threshold[of_categories].astype(np.int64)
+        words[of_categories] = np.column_stack([bounds[which], bounds[which + 1]])
+        if words.min() < 0 or words.max() > len(bits):
+            raise ValueError("sets of categories that are there")
+    depths = np.zeros(nodes, np.int64)
+    for node in range(inner):
+        depths[children[node]] = depths[node] + 1
+    return Forest(feature, threshold, kinds, children, value, words, bits), counts, int(depths.max())
