@@ -82,6 +82,7 @@ HOLDS = {
     "simulation/worlds/test_shop.py": "simulation/worlds/shop",
     "state/test_catalog_and_replay.py": "state/catalog state/replay",
     "tasks/predict/test_whole_loop.py": "tasks/predict",
+    "tasks/predict/test_over_http.py": "tasks/predict serving/http",
     "state/test_offline.py": "tasks/recommend/state/interactions",
     "state/test_online.py": "state/consumer tasks/recommend/state",
     "state/test_popular_offline.py": "tasks/recommend/state/popularity_offline",

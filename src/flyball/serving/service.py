@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+import msgspec
+
 from flyball.core import Clock, NotFound, Refused, Stopwatch, StoreUnavailable, SystemStopwatch, timestamp_of_id
-from flyball.outcomes import Prediction, find_prediction
+from flyball.outcomes import Prediction, find_prediction, response_of
 from flyball.runtime import Runtime
 from flyball.serving.answering.request import RequestReader, read_query
 from flyball.serving.batching import Scorer
@@ -15,7 +17,7 @@ from flyball.serving.event_intake import EventIntake
 from flyball.serving.metrics import ServingMetrics
 from flyball.serving.prediction_writer import PredictionWriter
 from flyball.serving.versions.refresher import Refresher
-from flyball.tasks import Lookup, OffersLookups, Request
+from flyball.tasks import FALLBACK_LEVELS, Lookup, OffersLookups, Request
 
 _Result = TypeVar("_Result")
 
@@ -23,6 +25,16 @@ _ASIDE_S = 2.0
 _ASIDE_WAITING = 64
 _WRITTEN_US, _LOOK_AGAIN_S = 300_000, 0.05
 """How long after an answer its record may be missing from the log, and how often to look for it meanwhile."""
+
+
+class AnswerReason(msgspec.Struct, frozen=True):
+    """What added `value` to a score or a predicted value."""
+
+    name: str
+    value: float
+
+
+Reasons = list[list[AnswerReason]]
 
 
 class Service:
@@ -88,6 +100,32 @@ class Service:
         if self._takes_in:
             self.intake.note_request(request)
         return prediction
+
+    async def reasons(self, request: Request, prediction: Prediction, most: int) -> Reasons:
+        """For each value, or item, what its version says added most to it; [] where it cannot say.
+
+        They are computed after the answer, from what is known then: `flyball why` tells those of the answer itself.
+        """
+        pipeline = self.engine.serving.pipelines.get(prediction.version)
+        if pipeline is None or prediction.level in FALLBACK_LEVELS:
+            return []
+
+        def explained() -> Reasons:
+            online = self.refresher.online_of(prediction.version)
+            contexts, _ = online.contexts([request])
+            try:
+                added = pipeline.explain(request, contexts[0], response_of(prediction))
+            except Refused:
+                return []
+            return [
+                [
+                    AnswerReason(name, value)
+                    for name, value in sorted(one, key=lambda part: (-abs(part[1]), part[0]))[:most]
+                ]
+                for one in added
+            ]
+
+        return await self.aside(explained)
 
     async def lookup(self, lookup: Lookup, fields: Mapping[str, Any]) -> Any:
         """What the best version that can answers to a query; raises `BadInput`, `NotFound`, or `Refused` when no

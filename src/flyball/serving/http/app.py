@@ -31,10 +31,10 @@ from flyball.serving.http.documents import AnswerDocument, rendering_of
 from flyball.serving.http.openapi import describe
 from flyball.serving.http.problems import Problem, problem_body, problem_of, problem_response
 from flyball.serving.metrics import metrics_text
-from flyball.serving.service import Service
+from flyball.serving.service import Reasons, Service
 from flyball.tasks import Lookup
 
-MAX_BATCH, MAX_LINES = 100, 10_000
+MAX_BATCH, MAX_LINES, MAX_REASONS = 100, 10_000, 100
 LINES_OF_REQUESTS = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 """Requests in one body."""
 
@@ -76,6 +76,16 @@ def make_app(service: Service) -> ASGIApp:
     )
     inner.router.redirect_slashes = False
     return _Front(service, inner)
+
+
+def _reasons_asked(request: HttpRequest) -> int:
+    """How many reasons of each value or item the request wants, 0 for none."""
+    if "reasons" not in request.query_params:
+        return 0
+    text = given(request, "reasons")
+    if not (text.isdecimal() and 1 <= int(text) <= MAX_REASONS):
+        raise BadInput("reasons", f"a whole number from 1 to {MAX_REASONS}", text)
+    return int(text)
 
 
 def _loose(path: str) -> str:
@@ -177,9 +187,14 @@ class _Routes:
             return await self._answered(await self._service.answer(reader.read(fields, strict=False)))
         if content_type_of(request) in LINES_OF_REQUESTS:
             return await self._answer_lines(request)
-        body = await fields_of_body(request)
+        body = await fields_of_body(request, ("reasons",))
         if isinstance(body, dict):
-            return await self._answered(await self._service.answer(reader.read(body)))
+            asked, most = reader.read(body), _reasons_asked(request)
+            prediction = await self._service.answer(asked)
+            reasons = await self._service.reasons(asked, prediction, most) if most else None
+            return await self._answered(prediction, reasons=reasons)
+        if "reasons" in request.query_params:
+            raise BadInput("reasons", "asked for one request at a time", f"{len(body)} requests")
         if not 1 <= len(body) <= MAX_BATCH:
             raise BadInput("requests in the body", f"from 1 to {MAX_BATCH}", len(body))
         requests = [reader.read(fields) for fields in body]
@@ -211,11 +226,14 @@ class _Routes:
             return {"line": number, "error": str(error)}
         return self._document.of(await self._service.answer(asked), self._service.engine.serving.titles)
 
-    async def _answered(self, prediction: Prediction, render: Render | None = None) -> Response:
+    async def _answered(
+        self, prediction: Prediction, render: Render | None = None, reasons: Reasons | None = None
+    ) -> Response:
         headers = {"x-flyball-prediction": prediction.id, "cache-control": "no-store"}
         if render is not None:
             return Response(render(prediction), 200, headers, media_type="text/plain; charset=utf-8")
-        return _json(self._document.of(prediction, self._service.engine.serving.titles), headers)
+        document = self._document.of(prediction, self._service.engine.serving.titles)
+        return _json(document if reasons is None else {**document, "reasons": reasons}, headers)
 
     def own(self, path: str, rendering: str) -> Route:
         """The route of a path of the application's own, such as "POST /eta": fields in its path, query or body."""

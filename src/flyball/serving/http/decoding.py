@@ -1,6 +1,6 @@
 """What clients send, decoded: bodies within a limit, fields by query or as JSON, events as lines."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, get_origin, get_type_hints
 
 import msgspec
@@ -36,9 +36,12 @@ async def read_body(request: HttpRequest, limit: int = MAX_BODY) -> bytes:
     return b"".join(pieces)
 
 
-async def fields_of_body(request: HttpRequest) -> dict[str, Any] | list[dict[str, Any]]:
-    """One request as a JSON object, or several as an array of them; raises `Problem`."""
-    only(request, set())
+async def fields_of_body(
+    request: HttpRequest, parameters: Collection[str] = ()
+) -> dict[str, Any] | list[dict[str, Any]]:
+    """One request as a JSON object, or several as an array of them; raises `Problem`. `parameters`: of the query, that
+    may be given besides."""
+    only(request, set(parameters))
     content_type = content_type_of(request)
     if content_type not in ("", _ONE, *UNNAMED):
         raise Problem(415, f"content type must be {_ONE}, got {content_type}")

@@ -67,7 +67,11 @@ def _paths(service: "Service", events: list[str]) -> Document:
                 f"{about.kind}_post",
                 "Answer one request, or an array of them in the same order",
                 "answers",
-                [],
+                [
+                    _query(
+                        "reasons", {"type": "integer", "minimum": 1, "maximum": 100}, "so many reasons; of one request"
+                    )
+                ],
                 {
                     "200": _json(answers),
                     "207": _lines("a line each: an answer, or what is wrong with the request"),

@@ -1,0 +1,112 @@
+"""A prediction over HTTP: one, an array, lines; with reasons; from the level that is left."""
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from flyball.app import App, load_app
+from flyball.core import ManualClock
+from flyball.learning import learn
+from flyball.operations import catch_up
+from flyball.runtime import Runtime, load_settings
+from flyball.serving import Service, make_app
+from flyball.simulation import DAY_US, new_plan, seed_home
+
+pytestmark = pytest.mark.anyio
+
+FILE = Path(__file__).with_name("city.py")
+NOW_US = 1_767_225_600_000_000 + 3 * DAY_US
+ORDER = {"order": 900_001, "kitchen": "b", "km": 2.0}
+
+
+def city() -> App:
+    return load_app(str(FILE))
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("http")
+    runtime = Runtime(city(), load_settings(folder), ManualClock(NOW_US))
+    seed_home(runtime, new_plan(runtime.app, NOW_US))
+    assert learn(runtime, workers=1).released
+    catch_up(runtime)
+    return folder
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def caller(home: Path) -> AsyncIterator[tuple[httpx.AsyncClient, Service]]:
+    runtime = Runtime(city(), load_settings(home), ManualClock(NOW_US))
+    service = Service(runtime, "test", random.Random(1))
+    app = make_app(service)
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    await service.start()
+    try:
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            while not service.engine.serving.pipelines:
+                await asyncio.sleep(0)
+            yield client, service
+    finally:
+        await service.stop()
+
+
+def usual(reply: dict[str, Any]) -> float:
+    value: float = reply["values"]["value"]
+    return value
+
+
+async def test_one_an_array_and_lines_get_the_same_answer(caller: tuple[httpx.AsyncClient, Service]) -> None:
+    client, _ = caller
+    one = (await client.post("/v1/predict", json=ORDER)).json()
+    assert (one["level"], one["order"]) == ("champion", "900001")
+    assert usual(one) == pytest.approx(38.0, abs=4.0)
+    array = (await client.post("/v1/predict", json=[ORDER, ORDER])).json()
+    lines = await client.post(
+        "/v1/predict",
+        content=b"\n".join([json.dumps(ORDER).encode()] * 3),
+        headers={"content-type": "application/x-ndjson"},
+    )
+    replies = [*array, *map(json.loads, lines.text.splitlines())]
+    assert [usual(reply) for reply in replies] == [usual(one)] * 5
+
+
+async def test_reasons_add_up_to_the_value(caller: tuple[httpx.AsyncClient, Service]) -> None:
+    client, _ = caller
+    reply = (await client.post("/v1/predict?reasons=100", json=ORDER)).json()
+    (reasons,) = reply["reasons"]
+    assert sum(one["value"] for one in reasons) == pytest.approx(usual(reply))
+    assert {"km = 2", "kitchen = b", "base"} <= {one["name"] for one in reasons}
+    few = (await client.post("/v1/predict?reasons=1", json=ORDER)).json()["reasons"]
+    assert few == [[max(reasons, key=lambda one: abs(one["value"]))]]
+    for wrong in ("0", "many", "1000"):
+        assert (await client.post(f"/v1/predict?reasons={wrong}", json=ORDER)).status_code == 400
+    assert (await client.post("/v1/predict?reasons=2", json=[ORDER])).status_code == 400
+
+
+async def test_a_request_that_does_not_fit_the_event_is_told_where(caller: tuple[httpx.AsyncClient, Service]) -> None:
+    client, _ = caller
+    for wrong, field in (({**ORDER, "km": "far"}, "km"), ({"order": 1, "km": 1.0}, "kitchen"), ({}, "order")):
+        answer = await client.post("/v1/predict", json=wrong)
+        assert answer.status_code == 400
+        assert field in answer.json()["detail"]
+
+
+async def test_without_a_version_what_is_usual_is_answered(caller: tuple[httpx.AsyncClient, Service]) -> None:
+    client, service = caller
+    champion = next(iter(service.engine.serving.pipelines))
+    while service.engine.serving.fallback_version != champion:
+        await asyncio.sleep(0)
+    service.refresher.trip(champion, "planted")
+    reply = (await client.post("/v1/predict?reasons=3", json=ORDER)).json()
+    assert (reply["level"], reply["version"], reply["reasons"]) == ("precomputed", champion, [])
+    assert 20.0 < usual(reply) < 36.0  # the mean of the city, whatever the kitchen
