@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 from tests.mutations.planted import PLANTED, Planted
+from tests.mutations.planted_calibration import PLANTED_CALIBRATION
 from tests.mutations.planted_decisions import PLANTED_DECISIONS
 from tests.mutations.planted_online import PLANTED_ONLINE
 from tests.mutations.planted_releases import PLANTED_RELEASES
@@ -52,6 +53,19 @@ LISTS = {
             "features/test_online_equals_oracle.py",
         ),
         "features",
+    ),
+    "calibration": Listed(
+        "Decisions by costs, their metrics, and intervals",
+        PLANTED_CALIBRATION,
+        (
+            "policy/test_decide.py",
+            "policy/test_thresholds.py",
+            "policy/test_quote.py",
+            "tasks/metrics/test_general_metrics.py",
+            "models/tabular/calibration/test_conformal.py",
+            "models/tabular/calibration/test_adaptive.py",
+            "models/tabular/calibration/test_conformalized.py",
+        ),
     ),
     "decisions": Listed(
         "Gates, choice and policy",

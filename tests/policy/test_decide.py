@@ -87,6 +87,14 @@ def test_a_share_of_the_declined_is_approved_with_its_propensity() -> None:
     assert sum(1 / one.propensity for one in approved) == pytest.approx(20_000, rel=0.15)
 
 
+def test_reviews_have_no_control_group_and_ties_are_decided_alike() -> None:
+    policy, costs = fb.decide(100.0, 100.0, review=10.0, control=0.5), ExampleCosts(100.0, 100.0, 10.0)
+    decided = {decide_one(policy, Thresholds(), 0.5, costs, seed) for seed in range(50)}
+    assert decided == {DecidedAction(REVIEW, REVIEW, 1.0)}
+    even, tied = fb.decide(1.0, 1.0), [ExampleCosts(1.0, 1.0)]
+    assert intended_actions(even, Thresholds(), np.array([0.5]), cost_columns(tied)).tolist() == [0]
+
+
 def test_draws_are_uniform_and_their_neighbors_independent() -> None:
     draws = np.array([uniform_of(seed) for seed in range(40_000)])
     assert (draws >= 0).all()

@@ -181,6 +181,7 @@ def test_perfect_and_useless_scores() -> None:
     assert metrics.auc(np.array([0.1, 0.2, 0.8, 0.9]), happened, unit_of, 4)(ones)[0] == 1.0
     assert metrics.auc(np.full(4, 0.5), happened, unit_of, 4)(ones)[0] == 0.5
     assert metrics.average_precision(np.array([0.1, 0.2, 0.8, 0.9]), happened, unit_of, 4)(ones)[0] == 1.0
+    assert metrics.recall_at_fpr(np.array([0.1, 0.2, 0.8, 0.9]), happened, 0.0, unit_of, 4)(ones)[0] == 1.0
     assert metrics.logloss(happened.astype(float), happened, unit_of, 4)(ones)[0] == 0.0
     assert np.isnan(metrics.auc(np.arange(4.0), np.ones(4), unit_of, 4)(ones)[0])
 

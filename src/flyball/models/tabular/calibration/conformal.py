@@ -60,7 +60,6 @@ def group_margins(
     ends = np.searchsorted(np.asarray(group_of)[order], np.arange(groups + 1))
     for group in range(groups):
         rows = order[ends[group] : ends[group + 1]]
-        if len(rows) >= fewest_examples(level):
-            own = conformal_margin(np.asarray(scores)[rows], level, None if weight is None else weight[rows])
-            margins[group] = own if np.isfinite(own) else margins[-1]
+        own = conformal_margin(np.asarray(scores)[rows], level, None if weight is None else weight[rows])
+        margins[group] = own if np.isfinite(own) else margins[-1]
     return margins
