@@ -20,7 +20,7 @@ from flyball.events import Event, Format, Profile, Schema, join_of
 from flyball.policy import Choice, Gates, Release, Trigger, WorldSpec, best, every, full_rollout, gates
 from flyball.tasks import Task
 
-BUILT_IN = {"movies": "flyball.apps.movies"}
+BUILT_IN = {"delivery": "flyball.apps.delivery", "fraud": "flyball.apps.fraud", "movies": "flyball.apps.movies"}
 
 _NAME = re.compile(r"\A[a-z][a-z0-9_-]{0,40}\Z")
 

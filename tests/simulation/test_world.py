@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
 import pytest
@@ -28,103 +27,15 @@ def shop(folder: Path) -> App:
 
 
 def delivery(folder: Path) -> App:
-    Key = Annotated[int, fb.Ref("order"), fb.integer(1)]
-    Shop = Annotated[str, fb.Ref("shop")]
-    Zone = Annotated[str, fb.Ref("zone")]
-    City = Annotated[str, fb.Ref("city")]
-
-    class ShopCard(fb.Profile):
-        shop: Shop
-        zone: str
-        cuisine: str
-
-    class Order(fb.Event):
-        order: Key
-        shop: Shop
-        city: City
-        zone: Zone
-        km: float
-        items: int
-        amount: float
-        rain: float
-
-    class Accepted(fb.Event):
-        order: Key
-        shop: Shop
-        city: City
-
-    class PickedUp(fb.Event):
-        order: Key
-        shop: Shop
-        city: City
-        zone: Zone
-        courier: int
-
-    class Delivered(fb.Event):
-        order: Key
-        shop: Shop
-        city: City
-        zone: Zone
-        courier: int
-
-    class Cancelled(fb.Event):
-        order: Key
-        shop: Shop
-        city: City
-        by: str
-
-    zone, shop = fb.Entity("zone"), fb.Entity("shop", profile=ShopCard)
-    return fb.App(
-        "delivery",
-        events=[Order, Accepted, PickedUp, Delivered, Cancelled],
-        task=fb.Recommend(zone, shop, positive=fb.outcome(Delivered, within="6h")),
-        candidates={"popular": fb.Popular()},
-        world=fb.world("delivery", orders_a_day=300, shops=8, couriers=20),
-    )
+    app = load_app("delivery")
+    app.world = fb.world("delivery", orders_a_day=300, shops=8, couriers=20)
+    return app
 
 
 def fraud(folder: Path) -> App:
-    Key = Annotated[int, fb.Ref("payment"), fb.integer(1)]
-    Card = Annotated[int, fb.Ref("card"), fb.integer(1)]
-    Terminal = Annotated[int, fb.Ref("terminal"), fb.integer(1)]
-    Merchant = Annotated[str, fb.Ref("merchant")]
-
-    class MerchantCard(fb.Profile):
-        merchant: Merchant
-        category: str
-
-    class Payment(fb.Event):
-        payment: Key
-        card: Card
-        terminal: Terminal
-        merchant: Merchant
-        amount: Annotated[float, fb.real(0.5, 100_000)]
-
-    class Declined(fb.Event):
-        payment: Key
-        card: Card
-        terminal: Terminal
-
-    class Verdict(fb.Event):
-        payment: Key
-        card: Card
-        terminal: Terminal
-        fraud: bool
-
-    class Chargeback(fb.Event):
-        payment: Key
-        card: Card
-        terminal: Terminal
-        amount: float
-
-    card, merchant = fb.Entity("card"), fb.Entity("merchant", profile=MerchantCard)
-    return fb.App(
-        "fraud",
-        events=[Payment, Declined, Verdict, Chargeback],
-        task=fb.Recommend(card, merchant, positive=fb.outcome(Payment, within="6h")),
-        candidates={"popular": fb.Popular()},
-        world=fb.world("fraud", customers=200, terminals=300, fraud=5.0),
-    )
+    app = load_app("fraud")
+    app.world = fb.world("fraud", customers=200, terminals=300, fraud=5.0)
+    return app
 
 
 APPS: dict[str, Callable[[Path], App]] = {"delivery": delivery, "fraud": fraud, "movies": movies, "shop": shop}

@@ -255,6 +255,16 @@ def test_outcomes_tell_fraud_and_chargebacks() -> None:
     assert set(told["fraud"]) == set(told["chargeback"]) == set(key_of)
     charged_back = {key for key, life in lived.lives.items() if life[-1]["type"] == "chargeback"}
     assert {key_of[number] for number, value in told["chargeback"].items() if value} == charged_back
+    words = ("decline", "review")
+    decided = Lived(payments(), [DAY_US] * 5, lambda _, request: words[request.number % 2])
+    outcomes = {o.request: o.value for o in decided.outcomes if o.name == "chargeback"}
+    assert set(outcomes) == {request.number for request in decided.requests if request.number % 2}
+    lives = decided.lives
+    for request in decided.requests:
+        if request.number not in outcomes:
+            continue
+        life = lives[request.fields["payment"]]
+        assert outcomes[request.number] == float(life[1]["fraud"] or life[-1]["type"] == "chargeback")
     assert {key_of[number] for number, value in told["fraud"].items() if value} == {
         key for key, kind in lived.fraud.items() if kind
     }

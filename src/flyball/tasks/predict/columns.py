@@ -30,7 +30,7 @@ BASELINE = "baseline_values"
 
 
 def columns_of(on: type[Event], features: "FeatureSet", ignored: Sequence[str]) -> tuple[TableColumn, ...]:
-    """Every column that candidates see: the event's fields but `ignored`, times, then the features in their order.
+    """Every column that candidates see but those `ignored`: fields of the event, times, the features in their order.
 
     Raises `BadDeclaration` for features of a key that the event does not name.
     """
@@ -46,7 +46,7 @@ def columns_of(on: type[Event], features: "FeatureSet", ignored: Sequence[str]) 
     results = {one.name: one.result for group in features.groups for one in group.definitions}
     results |= {name: one.result for name, one in features.derived.items()}
     for name in features.names:
-        if results[name] != "list":
+        if results[name] != "list" and name not in ignored:
             found.append(TableColumn(name, "category" if results[name] == "text" else "number"))
     return tuple(found)
 

@@ -54,10 +54,11 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
     target's span are left out ("exclude"), answered ones too, since those that are answered early are not like the
     others; or those that are answered count by the inverse probability that their answer could have come by now
     ("weight"). `weight`: what an example counts. `features`: entities, `fb.Features` and `fb.FeatureSet`s, kept for
-    keys that the event names. `ignore`: fields of the event, hour and weekday, that models do not see, beside the field
-    that names the outcome. `slices`: fields by which metrics are reported. `unit`: the field whose values are resampled
-    for intervals, or "day"; each request by default. `zone`: of the columns hour and weekday. `decide`: made by
-    `fb.decide`, of a probability, or `fb.quote`, of quantiles. `deadline`: time within which an answer must leave.
+    keys that the event names. `ignore`: fields of the event, hour and weekday, and features that models do not see,
+    such as what others are derived from. `slices`: fields by which metrics are reported. `unit`: the field whose values
+    are resampled for intervals, or "day"; each request by default. `zone`: of the columns hour and weekday. `decide`:
+    made by `fb.decide`, of a probability, or `fb.quote`, of quantiles. `deadline`: time within which an answer must
+    leave.
 
     Constructing one checks it: `BadDeclaration` names the field.
     """
@@ -256,9 +257,11 @@ def _check(task: Predict) -> None:
     ignored = tuple(name for name in task.ignore if name not in TIMES)
     named = {"ignore": ignored, "slices": task.slices, "unit": (task.unit,) if task.unit not in ("", DAY) else ()}
     for where, names in named.items():
-        unknown = [name for name in names if name not in fields]
+        features = task.feature_set.names if where == "ignore" else ()
+        unknown = [name for name in names if name not in fields and name not in features]
         if isinstance(names, str) or unknown:
-            raise BadDeclaration(f"{where} of Predict", f"fields of {task.on.__name__}: {', '.join(fields)}", names)
+            known = ", ".join((*fields, *features))
+            raise BadDeclaration(f"{where} of Predict", f"fields of {task.on.__name__} or features: {known}", names)
     if task.weight is not None:
         strange = trace(task.weight).fields() - {*fields, "at"}
         if strange:

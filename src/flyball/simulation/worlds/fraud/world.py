@@ -32,8 +32,9 @@ class FraudWorld:
     after a "review", `chargeback` days to weeks after a fraudulent payment that went through; profiles: `merchantcard`.
     A response holds the probability of fraud and a decision; without one a payment is approved.
 
-    True outcomes: `fraud`, whether it was; `chargeback`, whether one comes. True metrics: `closeness`, minus the log
-    loss of the probability, clipped to [0.0001, 0.9999]; `saved`, what the decision saves, in money, against approving.
+    True outcomes: `fraud`, whether it was; `chargeback`, of what was not declined, whether one comes or a verdict finds
+    fraud. True metrics: `closeness`, minus the log loss of the probability, clipped to [0.0001, 0.9999]; `saved`, what
+    the decision saves, in money, against approving.
     """
 
     def __init__(
@@ -141,7 +142,9 @@ class FraudWorld:
             fields = {**which, "amount": payment.amount}
             self._lines.append((at_us + payment.back_us, number, 2, "chargeback", fields))
         self._outcomes.append(TrueOutcome(number, "fraud", float(fraud > 0)))
-        self._outcomes.append(TrueOutcome(number, "chargeback", float(charged_back)))
+        if decision != DECLINE:
+            found = charged_back or (decision == REVIEW and payment.suspected)
+            self._outcomes.append(TrueOutcome(number, "chargeback", float(found)))
         if fraud and decision == DECLINE:
             self._adapt(payment)
 

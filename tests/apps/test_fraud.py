@@ -1,0 +1,55 @@
+"""The fraud application goes through the whole loop in its world: labels of weeks, and a version better in truth."""
+
+import pytest
+
+from flyball.app import load_app
+from flyball.apps.fraud import deviations, times_usual
+from flyball.core import parse_duration
+from flyball.simulation import DAY_US, SimulationReport, simulate
+
+
+@pytest.fixture(scope="module")
+def report() -> SimulationReport:
+    return simulate(load_app("fraud"), days=2, step="6h", customers=150, terminals=300, fraud=5.0)
+
+
+def test_a_version_is_released_and_beats_the_baselines_in_truth(report: SimulationReport) -> None:
+    assert report.learned[0].released, report.learned[0].reason
+    served = [version for version in report.versions if version.version]
+    assert sum(version.answers for version in served) > 0.5 * report.answers
+    for version in served:
+        assert version.candidate in ("logistic", "trees")
+        assert version.true["closeness"] > version.references["approve_all"]["closeness"]
+        assert version.true["saved"] > 0, "what it decides is worth more than to approve everything"
+
+
+def test_labels_are_those_that_came_within_their_span(report: SimulationReport) -> None:
+    for version in report.versions:
+        # What comes after three weeks counts for nobody.
+        assert 0.0 <= version.measured["chargeback"] <= version.outcomes["chargeback"] + 1e-9
+
+
+def test_every_line_is_taken_in(report: SimulationReport) -> None:
+    assert sum(report.quarantined.values()) == report.duplicates == 0
+    assert report.events["payment"] == report.planted["payment"]
+    assert report.events["chargeback"] == report.planted["chargeback"] > 20
+
+
+def test_the_past_is_long_enough_for_labels_before_the_test_window() -> None:
+    app = load_app("fraud")
+    assert app.world is not None
+    span_us = app.task.about.labels[0].within_us
+    assert span_us == parse_duration("21d")
+    final_us = app.world.past_days * DAY_US - span_us
+    # The last fifth of what is final is evaluated; what is learned from was final before it began.
+    assert 0.8 * final_us - span_us > 14 * DAY_US
+
+
+def test_habits_of_a_new_card_are_missing() -> None:
+    assert times_usual(30.0, None) is times_usual(30.0, 0.0) is None
+    assert times_usual(30.0, 10.0) == 3.0
+    assert deviations(30.0, 10.0, None) is deviations(30.0, 10.0, 0.0) is deviations(30.0, None, 2.0) is None
+    assert deviations(30.0, 10.0, 5.0) == 4.0
+    columns = {column.name for column in load_app("fraud").task.columns}  # type: ignore[attr-defined]
+    assert not {"card", "terminal", "payment"} & columns
+    assert {"card.payments_1m", "card.payments_30d", "terminal.risk_30d", "merchant.category"} <= columns
