@@ -257,3 +257,21 @@ def test_observed_share_is_that_of_a_slow_product() -> None:
             at_risk, stopped = (duration >= time).sum(), ((duration == time) & censored).sum()
             slow *= 1.0 - (stopped / at_risk if at_risk else 0.0)
         assert observed_share(duration, censored, np.array([at]))[0] == pytest.approx(slow)
+
+
+def test_a_share_of_labels_with_a_delay_is_the_true_share_and_without_it_too_small() -> None:
+    """Two in ten orders of a kitchen are delivered, five hours later: of the last hours none is known yet."""
+    arrived = fb.count(Delivery, "1d")
+    late, asked = fb.count(Delivery, "1d", delay="6h"), fb.count(Order, "1d", delay="6h")
+    kitchen = fb.Entity(
+        "kitchen",
+        young=fb.ratio(arrived, fb.count(Order, "1d")),
+        old=fb.ratio(late, asked),
+        orders=fb.count(Order, "1d"),
+    )
+    task = elapsed_task(features=(kitchen,))
+    happens = np.where(np.random.default_rng(8).random(3_000) < 0.2, 300.0, np.nan)
+    history = RequestHistory(task, past_of(task, orders_of(happens, MINUTE_US), START_US + 10 * DAY_US))
+    table = history.table()[2_500:]  # a whole day and the delay lie before these
+    assert table["kitchen.old"].mean() == pytest.approx(0.2, abs=0.02)
+    assert table["kitchen.young"].mean() < 0.17
