@@ -79,7 +79,7 @@ def ingest(
     for lines in split_lines(pieces):
         records, bad = taker.take(lines, position)
         position += len(lines)
-        first_lines.add([record.type for record in records], bad)
+        first_lines.add((record.type for record in records), bad)
         if progress is not None:
             progress(tally.report(watch.read_s() - start_s))
         if stop_early and (likely := first_lines.finding()):

@@ -51,6 +51,7 @@ class SqliteLog:
         busy_s = url.whole("busy_ms", 10_000) / 1_000
         self._file = SqliteFile(self.path, _SCRIPT, busy_s, format=FORMAT, remedy="read its source into a new --home")
         self.schemas = SqliteSchemas(self._file)
+        self._mostly_known = False
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(list[Record]).decode
         self.partitions = self._agree_partitions(url.options.get("partitions"), url.whole("partitions", 4))
@@ -64,13 +65,13 @@ class SqliteLog:
         """Write the records whose id is new, durably, in one transaction."""
         if not records:
             return Appended(0, [])
+        if self.unique:
+            return self._append_unique(records)
         blocks = self._blocks(records)
-        if not self.unique:
-            with self._file.writing() as connection:
-                self.schemas.use(connection, records)
-                self._insert(connection, blocks)
-            return Appended(len(records), [])
-        return self._append_unique(records, blocks)
+        with self._file.writing() as connection:
+            self.schemas.use(connection, records)
+            self._insert(connection, blocks)
+        return Appended(len(records), [])
 
     def read(self, after: Offsets, limit: int) -> list[Slice]:
         """Up to about `limit` records from `after` on, shared evenly among the partitions that have some."""
@@ -135,7 +136,7 @@ class SqliteLog:
         """Close this process's connections; the log opens again when used."""
         self._file.close()
 
-    def _append_unique(self, records: Sequence[Record], blocks: "list[_Block]") -> Appended:
+    def _append_unique(self, records: Sequence[Record]) -> Appended:
         from flyball.events import id_index  # numpy only where identities are kept: a log of answers starts faster
 
         raw = [record.id for record in records]
@@ -144,12 +145,15 @@ class SqliteLog:
         ids = id_index.as_ids(raw)
         order = ids.argsort(kind="stable")
         repeats = set(id_index.repeats_within(ids, order))
+        # before the transaction, so that others wait less; in vain for a source that is taken in once more
+        blocks = None if self._mostly_known else self._blocks(records)
         with self._file.writing() as connection:
             self.schemas.use(connection, records)
             ranked = ids[order]
             known = id_index.find(connection, ranked)
             repeats.update(order[known].tolist())
-            if repeats:
+            self._mostly_known = 2 * len(repeats) > len(records)
+            if repeats or blocks is None:
                 fresh = [record for index, record in enumerate(records) if index not in repeats]
                 blocks = self._blocks(fresh)
                 keep = [index not in repeats for index in order.tolist()]
