@@ -10,6 +10,8 @@ from tests.cli.conftest import Run
 
 from flyball.app import load_app
 from flyball.cli.main import code_of, main
+from flyball.simulation import simulate
+from flyball.testing.world_contract import check_a_seed_decides_everything, check_quality_is_known_of_every_response
 
 
 def test_what_new_writes_checks(shop: Run) -> None:
@@ -17,6 +19,30 @@ def test_what_new_writes_checks(shop: Run) -> None:
     told = shop("check", "shop.py", "--json").last
     assert told["ok"] is True
     assert told["events"]["buy"] == ["visitor", "item", "price"]
+
+
+def test_a_new_application_that_predicts_checks_takes_its_events_in_and_lives(run: Run) -> None:
+    assert run("new", "repairs", "--kind", "predict").code == 0
+    assert "predict: answers value for each repair" in run("check", "repairs.py").out
+    lines = Path("repairs-events.jsonl").read_bytes().splitlines()
+    taken = run("ingest", "repairs.py", "repairs-events.jsonl", "--json").last
+    assert sum(taken["accepted"].values()) == len(lines) > 5_000
+    assert not taken["quarantined"]
+    app = load_app("repairs.py")
+    check_a_seed_decides_everything(app)
+    check_quality_is_known_of_every_response(app)
+    report = simulate(app, days=1, repairs_a_day=150)
+    assert report.learned[0].released, report.learned[0].reason
+    (served,) = [version for version in report.versions if version.version]
+    assert served.true["closeness"] > served.references["always_nine"]["closeness"] + 0.5
+    for version in report.versions:
+        assert version.measured["done"] == pytest.approx(version.outcomes["done"], abs=1e-4)
+
+
+def test_new_knows_its_kinds(run: Run) -> None:
+    got = run("new", "shop", "--kind", "guess")
+    assert got.code == 2
+    assert "kind must be one of recommend, predict" in got.err
 
 
 def test_new_writes_over_nothing(shop: Run) -> None:
@@ -68,7 +94,7 @@ def test_check_says_where_in_json(shop: Run, edit: tuple[str, str]) -> None:
 def test_an_unknown_application_is_told_what_there_is(shop: Run) -> None:
     got = shop("check", "shop")
     assert got.code == 2
-    assert got.err.startswith("flyball: no application 'shop'; known: movies")
+    assert got.err.startswith("flyball: no application 'shop'; known: delivery, fraud, movies")
     assert "shop.py is a file here" in got.err
 
 

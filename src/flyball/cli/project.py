@@ -24,6 +24,7 @@ def register(app: typer.Typer) -> None:
 
 def new(
     name: Annotated[str, typer.Argument(help="Name of the application: lower-case letters, digits, - and _.")],
+    kind: Annotated[str, typer.Option("--kind", help="Of its task: recommend or predict.")] = "recommend",
     folder: Annotated[Path, typer.Option("--folder", help="Where to write it.")] = Path("."),
     json: Json = False,
 ) -> None:
@@ -31,7 +32,7 @@ def new(
 
     Beside it come made-up events to try it on.
     """
-    written = write_project(name, folder)
+    written = write_project(name, folder, kind)
     if json:
         show_json({"written": [str(path) for path in written]})
         return

@@ -5,6 +5,8 @@ import random
 import re
 from pathlib import Path
 
+from flyball.cli.template_predict import APPLICATION as PREDICT_APPLICATION
+from flyball.cli.template_predict import example_lines
 from flyball.core import BadInput, Refused, format_timestamp, parse_timestamp
 
 _NAME = re.compile(r"\A[a-z][a-z0-9_-]{0,40}\Z")
@@ -65,11 +67,17 @@ app = fb.App(
 )
 '''
 
+KINDS = {"recommend": APPLICATION, "predict": PREDICT_APPLICATION}
 _KINDS = ["garden", "kitchen", "music", "sport", "toys"]
 
 
-def write_project(name: str, folder: Path) -> list[Path]:
-    """Write `NAME.py` and `NAME-events.jsonl` into `folder`; never over a file that is there."""
+def write_project(name: str, folder: Path, kind: str = "recommend") -> list[Path]:
+    """Write `NAME.py` and `NAME-events.jsonl` into `folder`; never over a file that is there.
+
+    `kind`: of task, "recommend" or "predict". Raises `BadInput`, `Refused`.
+    """
+    if kind not in KINDS:
+        raise BadInput("kind", f"one of {', '.join(KINDS)}", kind)
     if not _NAME.match(name):
         raise BadInput("name", "lower-case letters, digits, - and _, starting with a letter", name)
     paths = [folder / f"{name.replace('-', '_')}.py", folder / f"{name}-events.jsonl"]
@@ -77,10 +85,12 @@ def write_project(name: str, folder: Path) -> list[Path]:
         if path.exists():
             raise Refused(f"{path} must not exist yet, got a file; choose another name or folder")
     folder.mkdir(parents=True, exist_ok=True)
-    paths[0].write_text(
-        APPLICATION.format(name=name, file=paths[0].name, title=name.replace("_", " ").replace("-", " ").capitalize())
-    )
-    paths[1].write_text("".join(json.dumps(event) + "\n" for event in example_events(random.Random(1))))
+    title = name.replace("_", " ").replace("-", " ").capitalize()
+    paths[0].write_text(KINDS[kind].format(name=name, file=paths[0].name, title=title))
+    if kind == "predict":
+        paths[1].write_bytes(example_lines(paths[0]))
+    else:
+        paths[1].write_text("".join(json.dumps(event) + "\n" for event in example_events(random.Random(1))))
     return paths
 
 
