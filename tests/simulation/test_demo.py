@@ -7,6 +7,7 @@ import pytest
 import flyball as fb
 from flyball.app import load_app
 from flyball.core import BadDeclaration, BadInput, ManualClock, parse_timestamp
+from flyball.learning import learn
 from flyball.operations import catch_up, status
 from flyball.runtime import Runtime, load_settings
 from flyball.simulation import WorldPlan, live_past, new_plan, plan_summary, read_plan, seed_home, speed_for, world_of
@@ -113,3 +114,13 @@ def test_an_application_without_a_world_is_refused_before_anything_is_written(tm
     with pytest.raises(BadDeclaration, match=r"world=fb.world"):
         seed_home(runtime(tmp_path / "home", alone), small_plan())
     assert not (tmp_path / "home").exists()
+
+
+def test_the_past_of_the_movie_service_is_enough_to_learn_of_tastes(tmp_path: Path) -> None:
+    """What is popular is not the best of that world, by its own truth: the first champion must not be it."""
+    app = load_app("movies")
+    app.candidates = {"popular": fb.Popular(), "item_knn": fb.ItemKNN()}
+    movies = runtime(tmp_path, app)
+    seed_home(movies, new_plan(app, NOW_US))
+    report = learn(movies, workers=1)
+    assert "item_knn is the champion now" in report.reason.replace(f"{report.champion} (item_knn)", "item_knn")

@@ -163,7 +163,8 @@ def make_app(stars: int = 5) -> fb.App:
         },
         choose=fb.cheapest_within_noise("ndcg@20"),
         retrain=[fb.every("3d")],
-        world=fb.world("movies"),
+        # Watched often enough, and few enough films, that in days there is something to learn of each user's taste.
+        world=fb.world("movies", users=1_000, items=2_000, sessions_a_day=1.0),
     )
 
 
