@@ -53,6 +53,7 @@ HOLDS = {
     "models/test_smaller.py": "models/combined/pruned models/combined/quantized models/combined/distilled",
     "models/test_solvers.py": "models/recommenders models/kernels",
     "models/test_updates.py": "models/recommenders",
+    "models/tabular/test_tabular_models.py": "models/tabular testing/tabular_checks",
     "models/tabular/calibration/test_calibration_maps.py": "models/tabular/calibration models/kernels/calibration",
     "operations/test_crossing.py": "operations/process_specs operations/state outcomes/prediction",
     "operations/test_joined_application.py": "operations/consumers events/joiner outcomes state",

@@ -32,7 +32,8 @@ class LightGBM(TabularModel, frozen=True):
     Numbers stay as they are, missing ones go the way that was better in training. A category of at most `most` texts is
     split by LightGBM; one of more becomes the mean target of its text, shrunk by `prior` examples of the mean of all
     (of several classes, the share of each): in training that of the rows before, so that no row sees its own target.
-    Each quantile has trees of its own. Single-threaded: the same table and seed give the same bytes anywhere.
+    Each quantile has trees of its own, and those that cross change places. Single-threaded:
+    the same table and seed give the same bytes anywhere.
     """
 
     kind: ClassVar[str] = "lightgbm"
@@ -141,25 +142,29 @@ class BoostedPredictor:
 
     def predict(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
         matrix, _ = self._matrix(numbers, categories)
-        margins = [trees.scores(matrix).reshape(len(numbers), -1) for trees in self._trees]
-        margin = np.concatenate(margins, axis=1)
+        margin = np.column_stack([trees.scores(matrix) for trees in self._trees])
         if self._target.kind == "binary":
             return logistic(margin)
         if self._target.kind == "multiclass":
             powers = np.exp(margin - margin.max(axis=1, keepdims=True))
             shares: Doubles = powers / powers.sum(axis=1, keepdims=True)
             return shares
-        return margin
+        return np.sort(margin, axis=1)  # quantiles that cross change places
 
     def contributions(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
         matrix, sources = self._matrix(numbers, categories)
         width = matrix.shape[1] + 1
-        parts = [trees.contributions(matrix).reshape(len(numbers), -1, width) for trees in self._trees]
+        classes = len(self._target.outputs) // len(self._trees)
+        parts = [trees.contributions(matrix).reshape(len(numbers), classes, width) for trees in self._trees]
         per_column = np.concatenate(parts, axis=1)
         found = np.zeros((len(numbers), per_column.shape[1], self._width + 1))
         for place, source in enumerate(sources):
             found[:, :, source] += per_column[:, :, place]
         found[:, :, -1] = per_column[:, :, -1]
+        if self._target.kind == "quantiles":
+            margins = np.column_stack([trees.scores(matrix) for trees in self._trees])
+            order = np.argsort(margins, axis=1, kind="stable")
+            found = np.take_along_axis(found, order[:, :, None], axis=1)
         return found
 
     def _matrix(self, numbers: Doubles, categories: NDArray[np.int32]) -> tuple[Doubles, list[int]]:
