@@ -75,6 +75,7 @@ from flyball.models.tabular.boosted import LightGBM
 from flyball.models.tabular.calibration.calibrated import Calibrated, calibrated
 from flyball.models.tabular.calibration.conformalized import Conformal, conformal
 from flyball.models.tabular.calibration.downsampled import Downsampled, downsampled
+from flyball.models.tabular.ftrl import FTRL
 from flyball.models.tabular.linear import Linear
 from flyball.models.tabular.table import (
     Table,
@@ -91,6 +92,7 @@ from flyball.models.threads import in_blocks
 __all__ = [
     "BPR",
     "EASE",
+    "FTRL",
     "MODELS",
     "SLIM",
     "TABULAR_MODELS",

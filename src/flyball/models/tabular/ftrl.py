@@ -1,0 +1,159 @@
+"""Logistic regression over hashed features, learned row by row.
+
+Source: McMahan et al., "Ad Click Prediction: a View from the Trenches", KDD 2013, algorithm 1.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.core import Arrays, BadDeclaration, Doubles
+from flyball.models.tabular.table import TableColumn, TabularFit, TabularModel, TargetKind, TrainingTable, logistic
+
+_WIDEST = 10.0
+
+
+class FTRL(TabularModel, frozen=True):
+    """Follow the regularized leader: one pass over the rows in order of time, at any number of texts.
+
+    A category's text has the coefficient of its hash among 2 to the `bits`, so texts that share one share it, and a new
+    one needs no room. Numbers are standardized by those seen so far, at most 10 deviations, and a missing one has a
+    coefficient of its own. `alpha`, `beta`: how fast each coefficient learns, the more often it is seen the slower;
+    `l1` keeps rare ones at 0, `l2` all of them small. `update` goes on with new rows, bit for bit as one pass
+    over both. Of several classes one against the rest, the probabilities divided by their sum.
+    """
+
+    kind: ClassVar[str] = "ftrl"
+    predicts: ClassVar[tuple[str, ...]] = ("binary", "multiclass")
+    search_space: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+        "alpha": (0.01, 0.03, 0.1, 0.3, 1.0),
+        "l1": (0.0, 0.1, 1.0, 3.0),
+        "l2": (0.0, 0.1, 1.0, 10.0),
+    }
+
+    alpha: float = 0.1
+    beta: float = 1.0
+    l1: float = 0.1
+    l2: float = 1.0
+    bits: int = 18
+
+    def __post_init__(self) -> None:
+        if not self.alpha > 0:
+            raise BadDeclaration("FTRL's alpha", "above 0", self.alpha)
+        for name in ("beta", "l1", "l2"):
+            if not getattr(self, name) >= 0:
+                raise BadDeclaration(f"FTRL's {name}", "at least 0", getattr(self, name))
+        if self.beta + self.l2 <= 0:
+            raise BadDeclaration("FTRL's beta and l2", "not both 0", (self.beta, self.l2))
+        if not 1 <= self.bits <= 28:
+            raise BadDeclaration("FTRL's bits", "from 1 to 28", self.bits)
+
+    def fit(self, table: TrainingTable, target: TargetKind, seed: int) -> TabularFit:
+        outputs, numbers = len(target.outputs), table.numbers.shape[1]
+        start = {
+            "z": np.zeros((outputs, 2**self.bits + 1)),
+            "n": np.zeros((outputs, 2**self.bits + 1)),
+            "seen": np.zeros((numbers, 3)),
+        }
+        return self.update(TabularFit(start), table, target, seed)
+
+    def update(self, learned: TabularFit, table: TrainingTable, target: TargetKind, seed: int) -> TabularFit:
+        """What was `learned`, brought on by the rows of `table`, all newer; its vocabularies may be others."""
+        from flyball.models.kernels.ftrl import follow_leader, standardize_running
+
+        arrays = {name: np.array(learned.arrays[name]) for name in ("z", "n", "seen")}
+        hashed = self._hashed(table)
+        standard = np.empty_like(table.numbers)
+        standardize_running(np.ascontiguousarray(table.numbers), arrays["seen"], _WIDEST, standard)
+        slots, values = _features(table.columns, standard, table.categories, hashed, 2**self.bits)
+        for output in range(len(target.outputs)):
+            wanted = output if target.kind == "multiclass" else 1
+            happened = (table.target == wanted).astype(np.float64)
+            weight = np.ascontiguousarray(table.weight, np.float64)
+            sums = (arrays["z"][output], arrays["n"][output])
+            follow_leader(slots, values, happened, weight, *sums, self.alpha, self.beta, self.l1, self.l2)
+        return TabularFit({**arrays, **hashed})
+
+    def open(
+        self, arrays: Arrays, texts: Mapping[str, list[str]], columns: tuple[TableColumn, ...], target: TargetKind
+    ) -> "FTRLPredictor":
+        z, n = arrays["z"], arrays["n"]
+        bound = np.append(np.full(z.shape[1] - 1, self.l1), 0.0)
+        pulled = np.where(np.abs(z) <= bound, 0.0, -(z - np.sign(z) * bound))
+        coefficients = pulled / ((self.beta + np.sqrt(n)) / self.alpha + self.l2)
+        return FTRLPredictor(coefficients, arrays, columns, target)
+
+    def _hashed(self, table: TrainingTable) -> dict[str, NDArray[np.int64]]:
+        """{`slots_` and the place of a column: the slot of each text, or of number and missing}."""
+        found = {}
+        for place, column in enumerate(table.columns):
+            if column.kind == "number":
+                texts = ["number", "missing"]
+            else:
+                texts = [f"text\0{text}" for text in table.vocabularies[column.name]]
+            keys = [hashlib.blake2b(f"{column.name}\0{text}".encode(), digest_size=8).digest() for text in texts]
+            whole = [int.from_bytes(key, "little") % 2**self.bits for key in keys]
+            found[f"slots_{place}"] = np.array(whole, np.int64)
+        return found
+
+
+class FTRLPredictor:
+    """Sums column by column, so that no batch can change a bit."""
+
+    def __init__(
+        self, coefficients: Doubles, arrays: Arrays, columns: tuple[TableColumn, ...], target: TargetKind
+    ) -> None:
+        self._coefficients, self._arrays, self._columns, self._target = coefficients, arrays, columns, target
+
+    def predict(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
+        added = self.contributions(numbers, categories)
+        margin = added[:, :, -1].copy()
+        for place in range(len(self._columns)):
+            margin += added[:, :, place]
+        chances = logistic(margin)
+        if self._target.kind == "binary":
+            return chances
+        total = chances[:, :1].copy()
+        for output in range(1, chances.shape[1]):
+            total += chances[:, output : output + 1]
+        return chances / np.maximum(total, 1e-300)
+
+    def contributions(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
+        count, mean, squares = self._arrays["seen"].T
+        deviation = np.sqrt(squares / np.maximum(count, 1.0))
+        scale = np.where(deviation > 0, deviation, np.inf)
+        standard = np.clip((numbers - mean) / scale, -_WIDEST, _WIDEST)
+        width = self._coefficients.shape[1] - 1
+        slots, values = _features(self._columns, standard, categories, self._arrays, width)
+        own = self._coefficients[:, np.maximum(slots, 0)] * np.where(slots >= 0, values, 0.0)
+        return np.ascontiguousarray(own.transpose(1, 0, 2))
+
+
+def _features(
+    columns: tuple[TableColumn, ...],
+    standard: Doubles,
+    categories: NDArray[np.int32],
+    hashed: Mapping[str, NDArray[Any]],
+    base: int,
+) -> tuple[NDArray[np.int64], Doubles]:
+    """int64 and float64 (rows, columns + 1): the slot of each column's value, -1 for unknown texts, and how much of it;
+    the base last."""
+    rows = len(standard)
+    slots, values = np.full((rows, len(columns) + 1), base, np.int64), np.ones((rows, len(columns) + 1))
+    number, category = 0, 0
+    for place, column in enumerate(columns):
+        own = hashed[f"slots_{place}"]
+        if column.kind == "number":
+            missing = np.isnan(standard[:, number])
+            slots[:, place] = np.where(missing, own[1], own[0])
+            values[:, place] = np.where(missing, 1.0, standard[:, number])
+            number += 1
+            continue
+        codes = categories[:, category]
+        known = own[np.maximum(codes, 0)] if len(own) else np.full(rows, -1, np.int64)
+        slots[:, place] = np.where(codes >= 0, known, -1)
+        category += 1
+    return slots, values
