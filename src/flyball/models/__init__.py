@@ -70,6 +70,7 @@ from flyball.models.recommenders.slim import SLIM
 from flyball.models.recommenders.sparse_ease import SparseEASE
 from flyball.models.recommenders.svdpp import SVDpp
 from flyball.models.recommenders.user_knn import UserKNN
+from flyball.models.tabular.anomalies import IsolationForest, NearestNeighborAnomaly
 from flyball.models.tabular.baselines import Constant, GroupMedian
 from flyball.models.tabular.boosted import LightGBM
 from flyball.models.tabular.calibration.calibrated import Calibrated, calibrated
@@ -117,12 +118,14 @@ __all__ = [
     "Indexes",
     "Interactions",
     "InteractionsPast",
+    "IsolationForest",
     "ItemKNN",
     "LambdaMART",
     "Learned",
     "LightGBM",
     "Linear",
     "ListsSimilar",
+    "NearestNeighborAnomaly",
     "NextItem",
     "PlacesNew",
     "Pool",

@@ -1,0 +1,269 @@
+"""How unlike the others a row is, learned without labels.
+
+Sources: Liu, Ting, Zhou, "Isolation Forest", ICDM 2008; Ramaswamy, Rastogi, Shim, "Efficient Algorithms for Mining
+Outliers from Large Data Sets", SIGMOD 2000.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.core import Arrays, BadDeclaration, Doubles
+from flyball.models.tabular.table import TableColumn, TabularFit, TabularModel, TargetKind, TrainingTable, log_odds
+
+
+class IsolationForest(TabularModel, frozen=True):
+    """Rows that few random splits separate from the others are anomalies: 2 to the minus mean depth by its expectation.
+
+    Each of `trees` trees splits `sample` rows at random. Labels and weights are not looked at; the score, 0 to 1, is no
+    probability until `calibrated`. A missing number counts as the median, a category as the logarithm of how often it
+    was seen.
+    """
+
+    kind: ClassVar[str] = "isolation_forest"
+    predicts: ClassVar[tuple[str, ...]] = ("binary",)
+    search_space: ClassVar[Mapping[str, tuple[Any, ...]]] = {"trees": (50, 100, 200), "sample": (64, 256, 1024)}
+
+    trees: int = 100
+    sample: int = 256
+
+    def __post_init__(self) -> None:
+        if self.trees < 1 or self.sample < 2:
+            raise BadDeclaration("IsolationForest's trees and sample", "from 1 and from 2", (self.trees, self.sample))
+
+    def fit(self, table: TrainingTable, target: TargetKind, seed: int) -> TabularFit:
+        measures = _measures(table)
+        rows = _ordinary(measures, table.numbers, table.categories)
+        rng = np.random.default_rng(seed)
+        size = min(self.sample, len(rows))
+        grown = [_isolate(rows[rng.choice(len(rows), size, replace=False)], rng) for _ in range(self.trees)]
+        roots = np.cumsum([0, *(len(tree[0]) for tree in grown)])[:-1].astype(np.int32)
+        feature, threshold, children, value, counts = (
+            np.concatenate([tree[part] + (root if part == 2 else 0) for tree, root in zip(grown, roots, strict=True)])
+            for part in range(5)
+        )
+        arrays = {
+            "feature": feature.astype(np.int32),
+            "threshold": threshold,
+            "children": np.ascontiguousarray(children, np.int32),
+            "value": value,
+            "counts": counts,
+            "roots": roots,
+            "depths": np.array([tree[5] for tree in grown], np.int32),
+            "expected": np.array([expected_depth(size)]),
+        }
+        return TabularFit({**measures, **arrays}, note="labels are not looked at")
+
+    def open(
+        self, arrays: Arrays, texts: Mapping[str, list[str]], columns: tuple[TableColumn, ...], target: TargetKind
+    ) -> "IsolationPredictor":
+        return IsolationPredictor(arrays, columns)
+
+
+class IsolationPredictor:
+    """Walks the trees that isolate."""
+
+    def __init__(self, arrays: Arrays, columns: tuple[TableColumn, ...]) -> None:
+        from flyball.models.kernels.trees import add_contributions, walk_trees
+
+        self._walk, self._add = walk_trees, add_contributions
+        self._arrays, self._places = arrays, _places(columns)
+        nodes, trees = len(arrays["feature"]), len(arrays["roots"])
+        self._forest = (
+            arrays["feature"],
+            arrays["threshold"],
+            np.zeros(nodes, np.uint8),
+            arrays["children"],
+            arrays["value"],
+            np.zeros((nodes, 2), np.int32),
+            np.zeros(0, np.uint32),
+        )
+        self._plain, self._count = np.ones(trees, np.uint8), float(trees)
+        self._scale = 1.0 / float(arrays["expected"][0])
+
+    def predict(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
+        rows = _ordinary(self._arrays, numbers, categories)
+        depths = np.zeros((len(rows), 1))
+        self._walk(rows, *self._forest, self._arrays["roots"], self._arrays["depths"], self._plain, depths)
+        scores: Doubles = np.exp2(-depths / self._count * self._scale)
+        return scores
+
+    def contributions(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
+        """What each column makes the row's depth shorter, in proportion, on the scale of the score's log odds."""
+        rows = _ordinary(self._arrays, numbers, categories)
+        added = np.zeros((len(rows), rows.shape[1] + 1))
+        of_trees = (self._arrays["counts"], self._arrays["roots"], self._arrays["depths"])
+        self._add(rows, *self._forest, *of_trees, added)
+        start = log_odds(np.exp2(-added[:, -1] / self._count * self._scale))
+        return _in_proportion(added[:, :-1], start, log_odds(self.predict(numbers, categories)[:, 0]), self._places)
+
+
+class NearestNeighborAnomaly(TabularModel, frozen=True):
+    """Rows far from their `k`-th neighbor are anomalies: the share of training rows that are nearer to theirs.
+
+    Among at most `sample` rows, drawn once; columns are divided by their deviation. Labels and weights are not looked
+    at; the score, between 0 and 1, is no probability until `calibrated`. Missing numbers and categories count as in
+    `IsolationForest`.
+    """
+
+    kind: ClassVar[str] = "nearest_neighbor_anomaly"
+    predicts: ClassVar[tuple[str, ...]] = ("binary",)
+    search_space: ClassVar[Mapping[str, tuple[Any, ...]]] = {"k": (1, 5, 10, 20, 50)}
+
+    k: int = 10
+    sample: int = 2_000
+
+    def __post_init__(self) -> None:
+        if self.k < 1 or self.sample <= self.k:
+            raise BadDeclaration("NearestNeighborAnomaly's k and sample", "from 1 and above k", (self.k, self.sample))
+
+    def fit(self, table: TrainingTable, target: TargetKind, seed: int) -> TabularFit:
+        measures = _measures(table)
+        rows = _ordinary(measures, table.numbers, table.categories)
+        drawn = np.random.default_rng(seed).choice(len(rows), min(self.sample, len(rows)), replace=False)
+        deviation = rows.std(axis=0)
+        scale = np.where(deviation > 0, deviation, 1.0)
+        known = rows[np.sort(drawn)] / scale
+        own = [_squares(known, row, self.k + 1)[0] for row in known]  # the nearest is the row itself
+        return TabularFit(
+            {**measures, "scale": scale, "known": known, "distances": np.sort(np.sqrt(own))},
+            note="labels are not looked at",
+        )
+
+    def open(
+        self, arrays: Arrays, texts: Mapping[str, list[str]], columns: tuple[TableColumn, ...], target: TargetKind
+    ) -> "NeighborPredictor":
+        return NeighborPredictor(self.k, arrays, columns)
+
+
+class NeighborPredictor:
+    """Measures how far a row is from those known."""
+
+    def __init__(self, k: int, arrays: Arrays, columns: tuple[TableColumn, ...]) -> None:
+        self._k, self._arrays, self._places = k, arrays, _places(columns)
+
+    def predict(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
+        squares, _ = self._nearest(numbers, categories)
+        return self._shares(np.sqrt(squares))[:, None]
+
+    def contributions(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
+        """How far each column is from the k-th neighbor's, in proportion, on the scale of the score's log odds."""
+        squares, parts = self._nearest(numbers, categories)
+        nothing = log_odds(self._shares(np.zeros(len(parts))))
+        return _in_proportion(parts, nothing, log_odds(self._shares(np.sqrt(squares))), self._places)
+
+    def _shares(self, distances: Doubles) -> Doubles:
+        known = self._arrays["distances"]
+        shares: Doubles = (np.searchsorted(known, distances) + 0.5) / (len(known) + 1)
+        return shares
+
+    def _nearest(self, numbers: Doubles, categories: NDArray[np.int32]) -> tuple[Doubles, Doubles]:
+        rows = _ordinary(self._arrays, numbers, categories) / self._arrays["scale"]
+        found = [_squares(self._arrays["known"], row, self._k) for row in rows]
+        parts = np.array([part for _, part in found]).reshape(rows.shape)
+        return np.array([square for square, _ in found], np.float64), parts
+
+
+def expected_depth(rows: int) -> float:
+    """How deep a random tree of so many rows is on average; 1 for one row or none, so that it can divide.
+
+    >>> expected_depth(2), round(expected_depth(256), 3)
+    (1.0, 10.245)
+    """
+    return _unsplit_depth(rows) if rows > 1 else 1.0
+
+
+def _unsplit_depth(rows: int) -> float:
+    """How much deeper rows that were not split any more would be; the sum of reciprocals in full, not its limit."""
+    if rows <= 1:
+        return 0.0
+    harmonic = float((1.0 / np.arange(1, rows)).sum())
+    return 2.0 * harmonic - 2.0 * (rows - 1) / rows
+
+
+def _isolate(rows: Doubles, rng: np.random.Generator) -> tuple[Any, Any, Any, Any, Any, int]:
+    """A tree: feature, threshold, children (a leaf's are itself), depth of a leaf's rows, rows of each node, depth."""
+    limit = int(np.ceil(np.log2(max(len(rows), 2))))
+    feature, threshold, children, value, counts = [0], [np.inf], [[0, 0]], [0.0], [len(rows)]
+    waiting, deepest = [(0, np.arange(len(rows)), 0)], 0
+    while waiting:
+        node, members, depth = waiting.pop()
+        low, high = rows[members].min(axis=0), rows[members].max(axis=0)
+        splittable = np.flatnonzero(high > low)
+        deepest = max(deepest, depth)
+        if depth >= limit or not len(splittable):
+            value[node] = (depth + _unsplit_depth(len(members))) if len(rows) > 1 else 1.0
+            continue
+        column = int(rng.choice(splittable))
+        cut = min(rng.uniform(low[column], high[column]), float(np.nextafter(high[column], low[column])))
+        feature[node], threshold[node] = column, cut
+        children[node] = [len(feature), len(feature) + 1]
+        left = rows[members, column] <= cut
+        for side in (members[left], members[~left]):
+            here = len(feature)
+            feature.append(0)
+            threshold.append(np.inf)
+            children.append([here, here])
+            value.append(0.0)
+            counts.append(len(side))
+            waiting.append((here, side, depth + 1))
+    return (
+        np.array(feature),
+        np.array(threshold),
+        np.array(children),
+        np.array(value),
+        np.array(counts, np.float64),
+        deepest,
+    )
+
+
+def _squares(known: Doubles, row: Doubles, k: int) -> tuple[float, Doubles]:
+    """The squared distance to the k-th nearest (the farthest of fewer), and the part of each column."""
+    total = np.zeros(len(known))
+    for column in range(known.shape[1]):  # added up in one order
+        total += (known[:, column] - row[column]) ** 2
+    nearest = np.argsort(total, kind="stable")[min(k, len(known)) - 1]
+    parts: Doubles = (known[nearest] - row) ** 2
+    return float(total[nearest]), parts
+
+
+def _measures(table: TrainingTable) -> dict[str, NDArray[Any]]:
+    """The median of each number (0 of none) and the logarithm of how often each text was seen, unknown last."""
+    medians = np.zeros(table.numbers.shape[1])
+    for place in range(len(medians)):
+        there = table.numbers[:, place][~np.isnan(table.numbers[:, place])]
+        medians[place] = np.median(there) if len(there) else 0.0
+    measures: dict[str, NDArray[Any]] = {"medians": medians}
+    for place, name in enumerate(table.category_names):
+        codes = table.categories[:, place]
+        seen = np.bincount(np.where(codes < 0, len(table.vocabularies[name]), codes))
+        measures[f"often_{place}"] = np.log1p(np.pad(seen, (0, len(table.vocabularies[name]) + 1 - len(seen))))
+    return measures
+
+
+def _ordinary(measures: Mapping[str, NDArray[Any]], numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
+    """float64 (rows, numbers and categories) without anything missing; each at most 1e150 away from 0."""
+    filled = np.where(np.isnan(numbers), measures["medians"], numbers)
+    often = [measures[f"often_{place}"][categories[:, place]][:, None] for place in range(categories.shape[1])]
+    return np.ascontiguousarray(np.clip(np.hstack([filled, *often]), -1e150, 1e150))
+
+
+def _places(columns: tuple[TableColumn, ...]) -> list[int]:
+    """Which column of the table each of `_ordinary` is."""
+    return [place for kind in ("number", "category") for place, column in enumerate(columns) if column.kind == kind]
+
+
+def _in_proportion(parts: Doubles, start: Doubles, end: Doubles, places: list[int]) -> Doubles:
+    """float64 (rows, 1, columns + 1): the way from `start` to `end` divided among the columns as `parts` are."""
+    whole = np.zeros(len(parts))
+    for column in range(parts.shape[1]):
+        whole += parts[:, column]
+    moved = np.abs(whole) > 1e-9 * np.maximum(np.abs(parts).max(axis=1, initial=0.0), 1e-9)
+    factor = np.where(moved, (end - start) / np.where(moved, whole, 1.0), 0.0)
+    found = np.zeros((len(parts), 1, len(places) + 1))
+    for nth, place in enumerate(places):
+        found[:, 0, place] = parts[:, nth] * factor
+    found[:, 0, -1] = np.where(moved, start, end)
+    return found
