@@ -345,7 +345,7 @@ def bench_fold(data: Interactions) -> None:
         learned = model.fit(data, 0)
         model.score(learned, five)
         took = [timed(lambda model=model, learned=learned: model.score(learned, five))[0][0] for _ in range(500)]
-        print(f"  five events    {type(model).__name__:24} {np.median(took) * 1e6:8.1f} us for the whole catalogue")
+        print(f"  five events    {type(model).__name__:24} {np.median(took) * 1e6:8.1f} us for the whole catalog")
 
 
 def losses(data: Interactions) -> None:

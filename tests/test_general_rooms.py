@@ -38,7 +38,17 @@ ABOVE_TASKS = (
     "simulation/",
     "cli/",
 )
-OWN_WORDS = {"user", "item", "positive", "hint", "negative", "rating", "cold_start_slots", "max_per", "signals"}
+OWN_WORDS = {
+    "user",
+    "item",
+    "positive",
+    "weak_positive",
+    "negative",
+    "rating",
+    "cold_start_slots",
+    "max_per",
+    "signals",
+}
 """What only one kind of task has, looked for as attributes of something called a task."""
 
 

@@ -1,4 +1,4 @@
-"""The movielog format: judged lines, an oracle written the slow way, and mutations of real forms."""
+"""The movielog format: checked lines, an oracle written the slow way, and mutations of real forms."""
 
 import json
 from datetime import UTC, datetime, timedelta, timezone
@@ -52,7 +52,7 @@ def schema_of(top: int) -> Schema:
 SCHEMAS = {5: schema_of(5), 10: schema_of(10)}
 
 
-def judge(lines: list[bytes], schema: Schema, zone: timezone = UTC) -> list[str]:
+def reasons(lines: list[bytes], schema: Schema, zone: timezone = UTC) -> list[str]:
     """Per line the type of its event, the reason against it, or "" for a blank line; by the bulk path."""
     parsed = MovieLog(zone).parser(schema).parse(lines)
     outcome = [""] * len(lines)
@@ -187,14 +187,14 @@ def mutated(draw: st.DrawFn) -> bytes:
 )
 def test_bulk_single_and_slow_agree_on_every_line(lines: list[bytes], stars: int) -> None:
     schema = SCHEMAS[stars]
-    outcome = judge(lines, schema)
+    outcome = reasons(lines, schema)
     assert outcome == [alone(line, schema) for line in lines]
     types = set(schema.types)
     assert [one in types for one in outcome] == [oracle(line, stars) for line in lines]
 
 
 def test_the_forms_themselves_are_right() -> None:
-    assert judge([form.encode() for form in FORMS], SCHEMAS[5]) == [
+    assert reasons([form.encode() for form in FORMS], SCHEMAS[5]) == [
         "watch",
         "rate",
         "joined",
@@ -256,12 +256,12 @@ def test_the_forms_themselves_are_right() -> None:
     ],
 )
 def test_a_bad_line_has_its_reason(line: str, reason: str) -> None:
-    assert judge([line.encode()], SCHEMAS[5]) == [reason] == [alone(line.encode(), SCHEMAS[5])]
+    assert reasons([line.encode()], SCHEMAS[5]) == [reason] == [alone(line.encode(), SCHEMAS[5])]
     assert not oracle(line.encode(), 5)
 
 
 def test_bytes_that_are_no_text_are_told() -> None:
-    assert judge([b"2022-02-28T12:00,5,\xff\xfe", b""], SCHEMAS[5]) == ["decode", ""]
+    assert reasons([b"2022-02-28T12:00,5,\xff\xfe", b""], SCHEMAS[5]) == ["decode", ""]
 
 
 @pytest.mark.parametrize(
@@ -320,7 +320,7 @@ def test_lines_tell_their_type_themselves() -> None:
 
 
 def test_whole_numbers_as_users_work_too() -> None:
-    assert judge([form.encode() for form in FORMS], movie_schema())[:3] == ["watch", "rate", "joined"]
+    assert reasons([form.encode() for form in FORMS], movie_schema())[:3] == ["watch", "rate", "joined"]
 
 
 @pytest.mark.data
@@ -328,7 +328,7 @@ def test_judged_lines_are_judged_alike() -> None:
     wrong = []
     for row in map(json.loads, real("movielog", "parse_vectors.jsonl").read_text().splitlines()):
         stars = 10 if row["line"].startswith("2026") else 5
-        (found,) = judge([row["line"].encode()], SCHEMAS[stars])
+        (found,) = reasons([row["line"].encode()], SCHEMAS[stars])
         if (found in SCHEMAS[stars].types) != row["valid"] or oracle(row["line"].encode(), stars) != row["valid"]:
             wrong.append((row["line"], found, row.get("why")))
         elif row["valid"]:
@@ -346,7 +346,7 @@ def test_judged_lines_are_judged_alike() -> None:
 @pytest.mark.data
 def test_the_real_log_of_50_000_lines() -> None:
     lines = real("movielog", "raw_mcgill_f22_team4_50k.log").read_bytes().replace(b"\r\n", b"\n").splitlines()
-    outcome = judge(lines, SCHEMAS[5])
+    outcome = reasons(lines, SCHEMAS[5])
     assert {kind: outcome.count(kind) for kind in ("watch", "rate", "asked")} == {
         "watch": 49_279,
         "rate": 266,

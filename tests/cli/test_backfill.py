@@ -95,7 +95,7 @@ def test_parquet_in_and_out_in_small_parts(runtime: Runtime, run: Run, monkeypat
 
 def test_csv_in_and_out_keeps_the_columns_as_they_were(runtime: Runtime, run: Run) -> None:
     Path("rows.csv").write_text(
-        "note,user,at\nnoon,3,1970-01-20T12:00:00\nmicroseconds,3,1684800000000\nstranger,77,1970-02-01\n"
+        "note,user,at\nnoon,3,1970-01-20T12:00:00\nmicroseconds,3,1684800000000\nunknown,77,1970-02-01\n"
     )
     done = run("features", "backfill", "cinema.py", "--rows", "rows.csv", "--out", "values.csv")
     assert done.code == 0, done.err
@@ -113,7 +113,7 @@ def test_csv_in_and_out_keeps_the_columns_as_they_were(runtime: Runtime, run: Ru
         ),
     )
     assert [row["at"] for row in made] == ["1970-01-20T12:00:00", "1684800000000", "1970-02-01"]
-    assert [row["note"] for row in made] == ["noon", "microseconds", "stranger"]
+    assert [row["note"] for row in made] == ["noon", "microseconds", "unknown"]
     assert [int(row["user.watched"]) for row in made] == must["user.watched"].to_list()
     assert must["user.watched"].to_list()[0] > 0
     assert [json.loads(row["user.latest"]) for row in made] == must["user.latest"].to_list()

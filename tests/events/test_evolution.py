@@ -144,7 +144,7 @@ def test_a_widened_field_holds_what_it_held(annotation: Any, value: Any) -> None
     assert (event.stars, type(event.stars), event.seconds) == (value, type(value), 90)
 
 
-class Colour(enum.Enum):
+class Color(enum.Enum):
     RED = "red"
     BLUE = "blue"
 
@@ -153,8 +153,8 @@ class Colour(enum.Enum):
     ("before", "after", "stored", "value"),
     [
         (Literal["red"], Literal["blue", "red"], "red", "red"),
-        (Literal["red", "blue"], Colour, "red", Colour.RED),
-        (Colour, Literal["red", "blue"], "red", "red"),
+        (Literal["red", "blue"], Color, "red", Color.RED),
+        (Color, Literal["red", "blue"], "red", "red"),
         (Literal["red"], str, "red", "red"),
         (list[Annotated[int, integer(0, 9)]], list[float], [1, 2], [1.0, 2.0]),
         (Annotated[str, text(max_length=5)], Annotated[str, text(max_length=50)], "a", "a"),

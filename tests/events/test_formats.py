@@ -70,7 +70,7 @@ def test_json_that_cannot_be_read_has_a_reason() -> None:
             b"\xff{}",
             "[1]",
             '{"type": "sold", "user": 1}',
-            '{"colour": 1}',
+            '{"color": 1}',
             '{"at": "2022-13-01", "user": 7, "film": "up", "minute": 3}',
             '{"at": [], "user": 7, "film": "up", "minute": 3}',
             '{"at": 5, "user": 7, "film": "up", "stars": 3, "minute": 3}',
@@ -144,7 +144,7 @@ def test_the_header_is_kept_over_calls() -> None:
 
 def test_a_header_of_no_type_ends_the_matter() -> None:
     with pytest.raises(BadInput, match="columns must be those of an event type"):
-        parse(FORMATS["csv"], ["colour,size"])
+        parse(FORMATS["csv"], ["color,size"])
     with pytest.raises(BadInput, match=r"say which with --type \(rate, watch\)"):
         parse(FORMATS["csv"], ["at,user,film,stars,minute"])
     assert parse(FORMATS["csv"], ["at,user,film,stars,minute", "5,7,up,3,4"], only="rate").batches[0].type == "rate"

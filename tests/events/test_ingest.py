@@ -1,4 +1,4 @@
-"""From bytes to the log: verdicts, quarantine, catalogue, time, memory and repetition."""
+"""From bytes to the log: verdicts, quarantine, catalog, time, memory and repetition."""
 
 import gzip
 import json
@@ -138,9 +138,9 @@ def test_a_profile_that_goes_back_to_what_it_was_needs_a_time(home: Home) -> Non
     assert latest() == 30
 
 
-def test_unknown_entities_are_flagged_once_there_is_a_catalogue(home: Home) -> None:
+def test_unknown_entities_are_flagged_once_there_is_a_catalog(home: Home) -> None:
     watch = f"{T}1,7,GET /data/m/up/3.mpg\n"
-    assert home.ingest(watch).flagged == {}, "without a catalogue nothing is unknown"
+    assert home.ingest(watch).flagged == {}, "without a catalog nothing is unknown"
     assert home.ingest("film\nheat\n", "csv").flagged == {}
     report = home.ingest(f"{T}2,7,GET /data/m/up/3.mpg\n{T}2,7,GET /data/m/heat/3.mpg\n{T}2,7,GET /rate/x=3\n")
     assert (report.accepted, report.flagged) == ({"watch": 2, "rate": 1}, {"watch": 1, "rate": 1})
@@ -150,7 +150,7 @@ def test_unknown_entities_are_flagged_once_there_is_a_catalogue(home: Home) -> N
     assert [record.flags for record in home.records() if record.at == NOW_US] == [2]
 
 
-def test_a_joined_user_is_known_at_once_but_makes_no_catalogue_alone(home: Home) -> None:
+def test_a_joined_user_is_known_at_once_but_makes_no_catalog_alone(home: Home) -> None:
     home.ingest(f"{T}1,5,GET /create_account\n{T}1,6,GET /rate/up=3\n")
     assert home.catalog.known() == {}, "users are not checked before a profile names one"
     home.ingest("user,age\n7,30\n", "csv")
@@ -160,7 +160,7 @@ def test_a_joined_user_is_known_at_once_but_makes_no_catalogue_alone(home: Home)
     assert report.flagged == {"rate": 1}
 
 
-def test_the_catalogue_is_a_view_that_can_be_rebuilt(home: Home, tmp_path: Path) -> None:
+def test_the_catalog_is_a_view_that_can_be_rebuilt(home: Home, tmp_path: Path) -> None:
     home.ingest("film\nheat\nup\n", "csv")
     home.ingest(f"{T}1,5,GET /create_account\n")
     again = EntityCatalog(f"sqlite://{tmp_path}/other.db", home.schema, {"user": (Joined,)})
@@ -235,7 +235,7 @@ def test_a_long_line_is_cut_and_set_aside(home: Home) -> None:
 
 def test_a_header_of_no_type_is_an_error_not_a_flood(home: Home) -> None:
     with pytest.raises(BadInput, match="columns must be those of an event type"):
-        home.ingest("colour,size\n1,2\n", "csv")
+        home.ingest("color,size\n1,2\n", "csv")
     assert home.quarantine.list() == []
 
 

@@ -1,4 +1,4 @@
-"""Declarations are read, events judged with a stable reason, identities and decoding hold."""
+"""Declarations are read, events checked with a stable reason, identities and decoding hold."""
 
 import enum
 import math
@@ -16,7 +16,7 @@ DAY_US = 86_400_000_000
 NOW_US = 19_000 * DAY_US
 
 
-class Colour(enum.Enum):
+class Color(enum.Enum):
     red = "red"
     blue = "blue"
 
@@ -30,7 +30,7 @@ class Sale(Event):
     price: Annotated[float, real(0, 1_000)]
     weight: float | None = None
     device: Literal["tv", "phone"] = "tv"
-    colour: Colour | None = None
+    color: Color | None = None
     tags: list[str] = []
     buyer: Annotated[int, Ref("user")] | None = None
 
@@ -162,7 +162,7 @@ def test_other_faults_have_reasons_too() -> None:
     assert reason_of(schema, "sale", SALE | {"price": math.nan}) == "out_of_range"
     assert reason_of(schema, "sale", SALE | {"weight": math.inf}) == "out_of_range"
     assert reason_of(schema, "sale", SALE | {"device": "fridge"}) == "bad_choice"
-    assert reason_of(schema, "sale", SALE | {"colour": "green"}) == "bad_choice"
+    assert reason_of(schema, "sale", SALE | {"color": "green"}) == "bad_choice"
     assert reason_of(schema, "sale", SALE | {"tags": ["a", 1]}) == "wrong_type"
     assert reason_of(schema, "sale", SALE | {"price": 100.0}) == "inconsistent"
     assert reason_of(schema, "sale", SALE | {"shop": ""}) == "bad_text"
@@ -286,7 +286,7 @@ _MINUTES = st.one_of(st.integers(-1, 2_001), st.sampled_from(["3", "-1", "2001",
 _ATS = st.one_of(st.integers(NOW_US - 3, NOW_US + 3), st.sampled_from([0, -1, 2**62, None, "5", True]))
 
 
-def judged(schema: Schema, *given: Any, **options: Any) -> Record | tuple[str, str]:
+def checked(schema: Schema, *given: Any, **options: Any) -> Record | tuple[str, str]:
     """The record of one event, or the reason and detail."""
     try:
         return schema.check(*given, NOW_US, **options)
@@ -324,7 +324,7 @@ def test_many_are_judged_like_each_one(rows: list[Any], plain: int, lax: bool, l
     assert len(records) == len(rows)
     for index, (row, record) in enumerate(zip(rows, records, strict=True)):
         fields = dict(zip(names, row[:3], strict=True))
-        outcome = judged(schema, "watch", fields, row[3], live=live, lax=lax, known=known)
+        outcome = checked(schema, "watch", fields, row[3], live=live, lax=lax, known=known)
         assert (record or (reasons[index].reason, reasons[index].detail)) == outcome
 
 
@@ -333,7 +333,7 @@ def test_many_are_judged_like_each_one(rows: list[Any], plain: int, lax: bool, l
     price=st.floats(0, 99),
     weight=st.none() | st.floats(allow_nan=False, allow_infinity=False),
     device=st.sampled_from(["tv", "phone"]),
-    colour=st.sampled_from([None, "red", "blue"]),
+    color=st.sampled_from([None, "red", "blue"]),
     tags=st.lists(st.text(max_size=3).filter(str.isprintable), max_size=3),
     order=st.integers(-(2**63), 2**63 - 1),
 )
@@ -341,8 +341,8 @@ def test_what_is_decoded_is_what_was_checked(**fields: Any) -> None:
     schema = Schema([Sale])
     event = schema.decode(schema.check("sale", fields | {"shop": "é"}, 5, 5))
     assert isinstance(event, Sale)
-    colour = None if fields["colour"] is None else Colour(fields["colour"])
-    assert event == Sale(shop="é", at=5, **(fields | {"colour": colour}))
+    color = None if fields["color"] is None else Color(fields["color"])
+    assert event == Sale(shop="é", at=5, **(fields | {"color": color}))
 
 
 def test_other_columns_and_orders_are_judged_alike() -> None:

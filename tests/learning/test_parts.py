@@ -1,4 +1,4 @@
-"""The parts of a run: window, hand-over, origin, contestants."""
+"""The parts of a run: holdout, shared data, lineage, challengers."""
 
 import subprocess
 from pathlib import Path

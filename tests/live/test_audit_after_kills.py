@@ -76,7 +76,7 @@ def test_no_bit_is_off_after_kills_at_random_instants(tmp_path: Path) -> None:
             except REFUSED:
                 stop.wait(0.01)  # it was in the process that was killed
             else:
-                asked[0] += level == "champion"  # what came too late, from a lower rung, was made from no features
+                asked[0] += level == "champion"  # what came too late, from a lower level, was made from no features
 
     try:
         until(lambda: all(instance.level() == "champion" for _ in range(8)))

@@ -61,8 +61,8 @@ def test_the_whole_loop_on_real_logs(home: Path, tmp_path: Path) -> None:
 
     learned = flyball(home, "learn")
     assert learned["status"] == "done"
-    judged = {each["name"]: each["metrics"] for each in learned["candidates"]}
-    assert judged["popular"]["ndcg@20"]["low"] > judged["random"]["ndcg@20"]["high"]
+    evaluated = {each["name"]: each["metrics"] for each in learned["candidates"]}
+    assert evaluated["popular"]["ndcg@20"]["low"] > evaluated["random"]["ndcg@20"]["high"]
     assert learned["released"]
 
     answer = flyball(home, "recommend", "13539")

@@ -210,7 +210,7 @@ PLANTED_ONLINE = (
         _WIDE, "_put(digits, i + j, -(size[i] * size[j]))", "_put(digits, i + j, size[i] * size[j])", "std: sums added"
     ),
     Planted(_TOTALS, "/ float(n * (n - 1))", "/ float(n * n)", "std divided by n"),
-    # lifting and keeping
+    # encoding and keeping
     Planted("online/encode.py", "np.rint(np.where", "np.floor(np.where", "units cut off"),
     Planted(
         "online/encode.py",

@@ -89,7 +89,7 @@ def test_a_look_at_the_status_writes_nothing_to_the_features(home: Path) -> None
 
 LIKED_OTHERWISE = APP.replace(
     'positive=fb.outcome(Watch, within="1d")',
-    'positive=fb.outcome(Watch, at_least=6, within="30d"), hint=fb.outcome(Watch),'
+    'positive=fb.outcome(Watch, at_least=6, within="30d"), weak_positive=fb.outcome(Watch),'
     'negative=fb.outcome(Watch, at_least=7, within="30d")',
 )
 

@@ -47,7 +47,7 @@ def runtime_of(folder: Path, now_us: int) -> Runtime:
         visitor,
         item,
         positive=fb.outcome(Sale, within="3d"),
-        hint=fb.outcome(Added, within="1d"),
+        weak_positive=fb.outcome(Added, within="1d"),
         rating=fb.value(Sale, lambda s: s.cents),
     )
     app = App("shop", events=[Added, Paid, Sale], task=task, candidates={"popular": fb.Popular()})
@@ -147,7 +147,7 @@ def test_a_sale_follows_the_response_that_showed_the_item(runtime: Runtime) -> N
     runtime.predictions.append([prediction_record(prediction)])
     drained(runtime)
     labels = {one.item: one.labels for one in followed(runtime.outcomes_path, prediction)}
-    assert labels["a"] == {"adopted": 1.0, "hint": 1.0, "positive": 1.0, "rating": 700.0}
-    assert labels["b"].keys() == {"adopted", "hint", "positive", "rating"}
+    assert labels["a"] == {"adopted": 1.0, "weak_positive": 1.0, "positive": 1.0, "rating": 700.0}
+    assert labels["b"].keys() == {"adopted", "weak_positive", "positive", "rating"}
     metric = outcomes_by_version(runtime.outcomes_path, START_US + 10 * DAY_US)["v1"].labels["positive"]
     assert (metric.value, metric.n) == (1.0, 2)

@@ -48,7 +48,7 @@ TASK = fb.Recommend(
     positive=fb.any_of(
         fb.outcome(View, at_least=3, within="1h"), fb.outcome(Buy, where=lambda b: b.stars >= 3, within="1h")
     ),
-    hint=fb.outcome(View, at_least=2, within="1h"),
+    weak_positive=fb.outcome(View, at_least=2, within="1h"),
     rating=fb.value(Buy, lambda b: b.stars),
 )
 
@@ -110,8 +110,8 @@ def trained(records: Sequence[Record]) -> dict[str, bool]:
         if rows:
             frames[name] = pl.DataFrame(rows)
     pairs = interactions_frame(frames, TASK.signals(SCHEMA), 1 << 62)
-    row = pairs.row(0, named=True) if pairs.height else {"positive": False, "hint": False}
-    return {"positive": row["positive"], "hint": row["hint"]}
+    row = pairs.row(0, named=True) if pairs.height else {"positive": False, "weak_positive": False}
+    return {"positive": row["positive"], "weak_positive": row["weak_positive"]}
 
 
 def in_state(records: Sequence[Record]) -> float:
@@ -135,7 +135,7 @@ def outcome(folder: Path, prediction: Prediction, records: Sequence[Record], pie
                 consumer.apply_predictions([Slice(0, 0, [prediction_record(prediction)])])
         consumer.close()
     held = {name for one in followed(path, prediction) for name in one.labels}
-    return {name: name in held for name in ("positive", "hint")}
+    return {name: name in held for name in ("positive", "weak_positive")}
 
 
 @settings(max_examples=80, deadline=None)
@@ -149,7 +149,9 @@ def test_the_training_label_is_the_outcome(
     label = trained(window)
     arrived = rng.sample(records, len(records))
     assert outcome(folder, responded(at_us), arrived, pieces) == label
-    assert in_state(rng.sample(window, len(window))) == (1.0 if label["positive"] else 0.25 if label["hint"] else 0.0)
+    assert in_state(rng.sample(window, len(window))) == (
+        1.0 if label["positive"] else 0.25 if label["weak_positive"] else 0.0
+    )
 
 
 @settings(max_examples=40, deadline=None)

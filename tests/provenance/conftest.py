@@ -56,7 +56,7 @@ app = fb.App(
             fb.outcome(Rate, where=lambda r: r.stars >= 4, within="1d"),
             fb.outcome(Watch, where=lambda w: w.minute >= 30, within="1d"),
         ),
-        hint=fb.outcome(Watch, within="1d"),
+        weak_positive=fb.outcome(Watch, within="1d"),
         rating=fb.value(Rate, lambda r: r.stars),
         k=8,
     ),

@@ -17,9 +17,11 @@ from .conftest import APP, FEATURES, START_US, Cinema, Theatre, opened
 
 DIVERSE = APP.replace("k=8,", 'k=8, max_per=("half", 4),')
 OTHER_OUTCOMES = {
-    "hint": APP.replace("hint=fb.outcome(Watch", "hint=fb.outcome(Watch, at_least=3"),
+    "weak_positive": APP.replace("weak_positive=fb.outcome(Watch", "weak_positive=fb.outcome(Watch, at_least=3"),
     "positive": APP.replace("lambda w: w.minute >= 30", "lambda w: w.minute >= 50"),
-    "one more": APP.replace("hint=", "negative=fb.outcome(Rate, where=lambda r: r.stars <= 2),\n        hint="),
+    "one more": APP.replace(
+        "weak_positive=", "negative=fb.outcome(Rate, where=lambda r: r.stars <= 2),\n        weak_positive="
+    ),
 }
 
 

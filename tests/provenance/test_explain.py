@@ -63,11 +63,11 @@ def test_what_the_user_did_next(learned: Cinema) -> None:
     found = why(learned.runtime, answer.id)
     (followed,) = [one for one in found.followed if one.item == answer.items[2]]
     assert followed.position == 2
-    assert followed.labels == {"adopted": 1.0, "hint": 1.0, "positive": 1.0, "rating": 5.0}
+    assert followed.labels == {"adopted": 1.0, "weak_positive": 1.0, "positive": 1.0, "rating": 5.0}
     assert followed.events == {"watch": 3, "rate": 1}
     assert [(one.type, one.count) for one in found.next] == [("watch", 3), ("rate", 1), ("watch", 1)]
     text = found.text()
-    assert f"{answer.items[2]} (rank 3) after 1m5s: 1 rate, 3 watch, adopted, hint, positive, rating 5" in text
+    assert f"{answer.items[2]} (rank 3) after 1m5s: 1 rate, 3 watch, adopted, positive, rating 5, weak_positive" in text
     assert "(3 times)" in text
 
 

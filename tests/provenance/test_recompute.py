@@ -55,7 +55,7 @@ def test_answers_from_lists_in_memory(learned: Cinema) -> None:
     assert found.identical, found.text()
 
 
-def test_an_answer_from_an_older_catalogue(learned: Cinema) -> None:
+def test_an_answer_from_an_older_catalog(learned: Cinema) -> None:
     learned.champion("item_knn")
     serving = learned.serving()
     for number in range(20):

@@ -1,4 +1,4 @@
-"""What runs beside the requests: the look at lag, catalogue and release, and the writer of predictions."""
+"""What runs beside the requests: the look at lag, catalog and release, and the writer of predictions."""
 
 import os
 import random
@@ -110,7 +110,7 @@ class TestRefresher:
         refresher.step()
         assert refresher.engine.stale_us == 0
 
-    def test_a_new_film_is_known_at_the_next_poll_the_catalogue(self, home: Runtime) -> None:
+    def test_a_new_film_is_known_at_the_next_poll_the_catalog(self, home: Runtime) -> None:
         faulty.release(home, ItemKNN(), NOW_US)
         clock = ManualClock(NOW_US)
         refresher = refresher_of(home, clock)
@@ -140,7 +140,7 @@ class TestRefresher:
         answer = refresher.engine.from_fallback(filtered)
         assert (answer.items, answer.stale_us) == (["film-1"], 0)
 
-    def test_a_catalogue_is_looked_at_each_second_while_the_state_lags(self, home: Runtime) -> None:
+    def test_a_catalog_is_looked_at_each_second_while_the_state_lags(self, home: Runtime) -> None:
         clock = ManualClock(NOW_US)
         refresher = refresher_of(home, clock)
         refresher.step()

@@ -1,4 +1,4 @@
-"""The engine's steps: routes, the ladder, what an answer says of itself."""
+"""The engine's steps: routes, the fallback levels, what an answer says of itself."""
 
 import random
 from collections.abc import Callable, Sequence

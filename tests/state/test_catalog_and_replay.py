@@ -1,4 +1,4 @@
-"""Catalogues, groups, and the past rebuilt from the log."""
+"""Catalogs, groups, and the past rebuilt from the log."""
 
 from collections.abc import Sequence
 
@@ -77,10 +77,10 @@ def test_the_past_of_a_user_is_rebuilt_from_the_log(came: list[Record], data: st
     until = tuple(data.draw(st.integers(0, len(part))) for part in log)
     live = MemoryStore()
     StateConsumer(app.views, live, partitions=PARTITIONS).apply(divided(log, [list(until)])[0])
-    rebuilt = state_at(ListLog(log), until, app.views, {"1", "stranger"})
+    rebuilt = state_at(ListLog(log), until, app.views, {"1", "unknown"})
     everyone = state_at(ListLog(log), until, app.views, None)
-    (then, nobody), _ = read_histories(live, app.signals, ["1", "stranger"])
-    (found, still_nobody), _ = read_histories(rebuilt, app.signals, ["1", "stranger"])
+    (then, nobody), _ = read_histories(live, app.signals, ["1", "unknown"])
+    (found, still_nobody), _ = read_histories(rebuilt, app.signals, ["1", "unknown"])
     assert (found.items, found.seen, found.group) == (then.items, then.seen, then.group)
     for column in ("weights", "ratings", "at_us"):
         assert getattr(found, column).tobytes() == getattr(then, column).tobytes()
@@ -94,7 +94,7 @@ def test_offsets_beyond_the_log_are_refused(app: Application) -> None:
         state_at(ListLog([[], [], []]), (1, 0, 0), app.views, None)
 
 
-def test_the_catalogue_holds_the_latest_profile_whatever_came_first(app: Application) -> None:
+def test_the_catalog_holds_the_latest_profile_whatever_came_first(app: Application) -> None:
     cards = [
         app.record("filmcard", START + at, film=film, title=title, genres=genres)
         for at, film, title, genres in [(5, "b", "late", ["x"]), (3, "b", "early", []), (9, "a", "?", [])]
@@ -110,7 +110,7 @@ def test_the_catalogue_holds_the_latest_profile_whatever_came_first(app: Applica
         assert catalog.index == {"a": 0, "b": 1}
     assert catalog_version(one, app.film) == catalog_version(other, app.film) == load_catalog(one, app.film).version
     with pytest.raises(NotFound, match="title"):
-        catalog.attributes("colour")
+        catalog.attributes("color")
 
 
 def test_the_version_tells_a_change_and_nothing_else(app: Application) -> None:
@@ -130,10 +130,10 @@ def test_an_account_makes_a_user_known_without_a_profile(app: Application) -> No
     assert catalog.attributes("gender") == [None, "f"]
 
 
-def test_a_stranger_with_a_profile_has_its_group_and_no_history(app: Application) -> None:
+def test_a_unknown_with_a_profile_has_its_group_and_no_history(app: Application) -> None:
     store = applied(app, [app.record("card", START, user=7, gender="f")])
-    (history, stranger), _ = read_histories(store, app.signals, ["7", "8"])
-    assert (history.items, history.group, stranger.group) == ([], "f", None)
+    (history, unknown), _ = read_histories(store, app.signals, ["7", "8"])
+    assert (history.items, history.group, unknown.group) == ([], "f", None)
 
 
 def test_a_user_who_changes_groups_takes_the_likes_along(app: Application) -> None:
@@ -157,8 +157,8 @@ def test_mistakes_in_a_declaration_name_their_place(app: Application) -> None:
         Signals(app.user, app.film, outcome(Watch), schema=Schema([Rate]))
     with pytest.raises(BadDeclaration, match=r"stards"):
         Signals(app.user, app.film, outcome(Rate, where=lambda r: r.stards >= 4), schema=schema)
-    with pytest.raises(BadDeclaration, match="colour"):
-        Signals(app.user, app.film, outcome(Rate), rating=value(Rate, lambda r: r.colour), schema=schema)
+    with pytest.raises(BadDeclaration, match="color"):
+        Signals(app.user, app.film, outcome(Rate), rating=value(Rate, lambda r: r.color), schema=schema)
     with pytest.raises(BadDeclaration, match="Entity name"):
         Entity("a user")
     with pytest.raises(BadDeclaration, match="over a profile"):
@@ -169,7 +169,7 @@ def test_mistakes_in_a_declaration_name_their_place(app: Application) -> None:
         views_of(schema, app.signals, [Entity("user")])
 
 
-def test_an_empty_catalogue_is_one(app: Application) -> None:
+def test_an_empty_catalog_is_one(app: Application) -> None:
     catalog = load_catalog(MemoryStore(), app.film)
     assert isinstance(catalog, Catalog)
     assert (catalog.ids, catalog.attributes("title")) == ([], [])

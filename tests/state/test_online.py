@@ -51,7 +51,7 @@ def assert_like_the_oracle(
     app = APPLICATION
     known = placed(divided(log, [])[0])
     pairs = naive_pairs(known, app.schema, app.signals)
-    users = sorted({user for user, _ in pairs} | {"1", "2", "stranger"})
+    users = sorted({user for user, _ in pairs} | {"1", "2", "unknown"})
     histories, offsets = read_histories(store, app.signals, users)
     assert tuple(offsets) in ((), tuple(len(part) for part in log))
     for user, history in zip(users, histories, strict=True):

@@ -60,7 +60,7 @@ _COLUMNS = {
 def make_task(**changes: Any) -> Recommend:
     given: dict[str, Any] = {
         "positive": LIKED,
-        "hint": fb.outcome(Watch),
+        "weak_positive": fb.outcome(Watch),
         "negative": fb.outcome(Rate, where=lambda r: r.stars <= 2),
         "rating": fb.value(Rate, lambda r: r.stars),
     }

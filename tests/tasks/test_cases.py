@@ -45,7 +45,7 @@ def test_rows_say_what_was_known_then(films: SimpleNamespace) -> None:
     assert late["2", "c"] == (1.0, 4.0)
 
 
-def test_what_no_catalogue_knows_stays_out_while_it_is_unknown(films: SimpleNamespace) -> None:
+def test_what_no_catalog_knows_stays_out_while_it_is_unknown(films: SimpleNamespace) -> None:
     rows = [
         ("rate", 1, "a", 5, 10, 10),
         ("rate", 1, "zzz", 5, 11, 11),
@@ -69,7 +69,7 @@ def test_what_no_catalogue_knows_stays_out_while_it_is_unknown(films: SimpleName
     assert after.groups == ["F", "M"]
 
 
-def test_without_any_catalogue_nothing_is_checked(films: SimpleNamespace) -> None:
+def test_without_any_catalog_nothing_is_checked(films: SimpleNamespace) -> None:
     frames = films.frames([("rate", 1, "zzz", 5, 10, 10)])
     assert set(pairs_of(build_interactions(frames, films.task(), films.schema, 50))) == {("1", "zzz")}
     assert catalog_at(frames, films.film, films.schema, 50) is None
@@ -93,7 +93,7 @@ def test_a_group_is_that_of_the_latest_profile(films: SimpleNamespace) -> None:
     assert [data.groups[group] if group >= 0 else None for group in data.user_group] == ["F", None, "F"]
 
 
-def test_the_catalogue_gives_attributes_as_known_then(films: SimpleNamespace) -> None:
+def test_the_catalog_gives_attributes_as_known_then(films: SimpleNamespace) -> None:
     frames = films.frames(
         [("card", "b", ["x", "y"], 1990, 1, 1), ("card", "b", ["z"], None, 2, 60), ("card", "a", [], 5, 1, 1)]
     )

@@ -246,8 +246,8 @@ def test_labels_must_be_joined_by_what_their_events_have() -> None:
     label = Label(name="strange", event=Strange, by=("order",), within_us=1)
     with pytest.raises(BadDeclaration, match="event Strange of the task must be naming a order by a field"):
         label_plans([label], schema)
-    unknown = msgspec.structs.replace(LABELS[1], where=trace(lambda c: c.colour == 1))
-    with pytest.raises(BadDeclaration, match="colour"):
+    unknown = msgspec.structs.replace(LABELS[1], where=trace(lambda c: c.color == 1))
+    with pytest.raises(BadDeclaration, match="color"):
         label_plans([unknown], SCHEMA)
 
 

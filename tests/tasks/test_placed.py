@@ -51,7 +51,7 @@ def fans() -> list[UserHistory]:
 
 
 def scores_of(pipeline: RecommendPipeline, histories: list[UserHistory], catalog: Any) -> list[dict[str, float]]:
-    """What the model gives each film of the catalogue."""
+    """What the model gives each film of the catalog."""
     pipeline = pipeline.over(catalog)
     responses = pipeline.answer([ask(pipeline.task, "u", 200, at_us=LATER) for _ in histories], histories)
     return [{each.item: each.score for each in shown.items if each.source == MODEL} for shown in responses]

@@ -26,7 +26,7 @@ def test_it_lists_what_it_reads(films: SimpleNamespace) -> None:
         ("positive", None),
         ("positive", "stars"),
         ("positive", AnyOf(())),
-        ("hint", 3),
+        ("weak_positive", 3),
         ("negative", lambda r: r.stars),
         ("rating", 5),
         ("k", 0),
@@ -40,7 +40,7 @@ def test_it_lists_what_it_reads(films: SimpleNamespace) -> None:
         ("deadline", 300),
         ("max_per", "genres"),
         ("max_per", ("genres", 0)),
-        ("max_per", ("colour", 2)),
+        ("max_per", ("color", 2)),
         ("max_per", ("at", 2)),
     ],
 )
@@ -52,8 +52,8 @@ def test_a_wrong_field_is_named(films: SimpleNamespace, field: str, wrong: Any) 
 def test_events_must_name_both_and_have_the_fields(films: SimpleNamespace) -> None:
     with pytest.raises(BadDeclaration, match="positive of Recommend .* refer to film and user, got 'Joined"):
         films.task(positive=fb.outcome(films.Joined))
-    with pytest.raises(BadDeclaration, match="hint of Recommend .* fields of Watch"):
-        films.task(hint=fb.outcome(films.Watch, where=lambda w: w.minutes > 3))
+    with pytest.raises(BadDeclaration, match="weak_positive of Recommend .* fields of Watch"):
+        films.task(weak_positive=fb.outcome(films.Watch, where=lambda w: w.minutes > 3))
     with pytest.raises(BadDeclaration, match="rating of Recommend .* fields of Rate"):
         films.task(rating=fb.value(films.Rate, lambda r: r.points))
     with pytest.raises(BadDeclaration, match="item of Recommend"):
@@ -63,15 +63,15 @@ def test_events_must_name_both_and_have_the_fields(films: SimpleNamespace) -> No
 
 
 def test_about_says_what_other_rooms_may_know(films: SimpleNamespace) -> None:
-    about = films.task(k=5, max_per=("genres", 2), hint=fb.outcome(films.Watch, within="1h")).about
+    about = films.task(k=5, max_per=("genres", 2), weak_positive=fb.outcome(films.Watch, within="1h")).about
     assert (about.kind, about.items, about.k, about.deadline_us) == ("recommend", "film", 5, 300_000)
     assert about.entities == (films.user, films.film)
     assert about.event_types == (films.Rate, films.Watch, films.Joined)
     assert about.arrangement == {"max_per": ["genres", 2], "cold_start_slots": 1}
     assert not {"max_per", "cold_start_slots", "k"} & about.declaration.keys()
     labels = [(label.name, label.event, label.by, label.within_us) for label in about.labels]
-    assert ("hint", films.Watch, ("user", "film"), 3_600_000_000) in labels
-    assert {name for name, *_ in labels} == {"positive", "hint", "negative", "rating", "adopted"}
+    assert ("weak_positive", films.Watch, ("user", "film"), 3_600_000_000) in labels
+    assert {name for name, *_ in labels} == {"positive", "weak_positive", "negative", "rating", "adopted"}
 
 
 def test_a_declaration_survives_json_and_restores_the_task_of_then(films: SimpleNamespace) -> None:

@@ -75,7 +75,7 @@ def pipeline_of(
 
 @st.composite
 def worlds(draw: st.DrawFn) -> SimpleNamespace:
-    """A small catalogue, a model's scores with ties and holes, and a batch of queries."""
+    """A small catalog, a model's scores with ties and holes, and a batch of queries."""
     n, later = draw(st.integers(1, 14)), draw(st.integers(0, 4))
     items = [f"i{place:02d}" for place in range(n)]
     everything = items + [f"n{place}" for place in range(later)]

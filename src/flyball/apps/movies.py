@@ -145,7 +145,7 @@ def make_app(stars: int = 5) -> fb.App:
                 fb.outcome(Rate, where=lambda r: r.stars >= 0.8 * stars, within="1d"),
                 fb.outcome(Watch, where=lambda w: w.minute >= 30, within="1d"),
             ),
-            hint=fb.outcome(Watch, within="1d"),
+            weak_positive=fb.outcome(Watch, within="1d"),
             negative=fb.outcome(Rate, where=lambda r: r.stars <= 0.4 * stars, within="1d"),
             rating=fb.value(Rate, lambda r: r.stars),
             k=20,

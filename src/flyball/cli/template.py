@@ -54,7 +54,7 @@ app = fb.App(
         visitor,
         item,
         positive=fb.outcome(Buy, within="7d"),  # what counts as success
-        hint=fb.outcome(View, within="7d"),  # weaker evidence of taste
+        weak_positive=fb.outcome(View, within="7d"),  # weaker evidence of taste
         k=10,
         deadline="300ms",
     ),

@@ -91,7 +91,7 @@ def movielens_events(
         yield called.user, user, first_us
     for at_us, user_number, film_number, rating in ratings:
         if film_number not in films:
-            raise BadInput("film of a rating", "in the catalogue", film_number, str(folder))
+            raise BadInput("film of a rating", "in the catalog", film_number, str(folder))
         stars = max(1, math.floor(rating * factor + 0.5))
         yield called.rating, {"user": user_number, "film": films[film_number].slug, "stars": stars}, at_us
 

@@ -29,7 +29,7 @@ class Interactions(msgspec.Struct, frozen=True):
     """Training data as known at `as_of_us`: one row per (user, item) pair.
 
     `users`, `items`: index → id; `items` holds every item known, also those nobody touched.
-    `user_index`, `item_index`: int32 (n,). `weights`: float32 (n,), > 0 for implicit positives (1.0) and hints (0.25),
+    `user_index`, `item_index`: int32 (n,). `weights`: float32 (n,), > 0 for positives (1.0) and weak positives (0.25),
     0 for a pair that was only seen. `ratings`: float32 (n,), nan for none. `at_us`: int64 (n,).
     `user_group`: int32 (users,), an index into `groups`, -1 for none. `attributes`: of the items, as known then.
     """

@@ -70,7 +70,7 @@ def references(event: type) -> dict[str, str]:
 
 
 def _entities(hint: Any) -> list[str]:
-    """The entity of a hint with a Ref, also of an optional one."""
+    """The entity of an annotation with a Ref, also of an optional one."""
     own = [mark.entity for mark in getattr(hint, "__metadata__", ()) if isinstance(mark, Ref)]
     optional = [member for member in get_args(hint) if member is not type(None)] if type(None) in get_args(hint) else []
     return own or [entity for member in optional for entity in _entities(member)]

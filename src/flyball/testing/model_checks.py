@@ -63,7 +63,7 @@ def capabilities(model: Recommender) -> set[str]:
 
 
 def sample_interactions(users: int = 60, items: int = 47, pairs: int = 900, seed: int = 3) -> Interactions:
-    """Random interactions with popular items, hints, seen-only pairs, some ratings, groups and untouched items."""
+    """Random interactions with popular items, weak positives, seen-only pairs, ratings, groups and untouched items."""
     rng = np.random.default_rng(seed)
     popularity = 1.0 / np.arange(1, items - 1)  # the last two items: known, but nobody touched them
     cells = rng.choice(
@@ -89,10 +89,10 @@ def sample_interactions(users: int = 60, items: int = 47, pairs: int = 900, seed
 
 
 def checkerboard(users: int = 40, items: int = 20) -> tuple[Interactions, Histories, int]:
-    """Users and items of two colours; everyone likes every item of their colour. One positive is withheld.
+    """Users and items of two colors; everyone likes every item of their color. One positive is withheld.
 
     Returns the interactions without it, the history of its user, and the withheld item: the one item that this user
-    has not seen and that everyone of the same colour likes, which is to be recommended first.
+    has not seen and that everyone of the same color likes, which is to be recommended first.
     """
     cells = [(user, item) for user in range(users) for item in range(items) if (user + item) % 2 == 0]
     withheld = (users // 2 * 2 - 2, items // 2 * 2 - 2)
@@ -103,10 +103,10 @@ def checkerboard(users: int = 40, items: int = 20) -> tuple[Interactions, Histor
 
 
 def rated_board(users: int = 40, items: int = 20) -> tuple[Interactions, Histories, int]:
-    """The checkerboard for models of ratings: 5 for items of one's colour, 1 for the others.
+    """The checkerboard for models of ratings: 5 for items of one's color, 1 for the others.
 
-    Withheld is one item of each colour from one user; returns the interactions without them, that user's history, and
-    the item of the user's colour. The other one is the item before it.
+    Withheld is one item of each color from one user; returns the interactions without them, that user's history, and
+    the item of the user's color. The other one is the item before it.
     """
     user, withheld = users // 2 * 2 - 2, items // 2 * 2 - 2
     cells = np.array([(u, i) for u in range(users) for i in range(items)], dtype=np.int32)
@@ -251,7 +251,7 @@ def check_checkerboard(model: Recommender, folder: Path) -> None:
                 model.predict_rating(learned, history, np.array([item], dtype=np.int32))[0]
                 for item in (withheld, withheld - 1)
             )
-            assert own > other + 0.5, f"the withheld item must be rated above the other colour's, got {own}, {other}"
+            assert own > other + 0.5, f"the withheld item must be rated above the other color's, got {own}, {other}"
 
 
 def check_explanations(model: Recommender, folder: Path) -> None:
@@ -271,7 +271,7 @@ def check_explanations(model: Recommender, folder: Path) -> None:
 
 
 def check_similar(model: Recommender, folder: Path) -> None:
-    """Similar items: float32, never the item itself; same-coloured ones first on the checkerboard."""
+    """Similar items: float32, never the item itself; same-colored ones first on the checkerboard."""
     data, learned, _ = _fitted(model)
     if not knows_similar(model):
         return
@@ -281,7 +281,7 @@ def check_similar(model: Recommender, folder: Path) -> None:
     assert np.isneginf(near[0]), "an item must not be similar to itself"
     board, _, withheld = _board(model)
     best = int(np.argmax(model.similar(model.fit(board, 1), withheld)))
-    assert best % 2 == withheld % 2, f"items of the same colour must be nearest to {withheld}, got {best}"
+    assert best % 2 == withheld % 2, f"items of the same color must be nearest to {withheld}, got {best}"
 
 
 def check_update(model: Recommender, folder: Path) -> None:
@@ -436,7 +436,7 @@ def _board(model: Recommender, users: int = 40, items: int = 20) -> tuple[Intera
 
 
 def _personal(model: Recommender) -> bool:
-    """Whether users of the two colours get lists in a different order, and nobody in particular gets none."""
+    """Whether users of the two colors get lists in a different order, and nobody in particular gets none."""
     data, history, _ = _board(model)
     learned = model.fit(data, 1)
     other = msgspec.structs.replace(histories_of(data, [1]), now_us=history.now_us)

@@ -118,7 +118,7 @@ class Known(msgspec.Struct, frozen=True):
     weight: float
     rating: float | None
     positive: bool
-    hint: bool
+    weak_positive: bool
     negative: bool
     seen_at: int
     last_at: int
@@ -177,7 +177,7 @@ def _naive_pair(found: list[tuple[Any, int, int]], signals: Signals) -> Known:
         weight=weight,
         rating=rating,
         positive=bool(held[1]),
-        hint=bool(held[2]),
+        weak_positive=bool(held[2]),
         negative=bool(held[4]),
         seen_at=min(times),
         last_at=max(times),
@@ -215,20 +215,22 @@ def naive_group(records: Sequence[Placed], schema: Schema, signals: Signals, use
 def naive_popular(
     records: Sequence[Placed], schema: Schema, signals: Signals, group: str | None, half_life_days: int
 ) -> list[str]:
-    """Items best first: 4 for a positive pair, 1 for a hint, on the day it became so, halved every half-life."""
+    """Items best first: 4 for a positive pair, 1 for a weak one, on the day it became so, halved every half-life."""
     day_us = 86_400_000_000
     scores: dict[str, Fraction] = {}
     for (user, item), known in naive_pairs(records, schema, signals).items():
         if known.weight and group in (None, naive_group(records, schema, signals, user)):
             day = (
-                known.positive_at if known.positive_at is not None else _hint_at(records, schema, signals, user, item)
+                known.positive_at
+                if known.positive_at is not None
+                else _weak_positive_at(records, schema, signals, user, item)
             ) // day_us
             share = Fraction(2.0 ** (day % half_life_days / half_life_days)) * Fraction(2) ** (day // half_life_days)
             scores[item] = scores.get(item, Fraction(0)) + share * (4 if known.positive else 1)
     return sorted(scores, key=lambda item: (-scores[item], item))
 
 
-def _hint_at(records: Sequence[Placed], schema: Schema, signals: Signals, user: str, item: str) -> int:
+def _weak_positive_at(records: Sequence[Placed], schema: Schema, signals: Signals, user: str, item: str) -> int:
     events: list[Any] = [
         event
         for event in (schema.decode(record) for _, _, record in records if record.type in signals.plans)

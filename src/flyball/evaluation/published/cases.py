@@ -190,7 +190,7 @@ def sampled(cases: ListCases, count: int, by_popularity: bool, seed: int) -> NDA
     """
     items = len(cases.train.items)
     counts = np.bincount(cases.train.item_index, minlength=items).astype(np.float64)
-    ladder = np.cumsum(counts / counts.sum()) if by_popularity else None
+    cumulative = np.cumsum(counts / counts.sum()) if by_popularity else None
     draw = np.random.default_rng([seed, int(by_popularity)])
     negatives = np.full((len(cases.truth), count), -1, dtype=np.int32)
     taken = np.zeros(items, dtype=bool)
@@ -199,7 +199,11 @@ def sampled(cases: ListCases, count: int, by_popularity: bool, seed: int) -> NDA
         taken[own], taken[truth], size = True, True, 0
         for _ in range(20):  # rejection: one round, but for the greediest users
             more = draw.random(2 * count)
-            drawn = np.searchsorted(ladder, more, side="right") if ladder is not None else (more * items).astype(int)
+            drawn = (
+                np.searchsorted(cumulative, more, side="right")
+                if cumulative is not None
+                else (more * items).astype(int)
+            )
             drawn = np.minimum(drawn, items - 1)
             _, first = np.unique(drawn, return_index=True)
             fresh = drawn[np.sort(first)]

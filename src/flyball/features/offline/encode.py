@@ -1,4 +1,4 @@
-"""What events give to a feature, a column at a time, with exactly the meaning of `formulas.lift` over single events."""
+"""Encode events for a feature, a column at a time, exactly as `formulas.encode_event` does for single events."""
 
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace

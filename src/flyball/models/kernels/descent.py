@@ -16,11 +16,11 @@ from flyball.models.kernels.signatures import f8, i8, r_f4, r_f4x2, r_i4, r_i8, 
 def descend(users, items, ratings, first, last, mean, rate, reg, user_bias, item_bias, user_factors, item_factors):
     """Visit the ratings `[first, last)` in their order. In place."""
     side = user_factors.shape[1]
-    centre, lr, decay = np.float32(mean), np.float32(rate), np.float32(1.0 - rate * reg)
+    center, lr, decay = np.float32(mean), np.float32(rate), np.float32(1.0 - rate * reg)
     for a in range(first, last):
         user, item = users[a], items[a]
         p, q = user_factors[user], item_factors[item]
-        error = ratings[a] - (centre + user_bias[user] + item_bias[item] + dot(p, q))
+        error = ratings[a] - (center + user_bias[user] + item_bias[item] + dot(p, q))
         step = lr * error
         user_bias[user] = decay * user_bias[user] + step
         item_bias[item] = decay * item_bias[item] + step
@@ -41,7 +41,7 @@ def descend_implicit(
 ):
     """One pass of SVD++: the users in `order`; each one's sum of `implicit` is fixed while its ratings are visited."""
     side = user_factors.shape[1]
-    centre, lr, decay = np.float32(mean), np.float32(rate), np.float32(1.0 - rate * reg)
+    center, lr, decay = np.float32(mean), np.float32(rate), np.float32(1.0 - rate * reg)
     total = np.empty(side, dtype=np.float32)
     wanted = np.empty(side, dtype=np.float32)
     both = np.empty(side, dtype=np.float32)
@@ -62,7 +62,7 @@ def descend_implicit(
             q = item_factors[item]
             for f in range(side):
                 both[f] = p[f] + total[f]
-            error = ratings[a] - (centre + user_bias[user] + item_bias[item] + dot(both, q))
+            error = ratings[a] - (center + user_bias[user] + item_bias[item] + dot(both, q))
             step = lr * error
             user_bias[user] = decay * user_bias[user] + step
             item_bias[item] = decay * item_bias[item] + step

@@ -95,7 +95,7 @@ def precision_a_day(
 
     `day_of`: int64 (rows,). `entity_of`: such as the card of each payment; then a day ranks entities by their highest
     score, and it happened to one when it did in any of its rows ("card precision"). Equal scores at the cutoff count
-    by their share of it. A day of fewer than `k` is judged by those it has. Of a sample of a day's rows, `k` may be a
+    by their share of it. A day of fewer than `k` is measured by those it has. Of a sample of a day's rows, `k` may be a
     fraction: as many fewer. Raises `BadInput`.
     """
     return _TopADay(scores, actual, k, day_of, unit_of, units, weight, entity_of, None).precision

@@ -16,7 +16,7 @@ from flyball.tasks.recommend.request import request_type
 if TYPE_CHECKING:
     from flyball.tasks.recommend.declaration import Recommend
 
-OUTCOMES = ("positive", "hint", "negative")
+OUTCOMES = ("positive", "weak_positive", "negative")
 """The fields of `Recommend` that are outcomes; also the names of their labels."""
 
 ARRANGEMENT = ("max_per", "cold_start_slots")
@@ -30,7 +30,7 @@ def about_of(task: "Recommend") -> About:
         kind="recommend",
         request=request_type(task),
         items=task.item.name,
-        labels=recommend_labels(task.user, task.item, task.positive, task.hint, task.negative, task.rating),
+        labels=recommend_labels(task.user, task.item, task.positive, task.weak_positive, task.negative, task.rating),
         entities=task.entities,
         features=task.feature_set,
         event_types=task.event_types,

@@ -35,13 +35,13 @@ _DOORS = {
 class Recommend(msgspec.Struct, frozen=True):
     """Recommend items to users.
 
-    `positive`, `hint`, `negative`: outcomes per (user, item) that weigh 1, 0.25 and 0 in learning; `positive` is what
-    evaluation asks for. `rating`: the number a rating model predicts. `k`: length of a list. `deadline`: time within
-    which an answer must leave. `max_per`: (attribute of the item's profile, at most so many items of one value in a
-    list), relaxed when the list cannot be filled otherwise. `cold_start_slots`: places of a list given to items that no
-    model can know yet (one place per five at most, so lists shorter than five have none). `features`: those kept for
-    several keys together, such as user and item, or an `fb.FeatureSet` with these and values derived at the question;
-    the entities bring their own.
+    `positive`, `weak_positive`, `negative`: outcomes per (user, item) that weigh 1, 0.25 and 0 in learning;
+    `positive` is what evaluation asks for. `rating`: the number a rating model predicts. `k`: length of a list.
+    `deadline`: time within which an answer must leave. `max_per`: (attribute of the item's profile, at most so many
+    items of one value in a list), relaxed when the list cannot be filled otherwise. `cold_start_slots`: places of a
+    list given to items that no model can know yet (one place per five at most, so lists shorter than five have
+    none). `features`: those kept for several keys together, such as user and item, or an `fb.FeatureSet` with these
+    and values derived at the question; the entities bring their own.
 
     Constructing one checks it: `BadDeclaration` names the field.
     """
@@ -49,7 +49,7 @@ class Recommend(msgspec.Struct, frozen=True):
     user: "Entity"
     item: "Entity"
     positive: Outcome | AnyOf
-    hint: Outcome | AnyOf | None = None
+    weak_positive: Outcome | AnyOf | None = None
     negative: Outcome | AnyOf | None = None
     rating: Value | None = None
     k: int = 20
@@ -60,7 +60,7 @@ class Recommend(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         _check_entities(self.user, self.item)
-        for field in ("positive", "hint", "negative"):
+        for field in ("positive", "weak_positive", "negative"):
             declared = getattr(self, field)
             if field == "positive" or declared is not None:
                 _check_outcomes(field, declared, {self.user.name, self.item.name})
@@ -130,7 +130,7 @@ class Recommend(msgspec.Struct, frozen=True):
     def event_types(self) -> tuple[type[Event], ...]:
         """Every event type the task reads, each once."""
         used: list[type[Event]] = [
-            one.event for field in (self.positive, self.hint, self.negative) for one in outcomes_of(field)
+            one.event for field in (self.positive, self.weak_positive, self.negative) for one in outcomes_of(field)
         ]
         if self.rating is not None:
             used.append(self.rating.event)
@@ -170,7 +170,9 @@ class Recommend(msgspec.Struct, frozen=True):
         """The task's signals compiled for `schema`."""
         from flyball.tasks.recommend.state.signals import Signals
 
-        return Signals(self.user, self.item, self.positive, self.hint, self.negative, self.rating, schema=schema)
+        return Signals(
+            self.user, self.item, self.positive, self.weak_positive, self.negative, self.rating, schema=schema
+        )
 
 
 def _door(name: str) -> Any:

@@ -9,15 +9,15 @@ from flyball.tasks.labels import references
 
 DAY_US = 86_400_000_000
 
-POSITIVE, HINT, NEGATIVE, RATING, ADOPTED = "positive", "hint", "negative", "rating", "adopted"
-"""Names of labels. An item is adopted once any event that counts toward a positive or a hint is about it."""
+POSITIVE, WEAK_POSITIVE, NEGATIVE, RATING, ADOPTED = "positive", "weak_positive", "negative", "rating", "adopted"
+"""Names of labels. An item is adopted once any event that counts toward a positive or a weak positive is about it."""
 
 
 def recommend_labels(
     user: Entity,
     item: Entity,
     positive: Outcome | AnyOf,
-    hint: Outcome | AnyOf | None = None,
+    weak_positive: Outcome | AnyOf | None = None,
     negative: Outcome | AnyOf | None = None,
     rating: Value | None = None,
 ) -> tuple[Label, ...]:
@@ -26,7 +26,7 @@ def recommend_labels(
     A rating counts as long as the longest declared `within`, a day when there is none.
     """
     entities = (user.name, item.name)
-    declared = ((POSITIVE, positive), (HINT, hint), (NEGATIVE, negative))
+    declared = ((POSITIVE, positive), (WEAK_POSITIVE, weak_positive), (NEGATIVE, negative))
     outcomes = [(name, outcome) for name, either in declared for outcome in outcomes_of(either)]
     labels = [_label(name, outcome, entities, outcome.at_least) for name, outcome in outcomes]
     if rating is not None:

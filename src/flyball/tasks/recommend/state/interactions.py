@@ -6,7 +6,15 @@ import polars as pl
 
 from flyball.features import holds_column, number_column
 from flyball.policy import together
-from flyball.tasks.recommend.state.signals import HINT, HINT_WEIGHT, NEGATIVE, POSITIVE, POSITIVE_WEIGHT, Plan, Signals
+from flyball.tasks.recommend.state.signals import (
+    NEGATIVE,
+    POSITIVE,
+    POSITIVE_WEIGHT,
+    WEAK_POSITIVE,
+    WEAK_POSITIVE_WEIGHT,
+    Plan,
+    Signals,
+)
 
 _PAIR = ["user", "item"]
 _SCHEMA = {
@@ -16,7 +24,7 @@ _SCHEMA = {
     "weight": pl.Float32,
     "rating": pl.Float32,
     "positive": pl.Boolean,
-    "hint": pl.Boolean,
+    "weak_positive": pl.Boolean,
     "negative": pl.Boolean,
     "seen_at": pl.Int64,
     "last_at": pl.Int64,
@@ -29,7 +37,7 @@ def interactions_frame(events: Mapping[str, pl.DataFrame], signals: Signals, as_
 
     `events`: {type: frame} with the fields and `at, known_at, partition, offset` (a `Snapshot.frame`); a type that is
     absent has no events. Columns: `user, item, at_us` (when it became positive, else the last event), `weight`,
-    `rating` (NaN for none), `positive, hint, negative, seen_at, last_at, positive_at` (null when not positive).
+    `rating` (NaN for none), `positive, weak_positive, negative, seen_at, last_at, positive_at` (null if not positive).
     It equals what `UserItemsView` holds after the same records, bit for bit; there the oldest items of a user beyond
     `HISTORY_CAP` are only remembered as seen.
     """
@@ -62,7 +70,7 @@ def observed_frame(events: Mapping[str, pl.DataFrame], signals: Signals) -> pl.D
 
 
 def held_frame(events: Mapping[str, pl.DataFrame], signals: Signals) -> pl.DataFrame | None:
-    """(item, positive_at, hint_at, negative_at): for each pair, when the first outcome of each kind held, or null."""
+    """(item, positive_at, weak_positive_at, negative_at): when each pair's first outcome of a kind held, or null."""
     observed = _observed(events, signals)
     return None if observed is None else _pairs(observed, signals).select("item", *_held(signals))
 
@@ -137,8 +145,8 @@ def _ratings(observed: pl.DataFrame) -> pl.DataFrame:
 
 
 def _held(signals: Signals) -> list[pl.Expr]:
-    """`positive_at`, `hint_at`, `negative_at`."""
-    names = {POSITIVE: "positive_at", HINT: "hint_at", NEGATIVE: "negative_at"}
+    """`positive_at`, `weak_positive_at`, `negative_at`."""
+    names = {POSITIVE: "positive_at", WEAK_POSITIVE: "weak_positive_at", NEGATIVE: "negative_at"}
     return [
         pl.min_horizontal([pl.lit(None, pl.Int64), *[pl.col(f"hit{slot}") for slot in signals.slots_of[flag]]]).alias(
             name
@@ -150,7 +158,7 @@ def _held(signals: Signals) -> list[pl.Expr]:
 def _finish(pairs: pl.DataFrame, signals: Signals) -> pl.DataFrame:
     flagged = pairs.with_columns(*_held(signals)).with_columns(
         pl.col("positive_at").is_not_null().alias("positive"),
-        pl.col("hint_at").is_not_null().alias("hint"),
+        pl.col("weak_positive_at").is_not_null().alias("weak_positive"),
         pl.col("negative_at").is_not_null().alias("negative"),
         pl.col("rating").fill_null(float("nan")),
     )
@@ -159,8 +167,8 @@ def _finish(pairs: pl.DataFrame, signals: Signals) -> pl.DataFrame:
         .then(0.0)
         .when("positive")
         .then(POSITIVE_WEIGHT)
-        .when("hint")
-        .then(HINT_WEIGHT)
+        .when("weak_positive")
+        .then(WEAK_POSITIVE_WEIGHT)
         .otherwise(0.0)
     )
     return flagged.select(

@@ -8,7 +8,7 @@ from flyball.stores import MemoryStore
 from flyball.tasks.recommend.state.interactions import held_frame
 from flyball.tasks.recommend.state.popularity import Deltas, Popularity, PopularList, popular_in
 from flyball.tasks.recommend.state.signals import Signals
-from flyball.tasks.recommend.state.user_item import DAY_US, HINT_UNITS, POSITIVE_UNITS
+from flyball.tasks.recommend.state.user_item import DAY_US, POSITIVE_UNITS, WEAK_POSITIVE_UNITS
 
 
 def popular_of(events: Mapping[str, pl.DataFrame], signals: Signals) -> PopularList:
@@ -19,8 +19,8 @@ def popular_of(events: Mapping[str, pl.DataFrame], signals: Signals) -> PopularL
     held = held_frame(events, signals)
     if held is None:
         return PopularList([], [])
-    at = pl.coalesce("positive_at", "hint_at")
-    units = pl.when(pl.col("positive_at").is_not_null()).then(POSITIVE_UNITS).otherwise(HINT_UNITS)
+    at = pl.coalesce("positive_at", "weak_positive_at")
+    units = pl.when(pl.col("positive_at").is_not_null()).then(POSITIVE_UNITS).otherwise(WEAK_POSITIVE_UNITS)
     counted = (
         held.filter(pl.col("negative_at").is_null() & at.is_not_null())
         .select("item", (at // DAY_US).alias("day"), units.cast(pl.Int64).alias("units"))

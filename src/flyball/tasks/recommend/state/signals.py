@@ -16,9 +16,13 @@ from flyball.tasks.labels import LabelPlan, label_plans
 from flyball.tasks.recommend import labels as labels_module
 from flyball.tasks.recommend.labels import recommend_labels
 
-POSITIVE, HINT, NEGATIVE = 1, 2, 4
-_FLAGS = {labels_module.POSITIVE: POSITIVE, labels_module.HINT: HINT, labels_module.NEGATIVE: NEGATIVE}
-POSITIVE_WEIGHT, HINT_WEIGHT = 1.0, 0.25
+POSITIVE, WEAK_POSITIVE, NEGATIVE = 1, 2, 4
+_FLAGS = {
+    labels_module.POSITIVE: POSITIVE,
+    labels_module.WEAK_POSITIVE: WEAK_POSITIVE,
+    labels_module.NEGATIVE: NEGATIVE,
+}
+POSITIVE_WEIGHT, WEAK_POSITIVE_WEIGHT = 1.0, 0.25
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -38,7 +42,7 @@ class Plan(msgspec.Struct, frozen=True):
 class Signals:
     """The labels about a user and an item, by event type, for the view of users' histories.
 
-    `outcomes`: the labels that hold or not, a slot each; `slots_of[flag]`: the slots behind POSITIVE, HINT, NEGATIVE.
+    `outcomes`: the labels that hold or not, a slot each; `slots_of[flag]`: slots of POSITIVE, WEAK_POSITIVE, NEGATIVE.
     Any event of a mentioned type that names both user and item makes the item seen. Raises `BadDeclaration` for an
     event that is not declared, does not name both, or has no field a filter reads.
     """
@@ -48,7 +52,7 @@ class Signals:
         user: Entity,
         item: Entity,
         positive: Outcome | AnyOf,
-        hint: Outcome | AnyOf | None = None,
+        weak_positive: Outcome | AnyOf | None = None,
         negative: Outcome | AnyOf | None = None,
         rating: Value | None = None,
         *,
@@ -58,7 +62,7 @@ class Signals:
         self.user, self.item, self.rating, self.half_life_days = user, item, rating, half_life_days
         labels = [
             label
-            for label in recommend_labels(user, item, positive, hint, negative, rating)
+            for label in recommend_labels(user, item, positive, weak_positive, negative, rating)
             if label.name in (*_FLAGS, labels_module.RATING)
         ]
         self.outcomes = tuple(label for label in labels if label.name in _FLAGS)

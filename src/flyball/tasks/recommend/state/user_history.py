@@ -17,7 +17,14 @@ from flyball.core import FlyballError
 from flyball.events import Offsets
 from flyball.state import ViewStore
 from flyball.stores import StateStore, key_of
-from flyball.tasks.recommend.state.signals import HINT, HINT_WEIGHT, NEGATIVE, POSITIVE, POSITIVE_WEIGHT, Signals
+from flyball.tasks.recommend.state.signals import (
+    NEGATIVE,
+    POSITIVE,
+    POSITIVE_WEIGHT,
+    WEAK_POSITIVE,
+    WEAK_POSITIVE_WEIGHT,
+    Signals,
+)
 from flyball.tasks.recommend.state.user_item import UserItem, flags_of, held_at
 
 HISTORY_CAP = 1_000
@@ -27,10 +34,10 @@ if sys.byteorder != "little":  # stored columns are read in place
 
 
 def weight_of(flags: int) -> float:
-    """How much a pair counts as liked: nothing once negative, 1 when positive, a quarter for a hint."""
+    """How much a pair counts as liked: nothing once negative, 1 when positive, a quarter for a weak positive."""
     if flags & NEGATIVE:
         return 0.0
-    return POSITIVE_WEIGHT if flags & POSITIVE else HINT_WEIGHT if flags & HINT else 0.0
+    return POSITIVE_WEIGHT if flags & POSITIVE else WEAK_POSITIVE_WEIGHT if flags & WEAK_POSITIVE else 0.0
 
 
 _WEIGHTS = np.array([weight_of(flags) for flags in range(8)], np.float32)

@@ -6,10 +6,10 @@ from itertools import accumulate, pairwise
 import msgspec
 
 from flyball.policy import first_hold
-from flyball.tasks.recommend.state.signals import HINT, NEGATIVE, POSITIVE, Signals
+from flyball.tasks.recommend.state.signals import NEGATIVE, POSITIVE, WEAK_POSITIVE, Signals
 
 DAY_US = 86_400_000_000
-POSITIVE_UNITS, HINT_UNITS = 4, 1
+POSITIVE_UNITS, WEAK_POSITIVE_UNITS = 4, 1
 
 
 class UserItem(msgspec.Struct, array_like=True, gc=False):
@@ -84,9 +84,9 @@ def _fold_slot(
 
 
 def flags_of(pair: UserItem, signals: Signals) -> int:
-    """POSITIVE, HINT and NEGATIVE, as far as any of their outcomes held."""
+    """POSITIVE, WEAK_POSITIVE and NEGATIVE, as far as any of their outcomes held."""
     hits, flags = pair.hits, 0
-    for flag in (POSITIVE, HINT, NEGATIVE):
+    for flag in (POSITIVE, WEAK_POSITIVE, NEGATIVE):
         for slot in signals.slots_of[flag]:
             if hits[slot] is not None:
                 flags |= flag
@@ -100,12 +100,12 @@ def held_at(pair: UserItem, signals: Signals, flag: int) -> int | None:
 
 
 def popularity_of(pair: UserItem | None, signals: Signals) -> tuple[int, int] | None:
-    """(day, units) that the pair adds to its item's popularity, on the day it became positive or a hint, else None."""
+    """(day it became a positive or weak positive, units it adds to its item's popularity), None if neither."""
     if pair is None:
         return None
     flags = flags_of(pair, signals)
     if flags & NEGATIVE or not flags:
         return None
-    flag, units = (POSITIVE, POSITIVE_UNITS) if flags & POSITIVE else (HINT, HINT_UNITS)
+    flag, units = (POSITIVE, POSITIVE_UNITS) if flags & POSITIVE else (WEAK_POSITIVE, WEAK_POSITIVE_UNITS)
     at = held_at(pair, signals, flag)
     return None if at is None else (at // DAY_US, units)
