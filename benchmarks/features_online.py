@@ -21,7 +21,7 @@ from typing import Annotated
 
 import msgspec
 
-from flyball.events import Event, Record, Ref, Schema, Slice, real, whole
+from flyball.events import Event, Record, Ref, Schema, Slice, integer, real
 from flyball.features import Entity, FeatureConsumer, FeatureReader, count, decayed, last, max, mean, min, std, sum
 from flyball.stores import StateStore, open_state
 
@@ -34,7 +34,7 @@ BATCH = 2_000
 class Watch(Event):
     user: Annotated[int, Ref("user")]
     film: Annotated[str, Ref("film")]
-    minutes: Annotated[int, whole(0, 600)]
+    minutes: Annotated[int, integer(0, 600)]
     price: Annotated[float, real(0, 100, scale=0.01)]
 
 
