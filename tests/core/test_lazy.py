@@ -1,13 +1,16 @@
 """Doors import what is behind them when it is first used."""
 
+import ast
+import os
 import subprocess
 import sys
+import threading
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from flyball.core.lazy import lazy_door
+from flyball.core.lazy import lazy_door, parse_source
 
 ROOT = Path(__file__).parents[2] / "src" / "flyball"
 DOORS = sorted(path.parent.name for path in ROOT.glob("*/__init__.py") if "lazy_door(" in path.read_text())
@@ -64,3 +67,25 @@ def test_a_command_that_computes_nothing_loads_nothing_heavy(words: str, tmp_pat
         [sys.executable, "-c", code, *words.split()], cwd=tmp_path, check=True, capture_output=True, text=True
     )
     assert result.stdout.splitlines()[-1] == "loaded: []"
+
+
+def test_threads_parse_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise Python 3.11 now and then fails: the collector may let another thread run within a parse."""
+    parsing, most, real = set[int](), list[int](), ast.parse
+
+    def parse(text: str) -> ast.Module:
+        parsing.add(threading.get_ident())
+        most.append(len(parsing))
+        tree = real(text)
+        os.sched_yield()  # lets another thread run
+        parsing.discard(threading.get_ident())
+        return tree
+
+    threads = [threading.Thread(target=lambda: [parse_source("x = 1") for _ in range(200)]) for _ in range(4)]
+    with monkeypatch.context() as patch:
+        patch.setattr(ast, "parse", parse)
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert most == [1] * 800

@@ -38,7 +38,7 @@ from flyball.core.errors import (
 )
 from flyball.core.files import FileLock, sha256_file, write_atomic
 from flyball.core.ids import new_id, timestamp_of_id
-from flyball.core.lazy import lazy_door
+from flyball.core.lazy import lazy_door, parse_source
 from flyball.core.processes import run_parallel
 from flyball.core.progress import ReportProgress
 from flyball.core.sizes import parse_size
@@ -91,6 +91,7 @@ __all__ = [
     "new_id",
     "parse_duration",
     "parse_size",
+    "parse_source",
     "parse_timestamp",
     "parse_url",
     "run_parallel",

@@ -4,7 +4,26 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import ast
+
+_PARSING = Lock()
+
+
+def parse_source(text: str) -> "ast.Module":
+    """Python source, parsed; raises `SyntaxError`. One at a time: two threads that parse at once fail in Python 3.11
+    with `SystemError: AST constructor recursion depth mismatch` (github.com/python/cpython/issues/106905).
+
+    >>> parse_source("x = 1").body[0].lineno
+    1
+    """
+    import ast  # 10 ms, which a door that nobody asks for a lazy name should not cost
+
+    with _PARSING:
+        return ast.parse(text)
 
 
 def lazy_door(door: str, file: str) -> Callable[[str], Any]:
@@ -28,11 +47,11 @@ def lazy_door(door: str, file: str) -> Callable[[str], Any]:
 
 def _type_only_imports(file: Path) -> dict[str, str]:
     """{name: module} of `from module import name` under `if TYPE_CHECKING`."""
-    import ast  # 10 ms, which a door that nobody asks for a lazy name should not cost
+    import ast
 
     blocks = [
         node.body
-        for node in ast.parse(file.read_text()).body
+        for node in parse_source(file.read_text()).body
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
     ]
     return {

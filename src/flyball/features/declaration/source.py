@@ -12,7 +12,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from flyball.core import BadDeclaration
+from flyball.core import BadDeclaration, parse_source
 
 _PLAIN = (bool, int, float, str, type(None))
 _LEFT_OUT = {"ctx", "kind", "type_comment", "type_params", "annotation", "returns"}
@@ -69,7 +69,7 @@ def _node_of(function: FunctionType) -> ast.AST:
     must = "a function whose source can be read, defined in a file"
     try:
         lines, _ = inspect.findsource(function)
-        tree = ast.parse("".join(lines))
+        tree = parse_source("".join(lines))
     except (OSError, TypeError, SyntaxError) as error:
         raise BadDeclaration("a computed feature", must, str(error)) from None
     code = function.__code__
