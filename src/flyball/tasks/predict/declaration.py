@@ -254,6 +254,7 @@ def _check(task: Predict) -> None:
     if task.open_examples not in ("exclude", "weight"):
         raise BadDeclaration("open_examples of Predict", '"exclude" or "weight"', task.open_examples)
     fields = read_type(task.on).fields
+    _check_features(task.features)
     ignored = tuple(name for name in task.ignore if name not in TIMES)
     named = {"ignore": ignored, "slices": task.slices, "unit": (task.unit,) if task.unit not in ("", DAY) else ()}
     for where, names in named.items():
@@ -267,7 +268,6 @@ def _check(task: Predict) -> None:
         if strange:
             raise BadDeclaration("weight of Predict", f"made of fields of {task.on.__name__}", sorted(strange))
     check_decide(task.decide, task.target_kind, task.on, fields)
-    _check_features(task.features)
     _check_times(task)
 
 
