@@ -15,10 +15,10 @@ from typing import Any
 
 import msgspec
 
-from flyball.core import BadDeclaration, NotFound
-from flyball.events import Event, Format, Profile, Schema, join_of
+from flyball.core import BadDeclaration, NotFound, Refused
+from flyball.events import Event, Format, Profile, Schema, WrittenType, join_of
 from flyball.policy import Choice, Gates, Release, Trigger, WorldSpec, best, every, full_rollout, gates
-from flyball.tasks import Task
+from flyball.tasks import Task, task_views
 
 BUILT_IN = {"delivery": "flyball.apps.delivery", "fraud": "flyball.apps.fraud", "movies": "flyball.apps.movies"}
 
@@ -87,12 +87,25 @@ class App:
             waiting += getattr(model, "parts", ())
         return tuple(classes)
 
-    def task_of(self, declaration: Mapping[str, Any]) -> Task:
+    def task_of(self, declaration: Mapping[str, Any], written: Sequence[WrittenType] = ()) -> Task:
         """The task as it was declared when a version was made: `declaration` is the version's, {} for today's.
 
-        Raises `Refused` for what the application declares no more.
+        `written`: what the log's records were written with (`Schema.written`). Raises `Refused`, and nothing else, for
+        what cannot be opened as the application is declared now.
         """
-        return self.task.restore(declaration, self.events) if declaration else self.task
+        if not declaration:
+            return self.task
+        try:
+            task = self.task.restore(declaration, self.events, written)
+            task_views(task, self.schema)
+        except Refused:
+            raise
+        except Exception as error:  # whatever it is, the version alone is out of service
+            raise Refused(
+                "what the version was made with must be readable as the application is declared now, got: "
+                f"{error}: release a version learned since"
+            ) from error
+        return task
 
     def _check_names(self) -> None:
         if not _NAME.match(self.name):

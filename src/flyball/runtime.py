@@ -4,13 +4,15 @@ Promises: with nothing configured everything lies under one home folder; a setti
 that store and nothing else; opening a `Runtime` opens no store.
 """
 
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import cached_property
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 from flyball.app import App, AppSource, load_app
-from flyball.core import Clock, FlyballError, Refused, find_zone, local_path, write_atomic
+from flyball.core import Clock, FlyballError, NotFound, Refused, find_zone, local_path, write_atomic
 from flyball.events import (
     DeclaredLog,
     EntityCatalog,
@@ -118,27 +120,35 @@ class Runtime:
     @property
     def views(self) -> list[View]:
         """The views of the log, not yet folded, that the application's task reads and the versions in service."""
-        tasks = [self.app.task, *self._tasks_in_service()]
-        views = [view for task in tasks for view in self.views_of(task)]
+        try:
+            release = current(self.registry)
+            names = [release.champion, release.previous, *(arm.version for arm in release.arms)]
+            in_service = self.views_of_versions(names)
+        except FlyballError:  # the registry cannot be read
+            in_service = []
+        views = [*self.views_of(self.app.task), *in_service]
         return list({view.spec.name: view for view in reversed(views)}.values())[::-1]
+
+    def views_of_versions(self, names: Iterable[str | None]) -> list[View]:
+        """The views that these versions read; none of one that is not registered here or cannot be opened.
+
+        Such a version cannot serve: what loads it says why.
+        """
+        views: list[View] = []
+        for name in dict.fromkeys(name for name in names if name):
+            with suppress(NotFound, Refused):
+                declaration = self.registry.version(name).declaration
+                if declaration:
+                    views += self.views_of(self.task_of(declaration))
+        return views
+
+    def task_of(self, declaration: Mapping[str, Any]) -> Task:
+        """See `App.task_of`, with the names that types and fields of this home's log had."""
+        return self.app.task_of(declaration, self.schema.written)
 
     def views_of(self, task: Described) -> list[View]:
         """The views that a task reads, as it is declared now or was when a version was made."""
         return task_views(task, self.schema, len(self.log.ends()))
-
-    def _tasks_in_service(self) -> list[Task]:
-        """The task as each version in service declared it; none while the registry cannot be read."""
-        try:
-            state = current(self.registry)
-            names = dict.fromkeys((state.champion, state.previous, *(arm.version for arm in state.arms)))
-            declarations = [self.registry.version(name).declaration for name in names if name]
-        except FlyballError:
-            return []
-        tasks = []
-        for declaration in declarations:
-            with suppress(Refused):  # of events that are declared no more: it cannot serve
-                tasks.append(self.app.task_of(declaration))
-        return tasks
 
     @cached_property
     def state(self) -> StateStore:

@@ -3,11 +3,12 @@
 import sqlite3
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.cinema import CINEMA
 
 from flyball.app import load_app
-from flyball.core import ManualClock
+from flyball.core import ManualClock, Refused
 from flyball.operations import Worker, consumers_of, status
 from flyball.registry import Version, add_versions, begin_run, end_run
 from flyball.releases import ReleaseState
@@ -172,6 +173,79 @@ def test_a_version_in_service_keeps_its_view_until_it_no_longer_serves(home: Pat
     assert old not in names(changed)
     assert new in names(changed)
     assert not [key for key, _ in changed.state.scan(b"v/" + old.encode())]
+
+
+LIKED = APP.replace(
+    'positive=fb.outcome(Watch, within="1d")', "positive=fb.outcome(Watch, where=lambda w: w.minute >= 1)"
+)
+ALL = LIKED.replace(", where=lambda w: w.minute >= 1", "")
+MINUTE = "    minute: Annotated[int, fb.integer(0, 500)]\n"
+RENAMED = LIKED.replace(MINUTE, '    length: Annotated[int, fb.integer(0, 500), fb.renamed("minute")]\n').replace(
+    "w.minute", "w.length"
+)
+RECLASSED = (
+    LIKED.replace("class Watch(fb.Event):", "class View(fb.Event):\n    former_names = ('Watch',)")
+    .replace("Watch,", "View,")
+    .replace("[Watch]", "[View]")
+)
+
+
+@pytest.mark.parametrize("now", [RENAMED, RECLASSED], ids=["field", "class"])
+@pytest.mark.parametrize("stamped", [True, False])
+def test_a_version_of_before_a_declared_rename_reads_what_it_read(
+    home: Path, releases: Releases, now: str, stamped: bool
+) -> None:
+    changed = opened(home, "renamed", now)
+    declaration = dict(opened(home, "liked", LIKED).app.task.about.declaration)
+    if not stamped:  # as versions were registered that know nothing of their types
+        del declaration["types"]
+    assert changed.task_of(declaration).positive == changed.app.task.positive
+    releases.release(changed, declared=opened(home, "liked", LIKED))
+    follow(changed)
+    assert changed.app.task.signals(changed.schema).spec.name in names(changed)
+
+
+BROKEN = {
+    "a field that is gone": ({}, "field minute of Watch must be declared"),
+    "a type that is gone": (
+        {"weak_positive": [{"event": "Look", "where": None, "at_least": None, "within_us": 1}]},
+        "event type Look must be declared",
+    ),
+    "a part that is missing": ({"positive": [{}]}, "must be readable as the application is declared now, got: 'event'"),
+    "an unknown operation": (
+        {"rating": {"event": "Watch", "of": ["?", ["field", "user"], ["field", "user"]]}},
+        "must be readable as the application is declared now",
+    ),
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+@pytest.mark.parametrize("level", ["champion", "previous"])
+def test_a_version_that_cannot_be_opened_stops_nothing_else(
+    home: Path, releases: Releases, monkeypatch: pytest.MonkeyPatch, broken: str, level: str
+) -> None:
+    changes, reason = BROKEN[broken]
+    then = opened(home, "then", ALL if changes else LIKED)
+    changed = opened(home, "gone", ALL.replace(MINUTE, ""))
+    declaration = {**then.app.task.about.declaration, **changes}
+    with pytest.raises(Refused, match=reason):
+        changed.task_of(declaration)
+    releases.release(changed, declared=then)
+    if level == "previous":
+        releases.release(changed, declared=changed)
+    monkeypatch.setattr("flyball.runtime.current", lambda registry: releases.state)
+    version = changed.registry.version
+    monkeypatch.setattr(
+        changed.registry,
+        "version",
+        lambda name: msgspec.structs.replace(version(name), declaration=declaration) if name == "v1" else version(name),
+    )
+    at = START_US + 20 * DAY_US
+    changed.log.append([changed.schema.check("watch", {"user": 0, "film": "f0"}, at, at)])
+    report = Worker(consumers_of(changed, flush_us=0)).step(changed.clock.now_us())
+    assert {name: lag.error for name, lag in report.lags.items() if lag.error} == {}
+    assert [consumer.name for consumer in status(changed).consumers]
+    assert changed.app.task.signals(changed.schema).spec.name in {view.spec.name for view in changed.views}
 
 
 def test_a_release_while_the_worker_runs_brings_its_view(home: Path, releases: Releases) -> None:

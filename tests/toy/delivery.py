@@ -175,7 +175,9 @@ class PredictMinutes(msgspec.Struct, frozen=True):
     def bind(self, candidates: Mapping[str, Any]) -> tuple["PredictMinutes", Mapping[str, Any]]:
         return self, candidates
 
-    def restore(self, declaration: Mapping[str, Any], event_types: Sequence[Any] = ()) -> "PredictMinutes":
+    def restore(
+        self, declaration: Mapping[str, Any], event_types: Sequence[Any] = (), written: Sequence[Any] = ()
+    ) -> "PredictMinutes":
         return self
 
     def offline(self) -> Offline:

@@ -15,6 +15,7 @@ from flyball.events.declared_log import DeclaredLog, log_problems, refuse_unread
 from flyball.events.early_stop import Stopped
 from flyball.events.evolution import Lineage
 from flyball.events.formats import BadLine, BatchBuilder, EventBatch, Format, Parsed, Parser
+from flyball.events.former_names import FormerNames
 from flyball.events.ingest import IngestReport, Verdict, ingest, ingest_lines
 from flyball.events.inlet import IngestMode, Inlet, LineSource
 from flyball.events.joined import LATE_US, Join, join_of, joined, logged_types
@@ -75,6 +76,7 @@ __all__ = [
     "Field",
     "FieldKind",
     "Format",
+    "FormerNames",
     "IngestMode",
     "IngestReport",
     "Inlet",

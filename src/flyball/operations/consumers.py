@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import msgspec
 
-from flyball.core import Elapsed, FileLock, HomeBusy, NotFound, Refused
+from flyball.core import Elapsed, FileLock, HomeBusy
 from flyball.events import EventLog, Offsets
 from flyball.features import ApplyDelays, FeatureConsumer, rebuild
 from flyball.history import HistoryConsumer
@@ -131,12 +131,8 @@ def views_in_service(runtime: Runtime, release: ReleaseState) -> list[View]:
     """The views of the application as declared now, and of the versions under release, each by its own declaration."""
     views = {view.spec.name: view for view in runtime.views}
     versions = (release.champion, release.previous, *(arm.version for arm in release.arms))
-    for version in dict.fromkeys(version for version in versions if version):
-        with suppress(NotFound, Refused):  # not registered here, or of what is no longer declared: it cannot serve
-            declaration = runtime.registry.version(version).declaration
-            if declaration:
-                for view in runtime.views_of(runtime.app.task_of(declaration)):
-                    views.setdefault(view.spec.name, view)
+    for view in runtime.views_of_versions(versions):
+        views.setdefault(view.spec.name, view)
     return list(views.values())
 
 

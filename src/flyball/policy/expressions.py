@@ -52,6 +52,14 @@ class Expression(msgspec.Struct, frozen=True):
             return f"~{self.args[0].text()}"
         return f"({self.args[0].text()} {self.op} {self.args[1].text()})"
 
+    def renamed(self, name_of: Callable[[str], str]) -> "Expression":
+        """The same of fields that are called otherwise."""
+        if self.op == "field":
+            return Expression("field", (name_of(self.args[0]),))
+        return Expression(
+            self.op, tuple(arg.renamed(name_of) if isinstance(arg, Expression) else arg for arg in self.args)
+        )
+
     def plain(self) -> list[Any]:
         """The same as lists, texts and numbers, for JSON; `expression_of` reads it back.
 

@@ -63,7 +63,7 @@ def rebuild(runtime: Runtime, prediction: Prediction) -> Rebuilt:
     version = runtime.registry.version(prediction.version) if prediction.version else None
     arrangement = arrangement_value(runtime.registry, prediction.arrangement, {})
     request = request_of_prediction(prediction, runtime.app.task.about.request)
-    task = runtime.app.task_of({} if version is None else version.declaration)
+    task = runtime.task_of({} if version is None else version.declaration)
     views = runtime.views_of(task)
 
     def state_of(offsets: Offsets, keys: list[str]) -> StateStore:
@@ -82,7 +82,7 @@ def rebuild(runtime: Runtime, prediction: Prediction) -> Rebuilt:
         catalogs, titles = {items.name: catalog}, titles_of(catalog, items)
     features = LogFeatures(runtime, prediction.reads[0].offsets if prediction.reads else ())
     stores = Stores(open_state("memory://") if state is None else state, features, catalogs, events)
-    loader = VersionLoader(runtime.app, runtime.artifacts, stores)
+    loader = VersionLoader(runtime.app, runtime.artifacts, stores, runtime.schema.written)
     contexts, knowledge = None, ""
     if state is not None or not views:  # a task without views reads no state, whatever the offsets are
         online = loader.online(None if version is None else version.declaration)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import Arrays, BadDeclaration
-from flyball.events import Event, Offsets
+from flyball.events import Event, Offsets, WrittenType
 from flyball.models import Artifact
 from flyball.policy import MetricGate, parse_metric
 from flyball.stores import StateStore
@@ -352,10 +352,16 @@ class Task(Protocol):
         """
         ...
 
-    def restore(self, declaration: Mapping[str, Any], event_types: Sequence[type[Event]] = ()) -> "Task":
+    def restore(
+        self,
+        declaration: Mapping[str, Any],
+        event_types: Sequence[type[Event]] = (),
+        written: Sequence[WrittenType] = (),
+    ) -> "Task":
         """The task as a version was made with it: `about.declaration` of then, with `about.arrangement` of then too.
 
-        `event_types`: further ones the application declares. Raises `Refused` for what is not declared any more.
+        `event_types`: further ones the application declares; `written`: what the log's records were written with, which
+        says what types and fields of then are called now. Raises `Refused` for what is not declared any more.
         """
         ...
 

@@ -19,7 +19,9 @@ def loader_of(runtime: Runtime) -> VersionLoader:
     """What opens versions over the state and the catalog as they are now."""
     items = items_of(runtime.app.task.about)
     catalogs = {} if items is None else {items.name: load_catalog(runtime.state, items)}
-    return VersionLoader(runtime.app, runtime.artifacts, Stores(runtime.state, runtime.features, catalogs))
+    return VersionLoader(
+        runtime.app, runtime.artifacts, Stores(runtime.state, runtime.features, catalogs), runtime.schema.written
+    )
 
 
 def online_of(runtime: Runtime) -> Online:

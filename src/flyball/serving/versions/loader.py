@@ -1,6 +1,6 @@
 """A registered version made ready to answer: loaded, verified, opened as its task was declared then, warmed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import msgspec
 
 from flyball.app import App
 from flyball.core import Refused
+from flyball.events import WrittenType
 from flyball.models import Artifact, Recommender, load_artifact, model_of
 from flyball.registry import Version
 from flyball.tasks import Online, Pipeline, Stores
@@ -29,10 +30,13 @@ class Loaded(msgspec.Struct, frozen=True):
 
 
 class VersionLoader:
-    """Opens versions of `app` over `stores`, each by the declaration it was made with."""
+    """Opens versions of `app` over `stores`, each by the declaration it was made with.
 
-    def __init__(self, app: App, artifacts: Path, stores: Stores) -> None:
-        self._app, self._artifacts, self._stores = app, artifacts, stores
+    `written`: what the log's records were written with.
+    """
+
+    def __init__(self, app: App, artifacts: Path, stores: Stores, written: Sequence[WrittenType] = ()) -> None:
+        self._app, self._artifacts, self._stores, self._written = app, artifacts, stores, written
         self._onlines: dict[str, Online] = {}
 
     def online(self, declaration: Mapping[str, Any] | None = None) -> Online:
@@ -43,7 +47,7 @@ class VersionLoader:
         declared = declaration or self._app.task.about.declaration
         name = msgspec.json.encode(declared, order="deterministic").decode()
         if name not in self._onlines:
-            self._onlines[name] = self._app.task_of(declaration or {}).online(self._stores)
+            self._onlines[name] = self._app.task_of(declaration or {}, self._written).online(self._stores)
         return self._onlines[name]
 
     def load(

@@ -232,7 +232,7 @@ class Refresher:
 
     def _loader_over(self, state: StateStore, catalogs: Mapping[str, Catalog]) -> VersionLoader:
         stores = Stores(state, self._runtime.features, catalogs)
-        return VersionLoader(self._runtime.app, self._runtime.artifacts, stores)
+        return VersionLoader(self._runtime.app, self._runtime.artifacts, stores, self._runtime.schema.written)
 
     def _poll_release(self, now_us: int) -> None:
         release = current(self._runtime.registry)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from flyball.core import BadDeclaration, BadInput, Refused, find_zone, parse_duration
-from flyball.events import Event, Profile, join_of, read_type
+from flyball.events import Event, FormerNames, Profile, WrittenType, join_of, read_type
 from flyball.models import TableColumn, TabularModel, TargetKind
 from flyball.policy import Decide, Expression, Quote, trace
 from flyball.tasks.about import About
@@ -165,12 +165,17 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
                 raise BadDeclaration(f"candidate {label!r}", "a model of tables, such as fb.Linear()", model)
         return self, candidates
 
-    def restore(self, declaration: Mapping[str, Any], event_types: Sequence[type[Event]] = ()) -> "Predict":
+    def restore(
+        self,
+        declaration: Mapping[str, Any],
+        event_types: Sequence[type[Event]] = (),
+        written: Sequence[WrittenType] = (),
+    ) -> "Predict":
         """The task with the columns and the kind of `declaration`.
 
         Raises `Refused` where the request's type, a column or a feature is not declared any more, or otherwise.
         """
-        if declaration["on"] != self.on.__name__:
+        if FormerNames((self.on, *event_types), written).type_of(declaration["on"]) is not self.on:
             raise Refused(
                 f"requests of the task must be {declaration['on']}, as when the version was learned, got "
                 f"{self.on.__name__}: release a version learned since"

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from flyball.core import Refused
-from flyball.events import Event
-from flyball.policy import AnyOf, Outcome, Value, expression_of, outcomes_of
+from flyball.events import Event, FormerNames, WrittenType, read_type
+from flyball.policy import AnyOf, Expression, Outcome, Value, expression_of, outcomes_of
 from flyball.tasks.about import About
 from flyball.tasks.recommend.labels import recommend_labels
 from flyball.tasks.recommend.request import request_type
@@ -42,21 +42,31 @@ def about_of(task: "Recommend") -> About:
     )
 
 
-def restored(task: "Recommend", declaration: Mapping[str, Any], event_types: Sequence[type[Event]]) -> "Recommend":
+def restored(
+    task: "Recommend",
+    declaration: Mapping[str, Any],
+    event_types: Sequence[type[Event]],
+    written: Sequence[WrittenType] = (),
+) -> "Recommend":
     """`task` with the outcomes and the rating of `declaration`, and the arrangement where that holds one.
 
-    Raises `Refused` where an event type or an entity of then is not declared any more.
+    Types and fields that have another name since are found by it. Raises `Refused` where an event type, a field or an
+    entity of then is not declared any more.
     """
-    known = {event.__name__: event for event in (*task.event_types, *event_types)}
+    then = msgspec.convert(declaration.get("types", {}), dict[str, WrittenType])
+    names = FormerNames((*task.event_types, *event_types), written, then)
     for field in ("user", "item"):
         if declaration[field] != getattr(task, field).name:
             raise Refused(
                 f"{field} of the task must be {declaration[field]!r}, as when the version was learned, "
                 f"got {getattr(task, field).name!r}: release a version learned since"
             )
-    changed: dict[str, Any] = {field: _outcome_of(declaration[field], known) for field in OUTCOMES}
-    rating = declaration["rating"]
-    changed["rating"] = None if rating is None else Value(_event(rating, known), expression_of(rating["of"]))
+    changed: dict[str, Any] = {field: _outcome_of(declaration[field], names) for field in OUTCOMES}
+    rating, value = declaration["rating"], None
+    if rating is not None:
+        event = rating["event"]
+        value = Value(names.type_of(event), _expression_of(event, rating["of"], names))
+    changed["rating"] = value
     return arranged(msgspec.structs.replace(task, **changed), declaration)
 
 
@@ -81,7 +91,15 @@ def _declaration(task: "Recommend") -> dict[str, Any]:
         "item": task.item.name,
         **{field: _plain(getattr(task, field)) for field in OUTCOMES},
         "rating": None if rating is None else {"event": rating.event.__name__, "of": rating.expression.plain()},
+        "types": {event.__name__: msgspec.to_builtins(read_type(event).written) for event in _read_types(task)},
     }
+
+
+def _read_types(task: "Recommend") -> list[type[Event]]:
+    """The event types that the outcomes and the rating are about."""
+    declared = [one for field in OUTCOMES if (one := getattr(task, field)) is not None]
+    events = [outcome.event for one in declared for outcome in outcomes_of(one)]
+    return list(dict.fromkeys(events if task.rating is None else [*events, task.rating.event]))
 
 
 def _plain(declared: Outcome | AnyOf | None) -> list[dict[str, Any]] | None:
@@ -98,13 +116,13 @@ def _plain(declared: Outcome | AnyOf | None) -> list[dict[str, Any]] | None:
     ]
 
 
-def _outcome_of(plain: Sequence[Mapping[str, Any]] | None, known: Mapping[str, type[Event]]) -> Outcome | AnyOf | None:
+def _outcome_of(plain: Sequence[Mapping[str, Any]] | None, names: FormerNames) -> Outcome | AnyOf | None:
     if plain is None:
         return None
     outcomes = [
         Outcome(
-            _event(one, known),
-            None if one["where"] is None else expression_of(one["where"]),
+            names.type_of(one["event"]),
+            None if one["where"] is None else _expression_of(one["event"], one["where"], names),
             one["at_least"],
             one["within_us"],
         )
@@ -113,11 +131,5 @@ def _outcome_of(plain: Sequence[Mapping[str, Any]] | None, known: Mapping[str, t
     return outcomes[0] if len(outcomes) == 1 else AnyOf(tuple(outcomes))
 
 
-def _event(plain: Mapping[str, Any], known: Mapping[str, type[Event]]) -> type[Event]:
-    name = plain["event"]
-    if name not in known:
-        raise Refused(
-            f"event type {name} must be declared, since the version was learned from it, got {', '.join(known)}: "
-            "declare it again, or release a version learned since"
-        )
-    return known[name]
+def _expression_of(event: str, plain: Sequence[Any], names: FormerNames) -> Expression:
+    return expression_of(plain).renamed(lambda field: names.field_of(event, field))

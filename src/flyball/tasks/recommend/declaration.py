@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 import msgspec
 
 from flyball.core import BadDeclaration, BadInput, parse_duration
-from flyball.events import Event, Profile, Schema
+from flyball.events import Event, Profile, Schema, WrittenType
 from flyball.models import Recommender
 from flyball.policy import AnyOf, Expression, Outcome, Value, outcomes_of
 from flyball.tasks.labels import references
@@ -84,9 +84,14 @@ class Recommend(msgspec.Struct, frozen=True):
         bound: tuple[Recommend, dict[str, Recommender]] = _door("bind_candidates")(self, candidates)
         return bound
 
-    def restore(self, declaration: Mapping[str, Any], event_types: Sequence[type[Event]] = ()) -> "Recommend":
+    def restore(
+        self,
+        declaration: Mapping[str, Any],
+        event_types: Sequence[type[Event]] = (),
+        written: Sequence[WrittenType] = (),
+    ) -> "Recommend":
         """The task as a version was made with it; see `restored`."""
-        task: Recommend = _door("restored")(self, declaration, event_types)
+        task: Recommend = _door("restored")(self, declaration, event_types, written)
         return task
 
     @property
