@@ -1,6 +1,15 @@
 """Values of a request are those of training, and their hashes tell what they compute."""
 
+import enum
+import functools
 import math
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import types
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +22,7 @@ from flyball.features import FeatureSet, computed, hashed, point_in_time
 from flyball.features.declaration.source import content_of
 from flyball.testing import feature_logs as logs
 
-HOUR = 3_600_000_000
+HOUR_US = 3_600_000_000
 SET = FeatureSet(
     logs.user,
     logs.shop,
@@ -23,7 +32,6 @@ SET = FeatureSet(
     place=hashed("shop", "user.tag_first", size=64),
     busy=computed(lambda hour, n: hour > 3 and n > 1, "hour", "user.acts", kind=bool),
 )
-HOUR_US = HOUR
 
 
 def test_a_row_is_derived_alone_as_in_a_frame() -> None:
@@ -103,10 +111,124 @@ def test_mistakes_are_told(make: Any, told: str) -> None:
 
 
 def test_closing_over_what_cannot_be_hashed_is_refused() -> None:
-    table = {"a": 1}
-    with pytest.raises(BadDeclaration, match="numbers or text"):
-        computed(lambda at: table["a"], "at")
+    table = object()
+    with pytest.raises(BadDeclaration, match="made of numbers and texts"):
+        computed(lambda at: hash(table), "at")
 
+
+class Side(enum.Enum):
+    LEFT = 1
+    RIGHT = 2
+
+
+class OtherSide(enum.Enum):
+    LEFT = 1
+    RIGHT = 3
+
+
+KEPT: Any = None
+own_module = types.ModuleType("own_module")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ((1, 2), (1, 3), [1, 2], [1, 3], (1, 2, 3), (True, 2), (1.0, 2)),
+        ({"a": 1.0, "b": 5.0}, {"a": 1.0, "b": -5.0}, {"a": 1.0}, {"b": 5.0, "a": 1.0}),
+        ({"a", "b"}, {"a", "c"}, frozenset({"d"})),
+        ({"a": [(1, {"x"})]}, {"a": [(1, {"y"})]}, {"a": [(1, {"x": 2})]}),
+        (Side.LEFT, Side.RIGHT, OtherSide.RIGHT, {Side.LEFT: 1}, {Side.RIGHT: 1}),
+        (math.sqrt, math.log1p, np.sqrt, np.log1p, {"a": 1}.get, {"a": 2}.get),
+        (re.compile("a"), re.compile("b"), re.compile("a", re.IGNORECASE)),
+        (functools.lru_cache(lambda n: n), functools.lru_cache(lambda n: n + 1), functools.partial(pow, 2)),
+        ({"f": lambda n: n}, {"f": lambda n: n * 2}),
+    ],
+)
+def test_what_a_function_reads_is_hashed_by_its_content(values: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def of_global(value: Any) -> str:
+        monkeypatch.setitem(globals(), "KEPT", value)
+        return computed(lambda n: hash((n, KEPT)), "user.acts").hash
+
+    def of_attribute(value: Any) -> str:
+        monkeypatch.setattr(own_module, "kept", value, raising=False)
+        return computed(lambda n: own_module.kept[n], "user.acts").hash
+
+    def of_closure(value: Any) -> str:
+        return computed(lambda n: hash((n, value)), "user.acts").hash
+
+    def of_default(value: Any) -> str:
+        return computed(lambda n, kept=value: hash((n, kept)), "user.acts").hash
+
+    def of_named_default(value: Any) -> str:
+        return computed(lambda n, *, kept=value: hash((n, kept)), "user.acts").hash
+
+    for hash_of in (of_global, of_attribute, of_closure, of_default, of_named_default):
+        hashes = [hash_of(value) for value in values]
+        assert len(set(hashes)) == len(values), hash_of.__name__
+        assert [hash_of(value) for value in values] == hashes
+
+
+def test_a_set_has_one_content_in_every_process() -> None:
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import kept\n"
+        "from flyball.features import computed\n"
+        "print(computed(kept.near, 'user.acts').hash)"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "kept.py").write_text("SET = {'a', 'b', 'c', 'd'}\ndef near(n):\n    return float(n in SET)\n")
+        hashes = {
+            subprocess.run(
+                [sys.executable, "-c", script, folder],
+                env={**os.environ, "PYTHONHASHSEED": seed},
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+            for seed in ("1", "2", "3")
+        }
+    assert len(hashes) == 1
+
+
+def _imports(n: float) -> float:
+    import tests.features.offline
+
+    return n + tests.features.offline.START
+
+
+class Held:
+    factor = 2
+
+
+@pytest.mark.parametrize(
+    ("function", "told"),
+    [
+        (lambda n: getattr(own_module, "kept"), "own_module, which a computed feature reads"),  # noqa: B009
+        (lambda n: own_module.absent, "own_module.absent of a computed feature must be defined before"),
+        (lambda n: NOT_YET + n, "NOT_YET of a computed feature must be defined before"),  # type: ignore[name-defined]  # noqa: F821
+        (lambda n: HELD.factor * n, "HELD, which a computed feature reads must be made of numbers and texts"),
+        (lambda n: Held().factor * n, "Held, which a computed feature reads"),
+        (lambda n: KNOT[n], "contains itself"),
+        (_imports, "must be imported at the top of the file"),
+    ],
+)
+def test_what_has_no_content_is_refused_with_what_to_do(function: Any, told: str) -> None:
+    with pytest.raises(BadDeclaration) as error:
+        computed(function, "user.acts")
+    assert told in str(error.value)
+
+
+def test_attributes_of_own_classes_count_by_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    def times() -> str:
+        return computed(lambda n: n * Held.factor, "user.acts").hash
+
+    before = times()
+    monkeypatch.setattr(Held, "factor", 3)
+    assert times() != before
+
+
+HELD = Held()
+KNOT: list[Any] = []
+KNOT.append(KNOT)
 
 LIMIT = 3
 

@@ -43,8 +43,9 @@ def computed(function: Callable[..., Any], *inputs: str, kind: type = float) -> 
     """`function(*inputs)` of plain values, None where one is missing; it may give None for missing.
 
     Called for one row at a time, in training as in serving, so no batch can change a bit. `kind`: float, int, bool or
-    str. The function may use its arguments, constants, modules and functions; what it closes over must be numbers or
-    text. All of these are part of its hash, as its parsed source is: layout, comments and annotations are not.
+    str. The function may use its arguments, functions, modules and constants made of numbers and texts (also tables and
+    sets of them). All of these are part of its hash, as its parsed source is: layout, comments and annotations are not.
+    Raises `BadDeclaration` for a function that reads anything else.
     """
     if kind not in _KINDS:
         raise BadDeclaration("kind of computed", "float, int, bool or str", kind)

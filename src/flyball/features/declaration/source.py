@@ -1,59 +1,248 @@
 """The meaning of a Python function as text: its parsed source, so that another Python gives the same.
 
-Layout, comments, docstrings and annotations do not matter. What the function reads from outside does: numbers and
-texts by their value, functions written in Python by their own source, everything else by its qualified name.
+Layout, comments, docstrings and annotations do not matter. What the function reads from outside does: values made of
+numbers and texts by their content (of a set in order, of a dict as it stands, since a function can see that order),
+functions written in Python by their own source, attributes of the user's own modules and classes by their value, what
+is built in or installed by its qualified name. Anything else is refused.
 """
 
 import ast
+import datetime
+import decimal
+import enum
+import fractions
 import inspect
+import operator
+import re
+import sys
 import textwrap
 from collections.abc import Iterator
-from types import CodeType, FunctionType, ModuleType
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from types import BuiltinFunctionType, CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from flyball.core import BadDeclaration, parse_source
 
-_PLAIN = (bool, int, float, str, type(None))
+_PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...))
+_BY_REPR = (
+    range,
+    datetime.date,
+    datetime.time,
+    datetime.timedelta,
+    decimal.Decimal,
+    fractions.Fraction,
+    operator.attrgetter,
+    operator.itemgetter,
+)
+_INSTALLED = {"site-packages", "dist-packages"}
 _LEFT_OUT = {"ctx", "kind", "type_comment", "type_params", "annotation", "returns"}
-_texts: WeakKeyDictionary[FunctionType, str] = WeakKeyDictionary()
-"""The text of each function that was parsed: parsing its file takes some 20 ms, and it is needed for each version."""
+_MUST = (
+    "made of numbers and texts (also in tuples, lists, dicts, sets or enumerations), or a function: name what it needs "
+    "of it as a constant of its own"
+)
+
+Chain = tuple[str, ...]
+"""Attributes in a row: of `a.b.c` b and c."""
+
+
+_parsed: "WeakKeyDictionary[FunctionType, tuple[str, dict[str, set[Chain]]]]" = WeakKeyDictionary()
+"""Of each function its text and the attributes it names; parsing its file takes some 20 ms, and each version asks."""
 
 
 def content_of(function: FunctionType) -> str:
     """All that the function's value depends on besides its arguments.
 
-    Raises `BadDeclaration` where the source cannot be read, or for a closure over anything but numbers and texts.
+    Raises `BadDeclaration` where the source cannot be read, or where it reads what has no content.
     """
-    return "\n".join(_parts(function, set()))
+    try:
+        return "\n".join(_Content(function).parts(function))
+    except RecursionError:
+        raise BadDeclaration("what a computed feature reads", _MUST, "a value that contains itself") from None
 
 
-def _parts(function: FunctionType, seen: set[FunctionType]) -> Iterator[str]:
-    seen.add(function)
-    closed = inspect.getclosurevars(function)
-    for name, value in sorted(closed.nonlocals.items()):
-        if not isinstance(value, _PLAIN):
-            raise BadDeclaration("what a computed feature closes over", "numbers or text", value)
-        yield f"{name} = {value!r}"
-    for value in function.__defaults__ or ():
-        if not isinstance(value, _PLAIN):
-            raise BadDeclaration("a default of a computed feature", "a number or text", value)
-    yield f"defaults {function.__defaults__!r}"
-    text = _texts.get(function)
-    if text is None:
-        text = _texts[function] = _dump(_node_of(function))
-    yield text
-    for name in sorted(_global_names(function.__code__)):
-        value = function.__globals__.get(name, closed.builtins.get(name))
-        if isinstance(value, FunctionType):
-            if value not in seen:
-                yield from (f"{name}: {part}" for part in _parts(value, seen))
-        elif isinstance(value, ModuleType):
+class _Content:
+    """The content of one function and of what it reads. `seen`: the functions that were come by, numbered."""
+
+    def __init__(self, function: FunctionType) -> None:
+        self._package = (function.__module__ or "").partition(".")[0]
+        self._seen: dict[FunctionType, int] = {}
+
+    def parts(self, function: FunctionType) -> Iterator[str]:
+        self._seen[function] = len(self._seen)
+        closed = inspect.getclosurevars(function)
+        text, chains = _parse(function)
+        for name, value in sorted(closed.nonlocals.items()):
+            yield from self._read(name, value, chains.get(name, {()}))
+        yield f"defaults {self._text('a default of a computed feature', function.__defaults__)}"
+        if function.__kwdefaults__:
+            yield f"defaults {self._text('a default of a computed feature', function.__kwdefaults__)}"
+        yield text
+        for name in sorted(_global_names(function.__code__)):
+            if name not in function.__globals__ and name not in closed.builtins:
+                raise BadDeclaration(f"{name} of a computed feature", "defined before the feature is declared", "none")
+            value = function.__globals__.get(name, closed.builtins.get(name))
+            yield from self._read(name, value, chains.get(name, {()}))
+        self._check_imports(function)
+
+    def _read(self, name: str, value: Any, chains: set[Chain]) -> Iterator[str]:
+        """The lines of what a name stands for, or, of the user's module or class, of what is read of it."""
+        if isinstance(value, ModuleType) and not self._is_own(value.__name__):
             yield f"{name} is module {value.__name__}"
-        elif isinstance(value, _PLAIN):
-            yield f"{name} = {value!r}"
-        else:
-            yield f"{name} is {getattr(value, '__module__', '')}.{getattr(value, '__qualname__', type(value).__name__)}"
+            return
+        if isinstance(value, FunctionType) and value not in self._seen and self._is_own(value.__module__):
+            yield from (f"{name}: {part}" for part in self.parts(value))
+            return
+        if not self._has_attributes(value):
+            yield f"{name} {self._said(name, value)}"
+            return
+        for chain in sorted(chains):
+            yield from self._attribute(name, value, chain)
+
+    def _attribute(self, name: str, value: Any, chain: Chain) -> Iterator[str]:
+        if not chain:
+            raise BadDeclaration(f"{name}, which a computed feature reads", _MUST, value)
+        attribute = f"{name}.{chain[0]}"
+        if not hasattr(value, chain[0]):
+            raise BadDeclaration(f"{attribute} of a computed feature", "defined before the feature is declared", "none")
+        yield from self._read(attribute, getattr(value, chain[0]), {chain[1:]})
+
+    def _has_attributes(self, value: Any) -> bool:
+        """Whether it is a module or class of the user's, of which only what is named counts."""
+        if isinstance(value, type):
+            return self._is_own(value.__module__) and not issubclass(value, enum.Enum)
+        return isinstance(value, ModuleType)
+
+    def _said(self, name: str, value: Any) -> str:
+        text = self._text(f"{name}, which a computed feature reads", value)
+        return text if text.startswith("is ") else f"= {text}"
+
+    def _text(self, where: str, value: Any) -> str:
+        """The content of one value."""
+        if isinstance(value, enum.Enum):
+            kind = type(value)
+            return f"{self._text(where, kind)} {value.name} {self._text(where, value.value)}"
+        if isinstance(value, type) and issubclass(value, enum.Enum) and self._is_own(value.__module__):
+            members = ", ".join(f"{name}={self._text(where, one.value)}" for name, one in value.__members__.items())
+            return f"{value.__qualname__}({', '.join([members, *self._methods(value)])})"
+        if type(value) in _PLAIN or isinstance(value, _BY_REPR):
+            return repr(value)
+        if isinstance(value, dict | MappingProxyType):
+            pairs = [f"{self._text(where, key)}: {self._text(where, held)}" for key, held in value.items()]
+            return f"{_kind(value, dict)}{{{', '.join(pairs)}}}"
+        if isinstance(value, set | frozenset):
+            return f"set({', '.join(sorted(self._text(where, held) for held in value))})"
+        if isinstance(value, list):
+            return f"{_kind(value, list)}[{', '.join(self._text(where, held) for held in value)}]"
+        if isinstance(value, tuple):
+            held = [self._text(where, one) for one in value]
+            named = "".join(f"{name} " for name in getattr(value, "_fields", ()))
+            return f"{_kind(value, tuple)}{named}({', '.join(held)}{',' * (len(held) == 1)})"
+        if isinstance(value, re.Pattern):
+            return f"re.compile({value.pattern!r}, {value.flags})"
+        return self._function(where, value)
+
+    def _function(self, where: str, value: Any) -> str:
+        """The content of what is called; refuses all else."""
+        if isinstance(value, FunctionType) and self._is_own(value.__module__):
+            number = self._seen.get(value)
+            return f"function {number}" if number is not None else f"function({'; '.join(self.parts(value))})"
+        if isinstance(value, partial):
+            bound = [self._text(where, one) for one in (value.func, value.args, value.keywords)]
+            return f"partial({', '.join(bound)})"
+        if isinstance(value, MethodType):
+            owner = value.__self__
+            if not (isinstance(owner, type) and not self._has_attributes(owner)):
+                raise BadDeclaration(where, _MUST, value)
+            return f"{self._text(where, owner)}.{value.__name__}"
+        if isinstance(value, BuiltinFunctionType) and not isinstance(value.__self__, ModuleType | type | None):
+            return f"{self._text(where, value.__self__)}.{value.__name__}"
+        wrapped = getattr(value, "__wrapped__", None)
+        if isinstance(wrapped, FunctionType) and not isinstance(value, FunctionType):
+            return f"{type(value).__qualname__} of {self._text(where, wrapped)}"
+        name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
+        module = getattr(value, "__module__", None) or type(value).__module__
+        if callable(value) and isinstance(name, str) and not self._is_own(module):
+            return f"is {module}.{name}"
+        raise BadDeclaration(where, _MUST, value)
+
+    def _methods(self, kind: type[enum.Enum]) -> list[str]:
+        """The functions that an enumeration of the user's defines itself."""
+        texts = []
+        for name, value in sorted(vars(kind).items()):
+            function = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
+            if isinstance(function, FunctionType) and self._is_own(function.__module__):
+                texts.append(f"{name}: {self._function(kind.__qualname__, function)}")
+        return texts
+
+    def _check_imports(self, function: FunctionType) -> None:
+        for code in _codes(function.__code__):
+            for module in _imported(code):
+                if self._is_own(module):
+                    must = "imported at the top of the file, so that what is read of it can be followed"
+                    raise BadDeclaration(f"{module or 'a module'} of a computed feature", must, "an import inside it")
+
+    def _is_own(self, module: str | None) -> bool:
+        """Whether the module is the user's: of the function's package, or neither built in nor installed."""
+        top = (module or "").partition(".")[0]
+        if top in sys.stdlib_module_names or top == "builtins":
+            return False
+        return top == self._package or (top != "flyball" and not _is_installed(top))
+
+
+def _is_installed(top: str) -> bool:
+    module = sys.modules.get(top)
+    try:
+        spec = getattr(module, "__spec__", None) if module is not None else find_spec(top)
+    except (ImportError, ValueError):
+        return False
+    places = [getattr(module, "__file__", None), *(spec.submodule_search_locations or () if spec is not None else ())]
+    places.append(spec.origin if spec is not None else None)
+    return any(_INSTALLED & set(Path(place).parts) for place in places if place)
+
+
+def _kind(value: Any, base: type) -> str:
+    return "" if type(value) is base else f"{type(value).__qualname__} "
+
+
+def _parse(function: FunctionType) -> tuple[str, dict[str, set[Chain]]]:
+    parsed = _parsed.get(function)
+    if parsed is None:
+        node = _node_of(function)
+        chains: dict[str, set[Chain]] = {}
+        _add_chains(node, (), chains)
+        parsed = _parsed[function] = _dump(node), chains
+    return parsed
+
+
+def _add_chains(node: ast.AST, after: Chain, chains: dict[str, set[Chain]]) -> None:
+    """Add for each name under the node the attributes that are read of it; () where it is read itself."""
+    if isinstance(node, ast.Attribute):
+        _add_chains(node.value, (node.attr, *after), chains)
+    elif isinstance(node, ast.Name):
+        chains.setdefault(node.id, set()).add(after)
+    else:
+        for field, value in ast.iter_fields(node):
+            if field not in (*_LEFT_OUT, "decorator_list"):
+                for child in value if isinstance(value, list) else [value]:
+                    if isinstance(child, ast.AST):
+                        _add_chains(child, (), chains)
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            yield from _codes(inner)
+
+
+def _imported(code: CodeType) -> list[str]:
+    """The modules that the code imports while it runs; "" for a relative one."""
+    import dis
+
+    return [str(step.argval) for step in dis.get_instructions(code) if step.opname == "IMPORT_NAME"]
 
 
 def _global_names(code: CodeType) -> set[str]:
