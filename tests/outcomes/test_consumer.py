@@ -373,6 +373,50 @@ def test_other_labels_fill_the_file_anew(tmp_path: Path) -> None:
     assert outcomes_by_version(path, LATER_US)["v1"].labels.keys() == {"adopted"}
 
 
+@pytest.mark.parametrize("read", ["where", "value", "by", "censored_by"])
+def test_another_default_of_past_events_fills_the_file_anew(read: str, tmp_path: Path) -> None:
+    """Only of the fields that a label reads: another field's default changes nothing."""
+
+    def expected(default: int, unread: int) -> tuple[int, ...]:
+        class Rated(Event):
+            user: User
+            film: Film
+            stars: int = default
+            other: int = unread
+            shop: Annotated[int, Ref("shop")] = default
+
+        class Asked(Event):
+            user: User
+            shop: Annotated[int, Ref("shop")]
+
+        class Closed(Event):
+            user: User
+            shop: Annotated[int, Ref("shop")] = default
+
+        class Paid(Event):
+            user: User
+            shop: Annotated[int, Ref("shop")]
+
+        shop = ("user", "shop")
+        label = {
+            "where": Label(name="x", event=Rated, by=("user",), where=expression(lambda r: r.stars > 3), within_us=9),
+            "value": Label(name="x", event=Rated, by=("user",), value=expression(lambda r: r.stars), within_us=9),
+            "by": Label(name="x", event=Rated, by=shop, within_us=9),
+            "censored_by": Label(name="x", event=Paid, by=shop, within_us=9, censored_by=(Closed,)),
+        }[read]
+        about = About(kind="recommend", request=Asked, items="", labels=(label,))
+        consumer = OutcomeConsumer(Schema([Rated, Asked, Closed, Paid]), about, tmp_path / "o.db")
+        offsets = consumer.offsets("events", 1)
+        fields = {"rated": {"user": 1, "film": "a"}, "paid": {"user": 1, "shop": 2}}
+        type_ = "paid" if read == "censored_by" else "rated"
+        record = Schema([Rated, Asked, Closed, Paid]).check(type_, fields[type_], START_US, START_US)
+        consumer.apply_events([Slice(0, offsets[0], [record])])
+        consumer.close()
+        return offsets
+
+    assert [expected(5, 0), expected(5, 1), expected(1, 1), expected(1, 1)] == [(0,), (1,), (0,), (1,)]
+
+
 def test_a_file_of_a_later_format_is_refused_one_before_formats_is_filled_anew(tmp_path: Path) -> None:
     later, older = tmp_path / "later.db", tmp_path / "older.db"
     for path, version in ((later, 99), (older, 0)):

@@ -6,14 +6,14 @@ from hashlib import sha256
 from pathlib import Path
 
 from flyball.core import BadInput
-from flyball.events import Joiner, Offsets, Positioned, Schema, Slice, join_of
+from flyball.events import Joiner, Offsets, Positioned, Schema, Slice, defaults_in, join_of
 from flyball.outcomes.attribution import Follow, Key, Showing, attribute
 from flyball.outcomes.counts import MINUTE_US, LabelCounts, VersionCounts
 from flyball.outcomes.metrics import LabelSpec
 from flyball.outcomes.prediction import Prediction, prediction_of
 from flyball.outcomes.reading import LabelTouch, Reader
 from flyball.outcomes.store import NO_ITEM, OutcomeStore, Stored, Unit, to_showing
-from flyball.tasks import About, Label, joining_names
+from flyball.tasks import About, Label, field_named, joining_names
 
 DAY_US = 86_400_000_000
 HOUR_US = 3_600_000_000
@@ -269,6 +269,19 @@ def _specs(labels: Sequence[Label]) -> dict[str, LabelSpec]:
     return specs
 
 
+def _defaults(label: Label) -> list[list[tuple[str, str]]]:
+    """Those that past events of the label have in the fields it reads: filters, values, and what joins by."""
+    read = [one.text() for one in (label.where, label.value) if one is not None]
+    defaults = []
+    for event in (label.event, *label.censored_by):
+        keys = [field_named(event, name, event.__struct_fields__) for name in joining_names(label)]
+        defaults.append(defaults_in(event, *keys, *(read if event is label.event else ())))
+        join = join_of(event)
+        if join is not None:
+            defaults += [defaults_in(join.first, join.first_key), defaults_in(join.second, join.second_key)]
+    return defaults
+
+
 def _hash_of(about: About) -> str:
     """Of everything but the streams that the file depends on."""
 
@@ -278,7 +291,7 @@ def _hash_of(about: About) -> str:
         names = (label.name, label.event.__name__, label.by, joining_names(label))
         joins = [join.hash for event in (label.event, *label.censored_by) if (join := join_of(event)) is not None]
         rules = (label.at_least, label.within_us, label.otherwise, label.impossible_after)
-        return (*names, *expressions, *rules, ends, joins)
+        return (*names, *expressions, *rules, ends, joins, _defaults(label))
 
     meaning = (about.items, about.request.__name__, [text(label) for label in about.labels])
     return sha256(repr(meaning).encode()).hexdigest()
