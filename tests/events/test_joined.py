@@ -12,7 +12,19 @@ from hypothesis import strategies as st
 
 import flyball as fb
 from flyball.core import BadDeclaration, ManualClock
-from flyball.events import LATE_US, Event, Joiner, Offsets, Record, Schema, Slice, join_of, logged_types, partition
+from flyball.events import (
+    IMPORTED,
+    LATE_US,
+    Event,
+    Joiner,
+    Offsets,
+    Record,
+    Schema,
+    Slice,
+    join_of,
+    logged_types,
+    partition,
+)
 from flyball.features import FeatureConsumer, FeatureReader, point_in_time
 from flyball.features import rebuild as rebuild_features
 from flyball.history import join_frames, with_joined
@@ -200,6 +212,63 @@ def test_what_can_wait_no_more_is_dropped_once_every_partition_is_past_it() -> N
     waiting = [key for key, _ in store.scan(b"") if b"/p/" in key]
     noted = [key for key, _ in store.scan(b"") if b"/x/" in key]
     assert len(waiting) == len(noted) == pytest.approx((WITHIN_US + LATE_US) / DAY_US, abs=2)
+
+
+def history(days: int) -> tuple[list[Record], list[Record]]:
+    """Two files, of transactions and of chargebacks a day later, each in the order of time."""
+    fields = {"card": 1, "terminal": 1}
+    ats = [START_US + day * DAY_US for day in range(days)]
+    check = SCHEMA.check
+    return (
+        [check("transaction", fields | {"card": day, "tx": day}, at, at, flags=IMPORTED) for day, at in enumerate(ats)],
+        [
+            check("chargeback", {"bank": f"b{day % 5}", "payment": day}, at + DAY_US, at + DAY_US, flags=IMPORTED)
+            for day, at in enumerate(ats)
+        ],
+    )
+
+
+@pytest.mark.parametrize("name", ["fraud", "dispute"])
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["first before second", "second before first"])
+@pytest.mark.parametrize("batch", [1, 7, 50, 1000])
+def test_history_joins_though_its_sides_came_as_two_files(name: str, order: tuple[int, int], batch: int) -> None:
+    """280 days of one side, then those of the other; read between the two files, at once, and in batches."""
+    files = history(280)
+    one, other = partitioned(files[order[0]]), partitioned(files[order[1]])
+    log = [early + late for early, late in zip(one, other, strict=True)]
+    between = [len(part) for part in one]
+    steps = range(batch, max(map(len, log)), batch)
+    for cuts in ([between], [[min(step, len(part)) for part in log] for step in steps]):
+        made, store = joined_online(log, name, cuts)
+        assert made == naive(log, name)
+        assert len(made) == 280
+        frames = frames_of(log)
+        assert join_frames(SCHEMA.joined[name].cls, frames["transaction"], frames["chargeback"]).height == 280
+    again = [[min(len(part), low + step) for low, part in zip(between, log, strict=True)] for step in range(0, 280, 5)]
+    _, store = joined_online(log, name, again)
+    assert len([key for key, _ in store.scan(b"") if b"/p/" in key]) < 60, "what both sides have passed is gone"
+
+
+@pytest.mark.parametrize("silent", ["transaction", "chargeback"])
+def test_a_side_that_stays_silent_holds_nothing_for_ever(silent: str) -> None:
+    """Live events tell the time: what came live or as history before them waits no longer than it may."""
+    past = history(100)[silent == "transaction"]
+    days = range(100, 400)
+    if silent == "chargeback":
+        live = [transaction(START_US + day * DAY_US, tx=day, card=day) for day in days]
+    else:
+        live = [
+            SCHEMA.check("chargeback", {"bank": f"b{day % 5}", "payment": day}, at, at)
+            for day in days
+            for at in [START_US + day * DAY_US]
+        ]
+    log = partitioned([*past, *live])
+    assert all(log)
+    _, store = joined_online(log, "fraud", [[min(step, len(part)) for part in log] for step in range(0, 400, 2)])
+    waiting = [key for key, _ in store.scan(b"") if b"/p/" in key]
+    noted = [key for key, _ in store.scan(b"") if b"/x/" in key]
+    assert len(waiting) == len(noted)
+    assert 0 < len(waiting) <= 4 * (WITHIN_US + LATE_US) / DAY_US
 
 
 # terminal risk: what share of a terminal's transactions were frauds, as known; and the cards' disputes by their time

@@ -4,6 +4,8 @@ A joined event has the fields of both and becomes known when the later known of 
 log: consumers join while they read, history joins its frames. Every pair within the span is one event, so the order of
 arrival cannot matter and nothing is ever taken back. A pair of which one event is known more than `LATE_US` after its
 span has closed is not joined: that bounds what waits.
+History may come one side after the other, at any distance. Live events tell the time: what they are past
+(its span, `LATE_US` and an hour) waits no longer, and history of its other side that comes only then joins nothing.
 Source: windowed stream-stream inner joins of Kafka Streams and Flink.
 """
 
@@ -19,6 +21,8 @@ from flyball.events.declared import read_type
 from flyball.events.types import Event, Profile
 
 LATE_US = 7 * 86_400_000_000
+_RULE = 2
+"""Which pairs are made while reading; 1 lost those of a history whose sides came one after the other."""
 
 
 class Join(msgspec.Struct, frozen=True):
@@ -35,7 +39,9 @@ class Join(msgspec.Struct, frozen=True):
     def hash(self) -> str:
         """16 hex digits of all that the joined events depend on besides the log and how the two sides are declared."""
         sides = [side.__name__ for side in (self.first, self.second)]
-        return sha256(repr((sides, self.first_key, self.second_key, self.within_us, self.at)).encode()).hexdigest()[:16]
+        return sha256(
+            repr((_RULE, sides, self.first_key, self.second_key, self.within_us, self.at)).encode()
+        ).hexdigest()[:16]
 
 
 def joined(

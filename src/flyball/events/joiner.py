@@ -8,7 +8,7 @@ import msgspec
 from flyball.core import BadDeclaration
 from flyball.events.declared import EventType
 from flyball.events.joined import LATE_US, fields_of, join_of
-from flyball.events.log import Offsets, Record
+from flyball.events.log import IMPORTED, Offsets, Record
 from flyball.events.schema import Schema
 from flyball.events.upgrade import Upgrades
 
@@ -31,15 +31,22 @@ class _Waiting(msgspec.Struct, array_like=True, frozen=True, order=True):
 
 
 class _Pending(msgspec.Struct, array_like=True):
-    """What waits under one key. `due`: the hour under which the key is noted to be looked at again."""
+    """What waits under one key of one side. `due`: the hour under which it is noted to be looked at again."""
 
-    sides: tuple[list[_Waiting], list[_Waiting]]
+    waiting: list[_Waiting]
     due: int
+
+
+class _Latest(msgspec.Struct, array_like=True):
+    """{partition: the latest `known_at`} of each side, and of the events of either that came live."""
+
+    sides: tuple[dict[int, int], dict[int, int]]
+    live: dict[int, int]
 
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_pending = msgspec.msgpack.Decoder(_Pending).decode
-_decode_known = msgspec.msgpack.Decoder(dict[int, int]).decode
+_decode_latest = msgspec.msgpack.Decoder(_Latest).decode
 
 
 class KeyValues(Protocol):
@@ -56,8 +63,9 @@ class Joiner:
     `apply` returns the joined records of a batch with the position of the side whose time they have (that of the other
     side is the record's `id`, so that both tell pairs apart, in the order of `join_frames`), and the changes
     of the pending events, which belong into the same write as whatever is made of the records; each record is to be
-    given once. `partitions`: of the log; pending events go once every partition is past the time they can wait for.
-    None keeps them, as a replay may.
+    given once. `partitions`: of the log; an event goes once, in every partition, the other side is past the time it can
+    wait for, or what comes live (`known_at` is then the time of arrival) is: history of one side may thus be read long
+    before that of the other, and a side that stays silent holds nothing for ever. None keeps all, as a replay may.
     """
 
     def __init__(self, schema: Schema, names: Sequence[str], partitions: int | None = None) -> None:
@@ -101,43 +109,46 @@ class _OneJoin:
     def apply(
         self, records: Mapping[str, Sequence[Positioned]], store: KeyValues
     ) -> tuple[list[Positioned], dict[bytes, bytes | None]]:
-        new, known = self._arrived(records)
-        (stored_known,), _ = store.read([self.prefix + b"k"])
-        known_at = {} if stored_known is None else _decode_known(stored_known)
-        passed_us = self._passed_us(known_at)
-        keys = {key: self.prefix + b"p/" + key for key in new}
-        values, _ = store.read(list(keys.values()))
+        (stored,), _ = store.read([self.prefix + b"k"])
+        latest = _Latest(({}, {}), {}) if stored is None else _decode_latest(stored)
+        passed_us = (self._passed_us(latest, 1), self._passed_us(latest, 0))
+        new, seen = self._arrived(records, latest)
+        values, _ = store.read([self._pending_key(side, key) for key in new for side in (0, 1)])
+        old = [_Pending([], -1) if value is None else _decode_pending(value) for value in values]
         changes: dict[bytes, bytes | None] = {}
         pairs: list[tuple[_Waiting, _Waiting]] = []
-        for (key, pending_key), value in zip(keys.items(), values, strict=True):
-            old = _Pending(([], []), -1) if value is None else _decode_pending(value)
-            firsts, seconds = new[key]
-            pairs += self._pairs(firsts, old.sides[1] + seconds) + self._pairs(old.sides[0], seconds)
-            sides = (sorted(old.sides[0] + firsts), sorted(old.sides[1] + seconds))
-            changes |= self._stored(key, pending_key, sides, old.due, passed_us)
-        changes |= self._sweep(store, passed_us, changes)
-        if known:
-            for partition, latest in known.items():
-                known_at[partition] = max(known_at.get(partition, latest), latest)
-            changes[self.prefix + b"k"] = _encode(dict(sorted(known_at.items())))
-        return [self._record(first, second) for first, second in pairs], changes
+        for (key, arrived), *pending in zip(new.items(), old[::2], old[1::2], strict=True):
+            pairs += self._pairs(arrived[0], pending[1].waiting + arrived[1])
+            pairs += self._pairs(pending[0].waiting, arrived[1])
+            for side in (0, 1):
+                if arrived[side]:
+                    waiting = sorted(pending[side].waiting + arrived[side])
+                    changes |= self._stored(side, key, waiting, pending[side].due, passed_us[side])
+        for side in (0, 1):
+            changes |= self._sweep(store, side, passed_us[side], changes)
+        if seen:
+            first, second, live = (dict(sorted(known.items())) for known in (*latest.sides, latest.live))
+            changes[self.prefix + b"k"] = _encode(_Latest((first, second), live))
+        return [self._record(*pair) for pair in pairs], changes
 
     def _arrived(
-        self, records: Mapping[str, Sequence[Positioned]]
-    ) -> tuple[dict[bytes, tuple[list[_Waiting], list[_Waiting]]], dict[int, int]]:
-        """{key: (firsts, seconds)} of a batch, and the latest `known_at` by partition."""
+        self, records: Mapping[str, Sequence[Positioned]], latest: _Latest
+    ) -> tuple[dict[bytes, tuple[list[_Waiting], list[_Waiting]]], bool]:
+        """{key: (firsts, seconds)} of a batch, and whether there was any record; `latest` is moved on."""
         new: dict[bytes, tuple[list[_Waiting], list[_Waiting]]] = {}
-        known: dict[int, int] = {}
+        seen = False
         for side, (name, key_of_event) in enumerate(zip(self.sides, self._keys, strict=True)):
             positioned = records.get(name, ())
             events = self._schema.decode_many([record for record, _, _ in positioned])
             for event, (record, offset, partition) in zip(events, positioned, strict=True):
-                known[partition] = max(known.get(partition, record.known_at), record.known_at)
+                seen = True
+                for known in (latest.sides[side],) if record.flags & IMPORTED else (latest.sides[side], latest.live):
+                    known[partition] = max(known.get(partition, record.known_at), record.known_at)
                 key = key_of_event(event)
                 if key is not None:
                     waiting = _Waiting(record.at, partition, offset, record.known_at, record.body, record.schema)
                     new.setdefault(str(key).encode(), ([], []))[side].append(waiting)
-        return new, known
+        return new, seen
 
     def _pairs(self, firsts: Sequence[_Waiting], seconds: Sequence[_Waiting]) -> list[tuple[_Waiting, _Waiting]]:
         within_us = self._join.within_us
@@ -169,66 +180,75 @@ class _OneJoin:
         pair = other.offset.to_bytes(8, "big") + other.partition.to_bytes(8, "big")
         return msgspec.structs.replace(record, id=pair), anchor.offset, anchor.partition
 
-    def _passed_us(self, known_at: Mapping[int, int]) -> int | None:
-        """The time up to which nothing can wait any more; None while a partition has shown nothing."""
-        if self._partitions is None or len(known_at) < self._partitions:
+    def _passed_us(self, latest: _Latest, other: int) -> int | None:
+        """The time up to which nothing can wait for the other side any more; None while a partition has not shown it.
+
+        Time of arrival only moves on; that of history is where its files have come to, which says nothing of others.
+        """
+        passed = dict(latest.live)
+        for partition, known_at in latest.sides[other].items():
+            passed[partition] = max(passed.get(partition, known_at), known_at)
+        if self._partitions is None or len(passed) < self._partitions:
             return None
-        return min(known_at.values()) - self._join.within_us - LATE_US - _HOUR_US
+        return min(passed.values()) - self._join.within_us - LATE_US - _HOUR_US
 
     def _stored(
-        self,
-        key: bytes,
-        pending_key: bytes,
-        sides: tuple[list[_Waiting], list[_Waiting]],
-        noted: int,
-        passed_us: int | None,
+        self, side: int, key: bytes, waiting: list[_Waiting], noted: int, passed_us: int | None
     ) -> dict[bytes, bytes | None]:
         """The changes that keep what still waits under a key, noted by the hour of its latest event."""
         if passed_us is not None:
-            firsts, seconds = ([waiting for waiting in side if waiting.at >= passed_us] for side in sides)
-            sides = (firsts, seconds)
-        gone = self._note(noted, key) if noted >= 0 else None
-        if not sides[0] and not sides[1]:
-            return {pending_key: None} if gone is None else {pending_key: None, gone: None}
-        due = max(waiting.at for side in sides for waiting in side) // _HOUR_US
-        if noted >= 0 and noted <= due:
-            return {pending_key: _encode(_Pending(sides, noted))}  # looked at then, and noted anew
-        changes: dict[bytes, bytes | None] = {} if gone is None else {gone: None}
-        return changes | {pending_key: _encode(_Pending(sides, due)), self._note(due, key): b""}
+            waiting = [event for event in waiting if event.at >= passed_us]
+        pending_key = self._pending_key(side, key)
+        changes: dict[bytes, bytes | None] = {}
+        if not waiting:
+            if noted >= 0:
+                changes = {pending_key: None, self._note(side, noted, key): None}
+            return changes
+        due = max(event.at for event in waiting) // _HOUR_US
+        if 0 <= noted <= due:
+            return {pending_key: _encode(_Pending(waiting, noted))}  # looked at then, and noted anew
+        if noted >= 0:
+            changes[self._note(side, noted, key)] = None
+        return changes | {pending_key: _encode(_Pending(waiting, due)), self._note(side, due, key): b""}
 
-    def _note(self, hour: int, key: bytes) -> bytes:
-        return self.prefix + b"x/" + hour.to_bytes(4, "big") + key
+    def _pending_key(self, side: int, key: bytes) -> bytes:
+        return self.prefix + b"p/" + bytes([side]) + key
+
+    def _notes(self, side: int) -> bytes:
+        return self.prefix + b"x/" + bytes([side])
+
+    def _note(self, side: int, hour: int, key: bytes) -> bytes:
+        return self._notes(side) + hour.to_bytes(4, "big") + key
 
     def _sweep(
-        self, store: KeyValues, passed_us: int | None, changes: Mapping[bytes, bytes | None]
+        self, store: KeyValues, side: int, passed_us: int | None, changes: Mapping[bytes, bytes | None]
     ) -> dict[bytes, bytes | None]:
         """Drop what can wait no more among the keys that are due; those just changed are looked at another time."""
         if passed_us is None:
             return {}
         swept: dict[bytes, bytes | None] = {}
-        start = len(self.prefix) + 2
+        start = len(self._notes(side))
         due: list[tuple[bytes, int]] = []
-        for note, _ in store.scan(self.prefix + b"x/", _DUE_AT_ONCE):
+        for note, _ in store.scan(self._notes(side), _DUE_AT_ONCE):
             hour = int.from_bytes(note[start : start + 4], "big")
             if (hour + 1) * _HOUR_US >= passed_us:
                 break
             due.append((note[start + 4 :], hour))
-        pending_keys = [self.prefix + b"p/" + key for key, _ in due]
+        pending_keys = [self._pending_key(side, key) for key, _ in due]
         values, _ = store.read(pending_keys)
         for (key, hour), pending_key, value in zip(due, pending_keys, values, strict=True):
             if pending_key in changes:
                 continue
+            swept[self._note(side, hour, key)] = None
             if value is None:
-                swept[self._note(hour, key)] = None
                 continue
-            pending = _decode_pending(value)
-            latest = max(waiting.at for side in pending.sides for waiting in side) // _HOUR_US
-            swept[self._note(hour, key)] = None
+            waiting = _decode_pending(value).waiting
+            latest = max(event.at for event in waiting) // _HOUR_US
             if (latest + 1) * _HOUR_US < passed_us:
                 swept[pending_key] = None
             else:
-                swept[pending_key] = _encode(_Pending(pending.sides, latest))
-                swept[self._note(latest, key)] = b""
+                swept[pending_key] = _encode(_Pending(waiting, latest))
+                swept[self._note(side, latest, key)] = b""
         return swept
 
 
