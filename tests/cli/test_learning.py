@@ -12,6 +12,9 @@ import pytest
 from tests.cli.conftest import Run, call
 from tests.processes import LONG_S, until
 
+from flyball.app import App
+from flyball.core import Refused
+
 Told = dict[str, dict[str, object]]
 
 
@@ -78,13 +81,24 @@ def test_a_rejected_version_cannot_be_released(report: dict[str, object], run: R
     assert states(run) == before
 
 
-def test_release_and_rollback(report: dict[str, object], run: Run) -> None:
+def gone(app: App, declaration: object, written: object = ()) -> None:
+    """As when the application declares no more what a version was learned from."""
+    raise Refused("event type Rate must be declared")
+
+
+def test_release_and_rollback(report: dict[str, object], run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     first = str(report["champion"])
     other = next(name for name, state in states(run).items() if state == "candidate")
     assert (
         run("versions", "release", "shop.py", other, "--reason", "try it", "--json").last["state"]["champion"] == other
     )
     assert run("recommend", "shop.py", 7, "--json").last["version"] == other
+    with monkeypatch.context() as patch:
+        patch.setattr(App, "task_of", gone)
+        for words in (["versions", "rollback", "shop.py"], ["versions", "release", "shop.py", first]):
+            refused = run(*words)
+            assert (refused.code, states(run)[other]) == (1, "champion")
+            assert refused.err.startswith(f"flyball: {first} with arrangement a1 must open in today's application")
     back = run("versions", "rollback", "shop.py")
     assert (back.code, states(run)[first]) == (0, "champion")
     assert back.out.startswith(f"{first} (")

@@ -211,6 +211,10 @@ BROKEN = {
         {"weak_positive": [{"event": "Look", "where": None, "at_least": None, "within_us": 1}]},
         "event type Look must be declared",
     ),
+    "a rule about an attribute that is gone": (
+        {"max_per": ["genre", 2]},
+        "must be readable as the application is declared now, got: .*'genre'",
+    ),
     "a part that is missing": ({"positive": [{}]}, "must be readable as the application is declared now, got: 'event'"),
     "an unknown operation": (
         {"rating": {"event": "Watch", "of": ["?", ["field", "user"], ["field", "user"]]}},

@@ -15,6 +15,7 @@ from flyball.releases import (
     current,
     declare_arrangement,
     declared_arrangement,
+    promote,
     release_arrangement,
     rollback,
     rollback_arrangement,
@@ -110,3 +111,32 @@ def test_rolling_back_undoes_any_releases_step_by_step(steps: list[Any], tmp_pat
     for version, revision in reversed(left):
         state = rollback(home.registry, "back", "ben", 2, artifacts=home.artifacts).state
         assert (state.champion, state.arrangement) == (version, revision)
+
+
+def test_what_cannot_be_opened_is_refused_before_anything_changes(home: Home) -> None:
+    """By the version and by the rule, forward and back."""
+    home.promote("v1")
+    for value in (DIVERSE, NONE):
+        declare(home, value)
+    home.promote("v2")
+    asked: list[Any] = []
+
+    def gone(declaration: Any) -> None:
+        asked.append(declaration)
+        raise Refused("event type Rate must be declared")
+
+    registry, before = home.registry, current(home.registry)
+    changes = {
+        "back to v1": lambda opens: rollback(registry, "worse", "ben", 20, artifacts=home.artifacts, opens=opens),
+        "on to v3": lambda opens: promote(registry, "v3", "better", "ben", 20, artifacts=home.artifacts, opens=opens),
+        "back to a1": lambda opens: rollback_arrangement(registry, "worse", "ben", 20, opens),
+        "on to a1": lambda opens: release_arrangement(registry, "a1", "better", "ben", 20, opens),
+    }
+    audit = registry.audit()
+    for change in changes.values():
+        with pytest.raises(Refused, match=r"v\d with arrangement a\d must open in today's application .* type Rate"):
+            change(gone)
+        assert (current(registry), registry.audit()) == (before, audit)
+    assert len(asked) == len(changes)
+    assert changes["back to a1"](asked.append).changed
+    assert changes["back to v1"](asked.append).state.champion == "v1"

@@ -64,7 +64,8 @@ def release_one(
     from flyball.releases import release_arrangement
 
     runtime = open_home(app, home)
-    changed(release_arrangement(runtime.registry, arrangement, reason, user_name(), runtime.clock.now_us()), json)
+    now_us = runtime.clock.now_us()
+    changed(release_arrangement(runtime.registry, arrangement, reason, user_name(), now_us, runtime.task_of), json)
 
 
 @commands.command("rollback")
@@ -73,7 +74,8 @@ def roll_back(app: AppName, reason: Reason = "by hand", home: Home = None, json:
     from flyball.releases import rollback_arrangement
 
     runtime = open_home(app, home)
-    changed(rollback_arrangement(runtime.registry, reason, user_name(), runtime.clock.now_us()), json)
+    now_us = runtime.clock.now_us()
+    changed(rollback_arrangement(runtime.registry, reason, user_name(), now_us, runtime.task_of), json)
 
 
 def _plain(value: object) -> str:

@@ -202,6 +202,7 @@ def release(
             artifacts=runtime.artifacts,
             features=about.feature_hashes,
             arrangement=arrangement,
+            opens=runtime.task_of,
         ),
         json,
     )
@@ -226,6 +227,7 @@ def roll_back(
             runtime.clock.now_us(),
             artifacts=runtime.artifacts,
             features=runtime.app.task.about.feature_hashes,
+            opens=runtime.task_of,
         ),
         json,
     )

@@ -11,7 +11,7 @@ import msgspec
 
 from flyball.core import Refused
 from flyball.registry import AuditEntry, Registry, add_arrangement
-from flyball.releases.change import Change, replace_state
+from flyball.releases.change import Change, Opens, check_opens, replace_state
 from flyball.releases.state import ReleaseState, arrangement_id, current
 
 
@@ -35,14 +35,18 @@ def declare_arrangement(registry: Registry, app: str, value: Mapping[str, Any], 
     return release_arrangement(registry, arrangement_id(revision), "declared in the application's file", by, now_us)
 
 
-def release_arrangement(registry: Registry, revision: str, reason: str, by: str, now_us: int) -> Change:
+def release_arrangement(
+    registry: Registry, revision: str, reason: str, by: str, now_us: int, opens: Opens | None = None
+) -> Change:
     """Re-rank by `revision` ("a2") from now on, whatever version serves.
 
-    Raises `NotFound` for an unknown one, `Refused` before the first release or when another change came in between.
+    `opens`: see `check_opens`. Raises `NotFound` for an unknown one, `Refused` before the first release, for one that
+    the champion cannot be opened with, or when another change came in between.
     """
     before, arrangement = _released(registry), registry.arrangement(revision)
     if before.arrangement == arrangement.revision:
         return Change(before, False, f"arrangement {revision} serves already; nothing changed")
+    _check_champion_opens(registry, before, arrangement.revision, opens)
     after = msgspec.structs.replace(
         before,
         arrangement=arrangement.revision,
@@ -52,16 +56,18 @@ def release_arrangement(registry: Registry, revision: str, reason: str, by: str,
     return Change(state, True, f"arrangement {revision} serves now, before it {arrangement_id(before.arrangement)}")
 
 
-def rollback_arrangement(registry: Registry, reason: str, by: str, now_us: int) -> Change:
+def rollback_arrangement(registry: Registry, reason: str, by: str, now_us: int, opens: Opens | None = None) -> Change:
     """Re-rank by the revision before this one; called again, by the one before that. The version stays.
 
-    Raises `Refused` when there is none, or when another change came in between.
+    `opens`: see `check_opens`. Raises `Refused` when there is none, for one that the champion cannot be opened with, or
+    when another change came in between.
     """
     before = _released(registry)
     if not before.arrangement_trail:
         raise Refused(
             f"rollback must have an earlier arrangement to go to, got none before {arrangement_id(before.arrangement)}"
         )
+    _check_champion_opens(registry, before, before.arrangement_trail[-1], opens)
     after = msgspec.structs.replace(
         before, arrangement=before.arrangement_trail[-1], arrangement_trail=before.arrangement_trail[:-1]
     )
@@ -83,6 +89,11 @@ def _released(registry: Registry) -> ReleaseState:
     if state.champion is None:
         raise Refused("an arrangement must have a released version to re-rank, got no release yet: run flyball learn")
     return state
+
+
+def _check_champion_opens(registry: Registry, state: ReleaseState, revision: int, opens: Opens | None) -> None:
+    if state.champion is not None:
+        check_opens(registry, registry.version(state.champion), revision, opens)
 
 
 def _changed(

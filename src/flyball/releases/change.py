@@ -1,14 +1,18 @@
 """Promote, release by hand, roll back: each one compare-and-set with its entry in the audit trail."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from flyball.core import Refused, sha256_file
 from flyball.registry import AuditEntry, Registry, Version, VersionState, replace_release
-from flyball.releases.state import ReleaseState, current
+from flyball.releases.state import ReleaseState, arrangement_id, current
 from flyball.tasks import check_hashes
+
+Opens = Callable[[Mapping[str, Any]], object]
+"""Opens the task as a version's declaration says; raises `Refused` where the application cannot any more."""
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -30,19 +34,21 @@ def promote(
     serial: int | None = None,
     features: Mapping[str, str] | None = None,
     arrangement: int | None = None,
+    opens: Opens | None = None,
 ) -> Change:
     """Make `version_id` the champion; `artifacts` is the home's folder of artifacts.
 
     `serial`: the release serial the decision was made on (default: the one now). `arrangement`: the revision to re-rank
-    by from now on (default: the one now). `features`: {feature: hash} as the
-    application declares them now. Raises `NotFound`; `Refused` for a rejected version, a missing or altered artifact,
-    for one that learned from other definitions of features, or when another change came in between.
+    by from now on (default: the one now). `features`: {feature: hash} as the application declares them now; `opens` as
+    in `check_opens`. Raises `NotFound`; `Refused` for a rejected version, a missing or altered artifact, for one that
+    learned from other definitions of features or cannot be opened, or when another change came in between.
     """
     before = current(registry)
     version = registry.version(version_id)
     if before.champion == version_id and (serial is None or serial == before.serial):
         return Change(before, False, f"{version_id} is the champion already; nothing changed")
     check_servable(version, artifacts, features)
+    check_opens(registry, version, before.arrangement if arrangement is None else arrangement, opens)
     trail = before.trail if before.champion is None else (*before.trail, before.champion)
     left = before.trail_arrangements if before.champion is None else (*before.trail_arrangements, before.arrangement)
     revision = before.arrangement if arrangement is None else arrangement
@@ -76,6 +82,7 @@ def rollback(
     *,
     artifacts: Path,
     features: Mapping[str, str] | None = None,
+    opens: Opens | None = None,
 ) -> Change:
     """Go back to the previous champion and the arrangement it served with; called again, to the one before that.
 
@@ -88,13 +95,15 @@ def rollback(
         raise Refused(f"rollback must have an earlier champion to go to, got none before {before.champion}")
     version = registry.version(before.previous)
     check_servable(version, artifacts, features)
+    revision = before.trail_arrangements[-1] if before.trail_arrangements else before.arrangement
+    check_opens(registry, version, revision, opens)
     trail = before.trail[:-1]
     after = ReleaseState(
         champion=version.id,
         previous=trail[-1] if trail else None,
         salt=version.id,
         trail=trail,
-        arrangement=before.trail_arrangements[-1] if before.trail_arrangements else before.arrangement,
+        arrangement=revision,
         arrangement_trail=before.arrangement_trail,
         trail_arrangements=before.trail_arrangements[:-1],
     )
@@ -133,6 +142,19 @@ def check_servable(version: Version, artifacts: Path, features: Mapping[str, str
         got = sha256_file(path)
         if got != expected:
             raise Refused(f"{version.id} must have artifact file {path} with sha256 {expected} to serve, got {got}")
+
+
+def check_opens(registry: Registry, version: Version, revision: int, opens: Opens | None) -> None:
+    """Raise `Refused` with the reason when `version` cannot be opened with arrangement `revision` as the application
+    is declared now: `opens`, such as `App.task_of`, is given its declaration and the rule (None: not looked at)."""
+    if opens is None:
+        return
+    rule = registry.arrangement(arrangement_id(revision)).value if revision else {}
+    try:
+        opens({**version.declaration, **rule} if version.declaration else {})
+    except Refused as error:
+        rule_text = f" with arrangement {arrangement_id(revision)}" if revision else ""
+        raise Refused(f"{version.id}{rule_text} must open in today's application to serve, got: {error}") from None
 
 
 def replace_state(
