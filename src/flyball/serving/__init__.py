@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from flyball.core import lazy_door
 
 if TYPE_CHECKING:
-    from flyball.serving.answer_file import BatchReport, answer_file
     from flyball.serving.answering.engine import Engine, NoFallback, ScoringProgress, Serving
     from flyball.serving.answering.request import RequestReader
+    from flyball.serving.file_answers import BatchReport, answer_file
     from flyball.serving.http.app import make_app
     from flyball.serving.metrics import FAILURES, LATENCY_MS, LEVELS
     from flyball.serving.once import answer_once
