@@ -425,3 +425,32 @@ class Viewer(fb.Profile):
 def test_mistakes_are_refused_with_what_must_be(make: Any, message: str) -> None:
     with pytest.raises(BadDeclaration, match=message):
         make()
+
+
+class Sent(fb.Event):
+    parcel: Annotated[int, fb.Ref("parcel"), fb.renamed("order")]
+    note: Annotated[str, fb.renamed("text")] = ""
+    weight: Annotated[float, fb.renamed("elapsed_us", "at_door"), fb.real(0.0)] = 0.0
+
+
+class Arrived(fb.Event):
+    order: Annotated[int, fb.Ref("parcel")]
+    text: str = ""
+    at_door: Annotated[bool, fb.renamed("note")] = True
+
+
+@pytest.mark.parametrize("sides", [(Sent, Arrived), (Arrived, Sent)])
+def test_renames_of_the_sides_are_none_of_the_joined_type(sides: tuple[type[Event], type[Event]]) -> None:
+    """Former names of one side may be names that the other, or the joined type, has now."""
+    schema = Schema([*sides, fb.joined("Delivery", *sides, by="parcel", within="1d")])
+    made = schema.joined["delivery"]
+    assert set(made.fields) == {"parcel", "note", "weight", "order", "text", "at_door", "elapsed_us"}
+    assert all(field.former == () for field in made.declared)
+    assert dict(made.refs) == {"parcel": "parcel", "order": "parcel"}
+    records = {
+        "sent": [(schema.check("sent", {"parcel": 3, "note": "n"}, START_US, START_US), 0, 0)],
+        "arrived": [(schema.check("arrived", {"order": 3, "text": "t"}, START_US, START_US), 0, 1)],
+    }
+    ((record, _, _),) = Joiner(schema, ["delivery"]).apply(records, MemoryStore())[0]["delivery"]
+    event = schema.decode(record)
+    assert [getattr(event, name) for name in ("parcel", "note", "order", "text")] == [3, "n", 3, "t"]

@@ -12,13 +12,13 @@ Source: windowed stream-stream inner joins of Kafka Streams and Flink.
 from collections.abc import Sequence
 from hashlib import sha256
 from types import new_class
-from typing import Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from flyball.core import BadDeclaration, parse_duration
 from flyball.events.declared import read_type
-from flyball.events.types import Event, Profile
+from flyball.events.types import Event, Profile, Renamed
 
 LATE_US = 7 * 86_400_000_000
 _RULE = 2
@@ -89,7 +89,7 @@ def joined(
         "__module__": first.__module__,
         "__doc__": f"{first.__name__}, then {second.__name__} within {within}.",
         "__join__": join,
-        "__annotations__": {**{name: hints[name] for name in fields}, "elapsed_us": int},
+        "__annotations__": {**{name: _without_renames(hints[name]) for name in fields}, "elapsed_us": int},
         **{name: default for name, field in fields.items() if (default := _default(field)) is not msgspec.NODEFAULT},
     }
     made = new_class(name, (Event,), {"frozen": True, "kw_only": True}, lambda body: body.update(namespace))
@@ -113,6 +113,16 @@ def logged_types(event_types: Sequence[type[Event]]) -> tuple[type[Event], ...]:
 
 def fields_of(event: type[Event]) -> dict[str, msgspec.structs.FieldInfo]:
     return {field.name: field for field in msgspec.structs.fields(event) if field.name != "at"}
+
+
+def _without_renames(annotation: Any) -> Any:
+    """An annotation without the former names: a joined type lies in no log and has none."""
+    if get_origin(annotation) is not Annotated:
+        return annotation
+    inner, *marks = get_args(annotation)
+    kept = [mark for mark in marks if not isinstance(mark, Renamed)]
+    inner = _without_renames(inner)
+    return Annotated[(inner, *kept)] if kept else inner
 
 
 def _default(field: msgspec.structs.FieldInfo) -> Any:
