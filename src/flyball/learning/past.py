@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flyball.events import logged_types
 from flyball.tasks import About, ServingLag
 
 if TYPE_CHECKING:
@@ -42,9 +43,10 @@ class SnapshotPast:
 
 
 def event_names(about: About) -> list[str]:
-    """The names of all event types that a task reads, profiles among them."""
+    """The names of all event types that a task reads: profiles, and of joined types both sides, among them."""
     profiles = [entity.profile for entity in about.entities if entity.profile is not None]
-    return [event.__name__.lower() for event in dict.fromkeys((*about.event_types, *profiles))]
+    types = (*logged_types(about.event_types), *about.event_types, *profiles)
+    return [event.__name__.lower() for event in dict.fromkeys(types)]
 
 
 def write_past(folder: Path, past: SnapshotPast, names: Iterable[str]) -> None:
