@@ -1,8 +1,9 @@
 """Lists of references, bytes, maps, and events that name no entity."""
 
+import enum
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_origin
 
 import pytest
 
@@ -139,6 +140,50 @@ def test_other_maps_are_refused(annotation: Any) -> None:
     made = type(Event)("Odd", (Event,), {"__annotations__": {"user": Annotated[int, Ref("user")], "odd": annotation}})
     with pytest.raises(BadDeclaration, match=r"Odd.odd must be int, float, str, bool, bytes"):
         Schema([made])
+
+
+class Mixed(enum.Enum):
+    ONE = 1
+    AUTO = "auto"
+
+
+class Whole(enum.Enum):
+    ONE = 1
+    TWO = 2
+
+
+@pytest.mark.parametrize("wrap", [lambda kind: kind, lambda kind: kind | None, lambda kind: list[kind]])
+@pytest.mark.parametrize(
+    ("choice", "value"),
+    [
+        (Literal[1, "auto"], None),
+        (Literal["auto", 1], None),
+        (Mixed, None),
+        (Literal["a", "b"], "a"),
+        (Literal[1, 2], 1),
+        (Whole, 1),
+        (float, 0.5),
+        (bool, True),
+    ],
+    ids=str,
+)
+def test_what_is_accepted_can_be_written_to_the_history(choice: Any, value: Any, wrap: Any, tmp_path: Path) -> None:
+    """A field is refused when it is declared, or its events reach the history: nothing is taken in and then stuck."""
+    annotation = wrap(choice)
+    made = type(Event)("Odd", (Event,), {"__annotations__": {"user": Annotated[int, Ref("user")], "odd": annotation}})
+    if value is None:
+        with pytest.raises(
+            BadDeclaration, match=r"choices of Odd.odd must be one or more values|either all str or all int"
+        ):
+            Schema([made])
+        return
+    log = DeclaredLog(PlainLog(1), Schema([made]))
+    stored = [value] if get_origin(annotation) is list else value
+    log.append([log.schema.check("odd", {"user": 1, "odd": stored}, AT, AT)])
+    consumer = HistoryConsumer(log.schema, tmp_path, partitions=1, schemas=log.schemas)
+    consumer.apply(log.read((0,), 10))
+    consumer.flush()
+    assert History(tmp_path, log.schema).events("odd")["odd"].to_list() == [stored]
 
 
 def test_the_history_holds_maps_as_json(tmp_path: Path) -> None:

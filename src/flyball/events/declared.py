@@ -202,6 +202,17 @@ def _check_default(where: str, annotation: Any, default: Any) -> None:
         raise BadDeclaration(f"default of {where}", f"a value that fits ({error})", default) from None
 
 
+def _check_choices(where: str, annotation: Any) -> None:
+    """The values of a choice must be of one type: they are one column of the history."""
+    if annotation in _SCALARS:
+        return
+    is_literal = get_origin(annotation) is Literal
+    choices = get_args(annotation) if is_literal else [choice.value for choice in annotation]
+    kinds = {type(choice) for choice in choices}
+    if len(kinds) != 1 or not kinds <= set(_SCALARS):
+        raise BadDeclaration(f"choices of {where}", "one or more values of one type, text or numbers", list(choices))
+
+
 class _Read(msgspec.Struct, frozen=True):
     """What an annotation says."""
 
@@ -237,6 +248,7 @@ def _read_annotation(where: str, annotation: Any) -> _Read:
         or annotation in _SCALARS
         or (isinstance(annotation, type) and issubclass(annotation, enum.Enum))
     ):
+        _check_choices(where, annotation)
         return _Read(annotation)
     raise BadDeclaration(
         where,
