@@ -1,7 +1,8 @@
 """A task's declaration checks itself and names the field that is wrong."""
 
+import re
 from types import SimpleNamespace
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import pytest
@@ -95,13 +96,99 @@ def test_a_declaration_survives_json_and_restores_the_task_of_then(films: Simple
 
 
 def test_a_declaration_of_events_that_are_gone_is_refused_by_name(films: SimpleNamespace) -> None:
-    now = fb.Recommend(fb.Entity("user"), fb.Entity("film"), positive=fb.outcome(films.Watch))
-    kept = films.task(positive=fb.outcome(films.Rate)).about.declaration
+    user, film = fb.Entity("user"), fb.Entity("film")
+    now = fb.Recommend(user, film, positive=fb.outcome(films.Watch))
+    kept = fb.Recommend(user, film, positive=fb.outcome(films.Rate)).about.declaration
     with pytest.raises(Refused, match="event type Rate must be declared, since the version was learned from it"):
         now.restore(kept)
     assert now.restore(kept, [films.Rate]).about.declaration == kept
     with pytest.raises(Refused, match="item of the task must be 'book', as when the version was learned"):
         now.restore({**kept, "item": "book"})
+
+
+class Viewer(fb.Profile):
+    user: Annotated[int, fb.Ref("user")]
+    age: int = 0
+
+
+class Member(fb.Profile):
+    user: Annotated[int, fb.Ref("user")]
+    age: int = 0
+
+
+class Card(fb.Profile):
+    film: Annotated[str, fb.Ref("film")]
+    genre: str = ""
+
+
+class Described(fb.Profile):
+    film: Annotated[str, fb.Ref("film")]
+    kind: str = ""
+
+
+class Longer(fb.Profile):
+    film: Annotated[str, fb.Ref("film")]
+    genre: str = ""
+    year: int = 0
+
+
+class Seen(fb.Event):
+    user: Annotated[int, fb.Ref("user")]
+    film: Annotated[str, fb.Ref("film")]
+
+
+class Film(fb.Profile):
+    former_names = ("Card",)
+    film: Annotated[str, fb.Ref("film")]
+    genre: str = ""
+
+
+OLD = {"from": 40}
+Longer.__name__ = "Card"
+
+
+def _task_of(user: fb.Entity, film: fb.Entity) -> fb.Recommend:
+    return fb.Recommend(user, film, positive=fb.outcome(Seen))
+
+
+def _old(viewer: Any) -> str:
+    return "old" if viewer.age >= OLD["from"] else "young"
+
+
+USER, FILM = fb.Entity("user", Viewer, group=_old), fb.Entity("film", Card)
+
+
+@pytest.mark.parametrize(
+    ("user", "film", "told"),
+    [
+        (fb.Entity("user", Viewer, group=lambda v: "old" if v.age >= 30 else "young"), FILM, "group= of entity 'user'"),
+        (fb.Entity("user", Viewer, group=lambda v: "a" if v.age >= OLD["from"] else "b"), FILM, "group= of entity"),
+        (fb.Entity("user", Viewer), FILM, "group= of entity 'user'"),
+        (fb.Entity("user", Member, group=_old), FILM, "or its profile, must be as when"),
+        (USER, fb.Entity("film"), "profile= of entity 'film' must be 'Card'"),
+        (USER, fb.Entity("film", Described), "profile= of entity 'film' must be 'Card'"),
+        (USER, fb.Entity("film", Card, known_by=(Seen,)), "known_by= of entity 'film' must be []"),
+    ],
+)
+def test_a_version_of_other_groups_or_another_catalog_is_refused(user: Any, film: Any, told: str) -> None:
+    kept = msgspec.json.decode(msgspec.json.encode(_task_of(USER, FILM).about.declaration))
+    with pytest.raises(Refused, match=re.escape(told)):
+        _task_of(user, film).restore(kept)
+
+
+def test_a_group_counts_with_what_it_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = msgspec.json.decode(msgspec.json.encode(_task_of(USER, FILM).about.declaration))
+    same = fb.Entity("user", Viewer, group=_old, seen=fb.count(Seen, "1d"))
+    for profile in (Longer, Film):  # an attribute more, and another name that is declared
+        assert _task_of(same, fb.Entity("film", profile)).restore(kept).positive == _task_of(USER, FILM).positive
+    with pytest.raises(Refused, match="profile of entity 'film' must have year, as when"):
+        _task_of(USER, FILM).restore(_task_of(USER, fb.Entity("film", Longer)).about.declaration)
+    monkeypatch.setitem(OLD, "from", 30)
+    with pytest.raises(Refused, match="group= of entity 'user'"):
+        _task_of(fb.Entity("user", Viewer, group=_old), FILM).restore(kept)
+    things = object()
+    with pytest.raises(BadDeclaration, match="group of Entity 'user'"):
+        _ = _task_of(fb.Entity("user", Viewer, group=lambda v: hash(things)), FILM).about
 
 
 def test_a_request_is_checked_against_the_task(films: SimpleNamespace) -> None:

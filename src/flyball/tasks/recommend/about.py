@@ -2,16 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from hashlib import sha256
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from flyball.core import Refused
+from flyball.core import BadDeclaration, Refused
 from flyball.events import Event, FormerNames, WrittenType, read_type
+from flyball.features import content_of
 from flyball.policy import AnyOf, Expression, Outcome, Value, expression_of, outcomes_of
 from flyball.tasks.about import About
+from flyball.tasks.recommend.declaration import attributes_of
 from flyball.tasks.recommend.labels import recommend_labels
 from flyball.tasks.recommend.request import request_type
+from flyball.tasks.recommend.state.signals import hash_of_function
 
 if TYPE_CHECKING:
     from flyball.tasks.recommend.declaration import Recommend
@@ -61,6 +66,8 @@ def restored(
                 f"{field} of the task must be {declaration[field]!r}, as when the version was learned, "
                 f"got {getattr(task, field).name!r}: release a version learned since"
             )
+    profiles = [entity.profile for entity in task.entities if entity.profile is not None]
+    _check_same(task, declaration, FormerNames((*profiles, *task.event_types, *event_types), written, then))
     changed: dict[str, Any] = {field: _outcome_of(declaration[field], names) for field in OUTCOMES}
     rating, value = declaration["rating"], None
     if rating is not None:
@@ -84,11 +91,75 @@ def _listed(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
+def _check_same(task: "Recommend", declaration: Mapping[str, Any], names: FormerNames) -> None:
+    """Raises `Refused` for users grouped otherwise than then, or for another catalog: answers depend on both."""
+    grouped = declaration.get("groups")
+    if grouped is not None:
+        grouped = {**grouped, "profile": _name_now(grouped["profile"], names)}
+    if "groups" in declaration and grouped != _groups(task):
+        raise Refused(
+            f"group= of entity {task.user.name!r}, or its profile, must be as when the version was learned, "
+            "got another: declare it as it was, or release a version learned since"
+        )
+    then, now = declaration.get("catalog"), _catalog(task)
+    if then is None:
+        return
+    then = {
+        **then,
+        "profile": None if then["profile"] is None else _name_now(then["profile"], names),
+        "known_by": sorted(_name_now(name, names) for name in then["known_by"]),
+    }
+    for field, name in (("profile", "profile="), ("known_by", "known_by=")):
+        if then[field] != now[field]:
+            raise Refused(
+                f"{name} of entity {task.item.name!r} must be {then[field]!r}, as when the version was learned, "
+                f"got {now[field]!r}: declare it as it was, or release a version learned since"
+            )
+    gone = [field for field in then["attributes"] if field not in now["attributes"]]
+    if gone:
+        raise Refused(
+            f"profile of entity {task.item.name!r} must have {', '.join(gone)}, as when the version was learned, "
+            f"got {', '.join(now['attributes']) or 'none'}: declare it as it was, or release a version learned since"
+        )
+
+
+def _name_now(name: str, names: FormerNames) -> str:
+    """What the event type is called now; its name of then where none declared has or had it."""
+    try:
+        return names.type_of(name).__name__
+    except Refused:
+        return name
+
+
+def _groups(task: "Recommend") -> dict[str, Any] | None:
+    """What the groups of users depend on besides their profiles."""
+    user = task.user
+    if user.group is None or user.profile is None:
+        return None
+    try:
+        content = content_of(user.group) if isinstance(user.group, FunctionType) else hash_of_function(user.group)
+    except BadDeclaration as error:
+        raise BadDeclaration(f"group of Entity {user.name!r}", "a function of numbers and texts", str(error)) from None
+    return {"function": sha256(content.encode()).hexdigest()[:16], "profile": user.profile.__name__}
+
+
+def _catalog(task: "Recommend") -> dict[str, Any]:
+    """What the catalog of items depends on besides events."""
+    item = task.item
+    return {
+        "profile": None if item.profile is None else item.profile.__name__,
+        "attributes": list(attributes_of(item)),
+        "known_by": sorted(event.__name__ for event in item.known_by),
+    }
+
+
 def _declaration(task: "Recommend") -> dict[str, Any]:
     rating = task.rating
     return {
         "user": task.user.name,
         "item": task.item.name,
+        "groups": _groups(task),
+        "catalog": _catalog(task),
         **{field: _plain(getattr(task, field)) for field in OUTCOMES},
         "rating": None if rating is None else {"event": rating.event.__name__, "of": rating.expression.plain()},
         "types": {event.__name__: msgspec.to_builtins(read_type(event).written) for event in _read_types(task)},
