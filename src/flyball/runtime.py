@@ -29,7 +29,7 @@ from flyball.events import (
 from flyball.features import FeatureReader
 from flyball.history import History, HistoryConsumer
 from flyball.home import HomeLayout
-from flyball.outcomes import prediction_consumer
+from flyball.outcomes import DeclaredPredictions, prediction_consumer
 from flyball.registry import Registry
 from flyball.releases import current
 from flyball.settings import Settings, load_settings
@@ -100,7 +100,10 @@ class Runtime:
     @cached_property
     def predictions(self) -> EventLog:
         self._begin_home()
-        return open_log(self.settings.predictions)
+        """Requests in it are read as their type is declared now, where that is an event type of the application."""
+        log, request = open_log(self.settings.predictions), self.app.task.about.request
+        declared = self.app.schema.types.get(request.__name__.lower())
+        return log if declared is None or declared.cls is not request else DeclaredPredictions(log, declared)
 
     @cached_property
     def quarantine(self) -> Quarantine:

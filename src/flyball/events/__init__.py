@@ -13,7 +13,7 @@ from flyball.events.columns import SourceColumns
 from flyball.events.declared import EventType, Field, defaults_in, read_type
 from flyball.events.declared_log import DeclaredLog, log_problems, refuse_unreadable
 from flyball.events.early_stop import Stopped
-from flyball.events.evolution import Lineage
+from flyball.events.evolution import Lineage, rows_of
 from flyball.events.formats import BadLine, BatchBuilder, EventBatch, Format, Parsed, Parser
 from flyball.events.former_names import FormerNames
 from flyball.events.ingest import IngestReport, Verdict, ingest, ingest_lines
@@ -144,5 +144,6 @@ __all__ = [
     "refuse_unreadable",
     "renamed",
     "retry",
+    "rows_of",
     "text",
 ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from flyball.core import lazy_door
 from flyball.outcomes.consumer import OutcomeConsumer
 from flyball.outcomes.counts import BOUNDS_US
+from flyball.outcomes.declared_predictions import DeclaredPredictions
 from flyball.outcomes.exposure import exposure_of, shown_items
 from flyball.outcomes.metrics import LabelMetric, VersionOutcomes
 from flyball.outcomes.prediction import (
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BOUNDS_US",
+    "DeclaredPredictions",
     "Followed",
     "LabelMetric",
     "OutcomeConsumer",

@@ -1,0 +1,116 @@
+"""The stream `predictions` with requests read as their type is declared today, whatever they were written with.
+
+Promises: each record appended names the declaration of its request; what was renamed since is read under its new name,
+by the upgrades that events are read by.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+
+from flyball.core import Refused, StoreCorrupt
+from flyball.events import (
+    Appended,
+    EventLog,
+    EventType,
+    Lineage,
+    Offsets,
+    Record,
+    Slice,
+    Upgrade,
+    WrittenSchemas,
+    read_where,
+    rows_of,
+)
+from flyball.outcomes.prediction import TYPE, prediction_of, prediction_record
+
+_decode = msgspec.msgpack.Decoder(list).decode
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class DeclaredPredictions:
+    """`log` with requests of type `request`. A `SearchableLog`.
+
+    Records that an earlier release of Flyball wrote name no declaration: their requests are read as they are.
+    """
+
+    def __init__(self, log: EventLog, request: EventType) -> None:
+        self._log, self._request = log, request
+        self._upgrades: dict[int, Upgrade] = {}
+        self._read_written()
+        log.schemas.offer([request.written])
+
+    @property
+    def schemas(self) -> WrittenSchemas:
+        return self._log.schemas
+
+    def append(self, records: Sequence[Record]) -> Appended:
+        schema = self._request.fingerprint
+        return self._log.append([msgspec.structs.replace(record, schema=schema) for record in records])
+
+    def read(self, after: Offsets, limit: int) -> list[Slice]:
+        return [self._as_declared(piece) for piece in self._log.read(after, limit)]
+
+    def ends(self) -> Offsets:
+        return self._log.ends()
+
+    def commit(self, group: str, offsets: Offsets) -> None:
+        self._log.commit(group, offsets)
+
+    def committed(self, group: str) -> Offsets:
+        return self._log.committed(group)
+
+    def read_where(
+        self,
+        partition: int,
+        after: int,
+        until: int,
+        types: Mapping[str, int] | None = None,
+        at_us: tuple[int, int] | None = None,
+    ) -> Iterator[Slice]:
+        for piece in read_where(self._log, partition, after, until, types, at_us):
+            yield self._as_declared(piece)
+
+    def close(self) -> None:
+        """Close what the log has open in this process."""
+        close = getattr(self._log, "close", None)
+        if close is not None:
+            close()
+
+    def _read_written(self) -> None:
+        lineage = Lineage(self._request, rows_of(self._request, self._log.schemas.stored()))
+        self._upgrades = {
+            fingerprint: Upgrade(lineage, written)
+            for fingerprint, written in lineage.versions.items()
+            if fingerprint != self._request.fingerprint
+        }
+        self._fields = {fingerprint: written.fields for fingerprint, written in lineage.versions.items()}
+
+    def _as_declared(self, piece: Slice) -> Slice:
+        current = {0, self._request.fingerprint}
+        if all(record.schema in current for record in piece.records):
+            return piece
+        records = [record if record.schema in current else self._upgraded(record) for record in piece.records]
+        return Slice(piece.partition, piece.first, records, piece.records)
+
+    def _upgraded(self, record: Record) -> Record:
+        if record.type != TYPE:
+            return record
+        if record.schema not in self._upgrades:
+            self._read_written()  # another process has begun to write with another declaration
+        upgrade = self._upgrades.get(record.schema)
+        if upgrade is None:
+            raise StoreCorrupt(
+                "a prediction record", f"of a request that is a {self._request.cls.__name__}", f"{record.schema:08x}"
+            )
+        if upgrade.change.problems:
+            raise Refused(f"requests must be readable as they are declared now, got: {upgrade.change.problems[0]}")
+        prediction = prediction_of(record)
+        values = [prediction.request.get(field.name, field.default) for field in self._fields[record.schema]]
+        body = upgrade.record(msgspec.structs.replace(record, body=_encode(values), flags=0)).body
+        fields = self._request.written.fields
+        given = _decode(body)
+        given += [field.default for field in fields[len(given) :]]
+        request = {field.name: value for field, value in zip(fields, given, strict=True)}
+        declared = msgspec.structs.replace(prediction, request=request, request_type=self._request.name)
+        return msgspec.structs.replace(prediction_record(declared), schema=self._request.fingerprint)
