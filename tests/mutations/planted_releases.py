@@ -30,14 +30,14 @@ PLANTED_RELEASES = (
     Planted(_CHANGE, 'states[before.champion] = "retired"', 'states[before.champion] = "champion"', "two champions"),
     Planted(
         _CHANGE,
-        "arrangement=before.trail_arrangements[-1] if before.trail_arrangements else before.arrangement",
-        "arrangement=before.arrangement",
+        "revision = before.trail_arrangements[-1] if before.trail_arrangements else before.arrangement",
+        "revision = before.arrangement",
         "rollback keeps the new rule",
     ),
     Planted(
         _CHANGE,
-        "check_servable(version, artifacts, features)\n    trail = before.trail[:-1]",
-        "trail = before.trail[:-1]",
+        "check_servable(version, artifacts, features)\n    revision = before.trail_",
+        "revision = before.trail_",
         "rollback checks nothing",
     ),
     Planted(_CHANGE, "salt=version_id", "salt=before.salt", "users fall into the buckets of the release before"),

@@ -170,7 +170,7 @@ def expected_depth(rows: int) -> float:
     """How deep a random tree of so many rows is on average; 1 for one row or none, so that it can divide.
 
     >>> expected_depth(2), round(expected_depth(256), 3)
-    (1.0, 10.245)
+    (1.0, 10.249)
     """
     return _unsplit_depth(rows) if rows > 1 else 1.0
 

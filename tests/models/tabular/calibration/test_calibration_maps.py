@@ -50,7 +50,8 @@ def test_weights_are_repeated_examples_and_order_is_nothing(name: str, rows: lis
     plain = FITS[name](scores, actual, weight).apply(points)
     assert FITS[name](scores[order], actual[order], weight[order]).apply(points).tolist() == plain.tolist()
     twice = np.repeat(np.arange(len(rows)), weight.astype(int))
-    assert FITS[name](scores[twice], actual[twice]).apply(points) == pytest.approx(plain, abs=1e-5)
+    # As near as the fits converge: where all scores are one, slope and intercept can stand in for each other.
+    assert FITS[name](scores[twice], actual[twice]).apply(points) == pytest.approx(plain, abs=1e-4)
 
 
 def test_platt_is_that_of_libsvm() -> None:
