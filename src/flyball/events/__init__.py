@@ -52,6 +52,7 @@ from flyball.events.retry import RetryReport, retry
 from flyball.events.schema import Schema
 from flyball.events.types import Event, Profile, Ref, integer, real, renamed, text
 from flyball.events.upgrade import Upgrade, Upgrades
+from flyball.events.upgraded_log import UpgradedLog
 from flyball.events.written import FieldKind, WrittenField, WrittenType
 
 __all__ = [
@@ -106,6 +107,7 @@ __all__ = [
     "SourceColumns",
     "Stopped",
     "Upgrade",
+    "UpgradedLog",
     "Upgrades",
     "Verdict",
     "WorkerReport",

@@ -5,18 +5,19 @@ log is opened, with the type, the field, both declarations and what to do, befor
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from flyball.core import Refused, StoreCorrupt
-from flyball.events.log import Appended, EventLog, Offsets, Record, Slice, WrittenSchemas
+from flyball.events.log import EventLog, Slice
 from flyball.events.reading import read_where
 from flyball.events.schema import FIRST_US, Schema
 from flyball.events.upgrade import Upgrades
+from flyball.events.upgraded_log import UpgradedLog
 
 
-class DeclaredLog:
+class DeclaredLog(UpgradedLog):
     """`log` as `schema` declares its types; `schema` here is the one to check new events with. A `SearchableLog`.
 
     `name`: how messages call the log. Raises `Refused` when records in it cannot be read as declared. Where a
@@ -24,49 +25,16 @@ class DeclaredLog:
     """
 
     def __init__(self, log: EventLog, schema: Schema, name: str = "the event log") -> None:
-        self._log, self._name = log, name
+        super().__init__(log)
+        self._name = name
         self._learn(schema)
         problems = self._problems or _stored_problems(log, self._upgrades)
         if problems:
             raise Refused(_message(name, problems))
         self._offer()
 
-    @property
-    def schemas(self) -> WrittenSchemas:
-        return self._log.schemas
-
-    def append(self, records: Sequence[Record]) -> Appended:
-        return self._log.append(records)
-
-    def read(self, after: Offsets, limit: int) -> list[Slice]:
-        return [self._as_declared(piece) for piece in self._log.read(after, limit)]
-
-    def ends(self) -> Offsets:
-        return self._log.ends()
-
-    def commit(self, group: str, offsets: Offsets) -> None:
-        self._log.commit(group, offsets)
-
-    def committed(self, group: str) -> Offsets:
-        return self._log.committed(group)
-
-    def read_where(
-        self,
-        partition: int,
-        after: int,
-        until: int,
-        types: Mapping[str, int] | None = None,
-        at_us: tuple[int, int] | None = None,
-    ) -> Iterator[Slice]:
-        stored = None if types is None else self._upgrades.names_of(types)
-        for piece in read_where(self._log, partition, after, until, stored, at_us):
-            yield self._as_declared(piece)
-
-    def close(self) -> None:
-        """Close what the log has open in this process."""
-        close = getattr(self._log, "close", None)
-        if close is not None:
-            close()
+    def _stored_types(self, types: Mapping[str, int]) -> Mapping[str, int]:
+        return self._upgrades.names_of(types)
 
     def _learn(self, schema: Schema) -> None:
         self.schema = schema.after(self._log.schemas.stored())

@@ -4,7 +4,7 @@ Promises: each record appended names the declaration of its request; what was re
 by the upgrades that events are read by.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -14,12 +14,10 @@ from flyball.events import (
     EventLog,
     EventType,
     Lineage,
-    Offsets,
     Record,
     Slice,
     Upgrade,
-    WrittenSchemas,
-    read_where,
+    UpgradedLog,
     rows_of,
 )
 from flyball.outcomes.prediction import TYPE, prediction_of, prediction_record
@@ -28,54 +26,22 @@ _decode = msgspec.msgpack.Decoder(list).decode
 _encode = msgspec.msgpack.Encoder().encode
 
 
-class DeclaredPredictions:
+class DeclaredPredictions(UpgradedLog):
     """`log` with requests of type `request`. A `SearchableLog`.
 
     Records that an earlier release of Flyball wrote name no declaration: their requests are read as they are.
     """
 
     def __init__(self, log: EventLog, request: EventType) -> None:
-        self._log, self._request = log, request
+        super().__init__(log)
+        self._request = request
         self._upgrades: dict[int, Upgrade] = {}
         self._read_written()
         log.schemas.offer([request.written])
 
-    @property
-    def schemas(self) -> WrittenSchemas:
-        return self._log.schemas
-
     def append(self, records: Sequence[Record]) -> Appended:
         schema = self._request.fingerprint
         return self._log.append([msgspec.structs.replace(record, schema=schema) for record in records])
-
-    def read(self, after: Offsets, limit: int) -> list[Slice]:
-        return [self._as_declared(piece) for piece in self._log.read(after, limit)]
-
-    def ends(self) -> Offsets:
-        return self._log.ends()
-
-    def commit(self, group: str, offsets: Offsets) -> None:
-        self._log.commit(group, offsets)
-
-    def committed(self, group: str) -> Offsets:
-        return self._log.committed(group)
-
-    def read_where(
-        self,
-        partition: int,
-        after: int,
-        until: int,
-        types: Mapping[str, int] | None = None,
-        at_us: tuple[int, int] | None = None,
-    ) -> Iterator[Slice]:
-        for piece in read_where(self._log, partition, after, until, types, at_us):
-            yield self._as_declared(piece)
-
-    def close(self) -> None:
-        """Close what the log has open in this process."""
-        close = getattr(self._log, "close", None)
-        if close is not None:
-            close()
 
     def _read_written(self) -> None:
         lineage = Lineage(self._request, rows_of(self._request, self._log.schemas.stored()))

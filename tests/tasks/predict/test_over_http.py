@@ -53,8 +53,9 @@ async def caller(home: Path) -> AsyncIterator[tuple[httpx.AsyncClient, Service]]
     await service.start()
     try:
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-            while not service.engine.serving.pipelines:
-                await asyncio.sleep(0)
+            async with asyncio.timeout(60):
+                while not service.engine.serving.pipelines:
+                    await asyncio.sleep(0)
             yield client, service
     finally:
         await service.stop()
@@ -104,8 +105,9 @@ async def test_a_request_that_does_not_fit_the_event_is_told_where(caller: tuple
 async def test_without_a_version_what_is_usual_is_answered(caller: tuple[httpx.AsyncClient, Service]) -> None:
     client, service = caller
     champion = next(iter(service.engine.serving.pipelines))
-    while service.engine.serving.fallback_version != champion:
-        await asyncio.sleep(0)
+    async with asyncio.timeout(60):
+        while service.engine.serving.fallback_version != champion:
+            await asyncio.sleep(0)
     service.refresher.trip(champion, "planted")
     reply = (await client.post("/v1/predict?reasons=3", json=ORDER)).json()
     assert (reply["level"], reply["version"], reply["reasons"]) == ("precomputed", champion, [])
