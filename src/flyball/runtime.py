@@ -21,10 +21,13 @@ from flyball.events import (
     Inlet,
     Quarantine,
     Schema,
+    Undeclared,
+    count_undeclared,
     formats_in,
     log_exists,
     open_log,
     open_quarantine,
+    undeclared,
 )
 from flyball.features import FeatureReader
 from flyball.history import History, HistoryConsumer
@@ -225,6 +228,19 @@ def check_stored(app: App, settings: Settings) -> None:
     """Raises `Refused` when past events cannot be read as the application declares them now; makes no new log."""
     if log_exists(settings.events):
         DeclaredLog(open_log(settings.events), app.schema, settings.events).close()
+
+
+def undeclared_in(app: App, settings: Settings, counted: bool = True) -> list[Undeclared]:
+    """What the log holds that no class of the application declares any more; `counted`, in how many events.
+
+    Makes no new log; counting reads all of the log that may have some of it.
+    """
+    if not log_exists(settings.events):
+        return []
+    log = open_log(settings.events)
+    if counted:
+        return count_undeclared(log, app.schema)
+    return undeclared(app.schema.after(log.schemas.stored()))
 
 
 def check_home(home: Path, app: App) -> None:

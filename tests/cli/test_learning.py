@@ -51,6 +51,41 @@ def test_learn_releases_the_chosen_one_and_versions_shows_it(report: dict[str, o
     assert f"{report['chosen']} " in run("versions", "list", "shop.py").out
 
 
+def test_check_tells_what_an_edited_file_would_take_out_of_service(report: dict[str, object], run: Run) -> None:
+    assert run("check", "shop.py").code == 0
+    Path("edited.py").write_text(Path("shop.py").read_text().replace("Buy", "Purchase"))
+    got = run("check", "edited.py", "--home", ".flyball/shop")
+    assert (got.code, got.out.splitlines()[0]) == (1, "shop: declared, but its home does not go on with it")
+    lines = [line.strip() for line in got.out.splitlines()]
+    (lost,) = [line for line in lines if line.startswith("in the log, but declared no more: ")]
+    assert "event type buy, 750 events: " in lost
+    assert 'former_names = ("buy",)' in lost
+    (out,) = [line for line in lines if "will go out of service" in line]
+    assert out.startswith(f"{report['champion']} (champion) will go out of service: event type Buy must be declared")
+    assert out.endswith("learn before you deploy this file")
+    told = run("check", "edited.py", "--home", ".flyball/shop", "--json").last
+    assert (told["ok"], told["where"], told["undeclared"][0]["events"]) == (False, "home", 750)
+    assert [(one["version"], one["role"]) for one in told["out_of_service"]] == [(report["champion"], "champion")]
+
+
+def test_check_lets_a_file_pass_that_takes_only_the_previous_champion_out(report: dict[str, object], run: Run) -> None:
+    assert report["champion"] == "v3"
+    assert run("versions", "release", "shop.py", "v2").code == 0
+    (before,) = [one for one in run("versions", "list", "shop.py", "--json").last["versions"] if one["id"] == "v3"]
+    shutil.rmtree(Path(".flyball/shop/artifacts", before["artifact"]))
+    got = run("check", "shop.py")
+    assert "v3 (previous) will go out of service: " in got.out
+    assert (got.code, got.out.splitlines()[0]) == (0, "shop: OK")
+
+
+def test_learn_says_once_what_no_class_declares_any_more(report: dict[str, object], run: Run) -> None:
+    shop = Path("shop.py").read_text()
+    price = "price: Annotated[float, fb.real(0, 100_000)]"
+    Path("edited.py").write_text(shop.replace(price, "paid: float = 0.0").replace("buy=Buy, ", ""))
+    got = run("learn", "edited.py", "--home", ".flyball/shop", "--as-of", "2026-03-05")
+    assert got.err.count("in the log, but declared no more: field Buy.price; see flyball check") == 1
+
+
 def test_learn_names_the_chosen_one_once(report: dict[str, object], run: Run) -> None:
     told = run("learn", "shop.py", "--as-of", "2026-03-05").out
     (line,) = [line for line in told.splitlines() if line.startswith("chosen: ")]

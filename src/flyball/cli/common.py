@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
+from flyball.cli.show import warn
 from flyball.core import BadDeclaration, BadSetting, FlyballError, NotFound, SystemClock
 
 if TYPE_CHECKING:
@@ -138,6 +139,15 @@ def open_app(spec: str, home: Path | None, chosen: list[str] | None = None, **op
     runtime = Runtime(load(spec, settings.app), settings, SystemClock())
     check_stored(runtime.app, settings)
     return runtime
+
+
+def warn_undeclared(runtime: "Runtime") -> None:
+    """Name on standard error what the log holds that no class declares any more; `flyball check` counts it."""
+    from flyball.runtime import undeclared_in
+
+    lost = [what.name for what in undeclared_in(runtime.app, runtime.settings, counted=False)]
+    if lost:
+        warn(f"flyball: in the log, but declared no more: {', '.join(lost)}; see flyball check")
 
 
 def open_home(spec: str, home: Path | None, chosen: list[str] | None = None, **options: Any) -> "Runtime":

@@ -1,18 +1,21 @@
 """`flyball new`, `flyball check` and `flyball settings`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 
-from flyball.cli.common import AppName, BadApplication, Home, Json, Set, load, pairs, sourced_settings
+from flyball.cli.common import AppName, BadApplication, Home, Json, Set, load, pairs, settings_for, sourced_settings
 from flyball.cli.show import say, show_json, show_table
 from flyball.cli.template import write_project
-from flyball.core import Refused, format_duration
+from flyball.core import Refused, SystemClock, format_duration
 
 if TYPE_CHECKING:
     from flyball.app import App
+    from flyball.events import Undeclared
+    from flyball.serving import Outage
     from flyball.tasks import Label
 
 
@@ -47,11 +50,15 @@ def new(
 
 
 def check(app: AppName, home: Home = None, chosen: Set = None, json: Json = False) -> None:
-    """Say what is wrong with an application, and where.
+    """Say what is wrong with an application, and where; and whether its home can go on with it.
 
-    When nothing is wrong, say what it declares. Past events in its home must be readable as it declares them now.
+    When nothing is wrong, say what it declares. Past events in its home must be readable as it declares them now. What
+    the log holds that no class declares any more is listed, with counts. So are the released versions that could not
+    serve with this file: learn before you deploy it. The exit code is 1 when one of these answers users today, and
+    0 when it is only the previous champion.
     """
-    from flyball.runtime import check_stored
+    from flyball.runtime import Runtime, check_stored, undeclared_in
+    from flyball.serving import outages
 
     try:
         declared = load(app, pairs(chosen or []))
@@ -60,21 +67,35 @@ def check(app: AppName, home: Home = None, chosen: Set = None, json: Json = Fals
             raise
         show_json({"ok": False, "where": error.place, "error": error.problem})
         raise typer.Exit(2) from None
+    settings = settings_for(app, home, chosen)
     try:
-        check_stored(declared, sourced_settings(app, home, chosen).settings)
+        check_stored(declared, settings)
     except Refused as error:
         if not json:
             raise
         show_json({"ok": False, "where": "events", "error": str(error)})
         raise typer.Exit(1) from None
+    lost = undeclared_in(declared, settings)
+    out = outages(Runtime(declared, settings, SystemClock()))
+    breaks = any(outage.serves for outage in out)
     if json:
         show_json(
-            {"ok": True, "name": declared.name, "events": _events(declared), "candidates": list(declared.candidates)}
+            {
+                "ok": not breaks,
+                **({"where": "home"} if breaks else {}),
+                "name": declared.name,
+                "events": _events(declared),
+                "candidates": list(declared.candidates),
+                "undeclared": lost,
+                "out_of_service": out,
+            }
         )
-        return
-    say(f"{declared.name}: OK")
-    for line in _summary(declared):
-        say(f"  {line}")
+    else:
+        say(f"{declared.name}: {'declared, but its home does not go on with it' if breaks else 'OK'}")
+        for line in [*_summary(declared), *_home_lines(lost, out)]:
+            say(f"  {line}")
+    if breaks:
+        raise typer.Exit(1)
 
 
 def settings(app: AppName, home: Home = None, chosen: Set = None, json: Json = False) -> None:
@@ -127,6 +148,17 @@ def _summary(app: "App") -> list[str]:
         f"candidates {', '.join(app.candidates)}; chosen by {app.choose.metric}"
         + (", the cheapest within noise" if app.choose.cheapest else ""),
         f"formats {', '.join(dict.fromkeys(['jsonl', 'csv', 'parquet', *app.formats]))}",
+    ]
+
+
+def _home_lines(lost: "Sequence[Undeclared]", out: "Sequence[Outage]") -> list[str]:
+    """What of the application's home does not go on with the declaration."""
+    return [
+        *(f"in the log, but declared no more: {what.text()}" for what in lost),
+        *(
+            f"{one.version} ({one.role}) will go out of service: {one.reason}; learn before you deploy this file"
+            for one in out
+        ),
     ]
 
 

@@ -51,6 +51,7 @@ from flyball.events.reading import after_slices, fresh, read_until, read_where
 from flyball.events.retry import RetryReport, retry
 from flyball.events.schema import Schema
 from flyball.events.types import Event, Profile, Ref, integer, real, renamed, text
+from flyball.events.undeclared import Undeclared, count_undeclared, undeclared
 from flyball.events.upgrade import Upgrade, Upgrades
 from flyball.events.upgraded_log import UpgradedLog
 from flyball.events.written import FieldKind, WrittenField, WrittenType
@@ -106,6 +107,7 @@ __all__ = [
     "Slice",
     "SourceColumns",
     "Stopped",
+    "Undeclared",
     "Upgrade",
     "UpgradedLog",
     "Upgrades",
@@ -117,6 +119,7 @@ __all__ = [
     "after_slices",
     "columns",
     "consumer_troubles",
+    "count_undeclared",
     "defaults_in",
     "drop",
     "entry_of",
@@ -148,4 +151,5 @@ __all__ = [
     "retry",
     "rows_of",
     "text",
+    "undeclared",
 ]

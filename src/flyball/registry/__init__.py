@@ -14,6 +14,7 @@ from flyball.registry.store import (
     add_versions,
     begin_run,
     end_run,
+    registry_exists,
     replace_release,
 )
 from flyball.registry.tuning import add_trial, begin_search, end_search, searches_of
@@ -52,6 +53,7 @@ __all__ = [
     "begin_search",
     "end_run",
     "end_search",
+    "registry_exists",
     "replace_release",
     "searches_of",
 ]

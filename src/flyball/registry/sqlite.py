@@ -31,6 +31,11 @@ class SqliteDatabase:
         if not self._is_current():
             self._upgrade()
 
+    @staticmethod
+    def exists(url: Url) -> bool:
+        """Whether the file is there."""
+        return Path(url.place).exists()
+
     def rows(self, sql: str, **values: object) -> list[dict[str, Any]]:
         """The rows of a SELECT with `:name` parameters, each a dict by column."""
         with self._unavailable(), closing(self._connect()) as connection:

@@ -91,6 +91,12 @@ class Registry:
         return None if not found else _released(found[0])
 
 
+def registry_exists(url: str) -> bool:
+    """Whether there is a registry at `url` already; makes none."""
+    parsed = parse_url(url)
+    return bool(load_backend("registry", BACKENDS, parsed.scheme).exists(parsed))
+
+
 def begin_run(registry: Registry, app: str, as_of_us: int, now_us: int) -> Run:
     """Note that learning began; its id is used once, whatever becomes of the run."""
     from flyball.registry.tables import runs as table

@@ -6,6 +6,7 @@ same time one wins and the other is refused; every change is in the audit trail.
 """
 
 from flyball.releases.arrangements import (
+    arrangement_to_serve,
     arrangement_value,
     declare_arrangement,
     declared_arrangement,
@@ -32,6 +33,7 @@ __all__ = [
     "ReleaseState",
     "Route",
     "arrangement_id",
+    "arrangement_to_serve",
     "arrangement_value",
     "bucket_of",
     "check_servable",

@@ -24,6 +24,14 @@ def declared_arrangement(registry: Registry, app: str, value: Mapping[str, Any],
     return add_arrangement(registry, app, dict(value), by, "declared in the application's file", now_us).revision
 
 
+def arrangement_to_serve(registry: Registry, value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The rule that `declared_arrangement` would have serve when the application declares `value`; changes nothing."""
+    newest = registry.arrangements()[-1:]
+    if not newest or newest[0].value != value:
+        return value
+    return arrangement_value(registry, current(registry).arrangement or newest[0].revision, value)
+
+
 def declare_arrangement(registry: Registry, app: str, value: Mapping[str, Any], by: str, now_us: int) -> Change:
     """Serve by what the application's file declares, if it is new. Before the first release there is nothing to do."""
     state = current(registry)

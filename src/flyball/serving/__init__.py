@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from flyball.serving.processes.server import REPLACE_ME, run, serve
     from flyball.serving.service import Service
     from flyball.serving.versions.loader import Loaded, VersionLoader
+    from flyball.serving.versions.outages import Outage, outages
     from flyball.serving.versions.refresher import Refresher, items_of, titles_of
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Engine",
     "Loaded",
     "NoFallback",
+    "Outage",
     "Receiver",
     "Refresher",
     "RequestReader",
@@ -43,6 +45,7 @@ __all__ = [
     "answer_once",
     "items_of",
     "make_app",
+    "outages",
     "run",
     "serve",
     "titles_of",

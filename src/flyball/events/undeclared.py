@@ -1,0 +1,109 @@
+"""What a log holds that no class declares any more: event types, and fields that a class has lost."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+
+from flyball.events.evolution import Lineage
+from flyball.events.log import EventLog
+from flyball.events.reading import read_where
+from flyball.events.schema import FIRST_US, Schema
+from flyball.events.written import WrittenType
+
+
+class Undeclared(msgspec.Struct, frozen=True):
+    """An event type of the log that no class declares, or, with `field`, a field of `cls` that it declares no more.
+
+    `type`, `field`: their last names in the log. `cls`: "" for a type. `new_fields`: those of `cls` that no event was
+    written with yet, one of which it may be. `events`: how many were written with it, None where they are not counted.
+    """
+
+    type: str
+    field: str = ""
+    cls: str = ""
+    new_fields: tuple[str, ...] = ()
+    events: int | None = None
+
+    @property
+    def name(self) -> str:
+        """How messages call it."""
+        return f"field {self.cls}.{self.field}" if self.field else f"event type {self.type}"
+
+    def text(self) -> str:
+        """It, how many events have it, and what to do if that is not meant.
+
+        >>> Undeclared("rate", events=1804).text()
+        'event type rate, 1,804 events: if its class has another name now, say there former_names = ("rate",)'
+        """
+        counted = "" if self.events is None else f", {self.events:,} events"
+        if not self.field:
+            return f'{self.name}{counted}: if its class has another name now, say there former_names = ("{self.type}",)'
+        new = f" (perhaps {' or '.join(self.new_fields)})" if self.new_fields else ""
+        return f'{self.name}{counted}: if it has another name now{new}, say there fb.renamed("{self.field}")'
+
+
+def undeclared(schema: Schema) -> list[Undeclared]:
+    """What records written with `schema.written` have that `schema` does not declare; types first, uncounted."""
+    return [what for what, _ in _with_schemas(schema)]
+
+
+def count_undeclared(log: EventLog, schema: Schema) -> list[Undeclared]:
+    """The same of `log`, as its records are stored, with counts. Reads all of the log that may have some of it."""
+    rows = log.schemas.stored()
+    found = _with_schemas(schema.after(rows))
+    schemas = {fingerprint for _, fingerprints in found for fingerprint in fingerprints}
+    types = {row.name: FIRST_US for row in rows if row.fingerprint in schemas}
+    counts: Counter[int] = Counter()
+    if types:
+        for part, end in enumerate(log.ends()):
+            for piece in read_where(log, part, 0, end, types):
+                counts.update(record.schema for record in piece.records)
+    return [
+        msgspec.structs.replace(what, events=sum(counts[fingerprint] for fingerprint in fingerprints))
+        for what, fingerprints in found
+    ]
+
+
+def _with_schemas(schema: Schema) -> list[tuple[Undeclared, set[int]]]:
+    """Each with the fingerprints of the declarations that had it."""
+    declared = {fingerprint for lineage in schema.lineages.values() for fingerprint in lineage.versions}
+    types: dict[str, set[int]] = {}
+    for name, row in _latest_names(schema.written, declared):
+        types.setdefault(name, set()).add(row.fingerprint)
+    found = [(Undeclared(name), fingerprints) for name, fingerprints in types.items()]
+    for lineage in schema.lineages.values():
+        found += _lost_fields(lineage, {row.fingerprint for row in schema.written})
+    return found
+
+
+def _latest_names(rows: Sequence[WrittenType], declared: set[int]) -> list[tuple[str, WrittenType]]:
+    """The rows that no class declares, each with the last name of its type."""
+    renamed = {former: row.name for row in rows for former in row.former}
+    latest = []
+    for row in rows:
+        name, before = row.name, set[str]()
+        while name in renamed and name not in before:
+            before.add(name)
+            name = renamed[name]
+        if row.fingerprint not in declared:
+            latest.append((name, row))
+    return latest
+
+
+def _lost_fields(lineage: Lineage, written: set[int]) -> list[tuple[Undeclared, set[int]]]:
+    declared, current = lineage.declared, {slot.index for slot in lineage.current.values()}
+    used = {slot.index for version in written & lineage.names.keys() for slot in lineage.names[version].values()}
+    new = tuple(name for name, slot in lineage.current.items() if slot.index not in used)
+    found = []
+    for slot in lineage.slots:
+        names = {
+            fingerprint: name
+            for fingerprint, fields in lineage.names.items()
+            for name, one in fields.items()
+            if one.index == slot.index and fingerprint in written
+        }
+        if slot.index not in current and names:
+            last = list(names.values())[-1]
+            found.append((Undeclared(declared.name, last, declared.cls.__name__, new), set(names)))
+    return found
