@@ -130,27 +130,32 @@ Placed = tuple[int, int, int, Happened]
 
 
 def naive(predictions: list[Prediction], log: dict[int, list[Happened]]) -> dict[str, dict[str, dict[str, object]]]:
-    """{prediction id: {film, "" for the request: {label: value, or "censored"}}}, by looking at every pair."""
+    """{prediction id: {film, "" for the request: {label: value, or "censored"}}}, by looking at every pair.
+
+    What completes a label of a film counts for the first response that it completes it for.
+    """
     events: list[Placed] = sorted(
         (event.at, offset, part, event) for part, some in log.items() for offset, event in enumerate(some)
     )
     outcomes: dict[str, dict[str, dict[str, object]]] = {}
-    for prediction in predictions:
+    completed: set[tuple[str, str, str, int]] = set()
+    for prediction in sorted(predictions, key=lambda each: (each.at_us, each.id)):
         for film in ("", *prediction.items):
-            labels = {}
+            labels: dict[str, object] = {}
             for name in dict.fromkeys(label.name for label in LABELS):
-                value = naive_label(name, prediction, film, predictions, events)
-                if value is not None:
+                value, held_at = naive_label(name, prediction, film, events)
+                completion = (prediction.key, film, name, held_at)
+                if value is not None and not (film and completion in completed):
                     labels[name] = value
+                if value not in (None, "censored"):
+                    completed.add(completion)
             if labels:
                 outcomes.setdefault(prediction.id, {})[film] = labels
     return outcomes
 
 
-def naive_label(
-    name: str, prediction: Prediction, film: str, predictions: list[Prediction], events: list[Placed]
-) -> object:
-    """What holds of one label, "censored", or None."""
+def naive_label(name: str, prediction: Prediction, film: str, events: list[Placed]) -> tuple[object, int]:
+    """(what holds of one label, "censored", or None; since when) for a response that was the only one."""
     held: list[int] = []
     values: list[tuple[tuple[int, int, int], float]] = []
     ended: list[int] = []
@@ -161,7 +166,6 @@ def naive_label(
             if str(event.user) == prediction.key
             and (not film or (event.kind in ("watch", "rate", "refund") and event.film == film))
             and prediction.at_us <= at <= prediction.at_us + label.within_us
-            and (not film or first_to_show(prediction, film, at, label.within_us, predictions))
         ]
         counted = [one for one in window if naive_qualifies(label, one[3])]
         if len(counted) >= label.at_least:
@@ -169,23 +173,14 @@ def naive_label(
             values += [((at, offset, part), max(event.number, 1)) for at, offset, part, event in counted]
         ended += [at for at, _, _, event in window if event.kind == "refund" and label.censored_by]
     if not held or (ended and min(ended) < min(held)):
-        return "censored" if ended else None
-    return float(max(values)[1]) if name in ("rating", "left") else 1.0
+        return ("censored" if ended else None), 0
+    return (float(max(values)[1]) if name in ("rating", "left") else 1.0), min(held)
 
 
 def naive_qualifies(label: Label, event: Happened) -> bool:
     if event.kind != label.event.__name__.lower() or (event.kind == "left" and event.number == 0):
         return False
     return label.where is None or event.number >= 4
-
-
-def first_to_show(prediction: Prediction, film: str, at: int, within_us: int, predictions: list[Prediction]) -> bool:
-    shown = [
-        (other.at_us, other.id)
-        for other in predictions
-        if other.key == prediction.key and film in other.items and other.at_us <= at <= other.at_us + within_us
-    ]
-    return (prediction.at_us, prediction.id) == min(shown)
 
 
 def slices_of(log: dict[int, list[Happened]], cuts: random.Random) -> list[tuple[str, Slice]]:
@@ -356,6 +351,43 @@ def test_a_request_is_counted_by_every_response_to_it_an_item_by_the_first(tmp_p
     }
 
 
+def test_what_is_done_across_the_end_of_the_first_window_counts_for_the_second_response(tmp_path: Path) -> None:
+    """Three minutes, the first of them in the windows of both responses, the last only in that of the second."""
+    path = tmp_path / "o.db"
+    consumer = OutcomeConsumer(SCHEMA, ITEMS_ONLY, path)
+    first, second = predicted(1, ["a"], START_US, "v1", 1), predicted(1, ["a"], START_US + SPAN_US - 9, "v1", 2)
+    consumer.apply_predictions([Slice(0, 0, [prediction_record(first), prediction_record(second)])])
+    ats = [START_US + SPAN_US - 5, START_US + SPAN_US, START_US + SPAN_US + 5]
+    consumer.apply_events([Slice(0, 0, [watch("a", at) for at in ats])])
+    assert found_by(path, [first, second]) == {first.id: {"a": {"adopted": 1.0}}, second.id: {"a": {"positive": 1.0}}}
+    minutes = [one.events["watch"] for each in (first, second) for one in followed(path, each)]
+    assert minutes == [3, 3], "the longest window of both holds all three"
+
+
+def test_each_response_that_was_followed_by_its_own_completion_counts(tmp_path: Path) -> None:
+    """Taken again after the second response; what completed the first before that does not complete the second."""
+    path = tmp_path / "o.db"
+    consumer = OutcomeConsumer(SCHEMA, ITEMS_ONLY, path)
+    shown = [predicted(1, ["a"], START_US + after, "v1", after) for after in (0, 1, 10)]
+    consumer.apply_predictions([Slice(0, 0, [prediction_record(each) for each in shown])])
+    consumer.apply_events([Slice(0, 0, [watch("a", START_US + 5), watch("a", START_US + 15)])])
+    assert [adopted_by(path, each) for each in shown] == [["a"], [], ["a"]]
+
+
+def test_a_response_that_is_closed_keeps_what_completed_its_labels(tmp_path: Path) -> None:
+    """Of a closed response events may be forgotten; what completed it does not move to those left."""
+    path, minute = tmp_path / "o.db", 60_000_000
+    label = Label(name="positive", event=Watch, by=BY, at_least=2, within_us=100 * minute)
+    about = msgspec.structs.replace(ABOUT, labels=(label,))
+    consumer = OutcomeConsumer(SCHEMA, about, path, keep_us=10_000 * minute, late_us=0)
+    first, second = predicted(1, ["a"], START_US, "v1", 1), predicted(1, ["a"], START_US + 50 * minute, "v1", 2)
+    consumer.apply_predictions([Slice(0, 0, [prediction_record(first), prediction_record(second)])])
+    consumer.apply_events([Slice(0, 0, [watch("a", START_US + after * minute) for after in (10, 30, 55)])])
+    assert consumer.settle(START_US + 10_140 * minute) == 2, "those before the fortieth minute"
+    consumer.apply_events([Slice(0, 3, [watch("a", START_US + 58 * minute)])])
+    assert [[one.labels for one in followed(path, each)] for each in (first, second)] == [[{"positive": 1.0}]] * 2
+
+
 def test_other_labels_fill_the_file_anew(tmp_path: Path) -> None:
     path = tmp_path / "o.db"
     shown_at = predicted(1, ["a"], START_US, "v1", 1)
@@ -417,16 +449,17 @@ def test_another_default_of_past_events_fills_the_file_anew(read: str, tmp_path:
     assert [expected(5, 0), expected(5, 1), expected(1, 1), expected(1, 1)] == [(0,), (1,), (0,), (1,)]
 
 
-def test_a_file_of_a_later_format_is_refused_one_before_formats_is_filled_anew(tmp_path: Path) -> None:
-    later, older = tmp_path / "later.db", tmp_path / "older.db"
-    for path, version in ((later, 99), (older, 0)):
+def test_a_file_of_a_later_format_is_refused_one_of_an_earlier_format_is_filled_anew(tmp_path: Path) -> None:
+    later, older, former = tmp_path / "later.db", tmp_path / "older.db", tmp_path / "former.db"
+    for path, version in ((later, 99), (older, 0), (former, 2)):
         with sqlite3.connect(path) as connection:
             connection.execute("CREATE TABLE offsets(stream TEXT, partition INTEGER, next INTEGER)")
             connection.execute("INSERT INTO offsets VALUES ('events', 0, 7)")
             connection.execute(f"PRAGMA user_version={version}")
-    with pytest.raises(Refused, match="must be of format 2, got format 99 .* delete the file"):
+    with pytest.raises(Refused, match="must be of format 3, got format 99 .* delete the file"):
         OutcomeConsumer(SCHEMA, ABOUT, later).offsets("events", 1)
-    assert OutcomeConsumer(SCHEMA, ABOUT, older).offsets("events", 1) == (0,)
+    for path in (older, former):
+        assert OutcomeConsumer(SCHEMA, ABOUT, path).offsets("events", 1) == (0,)
 
 
 def test_only_responses_whose_window_has_closed_are_compared(tmp_path: Path) -> None:

@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 import flyball as fb
 from flyball.app import App
 from flyball.core import ManualClock, new_id
-from flyball.events import Record, Schema, Slice
+from flyball.events import Record, Schema, Slice, partition
 from flyball.operations import Worker, consumers_of
 from flyball.outcomes import OutcomeConsumer, Prediction, followed, outcomes_by_version, prediction_record
 from flyball.runtime import Runtime, load_settings
 from flyball.state import StateConsumer
 from flyball.stores import MemoryStore
 from flyball.tasks import interactions_frame, read_histories, views_of
+from flyball.tasks.recommend.state.interactions import held_frame
 
 Visitor = Annotated[int, fb.Ref("visitor")]
 Item = Annotated[str, fb.Ref("item")]
@@ -41,6 +42,7 @@ class Buy(fb.Event):
     stars: int = 3
 
 
+NAMES = ("positive", "weak_positive")
 SCHEMA = Schema([View, Buy])
 TASK = fb.Recommend(
     fb.Entity("visitor"),
@@ -53,16 +55,16 @@ TASK = fb.Recommend(
 )
 
 
-def responded(at_us: int) -> Prediction:
+def responded(at_us: int, visitor: int = 7, items: Sequence[str] = ("a",), number: int = 0) -> Prediction:
     return Prediction(
-        id=new_id(at_us, random.Random(at_us)),
+        id=new_id(at_us, random.Random(f"{at_us} {number}")),
         at_us=at_us,
-        key="7",
+        key=str(visitor),
         request_type="r",
         request={},
-        items=["a"],
-        scores=[1.0],
-        sources=["model"],
+        items=list(items),
+        scores=[1.0] * len(items),
+        sources=["model"] * len(items),
         version="v1",
         arm="champion",
         propensity=1.0,
@@ -77,12 +79,12 @@ times = st.one_of(
 )
 
 
-def view(at: int, nth: int) -> Record:
-    return SCHEMA.check("view", {"visitor": 7, "item": "a", "nth": nth}, at, at)
+def view(at: int, nth: int, visitor: int = 7, item: str = "a") -> Record:
+    return SCHEMA.check("view", {"visitor": visitor, "item": item, "nth": nth}, at, at)
 
 
-def buy(at: int, stars: int) -> Record:
-    return SCHEMA.check("buy", {"visitor": 7, "item": "a", "stars": stars}, at, at)
+def buy(at: int, stars: int, visitor: int = 7, item: str = "a") -> Record:
+    return SCHEMA.check("buy", {"visitor": visitor, "item": item, "stars": stars}, at, at)
 
 
 events = st.lists(
@@ -93,7 +95,12 @@ events = st.lists(
 
 
 def trained(records: Sequence[Record]) -> dict[str, bool]:
-    """The labels of training."""
+    """The labels of training, of events of one pair."""
+    return {name: at is not None for name, at in trained_at(records).items()}
+
+
+def trained_at(records: Sequence[Record]) -> dict[str, int | None]:
+    """The labels of training, of events of one pair: since when each holds, None where it does not."""
     frames = {}
     for name, declared in SCHEMA.types.items():
         rows = [
@@ -109,16 +116,33 @@ def trained(records: Sequence[Record]) -> dict[str, bool]:
         ]
         if rows:
             frames[name] = pl.DataFrame(rows)
+    held = held_frame(frames, TASK.signals(SCHEMA))
+    row = {} if held is None or held.is_empty() else held.row(0, named=True)
     pairs = interactions_frame(frames, TASK.signals(SCHEMA), 1 << 62)
-    row = pairs.row(0, named=True) if pairs.height else {"positive": False, "weak_positive": False}
-    return {"positive": row["positive"], "weak_positive": row["weak_positive"]}
+    labels = pairs.row(0, named=True) if pairs.height else {}
+    assert [bool(labels.get(name)) for name in NAMES] == [row.get(f"{name}_at") is not None for name in NAMES]
+    return {name: row.get(f"{name}_at") for name in NAMES}
 
 
 def in_state(records: Sequence[Record]) -> float:
     """What the online state says the pair weighs."""
+    return states({0: list(records)}, [7])[7, "a"]
+
+
+def states(log: dict[int, list[Record]], visitors: Sequence[int]) -> dict[tuple[int, str], float]:
+    """{(visitor, item): what the online state says the pair weighs}."""
     store, signals = MemoryStore(), TASK.signals(SCHEMA)
-    StateConsumer(views_of(SCHEMA, signals), store, partitions=1).apply([Slice(0, 0, list(records))])
-    return float(next(iter(read_histories(store, signals, ["7"])[0][0].weights), 0.0))
+    consumer = StateConsumer(views_of(SCHEMA, signals), store, partitions=len(log))
+    consumer.apply([Slice(number, 0, records) for number, records in log.items()])
+    histories, _ = read_histories(store, signals, [str(visitor) for visitor in visitors])
+    weights = dict.fromkeys(((visitor, item) for visitor in visitors for item in "ab"), 0.0)
+    for visitor, history in zip(visitors, histories, strict=True):
+        weights |= {(visitor, item): float(w) for item, w in zip(history.items, history.weights, strict=True)}
+    return weights
+
+
+def weight(label: dict[str, bool]) -> float:
+    return 1.0 if label["positive"] else 0.25 if label["weak_positive"] else 0.0
 
 
 def outcome(folder: Path, prediction: Prediction, records: Sequence[Record], pieces: int) -> dict[str, bool]:
@@ -135,7 +159,7 @@ def outcome(folder: Path, prediction: Prediction, records: Sequence[Record], pie
                 consumer.apply_predictions([Slice(0, 0, [prediction_record(prediction)])])
         consumer.close()
     held = {name for one in followed(path, prediction) for name in one.labels}
-    return {name: name in held for name in ("positive", "weak_positive")}
+    return {name: name in held for name in NAMES}
 
 
 @settings(max_examples=80, deadline=None)
@@ -149,21 +173,105 @@ def test_the_training_label_is_the_outcome(
     label = trained(window)
     arrived = rng.sample(records, len(records))
     assert outcome(folder, responded(at_us), arrived, pieces) == label
-    assert in_state(rng.sample(window, len(window))) == (
-        1.0 if label["positive"] else 0.25 if label["weak_positive"] else 0.0
-    )
+    assert in_state(rng.sample(window, len(window))) == weight(label)
 
 
-@settings(max_examples=40, deadline=None)
-@given(events)
-def test_what_training_counts_some_response_would_have_been_given(
-    tmp_path_factory: pytest.TempPathFactory, records: list[Record]
+VISITORS, PARTITIONS = (7, 8, 9), 4
+visitors, items = st.sampled_from(VISITORS), st.sampled_from("ab")
+shared_events = st.lists(
+    st.one_of(
+        st.builds(view, times, st.integers(0, 2), visitors, items),
+        st.builds(buy, times, st.sampled_from([2, 3]), visitors, items),
+    ),
+    max_size=25,
+    unique_by=lambda record: record.id,
+)
+responses = st.lists(
+    st.builds(responded, times, visitors, st.lists(items, unique=True, max_size=2), st.integers(0, 99)),
+    max_size=8,
+    unique_by=lambda prediction: prediction.id,
+)
+
+
+def partitioned(records: Sequence[Record]) -> dict[int, list[Record]]:
+    log: dict[int, list[Record]] = {number: [] for number in range(PARTITIONS)}
+    for record in records:
+        log[partition(record.key, PARTITIONS)].append(record)
+    return log
+
+
+def of_pair(records: Sequence[Record], visitor: int, item: str) -> list[Record]:
+    events = [(record, SCHEMA.decode(record)) for record in records]
+    return [record for record, event in events if (event.visitor, event.item) == (visitor, item)]  # type: ignore[attr-defined]
+
+
+def consumed(
+    path: Path, log: dict[int, list[Record]], predictions: Sequence[Prediction], rng: random.Random
+) -> dict[tuple[str, str], set[str]]:
+    """{(prediction id, item): labels} of streams delivered in pieces, in any order of partitions, with restarts."""
+    consumer = OutcomeConsumer(SCHEMA, TASK.about, path)
+    shown = [prediction_record(prediction) for prediction in predictions]
+    ends = {("events", number): len(records) for number, records in log.items()} | {("predictions", 0): len(shown)}
+    offsets = dict.fromkeys(ends, 0)
+    while left := [part for part, end in ends.items() if offsets[part] < end]:
+        stream, number = part = rng.choice(left)
+        first, last = offsets[part], min(ends[part], offsets[part] + rng.randint(1, 4))
+        if stream == "events":
+            consumer.apply_events([Slice(number, first, log[number][first:last])])
+        else:
+            consumer.apply_predictions([Slice(0, first, shown[first:last])])
+        offsets[part] = last
+        if rng.random() < 0.2:
+            consumer.close()
+            consumer = OutcomeConsumer(SCHEMA, TASK.about, path)
+    consumer.close()
+    follows = {prediction.id: followed(path, prediction) for prediction in predictions}
+    return {
+        (id, one.item): {name for name in one.labels if name in NAMES} for id, some in follows.items() for one in some
+    }
+
+
+@settings(max_examples=80, deadline=None)
+@given(shared_events, responses, st.randoms(use_true_random=False))
+def test_of_several_responses_each_has_the_label_of_training_unless_one_before_has_it_from_the_same_event(
+    tmp_path_factory: pytest.TempPathFactory,
+    records: list[Record],
+    predictions: list[Prediction],
+    rng: random.Random,
 ) -> None:
-    """A pair is positive when a response at the time of one of its events would have been, and only then."""
-    folder = tmp_path_factory.mktemp("meaning")
-    outcomes = [outcome(folder, responded(at), records, 1) for at in sorted({record.at for record in records})]
-    label = trained(records)
-    assert {name: any(one[name] for one in outcomes) for name in label} == label
+    path = tmp_path_factory.mktemp("meaning") / "outcomes.db"
+    labels = consumed(path, partitioned(records), predictions, rng)
+    completed: set[tuple[str, str, str, int]] = set()
+    for prediction in sorted(predictions, key=lambda each: (each.at_us, each.id)):
+        for item in prediction.items:
+            pair = of_pair(records, int(prediction.key), item)
+            window = [one for one in pair if prediction.at_us <= one.at <= prediction.at_us + HOUR_US]
+            since = {
+                name: (prediction.key, item, name, at) for name, at in trained_at(window).items() if at is not None
+            }
+            expected = {name for name, completion in since.items() if completion not in completed}
+            assert labels.get((prediction.id, item), set()) == expected
+            completed |= set(since.values())
+
+
+@settings(max_examples=50, deadline=None)
+@given(shared_events, st.randoms(use_true_random=False))
+def test_what_training_and_state_count_some_response_is_given(
+    tmp_path_factory: pytest.TempPathFactory, records: list[Record], rng: random.Random
+) -> None:
+    """With a response at the time of each event: a pair is positive when one of them is, and only then."""
+    instants = sorted({(record.at, SCHEMA.decode(record).visitor) for record in records})  # type: ignore[attr-defined]
+    predictions = [responded(at, visitor, "ab", number) for number, (at, visitor) in enumerate(instants)]
+    arrived = rng.sample(records, len(records))
+    labels = consumed(tmp_path_factory.mktemp("meaning") / "outcomes.db", partitioned(arrived), predictions, rng)
+    weights = states(partitioned(arrived), VISITORS)
+    for visitor in VISITORS:
+        ids = [prediction.id for prediction in predictions if prediction.key == str(visitor)]
+        for item in "ab":
+            trained_label = trained(of_pair(records, visitor, item))
+            some = {name for id in ids for name in labels.get((id, item), ())}
+            assert {name: name in some for name in trained_label} == trained_label
+            assert weights[visitor, item] == weight(trained_label)
 
 
 def runtime_of(folder: Path, positive: object, now_us: int) -> Runtime:
@@ -198,6 +306,27 @@ def test_two_events_exactly_within_apart_count_everywhere(tmp_path: Path, apart_
     assert interactions_frame(frames, runtime.app.task.signals(runtime.schema), 1 << 62)["positive"].to_list() == [
         holds
     ]
+
+
+@pytest.mark.parametrize("shown_min", [(50,), (0, 50), (0, 0, 50), (0, 5, 50)])
+def test_a_response_shown_before_takes_nothing_from_the_one_that_holds_both_events(
+    tmp_path: Path, shown_min: tuple[int, ...]
+) -> None:
+    """Views after 55 and 70 minutes, at least two within an hour: only what was shown after 50 holds both."""
+    runtime = runtime_of(tmp_path, fb.outcome(View, at_least=2, within="1h"), START_US + DAY_US)
+    minute_us = HOUR_US // 60
+    predictions = [responded(START_US + at * minute_us, number=number) for number, at in enumerate(shown_min)]
+    runtime.predictions.append([prediction_record(prediction) for prediction in predictions])
+    ats = [START_US + at * minute_us for at in (55, 70)]
+    runtime.log.append([SCHEMA.check("view", {"visitor": 7, "item": "a"}, at, at) for at in ats])
+    drained(runtime)
+    (history,), _ = read_histories(runtime.state, runtime.app.task.signals(runtime.schema), ["7"])
+    assert history.weights.tolist() == [1.0]
+    positive = [
+        [one.events["view"] for one in followed(runtime.outcomes_path, prediction) if "positive" in one.labels]
+        for prediction in predictions
+    ]
+    assert positive == [*[[]] * (len(shown_min) - 1), [2]]
 
 
 @pytest.mark.parametrize(("days", "share"), [(0.5, 1.0), (2, 1.0), (6.9, 1.0), (7, 1.0), (7.1, 0.0)])

@@ -1,7 +1,7 @@
 """Outcomes: every response as a stamped record, joined to what happened after it, by label.
 
 Promises: a prediction read back is the prediction written; each label joins events within its own window, whatever the
-order in which the two streams arrive; a label of an item counts an event once, for the first response that showed it.
+order in which the two streams arrive; what completes a label of an item counts once, for the first response to it.
 """
 
 from typing import TYPE_CHECKING

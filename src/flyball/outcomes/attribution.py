@@ -1,11 +1,16 @@
-"""Which response an event follows, as pure functions of what was shown and what happened.
+"""Which responses an event follows, as pure functions of what was shown and what happened.
 
 An event lies in the window of a response when it is not before it and at most the label's `within` after it, both ends
-included. Labels of an item count an event once, for the first response whose window holds it: who was shown an item
-twice and took it once took it once. Labels of a whole request count for every response to it.
+included; it lies in the windows of all responses that it follows so closely. A label holds for a response when the
+events in its window complete it, and is completed once: when the same event completes a label of an item for two
+responses, it holds for the first of them. Who was shown an item twice and took it once took it once. So some response
+has the label whenever the events in the window of any of them are enough for it. Labels of a whole request hold for
+every response to it.
 """
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
 
 import msgspec
 
@@ -52,74 +57,69 @@ def attribute(
     touches: Sequence[LabelTouch],
     labels: Sequence[tuple[int, Label]],
     once: bool,
+    closed: Mapping[Key, Follow | None] | None = None,
 ) -> tuple[dict[Key, Follow], set[LabelTouch]]:
-    """What followed each showing, and the touches that some showing was in_windows.
+    """What followed each showing, and the touches that lie in the window of some showing.
 
     `showings` and `touches` of one key (and item), sorted by time (touches: then by offset); `labels`: those that join
-    them, with their numbers. `once`: an event counts for the first showing only.
+    them, with their numbers. `once`: what completes a label counts for the first showing that it completes it for;
+    two events at one instant count as one. `closed`: what followed the showings that no event can change any more, as
+    some of their touches may be forgotten; it is taken as it is.
     """
     if not showings:  # so for most events: nobody was shown what they are about
         return {}, set()
-    spans = {label.within_us for _, label in labels}
-    windows = {span: [_windows(showings, touch.at, span, once) for touch in touches] for span in spans}
-    in_windows: dict[int, dict[int, list[LabelTouch]]] = {}
-    followed: dict[int, set[int]] = {}
-    joined: set[int] = set()
+    longest_us = max(label.within_us for _, label in labels)
+    by_name: dict[str, list[tuple[int, Label, list[LabelTouch]]]] = {}
     for number, label in labels:
-        bit = 1 << number
-        for index, (touch, holding) in enumerate(zip(touches, windows[label.within_us], strict=True)):
-            if holding and (touch.bits | touch.ends) & bit:
-                joined.add(index)
-                for row in holding:
-                    in_windows.setdefault(row, {}).setdefault(number, []).append(touch)
-                    followed.setdefault(row, set()).add(index)
-    for index, holding in enumerate(windows[max(spans)]):
-        if holding and index not in joined:
-            joined.add(index)
-            for row in holding:
-                followed.setdefault(row, set()).add(index)
+        concerning = [touch for touch in touches if (touch.bits | touch.ends) >> number & 1]
+        by_name.setdefault(label.name, []).append((number, label, concerning))
     follows: dict[Key, Follow] = {}
-    for row, indexes in followed.items():
-        showing = showings[row]
-        ordered = [touches[index] for index in sorted(indexes)]
-        follows[showing.at, showing.id] = _follow(showing, ordered, in_windows.get(row, {}), labels)
-    return follows, {touches[index] for index in joined}
+    joined: set[LabelTouch] = set()
+    completed: dict[str, set[int]] = {name: set() for name in by_name}
+    for showing in showings:
+        key = showing.at, showing.id
+        window = _window(showing, touches, longest_us)
+        joined.update(window)
+        if closed is not None and key in closed:
+            follow = closed[key]
+        else:
+            follow = _follow(showing, window, by_name, completed) if window else None
+        if follow is None:
+            continue
+        follows[key] = follow
+        if once:
+            for name, held in follow.labels.items():
+                completed[name].add(held.at)
+    return follows, joined
 
 
-def _windows(showings: Sequence[Showing], at: int, within_us: int, once: bool) -> list[int]:
-    """The numbers of the showings whose windows hold a time."""
-    holding = []
-    for row, showing in enumerate(showings):
-        if showing.at > at:
-            break
-        if together(showing.at, at, within_us):
-            holding.append(row)
-            if once:
-                break
-    return holding
+def _window(showing: Showing, touches: Sequence[LabelTouch], within_us: int) -> list[LabelTouch]:
+    """The touches that follow a showing, at most `within_us` after it."""
+    first = bisect_left(touches, showing.at, key=lambda touch: touch.at)
+    return list(takewhile(lambda touch: together(showing.at, touch.at, within_us), touches[first:]))
 
 
 def _follow(
     showing: Showing,
-    touches: Sequence[LabelTouch],
-    in_windows: dict[int, list[LabelTouch]],
-    labels: Sequence[tuple[int, Label]],
+    window: Sequence[LabelTouch],
+    by_name: Mapping[str, Sequence[tuple[int, Label, Sequence[LabelTouch]]]],
+    completed: Mapping[str, set[int]],
 ) -> Follow:
+    """What followed one showing, without the labels that were completed for one before it."""
     kinds: dict[str, int] = {}
-    for touch in touches:
+    for touch in window:
         kinds[touch.kind] = kinds.get(touch.kind, 0) + 1
-    by_name: dict[str, list[tuple[int, Label]]] = {}
-    for number, label in labels:
-        by_name.setdefault(label.name, []).append((number, label))
     held: dict[str, Held] = {}
     censored = []
     for name, clauses in by_name.items():
-        holds, ended_at = settle_label([(number, label, in_windows.get(number, [])) for number, label in clauses])
-        if holds is not None:
-            held[name] = holds
-        elif ended_at is not None:
+        holds, ended_at = settle_label(
+            [(number, label, _window(showing, concerning, label.within_us)) for number, label, concerning in clauses]
+        )
+        if ended_at is not None:
             censored.append(name)
-    return Follow(showing.version, showing.position, touches[0].at, touches[-1].at, kinds, held, tuple(censored))
+        elif holds is not None and holds.at not in completed[name]:
+            held[name] = holds
+    return Follow(showing.version, showing.position, window[0].at, window[-1].at, kinds, held, tuple(censored))
 
 
 def settle_label(clauses: Sequence[tuple[int, Label, Sequence[LabelTouch]]]) -> tuple[Held | None, int | None]:

@@ -30,7 +30,7 @@ UnitTouches = dict[Unit, dict[int, list[LabelTouch]]]
 class OutcomeConsumer:
     """Reads `events` and `predictions` into one SQLite file of what followed each response, by the task's labels.
 
-    Each label has its own window, `[response, response + within]`; see `attribution` for which response an event
+    Each label has its own window, `[response, response + within]`; see `attribution` for which responses an event
     counts for. Rows and the offsets of both streams commit together, so what is delivered again changes nothing; the
     order in which the streams are read changes nothing either, as long as an event comes within `keep_us` of the end
     of the longest window and a prediction is appended within `late_us` of its time. A file that was filled by other
@@ -204,15 +204,17 @@ class OutcomeConsumer:
         showings = self._showings(unit, {item: touches for item, touches in merged.items() if touches})
         altered: dict[Key, dict[int, Follow | None]] = {}
         rows: list[Stored] = []
+        closed = self._store.mark("closed") or 0
         for item, touches in merged.items():
-            after, joined = attribute(showings.get(item, []), touches, labels, once=group.items)
-            rows += [(item, t, t in joined) for t in touches if stored[item].get(t) is not (t in joined)]
             before = self._store.item_follows(unit, item) if any(stored[item].values()) else {}
+            shown = showings.get(item, [])
+            stands = {key: before.get(key) for each in shown if (key := (each.at, each.id))[0] < closed}
+            after, joined = attribute(shown, touches, labels, once=group.items, closed=stands)
+            rows += [(item, t, t in joined) for t in touches if stored[item].get(t) is not (t in joined)]
             for key in {*before, *after}:
                 if before.get(key) != after.get(key):
                     altered.setdefault(key, {})[item] = after.get(key)
         self._store.put_touches(unit, rows)
-        closed = self._store.mark("closed") or 0
         for key, items in altered.items():
             if key[0] < closed:
                 continue  # touches of it may be forgotten already: what is stored stands

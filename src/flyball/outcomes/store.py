@@ -19,8 +19,9 @@ from flyball.outcomes.counts import VersionCounts, decode_counts, encode_counts
 from flyball.outcomes.metrics import LabelSpec
 from flyball.outcomes.reading import LabelTouch
 
-FORMAT = 2
-"""Of the file, in its `user_version`. 1 had none (0) and knew recommendations only."""
+FORMAT = 3
+"""Of the file, in its `user_version`. 1 had none (0) and knew recommendations only; 2 gave each event to one response
+before it looked at labels."""
 
 _TABLES = {
     "offsets": "stream TEXT, partition INTEGER, next INTEGER, PRIMARY KEY(stream, partition)",
