@@ -174,12 +174,14 @@ def test_numbers_made_by_readers_count_in_json_too() -> None:
     ]
 
 
-@pytest.mark.parametrize(("unit", "number"), [("us", 5_000_000), ("ms", 5_000), ("s", 5), ("s", 5.0)])
+@pytest.mark.parametrize(
+    ("unit", "number"), [("us", 5_000_000), ("ms", 5_000), ("s", 5), ("s", 5.0), ("ns", 5_000_000_999)]
+)
 def test_times_may_be_numbers_in_a_unit(unit: str, number: float) -> None:
     formats = columns(unit=unit)
     line = json.dumps({"at": number, "user": 7, "film": "up", "minute": 3})
     assert parse(formats["jsonl"], [line]).batches[0].at == [5_000_000]
-    with pytest.raises(BadDeclaration, match="unit of fb.columns must be one of us, ms, s, got 'days'"):
+    with pytest.raises(BadDeclaration, match="unit of fb.columns must be one of us, ms, s, ns, got 'days'"):
         columns(unit="days")
 
 

@@ -297,6 +297,18 @@ async def test_one_event_is_durable_when_the_reply_comes(caller: Any, home: Runt
     assert sum(home.log.ends()) == before + 1
 
 
+@pytest.mark.parametrize(("per_s", "unit"), [(1, "s"), (10**3, "ms"), (10**9, "ns")])
+async def test_times_in_another_unit_are_told_and_not_taken_as_1970(
+    caller: Any, home: Runtime, per_s: int, unit: str
+) -> None:
+    before = sum(home.log.ends())
+    event = {"type": "watch", "user": 7, "film": "film-3", "at": 1_793_986_789 * per_s}
+    answer = problem(await caller.client.post("/v1/events", content=json.dumps(event), headers=JSON), 422)
+    assert answer["events"][0]["reason"] == "bad_time"
+    assert f'2026-11-06T17:39:49Z: formats=fb.columns(unit="{unit}")' in answer["events"][0]["detail"]
+    assert sum(home.log.ends()) == before
+
+
 async def test_each_event_of_many_gets_its_verdict(caller: Any, home: Runtime) -> None:
     at = SystemClock().now_us() - 3_600_000_000
     lines = [

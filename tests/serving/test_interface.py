@@ -10,6 +10,7 @@ import httpx
 import msgspec
 import pytest
 
+import flyball as fb
 from flyball import ItemKNN
 from flyball.core import BadDeclaration, ManualStopwatch, SystemClock, new_id
 from flyball.runtime import Runtime
@@ -150,6 +151,20 @@ async def test_requests_of_a_declared_type_become_events_once(caller: Any, home:
     sent = {"type": "watch", "user": 7, "film": "film-3", "at": at_us}
     answer = (await caller.client.post("/v1/events", content=json.dumps(sent))).json()
     assert (answer["accepted"], answer["duplicate"]) == (0, 1)
+
+
+async def test_requests_become_events_whatever_the_application_declares_for_lines(
+    home: Runtime, call: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(home.app, "formats", fb.columns(unit="s", read={"at": lambda text: text}))
+    async with call(home) as caller:
+        at_us, before = caller.service.clock.now_us() + 7, sum(home.log.ends())
+        event = faulty.Watch(at=at_us, user=7, film="film-3")
+        caller.service.intake.note_request(Request(new_id(at_us, random.Random(1)), "7", at_us, event))
+        await caller.until(lambda: sum(home.log.ends()) > before or sum(home.quarantine.counts().values()) > 0)
+    assert home.quarantine.counts() == {}
+    pieces = home.log.read((0,) * len(home.log.ends()), 10**6)
+    assert max(record.at for piece in pieces for record in piece.records) == at_us
 
 
 class FakeCatalog:

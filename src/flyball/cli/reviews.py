@@ -77,9 +77,9 @@ def verdict(
     plan = _plan(runtime)
     fields = verdict_fields(plan, find_prediction(runtime.predictions, prediction), pairs(found, "a verdict"))
     name = plan.verdict.__name__.lower()
-    line = msgspec.json.encode({"type": name, "at": runtime.clock.now_us(), **fields})
+    line = msgspec.json.encode({"type": name, "at": format_timestamp(runtime.clock.now_us()), **fields})
     runtime.catalog.catch_up(runtime.log)
-    source = LineSource("reviews", find_format("jsonl", runtime.formats), "jsonl", "live")
+    source = LineSource("reviews", find_format("jsonl"), "jsonl", "live")
     (result,) = ingest_lines([line], source, runtime.inlet)
     if result.verdict == "quarantined":
         raise BadInput(f"verdict on {prediction}", f"a good {name} ({result.reason}: {result.detail})", fields)

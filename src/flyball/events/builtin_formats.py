@@ -21,7 +21,7 @@ def columns(
     rename: Mapping[str, str] | None = None,
     read: Mapping[str, CellReader] | None = None,
     zone: tzinfo | str = UTC,
-    unit: str = "us",
+    unit: str = "",
     *,
     at_format: str = "",
     delimiter: str = "",

@@ -9,7 +9,7 @@ import msgspec
 from flyball.core import BadDeclaration, BadInput, NotFound, find_zone
 from flyball.events.declared import EventType
 from flyball.events.schema import Schema
-from flyball.events.timestamps import UNIT_US, TimeReader, check_pattern
+from flyball.events.timestamps import UNIT_NS, TimeReader, check_pattern
 
 CellReader = Callable[[Any], Any]
 
@@ -19,7 +19,8 @@ class SourceColumns(msgspec.Struct, frozen=True):
 
     `rename`: {their name: ours}, "at" being the event time; our own names are read as they are. `read`: {our name:
     function} applied to a value first, such as `lambda text: text[:4]`. `zone`: of times without an offset. `unit`: of
-    times that are numbers: us, ms or s. `at_format`: of times that are text, as `datetime.strptime` takes it.
+    times that are numbers: us, ms, s or ns; "" for us, of which those are refused that look like another. `at_format`:
+    of times that are text, as `datetime.strptime` takes it.
     Of CSV: `delimiter` ("": the one by which the header's names are those of an event type), `quote`, `decimal` mark
     ("": point, or a comma that can mean nothing else).
     """
@@ -27,7 +28,7 @@ class SourceColumns(msgspec.Struct, frozen=True):
     rename: dict[str, str] = {}
     read: dict[str, CellReader] = {}
     zone: tzinfo = UTC
-    unit: str = "us"
+    unit: str = ""
     at_format: str = ""
     delimiter: str = ""
     quote: str = '"'
@@ -55,8 +56,8 @@ def source_columns(
     for theirs, ours in _mapping("rename", rename).items():
         if not isinstance(ours, str):
             raise BadDeclaration(f"rename of {theirs!r} in fb.columns", "the name of a field, or at", ours)
-    if unit not in UNIT_US:
-        raise BadDeclaration("unit of fb.columns", f"one of {', '.join(UNIT_US)}", unit)
+    if unit and unit not in UNIT_NS:
+        raise BadDeclaration("unit of fb.columns", f"one of {', '.join(UNIT_NS)}", unit)
     if at_format:
         _check_text("at_format", at_format)
         check_pattern(at_format)

@@ -5,11 +5,17 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, time, tzinfo
 from typing import Any
 
-from flyball.core import BadDeclaration, BadInput, microseconds_of, parse_timestamp, with_zone
+from flyball.core import BadDeclaration, BadInput, format_timestamp, microseconds_of, parse_timestamp, with_zone
+from flyball.events.schema import FIRST_US, LAST_US
 
-UNIT_US = {"us": 1, "ms": 1_000, "s": 1_000_000}
+UNIT_NS = {"us": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "ns": 1}
+"""Units of times that are numbers, in nanoseconds."""
 
-_NUMBER = re.compile(r"-?[0-9]{1,18}\Z")
+_UNIT_WORDS = {"us": "microseconds", "ms": "milliseconds", "s": "seconds", "ns": "nanoseconds"}
+_RECENT_US = parse_timestamp("1980-01-01")
+"""Times of data, unless declared otherwise, lie at or after it."""
+
+_NUMBER = re.compile(r"-?[0-9]{1,19}\Z")
 _ISO = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}(\Z|[T ])")
 _PATTERN = re.compile(
     r"(?P<a>[0-9]{1,4})(?P<mark>[./-])(?P<b>[0-9]{1,2})(?P=mark)(?P<c>[0-9]{1,4})"
@@ -32,11 +38,13 @@ def check_pattern(pattern: str) -> None:
 class TimeReader:
     """Reads the time of one source's events. `pattern`: of text, beside ISO 8601, which is always read; as strptime's.
 
-    `read`: applied to a value first; it may give text, a number, a date or a datetime.
+    `unit`: of numbers; "" for microseconds that are refused where they lie before 1980 and are a later time in another
+    unit. `read`: applied to a value first; it may give text, a number, a date or a datetime.
     """
 
     def __init__(self, zone: tzinfo, unit: str, pattern: str, read: Callable[[Any], Any] | None = None) -> None:
-        self._zone, self._factor, self._pattern, self._read = zone, UNIT_US[unit], pattern, read
+        self._zone, self._unit, self._pattern, self._read = zone, unit, pattern, read
+        self._unit_ns = UNIT_NS[unit or "us"]
 
     def timestamp_us(self, value: Any) -> int | None:
         """Microseconds since 1970 UTC; None when there is no time. Raises `BadInput`."""
@@ -47,8 +55,8 @@ class TimeReader:
         if value is None:
             return None
         if type(value) is int:
-            return value * self._factor
-        if type(value) is float and self._factor != 1:
+            return self._of_number(value)
+        if type(value) is float:
             return self._of_float(value)
         if isinstance(value, datetime):
             return microseconds_of(with_zone(value, self._zone) if value.tzinfo is None else value)
@@ -62,16 +70,40 @@ class TimeReader:
         except Exception as error:
             raise BadInput("time", f"readable ({type(error).__name__}: {error})", value) from None
 
+    def _of_number(self, number: int) -> int:
+        at_us = number * self._unit_ns // 1_000
+        if _RECENT_US <= at_us < LAST_US or (self._unit and FIRST_US <= at_us < LAST_US):
+            return at_us
+        likely = likely_unit(number)
+        if likely and likely != self._unit:
+            raise self._of_another_unit(likely, number)
+        return at_us
+
     def _of_float(self, value: float) -> int:
-        if not abs(value) < 1e15:
+        likely = likely_unit(value)
+        if self._unit in ("", "us"):
+            if likely in ("s", "ms"):
+                raise self._of_another_unit(likely, value)
+            raise BadInput("time", "ISO 8601 or whole microseconds, unless fb.columns(unit=...) says otherwise", value)
+        if not abs(value) < 1e19:
             raise BadInput("time", "a number within 1970..2099", value)
-        return round(value * self._factor)
+        at_us = round(value * (self._unit_ns / 1_000))
+        if likely and likely != self._unit and not FIRST_US <= at_us < LAST_US:
+            raise self._of_another_unit(likely, value)
+        return at_us
+
+    def _of_another_unit(self, likely: str, number: float) -> BadInput:
+        shown = format_timestamp(int(number * UNIT_NS[likely] // 1_000))[:19]
+        declared = f"in {_UNIT_WORDS[self._unit]} as declared" if self._unit else "in microseconds unless declared"
+        meant = "" if self._unit else ', or unit="us" where it is microseconds'
+        likely_text = f'{_UNIT_WORDS[likely]}, {shown}Z: formats=fb.columns(unit="{likely}")'
+        return BadInput("time", f"{declared} (this looks like {likely_text}{meant})", number)
 
     def _of_text(self, text: str) -> int:
         if self._pattern:
             return self._of_pattern(text)
         if _NUMBER.match(text):
-            return int(text) * self._factor
+            return self._of_number(int(text))
         try:
             return parse_timestamp(text, self._zone)
         except BadInput as error:
@@ -89,6 +121,20 @@ class TimeReader:
                 return parse_timestamp(text, self._zone)
             raise BadInput("time", f"as at_format {self._pattern!r} says", text) from None
         return microseconds_of(with_zone(moment, self._zone) if moment.tzinfo is None else moment)
+
+
+def likely_unit(number: float) -> str:
+    """The unit, other than microseconds, in which a number is a time from 1980 to 2099, or "".
+
+    >>> likely_unit(1_793_986_789), likely_unit(1_793_986_789_000), likely_unit(1_793_986_789_000_000_000)
+    ('s', 'ms', 'ns')
+    >>> likely_unit(1_793_986_789_000_000)
+    ''
+    """
+    for unit, unit_ns in UNIT_NS.items():
+        if unit != "us" and _RECENT_US <= number * unit_ns // 1_000 < LAST_US:
+            return unit
+    return ""
 
 
 def likely_pattern(text: str) -> str:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
-from flyball.core import BadInput, Clock, NotFound, StoreUnavailable
+from flyball.core import BadInput, Clock, NotFound, StoreUnavailable, format_timestamp
 from flyball.events import Appender, Format, LineSource, Verdict, find_format, ingest_lines
 from flyball.runtime import Runtime
 from flyball.serving.metrics import ServingMetrics
@@ -81,7 +81,7 @@ class EventIntake:
             raise StoreUnavailable(f"{self._waiting} requests with events are waiting")
         self._waiting += 1
         try:
-            work = self._loop.run_in_executor(self._pool, self._ingest, format_name, lines, SOURCE)
+            work = self._loop.run_in_executor(self._pool, self._ingest_sent, format_name, lines)
             verdicts = await asyncio.wait_for(work, WITHIN_S)
         except TimeoutError:
             raise self._unwritten(f"no answer from the log within {WITHIN_S:g} s") from None
@@ -93,7 +93,11 @@ class EventIntake:
 
     def note_request(self, request: Request) -> None:
         """Append the request's event in the background; never waits. Sent as an event too, it is added once."""
-        event = {"type": type(request.event).__name__.lower(), "at": request.at_us, **fields_of_event(request.event)}
+        event = {
+            "type": type(request.event).__name__.lower(),
+            "at": format_timestamp(request.at_us),
+            **fields_of_event(request.event),
+        }
         self._requests.append(msgspec.json.encode(event))
         if len(self._requests) == 1:
             self._pool.submit(self._take_requests)
@@ -103,7 +107,7 @@ class EventIntake:
         while self._requests:
             lines.append(self._requests.popleft())
         try:
-            self._ingest("jsonl", lines, REQUESTS)
+            self._ingest(find_format("jsonl"), "jsonl", lines, REQUESTS)
         except Exception as error:  # the records of the answers hold the requests too
             self._metrics.note("events", "requests", error)
 
@@ -114,11 +118,13 @@ class EventIntake:
         except Exception as error:  # until it can be read, references count as known or not as it says
             self._metrics.note("poll", "catalog", error)
 
-    def _ingest(self, format_name: str, lines: list[bytes], source: str) -> list[Verdict]:
+    def _ingest_sent(self, format_name: str, lines: list[bytes]) -> list[Verdict]:
+        return self._ingest(_format(self._runtime, format_name), format_name, lines, SOURCE)
+
+    def _ingest(self, format: Format, format_name: str, lines: list[bytes], source: str) -> list[Verdict]:
         if self._appender is None:
             with self._opening:
                 self._appender = self._appender or Appender(self._runtime.log, GATHER_S)
-        format = _format(self._runtime, format_name)
         inlet = msgspec.structs.replace(self._runtime.inlet, clock=self._clock, appender=self._appender)
         return ingest_lines(lines, LineSource(source, format, format_name, "live"), inlet)
 
