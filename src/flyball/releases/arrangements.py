@@ -18,18 +18,23 @@ from flyball.releases.state import ReleaseState, arrangement_id, current
 def declared_arrangement(registry: Registry, app: str, value: Mapping[str, Any], by: str, now_us: int) -> int:
     """The revision to serve by when the application declares `value`: a new one if the declaration has changed since
     the newest revision, else the one that is released."""
-    newest = registry.arrangements()[-1:]
-    if newest and newest[0].value == value:
-        return current(registry).arrangement or newest[0].revision
-    return add_arrangement(registry, app, dict(value), by, "declared in the application's file", now_us).revision
+    known = _known_revision(registry, value)
+    return (
+        known or add_arrangement(registry, app, dict(value), by, "declared in the application's file", now_us).revision
+    )
 
 
 def arrangement_to_serve(registry: Registry, value: Mapping[str, Any]) -> Mapping[str, Any]:
     """The rule that `declared_arrangement` would have serve when the application declares `value`; changes nothing."""
+    return arrangement_value(registry, _known_revision(registry, value), value)
+
+
+def _known_revision(registry: Registry, value: Mapping[str, Any]) -> int:
+    """The revision to serve by when the declaration is still that of the newest revision; 0 when it is a new one."""
     newest = registry.arrangements()[-1:]
-    if not newest or newest[0].value != value:
-        return value
-    return arrangement_value(registry, current(registry).arrangement or newest[0].revision, value)
+    if newest and newest[0].value == value:
+        return current(registry).arrangement or newest[0].revision
+    return 0
 
 
 def declare_arrangement(registry: Registry, app: str, value: Mapping[str, Any], by: str, now_us: int) -> Change:
