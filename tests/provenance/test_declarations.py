@@ -1,21 +1,28 @@
 """A changed declaration changes no answer of before: neither its replay, nor what a version in service answers."""
 
+import random
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from flyball.app import load_app
-from flyball.core import ManualClock
+from flyball.core import ManualClock, SystemStopwatch, new_id
 from flyball.operations import Worker, consumers_of
-from flyball.outcomes import Prediction
-from flyball.provenance import audit, replay
+from flyball.outcomes import Prediction, prediction_record
+from flyball.provenance import audit, replay, why
+from flyball.registry import add_arrangement
 from flyball.releases import current, declare_arrangement, rollback, rollback_arrangement
 from flyball.runtime import Runtime, load_settings
-from flyball.serving import answer_once
+from flyball.serving import Refresher, Serving, answer_once
+from flyball.serving.metrics import ServingMetrics
 
 from .conftest import APP, FEATURES, START_US, Cinema, Theatre, opened
 
 DIVERSE = APP.replace("k=8,", 'k=8, max_per=("half", 4),')
+NOW = 'side: Annotated[str, fb.renamed("half")] = ""'
+RENAMED = DIVERSE.replace('("half"', '("side"').replace('half: str = ""', NOW)
+GONE = APP.replace('    half: str = ""\n', "")
 OTHER_OUTCOMES = {
     "weak_positive": APP.replace("weak_positive=fb.outcome(Watch", "weak_positive=fb.outcome(Watch, at_least=3"),
     "positive": APP.replace("lambda w: w.minute >= 30", "lambda w: w.minute >= 50"),
@@ -42,6 +49,24 @@ def declare(cinema: Cinema) -> None:
     declare_arrangement(
         runtime.registry, runtime.app.name, runtime.app.task.about.arrangement, "up", cinema.clock.now_us()
     )
+
+
+def refresher_of(cinema: Cinema) -> Refresher:
+    metrics = ServingMetrics(cinema.runtime.counters_folder / "test", "test", SystemStopwatch())
+    return Refresher(cinema.runtime, metrics, cinema.clock)
+
+
+def service(cinema: Cinema) -> Serving:
+    """What a serving process holds now, arrangement and all."""
+    refresher = refresher_of(cinema)
+    refresher.step()
+    return refresher.engine.serving
+
+
+def engine_answer(refresher: Refresher, cinema: Cinema) -> Prediction:
+    answer = refresher.engine.answer([cinema.request(1)])[0]
+    cinema.runtime.predictions.append([prediction_record(answer)])
+    return answer
 
 
 def of_one_half(answer: Prediction) -> int:
@@ -83,6 +108,59 @@ def test_another_rule_is_a_revision_that_old_answers_and_rollback_go_by(learned:
     rollback_arrangement(learned.runtime.registry, "back", "ann", learned.clock.now_us())
     back = answer_once(learned.runtime, "1")
     assert (back.items, back.scores, back.arrangement) == (before.items, before.scores, 1)
+
+
+def test_a_rule_of_an_attribute_that_was_renamed_is_followed(learned: Cinema) -> None:
+    """In serving, in replay and for requests that named it in a filter."""
+    learned.champion("ials")
+    reopen(learned, DIVERSE, "max_per")
+    declare(learned)
+    before = answer_once(learned.runtime, "1")
+    filtered = learned.answer(ask=learned.request(1, include={"half": ["1"]}), serving=service(learned))[0]
+    assert (of_one_half(before), of_one_half(filtered), filtered.arrangement) == (4, 8, 2)
+    reopen(learned, RENAMED, "renamed")
+    after = answer_once(learned.runtime, "1")
+    assert (after.items, after.scores, after.level, after.arrangement) == (before.items, before.scores, "champion", 2)
+    for answer in (before, filtered, after):
+        again = replay(learned.runtime, answer.id)
+        assert again.identical, again.text()
+        explained = why(learned.runtime, answer.id)
+        assert [item.item for item in explained.items] == answer.items
+        assert any(item.because for item in explained.items)
+        assert explained.notes == []
+
+
+def test_an_answer_by_a_rule_of_an_attribute_that_is_gone_is_explained_as_far_as_it_is_on_record(
+    learned: Cinema,
+) -> None:
+    """The version itself is refused too, as it learned with a catalog that had the attribute."""
+    learned.champion("ials")
+    reopen(learned, DIVERSE, "max_per")
+    declare(learned)
+    answer = answer_once(learned.runtime, "1")
+    reopen(learned, GONE, "gone")
+    explained = why(learned.runtime, answer.id)
+    assert [(item.item, item.score) for item in explained.items] == list(zip(answer.items, answer.scores, strict=True))
+    assert (explained.version and explained.version.id, explained.prediction.arrangement) == (answer.version, 2)
+    assert "must have half, as when the version was learned" in " ".join(explained.notes)
+    assert all(item in explained.text() for item in answer.items)
+    again = replay(learned.runtime, answer.id)
+    assert (again.replayable, "must have half" in again.text()) == (False, True)
+
+
+def test_an_answer_by_a_rule_that_cannot_be_read_is_explained_as_far_as_it_is_on_record(learned: Cinema) -> None:
+    learned.champion("ials")
+    declare(learned)
+    rule, now_us = {"max_per": ["colour", 2]}, learned.clock.now_us()
+    unknown = add_arrangement(learned.runtime.registry, "cinema", rule, "ann", "try", now_us)
+    made = learned.answer(1)[0]
+    answer = msgspec.structs.replace(made, id=new_id(now_us, random.Random(1)), arrangement=unknown.revision)
+    learned.runtime.predictions.append([prediction_record(answer)])
+    explained = why(learned.runtime, answer.id)
+    assert [item.item for item in explained.items] == made.items
+    assert "the version cannot be loaded: max_per of the arrangement must name" in " ".join(explained.notes)
+    again = replay(learned.runtime, answer.id)
+    assert (again.replayable, "which is declared no more" in again.text()) == (False, True)
 
 
 def test_a_version_rolled_back_to_answers_by_its_old_rule(learned: Cinema) -> None:

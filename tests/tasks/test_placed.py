@@ -2,13 +2,15 @@
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 import pytest
 from tests.tasks.conftest import ask
 from tests.tasks.placed import GENRES, LATER, LEARNED, NEW, OLD, SILENT, frames_of
 
+import flyball as fb
 from flyball.models import (
     Artifact,
     Hybrid,
@@ -72,6 +74,28 @@ def test_new_films_of_a_loved_genre_come_before_all_films_of_others(
         assert len(new) == 2
         assert {film for film in others if "new" in film} == {f"{g}-new{n}" for g in GENRES for n in (0, 1)} - new
         assert min(scores[film] for film in new) > max(scores[film] for film in others)
+
+
+def test_an_attribute_that_was_renamed_since_places_new_films_as_before(
+    films: SimpleNamespace, pipeline: RecommendPipeline
+) -> None:
+    class FilmCard(fb.Profile):
+        film: Annotated[str, fb.Ref("film")]
+        kinds: Annotated[list[str], fb.renamed("genres")] = []
+        year: int | None = None
+
+    class Renamed:
+        """The catalog as it is read by the declaration of today."""
+
+        then = catalog_of(films)
+        ids = then.ids
+
+        def attributes(self, field: str) -> Any:
+            return self.then.attributes({"kinds": "genres"}.get(field, field))
+
+    task = msgspec.structs.replace(pipeline.task, item=fb.Entity("film", FilmCard))
+    later = RecommendPipeline(task, pipeline.fitted, pipeline.model)
+    assert scores_of(later, fans(), Renamed()) == scores_of(pipeline, fans(), Renamed.then)
 
 
 def test_films_without_any_value_known_then_are_left_to_the_cold_start_slots(

@@ -11,6 +11,8 @@ import flyball as fb
 from flyball.core import BadDeclaration, BadInput, Refused
 from flyball.policy import AnyOf
 from flyball.tasks import request_of, request_type
+from flyball.tasks.recommend.about import arranged
+from flyball.tasks.recommend.request import fields_of
 
 
 def test_it_lists_what_it_reads(films: SimpleNamespace) -> None:
@@ -132,6 +134,11 @@ class Longer(fb.Profile):
     year: int = 0
 
 
+class Renamed(fb.Profile):
+    film: Annotated[str, fb.Ref("film")]
+    style: Annotated[str, fb.renamed("genre")] = ""
+
+
 class Seen(fb.Event):
     user: Annotated[int, fb.Ref("user")]
     film: Annotated[str, fb.Ref("film")]
@@ -144,7 +151,7 @@ class Film(fb.Profile):
 
 
 OLD = {"from": 40}
-Longer.__name__ = "Card"
+Longer.__name__ = Renamed.__name__ = "Card"
 
 
 def _task_of(user: fb.Entity, film: fb.Entity) -> fb.Recommend:
@@ -179,7 +186,7 @@ def test_a_version_of_other_groups_or_another_catalog_is_refused(user: Any, film
 def test_a_group_counts_with_what_it_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = msgspec.json.decode(msgspec.json.encode(_task_of(USER, FILM).about.declaration))
     same = fb.Entity("user", Viewer, group=_old, seen=fb.count(Seen, "1d"))
-    for profile in (Longer, Film):  # an attribute more, and another name that is declared
+    for profile in (Longer, Film, Renamed):  # an attribute more, and other names that are declared
         assert _task_of(same, fb.Entity("film", profile)).restore(kept).positive == _task_of(USER, FILM).positive
     with pytest.raises(Refused, match="profile of entity 'film' must have year, as when"):
         _task_of(USER, FILM).restore(_task_of(USER, fb.Entity("film", Longer)).about.declaration)
@@ -189,6 +196,22 @@ def test_a_group_counts_with_what_it_reads(monkeypatch: pytest.MonkeyPatch) -> N
     things = object()
     with pytest.raises(BadDeclaration, match="group of Entity 'user'"):
         _ = _task_of(fb.Entity("user", Viewer, group=lambda v: hash(things)), FILM).about
+
+
+def test_attributes_of_then_are_found_by_their_names_of_now() -> None:
+    """In arrangements and filters; an attribute that is gone is refused by name."""
+    now = _task_of(USER, fb.Entity("film", Renamed))
+    for attribute in ("genre", "style"):
+        assert arranged(now, {"max_per": [attribute, 2]}).max_per == ("style", 2)
+        asked = request_of(request_type(now), "a", 5, {"user": 7, "include": {attribute: ["Drama"]}})
+        assert fields_of(asked).include == {"style": ["Drama"]}
+    assert arranged(now, {"max_per": None}).max_per is None
+    with pytest.raises(Refused, match=r"attribute of entity 'film' \(film, style\), got 'colour', .* declared no more"):
+        arranged(now, {"max_per": ["colour", 2]})
+    with pytest.raises(Refused, match="its profile is gone"):
+        arranged(_task_of(USER, fb.Entity("film")), {"max_per": ["genre", 2]})
+    with pytest.raises(BadInput, match="filter attribute must be one of film, style, got 'colour'"):
+        request_of(request_type(now), "a", 5, {"user": 7, "exclude": {"colour": ["red"]}})
 
 
 def test_a_request_is_checked_against_the_task(films: SimpleNamespace) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from flyball.core import ArtifactCorrupt, FlyballError, NotFound, Refused, format_duration, format_timestamp
+from flyball.core import FlyballError, NotFound, format_duration, format_timestamp
 from flyball.events import Record, partition, read_where
 from flyball.outcomes import Followed, Prediction, find_prediction, followed, response_of
 from flyball.provenance.rebuild import Rebuilt, rebuild
@@ -121,7 +121,7 @@ def _version(runtime: Runtime, prediction: Prediction, notes: list[str]) -> Vers
 def _rebuilt(runtime: Runtime, prediction: Prediction, notes: list[str]) -> Rebuilt | None:
     try:
         rebuilt = rebuild(runtime, prediction)
-    except (NotFound, Refused) as error:
+    except FlyballError as error:  # whatever changed since, what is on record is shown
         notes.append(f"the state it read cannot be rebuilt: {error}")
         return None
     if rebuilt.contexts is None:
@@ -143,7 +143,7 @@ def _reasons(
         return none
     try:
         pipeline = rebuilt.load().pipeline
-    except (ArtifactCorrupt, NotFound, Refused) as error:
+    except FlyballError as error:
         notes.append(f"the version cannot be loaded: {error}")
         return none
     try:

@@ -13,7 +13,7 @@ from flyball.events import Event, FormerNames, WrittenType, read_type
 from flyball.features import content_of
 from flyball.policy import AnyOf, Expression, Outcome, Value, expression_of, outcomes_of
 from flyball.tasks.about import About
-from flyball.tasks.recommend.declaration import attributes_of
+from flyball.tasks.recommend.declaration import attributes_of, former_attributes
 from flyball.tasks.recommend.labels import recommend_labels
 from flyball.tasks.recommend.request import request_type
 from flyball.tasks.recommend.state.signals import hash_of_function
@@ -78,12 +78,29 @@ def restored(
 
 
 def arranged(task: "Recommend", arrangement: Mapping[str, Any]) -> "Recommend":
-    """`task` that re-ranks by `arrangement`; by its own where that names nothing."""
+    """`task` that re-ranks by `arrangement`; by its own where that names nothing.
+
+    An attribute that was renamed since is found by its former name. Raises `Refused` for one that is declared no more.
+    """
     changed = {field: arrangement[field] for field in ARRANGEMENT if field in arrangement}
     if not changed:
         return task
-    tuples = {field: tuple(value) if isinstance(value, list) else value for field, value in changed.items()}
-    return msgspec.structs.replace(task, **tuples)
+    if changed.get("max_per") is not None:
+        attribute, at_most = changed["max_per"]
+        changed["max_per"] = _attribute_now(task, attribute), at_most
+    return msgspec.structs.replace(task, **changed)
+
+
+def _attribute_now(task: "Recommend", attribute: str) -> str:
+    known = attributes_of(task.item)
+    now = attribute if attribute in known else former_attributes(task.item).get(attribute)
+    if now is None:
+        raise Refused(
+            f"max_per of the arrangement must name an attribute of entity {task.item.name!r} "
+            f"({', '.join(known) or 'its profile is gone'}), got {attribute!r}, which is declared no more: declare it "
+            f'again, under another name with fb.renamed("{attribute}"), or release another arrangement'
+        )
+    return now
 
 
 def _listed(value: Any) -> Any:
@@ -115,7 +132,8 @@ def _check_same(task: "Recommend", declaration: Mapping[str, Any], names: Former
                 f"{name} of entity {task.item.name!r} must be {then[field]!r}, as when the version was learned, "
                 f"got {now[field]!r}: declare it as it was, or release a version learned since"
             )
-    gone = [field for field in then["attributes"] if field not in now["attributes"]]
+    known = {*now["attributes"], *former_attributes(task.item)}
+    gone = [field for field in then["attributes"] if field not in known]
     if gone:
         raise Refused(
             f"profile of entity {task.item.name!r} must have {', '.join(gone)}, as when the version was learned, "

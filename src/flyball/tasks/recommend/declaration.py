@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 import msgspec
 
 from flyball.core import BadDeclaration, BadInput, parse_duration
-from flyball.events import Event, Profile, Schema, WrittenType
+from flyball.events import Event, Profile, Schema, WrittenType, read_type
 from flyball.models import Recommender
 from flyball.policy import AnyOf, Expression, Outcome, Value, outcomes_of
 from flyball.tasks.labels import references
@@ -187,6 +187,13 @@ def _door(name: str) -> Any:
 def attributes_of(entity: "Entity") -> tuple[str, ...]:
     """The fields of the entity's profile, without its time; none without a profile."""
     return () if entity.profile is None else tuple(name for name in entity.profile.__struct_fields__ if name != "at")
+
+
+def former_attributes(entity: "Entity") -> dict[str, str]:
+    """{name that an attribute had before: its name now}, by the `fb.renamed` of the entity's profile."""
+    if entity.profile is None:
+        return {}
+    return {former: field.name for field in read_type(entity.profile).written.fields for former in field.former}
 
 
 def _check_entities(user: Any, item: Any) -> None:

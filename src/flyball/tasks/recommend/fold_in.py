@@ -4,7 +4,7 @@ import msgspec
 import numpy as np
 
 from flyball.models import Artifact, Recommender, attributes_of, places_new
-from flyball.tasks.recommend.declaration import Recommend
+from flyball.tasks.recommend.declaration import Recommend, former_attributes
 from flyball.tasks.recommend.declaration import attributes_of as fields_of
 from flyball.tasks.recommend.item_index import ItemCatalog
 
@@ -20,9 +20,10 @@ def fold_in_items(task: Recommend, artifact: Artifact, model: Recommender, catal
     if not nth:
         return artifact
     columns = {}
-    for field in fields_of(task.item):
+    names = {field: field for field in fields_of(task.item)} | former_attributes(task.item)
+    for name, field in names.items():  # an artifact knows an attribute by the name that it had when it was learned
         values = catalog.attributes(field)
-        columns[field] = [values[place] for place in nth]
+        columns[name] = [values[place] for place in nth]
     arrays = model.place_new(artifact.arrays, attributes_of(len(nth), columns, least=1))
     support = np.concatenate([artifact.arrays["fallback_support"], np.zeros(len(nth), np.int32)])
     items = [*artifact.items, *(catalog.ids[place] for place in nth)]

@@ -9,7 +9,7 @@ import msgspec
 
 from flyball.core import FlyballError
 from flyball.events import Event, Ref
-from flyball.tasks.recommend.declaration import MAX_K, Recommend, attributes_of
+from flyball.tasks.recommend.declaration import MAX_K, Recommend, attributes_of, former_attributes
 from flyball.tasks.request import Request
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class RecommendRequest(Event, kw_only=True, forbid_unknown_fields=True):
 
     `include`, `exclude`: {attribute: values as text}. An item passes `include` when every attribute named there has
     one of its values, and `exclude` when none has; an attribute that is a list has each of its elements, a missing
-    one has no value. `without`: items not to show.
+    one has no value. An attribute may be named as it was called before. `without`: items not to show.
     """
 
     user: Any
@@ -51,7 +51,7 @@ class BadScores(FlyballError):
 def request_type(task: Recommend) -> type[RecommendRequest]:
     """The class of the task's requests, the same one for equal declarations; `k` is the task's unless given."""
     user, item = _id_type(task, task.user), _id_type(task, task.item)
-    return _request_class(user, item, task.k, attributes_of(task.item))
+    return _request_class(user, item, task.k, attributes_of(task.item), tuple(former_attributes(task.item).items()))
 
 
 def fields_of(request: Request) -> RecommendRequest:
@@ -73,9 +73,18 @@ def _id_type(task: Recommend, entity: "Entity") -> Any:
 
 
 @lru_cache
-def _request_class(user: Any, item: Any, k: int, attributes: tuple[str, ...]) -> type[RecommendRequest]:
+def _request_class(
+    user: Any, item: Any, k: int, attributes: tuple[str, ...], former: tuple[tuple[str, str], ...]
+) -> type[RecommendRequest]:
+    names_now = dict(former)
+
     def check(self: RecommendRequest) -> str | None:
         return _unknown_attribute((*self.include, *self.exclude), attributes)
+
+    def rename(self: RecommendRequest) -> None:
+        for filters in (self.include, self.exclude):
+            for name in [name for name in filters if name in names_now]:
+                filters[names_now[name]] = filters.pop(name)
 
     body: dict[str, Any] = {
         "__annotations__": {"user": user, "k": RecommendRequest.__annotations__["k"], "without": list[item]},
@@ -84,6 +93,7 @@ def _request_class(user: Any, item: Any, k: int, attributes: tuple[str, ...]) ->
         "k": k,
         "without": [],
         "check": check,
+        **({"__post_init__": rename} if names_now else {}),
     }
     made = new_class(
         "RecommendRequest", (RecommendRequest,), {"kw_only": True}, lambda namespace: namespace.update(body)
