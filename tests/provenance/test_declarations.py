@@ -12,7 +12,7 @@ from flyball.operations import Worker, consumers_of
 from flyball.outcomes import Prediction, prediction_record
 from flyball.provenance import audit, replay, why
 from flyball.registry import add_arrangement
-from flyball.releases import current, declare_arrangement, rollback, rollback_arrangement
+from flyball.releases import current, declare_arrangement, release_arrangement, rollback, rollback_arrangement
 from flyball.runtime import Runtime, load_settings
 from flyball.serving import Refresher, Serving, answer_once
 from flyball.serving.metrics import ServingMetrics
@@ -161,6 +161,53 @@ def test_an_answer_by_a_rule_that_cannot_be_read_is_explained_as_far_as_it_is_on
     assert "the version cannot be loaded: max_per of the arrangement must name" in " ".join(explained.notes)
     again = replay(learned.runtime, answer.id)
     assert (again.replayable, "which is declared no more" in again.text()) == (False, True)
+
+
+def test_an_arrangement_that_cannot_be_opened_takes_the_version_out_and_is_stamped_on_no_answer(
+    learned: Cinema,
+) -> None:
+    """Released by a process that knew the attribute, met by one that does not: under way and at the start."""
+    learned.champion("ials")
+    declare(learned)
+    refresher = refresher_of(learned)
+    refresher.step()
+    assert engine_answer(refresher, learned).arrangement == 1
+    unknown = add_arrangement(
+        learned.runtime.registry, "cinema", {"max_per": ["colour", 2]}, "ann", "try", learned.clock.now_us()
+    )
+    release_arrangement(learned.runtime.registry, f"a{unknown.revision}", "try", "ann", learned.clock.now_us())
+    for one in (refresher, refresher_of(learned)):
+        one.step()
+        assert (one.engine.serving.pipelines, sorted(one.engine.serving.refused)) == ({}, ["v2", "v3"])
+        assert "got 'colour', which is declared no more" in one.reasons()[0]
+        answer = engine_answer(one, learned)
+        assert (answer.level, answer.version, answer.arrangement) == ("popular", "", 0)
+        again = replay(learned.runtime, answer.id)
+        assert again.identical, again.text()
+    rollback_arrangement(learned.runtime.registry, "back", "ann", learned.clock.now_us())
+    refresher.step()
+    back = engine_answer(refresher, learned)
+    assert (back.level, back.arrangement) == ("champion", 1)
+
+
+def test_what_a_version_had_computed_is_stamped_with_the_rule_it_was_computed_by(learned: Cinema) -> None:
+    learned.champion("ials")
+    declare(learned)
+    refresher = refresher_of(learned)
+    refresher.step()
+    plain = refresher.engine.from_fallback(learned.request(1))
+    learned.runtime.predictions.append([prediction_record(plain)])
+    reopen(learned, DIVERSE, "max_per")
+    declare(learned)
+    later = refresher_of(learned)
+    later.step()
+    diverse = later.engine.from_fallback(learned.request(1))
+    learned.runtime.predictions.append([prediction_record(diverse)])
+    assert [(one.level, one.arrangement) for one in (plain, diverse)] == [("precomputed", 1), ("precomputed", 2)]
+    assert (of_one_half(plain) > 4, of_one_half(diverse)) == (True, 4)
+    for answer in (plain, diverse):
+        again = replay(learned.runtime, answer.id)
+        assert again.identical, again.text()
 
 
 def test_a_version_rolled_back_to_answers_by_its_old_rule(learned: Cinema) -> None:

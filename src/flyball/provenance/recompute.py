@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from flyball.core import ArtifactCorrupt, NotFound, Refused
+from flyball.core import FlyballError, Refused
 from flyball.events import Offsets
 from flyball.outcomes import Prediction, find_prediction, response_of
 from flyball.provenance.rebuild import Rebuilt, rebuild
@@ -50,7 +50,7 @@ def replay(runtime: Runtime, prediction_id: str) -> Replay:
     prediction = find_prediction(runtime.predictions, prediction_id)
     try:
         again, notes = _again(runtime, prediction)
-    except (ArtifactCorrupt, NotFound, Refused) as error:
+    except FlyballError as error:  # whatever changed since, it is told and not guessed
         return _result(prediction, None, [str(error)])
     return _result(prediction, again, notes)
 
@@ -73,11 +73,16 @@ def _again(runtime: Runtime, prediction: Prediction) -> tuple[Prediction, list[s
 
 def _by_version(prediction: Prediction, rebuilt: Rebuilt) -> Serving:
     release = ReleaseState(champion=prediction.version)
-    return Serving(release, {prediction.version: rebuilt.load().pipeline})
+    pipelines = {prediction.version: rebuilt.load().pipeline}
+    return Serving(release, pipelines, arrangements={prediction.version: prediction.arrangement})
 
 
 def _by_fallback(prediction: Prediction, rebuilt: Rebuilt) -> Serving:
-    return Serving(fallback=rebuilt.fallback(), fallback_version=prediction.version)
+    return Serving(
+        fallback=rebuilt.fallback(),
+        fallback_version=prediction.version,
+        fallback_arrangement=prediction.arrangement,
+    )
 
 
 def _unstamped(prediction: Prediction) -> list[str]:

@@ -29,10 +29,12 @@ class NoFallback(msgspec.Struct, frozen=True):
 class Serving(msgspec.Struct, frozen=True):
     """All that responses are made from at one moment; replaced whole, never changed.
 
-    `pipelines`: the loaded versions. `contexts`: {version: how the contexts of its requests are read}, where that is
+    `pipelines`: the loaded versions; `arrangements`: {version: the revision its pipeline re-ranks by}, 0 for the
+    declared one. `contexts`: {version: how the contexts of its requests are read}, where that is
     another way than the engine's. `refused`: {version: why it is out of service}. `fallback`: what needs neither
-    version nor store; `fallback_version`: the version it was precomputed with, "" for none. `catalog_offsets`: the
-    events behind the catalogs, () when they changed while they were read. `titles`: {item: its title}.
+    version nor store; `fallback_version`: the version it was precomputed with, "" for none, and by which revision
+    (`fallback_arrangement`). `catalog_offsets`: the events behind the catalogs, () when they changed while they were
+    read. `titles`: {item: its title}.
     """
 
     release: ReleaseState = ReleaseState()
@@ -43,6 +45,8 @@ class Serving(msgspec.Struct, frozen=True):
     catalog_offsets: Offsets = ()
     contexts: dict[str, ReadContexts] = {}
     titles: dict[str, str] = {}
+    arrangements: dict[str, int] = {}
+    fallback_arrangement: int = 0
 
 
 class ScoringProgress:
@@ -55,10 +59,12 @@ class ScoringProgress:
 
 
 class _Answered(msgspec.Struct, frozen=True, gc=False):
-    """A response with the version and the level it came from, and the offsets of the context it was made from."""
+    """A response with the version, the arrangement and the level it came from, and the offsets of the context it was
+    made from."""
 
     response: Response
     version: str
+    arrangement: int
     level: str
     offsets: Offsets
 
@@ -140,10 +146,10 @@ class Engine:
                 progress.version = version
                 responses = self._responses(serving, version, batch, requests, read)
                 progress.version = ""
-                level = level_of(serving.release, version)
+                level, arrangement = level_of(serving.release, version), serving.arrangements.get(version, 0)
                 for nth, response in zip(batch, responses, strict=True):
                     if response is not None:
-                        answered[nth] = _Answered(response, version, level, offsets)
+                        answered[nth] = _Answered(response, version, arrangement, level, offsets)
 
     def _responses(
         self,
@@ -188,15 +194,16 @@ class Engine:
 
     def _fall_back(self, serving: Serving, request: Request, context: Any | None, offsets: Offsets) -> _Answered:
         level, response = serving.fallback.answer(request, context)
-        version = serving.fallback_version if level == PRECOMPUTED_LEVEL else ""
-        return _Answered(response, version, level, offsets)
+        if level != PRECOMPUTED_LEVEL:
+            return _Answered(response, "", 0, level, offsets)
+        return _Answered(response, serving.fallback_version, serving.fallback_arrangement, level, offsets)
 
     def _stamp(self, serving: Serving, request: Request, chosen: Route, answer: _Answered) -> Prediction:
         return prediction_of_response(
             request,
             answer.response,
             version=answer.version,
-            arrangement=serving.release.arrangement,
+            arrangement=answer.arrangement,
             level=answer.level,
             arm=chosen.arm,
             propensity=chosen.propensity,

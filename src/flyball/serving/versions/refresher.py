@@ -83,7 +83,7 @@ class Refresher:
         self._loader: VersionLoader | None = None
         self._contexts: ReadContexts | None = None
         self._fallback: Fallback = NoFallback()
-        self._fallback_version = ""
+        self._fallback_version, self._fallback_arrangement = "", 0
         self._due_us: dict[str, int] = {}
         self._last_us = 0
         self._lag = StateLag(MIN_LAG_US + 1)
@@ -203,12 +203,14 @@ class Refresher:
     def _poll_fallback(self) -> None:
         self._events = self._events or any(self._runtime.log.ends())
         best = next((version for version in versions_of(self._release) if version in self._loaded), "")
+        arrangement = 0
         if best:
-            fallback = self._loaded[best].online.fallback(self._loaded[best].pipeline)
+            loaded = self._loaded[best]
+            fallback, arrangement = loaded.online.fallback(loaded.pipeline), loaded.revision
         else:
             fallback = self.loader.online().fallback(None)
         with self._lock:
-            self._fallback, self._fallback_version = fallback, best
+            self._fallback, self._fallback_version, self._fallback_arrangement = fallback, best, arrangement
         self._publish()
 
     def _poll_catalog(self) -> None:
@@ -223,7 +225,14 @@ class Refresher:
         else:
             offsets = ()  # it changed meanwhile, again and again: no offsets stand for what was read
         loader = self._loader_over(store, {items.name: catalog})
-        loaded = {version: loader.reopen(one, one.arrangement, one.revision) for version, one in self._loaded.items()}
+        loaded = {}
+        for version, one in list(self._loaded.items()):
+            try:
+                loaded[version] = loader.reopen(one, one.arrangement, one.revision)
+            except StoreUnavailable:
+                raise
+            except Exception as error:  # the others get the new catalog
+                self._take_out(version, error, self._last_us)
         with self._lock:
             self._loaded, self._catalog, self._catalog_offsets = loaded, catalog, offsets
             self._loader, self._titles = loader, titles_of(catalog, items)
@@ -273,11 +282,18 @@ class Refresher:
                 self._loaded[version] = loaded
                 self._failed.pop(version, None)
         except Exception as error:  # whatever is wrong with it, it does not serve; it is tried again later
-            with self._lock:
-                self._failed[version] = (str(error), now_us + _RETRY_US)
-            self._metrics.note("load", version, error)
+            if isinstance(error, StoreUnavailable) and version in self._loaded:
+                raise  # the registry is locked for a moment: all stays as it was
+            self._take_out(version, error, now_us)
         finally:
             self._loading = ""
+
+    def _take_out(self, version: str, reason: Exception, now_us: int) -> None:
+        """A version that cannot be opened as it is released does not serve as it was before either."""
+        with self._lock:
+            self._loaded.pop(version, None)
+            self._failed[version] = (str(reason), now_us + _RETRY_US)
+        self._metrics.note("load", version, reason)
 
     def _poll_files(self, now_us: int) -> None:
         """A file of a version in service that was written to is verified again; what is wrong no longer serves."""
@@ -289,10 +305,7 @@ class Refresher:
             try:
                 self.loader.verify(described)
             except ArtifactCorrupt as error:
-                with self._lock:
-                    del self._loaded[version]
-                    self._failed[version] = (str(error), now_us + _RETRY_US)
-                self._metrics.note("load", version, error)
+                self._take_out(version, error, now_us)
                 self._publish()
 
     def _poll_lag(self, now_us: int) -> None:
@@ -310,6 +323,8 @@ class Refresher:
                 refused=refused,
                 fallback=self._fallback,
                 fallback_version=self._fallback_version,
+                fallback_arrangement=self._fallback_arrangement,
+                arrangements={name: one.revision for name, one in self._loaded.items()},
                 catalog_offsets=self._catalog_offsets,
                 titles=self._titles,
             )
