@@ -29,6 +29,21 @@ class HomeLayout(msgspec.Struct, frozen=True):
         return self.folder / "settings.toml"
 
     @property
+    def world(self) -> Path:
+        """The plan of the simulated world whose past the home holds whole."""
+        return self.folder / "world.json"
+
+    @property
+    def world_begun(self) -> Path:
+        """The same while its past is taken in."""
+        return self.folder / "world.begun.json"
+
+    @property
+    def simulated(self) -> Path:
+        """Says that the home is of `flyball simulate`."""
+        return self.folder / "simulated"
+
+    @property
     def run(self) -> Path:
         """Locks, reports, counters and logs of running processes."""
         return self.folder / "run"
@@ -91,11 +106,12 @@ class HomeLayout(msgspec.Struct, frozen=True):
         return f"file://{self.folder}/artifacts"
 
 
-def default_home(spec: str) -> Path:
-    """Where an application lives unless `--home` says otherwise: `.flyball/` and its short name.
+def default_home(spec: str, world: bool = False) -> Path:
+    """Where an application lives unless `--home` says otherwise: `.flyball/` and its short name; with a simulated
+    `world`, in a home of its own.
 
-    >>> default_home("models/shop.py").as_posix()
-    '.flyball/shop'
+    >>> default_home("models/shop.py").as_posix(), default_home("models/shop.py", world=True).as_posix()
+    ('.flyball/shop', '.flyball/shop-world')
     """
     name = spec.rsplit(":", 1)[0].rsplit(".", 1)[-1] if ":" in spec else Path(spec).stem
-    return Path(".flyball") / name
+    return Path(".flyball") / (f"{name}-world" if world else name)

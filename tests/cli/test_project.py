@@ -9,8 +9,11 @@ import pytest
 from tests.cli.conftest import Run
 
 from flyball.app import load_app
+from flyball.cli.common import settings_for
 from flyball.cli.main import code_of, main
-from flyball.simulation import simulate
+from flyball.core import SystemClock
+from flyball.runtime import Runtime, load_settings
+from flyball.simulation import new_plan, seed_home, simulate
 from flyball.testing.world_contract import check_a_seed_decides_everything, check_quality_is_known_of_every_response
 
 
@@ -245,6 +248,49 @@ def test_an_application_without_a_world_is_told_how_to_add_one(shop: Run, comman
     assert 'world=fb.world("shop")' in got.err
     assert "a new world" not in got.err
     assert not Path(".flyball").exists()
+
+
+def test_a_world_is_refused_in_a_home_with_real_events(shop: Run) -> None:
+    assert shop("ingest", "shop.py", "shop-events.jsonl").code == 0
+    before = events_in(Path(".flyball/shop"))
+    got = shop("up", "shop.py", "--world", "--home", ".flyball/shop", "--port", "0")
+    assert got.code == 1
+    assert "/.flyball/shop must be new, or have been made by --world" in got.err
+    assert "2,712 events" in got.err
+    assert "choose another --home" in got.err.lower()
+    assert events_in(Path(".flyball/shop")) == before
+    assert not Path(".flyball/shop/world.json").exists()
+
+
+def test_a_world_has_a_home_of_its_own(run: Run) -> None:
+    assert settings_for("shop.py", None, world=True).folder == Path(".flyball/shop-world").absolute()
+    assert settings_for("shop.py", Path("mine"), world=True).folder == Path("mine").absolute()
+    assert settings_for("shop.py", None).folder == Path(".flyball/shop").absolute()
+
+
+@pytest.mark.parametrize("by", ["world", "begun world", "simulation"])
+def test_a_file_is_refused_in_a_home_that_a_world_wrote_into(shop: Run, by: str) -> None:
+    home = Path("made-up")
+    if by == "simulation":
+        assert shop("simulate", "shop.py", "--days", "1", "--users", "60", "--items", "30", "--home", home).code == 0
+    else:
+        runtime = Runtime(load_app("shop.py"), load_settings(home), SystemClock())
+        seed_home(runtime, new_plan(runtime.app, runtime.clock.now_us(), days=1, users=60, items=30))
+        if by == "begun world":
+            runtime.layout.world.rename(runtime.layout.world_begun)
+    before = events_in(home)
+    got = shop("ingest", "shop.py", "shop-events.jsonl", "--home", home)
+    assert (got.code, got.out) == (1, "")
+    assert "/made-up must hold no made-up events to take in a file" in got.err
+    assert "choose another --home" in got.err
+    assert events_in(home) == before
+    assert shop("ingest", "shop.py", "shop-events.jsonl", "--home", home, "--dry-run").code == 0
+    assert shop("ingest", "shop.py", "shop-events.jsonl", "--home", home, "--into-world").code == 0
+    assert events_in(home) == before + 2_712
+
+
+def events_in(home: Path) -> int:
+    return sum(Runtime(load_app("shop.py"), load_settings(home), SystemClock()).log.ends())
 
 
 def test_a_setting_that_the_world_does_not_have_is_told(shop: Run) -> None:

@@ -99,19 +99,25 @@ def _place_in(error: BaseException, spec: str) -> str:
     return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
 
 
-def settings_for(spec: str, home: Path | None, chosen: list[str] | None = None, **options: Any) -> "Settings":
+def settings_for(
+    spec: str, home: Path | None, chosen: list[str] | None = None, world: bool = False, **options: Any
+) -> "Settings":
     """Settings from the options, the environment (read here and nowhere else) and the home's file."""
-    return sourced_settings(spec, home, chosen, **options).settings
+    return sourced_settings(spec, home, chosen, world, **options).settings
 
 
-def sourced_settings(spec: str, home: Path | None, chosen: list[str] | None = None, **options: Any) -> "Sourced":
-    """The settings, and where each came from."""
+def sourced_settings(
+    spec: str, home: Path | None, chosen: list[str] | None = None, world: bool = False, **options: Any
+) -> "Sourced":
+    """The settings, and where each came from. `world`: the default home is that of a simulated world."""
     from flyball.home import default_home
     from flyball.settings import read_settings
 
     environment = dict(os.environ)
     variable = environment.get("FLYBALL_HOME")
-    sourced = read_settings(home or (Path(variable) if variable else default_home(spec)), None, environment, options)
+    sourced = read_settings(
+        home or (Path(variable) if variable else default_home(spec, world)), None, environment, options
+    )
     sources = {**sourced.sources, "home": "option" if home else "FLYBALL_HOME" if variable else "default"}
     settings = msgspec.structs.replace(sourced.settings, app={**sourced.settings.app, **pairs(chosen or [])})
     return msgspec.structs.replace(sourced, settings=settings, sources=sources)
@@ -131,11 +137,16 @@ def pairs(chosen: list[str], option: str = "--set") -> dict[str, Any]:
     return values
 
 
-def open_app(spec: str, home: Path | None, chosen: list[str] | None = None, **options: Any) -> "Runtime":
-    """The application and its stores, on the machine's clock; refused where past events cannot be read by it."""
+def open_app(
+    spec: str, home: Path | None, chosen: list[str] | None = None, world: bool = False, **options: Any
+) -> "Runtime":
+    """The application and its stores, on the machine's clock; refused where past events cannot be read by it.
+
+    `world`: the default home is that of a simulated world.
+    """
     from flyball.runtime import Runtime, check_stored
 
-    settings = settings_for(spec, home, chosen, **options)
+    settings = settings_for(spec, home, chosen, world, **options)
     runtime = Runtime(load(spec, settings.app), settings, SystemClock())
     check_stored(runtime.app, settings)
     return runtime

@@ -17,7 +17,7 @@ import typer
 from flyball.cli import quarantine
 from flyball.cli.common import AppName, Home, Json, Mode, Set, open_app, open_home
 from flyball.cli.show import counted, progress_line, say, show_json, warn
-from flyball.core import BadInput, BadSetting, find_zone, format_timestamp, parse_duration, parse_timestamp
+from flyball.core import BadInput, BadSetting, Refused, find_zone, format_timestamp, parse_duration, parse_timestamp
 
 if TYPE_CHECKING:
     from flyball.events import Format, IngestReport, LineSource, Preview
@@ -68,6 +68,9 @@ def ingest(
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Go on although most of the first lines are bad.")
     ] = False,
+    into_world: Annotated[
+        bool, typer.Option("--into-world", help="Take them in although a simulated world wrote into this home.")
+    ] = False,
     home: Home = None,
     chosen: Set = None,
     json: Json = False,
@@ -83,6 +86,8 @@ def ingest(
     from flyball.operations import backpressure
 
     runtime = open_app(app, home, chosen)
+    if not (into_world or dry_run):
+        _refuse_made_up(runtime)
     mode = as_ or (Mode.live if source == "-" else Mode.history)
     lag_us = _lag_us(runtime, lag, type_)
     if follow and "parquet" in (format, Path(source).suffix[1:]):
@@ -110,6 +115,16 @@ def ingest(
     _show(report, json)
     if report.quarantined and not report.accepted and not report.duplicates:
         raise typer.Exit(1)
+
+
+def _refuse_made_up(runtime: "Runtime") -> None:
+    """Real events beside made-up ones could never be told apart again."""
+    layout = runtime.layout
+    if any(path.exists() for path in (layout.world, layout.world_begun, layout.simulated)):
+        raise Refused(
+            f"home {runtime.home} must hold no made-up events to take in a file, got one into which a simulated world "
+            "wrote: choose another --home; or mix them for good with --into-world"
+        )
 
 
 def _preview(runtime: "Runtime", origin: "LineSource", pieces: Iterator[bytes], lines: int, json: bool) -> None:

@@ -32,7 +32,10 @@ def up(
     ] = None,
     host: Annotated[str | None, typer.Option("--host", help="Address to listen on.", show_default="127.0.0.1")] = None,
     world: Annotated[
-        bool, typer.Option("--world", help="With a simulated world of users that use the service.")
+        bool,
+        typer.Option(
+            "--world", help="With a simulated world of users that use the service, by default in .flyball/APP-world."
+        ),
     ] = False,
     chosen: Set = None,
     json: Json = False,
@@ -43,7 +46,7 @@ def up(
     """
     from flyball.operations import up as run_up
 
-    runtime = open_app(app, home, chosen, port=port, workers=workers, host=host)
+    runtime = open_app(app, home, chosen, world, port=port, workers=workers, host=host)
     warn_undeclared(runtime)
     programs = [_with_world(runtime, json)] if world else []
     run_up(runtime, _display(json), programs)
@@ -65,11 +68,12 @@ def _display(json: bool) -> "Display":
 
 def _with_world(runtime: "Runtime", quiet: bool) -> "Program":
     """The world's program; an application whose home has no world yet first takes in the past of a new one."""
-    from flyball.simulation import new_plan, plan_summary, read_plan, seed_home, world_program
+    from flyball.simulation import check_made_up, new_plan, plan_summary, read_plan, seed_home, world_program
 
     plan = new_plan(runtime.app, runtime.clock.now_us())  # refuses at once an application that names no world
     if read_plan(runtime.home) is None:
-        warn(f"a new world: {plan_summary(runtime.app, plan)}")
+        check_made_up(runtime)
+        warn(f"a new world in {runtime.home}: {plan_summary(runtime.app, plan)}")
         with progress_line(quiet) as progress:
             report = seed_home(runtime, plan, progress)
         warn(f"took in {sum(report.accepted.values()):,} events, set {sum(report.quarantined.values()):,} aside")

@@ -7,6 +7,7 @@ only by the five methods of `World`.
 
 from flyball.simulation.demo import (
     WorldPlan,
+    check_made_up,
     drive_plan,
     new_plan,
     plan_summary,
@@ -44,6 +45,7 @@ __all__ = [
     "WorldBatch",
     "WorldPlan",
     "WorldRequest",
+    "check_made_up",
     "drive_http",
     "drive_plan",
     "ingest_pieces",

@@ -15,8 +15,9 @@ import msgspec
 import numpy as np
 
 from flyball.app import App
-from flyball.core import BadInput, write_atomic
-from flyball.events import IngestReport
+from flyball.core import BadInput, Refused, write_atomic
+from flyball.events import IngestReport, log_exists
+from flyball.home import HomeLayout
 from flyball.operations import Program, catch_up
 from flyball.runtime import Runtime
 from flyball.simulation.live import DriveReport, drive_http
@@ -45,17 +46,9 @@ class WorldPlan(msgspec.Struct, frozen=True):
         return self.until_us - self.days * DAY_US
 
 
-def plan_path(home: Path) -> Path:
-    return home / "world.json"
-
-
 def read_plan(home: Path) -> WorldPlan | None:
     """The plan of the world whose past `home` holds whole, None when there is none yet."""
-    return _read(plan_path(home))
-
-
-def _begun_path(home: Path) -> Path:
-    return home / "world.begun.json"
+    return _read(HomeLayout(home).world)
 
 
 def _read(path: Path) -> WorldPlan | None:
@@ -101,6 +94,19 @@ def world_of(app: App, plan: WorldPlan) -> World:
     return open_world(app.world, app.name, seed=plan.seed, start_us=plan.start_us, **plan.settings)
 
 
+def check_made_up(runtime: Runtime) -> None:
+    """Raises `Refused` when the home's log holds events that no world made: nothing is ever taken out of a log."""
+    if runtime.layout.world.exists() or runtime.layout.world_begun.exists() or not log_exists(runtime.settings.events):
+        return
+    events = sum(runtime.log.ends())
+    if events:
+        raise Refused(
+            f"home {runtime.home} must be new, or have been made by --world, to take in a world, got one whose log "
+            f"holds {events:,} events: nobody could tell them from made-up ones again. Choose another --home; without "
+            "any, --world has one of its own"
+        )
+
+
 def seed_home(
     runtime: Runtime, plan: WorldPlan, report_progress: Callable[[str], object] | None = None
 ) -> IngestReport:
@@ -108,9 +114,10 @@ def seed_home(
 
     So the first answers find a state to answer from. Killed and called again, nothing is lost or doubled: a past that
     was begun earlier on this home is finished, whatever `plan` says. Raises `BadDeclaration` when the application has
-    no world. The report is of all lines together.
+    no world, and what `check_made_up` raises. The report is of all lines together.
     """
-    app, begun, progress = runtime.app, _begun_path(runtime.home), report_progress or _silent
+    app, begun, progress = runtime.app, runtime.layout.world_begun, report_progress or _silent
+    check_made_up(runtime)
     plan = _read(begun) or plan
     world = world_of(app, plan)
     runtime.home.mkdir(parents=True, exist_ok=True)
@@ -121,7 +128,7 @@ def seed_home(
         for format, lines in by_format(batches).items()
     ]
     catch_up(runtime, progress)
-    begun.replace(plan_path(runtime.home))
+    begun.replace(runtime.layout.world)
     return _together(reports)
 
 

@@ -27,6 +27,7 @@ from flyball.core import (
     parse_timestamp,
 )
 from flyball.events import IngestReport
+from flyball.home import HomeLayout
 from flyball.learning import learn
 from flyball.operations import Governor, GovernorDecision, RuntimeState, Worker, consumers_of
 from flyball.outcomes import Prediction, outcomes_by_version, prediction_record, response_of
@@ -346,6 +347,7 @@ def _home(home: Path | None) -> Iterator[Path]:
         if home.exists() and any(home.iterdir()):
             raise Refused(f"home of a simulation must be new or empty, got {home}")
         home.mkdir(parents=True, exist_ok=True)
+        HomeLayout(home).simulated.write_text("made by flyball simulate: no event in it happened\n")
         yield home
 
 
