@@ -53,7 +53,7 @@ def test_calls_none_of_which_can_cross_all_fail() -> None:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_call_no_longer_wanted_is_left_out(workers: int) -> None:
     unwanted = {1}
-    outcomes = run_parallel(work, [("a",), ("raise",), ("b",), ("c",)], workers, wanted=lambda n: n not in unwanted)
+    outcomes = run_parallel(work, [("a",), ("raise",), ("b",), ("c",)], workers, is_needed=lambda n: n not in unwanted)
     first = next(outcomes)
     unwanted.add(3)
     assert dict([first, *outcomes]) == {0: "A", 2: "B"}

@@ -135,10 +135,10 @@ def parse_time(text: str, zone: tzinfo = UTC) -> int:
         moment = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second or 0), tzinfo=UTC)
         shift = zone if offset is None else UTC if offset == "Z" else _offset(offset)
         moment = moment.replace(tzinfo=shift)
-        whole = (moment - _EPOCH) // timedelta(seconds=1)
+        seconds = (moment - _EPOCH) // timedelta(seconds=1)
     except (ValueError, OverflowError) as error:
         raise Rejected("bad_time", f"time must exist ({error}), got {text[:60]!r}") from None
-    return whole * 1_000_000 + int(f"{fraction or '0':0<6.6}")
+    return seconds * 1_000_000 + int(f"{fraction or '0':0<6.6}")
 
 
 def _offset(text: str) -> timezone:

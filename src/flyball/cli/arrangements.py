@@ -40,14 +40,14 @@ def list_arrangements(app: AppName, home: Home = None, json: Json = False) -> No
         ["arrangement", "state", "rule", "created", "by", "reason"],
         [
             [
-                one.id,
-                "serving" if one.revision == serving else "",
-                " ".join(f"{name}={_plain(value)}" for name, value in one.value.items()),
-                format_timestamp(one.created_us),
-                one.by,
-                one.reason,
+                arrangement.id,
+                "serving" if arrangement.revision == serving else "",
+                " ".join(f"{name}={_plain(value)}" for name, value in arrangement.value.items()),
+                format_timestamp(arrangement.created_us),
+                arrangement.by,
+                arrangement.reason,
             ]
-            for one in arrangements
+            for arrangement in arrangements
         ],
     )
 

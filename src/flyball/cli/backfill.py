@@ -44,10 +44,10 @@ def backfill_rows(
 
     if out.suffix not in _FORMATS:
         raise BadInput("--out", f"a file that ends with {' or '.join(_FORMATS)}", str(out))
-    given = _read(rows)
+    query_rows = _read(rows)
     if out.exists() and out.samefile(rows):
         raise BadInput("--out", "another file than --rows, which would be lost", str(out))
-    frame = _asked(given, rows)
+    frame = _asked(query_rows, rows)
     groups = _chosen(runtime.app.task.about.feature_groups, frame, group, rows)
     name = hashlib.sha256(str(out.absolute()).encode()).hexdigest()[:12]
     with FileLock(runtime.layout.run / f"backfill-{name}.lock", f"a backfill to {out}"):
@@ -55,9 +55,9 @@ def backfill_rows(
         delay_us, begun = _begin(runtime, parts, rows, groups)
         if begun:
             catch_up(runtime)
-        used = sorted({event.__name__.lower() for each in groups for event in each.event_types})
+        used = sorted({event.__name__.lower() for event_type in groups for event in event_type.event_types})
         events = hold_events(runtime.history, used, parts / "events")
-        with progress_line(quiet) as tell:
+        with progress_line(quiet) as show_progress:
             made = backfill(
                 groups,
                 events,
@@ -66,10 +66,10 @@ def backfill_rows(
                 memory_bytes=memory_bytes,
                 workers=processes,
                 apply_delay_us=delay_us,
-                progress=lambda done, parts: tell(f"{done:,} of {parts:,} parts"),
+                progress=lambda done, parts: show_progress(f"{done:,} of {parts:,} parts"),
             )
         features = made.columns[len(frame.columns) :]
-        _write(given.hstack(made.select(features)), out)
+        _write(query_rows.hstack(made.select(features)), out)
         count = sum(_height(path) for paths in events.values() for path in paths)
         shutil.rmtree(parts)
         return Backfilled(str(out), made.height, features, count, delay_us)
@@ -80,7 +80,7 @@ def _begin(runtime: "Runtime", parts: Path, rows: Path, groups: "Sequence[Group]
     from flyball.features import read_apply_delays
     from flyball.runtime import FEATURES_CONSUMER
 
-    definitions = [[one.name, one.hash] for group in groups for one in group.definitions]
+    definitions = [[definition.name, definition.hash] for group in groups for definition in group.definitions]
     digest = hashlib.sha256(msgspec.json.encode([sha256_file(rows), definitions])).hexdigest()
     path = parts / "request.json"
     if path.exists():
@@ -160,7 +160,7 @@ def _timestamp(text: str | None, where: str) -> int:
 
 def _chosen(groups: "Sequence[Group]", rows: "pl.DataFrame", only: str | None, path: Path) -> "list[Group]":
     """The groups to compute: the one that was named, or all whose keys the rows have."""
-    named = {each.name: each for each in groups if each.definitions}
+    named = {group.name: group for group in groups if group.definitions}
     if only is not None and only not in named:
         raise BadInput("group of features", f"one of {', '.join(named) or 'none'}", only)
     wanted = list(named.values()) if only is None else [named[only]]

@@ -44,9 +44,9 @@ class Mode(StrEnum):
 class BadApplication(BadDeclaration):
     """An application that cannot be loaded; `place` is file:line where that is known, `problem` what is wrong there."""
 
-    def __init__(self, place: str, problem: str) -> None:
-        self.place, self.problem = place, problem
-        FlyballError.__init__(self, f"{place}: {problem}" if place else problem)
+    def __init__(self, location: str, problem: str) -> None:
+        self.place, self.problem = location, problem
+        FlyballError.__init__(self, f"{location}: {problem}" if location else problem)
 
 
 def load(spec: str, options: dict[str, Any]) -> "App":
@@ -84,8 +84,8 @@ def _meant(error: BaseException) -> str:
     if not isinstance(error, AttributeError | NameError) or not error.name:
         return ""
     known = dir(error.obj) if isinstance(error, AttributeError) else []
-    same = [one for one in known if one.lower() == error.name.lower()]
-    near = same or get_close_matches(error.name, [one for one in known if not one.startswith("_")], n=1)
+    same = [name for name in known if name.lower() == error.name.lower()]
+    near = same or get_close_matches(error.name, [name for name in known if not name.startswith("_")], n=1)
     return f"; did you mean {near[0]}?" if near else ""
 
 
@@ -156,7 +156,7 @@ def warn_undeclared(runtime: "Runtime") -> None:
     """Name on standard error what the log holds that no class declares any more; `flyball check` counts it."""
     from flyball.runtime import undeclared_in
 
-    lost = [what.name for what in undeclared_in(runtime.app, runtime.settings, counted=False)]
+    lost = [undeclared.name for undeclared in undeclared_in(runtime.app, runtime.settings, counted=False)]
     if lost:
         warn(f"flyball: in the log, but declared no more: {', '.join(lost)}; see flyball check")
 

@@ -99,10 +99,10 @@ def ingest(
         with stream:
             _preview(runtime, origin, parsing.lines(stream), lines, json)
         return
-    with stream, progress_line(json) as progress, _until_asked(follow) as asked:
+    with stream, progress_line(json) as progress, _until_asked(follow) as stop_signals:
         try:
             report = ingest_stream(
-                _following(stream, asked) if follow else parsing.lines(stream),
+                _following(stream, stop_signals) if follow else parsing.lines(stream),
                 origin,
                 runtime.inlet,
                 stop_early=not keep_going,
@@ -230,25 +230,25 @@ def _only_format(runtime: "Runtime") -> str | None:
 @contextmanager
 def _until_asked(follow: bool) -> Iterator[list[int]]:
     """Signals that asked to stop: when following, Ctrl-C is the ordinary end and not an interruption."""
-    asked: list[int] = []
+    stop_signals: list[int] = []
     if not follow:
-        yield asked
+        yield stop_signals
         return
     former = {
-        number: signal.signal(number, lambda got, frame: asked.append(got))
+        number: signal.signal(number, lambda signal_number, frame: stop_signals.append(signal_number))
         for number in (signal.SIGINT, signal.SIGTERM)
     }
     try:
-        yield asked
+        yield stop_signals
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
 
 
-def _following(stream: BinaryIO, asked: list[int]) -> Iterator[bytes]:
-    """A growing file's bytes, or a pipe's as they come, until a signal is in `asked`; a pipe ends with its writer."""
+def _following(stream: BinaryIO, stop_signals: list[int]) -> Iterator[bytes]:
+    """A growing file's bytes, or a pipe's, until a signal is in `stop_signals`; a pipe ends with its writer."""
     grows = stream.seekable()
-    while not asked:
+    while not stop_signals:
         if grows:
             piece = stream.read(_PIECE)
         elif select.select([stream], [], [], _LOOK_S)[0]:

@@ -133,32 +133,32 @@ def audit(
 
     runtime = open_home(app, home)
     target_us = None if target is None else parse_duration(target)
-    found = audit_now(runtime, runtime.clock.now_us() - parse_duration(last), target_us, most, from_log)
+    report = audit_now(runtime, runtime.clock.now_us() - parse_duration(last), target_us, most, from_log)
     if json:
-        features = [{**msgspec.to_builtins(one), "met": one.met} for one in found.features]
-        show_json({**msgspec.to_builtins(found), "features": features, "exact": found.exact})
+        features = [{**msgspec.to_builtins(feature), "met": feature.met} for feature in report.features]
+        show_json({**msgspec.to_builtins(report), "features": features, "exact": report.exact})
     else:
-        say(found.text())
-        if found.features:
+        say(report.text())
+        if report.features:
             say()
             show_table(
                 [*_AUDITED, "target"],
                 [
                     [
-                        one.name,
-                        f"{one.values:,}",
-                        one.wrong,
-                        f"{one.looked:,}",
-                        one.stale,
-                        one.late,
-                        *(_seconds(one.lag_us.get(name)) for name in ("p50", "p90", "p99", "max")),
-                        f"{format_duration(one.target_us)} {'met' if one.met else 'MISSED'}",
+                        feature.name,
+                        f"{feature.values:,}",
+                        feature.wrong,
+                        f"{feature.looked:,}",
+                        feature.stale,
+                        feature.late,
+                        *(_seconds(feature.lag_us.get(name)) for name in ("p50", "p90", "p99", "max")),
+                        f"{format_duration(feature.target_us)} {'met' if feature.met else 'MISSED'}",
                     ]
-                    for one in found.features
+                    for feature in report.features
                 ],
                 right=_AUDITED[1:],
             )
-    if not found.exact:
+    if not report.exact:
         raise typer.Exit(1)
 
 
@@ -174,7 +174,10 @@ def _list(runtime: "Runtime", json: bool) -> None:
     about, versions = runtime.app.task.about, runtime.registry.versions()
     rows = [row for group in about.feature_groups for row in _rows(runtime, group, applied, versions)]
     derived = about.features.derived if about.features is not None else {}
-    rows += [_derived(name, one, about.feature_hashes[name], versions) for name, one in derived.items()]
+    rows += [
+        _derived(name, derived_feature, about.feature_hashes[name], versions)
+        for name, derived_feature in derived.items()
+    ]
     if json:
         show_json({"features": rows, "apply_delays": delays})
         return
@@ -185,18 +188,18 @@ def _list(runtime: "Runtime", json: bool) -> None:
         ["feature", "definition", "window", "kind", "type", "hash", "freshness", "bytes/key", "behind", "versions"],
         [
             [
-                one.name,
-                one.definition,
-                one.window,
-                one.kind,
-                one.type,
-                one.hash,
-                one.freshness.text() if one.freshness else None,
-                None if one.bytes is None else f"{one.bytes:.0f}",
-                one.behind,
-                " ".join(one.versions),
+                derived_feature.name,
+                derived_feature.definition,
+                derived_feature.window,
+                derived_feature.kind,
+                derived_feature.type,
+                derived_feature.hash,
+                derived_feature.freshness.text() if derived_feature.freshness else None,
+                None if derived_feature.bytes is None else f"{derived_feature.bytes:.0f}",
+                derived_feature.behind,
+                " ".join(derived_feature.versions),
             ]
-            for one in rows
+            for derived_feature in rows
         ],
         right=["bytes/key", "behind"],
     )
@@ -214,36 +217,36 @@ def _rows(
     size = bytes_per_key(runtime.feature_state, group.name)
     padded = (*offsets, *[0] * (len(ends) - len(offsets)))
     behind = sum(end - at for end, at in zip(ends, padded, strict=True)) if any(offsets) else None
-    found = []
-    for one in group.definitions:
-        windows = [part.window for part, _ in one.aggregates]
-        target_us, p99_us = one.feature.freshness_us, None if applied is None else applied.p99_us
-        found.append(
+    feature_rows = []
+    for definition in group.definitions:
+        windows = [part.window for part, _ in definition.aggregates]
+        target_us, p99_us = definition.feature.freshness_us, None if applied is None else applied.p99_us
+        feature_rows.append(
             FeatureRow(
-                name=one.name,
+                name=definition.name,
                 keys=list(group.keys),
-                definition=one.feature.text(),
-                window=_joined([each.length for each in windows]),
-                kind=_joined([each.kind for each in windows]),
-                type=one.result,
-                hash=one.hash,
+                definition=definition.feature.text(),
+                window=_joined([window.length for window in windows]),
+                kind=_joined([window.kind for window in windows]),
+                type=definition.result,
+                hash=definition.hash,
                 freshness=Freshness(target_us, p99_us, None if p99_us is None else p99_us <= target_us),
                 bytes=size,
                 behind=behind,
-                versions=_users(one.name, one.hash, versions),
+                versions=_users(definition.name, definition.hash, versions),
             )
         )
-    return found
+    return feature_rows
 
 
-def _derived(name: str, one: "Derived", digest: str, versions: "Sequence[Version]") -> FeatureRow:
+def _derived(name: str, derived: "Derived", digest: str, versions: "Sequence[Version]") -> FeatureRow:
     return FeatureRow(
         name=name,
         keys=[],
-        definition=f"{one.op}({', '.join(one.inputs)})",
+        definition=f"{derived.op}({', '.join(derived.inputs)})",
         window=None,
-        kind=one.op,
-        type=one.result,
+        kind=derived.op,
+        type=derived.result,
         hash=digest,
         freshness=None,
         bytes=None,
@@ -254,12 +257,12 @@ def _derived(name: str, one: "Derived", digest: str, versions: "Sequence[Version
 
 def _users(name: str, digest: str, versions: "Sequence[Version]") -> list[str]:
     """The versions that learned from a feature."""
-    found = []
+    version_ids = []
     for version in versions:
         learned = version.features.get(name)
         if learned is not None:
-            found.append(version.id if learned == digest else f"{version.id}(other)")
-    return found
+            version_ids.append(version.id if learned == digest else f"{version.id}(other)")
+    return version_ids
 
 
 def _joined(texts: Sequence[str]) -> str:
@@ -270,7 +273,7 @@ def _rebuild(runtime: "Runtime", group: str | None, low: str | None, high: str |
     from flyball.features import rebuild
     from flyball.operations import FEATURE_LOCK
 
-    groups = {each.name: each for each in runtime.app.task.about.feature_groups}
+    groups = {feature_group.name: feature_group for feature_group in runtime.app.task.about.feature_groups}
     if group is not None and group not in groups:
         raise BadInput("group of features", f"one of {', '.join(groups) or 'none'}", group)
     done = []
@@ -293,8 +296,11 @@ def _rebuild(runtime: "Runtime", group: str | None, low: str | None, high: str |
     if json:
         show_json({"rebuilt": done})
         return
-    for one in done:
-        say(f"{one.group}: {one.keys:,} keys written, {one.removed:,} removed, at offsets {list(one.offsets)}")
+    for rebuilt in done:
+        say(
+            f"{rebuilt.group}: {rebuilt.keys:,} keys written, {rebuilt.removed:,} removed, "
+            f"at offsets {list(rebuilt.offsets)}"
+        )
 
 
 def _backfill(

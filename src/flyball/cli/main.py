@@ -27,8 +27,8 @@ for commands in (project, events, features, learning, arrangements, searching, r
     commands.register(app)
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(show: bool) -> None:
+    if show:
         from flyball import __version__
 
         say(f"flyball {__version__}")

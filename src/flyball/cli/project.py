@@ -154,10 +154,11 @@ def _summary(app: "App") -> list[str]:
 def _home_lines(lost: "Sequence[Undeclared]", out: "Sequence[Outage]") -> list[str]:
     """What of the application's home does not go on with the declaration."""
     return [
-        *(f"in the log, but declared no more: {what.text()}" for what in lost),
+        *(f"in the log, but declared no more: {undeclared.text()}" for undeclared in lost),
         *(
-            f"{one.version} ({one.role}) will go out of service: {one.reason}; learn before you deploy this file"
-            for one in out
+            f"{outage.version} ({outage.role}) will go out of service: {outage.reason}; "
+            "learn before you deploy this file"
+            for outage in out
         ),
     ]
 

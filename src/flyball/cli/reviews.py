@@ -43,13 +43,13 @@ def list_reviews(
     names = runtime.app.task.about.values
     rows = [
         [
-            one.prediction,
-            format_timestamp(one.at_us),
-            _words(one.request),
-            " ".join(f"{name}={value:.3g}" for name, value in zip(names, one.values, strict=False)),
-            "" if one.verdict is None else _words(one.verdict),
+            review_row.prediction,
+            format_timestamp(review_row.at_us),
+            _words(review_row.request),
+            " ".join(f"{name}={value:.3g}" for name, value in zip(names, review_row.values, strict=False)),
+            "" if review_row.verdict is None else _words(review_row.verdict),
         ]
-        for one in shown
+        for review_row in shown
     ]
     if rows:
         show_table(["prediction", "asked", "request", "answer", "verdict"], rows)
@@ -60,7 +60,7 @@ def list_reviews(
 def verdict(
     app: AppName,
     prediction: Annotated[str, typer.Argument(metavar="PREDICTION", help="The response that was sent to review.")],
-    found: Annotated[list[str], typer.Argument(metavar="NAME=VALUE...", help="What was found, such as fraud=true.")],
+    values: Annotated[list[str], typer.Argument(metavar="NAME=VALUE...", help="What was found, such as fraud=true.")],
     home: Home = None,
     json: Json = False,
 ) -> None:
@@ -75,7 +75,7 @@ def verdict(
 
     runtime = open_home(app, home)
     plan = _plan(runtime)
-    fields = verdict_fields(plan, find_prediction(runtime.predictions, prediction), pairs(found, "a verdict"))
+    fields = verdict_fields(plan, find_prediction(runtime.predictions, prediction), pairs(values, "a verdict"))
     name = plan.verdict.__name__.lower()
     line = msgspec.json.encode({"type": name, "at": format_timestamp(runtime.clock.now_us()), **fields})
     runtime.catalog.catch_up(runtime.log)

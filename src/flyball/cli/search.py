@@ -76,27 +76,27 @@ def list_(
     """List the searches and learning curves so far, or the trials of one."""
     from flyball.registry import searches_of
 
-    found = searches_of(open_home(app, home).registry, search)
+    searches = searches_of(open_home(app, home).registry, search)
     if json:
-        show_json({"searches": found})
+        show_json({"searches": searches})
     elif search is not None:
-        _tell_trials(found[0])
-    elif not found:
+        _tell_trials(searches[0])
+    elif not searches:
         say("no searches yet: run flyball search run")
     else:
         columns = ["search", "how", "metric", "budget", "seed", "trials", "began", "status"]
         rows = [
             [
-                one.id,
-                one.how,
-                one.metric,
-                f"{one.budget:g}",
-                one.seed,
-                len(one.trials),
-                _timestamp(one.started_us),
-                one.status,
+                search_record.id,
+                search_record.how,
+                search_record.metric,
+                f"{search_record.budget:g}",
+                search_record.seed,
+                len(search_record.trials),
+                _timestamp(search_record.started_us),
+                search_record.status,
             ]
-            for one in found
+            for search_record in searches
         ]
         show_table(columns, rows, ["budget", "seed", "trials"])
 
@@ -175,23 +175,23 @@ def _tell(report: "SearchReport", app: str) -> None:
     )
     rows = [
         [
-            one.candidate,
-            _number(one.declared),
-            _number(one.best),
-            one.trials,
-            f"{one.spent:g}",
-            one.failed or None,
-            one.note,
+            family.candidate,
+            _number(family.declared),
+            _number(family.best),
+            family.trials,
+            f"{family.spent:g}",
+            family.failed or None,
+            family.note,
         ]
-        for one in report.found
+        for family in report.found
     ]
     columns = ["candidate", "as declared", "best", "trials", "full fits", "failed", ""]
     show_table(columns, rows, columns[1:6])
-    better = [one for one in report.found if one.changed]
+    better = [family for family in report.found if family.changed]
     if better:
         say("\nto paste into candidates:")
-        for one in better:
-            say(f'    "{one.candidate}": {one.declaration},')
+        for family in better:
+            say(f'    "{family.candidate}": {family.declaration},')
     else:
         say("\nnothing tried was better than what is declared")
     say(f"\n{report.seconds:.1f} s in all; flyball search list {app} {report.search} shows every trial")
@@ -202,14 +202,14 @@ def _tell_trials(search: "Search") -> None:
     varied = _varied(search)
     rows = [
         [
-            one.candidate,
-            f"{one.share:g}",
-            _number(one.value),
-            f"{one.seconds:.1f}",
-            _params({name: one.params[name] for name in varied[one.candidate]}),
-            one.failed,
+            trial.candidate,
+            f"{trial.share:g}",
+            _number(trial.value),
+            f"{trial.seconds:.1f}",
+            _params({name: trial.params[name] for name in varied[trial.candidate]}),
+            trial.failed,
         ]
-        for one in search.trials
+        for trial in search.trials
     ]
     show_table(["candidate", "share", search.metric, "s", "parameters", "failed"], rows, ["share", search.metric, "s"])
 
@@ -226,11 +226,11 @@ def _tell_curve(report: "CurveReport") -> None:
 
 def _varied(search: "Search") -> dict[str, list[str]]:
     """Of each candidate the parameters that are not the same in all its trials."""
-    found: dict[str, list[str]] = {}
-    for one in search.trials:
-        own = [other.params for other in search.trials if other.candidate == one.candidate]
-        found.setdefault(one.candidate, [name for name in one.params if any(p[name] != own[0][name] for p in own)])
-    return found
+    varied: dict[str, list[str]] = {}
+    for trial in search.trials:
+        own = [other.params for other in search.trials if other.candidate == trial.candidate]
+        varied.setdefault(trial.candidate, [name for name in trial.params if any(p[name] != own[0][name] for p in own)])
+    return varied
 
 
 def _params(params: dict[str, object]) -> str:

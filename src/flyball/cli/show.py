@@ -76,8 +76,8 @@ def fitting_columns(
 
 def applied_words(delays: "Mapping[str, Delay]") -> str:
     """How late consumers apply events, in one line."""
-    each = [f"{name} after {one.p99_us / 1e6:.2f} s" for name, one in sorted(delays.items(), reverse=True)]
-    return f"99 of 100 live events are applied: {', '.join(each)}"
+    words = [f"{name} after {delay.p99_us / 1e6:.2f} s" for name, delay in sorted(delays.items(), reverse=True)]
+    return f"99 of 100 live events are applied: {', '.join(words)}"
 
 
 def table_lines(
@@ -91,7 +91,7 @@ def table_lines(
     ['id   a', 'why  for long reasons']
     """
     every = [list(columns), *cells]
-    widths = [max(len(row[place]) for row in every) for place in range(len(columns))]
+    widths = [max(len(row[index]) for row in every) for index in range(len(columns))]
     needed = sum(widths) + len(_GAP) * (len(widths) - 1)
     if width is not None and needed > width:
         return _records(columns, cells)

@@ -30,12 +30,12 @@ class Histogram:
         total = sum(self.counts)
         if total == 0:
             return None
-        wanted, below = share * total, 0
+        rank, below = share * total, 0
         for index, count in enumerate(self.counts):
-            if below + count >= wanted and count:
+            if below + count >= rank and count:
                 low = self.bounds[index - 1] if index else 0.0
                 high = self.bounds[min(index, len(self.bounds) - 1)]
-                return low + (high - low) * (wanted - below) / count
+                return low + (high - low) * (rank - below) / count
             below += count
         return self.bounds[-1]
 
@@ -49,14 +49,14 @@ class Counters:
 
     def __init__(self, folder: Path, process: str, names: Sequence[str]) -> None:
         self.names = list(names)
-        self._index = {name: 8 * place for place, name in enumerate(self.names)}
+        self._index = {name: 8 * index for index, name in enumerate(self.names)}
         folder.mkdir(parents=True, exist_ok=True)
         path, described = folder / f"{process}.counts", folder / f"{process}.names.json"
-        wanted = json.dumps(self.names).encode()
-        if not described.exists() or described.read_bytes() != wanted or not path.exists():
+        description = json.dumps(self.names).encode()
+        if not described.exists() or described.read_bytes() != description or not path.exists():
             path.unlink(missing_ok=True)
             path.write_bytes(bytes(8 * len(self.names)))
-            write_atomic(described, wanted)
+            write_atomic(described, description)
         descriptor = os.open(path, os.O_RDWR)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH)  # lasts as long as the map, which keeps the file open
@@ -65,8 +65,8 @@ class Counters:
             os.close(descriptor)
 
     def add(self, name: str, by: int = 1) -> None:
-        place = self._index[name]
-        _SLOT.pack_into(self._map, place, _SLOT.unpack_from(self._map, place)[0] + by)
+        offset = self._index[name]
+        _SLOT.pack_into(self._map, offset, _SLOT.unpack_from(self._map, offset)[0] + by)
 
     def observe(self, name: str, value: float, bounds: Sequence[float]) -> None:
         """Count `value` into the histogram `name`, whose slots are `name|0` … `name|len(bounds)`."""
@@ -82,24 +82,24 @@ class Counters:
     @staticmethod
     def per_process(folder: Path) -> dict[str, dict[str, int]]:
         """{process: {name: value}} of every process that ever kept counters in `folder`."""
-        found = {}
+        counts = {}
         for described in sorted(folder.glob("*.names.json")):
             process = described.name.removesuffix(".names.json")
             names, data = json.loads(described.read_bytes()), (folder / f"{process}.counts").read_bytes()
-            found[process] = {name: _SLOT.unpack_from(data, 8 * place)[0] for place, name in enumerate(names)}
-        return found
+            counts[process] = {name: _SLOT.unpack_from(data, 8 * index)[0] for index, name in enumerate(names)}
+        return counts
 
     @staticmethod
     def living(folder: Path) -> set[str]:
         """The processes that keep counters in `folder` at this moment."""
-        found = set()
+        processes = set()
         for path in folder.glob("*.counts"):
             with open(path, "rb") as file:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
-                    found.add(path.name.removesuffix(".counts"))
-        return found
+                    processes.add(path.name.removesuffix(".counts"))
+        return processes
 
     @classmethod
     def sum(cls, folder: Path) -> dict[str, int]:

@@ -38,9 +38,9 @@ def format_duration(duration_us: int) -> str:
     """
     if duration_us == 0:
         return "0s"
-    words, rest = [], duration_us
+    words, remaining = [], duration_us
     for unit, size in _UNIT_US.items():
-        count, rest = divmod(rest, size)
+        count, remaining = divmod(remaining, size)
         if count:
             words.append(f"{count}{unit}")
     return "".join(words)

@@ -26,8 +26,8 @@ class BadInput(FlyballError):
 
     def __init__(self, what: str, must: str, got: object, where: str = "") -> None:
         self.what, self.must, self.got, self.where = what, must, got, where
-        place = f" at {where}" if where else ""
-        super().__init__(f"{what}{place} must be {must}, got {_short(got)}")
+        location = f" at {where}" if where else ""
+        super().__init__(f"{what}{location} must be {must}, got {_short(got)}")
 
 
 class BadDeclaration(FlyballError):

@@ -28,7 +28,7 @@ def run_parallel(
     workers: int,
     limit_s: float | None = None,
     imports: Sequence[str] = (),
-    wanted: Callable[[int], bool] = lambda index: True,
+    is_needed: Callable[[int], bool] = lambda index: True,
 ) -> Iterator[tuple[int, Result | Exception]]:
     """Run `work(*call)` for each call in up to `workers` fresh processes; yield (index, result) as each ends.
 
@@ -37,12 +37,12 @@ def run_parallel(
     server of this one's own, which runs nothing and has imported the modules of the first `work` and the first
     `imports`; it lives as long as this process. With one worker everything runs in this process, in order. Processes
     still running when the iterator is closed are ended. `limit_s`: a process that takes longer is ended too, its result
-    a `TimeoutError`; a call in this process cannot be ended, so there it is not heeded. A call not `wanted` when its
+    a `TimeoutError`; a call in this process cannot be ended, so there it is not heeded. A call not `is_needed` when its
     turn comes is left out.
     """
     if workers <= 1:
         for index, call in enumerate(calls):
-            if not wanted(index):
+            if not is_needed(index):
                 continue
             try:
                 yield index, work(*call)
@@ -57,7 +57,7 @@ def run_parallel(
         while waiting or running:
             while waiting and len(running) < workers:
                 index, call = waiting.popleft()
-                if not wanted(index):
+                if not is_needed(index):
                     continue
                 try:
                     receiver, process = _start(work, call, imports)
@@ -68,12 +68,12 @@ def run_parallel(
                     ends_s[receiver] = math.inf if limit_s is None else stopwatch.read_s() + limit_s
             if not running:
                 continue
-            left_s = min((ends_s[each] for each in running), default=math.inf) - stopwatch.read_s()
+            left_s = min((ends_s[receiver] for receiver in running), default=math.inf) - stopwatch.read_s()
             ready = wait(list(running), None if math.isinf(left_s) else max(left_s, 0.0))
-            for receiver in [each for each in ready if isinstance(each, Connection)]:
+            for receiver in [receiver for receiver in ready if isinstance(receiver, Connection)]:
                 index, process = running.pop(receiver)
                 yield index, _receive(receiver, process)
-            for receiver in [each for each in running if ends_s[each] <= stopwatch.read_s()]:
+            for receiver in [receiver for receiver in running if ends_s[receiver] <= stopwatch.read_s()]:
                 index, process = running.pop(receiver)
                 _end(receiver, process)
                 yield index, TimeoutError(f"it must end within {limit_s:,.0f} s, and was ended then")

@@ -22,7 +22,7 @@ def parse_size(text: str) -> int:
     >>> parse_size("1.5GB"), parse_size("512MiB")
     (1500000000, 536870912)
     """
-    found = _SIZE.fullmatch(text)
-    if found is None:
+    match = _SIZE.fullmatch(text)
+    if match is None:
         raise BadInput("size", f"a number with a unit {', '.join(_BYTES)}, such as 2GB", text)
-    return round(float(found[1]) * _BYTES[found[2]])
+    return round(float(match[1]) * _BYTES[match[2]])

@@ -40,27 +40,32 @@ def evaluate(
     names = reported_names(plan, metrics)
     better = {name: plan.metric(name).better for name in names}
     evaluator, known = Evaluator(task, evaluation, stopwatch), answered or {}
-    results = {one.name: known[one.name] if one.name in known else evaluator.answered(one) for one in challengers}
-    answers = {name: one.answers for name, one in results.items() if one.answers is not None}
+    results = {
+        challenger.name: known[challenger.name] if challenger.name in known else evaluator.answered(challenger)
+        for challenger in challengers
+    }
+    answers = {name: result.answers for name, result in results.items() if result.answers is not None}
     measured = _Measured(plan, names, evaluation, seed, resamples)
     values = measured.of(answers)
     slices = measured.slices(answers)
     evaluated = {}
-    for one in challengers:
-        if results[one.name].answers is None:
-            evaluated[one.name] = Evaluated(one.name, one.role, one.kind, failed=results[one.name].failed)
+    for challenger in challengers:
+        if results[challenger.name].answers is None:
+            evaluated[challenger.name] = Evaluated(
+                challenger.name, challenger.role, challenger.kind, failed=results[challenger.name].failed
+            )
             continue
-        latency = results[one.name].latency_us
-        own = {name: values[one.name, name].estimate() for name in names if (one.name, name) in values}
-        evaluated[one.name] = Evaluated(
-            name=one.name,
-            role=one.role,
-            kind=one.kind,
+        latency = results[challenger.name].latency_us
+        own = {name: values[challenger.name, name].estimate() for name in names if (challenger.name, name) in values}
+        evaluated[challenger.name] = Evaluated(
+            name=challenger.name,
+            role=challenger.role,
+            kind=challenger.kind,
             metrics=own,
-            cost=Cost(one.train_s, latency.value, one.bytes, latency),
-            slices=slices[one.name],
+            cost=Cost(challenger.train_s, latency.value, challenger.bytes, latency),
+            slices=slices[challenger.name],
             note=_note(plan, own),
-            undefined=measured.undefined(results[one.name].answers),
+            undefined=measured.undefined(results[challenger.name].answers),
         )
     references = {} if plan.references is None else plan.references(evaluation)
     return Report(
@@ -82,9 +87,9 @@ def evaluate(
 
 def reported_names(plan: EvaluationPlan, metrics: Sequence[str]) -> list[str]:
     """The full names of a report, without slices: the task's, those asked for, and what decides in their stead."""
-    asked = [str(parse_metric(name)).partition("/")[0] for name in metrics]
-    corrected = [plan.corrected_name(name) for name in asked]
-    return list(dict.fromkeys([*plan.reported, *asked, *corrected]))
+    requested = [str(parse_metric(name)).partition("/")[0] for name in metrics]
+    corrected = [plan.corrected_name(name) for name in requested]
+    return list(dict.fromkeys([*plan.reported, *requested, *corrected]))
 
 
 class _Measured:
@@ -114,12 +119,12 @@ class _Measured:
         names = [name for name in self._names if parse_metric(name).family in self._plan.sliced]
         parts: dict[str, list[SliceMetrics]] = {name: [] for name in answers}
         for by, labels in self._evaluation.slices.items():
-            for label in sorted({one for one in labels if one is not None}):
-                rows = np.array([row for row, one in enumerate(labels) if one == label], np.int64)
+            for label in sorted({row_label for row_label in labels if row_label is not None}):
+                rows = np.array([row for row, row_label in enumerate(labels) if row_label == label], np.int64)
                 units = len(np.unique(self._evaluation.unit_of[rows]))
                 if units < MIN_SLICE:
                     continue
-                taken = {name: one.take(rows) for name, one in answers.items()}
+                taken = {name: answer.take(rows) for name, answer in answers.items()}
                 values = self._resampled(taken, self._evaluation.take(rows), names)
                 for name in answers:
                     own = {metric: values[name, metric].estimate() for metric in names if (name, metric) in values}
@@ -135,15 +140,18 @@ class _Measured:
         }
         names = [name for name in self._names if self._metrics[name].better == "low" and "@" not in name]
         values = self._resampled(answers, self._evaluation, names)
-        return {name: {one: values[name, one].estimate() for one in names if (name, one) in values} for name in answers}
+        return {
+            name: {metric: values[name, metric].estimate() for metric in names if (name, metric) in values}
+            for name in answers
+        }
 
     def _resampled(
         self, answers: Mapping[str, Answers], evaluation: EvaluationSet, names: Sequence[str]
     ) -> dict[tuple[str, str], Resamples]:
         prepared: dict[tuple[str, str], Resampled] = {}
-        for name, one in answers.items():
+        for name, answer in answers.items():
             for metric in names:
-                function = self._metrics[metric].prepare(one, evaluation)
+                function = self._metrics[metric].prepare(answer, evaluation)
                 if function is not None and not isinstance(function, Undefined):
                     prepared[name, metric] = function
         centered = frozenset(key for key in prepared if key[1] in self._centered)

@@ -91,8 +91,8 @@ def _bound(gate: MetricGate, report: Report, candidate: str) -> GateResult:
             for words, bound in (("at least", gate.at_least), ("at most", gate.at_most), ("above", gate.above))
             if bound is not None
         ]
-        whole = ", the whole interval" if gate.certain and estimate.low is not None else ""
-        reason = f"{gate.metric} is {estimate.text()}, it must be {' and '.join(bounds)}{whole}"
+        interval_words = ", the whole interval" if gate.certain and estimate.low is not None else ""
+        reason = f"{gate.metric} is {estimate.text()}, it must be {' and '.join(bounds)}{interval_words}"
     numbers = {"value": estimate.value}
     if estimate.low is not None and estimate.high is not None:
         numbers |= {"low": estimate.low, "high": estimate.high}

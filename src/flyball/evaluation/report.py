@@ -122,20 +122,27 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     def table(self, metrics: tuple[str, ...] = ()) -> list[list[str]]:
         """Rows of text, the header first: candidates in order of the first metric, failed ones last."""
         shown = metrics or tuple(
-            name for name in self.shown if any(name in one.metrics for one in self.evaluated.values())
+            name for name in self.shown if any(name in evaluated.metrics for evaluated in self.evaluated.values())
         )
         header = ["candidate", "role", *shown, "train s", "latency us", "MB", "note"]
         first = shown[0] if shown else ""
-        order = sorted(self.evaluated.values(), key=lambda one: (bool(one.failed), self._rank(one, first), one.name))
-        return [header, *(self._row(one, shown) for one in order)]
+        order = sorted(
+            self.evaluated.values(),
+            key=lambda evaluated: (bool(evaluated.failed), self._rank(evaluated, first), evaluated.name),
+        )
+        return [header, *(self._row(evaluated, shown) for evaluated in order)]
 
-    def _rank(self, one: Evaluated, metric: str) -> float:
-        estimate = one.metrics.get(metric)
+    def _rank(self, evaluated: Evaluated, metric: str) -> float:
+        estimate = evaluated.metrics.get(metric)
         return float("inf") if estimate is None else -self.goodness(metric, estimate.value)
 
-    def _row(self, one: Evaluated, shown: tuple[str, ...]) -> list[str]:
-        metrics = [one.metrics[name].text() if name in one.metrics else "" for name in shown]
+    def _row(self, evaluated: Evaluated, shown: tuple[str, ...]) -> list[str]:
+        metrics = [evaluated.metrics[name].text() if name in evaluated.metrics else "" for name in shown]
         cost = ["", "", ""]
-        if not one.failed:
-            cost = [f"{one.cost.train_s:.1f}", f"{one.cost.answer_us:.0f}", f"{one.cost.bytes / 1e6:.1f}"]
-        return [one.name, one.role, *metrics, *cost, one.failed or one.note]
+        if not evaluated.failed:
+            cost = [
+                f"{evaluated.cost.train_s:.1f}",
+                f"{evaluated.cost.answer_us:.0f}",
+                f"{evaluated.cost.bytes / 1e6:.1f}",
+            ]
+        return [evaluated.name, evaluated.role, *metrics, *cost, evaluated.failed or evaluated.note]

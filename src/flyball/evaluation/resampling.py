@@ -82,15 +82,15 @@ def resample(
     table = np.stack(columns, axis=1) if columns else np.zeros((units, 0))
     for weights in resample_weights(units, resamples, seed):
         sums = weights @ table  # one product for all of them: one by one takes ten times as long
-        for nth, (name, metric) in enumerate(ratios.items()):
-            drawn[name].append(metric.of_sums(sums[:, 2 * nth], sums[:, 2 * nth + 1]))
+        for index, (name, metric) in enumerate(ratios.items()):
+            drawn[name].append(metric.of_sums(sums[:, 2 * index], sums[:, 2 * index + 1]))
         for name, function in metrics.items():
             if name not in ratios:
                 drawn[name].append(function(weights))
-    whole = {name: np.concatenate(parts) for name, parts in drawn.items()}
-    for name in centered & set(whole):
-        whole[name] = np.clip(whole[name] - whole[name].mean() + values[name], 0.0, 1.0)
-    return {name: Resamples(values[name], whole[name], units) for name in metrics}
+    resampled = {name: np.concatenate(parts) for name, parts in drawn.items()}
+    for name in centered & set(resampled):
+        resampled[name] = np.clip(resampled[name] - resampled[name].mean() + values[name], 0.0, 1.0)
+    return {name: Resamples(values[name], resampled[name], units) for name in metrics}
 
 
 def interval_of(value: float, drawn: Doubles, units: int, level: float = 0.95) -> Estimate:

@@ -114,8 +114,8 @@ def _with_base(models: list[Recommender], base: Recommender, size: int, spare: b
 
 def _rounds(budget: int) -> list[tuple[float, int]]:
     """(share, sets): each round costs about as much, at most `budget` together."""
-    each = budget / len(HALVING_SHARES)
-    return [(share, max(1, int(each / share))) for share in HALVING_SHARES]
+    round_budget = budget / len(HALVING_SHARES)
+    return [(share, max(1, int(round_budget / share))) for share in HALVING_SHARES]
 
 
 def _drawn(space: Space, count: int, seed: int) -> list[Recommender]:

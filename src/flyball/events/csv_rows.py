@@ -99,15 +99,17 @@ class _CsvParser:
                 errors[delimiter] = error
         allowed = {d: found for d, found in read.items() if self._columns.delimiter in ("", d)}
         if allowed:
-            delimiter = max(allowed, key=lambda each: allowed[each][0])  # the first of those that are alike
+            delimiter = max(
+                allowed, key=lambda delimiter_read: allowed[delimiter_read][0]
+            )  # the first of those that are alike
             _, names, declared = allowed[delimiter]
             return delimiter, names, declared
         if read:
-            likely = max(read, key=lambda each: read[each][0])
+            likely = max(read, key=lambda delimiter_read: read[delimiter_read][0])
             name = read[likely][2].name
             must = f"delimited by {self._columns.delimiter!r} as declared, but {likely!r} would give {name}"
             raise BadInput("columns", must, header)
-        raise errors[self._columns.delimiter or max(errors, key=lambda each: widths.get(each, 0))]
+        raise errors[self._columns.delimiter or max(errors, key=lambda delimiter_read: widths.get(delimiter_read, 0))]
 
     def _row(self, line: bytes) -> tuple[tuple[Any, ...], int | None]:
         cells = self._split(_decode(line), self._delimiter)

@@ -234,9 +234,9 @@ def _read_annotation(where: str, annotation: Any) -> _Read:
         return msgspec.structs.replace(read, entity=entity, former=read.former + former)
     if origin in (Union, types.UnionType):
         members = get_args(annotation)
-        rest = [member for member in members if member is not type(None)]
-        if len(rest) == 1 and len(members) == 2:
-            return msgspec.structs.replace(_read_annotation(where, rest[0]), optional=True)
+        member_types = [member for member in members if member is not type(None)]
+        if len(member_types) == 1 and len(members) == 2:
+            return msgspec.structs.replace(_read_annotation(where, member_types[0]), optional=True)
     elif origin is list:
         item = _read_annotation(where, get_args(annotation)[0])
         return _Read(list, item=item.kind, item_entity=item.entity)

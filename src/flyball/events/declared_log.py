@@ -77,7 +77,7 @@ class DeclaredLog(UpgradedLog):
             raise StoreCorrupt(
                 f"a record in {self._name}",
                 "written with a declaration that the log holds",
-                ", ".join(f"{one:08x}" for one in sorted(unknown)),
+                ", ".join(f"{fingerprint:08x}" for fingerprint in sorted(unknown)),
             )
 
 
@@ -119,7 +119,7 @@ def _stored_problems(log: EventLog, upgrades: Upgrades) -> list[str]:
     narrower = {fingerprint: upgrade for fingerprint, upgrade in upgrades.by_schema.items() if upgrade.change.narrower}
     if not narrower:
         return []
-    group = f"values allowed by {'-'.join(f'{one:08x}' for one in sorted(upgrades.current - {0}))}"
+    group = f"values allowed by {'-'.join(f'{allowed:08x}' for allowed in sorted(upgrades.current - {0}))}"
     after, ends = log.committed(group), log.ends()
     wrong: Counter[tuple[str, str]] = Counter()
     first: dict[tuple[str, str], str] = {}

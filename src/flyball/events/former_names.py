@@ -33,7 +33,7 @@ class FormerNames:
         for cls in self._types.values():
             declared = read_type(cls)
             rows = rows_of(declared, self._written)
-            former = {*declared.former, *(one for row in rows for one in (row.name, *row.former))}
+            former = {*declared.former, *(former_name for row in rows for former_name in (row.name, *row.former))}
             if name.lower() in former:
                 return cls
         declared_now = ", ".join(cls.__name__ for cls in self._types.values())
@@ -59,9 +59,11 @@ class FormerNames:
                 f"field {field} of {cls.__name__} must have meant the same ever since the version was learned from "
                 "it, got a name that two fields had: release a version learned since"
             )
-        today = [one for one, slot in lineage.current.items() if slot.index in slots]
+        today = [field_name for field_name, slot in lineage.current.items() if slot.index in slots]
         if not slots:  # no record was written with it
-            today = [one.name for one in lineage.declared.written.fields if field in one.former]
+            today = [
+                written_field.name for written_field in lineage.declared.written.fields if field in written_field.former
+            ]
         if not today:
             raise Refused(
                 f"field {field} of {cls.__name__} must be declared, since the version was learned from it, got "

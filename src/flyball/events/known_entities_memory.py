@@ -24,7 +24,7 @@ class MemoryKnownEntities:
 
     def since(self, number: int) -> list[tuple[int, str, str]]:
         with self._guard:
-            return [(nth, *name) for nth, name in enumerate(self._profiled, 1) if nth > number]
+            return [(index, *name) for index, name in enumerate(self._profiled, 1) if index > number]
 
     def has(self, entity: str, profiled: bool) -> bool:
         with self._guard:

@@ -14,29 +14,29 @@ def split_lines(pieces: Iterable[bytes], chunk: int = CHUNK) -> Iterator[list[by
 
     A line beyond `MAX_LINE` comes cut to one byte more, so that its length shows.
     """
-    rest = b""
+    remainder = b""
     skipping = False
     start = True
     for piece in pieces:
         if start and piece:
             piece, start = piece.removeprefix(b"\xef\xbb\xbf"), False
         lines = piece.replace(b"\r\n", b"\n").split(b"\n")
-        if rest.endswith(b"\r") and piece.startswith(b"\n"):
-            rest = rest[:-1]
-        lines[0] = rest + lines[0]
-        rest = lines.pop()
+        if remainder.endswith(b"\r") and piece.startswith(b"\n"):
+            remainder = remainder[:-1]
+        lines[0] = remainder + lines[0]
+        remainder = lines.pop()
         if lines and skipping:
             del lines[0]
             skipping = False
         if skipping:
-            rest = b""
-        elif len(rest) > MAX_LINE + 1:
-            lines.append(rest)
-            rest, skipping = b"", True
+            remainder = b""
+        elif len(remainder) > MAX_LINE + 1:
+            lines.append(remainder)
+            remainder, skipping = b"", True
         for begin in range(0, len(lines), chunk):
             yield _limited(lines[begin : begin + chunk])
-    if rest:
-        yield _limited([rest.removesuffix(b"\r")])
+    if remainder:
+        yield _limited([remainder.removesuffix(b"\r")])
 
 
 def _limited(lines: list[bytes]) -> list[bytes]:

@@ -45,14 +45,14 @@ class Undeclared(msgspec.Struct, frozen=True):
 
 def undeclared(schema: Schema) -> list[Undeclared]:
     """What records written with `schema.written` have that `schema` does not declare; types first, uncounted."""
-    return [what for what, _ in _with_schemas(schema)]
+    return [type_or_field for type_or_field, _ in _with_schemas(schema)]
 
 
 def count_undeclared(log: EventLog, schema: Schema) -> list[Undeclared]:
     """The same of `log`, as its records are stored, with counts. Reads all of the log that may have some of it."""
     rows = log.schemas.stored()
-    found = _with_schemas(schema.after(rows))
-    schemas = {fingerprint for _, fingerprints in found for fingerprint in fingerprints}
+    undeclared_schemas = _with_schemas(schema.after(rows))
+    schemas = {fingerprint for _, fingerprints in undeclared_schemas for fingerprint in fingerprints}
     types = {row.name: FIRST_US for row in rows if row.fingerprint in schemas}
     counts: Counter[int] = Counter()
     if types:
@@ -60,8 +60,8 @@ def count_undeclared(log: EventLog, schema: Schema) -> list[Undeclared]:
             for piece in read_where(log, part, 0, end, types):
                 counts.update(record.schema for record in piece.records)
     return [
-        msgspec.structs.replace(what, events=sum(counts[fingerprint] for fingerprint in fingerprints))
-        for what, fingerprints in found
+        msgspec.structs.replace(type_or_field, events=sum(counts[fingerprint] for fingerprint in fingerprints))
+        for type_or_field, fingerprints in undeclared_schemas
     ]
 
 
@@ -71,10 +71,10 @@ def _with_schemas(schema: Schema) -> list[tuple[Undeclared, set[int]]]:
     types: dict[str, set[int]] = {}
     for name, row in _latest_names(schema.written, declared):
         types.setdefault(name, set()).add(row.fingerprint)
-    found = [(Undeclared(name), fingerprints) for name, fingerprints in types.items()]
+    undeclared_schemas = [(Undeclared(name), fingerprints) for name, fingerprints in types.items()]
     for lineage in schema.lineages.values():
-        found += _lost_fields(lineage, {row.fingerprint for row in schema.written})
-    return found
+        undeclared_schemas += _lost_fields(lineage, {row.fingerprint for row in schema.written})
+    return undeclared_schemas
 
 
 def _latest_names(rows: Sequence[WrittenType], declared: set[int]) -> list[tuple[str, WrittenType]]:
@@ -95,15 +95,15 @@ def _lost_fields(lineage: Lineage, written: set[int]) -> list[tuple[Undeclared, 
     declared, current = lineage.declared, {slot.index for slot in lineage.current.values()}
     used = {slot.index for version in written & lineage.names.keys() for slot in lineage.names[version].values()}
     new = tuple(name for name, slot in lineage.current.items() if slot.index not in used)
-    found = []
+    lost = []
     for slot in lineage.slots:
         names = {
             fingerprint: name
             for fingerprint, fields in lineage.names.items()
-            for name, one in fields.items()
-            if one.index == slot.index and fingerprint in written
+            for name, field in fields.items()
+            if field.index == slot.index and fingerprint in written
         }
         if slot.index not in current and names:
             last = list(names.values())[-1]
-            found.append((Undeclared(declared.name, last, declared.cls.__name__, new), set(names)))
-    return found
+            lost.append((Undeclared(declared.name, last, declared.cls.__name__, new), set(names)))
+    return lost

@@ -38,8 +38,8 @@ class Upgrade:
     def record(self, record: Record) -> Record:
         """The record as today's type; raises `Refused` for a value that today's declaration does not allow."""
         values = self._values(record)
-        for place, name in self._narrower:
-            self.check(name, values[place])
+        for index, name in self._narrower:
+            self.check(name, values[index])
         while values and not self._trims[len(values) - 1][0] and values[-1] == self._trims[len(values) - 1][1]:
             values.pop()
         flags = record.flags & IMPORTED
@@ -59,7 +59,7 @@ class Upgrade:
     def wrong(self, record: Record) -> dict[str, Any]:
         """{field: value} of what today's declaration does not allow."""
         values = self._values(record)
-        return {name: values[place] for place, name in self._narrower if self._wrong(name, values[place])}
+        return {name: values[index] for index, name in self._narrower if self._wrong(name, values[index])}
 
     def label(self, name: str) -> str:
         """How messages call a field."""
@@ -80,8 +80,8 @@ class Upgrade:
             default if source is None else old[source]
             for source, default in zip(change.sources, change.defaults, strict=True)
         ]
-        for place in change.to_float:
-            values[place] = _as_float(values[place])
+        for index in change.to_float:
+            values[index] = _as_float(values[index])
         return values
 
     def _wrong(self, name: str, value: Any) -> bool:

@@ -31,7 +31,7 @@ class Vectors(msgspec.Struct, frozen=True):
 
     def rows(self) -> list[list[Any]]:
         """The values, None for missing."""
-        return [self.row(place) for place in range(len(self.keys))]
+        return [self.row(index) for index in range(len(self.keys))]
 
     def row(self, place: int) -> list[Any]:
         """The values of one key, None for missing."""
@@ -44,7 +44,7 @@ class Vectors(msgspec.Struct, frozen=True):
 
     def select(self, rows: Sequence[int], features: Sequence[int]) -> "Vectors":
         """The same values of some keys and features only, in the order given; without texts and lists."""
-        names, keys = tuple(self.names[place] for place in features), [self.keys[row] for row in rows]
+        names, keys = tuple(self.names[feature] for feature in features), [self.keys[row] for row in rows]
         chosen = np.ix_(rows, features)
         return Vectors(names, keys, self.bits[chosen], self.tags[chosen], {})
 
@@ -59,15 +59,15 @@ def _values(tags: npt.NDArray[np.uint8], bits: npt.NDArray[np.int64], objects: C
     """One value for each tag: of the bits as it says, or `objects` of its place."""
     wholes, doubles = bits.tolist(), bits.view(np.float64).tolist()
     found: list[Any] = []
-    for place, tag in enumerate(tags.tolist()):
+    for index, tag in enumerate(tags.tolist()):
         if tag == DOUBLE:
-            found.append(doubles[place])
+            found.append(doubles[index])
         elif tag == WHOLE:
-            found.append(wholes[place])
+            found.append(wholes[index])
         elif tag == YES_NO:
-            found.append(bool(wholes[place]))
+            found.append(bool(wholes[index]))
         else:
-            found.append(objects(place) if tag else None)
+            found.append(objects(index) if tag else None)
     return found
 
 
@@ -85,7 +85,7 @@ class Reading(msgspec.Struct, frozen=True):
     @property
     def digest(self) -> int:
         """64 bits of the names, keys and values of all groups; see `digest_of`."""
-        return _digest((name, one.keys, one.bits, one.tags) for name, one in self.groups.items())
+        return _digest((name, group.keys, group.bits, group.tags) for name, group in self.groups.items())
 
 
 def digest_of(groups: Mapping[str, tuple[Sequence[tuple[str, ...]], Sequence[Sequence[Any]]]]) -> int:

@@ -152,11 +152,11 @@ class HistoryConsumer:
         import polars as pl
 
         path = Path("parts") / name / f"{label}.parquet"
-        whole = self._folder / path
-        whole.parent.mkdir(parents=True, exist_ok=True)
-        frame.write_parquet(whole, compression="zstd", compression_level=1)
-        sync(whole)
-        sync(whole.parent)
+        file = self._folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        frame.write_parquet(file, compression="zstd", compression_level=1)
+        sync(file)
+        sync(file.parent)
         self._on_step("part written")
         first_at, last_at, first_known, last_known = frame.select(
             pl.min("at"), pl.max("at").alias("last_at"), pl.min("known_at"), pl.max("known_at").alias("last_known_at")

@@ -28,15 +28,15 @@ def hold_events(history: History, names: Sequence[str], folder: Path) -> dict[st
     listed = folder / "events.json"
     for _ in range(_TRIES):
         if listed.exists():
-            held = msgspec.json.decode(listed.read_bytes(), type=dict[str, list[str]])
-            return {name: [folder / path for path in paths] for name, paths in held.items()}
+            files_of = msgspec.json.decode(listed.read_bytes(), type=dict[str, list[str]])
+            return {name: [folder / path for path in paths] for name, paths in files_of.items()}
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         try:
-            held = {name: _held(history, name, folder) for name in names}
+            files_of = {name: _held(history, name, folder) for name in names}
         except FileNotFoundError:  # merged into another part meanwhile
             continue
-        write_atomic(listed, msgspec.json.encode(held))
+        write_atomic(listed, msgspec.json.encode(files_of))
     raise StoreUnavailable(f"history in {history.folder} must be readable between two merges, got {_TRIES} in a row")
 
 

@@ -104,7 +104,7 @@ def take_snapshot(
         columns = {field: str(kind) for field, kind in sorted(column_types(declared).items())}
         first, last = (None, None) if frame.height == 0 else (int(frame["at"][0]), int(frame["at"][-1]))
         types[name] = TypeContent(frame.height, digest_of(frame), columns, first, last, lags_of(frame))
-    named = {name: [one.rows, one.digest, one.columns] for name, one in sorted(types.items())}
+    named = {name: [part.rows, part.digest, part.columns] for name, part in sorted(types.items())}
     name = hashlib.sha256(msgspec.json.encode(named)).hexdigest()[:24]
     path = (out_folder or history_folder / "snapshots") / f"{name}.json"
     delays = _read(path).apply_delays if path.exists() else dict(apply_delays or {})

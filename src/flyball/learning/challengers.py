@@ -30,7 +30,7 @@ def compared(candidates: Mapping[str, Any], plan_baselines: Mapping[str, Any]) -
     """Both together, each name once."""
     models, baselines = dict(candidates), []
     for label, model in plan_baselines.items():
-        same = [name for name, each in candidates.items() if type(each) is type(model) and each == model]
+        same = [name for name, candidate in candidates.items() if type(candidate) is type(model) and candidate == model]
         name = same[0] if same else f"baseline:{label}" if label in models else label
         models[name] = model
         baselines.append(name)

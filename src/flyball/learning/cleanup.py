@@ -58,11 +58,11 @@ def remove_outdated(registry: Registry, artifacts: Path, keep_runs: int, keep_us
     """
     versions, state = registry.versions(), current(registry)
     runs = sorted({int(version.run[1:]) for version in versions if version.artifact})[-keep_runs:]
-    held = {state.champion, state.previous, *state.trail[-REACH:], *(arm.version for arm in state.arms)}
+    kept_ids = {state.champion, state.previous, *state.trail[-REACH:], *(arm.version for arm in state.arms)}
     served = last_served_us(registry.audit())
     gone = []
     for version in versions:
-        if version.id in held or not version.artifact or not (artifacts / version.artifact).is_dir():
+        if version.id in kept_ids or not version.artifact or not (artifacts / version.artifact).is_dir():
             continue
         if version.id in served:
             outdated = now_us - served[version.id] > keep_us
@@ -91,10 +91,10 @@ def last_served_us(audit: Sequence[AuditEntry]) -> dict[str, int]:
 
     The previous champion answers where the champion cannot.
     """
-    found: dict[str, int] = {}
+    served_us: dict[str, int] = {}
     for entry in audit:
         for state in (entry.before, entry.after):
             for role in ("champion", "previous"):
                 if entry.action in ("promote", "rollback") and state.get(role):
-                    found[str(state[role])] = max(entry.at_us, found.get(str(state[role]), entry.at_us))
-    return found
+                    served_us[str(state[role])] = max(entry.at_us, served_us.get(str(state[role]), entry.at_us))
+    return served_us

@@ -62,7 +62,7 @@ def trials_of(job: Job, examples: Examples, champion: Champion | None) -> Batch:
     write_data(data, examples.train)
     trials.mkdir()
     models = job.challengers.models
-    tasks = [FitTask(name, model, trials / f"{place}") for place, (name, model) in enumerate(models.items())]
+    tasks = [FitTask(name, model, trials / f"{index}") for index, (name, model) in enumerate(models.items())]
     if champion is not None and not twin_of(models, champion):
         tasks.append(FitTask(_recipe_name(champion), champion.model, trials / "champion", champion.folder))
     return Batch("fit", data, tasks, examples.evaluation)
@@ -76,12 +76,14 @@ def evaluate_all(
     twin = twin_of(job.challengers.models, champion)
     fitted = fits.of("fit", [task.name for task in tasks])
     answered = {
-        name: one.answered for name, one in fitted.items() if isinstance(one, Fitted) and one.answered is not None
+        name: result.answered
+        for name, result in fitted.items()
+        if isinstance(result, Fitted) and result.answered is not None
     }
     features = features_of(job, past)
     challengers = [_challenger(task, fitted[task.name], _role(job, task.name), examples, features) for task in tasks]
     if champion is not None and twin:
-        same = next(one for one in challengers if one.name == twin)
+        same = next(challenger for challenger in challengers if challenger.name == twin)
         challengers.append(msgspec.structs.replace(same, name=_recipe_name(champion), role=CHAMPION))
         answered |= {challengers[-1].name: answered[twin]} if twin in answered else {}
     if champion is not None:

@@ -94,7 +94,7 @@ class Fits:
                 (job.runtime.app, task.model, order, job.stopwatch)
                 for (_, task), order in zip(self._parts, orders, strict=True)
             ]
-            yield from run_parallel(fit_candidate, here, 1, wanted=self._wanted)
+            yield from run_parallel(fit_candidate, here, 1, is_needed=self._wanted)
             return
         packed: dict[Stage, bytes] = {}
         for batch, _ in self._parts:

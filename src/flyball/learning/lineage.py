@@ -49,23 +49,23 @@ def dependencies_hash(package: str = "flyball") -> str:
 
 def dependencies(package: str = "flyball") -> list[str]:
     """`name==version` of `package` and, through their requirements, of all it needs; extras are left out."""
-    found: dict[str, str] = {}
+    version_of: dict[str, str] = {}
     waiting = [package]
     while waiting:
         name = _canonical(waiting.pop())
-        if name in found:
+        if name in version_of:
             continue
         try:
             distribution = metadata.distribution(name)
         except metadata.PackageNotFoundError:
             continue  # needed on another platform or Python only
-        found[name] = distribution.version
+        version_of[name] = distribution.version
         for requirement in distribution.requires or []:
             marker = requirement.partition(";")[2]
             match = _NAME.match(requirement)
             if match and not re.search(r"\bextra\s*==", marker):
                 waiting.append(match.group())
-    return sorted(f"{name}=={version}" for name, version in found.items())
+    return sorted(f"{name}=={version}" for name, version in version_of.items())
 
 
 def _canonical(name: str) -> str:

@@ -89,27 +89,27 @@ def prequential(
     with FileLock(runtime.home / LOCK, "learning"):
         catch_up(job)
         snapshot = snapshot_of(job)
-    past, found, note = past_of(job, snapshot), list[PrequentialWindow](), ""
+    past, measured, note = past_of(job, snapshot), list[PrequentialWindow](), ""
     for number in range(windows):
         progress(f"window {windows - number} of {windows}")
         examples = examples_of(job, past)
         if isinstance(examples, str):
             note = f"{number} of {windows} windows, since before them there is {examples}"
             break
-        found.insert(0, _window(job, past, examples, candidates))
+        measured.insert(0, _window(job, past, examples, candidates))
         past = past.before(examples.holdout.start_us)
-    if not found:
+    if not measured:
         raise Refused(note)
-    values = _values(found, app.choose.metric)
+    values = _values(measured, app.choose.metric)
     return PrequentialReport(
         app=app.name,
         metric=app.choose.metric,
         seed=seed,
         as_of_us=now_us,
         snapshot=snapshot.name,
-        windows=found,
-        mean={name: float(np.mean(each)) for name, each in values.items()},
-        spread={name: float(np.std(each)) for name, each in values.items()},
+        windows=measured,
+        mean={name: float(np.mean(value)) for name, value in values.items()},
+        spread={name: float(np.std(value)) for name, value in values.items()},
         note=note,
         seconds=job.seconds,
     )
@@ -137,8 +137,8 @@ def _window(job: Job, past: SnapshotPast, examples: Examples, candidates: Sequen
         end_us=window.end_us,
         known_us=examples.train.as_of_us,
         requests=report.requests,
-        metrics={name: dict(one.metrics) for name, one in report.evaluated.items() if not one.failed},
-        failed={name: one.failed for name, one in report.evaluated.items() if one.failed},
+        metrics={name: dict(evaluated.metrics) for name, evaluated in report.evaluated.items() if not evaluated.failed},
+        failed={name: evaluated.failed for name, evaluated in report.evaluated.items() if evaluated.failed},
     )
 
 

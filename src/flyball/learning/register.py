@@ -100,18 +100,22 @@ def candidate_reports(report: Report, gates: GatesByName, versions: list[Version
     """What became of everyone, in the report's order."""
     version_of = {version.candidate: version for version in versions}
     reports = []
-    for one in report.evaluated.values():
-        version = version_of.get(one.name) if one.name in gates else None
+    for evaluated in report.evaluated.values():
+        version = version_of.get(evaluated.name) if evaluated.name in gates else None
         reports.append(
             CandidateReport(
-                name=one.name,
-                role="candidate" if one.name in gates else "champion" if one.role == CHAMPION else "baseline",
+                name=evaluated.name,
+                role="candidate"
+                if evaluated.name in gates
+                else "champion"
+                if evaluated.role == CHAMPION
+                else "baseline",
                 outcome="compared" if version is None else "rejected" if version.state == "rejected" else "passed",
-                reason=one.failed if version is None else version.reason,
+                reason=evaluated.failed if version is None else version.reason,
                 version="" if version is None else version.id,
-                metrics=metrics_of_evaluated(one),
-                note=one.note,
-                cost=cost_of(one),
+                metrics=metrics_of_evaluated(evaluated),
+                note=evaluated.note,
+                cost=cost_of(evaluated),
                 gates=[] if version is None else version.gates,
             )
         )

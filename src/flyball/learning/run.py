@@ -83,7 +83,7 @@ def _go(job: Job) -> LearnReport:
         as_of_us=job.run.as_of_us,
         seed=job.seed,
         snapshot=snapshot.name,
-        events={name: each.rows for name, each in snapshot.types.items()},
+        events={name: type_snapshot.rows for name, type_snapshot in snapshot.types.items()},
         champion=before.champion,
         champion_before=before.champion,
         notes=job.notes,

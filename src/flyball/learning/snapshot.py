@@ -32,9 +32,10 @@ def snapshot_of(job: Job) -> Snapshot:
     folder = job.runtime.history_folder
     delays = read_apply_delays(job.runtime.apply_delays_path)
     snapshot = take_snapshot(folder, job.runtime.schema, job.run.as_of_us, folder / "snapshots", delays)
-    rows = sum(each.rows for each in snapshot.types.values())
+    rows = sum(type_snapshot.rows for type_snapshot in snapshot.types.values())
     applied = "".join(
-        f", in {name} after {one.p99_us / 1e6:.1f} s" for name, one in sorted(snapshot.manifest.apply_delays.items())
+        f", in {name} after {apply_delay.p99_us / 1e6:.1f} s"
+        for name, apply_delay in sorted(snapshot.manifest.apply_delays.items())
     )
     job.tell("snapshot", f"{snapshot.name}: {rows:,} events known at {format_timestamp(job.run.as_of_us)}{applied}")
     return snapshot

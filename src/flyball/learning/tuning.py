@@ -109,7 +109,7 @@ def search_parameters(
             record=trial.record,
             stopwatch=trial.job.stopwatch,
         )
-        found = [_found(trial, space, result.best[space.family], result.trials) for space in spaces]
+        families = [_found(trial, space, result.best[space.family], result.trials) for space in spaces]
         report = SearchReport(
             search=trial.search.id,
             app=runtime.app.name,
@@ -121,7 +121,7 @@ def search_parameters(
             snapshot=trial.search.snapshot,
             window=trial.window,
             users=len(trial.objective.evaluation.units),
-            found=found,
+            found=families,
             seconds=trial.job.seconds,
             notes=trial.job.notes,
         )
@@ -202,7 +202,7 @@ def _written(value: Any) -> str:
     if isinstance(value, Recommender):
         return declaration(value)
     if isinstance(value, tuple):
-        inner = ", ".join(_written(each) for each in value)
+        inner = ", ".join(_written(element) for element in value)
         return f"({inner},)" if len(value) == 1 else f"({inner})"
     return repr(value)
 
@@ -214,7 +214,7 @@ class _Trial:
         self.job, self.search, self.objective, self.window = job, search, objective, window
 
     def record(self, trial: Trial) -> None:
-        one = SearchTrial(
+        search_trial = SearchTrial(
             candidate=trial.family,
             params=trial.params,
             share=trial.share,
@@ -222,7 +222,7 @@ class _Trial:
             failed=trial.failed,
             seconds=trial.seconds,
         )
-        add_trial(self.job.runtime.registry, self.search, one)
+        add_trial(self.job.runtime.registry, self.search, search_trial)
 
     def give_up(self, error: BaseException) -> None:
         stopped = not isinstance(error, Exception)
@@ -244,12 +244,12 @@ def _begin(
     with FileLock(runtime.home / LOCK, "learning"):  # only while history is written: fits may take hours
         catch_up(job)
         snapshot = snapshot_of(job)
-    past, task, wanted = past_of(job, snapshot), app.task, app.gates.min_examples
+    past, task, min_examples = past_of(job, snapshot), app.task, app.gates.min_examples
     examples = examples_of(job, past)
     if isinstance(examples, str):
         raise Refused(examples)
     before, plan = past.before(examples.holdout.start_us), task.offline()
-    validation = plan.examples(before, wanted, job.seed, [app.choose.metric])
+    validation = plan.examples(before, min_examples, job.seed, [app.choose.metric])
     if isinstance(validation, str):
         raise Refused(f"too little to search on before the test window of learning: {validation}")
     window = validation.holdout
@@ -316,8 +316,8 @@ def _spaces(runtime: Runtime, candidates: Sequence[str] | None) -> list[Space]:
 
 
 def _found(trial: _Trial, space: Space, best: Recommender, trials: Sequence[Trial]) -> Found:
-    own = [one for one in trials if one.family == space.family]
-    full = {msgspec.json.encode(one.params): one.score for one in own if one.share >= 1.0}
+    own = [family_trial for family_trial in trials if family_trial.family == space.family]
+    full = {msgspec.json.encode(tried.params): tried.score for tried in own if tried.share >= 1.0}
 
     def value_of(model: Recommender) -> float | None:
         return trial.objective.plain(full.get(msgspec.json.encode(params_of(model))))
@@ -331,7 +331,7 @@ def _found(trial: _Trial, space: Space, best: Recommender, trials: Sequence[Tria
         declaration=declaration(best),
         changed={name: value for name, value in after.items() if value != before[name]},
         trials=len(own),
-        failed=sum(one.score is None for one in own),
-        spent=sum(one.share for one in own),
+        failed=sum(tried.score is None for tried in own),
+        spent=sum(tried.share for tried in own),
         note=note,
     )

@@ -190,7 +190,7 @@ def reads_attributes(model: Recommender) -> bool:
 
 def named_parts(prefix: str, learned: Sequence[Learned]) -> dict[str, NDArray[Any]]:
     """What the parts learned as one: the arrays of the first are named `prefix`0_..."""
-    return {f"{prefix}{nth}_{name}": array for nth, arrays in enumerate(learned) for name, array in arrays.items()}
+    return {f"{prefix}{index}_{name}": array for index, arrays in enumerate(learned) for name, array in arrays.items()}
 
 
 def part_of(prefix: str, nth: int, learned: Learned) -> dict[str, NDArray[Any]]:
@@ -219,7 +219,7 @@ def _subclasses(model: type[Model]) -> list[type[Model]]:
 
 def check_parts(owner: str, models: Any) -> None:
     """Raise `BadDeclaration` unless `models` is a tuple of models, one or more."""
-    if not isinstance(models, tuple) or not models or not all(isinstance(one, Recommender) for one in models):
+    if not isinstance(models, tuple) or not models or not all(isinstance(model, Recommender) for model in models):
         raise BadDeclaration(f"{owner}'s models", "a tuple of models, such as (fb.EASE(), fb.SLIM())", models)
 
 

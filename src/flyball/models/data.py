@@ -218,7 +218,7 @@ def attributes_of(items: int, columns: Mapping[str, Sequence[Any]], least: int =
                     pairs.setdefault(f"{name}={one}", []).append(item)
     names = sorted(name for name, having in pairs.items() if len(set(having)) >= least)
     holders = np.array([one for name in names for one in sorted(set(pairs[name]))], dtype=np.int64)
-    place = np.array([nth for nth, name in enumerate(names) for _ in set(pairs[name])], dtype=np.int32)
+    place = np.array([index for index, name in enumerate(names) for _ in set(pairs[name])], dtype=np.int32)
     order = np.argsort(holders, kind="stable")
     return Attributes(names, row_pointers(holders, items), place[order])
 

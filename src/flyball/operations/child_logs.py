@@ -27,9 +27,9 @@ class ChildLogs:
             with open(path, "rb") as file:
                 file.seek(position)
                 data = file.read(MOST_BYTES)
-            whole = data[: data.rfind(b"\n") + 1] or (data if len(data) == MOST_BYTES else b"")
-            self._positions[name] = position + len(whole)
-            for line in whole.decode(errors="replace").splitlines():
+            lines = data[: data.rfind(b"\n") + 1] or (data if len(data) == MOST_BYTES else b"")
+            self._positions[name] = position + len(lines)
+            for line in lines.decode(errors="replace").splitlines():
                 if line.strip():
                     yield name, line.rstrip()
 

@@ -104,7 +104,10 @@ class Panel:
         if self._notices:
             parts += [
                 Text(),
-                *(Text(f"{_clock(one.at_us)} {one.name}: {one.words}", style="dim") for one in self._notices),
+                *(
+                    Text(f"{_clock(notice.at_us)} {notice.name}: {notice.words}", style="dim")
+                    for notice in self._notices
+                ),
             ]
         return Group(*parts)
 

@@ -104,8 +104,8 @@ class Governor:
         if self._tried_passed_us is not None and passed_us < self._tried_passed_us + MINUTE_US:
             return None
         events = self._view.events()
-        wanted = max(self._first_events, self._tried_events + self._tried_events // 2)
-        return f"no champion yet, {events:,} events" if events >= wanted else None
+        needed_events = max(self._first_events, self._tried_events + self._tried_events // 2)
+        return f"no champion yet, {events:,} events" if events >= needed_events else None
 
     def _last_us(self, now_us: int) -> int | None:
         known = [at for at in (self._view.last_attempt_us(), self._tried_us) if at is not None]

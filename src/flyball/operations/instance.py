@@ -194,8 +194,8 @@ class _Instance:
 def own_programs(workers: int) -> list[Program]:
     """The programs of every application: those that answer first, so that the first answer comes soon."""
     answering = [
-        Program(f"serve-{place + 1}", python_argv(_CHILD, "serve"), _ANSWERING, replace_code=REPLACE_ME)
-        for place in range(workers)
+        Program(f"serve-{index + 1}", python_argv(_CHILD, "serve"), _ANSWERING, replace_code=REPLACE_ME)
+        for index in range(workers)
     ]
     return [
         *answering,

@@ -58,10 +58,10 @@ class LearningProcess:
 
 def start_learning(spec: ProcessSpec) -> LearningProcess:
     """Begin to learn in a subprocess."""
-    mine = msgspec.structs.replace(spec, name=LEARN, channel=-1)
+    learn_spec = msgspec.structs.replace(spec, name=LEARN, channel=-1)
     argv = python_argv("flyball.operations.child", "learn")
-    log = log_path(spec.settings.folder, mine.name)
-    return LearningProcess(start_child(argv, msgspec.json.encode(mine), log), mine)
+    log = log_path(spec.settings.folder, learn_spec.name)
+    return LearningProcess(start_child(argv, msgspec.json.encode(learn_spec), log), learn_spec)
 
 
 def govern(runtime: Runtime, spec: ProcessSpec, stop: threading.Event) -> None:

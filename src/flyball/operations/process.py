@@ -104,5 +104,5 @@ def tail(log: Path, lines: int = 1) -> str:
         return ""
     with open(log, "rb") as file:
         file.seek(max(0, log.stat().st_size - 4_000))
-        found = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
-    return "\n".join(found[-lines:])
+        filled_lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+    return "\n".join(filled_lines[-lines:])

@@ -72,8 +72,8 @@ def status(runtime: Runtime, since_us: int = 0) -> Status:
         running=report is not None,
         port=report.port if report else None,
         processes=[
-            ProcessStatus(each.name, each.state, each.pid, max(0, now_us - each.since_us) / 1e6, each.restarts)
-            for each in (report.children if report else ())
+            ProcessStatus(child.name, child.state, child.pid, max(0, now_us - child.since_us) / 1e6, child.restarts)
+            for child in (report.children if report else ())
         ],
         consumers=_consumers(runtime, worker, now_us),
         troubles=list(consumer_troubles(worker, now_us).values()),

@@ -88,8 +88,8 @@ def attribute(
             continue
         follows[key] = follow
         if once:
-            for name, held in follow.labels.items():
-                completed[name].add(held.at)
+            for name, label_value in follow.labels.items():
+                completed[name].add(label_value.at)
     return follows, joined
 
 
@@ -109,7 +109,7 @@ def _follow(
     kinds: dict[str, int] = {}
     for touch in window:
         kinds[touch.kind] = kinds.get(touch.kind, 0) + 1
-    held: dict[str, Held] = {}
+    label_values: dict[str, Held] = {}
     censored = []
     for name, clauses in by_name.items():
         holds, ended_at = settle_label(
@@ -118,8 +118,8 @@ def _follow(
         if ended_at is not None:
             censored.append(name)
         elif holds is not None and holds.at not in completed[name]:
-            held[name] = holds
-    return Follow(showing.version, showing.position, window[0].at, window[-1].at, kinds, held, tuple(censored))
+            label_values[name] = holds
+    return Follow(showing.version, showing.position, window[0].at, window[-1].at, kinds, label_values, tuple(censored))
 
 
 def settle_label(clauses: Sequence[tuple[int, Label, Sequence[LabelTouch]]]) -> tuple[Held | None, int | None]:

@@ -208,7 +208,11 @@ class OutcomeConsumer:
         for item, touches in merged.items():
             before = self._store.item_follows(unit, item) if any(stored[item].values()) else {}
             shown = showings.get(item, [])
-            stands = {key: before.get(key) for each in shown if (key := (each.at, each.id))[0] < closed}
+            stands = {
+                key: before.get(key)
+                for shown_prediction in shown
+                if (key := (shown_prediction.at, shown_prediction.id))[0] < closed
+            }
             after, joined = attribute(shown, touches, labels, once=group.items, closed=stands)
             rows += [(item, t, t in joined) for t in touches if stored[item].get(t) is not (t in joined)]
             for key in {*before, *after}:
@@ -251,12 +255,12 @@ def _label_counts(follows: Sequence[Follow]) -> dict[str, LabelCounts]:
     """What one response adds to the counts of each label."""
     counts: dict[str, LabelCounts] = {}
     for follow in follows:
-        for name, held in follow.labels.items():
+        for name, label_value in follow.labels.items():
             label = counts.setdefault(name, LabelCounts())
             label.responses = 1
             label.n += 1
-            label.total += held.value
-            label.squares += held.value * held.value
+            label.total += label_value.value
+            label.squares += label_value.value * label_value.value
     for name in {name for follow in follows for name in follow.censored}:
         label = counts.setdefault(name, LabelCounts())
         label.censored = int(label.responses == 0)
@@ -273,7 +277,7 @@ def _specs(labels: Sequence[Label]) -> dict[str, LabelSpec]:
 
 def _defaults(label: Label) -> list[list[tuple[str, str]]]:
     """Those that past events of the label have in the fields it reads: filters, values, and what joins by."""
-    read = [one.text() for one in (label.where, label.value) if one is not None]
+    read = [expression.text() for expression in (label.where, label.value) if expression is not None]
     defaults = []
     for event in (label.event, *label.censored_by):
         keys = [field_named(event, name, event.__struct_fields__) for name in joining_names(label)]

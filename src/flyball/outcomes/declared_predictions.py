@@ -75,8 +75,8 @@ class DeclaredPredictions(UpgradedLog):
         values = [prediction.request.get(field.name, field.default) for field in self._fields[record.schema]]
         body = upgrade.record(msgspec.structs.replace(record, body=_encode(values), flags=0)).body
         fields = self._request.written.fields
-        given = _decode(body)
-        given += [field.default for field in fields[len(given) :]]
-        request = {field.name: value for field, value in zip(fields, given, strict=True)}
+        request_values = _decode(body)
+        request_values += [field.default for field in fields[len(request_values) :]]
+        request = {field.name: value for field, value in zip(fields, request_values, strict=True)}
         declared = msgspec.structs.replace(prediction, request=request, request_type=self._request.name)
         return msgspec.structs.replace(prediction_record(declared), schema=self._request.fingerprint)

@@ -66,7 +66,7 @@ def _row(prediction: Prediction) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    if isinstance(value, list | tuple) and value and all(isinstance(each, str) for each in value):
+    if isinstance(value, list | tuple) and value and all(isinstance(element, str) for element in value):
         return list(value)
     return None if not value else msgspec.json.encode(value, order="sorted").decode()
 
@@ -134,7 +134,7 @@ def outcomes_frame(path: Path, from_us: int = 0) -> "pl.DataFrame":
                         "first_at": follow.first_at,
                         "last_at": follow.last_at,
                         **{f"events.{name}": count for name, count in sorted(follow.kinds.items())},
-                        **{f"labels.{name}": held.value / MICRO for name, held in sorted(follow.labels.items())},
+                        **{f"labels.{name}": label.value / MICRO for name, label in sorted(follow.labels.items())},
                         "censored": list(follow.censored),
                     }
                 )

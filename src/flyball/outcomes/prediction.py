@@ -84,7 +84,7 @@ def prediction_of_response(
         items=[item.item for item in items],
         scores=[item.score for item in items],
         sources=[item.source for item in items],
-        propensities={nth: item.propensity for nth, item in enumerate(items) if item.propensity != 1.0},
+        propensities={index: item.propensity for index, item in enumerate(items) if item.propensity != 1.0},
         parts=[item.parts for item in items] if items and items[0].parts else [],
         values=list(response.values),
         decision=response.decision,

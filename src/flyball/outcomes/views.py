@@ -72,6 +72,6 @@ def _followed(item: str, follow: Follow) -> Followed:
         first_at_us=follow.first_at,
         last_at_us=follow.last_at,
         events=follow.kinds,
-        labels={name: held.value / MICRO for name, held in sorted(follow.labels.items())},
+        labels={name: label.value / MICRO for name, label in sorted(follow.labels.items())},
         censored=follow.censored,
     )

@@ -91,8 +91,8 @@ class _Probe:
 
 def _record(op: str, swapped: bool) -> Callable[[_Probe, object], _Probe]:
     def method(self: _Probe, other: object) -> _Probe:
-        mine, theirs = self._expression, _expression_of(other)
-        return _Probe(Expression(op, (theirs, mine) if swapped else (mine, theirs)))
+        own, theirs = self._expression, _expression_of(other)
+        return _Probe(Expression(op, (theirs, own) if swapped else (own, theirs)))
 
     return method
 
@@ -124,12 +124,12 @@ def _expression_of(value: object) -> Expression:
 def trace(function: Callable[[Any], Any]) -> Expression:
     """Record what `function` does to its one argument; raises `BadDeclaration` for what cannot be recorded."""
     try:
-        found = function(_Probe(Expression("event", ())))
+        result = function(_Probe(Expression("event", ())))
     except (TypeError, AttributeError) as error:
         raise BadDeclaration(
             "an expression", "made of fields, numbers, texts, comparisons and + - * / // %", str(error)
         ) from error
-    return _expression_of(found)
+    return _expression_of(result)
 
 
 def expression_of(plain: Sequence[Any]) -> Expression:

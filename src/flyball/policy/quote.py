@@ -44,7 +44,9 @@ class Quote(msgspec.Struct, frozen=True):
         below = max(above - 1, 0)
         if quantiles[above] == quantiles[below]:
             return float(values[below])
-        level, lower, upper = (_NORMAL.inv_cdf(one) for one in (self.level, quantiles[below], quantiles[above]))
+        level, lower, upper = (
+            _NORMAL.inv_cdf(probability) for probability in (self.level, quantiles[below], quantiles[above])
+        )
         share = (level - lower) / (upper - lower)
         return float(values[below] + share * (values[above] - values[below]))
 

@@ -107,7 +107,10 @@ def choose_thresholds(
         raise BadInput("examples to choose thresholds on", "one or more", 0)
     counted = np.ones(len(probability)) if weight is None else np.asarray(weight, np.float64)
     tried = [within_capacity(policy, odds, probability, costs, day_of, counted) for odds in ODDS]
-    paid = [costs_of_decisions(intended_actions(policy, one, probability, costs), actual, costs) for one in tried]
+    paid = [
+        costs_of_decisions(intended_actions(policy, threshold, probability, costs), actual, costs)
+        for threshold in tried
+    ]
     means = tuple(float((cost * counted).sum() / counted.sum()) for cost in paid)
     happened = np.asarray(actual) > 0
     neutral = ODDS.index(1.0)
@@ -115,11 +118,11 @@ def choose_thresholds(
         reason = f"all {len(probability)} examples are {int(happened[0])}: costs are compared without a correction"
         return ThresholdChoice(tried[neutral], ODDS, means, reason)
     best = int(np.argmin(means))
-    nearest = sorted(range(len(ODDS)), key=lambda nth: (abs(np.log(ODDS[nth])), nth))
-    for nth in nearest:
-        more = (paid[nth] - paid[best]) * counted
+    nearest = sorted(range(len(ODDS)), key=lambda index: (abs(np.log(ODDS[index])), index))
+    for index in nearest:
+        more = (paid[index] - paid[best]) * counted
         if more.sum() <= _NOISE * _standard_error(more, day_of):
-            return ThresholdChoice(tried[nth], ODDS, means)
+            return ThresholdChoice(tried[index], ODDS, means)
     return ThresholdChoice(tried[best], ODDS, means)
 
 

@@ -97,12 +97,14 @@ class Audit(msgspec.Struct, frozen=True):
         if not self.audited:
             return "\n".join([head, *self._skipped()])
         logic = "logic skew: none, every bit agrees" if self.exact else f"LOGIC SKEW in {self.wrong:,} answers"
-        differences = [one.text() for one in self.differences]
+        differences = [difference.text() for difference in self.differences]
         head += f", {self.sampled:,} value by value"
         return "\n".join([head, logic, *differences, self._freshness(), *self.notes, *self._skipped()])
 
     def _freshness(self) -> str:
-        missed = [f"{one.name} ({format_duration(one.target_us)})" for one in self.features if not one.met]
+        missed = [
+            f"{feature.name} ({format_duration(feature.target_us)})" for feature in self.features if not feature.met
+        ]
         if missed:
             return f"freshness: target MISSED by {', '.join(missed)}"
         return f"freshness: target met by all {len(self.features)} features"
@@ -131,9 +133,9 @@ def audit(
     predictions = [prediction for prediction in map(prediction_of, records) if prediction.reads]
     cases, skipped = _cases(runtime, predictions, most)
     targets = {
-        one.name: one.feature.freshness_us if target_us is None else target_us
+        definition.name: definition.feature.freshness_us if target_us is None else target_us
         for group in groups
-        for one in group.definitions
+        for definition in group.definitions
     }
     found, notes = _examine(runtime, groups, cases, targets, from_log), list[str]()
     if found.wrong and not from_log:
@@ -153,7 +155,7 @@ def audit(
         wrong=len(found.wrong),
         differences=found.differences[:SHOWN],
         features=features,
-        fresh=all(one.met for one in features),
+        fresh=all(feature.met for feature in features),
         skipped=skipped,
         notes=notes,
     )
@@ -180,7 +182,7 @@ def _examine(
     frames = events_about(runtime, needed, runtime.log.ends(), from_log)
     parts: list[dict[str, Vectors]] = [{} for _ in cases]
     for group in groups:
-        mine = [place for place, case in enumerate(cases) if group.name in case.asked]
+        mine = [index for index, case in enumerate(cases) if group.name in case.asked]
         if mine:
             _compute(group, frames, cases, mine, parts, found.tallies, targets)
     for case, computed in zip(cases, parts, strict=True):
@@ -266,12 +268,12 @@ def _compute(
     lengths = [len(cases[place].asked[group.name]) for place in mine]
     owners = np.repeat(np.array(mine), lengths)
     columns: dict[str, Any] = {
-        name: pl.Series([key[nth] for key in keys], dtype=pl.String) for nth, name in enumerate(group.keys)
+        name: pl.Series([key[index] for key in keys], dtype=pl.String) for index, name in enumerate(group.keys)
     }
     columns["at"] = pl.Series([cases[place].read.at_us for place in owners.tolist()], dtype=pl.Int64)
     offsets = [list(cases[place].read.offsets) for place in owners.tolist()]
     known = pl.DataFrame(columns)
-    names = [one.name for one in group.definitions]
+    names = [definition.name for definition in group.definitions]
     applied = _bits(
         point_in_time([group], frames, known.with_columns(offsets=pl.Series(offsets, dtype=pl.List(pl.Int64)))), names
     )
@@ -283,20 +285,20 @@ def _compute(
         first += length
     waiting = _Waiting(frames, [cases[place] for place in mine])
     other = (applied[0] != fully[0]) | (applied[1] != fully[1])
-    for nth, one in enumerate(group.definitions):
-        tally = tallies.setdefault(one.name, _Tally())
+    for index, definition in enumerate(group.definitions):
+        tally = tallies.setdefault(definition.name, _Tally())
         tally.looked += len(keys)
-        for row in np.flatnonzero(other[:, nth]).tolist():
+        for row in np.flatnonzero(other[:, index]).tolist():
             read = cases[int(owners[row])].read
             lag_us = max(
                 (
                     waiting.lag_us(part.event.__name__.lower(), fields, keys[row], read)
-                    for part, fields in one.aggregates
+                    for part, fields in definition.aggregates
                 ),
                 default=0,
             )
             tally.stale += 1
-            tally.late += lag_us > targets[one.name]
+            tally.late += lag_us > targets[definition.name]
             tally.lags.append(lag_us)
 
 

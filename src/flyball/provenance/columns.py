@@ -117,8 +117,8 @@ def naming(
         tests = []
         for fields, keys in keys_by_type[name].items():
             plain = [
-                place
-                for place, field in enumerate(fields)
+                index
+                for index, field in enumerate(fields)
                 if frame.schema[field] == pl.String or frame.schema[field].is_integer()
             ]
             among = [

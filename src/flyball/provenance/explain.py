@@ -156,7 +156,7 @@ def _reasons(
 
 
 def _values(runtime: Runtime, prediction: Prediction, reasons: list[list[Contribution]]) -> list[ExplainedValue]:
-    names = [*runtime.app.task.about.values, *(f"value {nth + 1}" for nth in range(len(prediction.values)))]
+    names = [*runtime.app.task.about.values, *(f"value {index + 1}" for index in range(len(prediction.values)))]
     because = reasons if not prediction.items else [[] for _ in prediction.values]
     return [ExplainedValue(*row) for row in zip(names, prediction.values, because, strict=False)]
 
@@ -275,7 +275,9 @@ def _item_lines(found: Why) -> list[str]:
 
 
 def _value_lines(found: Why) -> list[str]:
-    return [f"{one.name} {one.value:.6g}  {_reason_words('', one.because, {})}".rstrip() for one in found.values]
+    return [
+        f"{value.name} {value.value:.6g}  {_reason_words('', value.because, {})}".rstrip() for value in found.values
+    ]
 
 
 def _size(prediction: Prediction) -> str:

@@ -50,11 +50,11 @@ class Needed:
         starts: dict[tuple[str, tuple[str, ...]], list[int | None]] = {}
         for group in groups:
             mine = {tuple(key) for key in keys.get(group.name, ())}
-            for one in group.definitions if mine else ():
-                for part, fields in one.aggregates:
+            for definition in group.definitions if mine else ():
+                for part, fields in definition.aggregates:
                     name = part.event.__name__.lower()
                     self.keys.setdefault(name, {}).setdefault(fields, set()).update(mine)
-                    starts.setdefault((name, fields), []).append(one.since_us(first_us, fields))
+                    starts.setdefault((name, fields), []).append(definition.since_us(first_us, fields))
         self.since = {key: start for key, found in starts.items() if (start := _earliest(found)) is not None}
         self.since_of = {
             name: min(self.since[name, fields] for fields in by_fields)
@@ -79,7 +79,7 @@ def events_about(
         for offset, record in enumerate(piece.records, piece.first):
             if record.type in rows and record.at >= needed.since_of.get(record.type, record.at):
                 rows[record.type].append((record, piece.partition, offset))
-    frames = {name: keep(name, frame_of(runtime.schema.types[name], mine)) for name, mine in rows.items() if mine}
+    frames = {name: keep(name, frame_of(runtime.schema.types[name], row)) for name, row in rows.items() if row}
     if joined:
         frames |= frames_before(runtime, until, joined, keep, from_log=True)
     return {name: frame for name, frame in frames.items() if frame.height}

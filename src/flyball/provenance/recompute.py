@@ -125,10 +125,10 @@ def differences_of(then: Prediction, now: Prediction) -> list[str]:
         lines.append(f"values: then {then.values}, now {now.values}")
     if then.decision != now.decision:
         lines.append(f"decision: then {then.decision!r}, now {now.decision!r}")
-    for nth, (old_read, new_read) in enumerate(zip_longest(then.reads, now.reads), 1):
+    for index, (old_read, new_read) in enumerate(zip_longest(then.reads, now.reads), 1):
         old_digest, new_digest = _digest(old_read), _digest(new_read)
         if old_digest != new_digest:
-            lines.append(f"features, read {nth}: then digest {old_digest}, now {new_digest}")
+            lines.append(f"features, read {index}: then digest {old_digest}, now {new_digest}")
     return lines
 
 

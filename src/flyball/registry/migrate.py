@@ -14,14 +14,14 @@ HEAD = "0003"
 FOLDER = Path(__file__).parent / "migrations"
 
 
-def check_revision(found: str | None) -> bool:
-    """Whether `found` is already this code's revision; raises `Refused` for one this code does not know."""
-    if found is None:
+def check_revision(revision: str | None) -> bool:
+    """Whether `revision` is already this code's revision; raises `Refused` for one this code does not know."""
+    if revision is None:
         return False
     known = {path.stem.removeprefix("revision_") for path in (FOLDER / "versions").glob("revision_*.py")}
-    if found not in known:
-        raise Refused(f"registry must be at revision {HEAD} or before, got {found}: it was made by a newer Flyball")
-    return found == HEAD
+    if revision not in known:
+        raise Refused(f"registry must be at revision {HEAD} or before, got {revision}: it was made by a newer Flyball")
+    return revision == HEAD
 
 
 def upgrade(connection: "Connection") -> None:

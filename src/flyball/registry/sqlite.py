@@ -87,8 +87,8 @@ class SqliteDatabase:
             return False
         with self._unavailable():
             tables = self.rows("SELECT name FROM sqlite_master WHERE name = 'alembic_version'")
-            found = self.rows("SELECT version_num FROM alembic_version") if tables else []
-        return check_revision(found[0]["version_num"] if found else None)
+            revisions = self.rows("SELECT version_num FROM alembic_version") if tables else []
+        return check_revision(revisions[0]["version_num"] if revisions else None)
 
     def _upgrade(self) -> None:
         from flyball.registry.migrate import upgrade

@@ -54,13 +54,13 @@ class Registry:
     def version(self, version_id: str) -> Version:
         """The version `version_id`; raises `NotFound`, naming the newest ones."""
         number = version_id[1:]
-        found: list[dict[str, Any]] = []
+        rows: list[dict[str, Any]] = []
         if version_id[:1] == "v" and number.isascii() and number.isdecimal() and len(number) < 10:
-            found = self.database.rows("SELECT * FROM versions WHERE number = :number", number=int(number))
-        if not found or f"v{found[0]['number']}" != version_id:
+            rows = self.database.rows("SELECT * FROM versions WHERE number = :number", number=int(number))
+        if not rows or f"v{rows[0]['number']}" != version_id:
             newest = self.database.rows("SELECT number FROM versions ORDER BY number DESC LIMIT 12")
             raise NotFound("version", version_id, [f"v{row['number']}" for row in newest])
-        return _version(found[0])
+        return _version(rows[0])
 
     def versions(self) -> list[Version]:
         """All versions, oldest first."""
@@ -76,10 +76,10 @@ class Registry:
 
     def arrangement(self, revision: str) -> Arrangement:
         """The arrangement `revision`; raises `NotFound`, naming those there are."""
-        for each in self.arrangements():
-            if each.id == revision:
-                return each
-        raise NotFound("arrangement", revision, [each.id for each in self.arrangements()])
+        for arrangement in self.arrangements():
+            if arrangement.id == revision:
+                return arrangement
+        raise NotFound("arrangement", revision, [arrangement.id for arrangement in self.arrangements()])
 
     def arrangements(self) -> list[Arrangement]:
         """All arrangements, oldest first."""
@@ -87,8 +87,8 @@ class Registry:
 
     def released(self) -> ReleaseRow | None:
         """What is released now, None before the first release."""
-        found = self.database.rows("SELECT serial, changed_us, document FROM releases ORDER BY serial DESC LIMIT 1")
-        return None if not found else _released(found[0])
+        rows = self.database.rows("SELECT serial, changed_us, document FROM releases ORDER BY serial DESC LIMIT 1")
+        return None if not rows else _released(rows[0])
 
 
 def registry_exists(url: str) -> bool:
@@ -124,10 +124,10 @@ def add_versions(registry: Registry, versions: Sequence[Version]) -> list[Versio
 
     added: list[Version] = []
     with registry.database.writing() as connection:
-        for each in versions:
+        for version in versions:
             number = _next(connection, table.c.number)
-            connection.execute(table.insert().values(number=number, **_columns(each)))
-            added.append(msgspec.structs.replace(each, id=f"v{number}"))
+            connection.execute(table.insert().values(number=number, **_columns(version)))
+            added.append(msgspec.structs.replace(version, id=f"v{number}"))
     return added
 
 
@@ -245,8 +245,8 @@ def _text(document: object) -> str:
     return msgspec.json.encode(document, order="deterministic").decode()
 
 
-def _columns(each: Version) -> dict[str, Any]:
-    columns = msgspec.structs.asdict(each)
+def _columns(version: Version) -> dict[str, Any]:
+    columns = msgspec.structs.asdict(version)
     del columns["id"]
     columns["run_number"] = _number(columns.pop("run"))
     return columns | {name: _text(columns[name]) for name in _DOCUMENTS}

@@ -53,13 +53,13 @@ def end_search(registry: Registry, search: Search, status: RunStatus, now_us: in
 
 def searches_of(registry: Registry, search_id: str | None = None) -> list[Search]:
     """All searches with their trials, oldest first, or the one asked for; raises `NotFound`."""
-    found = [_search(row) for row in registry.database.rows("SELECT * FROM searches ORDER BY number")]
+    searches = [_search(row) for row in registry.database.rows("SELECT * FROM searches ORDER BY number")]
     if search_id is not None:
-        known = [one.id for one in found]
-        found = [one for one in found if one.id == search_id]
-        if not found:
+        known = [search.id for search in searches]
+        searches = [search for search in searches if search.id == search_id]
+        if not searches:
             raise NotFound("search", search_id, known[-12:])
-    return [msgspec.structs.replace(one, trials=_trials(registry, one)) for one in found]
+    return [msgspec.structs.replace(search, trials=_trials(registry, search)) for search in searches]
 
 
 def _search(row: dict[str, Any]) -> Search:

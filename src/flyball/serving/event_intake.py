@@ -44,7 +44,7 @@ class Summary(msgspec.Struct, frozen=True):
 
     def first_reason(self) -> str:
         """The reason of the first one set aside."""
-        return next((f"{one.reason}: {one.detail}" for one in self.events if one.verdict == "quarantined"), "")
+        return next((f"{event.reason}: {event.detail}" for event in self.events if event.verdict == "quarantined"), "")
 
 
 class EventIntake:
@@ -135,9 +135,11 @@ class EventIntake:
     def _summary(self, verdicts: list[Verdict]) -> Summary:
         counts = {"accepted": 0, "duplicate": 0, "quarantined": 0}
         events = []
-        for place, one in enumerate(verdicts, start=1):
-            counts[one.verdict] += 1
-            events.append(EventVerdict(place, one.verdict, one.type, one.reason, one.detail, one.unknown))
+        for index, verdict in enumerate(verdicts, start=1):
+            counts[verdict.verdict] += 1
+            events.append(
+                EventVerdict(index, verdict.verdict, verdict.type, verdict.reason, verdict.detail, verdict.unknown)
+            )
         for name, count in counts.items():
             if count:
                 self._metrics.counters.add(f"events|{name}", count)

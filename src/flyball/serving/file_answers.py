@@ -175,13 +175,13 @@ class _Answerer:
         """The rows with their answers, and what to note of them."""
         reader = RequestReader(self._about.request, self._runtime.clock, random.Random(part))
         requests, places, failures = [], [], dict[int, str]()
-        for place, row in enumerate(rows):
+        for index, row in enumerate(rows):
             fields = {name: row[name] for name in self._fields if row.get(name) not in (None, "")}
             try:
                 requests.append(reader.read(fields, strict=False))
-                places.append(place)
+                places.append(index)
             except BadInput as error:
-                failures[place] = str(error)
+                failures[index] = str(error)
         predictions = dict(zip(places, self._engine.answer(requests), strict=True))
         note = _Part(len(rows), len(failures), next(iter(failures.values()), ""))
         for prediction in predictions.values():
@@ -190,8 +190,8 @@ class _Answerer:
         offsets = [list(one.reads[0].offsets if one.reads else one.offsets) for one in predictions.values()]
         note.offsets = [offsets[0], offsets[-1]] if offsets else []
         return [
-            {**row, **self._columns(predictions.get(place)), "error": failures.get(place)}
-            for place, row in enumerate(rows)
+            {**row, **self._columns(predictions.get(index)), "error": failures.get(index)}
+            for index, row in enumerate(rows)
         ], note
 
     def _columns(self, prediction: Prediction | None) -> FileRow:
@@ -200,8 +200,8 @@ class _Answerer:
         if about.items:
             columns["items"] = None if prediction is None else ",".join(prediction.items)
         values: Sequence[float] = () if prediction is None else prediction.values
-        for place, name in enumerate(about.values):
-            columns[f"predicted_{name}"] = values[place] if place < len(values) else None
+        for index, name in enumerate(about.values):
+            columns[f"predicted_{name}"] = values[index] if index < len(values) else None
         columns["decision"] = None if prediction is None else prediction.decision
         columns["level"] = None if prediction is None else prediction.level
         columns["version"] = None if prediction is None else prediction.version
@@ -213,7 +213,7 @@ class _Answerer:
         """All parts together."""
         versions = _added([part.versions for part in parts])
         known = {name: self._runtime.registry.version(name) for name in versions if name}
-        offsets = [one for part in parts for one in part.offsets]
+        offsets = [offset for part in parts for offset in part.offsets]
         return BatchReport(
             app=self._runtime.app.name,
             input=str(source),

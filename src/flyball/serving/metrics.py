@@ -147,8 +147,8 @@ class _Collector:
         yield shares
         histogram = HistogramMetricFamily("flyball_answer_seconds", "time from request to answer")
         buckets, below = [], 0
-        for place, bound in enumerate((*LATENCY_MS, None)):
-            below += total.get(f"latency_ms|{place}", 0)
+        for index, bound in enumerate((*LATENCY_MS, None)):
+            below += total.get(f"latency_ms|{index}", 0)
             buckets.append(("+Inf" if bound is None else repr(bound / 1_000), below))
         histogram.add_metric([], buckets, sum_value=None)
         yield histogram

@@ -56,7 +56,7 @@ class PredictionWriter:
     def flush(self) -> bool:
         """Append all that waits; False when the log could not be written (the records wait on)."""
         while self._waiting:
-            taken = [self._waiting[place] for place in range(min(len(self._waiting), MAX_RECORDS))]
+            taken = [self._waiting[index] for index in range(min(len(self._waiting), MAX_RECORDS))]
             records = [prediction_record(self._stamped(prediction, took_us)) for prediction, took_us in taken]
             try:
                 self._log().append(records)

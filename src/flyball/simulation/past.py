@@ -39,8 +39,8 @@ def by_format(batches: Sequence[WorldBatch]) -> dict[str, list[bytes]]:
 
 def pieces_of(lines: Iterable[bytes]) -> Iterator[bytes]:
     """The lines joined to pieces of thousands, for ingestion."""
-    rest = iter(lines)
-    while piece := list(islice(rest, _PIECE)):
+    remaining = iter(lines)
+    while piece := list(islice(remaining, _PIECE)):
         yield b"\n".join(piece) + b"\n"
 
 

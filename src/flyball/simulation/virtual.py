@@ -274,8 +274,10 @@ class _Simulation:
         runtime = self._runtime
         loaded = self._service.refresher.loader.load(version, warm_at_us=None)
         event_type = runtime.app.task.about.request
-        asked = [request_of(event_type, str(request.number), request.at_us, request.fields) for request in requests]
-        return loaded.pipeline.answer(asked, loaded.online.contexts(asked)[0])
+        request_events = [
+            request_of(event_type, str(request.number), request.at_us, request.fields) for request in requests
+        ]
+        return loaded.pipeline.answer(request_events, loaded.online.contexts(request_events)[0])
 
     def due(self, at_us: int) -> bool:
         return self._clock.now_us() >= at_us

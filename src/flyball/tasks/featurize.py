@@ -74,7 +74,11 @@ class Columns:
         if about.features is None:
             raise KeyError(next(iter(names), ""))
         self._set = about.features
-        placed = {one.name: (group, place) for group in self._set.groups for place, one in enumerate(group.definitions)}
+        placed = {
+            definition.name: (group, index)
+            for group in self._set.groups
+            for index, definition in enumerate(group.definitions)
+        }
         self._needed = self._set.needed(self.names)
         self._placed = {name: placed[name] for name in self._needed if name in placed}
         for name in self.names:
@@ -140,7 +144,7 @@ class Columns:
         """What the record of a response says of the features read for these items."""
         read, vectors = self.of_items(reading, rows), {}
         if sampled(request_key):
-            vectors = {name: (one.bits.tobytes(), one.tags.tobytes()) for name, one in read.groups.items()}
+            vectors = {name: (group.bits.tobytes(), group.tags.tobytes()) for name, group in read.groups.items()}
         return FeatureRead(self.hash, read.at_us, read.offsets, read.digest, vectors)
 
     def _chosen_of(self, group: "Group") -> list[int]:
@@ -192,7 +196,7 @@ def chosen_features(task: HasFeatures, wanted: Sequence[str]) -> dict[str, str]:
     if whole is None:
         raise BadDeclaration("features of Stages", "features that the task declares", "a task without any")
     groups = {group.name: group for group in whole.groups}
-    kinds = {one.name: one.result for group in whole.groups for one in group.definitions}
+    kinds = {definition.name: definition.result for group in whole.groups for definition in group.definitions}
     known = [*groups, *kinds, *whole.derived]
     found: set[str] = set()
     for name in wanted:
@@ -200,7 +204,7 @@ def chosen_features(task: HasFeatures, wanted: Sequence[str]) -> dict[str, str]:
             raise BadDeclaration("features of Stages", f"among {', '.join(known) or 'none'}", name)
         if kinds.get(name) == "list":
             raise BadDeclaration(f"feature {name} of Stages", "a number or text", "a list")
-        named = [one.name for one in groups[name].definitions] if name in groups else [name]
+        named = [definition.name for definition in groups[name].definitions] if name in groups else [name]
         found.update(one for one in named if kinds.get(one) != "list")
         strange = _keys_of(whole, named) - {key, item}
         if strange:
@@ -217,7 +221,9 @@ def _keys_of(whole: "FeatureSet", names: Sequence[str]) -> set[str]:
     """The keys that features are kept for or derived from."""
     needed = set(whole.needed(names))
     keys = {key for group in whole.groups for key in group.keys if key in needed}
-    return keys.union(*(set(group.keys) for group in whole.groups if needed & {one.name for one in group.definitions}))
+    return keys.union(
+        *(set(group.keys) for group in whole.groups if needed & {definition.name for definition in group.definitions})
+    )
 
 
 def check_hashes(live: Mapping[str, str], learned: Mapping[str, str], who: str = "the version") -> None:
@@ -306,8 +312,8 @@ class OfflineFeatures:
         if not missing:
             return
         columns: dict[str, Any] = {
-            entity: pl.Series([key[nth] for key, _ in missing], dtype=pl.String)
-            for nth, entity in enumerate(group.keys)
+            entity: pl.Series([key[index] for key, _ in missing], dtype=pl.String)
+            for index, entity in enumerate(group.keys)
         }
         columns["at"] = pl.Series([at for _, at in missing], dtype=pl.Int64)
         if self._offsets is not None:
@@ -316,11 +322,11 @@ class OfflineFeatures:
         values = point_in_time([group], self._frames, pl.DataFrame(columns), apply_delay_us=self._delay_us)
         coded = [coded_column(values[definition.name]) for definition in group.definitions]
         objects: list[list[tuple[int, Any]]] = [[] for _ in missing]
-        for nth, definition in enumerate(group.definitions):
+        for index, definition in enumerate(group.definitions):
             if definition.result in ("text", "list"):
                 for number, value in enumerate(values[definition.name].to_list()):
                     if value is not None:
-                        objects[number].append((nth, value))
+                        objects[number].append((index, value))
         kept.objects += objects
         for row in missing:
             kept.index[row] = len(kept.index)

@@ -110,7 +110,7 @@ def open_home(home: Path, clock: Clock, **settings: Any) -> Runtime:
 
 
 def films(count: int = 40) -> list[str]:
-    return [f"film-{place}" for place in range(count)]
+    return [f"film-{index}" for index in range(count)]
 
 
 def fill(runtime: Runtime, users: int = 30, seed: int = 7) -> None:
@@ -119,11 +119,11 @@ def fill(runtime: Runtime, users: int = 30, seed: int = 7) -> None:
     records = [
         check(
             "card",
-            {"film": name, "genres": ["even" if place % 2 == 0 else "odd"], "year": 1980 + place},
+            {"film": name, "genres": ["even" if index % 2 == 0 else "odd"], "year": 1980 + index},
             START_US,
             START_US,
         )
-        for place, name in enumerate(films())
+        for index, name in enumerate(films())
     ]
     for number in range(1, users + 1):
         records.append(check("viewer", {"user": number, "gender": "FM"[number % 2]}, START_US, START_US))

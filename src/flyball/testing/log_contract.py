@@ -88,7 +88,7 @@ class PlainLog:
         ]
 
     def ends(self) -> Offsets:
-        return tuple(len(held) for held in self._parts)
+        return tuple(len(part) for part in self._parts)
 
     def commit(self, group: str, offsets: Offsets) -> None:
         self._groups[group] = offsets
@@ -107,7 +107,7 @@ def record(number: int, key: str | None = None) -> Record:
 def written(name: str, closes: tuple[str, ...] = ()) -> WrittenType:
     """A declaration that differs from others by `name` alone; it closes those of the names `closes`."""
     fields = (WrittenField(name, FieldKind("int"), required=True),)
-    return WrittenType("thing", fields, closes=tuple(written(one).fingerprint for one in closes))
+    return WrittenType("thing", fields, closes=tuple(written(close).fingerprint for close in closes))
 
 
 def as_written(record: Record, written: WrittenType) -> Record:
@@ -264,7 +264,7 @@ class LogContract:
         held = [one for part in read_all(again, (0,) * PARTITIONS, 3) for one in part]
         schemas = {one.known_at: one.schema for one in held}
         names = {1: wide, 3: wide, 4: wide, 5: narrow, 6: wide, 7: other, 8: narrow, 9: wide}
-        assert schemas == {2: 0} | {number: one.fingerprint for number, one in names.items()}
+        assert schemas == {2: 0} | {number: name.fingerprint for number, name in names.items()}
         again.close()  # type: ignore[attr-defined]
 
     @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

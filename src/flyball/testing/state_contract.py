@@ -132,7 +132,7 @@ Placed = tuple[int, int, Record]
 def placed(slices: Iterable[Slice]) -> list[Placed]:
     """The records of slices with their places, each once."""
     found = {
-        (piece.partition, piece.first + place): record for piece in slices for place, record in enumerate(piece.records)
+        (piece.partition, piece.first + index): record for piece in slices for index, record in enumerate(piece.records)
     }
     return [
         (partition, offset, record) for (partition, offset), record in sorted(found.items(), key=lambda one: one[0])

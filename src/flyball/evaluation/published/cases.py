@@ -48,9 +48,9 @@ def random_folds(data: Interactions, seed: int, folds: int = 5) -> list[RatingCa
     order = np.random.RandomState(seed).permutation(len(data.user_index))
     cases = []
     for part in np.array_split(order, folds):
-        held = np.zeros(len(order), dtype=bool)
-        held[part] = True
-        cases.append(rating_cases(select_rows(data, ~held), select_rows(data, held)))
+        withheld = np.zeros(len(order), dtype=bool)
+        withheld[part] = True
+        cases.append(rating_cases(select_rows(data, ~withheld), select_rows(data, withheld)))
     return cases
 
 
@@ -68,9 +68,9 @@ def stratified(data: Interactions, seed: int) -> list[ListCases]:
     sizes = np.diff(indptr)
     position = np.arange(len(order)) - np.repeat(indptr[:-1], sizes)
     kept = np.round((1 - TEST_SHARE) * sizes).astype(np.int64)
-    held = np.zeros(len(order), dtype=bool)
-    held[order] = position >= np.repeat(kept, sizes)
-    return [_asked(select_rows(data, ~held), select_rows(data, held))]
+    withheld = np.zeros(len(order), dtype=bool)
+    withheld[order] = position >= np.repeat(kept, sizes)
+    return [_asked(select_rows(data, ~withheld), select_rows(data, withheld))]
 
 
 def strong(data: Interactions, seed: int) -> list[ListCases]:
@@ -92,20 +92,20 @@ def strong(data: Interactions, seed: int) -> list[ListCases]:
     return [_folded(liked, np.setdiff1d(mixed, fold), fold, seed) for fold in folds]
 
 
-def _folded(liked: Interactions, learners: Indexes, asked: Indexes, seed: int) -> ListCases:
+def _folded(liked: Interactions, learners: Indexes, test_users: Indexes, seed: int) -> ListCases:
     train = select_rows(liked, np.isin(liked.user_index, learners))
     known = np.zeros(len(liked.items), dtype=bool)
     known[train.item_index] = True
-    held = select_rows(liked, np.isin(liked.user_index, asked) & known[liked.item_index])
-    withheld = np.zeros(len(held.user_index), dtype=bool)
+    test_rows = select_rows(liked, np.isin(liked.user_index, test_users) & known[liked.item_index])
+    withheld = np.zeros(len(test_rows.user_index), dtype=bool)
     draw = np.random.RandomState(seed)
-    order = np.argsort(held.user_index, kind="stable")
-    for rows in np.split(order, np.flatnonzero(np.diff(held.user_index[order])) + 1):
+    order = np.argsort(test_rows.user_index, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(test_rows.user_index[order])) + 1):
         if len(rows) >= 5:
             withheld[rows[draw.choice(len(rows), size=int((1 - FOLD_IN_SHARE) * len(rows) + 1e-9), replace=False)]] = (
                 True
             )
-    return _asked(select_rows(held, ~withheld), select_rows(held, withheld), train)
+    return _asked(select_rows(test_rows, ~withheld), select_rows(test_rows, withheld), train)
 
 
 def leave_last_out(data: Interactions, seed: int) -> list[ListCases]:
@@ -113,9 +113,9 @@ def leave_last_out(data: Interactions, seed: int) -> list[ListCases]:
     order = np.lexsort((data.item_index, data.at_us, data.user_index))
     indptr = row_pointers(data.user_index[order], len(data.users))
     able = np.flatnonzero(np.diff(indptr) >= 3)
-    held = np.zeros(len(order), dtype=bool)
-    held[order[indptr[able + 1] - 1]] = True
-    return [_asked(select_rows(data, ~held), select_rows(data, held))]
+    withheld = np.zeros(len(order), dtype=bool)
+    withheld[order[indptr[able + 1] - 1]] = True
+    return [_asked(select_rows(data, ~withheld), select_rows(data, withheld))]
 
 
 def temporal(data: Interactions, seed: int) -> list[ListCases]:

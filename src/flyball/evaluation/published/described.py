@@ -58,5 +58,5 @@ def _lines(file: Path) -> list[str]:
 
 
 def _year(title: str) -> str:
-    found = _YEAR.search(title)
-    return found[1] if found else ""
+    match = _YEAR.search(title)
+    return match[1] if match else ""

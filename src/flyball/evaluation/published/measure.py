@@ -101,12 +101,12 @@ def last_item_metrics(
             own = scores[np.arange(part.rows), withheld][:, None]
             owner = np.repeat(np.arange(part.rows), np.diff(part.indptr))
             scores[owner, part.items] = -np.inf
-            asked = slice(start, start + part.rows)
-            ranks[""][asked] = (scores >= own).sum(axis=1) - 1
+            batch_rows = slice(start, start + part.rows)
+            ranks[""][batch_rows] = (scores >= own).sum(axis=1) - 1
             for name, items in drawn.items():
-                others = np.take_along_axis(scores, np.maximum(items[asked], 0), axis=1)
-                above = (others >= own) & (items[asked] >= 0)
-                ranks[name][asked] = above.sum(axis=1)
+                others = np.take_along_axis(scores, np.maximum(items[batch_rows], 0), axis=1)
+                above = (others >= own) & (items[batch_rows] >= 0)
+                ranks[name][batch_rows] = above.sum(axis=1)
 
     in_blocks(rows, answer)
     metrics: MetricValues = {}
@@ -123,8 +123,8 @@ def rating_errors(model: Recommender, learned: Learned, cases: RatingCases) -> N
     def answer(first: int, last: int) -> None:
         for start in range(first, last, 4_096):
             part = slice(start, min(start + 4_096, last))
-            asked, rows = np.unique(cases.rows[part], return_inverse=True)
-            histories = take(cases.histories, asked)
+            user_rows, rows = np.unique(cases.rows[part], return_inverse=True)
+            histories = take(cases.histories, user_rows)
             predicted[part] = predict_pairs(model, learned, histories, rows.astype(np.int64), cases.items[part])
 
     in_blocks(len(predicted), answer)
@@ -180,8 +180,8 @@ def _filled(scores: Floats, popular: Floats) -> Floats:
 def _fill(best: Indexes, fallback: Indexes) -> Indexes:
     for row in np.flatnonzero((best < 0).any(axis=1)):
         own = best[row][best[row] >= 0]
-        rest = fallback[row][~np.isin(fallback[row], own)]
-        best[row] = np.concatenate([own, rest])[: best.shape[1]]
+        unused = fallback[row][~np.isin(fallback[row], own)]
+        best[row] = np.concatenate([own, unused])[: best.shape[1]]
     return best
 
 

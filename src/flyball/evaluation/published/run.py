@@ -208,8 +208,8 @@ def _table(
         progress(f"{protocol.name}: {space.family}")
         lines.append(_line(protocol, space.family, models[space.family], folds, seed, drawn, stopwatch))
     columns = list(next((line.metrics for line in lines if line.metrics), {}))
-    asked = sum(len(fold.rows) if protocol.of_ratings else len(fold.truth) for fold in folds)
-    return msgspec.structs.replace(table, columns=columns, lines=lines, asked=asked, able=able, trials=tried)
+    cases = sum(len(fold.rows) if protocol.of_ratings else len(fold.truth) for fold in folds)
+    return msgspec.structs.replace(table, columns=columns, lines=lines, asked=cases, able=able, trials=tried)
 
 
 def _suited(protocol: Protocol, space: Space) -> Space:

@@ -65,7 +65,7 @@ class Group(msgspec.Struct, frozen=True):
     @property
     def event_types(self) -> tuple[type[Event], ...]:
         """Every event type a feature reads, once."""
-        return tuple(dict.fromkeys(part.event for one in self.definitions for part, _ in one.aggregates))
+        return tuple(dict.fromkeys(part.event for definition in self.definitions for part, _ in definition.aggregates))
 
 
 def make_group(name: str, keys: Sequence[tuple[str, bool]], features: Mapping[str, Any]) -> Group:
@@ -80,8 +80,8 @@ def make_group(name: str, keys: Sequence[tuple[str, bool]], features: Mapping[st
             )
         parts = (feature,) if isinstance(feature, Aggregate) else (feature.top, feature.bottom)
         fields = [tuple(keyed_by(part, key, entity, name) for key, entity in keys) for part in parts]
-        for part, found in zip(parts, fields, strict=True):
-            if part.by is not None and part.by not in found:
+        for part, field in zip(parts, fields, strict=True):
+            if part.by is not None and part.by not in field:
                 must = f"a field that names {' or '.join(names)}"
                 raise BadDeclaration(f"by of {part.text()} of {name}", must, part.by)
         if isinstance(feature, Aggregate) and feature.op == ATTRIBUTE:

@@ -103,11 +103,11 @@ class Aggregation:
         limbs = column.limbs
         zero = np.zeros(len(self.rows.codes), dtype=object)
         total, squares = zero, zero
-        for i, one in enumerate(limbs):
-            total = total + self._python(column, one) * (1 << LIMB_BITS * i)
+        for i, limb in enumerate(limbs):
+            total = total + self._python(column, limb) * (1 << LIMB_BITS * i)
             if self.feature.op == STD:
                 for j, other in enumerate(limbs):
-                    squares = squares + self._python(column, one * other) * (1 << LIMB_BITS * (i + j))
+                    squares = squares + self._python(column, limb * other) * (1 << LIMB_BITS * (i + j))
         return added_wide(self.feature, self._count(), total.tolist(), squares.tolist())
 
     def _python(self, column: Column, values: Ints) -> Any:

@@ -101,7 +101,7 @@ def plan_backfill(
     numbered = rows.with_row_index("_row").select(pl.struct(pl.all()).hash(1))
     content = msgspec.json.encode(
         {
-            "definitions": [[one.name, one.hash] for group in groups for one in group.definitions],
+            "definitions": [[definition.name, definition.hash] for group in groups for definition in group.definitions],
             "files": {name: [_file(path) for path in files[name]] for name in sorted(files)},
             "rows": [rows.columns, rows.height, numbered.to_series().sum()],
             "events": most_events,
@@ -120,7 +120,11 @@ def _file(path: str) -> tuple[str, int, int]:
 def _events_by_key(group: Group, files: Mapping[str, Sequence[str]], query_rows: pl.DataFrame) -> pl.DataFrame:
     """key, events: of the keys query_rows for, by text."""
     counts = [query_rows.select("key", events=pl.lit(0, pl.Int64))]
-    read = {(part.event.__name__.lower(), fields[0]) for one in group.definitions for part, fields in one.aggregates}
+    read = {
+        (part.event.__name__.lower(), fields[0])
+        for definition in group.definitions
+        for part, fields in definition.aggregates
+    }
     for name, field in sorted(read):
         if files.get(name):
             by_key = pl.scan_parquet(list(files[name])).group_by(pl.col(field).alias("key")).agg(events=pl.len())
@@ -155,10 +159,10 @@ def _portable(group: Group) -> Group:
         return msgspec.structs.replace(feature, event=named[feature.event])
 
     definitions = []
-    for one in group.definitions:
-        feature = one.feature
+    for definition in group.definitions:
+        feature = definition.feature
         moved = Ratio(part(feature.top), part(feature.bottom)) if isinstance(feature, Ratio) else part(feature)
-        definitions.append(msgspec.structs.replace(one, feature=moved))
+        definitions.append(msgspec.structs.replace(definition, feature=moved))
     return msgspec.structs.replace(group, definitions=tuple(definitions))
 
 
@@ -179,12 +183,17 @@ def _compute(call: _Call) -> int:
     for event in group.event_types:
         name = event.__name__.lower()
         if call.files.get(name):
-            fields = {fields[0] for one in group.definitions for used, fields in one.aggregates if used.event is event}
+            fields = {
+                fields[0]
+                for definition in group.definitions
+                for used, fields in definition.aggregates
+                if used.event is event
+            }
             wanted = reduce(lambda a, b: a | b, [_within(field, part) for field in sorted(fields)])
             frames[name] = pl.scan_parquet(call.files[name]).filter(wanted).collect()
     kept = ["_row", "at", *group.keys, *(["offsets"] if "offsets" in rows.columns else [])]
     computed = point_in_time([group], frames, rows.select(kept), apply_delay_us=call.apply_delay_us)
-    _write(computed.select("_row", *(one.name for one in group.definitions)), Path(call.out))
+    _write(computed.select("_row", *(definition.name for definition in group.definitions)), Path(call.out))
     return rows.height
 
 

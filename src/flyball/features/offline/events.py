@@ -109,7 +109,11 @@ class EventSource:
         """The first event from the end, `at - delay_us`, on, and from the start of every window that ends there."""
         name = (id(segments), delay_us)
         if name not in self._edges:
-            mine = [one for one in self.features if one.delay_us == delay_us and self.segments_of(one) is segments]
+            mine = [
+                feature
+                for feature in self.features
+                if feature.delay_us == delay_us and self.segments_of(feature) is segments
+            ]
             windows = [one.window for one in mine if one.window.kind != LIFETIME]
             spans = list(dict.fromkeys([_END, *map(_span, windows)]))
             found = segments.first_since(self.rows.codes, self.rows.at - delay_us, spans)

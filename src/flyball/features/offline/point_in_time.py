@@ -80,7 +80,7 @@ class _Computed:
 
     def series(self, events: Mapping[str, pl.DataFrame]) -> list[pl.Series]:
         """One column for each definition, in the order of the rows given."""
-        return [self._definition(one, events).alias(one.name) for one in self.group.definitions]
+        return [self._definition(definition, events).alias(definition.name) for definition in self.group.definitions]
 
     def _definition(self, definition: Definition, events: Mapping[str, pl.DataFrame]) -> pl.Series:
         parts = [self._aggregate(part, fields, events) for part, fields in definition.aggregates]
@@ -92,7 +92,7 @@ class _Computed:
     def _aggregate(self, feature: Aggregate, fields: tuple[str, ...], events: Mapping[str, pl.DataFrame]) -> pl.Series:
         name = _source_name(feature, fields)
         if name not in self._sources:
-            parts = [part for one in self.group.definitions for part in one.aggregates]
+            parts = [part for definition in self.group.definitions for part in definition.aggregates]
             sharing = [part for part, its_fields in parts if _source_name(part, its_fields) == name]
             frame = events.get(feature.event.__name__.lower())
             self._sources[name] = EventSource(

@@ -20,4 +20,6 @@ class QueryRows:
         codes, count = self.keys.row_codes, self.keys.count
         _, places = by_code(codes, count)
         columns = codes, rows["at"], seen.stamps, np.arange(len(codes), dtype=places.dtype)
-        self.codes, self.at, self.stamps, self.order = (scattered(Chunks(one), places, len(codes)) for one in columns)
+        self.codes, self.at, self.stamps, self.order = (
+            scattered(Chunks(column), places, len(codes)) for column in columns
+        )

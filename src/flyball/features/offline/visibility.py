@@ -57,7 +57,7 @@ def visibilities_of(rows: pl.DataFrame, apply_delay_us: int) -> Iterator[Visibil
     places = np.nonzero(stamped)[0]
     vectors = [tuple(offsets) for offsets in rows["offsets"].gather(places).to_list()]
     for chain in chains(vectors):
-        rank = {offsets: place for place, offsets in enumerate(chain)}
+        rank = {offsets: index for index, offsets in enumerate(chain)}
         chosen = np.array([place for place, offsets in zip(places, vectors, strict=True) if offsets in rank])
         stamps = np.array([rank[offsets] for offsets in vectors if offsets in rank], dtype=np.int64)
         yield Visibility(chosen, stamps, chain=_table(chain))

@@ -353,8 +353,8 @@ def _with_texts(
     speaking = profiled.copy()  # rows that name a text or bring a profile; most do neither
     for stream, column in ranked:
         speaking |= (rows[:, 0] == stream) & (rows[:, column] >= 0)
-    for place, value in enumerate(held):
-        first, last = int(encoded.starts[place]), int(encoded.starts[place + 1])
+    for index, value in enumerate(held):
+        first, last = int(encoded.starts[index]), int(encoded.starts[index + 1])
         before = Extras() if value is None else extras_of(value)
         if not speaking[first:last].any():
             states.append(value if value is None else value[: 8 * int.from_bytes(value[:8], "little")])
@@ -379,7 +379,7 @@ def _with_texts(
                 words[cells] = np.array([rank_of[text] for text in before.texts], dtype=np.int64)[words[cells]]
             value = words.tobytes()
         offsets = mine[profiled[first:last], 2].tolist()
-        profiles = before.profiles | {offset: encoded.profiles[encoded.keys[place], offset] for offset in offsets}
+        profiles = before.profiles | {offset: encoded.profiles[encoded.keys[index], offset] for offset in offsets}
         states.append(value)
         extras.append(Extras(texts, profiles))
     return states, extras

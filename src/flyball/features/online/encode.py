@@ -49,11 +49,11 @@ class EventEncoder:
         profiles: dict[Any, list[Any]] = {}
         blocks, codes = [], []
         read: dict[Any, list[Any]] = {}
-        for place, encoder in enumerate(self._streams):
+        for index, encoder in enumerate(self._streams):
             found = events.get(encoder.stream.event)
             if found is None or not found[0]:
                 continue
-            block, code = encoder.rows(place, self.plan.width, found, numbers, texts, profiles, read)
+            block, code = encoder.rows(index, self.plan.width, found, numbers, texts, profiles, read)
             blocks.append(block)
             codes.append(code)
         if not numbers:
@@ -182,7 +182,7 @@ class _StreamEncoder:
             usable = np.abs(scaled) <= LARGEST_UNITS
             return np.where(usable, np.rint(np.where(usable, scaled, 0.0)).astype(np.int64), MISSING)
         units = [units_of(value, per_unit) for value in values]
-        return np.array([MISSING if one is None else one for one in units], dtype=np.int64)
+        return np.array([MISSING if unit is None else unit for unit in units], dtype=np.int64)
 
 
 _hashes: dict[str, tuple[int, int]] = {}

@@ -214,9 +214,9 @@ class _Compiler:
                 part[10] += after_parts
             numbers += part
         kinds = np.full((len(streams), max(most, 1)), NUMBER, dtype=np.int64)
-        for place, stream in enumerate(streams):
+        for index, stream in enumerate(streams):
             for source in stream.sources.values():
-                kinds[place, source.place : source.place + (2 if source.kind == HASH else 1)] = source.kind
+                kinds[index, source.place : source.place + (2 if source.kind == HASH else 1)] = source.kind
         defaults = [
             defaults_in(part.event, *fields, *(one.text() for one in (part.value, part.where) if one is not None))
             for definition in self.group.definitions

@@ -111,12 +111,12 @@ class FeatureReader:
 def _special(plan: GroupLayout) -> list[tuple[int, OutputColumn]]:
     """The features whose values are texts, lists or attributes."""
     found = []
-    for place, shown in enumerate(plan.shown):
+    for index, shown in enumerate(plan.shown):
         feature = shown.feature
         if isinstance(feature, Aggregate) and (
             feature.op in (LAST_N, ATTRIBUTE) or (feature.kind == IS_TEXT and feature.op != DISTINCT and feature.value)
         ):
-            found.append((place, shown))
+            found.append((index, shown))
     return [one for one in found if one[1].feature.result not in ("int", "real")] + [
         one for one in found if one[1].feature.op == ATTRIBUTE and one[1].feature.result in ("int", "real")
     ]

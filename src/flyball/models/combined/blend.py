@@ -62,19 +62,21 @@ class Blend(Recommender, frozen=True):
         candidates = [
             self._candidates(data, fold, seed) for fold in range(1 if self.withheld == "last" else self.folds)
         ]
-        learned: dict[str, NDArray[Any]] = {"weights": _ascend([each for each in candidates if each], self)}
+        learned: dict[str, NDArray[Any]] = {
+            "weights": _ascend([candidate for candidate in candidates if candidate], self)
+        }
         return learned | named_parts("c", [model.fit(data, seed) for model in self.models])
 
     def score(self, learned: Learned, histories: Histories) -> Floats:
         """-inf for items that no component knows."""
-        parts = [model.score(part_of("c", nth, learned), histories) for nth, model in enumerate(self.models)]
+        parts = [model.score(part_of("c", index, learned), histories) for index, model in enumerate(self.models)]
         return _blended(parts, learned["weights"])
 
     def similar(self, learned: Learned, item: int) -> Floats:
         """As the first component that knows similar items has them."""
-        for nth, model in enumerate(self.models):
+        for index, model in enumerate(self.models):
             if knows_similar(model):
-                return model.similar(part_of("c", nth, learned), item)
+                return model.similar(part_of("c", index, learned), item)
         raise Refused("a Blend must have a component that knows similar items, got none")
 
     @property
@@ -144,10 +146,10 @@ def _ascend(folds: list[tuple[Any, ...]], blend: Blend) -> NDArray[np.float64]:
     best = _mean_ndcg(folds, weights, blend.k)
     for _ in range(4):
         before = best
-        for place in range(size):
+        for index in range(size):
             for step in _STEPS:
                 tried = weights.copy()
-                tried[place] *= step
+                tried[index] *= step
                 if tried.sum() > 0 and (found := _mean_ndcg(folds, tried / tried.sum(), blend.k)) > best:
                     best, weights = found, tried / tried.sum()
         if best - before < 1e-4:
@@ -160,8 +162,8 @@ def _mean_ndcg(folds: list[tuple[Any, ...]], weights: NDArray[np.float64], k: in
     total, users = 0.0, 0
     for values, real, relevant, wanted in folds:
         scores = np.zeros(real.shape)
-        for place, weight in enumerate(weights.tolist()):
-            scores += weight * values[:, :, place]
+        for index, weight in enumerate(weights.tolist()):
+            scores += weight * values[:, :, index]
         scores[~real] = -np.inf
         top = np.argsort(-scores, axis=1, kind="stable")[:, :k]
         gains = (np.take_along_axis(relevant, top, axis=1) * discounts[: top.shape[1]]).sum(axis=1)

@@ -95,8 +95,8 @@ class RatingBlend(Recommender, frozen=True):
         self, learned: Learned, ask: Callable[[Recommender, Mapping[str, NDArray[Any]]], Floats]
     ) -> NDArray[np.float32]:
         total: NDArray[Any] = np.zeros(1)
-        for nth, (model, weight) in enumerate(zip(self.models, learned["weights"].tolist(), strict=True)):
-            part = ask(model, part_of("c", nth, learned)).astype(np.float64)
+        for index, (model, weight) in enumerate(zip(self.models, learned["weights"].tolist(), strict=True)):
+            part = ask(model, part_of("c", index, learned)).astype(np.float64)
             total = total + np.where(np.isneginf(part), -np.inf, weight * part)
         return np.asarray(total, dtype=np.float32)
 

@@ -113,7 +113,7 @@ class Stages(Recommender, frozen=True):
     def column_names(self) -> tuple[str, ...]:
         """Every column the trees see: score and place by each retriever ("ItemKNN.score"), lengths, the features."""
         kinds = [type(one).__name__ for one in self.retrieve]
-        nth = [str(kinds[: place + 1].count(kind)) if kinds.count(kind) > 1 else "" for place, kind in enumerate(kinds)]
+        nth = [str(kinds[: index + 1].count(kind)) if kinds.count(kind) > 1 else "" for index, kind in enumerate(kinds)]
         own = [f"{kind}{number}.{name}" for kind, number in zip(kinds, nth, strict=True) for name in ("score", "place")]
         return (*own, *_COLUMNS, *self.feature_names)
 
@@ -160,8 +160,8 @@ class Stages(Recommender, frozen=True):
         """
         rows, count = histories.rows, len(self.retrieve)
         width = min(most, len(learned["support"]))
-        scores = [model.score(part_of("r", nth, learned), histories) for nth, model in enumerate(self.retrieve)]
-        best = [top_k(each, excluded, width)[0] for each in scores]
+        scores = [model.score(part_of("r", index, learned), histories) for index, model in enumerate(self.retrieve)]
+        best = [top_k(score, excluded, width)[0] for score in scores]
         items = np.full((rows, width), -1, np.int32)
         columns = np.full((rows, width, 2 * count + len(_COLUMNS)), np.nan)
         lengths = np.diff(histories.indptr)
@@ -170,10 +170,10 @@ class Stages(Recommender, frozen=True):
             chosen = _in_turns([each[row] for each in best], width)
             found = len(chosen)
             items[row, :found] = chosen
-            for place in range(count):
-                values = scores[place][row, chosen].astype(np.float64)
-                columns[row, :found, 2 * place] = np.where(np.isfinite(values), values, np.nan)
-                columns[row, :found, 2 * place + 1] = _places(best[place][row], chosen)
+            for index in range(count):
+                values = scores[index][row, chosen].astype(np.float64)
+                columns[row, :found, 2 * index] = np.where(np.isfinite(values), values, np.nan)
+                columns[row, :found, 2 * index + 1] = _places(best[index][row], chosen)
             columns[row, :found, 2 * count] = lengths[row]
             columns[row, :found, 2 * count + 1] = liked[row]
             columns[row, :found, 2 * count + 2] = learned["support"][chosen]
@@ -217,10 +217,10 @@ class Stages(Recommender, frozen=True):
     ) -> list[tuple[Doubles, NDArray[np.int32]]]:
         """(columns, labels) of the lists in which something was liked later, and something was not."""
         wanted = [
-            np.isin(pool.items[place], cut.truth[row]) & (pool.items[place] >= 0) for place, row in enumerate(rows)
+            np.isin(pool.items[index], cut.truth[row]) & (pool.items[index] >= 0) for index, row in enumerate(rows)
         ]
         filled = pool.items >= 0
-        kept = [place for place in range(len(rows)) if wanted[place].any() and not wanted[place][filled[place]].all()]
+        kept = [index for index in range(len(rows)) if wanted[index].any() and not wanted[index][filled[index]].all()]
         if not kept:
             return []
         features = None
@@ -230,9 +230,9 @@ class Stages(Recommender, frozen=True):
             items = [cut.data.items[item] for place in kept for item in pool.items[place][filled[place]].tolist()]
             features = np.split(past.features(users, items, cut.at_us), np.cumsum(lengths)[:-1])
         made = []
-        for nth, place in enumerate(kept):
+        for index, place in enumerate(kept):
             own = pool.columns[place][filled[place]]
-            columns = own if features is None else np.concatenate([own, features[nth]], axis=1)
+            columns = own if features is None else np.concatenate([own, features[index]], axis=1)
             made.append((columns, wanted[place][filled[place]].astype(np.int32)))
         return made
 

@@ -51,20 +51,20 @@ def follow_leader(slots, values, happened, weight, z, n, alpha, beta, l1, l2):
     current = np.empty(features)
     for row in range(slots.shape[0]):
         margin = 0.0
-        for place in range(features):
-            slot = slots[row, place]
-            current[place] = 0.0
+        for index in range(features):
+            slot = slots[row, index]
+            current[index] = 0.0
             if slot >= 0:
-                bound = l1 if place < features - 1 else 0.0
-                current[place] = _weight(z[slot], n[slot], alpha, beta, bound, l2)
-                margin += current[place] * values[row, place]
+                bound = l1 if index < features - 1 else 0.0
+                current[index] = _weight(z[slot], n[slot], alpha, beta, bound, l2)
+                margin += current[index] * values[row, index]
         small = np.exp(-abs(margin))
         probability = (1.0 if margin >= 0 else small) / (1.0 + small)
         slope = (probability - happened[row]) * weight[row]
-        for place in range(features):
-            slot = slots[row, place]
+        for index in range(features):
+            slot = slots[row, index]
             if slot >= 0:
-                gradient = slope * values[row, place]
+                gradient = slope * values[row, index]
                 squared = n[slot] + gradient * gradient
-                z[slot] += gradient - (np.sqrt(squared) - np.sqrt(n[slot])) / alpha * current[place]
+                z[slot] += gradient - (np.sqrt(squared) - np.sqrt(n[slot])) / alpha * current[index]
                 n[slot] = squared

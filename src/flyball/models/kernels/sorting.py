@@ -11,8 +11,8 @@ def counting_order(keys, pointers):
     """Places of `keys` in rising order, equal ones as they come. Key k starts at `pointers[k]` (as `row_pointers`)."""
     order = np.empty(len(keys), dtype=np.int64)
     free = pointers.copy()
-    for place in range(len(keys)):
-        key = keys[place]
-        order[free[key]] = place
+    for index in range(len(keys)):
+        key = keys[index]
+        order[free[key]] = index
         free[key] += 1
     return order

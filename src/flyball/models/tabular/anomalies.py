@@ -232,27 +232,27 @@ def _squares(known: Doubles, row: Doubles, k: int) -> tuple[float, Doubles]:
 def _measures(table: TrainingTable) -> dict[str, NDArray[Any]]:
     """The median of each number (0 of none) and the logarithm of how often each text was seen, unknown last."""
     medians = np.zeros(table.numbers.shape[1])
-    for place in range(len(medians)):
-        there = table.numbers[:, place][~np.isnan(table.numbers[:, place])]
-        medians[place] = np.median(there) if len(there) else 0.0
+    for index in range(len(medians)):
+        there = table.numbers[:, index][~np.isnan(table.numbers[:, index])]
+        medians[index] = np.median(there) if len(there) else 0.0
     measures: dict[str, NDArray[Any]] = {"medians": medians}
-    for place, name in enumerate(table.category_names):
-        codes = table.categories[:, place]
+    for index, name in enumerate(table.category_names):
+        codes = table.categories[:, index]
         seen = np.bincount(np.where(codes < 0, len(table.vocabularies[name]), codes))
-        measures[f"often_{place}"] = np.log1p(np.pad(seen, (0, len(table.vocabularies[name]) + 1 - len(seen))))
+        measures[f"often_{index}"] = np.log1p(np.pad(seen, (0, len(table.vocabularies[name]) + 1 - len(seen))))
     return measures
 
 
 def _ordinary(measures: Mapping[str, NDArray[Any]], numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
     """float64 (rows, numbers and categories) without anything missing; each at most 1e150 away from 0."""
     filled = np.where(np.isnan(numbers), measures["medians"], numbers)
-    often = [measures[f"often_{place}"][categories[:, place]][:, None] for place in range(categories.shape[1])]
+    often = [measures[f"often_{index}"][categories[:, index]][:, None] for index in range(categories.shape[1])]
     return np.ascontiguousarray(np.clip(np.hstack([filled, *often]), -1e150, 1e150))
 
 
 def _places(columns: tuple[TableColumn, ...]) -> list[int]:
     """Which column of the table each of `_ordinary` is."""
-    return [place for kind in ("number", "category") for place, column in enumerate(columns) if column.kind == kind]
+    return [index for kind in ("number", "category") for index, column in enumerate(columns) if column.kind == kind]
 
 
 def _in_proportion(parts: Doubles, start: Doubles, end: Doubles, places: list[int]) -> Doubles:
@@ -263,7 +263,7 @@ def _in_proportion(parts: Doubles, start: Doubles, end: Doubles, places: list[in
     moved = np.abs(whole) > 1e-9 * np.maximum(np.abs(parts).max(axis=1, initial=0.0), 1e-9)
     factor = np.where(moved, (end - start) / np.where(moved, whole, 1.0), 0.0)
     found = np.zeros((len(parts), 1, len(places) + 1))
-    for nth, place in enumerate(places):
-        found[:, 0, place] = parts[:, nth] * factor
+    for index, place in enumerate(places):
+        found[:, 0, place] = parts[:, index] * factor
     found[:, 0, -1] = np.where(moved, start, end)
     return found

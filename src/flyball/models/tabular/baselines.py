@@ -79,10 +79,10 @@ class GroupMedian(TabularModel, metaclass=_ByNames, frozen=True):
         if missing:
             raise BadDeclaration("GroupMedian's columns", "columns of the table", missing)
         arrays: dict[str, NDArray[Any]] = {"all": _usual(table, np.arange(len(table)), target)}
-        for place, name in enumerate(self.by):
+        for index, name in enumerate(self.by):
             if name in table.number_names:
                 seen = table.numbers[:, table.number_names.index(name)]
-                arrays[f"values_{place}"] = np.unique(seen[~np.isnan(seen)])
+                arrays[f"values_{index}"] = np.unique(seen[~np.isnan(seen)])
         codes, sizes = _codes(self.by, arrays, table.columns, table.vocabularies, table.numbers, table.categories)
         for depth in range(1, len(self.by) + 1):
             keys, place_of, counts = np.unique(_keys(codes[:, :depth], sizes), return_inverse=True, return_counts=True)
@@ -122,8 +122,8 @@ class GroupPredictor:
         levels = [linked(level, self._target) for level in self._levels(numbers, categories)]
         found = np.zeros((len(numbers), len(self._target.outputs), len(self._columns) + 1))
         found[:, :, -1] = levels[0]
-        for nth, place in enumerate(self._places):
-            found[:, :, place] = levels[nth + 1] - levels[nth]
+        for index, place in enumerate(self._places):
+            found[:, :, place] = levels[index + 1] - levels[index]
         return found
 
     def _levels(self, numbers: Doubles, categories: NDArray[np.int32]) -> list[Doubles]:
@@ -173,15 +173,15 @@ def _codes(
     number_names = [column.name for column in columns if column.kind == "number"]
     category_names = [column.name for column in columns if column.kind == "category"]
     codes, sizes = np.zeros((len(numbers), len(by)), np.int64), []
-    for place, name in enumerate(by):
+    for index, name in enumerate(by):
         if name in number_names:
-            seen, values = arrays[f"values_{place}"], numbers[:, number_names.index(name)]
+            seen, values = arrays[f"values_{index}"], numbers[:, number_names.index(name)]
             sizes.append(len(seen) + 1)
             if len(seen):
                 at = np.minimum(np.searchsorted(seen, values), len(seen) - 1)
-                codes[:, place] = np.where(seen[at] == values, at + 1, 0)
+                codes[:, index] = np.where(seen[at] == values, at + 1, 0)
         else:
-            codes[:, place] = categories[:, category_names.index(name)] + 1
+            codes[:, index] = categories[:, category_names.index(name)] + 1
             sizes.append(1 if vocabularies is None else len(vocabularies[name]) + 1)
     return codes, sizes
 
@@ -189,6 +189,6 @@ def _codes(
 def _keys(codes: NDArray[np.int64], sizes: Sequence[int]) -> NDArray[np.int64]:
     """One number for each combination of codes."""
     keys = np.zeros(len(codes), np.int64)
-    for place in range(codes.shape[1]):
-        keys = keys * sizes[place] + codes[:, place]
+    for index in range(codes.shape[1]):
+        keys = keys * sizes[index] + codes[:, index]
     return keys

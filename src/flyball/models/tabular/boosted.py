@@ -67,7 +67,7 @@ class LightGBM(TabularModel, frozen=True):
 
     def fit(self, table: TrainingTable, target: TargetKind, seed: int) -> TabularFit:
         names = table.category_names
-        encoded = [place for place, name in enumerate(names) if len(table.vocabularies[name]) > self.most]
+        encoded = [index for index, name in enumerate(names) if len(table.vocabularies[name]) > self.most]
         labels, arrays = _labels(table, target), dict[str, NDArray[Any]]()
         before = dict[int, Doubles]()
         for place in encoded:
@@ -76,8 +76,8 @@ class LightGBM(TabularModel, frozen=True):
             before[place] = means_before(codes, labels, table.weight, self.prior)
             arrays[f"means_{place}"] = means_of(codes, texts, labels, table.weight, self.prior)
         matrix, split, _ = _matrix(table.numbers, table.categories, before)
-        for place, settings in enumerate(self._settings(target, seed)):
-            arrays[f"trees_{place}"] = self._grow(matrix, split, table, settings)
+        for index, settings in enumerate(self._settings(target, seed)):
+            arrays[f"trees_{index}"] = self._grow(matrix, split, table, settings)
         return TabularFit(arrays)
 
     def open(
@@ -113,7 +113,7 @@ class LightGBM(TabularModel, frozen=True):
             matrix,
             table.target,
             weight=table.weight,
-            feature_name=[f"c{place}" for place in range(matrix.shape[1])],
+            feature_name=[f"c{index}" for index in range(matrix.shape[1])],
             categorical_feature=split,
             params={
                 "verbosity": -1,
@@ -131,13 +131,13 @@ class BoostedPredictor:
 
     def __init__(self, arrays: Arrays, columns: Sequence[TableColumn], target: TargetKind) -> None:
         sets = sum(name.startswith("trees_") for name in arrays)
-        self._trees = [Trees(arrays[f"trees_{place}"]) for place in range(sets)]
+        self._trees = [Trees(arrays[f"trees_{index}"]) for index in range(sets)]
         self._target, self._width = target, len(columns)
         self._number_places, self._category_places = (
-            [place for place, column in enumerate(columns) if column.kind == kind] for kind in ("number", "category")
+            [index for index, column in enumerate(columns) if column.kind == kind] for kind in ("number", "category")
         )
         self._means = {
-            place: arrays[f"means_{place}"] for place in range(len(self._category_places)) if f"means_{place}" in arrays
+            index: arrays[f"means_{index}"] for index in range(len(self._category_places)) if f"means_{index}" in arrays
         }
 
     def predict(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
@@ -158,8 +158,8 @@ class BoostedPredictor:
         parts = [trees.contributions(matrix).reshape(len(numbers), classes, width) for trees in self._trees]
         per_column = np.concatenate(parts, axis=1)
         found = np.zeros((len(numbers), per_column.shape[1], self._width + 1))
-        for place, source in enumerate(sources):
-            found[:, :, source] += per_column[:, :, place]
+        for index, source in enumerate(sources):
+            found[:, :, source] += per_column[:, :, index]
         found[:, :, -1] = per_column[:, :, -1]
         if self._target.kind == "quantiles":
             margins = np.column_stack([trees.scores(matrix) for trees in self._trees])
@@ -217,13 +217,13 @@ def _matrix(
 ) -> tuple[Doubles, list[int], list[int]]:
     """Numbers, then categories as codes or means; which columns are codes, and each one's category column."""
     parts, split, categories_of, width = [numbers], list[int](), list[int](), numbers.shape[1]
-    for place in range(categories.shape[1]):
-        if place in means:
-            columns = means[place]
+    for index in range(categories.shape[1]):
+        if index in means:
+            columns = means[index]
         else:
-            columns = np.where(categories[:, place] < 0, np.nan, categories[:, place])[:, None]
+            columns = np.where(categories[:, index] < 0, np.nan, categories[:, index])[:, None]
             split.append(width)
         parts.append(columns)
-        categories_of += [place] * columns.shape[1]
+        categories_of += [index] * columns.shape[1]
         width += columns.shape[1]
     return np.ascontiguousarray(np.concatenate(parts, axis=1)), split, categories_of

@@ -89,14 +89,14 @@ class FTRL(TabularModel, frozen=True):
     def _hashed(self, table: TrainingTable) -> dict[str, NDArray[np.int64]]:
         """{`slots_` and the place of a column: the slot of each text, or of number and missing}."""
         found = {}
-        for place, column in enumerate(table.columns):
+        for index, column in enumerate(table.columns):
             if column.kind == "number":
                 texts = ["number", "missing"]
             else:
                 texts = [f"text\0{text}" for text in table.vocabularies[column.name]]
             keys = [hashlib.blake2b(f"{column.name}\0{text}".encode(), digest_size=8).digest() for text in texts]
             whole = [int.from_bytes(key, "little") % 2**self.bits for key in keys]
-            found[f"slots_{place}"] = np.array(whole, np.int64)
+            found[f"slots_{index}"] = np.array(whole, np.int64)
         return found
 
 
@@ -111,8 +111,8 @@ class FTRLPredictor:
     def predict(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
         added = self.contributions(numbers, categories)
         margin = added[:, :, -1].copy()
-        for place in range(len(self._columns)):
-            margin += added[:, :, place]
+        for index in range(len(self._columns)):
+            margin += added[:, :, index]
         chances = logistic(margin)
         if self._target.kind == "binary":
             return chances
@@ -144,16 +144,16 @@ def _features(
     rows = len(standard)
     slots, values = np.full((rows, len(columns) + 1), base, np.int64), np.ones((rows, len(columns) + 1))
     number, category = 0, 0
-    for place, column in enumerate(columns):
-        own = hashed[f"slots_{place}"]
+    for index, column in enumerate(columns):
+        own = hashed[f"slots_{index}"]
         if column.kind == "number":
             missing = np.isnan(standard[:, number])
-            slots[:, place] = np.where(missing, own[1], own[0])
-            values[:, place] = np.where(missing, 1.0, standard[:, number])
+            slots[:, index] = np.where(missing, own[1], own[0])
+            values[:, index] = np.where(missing, 1.0, standard[:, number])
             number += 1
             continue
         codes = categories[:, category]
         known = own[np.maximum(codes, 0)] if len(own) else np.full(rows, -1, np.int64)
-        slots[:, place] = np.where(codes >= 0, known, -1)
+        slots[:, index] = np.where(codes >= 0, known, -1)
         category += 1
     return slots, values

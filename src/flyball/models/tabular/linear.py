@@ -53,16 +53,16 @@ class Linear(TabularModel, frozen=True):
         scale = np.sqrt((weights * (filled - mean) ** 2).sum(axis=0) / counted)
         scale = np.where(scale > 1e-12 * np.maximum(np.abs(mean), 1e-300), scale, np.inf)
         learned: dict[str, NDArray[Any]] = {"mean": mean, "scale": scale}
-        for place, name in enumerate(table.category_names):
-            learned[f"slot_{place}"] = _slots(
-                table.categories[:, place], table.weight, len(table.vocabularies[name]), self.most
+        for index, name in enumerate(table.category_names):
+            learned[f"slot_{index}"] = _slots(
+                table.categories[:, index], table.weight, len(table.vocabularies[name]), self.most
             )
         design = _design(learned, table.numbers, table.categories)
         base = np.ones((len(table), 1))
         rows = np.hstack([design, base])
         if target.kind in ("binary", "multiclass"):
             classes = range(len(target.classes)) if target.kind == "multiclass" else (1,)
-            fits = [self._logistic(rows, (table.target == one).astype(np.float64), table.weight) for one in classes]
+            fits = [self._logistic(rows, (table.target == cls).astype(np.float64), table.weight) for cls in classes]
         else:
             fits = [self._ridge(rows, table.target, table.weight)] * len(target.outputs)
         learned["coefficients"] = np.array([fit[:-1] for fit in fits])
@@ -113,15 +113,15 @@ class LinearPredictor:
     def predict(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
         added = self.contributions(numbers, categories)
         values = added[:, :, -1].copy()
-        for place in range(len(self._columns)):
-            values += added[:, :, place]
+        for index in range(len(self._columns)):
+            values += added[:, :, index]
         if self._target.kind == "binary":
             return logistic(values)
         if self._target.kind == "multiclass":
             shares = logistic(values)
             total = shares[:, :1].copy()
-            for place in range(1, shares.shape[1]):
-                total += shares[:, place : place + 1]
+            for index in range(1, shares.shape[1]):
+                total += shares[:, index : index + 1]
             return shares / np.maximum(total, 1e-300)
         return values
 
@@ -131,10 +131,10 @@ class LinearPredictor:
         found = np.zeros((len(numbers), len(coefficients), len(self._columns) + 1))
         found[:, :, -1] = arrays["base"]
         number, category, first = 0, 0, len(arrays["mean"])
-        for place, column in enumerate(self._columns):
+        for index, column in enumerate(self._columns):
             if column.kind == "number":
                 centered = _standard(numbers[:, number], arrays["mean"][number], arrays["scale"][number])
-                found[:, :, place] = centered[:, None] * coefficients[:, number]
+                found[:, :, index] = centered[:, None] * coefficients[:, number]
                 number += 1
                 continue
             slots = arrays[f"slot_{category}"]
@@ -143,7 +143,7 @@ class LinearPredictor:
             slot = np.where(codes >= 0, slots[np.maximum(codes, 0)], -1) if len(slots) else np.full(len(codes), -1)
             if width:
                 own = coefficients[:, first : first + width]
-                found[:, :, place] = np.where(slot[:, None] >= 0, own[:, np.maximum(slot, 0)].T, 0.0)
+                found[:, :, index] = np.where(slot[:, None] >= 0, own[:, np.maximum(slot, 0)].T, 0.0)
             first, category = first + width, category + 1
         return found
 
@@ -169,10 +169,10 @@ def _slots(codes: NDArray[np.int32], weight: Doubles, count: int, most: int) -> 
 def _design(learned: Mapping[str, NDArray[Any]], numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
     """float64 (rows, numbers and slots of all categories)."""
     parts: Sequence[Doubles] = [_standard(numbers, learned["mean"], learned["scale"])]
-    for place in range(categories.shape[1]):
-        slots = learned[f"slot_{place}"]
+    for index in range(categories.shape[1]):
+        slots = learned[f"slot_{index}"]
         hot = np.zeros((len(categories), int(slots.max(initial=-1)) + 1))
-        codes = categories[:, place]
+        codes = categories[:, index]
         slot = np.where(codes >= 0, slots[np.maximum(codes, 0)], -1) if len(slots) else np.full(len(codes), -1)
         rows = np.flatnonzero(slot >= 0)
         hot[rows, slot[rows]] = 1.0

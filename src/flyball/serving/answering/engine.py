@@ -109,12 +109,12 @@ class Engine:
         answered: list[_Answered | None] = [None] * len(requests)
         self._score(serving, requests, routes, contexts, answered, progress)
         predictions = []
-        for nth, request in enumerate(requests):
-            answer = answered[nth]
+        for index, request in enumerate(requests):
+            answer = answered[index]
             if answer is None:
                 found, offsets = contexts.by(serving.contexts.get(serving.fallback_version, self._read))
-                answer = self._fall_back(serving, request, None if found is None else found[nth], offsets)
-            predictions.append(self._stamp(serving, request, routes[nth], answer))
+                answer = self._fall_back(serving, request, None if found is None else found[index], offsets)
+            predictions.append(self._stamp(serving, request, routes[index], answer))
         return predictions
 
     def from_fallback(self, request: Request) -> Prediction:
@@ -136,9 +136,9 @@ class Engine:
         versions = [_versions(serving, chosen) for chosen in routes]
         for depth in range(max(map(len, versions), default=0)):
             batches: dict[str, list[int]] = {}
-            for nth, candidates in enumerate(versions):
-                if answered[nth] is None and depth < len(candidates):
-                    batches.setdefault(candidates[depth], []).append(nth)
+            for index, candidates in enumerate(versions):
+                if answered[index] is None and depth < len(candidates):
+                    batches.setdefault(candidates[depth], []).append(index)
             for version, batch in batches.items():
                 read, offsets = contexts.by(serving.contexts.get(version, self._read))
                 if read is None:

@@ -62,7 +62,7 @@ def make_app(service: Service) -> ASGIApp:
             Route("/", routes.root, methods=["GET"]),
             *(routes.own(path, rendering) for path, rendering in about.paths.items()),
             Route(f"/v1/{about.kind}", routes.answer, methods=["GET", "POST"]),
-            *(Route(f"/v1/{each.name}{_loose(each.path)}", routes.lookup(each)) for each in service.lookups),
+            *(Route(f"/v1/{lookup.name}{_loose(lookup.path)}", routes.lookup(lookup)) for lookup in service.lookups),
             Route("/v1/events", routes.events, methods=["POST"]),
             Route("/v1/predictions/{id}", routes.prediction, methods=["GET"]),
             Route("/healthz", routes.healthz, methods=["GET"]),

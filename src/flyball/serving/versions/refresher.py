@@ -57,12 +57,12 @@ class StateLag:
         while self._polls and _covers(applied, self._polls[0][1]):
             self._polls.popleft()
         if len(self._polls) > 1_000:  # a consumer that stands still: every second poll says enough
-            self._polls = deque(poll for nth, poll in enumerate(self._polls) if nth % 2 == 0)
+            self._polls = deque(poll for index, poll in enumerate(self._polls) if index % 2 == 0)
         return now_us - self._polls[0][0] if self._polls else 0
 
 
 def _covers(applied: Offsets, ends: Offsets) -> bool:
-    return all(end <= (applied[place] if place < len(applied) else 0) for place, end in enumerate(ends))
+    return all(end <= (applied[index] if index < len(applied) else 0) for index, end in enumerate(ends))
 
 
 class Refresher:

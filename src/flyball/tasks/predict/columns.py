@@ -43,7 +43,7 @@ def columns_of(on: type[Event], features: "FeatureSet", ignored: Sequence[str]) 
     ]
     names = {column.name for column in found}
     found += [TableColumn(name, "category") for name in TIMES if name not in {*ignored, *names, *features.derived}]
-    results = {one.name: one.result for group in features.groups for one in group.definitions}
+    results = {definition.name: definition.result for group in features.groups for definition in group.definitions}
     results |= {name: one.result for name, one in features.derived.items()}
     for name in features.names:
         if results[name] != "list" and name not in ignored:
@@ -94,7 +94,7 @@ class EventColumns(Columns):
         read = self.of_items(reading, range(1))
         vectors = {}
         if sampled(request.key):
-            vectors = {name: (one.bits.tobytes(), one.tags.tobytes()) for name, one in read.groups.items()}
+            vectors = {name: (group.bits.tobytes(), group.tags.tobytes()) for name, group in read.groups.items()}
         return FeatureRead(self.hash, read.at_us, read.offsets, read.digest, vectors)
 
     def values(self, readings: "Sequence[Reading]", requests: Sequence[Request]) -> dict[str, Sequence[Any]]:
@@ -154,15 +154,15 @@ class Encoder:
     ) -> tuple[Doubles, NDArray[np.int32]]:
         """`features`: {name: a value for each request}, the other columns come from the events."""
         numbers = np.empty((len(requests), len(self.number_names)))
-        for place, name in enumerate(self.number_names):
+        for index, name in enumerate(self.number_names):
             values = features[name] if name in features else [getattr(one.event, name) for one in requests]
-            numbers[:, place] = [number_of(value) for value in values]
+            numbers[:, index] = [number_of(value) for value in values]
         codes = np.empty((len(requests), len(self.category_names)), np.int32)
         times = time_columns([request.at_us for request in requests], self._zone)
-        for place, name in enumerate(self.category_names):
+        for index, name in enumerate(self.category_names):
             values = features.get(name) or self._texts(name, requests, times)
             of = self._codes[name]
-            codes[:, place] = [of.get(text, -1) if text is not None else -1 for text in map(text_of, values)]
+            codes[:, index] = [of.get(text, -1) if text is not None else -1 for text in map(text_of, values)]
         return numbers, codes
 
     def texts(self, codes: NDArray[np.int32]) -> dict[str, str]:
@@ -196,7 +196,7 @@ def columns_in(texts: Any) -> tuple[TableColumn, ...]:
 def vocabularies_in(texts: Any, columns: Sequence[TableColumn]) -> dict[str, list[str]]:
     """{category column: its texts by code}."""
     names = [column.name for column in columns if column.kind == "category"]
-    return {name: texts[f"vocabulary_{place}"] for place, name in enumerate(names)}
+    return {name: texts[f"vocabulary_{index}"] for index, name in enumerate(names)}
 
 
 def number_of(value: Any) -> float:
@@ -233,7 +233,7 @@ def feature_frame(task: Predict, orders: "polars.DataFrame", frames: Mapping[str
         asked = orders.select("at", **{key: each.fill_null("") for key, each in keys.items()})
         values = point_in_time([group], frames, asked, apply_delay_us=delay_us)
         named = orders.select(named=pl.all_horizontal(*[each.is_not_null() for each in keys.values()]))["named"]
-        names = [one.name for one in group.definitions]
+        names = [definition.name for definition in group.definitions]
         rows = rows.hstack(
             values.select(pl.when(named).then(pl.col(name)).otherwise(None).alias(name) for name in names)
         )

@@ -131,7 +131,12 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
             self.feature_set,
         )
         used = [self.on, *(label.event for label in labels), *self.target.censored_by]
-        used += [one for group in features.groups for one in group.event_types if not issubclass(one, Profile)]
+        used += [
+            event_type
+            for group in features.groups
+            for event_type in group.event_types
+            if not issubclass(event_type, Profile)
+        ]
         return About(
             kind="predict",
             request=self.on,

@@ -153,13 +153,13 @@ def cost_matrix(policy: Decide, frame: pl.DataFrame) -> Doubles:
     cannot be computed."""
     costs = [cost for cost in (policy.false_approve, policy.false_decline, policy.review) if cost is not None]
     matrix = np.empty((frame.height, len(costs)))
-    for place, cost in enumerate(costs):
+    for index, cost in enumerate(costs):
         if not cost.fields():
-            matrix[:, place] = compile_python(cost)(None)
+            matrix[:, index] = compile_python(cost)(None)
             continue
         given = frame.select(pl.all_horizontal(pl.col(name).is_not_null() for name in sorted(cost.fields())))
         numbers = number_column(cost, frame).fill_null(np.nan).to_numpy()
-        matrix[:, place] = np.where(given.to_series().to_numpy(), numbers, np.nan)
+        matrix[:, index] = np.where(given.to_series().to_numpy(), numbers, np.nan)
     return matrix
 
 
@@ -174,16 +174,16 @@ def training_data(task: Predict, table: pl.DataFrame, examples: Labeled, at_us: 
         "classes": list(task.target_kind.classes),
     }
     codes = np.empty((chosen.height, len(categories)), np.int32)
-    for place, name in enumerate(categories):
+    for index, name in enumerate(categories):
         values = chosen[name].cast(pl.String)
         vocabulary = values.drop_nulls().unique().sort().to_list()
-        texts[f"vocabulary_{place}"] = vocabulary
+        texts[f"vocabulary_{index}"] = vocabulary
         of = {text: code for code, text in enumerate(vocabulary)}
-        codes[:, place] = [-1 if value is None else of[value] for value in values.to_list()]
+        codes[:, index] = [-1 if value is None else of[value] for value in values.to_list()]
     matrix = np.empty((chosen.height, len(numbers)))
-    for place, name in enumerate(numbers):
+    for index, name in enumerate(numbers):
         column = chosen[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
-        matrix[:, place] = np.where(np.isfinite(column), column, np.nan)
+        matrix[:, index] = np.where(np.isfinite(column), column, np.nan)
     arrays = {
         "numbers": matrix,
         "categories": codes,

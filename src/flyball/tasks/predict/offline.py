@@ -98,9 +98,9 @@ class PredictOffline:
         if task.unit:
             days = (history.at_us[rows] // DAY_US).tolist()
             by_day = task.unit == DAY and DAY not in names
-            names_of = [str(day) for day in days] if by_day else [str(each[task.unit]) for each in fields]
+            names_of = [str(day) for day in days] if by_day else [str(field[task.unit]) for field in fields]
             units = sorted(set(names_of))
-            number = {name: place for place, name in enumerate(units)}
+            number = {name: index for index, name in enumerate(units)}
             unit_of = np.array([number[name] for name in names_of], np.int64)
         costs = cost_matrix(task.decide, frame) if isinstance(task.decide, Decide) else None
         left_out = {state: count for state, count in final.states.items() if state in ("censored", "open") and count}
@@ -113,7 +113,9 @@ class PredictOffline:
             units=units,
             unit_of=unit_of,
             truth=PredictTruth(final.target[chosen], final.weight[chosen], costs),
-            slices={name: [None if each[name] is None else str(each[name]) for each in fields] for name in task.slices},
+            slices={
+                name: [None if field[name] is None else str(field[name]) for field in fields] for name in task.slices
+            },
             pool=pool,
             notes=tuple(notes),
         )

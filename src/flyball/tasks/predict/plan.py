@@ -60,8 +60,8 @@ def _numbers(column: int = 0) -> dict[str, TargetMetric]:
 def _quantiles(quantiles: tuple[float, ...]) -> dict[str, TargetMetric]:
     def mean_pinball(values: Any, actual: Any, unit_of: Any, units: int, weight: Any = None) -> Resampled:
         each = [
-            metrics.pinball(values[:, place], actual, quantile, unit_of, units, weight)
-            for place, quantile in enumerate(quantiles)
+            metrics.pinball(values[:, index], actual, quantile, unit_of, units, weight)
+            for index, quantile in enumerate(quantiles)
         ]
         return lambda weights: np.mean([one(weights) for one in each], axis=0)
 

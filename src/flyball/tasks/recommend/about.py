@@ -196,12 +196,12 @@ def _plain(declared: Outcome | AnyOf | None) -> list[dict[str, Any]] | None:
         return None
     return [
         {
-            "event": one.event.__name__,
-            "where": None if one.where is None else one.where.plain(),
-            "at_least": one.at_least,
-            "within_us": one.within_us,
+            "event": outcome.event.__name__,
+            "where": None if outcome.where is None else outcome.where.plain(),
+            "at_least": outcome.at_least,
+            "within_us": outcome.within_us,
         }
-        for one in outcomes_of(declared)
+        for outcome in outcomes_of(declared)
     ]
 
 

@@ -135,7 +135,9 @@ class Recommend(msgspec.Struct, frozen=True):
     def event_types(self) -> tuple[type[Event], ...]:
         """Every event type the task reads, each once."""
         used: list[type[Event]] = [
-            one.event for field in (self.positive, self.weak_positive, self.negative) for one in outcomes_of(field)
+            outcome.event
+            for field in (self.positive, self.weak_positive, self.negative)
+            for outcome in outcomes_of(field)
         ]
         if self.rating is not None:
             used.append(self.rating.event)
@@ -221,7 +223,7 @@ def _check_features(declared: Any, known: "Sequence[Group]") -> None:
 
 
 def _meaning(group: "Group") -> list[tuple[str, str]]:
-    return [(one.name, one.hash) for one in group.definitions]
+    return [(definition.name, definition.hash) for definition in group.definitions]
 
 
 def _groups(groups: "Sequence[Group]") -> "list[Group]":
@@ -239,10 +241,10 @@ def _check_outcomes(field: str, declared: Any, entities: set[str]) -> None:
         raise BadDeclaration(where, "made by fb.outcome(...) or fb.any_of(...)", declared)
     if not outcomes_of(declared):
         raise BadDeclaration(where, "one outcome or more", "none")
-    for one in outcomes_of(declared):
-        _check_event(where, one.event, entities, one.where.fields() if one.where is not None else set())
-        if one.where is not None:
-            _check_compared(where, one.where, get_type_hints(one.event))
+    for outcome in outcomes_of(declared):
+        _check_event(where, outcome.event, entities, outcome.where.fields() if outcome.where is not None else set())
+        if outcome.where is not None:
+            _check_compared(where, outcome.where, get_type_hints(outcome.event))
 
 
 def _check_rating(declared: Any, entities: set[str]) -> None:
@@ -267,7 +269,7 @@ def _check_event(where: str, event: Any, entities: set[str], fields: set[str]) -
 
 def _check_compared(where: str, expression: Expression, hints: dict[str, Any]) -> None:
     """A field in an order with a constant of another kind would fail at the first event."""
-    parts = [each for each in expression.args if isinstance(each, Expression)]
+    parts = [arg for arg in expression.args if isinstance(arg, Expression)]
     for part in parts:
         _check_compared(where, part, hints)
     if expression.op not in ("<", "<=", ">", ">="):

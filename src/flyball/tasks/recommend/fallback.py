@@ -38,12 +38,12 @@ def fallback_arrays(
     length = min(group_length, count)
     items, shares = np.zeros((len(data.groups), length), np.int32), np.zeros((len(data.groups), length), np.float32)
     group = data.user_group[data.user_index] if len(data.user_index) else np.zeros(0, np.int32)
-    for place in range(len(data.groups)):
-        mine = group == place
+    for index in range(len(data.groups)):
+        mine = group == index
         own = np.bincount(data.item_index[mine], weight[mine], minlength=count)
         smoothed = (own + prior * share) / (own.sum() + prior)
         order = np.argsort(-smoothed, kind="stable")[:length]
-        items[place], shares[place] = order, smoothed[order]
+        items[index], shares[index] = order, smoothed[order]
     found = (popular, share.astype(np.float32), support, np.array(data.groups, dtype=np.str_), items, shares)
     return {_PREFIX + name: array for name, array in zip(_NAMES, found, strict=True)}
 

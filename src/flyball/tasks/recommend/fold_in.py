@@ -16,7 +16,7 @@ def fold_in_items(task: Recommend, artifact: Artifact, model: Recommender, catal
     """
     if catalog is None or not places_new(model):
         return artifact
-    nth = [place for place, item in enumerate(catalog.ids) if item not in artifact.index]
+    nth = [index for index, item in enumerate(catalog.ids) if item not in artifact.index]
     if not nth:
         return artifact
     columns = {}
@@ -31,5 +31,5 @@ def fold_in_items(task: Recommend, artifact: Artifact, model: Recommender, catal
         artifact,
         arrays={**arrays, "fallback_support": support},
         items=items,
-        index={item: place for place, item in enumerate(items)},
+        index={item: index for index, item in enumerate(items)},
     )

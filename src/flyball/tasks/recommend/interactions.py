@@ -45,7 +45,7 @@ def build_interactions(
     group_of = groups_of(known, task.user, schema)
     groups = sorted({group_of[user] for user in present if user in group_of})
     catalog = catalog_at(known, task.item, schema, as_of_us) if attributes else None
-    number = {group: place for place, group in enumerate(groups)}
+    number = {group: index for index, group in enumerate(groups)}
     return Interactions(
         users=present,
         items=listed,

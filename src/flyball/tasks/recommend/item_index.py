@@ -32,7 +32,7 @@ class ItemIndex:
         added = [] if catalog is None else [item for item in catalog.ids if item not in known]
         self.catalog, self.n_fitted = catalog, len(fitted)
         self.items: list[str] = [*fitted, *added]
-        self.of: dict[str, int] = known | {item: len(fitted) + nth for nth, item in enumerate(added)}
+        self.of: dict[str, int] = known | {item: len(fitted) + index for index, item in enumerate(added)}
         later = np.arange(len(fitted), len(self.items))
         self.cold: ItemIndexes = np.concatenate([np.flatnonzero(support == 0), later]).astype(np.int32)
         self._texts: dict[str, list[tuple[str, ...]]] = {}

@@ -52,7 +52,7 @@ class Ranking:
         )
         widths = [max(self.model.most, 2 * row.k) for row in rows]
         for width in dict.fromkeys(widths):
-            chosen = [place for place, each in enumerate(widths) if each == width]
+            chosen = [index for index, each in enumerate(widths) if each == width]
             part = take(batch, chosen)
             excluded = [_excluded(rows[place]) for place in chosen]
             pool = self.model.retrieved(self.artifact.arrays, part, excluded, width)
@@ -66,7 +66,7 @@ class Ranking:
         reading, index = ranked.readings[row], self.artifact.index
         if reading is None or self.columns is None:
             return ()
-        position = {item: nth for nth, item in enumerate(ranked.pools[row].tolist())}
+        position = {item: i for i, item in enumerate(ranked.pools[row].tolist())}
         scored = [position[index[ranked_item.item]] for ranked_item in items if ranked_item.source == MODEL]
         return (self.columns.feature_read(reading, scored, request_key),) if scored else ()
 
@@ -74,30 +74,32 @@ class Ranking:
         """{item: each column with its value, such as "film.views = 3", and what it added to the score}."""
         if self.trees is None:
             return {}
-        place = {self.artifact.items[item]: nth for nth, item in enumerate(found.pools[row].tolist())}
+        place = {self.artifact.items[item]: index for index, item in enumerate(found.pools[row].tolist())}
         known = [item for item in items if item in place]
         columns = found.columns[row][[place[item] for item in known]]
         added = self.trees.contributions(columns) if known else columns
         return {
             item: [
                 (f"{name} = {value:.6g}", float(part))
-                for name, value, part in zip(self.model.column_names, columns[nth].tolist(), added[nth], strict=False)
+                for name, value, part in zip(
+                    self.model.column_names, columns[index].tolist(), added[index], strict=False
+                )
             ]
-            for nth, item in enumerate(known)
+            for index, item in enumerate(known)
         }
 
     def _score(self, found: Ranked, chosen: Sequence[int], pool: Pool, rows: Sequence[RequestRow]) -> None:
         filled = pool.items >= 0
         features = None if self.columns is None else np.full((*pool.items.shape, len(self.columns.names)), np.nan)
         asked, at_us, read, names_of = [], [], [], []
-        for nth, place in enumerate(chosen):
-            items = pool.items[nth][filled[nth]]
+        for index, place in enumerate(chosen):
+            items = pool.items[index][filled[index]]
             found.pools[place] = items
             if self.columns is not None and len(items):
                 names = [self.artifact.items[item] for item in items.tolist()]
                 asked.append(self.columns.asked(rows[place].request.key, names))
                 at_us.append(rows[place].request.at_us)
-                read.append(nth)
+                read.append(index)
                 names_of.append(names)
         if self.columns is not None and self._features is not None and features is not None and asked:
             for nth, names, reading in zip(read, names_of, self._features.read(asked, at_us), strict=True):
@@ -105,11 +107,11 @@ class Ranking:
                 users = [rows[chosen[nth]].request.key] * len(names)
                 features[nth][filled[nth]] = self.columns.matrix(reading, users, names)
         ranked = self.model.ranked(self.trees, pool, features)
-        for nth, place in enumerate(chosen):
-            found.scores[place, pool.items[nth][filled[nth]]] = ranked[nth][filled[nth]]
-            own = pool.columns[nth][filled[nth]]
+        for index, place in enumerate(chosen):
+            found.scores[place, pool.items[index][filled[index]]] = ranked[index][filled[index]]
+            own = pool.columns[index][filled[index]]
             found.columns[place] = (
-                own if features is None else np.concatenate([own, features[nth][filled[nth]]], axis=1)
+                own if features is None else np.concatenate([own, features[index][filled[index]]], axis=1)
             )
 
 
@@ -148,7 +150,12 @@ def names_in(task: Recommend, features: "tuple[str, ...] | FeatureSet") -> tuple
     """The names that stages' `features` stand for; of a set's lists, which no tree can see, none."""
     if isinstance(features, tuple):
         return features
-    lists = {one.name for group in task.feature_groups for one in group.definitions if one.result == "list"}
+    lists = {
+        definition.name
+        for group in task.feature_groups
+        for definition in group.definitions
+        if definition.result == "list"
+    }
     return tuple(name for name in features.names if name not in lists)
 
 

@@ -72,9 +72,11 @@ class RankingDataset:
                     data, build_interactions(self._frames, self._task, self._schema, seen_us, attributes=False)
                 )
             row_of = {user: row for row, user in enumerate(data.users)}
-            asked = [place for place, user in enumerate(cases.users) if user in row_of and self._learns_from(user)]
+            asked = [
+                position for position, user in enumerate(cases.users) if user in row_of and self._learns_from(user)
+            ]
             rows = [row_of[cases.users[place]] for place in asked]
-            index = {item: place for place, item in enumerate(data.items)}
+            index = {item: position for position, item in enumerate(data.items)}
             yield TrainingCut(
                 at_us=start_us,
                 data=data,
@@ -110,7 +112,7 @@ def _among(data: Interactions, earlier: Interactions) -> Interactions:
     """What was known `earlier` of the users and items of `data`; a catalog may have begun only after it."""
     user_row = {user: row for row, user in enumerate(data.users)}
     item_row = {item: row for row, item in enumerate(data.items)}
-    number = {group: place for place, group in enumerate(data.groups)}
+    number = {group: index for index, group in enumerate(data.groups)}
     groups = np.full(len(data.users), -1, np.int32)
     for user, group in zip(earlier.users, earlier.user_group.tolist(), strict=True):
         if user in user_row and group >= 0:

@@ -45,7 +45,7 @@ def logged_times(times: Mapping[str, Sequence[int]], start_us: int, end_us: int)
     """(`user`, `at_us`) in [start, end) of requests that were answered, distinct."""
     import polars as pl
 
-    rows = [(user, at_us) for user, each in times.items() for at_us in each if start_us <= at_us < end_us]
+    rows = [(user, at_us) for user, time in times.items() for at_us in time if start_us <= at_us < end_us]
     frame = pl.DataFrame(rows, schema={"user": pl.String, "at_us": pl.Int64}, orient="row")
     return frame.unique().sort("user", "at_us")
 

@@ -105,16 +105,16 @@ class _List:
         kept: list[int] = []
         over: list[int] = []
         counts, values_of, at_most, missing = self._counts.copy(), self._values, self.at_most, self._missing
-        for nth, item in enumerate(indexes):
+        for index, item in enumerate(indexes):
             if len(kept) == missing:
                 break
             values = values_of[item]
             for value in values:
                 if counts[value] >= at_most:
-                    over.append(nth)
+                    over.append(index)
                     break
             else:
-                kept.append(nth)
+                kept.append(index)
                 for value in values:
                     counts[value] += 1
         return kept, over
@@ -154,9 +154,9 @@ def _rank(lists: Sequence[_List], scores: Scores, depths: Sequence[int]) -> list
             values = np.where(masks, values, np.float32(-np.inf))
         items, item_scores = top_k(values, [lists[row].row.excluded() for row in rows], deepest)
         filled = (items >= 0).sum(axis=1).tolist()
-        for nth, row in enumerate(rows):
-            count = min(depths[row], filled[nth])
-            best[row] = (items[nth, :count].tolist(), item_scores[nth, :count].tolist())
+        for index, row in enumerate(rows):
+            count = min(depths[row], filled[index])
+            best[row] = (items[index, :count].tolist(), item_scores[index, :count].tolist())
     return best
 
 

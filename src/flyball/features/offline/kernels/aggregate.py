@@ -118,8 +118,8 @@ def different(first, last, rows, starts, codes, left, sure, right, seen_from, st
     """
     tree = np.zeros(longest + 1, dtype=np.int64)
     current, passed, low, size = -1, 0, 0, 0
-    for place in range(first, last):
-        row = rows[place]
+    for index in range(first, last):
+        row = rows[index]
         c = codes[row]
         if c != current:
             current, low, passed = c, starts[c], starts[c]

@@ -154,13 +154,13 @@ def different(plan, part, data, rows, n_rows, width, held, n_held, start, end):
         values[i] = cell(data, chosen[i], column)
     order = np.argsort(values, kind="mergesort")
     run = 0
-    for place in range(n):
-        row = chosen[order[place]]
-        value, half = values[order[place]], data[row + 1 + second] if second >= 0 else 0
-        if place and values[order[place - 1]] != value:
-            run = place
+    for index in range(n):
+        row = chosen[order[index]]
+        value, half = values[order[index]], data[row + 1 + second] if second >= 0 else 0
+        if index and values[order[index - 1]] != value:
+            run = index
         known = False
-        for before in range(run, place):
+        for before in range(run, index):
             if second < 0 or data[chosen[order[before]] + 1 + second] == half:
                 known = True
                 break

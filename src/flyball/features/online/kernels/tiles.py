@@ -143,9 +143,9 @@ def merge_distinct(plan, section, old, position, held, some, cut, out, w):
             n += 1
     order = np.argsort(found[:n, 0], kind="mergesort")
     start, run = w, w
-    for place in range(n):
-        r = order[place]
-        if place and found[order[place - 1], 0] != found[r, 0]:
+    for index in range(n):
+        r = order[index]
+        if index and found[order[index - 1], 0] != found[r, 0]:
             run = w
         same = run
         while same < w and out[same + 1] != found[r, 1]:
@@ -162,8 +162,8 @@ def merge_distinct(plan, section, old, position, held, some, cut, out, w):
     times.sort()
     oldest = times[count - most]
     end = start
-    for place in range(start, w, 3):
-        if out[place + 2] >= oldest:
-            out[end], out[end + 1], out[end + 2] = out[place], out[place + 1], out[place + 2]
+    for index in range(start, w, 3):
+        if out[index + 2] >= oldest:
+            out[end], out[end + 1], out[end + 2] = out[index], out[index + 1], out[index + 2]
             end += 3
     return end

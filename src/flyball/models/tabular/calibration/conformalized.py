@@ -166,7 +166,7 @@ def ends_of(quantiles: tuple[float, ...], level: float) -> tuple[int, int]:
     """Which of the quantiles bound an interval of `level`. Raises `BadDeclaration` where they are not predicted."""
     places = []
     for wanted in ((1 - level) / 2, (1 + level) / 2):
-        near = [place for place, quantile in enumerate(quantiles) if abs(quantile - wanted) < 1e-9]
+        near = [index for index, quantile in enumerate(quantiles) if abs(quantile - wanted) < 1e-9]
         if not near:
             known = ", ".join(f"{quantile:g}" for quantile in quantiles)
             raise BadDeclaration(f"quantiles for conformal(level={level:g})", f"with {wanted:g} among them", known)

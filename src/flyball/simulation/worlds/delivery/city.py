@@ -46,8 +46,8 @@ def make_city(rng: np.random.Generator, shops: int, orders_a_day: float) -> City
     cuisine = rng.integers(len(CUISINES), size=shops)
     popularity = 1.0 / (1.0 + rng.permutation(shops)) ** 0.6
     population = rng.gamma(3.0, size=ZONES)
-    wanted = popularity * np.exp(-km[:, shop_zone] / _REACH_KM)
-    choice = wanted / wanted.sum(axis=1, keepdims=True)
+    demand = popularity * np.exp(-km[:, shop_zone] / _REACH_KM)
+    choice = demand / demand.sum(axis=1, keepdims=True)
     population /= population.sum()
     work_min = _PREPARATION_MIN[cuisine] * rng.lognormal(0.0, 0.2, size=shops)
     return City(

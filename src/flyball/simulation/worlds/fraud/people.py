@@ -55,9 +55,9 @@ def make_people(rng: np.random.Generator, customers: int, terminals: int) -> Peo
     )
 
 
-def _terminals_near(homes: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _terminals_near(homes: np.ndarray, terminals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where each home's terminals begin, and the terminals: those within reach, or else the nearest one."""
-    tree = cKDTree(places)
+    tree = cKDTree(terminals)
     reached = tree.query_ball_point(homes, _REACH, return_sorted=True)
     nearest = tree.query(homes)[1].tolist()
     near = [within or [closest] for within, closest in zip(reached, nearest, strict=True)]

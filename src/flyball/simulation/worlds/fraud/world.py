@@ -143,8 +143,8 @@ class FraudWorld:
             self._lines.append((at_us + payment.back_us, number, 2, "chargeback", fields))
         self._outcomes.append(TrueOutcome(number, "fraud", float(fraud > 0)))
         if decision != DECLINE:
-            found = charged_back or (decision == REVIEW and payment.suspected)
-            self._outcomes.append(TrueOutcome(number, "chargeback", float(found)))
+            is_fraud_known = charged_back or (decision == REVIEW and payment.suspected)
+            self._outcomes.append(TrueOutcome(number, "chargeback", float(is_fraud_known)))
         if fraud and decision == DECLINE:
             self._adapt(payment)
 

@@ -51,11 +51,11 @@ def write_time_ms(at_us: int) -> str:
     >>> write_time_ms(61_500_000), write_time_ms(60_000_000)
     ('1970-01-01T00:01:01.500', '1970-01-01T00:01')
     """
-    whole = write_times(np.array([at_us]))[0]
+    time_text = write_times(np.array([at_us]))[0]
     fraction = at_us // 1_000 % 1_000
     if not fraction:
-        return whole
-    return f"{whole}{'' if at_us // SECOND_US % 60 else ':00'}.{fraction:03}"
+        return time_text
+    return f"{time_text}{'' if at_us // SECOND_US % 60 else ':00'}.{fraction:03}"
 
 
 def watch_line(time: str, user: str, slug: str, minute: int) -> str:

@@ -132,10 +132,10 @@ class ShopWorld:
         at_us = request.at_us
         for item in [*looked, *alone.tolist()]:
             at_us += int(rng.integers(5_000_000, 60_000_000))
-            wanted = rng.random() < wants[item]
-            if wanted or rng.random() < IDLE_VIEWS:
+            wants_item = rng.random() < wants[item]
+            if wants_item or rng.random() < IDLE_VIEWS:
                 self._acts.append((at_us, self._view, user, item))
-            if wanted and rng.random() < BUY_SHARE:
+            if wants_item and rng.random() < BUY_SHARE:
                 at_us += int(rng.integers(10_000_000, 120_000_000))
                 self._acts.append((at_us, self._buy, user, item))
                 self._count(user, item, at_us)
