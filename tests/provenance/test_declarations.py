@@ -151,7 +151,7 @@ def test_an_answer_by_a_rule_of_an_attribute_that_is_gone_is_explained_as_far_as
 def test_an_answer_by_a_rule_that_cannot_be_read_is_explained_as_far_as_it_is_on_record(learned: Cinema) -> None:
     learned.champion("ials")
     declare(learned)
-    rule, now_us = {"max_per": ["colour", 2]}, learned.clock.now_us()
+    rule, now_us = {"max_per": ["color", 2]}, learned.clock.now_us()
     unknown = add_arrangement(learned.runtime.registry, "cinema", rule, "ann", "try", now_us)
     made = learned.answer(1)[0]
     answer = msgspec.structs.replace(made, id=new_id(now_us, random.Random(1)), arrangement=unknown.revision)
@@ -173,13 +173,13 @@ def test_an_arrangement_that_cannot_be_opened_takes_the_version_out_and_is_stamp
     refresher.step()
     assert engine_answer(refresher, learned).arrangement == 1
     unknown = add_arrangement(
-        learned.runtime.registry, "cinema", {"max_per": ["colour", 2]}, "ann", "try", learned.clock.now_us()
+        learned.runtime.registry, "cinema", {"max_per": ["color", 2]}, "ann", "try", learned.clock.now_us()
     )
     release_arrangement(learned.runtime.registry, f"a{unknown.revision}", "try", "ann", learned.clock.now_us())
     for one in (refresher, refresher_of(learned)):
         one.step()
         assert (one.engine.serving.pipelines, sorted(one.engine.serving.refused)) == ({}, ["v2", "v3"])
-        assert "got 'colour', which is declared no more" in one.reasons()[0]
+        assert "got 'color', which is declared no more" in one.reasons()[0]
         answer = engine_answer(one, learned)
         assert (answer.level, answer.version, answer.arrangement) == ("popular", "", 0)
         again = replay(learned.runtime, answer.id)
