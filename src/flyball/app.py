@@ -141,7 +141,7 @@ class App:
             ("choose", self.choose, Choice, 'made by fb.best or fb.cheapest_within_noise, such as fb.best("ndcg@20")'),
             ("release", self.release, Release, "made by fb.full_rollout()"),
             ("gates", self.gates, Gates, "made by fb.gates(...)"),
-            *(("retrain", each, Trigger, 'made by fb.every, such as [fb.every("1d")]') for each in self.retrain),
+            *(("retrain", trigger, Trigger, 'made by fb.every, such as [fb.every("1d")]') for trigger in self.retrain),
         ]
         if self.world is not None:
             rules.append(("world", self.world, WorldSpec, 'made by fb.world, such as fb.world("shop")'))
@@ -194,7 +194,7 @@ def load_app(spec: str, options: Mapping[str, Any] | None = None, folder: Path |
         if make is None:
             raise BadDeclaration(f"application {spec}", "a module with make_app(...) to take settings", sorted(options))
         try:
-            found = make(**options)
+            app = make(**options)
         except TypeError as error:
             raise BadDeclaration(f"settings of application {spec}", "arguments of its make_app", str(error)) from None
     else:
@@ -203,12 +203,12 @@ def load_app(spec: str, options: Mapping[str, Any] | None = None, folder: Path |
             got = f"one that declares {', '.join(apps)}" if apps else "one without any"
             where = source.name if source else spec
             raise BadDeclaration(where, f"a file that declares {attribute} = fb.App(...)", got)
-        found = getattr(module, attribute)
-    if not isinstance(found, App):
-        raise BadDeclaration(f"{attribute} in {source or spec}", "an fb.App", found)
-    found.spec = spec if ":" in spec or spec in BUILT_IN else str(source)
-    found.source = source
-    return found
+        app = getattr(module, attribute)
+    if not isinstance(app, App):
+        raise BadDeclaration(f"{attribute} in {source or spec}", "an fb.App", app)
+    app.spec = spec if ":" in spec or spec in BUILT_IN else str(source)
+    app.source = source
+    return app
 
 
 def _find_module(spec: str, folder: Path) -> tuple[ModuleType, str, Path | None]:

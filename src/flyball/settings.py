@@ -166,7 +166,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
             continue
         name = variable.removeprefix(_PREFIX).lower()
         if variable != f"{_PREFIX}{name.upper()}" or name not in _NAMES or name == "app":
-            known = ", ".join(f"{_PREFIX}{each.upper()}" for each in sorted(_NAMES) if each != "app")
+            known = ", ".join(f"{_PREFIX}{setting.upper()}" for setting in sorted(_NAMES) if setting != "app")
             raise BadSetting(f"environment variable must be one of {known}, got {variable}: correct it or unset it")
         if name != "home":  # read by the command line, which chooses the home
             values[name] = text

@@ -206,12 +206,12 @@ def test_attributes_of_then_are_found_by_their_names_of_now() -> None:
         asked = request_of(request_type(now), "a", 5, {"user": 7, "include": {attribute: ["Drama"]}})
         assert fields_of(asked).include == {"style": ["Drama"]}
     assert arranged(now, {"max_per": None}).max_per is None
-    with pytest.raises(Refused, match=r"attribute of entity 'film' \(film, style\), got 'colour', .* declared no more"):
-        arranged(now, {"max_per": ["colour", 2]})
+    with pytest.raises(Refused, match=r"attribute of entity 'film' \(film, style\), got 'color', .* declared no more"):
+        arranged(now, {"max_per": ["color", 2]})
     with pytest.raises(Refused, match="its profile is gone"):
         arranged(_task_of(USER, fb.Entity("film")), {"max_per": ["genre", 2]})
-    with pytest.raises(BadInput, match="filter attribute must be one of film, style, got 'colour'"):
-        request_of(request_type(now), "a", 5, {"user": 7, "exclude": {"colour": ["red"]}})
+    with pytest.raises(BadInput, match="filter attribute must be one of film, style, got 'color'"):
+        request_of(request_type(now), "a", 5, {"user": 7, "exclude": {"color": ["red"]}})
 
 
 def test_a_request_is_checked_against_the_task(films: SimpleNamespace) -> None:

@@ -163,12 +163,12 @@ def _chosen(groups: "Sequence[Group]", rows: "pl.DataFrame", only: str | None, p
     named = {group.name: group for group in groups if group.definitions}
     if only is not None and only not in named:
         raise BadInput("group of features", f"one of {', '.join(named) or 'none'}", only)
-    wanted = list(named.values()) if only is None else [named[only]]
-    found = [each for each in wanted if set(each.keys) <= set(rows.columns)]
-    if not found:
-        keys = " or ".join(", ".join(each.keys) for each in wanted) or "(no features are declared)"
+    requested = list(named.values()) if only is None else [named[only]]
+    computable = [listed for listed in requested if set(listed.keys) <= set(rows.columns)]
+    if not computable:
+        keys = " or ".join(", ".join(listed.keys) for listed in requested) or "(no features are declared)"
         raise BadInput(f"columns of {path}", f"at, and the keys {keys}", ", ".join(rows.columns))
-    return found
+    return computable
 
 
 def _write(frame: "pl.DataFrame", out: Path) -> None:

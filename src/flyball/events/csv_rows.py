@@ -97,7 +97,7 @@ class _CsvParser:
                 read[delimiter] = len({*declared.fields, "at"}.intersection(map(str, ours))), names, declared
             except BadInput as error:
                 errors[delimiter] = error
-        allowed = {d: found for d, found in read.items() if self._columns.delimiter in ("", d)}
+        allowed = {d: columns_read for d, columns_read in read.items() if self._columns.delimiter in ("", d)}
         if allowed:
             delimiter = max(
                 allowed, key=lambda delimiter_read: allowed[delimiter_read][0]

@@ -33,14 +33,14 @@ class Vectors(msgspec.Struct, frozen=True):
         """The values, None for missing."""
         return [self.row(index) for index in range(len(self.keys))]
 
-    def row(self, place: int) -> list[Any]:
+    def row(self, row: int) -> list[Any]:
         """The values of one key, None for missing."""
-        return _values(self.tags[place], self.bits[place], lambda feature: self.objects[place, feature])
+        return _values(self.tags[row], self.bits[row], lambda feature: self.objects[row, feature])
 
     def column(self, feature: int) -> list[Any]:
         """The values of one feature, None for missing."""
         bits = np.ascontiguousarray(self.bits[:, feature])
-        return _values(self.tags[:, feature], bits, lambda place: self.objects[place, feature])
+        return _values(self.tags[:, feature], bits, lambda row: self.objects[row, feature])
 
     def select(self, rows: Sequence[int], features: Sequence[int]) -> "Vectors":
         """The same values of some keys and features only, in the order given; without texts and lists."""
@@ -50,25 +50,25 @@ class Vectors(msgspec.Struct, frozen=True):
 
     def matrix(self) -> npt.NDArray[np.float64]:
         """The numbers (keys, features) as doubles; NaN for missing values, texts and lists."""
-        whole = (self.tags == WHOLE) | (self.tags == YES_NO)
+        is_integer = (self.tags == WHOLE) | (self.tags == YES_NO)
         numbers = np.where(self.tags == DOUBLE, self.bits.view(np.float64), np.nan)
-        return np.where(whole, self.bits, numbers)
+        return np.where(is_integer, self.bits, numbers)
 
 
 def _values(tags: npt.NDArray[np.uint8], bits: npt.NDArray[np.int64], objects: Callable[[int], Any]) -> list[Any]:
     """One value for each tag: of the bits as it says, or `objects` of its place."""
     wholes, doubles = bits.tolist(), bits.view(np.float64).tolist()
-    found: list[Any] = []
+    values: list[Any] = []
     for index, tag in enumerate(tags.tolist()):
         if tag == DOUBLE:
-            found.append(doubles[index])
+            values.append(doubles[index])
         elif tag == WHOLE:
-            found.append(wholes[index])
+            values.append(wholes[index])
         elif tag == YES_NO:
-            found.append(bool(wholes[index]))
+            values.append(bool(wholes[index]))
         else:
-            found.append(objects(index) if tag else None)
-    return found
+            values.append(objects(index) if tag else None)
+    return values
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -122,9 +122,9 @@ def _hash64(data: bytes) -> int:
 
 
 def _digest(parts: Any) -> int:
-    whole = blake2b(digest_size=8)
+    digest = blake2b(digest_size=8)
     for name, keys, bits, tags in parts:
-        whole.update(_encode([name, keys]))
-        whole.update(np.ascontiguousarray(bits).data)
-        whole.update(np.ascontiguousarray(tags).data)
-    return int.from_bytes(whole.digest(), "little")
+        digest.update(_encode([name, keys]))
+        digest.update(np.ascontiguousarray(bits).data)
+        digest.update(np.ascontiguousarray(tags).data)
+    return int.from_bytes(digest.digest(), "little")

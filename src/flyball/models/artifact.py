@@ -98,8 +98,10 @@ def save_artifact(
         else:
             contents[f"{name}.npy"] = _encode(name, array)
     files = {name: {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)} for name, data in contents.items()}
-    whole = {**manifest, "format": FORMAT, "files": files}
-    contents[_MANIFEST] = msgspec.json.format(msgspec.json.encode({**whole, "digest": _digest(whole)}), indent=1)
+    described = {**manifest, "format": FORMAT, "files": files}
+    contents[_MANIFEST] = msgspec.json.format(
+        msgspec.json.encode({**described, "digest": _digest(described)}), indent=1
+    )
     partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     for name, data in contents.items():
@@ -144,7 +146,11 @@ def model_of(artifact: Artifact, known: Iterable[type[Any]] = ()) -> Any:
     Only Flyball's own classes and those of `known` (the application's own candidates) are ever built: a manifest cannot
     make us import anything. Raises `NotFound` for another kind, `ArtifactCorrupt` for parameters that do not fit.
     """
-    classes = {**{kind_of_class(one): one for one in known}, **models_here(), **tabular_models_here()}
+    classes = {
+        **{kind_of_class(known_class): known_class for known_class in known},
+        **models_here(),
+        **tabular_models_here(),
+    }
     kind = str(artifact.manifest.get("kind"))
     return _build(kind, artifact.manifest.get("params", {}), classes)
 
@@ -163,20 +169,20 @@ def _build(kind: str, params: Mapping[str, Any], classes: Mapping[str, type[Any]
 def _plain(value: Any) -> Any:
     if isinstance(value, Recommender | TabularModel):
         return {"kind": kind_of(value), "params": params_of(value)}
-    if isinstance(value, tuple) and any(isinstance(each, Recommender) for each in value):
-        return [_plain(each) for each in value]
+    if isinstance(value, tuple) and any(isinstance(element, Recommender) for element in value):
+        return [_plain(element) for element in value]
     return msgspec.to_builtins(value)
 
 
 def _holds_models(value: Any) -> bool:
     if isinstance(value, list):
-        return bool(value) and all(_holds_models(each) for each in value)
+        return bool(value) and all(_holds_models(element) for element in value)
     return isinstance(value, dict) and value.keys() == {"kind", "params"}
 
 
 def _models_in(value: Any, classes: Mapping[str, type[Any]]) -> Any:
     if isinstance(value, list):
-        return tuple(_models_in(each, classes) for each in value)
+        return tuple(_models_in(element, classes) for element in value)
     return _build(str(value["kind"]), value["params"], classes)
 
 
@@ -210,9 +216,9 @@ def _read(path: Path, in_memory: int) -> memoryview:
             size = os.fstat(file.fileno()).st_size
             if size > in_memory:
                 return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-            whole = memoryview(mmap.mmap(-1, size))
-            got = file.readinto(whole)
-            return whole[:got].toreadonly()
+            memory = memoryview(mmap.mmap(-1, size))
+            size_read = file.readinto(memory)
+            return memory[:size_read].toreadonly()
     except FileNotFoundError:
         raise ArtifactCorrupt(str(path), "present", "no such file") from None
     except (OSError, ValueError) as error:  # ValueError: there are no maps of no bytes

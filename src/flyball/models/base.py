@@ -193,9 +193,9 @@ def named_parts(prefix: str, learned: Sequence[Learned]) -> dict[str, NDArray[An
     return {f"{prefix}{index}_{name}": array for index, arrays in enumerate(learned) for name, array in arrays.items()}
 
 
-def part_of(prefix: str, nth: int, learned: Learned) -> dict[str, NDArray[Any]]:
-    """The arrays of part `nth`, under the part's own names."""
-    start = f"{prefix}{nth}_"
+def part_of(prefix: str, index: int, learned: Learned) -> dict[str, NDArray[Any]]:
+    """The arrays of part `index`, under the part's own names."""
+    start = f"{prefix}{index}_"
     return {name.removeprefix(start): array for name, array in learned.items() if name.startswith(start)}
 
 
@@ -214,7 +214,7 @@ def tabular_models_here() -> dict[str, type[TabularModel]]:
 
 
 def _subclasses(model: type[Model]) -> list[type[Model]]:
-    return [each for direct in model.__subclasses__() for each in (direct, *_subclasses(direct))]
+    return [subclass for direct in model.__subclasses__() for subclass in (direct, *_subclasses(direct))]
 
 
 def check_parts(owner: str, models: Any) -> None:

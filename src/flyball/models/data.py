@@ -135,17 +135,17 @@ def histories_of(
     """The rows of `user_indexes` in `data` as histories, each in order of time, asked at `now_us` (or `as_of_us`)."""
     order = np.lexsort((data.item_index, data.at_us, data.user_index))
     indptr = row_pointers(data.user_index[order], len(data.users))
-    asked = np.asarray(user_indexes, dtype=np.int64)
-    places, pointers = _pieces(indptr, asked)
-    flat = order[places]
+    users = np.asarray(user_indexes, dtype=np.int64)
+    rows, pointers = _pieces(indptr, users)
+    flat = order[rows]
     return Histories(
         indptr=pointers,
         items=data.item_index[flat],
         weights=data.weights[flat],
         ratings=data.ratings[flat],
         at_us=data.at_us[flat],
-        group=data.user_group[asked].astype(np.int32),
-        now_us=np.full(len(asked), data.as_of_us if now_us is None else now_us, dtype=np.int64),
+        group=data.user_group[users].astype(np.int32),
+        now_us=np.full(len(users), data.as_of_us if now_us is None else now_us, dtype=np.int64),
     )
 
 
@@ -213,14 +213,14 @@ def attributes_of(items: int, columns: Mapping[str, Sequence[Any]], least: int =
     pairs: dict[str, list[int]] = {}
     for name, column in columns.items():
         for item, value in enumerate(column):
-            for one in value if isinstance(value, (list, tuple)) else (value,):
-                if isinstance(one, (str, int)) and one != "":
-                    pairs.setdefault(f"{name}={one}", []).append(item)
+            for element in value if isinstance(value, (list, tuple)) else (value,):
+                if isinstance(element, (str, int)) and element != "":
+                    pairs.setdefault(f"{name}={element}", []).append(item)
     names = sorted(name for name, having in pairs.items() if len(set(having)) >= least)
-    holders = np.array([one for name in names for one in sorted(set(pairs[name]))], dtype=np.int64)
-    place = np.array([index for index, name in enumerate(names) for _ in set(pairs[name])], dtype=np.int32)
+    holders = np.array([holder for name in names for holder in sorted(set(pairs[name]))], dtype=np.int64)
+    name_index = np.array([index for index, name in enumerate(names) for _ in set(pairs[name])], dtype=np.int32)
     order = np.argsort(holders, kind="stable")
-    return Attributes(names, row_pointers(holders, items), place[order])
+    return Attributes(names, row_pointers(holders, items), name_index[order])
 
 
 def share_of_users(data: Interactions, share: float, seed: int) -> Interactions:

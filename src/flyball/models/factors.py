@@ -57,12 +57,12 @@ def cosines_to(rows: Floats, item: int) -> Floats:
 
 def carried(rows: NDArray[Any], items: list[str], now: list[str], fresh: NDArray[Any]) -> NDArray[Any]:
     """`fresh` (one row for each of the items `now`) with the rows of those that were among `items` before."""
-    place = {item: at for at, item in enumerate(items)}
-    before = np.array([place.get(item, -1) for item in now], dtype=np.int64)
-    found = fresh.copy()
+    old_row_of = {item: at for at, item in enumerate(items)}
+    before = np.array([old_row_of.get(item, -1) for item in now], dtype=np.int64)
+    carried_rows = fresh.copy()
     known = before >= 0
-    found[known, ..., : rows.shape[-1]] = rows[before[known]][..., : found.shape[-1]]
-    return found
+    carried_rows[known, ..., : rows.shape[-1]] = rows[before[known]][..., : carried_rows.shape[-1]]
+    return carried_rows
 
 
 def rating_side(
@@ -80,21 +80,21 @@ def rating_side(
     base = (mean + np.where(counts > 0, item_bias, 0.0)).astype(np.float32)
     sd = float(np.std(ratings.ratings, dtype=np.float64)) if len(ratings.ratings) else 0.0
     offsets = np.where(counts > 0, base - caution * sd / np.sqrt(counts + 1.0), -np.inf).astype(np.float32)
-    given = ratings.ratings if len(ratings.ratings) else np.array([mean], dtype=np.float32)
-    return rows, offsets, {"base_ratings": base, "limits": np.array([given.min(), given.max()])}
+    values = ratings.ratings if len(ratings.ratings) else np.array([mean], dtype=np.float32)
+    return rows, offsets, {"base_ratings": base, "limits": np.array([values.min(), values.max()])}
 
 
-def folded_rows(rows: Floats, histories: Histories, given: Floats, rest: NDArray[Any], reg: float) -> Floats:
-    """Ridge regression of each row's `rest` (where `given`, 1 or 0) on its items' factors: float32 (rows, factors)."""
+def folded_rows(rows: Floats, histories: Histories, is_rated: Floats, rests: NDArray[Any], reg: float) -> Floats:
+    """Ridge regression of each row's `rests`, where `is_rated` (1 or 0), on its items' factors: (rows, factors)."""
     from flyball.models.kernels.ridge import ridge_rows
 
     folded = np.empty((histories.rows, rows.shape[1]), dtype=np.float32)
     nothing = np.zeros((rows.shape[1], rows.shape[1]))
-    pulls = np.where(given > 0, rest, 0.0).astype(np.float32)
+    pulls = np.where(is_rated > 0, rests, 0.0).astype(np.float32)
     ridge_rows(
         histories.indptr,
         histories.items,
-        given,
+        is_rated,
         pulls,
         rows,
         nothing,

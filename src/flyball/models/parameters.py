@@ -24,7 +24,7 @@ class CheckedParameters(msgspec.StructMeta):
     msgspec itself names neither the class nor what it takes, and checks types only when it decodes.
     """
 
-    def __call__(cls, *given: Any, **named: Any) -> Any:
+    def __call__(cls, *values: Any, **named: Any) -> Any:
         """A new one, its parameters checked."""
         fields = cls.__struct_fields__
         for name in named:
@@ -33,9 +33,9 @@ class CheckedParameters(msgspec.StructMeta):
                     f"a parameter of {cls.__name__}", f"one of {', '.join(fields)}" if fields else "left out", name
                 )
         hints = _hints(cls)
-        for name, value in {**dict(zip(fields, given, strict=False)), **named}.items():
+        for name, value in {**dict(zip(fields, values, strict=False)), **named}.items():
             _check(f"{cls.__name__}'s {name}", hints[name], value)
-        return super().__call__(*given, **named)
+        return super().__call__(*values, **named)
 
 
 @cache

@@ -33,7 +33,7 @@ class RankingPast(Protocol):
     @property
     def now(self) -> Interactions: ...
 
-    def cuts(self, wanted: int, users: int, seed: int) -> Iterator[TrainingCut]: ...
+    def cuts(self, cuts: int, users: int, seed: int) -> Iterator[TrainingCut]: ...
 
     def features(self, users: Sequence[str], items: Sequence[str], at_us: int) -> Doubles: ...
 
@@ -48,30 +48,32 @@ class InteractionsPast:
     def now(self) -> Interactions:
         return self._data
 
-    def cuts(self, wanted: int, users: int, seed: int) -> Iterator[TrainingCut]:
-        """The latest positives in `wanted` windows of equal numbers, each seen from its own beginning."""
+    def cuts(self, cuts: int, users: int, seed: int) -> Iterator[TrainingCut]:
+        """The latest positives in `cuts` windows of equal numbers, each seen from its own beginning."""
         data = self._data
-        for start_us, end_us in cut_windows(data, wanted):
+        for start_us, end_us in cut_windows(data, cuts):
             before = select_rows(data, data.at_us < start_us)
             after = select_rows(data, (data.at_us >= start_us) & (data.at_us < end_us) & (data.weights >= 1))
-            asked = np.intersect1d(after.user_index, before.user_index)
-            if len(asked) > users:
-                asked = np.sort(np.random.default_rng([seed, start_us % 2**32]).choice(asked, users, replace=False))
+            cut_users = np.intersect1d(after.user_index, before.user_index)
+            if len(cut_users) > users:
+                cut_users = np.sort(
+                    np.random.default_rng([seed, start_us % 2**32]).choice(cut_users, users, replace=False)
+                )
             yield TrainingCut(
                 at_us=start_us,
                 data=msgspec.structs.replace(before, as_of_us=start_us - 1),
-                users=[data.users[user] for user in asked.tolist()],
-                histories=histories_of(before, asked, start_us),
-                seen=[before.item_index[before.user_index == user] for user in asked.tolist()],
-                truth=[after.item_index[after.user_index == user] for user in asked.tolist()],
+                users=[data.users[user] for user in cut_users.tolist()],
+                histories=histories_of(before, cut_users, start_us),
+                seen=[before.item_index[before.user_index == user] for user in cut_users.tolist()],
+                truth=[after.item_index[after.user_index == user] for user in cut_users.tolist()],
             )
 
     def features(self, users: Sequence[str], items: Sequence[str], at_us: int) -> Doubles:
         raise Refused("features must come from a log, got interactions alone")
 
 
-def cut_windows(data: Interactions, wanted: int) -> list[tuple[int, int]]:
-    """`wanted` windows `[start, end)` that share the latest 40 % of the positives; fewer where times coincide.
+def cut_windows(data: Interactions, count: int) -> list[tuple[int, int]]:
+    """`count` windows `[start, end)` that share the latest 40 % of the positives; fewer where times coincide.
 
     >>> cut_windows(_at([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]), 2)
     [(7, 9), (9, 11)]
@@ -80,7 +82,7 @@ def cut_windows(data: Interactions, wanted: int) -> list[tuple[int, int]]:
     if not len(at_us):
         return []
     first = int(len(at_us) * (1 - _TESTED_SHARE))
-    cuts = np.linspace(first, len(at_us), wanted + 1).astype(np.int64)[:-1]
+    cuts = np.linspace(first, len(at_us), count + 1).astype(np.int64)[:-1]
     starts = [start for start in dict.fromkeys(at_us[cuts].tolist()) if start > at_us[0]]
     return list(zip(starts, [*starts[1:], int(at_us[-1]) + 1], strict=True)) if starts else []
 

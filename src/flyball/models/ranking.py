@@ -54,7 +54,7 @@ def best_items(
     for first in range(0, histories.rows, _ROWS):
         rows = range(first, min(first + _ROWS, histories.rows))
         part = histories if len(rows) == histories.rows else take(histories, rows)
-        found = top_k(model.score(learned, part), excluded[first : rows.stop], k)
-        for whole, one in zip(best, found, strict=True):
-            whole[first : rows.stop] = one
+        batch_best = top_k(model.score(learned, part), excluded[first : rows.stop], k)
+        for values, batch_values in zip(best, batch_best, strict=True):
+            values[first : rows.stop] = batch_values
     return best

@@ -43,9 +43,9 @@ def explained(learned: Learned, histories: Histories, item: int) -> list[tuple[i
     contributions = []
     for position, (other, weight) in enumerate(zip(histories.items, histories.weights, strict=True)):
         part = slice(learned["near_ptr"][other], learned["near_ptr"][other + 1])
-        found = np.flatnonzero(learned["near"][part] == item)
-        if len(found) and weight > 0:
-            contributions.append((position, float(weight * learned["similarities"][part][found[0]])))
+        positions = np.flatnonzero(learned["near"][part] == item)
+        if len(positions) and weight > 0:
+            contributions.append((position, float(weight * learned["similarities"][part][positions[0]])))
     return contributions
 
 

@@ -42,8 +42,8 @@ class Difference(msgspec.Struct, frozen=True):
 
     def text(self) -> str:
         """For a person."""
-        what = f"{self.feature} of {self.key}" if self.feature else f"some feature ({self.key})"
-        return f"{self.prediction}: {what}: logged {self.logged}, from the log {self.recomputed}"
+        feature_words = f"{self.feature} of {self.key}" if self.feature else f"some feature ({self.key})"
+        return f"{self.prediction}: {feature_words}: logged {self.logged}, from the log {self.recomputed}"
 
 
 class FeatureAudit(msgspec.Struct, frozen=True):
@@ -137,23 +137,23 @@ def audit(
         for group in groups
         for definition in group.definitions
     }
-    found, notes = _examine(runtime, groups, cases, targets, from_log), list[str]()
-    if found.wrong and not from_log:
+    examined, notes = _examine(runtime, groups, cases, targets, from_log), list[str]()
+    if examined.wrong and not from_log:
         again = _examine(runtime, groups, cases, targets, from_log=True)
-        if len(again.wrong) < len(found.wrong):
+        if len(again.wrong) < len(examined.wrong):
             notes.append(
-                f"{len(found.wrong) - len(again.wrong):,} answers differ by the history and agree by the log: the "
+                f"{len(examined.wrong) - len(again.wrong):,} answers differ by the history and agree by the log: the "
                 "history is not what the log holds; remove its manifest.json and it is written again"
             )
-        found = again
-    features = [tally.feature_audit(name, targets[name]) for name, tally in found.tallies.items()]
+        examined = again
+    features = [tally.feature_audit(name, targets[name]) for name, tally in examined.tallies.items()]
     return Audit(
         since_us=since_us,
         predictions=len(predictions),
         audited=len(cases),
         sampled=sum(bool(case.read.vectors) for case in cases),
-        wrong=len(found.wrong),
-        differences=found.differences[:SHOWN],
+        wrong=len(examined.wrong),
+        differences=examined.differences[:SHOWN],
         features=features,
         fresh=all(feature.met for feature in features),
         skipped=skipped,
@@ -171,9 +171,9 @@ class _Found:
 def _examine(
     runtime: Runtime, groups: Sequence[Group], cases: "Sequence[_Case]", targets: dict[str, int], from_log: bool
 ) -> _Found:
-    found = _Found()
+    examined = _Found()
     if not cases:
-        return found
+        return examined
     keys: dict[str, set[tuple[str, ...]]] = {}
     for case in cases:
         for name, group_keys in case.asked.items():
@@ -182,15 +182,15 @@ def _examine(
     frames = events_about(runtime, needed, runtime.log.ends(), from_log)
     parts: list[dict[str, Vectors]] = [{} for _ in cases]
     for group in groups:
-        mine = [index for index, case in enumerate(cases) if group.name in case.asked]
-        if mine:
-            _compute(group, frames, cases, mine, parts, found.tallies, targets)
+        reading_group = [index for index, case in enumerate(cases) if group.name in case.asked]
+        if reading_group:
+            _compute(group, frames, cases, reading_group, parts, examined.tallies, targets)
     for case, computed in zip(cases, parts, strict=True):
-        differences = _compare(case, computed, found.tallies)
+        differences = _compare(case, computed, examined.tallies)
         if differences:
-            found.wrong.add(case.prediction.id)
-            found.differences += differences[: SHOWN - len(found.differences)]
-    return found
+            examined.wrong.add(case.prediction.id)
+            examined.differences += differences[: SHOWN - len(examined.differences)]
+    return examined
 
 
 class _Tally:
@@ -229,16 +229,16 @@ def _cases(runtime: Runtime, predictions: Sequence[Prediction], most: int) -> tu
         pairs = zip(prediction.items, prediction.sources, strict=True)
         items = [item for item, source in pairs if source == MODEL]
         try:
-            asked = reads.asked_for(request_of_prediction(prediction, request_type), items)
+            keys_of = reads.asked_for(request_of_prediction(prediction, request_type), items)
         except Refused:
             reason = "requests are declared otherwise now"
             skipped[reason] = skipped.get(reason, 0) + 1
             continue
-        cases += [_Case(prediction, read, reads, asked, len(items)) for read in prediction.reads]
+        cases += [_Case(prediction, read, reads, keys_of, len(items)) for read in prediction.reads]
     if len(cases) > most:
         chosen = np.linspace(0, len(cases) - 1, most).astype(int)
         skipped["more than the audit was to look at"] = len(cases) - most
-        cases = [cases[place] for place in chosen]
+        cases = [cases[index] for index in chosen]
     return cases, skipped
 
 
@@ -254,7 +254,7 @@ def _compute(
     group: Group,
     frames: "dict[str, polars.DataFrame]",
     cases: Sequence[_Case],
-    mine: Sequence[int],
+    case_rows: Sequence[int],
     parts: list[dict[str, Vectors]],
     tallies: dict[str, _Tally],
     targets: dict[str, int],
@@ -264,14 +264,14 @@ def _compute(
 
     from flyball.features import point_in_time
 
-    keys = [key for place in mine for key in cases[place].asked[group.name]]
-    lengths = [len(cases[place].asked[group.name]) for place in mine]
-    owners = np.repeat(np.array(mine), lengths)
+    keys = [key for case_row in case_rows for key in cases[case_row].asked[group.name]]
+    lengths = [len(cases[case_row].asked[group.name]) for case_row in case_rows]
+    owners = np.repeat(np.array(case_rows), lengths)
     columns: dict[str, Any] = {
         name: pl.Series([key[index] for key in keys], dtype=pl.String) for index, name in enumerate(group.keys)
     }
-    columns["at"] = pl.Series([cases[place].read.at_us for place in owners.tolist()], dtype=pl.Int64)
-    offsets = [list(cases[place].read.offsets) for place in owners.tolist()]
+    columns["at"] = pl.Series([cases[case_row].read.at_us for case_row in owners.tolist()], dtype=pl.Int64)
+    offsets = [list(cases[case_row].read.offsets) for case_row in owners.tolist()]
     known = pl.DataFrame(columns)
     names = [definition.name for definition in group.definitions]
     applied = _bits(
@@ -279,11 +279,11 @@ def _compute(
     )
     fully = _bits(point_in_time([group], frames, known), names)
     first = 0
-    for place, length in zip(mine, lengths, strict=True):
+    for case_row, length in zip(case_rows, lengths, strict=True):
         rows = slice(first, first + length)
-        parts[place][group.name] = Vectors(tuple(names), keys[rows], applied[0][rows], applied[1][rows], {})
+        parts[case_row][group.name] = Vectors(tuple(names), keys[rows], applied[0][rows], applied[1][rows], {})
         first += length
-    waiting = _Waiting(frames, [cases[place] for place in mine])
+    waiting = _Waiting(frames, [cases[case_row] for case_row in case_rows])
     other = (applied[0] != fully[0]) | (applied[1] != fully[1])
     for index, definition in enumerate(group.definitions):
         tally = tallies.setdefault(definition.name, _Tally())
@@ -313,15 +313,19 @@ class _Waiting:
     def __init__(self, frames: "dict[str, polars.DataFrame]", cases: Sequence[_Case]) -> None:
         self._frames = frames
         offsets = [case.read.offsets for case in cases]
-        self._first = [min(each) for each in zip(*offsets, strict=True)] if len(set(map(len, offsets))) == 1 else [0]
+        self._first = (
+            [min(partition_offsets) for partition_offsets in zip(*offsets, strict=True)]
+            if len(set(map(len, offsets))) == 1
+            else [0]
+        )
         self._by_key: dict[tuple[str, tuple[str, ...]], dict[tuple[Any, ...], Ints]] = {}
 
     def lag_us(self, name: str, fields: tuple[str, ...], key: tuple[str, ...], read: FeatureRead) -> int:
         """How long the oldest event about the key had been known that was not applied yet."""
-        found = self._of(name, fields).get(key)
-        if found is None:
+        first_unread = self._of(name, fields).get(key)
+        if first_unread is None:
             return 0
-        known_at, part, offset = found
+        known_at, part, offset = first_unread
         applied = np.zeros(max(int(part.max()) + 1, len(read.offsets)), np.int64)
         applied[: len(read.offsets)] = read.offsets
         waiting = known_at[(known_at <= read.at_us) & (offset >= applied[part])]
@@ -353,9 +357,9 @@ class _Waiting:
 def _compare(case: _Case, computed: dict[str, Vectors], tallies: dict[str, _Tally]) -> list[Difference]:
     """What differs between an answer's record and the values computed again."""
     prediction, read = case.prediction, case.read
-    whole = Reading(read.at_us, read.offsets, {name: computed[name] for name in case.asked})
-    again = case.columns.of_items(whole, range(case.items))
-    found = []
+    computed_reading = Reading(read.at_us, read.offsets, {name: computed[name] for name in case.asked})
+    again = case.columns.of_items(computed_reading, range(case.items))
+    differences = []
     for name, (bits, tags) in read.vectors.items():
         want = again.groups[name]
         had_bits = np.frombuffer(bits, np.int64)
@@ -368,7 +372,7 @@ def _compare(case: _Case, computed: dict[str, Vectors], tallies: dict[str, _Tall
         for row, column in np.argwhere((had_bits != want.bits) | (had_tags != want.tags)).tolist():
             feature = want.names[column]
             tallies[feature].wrong += 1
-            found.append(
+            differences.append(
                 Difference(
                     prediction.id,
                     feature,
@@ -377,10 +381,10 @@ def _compare(case: _Case, computed: dict[str, Vectors], tallies: dict[str, _Tall
                     shown_bits(int(want.bits[row, column]), int(want.tags[row, column])),
                 )
             )
-    if not found and again.digest != read.digest:
+    if not differences and again.digest != read.digest:
         about = f"request of {prediction.key}; only the digest is on record"
-        found.append(Difference(prediction.id, "", about, f"{read.digest:016x}", f"{again.digest:016x}"))
-    return found
+        differences.append(Difference(prediction.id, "", about, f"{read.digest:016x}", f"{again.digest:016x}"))
+    return differences
 
 
 def shown_bits(bits: int, tag: int) -> str:

@@ -53,12 +53,12 @@ def _frames(
     goals = tuple(min(pair) for pair in zip(until + (0,) * (len(ends) - len(until)), ends, strict=True))
     reach = runtime.history.offsets() if from_history else ()
     reach = tuple(min(pair) for pair in zip(reach + (0,) * (len(ends) - len(reach)), goals, strict=False))
-    found: dict[str, polars.DataFrame] = {}
+    frames: dict[str, polars.DataFrame] = {}
     for name in [name for name in names if name in runtime.schema.joined]:
         names.remove(name)
         frame = _joined(runtime, until, name, keep, from_history)
         if frame.height:
-            found[name] = frame
+            frames[name] = frame
     tail = _tail(runtime, reach, goals, set(names))
     for name in names:
         parts = [_before(runtime.history.events(name, since_us.get(name)), reach)] if any(reach) else []
@@ -66,8 +66,8 @@ def _frames(
             parts.append(frame_of(runtime.schema.types[name], tail[name]))
         kept = [frame for frame in (keep(name, part) for part in parts) if frame.height]
         if kept:
-            found[name] = pl.concat(kept)
-    return found
+            frames[name] = pl.concat(kept)
+    return frames
 
 
 def _joined(runtime: Runtime, until: Offsets, name: str, keep: Keep, from_history: bool) -> "polars.DataFrame":
@@ -88,13 +88,13 @@ def _before(frame: "polars.DataFrame", reach: Offsets) -> "polars.DataFrame":
 
 
 def _tail(runtime: Runtime, after: Offsets, until: Offsets, types: set[str]) -> dict[str, list[LoggedRow]]:
-    found: dict[str, list[LoggedRow]] = {name: [] for name in types}
+    rows_of: dict[str, list[LoggedRow]] = {name: [] for name in types}
     for slices in read_until(runtime.log, after, until, _BATCH):
         for piece in slices:
             for offset, record in enumerate(piece.records, piece.first):
                 if record.type in types:
-                    found[record.type].append((record, piece.partition, offset))
-    return found
+                    rows_of[record.type].append((record, piece.partition, offset))
+    return rows_of
 
 
 def everything(name: str, frame: "polars.DataFrame") -> "polars.DataFrame":
@@ -122,7 +122,7 @@ def naming(
                 if frame.schema[field] == pl.String or frame.schema[field].is_integer()
             ]
             among = [
-                pl.col(fields[place]).cast(pl.String).is_in(sorted({key[place] for key in keys})) for place in plain
+                pl.col(fields[index]).cast(pl.String).is_in(sorted({key[index] for key in keys})) for index in plain
             ]
             since = (since_us or {}).get((name, fields))
             recent = [] if since is None else [pl.col("at") >= since]

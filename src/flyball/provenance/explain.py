@@ -170,8 +170,8 @@ def _adding_up(contributions: list[tuple[str, float]], most: int) -> list[Contri
     """The largest either way, and what the others add together: a value is the sum of its parts."""
     ordered = sorted(contributions, key=lambda contribution: (-abs(contribution[1]), contribution[0]))
     shown = [Contribution(name, value) for name, value in ordered[:most] if value]
-    rest = ordered[most:]
-    return [*shown, Contribution(f"{len(rest)} others", sum(value for _, value in rest))] if rest else shown
+    others = ordered[most:]
+    return [*shown, Contribution(f"{len(others)} others", sum(value for _, value in others))] if others else shown
 
 
 def _items(prediction: Prediction, reasons: list[list[Contribution]], titles: Mapping[str, str]) -> list[ExplainedItem]:
@@ -209,7 +209,7 @@ def _key_entity(runtime: Runtime) -> str:
     return next(iter(references(runtime.app.task.about.request).values()), "")
 
 
-def _note_next(runtime: Runtime, prediction: Prediction, record: Record, found: list[FollowUp]) -> None:
+def _note_next(runtime: Runtime, prediction: Prediction, record: Record, follow_ups: list[FollowUp]) -> None:
     if record.key != prediction.key or record.type not in runtime.schema.types:
         return
     declared = runtime.schema.types[record.type]
@@ -222,19 +222,19 @@ def _note_next(runtime: Runtime, prediction: Prediction, record: Record, found: 
     fields = about or {field: getattr(event, field) for field in declared.fields if field != declared.key_field}
     others = {field: getattr(event, field) for field in declared.fields if field not in (*about, declared.key_field)}
     if (
-        found
-        and found[-1].type == record.type
+        follow_ups
+        and follow_ups[-1].type == record.type
         and about
-        and all(found[-1].fields.get(f) == v for f, v in about.items())
+        and all(follow_ups[-1].fields.get(f) == v for f, v in about.items())
     ):
-        last = found[-1]
-        found[-1] = FollowUp(last.type, {**fields, **others}, last.first_at_us, record.at, last.count + 1)
+        last = follow_ups[-1]
+        follow_ups[-1] = FollowUp(last.type, {**fields, **others}, last.first_at_us, record.at, last.count + 1)
     else:
-        found.append(FollowUp(record.type, {**fields, **others}, record.at, record.at, 1))
+        follow_ups.append(FollowUp(record.type, {**fields, **others}, record.at, record.at, 1))
 
 
-def _stamp_lines(found: Why) -> list[str]:
-    p, version = found.prediction, found.version
+def _stamp_lines(why: Why) -> list[str]:
+    p, version = why.prediction, why.version
     lines = [
         f"answer {p.id}",
         f"at {format_timestamp(p.at_us)} for {_key_words(p)}, {_size(p)}, "
@@ -251,7 +251,7 @@ def _stamp_lines(found: Why) -> list[str]:
         ]
     if p.offsets:
         stale = f", {format_duration(p.stale_us)} behind the log" if p.stale_us else ""
-        knew = f": {found.knowledge}" if found.knowledge else ""
+        knew = f": {why.knowledge}" if why.knowledge else ""
         lines.append(f"from events up to offsets {list(p.offsets)}{stale}{knew}")
     fields = ", ".join(
         f"{name} {_short(value)}" for name, value in p.request.items() if value not in ("", [], {}, None)
@@ -265,19 +265,17 @@ def _key_words(prediction: Prediction) -> str:
     return next(named, prediction.key)
 
 
-def _item_lines(found: Why) -> list[str]:
-    names = [f"{item.item}  {_short(item.title)}" if item.title else item.item for item in found.items]
+def _item_lines(why: Why) -> list[str]:
+    names = [f"{item.item}  {_short(item.title)}" if item.title else item.item for item in why.items]
     width = max(map(len, names), default=0)
     return [
         f"{rank:>3}  {name:<{width}}  {item.score:>10.4g}  {item.source:<10} {item.words}".rstrip()
-        for rank, (name, item) in enumerate(zip(names, found.items, strict=True), 1)
+        for rank, (name, item) in enumerate(zip(names, why.items, strict=True), 1)
     ]
 
 
-def _value_lines(found: Why) -> list[str]:
-    return [
-        f"{value.name} {value.value:.6g}  {_reason_words('', value.because, {})}".rstrip() for value in found.values
-    ]
+def _value_lines(why: Why) -> list[str]:
+    return [f"{value.name} {value.value:.6g}  {_reason_words('', value.because, {})}".rstrip() for value in why.values]
 
 
 def _size(prediction: Prediction) -> str:
@@ -285,19 +283,19 @@ def _size(prediction: Prediction) -> str:
     return f"{count} {'items' if prediction.items or not count else 'values' if count > 1 else 'value'}"
 
 
-def _after_lines(found: Why) -> list[str]:
-    at = found.prediction.at_us
+def _after_lines(why: Why) -> list[str]:
+    at = why.prediction.at_us
     lines = []
-    for each in found.followed:
-        labels = "".join(f", {name}{'' if value == 1 else f' {value:g}'}" for name, value in each.labels.items())
-        events = ", ".join(f"{count} {kind}" for kind, count in sorted(each.events.items()))
-        lines.append(f"then{_about_item(each)} after {_ago(each.first_at_us - at)}: {events}{labels}")
-    for one in found.next:
+    for joined in why.followed:
+        labels = "".join(f", {name}{'' if value == 1 else f' {value:g}'}" for name, value in joined.labels.items())
+        events = ", ".join(f"{count} {kind}" for kind, count in sorted(joined.events.items()))
+        lines.append(f"then{_about_item(joined)} after {_ago(joined.first_at_us - at)}: {events}{labels}")
+    for follow_up in why.next:
         fields = ", ".join(
-            f"{name} {_short(value)}" for name, value in one.fields.items() if value not in ("", [], None)
+            f"{name} {_short(value)}" for name, value in follow_up.fields.items() if value not in ("", [], None)
         )
-        times = f" ({one.count} times)" if one.count > 1 else ""
-        lines.append(f"after {_ago(one.first_at_us - at)}: {one.type} {fields}{times}")
+        times = f" ({follow_up.count} times)" if follow_up.count > 1 else ""
+        lines.append(f"after {_ago(follow_up.first_at_us - at)}: {follow_up.type} {fields}{times}")
     return lines or ["the user did nothing yet that is in the log"]
 
 

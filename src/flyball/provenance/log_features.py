@@ -24,18 +24,18 @@ class LogFeatures:
     def __init__(self, runtime: Runtime, offsets: Offsets) -> None:
         self._runtime, self._offsets = runtime, offsets
 
-    def read(self, asked: Sequence[Asked], at_us: Sequence[int]) -> list[Reading]:
+    def read(self, keys_of_rows: Sequence[Asked], at_us: Sequence[int]) -> list[Reading]:
         """Raises `Refused` for an answer that is stamped with no offsets of features."""
         if not self._offsets:
             raise Refused("the answer must be stamped with the offsets of its features, got none")
         groups = self._runtime.app.task.about.feature_groups
         keys: dict[str, set[tuple[str, ...]]] = {}
-        for one in asked:
-            for name, group_keys in one.items():
+        for keys_of in keys_of_rows:
+            for name, group_keys in keys_of.items():
                 keys.setdefault(name, set()).update(group_keys)
         needed = Needed(groups, keys, min(at_us, default=0))
         frames = events_about(self._runtime, needed, self._offsets)
-        return OfflineFeatures(groups, frames, self._offsets).read(asked, at_us)
+        return OfflineFeatures(groups, frames, self._offsets).read(keys_of_rows, at_us)
 
 
 class Needed:
@@ -49,13 +49,15 @@ class Needed:
         self.keys: dict[str, dict[tuple[str, ...], set[tuple[str, ...]]]] = {}
         starts: dict[tuple[str, tuple[str, ...]], list[int | None]] = {}
         for group in groups:
-            mine = {tuple(key) for key in keys.get(group.name, ())}
-            for definition in group.definitions if mine else ():
+            group_keys = {tuple(key) for key in keys.get(group.name, ())}
+            for definition in group.definitions if group_keys else ():
                 for part, fields in definition.aggregates:
                     name = part.event.__name__.lower()
-                    self.keys.setdefault(name, {}).setdefault(fields, set()).update(mine)
+                    self.keys.setdefault(name, {}).setdefault(fields, set()).update(group_keys)
                     starts.setdefault((name, fields), []).append(definition.since_us(first_us, fields))
-        self.since = {key: start for key, found in starts.items() if (start := _earliest(found)) is not None}
+        self.since = {
+            key: start for key, earliest_us in starts.items() if (start := _earliest(earliest_us)) is not None
+        }
         self.since_of = {
             name: min(self.since[name, fields] for fields in by_fields)
             for name, by_fields in self.keys.items()
@@ -101,13 +103,13 @@ def _homes(
     runtime: Runtime, name: str, by_fields: Mapping[tuple[str, ...], set[tuple[str, ...]]], partitions: int
 ) -> set[int]:
     """The partitions that hold events of these keys: all of them, unless the log is divided by one of the fields."""
-    field, found = runtime.schema.types[name].key_field, set[int]()
+    field, partitions_read = runtime.schema.types[name].key_field, set[int]()
     for fields, keys in by_fields.items():
         if field not in fields:
             return set(range(partitions))
-        place = fields.index(field)
-        found.update(partition(key[place], partitions) for key in keys)
-    return found
+        position = fields.index(field)
+        partitions_read.update(partition(key[position], partitions) for key in keys)
+    return partitions_read
 
 
 def _earliest(starts: Sequence[int | None]) -> int | None:

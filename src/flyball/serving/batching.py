@@ -162,9 +162,9 @@ class Scorer:
         self._stuck -= 1
 
 
-def _call_in_loop(loop: asyncio.AbstractEventLoop, what: Callable[..., None], *args: object) -> None:
+def _call_in_loop(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *args: object) -> None:
     try:
-        loop.call_soon_threadsafe(what, *args)
+        loop.call_soon_threadsafe(function, *args)
     except RuntimeError:
         if not loop.is_closed():  # at the end nobody waits for an answer any more
             raise

@@ -70,7 +70,7 @@ def answer_file(
     runtime: Runtime,
     source: Path,
     out: Path,
-    tell: Callable[[str], None] = lambda text: None,
+    show_progress: Callable[[str], None] = lambda text: None,
     part_rows: int = PART_ROWS,
 ) -> BatchReport:
     """Answer every row of `source` (CSV, JSON lines or Parquet, by its ending) into `out`, as of now.
@@ -97,7 +97,7 @@ def answer_file(
             _write(path, writes, answered)
             write_atomic(note, msgspec.json.encode(part))  # after its rows: a part with a note is whole
             parts.append(part)
-        tell(f"{sum(part.rows for part in parts):,} rows answered")
+        show_progress(f"{sum(part.rows for part in parts):,} rows answered")
     _join(folder, out, writes)
     report = engine_of.report(source, out, plan, parts, reused, began_us)
     write_atomic(out.with_name(f"{out.name}.lineage.json"), msgspec.json.format(msgspec.json.encode(report), indent=1))
@@ -107,10 +107,10 @@ def answer_file(
 
 def format_of(path: Path) -> str:
     """How a file is written, by its ending; raises `BadInput`."""
-    found = FORMATS.get(path.suffix.lower())
-    if found is None:
+    file_format = FORMATS.get(path.suffix.lower())
+    if file_format is None:
         raise BadInput("file", f"named with one of {', '.join(FORMATS)}", path.name)
-    return found
+    return file_format
 
 
 def rows_of(path: Path, format: str) -> Iterator[FileRow]:
@@ -174,20 +174,22 @@ class _Answerer:
     def answers(self, rows: Sequence[FileRow], part: int) -> tuple[list[FileRow], _Part]:
         """The rows with their answers, and what to note of them."""
         reader = RequestReader(self._about.request, self._runtime.clock, random.Random(part))
-        requests, places, failures = [], [], dict[int, str]()
+        requests, answerable, failures = [], [], dict[int, str]()
         for index, row in enumerate(rows):
             fields = {name: row[name] for name in self._fields if row.get(name) not in (None, "")}
             try:
                 requests.append(reader.read(fields, strict=False))
-                places.append(index)
+                answerable.append(index)
             except BadInput as error:
                 failures[index] = str(error)
-        predictions = dict(zip(places, self._engine.answer(requests), strict=True))
+        predictions = dict(zip(answerable, self._engine.answer(requests), strict=True))
         note = _Part(len(rows), len(failures), next(iter(failures.values()), ""))
         for prediction in predictions.values():
             note.levels[prediction.level] = note.levels.get(prediction.level, 0) + 1
             note.versions[prediction.version] = note.versions.get(prediction.version, 0) + 1
-        offsets = [list(one.reads[0].offsets if one.reads else one.offsets) for one in predictions.values()]
+        offsets = [
+            list(stamped.reads[0].offsets if stamped.reads else stamped.offsets) for stamped in predictions.values()
+        ]
         note.offsets = [offsets[0], offsets[-1]] if offsets else []
         return [
             {**row, **self._columns(predictions.get(index)), "error": failures.get(index)}
@@ -235,20 +237,20 @@ class _Answerer:
 
 def _added(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:
     total: dict[str, int] = {}
-    for each in counts:
-        for name, count in each.items():
+    for part_counts in counts:
+        for name, count in part_counts.items():
             total[name] = total.get(name, 0) + count
     return total
 
 
 def _begin(folder: Path, plan: Mapping[str, Any]) -> None:
     """Keep the parts of an earlier run of the same plan, remove those of another."""
-    path, wanted = folder / "plan", msgspec.json.encode(plan)
-    if path.exists() and path.read_bytes() == wanted:
+    path, plan_bytes = folder / "plan", msgspec.json.encode(plan)
+    if path.exists() and path.read_bytes() == plan_bytes:
         return
     if folder.exists():
         shutil.rmtree(folder)
-    write_atomic(path, wanted)
+    write_atomic(path, plan_bytes)
 
 
 def _write(path: Path, format: str, rows: Sequence[FileRow]) -> None:

@@ -43,8 +43,8 @@ class PredictionWriter:
 
     def recent(self, prediction_id: str) -> Prediction | None:
         """A prediction that is not in the log yet."""
-        found = self._by_id.get(prediction_id)
-        return None if found is None else self._stamped(*found)
+        waiting = self._by_id.get(prediction_id)
+        return None if waiting is None else self._stamped(*waiting)
 
     def stop(self, within_s: float = 5.0) -> int:
         """Write what waits, trying for `within_s`; returns how many records could not be written."""

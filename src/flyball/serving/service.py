@@ -120,9 +120,9 @@ class Service:
             return [
                 [
                     AnswerReason(name, value)
-                    for name, value in sorted(one, key=lambda part: (-abs(part[1]), part[0]))[:most]
+                    for name, value in sorted(contributions, key=lambda part: (-abs(part[1]), part[0]))[:most]
                 ]
-                for one in added
+                for contributions in added
             ]
 
         return await self.aside(explained)

@@ -37,7 +37,7 @@ class HasFeatures(Protocol):
 class ReadFeatures(Protocol):
     """Reads features: a reading for each of `asked`, as of its time, each from one consistent view."""
 
-    def read(self, asked: Sequence[Asked], at_us: Sequence[int]) -> "list[Reading]": ...
+    def read(self, keys_of_rows: Sequence[Asked], at_us: Sequence[int]) -> "list[Reading]": ...
 
 
 @runtime_checkable
@@ -100,29 +100,29 @@ class Columns:
     def matrix(self, reading: "Reading", users: Sequence[str], items: Sequence[str]) -> Doubles:
         """float64 (rows, names) of the pairs of users and items that were asked about; nan for missing."""
         rows = len(items)
-        found = np.empty((rows, len(self.names)))
+        matrix = np.empty((rows, len(self.names)))
         numbers = {name: numbers_of(vectors) for name, vectors in reading.groups.items()}
         derived = self._derived(reading, users, items)
         for column, name in enumerate(self.names):
             if name in self._placed:
-                group, place = self._placed[name]
-                found[:, column] = numbers[group.name][:, place]  # a user's one row is everyone's
+                group, source = self._placed[name]
+                matrix[:, column] = numbers[group.name][:, source]  # a user's one row is everyone's
             else:
-                found[:, column] = [_number(value) for value in derived[name]]
-        return found
+                matrix[:, column] = [_number(value) for value in derived[name]]
+        return matrix
 
     def _derived(self, reading: "Reading", users: Sequence[str], items: Sequence[str]) -> Mapping[str, Sequence[Any]]:
-        wanted = [name for name in self._needed if name in self._set.derived]
-        if not wanted:
+        derived_names = [name for name in self._needed if name in self._set.derived]
+        if not derived_names:
             return {}
         rows = len(items)
         columns: dict[str, Sequence[Any]] = {self._user: users, self._item: items, "at": [reading.at_us] * rows}
-        inputs = {given for name in wanted for given in self._set.derived[name].inputs}
-        for name, (group, place) in self._placed.items():
+        inputs = {input for name in derived_names for input in self._set.derived[name].inputs}
+        for name, (group, position) in self._placed.items():
             if name in inputs:
-                values = reading.groups[group.name].column(place)
+                values = reading.groups[group.name].column(position)
                 columns[name] = values if len(values) == rows else values * rows
-        self._set.derive_columns(columns, rows, wanted)
+        self._set.derive_columns(columns, rows, derived_names)
         return columns
 
     def of_items(self, reading: "Reading", rows: Sequence[int]) -> "Reading":
@@ -149,7 +149,7 @@ class Columns:
 
     def _chosen_of(self, group: "Group") -> list[int]:
         """The places in the group of the features that are read, in order of their names."""
-        return [place for _, (owner, place) in sorted(self._placed.items()) if owner.name == group.name]
+        return [position for _, (owner, position) in sorted(self._placed.items()) if owner.name == group.name]
 
     def pairs(self, group: "Group", users: Sequence[str], items: Sequence[str]) -> list[tuple[str, ...]]:
         """The group's key of each pair."""
@@ -182,34 +182,34 @@ def _number(value: Any) -> float:
 
 def numbers_of(vectors: "Vectors") -> Doubles:
     """float64 (keys, features): numbers as they are, texts hashed into `CATEGORIES`, nan for missing."""
-    found = vectors.matrix()
+    numbers = vectors.matrix()
     texts = vectors.tags == 4
-    return np.where(texts, vectors.bits & (CATEGORIES - 1), found) if texts.any() else found
+    return np.where(texts, vectors.bits & (CATEGORIES - 1), numbers) if texts.any() else numbers
 
 
-def chosen_features(task: HasFeatures, wanted: Sequence[str]) -> dict[str, str]:
-    """{feature: hash} of the features, groups and derived values named in `wanted`.
+def chosen_features(task: HasFeatures, names: Sequence[str]) -> dict[str, str]:
+    """{feature: hash} of the features, groups and derived values named in `names`.
 
     Raises `BadDeclaration` for an unknown name, for one that is a list, and for keys that are neither user nor item.
     """
-    whole, (key, item) = task.about.features, _entities_of(task.about)
-    if whole is None:
+    feature_set, (key, item) = task.about.features, _entities_of(task.about)
+    if feature_set is None:
         raise BadDeclaration("features of Stages", "features that the task declares", "a task without any")
-    groups = {group.name: group for group in whole.groups}
-    kinds = {definition.name: definition.result for group in whole.groups for definition in group.definitions}
-    known = [*groups, *kinds, *whole.derived]
-    found: set[str] = set()
-    for name in wanted:
+    groups = {group.name: group for group in feature_set.groups}
+    kinds = {definition.name: definition.result for group in feature_set.groups for definition in group.definitions}
+    known = [*groups, *kinds, *feature_set.derived]
+    chosen: set[str] = set()
+    for name in names:
         if name not in known:
             raise BadDeclaration("features of Stages", f"among {', '.join(known) or 'none'}", name)
         if kinds.get(name) == "list":
             raise BadDeclaration(f"feature {name} of Stages", "a number or text", "a list")
         named = [definition.name for definition in groups[name].definitions] if name in groups else [name]
-        found.update(one for one in named if kinds.get(one) != "list")
-        strange = _keys_of(whole, named) - {key, item}
+        chosen.update(feature for feature in named if kinds.get(feature) != "list")
+        strange = _keys_of(feature_set, named) - {key, item}
         if strange:
             raise BadDeclaration(f"keys of {name}", f"of {key} and {item}", sorted(strange))
-    return {name: whole.hashes[name] for name in sorted(found)}
+    return {name: feature_set.hashes[name] for name in sorted(chosen)}
 
 
 def _entities_of(about: About) -> tuple[str, str]:
@@ -217,12 +217,16 @@ def _entities_of(about: About) -> tuple[str, str]:
     return next(iter(references(about.request).values()), ""), about.items
 
 
-def _keys_of(whole: "FeatureSet", names: Sequence[str]) -> set[str]:
+def _keys_of(feature_set: "FeatureSet", names: Sequence[str]) -> set[str]:
     """The keys that features are kept for or derived from."""
-    needed = set(whole.needed(names))
-    keys = {key for group in whole.groups for key in group.keys if key in needed}
+    needed = set(feature_set.needed(names))
+    keys = {key for group in feature_set.groups for key in group.keys if key in needed}
     return keys.union(
-        *(set(group.keys) for group in whole.groups if needed & {definition.name for definition in group.definitions})
+        *(
+            set(group.keys)
+            for group in feature_set.groups
+            if needed & {definition.name for definition in group.definitions}
+        )
     )
 
 
@@ -241,12 +245,12 @@ class OnlineFeatures:
     def __init__(self, reader: "FeatureReader") -> None:
         self._reader = reader
 
-    def read(self, asked: Sequence[Asked], at_us: Sequence[int]) -> "list[Reading]":
+    def read(self, keys_of_rows: Sequence[Asked], at_us: Sequence[int]) -> "list[Reading]":
         """Raises `Refused` while the store has seen no event."""
-        found = [self._reader.read(one, at) for one, at in zip(asked, at_us, strict=True)]
-        if found and not any(found[0].offsets):
+        readings = [self._reader.read(keys_of, at) for keys_of, at in zip(keys_of_rows, at_us, strict=True)]
+        if readings and not any(readings[0].offsets):
             raise Refused("the online features must have been computed from the log, got an empty store")
-        return found
+        return readings
 
 
 class OfflineFeatures:
@@ -264,26 +268,26 @@ class OfflineFeatures:
         self._frames, self._offsets, self._delay_us = frames, offsets, apply_delay_us
         self._kept: dict[str, _Kept] = {}
 
-    def read(self, asked: Sequence[Asked], at_us: Sequence[int]) -> "list[Reading]":
+    def read(self, keys_of_rows: Sequence[Asked], at_us: Sequence[int]) -> "list[Reading]":
         from flyball.features import Reading, Vectors
 
         needed: dict[str, dict[_At, None]] = {}
-        for keys_of, at in zip(asked, at_us, strict=True):
+        for keys_of, at in zip(keys_of_rows, at_us, strict=True):
             for name, keys in keys_of.items():
                 needed.setdefault(name, {}).update(dict.fromkeys((key, at) for key in keys))
         for name, rows in needed.items():
             self._compute(name, rows)
         readings = []
-        for keys_of, at in zip(asked, at_us, strict=True):
+        for keys_of, at in zip(keys_of_rows, at_us, strict=True):
             parts = {}
             for name, keys in keys_of.items():
                 kept = self._kept[name]
                 numbers = [kept.index[key, at] for key in keys]
                 names = tuple(definition.name for definition in self._groups[name].definitions)
                 objects = {
-                    (position, nth): value
+                    (position, number_of_value): value
                     for position, number in enumerate(numbers)
-                    for nth, value in kept.objects[number]
+                    for number_of_value, value in kept.objects[number]
                 }
                 parts[name] = Vectors(names, list(keys), kept.bits[numbers], kept.tags[numbers], objects)
             readings.append(Reading(at, self._offsets or (), parts))
@@ -293,10 +297,10 @@ class OfflineFeatures:
         """float64 (rows, names) for any pairs of users and items at one time."""
         if not users:
             return np.empty((0, len(columns.names)))
-        asked: dict[str, list[tuple[str, ...]]] = {}
+        keys_of: dict[str, list[tuple[str, ...]]] = {}
         for group in columns.groups:
-            asked[group.name] = columns.pairs(group, users, items)
-        return columns.matrix(self.read([asked], [at_us])[0], users, items)
+            keys_of[group.name] = columns.pairs(group, users, items)
+        return columns.matrix(self.read([keys_of], [at_us])[0], users, items)
 
     def _compute(self, name: str, rows: "Iterable[_At]") -> None:
         import polars as pl
@@ -364,5 +368,5 @@ def coded_column(series: "polars.Series") -> tuple[NDArray[np.int64], NDArray[np
     if series.dtype == pl.Float64:
         bits = series.fill_null(0.0).to_numpy().copy().view(np.int64)
         return np.where(present, bits, 0), np.where(present, bits_of(1.0)[0], 0).astype(np.uint8)
-    each = [bits_of(value) for value in series.to_list()]
-    return np.array([bits for _, bits in each], np.int64), np.array([tag for tag, _ in each], np.uint8)
+    tagged_bits = [bits_of(value) for value in series.to_list()]
+    return np.array([bits for _, bits in tagged_bits], np.int64), np.array([tag for tag, _ in tagged_bits], np.uint8)

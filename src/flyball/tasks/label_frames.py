@@ -44,10 +44,10 @@ def label_requests(
     if not touches:
         return _states(rows.with_columns(**_nothing()), labels[0].otherwise, window_us, as_of_us)
     joined = pl.concat(touches)
-    held = pl.concat([_held(joined, number, label) for number, label in enumerate(labels)])
+    holding = pl.concat([_held(joined, number, label) for number, label in enumerate(labels)])
     labeled = (
-        rows.join(held.group_by("_row").agg(pl.col("held_at").min()), on="_row", how="left")
-        .join(_values(joined, held, labels), on="_row", how="left")
+        rows.join(holding.group_by("_row").agg(pl.col("held_at").min()), on="_row", how="left")
+        .join(_values(joined, holding, labels), on="_row", how="left")
         .join(_ended(joined), on="_row", how="left")
         .sort("_row")
     )
@@ -112,13 +112,13 @@ def _held(joined: pl.DataFrame, number: int, label: Label) -> pl.DataFrame:
     )
 
 
-def _values(joined: pl.DataFrame, held: pl.DataFrame, labels: Sequence[Label]) -> pl.DataFrame:
+def _values(joined: pl.DataFrame, holding: pl.DataFrame, labels: Sequence[Label]) -> pl.DataFrame:
     """(_row, number): the number of the latest event of the clauses that hold, 1 for labels without numbers."""
     if labels[0].value is None:
-        return held.select("_row").unique().with_columns(number=pl.lit(1.0))
+        return holding.select("_row").unique().with_columns(number=pl.lit(1.0))
     return (
         joined.filter(pl.col("_counted"))
-        .join(held.select("_row", "_clause"), on=["_row", "_clause"], how="inner")
+        .join(holding.select("_row", "_clause"), on=["_row", "_clause"], how="inner")
         .sort(*_ORDER)
         .group_by("_row")
         .agg(pl.col("number").last())

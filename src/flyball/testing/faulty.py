@@ -127,9 +127,9 @@ def fill(runtime: Runtime, users: int = 30, seed: int = 7) -> None:
     ]
     for number in range(1, users + 1):
         records.append(check("viewer", {"user": number, "gender": "FM"[number % 2]}, START_US, START_US))
-        for place in sorted({min(int(rng.expovariate(0.15)), 39) for _ in range(6)}):
+        for film_number in sorted({min(int(rng.expovariate(0.15)), 39) for _ in range(6)}):
             at = START_US + rng.randrange(DAY_US)
-            records.append(check("watch", {"user": number, "film": f"film-{place}"}, at, at))
+            records.append(check("watch", {"user": number, "film": f"film-{film_number}"}, at, at))
     runtime.log.append(records)
     runtime.catalog.catch_up(runtime.log)
     follow(runtime)

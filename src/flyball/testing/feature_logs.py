@@ -158,14 +158,14 @@ def events(draw: st.DrawFn, start: int) -> fb.Event:
 def logs(draw: st.DrawFn, most: int = 12) -> tuple[int, list[Logged]]:
     """(a time in the middle, a log): late, early, in any order, in several partitions."""
     start = draw(STARTS)
-    found, ends = [], [0] * PARTITIONS
+    log, ends = [], [0] * PARTITIONS
     for event in draw(st.lists(events(start), max_size=most)):
         partition = draw(st.integers(0, PARTITIONS - 1))
         if isinstance(event, Card):
             partition = 0  # the records of one key lie in one partition
-        found.append(Logged(event, event.at + draw(LATE), partition, ends[partition]))
+        log.append(Logged(event, event.at + draw(LATE), partition, ends[partition]))
         ends[partition] += 1
-    return start, found
+    return start, log
 
 
 @st.composite
@@ -200,7 +200,7 @@ def frames_of(log: Sequence[Logged], types: Sequence[type[fb.Event]] = EVENT_TYP
     import polars as pl
 
     plain: dict[Any, Any] = {int: pl.Int64, float: pl.Float64, bool: pl.Boolean}
-    found = {}
+    frames = {}
     for kind in types:
         chosen = [logged for logged in log if type(logged.event) is kind]
         if not chosen:
@@ -214,8 +214,8 @@ def frames_of(log: Sequence[Logged], types: Sequence[type[fb.Event]] = EVENT_TYP
             columns[name] = pl.Series(name, values, dtype=plain.get(read, pl.String), strict=True)
         for name in ("known_at", "partition", "offset"):
             columns[name] = pl.Series(name, [getattr(logged, name) for logged in chosen], dtype=pl.Int64)
-        found[kind.__name__.lower()] = pl.DataFrame(columns)
-    return found
+        frames[kind.__name__.lower()] = pl.DataFrame(columns)
+    return frames
 
 
 def rows_frame(rows: Sequence[Row]) -> "pl.DataFrame":

@@ -39,12 +39,12 @@ def before(offsets: Offsets) -> Sees:
 def value_of(definition: Definition, log: Sequence[Logged], keys: Mapping[str, str], at_us: int, sees: Sees) -> Any:
     """The feature's value for `keys` at `at_us`, None where it is missing."""
     feature = definition.feature
-    wanted = [keys[name] for name in definition.keys]
+    key = [keys[name] for name in definition.keys]
     if isinstance(feature, Ratio):
-        top = aggregate(feature.top, definition.fields, log, wanted, at_us, sees)
-        bottom = aggregate(feature.bottom, definition.bottom_fields, log, wanted, at_us, sees)
+        top = aggregate(feature.top, definition.fields, log, key, at_us, sees)
+        bottom = aggregate(feature.bottom, definition.bottom_fields, log, key, at_us, sees)
         return None if top is None or bottom is None or bottom == 0 else top / bottom
-    return aggregate(feature, definition.fields, log, wanted, at_us, sees)
+    return aggregate(feature, definition.fields, log, key, at_us, sees)
 
 
 def aggregate(
@@ -69,10 +69,10 @@ def aggregate(
         read = [(logged.event.at, 1) for logged in inside]
     else:
         read = [(logged.event.at, usable(feature, evaluate(feature.value, logged.event))) for logged in inside]
-    found = [(at, value) for at, value in read if value is not None]
-    if feature.window.kind == "exact" and len(found) > feature.window.max_events:
+    values = [(at, value) for at, value in read if value is not None]
+    if feature.window.kind == "exact" and len(values) > feature.window.max_events:
         return None
-    return _OPS[feature.op](feature, found, end)
+    return _OPS[feature.op](feature, values, end)
 
 
 def in_window(feature: Aggregate, at: int, end: int) -> bool:
@@ -153,62 +153,62 @@ def _shown(feature: Aggregate, value: Any) -> Any:
     return bool(value) if feature.kind == "bool" else value
 
 
-def _count(feature: Aggregate, found: Found, end: int) -> int:
-    return len(found)
+def _count(feature: Aggregate, values: Found, end: int) -> int:
+    return len(values)
 
 
-def _sum(feature: Aggregate, found: Found, end: int) -> float | None:
-    return float(sum(value for _, value in found)) / feature.per_unit if found else None
+def _sum(feature: Aggregate, values: Found, end: int) -> float | None:
+    return float(sum(value for _, value in values)) / feature.per_unit if values else None
 
 
-def _mean(feature: Aggregate, found: Found, end: int) -> float | None:
-    return float(sum(value for _, value in found)) / float(len(found) * feature.per_unit) if found else None
+def _mean(feature: Aggregate, values: Found, end: int) -> float | None:
+    return float(sum(value for _, value in values)) / float(len(values) * feature.per_unit) if values else None
 
 
-def _std(feature: Aggregate, found: Found, end: int) -> float | None:
-    n = len(found)
+def _std(feature: Aggregate, values: Found, end: int) -> float | None:
+    n = len(values)
     if n < 2:
         return None
-    total, squares = sum(value for _, value in found), sum(value * value for _, value in found)
+    total, squares = sum(value for _, value in values), sum(value * value for _, value in values)
     return math.sqrt(float(n * squares - total * total) / float(n * (n - 1))) / feature.per_unit
 
 
-def _target(feature: Aggregate, found: Found, end: int) -> float:
-    total = float(sum(value for _, value in found)) / feature.per_unit
-    return (total + feature.prior * feature.weight) / (len(found) + feature.weight)
+def _target(feature: Aggregate, values: Found, end: int) -> float:
+    total = float(sum(value for _, value in values)) / feature.per_unit
+    return (total + feature.prior * feature.weight) / (len(values) + feature.weight)
 
 
-def _min(feature: Aggregate, found: Found, end: int) -> Any:
-    return _shown(feature, min(value for _, value in found)) if found else None
+def _min(feature: Aggregate, values: Found, end: int) -> Any:
+    return _shown(feature, min(value for _, value in values)) if values else None
 
 
-def _max(feature: Aggregate, found: Found, end: int) -> Any:
-    return _shown(feature, max(value for _, value in found)) if found else None
+def _max(feature: Aggregate, values: Found, end: int) -> Any:
+    return _shown(feature, max(value for _, value in values)) if values else None
 
 
-def _last(feature: Aggregate, found: Found, end: int) -> Any:
-    return _shown(feature, max(found)[1]) if found else None
+def _last(feature: Aggregate, values: Found, end: int) -> Any:
+    return _shown(feature, max(values)[1]) if values else None
 
 
-def _first(feature: Aggregate, found: Found, end: int) -> Any:
-    return _shown(feature, min(found)[1]) if found else None
+def _first(feature: Aggregate, values: Found, end: int) -> Any:
+    return _shown(feature, min(values)[1]) if values else None
 
 
-def _last_n(feature: Aggregate, found: Found, end: int) -> list[Any]:
-    return [_shown(feature, value) for _, value in sorted(found, reverse=True)[: feature.n]]
+def _last_n(feature: Aggregate, values: Found, end: int) -> list[Any]:
+    return [_shown(feature, value) for _, value in sorted(values, reverse=True)[: feature.n]]
 
 
-def _distinct(feature: Aggregate, found: Found, end: int) -> int | None:
-    different = len({value for _, value in found})
+def _distinct(feature: Aggregate, values: Found, end: int) -> int | None:
+    different = len({value for _, value in values})
     return None if different > feature.max_events else different
 
 
-def _decayed(feature: Aggregate, found: Found, end: int) -> float | None:
-    if not found and feature.value is not None:
+def _decayed(feature: Aggregate, values: Found, end: int) -> float | None:
+    if not values and feature.value is not None:
         return None
     tile = feature.window.tile_us
     total = 0
-    for at, value in found:
+    for at, value in values:
         age = end // tile - at // tile
         total += value * round(2**24 * 2.0 ** (-age * tile / feature.half_life_us))
     return float(total) / (2**24 * feature.per_unit)

@@ -59,8 +59,8 @@ class _Connection:
         length = int(lower[start : end if end >= 0 else None])
         if len(body) < length:
             return None
-        whole, self.data = self.data, b""
-        return whole
+        response, self.data = self.data, b""
+        return response
 
 
 class _Run:

@@ -82,9 +82,9 @@ class PlainLog:
 
     def read(self, after: Offsets, limit: int) -> list[Slice]:
         return [
-            Slice(part, first, held[first:])
-            for part, (first, held) in enumerate(zip(after, self._parts, strict=True))
-            if held[first:]
+            Slice(part, first, part_records[first:])
+            for part, (first, part_records) in enumerate(zip(after, self._parts, strict=True))
+            if part_records[first:]
         ]
 
     def ends(self) -> Offsets:
@@ -117,15 +117,15 @@ def as_written(record: Record, written: WrittenType) -> Record:
 
 def read_all(log: EventLog, after: Offsets, limit: int) -> list[list[Record]]:
     """Per partition every record from `after` on, read `limit` at a time; slices must join without gap or overlap."""
-    held: list[list[Record]] = [[] for _ in after]
+    records: list[list[Record]] = [[] for _ in after]
     while slices := log.read(after, limit):
         for piece in slices:
             assert piece.first == after[piece.partition], "a slice must begin where the reader stands"
             assert piece.records, "a slice must hold records"
-            held[piece.partition] += piece.records
+            records[piece.partition] += piece.records
             after = after_slices(after, [piece])
     assert after == log.ends()
-    return held
+    return records
 
 
 class LogContract:
@@ -152,18 +152,20 @@ class LogContract:
     def test_records_come_back_in_order_from_the_partition_of_their_key(self, log: EventLog) -> None:
         records = [record(number) for number in range(50)]
         assert log.append(records) == Appended(50, [])
-        held = read_all(log, (0,) * PARTITIONS, 1_000)
+        read = read_all(log, (0,) * PARTITIONS, 1_000)
         for part in range(PARTITIONS):
-            assert held[part] == [one for one in records if partition(one.key, PARTITIONS) == part]
+            assert read[part] == [
+                written_record for written_record in records if partition(written_record.key, PARTITIONS) == part
+            ]
 
     def test_a_reader_resumes_exactly_at_any_offset_and_limit(self, log: EventLog) -> None:
         for start in range(0, 90, 9):
             log.append([record(number) for number in range(start, start + 9)])
-        whole = read_all(log, (0,) * PARTITIONS, 1_000)
+        all_records = read_all(log, (0,) * PARTITIONS, 1_000)
         for limit in (1, 2, 7, 1_000):
-            assert read_all(log, (0,) * PARTITIONS, limit) == whole
+            assert read_all(log, (0,) * PARTITIONS, limit) == all_records
         for skip in range(min(log.ends())):
-            assert read_all(log, (skip,) * PARTITIONS, 5) == [held[skip:] for held in whole]
+            assert read_all(log, (skip,) * PARTITIONS, 5) == [part_records[skip:] for part_records in all_records]
 
     def test_a_read_keeps_about_to_its_limit(self, log: EventLog) -> None:
         log.append([record(number) for number in range(600)])
@@ -203,8 +205,8 @@ class LogContract:
     def test_keys_and_bodies_of_any_kind_come_back_whole(self, log: EventLog) -> None:
         odd = [record(1, "é\u4e2d\U0001f600"), record(2, "x" * 400), record(3, "a/b c\n")]
         log.append(odd)
-        held = [one for part in read_all(log, (0,) * PARTITIONS, 10) for one in part]
-        assert sorted(held, key=lambda one: one.id) == odd
+        read = [odd_record for part in read_all(log, (0,) * PARTITIONS, 10) for odd_record in part]
+        assert sorted(read, key=lambda odd_record: odd_record.id) == odd
 
     def test_threads_that_append_the_same_events_keep_each_once(self, address: str) -> None:
         written: list[int] = []
@@ -221,23 +223,28 @@ class LogContract:
         for thread in threads:
             thread.join()
         log = open_log(address)
-        held = [one.id for part in read_all(log, (0,) * PARTITIONS, 50) for one in part]
-        assert sorted(held) == [number.to_bytes(16) for number in range(420)]
+        ids = [kept_record.id for part in read_all(log, (0,) * PARTITIONS, 50) for kept_record in part]
+        assert sorted(ids) == [number.to_bytes(16) for number in range(420)]
         assert sum(written) == 420
         log.close()  # type: ignore[attr-defined]
 
     def test_what_is_searched_for_is_found_whether_or_not_the_log_can_skip(self, log: EventLog) -> None:
         for start in range(0, 60, 6):
             records = [record(number) for number in range(start, start + 6)]
-            log.append([msgspec.structs.replace(one, type=f"t{one.known_at % 3}") for one in records])
+            log.append(
+                [
+                    msgspec.structs.replace(written_record, type=f"t{written_record.known_at % 3}")
+                    for written_record in records
+                ]
+            )
         for part, end in enumerate(log.ends()):
-            whole = read_all(log, (0,) * PARTITIONS, 100)[part]
+            all_records = read_all(log, (0,) * PARTITIONS, 100)[part]
             for after, until in ((0, end), (0, end + 5), (2, end - 1), (end, end), (3, 3)):
                 for types in (None, {"t1": 0}, {"t0": 20_000, "t2": 40_000}, {"none": 0}):
                     for at_us in (None, (12_000, 30_000), (59_000, 59_001), (70_000, 80_000)):
                         searched = (part, after, until, types, at_us)
-                        for found in (read_where(log, *searched), read_where(_Plainly(log), *searched)):
-                            _check_search(list(found), whole, *searched)
+                        for slices in (read_where(log, *searched), read_where(_Plainly(log), *searched)):
+                            _check_search(list(slices), all_records, *searched)
 
     def test_it_keeps_what_its_records_were_written_with(self, log: EventLog, address: str) -> None:
         wide, narrow, other = written("wide"), written("narrow", closes=("wide",)), written("other")
@@ -261,8 +268,8 @@ class LogContract:
         log.append([as_written(record(6), wide)])
         assert log.schemas.stored() == [wide, narrow, other, wide]
         again.append([as_written(record(9), wide)])
-        held = [one for part in read_all(again, (0,) * PARTITIONS, 3) for one in part]
-        schemas = {one.known_at: one.schema for one in held}
+        read = [kept_record for part in read_all(again, (0,) * PARTITIONS, 3) for kept_record in part]
+        schemas = {kept_record.known_at: kept_record.schema for kept_record in read}
         names = {1: wide, 3: wide, 4: wide, 5: narrow, 6: wide, 7: other, 8: narrow, 9: wide}
         assert schemas == {2: 0} | {number: name.fingerprint for number, name in names.items()}
         again.close()  # type: ignore[attr-defined]
@@ -281,10 +288,10 @@ class LogContract:
                 assert log.append(records) == oracle.append(records)
             elif step == "read":
                 after = tuple(map(min, data.draw(_OFFSETS), oracle.ends()))
-                whole = [list[Record]() for _ in range(PARTITIONS)]
+                expected = [list[Record]() for _ in range(PARTITIONS)]
                 for piece in oracle.read(after, 1_000):
-                    whole[piece.partition] = piece.records
-                assert read_all(log, after, data.draw(st.integers(1, 40))) == whole
+                    expected[piece.partition] = piece.records
+                assert read_all(log, after, data.draw(st.integers(1, 40))) == expected
             elif step == "commit":
                 offsets = data.draw(_OFFSETS)
                 log.commit("group", offsets)
@@ -305,8 +312,8 @@ class _Plainly:
 
 
 def _check_search(
-    found: list[Slice],
-    whole: list[Record],
+    slices: list[Slice],
+    all_records: list[Record],
     part: int,
     after: int,
     until: int,
@@ -315,17 +322,17 @@ def _check_search(
 ) -> None:
     """The slices are true, in order and within bounds, and hold every record that matches."""
     offsets: list[int] = []
-    for piece in found:
+    for piece in slices:
         assert piece.partition == part
-        assert piece.records == whole[piece.first : piece.first + len(piece.records)]
+        assert piece.records == all_records[piece.first : piece.first + len(piece.records)]
         offsets += range(piece.first, piece.first + len(piece.records))
     assert offsets == sorted(set(offsets))
     assert all(after <= offset < until for offset in offsets)
     matching = {
         offset
-        for offset, one in enumerate(whole[:until])
+        for offset, record in enumerate(all_records[:until])
         if offset >= after
-        and (types is None or types.get(one.type, one.at + 1) <= one.at)
-        and (at_us is None or at_us[0] <= one.at < at_us[1])
+        and (types is None or types.get(record.type, record.at + 1) <= record.at)
+        and (at_us is None or at_us[0] <= record.at < at_us[1])
     }
     assert matching <= set(offsets)

@@ -173,9 +173,9 @@ def check_permutation(model: Recommender, folder: Path) -> None:
 def check_artifact(model: Recommender, folder: Path) -> None:
     """Saved and loaded: the same parameters, the same bits, read-only views of the files, the same scores."""
     data, learned, histories = _fitted(model)
-    place = folder / "artifact"
-    hashes = save_artifact(place, {"kind": kind_of(model), "params": params_of(model)}, learned, data.items)
-    loaded = load_artifact(place, hashes)
+    artifact_folder = folder / "artifact"
+    hashes = save_artifact(artifact_folder, {"kind": kind_of(model), "params": params_of(model)}, learned, data.items)
+    loaded = load_artifact(artifact_folder, hashes)
     assert model_of(loaded, [type(model)]) == model, "parameters must come back equal"
     _same_arrays(learned, loaded.arrays, "arrays from the artifact")
     for name, array in loaded.arrays.items():
@@ -260,11 +260,11 @@ def check_explanations(model: Recommender, folder: Path) -> None:
     if not explains(model):
         return
     for row in range(0, histories.rows, 9):
-        one = take(histories, [row])
-        scores = model.score(learned, one)[0]
+        history = take(histories, [row])
+        scores = model.score(learned, history)[0]
         for item in np.flatnonzero(np.isfinite(scores))[::5].tolist():
-            parts = model.explain(learned, one, item)
-            assert all(0 <= position < len(one.items) for position, _ in parts), "positions must lie in the history"
+            parts = model.explain(learned, history, item)
+            assert all(0 <= position < len(history.items) for position, _ in parts), "positions must lie in the history"
             total = sum(part for _, part in parts)
             close = abs(total - scores[item]) <= 1e-4 * max(1.0, abs(float(scores[item])))
             assert close, f"contributions must add up to {scores[item]}, got {total}"
@@ -440,7 +440,9 @@ def _personal(model: Recommender) -> bool:
     data, history, _ = _board(model)
     learned = model.fit(data, 1)
     other = msgspec.structs.replace(histories_of(data, [1]), now_us=history.now_us)
-    first, second = (np.argsort(-model.score(learned, one)[0], kind="stable") for one in (history, other))
+    first, second = (
+        np.argsort(-model.score(learned, user_history)[0], kind="stable") for user_history in (history, other)
+    )
     nobody = model.score(learned, _history([], rating=np.nan))
     return not np.array_equal(first, second) and bool(np.isneginf(nobody).all())
 

@@ -81,9 +81,9 @@ def check_threads_read_one_time_while_another_writes(open_store: Open) -> None:
     def read() -> None:
         while not done.is_set():
             (x, y), offsets = store.read([b"x", b"y"])
-            found = dict(store.scan(b""))
-            if not x == y == b"%d" % offsets[0] or found[b"x"] != found[b"y"]:
-                torn.append((x, y, offsets, found))
+            scanned = dict(store.scan(b""))
+            if not x == y == b"%d" % offsets[0] or scanned[b"x"] != scanned[b"y"]:
+                torn.append((x, y, offsets, scanned))
 
     threads = [threading.Thread(target=read) for _ in range(2)]
     for thread in threads:
@@ -131,11 +131,12 @@ Placed = tuple[int, int, Record]
 
 def placed(slices: Iterable[Slice]) -> list[Placed]:
     """The records of slices with their places, each once."""
-    found = {
+    record_at = {
         (piece.partition, piece.first + index): record for piece in slices for index, record in enumerate(piece.records)
     }
     return [
-        (partition, offset, record) for (partition, offset), record in sorted(found.items(), key=lambda one: one[0])
+        (partition, offset, record)
+        for (partition, offset), record in sorted(record_at.items(), key=lambda at_and_record: at_and_record[0])
     ]
 
 
@@ -151,34 +152,34 @@ def naive_pairs(records: Sequence[Placed], schema: Schema, signals: Signals) -> 
             user, item = getattr(event, plan.user_field), getattr(event, plan.item_field)
             if user is not None and item is not None:
                 by_pair.setdefault((str(user), str(item)), []).append((event, partition, offset))
-    return {pair: _naive_pair(found, signals) for pair, found in by_pair.items()}
+    return {pair: _naive_pair(pair_events, signals) for pair, pair_events in by_pair.items()}
 
 
-def _naive_pair(found: list[tuple[Any, int, int]], signals: Signals) -> Known:
-    events = [event for event, _, _ in found]
-    held = {
+def _naive_pair(placed_events: list[tuple[Any, int, int]], signals: Signals) -> Known:
+    events = [event for event, _, _ in placed_events]
+    times_of = {
         flag: [at for slot in slots if (at := naive_hit(events, signals.outcomes[slot])) is not None]
         for flag, slots in signals.slots_of.items()
     }
-    positive_at = min(held[1], default=None)
+    positive_at = min(times_of[1], default=None)
     rating = None
     if signals.rating is not None:
         of = compile_python(signals.rating.expression)
         rated: list[tuple[tuple[int, int, int], Any]] = [
             ((event.at, offset, partition), of(event))
-            for event, partition, offset in found
+            for event, partition, offset in placed_events
             if _is(event, signals.rating.event) and of(event) is not None
         ]
         rating = max(rated)[1] if rated else None
     times: list[int] = [event.at for event in events]
-    weight = 0.0 if held[4] else 1.0 if held[1] else 0.25 if held[2] else 0.0
+    weight = 0.0 if times_of[4] else 1.0 if times_of[1] else 0.25 if times_of[2] else 0.0
     return Known(
         at_us=max(times) if positive_at is None else positive_at,
         weight=weight,
         rating=rating,
-        positive=bool(held[1]),
-        weak_positive=bool(held[2]),
-        negative=bool(held[4]),
+        positive=bool(times_of[1]),
+        weak_positive=bool(times_of[2]),
+        negative=bool(times_of[4]),
         seen_at=min(times),
         last_at=max(times),
         positive_at=positive_at,
@@ -208,7 +209,7 @@ def naive_group(records: Sequence[Placed], schema: Schema, signals: Signals, use
     ]
     if not profiles or signals.user.group is None:
         return None
-    group = signals.user.group(max(profiles, key=lambda one: one[0])[1])
+    group = signals.user.group(max(profiles, key=lambda at_and_profile: at_and_profile[0])[1])
     return None if group is None or str(group) == "" else str(group)
 
 
@@ -248,10 +249,12 @@ def naive_history(
     pairs: dict[tuple[str, str], Known], user: str, cap: int
 ) -> tuple[list[tuple[str, float, float | None, int]], set[str]]:
     """(item, weight, rating, at_us) of the `cap` items with the latest events, by (at_us, item); and all items."""
-    mine = [(item, known) for (name, item), known in pairs.items() if name == user]
-    latest = sorted(mine, key=lambda one: (one[1].last_at, one[0]))[max(0, len(mine) - cap) :]
+    own_pairs = [(item, known) for (name, item), known in pairs.items() if name == user]
+    latest = sorted(own_pairs, key=lambda item_pair: (item_pair[1].last_at, item_pair[0]))[
+        max(0, len(own_pairs) - cap) :
+    ]
     rows = [(item, known.weight, known.rating, known.at_us) for item, known in latest]
-    return sorted(rows, key=lambda row: (row[3], row[0])), {item for item, _ in mine}
+    return sorted(rows, key=lambda row: (row[3], row[0])), {item for item, _ in own_pairs}
 
 
 def divided(log: Sequence[Sequence[Record]], cuts: Sequence[Sequence[int]]) -> list[list[Slice]]:
@@ -267,10 +270,10 @@ def divided(log: Sequence[Sequence[Record]], cuts: Sequence[Sequence[int]]) -> l
     ]
 
 
-def same_float(one: float | None, other: float) -> bool:
+def same_float(value: float | None, other: float) -> bool:
     """Equal as stored in 32 bits; None is NaN."""
     import numpy as np
 
-    if one is None or math.isnan(one):
+    if value is None or math.isnan(value):
         return math.isnan(other)
-    return bool(np.float32(one) == np.float32(other))
+    return bool(np.float32(value) == np.float32(other))

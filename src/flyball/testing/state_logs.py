@@ -132,8 +132,8 @@ def records(draw: st.DrawFn, distinct_ratings: bool = False) -> list[Record]:
 @st.composite
 def cuts(draw: st.DrawFn, log: Sequence[Sequence[Record]]) -> list[list[int]]:
     """Where batches end, partition by partition."""
-    found, at = [], [0] * len(log)
+    offsets, at = [], [0] * len(log)
     for _ in range(draw(st.integers(0, 5))):
         at = [draw(st.integers(low, len(part))) for low, part in zip(at, log, strict=True)]
-        found.append(at)
-    return found
+        offsets.append(at)
+    return offsets

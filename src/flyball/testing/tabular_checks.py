@@ -63,17 +63,17 @@ def sample_table(target: TargetKind, rows: int = 400, seed: int = 3) -> Training
     numbers[rng.random(numbers.shape) < 0.1] = np.nan
     categories = np.column_stack([rng.integers(0, count, rows) for count in _TEXTS.values()]).astype(np.int32)
     categories[rng.random(categories.shape) < 0.1] = -1
-    wanted = 2 * x + 3 * (categories[:, 0] == 1) + rng.normal(size=rows)
+    target_values = 2 * x + 3 * (categories[:, 0] == 1) + rng.normal(size=rows)
     if target.kind == "binary":
-        wanted = (wanted > 1).astype(np.float64)
+        target_values = (target_values > 1).astype(np.float64)
     elif target.kind == "multiclass":
-        wanted = np.digitize(wanted, [0.0, 2.0]).astype(np.float64)
+        target_values = np.digitize(target_values, [0.0, 2.0]).astype(np.float64)
     return TrainingTable(
         columns=_COLUMNS,
         numbers=numbers,
         categories=categories,
         vocabularies={name: [f"{name}{n}" for n in range(count)] for name, count in _TEXTS.items()},
-        target=wanted,
+        target=target_values,
         weight=rng.choice([0.5, 1.0, 3.0], rows),
         at_us=np.arange(rows, dtype=np.int64),
     )
@@ -81,28 +81,28 @@ def sample_table(target: TargetKind, rows: int = 400, seed: int = 3) -> Training
 
 def degenerate_tables(target: TargetKind) -> dict[str, TrainingTable]:
     """Tables at the edges, by name; the columns stay."""
-    whole = sample_table(target, rows=60)
+    table = sample_table(target, rows=60)
     highest = 1.0 if target.kind == "binary" else 2.0
     return {
-        "one row": _first(whole, 1),
-        "two rows": _first(whole, 2),
-        "all the lowest": msgspec.structs.replace(whole, target=np.zeros(60)),
-        "all the highest": msgspec.structs.replace(whole, target=np.full(60, highest)),
-        "every number missing": msgspec.structs.replace(whole, numbers=np.full_like(whole.numbers, np.nan)),
-        "every category unknown": msgspec.structs.replace(whole, categories=np.full_like(whole.categories, -1)),
+        "one row": _first(table, 1),
+        "two rows": _first(table, 2),
+        "all the lowest": msgspec.structs.replace(table, target=np.zeros(60)),
+        "all the highest": msgspec.structs.replace(table, target=np.full(60, highest)),
+        "every number missing": msgspec.structs.replace(table, numbers=np.full_like(table.numbers, np.nan)),
+        "every category unknown": msgspec.structs.replace(table, categories=np.full_like(table.categories, -1)),
         "all rows alike": msgspec.structs.replace(
-            whole, numbers=np.zeros_like(whole.numbers), categories=np.zeros_like(whole.categories)
+            table, numbers=np.zeros_like(table.numbers), categories=np.zeros_like(table.categories)
         ),
-        "one row outweighs all": msgspec.structs.replace(whole, weight=np.append(1e6, np.ones(59))),
+        "one row outweighs all": msgspec.structs.replace(table, weight=np.append(1e6, np.ones(59))),
     }
 
 
 def check_pure(model: TabularModel, target: TargetKind, folder: Path) -> None:
     """Neither the table nor what was learned nor the rows asked for change; a second answer has the same bits."""
     table = sample_table(target)
-    before = [each.tobytes() for each in (table.numbers, table.categories, table.target, table.weight)]
+    before = [table_array.tobytes() for table_array in (table.numbers, table.categories, table.target, table.weight)]
     fitted = model.fit(table, target, 7)
-    after = [each.tobytes() for each in (table.numbers, table.categories, table.target, table.weight)]
+    after = [table_array.tobytes() for table_array in (table.numbers, table.categories, table.target, table.weight)]
     assert before == after, "a fit must leave its table as it was"
     kept = {name: array.copy() for name, array in fitted.arrays.items()}
     predictor = _open(model, fitted, target)
@@ -147,9 +147,9 @@ def check_kept_in_artifact(model: TabularModel, target: TargetKind, folder: Path
     manifest = {"kind": kind_of(model), "params": params_of(model)}
     save_artifact(folder / "artifact", manifest, fitted.arrays, texts=fitted.texts)
     loaded = load_artifact(folder / "artifact")
-    found = model_of(loaded, [type(model)])
-    assert found == model, f"the model must come back as {model}, got {found}"
-    there = found.open(loaded.arrays, loaded.texts, _COLUMNS, target)
+    loaded_model = model_of(loaded, [type(model)])
+    assert loaded_model == model, f"the model must come back as {model}, got {loaded_model}"
+    there = loaded_model.open(loaded.arrays, loaded.texts, _COLUMNS, target)
     must = _open(model, fitted, target).predict(unseen.numbers, unseen.categories)
     _same(must, there.predict(unseen.numbers, unseen.categories), "predictions after a round trip")
 
@@ -201,9 +201,9 @@ TABULAR_CHECKS: list[TabularCheck] = [
 
 
 def _check_values(values: NDArray[Any], rows: int, target: TargetKind, what: str) -> None:
-    wanted = (rows, len(target.outputs))
+    shape = (rows, len(target.outputs))
     assert values.dtype == np.float64, f"{what}: predictions must be float64, got {values.dtype}"
-    assert values.shape == wanted, f"{what}: predictions must be of shape {wanted}, got {values.shape}"
+    assert values.shape == shape, f"{what}: predictions must be of shape {shape}, got {values.shape}"
     assert np.isfinite(values).all(), f"{what}: predictions must be finite"
     if target.kind == "quantiles":
         assert (np.diff(values, axis=1) >= 0).all(), f"{what}: quantiles must not cross"
@@ -216,8 +216,8 @@ def _check_values(values: NDArray[Any], rows: int, target: TargetKind, what: str
 
 def _check_contributions(predictor: TabularPredictor, rows: TrainingTable, target: TargetKind, what: str) -> None:
     added = predictor.contributions(rows.numbers, rows.categories)
-    wanted = (len(rows), len(target.outputs), len(_COLUMNS) + 1)
-    assert added.shape == wanted, f"{what}: contributions must be of shape {wanted}, got {added.shape}"
+    shape = (len(rows), len(target.outputs), len(_COLUMNS) + 1)
+    assert added.shape == shape, f"{what}: contributions must be of shape {shape}, got {added.shape}"
     assert np.isfinite(added).all(), f"{what}: contributions must be finite"
     values, margin = predictor.predict(rows.numbers, rows.categories), added.sum(axis=2)
     ways = [margin]

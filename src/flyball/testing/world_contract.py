@@ -33,10 +33,10 @@ def lived(app: App, seed: int = 1, days: int = 2) -> tuple[World, list[WorldRequ
     while now_us < START_US + days * DAY_US or batches[-1].pending:
         now_us += _STEP_US
         if now_us <= START_US + days * DAY_US:
-            asked = world.requests(now_us, _TIMELINE)
-            responses = next(iter(world.reference_policies(asked).values()))
-            world.decide(asked, responses, [1_000] * len(asked))
-            requests += asked
+            day_requests = world.requests(now_us, _TIMELINE)
+            responses = next(iter(world.reference_policies(day_requests).values()))
+            world.decide(day_requests, responses, [1_000] * len(day_requests))
+            requests += day_requests
         batches.append(world.emit(now_us, _TIMELINE))
         assert now_us < START_US + 60 * DAY_US, "what has begun must come to an end"
     return world, requests, batches

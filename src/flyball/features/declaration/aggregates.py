@@ -110,7 +110,7 @@ Feature = Aggregate | Ratio
 
 
 def _freshness_us(where: str, within: str) -> int:
-    found = duration_us(f"freshness of {where}", within)
-    if found <= 0:
+    freshness_us = duration_us(f"freshness of {where}", within)
+    if freshness_us <= 0:
         raise BadDeclaration(f"freshness of {where}", "longer than nothing, such as 1s", within)
-    return found
+    return freshness_us

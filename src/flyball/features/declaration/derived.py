@@ -79,9 +79,9 @@ class FeatureSet:
     """
 
     def __init__(self, *groups: Entity | Features | Group | type[Event], **derived: Derived) -> None:
-        events = [given for given in groups if isinstance(given, type)]
+        events = [member for member in groups if isinstance(member, type)]
         self.fields = tuple(name for event in events for name in event.__struct_fields__ if name != "at")
-        kept = [given for given in groups if not isinstance(given, type)]
+        kept = [member for member in groups if not isinstance(member, type)]
         self.groups = tuple(group if isinstance(group, Group) else group.features for group in kept)
         names = [feature.name for group in self.groups for feature in group.definitions]
         twice = sorted({name for name in names if names.count(name) > 1})
@@ -192,7 +192,7 @@ def _bucket(values: Iterable[Any], size: int) -> int:
     return int.from_bytes(digest.digest(), "little") % size
 
 
-def _names(what: str, inputs: Sequence[str]) -> tuple[str, ...]:
+def _names(owner: str, inputs: Sequence[str]) -> tuple[str, ...]:
     if not inputs or not all(isinstance(name, str) for name in inputs):
-        raise BadDeclaration(f"inputs of {what}", 'names such as "user.watched" or "at", one or more', inputs)
+        raise BadDeclaration(f"inputs of {owner}", 'names such as "user.watched" or "at", one or more', inputs)
     return tuple(inputs)

@@ -338,10 +338,12 @@ def keyed_by(feature: Aggregate, key: str, is_entity: bool, group: str) -> str:
         fields = [key] if key in declared.fields else []
         fields += [] if feature.by is None else [feature.by]
         must = f"over an event with a field {key!r}"
-    found = feature.by if feature.by in fields and is_entity else next(iter(fields), None)
-    if found is None:
+    key_field = feature.by if feature.by in fields and is_entity else next(iter(fields), None)
+    if key_field is None:
         raise BadDeclaration(f"{feature.text()} of {group}", must, builtins.list(declared.fields))
-    kind = next(field.kind for field in declared.declared if field.name == found)
+    kind = next(field.kind for field in declared.declared if field.name == key_field)
     if kind in (float, bool, builtins.list):
-        raise BadDeclaration(f"key {found!r} of {feature.text()} of {group}", "whole numbers or text", kind.__name__)
-    return found
+        raise BadDeclaration(
+            f"key {key_field!r} of {feature.text()} of {group}", "whole numbers or text", kind.__name__
+        )
+    return key_field

@@ -45,7 +45,9 @@ class Definition(msgspec.Struct, frozen=True):
 
     def since_us(self, at_us: int, fields: tuple[str, ...]) -> int | None:
         """The first time that a value as of `at_us` can depend on, by events keyed by `fields`; None without one."""
-        starts = [part.window.start_us(at_us - part.delay_us) for part, mine in self.aggregates if mine == fields]
+        starts = [
+            part.window.start_us(at_us - part.delay_us) for part, key_fields in self.aggregates if key_fields == fields
+        ]
         return None if None in starts else min(start for start in starts if start is not None)
 
     @property

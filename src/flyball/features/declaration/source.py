@@ -125,21 +125,23 @@ class _Content:
             kind = type(value)
             return f"{self._text(where, kind)} {value.name} {self._text(where, value.value)}"
         if isinstance(value, type) and issubclass(value, enum.Enum) and self._is_own(value.__module__):
-            members = ", ".join(f"{name}={self._text(where, one.value)}" for name, one in value.__members__.items())
+            members = ", ".join(
+                f"{name}={self._text(where, member.value)}" for name, member in value.__members__.items()
+            )
             return f"{value.__qualname__}({', '.join([members, *self._methods(value)])})"
         if type(value) in _PLAIN or isinstance(value, _BY_REPR):
             return repr(value)
         if isinstance(value, dict | MappingProxyType):
-            pairs = [f"{self._text(where, key)}: {self._text(where, held)}" for key, held in value.items()]
+            pairs = [f"{self._text(where, key)}: {self._text(where, item)}" for key, item in value.items()]
             return f"{_kind(value, dict)}{{{', '.join(pairs)}}}"
         if isinstance(value, set | frozenset):
-            return f"set({', '.join(sorted(self._text(where, held) for held in value))})"
+            return f"set({', '.join(sorted(self._text(where, element) for element in value))})"
         if isinstance(value, list):
-            return f"{_kind(value, list)}[{', '.join(self._text(where, held) for held in value)}]"
+            return f"{_kind(value, list)}[{', '.join(self._text(where, element) for element in value)}]"
         if isinstance(value, tuple):
-            held = [self._text(where, one) for one in value]
+            texts = [self._text(where, element) for element in value]
             named = "".join(f"{name} " for name in getattr(value, "_fields", ()))
-            return f"{_kind(value, tuple)}{named}({', '.join(held)}{',' * (len(held) == 1)})"
+            return f"{_kind(value, tuple)}{named}({', '.join(texts)}{',' * (len(texts) == 1)})"
         if isinstance(value, re.Pattern):
             return f"re.compile({value.pattern!r}, {value.flags})"
         return self._function(where, value)
@@ -150,7 +152,7 @@ class _Content:
             number = self._seen.get(value)
             return f"function {number}" if number is not None else f"function({'; '.join(self.parts(value))})"
         if isinstance(value, partial):
-            bound = [self._text(where, one) for one in (value.func, value.args, value.keywords)]
+            bound = [self._text(where, part) for part in (value.func, value.args, value.keywords)]
             return f"partial({', '.join(bound)})"
         if isinstance(value, MethodType):
             owner = value.__self__
@@ -198,9 +200,9 @@ def _is_installed(top: str) -> bool:
         spec = getattr(module, "__spec__", None) if module is not None else find_spec(top)
     except (ImportError, ValueError):
         return False
-    places = [getattr(module, "__file__", None), *(spec.submodule_search_locations or () if spec is not None else ())]
-    places.append(spec.origin if spec is not None else None)
-    return any(_INSTALLED & set(Path(place).parts) for place in places if place)
+    paths = [getattr(module, "__file__", None), *(spec.submodule_search_locations or () if spec is not None else ())]
+    paths.append(spec.origin if spec is not None else None)
+    return any(_INSTALLED & set(Path(path).parts) for path in paths if path)
 
 
 def _kind(value: Any, base: type) -> str:
@@ -300,7 +302,7 @@ def _extent(node: ast.AST) -> tuple[int, int]:
 def _dump(node: Any) -> str:
     """The node as text, without what carries no meaning and without what a Python version may add empty."""
     if isinstance(node, list):
-        return "[" + ", ".join(_dump(each) for each in node) + "]"
+        return "[" + ", ".join(_dump(child) for child in node) + "]"
     if not isinstance(node, ast.AST):
         return repr(node)
     fields = []

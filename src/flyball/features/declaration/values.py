@@ -98,8 +98,8 @@ def units_of(value: Any, per_unit: int) -> int | None:
         value = value * per_unit
         if not -LARGEST_UNITS <= value <= LARGEST_UNITS:  # false for NaN too
             return None
-        whole: int = round(value)
-        return whole
+        rounded: int = round(value)
+        return rounded
     units = int(value) * per_unit
     return units if -LARGEST_UNITS <= units <= LARGEST_UNITS else None
 
@@ -190,13 +190,13 @@ def _kind_of_constant(value: Any, where: str) -> str:
 
 
 def _extras(annotation: Any) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
+    extras: list[dict[str, Any]] = []
     for part in get_args(annotation):
         if isinstance(part, msgspec.Meta) and part.extra:
-            found.append(part.extra)
+            extras.append(part.extra)
         elif get_args(part):
-            found += _extras(part)
-    return found
+            extras += _extras(part)
+    return extras
 
 
 def number_of(value: Any) -> float | None:

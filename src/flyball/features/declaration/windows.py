@@ -61,8 +61,8 @@ def words(duration_us: int) -> str:
     >>> words(parse_duration("30d")), words(parse_duration("90m"))
     ('30d', '1h30m')
     """
-    days, rest = divmod(duration_us, parse_duration("1d"))
-    return f"{days}d" if days and not rest else format_duration(duration_us)
+    days, below_day = divmod(duration_us, parse_duration("1d"))
+    return f"{days}d" if days and not below_day else format_duration(duration_us)
 
 
 lifetime = Window(LIFETIME)
@@ -114,19 +114,19 @@ def check_max_events(where: str, max_events: int) -> None:
 def duration_us(where: str, text: str) -> int:
     """A duration as declared; raises `BadDeclaration`. Zero is one."""
     try:
-        found = parse_duration(text)
+        duration = parse_duration(text)
     except (BadInput, TypeError):
         raise BadDeclaration(where, "a duration such as 7d or 1h30m", text) from None
-    if found >= LONGEST_US:
+    if duration >= LONGEST_US:
         raise BadDeclaration(where, "shorter than 36,000 years", text)
-    return found
+    return duration
 
 
 def _duration(where: str, text: str) -> int:
-    found = duration_us(where, text)
-    if found == 0:
+    duration = duration_us(where, text)
+    if duration == 0:
         raise BadDeclaration(where, "longer than nothing", text)
-    return found
+    return duration
 
 
 def _default_tile(size: str, size_us: int) -> int:

@@ -80,8 +80,8 @@ class Aggregation:
             out = self._empty()
             over_rows(aggregate.counts, len(self.rows.codes), *self._window, out)
             self.source.kept[name] = out
-        found: Ints = self.source.kept[name]
-        return found
+        counts: Ints = self.source.kept[name]
+        return counts
 
     def _sum(self, column: Column, values: Ints, prefix: Ints) -> Ints:
         out = self._empty()
@@ -95,8 +95,8 @@ class Aggregation:
             return self._added_wide(column)
         total, squares = self._sum(column, column.values, column.prefix), None
         if squared:
-            each = column.wide * column.wide
-            squares = self._sum(column, each, column.prefix_of(each))
+            own_square = column.wide * column.wide
+            squares = self._sum(column, own_square, column.prefix_of(own_square))
         return added_series(self.feature, self._count(), total, squares)
 
     def _added_wide(self, column: Column) -> pl.Series:
@@ -202,9 +202,9 @@ class Aggregation:
 
     def _listed(self, column: Column) -> pl.Series:
         index = self._indices(self.feature.n)
-        found = index >= 0
-        flat = self._shown(column, index[found])
-        frame = pl.DataFrame({"row": np.nonzero(found)[0], "value": flat})
+        is_listed = index >= 0
+        flat = self._shown(column, index[is_listed])
+        frame = pl.DataFrame({"row": np.nonzero(is_listed)[0], "value": flat})
         lists = frame.group_by("row", maintain_order=True).agg("value")
         rows = pl.DataFrame({"row": np.arange(len(index))})
         kind = result_type(self.feature)
@@ -220,5 +220,5 @@ class Aggregation:
         column = frame[value.args[0]] if value.op == "field" else pl.Series(list(by_row(value, frame)))
         kind = {REAL: pl.Float64, BOOL: pl.Boolean, TEXT: pl.String, INT: pl.Int64}.get(self.feature.kind)
         column = column if kind is None or column.dtype == pl.Int128 else column.cast(kind)
-        places = pl.Series(np.append(self.segments.source, 0)[index]).set(pl.Series(index < 0), None)
-        return column.gather(places)
+        source_rows = pl.Series(np.append(self.segments.source, 0)[index]).set(pl.Series(index < 0), None)
+        return column.gather(source_rows)

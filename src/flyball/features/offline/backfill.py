@@ -113,8 +113,8 @@ def plan_backfill(
 
 
 def _file(path: str) -> tuple[str, int, int]:
-    found = Path(path).stat()
-    return path, found.st_size, found.st_mtime_ns
+    status = Path(path).stat()
+    return path, status.st_size, status.st_mtime_ns
 
 
 def _events_by_key(group: Group, files: Mapping[str, Sequence[str]], query_rows: pl.DataFrame) -> pl.DataFrame:
@@ -134,14 +134,14 @@ def _events_by_key(group: Group, files: Mapping[str, Sequence[str]], query_rows:
 
 
 def _ranges(group: int, counts: pl.DataFrame, most_events: int) -> list[KeyRange]:
-    found: list[KeyRange] = []
+    ranges: list[KeyRange] = []
     low, size = None, 0
     for key, events in counts.iter_rows():
         if size and size + events > most_events:
-            found.append(KeyRange(group, low, key, size))
+            ranges.append(KeyRange(group, low, key, size))
             low, size = key, 0
         size += events
-    return [*found, KeyRange(group, low, None, size)]
+    return [*ranges, KeyRange(group, low, None, size)]
 
 
 class _NamedEvent:
@@ -189,8 +189,8 @@ def _compute(call: _Call) -> int:
                 for used, fields in definition.aggregates
                 if used.event is event
             }
-            wanted = reduce(lambda a, b: a | b, [_within(field, part) for field in sorted(fields)])
-            frames[name] = pl.scan_parquet(call.files[name]).filter(wanted).collect()
+            in_key_range = reduce(lambda a, b: a | b, [_within(field, part) for field in sorted(fields)])
+            frames[name] = pl.scan_parquet(call.files[name]).filter(in_key_range).collect()
     kept = ["_row", "at", *group.keys, *(["offsets"] if "offsets" in rows.columns else [])]
     computed = point_in_time([group], frames, rows.select(kept), apply_delay_us=call.apply_delay_us)
     _write(computed.select("_row", *(definition.name for definition in group.definitions)), Path(call.out))
@@ -211,8 +211,10 @@ def _within(column: str, part: KeyRange) -> pl.Expr:
 def _together(plan: BackfillPlan, groups: Sequence[Group], rows: pl.DataFrame, paths: Sequence[Path]) -> pl.DataFrame:
     result = rows
     for number in range(len(groups)):
-        mine = [pl.read_parquet(path) for path, part in zip(paths, plan.parts, strict=True) if part.group == number]
-        frame = pl.concat(mine, how="vertical_relaxed").sort("_row")
+        group_parts = [
+            pl.read_parquet(path) for path, part in zip(paths, plan.parts, strict=True) if part.group == number
+        ]
+        frame = pl.concat(group_parts, how="vertical_relaxed").sort("_row")
         result = result.hstack(frame.drop("_row").get_columns())
     return result
 

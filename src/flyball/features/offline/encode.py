@@ -52,8 +52,11 @@ def units_column(value: Expression, per_unit: int, frame: pl.DataFrame) -> Encod
             return _whole_units(column, per_unit)
         if column.dtype == pl.Float64:
             return _real_units(column, per_unit)
-    found = [units_of(one, per_unit) for one in by_row(value, frame)]
-    return _checked(np.array([one or 0 for one in found], dtype=np.int64), np.array([one is not None for one in found]))
+    units = [units_of(row_value, per_unit) for row_value in by_row(value, frame)]
+    return _checked(
+        np.array([row_units or 0 for row_units in units], dtype=np.int64),
+        np.array([row_units is not None for row_units in units]),
+    )
 
 
 def text_column(value: Expression, frame: pl.DataFrame) -> EncodedValues:
@@ -99,5 +102,5 @@ def _real_units(column: pl.Series, per_unit: int) -> EncodedValues:
 
 
 def _checked(numbers: Any, usable: Any, texts: pl.Series | None = None) -> EncodedValues:
-    whole = np.ascontiguousarray(numbers, dtype=np.int64)
-    return EncodedValues(whole, None if usable is None or bool(np.all(usable)) else usable, texts)
+    integers = np.ascontiguousarray(numbers, dtype=np.int64)
+    return EncodedValues(integers, None if usable is None or bool(np.all(usable)) else usable, texts)

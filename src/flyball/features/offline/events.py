@@ -109,15 +109,15 @@ class EventSource:
         """The first event from the end, `at - delay_us`, on, and from the start of every window that ends there."""
         name = (id(segments), delay_us)
         if name not in self._edges:
-            mine = [
+            delayed = [
                 feature
                 for feature in self.features
                 if feature.delay_us == delay_us and self.segments_of(feature) is segments
             ]
-            windows = [one.window for one in mine if one.window.kind != LIFETIME]
+            windows = [feature.window for feature in delayed if feature.window.kind != LIFETIME]
             spans = list(dict.fromkeys([_END, *map(_span, windows)]))
-            found = segments.first_since(self.rows.codes, self.rows.at - delay_us, spans)
-            self._edges[name] = dict(zip(spans, found, strict=True))
+            starts = segments.first_since(self.rows.codes, self.rows.at - delay_us, spans)
+            self._edges[name] = dict(zip(spans, starts, strict=True))
         return self._edges[name]
 
     def _seen(self, segments: Segments, delay_us: int) -> tuple[Ints, Ints]:
@@ -131,8 +131,8 @@ class EventSource:
                 sure = np.minimum(segments.first_at_least(highest, codes, stamps + 1), right)
                 right = np.minimum(segments.first_at_least(lowest, codes, stamps + 1), right)
             self.kept[name] = sure, right
-        found: tuple[Ints, Ints] = self.kept[name]
-        return found
+        bounds: tuple[Ints, Ints] = self.kept[name]
+        return bounds
 
     def _segments(self, codes: Codes, ties: Ints | None) -> Segments:
         return Segments(codes, self.rows.keys.count, self.at, self.seen.seen_from, ties)

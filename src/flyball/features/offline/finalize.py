@@ -64,8 +64,10 @@ def added_wide(feature: Aggregate, n: Ints, total: Sequence[int], squares: Seque
 def units_series(feature: Aggregate, units: Ints, present: Mask, texts: pl.Series | None) -> pl.Series:
     """Units or ranks of texts as they were read."""
     if texts is not None:
-        found = texts.gather(np.where(present, units, 0)) if len(texts) else pl.repeat(None, len(units), eager=True)
-        return pl.select(pl.when(pl.Series(present)).then(found.cast(pl.String))).to_series()
+        ranked_texts = (
+            texts.gather(np.where(present, units, 0)) if len(texts) else pl.repeat(None, len(units), eager=True)
+        )
+        return pl.select(pl.when(pl.Series(present)).then(ranked_texts.cast(pl.String))).to_series()
     if feature.kind == REAL:
         return masked(units.astype(np.float64) / float(feature.per_unit), present)
     shown = masked(units, present)
@@ -96,10 +98,10 @@ def double_of_spread(n: Ints, total: Ints, squares: Ints) -> Doubles:
     units = n * low_q - low_t * low_t
     middle = n * high_q - 2 * high_t * low_t + (units >> HALF)
     top = (middle >> HALF) - high_t * high_t
-    rest = ((middle & low) << HALF) | (units & low)
+    low_bits = ((middle & low) << HALF) | (units & low)
     bits = np.where(top > 0, np.frexp(top.astype(np.float64))[1].astype(np.int64), 0)
-    kept = (top << (2 * HALF - bits)) | (rest >> bits)
+    kept = (top << (2 * HALF - bits)) | (low_bits >> bits)
     # a sticky bit: `kept` has more bits than a double, so what was shifted out only decides ties
-    lost = (rest & ((np.int64(1) << bits) - 1)) != 0
+    lost = (low_bits & ((np.int64(1) << bits) - 1)) != 0
     doubles: Doubles = np.ldexp((kept | lost).astype(np.float64), bits)
     return doubles

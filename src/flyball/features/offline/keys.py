@@ -66,9 +66,9 @@ def _looked_up(query_rows: pl.DataFrame, table: pl.DataFrame, names: Sequence[st
         and table[names[0]].dtype == pl.Int64
         and table.height
     ):
-        found = _by_place(query_rows[names[0]], table[names[0]], table["code"])
-        if found is not None:
-            return found
+        row_codes = _by_place(query_rows[names[0]], table[names[0]], table["code"])
+        if row_codes is not None:
+            return row_codes
     aligned = table.cast({name: query_rows[name].dtype for name in names})
     joined = query_rows.join(aligned, on=list(names), how="left", maintain_order="left")
     return joined["code"].fill_null(-1).cast(pl.Int32).to_numpy()
@@ -99,6 +99,6 @@ def _by_place(query_rows: pl.Series, keys: pl.Series, codes: pl.Series) -> Codes
         return None
     code_of = np.full(high - low + 1, -1, dtype=np.int32)
     code_of[numbers - low] = codes.to_numpy()
-    found = np.empty(len(query_rows), dtype=np.int32)
-    each(sort.looked_up, Chunks(query_rows).parts, low, high, code_of, found)
-    return found
+    row_codes = np.empty(len(query_rows), dtype=np.int32)
+    each(sort.looked_up, Chunks(query_rows).parts, low, high, code_of, row_codes)
+    return row_codes

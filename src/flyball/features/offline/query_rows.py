@@ -18,8 +18,8 @@ class QueryRows:
         self.seen = seen
         self.keys = distinct_keys(rows, names)
         codes, count = self.keys.row_codes, self.keys.count
-        _, places = by_code(codes, count)
-        columns = codes, rows["at"], seen.stamps, np.arange(len(codes), dtype=places.dtype)
+        _, targets = by_code(codes, count)
+        columns = codes, rows["at"], seen.stamps, np.arange(len(codes), dtype=targets.dtype)
         self.codes, self.at, self.stamps, self.order = (
-            scattered(Chunks(column), places, len(codes)) for column in columns
+            scattered(Chunks(column), targets, len(codes)) for column in columns
         )

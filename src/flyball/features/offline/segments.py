@@ -33,9 +33,9 @@ class Segments:
         self.keys = keys
         self.starts, self.places = by_code(codes if order is None else codes[order], keys)
         if order is not None:
-            places = np.empty_like(self.places)
-            places[order] = self.places
-            self.places = places
+            targets = np.empty_like(self.places)
+            targets[order] = self.places
+            self.places = targets
         self.at = self.scattered(at)
         self.all_seen = seen_from is None
         self.seen_from = np.empty(0, dtype=np.int64) if seen_from is None else self.scattered(Chunks(seen_from))
@@ -56,10 +56,10 @@ class Segments:
         """Which row of the input each event was."""
         return self.scattered(Chunks(np.arange(len(self.places))))
 
-    def first_at_least(self, values: SignedInts, codes: SignedInts, wanted: SignedInts) -> SignedInts:
-        """For each row the first event of its key where `values` (rising) is at least `wanted`."""
+    def first_at_least(self, values: SignedInts, codes: SignedInts, least: SignedInts) -> SignedInts:
+        """For each row the first event of its key where `values` (rising) is at least `least`."""
         out = np.empty(len(codes), dtype=self.places.dtype)
-        over_rows(sort.first_at_least, len(codes), self.starts, values, codes, wanted, out)
+        over_rows(sort.first_at_least, len(codes), self.starts, values, codes, least, out)
         return out
 
     def first_since(self, codes: SignedInts, ends: SignedInts, spans: Sequence[tuple[int, int]]) -> list[SignedInts]:
@@ -109,11 +109,11 @@ class Column:
     @cached_property
     def limbs(self) -> list[SignedInts]:
         """The values in parts, the lowest first: `sum(limb << 14 * k)`."""
-        rest, parts = self.wide, []
+        high, parts = self.wide, []
         for _ in range(LIMBS - 1):
-            parts.append(rest & ((1 << LIMB_BITS) - 1))
-            rest = rest >> LIMB_BITS
-        return [*parts, rest]
+            parts.append(high & ((1 << LIMB_BITS) - 1))
+            high = high >> LIMB_BITS
+        return [*parts, high]
 
     @cached_property
     def rising(self) -> "Blocks":
@@ -136,16 +136,16 @@ class Blocks:
     """EncodedValues with the maxima of ever longer blocks: level k of `upper` lies in `places[k]:places[k + 1]`."""
 
     def __init__(self, values: SignedInts) -> None:
-        levels, places, below = [], [0], values
+        levels, level_starts, below = [], [0], values
         while len(below) >= aggregate.FANOUT:
             level = np.empty(-(-len(below) // aggregate.FANOUT), dtype=values.dtype)
             aggregate.raise_level(below, level)
             levels.append(level)
-            places.append(places[-1] + len(level))
+            level_starts.append(level_starts[-1] + len(level))
             below = level
         self.values = values
         self.upper = np.concatenate(levels) if levels else np.empty(0, dtype=values.dtype)
-        self.places = np.array(places, dtype=np.int64)
+        self.places = np.array(level_starts, dtype=np.int64)
 
 
 def index_type(count: int) -> Int:
@@ -159,18 +159,18 @@ def by_code(codes: SignedInts, keys: int) -> tuple[SignedInts, SignedInts]:
     if keys * len(parts) > len(codes):
         parts = [(0, len(codes))]  # counting by part would take more memory than the rows do
     counts, starts = np.zeros((len(parts), keys), dtype=np.int64), np.empty(keys + 1, dtype=np.int64)
-    places: SignedInts = np.empty(len(codes), dtype=index_type(len(codes)))
+    targets: SignedInts = np.empty(len(codes), dtype=index_type(len(codes)))
     calls = [(*part, counts[number]) for number, part in enumerate(parts)]
     each(sort.tally, calls, codes)
     sort.begin(counts, starts)
-    each(sort.place, calls, codes, places)
-    return starts, places
+    each(sort.place, calls, codes, targets)
+    return starts, targets
 
 
-def scattered(values: Chunks, places: SignedInts, count: int) -> SignedInts:
+def scattered(values: Chunks, targets: SignedInts, count: int) -> SignedInts:
     """The values in their places."""
     out = np.empty(count, dtype=values.parts[0][1].dtype)
-    each(sort.scatter, values.parts, places, out)
+    each(sort.scatter, values.parts, targets, out)
     return out
 
 

@@ -54,11 +54,11 @@ def visibilities_of(rows: pl.DataFrame, apply_delay_us: int) -> Iterator[Visibil
     if not stamped.all():
         others = np.nonzero(~stamped)[0]
         yield Visibility(others, at[others], apply_delay_us)
-    places = np.nonzero(stamped)[0]
-    vectors = [tuple(offsets) for offsets in rows["offsets"].gather(places).to_list()]
+    stamped_rows = np.nonzero(stamped)[0]
+    vectors = [tuple(offsets) for offsets in rows["offsets"].gather(stamped_rows).to_list()]
     for chain in chains(vectors):
         rank = {offsets: index for index, offsets in enumerate(chain)}
-        chosen = np.array([place for place, offsets in zip(places, vectors, strict=True) if offsets in rank])
+        chosen = np.array([row for row, offsets in zip(stamped_rows, vectors, strict=True) if offsets in rank])
         stamps = np.array([rank[offsets] for offsets in vectors if offsets in rank], dtype=np.int64)
         yield Visibility(chosen, stamps, chain=_table(chain))
 
@@ -69,20 +69,20 @@ def chains(vectors: Sequence[Offsets]) -> list[list[Offsets]]:
     >>> chains([(2, 1), (1, 1), (1, 5), (1, 1)])
     [[(1, 1), (2, 1)], [(1, 5)]]
     """
-    found: list[list[Offsets]] = []
+    chains: list[list[Offsets]] = []
     for vector in sorted(set(vectors), key=lambda offsets: (sum(offsets), offsets)):
-        for chain in found:
+        for chain in chains:
             if _covers(vector, chain[-1]):
                 chain.append(vector)
                 break
         else:
-            found.append([vector])
-    return found
+            chains.append([vector])
+    return chains
 
 
 def _covers(later: Offsets, earlier: Offsets) -> bool:
     padded = later + (0,) * (len(earlier) - len(later))
-    return all(mine >= theirs for mine, theirs in zip(padded, earlier, strict=False))
+    return all(later_offset >= earlier_offset for later_offset, earlier_offset in zip(padded, earlier, strict=False))
 
 
 def _table(chain: Sequence[Offsets]) -> Ints:
@@ -92,8 +92,8 @@ def _table(chain: Sequence[Offsets]) -> Ints:
 
 def _ranks(partitions: npt.NDArray[np.int64], offsets: Ints, chain: Ints) -> Ints:
     """The first rank whose vector lies beyond each event's offset; one beyond all when none does."""
-    found = np.full(len(offsets), len(chain), dtype=np.int64)
+    ranks = np.full(len(offsets), len(chain), dtype=np.int64)
     for partition in range(chain.shape[1]):
         here = partitions == partition
-        found[here] = np.searchsorted(chain[:, partition], offsets[here], side="right")
-    return found
+        ranks[here] = np.searchsorted(chain[:, partition], offsets[here], side="right")
+    return ranks

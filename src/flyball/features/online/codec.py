@@ -125,9 +125,9 @@ def bytes_per_key(store: StateStore, group: str, most: int = 1_000) -> float | N
     return sum(sizes) / len(sizes) if sizes else None
 
 
-def word(state: bytes, place: int) -> int:
+def word(state: bytes, index: int) -> int:
     """A word of a state."""
-    return int(_word.unpack_from(state, 8 * place)[0])
+    return int(_word.unpack_from(state, 8 * index)[0])
 
 
 class Extras(msgspec.Struct, array_like=True):

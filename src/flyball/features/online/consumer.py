@@ -314,17 +314,17 @@ def due_bucket(plan: GroupLayout, newest_us: int) -> int:
     return (newest_us + (plan.reach_us or 0)) // bucket_us(plan) + 1
 
 
-def _less(held: dict[int, int], bucket: int, by: int) -> None:
-    held[bucket] = held.get(bucket, 0) - by
-    if held[bucket] <= 0:
-        del held[bucket]
+def _less(counts: dict[int, int], bucket: int, by: int) -> None:
+    counts[bucket] = counts.get(bucket, 0) - by
+    if counts[bucket] <= 0:
+        del counts[bucket]
 
 
-def _chosen(encoded: EncodedEvents, wanted: list[bool]) -> EncodedEvents:
+def _chosen(encoded: EncodedEvents, is_chosen: list[bool]) -> EncodedEvents:
     sizes = np.diff(encoded.starts)
-    mask = np.array(wanted, dtype=np.bool_)
+    mask = np.array(is_chosen, dtype=np.bool_)
     starts = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(sizes[mask])])
-    keys = [key for key, chosen in zip(encoded.keys, wanted, strict=True) if chosen]
+    keys = [key for key, chosen in zip(encoded.keys, is_chosen, strict=True) if chosen]
     return EncodedEvents(keys, encoded.rows[np.repeat(mask, sizes)], starts, encoded.texts, encoded.profiles)
 
 
@@ -337,7 +337,7 @@ def _cells(plan: GroupLayout, words: Ints, kind: int) -> Ints:
 
 
 def _with_texts(
-    plan: GroupLayout, encoded: EncodedEvents, held: Sequence[bytes | None]
+    plan: GroupLayout, encoded: EncodedEvents, stored: Sequence[bytes | None]
 ) -> tuple[list[bytes | None], list[Extras]]:
     """The states and rows with ranks among the old and new texts of each key together, and what stands behind them."""
     ranked = [
@@ -349,21 +349,21 @@ def _with_texts(
     states: list[bytes | None] = []
     extras: list[Extras] = []
     rows = encoded.rows
-    profiled = np.isin(rows[:, 0], [i for i, one in enumerate(plan.streams) if one.profile])
+    profiled = np.isin(rows[:, 0], [i for i, stream_layout in enumerate(plan.streams) if stream_layout.profile])
     speaking = profiled.copy()  # rows that name a text or bring a profile; most do neither
     for stream, column in ranked:
         speaking |= (rows[:, 0] == stream) & (rows[:, column] >= 0)
-    for index, value in enumerate(held):
+    for index, value in enumerate(stored):
         first, last = int(encoded.starts[index]), int(encoded.starts[index + 1])
         before = Extras() if value is None else extras_of(value)
         if not speaking[first:last].any():
             states.append(value if value is None else value[: 8 * int.from_bytes(value[:8], "little")])
             extras.append(before)
             continue
-        mine = rows[first:last]
+        key_rows = rows[first:last]
         fresh: set[str] = set()
         for stream, column in ranked:
-            ranks = mine[mine[:, 0] == stream, column]
+            ranks = key_rows[key_rows[:, 0] == stream, column]
             fresh.update([encoded.texts[rank] for rank in ranks.tolist() if rank >= 0])
         texts = sorted(fresh.union(before.texts))
         rank_of = {text: rank for rank, text in enumerate(texts)}
@@ -378,7 +378,7 @@ def _with_texts(
                 cells = _cells(plan, words, RANK)
                 words[cells] = np.array([rank_of[text] for text in before.texts], dtype=np.int64)[words[cells]]
             value = words.tobytes()
-        offsets = mine[profiled[first:last], 2].tolist()
+        offsets = key_rows[profiled[first:last], 2].tolist()
         profiles = before.profiles | {offset: encoded.profiles[encoded.keys[index], offset] for offset in offsets}
         states.append(value)
         extras.append(Extras(texts, profiles))

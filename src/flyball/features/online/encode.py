@@ -50,10 +50,10 @@ class EventEncoder:
         blocks, codes = [], []
         read: dict[Any, list[Any]] = {}
         for index, encoder in enumerate(self._streams):
-            found = events.get(encoder.stream.event)
-            if found is None or not found[0]:
+            typed_events = events.get(encoder.stream.event)
+            if typed_events is None or not typed_events[0]:
                 continue
-            block, code = encoder.rows(index, self.plan.width, found, numbers, texts, profiles, read)
+            block, code = encoder.rows(index, self.plan.width, typed_events, numbers, texts, profiles, read)
             blocks.append(block)
             codes.append(code)
         if not numbers:
@@ -75,19 +75,19 @@ class _StreamEncoder:
 
     def rows(
         self,
-        place: int,
+        stream_index: int,
         width: int,
-        found: TypedEvents,
+        typed_events: TypedEvents,
         numbers: dict[Any, int],
         texts: dict[str, int],
         profiles: dict[Any, list[Any]],
         read: dict[Any, list[Any]],
     ) -> tuple[Ints, Ints]:
         """The rows and the number of each one's key, -1 where the event counts for nobody."""
-        events, offsets = found
+        events, offsets = typed_events
         stream = self.stream
         rows = np.full((len(events), width), MISSING, dtype=np.int64)
-        rows[:, 0] = place
+        rows[:, 0] = stream_index
         rows[:, 1] = [event.at for event in events]
         present = np.full(len(events), stream.counts_all)
         for source in stream.sources.values():
@@ -133,15 +133,15 @@ class _StreamEncoder:
     def _values(self, expression: Expression, events: Sequence[Event], read: dict[Any, list[Any]]) -> list[Any]:
         """The expression over each event, read once a batch."""
         name = (self.stream.event, repr(expression))
-        found = read.get(name)
-        if found is None:
+        values = read.get(name)
+        if values is None:
             if expression.op == "field" and self._kinds.get(expression.args[0]) in (int, float, bool, str):
-                found = list(map(attrgetter(expression.args[0]), events))
+                values = list(map(attrgetter(expression.args[0]), events))
             else:
                 function = value_function(expression)
-                found = [function(event) for event in events]
-            read[name] = found
-        return found
+                values = [function(event) for event in events]
+            read[name] = values
+        return values
 
     def _texts(self, source: ColumnSource, events: Sequence[Event], read: dict[Any, list[Any]]) -> list[str | None]:
         assert source.value is not None
@@ -169,13 +169,13 @@ class _StreamEncoder:
         kind = self._kinds.get(expression.args[0]) if expression.op == "field" else None
         if kind is int or kind is bool:
             try:
-                whole = np.array(values, dtype=np.int64)
+                integers = np.array(values, dtype=np.int64)
             except (TypeError, OverflowError):
                 pass  # some are None or beyond 64 bits: one by one below
             else:
                 most = LARGEST_UNITS // per_unit
-                usable = (whole >= -most) & (whole <= most)
-                return whole * per_unit if usable.all() else np.where(usable, whole * usable * per_unit, MISSING)
+                usable = (integers >= -most) & (integers <= most)
+                return integers * per_unit if usable.all() else np.where(usable, integers * usable * per_unit, MISSING)
         if kind is float:
             with np.errstate(over="ignore", invalid="ignore"):
                 scaled = np.array(values, dtype=np.float64) * float(per_unit)  # None becomes NaN
@@ -192,11 +192,11 @@ def hash_words(text: str | None) -> tuple[int, int]:
     """126 bits of a text's hash in two words that are never negative; `MISSING` for none."""
     if text is None:
         return MISSING, MISSING
-    found = _hashes.get(text)
-    if found is None:
+    words = _hashes.get(text)
+    if words is None:
         digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-        found = int.from_bytes(digest[:8], "little") >> 1, int.from_bytes(digest[8:], "little") >> 1
+        words = int.from_bytes(digest[:8], "little") >> 1, int.from_bytes(digest[8:], "little") >> 1
         if len(_hashes) >= _REMEMBERED:
             _hashes.clear()
-        _hashes[text] = found
-    return found
+        _hashes[text] = words
+    return words

@@ -94,15 +94,15 @@ class ApplyDelays:
 
 def read_apply_delays(path: Path) -> dict[str, Delay]:
     """What was measured, by consumer; one that applied no live event yet is absent. Raises `StoreCorrupt`."""
-    found = {}
+    delays = {}
     for consumer, days in _read(path).delays.items():
         counts: _Counts = {}
         for of_day in days.values():
             for step, events in of_day.items():
                 counts[step] = counts.get(step, 0) + events
         events = sum(counts.values())
-        found[consumer] = Delay(events, _share(counts, events, 50), _share(counts, events, 99))
-    return found
+        delays[consumer] = Delay(events, _share(counts, events, 50), _share(counts, events, 99))
+    return delays
 
 
 def _share(counts: _Counts, events: int, percent: int) -> int:

@@ -160,7 +160,7 @@ class GroupLayout(msgspec.Struct, frozen=True):
 
 def groups_of(declared: Sequence[Any]) -> list[Group]:
     """The groups with features among entities, `Features` and groups."""
-    groups = [one if isinstance(one, Group) else one.features for one in declared]
+    groups = [member if isinstance(member, Group) else member.features for member in declared]
     return [group for group in groups if group.definitions]
 
 
@@ -181,10 +181,10 @@ class _Compiler:
 
     def plan(self) -> GroupLayout:
         pairs, shown = [], []
-        for one in self.group.definitions:
-            made = [self._part(feature, fields) for feature, fields in one.aggregates]
+        for definition in self.group.definitions:
+            made = [self._part(feature, fields) for feature, fields in definition.aggregates]
             pairs.append([made[0][0], made[1][0] if len(made) > 1 else -1])
-            shown.append(made[0][1] if len(made) == 1 else OutputColumn(one.feature))
+            shown.append(made[0][1] if len(made) == 1 else OutputColumn(definition.feature))
         streams, sections = list(self.streams.values()), list(self.sections.values())
         most = max(stream.columns for stream in streams)
         start = _HEADER
@@ -218,11 +218,15 @@ class _Compiler:
             for source in stream.sources.values():
                 kinds[index, source.place : source.place + (2 if source.kind == HASH else 1)] = source.kind
         defaults = [
-            defaults_in(part.event, *fields, *(one.text() for one in (part.value, part.where) if one is not None))
+            defaults_in(
+                part.event,
+                *fields,
+                *(expression.text() for expression in (part.value, part.where) if expression is not None),
+            )
             for definition in self.group.definitions
             for part, fields in definition.aggregates
         ]
-        meaning = [LAYOUT, self.group.name, [one.hash for one in self.group.definitions]]
+        meaning = [LAYOUT, self.group.name, [definition.hash for definition in self.group.definitions]]
         hashed = hash_of([*meaning, defaults] if any(defaults) else meaning)
         lasting = any(stream.lasting for stream in streams)
         return GroupLayout(
@@ -236,12 +240,12 @@ class _Compiler:
             list_width=self.list_width,
             reach_us=None if lasting else max(stream.reach_us + stream.delay_us for stream in streams),
             hash=hashed,
-            names=tuple(one.name for one in self.group.definitions),
+            names=tuple(definition.name for definition in self.group.definitions),
             has_texts=bool(np.isin(kinds, (RANK, PLACE)).any()),
         )
 
     def _part(self, feature: Aggregate, fields: tuple[str, ...]) -> tuple[int, OutputColumn]:
-        place, stream = self._stream(feature, fields)
+        stream_index, stream = self._stream(feature, fields)
         column, second = self._column(stream, feature)
         window = feature.window
         reach = window.size_us + window.tile_us
@@ -251,16 +255,16 @@ class _Compiler:
             stream.reach_us = max(stream.reach_us, reach)
         exact = -1
         if window.kind == EXACT:
-            exact = self._section(_TOP, place, column, -1, 0, reach, window.max_events + 1)
+            exact = self._section(_TOP, stream_index, column, -1, 0, reach, window.max_events + 1)
         if feature.op == DISTINCT:
-            section = self._section(_DISTINCT, place, column, second, 0, reach, feature.max_events + 1)
+            section = self._section(_DISTINCT, stream_index, column, second, 0, reach, feature.max_events + 1)
         elif window.kind == EXACT:
             section = exact
         elif feature.op in (LAST, ATTRIBUTE, LAST_N):
-            section = self._section(_TOP, place, column, -1, 0, reach, max(feature.n, 1))
+            section = self._section(_TOP, stream_index, column, -1, 0, reach, max(feature.n, 1))
         else:
             mask = _MASKS[feature.op] if column >= 0 else 0
-            section = self._section(_TILES, place, column, -1, window.tile_us, reach, mask)
+            section = self._section(_TILES, stream_index, column, -1, window.tile_us, reach, mask)
         shown = OutputColumn(feature, self.list_width, len(stream.attributes) - 1)
         extra = 0
         if feature.op == DECAYED:
@@ -274,7 +278,7 @@ class _Compiler:
         self.parts.append(
             [
                 _OPS[feature.op],
-                place,
+                stream_index,
                 column,
                 section,
                 _WINDOWS[window.kind],

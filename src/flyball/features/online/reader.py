@@ -38,15 +38,15 @@ class FeatureReader:
         self._ready_bytes: bytes | None = None
         self._ready = Ready()
 
-    def read(self, asked: KeysByGroup, at_us: int) -> Reading:
+    def read(self, keys_by_group: KeysByGroup, at_us: int) -> Reading:
         """The features of these keys as of `at_us` and of the offsets that the store stands at."""
         fields: list[bytes] = [READY]
         chosen: list[tuple[str, GroupLayout, list[tuple[str, ...]]]] = []
-        for name, wanted in asked.items():
+        for name, group_keys in keys_by_group.items():
             plan = self._plans.get(name)
             if plan is None:
                 raise NotFound("group of features", name, self._plans)
-            keys = [(key,) if isinstance(key, str) else tuple(key) for key in wanted]
+            keys = [(key,) if isinstance(key, str) else tuple(key) for key in group_keys]
             count = len(plan.group.keys)
             if not all(len(key) == count for key in keys):
                 wrong = next(key for key in keys if len(key) != count)
@@ -101,24 +101,28 @@ class FeatureReader:
                 extras = extras_of(value) if value and plan.has_texts else Extras()
                 for feature, shown in special:
                     if tags[row, feature]:
-                        found = _object(shown, int(tags[row, feature]), int(bits[row, feature]), lists[row], extras)
-                        tags[row, feature], bits[row, feature] = bits_of(found)
-                        if isinstance(found, str | list) or tags[row, feature] >= _TEXT_TAG:
-                            objects[row, feature] = found
+                        object_value = _object(
+                            shown, int(tags[row, feature]), int(bits[row, feature]), lists[row], extras
+                        )
+                        tags[row, feature], bits[row, feature] = bits_of(object_value)
+                        if isinstance(object_value, str | list) or tags[row, feature] >= _TEXT_TAG:
+                            objects[row, feature] = object_value
         return Vectors(self._named[plan.group.name], keys, bits, tags, objects), beyond
 
 
 def _special(plan: GroupLayout) -> list[tuple[int, OutputColumn]]:
     """The features whose values are texts, lists or attributes."""
-    found = []
+    special = []
     for index, shown in enumerate(plan.shown):
         feature = shown.feature
         if isinstance(feature, Aggregate) and (
             feature.op in (LAST_N, ATTRIBUTE) or (feature.kind == IS_TEXT and feature.op != DISTINCT and feature.value)
         ):
-            found.append((index, shown))
-    return [one for one in found if one[1].feature.result not in ("int", "real")] + [
-        one for one in found if one[1].feature.op == ATTRIBUTE and one[1].feature.result in ("int", "real")
+            special.append((index, shown))
+    return [output for output in special if output[1].feature.result not in ("int", "real")] + [
+        output
+        for output in special
+        if output[1].feature.op == ATTRIBUTE and output[1].feature.result in ("int", "real")
     ]
 
 
@@ -128,7 +132,7 @@ def _object(shown: OutputColumn, tag: int, bits: int, elements: Any, extras: Ext
         return extras.profiles[bits][shown.attribute]
     if tag == _TEXT_TAG:
         return extras.texts[bits]
-    found = elements[shown.list_place : shown.list_place + bits].tolist()
+    codes = elements[shown.list_place : shown.list_place + bits].tolist()
     if feature.kind == IS_TEXT:
-        return [extras.texts[rank] for rank in found]
-    return [shown_value(feature, value) for value in found]
+        return [extras.texts[rank] for rank in codes]
+    return [shown_value(feature, value) for value in codes]

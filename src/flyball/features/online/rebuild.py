@@ -56,8 +56,8 @@ def rebuild(
     (memory by default); the consumer waits, by `lock`, the file both are given, only for the last records and the swap.
     Readers see all old states or all new ones. Raises `Refused` for a part of a group that is not complete yet.
     """
-    found = groups_of([group])
-    if len(found) != 1:
+    same_named = groups_of([group])
+    if len(same_named) != 1:
         raise BadInput("group to rebuild", "one with features", group)
     beside = MemoryStore() if scratch is None else scratch
     if beside.offsets():
@@ -65,7 +65,7 @@ def rebuild(
     partitions = len(log.ends())
     consumer = FeatureConsumer(
         schema,
-        found,
+        same_named,
         beside,
         partitions=partitions,
         clock=clock,
@@ -114,16 +114,16 @@ def _swap(
     """Replace the states in one write. `pending`: prefixes of the events that wait to be joined, whole in `beside`."""
     (counts_value, ready_value), offsets = store.read([COUNTS, READY])
     counts, ready = counts_of(counts_value), ready_of(ready_value)
-    name, whole = plan.group.name, (low, high) == (None, None)
+    name, all_keys = plan.group.name, (low, high) == (None, None)
     buckets = counts.buckets.setdefault(name, {})
     changes: dict[bytes, bytes | None] = {}
-    if whole:
+    if all_keys:
         buckets.clear()
         for prefix in (f"f/{label_of(name)}.", f"x/{label_of(name)}."):
             changes |= dict.fromkeys([key for key, _ in store.scan(prefix.encode())])
-    old = {key for key, _ in store.scan(plan.prefix) if whole or _in_range(plan, key, low, high)}
+    old = {key for key, _ in store.scan(plan.prefix) if all_keys or _in_range(plan, key, low, high)}
     built = dict(beside.scan(plan.prefix))
-    if not whole:
+    if not all_keys:
         for entry, _ in store.scan(b"x" + plan.prefix[1:]):
             key = plan.prefix + expiry_keys_of(plan.prefix, entry)
             if key in old or key in built:

@@ -91,16 +91,16 @@ class Blend(Recommender, frozen=True):
     def _candidates(self, data: Interactions, fold: int, seed: int) -> tuple[Any, ...] | None:
         """Standardised scores (users, candidates, components) and which candidates were withheld; None for too few."""
         liked = positives(data)
-        held = self._held(liked, fold, seed)
-        if not held.any():
+        withheld = self._held(liked, fold, seed)
+        if not withheld.any():
             return None
-        train = select_rows(liked, ~held)
-        truth = select_rows(liked, held)
-        asked = np.intersect1d(np.unique(truth.user_index), np.unique(train.user_index))
-        asked = np.sort(np.random.default_rng([seed, fold]).permutation(asked)[:_ASKED])
-        if not len(asked):
+        train = select_rows(liked, ~withheld)
+        truth = select_rows(liked, withheld)
+        test_users = np.intersect1d(np.unique(truth.user_index), np.unique(train.user_index))
+        test_users = np.sort(np.random.default_rng([seed, fold]).permutation(test_users)[:_ASKED])
+        if not len(test_users):
             return None
-        histories = histories_of(train, asked)
+        histories = histories_of(train, test_users)
         parts = [model.score(model.fit(train, seed), histories) for model in self.models]
         seen = [histories.items[histories.indptr[b] : histories.indptr[b + 1]] for b in range(histories.rows)]
         lists = np.concatenate([top_k(part, seen, _DEPTH)[0] for part in parts], axis=1)
@@ -109,23 +109,23 @@ class Blend(Recommender, frozen=True):
         scaled = [np.take_along_axis(_blended([part], np.ones(1)), np.maximum(lists, 0), axis=1) for part in parts]
         lowest = [np.where(np.isfinite(part), part, np.inf).min(axis=1, initial=0.0) for part in scaled]
         values = [np.where(np.isfinite(s), s, low[:, None]) for s, low in zip(scaled, lowest, strict=True)]
-        wanted = np.zeros((len(asked), len(data.items)), dtype=bool)
-        row = np.searchsorted(asked, truth.user_index)
-        mine = np.isin(truth.user_index, asked)
-        wanted[row[mine], truth.item_index[mine]] = True
-        relevant = np.take_along_axis(wanted, np.maximum(lists, 0), axis=1) & (lists >= 0)
-        return np.stack(values, axis=2).astype(np.float64), lists >= 0, relevant, wanted.sum(axis=1)
+        is_relevant = np.zeros((len(test_users), len(data.items)), dtype=bool)
+        row = np.searchsorted(test_users, truth.user_index)
+        of_test_user = np.isin(truth.user_index, test_users)
+        is_relevant[row[of_test_user], truth.item_index[of_test_user]] = True
+        relevant = np.take_along_axis(is_relevant, np.maximum(lists, 0), axis=1) & (lists >= 0)
+        return np.stack(values, axis=2).astype(np.float64), lists >= 0, relevant, is_relevant.sum(axis=1)
 
     def _held(self, liked: Interactions, fold: int, seed: int) -> NDArray[np.bool_]:
         counts = np.bincount(liked.user_index, minlength=len(liked.users))
         key = liked.at_us if self.withheld == "last" else np.random.default_rng(seed).random(len(liked.user_index))
         order = np.lexsort((liked.item_index, key, liked.user_index))
         starts = np.cumsum(counts) - counts
-        place = np.empty(len(order), dtype=np.int64)
-        place[order] = np.arange(len(order)) - starts[liked.user_index[order]]
+        position = np.empty(len(order), dtype=np.int64)
+        position[order] = np.arange(len(order)) - starts[liked.user_index[order]]
         if self.withheld == "last":
-            return np.asarray(place >= counts[liked.user_index] - counts[liked.user_index] // 4)
-        return np.asarray((place % self.folds == fold) & (counts[liked.user_index] > 1))
+            return np.asarray(position >= counts[liked.user_index] - counts[liked.user_index] // 4)
+        return np.asarray((position % self.folds == fold) & (counts[liked.user_index] > 1))
 
 
 def _blended(parts: list[Floats], weights: NDArray[np.float64]) -> Floats:
@@ -150,8 +150,8 @@ def _ascend(folds: list[tuple[Any, ...]], blend: Blend) -> NDArray[np.float64]:
             for step in _STEPS:
                 tried = weights.copy()
                 tried[index] *= step
-                if tried.sum() > 0 and (found := _mean_ndcg(folds, tried / tried.sum(), blend.k)) > best:
-                    best, weights = found, tried / tried.sum()
+                if tried.sum() > 0 and (value := _mean_ndcg(folds, tried / tried.sum(), blend.k)) > best:
+                    best, weights = value, tried / tried.sum()
         if best - before < 1e-4:
             break
     return weights
@@ -160,13 +160,13 @@ def _ascend(folds: list[tuple[Any, ...]], blend: Blend) -> NDArray[np.float64]:
 def _mean_ndcg(folds: list[tuple[Any, ...]], weights: NDArray[np.float64], k: int) -> float:
     discounts = 1 / np.log2(np.arange(2, k + 2))
     total, users = 0.0, 0
-    for values, real, relevant, wanted in folds:
+    for values, real, relevant, relevant_counts in folds:
         scores = np.zeros(real.shape)
         for index, weight in enumerate(weights.tolist()):
             scores += weight * values[:, :, index]
         scores[~real] = -np.inf
         top = np.argsort(-scores, axis=1, kind="stable")[:, :k]
         gains = (np.take_along_axis(relevant, top, axis=1) * discounts[: top.shape[1]]).sum(axis=1)
-        total += float((gains / np.cumsum(discounts)[np.minimum(k, wanted) - 1]).sum())
-        users += len(wanted)
+        total += float((gains / np.cumsum(discounts)[np.minimum(k, relevant_counts) - 1]).sum())
+        users += len(relevant_counts)
     return total / users

@@ -69,9 +69,9 @@ class Distilled(Recommender, frozen=True):
             scores = np.where(known, teacher.score(learned, part), -np.inf).astype(np.float32)
             seen = [part.items[part.indptr[row] : part.indptr[row + 1]] for row in range(part.rows)]
             best, _ = top_k(scores, seen, self.depth)
-            row, place = np.nonzero(best >= 0)
+            row, rank = np.nonzero(best >= 0)
             users.append((start + row).astype(np.int32))
-            items.append(best[row, place].astype(np.int32))
+            items.append(best[row, rank].astype(np.int32))
         added = sum(len(part) for part in items) - len(liked.item_index)
         return msgspec.structs.replace(
             liked,

@@ -122,16 +122,16 @@ class Hybrid(Recommender, frozen=True):
         """The commonest values, in the order of `known`, and 1 / how many items have each."""
         counts = np.bincount(known.index, minlength=len(known.names))
         common = np.sort(np.argsort(-counts, kind="stable")[: self.values])
-        return [known.names[place] for place in common.tolist()], 1.0 / counts[common]
+        return [known.names[name_index] for name_index in common.tolist()], 1.0 / counts[common]
 
 
 def _matrix(known: Attributes, names: list[str], rarity: NDArray[np.float64]) -> Any:
     """The items' values among `names`, sparse float64 (items, names), rows of length 1 or 0."""
     from scipy.sparse import csr_matrix
 
-    place, items = {name: at for at, name in enumerate(names)}, len(known.indptr) - 1
-    places = np.array([place.get(name, -1) for name in known.names], dtype=np.int64)
-    item, column = np.repeat(np.arange(items), np.diff(known.indptr)), places[known.index]
+    column_of, items = {name: at for at, name in enumerate(names)}, len(known.indptr) - 1
+    column_of_name = np.array([column_of.get(name, -1) for name in known.names], dtype=np.int64)
+    item, column = np.repeat(np.arange(items), np.diff(known.indptr)), column_of_name[known.index]
     item, column = item[column >= 0], column[column >= 0]
     lengths = np.sqrt(np.bincount(item, weights=rarity[column], minlength=items))
     return csr_matrix((np.sqrt(rarity[column]) / lengths[item], (item, column)), shape=(items, len(names)))

@@ -63,8 +63,8 @@ class Pruned(Recommender, frozen=True):
         source, target, weights = _dense(learned, self.keep) if "weights" in learned else _sparse(learned)
         order = np.lexsort((source, -np.abs(weights), target))
         starts = np.concatenate([[0], np.cumsum(np.bincount(target, minlength=items))])
-        held = order[np.arange(len(order)) - starts[target[order]] < self.keep]
-        return sparse_rows(source[held], target[held], weights[held], items)
+        kept = order[np.arange(len(order)) - starts[target[order]] < self.keep]
+        return sparse_rows(source[kept], target[kept], weights[kept], items)
 
     def score(self, learned: Learned, histories: Histories) -> Floats:
         """Sums in the history's order; -inf for items without a weight from it, so throughout for an empty history."""
@@ -94,12 +94,12 @@ def _dense(learned: Learned, keep: int) -> Entries:
     for first in range(0, len(kept), _COLUMNS):
         part = weights[:, first : first + _COLUMNS]
         rows = np.argsort(-np.abs(part), axis=0, kind="stable")[:keep]
-        found = np.take_along_axis(part, rows, axis=0)
+        largest = np.take_along_axis(part, rows, axis=0)
         columns = np.broadcast_to(np.arange(first, first + part.shape[1]), rows.shape)
-        real = found != 0
+        real = largest != 0
         sources.append(kept[rows[real]])
         targets.append(kept[columns[real]])
-        values.append(found[real])
+        values.append(largest[real])
     nothing = np.zeros(0, dtype=np.int32)
     return (
         np.concatenate([*sources, nothing]),

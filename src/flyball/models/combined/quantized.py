@@ -80,13 +80,13 @@ class Quantized(Recommender, frozen=True):
         """As `ImplicitALS.score`, over the values the bytes stand for."""
         from flyball.models.kernels.bytes import byte_scores
 
-        items, places = np.unique(histories.items, return_inverse=True)
+        items, item_positions = np.unique(histories.items, return_inverse=True)
         near = {
             "item_factors": (learned["codes"][items] * learned["scales"][items][:, None]).astype(np.float32),
             "gramian": learned["gramian"],
             "settings": learned["settings"],
         }
-        own = msgspec.structs.replace(histories, items=places.astype(np.int32))
+        own = msgspec.structs.replace(histories, items=item_positions.astype(np.int32))
         folded = self.model.folded(near, own)
         scores = np.empty((histories.rows, len(learned["codes"])), dtype=np.float32)
         byte_scores(folded, learned["columns"], learned["scales"], learned["offsets"], scores)

@@ -56,10 +56,10 @@ class RatingBlend(Recommender, frozen=True):
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
         """`weights` float64 (components,), `limits` (2,) and the components' own arrays (`c0_...` for the first)."""
-        given = rated(data)
-        learned = {"weights": self._weights(given, seed), "limits": np.array([-np.inf, np.inf])}
-        if len(given.ratings):
-            learned["limits"] = np.array([given.ratings.min(), given.ratings.max()], dtype=np.float64)
+        ratings = rated(data)
+        learned = {"weights": self._weights(ratings, seed), "limits": np.array([-np.inf, np.inf])}
+        if len(ratings.ratings):
+            learned["limits"] = np.array([ratings.ratings.min(), ratings.ratings.max()], dtype=np.float64)
         return learned | named_parts("c", [model.fit(data, seed) for model in self.models])
 
     def score(self, learned: Learned, histories: Histories) -> Floats:
@@ -100,14 +100,14 @@ class RatingBlend(Recommender, frozen=True):
             total = total + np.where(np.isneginf(part), -np.inf, weight * part)
         return np.asarray(total, dtype=np.float32)
 
-    def _weights(self, given: Interactions, seed: int) -> NDArray[np.float64]:
-        size, rows = len(self.models), len(given.ratings)
+    def _weights(self, ratings: Interactions, seed: int) -> NDArray[np.float64]:
+        size, rows = len(self.models), len(ratings.ratings)
         system, pull = self.reg * np.eye(size), np.full(size, self.reg / size)
         part = np.random.default_rng(seed).permutation(rows) % self.folds
         for fold in range(self.folds if rows >= 2 * self.folds else 0):
-            train, test = select_rows(given, part != fold), select_rows(given, part == fold)
-            asked, owner = np.unique(test.user_index, return_inverse=True)
-            histories = histories_of(train, asked)
+            train, test = select_rows(ratings, part != fold), select_rows(ratings, part == fold)
+            test_users, owner = np.unique(test.user_index, return_inverse=True)
+            histories = histories_of(train, test_users)
             predicted = [
                 _predicted(model, model.fit(train, seed), histories, owner, test.item_index).astype(np.float64)
                 for model in self.models

@@ -86,12 +86,16 @@ class Stages(Recommender, frozen=True):
             if getattr(self, name) < 1:
                 raise BadDeclaration(f"Stages' {name}", "at least 1", getattr(self, name))
         retrieve: Any = self.retrieve
-        if not isinstance(retrieve, tuple) or not retrieve or any(not isinstance(one, Recommender) for one in retrieve):
+        if (
+            not isinstance(retrieve, tuple)
+            or not retrieve
+            or any(not isinstance(model, Recommender) for model in retrieve)
+        ):
             raise BadDeclaration("Stages' retrieve", "a tuple of models, such as (fb.ImplicitALS(),)", retrieve)
         if not isinstance(self.rank, LambdaMART):
             raise BadDeclaration("Stages' rank", "an fb.LambdaMART, such as fb.LambdaMART(num_leaves=15)", self.rank)
         _check_features(self.features)
-        if any(one.needs_past for one in self.retrieve):
+        if any(model.needs_past for model in self.retrieve):
             raise BadDeclaration("Stages' retrieve", "models that score the whole catalog", "Stages")
 
     @property
@@ -112,9 +116,15 @@ class Stages(Recommender, frozen=True):
     @property
     def column_names(self) -> tuple[str, ...]:
         """Every column the trees see: score and place by each retriever ("ItemKNN.score"), lengths, the features."""
-        kinds = [type(one).__name__ for one in self.retrieve]
-        nth = [str(kinds[: index + 1].count(kind)) if kinds.count(kind) > 1 else "" for index, kind in enumerate(kinds)]
-        own = [f"{kind}{number}.{name}" for kind, number in zip(kinds, nth, strict=True) for name in ("score", "place")]
+        kinds = [type(model).__name__ for model in self.retrieve]
+        suffixes = [
+            str(kinds[: index + 1].count(kind)) if kinds.count(kind) > 1 else "" for index, kind in enumerate(kinds)
+        ]
+        own = [
+            f"{kind}{number}.{name}"
+            for kind, number in zip(kinds, suffixes, strict=True)
+            for name in ("score", "place")
+        ]
         return (*own, *_COLUMNS, *self.feature_names)
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
@@ -129,9 +139,9 @@ class Stages(Recommender, frozen=True):
             learned = self._fit_retrievers(cut.data, seed)
             for rows, pool in self._pools_of(cut, learned):
                 made = self._examples(cut, rows, pool, past)
-                columns += [each[0] for each in made]
-                labels += [each[1] for each in made]
-                lengths += [len(each[1]) for each in made]
+                columns += [cut_examples[0] for cut_examples in made]
+                labels += [cut_examples[1] for cut_examples in made]
+                lengths += [len(cut_examples[1]) for cut_examples in made]
         learned = self._fit_retrievers(past.now, seed)
         if not lengths:
             return {**learned, TREES: np.empty(0, np.uint8)}
@@ -167,16 +177,16 @@ class Stages(Recommender, frozen=True):
         lengths = np.diff(histories.indptr)
         liked = _liked(histories)
         for row in range(rows):
-            chosen = _in_turns([each[row] for each in best], width)
-            found = len(chosen)
-            items[row, :found] = chosen
+            chosen = _in_turns([best_items[row] for best_items in best], width)
+            pool_size = len(chosen)
+            items[row, :pool_size] = chosen
             for index in range(count):
                 values = scores[index][row, chosen].astype(np.float64)
-                columns[row, :found, 2 * index] = np.where(np.isfinite(values), values, np.nan)
-                columns[row, :found, 2 * index + 1] = _places(best[index][row], chosen)
-            columns[row, :found, 2 * count] = lengths[row]
-            columns[row, :found, 2 * count + 1] = liked[row]
-            columns[row, :found, 2 * count + 2] = learned["support"][chosen]
+                columns[row, :pool_size, 2 * index] = np.where(np.isfinite(values), values, np.nan)
+                columns[row, :pool_size, 2 * index + 1] = _places(best[index][row], chosen)
+            columns[row, :pool_size, 2 * count] = lengths[row]
+            columns[row, :pool_size, 2 * count + 1] = liked[row]
+            columns[row, :pool_size, 2 * count + 2] = learned["support"][chosen]
         return Pool(items, columns)
 
     def ranked(self, trees: Trees | None, pool: Pool, features: Doubles | None) -> Floats:
@@ -186,19 +196,19 @@ class Stages(Recommender, frozen=True):
         to grow any) the order of retrieval stays.
         """
         filled = pool.items >= 0
-        found = np.full(pool.items.shape, -np.inf, np.float32)
+        scores = np.full(pool.items.shape, -np.inf, np.float32)
         if trees is None:
-            found[filled] = -np.nonzero(filled)[1].astype(np.float32)
-            return found
+            scores[filled] = -np.nonzero(filled)[1].astype(np.float32)
+            return scores
         columns = pool.columns if features is None else np.concatenate([pool.columns, features], axis=2)
         if filled.any():
-            found[filled] = trees.scores(columns[filled]).astype(np.float32)
-        return found
+            scores[filled] = trees.scores(columns[filled]).astype(np.float32)
+        return scores
 
     def spread(self, ranked: Floats, pool: Pool, scores: Floats) -> Floats:
         """The pool's scores at their items' places in `scores` (rows, items)."""
-        rows, places = np.nonzero(pool.items >= 0)
-        scores[rows, pool.items[rows, places]] = ranked[rows, places]
+        rows, positions = np.nonzero(pool.items >= 0)
+        scores[rows, pool.items[rows, positions]] = ranked[rows, positions]
         return scores
 
     def _fit_retrievers(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
@@ -216,24 +226,30 @@ class Stages(Recommender, frozen=True):
         self, cut: TrainingCut, rows: range, pool: Pool, past: RankingPast
     ) -> list[tuple[Doubles, NDArray[np.int32]]]:
         """(columns, labels) of the lists in which something was liked later, and something was not."""
-        wanted = [
+        is_positive = [
             np.isin(pool.items[index], cut.truth[row]) & (pool.items[index] >= 0) for index, row in enumerate(rows)
         ]
         filled = pool.items >= 0
-        kept = [index for index in range(len(rows)) if wanted[index].any() and not wanted[index][filled[index]].all()]
+        kept = [
+            index
+            for index in range(len(rows))
+            if is_positive[index].any() and not is_positive[index][filled[index]].all()
+        ]
         if not kept:
             return []
         features = None
         if self.hashes:
-            lengths = [int(filled[place].sum()) for place in kept]
-            users = [cut.users[rows[place]] for place, n in zip(kept, lengths, strict=True) for _ in range(n)]
-            items = [cut.data.items[item] for place in kept for item in pool.items[place][filled[place]].tolist()]
+            lengths = [int(filled[pool_row].sum()) for pool_row in kept]
+            users = [cut.users[rows[pool_row]] for pool_row, n in zip(kept, lengths, strict=True) for _ in range(n)]
+            items = [
+                cut.data.items[item] for pool_row in kept for item in pool.items[pool_row][filled[pool_row]].tolist()
+            ]
             features = np.split(past.features(users, items, cut.at_us), np.cumsum(lengths)[:-1])
         made = []
-        for index, place in enumerate(kept):
-            own = pool.columns[place][filled[place]]
+        for index, pool_row in enumerate(kept):
+            own = pool.columns[pool_row][filled[pool_row]]
             columns = own if features is None else np.concatenate([own, features[index]], axis=1)
-            made.append((columns, wanted[place][filled[place]].astype(np.int32)))
+            made.append((columns, is_positive[pool_row][filled[pool_row]].astype(np.int32)))
         return made
 
     def _refuse_without_features(self) -> None:
@@ -276,10 +292,10 @@ def _in_turns(lists: Sequence[Indexes], most: int) -> Indexes:
 def _places(best: Indexes, chosen: Indexes) -> NDArray[np.float64]:
     """The place of each chosen item in a list, from 1; nan where it is not in it."""
     ranked = best[best >= 0]
-    found = np.full(len(chosen), np.nan)
+    ranks = np.full(len(chosen), np.nan)
     if len(ranked):
         order = np.argsort(ranked)
         at = np.minimum(np.searchsorted(ranked[order], chosen), len(ranked) - 1)
         hit = ranked[order][at] == chosen
-        found[hit] = order[at[hit]] + 1.0
-    return found
+        ranks[hit] = order[at[hit]] + 1.0
+    return ranks

@@ -139,9 +139,9 @@ class Trees:
     def scores(self, columns: Doubles) -> Doubles:
         """One score a row, float64 (rows,), higher is better; of trees of several classes float64 (rows, classes)."""
         checked = self._checked(columns)
-        found = np.zeros((len(checked), self._classes))
-        self._walk(checked, *self._forest, self._roots, self._depths, self._plain, found)
-        return found[:, 0] if self._classes == 1 else found
+        scores = np.zeros((len(checked), self._classes))
+        self._walk(checked, *self._forest, self._roots, self._depths, self._plain, scores)
+        return scores[:, 0] if self._classes == 1 else scores
 
     def contributions(self, columns: Doubles) -> Doubles:
         """What each column adds to the score, float64 (rows, columns + 1); the last is what a row starts from.
@@ -151,9 +151,9 @@ class Trees:
         Source: Lundberg, Lee, "A Unified Approach to Interpreting Model Predictions", NeurIPS 2017.
         """
         checked = self._checked(columns)
-        found = np.zeros((len(checked), self._classes * (self.width + 1)))
-        self._add(checked, *self._forest, self._counts, self._roots, self._depths, found)
-        return found
+        contributions = np.zeros((len(checked), self._classes * (self.width + 1)))
+        self._add(checked, *self._forest, self._counts, self._roots, self._depths, contributions)
+        return contributions
 
     def _checked(self, columns: Doubles) -> Doubles:
         if columns.ndim != 2 or columns.shape[1] != self.width:

@@ -22,15 +22,15 @@ def _apply(base, ridge, factors, index, weights, scale, x, pull, out):
     side, n = len(x), len(index)
     for a in range(side):
         out[a] = dot(base[a], x) + ridge * x[a]
-    whole = n - n % 4
-    for h in range(0, whole, 4):
+    unrolled = n - n % 4
+    for h in range(0, unrolled, 4):
         y0, y1, y2, y3 = factors[index[h]], factors[index[h + 1]], factors[index[h + 2]], factors[index[h + 3]]
         w0, w1, w2, w3 = scale * weights[h], scale * weights[h + 1], scale * weights[h + 2], scale * weights[h + 3]
         c0, c1 = w0 * dot(y0, x) - pull * (one + w0), w1 * dot(y1, x) - pull * (one + w1)
         c2, c3 = w2 * dot(y2, x) - pull * (one + w2), w3 * dot(y3, x) - pull * (one + w3)
         for a in range(side):
             out[a] = out[a] + c0 * y0[a] + c1 * y1[a] + c2 * y2[a] + c3 * y3[a]
-    for h in range(whole, n):
+    for h in range(unrolled, n):
         y, w = factors[index[h]], scale * weights[h]
         c = w * dot(y, x) - pull * (one + w)
         for a in range(side):

@@ -28,18 +28,18 @@ def elastic_columns(
     first,
     last,
     chosen,
-    found,
+    out,
 ):
     """For items `[first, last)`: w >= 0 minimising |x_i - X w|^2 / 2 + l2 |w|^2 / 2 + l1 |w|, over the candidates.
 
     Candidates: the items of the highest cosine to i, as many as `chosen` is wide. `chosen` (items, width) comes out in
-    the order of items (-1 for none), `found` their weights. Stops when no weight moves by more than `tolerance`.
+    the order of items (-1 for none), `out` their weights. Stops when no weight moves by more than `tolerance`.
     """
     items, width = chosen.shape
     dots = np.zeros(items)
     touched = np.empty(items, dtype=np.int32)
     cosines = np.empty(width, dtype=np.float32)
-    rest = np.zeros(len(user_ptr) - 1)
+    user_residuals = np.zeros(len(user_ptr) - 1)
     weights = np.zeros(width)
     for i in range(first, last):
         count = 0
@@ -70,7 +70,7 @@ def elastic_columns(
         near[size:] = -1
         weights[:] = 0.0
         for a in range(item_ptr[i], item_ptr[i + 1]):
-            rest[item_users[a]] = item_weights[a]
+            user_residuals[item_users[a]] = item_weights[a]
         everything = True
         for _ in range(sweeps):
             moved = 0.0
@@ -80,13 +80,13 @@ def elastic_columns(
                 j = near[c]
                 pull = weights[c] * squares[j]
                 for a in range(item_ptr[j], item_ptr[j + 1]):
-                    pull += item_weights[a] * rest[item_users[a]]
-                wanted = max(0.0, pull - l1) / (squares[j] + l2)
-                change = wanted - weights[c]
+                    pull += item_weights[a] * user_residuals[item_users[a]]
+                updated = max(0.0, pull - l1) / (squares[j] + l2)
+                change = updated - weights[c]
                 if change != 0.0:
                     for a in range(item_ptr[j], item_ptr[j + 1]):
-                        rest[item_users[a]] -= change * item_weights[a]
-                    weights[c] = wanted
+                        user_residuals[item_users[a]] -= change * item_weights[a]
+                    weights[c] = updated
                     moved = max(moved, abs(change))
             if moved <= tolerance:
                 if everything:
@@ -95,11 +95,11 @@ def elastic_columns(
             else:
                 everything = False
         for a in range(item_ptr[i], item_ptr[i + 1]):
-            rest[item_users[a]] = 0.0
+            user_residuals[item_users[a]] = 0.0
         for c in range(size):
-            found[i, c] = weights[c]
+            out[i, c] = weights[c]
             j = near[c]
             for a in range(item_ptr[j], item_ptr[j + 1]):
-                rest[item_users[a]] = 0.0  # also where the weight is 0 again: rounding may be left
+                user_residuals[item_users[a]] = 0.0  # also where the weight is 0 again: rounding may be left
         for c in range(size, width):
-            found[i, c] = 0.0
+            out[i, c] = 0.0

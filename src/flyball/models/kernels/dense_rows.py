@@ -7,10 +7,10 @@ from flyball.models.kernels.signatures import r_f4, r_f4x2, r_i4, r_i8, w_f4x2
 
 
 @njit(void(r_f4x2, r_i4, r_i4, r_i8, r_i4, r_f4, w_f4x2), cache=True, nogil=True)
-def sum_rows(matrix, kept, place, indptr, history, weights, scores):
+def sum_rows(matrix, kept, row_of, indptr, history, weights, scores):
     """scores[b, kept[m]] = sum over the history of weight * matrix[place[item], m], in the history's order.
 
-    `kept` (side,): the items the matrix knows; `place` (items,): their row, -1 for others. -inf for every other item,
+    `kept` (side,): the items the matrix knows; `row_of` (items,): their row, -1 for others. -inf for every other item,
     and throughout a row whose history holds no known item of positive weight.
     """
     side = len(kept)
@@ -22,8 +22,8 @@ def sum_rows(matrix, kept, place, indptr, history, weights, scores):
         out[:] = np.float32(-np.inf)
         n = 0
         for h in range(indptr[b], indptr[b + 1]):
-            if weights[h] > 0 and place[history[h]] >= 0:
-                rows[n], factors[n] = place[history[h]], weights[h]
+            if weights[h] > 0 and row_of[history[h]] >= 0:
+                rows[n], factors[n] = row_of[history[h]], weights[h]
                 n += 1
         if n == 0:
             continue

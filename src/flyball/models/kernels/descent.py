@@ -43,7 +43,7 @@ def descend_implicit(
     side = user_factors.shape[1]
     center, lr, decay = np.float32(mean), np.float32(rate), np.float32(1.0 - rate * reg)
     total = np.empty(side, dtype=np.float32)
-    wanted = np.empty(side, dtype=np.float32)
+    gradient = np.empty(side, dtype=np.float32)
     both = np.empty(side, dtype=np.float32)
     for at in range(len(order)):
         user = order[at]
@@ -51,7 +51,7 @@ def descend_implicit(
         if start == stop:
             continue
         norm = np.float32(1.0 / np.sqrt(stop - start))
-        total[:], wanted[:] = np.float32(0.0), np.float32(0.0)
+        total[:], gradient[:] = np.float32(0.0), np.float32(0.0)
         for a in range(start, stop):
             y = implicit[items[a]]
             for f in range(side):
@@ -68,26 +68,26 @@ def descend_implicit(
             item_bias[item] = decay * item_bias[item] + step
             for f in range(side):
                 before = q[f]
-                wanted[f] += step * before
+                gradient[f] += step * before
                 q[f] = decay * before + step * both[f]
                 p[f] = decay * p[f] + step * before
         kept = np.float32(np.float64(decay) ** (stop - start))
         for a in range(start, stop):
             y = implicit[items[a]]
             for f in range(side):
-                y[f] = kept * y[f] + norm * wanted[f]
+                y[f] = kept * y[f] + norm * gradient[f]
 
 
 @njit(void(r_i8, r_i4, r_f4, r_f4x2, r_f4x2, w_f4x2, w_f4), cache=True, nogil=True, error_model="numpy")
-def implicit_sums(indptr, items, given, implicit, item_factors, sums, explained):
+def implicit_sums(indptr, items, is_rated, implicit, item_factors, sums, explained):
     """sums[b] = |N|^-1/2 sum of `implicit` over the given positions N of row b; explained = q . sums, a position."""
     rows, side = sums.shape
     for b in range(rows):
         out, count = sums[b], np.float32(0.0)
         out[:] = np.float32(0.0)
         for h in range(indptr[b], indptr[b + 1]):
-            count += given[h]
-            if given[h] > 0:
+            count += is_rated[h]
+            if is_rated[h] > 0:
                 y = implicit[items[h]]
                 for f in range(side):
                     out[f] += y[f]

@@ -23,7 +23,7 @@ def block_weights(
         entries = 0
         for p in range(start, stop):
             entries += item_ptr[members[p] + 1] - item_ptr[members[p]]
-        before, place = np.empty(entries, dtype=np.int64), np.empty(entries, dtype=np.int64)
+        before, column_of = np.empty(entries, dtype=np.int64), np.empty(entries, dtype=np.int64)
         value = np.empty(entries, dtype=np.float64)
         side = (size + 3) // 4 * 4
         matrix = np.zeros((side, side), dtype=np.float64)
@@ -34,10 +34,10 @@ def block_weights(
                 user, weight = item_users[a], np.float64(item_weights[a])
                 at = head[user]
                 while at >= 0:  # the user's members that came before
-                    matrix[place[at], p] += weight * value[at]
+                    matrix[column_of[at], p] += weight * value[at]
                     at = before[at]
                 matrix[p, p] += weight * weight
-                before[count], place[count], value[count] = head[user], p, weight
+                before[count], column_of[count], value[count] = head[user], p, weight
                 head[user] = count
                 count += 1
         for p in range(size):

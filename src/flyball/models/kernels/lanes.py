@@ -46,9 +46,11 @@ def _dot(typing_context: Any, left: Any, right: Any) -> Any:
             width //= 2
             low, high = (
                 builder.shuffle_vector(
-                    lanes, ir.Constant(lanes.type, None), ir.Constant(ir.VectorType(ir.IntType(32), width), places)
+                    lanes,
+                    ir.Constant(lanes.type, None),
+                    ir.Constant(ir.VectorType(ir.IntType(32), width), lane_indices),
                 )
-                for places in (list(range(width)), list(range(width, 2 * width)))
+                for lane_indices in (list(range(width)), list(range(width, 2 * width)))
             )
             lanes = builder.fadd(low, high)
         result = builder.extract_element(lanes, ir.Constant(ir.IntType(32), 0))

@@ -23,15 +23,15 @@ def correlated_neighbors(
     for i in range(first, last):
         count = 0
         for a in range(item_ptr[i], item_ptr[i + 1]):
-            user, rest = item_users[a], np.float64(item_rest[a])
+            user, residual = item_users[a], np.float64(item_rest[a])
             for b in range(user_ptr[user], user_ptr[user + 1]):
                 j, other = user_items[b], np.float64(user_rest[b])
                 if common[j] == 0:
                     touched[count] = j
                     count += 1
                 common[j] += 1
-                dots[j] += rest * other
-                own[j] += rest * rest
+                dots[j] += residual * other
+                own[j] += residual * residual
                 others[j] += other * other
         size = 0
         list_items, values = near[i], correlations[i]
@@ -60,45 +60,45 @@ def correlated_neighbors(
 
 
 @njit(cache=True, nogil=True)
-def _mean_rest(near_ptr, near, correlations, rest, held, item, k):
+def _mean_rest(near_ptr, near, correlations, residuals, is_rated, item, k):
     """The mean of the deviations of the `k` nearest items in the history, weighted by correlation; 0 for none."""
-    total, weight, found = 0.0, 0.0, 0
+    total, weight, count = 0.0, 0.0, 0
     for a in range(near_ptr[item], near_ptr[item + 1]):
-        if held[near[a]]:
-            total += np.float64(correlations[a]) * rest[near[a]]
+        if is_rated[near[a]]:
+            total += np.float64(correlations[a]) * residuals[near[a]]
             weight += correlations[a]
-            found += 1
-            if found == k:
+            count += 1
+            if count == k:
                 break
     return total / weight if weight > 0 else 0.0
 
 
 @njit(void(r_i8, r_i4, r_f4, i8, r_i8, r_i4, r_f4, r_f8, w_f4x2), cache=True, nogil=True)
-def neighbor_rests(near_ptr, near, correlations, k, indptr, history, given, rests, means):
-    """means[b, i]: the k-neighbor mean deviation of item i for row b. `given`: 1 for rated positions, 0 for others."""
+def neighbor_rests(near_ptr, near, correlations, k, indptr, history, rated, rests, means):
+    """means[b, i]: the k-neighbor mean deviation of item i for row b. `rated`: 1 for rated positions, 0 for others."""
     rows, items = means.shape
-    rest, held = np.zeros(items), np.zeros(items, dtype=np.bool_)
+    residuals, is_rated = np.zeros(items), np.zeros(items, dtype=np.bool_)
     for b in range(rows):
         for h in range(indptr[b], indptr[b + 1]):
-            rest[history[h]], held[history[h]] = rests[h], given[h] > 0
+            residuals[history[h]], is_rated[history[h]] = rests[h], rated[h] > 0
         for i in range(items):
-            means[b, i] = _mean_rest(near_ptr, near, correlations, rest, held, i, k)
+            means[b, i] = _mean_rest(near_ptr, near, correlations, residuals, is_rated, i, k)
         for h in range(indptr[b], indptr[b + 1]):
-            held[history[h]] = False
+            is_rated[history[h]] = False
 
 
 @njit(void(r_i8, r_i4, r_f4, i8, r_i8, r_i4, r_f4, r_f8, r_i8, r_i4, w_f4), cache=True, nogil=True)
-def neighbor_rests_of(near_ptr, near, correlations, k, indptr, history, given, rests, pair_rows, pair_items, means):
+def neighbor_rests_of(near_ptr, near, correlations, k, indptr, history, rated, rests, pair_rows, pair_items, means):
     """The same for single pairs: row `pair_rows[n]` (in rising order) and `pair_items[n]`."""
     items = len(near_ptr) - 1
-    rest, held = np.zeros(items), np.zeros(items, dtype=np.bool_)
+    residuals, is_rated = np.zeros(items), np.zeros(items, dtype=np.bool_)
     at = 0
     while at < len(pair_rows):
         b = pair_rows[at]
         for h in range(indptr[b], indptr[b + 1]):
-            rest[history[h]], held[history[h]] = rests[h], given[h] > 0
+            residuals[history[h]], is_rated[history[h]] = rests[h], rated[h] > 0
         while at < len(pair_rows) and pair_rows[at] == b:
-            means[at] = _mean_rest(near_ptr, near, correlations, rest, held, pair_items[at], k)
+            means[at] = _mean_rest(near_ptr, near, correlations, residuals, is_rated, pair_items[at], k)
             at += 1
         for h in range(indptr[b], indptr[b + 1]):
-            held[history[h]] = False
+            is_rated[history[h]] = False

@@ -13,8 +13,8 @@ def add_outer(matrix, factors, index, weights, scale):
     Four rows of the matrix and four of the factors at a time, from the diagonal on; a side a multiple of 4.
     """
     side, n = len(matrix), len(index)
-    whole = n - n % 4
-    for h in range(0, whole, 4):
+    unrolled = n - n % 4
+    for h in range(0, unrolled, 4):
         y0, y1, y2, y3 = factors[index[h]], factors[index[h + 1]], factors[index[h + 2]], factors[index[h + 3]]
         w0, w1, w2, w3 = scale * weights[h], scale * weights[h + 1], scale * weights[h + 2], scale * weights[h + 3]
         for a in range(0, side, 4):
@@ -30,7 +30,7 @@ def add_outer(matrix, factors, index, weights, scale):
                 s[b] = s[b] + b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3
                 t[b] = t[b] + c0 * x0 + c1 * x1 + c2 * x2 + c3 * x3
                 u[b] = u[b] + d0 * x0 + d1 * x1 + d2 * x2 + d3 * x3
-    for h in range(whole, n):
+    for h in range(unrolled, n):
         y, weight = factors[index[h]], scale * weights[h]
         for a in range(0, side):
             p, r = y[a:], matrix[a, a:]
@@ -75,13 +75,13 @@ def substitute(upper, right):
     side = len(upper)
     for k in range(side):
         right[k] /= upper[k, k]
-        t, row, rest = right[k], upper[k, k + 1 :], right[k + 1 :]
+        t, row, later = right[k], upper[k, k + 1 :], right[k + 1 :]
         for j in range(side - k - 1):
-            rest[j] -= t * row[j]
+            later[j] -= t * row[j]
     for i in range(side - 1, -1, -1):
-        total, row, rest = right[i], upper[i, i + 1 :], right[i + 1 :]
+        total, row, later = right[i], upper[i, i + 1 :], right[i + 1 :]
         for j in range(side - i - 1):
-            total -= row[j] * rest[j]
+            total -= row[j] * later[j]
         right[i] = total / upper[i, i]
 
 

@@ -8,13 +8,11 @@ from flyball.models.kernels.signatures import f8, i8, r_f4, r_f8, r_i4, r_i8, w_
 
 
 @njit(void(r_i8, r_i8, r_i8, r_i8, r_i4, r_f4, i8, f8, f8, r_f8, i8, i8, w_i4x2, w_f4x2), cache=True, nogil=True)
-def transitions(
-    item_ptr, places, starts, stops, items, weights, window, back, shrink, norms, first, last, near, values
-):
+def transitions(item_ptr, order, starts, stops, items, weights, window, back, shrink, norms, first, last, near, values):
     """For items `[first, last)` the k items that follow them most, into `near`, `values` (items, k); -1 for none.
 
     value(i, j) = sum over the places t of i of w_t w_s / |t - s| over the places s of j at most `window` after t, and
-    `back` times the same before it, over norms[i] norms[j] + shrink. `places` of item i: at `[item_ptr[i], ...)`,
+    `back` times the same before it, over norms[i] norms[j] + shrink. `order` of item i: at `[item_ptr[i], ...)`,
     `starts`, `stops`: of the user's sequence that each place lies in. Ties by lower item.
     """
     n, k = near.shape
@@ -23,7 +21,7 @@ def transitions(
     for i in range(first, last):
         count = 0
         for a in range(item_ptr[i], item_ptr[i + 1]):
-            t = places[a]
+            t = order[a]
             for s in range(max(starts[t], t - window), min(stops[t], t + window + 1)):
                 j = items[s]
                 value = np.float64(weights[t]) * weights[s]

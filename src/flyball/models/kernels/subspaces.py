@@ -22,7 +22,7 @@ def subspace_rows(indptr, index, weights, factors, base, scale, reg, frequency, 
     predicted = np.empty(longest, dtype=np.float64)
     rows, every = np.empty((longest, width), dtype=np.float32), np.arange(longest).astype(np.int32)
     columns = np.empty((width, longest), dtype=np.float32)
-    whole, line = np.empty((width, width), dtype=np.float64), np.empty(width, dtype=np.float64)
+    full_matrix, line = np.empty((width, width), dtype=np.float64), np.empty(width, dtype=np.float64)
     for row in range(first, last):
         start, stop = indptr[row], indptr[row + 1]
         out, total, n = solved[row], 0.0, stop - start
@@ -42,7 +42,7 @@ def subspace_rows(indptr, index, weights, factors, base, scale, reg, frequency, 
             predicted[h] = dot
         for left in range(0, side, width):
             size = min(width, side - left)
-            matrix, step = whole if size == width else np.empty((size, size), dtype=np.float64), line[:size]
+            matrix, step = full_matrix if size == width else np.empty((size, size), dtype=np.float64), line[:size]
             for a in range(size):
                 matrix[a] = base[left + a, left : left + size]
                 matrix[a, a] += ridge

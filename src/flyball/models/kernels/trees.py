@@ -61,8 +61,8 @@ def walk_trees(columns, feature, threshold, kind, children, value, words, bits, 
                     node = children[node, right]
                 scores[row, output] += value[node]
             continue
-        whole = rows - rows % _LANES
-        for first in range(0, whole, _LANES):
+        unrolled = rows - rows % _LANES
+        for first in range(0, unrolled, _LANES):
             nodes[:] = root
             for _ in range(depth):
                 for lane in range(_LANES):
@@ -72,7 +72,7 @@ def walk_trees(columns, feature, threshold, kind, children, value, words, bits, 
                     nodes[lane] = children[node, np.uint32(1) - np.uint32(left)]
             for lane in range(_LANES):
                 scores[first + lane, output] += value[nodes[lane]]
-        for row in range(whole, rows):
+        for row in range(unrolled, rows):
             node = root
             for _ in range(depth):
                 x = columns[np.uint64(row), np.uint32(feature[node])]
@@ -82,19 +82,19 @@ def walk_trees(columns, feature, threshold, kind, children, value, words, bits, 
 
 
 @njit(f8(r_f8, f8, f8, i8, r_f8), cache=True, nogil=True, error_model="numpy")
-def _unwound_sum(weights, zero, one, depth, inverse):
+def _unwound_sum(weights, zero_fraction, one_fraction, depth, inverse):
     """The weights of a path without an element of these fractions, added up."""
     total = 0.0
-    if one != 0.0:
+    if one_fraction != 0.0:
         ahead, steps = weights[depth], depth + 1.0
         for i in range(depth - 1, -1, -1):
             part = ahead * steps * inverse[i + 1]
             total += part
-            ahead = weights[i] - part * zero * (depth - i) * inverse[depth + 1]
+            ahead = weights[i] - part * zero_fraction * (depth - i) * inverse[depth + 1]
         return total
     for i in range(depth - 1, -1, -1):
         total += weights[i] * inverse[depth - i]
-    return total * (depth + 1.0) / zero
+    return total * (depth + 1.0) / zero_fraction
 
 
 @njit(
@@ -102,9 +102,9 @@ def _unwound_sum(weights, zero, one, depth, inverse):
     cache=True,
     nogil=True,
 )
-def _push(stack, fractions, top, node, level, depth, came, zero, one):
+def _push(stack, fractions, top, node, level, depth, came, zero_fraction, one_fraction):
     stack[top, 0], stack[top, 1], stack[top, 2], stack[top, 3] = node, level, depth, came
-    fractions[top, 0], fractions[top, 1] = zero, one
+    fractions[top, 0], fractions[top, 1] = zero_fraction, one_fraction
 
 
 @njit(
@@ -135,16 +135,16 @@ def add_contributions(columns, feature, threshold, kind, children, value, words,
             _push(stack, fractions, 0, roots[tree], 0, 0, -1, 1.0, 1.0)
             while top >= 0:
                 node, level, depth, came = stack[top, 0], stack[top, 1], stack[top, 2], stack[top, 3]
-                zero, one = fractions[top, 0], fractions[top, 1]
+                zero_fraction, one_fraction = fractions[top, 0], fractions[top, 1]
                 top -= 1
                 path, z, o, w = features[level], zeros[level], ones[level], weights[level]
                 for i in range(depth if level else 0):
                     path[i], z[i] = features[level - 1, i], zeros[level - 1, i]
                     o[i], w[i] = ones[level - 1, i], weights[level - 1, i]
-                path[depth], z[depth], o[depth], w[depth] = came, zero, one, 0.0 if depth else 1.0
+                path[depth], z[depth], o[depth], w[depth] = came, zero_fraction, one_fraction, 0.0 if depth else 1.0
                 for i in range(depth - 1, -1, -1):
-                    w[i + 1] += one * w[i] * (i + 1) * inverse[depth + 1]
-                    w[i] = zero * w[i] * (depth - i) * inverse[depth + 1]
+                    w[i + 1] += one_fraction * w[i] * (i + 1) * inverse[depth + 1]
+                    w[i] = zero_fraction * w[i] * (depth - i) * inverse[depth + 1]
                 if children[node, 0] == node:
                     share = counts[node] / counts[roots[tree]]
                     added[row, first + width] += share * value[node]
@@ -157,23 +157,43 @@ def add_contributions(columns, feature, threshold, kind, children, value, words,
                     columns[row, split], threshold[node], kind[node], words[node, 0], words[node, 1], bits
                 )
                 hot, cold = children[node, right], children[node, 1 - right]
-                zero, one, place = 1.0, 1.0, 0
-                while place <= depth and path[place] != split:
-                    place += 1
-                if place <= depth:  # the column was asked before: take it out of the path
-                    zero, one = z[place], o[place]
+                zero_fraction, one_fraction, step = 1.0, 1.0, 0
+                while step <= depth and path[step] != split:
+                    step += 1
+                if step <= depth:  # the column was asked before: take it out of the path
+                    zero_fraction, one_fraction = z[step], o[step]
                     ahead = w[depth]
                     for i in range(depth - 1, -1, -1):
-                        if one != 0.0:
+                        if one_fraction != 0.0:
                             here = w[i]
                             w[i] = ahead * (depth + 1) * inverse[i + 1]
-                            ahead = here - w[i] * zero * (depth - i) * inverse[depth + 1]
+                            ahead = here - w[i] * zero_fraction * (depth - i) * inverse[depth + 1]
                         else:
-                            w[i] = w[i] * (depth + 1) / zero * inverse[depth - i]
-                    for i in range(place, depth):
+                            w[i] = w[i] * (depth + 1) / zero_fraction * inverse[depth - i]
+                    for i in range(step, depth):
                         path[i], z[i], o[i] = path[i + 1], z[i + 1], o[i + 1]
                     depth -= 1
                 top += 1
-                _push(stack, fractions, top, cold, level + 1, depth + 1, split, zero * counts[cold] / counts[node], 0.0)
+                _push(
+                    stack,
+                    fractions,
+                    top,
+                    cold,
+                    level + 1,
+                    depth + 1,
+                    split,
+                    zero_fraction * counts[cold] / counts[node],
+                    0.0,
+                )
                 top += 1
-                _push(stack, fractions, top, hot, level + 1, depth + 1, split, zero * counts[hot] / counts[node], one)
+                _push(
+                    stack,
+                    fractions,
+                    top,
+                    hot,
+                    level + 1,
+                    depth + 1,
+                    split,
+                    zero_fraction * counts[hot] / counts[node],
+                    one_fraction,
+                )

@@ -70,14 +70,14 @@ class BiasModel(Recommender, frozen=True):
         """`mean` float64 (1,), `item_bias` float64 (items,), 0 for items without ratings."""
         ratings = rated(data)
         mean = mean_of(ratings.ratings)
-        rest = ratings.ratings.astype(np.float64) - mean
+        centered = ratings.ratings.astype(np.float64) - mean
         of_users = np.bincount(ratings.user_index, minlength=len(data.users)) + self.reg_users
         of_items = np.bincount(ratings.item_index, minlength=len(data.items)) + self.reg_items
         user_bias, item_bias = np.zeros(len(data.users)), np.zeros(len(data.items))
         for _ in range(self.epochs):
-            left = rest - user_bias[ratings.user_index]
+            left = centered - user_bias[ratings.user_index]
             item_bias = np.bincount(ratings.item_index, weights=left, minlength=len(data.items)) / of_items
-            left = rest - item_bias[ratings.item_index]
+            left = centered - item_bias[ratings.item_index]
             user_bias = np.bincount(ratings.user_index, weights=left, minlength=len(data.users)) / of_users
         return {"mean": np.array([mean]), "item_bias": item_bias}
 
@@ -94,10 +94,10 @@ class BiasModel(Recommender, frozen=True):
 
     def user_bias(self, learned: Learned, histories: Histories) -> NDArray[np.float64]:
         """b_u of each row, from the ratings in its history; 0 without any."""
-        given = ~np.isnan(histories.ratings)
-        rest = histories.ratings - learned["mean"][0] - learned["item_bias"][histories.items]
-        totals = _row_sums(np.where(given, rest, 0.0), histories.indptr)
-        counts = _row_sums(given.astype(np.float64), histories.indptr)
+        is_rated = ~np.isnan(histories.ratings)
+        residuals = histories.ratings - learned["mean"][0] - learned["item_bias"][histories.items]
+        totals = _row_sums(np.where(is_rated, residuals, 0.0), histories.indptr)
+        counts = _row_sums(is_rated.astype(np.float64), histories.indptr)
         return totals / (self.reg_users + counts)
 
 

@@ -156,25 +156,25 @@ class BiasedMF(Recommender, frozen=True):
         users, items, mean = len(ratings.users), len(ratings.items), mean_of(ratings.ratings)
         by_item = order_by(ratings.item_index, items)
         user_ptr, item_ptr = row_pointers(ratings.user_index, users), row_pointers(ratings.item_index, items)
-        rest, places = ratings.ratings - np.float32(mean), (ratings.user_index[by_item], by_item)
+        residuals, user_of_rating = ratings.ratings - np.float32(mean), (ratings.user_index[by_item], by_item)
         of_users, of_items = (np.zeros((n, padded(self.factors + 1)), dtype=np.float32) for n in (users, items))
         of_items[:, 0], of_items[:, 1 : self.factors + 1] = start["item_bias"], start["q"][:, : self.factors]
         for _ in range(epochs):
-            self._half_step(user_ptr, ratings.item_index, rest, of_items, of_users)
-            self._half_step(item_ptr, places[0], rest[places[1]], of_users, of_items)
+            self._half_step(user_ptr, ratings.item_index, residuals, of_items, of_users)
+            self._half_step(item_ptr, user_of_rating[0], residuals[user_of_rating[1]], of_users, of_items)
         q = np.zeros(start["q"].shape, dtype=np.float32)
         q[:, : self.factors] = of_items[:, 1 : self.factors + 1]
         return np.ascontiguousarray(of_items[:, 0]), q
 
     def _half_step(
-        self, indptr: NDArray[np.int64], index: Indexes, rest: Floats, fixed: Floats, solved: Floats
+        self, indptr: NDArray[np.int64], index: Indexes, residuals: Floats, fixed: Floats, solved: Floats
     ) -> None:
         """(bias, factors) of each row: ridge regression of its ratings on 1 and the other side's factors."""
         from flyball.models.kernels.ridge import ridge_rows
 
         near, ones = fixed.copy(), np.ones(len(index), dtype=np.float32)
         near[:, 0] = 1.0
-        pulls, nothing = rest - fixed[index, 0], np.zeros((near.shape[1], near.shape[1]))
+        pulls, nothing = residuals - fixed[index, 0], np.zeros((near.shape[1], near.shape[1]))
         reg = float(self.reg)
         in_blocks(
             len(solved),
@@ -206,6 +206,6 @@ class BiasedMF(Recommender, frozen=True):
         return item_bias, q
 
     def _fold_in(self, learned: Learned, histories: Histories) -> Floats:
-        given = (~np.isnan(histories.ratings)).astype(np.float32)
-        rest = histories.ratings - learned["base_ratings"][histories.items]
-        return folded_rows(learned["item_factors"], histories, given, rest, self.fold_in_reg)
+        is_rated = (~np.isnan(histories.ratings)).astype(np.float32)
+        residuals = histories.ratings - learned["base_ratings"][histories.items]
+        return folded_rows(learned["item_factors"], histories, is_rated, residuals, self.fold_in_reg)

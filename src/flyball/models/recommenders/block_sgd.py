@@ -42,8 +42,8 @@ def cells_of(users: Indexes, items: Indexes, user_count: int, item_count: int, r
     """Cut rows into cells; how many depends on the data alone, never on the machine."""
     blocks = int(np.clip(np.sqrt(len(users) / _ROWS_A_CELL), 1, _MOST_BLOCKS))
     blocks = max(1, min(blocks, user_count // 2, item_count // 8))
-    rank, place = rng.permutation(user_count), rng.permutation(item_count)
-    part = place % blocks
+    rank, item_rank = rng.permutation(user_count), rng.permutation(item_count)
+    part = item_rank % blocks
     cell = (rank[users] % blocks) * blocks + part[items]
     by_user = order_by(rank[users], user_count)
     order = by_user[order_by(cell[by_user], blocks * blocks)]

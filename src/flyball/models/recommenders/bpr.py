@@ -66,7 +66,7 @@ class BPR(Recommender, frozen=True):
         liked = positives(data)
         start = self._drawn(liked, seed)
         known = np.isfinite(np.asarray(learned["offsets"])[: len(items)])
-        kept = [item for item, one in zip(items, known.tolist(), strict=True) if one]
+        kept = [item for item, is_known in zip(items, known.tolist(), strict=True) if is_known]
         start["q"] = carried(np.asarray(learned["item_factors"])[known], kept, data.items, start["q"])
         offsets = np.asarray(learned["offsets"])[: len(items)][known]
         start["item_bias"] = carried(offsets[:, None], kept, data.items, start["item_bias"][:, None])[:, 0]

@@ -57,7 +57,7 @@ class EASE(Recommender, frozen=True):
         return "" if liked <= self.items else f"recommends the {self.items:,} most popular of {liked:,} items only"
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
-        """`weights` B float32 (kept, kept), `kept` int32 item of each row, `place` int32 (items,) row or -1.
+        """`weights` B float32 (kept, kept), `kept` int32 item of each row, `column_of` int32 (items,) row or -1.
 
         Fitted in blocks: the arrays of `SparseEASE`.
         """
@@ -65,15 +65,15 @@ class EASE(Recommender, frozen=True):
             return SparseEASE(self.l2).fit(data, seed)
         liked = positives(data)
         kept = self._most_popular(liked)
-        place = np.full(len(data.items), -1, dtype=np.int32)
-        place[kept] = np.arange(len(kept), dtype=np.int32)
-        swept = _inverse(liked, place, len(kept), self.l2)
+        column_of = np.full(len(data.items), -1, dtype=np.int32)
+        column_of[kept] = np.arange(len(kept), dtype=np.int32)
+        swept = _inverse(liked, column_of, len(kept), self.l2)
         weights = np.empty((len(kept), len(kept)), dtype=np.float32)
         if len(kept):
             from flyball.models.kernels.inverse import ease_rows
 
             in_blocks(len(kept), lambda first, last: ease_rows(swept, first, last, weights))
-        return {"weights": weights, "kept": kept, "place": place}
+        return {"weights": weights, "kept": kept, "place": column_of}
 
     def score(self, learned: Learned, histories: Histories) -> Floats:
         """Sums in the history's order; -inf for items not kept, and throughout rows without a kept positive item."""
@@ -97,10 +97,10 @@ class EASE(Recommender, frozen=True):
         """weight * B[j, item] for each kept positive j of the history."""
         if "near_ptr" in learned:
             return explained(learned, histories, item)
-        place, column = learned["place"], int(learned["place"][item])
+        column_of, column = learned["place"], int(learned["place"][item])
         if column < 0:
             return []
-        rows = place[histories.items]
+        rows = column_of[histories.items]
         return [
             (position, float(histories.weights[position] * learned["weights"][rows[position], column]))
             for position in np.flatnonzero((histories.weights > 0) & (rows >= 0)).tolist()
@@ -127,13 +127,13 @@ def _liked_items(data: Interactions) -> int:
     return int(np.count_nonzero(np.bincount(positives(data).item_index, minlength=len(data.items))))
 
 
-def _inverse(liked: Interactions, place: Indexes, side: int, l2: float) -> NDArray[np.float64]:
+def _inverse(liked: Interactions, column_of: Indexes, side: int, l2: float) -> NDArray[np.float64]:
     """Minus the upper triangle of (X'X + l2 I)^-1 over the kept items, in a square padded to a multiple of 4."""
     from flyball.models.kernels.inverse import SWEEP_BLOCK, item_gramian, sweep_others, sweep_pivots
 
-    columns = place[liked.item_index]
-    held = columns >= 0
-    users, columns, weights = liked.user_index[held], columns[held], liked.weights[held]
+    columns = column_of[liked.item_index]
+    has_column = columns >= 0
+    users, columns, weights = liked.user_index[has_column], columns[has_column], liked.weights[has_column]
     user_ptr = row_pointers(users, len(liked.users))
     by_item = order_by(columns, side)
     item_ptr = row_pointers(columns[by_item], side)

@@ -71,7 +71,7 @@ class ImplicitALS(Recommender, frozen=True):
         before = np.asarray(learned["item_factors"])
         known = np.asarray(learned["offsets"])[: len(items)] > -np.inf
         fresh = self._drawn(data, seed)
-        kept = [item for item, one in zip(items, known.tolist(), strict=True) if one]
+        kept = [item for item, is_known in zip(items, known.tolist(), strict=True) if is_known]
         start = carried(before[known], kept, data.items, fresh)
         return self._alternate(data, start, max(1, self.iterations // 5))
 

@@ -62,8 +62,8 @@ class ItemKNN(Recommender, frozen=True):
         in their list. When items changed their order or went, or most lists are reached, it is a fit.
         """
         liked, before = positives(data), np.asarray(learned["fingerprints"])
-        place = {item: at for at, item in enumerate(data.items)}
-        moved = np.array([place.get(item, -1) for item in items], dtype=np.int64)
+        index_of = {item: at for at, item in enumerate(data.items)}
+        moved = np.array([index_of.get(item, -1) for item in items], dtype=np.int64)
         if (moved < 0).any() or (np.diff(moved) <= 0).any():
             return self.fit(data, seed)
         prints = fingerprints_of(liked)
@@ -89,8 +89,8 @@ class ItemKNN(Recommender, frozen=True):
         )
         return {**rows, "fingerprints": prints}
 
-    def _lists(self, liked: Interactions, wanted: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
-        """The neighbor lists of the `wanted` items, the others' empty."""
+    def _lists(self, liked: Interactions, is_needed: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
+        """The neighbor lists of the `is_needed` items, the others' empty."""
         from flyball.models.kernels.neighbors import cosine_neighbors
 
         n = len(liked.items)
@@ -104,7 +104,7 @@ class ItemKNN(Recommender, frozen=True):
         rows, norms, shrink = (user_ptr, liked.item_index, liked.weights), np.sqrt(squares), float(self.shrink)
 
         def listed(first: int, last: int) -> None:
-            for start, stop in _runs(wanted[first:last]):
+            for start, stop in _runs(is_needed[first:last]):
                 cosine_neighbors(*columns, *rows, norms, shrink, first + start, first + stop, near, cosines)
 
         in_blocks(n, listed)
@@ -124,9 +124,9 @@ class ItemKNN(Recommender, frozen=True):
         return neighbor_row(learned, item)
 
 
-def _runs(wanted: NDArray[np.bool_]) -> list[tuple[int, int]]:
+def _runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """`[start, stop)` of each run of places that are true."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], wanted, [False]]).astype(np.int8)))
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
     return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
 
 

@@ -68,7 +68,7 @@ class NextItem(Recommender, frozen=True):
         user_ptr = row_pointers(liked.user_index, len(data.users))
         sizes = np.diff(user_ptr)
         starts, stops = np.repeat(user_ptr[:-1], sizes), np.repeat(user_ptr[1:], sizes)
-        places = order_by(items, n)
+        item_order = order_by(items, n)
         item_ptr = row_pointers(items, n)
         norms = np.diff(item_ptr).astype(np.float64) ** self.norm
         near = np.full((n, max(1, min(self.k, n - 1))), -1, dtype=np.int32)
@@ -77,7 +77,7 @@ class NextItem(Recommender, frozen=True):
             n,
             lambda first, last: transitions(
                 item_ptr,
-                places,
+                item_order,
                 starts,
                 stops,
                 items,

@@ -61,26 +61,36 @@ class RatingKNN(Recommender, frozen=True):
         """
         from flyball.models.kernels.rating_neighbors import correlated_neighbors
 
-        given, n = rated(data), len(data.items)
+        ratings, n = rated(data), len(data.items)
         biases = self._biases().fit(data, seed)
-        rest = self._deviations(given, biases)
-        user_ptr = row_pointers(given.user_index, len(data.users))
-        by_item = order_by(given.item_index, len(data.items))
-        item_ptr = row_pointers(given.item_index[by_item], n)
+        deviations = self._deviations(ratings, biases)
+        user_ptr = row_pointers(ratings.user_index, len(data.users))
+        by_item = order_by(ratings.item_index, len(data.items))
+        item_ptr = row_pointers(ratings.item_index[by_item], n)
         near = np.full((n, max(1, min(self.keep, n - 1))), -1, dtype=np.int32)
         values = np.zeros(near.shape, dtype=np.float32)
-        users, rests = given.user_index[by_item], rest[by_item]
+        users, rests = ratings.user_index[by_item], deviations[by_item]
         in_blocks(
             n,
             lambda first, last: correlated_neighbors(
-                item_ptr, users, rests, user_ptr, given.item_index, rest, float(self.shrink), first, last, near, values
+                item_ptr,
+                users,
+                rests,
+                user_ptr,
+                ratings.item_index,
+                deviations,
+                float(self.shrink),
+                first,
+                last,
+                near,
+                values,
             ),
         )
         near_ptr = np.zeros(n + 1, dtype=np.int64)
         np.cumsum((near >= 0).sum(axis=1), out=near_ptr[1:])
         counts = np.diff(item_ptr)
-        spread = float(np.std(given.ratings, dtype=np.float64)) if len(rest) else 0.0
-        seen = given.ratings if len(rest) else np.array([biases["mean"][0]], dtype=np.float32)
+        spread = float(np.std(ratings.ratings, dtype=np.float64)) if len(deviations) else 0.0
+        seen = ratings.ratings if len(deviations) else np.array([biases["mean"][0]], dtype=np.float32)
         return {
             **biases,
             "near_ptr": near_ptr,
@@ -94,11 +104,11 @@ class RatingKNN(Recommender, frozen=True):
         """Predicted rating less the caution; -inf for items without ratings and for rows without a rating."""
         from flyball.models.kernels.rating_neighbors import neighbor_rests
 
-        base, rests, given = self._around(learned, histories)
+        base, rests, is_rated = self._around(learned, histories)
         means = np.empty(base.shape, dtype=np.float32)
-        neighbor_rests(*_lists(learned), self.k, histories.indptr, histories.items, given, rests, means)
+        neighbor_rests(*_lists(learned), self.k, histories.indptr, histories.items, is_rated, rests, means)
         scores = np.clip(base + means, *learned["limits"]) - learned["handicap"]
-        scores[~rows_with(histories, given > 0)] = -np.inf
+        scores[~rows_with(histories, is_rated > 0)] = -np.inf
         return np.asarray(scores, dtype=np.float32)
 
     def similar(self, learned: Learned, item: int) -> Floats:
@@ -116,11 +126,19 @@ class RatingKNN(Recommender, frozen=True):
         """`predict_rating` for many items of the same users."""
         from flyball.models.kernels.rating_neighbors import neighbor_rests_of
 
-        user_bias, rests, given = self._user_side(learned, histories)
+        user_bias, rests, is_rated = self._user_side(learned, histories)
         order = np.argsort(rows, kind="stable")
         means = np.empty(len(rows), dtype=np.float32)
         neighbor_rests_of(
-            *_lists(learned), self.k, histories.indptr, histories.items, given, rests, rows[order], items[order], means
+            *_lists(learned),
+            self.k,
+            histories.indptr,
+            histories.items,
+            is_rated,
+            rests,
+            rows[order],
+            items[order],
+            means,
         )
         predicted = learned["mean"][0] + user_bias[rows] + learned["item_bias"][items]
         predicted[order] += means
@@ -129,27 +147,29 @@ class RatingKNN(Recommender, frozen=True):
     def _biases(self) -> BiasModel:
         return BiasModel(self.reg_users, self.reg_items)
 
-    def _deviations(self, given: Interactions, biases: Learned) -> Floats:
+    def _deviations(self, ratings: Interactions, biases: Learned) -> Floats:
         if self.similarity == "adjusted_cosine":
-            counts = np.bincount(given.user_index, minlength=len(given.users))
-            totals = np.bincount(given.user_index, weights=given.ratings.astype(np.float64), minlength=len(given.users))
-            return (given.ratings - (totals / np.maximum(counts, 1))[given.user_index]).astype(np.float32)
-        rest = given.ratings - mean_of(given.ratings) - biases["item_bias"][given.item_index]
-        totals = np.bincount(given.user_index, weights=rest, minlength=len(given.users))
-        damped = np.bincount(given.user_index, minlength=len(given.users)) + self.reg_users
-        return (rest - (totals / damped)[given.user_index]).astype(np.float32)
+            counts = np.bincount(ratings.user_index, minlength=len(ratings.users))
+            totals = np.bincount(
+                ratings.user_index, weights=ratings.ratings.astype(np.float64), minlength=len(ratings.users)
+            )
+            return (ratings.ratings - (totals / np.maximum(counts, 1))[ratings.user_index]).astype(np.float32)
+        residuals = ratings.ratings - mean_of(ratings.ratings) - biases["item_bias"][ratings.item_index]
+        totals = np.bincount(ratings.user_index, weights=residuals, minlength=len(ratings.users))
+        damped = np.bincount(ratings.user_index, minlength=len(ratings.users)) + self.reg_users
+        return (residuals - (totals / damped)[ratings.user_index]).astype(np.float32)
 
     def _user_side(self, learned: Learned, histories: Histories) -> tuple[NDArray[Any], NDArray[Any], Floats]:
         """b_u of each row, r_uj - b_uj of each position (0 where not rated), and which positions are rated (1 or 0)."""
-        given = ~np.isnan(histories.ratings)
+        is_rated = ~np.isnan(histories.ratings)
         user_bias = self._biases().user_bias(learned, histories)
         owner = np.repeat(np.arange(histories.rows), np.diff(histories.indptr))
         rests = histories.ratings - learned["mean"][0] - learned["item_bias"][histories.items] - user_bias[owner]
-        return user_bias, np.where(given, rests, 0.0), given.astype(np.float32)
+        return user_bias, np.where(is_rated, rests, 0.0), is_rated.astype(np.float32)
 
     def _around(self, learned: Learned, histories: Histories) -> tuple[NDArray[Any], NDArray[Any], Floats]:
-        user_bias, rests, given = self._user_side(learned, histories)
-        return learned["mean"][0] + user_bias[:, None] + learned["item_bias"][None, :], rests, given
+        user_bias, rests, is_rated = self._user_side(learned, histories)
+        return learned["mean"][0] + user_bias[:, None] + learned["item_bias"][None, :], rests, is_rated
 
 
 def _lists(learned: Learned) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:

@@ -85,9 +85,9 @@ class SparseEASE(Recommender, frozen=True):
                 values,
             ),
         )
-        held = (near >= 0) & (values != 0)
-        target = np.repeat(np.arange(n, dtype=np.int32), held.sum(axis=1))
-        return sparse_rows(near[held], target, values[held], n)
+        is_weight = (near >= 0) & (values != 0)
+        target = np.repeat(np.arange(n, dtype=np.int32), is_weight.sum(axis=1))
+        return sparse_rows(near[is_weight], target, values[is_weight], n)
 
     def score(self, learned: Learned, histories: Histories) -> Floats:
         """Sums in the history's order; -inf for items without a weight from it, so throughout for an empty history."""
@@ -113,13 +113,13 @@ class SparseEASE(Recommender, frozen=True):
                 continue
             own = near[item][near[item] >= 0]
             closest = own[np.argsort(-values[item][: len(own)], kind="stable")[:share]]
-            mine = np.sort(np.append(closest[~served[closest]], item))
-            served[mine] = True
+            served_items = np.sort(np.append(closest[~served[closest]], item))
+            served[served_items] = True
             block = np.sort(np.append(own, np.int32(item))).astype(np.int32)
             sizes.append(len(block))
             members.append(block)
-            counts.append(len(mine))
-            solved.append(np.searchsorted(block, mine))
+            counts.append(len(served_items))
+            solved.append(np.searchsorted(block, served_items))
         return (
             np.cumsum([0, *sizes], dtype=np.int64),
             np.concatenate([*members, np.zeros(0, np.int32)]).astype(np.int32),

@@ -111,11 +111,11 @@ class SVDpp(Recommender, frozen=True):
         """(b_u, p_u + the sum of y), float32 (rows, factors)."""
         from flyball.models.kernels.descent import implicit_sums
 
-        given = (~np.isnan(histories.ratings)).astype(np.float32)
+        is_rated = (~np.isnan(histories.ratings)).astype(np.float32)
         sums = np.empty((histories.rows, learned["implicit"].shape[1]), dtype=np.float32)
         explained = np.empty(len(histories.items), dtype=np.float32)
         implicit_sums(
-            histories.indptr, histories.items, given, learned["implicit"], learned["item_factors"], sums, explained
+            histories.indptr, histories.items, is_rated, learned["implicit"], learned["item_factors"], sums, explained
         )
-        rest = histories.ratings - learned["base_ratings"][histories.items] - explained
-        return folded_rows(learned["item_factors"], histories, given, rest, self.fold_in_reg) + sums
+        residuals = histories.ratings - learned["base_ratings"][histories.items] - explained
+        return folded_rows(learned["item_factors"], histories, is_rated, residuals, self.fold_in_reg) + sums

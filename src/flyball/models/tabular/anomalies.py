@@ -161,9 +161,9 @@ class NeighborPredictor:
 
     def _nearest(self, numbers: Doubles, categories: NDArray[np.int32]) -> tuple[Doubles, Doubles]:
         rows = _ordinary(self._arrays, numbers, categories) / self._arrays["scale"]
-        found = [_squares(self._arrays["known"], row, self._k) for row in rows]
-        parts = np.array([part for _, part in found]).reshape(rows.shape)
-        return np.array([square for square, _ in found], np.float64), parts
+        squares_parts = [_squares(self._arrays["known"], row, self._k) for row in rows]
+        parts = np.array([part for _, part in squares_parts]).reshape(rows.shape)
+        return np.array([square for square, _ in squares_parts], np.float64), parts
 
 
 def expected_depth(rows: int) -> float:
@@ -255,15 +255,15 @@ def _places(columns: tuple[TableColumn, ...]) -> list[int]:
     return [index for kind in ("number", "category") for index, column in enumerate(columns) if column.kind == kind]
 
 
-def _in_proportion(parts: Doubles, start: Doubles, end: Doubles, places: list[int]) -> Doubles:
+def _in_proportion(parts: Doubles, start: Doubles, end: Doubles, positions: list[int]) -> Doubles:
     """float64 (rows, 1, columns + 1): the way from `start` to `end` divided among the columns as `parts` are."""
-    whole = np.zeros(len(parts))
+    total = np.zeros(len(parts))
     for column in range(parts.shape[1]):
-        whole += parts[:, column]
-    moved = np.abs(whole) > 1e-9 * np.maximum(np.abs(parts).max(axis=1, initial=0.0), 1e-9)
-    factor = np.where(moved, (end - start) / np.where(moved, whole, 1.0), 0.0)
-    found = np.zeros((len(parts), 1, len(places) + 1))
-    for index, place in enumerate(places):
-        found[:, 0, place] = parts[:, index] * factor
-    found[:, 0, -1] = np.where(moved, start, end)
-    return found
+        total += parts[:, column]
+    moved = np.abs(total) > 1e-9 * np.maximum(np.abs(parts).max(axis=1, initial=0.0), 1e-9)
+    factor = np.where(moved, (end - start) / np.where(moved, total, 1.0), 0.0)
+    contributions = np.zeros((len(parts), 1, len(positions) + 1))
+    for index, position in enumerate(positions):
+        contributions[:, 0, position] = parts[:, index] * factor
+    contributions[:, 0, -1] = np.where(moved, start, end)
+    return contributions

@@ -42,9 +42,9 @@ class ConstantPredictor:
         return np.tile(self._values, (len(numbers), 1))
 
     def contributions(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
-        found = np.zeros((len(numbers), len(self._values), self._columns + 1))
-        found[:, :, -1] = linked(self._values, self._target)
-        return found
+        added = np.zeros((len(numbers), len(self._values), self._columns + 1))
+        added[:, :, -1] = linked(self._values, self._target)
+        return added
 
 
 class _ByNames(CheckedParameters):
@@ -120,11 +120,11 @@ class GroupPredictor:
 
     def contributions(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
         levels = [linked(level, self._target) for level in self._levels(numbers, categories)]
-        found = np.zeros((len(numbers), len(self._target.outputs), len(self._columns) + 1))
-        found[:, :, -1] = levels[0]
-        for index, place in enumerate(self._places):
-            found[:, :, place] = levels[index + 1] - levels[index]
-        return found
+        added = np.zeros((len(numbers), len(self._target.outputs), len(self._columns) + 1))
+        added[:, :, -1] = levels[0]
+        for index, column in enumerate(self._places):
+            added[:, :, column] = levels[index + 1] - levels[index]
+        return added
 
     def _levels(self, numbers: Doubles, categories: NDArray[np.int32]) -> list[Doubles]:
         """What is usual by none of the columns, by the first, by the first two...; each as the one before where no
@@ -136,9 +136,9 @@ class GroupPredictor:
             level = levels[-1].copy()
             if len(known):
                 keys = _keys(codes[:, :depth], self._sizes)
-                place = np.minimum(np.searchsorted(known, keys), len(known) - 1)
-                hit = known[place] == keys
-                level[hit] = usual[place[hit]]
+                key_index = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+                hit = known[key_index] == keys
+                level[hit] = usual[key_index[hit]]
             levels.append(level)
         return levels
 

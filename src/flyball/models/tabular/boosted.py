@@ -70,11 +70,11 @@ class LightGBM(TabularModel, frozen=True):
         encoded = [index for index, name in enumerate(names) if len(table.vocabularies[name]) > self.most]
         labels, arrays = _labels(table, target), dict[str, NDArray[Any]]()
         before = dict[int, Doubles]()
-        for place in encoded:
-            codes = table.categories[:, place]
-            texts = len(table.vocabularies[names[place]])
-            before[place] = means_before(codes, labels, table.weight, self.prior)
-            arrays[f"means_{place}"] = means_of(codes, texts, labels, table.weight, self.prior)
+        for category in encoded:
+            codes = table.categories[:, category]
+            texts = len(table.vocabularies[names[category]])
+            before[category] = means_before(codes, labels, table.weight, self.prior)
+            arrays[f"means_{category}"] = means_of(codes, texts, labels, table.weight, self.prior)
         matrix, split, _ = _matrix(table.numbers, table.categories, before)
         for index, settings in enumerate(self._settings(target, seed)):
             arrays[f"trees_{index}"] = self._grow(matrix, split, table, settings)
@@ -157,21 +157,21 @@ class BoostedPredictor:
         classes = len(self._target.outputs) // len(self._trees)
         parts = [trees.contributions(matrix).reshape(len(numbers), classes, width) for trees in self._trees]
         per_column = np.concatenate(parts, axis=1)
-        found = np.zeros((len(numbers), per_column.shape[1], self._width + 1))
+        added = np.zeros((len(numbers), per_column.shape[1], self._width + 1))
         for index, source in enumerate(sources):
-            found[:, :, source] += per_column[:, :, index]
-        found[:, :, -1] = per_column[:, :, -1]
+            added[:, :, source] += per_column[:, :, index]
+        added[:, :, -1] = per_column[:, :, -1]
         if self._target.kind == "quantiles":
             margins = np.column_stack([trees.scores(matrix) for trees in self._trees])
             order = np.argsort(margins, axis=1, kind="stable")
-            found = np.take_along_axis(found, order[:, :, None], axis=1)
-        return found
+            added = np.take_along_axis(added, order[:, :, None], axis=1)
+        return added
 
     def _matrix(self, numbers: Doubles, categories: NDArray[np.int32]) -> tuple[Doubles, list[int]]:
         """The columns that trees see, and which column of the table each comes from."""
-        means = {place: of_text[categories[:, place]] for place, of_text in self._means.items()}
+        means = {category: of_text[categories[:, category]] for category, of_text in self._means.items()}
         matrix, _, categories_of = _matrix(numbers, categories, means)
-        return matrix, [*self._number_places, *(self._category_places[place] for place in categories_of)]
+        return matrix, [*self._number_places, *(self._category_places[category] for category in categories_of)]
 
 
 def means_before(codes: NDArray[np.int32], labels: Doubles, weight: Doubles, prior: float) -> Doubles:

@@ -70,8 +70,8 @@ class FTRL(TabularModel, frozen=True):
         standardize_running(np.ascontiguousarray(table.numbers), arrays["seen"], _WIDEST, standard)
         slots, values = _features(table.columns, standard, table.categories, hashed, 2**self.bits)
         for output in range(len(target.outputs)):
-            wanted = output if target.kind == "multiclass" else 1
-            happened = (table.target == wanted).astype(np.float64)
+            positive = output if target.kind == "multiclass" else 1
+            happened = (table.target == positive).astype(np.float64)
             weight = np.ascontiguousarray(table.weight, np.float64)
             sums = (arrays["z"][output], arrays["n"][output])
             follow_leader(slots, values, happened, weight, *sums, self.alpha, self.beta, self.l1, self.l2)
@@ -88,16 +88,16 @@ class FTRL(TabularModel, frozen=True):
 
     def _hashed(self, table: TrainingTable) -> dict[str, NDArray[np.int64]]:
         """{`slots_` and the place of a column: the slot of each text, or of number and missing}."""
-        found = {}
+        hashed = {}
         for index, column in enumerate(table.columns):
             if column.kind == "number":
                 texts = ["number", "missing"]
             else:
                 texts = [f"text\0{text}" for text in table.vocabularies[column.name]]
             keys = [hashlib.blake2b(f"{column.name}\0{text}".encode(), digest_size=8).digest() for text in texts]
-            whole = [int.from_bytes(key, "little") % 2**self.bits for key in keys]
-            found[f"slots_{index}"] = np.array(whole, np.int64)
-        return found
+            slots = [int.from_bytes(key, "little") % 2**self.bits for key in keys]
+            hashed[f"slots_{index}"] = np.array(slots, np.int64)
+        return hashed
 
 
 class FTRLPredictor:

@@ -84,24 +84,24 @@ class Linear(TabularModel, frozen=True):
     def _ridge(self, rows: Doubles, target: Doubles, weight: Doubles) -> Doubles:
         center = np.average(target, weights=weight)
         gram = (rows * weight[:, None]).T @ rows + np.diag(self._penalty(rows.shape[1]))
-        found: Doubles = _solved(gram, rows.T @ (weight * (target - center)))
-        found[-1] += center
-        return found
+        coefficients: Doubles = _solved(gram, rows.T @ (weight * (target - center)))
+        coefficients[-1] += center
+        return coefficients
 
     def _logistic(self, rows: Doubles, happened: Doubles, weight: Doubles) -> Doubles:
         penalty = self._penalty(rows.shape[1])
-        found: Doubles = np.zeros(rows.shape[1])
+        coefficients: Doubles = np.zeros(rows.shape[1])
         share = np.clip(np.average(happened, weights=weight), 1e-9, 1 - 1e-9)
-        found[-1] = np.log(share / (1 - share))
+        coefficients[-1] = np.log(share / (1 - share))
         for _ in range(_STEPS):
-            probability = logistic(rows @ found)
-            gradient = rows.T @ (weight * (happened - probability)) - penalty * found
+            probability = logistic(rows @ coefficients)
+            gradient = rows.T @ (weight * (happened - probability)) - penalty * coefficients
             curvature = weight * np.maximum(probability * (1 - probability), 1e-9)
             step: Doubles = _solved((rows * curvature[:, None]).T @ rows + np.diag(penalty), gradient)
-            found = found + step * min(1.0, 5.0 / max(float(np.abs(step).max()), 1e-300))
+            coefficients = coefficients + step * min(1.0, 5.0 / max(float(np.abs(step).max()), 1e-300))
             if np.abs(step).max() < _CLOSE:
                 break
-        return found
+        return coefficients
 
 
 class LinearPredictor:
@@ -128,13 +128,13 @@ class LinearPredictor:
     def contributions(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
         arrays = self._arrays
         coefficients = arrays["coefficients"]
-        found = np.zeros((len(numbers), len(coefficients), len(self._columns) + 1))
-        found[:, :, -1] = arrays["base"]
+        added = np.zeros((len(numbers), len(coefficients), len(self._columns) + 1))
+        added[:, :, -1] = arrays["base"]
         number, category, first = 0, 0, len(arrays["mean"])
         for index, column in enumerate(self._columns):
             if column.kind == "number":
                 centered = _standard(numbers[:, number], arrays["mean"][number], arrays["scale"][number])
-                found[:, :, index] = centered[:, None] * coefficients[:, number]
+                added[:, :, index] = centered[:, None] * coefficients[:, number]
                 number += 1
                 continue
             slots = arrays[f"slot_{category}"]
@@ -143,9 +143,9 @@ class LinearPredictor:
             slot = np.where(codes >= 0, slots[np.maximum(codes, 0)], -1) if len(slots) else np.full(len(codes), -1)
             if width:
                 own = coefficients[:, first : first + width]
-                found[:, :, index] = np.where(slot[:, None] >= 0, own[:, np.maximum(slot, 0)].T, 0.0)
+                added[:, :, index] = np.where(slot[:, None] >= 0, own[:, np.maximum(slot, 0)].T, 0.0)
             first, category = first + width, category + 1
-        return found
+        return added
 
 
 def _solved(matrix: Doubles, right: Doubles) -> Doubles:

@@ -143,9 +143,9 @@ def weighted_quantiles(values: Doubles, weight: Doubles, quantiles: Sequence[flo
     """
     order = np.argsort(values, kind="stable")
     reached = np.cumsum(weight[order]) / weight.sum()
-    places = np.minimum(np.searchsorted(reached, np.asarray(quantiles) - 1e-12), len(order) - 1)
-    found: Doubles = values[order][places]
-    return found
+    indexes = np.minimum(np.searchsorted(reached, np.asarray(quantiles) - 1e-12), len(order) - 1)
+    result: Doubles = values[order][indexes]
+    return result
 
 
 def summary_of(table: TrainingTable, target: TargetKind) -> Doubles:

@@ -112,8 +112,10 @@ class Engine:
         for index, request in enumerate(requests):
             answer = answered[index]
             if answer is None:
-                found, offsets = contexts.by(serving.contexts.get(serving.fallback_version, self._read))
-                answer = self._fall_back(serving, request, None if found is None else found[index], offsets)
+                fallback_contexts, offsets = contexts.by(serving.contexts.get(serving.fallback_version, self._read))
+                answer = self._fall_back(
+                    serving, request, None if fallback_contexts is None else fallback_contexts[index], offsets
+                )
             predictions.append(self._stamp(serving, request, routes[index], answer))
         return predictions
 
@@ -147,9 +149,9 @@ class Engine:
                 responses = self._responses(serving, version, batch, requests, read)
                 progress.version = ""
                 level, arrangement = level_of(serving.release, version), serving.arrangements.get(version, 0)
-                for nth, response in zip(batch, responses, strict=True):
+                for index, response in zip(batch, responses, strict=True):
                     if response is not None:
-                        answered[nth] = _Answered(response, version, arrangement, level, offsets)
+                        answered[index] = _Answered(response, version, arrangement, level, offsets)
 
     def _responses(
         self,
@@ -162,19 +164,19 @@ class Engine:
         """The version's responses, None for what it could not answer; a batch that raises is tried one by one."""
         try:
             responses = serving.pipelines[version].answer(
-                [requests[nth] for nth in batch], [contexts[nth] for nth in batch]
+                [requests[index] for index in batch], [contexts[index] for index in batch]
             )
         except Exception as error:  # a version may raise anything; the next level goes on
             self._note("score", version, error)
             if len(batch) == 1:
                 return [None]
-            return [self._responses(serving, version, [nth], requests, contexts)[0] for nth in batch]
+            return [self._responses(serving, version, [index], requests, contexts)[0] for index in batch]
         if len(responses) != len(batch):
             self._note("wrong", version, f"{len(responses)} responses to {len(batch)} requests")
             return [None] * len(batch)
         return [
-            self._checked(serving, version, requests[nth], contexts[nth], response)
-            for nth, response in zip(batch, responses, strict=True)
+            self._checked(serving, version, requests[index], contexts[index], response)
+            for index, response in zip(batch, responses, strict=True)
         ]
 
     def _checked(

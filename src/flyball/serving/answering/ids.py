@@ -22,21 +22,21 @@ class IdRule:
         self._integer = isinstance(msgspec.inspect.type_info(annotation), msgspec.inspect.IntType)
         self.json_schema: dict[str, Any] = msgspec.json.schema(annotation)
 
-    def value(self, given: object) -> Any:
-        """The id that `given`, text or the declared type, stands for; raises `BadInput` when it is malformed."""
-        value = given
-        if self._integer and isinstance(given, str):
-            if not _INTEGER.match(given):
-                raise BadInput(f"{self.entity} id", self._must(), given)
-            value = int(given)
+    def value(self, id: object) -> Any:
+        """The id that `id`, text or the declared type, stands for; raises `BadInput` when it is malformed."""
+        value = id
+        if self._integer and isinstance(id, str):
+            if not _INTEGER.match(id):
+                raise BadInput(f"{self.entity} id", self._must(), id)
+            value = int(id)
         if isinstance(value, str) and not (
             value.isprintable() and 0 < len(value.encode()) <= _LONGEST and "\ufffd" not in value
         ):
-            raise BadInput(f"{self.entity} id", f"printable text in UTF-8 of 1 to {_LONGEST} bytes", given)
+            raise BadInput(f"{self.entity} id", f"printable text in UTF-8 of 1 to {_LONGEST} bytes", id)
         try:
             return msgspec.convert(value, self._type, strict=True)
         except msgspec.ValidationError:
-            raise BadInput(f"{self.entity} id", self._must(), given) from None
+            raise BadInput(f"{self.entity} id", self._must(), id) from None
 
     def _must(self) -> str:
         schema = self.json_schema

@@ -189,16 +189,16 @@ class _Routes:
             return await self._answer_lines(request)
         body = await fields_of_body(request, ("reasons",))
         if isinstance(body, dict):
-            asked, most = reader.read(body), _reasons_asked(request)
-            prediction = await self._service.answer(asked)
-            reasons = await self._service.reasons(asked, prediction, most) if most else None
+            question, most = reader.read(body), _reasons_asked(request)
+            prediction = await self._service.answer(question)
+            reasons = await self._service.reasons(question, prediction, most) if most else None
             return await self._answered(prediction, reasons=reasons)
         if "reasons" in request.query_params:
             raise BadInput("reasons", "asked for one request at a time", f"{len(body)} requests")
         if not 1 <= len(body) <= MAX_BATCH:
             raise BadInput("requests in the body", f"from 1 to {MAX_BATCH}", len(body))
         requests = [reader.read(fields) for fields in body]
-        predictions = await asyncio.gather(*(self._service.answer(each) for each in requests))
+        predictions = await asyncio.gather(*(self._service.answer(batched) for batched in requests))
         titles = self._service.engine.serving.titles
         return _json(
             [self._document.of(prediction, titles) for prediction in predictions], {"cache-control": "no-store"}
@@ -221,10 +221,10 @@ class _Routes:
 
     async def _answer_line(self, line: bytes, number: int) -> dict[str, Any]:
         try:
-            asked = self._service.requests.read(msgspec.json.decode(line, type=dict[str, Any]))
+            question = self._service.requests.read(msgspec.json.decode(line, type=dict[str, Any]))
         except (BadInput, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return {"line": number, "error": str(error)}
-        return self._document.of(await self._service.answer(asked), self._service.engine.serving.titles)
+        return self._document.of(await self._service.answer(question), self._service.engine.serving.titles)
 
     async def _answered(
         self, prediction: Prediction, render: Render | None = None, reasons: Reasons | None = None
@@ -246,8 +246,8 @@ class _Routes:
                 fields = {} if isinstance(body, list) else body
             else:
                 fields = fields_of_query(request, reader.event_type)
-            asked = reader.read({**fields, **request.path_params}, strict=method == "POST")
-            return await self._answered(await self._service.answer(asked), render)
+            question = reader.read({**fields, **request.path_params}, strict=method == "POST")
+            return await self._answered(await self._service.answer(question), render)
 
         return Route(_loose(template), handle, methods=[method])
 

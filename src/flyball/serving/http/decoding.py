@@ -150,7 +150,8 @@ def _documents(body: bytes) -> list[bytes]:
     try:
         if body.lstrip()[:1] == b"[":
             return [
-                msgspec.json.format(bytes(one), indent=-1) for one in msgspec.json.decode(body, type=list[msgspec.Raw])
+                msgspec.json.format(bytes(document), indent=-1)
+                for document in msgspec.json.decode(body, type=list[msgspec.Raw])
             ]
         return [msgspec.json.format(body, indent=-1)]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

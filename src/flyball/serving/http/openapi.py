@@ -136,14 +136,18 @@ def _own_path(service: "Service", path: str, rendering: str) -> Document:
     method, _, template = path.partition(" ")
     about, fields = service.about, set(_fields_in(template))
     reply = _json(_ref("Answer")) if RENDERINGS[rendering] is None else _text("one line", headers=_STAMPS)
-    parameters = [each for each in _parameters(service, about.request) if each["name"] in fields]
+    parameters = [
+        own_parameter for own_parameter in _parameters(service, about.request) if own_parameter["name"] in fields
+    ]
     for parameter in parameters:
         parameter |= {"in": "path", "required": True}
     body = {"application/json": {"schema": _ref("Request")}} if method == "POST" else None
-    what = f"{about.items} ids, comma separated, best first" if rendering == "lines" else "The answer to one request"
+    description = (
+        f"{about.items} ids, comma separated, best first" if rendering == "lines" else "The answer to one request"
+    )
     operation = _operation(
         "_".join(part for part in (method.lower(), *template.split("/")) if part.isidentifier()),
-        what,
+        description,
         "answers",
         parameters,
         {"200": reply},
@@ -241,7 +245,7 @@ _STAMPS = {
 def _without_tuples(schema: Any) -> Any:
     """Arrays of fixed length as arrays of one kind of element: what generators of clients understand."""
     if isinstance(schema, list):
-        return [_without_tuples(each) for each in schema]
+        return [_without_tuples(element) for element in schema]
     if not isinstance(schema, dict):
         return schema
     if "prefixItems" in schema:

@@ -85,10 +85,10 @@ class Dispatcher:
     def shares(self) -> dict[str, tuple[int, int]]:
         """{worker: (connections given so far, open now)}, the dead ones with 0 open."""
         with self._lock:
-            found = {name: (given, 0) for name, given in self._gone.items()}
+            shares = {name: (answered, 0) for name, answered in self._gone.items()}
             for worker in self._workers:
-                found[worker.name] = (found.get(worker.name, (0, 0))[0] + worker.given, worker.open)
-        return found
+                shares[worker.name] = (shares.get(worker.name, (0, 0))[0] + worker.given, worker.open)
+        return shares
 
     def stop(self) -> None:
         """Accept no more and let go of the workers; their open connections stay theirs."""
@@ -252,9 +252,9 @@ class Receiver:
         """Tell the parent that one connection is closed."""
         self._tell(_CLOSED)
 
-    def _tell(self, what: bytes) -> None:
+    def _tell(self, message: bytes) -> None:
         if self._loop is not None:
-            self._unsent += what
+            self._unsent += message
             self._send()
 
     def _send(self) -> None:

@@ -24,7 +24,9 @@ class ArtifactFiles:
     def changed(self, version: str) -> bool:
         """Whether a file has changed since it was noted; one that is gone has not: what was loaded of it is whole."""
         now = {path: _print_of(Path(path)) for path in self._prints.get(version, {})}
-        return any(found is not None and found != self._prints[version][path] for path, found in now.items())
+        return any(
+            print_now is not None and print_now != self._prints[version][path] for path, print_now in now.items()
+        )
 
     def gone(self, version: str) -> list[str]:
         """The files that are no longer there."""
@@ -33,7 +35,7 @@ class ArtifactFiles:
 
 def _print_of(path: Path) -> Print | None:
     try:
-        found = path.stat()
+        status = path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return None
-    return found.st_size, found.st_mtime_ns, found.st_ino
+    return status.st_size, status.st_mtime_ns, status.st_ino

@@ -44,11 +44,11 @@ def outages(runtime: Runtime) -> list[Outage]:
     written = runtime.schema.written if log_exists(runtime.settings.events) else ()
     loader = VersionLoader(runtime.app, runtime.artifacts, Stores(MemoryStore(), features, {}), written)
     rule = arrangement_to_serve(registry, runtime.app.task.about.arrangement)
-    found = []
+    outages = []
     for version, role in roles.items():
         try:
             loader.load(registry.version(version), rule, warm_at_us=None)
         except Exception as error:  # whatever is wrong with it, it would not serve
             reason = str(error) if isinstance(error, FlyballError) else f"{type(error).__name__}: {error}"
-            found.append(Outage(version, role, reason))
-    return found
+            outages.append(Outage(version, role, reason))
+    return outages

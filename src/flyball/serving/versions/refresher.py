@@ -226,9 +226,9 @@ class Refresher:
             offsets = ()  # it changed meanwhile, again and again: no offsets stand for what was read
         loader = self._loader_over(store, {items.name: catalog})
         loaded = {}
-        for version, one in list(self._loaded.items()):
+        for version, loaded_version in list(self._loaded.items()):
             try:
-                loaded[version] = loader.reopen(one, one.arrangement, one.revision)
+                loaded[version] = loader.reopen(loaded_version, loaded_version.arrangement, loaded_version.revision)
             except StoreUnavailable:
                 raise
             except Exception as error:  # the others get the new catalog
@@ -318,13 +318,13 @@ class Refresher:
             refused = {version: reason for version, (reason, _) in self._failed.items()} | self._tripped
             self.engine.serving = Serving(
                 release=self._release,
-                pipelines={name: one.pipeline for name, one in self._loaded.items() if name not in self._tripped},
-                contexts={name: one.online.contexts for name, one in self._loaded.items()},
+                pipelines={name: loaded.pipeline for name, loaded in self._loaded.items() if name not in self._tripped},
+                contexts={name: loaded.online.contexts for name, loaded in self._loaded.items()},
                 refused=refused,
                 fallback=self._fallback,
                 fallback_version=self._fallback_version,
                 fallback_arrangement=self._fallback_arrangement,
-                arrangements={name: one.revision for name, one in self._loaded.items()},
+                arrangements={name: loaded.revision for name, loaded in self._loaded.items()},
                 catalog_offsets=self._catalog_offsets,
                 titles=self._titles,
             )

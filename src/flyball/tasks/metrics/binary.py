@@ -46,8 +46,8 @@ def logloss(
     predicted: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int, weight: ExampleWeight = None
 ) -> Resampled:
     """Mean of -log of the probability given to what happened; probabilities count as 1e-15 at least."""
-    given = np.where(np.asarray(actual) > 0, predicted, 1.0 - np.asarray(predicted, np.float64))
-    return request_mean(-np.log(np.clip(given, _SMALLEST, 1.0)), unit_of, units, weight)
+    probability = np.where(np.asarray(actual) > 0, predicted, 1.0 - np.asarray(predicted, np.float64))
+    return request_mean(-np.log(np.clip(probability, _SMALLEST, 1.0)), unit_of, units, weight)
 
 
 def brier(

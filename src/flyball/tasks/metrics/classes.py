@@ -20,8 +20,8 @@ def class_logloss(
 ) -> Resampled:
     """Mean of -log of the probability given to the class of the row, 1e-15 at least; 1e-15 for a class unknown."""
     known = np.asarray(actual) >= 0
-    given = np.where(known, probabilities[np.arange(len(actual)), np.where(known, actual, 0)], 0.0)
-    return request_mean(-np.log(np.clip(given, 1e-15, 1.0)), unit_of, units, weight)
+    probability = np.where(known, probabilities[np.arange(len(actual)), np.where(known, actual, 0)], 0.0)
+    return request_mean(-np.log(np.clip(probability, 1e-15, 1.0)), unit_of, units, weight)
 
 
 def accuracy(

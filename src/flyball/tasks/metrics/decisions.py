@@ -195,8 +195,8 @@ class _TopADay:
             return np.full(len(weights), np.nan)
         worth = self._happened * self._value * self._counted
         if self._unit_is_a_day():
-            found = self._taken(np.ones((1, len(worth))))[0] * worth
-            return defined_ratio(found, worth, self._unit_of, self._units)(weights)
+            caught = self._taken(np.ones((1, len(worth))))[0] * worth
+            return defined_ratio(caught, worth, self._unit_of, self._units)(weights)
         parts = []
         for rows in row_weights(weights, self._unit_of):
             parts.append(divided((self._taken(rows) * rows) @ worth, rows @ worth))

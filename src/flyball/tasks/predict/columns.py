@@ -36,19 +36,19 @@ def columns_of(on: type[Event], features: "FeatureSet", ignored: Sequence[str]) 
     """
     for group in features.groups:
         group_fields(on, group)
-    found = [
+    columns = [
         TableColumn(field.name, kind)
         for field in read_type(on).declared
         if field.name not in ignored and (kind := _kind_of(field.kind, field.entity)) is not None
     ]
-    names = {column.name for column in found}
-    found += [TableColumn(name, "category") for name in TIMES if name not in {*ignored, *names, *features.derived}]
+    names = {column.name for column in columns}
+    columns += [TableColumn(name, "category") for name in TIMES if name not in {*ignored, *names, *features.derived}]
     results = {definition.name: definition.result for group in features.groups for definition in group.definitions}
-    results |= {name: one.result for name, one in features.derived.items()}
+    results |= {name: derived.result for name, derived in features.derived.items()}
     for name in features.names:
         if results[name] != "list" and name not in ignored:
-            found.append(TableColumn(name, "category" if results[name] == "text" else "number"))
-    return tuple(found)
+            columns.append(TableColumn(name, "category" if results[name] == "text" else "number"))
+    return tuple(columns)
 
 
 def _kind_of(kind: Any, entity: str | None) -> Literal["number", "category"] | None:
@@ -81,13 +81,13 @@ class EventColumns(Columns):
 
     def asked_for(self, request: Request, items: Sequence[str] = ()) -> Asked:
         """The key of each group; none where the event leaves it out."""
-        asked = {}
+        keys_of = {}
         for name, read in self._fields.items():
             named = read(request.event)
             key = named if isinstance(named, tuple) else (named,)
             if None not in key:
-                asked[name] = [tuple(map(str, key))]
-        return asked
+                keys_of[name] = [tuple(map(str, key))]
+        return keys_of
 
     def of_request(self, reading: "Reading", request: Request) -> FeatureRead:
         """What the record of a response says of what was read for it."""
@@ -99,19 +99,21 @@ class EventColumns(Columns):
 
     def values(self, readings: "Sequence[Reading]", requests: Sequence[Request]) -> dict[str, Sequence[Any]]:
         """{feature: its plain value for each request}, derived ones too."""
-        found: dict[str, Sequence[Any]] = {}
-        rows = [{name: one.row(0) for name, one in reading.groups.items()} for reading in readings]
-        for name, (group, place) in self._placed.items():
-            found[name] = [row[group.name][place] if group.name in row else None for row in rows]
+        feature_values: dict[str, Sequence[Any]] = {}
+        rows = [{name: vectors.row(0) for name, vectors in reading.groups.items()} for reading in readings]
+        for name, (group, position) in self._placed.items():
+            feature_values[name] = [row[group.name][position] if group.name in row else None for row in rows]
         derived = [name for name in self._needed if name in self._set.derived]
         if derived:
-            given = {**found, "at": [request.at_us for request in requests]}
-            for name in {one for each in derived for one in self._set.derived[each].inputs} - set(given):
+            inputs = {**feature_values, "at": [request.at_us for request in requests]}
+            for name in {
+                input_name for derived_name in derived for input_name in self._set.derived[derived_name].inputs
+            } - set(inputs):
                 if name not in self._set.derived:
-                    given[name] = self._plain(name, requests)
-            self._set.derive_columns(given, len(requests), derived)
-            found |= {name: given[name] for name in derived}
-        return found
+                    inputs[name] = self._plain(name, requests)
+            self._set.derive_columns(inputs, len(requests), derived)
+            feature_values |= {name: inputs[name] for name in derived}
+        return feature_values
 
     def _plain(self, name: str, requests: Sequence[Request]) -> list[Any]:
         """A field of the event, or a key: keys are texts, as in a frame of rows."""
@@ -155,7 +157,7 @@ class Encoder:
         """`features`: {name: a value for each request}, the other columns come from the events."""
         numbers = np.empty((len(requests), len(self.number_names)))
         for index, name in enumerate(self.number_names):
-            values = features[name] if name in features else [getattr(one.event, name) for one in requests]
+            values = features[name] if name in features else [getattr(order.event, name) for order in requests]
             numbers[:, index] = [number_of(value) for value in values]
         codes = np.empty((len(requests), len(self.category_names)), np.int32)
         times = time_columns([request.at_us for request in requests], self._zone)
@@ -185,7 +187,10 @@ def time_columns(at_us: Sequence[int], zone: tzinfo) -> dict[str, list[str]]:
     {'hour': ['0'], 'weekday': ['3']}
     """
     local = [datetime.fromtimestamp(at // 1_000_000, zone) for at in at_us]
-    return {"hour": [str(one.hour) for one in local], "weekday": [str(one.weekday()) for one in local]}
+    return {
+        "hour": [str(local_time.hour) for local_time in local],
+        "weekday": [str(local_time.weekday()) for local_time in local],
+    }
 
 
 def columns_in(texts: Any) -> tuple[TableColumn, ...]:
@@ -230,17 +235,17 @@ def feature_frame(task: Predict, orders: "polars.DataFrame", frames: Mapping[str
     for group in features.groups:
         fields = group_fields(task.on, group)
         keys = {key: pl.col(field).cast(pl.String) for key, field in zip(group.keys, fields, strict=True)}
-        asked = orders.select("at", **{key: each.fill_null("") for key, each in keys.items()})
-        values = point_in_time([group], frames, asked, apply_delay_us=delay_us)
-        named = orders.select(named=pl.all_horizontal(*[each.is_not_null() for each in keys.values()]))["named"]
+        query_rows = orders.select("at", **{key: column.fill_null("") for key, column in keys.items()})
+        values = point_in_time([group], frames, query_rows, apply_delay_us=delay_us)
+        named = orders.select(named=pl.all_horizontal(*[column.is_not_null() for column in keys.values()]))["named"]
         names = [definition.name for definition in group.definitions]
         rows = rows.hstack(
             values.select(pl.when(named).then(pl.col(name)).otherwise(None).alias(name) for name in names)
         )
     if features.derived:
         inputs = input_fields(task.on, features)
-        given = rows.with_columns(
+        derive_inputs = rows.with_columns(
             **{name: pl.col(field).cast(pl.String) for name, (field, key) in inputs.items() if key}
         )
-        rows = rows.hstack(features.derive_frame(given).select(list(features.derived)))
+        rows = rows.hstack(features.derive_frame(derive_inputs).select(list(features.derived)))
     return rows

@@ -111,7 +111,7 @@ def decision_families() -> dict[str, MetricFamily]:
         value = of.costs.false_approve
         return metrics.recall_of_flagged(of.flagged, of.actual, of.unit_of, of.units, of.weight, value)
 
-    found = {
+    decision_metrics = {
         "cost": DecisionMetric(lambda of: metrics.request_mean(of.paid, of.unit_of, of.units, of.weight)),
         "saved": DecisionMetric(
             lambda of: metrics.money_saved(of.paid, of.paid_by_accepting, of.unit_of, of.units, of.weight), "high"
@@ -137,7 +137,7 @@ def decision_families() -> dict[str, MetricFamily]:
         "reviewed": DecisionMetric(share("review")),
         **{name: DecisionMetric(cell(name), better) for name, better in _CELLS.items()},
     }
-    return {name: MetricFamily(lambda _, metric=metric: metric) for name, metric in found.items()}  # type: ignore[misc]
+    return {name: MetricFamily(lambda _, metric=metric: metric) for name, metric in decision_metrics.items()}  # type: ignore[misc]
 
 
 _CELLS: dict[str, Literal["high", "low"]] = {

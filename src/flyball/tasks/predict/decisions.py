@@ -59,8 +59,12 @@ def labels_with_verdict(policy: Policy, label: Label, by: str) -> tuple[Label, .
     after = msgspec.structs.replace(label, impossible_after=(DECLINE,))
     if policy.verdict is None:
         return (after,)
-    found = Expression("==", (Expression("field", (_finding_field(policy.verdict),)), Expression("constant", (True,))))
-    verdict = msgspec.structs.replace(after, event=policy.verdict, by=(key_field_of(policy.verdict, by),), where=found)
+    verdict_holds = Expression(
+        "==", (Expression("field", (_finding_field(policy.verdict),)), Expression("constant", (True,)))
+    )
+    verdict = msgspec.structs.replace(
+        after, event=policy.verdict, by=(key_field_of(policy.verdict, by),), where=verdict_holds
+    )
     return after, verdict
 
 

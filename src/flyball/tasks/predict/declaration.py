@@ -102,12 +102,12 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
 
         groups: list[Group] = []
         derived: dict[str, Derived] = {}
-        for given in [self.features] if isinstance(self.features, FeatureSet) else self.features:
-            if isinstance(given, FeatureSet):
-                groups += given.groups
-                derived |= given.derived
+        for features in [self.features] if isinstance(self.features, FeatureSet) else self.features:
+            if isinstance(features, FeatureSet):
+                groups += features.groups
+                derived |= features.derived
             else:
-                groups.append(given.features)
+                groups.append(features.features)
         return FeatureSet(self.on, *(group for group in groups if group.definitions), **derived)
 
     @cached_property
@@ -145,7 +145,7 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
             reviews=reviews_of(self.decide, self.on, self.key_field, self.target.by),
             entities=_entities(self.features),
             features=features,
-            event_types=tuple(dict.fromkeys([*used, *(side for one in used for side in _sides(one))])),
+            event_types=tuple(dict.fromkeys([*used, *(side for event_class in used for side in _sides(event_class))])),
             deadline_us=parse_duration(self.deadline),
             declaration=self._declaration,
         )
@@ -239,8 +239,8 @@ def _sides(event: type[Event]) -> tuple[type[Event], ...]:
 def _entities(features: Any) -> "tuple[Entity, ...]":
     from flyball.features import Entity
 
-    given = features if isinstance(features, tuple) else ()
-    return tuple(one for one in given if isinstance(one, Entity))
+    members = features if isinstance(features, tuple) else ()
+    return tuple(member for member in members if isinstance(member, Entity))
 
 
 def _able(target: Target) -> tuple[str, ...]:
@@ -282,8 +282,8 @@ def _check(task: Predict) -> None:
 
 
 def _check_features(features: Any) -> None:
-    given = features if isinstance(features, tuple) else (features,)
-    if any(not (hasattr(one, "features") or hasattr(one, "derived")) for one in given):
+    members = features if isinstance(features, tuple) else (features,)
+    if any(not (hasattr(member, "features") or hasattr(member, "derived")) for member in members):
         raise BadDeclaration("features of Predict", "a tuple of entities, fb.Features and fb.FeatureSets", features)
 
 

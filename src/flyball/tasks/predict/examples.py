@@ -102,13 +102,13 @@ class RequestHistory:
     ) -> Doubles:
         """1 / G(d) of each request whose label took d; a negative took the whole span."""
         within_us = self.task.target.within_us
-        held, ended = (labels[name].fill_null(-1).to_numpy() for name in ("held_at", "ended_at"))
+        held_us, ended = (labels[name].fill_null(-1).to_numpy() for name in ("held_at", "ended_at"))
         observed = np.minimum(as_of_us - self.at_us, within_us + 1)
-        took = np.where(held >= 0, held - self.at_us, within_us)
+        took = np.where(held_us >= 0, held_us - self.at_us, within_us)
         resolved = (labels["state"] == HELD).to_numpy() | mature
         cut = ended >= 0
-        duration = np.where((held >= 0) & ~cut, took, np.where(cut, np.minimum(ended - self.at_us, took), observed))
-        duration = np.where(mature & (held < 0) & ~cut, within_us + 1, duration)
+        duration = np.where((held_us >= 0) & ~cut, took, np.where(cut, np.minimum(ended - self.at_us, took), observed))
+        duration = np.where(mature & (held_us < 0) & ~cut, within_us + 1, duration)
         censored = known & ~resolved | (known & cut & (labels["state"] == CENSORED).to_numpy())
         share = observed_share(duration[known], censored[known], took)
         return 1.0 / np.maximum(share, SMALLEST_SHARE)
@@ -132,9 +132,9 @@ def observed_share(duration_us: Ints, censored: NDArray[np.bool_], at_us: Ints) 
     >>> observed_share(np.array([1, 2, 2, 3]), np.array([True, False, False, True]), np.array([1, 2, 3]))
     array([1.  , 0.75, 0.75])
     """
-    times, place = np.unique(duration_us, return_inverse=True)
-    stopped = np.bincount(place, censored, len(times))
-    at_risk = len(duration_us) - np.concatenate([[0.0], np.cumsum(np.bincount(place, minlength=len(times)))])[:-1]
+    times, time_index = np.unique(duration_us, return_inverse=True)
+    stopped = np.bincount(time_index, censored, len(times))
+    at_risk = len(duration_us) - np.concatenate([[0.0], np.cumsum(np.bincount(time_index, minlength=len(times)))])[:-1]
     survival = np.concatenate([[1.0], np.cumprod(1.0 - stopped / np.maximum(at_risk, 1.0))])
     share: Doubles = survival[np.searchsorted(times, at_us, side="left")]
     return share
@@ -157,9 +157,9 @@ def cost_matrix(policy: Decide, frame: pl.DataFrame) -> Doubles:
         if not cost.fields():
             matrix[:, index] = compile_python(cost)(None)
             continue
-        given = frame.select(pl.all_horizontal(pl.col(name).is_not_null() for name in sorted(cost.fields())))
+        has_fields = frame.select(pl.all_horizontal(pl.col(name).is_not_null() for name in sorted(cost.fields())))
         numbers = number_column(cost, frame).fill_null(np.nan).to_numpy()
-        matrix[:, index] = np.where(given.to_series().to_numpy(), numbers, np.nan)
+        matrix[:, index] = np.where(has_fields.to_series().to_numpy(), numbers, np.nan)
     return matrix
 
 

@@ -58,10 +58,10 @@ class PredictOffline:
         task, history = self._task, RequestHistory(self._task, past)
         final = history.examples(past.as_of_us)
         cut = int((1 - TEST_SHARE) * len(final.rows))
-        asked = final.rows[cut:]
-        if len(asked) < min_examples:
-            return _too_few(task, final, min_examples, len(asked))
-        start_us, end_us = int(history.at_us[asked[0]]), int(history.at_us[asked[-1]]) + 1
+        evaluation_rows = final.rows[cut:]
+        if len(evaluation_rows) < min_examples:
+            return _too_few(task, final, min_examples, len(evaluation_rows))
+        start_us, end_us = int(history.at_us[evaluation_rows[0]]), int(history.at_us[evaluation_rows[-1]]) + 1
         young = task.open_examples == "weight"
         before, full = history.examples(start_us - 1, young), history.examples(past.as_of_us, young)
         if not len(before.rows):
@@ -75,15 +75,15 @@ class PredictOffline:
         if len(chosen) > MOST_EVALUATED:
             picked = np.random.default_rng(seed).choice(len(chosen), MOST_EVALUATED, replace=False)
             chosen = chosen[np.sort(picked)]
-        evaluation = self._evaluation(history, final, chosen, (start_us, end_us), len(asked))
-        train, now = (training_data(task, table, one, history.at_us) for one in (before, full))
+        evaluation = self._evaluation(history, final, chosen, (start_us, end_us), len(evaluation_rows))
+        train, now = (training_data(task, table, rows, history.at_us) for rows in (before, full))
         summary = (
             f"{len(before.rows):,} examples of {task.on.__name__}, {before.young:,} too young; evaluated on "
             f"{len(chosen):,} requests after {format_timestamp(start_us)}"
         )
-        share = len(asked) / len(final.rows)
+        share = len(evaluation_rows) / len(final.rows)
         rule = f"the last {TEST_SHARE:.0%} of the requests with a final label"
-        return Examples(train, now, evaluation, Holdout(start_us, end_us, share, len(asked), rule), summary)
+        return Examples(train, now, evaluation, Holdout(start_us, end_us, share, len(evaluation_rows), rule), summary)
 
     def _evaluation(
         self, history: "RequestHistory", final: "Labeled", chosen: Any, window_us: tuple[int, int], pool: int
@@ -161,10 +161,10 @@ def table_of(data: TrainingData) -> TrainingTable:
     )
 
 
-def _too_few(task: Predict, final: "Labeled", least: int, found: int) -> str:
+def _too_few(task: Predict, final: "Labeled", least: int, rows: int) -> str:
     counts = ", ".join(f"{count:,} {state}" for state, count in final.states.items() if count) or "no request"
     return (
-        f"too little to evaluate on: the last fifth of the requests with a final label must hold {least}, got {found}; "
+        f"too little to evaluate on: the last fifth of the requests with a final label must hold {least}, got {rows}; "
         f"labels of {task.on.__name__}: {counts}, {final.young:,} younger than "
         f"{format_duration(task.target.within_us)}"
     )

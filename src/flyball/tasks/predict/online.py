@@ -74,8 +74,8 @@ class PredictPipeline:
         self.baseline: tuple[float, ...] = tuple(artifact.arrays[BASELINE].tolist())
         self._encoder = Encoder(self.columns, vocabularies_in(artifact.texts, self.columns), task.zone)
         named = set(task.feature_set.names)
-        wanted = [column.name for column in self.columns if column.name in named]
-        self._reads = EventColumns(task, sorted(wanted)) if wanted else None
+        feature_names = [column.name for column in self.columns if column.name in named]
+        self._reads = EventColumns(task, sorted(feature_names)) if feature_names else None
         if self._reads is not None and self._reads.groups and features is None:
             raise Refused("a version with features must be given a store to read them from, got none")
         self._features = features
@@ -94,7 +94,7 @@ class PredictPipeline:
             values = np.sort(values, axis=1)
         rows = values.tolist()
         if self._reads is None or not self._reads.groups:
-            return [self._decider.response(one, tuple(row)) for one, row in zip(requests, rows, strict=True)]
+            return [self._decider.response(answered, tuple(row)) for answered, row in zip(requests, rows, strict=True)]
         return [
             self._decider.response(
                 request, tuple(row), (self._reads.of_request(reading, request),) if reading.groups else ()
@@ -124,8 +124,8 @@ class PredictPipeline:
 
         if self._reads is None or self._features is None:
             return [Reading(request.at_us, (), {}) for request in requests]
-        asked = [self._reads.asked_for(request) for request in requests]
-        return self._features.read(asked, [request.at_us for request in requests])
+        keys_of_rows = [self._reads.asked_for(request) for request in requests]
+        return self._features.read(keys_of_rows, [request.at_us for request in requests])
 
     def _arrays(self, requests: Sequence[Request], readings: "Sequence[Reading]") -> tuple[Doubles, Any]:
         features = {} if self._reads is None else self._reads.values(readings, requests)

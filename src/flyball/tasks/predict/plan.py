@@ -42,8 +42,8 @@ class TargetMetric(msgspec.Struct, frozen=True):
 
 
 def _of_column(measure: Measure, column: int = 0) -> Measure:
-    def measured(values: Any, *rest: Any, **named: Any) -> Resampled:
-        return measure(values[:, column], *rest, **named)
+    def measured(values: Any, *arguments: Any, **named: Any) -> Resampled:
+        return measure(values[:, column], *arguments, **named)
 
     return measured
 
@@ -59,11 +59,11 @@ def _numbers(column: int = 0) -> dict[str, TargetMetric]:
 
 def _quantiles(quantiles: tuple[float, ...]) -> dict[str, TargetMetric]:
     def mean_pinball(values: Any, actual: Any, unit_of: Any, units: int, weight: Any = None) -> Resampled:
-        each = [
+        losses = [
             metrics.pinball(values[:, index], actual, quantile, unit_of, units, weight)
             for index, quantile in enumerate(quantiles)
         ]
-        return lambda weights: np.mean([one(weights) for one in each], axis=0)
+        return lambda weights: np.mean([loss(weights) for loss in losses], axis=0)
 
     def coverage(values: Any, actual: Any, unit_of: Any, units: int, weight: Any = None) -> Resampled:
         return metrics.interval_coverage(values[:, 0], values[:, last], actual, unit_of, units, weight)
@@ -72,12 +72,12 @@ def _quantiles(quantiles: tuple[float, ...]) -> dict[str, TargetMetric]:
         return metrics.interval_width(values[:, 0], values[:, last], unit_of, units, weight)
 
     last = len(quantiles) - 1  # a quote may stand behind them
-    middle = min(range(len(quantiles)), key=lambda place: abs(quantiles[place] - 0.5))
-    found = {"pinball": TargetMetric("pinball", mean_pinball)}
+    middle = min(range(len(quantiles)), key=lambda column: abs(quantiles[column] - 0.5))
+    measures = {"pinball": TargetMetric("pinball", mean_pinball)}
     if len(quantiles) > 1:
-        found["coverage"] = TargetMetric("coverage", coverage, better=round(quantiles[-1] - quantiles[0], 9))
-        found["width"] = TargetMetric("width", width)
-    return {**found, **_numbers(middle)}
+        measures["coverage"] = TargetMetric("coverage", coverage, better=round(quantiles[-1] - quantiles[0], 9))
+        measures["width"] = TargetMetric("width", width)
+    return {**measures, **_numbers(middle)}
 
 
 def _binary() -> dict[str, TargetMetric]:
@@ -95,13 +95,13 @@ def _binary() -> dict[str, TargetMetric]:
 
 def _classes() -> dict[str, TargetMetric]:
     def chosen(measure: Measure) -> Measure:
-        def measured(values: Any, actual: Any, *rest: Any, **named: Any) -> Resampled:
-            return measure(values.argmax(axis=1), actual.astype(np.int64), *rest, **named)
+        def measured(values: Any, actual: Any, *arguments: Any, **named: Any) -> Resampled:
+            return measure(values.argmax(axis=1), actual.astype(np.int64), *arguments, **named)
 
         return measured
 
-    def logloss(values: Any, actual: Any, *rest: Any, **named: Any) -> Resampled:
-        return metrics.class_logloss(values, actual.astype(np.int64), *rest, **named)
+    def logloss(values: Any, actual: Any, *arguments: Any, **named: Any) -> Resampled:
+        return metrics.class_logloss(values, actual.astype(np.int64), *arguments, **named)
 
     return {
         "logloss": TargetMetric("logloss", logloss),
@@ -151,12 +151,12 @@ def evaluation_plan(task: Predict) -> EvaluationPlan:
         "binary": _binary,
         "multiclass": _classes,
     }
-    found = by_kind[target.kind]()
+    measures = by_kind[target.kind]()
     if isinstance(task.decide, Quote):
-        place = len(target.quantiles)
-        found["quote_cost"] = TargetMetric("quote_cost", quote_cost(task.decide, place))
-        found["quote_late_share"] = TargetMetric("quote_late_share", _of_column(metrics.late_share, place))
-    families = {name: _family(metric) for name, metric in found.items()}
+        quote_column = len(target.quantiles)
+        measures["quote_cost"] = TargetMetric("quote_cost", quote_cost(task.decide, quote_column))
+        measures["quote_late_share"] = TargetMetric("quote_late_share", _of_column(metrics.late_share, quote_column))
+    families = {name: _family(metric) for name, metric in measures.items()}
     if isinstance(task.decide, Decide):
         families |= decision_families()
     names = tuple(families)

@@ -127,12 +127,12 @@ def label_of(target: Target, on: type[Event]) -> Label:
     elif target.classes and value is not None:
         equal = [Expression("==", (value, Expression("constant", (name,)))) for name in target.classes]
         known = equal[0]
-        for one in equal[1:]:
-            known = Expression("|", (known, one))
+        for condition in equal[1:]:
+            known = Expression("|", (known, condition))
         where = known if where is None else Expression("&", (where, known))
         value = Expression("constant", (0,))
-        for number, one in enumerate(equal):
-            value = Expression("+", (value, Expression("*", (one, Expression("constant", (number,))))))
+        for number, condition in enumerate(equal):
+            value = Expression("+", (value, Expression("*", (condition, Expression("constant", (number,))))))
     return Label(
         name=target.name,
         event=event,
@@ -175,18 +175,18 @@ def key_field_of(event: type[Event], by: str) -> str:
     return named[0]
 
 
-def _span(what: str, within: Any) -> int:
+def _span(owner: str, within: Any) -> int:
     try:
         span_us = parse_duration(within)
     except (BadInput, TypeError):
         span_us = 0
     if span_us < 1_000:
-        raise BadDeclaration(f"within of {what}", "a duration of a millisecond or more, such as 6h", within)
+        raise BadDeclaration(f"within of {owner}", "a duration of a millisecond or more, such as 6h", within)
     return span_us
 
 
-def _check(what: str, event: Any, by: Any, censored_by: Any) -> None:
-    for one in (event, *censored_by):
-        if not (isinstance(one, type) and issubclass(one, Event)) or issubclass(one, Profile):
-            raise BadDeclaration(f"event of {what}", "an event type, a class of fb.Event", one)
-        key_field_of(one, by)
+def _check(owner: str, event: Any, by: Any, censored_by: Any) -> None:
+    for event_type in (event, *censored_by):
+        if not (isinstance(event_type, type) and issubclass(event_type, Event)) or issubclass(event_type, Profile):
+            raise BadDeclaration(f"event of {owner}", "an event type, a class of fb.Event", event_type)
+        key_field_of(event_type, by)

@@ -186,8 +186,8 @@ def _declaration(task: "Recommend") -> dict[str, Any]:
 
 def _read_types(task: "Recommend") -> list[type[Event]]:
     """The event types that the outcomes and the rating are about."""
-    declared = [one for field in OUTCOMES if (one := getattr(task, field)) is not None]
-    events = [outcome.event for one in declared for outcome in outcomes_of(one)]
+    declared = [declared_outcome for field in OUTCOMES if (declared_outcome := getattr(task, field)) is not None]
+    events = [outcome.event for declared_outcome in declared for outcome in outcomes_of(declared_outcome)]
     return list(dict.fromkeys(events if task.rating is None else [*events, task.rating.event]))
 
 
@@ -210,12 +210,12 @@ def _outcome_of(plain: Sequence[Mapping[str, Any]] | None, names: FormerNames) -
         return None
     outcomes = [
         Outcome(
-            names.type_of(one["event"]),
-            None if one["where"] is None else _expression_of(one["event"], one["where"], names),
-            one["at_least"],
-            one["within_us"],
+            names.type_of(outcome["event"]),
+            None if outcome["where"] is None else _expression_of(outcome["event"], outcome["where"], names),
+            outcome["at_least"],
+            outcome["within_us"],
         )
-        for one in plain
+        for outcome in plain
     ]
     return outcomes[0] if len(outcomes) == 1 else AnyOf(tuple(outcomes))
 

@@ -99,10 +99,12 @@ class Recommend(msgspec.Struct, frozen=True):
         """Every declared feature: the user's, the item's, then `features`, and the values derived from them."""
         from flyball.features import FeatureSet
 
-        given = self.features
-        if isinstance(given, tuple):
-            return FeatureSet(*_groups((self.user.features, self.item.features, *(one.features for one in given))))
-        return FeatureSet(*_groups((self.user.features, self.item.features, *given.groups)), **given.derived)
+        features = self.features
+        if isinstance(features, tuple):
+            return FeatureSet(
+                *_groups((self.user.features, self.item.features, *(entity.features for entity in features)))
+            )
+        return FeatureSet(*_groups((self.user.features, self.item.features, *features.groups)), **features.derived)
 
     @property
     def feature_groups(self) -> "tuple[Group, ...]":
@@ -118,12 +120,12 @@ class Recommend(msgspec.Struct, frozen=True):
         """The same task with further features; raises `BadDeclaration` where names would mean two things."""
         from flyball.features import FeatureSet
 
-        whole = self.feature_set
-        _check_features(more, whole.groups)
-        for name, one in more.derived.items():
-            if name in whole.derived and whole.derived[name].hash != one.hash:
+        feature_set = self.feature_set
+        _check_features(more, feature_set.groups)
+        for name, derived_feature in more.derived.items():
+            if name in feature_set.derived and feature_set.derived[name].hash != derived_feature.hash:
                 raise BadDeclaration(f"derived feature {name}", "the same wherever it is named", "two definitions")
-        groups, derived = _groups((*whole.groups, *more.groups)), {**whole.derived, **more.derived}
+        groups, derived = _groups((*feature_set.groups, *more.groups)), {**feature_set.derived, **more.derived}
         return msgspec.structs.replace(self, features=FeatureSet(*groups, **derived))
 
     @property
@@ -215,9 +217,9 @@ def _check_features(declared: Any, known: "Sequence[Group]") -> None:
             if hashes.get(group.name, _meaning(group)) != _meaning(group):
                 raise BadDeclaration(f"features of {group.name}", "the same wherever they are named", "two definitions")
         return
-    if any(not hasattr(one, "features") for one in declared):
+    if any(not hasattr(feature_group, "features") for feature_group in declared):
         raise BadDeclaration(where, "a tuple of fb.Features, or an fb.FeatureSet", declared)
-    names = [one.name for one in declared]
+    names = [feature_group.name for feature_group in declared]
     if len(set(names)) < len(names) or hashes.keys() & set(names):
         raise BadDeclaration(where, "of different names, none the user's or the item's", names)
 
@@ -228,11 +230,11 @@ def _meaning(group: "Group") -> list[tuple[str, str]]:
 
 def _groups(groups: "Sequence[Group]") -> "list[Group]":
     """Each once, without those that have no features."""
-    found: dict[str, Group] = {}
+    group_of: dict[str, Group] = {}
     for group in groups:
         if group.definitions:
-            found.setdefault(group.name, group)
-    return list(found.values())
+            group_of.setdefault(group.name, group)
+    return list(group_of.values())
 
 
 def _check_outcomes(field: str, declared: Any, entities: set[str]) -> None:

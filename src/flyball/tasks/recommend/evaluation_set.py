@@ -70,8 +70,8 @@ def evaluation_set(
         raise BadInput("apply_delay_us", "0 or more", apply_delay_us)
     past = _Past(frames, task, schema, start_us, end_us)
     users, pool = past.users(2 * max_users, seed)
-    shown, asked = exposure(users) if exposure is not None else ({}, {})
-    requests, targets = past.requests(users, asked)
+    shown, request_times = exposure(users) if exposure is not None else ({}, {})
+    requests, targets = past.requests(users, request_times)
     able = set(requests["user"].to_list())
     kept = [user for user in users if user in able][:max_users]
     requests = sampled(requests.filter(_among("user", kept)), MAX_REQUESTS, MAX_PER_USER, seed)
@@ -171,12 +171,12 @@ class _Past:
         return [everyone[row] for row in order.tolist()], len(everyone)
 
     def requests(
-        self, users: Sequence[str], asked: Mapping[str, Sequence[int]]
+        self, users: Sequence[str], request_times: Mapping[str, Sequence[int]]
     ) -> "tuple[polars.DataFrame, polars.DataFrame]":
         """((user, at_us) of requests with targets, (user, at_us, item) of their targets)."""
         import polars as pl
 
-        logged = logged_times(asked, self.start_us, self.end_us)
+        logged = logged_times(request_times, self.start_us, self.end_us)
         without = set(users) - set(logged["user"].to_list())
         times = logged
         if self.observed is not None and without:

@@ -39,13 +39,13 @@ def fallback_arrays(
     items, shares = np.zeros((len(data.groups), length), np.int32), np.zeros((len(data.groups), length), np.float32)
     group = data.user_group[data.user_index] if len(data.user_index) else np.zeros(0, np.int32)
     for index in range(len(data.groups)):
-        mine = group == index
-        own = np.bincount(data.item_index[mine], weight[mine], minlength=count)
+        in_group = group == index
+        own = np.bincount(data.item_index[in_group], weight[in_group], minlength=count)
         smoothed = (own + prior * share) / (own.sum() + prior)
         order = np.argsort(-smoothed, kind="stable")[:length]
         items[index], shares[index] = order, smoothed[order]
-    found = (popular, share.astype(np.float32), support, np.array(data.groups, dtype=np.str_), items, shares)
-    return {_PREFIX + name: array for name, array in zip(_NAMES, found, strict=True)}
+    arrays = (popular, share.astype(np.float32), support, np.array(data.groups, dtype=np.str_), items, shares)
+    return {_PREFIX + name: array for name, array in zip(_NAMES, arrays, strict=True)}
 
 
 def fallback_of(arrays: Arrays) -> dict[str, NDArray[Any]]:
@@ -56,8 +56,8 @@ def fallback_of(arrays: Arrays) -> dict[str, NDArray[Any]]:
     missing = [_PREFIX + name for name in _NAMES if _PREFIX + name not in arrays]
     if missing:
         raise BadInput("artifact", f"one with the arrays of fallback_arrays ({', '.join(missing)})", sorted(arrays))
-    found = {name: arrays[_PREFIX + name] for name in _NAMES}
-    return {**found, "popular_share": found["share"][found["popular"]]}
+    fallback = {name: arrays[_PREFIX + name] for name in _NAMES}
+    return {**fallback, "popular_share": fallback["share"][fallback["popular"]]}
 
 
 def _decayed(data: Interactions, half_life_us: int) -> NDArray[np.float64]:

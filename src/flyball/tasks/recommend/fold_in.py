@@ -16,17 +16,17 @@ def fold_in_items(task: Recommend, artifact: Artifact, model: Recommender, catal
     """
     if catalog is None or not places_new(model):
         return artifact
-    nth = [index for index, item in enumerate(catalog.ids) if item not in artifact.index]
-    if not nth:
+    unfitted = [index for index, item in enumerate(catalog.ids) if item not in artifact.index]
+    if not unfitted:
         return artifact
     columns = {}
     names = {field: field for field in fields_of(task.item)} | former_attributes(task.item)
     for name, field in names.items():  # an artifact knows an attribute by the name that it had when it was learned
         values = catalog.attributes(field)
-        columns[name] = [values[place] for place in nth]
-    arrays = model.place_new(artifact.arrays, attributes_of(len(nth), columns, least=1))
-    support = np.concatenate([artifact.arrays["fallback_support"], np.zeros(len(nth), np.int32)])
-    items = [*artifact.items, *(catalog.ids[place] for place in nth)]
+        columns[name] = [values[row] for row in unfitted]
+    arrays = model.place_new(artifact.arrays, attributes_of(len(unfitted), columns, least=1))
+    support = np.concatenate([artifact.arrays["fallback_support"], np.zeros(len(unfitted), np.int32)])
+    items = [*artifact.items, *(catalog.ids[row] for row in unfitted)]
     return msgspec.structs.replace(
         artifact,
         arrays={**arrays, "fallback_support": support},

@@ -65,8 +65,8 @@ def _index(keys: "polars.Series", ordered: list[str]) -> "np.typing.NDArray[np.i
     """Each key's place in `ordered`, which holds them all."""
     import polars as pl
 
-    places = pl.DataFrame(
+    index_of_key = pl.DataFrame(
         {"key": ordered, "place": np.arange(len(ordered), dtype=np.int32)}, schema_overrides={"key": pl.String}
     )
-    joined = pl.DataFrame({"key": keys}).join(places, on="key", how="left", maintain_order="left")
+    joined = pl.DataFrame({"key": keys}).join(index_of_key, on="key", how="left", maintain_order="left")
     return joined["place"].to_numpy().astype(np.int32)

@@ -65,12 +65,12 @@ def groups_of(frames: Frames, entity: "Entity", schema: Schema) -> dict[str, str
     group = _function(entity.group)
     fields = [name for name in entity.profile.__struct_fields__ if name in profiles.columns]
     rows = profiles.select(fields).iter_rows(named=True)
-    found = {}
+    group_of = {}
     for key, row in zip(profiles["_key"].to_list(), rows, strict=True):
         value = group(entity.profile(**row))
         if value is not None and str(value) != "":
-            found[key] = str(value)
-    return found
+            group_of[key] = str(value)
+    return group_of
 
 
 def groups_at(frames: Frames, entity: "Entity", schema: Schema, questions: "polars.DataFrame") -> list[str | None]:

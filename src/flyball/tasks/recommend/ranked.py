@@ -44,7 +44,7 @@ class Ranking:
 
     def scores(self, batch: Histories, rows: Sequence[RequestRow]) -> Ranked:
         """The scores of each row's pool, -inf for all other items."""
-        found = Ranked(
+        ranked = Ranked(
             unscored(len(rows), len(self.artifact.items)),
             [np.empty(0, np.int32)] * len(rows),
             [None] * len(rows),
@@ -52,12 +52,12 @@ class Ranking:
         )
         widths = [max(self.model.most, 2 * row.k) for row in rows]
         for width in dict.fromkeys(widths):
-            chosen = [index for index, each in enumerate(widths) if each == width]
+            chosen = [index for index, row_width in enumerate(widths) if row_width == width]
             part = take(batch, chosen)
-            excluded = [_excluded(rows[place]) for place in chosen]
+            excluded = [_excluded(rows[member]) for member in chosen]
             pool = self.model.retrieved(self.artifact.arrays, part, excluded, width)
-            self._score(found, chosen, pool, rows)
-        return found
+            self._score(ranked, chosen, pool, rows)
+        return ranked
 
     def feature_reads(
         self, items: Sequence[RankedItem], ranked: Ranked, row: int, request_key: str
@@ -70,13 +70,13 @@ class Ranking:
         scored = [position[index[ranked_item.item]] for ranked_item in items if ranked_item.source == MODEL]
         return (self.columns.feature_read(reading, scored, request_key),) if scored else ()
 
-    def reasons(self, found: Ranked, row: int, items: Sequence[str]) -> dict[str, list[tuple[str, float]]]:
+    def reasons(self, ranked: Ranked, row: int, items: Sequence[str]) -> dict[str, list[tuple[str, float]]]:
         """{item: each column with its value, such as "film.views = 3", and what it added to the score}."""
         if self.trees is None:
             return {}
-        place = {self.artifact.items[item]: index for index, item in enumerate(found.pools[row].tolist())}
-        known = [item for item in items if item in place]
-        columns = found.columns[row][[place[item] for item in known]]
+        position = {self.artifact.items[item]: index for index, item in enumerate(ranked.pools[row].tolist())}
+        known = [item for item in items if item in position]
+        columns = ranked.columns[row][[position[item] for item in known]]
         added = self.trees.contributions(columns) if known else columns
         return {
             item: [
@@ -88,29 +88,29 @@ class Ranking:
             for index, item in enumerate(known)
         }
 
-    def _score(self, found: Ranked, chosen: Sequence[int], pool: Pool, rows: Sequence[RequestRow]) -> None:
+    def _score(self, result: Ranked, chosen: Sequence[int], pool: Pool, rows: Sequence[RequestRow]) -> None:
         filled = pool.items >= 0
         features = None if self.columns is None else np.full((*pool.items.shape, len(self.columns.names)), np.nan)
-        asked, at_us, read, names_of = [], [], [], []
-        for index, place in enumerate(chosen):
+        keys_of_rows, at_us, read, names_of = [], [], [], []
+        for index, row in enumerate(chosen):
             items = pool.items[index][filled[index]]
-            found.pools[place] = items
+            result.pools[row] = items
             if self.columns is not None and len(items):
                 names = [self.artifact.items[item] for item in items.tolist()]
-                asked.append(self.columns.asked(rows[place].request.key, names))
-                at_us.append(rows[place].request.at_us)
+                keys_of_rows.append(self.columns.asked(rows[row].request.key, names))
+                at_us.append(rows[row].request.at_us)
                 read.append(index)
                 names_of.append(names)
-        if self.columns is not None and self._features is not None and features is not None and asked:
-            for nth, names, reading in zip(read, names_of, self._features.read(asked, at_us), strict=True):
-                found.readings[chosen[nth]] = reading
-                users = [rows[chosen[nth]].request.key] * len(names)
-                features[nth][filled[nth]] = self.columns.matrix(reading, users, names)
+        if self.columns is not None and self._features is not None and features is not None and keys_of_rows:
+            for index, names, reading in zip(read, names_of, self._features.read(keys_of_rows, at_us), strict=True):
+                result.readings[chosen[index]] = reading
+                users = [rows[chosen[index]].request.key] * len(names)
+                features[index][filled[index]] = self.columns.matrix(reading, users, names)
         ranked = self.model.ranked(self.trees, pool, features)
-        for index, place in enumerate(chosen):
-            found.scores[place, pool.items[index][filled[index]]] = ranked[index][filled[index]]
+        for index, row in enumerate(chosen):
+            result.scores[row, pool.items[index][filled[index]]] = ranked[index][filled[index]]
             own = pool.columns[index][filled[index]]
-            found.columns[place] = (
+            result.columns[row] = (
                 own if features is None else np.concatenate([own, features[index][filled[index]]], axis=1)
             )
 
@@ -142,8 +142,8 @@ def bind_features(task: Recommend, model: Stages) -> Stages:
 
     Of a `FeatureSet` the names stay: what a version keeps must be readable without the application's functions.
     """
-    wanted = names_in(task, model.features)
-    return msgspec.structs.replace(model, features=wanted, hashes=chosen_features(task, wanted))
+    feature_names = names_in(task, model.features)
+    return msgspec.structs.replace(model, features=feature_names, hashes=chosen_features(task, feature_names))
 
 
 def names_in(task: Recommend, features: "tuple[str, ...] | FeatureSet") -> tuple[str, ...]:

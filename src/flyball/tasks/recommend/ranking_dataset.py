@@ -54,9 +54,9 @@ class RankingDataset:
     def now(self) -> Interactions:
         return self._now
 
-    def cuts(self, wanted: int, users: int, seed: int) -> Iterator[TrainingCut]:
-        """The latest positives in `wanted` windows; see `evaluation_cases` for who is asked."""
-        for start_us, end_us in cut_windows(self._now, wanted):
+    def cuts(self, cuts: int, users: int, seed: int) -> Iterator[TrainingCut]:
+        """The latest positives in `cuts` windows; see `evaluation_cases` for who is asked."""
+        for start_us, end_us in cut_windows(self._now, cuts):
             data = self._of_users(
                 build_interactions(self._frames, self._task, self._schema, start_us - 1, reads_attributes(self._stages))
             )
@@ -72,18 +72,18 @@ class RankingDataset:
                     data, build_interactions(self._frames, self._task, self._schema, seen_us, attributes=False)
                 )
             row_of = {user: row for row, user in enumerate(data.users)}
-            asked = [
+            case_rows = [
                 position for position, user in enumerate(cases.users) if user in row_of and self._learns_from(user)
             ]
-            rows = [row_of[cases.users[place]] for place in asked]
+            rows = [row_of[cases.users[case_row]] for case_row in case_rows]
             index = {item: position for position, item in enumerate(data.items)}
             yield TrainingCut(
                 at_us=start_us,
                 data=data,
-                users=[cases.users[place] for place in asked],
+                users=[cases.users[case_row] for case_row in case_rows],
                 histories=histories_of(applied, rows, start_us),
-                seen=[_places(cases.histories[place].seen, index) for place in asked],
-                truth=[_places(cases.truth[place], index) for place in asked],
+                seen=[_places(cases.histories[case_row].seen, index) for case_row in case_rows],
+                truth=[_places(cases.truth[case_row], index) for case_row in case_rows],
             )
 
     def features(self, users: Sequence[str], items: Sequence[str], at_us: int) -> NDArray[np.float64]:

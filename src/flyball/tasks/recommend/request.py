@@ -63,7 +63,7 @@ def fields_of(request: Request) -> RecommendRequest:
 
 def _id_type(task: Recommend, entity: "Entity") -> Any:
     """The annotation of the first declared reference to `entity`; text without one."""
-    profiles = [one.profile for one in task.entities if one.profile is not None]
+    profiles = [entity_declared.profile for entity_declared in task.entities if entity_declared.profile is not None]
     for event in (*task.event_types, *profiles):
         for annotation in get_type_hints(event, include_extras=True).values():
             marks = getattr(annotation, "__metadata__", ())

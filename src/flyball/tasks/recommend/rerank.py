@@ -79,12 +79,12 @@ class _List:
         if not last and len(kept) < self._missing:
             return
         names, forbidden = self.row.index.items, self.row.forbidden
-        for nth in (*kept, *over[: self._missing - len(kept)]):
-            forbidden.add(indexes[nth])
-            self.items.append(RankedItem(names[indexes[nth]], scores[nth], source))
+        for candidate in (*kept, *over[: self._missing - len(kept)]):
+            forbidden.add(indexes[candidate])
+            self.items.append(RankedItem(names[indexes[candidate]], scores[candidate], source))
         if self.at_most:
-            for nth in kept:
-                for value in self._values[indexes[nth]]:
+            for candidate in kept:
+                for value in self._values[indexes[candidate]]:
                     self._counts[value] += 1
 
     def insert_cold(self, indexes: list[int], propensity: float) -> None:
@@ -130,8 +130,12 @@ def _fill_from_model(lists: Sequence[_List], scores: Scores, source: str) -> Non
         if ranking.at_most and deeper and not ranking.full:
             short.append(row)
     if short:
-        rest = [lists[row] for row in short]
-        for ranking, scored in zip(rest, _rank(rest, scores[short], [DEPTH * one.row.k for one in rest]), strict=True):
+        short_lists = [lists[row] for row in short]
+        for ranking, scored in zip(
+            short_lists,
+            _rank(short_lists, scores[short], [DEPTH * ranking_list.row.k for ranking_list in short_lists]),
+            strict=True,
+        ):
             ranking.take(scored, source)
 
 

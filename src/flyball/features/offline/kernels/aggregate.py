@@ -46,9 +46,9 @@ def raise_level(values, out):
 
 
 @njit(cache=True, nogil=True)
-def greatest(first, last, left, sure, right, seen_from, stamps, order, values, upper, places, lowest, out):
+def greatest(first, last, left, sure, right, seen_from, stamps, order, values, upper, level_starts, lowest, out):
     """The greatest value seen, `lowest` for none. `upper`: level k of block maxima in places[k]:places[k + 1]."""
-    levels = len(places) - 1
+    levels = len(level_starts) - 1
     for row in range(first, last):
         best = lowest
         for i in range(max(left[row], sure[row]), right[row]):
@@ -64,35 +64,35 @@ def greatest(first, last, left, sure, right, seen_from, stamps, order, values, u
         level = 0
         while i < j:
             i, j = i // FANOUT, j // FANOUT
-            place = places[level]
+            level_start = level_starts[level]
             level += 1
             while i < j and (i % FANOUT != 0 or level == levels):
-                best = max(best, upper[place + i])
+                best = max(best, upper[level_start + i])
                 i += 1
             while i < j and j % FANOUT != 0:
                 j -= 1
-                best = max(best, upper[place + j])
+                best = max(best, upper[level_start + j])
         out[order[row]] = best
 
 
 @njit(cache=True, nogil=True)
 def latest(first, last, left, sure, right, seen_from, stamps, order, out):
     """The indices of the last `out.shape[1]` events seen, the last first, -1 beyond."""
-    wanted = out.shape[1]
+    most = out.shape[1]
     for row in range(first, last):
-        found = 0
+        count = 0
         for i in range(right[row] - 1, max(left[row], sure[row]) - 1, -1):
-            if found == wanted:
+            if count == most:
                 break
             if seen_from[i] <= stamps[row]:
-                out[order[row], found] = i
-                found += 1
+                out[order[row], count] = i
+                count += 1
         for i in range(sure[row] - 1, left[row] - 1, -1):
-            if found == wanted:
+            if count == most:
                 break
-            out[order[row], found] = i
-            found += 1
-        out[order[row], found:] = -1
+            out[order[row], count] = i
+            count += 1
+        out[order[row], count:] = -1
 
 
 @njit(cache=True, nogil=True)
@@ -144,8 +144,8 @@ def different(first, last, rows, starts, codes, left, sure, right, seen_from, st
 
 
 @njit(cache=True, nogil=True)
-def _mark(tree, size, place, change):
-    i = place + 1
+def _mark(tree, size, position, change):
+    i = position + 1
     while i <= size:
         tree[i] += change
         i += i & -i

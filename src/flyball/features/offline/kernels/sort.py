@@ -5,10 +5,10 @@ from numba import njit
 
 
 @njit(cache=True, nogil=True)
-def looked_up(start, wanted, low, high, codes, out):
+def looked_up(start, keys, low, high, codes, out):
     """`codes` holds one for each whole number from `low` to `high`; -1 for any other. The piece begins at `start`."""
-    for i in range(len(wanted)):
-        key = wanted[i]
+    for i in range(len(keys)):
+        key = keys[i]
         out[start + i] = codes[key - low] if low <= key <= high else -1
 
 
@@ -77,11 +77,11 @@ def running_extremes(starts, seen_from, highest, lowest):
 
 
 @njit(cache=True, nogil=True)
-def first_at_least(first, last, starts, values, codes, wanted, out):
-    """For each row the first event of its key whose value (rising) is at least `wanted`, else the segment's end."""
+def first_at_least(first, last, starts, values, codes, least, out):
+    """For each row the first event of its key whose value (rising) is at least `least`, else the segment's end."""
     for row in range(first, last):
         c = codes[row]
-        low, high, x = starts[c], starts[c + 1], wanted[row]
+        low, high, x = starts[c], starts[c + 1], least[row]
         while low < high:
             middle = (low + high) >> 1
             if values[middle] < x:
@@ -137,9 +137,9 @@ def ends_of_tiles(starts, at, tile, out):
 
 
 @njit(cache=True, nogil=True)
-def scatter(start, values, places, out):
+def scatter(start, values, targets, out):
     """Each of the values to its place, -1 for none. The piece begins at `start`."""
     for i in range(len(values)):
-        place = places[start + i]
-        if place >= 0:
-            out[place] = values[i]
+        target = targets[start + i]
+        if target >= 0:
+            out[target] = values[i]

@@ -10,12 +10,12 @@ def of_reals(start, values, per_unit, most, out, usable):
 
     What is not is 0 in `out`; `usable` marks which, where it has any room.
     """
-    whole, marks = True, len(usable) > 0
+    all_fit, marks = True, len(usable) > 0
     for i in range(len(values)):
         units = np.rint(values[i] * per_unit)
         fits = abs(values[i] * per_unit) <= most  # false for NaN
-        whole = whole and fits
+        all_fit = all_fit and fits
         out[start + i] = np.int64(units) if fits else 0
         if marks:
             usable[start + i] = fits
-    return whole
+    return all_fit

@@ -40,8 +40,8 @@ def nearest_double(high, low, digits):
     digits[:] = 0
     digits[0], digits[1] = low & LOW_30, low >> 30
     digits[2], digits[3], digits[4] = high & LOW_30, (high >> 30) & LOW_30, high >> 60
-    found = _double_of_digits(digits)
-    return -found if negative else found
+    magnitude = _double_of_digits(digits)
+    return -magnitude if negative else magnitude
 
 
 @njit(cache=True, nogil=True)
@@ -50,19 +50,19 @@ def _double_of_digits(digits):
     top = DIGITS - 1
     while top > 0 and digits[top] == 0:
         top -= 1
-    length, rest = 30 * top, digits[top]
-    while rest:
+    length, top_digit = 30 * top, digits[top]
+    while top_digit:
         length += 1
-        rest >>= 1
+        top_digit >>= 1
     shift = max(0, length - 62)
     value, sticky = np.int64(0), np.int64(0)
     for i in range(top + 1):
-        place = 30 * i - shift
-        if place >= 0:
-            value |= digits[i] << place
-        elif place > -30:
-            value |= digits[i] >> -place
-            sticky |= digits[i] & ((1 << -place) - 1)
+        shift_left = 30 * i - shift
+        if shift_left >= 0:
+            value |= digits[i] << shift_left
+        elif shift_left > -30:
+            value |= digits[i] >> -shift_left
+            sticky |= digits[i] & ((1 << -shift_left) - 1)
         else:
             sticky |= digits[i]
     return math.ldexp(float(value | (1 if sticky else 0)), shift)
@@ -98,11 +98,11 @@ def spread(n, high, low, q2, q1, q0, digits, size):
 
 
 @njit(cache=True, nogil=True)
-def _put(digits, place, product):
-    """Add a product of two digits, of either sign, at `place`."""
+def _put(digits, position, product):
+    """Add a product of two digits, of either sign, at `position`."""
     carry = product
     while carry != 0:
-        carry += digits[place]
-        digits[place] = carry & LOW_30
+        carry += digits[position]
+        digits[position] = carry & LOW_30
         carry >>= 30
-        place += 1
+        position += 1

@@ -39,7 +39,7 @@ def read(plan, reals, data, starts, at_us, bits, tags, lists):
     rows_at, rows_n = np.zeros(streams, dtype=np.int64), np.zeros(streams, dtype=np.int64)
     held_at, held_n = np.zeros(sections, dtype=np.int64), np.zeros(sections, dtype=np.int64)
     doubles = bits.view(np.float64)
-    one, other = np.zeros(DIGITS, dtype=np.int64), np.zeros(DIGITS, dtype=np.int64)
+    digits, more_digits = np.zeros(DIGITS, dtype=np.int64), np.zeros(DIGITS, dtype=np.int64)
     allowed, beyond = np.int64(NONE), 0
     for k in range(len(starts) - 1):
         if starts[k + 1] > starts[k]:
@@ -59,16 +59,16 @@ def read(plan, reals, data, starts, at_us, bits, tags, lists):
         for f in range(features):
             part = plan[plan[6] + 2 * f]
             lower = plan[plan[6] + 2 * f + 1]
-            tag, whole, double = _part(
-                plan, reals, part, data, rows_at, rows_n, held_at, held_n, at_us, lists, k, one, other
+            tag, integer, double = _part(
+                plan, reals, part, data, rows_at, rows_n, held_at, held_n, at_us, lists, k, digits, more_digits
             )
-            over = tag == ABSENT and whole
+            over = tag == ABSENT and integer
             if lower >= 0:
                 below, whole_below, double_below = _part(
-                    plan, reals, lower, data, rows_at, rows_n, held_at, held_n, at_us, lists, k, one, other
+                    plan, reals, lower, data, rows_at, rows_n, held_at, held_n, at_us, lists, k, digits, more_digits
                 )
                 over = over or (below == ABSENT and whole_below)
-                top = double if tag == DOUBLE else float(whole)
+                top = double if tag == DOUBLE else float(integer)
                 bottom = double_below if below == DOUBLE else float(whole_below)
                 if tag == ABSENT or below == ABSENT or bottom == 0.0:
                     tag = ABSENT
@@ -80,12 +80,12 @@ def read(plan, reals, data, starts, at_us, bits, tags, lists):
             if tag == DOUBLE:
                 doubles[k, f] = double
             else:
-                bits[k, f] = whole if tag != ABSENT else 0
+                bits[k, f] = integer if tag != ABSENT else 0
     return allowed, beyond
 
 
 @njit(cache=True, nogil=True)
-def _part(plan, reals, p, data, rows_at, rows_n, held_at, held_n, at_us, lists, k, one, other):
+def _part(plan, reals, p, data, rows_at, rows_n, held_at, held_n, at_us, lists, k, digits, more_digits):
     """One aggregate of one key: (type, whole number, double); missing with a 1 where it is beyond max_events."""
     part = plan[8] + p * PART
     op, s, column, c, kind = plan[part], plan[part + 1], plan[part + 2], plan[part + 3], plan[part + 4]
@@ -110,17 +110,17 @@ def _part(plan, reals, p, data, rows_at, rows_n, held_at, held_n, at_us, lists, 
     if op >= IS_MIN:
         return extreme(plan, part, data, rows_at[s], rows_n[s], width, held_at[c], held_n[c], start, end)
     if op == IS_DECAYED:
-        return decayed(plan, part, data, rows_at[s], rows_n[s], width, held_at[c], held_n[c], start, end, one)
+        return decayed(plan, part, data, rows_at[s], rows_n[s], width, held_at[c], held_n[c], start, end, digits)
     return added(
-        plan, reals, p, part, data, rows_at[s], rows_n[s], width, held_at[c], held_n[c], start, end, one, other
+        plan, reals, p, part, data, rows_at[s], rows_n[s], width, held_at[c], held_n[c], start, end, digits, more_digits
     )
 
 
 @njit(cache=True, nogil=True)
-def _count(data, place, n, width, column, start, end):
+def _count(data, first, n, width, column, start, end):
     count = 0
     for r in range(n):
-        row = place + r * width
+        row = first + r * width
         if start <= data[row] < end and cell(data, row, column) != MISSING:
             count += 1
     return count

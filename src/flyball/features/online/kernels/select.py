@@ -35,51 +35,51 @@ def _seen_as(plan, part, value):
 
 
 @njit(cache=True, nogil=True)
-def extreme_of_rows(plan, part, data, rows, n_rows, width, held, n_held, start, end):
+def extreme_of_rows(plan, part, data, rows, n_rows, width, tiles, n_held, start, end):
     """last anywhere; min, max and first of an exact window: over rows and the kept [at, value]."""
     op, column = plan[part], plan[part + 2]
-    found = False
+    has_value = False
     best_at, best = np.int64(0), np.int64(0)
     for r in range(n_rows + n_held):
         if r < n_rows:
             row = rows + r * width
             at, value = data[row], cell(data, row, column)
         else:
-            row = held + 2 * (n_held - 1 - (r - n_rows))
+            row = tiles + 2 * (n_held - 1 - (r - n_rows))
             at, value = data[row], data[row + 1]
-            if at < start or (op == IS_LAST and found and at < best_at):
+            if at < start or (op == IS_LAST and has_value and at < best_at):
                 break
         if at < start or at >= end or value == MISSING:
             continue
-        better = not found
-        if found and op == IS_MIN:
+        better = not has_value
+        if has_value and op == IS_MIN:
             better = value < best
-        elif found and op == IS_MAX:
+        elif has_value and op == IS_MAX:
             better = value > best
-        elif found and op == IS_FIRST:
+        elif has_value and op == IS_FIRST:
             better = at < best_at or (at == best_at and value < best)
-        elif found:
+        elif has_value:
             better = at > best_at or (at == best_at and value > best)
         if better:
-            found, best_at, best = True, at, value
-    if not found:
+            has_value, best_at, best = True, at, value
+    if not has_value:
         return ABSENT, np.int64(0), 0.0
     return _seen_as(plan, part, best)
 
 
 @njit(cache=True, nogil=True)
-def extreme(plan, part, data, rows, n_rows, width, held, n_held, start, end):
+def extreme(plan, part, data, rows, n_rows, width, tiles, n_held, start, end):
     """min, max and first over rows and tiles."""
     op, column, tile = plan[part], plan[part + 2], plan[part + 6]
     section = plan[5] + plan[part + 3] * SECTION
     mask, size = plan[section + 6], plan[section + 7]
-    place = 2 + (2 if mask & WITH_SUM else 0) + (3 if mask & WITH_SQUARES else 0)
+    offset = 2 + (2 if mask & WITH_SUM else 0) + (3 if mask & WITH_SQUARES else 0)
     if op != IS_MIN and mask & WITH_MIN:
-        place += 1
+        offset += 1
     if op == IS_FIRST and mask & WITH_MAX:
-        place += 1
+        offset += 1
     lowest = start // tile if tile else np.int64(NONE)
-    found = False
+    has_value = False
     best_at, best = np.int64(0), np.int64(0)
     for r in range(n_rows + n_held):
         if r < n_rows:
@@ -88,32 +88,32 @@ def extreme(plan, part, data, rows, n_rows, width, held, n_held, start, end):
             if at < start or at >= end or value == MISSING:
                 continue
         else:
-            row = held + (n_held - 1 - (r - n_rows)) * size
+            row = tiles + (n_held - 1 - (r - n_rows)) * size
             if data[row] < lowest:
                 break
             if op == IS_FIRST:
-                at, value = data[row + place], data[row + place + 1]
+                at, value = data[row + offset], data[row + offset + 1]
             else:
-                at, value = np.int64(0), data[row + place]
-        better = not found
-        if found and op == IS_MIN:
+                at, value = np.int64(0), data[row + offset]
+        better = not has_value
+        if has_value and op == IS_MIN:
             better = value < best
-        elif found and op == IS_MAX:
+        elif has_value and op == IS_MAX:
             better = value > best
-        elif found:
+        elif has_value:
             better = at < best_at or (at == best_at and value < best)
         if better:
-            found, best_at, best = True, at, value
-    if not found:
+            has_value, best_at, best = True, at, value
+    if not has_value:
         return ABSENT, np.int64(0), 0.0
     return _seen_as(plan, part, best)
 
 
 @njit(cache=True, nogil=True)
-def last_n(plan, part, data, rows, n_rows, width, held, n_held, start, end, lists, k):
+def last_n(plan, part, data, rows, n_rows, width, kept, n_held, start, end, lists, k):
     """The latest values, latest first, into `lists`."""
-    column, wanted, place = plan[part + 2], plan[part + 10], plan[part + 12]
-    at, values = np.empty(n_rows + wanted, dtype=np.int64), np.empty(n_rows + wanted, dtype=np.int64)
+    column, most, list_start = plan[part + 2], plan[part + 10], plan[part + 12]
+    at, values = np.empty(n_rows + most, dtype=np.int64), np.empty(n_rows + most, dtype=np.int64)
     n = 0
     for r in range(n_rows):
         row = rows + r * width
@@ -121,26 +121,26 @@ def last_n(plan, part, data, rows, n_rows, width, held, n_held, start, end, list
         if start <= data[row] < end and value != MISSING:
             at[n], values[n] = data[row], value
             n += 1
-    for i in range(min(n_held, wanted)):
-        row = held + 2 * (n_held - 1 - i)
+    for i in range(min(n_held, most)):
+        row = kept + 2 * (n_held - 1 - i)
         if data[row] < start:
             break
         at[n], values[n] = data[row], data[row + 1]
         n += 1
     order = by_time_and_value(at[:n], values[:n])
-    length = min(n, wanted)
+    length = min(n, most)
     for i in range(length):
-        lists[k, place + i] = values[order[n - 1 - i]]
+        lists[k, list_start + i] = values[order[n - 1 - i]]
     return LIST, np.int64(length), 0.0
 
 
 @njit(cache=True, nogil=True)
-def different(plan, part, data, rows, n_rows, width, held, n_held, start, end):
+def different(plan, part, data, rows, n_rows, width, kept, n_held, start, end):
     """How many different values; those of the rows that no kept value of the window is."""
     column, second, most = plan[part + 2], plan[part + 10], plan[part + 13]
     count = 0
     for i in range(n_held):
-        if data[held + 3 * i + 2] >= start:
+        if data[kept + 3 * i + 2] >= start:
             count += 1
     chosen = np.empty(n_rows, dtype=np.int64)
     n = 0
@@ -165,9 +165,9 @@ def different(plan, part, data, rows, n_rows, width, held, n_held, start, end):
                 known = True
                 break
         if not known:
-            low = first_from(data, held, n_held, 3, value)
-            while low < n_held and data[held + 3 * low] == value:
-                if data[held + 3 * low + 1] == half and data[held + 3 * low + 2] >= start:
+            low = first_from(data, kept, n_held, 3, value)
+            while low < n_held and data[kept + 3 * low] == value:
+                if data[kept + 3 * low + 1] == half and data[kept + 3 * low + 2] >= start:
                     known = True
                 low += 1
         if not known:

@@ -32,17 +32,17 @@ ABSENT, WHOLE, DOUBLE, YES_NO, TEXT, LIST, OBJECT = 0, 1, 2, 3, 4, 5, 6
 
 
 @njit(cache=True, nogil=True)
-def cell(data, place, column):
-    return data[place + 1 + column] if column >= 0 else np.int64(1)
+def cell(data, row, column):
+    return data[row + 1 + column] if column >= 0 else np.int64(1)
 
 
 @njit(cache=True, nogil=True)
-def first_from(data, place, n, width, least):
+def first_from(data, first, n, width, least):
     """The first of some rows, rising by their first word, that is at least `least`."""
     low, high = 0, n
     while low < high:
         middle = (low + high) // 2
-        if data[place + middle * width] < least:
+        if data[first + middle * width] < least:
             low = middle + 1
         else:
             high = middle
@@ -50,24 +50,24 @@ def first_from(data, place, n, width, least):
 
 
 @njit(cache=True, nogil=True)
-def cells(plan, kinds, words, wanted, out):
-    """Where a state holds values of the columns whose `kinds` (streams, columns) are `wanted`; how many there are."""
+def cells(plan, kinds, words, kind, out):
+    """Where a state holds values of the columns whose `kinds` (streams, columns) are `kind`; how many there are."""
     n = 0
     position = HEADER
     for s in range(plan[0]):
         columns = plan[plan[4] + s * STREAM]
         for r in range(words[position]):
             for column in range(columns):
-                if kinds[s, column] == wanted:
-                    place = position + 1 + r * (1 + columns) + 1 + column
-                    if words[place] != MISSING:
-                        out[n] = place
+                if kinds[s, column] == kind:
+                    offset = position + 1 + r * (1 + columns) + 1 + column
+                    if words[offset] != MISSING:
+                        out[n] = offset
                         n += 1
         position += 1 + words[position] * (1 + columns)
     for c in range(plan[1]):
         section = plan[5] + c * SECTION
         column, width = plan[section + 2], plan[section + 7]
-        if column >= 0 and kinds[plan[section + 1], column] == wanted:
+        if column >= 0 and kinds[plan[section + 1], column] == kind:
             for i in range(words[position]):
                 row = position + 1 + i * width
                 if plan[section] == TOP:

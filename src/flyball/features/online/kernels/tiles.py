@@ -13,7 +13,7 @@ def _value(some, r, column):
 
 
 @njit(cache=True, nogil=True)
-def merge_tiles(plan, section, old, position, held, some, cut, out, w):
+def merge_tiles(plan, section, old, position, n_old, some, cut, out, w):
     """Tiles by rising index: [index, n, then what the mask says]."""
     column, tile, reach, mask, width = (
         plan[section + 2],
@@ -24,17 +24,17 @@ def merge_tiles(plan, section, old, position, held, some, cut, out, w):
     )
     lowest = (cut - reach) // tile if reach >= 0 else NONE
     i, r = 0, 0
-    while i < held and old[position + i * width] < lowest:
+    while i < n_old and old[position + i * width] < lowest:
         i += 1
     while True:
         while r < len(some) and (_value(some, r, column) == MISSING or (some[r, 0] // tile if tile else 0) < lowest):
             r += 1
-        if i >= held and r >= len(some):
+        if i >= n_old and r >= len(some):
             return w
-        mine = old[position + i * width] if i < held else -NONE
-        theirs = -NONE if r >= len(some) else (some[r, 0] // tile if tile else 0)
-        index = min(mine, theirs)
-        if mine == index:
+        old_index = old[position + i * width] if i < n_old else -NONE
+        new_index = -NONE if r >= len(some) else (some[r, 0] // tile if tile else 0)
+        index = min(old_index, new_index)
+        if old_index == index:
             out[w : w + width] = old[position + i * width : position + (i + 1) * width]
             i += 1
         else:
@@ -83,7 +83,7 @@ def by_time_and_value(at, values):
 
 
 @njit(cache=True, nogil=True)
-def merge_top(plan, section, old, position, held, some, cut, out, w):
+def merge_top(plan, section, old, position, n_old, some, cut, out, w):
     """The greatest [at, value] by (at, value), rising."""
     column, reach, most = plan[section + 2], plan[section + 5], plan[section + 6]
     lowest = cut - reach if reach >= 0 else NONE
@@ -96,12 +96,12 @@ def merge_top(plan, section, old, position, held, some, cut, out, w):
             n += 1
     order = by_time_and_value(at[:n], values[:n])
     i = 0
-    while i < held and old[position + 2 * i] < lowest:
+    while i < n_old and old[position + 2 * i] < lowest:
         i += 1
-    skip, j = max(0, held - i + n - most), 0
-    while i < held or j < n:
-        mine = j >= n or (
-            i < held
+    skip, j = max(0, n_old - i + n - most), 0
+    while i < n_old or j < n:
+        takes_old = j >= n or (
+            i < n_old
             and (
                 old[position + 2 * i] < at[order[j]]
                 or (old[position + 2 * i] == at[order[j]] and old[position + 2 * i + 1] <= values[order[j]])
@@ -109,13 +109,13 @@ def merge_top(plan, section, old, position, held, some, cut, out, w):
         )
         if skip:
             skip -= 1
-        elif mine:
+        elif takes_old:
             out[w], out[w + 1] = old[position + 2 * i], old[position + 2 * i + 1]
             w += 2
         else:
             out[w], out[w + 1] = at[order[j]], values[order[j]]
             w += 2
-        if mine:
+        if takes_old:
             i += 1
         else:
             j += 1
@@ -123,37 +123,37 @@ def merge_top(plan, section, old, position, held, some, cut, out, w):
 
 
 @njit(cache=True, nogil=True)
-def merge_distinct(plan, section, old, position, held, some, cut, out, w):
+def merge_distinct(plan, section, old, position, n_old, some, cut, out, w):
     """Different values with their latest time: [value, second half or 0, at], by rising value."""
     column, second, reach, most = plan[section + 2], plan[section + 3], plan[section + 5], plan[section + 6]
     lowest = cut - reach if reach >= 0 else NONE
-    n = held + len(some)
-    found = np.empty((n, 3), dtype=np.int64)
+    n = n_old + len(some)
+    entries = np.empty((n, 3), dtype=np.int64)
     n = 0
-    for i in range(held):
+    for i in range(n_old):
         if old[position + 3 * i + 2] >= lowest:
-            found[n, 0], found[n, 1] = old[position + 3 * i], old[position + 3 * i + 1]
-            found[n, 2] = old[position + 3 * i + 2]
+            entries[n, 0], entries[n, 1] = old[position + 3 * i], old[position + 3 * i + 1]
+            entries[n, 2] = old[position + 3 * i + 2]
             n += 1
     for r in range(len(some)):
         value = _value(some, r, column)
         if value != MISSING and some[r, 0] >= lowest:
-            found[n, 0], found[n, 1] = value, some[r, 1 + second] if second >= 0 else 0
-            found[n, 2] = some[r, 0]
+            entries[n, 0], entries[n, 1] = value, some[r, 1 + second] if second >= 0 else 0
+            entries[n, 2] = some[r, 0]
             n += 1
-    order = np.argsort(found[:n, 0], kind="mergesort")
+    order = np.argsort(entries[:n, 0], kind="mergesort")
     start, run = w, w
     for index in range(n):
         r = order[index]
-        if index and found[order[index - 1], 0] != found[r, 0]:
+        if index and entries[order[index - 1], 0] != entries[r, 0]:
             run = w
         same = run
-        while same < w and out[same + 1] != found[r, 1]:
+        while same < w and out[same + 1] != entries[r, 1]:
             same += 3
         if same < w:
-            out[same + 2] = max(out[same + 2], found[r, 2])
+            out[same + 2] = max(out[same + 2], entries[r, 2])
         else:
-            out[w], out[w + 1], out[w + 2] = found[r, 0], found[r, 1], found[r, 2]
+            out[w], out[w + 1], out[w + 2] = entries[r, 0], entries[r, 1], entries[r, 2]
             w += 3
     count = (w - start) // 3
     if count <= most + most // 8:

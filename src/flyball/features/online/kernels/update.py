@@ -74,7 +74,7 @@ def _append(plan, old, base, length, rows, first, last, out, w):
     position = base + HEADER
     for s in range(plan[0]):
         columns = plan[plan[4] + s * STREAM]
-        place = w
+        count_at = w
         w += 1
         count = 0
         if length:
@@ -88,7 +88,7 @@ def _append(plan, old, base, length, rows, first, last, out, w):
                 out[w : w + 1 + columns] = rows[r, 1 : 2 + columns]
                 w += 1 + columns
                 count += 1
-        out[place] = count
+        out[count_at] = count
     if length:
         size = base + length - position
         out[w : w + size] = old[position : position + size]
@@ -110,7 +110,7 @@ def _seal(plan, old, base, length, rows, first, last, horizon, total, out, w):
         columns = plan[plan[4] + s * STREAM]
         cut = horizon - plan[plan[4] + s * STREAM + 1]
         starts[s] = n
-        place = w
+        count_at = w
         w += 1
         count = 0
         if length:
@@ -133,7 +133,7 @@ def _seal(plan, old, base, length, rows, first, last, horizon, total, out, w):
                     out[w : w + 1 + columns] = rows[r, 1 : 2 + columns]
                     w += 1 + columns
                     count += 1
-        out[place] = count
+        out[count_at] = count
         kept += count
         order = np.argsort(sealed[starts[s] : n, 0], kind="mergesort")
         sealed[starts[s] : n] = sealed[starts[s] : n][order]
@@ -141,19 +141,19 @@ def _seal(plan, old, base, length, rows, first, last, horizon, total, out, w):
     for c in range(plan[1]):
         section = plan[5] + c * SECTION
         width = plan[section + 7]
-        held = old[position] if length else 0
+        n_old = old[position] if length else 0
         s = plan[section + 1]
         cut = horizon - plan[plan[4] + s * STREAM + 1]
         some = sealed[starts[s] : starts[s + 1]]
-        place = w
+        count_at = w
         w += 1
         if plan[section] == TILES:
-            w = merge_tiles(plan, section, old, position + 1, held, some, cut, out, w)
+            w = merge_tiles(plan, section, old, position + 1, n_old, some, cut, out, w)
         elif plan[section] == TOP:
-            w = merge_top(plan, section, old, position + 1, held, some, cut, out, w)
+            w = merge_top(plan, section, old, position + 1, n_old, some, cut, out, w)
         else:
-            w = merge_distinct(plan, section, old, position + 1, held, some, cut, out, w)
-        out[place] = (w - place - 1) // width
+            w = merge_distinct(plan, section, old, position + 1, n_old, some, cut, out, w)
+        out[count_at] = (w - count_at - 1) // width
         if length:
-            position += 1 + held * width
+            position += 1 + n_old * width
     return w, kept

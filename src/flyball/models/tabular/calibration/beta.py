@@ -53,8 +53,8 @@ def fit_beta(probabilities: NDArray[Any], actual: NDArray[Any], weight: NDArray[
     target = smoothed_targets(actual, weight)
     while True:
         nothing = np.array([0.0 if name == "c" else 1.0 for name in columns])
-        found = fit_logistic(np.stack(list(columns.values()), axis=1), target, weight, nothing, _STRENGTH)
-        named = dict(zip(columns, found.tolist(), strict=True))
+        coefficients = fit_logistic(np.stack(list(columns.values()), axis=1), target, weight, nothing, _STRENGTH)
+        named = dict(zip(columns, coefficients.tolist(), strict=True))
         wrong = min(("a", "b"), key=lambda name: named.get(name, 0.0))
         if named.get(wrong, 0.0) >= 0:
             return BetaMap(named.get("a", 0.0), named.get("b", 0.0), named["c"])

@@ -105,30 +105,30 @@ class CalibratedPredictor:
 
     def predict(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
         predicted = self._base.predict(numbers, categories)
-        found = np.empty_like(predicted)
+        calibrated = np.empty_like(predicted)
         for output, calibration in enumerate(self._maps):
             column = np.ascontiguousarray(predicted[:, output])
             scores = log_odds_of(column) if isinstance(calibration, PlattMap) else column
-            found[:, output] = np.clip(calibration.apply(scores), self._edge, 1 - self._edge)
+            calibrated[:, output] = np.clip(calibration.apply(scores), self._edge, 1 - self._edge)
         if self._target.kind != "multiclass":
-            return found
-        total = found[:, 0].copy()
-        for output in range(1, found.shape[1]):  # added up in one order, whatever the batch
-            total += found[:, output]
-        return np.where(total[:, None] > 0, found / np.where(total > 0, total, 1.0)[:, None], predicted)
+            return calibrated
+        total = calibrated[:, 0].copy()
+        for output in range(1, calibrated.shape[1]):  # added up in one order, whatever the batch
+            total += calibrated[:, output]
+        return np.where(total[:, None] > 0, calibrated / np.where(total > 0, total, 1.0)[:, None], predicted)
 
     def contributions(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
         """Those of the model; what calibration changes is part of the base."""
-        found = self._base.contributions(numbers, categories).copy()
+        added = self._base.contributions(numbers, categories).copy()
         calibrated = self.predict(numbers, categories)
-        for output in range(found.shape[1]):
+        for output in range(added.shape[1]):
             column = np.ascontiguousarray(calibrated[:, output])
             if self._target.kind == "multiclass":
                 linked = np.log(np.maximum(column, 1e-15))
             else:
                 linked = log_odds_of(column)
-            found[:, output, -1] += linked - found[:, output].sum(axis=1)
-        return found
+            added[:, output, -1] += linked - added[:, output].sum(axis=1)
+        return added
 
 
 def calibrated(

@@ -55,7 +55,7 @@ class Conformal(TabularModel, frozen=True):
         """`margins` float64 (groups + 1,), the last of all examples; `codes` int32 (groups, columns), ascending, and
         the model's own. Raises `BadInput` for a column that there is not and too few examples."""
         low, high = ends_of(target.quantiles, self.level)
-        places = _places(table.category_names, self.groups)
+        group_columns = _places(table.category_names, self.groups)
         older, newest = split_newest(table, self.share)
         counted = int((newest.weight > 0).sum())
         if counted < fewest_examples(self.level):
@@ -65,9 +65,9 @@ class Conformal(TabularModel, frozen=True):
         predictor = self.model.open(base.arrays, base.texts, table.columns, target)
         predicted = np.sort(predictor.predict(newest.numbers, newest.categories), axis=1)
         scores = conformity_scores(predicted[:, low], predicted[:, high], newest.target)
-        codes, group_of = np.unique(newest.categories[:, places], axis=0, return_inverse=True)
+        codes, group_of = np.unique(newest.categories[:, group_columns], axis=0, return_inverse=True)
         group_of = group_of.reshape(-1)
-        groups = len(codes) if places else 0
+        groups = len(codes) if group_columns else 0
         margins = group_margins(scores, group_of, groups, self.level, newest.weight)
         if self.adapt:
             self._adapt(margins, scores, group_of)
@@ -106,37 +106,37 @@ class ConformalPredictor:
         self,
         base: TabularPredictor,
         ends: tuple[int, int],
-        places: list[int],
+        group_columns: list[int],
         groups: Mapping[tuple[int, ...], int],
         margins: Doubles,
     ) -> None:
-        self._base, self._ends, self._places = base, ends, places
+        self._base, self._ends, self._places = base, ends, group_columns
         self._groups, self._margins = groups, margins
 
     def predict(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
         """The quantiles, ascending: those between the two that move stay between them, those beyond beyond."""
-        found = np.sort(self._base.predict(numbers, categories), axis=1)
-        margins = self._margins_of(categories, len(found))
+        adjusted = np.sort(self._base.predict(numbers, categories), axis=1)
+        margins = self._margins_of(categories, len(adjusted))
         left, right = self._ends
-        low, high = found[:, left] - margins, found[:, right] + margins
+        low, high = adjusted[:, left] - margins, adjusted[:, right] + margins
         middle = (low + high) / 2
         crossed = low > high  # both moved inward past each other
         low, high = np.where(crossed, middle, low), np.where(crossed, middle, high)
-        for output in range(found.shape[1]):
+        for output in range(adjusted.shape[1]):
             if output < left:
-                found[:, output] = np.minimum(found[:, output], low)
+                adjusted[:, output] = np.minimum(adjusted[:, output], low)
             elif output > right:
-                found[:, output] = np.maximum(found[:, output], high)
+                adjusted[:, output] = np.maximum(adjusted[:, output], high)
             else:
-                found[:, output] = np.clip(found[:, output], low, high)
-        found[:, left], found[:, right] = low, high
-        return found
+                adjusted[:, output] = np.clip(adjusted[:, output], low, high)
+        adjusted[:, left], adjusted[:, right] = low, high
+        return adjusted
 
     def contributions(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
         """Those of the model; by how much a quantile was moved is part of the base."""
-        found = self._base.contributions(numbers, categories).copy()
-        found[:, :, -1] += self.predict(numbers, categories) - found.sum(axis=2)
-        return found
+        added = self._base.contributions(numbers, categories).copy()
+        added[:, :, -1] += self.predict(numbers, categories) - added.sum(axis=2)
+        return added
 
     def _margins_of(self, categories: NDArray[np.int32], rows: int) -> Doubles:
         unknown = len(self._margins) - 1
@@ -164,14 +164,14 @@ def conformal(
 
 def ends_of(quantiles: tuple[float, ...], level: float) -> tuple[int, int]:
     """Which of the quantiles bound an interval of `level`. Raises `BadDeclaration` where they are not predicted."""
-    places = []
-    for wanted in ((1 - level) / 2, (1 + level) / 2):
-        near = [index for index, quantile in enumerate(quantiles) if abs(quantile - wanted) < 1e-9]
+    ends = []
+    for end in ((1 - level) / 2, (1 + level) / 2):
+        near = [index for index, quantile in enumerate(quantiles) if abs(quantile - end) < 1e-9]
         if not near:
             known = ", ".join(f"{quantile:g}" for quantile in quantiles)
-            raise BadDeclaration(f"quantiles for conformal(level={level:g})", f"with {wanted:g} among them", known)
-        places.append(near[0])
-    return places[0], places[1]
+            raise BadDeclaration(f"quantiles for conformal(level={level:g})", f"with {end:g} among them", known)
+        ends.append(near[0])
+    return ends[0], ends[1]
 
 
 def _places(names: list[str], groups: tuple[str, ...]) -> list[int]:

@@ -70,9 +70,9 @@ class DownsampledPredictor:
 
     def contributions(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
         """Those of the model; the correction is the same for every row, and part of the base."""
-        found = self._base.contributions(numbers, categories).copy()
-        found[:, :, -1] += np.log(self._rate)
-        return found
+        added = self._base.contributions(numbers, categories).copy()
+        added[:, :, -1] += np.log(self._rate)
+        return added
 
 
 def downsampled(model: TabularModel, rate: float) -> Downsampled:

@@ -107,13 +107,13 @@ class ShopWorld:
         return WorldBatch([("jsonl", lines)] if lines else [], planted, outcomes, bool(self._acts))
 
     def true_quality(self, requests: Sequence[WorldRequest], responses: Sequence[Response]) -> Mapping[str, Doubles]:
-        wanted, bought = np.zeros((2, len(requests)))
+        value_wanted, bought = np.zeros((2, len(requests)))
         for row, (request, response) in enumerate(zip(requests, responses, strict=True)):
             shown = self._indices(response)[: self._k]
             wants = self._wants[request.fields["user"] - 1, shown]
-            wanted[row] = wants.sum() / self._k
+            value_wanted[row] = wants.sum() / self._k
             bought[row] = 1.0 - np.prod(1.0 - BUY_SHARE * wants * ATTENTION_DECAY ** np.arange(len(shown)))
-        return {"wanted": wanted, "bought": bought}
+        return {"wanted": value_wanted, "bought": bought}
 
     def reference_policies(self, requests: Sequence[WorldRequest]) -> Mapping[str, Sequence[Response]]:
         k, wants = self._k, self._wants

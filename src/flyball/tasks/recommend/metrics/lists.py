@@ -73,11 +73,11 @@ class Coverage(msgspec.Struct, frozen=True):
         owners = np.broadcast_to(evaluation.unit_of[:, None], items.shape)[items >= 0]
         kinds, columns = np.unique(items[items >= 0], return_inverse=True)
         shape = (len(kinds), len(evaluation.units))
-        held = sparse.csr_matrix((np.ones(len(owners), np.float32), (columns, owners)), shape)
+        items_owners = sparse.csr_matrix((np.ones(len(owners), np.float32), (columns, owners)), shape)
 
         def value(weights: Doubles) -> Doubles:
             parts = [
-                (held @ (weights[first : first + _COVERAGE_ROWS] > 0).T.astype(np.float32) > 0).sum(axis=0)
+                (items_owners @ (weights[first : first + _COVERAGE_ROWS] > 0).T.astype(np.float32) > 0).sum(axis=0)
                 for first in range(0, len(weights), _COVERAGE_ROWS)
             ]
             return np.concatenate(parts) / max(truth.catalog_size, 1)

@@ -34,9 +34,9 @@ def bias_predictions(
     known = ~np.isnan(data.ratings)
     item_bias = _shrunk(data.item_index[known], data.ratings[known] - mean, len(data.items), ITEM_SHRINK)
     owner = np.repeat(np.arange(histories.rows), np.diff(histories.indptr))
-    given = ~np.isnan(histories.ratings)
-    left = histories.ratings[given] - mean - item_bias[histories.items[given]]
-    user_bias = _shrunk(owner[given], left, histories.rows, USER_SHRINK)
+    is_rated = ~np.isnan(histories.ratings)
+    left = histories.ratings[is_rated] - mean - item_bias[histories.items[is_rated]]
+    user_bias = _shrunk(owner[is_rated], left, histories.rows, USER_SHRINK)
     return np.asarray(mean + user_bias[rows] + np.where(items >= 0, item_bias[np.maximum(items, 0)], 0.0))
 
 

@@ -55,8 +55,8 @@ def interactions_at(observed: pl.DataFrame, signals: Signals, questions: pl.Data
     column `user` holds the question.
     """
     own = observed.join(questions, on="user", how="inner").filter(pl.col("known_at") < pl.col("before_us"))
-    asked = _with_pair(own.drop("user", "before_us").rename({"question": "user"}))
-    return _finish(_pairs(asked, signals).join(_ratings(asked), on="pair", how="left"), signals)
+    own_events = _with_pair(own.drop("user", "before_us").rename({"question": "user"}))
+    return _finish(_pairs(own_events, signals).join(_ratings(own_events), on="pair", how="left"), signals)
 
 
 def observed_frame(events: Mapping[str, pl.DataFrame], signals: Signals) -> pl.DataFrame | None:

@@ -117,8 +117,8 @@ class Popularity:
         newest = max(units) // self._half_life
         total = 0.0
         for day in sorted(units, reverse=True):
-            power, rest = divmod(day, self._half_life)
-            total += math.ldexp(units[day] * self._shares[rest], max(power - newest, -900))
+            power, day_in_half_life = divmod(day, self._half_life)
+            total += math.ldexp(units[day] * self._shares[day_in_half_life], max(power - newest, -900))
         return total, newest
 
     def _load(self, store: StateStore) -> "dict[str, _Scores]":

@@ -16,13 +16,13 @@ def popular_of(events: Mapping[str, pl.DataFrame], signals: Signals) -> PopularL
 
     `events` as in `interactions_frame`.
     """
-    held = held_frame(events, signals)
-    if held is None:
+    holding = held_frame(events, signals)
+    if holding is None:
         return PopularList([], [])
     at = pl.coalesce("positive_at", "weak_positive_at")
     units = pl.when(pl.col("positive_at").is_not_null()).then(POSITIVE_UNITS).otherwise(WEAK_POSITIVE_UNITS)
     counted = (
-        held.filter(pl.col("negative_at").is_null() & at.is_not_null())
+        holding.filter(pl.col("negative_at").is_null() & at.is_not_null())
         .select("item", (at // DAY_US).alias("day"), units.cast(pl.Int64).alias("units"))
         .group_by("item", "day")
         .agg(pl.col("units").sum())

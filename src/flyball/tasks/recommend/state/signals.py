@@ -95,7 +95,10 @@ class Signals:
             sorted(self.slots_of.items()),
             self.rating and (self.rating.event.__name__, self.rating.expression.text()),
             [
-                *(defaults_in(one.event, "" if one.where is None else one.where.text()) for one in self.outcomes),
+                *(
+                    defaults_in(declared.event, "" if declared.where is None else declared.where.text())
+                    for declared in self.outcomes
+                ),
                 self.rating and defaults_in(self.rating.event, self.rating.expression.text()),
             ],
             None if self.user.group is None else hash_of_function(self.user.group),

@@ -112,8 +112,8 @@ class UserEdit:
     def put(self, pair: UserItem, known: bool, signals: Signals) -> None:
         """Set the pair's row; `known`: the user had this item before."""
         flags = flags_of(pair, signals)
-        held = held_at(pair, signals, POSITIVE) if flags & POSITIVE else None
-        at = pair.last_at if held is None else held
+        positive_at = held_at(pair, signals, POSITIVE) if flags & POSITIVE else None
+        at = pair.last_at if positive_at is None else positive_at
         rating = float("nan") if pair.rated is None else pair.rated[3]
         item, items = pair.item, self.items
         if known and item in self.more:
