@@ -184,6 +184,7 @@ def _default_gates() -> Gates:
 def load_app(spec: str, options: Mapping[str, Any] | None = None, folder: Path | None = None) -> App:
     """Find an application: a built-in name (`movies`), a file (`my_app.py`) or `module:attribute`.
 
+    A file may import modules that lie beside it, unless an installed package has their name.
     `options` go to the module's `make_app(**options)`; without options its `app` is taken. `folder`: where relative
     files are looked for (default: the working folder). Raises `NotFound` or `BadDeclaration` saying what is wrong
     and where.
@@ -242,6 +243,8 @@ def _load_file(path: Path) -> ModuleType:
         raise BadDeclaration(str(path), "a Python file", path.suffix)
     module = module_from_spec(described)
     sys.modules[name] = module
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))  # last: a file beside it cannot stand in for an installed package
     try:
         described.loader.exec_module(module)
     except BaseException:

@@ -4,6 +4,7 @@ Promises: with nothing configured everything lies under one home folder; a setti
 that store and nothing else; opening a `Runtime` opens no store.
 """
 
+import errno
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import cached_property
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from flyball.app import App, AppSource, load_app
-from flyball.core import Clock, FlyballError, NotFound, Refused, find_zone, local_path, write_atomic
+from flyball.core import BadSetting, Clock, FlyballError, NotFound, Refused, find_zone, local_path, write_atomic
 from flyball.events import (
     DeclaredLog,
     EntityCatalog,
@@ -60,10 +61,16 @@ class Runtime:
 
     def _begin_home(self) -> None:
         """The home and whose it is; a store is about to be opened in it."""
-        self.home.mkdir(parents=True, exist_ok=True)
         owner = self.layout.owner
-        if not owner.exists():
-            write_atomic(owner, f"{self.app.name}\n".encode())
+        try:
+            self.home.mkdir(parents=True, exist_ok=True)
+            if not owner.exists():
+                write_atomic(owner, f"{self.app.name}\n".encode())
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            must = "a folder that exists or can be made, and that may be written"
+            raise BadSetting(f"home {self.home} must be {must}, got: {error.strerror}; choose another --home") from None
 
     @property
     def source(self) -> AppSource:
@@ -244,7 +251,9 @@ def undeclared_in(app: App, settings: Settings, counted: bool = True) -> list[Un
 
 
 def check_home(home: Path, app: App) -> None:
-    """Raises `Refused` when another application began this home."""
+    """Raises `Refused` when another application began this home, `BadSetting` when it is no folder."""
+    if home.exists() and not home.is_dir():
+        raise BadSetting(f"home {home} must be a folder, got a file; choose another --home")
     owner = HomeLayout(home).owner
     began = owner.read_text().strip() if owner.exists() else app.name
     if began != app.name:

@@ -52,7 +52,7 @@ def test_odd_files_are_reported_not_raised(shop: Run, content: bytes, read: int)
     Path("odd.jsonl").write_bytes(content)
     got = shop("ingest", "shop.py", "odd.jsonl", "--json")
     assert (got.last["read"], sum(got.last["quarantined"].values())) == (read, read)
-    assert got.code == (1 if read else 0), "nothing was good"
+    assert got.code == 1, "nothing was good"
 
 
 @pytest.mark.parametrize(
@@ -203,3 +203,20 @@ def test_quarantine_is_emptied_by_reason_or_id_and_the_audit_trail_says_so(shop:
         ("quarantine drop", "reason decode", {"dropped": 2}),
         ("quarantine drop", "id 1", {"dropped": 1}),
     ]
+
+
+EMPTY = {"empty.jsonl": "", "blank.jsonl": "\n\n", "header.csv": "visitor,item,price,at\n"}
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_a_file_without_an_event_fails(shop: Run, name: str) -> None:
+    Path(name).write_text(EMPTY[name])
+    got = shop("ingest", "shop.py", name)
+    assert got.code == 1
+    assert f"flyball: file {name} must hold one event or more, got none: was it cut short" in got.err
+    assert shop("ingest", "shop.py", name, "--json").last["read"] == 0
+
+
+def test_standard_input_may_come_to_nothing(shop: Run) -> None:
+    got = shop("ingest", "shop.py", "-", stdin="")
+    assert (got.code, got.err) == (0, "")

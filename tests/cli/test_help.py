@@ -1,5 +1,6 @@
 """The shape of the command line: nouns with verbs, listed by what one does with them."""
 
+import pytest
 import typer
 from typer.testing import CliRunner
 
@@ -27,3 +28,33 @@ def test_nouns_have_verbs() -> None:
     assert verbs["versions"] >= {"list", "release", "rollback"}
     assert verbs["search"] == {"run", "list", "curve", "prequential"}
     assert verbs["quarantine"] >= {"list", "show", "retry"}
+
+
+ROLLBACK = "Did you mean flyball versions rollback or flyball arrangements rollback?"
+
+
+@pytest.mark.parametrize(
+    ("verb", "told"),
+    [
+        ("rollback", f"No such command 'rollback'. {ROLLBACK}"),
+        ("rolback", f"No such command 'rolback'. {ROLLBACK}"),
+        ("retry", "No such command 'retry'. Did you mean flyball quarantine retry?"),
+        ("audit", "No such command 'audit'. Did you mean flyball features audit?"),
+    ],
+)
+def test_a_verb_without_its_noun_is_told_with_it(verb: str, told: str) -> None:
+    ran = CliRunner().invoke(app, [verb, "shop.py"])
+    assert ran.exit_code == 2
+    assert told in ran.stderr
+
+
+def test_every_bare_verb_is_told_with_all_its_nouns() -> None:
+    nouns = {name: command.commands for name, command in ROOT.commands.items() if hasattr(command, "commands")}  # type: ignore[attr-defined]
+    for verb in {verb for verbs in nouns.values() for verb in verbs} - set(ROOT.commands):  # type: ignore[attr-defined]
+        told = CliRunner().invoke(app, [verb]).stderr
+        for noun, verbs in nouns.items():
+            assert (f"flyball {noun} {verb}" in told) is (verb in verbs)
+
+
+def test_a_misspelt_command_is_still_told_alone() -> None:
+    assert "Did you mean 'learn'?" in CliRunner().invoke(app, ["lern"]).stderr

@@ -1,5 +1,8 @@
 """`new`, `check` and what every command does with an application that is wrong."""
 
+import errno
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -191,6 +194,52 @@ def test_a_mistake_in_the_users_own_function_is_told_with_its_line(shop: Run) ->
     assert told.endswith("; did you mean category?")
     with pytest.raises(ZeroDivisionError):  # one of Flyball's own keeps its traceback, to be reported
         code_of(ZeroDivisionError())
+
+
+OS_ERRORS = {
+    errno.ENOSPC: "the disk must have room for a.db, got: No space left on device; free some and run the same",
+    errno.EACCES: "a.db must be one that .* may read and write, got: Permission denied; allow it, or name another",
+    errno.EROFS: "a.db must be one that .* may read and write, got: Read-only file system; allow it",
+    errno.EEXIST: "a.db must be there, of the right kind, got: File exists; name another path",
+    errno.EMFILE: "a.db must be opened, got: Too many open files; raise the limit of open files",
+    errno.EIO: "a.db must be usable, got: Input/output error; mend that and run the same command again",
+}
+
+
+@pytest.mark.parametrize("number", OS_ERRORS)
+def test_what_the_operating_system_refuses_is_told_with_what_to_do(number: int) -> None:
+    code, told = code_of(OSError(number, os.strerror(number), "a.db"))
+    assert code == 1
+    assert re.match(f"flyball: {OS_ERRORS[number]}", told)
+    code, told = code_of(OSError(number, os.strerror(number)))
+    assert re.match("flyball: (the disk|a file or folder) must ", told)
+
+
+@pytest.mark.parametrize(
+    "command", [["check"], ["ingest", "shop-events.jsonl"], ["learn"], ["up", "--port", "0"], ["status"]]
+)
+def test_a_home_that_is_no_folder_is_told(shop: Run, command: list[str]) -> None:
+    Path("afile").write_text("")
+    got = shop(command[0], "shop.py", *command[1:], "--home", "afile")
+    assert (got.code, got.out) == (2, "")
+    assert got.err.startswith("flyball: home ")
+    assert got.err.endswith("/afile must be a folder, got a file; choose another --home")
+    got = shop("ingest", "shop.py", "shop-events.jsonl", "--home", "afile/below")
+    assert got.code == 2
+    assert "/afile/below must be a folder that exists or can be made" in got.err
+    assert "choose another --home" in got.err
+
+
+def test_a_file_imports_what_lies_beside_it_wherever_it_is_named_from(shop: Run) -> None:
+    Path("own").mkdir()
+    Path("own/limits.py").write_text("K = 7\n")
+    Path("own/random.py").write_text("raise ImportError('stands in for the one of Python')\n")
+    Path("own/shop.py").write_text("import limits\n" + Path("shop.py").read_text().replace("k=10", "k=limits.K"))
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "flyball", "check", "own/shop.py"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "7 at a time" in done.stdout
 
 
 def test_ctrl_c_before_a_command_begins_shows_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,7 +57,9 @@ def test_ids_sort_by_time_and_tell_it(instants: list[int]) -> None:
 
 @pytest.mark.parametrize("text", ["", "0" * 25, "0" * 27, "8" + "0" * 25, "I" + "0" * 25, "0" * 25 + "a"])
 def test_what_is_no_id_is_refused(text: str) -> None:
-    with pytest.raises(BadInput, match="id must be 26 letters"):
+    with pytest.raises(
+        BadInput, match="id must be an answer's, as recommend prints it: 26 capital letters and digits, got"
+    ):
         timestamp_of_id(text)
 
 

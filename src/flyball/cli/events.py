@@ -79,7 +79,8 @@ def ingest(
 
     Good events go to the log, bad lines to quarantine with the reason. What is in the log already is counted as a
     duplicate, so the same command can be run again after a crash. When most of the first 5,000 lines are bad it stops
-    and says the likely cause. The exit code is 1 then, and when no line was good.
+    and says the likely cause. The exit code is 1 then, when no line was good, and when a file holds no event at all,
+    such as an export that was cut short; standard input and --follow may come to nothing.
     """
     from flyball.events import LineSource
     from flyball.events import ingest as ingest_stream
@@ -113,7 +114,10 @@ def ingest(
             warn("flyball: stopped; what was taken in stays, and the same command goes on with the rest")
             raise typer.Exit(130) from None
     _show(report, json)
-    if report.quarantined and not report.accepted and not report.duplicates:
+    is_empty = not report.read and source != "-" and not follow
+    if is_empty:
+        warn(f"flyball: file {source} must hold one event or more, got none: was it cut short where it was written?")
+    if is_empty or (report.quarantined and not report.accepted and not report.duplicates):
         raise typer.Exit(1)
 
 

@@ -78,7 +78,7 @@ def _show(report: "LearnReport", wide: bool) -> None:
         say(f"{report.status.replace('_', ' ')}: {report.reason}")
         return
     if report.window is not None:
-        start, end = _to_the_second(report.window.start_us), _to_the_second(report.window.end_us)
+        start, end = _to_the_second(report.window.start_us), _to_the_second(report.last_request_us)
         say(f"evaluated on {report.requests:,} requests of {report.users:,} users from {start} to {end}")
     say()
     _show_candidates(report, wide)

@@ -1,5 +1,6 @@
 """The entry point: gathers the commands, turns errors into one line and an exit code."""
 
+import errno
 import os
 import sys
 from typing import Annotated
@@ -8,7 +9,7 @@ import typer
 
 from flyball.cli import accuracy, arrangements, batch, events, features, learning, project, reviews, running
 from flyball.cli import search as searching
-from flyball.cli.common import in_own_code
+from flyball.cli.common import in_own_code, user_name
 from flyball.cli.sections import SectionedGroup
 from flyball.cli.show import say, warn
 from flyball.core import BadDeclaration, BadInput, BadSetting, FlyballError, NotFound
@@ -62,6 +63,29 @@ def main() -> None:
         sys.exit(code)
 
 
+_FULL, _DENIED, _MISSING = (
+    (errno.ENOSPC, errno.EDQUOT),
+    (errno.EACCES, errno.EPERM, errno.EROFS),
+    (errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR),
+)
+
+
+def _os_error_text(error: OSError) -> str:
+    """What the operating system refused, and what to do about it."""
+    got = error.strerror or str(error) or type(error).__name__
+    what = error.filename if error.filename is not None else "a file or folder"
+    if error.errno in _FULL:
+        where = f" for {error.filename}" if error.filename is not None else ""
+        return f"the disk must have room{where}, got: {got}; free some and run the same command again"
+    if error.errno in _DENIED:
+        return f"{what} must be one that {user_name()} may read and write, got: {got}; allow it, or name another place"
+    if error.errno in _MISSING:
+        return f"{what} must be there, of the right kind, got: {got}; name another path, or make its folder first"
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return f"{what} must be opened, got: {got}; raise the limit of open files (ulimit -n)"
+    return f"{what} must be usable, got: {got}; mend that and run the same command again"
+
+
 def code_of(error: BaseException) -> tuple[int, str]:
     """The exit code and the line for an error a user can act on; raises anything else again."""
     if isinstance(error, (BadInput, BadDeclaration, BadSetting, NotFound)):
@@ -69,7 +93,7 @@ def code_of(error: BaseException) -> tuple[int, str]:
     if isinstance(error, FlyballError):
         return 1, f"flyball: {error}"
     if isinstance(error, OSError):  # a full disk, a folder one may not write to
-        return 1, f"flyball: {error.strerror or error}{f': {error.filename}' if error.filename else ''}"
+        return 1, f"flyball: {_os_error_text(error)}"
     described = in_own_code(error)
     if described is not None:  # a model or function of the user's own: a mistake there, not one of Flyball's
         return 2, f"flyball: {described}"

@@ -1,5 +1,6 @@
 """The root command: its help lists the commands by what one does with them."""
 
+from difflib import get_close_matches
 from typing import Any
 
 import typer
@@ -19,6 +20,28 @@ SECTIONS = {
 
 class SectionedGroup(TyperGroup):
     """A group whose help has a heading for each section of `SECTIONS`; a command of none stands under the last."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """As any group does; a verb without its noun is told with the commands that may be meant."""
+        try:
+            return super().resolve_command(ctx, args)
+        except Exception as error:
+            meant = self._with_nouns(ctx, args[0]) if args else []
+            if not meant or not hasattr(error, "message"):
+                raise
+            commands = " or ".join(f"flyball {words}" for words in meant)
+            error.message = f"No such command '{args[0]}'. Did you mean {commands}?"
+            raise
+
+    def _with_nouns(self, ctx: Any, verb: str) -> list[str]:
+        """The commands of two words that end in `verb`, or in the verb nearest to it; in order of the help."""
+        verbs: dict[str, list[str]] = {}
+        for noun in (name for names in SECTIONS.values() for name in names):
+            command = self.get_command(ctx, noun)
+            for name in getattr(command, "commands", ()):
+                verbs.setdefault(name, []).append(f"{noun} {name}")
+        nearest = get_close_matches(verb, [*verbs, *self.list_commands(ctx)], n=1, cutoff=0.8)
+        return verbs.get(verb) or (verbs.get(nearest[0], []) if nearest else [])
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         listed = {name for names in SECTIONS.values() for name in names}

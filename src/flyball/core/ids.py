@@ -22,7 +22,8 @@ def new_id(now_us: int, rng: random.Random) -> str:
 def timestamp_of_id(text: str) -> int:
     """The time, in microseconds (whole milliseconds), at which `new_id` made `text`; raises `BadInput`."""
     if len(text) != _LENGTH or text[0] > "7" or any(letter not in _VALUE for letter in text):
-        raise BadInput("id", "26 letters of Crockford base 32", text)
+        must = "an answer's, as recommend prints it: 26 capital letters and digits"
+        raise BadInput("id", must, text)
     number = 0
     for letter in text[:10]:
         number = number << 5 | _VALUE[letter]

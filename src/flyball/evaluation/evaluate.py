@@ -82,6 +82,7 @@ def evaluate(
         shown=plan.shown,
         references=measured.references(references),
         notes=evaluation.notes,
+        last_us=int(evaluation.at_us.max()) if len(evaluation.at_us) else evaluation.window_us[0],
     )
 
 

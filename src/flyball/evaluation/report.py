@@ -55,11 +55,11 @@ class Evaluated(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """All candidates on the same requests.
 
-    `requests` of `units` (such as users) in the window `[start_us, end_us)`. `better`: of each metric "high", "low" or
-    the value that it should have. `differences[metric][a][b]`: a's value minus b's on the same requests, with its
-    paired interval. `decided_by`: {metric: the one that gates and choice use in its stead}, such as an
-    inverse-propensity-weighted one. `shown`: what tables show first. `references`: metrics of simple rules that are no
-    candidates. `notes`: what a person should know.
+    `requests` of `units` (such as users) in the window `[start_us, end_us)`, the last of them at `last_us`. `better`:
+    of each metric "high", "low" or the value that it should have. `differences[metric][a][b]`: a's value minus b's on
+    the same requests, with its paired interval. `decided_by`: {metric: the one that gates and choice use in its
+    stead}, such as an inverse-propensity-weighted one. `shown`: what tables show first. `references`: metrics of simple
+    rules that are no candidates. `notes`: what a person should know.
     """
 
     requests: int
@@ -75,6 +75,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     shown: tuple[str, ...] = ()
     references: dict[str, Metrics] = {}
     notes: tuple[str, ...] = ()
+    last_us: int = 0
 
     def of(self, name: str) -> Evaluated:
         """The candidate `name`; raises `NotFound`."""

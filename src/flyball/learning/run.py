@@ -108,6 +108,7 @@ def _go(job: Job) -> LearnReport:
         window=examples.holdout,
         users=evaluated.units,
         requests=evaluated.requests,
+        last_request_us=evaluated.last_us,
         metric=job.runtime.app.choose.metric,
         decided_by=evaluated.deciding(job.runtime.app.choose.metric),
         shown=list(evaluated.shown),

@@ -246,7 +246,7 @@ def _stamp_lines(why: Why) -> list[str]:
         lines += [
             f"{version.id}: {version.candidate}, learned {format_timestamp(version.created_us)} from snapshot "
             f"{version.snapshot} as of {format_timestamp(version.as_of_us)}",
-            f"code {version.code_commit}{dirty}, dependencies {version.dependencies_hash[:12]}, "
+            f"code {_code_text(version.code_commit)}{dirty}, dependencies {version.dependencies_hash[:12]}, "
             f"artifact {version.artifact}",
         ]
     if p.offsets:
@@ -257,6 +257,10 @@ def _stamp_lines(why: Why) -> list[str]:
         f"{name} {_short(value)}" for name, value in p.request.items() if value not in ("", [], {}, None)
     )
     return [*lines, f"request: {fields}"]
+
+
+def _code_text(commit: str) -> str:
+    return "unknown (its file is in no git checkout)" if commit == "unknown" else commit
 
 
 def _key_words(prediction: Prediction) -> str:
