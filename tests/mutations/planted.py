@@ -111,8 +111,8 @@ PLANTED = (
     ),
     Planted(
         _FOLDS,
-        "            if seen_from[i] <= stamps[row]:\n                out[order[row], found] = i",
-        "            if seen_from[i] < stamps[row]:\n                out[order[row], found] = i",
+        "            if seen_from[i] <= stamps[row]:\n                out[order[row], count] = i",
+        "            if seen_from[i] < stamps[row]:\n                out[order[row], count] = i",
         "last: known at the instant is not seen",
     ),
     Planted(
@@ -166,8 +166,8 @@ PLANTED = (
     ),
     Planted(
         "offline/visibility.py",
-        "return all(mine >= theirs",
-        "return any(mine >= theirs",
+        "return all(later_offset >= earlier_offset",
+        "return any(later_offset >= earlier_offset",
         "offsets chained that do not rise together",
     ),
     Planted(
@@ -218,7 +218,7 @@ PLANTED = (
     ),
     Planted("offline/keys.py", "np.flatnonzero(present) + low", "np.flatnonzero(present)", "keys counted from 0"),
     Planted(_LAYOUT, "counts[part, c] = total", "counts[part, c] = starts[c]", "parts laid over one another"),
-    Planted(_LAYOUT, "        if place >= 0:\n", "        if place > 0:\n", "the first place left out"),
+    Planted(_LAYOUT, "        if target >= 0:\n", "        if target > 0:\n", "the first place left out"),
     Planted(_LAYOUT, "out[i + 1 + c] = total", "out[i + c] = total", "prefix sums hold one event too many"),
     Planted(
         _LAYOUT,
@@ -310,8 +310,8 @@ PLANTED = (
     ),
     Planted(
         _FOLDS,
-        "                j -= 1\n                best = max(best, upper[place + j])",
-        "                best = max(best, upper[place + j])\n                j -= 1",
+        "                j -= 1\n                best = max(best, upper[level_start + j])",
+        "                best = max(best, upper[level_start + j])\n                j -= 1",
         "max: block after the last",
     ),
     Planted(

@@ -158,12 +158,14 @@ PLANTED_DECISIONS = (
     ),
     Planted(_RESAMPLING, "self.drawn - other.drawn", "self.drawn", "differences are not paired"),
     Planted(_RESAMPLING, "if units < 2", "if units < 1", "one unit has an interval"),
-    Planted(_RESAMPLING, "whole[name].mean() + values[name]", "whole[name].mean()", "centered values are moved to 0"),
+    Planted(
+        _RESAMPLING, "resampled[name].mean() + values[name]", "resampled[name].mean()", "centered values are moved to 0"
+    ),
     Planted(_RESAMPLING, "usable = drawn[~np.isnan(drawn)]", "usable = drawn", "nan spoils the interval"),
     Planted(
         _RESAMPLING,
-        "sums[:, 2 * nth], sums[:, 2 * nth + 1]",
-        "sums[:, 2 * nth + 1], sums[:, 2 * nth]",
+        "sums[:, 2 * index], sums[:, 2 * index + 1]",
+        "sums[:, 2 * index + 1], sums[:, 2 * index]",
         "ratios upside down",
     ),
     Planted(

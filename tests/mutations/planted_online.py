@@ -67,15 +67,15 @@ PLANTED_ONLINE = (
     ),
     Planted(
         _TOTALS,
-        "weight = plan[weights + now - data[place]]",
-        "weight = plan[weights + now - data[place] + 1]",
+        "weight = plan[weights + now - data[tile_at]]",
+        "weight = plan[weights + now - data[tile_at] + 1]",
         "decayed: tiles one older",
     ),
     Planted(_PICKS, "if count > most:", "if count >= most:", "cap of distinct too low"),
     Planted(
         _PICKS,
-        "and data[held + 3 * low + 2] >= start:",
-        "and data[held + 3 * low + 2] > start:",
+        "and data[kept + 3 * low + 2] >= start:",
+        "and data[kept + 3 * low + 2] > start:",
         "distinct: a value at the left end counted twice",
     ),
     Planted(
@@ -95,14 +95,14 @@ PLANTED_ONLINE = (
     ),
     Planted(
         _MERGING,
-        "skip, j = max(0, held - i + n - most), 0",
-        "skip, j = max(0, held + i + n - most), 0",
+        "skip, j = max(0, n_old - i + n - most), 0",
+        "skip, j = max(0, n_old + i + n - most), 0",
         "the forgotten take places of the kept",
     ),
     Planted(
         _MERGING,
-        "skip, j = max(0, held - i + n - most), 0",
-        "skip, j = max(0, held - i + n - most + 1), 0",
+        "skip, j = max(0, n_old - i + n - most), 0",
+        "skip, j = max(0, n_old - i + n - most + 1), 0",
         "one too few of the latest kept",
     ),
     Planted(
@@ -113,8 +113,8 @@ PLANTED_ONLINE = (
     ),
     Planted(
         _MERGING,
-        "out[same + 2] = max(out[same + 2], found[r, 2])",
-        "out[same + 2] = found[r, 2]",
+        "out[same + 2] = max(out[same + 2], entries[r, 2])",
+        "out[same + 2] = entries[r, 2]",
         "distinct: not the latest instant kept",
     ),
     Planted(
@@ -162,8 +162,8 @@ PLANTED_ONLINE = (
     ),
     Planted(
         _MERGING,
-        "value != MISSING and some[r, 0] >= lowest:\n            found",
-        "value != MISSING and some[r, 0] > lowest:\n            found",
+        "value != MISSING and some[r, 0] >= lowest:\n            entries",
+        "value != MISSING and some[r, 0] > lowest:\n            entries",
         "distinct: a new value at the left end left out",
     ),
     Planted(
@@ -198,11 +198,11 @@ PLANTED_ONLINE = (
         "carry of sums lost",
     ),
     Planted(_MERGING, "middle = 2 * high * low", "middle = high * low", "squares without their middle"),
-    Planted(_WIDE, "((1 << -place) - 1)", "((1 << -place) - 2)", "a tie's lowest bit not seen"),
+    Planted(_WIDE, "((1 << -shift_left) - 1)", "((1 << -shift_left) - 2)", "a tie's lowest bit not seen"),
     Planted(
         _TOTALS,
-        "q2 += data[place + at_squares] + (q1 >> 60)",
-        "q2 += data[place + at_squares] - (q1 >> 60)",
+        "q2 += data[tile_at + at_squares] + (q1 >> 60)",
+        "q2 += data[tile_at + at_squares] - (q1 >> 60)",
         "carry of squares taken off",
     ),
     Planted(_WIDE, "shift = max(0, length - 62)", "shift = max(0, length - 52)", "doubles cut off"),
@@ -214,8 +214,8 @@ PLANTED_ONLINE = (
     Planted("online/encode.py", "np.rint(np.where", "np.floor(np.where", "units cut off"),
     Planted(
         "online/encode.py",
-        "(whole >= -most) & (whole <= most)",
-        "(whole >= -most) & (whole < most)",
+        "(integers >= -most) & (integers <= most)",
+        "(integers >= -most) & (integers < most)",
         "the largest whole number refused",
     ),
     Planted("online/consumer.py", "skip = start - piece.first", "skip = 0", "repeated records counted again"),
