@@ -12,7 +12,7 @@ def test_search_and_curve(shop: Run) -> None:
     assert "flyball search list shop.py s1 shows every trial" in got.out
     told = shop("search", "run", "shop.py", "--candidate", "ease", "--how", "halving", "--json").last
     assert (told["search"], told["how"]) == ("s2", "halving")
-    assert told["found"][0]["spent"] <= told["budget"] == 8
+    assert told["candidates"][0]["spent"] <= told["budget"] == 8
     assert shop("search", "curve", "shop.py", "--candidate", "ease").out.count("%") == 5
     listed = shop("search", "list", "shop.py", "--json").last["searches"]
     assert [(one["id"], one["how"], len(one["trials"]) > 0) for one in listed] == [

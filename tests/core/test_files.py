@@ -94,11 +94,11 @@ def test_changed_names_start_a_fresh_file(tmp_path: Path) -> None:
 
 def test_urls() -> None:
     url = parse_url("sqlite:///a/b.db?partitions=4")
-    assert (url.scheme, url.place, url.whole("partitions", 1), url.whole("other", 7)) == ("sqlite", "/a/b.db", 4, 7)
-    with pytest.raises(BadSetting, match="scheme://place"):
+    assert (url.scheme, url.path, url.integer("partitions", 1), url.integer("other", 7)) == ("sqlite", "/a/b.db", 4, 7)
+    with pytest.raises(BadSetting, match="scheme://path"):
         parse_url("events.db")
     with pytest.raises(BadSetting, match="whole number"):
-        parse_url("sqlite:///a?partitions=x").whole("partitions", 1)
+        parse_url("sqlite:///a?partitions=x").integer("partitions", 1)
     with pytest.raises(UnknownBackend, match="must start with one of lmdb://, memory://, got redis://"):
         load_backend("state store", {"memory": "a:b", "lmdb": "c:d"}, "redis")
     assert load_backend("decoder", {"json": "json:JSONDecoder"}, "json") is json.JSONDecoder

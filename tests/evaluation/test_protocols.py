@@ -267,7 +267,7 @@ def test_the_same_seed_gives_the_same_tables() -> None:
         assert not first.skipped
         assert [line.metrics for line in first.lines] == [line.metrics for line in second.lines]
         assert all(np.isfinite(list(line.metrics.values())).all() for line in first.lines)
-        assert first.asked == second.asked > 0
+        assert first.measured == second.measured > 0
 
 
 def test_a_search_tries_as_many_sets_as_stated_and_keeps_the_best() -> None:
@@ -283,7 +283,7 @@ def test_a_sample_of_the_users_learns_from_everything() -> None:
     whole, some = (
         accuracy_tables(data, ["lists"], ["ease"], None, 1, SystemStopwatch(), users=users)[0] for users in (None, 7)
     )
-    assert (some.asked, some.able) == (7, whole.asked)
+    assert (some.measured, some.able) == (7, whole.measured)
     cases = splits.stratified(data.data, 42)[0]
     few = splits.some_users(cases, 7, 42)
     assert few.train is cases.train

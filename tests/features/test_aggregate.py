@@ -23,7 +23,7 @@ def test_the_greatest_of_every_stretch(size: int) -> None:
     blocks, out = Blocks(values), np.empty(len(left), dtype=np.int64)
     nothing = np.empty(0, dtype=np.int64)
     window, order = (left, right, right, nothing, nothing), np.arange(len(left))
-    aggregate.greatest(0, len(left), *window, order, values, blocks.upper, blocks.places, LOWEST, out)
+    aggregate.greatest(0, len(left), *window, order, values, blocks.upper, blocks.level_starts, LOWEST, out)
     assert out.tolist() == [int(values[a:b].max(initial=LOWEST)) for a, b in pairs]
 
 

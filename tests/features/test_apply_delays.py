@@ -19,7 +19,7 @@ class Worker:
     def __init__(self, path: Path, clock: ManualClock) -> None:
         self.clock, self.failing = clock, False
         delays = ApplyDelays(path, clock.now_us)
-        self._apply, self._rest = delays.timed("state", self._work), delays.at_rest("state")
+        self._apply, self._at_end = delays.timed("state", self._work), delays.at_end("state")
 
     def _work(self, slices: Sequence[Slice]) -> int:
         if self.failing:
@@ -30,8 +30,8 @@ class Worker:
         records = [Record("watch", "1", 0, known, known.to_bytes(16, "big"), b"", flags) for known in known_at]
         self._apply([Slice(0, 0, records)])
 
-    def rest(self) -> None:
-        self._rest(self.clock.now_us())
+    def at_end(self) -> None:
+        self._at_end(self.clock.now_us())
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def path(tmp_path: Path) -> Path:
 
 def make(path: Path, now_us: int = START_US) -> Worker:
     worker = Worker(path, ManualClock(now_us))
-    worker.rest()
+    worker.at_end()
     return worker
 
 
@@ -51,7 +51,7 @@ def test_ninety_nine_of_a_hundred_were_applied_within(path: Path) -> None:
         worker.clock.advance_us(60_000_000)
         late_us = 30_000_000 if place < 2 else 1_000_000 if place < 100 else 1_000
         worker.apply(worker.clock.now_us() - late_us)
-    worker.rest()
+    worker.at_end()
     found = read_apply_delays(path)["state"]
     assert found.events == 200
     assert 1_000_000 <= found.p99_us <= 1_200_000, "two of 200 may take longer; steps are a fifth apart"
@@ -59,28 +59,28 @@ def test_ninety_nine_of_a_hundred_were_applied_within(path: Path) -> None:
     for _ in range(10):
         worker.clock.advance_us(60_000_000)
         worker.apply(worker.clock.now_us() - 30_000_000)
-    worker.rest()
+    worker.at_end()
     assert 30_000_000 <= read_apply_delays(path)["state"].p99_us <= 36_000_000
 
 
 def test_at_once_is_no_delay(path: Path) -> None:
     worker = make(path)
     worker.apply(START_US, START_US, START_US + 5)  # a clock a little ahead elsewhere
-    worker.rest()
+    worker.at_end()
     assert read_apply_delays(path)["state"].p99_us == 0
 
 
 def test_what_waited_before_the_work_began_and_what_was_imported_are_not_counted(path: Path) -> None:
     worker = Worker(path, ManualClock(START_US))
     worker.apply(START_US - DAY_US, START_US)  # the log as it was found
-    worker.rest()
+    worker.at_end()
     worker.clock.advance_us(1_000_000)
     worker.apply(START_US - 1, flags=0)
     worker.apply(START_US + 1, flags=IMPORTED | 1)
-    worker.rest()
+    worker.at_end()
     assert read_apply_delays(path) == {}
     worker.apply(START_US + 1, flags=1)  # a reference to something unknown changes nothing
-    worker.rest()
+    worker.at_end()
     assert read_apply_delays(path)["state"].events == 1
 
 
@@ -92,7 +92,7 @@ def test_what_failed_is_not_applied_yet(path: Path) -> None:
     worker.failing = False
     worker.clock.advance_us(2_000_000)
     worker.apply(START_US)
-    worker.rest()
+    worker.at_end()
     found = read_apply_delays(path)["state"]
     assert (found.events, found.p50_us >= 2_000_000) == (1, True)
 
@@ -101,7 +101,7 @@ def test_it_goes_on_after_a_restart_and_forgets_after_a_week(path: Path) -> None
     for day in range(10):
         worker = make(path, START_US + day * DAY_US)
         worker.apply(*[worker.clock.now_us()] * (day + 1))
-        worker.rest()
+        worker.at_end()
         assert read_apply_delays(path)["state"].events == sum(range(max(1, day - 5), day + 2))
 
 
@@ -109,10 +109,10 @@ def test_it_is_written_every_few_seconds_at_most(path: Path) -> None:
     worker = make(path)
     for _ in range(5):
         worker.apply(worker.clock.now_us())
-        worker.rest()
+        worker.at_end()
         worker.clock.advance_us(1_000_000)
     assert read_apply_delays(path)["state"].events == 1
-    worker.rest()
+    worker.at_end()
     assert read_apply_delays(path)["state"].events == 5
 
 

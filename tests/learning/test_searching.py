@@ -26,7 +26,7 @@ def turned(filled: Callable[..., Runtime], monkeypatch: pytest.MonkeyPatch) -> R
 @pytest.mark.parametrize("how", ["random", "halving"])
 def test_the_planted_parameter_is_found_and_told_as_one_declares_it(turned: Runtime, how: Any) -> None:
     report = search_parameters(turned, ["together"], how=how, budget=4)
-    (found,) = report.found
+    (found,) = report.candidates
     assert found.declared is not None
     assert found.best is not None
     assert found.best > found.declared
@@ -41,11 +41,11 @@ def test_the_registry_keeps_the_search_and_every_trial(turned: Runtime) -> None:
     assert (kept.id, kept.how, kept.budget, kept.seed, kept.status) == ("s1", "random", 3.0, 5, "done")
     assert (kept.snapshot, kept.metric) == (report.snapshot, "ndcg@5")
     assert {name: sum(one.candidate == name for one in kept.trials) for name in ("popular", "together")} == {
-        one.candidate: one.trials for one in report.found
+        one.candidate: one.trials for one in report.candidates
     }
     best = max(one.value or 0.0 for one in kept.trials if one.candidate == "together")
-    assert best == next(one.best for one in report.found if one.candidate == "together")
-    assert kept.about["found"][0]["candidate"] == "popular"
+    assert best == next(one.best for one in report.candidates if one.candidate == "together")
+    assert kept.about["candidates"][0]["candidate"] == "popular"
     with pytest.raises(NotFound, match="s1"):
         searches_of(turned.registry, "s2")
 
@@ -53,7 +53,7 @@ def test_the_registry_keeps_the_search_and_every_trial(turned: Runtime) -> None:
 def test_the_budget_is_the_same_for_every_candidate(turned: Runtime) -> None:
     for how in ("random", "halving"):
         report = search_parameters(turned, budget=3, how=how)  # type: ignore[arg-type]  # a literal in a loop
-        assert all(0 < one.spent <= 3 for one in report.found)
+        assert all(0 < one.spent <= 3 for one in report.candidates)
 
 
 def test_it_is_judged_before_the_test_window_of_learning(shop: Any) -> None:
@@ -83,7 +83,7 @@ def test_the_same_snapshot_and_seed_bring_the_same_trials(turned: Runtime) -> No
 def test_a_candidate_that_fails_stops_no_other(filled: Callable[..., Runtime]) -> None:
     runtime = filled(broken="raise")
     report = search_parameters(runtime, budget=2)
-    found = {one.candidate: one for one in report.found}
+    found = {one.candidate: one for one in report.candidates}
     assert (found["broken-raise"].best, found["broken-raise"].failed) == (None, 1)
     assert found["together"].best is not None
     trials = searches_of(runtime.registry)[0].trials
@@ -130,7 +130,7 @@ def test_a_ranker_with_features_is_searched_by_halving(filled: Callable[..., Run
     runtime = filled(ranked=True)
     for how in ("random", "halving"):
         report = search_parameters(runtime, ["ranked"], how=how, budget=2)  # type: ignore[arg-type]  # a literal
-        (found,) = report.found
+        (found,) = report.candidates
         assert (found.failed, found.best is not None) == (0, True)
         assert found.spent <= 2
         for one in searches_of(runtime.registry)[-1].trials:

@@ -132,7 +132,7 @@ class Locked:
     """Holds the write lock of a SQLite file."""
 
     def __init__(self, url: str) -> None:
-        self.connection = sqlite3.connect(parse_url(url).place, timeout=5, isolation_level=None)
+        self.connection = sqlite3.connect(parse_url(url).path, timeout=5, isolation_level=None)
 
     def __enter__(self) -> None:
         self.connection.execute("BEGIN EXCLUSIVE")
@@ -163,7 +163,7 @@ async def test_locked_logs_and_registry_delay_no_answer_and_lose_no_record(home:
 async def test_a_state_that_is_gone_before_the_start(home: Runtime, call: Any) -> None:
     faulty.release(home, ItemKNN(), NOW_US)
     home.state.close()
-    place = Path(parse_url(home.settings.state).place)
+    place = Path(parse_url(home.settings.state).path)
     shutil.rmtree(place)
     place.write_text("not a store")
     fresh = faulty.open_home(home.home, home.clock)

@@ -10,7 +10,15 @@ import flyball as fb
 from flyball.core import BadDeclaration, Refused
 from flyball.features import Reading, Vectors, bits_of
 from flyball.models import Artifact, InteractionsPast, LambdaMART, Popular, Stages
-from flyball.tasks import Asked, Columns, OfflineFeatures, RecommendPipeline, bind_features, fallback_arrays, sampled
+from flyball.tasks import (
+    Columns,
+    GroupKeys,
+    OfflineFeatures,
+    RecommendPipeline,
+    bind_features,
+    fallback_arrays,
+    sampled,
+)
 from flyball.testing.model_checks import sample_interactions
 
 DAY = 86_400_000_000
@@ -24,9 +32,9 @@ class Fake:
     """Reads 7 for users, the item's number for films, nothing for pairs; keeps what it was asked."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[Asked, int]] = []
+        self.asked: list[tuple[GroupKeys, int]] = []
 
-    def read(self, asked: Sequence[Asked], at_us: Sequence[int]) -> list[Reading]:
+    def read(self, asked: Sequence[GroupKeys], at_us: Sequence[int]) -> list[Reading]:
         self.asked += zip(asked, at_us, strict=True)
         return [
             Reading(at, (3, 4), {name: self._of(name, keys) for name, keys in one.items()})
@@ -102,7 +110,7 @@ def test_a_read_covers_what_is_read_and_nothing_that_is_only_declared() -> None:
     for task in (TASK, other):
         columns = Columns(task, names)
         offline = OfflineFeatures(task.feature_groups, frames)
-        (reading,) = offline.read([columns.asked("1", ["up", "heat"])], [2 * DAY])
+        (reading,) = offline.read([columns.keys_for("1", ["up", "heat"])], [2 * DAY])
         reads.append(columns.feature_read(reading, [1, 0], "28"))
     assert reads[0] == reads[1]
     assert reads[0].vectors["film"]
@@ -112,7 +120,7 @@ def test_a_read_covers_what_is_read_and_nothing_that_is_only_declared() -> None:
 
 def test_columns_are_in_order_of_name_with_missing_as_nan() -> None:
     columns = Columns(TASK, ("both.seen", "film.views", "user.watched"))
-    (reading,) = Fake().read([columns.asked("1", ["i5", "i6"])], [0])
+    (reading,) = Fake().read([columns.keys_for("1", ["i5", "i6"])], [0])
     found = columns.matrix(reading, ["1", "1"], ["i5", "i6"])
     np.testing.assert_array_equal(found, [[np.nan, 5.0, 7.0], [np.nan, 6.0, 7.0]])
 
@@ -177,7 +185,7 @@ def test_derived_values_are_columns_beside_the_stored_ones() -> None:
     )
     assert {group.name for group in chosen.groups} == {"user", "film", "both"}, "read for what is derived from them"
     alone = Columns(task, ("hour",))
-    assert alone.asked("1", ["up"]) == {}
+    assert alone.keys_for("1", ["up"]) == {}
     np.testing.assert_array_equal(offline.matrix(alone, ["1"], ["up"], at), [[7.0]])
 
 
@@ -186,7 +194,7 @@ def test_one_row_of_a_user_derives_what_many_do() -> None:
         fb.FeatureSet(user, film, busy=fb.computed(lambda n, v: n + v, "user.watched", "film.views"))
     )
     columns = Columns(task, ("busy",))
-    (reading,) = Fake().read([columns.asked("1", ["i5", "i6", "i9"])], [0])
+    (reading,) = Fake().read([columns.keys_for("1", ["i5", "i6", "i9"])], [0])
     assert len(reading.groups["user"].keys) == 1
     np.testing.assert_array_equal(columns.matrix(reading, ["1"] * 3, ["i5", "i6", "i9"]), [[12.0], [13.0], [16.0]])
 

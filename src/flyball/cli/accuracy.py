@@ -55,7 +55,7 @@ def accuracy(
     if not json:
         _head(data)
 
-    def tell(table: "AccuracyTable") -> None:
+    def show_table_now(table: "AccuracyTable") -> None:
         if not json:
             progress("")
             _tell(table, times)
@@ -64,7 +64,7 @@ def accuracy(
     with progress_line(json) as progress:
         names = _names(protocols), _names(families)
         tables = accuracy_tables(
-            data, *names, seed, trials, SystemStopwatch(), progress, users, tell, _fixed(fixed or [])
+            data, *names, seed, trials, SystemStopwatch(), progress, users, show_table_now, _fixed(fixed or [])
         )
     if json:
         about = {"data": data.name, "file": data.file, "users": len(data.data.users), "items": len(data.data.items)}
@@ -95,8 +95,8 @@ def _tell(table: "AccuracyTable", times: bool) -> None:
     if table.skipped:
         say(f"not run: {table.skipped}")
         return
-    of = f" of {table.able:,}" if table.asked < table.able else ""
-    say(f"{table.about} Asked: {table.asked:,}{of}.\n")
+    of = f" of {table.able:,}" if table.measured < table.able else ""
+    say(f"{table.about} Measured: {table.measured:,}{of}.\n")
     columns = [*table.columns, *(["fit s", "measure s"] if times else [])]
     rows = []
     for line in table.lines:

@@ -183,11 +183,11 @@ def _tell(report: "SearchReport", app: str) -> None:
             family.failed or None,
             family.note,
         ]
-        for family in report.found
+        for family in report.candidates
     ]
     columns = ["candidate", "as declared", "best", "trials", "full fits", "failed", ""]
     show_table(columns, rows, columns[1:6])
-    better = [family for family in report.found if family.changed]
+    better = [family for family in report.candidates if family.changed]
     if better:
         say("\nto paste into candidates:")
         for family in better:

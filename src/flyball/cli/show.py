@@ -121,12 +121,12 @@ def progress_line(quiet: bool) -> Iterator[Callable[[str], None]]:
         return
     width = shutil.get_terminal_size().columns - 1
 
-    def tell(text: str) -> None:
+    def show(text: str) -> None:
         sys.stderr.write(_CLEAR + text[:width])
         sys.stderr.flush()
 
     try:
-        yield tell
+        yield show
     finally:
         sys.stderr.write(_CLEAR)
         sys.stderr.flush()

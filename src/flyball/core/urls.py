@@ -12,13 +12,13 @@ from flyball.core.errors import BadSetting, UnknownBackend
 
 
 class Url(msgspec.Struct, frozen=True):
-    """A store's address: `scheme://place?option=value`."""
+    """A store's address: `scheme://path?option=value`."""
 
     scheme: str
-    place: str
+    path: str
     options: dict[str, str]
 
-    def whole(self, name: str, default: int) -> int:
+    def integer(self, name: str, default: int) -> int:
         """The whole-number option `name`, or `default`; raises `BadSetting` for anything else."""
         text = self.options.get(name)
         if text is None:
@@ -32,7 +32,7 @@ def parse_url(text: str) -> Url:
     """`sqlite:///a/b.db?partitions=4` → Url("sqlite", "/a/b.db", {"partitions": "4"}); raises `BadSetting`."""
     parts = urlsplit(text)
     if not parts.scheme or "://" not in text:
-        raise BadSetting(f"store URL must look like scheme://place, got {text!r}")
+        raise BadSetting(f"store URL must look like scheme://path, got {text!r}")
     return Url(parts.scheme, unquote(parts.netloc + parts.path), dict(parse_qsl(parts.query)))
 
 
@@ -52,4 +52,4 @@ def local_path(kind: str, url: str, scheme: str = "file") -> Path:
     parsed = parse_url(url)
     if parsed.scheme != scheme:
         raise UnknownBackend(kind, parsed.scheme, [scheme])
-    return Path(parsed.place)
+    return Path(parsed.path)

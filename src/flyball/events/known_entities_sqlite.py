@@ -18,7 +18,7 @@ class SqliteKnownEntities:
 
     def __init__(self, url: Url) -> None:
         remedy = "delete it: it is made again from the log"
-        self._file = SqliteFile(Path(url.place), _SCRIPT, format=1, remedy=remedy)
+        self._file = SqliteFile(Path(url.path), _SCRIPT, format=1, remedy=remedy)
 
     def add(self, known: Mapping[tuple[str, str], bool], offsets: Offsets | None) -> None:
         with self._file.writing() as connection:

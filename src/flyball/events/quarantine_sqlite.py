@@ -27,7 +27,7 @@ class SqliteQuarantine:
 
     def __init__(self, url: Url) -> None:
         self._file = SqliteFile(
-            Path(url.place), _SCRIPT, format=1, remedy="retry its lines with the version that wrote it"
+            Path(url.path), _SCRIPT, format=1, remedy="retry its lines with the version that wrote it"
         )
 
     def put(self, entries: Sequence[Quarantined]) -> int:

@@ -46,20 +46,20 @@ class SqliteLog:
     """`sqlite:///path/events.db?partitions=4&unique=1&busy_ms=10000`; `unique=0` does not look for duplicates."""
 
     def __init__(self, url: Url) -> None:
-        self.path = Path(url.place)
-        self.unique = url.whole("unique", 1) != 0
-        busy_s = url.whole("busy_ms", 10_000) / 1_000
+        self.path = Path(url.path)
+        self.unique = url.integer("unique", 1) != 0
+        busy_s = url.integer("busy_ms", 10_000) / 1_000
         self._file = SqliteFile(self.path, _SCRIPT, busy_s, format=FORMAT, remedy="read its source into a new --home")
         self.schemas = SqliteSchemas(self._file)
         self._mostly_known = False
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(list[Record]).decode
-        self.partitions = self._agree_partitions(url.options.get("partitions"), url.whole("partitions", 4))
+        self.partitions = self._agree_partitions(url.options.get("partitions"), url.integer("partitions", 4))
 
     @staticmethod
     def exists(url: Url) -> bool:
         """Whether the file is there."""
-        return Path(url.place).exists()
+        return Path(url.path).exists()
 
     def append(self, records: Sequence[Record]) -> Appended:
         """Write the records whose id is new, durably, in one transaction."""

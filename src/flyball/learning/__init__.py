@@ -8,12 +8,19 @@ is killed anywhere leaves whole versions only; the same snapshot and seed give t
 from flyball.learning.prequential import PrequentialReport, PrequentialWindow, prequential
 from flyball.learning.report import CandidateReport, LearnReport, Progress
 from flyball.learning.run import learn
-from flyball.learning.tuning import CurveReport, Found, SearchReport, declaration, learning_curves, search_parameters
+from flyball.learning.tuning import (
+    CandidateSearch,
+    CurveReport,
+    SearchReport,
+    declaration,
+    learning_curves,
+    search_parameters,
+)
 
 __all__ = [
     "CandidateReport",
+    "CandidateSearch",
     "CurveReport",
-    "Found",
     "LearnReport",
     "PrequentialReport",
     "PrequentialWindow",

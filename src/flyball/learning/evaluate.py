@@ -97,7 +97,7 @@ def evaluate_all(
         stopwatch=job.stopwatch,
         answered=answered,
     )
-    job.tell("evaluate", f"{len(challengers)} challengers on {report.requests:,} requests of {report.units:,} users")
+    job.report("evaluate", f"{len(challengers)} challengers on {report.requests:,} requests of {report.units:,} users")
     job.notes.extend(report.notes)
     return report
 

@@ -61,7 +61,7 @@ class Fits:
         self._unwanted |= {(stage, name) for name in mine if name not in names}
         processes = 1 if _in_this_process(job) else min(job.workers, len(names))
         if names:
-            job.tell(stage, f"{len(names)} to fit, {processes} at a time")
+            job.report(stage, f"{len(names)} to fit, {processes} at a time")
         for name in names:
             if (stage, name) in self._results:
                 self._tell(stage, name)
@@ -81,11 +81,11 @@ class Fits:
         result = self._results[stage, name]
         if isinstance(result, Fitted):
             note = f"; {result.note}" if result.note else ""
-            self._job.tell(stage, f"fitted, {result.size / 1e6:,.1f} MB{note}", name, result.seconds)
+            self._job.report(stage, f"fitted, {result.size / 1e6:,.1f} MB{note}", name, result.seconds)
             if result.note and stage == "refit":
                 self._job.notes.append(f"{name}: {result.note}")
         else:
-            self._job.tell(stage, f"failed: {words_of(result)}", name)
+            self._job.report(stage, f"failed: {words_of(result)}", name)
 
     def _run(self) -> Generator[tuple[int, Fitted | Exception]]:
         job, orders = self._job, [self._order(batch, task) for batch, task in self._parts]

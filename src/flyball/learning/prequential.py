@@ -81,11 +81,11 @@ def prequential(
         if name not in app.candidates:
             raise NotFound("candidate", name, app.candidates)
 
-    def tell(step: Progress) -> None:
+    def show(step: Progress) -> None:
         progress(step.words)
 
     run = Run(id="", app=app.name, as_of_us=now_us, started_us=now_us, status="running")
-    job = Job(runtime, run, tell, 1, seed, "prequential", stopwatch or SystemStopwatch())
+    job = Job(runtime, run, show, 1, seed, "prequential", stopwatch or SystemStopwatch())
     with FileLock(runtime.home / LOCK, "learning"):
         catch_up(job)
         snapshot = snapshot_of(job)

@@ -78,7 +78,7 @@ def register(job: Job, origin: Origin, report: Report, gates: GatesByName, fits:
     ]
     added = add_versions(job.runtime.registry, versions)
     registered = sum(version.state == "candidate" for version in added)
-    job.tell("register", f"{registered} of {len(added)} candidates passed")
+    job.report("register", f"{registered} of {len(added)} candidates passed")
     return added
 
 

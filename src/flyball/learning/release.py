@@ -53,5 +53,5 @@ def release(job: Job, report: Report, versions: list[Version], before: ReleaseSt
         )
     except Refused as error:
         return Decision(version.id, False, words_of(error), current(job.runtime.registry).champion)
-    job.tell("release", change.message, name)
+    job.report("release", change.message, name)
     return Decision(version.id, True, f"{change.message}: {reason}", version.id)

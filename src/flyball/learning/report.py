@@ -23,7 +23,7 @@ class Progress(msgspec.Struct, frozen=True):
         return f"{self.seconds:6.1f} s  {self.stage:<8}  {self.candidate:<12}  {self.words}".rstrip()
 
 
-Tell = Callable[[Progress], object]
+ShowProgress = Callable[[Progress], object]
 
 
 class CandidateReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from flyball.learning.gates import gates_of
 from flyball.learning.job import Job
 from flyball.learning.register import candidate_reports, origin_of, refits_of, register
 from flyball.learning.release import release
-from flyball.learning.report import LearnReport, Progress, Tell
+from flyball.learning.report import LearnReport, Progress, ShowProgress
 from flyball.learning.snapshot import catch_up, past_of, snapshot_of
 from flyball.learning.split import examples_of
 from flyball.registry import begin_run, end_run
@@ -25,7 +25,7 @@ LOCK = "learn.lock"
 def learn(
     runtime: Runtime,
     as_of_us: int | None = None,
-    progress: Tell | None = None,
+    progress: ShowProgress | None = None,
     *,
     workers: int = 2,
     seed: int = 0,

@@ -24,7 +24,7 @@ def catch_up(job: Job) -> None:
         count += consumer.apply(slices)
         offsets = after_slices(offsets, slices)
     consumer.flush()
-    job.tell("history", f"{count:,} events written to history")
+    job.report("history", f"{count:,} events written to history")
 
 
 def snapshot_of(job: Job) -> Snapshot:
@@ -37,7 +37,7 @@ def snapshot_of(job: Job) -> Snapshot:
         f", in {name} after {apply_delay.p99_us / 1e6:.1f} s"
         for name, apply_delay in sorted(snapshot.manifest.apply_delays.items())
     )
-    job.tell("snapshot", f"{snapshot.name}: {rows:,} events known at {format_timestamp(job.run.as_of_us)}{applied}")
+    job.report("snapshot", f"{snapshot.name}: {rows:,} events known at {format_timestamp(job.run.as_of_us)}{applied}")
     return snapshot
 
 

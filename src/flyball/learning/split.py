@@ -11,7 +11,7 @@ def examples_of(job: Job, past: SnapshotPast) -> Examples | str:
     app = job.runtime.app
     examples: Examples | str = app.task.offline().examples(past, app.gates.min_examples, job.seed, metrics_of(app))
     if not isinstance(examples, str):
-        job.tell("examples", examples.summary)
+        job.report("examples", examples.summary)
     return examples
 
 

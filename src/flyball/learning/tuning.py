@@ -30,7 +30,7 @@ SearchMethod = Literal["random", "halving"]
 CURVE_SHARES = (0.1, 0.25, 0.5, 0.75, 1.0)
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True):
+class CandidateSearch(msgspec.Struct, frozen=True, kw_only=True):
     """What a search brought one candidate: the value as declared and the best one, None where there is none.
 
     `declaration`: the best parameters as one writes them in the application's file. `spent`: in full fits.
@@ -60,7 +60,7 @@ class SearchReport(msgspec.Struct, frozen=True, kw_only=True):
     snapshot: str
     window: Holdout
     users: int
-    found: list[Found] = []
+    candidates: list[CandidateSearch] = []
     seconds: float = 0.0
     notes: list[str] = []
 
@@ -109,7 +109,7 @@ def search_parameters(
             record=trial.record,
             stopwatch=trial.job.stopwatch,
         )
-        families = [_found(trial, space, result.best[space.family], result.trials) for space in spaces]
+        families = [_searched(trial, space, result.best[space.family], result.trials) for space in spaces]
         report = SearchReport(
             search=trial.search.id,
             app=runtime.app.name,
@@ -121,7 +121,7 @@ def search_parameters(
             snapshot=trial.search.snapshot,
             window=trial.window,
             users=len(trial.objective.evaluation.units),
-            found=families,
+            candidates=families,
             seconds=trial.job.seconds,
             notes=trial.job.notes,
         )
@@ -237,10 +237,10 @@ def _begin(
     now_us, app = runtime.clock.now_us(), runtime.app
     run = Run(id="", app=app.name, as_of_us=now_us, started_us=now_us, status="running")
 
-    def tell(step: Progress) -> None:
+    def show(step: Progress) -> None:
         progress(step.words)
 
-    job = Job(runtime, run, tell, 1, seed, "search", stopwatch)
+    job = Job(runtime, run, show, 1, seed, "search", stopwatch)
     with FileLock(runtime.home / LOCK, "learning"):  # only while history is written: fits may take hours
         catch_up(job)
         snapshot = snapshot_of(job)
@@ -315,7 +315,7 @@ def _spaces(runtime: Runtime, candidates: Sequence[str] | None) -> list[Space]:
     return [space_of(name, model) for name, model in known.items() if not candidates or name in candidates]
 
 
-def _found(trial: _Trial, space: Space, best: Recommender, trials: Sequence[Trial]) -> Found:
+def _searched(trial: _Trial, space: Space, best: Recommender, trials: Sequence[Trial]) -> CandidateSearch:
     own = [family_trial for family_trial in trials if family_trial.family == space.family]
     full = {msgspec.json.encode(tried.params): tried.score for tried in own if tried.share >= 1.0}
 
@@ -324,7 +324,7 @@ def _found(trial: _Trial, space: Space, best: Recommender, trials: Sequence[Tria
 
     before, after = params_of(space.base), params_of(best)
     note = "" if space.values else "nothing to vary: its class names no values to try"
-    return Found(
+    return CandidateSearch(
         candidate=space.family,
         declared=value_of(space.base),
         best=value_of(best),

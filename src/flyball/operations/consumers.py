@@ -94,19 +94,19 @@ def _state(runtime: Runtime, in_service: bool) -> tuple[Consumer, Consumer]:
     if keep is not None:
         keep.look()
 
-    def rest(now_us: int) -> None:
+    def at_end(now_us: int) -> None:
         look(now_us)
         if keep is not None:
             state.drop_unused()
 
-    folds = Consumer(STATE_CONSUMER, log, state.offsets, state.apply, STATE_BATCH, rest)
+    folds = Consumer(STATE_CONSUMER, log, state.offsets, state.apply, STATE_BATCH, at_end)
     rebuilds = Consumer(
         STATE_REBUILD_CONSUMER,
         log,
         state.rebuild_offsets,
         state.rebuild,
         STATE_BATCH,
-        rest=lambda now_us: state.swap(),
+        at_end=lambda now_us: state.swap(),
         active=lambda: bool(state.rebuilding),
     )
     return folds, rebuilds
@@ -168,14 +168,14 @@ def _features(runtime: Runtime, delays: ApplyDelays, rebuilding: bool) -> list[C
 
 
 def _timed(consumer: Consumer, delays: ApplyDelays) -> Consumer:
-    timed, at_rest = delays.timed(consumer.name, consumer.apply), delays.at_rest(consumer.name)
+    timed, measure = delays.timed(consumer.name, consumer.apply), delays.at_end(consumer.name)
 
-    def rest(now_us: int) -> None:
-        at_rest(now_us)
-        if consumer.rest is not None:
-            consumer.rest(now_us)
+    def at_end(now_us: int) -> None:
+        measure(now_us)
+        if consumer.at_end is not None:
+            consumer.at_end(now_us)
 
-    return msgspec.structs.replace(consumer, apply=timed, rest=rest)
+    return msgspec.structs.replace(consumer, apply=timed, at_end=at_end)
 
 
 def _at(stream: str, outcomes: OutcomeConsumer, partitions: int) -> Callable[[], Offsets]:
@@ -186,7 +186,7 @@ def at_most_every(period_us: int, work: Callable[[int], object]) -> Callable[[in
     """`work`, called only when `period_us` have passed since its last call; the first call only starts the count."""
     elapsed, last = Elapsed(), list[int]()
 
-    def rest(now_us: int) -> None:
+    def throttled(now_us: int) -> None:
         passed_us = elapsed.us(now_us)
         if period_us and not last:
             last.append(passed_us)
@@ -194,4 +194,4 @@ def at_most_every(period_us: int, work: Callable[[int], object]) -> Callable[[in
             work(now_us)
             last[:] = [passed_us]
 
-    return rest
+    return throttled

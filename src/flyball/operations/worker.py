@@ -17,7 +17,7 @@ class Consumer(msgspec.Struct, frozen=True):
     """One consumer on one stream.
 
     `offsets`: where it stands in its own store. `apply`: apply slices that continue it. `limit`: records a batch,
-    small enough that a batch takes well under a second. `rest`: called with now after each step in which the consumer
+    small enough that a batch takes well under a second. `at_end`: called with now after each step in which the consumer
     reached the end of its stream; what it has to tidy or write out is up to it. `active`: whether it has anything to do
     with its stream now; None for always.
     """
@@ -27,7 +27,7 @@ class Consumer(msgspec.Struct, frozen=True):
     offsets: Callable[[], Offsets]
     apply: Callable[[Sequence[Slice]], object]
     limit: int
-    rest: Callable[[int], object] | None = None
+    at_end: Callable[[int], object] | None = None
     active: Callable[[], bool] | None = None
 
 
@@ -129,8 +129,8 @@ class Worker:
                 count = self._batch(standing)
                 applied[standing.consumer.name] += count
                 if count == 0:
-                    if standing.consumer.rest is not None:
-                        standing.consumer.rest(now_us)
+                    if standing.consumer.at_end is not None:
+                        standing.consumer.at_end(now_us)
                     break
         except Exception as error:  # one consumer's trouble is not that of the others; every status shows it
             standing.position = None

@@ -21,7 +21,7 @@ from flyball.features import FRESHNESS_US, Group, Reading, Vectors
 from flyball.outcomes import Prediction, prediction_of, records_between, request_of_prediction
 from flyball.provenance.log_features import Needed, events_about
 from flyball.runtime import Runtime
-from flyball.tasks import MODEL, Asked, Columns, FeatureRead, coded_column, feature_columns
+from flyball.tasks import MODEL, Columns, FeatureRead, GroupKeys, coded_column, feature_columns
 
 if TYPE_CHECKING:
     import polars
@@ -117,7 +117,7 @@ class _Case(msgspec.Struct, frozen=True):
     prediction: Prediction
     read: FeatureRead
     columns: Columns
-    asked: Asked
+    keys: GroupKeys
     items: int
 
 
@@ -176,13 +176,13 @@ def _examine(
         return examined
     keys: dict[str, set[tuple[str, ...]]] = {}
     for case in cases:
-        for name, group_keys in case.asked.items():
+        for name, group_keys in case.keys.items():
             keys.setdefault(name, set()).update(group_keys)
     needed = Needed(groups, keys, min(case.read.at_us for case in cases))
     frames = events_about(runtime, needed, runtime.log.ends(), from_log)
     parts: list[dict[str, Vectors]] = [{} for _ in cases]
     for group in groups:
-        reading_group = [index for index, case in enumerate(cases) if group.name in case.asked]
+        reading_group = [index for index, case in enumerate(cases) if group.name in case.keys]
         if reading_group:
             _compute(group, frames, cases, reading_group, parts, examined.tallies, targets)
     for case, computed in zip(cases, parts, strict=True):
@@ -229,7 +229,7 @@ def _cases(runtime: Runtime, predictions: Sequence[Prediction], most: int) -> tu
         pairs = zip(prediction.items, prediction.sources, strict=True)
         items = [item for item, source in pairs if source == MODEL]
         try:
-            keys_of = reads.asked_for(request_of_prediction(prediction, request_type), items)
+            keys_of = reads.keys_of_request(request_of_prediction(prediction, request_type), items)
         except Refused:
             reason = "requests are declared otherwise now"
             skipped[reason] = skipped.get(reason, 0) + 1
@@ -264,8 +264,8 @@ def _compute(
 
     from flyball.features import point_in_time
 
-    keys = [key for case_row in case_rows for key in cases[case_row].asked[group.name]]
-    lengths = [len(cases[case_row].asked[group.name]) for case_row in case_rows]
+    keys = [key for case_row in case_rows for key in cases[case_row].keys[group.name]]
+    lengths = [len(cases[case_row].keys[group.name]) for case_row in case_rows]
     owners = np.repeat(np.array(case_rows), lengths)
     columns: dict[str, Any] = {
         name: pl.Series([key[index] for key in keys], dtype=pl.String) for index, name in enumerate(group.keys)
@@ -357,7 +357,7 @@ class _Waiting:
 def _compare(case: _Case, computed: dict[str, Vectors], tallies: dict[str, _Tally]) -> list[Difference]:
     """What differs between an answer's record and the values computed again."""
     prediction, read = case.prediction, case.read
-    computed_reading = Reading(read.at_us, read.offsets, {name: computed[name] for name in case.asked})
+    computed_reading = Reading(read.at_us, read.offsets, {name: computed[name] for name in case.keys})
     again = case.columns.of_items(computed_reading, range(case.items))
     differences = []
     for name, (bits, tags) in read.vectors.items():

@@ -9,7 +9,7 @@ from flyball.features import Group, Reading
 from flyball.history import frame_of
 from flyball.provenance.columns import LoggedRow, frames_before, naming
 from flyball.runtime import Runtime
-from flyball.tasks import Asked, OfflineFeatures
+from flyball.tasks import GroupKeys, OfflineFeatures
 
 if TYPE_CHECKING:
     import polars
@@ -24,7 +24,7 @@ class LogFeatures:
     def __init__(self, runtime: Runtime, offsets: Offsets) -> None:
         self._runtime, self._offsets = runtime, offsets
 
-    def read(self, keys_of_rows: Sequence[Asked], at_us: Sequence[int]) -> list[Reading]:
+    def read(self, keys_of_rows: Sequence[GroupKeys], at_us: Sequence[int]) -> list[Reading]:
         """Raises `Refused` for an answer that is stamped with no offsets of features."""
         if not self._offsets:
             raise Refused("the answer must be stamped with the offsets of its features, got none")

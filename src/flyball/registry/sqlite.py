@@ -23,10 +23,10 @@ class SqliteDatabase:
     """`sqlite:///path/registry.db?busy_ms=5000`: waits that long for another's write before `StoreUnavailable`."""
 
     def __init__(self, url: Url) -> None:
-        if not url.place:
+        if not url.path:
             raise BadSetting("registry URL must name a file, such as sqlite:///path/registry.db, got no path")
-        self.path = Path(url.place)
-        self._busy_s = url.whole("busy_ms", 5_000) / 1_000
+        self.path = Path(url.path)
+        self._busy_s = url.integer("busy_ms", 5_000) / 1_000
         self._engine: Engine | None = None
         if not self._is_current():
             self._upgrade()
@@ -34,7 +34,7 @@ class SqliteDatabase:
     @staticmethod
     def exists(url: Url) -> bool:
         """Whether the file is there."""
-        return Path(url.place).exists()
+        return Path(url.path).exists()
 
     def rows(self, sql: str, **values: object) -> list[dict[str, Any]]:
         """The rows of a SELECT with `:name` parameters, each a dict by column."""

@@ -119,11 +119,11 @@ class LmdbStore:
     """
 
     def __init__(self, url: Url) -> None:
-        if not url.place:
+        if not url.path:
             raise BadSetting("lmdb:// must name a folder, such as lmdb:///path/state, got none")
-        self._folder = Path(url.place)
-        self._first_size = url.whole("map_mb", 256) << 20
-        self._durable = url.whole("sync", 1) != 0
+        self._folder = Path(url.path)
+        self._first_size = url.integer("map_mb", 256) << 20
+        self._durable = url.integer("sync", 1) != 0
         self._environment: _Environment | None = None
         self._process = 0
         self._writes = 0

@@ -48,7 +48,7 @@ class RedisStore:
     """
 
     def __init__(self, url: Url) -> None:
-        host = url.place.rsplit("@", 1)[-1]
+        host = url.path.rsplit("@", 1)[-1]
         if not host or host.startswith("/"):
             raise BadSetting("redis:// must name a server, such as redis://127.0.0.1:6379/0, got none")
         name = url.options.get("name", "flyball")
@@ -56,10 +56,10 @@ class RedisStore:
             raise BadSetting(f"option name of redis:// must be text without braces, got {name!r}")
         self._host = host
         self._values, self._keys = f"{{{name}}}:values".encode(), f"{{{name}}}:keys".encode()
-        timeout_s = url.whole("timeout_ms", _TIMEOUT_MS) / 1_000
+        timeout_s = url.integer("timeout_ms", _TIMEOUT_MS) / 1_000
         try:
             self._client: Any = redis.Redis.from_url(
-                f"redis://{url.place}", socket_timeout=timeout_s, socket_connect_timeout=timeout_s
+                f"redis://{url.path}", socket_timeout=timeout_s, socket_connect_timeout=timeout_s
             )
         except ValueError as error:
             raise BadSetting(f"redis:// must be followed by host:port/number, got {host!r}: {error}") from None

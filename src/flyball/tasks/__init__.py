@@ -11,8 +11,8 @@ from flyball.core import lazy_door
 from flyball.tasks.about import About, Label, Reviews
 from flyball.tasks.answers import Answers, answers_of
 from flyball.tasks.featurize import (
-    Asked,
     Columns,
+    GroupKeys,
     OfflineFeatures,
     OnlineFeatures,
     ReadFeatures,
@@ -127,7 +127,6 @@ __all__ = [
     "PRECOMPUTED_LEVEL",
     "About",
     "Answers",
-    "Asked",
     "BadScores",
     "Cases",
     "Columns",
@@ -143,6 +142,7 @@ __all__ = [
     "FeatureRead",
     "FrameCatalog",
     "Frames",
+    "GroupKeys",
     "Holdout",
     "IpsWeights",
     "ItemCatalog",

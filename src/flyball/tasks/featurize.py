@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from flyball.features import FeatureReader, FeatureSet, Group, Reading, Vectors
     from flyball.tasks.request import Request
 
-Asked = Mapping[str, Sequence[tuple[str, ...]]]
+GroupKeys = Mapping[str, Sequence[tuple[str, ...]]]
 """{group: keys to read}."""
 
 CATEGORIES = 1_024
@@ -35,9 +35,9 @@ class HasFeatures(Protocol):
 
 
 class ReadFeatures(Protocol):
-    """Reads features: a reading for each of `asked`, as of its time, each from one consistent view."""
+    """Reads features: for each of `keys_of_rows` a reading as of its time, each from one consistent view."""
 
-    def read(self, keys_of_rows: Sequence[Asked], at_us: Sequence[int]) -> "list[Reading]": ...
+    def read(self, keys_of_rows: Sequence[GroupKeys], at_us: Sequence[int]) -> "list[Reading]": ...
 
 
 @runtime_checkable
@@ -89,13 +89,13 @@ class Columns:
         self._keys_by_group = {group.name: group.keys for group in self.groups}
         self._chosen = {group.name: self._chosen_of(group) for group in self.groups}
 
-    def asked(self, user: str, items: Sequence[str]) -> Asked:
+    def keys_for(self, user: str, items: Sequence[str]) -> GroupKeys:
         """The keys to read for a user and items."""
         return {group.name: self._keys(group, user, items) for group in self.groups}
 
-    def asked_for(self, request: "Request", items: Sequence[str] = ()) -> Asked:
+    def keys_of_request(self, request: "Request", items: Sequence[str] = ()) -> GroupKeys:
         """The keys to read for a request and items."""
-        return self.asked(request.key, items)
+        return self.keys_for(request.key, items)
 
     def matrix(self, reading: "Reading", users: Sequence[str], items: Sequence[str]) -> Doubles:
         """float64 (rows, names) of the pairs of users and items that were asked about; nan for missing."""
@@ -245,7 +245,7 @@ class OnlineFeatures:
     def __init__(self, reader: "FeatureReader") -> None:
         self._reader = reader
 
-    def read(self, keys_of_rows: Sequence[Asked], at_us: Sequence[int]) -> "list[Reading]":
+    def read(self, keys_of_rows: Sequence[GroupKeys], at_us: Sequence[int]) -> "list[Reading]":
         """Raises `Refused` while the store has seen no event."""
         readings = [self._reader.read(keys_of, at) for keys_of, at in zip(keys_of_rows, at_us, strict=True)]
         if readings and not any(readings[0].offsets):
@@ -268,7 +268,7 @@ class OfflineFeatures:
         self._frames, self._offsets, self._delay_us = frames, offsets, apply_delay_us
         self._kept: dict[str, _Kept] = {}
 
-    def read(self, keys_of_rows: Sequence[Asked], at_us: Sequence[int]) -> "list[Reading]":
+    def read(self, keys_of_rows: Sequence[GroupKeys], at_us: Sequence[int]) -> "list[Reading]":
         from flyball.features import Reading, Vectors
 
         needed: dict[str, dict[_At, None]] = {}

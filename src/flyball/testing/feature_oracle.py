@@ -143,7 +143,7 @@ def _plain(value: Any) -> Any:
     return value.value if isinstance(value, enum.Enum) else value
 
 
-Found = list[tuple[int, Any]]
+TimedValues = list[tuple[int, Any]]
 
 
 def _shown(feature: Aggregate, value: Any) -> Any:
@@ -153,19 +153,19 @@ def _shown(feature: Aggregate, value: Any) -> Any:
     return bool(value) if feature.kind == "bool" else value
 
 
-def _count(feature: Aggregate, values: Found, end: int) -> int:
+def _count(feature: Aggregate, values: TimedValues, end: int) -> int:
     return len(values)
 
 
-def _sum(feature: Aggregate, values: Found, end: int) -> float | None:
+def _sum(feature: Aggregate, values: TimedValues, end: int) -> float | None:
     return float(sum(value for _, value in values)) / feature.per_unit if values else None
 
 
-def _mean(feature: Aggregate, values: Found, end: int) -> float | None:
+def _mean(feature: Aggregate, values: TimedValues, end: int) -> float | None:
     return float(sum(value for _, value in values)) / float(len(values) * feature.per_unit) if values else None
 
 
-def _std(feature: Aggregate, values: Found, end: int) -> float | None:
+def _std(feature: Aggregate, values: TimedValues, end: int) -> float | None:
     n = len(values)
     if n < 2:
         return None
@@ -173,37 +173,37 @@ def _std(feature: Aggregate, values: Found, end: int) -> float | None:
     return math.sqrt(float(n * squares - total * total) / float(n * (n - 1))) / feature.per_unit
 
 
-def _target(feature: Aggregate, values: Found, end: int) -> float:
+def _target(feature: Aggregate, values: TimedValues, end: int) -> float:
     total = float(sum(value for _, value in values)) / feature.per_unit
     return (total + feature.prior * feature.weight) / (len(values) + feature.weight)
 
 
-def _min(feature: Aggregate, values: Found, end: int) -> Any:
+def _min(feature: Aggregate, values: TimedValues, end: int) -> Any:
     return _shown(feature, min(value for _, value in values)) if values else None
 
 
-def _max(feature: Aggregate, values: Found, end: int) -> Any:
+def _max(feature: Aggregate, values: TimedValues, end: int) -> Any:
     return _shown(feature, max(value for _, value in values)) if values else None
 
 
-def _last(feature: Aggregate, values: Found, end: int) -> Any:
+def _last(feature: Aggregate, values: TimedValues, end: int) -> Any:
     return _shown(feature, max(values)[1]) if values else None
 
 
-def _first(feature: Aggregate, values: Found, end: int) -> Any:
+def _first(feature: Aggregate, values: TimedValues, end: int) -> Any:
     return _shown(feature, min(values)[1]) if values else None
 
 
-def _last_n(feature: Aggregate, values: Found, end: int) -> list[Any]:
+def _last_n(feature: Aggregate, values: TimedValues, end: int) -> list[Any]:
     return [_shown(feature, value) for _, value in sorted(values, reverse=True)[: feature.n]]
 
 
-def _distinct(feature: Aggregate, values: Found, end: int) -> int | None:
+def _distinct(feature: Aggregate, values: TimedValues, end: int) -> int | None:
     different = len({value for _, value in values})
     return None if different > feature.max_events else different
 
 
-def _decayed(feature: Aggregate, values: Found, end: int) -> float | None:
+def _decayed(feature: Aggregate, values: TimedValues, end: int) -> float | None:
     if not values and feature.value is not None:
         return None
     tile = feature.window.tile_us
@@ -214,7 +214,7 @@ def _decayed(feature: Aggregate, values: Found, end: int) -> float | None:
     return float(total) / (2**24 * feature.per_unit)
 
 
-_OPS: dict[str, Callable[[Aggregate, Found, int], Any]] = {
+_OPS: dict[str, Callable[[Aggregate, TimedValues, int], Any]] = {
     "count": _count,
     "sum": _sum,
     "mean": _mean,

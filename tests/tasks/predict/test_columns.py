@@ -106,7 +106,7 @@ def test_a_row_online_is_the_row_that_was_learned_from(features: Any) -> None:
     if named:
         reads = EventColumns(task, named)
         offline = OfflineFeatures(task.about.feature_groups, history.frames)
-        readings = offline.read([reads.asked_for(one) for one in requests], history.at_us.tolist())
+        readings = offline.read([reads.keys_of_request(one) for one in requests], history.at_us.tolist())
         found = reads.values(readings, requests)
     numbers, categories = encoder.arrays(requests, found)
     assert numbers.tobytes() == data.arrays["numbers"].tobytes()

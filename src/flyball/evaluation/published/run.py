@@ -42,9 +42,9 @@ class Line(msgspec.Struct, frozen=True):
 
 
 class AccuracyTable(msgspec.Struct, frozen=True):
-    """One protocol over protocol data set; `skipped`: why it could not be run.
+    """One protocol over one data set; `skipped`: why it could not be run.
 
-    `asked`: users (or ratings) measured, of the `able` there were.
+    `measured`: users (or ratings) measured, of the `able` there were.
     """
 
     protocol: str
@@ -52,14 +52,14 @@ class AccuracyTable(msgspec.Struct, frozen=True):
     about: str
     columns: list[str] = []
     lines: list[Line] = []
-    asked: int = 0
+    measured: int = 0
     able: int = 0
     skipped: str = ""
     trials: list[Trial] = []
 
 
 class Protocol(msgspec.Struct, frozen=True):
-    """How a table is made. `main`: the column that a search goes by; `seed`: unless protocol is asked for."""
+    """How a table is made. `main`: the column that a search goes by; `seed`: unless one is asked for."""
 
     name: str
     title: str
@@ -209,7 +209,7 @@ def _table(
         lines.append(_line(protocol, space.family, models[space.family], folds, seed, drawn, stopwatch))
     columns = list(next((line.metrics for line in lines if line.metrics), {}))
     cases = sum(len(fold.rows) if protocol.of_ratings else len(fold.truth) for fold in folds)
-    return msgspec.structs.replace(table, columns=columns, lines=lines, asked=cases, able=able, trials=tried)
+    return msgspec.structs.replace(table, columns=columns, lines=lines, measured=cases, able=able, trials=tried)
 
 
 def _suited(protocol: Protocol, space: Space) -> Space:

@@ -19,7 +19,7 @@ def encode_event(feature: Aggregate, fields: Sequence[str]) -> Callable[[Any], E
     keep = feature.op == ATTRIBUTE
     text, per_unit = feature.kind == TEXT, feature.per_unit
 
-    def one(event: Any) -> EncodedEvent | None:
+    def encode(event: Any) -> EncodedEvent | None:
         if test is not None and not test(event):
             return None
         keys = tuple([key_of(event) for key_of in keys_of])
@@ -34,7 +34,7 @@ def encode_event(feature: Aggregate, fields: Sequence[str]) -> Callable[[Any], E
                 return None
         return keys, value  # type: ignore[return-value]
 
-    return one
+    return encode
 
 
 def added(feature: Aggregate, n: int, total: int, squares: int = 0) -> int | float | None:

@@ -122,7 +122,7 @@ class Aggregation:
             *self._window,
             blocks.values,
             blocks.upper,
-            blocks.places,
+            blocks.level_starts,
             _NONE,
             out,
         )

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from flyball.features.offline.kernels import sort as sort
-from flyball.features.offline.threads import each, parts_of
+from flyball.features.offline.threads import parts_of, run_calls
 
 FEWEST_IN_CHUNK = 10_000
 """Chunks that are shorter on the average are copied together first."""
@@ -36,7 +36,7 @@ class Chunks:
 
     def least_step(self) -> int:
         """The least difference between a value and the one before."""
-        inside = each(sort.least_step, [(piece,) for _, piece in self.parts])
+        inside = run_calls(sort.least_step, [(piece,) for _, piece in self.parts])
         filled = [piece for _, piece in self.parts if len(piece)]
         between = [int(after[0]) - int(before[-1]) for before, after in pairwise(filled)]
         return int(min([*inside, *between]))

@@ -14,7 +14,7 @@ from flyball.features.declaration.columns import boolean_column
 from flyball.features.declaration.values import LARGEST_UNITS, units_of, value_function
 from flyball.features.offline.chunks import Chunks
 from flyball.features.offline.kernels import units
-from flyball.features.offline.threads import each
+from flyball.features.offline.threads import run_calls
 from flyball.policy import Expression
 
 SMALL = (1 << 31) - 1
@@ -94,10 +94,10 @@ def _whole_units(column: pl.Series, per_unit: int) -> EncodedValues:
 def _real_units(column: pl.Series, per_unit: int) -> EncodedValues:
     chunks = Chunks(column.fill_null(np.nan)).parts
     small, untold = np.empty(len(column), dtype=np.int32), np.empty(0, dtype=np.bool_)
-    if all(each(units.of_reals, chunks, float(per_unit), float(SMALL), small, untold)):
+    if all(run_calls(units.of_reals, chunks, float(per_unit), float(SMALL), small, untold)):
         return EncodedValues(small, None)
     numbers, usable = np.empty(len(column), dtype=np.int64), np.empty(len(column), dtype=np.bool_)
-    each(units.of_reals, chunks, float(per_unit), float(LARGEST_UNITS), numbers, usable)
+    run_calls(units.of_reals, chunks, float(per_unit), float(LARGEST_UNITS), numbers, usable)
     return _checked(numbers, usable)
 
 

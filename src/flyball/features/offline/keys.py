@@ -9,7 +9,7 @@ import polars as pl
 
 from flyball.features.offline.chunks import Chunks
 from flyball.features.offline.kernels import sort as sort
-from flyball.features.offline.threads import each
+from flyball.features.offline.threads import run_calls
 
 Codes = npt.NDArray[np.int32]
 
@@ -100,5 +100,5 @@ def _by_place(query_rows: pl.Series, keys: pl.Series, codes: pl.Series) -> Codes
     code_of = np.full(high - low + 1, -1, dtype=np.int32)
     code_of[numbers - low] = codes.to_numpy()
     row_codes = np.empty(len(query_rows), dtype=np.int32)
-    each(sort.looked_up, Chunks(query_rows).parts, low, high, code_of, row_codes)
+    run_calls(sort.looked_up, Chunks(query_rows).parts, low, high, code_of, row_codes)
     return row_codes

@@ -11,7 +11,7 @@ from flyball.core import SignedInts
 from flyball.features.offline.chunks import Chunks
 from flyball.features.offline.kernels import aggregate as aggregate
 from flyball.features.offline.kernels import sort as sort
-from flyball.features.offline.threads import each, over_rows, parts_of
+from flyball.features.offline.threads import over_rows, parts_of, run_calls
 
 Int = type[np.int32] | type[np.int64]
 
@@ -23,7 +23,7 @@ class Segments:
     """Events by key and time, those of the same time by `ties`; events with a code below 0 are left out.
 
     `starts` (keys + 1,): where each key's events begin. `seen_from`: the stamp from which on an event is seen; None
-    when a row sees every event before its own end. `places`: where each row of the input lies, -1 for nowhere.
+    when a row sees every event before its own end. `positions`: where each row of the input lies, -1 for nowhere.
     """
 
     def __init__(
@@ -31,11 +31,11 @@ class Segments:
     ) -> None:
         order = _order_by_time(at, ties)
         self.keys = keys
-        self.starts, self.places = by_code(codes if order is None else codes[order], keys)
+        self.starts, self.positions = by_code(codes if order is None else codes[order], keys)
         if order is not None:
-            targets = np.empty_like(self.places)
-            targets[order] = self.places
-            self.places = targets
+            targets = np.empty_like(self.positions)
+            targets[order] = self.positions
+            self.positions = targets
         self.at = self.scattered(at)
         self.all_seen = seen_from is None
         self.seen_from = np.empty(0, dtype=np.int64) if seen_from is None else self.scattered(Chunks(seen_from))
@@ -43,7 +43,7 @@ class Segments:
 
     def scattered(self, values: Chunks) -> SignedInts:
         """What the input has for each event."""
-        return scattered(values, self.places, int(self.starts[-1]))
+        return scattered(values, self.positions, int(self.starts[-1]))
 
     @cached_property
     def parts(self) -> list[tuple[int, int]]:
@@ -54,18 +54,18 @@ class Segments:
     @cached_property
     def source(self) -> SignedInts:
         """Which row of the input each event was."""
-        return self.scattered(Chunks(np.arange(len(self.places))))
+        return self.scattered(Chunks(np.arange(len(self.positions))))
 
     def first_at_least(self, values: SignedInts, codes: SignedInts, least: SignedInts) -> SignedInts:
         """For each row the first event of its key where `values` (rising) is at least `least`."""
-        out = np.empty(len(codes), dtype=self.places.dtype)
+        out = np.empty(len(codes), dtype=self.positions.dtype)
         over_rows(sort.first_at_least, len(codes), self.starts, values, codes, least, out)
         return out
 
     def first_since(self, codes: SignedInts, ends: SignedInts, spans: Sequence[tuple[int, int]]) -> list[SignedInts]:
         """For each span (length, tile) and row the first event of its key from `end - length` on, floored to a tile."""
         lengths, tiles = np.array(spans, dtype=np.int64).T.copy()
-        out = np.empty((len(spans), len(codes)), dtype=self.places.dtype)
+        out = np.empty((len(spans), len(codes)), dtype=self.positions.dtype)
         over_rows(sort.first_since, len(codes), self.starts, self.at, codes, ends, lengths, tiles, out)
         return list(out)
 
@@ -98,7 +98,7 @@ class Column:
     def prefix_of(self, values: SignedInts, kind: Int = np.int64) -> SignedInts:
         """Sums from the start of each key's events."""
         out = np.empty(len(values) + self.segments.keys, dtype=kind)
-        each(sort.prefix_sums, self.segments.parts, self.segments.starts, values, out)
+        run_calls(sort.prefix_sums, self.segments.parts, self.segments.starts, values, out)
         return out
 
     @cached_property
@@ -133,7 +133,7 @@ class Column:
 
 
 class Blocks:
-    """EncodedValues with the maxima of ever longer blocks: level k of `upper` lies in `places[k]:places[k + 1]`."""
+    """Values with the maxima of ever longer blocks: level k of `upper` is `[level_starts[k], level_starts[k + 1])`."""
 
     def __init__(self, values: SignedInts) -> None:
         levels, level_starts, below = [], [0], values
@@ -145,11 +145,11 @@ class Blocks:
             below = level
         self.values = values
         self.upper = np.concatenate(levels) if levels else np.empty(0, dtype=values.dtype)
-        self.places = np.array(level_starts, dtype=np.int64)
+        self.level_starts = np.array(level_starts, dtype=np.int64)
 
 
 def index_type(count: int) -> Int:
-    """Room for the places of so many events and for -1."""
+    """Room for the positions of so many events and for -1."""
     return np.int32 if count < 1 << 31 else np.int64
 
 
@@ -161,16 +161,16 @@ def by_code(codes: SignedInts, keys: int) -> tuple[SignedInts, SignedInts]:
     counts, starts = np.zeros((len(parts), keys), dtype=np.int64), np.empty(keys + 1, dtype=np.int64)
     targets: SignedInts = np.empty(len(codes), dtype=index_type(len(codes)))
     calls = [(*part, counts[number]) for number, part in enumerate(parts)]
-    each(sort.tally, calls, codes)
+    run_calls(sort.tally, calls, codes)
     sort.begin(counts, starts)
-    each(sort.place, calls, codes, targets)
+    run_calls(sort.number_by_code, calls, codes, targets)
     return starts, targets
 
 
 def scattered(values: Chunks, targets: SignedInts, count: int) -> SignedInts:
-    """The values in their places."""
+    """The values, each at its target."""
     out = np.empty(count, dtype=values.parts[0][1].dtype)
-    each(sort.scatter, values.parts, targets, out)
+    run_calls(sort.scatter, values.parts, targets, out)
     return out
 
 

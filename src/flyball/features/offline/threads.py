@@ -19,10 +19,10 @@ def parts_of(rows: int) -> list[tuple[int, int]]:
 
 def over_rows(kernel: Any, rows: int, *arguments: Any) -> None:
     """`kernel(first, last, *arguments)` for all of `[0, rows)`."""
-    each(kernel, parts_of(rows), *arguments)
+    run_calls(kernel, parts_of(rows), *arguments)
 
 
-def each(kernel: Any, calls: Sequence[tuple[Any, ...]], *arguments: Any) -> list[Any]:
+def run_calls(kernel: Any, calls: Sequence[tuple[Any, ...]], *arguments: Any) -> list[Any]:
     """What `kernel(*call, *arguments)` gives for each of the calls, made on several threads."""
     if len(calls) == 1:
         return [kernel(*calls[0], *arguments)]

@@ -91,7 +91,7 @@ class _StreamEncoder:
         rows[:, 1] = [event.at for event in events]
         present = np.full(len(events), stream.counts_all)
         for source in stream.sources.values():
-            column = 2 + source.place
+            column = 2 + source.first_column
             if source.kind == PLACE:
                 rows[:, column] = offsets
             elif source.kind == HASH:

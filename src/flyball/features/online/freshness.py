@@ -51,14 +51,14 @@ class ApplyDelays:
 
         return timed
 
-    def at_rest(self, consumer: str) -> Callable[[int], None]:
+    def at_end(self, consumer: str) -> Callable[[int], None]:
         """To be called with now when the consumer has reached the end of the log."""
 
-        def rest(now_us: int) -> None:
+        def at_end(now_us: int) -> None:
             self._since.setdefault(consumer, now_us)
             self._save(consumer, now_us)
 
-        return rest
+        return at_end
 
     def _save(self, consumer: str, now_us: int) -> None:
         """Write down what is new, every few seconds at most."""

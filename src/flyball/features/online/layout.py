@@ -79,13 +79,13 @@ _TILES, _TOP, _DISTINCT = 0, 1, 2
 
 
 class ColumnSource(msgspec.Struct):
-    """A column of a stream: where its values come from. `place`: the first of its columns; a hash has two."""
+    """A column of a stream: where its values come from. A hash has two columns."""
 
     where: Expression | None
     value: Expression | None
     per_unit: int
     kind: int
-    place: int
+    first_column: int
 
 
 class Stream(msgspec.Struct):
@@ -129,7 +129,7 @@ class OutputColumn(msgspec.Struct, frozen=True):
     """How a feature's bits become a value: of lists the place and the aggregate, of attributes which one."""
 
     feature: Any
-    list_place: int = 0
+    list_start: int = 0
     attribute: int = 0
 
 
@@ -216,7 +216,9 @@ class _Compiler:
         kinds = np.full((len(streams), max(most, 1)), NUMBER, dtype=np.int64)
         for index, stream in enumerate(streams):
             for source in stream.sources.values():
-                kinds[index, source.place : source.place + (2 if source.kind == HASH else 1)] = source.kind
+                kinds[index, source.first_column : source.first_column + (2 if source.kind == HASH else 1)] = (
+                    source.kind
+                )
         defaults = [
             defaults_in(
                 part.event,
@@ -289,7 +291,7 @@ class _Compiler:
                 exact,
                 extra,
                 _output_kind(feature),
-                shown.list_place,
+                shown.list_start,
                 feature.max_events,
                 0 if feature.value is None else 1,
             ]
@@ -310,7 +312,7 @@ class _Compiler:
             assert feature.value is not None
             stream.attributes.append(feature.value)
             source = stream.sources.setdefault(PLACE, ColumnSource(None, None, 1, PLACE, 0))
-            return source.place, -1
+            return source.first_column, -1
         if feature.value is None and feature.where is None:
             stream.counts_all = True
             return -1, -1
@@ -321,7 +323,7 @@ class _Compiler:
         if name not in stream.sources:
             stream.sources[name] = ColumnSource(feature.where, feature.value, feature.per_unit, kind, stream.columns)
         source = stream.sources[name]
-        return source.place, source.place + 1 if kind == HASH else -1
+        return source.first_column, source.first_column + 1 if kind == HASH else -1
 
     def _section(self, kind: int, stream: int, column: int, second: int, tile_us: int, reach_us: int, most: int) -> int:
         """The section, made wide enough for this use too."""

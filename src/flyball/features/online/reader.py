@@ -132,7 +132,7 @@ def _object(shown: OutputColumn, tag: int, bits: int, elements: Any, extras: Ext
         return extras.profiles[bits][shown.attribute]
     if tag == _TEXT_TAG:
         return extras.texts[bits]
-    codes = elements[shown.list_place : shown.list_place + bits].tolist()
+    codes = elements[shown.list_start : shown.list_start + bits].tolist()
     if feature.kind == IS_TEXT:
         return [extras.texts[rank] for rank in codes]
     return [shown_value(feature, value) for value in codes]

@@ -10,7 +10,7 @@ from numba import njit, void
 from flyball.models.kernels.lanes import dot
 from flyball.models.kernels.signatures import f8, i8, r_f4, r_f4x2, r_i4, r_i8, w_f4x2
 
-one, nothing = np.float32(1.0), np.float32(0.0)
+ONE, ZERO = np.float32(1.0), np.float32(0.0)
 
 
 @njit(cache=True, nogil=True)
@@ -26,13 +26,13 @@ def _apply(base, ridge, factors, index, weights, scale, x, pull, out):
     for h in range(0, unrolled, 4):
         y0, y1, y2, y3 = factors[index[h]], factors[index[h + 1]], factors[index[h + 2]], factors[index[h + 3]]
         w0, w1, w2, w3 = scale * weights[h], scale * weights[h + 1], scale * weights[h + 2], scale * weights[h + 3]
-        c0, c1 = w0 * dot(y0, x) - pull * (one + w0), w1 * dot(y1, x) - pull * (one + w1)
-        c2, c3 = w2 * dot(y2, x) - pull * (one + w2), w3 * dot(y3, x) - pull * (one + w3)
+        c0, c1 = w0 * dot(y0, x) - pull * (ONE + w0), w1 * dot(y1, x) - pull * (ONE + w1)
+        c2, c3 = w2 * dot(y2, x) - pull * (ONE + w2), w3 * dot(y3, x) - pull * (ONE + w3)
         for a in range(side):
             out[a] = out[a] + c0 * y0[a] + c1 * y1[a] + c2 * y2[a] + c3 * y3[a]
     for h in range(unrolled, n):
         y, w = factors[index[h]], scale * weights[h]
-        c = w * dot(y, x) - pull * (one + w)
+        c = w * dot(y, x) - pull * (ONE + w)
         for a in range(side):
             out[a] += c * y[a]
 
@@ -61,7 +61,7 @@ def conjugate_rows(indptr, index, weights, factors, base, alpha, reg, frequency,
         for h in range(stop - start):
             total += w[h]
         ridge = np.float32(reg * (alpha * total + frequency) ** exponent)
-        _apply(base, ridge, factors, near, w, scale, x, one, image)
+        _apply(base, ridge, factors, near, w, scale, x, ONE, image)
         for a in range(side):
             residual[a] = -image[a]
         direction[:] = residual
@@ -69,7 +69,7 @@ def conjugate_rows(indptr, index, weights, factors, base, alpha, reg, frequency,
         for _ in range(steps):
             if error < 1e-20:
                 break
-            _apply(base, ridge, factors, near, w, scale, direction, nothing, image)
+            _apply(base, ridge, factors, near, w, scale, direction, ZERO, image)
             length = error / dot(direction, image)
             for a in range(side):
                 x[a] += length * direction[a]

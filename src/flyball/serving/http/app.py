@@ -22,9 +22,9 @@ from flyball.serving.http.decoding import (
     events_of,
     fields_of_body,
     fields_of_query,
-    given,
     only,
     read_body,
+    required_parameter,
 )
 from flyball.serving.http.docs import docs_page
 from flyball.serving.http.documents import AnswerDocument, rendering_of
@@ -82,7 +82,7 @@ def _reasons_asked(request: HttpRequest) -> int:
     """How many reasons of each value or item the request wants, 0 for none."""
     if "reasons" not in request.query_params:
         return 0
-    text = given(request, "reasons")
+    text = required_parameter(request, "reasons")
     if not (text.isdecimal() and 1 <= int(text) <= MAX_REASONS):
         raise BadInput("reasons", f"a whole number from 1 to {MAX_REASONS}", text)
     return int(text)
@@ -260,7 +260,7 @@ class _Routes:
 
     async def events(self, request: HttpRequest) -> Response:
         only(request, {"format"})
-        named = given(request, "format") if "format" in request.query_params else None
+        named = required_parameter(request, "format") if "format" in request.query_params else None
         format_name, lines = events_of(named, content_type_of(request), await read_body(request))
         summary = await self._service.intake.take(format_name, lines)
         bad, good = summary.quarantined, summary.accepted + summary.duplicate

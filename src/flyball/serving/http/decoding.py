@@ -69,7 +69,7 @@ def fields_of_query(request: HttpRequest, struct: type[msgspec.Struct]) -> dict[
         elif not dot and field in origins and origins[field] is list:
             fields.setdefault(field, []).extend(part for part in value.split(",") if part)
         elif not dot and field in origins and origins[field] is not dict:
-            fields[field] = given(request, field)
+            fields[field] = required_parameter(request, field)
         else:
             raise BadInput("parameter", f"one of {', '.join(_names(origins))}", name)
     return fields
@@ -90,7 +90,7 @@ def only(request: HttpRequest, known: set[str]) -> None:
             raise BadInput("parameter", f"one of {', '.join(sorted(known)) or 'none'}", name)
 
 
-def given(request: HttpRequest, name: str) -> str:
+def required_parameter(request: HttpRequest, name: str) -> str:
     """The parameter, which must be given once."""
     values = request.query_params.getlist(name)
     if len(values) != 1:

@@ -37,7 +37,7 @@ class _Worker:
         self.ready = False
         self.draining = False
         self.open = 0
-        self.given = 0
+        self.assigned = 0
         self.untaken: deque[socket.socket] = deque()
 
 
@@ -83,11 +83,11 @@ class Dispatcher:
         return theirs
 
     def shares(self) -> dict[str, tuple[int, int]]:
-        """{worker: (connections given so far, open now)}, the dead ones with 0 open."""
+        """{worker: (connections assigned so far, open now)}, the dead ones with 0 open."""
         with self._lock:
-            shares = {name: (answered, 0) for name, answered in self._gone.items()}
+            shares = {name: (assigned, 0) for name, assigned in self._gone.items()}
             for worker in self._workers:
-                shares[worker.name] = (shares.get(worker.name, (0, 0))[0] + worker.given, worker.open)
+                shares[worker.name] = (shares.get(worker.name, (0, 0))[0] + worker.assigned, worker.open)
         return shares
 
     def stop(self) -> None:
@@ -165,12 +165,12 @@ class Dispatcher:
             self._hand_out(self._returned.popleft())
 
     def _hand_out(self, connection: socket.socket) -> None:
-        """Give to the worker with the fewest open connections (then the fewest given); drop those that are dead.
+        """Give to the worker with the fewest open connections (then the fewest assigned); drop those that are dead.
 
         When all are dead it waits for the next one; when all are too busy to be told, it is closed.
         """
         with self._lock:
-            for worker in sorted(self._candidates(), key=lambda w: (w.open, w.given)):
+            for worker in sorted(self._candidates(), key=lambda w: (w.open, w.assigned)):
                 try:
                     socket.send_fds(worker.channel, [_CONNECTION], [connection.fileno()])
                 except BlockingIOError:
@@ -179,7 +179,7 @@ class Dispatcher:
                     self._drop(worker)
                     continue
                 worker.open += 1
-                worker.given += 1
+                worker.assigned += 1
                 worker.untaken.append(connection)
                 return
             if self._candidates():
@@ -219,7 +219,7 @@ class Dispatcher:
                 while heard := worker.channel.recv(_READ_BYTES):  # what it told before it died
                     self._note(worker, heard)
             self._workers.remove(worker)
-            self._gone[worker.name] = self._gone.get(worker.name, 0) + worker.given
+            self._gone[worker.name] = self._gone.get(worker.name, 0) + worker.assigned
             self._selector.unregister(worker.channel)
             worker.channel.close()
             self._returned += worker.untaken

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from flyball.core import BadDeclaration, Doubles, find_zone
 from flyball.events import Event, read_type
 from flyball.models import TableColumn
-from flyball.tasks.featurize import Asked, Columns, sampled
+from flyball.tasks.featurize import Columns, GroupKeys, sampled
 from flyball.tasks.labels import references
 from flyball.tasks.predict.declaration import TIMES, Predict
 from flyball.tasks.request import Request
@@ -79,7 +79,7 @@ class EventColumns(Columns):
         self._inputs = input_fields(task.on, self._set)
         self._fields = {group.name: attrgetter(*group_fields(task.on, group)) for group in self.groups}
 
-    def asked_for(self, request: Request, items: Sequence[str] = ()) -> Asked:
+    def keys_of_request(self, request: Request, items: Sequence[str] = ()) -> GroupKeys:
         """The key of each group; none where the event leaves it out."""
         keys_of = {}
         for name, read in self._fields.items():

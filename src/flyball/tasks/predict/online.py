@@ -124,7 +124,7 @@ class PredictPipeline:
 
         if self._reads is None or self._features is None:
             return [Reading(request.at_us, (), {}) for request in requests]
-        keys_of_rows = [self._reads.asked_for(request) for request in requests]
+        keys_of_rows = [self._reads.keys_of_request(request) for request in requests]
         return self._features.read(keys_of_rows, [request.at_us for request in requests])
 
     def _arrays(self, requests: Sequence[Request], readings: "Sequence[Reading]") -> tuple[Doubles, Any]:

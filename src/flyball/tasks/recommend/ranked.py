@@ -97,7 +97,7 @@ class Ranking:
             result.pools[row] = items
             if self.columns is not None and len(items):
                 names = [self.artifact.items[item] for item in items.tolist()]
-                keys_of_rows.append(self.columns.asked(rows[row].request.key, names))
+                keys_of_rows.append(self.columns.keys_for(rows[row].request.key, names))
                 at_us.append(rows[row].request.at_us)
                 read.append(index)
                 names_of.append(names)

@@ -43,7 +43,7 @@ def begin(counts, starts):
 
 
 @njit(cache=True, nogil=True)
-def place(first, last, following, codes, out):
+def number_by_code(first, last, following, codes, out):
     """`out[i]`: where event i lies by code, stably; -1 for a code below 0. `following`: where the next ones lie."""
     for i in range(first, last):
         c = codes[i]
