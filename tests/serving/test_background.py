@@ -366,6 +366,24 @@ class TestMetrics:
         assert figures.counters.get("failures|state") == 4
         assert len(caplog.records) == 2
 
+    def test_a_lasting_failure_is_logged_once_on_change_and_when_healed(self, tmp_path: Path, caplog: Any) -> None:
+        figures = ServingMetrics(tmp_path, "test", SystemStopwatch())
+        for reason in ("gone", "gone", "gone", "locked", "gone"):
+            figures.note("load", "v2", StoreUnavailable(reason))
+        figures.note("load", "v3", "gone")
+        figures.healed("load", "v2")
+        figures.healed("load", "v2")
+        figures.forget("load", ["v3"])
+        figures.healed("load", "v3")
+        assert [record.getMessage() for record in caplog.records] == [
+            "a version could not be loaded: v2: StoreUnavailable: gone",
+            "a version could not be loaded: v2: StoreUnavailable: locked",
+            "a version could not be loaded: v2: StoreUnavailable: gone",
+            "a version could not be loaded: v3: gone",
+            "a version could not be loaded, and is over: v2 (StoreUnavailable: gone)",
+        ]
+        assert figures.counters.get("failures|load") == 6
+
     def test_a_restarted_process_continues_its_counts_but_not_its_gauges(self, tmp_path: Path) -> None:
         first = ServingMetrics(tmp_path, "test", SystemStopwatch())
         first.answered("champion", 0.002)
@@ -373,6 +391,24 @@ class TestMetrics:
         ServingMetrics(tmp_path, "test", SystemStopwatch())
         total = Counters.sum(tmp_path)
         assert (total["answers|champion"], total["gauge|queue"]) == (1, 0)
+
+
+def test_a_version_that_cannot_be_loaded_is_logged_once_and_when_it_is_back(home: Runtime, caplog: Any) -> None:
+    version = faulty.release(home, ItemKNN(), NOW_US)
+    artifact, clock = home.artifacts / version.artifact, ManualClock(NOW_US)
+    artifact.rename(artifact.with_name("aside"))
+    refresher = Service(home, "test", random.Random(3), clock=clock).refresher
+    for _ in range(5):
+        refresher.step()
+        clock.advance_us(6_000_000)
+    assert [record.getMessage()[:34] for record in caplog.records] == ["a version could not be loaded: v1:"]
+    artifact.with_name("aside").rename(artifact)
+    for _ in range(3):
+        refresher.step()
+        clock.advance_us(6_000_000)
+    assert "v1" in refresher.engine.serving.pipelines
+    (over,) = [record.getMessage() for record in caplog.records][1:]
+    assert over.startswith("a version could not be loaded, and is over: v1 (")
 
 
 def test_a_click_is_left_out_of_the_next_list_and_changes_it(home: Runtime) -> None:

@@ -12,7 +12,8 @@ import msgspec
 import pytest
 
 from flyball import BiasedMF, ItemKNN
-from flyball.core import SystemClock, SystemStopwatch, new_id
+from flyball.core import SystemClock, SystemStopwatch, new_id, write_atomic
+from flyball.events import ConsumerLag, WorkerReport
 from flyball.outcomes import find_prediction, prediction_record
 from flyball.runtime import Runtime
 from flyball.serving import LEVELS, answer_once
@@ -356,7 +357,17 @@ async def test_no_events_or_no_such_format_is_a_400(caller: Any) -> None:
 async def test_health_and_readiness(caller: Any) -> None:
     assert (await caller.get("/healthz")).text == "ok\n"
     ready = (await caller.get("/readyz")).json()
-    assert (ready["ready"], ready["reasons"], ready["champion"]) == (True, [], "v1")
+    assert (ready["ready"], ready["degraded"], ready["reasons"], ready["champion"]) == (True, False, [], "v1")
+
+
+async def test_a_consumer_that_fails_for_long_degrades_but_takes_no_process_out(caller: Any, home: Runtime) -> None:
+    now_us = caller.service.clock.now_us()
+    failing = ConsumerLag(9, 3_600_000_000, "StoreUnavailable: gone", now_us - 3_600_000_000)
+    write_atomic(home.worker_report_path, msgspec.json.encode(WorkerReport(now_us, {}, {"state": failing})))
+    answer = await caller.get("/readyz")
+    assert (answer.status_code, answer.json()["ready"], answer.json()["degraded"]) == (200, True, True)
+    assert "consumer state has been failing for 1h: StoreUnavailable: gone" in answer.json()["reasons"]
+    assert 'flyball_consumer_failing{consumer="state"} 1.0' in (await caller.get("/metrics")).text
 
 
 async def test_nothing_known_is_not_ready_and_says_why(empty: Runtime, call: Any) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,9 @@ FAILURES = {
     "events": "the event log could not be written",
     "fault": "an error nobody foresaw",
 }
+LASTING = ("load", "poll")
+"""Failures that are tried again and again until they are healed: each is logged once, and when its reason changes."""
+
 LATENCY_MS = (0.5, 1, 2, 3, 5, 7.5, 10, 15, 20, 30, 50, 75, 100, 150, 200, 300, 500, 1_000)
 GAUGES = {
     "queue": "requests waiting for the scoring thread",
@@ -58,7 +61,7 @@ class ServingMetrics:
     """One process's counters. Failures may be noted from any thread; every other name has one writing thread.
 
     A failure is counted each time and logged at most once a second per kind and subject, so a store that is gone
-    does not fill the disk with its log.
+    does not fill the disk with its log; a `LASTING` one is logged once, when its reason changes, and when it is healed.
     """
 
     def __init__(self, folder: Path, process: str, stopwatch: Stopwatch) -> None:
@@ -67,19 +70,37 @@ class ServingMetrics:
         self._stopwatch = stopwatch
         self._lock = threading.Lock()
         self._said_s: dict[tuple[str, str], float] = {}
+        self._lasting: dict[tuple[str, str], str] = {}
         for name in GAUGES:
             self.gauge(name, 0)
 
     def note(self, kind: str, subject: str, reason: object) -> None:
         """Count the failure `kind` and log `reason` unless just said about `subject`."""
-        now_s = self._stopwatch.read_s()
+        now_s, text = self._stopwatch.read_s(), _reason_text(reason)
+        about = (kind, subject)
         with self._lock:
             self.counters.add(f"failures|{kind}")
-            quiet = now_s - self._said_s.get((kind, subject), float("-inf")) < _QUIET_S
-            if not quiet:
-                self._said_s[(kind, subject)] = now_s
+            if kind in LASTING:
+                quiet, self._lasting[about] = self._lasting.get(about) == text, text
+            else:
+                quiet = now_s - self._said_s.get(about, float("-inf")) < _QUIET_S
+                if not quiet:
+                    self._said_s[about] = now_s
         if not quiet:
-            _logger.warning("%s: %s: %s", FAILURES[kind], subject, _reason_text(reason))
+            _logger.warning("%s: %s: %s", FAILURES[kind], subject, text)
+
+    def healed(self, kind: str, subject: str) -> None:
+        """A lasting failure is over; logged if it was noted."""
+        with self._lock:
+            before = self._lasting.pop((kind, subject), None)
+        if before is not None:
+            _logger.warning("%s, and is over: %s (%s)", FAILURES[kind], subject, before)
+
+    def forget(self, kind: str, subjects: Iterable[str]) -> None:
+        """What is tried no more, such as loading a version that is released no more, is neither lasting nor healed."""
+        with self._lock:
+            for subject in subjects:
+                self._lasting.pop((kind, subject), None)
 
     def answered(self, level: str, took_s: float) -> None:
         self.counters.add(f"answers|{level}")

@@ -276,10 +276,14 @@ class _Routes:
         return Response("ok\n", media_type="text/plain", headers={"cache-control": "no-store"})
 
     async def readyz(self, request: HttpRequest) -> Response:
+        """503 only while this process cannot answer: what is wrong with the whole service would be so with the process
+        that a load balancer would take instead, and answers from a state that is behind are better than none."""
         unready, serving = self._service.refresher.unready(), self._service.engine.serving
+        reasons = [*unready, *self._service.refresher.reasons()]
         document = {
             "ready": not unready,
-            "reasons": [*unready, *self._service.refresher.reasons()],
+            "degraded": bool(reasons),
+            "reasons": reasons,
             "champion": serving.release.champion,
             "in_service": list(serving.pipelines),
             "worker": self._service.worker,

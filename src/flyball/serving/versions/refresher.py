@@ -196,6 +196,7 @@ class Refresher:
         try:
             poll()
             self._troubles.pop(name, None)
+            self._metrics.healed("poll", name)
         except Exception as error:  # a store that is locked or gone: what was known stays in service
             self._metrics.note("poll", name, error)
             self._troubles[name] = f"{name} could not be read: {error}"
@@ -247,6 +248,7 @@ class Refresher:
         release = current(self._runtime.registry)
         changed = release.serial != self._release.serial
         if changed:
+            self._metrics.forget("load", self._failed.keys() - {*versions_of(release)})
             with self._lock:
                 self._tripped, self._failed = {}, {}
         for version in versions_of(release):
@@ -281,6 +283,7 @@ class Refresher:
             with self._lock:
                 self._loaded[version] = loaded
                 self._failed.pop(version, None)
+            self._metrics.healed("load", version)
         except Exception as error:  # whatever is wrong with it, it does not serve; it is tried again later
             if isinstance(error, StoreUnavailable) and version in self._loaded:
                 raise  # the registry is locked for a moment: all stays as it was
