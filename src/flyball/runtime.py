@@ -222,6 +222,11 @@ class Runtime:
         return local_path("outcomes", self.settings.outcomes, "sqlite")
 
     @property
+    def intervals_path(self) -> Path:
+        """What outcomes have said of the interval that the task keeps at its level."""
+        return self.outcomes_path.with_name("intervals.db")
+
+    @property
     def worker_report_path(self) -> Path:
         """Where the log worker reports how its consumers stand."""
         return self.layout.run / "worker.json"

@@ -73,6 +73,7 @@ from flyball.models.recommenders.user_knn import UserKNN
 from flyball.models.tabular.anomalies import IsolationForest, NearestNeighborAnomaly
 from flyball.models.tabular.baselines import Constant, GroupMedian
 from flyball.models.tabular.boosted import LightGBM
+from flyball.models.tabular.calibration.adaptive import AdaptiveLevel, adaptive_level
 from flyball.models.tabular.calibration.calibrated import Calibrated, calibrated
 from flyball.models.tabular.calibration.conformalized import Conformal, conformal
 from flyball.models.tabular.calibration.downsampled import Downsampled, downsampled
@@ -98,6 +99,7 @@ __all__ = [
     "SLIM",
     "TABULAR_MODELS",
     "TREES",
+    "AdaptiveLevel",
     "Artifact",
     "Attributes",
     "BiasModel",
@@ -154,6 +156,7 @@ __all__ = [
     "Trees",
     "Updates",
     "UserKNN",
+    "adaptive_level",
     "attributes_of",
     "best_items",
     "calibrated",

@@ -11,7 +11,7 @@ from flyball.features import ApplyDelays, FeatureConsumer, rebuild
 from flyball.history import HistoryConsumer
 from flyball.operations.process_specs import run_folder
 from flyball.operations.worker import Consumer, Worker
-from flyball.outcomes import OutcomeConsumer
+from flyball.outcomes import IntervalConsumer, OutcomeConsumer
 from flyball.releases import ReleaseState, current
 from flyball.runtime import FEATURES_CONSUMER, STATE_CONSUMER, Runtime
 from flyball.state import StateConsumer, View
@@ -51,8 +51,41 @@ def consumers_of(runtime: Runtime, flush_us: int = FLUSH_US, *, rebuilding: bool
         _history("history", log, lambda: runtime.history_consumer, HISTORY_BATCH, flush_us),
         Consumer("predictions", predictions, responded, outcomes.apply_predictions, OUTCOME_BATCH, settle),
         Consumer("outcomes", log, happened, outcomes.apply_events, OUTCOME_BATCH),
+        *_intervals(runtime),
         _history(
             "prediction_history", predictions, lambda: runtime.prediction_history_consumer, OUTCOME_BATCH, answered_us
+        ),
+    ]
+
+
+def _intervals(runtime: Runtime) -> list[Consumer]:
+    """What keeps the task's interval at its level, if it has one; outcomes wait until the answers are read."""
+    log, predictions, about = runtime.log, runtime.predictions, runtime.app.task.about
+    if about.interval is None:
+        return []
+    consumer = IntervalConsumer(
+        runtime.schema, about, about.interval, runtime.intervals_path, partitions=len(log.ends())
+    )
+
+    def answered() -> Offsets:
+        return consumer.offsets("predictions", len(predictions.ends()))
+
+    return [
+        Consumer(
+            "interval_answers",
+            predictions,
+            answered,
+            consumer.apply_predictions,
+            OUTCOME_BATCH,
+            at_most_every(SETTLE_US, consumer.rest),
+        ),
+        Consumer(
+            "intervals",
+            log,
+            lambda: consumer.offsets("events", len(log.ends())),
+            consumer.apply_events,
+            OUTCOME_BATCH,
+            active=lambda: sum(predictions.ends()) - sum(answered()) < OUTCOME_BATCH,
         ),
     ]
 

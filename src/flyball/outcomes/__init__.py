@@ -11,6 +11,7 @@ from flyball.outcomes.consumer import OutcomeConsumer
 from flyball.outcomes.counts import BOUNDS_US
 from flyball.outcomes.declared_predictions import DeclaredPredictions
 from flyball.outcomes.exposure import exposure_of, shown_items
+from flyball.outcomes.intervals import IntervalConsumer, IntervalState, read_interval
 from flyball.outcomes.metrics import LabelMetric, VersionOutcomes
 from flyball.outcomes.prediction import (
     Prediction,
@@ -33,6 +34,8 @@ __all__ = [
     "BOUNDS_US",
     "DeclaredPredictions",
     "Followed",
+    "IntervalConsumer",
+    "IntervalState",
     "LabelMetric",
     "OutcomeConsumer",
     "Prediction",
@@ -48,6 +51,7 @@ __all__ = [
     "prediction_of_response",
     "prediction_record",
     "predictions_frame",
+    "read_interval",
     "read_predictions",
     "read_reviews",
     "records_between",

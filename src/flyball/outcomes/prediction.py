@@ -8,7 +8,7 @@ import msgspec
 
 from flyball.core import BadInput, NotFound, Refused, timestamp_of_id
 from flyball.events import Event, EventLog, Offsets, Record, read_where
-from flyball.tasks import FeatureRead, RankedItem, Request, Response, fields_of_event, request_of
+from flyball.tasks import FeatureRead, IntervalShift, RankedItem, Request, Response, fields_of_event, request_of
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _DIGIT = {letter: f"{value:05b}" for value, letter in enumerate(_ALPHABET)}
@@ -29,7 +29,7 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     fallback answered. `offsets`: the events applied to the state that was read, () for a response that read none;
     `catalog`: the same of the catalog, `fallback`: of the fallback, () for a response that did not use it. `stale_us`:
     how old the state was. `reads`: the features read, one for each time they were read. `decision_propensity`: see
-    `tasks.Response`.
+    `tasks.Response`. `interval`: by how much outcomes had moved the interval among the values, None where none can.
     """
 
     id: str
@@ -57,6 +57,7 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     worker: str = ""
     reads: tuple[FeatureRead, ...] = ()
     decision_propensity: float = 1.0
+    interval: IntervalShift | None = None
 
 
 def prediction_of_response(
@@ -99,6 +100,7 @@ def prediction_of_response(
         stale_us=stale_us,
         reads=response.reads,
         decision_propensity=response.decision_propensity,
+        interval=response.interval,
     )
 
 
@@ -122,7 +124,12 @@ def response_of(prediction: Prediction) -> Response:
     columns = (prediction.items, prediction.scores, prediction.sources, propensities, prediction.parts or [()] * count)
     items = tuple(RankedItem(*row) for row in zip(*columns, strict=True))
     return Response(
-        items, tuple(prediction.values), prediction.decision, prediction.reads, prediction.decision_propensity
+        items,
+        tuple(prediction.values),
+        prediction.decision,
+        prediction.reads,
+        prediction.decision_propensity,
+        prediction.interval,
     )
 
 

@@ -52,7 +52,8 @@ class MetricGate(msgspec.Struct, frozen=True):
     """A bound on one metric that every version must hold before it may serve.
 
     `at_least`, `at_most`: bounds. `above`: the value itself must be above it. `certain`: the interval must lie on the
-    right side of the bound, not only the value. `why`: what it means when the gate fails, "" for nothing to add.
+    right side of the bound, not only the value. `refuted`: it fails only where the whole interval lies on the wrong
+    side, so that few examples refute nothing. `why`: what it means when the gate fails, "" for nothing to add.
     """
 
     name: str
@@ -62,3 +63,4 @@ class MetricGate(msgspec.Struct, frozen=True):
     above: float | None = None
     certain: bool = True
     why: str = ""
+    refuted: bool = False

@@ -81,7 +81,8 @@ def rebuild(runtime: Runtime, prediction: Prediction) -> Rebuilt:
         catalog = load_catalog(state if same and state else state_of(prediction.catalog, []), items)
         catalogs, titles = {items.name: catalog}, titles_of(catalog, items)
     features = LogFeatures(runtime, prediction.reads[0].offsets if prediction.reads else ())
-    stores = Stores(open_state("memory://") if state is None else state, features, catalogs, events)
+    shown = open_state("memory://") if state is None else state
+    stores = Stores(shown, features, catalogs, events, lambda level: prediction.interval)
     loader = VersionLoader(runtime.app, runtime.artifacts, stores, runtime.schema.written)
     contexts, knowledge = None, ""
     if state is not None or not views:  # a task without views reads no state, whatever the offsets are

@@ -8,7 +8,7 @@ seen, and as many items as were asked for while the catalog has them. Importing 
 from typing import TYPE_CHECKING
 
 from flyball.core import lazy_door
-from flyball.tasks.about import About, Label, Reviews
+from flyball.tasks.about import About, AdaptedInterval, Label, Reviews
 from flyball.tasks.answers import Answers, answers_of
 from flyball.tasks.featurize import (
     Columns,
@@ -64,7 +64,7 @@ from flyball.tasks.recommend.state.signals import Signals
 from flyball.tasks.recommend.state.user_history import HISTORY_CAP, UserHistory, read_histories, weight_of
 from flyball.tasks.recommend.state.view import UserItemsView
 from flyball.tasks.request import Request, bad_request, fields_of_event, key_field, request_of, seed_of
-from flyball.tasks.response import FeatureRead, RankedItem, Response
+from flyball.tasks.response import FeatureRead, IntervalShift, RankedItem, Response
 from flyball.tasks.task import (
     EMPTY_LEVEL,
     FALLBACK_LEVELS,
@@ -126,6 +126,7 @@ __all__ = [
     "POPULAR_LEVEL",
     "PRECOMPUTED_LEVEL",
     "About",
+    "AdaptedInterval",
     "Answers",
     "BadScores",
     "Cases",
@@ -144,6 +145,7 @@ __all__ = [
     "Frames",
     "GroupKeys",
     "Holdout",
+    "IntervalShift",
     "IpsWeights",
     "ItemCatalog",
     "ItemIndex",

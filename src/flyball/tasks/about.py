@@ -48,6 +48,19 @@ class Reviews(msgspec.Struct, frozen=True):
     by: tuple[str, str]
 
 
+class AdaptedInterval(msgspec.Struct, frozen=True):
+    """An interval among the values of a response that what comes keeps at its level.
+
+    `label`: the name of the label that should lie within it. `level`: the share that should. `ends`: which of the
+    values bound it. `rate`: how fast a miss widens it.
+    """
+
+    label: str
+    level: float
+    ends: tuple[int, int]
+    rate: float
+
+
 class About(msgspec.Struct, frozen=True, kw_only=True):
     """A task as inert values.
 
@@ -56,8 +69,9 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     type it reads. `k`: the usual number of items, 0 for none. `declaration`: everything else that an answer depends on,
     as plain values: kept with each version, and given to `Task.restore` to serve and replay it. `arrangement`: what may
     change without training (re-ranking rules, thresholds, weights); it has its own revision, released and rolled back
-    by itself. `reviews`: what people look at, None for nothing. `paths`: what HTTP answers besides `/v1/<kind>`:
-    {method and path such as "GET /recommend/{user}": rendering of the reply}, "json" or "lines".
+    by itself. `interval`: what outcomes keep at its level, `reviews`: what people look at, both None for nothing.
+    `paths`: what HTTP answers besides `/v1/<kind>`: {method and path such as "GET /recommend/{user}": rendering of the
+    reply}, "json" or "lines".
     """
 
     kind: str
@@ -75,6 +89,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     arrangement: dict[str, Any] = {}
     paths: dict[str, str] = {}
     reviews: Reviews | None = None
+    interval: AdaptedInterval | None = None
 
     @property
     def feature_groups(self) -> "tuple[Group, ...]":

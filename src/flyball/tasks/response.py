@@ -33,11 +33,20 @@ class FeatureRead(msgspec.Struct, frozen=True):
     vectors: dict[str, tuple[bytes, bytes]] = {}
 
 
+class IntervalShift(msgspec.Struct, frozen=True, gc=False):
+    """By how much outcomes moved both ends of an interval outward (below 0: inward): `margin`, as of `revision`, 0
+    before any did."""
+
+    revision: int
+    margin: float
+
+
 class Response(msgspec.Struct, frozen=True, gc=False):
     """What a version answers. `values`: named by `About.values`, such as ("q10", "q50", "q90") or ("probability",).
 
     `decision`: what was done about them, "" for none; `decision_propensity`: the probability that this request, under
-    another seed, gets that decision.
+    another seed, gets that decision. `interval`: by how much outcomes moved the interval among the values, None where
+    none can.
     """
 
     items: tuple[RankedItem, ...] = ()
@@ -45,3 +54,4 @@ class Response(msgspec.Struct, frozen=True, gc=False):
     decision: str = ""
     reads: tuple[FeatureRead, ...] = ()
     decision_propensity: float = 1.0
+    interval: IntervalShift | None = None

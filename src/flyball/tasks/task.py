@@ -22,7 +22,7 @@ from flyball.tasks.featurize import ReadFeatures
 from flyball.tasks.metrics.unit_weights import Resampled, Undefined
 from flyball.tasks.past import Past
 from flyball.tasks.request import Request
-from flyball.tasks.response import Response
+from flyball.tasks.response import IntervalShift, Response
 
 
 class Stores(msgspec.Struct, frozen=True):
@@ -30,13 +30,15 @@ class Stores(msgspec.Struct, frozen=True):
 
     `catalogs`: {entity: what there is of it}. `events`: in a replay the frames of these event types, with all that lay
     before the offsets of the fallback: what needs everyone's events is computed from them, as `state` was rebuilt for
-    a few keys alone.
+    a few keys alone. `interval`: by how much outcomes have moved the interval that covers a level, None where nothing
+    keeps it there; None itself where no outcome is known, as in an evaluation.
     """
 
     state: StateStore
     features: ReadFeatures | None
     catalogs: Mapping[str, Any]
     events: Callable[[Iterable[str]], Mapping[str, Any]] | None = None
+    interval: Callable[[float], IntervalShift | None] | None = None
 
 
 class Pipeline(Protocol):

@@ -12,6 +12,7 @@ from typing import Any
 from flyball.core import ArtifactCorrupt, Clock, StoreUnavailable
 from flyball.events import Offsets, consumer_troubles, read_worker_report
 from flyball.features import Entity
+from flyball.outcomes import IntervalState, read_interval
 from flyball.releases import ReleaseState, arrangement_value, current
 from flyball.runtime import Runtime
 from flyball.serving.answering.engine import Engine, NoFallback, ReadContexts, Serving
@@ -20,11 +21,12 @@ from flyball.serving.versions.integrity import ArtifactFiles
 from flyball.serving.versions.loader import Loaded, VersionLoader
 from flyball.state import Catalog, catalog_version, load_catalog
 from flyball.stores import StateStore
-from flyball.tasks import About, Fallback, Online, Request, Stores
+from flyball.tasks import About, Fallback, IntervalShift, Online, Request, Stores
 
 EVERY_S = 0.25
 MIN_LAG_US = 1_000_000
 _FALLBACK_US = 1_000_000
+_INTERVAL_US = 1_000_000
 _CATALOG_US = 10_000_000
 _FILLING_US = 1_000_000
 """How often the catalog is polled while it is empty or the state lags: then items arrive by the thousand."""
@@ -84,6 +86,7 @@ class Refresher:
         self._contexts: ReadContexts | None = None
         self._fallback: Fallback = NoFallback()
         self._fallback_version, self._fallback_arrangement = "", 0
+        self._interval: IntervalState | None = None
         self._due_us: dict[str, int] = {}
         self._last_us = 0
         self._lag = StateLag(MIN_LAG_US + 1)
@@ -113,6 +116,7 @@ class Refresher:
             self._due_us["catalog"] = min(self._due_us["catalog"], now_us + _FILLING_US)
         self._contexts = self.loader.online().contexts
         self._when_due("files", now_us, 0, lambda: self._poll_files(now_us))
+        self._when_due("interval", now_us, _INTERVAL_US, self._poll_interval)
         self._when_due("release", now_us, 0, lambda: self._poll_release(now_us))
         self._when_due("fallback", now_us, _FALLBACK_US, self._poll_fallback)
         self._polled = True
@@ -241,8 +245,20 @@ class Refresher:
         self._publish()
 
     def _loader_over(self, state: StateStore, catalogs: Mapping[str, Catalog]) -> VersionLoader:
-        stores = Stores(state, self._runtime.features, catalogs)
+        stores = Stores(state, self._runtime.features, catalogs, interval=self._shift)
         return VersionLoader(self._runtime.app, self._runtime.artifacts, stores, self._runtime.schema.written)
+
+    def _poll_interval(self) -> None:
+        if self._runtime.app.task.about.interval is not None:
+            self._interval = read_interval(self._runtime.intervals_path)
+
+    def _shift(self, level: float) -> IntervalShift | None:
+        """By how much outcomes have moved the interval of `level`; None for one that is not kept."""
+        kept = self._runtime.app.task.about.interval
+        if kept is None or abs(kept.level - level) > 1e-9:
+            return None
+        known = self._interval
+        return known.shift if known is not None and known.level == kept.level else IntervalShift(0, 0.0)
 
     def _poll_release(self, now_us: int) -> None:
         release = current(self._runtime.registry)

@@ -23,7 +23,7 @@ from flyball.policy import (
 from flyball.tasks.about import Label, Reviews
 from flyball.tasks.predict.targets import key_field_of
 from flyball.tasks.request import Request
-from flyball.tasks.response import FeatureRead, Response
+from flyball.tasks.response import FeatureRead, IntervalShift, Response
 
 QUOTE = "quote"
 """The name of the promised number among the values of a response."""
@@ -106,12 +106,18 @@ class Decider:
         self._policy, self._quantiles, self._thresholds = policy, tuple(quantiles), thresholds
         self._costs = compile_costs(policy) if isinstance(policy, Decide) else None
 
-    def response(self, request: Request, values: tuple[float, ...], reads: tuple[FeatureRead, ...] = ()) -> Response:
+    def response(
+        self,
+        request: Request,
+        values: tuple[float, ...],
+        reads: tuple[FeatureRead, ...] = (),
+        interval: IntervalShift | None = None,
+    ) -> Response:
         """With the decision or the quote; "abstain" where the costs of the request cannot be computed."""
         if isinstance(self._policy, Quote):
-            return Response(values=(*values, self._policy.of(self._quantiles, values)), reads=reads)
+            values = (*values, self._policy.of(self._quantiles, values))
         if not isinstance(self._policy, Decide) or self._costs is None:
-            return Response(values=values, reads=reads)
+            return Response(values=values, reads=reads, interval=interval)
         try:
             costs = self._costs(request.event)
         except BadInput:

@@ -11,7 +11,7 @@ from flyball.core import BadDeclaration, BadInput, Refused, find_zone, parse_dur
 from flyball.events import Event, FormerNames, Profile, WrittenType, join_of, read_type
 from flyball.models import TableColumn, TabularModel, TargetKind
 from flyball.policy import Decide, Expression, Quote, trace
-from flyball.tasks.about import About
+from flyball.tasks.about import About, AdaptedInterval
 from flyball.tasks.featurize import check_hashes
 from flyball.tasks.predict.decisions import (
     QUOTE,
@@ -58,7 +58,9 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
     such as what others are derived from. `slices`: fields by which metrics are reported. `unit`: the field whose values
     are resampled for intervals, or "day"; each request by default. `zone`: of the columns hour and weekday. `decide`:
     made by `fb.decide`, of a probability, or `fb.quote`, of quantiles. `deadline`: time within which an answer must
-    leave.
+    leave. `adapt`: of quantiles, how fast outcomes move the interval between the outer two until it covers as often as
+    it says (adaptive conformal inference): an outcome that was missed raises the share of misses that the next interval
+    is made against by so much of it; 0 leaves the interval as the version predicts it.
 
     Constructing one checks it: `BadDeclaration` names the field.
     """
@@ -76,6 +78,7 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
     zone: str = "UTC"
     decide: Decide | Quote | None = None
     deadline: str = "300ms"
+    adapt: float = 0.02
 
     def __post_init__(self) -> None:
         _check(self)
@@ -148,7 +151,17 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
             event_types=tuple(dict.fromkeys([*used, *(side for event_class in used for side in _sides(event_class))])),
             deadline_us=parse_duration(self.deadline),
             declaration=self._declaration,
+            interval=self.interval,
         )
+
+    @cached_property
+    def interval(self) -> AdaptedInterval | None:
+        """The interval that outcomes keep at its level: between the outer two quantiles; None without any."""
+        quantiles = self.target_kind.quantiles
+        if len(quantiles) < 2 or not self.adapt:
+            return None
+        level = round(quantiles[-1] - quantiles[0], 9)
+        return AdaptedInterval(self.target.name, level, (0, len(quantiles) - 1), self.adapt)
 
     @property
     def _declaration(self) -> dict[str, Any]:
@@ -261,6 +274,8 @@ def _check(task: Predict) -> None:
     levels = list(task.quantiles)
     if not levels or levels != sorted(set(levels)) or not all(0 < level < 1 for level in levels):
         raise BadDeclaration("quantiles of Predict", "ascending numbers between 0 and 1", task.quantiles)
+    if isinstance(task.adapt, bool) or not isinstance(task.adapt, int | float) or not 0 <= task.adapt < 1:
+        raise BadDeclaration("adapt of Predict", "0, or a rate below 1 such as 0.02", task.adapt)
     if task.open_examples not in ("exclude", "weight"):
         raise BadDeclaration("open_examples of Predict", '"exclude" or "weight"', task.open_examples)
     fields = read_type(task.on).fields

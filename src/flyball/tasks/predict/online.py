@@ -15,7 +15,7 @@ from flyball.tasks.predict.columns import BASELINE, Encoder, EventColumns, colum
 from flyball.tasks.predict.decisions import Decider
 from flyball.tasks.predict.thresholds import THRESHOLDS
 from flyball.tasks.request import Request
-from flyball.tasks.response import Response
+from flyball.tasks.response import IntervalShift, Response
 from flyball.tasks.task import EMPTY_LEVEL, PRECOMPUTED_LEVEL, Pipeline, Stores
 
 if TYPE_CHECKING:
@@ -24,13 +24,17 @@ if TYPE_CHECKING:
 
 
 class PredictOnline:
-    """Responses of one task from `stores`, live or rebuilt. Requests have no context: features are read as asked."""
+    """Responses of one task from `stores`, live or rebuilt. The context of a request is the shift of the interval:
+    features are read as asked."""
 
     def __init__(self, task: "Predict", stores: Stores) -> None:
         self._task, self._stores = task, stores
 
-    def contexts(self, requests: Sequence[Request]) -> tuple[list[None], Offsets]:
-        return [None] * len(requests), self._stores.state.offsets()
+    def contexts(self, requests: Sequence[Request]) -> tuple[list[IntervalShift | None], Offsets]:
+        """By how much outcomes have moved the interval, the same for every request."""
+        kept = self._task.interval
+        shift = None if kept is None or self._stores.interval is None else self._stores.interval(kept.level)
+        return [shift] * len(requests), self._stores.state.offsets()
 
     def open(self, candidate: Any, artifact: Artifact, arrangement: Mapping[str, Any]) -> "PredictPipeline":
         """A version as it was learned."""
@@ -91,15 +95,18 @@ class PredictPipeline:
         numbers, categories = self._arrays(requests, readings)
         values = self._checked(self._predictor.predict(numbers, categories), len(requests))
         if self.target.kind == "quantiles":
-            values = np.sort(values, axis=1)
+            values = shifted_interval(np.sort(values, axis=1), contexts)
         rows = values.tolist()
         if self._reads is None or not self._reads.groups:
-            return [self._decider.response(answered, tuple(row)) for answered, row in zip(requests, rows, strict=True)]
+            return [
+                self._decider.response(answered, tuple(row), (), shift)
+                for answered, row, shift in zip(requests, rows, contexts, strict=True)
+            ]
         return [
             self._decider.response(
-                request, tuple(row), (self._reads.of_request(reading, request),) if reading.groups else ()
+                request, tuple(row), (self._reads.of_request(reading, request),) if reading.groups else (), shift
             )
-            for row, reading, request in zip(rows, readings, requests, strict=True)
+            for row, reading, request, shift in zip(rows, readings, requests, contexts, strict=True)
         ]
 
     def explain(self, request: Request, context: Any, response: Response) -> list[list[tuple[str, float]]]:
@@ -109,6 +116,10 @@ class PredictPipeline:
         added = self._predictor.contributions(numbers, categories)[0]
         shown = self._shown(numbers[0], categories[0])
         reasons = [[("base", float(row[-1])), *_largest(shown, row[:-1].tolist())] for row in added]
+        if response.interval is not None and response.interval.margin:
+            values = shifted_interval(np.sort(self._predictor.predict(numbers, categories), axis=1), [None])[0]
+            for index, own in enumerate(values.tolist()):
+                reasons[index].append(("moved by outcomes", response.values[index] - own))
         if self._decider.quoted:
             reasons.append([(self._decider.quoted, response.values[-1])])
         return reasons
@@ -147,6 +158,24 @@ class PredictPipeline:
             else f"{column.name} = {text[column.name]}"
             for column in self.columns
         ]
+
+
+def shifted_interval(quantiles: Doubles, shifts: Sequence[IntervalShift | None]) -> Doubles:
+    """The quantiles (rows, quantiles), ascending, with the outer two moved outward by each row's margin; where they
+    move inward past each other both lie in their middle, and the others stay between them.
+
+    >>> shifted_interval(np.array([[2.0, 5.0, 6.0]]), [IntervalShift(7, -1.5)])
+    array([[3.5, 4.5, 4.5]])
+    """
+    margins = np.array([0.0 if shift is None else shift.margin for shift in shifts])
+    if quantiles.shape[1] < 2 or not margins.any():
+        return quantiles
+    low, high = quantiles[:, 0] - margins, quantiles[:, -1] + margins
+    crossed, middle = low > high, (low + high) / 2
+    low, high = np.where(crossed, middle, low), np.where(crossed, middle, high)
+    moved: Doubles = np.clip(quantiles, low[:, None], high[:, None])
+    moved[:, 0], moved[:, -1] = low, high
+    return moved
 
 
 def _largest(names: Sequence[str], added: Sequence[float]) -> list[tuple[str, float]]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from flyball.core import BadDeclaration
 from flyball.models import Constant
-from flyball.policy import Decide, Quote
+from flyball.policy import Decide, MetricGate, Quote
 from flyball.tasks import metrics
 from flyball.tasks.answers import Answers
 from flyball.tasks.metrics import Resampled, Undefined
@@ -135,6 +135,9 @@ def _at_a_bound(by_unit: bool) -> dict[str, MetricFamily]:
     }
 
 
+COVERAGE_SLACK = 0.05
+"""How far below its level an interval may lie at first."""
+
 _SLICED = ("coverage", "width", "bias", "late_share", "auc", "calibration", "cost", "saved", "quote_late_share")
 """Reported by slice beside the first metric."""
 
@@ -169,8 +172,16 @@ def evaluation_plan(task: Predict) -> EvaluationPlan:
         reported=names,
         shown=tuple(name for name in names if name not in _DETAILS),
         baselines={"constant": Constant()},
+        gates=(_covers(task),) if task.interval is not None else (),
         sliced=tuple(name for name in names if name == names[0] or name in _SLICED),
     )
+
+
+def _covers(task: Predict) -> MetricGate:
+    """The interval may miss its level by no more than outcomes can mend soon; what a version misses by chance alone is
+    held against nobody."""
+    level = task.interval.level if task.interval else 0.0
+    return MetricGate("covers", "coverage", at_least=round(level - COVERAGE_SLACK, 9), refuted=True)
 
 
 def _family(metric: TargetMetric) -> MetricFamily:

@@ -1,0 +1,284 @@
+"""Keeps an interval at its level by what comes: adaptive conformal inference, fed by the outcomes of served answers.
+
+Each answer is stamped with the margin that moved its interval. When its outcome comes, one that was missed widens the
+intervals after it, one that was covered narrows them a little; over many outcomes the share that is covered is the
+declared one, whatever the world does and whichever version serves. Source: Gibbs and Candès, "Adaptive Conformal
+Inference Under Distribution Shift", NeurIPS 2021.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from flyball.core import BadInput, StoreUnavailable
+from flyball.events import Joiner, Offsets, Positioned, Schema, Slice
+from flyball.models import AdaptiveLevel, adaptive_level
+from flyball.outcomes.prediction import prediction_of
+from flyball.outcomes.reading import MICRO, Reader, ReadTouch
+from flyball.policy import together
+from flyball.tasks import About, AdaptedInterval, IntervalShift
+
+FEWEST, KEPT = 50, 500
+"""Outcomes before an interval is moved, and the newest ones that say by how much."""
+
+KEEP_US = 7 * 86_400_000_000
+"""How long after its window an answer still waits for an outcome that comes late."""
+
+_TABLES = {
+    "offsets": "stream TEXT, partition INTEGER, next INTEGER, PRIMARY KEY(stream, partition)",
+    "definition": "body BLOB",
+    "state": "one INTEGER PRIMARY KEY, body BLOB",
+    "waiting": "key TEXT, at INTEGER, id BLOB, low REAL, high REAL, margin REAL, PRIMARY KEY(key, at, id)",
+    "pending": "key BLOB PRIMARY KEY, value BLOB",
+}
+
+
+class IntervalState(msgspec.Struct, frozen=True):
+    """What outcomes have said of the interval that covers `level`.
+
+    `revision`: how often it has changed. `alpha`: the share of misses that the next interval is made for. `margin`: by
+    how much both ends are moved outward, below 0 inward. `outcomes`, `covered`: how many came, and how many of them lay
+    within what was answered. `scores`: how far the newest of them lay outside what the versions themselves had
+    predicted.
+    """
+
+    level: float
+    alpha: float
+    revision: int = 0
+    margin: float = 0.0
+    outcomes: int = 0
+    covered: int = 0
+    scores: tuple[float, ...] = ()
+
+    @property
+    def shift(self) -> IntervalShift:
+        """What answers are moved by, and stamped with."""
+        return IntervalShift(self.revision, self.margin)
+
+    def after(self, low: float, high: float, margin: float, actual: float, rate: float) -> "IntervalState":
+        """The state after an outcome of an answer `[low, high]`, its ends moved outward by `margin` included.
+
+        >>> state = IntervalState(0.8, 0.2).after(10.0, 20.0, margin=1.0, actual=25.0, rate=0.05)
+        >>> state.scores, round(state.alpha, 6), state.covered
+        ((6.0,), 0.2, 0)
+        """
+        outside = max(low - actual, actual - high)
+        scores = (*self.scores, outside + margin)[-KEPT:]
+        outcomes, covered = self.outcomes + 1, self.covered + (outside <= 0)
+        if outcomes < FEWEST:
+            return msgspec.structs.replace(self, outcomes=outcomes, covered=covered, scores=scores)
+        level = AdaptiveLevel(1 - self.level, self.alpha, rate).after(outside <= 0)
+        alpha = min(max(level.alpha, 0.0), 1.0)  # beyond them there is nothing wider, nothing narrower
+        margin = AdaptiveLevel(1 - self.level, alpha, rate).margin(np.array(scores))
+        moved = float(
+            np.clip(AdaptiveLevel(1 - self.level, alpha, rate).margin(np.array(scores)), min(scores), max(scores))
+        )
+        return IntervalState(self.level, alpha, self.revision + 1, moved, outcomes, covered, scores)
+
+
+class IntervalConsumer:
+    """Reads `events` and `predictions` into one SQLite file: the state of the interval, and the answers that still wait
+    for their outcome.
+
+    What is known and the offsets of both streams commit together. An outcome that is read before its answer is not
+    counted: read the predictions first. A file that was filled by another declaration is filled anew; it is opened
+    when first used. `partitions`: of the event log, see `Joiner`.
+    """
+
+    def __init__(
+        self, schema: Schema, about: About, interval: AdaptedInterval, path: Path, partitions: int | None = None
+    ) -> None:
+        self._interval = interval
+        self._label = next(label for label in about.labels if label.name == interval.label)
+        self._reader = Reader(schema, [self._label], about.items, about.request)
+        self._joiner = Joiner(schema, list(self._reader.types), partitions)
+        self._path = path
+        self._definition = msgspec.json.encode((interval, self._label.name, self._label.within_us))
+
+    @cached_property
+    def _store(self) -> "_IntervalStore":
+        return _IntervalStore(self._path, self._definition)
+
+    def close(self) -> None:
+        self._store.close()
+
+    def offsets(self, stream: str, partitions: int) -> Offsets:
+        """The next offset to read of `stream` ("events" or "predictions")."""
+        stored = self._store.offsets(stream)
+        return tuple(stored.get(partition, 0) for partition in range(partitions))
+
+    def apply_predictions(self, slices: Sequence[Slice]) -> None:
+        """Note the answers that wait for their outcome."""
+        low, high = self._interval.ends
+        with self._store.transaction():
+            for first, piece in self._store.fresh("predictions", slices):
+                for record in piece.records[first - piece.first :]:
+                    prediction = prediction_of(record)
+                    (key,) = self._reader.keys(prediction)
+                    if prediction.interval is None or key is None or len(prediction.values) <= high:
+                        continue
+                    ends = prediction.values[low], prediction.values[high], prediction.interval.margin
+                    self._store.put_waiting(key, prediction.at_us, record.id, ends)
+
+    def apply_events(self, slices: Sequence[Slice]) -> None:
+        """Let the outcomes among these records move the interval, in order of time."""
+        with self._store.transaction():
+            touches = self._reader.read(self._positioned(slices))
+            state = self._store.state() or IntervalState(
+                self._interval.level, adaptive_level(self._interval.level, self._interval.rate).alpha
+            )
+            before = state
+            for read in sorted(touches, key=lambda read: (read.touch.order, read.key)):
+                state = self._settled(state, read)
+            if state != before:
+                self._store.put_state(state)
+
+    def rest(self, now_us: int) -> None:
+        """Forget the answers whose outcome can hardly come any more."""
+        with self._store.transaction():
+            self._store.forget(now_us - self._label.within_us - KEEP_US)
+
+    def _settled(self, state: IntervalState, read: ReadTouch) -> IntervalState:
+        """The state after one event about the answers of its key."""
+        touch, within_us = read.touch, self._label.within_us
+        value = next((micro / MICRO for label, micro in touch.values if label == 0), None)
+        for at, id, low, high, margin in self._store.waiting(read.key):
+            if at > touch.at or not together(at, touch.at, within_us):
+                continue
+            if value is not None:
+                state = state.after(low, high, margin, value, self._interval.rate)
+            elif not touch.ends & 1:
+                continue
+            self._store.drop_waiting(read.key, at, id)
+        return state
+
+    def _positioned(self, slices: Sequence[Slice]) -> list[Positioned]:
+        types = self._reader.types | self._joiner.types
+        by_type: dict[str, list[Positioned]] = {}
+        for first, piece in self._store.fresh("events", slices):
+            for offset, record in enumerate(piece.records[first - piece.first :], first):
+                if record.type in types:
+                    by_type.setdefault(record.type, []).append((record, offset, piece.partition))
+        joined, pending = self._joiner.apply(by_type, self._store)
+        self._store.put_pending(pending)
+        return [entry for entries in (*by_type.values(), *joined.values()) for entry in entries]
+
+
+class _IntervalStore:
+    """The tables behind an `IntervalConsumer`."""
+
+    def __init__(self, path: Path, definition: bytes) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._connection = sqlite3.connect(path, isolation_level=None, timeout=30, check_same_thread=False)
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("PRAGMA synchronous=NORMAL")
+        with self.transaction():
+            for name, columns in _TABLES.items():
+                self._connection.execute(f"CREATE TABLE IF NOT EXISTS {name}({columns})")
+            if self._connection.execute("SELECT body FROM definition").fetchone() != (definition,):
+                for name in _TABLES:
+                    self._connection.execute(f"DELETE FROM {name}")
+                self._connection.execute("INSERT INTO definition VALUES (?)", (definition,))
+
+    def close(self) -> None:
+        self._connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All writes inside happen, or none; raises `StoreUnavailable` when the file is locked or full."""
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            raise StoreUnavailable(f"intervals must be writable: {error}") from None
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException as error:
+            self._connection.execute("ROLLBACK")
+            if isinstance(error, sqlite3.OperationalError):
+                raise StoreUnavailable(f"intervals must be writable: {error}") from None
+            raise
+
+    def offsets(self, stream: str) -> dict[int, int]:
+        rows = self._connection.execute("SELECT partition, next FROM offsets WHERE stream = ?", (stream,))
+        return dict(rows.fetchall())
+
+    def fresh(self, stream: str, slices: Sequence[Slice]) -> Iterator[tuple[int, Slice]]:
+        """(offset of the first new record, slice) of slices that hold new ones; moves the stored offsets."""
+        stored = self.offsets(stream)
+        for piece in slices:
+            expected, end = stored.get(piece.partition, 0), piece.first + len(piece.records)
+            if piece.first > expected:
+                must = f"at or before offset {expected}"
+                raise BadInput(f"slice of {stream}", must, piece.first, f"partition {piece.partition}")
+            if end > expected:
+                stored[piece.partition] = end
+                self._connection.execute(
+                    "INSERT OR REPLACE INTO offsets VALUES (?, ?, ?)", (stream, piece.partition, end)
+                )
+                yield expected, piece
+
+    def state(self) -> IntervalState | None:
+        row = self._connection.execute("SELECT body FROM state").fetchone()
+        return None if row is None else msgspec.msgpack.decode(row[0], type=IntervalState)
+
+    def put_state(self, state: IntervalState) -> None:
+        self._connection.execute("INSERT OR REPLACE INTO state VALUES (1, ?)", (msgspec.msgpack.encode(state),))
+
+    def put_waiting(self, key: str, at_us: int, id: bytes, ends: tuple[float, float, float]) -> None:
+        self._connection.execute("INSERT OR IGNORE INTO waiting VALUES (?, ?, ?, ?, ?, ?)", (key, at_us, id, *ends))
+
+    def waiting(self, key: str) -> list[tuple[int, bytes, float, float, float]]:
+        """(at, id, low, high, margin) of the answers of a key, the earliest first."""
+        find = "SELECT at, id, low, high, margin FROM waiting WHERE key = ? ORDER BY at, id"
+        return self._connection.execute(find, (key,)).fetchall()
+
+    def drop_waiting(self, key: str, at_us: int, id: bytes) -> None:
+        self._connection.execute("DELETE FROM waiting WHERE key = ? AND at = ? AND id = ?", (key, at_us, id))
+
+    def forget(self, before_us: int) -> None:
+        self._connection.execute("DELETE FROM waiting WHERE at < ?", (before_us,))
+
+    def read(self, keys: Sequence[bytes]) -> tuple[list[bytes | None], Offsets]:
+        """The values of pending events, see `Joiner`."""
+        find = "SELECT value FROM pending WHERE key = ?"
+        rows = [self._connection.execute(find, (key,)).fetchone() for key in keys]
+        return [None if row is None else row[0] for row in rows], ()
+
+    def scan(self, prefix: bytes, limit: int | None = None) -> Iterator[tuple[bytes, bytes]]:
+        """The first pending events under a prefix, in the order of their keys."""
+        rows = self._connection.execute(
+            "SELECT key, value FROM pending WHERE key >= ? AND key < ? ORDER BY key LIMIT ?",
+            (prefix, prefix + b"\xff" * 8, -1 if limit is None else limit),
+        )
+        return iter(rows.fetchall())
+
+    def put_pending(self, changes: Mapping[bytes, bytes | None]) -> None:
+        """Store or delete pending events."""
+        for key, value in changes.items():
+            if value is None:
+                self._connection.execute("DELETE FROM pending WHERE key = ?", (key,))
+            else:
+                self._connection.execute("INSERT OR REPLACE INTO pending VALUES (?, ?)", (key, value))
+
+
+def read_interval(path: Path) -> IntervalState | None:
+    """The state that a consumer wrote, None before the first outcome. Raises `StoreUnavailable`."""
+    if not path.is_file():
+        return None
+    try:
+        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None, timeout=5)
+        try:
+            row = connection.execute("SELECT body FROM state").fetchone()
+        finally:
+            connection.close()
+    except sqlite3.OperationalError as error:
+        if "no such table" in str(error):  # the file is just being made
+            return None
+        raise StoreUnavailable(f"intervals must be readable: {error}") from None
+    return None if row is None else msgspec.msgpack.decode(row[0], type=IntervalState)
