@@ -2,6 +2,7 @@
 
 import enum
 import math
+from itertools import permutations
 from typing import Annotated, Any, ClassVar, Literal
 
 import pytest
@@ -248,6 +249,39 @@ def test_the_natural_key_decides_what_is_the_same() -> None:
     assert len({watch(), watch(6), watch(user=8), watch(minute=4), watch(film="up")}) == 5
     assert watch() == watch()
     assert schema.check("viewer", {"user": 7}, 5, 5).id != schema.check("filmcard", {"film": "7"}, 5, 5).id
+
+
+class Basket(Event):
+    user: User
+    counts: dict[str, str | int | float] = {}
+    labels: dict[str, list[str]] = {}
+
+
+class Parcel(Event):
+    natural_key = ("user", "counts")
+    user: User
+    counts: dict[str, str | int | float]
+    note: str = ""
+
+
+@pytest.mark.parametrize("type_", [Basket, Parcel])
+def test_a_map_is_the_same_in_any_order_of_its_keys(type_: type[Event]) -> None:
+    name, schema = type_.__name__.lower(), Schema([type_])
+    pairs: list[tuple[str, str | int | float]] = [("pear", 2), ("fig", 1.5), ("apple", "few")]
+    sent = [schema.check(name, {"user": 7, "counts": dict(order)}, 5, 5) for order in permutations(pairs)]
+    assert len({(record.id, record.body) for record in sent}) == 1
+    assert schema.decode(sent[0]).counts == dict(pairs)  # type: ignore[attr-defined]
+    other = schema.check(name, {"user": 7, "counts": dict(pairs[:2])}, 5, 5)
+    assert other.id != sent[0].id
+
+
+def test_the_elements_of_a_list_keep_their_order() -> None:
+    schema = Schema([Basket])
+    ids = [
+        schema.check("basket", {"user": 7, "labels": {"a": ["x"], "b": labels}}, 5, 5).id
+        for labels in (["y", "z"], ["z", "y"])
+    ]
+    assert ids[0] != ids[1]
 
 
 def test_ids_of_one_time_lie_together() -> None:

@@ -37,6 +37,10 @@ class Rejected(FlyballError):
         super().__init__(f"{reason}: {detail}")
 
 
+_ENCODER = msgspec.msgpack.Encoder(order="deterministic")
+"""An object of JSON has no order: a map is the same, and its event too, in whatever order its keys were sent."""
+
+
 class Rejection(msgspec.Struct, frozen=True, gc=False):
     """Why an event was rejected, as a value.
 
@@ -58,7 +62,7 @@ class Check:
         self._shape = _struct(declared.name, fields, _as_declared)
         self._columns = [_TextColumn(f) if f.kind is str else _IntegerColumn(f) for f in fields]
         self._stored = msgspec.msgpack.Decoder(_struct(declared.name, fields, _bare, array_like=True))
-        self._encode = msgspec.msgpack.Encoder().encode
+        self._encode = _ENCODER.encode
         self._schema = declared.fingerprint
         self._ref_indices = [self.names.index(field) for field, _ in declared.refs]
         self._list_indices = [(self.names.index(field), entity) for field, entity in declared.list_refs]
@@ -245,7 +249,7 @@ class _Identity:
 
     def __init__(self, lineage: Lineage) -> None:
         declared = lineage.declared
-        self._encode = msgspec.msgpack.Encoder().encode
+        self._encode = _ENCODER.encode
         self._timed = "at" in declared.natural_key
         self._all = set(declared.natural_key) - {"at"} == set(declared.fields)
         self._whole = self._all and lineage.plain
