@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from flyball.core import BadInput
-from flyball.events.columns import SourceColumns, TypeFinder, apply_reader, reason_of
+from flyball.events.columns import CellReader, SourceColumns, TypeFinder, apply_reader, reason_of
 from flyball.events.declared import EventType
 from flyball.events.formats import BadLine, BatchBuilder, Parsed, Parser
 from flyball.events.pieces import read_pieces
@@ -71,9 +71,7 @@ class JsonParser:
         read = self._read
         fields = tuple(ours[name] for name in document if ours.get(name, "at") != "at")
         row = tuple(
-            _number(apply_reader(read[ours[name]], ours[name], value), declared, ours[name])
-            if ours[name] in read
-            else value
+            _read(read[ours[name]], declared, ours[name], value) if ours[name] in read else value
             for name, value in document.items()
             if ours.get(name, "at") != "at"
         )
@@ -119,9 +117,12 @@ class JsonParser:
         return declared, used, frozenset(ours) - set(used) - {"type"}
 
 
-def _number(value: Any, declared: EventType, name: str) -> Any:
-    """What a reader made: text where a number is declared is read as one."""
+def _read(reader: CellReader, declared: EventType, name: str, value: Any) -> Any:
+    """What a reader makes of a value: text where a number is declared is read as one. Nothing is nothing, as in CSV."""
     field = next(field for field in declared.declared if field.name == name)
+    if value is None and field.optional:
+        return None
+    value = apply_reader(reader, name, value)
     if type(value) is not str or field.kind not in (int, float):
         return value
     try:
