@@ -1,4 +1,4 @@
-"""Times, durations, zones and ids: text and back, in order, or refused."""
+"""Times, durations and ids: text and back, in order, or refused."""
 
 import random
 
@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from flyball.core import (
     BadInput,
     ManualClock,
-    find_zone,
     format_duration,
     format_timestamp,
     new_id,
@@ -61,28 +60,3 @@ def test_what_is_no_id_is_refused(text: str) -> None:
         BadInput, match="id must be an answer's, as recommend prints it: 26 capital letters and digits, got"
     ):
         timestamp_of_id(text)
-
-
-BERLIN = find_zone("Europe/Berlin")
-
-
-@pytest.mark.parametrize(
-    ("local", "utc"),
-    [
-        ("2026-03-29T01:59:59.999999", "2026-03-29T00:59:59.999999Z"),
-        ("2026-03-29T03:00:00", "2026-03-29T01:00:00Z"),
-        ("2026-10-25T01:59:59", "2026-10-24T23:59:59Z"),
-        ("2026-10-25T02:00:00", "2026-10-25T00:00:00Z"),  # the first of two passes
-        ("2026-10-25T02:59:59.999999", "2026-10-25T00:59:59.999999Z"),
-        ("2026-10-25T03:00:00", "2026-10-25T02:00:00Z"),
-        ("2026-10-25T02:30:00+01:00", "2026-10-25T01:30:00Z"),  # the second is written with its offset
-    ],
-)
-def test_summer_time_begins_and_ends(local: str, utc: str) -> None:
-    assert parse_timestamp(local, BERLIN) == parse_timestamp(utc)
-
-
-@pytest.mark.parametrize("local", ["2026-03-29T02:00:00", "2026-03-29T02:59:59.999999"])
-def test_a_time_that_clocks_skipped_is_refused(local: str) -> None:
-    with pytest.raises(BadInput, match="one that clocks in Europe/Berlin showed"):
-        parse_timestamp(local, BERLIN)
