@@ -23,6 +23,26 @@ DIVERSE = APP.replace("k=8,", 'k=8, max_per=("half", 4),')
 NOW = 'side: Annotated[str, fb.renamed("half")] = ""'
 RENAMED = DIVERSE.replace('("half"', '("side"').replace('half: str = ""', NOW)
 GONE = APP.replace('    half: str = ""\n', "")
+MINUTE = "minute: Annotated[int, fb.integer(0, 500)]"
+SPENT = 'spent: Annotated[int, fb.integer(0, 500), fb.renamed("minute")]'
+WHO = 'who: Annotated[int, fb.Ref("user"), fb.renamed("user")]'
+WHAT = 'what: Annotated[str, fb.Ref("film"), fb.renamed("film")]'
+WATCH = f"class Watch(fb.Event):\n    user: User\n    film: Film\n    {MINUTE}\n"
+OF_CLASS = [("Watch(", "View("), ("Watch,", "View,")]
+RENAMES = {  # {edit: (of the text, to)}
+    "field": [(MINUTE, SPENT), ("w.minute", "w.spent")],
+    "order": [(WATCH, f"class Watch(fb.Event):\n    {MINUTE}\n    user: User\n    film: Film\n")],
+    "key": [(WATCH, WATCH.replace("user: User", WHO))],
+    "item": [(WATCH, WATCH.replace("film: Film", WHAT))],
+    "class": [(WATCH, WATCH + '    former_names = ("Watch",)\n'), *OF_CLASS],
+    "attribute": [('half: str = ""', NOW)],
+    "all": [
+        (WATCH, f'class Watch(fb.Event):\n    former_names = ("Watch",)\n    {SPENT}\n    {WHO}\n    {WHAT}\n'),
+        ("w.minute", "w.spent"),
+        ('half: str = ""', NOW),
+        *OF_CLASS,
+    ],
+}
 OTHER_OUTCOMES = {
     "weak_positive": APP.replace("weak_positive=fb.outcome(Watch", "weak_positive=fb.outcome(Watch, at_least=3"),
     "positive": APP.replace("lambda w: w.minute >= 30", "lambda w: w.minute >= 50"),
@@ -88,6 +108,35 @@ def test_other_outcomes_change_no_answer_of_before_nor_of_the_version_in_service
         for answer in (old, new):
             again = replay(learned.runtime, answer.id)
             assert again.identical, again.text()
+
+
+@pytest.mark.parametrize("edited", RENAMES)
+def test_renamed_and_reordered_fields_change_no_answer_and_no_event(learned: Cinema, edited: str) -> None:
+    """What is read under other names is the same: old answers, those of the version in service, the events."""
+    learned.champion("ials")
+    before = [answer_once(learned.runtime, str(user)) for user in (1, 2)]
+    stored = [record for piece in learned.runtime.log.read((0,) * 4, 100) for record in piece.records]
+    text = APP
+    for old, new in RENAMES[edited]:
+        assert old in text
+        text = text.replace(old, new)
+    reopen(learned, text, "renamed")
+    after = [answer_once(learned.runtime, str(user)) for user in (1, 2)]
+    for old_answer, new_answer in zip(before, after, strict=True):
+        assert (new_answer.items, new_answer.scores) == (old_answer.items, old_answer.scores)
+        assert (new_answer.version, new_answer.level) == (old_answer.version, "champion")
+        for answer in (old_answer, new_answer):
+            again = replay(learned.runtime, answer.id)
+            assert again.identical, again.text()
+    schema, ends = learned.runtime.schema, learned.runtime.log.ends()
+    again_sent = []
+    for piece in learned.runtime.log.read((0,) * len(ends), 100):
+        for record in piece.records:
+            event = schema.decode(record)
+            fields = {name: getattr(event, name) for name in event.__struct_fields__ if name != "at"}
+            again_sent.append(schema.check(record.type, fields, record.at, record.known_at))
+    assert {record.id for record in again_sent} == {record.id for record in stored}
+    assert learned.runtime.log.append(again_sent).written == 0
 
 
 def test_another_rule_is_a_revision_that_old_answers_and_rollback_go_by(learned: Cinema) -> None:
