@@ -18,10 +18,12 @@ import msgspec
 from flyball.core import BadDeclaration, NotFound, Refused
 from flyball.events import Event, Format, Profile, Schema, WrittenType, join_of
 from flyball.policy import Choice, Gates, Release, Trigger, WorldSpec, best, every, full_rollout, gates
-from flyball.tasks import Task, task_views
+from flyball.tasks import PATH_RENDERINGS, Task, task_views
 
 BUILT_IN = {"delivery": "flyball.apps.delivery", "fraud": "flyball.apps.fraud", "movies": "flyball.apps.movies"}
 
+_PATH = re.compile(r"(?P<method>GET|POST) (?P<path>/(?:[A-Za-z0-9_.~-]+|\{\w+\})(?:/(?:[A-Za-z0-9_.~-]+|\{\w+\}))*)\Z")
+_OWN = re.compile(r"/(v1|healthz|readyz|metrics|openapi\.json|docs)(/|\Z)")
 _NAME = re.compile(r"\A[a-z][a-z0-9_-]{0,40}\Z")
 
 
@@ -32,7 +34,8 @@ class App:
     that it makes itself. `formats`: further input
     formats by name. `choose`, `release`, `gates`, `retrain`: how a winner is picked, comes before users, what it must
     pass, and when learning starts again; the defaults are safe. The `fb.FeatureSet` of a candidate becomes the task's.
-    `world`: simulated users to try it with.
+    `world`: simulated users to try it with. `paths`: of HTTP, beside those of the task: {"POST /eta": "json"}, or
+    "lines" for the ids of the items in one line; fields in braces, `"GET /for/{user}"`, are those of the request.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class App:
         gates: Gates | None = None,
         retrain: Sequence[Trigger] | None = None,
         world: WorldSpec | None = None,
+        paths: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
         self.task = task
@@ -62,6 +66,7 @@ class App:
             raise BadDeclaration(f"retrain of App {name!r}", 'a list, such as [fb.every("1d")]', retrain)
         self.retrain = tuple(retrain if retrain is not None else [every("1d")])
         self.world = world
+        self.paths = _paths(name, paths, task)
         self.spec = name
         self.source: Path | None = None
         self._check_names()
@@ -175,6 +180,37 @@ def _joined_by(task: Task, events: Sequence[type[Event]]) -> list[type[Event]]:
         for event in task.about.event_types
         if (join := join_of(event)) is not None and event not in events and {join.first, join.second} <= {*events}
     ]
+
+
+def _paths(name: str, paths: Any, task: Task) -> dict[str, str]:
+    """The application's own paths, checked; raises `BadDeclaration` naming the path."""
+    if paths is not None and not isinstance(paths, Mapping):
+        raise BadDeclaration(
+            f"paths of App {name!r}", 'renderings by method and path, such as {"POST /eta": "json"}', paths
+        )
+    about, seen = task.about, {_shape_of(path) for path in task.about.paths}
+    renderings = PATH_RENDERINGS if about.items else ("json",)
+    for path, rendering in (paths or {}).items():
+        what, match = f"path {path!r} of App {name!r}", _PATH.match(path) if isinstance(path, str) else None
+        if match is None:
+            raise BadDeclaration(what, 'GET or POST and a path, such as "GET /for/{user}"', path)
+        if _OWN.match(match["path"]):
+            raise BadDeclaration(what, "none of Flyball's own (/v1, /healthz, /readyz, /metrics, /docs)", path)
+        if rendering not in renderings:
+            raise BadDeclaration(f"rendering of {what}", f"one of {', '.join(renderings)}", rendering)
+        for field in re.findall(r"\{(.*?)\}", match["path"]):
+            if field not in about.request.__struct_fields__ or field == "at":
+                fields = ", ".join(one for one in about.request.__struct_fields__ if one != "at")
+                raise BadDeclaration(f"field in {what}", f"one of the request's ({fields})", field)
+        if _shape_of(path) in seen:
+            raise BadDeclaration(what, "another one than all others", path)
+        seen.add(_shape_of(path))
+    return dict(paths or {})
+
+
+def _shape_of(path: str) -> str:
+    """What tells paths apart: their method and what they are without the names of their fields."""
+    return re.sub(r"\{.*?\}", "{}", path)
 
 
 def _default_gates() -> Gates:

@@ -299,6 +299,15 @@ def test_an_application_without_a_world_is_told_how_to_add_one(shop: Run, comman
     assert not Path(".flyball").exists()
 
 
+def test_the_step_of_a_simulation_may_be_chosen(shop: Run) -> None:
+    small = ("--days", "1", "--users", "80", "--items", "40", "--past-days", "1", "--json")
+    hourly, coarser = (shop("simulate", "shop.py", *small, "--step", step).last for step in ("1h", "6h"))
+    assert hourly["digest"] != coarser["digest"]
+    assert hourly["digest"] == shop("simulate", "shop.py", *small).last["digest"]
+    got = shop("simulate", "shop.py", "--step", "5s")
+    assert (got.code, got.err) == (2, "flyball: step must be 1m or longer, got '5s'")
+
+
 def test_a_world_is_refused_in_a_home_with_real_events(shop: Run) -> None:
     assert shop("ingest", "shop.py", "shop-events.jsonl").code == 0
     before = events_in(Path(".flyball/shop"))

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import re
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -103,15 +104,48 @@ async def test_the_document_says_what_is_sent_and_what_comes_back(caller: Any) -
     answer = document["components"]["schemas"]["Answer"]["properties"]
     assert answer["user"]["type"] == "string", "ids come back as text"
     got = (await caller.get("/v1/recommend?user=7")).json()
-    assert got.keys() <= answer.keys()
+    required = {*document["components"]["schemas"]["Answer"]["required"]}
+    assert required <= got.keys() <= answer.keys()
+    ready = (await caller.get("/readyz")).json()
+    assert ready.keys() == {*document["components"]["schemas"]["Readiness"]["required"]}
+    assert document["security"] == []
+    watch = document["components"]["schemas"]["Watch"]
+    assert (watch["required"], watch["properties"]["at"]["type"]) == (["user", "film"], ["string", "integer"])
     assert got["items"][0].keys() <= answer["items"]["items"]["properties"].keys()
 
 
-async def test_an_application_has_paths_of_its_own(home: Runtime) -> None:
+def declared(paths: Any) -> fb.App:
+    app = faulty.app
+    return fb.App("own", events=app.events, task=app.task, candidates={"popular": fb.Popular()}, paths=paths)
+
+
+@pytest.mark.parametrize(
+    ("paths", "told"),
+    [
+        (["GET /x"], "paths of App 'own' must be renderings by method and path"),
+        ({"GET x": "json"}, "path 'GET x' of App 'own' must be GET or POST and a path"),
+        ({"PUT /x": "json"}, "must be GET or POST and a path"),
+        ({"GET /v1/x": "json"}, "must be none of Flyball's own"),
+        ({"GET /docs": "json"}, "must be none of Flyball's own"),
+        (
+            {"GET /x/{user}": "xml"},
+            "rendering of path 'GET /x/{user}' of App 'own' must be one of json, lines",
+        ),
+        ({"GET /x/{usr}": "json"}, "must be one of the request's (user, k, include, exclude, without), got 'usr'"),
+        ({"GET /recommend/{user}": "json"}, "must be another one than all others"),
+        ({"GET /x/{user}": "json", "GET /x/{k}": "json"}, "must be another one than all others"),
+    ],
+)
+def test_a_path_that_cannot_be_is_told_when_it_is_declared(paths: Any, told: str) -> None:
+    with pytest.raises(BadDeclaration, match=re.escape(told)):
+        declared(paths)
+
+
+async def test_an_application_has_paths_of_its_own(home: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     faulty.release(home, ItemKNN(), NOW_US)
+    paths = {"GET /for/{user}/now": "json", "POST /lists": "json", "GET /ids/{user}": "lines", "POST /most/{k}": "json"}
+    monkeypatch.setattr(home.app, "paths", declared(paths).paths)
     service = Service(home, "test", random.Random(1), clock=SystemClock(), stopwatch=ManualStopwatch())
-    paths = {"GET /for/{user}/now": "json", "POST /lists": "json", "GET /ids/{user}": "lines"}
-    service.about = msgspec.structs.replace(service.about, paths=paths)
     app = make_app(service)
     await service.start()
     try:
@@ -126,7 +160,9 @@ async def test_an_application_has_paths_of_its_own(home: Runtime) -> None:
             assert [item["item"] for item in (await client.get("/for/7/now")).json()["items"]] == items
             posted = (await client.post("/lists", json={"user": 7, "k": 2})).json()
             assert [item["item"] for item in posted["items"]] == items[:2]
-            assert (await client.get("/recommend/7")).status_code == 404
+            assert len((await client.post("/most/3", json={"user": 7})).json()["items"]) == 3
+            assert (await client.post("/lists", json=[{"user": 7}])).status_code == 400
+            assert (await client.get("/recommend/7")).text.split(",") == items, "the task's own path stays"
             assert (await client.get("/for/0/now")).status_code == 400
             assert {"/for/{user}/now", "/lists", "/ids/{user}"} <= (await client.get("/openapi.json")).json()[
                 "paths"

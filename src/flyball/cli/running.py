@@ -247,6 +247,10 @@ def simulate(
             "--past-days", help="Days before the service, taken in as history.", min=0, show_default="the world's"
         ),
     ] = None,
+    step: Annotated[
+        str,
+        typer.Option("--step", help="How often the world is looked at, and how late an event may come to count."),
+    ] = "1h",
     world_set: Annotated[
         list[str] | None,
         typer.Option("--world-set", metavar="NAME=VALUE", help="Another setting of the world; repeatable."),
@@ -274,6 +278,7 @@ def simulate(
             seed=seed,
             home=home,
             past_days=past_days,
+            step=step,
             report_progress=progress,
             **settings,
         )

@@ -52,6 +52,7 @@ class Service:
         stopwatch: Stopwatch | None = None,
     ) -> None:
         task, about = runtime.app.task, runtime.app.task.about
+        about = msgspec.structs.replace(about, paths={**about.paths, **runtime.app.paths})
         self.runtime, self.worker, self.about = runtime, worker, about
         self.clock, self.stopwatch = clock or runtime.clock, stopwatch or SystemStopwatch()
         self.metrics = ServingMetrics(runtime.counters_folder, worker, self.stopwatch)

@@ -17,6 +17,7 @@ import numpy as np
 
 from flyball.app import App
 from flyball.core import (
+    BadInput,
     FlyballError,
     ManualClock,
     Refused,
@@ -48,6 +49,7 @@ from flyball.simulation.world import (
 from flyball.tasks import Request, Response, request_of
 
 START_US = parse_timestamp("2026-03-02")
+_SHORTEST_STEP_US = 60_000_000
 """A Monday."""
 _FLUSH_US = 6 * 3_600_000_000
 _FIRST_EVENTS = 1_000
@@ -99,8 +101,10 @@ def simulate(
     for an application without a world, `BadInput` for a setting that its world does not have, `Refused` for a home in
     use.
     """
-    stopwatch = SystemStopwatch()
+    stopwatch, step_us = SystemStopwatch(), parse_duration(step)
     began_s = stopwatch.read_s()
+    if step_us < _SHORTEST_STEP_US:
+        raise BadInput("step", "1m or longer", step)
     if past_days is None:
         past_days = app.world.past_days if app.world else 0
     start_us = START_US - past_days * DAY_US
@@ -109,7 +113,7 @@ def simulate(
     with _home(home) as folder:
         simulation = _Simulation(app, folder, world, seed, stopwatch, report_progress or _silent)
         simulation.begin(start_us)
-        simulation.run(days, parse_duration(step))
+        simulation.run(days, step_us)
         return simulation.report(shown, days, past_days, stopwatch.read_s() - began_s)
 
 

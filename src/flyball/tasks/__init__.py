@@ -8,7 +8,7 @@ seen, and as many items as were asked for while the catalog has them. Importing 
 from typing import TYPE_CHECKING
 
 from flyball.core import lazy_door
-from flyball.tasks.about import About, AdaptedInterval, Label, Reviews
+from flyball.tasks.about import PATH_RENDERINGS, About, AdaptedInterval, Label, Reviews
 from flyball.tasks.answers import Answers, answers_of
 from flyball.tasks.featurize import (
     Columns,
@@ -122,6 +122,7 @@ __all__ = [
     "HISTORY_CAP",
     "MAX_K",
     "MODEL",
+    "PATH_RENDERINGS",
     "POPULAR",
     "POPULAR_LEVEL",
     "PRECOMPUTED_LEVEL",

@@ -61,6 +61,10 @@ class AdaptedInterval(msgspec.Struct, frozen=True):
     rate: float
 
 
+PATH_RENDERINGS = ("json", "lines")
+"""How a path of `About.paths` may reply: as a JSON document, or with the ids of the items in one line."""
+
+
 class About(msgspec.Struct, frozen=True, kw_only=True):
     """A task as inert values.
 

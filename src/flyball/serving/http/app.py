@@ -243,10 +243,12 @@ class _Routes:
         async def handle(request: HttpRequest) -> Response:
             if method == "POST":
                 body = await fields_of_body(request)
-                fields = {} if isinstance(body, list) else body
+                if isinstance(body, list):
+                    raise BadInput("body", "one request", f"an array of {len(body)}")
+                fields = body
             else:
                 fields = fields_of_query(request, reader.event_type)
-            question = reader.read({**fields, **request.path_params}, strict=method == "POST")
+            question = reader.read({**fields, **request.path_params}, strict=method == "POST" and "{" not in template)
             return await self._answered(await self._service.answer(question), render)
 
         return Route(_loose(template), handle, methods=[method])

@@ -1,5 +1,6 @@
 """The OpenAPI document, from the declared events, the task's description and the routes."""
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
@@ -28,17 +29,20 @@ def describe(service: "Service") -> Document:
     )
     names = list(service.runtime.schema.types)
     for name, schema in zip(names, events, strict=False):
-        parts[_name_in(schema)].setdefault("properties", {})["type"] = {"const": name}
+        _as_sent(parts[_name_in(schema)], name)
     parts |= {"Request": _request_schema(about.request), "Answer": _answer_schema(service), "Problem": _PROBLEM}
+    parts["Readiness"] = _READINESS
     document = {
         "openapi": "3.1.0",
         "info": {
             "title": app.name,
             "version": "1",
             "description": "Every answer carries the id under which it is recorded, the version that made it and the "
-            f"fallback level it came from. Deadline of an answer: {about.deadline_us / 1_000:g} ms.",
+            f"fallback level it came from. Deadline of an answer: {about.deadline_us / 1_000:g} ms. Nothing asks for a "
+            "password, and no reply comes in pages.",
         },
         "servers": [{"url": "/"}],
+        "security": [],
         "paths": _paths(service, [schema["$ref"] for schema in events[: len(names)]]),
         "components": {"schemas": parts},
     }
@@ -50,6 +54,7 @@ def _paths(service: "Service", events: list[str]) -> Document:
     about = service.about
     formats = sorted({"jsonl", "csv", *service.runtime.app.formats} - {"parquet"})
     own = {path.partition(" ")[2]: _own_path(service, path, rendering) for path, rendering in about.paths.items()}
+    event = {"oneOf": [{"$ref": ref} for ref in events]}
     answers = {"oneOf": [_ref("Answer"), {"type": "array", "items": _ref("Answer")}]}
     requests = {"oneOf": [_ref("Request"), {"type": "array", "items": _ref("Request"), "minItems": 1, "maxItems": 100}]}
     return {
@@ -100,7 +105,7 @@ def _paths(service: "Service", events: list[str]) -> Document:
                 422,
                 503,
                 body={
-                    "application/json": {"schema": {"oneOf": [{"$ref": ref} for ref in events]}},
+                    "application/json": {"schema": {"oneOf": [event, {"type": "array", "items": event}]}},
                     "application/x-ndjson": {"schema": {"type": "string"}},
                     "text/plain": {"schema": {"type": "string"}},
                 },
@@ -124,7 +129,7 @@ def _paths(service: "Service", events: list[str]) -> Document:
                 "Whether requests can be answered, and what is not as it should be",
                 "state",
                 [],
-                {"200": _json(), "503": _json(None, "not yet, with the reasons")},
+                {"200": _json(_ref("Readiness")), "503": _json(_ref("Readiness"), "not yet, with the reasons")},
             )
         },
         "/metrics": {"get": _operation("metrics", "Metrics for Prometheus", "state", [], {"200": _text("text")})},
@@ -146,7 +151,7 @@ def _own_path(service: "Service", path: str, rendering: str) -> Document:
         f"{about.items} ids, comma separated, best first" if rendering == "lines" else "The answer to one request"
     )
     operation = _operation(
-        "_".join(part for part in (method.lower(), *template.split("/")) if part.isidentifier()),
+        re.sub(r"\W+", "_", f"{method.lower()}_{template}").strip("_"),
         description,
         "answers",
         parameters,
@@ -192,6 +197,16 @@ def _parameters(service: "Service", struct: type[msgspec.Struct]) -> list[Docume
     return parameters
 
 
+def _as_sent(schema: Document, name: str) -> None:
+    """An event as it is sent: it may say its type, and its time, which is now where it is left out."""
+    at = {
+        "type": ["string", "integer"],
+        "description": "ISO 8601, or microseconds since 1970; now where it is left out",
+    }
+    schema.setdefault("properties", {}).update({"type": {"const": name}, "at": at})
+    schema["required"] = [field for field in schema.get("required", []) if field != "at"]
+
+
 def _request_schema(event_type: type[Event]) -> Document:
     """The request's event without its time, which is the time it arrives."""
     (_,), parts = msgspec.json.schema_components([event_type])
@@ -218,7 +233,7 @@ def _answer_schema(service: "Service") -> Document:
         properties["items"] = {"type": "array", "items": _object(item, ("item", "score", "source"))}
     if about.values:
         properties["values"] = _object(dict.fromkeys(about.values, number))
-    return _object(properties | {"decision": {"type": "string"}}, ("prediction", "level", "version"))
+    return _object(properties | {"decision": {"type": "string"}}, tuple(properties))
 
 
 def _object(properties: Mapping[str, Any], required: tuple[str, ...] = ()) -> Document:
@@ -230,6 +245,17 @@ _PROBLEM = _object(
         name: {"type": "integer" if name == "status" else "string"}
         for name in ("type", "title", "status", "detail", "instance")
     }
+)
+_READINESS = _object(
+    {
+        "ready": {"type": "boolean"},
+        "degraded": {"type": "boolean"},
+        "reasons": {"type": "array", "items": {"type": "string"}},
+        "champion": {"type": ["string", "null"]},
+        "in_service": {"type": "array", "items": {"type": "string"}},
+        "worker": {"type": "string"},
+    },
+    ("ready", "degraded", "reasons", "champion", "in_service", "worker"),
 )
 _STAMPS = {
     name: {"description": text, "schema": {"type": "string"}}
