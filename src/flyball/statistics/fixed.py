@@ -1,0 +1,100 @@
+"""Tests for one look at a horizon fixed before the start: Welch, two proportions, chi-square for counts.
+
+Looked at repeatedly they err far more often than alpha: `benchmarks/experiments.py` prints how often.
+Sources: Welch, "The generalization of 'Student's' problem", Biometrika 1947; Newcombe, Statistics in Medicine 1998.
+"""
+
+import numpy as np
+from scipy import stats
+
+from flyball.core import BadInput
+from flyball.statistics.checks import check_alpha, check_counts, check_side
+from flyball.statistics.contrasts import Contrast
+from flyball.statistics.inference import Inference
+
+
+def welch(
+    contrast: Contrast,
+    alpha: float = 0.05,
+    side: str = "two",
+    margin: float = 0.0,
+    higher_is_better: bool = True,
+) -> Inference:
+    """Welch's t on a contrast.
+
+    `side`: `two`, or `greater` or `less` for one-sided intervals. `margin`: the acceptable loss, in the units of the
+    effect; above 0 the test is of non-inferiority: p is that of a loss of at least the margin.
+
+    >>> welch(Contrast(1.0, 0.5, 1e9, 100, 100, 2.0)).p < 0.05
+    True
+    """
+    check_alpha(alpha)
+    check_side(side)
+    null = _null(margin, higher_is_better)
+    if margin > 0:
+        side = "greater" if higher_is_better else "less"
+    t = (contrast.effect - null) / contrast.se
+    reach = float(stats.t.ppf(1 - alpha / (2 if side == "two" else 1), contrast.dof)) * contrast.se
+    p = {
+        "two": 2 * float(stats.t.sf(abs(t), contrast.dof)),
+        "greater": float(stats.t.sf(t, contrast.dof)),
+        "less": float(stats.t.cdf(t, contrast.dof)),
+    }[side]
+    return Inference(
+        "Welch's t",
+        "one look",
+        contrast.effect,
+        -np.inf if side == "less" else contrast.effect - reach,
+        np.inf if side == "greater" else contrast.effect + reach,
+        p,
+        alpha,
+        contrast.count_a,
+        contrast.count_b,
+        side,
+        contrast.relative,
+        margin,
+        higher_is_better,
+        constants={"alpha": alpha, "margin": margin},
+    )
+
+
+def _null(margin: float, higher_is_better: bool) -> float:
+    if margin < 0:
+        raise BadInput("margin", "0 or above: the size of the acceptable loss", margin)
+    return -margin if higher_is_better else margin
+
+
+def two_proportions(
+    successes_a: int, trials_a: int, successes_b: int, trials_b: int, alpha: float = 0.05, relative: bool = False
+) -> Inference:
+    """Two rates: the p-value with the pooled variance (chi-square), the interval with each arm's own.
+
+    `relative`: the effect and its interval as shares of the rate of a, which is then taken as known.
+    """
+    check_alpha(alpha)
+    check_counts({"a": (successes_a, trials_a), "b": (successes_b, trials_b)})
+    if min(trials_a, trials_b) < 1:
+        raise BadInput("units", "one or more in each arm", (trials_a, trials_b))
+    rate_a, rate_b = successes_a / trials_a, successes_b / trials_b
+    pooled = (successes_a + successes_b) / (trials_a + trials_b)
+    se_null = np.sqrt(pooled * (1 - pooled) * (1 / trials_a + 1 / trials_b))
+    effect = rate_b - rate_a
+    p = 1.0 if se_null == 0 else float(2 * stats.norm.sf(abs(effect) / se_null))
+    se = np.sqrt(rate_a * (1 - rate_a) / trials_a + rate_b * (1 - rate_b) / trials_b)
+    reach = float(stats.norm.isf(alpha / 2) * se)
+    if relative and rate_a == 0:
+        raise BadInput("rate of arm a", "above 0 for a relative effect", rate_a)
+    unit = rate_a if relative else 1.0
+    return Inference(
+        "two proportions",
+        "one look",
+        effect / unit,
+        (effect - reach) / unit,
+        (effect + reach) / unit,
+        p,
+        alpha,
+        trials_a,
+        trials_b,
+        relative=relative,
+        constants={"alpha": alpha},
+    )

@@ -1,0 +1,100 @@
+"""Confidence sequences from a contrast and its standard error: valid at every look after a burn-in.
+
+Source: Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, "Time-uniform central limit theory and asymptotic confidence
+sequences", Annals of Statistics 2024 (arXiv 2103.06476). Asymptotic: before enough units the normal limit has not set
+in (for a rate of 2 % looked at from the tenth unit on, 83 % false positives instead of 5), hence the burn-in; for rates
+and bounded values `rate_difference` and `BoundedDifference` need none.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from flyball.core import Doubles
+from flyball.statistics.checks import check_alpha, check_positive, check_side
+from flyball.statistics.contrasts import Contrast
+from flyball.statistics.fixed import _null
+from flyball.statistics.inference import Inference
+
+BURN_IN = 500
+"""Units in each arm before an asymptotic sequence says anything."""
+
+
+def sequence_r2(alpha: float, n_best: float, side: str = "two") -> float:
+    """The squared mixture parameter that makes the interval narrowest near `n_best` units of both arms together."""
+    check_positive(n_best=n_best)
+    log_level = -2 * np.log(check_alpha(alpha if check_side(side) == "two" else 2 * alpha))
+    return float((log_level + np.log1p(log_level)) / n_best)
+
+
+def sequence_reach(se: ArrayLike, count: ArrayLike, alpha: float, r2: float, side: str = "two") -> Doubles:
+    """Half the interval's width, or the distance to its one end; `se` and `count` of any shape."""
+    error, units = np.asarray(se, dtype=np.float64), np.asarray(count, dtype=np.float64)
+    grown = units * r2
+    if side == "two":
+        log_level = np.log(np.sqrt(grown + 1) / alpha)
+    else:
+        log_level = np.log1p(np.sqrt(grown + 1) / (2 * alpha))
+    return np.asarray(error * np.sqrt(2 * (grown + 1) / grown * log_level))
+
+
+def sequence_log_e(effect: ArrayLike, se: ArrayLike, count: ArrayLike, r2: float) -> Doubles:
+    """Log e-value against an effect of zero, two-sided: the normal mixture's likelihood ratio."""
+    z, units = np.asarray(effect, dtype=np.float64) / np.asarray(se), np.asarray(count, dtype=np.float64)
+    grown = units * r2
+    return np.asarray(z**2 * grown / (2 * (grown + 1)) - 0.5 * np.log1p(grown))
+
+
+def sequence_p(effect: ArrayLike, se: ArrayLike, count: ArrayLike, r2: float, side: str = "two") -> Doubles:
+    """The always-valid p-value: the smallest alpha whose interval, with this `r2`, leaves zero out."""
+    z, units = np.asarray(effect, dtype=np.float64) / np.asarray(se), np.asarray(count, dtype=np.float64)
+    if side == "two":
+        return np.minimum(1.0, np.exp(-sequence_log_e(effect, se, units, r2)))
+    toward = z if side == "greater" else -z
+    grown = units * r2
+    x = toward**2 * grown / (2 * (grown + 1))
+    with np.errstate(divide="ignore", over="ignore"):
+        p = np.sqrt(grown + 1) / (2 * np.expm1(x))
+    return np.where(toward > 0, np.minimum(1.0, p), 1.0)
+
+
+def anytime(
+    contrast: Contrast,
+    n_best: float,
+    alpha: float = 0.05,
+    side: str = "two",
+    margin: float = 0.0,
+    higher_is_better: bool = True,
+    burn_in: int = BURN_IN,
+) -> Inference:
+    """The asymptotic confidence sequence at this look.
+
+    `n_best`: the units of both arms at which the interval is to be narrowest, fixed before the start. `margin` above 0
+    asks for non-inferiority, one-sided. Below `burn_in` units in an arm the result says so and concludes nothing.
+
+    >>> anytime(Contrast(1.0, 0.1, 1e9, 100, 100, 2.0), n_best=5000).verdict
+    'too early'
+    """
+    null = _null(margin, higher_is_better)
+    if margin > 0:
+        side = "greater" if higher_is_better else "less"
+    r2 = sequence_r2(alpha, n_best, side)
+    reach = float(sequence_reach(contrast.se, contrast.count, alpha, r2, side))
+    fewest = min(contrast.count_a, contrast.count_b)
+    missing = "" if fewest >= burn_in else f"{burn_in - fewest} more units in the smaller arm (burn-in of {burn_in})"
+    return Inference(
+        "asymptotic confidence sequence",
+        "anytime",
+        contrast.effect,
+        -np.inf if side == "less" else contrast.effect - reach,
+        np.inf if side == "greater" else contrast.effect + reach,
+        float(sequence_p(contrast.effect - null, contrast.se, contrast.count, r2, side)),
+        alpha,
+        contrast.count_a,
+        contrast.count_b,
+        side,
+        contrast.relative,
+        margin,
+        higher_is_better,
+        missing,
+        {"alpha": alpha, "n_best": n_best, "burn_in": burn_in, "margin": margin},
+    )

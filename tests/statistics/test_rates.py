@@ -1,0 +1,97 @@
+"""Rates: published intervals, exact error probabilities by dynamic programming, and laws."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.statistics.vectors import vectors
+
+from flyball.core import BadInput
+from flyball.statistics import (
+    concentration,
+    rate_difference,
+    rate_difference_interval,
+    rate_difference_log_e,
+    rate_interval,
+    rate_log_e,
+)
+
+
+def test_intervals_of_one_rate_are_confseqs() -> None:
+    cases = vectors("confseq_uniform_boundaries")["bernoulli_confidence_interval"]["cases"]
+    assert len(cases) == 8
+    for successes, trials, alpha, n_best, low, high in cases:
+        found = rate_interval(successes, trials, alpha, n_best)
+        assert [float(end) for end in found] == pytest.approx([low, high], abs=2e-6)
+
+
+@pytest.mark.parametrize("rate", [0.02, 0.2, 0.5, 0.97])
+def test_one_rate_errs_with_alpha_at_most_exactly(rate: float) -> None:
+    """The probability that any of 150 looks leaves the true rate out, summed over all paths."""
+    k, alpha = concentration(60, 0.05), 0.05
+    alive, erred = np.array([1.0]), 0.0
+    for n in range(1, 151):
+        alive = np.convolve(alive, [1 - rate, rate])
+        out = rate_log_e(np.arange(n + 1), n, rate, k) >= -np.log(alpha)
+        erred += float(alive[out].sum())
+        alive[out] = 0.0
+    assert erred <= alpha
+
+
+@pytest.mark.parametrize(("rate", "difference"), [(0.1, 0.0), (0.5, 0.0), (0.03, 0.0), (0.3, 0.2), (0.6, -0.5)])
+def test_a_difference_errs_with_alpha_at_most_exactly(rate: float, difference: float) -> None:
+    k, alpha = concentration(40, 0.2), 0.2
+    alive, erred, other = np.array([[1.0]]), 0.0, rate + difference
+    for n in range(1, 61):
+        grown = np.zeros((n + 1, n + 1))
+        for step_a, p_a in ((0, 1 - rate), (1, rate)):
+            for step_b, p_b in ((0, 1 - other), (1, other)):
+                grown[step_a : step_a + n, step_b : step_b + n] += alive * p_a * p_b
+        alive = grown
+        s_a, s_b = np.meshgrid(np.arange(n + 1), np.arange(n + 1), indexing="ij")
+        out = rate_difference_log_e(s_a, n, s_b, n, difference, k) >= -np.log(alpha)
+        erred += float(alive[out].sum())
+        alive[out] = 0.0
+    assert erred <= alpha
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 400), st.integers(0, 400), st.integers(0, 400), st.integers(0, 400), st.floats(-0.9, 0.9))
+def test_the_least_over_all_rates_is_found(s_a: int, f_a: int, s_b: int, f_b: int, difference: float) -> None:
+    """Against a fine grid over every rate of a."""
+    k = concentration(200, 0.05)
+    found = float(rate_difference_log_e(s_a, s_a + f_a, s_b, s_b + f_b, difference, k))
+    p = np.linspace(max(0.0, -difference), min(1.0, 1.0 - difference), 20_001)
+    grid = rate_log_e(s_a, s_a + f_a, p, k) + rate_log_e(s_b, s_b + f_b, p + difference, k)
+    # a value above the least would leave out too much: at most a millionth above the grid's
+    assert found <= float(grid.min()) + 1e-4 + 1e-5 * abs(found)
+
+
+def test_intervals_hold_the_estimate_and_narrow() -> None:
+    counts = np.array([100, 1_000, 10_000, 100_000])
+    low, high = rate_difference_interval(counts // 10, counts, counts * 3 // 25, counts, n_best=10_000)
+    assert ((low < 0.02) & (high > 0.02)).all()
+    assert (np.diff(high - low) < 0).all()
+    assert low[3] > 0
+    mirrored = rate_difference_interval(counts * 3 // 25, counts, counts // 10, counts, n_best=10_000)
+    assert mirrored[0] == pytest.approx(-high, abs=1e-9)
+
+
+def test_zero_lies_outside_exactly_when_the_e_value_is_large() -> None:
+    k = concentration(1_000, 0.05)
+    for successes in range(30, 75, 3):
+        low, _ = rate_difference_interval(30, 1_000, successes, 1_000, n_best=1_000)
+        log_e = float(rate_difference_log_e(30, 1_000, successes, 1_000, 0.0, k))
+        assert (low > 0) == (log_e >= np.log(20))
+
+
+def test_without_units_nothing_is_known() -> None:
+    assert [float(end) for end in rate_interval(0, 0)] == [0.0, 1.0]
+    assert rate_difference(0, 0, 0, 0, n_best=100).verdict == "too early"
+    level = rate_difference(500, 10_000, 500, 10_000, n_best=10_000, margin=0.02)
+    assert level.verdict == "not worse than the margin"
+    assert level.p < 0.05
+    worse = rate_difference(500, 10_000, 900, 10_000, n_best=10_000, margin=0.02, higher_is_better=False)
+    assert (worse.verdict, worse.p) == ("worse than the margin", 1.0)
+    with pytest.raises(BadInput, match="successes of b"):
+        rate_difference(1, 2, 3, 2, n_best=100)
