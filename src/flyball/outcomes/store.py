@@ -277,12 +277,17 @@ class OutcomeStore:
             )
 
     def forget_touches(self, before: int, limit: int, joined: bool) -> int:
-        """Delete up to `limit` touches of before `before`; how many there were."""
-        return self._connection.execute(
-            "DELETE FROM touches WHERE (grp, key, item, at, seq, pair, kind) IN "
-            "(SELECT grp, key, item, at, seq, pair, kind FROM touches WHERE joined = ? AND at < ? LIMIT ?)",
-            (joined, before, limit),
-        ).rowcount
+        """Delete about `limit` touches of before `before`, the oldest first; how many there were.
+
+        By a bound on their times, which the index gives: to list their keys, seven columns each, took twice as
+        long. Those that share the bound go together.
+        """
+        (bound,) = self._connection.execute(
+            "SELECT coalesce("
+            "(SELECT at FROM touches WHERE joined = ?1 AND at < ?2 ORDER BY at LIMIT 1 OFFSET ?3), ?2 - 1)",
+            (joined, before, limit - 1),
+        ).fetchone()
+        return self._connection.execute("DELETE FROM touches WHERE joined = ? AND at <= ?", (joined, bound)).rowcount
 
     def forget_requested(self, before: int, limit: int) -> int:
         """Delete up to `limit` responses of before `before`; how many there were."""
