@@ -17,8 +17,11 @@ def affinity(user_tastes: np.ndarray, film_tastes: np.ndarray, quality: np.ndarr
 
 
 def affinity_to_all(user_tastes: np.ndarray, film_tastes: np.ndarray, quality: np.ndarray) -> np.ndarray:
-    """Expected enjoyment of users (b, dims) for all films (n, dims) -> float32 (b, n)."""
-    dot = user_tastes @ film_tastes.T / np.float32(user_tastes.shape[1])
+    """Expected enjoyment of users (b, dims) for all films (n, dims) -> float32 (b, n).
+
+    Without BLAS, which takes as long but leaves its threads spinning: eight times the CPU.
+    """
+    dot = np.einsum("bd,nd->bn", user_tastes, film_tastes) / np.float32(user_tastes.shape[1])
     return np.asarray(LEAN * dot + QUALITY * quality, dtype=np.float32)
 
 
