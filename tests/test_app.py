@@ -26,7 +26,7 @@ def declare(**other: Any) -> fb.App:
 
 
 @pytest.mark.parametrize(
-    ("other", "told"),
+    ("other", "message"),
     [
         ({"name": 5}, "App name must be text, got 5"),
         ({"events": Watch}, "events of App 'cinema' must be a list of event types"),
@@ -42,20 +42,20 @@ def declare(**other: Any) -> fb.App:
         ({"retrain": ["1d"]}, "retrain of App 'cinema' must be made by fb.every, .*, got '1d'"),
     ],
 )
-def test_an_argument_of_another_kind_is_named_with_what_it_must_be(other: dict[str, Any], told: str) -> None:
+def test_an_argument_of_another_kind_is_named_with_what_it_must_be(other: dict[str, Any], message: str) -> None:
     assert declare().name == "cinema"
-    with pytest.raises(BadDeclaration, match=told):
+    with pytest.raises(BadDeclaration, match=message):
         declare(**other)
 
 
 def test_a_field_is_compared_with_its_own_kind() -> None:
     for right in (lambda w: w.minute >= 30, lambda w: (w.device > "a") & (w.minute / 2 < 9.5)):
         fb.Recommend(fb.Entity("user"), fb.Entity("film"), positive=fb.outcome(Watch, where=right))
-    for wrong, told in (
+    for wrong, message in (
         (lambda w: (w.minute > 1) & (w.minute >= "30"), "positive of Recommend compares minute with must be a number"),
         (lambda w: w.device < 3, "compares device with must be text, got 3"),
     ):
-        with pytest.raises(BadDeclaration, match=told):
+        with pytest.raises(BadDeclaration, match=message):
             fb.Recommend(fb.Entity("user"), fb.Entity("film"), positive=fb.outcome(Watch, where=wrong))
 
 
@@ -79,9 +79,11 @@ def test_the_metrics_to_choose_by_are_those_of_the_reports() -> None:
     for metric in plan.reported:
         assert declare(choose=fb.best(metric)).choose.metric == metric
     for wrong in ("ndgc@20", "ndcg", "rmse@3", "ndcg@0", "ndcg@2.5", "click:ndcg@5"):
-        with pytest.raises(BadDeclaration, match=r"metric must be one of ndcg@k, recall@k, .*rmse|k of metric") as told:
+        with pytest.raises(
+            BadDeclaration, match=r"metric must be one of ndcg@k, recall@k, .*rmse|k of metric"
+        ) as message:
             declare(choose=fb.best(wrong))
-        assert wrong in str(told.value)
+        assert wrong in str(message.value)
     with pytest.raises(BadDeclaration, match=r"metric must be one of ndcg@k, .*, got 'coverge@5'"):
         declare(gates=fb.gates(at_least={"coverge@5": 0.1}))
 

@@ -18,7 +18,7 @@ from flyball.runtime import Runtime, load_settings
 from flyball.settings import STORES, Settings, masked, read_settings
 
 
-def instants(runtime: Runtime, name: str, lines: list[bytes]) -> list[object]:
+def timestamps(runtime: Runtime, name: str, lines: list[bytes]) -> list[object]:
     """The times of the lines as the format `name` reads them."""
     parsed = find_format(name, runtime.formats).parser(runtime.schema).parse(lines)
     assert parsed.bad == []
@@ -45,7 +45,7 @@ def test_times_that_name_no_zone_are_read_in_the_one_of_the_settings(
     for month, ahead in zip(("01", "07"), hours, strict=True):
         here = f"2026-{month}-10T12:00:00"
         utc = parse_timestamp(f"{here}Z")
-        found = instants(runtime, name, [line % here.encode(), line % f"{here}Z".encode()])
+        found = timestamps(runtime, name, [line % here.encode(), line % f"{here}Z".encode()])
         assert found == [utc - ahead * 3_600_000_000, utc]
 
 
@@ -61,7 +61,7 @@ def test_a_zone_that_the_application_declares_holds_unless_the_settings_name_one
     line = WATCH % b"2026-01-10T12:00:00"
     for environment, hours in (({}, 3), ({"FLYBALL_ZONE": "Europe/Berlin"}, 1)):
         runtime = Runtime(app, load_settings(tmp_path, environment=environment), ManualClock(0))
-        assert instants(runtime, "movielog", [line]) == [
+        assert timestamps(runtime, "movielog", [line]) == [
             parse_timestamp("2026-01-10T12:00:00Z") - hours * 3_600_000_000
         ]
 

@@ -260,7 +260,7 @@ def test_a_bad_line_has_its_reason(line: str, reason: str) -> None:
     assert not oracle(line.encode(), 5)
 
 
-def test_bytes_that_are_no_text_are_told() -> None:
+def test_bytes_that_are_no_text_are_reported() -> None:
     assert reasons([b"2022-02-28T12:00,5,\xff\xfe", b""], SCHEMAS[5]) == ["decode", ""]
 
 
@@ -324,7 +324,7 @@ def test_whole_numbers_as_users_work_too() -> None:
 
 
 @pytest.mark.data
-def test_judged_lines_are_judged_alike() -> None:
+def test_checked_lines_are_checked_alike() -> None:
     wrong = []
     for row in map(json.loads, real("movielog", "parse_vectors.jsonl").read_text().splitlines()):
         stars = 10 if row["line"].startswith("2026") else 5

@@ -180,7 +180,7 @@ def full(*_: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "more", "told"),
+    ("text", "more", "message"),
     [
         ("user,at\n1,yesterday\n", (), "at in row 1 of rows.csv"),
         ("user,at\n1,\n", (), "at in row 1 of rows.csv"),
@@ -195,12 +195,14 @@ def full(*_: object) -> None:
         (None, (), "must be an existing file"),
     ],
 )
-def test_what_is_wrong_is_told(run: Run, runtime: Runtime, text: str | None, more: tuple[str, ...], told: str) -> None:
+def test_what_is_wrong_is_reported(
+    run: Run, runtime: Runtime, text: str | None, more: tuple[str, ...], message: str
+) -> None:
     if text is not None:
         Path("rows.csv").write_text(text)
     done = run("features", "backfill", "cinema.py", "--rows", "rows.csv", "--out", "values.csv", *more)
     assert done.code == 2
-    assert told in done.err.replace("\n", " ")
+    assert message in done.err.replace("\n", " ")
     assert not Path("values.csv").exists()
 
 

@@ -36,8 +36,8 @@ def test_ingest_counts_what_was_written_and_a_second_time_only_duplicates(shop: 
 
 
 def test_ingest_tells_a_person_the_same(shop: Run) -> None:
-    told = shop("ingest", "shop.py", "shop-events.jsonl").out
-    assert f"accepted: {len(written('buy')):,} buy, {len(written('itemcard')):,} itemcard" in told
+    message = shop("ingest", "shop.py", "shop-events.jsonl").out
+    assert f"accepted: {len(written('buy')):,} buy, {len(written('itemcard')):,} itemcard" in message
 
 
 def test_standard_input_is_live_json_lines_and_blank_lines_are_no_events(shop: Run) -> None:
@@ -56,7 +56,7 @@ def test_odd_files_are_reported_not_raised(shop: Run, content: bytes, read: int)
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["nothing.jsonl"], "flyball: file must be readable, got 'nothing.jsonl: No such file or directory'"),
         (["shop.py"], "flyball: the format of shop.py must be named, got no known ending; add --format, one of jsonl"),
@@ -66,10 +66,10 @@ def test_odd_files_are_reported_not_raised(shop: Run, content: bytes, read: int)
         (["shop-events.jsonl", "--format", "parquet", "--follow"], "flyball: --follow must be about a file of lines"),
     ],
 )
-def test_wrong_input_is_one_line_and_exit_code_2(shop: Run, words: list[str], told: str) -> None:
+def test_wrong_input_is_one_line_and_exit_code_2(shop: Run, words: list[str], message: str) -> None:
     got = shop("ingest", "shop.py", *words)
     assert got.code == 2
-    assert got.err.startswith(told)
+    assert got.err.startswith(message)
     assert len(got.err.strip().splitlines()) == 1
 
 
@@ -95,15 +95,15 @@ def test_quarantine_lists_shows_and_retries(shop: Run) -> None:
 
 def test_what_cannot_be_shown_is_escaped(shop: Run) -> None:
     shop("ingest", "shop.py", "-", stdin=b"\x1b[31mred\xff\n")
-    told = shop("quarantine", "show", "shop.py", 1).out
-    assert "\x1b" not in told
-    assert r"\x1b[31mred\xff" in told
+    message = shop("quarantine", "show", "shop.py", 1).out
+    assert "\x1b" not in message
+    assert r"\x1b[31mred\xff" in message
 
 
 def test_export_has_exactly_the_events(shop: Run) -> None:
     shop("ingest", "shop.py", "shop-events.jsonl")
-    told = shop("export", "shop.py", "buy", "--json").last
-    assert told == {"rows": len(written("buy")), "file": "buy.csv"}
+    message = shop("export", "shop.py", "buy", "--json").last
+    assert message == {"rows": len(written("buy")), "file": "buy.csv"}
     with open("buy.csv", newline="") as file:
         rows = [(int(r["visitor"]), r["item"], float(r["price"]), r["at"][:19]) for r in csv.DictReader(file)]
     wanted = [(e["visitor"], e["item"], e["price"], str(e["at"])[:19]) for e in written("buy")]
@@ -149,7 +149,7 @@ def views(lines: int, stamp: str) -> str:
     )
 
 
-def test_a_wrong_setting_stops_early_with_its_cause_unless_told_to_keep_going(shop: Run) -> None:
+def test_a_wrong_setting_stops_early_with_its_cause_unless_it_must_keep_going(shop: Run) -> None:
     Path("late.jsonl").write_text(views(6_000, "2099-05-01T00:00"))
     stopped = shop("ingest", "shop.py", "late.jsonl")
     assert stopped.code == 1

@@ -113,9 +113,9 @@ def test_history_imported_with_the_lag_of_live_events(run: Run, tmp_path: Path) 
     live = [{"type": "watch", "user": user, "film": "up", "minute": 1, "at": earlier} for user in range(200)]
     file_of_live = written(tmp_path, live, "live.jsonl")  # type: ignore[arg-type]
     assert run("ingest", "cinema.py", file_of_live, "--as", "live", "--json").last["accepted"] == {"watch": 200}
-    told = run("ingest", "cinema.py", file, "--lag", "learned")
-    assert told.code == 0
-    assert "99 of 100 of 200 live events" in told.err
+    message = run("ingest", "cinema.py", file, "--lag", "learned")
+    assert message.code == 0
+    assert "99 of 100 of 200 live events" in message.err
     assert run("export", "cinema.py", "watch").code == 0
     taken = take_snapshot(runtime.history_folder, runtime.schema, 2**62, apply_delays={"state": Delay(1, 2, 3)})
     lags = load_snapshot(runtime.history_folder, runtime.schema, taken.name).types["watch"].lags

@@ -34,7 +34,7 @@ ROLLBACK = "Did you mean flyball versions rollback or flyball arrangements rollb
 
 
 @pytest.mark.parametrize(
-    ("verb", "told"),
+    ("verb", "message"),
     [
         ("rollback", f"No such command 'rollback'. {ROLLBACK}"),
         ("rolback", f"No such command 'rolback'. {ROLLBACK}"),
@@ -42,19 +42,19 @@ ROLLBACK = "Did you mean flyball versions rollback or flyball arrangements rollb
         ("audit", "No such command 'audit'. Did you mean flyball features audit?"),
     ],
 )
-def test_a_verb_without_its_noun_is_told_with_it(verb: str, told: str) -> None:
+def test_a_verb_without_its_noun_is_reported_with_it(verb: str, message: str) -> None:
     ran = CliRunner().invoke(app, [verb, "shop.py"])
     assert ran.exit_code == 2
-    assert told in ran.stderr
+    assert message in ran.stderr
 
 
-def test_every_bare_verb_is_told_with_all_its_nouns() -> None:
+def test_every_bare_verb_is_reported_with_all_its_nouns() -> None:
     nouns = {name: command.commands for name, command in ROOT.commands.items() if hasattr(command, "commands")}  # type: ignore[attr-defined]
     for verb in {verb for verbs in nouns.values() for verb in verbs} - set(ROOT.commands):  # type: ignore[attr-defined]
-        told = CliRunner().invoke(app, [verb]).stderr
+        message = CliRunner().invoke(app, [verb]).stderr
         for noun, verbs in nouns.items():
-            assert (f"flyball {noun} {verb}" in told) is (verb in verbs)
+            assert (f"flyball {noun} {verb}" in message) is (verb in verbs)
 
 
-def test_a_misspelt_command_is_still_told_alone() -> None:
+def test_a_misspelt_command_is_still_reported_alone() -> None:
     assert "Did you mean 'learn'?" in CliRunner().invoke(app, ["lern"]).stderr

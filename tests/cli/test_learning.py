@@ -15,7 +15,7 @@ from tests.processes import LONG_S, until
 from flyball.app import App
 from flyball.core import Refused
 
-Told = dict[str, dict[str, object]]
+Documents = dict[str, dict[str, object]]
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +63,9 @@ def test_check_tells_what_an_edited_file_would_take_out_of_service(report: dict[
     (out,) = [line for line in lines if "will go out of service" in line]
     assert out.startswith(f"{report['champion']} (champion) will go out of service: event type Buy must be declared")
     assert out.endswith("learn before you deploy this file")
-    told = run("check", "edited.py", "--home", ".flyball/shop", "--json").last
-    assert (told["ok"], told["where"], told["undeclared"][0]["events"]) == (False, "home", 750)
-    assert [(one["version"], one["role"]) for one in told["out_of_service"]] == [(report["champion"], "champion")]
+    message = run("check", "edited.py", "--home", ".flyball/shop", "--json").last
+    assert (message["ok"], message["where"], message["undeclared"][0]["events"]) == (False, "home", 750)
+    assert [(one["version"], one["role"]) for one in message["out_of_service"]] == [(report["champion"], "champion")]
 
 
 def test_check_lets_a_file_pass_that_takes_only_the_previous_champion_out(report: dict[str, object], run: Run) -> None:
@@ -87,8 +87,8 @@ def test_learn_says_once_what_no_class_declares_any_more(report: dict[str, objec
 
 
 def test_learn_names_the_chosen_one_once(report: dict[str, object], run: Run) -> None:
-    told = run("learn", "shop.py", "--as-of", "2026-03-05").out
-    (line,) = [line for line in told.splitlines() if line.startswith("chosen: ")]
+    message = run("learn", "shop.py", "--as-of", "2026-03-05").out
+    (line,) = [line for line in message.splitlines() if line.startswith("chosen: ")]
     chosen = line.split()[1].rstrip(":")
     assert not line.startswith(f"chosen: {chosen}: {chosen} ")
 
@@ -142,7 +142,7 @@ def test_release_and_rollback(report: dict[str, object], run: Run, monkeypatch: 
     assert again.err.startswith("flyball: rollback must have an earlier champion")
 
 
-def test_an_unknown_version_is_told_which_there_are(report: dict[str, object], run: Run) -> None:
+def test_an_unknown_version_is_answered_with_which_there_are(report: dict[str, object], run: Run) -> None:
     got = run("versions", "release", "shop.py", "v99")
     assert got.code == 2
     assert got.err.startswith("flyball: no version 'v99'; known: ")
@@ -177,7 +177,9 @@ def test_a_tampered_artifact_is_refused_and_the_answer_comes_from_below(report: 
     assert "is out of service" in answer.err
 
 
-def test_a_registry_that_cannot_be_read_is_told_though_an_answer_is_given(report: dict[str, object], run: Run) -> None:
+def test_a_registry_that_cannot_be_read_is_reported_though_an_answer_is_given(
+    report: dict[str, object], run: Run
+) -> None:
     Path(".flyball/shop/registry.db").write_bytes(b"no database")
     got = run("recommend", "shop.py", 7)
     assert got.code == 0
@@ -206,11 +208,11 @@ def test_status_counts_answers(report: dict[str, object], run: Run) -> None:
 
 
 @pytest.mark.parametrize("command", ["why", "replay"])
-@pytest.mark.parametrize(("name", "told"), [("nonsense", "id must be"), ("0" * 26, "no prediction")])
-def test_unknown_answers(report: dict[str, object], run: Run, command: str, name: str, told: str) -> None:
+@pytest.mark.parametrize(("name", "message"), [("nonsense", "id must be"), ("0" * 26, "no prediction")])
+def test_unknown_answers(report: dict[str, object], run: Run, command: str, name: str, message: str) -> None:
     got = run(command, "shop.py", name)
     assert got.code == 2
-    assert got.err.startswith(f"flyball: {told}")
+    assert got.err.startswith(f"flyball: {message}")
 
 
 def test_ctrl_c_while_learning_is_one_code_and_no_traceback(learned: Path, tmp_path: Path) -> None:

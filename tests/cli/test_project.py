@@ -22,9 +22,9 @@ from flyball.testing.world_contract import check_a_seed_decides_everything, chec
 
 def test_what_new_writes_checks(shop: Run) -> None:
     assert "shop: OK" in shop("check", "shop.py").out
-    told = shop("check", "shop.py", "--json").last
-    assert told["ok"] is True
-    assert told["events"]["buy"] == ["visitor", "item", "price"]
+    message = shop("check", "shop.py", "--json").last
+    assert message["ok"] is True
+    assert message["events"]["buy"] == ["visitor", "item", "price"]
 
 
 def test_a_new_application_that_predicts_checks_takes_its_events_in_and_lives(run: Run) -> None:
@@ -79,11 +79,11 @@ WRONG = {
 @pytest.mark.parametrize("name", WRONG)
 @pytest.mark.parametrize("command", [["check"], ["status"], ["learn"], ["up"], ["ingest", "-"]])
 def test_a_broken_application_is_named_by_file_and_line(run: Run, name: str, command: list[str]) -> None:
-    text, told = WRONG[name]
+    text, message = WRONG[name]
     Path(name).write_text(text)
     got = run(command[0], name, *command[1:], stdin="")
     assert (got.code, got.out) == (2, "")
-    assert got.err.startswith(f"flyball: {told}")
+    assert got.err.startswith(f"flyball: {message}")
     assert len(got.err.strip().splitlines()) == 1
     assert not Path(".flyball").exists()
 
@@ -97,7 +97,7 @@ def test_check_says_where_in_json(shop: Run, edit: tuple[str, str]) -> None:
     assert got.last["where"].startswith("other.py:")
 
 
-def test_an_unknown_application_is_told_what_there_is(shop: Run) -> None:
+def test_an_unknown_application_is_answered_with_what_there_is(shop: Run) -> None:
     got = shop("check", "shop")
     assert got.code == 2
     assert got.err.startswith("flyball: no application 'shop'; known: delivery, fraud, movies")
@@ -165,7 +165,7 @@ def test_the_version_needs_no_heavy_room() -> None:
 
 
 @pytest.mark.parametrize(
-    ("edit", "told"),
+    ("edit", "message"),
     [
         (("fb.EASE()", "fb.Ease()"), "module 'flyball' has no attribute 'Ease'; did you mean EASE?"),
         (("import flyball as fb", "import flyball as fb\nraise SystemExit(3)"), "SystemExit: 3"),
@@ -175,23 +175,23 @@ def test_the_version_needs_no_heavy_room() -> None:
         ),
     ],
 )
-def test_check_says_what_was_meant(shop: Run, edit: tuple[str, str], told: str) -> None:
+def test_check_says_what_was_meant(shop: Run, edit: tuple[str, str], message: str) -> None:
     Path("other.py").write_text(Path("shop.py").read_text().replace(*edit))
     got = shop("check", "other.py")
     assert got.code == 2
-    assert told in got.err
+    assert message in got.err
 
 
-def test_a_mistake_in_the_users_own_function_is_told_with_its_line(shop: Run) -> None:
+def test_a_mistake_in_the_users_own_function_is_reported_with_its_line(shop: Run) -> None:
     file = Path("shop.py")
     file.write_text(file.read_text() + "\n\ndef group(card):\n    return card.kategory\n")
     load_app("shop.py")
     with pytest.raises(AttributeError) as wrong:
         sys.modules["flyball_app_shop"].group(SimpleNamespace(category="toys"))
     line = len(file.read_text().splitlines())
-    code, told = code_of(wrong.value)
-    assert (code, told.split(": ")[:2]) == (2, ["flyball", f"shop.py:{line}"])
-    assert told.endswith("; did you mean category?")
+    code, message = code_of(wrong.value)
+    assert (code, message.split(": ")[:2]) == (2, ["flyball", f"shop.py:{line}"])
+    assert message.endswith("; did you mean category?")
     with pytest.raises(ZeroDivisionError):  # one of Flyball's own keeps its traceback, to be reported
         code_of(ZeroDivisionError())
 
@@ -207,18 +207,18 @@ OS_ERRORS = {
 
 
 @pytest.mark.parametrize("number", OS_ERRORS)
-def test_what_the_operating_system_refuses_is_told_with_what_to_do(number: int) -> None:
-    code, told = code_of(OSError(number, os.strerror(number), "a.db"))
+def test_what_the_operating_system_refuses_is_reported_with_what_to_do(number: int) -> None:
+    code, message = code_of(OSError(number, os.strerror(number), "a.db"))
     assert code == 1
-    assert re.match(f"flyball: {OS_ERRORS[number]}", told)
-    code, told = code_of(OSError(number, os.strerror(number)))
-    assert re.match("flyball: (the disk|a file or folder) must ", told)
+    assert re.match(f"flyball: {OS_ERRORS[number]}", message)
+    code, message = code_of(OSError(number, os.strerror(number)))
+    assert re.match("flyball: (the disk|a file or folder) must ", message)
 
 
 @pytest.mark.parametrize(
     "command", [["check"], ["ingest", "shop-events.jsonl"], ["learn"], ["up", "--port", "0"], ["status"]]
 )
-def test_a_home_that_is_no_folder_is_told(shop: Run, command: list[str]) -> None:
+def test_a_home_that_is_no_folder_is_reported(shop: Run, command: list[str]) -> None:
     Path("afile").write_text("")
     got = shop(command[0], "shop.py", *command[1:], "--home", "afile")
     assert (got.code, got.out) == (2, "")
@@ -288,7 +288,7 @@ def test_what_new_writes_lives_in_its_own_world(shop: Run) -> None:
 
 
 @pytest.mark.parametrize("command", [["up", "--world"], ["simulate", "--days", "1"]])
-def test_an_application_without_a_world_is_told_how_to_add_one(shop: Run, command: list[str]) -> None:
+def test_an_application_without_a_world_is_answered_with_how_to_add_one(shop: Run, command: list[str]) -> None:
     source = Path("shop.py").read_text()
     Path("alone.py").write_text("\n".join(line for line in source.splitlines() if "world" not in line.lower()) + "\n")
     got = shop(command[0], "alone.py", *command[1:])
@@ -351,7 +351,7 @@ def events_in(home: Path) -> int:
     return sum(Runtime(load_app("shop.py"), load_settings(home), SystemClock()).log.ends())
 
 
-def test_a_setting_that_the_world_does_not_have_is_told(shop: Run) -> None:
+def test_a_setting_that_the_world_does_not_have_is_reported(shop: Run) -> None:
     got = shop("simulate", "shop.py", "--world-set", "visits=3")
     assert got.code == 2
     assert "one of view, buy, card, users, items, k, visits_a_day, within, got 'visits'" in got.err

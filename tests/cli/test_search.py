@@ -10,9 +10,9 @@ def test_search_and_curve(shop: Run) -> None:
     assert "at most 3 full fits a candidate, seed 4" in got.out
     assert "popular" not in got.out
     assert "flyball search list shop.py s1 shows every trial" in got.out
-    told = shop("search", "run", "shop.py", "--candidate", "ease", "--how", "halving", "--json").last
-    assert (told["search"], told["how"]) == ("s2", "halving")
-    assert told["candidates"][0]["spent"] <= told["budget"] == 8
+    message = shop("search", "run", "shop.py", "--candidate", "ease", "--how", "halving", "--json").last
+    assert (message["search"], message["how"]) == ("s2", "halving")
+    assert message["candidates"][0]["spent"] <= message["budget"] == 8
     assert shop("search", "curve", "shop.py", "--candidate", "ease").out.count("%") == 5
     listed = shop("search", "list", "shop.py", "--json").last["searches"]
     assert [(one["id"], one["how"], len(one["trials"]) > 0) for one in listed] == [

@@ -4,13 +4,13 @@ import pytest
 
 from flyball.cli import show
 
-COLUMNS = ["version", "figure", "why"]
+COLUMNS = ["version", "metric", "why"]
 ROWS = [["v1", "0.174", "beats_random"], ["v10", "12.5", ""]]
 
 
-def test_figures_stand_under_each_other_and_lines_end_with_their_text() -> None:
-    lines = show.table_lines(COLUMNS, ROWS, right=["figure"])
-    assert lines == ["version  figure  why", "v1        0.174  beats_random", "v10        12.5"]
+def test_numbers_stand_under_each_other_and_lines_end_with_their_text() -> None:
+    lines = show.table_lines(COLUMNS, ROWS, right=["metric"])
+    assert lines == ["version  metric  why", "v1        0.174  beats_random", "v10        12.5"]
 
 
 def test_a_table_as_wide_as_the_terminal_stays_one() -> None:
@@ -21,11 +21,11 @@ def test_a_table_as_wide_as_the_terminal_stays_one() -> None:
 def test_a_narrow_terminal_gets_records_without_empty_cells() -> None:
     assert show.table_lines(COLUMNS, ROWS, width=20) == [
         "version  v1",
-        "figure   0.174",
+        "metric   0.174",
         "why      beats_random",
         "",
         "version  v10",
-        "figure   12.5",
+        "metric   12.5",
     ]
 
 

@@ -30,7 +30,7 @@ def test_a_bad_duration_says_what_it_must_be(text: str) -> None:
 
 
 @given(st.integers(-(10**15), 4 * 10**15))
-def test_an_instant_reads_back(timestamp_us: int) -> None:
+def test_a_time_reads_back(timestamp_us: int) -> None:
     assert parse_timestamp(format_timestamp(timestamp_us)) == timestamp_us
 
 
@@ -47,11 +47,11 @@ def test_a_manual_clock_never_runs_backwards() -> None:
 
 
 @given(st.lists(st.integers(0, 2**47 * 1000), min_size=2, max_size=5, unique_by=lambda us: us // 1000))
-def test_ids_sort_by_time_and_tell_it(instants: list[int]) -> None:
+def test_ids_sort_by_time_and_tell_it(timestamps: list[int]) -> None:
     rng = random.Random(1)
-    ids = [new_id(instant, rng) for instant in sorted(instants)]
+    ids = [new_id(timestamp, rng) for timestamp in sorted(timestamps)]
     assert ids == sorted(ids)
-    assert [timestamp_of_id(one) for one in ids] == [instant // 1000 * 1000 for instant in sorted(instants)]
+    assert [timestamp_of_id(one) for one in ids] == [timestamp // 1000 * 1000 for timestamp in sorted(timestamps)]
 
 
 @pytest.mark.parametrize("text", ["", "0" * 25, "0" * 27, "8" + "0" * 25, "I" + "0" * 25, "0" * 25 + "a"])

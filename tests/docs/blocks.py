@@ -3,7 +3,7 @@
 `python` blocks run, or are written where their first line is `# file: NAME`, or must be in the file where it is
 `# from: NAME`; `toml` and `json` are parsed and, with that first line, written; a `diff` block changes the file its
 first line names, wherever its old lines are; of `console` blocks each `$ ` line runs and must print what follows it,
-figures and ids aside and `...` standing for anything, and must end with exit code 0 unless the last line shown is
+numbers and ids aside and `...` standing for anything, and must end with exit code 0 unless the last line shown is
 `# exit code N`.
 """
 
@@ -47,7 +47,7 @@ def needs_of(page: Path) -> str:
 
 
 def shape(line: str) -> str:
-    """A line of output with its figures and identifiers blanked: what must be as the page says."""
+    """A line of output with its numbers and identifiers blanked: what must be as the page says."""
     return re.sub(r"[ \t─━]+", " ", _NUMBER.sub("#", _HEX.sub("#", line))).strip()
 
 
@@ -177,8 +177,8 @@ class Reader:
         )
         printed = [line for line in done.stdout.splitlines() if line.strip()]
         wanted = [line for line in shown if line.strip()]
-        told = _EXIT.match(wanted[-1]) if wanted else None
-        code, wanted = (int(told[1]), wanted[:-1]) if told else (0, wanted)
+        message = _EXIT.match(wanted[-1]) if wanted else None
+        code, wanted = (int(message[1]), wanted[:-1]) if message else (0, wanted)
         happened = f"{where}: `{command}` printed (exit code {done.returncode}, expected {code})\n{done.stdout}"
         assert done.returncode == code, happened
         assert agree(wanted, printed), happened + "\nwhere the page shows\n" + "\n".join(shown)

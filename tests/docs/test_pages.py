@@ -1,4 +1,4 @@
-"""Every block of every page is run; output has the shape that the page shows (figures may differ)."""
+"""Every block of every page is run; output has the shape that the page shows (numbers may differ)."""
 
 import configparser
 import os
@@ -31,8 +31,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder as it is after the first tutorial: a shop that has learned once."""
     folder = tmp_path_factory.mktemp("tutorial")
     run = [sys.executable, "-m", "flyball"]
-    told = ("new shop", "ingest shop.py shop-events.jsonl", "learn shop.py", "recommend shop.py 7")
-    for words in told:
+    message = ("new shop", "ingest shop.py shop-events.jsonl", "learn shop.py", "recommend shop.py 7")
+    for words in message:
         subprocess.run([*run, *words.split()], cwd=folder, check=True, capture_output=True, timeout=300)
     return folder
 
@@ -79,7 +79,7 @@ def test_links_between_pages_lead_somewhere() -> None:
     assert not dead, os.linesep.join(dead)
 
 
-def test_agreement_looks_at_words_not_at_figures() -> None:
+def test_agreement_looks_at_words_not_at_numbers() -> None:
     assert agree(["read 12 lines in 0.5 s"], ["read 99 lines in 1.25 s"])
     assert not agree(["read 12 lines"], ["wrote 12 lines"])
     assert agree(["first", "...", "last"], ["first", "a", "b", "last"])

@@ -1,4 +1,4 @@
-"""What films of MovieLens folders are told to be: gaps say nothing, and are no attribute."""
+"""What films of MovieLens folders are described as: gaps say nothing, and are no attribute."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def names_of(found: Attributes, item: int) -> list[str]:
     ("name", "encoding"),
     [("u.item", "latin-1"), ("movies.dat", "latin-1"), ("movies.csv", "utf-8"), ("movies.csv", "latin-1")],
 )
-def test_genre_year_and_decade_where_they_are_told(name: str, encoding: str, tmp_path: Path) -> None:
+def test_genre_year_and_decade_where_they_are_described(name: str, encoding: str, tmp_path: Path) -> None:
     (tmp_path / "u.genre").write_text("Action|0\nDrama|1\nWar|2\n\n")
     (tmp_path / name).write_text(FILMS[name], encoding=encoding)
     items = ["8", "7", "9", "10", "not among them", "7"]

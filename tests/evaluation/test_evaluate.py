@@ -75,14 +75,14 @@ def test_slices_say_how_many_and_leave_out_the_tiny(world: SimpleNamespace) -> N
     assert set(found["group", "F"].metrics) == {"ndcg@5", "recall@5", "precision@5", "map@5", "hit_rate@5"}
 
 
-def test_the_order_of_challengers_changes_no_figure(world: SimpleNamespace) -> None:
+def test_the_order_of_challengers_changes_no_metric(world: SimpleNamespace) -> None:
     one, other = challenger(world, "one", Mind(noise=1.0)), challenger(world, "other", Mind(noise=2.0))
     first, second = evaluated(world, one, other), evaluated(world, other, one)
     assert first.of("one").metrics == second.of("one").metrics
     assert first.difference("map@5", "one", "other") == second.difference("map@5", "one", "other")
 
 
-def test_broken_challengers_are_told_and_stop_nobody(world: SimpleNamespace) -> None:
+def test_broken_challengers_are_reported_and_stop_nobody(world: SimpleNamespace) -> None:
     report = evaluated(
         world,
         challenger(world, "raises", Broken()),
@@ -210,7 +210,7 @@ def test_gates_pass_the_good_and_name_what_is_wrong(world: SimpleNamespace) -> N
     assert not check_gates(fb.gates(), OWN, report, "perfect", Rivals(), "ndcg@5")[2].passed
 
 
-def test_a_model_that_scores_nothing_is_refused_though_the_fallback_has_good_figures(world: SimpleNamespace) -> None:
+def test_a_model_that_scores_nothing_is_refused_though_the_fallback_has_good_metrics(world: SimpleNamespace) -> None:
     """Everybody likes the popular items: lists that the fallback alone fills beat the random ones."""
     liked = np.arange(USERS, dtype=np.int32) % 2 + 10
     train = msgspec.structs.replace(world.train, item_index=liked)
@@ -258,11 +258,11 @@ def test_lists_that_stay_short_fail_their_gate(world: SimpleNamespace) -> None:
     assert gate.metrics["value"] == 0.0
 
 
-def report_of(figures: dict[str, tuple[float, float]], gaps: dict[tuple[str, str], Estimate]) -> Report:
-    """`figures`: name → (ndcg, microseconds)."""
+def report_of(metrics: dict[str, tuple[float, float]], gaps: dict[tuple[str, str], Estimate]) -> Report:
+    """`metrics`: name → (ndcg, microseconds)."""
     found = {
         name: Evaluated(name, "candidate", "", metrics={"ndcg@5": Estimate(value)}, cost=Cost(answer_us=cost))
-        for name, (value, cost) in figures.items()
+        for name, (value, cost) in metrics.items()
     }
     differences: dict[str, dict[str, Estimate]] = {}
     for (name, other), gap in gaps.items():
@@ -281,13 +281,13 @@ def report_of(figures: dict[str, tuple[float, float]], gaps: dict[tuple[str, str
 
 
 def test_the_cheapest_within_noise_wins() -> None:
-    figures = {"best": (0.30, 900.0), "near": (0.29, 100.0), "cheap": (0.10, 5.0)}
+    metrics = {"best": (0.30, 900.0), "near": (0.29, 100.0), "cheap": (0.10, 5.0)}
     gaps = {
         ("best", "near"): Estimate(0.01, -0.005, 0.02),
         ("cheap", "best"): Estimate(-0.2, -0.25, -0.15),
         ("near", "cheap"): Estimate(0.19, 0.1, 0.2),
     }
-    report = report_of(figures, gaps)
+    report = report_of(metrics, gaps)
     policy = fb.cheapest_within_noise("ndcg@5")
     winner, reason = choose(policy, report, ["best", "near", "cheap"])
     assert winner == "near"

@@ -225,7 +225,7 @@ def test_sampled_negatives_are_distinct_and_unseen(by_popularity: bool) -> None:
         assert not np.intersect1d(items, np.concatenate([own, found.truth[row]])).size
 
 
-def test_the_temporal_split_learns_from_nothing_at_or_after_its_instant() -> None:
+def test_the_temporal_split_learns_from_nothing_at_or_after_its_time() -> None:
     data = sample_interactions()
     found = splits.temporal(data, 0)[0]
     split_us = found.train.as_of_us
@@ -337,7 +337,7 @@ def test_parameters_may_be_given(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         ("ease.items=many", "ease.items must be a value that fits"),
         ("ease.size=9", "no parameter of ease 'size'"),
@@ -346,11 +346,11 @@ def test_parameters_may_be_given(tmp_path: Path) -> None:
         ("ease.items=0", "EASE's items must be at least 1"),
     ],
 )
-def test_parameters_that_cannot_be_are_told(tmp_path: Path, given: str, told: str) -> None:
+def test_parameters_that_cannot_be_are_reported(tmp_path: Path, given: str, message: str) -> None:
     write(tmp_path / "set", "u.data", "".join(f"{n % 9}\t{n % 7}\t{n % 5 + 1}\t{n}\n" for n in range(60)))
     done = CliRunner().invoke(app, ["accuracy", str(tmp_path / "set"), "--families", "ease", "--set", given])
     assert done.exit_code != 0
-    assert told in str(done.exception)
+    assert message in str(done.exception)
 
 
 @pytest.mark.data

@@ -1,4 +1,4 @@
-"""A wrong setting is told after the first thousands of lines, with its likely cause, and a dry run before them."""
+"""A wrong setting is reported after the first thousands of lines, with its likely cause, and a dry run before them."""
 
 import io
 import json
@@ -40,7 +40,7 @@ def text(events: list[dict[str, Any]]) -> str:
 SCALE_OF_TEN = [number % 8 + 3 for number in range(20_000)]  # 6 to 10 are refused: five of eight
 
 
-def test_a_scale_of_ten_is_told_and_the_rest_is_not_read(home: Home) -> None:
+def test_a_scale_of_ten_is_reported_and_the_rest_is_not_read(home: Home) -> None:
     with pytest.raises(Stopped) as stopped:
         home.ingest(text(rates(SCALE_OF_TEN)), "jsonl", stop_early=True)
     assert "out_of_range: stars must be <= 5, got up to 10: is the scale 10?" in str(stopped.value)
@@ -79,7 +79,7 @@ def test_only_the_first_lines_are_watched(home: Home) -> None:
     assert (report.quarantined, report.likely) == ({"out_of_range": 12_000}, "")
 
 
-def test_a_short_source_is_taken_in_whole_and_the_cause_told(home: Home) -> None:
+def test_a_short_source_is_taken_in_whole_and_the_cause_reported(home: Home) -> None:
     report = home.ingest(text(rates([9, 8, 5] * 10)), "jsonl", stop_early=True)
     assert report.accepted == {"rate": 10}
     assert "20 of the first 30 lines" in report.likely

@@ -92,7 +92,7 @@ def test_json_that_cannot_be_read_has_a_reason() -> None:
     assert rows_of(parsed) == []
 
 
-def test_other_names_are_read_and_what_is_left_is_told() -> None:
+def test_other_names_are_read_and_what_is_left_is_reported() -> None:
     parsed = parse(THEIRS["jsonl"], [json.dumps({"time": 5, "user_id": 7, "movie": "up", "minute": 3, "device": "tv"})])
     assert rows_of(parsed) == [("watch", {"user": 7, "film": "up", "minute": 3}, 5)]
     assert parsed.ignored == {"device"}
@@ -219,7 +219,7 @@ def test_gzip_is_unpacked_in_pieces() -> None:
         list(read_pieces(io.BytesIO(bytes(broken)), size=1_000))
 
 
-def test_a_gzip_that_was_cut_is_told() -> None:
+def test_a_gzip_that_was_cut_is_reported() -> None:
     packed = gzip.compress(b"x\n" * 100_000)
     with pytest.raises(BadInput, match="whole"):
         list(read_pieces(io.BytesIO(packed[:-20])))

@@ -199,7 +199,7 @@ def test_verdicts_come_one_by_one(home: Home) -> None:
     assert len(home.quarantine.list()) == 2
 
 
-def test_a_log_that_is_away_is_told_and_nothing_counts(home: Home) -> None:
+def test_a_log_that_is_away_is_reported_and_nothing_counts(home: Home) -> None:
     class Away(PlainLog):
         def append(self, records: object) -> Appended:
             raise StoreUnavailable("the log must be free")
@@ -210,7 +210,7 @@ def test_a_log_that_is_away_is_told_and_nothing_counts(home: Home) -> None:
     assert home.quarantine.list() == []
 
 
-def test_progress_is_told_after_each_append(home: Home) -> None:
+def test_progress_is_reported_after_each_append(home: Home) -> None:
     seen: list[int] = []
     pauses: list[int] = []
     lines = "".join(f"{T}1,{number},GET /create_account\n" for number in range(1, 9_001))

@@ -119,7 +119,7 @@ class LateRef(Profile):
         (int, "an event type must be a subclass"),
     ],
 )
-def test_mistakes_in_a_declaration_are_told_with_their_place(cls: Any, says: str) -> None:
+def test_mistakes_in_a_declaration_are_reported_with_their_place(cls: Any, says: str) -> None:
     with pytest.raises(BadDeclaration, match=says):
         Schema([cls])
 
@@ -345,7 +345,7 @@ def test_a_time_that_is_no_integer_is_found_among_many() -> None:
     lax=st.booleans(),
     live=st.booleans(),
 )
-def test_many_are_judged_like_each_one(rows: list[Any], plain: int, lax: bool, live: bool) -> None:
+def test_many_are_checked_like_a_single_one(rows: list[Any], plain: int, lax: bool, live: bool) -> None:
     """`plain` good rows around the odd ones take the whole-column path."""
     schema = Schema([Watch], future_us=1, oldest_us=1)
     rows = [(number + 1, "up", number % 2_000, NOW_US) for number in range(plain)] + rows
@@ -379,7 +379,7 @@ def test_what_is_decoded_is_what_was_checked(**fields: Any) -> None:
     assert event == Sale(shop="é", at=5, **(fields | {"color": color}))
 
 
-def test_other_columns_and_orders_are_judged_alike() -> None:
+def test_other_columns_and_orders_are_checked_alike() -> None:
     schema = movie_schema()
     columns = [["up", "up"], [3, -3], ["x", "y"], [7, 8]]
     records, rejected = schema.check_many("watch", ("film", "minute", "extra", "user"), columns, [5, 5], [6, 6])
@@ -389,7 +389,7 @@ def test_other_columns_and_orders_are_judged_alike() -> None:
     assert [error.reason for _, error in unknown] == ["unknown_type"] * 2
 
 
-def test_text_limits_are_told_before_a_long_text_is_stored() -> None:
+def test_text_limits_are_reported_before_a_long_text_is_stored() -> None:
     class Note(Event):
         user: User
         body: Annotated[str, text(max_length=5)]

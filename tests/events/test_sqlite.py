@@ -91,7 +91,7 @@ def test_a_file_that_is_no_database_is_corrupt(tmp_path: Path) -> None:
         open_at(path)
 
 
-def test_a_torn_block_is_told_with_its_place(log: SqliteLog) -> None:
+def test_a_torn_block_is_reported_with_its_place(log: SqliteLog) -> None:
     log.append([record(number, "k") for number in range(10)])
     log.append([record(number, "k") for number in range(10, 20)])
     other = sqlite3.connect(log.path)

@@ -1,4 +1,4 @@
-"""Numbers are microseconds unless declared; what looks like another unit is told, and how to declare it."""
+"""Numbers are microseconds unless declared; what looks like another unit is reported, and how to declare it."""
 
 import json
 from datetime import UTC, datetime
@@ -29,7 +29,7 @@ def written(at_us: int, unit: str) -> int:
 
 
 @given(times_us, others, st.booleans())
-def test_every_time_since_1980_in_another_unit_is_told_and_read_when_declared(
+def test_every_time_since_1980_in_another_unit_is_reported_and_read_when_declared(
     at_us: int, unit: str, as_text: bool
 ) -> None:
     at_us = min(at_us, LAST_US - 1_000_000)
@@ -55,7 +55,7 @@ def test_every_time_before_1980_can_be_declared_as_microseconds(at_us: int) -> N
         assert reader("").timestamp_us(at_us) == at_us
 
 
-def test_another_unit_than_the_declared_one_is_told() -> None:
+def test_another_unit_than_the_declared_one_is_reported() -> None:
     with pytest.raises(BadInput, match=r"in seconds as declared \(this looks like milliseconds, 2026-11-06T"):
         reader("s").timestamp_us(1_793_986_789_000)
     with pytest.raises(BadInput, match=r"in microseconds unless declared \(this looks like seconds, 2026-11-06T"):

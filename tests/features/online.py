@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from hypothesis import strategies as st
-from tests.features.online_events import DECLARED, INSTANTS, KNOWN, SCHEMA, SECOND, Built, build
+from tests.features.online_events import DECLARED, KNOWN, SCHEMA, SECOND, TIMESTAMPS, Built, build
 
 from flyball.core import Refused
 from flyball.events import after_slices
@@ -153,7 +153,7 @@ def check_some(data: st.DataObject, reader: FeatureReader, built: Built, consume
             check(reader, built, at_us)
         else:
             refused_or_right(reader, built, at_us)
-    check(reader, built, max(horizon, data.draw(INSTANTS)))
+    check(reader, built, max(horizon, data.draw(TIMESTAMPS)))
 
 
 def refused_or_right(reader: FeatureReader, built: Built, at_us: int) -> None:

@@ -1,4 +1,4 @@
-"""Declarations that use every aggregate in every window, and logs of adversarial instants for them."""
+"""Declarations that use every aggregate in every window, and logs of adversarial times for them."""
 
 import math
 from typing import Annotated, Any, Literal
@@ -123,7 +123,7 @@ SCHEMA = Schema([Play, Card])
 _EDGES = [
     step * SECOND + off for step in range(-9, 34) for off in (-1, 0, 1)
 ]  # tiles of 1, 2 and 3 s end here, on both sides of 1970
-INSTANTS = st.sampled_from(_EDGES)
+TIMESTAMPS = st.sampled_from(_EDGES)
 _NUMBERS = st.one_of(
     st.none(),
     st.integers(-3, 3),
@@ -146,7 +146,7 @@ PLAYS: st.SearchStrategy[Event] = st.builds(
     price=_REALS,
     device=st.sampled_from(["tv", "phone", "web"]),
     paid=st.booleans(),
-    at=INSTANTS,
+    at=TIMESTAMPS,
 )
 CARDS: st.SearchStrategy[Event] = st.builds(
     Card,
@@ -154,7 +154,7 @@ CARDS: st.SearchStrategy[Event] = st.builds(
     country=st.sampled_from([None, "ro", "de", ""]),
     age=st.sampled_from([None, 0, 44]),
     height=st.sampled_from([None, 1.75, float("nan")]),
-    at=INSTANTS,
+    at=TIMESTAMPS,
 )
 KNOWN = st.tuples(st.one_of(PLAYS, PLAYS, PLAYS, CARDS), st.sampled_from([-3 * SECOND, 0, 0, 1, SECOND, 9 * SECOND]))
 """An event and how late it became known; earlier than it happened when it is stamped in the future."""

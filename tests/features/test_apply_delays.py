@@ -117,7 +117,7 @@ def test_it_is_written_every_few_seconds_at_most(path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", '{"delays": {"state": {"20000": {"1": 5', '{"delays": [1]}'])
-def test_a_damaged_file_is_told_with_its_path(path: Path, text: str) -> None:
+def test_a_damaged_file_is_reported_with_its_path(path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(StoreCorrupt, match=r"apply_delays\.json must be delays .*delete it"):
         read_apply_delays(path)

@@ -57,7 +57,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_parts_give_what_the_whole_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
     small_parts(monkeypatch)
     frames, files, rows = history(tmp_path)
-    told: list[tuple[int, int]] = []
+    message: list[tuple[int, int]] = []
     made = backfill(
         GROUPS,
         files,
@@ -65,11 +65,11 @@ def test_parts_give_what_the_whole_gives(tmp_path: Path, monkeypatch: pytest.Mon
         tmp_path / "out",
         memory_bytes=workers << 20,
         workers=workers,
-        progress=lambda done, parts: told.append((done, parts)),
+        progress=lambda done, parts: message.append((done, parts)),
     )
     assert made.equals(point_in_time(GROUPS, frames, rows))
-    assert len(told) > 20
-    assert told[-1][0] == told[-1][1] == len(told)
+    assert len(message) > 20
+    assert message[-1][0] == message[-1][1] == len(message)
 
 
 def test_it_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,11 +85,11 @@ def test_it_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pytest.Mon
 
     with pytest.raises(Stopped):
         backfill(GROUPS, files, rows, tmp_path / "out", memory_bytes=1 << 20, progress=stop)
-    told: list[int] = []
+    message: list[int] = []
     made = backfill(
-        GROUPS, files, rows, tmp_path / "out", memory_bytes=1 << 20, progress=lambda done, parts: told.append(done)
+        GROUPS, files, rows, tmp_path / "out", memory_bytes=1 << 20, progress=lambda done, parts: message.append(done)
     )
-    assert told[0] == 6
+    assert message[0] == 6
     assert made.equals(point_in_time(GROUPS, frames, rows))
 
 

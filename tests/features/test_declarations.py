@@ -1,4 +1,4 @@
-"""Mistakes are told when the file is read; a hash changes with the meaning and with nothing else."""
+"""Mistakes are reported when the file is read; a hash changes with the meaning and with nothing else."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
@@ -33,7 +33,7 @@ user = fb.Entity("user", buys=fb.count(Buy, "7d"))
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "message"),
     [
         (lambda: fb.count(Buy, fb.tiled("62m", "5m")), "whole fraction of 62m"),
         (lambda: fb.count(Buy, fb.tiled("365d", "1m")), f"at most {MAX_TILES} tiles"),
@@ -81,10 +81,10 @@ user = fb.Entity("user", buys=fb.count(Buy, "7d"))
         (lambda: fb.last(Buy, lambda b: b.note.lower()), "made of fields"),
     ],
 )
-def test_mistakes_are_told(make: Callable[[], Any], told: str) -> None:
+def test_mistakes_are_reported(make: Callable[[], Any], message: str) -> None:
     with pytest.raises(BadDeclaration) as error:
         make()
-    assert told in str(error.value)
+    assert message in str(error.value)
 
 
 def hash_of(feature: Any, **more: Any) -> str:

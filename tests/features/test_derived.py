@@ -92,7 +92,7 @@ def test_values_are_plain_and_finite_or_missing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "message"),
     [
         (lambda: computed(3, "at"), "a Python function"),  # type: ignore[arg-type]
         (lambda: computed(lambda: 3), "one or more"),
@@ -104,10 +104,10 @@ def test_values_are_plain_and_finite_or_missing() -> None:
         (lambda: FeatureSet(logs.user, x=3), "made by fb.computed"),  # type: ignore[arg-type]
     ],
 )
-def test_mistakes_are_told(make: Any, told: str) -> None:
+def test_mistakes_are_reported(make: Any, message: str) -> None:
     with pytest.raises(BadDeclaration) as error:
         make()
-    assert told in str(error.value)
+    assert message in str(error.value)
 
 
 def test_closing_over_what_cannot_be_hashed_is_refused() -> None:
@@ -200,7 +200,7 @@ class Held:
 
 
 @pytest.mark.parametrize(
-    ("function", "told"),
+    ("function", "message"),
     [
         (lambda n: getattr(own_module, "kept"), "own_module, which a computed feature reads"),  # noqa: B009
         (lambda n: own_module.absent, "own_module.absent of a computed feature must be defined before"),
@@ -211,10 +211,10 @@ class Held:
         (_imports, "must be imported at the top of the file"),
     ],
 )
-def test_what_has_no_content_is_refused_with_what_to_do(function: Any, told: str) -> None:
+def test_what_has_no_content_is_refused_with_what_to_do(function: Any, message: str) -> None:
     with pytest.raises(BadDeclaration) as error:
         computed(function, "user.acts")
-    assert told in str(error.value)
+    assert message in str(error.value)
 
 
 def test_attributes_of_own_classes_count_by_value(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,7 +55,7 @@ def test_a_shift_of_time_by_whole_tiles_shifts_the_answers(
         for one in log
     ]
     asked = [msgspec.structs.replace(one, at=one.at + step) for one in rows]
-    kept = [name for name in NAMES if name != "user.since"]  # its value is an instant
+    kept = [name for name in NAMES if name != "user.since"]  # its value is a time
     assert values(log, rows).select(kept).equals(values(later, asked).select(kept))
 
 

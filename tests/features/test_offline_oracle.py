@@ -53,7 +53,7 @@ def test_events_on_every_edge(start: int, question: int) -> None:
 
 @pytest.mark.parametrize("late", [-1, 0, 1, 2])
 @pytest.mark.parametrize("delay_us", [0, 1, logs.TILE])
-def test_known_at_the_very_instant_is_known(late: int, delay_us: int) -> None:
+def test_known_at_the_very_time_is_known(late: int, delay_us: int) -> None:
     q = START + 7
     log = [act(q - 2 * logs.TILE, 0, known_at=q - delay_us + late, n=1), act(q - logs.TILE, 1, n=2), act(q - 5, 2)]
     check(log, [row(q + step) for step in (-1, 0, 1)], delay_us)
@@ -88,7 +88,7 @@ def check_any_length(log: Sequence[Logged], rows: Sequence[logs.Row]) -> None:
     check(log, padded)
 
 
-def test_equal_instants_are_ordered_by_value_whatever_the_arrival() -> None:
+def test_equal_times_are_ordered_by_value_whatever_the_arrival() -> None:
     values = [(3, "b"), (7, "é"), (-5, ""), (7, "\U0001f600"), (None, "\uffff"), (2, None)]
     for shift in range(len(values)):
         turned = values[shift:] + values[:shift]
@@ -152,7 +152,7 @@ def test_what_is_not_yet_known_before_the_window_hides_nothing_in_it() -> None:
         check([*known, msgspec.structs.replace(unknown, offset=9)], [row(q), row(q, (4, 0, 0))])
 
 
-def test_of_two_profiles_at_one_instant_the_later_in_the_log_counts() -> None:
+def test_of_two_profiles_at_one_time_the_later_in_the_log_counts() -> None:
     for sizes in ((1, 2), (2, 1), (None, 3), (3, None)):
         cards = [Logged(logs.Card(shop="s", size=size, at=START), START, 0, place) for place, size in enumerate(sizes)]
         check(cards, [row(START + 1), row(START + 1, (1, 0, 0))])

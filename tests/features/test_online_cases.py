@@ -16,7 +16,7 @@ SCHEMA = Schema(logs.EVENT_TYPES)
 
 
 def store_at(log: list[Logged], row: logs.Row, rows: int, batch: int) -> tuple[MemoryStore, tuple[int, ...]]:
-    """The online state for a question: the events before its offsets, those before its instant sealed."""
+    """The online state for a question: the events before its offsets, those before its time sealed."""
     parts: list[list[Logged]] = [[] for _ in range(logs.PARTITIONS)]
     for logged in log:
         parts[logged.partition].append(logged)

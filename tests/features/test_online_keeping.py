@@ -48,7 +48,7 @@ def test_one_key_with_endless_events_stays_small() -> None:
 
 
 def test_history_that_arrives_all_at_once_becomes_tiles_too() -> None:
-    """Every event of an import is known at the same instant, so the horizon does not move between its batches."""
+    """Every event of an import is known at the same time, so the horizon does not move between its batches."""
     store = MemoryStore()
     consumer = FeatureConsumer(SCHEMA, [short], store, partitions=1)
     feed(consumer, [play(1, START + index * SECOND // 50, START + 500 * SECOND) for index in range(20_000)])
@@ -58,7 +58,7 @@ def test_history_that_arrives_all_at_once_becomes_tiles_too() -> None:
     assert reader.read({"user": ["1"]}, START + 500 * SECOND).groups["user"].rows() == [[0, 0]]
 
 
-def test_a_log_may_have_more_partitions_than_the_follower_was_told() -> None:
+def test_a_log_may_have_more_partitions_than_the_consumer_was_opened_with() -> None:
     store = MemoryStore()
     consumer = FeatureConsumer(SCHEMA, [short], store, partitions=1)
     assert consumer.apply([Slice(2, 0, [play(1, START)]), Slice(0, 0, [play(1, START, number=1)])]) == 2
@@ -81,7 +81,7 @@ def test_what_is_forgotten_takes_no_place_of_what_is_kept() -> None:
     assert FeatureReader([declared], store).read({"user": ["1"]}, later + SECOND).groups["user"].rows() == [[4]]
 
 
-def test_records_that_came_before_and_keys_without_events_are_told_as_none() -> None:
+def test_records_that_came_before_and_keys_without_events_are_reported_as_none() -> None:
     store, records = MemoryStore(), [play(1, START), play(1, START + 1)]
     consumer = FeatureConsumer(SCHEMA, DECLARED, store, partitions=1)
     assert consumer.apply([Slice(0, 0, records)]) == 2
@@ -105,7 +105,7 @@ def test_an_expired_key_reads_as_one_without_events_and_not_before() -> None:
 
 @pytest.mark.parametrize("window", [exact("20s", max_events=5), tiled("18s", "2s")])
 @pytest.mark.parametrize("shift", [0, 1, SECOND // 2, SECOND - 1, SECOND, 1_250_000, 5 * SECOND // 4 * 7 - 1])
-def test_no_key_is_forgotten_that_an_instant_can_still_see(window: Any, shift: int) -> None:
+def test_no_key_is_forgotten_that_a_time_can_still_see(window: Any, shift: int) -> None:
     store, at = MemoryStore(), START + shift
     declared = Entity("user", plays=count(Play, window))
     consumer = FeatureConsumer(SCHEMA, [declared], store, partitions=1, grace_us=0)
@@ -280,7 +280,7 @@ def test_a_changed_definition_is_refused_until_rebuilt_and_then_followed(log: Ev
     assert rows_of(changed, store)[1][0] == rows_of(changed, fresh)[1][0] + 1
 
 
-def test_a_rebuild_meets_the_follower_where_it_stands(log: EventLog) -> None:
+def test_a_rebuild_meets_the_consumer_where_it_stands(log: EventLog) -> None:
     store = MemoryStore()
     consumer = FeatureConsumer(SCHEMA, [short], store, partitions=2)
     consumer.apply([Slice(piece.partition, 0, piece.records[:60]) for piece in log.read((0, 0), 10_000)])

@@ -51,7 +51,7 @@ def half_sealed(entity: fb.Entity, events: list[Act], at_us: int) -> list[Any]:
 
 
 def sealed_as_time_passes(entity: fb.Entity, events: list[Act], at_us: int) -> list[Any]:
-    """Each event known when it happens and made a tile at once; at last another's, at the very instant asked about."""
+    """Each event known when it happens and made a tile at once; at last another's, at the very time asked about."""
     store = MemoryStore()
     consumer = FeatureConsumer(Schema([Act]), [entity], store, partitions=1, grace_us=0, rows=1_000)
     for place, event in enumerate([*events, Act(user=2, at=at_us)]):
@@ -134,7 +134,7 @@ SLIDING, SHORT = fb.tiled("1m", "10s"), fb.exact("1m", max_events=9)
 
 @ALL
 @pytest.mark.parametrize("order", list(permutations([3, 7, -5])))
-def test_at_one_instant_the_greatest_is_last_and_the_smallest_first(computed: Any, order: tuple[int, ...]) -> None:
+def test_at_one_time_the_greatest_is_last_and_the_smallest_first(computed: Any, order: tuple[int, ...]) -> None:
     texts = {3: "b", 7: "c", -5: "a"}
     events = [act(0, n=n, t=texts[n]) for n in order]
     for window in (fb.lifetime, SLIDING, SHORT):

@@ -28,7 +28,7 @@ class Crash(BaseException):
 
 
 class CrashAt:
-    """Raises at the n-th step it is told of."""
+    """Raises at the n-th step it is asked for."""
 
     def __init__(self, step: int) -> None:
         self.left = step
@@ -160,14 +160,14 @@ while True:
 """
 
 
-def test_kill_nine_at_any_instant(tmp_path: Path) -> None:
+def test_kill_nine_at_any_time(tmp_path: Path) -> None:
     log = APPLICATION.partitioned(
         [APPLICATION.record("watch", START + n, user=n % 5 + 1, film="f", minute=n % 90) for n in range(4000)]
     )
-    for told in (1, 3, 6):
+    for message in (1, 3, 6):
         writer = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE, text=True)
         assert writer.stdout is not None
-        lines = [writer.stdout.readline() for _ in range(told + 1)]
+        lines = [writer.stdout.readline() for _ in range(message + 1)]
         writer.kill()
         writer.wait()
         writer.stdout.close()
@@ -194,7 +194,7 @@ def test_two_writers_write_each_record_once(tmp_path: Path) -> None:
     assert places(tmp_path) == expected(log)
 
 
-def test_records_held_back_are_not_told_as_durable(tmp_path: Path) -> None:
+def test_records_held_back_are_not_reported_as_durable(tmp_path: Path) -> None:
     log = many(20)
     one = consumer(tmp_path)
     assert one.apply(divided(log, [])[0]) == 20
@@ -206,7 +206,7 @@ def test_records_held_back_are_not_told_as_durable(tmp_path: Path) -> None:
         one.apply([Slice(0, 1_000, [])])
 
 
-def test_a_history_deleted_under_its_follower_is_written_again_without_a_hole(tmp_path: Path) -> None:
+def test_a_history_deleted_under_its_consumer_is_written_again_without_a_hole(tmp_path: Path) -> None:
     log = many(40)
     one, folder = consumer(tmp_path / "history"), tmp_path / "history"
     first, second = divided(log, [[5] * PARTITIONS])[0], divided(log, [[5] * PARTITIONS])[1]
@@ -355,7 +355,7 @@ def test_types_that_are_not_declared_are_kept_apart(tmp_path: Path) -> None:
         History(tmp_path, SCHEMA).events("gone")
 
 
-def test_a_broken_manifest_is_told(tmp_path: Path) -> None:
+def test_a_broken_manifest_is_reported(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_bytes(b"{half")
     with pytest.raises(ArtifactCorrupt, match="manifest"):
         consumer(tmp_path).offsets()

@@ -54,7 +54,7 @@ def test_the_latest_layout(tmp_path: Path) -> None:
     assert whole == [5, 4, 4, 1]
 
 
-def test_broken_rows_and_other_folders_are_told_with_their_place(tmp_path: Path) -> None:
+def test_broken_rows_and_other_folders_are_reported_with_their_place(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="u.data"):
         list(movielens_events(tmp_path))
     small(tmp_path)
@@ -77,9 +77,9 @@ def test_no_file_stays_open_when_a_row_is_wrong(tmp_path: Path, name: str, line:
     (tmp_path / "u.user").write_text("1|24|M|writer|12345\n")
     assert len(list(movielens_events(tmp_path))) == 3
     (tmp_path / name).write_text(line + "1|2\n" * 5_000)  # more than a buffer beyond it
-    with pytest.raises(BadInput, match=f"{name}:1") as told:
+    with pytest.raises(BadInput, match=f"{name}:1") as message:
         list(movielens_events(tmp_path))
-    assert told.tb is not None  # which holds every frame that was left
+    assert message.tb is not None  # which holds every frame that was left
     held = Path("/proc/self/fd")
     if held.is_dir():
         assert not [each for each in held.iterdir() if each.is_symlink() and each.resolve() == tmp_path / name]

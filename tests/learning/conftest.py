@@ -58,7 +58,7 @@ class Together(fb.Recommender, frozen=True):
 
 
 class Broken(fb.Recommender, frozen=True):
-    """Fails as it is told."""
+    """Fails as it is reported."""
 
     how: str = "raise"
 

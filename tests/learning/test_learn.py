@@ -33,10 +33,10 @@ def test_the_planted_taste_wins_and_serves(filled: Callable[..., Runtime]) -> No
     runtime = filled()
     report = run(runtime, by="ann")
     assert report.status == "done"
-    told = by_name(report)
-    assert set(told) == {"popular", "together", "random"}
-    assert told["together"].metrics["ndcg@5"]["value"] > 1.1 * told["popular"].metrics["ndcg@5"]["value"]
-    assert told["random"].role == "baseline"
+    message = by_name(report)
+    assert set(message) == {"popular", "together", "random"}
+    assert message["together"].metrics["ndcg@5"]["value"] > 1.1 * message["popular"].metrics["ndcg@5"]["value"]
+    assert message["random"].role == "baseline"
     assert report.released
     assert (report.chosen, report.champion, report.champion_before) == ("v2", "v2", None)
     assert current(runtime.registry).champion == "v2"
@@ -64,7 +64,7 @@ def test_the_window_holds_the_latest_fifth_and_nobody_saw_it(filled: Callable[..
     assert report.users == 80
 
 
-def test_every_step_is_told(filled: Callable[..., Runtime]) -> None:
+def test_every_step_is_reported(filled: Callable[..., Runtime]) -> None:
     steps: list[Progress] = []
     run(filled(), progress=steps.append)
     stages = [step.stage for step in steps]
@@ -84,8 +84,8 @@ def test_every_step_is_told(filled: Callable[..., Runtime]) -> None:
 
 def test_candidates_that_fail_are_rejected_with_the_reason(filled: Callable[..., Runtime]) -> None:
     report = run(filled(broken="raise,objects,nan,score raises,full disk"))
-    told = by_name(report)
-    reasons = {name: each.reason for name, each in told.items() if name.startswith("broken")}
+    message = by_name(report)
+    reasons = {name: each.reason for name, each in message.items() if name.startswith("broken")}
     for name, words in {
         "broken-raise": "no convergence",
         "broken-objects": "arrays of numbers",
@@ -94,9 +94,9 @@ def test_candidates_that_fail_are_rejected_with_the_reason(filled: Callable[...,
         "broken-full-disk": "No space left",
     }.items():
         assert words in reasons[name]
-        assert told[name].outcome == "rejected"
-    assert told["together"].outcome == "passed"
-    assert report.champion == told["together"].version
+        assert message[name].outcome == "rejected"
+    assert message["together"].outcome == "passed"
+    assert report.champion == message["together"].version
 
 
 def test_a_rejected_version_has_no_artifact_and_never_serves(filled: Callable[..., Runtime]) -> None:
@@ -111,18 +111,18 @@ def test_a_rejected_version_has_no_artifact_and_never_serves(filled: Callable[..
 
 def test_a_candidate_that_fails_on_the_whole_only_is_rejected(filled: Callable[..., Runtime]) -> None:
     runtime = filled(broken="later")
-    told = by_name(run(runtime))
-    assert told["broken-later"].outcome == "rejected"
-    assert told["together"].outcome == "passed"
+    message = by_name(run(runtime))
+    assert message["broken-later"].outcome == "rejected"
+    assert message["together"].outcome == "passed"
 
 
 @pytest.mark.live
 def test_a_candidate_whose_process_dies_is_rejected_and_the_others_go_on(filled: Callable[..., Runtime]) -> None:
     runtime = filled(broken="exit,score exits")
-    told = by_name(run(runtime, workers=2))
-    assert "exit code 7" in told["broken-exit"].reason
-    assert "exit code 8" in told["broken-score-exits"].reason
-    assert told["together"].outcome == "passed"
+    message = by_name(run(runtime, workers=2))
+    assert "exit code 7" in message["broken-exit"].reason
+    assert "exit code 8" in message["broken-score-exits"].reason
+    assert message["together"].outcome == "passed"
 
 
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.live)])
@@ -130,12 +130,12 @@ def test_the_same_snapshot_and_seed_give_the_same_bits(filled: Callable[..., Run
     first, second = filled(), shop.another("second")
     one, other = run(first, seed=3), run(second, seed=3, workers=workers)
     assert one.snapshot == other.snapshot
-    assert figures(one) == figures(other)
+    assert metrics(one) == metrics(other)
     assert artifacts(first, one) == artifacts(second, other)
     assert len(artifacts(first, one)) == 2
 
 
-def figures(report: LearnReport) -> dict[str, Any]:
+def metrics(report: LearnReport) -> dict[str, Any]:
     return {each.name: each.metrics for each in report.candidates if each.role != "champion"}
 
 
@@ -151,9 +151,9 @@ def test_the_champion_is_compared_without_what_it_had_seen(filled: Callable[...,
     runtime = filled()
     run(runtime)
     report = run(runtime)
-    told = by_name(report)
-    assert told["champion:v2"].role == "champion"
-    assert told["champion:v2"].metrics == told["together"].metrics
+    message = by_name(report)
+    assert message["champion:v2"].role == "champion"
+    assert message["champion:v2"].metrics == message["together"].metrics
     assert any("champion v2 had learned from part of the test window" in note for note in report.notes)
     assert (report.champion_before, report.champion) == ("v2", "v4")
     assert rollback(runtime.registry, "back", "ben", 1, artifacts=runtime.artifacts).state.champion == "v2"
@@ -165,20 +165,20 @@ def test_a_champion_of_another_recipe_is_fitted_again_for_the_comparison(
     runtime = filled()
     run(runtime)
     report = run(shop.open(shrink=1_000.0))
-    told = by_name(report)
-    assert told["champion:v2"].metrics["ndcg@5"] != {}
-    assert told["together"].metrics != told["champion:v2"].metrics
+    message = by_name(report)
+    assert message["champion:v2"].metrics["ndcg@5"] != {}
+    assert message["together"].metrics != message["champion:v2"].metrics
 
 
-def test_a_champion_older_than_the_window_is_judged_as_it_is(filled: Callable[..., Runtime], shop: Any) -> None:
+def test_a_champion_older_than_the_window_is_evaluated_as_it_is(filled: Callable[..., Runtime], shop: Any) -> None:
     runtime = filled()
     first = run(runtime)
     shop.likes(runtime, users=200, days=10, seed=2, day=20)
     report = run(runtime)
     assert report.window is not None
     assert report.window.start_us > first.as_of_us
-    told = by_name(report)
-    assert told[f"champion:{first.champion}"].metrics
+    message = by_name(report)
+    assert message[f"champion:{first.champion}"].metrics
     assert not report.notes
 
 
@@ -200,7 +200,7 @@ def test_a_champion_whose_class_is_gone_cannot_be_compared(filled: Callable[...,
     assert report.champion == "v3"
 
 
-def test_a_corrupt_champion_is_told_and_replaced(filled: Callable[..., Runtime]) -> None:
+def test_a_corrupt_champion_is_reported_and_replaced(filled: Callable[..., Runtime]) -> None:
     runtime = filled()
     run(runtime)
     artifact = runtime.artifacts / runtime.registry.version("v2").artifact / "together.npy"
@@ -226,7 +226,7 @@ def test_a_release_made_meanwhile_is_not_overwritten(filled: Callable[..., Runti
 
 
 @pytest.mark.parametrize(("users", "days"), [(0, 1), (1, 1), (3, 2), (8, 14)])
-def test_too_little_data_is_told_and_breaks_nothing(shop: Any, users: int, days: int) -> None:
+def test_too_little_data_is_reported_and_breaks_nothing(shop: Any, users: int, days: int) -> None:
     runtime = shop.open()
     shop.likes(runtime, users=users, days=days)
     report = run(runtime)
@@ -247,7 +247,7 @@ def test_a_small_home_gets_a_wider_window(shop: Any) -> None:
     assert report.window.share > 0.3
 
 
-def test_as_of_an_earlier_instant(filled: Callable[..., Runtime], shop: Any) -> None:
+def test_as_of_an_earlier_time(filled: Callable[..., Runtime], shop: Any) -> None:
     runtime = filled(max_loss=0.5)
     earlier = runtime.clock.now_us() - 4 * DAY_US
     report = run(runtime, as_of_us=earlier)
@@ -331,10 +331,10 @@ def test_killed_anywhere_the_registry_is_whole_and_the_next_run_cleans_up(
     filled: Callable[..., Runtime], shop: Any, stage: str
 ) -> None:
     runtime = filled()
-    told = subprocess.run(
+    message = subprocess.run(
         [sys.executable, "-c", KILLED, runtime.home, shop.file, stage, str(shop.clock.now_us())], check=False
     )
-    assert told.returncode == -signal.SIGKILL
+    assert message.returncode == -signal.SIGKILL
     versions = runtime.registry.versions()
     assert [whole(runtime, each) for each in versions] == [True] * (2 if stage == "register" else 0)
     assert runtime.registry.runs()[0].status == "running"
@@ -361,12 +361,12 @@ def test_files_that_no_run_made_are_left_alone(filled: Callable[..., Runtime]) -
     assert os.listdir(kept) == []
 
 
-def test_the_champion_is_told_as_it_is_and_as_its_recipe(filled: Callable[..., Runtime], shop: Any) -> None:
+def test_the_champion_is_reported_as_it_is_and_as_its_recipe(filled: Callable[..., Runtime], shop: Any) -> None:
     runtime = filled()
     run(runtime)
-    told = by_name(run(runtime))
-    assert {"champion:v2", "champion:v2:as-it-is"} <= set(told)
-    assert told["champion:v2:as-it-is"].role == "champion"
+    message = by_name(run(runtime))
+    assert {"champion:v2", "champion:v2:as-it-is"} <= set(message)
+    assert message["champion:v2:as-it-is"].role == "champion"
     shop.likes(runtime, users=200, days=10, seed=2, day=20)
     later = run(runtime)
     assert {f"champion:{later.champion_before}", f"champion:{later.champion_before}:refitted"} <= set(by_name(later))
@@ -428,6 +428,6 @@ def test_artifacts_of_versions_long_out_of_service_go_too(filled: Callable[..., 
 @pytest.mark.live
 def test_a_fit_that_hangs_is_ended_and_rejected(filled: Callable[..., Runtime]) -> None:
     runtime = filled(broken="hang")
-    told = by_name(run(runtime, workers=2))
-    assert "must end within 20 s" in told["broken-hang"].reason
-    assert told["together"].outcome == "passed"
+    message = by_name(run(runtime, workers=2))
+    assert "must end within 20 s" in message["broken-hang"].reason
+    assert message["together"].outcome == "passed"

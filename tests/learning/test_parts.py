@@ -39,7 +39,7 @@ def test_the_first_window_holds_the_latest_fifth() -> None:
     assert {each.end_us for each in found} == {1_001}
 
 
-def test_an_instant_is_never_divided() -> None:
+def test_a_time_is_never_divided() -> None:
     found = holdouts(interactions([1, 2, 3, 4, 5, 6, 7, 9, 9, 9]))
     assert [(each.start_us, each.positives, each.share) for each in found] == [(9, 3, 0.3), (7, 4, 0.4), (6, 5, 0.5)]
 

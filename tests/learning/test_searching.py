@@ -24,7 +24,7 @@ def turned(filled: Callable[..., Runtime], monkeypatch: pytest.MonkeyPatch) -> R
 
 
 @pytest.mark.parametrize("how", ["random", "halving"])
-def test_the_planted_parameter_is_found_and_told_as_one_declares_it(turned: Runtime, how: Any) -> None:
+def test_the_planted_parameter_is_found_and_reported_as_one_declares_it(turned: Runtime, how: Any) -> None:
     report = search_parameters(turned, ["together"], how=how, budget=4)
     (found,) = report.candidates
     assert found.declared is not None
@@ -56,7 +56,7 @@ def test_the_budget_is_the_same_for_every_candidate(turned: Runtime) -> None:
         assert all(0 < one.spent <= 3 for one in report.candidates)
 
 
-def test_it_is_judged_before_the_test_window_of_learning(shop: Any) -> None:
+def test_it_is_evaluated_before_the_test_window_of_learning(shop: Any) -> None:
     """Other likes in learning's test window change no trial."""
     values = []
     for name, late in (("one", 3), ("two", 4)):

@@ -1,4 +1,4 @@
-"""A stream of events and questions while processes are killed at random instants: not one logged bit is off."""
+"""A stream of events and questions while processes are killed at random times: not one logged bit is off."""
 
 import os
 import random
@@ -44,7 +44,7 @@ app = fb.App(
 KILLS = ("worker", "worker", "serve-1", "worker")
 
 
-def test_no_bit_is_off_after_kills_at_random_instants(tmp_path: Path) -> None:
+def test_no_bit_is_off_after_kills_at_random_times(tmp_path: Path) -> None:
     (tmp_path / "cinema.py").write_text(APP)
     fill(tmp_path)
     instance = Instance(tmp_path)

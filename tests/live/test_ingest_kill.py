@@ -1,4 +1,4 @@
-"""Killed with -9 at any instant and started again, `flyball ingest` neither loses nor doubles an event."""
+"""Killed with -9 at any time and started again, `flyball ingest` neither loses nor doubles an event."""
 
 import json
 import random

@@ -100,7 +100,7 @@ def test_a_store_opened_before_a_fork_serves_both_sides(url: str) -> None:
     assert store.read([b"a"]) == ([b"2"], (2,))
 
 
-def test_a_server_that_is_gone_is_told_as_such(tmp_path: Path) -> None:
+def test_a_server_that_is_gone_is_reported_as_such(tmp_path: Path) -> None:
     store = open_state(f"redis://127.0.0.1:{_free_port()}/0")
     with pytest.raises(StoreUnavailable, match="must answer"):
         store.read([b"a"])

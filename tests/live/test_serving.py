@@ -175,7 +175,7 @@ def test_a_first_answer_comes_within_moments_of_the_start(floor: Floor) -> None:
     assert len(floor.get("/recommend/1")[0].split(",")) == 5
 
 
-def test_what_is_no_http_is_told_so_in_a_problem_document(floor: Floor) -> None:
+def test_what_is_no_http_is_reported_so_in_a_problem_document(floor: Floor) -> None:
     floor.worker("serve-1")
     for raw in (
         "GET /recommend/é HTTP/1.1\r\n\r\n".encode(),
@@ -242,7 +242,7 @@ def test_while_one_process_is_killed_the_other_answers(floor: Floor) -> None:
     assert floor.dispatcher.shares()["serve-1"][1] == 0
 
 
-def test_a_version_that_holds_its_thread_is_benched_and_every_answer_is_in_time(floor: Floor) -> None:
+def test_a_version_that_holds_its_thread_is_tripped_and_every_answer_is_in_time(floor: Floor) -> None:
     floor.release(ItemKNN())
     floor.worker("serve-1")
     until(lambda: floor.get("/recommend/1")[1]["x-flyball-version"] == "v1")

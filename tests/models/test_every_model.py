@@ -58,8 +58,8 @@ def test_a_model_said_to_be_blind_to_attributes_is(name: str) -> None:
     data = sample_interactions()
     rng = np.random.default_rng(4)
     columns = {"genre": rng.integers(0, 4, len(data.items)).tolist()}
-    told = msgspec.structs.replace(data, attributes=attributes_of(len(data.items), columns))
-    blind, seeing = MODELS[name]().fit(data, 5), MODELS[name]().fit(told, 5)
+    message = msgspec.structs.replace(data, attributes=attributes_of(len(data.items), columns))
+    blind, seeing = MODELS[name]().fit(data, 5), MODELS[name]().fit(message, 5)
     assert {key: array.tobytes() for key, array in blind.items()} == {k: a.tobytes() for k, a in seeing.items()}
 
 

@@ -21,7 +21,7 @@ from flyball.models import (
 
 
 @pytest.mark.parametrize(
-    ("declare", "told"),
+    ("declare", "message"),
     [
         (lambda: ItemKNN(kk=3), "a parameter of ItemKNN must be one of k, shrink, got 'kk'"),
         (lambda: Random(k=3), "a parameter of Random must be left out, got 'k'"),
@@ -41,8 +41,8 @@ from flyball.models import (
         (lambda: Pruned(EASE(l3=8)), "a parameter of EASE must be one of l2, items, got 'l3'"),
     ],
 )
-def test_a_wrong_parameter_is_named_with_what_it_must_be(declare: Callable[[], object], told: str) -> None:
-    with pytest.raises(BadDeclaration, match=told):
+def test_a_wrong_parameter_is_named_with_what_it_must_be(declare: Callable[[], object], message: str) -> None:
+    with pytest.raises(BadDeclaration, match=message):
         declare()
 
 
@@ -53,7 +53,7 @@ def test_right_parameters_are_taken() -> None:
     assert Popular(half_life=None, smoothing=5) == Popular(smoothing=5.0)
 
 
-def test_an_annotation_that_only_type_checkers_know_is_told() -> None:
+def test_an_annotation_that_only_type_checkers_know_is_reported() -> None:
     class Mine(Recommender, frozen=True):
         most: "Decimal | None" = None  # type: ignore[name-defined]  # noqa: F821
 

@@ -7,7 +7,7 @@ _CHANGE, _STATE, _ARRANGEMENTS = "change.py", "state.py", "arrangements.py"
 PLANTED_RELEASES = (
     Planted(_CHANGE, 'if version.state == "rejected":', 'if version.state == "retired":', "a rejected version serves"),
     Planted(_CHANGE, "if got != expected:", "if got == expected:", "an altered artifact serves"),
-    Planted(_CHANGE, "if not path.is_file():", "if path.is_dir():", "a missing file is not told"),
+    Planted(_CHANGE, "if not path.is_file():", "if path.is_dir():", "a missing file is not reported"),
     Planted(
         _CHANGE,
         "if not version.artifact or not version.artifact_files:",

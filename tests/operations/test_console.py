@@ -79,7 +79,7 @@ def test_lines_tell_what_happens_and_sum_up_every_ten_seconds() -> None:
     assert "lag consumer history has been failing for 40s: disk full" in message[4]
 
 
-def test_the_screen_shows_processes_followers_and_what_happened() -> None:
+def test_the_screen_shows_processes_consumers_and_what_happened() -> None:
     output = io.StringIO()
     panel = Panel(Console(file=output, force_terminal=True, width=140, height=50, color_system=None))
     with panel.open("cinema", 8082):

@@ -57,7 +57,7 @@ def follow(runtime: Runtime) -> Runtime:
 
 
 def values(runtime: Runtime) -> dict[bytes, bytes]:
-    """What is kept of features, without the figures on how it came about."""
+    """What is kept of features, without the numbers on how it came about."""
     return dict(runtime.feature_state.scan(b"f/"))
 
 

@@ -192,7 +192,7 @@ def test_no_feeds_is_idle(consumers: int) -> None:
     assert Worker([]).step(0).idle
 
 
-def test_how_long_a_consumer_has_been_failing_or_standing_still_is_told() -> None:
+def test_how_long_a_consumer_has_been_failing_or_standing_still_is_reported() -> None:
     log, calls = ListLog(5), list[str]()
     state, history = Kept("state", calls), Kept("history", calls, fail=10**6)
     stuck = Kept("outcomes", calls)

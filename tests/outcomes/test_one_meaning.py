@@ -260,8 +260,8 @@ def test_what_training_and_state_count_some_response_is_given(
     tmp_path_factory: pytest.TempPathFactory, records: list[Record], rng: random.Random
 ) -> None:
     """With a response at the time of each event: a pair is positive when one of them is, and only then."""
-    instants = sorted({(record.at, SCHEMA.decode(record).visitor) for record in records})  # type: ignore[attr-defined]
-    predictions = [responded(at, visitor, "ab", number) for number, (at, visitor) in enumerate(instants)]
+    timestamps = sorted({(record.at, SCHEMA.decode(record).visitor) for record in records})  # type: ignore[attr-defined]
+    predictions = [responded(at, visitor, "ab", number) for number, (at, visitor) in enumerate(timestamps)]
     arrived = rng.sample(records, len(records))
     labels = consumed(tmp_path_factory.mktemp("meaning") / "outcomes.db", partitioned(arrived), predictions, rng)
     weights = states(partitioned(arrived), VISITORS)

@@ -94,13 +94,13 @@ def test_replays_are_identical_and_tell_reasons(theatre: Theatre) -> None:
     theatre.follow()
     for one in (*batch, *alone):
         assert replay(theatre.runtime, one.id).identical, replay(theatre.runtime, one.id).text()
-        told = why(theatre.runtime, one.id)
-        assert told.prediction == one
+        message = why(theatre.runtime, one.id)
+        assert message.prediction == one
         if one.reads:
-            reasons = [each.name for item in told.items for each in item.because]
+            reasons = [each.name for item in message.items for each in item.because]
             columns = ("film.", "user.", "user_film.", "ImplicitALS.", "ItemKNN.")
             assert any(each.startswith(columns) for each in reasons)
-            assert "because of" in told.text()
+            assert "because of" in message.text()
 
 
 def test_a_batch_gives_the_bits_of_single_answers(theatre: Theatre) -> None:

@@ -95,7 +95,7 @@ def test_what_no_window_reaches_is_not_read(tmp_path: Path, monkeypatch: pytest.
         assert (found.exact, found.audited) == (True, 20), found.text()
 
 
-def test_a_spoiled_history_is_no_logic_skew_and_is_told(theatre_home: Path, tmp_path: Path) -> None:
+def test_a_spoiled_history_is_no_logic_skew_and_is_reported(theatre_home: Path, tmp_path: Path) -> None:
     theatre = opened(theatre_home, tmp_path)
     theatre.answer(*range(1, 11))
     assert audit(theatre.runtime, START_US) == audit(theatre.runtime, START_US, from_log=True)

@@ -101,7 +101,7 @@ class Titled(Cinema):
         self.worker = Worker(consumers_of(self.runtime))
 
 
-def test_items_are_told_by_the_titles_their_profiles_had(tmp_path: Path) -> None:
+def test_items_have_the_titles_their_profiles_had(tmp_path: Path) -> None:
     cinema = Titled(tmp_path)
     cinema.fill()
     for film in range(30):

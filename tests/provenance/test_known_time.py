@@ -26,22 +26,22 @@ def test_learning_sees_what_the_worker_had_applied(tmp_path: Path, monkeypatch: 
     measured = status(theatre.runtime).apply_delays
     assert measured.keys() == {"state", "features"}
     assert all(each.events == 60 and 3.0 <= each.p99_us / SECOND_US <= 3.6 for each in measured.values())
-    told: list[ServingLag] = []
-    monkeypatch.setattr("flyball.tasks.recommend.offline.RankingDataset", _noting(told))
+    message: list[ServingLag] = []
+    monkeypatch.setattr("flyball.tasks.recommend.offline.RankingDataset", _noting(message))
     report = learn(theatre.runtime, workers=1)
     snapshot = load_snapshot(theatre.runtime.history_folder, theatre.runtime.schema, report.snapshot)
     assert snapshot.manifest.apply_delays == measured
-    assert told == [ServingLag(measured["state"].p99_us, measured["features"].p99_us)] * len(told) != []
+    assert message == [ServingLag(measured["state"].p99_us, measured["features"].p99_us)] * len(message) != []
     assert snapshot.types["watch"].lags.live is not None
     assert snapshot.types["watch"].lags.declared is None
 
 
-def _noting(told: list[ServingLag]) -> type:
+def _noting(message: list[ServingLag]) -> type:
     from flyball.tasks import RankingDataset
 
     class Noting(RankingDataset):
         def __init__(self, *arguments: object) -> None:
-            told.append(arguments[5])  # type: ignore[arg-type]
+            message.append(arguments[5])  # type: ignore[arg-type]
             super().__init__(*arguments)  # type: ignore[arg-type]
 
     return Noting

@@ -45,10 +45,10 @@ def test_a_new_film_of_ones_half_is_listed_explained_and_replayed(tmp_path: Path
         new = [film for film in placed if film.startswith("new")]
         assert len(new) >= 2
         assert {int(film[-1]) % 2 for film in new} == {own}
-        told = {film.item: film for film in why(cinema.runtime, answer.id).items}
+        message = {film.item: film for film in why(cinema.runtime, answer.id).items}
         for film in new:
-            assert told[film].because, "a new film's reasons are the films the user watched"
-            assert {int(each.name[1:]) % 2 for each in told[film].because} == {own}
+            assert message[film].because, "a new film's reasons are the films the user watched"
+            assert {int(each.name[1:]) % 2 for each in message[film].because} == {own}
     for user in (1, 2, 5, 10):  # a like of a new film counts before anything learns again
         cinema.put("watch", user=user, film=f"new{int(user % 5 == 0)}", minute=50)
     cinema.follow()

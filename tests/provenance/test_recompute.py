@@ -106,7 +106,7 @@ def test_an_answer_without_offsets_cannot_be_replayed(cinema: Cinema) -> None:
     assert "cannot be replayed" in found.text()
 
 
-def test_a_tampered_artifact_is_told(learned: Cinema) -> None:
+def test_a_tampered_artifact_is_reported(learned: Cinema) -> None:
     version = learned.champion("item_knn")
     (answer,) = learned.answer(1)
     folder = learned.runtime.artifacts / version.artifact
@@ -176,6 +176,6 @@ def test_an_answer_whose_version_has_been_removed_says_when_and_why(learned: Cin
     reason = "it has been out of service for longer than 90d"
     entry = AuditEntry(at_us=START_US, by="learn", action=REMOVED, subject=version.id, reason=reason)
     add_entry(learned.runtime.registry, entry)
-    told = f"it was removed at 2023-11-14T22:13:20Z, since {reason} (keep_answers)"
-    assert told in replay(learned.runtime, answer.id).text()
-    assert told in why(learned.runtime, answer.id).text()
+    message = f"it was removed at 2023-11-14T22:13:20Z, since {reason} (keep_answers)"
+    assert message in replay(learned.runtime, answer.id).text()
+    assert message in why(learned.runtime, answer.id).text()

@@ -216,5 +216,5 @@ def test_reading_imports_nothing_heavy(tmp_path: Path, registry: Registry) -> No
         f"assert Registry({url(tmp_path)!r}).versions() == []\n"
         "print([name for name in ('sqlalchemy', 'alembic', 'numpy', 'numba', 'polars') if name in sys.modules])"
     )
-    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == "[]"
+    message = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert message.stdout.strip() == "[]"

@@ -71,7 +71,7 @@ def test_a_version_comes_back_with_its_rule(home: Home) -> None:
     assert (state.champion, state.arrangement) == ("v1", 1)
 
 
-def test_what_cannot_be_released_or_left_is_told(home: Home) -> None:
+def test_what_cannot_be_released_or_left_is_reported(home: Home) -> None:
     with pytest.raises(Refused, match="got no release yet: run flyball learn"):
         release_arrangement(home.registry, "a1", "try", "ann", 1)
     home.promote("v1")

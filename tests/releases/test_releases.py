@@ -1,4 +1,4 @@
-"""Routing is sticky and widens only; changes go through gates, are told, kept, and never lost to each other."""
+"""Routing is sticky and widens only; changes go through gates, are reported, kept, and never lost to each other."""
 
 import itertools
 from concurrent.futures import ThreadPoolExecutor
@@ -49,10 +49,10 @@ def test_every_change_is_in_the_audit_trail(home: Home) -> None:
     home.promote("v1")
     home.promote("v2")
     home.rollback()
-    told = [
+    output = [
         (e.by, e.action, e.subject, e.reason, e.before["champion"], e.after["champion"]) for e in home.registry.audit()
     ]
-    assert told == [
+    assert output == [
         ("ann", "promote", "v1", "because", None, "v1"),
         ("ann", "promote", "v2", "because", "v1", "v2"),
         ("ben", "rollback", "v1", "it was worse", "v2", "v1"),
@@ -115,7 +115,7 @@ def test_a_decision_on_an_older_state_is_refused(home: Home) -> None:
     assert current(home.registry).champion == "v2"
 
 
-def test_of_concurrent_promotions_one_wins_and_the_others_are_told(home: Home) -> None:
+def test_of_concurrent_promotions_one_wins_and_the_others_are_reported(home: Home) -> None:
     serial = home.promote("v1").state.serial
 
     def attempt(version: str) -> bool:

@@ -38,19 +38,19 @@ class TestFreshness:
         assert freshness.poll(3_000, (3, 5), (3, 6)) == 1_000
         assert freshness.poll(4_000, (3, 6), (3, 6)) == 0
 
-    def test_a_follower_that_never_wrote_lags_by_all_there_is(self) -> None:
+    def test_a_consumer_that_never_wrote_lags_by_all_there_is(self) -> None:
         freshness = StateLag()
         freshness.poll(1_000, (), (1, 0))
         assert freshness.poll(9_000, (), (2, 0)) == 8_000
 
-    def test_a_long_stand_is_told_in_full(self) -> None:
+    def test_a_long_stand_is_reported_in_full(self) -> None:
         freshness = StateLag()
         for at in range(5_000):
             lag = freshness.poll(at, (0,), (at + 1,))
         assert lag == 4_999
         assert len(freshness._polls) <= 1_001
 
-    def test_what_waited_before_the_first_look_counts_as_told(self) -> None:
+    def test_what_waited_before_the_first_look_counts_as_reported(self) -> None:
         freshness = StateLag(first_us=500)
         assert freshness.poll(10_000, (0,), (3,)) == 500
         assert freshness.poll(10_100, (2,), (4,)) == 600
@@ -67,8 +67,8 @@ class TestFreshness:
 
 
 def refresher_of(home: Runtime, clock: ManualClock) -> Refresher:
-    figures = ServingMetrics(home.counters_folder, "test", SystemStopwatch())
-    return Refresher(home, figures, clock)
+    metrics = ServingMetrics(home.counters_folder, "test", SystemStopwatch())
+    return Refresher(home, metrics, clock)
 
 
 def catalog_of(refresher: Refresher) -> Any:
@@ -296,7 +296,7 @@ class Log:
 
 
 def predictions(count: int) -> list[Prediction]:
-    rng, engine = random.Random(2), Engine(lambda requests: ([], ()), lambda *told: None)
+    rng, engine = random.Random(2), Engine(lambda requests: ([], ()), lambda *message: None)
     return [
         engine.from_fallback(request_of(ASKED, new_id(NOW_US + place, rng), NOW_US + place, {"user": 7, "k": 5}))
         for place in range(count)
@@ -305,12 +305,12 @@ def predictions(count: int) -> list[Prediction]:
 
 class TestWriter:
     @pytest.fixture
-    def figures(self, tmp_path: Path) -> ServingMetrics:
+    def metrics(self, tmp_path: Path) -> ServingMetrics:
         return ServingMetrics(tmp_path, "test", SystemStopwatch())
 
-    def test_records_come_in_order_and_in_appends_of_500_at_most(self, figures: ServingMetrics) -> None:
+    def test_records_come_in_order_and_in_appends_of_500_at_most(self, metrics: ServingMetrics) -> None:
         log = Log()
-        writer = PredictionWriter(lambda: log, figures, "w")  # type: ignore[arg-type,return-value]
+        writer = PredictionWriter(lambda: log, metrics, "w")  # type: ignore[arg-type,return-value]
         given = predictions(1_200)
         for prediction in given:
             writer.put(prediction, 7)
@@ -321,16 +321,16 @@ class TestWriter:
         assert {(one.took_us, one.worker) for one in back} == {(7, "w")}
 
     def test_while_the_log_is_locked_records_wait_up_to_a_bound_and_then_are_counted(
-        self, figures: ServingMetrics
+        self, metrics: ServingMetrics
     ) -> None:
         log = Log()
         log.locked = True
-        writer = PredictionWriter(lambda: log, figures, "w", bound=10)  # type: ignore[arg-type,return-value]
+        writer = PredictionWriter(lambda: log, metrics, "w", bound=10)  # type: ignore[arg-type,return-value]
         given = predictions(13)
         for prediction in given:
             writer.put(prediction, 7)
             assert not writer.flush()
-        assert figures.counters.get("predictions|dropped") == 3
+        assert metrics.counters.get("predictions|dropped") == 3
         found = writer.recent(given[0].id)
         assert found is not None
         assert found.worker == "w"
@@ -338,11 +338,11 @@ class TestWriter:
         assert writer.flush()
         assert [record.key for record in log.records] == ["7"] * 10
         assert writer.recent(given[0].id) is None
-        assert figures.counters.get("predictions|written") == 10
+        assert metrics.counters.get("predictions|written") == 10
 
-    def test_stopping_writes_what_waits(self, figures: ServingMetrics) -> None:
+    def test_stopping_writes_what_waits(self, metrics: ServingMetrics) -> None:
         log = Log()
-        writer = PredictionWriter(lambda: log, figures, "w")  # type: ignore[arg-type,return-value]
+        writer = PredictionWriter(lambda: log, metrics, "w")  # type: ignore[arg-type,return-value]
         writer.start()
         for prediction in predictions(3):
             writer.put(prediction, 7)
@@ -359,22 +359,22 @@ class TestMetrics:
                 return self.now_s
 
         hand = Hand()
-        figures = ServingMetrics(tmp_path, "test", hand)
+        metrics = ServingMetrics(tmp_path, "test", hand)
         for now_s in (0.0, 0.5, 0.9, 1.1):
             hand.now_s = now_s
-            figures.note("state", "store", StoreUnavailable("gone"))
-        assert figures.counters.get("failures|state") == 4
+            metrics.note("state", "store", StoreUnavailable("gone"))
+        assert metrics.counters.get("failures|state") == 4
         assert len(caplog.records) == 2
 
     def test_a_lasting_failure_is_logged_once_on_change_and_when_healed(self, tmp_path: Path, caplog: Any) -> None:
-        figures = ServingMetrics(tmp_path, "test", SystemStopwatch())
+        metrics = ServingMetrics(tmp_path, "test", SystemStopwatch())
         for reason in ("gone", "gone", "gone", "locked", "gone"):
-            figures.note("load", "v2", StoreUnavailable(reason))
-        figures.note("load", "v3", "gone")
-        figures.healed("load", "v2")
-        figures.healed("load", "v2")
-        figures.forget("load", ["v3"])
-        figures.healed("load", "v3")
+            metrics.note("load", "v2", StoreUnavailable(reason))
+        metrics.note("load", "v3", "gone")
+        metrics.healed("load", "v2")
+        metrics.healed("load", "v2")
+        metrics.forget("load", ["v3"])
+        metrics.healed("load", "v3")
         assert [record.getMessage() for record in caplog.records] == [
             "a version could not be loaded: v2: StoreUnavailable: gone",
             "a version could not be loaded: v2: StoreUnavailable: locked",
@@ -382,7 +382,7 @@ class TestMetrics:
             "a version could not be loaded: v3: gone",
             "a version could not be loaded, and is over: v2 (StoreUnavailable: gone)",
         ]
-        assert figures.counters.get("failures|load") == 6
+        assert metrics.counters.get("failures|load") == 6
 
     def test_a_restarted_process_continues_its_counts_but_not_its_gauges(self, tmp_path: Path) -> None:
         first = ServingMetrics(tmp_path, "test", SystemStopwatch())

@@ -149,7 +149,7 @@ async def test_what_a_dead_worker_had_not_taken_goes_to_the_others(floor: Floor)
     assert floor.dispatcher.shares() == {"a": (8, 0), "b": (5, 5)}
 
 
-async def test_a_worker_is_told_to_be_dead_by_the_first_connection_that_it_cannot_be_given(floor: Floor) -> None:
+async def test_a_worker_is_reported_dead_by_the_first_connection_that_it_cannot_be_given(floor: Floor) -> None:
     """Connections that were handed over before it are the next worker's too."""
     dying = floor.dispatcher.add_worker("a")
     dying.send(b"r")
@@ -270,7 +270,7 @@ async def test_a_worker_without_a_free_descriptor_tells_that_the_connection_is_c
 
 
 async def test_a_worker_serves_a_connection_only_after_telling_that_it_took_it() -> None:
-    """Whoever is not told hands the connection to another worker: both would answer."""
+    """Whoever is not reported hands the connection to another worker: both would answer."""
     ours, theirs = socket.socketpair()
     served = asyncio.Event()
 

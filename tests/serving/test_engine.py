@@ -179,7 +179,7 @@ def test_answers_have_the_same_bits_alone_and_in_a_batch(home: Runtime) -> None:
     assert one.answer(list(reversed(asked))) == list(reversed(alone))
 
 
-def test_no_list_shows_what_the_user_has_seen_or_was_told_to_leave_out(home: Runtime) -> None:
+def test_no_list_shows_what_the_user_has_seen_or_asked_to_leave_out(home: Runtime) -> None:
     one = real(home)
     for number in range(1, 31):
         (history,), _ = read_histories(home.state, home.app.task.signals(home.schema), [str(number)])
@@ -207,7 +207,7 @@ def test_lists_in_memory_know_the_group_and_obey_filters(home: Runtime) -> None:
     assert not {"film-1", "film-3"} & set(items)
 
 
-def test_a_stranger_gets_a_full_list(home: Runtime) -> None:
+def test_an_unknown_user_gets_a_full_list(home: Runtime) -> None:
     (got,) = real(home).answer([request_of(ASKED, "0" * 26, NOW_US, {"user": 999_999, "k": 5})])
     assert (got.level, len(got.items)) == ("champion", 5)
 

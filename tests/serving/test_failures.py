@@ -28,10 +28,10 @@ STUCK_S = 1.0
 
 async def ask(caller: Any, count: int = 8) -> list[tuple[str, str]]:
     """(level, version) of `count` answers asked for at once; each a full list."""
-    return told(await asyncio.gather(*(caller.get(f"/recommend/{user}") for user in range(1, count + 1))))
+    return message(await asyncio.gather(*(caller.get(f"/recommend/{user}") for user in range(1, count + 1))))
 
 
-def told(answers: list[httpx.Response]) -> list[tuple[str, str]]:
+def message(answers: list[httpx.Response]) -> list[tuple[str, str]]:
     assert [answer.status_code for answer in answers] == [200] * len(answers)
     assert all(len(answer.text.split(",")) == 5 for answer in answers)
     return [(answer.headers["x-flyball-level"], answer.headers["x-flyball-version"]) for answer in answers]
@@ -55,7 +55,7 @@ class Held:
         self.requests += [self._request(user) for user in range(1, count + 1)]
 
     async def answers(self) -> list[tuple[str, str]]:
-        return told(await asyncio.gather(*self.requests))
+        return message(await asyncio.gather(*self.requests))
 
 
 async def loaded(caller: Any, version: str) -> None:
@@ -116,7 +116,7 @@ async def test_one_user_whose_history_breaks_the_champion(home: Runtime, call: A
         assert set(await ask(caller, 20)) == {("champion", "v2"), ("previous", "v1")}
 
 
-async def test_a_benched_version_comes_back_with_the_next_release_of_it(home: Runtime, call: Any) -> None:
+async def test_a_tripped_version_comes_back_with_the_next_release_of_it(home: Runtime, call: Any) -> None:
     faulty.release(home, Faulty(), NOW_US)
     async with call(home) as caller:
         await loaded(caller, "v1")

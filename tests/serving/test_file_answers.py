@@ -120,7 +120,7 @@ def test_parts_of_another_input_are_not_taken(home: Path, tmp_path: Path) -> Non
     assert answer_file(runtime_of(home), source, out, part_rows=10).reused == 0
 
 
-def test_rows_that_are_no_requests_are_told_and_the_others_answered(home: Path, tmp_path: Path) -> None:
+def test_rows_that_are_no_requests_are_reported_and_the_others_answered(home: Path, tmp_path: Path) -> None:
     rows = [{**ROWS[0], "km": "far"}, ROWS[1], {**ROWS[2], "order": ""}]
     out = tmp_path / "out.jsonl"
     report = answer_file(runtime_of(home), write(tmp_path / "in.jsonl", rows), out)

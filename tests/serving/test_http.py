@@ -57,7 +57,7 @@ async def test_the_plain_list_is_one_line_of_ids_with_its_stamps(caller: Any) ->
     assert "x-flyball-stale-s" not in answer.headers
 
 
-async def test_a_well_formed_stranger_gets_a_list(caller: Any) -> None:
+async def test_a_well_formed_unknown_user_gets_a_list(caller: Any) -> None:
     answer = await caller.get("/recommend/999999999")
     assert (answer.status_code, len(answer.text.split(","))) == (200, 5)
 
@@ -88,13 +88,13 @@ async def test_a_well_formed_stranger_gets_a_list(caller: Any) -> None:
         "null",
     ],
 )
-async def test_a_malformed_user_is_told_what_an_id_must_be(caller: Any, path: str) -> None:
+async def test_a_malformed_user_is_answered_with_what_an_id_must_be(caller: Any, path: str) -> None:
     document = problem(await caller.get(f"/recommend/{path}"), 400)
     assert "user id must be" in document["detail"]
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
-async def test_a_wrong_method_is_told_which_ones_there_are(caller: Any, method: str) -> None:
+async def test_a_wrong_method_is_answered_with_which_ones_there_are(caller: Any, method: str) -> None:
     answer = await caller.client.request(method, "/recommend/7")
     problem(answer, 405)
     assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
@@ -299,7 +299,7 @@ async def test_one_event_is_durable_when_the_reply_comes(caller: Any, home: Runt
 
 
 @pytest.mark.parametrize(("per_s", "unit"), [(1, "s"), (10**3, "ms"), (10**9, "ns")])
-async def test_times_in_another_unit_are_told_and_not_taken_as_1970(
+async def test_times_in_another_unit_are_reported_and_not_taken_as_1970(
     caller: Any, home: Runtime, per_s: int, unit: str
 ) -> None:
     before = sum(home.log.ends())
@@ -323,8 +323,8 @@ async def test_each_event_of_many_gets_its_verdict(caller: Any, home: Runtime) -
     document = answer.json()
     assert answer.status_code == 207
     assert (document["accepted"], document["duplicate"], document["quarantined"]) == (2, 1, 2)
-    told = [(each["event"], each["verdict"], each.get("reason")) for each in document["events"]]
-    assert told == [
+    message = [(each["event"], each["verdict"], each.get("reason")) for each in document["events"]]
+    assert message == [
         (1, "accepted", None),
         (2, "quarantined", "out_of_range"),
         (3, "duplicate", None),

@@ -1,4 +1,4 @@
-"""Which released versions an edited application would take out of service, told before anything serves."""
+"""Which released versions an edited application would take out of service, message before anything serves."""
 
 from pathlib import Path
 

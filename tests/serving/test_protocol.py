@@ -1,4 +1,4 @@
-"""What a connection does with requests that never end: told what is wrong, then closed. Time is moved by hand."""
+"""What a connection does with requests that never end: message what is wrong, then closed. Time is moved by hand."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,7 @@ from flyball.serving.processes.server import MAX_HEAD, REQUEST_S, _Connection
 
 
 class Loop:
-    """Timers that go off when told; tasks that are never run."""
+    """Timers that go off when message; tasks that are never run."""
 
     def __init__(self) -> None:
         self.timers: list[Timer] = []

@@ -53,12 +53,12 @@ def test_the_views_are_up_to_the_past_before_anybody_asks(tmp_path: Path) -> Non
 
 
 def test_whoever_waits_sees_lines_taken_in_and_views_catching_up(tmp_path: Path) -> None:
-    home, told = runtime(tmp_path), list[str]()
-    seed_home(home, small_plan(), told.append)
-    assert any("lines taken in" in line for line in told)
-    to_go = [int(line.split()[-4].replace(",", "")) for line in told if "bringing the views up" in line]
+    home, message = runtime(tmp_path), list[str]()
+    seed_home(home, small_plan(), message.append)
+    assert any("lines taken in" in line for line in message)
+    to_go = [int(line.split()[-4].replace(",", "")) for line in message if "bringing the views up" in line]
     assert to_go[-1] == 0 < to_go[0]
-    # Folding all of the log again, as after a change of the declaration, is told as well.
+    # Folding all of the log again, as after a change of the declaration, is reported as well.
     for view in (tmp_path / "outcomes.db", tmp_path / "outcomes.db-wal", tmp_path / "outcomes.db-shm"):
         view.unlink(missing_ok=True)
     again = list[str]()
@@ -92,7 +92,7 @@ def test_a_plan_says_its_sizes() -> None:
     assert plan_summary(load_app("movies"), small_plan()) == "users 60, items 80, k 20; 2 days of its past"
 
 
-def test_a_plan_that_is_not_one_is_told(tmp_path: Path) -> None:
+def test_a_plan_that_is_not_one_is_reported(tmp_path: Path) -> None:
     (tmp_path / "world.json").write_text("[]")
     with pytest.raises(BadInput, match="world plan"):
         read_plan(tmp_path)

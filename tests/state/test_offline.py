@@ -1,4 +1,4 @@
-"""Offline interactions equal the oracle, and with it the online fold, at any instant."""
+"""Offline interactions equal the oracle, and with it the online fold, at any time."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -90,7 +90,7 @@ def test_batches_restarts_and_redelivery_change_no_byte(data: st.DataObject) -> 
 @settings(max_examples=100, deadline=None)
 def test_the_order_of_arrival_changes_no_value(data: st.DataObject) -> None:
     came = data.draw(records(distinct_ratings=True))
-    kept = [record for record in came if record.type != "card"]  # equal instants of profiles are decided by arrival
+    kept = [record for record in came if record.type != "card"]  # equal times of profiles are decided by arrival
     log, other = (APPLICATION.partitioned(order) for order in (kept, data.draw(st.permutations(kept))))
     for store in (folded(divided(log, [])), folded(divided(other, data.draw(cuts(other))))):
         assert_like_the_oracle(store, log)
@@ -121,7 +121,7 @@ def test_popular_lists_shorter_than_what_is_liked(came: list[Record], data: st.D
             assert read_popular(store, APPLICATION.signals, group).items == expected[:2]
 
 
-def test_of_ratings_at_one_instant_the_one_that_came_last_counts(app: Application) -> None:
+def test_of_ratings_at_one_time_the_one_that_came_last_counts(app: Application) -> None:
     store = MemoryStore()
     one = consumer(store)
     for offset, stars in enumerate([5, 3.3, 0]):
@@ -151,7 +151,7 @@ def history_of(app: Application, came: Sequence[Record], film: str = "a") -> tup
 
 
 @pytest.mark.parametrize(
-    ("instants", "weight", "at_us"),
+    ("timestamps", "weight", "at_us"),
     [
         ((0, HOUR, WITHIN), 1.0, START + WITHIN),
         ((0, HOUR, WITHIN + 1), 0.0, START + WITHIN + 1),
@@ -163,9 +163,10 @@ def history_of(app: Application, came: Sequence[Record], film: str = "a") -> tup
         ((0, WITHIN - 1, WITHIN, WITHIN + 1), 1.0, START + WITHIN),
     ],
 )
-def test_the_edges_of_the_span(app: Application, instants: Sequence[int], weight: float, at_us: int) -> None:
+def test_the_edges_of_the_span(app: Application, timestamps: Sequence[int], weight: float, at_us: int) -> None:
     came = [
-        app.record("watch", START + instant, user=1, film="a", minute=minute) for minute, instant in enumerate(instants)
+        app.record("watch", START + timestamp, user=1, film="a", minute=minute)
+        for minute, timestamp in enumerate(timestamps)
     ]
     assert history_of(app, came) == (weight, at_us)
     assert history_of(app, came[::-1]) == (weight, at_us)
@@ -200,7 +201,7 @@ def test_a_gap_is_refused_and_changes_nothing(app: Application) -> None:
 
 
 class FailingStore(MemoryStore):
-    """Raises at the write it is told to, before anything is written."""
+    """Raises at the write it is reported to, before anything is written."""
 
     def __init__(self, failing: set[int]) -> None:
         super().__init__()

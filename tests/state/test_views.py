@@ -77,7 +77,7 @@ def test_a_changed_definition_comes_out_as_if_it_had_always_been(data: st.DataOb
 
 
 class CrashingStore(MemoryStore):
-    """Stops at the write it is told to, before or after it is done."""
+    """Stops at the write it is reported to, before or after it is done."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -119,21 +119,21 @@ while True:
 """
 
 
-def test_a_writer_killed_at_any_instant_leaves_a_whole_state(tmp_path: Path) -> None:
+def test_a_writer_killed_at_any_time_leaves_a_whole_state(tmp_path: Path) -> None:
     url = f"lmdb://{tmp_path}/state?map_mb=1"
     reader = open_state(url)
     for wait_s in (0.0, 0.011, 0.023):
         writer = subprocess.Popen([sys.executable, "-c", WRITER, url], stdout=subprocess.PIPE)
         assert writer.stdout is not None
-        told = int(writer.stdout.readline())
+        message = int(writer.stdout.readline())
         pause = threading.Event()
         pause.wait(wait_s)
         writer.send_signal(signal.SIGKILL)
-        told = int((writer.stdout.read().split() or [told])[-1])
+        message = int((writer.stdout.read().split() or [message])[-1])
         writer.stdout.close()
         writer.wait()
         values, offsets = reader.read([b"%d" % index for index in range(40)])
-        assert offsets[0] >= told
+        assert offsets[0] >= message
         assert values == [b"%d" % offsets[0] * 2000] * 40
         reader.close()
         shutil.rmtree(tmp_path / "state")

@@ -1,4 +1,4 @@
-"""Training data holds what was known of the items at its instant."""
+"""Training data holds what was known of the items at its time."""
 
 from types import SimpleNamespace
 

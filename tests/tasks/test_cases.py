@@ -1,4 +1,4 @@
-"""Training data and evaluation cases hold what was known at their instant, and nothing else."""
+"""Training data and evaluation cases hold what was known at their time, and nothing else."""
 
 from types import SimpleNamespace
 from typing import Any

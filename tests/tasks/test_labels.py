@@ -166,12 +166,12 @@ def found_online(
     """{id: {label: (state, value)}} after the events known at `AS_OF_US`, in any order, with restarts."""
     path = folder / "outcomes.db"
     at = [0] * PARTITIONS
-    told = False
-    while any(at[n] < len(log[n]) for n in range(PARTITIONS)) or not told:
+    message = False
+    while any(at[n] < len(log[n]) for n in range(PARTITIONS)) or not message:
         consumer = OutcomeConsumer(SCHEMA, ABOUT, path, partitions=PARTITIONS)
-        if not told and rng.random() < 0.4:
+        if not message and rng.random() < 0.4:
             consumer.apply_predictions([Slice(0, 0, [prediction_record(p) for p in predictions])])
-            told = True
+            message = True
         number = rng.randrange(PARTITIONS)
         step = rng.randint(0, 3)
         consumer.apply_events([Slice(number, at[number], log[number][at[number] : at[number] + step])])

@@ -71,7 +71,7 @@ def history(name: str, items: list[str]) -> "fb.features.UserHistory":  # type: 
     return UserHistory(name, items, np.ones(n, np.float32), np.ones(n, np.float32), np.zeros(n, np.int64), items)
 
 
-def test_keys_instants_and_the_reading_of_what_is_shown() -> None:
+def test_keys_times_and_the_reading_of_what_is_shown() -> None:
     reader = Fake()
     assert (sampled("7"), sampled("28")) == (False, True)
     responses = make_pipeline(reader).answer(

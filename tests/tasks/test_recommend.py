@@ -166,7 +166,7 @@ USER, FILM = fb.Entity("user", Viewer, group=_old), fb.Entity("film", Card)
 
 
 @pytest.mark.parametrize(
-    ("user", "film", "told"),
+    ("user", "film", "reported"),
     [
         (fb.Entity("user", Viewer, group=lambda v: "old" if v.age >= 30 else "young"), FILM, "group= of entity 'user'"),
         (fb.Entity("user", Viewer, group=lambda v: "a" if v.age >= OLD["from"] else "b"), FILM, "group= of entity"),
@@ -177,9 +177,9 @@ USER, FILM = fb.Entity("user", Viewer, group=_old), fb.Entity("film", Card)
         (USER, fb.Entity("film", Card, known_by=(Seen,)), "known_by= of entity 'film' must be []"),
     ],
 )
-def test_a_version_of_other_groups_or_another_catalog_is_refused(user: Any, film: Any, told: str) -> None:
+def test_a_version_of_other_groups_or_another_catalog_is_refused(user: Any, film: Any, reported: str) -> None:
     kept = msgspec.json.decode(msgspec.json.encode(_task_of(USER, FILM).about.declaration))
-    with pytest.raises(Refused, match=re.escape(told)):
+    with pytest.raises(Refused, match=re.escape(reported)):
         _task_of(user, film).restore(kept)
 
 

@@ -287,13 +287,13 @@ def test_short_lists_have_no_cold_start_slots_and_filters_hold_for_them(films: S
     assert items(5, include={"genres": ["horror"]}) == ["new"]
 
 
-@pytest.mark.parametrize(("broken", "told"), [("nan", "nan"), ("inf", "inf"), ("shape", r"\(1, 39\)")])
-def test_unusable_scores_are_refused(films: SimpleNamespace, broken: str, told: str) -> None:
+@pytest.mark.parametrize(("broken", "message"), [("nan", "nan"), ("inf", "inf"), ("shape", r"\(1, 39\)")])
+def test_unusable_scores_are_refused(films: SimpleNamespace, broken: str, message: str) -> None:
     data, catalog, rows = film_world()
     pipeline = pipeline_of(films.task(), data, rows, catalog, broken)
     from flyball.tasks import BadScores
 
-    with pytest.raises(BadScores, match=f"scores of Given must be .* got .*{told}"):
+    with pytest.raises(BadScores, match=f"scores of Given must be .* got .*{message}"):
         pipeline.answer([ask(pipeline.task, "u", 5)], [history_of("u", [])])
     assert pipeline.without_model([ask(pipeline.task, "u", 5)], [history_of("u", [])])[0].items
 

@@ -51,7 +51,7 @@ def test_folds_hold_the_examples_of_those_users_and_no_others() -> None:
 
 
 @pytest.mark.parametrize("at_us", [5 * DAY, 8 * DAY])
-def test_features_keep_their_values_at_each_instant(at_us: int) -> None:
+def test_features_keep_their_values_at_each_time(at_us: int) -> None:
     users, items = [str(user) for user in range(1, 21)], [f"f{user % 11}" for user in range(20)]
     (all_past, _), (some_past, _) = cuts_of(None), cuts_of(KEPT)
     whole, part = all_past.features(users, items, at_us), some_past.features(users, items, at_us)

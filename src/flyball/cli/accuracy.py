@@ -58,7 +58,7 @@ def accuracy(
     def show_table_now(table: "AccuracyTable") -> None:
         if not json:
             progress("")
-            _tell(table, times)
+            _print_table(table, times)
             sys.stdout.flush()
 
     with progress_line(json) as progress:
@@ -90,7 +90,7 @@ def _head(data: "RatedSet") -> None:
     say(f"{data.name} ({data.file}): {size}")
 
 
-def _tell(table: "AccuracyTable", times: bool) -> None:
+def _print_table(table: "AccuracyTable", times: bool) -> None:
     say(f"\n## {table.title} ({table.protocol})")
     if table.skipped:
         say(f"not run: {table.skipped}")

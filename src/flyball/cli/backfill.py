@@ -47,7 +47,7 @@ def backfill_rows(
     query_rows = _read(rows)
     if out.exists() and out.samefile(rows):
         raise BadInput("--out", "another file than --rows, which would be lost", str(out))
-    frame = _asked(query_rows, rows)
+    frame = _query_rows(query_rows, rows)
     groups = _chosen(runtime.app.task.about.feature_groups, frame, group, rows)
     name = hashlib.sha256(str(out.absolute()).encode()).hexdigest()[:12]
     with FileLock(runtime.layout.run / f"backfill-{name}.lock", f"a backfill to {out}"):
@@ -120,7 +120,7 @@ def _read(path: Path) -> "pl.DataFrame":
     return frame
 
 
-def _asked(frame: "pl.DataFrame", path: Path) -> "pl.DataFrame":
+def _query_rows(frame: "pl.DataFrame", path: Path) -> "pl.DataFrame":
     """The rows as the engine takes them: `at` in microseconds, `offsets` as lists."""
     import polars as pl
 

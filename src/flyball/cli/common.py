@@ -45,7 +45,7 @@ class BadApplication(BadDeclaration):
     """An application that cannot be loaded; `place` is file:line where that is known, `problem` what is wrong there."""
 
     def __init__(self, location: str, problem: str) -> None:
-        self.place, self.problem = location, problem
+        self.location, self.problem = location, problem
         FlyballError.__init__(self, f"{location}: {problem}" if location else problem)
 
 
@@ -57,8 +57,8 @@ def load(spec: str, options: dict[str, Any]) -> "App":
         return load_app(spec, options)
     except NotFound as error:
         near = f"{spec}.py"
-        hint = f"; {near} is a file here" if Path(near).is_file() else ""
-        raise BadApplication("", f"{error}{hint}") from error
+        suggestion = f"; {near} is a file here" if Path(near).is_file() else ""
+        raise BadApplication("", f"{error}{suggestion}") from error
     except BadDeclaration as error:
         raise BadApplication(_place_in(error, spec), str(error)) from error
     except FlyballError as error:

@@ -65,7 +65,7 @@ def check(app: AppName, home: Home = None, chosen: Set = None, json: Json = Fals
     except BadApplication as error:
         if not json:
             raise
-        show_json({"ok": False, "where": error.place, "error": error.problem})
+        show_json({"ok": False, "where": error.location, "error": error.problem})
         raise typer.Exit(2) from None
     settings = settings_for(app, home, chosen)
     try:

@@ -61,7 +61,7 @@ def run(
     if json:
         show_json(report)
     else:
-        _tell(report, app)
+        _print_report(report, app)
 
 
 @commands.command("list")
@@ -80,7 +80,7 @@ def list_(
     if json:
         show_json({"searches": searches})
     elif search is not None:
-        _tell_trials(searches[0])
+        _print_trials(searches[0])
     elif not searches:
         say("no searches yet: run flyball search run")
     else:
@@ -167,7 +167,7 @@ def _tell_windows(report: "PrequentialReport") -> None:
     say(f"\n{report.note}" if report.note else f"\n{report.seconds:.1f} s in all")
 
 
-def _tell(report: "SearchReport", app: str) -> None:
+def _print_report(report: "SearchReport", app: str) -> None:
     start, end = _timestamp(report.window.start_us), _timestamp(report.window.end_us)
     say(
         f"search {report.search}: {report.how}, at most {report.budget:g} full fits a candidate, seed {report.seed}; "
@@ -197,7 +197,7 @@ def _tell(report: "SearchReport", app: str) -> None:
     say(f"\n{report.seconds:.1f} s in all; flyball search list {app} {report.search} shows every trial")
 
 
-def _tell_trials(search: "Search") -> None:
+def _print_trials(search: "Search") -> None:
     say(f"search {search.id}: {search.how}, budget {search.budget:g}, seed {search.seed}, {search.status}\n")
     varied = _varied(search)
     rows = [

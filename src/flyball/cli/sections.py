@@ -22,7 +22,7 @@ class SectionedGroup(TyperGroup):
     """A group whose help has a heading for each section of `SECTIONS`; a command of none stands under the last."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """As any group does; a verb without its noun is told with the commands that may be meant."""
+        """As any group does; a verb without its noun is refused with the commands that may be meant."""
         try:
             return super().resolve_command(ctx, args)
         except Exception as error:

@@ -65,8 +65,8 @@ class NotFound(FlyballError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str] = ()) -> None:
         self.kind, self.name, self.known = kind, name, list(known)
-        hint = f"; known: {', '.join(self.known[:12])}" if self.known else ""
-        super().__init__(f"no {kind} {name!r}{hint}")
+        known_names = f"; known: {', '.join(self.known[:12])}" if self.known else ""
+        super().__init__(f"no {kind} {name!r}{known_names}")
 
 
 class Refused(FlyballError):

@@ -252,7 +252,7 @@ class _Identity:
         self._encode = _ENCODER.encode
         self._timed = "at" in declared.natural_key
         self._all = set(declared.natural_key) - {"at"} == set(declared.fields)
-        self._whole = self._all and lineage.plain
+        self._all_plain = self._all and lineage.plain
         self._base = blake2b(self._encode(lineage.origin), digest_size=12 if self._timed else 16)
         indices = {lineage.current[name].index: index for index, name in enumerate(declared.fields)}
         named = {lineage.current[name].index for name in declared.natural_key if name != "at"}
@@ -261,7 +261,7 @@ class _Identity:
     def of(self, body: bytes, values: Sequence[Any], at: int) -> bytes:
         """The identity of one event with this body (its values, trimmed)."""
         state = self._base.copy()
-        state.update(body if self._whole else self._key(values))
+        state.update(body if self._all_plain else self._key(values))
         if not self._timed:
             return state.digest()
         before, after = _timestamp_bytes(at)
@@ -284,7 +284,7 @@ class _Identity:
     def many(self, bodies: Sequence[bytes], columns: Sequence[Sequence[Any]], ats: Sequence[int]) -> list[bytes]:
         """`of` for every row."""
         keys: Sequence[bytes] = bodies
-        if not self._whole:
+        if not self._all_plain:
             keys = [self._key(row) for row in zip(*columns, strict=True)]
         copy, ids = self._base.copy, []
         if not self._timed:

@@ -54,7 +54,7 @@ class HistoryConsumer:
         self._schema, self._folder, self._partitions = schema, Path(folder), partitions
         self._schemas, self._frame_of_stored = schemas, frame_of_stored
         self._flush_rows, self._fan_in, self._on_step = flush_rows, fan_in, on_step
-        self._held: list[Row] = []
+        self._rows: list[Row] = []
         self._reached: Offsets | None = None
         self._base: Offsets = ()
 
@@ -65,11 +65,11 @@ class HistoryConsumer:
 
     def apply(self, slices: Sequence[Slice]) -> int:
         """Take `slices`; the number of records not taken before. Writes when enough are held back."""
-        before = len(self._held)
+        before = len(self._rows)
         try:
             self._take(slices)
-            taken = len(self._held) - before
-            if len(self._held) >= self._flush_rows:
+            taken = len(self._rows) - before
+            if len(self._rows) >= self._flush_rows:
                 self.flush()
         except BaseException:
             self._forget()
@@ -78,7 +78,7 @@ class HistoryConsumer:
 
     def flush(self) -> None:
         """Write what is held back and make it durable."""
-        if not self._held or self._reached is None:
+        if not self._rows or self._reached is None:
             return
         try:
             with one_writer(self._folder):
@@ -86,21 +86,21 @@ class HistoryConsumer:
         except BaseException:
             self._forget()
             raise
-        self._held, self._base = [], self._reached
+        self._rows, self._base = [], self._reached
 
     def _take(self, slices: Sequence[Slice]) -> None:
         if self._reached is None:
             self._reached = self._base = self.offsets()
         new, self._reached = fresh(slices, self._reached)
         for piece in new:
-            self._held.extend(
+            self._rows.extend(
                 (record, piece.partition, offset)
                 for offset, record in enumerate(piece.stored or piece.records, piece.first)
             )
 
     def _forget(self) -> None:
         """After a failure: start again from what is durable."""
-        self._held, self._reached = [], None
+        self._rows, self._reached = [], None
 
     def _write(self, reached: Offsets) -> None:
         manifest = read_manifest(self._folder)
@@ -111,7 +111,7 @@ class HistoryConsumer:
                 f"history in {self._folder} must hold the records before {self._base}, got those before {done}: it was "
                 "deleted or replaced, and is written again from there"
             )
-        rows = [row for row in self._held if row[2] >= done[row[1]]]
+        rows = [row for row in self._rows if row[2] >= done[row[1]]]
         offsets = tuple(max(pair) for pair in zip(done, reached, strict=False)) + done[len(reached) :]
         serial = manifest.serial + 1
         parts = [*manifest.parts, *self._new_parts(rows, serial)]

@@ -33,14 +33,14 @@ def hold_events(history: History, names: Sequence[str], folder: Path) -> dict[st
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         try:
-            files_of = {name: _held(history, name, folder) for name in names}
+            files_of = {name: _hold_type(history, name, folder) for name in names}
         except FileNotFoundError:  # merged into another part meanwhile
             continue
         write_atomic(listed, msgspec.json.encode(files_of))
     raise StoreUnavailable(f"history in {history.folder} must be readable between two merges, got {_TRIES} in a row")
 
 
-def _held(history: History, name: str, folder: Path) -> list[str]:
+def _hold_type(history: History, name: str, folder: Path) -> list[str]:
     if name in history.schema.joined:
         path = f"{name}.parquet"
         history.events(name).write_parquet(folder / path)

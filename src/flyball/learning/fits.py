@@ -57,27 +57,27 @@ class Fits:
 
     def of(self, stage: Stage, names: Sequence[str]) -> dict[str, Fitted | Exception]:
         """What came out of a batch by name, an exception for one that failed. The batch's other tasks are left out."""
-        job, mine = self._job, [task.name for batch, task in self._parts if batch.stage == stage]
-        self._unwanted |= {(stage, name) for name in mine if name not in names}
+        job, stage_names = self._job, [task.name for batch, task in self._parts if batch.stage == stage]
+        self._unwanted |= {(stage, name) for name in stage_names if name not in names}
         processes = 1 if _in_this_process(job) else min(job.workers, len(names))
         if names:
             job.report(stage, f"{len(names)} to fit, {processes} at a time")
         for name in names:
             if (stage, name) in self._results:
-                self._tell(stage, name)
+                self._report(stage, name)
         while any((stage, name) not in self._results for name in names):
-            place, result = next(self._arriving)
-            batch, task = self._parts[place]
+            index, result = next(self._arriving)
+            batch, task = self._parts[index]
             self._results[batch.stage, task.name] = result
             if batch.stage == stage and task.name in names:
-                self._tell(stage, task.name)
+                self._report(stage, task.name)
         return {name: self._results[stage, name] for name in names}
 
     def close(self) -> None:
         """End what still runs."""
         self._arriving.close()
 
-    def _tell(self, stage: Stage, name: str) -> None:
+    def _report(self, stage: Stage, name: str) -> None:
         result = self._results[stage, name]
         if isinstance(result, Fitted):
             note = f"; {result.note}" if result.note else ""
@@ -94,7 +94,7 @@ class Fits:
                 (job.runtime.app, task.model, order, job.stopwatch)
                 for (_, task), order in zip(self._parts, orders, strict=True)
             ]
-            yield from run_parallel(fit_candidate, here, 1, is_needed=self._wanted)
+            yield from run_parallel(fit_candidate, here, 1, is_needed=self._is_needed)
             return
         packed: dict[Stage, bytes] = {}
         for batch, _ in self._parts:
@@ -112,20 +112,20 @@ class Fits:
             for (batch, task), order in zip(self._parts, orders, strict=True)
         ]
         limit_s = job.runtime.app.gates.max_fit_us / 1e6
-        yield from run_parallel(fit_named, calls, job.workers, limit_s, PRELOADED, self._wanted)
+        yield from run_parallel(fit_named, calls, job.workers, limit_s, PRELOADED, self._is_needed)
 
     def _order(self, batch: Batch, task: FitTask) -> FitOrder:
         events = self._events if needs_past(self._task, task.model) else ""
         data, folder = str(batch.data), str(task.folder)
         return FitOrder(data, folder, self._job.seed, task.manifest, events, self._lag, batch.evaluation)
 
-    def _wanted(self, place: int) -> bool:
-        batch, task = self._parts[place]
+    def _is_needed(self, index: int) -> bool:
+        batch, task = self._parts[index]
         return (batch.stage, task.name) not in self._unwanted
 
 
 def _longest_first(task: Task, tasks: Sequence[FitTask]) -> list[FitTask]:
-    return sorted(tasks, key=lambda one: not needs_past(task, one.model))
+    return sorted(tasks, key=lambda fit_task: not needs_past(task, fit_task.model))
 
 
 def _in_this_process(job: Job) -> bool:

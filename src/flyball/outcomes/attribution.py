@@ -63,7 +63,7 @@ def attribute(
 
     `showings` and `touches` of one key (and item), sorted by time (touches: then by offset); `labels`: those that join
     them, with their numbers. `once`: what completes a label counts for the first showing that it completes it for;
-    two events at one instant count as one. `closed`: what followed the showings that no event can change any more, as
+    two events at one time count as one. `closed`: what followed the showings that no event can change any more, as
     some of their touches may be forgotten; it is taken as it is.
     """
     if not showings:  # so for most events: nobody was shown what they are about

@@ -50,7 +50,7 @@ def replay(runtime: Runtime, prediction_id: str) -> Replay:
     prediction = find_prediction(runtime.predictions, prediction_id)
     try:
         again, notes = _again(runtime, prediction)
-    except FlyballError as error:  # whatever changed since, it is told and not guessed
+    except FlyballError as error:  # whatever changed since, it is reported and not guessed
         return _result(prediction, None, [str(error)])
     return _result(prediction, again, notes)
 

@@ -44,7 +44,7 @@ def label_requests(
     if not touches:
         return _states(rows.with_columns(**_nothing()), labels[0].otherwise, window_us, as_of_us)
     joined = pl.concat(touches)
-    holding = pl.concat([_held(joined, number, label) for number, label in enumerate(labels)])
+    holding = pl.concat([_held_times(joined, number, label) for number, label in enumerate(labels)])
     labeled = (
         rows.join(holding.group_by("_row").agg(pl.col("held_at").min()), on="_row", how="left")
         .join(_values(joined, holding, labels), on="_row", how="left")
@@ -101,7 +101,7 @@ def _touches(
     return pl.concat(parts)
 
 
-def _held(joined: pl.DataFrame, number: int, label: Label) -> pl.DataFrame:
+def _held_times(joined: pl.DataFrame, number: int, label: Label) -> pl.DataFrame:
     """(_row, _clause, held_at): when the `at_least`-th event came; those of one window all lie within one span."""
     counted = joined.filter(pl.col("_counted") & (pl.col("_clause") == number)).sort(*_ORDER)
     return (

@@ -348,7 +348,7 @@ class Task(Protocol):
     def about(self) -> About: ...
 
     def bind(self, candidates: Mapping[str, Any]) -> "tuple[Task, Mapping[str, Any]]":
-        """The task with the features that the candidates bring, and the candidates, told how these are declared.
+        """The task with the features that the candidates bring, and the candidates, which know how these are declared.
 
         Raises `BadDeclaration` for what cannot be a candidate of this task.
         """

@@ -251,10 +251,10 @@ def test_the_truth_of_a_decision_is_the_money_it_saves() -> None:
 def test_outcomes_tell_fraud_and_chargebacks() -> None:
     lived = Lived(payments(), [DAY_US] * 5)
     key_of = {request.number: request.fields["payment"] for request in lived.requests}
-    told = {name: {o.request: o.value for o in lived.outcomes if o.name == name} for name in ("fraud", "chargeback")}
-    assert set(told["fraud"]) == set(told["chargeback"]) == set(key_of)
+    message = {name: {o.request: o.value for o in lived.outcomes if o.name == name} for name in ("fraud", "chargeback")}
+    assert set(message["fraud"]) == set(message["chargeback"]) == set(key_of)
     charged_back = {key for key, life in lived.lives.items() if life[-1]["type"] == "chargeback"}
-    assert {key_of[number] for number, value in told["chargeback"].items() if value} == charged_back
+    assert {key_of[number] for number, value in message["chargeback"].items() if value} == charged_back
     words = ("decline", "review")
     decided = Lived(payments(), [DAY_US] * 5, lambda _, request: words[request.number % 2])
     outcomes = {o.request: o.value for o in decided.outcomes if o.name == "chargeback"}
@@ -265,7 +265,7 @@ def test_outcomes_tell_fraud_and_chargebacks() -> None:
             continue
         life = lives[request.fields["payment"]]
         assert outcomes[request.number] == float(life[1]["fraud"] or life[-1]["type"] == "chargeback")
-    assert {key_of[number] for number, value in told["fraud"].items() if value} == {
+    assert {key_of[number] for number, value in message["fraud"].items() if value} == {
         key for key, kind in lived.fraud.items() if kind
     }
 

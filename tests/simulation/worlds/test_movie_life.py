@@ -188,7 +188,7 @@ def test_ratings_follow_enjoyment(week: tuple[MovieLife, list[MovieBatch]]) -> N
     assert np.corrcoef(stars, likes)[0, 1] > 0.4
 
 
-def test_newcomers_join_and_films_appear() -> None:
+def test_new_users_join_and_films_appear() -> None:
     world = make_life(300, 400, seed=2, start_us=START_US, joins_a_day=40, premieres_a_day=5)
     batches = live(world, 3)
     first, later = batches[0].profiles, [row for batch in batches[1:] for row in batch.profiles]

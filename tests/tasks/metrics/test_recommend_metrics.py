@@ -24,7 +24,7 @@ from flyball.tasks import (
 
 
 def naive(name: str, shown: list[Any], relevant: set[Any], k: int) -> float:
-    """One user's figure, item by item."""
+    """One user's metric, item by item."""
     found, gain, precisions = 0, 0.0, 0.0
     for place, item in enumerate(shown[:k], start=1):
         if item in relevant:

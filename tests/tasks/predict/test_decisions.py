@@ -191,15 +191,15 @@ def test_reviews_are_listed_and_a_verdict_becomes_a_label(bank: Bank) -> None:
 
 
 def test_a_verdict_trains_as_a_chargeback_does(tmp_path: Path) -> None:
-    """The same month, chargebacks told as verdicts of fraud: the same target for every payment."""
+    """The same month, chargebacks reported as verdicts of fraud: the same target for every payment."""
     app = load_app(str(FILE))
-    told = [
+    output = [
         line.replace(b'"type":"chargeback"', b'"type":"verdict","card":1,"fraud":true')
         for line in payments.lines(12, START_US)
     ]
-    not_fraud = [line.replace(b'"fraud":true', b'"fraud":false') for line in told]
+    not_fraud = [line.replace(b'"fraud":true', b'"fraud":false') for line in output]
     targets = []
-    for name, month in (("plain", payments.lines(12, START_US)), ("told", told), ("not", not_fraud)):
+    for name, month in (("plain", payments.lines(12, START_US)), ("output", output), ("not", not_fraud)):
         runtime = Runtime(app, load_settings(tmp_path / name), ManualClock(NOW_US))
         ingest_pieces(runtime, "jsonl", [b"\n".join(month)], "month", "history")
         catch_up(runtime)

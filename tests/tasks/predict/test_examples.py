@@ -132,7 +132,7 @@ def test_a_negative_counts_only_when_its_span_has_passed() -> None:
 
 
 def test_a_label_counts_only_when_it_is_known() -> None:
-    """Delivered after an hour, but nobody told us for a day."""
+    """Delivered after an hour, but nobody reported it for a day."""
     task = elapsed_task()
     events = orders_of(np.array([60.0]), 1, known_after_us=DAY_US)
     history = RequestHistory(task, past_of(task, events, START_US + 10 * DAY_US))
@@ -239,13 +239,13 @@ def test_a_label_before_its_question_is_none() -> None:
     assert len(history.examples(START_US + DAY_US).rows) == 0
 
 
-def test_a_target_that_never_comes_and_too_few_requests_are_told() -> None:
+def test_a_target_that_never_comes_and_too_few_requests_are_reported() -> None:
     task = elapsed_task()
     for minutes in (np.full(500, np.nan), np.array([30.0]), np.empty(0)):
         past = past_of(task, orders_of(minutes, MINUTE_US), START_US + 2 * DAY_US)
-        told = task.offline().examples(past, 50, 1, ())
-        assert isinstance(told, str)
-        assert "too little to evaluate on" in told
+        message = task.offline().examples(past, 50, 1, ())
+        assert isinstance(message, str)
+        assert "too little to evaluate on" in message
 
 
 def test_observed_share_is_that_of_a_slow_product() -> None:

@@ -94,7 +94,9 @@ async def test_reasons_add_up_to_the_value(caller: tuple[httpx.AsyncClient, Serv
     assert (await client.post("/v1/predict?reasons=2", json=[ORDER])).status_code == 400
 
 
-async def test_a_request_that_does_not_fit_the_event_is_told_where(caller: tuple[httpx.AsyncClient, Service]) -> None:
+async def test_a_request_that_does_not_fit_the_event_is_reported_where(
+    caller: tuple[httpx.AsyncClient, Service],
+) -> None:
     client, _ = caller
     for wrong, field in (({**ORDER, "km": "far"}, "km"), ({"order": 1, "km": 1.0}, "kitchen"), ({}, "order")):
         answer = await client.post("/v1/predict", json=wrong)

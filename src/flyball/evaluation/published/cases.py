@@ -70,7 +70,7 @@ def stratified(data: Interactions, seed: int) -> list[ListCases]:
     kept = np.round((1 - TEST_SHARE) * sizes).astype(np.int64)
     withheld = np.zeros(len(order), dtype=bool)
     withheld[order] = position >= np.repeat(kept, sizes)
-    return [_asked(select_rows(data, ~withheld), select_rows(data, withheld))]
+    return [_cases_of(select_rows(data, ~withheld), select_rows(data, withheld))]
 
 
 def strong(data: Interactions, seed: int) -> list[ListCases]:
@@ -105,7 +105,7 @@ def _folded(liked: Interactions, learners: Indexes, test_users: Indexes, seed: i
             withheld[rows[draw.choice(len(rows), size=int((1 - FOLD_IN_SHARE) * len(rows) + 1e-9), replace=False)]] = (
                 True
             )
-    return _asked(select_rows(test_rows, ~withheld), select_rows(test_rows, withheld), train)
+    return _cases_of(select_rows(test_rows, ~withheld), select_rows(test_rows, withheld), train)
 
 
 def leave_last_out(data: Interactions, seed: int) -> list[ListCases]:
@@ -115,7 +115,7 @@ def leave_last_out(data: Interactions, seed: int) -> list[ListCases]:
     able = np.flatnonzero(np.diff(indptr) >= 3)
     withheld = np.zeros(len(order), dtype=bool)
     withheld[order[indptr[able + 1] - 1]] = True
-    return [_asked(select_rows(data, ~withheld), select_rows(data, withheld))]
+    return [_cases_of(select_rows(data, ~withheld), select_rows(data, withheld))]
 
 
 def temporal(data: Interactions, seed: int) -> list[ListCases]:
@@ -127,7 +127,7 @@ def temporal(data: Interactions, seed: int) -> list[ListCases]:
     before = data.at_us < split_us
     train = select_rows(_unliked(data), before)
     later = positive_rows(select_rows(data, ~before))
-    return [_asked(msgspec.structs.replace(train, as_of_us=split_us), later)]
+    return [_cases_of(msgspec.structs.replace(train, as_of_us=split_us), later)]
 
 
 def temporal_ratings(data: Interactions, seed: int) -> list[RatingCases]:
@@ -166,7 +166,7 @@ def _with_enough(data: Interactions, rows: int) -> Interactions:
     return select_rows(data, np.bincount(data.user_index, minlength=len(data.users))[data.user_index] >= rows)
 
 
-def _asked(known: Interactions, withheld: Interactions, train: Interactions | None = None) -> ListCases:
+def _cases_of(known: Interactions, withheld: Interactions, train: Interactions | None = None) -> ListCases:
     """Everybody with withheld rows is asked, with the rows of `known` as history; `train` is `known` unless given."""
     users = np.unique(withheld.user_index)
     by_user = np.argsort(withheld.user_index, kind="stable")

@@ -91,7 +91,7 @@ class Blend(Recommender, frozen=True):
     def _candidates(self, data: Interactions, fold: int, seed: int) -> tuple[Any, ...] | None:
         """Standardised scores (users, candidates, components) and which candidates were withheld; None for too few."""
         liked = positives(data)
-        withheld = self._held(liked, fold, seed)
+        withheld = self._is_withheld(liked, fold, seed)
         if not withheld.any():
             return None
         train = select_rows(liked, ~withheld)
@@ -116,7 +116,7 @@ class Blend(Recommender, frozen=True):
         relevant = np.take_along_axis(is_relevant, np.maximum(lists, 0), axis=1) & (lists >= 0)
         return np.stack(values, axis=2).astype(np.float64), lists >= 0, relevant, is_relevant.sum(axis=1)
 
-    def _held(self, liked: Interactions, fold: int, seed: int) -> NDArray[np.bool_]:
+    def _is_withheld(self, liked: Interactions, fold: int, seed: int) -> NDArray[np.bool_]:
         counts = np.bincount(liked.user_index, minlength=len(liked.users))
         key = liked.at_us if self.withheld == "last" else np.random.default_rng(seed).random(len(liked.user_index))
         order = np.lexsort((liked.item_index, key, liked.user_index))

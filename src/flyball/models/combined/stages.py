@@ -183,7 +183,7 @@ class Stages(Recommender, frozen=True):
             for index in range(count):
                 values = scores[index][row, chosen].astype(np.float64)
                 columns[row, :pool_size, 2 * index] = np.where(np.isfinite(values), values, np.nan)
-                columns[row, :pool_size, 2 * index + 1] = _places(best[index][row], chosen)
+                columns[row, :pool_size, 2 * index + 1] = _ranks(best[index][row], chosen)
             columns[row, :pool_size, 2 * count] = lengths[row]
             columns[row, :pool_size, 2 * count + 1] = liked[row]
             columns[row, :pool_size, 2 * count + 2] = learned["support"][chosen]
@@ -289,7 +289,7 @@ def _in_turns(lists: Sequence[Indexes], most: int) -> Indexes:
     return flat[:most]
 
 
-def _places(best: Indexes, chosen: Indexes) -> NDArray[np.float64]:
+def _ranks(best: Indexes, chosen: Indexes) -> NDArray[np.float64]:
     """The place of each chosen item in a list, from 1; nan where it is not in it."""
     ranked = best[best >= 0]
     ranks = np.full(len(chosen), np.nan)

@@ -69,7 +69,7 @@ class IsolationPredictor:
         from flyball.models.kernels.trees import add_contributions, walk_trees
 
         self._walk, self._add = walk_trees, add_contributions
-        self._arrays, self._places = arrays, _places(columns)
+        self._arrays, self._positions = arrays, _positions(columns)
         nodes, trees = len(arrays["feature"]), len(arrays["roots"])
         self._forest = (
             arrays["feature"],
@@ -97,7 +97,7 @@ class IsolationPredictor:
         of_trees = (self._arrays["counts"], self._arrays["roots"], self._arrays["depths"])
         self._add(rows, *self._forest, *of_trees, added)
         start = log_odds(np.exp2(-added[:, -1] / self._count * self._scale))
-        return _in_proportion(added[:, :-1], start, log_odds(self.predict(numbers, categories)[:, 0]), self._places)
+        return _in_proportion(added[:, :-1], start, log_odds(self.predict(numbers, categories)[:, 0]), self._positions)
 
 
 class NearestNeighborAnomaly(TabularModel, frozen=True):
@@ -142,7 +142,7 @@ class NeighborPredictor:
     """Measures how far a row is from those known."""
 
     def __init__(self, k: int, arrays: Arrays, columns: tuple[TableColumn, ...]) -> None:
-        self._k, self._arrays, self._places = k, arrays, _places(columns)
+        self._k, self._arrays, self._positions = k, arrays, _positions(columns)
 
     def predict(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
         squares, _ = self._nearest(numbers, categories)
@@ -152,7 +152,7 @@ class NeighborPredictor:
         """How far each column is from the k-th neighbor's, in proportion, on the scale of the score's log odds."""
         squares, parts = self._nearest(numbers, categories)
         nothing = log_odds(self._shares(np.zeros(len(parts))))
-        return _in_proportion(parts, nothing, log_odds(self._shares(np.sqrt(squares))), self._places)
+        return _in_proportion(parts, nothing, log_odds(self._shares(np.sqrt(squares))), self._positions)
 
     def _shares(self, distances: Doubles) -> Doubles:
         known = self._arrays["distances"]
@@ -250,7 +250,7 @@ def _ordinary(measures: Mapping[str, NDArray[Any]], numbers: Doubles, categories
     return np.ascontiguousarray(np.clip(np.hstack([filled, *often]), -1e150, 1e150))
 
 
-def _places(columns: tuple[TableColumn, ...]) -> list[int]:
+def _positions(columns: tuple[TableColumn, ...]) -> list[int]:
     """Which column of the table each of `_ordinary` is."""
     return [index for kind in ("number", "category") for index, column in enumerate(columns) if column.kind == kind]
 

@@ -113,7 +113,7 @@ class GroupPredictor:
     ) -> None:
         self._by, self._arrays, self._sizes, self._columns, self._target = by, arrays, sizes, columns, target
         names = [column.name for column in columns]
-        self._places = [names.index(name) for name in by]
+        self._by_columns = [names.index(name) for name in by]
 
     def predict(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
         return self._levels(numbers, categories)[-1]
@@ -122,7 +122,7 @@ class GroupPredictor:
         levels = [linked(level, self._target) for level in self._levels(numbers, categories)]
         added = np.zeros((len(numbers), len(self._target.outputs), len(self._columns) + 1))
         added[:, :, -1] = levels[0]
-        for index, column in enumerate(self._places):
+        for index, column in enumerate(self._by_columns):
             added[:, :, column] = levels[index + 1] - levels[index]
         return added
 

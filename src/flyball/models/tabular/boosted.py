@@ -86,7 +86,7 @@ class LightGBM(TabularModel, frozen=True):
         return BoostedPredictor(arrays, columns, target)
 
     def _settings(self, target: TargetKind, seed: int) -> list[dict[str, Any]]:
-        """What LightGBM is told for each set of trees."""
+        """LightGBM's parameters for each set of trees."""
         common = {
             "objective": _OBJECTIVES[target.kind],
             "num_leaves": self.num_leaves,
@@ -133,11 +133,13 @@ class BoostedPredictor:
         sets = sum(name.startswith("trees_") for name in arrays)
         self._trees = [Trees(arrays[f"trees_{index}"]) for index in range(sets)]
         self._target, self._width = target, len(columns)
-        self._number_places, self._category_places = (
+        self._number_columns, self._category_columns = (
             [index for index, column in enumerate(columns) if column.kind == kind] for kind in ("number", "category")
         )
         self._means = {
-            index: arrays[f"means_{index}"] for index in range(len(self._category_places)) if f"means_{index}" in arrays
+            index: arrays[f"means_{index}"]
+            for index in range(len(self._category_columns))
+            if f"means_{index}" in arrays
         }
 
     def predict(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
@@ -171,7 +173,7 @@ class BoostedPredictor:
         """The columns that trees see, and which column of the table each comes from."""
         means = {category: of_text[categories[:, category]] for category, of_text in self._means.items()}
         matrix, _, categories_of = _matrix(numbers, categories, means)
-        return matrix, [*self._number_places, *(self._category_places[category] for category in categories_of)]
+        return matrix, [*self._number_columns, *(self._category_columns[category] for category in categories_of)]
 
 
 def means_before(codes: NDArray[np.int32], labels: Doubles, weight: Doubles, prior: float) -> Doubles:

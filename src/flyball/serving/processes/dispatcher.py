@@ -167,7 +167,7 @@ class Dispatcher:
     def _hand_out(self, connection: socket.socket) -> None:
         """Give to the worker with the fewest open connections (then the fewest assigned); drop those that are dead.
 
-        When all are dead it waits for the next one; when all are too busy to be told, it is closed.
+        When all are dead it waits for the next one; when all are too busy to take it, it is closed.
         """
         with self._lock:
             for worker in sorted(self._candidates(), key=lambda w: (w.open, w.assigned)):
@@ -216,7 +216,7 @@ class Dispatcher:
         """Let go of a dead worker: what it did not take is for the others."""
         if worker in self._workers:
             with suppress(OSError):
-                while heard := worker.channel.recv(_READ_BYTES):  # what it told before it died
+                while heard := worker.channel.recv(_READ_BYTES):  # what it sent before it died
                     self._note(worker, heard)
             self._workers.remove(worker)
             self._gone[worker.name] = self._gone.get(worker.name, 0) + worker.assigned
@@ -233,7 +233,7 @@ class Receiver:
         self._channel.setblocking(False)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._unsent = b""
-        self._taken: deque[socket.socket] = deque()  # served once the parent is told
+        self._taken: deque[socket.socket] = deque()  # served once the parent knows
         self._let_go = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended = asyncio.Event()
@@ -241,18 +241,18 @@ class Receiver:
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         loop.add_reader(self._channel.fileno(), self._receive)
-        self._tell(_TAKING)
+        self._send_message(_TAKING)
 
     def announce(self) -> None:
         """Tell the parent that this worker answers well: from now on it is handed connections before those that do
         not yet."""
-        self._tell(_READY)
+        self._send_message(_READY)
 
     def closed_one(self) -> None:
         """Tell the parent that one connection is closed."""
-        self._tell(_CLOSED)
+        self._send_message(_CLOSED)
 
-    def _tell(self, message: bytes) -> None:
+    def _send_message(self, message: bytes) -> None:
         if self._loop is not None:
             self._unsent += message
             self._send()
@@ -280,7 +280,7 @@ class Receiver:
     async def drain(self, timeout_s: float = 2.0) -> None:
         """Ask for no more connections and take those already on the way; returns when the parent let go."""
         if self._loop is not None:
-            self._tell(_DRAIN)
+            self._send_message(_DRAIN)
             try:
                 await asyncio.wait_for(self._ended.wait(), timeout_s)
             except TimeoutError:
@@ -307,12 +307,12 @@ class Receiver:
                 self._send()
                 return
             if not descriptors:  # none was free to take it: the kernel has closed this end of it
-                self._tell(_MISSED)
+                self._send_message(_MISSED)
             for descriptor in descriptors:
                 connection = socket.socket(fileno=descriptor)
                 connection.setblocking(False)
                 self._taken.append(connection)
-                self._tell(_TOOK)
+                self._send_message(_TOOK)
 
     def _begin(self, connection: socket.socket) -> None:
         assert self._loop is not None
@@ -334,7 +334,7 @@ class Receiver:
             self._loop.remove_reader(self._channel.fileno())
             self._loop.remove_writer(self._channel.fileno())
             self._loop = None
-            while self._taken:  # the parent was not told, and will hand them to another worker
+            while self._taken:  # the parent does not know, and will hand them to another worker
                 self._taken.popleft().close()
             self._channel.close()
         self._ended.set()

@@ -92,7 +92,7 @@ class _Connection(HttpToolsProtocol):
 
     receiver: Receiver | None = None
     _head, _in_head = 0, True
-    _whole = False  # whether all that was begun is in
+    _complete = False  # whether all that was begun is in
     _overdue: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -105,25 +105,25 @@ class _Connection(HttpToolsProtocol):
         super().data_received(data)
         if self._in_head and self._head > MAX_HEAD:
             self._refuse(Problem(431, f"head of a request must be at most {MAX_HEAD} bytes"))
-        elif self._overdue is None and self.timeout_keep_alive_task is None and not self._whole:
+        elif self._overdue is None and self.timeout_keep_alive_task is None and not self._complete:
             self._expect()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._whole = False
+        self._complete = False
 
     def on_headers_complete(self) -> None:
         self._in_head, self._head = False, 0
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        self._in_head, self._whole = True, True
+        self._in_head, self._complete = True, True
         self._expect_nothing()
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        self._whole = False
+        self._complete = False
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(Problem(400, "request must be well-formed HTTP/1.1 with an ASCII path"))

@@ -86,7 +86,7 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def target_kind(self) -> TargetKind:
-        """What models are told of the target."""
+        """What models know of the target."""
         target = self.target
         kind: Any = self.kind or _able(target)[0]
         return TargetKind(

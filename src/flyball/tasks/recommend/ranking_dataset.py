@@ -82,8 +82,8 @@ class RankingDataset:
                 data=data,
                 users=[cases.users[case_row] for case_row in case_rows],
                 histories=histories_of(applied, rows, start_us),
-                seen=[_places(cases.histories[case_row].seen, index) for case_row in case_rows],
-                truth=[_places(cases.truth[case_row], index) for case_row in case_rows],
+                seen=[_indexes(cases.histories[case_row].seen, index) for case_row in case_rows],
+                truth=[_indexes(cases.truth[case_row], index) for case_row in case_rows],
             )
 
     def features(self, users: Sequence[str], items: Sequence[str], at_us: int) -> NDArray[np.float64]:
@@ -131,5 +131,5 @@ def _among(data: Interactions, earlier: Interactions) -> Interactions:
     return select_rows(placed, (users >= 0) & (items >= 0))
 
 
-def _places(items: Sequence[str], index: dict[str, int]) -> NDArray[np.int32]:
+def _indexes(items: Sequence[str], index: dict[str, int]) -> NDArray[np.int32]:
     return np.array([index[item] for item in items if item in index], np.int32)

@@ -55,7 +55,7 @@ class Conformal(TabularModel, frozen=True):
         """`margins` float64 (groups + 1,), the last of all examples; `codes` int32 (groups, columns), ascending, and
         the model's own. Raises `BadInput` for a column that there is not and too few examples."""
         low, high = ends_of(target.quantiles, self.level)
-        group_columns = _places(table.category_names, self.groups)
+        group_columns = _columns_of(table.category_names, self.groups)
         older, newest = split_newest(table, self.share)
         counted = int((newest.weight > 0).sum())
         if counted < fewest_examples(self.level):
@@ -93,7 +93,7 @@ class Conformal(TabularModel, frozen=True):
         return ConformalPredictor(
             open_base(self.model, arrays, texts, columns, target),
             ends_of(target.quantiles, self.level),
-            _places(names, self.groups),
+            _columns_of(names, self.groups),
             {tuple(codes): number for number, codes in enumerate(arrays["codes"].tolist())},
             arrays["margins"],
         )
@@ -110,7 +110,7 @@ class ConformalPredictor:
         groups: Mapping[tuple[int, ...], int],
         margins: Doubles,
     ) -> None:
-        self._base, self._ends, self._places = base, ends, group_columns
+        self._base, self._ends, self._group_columns = base, ends, group_columns
         self._groups, self._margins = groups, margins
 
     def predict(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
@@ -142,7 +142,7 @@ class ConformalPredictor:
         unknown = len(self._margins) - 1
         if not self._groups:
             return np.full(rows, self._margins[unknown])
-        keys = categories[:, self._places].tolist()
+        keys = categories[:, self._group_columns].tolist()
         return self._margins[[self._groups.get(tuple(key), unknown) for key in keys]]
 
 
@@ -174,7 +174,7 @@ def ends_of(quantiles: tuple[float, ...], level: float) -> tuple[int, int]:
     return ends[0], ends[1]
 
 
-def _places(names: list[str], groups: tuple[str, ...]) -> list[int]:
+def _columns_of(names: list[str], groups: tuple[str, ...]) -> list[int]:
     for name in groups:
         if name not in names:
             known = ", ".join(names) or "there is none"

@@ -90,7 +90,7 @@ class DeliveryWorld:
         self._orders.clear()
         requests = []
         while self._drawn and self._drawn[0].at_us < until_us:
-            requests.append(self._place(self._drawn.popleft()))
+            requests.append(self._place_order(self._drawn.popleft()))
         return requests
 
     def decide(
@@ -144,7 +144,7 @@ class DeliveryWorld:
         self._drawn.extend(draw_orders(self.rng, self._city, self._conditions, self._slot_us, mean))
         self._slot_us += SLOT_US
 
-    def _place(self, draw: OrderDraw) -> WorldRequest:
+    def _place_order(self, draw: OrderDraw) -> WorldRequest:
         """Place an order and book what it takes."""
         number, self._numbers = self._numbers, self._numbers + 1
         at_us, shop, zone = draw.at_us, draw.shop, draw.zone

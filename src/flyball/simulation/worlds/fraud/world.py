@@ -48,7 +48,7 @@ class FraudWorld:
         self._merchants = [f"{CATEGORIES[kind]}-{number:04d}" for number, kind in enumerate(self._people.category)]
         self._slot_us, self._begun, self._until_us = start_us, False, start_us
         self._drawn: list[tuple[int, int, Payment]] = []
-        self._asked: dict[int, Payment] = {}
+        self._pending: dict[int, Payment] = {}
         self._frauds = bytearray()
         self._lines: list[tuple[int, int, int, str, Mapping[str, Any]]] = []
         self._outcomes: list[TrueOutcome] = []
@@ -56,7 +56,7 @@ class FraudWorld:
     def requests(self, until_us: int, timeline: Timeline) -> list[WorldRequest]:
         while self._slot_us < until_us:
             self._draw_slot(timeline.written(self._slot_us) // SLOT_US % 24)
-        self._asked.clear()
+        self._pending.clear()
         self._until_us = until_us
         requests = []
         while self._drawn and self._drawn[0][0] < until_us:
@@ -67,7 +67,7 @@ class FraudWorld:
         self, requests: Sequence[WorldRequest], responses: Sequence[Response | None], took_us: Sequence[int]
     ) -> None:
         for request, response in zip(requests, responses, strict=True):
-            self._carry_out(request, self._asked[request.number], "" if response is None else response.decision)
+            self._carry_out(request, self._pending[request.number], "" if response is None else response.decision)
 
     def emit(self, until_us: int, timeline: Timeline) -> WorldBatch:
         if not self._begun:
@@ -117,7 +117,7 @@ class FraudWorld:
     def _ask(self, payment: Payment) -> WorldRequest:
         number = len(self._frauds)
         self._frauds.append(payment.fraud)
-        self._asked[number] = payment
+        self._pending[number] = payment
         fields = {
             "payment": payment.key,
             "card": payment.customer + 1,

@@ -72,7 +72,7 @@ def observed_frame(events: Mapping[str, pl.DataFrame], signals: Signals) -> pl.D
 def held_frame(events: Mapping[str, pl.DataFrame], signals: Signals) -> pl.DataFrame | None:
     """(item, positive_at, weak_positive_at, negative_at): when each pair's first outcome of a kind held, or null."""
     observed = _observed(events, signals)
-    return None if observed is None else _pairs(observed, signals).select("item", *_held(signals))
+    return None if observed is None else _pairs(observed, signals).select("item", *_first_times(signals))
 
 
 def _observed(events: Mapping[str, pl.DataFrame], signals: Signals) -> pl.DataFrame | None:
@@ -144,7 +144,7 @@ def _ratings(observed: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _held(signals: Signals) -> list[pl.Expr]:
+def _first_times(signals: Signals) -> list[pl.Expr]:
     """`positive_at`, `weak_positive_at`, `negative_at`."""
     names = {POSITIVE: "positive_at", WEAK_POSITIVE: "weak_positive_at", NEGATIVE: "negative_at"}
     return [
@@ -156,7 +156,7 @@ def _held(signals: Signals) -> list[pl.Expr]:
 
 
 def _finish(pairs: pl.DataFrame, signals: Signals) -> pl.DataFrame:
-    flagged = pairs.with_columns(*_held(signals)).with_columns(
+    flagged = pairs.with_columns(*_first_times(signals)).with_columns(
         pl.col("positive_at").is_not_null().alias("positive"),
         pl.col("weak_positive_at").is_not_null().alias("weak_positive"),
         pl.col("negative_at").is_not_null().alias("negative"),
