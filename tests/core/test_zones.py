@@ -48,7 +48,7 @@ def test_what_is_no_zone_is_refused(name: str) -> None:
         ("Asia/Kolkata", "2026-07-01T05:30:00", "2026-07-01T00:00:00"),  # no summer time
     ],
 )
-def test_a_local_time_is_one_instant(zone: str, local: str, expected: str) -> None:
+def test_a_local_time_is_one_time(zone: str, local: str, expected: str) -> None:
     assert utc(local, find_zone(zone)) == expected
 
 
@@ -75,8 +75,8 @@ def test_a_zone_of_a_fixed_offset_has_every_time_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("local", "instant"),
+    ("local", "timestamp"),
     [("2026-10-25T02:30:00", "2026-10-25T00:30:00Z"), ("2026-10-25T02:30:00+01:00", "2026-10-25T01:30:00Z")],
 )
-def test_the_second_pass_is_written_with_its_offset(local: str, instant: str) -> None:
-    assert parse_timestamp(local, BERLIN) == parse_timestamp(instant)
+def test_the_second_pass_is_written_with_its_offset(local: str, timestamp: str) -> None:
+    assert parse_timestamp(local, BERLIN) == parse_timestamp(timestamp)

@@ -16,7 +16,7 @@ AGO_US = NOW_US - 5_000_000
 
 
 class Written:
-    """A parser that is told what its lines are; `seen`: what it was given."""
+    """A parser that knows what its lines are; `seen`: what it was given."""
 
     def __init__(self, *batches: EventBatch, bad: Sequence[BadLine] = ()) -> None:
         self.batches, self.bad = list(batches), list(bad)
@@ -65,7 +65,7 @@ def test_records_lie_at_their_lines_with_none_for_what_is_no_event() -> None:
     assert (checked.bad, checked.ignored) == ([BadLine(4, "decode", "?")], frozenset({"extra"}))
 
 
-def test_rejections_are_told_at_their_lines_in_order_with_their_type() -> None:
+def test_rejections_are_reported_at_their_lines_in_order_with_their_type() -> None:
     parser = Written(
         watch([4, 0, 2], [AGO_US] * 3, minutes=[2_001, 5, "x"]), joined([3], [0]), bad=[BadLine(1, "decode", "?")]
     )

@@ -29,7 +29,7 @@ def test_records_go_to_the_log_unless_there_is_an_appender(tmp_path: Path) -> No
     home.close()
 
 
-def test_a_source_is_live_or_history_without_a_lag_unless_told(tmp_path: Path) -> None:
+def test_a_source_is_live_or_history_without_a_lag_unless_declared(tmp_path: Path) -> None:
     home = Home(tmp_path)
     source = home.source("jsonl", mode="history")
     assert (source.lag_us, source.only, source.mode) == (0, None, "history")

@@ -42,7 +42,7 @@ def types(result: Parsed) -> list[tuple[str, tuple[str, ...]]]:
     [b"{", b'{"a": 1} x', b"\xff", b"NaN", b'{"a": \xff}', b"[" * 20_000, b'{"a":' * 20_000],
     ids=["cut", "more", "bytes", "nan", "bytes inside", "deep lists", "deep objects"],
 )
-def test_what_is_no_json_is_told_with_its_beginning_only(line: bytes) -> None:
+def test_what_is_no_json_is_reported_with_its_beginning_only(line: bytes) -> None:
     ((_, reason, detail),) = details(parsed(line))
     assert reason == "decode"
     assert detail.startswith("line must be JSON (")
@@ -50,7 +50,7 @@ def test_what_is_no_json_is_told_with_its_beginning_only(line: bytes) -> None:
 
 
 @pytest.mark.parametrize("document", [[1], 5, "x", None, True])
-def test_what_is_no_object_is_told(document: object) -> None:
+def test_what_is_no_object_is_reported(document: object) -> None:
     ((_, reason, detail),) = details(parsed(document))
     assert (reason, detail.split(",")[0]) == ("decode", "line must be a JSON object")
 
@@ -72,7 +72,7 @@ def test_objects_of_the_same_names_are_one_batch_in_any_order_of_types() -> None
     assert [list(batch.index) for batch in result.batches] == [[0, 2], [1], [3]]
 
 
-def test_names_that_no_field_uses_are_told_and_left_out() -> None:
+def test_names_that_no_field_uses_are_reported_and_left_out() -> None:
     result = parsed({"type": "watch", "device": "tv", **WATCH}, {"stars": 3, "user": 7, "film": "up", "at": 5, "x": 1})
     assert result.ignored == {"device", "x"}
     assert types(result) == [("watch", ("user", "film", "minute")), ("rate", ("stars", "user", "film"))]

@@ -77,7 +77,7 @@ def _intervals(runtime: Runtime) -> list[Consumer]:
             answered,
             consumer.apply_predictions,
             OUTCOME_BATCH,
-            at_most_every(SETTLE_US, consumer.rest),
+            at_most_every(SETTLE_US, consumer.forget_old),
         ),
         Consumer(
             "intervals",

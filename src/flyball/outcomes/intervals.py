@@ -138,7 +138,7 @@ class IntervalConsumer:
             if state != before:
                 self._store.put_state(state)
 
-    def rest(self, now_us: int) -> None:
+    def forget_old(self, now_us: int) -> None:
         """Forget the answers whose outcome can hardly come any more."""
         with self._store.transaction():
             self._store.forget(now_us - self._label.within_us - KEEP_US)
