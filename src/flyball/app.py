@@ -200,7 +200,7 @@ def _paths(name: str, paths: Any, task: Task) -> dict[str, str]:
             raise BadDeclaration(f"rendering of {what}", f"one of {', '.join(renderings)}", rendering)
         for field in re.findall(r"\{(.*?)\}", match["path"]):
             if field not in about.request.__struct_fields__ or field == "at":
-                fields = ", ".join(one for one in about.request.__struct_fields__ if one != "at")
+                fields = ", ".join(field_name for field_name in about.request.__struct_fields__ if field_name != "at")
                 raise BadDeclaration(f"field in {what}", f"one of the request's ({fields})", field)
         if _shape_of(path) in seen:
             raise BadDeclaration(what, "another one than all others", path)

@@ -120,7 +120,7 @@ def declared(paths: Any) -> fb.App:
 
 
 @pytest.mark.parametrize(
-    ("paths", "told"),
+    ("paths", "message"),
     [
         (["GET /x"], "paths of App 'own' must be renderings by method and path"),
         ({"GET x": "json"}, "path 'GET x' of App 'own' must be GET or POST and a path"),
@@ -136,8 +136,8 @@ def declared(paths: Any) -> fb.App:
         ({"GET /x/{user}": "json", "GET /x/{k}": "json"}, "must be another one than all others"),
     ],
 )
-def test_a_path_that_cannot_be_is_told_when_it_is_declared(paths: Any, told: str) -> None:
-    with pytest.raises(BadDeclaration, match=re.escape(told)):
+def test_a_path_that_cannot_be_is_refused_when_it_is_declared(paths: Any, message: str) -> None:
+    with pytest.raises(BadDeclaration, match=re.escape(message)):
         declared(paths)
 
 

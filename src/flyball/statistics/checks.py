@@ -33,13 +33,13 @@ def check_positive(**numbers: float) -> None:
 
 def doubles(what: str, values: ArrayLike, low: float = -np.inf, high: float = np.inf) -> Doubles:
     """`values` as doubles, all within [low, high]. Raises `BadInput` with the place of the first that is not."""
-    found = np.asarray(values, dtype=np.float64)
-    wrong = ~(np.isfinite(found) & (found >= low) & (found <= high))
+    checked = np.asarray(values, dtype=np.float64)
+    wrong = ~(np.isfinite(checked) & (checked >= low) & (checked <= high))
     if wrong.any():
-        place = np.argwhere(wrong)[0]
+        position = np.argwhere(wrong)[0]
         limits = "finite" if np.isinf(low) and np.isinf(high) else f"within [{low:g}, {high:g}]"
-        raise BadInput(what, limits, float(found[tuple(place)]), where=f"position {', '.join(map(str, place))}")
-    return found
+        raise BadInput(what, limits, float(checked[tuple(position)]), where=f"position {', '.join(map(str, position))}")
+    return checked
 
 
 def check_counts(counts: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> None:

@@ -10,7 +10,7 @@ WHEN_VALID = {
     "planned looks": "valid at the planned looks",
     "one look": "valid at one planned look",
 }
-"""{validity: what a reader is told}."""
+"""{validity: what a reader sees}."""
 
 
 class Inference(msgspec.Struct, frozen=True):

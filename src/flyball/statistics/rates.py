@@ -30,7 +30,7 @@ def concentration(n_best: float, alpha: float) -> float:
 
 def rate_log_e(successes: ArrayLike, trials: ArrayLike, rate: ArrayLike, k: float) -> Doubles:
     """Log e-value against `rate`, shapes broadcast; `k` from `concentration`."""
-    events, units, p = (np.asarray(each, dtype=np.float64) for each in (successes, trials, rate))
+    events, units, p = (np.asarray(argument, dtype=np.float64) for argument in (successes, trials, rate))
     p = np.clip(p, _EDGE, 1 - _EDGE)
     q, misses = 1 - p, units - events
     mixture = special.betaln(k * p + events, k * q + misses) - special.betaln(k * p, k * q)
@@ -49,10 +49,10 @@ def rate_interval(
     check_counts({"the rate": (successes, trials)})
     k, goal = concentration(n_best, alpha), -np.log(alpha)
     events, units = np.broadcast_arrays(np.asarray(successes, dtype=np.float64), np.asarray(trials, dtype=np.float64))
-    found = np.where(units > 0, events / np.maximum(units, 1), 0.5)
+    estimate = np.where(units > 0, events / np.maximum(units, 1), 0.5)
 
     def ends(outer: Doubles) -> Doubles:
-        inner = found.copy()
+        inner = estimate.copy()
         for _ in range(_BISECTIONS):
             middle = (outer + inner) / 2
             inside = rate_log_e(events, units, middle, k) < goal
@@ -60,7 +60,7 @@ def rate_interval(
             outer = np.where(inside, outer, middle)
         return outer
 
-    low, high = ends(np.zeros_like(found)), ends(np.ones_like(found))
+    low, high = ends(np.zeros_like(estimate)), ends(np.ones_like(estimate))
     return np.where(events > 0, low, 0.0), np.where(events < units, high, 1.0)
 
 
@@ -74,7 +74,10 @@ def rate_difference_log_e(
 ) -> Doubles:
     """Log e-value against rate of b - rate of a = `difference`: the least over all rates of a. Shapes broadcast."""
     s_a, n_a, s_b, n_b, shift = np.broadcast_arrays(
-        *(np.asarray(each, dtype=np.float64) for each in (successes_a, trials_a, successes_b, trials_b, difference))
+        *(
+            np.asarray(argument, dtype=np.float64)
+            for argument in (successes_a, trials_a, successes_b, trials_b, difference)
+        )
     )
     first, last = np.maximum(0.0, -shift), np.minimum(1.0, 1.0 - shift)
     rate_a, rate_b = s_a / np.maximum(n_a, 1), s_b / np.maximum(n_b, 1) - shift
@@ -90,10 +93,10 @@ def rate_difference_log_e(
         total = rate_log_e(s_a[..., None], n_a[..., None], p, k) + rate_log_e(
             s_b[..., None], n_b[..., None], p + shift[..., None], k
         )
-        place = total.argmin(axis=-1)
+        lowest = total.argmin(axis=-1)
         least = np.minimum(least, total.min(axis=-1))
         step = (high - low) / (len(_GRID) - 1)
-        center = low + step * place
+        center = low + step * lowest
         low, high = np.maximum(low, center - step), np.minimum(high, center + step)
     return least
 
@@ -110,12 +113,12 @@ def rate_difference_interval(
     check_counts({"a": (successes_a, trials_a), "b": (successes_b, trials_b)})
     k, goal = concentration(n_best, alpha), -np.log(alpha)
     s_a, n_a, s_b, n_b = np.broadcast_arrays(
-        *(np.asarray(each, dtype=np.float64) for each in (successes_a, trials_a, successes_b, trials_b))
+        *(np.asarray(argument, dtype=np.float64) for argument in (successes_a, trials_a, successes_b, trials_b))
     )
-    found = s_b / np.maximum(n_b, 1) - s_a / np.maximum(n_a, 1)
+    estimate = s_b / np.maximum(n_b, 1) - s_a / np.maximum(n_a, 1)
 
     def ends(limit: float) -> Doubles:
-        inner, outer = found.copy(), np.full(found.shape, limit)
+        inner, outer = estimate.copy(), np.full(estimate.shape, limit)
         for _ in range(_BISECTIONS):
             middle = (outer + inner) / 2
             inside = rate_difference_log_e(s_a, n_a, s_b, n_b, middle, k) < goal

@@ -53,11 +53,11 @@ class Sums(msgspec.Struct, frozen=True):
             raise BadInput(
                 "values", f"below {_LARGEST * scale:g} in size; take a larger scale", float(np.abs(table).max())
             )
-        whole = scaled.astype(np.int64)
+        integers = scaled.astype(np.int64)
         width = table.shape[1]
-        totals = tuple(sum(int(part) for part in _chunk_sums(whole[:, column])) for column in range(width))
+        totals = tuple(sum(int(part) for part in _chunk_sums(integers[:, column])) for column in range(width))
         pairs = combinations_with_replacement(range(width), 2)
-        return cls(len(table), totals, tuple(_dot(whole[:, i], whole[:, j]) for i, j in pairs), scale)
+        return cls(len(table), totals, tuple(_dot(integers[:, i], integers[:, j]) for i, j in pairs), scale)
 
     @classmethod
     def of_totals(cls, count: int, totals: ArrayLike, products: ArrayLike, scale: float = 1e-6) -> "Sums":
@@ -95,8 +95,8 @@ class Sums(msgspec.Struct, frozen=True):
             )
         return Sums(
             self.count + sign * other.count,
-            tuple(mine + sign * theirs for mine, theirs in zip(self.totals, other.totals, strict=True)),
-            tuple(mine + sign * theirs for mine, theirs in zip(self.products, other.products, strict=True)),
+            tuple(total + sign * theirs for total, theirs in zip(self.totals, other.totals, strict=True)),
+            tuple(product + sign * theirs for product, theirs in zip(self.products, other.products, strict=True)),
             self.scale,
         )
 
@@ -114,10 +114,10 @@ class Sums(msgspec.Struct, frozen=True):
         if self.count < 2:
             raise BadInput("units", "two or more for a variance", self.count)
         i, j = sorted((first, second))
-        place = i * self.width - i * (i - 1) // 2 + j - i
-        centered = self.count * self.products[place] - self.totals[i] * self.totals[j]
+        pair_index = i * self.width - i * (i - 1) // 2 + j - i
+        centered = self.count * self.products[pair_index] - self.totals[i] * self.totals[j]
         if i == j and centered < 0:
-            raise BadInput("sum of squares", "at least the squared sum over the count", self.products[place])
+            raise BadInput("sum of squares", "at least the squared sum over the count", self.products[pair_index])
         return float(Fraction(centered, self.count * (self.count - 1)) * _exact(self.scale) ** 2)
 
     def means(self) -> Doubles:
@@ -131,8 +131,8 @@ class Sums(msgspec.Struct, frozen=True):
 
     def column(self, index: int) -> "Sums":
         """The sums of one column alone."""
-        place = index * self.width - index * (index - 1) // 2
-        return Sums(self.count, (self.totals[index],), (self.products[place],), self.scale)
+        pair_index = index * self.width - index * (index - 1) // 2
+        return Sums(self.count, (self.totals[index],), (self.products[pair_index],), self.scale)
 
 
 def _exact(scale: float) -> Fraction:
@@ -149,7 +149,7 @@ def _dot(first: Ints, second: Ints) -> int:
     a, b = first >> _HALF_BITS, first & mask
     c, d = second >> _HALF_BITS, second & mask
     parts = (_chunk_sums(a * c), _chunk_sums(a * d), _chunk_sums(b * c), _chunk_sums(b * d))
-    high, left, right, low = (sum(int(each) for each in part) for part in parts)
+    high, left, right, low = (sum(int(chunk_sum) for chunk_sum in part) for part in parts)
     return (high << 2 * _HALF_BITS) + ((left + right) << _HALF_BITS) + low
 
 
@@ -164,11 +164,11 @@ def sum_by_unit(units: ArrayLike, columns: ArrayLike) -> Doubles:
     """
     values = doubles("columns", columns)
     table = values[:, None] if values.ndim == 1 else values
-    names, place = np.unique(np.asarray(units), return_inverse=True)
-    if len(place) != len(table):
-        raise BadInput("units", f"one for each of the {len(table)} rows", len(place))
-    sums = [np.bincount(place, weights=table[:, column], minlength=len(names)) for column in range(table.shape[1])]
-    return np.column_stack([*sums, np.bincount(place, minlength=len(names)).astype(np.float64)])
+    names, unit_of = np.unique(np.asarray(units), return_inverse=True)
+    if len(unit_of) != len(table):
+        raise BadInput("units", f"one for each of the {len(table)} rows", len(unit_of))
+    sums = [np.bincount(unit_of, weights=table[:, column], minlength=len(names)) for column in range(table.shape[1])]
+    return np.column_stack([*sums, np.bincount(unit_of, minlength=len(names)).astype(np.float64)])
 
 
 def winsorize(values: ArrayLike, low: float = -np.inf, high: float = np.inf) -> Doubles:
