@@ -1,5 +1,6 @@
-"""`flyball arrangements list|release|rollback`: rules that change what is shown without training."""
+"""`flyball arrangements list|release|rollback`: rules that change what is answered without training."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -10,7 +11,7 @@ from flyball.cli.sections import group
 from flyball.cli.show import say, show_json, show_table
 from flyball.core import format_timestamp
 
-commands = group("Arrangements (re-ranking rules): list, release, rollback.")
+commands = group("Arrangements (re-ranking rules, costs of decisions): list, release, rollback.")
 
 Reason = Annotated[str, typer.Option("--reason", help="For the audit trail.")]
 
@@ -42,7 +43,10 @@ def list_arrangements(app: AppName, home: Home = None, json: Json = False) -> No
             [
                 arrangement.id,
                 "serving" if arrangement.revision == serving else "",
-                " ".join(f"{name}={_plain(value)}" for name, value in arrangement.value.items()),
+                " ".join(
+                    _plain(value) if isinstance(value, dict) else f"{name}={_plain(value)}"
+                    for name, value in arrangement.value.items()
+                ),
                 format_timestamp(arrangement.created_us),
                 arrangement.by,
                 arrangement.reason,
@@ -60,7 +64,7 @@ def release_one(
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Re-rank by a revision from now on; the version that serves stays."""
+    """Serve by a revision from now on; the version that serves stays."""
     from flyball.releases import release_arrangement
 
     runtime = open_home(app, home)
@@ -70,7 +74,7 @@ def release_one(
 
 @commands.command("rollback")
 def roll_back(app: AppName, reason: Reason = "by hand", home: Home = None, json: Json = False) -> None:
-    """Re-rank by the revision before this one; the version that serves stays."""
+    """Serve by the revision before this one; the version that serves stays."""
     from flyball.releases import rollback_arrangement
 
     runtime = open_home(app, home)
@@ -79,4 +83,20 @@ def roll_back(app: AppName, reason: Reason = "by hand", home: Home = None, json:
 
 
 def _plain(value: object) -> str:
-    return ":".join(map(str, value)) if isinstance(value, list) else "none" if value is None else str(value)
+    if isinstance(value, dict):
+        return " ".join(f"{name}={_plain(part)}" for name, part in value.items() if part is not None)
+    if isinstance(value, list):
+        return cost_text(value) or ":".join(map(str, value))
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def cost_text(value: Sequence[object]) -> str:
+    """A traced function of an event as a person would write it, "" for another list.
+
+    >>> cost_text(["+", ["constant", 2.0], ["field", "amount"]]), cost_text(["genres", 2])
+    ('(2.0+amount)', '')
+    """
+    from flyball.policy import expression_of
+
+    traced = bool(value) and (value[0] in ("field", "constant") or any(isinstance(part, list) for part in value[1:]))
+    return expression_of(list(value)).text().replace(" ", "") if traced else ""

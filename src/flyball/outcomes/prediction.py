@@ -24,8 +24,8 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     `key`: of the request; `request`: the fields of its event, of type `request_type`, as plain values.
     `scores`, `sources` and `parts` run beside `items`; `parts` is empty where the task names none. `propensities`:
     {position: propensity} of the items whose propensity is not 1.
-    `version` is "" for a response that no version made; `arrangement`: the revision it was re-ranked by, 0 for the
-    one declared then or where nothing was re-ranked. `arm`, `propensity`: of the release. `level`: which version or
+    `version` is "" for a response that no version made; `arrangement`: the revision it was made by, 0 for the
+    one declared then or where there is none. `arm`, `propensity`: of the release. `level`: which version or
     fallback answered. `offsets`: the events applied to the state that was read, () for a response that read none;
     `catalog`: the same of the catalog, `fallback`: of the fallback, () for a response that did not use it. `stale_us`:
     how old the state was. `reads`: the features read, one for each time they were read. `decision_propensity`: see

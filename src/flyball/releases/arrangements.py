@@ -1,4 +1,4 @@
-"""Arrangements under release: rules that change what is shown without training, such as re-ranking and thresholds.
+"""Arrangements under release: what changes answers without training, such as re-ranking and the costs of decisions.
 
 The application's file says the rule. A rule that no revision holds yet becomes a new one and serves at once; a revision
 released or rolled back by hand stays until the file says something new.
@@ -51,7 +51,7 @@ def declare_arrangement(registry: Registry, app: str, value: Mapping[str, Any], 
 def release_arrangement(
     registry: Registry, revision: str, reason: str, by: str, now_us: int, opens: Opens | None = None
 ) -> Change:
-    """Re-rank by `revision` ("a2") from now on, whatever version serves.
+    """Serve by `revision` ("a2") from now on, whatever version serves.
 
     `opens`: see `check_opens`. Raises `NotFound` for an unknown one, `Refused` before the first release, for one that
     the champion cannot be opened with, or when another change came in between.
@@ -70,7 +70,7 @@ def release_arrangement(
 
 
 def rollback_arrangement(registry: Registry, reason: str, by: str, now_us: int, opens: Opens | None = None) -> Change:
-    """Re-rank by the revision before this one; called again, by the one before that. The version stays.
+    """Serve by the revision before this one; called again, by the one before that. The version stays.
 
     `opens`: see `check_opens`. Raises `Refused` when there is none, for one that the champion cannot be opened with, or
     when another change came in between.
@@ -100,7 +100,7 @@ def arrangement_value(registry: Registry, revision: int, declared: Mapping[str, 
 def _released(registry: Registry) -> ReleaseState:
     state = current(registry)
     if state.champion is None:
-        raise Refused("an arrangement must have a released version to re-rank, got no release yet: run flyball learn")
+        raise Refused("an arrangement must have a version that serves by it, got no release yet: run flyball learn")
     return state
 
 

@@ -38,7 +38,7 @@ def promote(
 ) -> Change:
     """Make `version_id` the champion; `artifacts` is the home's folder of artifacts.
 
-    `serial`: the release serial the decision was made on (default: the one now). `arrangement`: the revision to re-rank
+    `serial`: the release serial the decision was made on (default: the one now). `arrangement`: the revision to serve
     by from now on (default: the one now). `features`: {feature: hash} as the application declares them now; `opens` as
     in `check_opens`. Raises `NotFound`; `Refused` for a rejected version, a missing or altered artifact, for one that
     learned from other definitions of features or cannot be opened, or when another change came in between.

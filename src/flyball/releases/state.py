@@ -25,7 +25,7 @@ class ReleaseState(msgspec.Struct, frozen=True):
     its share of users; the champion answers the rest. `salt`: what users are hashed with; it changes with a new
     release and stays while one widens. `serial` rises by one with each change, so a poller compares one number.
 
-    `arrangement`: the revision that responses are re-ranked by, 0 for what the application's file says;
+    `arrangement`: the revision that responses are made by, 0 for what the application's file says;
     `arrangement_trail`: those before it, oldest first. `trail_arrangements`: beside `trail`, the revision that each
     earlier champion left with, which comes back with it.
     """

@@ -29,7 +29,7 @@ class NoFallback(msgspec.Struct, frozen=True):
 class Serving(msgspec.Struct, frozen=True):
     """All that responses are made from at one moment; replaced whole, never changed.
 
-    `pipelines`: the loaded versions; `arrangements`: {version: the revision its pipeline re-ranks by}, 0 for the
+    `pipelines`: the loaded versions; `arrangements`: {version: the revision its pipeline serves by}, 0 for the
     declared one. `contexts`: {version: how the contexts of its requests are read}, where that is
     another way than the engine's. `refused`: {version: why it is out of service}. `fallback`: what needs neither
     version nor store; `fallback_version`: the version it was precomputed with, "" for none, and by which revision

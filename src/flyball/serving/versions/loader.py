@@ -59,7 +59,7 @@ class VersionLoader:
     ) -> Loaded:
         """Load `version` against the hashes the registry holds, and warm it up.
 
-        `arrangement`: what it is re-ranked by (default: as declared now). `warm_at_us`: the time of the made-up
+        `arrangement`: what it serves by (default: as declared now). `warm_at_us`: the time of the made-up
         requests, None for none. Raises `ArtifactCorrupt`, `Refused` (also for what is declared otherwise than the
         version learned it), or what the model raises.
         """
@@ -76,7 +76,7 @@ class VersionLoader:
         return Loaded(pipeline, online, version, arrangement or {}, revision, candidate, artifact)
 
     def reopen(self, loaded: Loaded, arrangement: Mapping[str, Any], revision: int) -> Loaded:
-        """A loaded version over the stores of this loader, re-ranked by `arrangement`."""
+        """A loaded version over the stores of this loader, which serves by `arrangement`."""
         online = self.online(loaded.version.declaration)
         pipeline = online.open(loaded.candidate, loaded.artifact, arrangement)
         return msgspec.structs.replace(

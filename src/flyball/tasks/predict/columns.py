@@ -59,6 +59,11 @@ def _kind_of(kind: Any, entity: str | None) -> Literal["number", "category"] | N
     return "number" if kind in (int, float, bool) else None
 
 
+def number_fields(on: type[Event]) -> list[str]:
+    """The fields of an event that are numbers."""
+    return [field.name for field in read_type(on).declared if _kind_of(field.kind, None) == "number"]
+
+
 def group_fields(on: type[Event], group: "Group") -> tuple[str, ...]:
     """The field of the event that names each key of the group; raises `BadDeclaration` where none does."""
     refs = references(on)

@@ -151,6 +151,7 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
             event_types=tuple(dict.fromkeys([*used, *(side for event_class in used for side in _sides(event_class))])),
             deadline_us=parse_duration(self.deadline),
             declaration=self._declaration,
+            arrangement={"decide": plain_decide(self.decide)},
             interval=self.interval,
         )
 
@@ -214,10 +215,28 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
                 "release a version learned since"
             )
         quantiles = tuple(declaration["quantiles"]) or self.quantiles
-        decide = decide_as_declared(declaration.get("decide"), self.decide)
-        if (declaration["kind"], quantiles, decide) == (self.target_kind.kind, self.quantiles, self.decide):
+        same = (declaration["kind"], quantiles) == (self.target_kind.kind, self.quantiles)
+        if same and plain_decide(self.decide) == declaration.get("decide"):
             return self
-        return msgspec.structs.replace(self, kind=declaration["kind"], quantiles=quantiles, decide=decide)
+        then = decide_as_declared(declaration.get("decide"), self.decide)
+        return self._refusing(kind=declaration["kind"], quantiles=quantiles, decide=then)
+
+    def arranged(self, arrangement: Mapping[str, Any]) -> "Predict":
+        """The task that decides by `arrangement`; by its own costs where that names none.
+
+        Raises `Refused` for costs that do not fit what it predicts.
+        """
+        if "decide" not in arrangement or arrangement["decide"] == plain_decide(self.decide):
+            return self
+        return self._refusing(decide=decide_as_declared(arrangement["decide"], self.decide))
+
+    def _refusing(self, **changes: Any) -> "Predict":
+        """The task with `changes`; what does not fit its declaration of today is refused."""
+        try:
+            return msgspec.structs.replace(self, **changes)
+        except BadDeclaration as error:
+            must = "declare what it needs again, release another arrangement, or run flyball learn"
+            raise Refused(f"{error}: {must}") from None
 
     def feature_hashes_of(self, candidate: Any) -> dict[str, str]:
         """{feature: hash} of what a version of `candidate` reads: all columns that are features."""

@@ -21,9 +21,9 @@ from flyball.features import number_column
 from flyball.policy import Decide, compile_python
 from flyball.tasks.label_frames import CENSORED, HELD, OPEN, OTHERWISE, label_requests
 from flyball.tasks.past import Past
-from flyball.tasks.predict.columns import feature_frame, time_columns
+from flyball.tasks.predict.columns import feature_frame, number_fields, time_columns
 from flyball.tasks.predict.declaration import TIMES, Predict
-from flyball.tasks.predict.thresholds import COSTS
+from flyball.tasks.predict.thresholds import COST_FIELDS, COSTS
 from flyball.tasks.task import TrainingData
 
 ORDER = ("at", "partition", "offset")
@@ -193,4 +193,7 @@ def training_data(task: Predict, table: pl.DataFrame, examples: Labeled, at_us: 
     }
     if isinstance(task.decide, Decide):
         arrays[COSTS] = cost_matrix(task.decide, chosen)
+        texts[COST_FIELDS] = names = number_fields(task.on)
+        columns = [chosen[name].cast(pl.Float64).fill_null(np.nan).to_numpy() for name in names]
+        arrays[COST_FIELDS] = np.stack(columns, axis=1) if names else np.empty((chosen.height, 0))
     return TrainingData(arrays, texts, examples.as_of_us)

@@ -14,7 +14,7 @@ from flyball.tasks.past import Past
 from flyball.tasks.predict.columns import BASELINE, columns_in, vocabularies_in
 from flyball.tasks.predict.declaration import DAY, Predict
 from flyball.tasks.predict.plan import evaluation_plan
-from flyball.tasks.predict.thresholds import DAY_US, THRESHOLDS, thresholds_for
+from flyball.tasks.predict.thresholds import COST_FIELDS, DAY_US, KEPT, thresholds_for
 from flyball.tasks.task import EvaluationPlan, EvaluationSet, Examples, Holdout, Trained, TrainingData
 
 if TYPE_CHECKING:
@@ -128,15 +128,16 @@ class PredictOffline:
         fitted = candidate.fit(table, target, seed)
         if not isinstance(getattr(fitted, "arrays", None), dict):
             raise BadInput(f"what {type(candidate).__name__}.fit returns", "a TabularFit", type(fitted).__name__)
-        own = {name: values for name, values in data.texts.items() if name != "classes"}
-        clash = sorted((own.keys() & fitted.texts.keys()) | ({BASELINE, THRESHOLDS} & fitted.arrays.keys()))
+        own = {name: values for name, values in data.texts.items() if name not in ("classes", COST_FIELDS)}
+        clash = sorted((own.keys() & fitted.texts.keys()) | ({BASELINE, *KEPT} & fitted.arrays.keys()))
         if clash:
             raise BadInput(f"names in what {type(candidate).__name__} learned", "other than the task's own", clash)
         arrays = {**fitted.arrays, BASELINE: summary_of(table, target)}
         notes = [fitted.note]
         if isinstance(self._task.decide, Decide):
-            thresholds, note = thresholds_for(self._task, candidate, data, table_of, seed)
-            arrays[THRESHOLDS] = np.array([thresholds.odds, thresholds.review_margin])
+            kept, names, note = thresholds_for(self._task, candidate, data, table_of, seed)
+            arrays |= kept
+            own |= names
             notes.append(note)
         return Trained(arrays, {**own, **fitted.texts}, "; ".join(note for note in notes if note))
 

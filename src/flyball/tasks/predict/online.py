@@ -1,6 +1,7 @@
 """The online door of predictions: a pipeline per version, and what is answered without one."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -9,11 +10,11 @@ import numpy as np
 from flyball.core import BadInput, Doubles, Refused
 from flyball.events import Offsets
 from flyball.models import Artifact
-from flyball.policy import Thresholds
+from flyball.policy import Decide, Thresholds
 from flyball.tasks.featurize import ReadFeatures
 from flyball.tasks.predict.columns import BASELINE, Encoder, EventColumns, columns_in, vocabularies_in
-from flyball.tasks.predict.decisions import Decider
-from flyball.tasks.predict.thresholds import THRESHOLDS
+from flyball.tasks.predict.decisions import Decider, Policy
+from flyball.tasks.predict.thresholds import thresholds_of
 from flyball.tasks.request import Request
 from flyball.tasks.response import IntervalShift, Response
 from flyball.tasks.task import EMPTY_LEVEL, PRECOMPUTED_LEVEL, Pipeline, Stores
@@ -37,13 +38,15 @@ class PredictOnline:
         return [shift] * len(requests), self._stores.state.offsets()
 
     def open(self, candidate: Any, artifact: Artifact, arrangement: Mapping[str, Any]) -> "PredictPipeline":
-        """A version as it was learned."""
-        return PredictPipeline(self._task, artifact, candidate, self._stores.features)
+        """A version as it was learned, which decides by `arrangement`."""
+        return PredictPipeline(self._task, artifact, candidate, self._stores.features, arrangement)
 
     def fallback(self, best: Pipeline | None) -> "BaselineFallback":
         """What is usual, as the best version computed it beforehand."""
-        decider = Decider(self._task.decide, self._task.target_kind.quantiles, Thresholds())
-        return BaselineFallback(best.baseline if isinstance(best, PredictPipeline) else None, decider=decider)
+        if not isinstance(best, PredictPipeline):
+            decider = Decider(self._task.decide, self._task.target_kind.quantiles, Thresholds())
+            return BaselineFallback(decider=decider)
+        return BaselineFallback(best.baseline, decider=Decider(best.policy, best.target.quantiles, Thresholds()))
 
 
 class BaselineFallback(msgspec.Struct, frozen=True):
@@ -72,7 +75,14 @@ class PredictPipeline:
     Raises `Refused` where the version needs features and there is no store to read them from.
     """
 
-    def __init__(self, task: "Predict", artifact: Artifact, model: Any, features: ReadFeatures | None) -> None:
+    def __init__(
+        self,
+        task: "Predict",
+        artifact: Artifact,
+        model: Any,
+        features: ReadFeatures | None,
+        arrangement: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
         self.task, self.target = task, task.target_kind
         self.columns = columns_in(artifact.texts)
         self.baseline: tuple[float, ...] = tuple(artifact.arrays[BASELINE].tolist())
@@ -83,8 +93,11 @@ class PredictPipeline:
         if self._reads is not None and self._reads.groups and features is None:
             raise Refused("a version with features must be given a store to read them from, got none")
         self._features = features
-        odds, margin = artifact.arrays[THRESHOLDS].tolist() if THRESHOLDS in artifact.arrays else (1.0, 0.0)
-        self._decider = Decider(task.decide, self.target.quantiles, Thresholds(odds, margin))
+        self.policy: Policy = task.arranged(arrangement).decide
+        thresholds = Thresholds()
+        if isinstance(self.policy, Decide):
+            thresholds = thresholds_of(self.policy, task.decide, artifact.arrays, artifact.texts)
+        self._decider = Decider(self.policy, self.target.quantiles, thresholds)
         self._predictor = model.open(artifact.arrays, artifact.texts, self.columns, self.target)
 
     def answer(self, requests: Sequence[Request], contexts: Sequence[Any]) -> list[Response]:

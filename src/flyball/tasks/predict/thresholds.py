@@ -1,19 +1,36 @@
 """Thresholds of a version: chosen on the newest examples, as a model predicts them that has not seen them."""
 
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from flyball.core import Doubles
-from flyball.policy import CostColumns, Decide, Thresholds, choose_thresholds
+from flyball.core import Arrays, BadInput, Doubles, Refused
+from flyball.policy import (
+    CostColumns,
+    Decide,
+    ExampleCosts,
+    Thresholds,
+    choose_thresholds,
+    compile_costs,
+    cost_columns,
+)
 from flyball.tasks.task import TrainingData
 
 if TYPE_CHECKING:
     from flyball.tasks.predict.declaration import Predict
 
 THRESHOLDS, COSTS = "decide_thresholds", "decide_costs"
+VALIDATION, COST_FIELDS = "decide_validation", "decide_fields"
+"""What thresholds were chosen on: probability, what happened, day and weight of each; numbers of its request."""
+KEPT = (THRESHOLDS, VALIDATION, COST_FIELDS)
+MOST_KEPT = 20_000
+"""Of the newest examples that thresholds were chosen on."""
+
 NEWEST, FEWEST = 0.2, 100
 """The share of the examples that thresholds are chosen on, and the fewest of them: below that none are chosen."""
 
@@ -32,26 +49,72 @@ def as_columns(costs: Doubles) -> CostColumns:
 
 def thresholds_for(
     task: "Predict", candidate: Any, data: TrainingData, table_of: Any, seed: int
-) -> tuple[Thresholds, str]:
-    """The thresholds of a candidate, and what a person should know of them.
+) -> tuple[dict[str, NDArray[Any]], dict[str, list[str]], str]:
+    """(arrays, texts, note) to keep with a version of the candidate: its thresholds, what they were chosen on, and what
+    a person should know of them.
 
-    It is fitted a second time, on all but the newest fifth of the examples, which it then predicts.
+    It is fitted a second time, on all but the newest fifth of the examples, which it then predicts. These predictions
+    are kept, so that other costs can have thresholds of their own without training.
     """
     policy = task.decide
     if not isinstance(policy, Decide):
-        return Thresholds(), ""
+        return {}, {}, ""
     usable = np.flatnonzero(usable_costs(data.arrays[COSTS]))
     newest = usable[len(usable) - round(NEWEST * len(usable)) :]
     if len(newest) < FEWEST:
-        return Thresholds(), f"decides by the declared costs alone: {len(newest)} examples are too few for thresholds"
+        note = f"decides by the declared costs alone: {len(newest)} examples are too few for thresholds"
+        return {THRESHOLDS: _plain(Thresholds())}, {}, note
     older = np.arange(int(newest[0]))
     model = candidate.fit(table_of(_rows(data, older)), task.target_kind, seed)
     kept = table_of(_rows(data, newest))
     predictor = candidate.open(model.arrays, model.texts, kept.columns, task.target_kind)
     probability = np.asarray(predictor.predict(kept.numbers, kept.categories)[:, 0], np.float64)
-    costs = as_columns(data.arrays[COSTS][newest])
-    chosen = choose_thresholds(policy, probability, kept.target, costs, kept.at_us // DAY_US, kept.weight)
-    return chosen.thresholds, chosen.note
+    costs, day_of = as_columns(data.arrays[COSTS][newest]), kept.at_us // DAY_US
+    chosen = choose_thresholds(policy, probability, kept.target, costs, day_of, kept.weight)
+    newest = newest[-MOST_KEPT:]
+    rows = slice(len(probability) - len(newest), None)
+    validation = np.stack([probability, kept.target, day_of.astype(np.float64), kept.weight], axis=1)[rows]
+    arrays = {
+        THRESHOLDS: _plain(chosen.thresholds),
+        VALIDATION: validation,
+        COST_FIELDS: data.arrays[COST_FIELDS][newest],
+    }
+    return arrays, {COST_FIELDS: data.texts[COST_FIELDS]}, chosen.note
+
+
+def thresholds_of(policy: Decide, declared: Any, arrays: Arrays, texts: Mapping[str, Sequence[str]]) -> Thresholds:
+    """The thresholds of a version for `policy`: those learned with it, or, where the version was learned by `declared`
+    and that says otherwise, chosen anew on the predictions that were kept.
+
+    Raises `Refused` for costs made of fields that were not kept.
+    """
+    if not isinstance(declared, Decide) or policy.plain() == declared.plain():
+        return Thresholds(*arrays[THRESHOLDS].tolist()) if THRESHOLDS in arrays else Thresholds()
+    if VALIDATION not in arrays:  # too few examples for thresholds: the costs alone decide, then as now
+        return Thresholds()
+    names = list(texts[COST_FIELDS])
+    strange = sorted(policy.fields - set(names))
+    if strange:
+        raise Refused(
+            f"costs of the arrangement must be made of numbers that the version kept of its requests "
+            f"({', '.join(names)}), got {', '.join(strange)}: run flyball learn to learn a version by them"
+        )
+    costs_of, costs, rows = compile_costs(policy), list[ExampleCosts](), list[int]()
+    for row, values in enumerate(arrays[COST_FIELDS].tolist()):
+        with suppress(BadInput):  # as in serving, where such a request is left to the user's own rule
+            numbers = [None if value != value else value for value in values]
+            costs.append(costs_of(SimpleNamespace(**dict(zip(names, numbers, strict=True)))))
+            rows.append(row)
+    if len(rows) < FEWEST:
+        return Thresholds()
+    probability, actual, day_of, weight = arrays[VALIDATION][rows].T
+    return choose_thresholds(
+        policy, probability, actual, cost_columns(costs), day_of.astype(np.int64), weight
+    ).thresholds
+
+
+def _plain(thresholds: Thresholds) -> NDArray[np.float64]:
+    return np.array([thresholds.odds, thresholds.review_margin])
 
 
 def _rows(data: TrainingData, rows: NDArray[np.int64]) -> TrainingData:
