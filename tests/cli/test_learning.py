@@ -84,6 +84,11 @@ def test_learn_says_once_what_no_class_declares_any_more(report: dict[str, objec
     Path("edited.py").write_text(shop.replace(price, "paid: float = 0.0").replace("buy=Buy, ", ""))
     got = run("learn", "edited.py", "--home", ".flyball/shop", "--as-of", "2026-03-05")
     assert got.err.count("in the log, but declared no more: field Buy.price; see flyball check") == 1
+    assert "cannot serve with this file" not in got.err
+    Path("edited.py").write_text(shop.replace("category: str | None", "kind: str | None"))
+    sys.modules.pop("flyball_app_edited")
+    got = run("learn", "edited.py", "--home", ".flyball/shop", "--as-of", "2026-03-05")
+    assert got.err.count(" (champion) cannot serve with this file: ") == 1
 
 
 def test_learn_names_the_chosen_one_once(report: dict[str, object], run: Run) -> None:

@@ -152,13 +152,19 @@ def open_app(
     return runtime
 
 
-def warn_undeclared(runtime: "Runtime") -> None:
-    """Name on standard error what the log holds that no class declares any more; `flyball check` counts it."""
-    from flyball.runtime import undeclared_in
+def warn_of_losses(runtime: "Runtime") -> None:
+    """Say on standard error what of the home does not go on with the application's file; `flyball check` says more.
 
-    lost = [undeclared.name for undeclared in undeclared_in(runtime.app, runtime.settings, counted=False)]
+    That is what the log holds that no class declares any more, and the released versions that it cannot open.
+    """
+    from flyball.runtime import undeclared_in
+    from flyball.serving import outages
+
+    lost = [what.name for what in undeclared_in(runtime.app, runtime.settings, counted=False)]
     if lost:
         warn(f"flyball: in the log, but declared no more: {', '.join(lost)}; see flyball check")
+    for outage in outages(runtime, declared_only=True):
+        warn(f"flyball: {outage.version} ({outage.role}) cannot serve with this file: {outage.reason}")
 
 
 def open_home(spec: str, home: Path | None, chosen: list[str] | None = None, **options: Any) -> "Runtime":

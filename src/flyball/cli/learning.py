@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flyball.cli.common import AppName, Home, Json, Set, open_home, user_name, warn_undeclared
+from flyball.cli.common import AppName, Home, Json, Set, open_home, user_name, warn_of_losses
 from flyball.cli.sections import group
 from flyball.cli.show import counted, progress_line, say, show_json, show_table
 from flyball.core import format_timestamp, parse_timestamp
@@ -53,7 +53,7 @@ def learn(
     from flyball.learning import learn as learn_now
 
     runtime = open_home(app, home, chosen, keep_runs=keep)
-    warn_undeclared(runtime)
+    warn_of_losses(runtime)
     with progress_line(json) as progress:
         report = learn_now(
             runtime,

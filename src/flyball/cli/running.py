@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flyball.cli.common import AppName, Home, Json, Set, load, open_app, open_home, pairs, settings_for, warn_undeclared
+from flyball.cli.common import AppName, Home, Json, Set, load, open_app, open_home, pairs, settings_for, warn_of_losses
 from flyball.cli.show import applied_words, progress_line, say, show_json, show_table, warn
 from flyball.core import format_timestamp, parse_duration
 
@@ -47,7 +47,7 @@ def up(
     from flyball.operations import up as run_up
 
     runtime = open_app(app, home, chosen, world, port=port, workers=workers, host=host)
-    warn_undeclared(runtime)
+    warn_of_losses(runtime)
     programs = [_with_world(runtime, json)] if world else []
     run_up(runtime, _display(json), programs)
     if json:

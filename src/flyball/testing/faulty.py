@@ -161,8 +161,10 @@ def training(seed: int = 7) -> Interactions:
     )
 
 
-def register(runtime: Runtime, model: Recommender, now_us: int, data: Interactions | None = None) -> Version:
-    """Fit `model`, save its artifact and register the version."""
+def register(
+    runtime: Runtime, model: Recommender, now_us: int, data: Interactions | None = None, **more: Any
+) -> Version:
+    """Fit `model`, save its artifact and register the version; `more` of its fields."""
     data = training() if data is None else data
     run = begin_run(runtime.registry, runtime.app.name, data.as_of_us, now_us)
     arrays: Mapping[str, NDArray[Any]] = {**model.fit(data, 0), **fallback_arrays(data)}
@@ -181,14 +183,17 @@ def register(runtime: Runtime, model: Recommender, now_us: int, data: Interactio
         state="candidate",
         artifact=run.id,
         artifact_files=files,
+        **more,
     )
     registered = add_versions(runtime.registry, [version])[0]
     end_run(runtime.registry, run, "done", now_us, report={})
     return registered
 
 
-def release(runtime: Runtime, model: Recommender, now_us: int, data: Interactions | None = None) -> Version:
+def release(
+    runtime: Runtime, model: Recommender, now_us: int, data: Interactions | None = None, **more: Any
+) -> Version:
     """Register `model` and make it the champion."""
-    version = register(runtime, model, now_us, data)
+    version = register(runtime, model, now_us, data, **more)
     promote(runtime.registry, version.id, "for a test", "test", now_us, artifacts=runtime.artifacts)
     return version

@@ -1,16 +1,19 @@
 """Which versions in service could not serve any more if the application's file, as it is now, were deployed."""
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
 import msgspec
 
 from flyball.core import FlyballError
-from flyball.events import log_exists
+from flyball.events import WrittenType, log_exists
 from flyball.features import FeatureReader
-from flyball.registry import registry_exists
+from flyball.registry import Version, registry_exists
 from flyball.releases import arrangement_to_serve, current
 from flyball.runtime import Runtime
 from flyball.serving.versions.loader import VersionLoader
 from flyball.stores import MemoryStore
-from flyball.tasks import OnlineFeatures, Stores
+from flyball.tasks import OnlineFeatures, Stores, check_hashes
 
 
 class Outage(msgspec.Struct, frozen=True):
@@ -26,10 +29,11 @@ class Outage(msgspec.Struct, frozen=True):
         return self.role != "previous"
 
 
-def outages(runtime: Runtime) -> list[Outage]:
+def outages(runtime: Runtime, declared_only: bool = False) -> list[Outage]:
     """The released versions that the application as it is declared now cannot open, best first.
 
-    Each is loaded as serving loads it, over empty stores; nothing is written, and no registry is made.
+    Each is loaded as serving loads it, over empty stores; nothing is written, and no registry is made. `declared_only`:
+    its artifact is not read, so that only what the declaration forbids is found; that is quick.
     """
     if not registry_exists(runtime.settings.registry):
         return []
@@ -39,16 +43,40 @@ def outages(runtime: Runtime) -> list[Outage]:
     roles |= {arm.version: arm.name for arm in release.arms if arm.version not in roles}
     if release.previous:
         roles.setdefault(release.previous, "previous")
-    groups = runtime.app.task.about.feature_groups
-    features = OnlineFeatures(FeatureReader(groups, MemoryStore())) if groups else None
-    written = runtime.schema.written if log_exists(runtime.settings.events) else ()
-    loader = VersionLoader(runtime.app, runtime.artifacts, Stores(MemoryStore(), features, {}), written)
     rule = arrangement_to_serve(registry, runtime.app.task.about.arrangement)
-    outages = []
+    opens = _opens_declaration(runtime) if declared_only else _loads(runtime)
+    found = []
     for version, role in roles.items():
         try:
-            loader.load(registry.version(version), rule, warm_at_us=None)
+            opens(registry.version(version), rule)
         except Exception as error:  # whatever is wrong with it, it would not serve
             reason = str(error) if isinstance(error, FlyballError) else f"{type(error).__name__}: {error}"
-            outages.append(Outage(version, role, reason))
-    return outages
+            found.append(Outage(version, role, reason))
+    return found
+
+
+_Opens = Callable[[Version, Mapping[str, Any]], object]
+
+
+def _loads(runtime: Runtime) -> _Opens:
+    groups = runtime.app.task.about.feature_groups
+    features = OnlineFeatures(FeatureReader(groups, MemoryStore())) if groups else None
+    stores = Stores(MemoryStore(), features, {})
+    loader = VersionLoader(runtime.app, runtime.artifacts, stores, _written(runtime))
+    return lambda version, rule: loader.load(version, rule, warm_at_us=None)
+
+
+def _opens_declaration(runtime: Runtime) -> _Opens:
+    app, written = runtime.app, _written(runtime)
+
+    def opens(version: Version, rule: Mapping[str, Any]) -> None:
+        check_hashes(app.task.about.feature_hashes, version.features)
+        if version.declaration:
+            app.task_of({**version.declaration, **rule}, written)
+
+    return opens
+
+
+def _written(runtime: Runtime) -> Sequence[WrittenType]:
+    """What the log's records were written with; nothing where there is no log."""
+    return runtime.schema.written if log_exists(runtime.settings.events) else ()
