@@ -87,13 +87,26 @@ def test_visitors_buy_what_they_want_and_from_the_top_of_the_list() -> None:
     assert added(5) / added(0) == pytest.approx(expected, rel=0.15)
 
 
-def test_a_purchase_counts_for_the_first_answer_that_showed_the_item() -> None:
+@pytest.mark.parametrize(
+    ("purchases", "counted"),
+    [
+        ([7 * DAY_US], [0]),
+        ([7 * DAY_US, 7 * DAY_US + 1, 8 * DAY_US], [0]),  # the first purchase after both counts for the first
+        ([7 * DAY_US + 1], [1]),
+        ([8 * DAY_US, 8 * DAY_US + 1], [1]),
+        ([8 * DAY_US + 1], []),
+        ([DAY_US - 1, DAY_US], [0, 1]),  # each was followed by its own
+        ([0, 7 * DAY_US + 1], [0, 1]),
+    ],
+)
+def test_a_purchase_counts_for_the_first_answer_after_which_it_is_the_first(
+    purchases: list[int], counted: list[int]
+) -> None:
     world = library(users=1, items=5)
-    first, second = WorldRequest(0, 0, {"user": 1}), WorldRequest(1, DAY_US, {"user": 1})
-    world._shown[1, 0] = [first, second]
-    for at_us in (7 * DAY_US, 7 * DAY_US + 1, 8 * DAY_US + 1):
+    world._shown[1, 0] = [WorldRequest(0, 0, {"user": 1}), WorldRequest(1, DAY_US, {"user": 1})]
+    for at_us in purchases:
         world._count(1, 0, at_us)
-    assert world._outcomes == [TrueOutcome(0, "positive", 1.0), TrueOutcome(1, "positive", 1.0)]
+    assert world._outcomes == [TrueOutcome(number, "positive", 1.0) for number in counted]
 
 
 def test_quality_is_the_mean_wish_over_the_places_of_a_list() -> None:

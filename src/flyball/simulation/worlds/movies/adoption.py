@@ -8,39 +8,72 @@ from flyball.simulation.world import DAY_US
 
 _COUNTS_FOR_US = DAY_US
 """How long after an answer a minute of one of its films counts for it, as the application's outcomes count."""
+_KEPT_US = 2 * DAY_US
 _MINUTE_US = 60_000_000
 
 
-class _Shown(msgspec.Struct):
+class _Shown(msgspec.Struct, frozen=True):
     request: int
     at_us: int
     films: frozenset[int]
-    adopted: bool = False
+
+
+class _Watch(msgspec.Struct, frozen=True):
+    film: int
+    start_us: int
+    last_us: int
 
 
 class Adoptions:
-    """The lists of each user's last day, and which of them were adopted: each minute of a film counts for the first
-    answer within a day before it that showed the film."""
+    """The lists of each user's last days, and which of them were adopted: by the first minute of a film after them,
+    within a day, unless that minute is the first after an earlier list with the film, too.
+
+    Lists and films are to be noted before `until` passes their time.
+    """
 
     def __init__(self) -> None:
         self._lists: dict[int, list[_Shown]] = {}
+        self._watches: dict[int, list[_Watch]] = {}
+        self._first_us: dict[tuple[int, int], tuple[int, int, int]] = {}  # (request, film): first minute, at, user
+        self._taken: dict[tuple[int, int], list[int]] = {}  # (user, film): minutes that a list was adopted by
+        self._adopted: set[int] = set()
 
     def shown(self, user: int, request: int, at_us: int, films: Sequence[int]) -> None:
         """Note a list as it is shown."""
-        self._lists.setdefault(user, []).append(_Shown(request, at_us, frozenset(films)))
+        shown = _Shown(request, at_us, frozenset(films))
+        self._lists.setdefault(user, []).append(shown)
+        self._watches[user] = [one for one in self._watches.get(user, ()) if one.last_us >= at_us]
+        for watch in self._watches[user]:
+            self._note(user, shown, watch)
 
-    def started(self, user: int, film: int, start_us: int, minutes: int) -> list[int]:
-        """Note a film that is watched from `start_us` on; the requests that are adopted by it and were not before."""
-        recent = [shown for shown in self._lists.get(user, ()) if shown.at_us > start_us - 2 * _COUNTS_FOR_US]
-        self._lists[user] = recent
+    def started(self, user: int, film: int, start_us: int, minutes: int) -> None:
+        """Note a film that is watched from `start_us` on."""
+        watch = _Watch(film, start_us, start_us + (minutes - 1) * _MINUTE_US)
+        self._watches.setdefault(user, []).append(watch)
+        self._lists[user] = [shown for shown in self._lists.get(user, ()) if shown.at_us > start_us - _KEPT_US]
+        for shown in self._lists[user]:
+            self._note(user, shown, watch)
+
+    def until(self, until_us: int) -> list[int]:
+        """The requests whose lists were adopted before `until_us` and not before the last call."""
+        due = sorted((*first, key) for key, first in self._first_us.items() if first[0] < until_us)
         adopted = []
-        after_us, last_us = start_us, start_us + (minutes - 1) * _MINUTE_US
-        for shown in recent:
-            # Minutes from `after_us` on are still nobody's: earlier answers' days have ended before them.
-            if film in shown.films and after_us <= min(last_us, shown.at_us + _COUNTS_FOR_US - 1):
-                if not shown.adopted:
-                    adopted.append(shown.request)
-                shown.adopted = True
-                passed_us = max(0, shown.at_us + _COUNTS_FOR_US - start_us)
-                after_us = start_us + -(-passed_us // _MINUTE_US) * _MINUTE_US
+        for first_us, _, user, (request, film) in due:
+            del self._first_us[request, film]
+            taken = self._taken.setdefault((user, film), [])
+            if first_us in taken:
+                continue
+            taken[:] = [minute for minute in taken if minute > first_us - _KEPT_US] + [first_us]
+            if request not in self._adopted:
+                adopted.append(request)
+            self._adopted.add(request)
         return adopted
+
+    def _note(self, user: int, shown: _Shown, watch: _Watch) -> None:
+        if watch.film not in shown.films:
+            return
+        passed_us = max(0, shown.at_us - watch.start_us)
+        first_us = watch.start_us + -(-passed_us // _MINUTE_US) * _MINUTE_US
+        if first_us <= min(watch.last_us, shown.at_us + _COUNTS_FOR_US):
+            key, first = (shown.request, watch.film), (first_us, shown.at_us, user)
+            self._first_us[key] = min(first, self._first_us.get(key, first))

@@ -86,8 +86,7 @@ class MovieWorld:
         columns = (sessions.users, choices.film, choices.start_us, choices.minutes)
         for user, film, start_us, minutes in zip(*(column.tolist() for column in columns), strict=True):
             if film >= 0:
-                adopted = self._adoptions.started(user, film, start_us, minutes)
-                self._outcomes += [TrueOutcome(number, "adopted", 1.0) for number in adopted]
+                self._adoptions.started(user, film, start_us, minutes)
 
     def emit(self, until_us: int, timeline: Timeline) -> WorldBatch:
         life = self._life
@@ -98,7 +97,8 @@ class MovieWorld:
             self._begun = True
             return WorldBatch([("jsonl", _profile_lines(list(life.profiles())))])
         batch = life.emit(until_us)
-        outcomes, self._outcomes = self._outcomes, []
+        adopted = [TrueOutcome(number, "adopted", 1.0) for number in self._adoptions.until(until_us)]
+        outcomes, self._outcomes = self._outcomes + adopted, []
         lines = [("jsonl", _profile_lines(batch.profiles)), ("movielog", batch.lines)]
         return WorldBatch([part for part in lines if part[1]], batch.planted, outcomes, life.watching)
 

@@ -101,6 +101,9 @@ class ShopWorld:
         self._acts.sort(key=lambda act: act[0])
         due = [act for act in self._acts if act[0] < until_us]
         self._acts = self._acts[len(due) :]
+        for at_us, kind, user, item in due:
+            if kind is self._buy:
+                self._count(user, item, at_us)
         outcomes, self._outcomes, self._now_us = self._outcomes, [], until_us
         lines = [kind.line(timeline.written(at_us), self._things[item], user) for at_us, kind, user, item in due]
         planted = Counter(kind.name for _, kind, _, _ in due)
@@ -138,14 +141,14 @@ class ShopWorld:
             if wants_item and rng.random() < BUY_SHARE:
                 at_us += int(rng.integers(10_000_000, 120_000_000))
                 self._acts.append((at_us, self._buy, user, item))
-                self._count(user, item, at_us)
 
     def _count(self, user: int, item: int, at_us: int) -> None:
-        """A purchase counts for the first answer that showed the item and whose time is not over."""
-        for request in self._shown.get((user, item), ()):
-            if at_us - request.at_us <= self._within_us:
-                self._outcomes.append(TrueOutcome(request.number, "positive", 1.0))
-                return
+        """A purchase counts for the first answer of those after which it is the first, within their time."""
+        shown = self._shown.get((user, item), [])
+        followed = [request for request in shown if 0 <= at_us - request.at_us <= self._within_us]
+        if followed:
+            self._outcomes.append(TrueOutcome(followed[0].number, "positive", 1.0))
+        self._shown[user, item] = [request for request in shown if request.at_us > at_us]
 
     def _indices(self, response: Response) -> list[int]:
         return [self._index[item.item] for item in response.items if item.item in self._index]
