@@ -5,6 +5,16 @@ time); every constant is an argument, to be fixed before the start and kept in t
 any order. Knows nothing of releases, metrics or applications: numbers in, numbers and one plain sentence out.
 """
 
+from flyball.statistics.bounded import (
+    BettingPlan,
+    BoundedDifference,
+    Wealth,
+    bet,
+    betting_interval,
+    betting_log_e,
+    plan_betting,
+    plan_bounded_difference,
+)
 from flyball.statistics.contrasts import (
     Contrast,
     adjusted_contrast,
@@ -30,6 +40,24 @@ from flyball.statistics.mixtures import (
     normal_mixture_bound,
     poly_stitching_bound,
 )
+from flyball.statistics.multiplicity import benjamini_hochberg, e_benjamini_hochberg, holm, p_of_e
+from flyball.statistics.power import (
+    METHODS,
+    Design,
+    best_shares,
+    days_needed,
+    minimum_detectable_effect,
+    power_of,
+    units_needed,
+)
+from flyball.statistics.quantiles import (
+    contrast_of_quantiles,
+    quantile_contrast,
+    quantile_difference,
+    quantile_difference_log_e,
+    quantile_interval,
+    quantile_sequence,
+)
 from flyball.statistics.rates import (
     concentration,
     rate_difference,
@@ -37,6 +65,14 @@ from flyball.statistics.rates import (
     rate_difference_log_e,
     rate_interval,
     rate_log_e,
+)
+from flyball.statistics.sample_ratio import (
+    CONCENTRATION,
+    SAMPLE_RATIO_ALPHA,
+    SampleRatio,
+    sample_ratio,
+    sample_ratio_chi_square,
+    sample_ratio_log_e,
 )
 from flyball.statistics.sequences import BURN_IN, anytime, sequence_log_e, sequence_p, sequence_r2, sequence_reach
 from flyball.statistics.spending import (
@@ -51,31 +87,58 @@ from flyball.statistics.sums import Sums, sum_by_unit, winsorize
 
 __all__ = [
     "BURN_IN",
+    "CONCENTRATION",
+    "METHODS",
+    "SAMPLE_RATIO_ALPHA",
     "SPENDING",
+    "BettingPlan",
+    "BoundedDifference",
     "Contrast",
+    "Design",
     "GroupSequentialPlan",
     "Inference",
+    "SampleRatio",
     "Sums",
+    "Wealth",
     "adjusted_contrast",
     "adjusted_ratio_contrast",
     "adjustment",
     "anytime",
+    "benjamini_hochberg",
     "best_rho",
+    "best_shares",
+    "bet",
     "beta_binomial_log_mixture",
     "beta_binomial_r",
+    "betting_interval",
+    "betting_log_e",
     "concentration",
+    "contrast_of_quantiles",
     "crossing_probabilities",
+    "days_needed",
     "double_stitching_bound",
+    "e_benjamini_hochberg",
     "empirical_process_bound",
     "gamma_exponential_log_mixture",
     "gamma_poisson_log_mixture",
     "group_sequential",
+    "holm",
     "mean_contrast",
+    "minimum_detectable_effect",
     "mixture_bound",
     "normal_log_mixture",
     "normal_mixture_bound",
+    "p_of_e",
+    "plan_betting",
+    "plan_bounded_difference",
     "plan_looks",
     "poly_stitching_bound",
+    "power_of",
+    "quantile_contrast",
+    "quantile_difference",
+    "quantile_difference_log_e",
+    "quantile_interval",
+    "quantile_sequence",
     "rate_contrast",
     "rate_difference",
     "rate_difference_interval",
@@ -83,6 +146,9 @@ __all__ = [
     "rate_interval",
     "rate_log_e",
     "ratio_contrast",
+    "sample_ratio",
+    "sample_ratio_chi_square",
+    "sample_ratio_log_e",
     "sequence_log_e",
     "sequence_p",
     "sequence_r2",
@@ -91,6 +157,7 @@ __all__ = [
     "stratified_contrast",
     "sum_by_unit",
     "two_proportions",
+    "units_needed",
     "welch",
     "winsorize",
 ]

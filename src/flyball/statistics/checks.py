@@ -33,13 +33,13 @@ def check_positive(**numbers: float) -> None:
 
 def doubles(what: str, values: ArrayLike, low: float = -np.inf, high: float = np.inf) -> Doubles:
     """`values` as doubles, all within [low, high]. Raises `BadInput` with the place of the first that is not."""
-    checked = np.asarray(values, dtype=np.float64)
-    wrong = ~(np.isfinite(checked) & (checked >= low) & (checked <= high))
+    array = np.asarray(values, dtype=np.float64)
+    wrong = ~(np.isfinite(array) & (array >= low) & (array <= high))
     if wrong.any():
         position = np.argwhere(wrong)[0]
         limits = "finite" if np.isinf(low) and np.isinf(high) else f"within [{low:g}, {high:g}]"
-        raise BadInput(what, limits, float(checked[tuple(position)]), where=f"position {', '.join(map(str, position))}")
-    return checked
+        raise BadInput(what, limits, float(array[tuple(position)]), where=f"position {', '.join(map(str, position))}")
+    return array
 
 
 def check_counts(counts: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> None:

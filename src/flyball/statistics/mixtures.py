@@ -28,7 +28,7 @@ def best_rho(v_best: ArrayLike, alpha: float, sides: int = 2) -> Doubles:
 
 def normal_log_mixture(s: ArrayLike, v: ArrayLike, rho: ArrayLike, sides: int = 2) -> Doubles:
     """The two-sided or one-sided normal mixture; `rho` from `best_rho`."""
-    total, time, own = (np.asarray(argument, dtype=np.float64) for argument in (s, v, rho))
+    total, time, own = (np.asarray(value, dtype=np.float64) for value in (s, v, rho))
     log_two_sided = 0.5 * np.log(own / (time + own)) + total**2 / (2 * (time + own))
     if sides == 2:
         return np.asarray(log_two_sided)
@@ -68,7 +68,7 @@ def gamma_poisson_log_mixture(s: float, v: float, rho: float, c: float) -> float
 
 def beta_binomial_log_mixture(s: ArrayLike, v: ArrayLike, r: ArrayLike, g: float, h: float, sides: int = 2) -> Doubles:
     """For values between -`g` and `h` with mean 0; `r` from `beta_binomial_r`."""
-    total, time, own = (np.asarray(argument, dtype=np.float64) for argument in (s, v, r))
+    total, time, own = (np.asarray(value, dtype=np.float64) for value in (s, v, r))
     width, share = g + h, h / (g + h)
 
     def log_beta(a: Doubles, b: Doubles) -> Doubles:
@@ -125,10 +125,10 @@ def empirical_process_bound(t: int, alpha: float, t_min: int, a: float = 0.85) -
             return float(4 * np.exp(-power * c) * (1 + 1 / ((power - 1) * np.log(eta))))
 
         last = optimize.brentq(lambda eta: np.sqrt(eta / 2) + np.sqrt(2 * (eta - 1) / c) - a, 1.0, 2 * a * a)
-        minimum = optimize.minimize_scalar(
+        optimum = optimize.minimize_scalar(
             of_eta, bounds=(1.0 + 1e-12, last), method="bounded", options={"xatol": 1e-10}
         )
-        return float(minimum.fun)
+        return float(optimum.fun)
 
     c = optimize.brentq(lambda c: np.log(min(error(c), 1e300)) - np.log(check_alpha(alpha)), 3.0, 100.0)
     return float(a * np.sqrt((np.log1p(np.log(t / t_min)) + c) / t))

@@ -30,7 +30,7 @@ def concentration(n_best: float, alpha: float) -> float:
 
 def rate_log_e(successes: ArrayLike, trials: ArrayLike, rate: ArrayLike, k: float) -> Doubles:
     """Log e-value against `rate`, shapes broadcast; `k` from `concentration`."""
-    events, units, p = (np.asarray(argument, dtype=np.float64) for argument in (successes, trials, rate))
+    events, units, p = (np.asarray(value, dtype=np.float64) for value in (successes, trials, rate))
     p = np.clip(p, _EDGE, 1 - _EDGE)
     q, misses = 1 - p, units - events
     mixture = special.betaln(k * p + events, k * q + misses) - special.betaln(k * p, k * q)
@@ -74,10 +74,7 @@ def rate_difference_log_e(
 ) -> Doubles:
     """Log e-value against rate of b - rate of a = `difference`: the least over all rates of a. Shapes broadcast."""
     s_a, n_a, s_b, n_b, shift = np.broadcast_arrays(
-        *(
-            np.asarray(argument, dtype=np.float64)
-            for argument in (successes_a, trials_a, successes_b, trials_b, difference)
-        )
+        *(np.asarray(value, dtype=np.float64) for value in (successes_a, trials_a, successes_b, trials_b, difference))
     )
     first, last = np.maximum(0.0, -shift), np.minimum(1.0, 1.0 - shift)
     rate_a, rate_b = s_a / np.maximum(n_a, 1), s_b / np.maximum(n_b, 1) - shift
@@ -93,10 +90,10 @@ def rate_difference_log_e(
         total = rate_log_e(s_a[..., None], n_a[..., None], p, k) + rate_log_e(
             s_b[..., None], n_b[..., None], p + shift[..., None], k
         )
-        lowest = total.argmin(axis=-1)
+        best = total.argmin(axis=-1)
         least = np.minimum(least, total.min(axis=-1))
         step = (high - low) / (len(_GRID) - 1)
-        center = low + step * lowest
+        center = low + step * best
         low, high = np.maximum(low, center - step), np.minimum(high, center + step)
     return least
 
@@ -113,7 +110,7 @@ def rate_difference_interval(
     check_counts({"a": (successes_a, trials_a), "b": (successes_b, trials_b)})
     k, goal = concentration(n_best, alpha), -np.log(alpha)
     s_a, n_a, s_b, n_b = np.broadcast_arrays(
-        *(np.asarray(argument, dtype=np.float64) for argument in (successes_a, trials_a, successes_b, trials_b))
+        *(np.asarray(value, dtype=np.float64) for value in (successes_a, trials_a, successes_b, trials_b))
     )
     estimate = s_b / np.maximum(n_b, 1) - s_a / np.maximum(n_a, 1)
 

@@ -167,11 +167,11 @@ def crossing_probabilities(
     """(above, below): the probability to cross first at each look, at `drift` = effect / se at information 1."""
     t = _checked_fractions(fractions)
     walk = _Walk(side == "two", drift)
-    tails = []
+    chances = []
     for look, time in enumerate(t):
-        tails.append(walk.tails(time, float(bounds[look])))
+        chances.append(walk.tails(time, float(bounds[look])))
         walk.go_on(time, float(bounds[look]), t[look + 1] if look + 1 < len(t) else None)
-    above, below = np.array(tails).T
+    above, below = np.array(chances).T
     return above, below
 
 

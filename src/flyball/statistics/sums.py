@@ -95,8 +95,8 @@ class Sums(msgspec.Struct, frozen=True):
             )
         return Sums(
             self.count + sign * other.count,
-            tuple(total + sign * theirs for total, theirs in zip(self.totals, other.totals, strict=True)),
-            tuple(product + sign * theirs for product, theirs in zip(self.products, other.products, strict=True)),
+            tuple(own + sign * theirs for own, theirs in zip(self.totals, other.totals, strict=True)),
+            tuple(own + sign * theirs for own, theirs in zip(self.products, other.products, strict=True)),
             self.scale,
         )
 
@@ -114,10 +114,10 @@ class Sums(msgspec.Struct, frozen=True):
         if self.count < 2:
             raise BadInput("units", "two or more for a variance", self.count)
         i, j = sorted((first, second))
-        pair_index = i * self.width - i * (i - 1) // 2 + j - i
-        centered = self.count * self.products[pair_index] - self.totals[i] * self.totals[j]
+        entry = i * self.width - i * (i - 1) // 2 + j - i
+        centered = self.count * self.products[entry] - self.totals[i] * self.totals[j]
         if i == j and centered < 0:
-            raise BadInput("sum of squares", "at least the squared sum over the count", self.products[pair_index])
+            raise BadInput("sum of squares", "at least the squared sum over the count", self.products[entry])
         return float(Fraction(centered, self.count * (self.count - 1)) * _exact(self.scale) ** 2)
 
     def means(self) -> Doubles:
@@ -131,8 +131,8 @@ class Sums(msgspec.Struct, frozen=True):
 
     def column(self, index: int) -> "Sums":
         """The sums of one column alone."""
-        pair_index = index * self.width - index * (index - 1) // 2
-        return Sums(self.count, (self.totals[index],), (self.products[pair_index],), self.scale)
+        entry = index * self.width - index * (index - 1) // 2
+        return Sums(self.count, (self.totals[index],), (self.products[entry],), self.scale)
 
 
 def _exact(scale: float) -> Fraction:
@@ -149,7 +149,7 @@ def _dot(first: Ints, second: Ints) -> int:
     a, b = first >> _HALF_BITS, first & mask
     c, d = second >> _HALF_BITS, second & mask
     parts = (_chunk_sums(a * c), _chunk_sums(a * d), _chunk_sums(b * c), _chunk_sums(b * d))
-    high, left, right, low = (sum(int(chunk_sum) for chunk_sum in part) for part in parts)
+    high, left, right, low = (sum(int(part_sum) for part_sum in part) for part in parts)
     return (high << 2 * _HALF_BITS) + ((left + right) << _HALF_BITS) + low
 
 
@@ -164,11 +164,11 @@ def sum_by_unit(units: ArrayLike, columns: ArrayLike) -> Doubles:
     """
     values = doubles("columns", columns)
     table = values[:, None] if values.ndim == 1 else values
-    names, unit_of = np.unique(np.asarray(units), return_inverse=True)
-    if len(unit_of) != len(table):
-        raise BadInput("units", f"one for each of the {len(table)} rows", len(unit_of))
-    sums = [np.bincount(unit_of, weights=table[:, column], minlength=len(names)) for column in range(table.shape[1])]
-    return np.column_stack([*sums, np.bincount(unit_of, minlength=len(names)).astype(np.float64)])
+    names, entry = np.unique(np.asarray(units), return_inverse=True)
+    if len(entry) != len(table):
+        raise BadInput("units", f"one for each of the {len(table)} rows", len(entry))
+    sums = [np.bincount(entry, weights=table[:, column], minlength=len(names)) for column in range(table.shape[1])]
+    return np.column_stack([*sums, np.bincount(entry, minlength=len(names)).astype(np.float64)])
 
 
 def winsorize(values: ArrayLike, low: float = -np.inf, high: float = np.inf) -> Doubles:

@@ -1,0 +1,72 @@
+"""Many comparisons at once: Holm, Benjamini-Hochberg with weights, e-values.
+
+Sources: Holm, Scandinavian Journal of Statistics 1979; Benjamini and Hochberg, JRSS B 1995; weights, Genovese, Roeder
+and Wasserman, Biometrika 2006; e-BH, Wang and Ramdas, JRSS B 2022 (arXiv 2009.02824).
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from flyball.core import BadInput, Doubles
+from flyball.statistics.checks import check_alpha, doubles
+
+
+def holm(p_values: ArrayLike) -> Doubles:
+    """Adjusted p-values: those below alpha may be acted on, with at most alpha for a single mistake among them.
+
+    For guardrails that act by themselves. Holds under any dependence.
+
+    >>> holm([0.025, 0.03]).tolist()
+    [0.05, 0.05]
+    """
+    p = doubles("p-values", p_values, 0.0, 1.0)
+    order = np.argsort(p, kind="stable")
+    steps = p[order] * np.arange(len(p), 0, -1)
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(steps))
+    return adjusted
+
+
+def benjamini_hochberg(p_values: ArrayLike, weights: ArrayLike | None = None) -> Doubles:
+    """Adjusted p-values: of those below alpha, a share of alpha are mistakes in expectation.
+
+    `weights`: above 0, how much of the rate each may use, fixed before the start; they are scaled to mean 1. Holds for
+    independent or positively dependent p-values; `e_benjamini_hochberg` holds under any dependence.
+    """
+    p = doubles("p-values", p_values, 0.0, 1.0)
+    if weights is not None:
+        share = doubles("weights", weights, 0.0)
+        if share.shape != p.shape or not (share > 0).all():
+            raise BadInput("weights", f"above 0, one for each of {len(p)} p-values", weights)
+        p = p / (share / share.mean())
+    order = np.argsort(p, kind="stable")
+    steps = p[order] * len(p) / np.arange(1, len(p) + 1)
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(1.0, np.minimum.accumulate(steps[::-1])[::-1])
+    return adjusted
+
+
+def e_benjamini_hochberg(e_values: ArrayLike, alpha: float = 0.05) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    """Which e-values are discoveries: a share of alpha are mistakes in expectation, under any dependence.
+
+    For e-values of sequences at any look. Shape of `e_values`; infinite ones are allowed.
+
+    >>> e_benjamini_hochberg([90.0, 5.0, 70.0]).tolist()
+    [True, False, True]
+    """
+    e = np.asarray(e_values, dtype=np.float64)
+    if not (e >= 0).all():
+        raise BadInput("e-values", "0 or above", e_values)
+    check_alpha(alpha)
+    order = np.argsort(-e, kind="stable")
+    enough = np.flatnonzero(e[order] >= len(e) / (alpha * np.arange(1, len(e) + 1)))
+    discoveries = np.zeros(len(e), dtype=bool)
+    if len(enough):
+        discoveries[order[: enough[-1] + 1]] = True
+    return discoveries
+
+
+def p_of_e(log_e: ArrayLike) -> Doubles:
+    """The p-value of the largest of a sequence of log e-values so far, along the last axis; valid at any time."""
+    largest = np.maximum.accumulate(np.asarray(log_e, dtype=np.float64), axis=-1)
+    return np.asarray(np.minimum(1.0, np.exp(-largest)))
