@@ -119,6 +119,20 @@ def test_csv_in_and_out_keeps_the_columns_as_they_were(runtime: Runtime, run: Ru
     assert [json.loads(row["user.latest"]) for row in made] == must["user.latest"].to_list()
 
 
+@pytest.mark.parametrize(("unit", "per_s"), [("seconds", 1), ("nanoseconds", 10**9)])
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_times_in_another_unit_than_microseconds_are_refused(
+    runtime: Runtime, run: Run, unit: str, per_s: int, ending: str
+) -> None:
+    times = [1_793_986_789_000_000, 1_793_986_789 * per_s]
+    given, name = pl.DataFrame({"user": ["3", "3"], "at": times}), f"rows.{ending}"
+    given.write_csv(name) if ending == "csv" else given.write_parquet(name)
+    refused = run("features", "backfill", "cinema.py", "--rows", name, "--out", "values.csv")
+    assert refused.code == 2
+    assert f"at in row 2 of {name} must be ISO 8601, or microseconds since 1970; this looks like {unit}" in refused.err
+    assert not Path("values.csv").exists()
+
+
 def test_it_goes_on_over_the_same_events_when_it_was_stopped(
     runtime: Runtime, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,6 +57,7 @@ def backfill_rows(
             catch_up(runtime)
         used = sorted({event.__name__.lower() for event_type in groups for event in event_type.event_types})
         events = hold_events(runtime.history, used, parts / "events")
+        _check_unit(query_rows["at"], frame["at"], _earliest_us(events), rows)
         with progress_line(quiet) as show_progress:
             made = backfill(
                 groups,
@@ -101,6 +102,8 @@ class _Request(msgspec.Struct, frozen=True):
 
 
 _FORMATS = (".parquet", ".csv")
+_LOOKED_AT = 1_000
+"""Rows with an odd time that are looked at."""
 
 
 def _read(path: Path) -> "pl.DataFrame":
@@ -147,6 +150,36 @@ def _timestamps(column: "pl.Series", path: Path) -> "pl.Series":
         row = int(column.is_null().arg_max() or 0) + 1
         raise BadInput(f"at in row {row} of {path}", "a time", None)
     return column.cast(pl.Int64)
+
+
+def _earliest_us(events: "Mapping[str, Sequence[Path]]") -> int | None:
+    """When the first of the events happened."""
+    import polars as pl
+
+    paths = [path for parts in events.values() for path in parts]
+    times = [pl.scan_parquet(path).select(pl.col("at").cast(pl.Int64).min()).collect().item() for path in paths]
+    return min((time for time in times if time is not None), default=None)
+
+
+def _check_unit(column: "pl.Series", at_us: "pl.Series", earliest_us: int | None, path: Path) -> None:
+    """Raises `BadInput` for a number that lies before all events, or after 2099, but not in another unit."""
+    import polars as pl
+
+    from flyball.events import LAST_US, UNIT_WORDS, likely_unit
+
+    if earliest_us is None:
+        return
+    if column.dtype == pl.String:
+        numbers = column.str.contains(r"^\d+$")
+    elif column.dtype.is_integer():
+        numbers = column.is_not_null()
+    else:
+        return
+    odd = (numbers & ((at_us < earliest_us) | (at_us >= LAST_US))).arg_true().head(_LOOKED_AT).to_list()
+    for row in odd:
+        if likely := likely_unit(at_us[row]):
+            must = f"ISO 8601, or microseconds since 1970; this looks like {UNIT_WORDS[likely]}"
+            raise BadInput(f"at in row {row + 1} of {path}", must, at_us[row])
 
 
 def _timestamp(text: str | None, where: str) -> int:

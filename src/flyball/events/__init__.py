@@ -49,7 +49,8 @@ from flyball.events.quarantine import (
 )
 from flyball.events.reading import after_slices, fresh, read_until, read_where
 from flyball.events.retry import RetryReport, retry
-from flyball.events.schema import Schema
+from flyball.events.schema import LAST_US, Schema
+from flyball.events.timestamps import UNIT_WORDS, likely_unit
 from flyball.events.types import Event, Profile, Ref, integer, real, renamed, text
 from flyball.events.undeclared import Undeclared, count_undeclared, undeclared
 from flyball.events.upgrade import Upgrade, Upgrades
@@ -61,8 +62,10 @@ __all__ = [
     "CATALOG_BACKENDS",
     "FORMATS",
     "IMPORTED",
+    "LAST_US",
     "LATE_US",
     "QUARANTINE_BACKENDS",
+    "UNIT_WORDS",
     "Appended",
     "Appender",
     "Appends",
@@ -132,6 +135,7 @@ __all__ = [
     "join_of",
     "joined",
     "lag_text",
+    "likely_unit",
     "log_exists",
     "log_problems",
     "logged_types",

@@ -11,7 +11,7 @@ from flyball.events.schema import FIRST_US, LAST_US
 UNIT_NS = {"us": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "ns": 1}
 """Units of times that are numbers, in nanoseconds."""
 
-_UNIT_WORDS = {"us": "microseconds", "ms": "milliseconds", "s": "seconds", "ns": "nanoseconds"}
+UNIT_WORDS = {"us": "microseconds", "ms": "milliseconds", "s": "seconds", "ns": "nanoseconds"}
 _RECENT_US = parse_timestamp("1980-01-01")
 """Times of data, unless declared otherwise, lie at or after it."""
 
@@ -94,9 +94,9 @@ class TimeReader:
 
     def _of_another_unit(self, likely: str, number: float) -> BadInput:
         shown = format_timestamp(int(number * UNIT_NS[likely] // 1_000))[:19]
-        declared = f"in {_UNIT_WORDS[self._unit]} as declared" if self._unit else "in microseconds unless declared"
+        declared = f"in {UNIT_WORDS[self._unit]} as declared" if self._unit else "in microseconds unless declared"
         meant = "" if self._unit else ', or unit="us" where it is microseconds'
-        likely_text = f'{_UNIT_WORDS[likely]}, {shown}Z: formats=fb.columns(unit="{likely}")'
+        likely_text = f'{UNIT_WORDS[likely]}, {shown}Z: formats=fb.columns(unit="{likely}")'
         return BadInput("time", f"{declared} (this looks like {likely_text}{meant})", number)
 
     def _of_text(self, text: str) -> int:

@@ -45,14 +45,14 @@ def outages(runtime: Runtime, declared_only: bool = False) -> list[Outage]:
         roles.setdefault(release.previous, "previous")
     rule = arrangement_to_serve(registry, runtime.app.task.about.arrangement)
     opens = _opens_declaration(runtime) if declared_only else _loads(runtime)
-    found = []
+    lost = []
     for version, role in roles.items():
         try:
             opens(registry.version(version), rule)
         except Exception as error:  # whatever is wrong with it, it would not serve
             reason = str(error) if isinstance(error, FlyballError) else f"{type(error).__name__}: {error}"
-            found.append(Outage(version, role, reason))
-    return found
+            lost.append(Outage(version, role, reason))
+    return lost
 
 
 _Opens = Callable[[Version, Mapping[str, Any]], object]
