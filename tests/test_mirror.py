@@ -82,6 +82,7 @@ HOLDS = {
     "simulation/worlds/test_movie_lists.py": "simulation/worlds/movies/lists",
     "simulation/worlds/test_shop.py": "simulation/worlds/shop",
     "state/test_catalog_and_replay.py": "state/catalog state/replay",
+    "tasks/predict/test_control_group.py": "tasks/predict/examples learning/snapshot",
     "tasks/predict/test_arranged_costs.py": "tasks/predict/thresholds releases/arrangements",
     "tasks/predict/test_whole_loop.py": "tasks/predict",
     "tasks/predict/test_over_http.py": "tasks/predict serving/http",

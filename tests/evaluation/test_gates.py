@@ -90,6 +90,11 @@ def test_a_response_may_take_as_long_as_is_allowed() -> None:
         ({"at_least": 0.1, "at_most": 0.3}, Estimate(0.2, 0.1, 0.3), True),
         ({"at_least": 0.1, "at_most": 0.3}, Estimate(0.2, 0.0, 0.3), False),
         ({"at_least": 0.1}, None, False),
+        ({"at_least": 0.75, "refuted": True}, Estimate(0.7, 0.65, 0.75), True),
+        ({"at_least": 0.75, "refuted": True}, Estimate(0.7, 0.65, 0.7499), False),
+        ({"at_most": 0.4, "refuted": True}, Estimate(0.5, 0.4, 0.6), True),
+        ({"at_most": 0.4, "refuted": True}, Estimate(0.5, 0.4001, 0.6), False),
+        ({"at_least": 0.75, "refuted": True}, Estimate(0.7), False),
     ],
 )
 def test_a_bound_holds_on_the_right_side_alone(bounds: dict[str, Any], estimate: Estimate | None, passed: bool) -> None:

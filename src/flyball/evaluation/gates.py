@@ -62,13 +62,11 @@ def check_gates(
 def holds(gate: MetricGate, estimate: Estimate | None) -> bool:
     """Whether the value, or for a `certain` gate its whole interval, lies on the right side of the bound; for one that
     must be `refuted`, any of its interval."""
+    if gate.refuted and estimate is not None and estimate.low is not None and estimate.high is not None:
+        at_best = gate.at_least is None or estimate.high >= gate.at_least
+        return at_best and (gate.at_most is None or estimate.low <= gate.at_most)
     if estimate is None:
         return False
-    if gate.refuted and estimate.low is not None and estimate.high is not None:
-        at_best = (gate.at_least is None or estimate.high >= gate.at_least) and (
-            gate.at_most is None or estimate.low <= gate.at_most
-        )
-        return at_best and (gate.above is None or estimate.high > gate.above)
     low = estimate.low if gate.certain and estimate.low is not None else estimate.value
     high = estimate.high if gate.certain and estimate.high is not None else estimate.value
     return (

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flyball.events import logged_types
-from flyball.tasks import About, ServingLag
+from flyball.tasks import DECISIONS, About, ServingLag
 
 if TYPE_CHECKING:
     import polars
@@ -17,13 +17,20 @@ ReadShown = Callable[[Collection[str], int, int], Any]
 class SnapshotPast:
     """What was known at `as_of_us`. `read` gives the events of a type as known then; each type is read once."""
 
-    def __init__(self, read: ReadEvents, as_of_us: int, lag: ServingLag, shown: ReadShown | None = None) -> None:
-        self._read, self.as_of_us, self.lag, self._shown = read, as_of_us, lag, shown
+    def __init__(
+        self,
+        read: ReadEvents,
+        as_of_us: int,
+        lag: ServingLag,
+        shown: ReadShown | None = None,
+        decisions: "Callable[[], polars.DataFrame] | None" = None,
+    ) -> None:
+        self._read, self.as_of_us, self.lag, self._shown, self._decisions = read, as_of_us, lag, shown, decisions
         self._frames: dict[str, polars.DataFrame] = {}
 
     def events(self, name: str) -> "polars.DataFrame":
         if name not in self._frames:
-            self._frames[name] = self._read(name)
+            self._frames[name] = self._decided() if name == DECISIONS else self._read(name)
         return self._frames[name]
 
     def shown(self, keys: Collection[str], start_us: int, end_us: int) -> Any:
@@ -35,7 +42,13 @@ class SnapshotPast:
         def read(name: str) -> pl.DataFrame:
             return self.events(name).filter(pl.col("known_at") < at_us)
 
-        return SnapshotPast(read, min(at_us - 1, self.as_of_us), self.lag, self._shown)
+        decisions = None if self._decisions is None else lambda: read(DECISIONS)
+        return SnapshotPast(read, min(at_us - 1, self.as_of_us), self.lag, self._shown, decisions)
+
+    def _decided(self) -> "polars.DataFrame":
+        import polars as pl
+
+        return pl.DataFrame() if self._decisions is None else self._decisions()
 
     def frames(self, names: Iterable[str]) -> "dict[str, polars.DataFrame]":
         """{type: its events}."""

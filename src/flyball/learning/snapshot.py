@@ -9,7 +9,7 @@ from flyball.features import read_apply_delays
 from flyball.history import Snapshot, take_snapshot
 from flyball.learning.job import Job
 from flyball.learning.past import SnapshotPast
-from flyball.outcomes import exposure_of
+from flyball.outcomes import decisions_frame, exposure_of
 from flyball.runtime import FEATURES_CONSUMER, STATE_CONSUMER
 from flyball.tasks import ServingLag
 
@@ -48,4 +48,7 @@ def past_of(job: Job, snapshot: Snapshot) -> SnapshotPast:
     def shown(keys: Collection[str], start_us: int, end_us: int) -> Any:
         return exposure_of(job.runtime.predictions, keys, start_us, end_us)
 
-    return SnapshotPast(snapshot.frame, job.run.as_of_us, lag, shown)
+    def decisions() -> Any:
+        return decisions_frame(job.runtime.predictions, job.run.as_of_us)
+
+    return SnapshotPast(snapshot.frame, job.run.as_of_us, lag, shown, decisions)

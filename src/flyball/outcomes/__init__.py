@@ -28,7 +28,7 @@ from flyball.outcomes.reviews import Review, read_reviews, verdict_fields
 from flyball.outcomes.views import Followed, followed, outcomes_by_version
 
 if TYPE_CHECKING:
-    from flyball.outcomes.frames import outcomes_frame, predictions_frame
+    from flyball.outcomes.frames import decisions_frame, outcomes_frame, predictions_frame
 
 __all__ = [
     "BOUNDS_US",
@@ -41,6 +41,7 @@ __all__ = [
     "Prediction",
     "Review",
     "VersionOutcomes",
+    "decisions_frame",
     "exposure_of",
     "find_prediction",
     "followed",

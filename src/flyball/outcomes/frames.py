@@ -37,6 +37,24 @@ def predictions_frame(log: EventLog, from_us: int = 0, until_us: int = LAST_US) 
     return pl.concat(frames, how="diagonal_relaxed").sort("at", "id")
 
 
+def decisions_frame(log: EventLog, as_of_us: int) -> "pl.DataFrame":
+    """A row for each response given until `as_of_us` that carried a decision: see `tasks.DECISIONS`."""
+    import polars as pl
+
+    columns: dict[str, list[Any]] = {"at": [], "known_at": [], "request": [], "decision": [], "propensity": []}
+    for record in records_between(log, 0, as_of_us + 1):
+        prediction = prediction_of(record)
+        if prediction.decision:
+            columns["at"].append(prediction.at_us)
+            columns["known_at"].append(record.known_at)
+            columns["request"].append(msgspec.json.encode(prediction.request).decode())
+            columns["decision"].append(prediction.decision)
+            columns["propensity"].append(prediction.decision_propensity)
+    times = {"at": pl.Int64, "known_at": pl.Int64}
+    texts = {"request": pl.String, "decision": pl.String, "propensity": pl.Float64}
+    return pl.DataFrame(columns, schema={**times, **texts})
+
+
 def _row(prediction: Prediction) -> dict[str, Any]:
     count = len(prediction.items)
     return {

@@ -32,7 +32,7 @@ from flyball.tasks.labels import (
     references,
 )
 from flyball.tasks.metrics import RatioOfSums, Resampled, Undefined, request_mean
-from flyball.tasks.past import Frames, Past, ServingLag
+from flyball.tasks.past import DECISIONS, Frames, Past, ServingLag
 from flyball.tasks.predict.declaration import Predict
 from flyball.tasks.predict.targets import Target, elapsed, occurs, target_value
 from flyball.tasks.recommend.cases import Cases, evaluation_cases
@@ -115,6 +115,7 @@ __all__ = [
     "ACCURACY",
     "CATALOG",
     "COLD_START",
+    "DECISIONS",
     "EMPTY_LEVEL",
     "FALLBACK_LEVELS",
     "GENERAL",

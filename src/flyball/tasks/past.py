@@ -12,6 +12,11 @@ Frames = Mapping[str, "polars.DataFrame"]
 """{event type: rows with the event's fields, `at`, `known_at`, `partition`, `offset`}, as a snapshot gives them."""
 
 
+DECISIONS = "@decisions"
+"""The name under which `Past.events` gives what was decided about requests: a row for each response that carried a
+decision, with `at`, `known_at`, `request` (the JSON of its fields), `decision` and `propensity`."""
+
+
 class ServingLag(msgspec.Struct, frozen=True):
     """How far serving is behind what is known: after how many microseconds an event shows in histories and catalog
     (`state_us`) and in the declared features (`features_us`)."""
@@ -30,7 +35,7 @@ class Past(Protocol):
     def lag(self) -> ServingLag: ...
 
     def events(self, name: str) -> Any:
-        """A polars frame of one event type, joined types too; without columns but those of the type for none."""
+        """A polars frame of one event type, joined types too, or of `DECISIONS`; without rows for none."""
         ...
 
     def shown(self, keys: Collection[str], start_us: int, end_us: int) -> Any:

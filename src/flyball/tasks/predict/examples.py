@@ -6,8 +6,13 @@ inverse of the probability that its label could have been seen by now: 1 / G(d),
 G the Kaplan-Meier estimate of the share of requests observed at least so long. Sources: Robins and Rotnitzky, "Recovery
 of Information and Adjustment for Dependent Censoring Using Surrogate Markers", 1992; van der Laan and Robins, "Unified
 Methods for Censored Longitudinal Data and Causality", 2003.
+
+What was declined has no label. Of the requests that would have been, the few that were approved all the same (the
+control group of `fb.decide`) stand for all of them: each counts by the inverse of its answer's logged propensity.
+Source: Horvitz and Thompson, "A Generalization of Sampling Without Replacement from a Finite Universe", JASA 1952.
 """
 
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -20,13 +25,14 @@ from flyball.events import Schema, logged_types
 from flyball.features import number_column
 from flyball.policy import Decide, compile_python
 from flyball.tasks.label_frames import CENSORED, HELD, OPEN, OTHERWISE, label_requests
-from flyball.tasks.past import Past
+from flyball.tasks.past import DECISIONS, Past
 from flyball.tasks.predict.columns import feature_frame, number_fields, time_columns
 from flyball.tasks.predict.declaration import TIMES, Predict
 from flyball.tasks.predict.thresholds import COST_FIELDS, COSTS
 from flyball.tasks.task import TrainingData
 
 ORDER = ("at", "partition", "offset")
+OFFSET = "_request"
 SMALLEST_SHARE = 0.02
 """Below it an example would count more than fifty times: its weight is bounded, at the price of some bias."""
 
@@ -35,7 +41,7 @@ class Labeled(msgspec.Struct, frozen=True):
     """`rows`: of the requests that count, int64; `target`, `weight`: float64, of each of them.
 
     `states`: {state of the label: requests}, of all requests known at `as_of_us`; `young`: how many of them are younger
-    than the target's span.
+    than the target's span; `control`: how many of `rows` stand for requests that were declined.
     """
 
     rows: Ints
@@ -44,6 +50,7 @@ class Labeled(msgspec.Struct, frozen=True):
     states: dict[str, int]
     young: int
     as_of_us: int
+    control: int = 0
 
 
 class RequestHistory:
@@ -63,6 +70,23 @@ class RequestHistory:
             np.ones(self.frame.height)
             if weight is None
             else number_column(weight, self.frame).fill_null(0.0).to_numpy().astype(np.float64)
+        )
+
+    @cached_property
+    def decided(self) -> tuple[NDArray[np.bool_], Doubles]:
+        """Of each request whether what was decided left no label to come, and the propensity of the decision."""
+        impossible = np.zeros(self.frame.height, bool)
+        propensity = np.ones(self.frame.height)
+        if not isinstance(self.task.decide, Decide):
+            return impossible, propensity
+        decisions = self.past.events(DECISIONS)
+        if not decisions.height:
+            return impossible, propensity
+        answered = last_decisions(self.frame, self.task.key_field, decisions, self.task.target.within_us)
+        none = [decision for label in self.task.about.labels for decision in label.impossible_after]
+        return (
+            answered["decision"].is_in(none).fill_null(value=False).to_numpy(),
+            answered["propensity"].fill_null(1.0).to_numpy().astype(np.float64),
         )
 
     def labels(self, as_of_us: int) -> pl.DataFrame:
@@ -86,16 +110,19 @@ class RequestHistory:
         labels, known = self.labels(as_of_us), self.known(as_of_us)
         states = labels["state"].to_numpy()
         target = labels["value"].fill_null(np.nan).to_numpy()
+        impossible, propensity = self.decided
+        states = np.where(impossible & (states != HELD), CENSORED, states)
         labeled = known & np.isin(states, (HELD, OTHERWISE)) & np.isfinite(target) & (self.weight > 0)
         mature = self.mature(as_of_us)
-        weight = self.weight
+        weight = self.weight / np.maximum(propensity, SMALLEST_SHARE)
         if young:
             weight = weight * self._inverse_censoring(labels, known, mature, as_of_us)
         else:
             labeled = labeled & mature
         rows = np.flatnonzero(labeled)
         counts = {state: int((known & (states == state)).sum()) for state in (HELD, OTHERWISE, CENSORED, OPEN)}
-        return Labeled(rows, target[rows], weight[rows], counts, int((known & ~mature).sum()), as_of_us)
+        young_count, control = int((known & ~mature).sum()), int((propensity[rows] < 1).sum())
+        return Labeled(rows, target[rows], weight[rows], counts, young_count, as_of_us, control)
 
     def _inverse_censoring(
         self, labels: pl.DataFrame, known: NDArray[np.bool_], mature: NDArray[np.bool_], as_of_us: int
@@ -121,6 +148,19 @@ class RequestHistory:
         present = set(self.frame.columns)
         added = [pl.Series(name, times[name], pl.String) for name in TIMES if name not in present]
         return frame.with_columns(added) if added else frame
+
+
+def last_decisions(requests: pl.DataFrame, key: str, decisions: pl.DataFrame, within_us: int) -> pl.DataFrame:
+    """`decision` and `propensity` of each request, null where none is logged: those of the response to the same `key`
+    that came nearest to the request, at most `within_us` apart."""
+    keys = pl.col("request").str.json_path_match(f"$.{key}").alias("_key")
+    answers = decisions.select("at", keys, "decision", "propensity").drop_nulls("_key").sort("at")
+    keyed = requests.select(pl.col("at").cast(pl.Int64), pl.col(key).cast(pl.String).alias("_key"))
+    rows = keyed.with_row_index(OFFSET).sort("at")
+    matched = rows.join_asof(
+        answers, on="at", by="_key", strategy="nearest", tolerance=within_us, check_sortedness=False
+    )
+    return matched.sort(OFFSET).select("decision", "propensity")
 
 
 def observed_share(duration_us: Ints, censored: NDArray[np.bool_], at_us: Ints) -> Doubles:

@@ -81,6 +81,8 @@ class PredictOffline:
             f"{len(before.rows):,} examples of {task.on.__name__}, {before.young:,} too young; evaluated on "
             f"{len(chosen):,} requests after {format_timestamp(start_us)}"
         )
+        if before.control:
+            summary += f"; {before.control:,} of a control group stand for those that were declined"
         share = len(evaluation_rows) / len(final.rows)
         rule = f"the last {TEST_SHARE:.0%} of the requests with a final label"
         return Examples(train, now, evaluation, Holdout(start_us, end_us, share, len(evaluation_rows), rule), summary)
