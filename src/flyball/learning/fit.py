@@ -1,10 +1,10 @@
-"""Fit one challenger, save it as an artifact and ask it: the work that parallel processes do."""
+"""Fit one challenger, save it as an artifact and evaluate it: the work that parallel processes do."""
 
 import pickle
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -21,20 +21,27 @@ from flyball.tasks import EvaluationSet, OfflineFeatures, ServingLag, Trained, T
 _EVER_US = 2**62
 
 
-class FitOrder(msgspec.Struct, frozen=True):
-    """What to fit on and where to put it. `data`: a folder of `write_data`; `folder`: the new artifact's.
+FitStage = Literal["fit", "refit"]
 
-    `events`: a folder of `write_past`, for a candidate that needs the past; `lag`: how late serving saw it.
-    `evaluation`: what to ask once it is fitted.
+
+class FitOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """A challenger to fit, in this process or another one: what to fit on, and where to put what it learned.
+
+    `stage`: "fit" to evaluate it, "refit" to let it serve. `recipe`: the folder of an artifact whose model to fit, ""
+    for the application's challenger `name`. `data`: a folder of `write_data`; `folder`: the new artifact's, whose
+    manifest says `manifest` too. `events`: a folder of `write_past` for a challenger that needs the past, ""
+    otherwise; `lag`: how late serving saw it.
     """
 
+    stage: FitStage
+    name: str
     data: str
     folder: str
     seed: int
-    manifest: dict[str, Any]
+    recipe: str = ""
+    manifest: dict[str, Any] = {}
     events: str = ""
     lag: ServingLag = ServingLag()
-    evaluation: EvaluationSet | None = None
 
 
 class Fitted(msgspec.Struct, frozen=True):
@@ -50,22 +57,11 @@ class Fitted(msgspec.Struct, frozen=True):
     note: str = ""
 
 
-def fit_named(
-    source: AppSource, name: str, recipe: str, order: FitOrder, evaluation: bytes, stopwatch: Stopwatch
-) -> Fitted:
-    """`fit_candidate` in another process, which finds the application, and its own classes, anew.
-
-    `recipe`: the folder of an artifact whose candidate to fit again; "" for the challenger `name`. `evaluation`: what
-    the order leaves out, see `pack`.
-    """
-    app = source.load()
-    order = msgspec.structs.replace(
-        order,
-        evaluation=pickle.loads(evaluation),  # noqa: S301  # from the process that started this one
-    )
-    if not recipe:
-        return fit_candidate(app, challengers_of(app).models[name], order, stopwatch)
-    return fit_candidate(app, model_of(load_artifact(Path(recipe)), app.model_classes), order, stopwatch)
+def fit_elsewhere(source: AppSource, order: FitOrder, evaluation: bytes, stopwatch: Stopwatch) -> Fitted:
+    """`fit_challenger` in another process, which loads the application anew. `evaluation`: of `pack`."""
+    app = source.load()  # first: what is evaluated may be of its classes
+    unpacked = pickle.loads(evaluation)  # noqa: S301  # from the process that started this one
+    return fit_challenger(app, order, unpacked, stopwatch)
 
 
 def pack(evaluation: EvaluationSet | None) -> bytes:
@@ -73,8 +69,12 @@ def pack(evaluation: EvaluationSet | None) -> bytes:
     return pickle.dumps(evaluation, pickle.HIGHEST_PROTOCOL)
 
 
-def fit_candidate(app: App, candidate: Any, order: FitOrder, stopwatch: Stopwatch) -> Fitted:
-    """Fit `candidate` and save it whole or not at all; raises whatever it raises."""
+def fit_challenger(app: App, order: FitOrder, evaluation: EvaluationSet | None, stopwatch: Stopwatch) -> Fitted:
+    """Fit it, save it whole or not at all, and evaluate it on `evaluation`; raises whatever it raises."""
+    if order.recipe:
+        candidate = model_of(load_artifact(Path(order.recipe)), app.model_classes)
+    else:
+        candidate = challengers_of(app).models[order.name]
     data = read_data(Path(order.data))
     past = read_past(Path(order.events), data.as_of_us, order.lag)
     start = stopwatch.read_s()
@@ -89,9 +89,10 @@ def fit_candidate(app: App, candidate: Any, order: FitOrder, stopwatch: Stopwatc
         raise
     size = sum(path.stat().st_size for path in folder.iterdir())
     fitted = Fitted(files, size, seconds, note=trained.note)
-    if order.evaluation is None:
+    if evaluation is None:
         return fitted
-    return msgspec.structs.replace(fitted, answered=_ask(app, candidate, data, order, files, stopwatch))
+    challenger = _challenger(app, candidate, data, order, files)
+    return msgspec.structs.replace(fitted, answered=Evaluator(app.task, evaluation, stopwatch).answered(challenger))
 
 
 def train(app: App, candidate: Any, data: TrainingData, past: SnapshotPast, seed: int) -> Trained:
@@ -108,23 +109,19 @@ def train(app: App, candidate: Any, data: TrainingData, past: SnapshotPast, seed
     return trained
 
 
-def _ask(
-    app: App, candidate: Any, data: TrainingData, order: FitOrder, files: dict[str, str], stopwatch: Stopwatch
-) -> Answered:
-    assert order.evaluation is not None
+def _challenger(app: App, candidate: Any, data: TrainingData, order: FitOrder, files: dict[str, str]) -> Challenger:
     groups, features = app.task.about.feature_groups, None
     if groups and order.events:
         everything = read_past(Path(order.events), _EVER_US, order.lag)  # each request sees what was known at it
         frames = everything.frames(event_names(app.task.about))
         features = OfflineFeatures(groups, frames, apply_delay_us=order.lag.features_us)
-    challenger = Challenger(
-        Path(order.folder).name,
+    return Challenger(
+        order.name,
         model=candidate,
         artifact=load_artifact(Path(order.folder), files),
         as_of_us=data.as_of_us,
         features=features,
     )
-    return Evaluator(app.task, order.evaluation, stopwatch).answered(challenger)
 
 
 def check_learned(candidate: Any, learned: Any) -> None:

@@ -3,7 +3,7 @@
 import msgspec
 
 from flyball.evaluation import GateResult, Report, Rivals, check_gates
-from flyball.learning.evaluate import Champion, twin_of
+from flyball.learning.champion import Champion, twin_of
 from flyball.learning.job import Job
 
 

@@ -17,10 +17,9 @@ from flyball.core import BadInput, FileLock, NotFound, Refused, Stopwatch, Syste
 from flyball.evaluation import BASELINE, CANDIDATE, Challenger, Estimate, evaluate
 from flyball.learning.evaluate import features_of
 from flyball.learning.fit import train
-from flyball.learning.fits import words_of
 from flyball.learning.job import Job
 from flyball.learning.past import SnapshotPast
-from flyball.learning.report import Progress
+from flyball.learning.report import Progress, failure_text
 from flyball.learning.run import LOCK
 from flyball.learning.snapshot import catch_up, past_of, snapshot_of
 from flyball.learning.split import examples_of, metrics_of
@@ -125,7 +124,7 @@ def _window(job: Job, past: SnapshotPast, examples: Examples, candidates: Sequen
         try:
             artifact = _fitted(job, model, examples, before)
         except Exception as error:  # a model may raise anything; the others go on
-            challengers.append(Challenger(name, role, failed=words_of(error)))
+            challengers.append(Challenger(name, role, failed=failure_text(error)))
             continue
         known_us = examples.train.as_of_us
         challengers.append(Challenger(name, role, model=model, artifact=artifact, as_of_us=known_us, features=features))

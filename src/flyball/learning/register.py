@@ -1,4 +1,4 @@
-"""Refit what passed on everything known, and register all."""
+"""Register a version of every candidate: with an artifact when it passed, rejected otherwise."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,15 +10,12 @@ from flyball.history import Snapshot
 from flyball.learning.challengers import feature_hashes_of
 from flyball.learning.cleanup import artifact_name
 from flyball.learning.fit import Fitted
-from flyball.learning.fits import Batch, Fits, FitTask, words_of
 from flyball.learning.gates import rejection
 from flyball.learning.job import Job
 from flyball.learning.lineage import code_state, dependencies_hash
-from flyball.learning.report import CandidateReport
-from flyball.learning.shared_data import write_data
+from flyball.learning.report import CandidateReport, failure_text
 from flyball.models import kind_of, params_of
 from flyball.registry import Version, add_versions
-from flyball.tasks import Examples
 
 GatesByName = Mapping[str, list[GateResult]]
 Origin = Mapping[str, Any]
@@ -37,28 +34,16 @@ def origin_of(job: Job, snapshot: Snapshot) -> Origin:
     }
 
 
-def refits_of(job: Job, examples: Examples, origin: Origin) -> Batch:
-    """Every candidate to fit on everything known."""
-    data, artifacts = job.work / "everything", job.runtime.artifacts
-    write_data(data, examples.full)
-    artifacts.mkdir(parents=True, exist_ok=True)
-    tasks = [
-        FitTask(
-            name,
-            job.challengers.models[name],
-            artifacts / artifact_name(job.run.id, name),
-            manifest={**origin, "candidate": name},
-        )
-        for name in job.challengers.candidates
-    ]
-    return Batch("refit", data, tasks)
+def passed_all(job: Job, gates: GatesByName) -> list[str]:
+    """The candidates that no gate refuses."""
+    return [name for name in job.challengers.candidates if not rejection(gates[name])]
 
 
-def register(job: Job, origin: Origin, report: Report, gates: GatesByName, fits: Fits) -> list[Version]:
-    """A version for every candidate: with an artifact fitted on everything known when it passed, rejected otherwise."""
+def register(
+    job: Job, origin: Origin, report: Report, gates: GatesByName, refitted: Mapping[str, Fitted | Exception]
+) -> list[Version]:
+    """A version for every candidate: `refitted` on everything known when it passed, rejected otherwise."""
     app = job.runtime.app
-    passed = [name for name in job.challengers.candidates if not rejection(gates[name])]
-    fitted = fits.of("refit", passed)
     versions = [
         Version(
             candidate=name,
@@ -71,7 +56,7 @@ def register(job: Job, origin: Origin, report: Report, gates: GatesByName, fits:
             gates=[msgspec.to_builtins(gate) for gate in gates[name]],
             declaration=app.task.about.declaration,
             features=feature_hashes_of(app.task, app.candidates[name]),
-            **_outcome(job, name, gates[name], fitted.get(name)),
+            **_outcome(job, name, gates[name], refitted.get(name)),
             **origin,
         )
         for name in job.challengers.candidates
@@ -130,5 +115,5 @@ def _metrics_and_cost(evaluated: Evaluated) -> dict[str, Any]:
 def _outcome(job: Job, name: str, gates: list[GateResult], fitted: Fitted | Exception | None) -> dict[str, Any]:
     if isinstance(fitted, Fitted):
         return {"state": "candidate", "artifact": artifact_name(job.run.id, name), "artifact_files": fitted.files}
-    reason = rejection(gates) if fitted is None else f"fitting on everything known failed: {words_of(fitted)}"
+    reason = rejection(gates) if fitted is None else f"fitting on everything known failed: {failure_text(fitted)}"
     return {"state": "rejected", "reason": reason}

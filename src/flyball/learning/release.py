@@ -4,8 +4,8 @@ import msgspec
 
 from flyball.core import Refused, format_timestamp
 from flyball.evaluation import Report, choose
-from flyball.learning.fits import words_of
 from flyball.learning.job import Job
+from flyball.learning.report import failure_text
 from flyball.registry import Version
 from flyball.releases import ReleaseState, current, declared_arrangement, promote
 
@@ -52,6 +52,6 @@ def release(job: Job, report: Report, versions: list[Version], before: ReleaseSt
             arrangement=declared_arrangement(registry, app.name, about.arrangement, job.by, now_us),
         )
     except Refused as error:
-        return Decision(version.id, False, words_of(error), current(job.runtime.registry).champion)
+        return Decision(version.id, False, failure_text(error), current(job.runtime.registry).champion)
     job.report("release", change.message, name)
     return Decision(version.id, True, f"{change.message}: {reason}", version.id)

@@ -1,4 +1,4 @@
-"""What a run of learning tells, while it runs and at its end."""
+"""What a run of learning reports, while it runs and at its end."""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -24,6 +24,11 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 ShowProgress = Callable[[Progress], object]
+
+
+def failure_text(error: Exception) -> str:
+    """A failure in one line."""
+    return f"{type(error).__name__}: {error}".splitlines()[0][:500]
 
 
 class CandidateReport(msgspec.Struct, frozen=True, kw_only=True):

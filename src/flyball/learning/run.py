@@ -5,14 +5,16 @@ import shutil
 import msgspec
 
 from flyball.core import BadInput, FileLock, FlyballError, Stopwatch, SystemStopwatch, format_timestamp, parse_duration
+from flyball.learning.champion import champion_of
 from flyball.learning.cleanup import clean_leftovers, remove_outdated, remove_unregistered
-from flyball.learning.evaluate import champion_of, evaluate_all, trials_of
-from flyball.learning.fits import Fits, words_of
+from flyball.learning.evaluate import evaluate_all
 from flyball.learning.gates import gates_of
 from flyball.learning.job import Job
-from flyball.learning.register import candidate_reports, origin_of, refits_of, register
+from flyball.learning.orders import refits_of, trials_of
+from flyball.learning.register import candidate_reports, origin_of, passed_all, register
 from flyball.learning.release import release
-from flyball.learning.report import LearnReport, Progress, ShowProgress
+from flyball.learning.report import LearnReport, Progress, ShowProgress, failure_text
+from flyball.learning.scheduler import FitScheduler
 from flyball.learning.snapshot import catch_up, past_of, snapshot_of
 from flyball.learning.split import examples_of
 from flyball.registry import begin_run, end_run
@@ -50,7 +52,7 @@ def learn(
         job = Job(runtime, run, progress or _silent, workers, seed, by, stopwatch or SystemStopwatch())
         job.notes.extend(notes)
         try:
-            report = _go(job)
+            report = _learn(job)
             settings = runtime.settings
             if gone := remove_outdated(
                 runtime.registry,
@@ -71,7 +73,8 @@ def learn(
         return report
 
 
-def _go(job: Job) -> LearnReport:
+def _learn(job: Job) -> LearnReport:
+    """The steps of a run, each a module of this room: snapshot, split, fit, evaluate, gates, register, release."""
     before = current(job.runtime.registry)
     job.work.mkdir(parents=True)
     catch_up(job)
@@ -92,15 +95,13 @@ def _go(job: Job) -> LearnReport:
     examples = examples_of(job, past)
     if isinstance(examples, str):
         return msgspec.structs.replace(report, status="too_little_data", reason=examples)
-    champion = champion_of(job, before, examples.holdout.start_us)
-    origin, trials = origin_of(job, snapshot), trials_of(job, examples, champion)
-    fits = Fits(job, past, [trials, refits_of(job, examples, origin)])
-    try:
-        evaluated = evaluate_all(job, examples, past, champion, trials, fits)
+    champion, origin = champion_of(job, before, examples.holdout.start_us), origin_of(job, snapshot)
+    trials, refits = trials_of(job, past, examples, champion), refits_of(job, past, examples, origin)
+    with FitScheduler(job, [*trials, *refits], {"fit": examples.evaluation}) as fits:
+        fitted = fits.results("fit", [order.name for order in trials])
+        evaluated = evaluate_all(job, examples, past, champion, trials, fitted)
         gates = gates_of(job, evaluated, champion)
-        versions = register(job, origin, evaluated, gates, fits)
-    finally:
-        fits.close()
+        versions = register(job, origin, evaluated, gates, fits.results("refit", passed_all(job, gates)))
     remove_unregistered(job.runtime.registry, job.runtime.artifacts)  # begun before it was refused
     decision = release(job, evaluated, versions, before)
     return msgspec.structs.replace(
@@ -124,7 +125,7 @@ def _go(job: Job) -> LearnReport:
 def _give_up(job: Job, error: BaseException) -> None:
     """Leave no half version and say why; what cannot be done now (a full disk), the next run does."""
     stopped = not isinstance(error, Exception)
-    reason = "stopped" if stopped else words_of(error) if isinstance(error, Exception) else ""
+    reason = "stopped" if stopped else failure_text(error) if isinstance(error, Exception) else ""
     try:
         remove_unregistered(job.runtime.registry, job.runtime.artifacts)
         end_run(

@@ -14,10 +14,9 @@ from flyball.evaluation import Objective, Score, Space, Trial, learning_curve, s
 from flyball.history import Snapshot
 from flyball.learning.evaluate import features_of
 from flyball.learning.fit import train
-from flyball.learning.fits import words_of
 from flyball.learning.job import Job
 from flyball.learning.past import SnapshotPast
-from flyball.learning.report import Progress
+from flyball.learning.report import Progress, failure_text
 from flyball.learning.run import LOCK
 from flyball.learning.snapshot import catch_up, past_of, snapshot_of
 from flyball.learning.split import examples_of
@@ -158,7 +157,7 @@ def learning_curves(
             try:
                 points = learning_curve(space.base, _recorded(trial, space, score), sorted(shares))
             except Exception as error:  # a model may raise anything; the others go on
-                failed[space.family] = words_of(error)
+                failed[space.family] = failure_text(error)
                 continue
             curves[space.family] = [(share, trial.objective.plain(value) or 0.0) for share, value in points]
         report = CurveReport(
@@ -227,7 +226,7 @@ class _Trial:
     def give_up(self, error: BaseException) -> None:
         stopped = not isinstance(error, Exception)
         status: Literal["interrupted", "failed"] = "interrupted" if stopped else "failed"
-        about = {"reason": "stopped" if not isinstance(error, Exception) else words_of(error)}
+        about = {"reason": "stopped" if not isinstance(error, Exception) else failure_text(error)}
         end_search(self.job.runtime.registry, self.search, status, self.job.runtime.clock.now_us(), about)
 
 

@@ -1,0 +1,92 @@
+"""Run the fits of a run in parallel processes, each failure its own."""
+
+from collections.abc import Generator, Mapping, Sequence
+from types import TracebackType
+
+from flyball.core import run_parallel
+from flyball.learning.fit import FitOrder, FitStage, Fitted, fit_challenger, fit_elsewhere, pack
+from flyball.learning.job import Job
+from flyball.learning.report import failure_text
+from flyball.tasks import EvaluationSet
+
+PRELOADED = ("numba", "polars", "scipy.linalg", "flyball.models.kernels.ranking")
+"""What nearly every fit and answer needs: the process that others are forked off imports it once for all of them."""
+
+FitResults = dict[str, Fitted | Exception]
+"""{challenger: what came of its fit}, an exception for one that failed."""
+
+
+class FitScheduler:
+    """Runs `orders` in their order, the long ones of a stage first, and hands out what came of each stage.
+
+    Fits of the next stage begin while the last of one, or its evaluation, still go on. `evaluations`: what those of a
+    stage are evaluated on once they are fitted. An application built in code cannot be found by another process, so its
+    challengers are fitted in this one, when their results are needed. Leaving the context ends what still runs.
+    """
+
+    def __init__(self, job: Job, orders: Sequence[FitOrder], evaluations: Mapping[FitStage, EvaluationSet]) -> None:
+        stages = list(dict.fromkeys(order.stage for order in orders))
+        self._orders = sorted(orders, key=lambda order: (stages.index(order.stage), not order.events))
+        self._job, self._evaluations = job, evaluations
+        self._results: dict[tuple[FitStage, str], Fitted | Exception] = {}
+        self._left_out: set[tuple[FitStage, str]] = set()
+        self._arriving = self._run()
+
+    def __enter__(self) -> "FitScheduler":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._arriving.close()
+
+    def results(self, stage: FitStage, names: Sequence[str]) -> FitResults:
+        """What came of the challengers `names` of a stage; those of it that are not named are not fitted any more."""
+        self._left_out |= {(stage, order.name) for order in self._orders if order.stage == stage} - {
+            (stage, name) for name in names
+        }
+        if names:
+            processes = 1 if self._in_this_process else min(self._job.workers, len(names))
+            self._job.report(stage, f"{len(names)} to fit, {processes} at a time")
+        for name in names:
+            if (stage, name) in self._results:
+                self._report(stage, name)
+        while any((stage, name) not in self._results for name in names):
+            index, result = next(self._arriving)
+            order = self._orders[index]
+            self._results[order.stage, order.name] = result
+            if order.stage == stage and order.name in names:
+                self._report(stage, order.name)
+        return {name: self._results[stage, name] for name in names}
+
+    @property
+    def _in_this_process(self) -> bool:
+        return self._job.workers <= 1 or self._job.runtime.app.source is None
+
+    def _run(self) -> Generator[tuple[int, Fitted | Exception]]:
+        """(index of the order, its result) of each as it ends."""
+        job = self._job
+        if self._in_this_process:
+            here = [
+                (job.runtime.app, order, self._evaluations.get(order.stage), job.stopwatch) for order in self._orders
+            ]
+            yield from run_parallel(fit_challenger, here, 1, is_needed=self._is_needed)
+            return
+        packed = {stage: pack(self._evaluations.get(stage)) for stage in {order.stage for order in self._orders}}
+        elsewhere = [(job.runtime.source, order, packed[order.stage], job.stopwatch) for order in self._orders]
+        limit_s = job.runtime.app.gates.max_fit_us / 1e6
+        yield from run_parallel(fit_elsewhere, elsewhere, job.workers, limit_s, PRELOADED, self._is_needed)
+
+    def _is_needed(self, index: int) -> bool:
+        order = self._orders[index]
+        return (order.stage, order.name) not in self._left_out
+
+    def _report(self, stage: FitStage, name: str) -> None:
+        result = self._results[stage, name]
+        if isinstance(result, Exception):
+            self._job.report(stage, f"failed: {failure_text(result)}", name)
+            return
+        note = f"; {result.note}" if result.note else ""
+        self._job.report(stage, f"fitted, {result.size / 1e6:,.1f} MB{note}", name, result.seconds)
+        if result.note and stage == "refit":
+            self._job.notes.append(f"{name}: {result.note}")
