@@ -56,7 +56,7 @@ def naive(lists: Sequence[List], watches: Sequence[Watch]) -> list[int]:
         (0, 1, [0]),
         (DAY_US, 1, [0]),
         (DAY_US + 1, 1, [1]),
-        (HOUR_US, 1, [0]),  # at the instant of the second list it is the first minute after both
+        (HOUR_US, 1, [0]),  # at the time of the second list it is the first minute after both
         (HOUR_US - MINUTE_US, 2, [0, 1]),  # shown again while it runs
         (HOUR_US - MINUTE_US, 1, [0]),
         (DAY_US + HOUR_US + 1, 1, []),
