@@ -42,7 +42,7 @@ class Adoptions:
         """Note a list as it is shown."""
         shown = _Shown(request, at_us, frozenset(films))
         self._lists.setdefault(user, []).append(shown)
-        self._watches[user] = [one for one in self._watches.get(user, ()) if one.last_us >= at_us]
+        self._watches[user] = [begun for begun in self._watches.get(user, ()) if begun.last_us >= at_us]
         for watch in self._watches[user]:
             self._note(user, shown, watch)
 
