@@ -5,6 +5,15 @@ time); every constant is an argument, to be fixed before the start and kept in t
 any order. Knows nothing of releases, metrics or applications: numbers in, numbers and one plain sentence out.
 """
 
+from flyball.statistics.bandits import (
+    BANDITS,
+    Bandit,
+    arm_probabilities,
+    choose_arm,
+    group_probabilities,
+    regret,
+    with_floor,
+)
 from flyball.statistics.bounded import (
     BettingPlan,
     BoundedDifference,
@@ -27,6 +36,16 @@ from flyball.statistics.contrasts import (
 )
 from flyball.statistics.fixed import two_proportions, welch
 from flyball.statistics.inference import Inference
+from flyball.statistics.interleaving import (
+    Draft,
+    harvest_position_bias,
+    infer_interleaving,
+    interleaving_wealth,
+    plan_interleaving,
+    team_credit,
+    team_draft,
+    unit_preference,
+)
 from flyball.statistics.mixtures import (
     best_rho,
     beta_binomial_log_mixture,
@@ -41,6 +60,17 @@ from flyball.statistics.mixtures import (
     poly_stitching_bound,
 )
 from flyball.statistics.multiplicity import benjamini_hochberg, e_benjamini_hochberg, holm, p_of_e
+from flyball.statistics.off_policy import (
+    ESTIMATORS,
+    LIST_FORMS,
+    Overlap,
+    PolicyValue,
+    importance_weights,
+    list_value,
+    overlap,
+    policy_value,
+    value_of_weights,
+)
 from flyball.statistics.power import (
     METHODS,
     Design,
@@ -84,26 +114,42 @@ from flyball.statistics.spending import (
     spending_bounds,
 )
 from flyball.statistics.sums import Sums, sum_by_unit, winsorize
+from flyball.statistics.switchback import (
+    SwitchbackPlan,
+    carry_over_length,
+    infer_switchback,
+    plan_switchback,
+    switchback_arms,
+)
 
 __all__ = [
+    "BANDITS",
     "BURN_IN",
     "CONCENTRATION",
+    "ESTIMATORS",
+    "LIST_FORMS",
     "METHODS",
     "SAMPLE_RATIO_ALPHA",
     "SPENDING",
+    "Bandit",
     "BettingPlan",
     "BoundedDifference",
     "Contrast",
     "Design",
+    "Draft",
     "GroupSequentialPlan",
     "Inference",
+    "Overlap",
+    "PolicyValue",
     "SampleRatio",
     "Sums",
+    "SwitchbackPlan",
     "Wealth",
     "adjusted_contrast",
     "adjusted_ratio_contrast",
     "adjustment",
     "anytime",
+    "arm_probabilities",
     "benjamini_hochberg",
     "best_rho",
     "best_shares",
@@ -112,6 +158,8 @@ __all__ = [
     "beta_binomial_r",
     "betting_interval",
     "betting_log_e",
+    "carry_over_length",
+    "choose_arm",
     "concentration",
     "contrast_of_quantiles",
     "crossing_probabilities",
@@ -121,17 +169,28 @@ __all__ = [
     "empirical_process_bound",
     "gamma_exponential_log_mixture",
     "gamma_poisson_log_mixture",
+    "group_probabilities",
     "group_sequential",
+    "harvest_position_bias",
     "holm",
+    "importance_weights",
+    "infer_interleaving",
+    "infer_switchback",
+    "interleaving_wealth",
+    "list_value",
     "mean_contrast",
     "minimum_detectable_effect",
     "mixture_bound",
     "normal_log_mixture",
     "normal_mixture_bound",
+    "overlap",
     "p_of_e",
     "plan_betting",
     "plan_bounded_difference",
+    "plan_interleaving",
     "plan_looks",
+    "plan_switchback",
+    "policy_value",
     "poly_stitching_bound",
     "power_of",
     "quantile_contrast",
@@ -146,6 +205,7 @@ __all__ = [
     "rate_interval",
     "rate_log_e",
     "ratio_contrast",
+    "regret",
     "sample_ratio",
     "sample_ratio_chi_square",
     "sample_ratio_log_e",
@@ -156,8 +216,14 @@ __all__ = [
     "spending_bounds",
     "stratified_contrast",
     "sum_by_unit",
+    "switchback_arms",
+    "team_credit",
+    "team_draft",
     "two_proportions",
+    "unit_preference",
     "units_needed",
+    "value_of_weights",
     "welch",
     "winsorize",
+    "with_floor",
 ]

@@ -1,0 +1,154 @@
+"""Bandits: shares of traffic that follow what was seen, each answer with its exact propensity.
+
+The state of an arm is `Sums` of its rewards, so it merges and an application keeps one for each group of a contextual
+bandit. Sources: Auer, Cesa-Bianchi and Fischer, Machine Learning 2002 (epsilon-greedy, UCB1); Thompson, Biometrika
+1933; Agrawal and Goyal, JACM 2017 (Gaussian).
+"""
+
+from collections.abc import Hashable, Mapping, Sequence
+from functools import lru_cache
+
+import msgspec
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import special
+
+from flyball.core import BadInput, Doubles
+from flyball.statistics.checks import doubles
+from flyball.statistics.sums import Sums
+
+BANDITS = ("epsilon_greedy", "thompson_beta", "thompson_gaussian", "ucb")
+_NODES = 256
+
+
+class Bandit(msgspec.Struct, frozen=True):
+    """A rule, fixed before the start.
+
+    `epsilon`: of epsilon-greedy, the share spread over all arms. `floor`: the least probability of any arm, so that
+    every propensity stays above 0 and the log can be evaluated off-policy; p = floor + (1 - arms floor) share. `prior`:
+    successes and failures, or mean and standard deviation, of an arm before anything is seen.
+    """
+
+    rule: str = "thompson_beta"
+    epsilon: float = 0.1
+    floor: float = 0.01
+    prior: tuple[float, float] = (1.0, 1.0)
+    width: float = 2.0**0.5
+
+
+def arm_probabilities(bandit: Bandit, arms: Sequence[Sums | None]) -> Doubles:
+    """The probability of each arm for the next answer, shape (arms,), summing to 1: its propensity, exactly.
+
+    Thompson sampling's are the probabilities that each arm's draw is the best, by integration instead of by drawing.
+    None or no units: an arm not yet seen. Raises `BadInput` for an unknown rule or rewards outside [0, 1] (beta).
+
+    >>> arm_probabilities(Bandit(), [None, None]).round(9).tolist()
+    [0.5, 0.5]
+    """
+    if bandit.rule not in BANDITS:
+        raise BadInput("bandit", f"one of {', '.join(BANDITS)}", bandit.rule)
+    if not arms:
+        raise BadInput("arms", "one or more", 0)
+    counts = np.array([0 if arm is None else arm.count for arm in arms])
+    means = np.array([0.0 if arm is None or not arm.count else arm.mean() for arm in arms])
+    if bandit.rule == "epsilon_greedy":
+        shares = (1 - bandit.epsilon) * _best(np.where(counts > 0, means, np.inf)) + bandit.epsilon / len(arms)
+    elif bandit.rule == "ucb":
+        bonus = bandit.width * np.sqrt(np.log(max(int(counts.sum()), 2)) / np.maximum(counts, 1))
+        shares = _best(np.where(counts > 0, means + bonus, np.inf))
+    elif bandit.rule == "thompson_beta":
+        if (means < 0).any() or (means > 1).any():
+            raise BadInput("rewards", "within [0, 1] for thompson_beta", means.tolist())
+        shares = _best_of_beta(bandit.prior[0] + means * counts, bandit.prior[1] + (1 - means) * counts)
+    else:
+        shares = _best_of_normal(*_posterior(bandit, arms, counts, means))
+    return with_floor(shares, bandit.floor)
+
+
+def with_floor(shares: ArrayLike, floor: float) -> Doubles:
+    """No arm below `floor`: p = floor + (1 - arms floor) share; uniform where the floors fill everything."""
+    array = doubles("shares", shares, 0.0)
+    count, least = len(array), max(0.0, floor)
+    if count * least >= 1:
+        return np.full(count, 1 / count)
+    return np.asarray(least + (1 - count * least) * array / array.sum())
+
+
+@lru_cache(maxsize=1)
+def _gauss_legendre() -> tuple[Doubles, Doubles]:
+    points, weights = np.polynomial.legendre.leggauss(_NODES)
+    return points, weights
+
+
+def _best(scores: Doubles) -> Doubles:
+    best = scores == scores.max()
+    return np.asarray(best / best.sum())
+
+
+def _best_of_beta(a: Doubles, b: Doubles) -> Doubles:
+    """P(arm's draw is the largest): the integral of its density times the others' distributions.
+
+    Over the angle whose squared sine is the rate, where the density is smooth for a, b from 1/2 on, within ten standard
+    deviations of the mean, by Gauss-Legendre.
+    """
+    mean, spread = a / (a + b), np.sqrt(a * b / (a + b + 1)) / (a + b)
+    first = np.arcsin(np.sqrt(np.clip(mean - 10 * spread, 0.0, 1.0)))
+    last = np.arcsin(np.sqrt(np.clip(mean + 10 * spread, 0.0, 1.0)))
+    points, weights = _gauss_legendre()
+    chances = np.empty(len(a))
+    for arm in range(len(a)):
+        angle = first[arm] + (points + 1) / 2 * (last[arm] - first[arm])
+        log_density = (2 * a[arm] - 1) * np.log(np.sin(angle)) + (2 * b[arm] - 1) * np.log(np.cos(angle))
+        mass = weights * np.exp(log_density - log_density.max())
+        rate = np.sin(angle) ** 2
+        others = [special.betainc(a[k], b[k], rate) for k in range(len(a)) if k != arm]
+        chances[arm] = float(mass @ np.prod(others, axis=0) / mass.sum()) if others else 1.0
+    return np.asarray(chances / chances.sum())
+
+
+def _posterior(
+    bandit: Bandit, arms: Sequence[Sums | None], counts: np.ndarray[tuple[int, ...], np.dtype[np.int64]], means: Doubles
+) -> tuple[Doubles, Doubles]:
+    """Means and standard deviations of the arms' means, from the prior and the pooled variance of rewards."""
+    degrees = sum(max(int(count) - 1, 0) for count in counts)
+    spread = sum((arm.count - 1) * arm.covariance() for arm in arms if arm is not None and arm.count > 1)
+    prior_mean, prior_sd = bandit.prior
+    variance = spread / degrees if degrees and spread > 0 else prior_sd**2
+    precision = counts / variance + 1 / prior_sd**2
+    return np.asarray((means * counts / variance + prior_mean / prior_sd**2) / precision), np.asarray(
+        1 / np.sqrt(precision)
+    )
+
+
+def _best_of_normal(means: Doubles, sds: Doubles) -> Doubles:
+    points, weights = _gauss_legendre()
+    u = (points + 1) / 2
+    z = special.ndtri(u)
+    chances = np.empty(len(means))
+    for arm in range(len(means)):
+        x = means[arm] + sds[arm] * z
+        others = [special.ndtr((x - means[k]) / sds[k]) for k in range(len(means)) if k != arm]
+        chances[arm] = float(weights @ np.prod(others, axis=0)) / 2 if others else 1.0
+    return np.asarray(chances / chances.sum())
+
+
+def choose_arm(probabilities: ArrayLike, u: float) -> tuple[int, float]:
+    """(arm, its propensity) for a uniform `u` in [0, 1), such as a hash of the unit: the same unit, the same arm."""
+    shares = doubles("probabilities", probabilities, 0.0, 1.0)
+    if abs(float(shares.sum()) - 1) > 1e-9 or not 0 <= u < 1:
+        raise BadInput("probabilities", "summing to 1, with u in [0, 1)", (shares.tolist(), u))
+    arm = min(int(np.searchsorted(np.cumsum(shares), u, side="right")), len(shares) - 1)
+    while shares[arm] == 0:
+        arm -= 1
+    return arm, float(shares[arm])
+
+
+def group_probabilities(bandit: Bandit, groups: Mapping[Hashable, Sequence[Sums | None]]) -> dict[Hashable, Doubles]:
+    """The probabilities of each group on its own: a contextual bandit by group."""
+    return {group: arm_probabilities(bandit, arms) for group, arms in groups.items()}
+
+
+def regret(probabilities: ArrayLike, true_means: ArrayLike) -> Doubles:
+    """What each answer gave away in expectation, shape (answers,): the best arm's mean less the policy's."""
+    shares, means = doubles("probabilities", probabilities, 0.0, 1.0), doubles("true means", true_means)
+    return np.asarray(means.max(axis=-1) - (shares * means).sum(axis=-1))
