@@ -79,6 +79,7 @@ from flyball.models.tabular.calibration.conformalized import Conformal, conforma
 from flyball.models.tabular.calibration.downsampled import Downsampled, downsampled
 from flyball.models.tabular.ftrl import FTRL
 from flyball.models.tabular.linear import Linear
+from flyball.models.tabular.one_vs_rest import OneVsRest
 from flyball.models.tabular.table import (
     Table,
     TableColumn,
@@ -129,6 +130,7 @@ __all__ = [
     "ListsSimilar",
     "NearestNeighborAnomaly",
     "NextItem",
+    "OneVsRest",
     "PlacesNew",
     "Pool",
     "Popular",

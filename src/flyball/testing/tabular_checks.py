@@ -40,6 +40,7 @@ TABULAR_TARGETS: dict[str, TargetKind] = {
     "quantiles": TargetKind("quantiles", quantiles=(0.1, 0.5, 0.9)),
     "binary": TargetKind("binary"),
     "multiclass": TargetKind("multiclass", classes=("low", "mid", "high")),
+    "multilabel": TargetKind("multilabel", classes=("high", "odd")),
 }
 
 _COLUMNS = (
@@ -56,7 +57,7 @@ _TEXTS = {"shop": 4, "person": 150, "city": 1}
 
 def sample_table(target: TargetKind, rows: int = 400, seed: int = 3) -> TrainingTable:
     """Rows whose target rises with `x` and is larger in one shop; `flat` and `city` are constant, `nothing` is empty,
-    one value in ten is missing or unknown; weights differ."""
+    one value in ten is missing or unknown; weights differ. Of several labels one in five is not known."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=rows)
     numbers = np.column_stack([x, np.full(rows, 7.0), np.exp(2 * rng.normal(size=rows)), np.full(rows, np.nan)])
@@ -68,13 +69,19 @@ def sample_table(target: TargetKind, rows: int = 400, seed: int = 3) -> Training
         target_values = (target_values > 1).astype(np.float64)
     elif target.kind == "multiclass":
         target_values = np.digitize(target_values, [0.0, 2.0]).astype(np.float64)
+    weight = rng.choice([0.5, 1.0, 3.0], rows)
+    if target.kind == "multilabel":
+        target_values = np.column_stack([target_values > 1, categories[:, 1] % 2 == 1]).astype(np.float64)
+        weight = np.where(rng.random(target_values.shape) < 0.2, 0.0, weight[:, None])
+        weight[:2] = 1.0
+        target_values[weight == 0] = np.nan
     return TrainingTable(
         columns=_COLUMNS,
         numbers=numbers,
         categories=categories,
         vocabularies={name: [f"{name}{n}" for n in range(count)] for name, count in _TEXTS.items()},
         target=target_values,
-        weight=rng.choice([0.5, 1.0, 3.0], rows),
+        weight=weight,
         at_us=np.arange(rows, dtype=np.int64),
     )
 
@@ -82,18 +89,21 @@ def sample_table(target: TargetKind, rows: int = 400, seed: int = 3) -> Training
 def degenerate_tables(target: TargetKind) -> dict[str, TrainingTable]:
     """Tables at the edges, by name; the columns stay."""
     table = sample_table(target, rows=60)
-    highest = 1.0 if target.kind == "binary" else 2.0
+    highest = 1.0 if target.kind in ("binary", "multilabel") else 2.0
+    outweighed = table.weight.copy()
+    outweighed[0] = 1e6
+    unknown = np.where(table.weight > 0, 0.0, np.nan)
     return {
         "one row": _first(table, 1),
         "two rows": _first(table, 2),
-        "all the lowest": msgspec.structs.replace(table, target=np.zeros(60)),
-        "all the highest": msgspec.structs.replace(table, target=np.full(60, highest)),
+        "all the lowest": msgspec.structs.replace(table, target=unknown),
+        "all the highest": msgspec.structs.replace(table, target=unknown + highest),
         "every number missing": msgspec.structs.replace(table, numbers=np.full_like(table.numbers, np.nan)),
         "every category unknown": msgspec.structs.replace(table, categories=np.full_like(table.categories, -1)),
         "all rows alike": msgspec.structs.replace(
             table, numbers=np.zeros_like(table.numbers), categories=np.zeros_like(table.categories)
         ),
-        "one row outweighs all": msgspec.structs.replace(table, weight=np.append(1e6, np.ones(59))),
+        "one row outweighs all": msgspec.structs.replace(table, weight=outweighed),
     }
 
 
@@ -207,7 +217,7 @@ def _check_values(values: NDArray[Any], rows: int, target: TargetKind, what: str
     assert np.isfinite(values).all(), f"{what}: predictions must be finite"
     if target.kind == "quantiles":
         assert (np.diff(values, axis=1) >= 0).all(), f"{what}: quantiles must not cross"
-    if target.kind in ("binary", "multiclass"):
+    if target.kind in ("binary", "multiclass", "multilabel"):
         assert values.min(initial=0.0) >= 0, f"{what}: probabilities must be at least 0"
         assert values.max(initial=0.0) <= 1, f"{what}: probabilities must be at most 1"
     if target.kind == "multiclass":
@@ -221,7 +231,7 @@ def _check_contributions(predictor: TabularPredictor, rows: TrainingTable, targe
     assert np.isfinite(added).all(), f"{what}: contributions must be finite"
     values, margin = predictor.predict(rows.numbers, rows.categories), added.sum(axis=2)
     ways = [margin]
-    if target.kind in ("binary", "multiclass"):
+    if target.kind in ("binary", "multiclass", "multilabel"):
         chances = 1 / (1 + np.exp(-np.clip(margin, -700, 700)))
         ways = [chances]
     if target.kind == "multiclass":

@@ -27,6 +27,8 @@ VARIANTS: dict[str, TabularModel] = {
     "calibrated trees": fb.calibrated(SMALL, "platt"),
     "downsampled lines": fb.downsampled(fb.Linear(), 0.5),
     "conformal trees": fb.conformal(SMALL, 0.8),
+    "a label each": fb.OneVsRest(SMALL),
+    "a label each, calibrated": fb.OneVsRest(fb.calibrated(fb.Linear(), "platt")),
 }
 """Every model of the table, the wrappers over others than their default too."""
 

@@ -145,7 +145,7 @@ class GroupPredictor:
 
 def linked(values: Doubles, target: TargetKind) -> Doubles:
     """Predictions on the scale that contributions add up on: log odds of probabilities, else as they are."""
-    return log_odds(values) if target.kind in ("binary", "multiclass", "multilabel") else values
+    return log_odds(values) if target.kind in ("binary", "multiclass") else values
 
 
 def _usual(table: TrainingTable, rows: NDArray[np.int64], target: TargetKind) -> Doubles:

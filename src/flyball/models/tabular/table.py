@@ -22,8 +22,8 @@ class TableColumn(msgspec.Struct, frozen=True):
 
 
 class TargetKind(msgspec.Struct, frozen=True):
-    """What is predicted. `quantiles`: of "quantiles", ascending, between 0 and 1. `classes`: of "multiclass" and
-    "multilabel", in the order of their numbers."""
+    """What is predicted. `quantiles`: of "quantiles", ascending, between 0 and 1. `classes`: of "multiclass" in
+    the order of their numbers, of "multilabel" the labels in the order of their columns."""
 
     kind: Literal["number", "quantiles", "binary", "multiclass", "multilabel"]
     quantiles: tuple[float, ...] = ()
@@ -68,8 +68,11 @@ class Table(msgspec.Struct, frozen=True):
 
 
 class TrainingTable(Table, frozen=True, kw_only=True):
-    """With `target`: float64 (rows,), of classes their numbers, of "multilabel" (rows, labels); `weight`: float64
-    (rows,), above 0; `at_us`: int64 (rows,), ascending."""
+    """With `target`: float64 (rows,), of classes their numbers; `weight`: float64 (rows,), above 0; `at_us`: int64
+    (rows,), ascending.
+
+    Of "multilabel" both are (rows, labels): `target` 0 or 1, NaN where the label is not known, and `weight` 0 there.
+    Only models that name "multilabel" in `predicts` see such a table."""
 
     target: Doubles
     weight: Doubles
@@ -107,6 +110,13 @@ class TabularModel(msgspec.Struct, metaclass=CheckedParameters, frozen=True):
     kind: ClassVar[str] = ""
     predicts: ClassVar[tuple[str, ...]] = ("number", "quantiles", "binary", "multiclass")
     search_space: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
+
+    @property
+    def parts(self) -> "tuple[TabularModel, ...]":
+        """The models among its parameters."""
+        values = [getattr(self, name) for name in self.__struct_fields__]
+        members = [member for value in values for member in (value if isinstance(value, tuple) else (value,))]
+        return tuple(member for member in members if isinstance(member, TabularModel))
 
     def fit(self, table: TrainingTable, target: TargetKind, seed: int) -> TabularFit:
         """Learn. Same table and seed: same bits."""
@@ -149,12 +159,16 @@ def weighted_quantiles(values: Doubles, weight: Doubles, quantiles: Sequence[flo
 
 
 def summary_of(table: TrainingTable, target: TargetKind) -> Doubles:
-    """The target without regard to any column, float64 (outputs,): mean, weighted quantiles, share of positives or of
-    each class."""
+    """The target without regard to any column, float64 (outputs,): mean, weighted quantiles, share of positives, of
+    each class or of each label where it is known."""
     if target.kind == "quantiles":
         return weighted_quantiles(table.target, table.weight, target.quantiles)
     if target.kind == "multiclass":
         counts = np.bincount(table.target.astype(np.int64), table.weight, len(target.classes))
         shares: Doubles = counts / counts.sum()
         return shares
+    if target.kind == "multilabel":
+        known = np.where(table.weight > 0, table.target, 0.0)
+        means: Doubles = (known * table.weight).sum(axis=0) / np.maximum(table.weight.sum(axis=0), 1e-300)
+        return means
     return np.atleast_1d(np.average(table.target, axis=0, weights=table.weight))

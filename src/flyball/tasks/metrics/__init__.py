@@ -25,6 +25,7 @@ from flyball.tasks.metrics.decisions import (
     recall_of_flagged,
     savings,
 )
+from flyball.tasks.metrics.labels import f1, hamming_loss, label_cells, macro, micro, subset_accuracy
 from flyball.tasks.metrics.numbers import bias, interval_coverage, interval_width, late_share, mae, pinball, rmse, rmsle
 from flyball.tasks.metrics.reliability import ReliabilityBin, bin_edges, calibration_error, reliability
 from flyball.tasks.metrics.unit_weights import (
@@ -61,13 +62,18 @@ __all__ = [
     "cost_curve",
     "defined_ratio",
     "divided",
+    "f1",
     "false_positive_rate",
+    "hamming_loss",
     "interval_coverage",
     "interval_width",
+    "label_cells",
     "late_share",
     "logloss",
+    "macro",
     "macro_f1",
     "mae",
+    "micro",
     "money_saved",
     "one_class",
     "pinball",
@@ -83,4 +89,5 @@ __all__ = [
     "rmsle",
     "row_weights",
     "savings",
+    "subset_accuracy",
 ]

@@ -1,5 +1,6 @@
 """The declaration of a prediction task: of which event, what, from what."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from importlib import import_module
@@ -9,9 +10,9 @@ import msgspec
 
 from flyball.core import BadDeclaration, BadInput, Refused, find_zone, parse_duration
 from flyball.events import Event, FormerNames, Profile, WrittenType, join_of, read_type
-from flyball.models import TableColumn, TabularModel, TargetKind
+from flyball.models import OneVsRest, TableColumn, TabularModel, TargetKind
 from flyball.policy import Decide, Expression, Quote, trace
-from flyball.tasks.about import About, AdaptedInterval
+from flyball.tasks.about import About, AdaptedInterval, Label
 from flyball.tasks.featurize import check_hashes
 from flyball.tasks.predict.decisions import (
     QUOTE,
@@ -42,6 +43,7 @@ TIMES = ("hour", "weekday")
 DAY = "day"
 """The unit that is a day (UTC) of requests."""
 
+_LABEL = re.compile("[a-z][a-z0-9_]*")
 _KINDS = {"elapsed": ("number", "quantiles"), "occurs": ("binary",), "value": ("number", "quantiles")}
 
 
@@ -49,8 +51,9 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
     """Predict something of one event from what is known when it happens.
 
     `on`: the request's event type; the service keeps each request as such an event, and training learns from them.
-    `target`: made by `fb.elapsed`, `fb.occurs` or `fb.target_value`. `kind`: "number", "quantiles" (with `quantiles`,
-    ascending), "binary" or "multiclass"; by default what the target says. `open_examples`: requests younger than the
+    `target`: made by `fb.elapsed`, `fb.occurs` or `fb.target_value`; or several of `fb.occurs` at once, {label:
+    target}, each with a span of its own. `kind`: "number", "quantiles" (with `quantiles`, ascending), "binary",
+    "multiclass" or "multilabel"; by default what the target says. `open_examples`: requests younger than the
     target's span are left out ("exclude"), answered ones too, since those that are answered early are not like the
     others; or those that are answered count by the inverse probability that their answer could have come by now
     ("weight"). `weight`: what an example counts. `features`: entities, `fb.Features` and `fb.FeatureSet`s, kept for
@@ -66,7 +69,7 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
     """
 
     on: type[Event]
-    target: Target
+    target: Target | Mapping[str, Target]
     kind: str = ""
     quantiles: tuple[float, ...] = (0.1, 0.5, 0.9)
     open_examples: Literal["exclude", "weight"] = "exclude"
@@ -90,13 +93,25 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
         target = self.target
         kind: Any = self.kind or _able(target)[0]
         return TargetKind(
-            kind=kind, quantiles=tuple(self.quantiles) if kind == "quantiles" else (), classes=target.classes
+            kind=kind,
+            quantiles=tuple(self.quantiles) if kind == "quantiles" else (),
+            classes=target.classes if isinstance(target, Target) else tuple(target),
         )
+
+    @cached_property
+    def targets(self) -> dict[str, Target]:
+        """{label: what it is}, in the order of the columns of a target of several labels."""
+        return {self.target.name: self.target} if isinstance(self.target, Target) else dict(self.target)
+
+    @property
+    def within_us(self) -> int:
+        """How long after a request nothing can change what is to be learned of it."""
+        return max(target.within_us for target in self.targets.values())
 
     @cached_property
     def key_field(self) -> str:
         """The field of the request that names its outcome."""
-        return key_field_of(self.on, self.target.by)
+        return key_field_of(self.on, next(iter(self.targets.values())).by)
 
     @cached_property
     def feature_set(self) -> "FeatureSet":
@@ -129,11 +144,9 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def about(self) -> About:
         """The task as inert values, which other rooms read."""
-        labels, features = (
-            labels_with_verdict(self.decide, label_of(self.target, self.on), self.target.by),
-            self.feature_set,
-        )
-        used = [self.on, *(label.event for label in labels), *self.target.censored_by]
+        labels, features, by = self._labels, self.feature_set, next(iter(self.targets.values())).by
+        used = [self.on, *(label.event for label in labels)]
+        used += [event for target in self.targets.values() for event in target.censored_by]
         used += [
             event_type
             for group in features.groups
@@ -145,7 +158,7 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
             request=self.on,
             values=(*self.target_kind.outputs, *([QUOTE] if isinstance(self.decide, Quote) else [])),
             labels=labels,
-            reviews=reviews_of(self.decide, self.on, self.key_field, self.target.by),
+            reviews=reviews_of(self.decide, self.on, self.key_field, by),
             entities=_entities(self.features),
             features=features,
             event_types=tuple(dict.fromkeys([*used, *(side for event_class in used for side in _sides(event_class))])),
@@ -159,16 +172,27 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
     def interval(self) -> AdaptedInterval | None:
         """The interval that outcomes keep at its level: between the outer two quantiles; None without any."""
         quantiles = self.target_kind.quantiles
-        if len(quantiles) < 2 or not self.adapt:
+        if len(quantiles) < 2 or not self.adapt or not isinstance(self.target, Target):
             return None
         level = round(quantiles[-1] - quantiles[0], 9)
         return AdaptedInterval(self.target.name, level, (0, len(quantiles) - 1), self.adapt)
 
     @property
+    def _labels(self) -> tuple[Label, ...]:
+        if isinstance(self.target, Target):
+            return labels_with_verdict(self.decide, label_of(self.target, self.on), self.target.by)
+        return tuple(
+            msgspec.structs.replace(label_of(target, self.on), name=name) for name, target in self.target.items()
+        )
+
+    @property
     def _declaration(self) -> dict[str, Any]:
         return {
             "on": self.on.__name__,
-            "target": self.target.plain(),
+            "target": self.target.plain()
+            if isinstance(self.target, Target)
+            else {name: target.plain() for name, target in self.target.items()},
+            "classes": list(self.target_kind.classes),
             "kind": self.target_kind.kind,
             "quantiles": list(self.target_kind.quantiles),
             "zone": self.zone,
@@ -178,11 +202,23 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
         }
 
     def bind(self, candidates: Mapping[str, Any]) -> "tuple[Predict, Mapping[str, Any]]":
-        """The candidates as they are; raises `BadDeclaration` for what is no model of tables."""
+        """The candidates, of several labels each a `OneVsRest` of it.
+
+        Raises `BadDeclaration` for what is no model of tables, or none of this kind of target.
+        """
+        kind = self.target_kind.kind
+        bound = {}
         for label, model in candidates.items():
             if not isinstance(model, TabularModel):
                 raise BadDeclaration(f"candidate {label!r}", "a model of tables, such as fb.Linear()", model)
-        return self, candidates
+            able = model.predicts
+            if kind == "multilabel" and kind not in able and "binary" in able:
+                model, able = OneVsRest(model), (kind,)
+            if kind not in able:
+                must = f"a model of {kind} targets: {type(model).__name__} is one of {', '.join(able)}"
+                raise BadDeclaration(f"candidate {label!r}", must, model)
+            bound[label] = model
+        return self, bound
 
     def restore(
         self,
@@ -214,12 +250,26 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
                 f"the version must predict {' or '.join(_able(self.target))}, got {declaration['kind']}: "
                 "release a version learned since"
             )
+        target = self._target_of(declaration)
         quantiles = tuple(declaration["quantiles"]) or self.quantiles
-        same = (declaration["kind"], quantiles) == (self.target_kind.kind, self.quantiles)
+        same = target is self.target and (declaration["kind"], quantiles) == (self.target_kind.kind, self.quantiles)
         if same and plain_decide(self.decide) == declaration.get("decide"):
             return self
         then = decide_as_declared(declaration.get("decide"), self.decide)
-        return self._refusing(kind=declaration["kind"], quantiles=quantiles, decide=then)
+        return self._refusing(target=target, kind=declaration["kind"], quantiles=quantiles, decide=then)
+
+    def _target_of(self, declaration: Mapping[str, Any]) -> Target | Mapping[str, Target]:
+        """The target with the labels that a version predicts, in its order. Raises `Refused`."""
+        classes = tuple(declaration.get("classes", self.target_kind.classes))
+        if classes == self.target_kind.classes:
+            return self.target
+        if isinstance(self.target, Target) or not set(classes) <= self.target.keys():
+            raise Refused(
+                f"the version predicts {', '.join(classes) or 'no classes'}: they must be among those declared now, "
+                f"got {', '.join(self.target_kind.classes) or 'none'}: declare them again, or release a version "
+                "learned since"
+            )
+        return {name: self.target[name] for name in classes}
 
     def arranged(self, arrangement: Mapping[str, Any]) -> "Predict":
         """The task that decides by `arrangement`; by its own costs where that names none.
@@ -275,8 +325,10 @@ def _entities(features: Any) -> "tuple[Entity, ...]":
     return tuple(member for member in members if isinstance(member, Entity))
 
 
-def _able(target: Target) -> tuple[str, ...]:
+def _able(target: Target | Mapping[str, Target]) -> tuple[str, ...]:
     """The kinds that a target can be predicted as, the usual one first."""
+    if not isinstance(target, Target):
+        return ("multilabel",)
     return ("multiclass",) if target.classes else _KINDS[target.kind]
 
 
@@ -285,8 +337,11 @@ def _check(task: Predict) -> None:
         raise BadDeclaration("on of Predict", "an event type, a class of fb.Event", task.on)
     if join_of(task.on) is not None:
         raise BadDeclaration("on of Predict", "an event that happens by itself, not a joined one", task.on)
-    if not isinstance(task.target, Target):
-        raise BadDeclaration("target of Predict", "made by fb.elapsed, fb.occurs or fb.target_value", task.target)
+    if isinstance(task.target, Mapping):
+        _check_labels(task.on, task.target)
+    elif not isinstance(task.target, Target):
+        must = "made by fb.elapsed, fb.occurs or fb.target_value, or {label: fb.occurs(...)}"
+        raise BadDeclaration("target of Predict", must, task.target)
     able = _able(task.target)
     if task.kind and task.kind not in able:
         raise BadDeclaration("kind of Predict", f"{' or '.join(able)} for this target", task.kind)
@@ -313,6 +368,19 @@ def _check(task: Predict) -> None:
             raise BadDeclaration("weight of Predict", f"made of fields of {task.on.__name__}", sorted(strange))
     check_decide(task.decide, task.target_kind, task.on, fields)
     _check_times(task)
+
+
+def _check_labels(on: type[Event], targets: Mapping[str, Any]) -> None:
+    if len(targets) < 2:
+        raise BadDeclaration("labels of Predict", "two or more; one alone is target=fb.occurs(...)", list(targets))
+    for name, target in targets.items():
+        if not isinstance(name, str) or not _LABEL.fullmatch(name):
+            raise BadDeclaration("label of Predict", "a lower-case word, such as late", name)
+        if not isinstance(target, Target) or target.kind != "occurs":
+            raise BadDeclaration(f"label {name} of Predict", "made by fb.occurs", target)
+    fields = {name: key_field_of(on, target.by) for name, target in targets.items()}
+    if len(set(fields.values())) > 1:
+        raise BadDeclaration("labels of Predict", f"joined by the same field of {on.__name__}", fields)
 
 
 def _check_features(features: Any) -> None:

@@ -38,10 +38,11 @@ SMALLEST_SHARE = 0.02
 
 
 class Labeled(msgspec.Struct, frozen=True):
-    """`rows`: of the requests that count, int64; `target`, `weight`: float64, of each of them.
+    """`rows`: of the requests that count, int64; `target`, `weight`: float64, of each of them, as in a training table.
 
-    `states`: {state of the label: requests}, of all requests known at `as_of_us`; `young`: how many of them are younger
-    than the target's span; `control`: how many of `rows` stand for requests that were declined.
+    `states`: {state of the label: requests}, of all requests known at `as_of_us`, of several labels such as "held for
+    late"; `young`: how many of them are younger than the target's span, of several labels the longest; `control`:
+    how many of `rows` stand for requests that were declined.
     """
 
     rows: Ints
@@ -82,16 +83,16 @@ class RequestHistory:
         decisions = self.past.events(DECISIONS)
         if not decisions.height:
             return impossible, propensity
-        answered = last_decisions(self.frame, self.task.key_field, decisions, self.task.target.within_us)
+        answered = last_decisions(self.frame, self.task.key_field, decisions, self.task.within_us)
         none = [decision for label in self.task.about.labels for decision in label.impossible_after]
         return (
             answered["decision"].is_in(none).fill_null(value=False).to_numpy(),
             answered["propensity"].fill_null(1.0).to_numpy().astype(np.float64),
         )
 
-    def labels(self, as_of_us: int) -> pl.DataFrame:
-        """The label of each request as known then, see `label_requests`."""
-        labels = self.task.about.labels
+    def labels(self, as_of_us: int, name: str = "") -> pl.DataFrame:
+        """The label of each request as known then, see `label_requests`. `name`: which of several."""
+        labels = [label for label in self.task.about.labels if not name or label.name == name]
         requests = self.frame.select("at", **_joining(self.task, self.schema))
         return label_requests(requests, labels, self.frames, self.schema, as_of_us)
 
@@ -100,35 +101,53 @@ class RequestHistory:
         known: NDArray[np.bool_] = (self.frame["known_at"] <= as_of_us).to_numpy()
         return known
 
-    def mature(self, as_of_us: int) -> NDArray[np.bool_]:
-        """Which requests are so old that nothing can change their label."""
-        mature: NDArray[np.bool_] = self.at_us + self.task.target.within_us < as_of_us
+    def mature(self, as_of_us: int, within_us: int | None = None) -> NDArray[np.bool_]:
+        """Which requests are so old that nothing can change their label; of several labels, any of them."""
+        span_us = self.task.within_us if within_us is None else within_us
+        mature: NDArray[np.bool_] = self.at_us + span_us < as_of_us
         return mature
 
-    def examples(self, as_of_us: int, young: bool = False) -> Labeled:
-        """The requests whose label counts as of then; with `young`, those that are not mature too, weighted."""
-        labels, known = self.labels(as_of_us), self.known(as_of_us)
-        states = labels["state"].to_numpy()
-        target = labels["value"].fill_null(np.nan).to_numpy()
-        impossible, propensity = self.decided
-        states = np.where(impossible & (states != HELD), CENSORED, states)
-        labeled = known & np.isin(states, (HELD, OTHERWISE)) & np.isfinite(target) & (self.weight > 0)
-        mature = self.mature(as_of_us)
-        weight = self.weight / np.maximum(propensity, SMALLEST_SHARE)
-        if young:
-            weight = weight * self._inverse_censoring(labels, known, mature, as_of_us)
-        else:
-            labeled = labeled & mature
-        rows = np.flatnonzero(labeled)
-        counts = {state: int((known & (states == state)).sum()) for state in (HELD, OTHERWISE, CENSORED, OPEN)}
+    def examples(self, as_of_us: int, young: bool = False, all_final: bool = False) -> Labeled:
+        """The requests whose label counts as of then; with `young`, those that are not mature too, weighted.
+
+        Of several labels each counts by its own span: a request has those that are final. `all_final`: only requests
+        old enough for all of them.
+        """
+        known, targets = self.known(as_of_us), self.task.targets
+        mature, (impossible, propensity) = self.mature(as_of_us), self.decided
+        several = self.task.target_kind.kind == "multilabel"
+        target, weight = (np.full((len(known), len(targets)), value) for value in (np.nan, 0.0))
+        counts = {}
+        for column, (name, declared) in enumerate(targets.items()):
+            labels = self.labels(as_of_us, name if several else "")
+            states = labels["state"].to_numpy()
+            values = labels["value"].fill_null(np.nan).to_numpy()
+            states = np.where(impossible & (states != HELD), CENSORED, states)
+            labeled = known & np.isin(states, (HELD, OTHERWISE)) & np.isfinite(values) & (self.weight > 0)
+            final = self.mature(as_of_us, declared.within_us)
+            counted = self.weight / np.maximum(propensity, SMALLEST_SHARE)
+            if young:
+                counted = counted * self._inverse_censoring(labels, known, final, as_of_us, declared.within_us)
+            else:
+                labeled = labeled & final
+            target[labeled, column], weight[labeled, column] = values[labeled], counted[labeled]
+            for state in (HELD, OTHERWISE, CENSORED, OPEN):
+                counts[f"{state} for {name}" if several else state] = int((known & (states == state)).sum())
+        rows = np.flatnonzero((weight > 0).any(axis=1) & (mature | (not all_final)))
+        if not several:
+            target, weight = target[:, 0], weight[:, 0]
         young_count, control = int((known & ~mature).sum()), int((propensity[rows] < 1).sum())
         return Labeled(rows, target[rows], weight[rows], counts, young_count, as_of_us, control)
 
     def _inverse_censoring(
-        self, labels: pl.DataFrame, known: NDArray[np.bool_], mature: NDArray[np.bool_], as_of_us: int
+        self,
+        labels: pl.DataFrame,
+        known: NDArray[np.bool_],
+        mature: NDArray[np.bool_],
+        as_of_us: int,
+        within_us: int,
     ) -> Doubles:
-        """1 / G(d) of each request whose label took d; a negative took the whole span."""
-        within_us = self.task.target.within_us
+        """1 / G(d) of each request whose label took d; a negative took the whole span, `within_us`."""
         held_us, ended = (labels[name].fill_null(-1).to_numpy() for name in ("held_at", "ended_at"))
         observed = np.minimum(as_of_us - self.at_us, within_us + 1)
         took = np.where(held_us >= 0, held_us - self.at_us, within_us)

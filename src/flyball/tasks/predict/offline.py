@@ -24,7 +24,8 @@ TEST_SHARE, MOST_EVALUATED = 0.2, 20_000
 
 
 class PredictTruth(msgspec.Struct, frozen=True):
-    """What came of the requests: `target` as in a training table, `weight` what each counts; float64 (requests,).
+    """What came of the requests: `target` and `weight` as in a training table, float64 (requests,) or, of several
+    labels, (requests, labels).
 
     `costs`: of mistakes on each, see `cost_matrix`; None where nothing is decided by costs.
     """
@@ -56,7 +57,7 @@ class PredictOffline:
         from flyball.tasks.predict.examples import RequestHistory, training_data
 
         task, history = self._task, RequestHistory(self._task, past)
-        final = history.examples(past.as_of_us)
+        final = history.examples(past.as_of_us, all_final=True)
         cut = int((1 - TEST_SHARE) * len(final.rows))
         evaluation_rows = final.rows[cut:]
         if len(evaluation_rows) < min_examples:
@@ -67,7 +68,7 @@ class PredictOffline:
         if not len(before.rows):
             return (
                 f"nothing to learn from: no request had a final label before the test window, which starts at "
-                f"{format_timestamp(start_us)}: a label needs {format_duration(task.target.within_us)}, and events "
+                f"{format_timestamp(start_us)}: a label needs {format_duration(task.within_us)}, and events "
                 "that happened long ago must be ingested as history, not as live"
             )
         table = history.table()
@@ -105,7 +106,9 @@ class PredictOffline:
             number = {name: index for index, name in enumerate(units)}
             unit_of = np.array([number[name] for name in names_of], np.int64)
         costs = cost_matrix(task.decide, frame) if isinstance(task.decide, Decide) else None
-        left_out = {state: count for state, count in final.states.items() if state in ("censored", "open") and count}
+        left_out = {
+            state: count for state, count in final.states.items() if state.startswith(("censored", "open")) and count
+        }
         notes = [f"{count:,} requests are {state} and left out" for state, count in left_out.items()]
         return EvaluationSet(
             window_us=window_us,
@@ -169,5 +172,5 @@ def _too_few(task: Predict, final: "Labeled", least: int, rows: int) -> str:
     return (
         f"too little to evaluate on: the last fifth of the requests with a final label must hold {least}, got {rows}; "
         f"labels of {task.on.__name__}: {counts}, {final.young:,} younger than "
-        f"{format_duration(task.target.within_us)}"
+        f"{format_duration(task.within_us)}"
     )

@@ -7,16 +7,15 @@ import msgspec
 import numpy as np
 
 from flyball.core import BadDeclaration
-from flyball.models import Constant
+from flyball.models import Constant, OneVsRest
 from flyball.policy import Decide, MetricGate, Quote
 from flyball.tasks import metrics
 from flyball.tasks.answers import Answers
 from flyball.tasks.metrics import Resampled, Undefined
 from flyball.tasks.predict.decision_metrics import DailyPrecision, decision_families, quote_cost
 from flyball.tasks.predict.declaration import DAY, Predict
+from flyball.tasks.predict.label_metrics import Measure, label_families
 from flyball.tasks.task import EvaluationPlan, EvaluationSet, Metric, MetricFamily
-
-Measure = Callable[..., Resampled]
 
 
 class TargetMetric(msgspec.Struct, frozen=True):
@@ -148,6 +147,16 @@ _DETAILS = ("true_positive", "false_positive", "false_negative", "true_negative"
 def evaluation_plan(task: Predict) -> EvaluationPlan:
     """The plan of a task: the first of its kind's metrics decides unless the application says otherwise."""
     target = task.target_kind
+    if target.kind == "multilabel":
+        families, names = label_families(target.classes)
+        return EvaluationPlan(
+            families=families,
+            default=names[0],
+            reported=names,
+            shown=tuple(name for name in names if ":" not in name),
+            baselines={"constant": OneVsRest(Constant())},
+            sliced=names[:1],
+        )
     by_kind: Mapping[str, Callable[[], dict[str, TargetMetric]]] = {
         "number": _numbers,
         "quantiles": lambda: _quantiles(target.quantiles),

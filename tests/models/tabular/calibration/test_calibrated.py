@@ -55,7 +55,7 @@ def test_the_map_sees_the_newest_rows_alone_and_the_model_the_others(how: Any) -
 @pytest.mark.parametrize("how", HOWS)
 @pytest.mark.parametrize(
     "target",
-    [BINARY, TargetKind("multiclass", classes=("a", "b", "c")), TargetKind("multilabel", classes=("a", "b"))],
+    [BINARY, TargetKind("multiclass", classes=("a", "b", "c"))],
     ids=lambda target: target.kind,
 )
 def test_every_kind_in_any_batch_with_contributions_that_add_up(how: Any, target: TargetKind) -> None:
@@ -64,8 +64,6 @@ def test_every_kind_in_any_batch_with_contributions_that_add_up(how: Any, target
     actual: Any = rng.random(600) < 0.5
     if target.kind == "multiclass":
         actual = rng.integers(0, 3, 600)
-    elif target.kind == "multilabel":
-        actual = rng.random((600, 2)) < 0.3
     table = table_of(x, actual)
     predictor = opened(calibrated(Distorted(), how), table, target)
     found = predictor.predict(table.numbers, table.categories)

@@ -37,7 +37,7 @@ class Calibrated(TabularModel, frozen=True):
     """
 
     kind: ClassVar[str] = "calibrated"
-    predicts: ClassVar[tuple[str, ...]] = ("binary", "multiclass", "multilabel")
+    predicts: ClassVar[tuple[str, ...]] = ("binary", "multiclass")
 
     model: TabularModel = Constant()
     method: CalibrationMethod = "isotonic"
@@ -146,6 +146,4 @@ def _happened(actual: Doubles, target: TargetKind) -> list[Doubles]:
     """For each output whether it happened, float64 (rows,)."""
     if target.kind == "multiclass":
         return [(actual == number).astype(np.float64) for number in range(len(target.classes))]
-    if target.kind == "multilabel":
-        return [np.ascontiguousarray(actual[:, label]) for label in range(actual.shape[1])]
     return [actual]

@@ -1,0 +1,95 @@
+"""Several labels at once, each by a model of its own: binary relevance.
+
+Source: Tsoumakas and Katakis, "Multi-Label Classification: An Overview", IJDWM 2007.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.core import Arrays, BadDeclaration, BadInput, Doubles
+from flyball.models.tabular.baselines import Constant
+from flyball.models.tabular.calibration.window import check_wrapped, rows_of
+from flyball.models.tabular.nested import open_part, part_fit
+from flyball.models.tabular.table import (
+    TableColumn,
+    TabularFit,
+    TabularModel,
+    TabularPredictor,
+    TargetKind,
+    TrainingTable,
+)
+
+_BINARY = TargetKind("binary")
+
+
+class OneVsRest(TabularModel, frozen=True):
+    """The probability of each label from a `model` of that label alone.
+
+    Each is fitted on the rows where its label is known, with the weights it has there, so a label that takes weeks to
+    mature costs the others nothing. `fb.Predict` wraps the candidates of several labels in it by itself.
+    """
+
+    kind: ClassVar[str] = "one_vs_rest"
+    predicts: ClassVar[tuple[str, ...]] = ("multilabel",)
+
+    model: TabularModel = Constant()
+
+    def __post_init__(self) -> None:
+        check_wrapped("OneVsRest", self.model)
+        if "binary" not in self.model.predicts:
+            must = "one that predicts binary targets, such as fb.LightGBM()"
+            raise BadDeclaration("model of OneVsRest", must, type(self.model).__name__)
+
+    def fit(self, table: TrainingTable, target: TargetKind, seed: int) -> TabularFit:
+        """The arrays of each label's model. Raises `BadInput` for a label that is not known of any row."""
+        arrays: dict[str, NDArray[Any]] = {}
+        texts: dict[str, list[str]] = {}
+        notes = []
+        for label, name in enumerate(target.classes):
+            fitted = self.model.fit(label_table(table, label, name), _BINARY, seed)
+            own = part_fit("label", label, fitted)
+            arrays |= own.arrays
+            texts |= own.texts
+            notes += [f"{name}: {fitted.note}"] if fitted.note else []
+        return TabularFit(arrays, texts, "; ".join(notes))
+
+    def open(
+        self, arrays: Arrays, texts: Mapping[str, list[str]], columns: tuple[TableColumn, ...], target: TargetKind
+    ) -> "LabelsPredictor":
+        """Raises what the model's own `open` raises."""
+        return LabelsPredictor(
+            [
+                open_part(self.model, "label", label, arrays, texts, columns, _BINARY)
+                for label in range(len(target.classes))
+            ]
+        )
+
+
+class LabelsPredictor:
+    """One predictor for each label."""
+
+    def __init__(self, labels: list[TabularPredictor]) -> None:
+        self._labels = labels
+
+    def predict(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
+        return np.concatenate([label.predict(numbers, categories) for label in self._labels], axis=1)
+
+    def contributions(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
+        return np.concatenate([label.contributions(numbers, categories) for label in self._labels], axis=1)
+
+
+def label_table(table: TrainingTable, label: int, name: str) -> TrainingTable:
+    """The rows where one label of a table of several is known, with a binary target. Raises `BadInput` for none."""
+    rows = np.flatnonzero(table.weight[:, label] > 0)
+    if not len(rows):
+        raise BadInput(f"examples of label {name}", "one or more whose label is known", "none")
+    known = rows_of(table, rows)
+    return msgspec.structs.replace(
+        known,
+        target=np.ascontiguousarray(known.target[:, label]),
+        weight=np.ascontiguousarray(known.weight[:, label]),
+    )

@@ -1,0 +1,93 @@
+"""Metrics of the probabilities of several labels at once.
+
+`probabilities`, `actual`, `weight`: float64 (rows, labels); `actual` 0 or 1; cells of weight 0 are not known and count
+nowhere. A macro average is the mean over labels, each alike however rare; a micro average is over all cells. Sources:
+Tsoumakas, Katakis and Vlahavas, "Mining Multi-label Data", Data Mining and Knowledge Discovery Handbook, 2010, section
+7; subset accuracy: Boutell et al., "Learning multi-label scene classification", Pattern Recognition 2004.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.core import Doubles, SignedInts
+from flyball.tasks.metrics.unit_weights import ExampleWeight, Resampled, defined_ratio, divided, request_mean
+
+
+def f1(
+    chosen: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int, weight: ExampleWeight = None
+) -> Resampled:
+    """2 hits / (chosen + happened) of decisions, bool (rows,); nan where nothing was chosen and nothing happened.
+
+    Source: van Rijsbergen, "Information Retrieval", 1979.
+    """
+    chosen, happened = np.asarray(chosen), np.asarray(actual) > 0
+    both = chosen.astype(np.float64) + happened
+    return defined_ratio(2.0 * (chosen & happened), both, unit_of, units, weight)
+
+
+def macro(
+    measure: Callable[..., Resampled],
+    values: NDArray[Any],
+    actual: NDArray[Any],
+    unit_of: SignedInts,
+    units: int,
+    weight: Doubles,
+) -> Resampled:
+    """Mean over labels of a `measure` of one of them; labels for which it is nan are left out."""
+    measured = []
+    for label in range(weight.shape[1]):
+        own, came, unit, counted = label_cells(values, actual, unit_of, weight, label)
+        if len(counted):
+            measured.append(measure(own, came, unit, units, counted))
+
+    def value(weights: Doubles) -> Doubles:
+        scores = np.array([score(weights) for score in measured]).reshape(len(measured), len(weights))
+        there = ~np.isnan(scores)
+        return divided(np.where(there, scores, 0.0).sum(axis=0), there.sum(axis=0).astype(np.float64))
+
+    return value
+
+
+def micro(
+    measure: Callable[..., Resampled],
+    values: NDArray[Any],
+    actual: NDArray[Any],
+    unit_of: SignedInts,
+    units: int,
+    weight: Doubles,
+) -> Resampled:
+    """A `measure` of all cells, as if each were a row of its own."""
+    rows, labels = np.nonzero(weight > 0)
+    cells = values[rows, labels], actual[rows, labels], unit_of[rows]
+    return measure(*cells, units, weight[rows, labels])
+
+
+def label_cells(
+    values: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, weight: Doubles, label: int
+) -> tuple[NDArray[Any], NDArray[Any], SignedInts, Doubles]:
+    """The rows where one label is known: values, actual, unit and weight of each."""
+    rows = np.flatnonzero(weight[:, label] > 0)
+    return values[rows, label], actual[rows, label], unit_of[rows], weight[rows, label]
+
+
+def hamming_loss(
+    chosen: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int, weight: Doubles
+) -> Resampled:
+    """Share of known cells whose decision, bool (rows, labels), is wrong."""
+
+    def wrong(chosen: NDArray[Any], actual: NDArray[Any], *weighting: Any) -> Resampled:
+        return request_mean(chosen != (actual > 0), *weighting)
+
+    return micro(wrong, chosen, actual, unit_of, units, weight)
+
+
+def subset_accuracy(
+    chosen: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int, weight: Doubles
+) -> Resampled:
+    """Share of the rows of which every label is known where every decision is right."""
+    rows = np.flatnonzero((weight > 0).all(axis=1))
+    right = (chosen[rows] == (actual[rows] > 0)).all(axis=1)
+    return defined_ratio(right, np.ones(len(rows)), unit_of[rows], units, weight[rows].mean(axis=1))
