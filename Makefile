@@ -6,7 +6,7 @@ PEERS := .venv-peers
 BIN := $(VENV)/bin
 PIP_OF := bin/python -m pip install --quiet --disable-pip-version-check --no-input
 PIP := $(VENV)/$(PIP_OF)
-HOME_FOLDER ?= .flyball/movies
+HOME_FOLDER ?= .flyball/movies-world
 PORT ?= 8082
 
 .PHONY: help demo test check bench setup setup-dev lock clean reset-demo
