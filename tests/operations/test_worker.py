@@ -41,11 +41,6 @@ class ListLog:
     def ends(self) -> Offsets:
         return (len(self.records),)
 
-    def commit(self, group: str, offsets: Offsets) -> None: ...
-
-    def committed(self, group: str) -> Offsets:
-        return (0,)
-
 
 class Kept:
     """A consumer that stores what it saw, may fail, and notes each call in a shared list."""

@@ -55,12 +55,6 @@ class ListLog:
     def ends(self) -> Offsets:
         return tuple(len(part) for part in self.log)
 
-    def commit(self, group: str, offsets: Offsets) -> None:
-        raise NotImplementedError
-
-    def committed(self, group: str) -> Offsets:
-        raise NotImplementedError
-
 
 def applied(app: Application, came: Sequence[Record]) -> MemoryStore:
     store = MemoryStore()

@@ -120,7 +120,7 @@ def _stored_problems(log: EventLog, upgrades: Upgrades) -> list[str]:
     if not narrower:
         return []
     group = f"values allowed by {'-'.join(f'{allowed:08x}' for allowed in sorted(upgrades.current - {0}))}"
-    after, ends = log.committed(group), log.ends()
+    after, ends = log.groups.committed(group), log.ends()
     wrong: Counter[tuple[str, str]] = Counter()
     first: dict[tuple[str, str], str] = {}
     types = dict.fromkeys((upgrade.name for upgrade in narrower.values()), FIRST_US)
@@ -134,7 +134,7 @@ def _stored_problems(log: EventLog, upgrades: Upgrades) -> list[str]:
                     wrong[about] += 1
                     first.setdefault(about, f"{value!r} at offset {offset} of partition {part}")
     if not wrong:
-        log.commit(group, ends)
+        log.groups.commit(group, ends)
     for (label, must), count in wrong.items():
         problems.append(
             f"{label} must be {must}, got {first[label, must]}, one of {count} such records written before: allow what "

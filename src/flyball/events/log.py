@@ -81,26 +81,37 @@ class WrittenSchemas(Protocol):
     def offer(self, types: Sequence[WrittenType]) -> None: ...
 
 
+class ReaderGroups(Protocol):
+    """Offsets that readers keep in the log itself, by the name of their group, as Kafka's consumer groups do.
+
+    `committed`: what was committed last; 0 in every partition for a group that never committed.
+    """
+
+    def commit(self, group: str, offsets: Offsets) -> None: ...
+
+    def committed(self, group: str) -> Offsets: ...
+
+
 class EventLog(Protocol):
     """Append-only, partitioned by key, replayable.
 
     `append` is durable and atomic: all of its new records or none, duplicates (equal `id`) left out and reported.
     `read(after, limit)` gives up to about `limit` records from those offsets on, in append order within a partition.
-    A reader that stored its offsets resumes exactly. `schemas`: what the records were written with.
+    A reader that stored its offsets, here in `groups` or elsewhere, resumes exactly. `schemas`: what the records were
+    written with.
     """
 
     @property
     def schemas(self) -> WrittenSchemas: ...
+
+    @property
+    def groups(self) -> ReaderGroups: ...
 
     def append(self, records: Sequence[Record]) -> Appended: ...
 
     def read(self, after: Offsets, limit: int) -> list[Slice]: ...
 
     def ends(self) -> Offsets: ...
-
-    def commit(self, group: str, offsets: Offsets) -> None: ...
-
-    def committed(self, group: str) -> Offsets: ...
 
 
 @runtime_checkable

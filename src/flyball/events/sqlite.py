@@ -55,6 +55,7 @@ class SqliteLog:
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(list[Record]).decode
         self.partitions = self._agree_partitions(url.options.get("partitions"), url.integer("partitions", 4))
+        self.groups = SqliteGroups(self._file, self.partitions)
 
     @staticmethod
     def exists(url: Url) -> bool:
@@ -75,7 +76,7 @@ class SqliteLog:
 
     def read(self, after: Offsets, limit: int) -> list[Slice]:
         """Up to about `limit` records from `after` on, shared evenly among the partitions that have some."""
-        self._check_offsets(after)
+        _check_offsets(after, self.partitions)
         slices: list[Slice] = []
         left = max(limit, 1)
         with self._file.reading() as connection:
@@ -89,19 +90,6 @@ class SqliteLog:
     def ends(self) -> Offsets:
         with self._file.reading() as connection:
             return tuple(self._end(connection, part) for part in range(self.partitions))
-
-    def commit(self, group: str, offsets: Offsets) -> None:
-        self._check_offsets(offsets)
-        with self._file.writing() as connection:
-            connection.executemany(
-                "INSERT OR REPLACE INTO committed VALUES (?, ?, ?)",
-                [(group, part, offset) for part, offset in enumerate(offsets)],
-            )
-
-    def committed(self, group: str) -> Offsets:
-        with self._file.reading() as connection:
-            rows = dict(connection.execute("SELECT part, next FROM committed WHERE name = ?", (group,)).fetchall())
-        return tuple(rows.get(part, 0) for part in range(self.partitions))
 
     def read_where(
         self,
@@ -251,9 +239,30 @@ class SqliteLog:
             raise BadSetting(f"option partitions of {self.path} must be {stored}, as when it was made, got {requested}")
         return stored
 
-    def _check_offsets(self, offsets: Offsets) -> None:
-        if len(offsets) != self.partitions or min(offsets) < 0:
-            raise BadInput("offsets", f"{self.partitions} whole numbers from 0, one a partition", offsets)
+
+class SqliteGroups:
+    """The table `committed` of `file`."""
+
+    def __init__(self, file: SqliteFile, partitions: int) -> None:
+        self._file, self._partitions = file, partitions
+
+    def commit(self, group: str, offsets: Offsets) -> None:
+        _check_offsets(offsets, self._partitions)
+        with self._file.writing() as connection:
+            connection.executemany(
+                "INSERT OR REPLACE INTO committed VALUES (?, ?, ?)",
+                [(group, part, offset) for part, offset in enumerate(offsets)],
+            )
+
+    def committed(self, group: str) -> Offsets:
+        with self._file.reading() as connection:
+            rows = dict(connection.execute("SELECT part, next FROM committed WHERE name = ?", (group,)).fetchall())
+        return tuple(rows.get(part, 0) for part in range(self._partitions))
+
+
+def _check_offsets(offsets: Offsets, partitions: int) -> None:
+    if len(offsets) != partitions or min(offsets) < 0:
+        raise BadInput("offsets", f"{partitions} whole numbers from 0, one a partition", offsets)
 
 
 class _Block(msgspec.Struct, frozen=True):

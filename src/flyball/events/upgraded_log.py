@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 
-from flyball.events.log import Appended, EventLog, Offsets, Record, Slice, WrittenSchemas
+from flyball.events.log import Appended, EventLog, Offsets, ReaderGroups, Record, Slice, WrittenSchemas
 from flyball.events.reading import read_where
 
 
@@ -25,6 +25,10 @@ class UpgradedLog(ABC):
     def schemas(self) -> WrittenSchemas:
         return self._log.schemas
 
+    @property
+    def groups(self) -> ReaderGroups:
+        return self._log.groups
+
     def append(self, records: Sequence[Record]) -> Appended:
         return self._log.append(records)
 
@@ -33,12 +37,6 @@ class UpgradedLog(ABC):
 
     def ends(self) -> Offsets:
         return self._log.ends()
-
-    def commit(self, group: str, offsets: Offsets) -> None:
-        self._log.commit(group, offsets)
-
-    def committed(self, group: str) -> Offsets:
-        return self._log.committed(group)
 
     def read_where(
         self,

@@ -59,6 +59,20 @@ class PlainSchemas:
         self._rows += needed
 
 
+class PlainGroups:
+    """What was committed last, by group."""
+
+    def __init__(self, partitions: int) -> None:
+        self._partitions = partitions
+        self._offsets: dict[str, Offsets] = {}
+
+    def commit(self, group: str, offsets: Offsets) -> None:
+        self._offsets[group] = offsets
+
+    def committed(self, group: str) -> Offsets:
+        return self._offsets.get(group, (0,) * self._partitions)
+
+
 class PlainLog:
     """The oracle: lists and dicts, nothing else."""
 
@@ -66,8 +80,8 @@ class PlainLog:
         self.unique = unique
         self._parts: list[list[Record]] = [[] for _ in range(partitions)]
         self._ids: set[bytes] = set()
-        self._groups: dict[str, Offsets] = {}
         self.schemas = PlainSchemas()
+        self.groups = PlainGroups(partitions)
 
     def append(self, records: Sequence[Record]) -> Appended:
         self.schemas.use(records)
@@ -89,12 +103,6 @@ class PlainLog:
 
     def ends(self) -> Offsets:
         return tuple(len(part) for part in self._parts)
-
-    def commit(self, group: str, offsets: Offsets) -> None:
-        self._groups[group] = offsets
-
-    def committed(self, group: str) -> Offsets:
-        return self._groups.get(group, (0,) * len(self._parts))
 
 
 def record(number: int, key: str | None = None) -> Record:
@@ -178,25 +186,25 @@ class LogContract:
 
     def test_what_was_appended_outlives_the_handle(self, log: EventLog, address: str) -> None:
         log.append([record(number) for number in range(20)])
-        log.commit("readers", (1, 2, 3))
+        log.groups.commit("readers", (1, 2, 3))
         again = open_log(address)
         assert again.ends() == log.ends()
-        assert again.committed("readers") == (1, 2, 3)
+        assert again.groups.committed("readers") == (1, 2, 3)
         assert again.append([record(19), record(20)]) == Appended(1, [0])
         again.close()  # type: ignore[attr-defined]
 
     def test_groups_commit_apart(self, log: EventLog) -> None:
-        log.commit("one", (1, 1, 1))
-        log.commit("two", (2, 2, 2))
-        log.commit("one", (3, 3, 3))
-        assert (log.committed("one"), log.committed("two")) == ((3, 3, 3), (2, 2, 2))
-        assert log.committed("none") == (0, 0, 0)
+        log.groups.commit("one", (1, 1, 1))
+        log.groups.commit("two", (2, 2, 2))
+        log.groups.commit("one", (3, 3, 3))
+        assert (log.groups.committed("one"), log.groups.committed("two")) == ((3, 3, 3), (2, 2, 2))
+        assert log.groups.committed("none") == (0, 0, 0)
 
     def test_offsets_must_fit_the_partitions(self, log: EventLog) -> None:
         with pytest.raises(BadInput):
             log.read((0,), 10)
         with pytest.raises(BadInput):
-            log.commit("group", (0, 0, -1))
+            log.groups.commit("group", (0, 0, -1))
 
     def test_beyond_the_end_there_is_nothing(self, log: EventLog) -> None:
         log.append([record(number) for number in range(10)])
@@ -294,12 +302,12 @@ class LogContract:
                 assert read_all(log, after, data.draw(st.integers(1, 40))) == expected
             elif step == "commit":
                 offsets = data.draw(_OFFSETS)
-                log.commit("group", offsets)
-                oracle.commit("group", offsets)
+                log.groups.commit("group", offsets)
+                oracle.groups.commit("group", offsets)
             else:
                 log.close()  # type: ignore[attr-defined]
                 log = open_log(address)
-            assert (log.ends(), log.committed("group")) == (oracle.ends(), oracle.committed("group"))
+            assert (log.ends(), log.groups.committed("group")) == (oracle.ends(), oracle.groups.committed("group"))
         log.close()  # type: ignore[attr-defined]
 
 
@@ -308,7 +316,7 @@ class _Plainly:
 
     def __init__(self, log: EventLog) -> None:
         self.append, self.read, self.ends = log.append, log.read, log.ends
-        self.commit, self.committed, self.schemas = log.commit, log.committed, log.schemas
+        self.groups, self.schemas = log.groups, log.schemas
 
 
 def _check_search(
