@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flyball.features.offline import threads
 from flyball.features.offline.kernels import sort as sort
 from flyball.features.offline.segments import by_code
+from flyball.features.online.kernels.tiles import stable_order
 
 KEYS = 4
 SEEDS = range(6)
@@ -132,3 +135,9 @@ def test_values_are_laid_in_their_places() -> None:
     out = ints(4)
     sort.scatter(1, np.array([7, 8, 9]), np.array([3, 2, -1, 0]), out)
     assert out.tolist() == [9, -99, 7, -99]
+
+
+@given(st.lists(st.integers(-3, 3) | st.integers(-(2**62), 2**62), max_size=200))
+def test_the_order_of_online_values_is_stable(values: list[int]) -> None:
+    order = stable_order(np.array(values, dtype=np.int64))
+    assert order.tolist() == sorted(range(len(values)), key=values.__getitem__)

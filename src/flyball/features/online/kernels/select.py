@@ -22,7 +22,7 @@ from flyball.features.online.kernels.state import (
     cell,
     first_from,
 )
-from flyball.features.online.kernels.tiles import by_time_and_value
+from flyball.features.online.kernels.tiles import by_time_and_value, stable_order
 
 
 @njit(cache=True, nogil=True)
@@ -152,7 +152,7 @@ def different(plan, part, data, rows, n_rows, width, kept, n_held, start, end):
     values = np.empty(n, dtype=np.int64)
     for i in range(n):
         values[i] = cell(data, chosen[i], column)
-    order = np.argsort(values, kind="mergesort")
+    order = stable_order(values)
     run = 0
     for index in range(n):
         row = chosen[order[index]]

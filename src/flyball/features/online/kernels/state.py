@@ -37,6 +37,17 @@ def cell(data, row, column):
 
 
 @njit(cache=True, nogil=True)
+def copy_words(source, first, n, out, w):
+    """`n` words of `source` from `first` on to `out` from `w` on; returns the end.
+
+    A loop: assignments of slices take seconds longer to compile and, of the few words here, no less to run.
+    """
+    for i in range(n):
+        out[w + i] = source[first + i]
+    return w + n
+
+
+@njit(cache=True, nogil=True)
 def first_from(data, first, n, width, least):
     """The first of some rows, rising by their first word, that is at least `least`."""
     low, high = 0, n

@@ -4,7 +4,19 @@ import numpy as np
 from numba import njit
 
 from flyball.features.online.kernels.int128 import LOW_30, LOW_60, plus
-from flyball.features.online.kernels.state import MISSING, NONE, WITH_FIRST, WITH_MAX, WITH_MIN, WITH_SQUARES, WITH_SUM
+from flyball.features.online.kernels.state import (
+    MISSING,
+    NONE,
+    WITH_FIRST,
+    WITH_MAX,
+    WITH_MIN,
+    WITH_SQUARES,
+    WITH_SUM,
+    copy_words,
+)
+
+_RUN = 16
+"""So many values are sorted by insertion."""
 
 
 @njit(cache=True, nogil=True)
@@ -35,11 +47,12 @@ def merge_tiles(plan, section, old, position, n_old, some, cut, out, w):
         new_index = -NONE if r >= len(some) else (some[r, 0] // tile if tile else 0)
         index = min(old_index, new_index)
         if old_index == index:
-            out[w : w + width] = old[position + i * width : position + (i + 1) * width]
+            copy_words(old, position + i * width, width, out, w)
             i += 1
         else:
-            out[w : w + width] = 0
             out[w] = index
+            for word in range(1, width):
+                out[w + word] = 0
         while r < len(some) and (some[r, 0] // tile if tile else 0) == index:
             value = _value(some, r, column)
             if value != MISSING:
@@ -77,9 +90,48 @@ def add_value(tile, w, mask, at, value):
 
 
 @njit(cache=True, nogil=True)
+def stable_order(values):
+    """The numbers of the values, rising, those of equal ones rising too; `values` contiguous.
+
+    A merge sort of sorted runs: one function for all kernels, since each that calls numpy's takes seconds more to
+    compile.
+    """
+    n = len(values)
+    order, merged = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
+    for first in range(0, n, _RUN):
+        for index in range(first, min(first + _RUN, n)):
+            value, gap = values[index], index
+            while gap > first and values[order[gap - 1]] > value:
+                order[gap] = order[gap - 1]
+                gap -= 1
+            order[gap] = index
+    size = _RUN
+    while size < n:
+        for first in range(0, n, 2 * size):
+            middle, end = min(first + size, n), min(first + 2 * size, n)
+            left, right = first, middle
+            for w in range(first, end):
+                if right >= end or (left < middle and values[order[left]] <= values[order[right]]):
+                    merged[w] = order[left]
+                    left += 1
+                else:
+                    merged[w] = order[right]
+                    right += 1
+        order, merged = merged, order
+        size *= 2
+    return order
+
+
+@njit(cache=True, nogil=True)
 def by_time_and_value(at, values):
-    by_value = np.argsort(values, kind="mergesort")
-    return by_value[np.argsort(at[by_value], kind="mergesort")]
+    by_value = stable_order(values)
+    ordered = np.empty(len(at), dtype=np.int64)
+    for i in range(len(at)):
+        ordered[i] = at[by_value[i]]
+    by_time = stable_order(ordered)
+    for i in range(len(at)):
+        ordered[i] = by_value[by_time[i]]
+    return ordered
 
 
 @njit(cache=True, nogil=True)
@@ -141,7 +193,10 @@ def merge_distinct(plan, section, old, position, n_old, some, cut, out, w):
             entries[n, 0], entries[n, 1] = value, some[r, 1 + second] if second >= 0 else 0
             entries[n, 2] = some[r, 0]
             n += 1
-    order = np.argsort(entries[:n, 0], kind="mergesort")
+    values = np.empty(n, dtype=np.int64)
+    for i in range(n):
+        values[i] = entries[i, 0]
+    order = stable_order(values)
     start, run = w, w
     for index in range(n):
         r = order[index]
@@ -158,9 +213,10 @@ def merge_distinct(plan, section, old, position, n_old, some, cut, out, w):
     count = (w - start) // 3
     if count <= most + most // 8:
         return w
-    times = out[start + 2 : w : 3].copy()
-    times.sort()
-    oldest = times[count - most]
+    times = np.empty(count, dtype=np.int64)
+    for i in range(count):
+        times[i] = out[start + 2 + 3 * i]
+    oldest = times[stable_order(times)[count - most]]
     end = start
     for index in range(start, w, 3):
         if out[index + 2] >= oldest:

@@ -15,8 +15,9 @@ from flyball.features.online.kernels.state import (
     TILES,
     TOP,
     WORDS,
+    copy_words,
 )
-from flyball.features.online.kernels.tiles import merge_distinct, merge_tiles, merge_top
+from flyball.features.online.kernels.tiles import merge_distinct, merge_tiles, merge_top, stable_order
 
 
 @njit(cache=True, nogil=True)
@@ -46,7 +47,7 @@ def update(plan, old, old_starts, rows, row_starts, horizon, born, limit, force,
             need += total * (plan[7] + 1)
         if need > len(out):
             grown = np.empty(max(2 * len(out), need + 1024), dtype=np.int64)
-            grown[:w] = out[:w]
+            copy_words(out, 0, w, grown, 0)
             out = grown
         newest = old[base + NEWEST] if length else NONE
         for r in range(first, last):
@@ -80,19 +81,17 @@ def _append(plan, old, base, length, rows, first, last, out, w):
         if length:
             count = old[position]
             size = count * (1 + columns)
-            out[w : w + size] = old[position + 1 : position + 1 + size]
-            w += size
+            w = copy_words(old, position + 1, size, out, w)
             position += 1 + size
         for r in range(first, last):
             if rows[r, 0] == s:
-                out[w : w + 1 + columns] = rows[r, 1 : 2 + columns]
+                for c in range(1 + columns):
+                    out[w + c] = rows[r, 1 + c]
                 w += 1 + columns
                 count += 1
         out[count_at] = count
     if length:
-        size = base + length - position
-        out[w : w + size] = old[position : position + size]
-        return w + size
+        return copy_words(old, position, base + length - position, out, w)
     for _ in range(plan[1]):
         out[w] = 0
         w += 1
@@ -102,7 +101,7 @@ def _append(plan, old, base, length, rows, first, last, out, w):
 @njit(cache=True, nogil=True)
 def _seal(plan, old, base, length, rows, first, last, horizon, total, out, w):
     """The old state and the rows, those before the horizon in tiles; returns the end and how many rows stayed."""
-    sealed = np.empty((total, plan[3]), dtype=np.int64)
+    unsorted, sealed = np.empty((total, plan[3]), dtype=np.int64), np.empty((total, plan[3]), dtype=np.int64)
     starts = np.zeros(plan[0] + 1, dtype=np.int64)
     n, kept = 0, 0
     position = base + HEADER
@@ -115,28 +114,35 @@ def _seal(plan, old, base, length, rows, first, last, horizon, total, out, w):
         count = 0
         if length:
             for r in range(old[position]):
-                at_place = position + 1 + r * (1 + columns)
-                if old[at_place] < cut:
-                    sealed[n, : 1 + columns] = old[at_place : at_place + 1 + columns]
+                row = position + 1 + r * (1 + columns)
+                if old[row] < cut:
+                    for c in range(1 + columns):
+                        unsorted[n, c] = old[row + c]
                     n += 1
                 else:
-                    out[w : w + 1 + columns] = old[at_place : at_place + 1 + columns]
-                    w += 1 + columns
+                    w = copy_words(old, row, 1 + columns, out, w)
                     count += 1
             position += 1 + old[position] * (1 + columns)
         for r in range(first, last):
             if rows[r, 0] == s:
                 if rows[r, 1] < cut:
-                    sealed[n, : 1 + columns] = rows[r, 1 : 2 + columns]
+                    for c in range(1 + columns):
+                        unsorted[n, c] = rows[r, 1 + c]
                     n += 1
                 else:
-                    out[w : w + 1 + columns] = rows[r, 1 : 2 + columns]
+                    for c in range(1 + columns):
+                        out[w + c] = rows[r, 1 + c]
                     w += 1 + columns
                     count += 1
         out[count_at] = count
         kept += count
-        order = np.argsort(sealed[starts[s] : n, 0], kind="mergesort")
-        sealed[starts[s] : n] = sealed[starts[s] : n][order]
+        times = np.empty(n - starts[s], dtype=np.int64)
+        for i in range(n - starts[s]):
+            times[i] = unsorted[starts[s] + i, 0]
+        order = stable_order(times)
+        for i in range(n - starts[s]):
+            for c in range(1 + columns):
+                sealed[starts[s] + i, c] = unsorted[starts[s] + order[i], c]
     starts[plan[0]] = n
     for c in range(plan[1]):
         section = plan[5] + c * SECTION
