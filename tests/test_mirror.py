@@ -92,6 +92,7 @@ HOLDS = {
     "state/test_schema_changes.py": "state/view state/profiles",
     "state/test_views.py": "state/view",
     "stores/test_stores.py": "stores",
+    "statistics/test_false_positives.py": "statistics",
     "tasks/metrics/test_general_metrics.py": "tasks/metrics",
     "tasks/metrics/test_recommend_metrics.py": "tasks/recommend/metrics",
     "tasks/test_attributes.py": "tasks/recommend/interactions",

@@ -2,8 +2,9 @@
 
 One rate p: a mixture of binomial likelihoods over Beta(k p, k (1 - p)) against p itself is a martingale that starts at
 1 (Robbins 1970; Howard et al. 2021), so p leaves {p: mixture < 1/alpha} at any time with probability alpha at most.
-Two rates: the product of both arms' martingales at (p, p + difference) is one, too; a difference is left out when every
-p is. All of it is a function of four counts: looks merge, order does not matter.
+Two rates: a mixture of both arms' likelihoods at rates that differ more or less, against the pair (p, p + difference)
+itself, is such a martingale, too (the arms' likelihoods multiply); a difference is left out when every p is. All of it
+is a function of four counts: looks merge, order does not matter.
 """
 
 import numpy as np
@@ -16,7 +17,11 @@ from flyball.statistics.fixed import _null
 from flyball.statistics.inference import Inference
 
 _EDGE = 1e-12
-_GRID = np.linspace(0.0, 1.0, 13)
+_NODES, _WEIGHTS = special.roots_hermitenorm(20)
+_LOG_WEIGHTS = np.log(_WEIGHTS / _WEIGHTS.sum())
+_WIDEST_LOG_ODDS = 0.5  # of one standard deviation of the mixture, where rates near 0 or 1 leave it undefined
+_ON_DIFFERENCE = 0.8
+_GRID = np.linspace(0.0, 1.0, 17)
 _ZOOMS = 5
 _BISECTIONS = 45
 
@@ -70,32 +75,67 @@ def rate_difference_log_e(
     successes_b: ArrayLike,
     trials_b: ArrayLike,
     difference: ArrayLike,
-    k: float,
+    n_best: float,
+    alpha: float = 0.05,
+    share: float = 0.5,
 ) -> Doubles:
     """Log e-value against rate of b - rate of a = `difference`: the least over all rates of a. Shapes broadcast."""
+    check_positive(n_best=n_best)
+    if not 0 < share < 1:
+        raise BadInput("share", "between 0 and 1: the share of units to arm b", share)
     s_a, n_a, s_b, n_b, shift = np.broadcast_arrays(
-        *(np.asarray(value, dtype=np.float64) for value in (successes_a, trials_a, successes_b, trials_b, difference))
+        *(np.asarray(count, dtype=np.float64) for count in (successes_a, trials_a, successes_b, trials_b, difference))
     )
     first, last = np.maximum(0.0, -shift), np.minimum(1.0, 1.0 - shift)
-    rate_a, rate_b = s_a / np.maximum(n_a, 1), s_b / np.maximum(n_b, 1) - shift
     spread = []
+    rate_a, rate_b = s_a / np.maximum(n_a, 1), s_b / np.maximum(n_b, 1) - shift
     for rate, units in ((rate_a, n_a), (rate_b, n_b)):
         near, count = np.clip(rate, 0.01, 0.99), np.maximum(units, 1)
-        spread.append(np.sqrt(near * (1 - near) / count) + 1 / count)
+        spread.append(4 * np.sqrt(near * (1 - near) / count) + 1 / count)
     low = np.clip(np.minimum(rate_a - spread[0], rate_b - spread[1]), first, last)
     high = np.clip(np.maximum(rate_a + spread[0], rate_b + spread[1]), first, last)
+    counts = tuple(array[..., None] for array in (s_a, n_a, s_b, n_b))
     least = np.full(low.shape, np.inf)
     for _ in range(_ZOOMS):
         p = low[..., None] + (high - low)[..., None] * _GRID
-        total = rate_log_e(s_a[..., None], n_a[..., None], p, k) + rate_log_e(
-            s_b[..., None], n_b[..., None], p + shift[..., None], k
-        )
-        best = total.argmin(axis=-1)
-        least = np.minimum(least, total.min(axis=-1))
+        log_e = _pair_log_e(counts, p, p + shift[..., None], n_best, alpha, share)
+        least = np.minimum(least, log_e.min(axis=-1))
         step = (high - low) / (len(_GRID) - 1)
-        center = low + step * best
+        center = low + step * log_e.argmin(axis=-1)
         low, high = np.maximum(low, center - step), np.minimum(high, center + step)
     return least
+
+
+def _pair_log_e(
+    counts: tuple[Doubles, ...], rate_a: Doubles, rate_b: Doubles, n_best: float, alpha: float, share: float
+) -> Doubles:
+    """Log e-value against both rates.
+
+    Four fifths of the wealth bet on the difference alone, by a Gaussian mixture over how far b's log odds are above
+    a's: a moves down by `share` of it and b up by the rest, so that the common rate stays. One fifth bets on each rate
+    apart, which rules out common rates that the counts speak against (with many units in few events these would
+    otherwise make any difference look like noise).
+    """
+    s_a, n_a, s_b, n_b = counts
+    p_a, p_b = np.clip(rate_a, _EDGE, 1 - _EDGE), np.clip(rate_b, _EDGE, 1 - _EDGE)
+    variance = share * p_a * (1 - p_a) + (1 - share) * p_b * (1 - p_b)
+    log_level = -2 * np.log(check_alpha(alpha))
+    scale = np.sqrt((log_level + np.log1p(log_level)) / (n_best * share * (1 - share) * variance))
+    scale = np.minimum(scale, _WIDEST_LOG_ODDS)
+    total: Doubles | None = None
+    for node, log_weight in zip(_NODES, _LOG_WEIGHTS, strict=True):
+        log_e = log_weight + _log_ratio(s_a, n_a, p_a, -share * node * scale)
+        log_e = log_e + _log_ratio(s_b, n_b, p_b, (1 - share) * node * scale)
+        total = log_e if total is None else np.logaddexp(total, log_e)
+    k = concentration(n_best / 2, alpha)
+    apart = rate_log_e(s_a, n_a, p_a, k) + rate_log_e(s_b, n_b, p_b, k)
+    return np.asarray(np.logaddexp(np.log(_ON_DIFFERENCE) + np.asarray(total), np.log1p(-_ON_DIFFERENCE) + apart))
+
+
+def _log_ratio(successes: Doubles, trials: Doubles, rate: Doubles, log_odds: Doubles) -> Doubles:
+    """Log likelihood of `rate` moved by `log_odds`, less that of `rate` itself."""
+    # log(q'/q) = -log(1 + p (exp(h) - 1)), and log(p'/p) is that plus h
+    return np.asarray(successes * log_odds - trials * np.log1p(rate * np.expm1(log_odds)))
 
 
 def rate_difference_interval(
@@ -104,11 +144,15 @@ def rate_difference_interval(
     successes_b: ArrayLike,
     trials_b: ArrayLike,
     alpha: float = 0.05,
-    n_best: float = 5_000,
+    n_best: float = 10_000,
+    share: float = 0.5,
 ) -> tuple[Doubles, Doubles]:
-    """The interval of rate of b - rate of a, valid at every look; `n_best`: units of each arm."""
+    """The interval of rate of b - rate of a, valid at every look.
+
+    `n_best`: units of both arms at which it is to be narrowest. `share`: of units to b, as declared.
+    """
     check_counts({"a": (successes_a, trials_a), "b": (successes_b, trials_b)})
-    k, goal = concentration(n_best, alpha), -np.log(alpha)
+    goal = -np.log(check_alpha(alpha))
     s_a, n_a, s_b, n_b = np.broadcast_arrays(
         *(np.asarray(value, dtype=np.float64) for value in (successes_a, trials_a, successes_b, trials_b))
     )
@@ -118,7 +162,7 @@ def rate_difference_interval(
         inner, outer = estimate.copy(), np.full(estimate.shape, limit)
         for _ in range(_BISECTIONS):
             middle = (outer + inner) / 2
-            inside = rate_difference_log_e(s_a, n_a, s_b, n_b, middle, k) < goal
+            inside = rate_difference_log_e(s_a, n_a, s_b, n_b, middle, n_best, alpha, share) < goal
             inner = np.where(inside, middle, inner)
             outer = np.where(inside, outer, middle)
         return outer
@@ -135,23 +179,25 @@ def rate_difference(
     alpha: float = 0.05,
     margin: float = 0.0,
     higher_is_better: bool = True,
+    share: float = 0.5,
 ) -> Inference:
-    """The comparison of two rates at this look; `n_best`: units of each arm, fixed before the start.
+    """The comparison of two rates at this look.
 
-    The interval is two-sided, so a non-inferiority verdict errs with less than alpha.
+    Fixed before the start: `n_best`, units of both arms at which the interval is to be narrowest, and `share`, that of
+    units to b. The interval is two-sided, so a non-inferiority verdict errs with less than alpha.
 
-    >>> rate_difference(20, 1000, 60, 1000, n_best=1000).verdict
+    >>> rate_difference(20, 1000, 60, 1000, n_best=2000).verdict
     'better'
     """
     null = _null(margin, higher_is_better)
     if min(trials_a, trials_b) < 0:
         raise BadInput("units", "0 or more in each arm", (trials_a, trials_b))
-    low, high = rate_difference_interval(successes_a, trials_a, successes_b, trials_b, alpha, n_best)
-    log_e = rate_difference_log_e(successes_a, trials_a, successes_b, trials_b, null, concentration(n_best, alpha))
+    low, high = rate_difference_interval(successes_a, trials_a, successes_b, trials_b, alpha, n_best, share)
+    log_e = rate_difference_log_e(successes_a, trials_a, successes_b, trials_b, null, n_best, alpha, share)
     effect = successes_b / max(trials_b, 1) - successes_a / max(trials_a, 1)
     beyond = effect > null if higher_is_better else effect < null
     return Inference(
-        "beta-binomial confidence sequence",
+        "confidence sequence of two rates",
         "anytime",
         effect,
         float(low),
@@ -163,5 +209,5 @@ def rate_difference(
         margin=margin,
         higher_is_better=higher_is_better,
         missing="" if min(trials_a, trials_b) > 0 else "units in both arms",
-        constants={"alpha": alpha, "n_best": n_best, "margin": margin},
+        constants={"alpha": alpha, "n_best": n_best, "share": share, "margin": margin},
     )
