@@ -80,6 +80,7 @@ from flyball.models.tabular.calibration.downsampled import Downsampled, downsamp
 from flyball.models.tabular.ftrl import FTRL
 from flyball.models.tabular.linear import Linear
 from flyball.models.tabular.one_vs_rest import OneVsRest
+from flyball.models.tabular.stacking import Stacking
 from flyball.models.tabular.table import (
     Table,
     TableColumn,
@@ -145,6 +146,7 @@ __all__ = [
     "SVDpp",
     "SearchSpace",
     "SparseEASE",
+    "Stacking",
     "Stages",
     "Table",
     "TableColumn",

@@ -169,7 +169,7 @@ def _build(kind: str, params: Mapping[str, Any], classes: Mapping[str, type[Any]
 def _plain(value: Any) -> Any:
     if isinstance(value, Recommender | TabularModel):
         return {"kind": kind_of(value), "params": params_of(value)}
-    if isinstance(value, tuple) and any(isinstance(element, Recommender) for element in value):
+    if isinstance(value, tuple) and any(isinstance(element, Recommender | TabularModel) for element in value):
         return [_plain(element) for element in value]
     return msgspec.to_builtins(value)
 

@@ -21,12 +21,13 @@ from flyball.testing.tabular_checks import (
 
 SMALL = fb.LightGBM(n_estimators=20, num_leaves=5, most=20)
 VARIANTS: dict[str, TabularModel] = {
-    **{name: model() for name, model in TABULAR_MODELS.items() if name != "group_median"},
+    **{name: model() for name, model in TABULAR_MODELS.items() if name not in ("group_median", "stacking")},
     "group_median": fb.GroupMedian("shop", "person", least=5),
     "lightgbm of few trees": SMALL,
     "calibrated trees": fb.calibrated(SMALL, "platt"),
     "downsampled lines": fb.downsampled(fb.Linear(), 0.5),
     "conformal trees": fb.conformal(SMALL, 0.8),
+    "stacking": fb.Stacking((fb.Linear(), fb.LightGBM(n_estimators=3, num_leaves=3)), folds=2),
     "a label each": fb.OneVsRest(SMALL),
     "a label each, calibrated": fb.OneVsRest(fb.calibrated(fb.Linear(), "platt")),
 }

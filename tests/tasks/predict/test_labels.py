@@ -196,6 +196,10 @@ def test_what_does_not_fit_several_labels_is_refused() -> None:
         TASK.bind({"intervals": fb.conformal(fb.LightGBM(), 0.8)})
     with pytest.raises(BadDeclaration, match="FTRL is one of binary, multiclass"):
         fb.Predict(on=parcels.Parcel, target=fb.elapsed(parcels.Late, by="parcel", within="2d")).bind(
+            {"stacked": fb.Stacking((fb.Linear(), fb.FTRL()))}
+        )
+    with pytest.raises(BadDeclaration, match="FTRL is one of binary, multiclass"):
+        fb.Predict(on=parcels.Parcel, target=fb.elapsed(parcels.Late, by="parcel", within="2d")).bind(
             {"rows": fb.FTRL()}
         )
 

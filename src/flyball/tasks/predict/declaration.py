@@ -211,11 +211,11 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
         for label, model in candidates.items():
             if not isinstance(model, TabularModel):
                 raise BadDeclaration(f"candidate {label!r}", "a model of tables, such as fb.Linear()", model)
-            able = model.predicts
-            if kind == "multilabel" and kind not in able and "binary" in able:
-                model, able = OneVsRest(model), (kind,)
-            if kind not in able:
-                must = f"a model of {kind} targets: {type(model).__name__} is one of {', '.join(able)}"
+            if kind == "multilabel" and kind not in model.predicts and "binary" in model.predicts:
+                model = OneVsRest(model)
+            unable = _unable(model, kind)
+            if unable is not None:
+                must = f"a model of {kind} targets: {type(unable).__name__} is one of {', '.join(unable.predicts)}"
                 raise BadDeclaration(f"candidate {label!r}", must, model)
             bound[label] = model
         return self, bound
@@ -323,6 +323,14 @@ def _entities(features: Any) -> "tuple[Entity, ...]":
 
     members = features if isinstance(features, tuple) else ()
     return tuple(member for member in members if isinstance(member, Entity))
+
+
+def _unable(model: TabularModel, kind: str) -> TabularModel | None:
+    """The first of a model and its parts that cannot predict such targets."""
+    if kind not in model.predicts:
+        return model
+    of_parts = "binary" if isinstance(model, OneVsRest) else kind
+    return next((unable for part in model.parts if (unable := _unable(part, of_parts)) is not None), None)
 
 
 def _able(target: Target | Mapping[str, Target]) -> tuple[str, ...]:
