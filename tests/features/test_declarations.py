@@ -8,9 +8,9 @@ import pytest
 
 import flyball as fb
 from flyball.core import BadDeclaration
-from flyball.features.declaration.values import units_of, value_function
+from flyball.features.declaration.values import units_of
 from flyball.features.declaration.windows import MAX_TILES
-from flyball.policy import trace
+from flyball.policy import compile_python, trace
 
 
 class Buy(fb.Event):
@@ -183,4 +183,4 @@ def test_units(value: Any, per_unit: int, units: int | None) -> None:
     ],
 )
 def test_missing_in_expressions(read: Callable[[Any], Any], value: Any) -> None:
-    assert value_function(trace(read))(Buy(user=1, at=0)) == value
+    assert compile_python(trace(read))(Buy(user=1, at=0)) == value

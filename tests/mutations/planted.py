@@ -409,12 +409,6 @@ PLANTED = (
         "missing whole numbers are zero",
     ),
     Planted(
-        "declaration/values.py",
-        "return _present(_COMPUTE[expression.op], left, right, None)",
-        "return _present(_COMPUTE[expression.op], left, right, 0)",
-        "arithmetic with missing is zero",
-    ),
-    Planted(
         "declaration/windows.py",
         "size_us % tile_us == 0 and size_us // tile_us >= FEWEST_TILES",
         "size_us % tile_us == 0 and size_us // tile_us > FEWEST_TILES",
@@ -426,7 +420,6 @@ PLANTED = (
         "if tile_us > size_us:\n",
         "a tile that does not divide is accepted",
     ),
-    Planted("declaration/values.py", "left, right, False)", "left, right, True)", "a comparison with missing is true"),
     Planted("declaration/columns.py", "compared & column.is_not_nan()", "compared", "NaN is greater than all"),
     Planted(
         "declaration/columns.py", "compared.fill_null(False)", "compared.fill_null(True)", "missing is less than all"

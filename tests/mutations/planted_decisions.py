@@ -4,7 +4,7 @@ from tests.mutations.planted import Planted
 
 _GATES, _CHOICE, _REPORT = "evaluation/gates.py", "evaluation/choice.py", "evaluation/report.py"
 _RESAMPLING, _OUTCOMES = "evaluation/resampling.py", "policy/outcomes.py"
-_RELEASE, _METRICS = "policy/release.py", "policy/metrics.py"
+_RELEASE, _METRICS, _EXPRESSIONS = "policy/release.py", "policy/metrics.py", "policy/expressions.py"
 
 PLANTED_DECISIONS = (
     Planted(_GATES, "units >= least", "units > least", "as many users as needed are too few"),
@@ -25,8 +25,8 @@ PLANTED_DECISIONS = (
     ),
     Planted(
         _GATES,
-        "        return False\n    low = ",
-        "        return True\n    low = ",
+        "if estimate is None:\n        return False",
+        "if estimate is None:\n        return True",
         "a metric that is absent passes its bound",
     ),
     Planted(
@@ -182,4 +182,35 @@ PLANTED_DECISIONS = (
     Planted(_RELEASE, "metric, at_least=float(bound)", "metric, at_most=float(bound)", "at_least bounds from above"),
     Planted(_RELEASE, "or not isfinite(bound)", "", "nan is a bound"),
     Planted(_METRICS, "_FORM.fullmatch(text)", "_FORM.match(text)", "what follows a name is ignored"),
+    Planted(
+        _EXPRESSIONS,
+        "return _present(_COMPUTE[expression.op], left, right, None)",
+        "return _present(_COMPUTE[expression.op], left, right, 0)",
+        "arithmetic with missing is zero",
+    ),
+    Planted(_EXPRESSIONS, "left, right, False)", "left, right, True)", "a comparison with missing is true"),
+    Planted(
+        _EXPRESSIONS,
+        "except (ZeroDivisionError, OverflowError):",
+        "except OverflowError:",
+        "a division by zero stops the reader",
+    ),
+    Planted(
+        _EXPRESSIONS,
+        "except (ZeroDivisionError, OverflowError):",
+        "except ZeroDivisionError:",
+        "what no double holds stops the reader",
+    ),
+    Planted(
+        _EXPRESSIONS, "return value.value if isinstance(value, Enum) else value", "return value", "a choice is no text"
+    ),
+    Planted(
+        _EXPRESSIONS,
+        "bool(left(event)) & bool(right(event))",
+        "left(event) & right(event)",
+        "missing & stops it",
+    ),
+    Planted(_EXPRESSIONS, "bool(left(event)) | bool(right(event))", "bool(left(event))", "the right of | is not read"),
+    Planted(_EXPRESSIONS, "not inner(event)", "inner(event)", "~ does nothing"),
+    Planted(_EXPRESSIONS, "(theirs, own) if swapped", "(own, theirs) if swapped", "reflected is not swapped"),
 )

@@ -1,11 +1,14 @@
 """One declaration, one meaning: the label of training is the online state's is the outcome of a live response."""
 
+import enum
+import math
 import random
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import msgspec
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -20,7 +23,7 @@ from flyball.outcomes import OutcomeConsumer, Prediction, followed, outcomes_by_
 from flyball.runtime import Runtime, load_settings
 from flyball.state import StateConsumer
 from flyball.stores import MemoryStore
-from flyball.tasks import interactions_frame, read_histories, views_of
+from flyball.tasks import UserHistory, interactions_frame, read_histories, views_of
 from flyball.tasks.recommend.state.interactions import held_frame
 
 Visitor = Annotated[int, fb.Ref("visitor")]
@@ -327,6 +330,85 @@ def test_a_response_shown_before_takes_nothing_from_the_one_that_holds_both_even
         for prediction in predictions
     ]
     assert positive == [*[[]] * (len(shown_min) - 1), [2]]
+
+
+class Device(enum.Enum):
+    TV = "tv"
+    PHONE = "phone"
+
+
+class Use(fb.Event):
+    visitor: Visitor
+    item: Item
+    device: Device = Device.TV
+    amount: float | None = None
+    pieces: int = 1
+    kept: bool = False
+
+
+USES: list[tuple[Any, dict[str, Any], bool]] = [
+    (lambda u: u.device == "tv", {"device": "tv"}, True),
+    (lambda u: u.device == "tv", {"device": "phone"}, False),
+    (lambda u: u.device != "phone", {}, True),
+    (lambda u: (u.amount * 2) < 4, {}, False),
+    (lambda u: (u.amount * 2) < 4, {"amount": 1.5}, True),
+    (lambda u: ~(u.amount >= 4), {}, True),
+    (lambda u: (u.amount / u.pieces) > 1, {"amount": 5.0, "pieces": 0}, False),
+    (lambda u: (u.amount / u.pieces) > 1, {"amount": 5.0, "pieces": 2}, True),
+    (lambda u: u.kept & (u.pieces > 0), {"kept": True}, True),
+    (lambda u: u.kept | (u.amount > 1), {}, False),
+]
+RATINGS: list[tuple[Any, dict[str, Any], float | None]] = [
+    (lambda u: u.amount, {"amount": 2.5}, 2.5),
+    (lambda u: u.amount, {}, None),
+    (lambda u: u.amount * 2, {}, None),
+    (lambda u: u.amount * 2, {"amount": 0.0}, 0.0),
+    (lambda u: u.amount / u.pieces, {"amount": 5.0, "pieces": 0}, None),
+    (lambda u: u.kept, {"kept": True}, 1.0),
+    (lambda u: u.kept, {}, 0.0),
+    (lambda u: u.amount * 1e300, {"amount": 1e300}, None),
+    (lambda u: u.device, {}, None),
+]
+
+
+def three_of(
+    folder: Path, task: fb.Recommend, fields: dict[str, Any]
+) -> tuple[dict[str, Any], UserHistory, dict[str, float]]:
+    """(row of training, history in the state, labels of a response) of one use."""
+    schema = Schema([Use])
+    record = schema.check("use", {"visitor": 7, "item": "a", **fields}, START_US, START_US)
+    event = msgspec.to_builtins(schema.decode(record))
+    row = {**event, "known_at": START_US, "partition": 0, "offset": 0}
+    frame = pl.DataFrame([row], schema_overrides={"amount": pl.Float64, "pieces": pl.Int64})
+    signals, store = task.signals(schema), MemoryStore()
+    StateConsumer(views_of(schema, signals), store, partitions=1).apply([Slice(0, 0, [record])])
+    consumer = OutcomeConsumer(schema, task.about, folder / "outcomes.db")
+    prediction = responded(START_US)
+    consumer.apply_predictions([Slice(0, 0, [prediction_record(prediction)])])
+    consumer.apply_events([Slice(0, 0, [record])])
+    consumer.close()
+    labels = {name: value for one in followed(folder / "outcomes.db", prediction) for name, value in one.labels.items()}
+    history = read_histories(store, signals, ["7"])[0][0]
+    return interactions_frame({"use": frame}, signals, 1 << 62).row(0, named=True), history, labels
+
+
+@pytest.mark.parametrize(("where", "fields", "holds"), USES)
+def test_a_filter_means_the_same_of_choices_missing_values_and_what_cannot_be_computed(
+    tmp_path: Path, where: Any, fields: dict[str, Any], holds: bool
+) -> None:
+    task = fb.Recommend(fb.Entity("visitor"), fb.Entity("item"), positive=fb.outcome(Use, where=where))
+    row, history, labels = three_of(tmp_path, task, fields)
+    assert (row["positive"], history.weights.tolist() == [1.0], "positive" in labels) == (holds, holds, holds)
+
+
+@pytest.mark.parametrize(("of", "fields", "rating"), RATINGS)
+def test_a_number_means_the_same_where_it_is_missing_or_cannot_be_computed(
+    tmp_path: Path, of: Any, fields: dict[str, Any], rating: float | None
+) -> None:
+    task = fb.Recommend(fb.Entity("visitor"), fb.Entity("item"), fb.outcome(Use), rating=fb.value(Use, of))
+    row, history, labels = three_of(tmp_path, task, fields)
+    numbers = [None if math.isnan(value) else value for value in (row["rating"], *history.ratings.tolist())]
+    assert (numbers, labels.get("rating")) == ([rating, rating], rating)
 
 
 @pytest.mark.parametrize(("days", "share"), [(0.5, 1.0), (2, 1.0), (6.9, 1.0), (7, 1.0), (7.1, 0.0)])

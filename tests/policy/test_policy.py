@@ -1,6 +1,9 @@
 """Policies are inert values: expressions are traced once, mistakes name what must be, names of metrics come back."""
 
+import enum
+from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -53,6 +56,40 @@ def test_a_traced_filter_means_what_the_lambda_means(name: str, stars: int, minu
 def test_a_missing_value_satisfies_no_comparison() -> None:
     holds = compile_python(trace(lambda r: r.stars >= 4))
     assert holds(SimpleNamespace(stars=None)) is False
+
+
+class Device(enum.Enum):
+    TV = "tv"
+    PHONE = "phone"
+
+
+@pytest.mark.parametrize(
+    ("function", "fields", "value"),
+    [
+        (lambda r: r.a * 2, {"a": None}, None),
+        (lambda r: r.a - r.b, {"a": 1, "b": None}, None),
+        (lambda r: (r.a * 2) < 4, {"a": None}, False),
+        (lambda r: (r.a * 2) >= 0, {"a": None}, False),
+        (lambda r: ~(r.a > 2), {"a": None}, True),
+        (lambda r: r.a == None, {"a": None}, True),  # noqa: E711  # so it is recorded
+        (lambda r: (r.a * 2) != 4, {"a": None}, True),
+        (lambda r: r.flag & (r.a > 2), {"a": 3, "flag": None}, False),
+        (lambda r: r.flag | (r.a > 2), {"a": 3, "flag": None}, True),
+        (lambda r: r.a / r.b, {"a": 1.0, "b": 0}, None),
+        (lambda r: r.a // r.b, {"a": 1, "b": 0}, None),
+        (lambda r: r.a % r.b, {"a": 1, "b": 0}, None),
+        (lambda r: (r.a / r.b) > 0, {"a": 1.0, "b": 0}, False),
+        (lambda r: r.a * 1.5, {"a": 10**400}, None),
+        (lambda r: r.device == "tv", {"device": Device.TV}, True),
+        (lambda r: r.device != "tv", {"device": Device.PHONE}, True),
+    ],
+)
+def test_what_is_missing_or_cannot_be_computed_is_missing(
+    function: Callable[[Any], Any], fields: dict[str, Any], value: object
+) -> None:
+    """Nothing that an event may hold stops whoever reads it."""
+    got = compile_python(trace(function))(SimpleNamespace(**fields))
+    assert (got, type(got)) == (value, type(value))
 
 
 @pytest.mark.parametrize(

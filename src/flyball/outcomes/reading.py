@@ -6,10 +6,13 @@ from typing import Any
 import msgspec
 
 from flyball.events import Event, Positioned, Record, Schema
+from flyball.features import number_of
 from flyball.outcomes.prediction import Prediction
 from flyball.tasks import CompiledPlan, Label, compile_plan, field_named, joining_names, label_plans, references
 
 MICRO = 1_000_000
+_LARGEST = (1 << 63) // MICRO
+"""What a stored number of millionths can be: some nine million million."""
 _PARTITION_BITS = 12
 
 
@@ -151,9 +154,9 @@ class _TypeReader:
                 bits |= bit
         values: tuple[tuple[int, int], ...] = ()
         for label, value_of in self._values:
-            number = value_of(event) if bits >> label & 1 else None
-            if number is not None:
-                values += ((label, round(float(number) * MICRO)),)
+            number = number_of(value_of(event)) if bits >> label & 1 else None
+            if number is not None and abs(number) < _LARGEST:
+                values += ((label, round(number * MICRO)),)
             else:
                 bits &= ~(1 << label)  # an event without the number says nothing
         pair = record.id if self._joined else b""

@@ -6,27 +6,28 @@ it. Python's `and`, `or`, `not` and chained comparisons cannot be recorded, so t
 
 import operator
 from collections.abc import Callable, Sequence
+from enum import Enum
 from typing import Any
 
 import msgspec
 
 from flyball.core import BadDeclaration
 
-_BINARY: dict[str, Callable[[Any, Any], Any]] = {
+_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     "==": operator.eq,
     "!=": operator.ne,
     "<": operator.lt,
     "<=": operator.le,
     ">": operator.gt,
     ">=": operator.ge,
+}
+_COMPUTE: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add,
     "-": operator.sub,
     "*": operator.mul,
     "/": operator.truediv,
     "//": operator.floordiv,
     "%": operator.mod,
-    "&": operator.and_,
-    "|": operator.or_,
 }
 
 
@@ -141,9 +142,13 @@ def expression_of(plain: Sequence[Any]) -> Expression:
 
 
 def compile_python(expression: Expression) -> Callable[[Any], Any]:
-    """A function of one event with the expression's meaning; a comparison with a missing value (None) is False."""
+    """The expression as a function of one event.
+
+    Arithmetic with a missing operand, by zero or beyond what a double holds is None; a comparison with a missing value
+    is False (`==` and `!=` compare None as a value); in `&`, `|` and `~` missing is False. A choice is its value.
+    """
     if expression.op == "field":
-        return operator.attrgetter(expression.args[0])
+        return _field(expression.args[0])
     if expression.op == "constant":
         constant = expression.args[0]
         return lambda event: constant
@@ -151,12 +156,36 @@ def compile_python(expression: Expression) -> Callable[[Any], Any]:
         inner = compile_python(expression.args[0])
         return lambda event: not inner(event)
     left, right = (compile_python(arg) for arg in expression.args)
-    operate = _BINARY[expression.op]
-    if expression.op in ("==", "!=", "&", "|"):
-        return lambda event: operate(left(event), right(event))
+    if expression.op == "&":
+        return lambda event: bool(left(event)) & bool(right(event))
+    if expression.op == "|":
+        return lambda event: bool(left(event)) | bool(right(event))
+    if expression.op in ("==", "!="):
+        equal = _COMPARE[expression.op]
+        return lambda event: equal(left(event), right(event))
+    if expression.op in _COMPARE:
+        return _present(_COMPARE[expression.op], left, right, False)
+    return _present(_COMPUTE[expression.op], left, right, None)
 
+
+def _field(name: str) -> Callable[[Any], Any]:
+    get = operator.attrgetter(name)
+
+    def field(event: Any) -> Any:
+        value = get(event)
+        return value.value if isinstance(value, Enum) else value
+
+    return field
+
+
+def _present(operate: Callable[[Any, Any], Any], left: Any, right: Any, missing: Any) -> Callable[[Any], Any]:
     def present(event: Any) -> Any:
         first, second = left(event), right(event)
-        return False if first is None or second is None else operate(first, second)
+        if first is None or second is None:
+            return missing
+        try:
+            return operate(first, second)
+        except (ZeroDivisionError, OverflowError):
+            return missing
 
     return present

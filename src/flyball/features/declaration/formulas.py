@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from flyball.features.declaration.aggregates import ATTRIBUTE, COUNT, MEAN, STD, SUM, TARGET, WEIGHT_ONE, Aggregate
-from flyball.features.declaration.values import BOOL, REAL, TEXT, key_function, units_of, value_function
+from flyball.features.declaration.values import BOOL, REAL, TEXT, key_function, units_of
+from flyball.policy import compile_python
 
 EncodedEvent = tuple[tuple[str, ...], Any]
 """The keys an event counts for, and its value: units of a number, text, 1 where no value is read, any of attributes."""
@@ -14,8 +15,8 @@ EncodedEvent = tuple[tuple[str, ...], Any]
 def encode_event(feature: Aggregate, fields: Sequence[str]) -> Callable[[Any], EncodedEvent | None]:
     """What one event of the feature's type adds to it, or None for nothing. `fields`: see `Definition.aggregates`."""
     keys_of = [key_function(field) for field in fields]
-    test = None if feature.where is None else value_function(feature.where)
-    read = None if feature.value is None else value_function(feature.value)
+    test = None if feature.where is None else compile_python(feature.where)
+    read = None if feature.value is None else compile_python(feature.value)
     keep = feature.op == ATTRIBUTE
     text, per_unit = feature.kind == TEXT, feature.per_unit
 

@@ -4,16 +4,15 @@ Numbers become whole units (`fixed point`): `round(value * per_unit)`, half to e
 by zero and anything beyond 2**53 units are missing.
 """
 
-import operator
 from collections.abc import Callable
-from enum import Enum
+from math import isfinite
 from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
 from flyball.core import BadDeclaration
 from flyball.events import Event, EventType, Field, Schema, logged_types
-from flyball.policy import Expression
+from flyball.policy import Expression, compile_python
 
 INT, REAL, TEXT, BOOL, LIST = "int", "real", "text", "bool", "list"
 _NONE = "none"
@@ -22,22 +21,7 @@ PER_UNIT_DEFAULT = 1_000_000
 PER_UNIT_MOST = 1_000_000_000
 
 _NUMBERS = {INT, REAL, BOOL}
-_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
-    "==": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
-_COMPUTE: dict[str, Callable[[Any, Any], Any]] = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "/": operator.truediv,
-    "//": operator.floordiv,
-    "%": operator.mod,
-}
+_COMPARISONS = frozenset(("==", "!=", "<", "<=", ">", ">="))
 
 
 def declared_type(event: type[Event]) -> EventType:
@@ -59,7 +43,7 @@ def kind_of(expression: Expression, event: EventType) -> str:
         if set(kinds) != {BOOL}:
             raise BadDeclaration(where, "made of comparisons and yes-or-no fields", " and ".join(kinds))
         return BOOL
-    if expression.op in _COMPARE:
+    if expression.op in _COMPARISONS:
         same = {kind for kind in kinds if kind != _NONE or expression.op not in ("==", "!=")}
         if not (same <= _NUMBERS or same == {TEXT}):
             raise BadDeclaration(where, "a comparison of numbers with numbers or text with text", " and ".join(kinds))
@@ -104,65 +88,15 @@ def units_of(value: Any, per_unit: int) -> int | None:
     return units if -LARGEST_UNITS <= units <= LARGEST_UNITS else None
 
 
-def value_function(expression: Expression) -> Callable[[Any], Any]:
-    """The expression as a function of one event.
-
-    Arithmetic with a missing operand, by zero or beyond what a double holds is None; a comparison with a missing value
-    is False (`==` and `!=` compare None as a value); in `&`, `|` and `~` missing is False.
-    """
-    if expression.op == "field":
-        return _field_function(expression.args[0])
-    if expression.op == "constant":
-        constant = expression.args[0]
-        return lambda event: constant
-    if expression.op == "~":
-        inner = value_function(expression.args[0])
-        return lambda event: not inner(event)
-    left, right = (value_function(arg) for arg in expression.args)
-    if expression.op == "&":
-        return lambda event: bool(left(event)) & bool(right(event))
-    if expression.op == "|":
-        return lambda event: bool(left(event)) | bool(right(event))
-    if expression.op in ("==", "!="):
-        equal = _COMPARE[expression.op]
-        return lambda event: equal(left(event), right(event))
-    if expression.op in _COMPARE:
-        return _present(_COMPARE[expression.op], left, right, False)
-    return _present(_COMPUTE[expression.op], left, right, None)
-
-
 def key_function(field: str) -> Callable[[Any], str | None]:
     """The text of a key field; None where the event names nothing by it."""
-    get = _field_function(field)
+    get = compile_python(Expression("field", (field,)))
 
     def key(event: Any) -> str | None:
         value = get(event)
         return None if value is None else str(value)
 
     return key
-
-
-def _field_function(name: str) -> Callable[[Any], Any]:
-    get = operator.attrgetter(name)
-
-    def field(event: Any) -> Any:
-        value = get(event)
-        return value.value if isinstance(value, Enum) else value
-
-    return field
-
-
-def _present(operate: Callable[[Any, Any], Any], left: Any, right: Any, missing: Any) -> Callable[[Any], Any]:
-    def present(event: Any) -> Any:
-        first, second = left(event), right(event)
-        if first is None or second is None:
-            return missing
-        try:
-            return operate(first, second)
-        except (ZeroDivisionError, OverflowError):
-            return missing
-
-    return present
 
 
 def _kind_of_field(name: str, event: EventType, where: str) -> str:
@@ -200,5 +134,15 @@ def _extras(annotation: Any) -> list[dict[str, Any]]:
 
 
 def number_of(value: Any) -> float | None:
-    """A traced expression's value as a number; arithmetic with something missing gives False, which is none."""
-    return None if value is None or isinstance(value, bool) or value != value else float(value)
+    """The value of an expression as a finite number; None where it is missing or no number.
+
+    >>> number_of(2), number_of(True), number_of(None), number_of("x"), number_of(float("inf"))
+    (2.0, 1.0, None, None, None)
+    """
+    if not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if isfinite(number) else None

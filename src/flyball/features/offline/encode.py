@@ -11,11 +11,11 @@ import polars as pl
 
 from flyball.core import SignedInts
 from flyball.features.declaration.columns import boolean_column
-from flyball.features.declaration.values import LARGEST_UNITS, units_of, value_function
+from flyball.features.declaration.values import LARGEST_UNITS, units_of
 from flyball.features.offline.chunks import Chunks
 from flyball.features.offline.kernels import units
 from flyball.features.offline.threads import run_calls
-from flyball.policy import Expression
+from flyball.policy import Expression, compile_python
 
 SMALL = (1 << 31) - 1
 """Units of at most this size are kept in 32 bits, which hold their negatives too."""
@@ -72,7 +72,7 @@ def text_column(value: Expression, frame: pl.DataFrame) -> EncodedValues:
 
 def by_row(expression: Expression, frame: pl.DataFrame) -> Sequence[Any]:
     """The expression over each row, in Python."""
-    function: Callable[[Any], Any] = value_function(expression)
+    function: Callable[[Any], Any] = compile_python(expression)
     names = sorted(expression.fields())
     if not names:
         return [function(None)] * frame.height

@@ -10,9 +10,9 @@ import numpy as np
 
 from flyball.core import Ints
 from flyball.events import Event
-from flyball.features.declaration.values import LARGEST_UNITS, declared_type, key_function, units_of, value_function
+from flyball.features.declaration.values import LARGEST_UNITS, declared_type, key_function, units_of
 from flyball.features.online.layout import HASH, PLACE, RANK, ColumnSource, GroupLayout, Stream
-from flyball.policy import Expression
+from flyball.policy import Expression, compile_python
 
 TypedEvents = tuple[Sequence[Event], Sequence[int]]
 """Events of one type and their offsets."""
@@ -71,7 +71,7 @@ class _StreamEncoder:
         declared = {field.name: field for field in declared_type(stream.event).declared}
         self._kinds = {name: field.kind for name, field in declared.items()}
         self._plain = all(declared[name].kind in (int, str) for name in stream.fields)
-        self._attributes = [value_function(value) for value in stream.attributes]
+        self._attributes = [compile_python(value) for value in stream.attributes]
 
     def rows(
         self,
@@ -138,7 +138,7 @@ class _StreamEncoder:
             if expression.op == "field" and self._kinds.get(expression.args[0]) in (int, float, bool, str):
                 values = list(map(attrgetter(expression.args[0]), events))
             else:
-                function = value_function(expression)
+                function = compile_python(expression)
                 values = [function(event) for event in events]
             read[name] = values
         return values
