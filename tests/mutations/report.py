@@ -8,6 +8,7 @@ from tests.mutations.planted import PLANTED, Planted
 from tests.mutations.planted_calibration import PLANTED_CALIBRATION
 from tests.mutations.planted_decisions import PLANTED_DECISIONS
 from tests.mutations.planted_online import PLANTED_ONLINE
+from tests.mutations.planted_outcomes import PLANTED_OUTCOMES
 from tests.mutations.planted_releases import PLANTED_RELEASES
 
 REPORT = Path(__file__).with_name("report.md")
@@ -79,6 +80,20 @@ LISTS = {
     ),
     "releases": Listed(
         "Releases", PLANTED_RELEASES, ("releases/test_releases.py", "releases/test_arrangements.py"), "releases"
+    ),
+    "outcomes": Listed(
+        "Outcomes",
+        PLANTED_OUTCOMES,
+        (
+            "outcomes/test_attribution.py",
+            "outcomes/test_counts.py",
+            "outcomes/test_metrics.py",
+            "outcomes/test_reading.py",
+            "outcomes/test_exposure.py",
+            "outcomes/test_consumer.py",
+            "outcomes/test_one_meaning.py",
+        ),
+        "outcomes",
     ),
 }
 

@@ -1,7 +1,7 @@
 """Plants each error in a copy of the package and runs the tests of its list on it, interpreted; writes report.md.
 
-Run: python -m tests.mutations.run [offline] [online] [calibration] [decisions] [releases] [--only seen.py] [--continue]
-[--jobs 2]
+Run: python -m tests.mutations.run [offline] [online] [calibration] [decisions] [releases] [outcomes]
+[--only seen.py] [--continue] [--jobs 2]
 """
 
 import argparse
@@ -44,6 +44,7 @@ def suite(source: Path, tests: tuple[str, ...]) -> str:
     environment.pop("TEST_EXAMPLES", None)
     bounded = ["sh", "-c", f'ulimit -c 0; ulimit -S -t {CPU_S}; exec "$@"', "sh"]
     options = ["-x", "-q", "-p", "no:cacheprovider", "-o", "timeout=3600", "--tb=no", "-rfE"]
+    options += ["--hypothesis-profile=planted"]
     files = [str(ROOT / "tests" / name) for name in tests]
     command = [*bounded, sys.executable, "-m", "pytest", *options, *files]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)

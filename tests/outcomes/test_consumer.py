@@ -490,6 +490,89 @@ def test_a_gap_is_refused_and_changes_nothing(tmp_path: Path) -> None:
     assert consumer.offsets("events", 2) == (0, 0)
 
 
+def test_of_a_slice_that_begins_before_the_offset_only_the_rest_is_read(tmp_path: Path) -> None:
+    """Events by their offset; responses also where no label joins anything to them."""
+    path = tmp_path / "o.db"
+    consumer = OutcomeConsumer(SCHEMA, ITEMS_ONLY, path)
+    shown = predicted(1, ["a"], START_US, "v1", 1)
+    consumer.apply_predictions([Slice(0, 0, [prediction_record(shown)])])
+    records = [watch("a", START_US + 1), watch("a", START_US + 2), watch("a", START_US + 3)]
+    for first, last in ((0, 2), (1, 3), (0, 3), (2, 3)):
+        consumer.apply_events([Slice(0, first, records[first:last])])
+    assert [one.events for one in followed(path, shown)] == [{"watch": 3}]
+    assert consumer.offsets("events", 1) == (3,)
+    plain = OutcomeConsumer(SCHEMA, msgspec.structs.replace(ABOUT, labels=()), tmp_path / "plain.db")
+    responses = [prediction_record(predicted(1, ["a"], START_US + n, "v1", n)) for n in range(3)]
+    for first, last in ((0, 2), (1, 3), (0, 3)):
+        plain.apply_predictions([Slice(0, first, responses[first:last])])
+    assert outcomes_by_version(tmp_path / "plain.db", LATER_US)["v1"].responses == 3
+
+
+def test_a_response_that_was_appended_twice_is_one(tmp_path: Path) -> None:
+    path = tmp_path / "o.db"
+    consumer = OutcomeConsumer(SCHEMA, ABOUT, path)
+    shown = predicted(1, ["a"], START_US, "v1", 1)
+    consumer.apply_events([Slice(0, 0, [watch("a", START_US + 1)])])
+    for offset in range(2):
+        consumer.apply_predictions([Slice(0, offset, [prediction_record(shown)])])
+    outcomes = outcomes_by_version(path, LATER_US)["v1"]
+    assert (outcomes.responses, outcomes.labels["adopted"].mature, outcomes.labels["adopted"].n) == (1, 1, 1)
+
+
+def test_a_response_is_counted_once_with_the_label_of_any_of_its_items_or_else_as_censored(tmp_path: Path) -> None:
+    path = tmp_path / "o.db"
+    consumer = OutcomeConsumer(SCHEMA, ITEMS_ONLY, path)
+    responses = [predicted(user, ["a", "b"], START_US, "v1", user) for user in (1, 2, 3)]
+    consumer.apply_predictions([Slice(0, 0, [prediction_record(each) for each in responses])])
+    refunds = [Happened("refund", user, "b", START_US + 1, 1).record() for user in (1, 2)]
+    both = Happened("watch", 3, "a", START_US + 2, 1).record(), Happened("watch", 3, "b", START_US + 2, 1).record()
+    consumer.apply_events([Slice(0, 0, [*refunds, watch("a", START_US + 2), *both])])
+    adopted = outcomes_by_version(path, LATER_US)["v1"].labels["adopted"]
+    assert (adopted.mature, adopted.n, adopted.censored, adopted.value) == (3, 3, 1, 1.0)
+
+
+def test_the_interval_of_a_mean_is_that_of_the_values_that_came(tmp_path: Path) -> None:
+    path = tmp_path / "o.db"
+    consumer = OutcomeConsumer(SCHEMA, ITEMS_ONLY, path)
+    responses = [predicted(user, ["a"], START_US, "v1", user) for user in (1, 2, 3)]
+    consumer.apply_predictions([Slice(0, 0, [prediction_record(response) for response in responses])])
+    ratings = [Happened("rate", user, "a", START_US + 1, stars).record() for user, stars in ((1, 2), (2, 3), (3, 5))]
+    consumer.apply_events([Slice(0, 0, ratings)])
+    rating = outcomes_by_version(path, LATER_US)["v1"].labels["rating"]
+    half = 1.959964 * statistics.stdev([2, 3, 5]) / 3**0.5
+    assert rating.value == pytest.approx(10 / 3)
+    assert (rating.low, rating.high) == (pytest.approx(10 / 3 - half), pytest.approx(10 / 3 + half))
+
+
+def test_a_label_of_several_clauses_is_mature_once_the_longest_window_has_closed(tmp_path: Path) -> None:
+    path = tmp_path / "o.db"
+    consumer = OutcomeConsumer(SCHEMA, ITEMS_ONLY, path)
+    consumer.apply_predictions([Slice(0, 0, [prediction_record(predicted(1, ["a"], START_US, "v1", 1))])])
+    minute_us = START_US // MINUTE_US * MINUTE_US
+    for now_us, mature in ((SPAN_US, 0), (WINDOW_US - 1, 0), (WINDOW_US, 1)):
+        labels = outcomes_by_version(path, minute_us + MINUTE_US + now_us)["v1"].labels
+        assert (labels["positive"].mature, labels["rating"].mature) == (mature, 1)
+
+
+def test_events_at_one_time_and_offset_of_two_partitions_are_two(tmp_path: Path) -> None:
+    path = tmp_path / "o.db"
+    consumer = OutcomeConsumer(SCHEMA, ITEMS_ONLY, path)
+    shown = predicted(1, ["a"], START_US, "v1", 1)
+    consumer.apply_predictions([Slice(0, 0, [prediction_record(shown)])])
+    consumer.apply_events([Slice(part, 0, [watch("a", START_US + 1)]) for part in (0, 1)])
+    assert [one.events for one in followed(path, shown)] == [{"watch": 2}]
+
+
+def test_an_event_at_the_time_of_the_first_response_counts_after_settling(tmp_path: Path) -> None:
+    path = tmp_path / "o.db"
+    consumer = OutcomeConsumer(SCHEMA, ITEMS_ONLY, path)
+    shown = predicted(1, ["a"], START_US, "v1", 1)
+    consumer.apply_predictions([Slice(0, 0, [prediction_record(shown)])])
+    consumer.settle(START_US + 10 * WINDOW_US)
+    consumer.apply_events([Slice(0, 0, [watch("a", START_US - 1), watch("a", START_US)])])
+    assert [one.events for one in followed(path, shown)] == [{"watch": 1}]
+
+
 def adopted_by(path: Path, prediction: Prediction) -> list[str]:
     return [one.item for one in followed(path, prediction) if "adopted" in one.labels]
 
@@ -510,6 +593,51 @@ def test_settling_keeps_what_was_joined_and_what_can_still_be(tmp_path: Path) ->
     consumer.apply_events([Slice(0, 2, [Happened("rate", 1, "a", START_US + 21, 5).record()])])  # far too late
     assert outcomes_by_version(path, LATER_US) == before
     assert adopted_by(path, first) == ["a"]
+
+
+def test_what_followed_a_response_stays_when_the_response_is_forgotten(tmp_path: Path) -> None:
+    """The item is shown and taken again later, joined anew without the first response."""
+    path = tmp_path / "o.db"
+    consumer = OutcomeConsumer(SCHEMA, ITEMS_ONLY, path, keep_us=WINDOW_US)
+    first = predicted(1, ["a"], START_US, "v1", 1)
+    later = predicted(1, ["a"], START_US + 3 * WINDOW_US, "v2", 2)
+    consumer.apply_predictions([Slice(0, 0, [prediction_record(first)])])
+    consumer.apply_events([Slice(0, 0, [watch("a", START_US + 1)])])
+    assert consumer.settle(START_US + 3 * WINDOW_US + 10) == 2
+    consumer.apply_predictions([Slice(0, 1, [prediction_record(later)])])
+    for offset in (1, 2):
+        consumer.apply_events([Slice(0, offset, [watch("a", later.at_us + offset)])])
+    assert [adopted_by(path, each) for each in (first, later)] == [["a"], ["a"]]
+    outcomes = outcomes_by_version(path, LATER_US)
+    assert [outcomes[version].labels["adopted"].n for version in ("v1", "v2")] == [1, 1]
+
+
+def test_an_event_is_forgotten_once_all_of_its_windows_are_closed_not_before(tmp_path: Path) -> None:
+    consumer = OutcomeConsumer(SCHEMA, ITEMS_ONLY, tmp_path / "o.db", keep_us=WINDOW_US)
+    consumer.apply_predictions([Slice(0, 0, [prediction_record(predicted(1, ["a"], START_US, "v1", 1))])])
+    consumer.apply_events([Slice(0, 0, [watch("a", START_US + 5)])])
+    assert [consumer.settle(START_US + 2 * WINDOW_US + after) for after in (5, 6)] == [0, 1]
+
+
+def test_what_followed_is_reported_of_the_request_first_then_from_the_top_of_the_list(tmp_path: Path) -> None:
+    path = tmp_path / "o.db"
+    consumer = OutcomeConsumer(SCHEMA, ABOUT, path)
+    shown = predicted(1, ["c", "a", "b"], START_US, "v1", 1)
+    consumer.apply_predictions([Slice(0, 0, [prediction_record(shown)])])
+    events = [*(watch(film, START_US + 1) for film in "abc"), Happened("left", 1, "", START_US + 1, 7).record()]
+    consumer.apply_events([Slice(0, 0, events)])
+    assert [(one.item, one.position) for one in followed(path, shown)] == [("", 0), ("c", 0), ("a", 1), ("b", 2)]
+
+
+def test_a_clock_set_back_does_not_open_what_was_closed(tmp_path: Path) -> None:
+    path = tmp_path / "o.db"
+    consumer = OutcomeConsumer(SCHEMA, ITEMS_ONLY, path, keep_us=WINDOW_US)
+    shown = predicted(1, ["a"], START_US, "v1", 1)
+    consumer.apply_predictions([Slice(0, 0, [prediction_record(shown)])])
+    consumer.settle(START_US + 2 * WINDOW_US + 1)  # closed until a microsecond after the response
+    consumer.settle(START_US)
+    consumer.apply_events([Slice(0, 0, [watch("a", START_US + 1)])])
+    assert adopted_by(path, shown) == []
 
 
 def test_nothing_is_closed_while_events_are_still_to_be_read(tmp_path: Path) -> None:
