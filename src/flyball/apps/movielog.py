@@ -7,8 +7,9 @@ bad_request, unknown_type.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from functools import cache
 from itertools import compress
 from typing import Any, BinaryIO
 
@@ -79,14 +80,22 @@ class _Parser:
         watches = EventBatch("watch", _FIELDS["watch"], chosen, list(compress(ats, plain)), numbers, lax=True)
         others: dict[str, BatchBuilder] = {}
         bad: list[BadLine] = []
+        time_of = cache(lambda text: parse_time(text, self._zone))  # the lines of a second share its text
         for index, at in enumerate(ats):
             if at is None and lines[index]:
-                self._other(index, lines[index], others, bad)
+                self._other(index, lines[index], time_of, others, bad)
         return Parsed([*([watches] if numbers else []), *(rows.batch() for rows in others.values())], bad)
 
-    def _other(self, index: int, line: bytes, others: dict[str, BatchBuilder], bad: list[BadLine]) -> None:
+    def _other(
+        self,
+        index: int,
+        line: bytes,
+        time_of: Callable[[str], int],
+        others: dict[str, BatchBuilder],
+        bad: list[BadLine],
+    ) -> None:
         try:
-            kind, row, at = parse_line(line, self._zone)
+            kind, row, at = _parse_line(line, time_of)
         except Rejected as error:
             bad.append(BadLine(index, error.reason, error.detail))
             return
@@ -106,6 +115,10 @@ class _Parser:
 
 def parse_line(line: bytes, zone: tzinfo = UTC) -> tuple[str, tuple[Any, ...], int]:
     """(event type, values of its fields, microseconds) of one line; raises `Rejected`."""
+    return _parse_line(line, lambda text: parse_time(text, zone))
+
+
+def _parse_line(line: bytes, time_of: Callable[[str], int]) -> tuple[str, tuple[Any, ...], int]:
     try:
         text = line.decode()
     except UnicodeDecodeError as error:
@@ -113,7 +126,7 @@ def parse_line(line: bytes, zone: tzinfo = UTC) -> tuple[str, tuple[Any, ...], i
     parts = text.split(",", 2)
     if len(parts) < 3:
         raise Rejected("missing_field", f"line must be <time>,<user>,<event>, got {text[:80]!r}")
-    at = parse_time(parts[0], zone)
+    at = time_of(parts[0])
     matched = _USER.fullmatch(parts[1])
     if matched is None:
         raise Rejected("bad_user", f"user must be a number from 1, got {parts[1][:40]!r}")
