@@ -38,7 +38,7 @@ def rates(rate: float) -> Callable[[np.random.Generator, tuple[int, ...]], Array
 
 
 def heavy(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Log-normal values of sd 1.16 in the logarithm, as spend: the top 1 % have a quarter of the total, winsorized."""
+    """Log-normal values of sd 1.16 in the logarithm, as spend: the top 1 % have an eighth of the total, winsorized."""
     return np.minimum(rng.lognormal(0.0, 1.16, shape), WINSOR)
 
 
@@ -155,7 +155,7 @@ def false_positives(experiments: int, looks: int, seed: int) -> None:
 
 
 def power(experiments: int, looks: int, seed: int) -> None:
-    rows = [("method", "kind", *(f"effect {n}" for n in (1, 2, 3)), "mean units at the end of effect 3")]
+    rows = [("method", "kind", *(f"effect {n}" for n in (1, 2, 3)), "mean units, effect 3")]
     for number, kind in enumerate(KINDS):
         found_by: dict[str, list[str]] = {}
         for step, effect in enumerate(EFFECTS[kind]):
@@ -168,7 +168,7 @@ def power(experiments: int, looks: int, seed: int) -> None:
                 if step == len(EFFECTS[kind]) - 1:
                     found_by[name].append(f"{stop.mean():.0f}")
         rows += [(name, kind, *cells) for name, cells in found_by.items()]
-    show(f"Power: {experiments} experiments each; effects {EFFECTS}", rows)
+    show(f"Power: {experiments} experiments each", rows)
 
 
 def coverage(experiments: int, looks: int, seed: int) -> None:

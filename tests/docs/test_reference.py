@@ -132,6 +132,13 @@ def gates() -> Iterable[str]:
     return (f"`{name}`" for name in sorted({*names, *own, "beats_random"}))
 
 
+def statistics() -> Iterable[str]:
+    """Every function, struct and constant of the room."""
+    import flyball.statistics
+
+    return (f"`{name}" for name in flyball.statistics.__all__)
+
+
 def names_of_the_facade() -> Iterable[str]:
     import flyball
 
@@ -151,6 +158,7 @@ PAGES: dict[str, tuple[Callable[[], Iterable[str]], str]] = {
     "models": (models, "reference/models.md"),
     "reasons": (reasons, "how-to/bad-lines-in-quarantine.md"),
     "gates": (gates, "explanation/how-a-winner-is-chosen.md"),
+    "statistics": (statistics, "reference/statistics.md"),
 }
 
 

@@ -94,6 +94,27 @@ def test_between_planned_looks_one_waits() -> None:
     assert group_sequential(strong[300], plan).missing == "the next planned look is at 500 units"
 
 
+def test_looks_come_when_units_do() -> None:
+    """Irregular looks: the bound is of what is really in, alpha is spent exactly, a second look in a portion waits."""
+    plan = plan_looks(1000, 4)
+    taken = [260, 510, 900]
+    units = [*taken, 1100]
+    contrasts = [Contrast(1.0, 0.01, 1e9, count // 2, count // 2, 1.0) for count in units]
+    found = [group_sequential(each, plan, looks=units[:look]) for look, each in enumerate(contrasts)]
+    bounds = [inference.constants["bound"] for inference in found]
+    above, below = crossing_probabilities([0.26, 0.51, 0.9, 1.0], bounds)
+    assert above.sum() + below.sum() == pytest.approx(0.05, abs=1e-6)
+    assert [inference.verdict for inference in found] == ["better"] * 4
+    again = group_sequential(Contrast(1.0, 0.01, 1e9, 150, 150, 1.0), plan, looks=[260])
+    assert (again.verdict, again.missing) == ("too early", "the next planned look is at 500 units")
+    late = group_sequential(contrasts[-1], plan, looks=[500, 1050])
+    assert (late.verdict, late.missing) == ("too early", "the last look was taken at 1050 units, and there is no other")
+    exact = [group_sequential(Contrast(1.0, 0.01, 1e9, n // 2, n // 2, 1.0), plan) for n in (250, 500, 750, 1000)]
+    assert [inference.constants["bound"] for inference in exact] == pytest.approx(list(plan.bounds), abs=1e-6)
+    with pytest.raises(BadInput, match="rising and below the present 520 units"):
+        group_sequential(Contrast(1.0, 0.01, 1e9, 260, 260, 1.0), plan, looks=[600])
+
+
 def test_bad_plans_are_refused() -> None:
     for call, message in [
         (lambda: plan_looks(100, [0.5, 0.9]), "the last at a share of 1"),

@@ -6,6 +6,7 @@ looks, Armitage, McPherson and Rowe, JRSS A 1969; Jennison and Turnbull, "Group 
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from math import e
 
 import msgspec
@@ -176,36 +177,55 @@ def crossing_probabilities(
 
 
 def group_sequential(
-    contrast: Contrast, plan: GroupSequentialPlan, margin: float = 0.0, higher_is_better: bool = True
+    contrast: Contrast,
+    plan: GroupSequentialPlan,
+    margin: float = 0.0,
+    higher_is_better: bool = True,
+    looks: Sequence[float] | None = None,
 ) -> Inference:
-    """The comparison at the last planned look that has been reached.
+    """The comparison at this look.
 
-    The interval is the repeated confidence interval: effect ± bound x se. Between looks the bound of the next look
-    applies, which is the same as waiting. p is that of this look alone. Before the first look nothing may be concluded.
+    `looks`: the units at which the looks before this one were taken. Units seldom come in the planned portions: this
+    look counts as soon as another planned share is reached, and its bound is that of the share which really is in (Lan
+    and DeMets 1983). When not given, looks were taken exactly as planned. Otherwise `missing` says what to wait for, or
+    that the last look was taken.
+    The interval is the repeated confidence interval: effect ± bound x se. p is that of this look alone.
+    Raises `BadInput` for looks that do not rise below the present units.
     """
     null = _null(margin, higher_is_better)
-    side = plan.side if margin == 0 or plan.side != "two" else "two"
-    shares = np.array(plan.fractions)
-    share = contrast.count / plan.units
+    shares, share = np.array(plan.fractions), min(contrast.count / plan.units, 1.0)
     reached = int((shares <= share + 1e-9).sum())
-    bound = plan.bounds[min(max(reached - 1, 0), len(plan.bounds) - 1)]
-    at_look = reached > 0 and (share - shares[reached - 1] < 1e-9 or reached == len(shares))
+    if looks is None:
+        earlier = shares[: max(reached - 1, 0)].tolist()
+        at_look = reached > 0 and (share - shares[reached - 1] < 1e-9 or reached == len(shares))
+    else:
+        units = [*looks, contrast.count]
+        if any(later <= before for before, later in pairwise(units)) or units[0] <= 0:
+            raise BadInput("looks", f"rising and below the present {contrast.count} units", list(looks))
+        earlier = [min(look / plan.units, 1.0) for look in looks]
+        at_look = reached > (int((shares <= earlier[-1] + 1e-9).sum()) if earlier else 0)
+    if at_look:
+        bound = float(spending_bounds([*earlier, share], plan.alpha, plan.spending, plan.side)[-1])
+    else:
+        bound = plan.bounds[min(reached, len(shares) - 1)]
     next_units = int(np.ceil(plan.units * shares[min(reached, len(shares) - 1)]))
     missing = "" if at_look else f"the next planned look is at {next_units} units"
+    if looks and looks[-1] >= plan.units:
+        missing = f"the last look was taken at {looks[-1]:g} units, and there is no other"
     reach = bound * contrast.se
     z = (contrast.effect - null) / contrast.se
-    p = {"two": 2 * stats.norm.sf(abs(z)), "greater": stats.norm.sf(z), "less": stats.norm.cdf(z)}[side]
+    p = {"two": 2 * stats.norm.sf(abs(z)), "greater": stats.norm.sf(z), "less": stats.norm.cdf(z)}[plan.side]
     return Inference(
         f"group-sequential, {plan.spending} spending",
         "planned looks",
         contrast.effect,
-        -np.inf if side == "less" else contrast.effect - reach,
-        np.inf if side == "greater" else contrast.effect + reach,
+        -np.inf if plan.side == "less" else contrast.effect - reach,
+        np.inf if plan.side == "greater" else contrast.effect + reach,
         float(p),
         plan.alpha,
         contrast.count_a,
         contrast.count_b,
-        side,
+        plan.side,
         contrast.relative,
         margin,
         higher_is_better,
