@@ -1,18 +1,18 @@
 """Joins events to the responses before them, by label, from two streams read in any order."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
-from flyball.core import BadInput
-from flyball.events import Joiner, Offsets, Positioned, Schema, Slice, defaults_in, join_of
+from flyball.events import Joiner, Offsets, Schema, Slice, defaults_in, join_of
 from flyball.outcomes.attribution import Follow, Key, Showing, attribute
 from flyball.outcomes.counts import MINUTE_US, LabelCounts, VersionCounts
 from flyball.outcomes.metrics import LabelSpec
 from flyball.outcomes.prediction import Prediction, prediction_of
 from flyball.outcomes.reading import LabelTouch, Reader
 from flyball.outcomes.store import NO_ITEM, OutcomeStore, Stored, Unit, to_showing
+from flyball.outcomes.streams import take_new, take_new_events
 from flyball.tasks import About, Label, field_named, joining_names
 
 DAY_US = 86_400_000_000
@@ -74,22 +74,10 @@ class OutcomeConsumer:
         self._define()
         with self._store.transaction():
             touched: UnitTouches = {}
-            for read in self._reader.read(self._positioned(slices)):
+            for read in self._reader.read(take_new_events(self._store, slices, self._reader.types, self._joiner)):
                 items = touched.setdefault((read.group, read.key), {})
                 items.setdefault(self._store.number(read.item), []).append(read.touch)
             self._store.add_counts(self._join(self._worth_keeping(touched)))
-
-    def _positioned(self, slices: Sequence[Slice]) -> list[Positioned]:
-        """The new records of the types that labels name, those that they complete joined ones among them."""
-        types = self._reader.types | self._joiner.types
-        by_type: dict[str, list[Positioned]] = {}
-        for first, piece in self._fresh("events", slices):
-            for offset, record in enumerate(piece.records[first - piece.first :], first):
-                if record.type in types:
-                    by_type.setdefault(record.type, []).append((record, offset, piece.partition))
-        joined, pending = self._joiner.apply(by_type, self._store)
-        self._store.put_pending(pending)
-        return [entry for entries in (*by_type.values(), *joined.values()) for entry in entries]
 
     def apply_predictions(self, slices: Sequence[Slice]) -> None:
         """Fold in records of the prediction stream; those already folded in are left out."""
@@ -97,8 +85,8 @@ class OutcomeConsumer:
         with self._store.transaction():
             changes: Changes = {}
             dirty: UnitTouches = {}
-            for first, piece in self._fresh("predictions", slices):
-                for record in piece.records[first - piece.first :]:
+            for piece in take_new(self._store, "predictions", slices):
+                for record in piece.records:
                     self._show(prediction_of(record), record.id, changes, dirty)
             for bucket, counts in self._join(dirty).items():
                 changes.setdefault(bucket, VersionCounts()).add(counts)
@@ -137,22 +125,6 @@ class OutcomeConsumer:
         moved = at_us if before is None else max(before, min(at_us, before + self.keep_us // _STEPS))
         self._store.put_mark(name, moved)
         return moved
-
-    def _fresh(self, stream: str, slices: Sequence[Slice]) -> Iterable[tuple[int, Slice]]:
-        """(offset of the first new record, slice) of slices that hold new ones; moves the stored offsets."""
-        stored = self._store.offsets(stream)
-        for piece in slices:
-            expected = stored.get(piece.partition, 0)
-            if piece.first > expected:
-                raise BadInput(
-                    f"slice of {stream}", f"at or before offset {expected}", piece.first, f"partition {piece.partition}"
-                )
-            end = piece.first + len(piece.records)
-            if end > expected:
-                stored[piece.partition] = end
-                yield expected, piece
-        if stored:
-            self._store.put_offsets(stream, tuple(stored.get(partition, 0) for partition in range(max(stored) + 1)))
 
     def _worth_keeping(self, touched: UnitTouches) -> UnitTouches:
         """Without those before all responses that are there or can still come: bulk history costs nothing."""

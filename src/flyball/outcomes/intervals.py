@@ -15,11 +15,12 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from flyball.core import BadInput, StoreUnavailable
-from flyball.events import Joiner, Offsets, Positioned, Schema, Slice
+from flyball.core import StoreUnavailable
+from flyball.events import Joiner, Offsets, Schema, Slice
 from flyball.models import AdaptiveLevel, adaptive_level
 from flyball.outcomes.prediction import prediction_of
 from flyball.outcomes.reading import MICRO, Reader, ReadTouch
+from flyball.outcomes.streams import take_new, take_new_events
 from flyball.policy import together
 from flyball.tasks import About, AdaptedInterval, IntervalShift
 
@@ -116,8 +117,8 @@ class IntervalConsumer:
         """Note the answers that wait for their outcome."""
         low, high = self._interval.ends
         with self._store.transaction():
-            for first, piece in self._store.fresh("predictions", slices):
-                for record in piece.records[first - piece.first :]:
+            for piece in take_new(self._store, "predictions", slices):
+                for record in piece.records:
                     prediction = prediction_of(record)
                     (key,) = self._reader.keys(prediction)
                     if prediction.interval is None or key is None or len(prediction.values) <= high:
@@ -128,7 +129,7 @@ class IntervalConsumer:
     def apply_events(self, slices: Sequence[Slice]) -> None:
         """Let the outcomes among these records move the interval, in order of time."""
         with self._store.transaction():
-            touches = self._reader.read(self._positioned(slices))
+            touches = self._reader.read(take_new_events(self._store, slices, self._reader.types, self._joiner))
             state = self._store.state() or IntervalState(
                 self._interval.level, adaptive_level(self._interval.level, self._interval.rate).alpha
             )
@@ -156,17 +157,6 @@ class IntervalConsumer:
                 continue
             self._store.drop_waiting(read.key, at, id)
         return state
-
-    def _positioned(self, slices: Sequence[Slice]) -> list[Positioned]:
-        types = self._reader.types | self._joiner.types
-        by_type: dict[str, list[Positioned]] = {}
-        for first, piece in self._store.fresh("events", slices):
-            for offset, record in enumerate(piece.records[first - piece.first :], first):
-                if record.type in types:
-                    by_type.setdefault(record.type, []).append((record, offset, piece.partition))
-        joined, pending = self._joiner.apply(by_type, self._store)
-        self._store.put_pending(pending)
-        return [entry for entries in (*by_type.values(), *joined.values()) for entry in entries]
 
 
 class _IntervalStore:
@@ -208,20 +198,11 @@ class _IntervalStore:
         rows = self._connection.execute("SELECT partition, next FROM offsets WHERE stream = ?", (stream,))
         return dict(rows.fetchall())
 
-    def fresh(self, stream: str, slices: Sequence[Slice]) -> Iterator[tuple[int, Slice]]:
-        """(offset of the first new record, slice) of slices that hold new ones; moves the stored offsets."""
-        stored = self.offsets(stream)
-        for piece in slices:
-            expected, end = stored.get(piece.partition, 0), piece.first + len(piece.records)
-            if piece.first > expected:
-                must = f"at or before offset {expected}"
-                raise BadInput(f"slice of {stream}", must, piece.first, f"partition {piece.partition}")
-            if end > expected:
-                stored[piece.partition] = end
-                self._connection.execute(
-                    "INSERT OR REPLACE INTO offsets VALUES (?, ?, ?)", (stream, piece.partition, end)
-                )
-                yield expected, piece
+    def put_offsets(self, stream: str, offsets: Offsets) -> None:
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO offsets VALUES (?, ?, ?)",
+            [(stream, partition, following) for partition, following in enumerate(offsets)],
+        )
 
     def state(self) -> IntervalState | None:
         row = self._connection.execute("SELECT body FROM state").fetchone()
