@@ -90,6 +90,12 @@ def _show(report: "LearnReport", wide: bool) -> None:
     say(f"chosen: {report.reason}" if report.reason.startswith(f"{chosen} ") else f"chosen: {chosen}: {report.reason}")
     serving = f"{report.champion or 'the popular list'}{' (new)' if report.released else ''}"
     say(f"serving: {serving}; {report.seconds:.1f} s in all")
+    winner = next(
+        (candidate.name for candidate in report.candidates if report.chosen and candidate.version == report.chosen), ""
+    )
+    for table in report.evaluation.get("evaluated", {}).get(winner, {}).get("tables", []):
+        if table["summary"]:
+            say(f"{winner}: {table['summary']}")
     for note in report.notes:
         say(f"note: {note}")
 

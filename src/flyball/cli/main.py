@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from flyball.cli import accuracy, arrangements, batch, events, features, learning, project, reviews, running
+from flyball.cli import accuracy, arrangements, batch, events, features, learning, project, report, reviews, running
 from flyball.cli import search as searching
 from flyball.cli.common import in_own_code, user_name
 from flyball.cli.sections import SectionedGroup
@@ -24,7 +24,19 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for commands in (project, events, features, learning, arrangements, searching, running, batch, reviews, accuracy):
+for commands in (
+    project,
+    events,
+    features,
+    learning,
+    report,
+    arrangements,
+    searching,
+    running,
+    batch,
+    reviews,
+    accuracy,
+):
     commands.register(app)
 
 

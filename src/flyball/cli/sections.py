@@ -11,7 +11,7 @@ DEVELOP, DATA, TRAIN, SERVE, EXPLAIN = "Develop", "Data", "Train and release", "
 SECTIONS = {
     DEVELOP: ("new", "check", "simulate"),
     DATA: ("ingest", "quarantine", "export", "features"),
-    TRAIN: ("learn", "versions", "arrangements", "search", "accuracy"),
+    TRAIN: ("learn", "report", "versions", "arrangements", "search", "accuracy"),
     SERVE: ("up", "status", "settings", "recommend", "predict"),
     EXPLAIN: ("why", "replay", "reviews"),
 }

@@ -14,6 +14,7 @@ from flyball.evaluation.evaluate import evaluate, reported_names
 from flyball.evaluation.evaluator import Answered, Evaluator
 from flyball.evaluation.gates import GateResult, Rivals, check_gates
 from flyball.evaluation.objective import Objective
+from flyball.evaluation.picture import draw_report, slice_name, table_cells
 from flyball.evaluation.report import BASELINE, CANDIDATE, CHAMPION, Cost, Evaluated, Report, SliceMetrics
 from flyball.evaluation.resampling import Estimate, Resamples, interval_of, resample, resample_weights
 from flyball.evaluation.search import Score, Searched, Space, Trial, learning_curve, search, space_of
@@ -50,6 +51,7 @@ __all__ = [
     "accuracy_tables",
     "check_gates",
     "choose",
+    "draw_report",
     "evaluate",
     "interval_of",
     "learning_curve",
@@ -59,7 +61,9 @@ __all__ = [
     "resample",
     "resample_weights",
     "search",
+    "slice_name",
     "space_of",
+    "table_cells",
 ]
 
 

@@ -10,7 +10,7 @@ from flyball.evaluation.evaluator import Answered, EvaluatedTask, Evaluator
 from flyball.evaluation.report import Cost, Differences, Evaluated, Report, SliceMetrics
 from flyball.evaluation.resampling import Resamples, resample
 from flyball.policy import parse_metric
-from flyball.tasks import Answers, EvaluationPlan, EvaluationSet, Resampled, Undefined
+from flyball.tasks import Answers, EvaluationPlan, EvaluationSet, ReportTable, Resampled, Undefined
 
 MIN_SLICE = 5
 """A slice of fewer units is left out."""
@@ -66,6 +66,7 @@ def evaluate(
             slices=slices[challenger.name],
             note=_note(plan, own),
             undefined=measured.undefined(results[challenger.name].answers),
+            tables=measured.tables(answers[challenger.name]),
         )
     references = {} if plan.references is None else plan.references(evaluation)
     return Report(
@@ -114,6 +115,15 @@ class _Measured:
             return {}
         prepared = {name: metric.prepare(answers, self._evaluation) for name, metric in self._metrics.items()}
         return {name: value.reason for name, value in prepared.items() if isinstance(value, Undefined)}
+
+    def tables(self, answers: Answers) -> list[ReportTable]:
+        """What the task shows of these answers beside metrics."""
+        return [] if self._plan.tables is None else self._plan.tables(answers, self._evaluation, self._estimates)
+
+    def _estimates(self, named: Mapping[str, Resampled]) -> Mapping[str, tuple[float, float | None, float | None]]:
+        drawn = resample(named, len(self._evaluation.units), self._seed, self._resamples)
+        estimates = {name: resampled.estimate() for name, resampled in drawn.items()}
+        return {name: (estimate.value, estimate.low, estimate.high) for name, estimate in estimates.items()}
 
     def slices(self, answers: Mapping[str, Answers]) -> dict[str, list[SliceMetrics]]:
         """{challenger: metrics of each slice}, for the families that the plan slices."""

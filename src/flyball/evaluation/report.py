@@ -6,6 +6,7 @@ import msgspec
 
 from flyball.core import NotFound
 from flyball.evaluation.resampling import Estimate
+from flyball.tasks import ReportTable
 
 Metrics = dict[str, Estimate]
 Differences = dict[str, dict[str, dict[str, Estimate]]]
@@ -38,7 +39,7 @@ class Evaluated(msgspec.Struct, frozen=True):
     """One candidate, baseline or champion. `failed`: why it has no metrics, "" when it has.
 
     `metrics`: by full name, such as "ndcg@20", "coverage@20", "rmse". `undefined`: {metric: why these examples cannot
-    give it}. `note`: what they do not show.
+    give it}. `note`: what they do not show. `tables`: what the task shows of it beside metrics.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Evaluated(msgspec.Struct, frozen=True):
     slices: list[SliceMetrics] = []
     note: str = ""
     undefined: dict[str, str] = {}
+    tables: list[ReportTable] = []
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

@@ -256,6 +256,25 @@ class MetricFamily(msgspec.Struct, frozen=True):
     argument: str = ""
 
 
+class ReportTable(msgspec.Struct, frozen=True):
+    """A table of a report about one candidate. `name`: what it is drawn by. `rows`: a value, or None, for each of
+    `columns`. `marked`: the row that stands for what the candidate does. `limits`: {column: what it must not exceed on
+    average}. `summary`: it in half a sentence, "" where it is no short matter.
+    """
+
+    name: str
+    title: str
+    columns: tuple[str, ...]
+    rows: list[list[Any]]
+    marked: int | None = None
+    limits: dict[str, float] = {}
+    summary: str = ""
+
+
+EstimateAll = Callable[[Mapping[str, Resampled]], Mapping[str, tuple[float, float | None, float | None]]]
+"""{name: metric} -> {name: (value, low, high)} of the same resamples."""
+
+
 class EvaluationPlan(msgspec.Struct, frozen=True):
     """How a task is evaluated.
 
@@ -264,7 +283,8 @@ class EvaluationPlan(msgspec.Struct, frozen=True):
     value decides in its stead where a report has it}, such as an inverse-propensity-weighted one. `sliced`: families
     reported by slice. `baselines`: always evaluated beside the candidates, the first is the one that a winner must
     beat. `gates`: the task's own. `further`: what metrics need of a candidate beside its responses: (pipeline,
-    evaluation set) -> arrays. `references`: such arrays of simple rules that are no candidates, by name.
+    evaluation set) -> arrays. `tables`: (answers, evaluation set, how to estimate) -> what a report shows of a
+    candidate beside its metrics. `references`: such arrays of simple rules that are no candidates, by name.
     """
 
     families: Mapping[str, MetricFamily]
@@ -277,6 +297,7 @@ class EvaluationPlan(msgspec.Struct, frozen=True):
     gates: tuple[MetricGate, ...] = ()
     further: Callable[[Any, EvaluationSet], Mapping[str, NDArray[Any]]] | None = None
     references: Callable[[EvaluationSet], Mapping[str, Mapping[str, NDArray[Any]]]] | None = None
+    tables: Callable[[Answers, EvaluationSet, EstimateAll], list[ReportTable]] | None = None
 
     def metric(self, name: str) -> Metric:
         """The metric called `name`, without regard to its slice.

@@ -7,12 +7,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from flyball.core import BadInput, Doubles, format_duration, format_timestamp
+from flyball.core import BadInput, Doubles, find_zone, format_duration, format_timestamp
 from flyball.models import TrainingTable, summary_of
 from flyball.policy import Decide
 from flyball.tasks.past import Past
-from flyball.tasks.predict.columns import BASELINE, columns_in, vocabularies_in
-from flyball.tasks.predict.declaration import DAY, Predict
+from flyball.tasks.predict.columns import BASELINE, columns_in, time_columns, vocabularies_in
+from flyball.tasks.predict.declaration import DAY, TIMES, Predict
 from flyball.tasks.predict.plan import evaluation_plan
 from flyball.tasks.predict.thresholds import COST_FIELDS, DAY_US, KEPT, thresholds_for
 from flyball.tasks.task import EvaluationPlan, EvaluationSet, Examples, Holdout, Trained, TrainingData
@@ -105,6 +105,7 @@ class PredictOffline:
             units = sorted(set(names_of))
             number = {name: index for index, name in enumerate(units)}
             unit_of = np.array([number[name] for name in names_of], np.int64)
+        times = time_columns(history.at_us[rows].tolist(), find_zone(task.zone))
         costs = cost_matrix(task.decide, frame) if isinstance(task.decide, Decide) else None
         left_out = {
             state: count for state, count in final.states.items() if state.startswith(("censored", "open")) and count
@@ -119,7 +120,8 @@ class PredictOffline:
             unit_of=unit_of,
             truth=PredictTruth(final.target[chosen], final.weight[chosen], costs),
             slices={
-                name: [None if field[name] is None else str(field[name]) for field in fields] for name in task.slices
+                **{name: [None if row[name] is None else str(row[name]) for row in fields] for name in task.slices},
+                **{name: list(times[name]) for name in TIMES if name not in task.slices},
             },
             pool=pool,
             notes=tuple(notes),

@@ -94,10 +94,10 @@ class PredictPipeline:
             raise Refused("a version with features must be given a store to read them from, got none")
         self._features = features
         self.policy: Policy = task.arranged(arrangement).decide
-        thresholds = Thresholds()
+        self.thresholds = Thresholds()
         if isinstance(self.policy, Decide):
-            thresholds = thresholds_of(self.policy, task.decide, artifact.arrays, artifact.texts)
-        self._decider = Decider(self.policy, self.target.quantiles, thresholds)
+            self.thresholds = thresholds_of(self.policy, task.decide, artifact.arrays, artifact.texts)
+        self._decider = Decider(self.policy, self.target.quantiles, self.thresholds)
         self._predictor = model.open(artifact.arrays, artifact.texts, self.columns, self.target)
 
     def answer(self, requests: Sequence[Request], contexts: Sequence[Any]) -> list[Response]:

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from flyball.core import BadDeclaration
 from flyball.models import Constant, OneVsRest
@@ -15,6 +16,7 @@ from flyball.tasks.metrics import Resampled, Undefined
 from flyball.tasks.predict.decision_metrics import DailyPrecision, decision_families, quote_cost
 from flyball.tasks.predict.declaration import DAY, Predict
 from flyball.tasks.predict.label_metrics import Measure, label_families
+from flyball.tasks.predict.tables import CHOSEN, report_tables
 from flyball.tasks.task import EvaluationPlan, EvaluationSet, Metric, MetricFamily
 
 
@@ -181,9 +183,16 @@ def evaluation_plan(task: Predict) -> EvaluationPlan:
         reported=names,
         shown=tuple(name for name in names if name not in _DETAILS),
         baselines={"constant": Constant()},
+        further=_thresholds if isinstance(task.decide, Decide) else None,
+        tables=lambda answers, evaluation, estimates: report_tables(task, answers, evaluation, estimates),
         gates=(_covers(task),) if task.interval is not None else (),
         sliced=tuple(name for name in names if name == names[0] or name in _SLICED),
     )
+
+
+def _thresholds(pipeline: Any, evaluation: EvaluationSet) -> Mapping[str, NDArray[np.float64]]:
+    thresholds = pipeline.thresholds
+    return {CHOSEN: np.array([thresholds.odds, thresholds.review_margin])}
 
 
 def _covers(task: Predict) -> MetricGate:

@@ -1,0 +1,130 @@
+"""`flyball report`: what an evaluation said of one version, beyond its metrics: tables, slices, a picture."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+
+from flyball.cli.common import AppName, Home, Json, open_home
+from flyball.cli.learning import Wide
+from flyball.cli.show import say, show_json, show_table
+from flyball.core import BadInput, NotFound, format_timestamp, write_atomic
+
+if TYPE_CHECKING:
+    from flyball.evaluation import Evaluated, Report
+    from flyball.registry import Version
+    from flyball.runtime import Runtime
+
+
+def register(app: typer.Typer) -> None:
+    app.command("report")(show_report)
+
+
+def show_report(
+    app: AppName,
+    version: Annotated[
+        str | None, typer.Argument(metavar="[VERSION]", help="Such as v3.", show_default="the champion")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help="Draw it into this file, whose name ends in .svg.")
+    ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option("--metric", help="Drawn and listed by hour, weekday and slice.", show_default="the one to watch"),
+    ] = None,
+    home: Home = None,
+    wide: Wide = False,
+    json: Json = False,
+) -> None:
+    """Show the report of a version: metrics beside the baselines, calibration, costs, decisions, slices.
+
+    It is what learning found before the version was released, on time that it was not trained on: a model fitted
+    without that time stands for the version, which was fitted again with it.
+    """
+    runtime = open_home(app, home)
+    if plot is not None and plot.suffix.lower() != ".svg":
+        raise BadInput("--plot", "a file whose name ends in .svg", plot.name)
+    described = _version(runtime, version)
+    report, evaluated = _evaluated(runtime, described)
+    sliced = _sliced(report, evaluated, metric)
+    if plot is not None:
+        from flyball.evaluation import draw_report
+
+        title = f"{runtime.app.name} {described.id} ({described.candidate})"
+        targets = {name: better for name, better in report.better.items() if not isinstance(better, str)}
+        write_atomic(plot, draw_report(title, evaluated, targets, sliced).encode())
+    if json:
+        baselines = {name: other.metrics for name, other in report.evaluated.items() if other.role == "baseline"}
+        show_json({"version": described.id, "run": described.run, "report": evaluated, "baselines": baselines})
+        return
+    _show(report, evaluated, described, sliced, wide)
+    if plot is not None:
+        say(f"\npicture: {plot}")
+
+
+def _version(runtime: "Runtime", name: str | None) -> "Version":
+    from flyball.releases import current
+
+    champion = name or current(runtime.registry).champion
+    if champion is None:
+        raise NotFound("a released version of", f"{runtime.app.name}: run flyball learn, or name one, such as v1")
+    return runtime.registry.version(champion)
+
+
+def _evaluated(runtime: "Runtime", version: "Version") -> tuple["Report", "Evaluated"]:
+    from flyball.evaluation import Report
+
+    run = next((run for run in runtime.registry.runs() if run.id == version.run), None)
+    if run is None or not run.report.get("evaluation"):
+        raise NotFound("the report of", f"{version.id}: its run {version.run} kept none")
+    report = msgspec.convert(run.report["evaluation"], Report)
+    return report, report.of(version.candidate)
+
+
+def _sliced(report: "Report", evaluated: "Evaluated", metric: str | None) -> str:
+    """The metric of the slices that is drawn: coverage, cost, or the first there is."""
+    there = list(dict.fromkeys(name for part in evaluated.slices for name in part.metrics))
+    if metric is not None and metric not in there:
+        raise NotFound("metric of slices", metric, there)
+    first = [name for name in ("coverage", "cost", *there) if name in there]
+    return metric or (first[0] if first else "")
+
+
+def _show(report: "Report", evaluated: "Evaluated", version: "Version", sliced: str, wide: bool) -> None:
+    start, end = (format_timestamp(at // 1_000_000 * 1_000_000) for at in (report.start_us, report.last_us))
+    say(f"{version.id} ({version.candidate}, {version.state}), run {version.run}: {report.requests:,} requests")
+    say(f"from {start} to {end}\n")
+    baselines = {name: other for name, other in report.evaluated.items() if other.role == "baseline"}
+    rows = [
+        [
+            name,
+            estimate.text(),
+            *(other.metrics[name].text() if name in other.metrics else None for other in baselines.values()),
+        ]
+        for name, estimate in evaluated.metrics.items()
+    ]
+    show_table(["metric", version.id, *baselines], rows, [version.id, *baselines], wide=wide)
+    for name, reason in evaluated.undefined.items():
+        say(f"{name}: {reason}")
+    from flyball.evaluation import slice_name, table_cells
+
+    for table in evaluated.tables:
+        say(f"\n{table.title}{f' ({table.summary})' if table.summary else ''}")
+        show_table(list(table.columns), table_cells(table), list(table.columns[1:]), wide=wide)
+        for column, limit in table.limits.items():
+            say(f"at most {limit:g} {column}")
+    for by in dict.fromkeys(part.by for part in evaluated.slices):
+        own = [part for part in evaluated.slices if part.by == by]
+        own.sort(key=lambda part: (not part.name.isdigit(), int(part.name) if part.name.isdigit() else 0))
+        names = [name for name in dict.fromkeys([sliced, *("width" if sliced == "coverage" else "",)]) if name]
+        say(f"\nBy {by}")
+        cells = [
+            [
+                slice_name(part),
+                f"{part.requests:,}",
+                *(part.metrics[name].text() if name in part.metrics else None for name in names),
+            ]
+            for part in own
+        ]
+        show_table([by, "requests", *names], cells, ["requests", *names], wide=wide)

@@ -1,0 +1,146 @@
+"""Tables of a report: whether probabilities mean what they say, what thresholds cost, what was decided."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.policy import ACTIONS, CostColumns, Decide, Thresholds, costs_of_decisions, intended_actions
+from flyball.tasks import metrics
+from flyball.tasks.answers import Answers
+from flyball.tasks.metrics import Resampled
+from flyball.tasks.predict.declaration import Predict
+from flyball.tasks.predict.thresholds import DAY_US, as_columns, usable_costs
+from flyball.tasks.task import EstimateAll, EvaluationSet, ReportTable
+
+CHOSEN = "chosen_thresholds"
+"""Under it the answers of a candidate carry the odds and the review margin that it decides by."""
+
+
+def report_tables(
+    task: Predict, answers: Answers, evaluation: EvaluationSet, estimates: EstimateAll
+) -> list[ReportTable]:
+    """The tables of one candidate; none of what its answers do not give."""
+    tables = []
+    if task.target_kind.kind == "binary" and answers.values.shape[1]:
+        tables.append(_reliability(answers, evaluation, estimates))
+    policy, costs = task.decide, evaluation.truth.costs
+    if isinstance(policy, Decide) and costs is not None and any(answers.decisions):
+        rows = np.flatnonzero(usable_costs(costs))
+        if len(rows):
+            chosen = answers.further.get(CHOSEN)
+            decided = answers.take(rows)
+            tables.append(_confusion(decided, evaluation.take(rows), estimates))
+            tables.append(_cost_curve(policy, decided, evaluation.take(rows), chosen, estimates))
+    return tables
+
+
+def _reliability(answers: Answers, evaluation: EvaluationSet, estimates: EstimateAll) -> ReportTable:
+    truth, units = evaluation.truth, len(evaluation.units)
+    bins = metrics.reliability(answers.values[:, 0], truth.target, evaluation.unit_of, units, weight=truth.weight)
+    measured: dict[str, Resampled] = {}
+    for number, part in enumerate(bins):
+        measured |= {f"{number} predicted": part.predicted, f"{number} observed": part.observed}
+    values = estimates(measured)
+    rows = []
+    for number, part in enumerate(bins):
+        observed = values[f"{number} observed"]
+        rows.append([part.low, part.high, part.rows, values[f"{number} predicted"][0], *observed])
+    columns = ("from", "to", "requests", "predicted", "observed", "low", "high")
+    return ReportTable("reliability", "Reliability of the predicted probabilities", columns, rows)
+
+
+def _confusion(answers: Answers, evaluation: EvaluationSet, estimates: EstimateAll) -> ReportTable:
+    truth, units = evaluation.truth, len(evaluation.units)
+    actions = _codes(answers)
+    happened = truth.target > 0
+    measured = {
+        f"{action} {name}": metrics.request_mean((actions == code) & came, evaluation.unit_of, units, truth.weight)
+        for code, action in enumerate(ACTIONS)
+        for name, came in (("happened", happened), ("did not", ~happened))
+    }
+    values = estimates(measured)
+    rows: list[list[Any]] = []
+    caught = came_at_all = 0.0
+    for code, action in enumerate(ACTIONS):
+        if not (actions == code).any():
+            continue
+        came, did_not = (values[f"{action} {name}"][0] for name in ("happened", "did not"))
+        rows.append([action, int((actions == code).sum()), came + did_not, came, did_not])
+        came_at_all += came
+        caught += came if action in ("decline", "review") else 0.0
+    summary = ", ".join(f"{row[0]} {row[2]:.1%}" for row in rows)
+    if came_at_all:
+        summary += f"; of what happened {caught / came_at_all:.0%} was declined or reviewed"
+    columns = ("decision", "requests", "share", "happened", "did not")
+    title = "Decisions at the chosen thresholds"
+    return ReportTable("confusion", title, columns, rows, summary=summary)
+
+
+def _cost_curve(
+    policy: Decide,
+    answers: Answers,
+    evaluation: EvaluationSet,
+    chosen: NDArray[Any] | None,
+    estimates: EstimateAll,
+) -> ReportTable:
+    truth, units = evaluation.truth, len(evaluation.units)
+    costs, day_of, probability = as_columns(truth.costs), evaluation.at_us // DAY_US, answers.values[:, 0]
+    curve = metrics.cost_curve(
+        policy, probability, truth.target, costs, day_of, evaluation.unit_of, units, truth.weight
+    )
+    measured = {f"{index}": point.cost for index, point in enumerate(curve.points)}
+    measured |= {"approve all": curve.approve_all, "decline all": curve.decline_all}
+    a_day = max(evaluation.pool, len(probability)) / max(len(np.unique(day_of)), 1)
+    labels: list[tuple[str, float | None, dict[str, float]]] = [
+        (f"odds x{point.odds:.3g}", point.odds, point.shares) for point in curve.points
+    ]
+    marked = None
+    if chosen is not None:
+        thresholds = Thresholds(*np.asarray(chosen, np.float64).tolist())
+        actions = intended_actions(policy, thresholds, probability, costs)
+        paid = costs_of_decisions(actions, truth.target, costs)
+        marked = int(sum(point.odds < thresholds.odds for point in curve.points))
+        measured["chosen"] = metrics.request_mean(paid, evaluation.unit_of, units, truth.weight)
+        counted = np.bincount(actions, truth.weight, len(ACTIONS)) / truth.weight.sum()
+        labels.insert(marked, ("chosen", thresholds.odds, dict(zip(ACTIONS, counted.tolist(), strict=True))))
+    values = estimates(measured)
+    approving = values["approve all"][0]
+    rows: list[list[Any]] = []
+    point_number = 0
+    for label, odds, shares in labels:
+        name = "chosen" if label == "chosen" else str(point_number)
+        point_number += label != "chosen"
+        cost, low, high = values[name]
+        threshold = None if odds is None else _threshold(costs, odds)
+        by_action = [shares[action] for action in ("approve", "review", "decline")]
+        rows.append([label, threshold, cost, low, high, approving - cost, *by_action, shares["review"] * a_day])
+    for label in ("approve all", "decline all"):
+        cost, low, high = values[label]
+        declined = float(label == "decline all")
+        rows.append([label, None, cost, low, high, approving - cost, 1 - declined, 0.0, declined, 0.0])
+    columns = (
+        "thresholds",
+        "declined from",
+        "cost",
+        "low",
+        "high",
+        "saved",
+        "approve",
+        "review",
+        "decline",
+        "reviews a day",
+    )
+    limits = {} if policy.reviews_per_day is None else {"reviews a day": policy.reviews_per_day}
+    title = "Mean cost by threshold, without the control group"
+    return ReportTable("cost_curve", title, columns, rows, marked=marked, limits=limits)
+
+
+def _threshold(costs: CostColumns, odds: float) -> float:
+    """The probability from which an example of mean costs is declined rather than approved."""
+    declined = float(costs.false_decline.mean())
+    return declined / max(float(costs.false_approve.mean()) * odds + declined, 1e-300)
+
+
+def _codes(answers: Answers) -> NDArray[np.int8]:
+    return np.array([ACTIONS.index(name) if name else 0 for name in answers.decisions], np.int8)
