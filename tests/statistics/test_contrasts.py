@@ -71,8 +71,9 @@ def test_growthbook_adjustment_of_a_mean_and_a_ratio() -> None:
                 )
                 for arm in "ab"
             )
-            found = adjusted_ratio_contrast(a, b, relative=True)
-            assert np.sign(found.effect) == sign * np.sign(expected["lift"])
+            found = adjusted_ratio_contrast(a, b, relative=True, theta=ratio["theta"])
+            assert found.effect == pytest.approx(sign * expected["lift"], abs=1e-6)
+            assert found.se == pytest.approx(expected["se"], abs=1e-6)
     for base, other, expected in known["relative_diff"]:
         arms = [Sums.of(np.array([-1.0, 1.0]) + mean) for mean in (base, other)]
         assert mean_contrast(*arms, relative=True).effect == pytest.approx(expected)

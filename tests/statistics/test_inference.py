@@ -1,9 +1,10 @@
 """What an inference allows to be said, by the place of its interval."""
 
+import msgspec
 import numpy as np
 import pytest
 
-from flyball.statistics import Inference
+from flyball.statistics import Inference, inference_of
 
 
 def inference(low: float, high: float, **more: object) -> Inference:
@@ -38,3 +39,11 @@ def test_a_sentence_says_shares_as_per_cent_and_what_is_missing() -> None:
     assert "[-1 %, no limit]" in text
     assert text.endswith("nothing may be concluded yet: 3 more days.")
     assert "valid at every look" in text
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.1, 0.2), (-np.inf, 0.2), (0.1, np.inf), (-np.inf, np.inf)])
+def test_a_document_goes_through_json_and_back(low: float, high: float) -> None:
+    written = Inference("m", "anytime", 0.15, low, high, 0.5, 0.05, 10, 10, margin=0.1, constants={"n_best": 5.0})
+    document = msgspec.json.decode(msgspec.json.encode(written.document()))
+    assert inference_of(document) == written
+    assert (document["verdict"], document["sentence"]) == (written.verdict, written.sentence)

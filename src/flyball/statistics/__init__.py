@@ -35,7 +35,7 @@ from flyball.statistics.contrasts import (
     stratified_contrast,
 )
 from flyball.statistics.fixed import two_proportions, welch
-from flyball.statistics.inference import Inference
+from flyball.statistics.inference import Inference, inference_of
 from flyball.statistics.interleaving import (
     Draft,
     harvest_position_bias,
@@ -176,6 +176,7 @@ __all__ = [
     "importance_weights",
     "infer_interleaving",
     "infer_switchback",
+    "inference_of",
     "interleaving_wealth",
     "list_value",
     "mean_contrast",

@@ -129,8 +129,11 @@ def ratio_contrast(a: Sums, b: Sums, relative: bool = False) -> Contrast:
     return _contrast(ratios, variances, (a.count, b.count), relative)
 
 
-def adjusted_ratio_contrast(a: Sums, b: Sums, relative: bool = False) -> Contrast:
-    """The difference of ratios (columns 0 per 1), adjusted by the same ratio before the start (columns 2 per 3)."""
+def adjusted_ratio_contrast(a: Sums, b: Sums, relative: bool = False, theta: float | None = None) -> Contrast:
+    """The difference of ratios (columns 0 per 1), adjusted by the same ratio before the start (columns 2 per 3).
+
+    `theta`: how much of the ratio before is subtracted, where it was fixed before the start; else the best within arms.
+    """
     if a.width != 4:
         raise BadInput("sums", "of four columns: numerator, denominator, and both before the start", a.width)
     after, before = {}, {}
@@ -141,7 +144,8 @@ def adjusted_ratio_contrast(a: Sums, b: Sums, relative: bool = False) -> Contras
     arms = (("a", a), ("b", b))
     shared = sum(float(after[name] @ arm.covariances() @ before[name]) for name, arm in arms)
     spread = sum(_variance(arm, before[name]) for name, arm in arms)
-    theta = shared / spread if spread > 0 else 0.0
+    if theta is None:
+        theta = shared / spread if spread > 0 else 0.0
     shift = theta * (_ratio(b, 2) - _ratio(a, 2))
     baseline = _ratio(a)
     difference = _ratio(b) - baseline - shift

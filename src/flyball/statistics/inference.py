@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from math import inf, isfinite
+from typing import Any
 
 import msgspec
 
@@ -78,8 +79,24 @@ class Inference(msgspec.Struct, frozen=True):
             f"({self.method}; {WHEN_VALID[self.validity]}): {said[self.verdict]}"
         )
 
+    def document(self) -> dict[str, Any]:
+        """All of it for JSON, with verdict and sentence, None for an end without limit; `inference_of` reads it."""
+        ends = {name: value if isfinite(value) else None for name, value in (("low", self.low), ("high", self.high))}
+        plain = {name: getattr(self, name) for name in self.__struct_fields__}
+        constants = dict(self.constants)
+        return {**plain, **ends, "constants": constants, "verdict": self.verdict, "sentence": self.sentence}
+
     def _number(self, value: float, signed: bool = True) -> str:
         if not isfinite(value):
             return "no limit" if abs(value) == inf else "unknown"
         scaled, unit = (100 * value, " %") if self.relative else (value, "")
         return f"{scaled:+.4g}{unit}" if signed else f"{scaled:.4g}{unit}"
+
+
+def inference_of(document: Mapping[str, Any]) -> Inference:
+    """The inference that a `document` was made of."""
+    ends = {
+        name: -sign * inf if document[name] is None else document[name] for name, sign in (("low", 1), ("high", -1))
+    }
+    fields = {name: value for name, value in document.items() if name in Inference.__struct_fields__}
+    return msgspec.convert({**fields, **ends}, Inference)
