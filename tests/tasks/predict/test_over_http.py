@@ -17,6 +17,7 @@ from flyball.operations import catch_up
 from flyball.runtime import Runtime, load_settings
 from flyball.serving import Service, make_app
 from flyball.simulation import DAY_US, new_plan, seed_home
+from flyball.tasks.featurize import OnlineFeatures
 
 pytestmark = pytest.mark.anyio
 
@@ -79,6 +80,17 @@ async def test_one_an_array_and_lines_get_the_same_answer(caller: tuple[httpx.As
     )
     replies = [*array, *map(json.loads, lines.text.splitlines())]
     assert [usual(reply) for reply in replies] == [usual(one)] * 5
+
+
+async def test_a_version_reads_features_before_it_is_in_service(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[Any] = []
+    monkeypatch.setattr(OnlineFeatures, "read", lambda self, keys, at_us: reads.extend(keys))
+    runtime = Runtime(city(), load_settings(home), ManualClock(NOW_US))
+    service = Service(runtime, "test", random.Random(1))
+    assert reads == []
+    service.refresher.step()
+    assert list(service.engine.serving.pipelines)
+    assert reads == [{"kitchen": [("",)]}]
 
 
 async def test_reasons_add_up_to_the_value(caller: tuple[httpx.AsyncClient, Service]) -> None:

@@ -1,5 +1,6 @@
 """The online door of predictions: a pipeline per version, and what is answered without one."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from flyball.core import BadInput, Doubles, Refused
+from flyball.core import BadInput, Doubles, FlyballError, Refused
 from flyball.events import Offsets
 from flyball.models import Artifact
 from flyball.policy import Decide, Thresholds
@@ -138,7 +139,12 @@ class PredictPipeline:
         return reasons
 
     def warm(self, at_us: int) -> None:
-        """Predict two made-up rows, alone and together."""
+        """Read the features of keys that nobody has, and predict two made-up rows, alone and together."""
+        if self._reads is not None and self._features is not None:
+            keys = {group.name: [("",) * len(group.keys)] for group in self._reads.groups}
+            # compiling takes longer than an answer may; a store that cannot be read now is reported by the answers
+            with contextlib.suppress(FlyballError):
+                self._features.read([keys], [at_us])
         for rows in (1, 2):
             numbers = np.full((rows, len(self._encoder.number_names)), np.nan)
             self._predictor.predict(numbers, np.full((rows, len(self._encoder.category_names)), -1, np.int32))
