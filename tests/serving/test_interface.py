@@ -189,6 +189,24 @@ async def test_requests_of_a_declared_type_become_events_once(caller: Any, home:
     assert (answer["accepted"], answer["duplicate"]) == (0, 1)
 
 
+async def test_requests_answered_together_share_an_append(
+    caller: Any, home: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intake, at_us, before = caller.service.intake, caller.service.clock.now_us(), sum(home.log.ends())
+    ingest, batches = intake._ingest, list[int]()
+
+    def counted(format: Any, name: str, lines: list[bytes], source: str) -> Any:
+        batches.append(len(lines))
+        return ingest(format, name, lines, source)
+
+    monkeypatch.setattr(intake, "_ingest", counted)
+    for number in range(20):
+        event = faulty.Watch(at=at_us + number, user=8, film="film-3")
+        intake.note_request(Request(new_id(at_us, random.Random(number)), "8", at_us + number, event))
+    await caller.until(lambda: sum(home.log.ends()) == before + 20)
+    assert batches == [20]
+
+
 async def test_requests_become_events_whatever_the_application_declares_for_lines(
     home: Runtime, call: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,7 @@
 """Events over HTTP: checked, durable before the reply, a verdict for each."""
 
 import asyncio
+import contextlib
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -19,8 +20,8 @@ SOURCE, REQUESTS = "http", "requests"
 THREADS = 4
 MAX_WAITING = 256
 WITHIN_S = 10.0
-GATHER_S = 0.002
-"""How long a request waits for others to share its commit with."""
+GATHER_S, GATHER_REQUESTS_S = 0.002, 0.05
+"""How long events wait for others to share their commit with: sent ones, whose sender waits, and answered requests."""
 
 
 class EventVerdict(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -57,6 +58,7 @@ class EventIntake:
         self._opening = threading.Lock()
         self._waiting = 0
         self._requests: deque[bytes] = deque()
+        self._gathering = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -99,7 +101,13 @@ class EventIntake:
             **fields_of_event(request.event),
         }
         self._requests.append(msgspec.json.encode(event))
-        if len(self._requests) == 1:
+        if not self._gathering and self._loop is not None:
+            self._gathering = True
+            self._loop.call_later(GATHER_REQUESTS_S, self._submit_requests)
+
+    def _submit_requests(self) -> None:
+        self._gathering = False
+        with contextlib.suppress(RuntimeError):  # stopped meanwhile: `stop` takes them
             self._pool.submit(self._take_requests)
 
     def _take_requests(self) -> None:
