@@ -12,6 +12,7 @@ from flyball.core import (
     format_duration,
     format_timestamp,
     new_id,
+    number_of_id,
     parse_duration,
     parse_timestamp,
     timestamp_of_id,
@@ -60,3 +61,9 @@ def test_what_is_no_id_is_refused(text: str) -> None:
         BadInput, match="id must be an answer's, as recommend prints it: 26 capital letters and digits, got"
     ):
         timestamp_of_id(text)
+
+
+def test_an_id_holds_its_milliseconds_and_what_was_drawn() -> None:
+    for now_us in (0, 1_767_225_600_123_456, (1 << 48) * 1_000 - 1):
+        drawn = random.Random(5).getrandbits(80)
+        assert number_of_id(new_id(now_us, random.Random(5))) == (now_us // 1_000) << 80 | drawn

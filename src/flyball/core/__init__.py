@@ -37,7 +37,7 @@ from flyball.core.errors import (
     UnknownBackend,
 )
 from flyball.core.files import FileLock, sha256_file, write_atomic
-from flyball.core.ids import new_id, timestamp_of_id
+from flyball.core.ids import new_id, number_of_id, timestamp_of_id
 from flyball.core.lazy import lazy_door, parse_source
 from flyball.core.processes import run_parallel
 from flyball.core.progress import ReportProgress
@@ -89,6 +89,7 @@ __all__ = [
     "local_path",
     "microseconds_of",
     "new_id",
+    "number_of_id",
     "parse_duration",
     "parse_size",
     "parse_source",

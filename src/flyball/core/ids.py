@@ -5,26 +5,28 @@ import random
 from flyball.core.errors import BadInput
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_VALUE = {letter: value for value, letter in enumerate(_ALPHABET)}
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
+_BASE_32 = str.maketrans(_ALPHABET, "0123456789abcdefghijklmnopqrstuv")
+"""Our letters as those that `int` reads in base 32."""
+_LETTERS = frozenset(_ALPHABET)
 _LENGTH = 26
+_SHIFTS = tuple(range(5 * _LENGTH - 10, -10, -10))
 
 
 def new_id(now_us: int, rng: random.Random) -> str:
     """A 26-letter id that sorts by `now_us` (millisecond resolution)."""
     number = (now_us // 1_000) << 80 | rng.getrandbits(80)
-    letters = []
-    for _ in range(_LENGTH):
-        letters.append(_ALPHABET[number & 31])
-        number >>= 5
-    return "".join(reversed(letters))
+    return "".join([_PAIRS[number >> shift & 1_023] for shift in _SHIFTS])
+
+
+def number_of_id(text: str) -> int:
+    """The 128 bits that `text` stands for; raises `BadInput`."""
+    if len(text) != _LENGTH or text[0] > "7" or not _LETTERS.issuperset(text):
+        must = "an answer's, as recommend prints it: 26 capital letters and digits"
+        raise BadInput("id", must, text)
+    return int(text.translate(_BASE_32), 32)
 
 
 def timestamp_of_id(text: str) -> int:
     """The time, in microseconds (whole milliseconds), at which `new_id` made `text`; raises `BadInput`."""
-    if len(text) != _LENGTH or text[0] > "7" or any(letter not in _VALUE for letter in text):
-        must = "an answer's, as recommend prints it: 26 capital letters and digits"
-        raise BadInput("id", must, text)
-    number = 0
-    for letter in text[:10]:
-        number = number << 5 | _VALUE[letter]
-    return number * 1_000
+    return (number_of_id(text) >> 80) * 1_000

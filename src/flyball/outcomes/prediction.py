@@ -6,12 +6,11 @@ from typing import Any
 
 import msgspec
 
-from flyball.core import BadInput, NotFound, Refused, timestamp_of_id
+from flyball.core import BadInput, NotFound, Refused, number_of_id, timestamp_of_id
 from flyball.events import Event, EventLog, Offsets, Record, read_where
 from flyball.tasks import FeatureRead, IntervalShift, RankedItem, Request, Response, fields_of_event, request_of
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_DIGIT = {letter: f"{value:05b}" for value, letter in enumerate(_ALPHABET)}
 LAST_US = 1 << 62
 """Later than any record."""
 
@@ -160,8 +159,7 @@ _decode = msgspec.msgpack.Decoder(_Body).decode
 
 def id_bytes(prediction_id: str) -> bytes:
     """The 16 bytes behind a 26-letter id; raises `BadInput`."""
-    timestamp_of_id(prediction_id)
-    return int("".join(_DIGIT[letter] for letter in prediction_id), 2).to_bytes(16, "big")
+    return number_of_id(prediction_id).to_bytes(16, "big")
 
 
 def id_text(raw: bytes) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -94,13 +94,25 @@ class Service:
         """The answer, in time; recorded and counted."""
         began_s = self.stopwatch.read_s()
         prediction = await self.scorer.answer(request)
+        self._record(request, prediction, self.stopwatch.read_s() - began_s)
+        return prediction
+
+    async def answer_all(self, requests: Sequence[Request]) -> list[Prediction]:
+        """The answers to requests that came together, in order; the time that each took is that of all."""
+        began_s = self.stopwatch.read_s()
+        waiting = [self.scorer.answer(request) for request in requests]
+        predictions = [await answer for answer in waiting]
         took_s = self.stopwatch.read_s() - began_s
+        for request, prediction in zip(requests, predictions, strict=True):
+            self._record(request, prediction, took_s)
+        return predictions
+
+    def _record(self, request: Request, prediction: Prediction, took_s: float) -> None:
         self.metrics.answered(prediction.level, took_s)
         if self._writer is not None:
             self._writer.put(prediction, int(took_s * 1e6))
         if self._takes_in:
             self.intake.note_request(request)
-        return prediction
 
     async def reasons(self, request: Request, prediction: Prediction, most: int) -> Reasons:
         """For each value, or item, what its version says added most to it; [] where it cannot say.

@@ -1,8 +1,7 @@
 """The HTTP face: a short path for plain lists, routes from the task's description, problem documents for errors."""
 
-import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -41,6 +40,7 @@ LINES_OF_REQUESTS = ("application/x-ndjson", "application/ndjson", "application/
 Handler = Callable[[HttpRequest], Awaitable[Response]]
 Render = Callable[[Prediction], bytes]
 
+_decode_fields = msgspec.json.Decoder(dict[str, Any]).decode
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")
 _NO_STORE = (b"cache-control", b"no-store")
 
@@ -75,7 +75,12 @@ def make_app(service: Service) -> ASGIApp:
         exception_handlers={HTTPException: _http_problem, FlyballError: routes.problem, Exception: routes.problem},
     )
     inner.router.redirect_slashes = False
-    return _Front(service, inner)
+    direct: dict[str, Handler] = {f"/v1/{about.kind}": routes.answer}
+    for path, rendering in about.paths.items():
+        method, _, template = path.partition(" ")
+        if method == "POST" and "{" not in template:
+            direct[template] = routes.own_handler(path, rendering)
+    return _Front(service, inner, direct)
 
 
 def _reasons_asked(request: HttpRequest) -> int:
@@ -94,10 +99,11 @@ def _loose(path: str) -> str:
 
 
 class _Front:
-    """Takes the short path for plain lists, and turns whatever goes wrong into a problem document."""
+    """Takes the short path for plain lists and for requests sent as a body, which are looked up by their whole path,
+    and turns whatever goes wrong into a problem document. `direct`: {path of POST: its handler}."""
 
-    def __init__(self, service: Service, inner: ASGIApp) -> None:
-        self._service, self._inner = service, inner
+    def __init__(self, service: Service, inner: ASGIApp, direct: Mapping[str, Handler]) -> None:
+        self._service, self._inner, self._direct = service, inner, direct
         self._short = _short_paths(service)
         self._prefixes = tuple(self._short)
 
@@ -106,7 +112,9 @@ class _Front:
             await self._inner(scope, receive, send)
             return
         path: str = scope["path"]
-        if path.startswith(self._prefixes) and scope["method"] in ("GET", "HEAD"):
+        if scope["method"] == "POST" and path in self._direct:
+            await self._posted(scope, receive, send)
+        elif path.startswith(self._prefixes) and scope["method"] in ("GET", "HEAD"):
             await self._plain(path, send)
         else:
             await self._routed(scope, receive, send)
@@ -125,6 +133,18 @@ class _Front:
         self._service.metrics.status(200)
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+    async def _posted(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
+        try:
+            response = await self._direct[path](HttpRequest(scope, receive))
+        except Exception as error:
+            if problem_of(error).status >= 500:
+                self._service.metrics.note("fault", path, error)
+            await self._problem(error, path, send)
+            return
+        self._service.metrics.status(response.status_code)
+        await response(scope, receive, send)
 
     async def _routed(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = False
@@ -198,7 +218,7 @@ class _Routes:
         if not 1 <= len(body) <= MAX_BATCH:
             raise BadInput("requests in the body", f"from 1 to {MAX_BATCH}", len(body))
         requests = [reader.read(fields) for fields in body]
-        predictions = await asyncio.gather(*(self._service.answer(batched) for batched in requests))
+        predictions = await self._service.answer_all(requests)
         titles = self._service.engine.serving.titles
         return _json(
             [self._document.of(prediction, titles) for prediction in predictions], {"cache-control": "no-store"}
@@ -212,19 +232,25 @@ class _Routes:
             raise BadInput("requests in the body", f"from 1 to {MAX_LINES} lines", len(lines))
         replies: list[dict[str, Any]] = []
         for first in range(0, len(lines), MAX_BATCH):
-            part = lines[first : first + MAX_BATCH]
-            replies += await asyncio.gather(*map(self._answer_line, part, range(first + 1, first + len(part) + 1)))
+            replies += await self._answer_part(lines[first : first + MAX_BATCH], first + 1)
         good = sum("prediction" in reply for reply in replies)
         status = 200 if good == len(replies) else 207 if good else 422
         body = b"".join(msgspec.json.encode(reply) + b"\n" for reply in replies)
         return Response(body, status, {"cache-control": "no-store"}, media_type="application/x-ndjson")
 
-    async def _answer_line(self, line: bytes, number: int) -> dict[str, Any]:
-        try:
-            question = self._service.requests.read(msgspec.json.decode(line, type=dict[str, Any]))
-        except (BadInput, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            return {"line": number, "error": str(error)}
-        return self._document.of(await self._service.answer(question), self._service.engine.serving.titles)
+    async def _answer_part(self, lines: Sequence[bytes], first: int) -> list[dict[str, Any]]:
+        """A reply to each line; `first`: the number of the first one."""
+        questions, replies = [], dict[int, dict[str, Any]]()
+        for number, line in enumerate(lines, first):
+            try:
+                questions.append((number, self._service.requests.read(_decode_fields(line))))
+            except (BadInput, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                replies[number] = {"line": number, "error": str(error)}
+        predictions = await self._service.answer_all([question for _, question in questions])
+        titles = self._service.engine.serving.titles
+        for (number, _), prediction in zip(questions, predictions, strict=True):
+            replies[number] = self._document.of(prediction, titles)
+        return [replies[number] for number in range(first, first + len(lines))]
 
     async def _answered(
         self, prediction: Prediction, render: Render | None = None, reasons: Reasons | None = None
@@ -236,7 +262,12 @@ class _Routes:
         return _json(document if reasons is None else {**document, "reasons": reasons}, headers)
 
     def own(self, path: str, rendering: str) -> Route:
-        """The route of a path of the application's own, such as "POST /eta": fields in its path, query or body."""
+        """The route of a path of the application's own, such as "POST /eta"."""
+        method, _, template = path.partition(" ")
+        return Route(_loose(template), self.own_handler(path, rendering), methods=[method])
+
+    def own_handler(self, path: str, rendering: str) -> Handler:
+        """What answers such a path: fields in its path, query or body."""
         method, _, template = path.partition(" ")
         render, reader = rendering_of(path, rendering), self._service.requests
 
@@ -251,7 +282,7 @@ class _Routes:
             question = reader.read({**fields, **request.path_params}, strict=method == "POST" and "{" not in template)
             return await self._answered(await self._service.answer(question), render)
 
-        return Route(_loose(template), handle, methods=[method])
+        return handle
 
     def lookup(self, lookup: Lookup) -> Handler:
         async def handle(request: HttpRequest) -> Response:

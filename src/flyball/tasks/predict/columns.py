@@ -160,17 +160,26 @@ class Encoder:
         self, requests: Sequence[Request], features: Mapping[str, Sequence[Any]]
     ) -> tuple[Doubles, NDArray[np.int32]]:
         """`features`: {name: a value for each request}, the other columns come from the events."""
-        numbers = np.empty((len(requests), len(self.number_names)))
-        for index, name in enumerate(self.number_names):
-            values = features[name] if name in features else [getattr(order.event, name) for order in requests]
-            numbers[:, index] = [number_of(value) for value in values]
+        numbers = self._numbers(requests, features)
         codes = np.empty((len(requests), len(self.category_names)), np.int32)
+        if not self.category_names:
+            return numbers, codes
         times = time_columns([request.at_us for request in requests], self._zone)
         for index, name in enumerate(self.category_names):
             values = features.get(name) or self._texts(name, requests, times)
             of = self._codes[name]
             codes[:, index] = [of.get(text, -1) if text is not None else -1 for text in map(text_of, values)]
         return numbers, codes
+
+    def _numbers(self, requests: Sequence[Request], features: Mapping[str, Sequence[Any]]) -> Doubles:
+        columns = [
+            features[name] if name in features else [getattr(request.event, name) for request in requests]
+            for name in self.number_names
+        ]
+        # None becomes NaN on the way; contiguous rows are what the predictors walk
+        numbers = np.array(columns, np.float64).reshape(len(columns), len(requests)).T.copy()
+        numbers[~np.isfinite(numbers)] = np.nan
+        return numbers
 
     def texts(self, codes: NDArray[np.int32]) -> dict[str, str]:
         """{category column: its text in one row}, "unknown" for -1."""
