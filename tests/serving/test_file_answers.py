@@ -151,3 +151,42 @@ def test_the_command_answers_a_file(home: Path, tmp_path: Path) -> None:
     assert "25 rows: 25 champion" in ran.out
     ran = call("predict", str(FILE), str(source), "--out", str(out), "--home", str(home), "--json")
     assert ran.last["levels"] == {"champion": 25}
+
+
+@pytest.mark.parametrize("reads", ["csv", "jsonl", "parquet"])
+def test_a_column_at_says_when_each_request_is_made(home: Path, tmp_path: Path, reads: str) -> None:
+    """The same answers as without it five hours later."""
+    later_us = NOW_US + 5 * 3_600_000_000
+    text = "2026-01-04T05:00:00Z"
+    dated = [{**row, "at": later_us if row["order"] % 2 else text} for row in ROWS]
+    if reads == "parquet":
+        dated = [{**row, "at": later_us} for row in ROWS]
+    if reads == "csv":
+        dated = [{**row, "at": text} for row in ROWS]
+    answer_file(runtime_of(home), write(tmp_path / f"dated.{reads}", dated), tmp_path / "dated_out.jsonl")
+    later = Runtime(city(), load_settings(home), ManualClock(later_us))
+    answer_file(later, write(tmp_path / "plain.jsonl", ROWS), tmp_path / "plain_out.jsonl")
+    answers = [
+        [row["predicted_value"] for row in read(tmp_path / name)] for name in ("dated_out.jsonl", "plain_out.jsonl")
+    ]
+    assert answers[0] == answers[1]
+    now = answer_file(runtime_of(home), tmp_path / "plain.jsonl", tmp_path / "now.jsonl")
+    assert [row["predicted_value"] for row in read(tmp_path / "now.jsonl")] != answers[1], now
+
+
+def test_what_is_no_time_is_reported_with_its_row(home: Path, tmp_path: Path) -> None:
+    report = answer_file(
+        runtime_of(home),
+        write(tmp_path / "in.jsonl", [{**ROWS[0], "at": "yesterday"}, ROWS[1]]),
+        tmp_path / "out.jsonl",
+    )
+    assert (report.rows, report.failed) == (2, 1)
+    assert "yesterday" in report.first_failure
+
+
+def test_columns_that_no_request_has_are_reported(home: Path, tmp_path: Path) -> None:
+    source = write(tmp_path / "in.jsonl", [{**ROWS[0], "kilometers": 3.0}])
+    ran = call("predict", str(FILE), str(source), "--out", str(tmp_path / "out.csv"), "--home", str(home))
+    assert "columns that change no answer, since a request has none of them: kilometers, town" in ran.err
+    lineage = json.loads((tmp_path / "out.csv.lineage.json").read_text())
+    assert lineage["unknown"] == ["kilometers", "town"]

@@ -23,7 +23,8 @@ def predict(
     """Answer every row of a file with what serves now.
 
     The file may be larger than memory, and the command can be run again after it ended early: it goes on where it was.
-    What the answers were made from is kept in OUT.lineage.json.
+    What the answers were made from is kept in OUT.lineage.json. A column at says when each request is made; without one
+    it is made now. Answers are not recorded: nobody was shown them, so no outcome counts for or against a version.
     """
     from flyball.operations import catch_up
     from flyball.serving import answer_file
@@ -37,5 +38,8 @@ def predict(
         return
     again = f", {report.reused:,} of them by an earlier run" if report.reused else ""
     say(f"{report.rows:,} rows{again}: {counted(report.levels) or 'none answered'}; {out}")
+    if report.unknown:
+        fields = ", ".join(name for name in runtime.app.task.about.request.__struct_fields__)
+        warn(f"columns that change no answer, since a request has none of them: {', '.join(report.unknown)} ({fields})")
     if report.failed:
         warn(f"{report.failed:,} rows are no requests, such as: {report.first_failure}")

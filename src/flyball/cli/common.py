@@ -175,6 +175,20 @@ def open_home(spec: str, home: Path | None, chosen: list[str] | None = None, **o
     return runtime
 
 
+def now_in(runtime: "Runtime") -> int:
+    """The present of a home in microseconds: of one made by `flyball simulate` the end of what happened in it, of any
+    other the machine's clock."""
+    if not runtime.layout.simulated.exists():
+        return runtime.clock.now_us()
+    latest = 0
+    for log in (runtime.log, runtime.predictions):
+        for partition, end in enumerate(log.ends()):
+            start = tuple(max(at - 1, 0) if index == partition else at for index, at in enumerate(log.ends()))
+            if end:
+                latest = max(latest, *(record.known_at for piece in log.read(start, 1) for record in piece.records))
+    return latest or runtime.clock.now_us()
+
+
 def user_name() -> str:
     """Who runs the command, for the audit trail."""
     try:

@@ -79,7 +79,11 @@ def _show(report: "LearnReport", wide: bool) -> None:
         return
     if report.window is not None:
         start, end = _to_the_second(report.window.start_us), _to_the_second(report.last_request_us)
-        say(f"evaluated on {report.requests:,} requests of {report.users:,} users from {start} to {end}")
+        from flyball.evaluation import counted_units
+
+        units = counted_units(report.users, report.evaluation.get("unit", "user"))
+        same = report.users == report.requests and report.evaluation.get("unit", "user") != "user"
+        say(f"evaluated on {units if same else f'{report.requests:,} requests of {units}'} from {start} to {end}")
     say()
     _show_candidates(report, wide)
     say()

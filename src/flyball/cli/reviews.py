@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flyball.cli.common import AppName, Home, Json, open_home, pairs
+from flyball.cli.common import AppName, Home, Json, now_in, open_home, pairs
 from flyball.cli.sections import group
 from flyball.cli.show import say, show_json, show_table
 from flyball.core import BadInput, format_timestamp, parse_duration
@@ -33,7 +33,7 @@ def list_reviews(
     from flyball.outcomes import read_reviews
 
     runtime = open_home(app, home)
-    plan, from_us = _plan(runtime), runtime.clock.now_us() - parse_duration(since)
+    plan, from_us = _plan(runtime), now_in(runtime) - parse_duration(since)
     reviews = read_reviews(runtime.predictions, runtime.log, runtime.schema, plan, from_us)
     waiting = [review for review in reviews if review.verdict is None]
     shown = (reviews if all_ else waiting)[:limit]
@@ -77,7 +77,7 @@ def verdict(
     plan = _plan(runtime)
     fields = verdict_fields(plan, find_prediction(runtime.predictions, prediction), pairs(values, "a verdict"))
     name = plan.verdict.__name__.lower()
-    line = msgspec.json.encode({"type": name, "at": format_timestamp(runtime.clock.now_us()), **fields})
+    line = msgspec.json.encode({"type": name, "at": format_timestamp(now_in(runtime)), **fields})
     runtime.catalog.catch_up(runtime.log)
     source = LineSource("reviews", find_format("jsonl"), "jsonl", "live")
     (result,) = ingest_lines([line], source, runtime.inlet)

@@ -61,7 +61,7 @@ def run(
     if json:
         show_json(report)
     else:
-        _print_report(report, app)
+        _print_report(report, app, runtime.app.task.about.unit)
 
 
 @commands.command("list")
@@ -122,7 +122,7 @@ def curve(
     if json:
         show_json(report)
     else:
-        _tell_curve(report)
+        _tell_curve(report, runtime.app.task.about.unit)
 
 
 @commands.command("prequential")
@@ -167,11 +167,13 @@ def _tell_windows(report: "PrequentialReport") -> None:
     say(f"\n{report.note}" if report.note else f"\n{report.seconds:.1f} s in all")
 
 
-def _print_report(report: "SearchReport", app: str) -> None:
+def _print_report(report: "SearchReport", app: str, unit: str) -> None:
+    from flyball.evaluation import counted_units
+
     start, end = _timestamp(report.window.start_us), _timestamp(report.window.end_us)
     say(
         f"search {report.search}: {report.how}, at most {report.budget:g} full fits a candidate, seed {report.seed}; "
-        f"evaluated by {report.metric} on {report.users:,} users from {start} to {end}\n"
+        f"evaluated by {report.metric} on {counted_units(report.users, unit)} from {start} to {end}\n"
     )
     rows = [
         [
@@ -214,10 +216,12 @@ def _print_trials(search: "Search") -> None:
     show_table(["candidate", "share", search.metric, "s", "parameters", "failed"], rows, ["share", search.metric, "s"])
 
 
-def _tell_curve(report: "CurveReport") -> None:
-    say(f"search {report.search}: learning curves, {report.metric} on {report.users:,} users\n")
+def _tell_curve(report: "CurveReport", unit: str) -> None:
+    from flyball.evaluation import counted_units
+
+    say(f"search {report.search}: learning curves, {report.metric} on {counted_units(report.users, unit)}\n")
     shares = [share for share, _ in next(iter(report.curves.values()), [])]
-    columns = [f"{share:.0%} of users" for share in shares]
+    columns = [f"{share:.0%} of {counted_units(2, unit)[2:]}" for share in shares]
     rows = [[name, *[_number(value) for _, value in points]] for name, points in report.curves.items()]
     show_table(["candidate", *columns], rows, columns)
     for name, reason in report.failed.items():

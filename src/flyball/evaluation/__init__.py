@@ -15,7 +15,16 @@ from flyball.evaluation.evaluator import Answered, Evaluator
 from flyball.evaluation.gates import GateResult, Rivals, check_gates
 from flyball.evaluation.objective import Objective
 from flyball.evaluation.picture import draw_report, slice_name, table_cells
-from flyball.evaluation.report import BASELINE, CANDIDATE, CHAMPION, Cost, Evaluated, Report, SliceMetrics
+from flyball.evaluation.report import (
+    BASELINE,
+    CANDIDATE,
+    CHAMPION,
+    Cost,
+    Evaluated,
+    Report,
+    SliceMetrics,
+    counted_units,
+)
 from flyball.evaluation.resampling import Estimate, Resamples, interval_of, resample, resample_weights
 from flyball.evaluation.search import Score, Searched, Space, Trial, learning_curve, search, space_of
 
@@ -51,6 +60,7 @@ __all__ = [
     "accuracy_tables",
     "check_gates",
     "choose",
+    "counted_units",
     "draw_report",
     "evaluate",
     "interval_of",

@@ -83,6 +83,7 @@ def evaluate(
         shown=plan.shown,
         references=measured.references(references),
         notes=evaluation.notes,
+        unit=task.about.unit,
         last_us=int(evaluation.at_us.max()) if len(evaluation.at_us) else evaluation.window_us[0],
     )
 

@@ -15,6 +15,16 @@ Better = Literal["high", "low"] | float
 CANDIDATE, BASELINE, CHAMPION = "candidate", "baseline", "champion"
 
 
+def counted_units(count: int, unit: str) -> str:
+    """How many of what is counted.
+
+    >>> counted_units(3_000, "delivery"), counted_units(1, "user")
+    ('3,000 deliveries', '1 user')
+    """
+    plural = f"{unit[:-1]}ies" if unit.endswith("y") and unit[-2:-1] not in "aeiou" else f"{unit}s"
+    return f"{count:,} {unit if count == 1 else plural}"
+
+
 class Cost(msgspec.Struct, frozen=True):
     """`train_s`: seconds to fit. `answer_us`: median microseconds of one response alone, `answer`: with its interval
     over responses. `bytes`: of the artifact."""
@@ -57,11 +67,11 @@ class Evaluated(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """All candidates on the same requests.
 
-    `requests` of `units` (such as users) in the window `[start_us, end_us)`, the last of them at `last_us`. `better`:
-    of each metric "high", "low" or the value that it should have. `differences[metric][a][b]`: a's value minus b's on
-    the same requests, with its paired interval. `decided_by`: {metric: the one that gates and choice use in its
-    stead}, such as an inverse-propensity-weighted one. `shown`: what tables show first. `references`: metrics of simple
-    rules that are no candidates. `notes`: what a person should know.
+    `requests` of `units`, each a `unit` such as a user, in the window `[start_us, end_us)`, the last of them at
+    `last_us`. `better`: of each metric "high", "low" or the value that it should have. `differences[metric][a][b]`:
+    a's value minus b's on the same requests, with its paired interval. `decided_by`: {metric: the one that gates
+    and choice use in its stead}, such as an inverse-propensity-weighted one. `shown`: what tables show first.
+    `references`: metrics of simple rules that are no candidates. `notes`: what a person should know.
     """
 
     requests: int
@@ -78,6 +88,12 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     references: dict[str, Metrics] = {}
     notes: tuple[str, ...] = ()
     last_us: int = 0
+    unit: str = "user"
+
+    @property
+    def units_text(self) -> str:
+        """`3,000 users`."""
+        return counted_units(self.units, self.unit)
 
     def of(self, name: str) -> Evaluated:
         """The candidate `name`; raises `NotFound`."""

@@ -51,7 +51,7 @@ def evaluate_all(
         stopwatch=job.stopwatch,
         answered=answered,
     )
-    job.report("evaluate", f"{len(challengers)} challengers on {report.requests:,} requests of {report.units:,} users")
+    job.report("evaluate", f"{len(challengers)} challengers on {report.requests:,} requests of {report.units_text}")
     job.notes.extend(report.notes)
     return report
 

@@ -10,13 +10,14 @@ import os
 import random
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from flyball.core import BadInput, NotFound, SystemStopwatch, sha256_file, write_atomic
+from flyball.core import BadInput, NotFound, SystemStopwatch, parse_timestamp, sha256_file, write_atomic
 from flyball.outcomes import Prediction
 from flyball.releases import current
 from flyball.runtime import Runtime
@@ -33,9 +34,10 @@ FileRow = dict[str, Any]
 class BatchReport(msgspec.Struct, frozen=True):
     """What came of a file; also its lineage, kept in `<out>.lineage.json`.
 
-    `levels`, `versions`: {name: answered rows}. `artifacts`: {version: sha256 of its manifest}; `snapshots`: {version:
-    the snapshot that it learned from}. `offsets`: [first, last] state of the log that answers were made from. `reused`:
-    rows that an earlier run had answered. `failed`: rows that are no requests, with the first reason.
+    `levels`, `versions`: {name: answered rows}. `artifacts`: {version: sha256 of its manifest}; `snapshots`:
+    {version: the snapshot that it learned from}. `offsets`: [first, last] state of the log that answers were made
+    from. `reused`: rows that an earlier run had answered. `failed`: rows that are no requests, with the first
+    reason. `unknown`: columns that the request has not, which change no answer.
     """
 
     app: str
@@ -53,6 +55,7 @@ class BatchReport(msgspec.Struct, frozen=True):
     offsets: list[list[int]]
     began_us: int
     ended_us: int
+    unknown: list[str] = []
 
 
 class _Part(msgspec.Struct):
@@ -64,6 +67,7 @@ class _Part(msgspec.Struct):
     levels: dict[str, int] = {}
     versions: dict[str, int] = {}
     offsets: list[list[int]] = []
+    unknown: list[str] = []
 
 
 def answer_file(
@@ -73,10 +77,12 @@ def answer_file(
     show_progress: Callable[[str], None] = lambda text: None,
     part_rows: int = PART_ROWS,
 ) -> BatchReport:
-    """Answer every row of `source` (CSV, JSON lines or Parquet, by its ending) into `out`, as of now.
+    """Answer every row of `source` (CSV, JSON lines or Parquet, by its ending) into `out`, by what is known now.
 
-    A row's columns that the request has are its fields, empty ones of CSV are left out; all columns are carried over.
-    Answers are not recorded as served ones are: nobody saw them yet. Raises `NotFound` and `BadInput` for the files.
+    A row's columns that the request has are its fields, empty ones of CSV are left out; all columns are carried
+    over. A column `at` says when each request is made: hours, weekdays and windows of features are of that time.
+    Answers are not recorded as served ones are: nobody saw them, so no outcome may count for or against a version.
+    Raises `NotFound` and `BadInput` for the files.
     """
     if not source.is_file():
         raise NotFound("file", str(source))
@@ -178,12 +184,13 @@ class _Answerer:
         for index, row in enumerate(rows):
             fields = {name: row[name] for name in self._fields if row.get(name) not in (None, "")}
             try:
-                requests.append(reader.read(fields, strict=False))
+                requests.append(reader.read(fields, strict=False, at_us=_time_in(row)))
                 answerable.append(index)
             except BadInput as error:
                 failures[index] = str(error)
         predictions = dict(zip(answerable, self._engine.answer(requests), strict=True))
         note = _Part(len(rows), len(failures), next(iter(failures.values()), ""))
+        note.unknown = sorted({name for row in rows for name in row} - {*self._fields, "at"})
         for prediction in predictions.values():
             note.levels[prediction.level] = note.levels.get(prediction.level, 0) + 1
             note.versions[prediction.version] = note.versions.get(prediction.version, 0) + 1
@@ -232,7 +239,20 @@ class _Answerer:
             offsets=[offsets[0], offsets[-1]] if offsets else [],
             began_us=began_us,
             ended_us=self._runtime.clock.now_us(),
+            unknown=sorted({name for part in parts for name in part.unknown}),
         )
+
+
+def _time_in(row: FileRow) -> int | None:
+    """When the request of a row is made; None where it does not say. Raises `BadInput`."""
+    at = row.get("at")
+    if at in (None, ""):
+        return None
+    if isinstance(at, datetime):
+        return round(at.replace(tzinfo=at.tzinfo or UTC).timestamp() * 1_000_000)
+    if isinstance(at, int) and not isinstance(at, bool):
+        return at
+    return parse_timestamp(str(at))
 
 
 def _added(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:

@@ -74,6 +74,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     as plain values: kept with each version, and given to `Task.restore` to serve and replay it. `arrangement`: what may
     change without training (re-ranking rules, thresholds, weights); it has its own revision, released and rolled back
     by itself. `interval`: what outcomes keep at its level, `reviews`: what people look at, both None for nothing.
+    `unit`: what evaluations count and resample, such as "user" or "order".
     `paths`: what HTTP answers besides `/v1/<kind>`: {method and path such as "GET /recommend/{user}": rendering of the
     reply}, "json" or "lines".
     """
@@ -94,6 +95,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     paths: dict[str, str] = {}
     reviews: Reviews | None = None
     interval: AdaptedInterval | None = None
+    unit: str = "user"
 
     @property
     def feature_groups(self) -> "tuple[Group, ...]":

@@ -190,6 +190,18 @@ def test_reviews_are_listed_and_a_verdict_becomes_a_label(bank: Bank) -> None:
     assert all(label.impossible_after == ("decline",) for label in labels)
 
 
+def test_reviews_of_a_simulated_home_are_listed_by_its_own_clock(tmp_path: Path, bank: Bank) -> None:
+    """What happened in January is thirty days old in February, whenever the command is run."""
+    runtime = Runtime(bank.app, load_settings(tmp_path), ManualClock(NOW_US))
+    runtime.layout.simulated.write_text("made by flyball simulate")
+    runtime.predictions.append([prediction_record(one) for one in bank.predictions])
+    sent = [one for one in bank.predictions if one.decision == "review"]
+    ran = call("reviews", "list", str(FILE), "--home", str(tmp_path), "--json")
+    assert (ran.code, ran.last["open"]) == (0, len(sent)), ran.err
+    runtime.layout.simulated.unlink()
+    assert call("reviews", "list", str(FILE), "--home", str(tmp_path), "--json").last["open"] == 0
+
+
 def test_a_verdict_trains_as_a_chargeback_does(tmp_path: Path) -> None:
     """The same month, chargebacks reported as verdicts of fraud: the same target for every payment."""
     app = load_app(str(FILE))

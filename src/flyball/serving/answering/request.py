@@ -32,12 +32,12 @@ class RequestReader:
         event = self.event_type(at=now_us, **{self.key_field: value})
         return Request(new_id(now_us, self._rng), str(value), now_us, event)
 
-    def read(self, fields: Mapping[str, Any], strict: bool = True) -> Request:
+    def read(self, fields: Mapping[str, Any], strict: bool = True, at_us: int | None = None) -> Request:
         """A request with these fields; raises `BadInput` that names the field.
 
-        `strict`: numbers other than ids may not be given as text.
+        `strict`: numbers other than ids may not be given as text. `at_us`: when it is made, by default now.
         """
-        now_us = self._clock.now_us()
+        now_us = self._clock.now_us() if at_us is None else at_us
         values = with_ids(fields, self._rules)
         return request_of(self.event_type, new_id(now_us, self._rng), now_us, values, strict)
 

@@ -166,6 +166,7 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
             declaration=self._declaration,
             arrangement={"decide": plain_decide(self.decide)},
             interval=self.interval,
+            unit=self.unit or self.on.__name__.lower(),
         )
 
     @cached_property

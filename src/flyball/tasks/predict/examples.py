@@ -40,9 +40,10 @@ SMALLEST_SHARE = 0.02
 class Labeled(msgspec.Struct, frozen=True):
     """`rows`: of the requests that count, int64; `target`, `weight`: float64, of each of them, as in a training table.
 
-    `states`: {state of the label: requests}, of all requests known at `as_of_us`, of several labels such as "held for
-    late"; `young`: how many of them are younger than the target's span, of several labels the longest; `control`:
-    how many of `rows` stand for requests that were declined.
+    `states`: {state of the label: requests}, of all requests known at `as_of_us`, of several labels such as "held
+    for late"; `young`: how many of them are younger than the target's span, of several labels the longest;
+    `control`: how many of `rows` stand for requests that were declined. `reach_us`: how long before `as_of_us` the
+    first known request was.
     """
 
     rows: Ints
@@ -52,6 +53,7 @@ class Labeled(msgspec.Struct, frozen=True):
     young: int
     as_of_us: int
     control: int = 0
+    reach_us: int = 0
 
 
 class RequestHistory:
@@ -137,7 +139,8 @@ class RequestHistory:
         if not several:
             target, weight = target[:, 0], weight[:, 0]
         young_count, control = int((known & ~mature).sum()), int((propensity[rows] < 1).sum())
-        return Labeled(rows, target[rows], weight[rows], counts, young_count, as_of_us, control)
+        reach_us = as_of_us - int(self.at_us[known].min()) if known.any() else 0
+        return Labeled(rows, target[rows], weight[rows], counts, young_count, as_of_us, control, reach_us)
 
     def _inverse_censoring(
         self,

@@ -13,6 +13,7 @@ from flyball.policy import Decide
 from flyball.tasks.past import Past
 from flyball.tasks.predict.columns import BASELINE, columns_in, time_columns, vocabularies_in
 from flyball.tasks.predict.declaration import DAY, TIMES, Predict
+from flyball.tasks.predict.leaks import leaking_columns
 from flyball.tasks.predict.plan import evaluation_plan
 from flyball.tasks.predict.thresholds import COST_FIELDS, DAY_US, KEPT, thresholds_for
 from flyball.tasks.task import EvaluationPlan, EvaluationSet, Examples, Holdout, Trained, TrainingData
@@ -68,8 +69,8 @@ class PredictOffline:
         if not len(before.rows):
             return (
                 f"nothing to learn from: no request had a final label before the test window, which starts at "
-                f"{format_timestamp(start_us)}: a label needs {format_duration(task.within_us)}, and events "
-                "that happened long ago must be ingested as history, not as live"
+                f"{format_timestamp(start_us)}; events that happened long ago must be ingested as history, not as live"
+                f"{_needed_past(task, final)}"
             )
         table = history.table()
         chosen = np.arange(cut, len(final.rows))
@@ -78,6 +79,10 @@ class PredictOffline:
             chosen = chosen[np.sort(picked)]
         evaluation = self._evaluation(history, final, chosen, (start_us, end_us), len(evaluation_rows))
         train, now = (training_data(task, table, rows, history.at_us) for rows in (before, full))
+        leaks = leaking_columns(train, task.target_kind.kind)
+        if leaks:
+            notes = (*evaluation.notes, *(f"warning: {words}" for words in leaks))
+            evaluation = msgspec.structs.replace(evaluation, notes=notes)
         summary = (
             f"{len(before.rows):,} examples of {task.on.__name__}, {before.young:,} too young; evaluated on "
             f"{len(chosen):,} requests after {format_timestamp(start_us)}"
@@ -174,5 +179,20 @@ def _too_few(task: Predict, final: "Labeled", least: int, rows: int) -> str:
     return (
         f"too little to evaluate on: the last fifth of the requests with a final label must hold {least}, got {rows}; "
         f"labels of {task.on.__name__}: {counts}, {final.young:,} younger than "
-        f"{format_duration(task.within_us)}"
+        f"{format_duration(task.within_us)}{_needed_past(task, final)}"
     )
+
+
+def _needed_past(task: Predict, final: "Labeled") -> str:
+    """How long the past must be: the test window is the last fifth of what is final, and before it a label must have
+    been final to learn from."""
+    within_us = task.within_us
+    needed_us = within_us + int(within_us / (1 - TEST_SHARE))
+    return (
+        f"; a label takes {format_duration(within_us)} to be final, so requests must reach back {_days(needed_us)} and "
+        f"some days more, they reach back {_days(final.reach_us)}"
+    )
+
+
+def _days(span_us: int) -> str:
+    return f"{span_us / DAY_US:.1f} days"

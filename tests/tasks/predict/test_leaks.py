@@ -1,0 +1,98 @@
+"""A column that tells the outcome by itself is named when learning; one that is merely good is not."""
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from tests.tasks.predict import payments
+
+import flyball as fb
+from flyball.core import ManualClock
+from flyball.learning import LearnReport, learn
+from flyball.operations import catch_up
+from flyball.runtime import Runtime, load_settings
+from flyball.simulation import ingest_pieces
+from flyball.tasks import TrainingData
+from flyball.tasks.predict.leaks import concordance, leaking_columns
+
+START_US = 1_767_225_600_000_000
+ROWS = 4_000
+
+
+def data(numbers: np.ndarray, target: np.ndarray) -> TrainingData:
+    names = [f"x{index}" for index in range(numbers.shape[1])]
+    texts = {"columns": ["shop", *names], "column_kinds": ["category", *["number"] * len(names)]}
+    return TrainingData({"numbers": numbers, "target": target.astype(float)}, texts, 0)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.01])
+def test_a_copy_of_a_rare_or_frequent_outcome_is_found_however_it_is_written(share: float) -> None:
+    rng = np.random.default_rng(0)
+    target = rng.random(ROWS) < share
+    good = target + rng.normal(0, 0.8, ROWS)  # an area of about 0.81
+    late = np.where(target, rng.random(ROWS), np.nan)  # such as the time of the chargeback
+    copied = np.where(target, -7.0, 3.0) + rng.random(ROWS)
+    sentences = leaking_columns(data(np.stack([good, late, copied], axis=1), target), "binary")
+    assert [words.split(" gives")[0] for words in sentences] == ["column x1", "column x2"]
+    assert "whether it is filled in alone orders 100.00%" in sentences[0]
+    assert "its value alone orders" in sentences[1]
+    assert 'ignore=("x2",)' in sentences[1]
+
+
+def test_a_number_in_other_units_is_found_and_a_good_one_is_not() -> None:
+    rng = np.random.default_rng(0)
+    minutes = rng.gamma(4.0, 8.0, ROWS)
+    numbers = np.stack([minutes * 60, minutes + rng.normal(0, 5, ROWS)], axis=1)
+    assert [words.split(" gives")[0] for words in leaking_columns(data(numbers, minutes), "quantiles")] == ["column x0"]
+
+
+def test_chance_few_rows_and_one_class_say_nothing() -> None:
+    rng = np.random.default_rng(0)
+    assert concordance(rng.random(ROWS), rng.random(ROWS) < 0.2) == pytest.approx(0.5, abs=0.03)
+    target = rng.random(20) < 0.5
+    assert leaking_columns(data(target[:, None].astype(float), target), "binary") == []
+    nothing = np.zeros(ROWS)
+    assert leaking_columns(data(rng.random((ROWS, 1)), nothing), "binary") == []
+
+
+class Payment(fb.Event):
+    payment: payments.PaymentId
+    amount: float
+    dispute_fee: float | None = None  # filled in by the back office, weeks later
+
+
+class Chargeback(fb.Event):
+    payment: payments.PaymentId
+
+
+def learned(home: Path, days: int = 10, ignore: tuple[str, ...] = ()) -> LearnReport:
+    task = fb.Predict(on=Payment, target=fb.occurs(Chargeback, by="payment", within="2d"), ignore=ignore)
+    app = fb.App("leak", events=[Payment, Chargeback], task=task, candidates={"linear": fb.Linear()})
+    rng, lines = np.random.default_rng(1), []
+    for number in range(days * 200):
+        at_us, fraud = START_US + number * payments.DAY_US // 200, rng.random() < 0.1
+        fee = {"dispute_fee": 15.0} if fraud else {}
+        lines.append((at_us, {"type": "payment", "payment": number + 1, "amount": float(rng.random()), **fee}))
+        if fraud:
+            lines.append((at_us + payments.DAY_US, {"type": "chargeback", "payment": number + 1}))
+    ended = [msgspec.json.encode({**fields, "at": at}) for at, fields in sorted(lines, key=lambda line: line[0])]
+    runtime = Runtime(app, load_settings(home), ManualClock(START_US + days * payments.DAY_US))
+    ingest_pieces(runtime, "jsonl", [b"\n".join(ended)], "month", "history")
+    catch_up(runtime)
+    return learn(runtime, workers=1)
+
+
+def test_learning_names_a_field_that_was_filled_in_later(tmp_path: Path) -> None:
+    notes = learned(tmp_path / "leak").notes
+    (warning,) = [note for note in notes if note.startswith("warning: ")]
+    assert "column dispute_fee gives the outcome away: whether it is filled in" in warning
+    quiet = learned(tmp_path / "mended", ignore=("dispute_fee",)).notes
+    assert not [note for note in quiet if note.startswith("warning: ")]
+
+
+def test_too_short_a_past_is_reported_with_the_length_that_it_takes(tmp_path: Path) -> None:
+    """The test window begins at 0.8 (T - 2 days), and a label must be final before: T > 4.5 days."""
+    report = learned(tmp_path / "short", days=4)
+    assert report.status == "too_little_data"
+    assert "requests must reach back 4.5 days and some days more, they reach back 4.0 days" in report.reason
