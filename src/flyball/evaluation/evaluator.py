@@ -27,13 +27,13 @@ _BATCH, _FEATURE_BATCH, _TIMED = 64, 512, 100
 
 
 class HasPlan(Protocol):
-    """The offline door of a task, as far as evaluation needs it."""
+    """What evaluation needs of the offline side of a task."""
 
     def plan(self) -> EvaluationPlan: ...
 
 
 class EvaluatedTask(Protocol):
-    """A task, as far as evaluation needs it: what it is, how it is evaluated, its pipelines."""
+    """What evaluation needs of a task: its description, its evaluation plan and its pipelines."""
 
     @property
     def about(self) -> About: ...

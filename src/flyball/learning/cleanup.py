@@ -1,4 +1,4 @@
-"""What a killed run leaves behind, and its removal."""
+"""Removes what a killed run leaves behind, and outdated artifacts."""
 
 import re
 import shutil

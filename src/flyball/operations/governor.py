@@ -31,7 +31,7 @@ class LearningState(Protocol):
         ...
 
     def events(self) -> int:
-        """How many events lie in the log."""
+        """How many events the log holds."""
         ...
 
 

@@ -145,7 +145,7 @@ def rows_of(path: Path, format: str) -> Iterator[FileRow]:
 
 
 def chunks(rows: Iterator[FileRow], size: int) -> Iterator[list[FileRow]]:
-    """The rows, so many at a time.
+    """The rows in batches.
 
     >>> [len(part) for part in chunks(iter([{}] * 5), 2)]
     [2, 2, 1]

@@ -9,7 +9,7 @@ from flyball.tasks.labels import references
 
 
 class Described(Protocol):
-    """A task, as far as its description goes."""
+    """What views need of a task: its description."""
 
     @property
     def about(self) -> About: ...

@@ -140,7 +140,7 @@ def _check_same(task: "Recommend", declaration: Mapping[str, Any], names: Former
 
 
 def _name_now(name: str, names: FormerNames) -> str:
-    """What the event type is called now; its name of then where none declared has or had it."""
+    """The present name of an event type; its former name when no declared type has or had it."""
     try:
         return names.type_of(name).__name__
     except Refused:
