@@ -77,6 +77,7 @@ from flyball.models.tabular.calibration.adaptive import AdaptiveLevel, adaptive_
 from flyball.models.tabular.calibration.calibrated import Calibrated, calibrated
 from flyball.models.tabular.calibration.conformalized import Conformal, conformal
 from flyball.models.tabular.calibration.downsampled import Downsampled, downsampled
+from flyball.models.tabular.estimator import Estimator
 from flyball.models.tabular.ftrl import FTRL
 from flyball.models.tabular.linear import Linear
 from flyball.models.tabular.one_vs_rest import OneVsRest
@@ -112,6 +113,7 @@ __all__ = [
     "Constant",
     "Distilled",
     "Downsampled",
+    "Estimator",
     "Explains",
     "Floats",
     "GlobalMean",

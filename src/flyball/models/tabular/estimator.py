@@ -1,0 +1,244 @@
+"""An estimator of another library, scikit-learn's or XGBoost's, as a model of a table.
+
+Contributions by replacing columns one after another, in order and against it, averaged: Strumbelj and Kononenko,
+"Explaining prediction models and individual predictions with feature contributions", Knowledge and Information Systems
+2014, with a pair of opposite permutations.
+"""
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.core import Arrays, BadDeclaration, BadInput, Doubles
+from flyball.models.tabular.baselines import ConstantPredictor, linked
+from flyball.models.tabular.estimator_files import (
+    SKOPS,
+    XGBOOST,
+    SklearnReader,
+    XGBoostReader,
+    check_trusted,
+    format_of,
+    need,
+    to_bytes,
+)
+from flyball.models.tabular.table import (
+    TableColumn,
+    TabularFit,
+    TabularModel,
+    TabularPredictor,
+    TargetKind,
+    TrainingTable,
+    summary_of,
+)
+
+_BLOCK = 32
+"""Rows that an estimator is asked at a time, always as many: other libraries give a row other bits in other batches."""
+
+
+class Estimator(TabularModel, frozen=True):
+    """An estimator by the path of its class, such as `Estimator("sklearn.ensemble:RandomForestClassifier", {...})`.
+
+    `params`: of its constructor, plain values; `random_state` is the seed, `n_jobs` 1 where it has them. For a pipeline
+    subclass and write `build`. `trusted`: the types beyond skops' own list that its file may hold: what is not named
+    is neither written nor read. `categories`: a column for each of the `most` frequent texts ("one_hot") or one of
+    their numbers, missing as NaN ("codes"). `missing`: numbers that are missing become their mean ("mean") or stay NaN
+    ("keep"). Weights are passed where the estimator takes them, the note of the version says where not.
+    """
+
+    kind: ClassVar[str] = "estimator"
+    predicts: ClassVar[tuple[str, ...]] = ("number", "binary", "multiclass")
+
+    make: str = "sklearn.ensemble:HistGradientBoostingRegressor"
+    params: dict[str, Any] = {}
+    trusted: tuple[str, ...] = ()
+    categories: Literal["one_hot", "codes"] = "one_hot"
+    missing: Literal["mean", "keep"] = "mean"
+    most: int = 100
+
+    def __post_init__(self) -> None:
+        if self.make.count(":") != 1 or not all(self.make.split(":")):
+            raise BadDeclaration("make of Estimator", "module:Class, such as sklearn.svm:SVC", self.make)
+        if isinstance(self.trusted, str) or not all(isinstance(name, str) for name in self.trusted):
+            raise BadDeclaration("trusted of Estimator", "a tuple of names of types", self.trusted)
+        if self.categories not in ("one_hot", "codes"):
+            raise BadDeclaration("categories of Estimator", '"one_hot" or "codes"', self.categories)
+        if self.missing not in ("mean", "keep"):
+            raise BadDeclaration("missing of Estimator", '"mean" or "keep"', self.missing)
+        if self.most < 0:
+            raise BadDeclaration("most of Estimator", "0 or more", self.most)
+        strange = sorted(name for name, value in self.params.items() if not isinstance(value, _PLAIN))
+        if strange:
+            must = "numbers, texts, truths or None; for others subclass fb.Estimator and write build"
+            raise BadDeclaration("params of Estimator", must, strange)
+
+    def build(self, target: TargetKind, seed: int) -> Any:
+        """The estimator before its fit. Raises `BadDeclaration` for what cannot be imported or made."""
+        module, _, name = self.make.partition(":")
+        package = module.partition(".")[0]
+        if package in _EXTRAS:
+            need(package, _EXTRAS[package])
+        try:
+            estimator = getattr(import_module(module), name)(**self.params)
+        except (ImportError, AttributeError, TypeError) as error:
+            raise BadDeclaration(f"estimator {self.make}", "a class that takes these params", str(error)) from None
+        return _seeded(estimator, self.params, seed)
+
+    def fit(self, table: TrainingTable, target: TargetKind, seed: int) -> TabularFit:
+        """Raises `Refused` where the file would hold types that are not trusted."""
+        arrays = self._encoding(table)
+        labels: NDArray[Any] = table.target
+        if target.kind != "number":
+            classes, codes = np.unique(table.target, return_inverse=True)
+            arrays["classes"] = classes.astype(np.int64)
+            labels = codes
+            if len(classes) == 1:
+                arrays["constant"] = summary_of(table, target)
+                return TabularFit(arrays, note="all examples are of one class: answers are its share")
+        estimator = self.build(target, seed)
+        if target.kind != "number" and not hasattr(estimator, "predict_proba"):
+            raise BadDeclaration(f"estimator {type(estimator).__name__}", "one with predict_proba", target.kind)
+        matrix = encoded(arrays, table.numbers, table.categories)
+        weights, note = _weights(estimator, table.weight)
+        try:
+            with need("threadpoolctl", "sklearn").threadpool_limits(limits=1):
+                estimator.fit(matrix, labels, **weights)
+        except ValueError as error:
+            raise BadInput(
+                f"examples for {type(estimator).__name__}", "such as it can be fitted on", str(error)
+            ) from None
+        arrays[format_of(estimator)] = to_bytes(estimator)
+        if SKOPS in arrays:
+            check_trusted(arrays[SKOPS], self.trusted)
+        return TabularFit(arrays, note=note)
+
+    def open(
+        self, arrays: Arrays, texts: Mapping[str, list[str]], columns: tuple[TableColumn, ...], target: TargetKind
+    ) -> TabularPredictor:
+        """Raises `Refused` for a file with types that are not trusted, `MissingExtra` without the library."""
+        if "constant" in arrays:
+            return ConstantPredictor(arrays["constant"], len(columns), target)
+        classes = target.kind != "number"
+        if XGBOOST in arrays:
+            return EstimatorPredictor(XGBoostReader(arrays[XGBOOST], classes).predict, arrays, columns, target)
+        reader = SklearnReader(arrays[SKOPS], self.trusted, classes)
+        return EstimatorPredictor(reader.predict, arrays, columns, target)
+
+    def _encoding(self, table: TrainingTable) -> dict[str, NDArray[Any]]:
+        """`fill`, `code_fill`: for missing numbers and codes, NaN to keep them, 0 where all are missing: some
+        estimators cannot be fitted on a column of nothing. `slot_0`...: the column of each text that has one."""
+        known = ~np.isnan(table.numbers)
+        fill = np.where(known.any(axis=0), np.nan, 0.0)
+        if self.missing == "mean":
+            weights = known * table.weight[:, None]
+            sums = (np.where(known, table.numbers, 0.0) * weights).sum(axis=0)
+            fill = sums / np.maximum(weights.sum(axis=0), 1e-300)
+        code_fill = np.where((table.categories >= 0).any(axis=0), np.nan, 0.0)
+        arrays: dict[str, NDArray[Any]] = {"fill": fill, "code_fill": code_fill}
+        if self.categories == "one_hot":
+            for index, name in enumerate(table.category_names):
+                codes, count = table.categories[:, index], len(table.vocabularies[name])
+                sums = np.bincount(codes[codes >= 0], table.weight[codes >= 0], count)
+                kept = np.argsort(-sums, kind="stable")[: self.most]
+                slots = np.full(count, -1, np.int32)
+                slots[kept] = np.arange(len(kept), dtype=np.int32)
+                arrays[f"slot_{index}"] = slots
+        return arrays
+
+
+class EstimatorPredictor:
+    """Asks the estimator for blocks of equally many rows, so that no batch can change a bit."""
+
+    def __init__(
+        self,
+        predict: Callable[[Doubles], Doubles],
+        arrays: Arrays,
+        columns: tuple[TableColumn, ...],
+        target: TargetKind,
+    ) -> None:
+        self._predict, self._arrays, self._columns, self._target = predict, arrays, columns, target
+
+    def predict(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
+        matrix = encoded(self._arrays, numbers, categories)
+        values = np.empty((len(matrix), len(self._target.outputs)))
+        for first in range(0, len(matrix), _BLOCK):
+            rows = matrix[first : first + _BLOCK]
+            block = np.zeros((_BLOCK, matrix.shape[1]))
+            block[: len(rows)] = rows
+            values[first : first + len(rows)] = self._outputs(self._predict(block))[: len(rows)]
+        return values
+
+    def contributions(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
+        """What each column changes from a row of which nothing is known, in the order of the columns and against it."""
+        width = len(self._columns)
+        unknown = np.full_like(numbers, np.nan), np.full_like(categories, -1)
+        base = linked(self.predict(*unknown), self._target)
+        added = np.zeros((len(numbers), base.shape[1], width + 1))
+        added[:, :, -1] = base
+        kinds = [column.kind for column in self._columns]
+        index_of = [kinds[:index].count(kind) for index, kind in enumerate(kinds)]
+        for order in (range(width), range(width - 1, -1, -1)):
+            row_numbers, row_categories, before = unknown[0].copy(), unknown[1].copy(), base
+            for index in order:
+                known, rows = (numbers, row_numbers) if kinds[index] == "number" else (categories, row_categories)
+                rows[:, index_of[index]] = known[:, index_of[index]]
+                after = linked(self.predict(row_numbers, row_categories), self._target)
+                added[:, :, index] += (after - before) / 2
+                before = after
+        return added
+
+    def _outputs(self, values: Doubles) -> Doubles:
+        """The columns of the target: of classes that were not learned the probability is 0."""
+        if self._target.kind == "number":
+            return values
+        classes = self._arrays["classes"]
+        if self._target.kind == "binary":
+            return values[:, classes.tolist().index(1)][:, None]
+        outputs = np.zeros((len(values), len(self._target.classes)))
+        outputs[:, classes] = np.clip(values, 0.0, 1.0)
+        shares: Doubles = outputs / np.maximum(outputs.sum(axis=1, keepdims=True), 1e-300)
+        return shares
+
+
+def encoded(arrays: Arrays, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
+    """float64 (rows, columns of the estimator): numbers, then categories as hot columns or as codes."""
+    parts = [np.where(np.isnan(numbers), arrays["fill"], numbers)]
+    for index in range(categories.shape[1]):
+        codes = categories[:, index]
+        slots = arrays.get(f"slot_{index}")
+        if slots is None:
+            parts.append(np.where(codes < 0, arrays["code_fill"][index], codes)[:, None])
+            continue
+        hot = np.zeros((len(codes), int(slots.max(initial=-1)) + 1))
+        slot = np.where(codes >= 0, slots[np.maximum(codes, 0)], -1) if len(slots) else np.full(len(codes), -1)
+        rows = np.flatnonzero(slot >= 0)
+        hot[rows, slot[rows]] = 1.0
+        parts.append(hot)
+    return np.ascontiguousarray(np.hstack(parts))
+
+
+_PLAIN = int | float | str | bool | None
+_EXTRAS = {"sklearn": "sklearn", "xgboost": "xgboost"}
+_FIXED = {"n_jobs": 1}
+
+
+def _seeded(estimator: Any, params: Mapping[str, Any], seed: int) -> Any:
+    """With the seed and one thread, where it has these parameters and they were not given."""
+    have = estimator.get_params() if hasattr(estimator, "get_params") else {}
+    fixed = {"random_state": seed, **_FIXED}
+    chosen = {name: value for name, value in fixed.items() if name in have and name not in params}
+    return estimator.set_params(**chosen) if chosen else estimator
+
+
+def _weights(estimator: Any, weight: Doubles) -> tuple[dict[str, Doubles], str]:
+    """The argument of `fit` that takes the weights, of a pipeline its last step's; and a note where there is none."""
+    has = need("sklearn.utils.validation", "sklearn").has_fit_parameter
+    steps = getattr(estimator, "steps", None)
+    last, prefix = (steps[-1][1], f"{steps[-1][0]}__") if steps else (estimator, "")
+    if has(last, "sample_weight"):
+        return {f"{prefix}sample_weight": weight}, ""
+    if (weight == weight[0]).all():
+        return {}, ""
+    return {}, f"weights are left out: {type(last).__name__} takes none"
