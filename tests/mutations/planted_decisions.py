@@ -210,7 +210,9 @@ PLANTED_DECISIONS = (
         "left(event) & right(event)",
         "missing & stops it",
     ),
-    Planted(_EXPRESSIONS, "bool(left(event)) | bool(right(event))", "bool(left(event))", "the right of | is not read"),
+    Planted(
+        _EXPRESSIONS, "bool(left(event)) | bool(right(event))", "bool(left(event))", "the right of an or is not read"
+    ),
     Planted(_EXPRESSIONS, "not inner(event)", "inner(event)", "~ does nothing"),
     Planted(_EXPRESSIONS, "(theirs, own) if swapped", "(own, theirs) if swapped", "reflected is not swapped"),
 )

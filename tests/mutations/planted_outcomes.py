@@ -3,7 +3,7 @@
 from tests.mutations.planted import Planted
 
 _ATTRIBUTION, _CONSUMER, _METRICS, _READING = "attribution.py", "consumer.py", "metrics.py", "reading.py"
-_COUNTS, _STORE = "counts.py", "store.py"
+_COUNTS, _STORE, _STREAMS = "counts.py", "store.py", "streams.py"
 
 PLANTED_OUTCOMES = (
     # which responses an event follows
@@ -39,14 +39,9 @@ PLANTED_OUTCOMES = (
     Planted(_ATTRIBUTION, "if clause == number)", "if clause != number)", "the value of another label"),
     Planted(_ATTRIBUTION, "if touch.bits >> number & 1]", "if touch.bits]", "what qualifies for another label"),
     # two streams in any order
-    Planted(_CONSUMER, "piece.records[first - piece.first :], first", "piece.records, first", "events count twice"),
-    Planted(
-        _CONSUMER,
-        "in piece.records[first - piece.first :]:",
-        "in piece.records:",
-        "predictions are read again",
-    ),
-    Planted(_CONSUMER, "piece.first > expected:", "piece.first > expected + 9:", "a small gap is read over"),
+    Planted(_STREAMS, "store.put_offsets(stream, reached)", "pass", "what was read is read again"),
+    Planted(_STREAMS, "stored.get(partition, 0) for partition", "0 for partition", "reading begins anew"),
+    Planted(_STREAMS, "enumerate(piece.records, piece.first)", "enumerate(piece.records)", "offsets begin at 0"),
     Planted(_CONSUMER, "settled if earliest is None else min(settled, earliest)", "settled", "late events are lost"),
     Planted(_CONSUMER, "if touch.at >= bar]", "if touch.at > bar]", "an event at the first response is lost"),
     Planted(

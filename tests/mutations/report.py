@@ -90,6 +90,7 @@ LISTS = {
             "outcomes/test_metrics.py",
             "outcomes/test_reading.py",
             "outcomes/test_exposure.py",
+            "outcomes/test_streams.py",
             "outcomes/test_consumer.py",
             "outcomes/test_one_meaning.py",
         ),

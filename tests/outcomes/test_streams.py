@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import pytest
 
 from flyball.core import BadInput
-from flyball.events import Offsets, Record, Slice
-from flyball.outcomes.streams import take_new
+from flyball.events import Joiner, Offsets, Record, Slice
+from flyball.outcomes.streams import take_new, take_new_events
+from flyball.testing.movie_events import movie_schema
 
 
 class Store:
@@ -22,7 +23,7 @@ class Store:
         self.streams[stream] = dict(enumerate(offsets))
 
     def put_pending(self, changes: Mapping[bytes, bytes | None]) -> None:
-        raise NotImplementedError
+        assert not changes
 
     def read(self, keys: Sequence[bytes]) -> tuple[list[bytes | None], Offsets]:
         raise NotImplementedError
@@ -52,3 +53,11 @@ def test_streams_move_apart_and_a_gap_moves_nothing() -> None:
     with pytest.raises(BadInput, match="first offset of a slice of partition 0 must be at most 0, got 1"):
         take_new(store, "predictions", [Slice(0, 1, records(1))])
     assert store.streams == {"events": {0: 5}}
+
+
+def test_new_events_of_the_types_come_with_where_they_lie_in_the_log() -> None:
+    store, joiner = Store(events={0: 3}), Joiner(movie_schema(), [])
+    log = records(1, 2, 3, 4, 5)
+    log[3] = Record("rate", "a", 4, 4, b"", b"")
+    taken = take_new_events(store, [Slice(0, 2, log), Slice(1, 0, records(9))], ["watch"], joiner)
+    assert taken == [(log[1], 3, 0), (log[2], 4, 0), (log[4], 6, 0), (records(9)[0], 0, 1)]

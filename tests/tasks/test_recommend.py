@@ -1,7 +1,6 @@
 """A task's declaration checks itself and names the field that is wrong."""
 
 import re
-from operator import attrgetter
 from types import SimpleNamespace
 from typing import Annotated, Any
 
@@ -197,21 +196,6 @@ def test_a_group_counts_with_what_it_reads(monkeypatch: pytest.MonkeyPatch) -> N
     things = object()
     with pytest.raises(BadDeclaration, match="group of Entity 'user'"):
         _ = _task_of(fb.Entity("user", Viewer, group=lambda v: hash(things)), FILM).about
-
-
-def test_groups_of_a_callable_are_told_apart_by_what_it_reads() -> None:
-    """An `attrgetter` by its attributes; a callable object, whose values have no content, is refused."""
-
-    class Grouped:
-        def __call__(self, viewer: Any) -> str:
-            return "old"
-
-    kept = _task_of(fb.Entity("user", Viewer, group=attrgetter("age")), FILM).about.declaration
-    assert _task_of(fb.Entity("user", Viewer, group=attrgetter("age")), FILM).restore(kept)
-    with pytest.raises(Refused, match="group= of entity 'user'"):
-        _task_of(fb.Entity("user", Viewer, group=attrgetter("other")), FILM).restore(kept)
-    with pytest.raises(BadDeclaration, match="group of Entity 'user' must be a function, got"):
-        _ = _task_of(fb.Entity("user", Viewer, group=Grouped()), FILM).about
 
 
 def test_attributes_of_then_are_found_by_their_names_of_now() -> None:

@@ -143,7 +143,7 @@ def _send_result(sender: Connection, work: Callable[..., Any], call: tuple[Any, 
         result = _portable(error)
     try:
         sender.send(result)
-    except BrokenPipeError:  # the caller was interrupted and takes no result: there is nobody to report to
+    except BrokenPipeError:  # the caller was interrupted and takes no result: nothing to tell, and nobody to tell it
         return
     except Exception as error:
         sender.send(_portable(error))

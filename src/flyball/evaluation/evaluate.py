@@ -89,7 +89,7 @@ def evaluate(
 
 
 def reported_names(plan: EvaluationPlan, metrics: Sequence[str]) -> list[str]:
-    """The full names of a report, without slices: the task's, those requested, and what corrects them."""
+    """The full names of a report, without slices: the task's, those asked for, and what decides in their stead."""
     requested = [str(parse_metric(name)).partition("/")[0] for name in metrics]
     corrected = [plan.corrected_name(name) for name in requested]
     return list(dict.fromkeys([*plan.reported, *requested, *corrected]))

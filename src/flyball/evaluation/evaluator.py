@@ -27,13 +27,13 @@ _BATCH, _FEATURE_BATCH, _TIMED = 64, 512, 100
 
 
 class HasPlan(Protocol):
-    """What evaluation needs of the offline side of a task."""
+    """The offline door of a task, as far as evaluation needs it."""
 
     def plan(self) -> EvaluationPlan: ...
 
 
 class EvaluatedTask(Protocol):
-    """What evaluation needs of a task: its description, its evaluation plan and its pipelines."""
+    """A task, as far as evaluation needs it: what it is, how it is evaluated, its pipelines."""
 
     @property
     def about(self) -> About: ...

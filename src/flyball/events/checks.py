@@ -375,7 +375,7 @@ def _as_declared(field: Field) -> Any:
 
 
 def _bare(field: Field) -> Any:
-    """Without limits: what is stored in the log is read even when the declaration has become stricter."""
+    """Without limits: what lies in the log is given back even when the declaration has become stricter."""
     kind = list[Any] if field.kind is list else Any if get_origin(field.kind) is Literal else field.kind
     return kind | None if field.optional else kind
 

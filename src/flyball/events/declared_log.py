@@ -1,4 +1,4 @@
-"""A log whose records are read by today's declarations, whichever declarations they were written with.
+"""A log read as its event types are declared today, whatever its records were written with.
 
 Promises: a body is never read by the order of another declaration. What cannot be read as declared is refused when the
 log is opened, with the type, the field, both declarations and what to do, before anything is read or written.

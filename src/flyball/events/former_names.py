@@ -10,7 +10,7 @@ from flyball.events.written import WrittenType
 
 
 class FormerNames:
-    """Finds the present type or field of a former name, by the lineages that records are read with.
+    """Looks names of then up among the `types` of today, through the lineages that records are read through.
 
     `written`: what the records of the log were written with, oldest first. `then`: {class name: type as it was
     declared then}, as far as that is known.

@@ -97,13 +97,13 @@ def joined(
 
 
 def join_of(event: type) -> Join | None:
-    """How a joined type is joined; None for a type that is stored in the log."""
+    """How a joined type is joined; None for a type that lies in the log."""
     join = getattr(event, "__join__", None)
     return join if isinstance(join, Join) else None
 
 
 def logged_types(event_types: Sequence[type[Event]]) -> tuple[type[Event], ...]:
-    """The stored types behind these, each once: of a joined one both sides."""
+    """The types that lie in the log behind these, each once: of a joined one both sides."""
     sides: list[type[Event]] = []
     for event in event_types:
         join = join_of(event)
@@ -116,7 +116,7 @@ def fields_of(event: type[Event]) -> dict[str, msgspec.structs.FieldInfo]:
 
 
 def _without_renames(annotation: Any) -> Any:
-    """An annotation without the former names: a joined type is stored in no log and has none."""
+    """An annotation without the former names: a joined type lies in no log and has none."""
     if get_origin(annotation) is not Annotated:
         return annotation
     inner, *marks = get_args(annotation)

@@ -1,4 +1,4 @@
-"""The contract of the event log, and the records in it."""
+"""The contract of the event log, and what lies in it."""
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ IMPORTED = 1 << 31
 
 
 class Record(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """One stored event.
+    """One event as it lies in the log.
 
     `key`: what it is partitioned by, the text of its first reference. `id`: 16 bytes, the hash of its natural key.
     `body`: msgpack of the event's own fields in declared order (an array; `Schema.decode` gives the event back).

@@ -115,7 +115,7 @@ class Schema:
         return self._check_quickly(check, columns, ats, known_ats, flags, live, lax, known)
 
     def join_record(self, name: str, fields: Mapping[str, Any], at: int, known_at: int) -> Record:
-        """The record of an event of a joined type, for consumers: it is never stored in a log."""
+        """The record of an event of a joined type, for consumers: it never lies in a log."""
         return self._joined[name].check(fields, at, known_at, 0, False, {})
 
     def type_of(self, event: type[Event]) -> EventType | None:

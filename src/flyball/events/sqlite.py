@@ -99,7 +99,7 @@ class SqliteLog:
         types: Mapping[str, int] | None = None,
         at_us: tuple[int, int] | None = None,
     ) -> Iterator[Slice]:
-        """The records in [after, until) of every block that holds a record which may match."""
+        """Whole blocks, as far as they lie in [after, until), of those that hold a record that may match."""
         first_us, last_us = at_us or (_FIRST_US, _LAST_US)
         with self._file.reading() as connection:
             rows = connection.execute(

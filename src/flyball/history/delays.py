@@ -35,7 +35,7 @@ def lags_of(frame: "pl.DataFrame") -> Lags:
 
 
 def delay_of(delays_us: "pl.DataFrame") -> Delay | None:
-    """The percentiles of one column of delays, the smallest values that a share does not exceed; never below 0."""
+    """The percentiles of one column of delays, the smallest values that so many do not exceed; below zero is zero."""
     column = delays_us.to_series().clip(lower_bound=0).sort()
     if column.is_empty():
         return None

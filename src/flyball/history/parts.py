@@ -53,7 +53,7 @@ def read_type(
     chosen: Callable[[Part], bool] = lambda part: True,
     before: Offsets | None = None,
 ) -> "pl.DataFrame":
-    """The rows of a type from the parts `chosen`, those before the offsets only, in order of time.
+    """The rows of a type from the parts `chosen`, as far as they lie before the offsets; in order of time.
 
     Columns as declared now, see `column_types`. Raises `NotFound` for a type that is not declared.
     """

@@ -1,4 +1,4 @@
-"""Removes what a killed run leaves behind, and outdated artifacts."""
+"""What a killed run leaves behind, and its removal."""
 
 import re
 import shutil

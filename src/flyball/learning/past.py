@@ -1,4 +1,4 @@
-"""The past that tasks see, read from a snapshot; other processes read it from files."""
+"""A snapshot as the past that tasks see; it goes to other processes as files."""
 
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path

@@ -140,4 +140,4 @@ def _give_up(job: Job, error: BaseException) -> None:
 
 
 def _silent(_: Progress) -> None:
-    """Shows nothing."""
+    """Progress that nobody asked for."""

@@ -30,9 +30,9 @@ FORMAT = 2
 _MANIFEST, _ITEMS = "manifest.json", "items"
 _TEXT = "_txt"
 IN_MEMORY = 32 << 20
-"""Files of at most this many bytes are read into memory, larger ones are mapped. A mapped file that is shortened while
-it is in use ends the process that reads on (SIGBUS), and what is written to it is served; memory stays as it was
-verified. Mapping saves memory only when several processes serve the same large arrays."""
+"""Files of at most so many bytes are read into memory, larger ones are mapped. A mapped file that is shortened while it
+is in use ends the process that reads on (SIGBUS), and what is written to it is served; memory stays what was verified.
+Mapping saves memory only when several processes serve the same large arrays."""
 _NAME = re.compile(r"\A[a-z][a-z0-9_]*\Z")
 
 

@@ -31,7 +31,7 @@ class LearningState(Protocol):
         ...
 
     def events(self) -> int:
-        """How many events the log holds."""
+        """How many events lie in the log."""
         ...
 
 

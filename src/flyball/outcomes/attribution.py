@@ -1,9 +1,9 @@
 """Which responses an event follows, as pure functions of what was shown and what happened.
 
 An event lies in the window of a response when it is not before it and at most the label's `within` after it, both ends
-included; so one event may be in the windows of several responses. A label holds for a response when the events in its
-window complete it, and is completed once: when the same event completes a label of an item for two responses, it holds
-for the first of them. A user who was shown an item twice and took it once counts as one success. At least one response
+included; it lies in the windows of all responses that it follows so closely. A label holds for a response when the
+events in its window complete it, and is completed once: when the same event completes a label of an item for two
+responses, it holds for the first of them. Who was shown an item twice and took it once took it once. So some response
 has the label whenever the events in the window of any of them are enough for it. Labels of a whole request hold for
 every response to it.
 """
@@ -59,7 +59,7 @@ def attribute(
     once: bool,
     closed: Mapping[Key, Follow | None] | None = None,
 ) -> tuple[dict[Key, Follow], set[LabelTouch]]:
-    """What followed each showing, and the touches in the window of at least one showing.
+    """What followed each showing, and the touches that lie in the window of some showing.
 
     `showings` and `touches` of one key (and item), sorted by time (touches: then by offset); `labels`: those that join
     them, with their numbers. `once`: what completes a label counts for the first showing that it completes it for;

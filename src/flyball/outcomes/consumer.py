@@ -197,7 +197,7 @@ class OutcomeConsumer:
             self._alter(unit, key, items, changes)
 
     def _showings(self, unit: Unit, touches: dict[int, list[LabelTouch]]) -> dict[int, list[Showing]]:
-        """{item: its showings whose windows may hold one of its touches}."""
+        """{item: its showings in whose windows one of its touches can lie}."""
         if not touches:
             return {}
         first = min(of_item[0].at for of_item in touches.values())
@@ -248,7 +248,7 @@ def _specs(labels: Sequence[Label]) -> dict[str, LabelSpec]:
 
 
 def _defaults(label: Label) -> list[list[tuple[str, str]]]:
-    """The defaults of past events of the label in the fields it reads: filters, values, join keys."""
+    """Those that past events of the label have in the fields it reads: filters, values, and what joins by."""
     read = [expression.text() for expression in (label.where, label.value) if expression is not None]
     defaults = []
     for event in (label.event, *label.censored_by):
@@ -261,7 +261,7 @@ def _defaults(label: Label) -> list[list[tuple[str, str]]]:
 
 
 def _hash_of(about: About) -> str:
-    """A digest of everything that the file depends on besides the streams."""
+    """Of everything but the streams that the file depends on."""
 
     def text(label: Label) -> tuple[object, ...]:
         expressions = [None if expression is None else expression.text() for expression in (label.where, label.value)]

@@ -12,9 +12,9 @@ BOUNDS_US = [round(100 * 1.25**step) for step in range(58)]
 
 
 class LabelCounts(msgspec.Struct, array_like=True):
-    """The counts of one label: responses with it, items (or requests) with it, the sum of its values and of their
-    squares, in millionths and their squares, responses without it that something else ended, and responses whose
-    decision leaves no label to come."""
+    """Of one label: responses with it, items (or requests) with it, the sum of its values and of their squares, in
+    millionths and their squares, responses without it that something else ended, and responses whose decision leaves no
+    label to come."""
 
     responses: int = 0
     n: int = 0
@@ -29,8 +29,8 @@ class LabelCounts(msgspec.Struct, array_like=True):
 
 
 class VersionCounts(msgspec.Struct):
-    """The counts of one version; they can be added up. `filled`: responses with an item, a value or a decision.
-    `modeled`: those with an item that a model ranked, or values that it predicted. `latency`: {bucket: responses}."""
+    """What is counted; sums of it are again counts. `filled`: responses with an item, a value or a decision. `modeled`:
+    those that a model placed an item or gave the values of. `latency`: {bucket: responses}."""
 
     responses: int = 0
     filled: int = 0
@@ -63,7 +63,7 @@ class VersionCounts(msgspec.Struct):
 
 
 def is_modeled(prediction: Prediction) -> bool:
-    """Whether at least one item was ranked by a model's scores, or a version predicted the values."""
+    """Whether a model's scores for this request placed at least one item, or a version gave its values."""
     return "model" in prediction.sources or bool(prediction.version and prediction.values)
 
 

@@ -1,4 +1,4 @@
-"""The stream `predictions` with requests read by today's declaration, whichever declaration they were written with.
+"""The stream `predictions` with requests read as their type is declared today, whatever they were written with.
 
 Promises: each record appended names the declaration of its request; what was renamed since is read under its new name,
 by the upgrades that events are read by.

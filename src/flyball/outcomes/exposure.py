@@ -1,4 +1,4 @@
-"""Exposure: who was shown what, the part of the past that the application itself caused."""
+"""Exposure: who was shown what, the part of the past that the application itself had a hand in."""
 
 from collections.abc import Collection
 

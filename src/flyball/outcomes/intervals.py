@@ -140,7 +140,7 @@ class IntervalConsumer:
                 self._store.put_state(state)
 
     def forget_old(self, now_us: int) -> None:
-        """Forget the answers whose outcome is too late to be expected."""
+        """Forget the answers whose outcome can hardly come any more."""
         with self._store.transaction():
             self._store.forget(now_us - self._label.within_us - KEEP_US)
 

@@ -1,4 +1,4 @@
-"""The stamped record of one response, and its encoding in the stream `predictions`."""
+"""The stamped record of one response, and how it lies in the stream `predictions`."""
 
 from collections.abc import Iterator
 from operator import attrgetter
@@ -133,11 +133,11 @@ def response_of(prediction: Prediction) -> Response:
 
 
 FORMAT = 2
-"""The format of the stored body. Format 1 had no number and held the fields of recommendations only."""
+"""Of the body on disk. 1 had no number and held the fields of recommendations only."""
 
 _STORED = tuple(field for field in msgspec.structs.fields(Prediction) if field.name not in ("at_us", "key"))
 _NAMES = tuple(field.name for field in _STORED)
-"""The fields in the body of a record, in this order: new fields go to the end, with a default."""
+"""What lies in the body of a record, in this order: new fields go to the end, with a default."""
 
 _field: Any = msgspec.field
 _Body: Any = msgspec.defstruct(

@@ -12,7 +12,7 @@ from flyball.tasks import CompiledPlan, Label, compile_plan, field_named, joinin
 
 MICRO = 1_000_000
 _LARGEST = (1 << 63) // MICRO
-"""The largest value that fits, in millionths, into a stored integer: some 9e12."""
+"""What a stored number of millionths can be: some nine million million."""
 _PARTITION_BITS = 12
 
 
@@ -42,7 +42,7 @@ class LabelTouch(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
     @property
     def order(self) -> tuple[int, int, bytes, str]:
-        """Sorts touches by time, then by their order in the log; no two of one key and item are equal."""
+        """Sorts touches by time, then as they lie in the log; of one key and item no two are alike."""
         return self.at, self.seq, self.pair, self.kind
 
 

@@ -45,7 +45,7 @@ _decode_touch = msgspec.msgpack.Decoder(LabelTouch).decode
 _decode_specs = msgspec.msgpack.Decoder(dict[str, LabelSpec]).decode
 
 NO_ITEM = 0
-"""The item number of events about a whole response."""
+"""The number of what is about a whole response."""
 
 Unit = tuple[int, str]
 """(group of labels, key): what a request and an event have in common."""

@@ -77,7 +77,7 @@ class Scorer:
 
     @property
     def spent(self) -> bool:
-        """Whether more threads hang at once than a process should keep: then it is to be replaced."""
+        """Whether so many threads are held at once that the process had better be replaced."""
         return self._stuck > MAX_STUCK
 
     def answer(self, request: Request) -> "asyncio.Future[Prediction]":

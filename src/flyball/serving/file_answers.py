@@ -145,7 +145,7 @@ def rows_of(path: Path, format: str) -> Iterator[FileRow]:
 
 
 def chunks(rows: Iterator[FileRow], size: int) -> Iterator[list[FileRow]]:
-    """The rows in batches.
+    """The rows, so many at a time.
 
     >>> [len(part) for part in chunks(iter([{}] * 5), 2)]
     [2, 2, 1]

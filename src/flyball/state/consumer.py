@@ -20,14 +20,14 @@ from flyball.state.view import (
 from flyball.stores import StateStore
 
 FORMAT = b"2"
-"""The format of a store. Format 1 had no number and no views."""
+"""Of what lies in a store. 1 had no number and no views."""
 
 _FORMAT_KEY = b"m/format"
 _DROP_AT_ONCE = 5_000
 
 
 class StateConsumer:
-    """Keeps `views` in `store`, each with exactly the events before its own offsets applied.
+    """Keeps `views` in `store`, each exactly as far as its own offsets say.
 
     `apply` folds slices of the log into the views that serve; records before a view's offsets change nothing, so
     anything may be delivered again. What is stored is a function of the records before the offsets, whatever the
@@ -110,7 +110,7 @@ class StateConsumer:
         return len(keys)
 
     def skip(self, offsets: Offsets) -> None:
-        """Move the offsets forward: no record in between is read by the views."""
+        """Count records up to `offsets` as folded: nothing that the views read lies in between."""
         self._begin()
         states = self._states()
         changes: dict[bytes, bytes | None] = {

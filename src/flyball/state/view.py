@@ -1,4 +1,4 @@
-"""Views of the log, and how views of several definitions share one store."""
+"""What a view of the log is, and how the views of several definitions lie in one store."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Protocol

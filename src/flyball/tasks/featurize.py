@@ -28,7 +28,7 @@ CATEGORIES = 1_024
 
 
 class HasFeatures(Protocol):
-    """What feature reading needs of a task, whose features are of the user, of the ranked item, or of both."""
+    """A task, as far as its features go: they are those of who asks, of what is ranked, and of both."""
 
     @property
     def about(self) -> About: ...
@@ -163,7 +163,7 @@ class Columns:
 
 
 ONE_IN = 16
-"""One in this many request keys has its feature values in the records; all others only their digest."""
+"""Of one in so many request keys the records hold the values themselves; of all others their digest."""
 
 
 def sampled(key: str) -> bool:

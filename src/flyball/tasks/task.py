@@ -381,7 +381,7 @@ class Task(Protocol):
         event_types: Sequence[type[Event]] = (),
         written: Sequence[WrittenType] = (),
     ) -> "Task":
-        """The task as a version was made with it: from its stored `about.declaration` and `about.arrangement`.
+        """The task as a version was made with it: `about.declaration` of then, with `about.arrangement` of then too.
 
         `event_types`: further ones the application declares; `written`: what the log's records were written with, which
         says what types and fields of then are called now. Raises `Refused` for what is not declared any more.

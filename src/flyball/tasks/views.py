@@ -9,7 +9,7 @@ from flyball.tasks.labels import references
 
 
 class Described(Protocol):
-    """What views need of a task: its description."""
+    """A task, as far as its description goes."""
 
     @property
     def about(self) -> About: ...

@@ -15,7 +15,7 @@ from flyball.features import Aggregate, Definition, Ratio
 
 
 class Logged(msgspec.Struct, frozen=True):
-    """One stored event."""
+    """An event as it lies in the log."""
 
     event: Event
     known_at: int

@@ -64,7 +64,7 @@ def content_of(function: FunctionType) -> str:
 
 
 class _Content:
-    """The content of one function and of what it reads. `seen`: the functions reached so far, numbered."""
+    """The content of one function and of what it reads. `seen`: the functions that were come by, numbered."""
 
     def __init__(self, function: FunctionType) -> None:
         self._package = (function.__module__ or "").partition(".")[0]

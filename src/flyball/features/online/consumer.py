@@ -49,7 +49,7 @@ _BUCKETS = 16
 
 
 class FeatureConsumer:
-    """Keeps the features of `declared` (entities, `Features`, groups) in `store`, of the events before its offsets.
+    """Keeps the features of `declared` (entities, `Features`, groups) in `store`, exactly as far as its offsets say.
 
     `apply` folds slices of the log; records before the stored offsets change nothing. `clock`: events are made tiles
     up to its time at most, so that stamps from the future cannot forbid the present. `grace_us`: how long before

@@ -167,7 +167,7 @@ class NeighborPredictor:
 
 
 def expected_depth(rows: int) -> float:
-    """The mean depth of a random tree of that many rows; 1 for one row or none, so that it can divide.
+    """How deep a random tree of so many rows is on average; 1 for one row or none, so that it can divide.
 
     >>> expected_depth(2), round(expected_depth(256), 3)
     (1.0, 10.249)

@@ -308,7 +308,7 @@ class Refresher:
             self._loading = ""
 
     def _take_out(self, version: str, reason: Exception, now_us: int) -> None:
-        """A version that cannot be opened with its new release does not keep serving with its former one."""
+        """A version that cannot be opened as it is released does not serve as it was before either."""
         with self._lock:
             self._loaded.pop(version, None)
             self._failed[version] = (str(reason), now_us + _RETRY_US)

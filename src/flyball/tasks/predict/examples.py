@@ -110,7 +110,7 @@ class RequestHistory:
         return mature
 
     def examples(self, as_of_us: int, young: bool = False, all_final: bool = False) -> Labeled:
-        """The requests whose label is final at that time; with `young`, those that are not mature too, weighted.
+        """The requests whose label counts as of then; with `young`, those that are not mature too, weighted.
 
         Of several labels each counts by its own span: a request has those that are final. `all_final`: only requests
         old enough for all of them.

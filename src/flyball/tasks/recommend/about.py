@@ -3,18 +3,20 @@
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from hashlib import sha256
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from flyball.core import Refused
+from flyball.core import BadDeclaration, Refused
 from flyball.events import Event, FormerNames, WrittenType, read_type
+from flyball.features import content_of
 from flyball.policy import AnyOf, Expression, Outcome, Value, expression_of, outcomes_of
 from flyball.tasks.about import About
 from flyball.tasks.recommend.declaration import attributes_of, former_attributes
 from flyball.tasks.recommend.labels import recommend_labels
 from flyball.tasks.recommend.request import request_type
-from flyball.tasks.recommend.state.signals import group_content
+from flyball.tasks.recommend.state.signals import hash_of_function
 
 if TYPE_CHECKING:
     from flyball.tasks.recommend.declaration import Recommend
@@ -140,7 +142,7 @@ def _check_same(task: "Recommend", declaration: Mapping[str, Any], names: Former
 
 
 def _name_now(name: str, names: FormerNames) -> str:
-    """The present name of an event type; its former name when no declared type has or had it."""
+    """What the event type is called now; its name of then where none declared has or had it."""
     try:
         return names.type_of(name).__name__
     except Refused:
@@ -152,7 +154,11 @@ def _groups(task: "Recommend") -> dict[str, Any] | None:
     user = task.user
     if user.group is None or user.profile is None:
         return None
-    return {"function": sha256(group_content(user).encode()).hexdigest()[:16], "profile": user.profile.__name__}
+    try:
+        content = content_of(user.group) if isinstance(user.group, FunctionType) else hash_of_function(user.group)
+    except BadDeclaration as error:
+        raise BadDeclaration(f"group of Entity {user.name!r}", "a function of numbers and texts", str(error)) from None
+    return {"function": sha256(content.encode()).hexdigest()[:16], "profile": user.profile.__name__}
 
 
 def _catalog(task: "Recommend") -> dict[str, Any]:

@@ -116,7 +116,7 @@ def evaluation_set(
 
 
 def history_length(items: int) -> str:
-    """The slice of a request by the number of items in its user's history.
+    """The slice of a request whose user had so many items.
 
     >>> [history_length(items) for items in (0, 1, 4, 5, 19, 20)]
     ['0', '1-4', '1-4', '5-19', '5-19', '20+']

@@ -18,7 +18,7 @@ AFTER_EVENTS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500)
 
 
 def visit_times(touches: "polars.DataFrame", start_us: int, end_us: int) -> "polars.DataFrame":
-    """(`user`, `at_us`) in [start, end), distinct: before the first event of each visit, and every few events later.
+    """(`user`, `at_us`) in [start, end), distinct: before the first event of each visit, and after so many of it.
 
     `touches`: `user` and `at` of all events before `end_us`, those before the window too: what began before it is no
     new visit. A request at the time of an event comes before it.

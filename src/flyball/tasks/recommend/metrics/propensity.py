@@ -1,4 +1,4 @@
-"""Inverse propensity weighting of positives, which some items were more likely to get than others.
+"""Inverse propensity weighting of positives that were easier to come by for some items than for others.
 
 A log holds what users *found* and liked. They find what everybody talks about, and what the service shows them, far
 more often than the rest: positives are missing not at random (popularity bias, exposure bias). A candidate that shows
@@ -118,7 +118,7 @@ GAINS: dict[str, Callable[[NDArray[np.int64]], NDArray[np.float64]]] = {
     "map": lambda ranks: 1 / ranks,
     "hit_rate": lambda ranks: np.ones(len(ranks)),
 }
-"""{metric: what one target at each rank, from 1, adds to it}; a metric that is no sum over targets is left out."""
+"""{metric: what one target at each rank, from 1, adds to it}; a metric that no target adds to by itself is not here."""
 
 
 def gains(ranks: NDArray[np.int64], metric: str, k: int) -> NDArray[np.float64]:

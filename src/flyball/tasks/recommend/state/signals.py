@@ -2,8 +2,7 @@
 
 from collections.abc import Callable
 from hashlib import sha256
-from operator import attrgetter, itemgetter
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Any
 
 import msgspec
@@ -102,28 +101,24 @@ class Signals:
                 ),
                 self.rating and defaults_in(self.rating.event, self.rating.expression.text()),
             ],
-            None if self.user.group is None else group_content(self.user),
+            None if self.user.group is None else hash_of_function(self.user.group),
         )
         return sha256(repr(meaning).encode()).hexdigest()
 
 
-def group_content(entity: Entity) -> str:
-    """What the groups of an entity depend on besides its profiles, the same text in every process.
+def hash_of_function(function: Callable[[Any], Any]) -> str:
+    """A text that changes when the function does, the same in every process: its parsed source, else its code."""
+    if not isinstance(function, FunctionType):
+        return f"{function.__module__}.{getattr(function, '__qualname__', type(function).__name__)}"
+    try:
+        return content_of(function)
+    except (BadDeclaration, OSError, TypeError):  # no source, or one that closes over more than plain values
+        return _text_of_code(function.__code__)
 
-    Raises `BadDeclaration` for a function whose source cannot be read, that reads what has no content, or that is none.
-    """
-    function: Any = entity.group
-    if isinstance(function, attrgetter | itemgetter):
-        return repr(function)
-    if isinstance(function, FunctionType):
-        try:
-            return content_of(function)
-        except BadDeclaration as error:
-            must = "a function of numbers and texts"
-            raise BadDeclaration(f"group of Entity {entity.name!r}", must, str(error)) from None
-    if not hasattr(function, "__qualname__"):
-        raise BadDeclaration(f"group of Entity {entity.name!r}", "a function", function)
-    return f"{function.__module__}.{function.__qualname__}"
+
+def _text_of_code(code: CodeType) -> str:
+    constants = [_text_of_code(value) if isinstance(value, CodeType) else repr(value) for value in code.co_consts]
+    return repr((code.co_code.hex(), code.co_names, constants))
 
 
 def compile_test(expression: Expression | None) -> Callable[[Any], Any] | None:

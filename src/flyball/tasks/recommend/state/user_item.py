@@ -84,7 +84,7 @@ def _fold_slot(
 
 
 def flags_of(pair: UserItem, signals: Signals) -> int:
-    """Those of POSITIVE, WEAK_POSITIVE and NEGATIVE that have an outcome which held."""
+    """POSITIVE, WEAK_POSITIVE and NEGATIVE, as far as any of their outcomes held."""
     hits, flags = pair.hits, 0
     for flag in (POSITIVE, WEAK_POSITIVE, NEGATIVE):
         for slot in signals.slots_of[flag]:
