@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from flyball.events import EventLog
+from flyball.events import EventLog, Record
 from flyball.outcomes import Prediction, prediction_record
 from flyball.serving.metrics import ServingMetrics
 
@@ -57,7 +57,7 @@ class PredictionWriter:
         """Append all that waits; False when the log could not be written (the records wait on)."""
         while self._waiting:
             taken = [self._waiting[index] for index in range(min(len(self._waiting), MAX_RECORDS))]
-            records = [prediction_record(self._stamped(prediction, took_us)) for prediction, took_us in taken]
+            records = [record for waiting in taken if (record := self._record(*waiting)) is not None]
             try:
                 self._log().append(records)
             except Exception as error:  # whatever is wrong with the log, answers go on and records wait
@@ -66,9 +66,17 @@ class PredictionWriter:
             for _ in taken:
                 prediction, _ = self._waiting.popleft()
                 self._by_id.pop(prediction.id, None)
-            self._metrics.counters.add("predictions|written", len(taken))
+            self._metrics.counters.add("predictions|written", len(records))
             self._metrics.gauge("writing", len(self._waiting))
         return True
+
+    def _record(self, prediction: Prediction, took_us: int) -> Record | None:
+        """None, noted, for what cannot be written: it must not hold up the others."""
+        try:
+            return prediction_record(self._stamped(prediction, took_us))
+        except Exception as error:
+            self._metrics.note("predictions", "record", error)
+            return None
 
     def _run(self) -> None:
         tries = 0

@@ -52,11 +52,27 @@ def request_of(
         event = msgspec.convert({**fields, "at": at_us}, event_type, strict=strict)
     except msgspec.ValidationError as error:
         raise bad_request(str(error), event_type, fields) from None
+    _check_sizes(event)
     wrong = event.check()
     if wrong is not None:
         raise BadInput("request", f"consistent ({wrong})", dict(fields))
     key = key_field(event_type)
     return Request(id, str(getattr(event, key)) if key else id, at_us, event)
+
+
+def _check_sizes(event: Event) -> None:
+    """Raise `BadInput` for a whole number, in a list or a map too, that no record of the logs holds."""
+    for name, value in zip(event.__struct_fields__, msgspec.structs.astuple(event), strict=True):
+        if not _fits(value):
+            raise BadInput(name, "whole numbers that fit 64 bits", str(value)[:40])
+
+
+def _fits(value: object) -> bool:
+    if isinstance(value, int):
+        return -(1 << 63) <= value < 1 << 63
+    if isinstance(value, Mapping):
+        return all(map(_fits, value)) and all(map(_fits, value.values()))
+    return all(map(_fits, value)) if isinstance(value, list | tuple | set | frozenset) else True
 
 
 _EXPECTED = re.compile(r"Expected (?P<must>.*?)(?:, got `\w+`)?(?: - at `\$\.?(?P<where>.*)`)?\Z")

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from flyball.app import App, load_app
 from flyball.core import ManualClock
 from flyball.learning import learn
 from flyball.operations import catch_up
+from flyball.outcomes import records_between
 from flyball.runtime import Runtime, load_settings
 from flyball.serving import Service, make_app
 from flyball.simulation import DAY_US, new_plan, seed_home
@@ -60,6 +62,10 @@ async def caller(home: Path) -> AsyncIterator[tuple[httpx.AsyncClient, Service]]
             yield client, service
     finally:
         await service.stop()
+
+
+def recorded_keys(service: Service) -> set[str]:
+    return {record.key for record in records_between(service.runtime.predictions, 0)}
 
 
 def usual(reply: dict[str, Any]) -> float:
@@ -114,6 +120,38 @@ async def test_a_request_that_does_not_fit_the_event_is_reported_where(
         answer = await client.post("/v1/predict", json=wrong)
         assert answer.status_code == 400
         assert field in answer.json()["detail"]
+
+
+async def test_a_whole_number_beyond_64_bits_is_refused_and_later_answers_are_recorded(
+    caller: tuple[httpx.AsyncClient, Service],
+) -> None:
+    client, service = caller
+    for order in (10**30, 1 << 63, -(1 << 63) - 1):
+        reply = await client.post("/v1/predict", content=json.dumps({**ORDER, "order": order}).encode())
+        assert reply.status_code == 400
+        assert "order" in reply.json()["detail"]
+    last = json.dumps({**ORDER, "order": (1 << 63) - 1}).encode()
+    assert (await client.post("/v1/predict", content=last)).status_code == 200
+    async with asyncio.timeout(60):
+        while str((1 << 63) - 1) not in recorded_keys(service):
+            await asyncio.sleep(0)
+
+
+async def test_what_cannot_be_recorded_is_dropped_alone(
+    caller: tuple[httpx.AsyncClient, Service],
+) -> None:
+    _, service = caller
+    unfit, fine = [service.requests.read({**ORDER, "order": order}) for order in (910_001, 910_002)]
+    failures = service.metrics.counters.get("failures|predictions")
+    predictions = service.engine.answer([unfit, fine])
+    assert service._writer is not None
+    for prediction in (msgspec.structs.replace(predictions[0], took_us=0, stale_us=1 << 70), predictions[1]):
+        service._writer.put(prediction, 1)
+    async with asyncio.timeout(60):
+        while fine.key not in recorded_keys(service):
+            await asyncio.sleep(0)
+    assert service.metrics.counters.get("failures|predictions") == failures + 1
+    assert unfit.key not in recorded_keys(service)
 
 
 async def test_without_a_version_what_is_usual_is_answered(caller: tuple[httpx.AsyncClient, Service]) -> None:
