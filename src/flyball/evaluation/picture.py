@@ -26,11 +26,11 @@ def draw_report(title: str, evaluated: Evaluated, targets: dict[str, float], sli
             panels.append(lambda draw=draw, table=table: draw(table))  # type: ignore[misc]
             if table.limits:
                 panels.append(lambda table=table: _capacity(table))  # type: ignore[misc]
-    whole = evaluated.metrics.get(sliced)
+    overall_estimate = evaluated.metrics.get(sliced)
     for by in dict.fromkeys(part.by for part in evaluated.slices):
         parts = [part for part in evaluated.slices if part.by == by and sliced in part.metrics]
         if parts:
-            panels.append(lambda parts=parts: _bars(parts, sliced, whole, targets.get(sliced)))  # type: ignore[misc]
+            panels.append(lambda parts=parts: _bars(parts, sliced, overall_estimate, targets.get(sliced)))  # type: ignore[misc]
     rows = max(1, ceil(len(panels) / 2))
     height = MARGIN + 40 + rows * (PANEL_HEIGHT + MARGIN)
     drawn = [
@@ -210,16 +210,18 @@ def _confusion(table: ReportTable) -> _Panel:
     return panel
 
 
-def _bars(parts: Sequence[SliceMetrics], metric: str, whole: Estimate | None, target: float | None) -> _Panel:
+def _bars(
+    parts: Sequence[SliceMetrics], metric: str, overall_estimate: Estimate | None, target: float | None
+) -> _Panel:
     by = parts[0].by
     ordered = sorted(parts, key=lambda part: (not part.name.isdigit(), int(part.name) if part.name.isdigit() else 0))
     if len(ordered) > _MOST_BARS:  # of many shops the largest
         ordered = sorted(ordered, key=lambda part: -part.requests)[:_MOST_BARS]
     values = [part.metrics[metric] for part in ordered]
     ends = [end for value in values for end in (value.value, value.low, value.high) if end is not None]
-    bounds = [*ends, *([target] if target is not None else []), *([whole.value] if whole else [])]
+    bounds = [*ends, *([target] if target is not None else []), *([overall_estimate.value] if overall_estimate else [])]
     low, high = _span(min(bounds), max(bounds))
-    overall = "" if whole is None else f" (all: {whole.value:.3g})"
+    overall = "" if overall_estimate is None else f" (all: {overall_estimate.value:.3g})"
     panel = _Panel(f"{metric} by {by}{overall}", (-0.7, len(ordered) - 0.3), (low, high), (by, metric), ticks=False)
     every = max(1, ceil(len(ordered) * 16 / (PANEL_WIDTH - _LEFT - _RIGHT)))
     for number, (part, value) in enumerate(zip(ordered, values, strict=True)):
@@ -231,8 +233,8 @@ def _bars(parts: Sequence[SliceMetrics], metric: str, whole: Estimate | None, ta
             panel.text(at, PANEL_HEIGHT - _BOTTOM + 18, slice_name(part)[:10], 10, SOFT, "middle")
     if target is not None:
         panel.level(target, f"should be {target:g}", MARK)
-    if whole is not None:
-        panel.level(whole.value, "")
+    if overall_estimate is not None:
+        panel.level(overall_estimate.value, "")
     return panel
 
 
