@@ -8,8 +8,8 @@ from tests.models.tabular.tables import table_of
 
 import flyball as fb
 from flyball.core import BadDeclaration
-from flyball.models import TargetKind
-from flyball.models.tabular.linear import _design
+from flyball.models import TableColumn, TargetKind, TrainingTable
+from flyball.models.tabular.linear import _design, _solved
 
 EFFECT = np.array([3.0, -1.0, 0.5, 2.0, 0.0])
 
@@ -78,3 +78,32 @@ def test_one_row_and_columns_without_variance_are_learned(rows: int) -> None:
     assert predictor.predict(table.numbers, table.categories)[:, 0] == pytest.approx(np.full(rows, 7.0))
     with pytest.raises(BadDeclaration, match="l2"):
         fb.Linear(l2=0.0)
+
+
+def test_more_columns_than_rows_have_the_solution_of_the_whole_system() -> None:
+    rng = np.random.default_rng(4)
+    rows = np.hstack([rng.normal(size=(30, 80)), np.ones((30, 1))])
+    weight, right = rng.uniform(0.1, 2.0, 30), rng.normal(size=81)
+    penalty = np.append(np.full(80, 0.7), 1e-9)
+    must = np.linalg.solve((rows * weight[:, None]).T @ rows + np.diag(penalty), right)
+    assert _solved(rows, weight, penalty, right) == pytest.approx(must, rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["number", "binary"])
+def test_ten_thousand_columns_are_learned_from(kind: str) -> None:
+    rng = np.random.default_rng(5)
+    numbers = rng.normal(size=(150, 10_000))
+    numbers[:, :20] = np.where(np.arange(150)[:, None] % 2, 3.0, -3.0)  # twenty columns say the same
+    table = TrainingTable(
+        columns=tuple(TableColumn(f"c{column}", "number") for column in range(10_000)),
+        numbers=numbers,
+        categories=np.empty((150, 0), np.int32),
+        target=(np.arange(150) % 2).astype(float),
+        weight=np.ones(150),
+        at_us=np.arange(150),
+    )
+    predictor = predictor_of(fb.Linear(l2=10.0), table, TargetKind(kind))  # type: ignore[arg-type]
+    unseen = rng.normal(size=(2, 10_000))
+    unseen[:, :20] = [[3.0], [-3.0]]
+    high, low = predictor.predict(unseen, np.empty((2, 0), np.int32))[:, 0]
+    assert high > low

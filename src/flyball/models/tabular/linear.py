@@ -83,8 +83,8 @@ class Linear(TabularModel, frozen=True):
 
     def _ridge(self, rows: Doubles, target: Doubles, weight: Doubles) -> Doubles:
         center = np.average(target, weights=weight)
-        gram = (rows * weight[:, None]).T @ rows + np.diag(self._penalty(rows.shape[1]))
-        coefficients: Doubles = _solved(gram, rows.T @ (weight * (target - center)))
+        right = rows.T @ (weight * (target - center))
+        coefficients = _solved(rows, weight, self._penalty(rows.shape[1]), right)
         coefficients[-1] += center
         return coefficients
 
@@ -97,7 +97,7 @@ class Linear(TabularModel, frozen=True):
             probability = logistic(rows @ coefficients)
             gradient = rows.T @ (weight * (happened - probability)) - penalty * coefficients
             curvature = weight * np.maximum(probability * (1 - probability), 1e-9)
-            step: Doubles = _solved((rows * curvature[:, None]).T @ rows + np.diag(penalty), gradient)
+            step = _solved(rows, curvature, penalty, gradient)
             coefficients = coefficients + step * min(1.0, 5.0 / max(float(np.abs(step).max()), 1e-300))
             if np.abs(step).max() < _CLOSE:
                 break
@@ -148,8 +148,24 @@ class LinearPredictor:
         return added
 
 
-def _solved(matrix: Doubles, right: Doubles) -> Doubles:
-    solution: Doubles = np.asarray(np.linalg.solve(matrix, right), np.float64)
+def _solved(rows: Doubles, weight: Doubles, penalty: Doubles, right: Doubles) -> Doubles:
+    """The solution of (rows' weight rows + penalty) x = right; the last column is the base, the others cost alike.
+
+    With more columns than rows by a matrix of rows, so that memory and time grow with the columns, not with their
+    square and cube: the Woodbury identity, Golub and Van Loan, "Matrix Computations", 2013, section 2.1.4.
+    """
+    if rows.shape[1] <= len(rows):
+        gram = (rows * weight[:, None]).T @ rows + np.diag(penalty)
+        solution: Doubles = np.asarray(np.linalg.solve(gram, right), np.float64)
+        return solution
+    columns, l2, root = rows[:, :-1], penalty[0], np.sqrt(weight)
+    scaled = columns * root[:, None]
+    inner = scaled @ scaled.T + np.diag(np.full(len(rows), l2))
+    sides = np.stack([right[:-1], columns.T @ weight], axis=1)
+    by_columns = (sides - scaled.T @ np.linalg.solve(inner, scaled @ sides)) / l2
+    crossed = sides[:, 1]
+    base = (right[-1] - crossed @ by_columns[:, 0]) / (weight.sum() + penalty[-1] - crossed @ by_columns[:, 1])
+    solution = np.append(by_columns[:, 0] - base * by_columns[:, 1], base)
     return solution
 
 
