@@ -179,6 +179,17 @@ def check_odd_rows(model: TabularModel, target: TargetKind, folder: Path) -> Non
         assert np.isfinite(predictor.contributions(numbers, categories)).all(), f"contributions of {number} are finite"
 
 
+def check_infinite_numbers(model: TabularModel, target: TargetKind, folder: Path) -> None:
+    """Infinite numbers are learned from and predicted of: the answers and what explains them are finite."""
+    table = sample_table(target)
+    numbers = table.numbers.copy()
+    numbers[::7, 0], numbers[3::7, 2], numbers[5::7, 2] = np.inf, -np.inf, np.inf
+    table = msgspec.structs.replace(table, numbers=numbers)
+    predictor = _open(model, model.fit(table, target, 7), target)
+    _check_values(predictor.predict(numbers, table.categories), len(table), target, "infinite numbers")
+    _check_contributions(predictor, table, target, "infinite numbers")
+
+
 def check_degenerate(model: TabularModel, target: TargetKind, folder: Path) -> None:
     """Tables at the edges are learned from; one or two rows may be refused instead, by `BadInput`."""
     unseen = sample_table(target, rows=20, seed=4)
@@ -205,6 +216,7 @@ TABULAR_CHECKS: list[TabularCheck] = [
     check_kept_in_artifact,
     check_in_range,
     check_odd_rows,
+    check_infinite_numbers,
     check_degenerate,
     check_contributions,
 ]

@@ -129,7 +129,7 @@ class Estimator(TabularModel, frozen=True):
     def _encoding(self, table: TrainingTable) -> dict[str, NDArray[Any]]:
         """`fill`, `code_fill`: for missing numbers and codes, NaN to keep them, 0 where all are missing: some
         estimators cannot be fitted on a column of nothing. `slot_0`...: the column of each text that has one."""
-        known = ~np.isnan(table.numbers)
+        known = np.isfinite(table.numbers)
         fill = np.where(known.any(axis=0), np.nan, 0.0)
         if self.missing == "mean":
             weights = known * table.weight[:, None]
@@ -204,7 +204,7 @@ class EstimatorPredictor:
 
 def encoded(arrays: Arrays, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
     """float64 (rows, columns of the estimator): numbers, then categories as hot columns or as codes."""
-    parts = [np.where(np.isnan(numbers), arrays["fill"], numbers)]
+    parts = [np.where(~np.isfinite(numbers), arrays["fill"], numbers)]
     for index in range(categories.shape[1]):
         codes = categories[:, index]
         slots = arrays.get(f"slot_{index}")

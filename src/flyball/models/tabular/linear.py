@@ -45,7 +45,7 @@ class Linear(TabularModel, frozen=True):
 
     def fit(self, table: TrainingTable, target: TargetKind, seed: int) -> TabularFit:
         total = table.weight.sum()
-        there = ~np.isnan(table.numbers)
+        there = np.isfinite(table.numbers)
         weights = there * table.weight[:, None]
         counted = np.maximum(weights.sum(axis=0), 1e-300)
         filled = np.where(there, table.numbers, 0.0)
@@ -170,7 +170,8 @@ def _solved(rows: Doubles, weight: Doubles, penalty: Doubles, right: Doubles) ->
 
 
 def _standard(values: Doubles, mean: Any, scale: Any) -> Doubles:
-    return np.where(np.isnan(values), 0.0, (values - mean) / scale)
+    known = np.isfinite(values)  # what is missing or infinite counts as the mean
+    return np.where(known, (np.where(known, values, mean) - mean) / scale, 0.0)
 
 
 def _slots(codes: NDArray[np.int32], weight: Doubles, count: int, most: int) -> NDArray[np.int32]:
