@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 PEERS := .venv-peers
+SERVING_PEERS := .venv-serving-peers
 BIN := $(VENV)/bin
 PIP_OF := bin/python -m pip install --quiet --disable-pip-version-check --no-input
 PIP := $(VENV)/$(PIP_OF)
@@ -25,7 +26,7 @@ check: ## style, types, tests, and the command line from a clean install: what C
 	@scripts/check
 
 bench: $(VENV)/.bench ## print the speed of this machine beside that of its peers
-	@export PEERS_PYTHON=$(PEERS)/bin/python; \
+	@export PEERS_PYTHON=$(PEERS)/bin/python SERVING_PEERS_PYTHON=$(CURDIR)/$(SERVING_PEERS)/bin/python; \
 	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 setup: $(VENV)/.runtime ## install Flyball into .venv
@@ -35,7 +36,7 @@ lock: setup-dev ## write requirements/*.lock anew
 	@scripts/lock
 
 clean: ## remove what was installed and built; .flyball, which holds your logs, stays
-	@rm -rf $(VENV) $(PEERS) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) $(PEERS) $(SERVING_PEERS) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 reset-demo: ## remove the state of the demo
 	@rm -rf $(HOME_FOLDER)
@@ -56,9 +57,11 @@ $(VENV)/.dev: requirements/dev.lock $(VENV)/.runtime
 	@$(PIP) --require-hashes -r requirements/dev.lock
 	@touch $@
 
-$(VENV)/.bench: requirements/bench.lock requirements/peers.lock $(VENV)/.dev
-	@echo "installing the peers to compare with into $(VENV) and $(PEERS) (1 GB, a few minutes, once)"
+$(VENV)/.bench: requirements/bench.lock requirements/peers.lock requirements/serving_peers.lock $(VENV)/.dev
+	@echo "installing the peers to compare with into $(VENV), $(PEERS) and $(SERVING_PEERS) (2 GB, a few minutes, once)"
 	@$(PIP) --require-hashes -r requirements/bench.lock || echo "not all of them: some comparisons are left out"
 	@$(PYTHON) -m venv $(PEERS)
 	@$(PEERS)/$(PIP_OF) --require-hashes -r requirements/peers.lock || echo "not all of them: some comparisons are left out"
+	@$(PYTHON) -m venv $(SERVING_PEERS)
+	@$(SERVING_PEERS)/$(PIP_OF) --require-hashes -r requirements/serving_peers.lock || echo "not all of them: some comparisons are left out"
 	@touch $@
