@@ -2,6 +2,7 @@
 
 Each line is parsed, checked against its declaration, looked up in the catalog, looked up among all identities and
 durably appended (SQLite, WAL, synchronous=FULL). Run: `python benchmarks/ingest.py [--lines N] [--json]`.
+A fifth as many lines that are all bad tell what one costs.
 With TEST_DATA naming the folder of real data, the real log of 50,000 lines is measured too.
 """
 
@@ -94,6 +95,13 @@ def made_up_lines(count: int, films: list[str], seed: int = 1) -> Iterator[bytes
         yield line.encode()
 
 
+def bad_lines(count: int, films: list[str], seed: int = 1) -> Iterator[bytes]:
+    """Watches of users that are no numbers."""
+    for line in made_up_lines(count, films, seed):
+        stamp, after = line.split(b",", 1)
+        yield b"%s,x%s" % (stamp, after)
+
+
 def made_up_films(count: int, seed: int = 1) -> list[str]:
     rng = random.Random(seed)
     words = ["the", "a", "red", "last", "night", "of", "river", "house", "lost", "king", "summer", "blue"]
@@ -139,6 +147,8 @@ def main() -> None:
         path = Path(folder) / "made_up.log"
         path.write_bytes(b"\n".join(made_up_lines(chosen.lines, films)) + b"\n")
         results["made_up"] = measure(path, films, repeat=True)
+        path.write_bytes(b"\n".join(bad_lines(chosen.lines // 5, films)) + b"\n")
+        results["all_bad"] = measure(path, films, repeat=False)
         real = Path(os.environ.get("TEST_DATA", "../shared/data")) / "movielog/raw_mcgill_f22_team4_50k.log"
         if real.exists():
             copy = Path(folder) / real.name
