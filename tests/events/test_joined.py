@@ -249,6 +249,40 @@ def test_history_joins_though_its_sides_came_as_two_files(name: str, order: tupl
     assert len([key for key, _ in store.scan(b"") if b"/p/" in key]) < 60, "what both sides have passed is gone"
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.data(), st.sampled_from(["fraud", "dispute"]))
+def test_history_joins_as_offline_in_a_log_that_takes_live_events(data: st.DataObject, name: str) -> None:
+    """Live pairs of any order among two files of years before, whichever came first; restarts anywhere."""
+    files = list(history(40))
+    if data.draw(st.booleans()):
+        files.reverse()
+    now_us = START_US + 400 * DAY_US
+    came: list[Record] = []
+    for file in (*files, []):
+        days = data.draw(st.lists(st.integers(0, 3 * DAY_US), max_size=30))
+        for number, late_us in enumerate(sorted(days)):
+            at, tx = now_us + late_us, 1000 + number
+            made = [transaction(at, tx, card=tx), chargeback(at, tx, 1)]
+            came += data.draw(st.permutations(made))
+        now_us += 3 * DAY_US
+        came += file
+    log = partitioned(came)
+    frames = frames_of(log)
+    expected = naive(log, name)
+    assert joined_online(log, name, data.draw(cut(log)))[0] == expected
+    assert join_frames(SCHEMA.joined[name].cls, frames["transaction"], frames["chargeback"]).height == len(expected)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["first before second", "second before first"])
+def test_history_imported_into_a_home_that_takes_live_events_joins_whole(order: tuple[int, int]) -> None:
+    files = history(280)
+    live = [transaction(START_US + 400 * DAY_US + n, tx=10_000 + n, card=n) for n in range(64)]
+    log = partitioned([*live, *files[order[0]], *files[order[1]]])
+    made, _ = joined_online(log, "fraud", [[min(step, len(part)) for part in log] for step in range(1, 400, 9)])
+    assert len(made) == 280
+    assert made == naive(log, "fraud")
+
+
 @pytest.mark.parametrize("silent", ["transaction", "chargeback"])
 def test_a_side_that_stays_silent_holds_nothing_for_ever(silent: str) -> None:
     """Live events tell the time: what came live or as history before them waits no longer than it may."""

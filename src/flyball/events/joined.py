@@ -4,8 +4,10 @@ A joined event has the fields of both and becomes known when the later known of 
 log: consumers join while they read, history joins its frames. Every pair within the span is one event, so the order of
 arrival cannot matter and nothing is ever taken back. A pair of which one event is known more than `LATE_US` after its
 span has closed is not joined: that bounds what waits.
-History may come one side after the other, at any distance. Live events tell the time: what they are past
-(its span, `LATE_US` and an hour) waits no longer, and history of its other side that comes only then joins nothing.
+History may come one side after the other, also into a log that takes live events. Imported events wait until imports
+of the other side are past them (its span, `LATE_US` and an hour), or live events have gone on as long since the last
+import. Live events wait until live ones or imports of the other side are past them; history that comes only then joins
+none of them.
 Source: windowed stream-stream inner joins of Kafka Streams and Flink.
 """
 
@@ -21,8 +23,9 @@ from flyball.events.declared import read_type
 from flyball.events.types import Event, Profile, Renamed
 
 LATE_US = 7 * 86_400_000_000
-_RULE = 2
-"""Which pairs are made while reading; 1 lost those of a history whose sides came one after the other."""
+_RULE = 3
+"""Which pairs are made while reading; 1 lost those of a history whose sides came one after the other,
+2 did where live events had come before."""
 
 
 class Join(msgspec.Struct, frozen=True):

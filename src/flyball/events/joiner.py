@@ -38,11 +38,20 @@ class _Pending(msgspec.Struct, array_like=True):
 
 
 class _Latest(msgspec.Struct, array_like=True):
-    """{partition: the latest `known_at`} of each side, and of the events of either that came live."""
+    """{partition: the latest `known_at`} of the imported events of each side, and of all that came live.
 
-    sides: tuple[dict[int, int], dict[int, int]]
+    `settled`: {partition: the live time after its last import, -1 while there is none}.
+    """
+
+    imported: tuple[dict[int, int], dict[int, int]]
     live: dict[int, int]
+    settled: dict[int, int]
 
+
+_POOLS = range(4)
+"""What waits, apart by how it goes: live firsts and seconds, imported firsts and seconds."""
+
+_Pools = tuple[list[_Waiting], list[_Waiting], list[_Waiting], list[_Waiting]]
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_pending = msgspec.msgpack.Decoder(_Pending).decode
@@ -64,8 +73,10 @@ class Joiner:
     side is the record's `id`, so that both tell pairs apart, in the order of `join_frames`), and the changes
     of the pending events, which belong into the same write as whatever is made of the records; each record is to be
     given once. `partitions`: of the log; an event goes once, in every partition, the other side is past the time it can
-    wait for, or what comes live (`known_at` is then the time of arrival) is: history of one side may thus be read long
-    before that of the other, and a side that stays silent holds nothing for ever. None keeps all, as a replay may.
+    wait for, or what comes live (`known_at` is then the time of arrival) is. Of imported events only the imports of the
+    other side count, or live ones that have gone on for the whole span after the last import: history of one side may
+    thus be read long before that of the other, and a side that stays silent holds nothing for ever. None keeps all, as
+    a replay may.
     """
 
     def __init__(self, schema: Schema, names: Sequence[str], partitions: int | None = None) -> None:
@@ -110,44 +121,55 @@ class _OneJoin:
         self, records: Mapping[str, Sequence[Positioned]], store: KeyValues
     ) -> tuple[list[Positioned], dict[bytes, bytes | None]]:
         (stored,), _ = store.read([self.prefix + b"k"])
-        latest = _Latest(({}, {}), {}) if stored is None else _decode_latest(stored)
-        passed_us = (self._passed_us(latest, 1), self._passed_us(latest, 0))
+        latest = _Latest(({}, {}), {}, {}) if stored is None else _decode_latest(stored)
+        passed_us = [self._passed_us(latest, pool) for pool in _POOLS]
         new, seen = self._arrived(records, latest)
-        values, _ = store.read([self._pending_key(side, key) for key in new for side in (0, 1)])
+        values, _ = store.read([self._pending_key(pool, key) for key in new for pool in _POOLS])
         old = [_Pending([], -1) if value is None else _decode_pending(value) for value in values]
         changes: dict[bytes, bytes | None] = {}
         pairs: list[tuple[_Waiting, _Waiting]] = []
-        for (key, arrived), *pending in zip(new.items(), old[::2], old[1::2], strict=True):
-            pairs += self._pairs(arrived[0], pending[1].waiting + arrived[1])
-            pairs += self._pairs(pending[0].waiting, arrived[1])
-            for side in (0, 1):
-                if arrived[side]:
-                    waiting = sorted(pending[side].waiting + arrived[side])
-                    changes |= self._stored(side, key, waiting, pending[side].due, passed_us[side])
-        for side in (0, 1):
-            changes |= self._sweep(store, side, passed_us[side], changes)
+        for (key, arrived), *pending in zip(new.items(), *(old[pool::4] for pool in _POOLS), strict=True):
+            firsts, seconds = (sorted(pending[side].waiting + pending[side + 2].waiting) for side in (0, 1))
+            new_firsts, new_seconds = (arrived[side] + arrived[side + 2] for side in (0, 1))
+            pairs += self._pairs(new_firsts, seconds + new_seconds)
+            pairs += self._pairs(firsts, new_seconds)
+            for pool in _POOLS:
+                if arrived[pool]:
+                    waiting = sorted(pending[pool].waiting + arrived[pool])
+                    changes |= self._stored(pool, key, waiting, pending[pool].due, passed_us[pool])
+        for pool in _POOLS:
+            changes |= self._sweep(store, pool, passed_us[pool], changes)
         if seen:
-            first, second, live = (dict(sorted(known.items())) for known in (*latest.sides, latest.live))
-            changes[self.prefix + b"k"] = _encode(_Latest((first, second), live))
+            times = (*latest.imported, latest.live, latest.settled)
+            first, second, live, settled = (dict(sorted(known.items())) for known in times)
+            changes[self.prefix + b"k"] = _encode(_Latest((first, second), live, settled))
         return [self._record(*pair) for pair in pairs], changes
 
     def _arrived(
         self, records: Mapping[str, Sequence[Positioned]], latest: _Latest
-    ) -> tuple[dict[bytes, tuple[list[_Waiting], list[_Waiting]]], bool]:
-        """{key: (firsts, seconds)} of a batch, and whether there was any record; `latest` is moved on."""
-        new: dict[bytes, tuple[list[_Waiting], list[_Waiting]]] = {}
-        seen = False
+    ) -> tuple[dict[bytes, _Pools], bool]:
+        """{key: events by pool} of a batch, and whether there was any record; `latest` is moved on."""
+        new: dict[bytes, _Pools] = {}
+        seen, importing = False, set[int]()
         for side, (name, key_of_event) in enumerate(zip(self.sides, self._keys, strict=True)):
             positioned = records.get(name, ())
             events = self._schema.decode_many([record for record, _, _ in positioned])
             for event, (record, offset, partition) in zip(events, positioned, strict=True):
                 seen = True
-                for known in (latest.sides[side],) if record.flags & IMPORTED else (latest.sides[side], latest.live):
-                    known[partition] = max(known.get(partition, record.known_at), record.known_at)
+                imported = bool(record.flags & IMPORTED)
+                if imported:
+                    importing.add(partition)
+                known = latest.imported[side] if imported else latest.live
+                known[partition] = max(known.get(partition, record.known_at), record.known_at)
                 key = key_of_event(event)
                 if key is not None:
                     waiting = _Waiting(record.at, partition, offset, record.known_at, record.body, record.schema)
-                    new.setdefault(str(key).encode(), ([], []))[side].append(waiting)
+                    new.setdefault(str(key).encode(), ([], [], [], []))[side + 2 * imported].append(waiting)
+        for partition in importing | latest.settled.keys():
+            if partition in importing:
+                latest.settled[partition] = -1
+            elif latest.settled[partition] < 0:
+                latest.settled[partition] = latest.live.get(partition, -1)
         return new, seen
 
     def _pairs(self, firsts: Sequence[_Waiting], seconds: Sequence[_Waiting]) -> list[tuple[_Waiting, _Waiting]]:
@@ -180,66 +202,71 @@ class _OneJoin:
         pair = other.offset.to_bytes(8, "big") + other.partition.to_bytes(8, "big")
         return msgspec.structs.replace(record, id=pair), anchor.offset, anchor.partition
 
-    def _passed_us(self, latest: _Latest, other: int) -> int | None:
-        """The time up to which nothing can wait for the other side any more; None while a partition has not shown it.
+    def _passed_us(self, latest: _Latest, pool: int) -> int | None:
+        """The time before which nothing of a pool can wait any more; None while a partition has not shown it.
 
         Time of arrival only moves on; that of history is where its files have come to, which says nothing of others.
         """
-        passed = dict(latest.live)
-        for partition, known_at in latest.sides[other].items():
-            passed[partition] = max(passed.get(partition, known_at), known_at)
-        if self._partitions is None or len(passed) < self._partitions:
+        if self._partitions is None:
             return None
-        return min(passed.values()) - self._join.within_us - LATE_US - _HOUR_US
+        span_us = self._join.within_us + LATE_US + _HOUR_US
+        live_us = min(latest.live.values()) if len(latest.live) == self._partitions else None
+        settled = latest.settled.values()
+        if pool >= 2 and live_us is not None and min(settled, default=-1) >= 0 and max(settled) < live_us - span_us:
+            return live_us - span_us
+        passed = {} if pool >= 2 else dict(latest.live)
+        for partition, known_at in latest.imported[1 - pool % 2].items():
+            passed[partition] = max(passed.get(partition, known_at), known_at)
+        return min(passed.values()) - span_us if len(passed) == self._partitions else None
 
     def _stored(
-        self, side: int, key: bytes, waiting: list[_Waiting], noted: int, passed_us: int | None
+        self, pool: int, key: bytes, waiting: list[_Waiting], noted: int, passed_us: int | None
     ) -> dict[bytes, bytes | None]:
         """The changes that keep what still waits under a key, noted by the hour of its latest event."""
         if passed_us is not None:
             waiting = [event for event in waiting if event.at >= passed_us]
-        pending_key = self._pending_key(side, key)
+        pending_key = self._pending_key(pool, key)
         changes: dict[bytes, bytes | None] = {}
         if not waiting:
             if noted >= 0:
-                changes = {pending_key: None, self._note(side, noted, key): None}
+                changes = {pending_key: None, self._note(pool, noted, key): None}
             return changes
         due = max(event.at for event in waiting) // _HOUR_US
         if 0 <= noted <= due:
             return {pending_key: _encode(_Pending(waiting, noted))}  # looked at then, and noted anew
         if noted >= 0:
-            changes[self._note(side, noted, key)] = None
-        return changes | {pending_key: _encode(_Pending(waiting, due)), self._note(side, due, key): b""}
+            changes[self._note(pool, noted, key)] = None
+        return changes | {pending_key: _encode(_Pending(waiting, due)), self._note(pool, due, key): b""}
 
-    def _pending_key(self, side: int, key: bytes) -> bytes:
-        return self.prefix + b"p/" + bytes([side]) + key
+    def _pending_key(self, pool: int, key: bytes) -> bytes:
+        return self.prefix + b"p/" + bytes([pool]) + key
 
-    def _notes(self, side: int) -> bytes:
-        return self.prefix + b"x/" + bytes([side])
+    def _notes(self, pool: int) -> bytes:
+        return self.prefix + b"x/" + bytes([pool])
 
-    def _note(self, side: int, hour: int, key: bytes) -> bytes:
-        return self._notes(side) + hour.to_bytes(4, "big") + key
+    def _note(self, pool: int, hour: int, key: bytes) -> bytes:
+        return self._notes(pool) + hour.to_bytes(4, "big") + key
 
     def _sweep(
-        self, store: KeyValues, side: int, passed_us: int | None, changes: Mapping[bytes, bytes | None]
+        self, store: KeyValues, pool: int, passed_us: int | None, changes: Mapping[bytes, bytes | None]
     ) -> dict[bytes, bytes | None]:
         """Drop what can wait no more among the keys that are due; those just changed are looked at another time."""
         if passed_us is None:
             return {}
         swept: dict[bytes, bytes | None] = {}
-        start = len(self._notes(side))
+        start = len(self._notes(pool))
         due: list[tuple[bytes, int]] = []
-        for note, _ in store.scan(self._notes(side), _DUE_AT_ONCE):
+        for note, _ in store.scan(self._notes(pool), _DUE_AT_ONCE):
             hour = int.from_bytes(note[start : start + 4], "big")
             if (hour + 1) * _HOUR_US >= passed_us:
                 break
             due.append((note[start + 4 :], hour))
-        pending_keys = [self._pending_key(side, key) for key, _ in due]
+        pending_keys = [self._pending_key(pool, key) for key, _ in due]
         values, _ = store.read(pending_keys)
         for (key, hour), pending_key, value in zip(due, pending_keys, values, strict=True):
             if pending_key in changes:
                 continue
-            swept[self._note(side, hour, key)] = None
+            swept[self._note(pool, hour, key)] = None
             if value is None:
                 continue
             waiting = _decode_pending(value).waiting
@@ -248,7 +275,7 @@ class _OneJoin:
                 swept[pending_key] = None
             else:
                 swept[pending_key] = _encode(_Pending(waiting, latest))
-                swept[self._note(side, latest, key)] = b""
+                swept[self._note(pool, latest, key)] = b""
         return swept
 
 
