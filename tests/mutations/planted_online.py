@@ -85,7 +85,7 @@ PLANTED_ONLINE = (
         "decayed: the first field is not read",
     ),
     # sealing
-    Planted(_FOLDING, "if old[at_place] < cut:", "if old[at_place] <= cut:", "an event at the horizon is sealed"),
+    Planted(_FOLDING, "if old[row] < cut:", "if old[row] <= cut:", "an event at the horizon is sealed"),
     Planted(_FOLDING, "if rows[r, 1] < cut:", "if rows[r, 1] <= cut:", "a new event at the horizon is sealed"),
     Planted(
         _MERGING,
@@ -107,8 +107,8 @@ PLANTED_ONLINE = (
     ),
     Planted(
         _MERGING,
-        "oldest = times[count - most]",
-        "oldest = times[count - most + 1]",
+        "[stable_order(times)[count - most]]",
+        "[stable_order(times)[count - most + 1]]",
         "one too few different values kept",
     ),
     Planted(
