@@ -6,7 +6,10 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import polars as pl
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from tests.tasks.predict import payments
 
 from flyball.core import ManualClock, new_id
@@ -19,7 +22,7 @@ from flyball.policy import uniform_of
 from flyball.runtime import Runtime, load_settings
 from flyball.simulation import ingest_pieces
 from flyball.tasks import Response, ServingLag, request_of, seed_of
-from flyball.tasks.predict.examples import Labeled, RequestHistory
+from flyball.tasks.predict.examples import Labeled, RequestHistory, last_decisions
 
 START_US = 1_767_225_600_000_000
 DAYS, A_DAY = 30, 400
@@ -106,3 +109,31 @@ def test_learning_and_evaluation_count_by_the_propensity(declining: Declining) -
     share = np.array(declining.fraud).mean()
     events = constant.metrics["true_positive"]["value"] + constant.metrics["false_negative"]["value"]
     assert events == pytest.approx(share, abs=0.06)
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 2), st.integers(0, 60)), min_size=1, max_size=8, unique=True),
+    st.lists(st.tuples(st.integers(1, 3), st.integers(0, 60), st.sampled_from(["approve", "decline"])), max_size=8),
+)
+def test_a_decision_belongs_to_one_request_of_a_key_that_comes_again(
+    requests: list[tuple[int, int]], answers: list[tuple[int, int, str]]
+) -> None:
+    within = 5
+    answers = sorted(answers, key=lambda answer: answer[1])
+    expected: list[str | None] = [None] * len(requests)
+    ambiguous = False
+    for key, at, decision in answers:
+        gaps = sorted((abs(at - asked), index) for index, (name, asked) in enumerate(requests) if name == key)
+        ambiguous |= len(gaps) > 1 and gaps[0][0] == gaps[1][0] <= within
+        if gaps and gaps[0][0] <= within:
+            expected[gaps[0][1]] = decision
+    assume(not ambiguous)  # halfway between two requests either may have it
+    frame = pl.DataFrame(requests, schema={"customer": pl.Int64, "at": pl.Int64}, orient="row")
+    decisions = pl.DataFrame(
+        [(at, f'{{"customer":{key}}}', decision, 0.5) for key, at, decision in answers],
+        schema={"at": pl.Int64, "request": pl.String, "decision": pl.String, "propensity": pl.Float64},
+        orient="row",
+    )
+    matched = last_decisions(frame, "customer", decisions, within)
+    assert matched["decision"].to_list() == expected
+    assert [value is None for value in matched["propensity"].to_list()] == [value is None for value in expected]

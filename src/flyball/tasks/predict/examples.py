@@ -173,16 +173,25 @@ class RequestHistory:
 
 
 def last_decisions(requests: pl.DataFrame, key: str, decisions: pl.DataFrame, within_us: int) -> pl.DataFrame:
-    """`decision` and `propensity` of each request, null where none is logged: those of the response to the same `key`
-    that came nearest to the request, at most `within_us` apart."""
+    """`decision` and `propensity` of each request, null where none is logged.
+
+    A response belongs to the one request of the same `key` that is nearest to it, at most `within_us` apart; of several
+    that belong to a request, the last counts.
+    """
     keys = pl.col("request").str.json_path_match(f"$.{key}").alias("_key")
-    answers = decisions.select("at", keys, "decision", "propensity").drop_nulls("_key").sort("at")
+    answers = decisions.select("at", keys, "decision", "propensity").drop_nulls("_key").sort("at", maintain_order=True)
     keyed = requests.select(pl.col("at").cast(pl.Int64), pl.col(key).cast(pl.String).alias("_key"))
-    rows = keyed.with_row_index(OFFSET).sort("at")
-    matched = rows.join_asof(
-        answers, on="at", by="_key", strategy="nearest", tolerance=within_us, check_sortedness=False
+    rows = keyed.with_row_index(OFFSET)
+    answered = answers.join_asof(
+        rows.sort("at", maintain_order=True),
+        on="at",
+        by="_key",
+        strategy="nearest",
+        tolerance=within_us,
+        check_sortedness=False,
     )
-    return matched.sort(OFFSET).select("decision", "propensity")
+    last = answered.drop_nulls(OFFSET).group_by(OFFSET).agg(pl.col("decision").last(), pl.col("propensity").last())
+    return rows.join(last, on=OFFSET, how="left", maintain_order="left").select("decision", "propensity")
 
 
 def observed_share(duration_us: Ints, censored: NDArray[np.bool_], at_us: Ints) -> Doubles:
