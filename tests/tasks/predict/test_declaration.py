@@ -116,3 +116,14 @@ def test_a_version_is_served_as_long_as_what_it_reads_is_declared_alike() -> Non
     assert (restored.target_kind.kind, quantiles.target_kind.kind) == ("number", "quantiles")
     with pytest.raises(Refused, match="binary"):
         quantiles.restore(task_of().about.declaration)
+
+
+def test_a_version_keeps_the_zone_it_learned_with() -> None:
+    learned = task_of(zone="Europe/Berlin").about.declaration
+    assert task_of(zone="Asia/Tokyo").restore(learned).zone == "Europe/Berlin"
+
+
+def test_a_version_in_other_units_than_the_target_is_refused() -> None:
+    hours, minutes = (fb.elapsed(Chargeback, by="payment", within="1d", unit=unit) for unit in ("h", "m"))
+    with pytest.raises(Refused, match=r"units of 1h, as when the version was learned, got 1m: .*flyball learn"):
+        task_of(target=minutes).restore(task_of(target=hours).about.declaration)

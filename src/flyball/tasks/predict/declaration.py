@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from flyball.core import BadDeclaration, BadInput, Refused, find_zone, parse_duration
+from flyball.core import BadDeclaration, BadInput, Refused, find_zone, format_duration, parse_duration
 from flyball.events import Event, FormerNames, Profile, WrittenType, join_of, read_type
 from flyball.models import OneVsRest, TableColumn, TabularModel, TargetKind
 from flyball.policy import Decide, Expression, Quote, trace
@@ -227,9 +227,10 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
         event_types: Sequence[type[Event]] = (),
         written: Sequence[WrittenType] = (),
     ) -> "Predict":
-        """The task with the columns and the kind of `declaration`.
+        """The task with the columns, the kind and the zone of `declaration`.
 
-        Raises `Refused` where the request's type, a column or a feature is not declared any more, or otherwise.
+        Raises `Refused` where the request's type, a column or a feature is not declared any more, or otherwise, and
+        where the target has another unit.
         """
         if FormerNames((self.on, *event_types), written).type_of(declaration["on"]) is not self.on:
             raise Refused(
@@ -252,15 +253,22 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
                 "release a version learned since"
             )
         target = self._target_of(declaration)
-        quantiles = tuple(declaration["quantiles"]) or self.quantiles
-        same = target is self.target and (declaration["kind"], quantiles) == (self.target_kind.kind, self.quantiles)
+        quantiles, zone = tuple(declaration["quantiles"]) or self.quantiles, declaration["zone"]
+        learned, declared = (declaration["kind"], quantiles, zone), (self.target_kind.kind, self.quantiles, self.zone)
+        same = target is self.target and learned == declared
         if same and plain_decide(self.decide) == declaration.get("decide"):
             return self
         then = decide_as_declared(declaration.get("decide"), self.decide)
-        return self._refusing(target=target, kind=declaration["kind"], quantiles=quantiles, decide=then)
+        return self._refusing(target=target, kind=declaration["kind"], quantiles=quantiles, zone=zone, decide=then)
 
     def _target_of(self, declaration: Mapping[str, Any]) -> Target | Mapping[str, Target]:
         """The target with the labels that a version predicts, in its order. Raises `Refused`."""
+        then = declaration["target"]
+        if isinstance(self.target, Target) and "unit_us" in then and then["unit_us"] != self.target.unit_us:
+            raise Refused(
+                f"the target must be in units of {format_duration(then['unit_us'])}, as when the version was learned, "
+                f"got {format_duration(self.target.unit_us)}: declare that unit again, or run flyball learn"
+            )
         classes = tuple(declaration.get("classes", self.target_kind.classes))
         if classes == self.target_kind.classes:
             return self.target
