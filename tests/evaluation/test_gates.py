@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 import flyball as fb
@@ -160,12 +161,12 @@ def test_the_baseline_must_be_beaten_for_certain(metric: str, gap: Estimate, pas
 
 def test_a_metric_with_a_target_is_better_the_nearer_it_is() -> None:
     report = report_of(
-        {"mine": {"ratio": Estimate(1.1)}, "random": {"ratio": Estimate(0.5)}},
+        {"mine": {"ratio": Estimate(1.1, 1.09, 1.11)}, "random": {"ratio": Estimate(0.5, 0.49, 0.51)}},
         {"ratio": {("mine", "random"): Estimate(0.6, 0.55, 0.65)}},
     )
     assert gate("beats_random", report, Rivals(None, "random", "random"), "ratio").passed  # 0.1 off against 0.5
     turned = report_of(
-        {"mine": {"ratio": Estimate(1.6)}, "random": {"ratio": Estimate(0.5)}},
+        {"mine": {"ratio": Estimate(1.6, 1.59, 1.61)}, "random": {"ratio": Estimate(0.5, 0.49, 0.51)}},
         {"ratio": {("mine", "random"): Estimate(1.1, 1.05, 1.15)}},
     )
     assert not gate("beats_random", turned, Rivals(None, "random", "random"), "ratio").passed
@@ -301,3 +302,20 @@ def test_who_failed_cannot_be_chosen() -> None:
     assert choose(fb.best("ndcg@5"), report, ["good", "other"])[0] == "other"
     with pytest.raises(Refused, match="choosing by ndcg@5 must have a candidate with that metric, got good"):
         choose(fb.best("ndcg@5"), report, ["good"])
+
+
+def test_two_equally_far_on_either_side_of_the_target_are_a_tie() -> None:
+    # Much noise that both share, little of their own: the difference says nothing of which is nearer to the target.
+    rng, wrong, runs = np.random.default_rng(1), 0, 1_000
+    for shared, own, others in rng.normal(0, (0.5, 0.02, 0.02), (runs, 3)):
+        mine, theirs = 0.8 + shared + own, 1.2 + shared + others
+        half, gap = 1.96 * float(np.hypot(0.5, 0.02)), 1.96 * 0.02 * 2**0.5
+        report = report_of(
+            {
+                "mine": {"ratio": Estimate(mine, mine - half, mine + half)},
+                "base": {"ratio": Estimate(theirs, theirs - half, theirs + half)},
+            },
+            {"ratio": {("mine", "base"): Estimate(mine - theirs, mine - theirs - gap, mine - theirs + gap)}},
+        )
+        wrong += gate("beats_random", report, Rivals(None, "base", "random"), "ratio").passed
+    assert wrong <= 0.025 * runs

@@ -135,7 +135,22 @@ def _gain(report: Report, metric: str, candidate: str, rival: str, gap: Estimate
         return None
     value = report.goodness(metric, own.value) - report.goodness(metric, others.value)
     half = (gap.high - gap.low) / 2
+    if not _same_side(better, own, others):
+        # On two sides of the best value the gain is a sum of what both lack: at most as wide as both together.
+        half = max(half, _half(own) + _half(others))
     return Estimate(value, value - half, value + half)
+
+
+def _same_side(target: float, own: Estimate, others: Estimate) -> bool:
+    """Whether both, with all of their intervals, lie above `target` or both below it."""
+    ends = [end for estimate in (own, others) for end in (estimate.low, estimate.high)]
+    known = [end for end in ends if end is not None]
+    return len(known) == len(ends) and (all(end > target for end in known) or all(end < target for end in known))
+
+
+def _half(estimate: Estimate) -> float:
+    """Half the width of the interval; infinite without one."""
+    return float("inf") if estimate.low is None or estimate.high is None else (estimate.high - estimate.low) / 2
 
 
 def _holds_champion(
