@@ -107,3 +107,25 @@ def test_ten_thousand_columns_are_learned_from(kind: str) -> None:
     unseen[:, :20] = [[3.0], [-3.0]]
     high, low = predictor.predict(unseen, np.empty((2, 0), np.int32))[:, 0]
     assert high > low
+
+
+def test_logistic_regression_finds_the_best_where_few_rows_lie_far_out() -> None:
+    # Rare events that a heavy-tailed column tells: whole Newton steps overshoot here and never come back.
+    rng, rows = np.random.default_rng(0), 20_000
+    tail = np.where(rng.random(rows) < 0.005, rng.lognormal(4.0, 1.0, rows), rng.exponential(0.05, rows))
+    numbers = np.column_stack([tail, tail * rng.uniform(0.5, 1.5, rows), rng.normal(size=(rows, 3))])
+    happened = (rng.random(rows) < np.where(tail > 5, 0.9, 0.004)).astype(np.float64)
+    table = TrainingTable(
+        columns=tuple(TableColumn(f"x{number}", "number") for number in range(5)),
+        numbers=numbers,
+        categories=np.empty((rows, 0), np.int32),
+        target=happened,
+        weight=np.ones(rows),
+        at_us=np.arange(rows),
+    )
+    fitted = fb.Linear(l2=1.0).fit(table, TargetKind("binary"), 1)
+    design = _design(fitted.arrays, table.numbers, table.categories)
+    coefficients, base = fitted.arrays["coefficients"][0], fitted.arrays["base"][0]
+    probability = 1 / (1 + np.exp(-(design @ coefficients + base)))
+    assert design.T @ (happened - probability) == pytest.approx(coefficients, abs=1e-4)
+    assert (happened - probability).sum() == pytest.approx(0.0, abs=1e-4)

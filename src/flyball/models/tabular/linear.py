@@ -22,7 +22,7 @@ from flyball.models.tabular.table import (
     weighted_quantiles,
 )
 
-_STEPS, _CLOSE = 50, 1e-8
+_STEPS, _HALVINGS, _CLOSE = 50, 40, 1e-8
 
 
 class Linear(TabularModel, frozen=True):
@@ -93,12 +93,24 @@ class Linear(TabularModel, frozen=True):
         coefficients: Doubles = np.zeros(rows.shape[1])
         share = np.clip(np.average(happened, weights=weight), 1e-9, 1 - 1e-9)
         coefficients[-1] = np.log(share / (1 - share))
+
+        def goodness(tried: Doubles) -> float:
+            margin = rows @ tried
+            fit = weight @ (happened * margin - np.logaddexp(0.0, margin))
+            return float(fit - penalty @ tried**2 / 2)
+
+        reached = goodness(coefficients)
         for _ in range(_STEPS):
             probability = logistic(rows @ coefficients)
             gradient = rows.T @ (weight * (happened - probability)) - penalty * coefficients
             curvature = weight * np.maximum(probability * (1 - probability), 1e-9)
             step = _solved(rows, curvature, penalty, gradient)
-            coefficients = coefficients + step * min(1.0, 5.0 / max(float(np.abs(step).max()), 1e-300))
+            for _ in range(_HALVINGS):  # far from the best, a whole step may overshoot and never come back
+                tried = coefficients + step
+                if (now := goodness(tried)) >= reached:
+                    coefficients, reached = tried, now
+                    break
+                step = step / 2
             if np.abs(step).max() < _CLOSE:
                 break
         return coefficients
