@@ -7,7 +7,7 @@ Inference Under Distribution Shift", NeurIPS 2021.
 """
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,7 @@ from flyball.events import Joiner, Offsets, Schema, Slice
 from flyball.models import AdaptiveLevel, adaptive_level
 from flyball.outcomes.prediction import prediction_of
 from flyball.outcomes.reading import MICRO, Reader, ReadTouch
+from flyball.outcomes.store import PendingTable
 from flyball.outcomes.streams import take_new, take_new_events
 from flyball.policy import together
 from flyball.tasks import About, AdaptedInterval, IntervalShift
@@ -159,7 +160,7 @@ class IntervalConsumer:
         return state
 
 
-class _IntervalStore:
+class _IntervalStore(PendingTable):
     """The tables behind an `IntervalConsumer`."""
 
     def __init__(self, path: Path, definition: bytes) -> None:
@@ -224,28 +225,6 @@ class _IntervalStore:
 
     def forget(self, before_us: int) -> None:
         self._connection.execute("DELETE FROM waiting WHERE at < ?", (before_us,))
-
-    def read(self, keys: Sequence[bytes]) -> tuple[list[bytes | None], Offsets]:
-        """The values of pending events, see `Joiner`."""
-        find = "SELECT value FROM pending WHERE key = ?"
-        rows = [self._connection.execute(find, (key,)).fetchone() for key in keys]
-        return [None if row is None else row[0] for row in rows], ()
-
-    def scan(self, prefix: bytes, limit: int | None = None) -> Iterator[tuple[bytes, bytes]]:
-        """The first pending events under a prefix, in the order of their keys."""
-        rows = self._connection.execute(
-            "SELECT key, value FROM pending WHERE key >= ? AND key < ? ORDER BY key LIMIT ?",
-            (prefix, prefix + b"\xff" * 8, -1 if limit is None else limit),
-        )
-        return iter(rows.fetchall())
-
-    def put_pending(self, changes: Mapping[bytes, bytes | None]) -> None:
-        """Store or delete pending events."""
-        for key, value in changes.items():
-            if value is None:
-                self._connection.execute("DELETE FROM pending WHERE key = ?", (key,))
-            else:
-                self._connection.execute("INSERT OR REPLACE INTO pending VALUES (?, ?)", (key, value))
 
 
 def read_interval(path: Path) -> IntervalState | None:

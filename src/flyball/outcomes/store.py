@@ -54,7 +54,35 @@ Stored = tuple[int, LabelTouch, bool]
 """(item, touch, whether some response was given it)"""
 
 
-class OutcomeStore:
+class PendingTable:
+    """The table of events that wait for their other side, see `Joiner`; `_connection` is to a file that has it."""
+
+    _connection: sqlite3.Connection
+
+    def read(self, keys: Sequence[bytes]) -> tuple[list[bytes | None], Offsets]:
+        """The values of pending events, see `Joiner`."""
+        find = "SELECT value FROM pending WHERE key = ?"
+        rows = [self._connection.execute(find, (key,)).fetchone() for key in keys]
+        return [None if row is None else row[0] for row in rows], ()
+
+    def scan(self, prefix: bytes, limit: int | None = None) -> Iterator[tuple[bytes, bytes]]:
+        """The first pending events under a prefix, in the order of their keys."""
+        rows = self._connection.execute(
+            "SELECT key, value FROM pending WHERE key >= ? AND key < ? ORDER BY key LIMIT ?",
+            (prefix, prefix + b"\xff" * 8, -1 if limit is None else limit),
+        )
+        return iter(rows.fetchall())
+
+    def put_pending(self, changes: Mapping[bytes, bytes | None]) -> None:
+        """Store or delete pending events."""
+        for key, value in changes.items():
+            if value is None:
+                self._connection.execute("DELETE FROM pending WHERE key = ?", (key,))
+            else:
+                self._connection.execute("INSERT OR REPLACE INTO pending VALUES (?, ?)", (key, value))
+
+
+class OutcomeStore(PendingTable):
     """The tables behind an `OutcomeConsumer`; one writer, any number of readers."""
 
     def __init__(self, path: Path, read_only: bool = False) -> None:
@@ -154,28 +182,6 @@ class OutcomeStore:
 
     def _new_number(self, item: str) -> int:
         return int(self._connection.execute("INSERT INTO items(name) VALUES (?)", (item,)).lastrowid or 0)
-
-    def read(self, keys: Sequence[bytes]) -> tuple[list[bytes | None], Offsets]:
-        """The values of pending events, see `Joiner`."""
-        find = "SELECT value FROM pending WHERE key = ?"
-        rows = [self._connection.execute(find, (key,)).fetchone() for key in keys]
-        return [None if row is None else row[0] for row in rows], ()
-
-    def scan(self, prefix: bytes, limit: int | None = None) -> Iterator[tuple[bytes, bytes]]:
-        """The first pending events under a prefix, in the order of their keys."""
-        rows = self._connection.execute(
-            "SELECT key, value FROM pending WHERE key >= ? AND key < ? ORDER BY key LIMIT ?",
-            (prefix, prefix + b"\xff" * 8, -1 if limit is None else limit),
-        )
-        return iter(rows.fetchall())
-
-    def put_pending(self, changes: Mapping[bytes, bytes | None]) -> None:
-        """Store or delete pending events."""
-        for key, value in changes.items():
-            if value is None:
-                self._connection.execute("DELETE FROM pending WHERE key = ?", (key,))
-            else:
-                self._connection.execute("INSERT OR REPLACE INTO pending VALUES (?, ?)", (key, value))
 
     def put_requested(self, unit: Unit, at: int, id: bytes, version: str, items: Sequence[int]) -> bool:
         """Whether it was new."""
