@@ -1,5 +1,6 @@
-"""`flyball learn` and `flyball versions list|release|rollback`: what serves, and how it came to."""
+"""`flyball learn` and `flyball versions list|release|rollback|export`: what serves, and how it came to."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -7,7 +8,7 @@ import typer
 from flyball.cli.common import AppName, Home, Json, Set, open_home, user_name, warn_of_losses
 from flyball.cli.sections import group
 from flyball.cli.show import counted, progress_line, say, show_json, show_table
-from flyball.core import format_timestamp, parse_timestamp
+from flyball.core import Refused, format_timestamp, parse_timestamp, write_atomic
 
 if TYPE_CHECKING:
     from flyball.learning import LearnReport
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 Wide = Annotated[bool, typer.Option("--wide", help="Show every column, however narrow the terminal is.")]
 
-commands = group("Versions: list, release, rollback.")
+commands = group("Versions: list, release, rollback, export.")
 
 
 def register(app: typer.Typer) -> None:
@@ -242,6 +243,38 @@ def roll_back(
         ),
         json,
     )
+
+
+@commands.command()
+def export(
+    app: AppName,
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="The version to write, such as v3.")],
+    onnx: Annotated[Path, typer.Option("--onnx", metavar="FILE", help="The ONNX file; one that is there is replaced.")],
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Write a version of a prediction task as one ONNX file, which other programs run without Flyball.
+
+    Its inputs are the columns of a request's row by name, its output the same numbers within 1e-9. Features are read,
+    intervals kept by outcomes and decisions taken by Flyball, not by the file.
+    """
+    from flyball.models import load_artifact, model_of
+    from flyball.tasks import onnx_file
+
+    runtime = open_home(app, home)
+    chosen = runtime.registry.version(version)
+    if chosen.state == "rejected" or not chosen.artifact:
+        why = f"rejected: {chosen.reason}" if chosen.state == "rejected" else "none"
+        raise Refused(f"{version} must have passed its gates and have an artifact to be exported, got {why}")
+    artifact = load_artifact(runtime.artifacts / chosen.artifact, chosen.artifact_files)
+    model = model_of(artifact, runtime.app.model_classes)
+    about = {"app": runtime.app.name, "version": version, "candidate": chosen.candidate, "snapshot": chosen.snapshot}
+    file = onnx_file(runtime.task_of(chosen.declaration), model, artifact, about)
+    write_atomic(onnx, file)
+    if json:
+        show_json({"version": version, "onnx": str(onnx), "bytes": len(file)})
+        return
+    say(f"wrote {version} ({chosen.candidate}) to {onnx}, {len(file):,} bytes")
 
 
 def changed(change: "Change", json: bool) -> None:

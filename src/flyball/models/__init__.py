@@ -81,6 +81,7 @@ from flyball.models.tabular.estimator import Estimator
 from flyball.models.tabular.ftrl import FTRL
 from flyball.models.tabular.linear import Linear
 from flyball.models.tabular.one_vs_rest import OneVsRest
+from flyball.models.tabular.onnx.export import ONNX_TOLERANCE, onnx_of
 from flyball.models.tabular.stacking import Stacking
 from flyball.models.tabular.table import (
     Table,
@@ -99,6 +100,7 @@ __all__ = [
     "EASE",
     "FTRL",
     "MODELS",
+    "ONNX_TOLERANCE",
     "SLIM",
     "TABULAR_MODELS",
     "TREES",
@@ -178,6 +180,7 @@ __all__ = [
     "knows_similar",
     "load_artifact",
     "model_of",
+    "onnx_of",
     "params_of",
     "places_new",
     "positives",

@@ -34,6 +34,7 @@ from flyball.tasks.labels import (
 from flyball.tasks.metrics import RatioOfSums, Resampled, Undefined, request_mean
 from flyball.tasks.past import DECISIONS, Frames, Past, ServingLag
 from flyball.tasks.predict.declaration import Predict
+from flyball.tasks.predict.onnx_file import onnx_file
 from flyball.tasks.predict.targets import Target, elapsed, occurs, target_value
 from flyball.tasks.recommend.cases import Cases, evaluation_cases
 from flyball.tasks.recommend.declaration import MAX_K, Recommend
@@ -227,6 +228,7 @@ __all__ = [
     "ndcg",
     "novelty",
     "occurs",
+    "onnx_file",
     "popular_of",
     "popularity_share",
     "precision",

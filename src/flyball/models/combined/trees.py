@@ -136,6 +136,21 @@ class Trees:
         self._depths = np.array([depth for _, _, depth in parts], np.int32)
         self._plain = np.array([forest.kind.max() <= 1 for forest in forests], np.uint8)
 
+    @property
+    def forest(self) -> Forest:
+        """The nodes of all trees, one tree after another."""
+        return self._forest
+
+    @property
+    def roots(self) -> NDArray[np.int32]:
+        """The first node of each tree; tree t belongs to class t % `classes`."""
+        return self._roots
+
+    @property
+    def classes(self) -> int:
+        """How many scores a row gets."""
+        return self._classes
+
     def scores(self, columns: Doubles) -> Doubles:
         """One score a row, float64 (rows,), higher is better; of trees of several classes float64 (rows, classes)."""
         checked = self._checked(columns)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from flyball.core import Arrays, BadDeclaration, Doubles
 from flyball.models.tabular.table import TableColumn, TabularFit, TabularModel, TargetKind, TrainingTable, logistic
 
-_WIDEST = 10.0
+WIDEST = 10.0
+"""Deviations from the mean, at most."""
 
 
 class FTRL(TabularModel, frozen=True):
@@ -67,7 +68,7 @@ class FTRL(TabularModel, frozen=True):
         arrays = {name: np.array(learned.arrays[name]) for name in ("z", "n", "seen")}
         hashed = self._hashed(table)
         standard = np.empty_like(table.numbers)
-        standardize_running(np.ascontiguousarray(table.numbers), arrays["seen"], _WIDEST, standard)
+        standardize_running(np.ascontiguousarray(table.numbers), arrays["seen"], WIDEST, standard)
         slots, values = _features(table.columns, standard, table.categories, hashed, 2**self.bits)
         for output in range(len(target.outputs)):
             positive = output if target.kind == "multiclass" else 1
@@ -80,11 +81,15 @@ class FTRL(TabularModel, frozen=True):
     def open(
         self, arrays: Arrays, texts: Mapping[str, list[str]], columns: tuple[TableColumn, ...], target: TargetKind
     ) -> "FTRLPredictor":
+        return FTRLPredictor(self.coefficients(arrays), arrays, columns, target)
+
+    def coefficients(self, arrays: Arrays) -> Doubles:
+        """float64 (outputs, slots + 1), the last of the base."""
         z, n = arrays["z"], arrays["n"]
         bound = np.append(np.full(z.shape[1] - 1, self.l1), 0.0)
         pulled = np.where(np.abs(z) <= bound, 0.0, -(z - np.sign(z) * bound))
-        coefficients = pulled / ((self.beta + np.sqrt(n)) / self.alpha + self.l2)
-        return FTRLPredictor(coefficients, arrays, columns, target)
+        coefficients: Doubles = pulled / ((self.beta + np.sqrt(n)) / self.alpha + self.l2)
+        return coefficients
 
     def _hashed(self, table: TrainingTable) -> dict[str, NDArray[np.int64]]:
         """{`slots_` and the place of a column: the slot of each text, or of number and missing}."""
@@ -122,14 +127,19 @@ class FTRLPredictor:
         return chances / np.maximum(total, 1e-300)
 
     def contributions(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
-        count, mean, squares = self._arrays["seen"].T
-        deviation = np.sqrt(squares / np.maximum(count, 1.0))
-        scale = np.where(deviation > 0, deviation, np.inf)
-        standard = np.clip((numbers - mean) / scale, -_WIDEST, _WIDEST)
+        mean, scale = mean_and_scale(self._arrays)
+        standard = np.clip((numbers - mean) / scale, -WIDEST, WIDEST)
         width = self._coefficients.shape[1] - 1
         slots, values = _features(self._columns, standard, categories, self._arrays, width)
         own = self._coefficients[:, np.maximum(slots, 0)] * np.where(slots >= 0, values, 0.0)
         return np.ascontiguousarray(own.transpose(1, 0, 2))
+
+
+def mean_and_scale(arrays: Mapping[str, NDArray[Any]]) -> tuple[Doubles, Doubles]:
+    """By what each number is standardized; of one that never varied the scale is infinite."""
+    count, mean, squares = arrays["seen"].T
+    deviation = np.sqrt(squares / np.maximum(count, 1.0))
+    return mean, np.where(deviation > 0, deviation, np.inf)
 
 
 def _features(

@@ -26,7 +26,7 @@ from flyball.models.tabular.table import (
     TrainingTable,
 )
 
-_EDGE = 1e-6  # probabilities count as so far from 0 and 1 at least: one that is certain must not outweigh all others
+EDGE = 1e-6  # probabilities count as so far from 0 and 1 at least: one that is certain must not outweigh all others
 
 
 class Stacking(TabularModel, frozen=True):
@@ -66,7 +66,7 @@ class Stacking(TabularModel, frozen=True):
         unseen = rows_of(table, np.concatenate([later for _, later in pieces]))
         stacked = msgspec.structs.replace(
             unseen,
-            columns=_inputs(len(self.models), target),
+            columns=inputs_of(len(self.models), target),
             numbers=np.concatenate(predicted),
             categories=np.empty((len(unseen), 0), np.int32),
             vocabularies={},
@@ -102,7 +102,7 @@ class StackingPredictor:
 
     def __init__(self, parts: Sequence[TabularPredictor], line: Arrays, columns: int, target: TargetKind) -> None:
         self._parts, self._columns, self._target = parts, columns, target
-        self._line = LinearPredictor(line, _inputs(len(parts), target), target)
+        self._line = LinearPredictor(line, inputs_of(len(parts), target), target)
         self._slopes: Doubles = line["coefficients"] / line["scale"]
 
     def predict(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
@@ -154,12 +154,12 @@ def margins_of(
     predicted = np.concatenate([part.predict(numbers, categories) for part in parts], axis=1)
     if target.kind == "number":
         return predicted
-    inside = np.clip(predicted, _EDGE, 1.0 - _EDGE)
+    inside = np.clip(predicted, EDGE, 1.0 - EDGE)
     margins: Doubles = np.log(inside) - np.log1p(-inside)
     return margins
 
 
-def _inputs(models: int, target: TargetKind) -> tuple[TableColumn, ...]:
+def inputs_of(models: int, target: TargetKind) -> tuple[TableColumn, ...]:
     return tuple(TableColumn(f"model{index}", "number") for index in range(models * len(target.outputs)))
 
 

@@ -1,0 +1,23 @@
+"""A version of a prediction task as one ONNX file for other programs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flyball.core import Refused
+from flyball.models import Artifact, onnx_of
+from flyball.tasks.predict.columns import columns_in, vocabularies_in
+from flyball.tasks.predict.declaration import Predict
+from flyball.tasks.task import Task
+
+
+def onnx_file(task: Task, model: Any, artifact: Artifact, about: Mapping[str, str]) -> bytes:
+    """What the version predicts from the columns of its row, as it learned them; see `onnx_of` of models.
+
+    Features are read, intervals kept by outcomes and decisions taken by Flyball, not by the file. Raises `Refused` for
+    a task of another kind and for a model without an ONNX form.
+    """
+    if not isinstance(task, Predict):
+        raise Refused(f"a version must be of an fb.Predict task to become ONNX, got one of {type(task).__name__}")
+    columns = columns_in(artifact.texts)
+    vocabularies = vocabularies_in(artifact.texts, columns)
+    return onnx_of(model, artifact.arrays, columns, vocabularies, task.target_kind, about)
