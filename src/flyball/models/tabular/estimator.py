@@ -1,4 +1,4 @@
-"""An estimator of another library, scikit-learn's or XGBoost's, as a model of a table.
+"""An estimator of another library, such as scikit-learn, XGBoost or PyTorch, as a model of a table.
 
 Contributions by replacing columns one after another, in order and against it, averaged: Strumbelj and Kononenko,
 "Explaining prediction models and individual predictions with feature contributions", Knowledge and Information Systems
@@ -7,6 +7,7 @@ Contributions by replacing columns one after another, in order and against it, a
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from inspect import signature
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -15,8 +16,10 @@ from numpy.typing import NDArray
 from flyball.core import Arrays, BadDeclaration, BadInput, Doubles
 from flyball.models.tabular.baselines import ConstantPredictor, linked
 from flyball.models.tabular.estimator_files import (
+    ONNX,
     SKOPS,
     XGBOOST,
+    OnnxReader,
     SklearnReader,
     XGBoostReader,
     check_trusted,
@@ -41,8 +44,10 @@ _BLOCK = 32
 class Estimator(TabularModel, frozen=True):
     """An estimator by the path of its class, such as `Estimator("sklearn.ensemble:RandomForestClassifier", {...})`.
 
-    `params`: of its constructor, plain values; `random_state` is the seed, `n_jobs` 1 where it has them. For a pipeline
-    subclass and write `build`. `trusted`: the types beyond skops' own list that its file may hold: what is not named
+    `params`: of its constructor, plain values; `random_state` is the seed, `n_jobs` 1 where it has them. For others
+    subclass and write `build`. What it returns has `fit(matrix, labels)`, with `sample_weight` if it can; where it has
+    `to_onnx()`, which returns the bytes of an ONNX file (one input; the numbers or probabilities are its last output),
+    that file is kept and answers. `trusted`: the types beyond skops' own list that its file may hold: what is not named
     is neither written nor read. `categories`: a column for each of the `most` frequent texts ("one_hot") or one of
     their numbers, missing as NaN ("codes"). `missing`: numbers that are missing become their mean ("mean") or stay NaN
     ("keep"). Weights are passed where the estimator takes them, the note of the version says where not.
@@ -98,20 +103,23 @@ class Estimator(TabularModel, frozen=True):
                 arrays["constant"] = summary_of(table, target)
                 return TabularFit(arrays, note="all examples are of one class: answers are its share")
         estimator = self.build(target, seed)
-        if target.kind != "number" and not hasattr(estimator, "predict_proba"):
+        makes = format_of(estimator)
+        if target.kind != "number" and makes != ONNX and not hasattr(estimator, "predict_proba"):
             raise BadDeclaration(f"estimator {type(estimator).__name__}", "one with predict_proba", target.kind)
         matrix = encoded(arrays, table.numbers, table.categories)
         weights, note = _weights(estimator, table.weight)
         try:
-            with need("threadpoolctl", "sklearn").threadpool_limits(limits=1):
+            with need("threadpoolctl", "onnx" if makes == ONNX else "sklearn").threadpool_limits(limits=1):
                 estimator.fit(matrix, labels, **weights)
         except ValueError as error:
             raise BadInput(
                 f"examples for {type(estimator).__name__}", "such as it can be fitted on", str(error)
             ) from None
-        arrays[format_of(estimator)] = to_bytes(estimator)
-        if SKOPS in arrays:
+        arrays[makes] = to_bytes(estimator)
+        if makes == SKOPS:
             check_trusted(arrays[SKOPS], self.trusted)
+        if makes == ONNX:
+            OnnxReader(arrays[ONNX], matrix.shape[1], len(arrays.get("classes", ()))).predict(matrix[:1])
         return TabularFit(arrays, note=note)
 
     def open(
@@ -120,9 +128,15 @@ class Estimator(TabularModel, frozen=True):
         """Raises `Refused` for a file with types that are not trusted, `MissingExtra` without the library."""
         if "constant" in arrays:
             return ConstantPredictor(arrays["constant"], len(columns), target)
-        classes = target.kind != "number"
+        classes, kinds = target.kind != "number", [column.kind for column in columns]
         if XGBOOST in arrays:
             return EstimatorPredictor(XGBoostReader(arrays[XGBOOST], classes).predict, arrays, columns, target)
+        if ONNX in arrays:
+            width = encoded(
+                arrays, np.empty((0, kinds.count("number"))), np.empty((0, kinds.count("category")), np.int32)
+            )
+            onnx = OnnxReader(arrays[ONNX], width.shape[1], len(arrays.get("classes", ())))
+            return EstimatorPredictor(onnx.predict, arrays, columns, target)
         reader = SklearnReader(arrays[SKOPS], self.trusted, classes)
         return EstimatorPredictor(reader.predict, arrays, columns, target)
 
@@ -234,10 +248,9 @@ def _seeded(estimator: Any, params: Mapping[str, Any], seed: int) -> Any:
 
 def _weights(estimator: Any, weight: Doubles) -> tuple[dict[str, Doubles], str]:
     """The argument of `fit` that takes the weights, of a pipeline its last step's; and a note where there is none."""
-    has = need("sklearn.utils.validation", "sklearn").has_fit_parameter
     steps = getattr(estimator, "steps", None)
     last, prefix = (steps[-1][1], f"{steps[-1][0]}__") if steps else (estimator, "")
-    if has(last, "sample_weight"):
+    if "sample_weight" in signature(last.fit).parameters:
         return {f"{prefix}sample_weight": weight}, ""
     if (weight == weight[0]).all():
         return {}, ""

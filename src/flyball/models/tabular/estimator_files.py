@@ -1,6 +1,7 @@
-"""What an estimator of scikit-learn or XGBoost learned as bytes that run no code when they are read.
+"""What an estimator of another library learned as bytes that run no code when they are read.
 
-scikit-learn's through skops, which builds only types that were named beforehand; XGBoost's in its own binary format.
+scikit-learn's through skops, which builds only types that were named beforehand; XGBoost's in its own binary format;
+any other's as the ONNX file that it makes of itself.
 """
 
 import io
@@ -14,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flyball.core import Doubles, MissingExtra, Refused
+from flyball.core import BadInput, Doubles, MissingExtra, Refused
 
-SKOPS, XGBOOST = "skops", "xgboost"
+SKOPS, XGBOOST, ONNX = "skops", "xgboost", "onnx"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _NUMBERED = re.compile(r'"__id__": (\d+)|"(\d+)\.(\w+)"')
 
@@ -30,12 +31,22 @@ def need(module: str, extra: str) -> Any:
 
 
 def format_of(estimator: Any) -> str:
-    """How a fitted estimator is written: XGBoost's own format where it has a booster, else skops."""
+    """How a fitted estimator is written: the ONNX file that it makes itself, XGBoost's own format where it has a
+    booster, else skops."""
+    if hasattr(estimator, "to_onnx"):
+        return ONNX
     return XGBOOST if hasattr(estimator, "get_booster") else SKOPS
 
 
 def to_bytes(estimator: Any) -> NDArray[np.uint8]:
     """The fitted estimator; the same bytes for the same fit."""
+    if format_of(estimator) == ONNX:
+        made = estimator.to_onnx()
+        if not isinstance(made, bytes):
+            raise BadInput(
+                f"what {type(estimator).__name__}.to_onnx returns", "the bytes of an ONNX file", type(made).__name__
+            )
+        return np.frombuffer(made, np.uint8)
     if format_of(estimator) == XGBOOST:
         return np.frombuffer(bytes(estimator.get_booster().save_raw("ubj")), np.uint8)
     return np.frombuffer(_without_addresses(need("skops.io", "sklearn").dumps(estimator)), np.uint8)
@@ -81,6 +92,74 @@ class XGBoostReader:
     def predict(self, matrix: Doubles) -> Doubles:
         values = np.asarray(self._booster.inplace_predict(matrix), np.float64).reshape(len(matrix), -1)
         return np.hstack([1.0 - values, values]) if self._classes and values.shape[1] == 1 else values
+
+
+class OnnxReader:
+    """The same of an ONNX file: its last output for its only input, float32 or float64 (rows, `width`).
+
+    Of classes (rows, classes), or (rows, 1) or (rows,) of the second of two. Runs on one thread. Raises `BadInput` for
+    a file that cannot be run so, `Refused` for one that would read other files.
+    """
+
+    def __init__(self, data: NDArray[np.uint8], width: int, classes: int) -> None:
+        file = data.tobytes()
+        _check_alone(file)
+        runtime = need("onnxruntime", "onnx")
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.use_deterministic_compute = True
+        options.log_severity_level = 4  # what fails is raised
+        try:
+            self._session = runtime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # its errors share no class of their own
+            raise BadInput("ONNX file of an estimator", "one that onnxruntime can run", str(error)) from None
+        self._classes = classes
+        inputs, output = self._session.get_inputs(), self._session.get_outputs()[-1]
+        self._input, self._output = inputs[0].name, output.name
+        self._dtype = _INPUTS.get(inputs[0].type)
+        shape = list(inputs[0].shape)
+        fits = (
+            len(shape) == 2 and not isinstance(shape[0], int) and not (isinstance(shape[1], int) and shape[1] != width)
+        )
+        if len(inputs) != 1 or self._dtype is None or not fits:
+            must = f"one, float32 or float64 of shape (any rows, {width})"
+            raise BadInput("input of an estimator's ONNX file", must, [(i.name, i.type, i.shape) for i in inputs])
+        if not output.type.startswith("tensor("):
+            raise BadInput("last output of an estimator's ONNX file", "a tensor (of skl2onnx: zipmap off)", output.type)
+
+    def predict(self, matrix: Doubles) -> Doubles:
+        widest = float(np.finfo(self._dtype).max)
+        rows = np.clip(matrix, -widest, widest).astype(self._dtype)
+        values = np.asarray(self._session.run([self._output], {self._input: rows})[0], np.float64)
+        outputs = values.reshape(len(matrix), -1) if values.shape[:1] == (len(matrix),) else np.empty((0, 0))
+        if self._classes == 2 and outputs.shape[1] == 1:
+            outputs = np.hstack([1.0 - outputs, outputs])
+        if outputs.shape != (len(matrix), self._classes or 1):
+            must = f"of shape ({len(matrix)}, {self._classes or 1})"
+            raise BadInput("last output of an estimator's ONNX file", must, values.shape)
+        return outputs
+
+
+_INPUTS: dict[str, Any] = {"tensor(float)": np.float32, "tensor(double)": np.float64}
+
+
+def _check_alone(file: bytes) -> None:
+    """Raises `BadInput` for what is no ONNX file, `Refused` for one whose numbers lie in other files."""
+    onnx, decode_error = need("onnx", "onnx"), need("google.protobuf.message", "onnx").DecodeError
+    try:
+        model = onnx.load_model_from_string(file)
+    except decode_error as error:
+        raise BadInput("ONNX file of an estimator", "a model", str(error)) from None
+    outside = onnx.TensorProto.EXTERNAL
+    waiting: list[Any] = [model.graph, *model.functions]
+    while waiting:
+        part = waiting.pop()
+        tensors = list(getattr(part, "initializer", []))
+        for attribute in (attribute for node in part.node for attribute in node.attribute):
+            tensors += [attribute.t, *attribute.tensors]
+            waiting += [attribute.g, *attribute.graphs]
+        if any(tensor.data_location == outside for tensor in tensors):
+            raise Refused("the ONNX file of an estimator must hold all its numbers, got some kept in other files")
 
 
 def _without_addresses(data: bytes) -> bytes:
