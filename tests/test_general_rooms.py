@@ -129,6 +129,83 @@ def test_no_room_above_tasks_names_anything_of_one_task() -> None:
     assert set(MAY_NAME) <= set(naming), "an exemption for a file that needs none"
 
 
+TASK_WORDS = re.compile(
+    r"\b(users?|visitors?|customers?|items?|films?|repairs?|payments?|deliver(y|ies)|popular|recommend(s|ed|ations?)?)\b",
+    re.IGNORECASE,
+)
+SPEAKS_OF_ONE_TASK = {
+    "cli/accuracy.py": "compares models on data sets of ratings",
+    "cli/common.py": "names the built-in applications in a help text",
+    "app.py": "lists what tasks there are",
+    "cli/events.py": "export: what a row of predictions holds",
+    "cli/main.py": "a person at the command line is its user",
+    "cli/project.py": "the kinds of application that flyball new writes",
+    "cli/running.py": "help of --users and --items, short for settings of worlds that have them",
+    "cli/template.py": "the application that flyball new writes",
+    "cli/template_predict.py": "the application that flyball new --kind predict writes",
+}
+"""{file above tasks: why its messages may use a word that only one kind of task, or one application, knows}."""
+
+
+def messages_of(source: str, file: str) -> Iterator[tuple[int, str]]:
+    """(line, text) of what a person may read: texts of several words that are no SQL, and docstrings of commands."""
+    tree = ast.parse(source)
+    docstrings = {
+        id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+    helps = {
+        id(node.body[0].value)
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef) and isinstance(node.body[0], ast.Expr) and not node.name.startswith("_")
+    }
+    pieces = {id(piece) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for piece in node.values}
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
+            continue
+        text = node.value.strip()
+        shown = " " in (node.value if id(node) in pieces else text)
+        if id(node) in docstrings:
+            shown = file.startswith("cli/") and id(node) in helps
+        if shown and not re.match(r"SELECT|INSERT|DELETE|CREATE|[a-z]+ (INTEGER|BLOB|TEXT)", text):
+            yield node.lineno, text
+
+
+def speaks_of_one_task(source: str, file: str) -> list[str]:
+    return [
+        f"{line}: {text}"
+        for line, text in messages_of(source, file)
+        if TASK_WORDS.search(text) and "such as" not in text
+    ]
+
+
+def test_no_message_above_tasks_speaks_of_one_task() -> None:
+    speaking = {
+        file: said
+        for file in files()
+        if file.startswith(ABOVE_TASKS)
+        and not file.startswith((*OUTSIDE, "simulation/worlds/"))
+        and (said := speaks_of_one_task((ROOT / file).read_text(), file))
+    }
+    assert {file: said for file, said in speaking.items() if file not in SPEAKS_OF_ONE_TASK} == {}
+    assert set(SPEAKS_OF_ONE_TASK) <= set(speaking), "an exemption for a file that needs none"
+
+
+@pytest.mark.parametrize(
+    ("source", "file", "expected"),
+    [
+        ('raise Refused("no item is known yet")', "serving/x.py", True),
+        ('say(f"{count:,} users")', "cli/x.py", True),
+        ('serving = version or "the popular list"', "cli/x.py", True),
+        ('def up():\n    """Serve users."""', "cli/x.py", True),
+        ('def up():\n    """Serve users."""', "serving/x.py", False),
+        ('row["item"]', "serving/x.py", False),
+        ('run("SELECT item FROM touches")', "outcomes/x.py", False),
+    ],
+)
+def test_what_counts_as_a_word_of_one_task(source: str, file: str, expected: bool) -> None:
+    assert bool(speaks_of_one_task(source, file)) is expected
+
+
 MAY_NAME: dict[str, str] = {}
 """Files that name one task, with the reason."""
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from flyball.core import BadDeclaration, NotFound, Refused
+from flyball.core import NOTHING, BadDeclaration, NotFound, Refused
 from flyball.events import Event, Format, Profile, Schema, WrittenType, join_of
 from flyball.policy import Choice, Gates, Release, Trigger, WorldSpec, best, every, full_rollout, gates
 from flyball.tasks import PATH_RENDERINGS, Task, task_views
@@ -116,12 +116,12 @@ class App:
         if not _NAME.match(self.name):
             raise BadDeclaration("App name", "lower-case letters, digits, - and _, starting with a letter", self.name)
         if not self.events:
-            raise BadDeclaration(f"events of App {self.name!r}", "one event type or more", "none")
+            raise BadDeclaration(f"events of App {self.name!r}", "one event type or more", NOTHING)
         for event in self.events:
             if not (isinstance(event, type) and issubclass(event, Event)):
                 raise BadDeclaration(f"events of App {self.name!r}", "classes that derive from fb.Event", event)
         if not self.candidates:
-            raise BadDeclaration(f"candidates of App {self.name!r}", "one model or more", "none")
+            raise BadDeclaration(f"candidates of App {self.name!r}", "one model or more", NOTHING)
         for label in self.candidates:
             if not _NAME.match(label):
                 raise BadDeclaration(
@@ -164,7 +164,9 @@ def _check_kinds(name: Any, events: Any, task: Any, candidates: Any, formats: An
     if not isinstance(events, list | tuple):
         raise BadDeclaration(f"events of App {name!r}", "a list of event types, such as [Watch, Rate]", events)
     if not all(hasattr(task, member) for member in ("about", "bind", "restore", "offline", "online")):
-        raise BadDeclaration(f"task of App {name!r}", "made by fb.Recommend(...), or a Task of your own", task)
+        raise BadDeclaration(
+            f"task of App {name!r}", "made by fb.Recommend(...) or fb.Predict(...), or a Task of your own", task
+        )
     if not isinstance(candidates, Mapping):
         raise BadDeclaration(
             f"candidates of App {name!r}", 'models by name, such as {"popular": fb.Popular()}', candidates

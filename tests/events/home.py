@@ -55,7 +55,7 @@ class Home:
 
     def verdicts(self, lines: list[str], form: str = "jsonl", **options: Any) -> list[Verdict]:
         source = self.source(form, **{"name": "http"} | options)
-        return ingest_lines([line.encode() for line in lines], source, self.inlet())
+        return ingest_lines([line.encode() for line in lines], source, self.inlet()).verdicts
 
     def records(self) -> list[Record]:
         slices = self.log.read((0,) * len(self.log.ends()), 1_000_000)

@@ -101,7 +101,7 @@ def test_lines_name_the_list_with_the_unknown_key(tmp_path: Path) -> None:
     lines = [{"type": "adcard", "ad": "a", "at": AT}, {"type": "auction", "at": AT} | AUCTION]
     inlet = Inlet(log.schema, log, open_quarantine(f"sqlite://{tmp_path}/quarantine.db"), catalog, ManualClock(AT))
     source = LineSource("http", find_format("jsonl"), "jsonl", "live")
-    verdicts = ingest_lines([json.dumps(line).encode() for line in lines], source, inlet)
+    verdicts = ingest_lines([json.dumps(line).encode() for line in lines], source, inlet).verdicts
     assert [(one.verdict, one.unknown) for one in verdicts] == [("accepted", ()), ("accepted", ("eligible",))]
 
 

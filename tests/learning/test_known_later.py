@@ -24,7 +24,7 @@ class Home:
         runtime = self.runtime
         self.clock.advance_us(HOUR_US)
         source = LineSource("test", runtime.formats["jsonl"], "jsonl", "live")
-        verdicts = ingest_lines([line.encode() for line in lines], source, runtime.inlet)
+        verdicts = ingest_lines([line.encode() for line in lines], source, runtime.inlet).verdicts
         return [each.verdict for each in verdicts]
 
     def learned(self, hours: int) -> tuple[set[tuple[str, str]], dict[str, str]]:

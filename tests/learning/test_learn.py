@@ -61,7 +61,7 @@ def test_the_window_holds_the_latest_fifth_and_nobody_saw_it(filled: Callable[..
     assert report.window.positives == pytest.approx(80 * 14 * 0.2, abs=1)
     assert report.window.end_us == report.as_of_us + 1
     assert report.evaluation["start_us"] == report.window.start_us
-    assert report.users == 80
+    assert report.units == 80
 
 
 def test_every_step_is_reported(filled: Callable[..., Runtime]) -> None:
@@ -416,7 +416,7 @@ def test_artifacts_of_versions_long_out_of_service_go_too(filled: Callable[..., 
     assert remove_outdated(registry, artifacts, 5, 30 * day, start + 999 * day) == [names[1]]
     assert remove_outdated(registry, artifacts, 5, 30 * day, start + 999 * day) == []
     entry = [one for one in registry.audit() if one.action == REMOVED][-1]
-    assert (entry.subject, entry.reason) == (names[1], "it has been out of service for longer than 4w2d")
+    assert (entry.subject, entry.reason) == (names[1], "it has been out of service for longer than 30d")
     for place in (4, 3, 2):
         assert (
             rollback(registry, "back", "ben", start + 1_000 * day, artifacts=artifacts).state.champion == names[place]

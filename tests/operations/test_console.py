@@ -12,6 +12,7 @@ from flyball.operations.process_specs import GovernorReport, UpReport
 from flyball.serving import LATENCY_MS
 
 SECOND_US = 1_000_000
+URL = "http://127.0.0.1:8082"
 START_US = 1_700_000_000_000_000
 
 
@@ -58,7 +59,7 @@ def test_after_the_clock_was_set_back_nothing_counts_as_a_rate_and_summaries_go_
 def test_lines_tell_what_happens_and_sum_up_every_ten_seconds() -> None:
     output = io.StringIO()
     lines = Lines(output)
-    with lines.open("cinema", 8082):
+    with lines.open("cinema", URL, f"curl {URL}/recommend/1"):
         lines.notify(Notice(START_US, "serve-1", "crashed with code 1; starts again in 0.2 s"))
         for second in range(25):
             lines.show(heartbeat(second, 1 + 100 * second, 10 * second))
@@ -71,18 +72,19 @@ def test_lines_tell_what_happens_and_sum_up_every_ten_seconds() -> None:
             )
         )
     message = output.getvalue().splitlines()
-    assert message[0].startswith("flyball up cinema on http://127.0.0.1:8082")
-    assert message[1] == "2023-11-14T22:13:20Z serve-1: crashed with code 1; starts again in 0.2 s"
-    assert len(message) == 5
-    assert "100 answers/s" in message[2]
-    assert "champion 1,000; 10 events/s, lag under 1 s; champion v3, learns next 2023-11-15T22:13:20Z" in message[2]
-    assert "lag consumer history has been failing for 40s: disk full" in message[4]
+    assert message[0] == "flyball up cinema on http://127.0.0.1:8082, stop with Ctrl-C"
+    assert message[1] == "try curl http://127.0.0.1:8082/recommend/1"
+    assert message[2] == "2023-11-14T22:13:20Z serve-1: crashed with code 1; starts again in 0.2 s"
+    assert len(message) == 6
+    assert "100 answers/s" in message[3]
+    assert "champion 1,000; 10 events/s, lag under 1 s; champion v3, learns next 2023-11-15T22:13:20Z" in message[3]
+    assert "lag consumer history has been failing for 40s: disk full" in message[5]
 
 
 def test_the_screen_shows_processes_consumers_and_what_happened() -> None:
     output = io.StringIO()
     panel = Panel(Console(file=output, force_terminal=True, width=140, height=50, color_system=None))
-    with panel.open("cinema", 8082):
+    with panel.open("cinema", URL, f"curl {URL}/recommend/1"):
         panel.notify(Notice(START_US, "release", "champion is v3"))
         for second in range(3):
             panel.show(heartbeat(second, 1 + 100 * second, 10 * second, {"state": ConsumerLag(7, 2 * SECOND_US)}))

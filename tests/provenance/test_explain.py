@@ -47,7 +47,7 @@ def test_the_text_names_version_code_snapshot_and_films(learned: Cinema) -> None
     for word in (answer.id, "user 1", version.id, "item_knn", version.snapshot, version.code_commit, "because of f"):
         assert word in text
     assert all(item in text for item in answer.items)
-    assert "did nothing yet" in text
+    assert "the log holds no event of user 1 after it" in text
 
 
 def test_what_the_user_did_next(learned: Cinema) -> None:

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from flyball.settings import Settings, Sourced
 
 AppName = Annotated[
-    str, typer.Argument(metavar="APP", help="A built-in name (movies), a file (my_app.py) or module:attribute.")
+    str,
+    typer.Argument(
+        metavar="APP", help="A built-in name (movies, delivery, fraud), a file (my_app.py) or module:attribute."
+    ),
 ]
 Home = Annotated[Path | None, typer.Option("--home", help="Where the state lives.", show_default=".flyball/APP")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of standard output.")]

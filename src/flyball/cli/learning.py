@@ -67,12 +67,12 @@ def learn(
     if json:
         show_json(report)
     else:
-        _show(report, wide)
+        _show(report, runtime.app.task.about.unreleased, wide)
     if report.status != "done" or not report.chosen:
         raise typer.Exit(1)
 
 
-def _show(report: "LearnReport", wide: bool) -> None:
+def _show(report: "LearnReport", unreleased: str, wide: bool) -> None:
     rows_of = counted({name: rows for name, rows in report.events.items() if rows}) or "no events"
     say(f"run {report.run}: snapshot {report.snapshot[:12]} as of {_to_the_second(report.as_of_us)} ({rows_of})")
     if report.status != "done":
@@ -82,8 +82,8 @@ def _show(report: "LearnReport", wide: bool) -> None:
         start, end = _to_the_second(report.window.start_us), _to_the_second(report.last_request_us)
         from flyball.evaluation import counted_units
 
-        units = counted_units(report.users, report.evaluation.get("unit", "user"))
-        same = report.users == report.requests and report.evaluation.get("unit", "user") != "user"
+        units = counted_units(report.units, report.evaluation.get("unit", "request"))
+        same = report.units == report.requests
         say(f"evaluated on {units if same else f'{report.requests:,} requests of {units}'} from {start} to {end}")
     say()
     _show_candidates(report, wide)
@@ -93,7 +93,7 @@ def _show(report: "LearnReport", wide: bool) -> None:
             say(f"{candidate.name} rejected: {candidate.reason}")
     chosen = report.chosen or "none"
     say(f"chosen: {report.reason}" if report.reason.startswith(f"{chosen} ") else f"chosen: {chosen}: {report.reason}")
-    serving = f"{report.champion or 'the popular list'}{' (new)' if report.released else ''}"
+    serving = f"{report.champion or unreleased or 'nothing yet'}{' (new)' if report.released else ''}"
     say(f"serving: {serving}; {report.seconds:.1f} s in all")
     winner = next(
         (candidate.name for candidate in report.candidates if report.chosen and candidate.version == report.chosen), ""

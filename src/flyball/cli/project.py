@@ -54,7 +54,7 @@ def check(app: AppName, home: Home = None, chosen: Set = None, json: Json = Fals
 
     When nothing is wrong, say what it declares. Past events in its home must be readable as it declares them now. What
     the log holds that no class declares any more is listed, with counts. So are the released versions that could not
-    serve with this file: learn before you deploy it. The exit code is 1 when one of these answers users today, and
+    serve with this file: learn before you deploy it. The exit code is 1 when one of these answers today, and
     0 when it is only the previous champion.
     """
     from flyball.runtime import Runtime, check_stored, undeclared_in

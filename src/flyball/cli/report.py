@@ -93,7 +93,7 @@ def _sliced(report: "Report", evaluated: "Evaluated", metric: str | None) -> str
 
 def _show(report: "Report", evaluated: "Evaluated", version: "Version", sliced: str, wide: bool) -> None:
     start, end = (format_timestamp(at // 1_000_000 * 1_000_000) for at in (report.start_us, report.last_us))
-    say(f"{version.id} ({version.candidate}, {version.state}), run {version.run}: {report.requests:,} requests")
+    say(f"{version.id} ({version.candidate}, {version.state}), run {version.run}: {report.size_text}")
     say(f"from {start} to {end}\n")
     baselines = {name: other for name, other in report.evaluated.items() if other.role == "baseline"}
     rows = [

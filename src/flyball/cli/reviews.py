@@ -80,7 +80,7 @@ def verdict(
     line = msgspec.json.encode({"type": name, "at": format_timestamp(now_in(runtime)), **fields})
     runtime.catalog.catch_up(runtime.log)
     source = LineSource("reviews", find_format("jsonl"), "jsonl", "live")
-    (result,) = ingest_lines([line], source, runtime.inlet)
+    (result,) = ingest_lines([line], source, runtime.inlet).verdicts
     if result.verdict == "quarantined":
         raise BadInput(f"verdict on {prediction}", f"a good {name} ({result.reason}: {result.detail})", fields)
     if json:

@@ -8,7 +8,7 @@ import typer
 
 from flyball.cli.common import AppName, Home, Json, Set, load, open_app, open_home, pairs, settings_for, warn_of_losses
 from flyball.cli.show import applied_words, progress_line, say, show_json, show_table, warn
-from flyball.core import format_timestamp, parse_duration
+from flyball.core import Refused, format_timestamp, parse_duration
 
 if TYPE_CHECKING:
     from flyball.operations import Display, Program, Status
@@ -33,9 +33,7 @@ def up(
     host: Annotated[str | None, typer.Option("--host", help="Address to listen on.", show_default="127.0.0.1")] = None,
     world: Annotated[
         bool,
-        typer.Option(
-            "--world", help="With a simulated world of users that use the service, by default in .flyball/APP-world."
-        ),
+        typer.Option("--world", help="With a simulated world that uses the service, by default in .flyball/APP-world."),
     ] = False,
     chosen: Set = None,
     json: Json = False,
@@ -98,14 +96,14 @@ def status(
     if json:
         show_json(report)
     else:
-        _show_status(report)
+        _show_status(report, runtime.app.task.about.unreleased)
     if report.troubles:
         raise typer.Exit(1)
 
 
-def _show_status(report: "Status") -> None:
+def _show_status(report: "Status", unreleased: str) -> None:
     running = f"running on port {report.port}" if report.running else "not running"
-    serving, previous = report.champion or "the popular list", report.previous or "none"
+    serving, previous = report.champion or unreleased or "nothing yet", report.previous or "none"
     say(f"{report.app}: {running}; serving {serving}, previous: {previous}")
     say(
         f"log: {sum(report.ends.get('events', ())):,} events, {sum(report.ends.get('predictions', ())):,} predictions; "
@@ -174,13 +172,13 @@ def _label_cells(metric: "LabelMetric") -> list[object]:
 
 def recommend(
     app: AppName,
-    user: Annotated[str, typer.Argument(metavar="USER", help="The user's id.")],
+    key: Annotated[str, typer.Argument(metavar="KEY", help="Whose list: an id, as requests name it.")],
     k: Annotated[int | None, typer.Option("--k", min=1, help="Length of the list.", show_default="the task's")] = None,
     home: Home = None,
     chosen: Set = None,
     json: Json = False,
 ) -> None:
-    """Answer one request here and now.
+    """Answer one request for a list here and now.
 
     No service need run. The answer is recorded like any other: `why` and `replay` know it.
     """
@@ -188,9 +186,15 @@ def recommend(
     from flyball.serving import answer_once
 
     runtime = open_home(app, home, chosen)
+    about = runtime.app.task.about
+    if not about.items:
+        raise Refused(
+            f"{runtime.app.name} must answer with a list for flyball recommend, it answers "
+            f"{', '.join(about.values) or 'a decision'}: give flyball predict a file of requests"
+        )
     with progress_line(json) as progress:
         catch_up(runtime, progress)
-    answer = answer_once(runtime, user, k, report=warn)
+    answer = answer_once(runtime, key, k, report=warn)
     if json:
         show_json(answer)
         return
@@ -202,9 +206,9 @@ PredictionId = Annotated[str, typer.Argument(metavar="ID", help="The id of an an
 
 
 def why(app: AppName, prediction: PredictionId, home: Home = None, json: Json = False) -> None:
-    """Explain an answer: what made it, item by item.
+    """Explain an answer: what made it, why it is as it is, what came of it.
 
-    Its version, snapshot and code, the items with their reasons, and what the user did next.
+    Its version, snapshot and code, each item or value with its reasons, and the events that followed.
     """
     from flyball.provenance import why as explain
 
@@ -235,10 +239,10 @@ def simulate(
     app: AppName,
     days: Annotated[int, typer.Option("--days", help="Days of virtual time.", min=1)] = 7,
     users: Annotated[
-        int | None, typer.Option("--users", help="Simulated users.", min=1, show_default="the world's")
+        int | None, typer.Option("--users", help="The same as --world-set users=N.", min=1, show_default="the world's")
     ] = None,
     items: Annotated[
-        int | None, typer.Option("--items", help="Simulated items.", min=1, show_default="the world's")
+        int | None, typer.Option("--items", help="The same as --world-set items=N.", min=1, show_default="the world's")
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of everything random in the world.")] = 1,
     past_days: Annotated[

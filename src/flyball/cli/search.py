@@ -41,7 +41,7 @@ def run(
     candidate: Candidates = None,
     budget: Annotated[int, typer.Option("--budget", min=1, help="Full fits that each candidate may spend.")] = 8,
     how: Annotated[
-        How, typer.Option("--how", help="Sets drawn at random, or many on few users and the best on more.")
+        How, typer.Option("--how", help="Sets drawn at random, or many on little data and the best on more.")
     ] = How.random,
     seed: Seed = 0,
     home: Home = None,
@@ -110,7 +110,7 @@ def curve(
     chosen: Set = None,
     json: Json = False,
 ) -> None:
-    """Show learning curves: how good each candidate is with a tenth of the users, and with more.
+    """Show learning curves: how good each candidate is with a tenth of the data, and with more.
 
     A curve that still rises says that more data would help.
     """
@@ -173,7 +173,7 @@ def _print_report(report: "SearchReport", app: str, unit: str) -> None:
     start, end = _timestamp(report.window.start_us), _timestamp(report.window.end_us)
     say(
         f"search {report.search}: {report.how}, at most {report.budget:g} full fits a candidate, seed {report.seed}; "
-        f"evaluated by {report.metric} on {counted_units(report.users, unit)} from {start} to {end}\n"
+        f"evaluated by {report.metric} on {counted_units(report.units, unit)} from {start} to {end}\n"
     )
     rows = [
         [
@@ -219,7 +219,7 @@ def _print_trials(search: "Search") -> None:
 def _tell_curve(report: "CurveReport", unit: str) -> None:
     from flyball.evaluation import counted_units
 
-    say(f"search {report.search}: learning curves, {report.metric} on {counted_units(report.users, unit)}\n")
+    say(f"search {report.search}: learning curves, {report.metric} on {counted_units(report.units, unit)}\n")
     shares = [share for share, _ in next(iter(report.curves.values()), [])]
     columns = [f"{share:.0%} of {counted_units(2, unit)[2:]}" for share in shares]
     rows = [[name, *[_number(value) for _, value in points]] for name, points in report.curves.items()]

@@ -23,6 +23,7 @@ from flyball.core.counters import Counters, Histogram
 from flyball.core.durations import format_duration, parse_duration
 from flyball.core.elapsed import Elapsed
 from flyball.core.errors import (
+    NOTHING,
     ArtifactCorrupt,
     BadDeclaration,
     BadInput,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from flyball.core.sqlite_file import SqliteFile
 
 __all__ = [
+    "NOTHING",
     "Arrays",
     "ArtifactCorrupt",
     "Backoff",

@@ -31,15 +31,19 @@ def parse_duration(text: str) -> int:
 
 
 def format_duration(duration_us: int) -> str:
-    """The shortest words for a duration, exact.
+    """A duration in words, exact. Days are the largest unit: a person who declares 30d reads 30d, not 4w2d.
 
     >>> format_duration(5_400_000_000)
     '1h30m'
+    >>> format_duration(30 * 86_400_000_000)
+    '30d'
     """
     if duration_us == 0:
         return "0s"
     words, remaining = [], duration_us
     for unit, size in _UNIT_US.items():
+        if unit == "w":
+            continue
         count, remaining = divmod(remaining, size)
         if count:
             words.append(f"{count}{unit}")

@@ -97,6 +97,15 @@ class HomeBusy(FlyballError):
     """Another instance runs on the same home."""
 
 
+class _Nothing:
+    def __repr__(self) -> str:
+        return "nothing"
+
+
+NOTHING = _Nothing()
+"""What was got where nothing was given: it reads "got nothing", without the quotation marks of a text."""
+
+
 def _short(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 120 else f"{text[:117]}..."

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from flyball.core import BadInput, Stopwatch
+from flyball.core import NOTHING, BadInput, Stopwatch
 from flyball.evaluation.challenger import Challenger
 from flyball.evaluation.evaluator import Answered, EvaluatedTask, Evaluator
 from flyball.evaluation.report import Cost, Differences, Evaluated, Report, SliceMetrics
@@ -35,7 +35,7 @@ def evaluate(
     requests, `BadDeclaration` for a metric that the task has not.
     """
     if not len(evaluation.at_us):
-        raise BadInput("evaluation set", "of one request or more", "none")
+        raise BadInput("evaluation set", "of one request or more", NOTHING)
     plan = task.offline().plan()
     names = reported_names(plan, metrics)
     better = {name: plan.metric(name).better for name in names}
@@ -84,6 +84,7 @@ def evaluate(
         references=measured.references(references),
         notes=evaluation.notes,
         unit=task.about.unit,
+        counted=task.about.counted,
         last_us=int(evaluation.at_us.max()) if len(evaluation.at_us) else evaluation.window_us[0],
     )
 

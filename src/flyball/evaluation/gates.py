@@ -78,8 +78,8 @@ def holds(gate: MetricGate, estimate: Estimate | None) -> bool:
 
 def _examples(gates: Gates, report: Report) -> GateResult:
     units, least = report.units, gates.min_examples
-    having = " with positives" if report.unit == "user" else ""
-    reason = f"{report.units_text}{having} in the test window, at least {least} are needed to say anything"
+    counted = " ".join(filter(None, (report.units_text, report.counted)))
+    reason = f"{counted} in the test window, at least {least} are needed to say anything"
     return GateResult("enough_examples", units >= least, reason, {"units": units, "least": least})
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from flyball.core import BadInput, Stopwatch
+from flyball.core import NOTHING, BadInput, Stopwatch
 from flyball.evaluation.challenger import Challenger
 from flyball.evaluation.evaluator import EvaluatedTask, Evaluator
 from flyball.evaluation.search import Score
@@ -31,7 +31,7 @@ class Objective(msgspec.Struct, frozen=True):
     features: ReadFeatures | None = None
 
     def score(self) -> Score:
-        """(model, share of the training users) -> the metric, for errors with its sign turned: higher is better."""
+        """(model, share of the training data) -> the metric, for errors with its sign turned: higher is better."""
         metric = self.task.offline().plan().metric(self.metric)
         evaluator = Evaluator(self.task, self.evaluation, self.stopwatch)
         return lambda model, share: self._score(metric, evaluator, model, share)
@@ -47,7 +47,7 @@ class Objective(msgspec.Struct, frozen=True):
         trial = Challenger("trial", model=model, artifact=artifact, as_of_us=as_of_us, features=self.features)
         function = metric.prepare(evaluator.answers(trial), self.evaluation)
         if function is None:
-            raise BadInput(f"{self.metric} of {type(model).__name__}", "that of a model that has it", "none")
+            raise BadInput(f"{self.metric} of {type(model).__name__}", "that of a model that has it", NOTHING)
         value = float(function(np.ones((1, len(self.evaluation.units))))[0])
         if isinstance(metric.better, str):
             return value if metric.better == "high" else -value

@@ -67,11 +67,12 @@ class Evaluated(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """All candidates on the same requests.
 
-    `requests` of `units`, each a `unit` such as a user, in the window `[start_us, end_us)`, the last of them at
-    `last_us`. `better`: of each metric "high", "low" or the value that it should have. `differences[metric][a][b]`:
-    a's value minus b's on the same requests, with its paired interval. `decided_by`: {metric: the one that gates
-    and choice use in its stead}, such as an inverse-propensity-weighted one. `shown`: what tables show first.
-    `references`: metrics of simple rules that are no candidates. `notes`: what a person should know.
+    `requests` of `units`, each a `unit` such as a user, those `counted` such as "with positives", in the window
+    `[start_us, end_us)`, the last of them at `last_us`. `better`: of each metric "high", "low" or the value that it
+    should have. `differences[metric][a][b]`: a's value minus b's on the same requests, with its paired interval.
+    `decided_by`: {metric: the one that gates and choice use in its stead}, such as an inverse-propensity-weighted one.
+    `shown`: what tables show first. `references`: metrics of simple rules that are no candidates. `notes`: what a
+    person should know.
     """
 
     requests: int
@@ -88,12 +89,18 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     references: dict[str, Metrics] = {}
     notes: tuple[str, ...] = ()
     last_us: int = 0
-    unit: str = "user"
+    unit: str = "request"
+    counted: str = ""
 
     @property
     def units_text(self) -> str:
         """`3,000 users`."""
         return counted_units(self.units, self.unit)
+
+    @property
+    def size_text(self) -> str:
+        """`4,000 requests of 3,000 users`; of one request each, `3,000 orders`."""
+        return self.units_text if self.units == self.requests else f"{self.requests:,} requests of {self.units_text}"
 
     def of(self, name: str) -> Evaluated:
         """The candidate `name`; raises `NotFound`."""

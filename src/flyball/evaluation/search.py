@@ -14,10 +14,10 @@ from flyball.core import BadDeclaration, FlyballError, Stopwatch
 from flyball.models import Recommender, params_of
 
 HALVING_SHARES = (0.25, 0.5, 1.0)
-"""Shares of the training users that the rounds of successive halving learn from."""
+"""Shares of the training data that the rounds of successive halving learn from."""
 
 Score = Callable[[Recommender, float], float]
-"""(model, share of the training users) -> score on validation data, higher is better."""
+"""(model, share of the training data) -> score on validation data, higher is better."""
 
 
 class Space(msgspec.Struct, frozen=True):
@@ -34,7 +34,7 @@ def space_of(family: str, base: Recommender, values: Mapping[str, tuple[Any, ...
 
 
 class Trial(msgspec.Struct, frozen=True):
-    """One fit: `share` of the training users, `score` on validation data, or why there is none; `seconds` it took."""
+    """One fit: `share` of the training data, `score` on validation data, or why there is none; `seconds` it took."""
 
     family: str
     params: dict[str, Any]
@@ -99,7 +99,7 @@ def search(
 def learning_curve(
     model: Recommender, score: Score, shares: Sequence[float] = (0.1, 0.25, 0.5, 0.75, 1.0)
 ) -> list[tuple[float, float]]:
-    """(share of the training users, score): whether more data would help."""
+    """(share of the training data, score): whether more data would help."""
     return [(share, score(model, share)) for share in shares]
 
 

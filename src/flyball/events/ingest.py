@@ -88,15 +88,22 @@ def ingest(
     return tally.report(watch.read_s() - start_s, first_lines.finding(ENOUGH_AT_THE_END))
 
 
-def ingest_lines(lines: Sequence[bytes], source: LineSource, inlet: Inlet) -> list[Verdict]:
-    """Take in lines and report for each event what became of it, in order; blank lines and headers have no verdict.
+class LineVerdicts(msgspec.Struct, frozen=True):
+    """What became of each event, in order; `ignored`: columns that no declared field uses."""
+
+    verdicts: list[Verdict]
+    ignored: tuple[str, ...]
+
+
+def ingest_lines(lines: Sequence[bytes], source: LineSource, inlet: Inlet) -> LineVerdicts:
+    """Take in lines and report for each event what became of it; blank lines and headers have no verdict.
 
     Have an `Appender` in the inlet to share commits with other callers. What other processes made known since the
     last `EntityCatalog.catch_up` counts as it was noted there.
     """
     taker = _Taker(source, inlet, Tally(verdicts={}))
     taker.take(lines, 1)
-    return taker.tally.in_order()
+    return LineVerdicts(taker.tally.in_order(), tuple(sorted(taker.tally.ignored)))
 
 
 class _Taker:

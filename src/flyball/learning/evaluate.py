@@ -1,4 +1,4 @@
-"""Candidates, baselines and the champion on the same users, none of them having seen what they are evaluated on."""
+"""Candidates, baselines and the champion on the same requests, none of them having seen what they are evaluated on."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -51,7 +51,7 @@ def evaluate_all(
         stopwatch=job.stopwatch,
         answered=answered,
     )
-    job.report("evaluate", f"{len(challengers)} challengers on {report.requests:,} requests of {report.units_text}")
+    job.report("evaluate", f"{len(challengers)} challengers on {report.size_text}")
     job.notes.extend(report.notes)
     return report
 

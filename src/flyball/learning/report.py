@@ -53,7 +53,7 @@ class CandidateReport(msgspec.Struct, frozen=True, kw_only=True):
 class LearnReport(msgspec.Struct, frozen=True, kw_only=True):
     """One run. `champion` serves after it; `released` tells whether this run put it there, `reason` why or why not.
 
-    Candidates were evaluated on `requests` of `users` in the test window, the last at
+    Candidates were evaluated on `requests` of `units` in the test window, the last at
     `last_request_us`. `metric`: the one to choose by, `decided_by`:
     the one whose values decided, such as an inverse-propensity-weighted one. `shown`: metrics to show first. Slices and
     whatever else the evaluation gave lie in `evaluation`.
@@ -67,7 +67,7 @@ class LearnReport(msgspec.Struct, frozen=True, kw_only=True):
     snapshot: str = ""
     events: dict[str, int] = {}
     window: Holdout | None = None
-    users: int = 0
+    units: int = 0
     requests: int = 0
     last_request_us: int = 0
     metric: str = ""

@@ -107,7 +107,7 @@ def _learn(job: Job) -> LearnReport:
     return msgspec.structs.replace(
         report,
         window=examples.holdout,
-        users=evaluated.units,
+        units=evaluated.units,
         requests=evaluated.requests,
         last_request_us=evaluated.last_us,
         metric=job.runtime.app.choose.metric,

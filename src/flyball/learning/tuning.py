@@ -47,7 +47,8 @@ class CandidateSearch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SearchReport(msgspec.Struct, frozen=True, kw_only=True):
-    """One search. `window`: what trials were evaluated on, before the test window of learning; `users` asked there."""
+    """One search. `window`: what trials were evaluated on, before the test window of learning; `units`: how many are
+    in it."""
 
     search: str
     app: str
@@ -58,14 +59,14 @@ class SearchReport(msgspec.Struct, frozen=True, kw_only=True):
     as_of_us: int
     snapshot: str
     window: Holdout
-    users: int
+    units: int
     candidates: list[CandidateSearch] = []
     seconds: float = 0.0
     notes: list[str] = []
 
 
 class CurveReport(msgspec.Struct, frozen=True, kw_only=True):
-    """Learning curves: {candidate: [(share of the training users, value)]}."""
+    """Learning curves: {candidate: [(share of the training data, value)]}."""
 
     search: str
     app: str
@@ -74,7 +75,7 @@ class CurveReport(msgspec.Struct, frozen=True, kw_only=True):
     as_of_us: int
     snapshot: str
     window: Holdout
-    users: int
+    units: int
     curves: dict[str, list[tuple[float, float]]] = {}
     failed: dict[str, str] = {}
     seconds: float = 0.0
@@ -119,7 +120,7 @@ def search_parameters(
             as_of_us=trial.job.run.as_of_us,
             snapshot=trial.search.snapshot,
             window=trial.window,
-            users=len(trial.objective.evaluation.units),
+            units=len(trial.objective.evaluation.units),
             candidates=families,
             seconds=trial.job.seconds,
             notes=trial.job.notes,
@@ -140,7 +141,7 @@ def learning_curves(
     progress: Callable[[str], None] = lambda text: None,
     stopwatch: Stopwatch | None = None,
 ) -> CurveReport:
-    """The metric of each candidate, as declared, fitted on growing shares of the training users.
+    """The metric of each candidate, as declared, fitted on growing shares of the training data.
 
     Of stages the examples and what it retrieves from come from the share; the features it reads are everybody's.
     """
@@ -168,7 +169,7 @@ def learning_curves(
             as_of_us=trial.job.run.as_of_us,
             snapshot=trial.search.snapshot,
             window=trial.window,
-            users=len(trial.objective.evaluation.units),
+            units=len(trial.objective.evaluation.units),
             curves=curves,
             failed=failed,
             seconds=trial.job.seconds,

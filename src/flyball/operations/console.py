@@ -22,7 +22,9 @@ _KEPT_LINES = 8
 class Display(Protocol):
     """Where a running instance shows itself."""
 
-    def open(self, name: str, port: int) -> AbstractContextManager[None]: ...
+    def open(self, name: str, url: str, call: str) -> AbstractContextManager[None]:
+        """Show `name` at `url` while it runs, and a first `call` to try."""
+        ...
 
     def notify(self, notice: Notice) -> None: ...
 
@@ -39,8 +41,8 @@ class Lines:
         self._before: Heartbeat | None = None
 
     @contextmanager
-    def open(self, name: str, port: int) -> Iterator[None]:
-        self._print(f"flyball up {name} on http://127.0.0.1:{port} (try /recommend/1), stop with Ctrl-C")
+    def open(self, name: str, url: str, call: str) -> Iterator[None]:
+        self._print(f"flyball up {name} on {url}, stop with Ctrl-C\ntry {call}")
         yield
 
     def notify(self, notice: Notice) -> None:
@@ -72,8 +74,8 @@ class Panel:
         self._title = ""
 
     @contextmanager
-    def open(self, name: str, port: int) -> Iterator[None]:
-        self._title = f"flyball up {name}   http://127.0.0.1:{port}   try /recommend/1   stop with Ctrl-C"
+    def open(self, name: str, url: str, call: str) -> Iterator[None]:
+        self._title = f"flyball up {name}   {url}   stop with Ctrl-C\ntry {call}"
         with Live(Text(self._title, style="bold"), console=self._console, auto_refresh=False, transient=False) as live:
             self._live = live
             yield

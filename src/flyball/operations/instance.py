@@ -14,6 +14,7 @@ import msgspec
 from flyball.core import BadSetting, FileLock, FlyballError, SystemStopwatch
 from flyball.operations.child_logs import ChildLogs
 from flyball.operations.console import Display
+from flyball.operations.first_call import first_call
 from flyball.operations.heartbeat import Heartbeat, read_heartbeat
 from flyball.operations.process import python_argv, start_child, tail
 from flyball.operations.process_specs import (
@@ -94,7 +95,9 @@ class _Instance:
         restore = {number: signal.signal(number, self._ask_to_stop) for number in (signal.SIGINT, signal.SIGTERM)}
         self._dispatcher.start()
         try:
-            with self._display.open(self._runtime.app.name, self._port):
+            url = f"http://127.0.0.1:{self._port}"
+            call = first_call(self._runtime.app.task.about, url)
+            with self._display.open(self._runtime.app.name, url, call):
                 try:
                     self._loop()
                 finally:

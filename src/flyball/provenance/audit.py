@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from flyball.core import Ints, NotFound, Refused, format_duration
+from flyball.core import Ints, NotFound, Refused, format_duration, format_timestamp
 from flyball.features import FRESHNESS_US, Group, Reading, Vectors
 from flyball.outcomes import Prediction, prediction_of, records_between, request_of_prediction
 from flyball.provenance.log_features import Needed, events_about
@@ -93,6 +93,8 @@ class Audit(msgspec.Struct, frozen=True):
 
     def text(self) -> str:
         """For a person."""
+        if not self.predictions:
+            return f"no answer with features since {format_timestamp(self.since_us)}; --last looks further back"
         head = f"{self.audited:,} of {self.predictions:,} answers with features computed again from the log"
         if not self.audited:
             return "\n".join([head, *self._skipped()])

@@ -1,4 +1,4 @@
-"""Explains an answer: what made it, why each item is there, what the user did next."""
+"""Explains an answer: what made it, why it is as it is, what followed."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,17 +15,10 @@ from flyball.tasks import FALLBACK_LEVELS, references
 
 REASONS = 3
 NEXT_EVENTS, NEXT_US = 50, 86_400_000_000
-_SOURCES = {
-    "general": "placed by a model that shows everybody the same",
-    "group": "liked by the user's group",
-    "popular": "popular now",
-    "cold_start": "new in the catalog, given a chance",
-    "catalog": "from the catalog, nothing better was known",
-}
 
 
 class Contribution(msgspec.Struct, frozen=True):
-    """What a part of the context adds to a score: an item of the user's history (all of them together make the
+    """What a part of the context adds to a score: an item of the history (all of them together make the
     score), or a feature with its value."""
 
     name: str
@@ -53,7 +46,7 @@ class ExplainedItem(msgspec.Struct, frozen=True):
 
 
 class FollowUp(msgspec.Struct, frozen=True):
-    """What the user did after the answer: events of one type, in a row, about the same things."""
+    """What followed the answer: events of its key of one type, in a row, about the same things."""
 
     type: str
     fields: dict[str, Any]
@@ -100,7 +93,9 @@ def why(runtime: Runtime, prediction_id: str, reasons: int = REASONS) -> Why:
         prediction=prediction,
         version=version,
         knowledge="" if rebuilt is None else rebuilt.knowledge,
-        items=_items(prediction, because, {} if rebuilt is None else rebuilt.titles) if prediction.items else [],
+        items=_items(runtime, prediction, because, {} if rebuilt is None else rebuilt.titles)
+        if prediction.items
+        else [],
         values=_values(runtime, prediction, because),
         followed=followed(runtime.outcomes_path, prediction),
         next=_next(runtime, prediction, notes),
@@ -174,18 +169,28 @@ def _adding_up(contributions: list[tuple[str, float]], most: int) -> list[Contri
     return [*shown, Contribution(f"{len(others)} others", sum(value for _, value in others))] if others else shown
 
 
-def _items(prediction: Prediction, reasons: list[list[Contribution]], titles: Mapping[str, str]) -> list[ExplainedItem]:
+def _items(
+    runtime: Runtime, prediction: Prediction, reasons: list[list[Contribution]], titles: Mapping[str, str]
+) -> list[ExplainedItem]:
+    why_there = runtime.app.task.about.sources
     rows = zip(prediction.items, prediction.scores, prediction.sources, reasons, strict=True)
     return [
-        ExplainedItem(item, score, source, because, _reason_words(source, because, titles), titles.get(item, ""))
+        ExplainedItem(
+            item,
+            score,
+            source,
+            because,
+            _reason_words(because, titles) or why_there.get(source, ""),
+            titles.get(item, ""),
+        )
         for item, score, source, because in rows
     ]
 
 
-def _reason_words(source: str, because: list[Contribution], titles: Mapping[str, str]) -> str:
-    if because:
-        return "because of " + ", ".join(f"{titles.get(part.name, part.name)} ({part.value:+.3g})" for part in because)
-    return _SOURCES.get(source, "")
+def _reason_words(because: list[Contribution], titles: Mapping[str, str]) -> str:
+    if not because:
+        return ""
+    return "because of " + ", ".join(f"{titles.get(part.name, part.name)} ({part.value:+.3g})" for part in because)
 
 
 def _next(runtime: Runtime, prediction: Prediction, notes: list[str]) -> list[FollowUp]:
@@ -279,12 +284,14 @@ def _item_lines(why: Why) -> list[str]:
 
 
 def _value_lines(why: Why) -> list[str]:
-    return [f"{value.name} {value.value:.6g}  {_reason_words('', value.because, {})}".rstrip() for value in why.values]
+    return [f"{value.name} {value.value:.6g}  {_reason_words(value.because, {})}".rstrip() for value in why.values]
 
 
 def _size(prediction: Prediction) -> str:
     count = len(prediction.items) or len(prediction.values)
-    return f"{count} {'items' if prediction.items or not count else 'values' if count > 1 else 'value'}"
+    if not count:
+        return "nothing"
+    return f"{count} {'item' if prediction.items else 'value'}{'' if count == 1 else 's'}"
 
 
 def _after_lines(why: Why) -> list[str]:
@@ -300,7 +307,7 @@ def _after_lines(why: Why) -> list[str]:
         )
         times = f" ({follow_up.count} times)" if follow_up.count > 1 else ""
         lines.append(f"after {_ago(follow_up.first_at_us - at)}: {follow_up.type} {fields}{times}")
-    return lines or ["the user did nothing yet that is in the log"]
+    return lines or [f"the log holds no event of {_key_words(why.prediction)} after it"]
 
 
 def _about_item(followed: Followed) -> str:

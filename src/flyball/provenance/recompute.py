@@ -58,7 +58,9 @@ def replay(runtime: Runtime, prediction_id: str) -> Replay:
 def _again(runtime: Runtime, prediction: Prediction) -> tuple[Prediction, list[str]]:
     rebuilt, by_version = rebuild(runtime, prediction), prediction.level not in FALLBACK_LEVELS
     if rebuilt.contexts is None and not prediction.catalog:
-        raise Refused("it is stamped with no offsets: its lists lay in memory and changed while they were read")
+        raise Refused(
+            "it is stamped with no offsets: what it was made from lay in memory and changed while it was read"
+        )
     failures: list[str] = []
     engine = Engine(
         lambda requests: _contexts(prediction, rebuilt),

@@ -1,6 +1,6 @@
 """Serving: an answer in time, stamped and logged.
 
-Promises: a well-formed request for a list gets one before the deadline, whatever versions and stores do; its level
+Promises: a well-formed request gets an answer before the deadline, whatever versions and stores do; its level
 says from which fallback level it came; every answer leaves one record in the log of predictions; a new champion
 takes over without a dropped request; malformed requests get a problem document, never a 500.
 """

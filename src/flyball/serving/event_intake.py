@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 
 from flyball.core import BadInput, Clock, NotFound, StoreUnavailable, format_timestamp
-from flyball.events import Appender, Format, LineSource, Verdict, find_format, ingest_lines
+from flyball.events import Appender, Format, LineSource, LineVerdicts, find_format, ingest_lines
 from flyball.runtime import Runtime
 from flyball.serving.metrics import ServingMetrics
 from flyball.tasks import Request, fields_of_event
@@ -36,12 +36,13 @@ class EventVerdict(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """What became of a request's events."""
+    """What became of a request's events. `ignored`: fields that were sent and that no declared field takes."""
 
     accepted: int
     duplicate: int
     quarantined: int
     events: list[EventVerdict]
+    ignored: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
 
     def first_reason(self) -> str:
         """The reason of the first one set aside."""
@@ -84,14 +85,14 @@ class EventIntake:
         self._waiting += 1
         try:
             work = self._loop.run_in_executor(self._pool, self._ingest_sent, format_name, lines)
-            verdicts = await asyncio.wait_for(work, WITHIN_S)
+            taken = await asyncio.wait_for(work, WITHIN_S)
         except TimeoutError:
             raise self._unwritten(f"no answer from the log within {WITHIN_S:g} s") from None
         except StoreUnavailable as error:
             raise self._unwritten(str(error)) from None
         finally:
             self._waiting -= 1
-        return self._summary(verdicts)
+        return self._summary(taken)
 
     def note_request(self, request: Request) -> None:
         """Append the request's event in the background; never waits. Sent as an event too, it is added once."""
@@ -126,10 +127,10 @@ class EventIntake:
         except Exception as error:  # until it can be read, references count as known or not as it says
             self._metrics.note("poll", "catalog", error)
 
-    def _ingest_sent(self, format_name: str, lines: list[bytes]) -> list[Verdict]:
+    def _ingest_sent(self, format_name: str, lines: list[bytes]) -> LineVerdicts:
         return self._ingest(_format(self._runtime, format_name), format_name, lines, SOURCE)
 
-    def _ingest(self, format: Format, format_name: str, lines: list[bytes], source: str) -> list[Verdict]:
+    def _ingest(self, format: Format, format_name: str, lines: list[bytes], source: str) -> LineVerdicts:
         if self._appender is None:
             with self._opening:
                 self._appender = self._appender or Appender(self._runtime.log, GATHER_S)
@@ -140,10 +141,10 @@ class EventIntake:
         self._metrics.note("events", "log", reason)
         return StoreUnavailable(f"events could not be made durable: {reason}; send them again, none is added twice")
 
-    def _summary(self, verdicts: list[Verdict]) -> Summary:
+    def _summary(self, taken: LineVerdicts) -> Summary:
         counts = {"accepted": 0, "duplicate": 0, "quarantined": 0}
         events = []
-        for index, verdict in enumerate(verdicts, start=1):
+        for index, verdict in enumerate(taken.verdicts, start=1):
             counts[verdict.verdict] += 1
             events.append(
                 EventVerdict(index, verdict.verdict, verdict.type, verdict.reason, verdict.detail, verdict.unknown)
@@ -151,7 +152,9 @@ class EventIntake:
         for name, count in counts.items():
             if count:
                 self._metrics.counters.add(f"events|{name}", count)
-        return Summary(counts["accepted"], counts["duplicate"], counts["quarantined"], events)
+        return Summary(
+            counts["accepted"], counts["duplicate"], counts["quarantined"], events, taken.ignored or msgspec.UNSET
+        )
 
 
 def _format(runtime: Runtime, name: str) -> Format:

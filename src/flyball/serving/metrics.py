@@ -11,12 +11,12 @@ from flyball.events import WorkerReport
 
 LEVELS = ("champion", "chosen", "previous", "precomputed", "popular", "empty")
 """From best to poorest: the champion, another version under release, the previous champion, the version's list for
-the user's group, the list of what is popular now, nothing better than the catalog's order."""
+the request's group, what is usual now, nothing better known."""
 
 FAILURES = {
-    "state": "the store of histories could not be read",
+    "state": "the online state could not be read",
     "score": "a version raised while scoring",
-    "wrong": "a version gave no list or scores that are not numbers",
+    "wrong": "a version gave no response, or scores that are not numbers",
     "late": "the deadline came before the version's answer",
     "stuck": "a version held the scoring thread too long, so its circuit breaker opened",
     "overload": "the queue was full",
@@ -34,7 +34,7 @@ GAUGES = {
     "queue": "requests waiting for the scoring thread",
     "writing": "prediction records not yet in the log",
     "stale_us": "age of the state answers are made from; 0 when it is not behind",
-    "ready": "whether the process can answer with a list",
+    "ready": "whether the process can answer",
     "refused": "released versions that could not be loaded, or whose circuit breaker is open",
 }
 VERDICTS = ("accepted", "duplicate", "quarantined")

@@ -74,7 +74,10 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     as plain values: kept with each version, and given to `Task.restore` to serve and replay it. `arrangement`: what may
     change without training (re-ranking rules, thresholds, weights); it has its own revision, released and rolled back
     by itself. `interval`: what outcomes keep at its level, `reviews`: what people look at, both None for nothing.
-    `unit`: what evaluations count and resample, such as "user" or "order".
+    `unit`: what evaluations count and resample, such as "user" or "order"; `counted`: which of them, in words, such as
+    "with positives". `sources`: {source of an item: why it is there, in words}. `unreleased`: what answers while no
+    version is released, in words, such as "the popular list", "" for nothing; `first_needs`: what must come before
+    anything can be answered, and how.
     `paths`: what HTTP answers besides `/v1/<kind>`: {method and path such as "GET /recommend/{user}": rendering of the
     reply}, "json" or "lines".
     """
@@ -95,7 +98,11 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     paths: dict[str, str] = {}
     reviews: Reviews | None = None
     interval: AdaptedInterval | None = None
-    unit: str = "user"
+    unit: str = "request"
+    counted: str = ""
+    sources: dict[str, str] = {}
+    unreleased: str = ""
+    first_needs: str = "no version is released yet: run flyball learn"
 
     @property
     def feature_groups(self) -> "tuple[Group, ...]":

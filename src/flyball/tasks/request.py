@@ -8,7 +8,7 @@ from zlib import crc32
 
 import msgspec
 
-from flyball.core import BadInput
+from flyball.core import NOTHING, BadInput
 from flyball.events import Event, Ref
 
 
@@ -84,7 +84,7 @@ def bad_request(message: str, struct: type[msgspec.Struct], fields: Mapping[str,
     """What msgspec says of `fields`, in the words of an error of ours."""
     field = _FIELD.match(message)
     if field is not None and field[1] == "missing":
-        return BadInput(f"field {field[2]}", "given", "none")
+        return BadInput(f"field {field[2]}", "given", NOTHING)
     if field is not None:
         known = [name for name in struct.__struct_fields__ if name != "at"]
         return BadInput("field", f"one of {', '.join(known)}", field[2])

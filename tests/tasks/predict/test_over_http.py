@@ -164,3 +164,46 @@ async def test_without_a_version_what_is_usual_is_answered(caller: tuple[httpx.A
     reply = (await client.post("/v1/predict?reasons=3", json=ORDER)).json()
     assert (reply["level"], reply["version"], reply["reasons"]) == ("precomputed", champion, [])
     assert 20.0 < usual(reply) < 36.0  # the mean of the city, whatever the kitchen
+
+
+FIELDS = "one of order, kitchen, km"
+
+
+@pytest.mark.parametrize("how", ["query", "body", "array"])
+async def test_a_field_that_is_not_declared_is_refused_by_name_with_the_declared_ones(
+    caller: tuple[httpx.AsyncClient, Service], how: str
+) -> None:
+    client, _ = caller
+    sent = ORDER | {"paint": "red"}
+    if how == "query":
+        reply = await client.get("/v1/predict", params=sent)
+    else:
+        reply = await client.post("/v1/predict", json=sent if how == "body" else [ORDER, sent])
+    assert reply.status_code == 400
+    assert reply.json()["detail"] == f"{'parameter' if how == 'query' else 'field'} must be {FIELDS}, got 'paint'"
+
+
+async def test_a_line_with_such_a_field_is_set_apart(caller: tuple[httpx.AsyncClient, Service]) -> None:
+    client, _ = caller
+    body = "".join(json.dumps(line) + "\n" for line in (ORDER, ORDER | {"paint": "red"}))
+    reply = await client.post("/v1/predict", content=body, headers={"content-type": "application/x-ndjson"})
+    assert reply.status_code == 207
+    assert json.loads(reply.text.splitlines()[1]) == {"line": 2, "error": f"field must be {FIELDS}, got 'paint'"}
+
+
+async def test_a_missing_field_is_named(caller: tuple[httpx.AsyncClient, Service]) -> None:
+    client, _ = caller
+    reply = await client.get("/v1/predict", params={"order": 900_001, "kitchen": "b"})
+    assert reply.status_code == 400
+    assert reply.json()["detail"] == "field km must be given, got nothing"
+
+
+async def test_fields_of_an_event_that_nothing_declares_are_reported(
+    caller: tuple[httpx.AsyncClient, Service],
+) -> None:
+    client, _ = caller
+    event = {"type": "order", "at": "2026-01-03T23:00:00Z"} | ORDER | {"order": 900_777}
+    plain = await client.post("/v1/events", json=event)
+    more = await client.post("/v1/events", json=[event | {"paint": "red"}])
+    assert "ignored" not in plain.json()
+    assert more.json()["ignored"] == ["paint"]

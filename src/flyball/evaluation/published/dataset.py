@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from flyball.core import BadInput
+from flyball.core import NOTHING, BadInput
 from flyball.evaluation.published.described import described
 from flyball.models import Interactions
 
@@ -161,7 +161,7 @@ def _read_table(file: Path) -> pl.DataFrame:
 def _columns(table: pl.DataFrame, file: Path) -> tuple[pl.DataFrame, bool, TimeKnown]:
     table = table.filter(pl.col("user").is_not_null() & pl.col("item").is_not_null())
     if not len(table):
-        raise BadInput(file.name, "a table with rows", "none")
+        raise BadInput(file.name, "a table with rows", NOTHING)
     rated, clock = "rating" in table.columns, "none"
     at: pl.Expr | pl.Series = pl.int_range(pl.len(), dtype=pl.Int64)
     if "time" in table.columns:

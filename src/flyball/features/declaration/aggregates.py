@@ -2,10 +2,10 @@
 
 import msgspec
 
-from flyball.core import BadDeclaration
+from flyball.core import BadDeclaration, format_duration
 from flyball.events import Event
 from flyball.features.declaration.values import INT, LIST, REAL
-from flyball.features.declaration.windows import Window, duration_us, words
+from flyball.features.declaration.windows import Window, duration_us
 from flyball.policy import Expression
 
 COUNT, SUM, MEAN, STD, MIN, MAX = "count", "sum", "mean", "std", "min", "max"
@@ -80,11 +80,11 @@ class Aggregate(msgspec.Struct, frozen=True, kw_only=True):
         parts += [] if self.value is None else [self.value.text()]
         parts += [str(self.n)] if self.op == LAST_N else []
         if self.op == DECAYED:
-            parts += [f"half-life {words(self.half_life_us)}", f"tile {words(self.window.tile_us)}"]
+            parts += [f"half-life {format_duration(self.half_life_us)}", f"tile {format_duration(self.window.tile_us)}"]
         elif self.op != ATTRIBUTE:
             parts += [self.window.text()]
         parts += [] if self.where is None else [f"where {self.where.text()}"]
-        parts += [f"delay {words(self.delay_us)}"] if self.delay_us else []
+        parts += [f"delay {format_duration(self.delay_us)}"] if self.delay_us else []
         return f"{self.op}({', '.join(parts)})"
 
 

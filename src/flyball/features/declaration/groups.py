@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from flyball.core import BadDeclaration
+from flyball.core import NOTHING, BadDeclaration
 from flyball.events import Event, Profile, join_of
 from flyball.features.declaration.aggregates import ATTRIBUTE, Aggregate, Feature, Ratio
 from flyball.features.declaration.functions import keyed_by
@@ -138,7 +138,7 @@ class Features:
         if len({key for key, _ in named}) < len(named):
             raise BadDeclaration(f"keys of Features {name!r}", "different", [key for key, _ in named])
         if not features:
-            raise BadDeclaration(f"Features {name!r}", "of one feature or more", "none")
+            raise BadDeclaration(f"Features {name!r}", "of one feature or more", NOTHING)
         self.name = name
         self.features = make_group(name, named, features)
 

@@ -24,7 +24,7 @@ from types import BuiltinFunctionType, CodeType, FunctionType, MappingProxyType,
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from flyball.core import BadDeclaration, parse_source
+from flyball.core import NOTHING, BadDeclaration, parse_source
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...))
 _BY_REPR = (
@@ -82,7 +82,7 @@ class _Content:
         yield text
         for name in sorted(_global_names(function.__code__)):
             if name not in function.__globals__ and name not in closed.builtins:
-                raise BadDeclaration(f"{name} of a computed feature", "defined before the feature is declared", "none")
+                raise BadDeclaration(f"{name} of a computed feature", "defined before the feature is declared", NOTHING)
             value = function.__globals__.get(name, closed.builtins.get(name))
             yield from self._read(name, value, chains.get(name, {()}))
         self._check_imports(function)
@@ -106,7 +106,9 @@ class _Content:
             raise BadDeclaration(f"{name}, which a computed feature reads", _MUST, value)
         attribute = f"{name}.{chain[0]}"
         if not hasattr(value, chain[0]):
-            raise BadDeclaration(f"{attribute} of a computed feature", "defined before the feature is declared", "none")
+            raise BadDeclaration(
+                f"{attribute} of a computed feature", "defined before the feature is declared", NOTHING
+            )
         yield from self._read(attribute, getattr(value, chain[0]), {chain[1:]})
 
     def _has_attributes(self, value: Any) -> bool:

@@ -43,26 +43,16 @@ class Window(msgspec.Struct, frozen=True):
     @property
     def length(self) -> str:
         """How long it is, in words."""
-        return "all" if self.kind == LIFETIME else words(self.size_us)
+        return "all" if self.kind == LIFETIME else format_duration(self.size_us)
 
     def text(self) -> str:
         """How a person would write it."""
         if self.kind == LIFETIME:
             return LIFETIME
-        size = words(self.size_us)
+        size = format_duration(self.size_us)
         if self.kind == EXACT:
             return f"exact({size}, max_events={self.max_events})"
-        return f"tiled({size}, {words(self.tile_us)})"
-
-
-def words(duration_us: int) -> str:
-    """A duration as people say it of windows: whole days in days.
-
-    >>> words(parse_duration("30d")), words(parse_duration("90m"))
-    ('30d', '1h30m')
-    """
-    days, below_day = divmod(duration_us, parse_duration("1d"))
-    return f"{days}d" if days and not below_day else format_duration(duration_us)
+        return f"tiled({size}, {format_duration(self.tile_us)})"
 
 
 lifetime = Window(LIFETIME)
@@ -83,7 +73,7 @@ def tiled(size: str, tile: str | None = None) -> Window:
     if size_us % tile_us:
         raise BadDeclaration(f"tile of the window {size!r}", f"a whole fraction of {size}", tile)
     if size_us // tile_us > MAX_TILES:
-        made = f"{size_us // tile_us} of {words(tile_us)}"
+        made = f"{size_us // tile_us} of {format_duration(tile_us)}"
         raise BadDeclaration(f"window {size!r}", f"at most {MAX_TILES} tiles (take longer ones)", made)
     return Window(TILED, size_us, tile_us)
 

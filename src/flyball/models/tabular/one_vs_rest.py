@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from flyball.core import Arrays, BadDeclaration, BadInput, Doubles
+from flyball.core import NOTHING, Arrays, BadDeclaration, BadInput, Doubles
 from flyball.models.tabular.baselines import Constant
 from flyball.models.tabular.calibration.window import check_wrapped, rows_of
 from flyball.models.tabular.nested import open_part, part_fit
@@ -86,7 +86,7 @@ def label_table(table: TrainingTable, label: int, name: str) -> TrainingTable:
     """The rows where one label of a table of several is known, with a binary target. Raises `BadInput` for none."""
     rows = np.flatnonzero(table.weight[:, label] > 0)
     if not len(rows):
-        raise BadInput(f"examples of label {name}", "one or more whose label is known", "none")
+        raise BadInput(f"examples of label {name}", "one or more whose label is known", NOTHING)
     known = rows_of(table, rows)
     return msgspec.structs.replace(
         known,

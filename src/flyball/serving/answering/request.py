@@ -18,11 +18,13 @@ class RequestReader:
     """Makes requests of one type from what clients send.
 
     Ids may be given as text, whatever their declared type. A request type that refers to nothing has the request's own
-    id as its key. `rng` numbers the requests: different in each process.
+    id as its key. `names`: the fields that a request may have. `rng` numbers the requests: different in each process.
     """
 
     def __init__(self, event_type: type[Event], clock: Clock, rng: random.Random) -> None:
         self.event_type, self.key_field = event_type, key_field(event_type)
+        self.names = tuple(name for name in event_type.__struct_fields__ if name != "at")
+        self._names = {*self.names, "at"}
         self._clock, self._rng = clock, rng
         self._rules = id_rules(event_type)
 
@@ -38,6 +40,8 @@ class RequestReader:
         `strict`: numbers other than ids may not be given as text. `at_us`: when it is made, by default now.
         """
         now_us = self._clock.now_us() if at_us is None else at_us
+        if not self._names.issuperset(fields):
+            raise BadInput("field", f"one of {', '.join(self.names)}", next(n for n in fields if n not in self._names))
         values = with_ids(fields, self._rules)
         return request_of(self.event_type, new_id(now_us, self._rng), now_us, values, strict)
 

@@ -312,7 +312,7 @@ class _Routes:
         """503 only while this process cannot answer: what is wrong with the whole service would be so with the process
         that a load balancer would take instead, and answers from a state that is behind are better than none."""
         unready, serving = self._service.refresher.unready(), self._service.engine.serving
-        reasons = [*unready, *self._service.refresher.reasons()]
+        reasons = list(dict.fromkeys([*unready, *self._service.refresher.reasons()]))
         document = {
             "ready": not unready,
             "degraded": bool(reasons),

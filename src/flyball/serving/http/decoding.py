@@ -59,8 +59,8 @@ async def fields_of_body(
 def fields_of_query(request: HttpRequest, struct: type[msgspec.Struct]) -> dict[str, Any]:
     """The fields of `struct` by the parameters of the query: a list is given by commas or repeatedly, a value of a map
     as `field.key=value`. Numbers stay text."""
-    origins = {name: get_origin(_bare(hint)) for name, hint in get_type_hints(struct, include_extras=True).items()}
-    origins.pop("at", None)
+    hints = get_type_hints(struct, include_extras=True)
+    origins = {name: get_origin(_bare(hints[name])) for name in struct.__struct_fields__ if name != "at"}
     fields: dict[str, Any] = {}
     for name, value in request.query_params.multi_items():
         field, dot, key = name.partition(".")

@@ -25,7 +25,7 @@ class Outage(msgspec.Struct, frozen=True):
 
     @property
     def serves(self) -> bool:
-        """Whether users are answered by it today; the previous champion is only where a rollback would go."""
+        """Whether it answers today; the previous champion is only where a rollback would go."""
         return self.role != "previous"
 
 

@@ -145,7 +145,7 @@ class Refresher:
             return self._loader
         try:
             state: StateStore = self._runtime.state
-        except Exception as error:  # a store that cannot be opened: versions can be loaded and their lists be shown
+        except Exception as error:  # a store that cannot be opened: versions can be loaded and described
             return self._loader_over(_Unavailable(error), {})
         self._loader = self._loader_over(state, {})
         return self._loader
@@ -170,7 +170,7 @@ class Refresher:
         if not self._released:
             return ["what is released is not known yet", *self._troubles.values()]
         if not self.engine.serving.fallback.ready and not self.engine.serving.pipelines:
-            return ["no item is known yet: ingest events or a catalog", *self._troubles.values()]
+            return [self._runtime.app.task.about.first_needs, *self._troubles.values()]
         return []
 
     def reasons(self) -> list[str]:

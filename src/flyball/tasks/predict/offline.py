@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from flyball.core import BadInput, Doubles, find_zone, format_duration, format_timestamp
+from flyball.core import NOTHING, BadInput, Doubles, find_zone, format_duration, format_timestamp
 from flyball.models import TrainingTable, summary_of
 from flyball.policy import Decide
 from flyball.tasks.past import Past
@@ -135,7 +135,7 @@ class PredictOffline:
     def train(self, candidate: Any, data: TrainingData, past: Past, seed: int) -> Trained:
         """Fit one; raises whatever it raises, and `BadInput` where there is nothing to fit on."""
         if not len(data.arrays["target"]):
-            raise BadInput("examples", "one or more", "none")
+            raise BadInput("examples", "one or more", NOTHING)
         target, table = self._task.target_kind, table_of(data)
         fitted = candidate.fit(table, target, seed)
         if not isinstance(getattr(fitted, "arrays", None), dict):

@@ -28,6 +28,16 @@ ARRANGEMENT = ("max_per", "cold_start_slots")
 """The fields of `Recommend` that re-rank what a version scored: they may change without training."""
 
 
+SOURCES = {
+    "general": "placed by a model that ranks alike for everybody",
+    "group": "liked by the group",
+    "popular": "popular now",
+    "cold_start": "new in the catalog, shown to learn about it",
+    "catalog": "from the catalog, nothing better was known",
+}
+"""{source of an item: why it is in a list}."""
+
+
 @lru_cache(maxsize=128)
 def about_of(task: "Recommend") -> About:
     """The task as inert values."""
@@ -43,6 +53,11 @@ def about_of(task: "Recommend") -> About:
         k=task.k,
         declaration=_declaration(task),
         paths={"GET /recommend/{user}": "lines"},
+        unit=task.user.name,
+        counted="with positives",
+        sources=SOURCES,
+        unreleased="the popular list",
+        first_needs=f"no {task.item.name} is known yet: ingest events or a catalog",
         arrangement={field: _listed(getattr(task, field)) for field in ARRANGEMENT},
     )
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 import msgspec
 
-from flyball.core import BadDeclaration, BadInput, parse_duration
+from flyball.core import NOTHING, BadDeclaration, BadInput, parse_duration
 from flyball.events import Event, Profile, Schema, WrittenType, read_type
 from flyball.models import Recommender
 from flyball.policy import AnyOf, Expression, Outcome, Value, outcomes_of
@@ -242,7 +242,7 @@ def _check_outcomes(field: str, declared: Any, entities: set[str]) -> None:
     if not isinstance(declared, Outcome | AnyOf):
         raise BadDeclaration(where, "made by fb.outcome(...) or fb.any_of(...)", declared)
     if not outcomes_of(declared):
-        raise BadDeclaration(where, "one outcome or more", "none")
+        raise BadDeclaration(where, "one outcome or more", NOTHING)
     for outcome in outcomes_of(declared):
         _check_event(where, outcome.event, entities, outcome.where.fields() if outcome.where is not None else set())
         if outcome.where is not None:

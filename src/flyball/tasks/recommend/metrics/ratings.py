@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flyball.core import BadInput
+from flyball.core import NOTHING, BadInput
 from flyball.models import Histories, Interactions
 
 ITEM_SHRINK, USER_SHRINK = 25.0, 10.0
@@ -19,7 +19,7 @@ def global_mean(data: Interactions) -> float:
     """Mean of all ratings known at training; raises `BadInput` without any."""
     rated = data.ratings[~np.isnan(data.ratings)].astype(np.float64)
     if not len(rated):
-        raise BadInput("ratings", "present, to evaluate rating models", "none")
+        raise BadInput("ratings", "present, to evaluate rating models", NOTHING)
     return float(rated.mean())
 
 
