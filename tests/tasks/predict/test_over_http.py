@@ -166,7 +166,7 @@ async def test_without_a_version_what_is_usual_is_answered(caller: tuple[httpx.A
     assert 20.0 < usual(reply) < 36.0  # the mean of the city, whatever the kitchen
 
 
-FIELDS = "one of order, kitchen, km"
+FIELDS = "one of order, kitchen, km, note"
 
 
 @pytest.mark.parametrize("how", ["query", "body", "array"])
