@@ -3,8 +3,9 @@
 `POST /v1/predict` of benchmarks/trips.py: a JSON object of twelve numbers in, minutes out, by 100 trees of 31 leaves,
 two processes on each side. Flyball checks the event, stamps the answer, and writes the record of the prediction and
 the event itself to the log; the peers, written as their documentation says, do neither. Before anything is timed the
-answers are compared. Each round drives all servers one after the other with wrk (or `flyball.testing.load`); what is
-shown are medians over the rounds.
+answers are compared. Each round drives all servers one after the other with wrk; what is shown are medians over the
+rounds. On a machine that others use too the microseconds of CPU that an answer cost its server's processes hold better
+than answers a second; `of the CPU` is what two cores would answer if the server had them to itself, a bound.
 
     python benchmarks/predict_serving.py [--seconds 3] [--rounds 3] [--connections 32] [--only flyball,fastapi]
 
@@ -25,7 +26,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import trips
@@ -126,6 +127,17 @@ class Server(msgspec.Struct, frozen=True):
     port: int
     body: Callable[[dict[str, Any]], bytes]
     minutes: Callable[[Any], float]
+    processes: Callable[[], list[int]]
+
+
+class Driven(NamedTuple):
+    """One server in one round: `cpu_us` an answer, of all its processes."""
+
+    per_s: float
+    median_ms: float
+    slow_ms: float
+    cpu_us: float
+    errors: int
 
 
 def whole(fields: dict[str, Any]) -> bytes:
@@ -188,7 +200,14 @@ def flyball_server(runtime: Runtime) -> Iterator[Server]:
                 command = [sys.executable, "-c", WORKER, settings, str(channel.fileno()), name, str(APP)]
                 workers.append(subprocess.Popen(command, pass_fds=[channel.fileno()]))
         try:
-            yield Server("flyball", "/v1/predict", port, whole, lambda reply: float(reply["values"]["value"]))
+            yield Server(
+                "flyball",
+                "/v1/predict",
+                port,
+                whole,
+                lambda reply: float(reply["values"]["value"]),
+                lambda: [worker.pid for worker in workers],
+            )
         finally:
             end(workers)
             dispatcher.stop()
@@ -215,7 +234,7 @@ def peer_server(name: str, folder: Path, model: Path) -> Iterator[Server]:
     with open(place / "log", "wb") as log:
         server = subprocess.Popen(command, cwd=place, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
-        yield Server(name, path, port, body, minutes)
+        yield Server(name, path, port, body, minutes, lambda: session_of(server.pid))
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(server.pid, signal.SIGTERM)
@@ -223,6 +242,26 @@ def peer_server(name: str, folder: Path, model: Path) -> Iterator[Server]:
             server.wait(10)
         except subprocess.TimeoutExpired:
             os.killpg(server.pid, signal.SIGKILL)
+
+
+def session_of(leader: int) -> list[int]:
+    """The processes of a session."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if os.getsid(int(folder.name)) == leader:
+                found.append(int(folder.name))
+    return found
+
+
+def cpu_s(processes: list[int]) -> float:
+    """Seconds of CPU that these processes have used, in their code and in the kernel for them."""
+    ticks = 0
+    for process in processes:
+        with contextlib.suppress(OSError):
+            fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def end(workers: "list[subprocess.Popen[bytes]]") -> None:
@@ -255,8 +294,8 @@ def wait_for(server: Server, fields: dict[str, Any], minutes: float, within_s: f
     raise TimeoutError(f"{server.name} must answer {minutes}, got {seen}")
 
 
-def drive(server: Server, bodies: list[bytes], connections: int, seconds: float) -> tuple[float, float, float, int]:
-    """(answers a second, median ms, 99th percentile ms, errors), at saturation."""
+def drive(server: Server, bodies: list[bytes], connections: int, seconds: float) -> Driven:
+    """What it does at saturation."""
     if not shutil.which("wrk"):
         sys.exit("wrk must be installed, such as by: apt-get install wrk")
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
@@ -265,19 +304,21 @@ def drive(server: Server, bodies: list[bytes], connections: int, seconds: float)
             f"local bodies = {{{quoted}}}\nlocal n = 0\nlocal head = {{['content-type'] = 'application/json'}}\n"
             f"request = function() n = n + 1; return wrk.format('POST', '{server.path}', head, "
             f"bodies[n % {len(bodies)} + 1]) end\n"
-            'done = function(s, l, r) io.write(string.format("%f %f %f %d\\n", s.requests / s.duration * 1e6, '
+            'done = function(s, l, r) io.write(string.format("%d %f %f %f %d\\n", s.requests, s.duration / 1e6, '
             "l:percentile(50) / 1e3, l:percentile(99) / 1e3, s.errors.status + s.errors.read + s.errors.timeout)) end\n"
         )
         script.flush()
         address = f"http://127.0.0.1:{server.port}"
         command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "-s", script.name, address]
+        before_s = cpu_s(server.processes())
         output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    per_s, median, slow, errors = output.strip().splitlines()[-1].split()
-    return float(per_s), float(median), float(slow), int(errors)
+        used_s = cpu_s(server.processes()) - before_s
+    answers, took_s, median, slow, errors = map(float, output.strip().splitlines()[-1].split())
+    return Driven(answers / took_s, median, slow, used_s / max(answers, 1.0) * 1e6, int(errors))
 
 
-def rows_a_second(server: Server, bodies: list[bytes], seconds: float) -> float:
-    """Rows of NDJSON a second, 2,000 to a request, two requests at a time."""
+def rows_a_second(server: Server, bodies: list[bytes], seconds: float) -> tuple[float, float]:
+    """(rows a second, microseconds of CPU a row) of NDJSON, 2,000 rows to a request, two requests at a time."""
     from concurrent.futures import ThreadPoolExecutor
 
     body = b"\n".join(bodies)
@@ -292,10 +333,10 @@ def rows_a_second(server: Server, bodies: list[bytes], seconds: float) -> float:
             rows += reply.count(b"\n")
         return rows
 
-    began = time.monotonic()
+    began, before_s = time.monotonic(), cpu_s(server.processes())
     with ThreadPoolExecutor(WORKERS) as pool:
         total = sum(pool.map(send, range(WORKERS)))
-    return total / (time.monotonic() - began)
+    return total / (time.monotonic() - began), (cpu_s(server.processes()) - before_s) / total * 1e6
 
 
 def has(module: str) -> bool:
@@ -313,7 +354,7 @@ def main() -> None:
     for name in [name for name in names if name in PEERS and not has(PEERS[name][0])]:
         print(f"{name} is not installed: left out")
         names.remove(name)
-    results: dict[str, list[tuple[float, float, float, int]]] = {}
+    results: dict[str, list[Driven]] = {}
     with tempfile.TemporaryDirectory() as text, contextlib.ExitStack() as stack:
         folder = Path(text)
         runtime, model = make_home(folder)
@@ -336,24 +377,26 @@ def main() -> None:
             for server in servers:
                 bodies = [server.body(fields) for fields in requests]
                 results.setdefault(server.name, []).append(drive(server, bodies, chosen.connections, chosen.seconds))
-        lines = 0.0
+        lines, line_us = 0.0, 0.0
         if servers and servers[0].name == "flyball":
-            lines = rows_a_second(servers[0], [whole(fields) for fields in requests], chosen.seconds)
+            lines, line_us = rows_a_second(servers[0], [whole(fields) for fields in requests], chosen.seconds)
         stack.close()  # what was answered is written before a process ends
         recorded = sum(runtime.predictions.ends())
     print(f"{WORKERS} processes each, {chosen.connections} connections, medians of {chosen.rounds} rounds in turns")
     for name, rounds in results.items():
-        per_s, median, slow = (statistics.median(one[part] for one in rounds) for part in range(3))
-        ratio = statistics.median(
-            ours[0] / one[0] for ours, one in zip(results.get("flyball", rounds), rounds, strict=True)
-        )
-        errors = sum(one[3] for one in rounds)
+        typical = Driven(*(statistics.median(column) for column in zip(*rounds, strict=True)))
+        beside = list(zip(results.get("flyball", rounds), rounds, strict=True))
+        ratio = statistics.median(ours.per_s / one.per_s for ours, one in beside)
+        cpu_ratio = statistics.median(one.cpu_us / ours.cpu_us for ours, one in beside)
+        bound = WORKERS * 1e6 / typical.cpu_us
         print(
-            f"  {name:10} {per_s:>9,.0f} answers/s   median {median:>7.2f} ms   p99 {slow:>8.2f} ms   "
-            f"{errors} errors   flyball / this {ratio:>5.1f}"
+            f"  {name:10} {typical.per_s:>9,.0f} answers/s   median {typical.median_ms:>7.2f} ms   p99 "
+            f"{typical.slow_ms:>8.2f} ms   {sum(one.errors for one in rounds)} errors   flyball / this {ratio:>5.1f}\n"
+            f"  {'':10} {typical.cpu_us:>9,.1f} us of CPU an answer ({bound:,.0f}/s of the CPU of {WORKERS} "
+            f"cores)   this / flyball {cpu_ratio:>5.1f}"
         )
     if lines:
-        print(f"  flyball, NDJSON of {BODIES:,} rows a request: {lines:,.0f} rows/s")
+        print(f"  flyball, NDJSON of {BODIES:,} rows a request: {lines:,.0f} rows/s, {line_us:,.1f} us of CPU a row")
     if "flyball" in results:
         print(f"  predictions in the log: {recorded:,}")
 

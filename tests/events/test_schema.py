@@ -362,6 +362,38 @@ def test_many_are_checked_like_a_single_one(rows: list[Any], plain: int, lax: bo
         assert (record or (reasons[index].reason, reasons[index].detail)) == outcome
 
 
+class Reading(Event):
+    """Floats and booleans that are always there."""
+
+    meter: Annotated[int, Ref("meter")]
+    heat: Annotated[float, real(-50, 1e300)]
+    drift: float
+    open: bool
+
+
+_NUMBERS = (
+    st.floats() | st.integers(-(10**400), 10**400) | st.sampled_from(["1.5", "nan", "x", None, True, -0.0, 1e308])
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    rows=st.lists(st.tuples(st.integers(), _NUMBERS, _NUMBERS, st.sampled_from([True, False, 1, "true", None]))),
+    plain=st.integers(0, 100),
+    lax=st.booleans(),
+)
+def test_many_floats_and_booleans_are_checked_like_single_ones(rows: list[Any], plain: int, lax: bool) -> None:
+    schema = Schema([Reading])
+    rows = [(number, number / 7, 10**number, number % 2 == 0) for number in range(plain)] + rows
+    columns, times = list(zip(*rows, strict=True)) or [[], [], [], []], [NOW_US] * len(rows)
+    names = ("meter", "heat", "drift", "open")
+    records, rejected = schema.check_many("reading", names, columns, times, times, lax=lax)
+    reasons = dict(rejected)
+    for index, (row, record) in enumerate(zip(rows, records, strict=True)):
+        outcome = checked(schema, "reading", dict(zip(names, row, strict=True)), NOW_US, lax=lax)
+        assert (record or (reasons[index].reason, reasons[index].detail)) == outcome
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     price=st.floats(0, 99),

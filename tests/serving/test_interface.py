@@ -13,9 +13,10 @@ import pytest
 
 import flyball as fb
 from flyball import ItemKNN
-from flyball.core import BadDeclaration, ManualStopwatch, SystemClock, new_id
+from flyball.core import BadDeclaration, ManualStopwatch, SystemClock, new_id, parse_timestamp
+from flyball.events import EventBatch
 from flyball.runtime import Runtime
-from flyball.serving import Service, make_app
+from flyball.serving import Service, event_intake, make_app
 from flyball.serving.http.documents import AnswerDocument
 from flyball.serving.versions.refresher import titles_of
 from flyball.tasks import Request
@@ -193,13 +194,13 @@ async def test_requests_answered_together_share_an_append(
     caller: Any, home: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     intake, at_us, before = caller.service.intake, caller.service.clock.now_us(), sum(home.log.ends())
-    ingest, batches = intake._ingest, list[int]()
+    ingest, batches = event_intake.ingest_batch, list[int]()
 
-    def counted(format: Any, name: str, lines: list[bytes], source: str) -> Any:
-        batches.append(len(lines))
-        return ingest(format, name, lines, source)
+    def counted(batch: EventBatch, *more: Any) -> None:
+        batches.append(len(batch.at))
+        ingest(batch, *more)
 
-    monkeypatch.setattr(intake, "_ingest", counted)
+    monkeypatch.setattr(event_intake, "ingest_batch", counted)
     for number in range(20):
         event = faulty.Watch(at=at_us + number, user=8, film="film-3")
         intake.note_request(Request(new_id(at_us, random.Random(number)), "8", at_us + number, event))
@@ -219,6 +220,19 @@ async def test_requests_become_events_whatever_the_application_declares_for_line
     assert home.quarantine.counts() == {}
     pieces = home.log.read((0,) * len(home.log.ends()), 10**6)
     assert max(record.at for piece in pieces for record in piece.records) == at_us
+
+
+async def test_a_request_that_may_be_no_event_waits_in_quarantine_as_a_line(home: Runtime, call: Any) -> None:
+    async with call(home) as caller:
+        at_us = caller.service.clock.now_us()
+        event = faulty.Watch(at=at_us, user=7, film="f" * 401)  # longer than a key may be
+        caller.service.intake.note_request(Request(new_id(at_us, random.Random(1)), "7", at_us, event))
+        await caller.until(lambda: sum(home.quarantine.counts().values()) > 0)
+    (entry,) = home.quarantine.list()
+    assert (entry.reason, entry.source, entry.format, entry.position) == ("bad_text", "requests", "jsonl", 1)
+    line = json.loads(entry.raw)
+    assert (line["type"], line["user"], line["film"]) == ("watch", 7, "f" * 401)
+    assert parse_timestamp(line["at"]) == at_us
 
 
 class FakeCatalog:

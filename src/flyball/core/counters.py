@@ -16,7 +16,7 @@ from pathlib import Path
 
 from flyball.core.files import write_atomic
 
-_SLOT = struct.Struct("<q")
+_SLOT = struct.Struct("=q")
 
 
 class Histogram:
@@ -49,7 +49,7 @@ class Counters:
 
     def __init__(self, folder: Path, process: str, names: Sequence[str]) -> None:
         self.names = list(names)
-        self._index = {name: 8 * index for index, name in enumerate(self.names)}
+        self._index = {name: index for index, name in enumerate(self.names)}
         folder.mkdir(parents=True, exist_ok=True)
         path, described = folder / f"{process}.counts", folder / f"{process}.names.json"
         description = json.dumps(self.names).encode()
@@ -60,20 +60,19 @@ class Counters:
         descriptor = os.open(path, os.O_RDWR)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH)  # lasts as long as the map, which keeps the file open
-            self._map = mmap.mmap(descriptor, 8 * len(self.names))
+            self._slots = memoryview(mmap.mmap(descriptor, 8 * len(self.names))).cast("q")
         finally:
             os.close(descriptor)
 
     def add(self, name: str, by: int = 1) -> None:
-        offset = self._index[name]
-        _SLOT.pack_into(self._map, offset, _SLOT.unpack_from(self._map, offset)[0] + by)
+        self._slots[self._index[name]] += by
 
     def observe(self, name: str, value: float, bounds: Sequence[float]) -> None:
         """Count `value` into the histogram `name`, whose slots are `name|0` … `name|len(bounds)`."""
         self.add(f"{name}|{bisect_left(bounds, value)}")
 
     def get(self, name: str) -> int:
-        return int(_SLOT.unpack_from(self._map, self._index[name])[0])
+        return self._slots[self._index[name]]
 
     @staticmethod
     def histogram_names(name: str, bounds: Sequence[float]) -> list[str]:

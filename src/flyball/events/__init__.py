@@ -16,7 +16,7 @@ from flyball.events.early_stop import Stopped
 from flyball.events.evolution import Lineage, rows_of
 from flyball.events.formats import BadLine, BatchBuilder, EventBatch, Format, Parsed, Parser
 from flyball.events.former_names import FormerNames
-from flyball.events.ingest import IngestReport, LineVerdicts, Verdict, ingest, ingest_lines
+from flyball.events.ingest import IngestReport, LineVerdicts, Verdict, ingest, ingest_batch, ingest_lines
 from flyball.events.inlet import IngestMode, Inlet, LineSource
 from flyball.events.joined import LATE_US, Join, join_of, joined, logged_types
 from flyball.events.joiner import Joiner, Positioned
@@ -131,6 +131,7 @@ __all__ = [
     "formats_in",
     "fresh",
     "ingest",
+    "ingest_batch",
     "ingest_lines",
     "integer",
     "join_of",

@@ -7,7 +7,7 @@ import msgspec
 
 from flyball.events.catalog import EntityCatalog
 from flyball.events.checks import Known, Rejection
-from flyball.events.formats import BadLine, EventBatch, Parser
+from flyball.events.formats import BadLine, EventBatch, Parsed, Parser
 from flyball.events.inlet import IngestMode
 from flyball.events.lines import MAX_LINE
 from flyball.events.log import IMPORTED, Record
@@ -42,7 +42,12 @@ class LineChecker(msgspec.Struct, frozen=True):
             bad = [BadLine(index, "too_long", detail) for index, line in enumerate(lines) if len(line) > MAX_LINE]
         parsed = parser.parse([b"" if len(line) > MAX_LINE else line for line in lines] if bad else lines)
         bad += parsed.bad
-        records = self._records(parsed.batches, len(lines), now_us, bad)
+        return self.check_parsed(Parsed(parsed.batches, bad, parsed.ignored), len(lines), now_us)
+
+    def check_parsed(self, parsed: Parsed, lines: int, now_us: int) -> Checked:
+        """What became of that many lines that are parsed already, as known at `now_us`."""
+        bad = list(parsed.bad)
+        records = self._records(parsed.batches, lines, now_us, bad)
         return Checked(records, sorted(bad, key=lambda line: line.index), parsed.ignored)
 
     def _records(

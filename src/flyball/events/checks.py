@@ -60,7 +60,7 @@ class Check:
         self.type, self.names = declared, declared.fields
         fields = declared.declared
         self._shape = _struct(declared.name, fields, _as_declared)
-        self._columns = [_TextColumn(f) if f.kind is str else _IntegerColumn(f) for f in fields]
+        self._columns = [_COLUMNS.get(field.kind, _IntegerColumn)(field) for field in fields]
         self._stored = msgspec.msgpack.Decoder(_struct(declared.name, fields, _bare, array_like=True))
         self._encode = _ENCODER.encode
         self._schema = declared.fingerprint
@@ -72,7 +72,7 @@ class Check:
         self._crossed = declared.cls.check is not Event.check
         self.slow = (
             self._crossed
-            or any(field.kind not in (int, str) or field.optional or not field.required for field in fields)
+            or any(field.kind not in _COLUMNS or field.optional or not field.required for field in fields)
             or not declared.refs
         )
         self._make = _maker(declared)
@@ -355,6 +355,34 @@ class _TextColumn:
             self._passed.clear()
         self._passed |= fresh
         return column
+
+
+class _RealColumn:
+    """Checks a column of floats; whole numbers become floats."""
+
+    def __init__(self, field: Field) -> None:
+        self._type = list[field.annotation]  # type: ignore[name-defined]  # a type made at run time
+
+    def __call__(self, column: Sequence[Any], lax: bool) -> list[Any]:
+        numbers: list[Any] = msgspec.convert(column, self._type, strict=not lax)
+        if not all(map(math.isfinite, numbers)):
+            raise Rejected("out_of_range", "numbers must be finite")
+        return numbers
+
+
+class _BooleanColumn:
+    """Checks a column of true and false."""
+
+    def __init__(self, field: Field) -> None:
+        self._type = list[field.annotation]  # type: ignore[name-defined]  # a type made at run time
+
+    def __call__(self, column: Sequence[Any], lax: bool) -> list[Any]:
+        values: list[Any] = msgspec.convert(column, self._type, strict=not lax)
+        return values
+
+
+_COLUMNS: dict[Any, Any] = {int: _IntegerColumn, str: _TextColumn, float: _RealColumn, bool: _BooleanColumn}
+"""{kind of a field that is always there: what checks a column of it}."""
 
 
 def _struct(name: str, fields: Sequence[Field], kind_of: Callable[[Field], Any], *, array_like: bool = False) -> Any:

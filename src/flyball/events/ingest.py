@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 
 from flyball.core import Stopwatch, SystemStopwatch
-from flyball.events.checking import LineChecker
+from flyball.events.checking import Checked, LineChecker
 from flyball.events.early_stop import ENOUGH_AT_THE_END, MostlyBad, Stopped
-from flyball.events.formats import BadLine, Parser
+from flyball.events.formats import BadLine, EventBatch, Parsed, Parser
 from flyball.events.inlet import Inlet, LineSource
 from flyball.events.lines import MAX_LINE, split_lines
 from flyball.events.log import IMPORTED, Record
@@ -106,6 +106,17 @@ def ingest_lines(lines: Sequence[bytes], source: LineSource, inlet: Inlet) -> Li
     return LineVerdicts(taker.tally.in_order(), tuple(sorted(taker.tally.ignored)))
 
 
+def ingest_batch(batch: EventBatch, line: Callable[[int], bytes], source: LineSource, inlet: Inlet) -> None:
+    """Take in events that were read already, as if each had come as its `line`, which is made only for quarantine."""
+    now_us = inlet.clock.now_us()
+    checker = LineChecker(inlet.schema, inlet.catalog, source.mode, source.lag_us)
+    checked = checker.check_parsed(Parsed([batch], []), len(batch.at), now_us)
+    _append(checked, inlet, Tally())
+    inlet.quarantine.put(
+        [_quarantined(wrong, line(wrong.index)[:MAX_LINE], wrong.index + 1, source, now_us) for wrong in checked.bad]
+    )
+
+
 class _Taker:
     """Takes in the lines of one source."""
 
@@ -123,24 +134,31 @@ class _Taker:
         source, now_us = self._source, self._inlet.clock.now_us()
         records, bad = parse_and_append(lines, self._parser, self._checker, self._inlet, self.tally)
         self.first_lines.add((record.type for record in records), bad)
-        header, lag_us = self._parser.header(), -1 if source.mode == "live" else source.lag_us
+        header = self._parser.header()
         self._inlet.quarantine.put(
             [
-                Quarantined(
-                    now_us,
-                    line.reason,
-                    line.detail,
-                    lines[line.index][:MAX_LINE],
-                    source.name,
-                    first + line.index,
-                    source.format_name,
-                    source.only or "",
-                    header,
-                    lag_us,
-                )
-                for line in bad
+                _quarantined(wrong, lines[wrong.index][:MAX_LINE], first + wrong.index, source, now_us, header)
+                for wrong in bad
             ]
         )
+
+
+def _quarantined(
+    wrong: BadLine, line: bytes, position: int, source: LineSource, now_us: int, header: bytes = b""
+) -> Quarantined:
+    lag_us = -1 if source.mode == "live" else source.lag_us
+    return Quarantined(
+        now_us,
+        wrong.reason,
+        wrong.detail,
+        line,
+        source.name,
+        position,
+        source.format_name,
+        source.only or "",
+        header,
+        lag_us,
+    )
 
 
 def parse_and_append(
@@ -148,6 +166,11 @@ def parse_and_append(
 ) -> tuple[list[Record], list[BadLine]]:
     """Parse and check `lines`, append the good ones in one transaction; returns the good and, by line, the bad ones."""
     checked = checker.check(parser, lines, inlet.clock.now_us())
+    return _append(checked, inlet, tally), checked.bad
+
+
+def _append(checked: Checked, inlet: Inlet, tally: "Tally") -> list[Record]:
+    """Append the good ones in one transaction, and count all."""
     indices = [index for index, record in enumerate(checked.records) if record is not None]
     records = [record for record in checked.records if record is not None]
     duplicates = set(inlet.appends.append(records).duplicates) if records else set()
@@ -155,7 +178,7 @@ def parse_and_append(
     tally.add_records(inlet.schema, indices, records, duplicates)
     tally.add_bad(checked.bad)
     tally.ignored |= checked.ignored
-    return records, checked.bad
+    return records
 
 
 class Tally:

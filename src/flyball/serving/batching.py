@@ -25,12 +25,15 @@ MAX_STUCK = 3
 """Scoring threads held at the same time before no more are started and the process asks to be replaced."""
 
 
-class _Waiting:
-    __slots__ = ("done", "due_s", "future", "request")
+Done = Callable[[Prediction], None]
 
-    def __init__(self, request: Request, future: "asyncio.Future[Prediction]", due_s: float) -> None:
-        self.request, self.future, self.due_s = request, future, due_s
-        self.done = False
+
+class _Waiting:
+    __slots__ = ("answered", "done", "due_s", "request")
+
+    def __init__(self, request: Request, done: Done, due_s: float) -> None:
+        self.request, self.done, self.due_s = request, done, due_s
+        self.answered = False
 
 
 class _Turn:
@@ -61,7 +64,9 @@ class Scorer:
         self._metrics, self._stopwatch = metrics, stopwatch
         # a tick may come late by one, and the answer needs a moment to leave
         self._wait_s = max(deadline_s - 4 * TICK_S, deadline_s / 2)
-        self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
+        self._queue: SimpleQueue[list[_Waiting] | None] = SimpleQueue()
+        self._gathered: list[_Waiting] = []
+        self._put, self._taken = 0, 0  # requests; the first is counted by the event loop, the other by who scores
         self._open: deque[_Waiting] = deque()
         self._turn = _Turn()
         self._stuck = 0
@@ -82,20 +87,45 @@ class Scorer:
 
     def answer(self, request: Request) -> "asyncio.Future[Prediction]":
         """A future that has its answer before the deadline, whatever the scoring thread does."""
-        if self._loop is None:
-            raise RuntimeError("Scorer must be started first")
-        future: asyncio.Future[Prediction] = self._loop.create_future()
-        if self._queue.qsize() >= QUEUE or self.spent:
-            self._metrics.note("overload", "queue", f"{self._queue.qsize()} waiting")
-            future.set_result(self._engine.from_fallback(request))
-            return future
-        waiting = _Waiting(request, future, self._stopwatch.read_s() + self._wait_s)
+        future: asyncio.Future[Prediction] = self._running().create_future()
+
+        def done(prediction: Prediction) -> None:
+            if not future.done():
+                future.set_result(prediction)
+
+        self.submit(request, done)
+        return future
+
+    def submit(self, request: Request, done: Done) -> None:
+        """Calls `done` in the event loop with the answer, before the deadline, whatever the scoring thread does; at
+        once when too many wait.
+
+        What is submitted in one turn of the event loop is handed to the scoring thread together: it is woken once.
+        """
+        loop = self._running()
+        if self._put - self._taken >= QUEUE or self.spent:
+            self._metrics.note("overload", "queue", f"{self._put - self._taken} waiting")
+            done(self._engine.from_fallback(request))
+            return
+        waiting = _Waiting(request, done, self._stopwatch.read_s() + self._wait_s)
+        self._put += 1
         self._open.append(waiting)
-        self._queue.put(waiting)
+        if not self._gathered:
+            loop.call_soon(self._hand_over)
+        self._gathered.append(waiting)
         if not self._ticking:
             self._ticking = True
-            self._loop.call_later(TICK_S, self._tick)
-        return future
+            loop.call_later(TICK_S, self._tick)
+
+    def _running(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            raise RuntimeError("Scorer must be started first")
+        return self._loop
+
+    def _hand_over(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        for first in range(0, len(gathered), BATCH):
+            self._queue.put(gathered[first : first + BATCH])
 
     def _start_thread(self) -> None:
         turn = self._turn = _Turn()
@@ -108,7 +138,8 @@ class Scorer:
             batch = _drain(queue)
             if batch is None:
                 return
-            batch = [waiting for waiting in batch if not waiting.done]
+            self._taken += len(batch)
+            batch = [waiting for waiting in batch if not waiting.answered]
             if not batch:
                 continue
             requests = [waiting.request for waiting in batch]
@@ -124,23 +155,21 @@ class Scorer:
             else:
                 self._metrics.counters.add("batches")
                 self._metrics.counters.add("batched", len(requests))
-                _call_in_loop(loop, _deliver, batch, answers)
+                _call_in_loop(loop, self._deliver, batch, answers)
 
     def _tick(self) -> None:
         assert self._loop is not None
         now_s = self._stopwatch.read_s()
         waiting = self._open
-        while waiting and waiting[0].done:
+        while waiting and waiting[0].answered:
             waiting.popleft()
         while waiting and waiting[0].due_s <= now_s:
             overdue = waiting.popleft()
-            if not overdue.done:
-                overdue.done = True
+            if not overdue.answered:
                 self._metrics.note("late", self._turn.progress.version or "state", "answered by the fallback")
-                if not overdue.future.done():
-                    overdue.future.set_result(self._engine.from_fallback(overdue.request))
+                self._answered(overdue, self._engine.from_fallback(overdue.request))
         self._check_thread(now_s)
-        self._metrics.gauge("queue", self._queue.qsize())
+        self._metrics.gauge("queue", self._put - self._taken)
         if waiting or self._turn.since_s:
             self._loop.call_later(TICK_S, self._tick)
         else:
@@ -158,6 +187,18 @@ class Scorer:
             if not self.spent:
                 self._start_thread()
 
+    def _deliver(self, batch: list[_Waiting], answers: list[Prediction]) -> None:
+        for waiting, answer in zip(batch, answers, strict=True):
+            if not waiting.answered:
+                self._answered(waiting, answer)
+
+    def _answered(self, waiting: _Waiting, answer: Prediction) -> None:
+        waiting.answered = True
+        try:
+            waiting.done(answer)
+        except Exception as error:  # what goes wrong with one reply must not keep the others waiting
+            self._metrics.note("fault", "reply", error)
+
     def _came_back(self) -> None:
         self._stuck -= 1
 
@@ -170,12 +211,12 @@ def _call_in_loop(loop: asyncio.AbstractEventLoop, function: Callable[..., None]
             raise
 
 
-def _drain(queue: "SimpleQueue[_Waiting | None]") -> list[_Waiting] | None:
-    """Wait for one, then take what else is there, `BATCH` at most; None at the end."""
+def _drain(queue: "SimpleQueue[list[_Waiting] | None]") -> list[_Waiting] | None:
+    """Wait for some, then take what else is there while fewer than `BATCH`; None at the end."""
     first = queue.get()
     if first is None:
         return None
-    batch = [first]
+    batch = first
     while len(batch) < BATCH:
         try:
             following = queue.get_nowait()
@@ -184,13 +225,5 @@ def _drain(queue: "SimpleQueue[_Waiting | None]") -> list[_Waiting] | None:
         if following is None:
             queue.put(None)
             break
-        batch.append(following)
+        batch = batch + following
     return batch
-
-
-def _deliver(batch: list[_Waiting], answers: list[Prediction]) -> None:
-    for waiting, answer in zip(batch, answers, strict=True):
-        if not waiting.done:
-            waiting.done = True
-            if not waiting.future.done():
-                waiting.future.set_result(answer)

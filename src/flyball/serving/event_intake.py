@@ -4,12 +4,24 @@ import asyncio
 import contextlib
 import threading
 from collections import deque
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
 from flyball.core import BadInput, Clock, NotFound, StoreUnavailable, format_timestamp
-from flyball.events import Appender, Format, LineSource, LineVerdicts, find_format, ingest_lines
+from flyball.events import (
+    Appender,
+    BatchBuilder,
+    EventBatch,
+    Format,
+    Inlet,
+    LineSource,
+    LineVerdicts,
+    find_format,
+    ingest_batch,
+    ingest_lines,
+)
 from flyball.runtime import Runtime
 from flyball.serving.metrics import ServingMetrics
 from flyball.tasks import Request, fields_of_event
@@ -58,7 +70,7 @@ class EventIntake:
         self._appender: Appender | None = None
         self._opening = threading.Lock()
         self._waiting = 0
-        self._requests: deque[bytes] = deque()
+        self._requests: deque[Request] = deque()
         self._gathering = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -96,12 +108,7 @@ class EventIntake:
 
     def note_request(self, request: Request) -> None:
         """Append the request's event in the background; never waits. Sent as an event too, it is added once."""
-        event = {
-            "type": type(request.event).__name__.lower(),
-            "at": format_timestamp(request.at_us),
-            **fields_of_event(request.event),
-        }
-        self._requests.append(msgspec.json.encode(event))
+        self._requests.append(request)
         if not self._gathering and self._loop is not None:
             self._gathering = True
             self._loop.call_later(GATHER_REQUESTS_S, self._submit_requests)
@@ -112,11 +119,13 @@ class EventIntake:
             self._pool.submit(self._take_requests)
 
     def _take_requests(self) -> None:
-        lines = []
+        requests = []
         while self._requests:
-            lines.append(self._requests.popleft())
+            requests.append(self._requests.popleft())
         try:
-            self._ingest(find_format("jsonl"), "jsonl", lines, REQUESTS)
+            source = LineSource(REQUESTS, find_format("jsonl"), "jsonl", "live")
+            for batch, taken in _batches(requests):
+                ingest_batch(batch, lambda index, taken=taken: _line(taken[index]), source, self._inlet())  # type: ignore[misc]
         except Exception as error:  # the records of the answers hold the requests too
             self._metrics.note("events", "requests", error)
 
@@ -128,14 +137,14 @@ class EventIntake:
             self._metrics.note("poll", "catalog", error)
 
     def _ingest_sent(self, format_name: str, lines: list[bytes]) -> LineVerdicts:
-        return self._ingest(_format(self._runtime, format_name), format_name, lines, SOURCE)
+        source = LineSource(SOURCE, _format(self._runtime, format_name), format_name, "live")
+        return ingest_lines(lines, source, self._inlet())
 
-    def _ingest(self, format: Format, format_name: str, lines: list[bytes], source: str) -> LineVerdicts:
+    def _inlet(self) -> Inlet:
         if self._appender is None:
             with self._opening:
                 self._appender = self._appender or Appender(self._runtime.log, GATHER_S)
-        inlet = msgspec.structs.replace(self._runtime.inlet, clock=self._clock, appender=self._appender)
-        return ingest_lines(lines, LineSource(source, format, format_name, "live"), inlet)
+        return msgspec.structs.replace(self._runtime.inlet, clock=self._clock, appender=self._appender)
 
     def _unwritten(self, reason: str) -> StoreUnavailable:
         self._metrics.note("events", "log", reason)
@@ -162,3 +171,22 @@ def _format(runtime: Runtime, name: str) -> Format:
         return find_format(name, runtime.formats)
     except NotFound as error:
         raise BadInput("format", f"one of {', '.join(error.known)}", name) from None
+
+
+def _batches(requests: Sequence[Request]) -> Iterator[tuple[EventBatch, list[Request]]]:
+    """The requests' events by their type and fields, with the requests of each."""
+    groups: dict[tuple[str, tuple[str, ...]], tuple[BatchBuilder, list[Request]]] = {}
+    for request in requests:
+        fields = fields_of_event(request.event)
+        kind = (type(request.event).__name__.lower(), tuple(fields))
+        builder, taken = groups.setdefault(kind, (BatchBuilder(*kind), []))
+        builder.add(len(taken), tuple(fields.values()), request.at_us)
+        taken.append(request)
+    for builder, taken in groups.values():
+        yield builder.batch(), taken
+
+
+def _line(request: Request) -> bytes:
+    """The request's event as a line of JSON."""
+    name, at = type(request.event).__name__.lower(), format_timestamp(request.at_us)
+    return msgspec.json.encode({"type": name, "at": at, **fields_of_event(request.event)})

@@ -62,9 +62,24 @@ def request_of(
 
 def _check_sizes(event: Event) -> None:
     """Raise `BadInput` for a whole number, in a list or a map too, that no record of the logs holds."""
-    for name, value in zip(event.__struct_fields__, msgspec.structs.astuple(event), strict=True):
+    for name in _unbounded(type(event)):
+        value = getattr(event, name)
         if not _fits(value):
             raise BadInput(name, "whole numbers that fit 64 bits", str(value)[:40])
+
+
+@lru_cache
+def _unbounded(event_type: type[Event]) -> tuple[str, ...]:
+    """The fields that may hold a whole number: all but texts and floats."""
+    plain = (msgspec.inspect.StrType, msgspec.inspect.FloatType, msgspec.inspect.BoolType)
+    info = msgspec.inspect.type_info(event_type)
+    assert isinstance(info, msgspec.inspect.StructType)
+    return tuple(field.name for field in info.fields if not isinstance(_bare(field.type), plain))
+
+
+def _bare(info: msgspec.inspect.Type) -> msgspec.inspect.Type:
+    """Without what is noted beside a type."""
+    return info.type if isinstance(info, msgspec.inspect.Metadata) else info
 
 
 def _fits(value: object) -> bool:

@@ -17,9 +17,11 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from flyball.app import AppSource
 from flyball.core import SystemClock
+from flyball.outcomes import Prediction
 from flyball.runtime import Runtime, open_runtime
 from flyball.serving.http.app import make_app
 from flyball.serving.http.problems import Problem, problem_body
+from flyball.serving.http.short import ShortPath, ShortPaths
 from flyball.serving.processes.dispatcher import Receiver
 from flyball.serving.service import Service
 from flyball.settings import Settings
@@ -58,10 +60,11 @@ def run(
     # what was loaded so far lives as long as the process: the collector need not look at it again and again
     gc.collect()
     gc.freeze()
+    connection = _connections(ShortPaths(service))
     config = uvicorn.Config(
         make_app(service),
         loop="uvloop",
-        http=_Connection,
+        http=connection,
         ws="none",
         lifespan="on",
         log_config=None,
@@ -71,7 +74,7 @@ def run(
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=STOP_S,
     )
-    server = _Server(config, service, channel)
+    server = _Server(config, service, channel, connection)
     server.run(sockets=None if listener is None else [listener])
     if service.scorer.spent:
         sys.exit(REPLACE_ME)
@@ -83,6 +86,17 @@ def _allow_connections() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
+class _ShortCycle:
+    """What uvicorn's connection looks at of a request on its way, for one on a short path."""
+
+    __slots__ = ("disconnected", "keep_alive", "response_complete", "response_started")
+    message_event = asyncio.Event()  # nobody waits for it
+
+    def __init__(self) -> None:
+        self.disconnected, self.keep_alive = False, True
+        self.response_started, self.response_complete = False, False
+
+
 class _Connection(HttpToolsProtocol):
     """Tells the parent when it is closed, and whoever does not speak HTTP what is wrong, as a problem document.
 
@@ -91,6 +105,9 @@ class _Connection(HttpToolsProtocol):
     """
 
     receiver: Receiver | None = None
+    short: ShortPaths | None = None
+    _path: ShortPath | None = None  # of the request that is coming in
+    _body = b""
     _head, _in_head = 0, True
     _complete = False  # whether all that was begun is in
     _overdue: asyncio.TimerHandle | None = None
@@ -114,12 +131,57 @@ class _Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head, self._head = False, 0
-        super().on_headers_complete()
+        self._path = self._short_path()
+        if self._path is None:
+            super().on_headers_complete()
+        else:
+            self._body = b""
+
+    def on_body(self, body: bytes) -> None:
+        if self._path is None:
+            super().on_body(body)
+        else:
+            self._body += body
 
     def on_message_complete(self) -> None:
         self._in_head, self._complete = True, True
         self._expect_nothing()
+        path, self._path = self._path, None
+        if path is not None and self.short is not None:
+            try:
+                request = path.read(self._body)
+            except Exception:  # the routes read it again, and say what is wrong
+                super().on_headers_complete()
+                super().on_body(self._body)
+            else:
+                cycle = self.cycle = _ShortCycle()  # type: ignore[assignment]
+                self.short.answer(request, lambda prediction: self._reply(path, cycle, prediction))
+                return
         super().on_message_complete()
+
+    def _short_path(self) -> "ShortPath | None":
+        """The short path of the request whose head is in, when nothing is still to be sent before it."""
+        if self.short is None or not (self.cycle is None or self.cycle.response_complete) or self.flow.write_paused:
+            return None
+        parser = self.parser
+        if parser.get_http_version() != "1.1" or not parser.should_keep_alive() or parser.should_upgrade():
+            return None
+        return self.short.find(parser.get_method(), self.url, self.headers)
+
+    def _reply(self, path: "ShortPath", cycle: "_ShortCycle", prediction: Prediction) -> None:
+        cycle.response_started = cycle.response_complete = True
+        if self.short is None or cycle.disconnected or self.transport.is_closing():
+            return
+        closing = not cycle.keep_alive
+        try:
+            response = self.short.response(path, prediction, self.server_state.default_headers, closing)
+        except Exception:
+            self.transport.close()  # the client must not wait for what cannot be made
+            raise
+        self.transport.write(response)
+        if closing:
+            self.transport.close()
+        self.on_response_complete()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -159,10 +221,25 @@ class _Connection(HttpToolsProtocol):
             self.transport.close()
 
 
+def _connections(paths: ShortPaths) -> type[_Connection]:
+    """Connections to one service."""
+
+    class Connection(_Connection):
+        short = paths
+
+    return Connection
+
+
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, service: Service, channel: socket.socket | None) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        service: Service,
+        channel: socket.socket | None,
+        connection: type[_Connection],
+    ) -> None:
         super().__init__(config)
-        self._service, self._channel = service, channel
+        self._service, self._channel, self._connection = service, channel, connection
         self._receiver: Receiver | None = None
         self._watching: asyncio.Task[None] | None = None
         self._announcing: asyncio.Task[None] | None = None
@@ -200,7 +277,7 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def _protocol(self) -> asyncio.Protocol:
-        connection = _Connection(self.config, self.server_state, self.lifespan.state)
+        connection = self._connection(self.config, self.server_state, self.lifespan.state)
         connection.receiver = self._receiver
         return connection
 

@@ -155,6 +155,7 @@ class Encoder:
             name: {text: code for code, text in enumerate(vocabularies[name])} for name in self.category_names
         }
         self._zone = find_zone(zone)
+        self._fields_of = attrgetter(*self.number_names) if len(self.number_names) > 1 else None  # of one: no tuple
 
     def arrays(
         self, requests: Sequence[Request], features: Mapping[str, Sequence[Any]]
@@ -172,12 +173,15 @@ class Encoder:
         return numbers, codes
 
     def _numbers(self, requests: Sequence[Request], features: Mapping[str, Sequence[Any]]) -> Doubles:
-        columns = [
-            features[name] if name in features else [getattr(request.event, name) for request in requests]
-            for name in self.number_names
-        ]
         # None becomes NaN on the way; contiguous rows are what the predictors walk
-        numbers = np.array(columns, np.float64).reshape(len(columns), len(requests)).T.copy()
+        if requests and self._fields_of is not None and features.keys().isdisjoint(self.number_names):
+            numbers = np.array([self._fields_of(request.event) for request in requests], np.float64)
+        else:
+            columns = [
+                features[name] if name in features else [getattr(request.event, name) for request in requests]
+                for name in self.number_names
+            ]
+            numbers = np.array(columns, np.float64).reshape(len(columns), len(requests)).T.copy()
         numbers[~np.isfinite(numbers)] = np.nan
         return numbers
 

@@ -1,0 +1,144 @@
+"""Requests that need no routing, read and answered as bytes: one sent as a JSON object, or a key in the path.
+
+Promises: whoever connects sees what the routes of `app.py` would send, byte for byte but for ids (tested); what is in
+any doubt is left to them, so that an error has one wording. A request by way of ASGI costs 60 us more.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import msgspec
+
+from flyball.outcomes import Prediction
+from flyball.serving.http.documents import AnswerDocument, rendering_of
+from flyball.serving.service import Service
+from flyball.tasks import Request
+
+MAX_BODY = 1 << 16
+"""Of a request on a short path, in bytes; a longer one is seldom, and comes in pieces."""
+
+Headers = Sequence[tuple[bytes, bytes]]
+Encode = Callable[[Prediction], tuple[bytes, bytes]]
+"""A prediction's (headers as bytes, body)."""
+
+_OK = b"HTTP/1.1 200 OK\r\n"
+_JSON = b"application/json"
+_STRANGE = (b"transfer-encoding", b"expect", b"upgrade", b"content-encoding")
+
+
+class ShortPath:
+    """One path: `read` makes the request from the key in the path or the body; it may raise anything."""
+
+    __slots__ = ("encode", "read")
+
+    def __init__(self, read: Callable[[bytes], Request], encode: Encode) -> None:
+        self.read, self.encode = read, encode
+
+
+class ShortPaths:
+    """All short paths of a service."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._document = AnswerDocument(service.about)
+        self._decode = msgspec.json.Decoder(dict[str, object]).decode
+        self._posts = {f"/v1/{service.about.kind}".encode(): ShortPath(self._posted, self._json)}
+        self._gets: dict[bytes, Encode] = {}
+        for prefix, render in plain_paths(service).items():
+            self._gets[prefix.encode()] = _text_of(render)
+        self._heads: dict[int, tuple[Headers, bytes]] = {}
+
+    def find(self, method: bytes, url: bytes, headers: Headers) -> ShortPath | None:
+        """The path of a request with this head; None for one that the routes must look at."""
+        if method == b"POST":
+            path = self._posts.get(url)
+            return path if path is not None and _is_small_json(headers) else None
+        if method != b"GET" or b"%" in url or b"?" in url or b"#" in url:
+            return None
+        for prefix, encode in self._gets.items():
+            if url.startswith(prefix):
+                return None if _has_body(headers) else ShortPath(partial(self._keyed, url[len(prefix) :]), encode)
+        return None
+
+    def answer(self, request: Request, done: Callable[[Prediction], None]) -> None:
+        """Calls `done` with the answer, in time."""
+        self._service.answer_soon(request, done)
+
+    def response(self, path: ShortPath, prediction: Prediction, defaults: Headers, closing: bool) -> bytes:
+        """The whole response; `defaults`: the server's own headers."""
+        headers, body = path.encode(prediction)
+        self._service.metrics.status(200)
+        last = b"connection: close\r\n\r\n" if closing else b"\r\n"
+        return b"".join((self._head(defaults), headers, last, body))
+
+    def _head(self, defaults: Headers) -> bytes:
+        """The status line and the server's headers, which change once a second."""
+        made, head = self._heads.get(0, (None, b""))
+        if made is not defaults:
+            head = _OK + b"".join(name + b": " + value + b"\r\n" for name, value in defaults)
+            self._heads[0] = (defaults, head)
+        return head
+
+    def _posted(self, body: bytes) -> Request:
+        return self._service.requests.read(self._decode(body))
+
+    def _keyed(self, key: bytes, body: bytes) -> Request:
+        return self._service.requests.plain(key.decode("ascii"))
+
+    def _json(self, prediction: Prediction) -> tuple[bytes, bytes]:
+        body = msgspec.json.encode(self._document.of(prediction, self._service.engine.serving.titles))
+        return (
+            b"x-flyball-prediction: %b\r\ncache-control: no-store\r\ncontent-length: %d\r\n"
+            b"content-type: application/json\r\n" % (prediction.id.encode(), len(body)),
+            body,
+        )
+
+
+def plain_paths(service: Service) -> dict[str, Callable[[Prediction], bytes]]:
+    """{prefix: rendering} of the GET paths that end in the request's key and answer with text."""
+    short = {}
+    for path, name in service.about.paths.items():
+        method, _, template = path.partition(" ")
+        prefix, brace, field = template.partition("{")
+        render = rendering_of(path, name)
+        if method == "GET" and brace and field == f"{service.requests.key_field}}}" and render is not None:
+            short[prefix] = render
+    return short
+
+
+def plain_headers(prediction: Prediction, length: int) -> list[tuple[bytes, bytes]]:
+    """The headers of a plain list, whose body is `length` bytes."""
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"cache-control", b"no-store"),
+        (b"content-length", b"%d" % length),
+        (b"x-flyball-prediction", prediction.id.encode()),
+        (b"x-flyball-level", prediction.level.encode()),
+        (b"x-flyball-version", (prediction.version or "none").encode()),
+    ]
+    if prediction.stale_us:
+        headers.append((b"x-flyball-stale-s", b"%.3f" % (prediction.stale_us / 1e6)))
+    return headers
+
+
+def _text_of(render: Callable[[Prediction], bytes]) -> Encode:
+    def encode(prediction: Prediction) -> tuple[bytes, bytes]:
+        body = render(prediction)
+        return b"".join(name + b": " + value + b"\r\n" for name, value in plain_headers(prediction, len(body))), body
+
+    return encode
+
+
+def _is_small_json(headers: Headers) -> bool:
+    """Whether the head promises one JSON document that comes at once."""
+    length = b""
+    for name, value in headers:
+        if name == b"content-length":
+            length = value
+        elif name in _STRANGE or (name == b"content-type" and value != _JSON):
+            return False
+    return length.isdigit() and len(length) < 6 and int(length) <= MAX_BODY
+
+
+def _has_body(headers: Headers) -> bool:
+    return any(name == b"content-length" or name in _STRANGE for name, _ in headers)
