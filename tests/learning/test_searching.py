@@ -5,13 +5,15 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.tasks.predict import parcels
 
 import flyball as fb
 from flyball.app import load_app
-from flyball.core import BadInput, NotFound, Refused
+from flyball.core import BadInput, ManualClock, NotFound, Refused
 from flyball.learning import declaration, learn, learning_curves, search_parameters
 from flyball.registry import searches_of
 from flyball.runtime import Runtime, load_settings
+from flyball.simulation import ingest_pieces
 
 
 @pytest.fixture
@@ -157,3 +159,17 @@ def test_declarations_can_be_pasted() -> None:
         fb.Blend((fb.EASE(l2=10.0),)),
     ):
         assert eval(declaration(model), {"fb": fb}) == model
+
+
+def test_a_search_finds_what_a_model_within_others_needs(tmp_path: Any) -> None:
+    """The penalty planted within a calibrated model, one a label, keeps it from learning anything."""
+    start_us = 1_767_225_600_000_000
+    planted = fb.OneVsRest(fb.calibrated(fb.Linear(l2=1e9), "platt"))
+    events = [parcels.Parcel, parcels.Late, parcels.Report, parcels.Returned]
+    app = fb.App("parcels", events=events, task=parcels.app.task, candidates={"planted": planted})
+    runtime = Runtime(app, load_settings(tmp_path / "home"), ManualClock(start_us + 60 * parcels.DAY_US))
+    ingest_pieces(runtime, "jsonl", [b"\n".join(parcels.lines(60, start_us, a_day=60))], "past", "history")
+    (found,) = search_parameters(runtime, budget=6).candidates
+    assert found.changed["model.model.l2"] <= 100.0
+    assert found.declaration.startswith("fb.OneVsRest(model=fb.Calibrated(model=fb.Linear(l2=")
+    assert found.best != found.declared

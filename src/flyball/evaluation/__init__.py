@@ -26,7 +26,7 @@ from flyball.evaluation.report import (
     counted_units,
 )
 from flyball.evaluation.resampling import Estimate, Resamples, interval_of, resample, resample_weights
-from flyball.evaluation.search import Score, Searched, Space, Trial, learning_curve, search, space_of
+from flyball.evaluation.search import Score, Searched, Space, Trial, learning_curve, parameter_of, search, space_of
 
 if TYPE_CHECKING:
     from flyball.evaluation.published import PROTOCOLS, AccuracyTable, Line, RatedSet, accuracy_tables, read_rated_set
@@ -66,6 +66,7 @@ __all__ = [
     "interval_of",
     "learning_curve",
     "metric_words",
+    "parameter_of",
     "read_rated_set",
     "reported_names",
     "resample",

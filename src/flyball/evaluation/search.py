@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from flyball.core import BadDeclaration, FlyballError, Stopwatch
-from flyball.models import Recommender, params_of
+from flyball.models import Recommender, TabularModel, params_of
 
 HALVING_SHARES = (0.25, 0.5, 1.0)
 """Shares of the training data that the rounds of successive halving learn from."""
@@ -21,7 +21,10 @@ Score = Callable[[Recommender, float], float]
 
 
 class Space(msgspec.Struct, frozen=True):
-    """A family to search: `base` and, for some of its parameters, the values to try."""
+    """A family to search: `base` and, for some of its parameters, the values to try.
+
+    A parameter of a model within `base` has a path: `model.l2`, `models.0.l2` of the first of several.
+    """
 
     family: str
     base: Recommender
@@ -29,8 +32,56 @@ class Space(msgspec.Struct, frozen=True):
 
 
 def space_of(family: str, base: Recommender, values: Mapping[str, tuple[Any, ...]] | None = None) -> Space:
-    """`base` with the values its class says are worth trying, unless others are given."""
-    return Space(family, base, dict(type(base).search_space if values is None else values))
+    """`base` with the values that its class, and those of the models of tables within it, say are worth trying, unless
+    others are given."""
+    return Space(family, base, dict(_worth_trying(base) if values is None else values))
+
+
+def parameter_of(model: Any, path: str) -> Any:
+    """The parameter at a path, see `Space`.
+
+    >>> from flyball.models import Calibrated, Linear
+    >>> parameter_of(Calibrated(Linear(l2=3.0)), "model.l2")
+    3.0
+    """
+    value = model
+    for name in path.split("."):
+        value = value[int(name)] if isinstance(value, tuple) else getattr(value, name)
+    return value
+
+
+def with_parameters(model: Any, values: Mapping[str, Any]) -> Any:
+    """The model with parameters at paths, see `Space`. Raises what the models raise for values that cannot be.
+
+    >>> from flyball.models import Calibrated, Linear
+    >>> with_parameters(Calibrated(Linear()), {"model.l2": 3.0, "method": "beta"})
+    Calibrated(model=Linear(l2=3.0, most=200), method='beta', share=0.2, refit=False)
+    """
+    own = {path: value for path, value in values.items() if "." not in path}
+    within: dict[str, dict[str, Any]] = {}
+    for path, value in values.items():
+        name, dot, rest = path.partition(".")
+        if dot:
+            within.setdefault(name, {})[rest] = value
+    if isinstance(model, tuple):
+        return tuple(with_parameters(part, within.get(str(index), {})) for index, part in enumerate(model))
+    own |= {name: with_parameters(getattr(model, name), inner) for name, inner in within.items()}
+    return msgspec.structs.replace(model, **own)
+
+
+def _worth_trying(model: Any) -> dict[str, tuple[Any, ...]]:
+    """{path: values to try} of a model and the models of tables among its parameters."""
+    values = dict(type(model).search_space)
+    if not isinstance(model, TabularModel):
+        return values
+    for name in model.__struct_fields__:
+        value = getattr(model, name)
+        parts = enumerate(value) if isinstance(value, tuple) else [("", value)]
+        for index, part in parts:
+            if isinstance(part, TabularModel):
+                start = f"{name}." if index == "" else f"{name}.{index}."
+                values |= {f"{start}{path}": tried for path, tried in _worth_trying(part).items()}
+    return values
 
 
 class Trial(msgspec.Struct, frozen=True):
@@ -129,7 +180,7 @@ def _drawn(space: Space, count: int, seed: int) -> list[Recommender]:
         for name, values in choices:
             cell, choice = divmod(cell, len(values))
             picked[name] = values[choice]
-        model = msgspec.structs.replace(space.base, **picked)
+        model = with_parameters(space.base, picked)
         if model not in models and len(models) < count:
             models.append(model)
     return models

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from flyball.core import BadInput, FileLock, NotFound, Refused, Stopwatch, SystemStopwatch
-from flyball.evaluation import Objective, Score, Space, Trial, learning_curve, search, space_of
+from flyball.evaluation import Objective, Score, Space, Trial, learning_curve, parameter_of, search, space_of
 from flyball.history import Snapshot
 from flyball.learning.evaluate import features_of
 from flyball.learning.fit import train
@@ -20,7 +20,7 @@ from flyball.learning.report import Progress, failure_text
 from flyball.learning.run import LOCK
 from flyball.learning.snapshot import catch_up, past_of, snapshot_of
 from flyball.learning.split import examples_of
-from flyball.models import Artifact, Recommender, params_of
+from flyball.models import Artifact, Recommender, TabularModel, params_of
 from flyball.registry import Run, Search, SearchTrial, add_trial, begin_search, end_search
 from flyball.runtime import Runtime
 from flyball.tasks import Holdout, TakesShares, TrainingData
@@ -181,12 +181,12 @@ def learning_curves(
     return report
 
 
-def declaration(model: Recommender) -> str:
+def declaration(model: Recommender | TabularModel) -> str:
     """The model as one writes it in an application's file: the class and what differs from its defaults.
 
-    >>> from flyball.models import EASE
-    >>> declaration(EASE(l2=100.0)), declaration(EASE())
-    ('fb.EASE(l2=100.0)', 'fb.EASE()')
+    >>> from flyball.models import EASE, Calibrated, Linear
+    >>> declaration(EASE(l2=100.0)), declaration(Calibrated(Linear()))
+    ('fb.EASE(l2=100.0)', 'fb.Calibrated(model=fb.Linear())')
     """
     prefix = "fb." if type(model).__module__.startswith("flyball.models.") else ""
     shown = []
@@ -199,7 +199,7 @@ def declaration(model: Recommender) -> str:
 
 
 def _written(value: Any) -> str:
-    if isinstance(value, Recommender):
+    if isinstance(value, Recommender | TabularModel):
         return declaration(value)
     if isinstance(value, tuple):
         inner = ", ".join(_written(element) for element in value)
@@ -322,14 +322,15 @@ def _searched(trial: _Trial, space: Space, best: Recommender, trials: Sequence[T
     def value_of(model: Recommender) -> float | None:
         return trial.objective.plain(full.get(msgspec.json.encode(params_of(model))))
 
-    before, after = params_of(space.base), params_of(best)
+    pairs = {path: (parameter_of(space.base, path), parameter_of(best, path)) for path in space.values}
+    changed = {path: msgspec.to_builtins(after) for path, (before, after) in pairs.items() if after != before}
     note = "" if space.values else "nothing to vary: its class names no values to try"
     return CandidateSearch(
         candidate=space.family,
         declared=value_of(space.base),
         best=value_of(best),
         declaration=declaration(best),
-        changed={name: value for name, value in after.items() if value != before[name]},
+        changed=changed,
         trials=len(own),
         failed=sum(tried.score is None for tried in own),
         spent=sum(tried.share for tried in own),

@@ -38,6 +38,7 @@ class Calibrated(TabularModel, frozen=True):
 
     kind: ClassVar[str] = "calibrated"
     predicts: ClassVar[tuple[str, ...]] = ("binary", "multiclass")
+    search_space: ClassVar[Mapping[str, tuple[Any, ...]]] = {"method": ("isotonic", "platt", "beta")}
 
     model: TabularModel = Constant()
     method: CalibrationMethod = "isotonic"

@@ -1,7 +1,7 @@
 """A model that is trained on a share of the negatives, its probabilities put back among all examples."""
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,7 @@ class Downsampled(TabularModel, frozen=True):
 
     kind: ClassVar[str] = "downsampled"
     predicts: ClassVar[tuple[str, ...]] = ("binary",)
+    search_space: ClassVar[Mapping[str, tuple[Any, ...]]] = {"rate": (0.05, 0.1, 0.2, 0.5)}
 
     model: TabularModel = Constant()
     rate: float = 0.1
