@@ -10,7 +10,16 @@ from tests.models.tabular.tables import table_of
 
 import flyball as fb
 from flyball.core import BadDeclaration, BadInput
-from flyball.models import TabularFit, TabularModel, TargetKind, TrainingTable, kind_of, model_of, params_of
+from flyball.models import (
+    TableColumn,
+    TabularFit,
+    TabularModel,
+    TargetKind,
+    TrainingTable,
+    kind_of,
+    model_of,
+    params_of,
+)
 from flyball.models.artifact import Artifact
 from flyball.models.tabular.stacking import time_folds
 
@@ -173,3 +182,62 @@ def test_its_parameters_and_those_of_its_models_come_back() -> None:
 def test_what_cannot_be_stacked_is_refused(named: Any, says: str) -> None:
     with pytest.raises(BadDeclaration, match=says):
         fb.Stacking(**named)
+
+
+def bursts(delay: int) -> TrainingTable:
+    """The target is one of two levels, by the place alone; each place is there for a hundred rows, then never again.
+
+    Whoever knows a label of the place knows them all; labels are final after `delay` rows.
+    """
+    rows, rng = 2_000, np.random.default_rng(6)
+    place = np.arange(rows) // 100
+    table = table_of(rows, target=rng.choice([-1.0, 1.0], 20)[place] + rng.normal(0.0, 0.1, rows))
+    columns = (TableColumn("x", "number"), TableColumn("place", "category"))
+    return msgspec.structs.replace(
+        table,
+        columns=columns,
+        numbers=rng.normal(size=(rows, 1)),
+        categories=place[:, None].astype(np.int32),
+        vocabularies={"place": [f"p{number}" for number in range(20)]},
+        label_delays_us=(delay,),
+    )
+
+
+@pytest.mark.parametrize(("delay", "trusts"), [(0, True), (100, False)])
+def test_no_fold_learns_from_labels_that_were_not_final_when_it_is_asked(delay: int, trusts: bool) -> None:
+    """A model that knows the places seems perfect where labels are known at once, and helps nobody where they come
+    after the place is gone: the line must see which it is."""
+    model = fb.Stacking((fb.GroupMedian("place", least=1), fb.Linear(l2=1e9)), folds=79)
+    learned = model.fit(bursts(delay), NUMBER, 1).arrays
+    slope = (learned["line_0_coefficients"] / learned["line_0_scale"])[0, 0]
+    assert bool(abs(slope) > 0.5) is trusts
+
+
+@pytest.mark.parametrize("delay", [0, 1, 37, 150])
+def test_between_what_a_fold_learns_and_what_it_is_asked_lies_the_delay(delay: int) -> None:
+    SEEN.clear()
+    table = table_of(400)
+    numbers = np.column_stack([table.numbers[:, 0], table.at_us])
+    table = msgspec.structs.replace(table, numbers=numbers, label_delays_us=(delay,))
+    fb.Stacking((Spy(), Spy()), folds=5).fit(table, NUMBER, 1)
+    folds = [(fitted, predicted) for fitted, predicted in SEEN if predicted]
+    assert len(folds) == 2 * {0: 5, 1: 5, 37: 4, 150: 3}[delay]
+    assert all(max(fitted) + delay < min(predicted) for fitted, predicted in folds)
+
+
+def test_the_line_is_learned_from_labels_that_are_final() -> None:
+    """The newest rows are there only where their label came early; they are a hundred times as large."""
+    table = table_of(400)
+    final = np.arange(400) < 300
+    target = np.where(final, np.nan_to_num(table.numbers[:, 0]), 1e3)
+    table = msgspec.structs.replace(table, target=target, final_weight=final.astype(float))
+    learned = fb.Stacking((fb.Constant(), fb.Constant()), folds=3).fit(table, NUMBER, 1).arrays
+    assert learned["line_0_base"][0] == pytest.approx(target[75:300].mean())
+
+
+def test_a_past_shorter_than_labels_take_is_refused() -> None:
+    table = msgspec.structs.replace(table_of(60), label_delays_us=(86_400_000_000,))
+    with pytest.raises(
+        BadInput, match="clearly more time than the 1d after which a label is final, got .*60 within 0.0 days"
+    ):
+        fb.Stacking(folds=3).fit(table, NUMBER, 1)

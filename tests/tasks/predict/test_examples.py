@@ -9,7 +9,7 @@ from tests.tasks.predict.history import DAY_US, HOUR_US, MINUTE_US, START_US, pa
 import flyball as fb
 from flyball.events import Event
 from flyball.tasks import Predict, ServingLag
-from flyball.tasks.predict.examples import RequestHistory, observed_share
+from flyball.tasks.predict.examples import RequestHistory, observed_share, training_data
 
 OrderId = Annotated[int, fb.Ref("order"), fb.integer(1)]
 
@@ -107,6 +107,27 @@ class TestPlantedDelay:
         assert as_negatives < true - 0.1
         assert mean_of(history, self.as_of_us, young=False) == pytest.approx(true, abs=0.04)
         assert mean_of(history, self.as_of_us, young=True) == pytest.approx(true, abs=0.04)
+
+    def test_windows_within_a_fit_hold_final_labels_only(self) -> None:
+        """Three in ten come within an hour; that one does not is known after six. Of the newest orders with a label all
+        came: probabilities calibrated on them, and thresholds, would be those of a world where all do."""
+        rng = np.random.default_rng(3)
+        comes = np.where(rng.random(len(self.minutes)) < 0.3, rng.uniform(1, 60, len(self.minutes)), np.nan)
+        decide = fb.decide(false_approve=lambda o: o.amount, false_decline=1.0)
+        task = occurs_task(open_examples="weight", decide=decide)
+        past = past_of(task, orders_of(comes, 6_000_000), self.as_of_us)
+        history = RequestHistory(task, past)
+        found = history.examples(self.as_of_us, young=True)
+        data = training_data(task, history.table(), found, history.at_us)
+        newest = found.target[-len(found.target) // 5 :]
+        assert newest.min() == 1.0  # by construction
+        for calibrated in (False, True):
+            candidate = fb.calibrated(fb.Constant(), "platt") if calibrated else fb.Constant()
+            learned = task.offline().train(candidate, data, past, seed=1).arrays
+            probability, happened, _, weight = learned["decide_validation"].T
+            assert happened.mean() == pytest.approx(0.3, abs=0.06)
+            assert set(weight) == {1.0}
+            assert probability == pytest.approx(0.3, abs=0.08)
 
 
 def test_cancellations_that_hit_the_slow_are_weighted_away() -> None:

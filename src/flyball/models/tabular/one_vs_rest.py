@@ -92,4 +92,6 @@ def label_table(table: TrainingTable, label: int, name: str) -> TrainingTable:
         known,
         target=np.ascontiguousarray(known.target[:, label]),
         weight=np.ascontiguousarray(known.weight[:, label]),
+        final_weight=None if known.final_weight is None else np.ascontiguousarray(known.final_weight[:, label]),
+        label_delays_us=table.label_delays_us[label : label + 1] or table.label_delays_us,
     )

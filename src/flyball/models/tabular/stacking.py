@@ -12,9 +12,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from flyball.core import Arrays, BadDeclaration, BadInput, Doubles
+from flyball.core import Arrays, BadDeclaration, BadInput, Doubles, format_duration
 from flyball.models.tabular.boosted import LightGBM
-from flyball.models.tabular.calibration.window import check_wrapped, rows_of
+from flyball.models.tabular.calibration.window import check_wrapped, final_rows, rows_of
 from flyball.models.tabular.linear import Linear, LinearPredictor
 from flyball.models.tabular.nested import open_part, part_fit
 from flyball.models.tabular.table import (
@@ -32,10 +32,10 @@ EDGE = 1e-6  # probabilities count as so far from 0 and 1 at least: one that is 
 class Stacking(TabularModel, frozen=True):
     """A line over the predictions of `models`; of probabilities over their log odds, logistic.
 
-    The rows are cut into `folds` + 1 pieces of equal size in order of time; each piece but the first is predicted by
-    models of the rows before it, none with the same time, and from these predictions the line is learned, its squared
-    coefficients costing `l2` examples. Then the models are fitted on everything. Costs folds + 1 fits of each model,
-    and at answer time all of them.
+    The rows whose label is final are cut into `folds` + 1 pieces of equal size in order of time; each piece but the
+    first is predicted by models of the rows before it whose labels were final by then, and from these predictions the
+    line is learned, its squared coefficients costing `l2` examples. Then the models are fitted on everything. Costs
+    folds + 1 fits of each model, and at answer time all of them.
     """
 
     kind: ClassVar[str] = "stacking"
@@ -58,12 +58,14 @@ class Stacking(TabularModel, frozen=True):
             raise BadDeclaration("l2 of Stacking", "above 0", self.l2)
 
     def fit(self, table: TrainingTable, target: TargetKind, seed: int) -> TabularFit:
-        """The arrays of each model and, as `line_0_`, of the line. Raises `BadInput` for rows of one time only."""
-        pieces = time_folds(table.at_us, self.folds)
+        """The arrays of each model and, as `line_0_`, of the line. Raises `BadInput` for rows of one time only, and
+        where no label was final before the last piece began."""
+        final = final_rows(table)
+        pieces = time_folds(final.at_us, self.folds, max(table.label_delays_us))
         predicted = [
-            self._margins(rows_of(table, earlier), rows_of(table, later), target, seed) for earlier, later in pieces
+            self._margins(rows_of(final, earlier), rows_of(final, later), target, seed) for earlier, later in pieces
         ]
-        unseen = rows_of(table, np.concatenate([later for _, later in pieces]))
+        unseen = rows_of(final, np.concatenate([later for _, later in pieces]))
         stacked = msgspec.structs.replace(
             unseen,
             columns=inputs_of(len(self.models), target),
@@ -127,12 +129,20 @@ class StackingPredictor:
         return added
 
 
-def time_folds(at_us: NDArray[np.int64], folds: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def time_folds(
+    at_us: NDArray[np.int64], folds: int, delay_us: int = 0
+) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """(rows before, rows) of each piece but the first, of `folds` + 1 of equal size in order of time, or fewer where
-    times are equal: rows of one time lie in one piece. Raises `BadInput` for less than two times.
+    times are equal: rows of one time lie in one piece.
+
+    Of the rows before only those whose label, final after `delay_us`, was known when the piece began; pieces before
+    which these would be less than half a piece are left out. Raises `BadInput` for less than two times, and where no
+    piece is left.
 
     >>> [(earlier.tolist(), later.tolist()) for earlier, later in time_folds(np.array([1, 2, 2, 3]), 3)]
     [([0], [1, 2]), ([0, 1, 2], [3])]
+    >>> [(earlier.tolist(), later.tolist()) for earlier, later in time_folds(np.arange(6), 2, delay_us=1)]
+    [([0], [2, 3]), ([0, 1, 2], [4, 5])]
     """
     rows = len(at_us)
     cuts = [round(piece * rows / (folds + 1)) for piece in range(1, folds + 1)]
@@ -143,8 +153,18 @@ def time_folds(at_us: NDArray[np.int64], folds: int) -> list[tuple[NDArray[np.in
         starts = [last] if last else []
     if not starts:
         raise BadInput("examples to stack models by", "of two different times or more", f"{rows} of one time")
-    ends = [*starts[1:], rows]
-    return [(np.arange(start), np.arange(start, end)) for start, end in zip(starts, ends, strict=True)]
+    known = np.searchsorted(at_us, at_us[starts] - delay_us, side="left").tolist() if delay_us else starts
+    least = max(1, rows // (2 * (folds + 1))) if delay_us else 1
+    pieces = [
+        (np.arange(count), np.arange(start, end))
+        for start, end, count in zip(starts, [*starts[1:], rows], known, strict=True)
+        if count >= least
+    ]
+    if not pieces:
+        days = (int(at_us[-1]) - int(at_us[0])) / 86_400_000_000
+        must = f"of clearly more time than the {format_duration(delay_us)} after which a label is final"
+        raise BadInput("examples to stack models by", must, f"{rows} within {days:.1f} days")
+    return pieces
 
 
 def margins_of(

@@ -71,12 +71,19 @@ class TrainingTable(Table, frozen=True, kw_only=True):
     """With `target`: float64 (rows,), of classes their numbers; `weight`: float64 (rows,), above 0; `at_us`: int64
     (rows,), ascending.
 
-    Of "multilabel" both are (rows, labels): `target` 0 or 1, NaN where the label is not known, and `weight` 0 there.
-    Only models that name "multilabel" in `predicts` see such a table."""
+    `final_weight`: None where every label is final; else float64 as `weight`, what a row counts among those whose label
+    is final, 0 where it is not: a row that has its label early stands for others of its age that do not, which only the
+    `weight` of all rows together makes good. `label_delays_us`: how long after its row a label is final, one for each
+    label.
+
+    Of "multilabel" `target` and the weights are (rows, labels): `target` 0 or 1, NaN where the label is not known, and
+    `weight` 0 there. Only models that name "multilabel" in `predicts` see such a table."""
 
     target: Doubles
     weight: Doubles
     at_us: NDArray[np.int64]
+    final_weight: Doubles | None = None
+    label_delays_us: tuple[int, ...] = (0,)
 
 
 class TabularFit(msgspec.Struct, frozen=True):

@@ -38,7 +38,8 @@ SMALLEST_SHARE = 0.02
 
 
 class Labeled(msgspec.Struct, frozen=True):
-    """`rows`: of the requests that count, int64; `target`, `weight`: float64, of each of them, as in a training table.
+    """`rows`: of the requests that count, int64; `target`, `weight`, `final_weight`: float64, of each of them, as in a
+    training table.
 
     `states`: {state of the label: requests}, of all requests known at `as_of_us`, of several labels such as "held
     for late"; `young`: how many of them are younger than the target's span, of several labels the longest;
@@ -54,6 +55,7 @@ class Labeled(msgspec.Struct, frozen=True):
     as_of_us: int
     control: int = 0
     reach_us: int = 0
+    final_weight: Doubles | None = None
 
 
 class RequestHistory:
@@ -118,7 +120,7 @@ class RequestHistory:
         known, targets = self.known(as_of_us), self.task.targets
         mature, (impossible, propensity) = self.mature(as_of_us), self.decided
         several = self.task.target_kind.kind == "multilabel"
-        target, weight = (np.full((len(known), len(targets)), value) for value in (np.nan, 0.0))
+        target, weight, final_weight = (np.full((len(known), len(targets)), value) for value in (np.nan, 0.0, 0.0))
         counts = {}
         for column, (name, declared) in enumerate(targets.items()):
             labels = self.labels(as_of_us, name if several else "")
@@ -128,6 +130,7 @@ class RequestHistory:
             labeled = known & np.isin(states, (HELD, OTHERWISE)) & np.isfinite(values) & (self.weight > 0)
             final = self.mature(as_of_us, declared.within_us)
             counted = self.weight / np.maximum(propensity, SMALLEST_SHARE)
+            final_weight[labeled & final, column] = counted[labeled & final]
             if young:
                 counted = counted * self._inverse_censoring(labels, known, final, as_of_us, declared.within_us)
             else:
@@ -137,10 +140,20 @@ class RequestHistory:
                 counts[f"{state} for {name}" if several else state] = int((known & (states == state)).sum())
         rows = np.flatnonzero((weight > 0).any(axis=1) & (mature | (not all_final)))
         if not several:
-            target, weight = target[:, 0], weight[:, 0]
+            target, weight, final_weight = target[:, 0], weight[:, 0], final_weight[:, 0]
         young_count, control = int((known & ~mature).sum()), int((propensity[rows] < 1).sum())
         reach_us = as_of_us - int(self.at_us[known].min()) if known.any() else 0
-        return Labeled(rows, target[rows], weight[rows], counts, young_count, as_of_us, control, reach_us)
+        return Labeled(
+            rows,
+            target[rows],
+            weight[rows],
+            counts,
+            young_count,
+            as_of_us,
+            control,
+            reach_us,
+            final_weight[rows] if young else None,
+        )
 
     def _inverse_censoring(
         self,
@@ -262,6 +275,8 @@ def training_data(task: Predict, table: pl.DataFrame, examples: Labeled, at_us: 
         "weight": examples.weight,
         "at_us": at_us[examples.rows],
     }
+    if examples.final_weight is not None:
+        arrays["final_weight"] = examples.final_weight
     if isinstance(task.decide, Decide):
         arrays[COSTS] = cost_matrix(task.decide, chosen)
         texts[COST_FIELDS] = names = number_fields(task.on)

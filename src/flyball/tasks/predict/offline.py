@@ -136,7 +136,7 @@ class PredictOffline:
         """Fit one; raises whatever it raises, and `BadInput` where there is nothing to fit on."""
         if not len(data.arrays["target"]):
             raise BadInput("examples", "one or more", NOTHING)
-        target, table = self._task.target_kind, table_of(data)
+        target, table = self._task.target_kind, self._table_of(data)
         fitted = candidate.fit(table, target, seed)
         if not isinstance(getattr(fitted, "arrays", None), dict):
             raise BadInput(f"what {type(candidate).__name__}.fit returns", "a TabularFit", type(fitted).__name__)
@@ -147,7 +147,7 @@ class PredictOffline:
         arrays = {**fitted.arrays, BASELINE: summary_of(table, target)}
         notes = [fitted.note]
         if isinstance(self._task.decide, Decide):
-            kept, names, note = thresholds_for(self._task, candidate, data, table_of, seed)
+            kept, names, note = thresholds_for(self._task, candidate, data, self._table_of, seed)
             arrays |= kept
             own |= names
             notes.append(note)
@@ -159,8 +159,11 @@ class PredictOffline:
         rows = np.sort(np.random.default_rng(seed).permutation(count)[: max(1, round(share * count))])
         return msgspec.structs.replace(data, arrays={name: array[rows] for name, array in data.arrays.items()})
 
+    def _table_of(self, data: TrainingData) -> TrainingTable:
+        return table_of(data, tuple(target.within_us for target in self._task.targets.values()))
 
-def table_of(data: TrainingData) -> TrainingTable:
+
+def table_of(data: TrainingData, label_delays_us: tuple[int, ...]) -> TrainingTable:
     """The table that models are fitted on."""
     columns = columns_in(data.texts)
     return TrainingTable(
@@ -171,6 +174,8 @@ def table_of(data: TrainingData) -> TrainingTable:
         target=data.arrays["target"],
         weight=data.arrays["weight"],
         at_us=data.arrays["at_us"],
+        final_weight=data.arrays.get("final_weight"),
+        label_delays_us=label_delays_us,
     )
 
 

@@ -53,12 +53,17 @@ def thresholds_for(
     """(arrays, texts, note) to keep with a version of the candidate: its thresholds, what they were chosen on, and what
     a person should know of them.
 
-    It is fitted a second time, on all but the newest fifth of the examples, which it then predicts. These predictions
-    are kept, so that other costs can have thresholds of their own without training.
+    It is fitted a second time, on all but the newest fifth of the examples whose label is final, which it then
+    predicts: of younger ones only the quick labels are known. These predictions are kept, so that other costs can have
+    thresholds of their own without training.
     """
     policy = task.decide
     if not isinstance(policy, Decide):
         return {}, {}, ""
+    if "final_weight" in data.arrays:
+        final = _rows(data, np.flatnonzero(data.arrays["final_weight"] > 0))
+        others = {name: array for name, array in final.arrays.items() if name != "final_weight"}
+        data = msgspec.structs.replace(final, arrays={**others, "weight": final.arrays["final_weight"]})
     usable = np.flatnonzero(usable_costs(data.arrays[COSTS]))
     newest = usable[len(usable) - round(NEWEST * len(usable)) :]
     if len(newest) < FEWEST:

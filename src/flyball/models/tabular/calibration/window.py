@@ -30,11 +30,26 @@ def rows_of(table: TrainingTable, rows: NDArray[Any]) -> TrainingTable:
         target=table.target[rows],
         weight=table.weight[rows],
         at_us=table.at_us[rows],
+        final_weight=None if table.final_weight is None else table.final_weight[rows],
     )
 
 
+def final_rows(table: TrainingTable) -> TrainingTable:
+    """The rows whose label is final, weighted as among themselves: what any part of a table, taken by time, must be of.
+
+    Of the newest rows only the quick labels are known. Where a table holds such, they stand for others: a window of
+    them alone would have hardly any negatives, or none of the slow.
+    """
+    if table.final_weight is None:
+        return table
+    rows = rows_of(table, np.flatnonzero(table.final_weight > 0))
+    return msgspec.structs.replace(rows, weight=rows.final_weight, final_weight=None)
+
+
 def split_newest(table: TrainingTable, share: float) -> tuple[TrainingTable, TrainingTable]:
-    """The older rows, and the newest `share` of them. Raises `BadInput` where either would be empty."""
+    """The older rows whose label is final, and the newest `share` of these. Raises `BadInput` where either would be
+    empty."""
+    table = final_rows(table)
     newest = round(len(table) * share)
     if not 0 < newest < len(table):
         raise BadInput("examples to train and to calibrate on", "two or more, some of them in each part", len(table))
