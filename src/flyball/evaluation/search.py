@@ -60,9 +60,9 @@ def with_parameters(model: Any, values: Mapping[str, Any]) -> Any:
     own = {path: value for path, value in values.items() if "." not in path}
     within: dict[str, dict[str, Any]] = {}
     for path, value in values.items():
-        name, dot, rest = path.partition(".")
+        name, dot, inner_path = path.partition(".")
         if dot:
-            within.setdefault(name, {})[rest] = value
+            within.setdefault(name, {})[inner_path] = value
     if isinstance(model, tuple):
         return tuple(with_parameters(part, within.get(str(index), {})) for index, part in enumerate(model))
     own |= {name: with_parameters(getattr(model, name), inner) for name, inner in within.items()}
