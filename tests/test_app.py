@@ -35,7 +35,10 @@ def declare(**other: Any) -> fb.App:
         ({"formats": [3]}, "formats of App 'cinema' must be formats by name"),
         ({"formats": {"till": 3}}, "format 'till' of App 'cinema' must be an object with parser and lines, got 3"),
         ({"choose": "ndcg@20"}, "choose of App 'cinema' must be made by fb.best or .*, got 'ndcg@20'"),
-        ({"release": "swap"}, r"release of App 'cinema' must be made by fb.full_rollout\(\), got 'swap'"),
+        (
+            {"release": "swap"},
+            r"release of App 'cinema' must be made by fb.canary, fb.immediate or their like.*, got 'swap'",
+        ),
         ({"gates": 20}, r"gates of App 'cinema' must be made by fb.gates\(...\), got 20"),
         ({"retrain": fb.every("1d")}, "retrain of App 'cinema' must be a list"),
         ({"retrain": "1d"}, "retrain of App 'cinema' must be a list, .*, got '1d'"),

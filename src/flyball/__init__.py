@@ -45,15 +45,22 @@ if TYPE_CHECKING:
     from flyball.features import target as target
     from flyball.features import tiled as tiled
     from flyball.models import *  # noqa: F403  # every model, as its door lists them
+    from flyball.policy import ab as ab
     from flyball.policy import any_of as any_of
+    from flyball.policy import bandit as bandit
     from flyball.policy import best as best
+    from flyball.policy import canary as canary
     from flyball.policy import cheapest_within_noise as cheapest_within_noise
     from flyball.policy import decide as decide
     from flyball.policy import every as every
     from flyball.policy import full_rollout as full_rollout
     from flyball.policy import gates as gates
+    from flyball.policy import immediate as immediate
+    from flyball.policy import interleave as interleave
     from flyball.policy import outcome as outcome
     from flyball.policy import quote as quote
+    from flyball.policy import shadow as shadow
+    from flyball.policy import switchback as switchback
     from flyball.policy import value as value
     from flyball.policy import world as world
     from flyball.tasks import Predict as Predict
@@ -103,6 +110,13 @@ _ROOM_OF = {
     **dict.fromkeys(
         [
             "any_of",
+            "ab",
+            "bandit",
+            "canary",
+            "immediate",
+            "interleave",
+            "shadow",
+            "switchback",
             "best",
             "cheapest_within_noise",
             "decide",

@@ -17,7 +17,7 @@ import msgspec
 
 from flyball.core import NOTHING, BadDeclaration, NotFound, Refused
 from flyball.events import Event, Format, Profile, Schema, WrittenType, join_of
-from flyball.policy import Choice, Gates, Release, Trigger, WorldSpec, best, every, full_rollout, gates
+from flyball.policy import Choice, Gates, ReleasePlan, Trigger, WorldSpec, best, every, gates, immediate
 from flyball.tasks import PATH_RENDERINGS, Task, task_views
 
 BUILT_IN = {"delivery": "flyball.apps.delivery", "fraud": "flyball.apps.fraud", "movies": "flyball.apps.movies"}
@@ -47,7 +47,7 @@ class App:
         candidates: Mapping[str, Any],
         formats: Mapping[str, Format] | None = None,
         choose: Choice | None = None,
-        release: Release | None = None,
+        release: ReleasePlan | None = None,
         gates: Gates | None = None,
         retrain: Sequence[Trigger] | None = None,
         world: WorldSpec | None = None,
@@ -60,7 +60,7 @@ class App:
         self.candidates = dict(candidates)  # those with features learn below how these are declared
         self.formats = dict(formats or {})
         self.choose = choose or best(task.offline().plan().default)
-        self.release = release or full_rollout()
+        self.release = release or immediate()
         self.gates = gates or _default_gates()
         if retrain is not None and not isinstance(retrain, list | tuple):
             raise BadDeclaration(f"retrain of App {name!r}", 'a list, such as [fb.every("1d")]', retrain)
@@ -144,7 +144,12 @@ class App:
         """What the other arguments must have been made by: reported here, not by the command that comes to use them."""
         rules: list[tuple[str, Any, type, str]] = [
             ("choose", self.choose, Choice, 'made by fb.best or fb.cheapest_within_noise, such as fb.best("ndcg@20")'),
-            ("release", self.release, Release, "made by fb.full_rollout()"),
+            (
+                "release",
+                self.release,
+                ReleasePlan,
+                "made by fb.canary, fb.immediate or their like, such as fb.canary(1, 10, 100)",
+            ),
             ("gates", self.gates, Gates, "made by fb.gates(...)"),
             *(("retrain", trigger, Trigger, 'made by fb.every, such as [fb.every("1d")]') for trigger in self.retrain),
         ]

@@ -35,7 +35,7 @@ from flyball.history import History, HistoryConsumer
 from flyball.home import HomeLayout
 from flyball.outcomes import DeclaredPredictions, prediction_consumer
 from flyball.registry import Registry
-from flyball.releases import current
+from flyball.releases import current, versions_in_service
 from flyball.settings import Settings, load_settings
 from flyball.state import View
 from flyball.stores import StateStore, open_state
@@ -135,8 +135,7 @@ class Runtime:
         """The views of the log, not yet folded, that the application's task reads and the versions in service."""
         try:
             release = current(self.registry)
-            names = [release.champion, release.previous, *(arm.version for arm in release.arms)]
-            in_service = self.views_of_versions(names)
+            in_service = self.views_of_versions(versions_in_service(release))
         except FlyballError:  # the registry cannot be read
             in_service = []
         views = [*self.views_of(self.app.task), *in_service]

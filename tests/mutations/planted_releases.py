@@ -3,6 +3,7 @@
 from tests.mutations.planted import Planted
 
 _CHANGE, _STATE, _ARRANGEMENTS = "change.py", "state.py", "arrangements.py"
+_ROUTER, _RELEASE, _OPENING = "router.py", "release.py", "opening.py"
 
 PLANTED_RELEASES = (
     Planted(_CHANGE, 'if version.state == "rejected":', 'if version.state == "retired":', "a rejected version serves"),
@@ -40,26 +41,37 @@ PLANTED_RELEASES = (
         "revision = before.trail_",
         "rollback checks nothing",
     ),
-    Planted(_CHANGE, "salt=version_id", "salt=before.salt", "users fall into the buckets of the release before"),
+    Planted(
+        _OPENING, "        salt=name,\n", '        salt="",\n', "users fall into the buckets of the release before"
+    ),
     Planted(_CHANGE, 'action="rollback"', 'action="promote"', "the audit trail says promote"),
+    Planted(_ROUTER, "if bucket < part.end)", "if bucket <= part.end)", "an arm takes a bucket too many"),
+    Planted(_ROUTER, "if bucket < part.end)", "if bucket < part.end - 1)", "an arm takes a bucket too few"),
     Planted(
-        _STATE, "first <= bucket < first + size", "first <= bucket <= first + size", "an arm takes a bucket too many"
+        _ROUTER, "end, share = end + size, size / BUCKETS", "end, share = end + size, 1.0", "an arm's propensity is 1"
     ),
-    Planted(_STATE, "first <= bucket < first + size", "first < bucket < first + size", "an arm takes a bucket too few"),
-    Planted(_STATE, "        first += size\n", "", "arms overlap"),
+    Planted(_ROUTER, "digest_size=8, key=key)", "digest_size=8)", "every release draws the same users"),
     Planted(
-        _STATE,
-        'Route(state.champion, "champion", (BUCKETS - first) / BUCKETS)',
-        'Route(state.champion, "champion", 1.0)',
-        "the champion's propensity is 1 beside arms",
+        _ROUTER,
+        'release.arms[::-1] if release.acts_as == "canary" else release.arms',
+        "release.arms",
+        "a ramp that widens takes other users",
     ),
     Planted(
-        _STATE,
-        "return Route(arm.version, arm.name, size / BUCKETS)",
-        "return Route(arm.version, arm.name, 1.0)",
-        "an arm's propensity is 1",
+        _ROUTER,
+        "share + (1.0 - sum(split.part for split in takes))",
+        "share",
+        "the propensity forgets who takes part in nothing",
     ),
-    Planted(_STATE, "key=salt.encode()[:64]", "key=b''", "every release draws the same users"),
+    Planted(_ROUTER, "propensity = (1 - out) * propensity", "propensity = propensity", "nobody is held out"),
+    Planted(
+        _RELEASE,
+        "step != release.step + 1",
+        "step is None",
+        "a ramp skips a step or shrinks",
+    ),
+    Planted(_RELEASE, '("retire", "champion"): ("retired",),', "", "a champion cannot be relieved"),
+    Planted(_CHANGE, "if other is not None:", "if other is None:", "a canary loses the champion it is compared with"),
     Planted(
         _STATE,
         'return "previous" if version == state.previous else "chosen"',

@@ -2,6 +2,7 @@
 
 import random
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from flyball.core import BadInput, NotFound, Refused, new_id
 from flyball.events import open_log
 from flyball.outcomes import (
+    Exposure,
     Prediction,
     find_prediction,
     prediction_of,
@@ -77,13 +79,22 @@ def test_all_answers_since_a_time_are_found_after_the_clock_was_set_back(
 def test_a_record_of_another_format_is_refused_by_its_number() -> None:
     written = prediction_record(predicted(START_US, random.Random(1)))
     body = msgspec.msgpack.decode(written.body)
-    assert body[0] == 2
-    later = msgspec.structs.replace(written, body=msgspec.msgpack.encode([3, *body[1:]]))
-    with pytest.raises(BadInput, match="format of a prediction record must be 2: another release .* got 3"):
+    assert body[0] == 3
+    later = msgspec.structs.replace(written, body=msgspec.msgpack.encode([4, *body[1:]]))
+    with pytest.raises(BadInput, match="format of a prediction record must be one of 2, 3: another release .* got 4"):
         prediction_of(later)
     first = msgspec.structs.replace(written, body=msgspec.msgpack.encode(body[1:]))
-    with pytest.raises(BadInput, match="must be a prediction of format 2"):
+    with pytest.raises(BadInput, match="must be a prediction of format 3"):
         prediction_of(first)
+
+
+def test_a_record_of_the_format_before_took_part_in_no_release() -> None:
+    given = predicted(START_US, random.Random(1))
+    written = prediction_record(given)
+    body = msgspec.msgpack.decode(written.body)
+    before = msgspec.structs.replace(written, body=msgspec.msgpack.encode([2, *body[1:-3]]))
+    assert prediction_of(before) == given
+    assert (given.exposures, given.assigned, given.failed) == ((), "", "")
 
 
 def test_what_was_asked_and_answered_comes_back_from_the_record() -> None:
@@ -97,7 +108,10 @@ def test_what_was_asked_and_answered_comes_back_from_the_record() -> None:
         (read,),
     )
     stamp = {"version": "v1", "arm": "champion", "propensity": 1.0, "level": "champion", "offsets": (3,)}
-    prediction = prediction_of_response(request, response, **stamp, catalog=(2,), fallback=(1,), stale_us=9)
+    took_part: Any = {"exposures": (Exposure("rel1", "candidate", 0.05),), "assigned": "v2", "failed": "late"}
+    prediction = prediction_of_response(
+        request, response, **stamp, catalog=(2,), fallback=(1,), stale_us=9, **took_part
+    )
     back = prediction_of(prediction_record(prediction))
     assert back == prediction
     assert (response_of(back), request_of_prediction(back, asked)) == (response, request)

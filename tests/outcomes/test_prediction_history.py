@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from flyball.core import BadInput, new_id
 from flyball.events import Record, Slice
-from flyball.outcomes import Prediction, prediction_consumer, prediction_record, read_predictions
+from flyball.outcomes import Exposure, Prediction, prediction_consumer, prediction_record, read_predictions
 from flyball.outcomes.prediction_history import prediction_columns, with_later_columns
 
 START_US = 1_700_000_000_000_000
@@ -52,7 +52,16 @@ def rows(folder: Path, **options: Any) -> list[tuple[Any, ...]]:
 
 def test_every_field_is_there(tmp_path: Path) -> None:
     shown = predicted(
-        1, ["a", "b"], propensities={1: 0.25}, parts=[(0.5, 2.0), (0.1, 3.0)], arrangement=3, took_us=70, stale_us=9
+        1,
+        ["a", "b"],
+        propensities={1: 0.25},
+        parts=[(0.5, 2.0), (0.1, 3.0)],
+        arrangement=3,
+        took_us=70,
+        stale_us=9,
+        exposures=(Exposure("rel1", "candidate", 0.05),),
+        assigned="v2",
+        failed="late",
     )
     number = predicted(2, [], values=[12.5], decision="accept", decision_propensity=0.02)
     consumer = prediction_consumer(tmp_path, 1)
@@ -78,6 +87,9 @@ def test_every_field_is_there(tmp_path: Path) -> None:
         "stale_us": 9,
         "took_us": 70,
         "request_type": "query",
+        "assigned": "v2",
+        "failed": "late",
+        "exposures": [{"release": "rel1", "arm": "candidate", "propensity": 0.05}],
         "source": "model",
     }
     assert first == common | {"rank": 0, "item": "a", "score": 1.0, "item_propensity": 1.0, "parts": [0.5, 2.0]}
@@ -90,8 +102,9 @@ def test_every_field_is_there(tmp_path: Path) -> None:
 def test_parts_from_before_a_column_was_there_can_be_read() -> None:
     whole = pl.DataFrame(schema=prediction_columns())
     old = pl.DataFrame({"prediction": ["x"], **{name: [None] for name in prediction_columns() if name != "prediction"}})
-    early = with_later_columns(old.drop("decision_propensity"))
-    assert early["decision_propensity"].to_list() == [1.0]
+    early = with_later_columns(old.drop("decision_propensity", "exposures", "assigned", "failed"))
+    assert early.select("decision_propensity", "exposures", "assigned", "failed").row(0) == (1.0, [], "", "")
+    assert early.schema["exposures"] == whole.schema["exposures"]
     assert early.columns == whole.columns
     mixed = with_later_columns(pl.concat([old.drop("decision_propensity"), old], how="diagonal"))
     assert mixed["decision_propensity"].to_list() == [1.0, 1.0]

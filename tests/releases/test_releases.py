@@ -1,19 +1,16 @@
-"""Routing is sticky and widens only; changes go through gates, are reported, kept, and never lost to each other."""
+"""Changes of the champion go through gates, are reported, kept, and never lost to each other."""
 
-import itertools
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from tests.releases.home import Home
 
 from flyball.core import NotFound, Refused
-from flyball.registry import add_versions
-from flyball.releases import BUCKETS, Arm, ReleaseState, Route, bucket_of, current, level_of, route
+from flyball.registry import AuditEntry, add_versions, replace_release
+from flyball.releases import Release, ReleaseState, Route, current, level_of, route
 
 
 @pytest.fixture
@@ -31,14 +28,12 @@ def test_promote_and_roll_back_step_by_step(home: Home) -> None:
         assert home.promote(version).changed
     state = current(home.registry)
     assert (state.champion, state.previous, state.serial, state.changed_us) == ("v3", "v2", 3, 10)
-    assert state.salt == "v3"  # each release draws its users anew
     assert route(state, "42") == Route("v3", "champion", 1.0)
     assert home.states() == ["retired", "retired", "champion", "rejected"]
     assert home.rollback().state.champion == "v2"
     assert home.rollback().state == current(home.registry)
     state = current(home.registry)
     assert (state.champion, state.previous, state.serial, state.changed_us) == ("v1", None, 5, 20)
-    assert state.salt == "v1"
     assert home.states() == ["champion", "retired", "retired", "rejected"]
     with pytest.raises(Refused, match="none before v1"):
         home.rollback()
@@ -131,57 +126,50 @@ def test_of_concurrent_promotions_one_wins_and_the_others_are_reported(home: Hom
     assert len(home.registry.audit()) == 2
 
 
-def canary(share: float) -> ReleaseState:
-    return ReleaseState(champion="v1", arms=(Arm("v2", "canary", share),), salt="v2")
+def objects(home: Home) -> dict[str, Release]:
+    return {one["id"]: msgspec.convert(one, Release) for one in home.registry.release_objects()}
 
 
-USERS = [str(number) for number in range(4_000)]
+def test_every_promotion_and_rollback_is_a_release_with_its_steps(home: Home) -> None:
+    for version in ("v1", "v2"):
+        home.promote(version)
+    assert {name: (one.kind, one.state, one.candidate) for name, one in objects(home).items()} == {
+        "rel1": ("immediate", "retired", "v1"),
+        "rel2": ("immediate", "champion", "v2"),
+    }
+    assert current(home.registry).releases == (objects(home)["rel2"],)
+    home.rollback()
+    assert {name: one.state for name, one in objects(home).items()} == {"rel1": "champion", "rel2": "rolled_back"}
+    first, second = (home.registry.release_steps(number) for number in (1, 2))
+    assert [(one.command, one.before, one.after, one.by, one.at_us, one.serial) for one in first] == [
+        ("draft", "draft", "draft", "ann", 10, 1),
+        ("start", "draft", "champion", "ann", 10, 1),
+        ("retire", "champion", "retired", "ann", 10, 2),
+        ("restore", "retired", "champion", "ben", 20, 3),
+    ]
+    assert [(one.command, one.reason) for one in second] == [
+        ("draft", "because"),
+        ("start", "because"),
+        ("rollback", "it was worse"),
+    ]
 
 
-def test_a_ramp_only_widens_and_is_sticky() -> None:
-    seen: set[str] = set()
-    for share in (0.01, 0.05, 0.25, 0.5, 1.0):
-        routes = {user: route(canary(share), user) for user in USERS}
-        new = {user for user, each in routes.items() if each.version == "v2"}
-        assert seen <= new
-        assert abs(len(new) / len(USERS) - share) < 0.02
-        assert all(each.propensity == pytest.approx(share) for user, each in routes.items() if user in new)
-        assert all(each == Route("v1", "champion", 1 - share) for user, each in routes.items() if user not in new)
-        seen = new
-    assert seen == set(USERS)
+def test_a_champion_is_watched_only_where_there_is_one_to_go_back_to(home: Home) -> None:
+    home.promote("v1")
+    home.promote("v2")
+    first, second = objects(home).values()
+    assert (first.watch_until_us, second.watch_until_us, second.over) == (10, 10 + 7 * 86_400_000_000, "v1")
 
 
-def test_arms_share_the_users_and_their_propensities_add_up_to_one() -> None:
-    state = ReleaseState(champion="v1", arms=(Arm("v2", "a", 0.2), Arm("v3", "b", 0.3)), salt="s")
-    routes = [route(state, user) for user in USERS]
-    assert {each.arm: round(each.propensity, 9) for each in routes} == {"champion": 0.5, "a": 0.2, "b": 0.3}
-
-
-def test_buckets_are_even_and_salts_unrelated() -> None:
-    first, second = ([bucket_of(user, salt) for user in USERS] for salt in ("one", "two"))
-    assert abs(sum(first) / len(USERS) / BUCKETS - 0.5) < 0.02
-    halves = list(
-        itertools.starmap(lambda a, b: (a < BUCKETS // 2) == (b < BUCKETS // 2), zip(first, second, strict=True))
-    )
-    assert abs(sum(halves) / len(USERS) - 0.5) < 0.04
-
-
-@given(st.text(), st.text(max_size=100))
-def test_any_user_has_a_bucket(user: str, salt: str) -> None:
-    assert 0 <= bucket_of(user, salt) < BUCKETS
-
-
-def test_an_arm_takes_the_buckets_from_its_first_to_before_the_next() -> None:
-    """Arms of 1 % and 2 % take the buckets 0 to 99 and 100 to 299."""
-    arms = (Arm("v2", "canary", 0.01), Arm("v3", "second", 0.02))
-    state = ReleaseState(champion="v1", arms=arms, salt="s")
-    key_in: dict[int, str] = {}
-    for number in range(200_000):
-        key_in.setdefault(bucket_of(str(number), "s"), str(number))
-    expected = {0: "canary", 99: "canary", 100: "second", 299: "second", 300: "champion", BUCKETS - 1: "champion"}
-    assert {bucket: route(state, key_in[bucket]).arm for bucket in expected} == expected
-    propensities = {route(state, key_in[bucket]).propensity for bucket in (0, 100, 300)}
-    assert propensities == {0.01, 0.02, 0.97}
+def test_the_state_of_before_releases_were_objects_goes_on(home: Home) -> None:
+    old = {"champion": "v2", "previous": "v1", "arms": [], "salt": "v2", "trail": ["v1"], "trail_arrangements": [0]}
+    entry = AuditEntry(at_us=1, by="old", action="promote", subject="v2", reason="")
+    replace_release(home.registry, 0, old, {}, entry)
+    assert (current(home.registry).champion, current(home.registry).releases) == ("v2", ())
+    assert home.promote("v3").state.trail_releases == ("", "")
+    assert home.rollback().state.champion == "v2"
+    assert home.rollback().state.champion == "v1"
+    assert objects(home)["rel1"].state == "rolled_back"
 
 
 def test_levels_are_named_by_what_serves_and_what_served_before() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from flyball.core import format_duration
 from flyball.registry import REMOVED, AuditEntry, Registry, add_entry, end_run
-from flyball.releases import current
+from flyball.releases import current, versions_in_service
 
 WORK = "learning"
 """The folder, inside the home, of what is needed only while learning."""
@@ -58,7 +58,8 @@ def remove_outdated(registry: Registry, artifacts: Path, keep_runs: int, keep_us
     """
     versions, state = registry.versions(), current(registry)
     runs = sorted({int(version.run[1:]) for version in versions if version.artifact})[-keep_runs:]
-    kept_ids = {state.champion, state.previous, *state.trail[-REACH:], *(arm.version for arm in state.arms)}
+    drafted = (version for release in state.releases for version in release.versions)
+    kept_ids = {*versions_in_service(state), *state.trail[-REACH:], *drafted}
     served = last_served_us(registry.audit())
     gone = []
     for version in versions:

@@ -12,7 +12,7 @@ from flyball.history import HistoryConsumer
 from flyball.operations.process_specs import run_folder
 from flyball.operations.worker import Consumer, Worker
 from flyball.outcomes import IntervalConsumer, OutcomeConsumer
-from flyball.releases import ReleaseState, current
+from flyball.releases import ReleaseState, current, versions_in_service
 from flyball.runtime import FEATURES_CONSUMER, STATE_CONSUMER, Runtime
 from flyball.state import StateConsumer, View
 
@@ -163,8 +163,7 @@ class _KeepViews:
 def views_in_service(runtime: Runtime, release: ReleaseState) -> list[View]:
     """The views of the application as declared now, and of the versions under release, each by its own declaration."""
     views = {view.spec.name: view for view in runtime.views}
-    versions = (release.champion, release.previous, *(arm.version for arm in release.arms))
-    for view in runtime.views_of_versions(versions):
+    for view in runtime.views_of_versions(versions_in_service(release)):
         views.setdefault(view.spec.name, view)
     return list(views.values())
 

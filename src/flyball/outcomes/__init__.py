@@ -14,6 +14,7 @@ from flyball.outcomes.exposure import exposure_of, shown_items
 from flyball.outcomes.intervals import IntervalConsumer, IntervalState, read_interval
 from flyball.outcomes.metrics import LabelMetric, VersionOutcomes
 from flyball.outcomes.prediction import (
+    Exposure,
     Prediction,
     find_prediction,
     prediction_of,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BOUNDS_US",
     "DeclaredPredictions",
+    "Exposure",
     "Followed",
     "IntervalConsumer",
     "IntervalState",

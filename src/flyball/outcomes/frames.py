@@ -22,7 +22,8 @@ def predictions_frame(log: EventLog, from_us: int = 0, until_us: int = LAST_US) 
 
     Columns: `id, at, key`; each field of the request as `request.NAME`; `version, arrangement, arm, propensity, level,
     decision, decision_propensity, values`; `items, scores, sources, propensities` run beside each other; `offsets,
-    stale_us, took_us, worker`. Fields that are neither scalars nor lists of texts are JSON.
+    stale_us, took_us, worker`; `exposures`, a list of `release, arm, propensity`; `assigned, failed`. Fields that are
+    neither scalars nor lists of texts are JSON.
     """
     import polars as pl
 
@@ -78,7 +79,22 @@ def _row(prediction: Prediction) -> dict[str, Any]:
         "stale_us": prediction.stale_us,
         "took_us": prediction.took_us,
         "worker": prediction.worker,
+        "exposures": exposure_rows(prediction),
+        "assigned": prediction.assigned,
+        "failed": prediction.failed,
     }
+
+
+def exposure_rows(prediction: Prediction) -> list[dict[str, Any]]:
+    """The releases that the answer took part in, as rows of a column of the type `exposure_type`."""
+    return [msgspec.structs.asdict(exposure) for exposure in prediction.exposures]
+
+
+def exposure_type() -> Any:
+    """The polars type of the column `exposures`."""
+    import polars as pl
+
+    return pl.List(pl.Struct({"release": pl.String, "arm": pl.String, "propensity": pl.Float64}))
 
 
 def _plain(value: Any) -> Any:
@@ -113,6 +129,9 @@ def _frame(rows: Sequence[Mapping[str, Any]]) -> "pl.DataFrame":
         "stale_us": pl.Int64,
         "took_us": pl.Int64,
         "worker": pl.String,
+        "exposures": exposure_type(),
+        "assigned": pl.String,
+        "failed": pl.String,
     }
     names = list(dict.fromkeys(name for row in rows for name in row)) or list(schema)
     columns = [_series(name, [row.get(name) for row in rows], schema.get(name)) for name in names]

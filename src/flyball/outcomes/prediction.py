@@ -17,6 +17,19 @@ LAST_US = 1 << 62
 TYPE = "prediction"
 
 
+class Exposure(msgspec.Struct, frozen=True, array_like=True):
+    """That an answer took part in a release: as `arm`, which had `propensity` among the units that took part.
+
+    The arm is the assigned one, whatever answered in the end (intention to treat: leaving out what a version could not
+    answer would compare the requests that it happened to like). Steps of a ramp differ in propensity. `release`
+    is "holdout" for the group that no release reaches, with the arms "holdout" and "rest".
+    """
+
+    release: str
+    arm: str
+    propensity: float
+
+
 class Prediction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The record of one response: to which request, by which version and arm, from which state of the log.
 
@@ -24,11 +37,14 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     `scores`, `sources` and `parts` run beside `items`; `parts` is empty where the task names none. `propensities`:
     {position: propensity} of the items whose propensity is not 1.
     `version` is "" for a response that no version made; `arrangement`: the revision it was made by, 0 for the
-    one declared then or where there is none. `arm`, `propensity`: of the release. `level`: which version or
-    fallback answered. `offsets`: the events applied to the state that was read, () for a response that read none;
-    `catalog`: the same of the catalog, `fallback`: of the fallback, () for a response that did not use it. `stale_us`:
+    one declared then or where there is none. `arm`, `propensity`: of the release, and how likely it was that this
+    request went to the assigned version, over all that was drawn. `level`: which version or fallback answered.
+    `offsets`: the events applied to the state that was read, () for a response that read none; `catalog`: the same of
+    the catalog, `fallback`: of the fallback, () for a response that did not use it. `stale_us`:
     how old the state was. `reads`: the features read, one for each time they were read. `decision_propensity`: see
     `tasks.Response`. `interval`: by how much outcomes had moved the interval among the values, None where none can.
+    `exposures`: one for each release that this answer took part in. `assigned`: the version that was to answer, "" when
+    it did; `failed`: why it did not ("score", "wrong", "late", "overload", "state", "load", "fault"), "" when it did.
     """
 
     id: str
@@ -57,6 +73,9 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reads: tuple[FeatureRead, ...] = ()
     decision_propensity: float = 1.0
     interval: IntervalShift | None = None
+    exposures: tuple[Exposure, ...] = ()
+    assigned: str = ""
+    failed: str = ""
 
 
 def prediction_of_response(
@@ -72,6 +91,9 @@ def prediction_of_response(
     fallback: Offsets = (),
     arrangement: int = 0,
     stale_us: int = 0,
+    exposures: tuple[Exposure, ...] = (),
+    assigned: str = "",
+    failed: str = "",
 ) -> Prediction:
     """The record of `response`, not yet with the time it took and the process it came from."""
     items = response.items
@@ -100,6 +122,9 @@ def prediction_of_response(
         reads=response.reads,
         decision_propensity=response.decision_propensity,
         interval=response.interval,
+        exposures=exposures,
+        assigned=assigned,
+        failed=failed,
     )
 
 
@@ -132,8 +157,10 @@ def response_of(prediction: Prediction) -> Response:
     )
 
 
-FORMAT = 2
-"""Of the body on disk. 1 had no number and held the fields of recommendations only."""
+FORMAT = 3
+"""Of the body on disk. 1 had no number and held the fields of recommendations only; 2 had neither exposures nor the
+version that was to answer."""
+_READ = (2, 3)
 
 _STORED = tuple(field for field in msgspec.structs.fields(Prediction) if field.name not in ("at_us", "key"))
 _NAMES = tuple(field.name for field in _STORED)
@@ -186,8 +213,9 @@ def prediction_of(record: Record) -> Prediction:
         body = _decode(record.body)
     except msgspec.MsgspecError as error:
         raise BadInput("prediction record", f"a prediction of format {FORMAT} ({error})", record.id.hex()) from None
-    if body.format != FORMAT:
-        raise BadInput("format of a prediction record", f"{FORMAT}: another release of Flyball wrote it", body.format)
+    if body.format not in _READ:
+        must = f"one of {', '.join(map(str, _READ))}: another release of Flyball wrote it"
+        raise BadInput("format of a prediction record", must, body.format)
     return Prediction(at_us=record.at, key=record.key, **dict(zip(_NAMES, _values_of(body), strict=True)))
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from flyball.events import Offsets, Record, Schema
 from flyball.history import HistoryConsumer, read_stored
+from flyball.outcomes.frames import exposure_rows, exposure_type
 from flyball.outcomes.prediction import TYPE, Prediction, prediction_of
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ _BY_RESPONSE = (
     "stale_us",
     "took_us",
     "request_type",
+    "assigned",
+    "failed",
 )
 
 
@@ -52,12 +55,21 @@ def read_predictions(folder: Path, *, as_of_us: int | None = None, before: Offse
 
 
 def with_later_columns(frame: "pl.DataFrame") -> "pl.DataFrame":
-    """`frame` with the columns that parts written earlier lack: a decision had no propensity but 1."""
+    """`frame` with the columns that parts written earlier lack: a decision had no propensity but 1, no answer took part
+    in a release, and the version that answered was the one that was to."""
     import polars as pl
 
-    missing = "decision_propensity" not in frame.columns
-    later = pl.lit(1.0) if missing else pl.col("decision_propensity").fill_null(1.0)
-    return frame.with_columns(later.alias("decision_propensity")).select(*prediction_columns())
+    columns = prediction_columns()
+    earlier: dict[str, Any] = {"decision_propensity": 1.0, "assigned": "", "failed": "", "exposures": []}
+    filled = [
+        (
+            pl.col(name).fill_null(pl.lit(value, dtype=columns[name]))
+            if name in frame.columns
+            else pl.lit(value, dtype=columns[name]).alias(name)
+        )
+        for name, value in earlier.items()
+    ]
+    return frame.with_columns(filled).select(*columns)
 
 
 def prediction_columns() -> "dict[str, Any]":
@@ -83,6 +95,9 @@ def prediction_columns() -> "dict[str, Any]":
         "stale_us": pl.Int64,
         "took_us": pl.Int64,
         "request_type": pl.String,
+        "assigned": pl.String,
+        "failed": pl.String,
+        "exposures": exposure_type(),
         "rank": pl.Int32,
         "item": pl.String,
         "score": pl.Float64,
@@ -108,6 +123,7 @@ def prediction_frame(rows: Sequence[tuple[Record, int, int]]) -> "pl.DataFrame":
             "key": record.key,
             "request": msgspec.json.encode(prediction.request, order="sorted").decode(),
             **{name: getattr(prediction, name) for name in _BY_RESPONSE},
+            "exposures": exposure_rows(prediction),
         }
         items = _items(prediction)
         count = len(items["rank"])

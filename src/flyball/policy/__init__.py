@@ -27,7 +27,21 @@ from flyball.policy.expressions import Expression, compile_python, expression_of
 from flyball.policy.metrics import MetricGate, MetricName, parse_metric
 from flyball.policy.outcomes import AnyOf, Outcome, Value, any_of, first_hold, outcome, outcomes_of, together, value
 from flyball.policy.quote import Quote, quote
-from flyball.policy.release import Gates, Release, full_rollout, gates
+from flyball.policy.release import (
+    BANDIT_POLICIES,
+    GUARDRAILS,
+    Gates,
+    ReleasePlan,
+    ab,
+    bandit,
+    canary,
+    full_rollout,
+    gates,
+    immediate,
+    interleave,
+    shadow,
+    switchback,
+)
 from flyball.policy.triggers import Every, Trigger, every
 from flyball.policy.world import WORLDS, WorldSpec, world
 
@@ -47,7 +61,9 @@ __all__ = [
     "ABSTAIN",
     "ACTIONS",
     "APPROVE",
+    "BANDIT_POLICIES",
     "DECLINE",
+    "GUARDRAILS",
     "ODDS",
     "REVIEW",
     "WORLDS",
@@ -64,14 +80,17 @@ __all__ = [
     "MetricName",
     "Outcome",
     "Quote",
-    "Release",
+    "ReleasePlan",
     "ThresholdChoice",
     "Thresholds",
     "Trigger",
     "Value",
     "WorldSpec",
+    "ab",
     "any_of",
+    "bandit",
     "best",
+    "canary",
     "cheapest_within_noise",
     "choose_thresholds",
     "compile_costs",
@@ -86,11 +105,15 @@ __all__ = [
     "first_hold",
     "full_rollout",
     "gates",
+    "immediate",
     "intended_actions",
+    "interleave",
     "outcome",
     "outcomes_of",
     "parse_metric",
     "quote",
+    "shadow",
+    "switchback",
     "together",
     "trace",
     "uniform_of",

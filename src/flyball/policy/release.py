@@ -1,6 +1,6 @@
 """How a version comes before users, and what it must pass first."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
 
@@ -9,16 +9,344 @@ import msgspec
 from flyball.core import BadDeclaration, parse_duration
 from flyball.policy.metrics import MetricGate, parse_metric
 
+GUARDRAILS = {"failed": 0.01, "late": 0.01, "empty": 0.01, "slow": 0.02}
+"""{guardrail: the rise in the share of answers that is accepted}. failed: the version did not answer and a fallback
+did; late: because its deadline came first; empty: nothing in the answer; slow: slower than what one in a hundred of the
+champion's answers took, by a half."""
+WATCH = "7d"
 
-class Release(msgspec.Struct, frozen=True):
-    """The plan of a release; `steps` are shares of users in per cent, (100,) an immediate swap."""
 
-    steps: tuple[int, ...]
+class ReleasePlan(msgspec.Struct, frozen=True, kw_only=True):
+    """How a version comes before users: what `fb.canary` and its like make. Shares are in ten-thousandths.
+
+    `kind`: as in `releases.Release`, whose other fields of the same names these are.
+    """
+
+    kind: str
+    steps: tuple[int, ...] = ()
+    weights: dict[str, float] = {}
+    guardrails: dict[str, float] = {}
+    success: dict[str, float] = {}
+    harmful: dict[str, float] = {}
+    constants: dict[str, float] = {}
+    unit: tuple[str, ...] = ()
+    layer: str = "version"
+    traffic: int = 10_000
+    targets: dict[str, tuple[str, ...]] = {}
+    overrides: dict[str, dict[str, tuple[str, ...]]] = {}
+    holdout: float = 0.0
+    holdout_us: int = 0
+    watch_us: int = 0
+    shadow_first: bool = False
+    sampled: float = 1.0
 
 
-def full_rollout() -> Release:
-    """All users at once, after the gates pass."""
-    return Release((100,))
+def full_rollout() -> ReleasePlan:
+    """All users at once, after the gates pass: `immediate()` by its former name."""
+    return immediate()
+
+
+def immediate(
+    *,
+    watch: str = WATCH,
+    guardrails: Mapping[str, float] | None = None,
+    harmful: Mapping[str, float] | None = None,
+    holdout: float = 0.0,
+    holdout_for: str = "90d",
+    unit: str | Sequence[str] = (),
+    alpha: float = 0.01,
+) -> ReleasePlan:
+    """All users at once, after the gates pass; then watched for as long as `watch` says, and rolled back by itself when
+    a guardrail is shown to be broken against what the champion before it did.
+
+    This needs no traffic to get through, and is what an application does that says nothing. The arguments are those of
+    `canary`. Raises `BadDeclaration`.
+    """
+    return _plan(
+        "immediate",
+        {},
+        watch=watch,
+        guardrails=guardrails,
+        harmful=harmful,
+        holdout=holdout,
+        holdout_for=holdout_for,
+        unit=unit,
+        alpha=alpha,
+    )
+
+
+def canary(
+    *steps: float,
+    step_time: str = "1h",
+    patience: str = "7d",
+    silence: str = "1h",
+    watch: str = WATCH,
+    guardrails: Mapping[str, float] | None = None,
+    success: Mapping[str, float] | None = None,
+    harmful: Mapping[str, float] | None = None,
+    shadow: str = "",
+    unit: str | Sequence[str] = (),
+    layer: str = "version",
+    traffic: float = 100,
+    only: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, Mapping[str, Any]] | None = None,
+    holdout: float = 0.0,
+    holdout_for: str = "90d",
+    alpha: float = 0.01,
+    answers: int = 2_000,
+) -> ReleasePlan:
+    """A growing share of the users, in per cent: `canary(1, 5, 25, 50, 100)`, the last step makes it the champion.
+
+    A step lasts at least `step_time` and until every guardrail is shown to be safe by its margin and every `success`
+    metric to be not worse by its own ({metric: margin}); until then it waits, and is held after `patience`, or when no
+    answer came for `silence`. `guardrails`: {name: margin}, see `GUARDRAILS`; `harmful`: {label: margin}, outcomes that
+    must not become more frequent, such as a hide or a chargeback. A guardrail shown to be broken aborts at once, and
+    within `watch` after the last step still rolls back. `shadow`: for how long it first answers beside the champion,
+    unseen.
+
+    `unit`: the field of the request whose value keeps its arm, or several, the first present one; default: the
+    request's key. `only`: {field: value or values}: the requests that take part. `overrides`: {"candidate": {field:
+    values}}: who has the arm in any case. `layer`, `traffic`: releases of one layer share no unit; this one takes
+    `traffic` per cent of it. `holdout`: per cent of units that no release reaches for `holdout_for`. `alpha`: the
+    chance, over the whole release, of aborting for a harm that is none. `answers`: how many of both arms the
+    intervals are to be narrowest at. Raises `BadDeclaration`.
+    """
+    shares = tuple(_share(f"step of {_CANARY}", step) for step in (steps or (1, 5, 25, 50, 100)))
+    if list(shares) != sorted(set(shares)) or shares[-1] != 10_000:
+        raise BadDeclaration(f"steps of {_CANARY}", "shares that rise and end at 100", steps)
+    times = {"step_time_us": step_time, "patience_us": patience, "silence_us": silence, "shadow_us": shadow or "0s"}
+    constants = {name: float(_duration(f"{name[:-3]} of {_CANARY}", period)) for name, period in times.items()}
+    constants["n_best"] = float(_count_above_0("answers", answers))
+    return _plan(
+        "canary",
+        constants,
+        steps=shares,
+        watch=watch,
+        guardrails=guardrails,
+        success=success,
+        harmful=harmful,
+        unit=unit,
+        layer=layer,
+        traffic=traffic,
+        only=only,
+        overrides=overrides,
+        holdout=holdout,
+        holdout_for=holdout_for,
+        alpha=alpha,
+        shadow_first=bool(shadow),
+    )
+
+
+def ab(
+    weights: Mapping[str, float] | None = None,
+    *,
+    days: float = 14,
+    guardrails: Mapping[str, float] | None = None,
+    success: Mapping[str, float] | None = None,
+    harmful: Mapping[str, float] | None = None,
+    unit: str | Sequence[str] = (),
+    layer: str = "version",
+    traffic: float = 100,
+    only: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, Mapping[str, Any]] | None = None,
+    holdout: float = 0.0,
+    holdout_for: str = "90d",
+    watch: str = WATCH,
+    alpha: float = 0.01,
+    answers: int = 2_000,
+) -> ReleasePlan:
+    """Fixed shares for each arm, {"control": 1, "candidate": 1} by default, until a person decides.
+
+    Guardrails abort as in `canary`, whose arguments these are; nothing is promoted by itself. `days`: the planned
+    length, after which it is held. Raises `BadDeclaration`.
+    """
+    constants = {"patience_us": _positive("days", days) * 86_400e6, "n_best": float(_count_above_0("answers", answers))}
+    return _plan(
+        "ab",
+        constants,
+        weights=_weights(weights),
+        watch=watch,
+        guardrails=guardrails,
+        success=success,
+        harmful=harmful,
+        unit=unit,
+        layer=layer,
+        traffic=traffic,
+        only=only,
+        overrides=overrides,
+        holdout=holdout,
+        holdout_for=holdout_for,
+        alpha=alpha,
+    )
+
+
+def bandit(
+    weights: Mapping[str, float] | None = None,
+    *,
+    reward: str,
+    policy: str = "thompson",
+    explore: float = 0.1,
+    every: str = "1h",
+    days: float = 14,
+    **others: Any,
+) -> ReleasePlan:
+    """Shares that follow what the arms bring in: each `every`, by `policy`, from the label `reward`.
+
+    `explore`: the share that every arm keeps together. `others`: as in `ab`. Raises `BadDeclaration`.
+    """
+    plan = ab(weights, days=days, success={reward: 0.0}, **others)
+    if policy not in BANDIT_POLICIES:
+        raise BadDeclaration("policy of bandit(...)", f"one of {', '.join(BANDIT_POLICIES)}", policy)
+    floor = _positive("explore", explore)
+    if floor >= 1:
+        raise BadDeclaration("explore of bandit(...)", "a share below 1", explore)
+    period = float(_duration("every of bandit(...)", every))
+    constants = {
+        **plan.constants,
+        "step_time_us": period,
+        "floor": floor,
+        "policy": float(BANDIT_POLICIES.index(policy)),
+    }
+    return msgspec.structs.replace(plan, kind="bandit", constants=constants)
+
+
+BANDIT_POLICIES = ("epsilon-greedy", "thompson", "ucb")
+
+
+def switchback(period: str = "1h", *, days: float = 14, unit: str | Sequence[str] = (), **others: Any) -> ReleasePlan:
+    """All requests of one stretch of time go to one arm, drawn anew for each: for where one unit's answer affects
+    another's, such as drivers of one city.
+
+    `unit`: a field, such as a city, whose stretches are drawn apart. `others`: as in `ab`, of which a switchback takes
+    the whole layer. Raises `BadDeclaration`.
+    """
+    plan = ab(days=days, unit=unit, **others)
+    if plan.traffic != 10_000:
+        raise BadDeclaration(
+            "traffic of switchback(...)", "100: time is not divided among releases", plan.traffic / 100
+        )
+    constants = {**plan.constants, "period_us": float(_duration("period of switchback(...)", period))}
+    return msgspec.structs.replace(plan, kind="switchback", constants=constants)
+
+
+def interleave(*, days: float = 14, unit: str | Sequence[str] = (), **others: Any) -> ReleasePlan:
+    """Lists drafted from both versions' lists: every user compares them. For tasks that answer with lists.
+
+    The arguments are those of `ab`. Raises `BadDeclaration`.
+    """
+    return msgspec.structs.replace(ab(days=days, unit=unit, **others), kind="interleave")
+
+
+def shadow(sample: float = 100, *, days: float = 7, **others: Any) -> ReleasePlan:
+    """The candidate answers `sample` per cent of the requests beside the champion; users see nothing of it.
+
+    `others`: as in `ab`. Raises `BadDeclaration`.
+    """
+    plan = ab(days=days, **others)
+    return msgspec.structs.replace(plan, kind="shadow", sampled=_share("sample of shadow(...)", sample) / 10_000)
+
+
+_CANARY = "canary(...)"
+
+
+def _plan(
+    kind: str,
+    constants: Mapping[str, float],
+    *,
+    watch: str,
+    guardrails: Mapping[str, float] | None,
+    harmful: Mapping[str, float] | None,
+    holdout: float,
+    holdout_for: str,
+    unit: str | Sequence[str],
+    alpha: float,
+    success: Mapping[str, float] | None = None,
+    only: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, Mapping[str, Any]] | None = None,
+    layer: str = "version",
+    traffic: float = 100,
+    **fields: Any,
+) -> ReleasePlan:
+    where = f"{kind}(...)"
+    if not isinstance(alpha, float) or not 0 < alpha < 0.5:
+        raise BadDeclaration(f"alpha of {where}", "between 0 and 0.5", alpha)
+    for name in guardrails or {}:
+        if name not in GUARDRAILS:
+            raise BadDeclaration(f"guardrails of {where}", f"among {', '.join(GUARDRAILS)}", name)
+    if not isinstance(layer, str) or not layer:
+        raise BadDeclaration(f"layer of {where}", "a name", layer)
+    return ReleasePlan(
+        kind=kind,
+        constants={**constants, "alpha": alpha},
+        guardrails={**GUARDRAILS, **_margins(f"guardrails of {where}", guardrails)},
+        success=_margins(f"success of {where}", success),
+        harmful=_margins(f"harmful of {where}", harmful),
+        unit=_names(f"unit of {where}", unit),
+        layer=layer,
+        traffic=_share(f"traffic of {where}", traffic),
+        targets=_where(f"only of {where}", only),
+        overrides={arm: _where(f"overrides of {where}", rule) for arm, rule in (overrides or {}).items()},
+        holdout=_share(f"holdout of {where}", holdout) / 10_000 if holdout else 0.0,
+        holdout_us=_duration(f"holdout_for of {where}", holdout_for),
+        watch_us=_duration(f"watch of {where}", watch),
+        **fields,
+    )
+
+
+def _share(what: str, per_cent: Any) -> int:
+    if not isinstance(per_cent, int | float) or isinstance(per_cent, bool) or not 0.01 <= per_cent <= 100:
+        raise BadDeclaration(what, "per cent, from 0.01 to 100", per_cent)
+    return round(per_cent * 100)
+
+
+def _margins(what: str, margins: Mapping[str, float] | None) -> dict[str, float]:
+    for name, margin in (margins or {}).items():
+        if not isinstance(margin, int | float) or isinstance(margin, bool) or not 0 <= margin < float("inf"):
+            raise BadDeclaration(f"{what} for {name}", "a margin from 0", margin)
+    return {name: float(margin) for name, margin in (margins or {}).items()}
+
+
+def _weights(weights: Mapping[str, float] | None) -> dict[str, float]:
+    chosen = dict(weights or {"control": 1.0, "candidate": 1.0})
+    if len(chosen) < 2 or not all(isinstance(weight, int | float) and weight > 0 for weight in chosen.values()):
+        raise BadDeclaration("weights of ab(...)", "two arms or more, each with a weight above 0", weights)
+    if next(iter(chosen)) != "control":
+        raise BadDeclaration("weights of ab(...)", 'arms of which the first is "control"', list(chosen))
+    return {name: float(weight) for name, weight in chosen.items()}
+
+
+def _names(what: str, names: str | Sequence[str]) -> tuple[str, ...]:
+    fields = (names,) if isinstance(names, str) else tuple(names)
+    if not all(isinstance(name, str) and name for name in fields):
+        raise BadDeclaration(what, "a field of the request, or a list of some", names)
+    return fields
+
+
+def _where(what: str, rule: Mapping[str, Any] | None) -> dict[str, tuple[str, ...]]:
+    if rule is not None and not isinstance(rule, Mapping):
+        raise BadDeclaration(what, 'values by field, such as {"country": ["NL", "BE"]}', rule)
+    return {
+        name: tuple(map(str, values)) if isinstance(values, list | tuple | set) else (str(values),)
+        for name, values in (rule or {}).items()
+    }
+
+
+def _duration(what: str, period: str) -> int:
+    if not isinstance(period, str):
+        raise BadDeclaration(what, 'a duration, such as "7d"', period)
+    return parse_duration(period)
+
+
+def _positive(what: str, number: Any) -> float:
+    if not isinstance(number, int | float) or isinstance(number, bool) or not 0 < number < float("inf"):
+        raise BadDeclaration(what, "a number above 0", number)
+    return float(number)
+
+
+def _count_above_0(what: str, number: Any) -> int:
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+        raise BadDeclaration(what, "a whole number above 0", number)
+    return number
 
 
 class Gates(msgspec.Struct, frozen=True):

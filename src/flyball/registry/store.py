@@ -13,6 +13,7 @@ from flyball.registry.types import (
     AuditEntry,
     JsonObject,
     ReleaseRow,
+    ReleaseStep,
     Run,
     RunStatus,
     Version,
@@ -84,6 +85,19 @@ class Registry:
     def arrangements(self) -> list[Arrangement]:
         """All arrangements, oldest first."""
         return [_arrangement(row) for row in self.database.rows("SELECT * FROM arrangements ORDER BY number")]
+
+    def release_objects(self) -> list[JsonObject]:
+        """The documents of all releases there ever were, as they are now, oldest first."""
+        rows = self.database.rows("SELECT document FROM release_objects ORDER BY number")
+        return [msgspec.json.decode(row["document"]) for row in rows]
+
+    def release_steps(self, number: int) -> list[ReleaseStep]:
+        """Every change of the release of this number, oldest first, without the documents."""
+        query = (
+            "SELECT t.*, o.kind FROM release_transitions t JOIN release_objects o ON o.number = t.release_number "
+            "WHERE t.release_number = :number ORDER BY t.number"
+        )
+        return [_step(row) for row in self.database.rows(query, number=number)]
 
     def released(self) -> ReleaseRow | None:
         """What is released now, None before the first release."""
@@ -175,8 +189,9 @@ def replace_release(
     document: JsonObject,
     states: Mapping[str, VersionState],
     entry: AuditEntry,
+    steps: Sequence[ReleaseStep] = (),
 ) -> ReleaseRow:
-    """Release `document`, set the `states` of versions and note `entry`, all or nothing.
+    """Release `document`, set the `states` of versions, note `entry` and the `steps` of releases, all or nothing.
 
     Raises `Refused` when the released serial is no longer `expected_serial` (0 for nothing released yet).
     """
@@ -204,7 +219,33 @@ def replace_release(
         for version_id, state in states.items():
             connection.execute(versions.update().where(versions.c.number == _number(version_id)).values(state=state))
         _note(connection, entry)
+        for step in steps:
+            _note_step(connection, step, entry, row.serial)
     return row
+
+
+def _note_step(connection: "Connection", step: ReleaseStep, entry: AuditEntry, serial: int) -> None:
+    from flyball.registry.tables import release_objects, release_transitions
+
+    known = release_objects.c.number == step.release
+    values = {"kind": step.kind, "state": step.after, "document": _text(step.document)}
+    if not connection.execute(release_objects.update().where(known).values(**values)).rowcount:
+        connection.execute(release_objects.insert().values(number=step.release, **values))
+    connection.execute(
+        release_transitions.insert().values(
+            number=_next(connection, release_transitions.c.number),
+            release_number=step.release,
+            at_us=entry.at_us,
+            by_whom=entry.by,
+            command=step.command,
+            state_before=step.before,
+            state_after=step.after,
+            step=step.step,
+            reason=step.reason,
+            evidence=_text(step.evidence),
+            serial=serial,
+        )
+    )
 
 
 def add_entry(registry: Registry, entry: AuditEntry) -> None:
@@ -286,6 +327,22 @@ def _entry(row: Mapping[str, Any]) -> AuditEntry:
         reason=row["reason"],
         before=msgspec.json.decode(row["before_json"]),
         after=msgspec.json.decode(row["after_json"]),
+    )
+
+
+def _step(row: Mapping[str, Any]) -> ReleaseStep:
+    return ReleaseStep(
+        release=row["release_number"],
+        kind=row["kind"],
+        command=row["command"],
+        before=row["state_before"],
+        after=row["state_after"],
+        step=row["step"],
+        reason=row["reason"],
+        evidence=msgspec.json.decode(row["evidence"]),
+        at_us=row["at_us"],
+        by=row["by_whom"],
+        serial=row["serial"],
     )
 
 

@@ -69,6 +69,23 @@ releases = sa.Table(
     sa.Column("previous", sa.Text, nullable=True),
 )
 
+release_objects = sa.Table(
+    "release_objects",
+    metadata,
+    _number(),
+    *_filled(sa.Text, "kind", "state", "document"),
+)
+
+release_transitions = sa.Table(
+    "release_transitions",
+    metadata,
+    _number(),
+    sa.Column("release_number", sa.Integer, sa.ForeignKey("release_objects.number"), nullable=False, index=True),
+    *_filled(sa.BigInteger, "at_us"),
+    *_filled(sa.Text, "by_whom", "command", "state_before", "state_after", "reason", "evidence"),
+    *_filled(sa.Integer, "step", "serial"),
+)
+
 searches = sa.Table(
     "searches",
     metadata,

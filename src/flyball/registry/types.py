@@ -131,3 +131,22 @@ class ReleaseRow(msgspec.Struct, frozen=True):
     serial: int
     changed_us: int
     document: JsonObject
+
+
+class ReleaseStep(msgspec.Struct, frozen=True, kw_only=True):
+    """One change of one release: `release` is its number, `document` all of it after the change. Who made it, when and
+    in which serial of the released state stand in the entry that it is written with, and come back when it is read.
+    """
+
+    release: int
+    kind: str
+    command: str
+    before: str
+    after: str
+    step: int = 0
+    reason: str = ""
+    evidence: JsonObject = {}
+    document: JsonObject = {}
+    at_us: int = 0
+    by: str = ""
+    serial: int = 0

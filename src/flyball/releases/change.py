@@ -1,13 +1,17 @@
 """Promote, release by hand, roll back: each one compare-and-set with its entry in the audit trail."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from flyball.core import Refused, sha256_file
-from flyball.registry import AuditEntry, Registry, Version, VersionState, replace_release
+from flyball.policy import ReleasePlan, immediate
+from flyball.registry import AuditEntry, Registry, ReleaseStep, Version, VersionState, replace_release
+from flyball.releases.opening import draft
+from flyball.releases.release import OVER, Release, Transition, move, shown_state
 from flyball.releases.state import ReleaseState, arrangement_id, current
 from flyball.tasks import check_hashes
 
@@ -35,13 +39,19 @@ def promote(
     features: Mapping[str, str] | None = None,
     arrangement: int | None = None,
     opens: Opens | None = None,
+    plan: ReleasePlan | None = None,
+    evidence: Mapping[str, Any] | None = None,
 ) -> Change:
     """Make `version_id` the champion; `artifacts` is the home's folder of artifacts.
+
+    When a release of it is under way, that is what is promoted, on `evidence`; else a new one goes to all users at
+    once and is watched as `plan` says (default: `immediate()`).
 
     `serial`: the release serial the decision was made on (default: the one now). `arrangement`: the revision to serve
     by from now on (default: the one now). `features`: {feature: hash} as the application declares them now; `opens` as
     in `check_opens`. Raises `NotFound`; `Refused` for a rejected version, a missing or altered artifact, for one that
-    learned from other definitions of features or cannot be opened, or when another change came in between.
+    learned from other definitions of features or cannot be opened, while a release of another version is under way,
+    or when another change came in between.
     """
     before = current(registry)
     version = registry.version(version_id)
@@ -53,14 +63,20 @@ def promote(
     left = before.trail_arrangements if before.champion is None else (*before.trail_arrangements, before.arrangement)
     revision = before.arrangement if arrangement is None else arrangement
     changed = revision != before.arrangement and before.champion is not None
+    steps = _promotion(before, version_id, plan or immediate(), reason, by, now_us, evidence or {})
     after = ReleaseState(
         champion=version_id,
         previous=trail[-1] if trail else None,
-        salt=version_id,
         trail=trail,
         arrangement=revision,
         arrangement_trail=(*before.arrangement_trail, before.arrangement) if changed else before.arrangement_trail,
         trail_arrangements=left,
+        releases=releases_after(before, steps),
+        trail_releases=_trail_releases(before)
+        if before.champion is None
+        else (*_trail_releases(before), _reign(before)),
+        numbered=max(before.numbered, *(number_of(release) for release, _ in steps)),
+        holdout=before.holdout,
     )
     expected = before.serial if serial is None else serial
     state = replace_state(
@@ -69,6 +85,7 @@ def promote(
         before,
         after,
         AuditEntry(at_us=now_us, by=by, action="promote", subject=version_id, reason=reason),
+        steps,
     )
     earlier = f"before it {before.champion}" if before.champion else "the first one"
     return Change(state, True, f"{version_id} ({version.candidate}) is the champion now, {earlier}")
@@ -83,10 +100,13 @@ def rollback(
     artifacts: Path,
     features: Mapping[str, str] | None = None,
     opens: Opens | None = None,
+    serial: int | None = None,
+    evidence: Mapping[str, Any] | None = None,
 ) -> Change:
     """Go back to the previous champion and the arrangement it served with; called again, to the one before that.
 
-    Raises `Refused` when there is none, for what `promote` refuses, or when another change came in between.
+    What is under way is aborted: the champion that it was compared with is gone. Raises `Refused` when there is none,
+    for what `promote` refuses, or when another change came in between.
     """
     before = current(registry)
     if before.champion is None:
@@ -98,25 +118,117 @@ def rollback(
     revision = before.trail_arrangements[-1] if before.trail_arrangements else before.arrangement
     check_opens(registry, version, revision, opens)
     trail = before.trail[:-1]
+    steps = _retreat(registry, before, reason, now_us, evidence or {})
     after = ReleaseState(
         champion=version.id,
         previous=trail[-1] if trail else None,
-        salt=version.id,
         trail=trail,
         arrangement=revision,
         arrangement_trail=before.arrangement_trail,
         trail_arrangements=before.trail_arrangements[:-1],
+        releases=releases_after(before, steps),
+        trail_releases=_trail_releases(before)[:-1],
+        numbered=before.numbered,
+        holdout=before.holdout,
     )
     state = replace_state(
         registry,
-        before.serial,
+        before.serial if serial is None else serial,
         before,
         after,
         AuditEntry(at_us=now_us, by=by, action="rollback", subject=version.id, reason=reason),
+        steps,
     )
     return Change(
         state, True, f"{version.id} ({version.candidate}) is the champion again, {before.champion} is retired"
     )
+
+
+Step = tuple[Release, Transition]
+"""A release after a change, and the change."""
+
+
+def _promotion(
+    before: ReleaseState,
+    version_id: str,
+    plan: ReleasePlan,
+    reason: str,
+    by: str,
+    now_us: int,
+    evidence: Mapping[str, Any],
+) -> list[Step]:
+    """The changes of releases that make `version_id` the champion."""
+    release = next((release for release in before.under_way if version_id in release.versions), None)
+    other = next((other for other in before.under_way if other is not release), None)
+    if other is not None:
+        raise Refused(
+            f"{version_id} must wait for {other.id}, which compares {', '.join(other.versions)} with {before.champion} "
+            f"({shown_state(other)}): promote or abort that first"
+        )
+    steps = []
+    reigning = before.reigning
+    if reigning is not None:
+        steps.append(move(reigning, "retire", now_us, reason=f"{version_id} took over"))
+    if release is not None:
+        changes = _watched(release, before, now_us)
+        return [*steps, move(release, "promote", now_us, reason=reason, evidence=evidence, **changes)]
+    drafted = draft(
+        before, msgspec.structs.replace(plan, kind="immediate", weights={}), [version_id], by, reason, now_us
+    )
+    changes = {"started_us": now_us, **_watched(drafted, before, now_us)}
+    started = move(drafted, "start", now_us, reason=reason, to="champion", evidence=evidence, **changes)
+    return [*steps, drafted_step(drafted), started]
+
+
+def _watched(release: Release, before: ReleaseState, now_us: int) -> dict[str, Any]:
+    watch_us = int(release.constants.get("watch_us", 0.0)) if before.champion is not None else 0
+    return {"watch_until_us": now_us + watch_us, "over": before.champion or ""}
+
+
+def _retreat(
+    registry: Registry, before: ReleaseState, reason: str, now_us: int, evidence: Mapping[str, Any]
+) -> list[Step]:
+    """The changes of releases that a rollback of the champion brings with it."""
+    gone = f"{before.champion}, with which it was compared, was rolled back"
+    steps = [move(release, "abort", now_us, reason=gone) for release in before.under_way]
+    reigning = before.reigning
+    if reigning is not None:
+        steps.append(move(reigning, "rollback", now_us, reason=reason, evidence=evidence))
+    earlier = _trail_releases(before)[-1]
+    for document in registry.release_objects() if earlier else ():
+        if document["id"] == earlier:
+            release = msgspec.convert(document, Release)
+            if release.state == "retired":
+                steps.append(move(release, "restore", now_us, reason=f"{before.champion} was rolled back"))
+    return steps
+
+
+def drafted_step(release: Release) -> Step:
+    """The first change of a release: that it came to be."""
+    noted = Transition(command="draft", before="draft", after="draft", step=release.step, reason=release.reason)
+    return release, noted
+
+
+def releases_after(before: ReleaseState, steps: Sequence[Step]) -> tuple[Release, ...]:
+    """The releases of the state after `steps`: what is over is in the registry only."""
+    releases = {release.id: release for release in before.releases}
+    releases |= {release.id: release for release, _ in steps}
+    return tuple(release for release in releases.values() if release.state not in OVER)
+
+
+def number_of(release: Release) -> int:
+    """The number in its id."""
+    return int(release.id.removeprefix("rel"))
+
+
+def _reign(state: ReleaseState) -> str:
+    return state.reigning.id if state.reigning is not None else ""
+
+
+def _trail_releases(state: ReleaseState) -> tuple[str, ...]:
+    """The release of each earlier champion; "" for those of before there were any."""
+    pairs = zip_longest(state.trail, state.trail_releases[: len(state.trail)], fillvalue="")
+    return tuple(release for _, release in pairs)
 
 
 def check_servable(version: Version, artifacts: Path, features: Mapping[str, str] | None = None) -> None:
@@ -158,16 +270,36 @@ def check_opens(registry: Registry, version: Version, revision: int, opens: Open
 
 
 def replace_state(
-    registry: Registry, expected: int, before: ReleaseState, after: ReleaseState, entry: AuditEntry
+    registry: Registry,
+    expected: int,
+    before: ReleaseState,
+    after: ReleaseState,
+    entry: AuditEntry,
+    steps: Sequence[Step] = (),
 ) -> ReleaseState:
-    """Release `after` with its entry in the audit trail; raises `Refused` when another change came in between."""
+    """Release `after` with its entry in the audit trail and the changes of releases, all or nothing; raises `Refused`
+    when another change came in between."""
     states: dict[str, VersionState] = {}
     if before.champion is not None:
         states[before.champion] = "retired"
     if after.champion is not None:
         states[after.champion] = "champion"
     entry = msgspec.structs.replace(entry, before=_shown(before), after=_shown(after))
-    row = replace_release(registry, expected, msgspec.to_builtins(after), states, entry)
+    noted = [
+        ReleaseStep(
+            release=number_of(release),
+            kind=release.kind,
+            command=change.command,
+            before=change.before,
+            after=change.after,
+            step=change.step,
+            reason=change.reason,
+            evidence=change.evidence,
+            document=msgspec.to_builtins(release),
+        )
+        for release, change in steps
+    ]
+    row = replace_release(registry, expected, msgspec.to_builtins(after), states, entry, noted)
     return msgspec.structs.replace(after, serial=row.serial, changed_us=row.changed_us)
 
 

@@ -1,29 +1,33 @@
-"""What is released, and which version answers a user."""
-
-from hashlib import blake2b
+"""What is released, and what follows from it for a version."""
 
 import msgspec
 
 from flyball.registry import Registry
+from flyball.releases.release import UNDER_WAY, Release
 
-BUCKETS = 10_000
 
+class HoldoutGroup(msgspec.Struct, frozen=True):
+    """The group that no release reaches: `share` of the units, hashed with `salt`, are answered by `version`.
 
-class Arm(msgspec.Struct, frozen=True):
-    """A share of the users, in 1/10,000, who see `version`; `name` is what their answers are stamped with."""
+    `unit` as in `Release`. `since_us`: when `version` was the champion for everybody; after `period_us` the group
+    catches up with the champion of then, and the measurement begins anew.
+    """
 
-    version: str
-    name: str
     share: float
+    salt: str
+    version: str = ""
+    unit: tuple[str, ...] = ()
+    since_us: int = 0
+    period_us: int = 0
 
 
 class ReleaseState(msgspec.Struct, frozen=True):
     """The router's state.
 
     `champion`: the version that serves, None before the first release. `previous`: the champion before it, where
-    `rollback` goes; `trail` lists all earlier ones, oldest first. `arms`: further versions under release, each with
-    its share of users; the champion answers the rest. `salt`: what users are hashed with; it changes with a new
-    release and stays while one widens. `serial` rises by one with each change, so a poller compares one number.
+    `rollback` goes; `trail` lists all earlier ones, oldest first. `serial` rises by one with each change, so a poller
+    compares one number. `releases`: the drafts, those under way and that of the champion; `trail_releases`: beside
+    `trail`, the ids of theirs, "" for none; `numbered`: how many there ever were. `holdout`: see `HoldoutGroup`.
 
     `arrangement`: the revision that responses are made by, 0 for what the application's file says;
     `arrangement_trail`: those before it, oldest first. `trail_arrangements`: beside `trail`, the revision that each
@@ -34,12 +38,24 @@ class ReleaseState(msgspec.Struct, frozen=True):
     previous: str | None = None
     changed_us: int = 0
     serial: int = 0
-    arms: tuple[Arm, ...] = ()
-    salt: str = ""
     trail: tuple[str, ...] = ()
     arrangement: int = 0
     arrangement_trail: tuple[int, ...] = ()
     trail_arrangements: tuple[int, ...] = ()
+    releases: tuple[Release, ...] = ()
+    trail_releases: tuple[str, ...] = ()
+    numbered: int = 0
+    holdout: HoldoutGroup | None = None
+
+    @property
+    def under_way(self) -> tuple[Release, ...]:
+        """The releases that are neither drafts nor decided."""
+        return tuple(release for release in self.releases if release.state in UNDER_WAY)
+
+    @property
+    def reigning(self) -> Release | None:
+        """The release that made the champion what it is, None for one of before there were any."""
+        return next((release for release in self.releases if release.state == "champion"), None)
 
 
 def arrangement_id(revision: int) -> str:
@@ -49,14 +65,6 @@ def arrangement_id(revision: int) -> str:
     ('a2', 'that of the file')
     """
     return f"a{revision}" if revision else "that of the file"
-
-
-class Route(msgspec.Struct, frozen=True):
-    """Which version answers ("" when none is released), as which arm, and with which probability that was so."""
-
-    version: str
-    arm: str
-    propensity: float
 
 
 NOTHING = ReleaseState()
@@ -71,25 +79,20 @@ def current(registry: Registry) -> ReleaseState:
     return msgspec.convert(document, ReleaseState)
 
 
-def route(state: ReleaseState, key: str) -> Route:
-    """The version for requests with this key: the same one as long as the state's arms only widen.
+def versions_in_service(state: ReleaseState) -> list[str]:
+    """The versions to hold ready, best first: the champion, those under way, the holdout's, the previous champion."""
+    under_way = (version for release in state.under_way for version in release.versions)
+    held_out = state.holdout.version if state.holdout is not None else ""
+    return list(dict.fromkeys(name for name in (state.champion, *under_way, held_out, state.previous) if name))
 
-    Arms take buckets from 0 upward in their order, so a first arm that widens keeps all of its users.
 
-    >>> route(ReleaseState(champion="v1"), "42")
-    Route(version='v1', arm='champion', propensity=1.0)
-    """
-    if state.champion is None:
-        return Route("", "none", 1.0)
-    if not state.arms:
-        return Route(state.champion, "champion", 1.0)
-    bucket, first = bucket_of(key, state.salt), 0
-    for arm in state.arms:
-        size = round(arm.share * BUCKETS)
-        if first <= bucket < first + size:
-            return Route(arm.version, arm.name, size / BUCKETS)
-        first += size
-    return Route(state.champion, "champion", (BUCKETS - first) / BUCKETS)
+def role_of(state: ReleaseState, version: str) -> str:
+    """What `version` is in service for: "champion", the name of its arm, "holdout", or "previous"."""
+    if version == state.champion:
+        return "champion"
+    arms = (arm.name for release in state.under_way for arm in release.arms if arm.version == version)
+    held_out = "holdout" if state.holdout is not None and version == state.holdout.version else "previous"
+    return next(arms, held_out)
 
 
 def level_of(state: ReleaseState, version: str) -> str:
@@ -97,9 +100,3 @@ def level_of(state: ReleaseState, version: str) -> str:
     if version == state.champion:
         return "champion"
     return "previous" if version == state.previous else "chosen"
-
-
-def bucket_of(key: str, salt: str) -> int:
-    """Which of the 10,000 buckets `key` falls into under `salt`; other salts give unrelated buckets."""
-    digest = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8, key=salt.encode()[:64]).digest()
-    return int.from_bytes(digest, "big") % BUCKETS

@@ -105,7 +105,7 @@ class Scorer:
         loop = self._running()
         if self._put - self._taken >= QUEUE or self.spent:
             self._metrics.note("overload", "queue", f"{self._put - self._taken} waiting")
-            done(self._engine.from_fallback(request))
+            done(self._engine.from_fallback(request, "overload"))
             return
         waiting = _Waiting(request, done, self._stopwatch.read_s() + self._wait_s)
         self._put += 1
@@ -148,7 +148,7 @@ class Scorer:
                 answers = self._engine.answer(requests, turn.progress)
             except Exception as error:  # the engine has its own levels; this is the last one
                 self._metrics.note("fault", "engine", error)
-                answers = [self._engine.from_fallback(request) for request in requests]
+                answers = [self._engine.from_fallback(request, "fault") for request in requests]
             turn.since_s = 0.0
             if turn.given_up:
                 _call_in_loop(loop, self._came_back)
@@ -167,7 +167,7 @@ class Scorer:
             overdue = waiting.popleft()
             if not overdue.answered:
                 self._metrics.note("late", self._turn.progress.version or "state", "answered by the fallback")
-                self._answered(overdue, self._engine.from_fallback(overdue.request))
+                self._answered(overdue, self._engine.from_fallback(overdue.request, "late"))
         self._check_thread(now_s)
         self._metrics.gauge("queue", self._put - self._taken)
         if waiting or self._turn.since_s:

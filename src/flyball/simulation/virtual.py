@@ -204,7 +204,7 @@ class _Simulation:
         engine = self._service.engine
         answers = engine.answer(questions)
         for row in np.flatnonzero(took_us >= deadline_us).tolist():
-            answers[row], took_us[row] = engine.from_fallback(questions[row]), deadline_us
+            answers[row], took_us[row] = engine.from_fallback(questions[row], "late"), deadline_us
         return [
             msgspec.structs.replace(answer, took_us=took, worker="virtual")
             for answer, took in zip(answers, took_us.tolist(), strict=True)

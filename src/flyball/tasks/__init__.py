@@ -95,7 +95,7 @@ from flyball.tasks.views import Described, KeepsViews, task_views
 
 if TYPE_CHECKING:
     from flyball.tasks.label_frames import label_requests
-    from flyball.tasks.recommend.evaluation_set import Exposure, evaluation_set, history_length
+    from flyball.tasks.recommend.evaluation_set import ItemExposure, evaluation_set, history_length
     from flyball.tasks.recommend.metrics.beyond_accuracy import (
         coverage,
         mean_popularity,
@@ -141,7 +141,6 @@ __all__ = [
     "EvaluationPlan",
     "EvaluationSet",
     "Examples",
-    "Exposure",
     "Fallback",
     "FallbackLists",
     "FeatureRead",
@@ -152,6 +151,7 @@ __all__ = [
     "IntervalShift",
     "IpsWeights",
     "ItemCatalog",
+    "ItemExposure",
     "ItemIndex",
     "KeepsViews",
     "Label",

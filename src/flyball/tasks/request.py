@@ -16,13 +16,15 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     """One request, arrived at `at_us`. `id` becomes the prediction's id.
 
     `event`: of the task's request type, checked as the log's events are. `key`: the text of its first Ref; it decides
-    the release arm, the partition of the prediction log and what is sampled.
+    the release arm, the partition of the prediction log and what is sampled. `arm`: the arm that a tester asked for,
+    "" for whichever the key has.
     """
 
     id: str
     key: str
     at_us: int
     event: Event
+    arm: str = ""
 
     @property
     def seed(self) -> int:

@@ -8,7 +8,7 @@ import msgspec
 
 from flyball.events import Offsets
 from flyball.outcomes import Prediction, prediction_of_response
-from flyball.releases import ReleaseState, Route, level_of, route
+from flyball.releases import ReleaseState, Route, Router, level_of
 from flyball.tasks import EMPTY_LEVEL, FALLBACK_LEVELS, PRECOMPUTED_LEVEL, Fallback, Pipeline, Request, Response
 
 ReadContexts = Callable[[Sequence[Request]], tuple[Sequence[Any], Offsets]]
@@ -98,16 +98,18 @@ class Engine:
         self._read, self._note = read, note
         self.serving = serving or Serving()
         self.stale_us = 0
+        self._router = Router(self.serving.release)
 
     def answer(self, requests: Sequence[Request], progress: ScoringProgress | None = None) -> list[Prediction]:
         """One stamped prediction for each request, by the first level that can: the chosen version, the champion, the
         previous champion, the levels of the fallback. Never raises for what a version or a store does."""
         serving, progress = self.serving, progress or ScoringProgress()
         progress.version = ""
-        routes = [route(serving.release, request.key) for request in requests]
+        routes = self._routes(serving, requests)
         contexts = _Contexts(requests, self._note)
         answered: list[_Answered | None] = [None] * len(requests)
-        self._score(serving, requests, routes, contexts, answered, progress)
+        failed = [""] * len(requests)
+        self._score(serving, requests, routes, contexts, answered, failed, progress)
         predictions = []
         for index, request in enumerate(requests):
             answer = answered[index]
@@ -116,14 +118,24 @@ class Engine:
                 answer = self._fall_back(
                     serving, request, None if fallback_contexts is None else fallback_contexts[index], offsets
                 )
-            predictions.append(self._stamp(serving, request, routes[index], answer))
+            predictions.append(self._stamp(serving, request, routes[index], answer, failed[index]))
         return predictions
 
-    def from_fallback(self, request: Request) -> Prediction:
-        """A prediction that reads no store and asks no version: quick, and safe to call from any thread."""
+    def from_fallback(self, request: Request, failed: str = "") -> Prediction:
+        """A prediction that reads no store and asks no version: quick, and safe to call from any thread.
+
+        `failed`: why no version is asked. The answer counts for the arm that the request was assigned to all the same.
+        """
         serving = self.serving
         answer = self._fall_back(serving, request, None, ())
-        return self._stamp(serving, request, route(serving.release, request.key), answer)
+        (chosen,) = self._routes(serving, [request])
+        return self._stamp(serving, request, chosen, answer, failed)
+
+    def _routes(self, serving: Serving, requests: Sequence[Request]) -> list[Route]:
+        router = self._router
+        if router.state is not serving.release:
+            router = self._router = Router(serving.release)
+        return [router.route(request.key, request.event, request.arm) for request in requests]
 
     def _score(
         self,
@@ -132,10 +144,15 @@ class Engine:
         routes: Sequence[Route],
         contexts: _Contexts,
         answered: list[_Answered | None],
+        failed: list[str],
         progress: ScoringProgress,
     ) -> None:
-        """Fill `answered` with what versions answer, each request by the first of its versions that can."""
+        """Fill `answered` with what versions answer, each request by the first of its versions that can, and `failed`
+        with why that was not the first."""
         versions = [_versions(serving, chosen) for chosen in routes]
+        for index, chosen in enumerate(routes):
+            if chosen.version and chosen.version not in serving.pipelines:
+                failed[index] = "load"
         for depth in range(max(map(len, versions), default=0)):
             batches: dict[str, list[int]] = {}
             for index, candidates in enumerate(versions):
@@ -144,13 +161,17 @@ class Engine:
             for version, batch in batches.items():
                 read, offsets = contexts.by(serving.contexts.get(version, self._read))
                 if read is None:
+                    for index in batch:
+                        failed[index] = failed[index] or "state"
                     continue
                 progress.version = version
                 responses = self._responses(serving, version, batch, requests, read)
                 progress.version = ""
                 level, arrangement = level_of(serving.release, version), serving.arrangements.get(version, 0)
                 for index, response in zip(batch, responses, strict=True):
-                    if response is not None:
+                    if isinstance(response, str):
+                        failed[index] = failed[index] or response
+                    else:
                         answered[index] = _Answered(response, version, arrangement, level, offsets)
 
     def _responses(
@@ -160,8 +181,9 @@ class Engine:
         batch: Sequence[int],
         requests: Sequence[Request],
         contexts: Sequence[Any],
-    ) -> list[Response | None]:
-        """The version's responses, None for what it could not answer; a batch that raises is tried one by one."""
+    ) -> list[Response | str]:
+        """The version's responses, the kind of failure for what it could not answer; a batch that raises is tried one
+        by one."""
         try:
             responses = serving.pipelines[version].answer(
                 [requests[index] for index in batch], [contexts[index] for index in batch]
@@ -169,11 +191,11 @@ class Engine:
         except Exception as error:  # a version may raise anything; the next level goes on
             self._note("score", version, error)
             if len(batch) == 1:
-                return [None]
+                return ["score"]
             return [self._responses(serving, version, [index], requests, contexts)[0] for index in batch]
         if len(responses) != len(batch):
             self._note("wrong", version, f"{len(responses)} responses to {len(batch)} requests")
-            return [None] * len(batch)
+            return ["wrong"] * len(batch)
         return [
             self._checked(serving, version, requests[index], contexts[index], response)
             for index, response in zip(batch, responses, strict=True)
@@ -181,17 +203,17 @@ class Engine:
 
     def _checked(
         self, serving: Serving, version: str, request: Request, context: Any, response: Response
-    ) -> Response | None:
-        """The response, None where another level has a better one. An empty one stands where nothing is known."""
+    ) -> Response | str:
+        """The response, "wrong" where another level has a better one. An empty one stands where nothing is known."""
         if not _holds_any(response):
             if _holds_any(serving.fallback.answer(request, context)[1]):
                 self._note("wrong", version, "an empty response")
-                return None
+                return "wrong"
         elif not (
             all(math.isfinite(item.score) for item in response.items) and all(map(math.isfinite, response.values))
         ):
             self._note("wrong", version, "scores or values that are not finite numbers")
-            return None
+            return "wrong"
         return response
 
     def _fall_back(self, serving: Serving, request: Request, context: Any | None, offsets: Offsets) -> _Answered:
@@ -200,7 +222,8 @@ class Engine:
             return _Answered(response, "", 0, level, offsets)
         return _Answered(response, serving.fallback_version, serving.fallback_arrangement, level, offsets)
 
-    def _stamp(self, serving: Serving, request: Request, chosen: Route, answer: _Answered) -> Prediction:
+    def _stamp(self, serving: Serving, request: Request, chosen: Route, answer: _Answered, failed: str) -> Prediction:
+        as_assigned = answer.version == chosen.version and answer.level not in FALLBACK_LEVELS
         return prediction_of_response(
             request,
             answer.response,
@@ -213,6 +236,9 @@ class Engine:
             catalog=serving.catalog_offsets,
             fallback=serving.fallback.offsets if answer.level in FALLBACK_LEVELS else (),
             stale_us=self.stale_us,
+            exposures=chosen.exposures,
+            assigned="" if as_assigned else chosen.version,
+            failed="" if as_assigned else failed,
         )
 
 

@@ -9,7 +9,7 @@ from flyball.core import FlyballError
 from flyball.events import WrittenType, log_exists
 from flyball.features import FeatureReader
 from flyball.registry import Version, registry_exists
-from flyball.releases import arrangement_to_serve, current
+from flyball.releases import arrangement_to_serve, current, role_of, versions_in_service
 from flyball.runtime import Runtime
 from flyball.serving.versions.loader import VersionLoader
 from flyball.stores import MemoryStore
@@ -39,10 +39,7 @@ def outages(runtime: Runtime, declared_only: bool = False) -> list[Outage]:
         return []
     registry = runtime.registry
     release = current(registry)
-    roles: dict[str, str] = {release.champion: "champion"} if release.champion else {}
-    roles |= {arm.version: arm.name for arm in release.arms if arm.version not in roles}
-    if release.previous:
-        roles.setdefault(release.previous, "previous")
+    roles = {version: role_of(release, version) for version in versions_in_service(release)}
     rule = arrangement_to_serve(registry, runtime.app.task.about.arrangement)
     opens = _opens_declaration(runtime) if declared_only else _loads(runtime)
     lost = []

@@ -13,7 +13,7 @@ from flyball.core import ArtifactCorrupt, Clock, StoreUnavailable
 from flyball.events import Offsets, consumer_troubles, read_worker_report
 from flyball.features import Entity
 from flyball.outcomes import IntervalState, read_interval
-from flyball.releases import ReleaseState, arrangement_value, current
+from flyball.releases import ReleaseState, arrangement_value, current, versions_in_service
 from flyball.runtime import Runtime
 from flyball.serving.answering.engine import Engine, NoFallback, ReadContexts, Serving
 from flyball.serving.metrics import ServingMetrics
@@ -207,7 +207,7 @@ class Refresher:
 
     def _poll_fallback(self) -> None:
         self._events = self._events or any(self._runtime.log.ends())
-        best = next((version for version in versions_of(self._release) if version in self._loaded), "")
+        best = next((version for version in versions_in_service(self._release) if version in self._loaded), "")
         arrangement = 0
         if best:
             loaded = self._loaded[best]
@@ -264,10 +264,10 @@ class Refresher:
         release = current(self._runtime.registry)
         changed = release.serial != self._release.serial
         if changed:
-            self._metrics.forget("load", self._failed.keys() - {*versions_of(release)})
+            self._metrics.forget("load", self._failed.keys() - {*versions_in_service(release)})
             with self._lock:
                 self._tripped, self._failed = {}, {}
-        for version in versions_of(release):
+        for version in versions_in_service(release):
             if now_us < self._failed.get(version, ("", 0))[1] or version in self._tripped:
                 continue
             if version not in self._loaded or self._loaded[version].revision != release.arrangement:
@@ -278,7 +278,11 @@ class Refresher:
                 self._metrics.counters.add("reloads")
             with self._lock:
                 self._release = release
-                kept = {version: self._loaded[version] for version in versions_of(release) if version in self._loaded}
+                kept = {
+                    version: self._loaded[version]
+                    for version in versions_in_service(release)
+                    if version in self._loaded
+                }
                 self._loaded = kept
             self._files.forget(kept)
             self._due_us["fallback"] = 0
@@ -389,9 +393,3 @@ class _Unavailable:
 
     def close(self) -> None:
         pass
-
-
-def versions_of(release: ReleaseState) -> Sequence[str]:
-    """The versions to hold ready, best first: the champion, those under release, the previous champion."""
-    names = (release.champion, *(arm.version for arm in release.arms), release.previous)
-    return list(dict.fromkeys(name for name in names if name))

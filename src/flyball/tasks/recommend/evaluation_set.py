@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 MAX_USERS, MAX_REQUESTS, MAX_PER_USER, MAX_CATALOGS = 5_000, 8_000, 4, 8
 _LATEST = 2**62
 
-Exposure = tuple[Positions, Mapping[str, Sequence[int]]]
-ReadExposure = Callable[[Collection[str]], Exposure]
+ItemExposure = tuple[Positions, Mapping[str, Sequence[int]]]
+ReadExposure = Callable[[Collection[str]], ItemExposure]
 """What the service showed some users in the window and just before it, and when it answered them in the window."""
 
 

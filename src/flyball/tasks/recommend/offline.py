@@ -12,7 +12,7 @@ from flyball.policy import parse_metric
 from flyball.tasks.featurize import check_hashes
 from flyball.tasks.past import Past
 from flyball.tasks.recommend.declaration import Recommend
-from flyball.tasks.recommend.evaluation_set import Exposure, evaluation_set
+from flyball.tasks.recommend.evaluation_set import ItemExposure, evaluation_set
 from flyball.tasks.recommend.fallback import fallback_arrays
 from flyball.tasks.recommend.holdout import holdouts
 from flyball.tasks.recommend.interactions import build_interactions
@@ -121,8 +121,8 @@ class RecommendOffline:
 def _exposure(past: Past, window: Holdout) -> Any:
     """What the service showed in the window and a day before, which may have led to positives, and when."""
 
-    def read(users: Collection[str]) -> Exposure:
-        exposure: Exposure = past.shown(users, window.start_us - _SHOWN_BEFORE_US, window.end_us)
+    def read(users: Collection[str]) -> ItemExposure:
+        exposure: ItemExposure = past.shown(users, window.start_us - _SHOWN_BEFORE_US, window.end_us)
         return exposure
 
     return read
