@@ -53,9 +53,9 @@ PLANTED_RELEASES = (
     Planted(_ROUTER, "digest_size=8, key=key)", "digest_size=8)", "every release draws the same users"),
     Planted(
         _ROUTER,
-        'release.arms[::-1] if release.acts_as == "canary" else release.arms',
-        "release.arms",
-        "a ramp that widens takes other users",
+        "_key(release.salt),",
+        '_key(f"{release.salt} {release.step}"),',
+        "each step of a ramp draws its users anew",
     ),
     Planted(
         _ROUTER,

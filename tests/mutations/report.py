@@ -79,7 +79,16 @@ LISTS = {
         ),
     ),
     "releases": Listed(
-        "Releases", PLANTED_RELEASES, ("releases/test_releases.py", "releases/test_arrangements.py"), "releases"
+        "Releases",
+        PLANTED_RELEASES,
+        (
+            "releases/test_release.py",
+            "releases/test_opening.py",
+            "releases/test_router.py",
+            "releases/test_releases.py",
+            "releases/test_arrangements.py",
+        ),
+        "releases",
     ),
     "outcomes": Listed(
         "Outcomes",

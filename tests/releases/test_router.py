@@ -49,8 +49,9 @@ def of(*releases: Release, **fields: Any) -> Router:
 
 def test_a_ramp_only_widens_and_is_sticky() -> None:
     seen: set[str] = set()
-    for share in (100, 500, 2_500, 5_000, 10_000):
-        router = of(canary(share))
+    steps = (100, 500, 2_500, 5_000, 10_000)
+    for step, share in enumerate(steps):
+        router = of(canary(share, steps=steps, step=step))
         routes = {user: router.route(user) for user in USERS}
         new = {user for user, each in routes.items() if each.version == "v2"}
         assert seen <= new
@@ -71,8 +72,8 @@ def test_a_ramp_only_widens_and_is_sticky() -> None:
 @given(st.lists(st.integers(1, 10_000), min_size=2, max_size=6, unique=True), st.text(max_size=8))
 def test_no_ramp_ever_takes_an_arm_away(shares: list[int], salt: str) -> None:
     before: set[str] = set()
-    for share in sorted(shares):
-        router = of(canary(share, salt=salt))
+    for step in range(len(shares)):
+        router = of(canary(0, salt=salt, steps=tuple(sorted(shares)), step=step))
         now = {user for user in USERS[:400] if router.route(user).version == "v2"}
         assert before <= now
         before = now

@@ -204,12 +204,11 @@ def _share(takes: list[_Split], outcome: _Outcome) -> float:
 def _split_of(release: Release, champion: str) -> _Split:
     arms = {arm.name: arm for arm in release.arms}
     sizes = {name: round(share * BUCKETS) for name, share in release.shares().items()}
-    # the candidate takes buckets from 0 upward, so that whoever has it keeps it while a ramp widens
-    order = release.arms[::-1] if release.acts_as == "canary" else release.arms
+    # in a ramp control comes first and shrinks from its end, so that whoever has the candidate keeps it
     slices, end = [], 0
     shares: dict[_Outcome, float] = {}
-    for arm in order:
-        size = sizes[arm.name] if arm is not order[-1] else BUCKETS - end
+    for arm in release.arms:
+        size = sizes[arm.name] if arm is not release.arms[-1] else BUCKETS - end
         if not size:
             continue
         end, share = end + size, size / BUCKETS

@@ -32,7 +32,7 @@ from flyball.serving.http.problems import Problem, problem_body, problem_of, pro
 from flyball.serving.http.short import plain_headers, plain_paths
 from flyball.serving.metrics import metrics_text
 from flyball.serving.service import Reasons, Service
-from flyball.tasks import Lookup
+from flyball.tasks import Lookup, Request
 
 MAX_BATCH, MAX_LINES, MAX_REASONS = 100, 10_000, 100
 LINES_AT_ONCE = 256
@@ -193,12 +193,13 @@ class _Routes:
         reader = self._service.requests
         if request.method != "POST":
             fields = fields_of_query(request, reader.event_type)
-            return await self._answered(await self._service.answer(reader.read(fields, strict=False)))
+            question = _with_arm(request, reader.read(fields, strict=False))
+            return await self._answered(await self._service.answer(question))
         if content_type_of(request) in LINES_OF_REQUESTS:
             return await self._answer_lines(request)
         body = await fields_of_body(request, ("reasons",))
         if isinstance(body, dict):
-            question, most = reader.read(body), _reasons_asked(request)
+            question, most = _with_arm(request, reader.read(body)), _reasons_asked(request)
             prediction = await self._service.answer(question)
             reasons = await self._service.reasons(question, prediction, most) if most else None
             return await self._answered(prediction, reasons=reasons)
@@ -206,7 +207,7 @@ class _Routes:
             raise BadInput("reasons", "asked for one request at a time", f"{len(body)} requests")
         if not 1 <= len(body) <= MAX_BATCH:
             raise BadInput("requests in the body", f"from 1 to {MAX_BATCH}", len(body))
-        requests = [reader.read(fields) for fields in body]
+        requests = [_with_arm(request, reader.read(fields)) for fields in body]
         predictions = await self._service.answer_all(requests)
         titles = self._service.engine.serving.titles
         return _json(
@@ -269,7 +270,7 @@ class _Routes:
             else:
                 fields = fields_of_query(request, reader.event_type)
             question = reader.read({**fields, **request.path_params}, strict=method == "POST" and "{" not in template)
-            return await self._answered(await self._service.answer(question), render)
+            return await self._answered(await self._service.answer(_with_arm(request, question)), render)
 
         return handle
 
@@ -327,6 +328,16 @@ class _Routes:
 
     async def docs(self, request: HttpRequest) -> Response:
         return Response(docs_page(self._service.runtime.app.name), media_type="text/html; charset=utf-8")
+
+
+ARM_HEADER = "x-flyball-arm"
+"""The arm of a release that a tester asks for."""
+
+
+def _with_arm(request: HttpRequest, question: Request) -> Request:
+    """The question, for the arm that its header names, if it names one."""
+    arm = request.headers.get(ARM_HEADER, "")
+    return question if not arm else msgspec.structs.replace(question, arm=arm)
 
 
 def _json(value: object, headers: dict[str, str] | None = None, status: int = 200) -> Response:
