@@ -1,6 +1,7 @@
 """Every block of every page is run; output has the shape that the page shows (numbers may differ)."""
 
 import configparser
+import importlib.util
 import os
 import re
 import shutil
@@ -69,14 +70,48 @@ def test_the_pictures_are_as_they_would_be_drawn_now() -> None:
     assert done.returncode == 0, f"run python scripts/draw.py for {done.stdout}{done.stderr}"
 
 
+@pytest.mark.live
+def test_the_picture_of_a_first_session_shows_what_is_printed_now() -> None:
+    """Line by line, numbers and ids aside: the items of the list depend on the day."""
+    source = importlib.util.spec_from_file_location("draw", ROOT / "scripts" / "draw.py")
+    assert source is not None
+    assert source.loader is not None
+    draw = importlib.util.module_from_spec(source)
+    source.loader.exec_module(draw)
+    shown, printed = draw.TERMINAL.read_text().splitlines(), draw.record().splitlines()
+    assert agree([*shown[:-1], "..."], printed), "run python scripts/draw.py --record"
+    assert shown[-1].count(",") == printed[-1].count(",") == 9
+
+
+def headings(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them; lines of code blocks are none."""
+    prose = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S)
+    titles = re.findall(r"^#+ (.+)$", prose, re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
 def test_links_between_pages_lead_somewhere() -> None:
     dead = [
-        f"{page.relative_to(ROOT)}: {target}"
-        for page in PAGES
-        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text())
-        if "://" not in target and not (page.parent / target).exists()
+        f"{page.relative_to(ROOT)}: {target}#{anchor}"
+        for page in [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", ROOT / "CHANGELOG.md"]
+        for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)", page.read_text())
+        if "://" not in target and not leads_somewhere(page, target, anchor)
     ]
     assert not dead, os.linesep.join(dead)
+
+
+def leads_somewhere(page: Path, target: str, anchor: str) -> bool:
+    leads_to = page.parent / target if target else page
+    return leads_to.exists() and (not anchor or anchor in headings(leads_to))
+
+
+def test_a_link_to_no_page_or_to_no_heading_leads_nowhere(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# A page\n\n## `/readyz`, and more\n\n```console\n# no heading\n```\n")
+    assert leads_somewhere(page, "page.md", "readyz-and-more")
+    assert leads_somewhere(page, "", "a-page")
+    assert not leads_somewhere(page, "page.md", "no-heading")
+    assert not leads_somewhere(page, "other.md", "")
 
 
 def test_agreement_looks_at_words_not_at_numbers() -> None:
