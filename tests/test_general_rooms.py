@@ -199,7 +199,7 @@ def test_no_message_above_tasks_speaks_of_one_task() -> None:
         ('def up():\n    """Serve users."""', "cli/x.py", True),
         ('def up():\n    """Serve users."""', "serving/x.py", False),
         ('row["item"]', "serving/x.py", False),
-        ('run("SELECT item FROM touches")', "outcomes/x.py", False),
+        ('run("SELECT item FROM label_events")', "outcomes/x.py", False),
     ],
 )
 def test_what_counts_as_a_word_of_one_task(source: str, file: str, expected: bool) -> None:

@@ -9,8 +9,8 @@ PLANTED_OUTCOMES = (
     # which responses an event follows
     Planted(
         _ATTRIBUTION,
-        "first = bisect_left(touches, showing.at,",
-        "first = bisect_left(touches, showing.at + 1,",
+        "first = bisect_left(events, impression.at,",
+        "first = bisect_left(events, impression.at + 1,",
         "what is done at once follows nothing",
     ),
     Planted(_ATTRIBUTION, "        if once:", "        if not once:", "one event, an item taken twice"),
@@ -23,27 +23,27 @@ PLANTED_OUTCOMES = (
     ),
     Planted(_ATTRIBUTION, "longest_us = max(", "longest_us = min(", "other events count in the shortest window"),
     Planted(_ATTRIBUTION, "concerning, label.within_us)", "concerning, 10**18)", "every window is endless"),
-    Planted(_ATTRIBUTION, "(touch.bits | touch.ends) >> number & 1", "touch.bits >> number & 1", "nothing ends a wait"),
-    Planted(_ATTRIBUTION, "follow = closed[key]", "follow = None", "a closed response is forgotten"),
+    Planted(_ATTRIBUTION, "(event.bits | event.ends) >> number & 1", "event.bits >> number & 1", "nothing ends a wait"),
+    Planted(_ATTRIBUTION, "attribution = closed[key]", "attribution = None", "a closed response is forgotten"),
     Planted(_ATTRIBUTION, "key in closed:", "False:", "a closed response is joined again"),
     Planted(_ATTRIBUTION, "joined.update(window)", "joined = set(window)", "only the last response joins events"),
-    Planted(_ATTRIBUTION, "kinds.get(touch.kind, 0) + 1", "1", "events of a kind are not counted"),
-    Planted(_ATTRIBUTION, "window[0].at, window[-1].at", "window[-1].at, window[0].at", "first and last exchanged"),
+    Planted(_ATTRIBUTION, "kinds.get(event.kind, 0) + 1", "1", "events of a kind are not counted"),
+    Planted(_ATTRIBUTION, "first_at, last_at = window", "last_at, first_at = window", "first and last exchanged"),
     # when a label holds
     Planted(_ATTRIBUTION, "ended_at < held_at", "ended_at <= held_at", "what ends the wait comes before what holds"),
     Planted(_ATTRIBUTION, "ended_at < held_at)", "ended_at < held_at - 1)", "what ends the wait comes too late"),
     Planted(_ATTRIBUTION, "ended_at = min(", "ended_at = max(", "the last of what ends a wait counts"),
     Planted(_ATTRIBUTION, "if t.ends >> number & 1)", "if t.ends)", "what ends the wait for another label"),
     Planted(_ATTRIBUTION, "else min(held_at, at)", "else max(held_at, at)", "a label holds since its last clause"),
-    Planted(_ATTRIBUTION, "touch.order > latest[0]", "touch.order < latest[0]", "the value is that of the first event"),
+    Planted(_ATTRIBUTION, "event.order > latest[0]", "event.order < latest[0]", "the value is that of the first event"),
     Planted(_ATTRIBUTION, "if clause == number)", "if clause != number)", "the value of another label"),
-    Planted(_ATTRIBUTION, "if touch.bits >> number & 1]", "if touch.bits]", "what qualifies for another label"),
+    Planted(_ATTRIBUTION, "if event.bits >> number & 1]", "if event.bits]", "what qualifies for another label"),
     # two streams in any order
     Planted(_STREAMS, "store.put_offsets(stream, reached)", "pass", "what was read is read again"),
     Planted(_STREAMS, "stored.get(partition, 0) for partition", "0 for partition", "reading begins anew"),
     Planted(_STREAMS, "enumerate(piece.records, piece.first)", "enumerate(piece.records)", "offsets begin at 0"),
     Planted(_CONSUMER, "settled if earliest is None else min(settled, earliest)", "settled", "late events are lost"),
-    Planted(_CONSUMER, "if touch.at >= bar]", "if touch.at > bar]", "an event at the first response is lost"),
+    Planted(_CONSUMER, "if event.at >= bar]", "if event.at > bar]", "an event at the first response is lost"),
     Planted(
         _CONSUMER,
         "max(before, min(at_us, before + self.keep_us // _STEPS))",
@@ -120,5 +120,7 @@ PLANTED_OUTCOMES = (
         "the last response is the first",
     ),
     Planted(_STORE, "?2 - 1)", "?2)", "an event is forgotten early"),
-    Planted("views.py", 'return item != "", follow.position', "return False, -follow.position", "items from below"),
+    Planted(
+        "views.py", 'return item != "", attribution.position', "return False, -attribution.position", "items from below"
+    ),
 )

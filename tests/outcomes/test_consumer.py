@@ -456,7 +456,7 @@ def test_a_file_of_a_later_format_is_refused_one_of_an_earlier_format_is_filled_
             connection.execute("CREATE TABLE offsets(stream TEXT, partition INTEGER, next INTEGER)")
             connection.execute("INSERT INTO offsets VALUES ('events', 0, 7)")
             connection.execute(f"PRAGMA user_version={version}")
-    with pytest.raises(Refused, match="must be of format 3, got format 99 .* delete the file"):
+    with pytest.raises(Refused, match="must be of format 4, got format 99 .* delete the file"):
         OutcomeConsumer(SCHEMA, ABOUT, later).offsets("events", 1)
     for path in (older, former):
         assert OutcomeConsumer(SCHEMA, ABOUT, path).offsets("events", 1) == (0,)

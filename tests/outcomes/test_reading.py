@@ -10,7 +10,7 @@ import flyball.policy as policy
 from flyball.core import BadDeclaration, new_id
 from flyball.events import Event, Ref, Schema, joined
 from flyball.outcomes import Prediction
-from flyball.outcomes.reading import LabelTouch, Reader, ReadTouch
+from flyball.outcomes.reading import KeyedEvent, LabelEvent, Reader
 from flyball.tasks import Label
 
 User, Film, Shop = Annotated[int, Ref("user")], Annotated[str, Ref("film")], Annotated[int, Ref("shop")]
@@ -56,13 +56,13 @@ FILMS, SHOPS, USERS = 0, 1, 2
 """Numbers of the groups, in order of the labels."""
 
 
-def read(name: str, offset: int = 3, partition: int = 0, at: int = 5, **fields: Any) -> list[ReadTouch]:
+def read(name: str, offset: int = 3, partition: int = 0, at: int = 5, **fields: Any) -> list[KeyedEvent]:
     return READER.read([(SCHEMA.check(name, {"user": 7, **fields}, at, at), offset, partition)])
 
 
-def touch_of(name: str, **fields: Any) -> LabelTouch:
+def event_of(name: str, **fields: Any) -> LabelEvent:
     (found,) = read(name, **fields)
-    return found.touch
+    return found.event
 
 
 def asked(**request: Any) -> Prediction:
@@ -101,15 +101,15 @@ def test_labels_that_join_by_the_same_values_are_one_group() -> None:
 def test_an_event_qualifies_where_its_condition_holds_and_its_number_is_there(
     stars: float | None, bits: int, values: tuple[tuple[int, int], ...]
 ) -> None:
-    touch = touch_of("rated", film="up", stars=stars)
-    assert (touch.bits, touch.values, touch.ends) == (bits, values, 0)
+    event = event_of("rated", film="up", stars=stars)
+    assert (event.bits, event.values, event.ends) == (bits, values, 0)
 
 
 def test_it_may_end_the_wait_for_one_label_and_qualify_for_it() -> None:
-    touch = touch_of("paid", shop=3)
-    assert (touch.bits, touch.ends) == (0b100, 0b100)
-    touch = touch_of("returned", film="up")
-    assert (touch.bits, touch.ends) == (0, 0b10000)
+    event = event_of("paid", shop=3)
+    assert (event.bits, event.ends) == (0b100, 0b100)
+    event = event_of("returned", film="up")
+    assert (event.bits, event.ends) == (0, 0b10000)
 
 
 def test_an_event_is_about_its_item_and_the_rest_of_its_key() -> None:
@@ -133,17 +133,17 @@ def test_what_no_label_names_is_not_read() -> None:
 
 def test_touches_are_ordered_by_time_then_as_they_lie_in_the_log() -> None:
     places = [(1, 0, 5), (2, 0, 5), (2, 1, 5), (3, 0, 5), (0, 3, 6)]
-    touches = [read("called", offset, partition, at)[0].touch for offset, partition, at in places]
-    assert sorted(touches, key=lambda touch: touch.order) == touches
-    assert len({touch.order for touch in touches}) == len(touches)
+    events = [read("called", offset, partition, at)[0].event for offset, partition, at in places]
+    assert sorted(events, key=lambda event: event.order) == events
+    assert len({event.order for event in events}) == len(events)
 
 
 def test_two_pairs_of_a_joined_event_are_two_though_they_lie_at_one_place() -> None:
     record = SCHEMA.join_record("back", {"user": 7, "shop": 3, "elapsed_us": 2}, 5, 7)
     pairs = [msgspec.structs.replace(record, id=bytes([number]) * 16) for number in (1, 2)]
-    touches = [one.touch for one in READER.read([(pair, 3, 0) for pair in pairs])]
-    assert [touch.pair for touch in touches] == [b"\1" * 16, b"\2" * 16]
-    assert len({touch.order for touch in touches}) == 2
+    events = [one.event for one in READER.read([(pair, 3, 0) for pair in pairs])]
+    assert [event.pair for event in events] == [b"\1" * 16, b"\2" * 16]
+    assert len({event.order for event in events}) == 2
 
 
 def test_a_prediction_is_joined_by_its_key_and_by_the_fields_of_its_request() -> None:

@@ -14,13 +14,13 @@ from itertools import takewhile
 
 import msgspec
 
-from flyball.outcomes.reading import LabelTouch
+from flyball.outcomes.reading import LabelEvent
 from flyball.policy import first_hold, together
 from flyball.tasks import Label
 
 
-class Showing(msgspec.Struct, frozen=True, gc=False, order=True):
-    """One response that showed one item (or none), at `position` of its list (0 is the top)."""
+class Impression(msgspec.Struct, frozen=True, gc=False, order=True):
+    """One item shown by a response at `position` of its list (0 is the top); or a response as a whole."""
 
     at: int
     id: bytes
@@ -35,9 +35,11 @@ class Held(msgspec.Struct, frozen=True, gc=False, array_like=True):
     value: int
 
 
-class Follow(msgspec.Struct, frozen=True, gc=False):
-    """What followed one response about one item, or about its request. `labels`: those that hold; `censored`: those
-    that something else ended before they held."""
+class Attribution(msgspec.Struct, frozen=True, gc=False):
+    """What is attributed to one impression: the events in its window, by kind, and the labels they make.
+
+    `labels`: those that hold; `censored`: those that something else ended before they held.
+    """
 
     version: str
     position: int
@@ -53,95 +55,96 @@ Key = tuple[int, bytes]
 
 
 def attribute(
-    showings: Sequence[Showing],
-    touches: Sequence[LabelTouch],
+    impressions: Sequence[Impression],
+    events: Sequence[LabelEvent],
     labels: Sequence[tuple[int, Label]],
     once: bool,
-    closed: Mapping[Key, Follow | None] | None = None,
-) -> tuple[dict[Key, Follow], set[LabelTouch]]:
-    """What followed each showing, and the touches that lie in the window of some showing.
+    closed: Mapping[Key, Attribution | None] | None = None,
+) -> tuple[dict[Key, Attribution], set[LabelEvent]]:
+    """What is attributed to each impression, and the events that lie in the window of some impression.
 
-    `showings` and `touches` of one key (and item), sorted by time (touches: then by offset); `labels`: those that join
-    them, with their numbers. `once`: what completes a label counts for the first showing that it completes it for;
-    two events at one time count as one. `closed`: what followed the showings that no event can change any more, as
-    some of their touches may be forgotten; it is taken as it is.
+    `impressions` and `events` of one key (and item), sorted by time (events: then by offset); `labels`: those that join
+    them, with their numbers. `once`: what completes a label counts for the first impression that it completes it for;
+    two events at one time count as one. `closed`: what followed the impressions that no event can change any more, as
+    some of their events may be forgotten; it is taken as it is.
     """
-    if not showings:  # so for most events: nobody was shown what they are about
+    if not impressions:  # so for most events: nobody was shown what they are about
         return {}, set()
     longest_us = max(label.within_us for _, label in labels)
-    by_name: dict[str, list[tuple[int, Label, list[LabelTouch]]]] = {}
+    by_name: dict[str, list[tuple[int, Label, list[LabelEvent]]]] = {}
     for number, label in labels:
-        concerning = [touch for touch in touches if (touch.bits | touch.ends) >> number & 1]
+        concerning = [event for event in events if (event.bits | event.ends) >> number & 1]
         by_name.setdefault(label.name, []).append((number, label, concerning))
-    follows: dict[Key, Follow] = {}
-    joined: set[LabelTouch] = set()
+    attributions: dict[Key, Attribution] = {}
+    joined: set[LabelEvent] = set()
     completed: dict[str, set[int]] = {name: set() for name in by_name}
-    for showing in showings:
-        key = showing.at, showing.id
-        window = _window(showing, touches, longest_us)
+    for impression in impressions:
+        key = impression.at, impression.id
+        window = _window(impression, events, longest_us)
         joined.update(window)
         if closed is not None and key in closed:
-            follow = closed[key]
+            attribution = closed[key]
         else:
-            follow = _follow(showing, window, by_name, completed) if window else None
-        if follow is None:
+            attribution = _attribution(impression, window, by_name, completed) if window else None
+        if attribution is None:
             continue
-        follows[key] = follow
+        attributions[key] = attribution
         if once:
-            for name, label_value in follow.labels.items():
+            for name, label_value in attribution.labels.items():
                 completed[name].add(label_value.at)
-    return follows, joined
+    return attributions, joined
 
 
-def _window(showing: Showing, touches: Sequence[LabelTouch], within_us: int) -> list[LabelTouch]:
-    """The touches that follow a showing, at most `within_us` after it."""
-    first = bisect_left(touches, showing.at, key=lambda touch: touch.at)
-    return list(takewhile(lambda touch: together(showing.at, touch.at, within_us), touches[first:]))
+def _window(impression: Impression, events: Sequence[LabelEvent], within_us: int) -> list[LabelEvent]:
+    """The events in the window of an impression: not before it, at most `within_us` after it."""
+    first = bisect_left(events, impression.at, key=lambda event: event.at)
+    return list(takewhile(lambda event: together(impression.at, event.at, within_us), events[first:]))
 
 
-def _follow(
-    showing: Showing,
-    window: Sequence[LabelTouch],
-    by_name: Mapping[str, Sequence[tuple[int, Label, Sequence[LabelTouch]]]],
+def _attribution(
+    impression: Impression,
+    window: Sequence[LabelEvent],
+    by_name: Mapping[str, Sequence[tuple[int, Label, Sequence[LabelEvent]]]],
     completed: Mapping[str, set[int]],
-) -> Follow:
-    """What followed one showing, without the labels that were completed for one before it."""
+) -> Attribution:
+    """What is attributed to one impression, without the labels that were completed for one before it."""
     kinds: dict[str, int] = {}
-    for touch in window:
-        kinds[touch.kind] = kinds.get(touch.kind, 0) + 1
+    for event in window:
+        kinds[event.kind] = kinds.get(event.kind, 0) + 1
     label_values: dict[str, Held] = {}
     censored = []
     for name, clauses in by_name.items():
         holds, ended_at = settle_label(
-            [(number, label, _window(showing, concerning, label.within_us)) for number, label, concerning in clauses]
+            [(number, label, _window(impression, concerning, label.within_us)) for number, label, concerning in clauses]
         )
         if ended_at is not None:
             censored.append(name)
         elif holds is not None and holds.at not in completed[name]:
             label_values[name] = holds
-    return Follow(showing.version, showing.position, window[0].at, window[-1].at, kinds, label_values, tuple(censored))
+    first_at, last_at = window[0].at, window[-1].at
+    return Attribution(impression.version, impression.position, first_at, last_at, kinds, label_values, tuple(censored))
 
 
-def settle_label(clauses: Sequence[tuple[int, Label, Sequence[LabelTouch]]]) -> tuple[Held | None, int | None]:
-    """(what holds, when something else ended the wait) of one label, from the touches in the window of one response.
+def settle_label(clauses: Sequence[tuple[int, Label, Sequence[LabelEvent]]]) -> tuple[Held | None, int | None]:
+    """(what holds, when something else ended the wait) of one label, from the events in the window of one response.
 
-    `clauses`: the labels of that name with their numbers and touches, sorted. It holds when any of them does and
+    `clauses`: the labels of that name with their numbers and events, sorted. It holds when any of them does and
     nothing ended the wait before; its value is that of the latest event that has one, 1 for a label without values.
     """
-    ended_at = min((t.at for number, _, touches in clauses for t in touches if t.ends >> number & 1), default=None)
+    ended_at = min((t.at for number, _, events in clauses for t in events if t.ends >> number & 1), default=None)
     held_at: int | None = None
     latest: tuple[tuple[int, int, bytes, str], int] | None = None
-    for number, label, touches in clauses:
-        qualifying = [touch for touch in touches if touch.bits >> number & 1]
-        last = first_hold([touch.at for touch in qualifying], label.at_least, label.within_us)
+    for number, label, events in clauses:
+        qualifying = [event for event in events if event.bits >> number & 1]
+        last = first_hold([event.at for event in qualifying], label.at_least, label.within_us)
         if last is None:
             continue
         at = qualifying[last].at
         held_at = at if held_at is None else min(held_at, at)
-        for touch in qualifying:
-            value = next((micro for clause, micro in touch.values if clause == number), None)
-            if value is not None and (latest is None or touch.order > latest[0]):
-                latest = (touch.order, value)
+        for event in qualifying:
+            value = next((micro for clause, micro in event.values if clause == number), None)
+            if value is not None and (latest is None or event.order > latest[0]):
+                latest = (event.order, value)
     if held_at is None or (ended_at is not None and ended_at < held_at):
         return None, ended_at
     return Held(held_at, 1_000_000 if latest is None else latest[1]), None

@@ -6,12 +6,12 @@ from hashlib import sha256
 from pathlib import Path
 
 from flyball.events import Joiner, Offsets, Schema, Slice, defaults_in, join_of
-from flyball.outcomes.attribution import Follow, Key, Showing, attribute
+from flyball.outcomes.attribution import Attribution, Impression, Key, attribute
 from flyball.outcomes.counts import MINUTE_US, LabelCounts, VersionCounts
 from flyball.outcomes.metrics import LabelSpec
 from flyball.outcomes.prediction import Prediction, prediction_of
-from flyball.outcomes.reading import LabelTouch, Reader
-from flyball.outcomes.store import NO_ITEM, OutcomeStore, Stored, Unit, to_showing
+from flyball.outcomes.reading import LabelEvent, Reader
+from flyball.outcomes.store import NO_ITEM, OutcomeStore, Stored, Unit, to_impression
 from flyball.outcomes.streams import take_new, take_new_events
 from flyball.tasks import About, Label, field_named, joining_names
 
@@ -23,8 +23,8 @@ _STEPS = 100
 Changes = dict[tuple[str, int], VersionCounts]
 """(version, minute) → what is added to the counts."""
 
-UnitTouches = dict[Unit, dict[int, list[LabelTouch]]]
-"""Unit → item → touches."""
+UnitEvents = dict[Unit, dict[int, list[LabelEvent]]]
+"""Unit → item → events."""
 
 
 class OutcomeConsumer:
@@ -73,18 +73,18 @@ class OutcomeConsumer:
         """Fold in records of the event log; those already folded in are left out."""
         self._define()
         with self._store.transaction():
-            touched: UnitTouches = {}
+            added: UnitEvents = {}
             for read in self._reader.read(take_new_events(self._store, slices, self._reader.types, self._joiner)):
-                items = touched.setdefault((read.group, read.key), {})
-                items.setdefault(self._store.number(read.item), []).append(read.touch)
-            self._store.add_counts(self._join(self._worth_keeping(touched)))
+                items = added.setdefault((read.group, read.key), {})
+                items.setdefault(self._store.number(read.item), []).append(read.event)
+            self._store.add_counts(self._join(self._worth_keeping(added)))
 
     def apply_predictions(self, slices: Sequence[Slice]) -> None:
         """Fold in records of the prediction stream; those already folded in are left out."""
         self._define()
         with self._store.transaction():
             changes: Changes = {}
-            dirty: UnitTouches = {}
+            dirty: UnitEvents = {}
             for piece in take_new(self._store, "predictions", slices):
                 for record in piece.records:
                     self._show(prediction_of(record), record.id, changes, dirty)
@@ -102,11 +102,11 @@ class OutcomeConsumer:
         self._define()
         with self._store.transaction():
             settled = self._move_mark("settled", now_us - self.late_us)
-            gone = self._store.forget_touches(settled, _FORGET_AT_ONCE, joined=False)
+            gone = self._store.forget_events(settled, _FORGET_AT_ONCE, joined=False)
             if not all_events:
                 return gone
             closed = self._move_mark("closed", now_us - self.window_us - self.keep_us)
-            gone += self._store.forget_touches(closed, _FORGET_AT_ONCE, joined=True)
+            gone += self._store.forget_events(closed, _FORGET_AT_ONCE, joined=True)
             return gone + self._store.forget_requested(closed - self.window_us, _FORGET_AT_ONCE)
 
     def _is_defined(self) -> bool:
@@ -126,23 +126,23 @@ class OutcomeConsumer:
         self._store.put_mark(name, moved)
         return moved
 
-    def _worth_keeping(self, touched: UnitTouches) -> UnitTouches:
+    def _worth_keeping(self, added: UnitEvents) -> UnitEvents:
         """Without those before all responses that are there or can still come: bulk history costs nothing."""
         settled, earliest = self._store.mark("settled"), self._store.first_requested_at()
         if settled is None:
-            return touched
+            return added
         bar = max(settled if earliest is None else min(settled, earliest), self._store.mark("closed") or 0)
         kept = {
-            unit: {item: [touch for touch in touches if touch.at >= bar] for item, touches in items.items()}
-            for unit, items in touched.items()
+            unit: {item: [event for event in events if event.at >= bar] for item, events in items.items()}
+            for unit, items in added.items()
         }
         return {
-            unit: {item: touches for item, touches in items.items() if touches}
+            unit: {item: events for item, events in items.items() if events}
             for unit, items in kept.items()
             if any(items.values())
         }
 
-    def _show(self, prediction: Prediction, id: bytes, changes: Changes, dirty: UnitTouches) -> None:
+    def _show(self, prediction: Prediction, id: bytes, changes: Changes, dirty: UnitEvents) -> None:
         """Store one response; note the items that it showed and that events of its windows are about."""
         numbers = [self._store.number(item) for item in prediction.items]
         for group, key in enumerate(self._reader.keys(prediction)):
@@ -152,8 +152,8 @@ class OutcomeConsumer:
             items = numbers if of_items else []
             if not self._store.put_requested(unit, prediction.at_us, id, prediction.version, items):
                 return  # delivered by two appends of one response
-            touched = self._store.touched_items(unit, prediction.at_us, prediction.at_us + self.window_us)
-            for item in touched.intersection(items if of_items else [NO_ITEM]):
+            added = self._store.items_with_events(unit, prediction.at_us, prediction.at_us + self.window_us)
+            for item in added.intersection(items if of_items else [NO_ITEM]):
                 dirty.setdefault(unit, {}).setdefault(item, [])
         bucket = prediction.version, prediction.at_us // MINUTE_US
         counts = changes.setdefault(bucket, VersionCounts())
@@ -161,79 +161,79 @@ class OutcomeConsumer:
         for name in {label.name for _, label in self._labels if prediction.decision in label.impossible_after}:
             counts.labels.setdefault(name, LabelCounts()).impossible += 1
 
-    def _join(self, touched: UnitTouches) -> Changes:
-        """Join again each unit that has new touches or new responses; what that changes in the counts."""
+    def _join(self, added: UnitEvents) -> Changes:
+        """Join again each unit that has new events or new responses; what that changes in the counts."""
         changes: Changes = {}
-        for unit, items in touched.items():
+        for unit, items in added.items():
             self._join_unit(unit, items, changes)
         return changes
 
-    def _join_unit(self, unit: Unit, new: dict[int, list[LabelTouch]], changes: Changes) -> None:
+    def _join_unit(self, unit: Unit, new: dict[int, list[LabelEvent]], changes: Changes) -> None:
         group = self._reader.groups[unit[0]]
         labels = [self._labels[number] for number in group.labels]
-        stored = {item: self._store.touches(unit, item) for item in new}
-        merged = {item: sorted({*stored[item], *new[item]}, key=lambda touch: touch.order) for item in new}
-        showings = self._showings(unit, {item: touches for item, touches in merged.items() if touches})
-        altered: dict[Key, dict[int, Follow | None]] = {}
+        stored = {item: self._store.events(unit, item) for item in new}
+        merged = {item: sorted({*stored[item], *new[item]}, key=lambda event: event.order) for item in new}
+        impressions = self._impressions(unit, {item: events for item, events in merged.items() if events})
+        altered: dict[Key, dict[int, Attribution | None]] = {}
         rows: list[Stored] = []
         closed = self._store.mark("closed") or 0
-        for item, touches in merged.items():
-            before = self._store.item_follows(unit, item) if any(stored[item].values()) else {}
-            shown = showings.get(item, [])
+        for item, events in merged.items():
+            before = self._store.item_attributions(unit, item) if any(stored[item].values()) else {}
+            shown = impressions.get(item, [])
             stands = {
                 key: before.get(key)
                 for shown_prediction in shown
                 if (key := (shown_prediction.at, shown_prediction.id))[0] < closed
             }
-            after, joined = attribute(shown, touches, labels, once=group.items, closed=stands)
-            rows += [(item, t, t in joined) for t in touches if stored[item].get(t) is not (t in joined)]
+            after, joined = attribute(shown, events, labels, once=group.items, closed=stands)
+            rows += [(item, t, t in joined) for t in events if stored[item].get(t) is not (t in joined)]
             for key in {*before, *after}:
                 if before.get(key) != after.get(key):
                     altered.setdefault(key, {})[item] = after.get(key)
-        self._store.put_touches(unit, rows)
+        self._store.put_events(unit, rows)
         for key, items in altered.items():
             if key[0] < closed:
-                continue  # touches of it may be forgotten already: what is stored stands
+                continue  # events of it may be forgotten already: what is stored stands
             self._alter(unit, key, items, changes)
 
-    def _showings(self, unit: Unit, touches: dict[int, list[LabelTouch]]) -> dict[int, list[Showing]]:
-        """{item: its showings in whose windows one of its touches can lie}."""
-        if not touches:
+    def _impressions(self, unit: Unit, events: dict[int, list[LabelEvent]]) -> dict[int, list[Impression]]:
+        """{item: its impressions in whose windows one of its events can lie}."""
+        if not events:
             return {}
-        first = min(of_item[0].at for of_item in touches.values())
-        last = max(of_item[-1].at for of_item in touches.values())
-        showings: dict[int, list[Showing]] = {}
-        for at, id, version, items in self._store.showings(unit, first - self.window_us, last):
-            for item in touches:
-                showing = to_showing(at, id, version, items, item)
-                if showing is not None:
-                    showings.setdefault(item, []).append(showing)
-        return showings
+        first = min(of_item[0].at for of_item in events.values())
+        last = max(of_item[-1].at for of_item in events.values())
+        impressions: dict[int, list[Impression]] = {}
+        for at, id, version, items in self._store.impressions(unit, first - self.window_us, last):
+            for item in events:
+                impression = to_impression(at, id, version, items, item)
+                if impression is not None:
+                    impressions.setdefault(item, []).append(impression)
+        return impressions
 
-    def _alter(self, unit: Unit, key: Key, items: dict[int, Follow | None], changes: Changes) -> None:
+    def _alter(self, unit: Unit, key: Key, items: dict[int, Attribution | None], changes: Changes) -> None:
         """Store what changed after one response and count the difference."""
-        before = self._store.follows(unit, key)
-        after = {item: follow for item, follow in {**before, **items}.items() if follow is not None}
-        for item, follow in items.items():
-            self._store.put_follow(unit, key, item, follow)
-        version = next(follow.version for follow in (*after.values(), *before.values()))
+        before = self._store.attributions(unit, key)
+        after = {item: attribution for item, attribution in {**before, **items}.items() if attribution is not None}
+        for item, attribution in items.items():
+            self._store.put_attribution(unit, key, item, attribution)
+        version = next(attribution.version for attribution in (*after.values(), *before.values()))
         counts = changes.setdefault((version, key[0] // MINUTE_US), VersionCounts())
-        for sign, follows in ((1, after), (-1, before)):
-            for name, added in _label_counts(list(follows.values())).items():
+        for sign, attributions in ((1, after), (-1, before)):
+            for name, added in _label_counts(list(attributions.values())).items():
                 counts.labels.setdefault(name, LabelCounts()).add(added, sign)
 
 
-def _label_counts(follows: Sequence[Follow]) -> dict[str, LabelCounts]:
+def _label_counts(attributions: Sequence[Attribution]) -> dict[str, LabelCounts]:
     """What one response adds to the counts of each label."""
     counts: dict[str, LabelCounts] = {}
-    for follow in follows:
-        for name, label_value in follow.labels.items():
+    for attribution in attributions:
+        for name, label_value in attribution.labels.items():
             label = counts.setdefault(name, LabelCounts())
             label.responses = 1
             label.n += 1
             label.total += label_value.value
             label.squares += label_value.value * label_value.value
-    for name in {name for follow in follows for name in follow.censored}:
+    for name in {name for attribution in attributions for name in attribution.censored}:
         label = counts.setdefault(name, LabelCounts())
         label.censored = int(label.responses == 0)
     return counts

@@ -159,20 +159,20 @@ def outcomes_frame(path: Path, from_us: int = 0) -> "pl.DataFrame":
     if path.exists():
         store = OutcomeStore(path, read_only=True)
         try:
-            for at_us, key, id, item, follow in store.all_follows(from_us) if store.ready() else ():
+            for at_us, key, id, item, attribution in store.all_attributions(from_us) if store.ready() else ():
                 rows.append(
                     {
                         "id": id_text(id),
                         "at": at_us,
                         "key": key,
-                        "version": follow.version,
+                        "version": attribution.version,
                         "item": item,
-                        "position": follow.position,
-                        "first_at": follow.first_at,
-                        "last_at": follow.last_at,
-                        **{f"events.{name}": count for name, count in sorted(follow.kinds.items())},
-                        **{f"labels.{name}": label.value / MICRO for name, label in sorted(follow.labels.items())},
-                        "censored": list(follow.censored),
+                        "position": attribution.position,
+                        "first_at": attribution.first_at,
+                        "last_at": attribution.last_at,
+                        **{f"events.{name}": count for name, count in sorted(attribution.kinds.items())},
+                        **{f"labels.{name}": label.value / MICRO for name, label in sorted(attribution.labels.items())},
+                        "censored": list(attribution.censored),
                     }
                 )
         finally:

@@ -19,7 +19,7 @@ from flyball.core import StoreUnavailable
 from flyball.events import Joiner, Offsets, Schema, Slice
 from flyball.models import AdaptiveLevel, adaptive_level
 from flyball.outcomes.prediction import prediction_of
-from flyball.outcomes.reading import MICRO, Reader, ReadTouch
+from flyball.outcomes.reading import MICRO, KeyedEvent, Reader
 from flyball.outcomes.store import PendingTable
 from flyball.outcomes.streams import take_new, take_new_events
 from flyball.policy import together
@@ -130,12 +130,12 @@ class IntervalConsumer:
     def apply_events(self, slices: Sequence[Slice]) -> None:
         """Let the outcomes among these records move the interval, in order of time."""
         with self._store.transaction():
-            touches = self._reader.read(take_new_events(self._store, slices, self._reader.types, self._joiner))
+            events = self._reader.read(take_new_events(self._store, slices, self._reader.types, self._joiner))
             state = self._store.state() or IntervalState(
                 self._interval.level, adaptive_level(self._interval.level, self._interval.rate).alpha
             )
             before = state
-            for read in sorted(touches, key=lambda read: (read.touch.order, read.key)):
+            for read in sorted(events, key=lambda read: (read.event.order, read.key)):
                 state = self._settled(state, read)
             if state != before:
                 self._store.put_state(state)
@@ -145,16 +145,16 @@ class IntervalConsumer:
         with self._store.transaction():
             self._store.forget(now_us - self._label.within_us - KEEP_US)
 
-    def _settled(self, state: IntervalState, read: ReadTouch) -> IntervalState:
+    def _settled(self, state: IntervalState, read: KeyedEvent) -> IntervalState:
         """The state after one event about the answers of its key."""
-        touch, within_us = read.touch, self._label.within_us
-        value = next((micro / MICRO for label, micro in touch.values if label == 0), None)
+        event, within_us = read.event, self._label.within_us
+        value = next((micro / MICRO for label, micro in event.values if label == 0), None)
         for at, id, low, high, margin in self._store.waiting(read.key):
-            if at > touch.at or not together(at, touch.at, within_us):
+            if at > event.at or not together(at, event.at, within_us):
                 continue
             if value is not None:
                 state = state.after(low, high, margin, value, self._interval.rate)
-            elif not touch.ends & 1:
+            elif not event.ends & 1:
                 continue
             self._store.drop_waiting(read.key, at, id)
         return state

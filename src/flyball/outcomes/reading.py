@@ -1,4 +1,4 @@
-"""What an event says about responses: the touches that can follow one."""
+"""What an event says about responses: what can follow one, and what it is joined by."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -24,8 +24,8 @@ class LabelGroup(msgspec.Struct, frozen=True):
     labels: tuple[int, ...]
 
 
-class LabelTouch(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """One event about one request or item.
+class LabelEvent(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """What the labels of one request or item see in an event.
 
     `seq`: its offset and partition in the log as one number, by offset first; `pair`: of a joined event the position of
     its other side. `bits`: bit i set when it qualifies for label i; `ends`: when it ends the wait for it. `values`:
@@ -42,21 +42,21 @@ class LabelTouch(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
     @property
     def order(self) -> tuple[int, int, bytes, str]:
-        """Sorts touches by time, then as they lie in the log; of one key and item no two are alike."""
+        """Sorts events by time, then as they lie in the log; of one key and item no two are alike."""
         return self.at, self.seq, self.pair, self.kind
 
 
-class ReadTouch(msgspec.Struct, frozen=True, gc=False):
-    """A touch, by which group, key and item it joins; item "" where the labels are of the whole response."""
+class KeyedEvent(msgspec.Struct, frozen=True, gc=False):
+    """A label event with group, key and item that it joins by; item "" where labels are of the whole response."""
 
     group: int
     key: str
     item: str
-    touch: LabelTouch
+    event: LabelEvent
 
 
 class Reader:
-    """Reads touches out of records, and the keys that they join by out of predictions.
+    """Reads label events out of records, and the keys that they join by out of predictions.
 
     `items`: the entity that responses rank, "" for none. `request`: the type of the task's requests. Raises
     `BadDeclaration` for labels that events or requests cannot be joined by.
@@ -83,8 +83,8 @@ class Reader:
         """The event types that labels name, joined ones among them."""
         return frozenset(self._by_type)
 
-    def read(self, records: Sequence[Positioned]) -> list[ReadTouch]:
-        """The touches of records."""
+    def read(self, records: Sequence[Positioned]) -> list[KeyedEvent]:
+        """What the labels see in records."""
         kept = [
             (offset << _PARTITION_BITS | partition, record)
             for record, offset, partition in records
@@ -92,10 +92,10 @@ class Reader:
         ]
         events = self._schema.decode_many([record for _, record in kept])
         return [
-            touch
+            keyed
             for (seq, record), event in zip(kept, events, strict=True)
             for reader in self._by_type[record.type]
-            if (touch := reader.read(seq, record, event)) is not None
+            if (keyed := reader.read(seq, record, event)) is not None
         ]
 
 
@@ -127,7 +127,7 @@ def _text(values: Sequence[Any]) -> str | None:
 
 
 class _TypeReader:
-    """Reads the touches of one event type for one group."""
+    """Reads one event type for one group."""
 
     def __init__(self, group: int, item_index: int | None, plan: CompiledPlan) -> None:
         self._group, self._item_index = group, item_index
@@ -137,8 +137,8 @@ class _TypeReader:
         self._values, self._joined = plan.values, plan.joined
         self._ends = sum(1 << label for label in plan.censors)
 
-    def read(self, seq: int, record: Record, event: Event) -> ReadTouch | None:
-        """The touch of an event; None where it lacks a part of the key."""
+    def read(self, seq: int, record: Record, event: Event) -> KeyedEvent | None:
+        """What the labels see in an event; None where it lacks a part of the key."""
         names = self._key(event)
         item, index = "", self._item_index
         if index is not None:
@@ -160,6 +160,6 @@ class _TypeReader:
             else:
                 bits &= ~(1 << label)  # an event without the number says nothing
         pair = record.id if self._joined else b""
-        return ReadTouch(
-            self._group, key, item, LabelTouch(self._at(event), seq, record.type, bits, self._ends, values, pair)
+        return KeyedEvent(
+            self._group, key, item, LabelEvent(self._at(event), seq, record.type, bits, self._ends, values, pair)
         )

@@ -14,14 +14,14 @@ import msgspec
 
 from flyball.core import Refused, StoreUnavailable
 from flyball.events import Offsets
-from flyball.outcomes.attribution import Follow, Key, Showing
+from flyball.outcomes.attribution import Attribution, Impression, Key
 from flyball.outcomes.counts import VersionCounts, decode_counts, encode_counts
 from flyball.outcomes.metrics import LabelSpec
-from flyball.outcomes.reading import LabelTouch
+from flyball.outcomes.reading import LabelEvent
 
-FORMAT = 3
+FORMAT = 4
 """Of the file, in its `user_version`. 1 had none (0) and knew recommendations only; 2 gave each event to one response
-before it looked at labels."""
+before it looked at labels; 3 had other names of tables. A file of an earlier one is filled again."""
 
 _TABLES = {
     "offsets": "stream TEXT, partition INTEGER, next INTEGER, PRIMARY KEY(stream, partition)",
@@ -29,19 +29,23 @@ _TABLES = {
     "definition": "hash TEXT, labels BLOB",
     "items": "number INTEGER PRIMARY KEY, name TEXT UNIQUE",
     "requested": "grp INTEGER, key TEXT, at INTEGER, id BLOB, version TEXT, items BLOB, PRIMARY KEY(grp, key, at, id)",
-    "touches": "grp INTEGER, key TEXT, item INTEGER, at INTEGER, seq INTEGER, pair BLOB, kind TEXT, "
+    "label_events": "grp INTEGER, key TEXT, item INTEGER, at INTEGER, seq INTEGER, pair BLOB, kind TEXT, "
     "body BLOB, joined INTEGER, PRIMARY KEY(grp, key, item, at, seq, pair, kind)",
-    "follows": "grp INTEGER, key TEXT, at INTEGER, id BLOB, item INTEGER, body BLOB, "
+    "attributions": "grp INTEGER, key TEXT, at INTEGER, id BLOB, item INTEGER, body BLOB, "
     "PRIMARY KEY(grp, key, at, id, item)",
     "counts": "version TEXT, minute INTEGER, body BLOB, PRIMARY KEY(version, minute)",
     "pending": "key BLOB PRIMARY KEY, value BLOB",
 }
-_WITHOUT_ROWID = ("requested", "touches", "follows", "counts", "pending")
-_INDEXES = {"requested_at": "requested(at)", "touches_at": "touches(joined, at)", "follows_id": "follows(id)"}
+_WITHOUT_ROWID = ("requested", "label_events", "attributions", "counts", "pending")
+_INDEXES = {
+    "requested_at": "requested(at)",
+    "label_events_at": "label_events(joined, at)",
+    "attributions_id": "attributions(id)",
+}
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_follow = msgspec.msgpack.Decoder(Follow).decode
-_decode_touch = msgspec.msgpack.Decoder(LabelTouch).decode
+_decode_attribution = msgspec.msgpack.Decoder(Attribution).decode
+_decode_event = msgspec.msgpack.Decoder(LabelEvent).decode
 _decode_specs = msgspec.msgpack.Decoder(dict[str, LabelSpec]).decode
 
 NO_ITEM = 0
@@ -50,8 +54,8 @@ NO_ITEM = 0
 Unit = tuple[int, str]
 """(group of labels, key): what a request and an event have in common."""
 
-Stored = tuple[int, LabelTouch, bool]
-"""(item, touch, whether some response was given it)"""
+Stored = tuple[int, LabelEvent, bool]
+"""(item, event, whether it lies in the window of some response)"""
 
 
 class PendingTable:
@@ -192,7 +196,7 @@ class OutcomeStore(PendingTable):
         row = self._connection.execute("SELECT at FROM requested ORDER BY at LIMIT 1").fetchone()
         return None if row is None else int(row[0])
 
-    def showings(self, unit: Unit, from_at: int, until: int) -> "Iterator[tuple[int, bytes, str, array[int]]]":
+    def impressions(self, unit: Unit, from_at: int, until: int) -> "Iterator[tuple[int, bytes, str, array[int]]]":
         """(at, id, version, items) of the responses of a unit with `from_at <= at <= until`, by (at, id)."""
         rows = self._connection.execute(
             "SELECT at, id, version, items FROM requested WHERE grp = ? AND key = ? AND at >= ? AND at <= ? "
@@ -202,68 +206,70 @@ class OutcomeStore(PendingTable):
         for at, id, version, blob in rows:
             yield at, id, version, array("I", blob)
 
-    def touched_items(self, unit: Unit, from_at: int, until: int) -> set[int]:
+    def items_with_events(self, unit: Unit, from_at: int, until: int) -> set[int]:
         rows = self._connection.execute(
-            "SELECT DISTINCT item FROM touches WHERE grp = ? AND key = ? AND at >= ? AND at <= ?",
+            "SELECT DISTINCT item FROM label_events WHERE grp = ? AND key = ? AND at >= ? AND at <= ?",
             (*unit, from_at, until),
         )
         return {item for (item,) in rows}
 
-    def touches(self, unit: Unit, item: int) -> dict[LabelTouch, bool]:
-        """The stored touches of a unit and item by (at, seq), each with whether some response was given it."""
+    def events(self, unit: Unit, item: int) -> dict[LabelEvent, bool]:
+        """{stored event of a unit and item: whether it lies in the window of some response}, by (at, seq)."""
         rows = self._connection.execute(
-            "SELECT body, joined FROM touches WHERE grp = ? AND key = ? AND item = ? ORDER BY at, seq, pair, kind",
+            "SELECT body, joined FROM label_events WHERE grp = ? AND key = ? AND item = ? ORDER BY at, seq, pair, kind",
             (*unit, item),
         )
-        return {_decode_touch(body): bool(joined) for body, joined in rows}
+        return {_decode_event(body): bool(joined) for body, joined in rows}
 
-    def put_touches(self, unit: Unit, touches: Iterable[Stored]) -> None:
+    def put_events(self, unit: Unit, events: Iterable[Stored]) -> None:
         self._connection.executemany(
-            "INSERT OR REPLACE INTO touches VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [(*unit, item, *touch.order, _encode(touch), joined) for item, touch, joined in touches],
+            "INSERT OR REPLACE INTO label_events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [(*unit, item, *event.order, _encode(event), joined) for item, event, joined in events],
         )
 
-    def follows(self, unit: Unit, key: Key) -> dict[int, Follow]:
+    def attributions(self, unit: Unit, key: Key) -> dict[int, Attribution]:
         """{item: what followed} of one response within a unit."""
         rows = self._connection.execute(
-            "SELECT item, body FROM follows WHERE grp = ? AND key = ? AND at = ? AND id = ?", (*unit, *key)
+            "SELECT item, body FROM attributions WHERE grp = ? AND key = ? AND at = ? AND id = ?", (*unit, *key)
         )
-        return {item: _decode_follow(body) for item, body in rows}
+        return {item: _decode_attribution(body) for item, body in rows}
 
-    def follows_of(self, id: bytes) -> list[tuple[str, Follow]]:
+    def attributions_of(self, id: bytes) -> list[tuple[str, Attribution]]:
         """(item, what followed) of one response, "" for its request."""
         rows = self._connection.execute(
-            "SELECT coalesce(name, ''), body FROM follows LEFT JOIN items ON item = number WHERE id = ? "
+            "SELECT coalesce(name, ''), body FROM attributions LEFT JOIN items ON item = number WHERE id = ? "
             "ORDER BY grp, item",
             (id,),
         )
-        return [(item, _decode_follow(body)) for item, body in rows]
+        return [(item, _decode_attribution(body)) for item, body in rows]
 
-    def all_follows(self, from_at: int) -> Iterator[tuple[int, str, bytes, str, Follow]]:
+    def all_attributions(self, from_at: int) -> Iterator[tuple[int, str, bytes, str, Attribution]]:
         """(at, key, id, item, what followed) of every response from a time on, "" for what is about its request."""
         rows = self._connection.execute(
-            "SELECT at, key, id, coalesce(name, ''), body FROM follows LEFT JOIN items ON item = number WHERE at >= ?",
+            "SELECT at, key, id, coalesce(name, ''), body FROM attributions LEFT JOIN items ON item = number "
+            "WHERE at >= ?",
             (from_at,),
         )
         for at, key, id, item, body in rows:
-            yield at, key, id, item, _decode_follow(body)
+            yield at, key, id, item, _decode_attribution(body)
 
-    def item_follows(self, unit: Unit, item: int) -> dict[Key, Follow]:
+    def item_attributions(self, unit: Unit, item: int) -> dict[Key, Attribution]:
         """{(at, id) of the response: what followed} of one unit and item."""
         rows = self._connection.execute(
-            "SELECT at, id, body FROM follows WHERE grp = ? AND key = ? AND item = ?", (*unit, item)
+            "SELECT at, id, body FROM attributions WHERE grp = ? AND key = ? AND item = ?", (*unit, item)
         )
-        return {(at, id): _decode_follow(body) for at, id, body in rows}
+        return {(at, id): _decode_attribution(body) for at, id, body in rows}
 
-    def put_follow(self, unit: Unit, key: Key, item: int, follow: Follow | None) -> None:
+    def put_attribution(self, unit: Unit, key: Key, item: int, attribution: Attribution | None) -> None:
         """Store what followed; None takes it away."""
-        if follow is None:
+        if attribution is None:
             self._connection.execute(
-                "DELETE FROM follows WHERE grp = ? AND key = ? AND at = ? AND id = ? AND item = ?", (*unit, *key, item)
+                "DELETE FROM attributions WHERE grp = ? AND key = ? AND at = ? AND id = ? AND item = ?",
+                (*unit, *key, item),
             )
             return
-        row = (*unit, *key, item, _encode(follow))
-        self._connection.execute("INSERT OR REPLACE INTO follows VALUES (?, ?, ?, ?, ?, ?)", row)
+        row = (*unit, *key, item, _encode(attribution))
+        self._connection.execute("INSERT OR REPLACE INTO attributions VALUES (?, ?, ?, ?, ?, ?)", row)
 
     def counts(self, since_minute: int) -> Iterator[tuple[str, int, VersionCounts]]:
         """(version, minute, counts) from a minute on."""
@@ -282,18 +288,19 @@ class OutcomeStore(PendingTable):
                 "INSERT OR REPLACE INTO counts VALUES (?, ?, ?)", (version, minute, encode_counts(counts))
             )
 
-    def forget_touches(self, before: int, limit: int, joined: bool) -> int:
-        """Delete about `limit` touches of before `before`, the oldest first; how many there were.
+    def forget_events(self, before: int, limit: int, joined: bool) -> int:
+        """Delete about `limit` events of before `before`, the oldest first; how many there were.
 
         By a bound on their times, which the index gives: to list their keys, seven columns each, took twice as
         long. Those that share the bound go together.
         """
         (bound,) = self._connection.execute(
             "SELECT coalesce("
-            "(SELECT at FROM touches WHERE joined = ?1 AND at < ?2 ORDER BY at LIMIT 1 OFFSET ?3), ?2 - 1)",
+            "(SELECT at FROM label_events WHERE joined = ?1 AND at < ?2 ORDER BY at LIMIT 1 OFFSET ?3), ?2 - 1)",
             (joined, before, limit - 1),
         ).fetchone()
-        return self._connection.execute("DELETE FROM touches WHERE joined = ? AND at <= ?", (joined, bound)).rowcount
+        delete = "DELETE FROM label_events WHERE joined = ? AND at <= ?"
+        return self._connection.execute(delete, (joined, bound)).rowcount
 
     def forget_requested(self, before: int, limit: int) -> int:
         """Delete up to `limit` responses of before `before`; how many there were."""
@@ -304,8 +311,8 @@ class OutcomeStore(PendingTable):
         ).rowcount
 
 
-def to_showing(at: int, id: bytes, version: str, items: "array[int]", item: int) -> Showing | None:
-    """The showing of `item` in a response's list, None when it is not there; of the whole response for `NO_ITEM`."""
+def to_impression(at: int, id: bytes, version: str, items: "array[int]", item: int) -> Impression | None:
+    """The impression of `item` in a response's list, None when it is not there; of the whole response for `NO_ITEM`."""
     if item == NO_ITEM:
-        return Showing(at, id, version, 0)
-    return Showing(at, id, version, items.index(item)) if item in items else None
+        return Impression(at, id, version, 0)
+    return Impression(at, id, version, items.index(item)) if item in items else None

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from flyball.outcomes.attribution import Follow
+from flyball.outcomes.attribution import Attribution
 from flyball.outcomes.counts import MINUTE_US, VersionCounts
 from flyball.outcomes.metrics import VersionOutcomes, version_outcomes
 from flyball.outcomes.prediction import Prediction, id_bytes
@@ -54,24 +54,24 @@ def followed(path: Path, prediction: Prediction) -> list[Followed]:
         return []
     store = OutcomeStore(path, read_only=True)
     try:
-        follows = store.follows_of(id_bytes(prediction.id)) if store.ready() else []
+        attributions = store.attributions_of(id_bytes(prediction.id)) if store.ready() else []
     finally:
         store.close()
-    return [_followed(item, follow) for item, follow in sorted(follows, key=_order)]
+    return [_followed(item, attribution) for item, attribution in sorted(attributions, key=_order)]
 
 
-def _order(entry: tuple[str, Follow]) -> tuple[bool, int]:
-    item, follow = entry
-    return item != "", follow.position
+def _order(entry: tuple[str, Attribution]) -> tuple[bool, int]:
+    item, attribution = entry
+    return item != "", attribution.position
 
 
-def _followed(item: str, follow: Follow) -> Followed:
+def _followed(item: str, attribution: Attribution) -> Followed:
     return Followed(
         item=item,
-        position=follow.position,
-        first_at_us=follow.first_at,
-        last_at_us=follow.last_at,
-        events=follow.kinds,
-        labels={name: label.value / MICRO for name, label in sorted(follow.labels.items())},
-        censored=follow.censored,
+        position=attribution.position,
+        first_at_us=attribution.first_at,
+        last_at_us=attribution.last_at,
+        events=attribution.kinds,
+        labels={name: label.value / MICRO for name, label in sorted(attribution.labels.items())},
+        censored=attribution.censored,
     )
