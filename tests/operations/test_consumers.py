@@ -284,7 +284,7 @@ def test_a_file_that_cannot_be_read_stops_its_own_consumer_only(home: Path) -> N
     assert report.applied["state"] == report.applied["history"] == report.applied["features"] == 1
     failing = {name: lag.error for name, lag in report.lags.items() if lag.error}
     assert failing.keys() == {"outcomes", "predictions"}
-    assert "must be of format 3, got format 99" in failing["outcomes"]
+    assert "must be of format 4, got format 99" in failing["outcomes"]
 
 
 def test_a_feature_that_cannot_be_rebuilt_stops_its_own_consumer_only(
