@@ -142,6 +142,7 @@ SPEAKS_OF_ONE_TASK = {
     "cli/project.py": "the kinds of application that flyball new writes",
     "cli/running.py": "help of --users and --items, short for settings of worlds that have them",
     "cli/template.py": "the application that flyball new writes",
+    "cli/template_decide.py": "the application that flyball new --kind predict --target probability writes",
     "cli/template_predict.py": "the application that flyball new --kind predict writes",
 }
 """{file above tasks: why its messages may use a word that only one kind of task, or one application, knows}."""

@@ -1,6 +1,7 @@
 """`new`, `check` and what every command does with an application that is wrong."""
 
 import errno
+import json
 import os
 import re
 import subprocess
@@ -45,10 +46,41 @@ def test_a_new_application_that_predicts_checks_takes_its_events_in_and_lives(ru
         assert version.measured["done"] == pytest.approx(version.outcomes["done"], abs=1e-4)
 
 
+def test_a_new_application_that_decides_takes_its_events_in_lives_and_saves(run: Run) -> None:
+    assert run("new", "invoices", "--kind", "predict", "--target", "probability").code == 0
+    assert "predict: answers probability for each order" in run("check", "invoices.py").out
+    lines = [json.loads(line) for line in Path("invoices-events.jsonl").read_bytes().splitlines()]
+    orders = {line["order"] for line in lines if line["type"] == "order"}
+    assert {line["order"] for line in lines} == orders
+    taken = run("ingest", "invoices.py", "invoices-events.jsonl", "--json").last
+    assert sum(taken["accepted"].values()) == len(lines) > 4_000
+    app = load_app("invoices.py")
+    check_a_seed_decides_everything(app)
+    check_quality_is_known_of_every_response(app)
+    report = simulate(app, days=1, orders_a_day=200)
+    assert report.learned[0].released, report.learned[0].reason
+    (served,) = [version for version in report.versions if version.version]
+    assert served.references["oracle"]["saved"] > served.true["saved"] > 0.15 * served.references["oracle"]["saved"]
+
+
+def test_the_labels_beside_a_new_application_that_decides_are_final(run: Run) -> None:
+    """As many of the last orders are unpaid as of the others: none is a negative only because the file ends."""
+    run("new", "invoices", "--kind", "predict", "--target", "probability")
+    lines = [json.loads(line) for line in Path("invoices-events.jsonl").read_bytes().splitlines()]
+    unpaid = {line["order"] for line in lines if line["type"] == "unpaid"}
+    orders = [line["order"] for line in lines if line["type"] == "order"]
+    last = [order in unpaid for order in orders[-480:]]  # six days, each invoice due after two to seven
+    assert sum(last) / 480 == pytest.approx(len(unpaid) / len(orders), abs=0.025)
+
+
 def test_new_knows_its_kinds(run: Run) -> None:
     got = run("new", "shop", "--kind", "guess")
     assert got.code == 2
     assert "kind must be one of recommend, predict" in got.err
+    for words in (["--kind", "predict", "--target", "guess"], ["--target", "probability"]):
+        got = run("new", "shop", *words)
+        assert (got.code, Path("shop.py").exists()) == (2, False)
+        assert "target must be one of number, probability, of the kind predict" in got.err
 
 
 def test_new_writes_over_nothing(shop: Run) -> None:

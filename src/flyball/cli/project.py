@@ -28,6 +28,14 @@ def register(app: typer.Typer) -> None:
 def new(
     name: Annotated[str, typer.Argument(help="Name of the application: lower-case letters, digits, - and _.")],
     kind: Annotated[str, typer.Option("--kind", help="Of its task: recommend or predict.")] = "recommend",
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--target",
+            help="Of the kind predict: a number, or a probability that is decided by costs.",
+            show_default="number",
+        ),
+    ] = None,
     folder: Annotated[Path, typer.Option("--folder", help="Where to write it.")] = Path("."),
     json: Json = False,
 ) -> None:
@@ -35,7 +43,7 @@ def new(
 
     Beside it come made-up events to try it on.
     """
-    written = write_project(name, folder, kind)
+    written = write_project(name, folder, kind, target)
     if json:
         show_json({"written": [str(path) for path in written]})
         return

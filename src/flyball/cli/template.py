@@ -5,6 +5,7 @@ import random
 import re
 from pathlib import Path
 
+from flyball.cli.template_decide import APPLICATION as DECIDE_APPLICATION
 from flyball.cli.template_predict import APPLICATION as PREDICT_APPLICATION
 from flyball.cli.template_predict import example_lines
 from flyball.core import BadInput, Refused, format_timestamp, parse_timestamp
@@ -67,17 +68,26 @@ app = fb.App(
 )
 '''
 
-KINDS = {"recommend": APPLICATION, "predict": PREDICT_APPLICATION}
+KINDS = ("recommend", "predict")
+TARGETS: dict[str, tuple[str, int, dict[str, int]]] = {
+    "number": (PREDICT_APPLICATION, 30, {"repairs_a_day": 100}),
+    "probability": (DECIDE_APPLICATION, 50, {"orders_a_day": 80, "settled_days": 8}),
+}
+"""What a task of the kind "predict" may predict: the application, the days of its world and their settings."""
 _KINDS = ["garden", "kitchen", "music", "sport", "toys"]
 
 
-def write_project(name: str, folder: Path, kind: str = "recommend") -> list[Path]:
+def write_project(name: str, folder: Path, kind: str = "recommend", target: str | None = None) -> list[Path]:
     """Write `NAME.py` and `NAME-events.jsonl` into `folder`; never over a file that is there.
 
-    `kind`: of task, "recommend" or "predict". Raises `BadInput`, `Refused`.
+    `kind`: of task, "recommend" or "predict"; `target`: of the latter, "number" (the default) or "probability", with a
+    decision by costs. Raises `BadInput`, `Refused`.
     """
     if kind not in KINDS:
         raise BadInput("kind", f"one of {', '.join(KINDS)}", kind)
+    if target is not None and (kind != "predict" or target not in TARGETS):
+        must = f"one of {', '.join(TARGETS)}, of the kind predict"
+        raise BadInput("target", must, target if kind == "predict" else f"{target} of the kind {kind}")
     if not _NAME.match(name):
         raise BadInput("name", "lower-case letters, digits, - and _, starting with a letter", name)
     paths = [folder / f"{name.replace('-', '_')}.py", folder / f"{name}-events.jsonl"]
@@ -86,9 +96,10 @@ def write_project(name: str, folder: Path, kind: str = "recommend") -> list[Path
             raise Refused(f"{path} must not exist yet, got a file; choose another name or folder")
     folder.mkdir(parents=True, exist_ok=True)
     title = name.replace("_", " ").replace("-", " ").capitalize()
-    paths[0].write_text(KINDS[kind].format(name=name, file=paths[0].name, title=title))
+    application, days, settings = TARGETS[target or "number"] if kind == "predict" else (APPLICATION, 0, {})
+    paths[0].write_text(application.format(name=name, file=paths[0].name, title=title))
     if kind == "predict":
-        paths[1].write_bytes(example_lines(paths[0]))
+        paths[1].write_bytes(example_lines(paths[0], days, **settings))
     else:
         paths[1].write_text("".join(json.dumps(event) + "\n" for event in example_events(random.Random(1))))
     return paths

@@ -145,12 +145,26 @@ app = fb.App(
 '''
 
 
-def example_lines(path: Path) -> bytes:
-    """Thirty days of the world of the application in `path`, as JSON lines."""
+def example_lines(path: Path, days: int = 30, settled_days: int = 0, **settings: int) -> bytes:
+    """Some days of the world of the application in `path`, which takes `settings`, as JSON lines.
+
+    `settled_days`: for so many more days only what comes of the requests of these, so that each has its label.
+    """
+    import msgspec
+
     from flyball.app import load_app
     from flyball.simulation import DAY_US, live_past, open_world
+    from flyball.tasks import references
 
     app, start_us = load_app(str(path)), parse_timestamp("2026-01-01")
-    world = open_world(app.world, app.name, seed=1, start_us=start_us, repairs_a_day=100)
-    batches = live_past(world, start_us, start_us + 30 * DAY_US)
-    return b"".join(line + b"\n" for batch in batches for _, lines in batch.lines for line in lines)
+    world = open_world(app.world, app.name, seed=1, start_us=start_us, **settings)
+    end_us = start_us + days * DAY_US
+    batches = live_past(world, start_us, end_us + settled_days * DAY_US)
+    lines = [line for batch in batches for _, lines in batch.lines for line in lines]
+    if settled_days:
+        request = app.task.about.request
+        question, key = request.__name__.lower(), next(iter(references(request)))
+        events = [msgspec.json.decode(line) for line in lines]
+        settled = {event[key] for event in events if event["type"] == question and event["at"] < end_us}
+        lines = [line for line, event in zip(lines, events, strict=True) if event[key] in settled]
+    return b"".join(line + b"\n" for line in lines)
