@@ -28,6 +28,7 @@ FLOORS = {
     "app": 11,
     "runtime": 11,
     "data": 12,
+    "experiments": 12,
     "serving": 12,
     "monitoring": 13,
     "learning": 14,

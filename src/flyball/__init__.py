@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from flyball.policy import gates as gates
     from flyball.policy import immediate as immediate
     from flyball.policy import interleave as interleave
+    from flyball.policy import metric as metric
     from flyball.policy import outcome as outcome
     from flyball.policy import quote as quote
     from flyball.policy import shadow as shadow
@@ -123,6 +124,7 @@ _ROOM_OF = {
             "every",
             "full_rollout",
             "gates",
+            "metric",
             "outcome",
             "quote",
             "value",

@@ -17,13 +17,25 @@ import msgspec
 
 from flyball.core import NOTHING, BadDeclaration, NotFound, Refused
 from flyball.events import Event, Format, Profile, Schema, WrittenType, join_of
-from flyball.policy import Choice, Gates, ReleasePlan, Trigger, WorldSpec, best, every, gates, immediate
+from flyball.policy import (
+    Choice,
+    ExperimentMetric,
+    Gates,
+    ReleasePlan,
+    Trigger,
+    WorldSpec,
+    best,
+    every,
+    gates,
+    immediate,
+)
 from flyball.tasks import PATH_RENDERINGS, Task, task_views
 
 BUILT_IN = {"delivery": "flyball.apps.delivery", "fraud": "flyball.apps.fraud", "movies": "flyball.apps.movies"}
 
 _PATH = re.compile(r"(?P<method>GET|POST) (?P<path>/(?:[A-Za-z0-9_.~-]+|\{\w+\})(?:/(?:[A-Za-z0-9_.~-]+|\{\w+\}))*)\Z")
 _OWN = re.compile(r"/(v1|healthz|readyz|metrics|openapi\.json|docs)(/|\Z)")
+_METRIC = re.compile(r"\A[A-Za-z][A-Za-z0-9_-]{0,60}\Z")
 _NAME = re.compile(r"\A[a-z][a-z0-9_-]{0,40}\Z")
 
 
@@ -36,6 +48,7 @@ class App:
     pass, and when learning starts again; the defaults are safe. The `fb.FeatureSet` of a candidate becomes the task's.
     `world`: simulated users to try it with. `paths`: of HTTP, beside those of the task: {"POST /eta": "json"}, or
     "lines" for the ids of the items in one line; fields in braces, `"GET /for/{user}"`, are those of the request.
+    `metrics`: what experiments compare, by name, made by the functions of `fb.metric`.
     """
 
     def __init__(
@@ -52,6 +65,7 @@ class App:
         retrain: Sequence[Trigger] | None = None,
         world: WorldSpec | None = None,
         paths: Mapping[str, str] | None = None,
+        metrics: Mapping[str, ExperimentMetric] | None = None,
     ) -> None:
         self.name = name
         self.task = task
@@ -67,6 +81,7 @@ class App:
         self.retrain = tuple(retrain if retrain is not None else [every("1d")])
         self.world = world
         self.paths = _paths(name, paths, task)
+        self.metrics = _metrics(name, metrics)
         self.spec = name
         self.source: Path | None = None
         self._check_names()
@@ -130,6 +145,7 @@ class App:
 
     def _check(self) -> None:
         self._check_rules()
+        self._check_metrics()
         plan = self.task.offline().plan()
         for metric in (self.choose.metric, *(gate.metric for gate in self.gates.metrics)):
             plan.metric(metric)
@@ -139,6 +155,22 @@ class App:
                 raise BadDeclaration(
                     f"task of App {self.name!r}", f"about declared events ({used.__name__} is not)", used
                 )
+
+    def _check_metrics(self) -> None:
+        labels = {label.name for label in self.task.about.labels}
+        for name, metric in self.metrics.items():
+            if metric.label and metric.label not in labels:
+                must = f"of a label of the task: {', '.join(sorted(labels)) or 'it has none'}"
+                raise BadDeclaration(f"metric {name!r} of App {self.name!r}", must, metric.label)
+            for total in metric.totals:
+                if total.event not in self.events:
+                    must = f"about declared events ({total.event.__name__} is not)"
+                    raise BadDeclaration(f"metric {name!r} of App {self.name!r}", must, total.event)
+                read = [part.fields() for part in (total.where, total.value) if part is not None]
+                unknown = set().union(*read) - {*total.event.__struct_fields__}
+                if unknown:
+                    must = f"made of fields of {total.event.__name__}"
+                    raise BadDeclaration(f"metric {name!r} of App {self.name!r}", must, sorted(unknown))
 
     def _check_rules(self) -> None:
         """What the other arguments must have been made by: reported here, not by the command that comes to use them."""
@@ -187,6 +219,19 @@ def _joined_by(task: Task, events: Sequence[type[Event]]) -> list[type[Event]]:
         for event in task.about.event_types
         if (join := join_of(event)) is not None and event not in events and {join.first, join.second} <= {*events}
     ]
+
+
+def _metrics(name: str, metrics: Any) -> dict[str, ExperimentMetric]:
+    """The metrics of experiments, checked as far as they can be alone."""
+    must = 'metrics by name, such as {"bought": fb.metric.rate(Buy, role="primary")}'
+    if metrics is not None and not isinstance(metrics, Mapping):
+        raise BadDeclaration(f"metrics of App {name!r}", must, metrics)
+    for label, metric in (metrics or {}).items():
+        if not isinstance(label, str) or not _METRIC.match(label):
+            raise BadDeclaration(f"metric name in App {name!r}", "letters, digits, - and _", label)
+        if not isinstance(metric, ExperimentMetric):
+            raise BadDeclaration(f"metric {label!r} of App {name!r}", must, metric)
+    return dict(metrics or {})
 
 
 def _paths(name: str, paths: Any, task: Task) -> dict[str, str]:

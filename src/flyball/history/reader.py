@@ -40,26 +40,32 @@ class History:
                 counts[part.type] = counts.get(part.type, 0) + part.rows
         return counts
 
-    def events(self, name: str, since_us: int | None = None, as_of_us: int | None = None) -> "pl.DataFrame":
-        """Events of a type in order of time: those with `at >= since_us` and `known_at <= as_of_us`.
+    def events(
+        self, name: str, since_us: int | None = None, as_of_us: int | None = None, until_us: int | None = None
+    ) -> "pl.DataFrame":
+        """Events of a type in order of time: those with `since_us <= at < until_us` and `known_at <= as_of_us`.
 
         Columns: the fields, then `at, known_at, partition, offset, key, id, flags`. Raises `NotFound`.
         """
         import polars as pl
 
         if name in self.schema.joined:
-            return self._joined(name, since_us, as_of_us)
+            joined = self._joined(name, since_us, as_of_us)
+            return joined if until_us is None else joined.filter(pl.col("at") < until_us)
         frame = read_type(
             self.folder,
             self.schema,
             name,
             chosen=lambda part: (
                 (since_us is None or part.last_at_us >= since_us)
+                and (until_us is None or part.first_at_us < until_us)
                 and (as_of_us is None or part.first_known_us <= as_of_us)
             ),
         )
         if since_us is not None:
             frame = frame.filter(pl.col("at") >= since_us)
+        if until_us is not None:
+            frame = frame.filter(pl.col("at") < until_us)
         return frame if as_of_us is None else frame.filter(pl.col("known_at") <= as_of_us)
 
     def _joined(self, name: str, since_us: int | None, as_of_us: int | None) -> "pl.DataFrame":

@@ -6,6 +6,7 @@ Promises: constructing one does nothing but check itself; the room that acts rea
 from typing import TYPE_CHECKING
 
 from flyball.core import lazy_door
+from flyball.policy import metric
 from flyball.policy.choose import Choice, best, cheapest_within_noise
 from flyball.policy.decide import (
     ABSTAIN,
@@ -24,6 +25,7 @@ from flyball.policy.decide import (
     uniform_of,
 )
 from flyball.policy.expressions import Expression, compile_python, expression_of, trace
+from flyball.policy.metric import LOSSES, EventTotal, ExperimentMetric
 from flyball.policy.metrics import MetricGate, MetricName, parse_metric
 from flyball.policy.outcomes import AnyOf, Outcome, Value, any_of, first_hold, outcome, outcomes_of, together, value
 from flyball.policy.quote import Quote, quote
@@ -64,6 +66,7 @@ __all__ = [
     "BANDIT_POLICIES",
     "DECLINE",
     "GUARDRAILS",
+    "LOSSES",
     "ODDS",
     "REVIEW",
     "WORLDS",
@@ -72,8 +75,10 @@ __all__ = [
     "CostColumns",
     "Decide",
     "DecidedAction",
+    "EventTotal",
     "Every",
     "ExampleCosts",
+    "ExperimentMetric",
     "Expression",
     "Gates",
     "MetricGate",
@@ -108,6 +113,7 @@ __all__ = [
     "immediate",
     "intended_actions",
     "interleave",
+    "metric",
     "outcome",
     "outcomes_of",
     "parse_metric",

@@ -1,0 +1,238 @@
+"""The analysis of an experiment: every metric of every arm, corrected for how many they are."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from flyball.experiments.comparison import (
+    AnalysisPlan,
+    Compared,
+    Flags,
+    compare,
+    more_units,
+    verdict_of,
+)
+from flyball.experiments.exposures import ExposedUnits
+from flyball.experiments.result import WITHHELD, ExperimentResult, MetricResult, Ramp
+from flyball.experiments.unit_values import UnitValues
+from flyball.policy import ExperimentMetric
+from flyball.statistics import (
+    SAMPLE_RATIO_ALPHA,
+    SampleRatio,
+    benjamini_hochberg,
+    holm,
+    sample_ratio,
+    sample_ratio_log_e,
+)
+
+MOST_VALUES = 20
+"""Of a slice: the most frequent ones are reported."""
+_SWITCHED = 0.01
+
+
+def analyze(
+    experiment: str,
+    exposed: ExposedUnits,
+    metrics: Mapping[str, ExperimentMetric],
+    values: Mapping[str, UnitValues],
+    plan: AnalysisPlan,
+    as_of_us: int,
+    slices: Sequence[str] = (),
+) -> ExperimentResult:
+    """What may be concluded at `as_of_us`, and what may not yet.
+
+    `values`: {metric: of `exposed.frame`'s units}. Guardrails are corrected by Holm, as what acts by itself must be;
+    all other metrics, and all slices, by Benjamini-Hochberg with their weights. While the units are not split as
+    declared, every verdict is withheld.
+    """
+    ratio = _sample_ratio(exposed)
+    withheld = ratio is not None and ratio.alarm
+    results = [
+        _compared(name, metric, values[name], exposed, arm, plan, None)
+        for arm in exposed.arms[1:]
+        for name, metric in metrics.items()
+    ]
+    sliced = [
+        _compared(name, metric, values[name], exposed, arm, plan, (field, value))
+        for field in slices
+        for value in _frequent(exposed.frame, field)
+        for arm in exposed.arms[1:]
+        for name, metric in metrics.items()
+        if _big_enough(exposed, values[name], arm, (field, value), plan.fewest)
+    ]
+    return ExperimentResult(
+        experiment=experiment,
+        as_of_us=as_of_us,
+        arms=exposed.arms,
+        units={arm: sum(exposed.counts(stratum)[arm] for stratum in exposed.shares) for arm in exposed.arms},
+        switched=exposed.switched,
+        steps=tuple(Ramp(name, shares, exposed.counts(name)) for name, shares in exposed.shares.items()),
+        sample_ratio=ratio,
+        metrics=_corrected(results, metrics, plan, withheld),
+        slices=_corrected_slices(sliced, plan, withheld),
+        constants=plan.constants(),
+        warnings=_warnings(exposed),
+    )
+
+
+def _sample_ratio(exposed: ExposedUnits) -> SampleRatio | None:
+    """Over all strata: their e-values multiply, for each is a bet of its own against the declared split."""
+    arms = exposed.arms
+    split = {name: shares for name, shares in exposed.shares.items() if sum(share > 0 for share in shares.values()) > 1}
+    if not split:
+        return None
+    counts = {name: [exposed.counts(name)[arm] for arm in arms] for name in split}
+    if len(split) == 1:
+        ((name, shares),) = split.items()
+        return sample_ratio(counts[name], [shares[arm] for arm in arms])
+    log_e = sum(
+        float(sample_ratio_log_e(counts[name], [shares[arm] for arm in arms])) for name, shares in split.items()
+    )
+    expected = [sum(sum(counts[name]) * shares[arm] for name, shares in split.items()) for arm in arms]
+    total = [sum(counts[name][index] for name in split) for index in range(len(arms))]
+    return SampleRatio(tuple(total), tuple(expected), min(1.0, float(np.exp(-log_e))), SAMPLE_RATIO_ALPHA, True)
+
+
+def _warnings(exposed: ExposedUnits) -> tuple[str, ...]:
+    units = exposed.frame.height
+    if not units or exposed.switched <= _SWITCHED * units:
+        return ()
+    return (
+        f"{exposed.switched:,} of {units:,} units were later seen in another arm than their first one: effects look "
+        "smaller than they are (a ramp does that; an A/B test must not)",
+    )
+
+
+def _flags(exposed: ExposedUnits, arm: str, part: tuple[str, str] | None) -> list[tuple[Flags, Flags]]:
+    """Of each stratum that both arms take part in."""
+    frame, control = exposed.frame, exposed.arms[0]
+    chosen = np.ones(frame.height, dtype=bool) if part is None else (frame[part[0]] == part[1]).to_numpy()
+    pairs = []
+    for stratum, shares in exposed.shares.items():
+        if not (shares.get(control, 0) > 0 and shares.get(arm, 0) > 0):
+            continue
+        own = (frame["stratum"] == stratum).to_numpy() & chosen
+        pairs.append((own & (frame["arm"] == control).to_numpy(), own & (frame["arm"] == arm).to_numpy()))
+    return pairs
+
+
+def _share(exposed: ExposedUnits, arm: str) -> float:
+    """The arm's declared share of both arms' units, of the first stratum that both take part in."""
+    control = exposed.arms[0]
+    for shares in exposed.shares.values():
+        if shares.get(control, 0) > 0 and shares.get(arm, 0) > 0:
+            return shares[arm] / (shares[arm] + shares[control])
+    return 0.5
+
+
+def _compared(
+    name: str,
+    metric: ExperimentMetric,
+    values: UnitValues,
+    exposed: ExposedUnits,
+    arm: str,
+    plan: AnalysisPlan,
+    part: tuple[str, str] | None,
+) -> MetricResult:
+    pairs = _flags(exposed, arm, part)
+    names = (exposed.arms[0], arm)
+    blank = MetricResult(
+        metric=name,
+        arm=arm,
+        role=metric.role,
+        kind=metric.kind,
+        better=metric.better,
+        margin=metric.margin,
+        within_us=metric.within_us,
+        slice="" if part is None else f"{part[0]}={part[1]}",
+    )
+    if not pairs:
+        return msgspec.structs.replace(blank, missing="units in both arms")
+    at = exposed.frame["at"].to_numpy()
+    compared = compare(metric, plan, values, pairs, _share(exposed, arm), at)
+    units = {side: sum(int((pair[i] & values.closed).sum()) for pair in pairs) for i, side in enumerate(names)}
+    waiting = {side: sum(int((pair[i] & ~values.closed).sum()) for pair in pairs) for i, side in enumerate(names)}
+    return msgspec.structs.replace(
+        blank,
+        control=compared.control,
+        arm_mean=compared.arm_mean,
+        inference=compared.inference,
+        relative=compared.relative,
+        p=compared.p,
+        adjusted_by=compared.adjusted_by,
+        units=units,
+        waiting=waiting,
+        missing=compared.missing,
+        warnings=_metric_warnings(compared, plan),
+    )
+
+
+def _metric_warnings(compared: Compared, plan: AnalysisPlan) -> tuple[str, ...]:
+    if compared.pre_p is None or compared.pre_p >= plan.pre_alpha:
+        return ()
+    return (
+        f"the arms differed before their exposure (p = {compared.pre_p:.2g}): units are not assigned at random, or the "
+        "exposure is logged after it had an effect",
+    )
+
+
+def _corrected(
+    results: Sequence[MetricResult], metrics: Mapping[str, ExperimentMetric], plan: AnalysisPlan, withheld: bool
+) -> tuple[MetricResult, ...]:
+    adjusted: dict[int, float] = {}
+    guards = [index for index, result in enumerate(results) if result.role == "guardrail" and result.p is not None]
+    adjusted |= _by_index(guards, holm([results[index].p or 0.0 for index in guards]).tolist()) if guards else {}
+    others = [index for index, result in enumerate(results) if result.role != "guardrail" and result.p is not None]
+    if others:
+        weights = _weights([results[index] for index in others], metrics, plan)
+        p = [results[index].p or 0.0 for index in others]
+        adjusted |= _by_index(others, benjamini_hochberg(p, weights).tolist())
+    return tuple(_with_verdict(result, adjusted.get(index), plan, withheld) for index, result in enumerate(results))
+
+
+def _by_index(indexes: Sequence[int], values: Sequence[float]) -> dict[int, float]:
+    return dict(zip(indexes, values, strict=True))
+
+
+def _weights(
+    results: Sequence[MetricResult], metrics: Mapping[str, ExperimentMetric], plan: AnalysisPlan
+) -> list[float]:
+    """Declared ones; else primary metrics share `primary_share` of the budget, and the others the rest."""
+    primary = sum(result.role == "primary" for result in results)
+    secondary = len(results) - primary
+    usual = {"primary": plan.primary_share / max(primary, 1), "secondary": (1 - plan.primary_share) / max(secondary, 1)}
+    mean = 1 / len(results)
+    declared = [metrics[result.metric].weight for result in results]
+    return [
+        usual[result.role] if weight is None else weight * mean
+        for result, weight in zip(results, declared, strict=True)
+    ]
+
+
+def _corrected_slices(results: Sequence[MetricResult], plan: AnalysisPlan, withheld: bool) -> tuple[MetricResult, ...]:
+    """All of them together: whoever looks at many slices finds one that differs by chance."""
+    there = [index for index, result in enumerate(results) if result.p is not None]
+    if not there:
+        return tuple(_with_verdict(result, None, plan, withheld) for result in results)
+    adjusted = _by_index(there, benjamini_hochberg([results[index].p or 0.0 for index in there]).tolist())
+    return tuple(_with_verdict(result, adjusted.get(index), plan, withheld) for index, result in enumerate(results))
+
+
+def _with_verdict(result: MetricResult, adjusted: float | None, plan: AnalysisPlan, withheld: bool) -> MetricResult:
+    verdict = WITHHELD if withheld else verdict_of(result.inference, adjusted, plan.alpha)
+    more = more_units(result.inference, verdict, result.units)
+    return msgspec.structs.replace(result, p_adjusted=adjusted, verdict=verdict, more_units=more)
+
+
+def _frequent(frame: pl.DataFrame, field: str) -> list[str]:
+    counts = frame.filter(pl.col(field) != "").group_by(field).len().sort(["len", field], descending=[True, False])
+    return [str(value) for value in counts[field].head(MOST_VALUES)]
+
+
+def _big_enough(exposed: ExposedUnits, values: UnitValues, arm: str, part: tuple[str, str], fewest: int) -> bool:
+    pairs = _flags(exposed, arm, part)
+    return bool(pairs) and all(
+        sum(int((pair[side] & values.closed).sum()) for pair in pairs) >= fewest for side in (0, 1)
+    )

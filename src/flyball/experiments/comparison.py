@@ -1,0 +1,289 @@
+"""One metric of one arm against control: sums by stratum, a contrast, an inference, a verdict."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+from flyball.core import BadInput, SignedInts
+from flyball.experiments.unit_values import UnitValues
+from flyball.policy import ExperimentMetric
+from flyball.statistics import (
+    BURN_IN,
+    Contrast,
+    Inference,
+    Sums,
+    adjusted_contrast,
+    adjusted_ratio_contrast,
+    anytime,
+    group_sequential,
+    mean_contrast,
+    plan_looks,
+    rate_difference,
+    rate_difference_log_e,
+    ratio_contrast,
+    sequence_p,
+    sequence_r2,
+    stratified_contrast,
+    welch,
+)
+
+Flags = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+Pair = tuple[Sums, Sums]
+Method = Literal["anytime", "group_sequential", "fixed"]
+
+
+class AnalysisPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """All constants of an analysis, fixed before the start of an experiment and kept with its results.
+
+    `n_best`: the units of both arms at which intervals are to be narrowest. `method`: "anytime" may be looked at
+    always; "group_sequential" at `looks` planned looks until `n_best` units are in; "fixed" once, when they are.
+    `ramp`: whether the split changes on the way. `burn_in`: units in the smaller arm before an asymptotic interval
+    says anything. `pre_alpha`: of the check that arms did not differ before their exposure. `fewest`: units an arm of a
+    slice must have. `primary_share`: of the false-discovery budget to primary metrics, where no weights are declared.
+    """
+
+    alpha: float = 0.05
+    n_best: float = 10_000
+    method: Method = "anytime"
+    looks: int = 20
+    ramp: bool = False
+    burn_in: int = BURN_IN
+    pre_alpha: float = 0.001
+    fewest: int = 100
+    primary_share: float = 0.5
+
+    def constants(self) -> dict[str, float]:
+        """For the record."""
+        named = {name: getattr(self, name) for name in self.__struct_fields__ if name != "method"}
+        return {name: float(value) for name, value in named.items()}
+
+
+class Compared(msgspec.Struct, frozen=True):
+    """What `compare` found. `pre_p`: of no difference before the exposure, None where nothing is read from then or too
+    few units are in. The others as in `MetricResult`."""
+
+    inference: Inference | None
+    relative: tuple[float, float, float] | None
+    control: float | None
+    arm_mean: float | None
+    p: float | None
+    adjusted_by: float | None
+    pre_p: float | None
+    missing: str = ""
+
+
+def compare(
+    metric: ExperimentMetric,
+    plan: AnalysisPlan,
+    values: UnitValues,
+    strata: Sequence[tuple[Flags, Flags]],
+    share: float,
+    exposed_us: SignedInts,
+) -> Compared:
+    """The comparison of the units of each stratum, (control, arm) as flags (units,), with closed windows.
+
+    `share`: of the arm's units among both, as declared, where there is but one stratum. `exposed_us`: (units,). An
+    asymptotic interval is two-sided also where there is a margin: both that the loss is acceptable and that it is not
+    can be concluded.
+    """
+    both = at_last_look(plan, values, strata, exposed_us)
+    columns = values.columns()
+    sums = [(Sums.of(columns[a]), Sums.of(columns[b])) for a, b in both]
+    control, arm_mean = (_overall(metric, [pair[side] for pair in sums]) for side in (0, 1))
+    exact = metric.is_share and not values.adjusted and not plan.ramp and plan.method == "anytime"
+    contrast, relative, missing = _contrasts(metric, values, sums)
+    within = None if relative is None else _relative(plan, relative)
+    if exact:
+        inference = _exact(metric, plan, sums[0], share)
+        return Compared(inference, within, control, arm_mean, _exact_p(metric, inference, sums[0], share), None, None)
+    if contrast is None:
+        return Compared(None, None, control, arm_mean, None, None, None, missing)
+    inference = _infer(metric, plan, contrast)
+    plain = _stratified([_plain(metric, *pair) for pair in sums])
+    taken = None if not values.adjusted or plain is None else 1 - (contrast.se / plain.se) ** 2
+    pre_p = _pre_p(metric, plan, values, both)
+    return Compared(inference, within, control, arm_mean, _p(metric, plan, contrast, inference), taken, pre_p)
+
+
+def look_sizes(plan: AnalysisPlan) -> list[int]:
+    """Units of both arms at each planned look."""
+    if plan.method == "anytime":
+        return []
+    looks = plan.looks if plan.method == "group_sequential" else 1
+    return [int(np.ceil(plan.n_best * look / looks - 1e-9)) for look in range(1, looks + 1)]
+
+
+def at_last_look(
+    plan: AnalysisPlan, values: UnitValues, strata: Sequence[tuple[Flags, Flags]], exposed_us: SignedInts
+) -> list[tuple[Flags, Flags]]:
+    """The units with closed windows; for planned looks those that were in at the last one.
+
+    Units come in by their first exposure, so a look is the same whenever it is read.
+    """
+    both = [(a & values.closed, b & values.closed) for a, b in strata]
+    taken = np.flatnonzero(np.logical_or.reduce([flags for pair in both for flags in pair]))
+    reached = [size for size in look_sizes(plan) if size <= len(taken)]
+    if not reached:
+        return both
+    first = np.zeros(len(values.closed), dtype=bool)
+    first[taken[np.argsort(exposed_us[taken], kind="stable")][: reached[-1]]] = True
+    return [(a & first, b & first) for a, b in both]
+
+
+def _overall(metric: ExperimentMetric, arms: Sequence[Sums]) -> float | None:
+    merged = arms[0]
+    for other in arms[1:]:
+        merged = merged.merge(other)
+    if not merged.count:
+        return None
+    if not metric.is_ratio:
+        return merged.mean()
+    below = merged.mean(1)
+    return merged.mean(0) / below if below else None
+
+
+def _contrasts(
+    metric: ExperimentMetric, values: UnitValues, sums: Sequence[Pair]
+) -> tuple[Contrast | None, Contrast | None, str]:
+    """(absolute, relative, why there is none): each stratum within itself."""
+    parts = [_contrast_of(metric, values.adjusted, *pair) for pair in sums]
+    absolute = _stratified(parts)
+    if absolute is None:
+        return None, None, "two units that differ in each arm, with closed windows"
+    shares = [
+        None if part is None else _contrast_of(metric, values.adjusted, *pair, relative=True)
+        for part, pair in zip(parts, sums, strict=True)
+    ]
+    undefined = any(part is not None and share is None for part, share in zip(parts, shares, strict=True))
+    return absolute, None if undefined else _stratified(shares), ""
+
+
+def _stratified(parts: Sequence[Contrast | None]) -> Contrast | None:
+    usable_parts = [part for part in parts if part is not None]
+    return stratified_contrast(usable_parts) if usable_parts else None
+
+
+def _contrast_of(metric: ExperimentMetric, adjusted: bool, a: Sums, b: Sums, relative: bool = False) -> Contrast | None:
+    """None where a stratum says nothing: too few units, no variance, or a zero to divide by."""
+    if min(a.count, b.count) < 2:
+        return None
+    make: Callable[..., Contrast] = mean_contrast
+    if metric.is_ratio:
+        if not a.totals[1] or not b.totals[1]:
+            return None
+        usable = adjusted and a.totals[3] != 0 and b.totals[3] != 0
+        make = adjusted_ratio_contrast if usable else ratio_contrast
+    elif adjusted:
+        make = adjusted_contrast
+    try:
+        return make(a, b, relative)
+    except BadInput as error:  # no variance, or a baseline of zero: nothing can be said, and is reported so
+        if "variance" in str(error) or "relative" in str(error):
+            return None
+        raise
+
+
+def _plain(metric: ExperimentMetric, a: Sums, b: Sums) -> Contrast | None:
+    return _contrast_of(metric, False, a, b)
+
+
+def _infer(metric: ExperimentMetric, plan: AnalysisPlan, contrast: Contrast) -> Inference:
+    high = metric.better == "high"
+    if plan.method == "anytime":
+        inference = anytime(contrast, plan.n_best, plan.alpha, burn_in=plan.burn_in, higher_is_better=high)
+    elif plan.method == "group_sequential":
+        looks = plan_looks(plan.n_best, plan.looks, plan.alpha)
+        earlier = [units for units in look_sizes(plan) if units < contrast.count] or None
+        inference = group_sequential(contrast, looks, higher_is_better=high, looks=earlier)
+    else:
+        inference = welch(contrast, plan.alpha, higher_is_better=high)
+        waiting = plan.n_best - contrast.count
+        missing = f"{waiting:,.0f} more units, then one look" if waiting > 0 else ""
+        inference = msgspec.structs.replace(inference, missing=missing)
+    constants = {**inference.constants, "margin": metric.margin}
+    return msgspec.structs.replace(inference, margin=metric.margin, constants=constants)
+
+
+def _p(metric: ExperimentMetric, plan: AnalysisPlan, contrast: Contrast, inference: Inference) -> float:
+    """Of no effect; with a margin, of an effect at the margin, in either direction from it."""
+    null = _null(metric)
+    if plan.method == "anytime":
+        r2 = sequence_r2(plan.alpha, plan.n_best)
+        p = float(sequence_p(contrast.effect - null, contrast.se, contrast.count, r2))
+    else:
+        moved = msgspec.structs.replace(contrast, effect=contrast.effect - null)
+        p = _infer(msgspec.structs.replace(metric, margin=0.0), plan, moved).p
+    return 1.0 if inference.missing else p
+
+
+def _null(metric: ExperimentMetric) -> float:
+    return -metric.margin if metric.better == "high" else metric.margin
+
+
+def _exact(metric: ExperimentMetric, plan: AnalysisPlan, pair: Pair, share: float) -> Inference:
+    (events_a, units_a), (events_b, units_b) = _rates(pair)
+    high = metric.better == "high"
+    return rate_difference(events_a, units_a, events_b, units_b, plan.n_best, plan.alpha, metric.margin, high, share)
+
+
+def _rates(pair: Pair) -> list[tuple[int, int]]:
+    """(units that count, units) of each arm."""
+    return [(round(sums.mean() * sums.count) if sums.count else 0, sums.count) for sums in pair]
+
+
+def _exact_p(metric: ExperimentMetric, inference: Inference, pair: Pair, share: float) -> float:
+    if inference.missing:
+        return 1.0
+    (events_a, units_a), (events_b, units_b) = _rates(pair)
+    n_best = inference.constants["n_best"]
+    log_e = rate_difference_log_e(events_a, units_a, events_b, units_b, _null(metric), n_best, inference.alpha, share)
+    return min(1.0, float(np.exp(-log_e)))
+
+
+def _relative(plan: AnalysisPlan, contrast: Contrast) -> tuple[float, float, float] | None:
+    if min(contrast.count_a, contrast.count_b) < plan.burn_in:
+        return None
+    inference = anytime(contrast, plan.n_best, plan.alpha, burn_in=0)
+    return inference.effect, inference.low, inference.high
+
+
+def _pre_p(
+    metric: ExperimentMetric, plan: AnalysisPlan, values: UnitValues, strata: Sequence[tuple[Flags, Flags]]
+) -> float | None:
+    """Of no difference before the exposure: an assignment that is none, or a covariate that is not from before."""
+    if values.value_before is None:
+        return None
+    before = UnitValues(values.closed, values.value_before, values.per_before)
+    columns = before.columns()
+    sums = [(Sums.of(columns[a]), Sums.of(columns[b])) for a, b in strata]
+    contrast = _stratified([_plain(metric, *pair) for pair in sums])
+    if contrast is None or min(contrast.count_a, contrast.count_b) < plan.burn_in:
+        return None
+    r2 = sequence_r2(plan.pre_alpha, plan.n_best)
+    return float(sequence_p(contrast.effect, contrast.se, contrast.count, r2))
+
+
+def verdict_of(inference: Inference | None, p_adjusted: float | None, alpha: float) -> str:
+    """What may be concluded once all comparisons are counted."""
+    if inference is None:
+        return "too early"
+    verdict = inference.verdict
+    if verdict in ("too early", "undecided") or p_adjusted is None or p_adjusted < alpha:
+        return verdict
+    return "undecided after correction"
+
+
+def more_units(inference: Inference | None, verdict: str, units: Mapping[str, int]) -> int | None:
+    """About how many more units of both arms decide, should the effect be what it looks like: a half width goes down
+    with the root of the units."""
+    if inference is None or verdict != "undecided" or inference.missing:
+        return None
+    half = (inference.high - inference.low) / 2
+    goal = max(abs(inference.effect), abs(inference.effect + inference.margin) if inference.margin else 0.0)
+    count = sum(units.values())
+    if not goal or not np.isfinite(half) or half <= goal:
+        return None
+    more = count * ((half / goal) ** 2 - 1)
+    return int(np.ceil(more)) if more < 1e9 else None

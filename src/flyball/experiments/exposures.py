@@ -1,0 +1,105 @@
+"""Who took part in an experiment, since when and as which arm."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+import polars as pl
+
+from flyball.core import BadInput
+
+CONTROL = "control"
+
+
+class Exposed(msgspec.Struct, frozen=True):
+    """One answer that a unit got as a part of the experiment.
+
+    `propensity`: of `arm` among the units that took part then. `id`: of the answer, which orders answers of one time.
+    `known_us`: when the answer lay in the log. `fields`: those of the request that results are sliced by.
+    """
+
+    unit: str
+    arm: str
+    propensity: float
+    at_us: int
+    known_us: int
+    id: str = ""
+    fields: Mapping[str, str] = {}
+
+
+class ExposedUnits(msgspec.Struct, frozen=True):
+    """Each unit once, by its first exposure.
+
+    `frame`: columns `unit, arm, stratum, at` (microseconds) and one for each slice. `arms`: control first. `shares`:
+    {stratum: {arm: its declared share}}. `switched`: units that were later seen in another arm than their first one.
+    """
+
+    frame: pl.DataFrame
+    arms: tuple[str, ...]
+    shares: dict[str, dict[str, float]]
+    switched: int = 0
+
+    def counts(self, stratum: str) -> dict[str, int]:
+        """{arm: units} of a stratum."""
+        own = self.frame.filter(pl.col("stratum") == stratum)
+        by_arm = dict(own.group_by("arm").len().iter_rows())
+        return {arm: int(by_arm.get(arm, 0)) for arm in self.arms}
+
+
+def first_exposures(
+    exposures: Iterable[Exposed], as_of_us: int, slices: Sequence[str] = (), control: str = CONTROL
+) -> ExposedUnits:
+    """The first exposure of each unit among those known at `as_of_us`, whatever order they come in.
+
+    A stratum is a time of one split, such as a step of a ramp: it is known by the propensities. A unit belongs to the
+    stratum and arm of its first exposure even when a ramp gives it another arm later (intention to treat). Raises
+    `BadInput` where more than two arms changed their shares: their strata cannot be told apart.
+    """
+    firsts: dict[str, Exposed] = {}
+    several: set[str] = set()
+    for exposed in exposures:
+        if exposed.known_us > as_of_us or exposed.at_us > as_of_us:
+            continue
+        first = firsts.setdefault(exposed.unit, exposed)
+        if first.arm != exposed.arm:
+            several.add(exposed.unit)
+        if (exposed.at_us, exposed.id, exposed.arm) < (first.at_us, first.id, first.arm):
+            firsts[exposed.unit] = exposed
+    arms = _arms({first.arm for first in firsts.values()}, control)
+    strata = _strata(firsts.values(), arms, control)
+    rows = sorted(firsts.values(), key=lambda first: first.unit)
+    columns: dict[str, list[object]] = {
+        "unit": [row.unit for row in rows],
+        "arm": [row.arm for row in rows],
+        "stratum": [_stratum(row, arms, control) for row in rows],
+        "at": [row.at_us for row in rows],
+        **{name: [row.fields.get(name, "") for row in rows] for name in slices},
+    }
+    schema = {"unit": pl.String, "arm": pl.String, "stratum": pl.String, "at": pl.Int64}
+    frame = pl.DataFrame(columns, schema={**schema, **dict.fromkeys(slices, pl.String)})
+    return ExposedUnits(frame, arms, strata, len(several))
+
+
+def _arms(seen: set[str], control: str) -> tuple[str, ...]:
+    return (control, *sorted(seen - {control}))
+
+
+def _stratum(exposed: Exposed, arms: Sequence[str], control: str) -> str:
+    """The share of the candidate in per cent, as a name; of more than two arms they are all one."""
+    if len(arms) > 2:
+        return "all"
+    share = 1.0 - exposed.propensity if exposed.arm == control else exposed.propensity
+    return f"{100 * share:.4g} %"
+
+
+def _strata(firsts: Iterable[Exposed], arms: Sequence[str], control: str) -> dict[str, dict[str, float]]:
+    shares: dict[str, dict[str, float]] = {}
+    for exposed in firsts:
+        own = shares.setdefault(_stratum(exposed, arms, control), {})
+        if len(arms) > 2:
+            if abs(own.setdefault(exposed.arm, exposed.propensity) - exposed.propensity) > 1e-9:
+                raise BadInput("shares of more than two arms", "the same all the time", exposed.arm)
+        else:
+            other = next((arm for arm in arms if arm != exposed.arm), exposed.arm)
+            own |= {exposed.arm: exposed.propensity, other: 1.0 - exposed.propensity}
+    by_share = sorted(shares, key=lambda name: 1.0 - shares[name].get(control, 0.0))
+    return {name: {arm: shares[name].get(arm, 0.0) for arm in arms} for name in by_share}

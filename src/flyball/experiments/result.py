@@ -1,0 +1,198 @@
+"""What an experiment says: one struct a metric, with numbers for a statistician and a sentence for anybody."""
+
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any
+
+import msgspec
+
+from flyball.core import format_timestamp
+from flyball.statistics import Inference, SampleRatio
+
+WITHHELD = "withheld"
+"""The verdict while units are not split as declared."""
+
+WORDS = {
+    "too early": "nothing may be concluded yet",
+    "better": "better",
+    "worse": "worse",
+    "worse than the margin": "worse by more than is acceptable",
+    "not worse than the margin": "not worse by more than is acceptable",
+    "undecided": "neither better nor worse may be concluded yet",
+    "undecided after correction": "not shown once all comparisons are counted",
+    WITHHELD: "not to be read: units are not split as declared",
+}
+"""{verdict: for a reader}."""
+
+
+class MetricResult(msgspec.Struct, frozen=True, kw_only=True):
+    """One metric of one arm against control.
+
+    `control`, `arm_mean`: as measured, over the units whose windows have closed. `inference`: of the absolute effect,
+    None where none can be computed (`missing` says why). `relative`: [effect, low, high] as shares of control, None
+    where control is 0 or too few units are in. `p`: of no effect, or of a loss of the margin where one was declared.
+    `p_adjusted`: for the comparisons beside it. `adjusted_by`: the share of variance that CUPED took away, None where
+    it did not. `units`: {arm: in}; `waiting`: {arm: units whose window is still open}. `more_units`: about how many
+    more of both arms decide if the effect is as it looks, None where that is known already or cannot be said. `slice`:
+    such as "device=tv", "" for all.
+    """
+
+    metric: str
+    arm: str
+    role: str
+    kind: str
+    better: str
+    margin: float = 0.0
+    within_us: int = 0
+    control: float | None = None
+    arm_mean: float | None = None
+    inference: Inference | None = None
+    relative: tuple[float, float, float] | None = None
+    p: float | None = None
+    p_adjusted: float | None = None
+    adjusted_by: float | None = None
+    units: Mapping[str, int] = {}
+    waiting: Mapping[str, int] = {}
+    more_units: int | None = None
+    missing: str = ""
+    verdict: str = "too early"
+    warnings: tuple[str, ...] = ()
+    slice: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """For a product manager: what moved from what to what, how sure that is, and what may be concluded.
+
+        >>> result = MetricResult(metric="bought", arm="candidate", role="primary", kind="rate", better="high")
+        >>> result.sentence
+        'bought: nothing may be concluded yet.'
+        """
+        name = f"{self.metric} ({self.slice})" if self.slice else self.metric
+        known = self.control is not None and self.arm_mean is not None and self.inference is not None
+        moved = ""
+        if known and self.inference is not None and self.control is not None:
+            moved = f" {self._value(self.control)} → {self._value(self.arm_mean)}, {self._effect()};"
+        missing = self.missing or (self.inference.missing if self.inference is not None else "")
+        why = f": {missing}" if missing else ""
+        if self.more_units:
+            why = f"; if it is as it looks, about {self.more_units:,} more units decide"
+        return f"{name}:{moved} {WORDS[self.verdict]}{why}."
+
+    def _effect(self) -> str:
+        assert self.inference is not None
+        ends = [self._value(end, signed=True) for end in (self.inference.low, self.inference.high)]
+        share = "" if self.relative is None else f" ({100 * self.relative[0]:+.3g} %)"
+        return f"{self._value(self.inference.effect, signed=True)}{share}, between {ends[0]} and {ends[1]}"
+
+    def _value(self, value: float | None, signed: bool = False) -> str:
+        if value is None or not isfinite(value):
+            return "no limit"
+        if self.kind in ("rate", "retention"):
+            return f"{100 * value:{'+' if signed else ''}.3g}{' points' if signed else ' %'}"
+        return f"{value:{'+' if signed else ''}.4g}"
+
+    def document(self) -> dict[str, Any]:
+        """All of it for JSON, with the sentence."""
+        plain: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(self, inference=None))
+        plain["inference"] = None if self.inference is None else self.inference.document()
+        return {**plain, "sentence": self.sentence}
+
+
+class Ramp(msgspec.Struct, frozen=True):
+    """A time of one split: {arm: share declared} and {arm: units that came in}. Such times are never pooled."""
+
+    name: str
+    shares: Mapping[str, float]
+    units: Mapping[str, int]
+
+
+class ExperimentResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of an experiment at `as_of_us`.
+
+    `metrics`: every metric of every arm beside control. `slices`: the same by the values of request fields. `units`:
+    {arm: units that took part}. `sample_ratio`: whether they were split as declared, None before there are any.
+    `constants`: all that was fixed before the start. `pre`: {metric: p of no difference before the exposure}.
+    """
+
+    experiment: str
+    as_of_us: int
+    arms: tuple[str, ...]
+    units: Mapping[str, int]
+    switched: int
+    steps: tuple[Ramp, ...]
+    sample_ratio: SampleRatio | None
+    metrics: tuple[MetricResult, ...]
+    slices: tuple[MetricResult, ...] = ()
+    constants: Mapping[str, float] = {}
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def comparable(self) -> bool:
+        """Whether the units were split as declared."""
+        return self.sample_ratio is None or not self.sample_ratio.alarm
+
+    def of(self, metric: str, arm: str = "candidate") -> MetricResult:
+        """One metric of one arm; raises `KeyError`."""
+        for result in self.metrics:
+            if (result.metric, result.arm) == (metric, arm):
+                return result
+        raise KeyError(f"{metric} of {arm}")
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """For a product manager, the most important first."""
+        units = ", ".join(f"{count:,} {arm}" for arm, count in self.units.items())
+        at = format_timestamp(self.as_of_us // 1_000_000 * 1_000_000)
+        lines = [f"{self.experiment} until {at}: {units or 'no units yet'}."]
+        if self.sample_ratio is not None:
+            lines.append(f"{self.sample_ratio.sentence[:1].upper()}{self.sample_ratio.sentence[1:]}")
+        several = len(self.arms) > 2
+        lines += [f"{f'{result.arm}: ' if several else ''}{result.sentence}" for result in self.metrics]
+        lines += [f"Warning: {warning}" for warning in self.all_warnings]
+        return tuple(lines)
+
+    @property
+    def all_warnings(self) -> tuple[str, ...]:
+        """Of the experiment and of its metrics."""
+        own = [f"{result.metric}: {warning}" for result in self.metrics for warning in result.warnings]
+        return tuple(dict.fromkeys([*self.warnings, *own]))
+
+    def document(self) -> dict[str, Any]:
+        """All of it for JSON."""
+        plain: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(self, metrics=(), slices=()))
+        if self.sample_ratio is not None:
+            alarm = {"alarm": self.sample_ratio.alarm, "sentence": self.sample_ratio.sentence}
+            plain["sample_ratio"] = {**plain["sample_ratio"], **alarm}
+        plain["metrics"] = [result.document() for result in self.metrics]
+        plain["slices"] = [result.document() for result in self.slices]
+        return {**plain, "comparable": self.comparable, "sentences": list(self.sentences)}
+
+    def table(self, sliced: bool = False) -> tuple[list[str], list[list[str]]]:
+        """(columns, rows) of numbers for a statistician."""
+        columns = ["metric", "role", "arm", "control", "of arm", "effect", "interval", "relative", "p", "adjusted p"]
+        columns += ["units", "open", "CUPED", "verdict"]
+        return columns, [_row(result) for result in (self.slices if sliced else self.metrics)]
+
+
+def _row(result: MetricResult) -> list[str]:
+    def number(value: float | None, form: str = ".4g") -> str:
+        return "–" if value is None else f"{value:{form}}" if isfinite(value) else "no limit"
+
+    inference, relative = result.inference, result.relative
+    interval = "–" if inference is None else f"[{number(inference.low, '+.4g')}, {number(inference.high, '+.4g')}]"
+    return [
+        f"{result.metric}{f'/{result.slice}' if result.slice else ''}",
+        result.role,
+        result.arm,
+        number(result.control),
+        number(result.arm_mean),
+        number(None if inference is None else inference.effect, "+.4g"),
+        interval,
+        "–" if relative is None else f"{100 * relative[0]:+.3g} % [{100 * relative[1]:+.3g}, {100 * relative[2]:+.3g}]",
+        number(result.p, ".2g"),
+        number(result.p_adjusted, ".2g"),
+        " / ".join(f"{count:,}" for count in result.units.values()) or "–",
+        f"{sum(result.waiting.values()):,}",
+        "–" if result.adjusted_by is None else f"-{100 * result.adjusted_by:.0f} % var.",
+        result.verdict,
+    ]
