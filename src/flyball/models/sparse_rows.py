@@ -9,6 +9,24 @@ from flyball.models.base import Learned, unscored
 from flyball.models.data import Floats, Histories, row_pointers
 
 
+class ScoresBySparseRows:
+    """What models share that learn item-to-item weights W as sparse rows: score(i) = sum of weight * W[j, i]."""
+
+    __slots__ = ()
+
+    def score(self, learned: Learned, histories: Histories) -> Floats:
+        """Sums in the history's order; -inf for items without a weight from it, so throughout for an empty history."""
+        return summed(learned, histories)
+
+    def explain(self, learned: Learned, histories: Histories, item: int) -> list[tuple[int, float]]:
+        """What each liked item of the history adds: weight * W[j, item]."""
+        return explained(learned, histories, item)
+
+    def similar(self, learned: Learned, item: int) -> Floats:
+        """The item's own row of W."""
+        return neighbor_row(learned, item)
+
+
 def sparse_rows(
     source: NDArray[np.int32], target: NDArray[np.int32], weights: Floats, items: int
 ) -> dict[str, NDArray[Any]]:

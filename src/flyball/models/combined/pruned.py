@@ -11,19 +11,19 @@ from numpy.typing import NDArray
 
 from flyball.core import BadDeclaration
 from flyball.models.base import Learned, Recommender, SearchSpace
-from flyball.models.data import Floats, Histories, Interactions
+from flyball.models.data import Floats, Interactions
 from flyball.models.recommenders.ease import EASE
 from flyball.models.recommenders.item_knn import ItemKNN
 from flyball.models.recommenders.slim import SLIM
 from flyball.models.recommenders.sparse_ease import SparseEASE
-from flyball.models.sparse_rows import explained, neighbor_row, sparse_rows, summed
+from flyball.models.sparse_rows import ScoresBySparseRows, sparse_rows
 
 LINEAR = (EASE, SparseEASE, SLIM, ItemKNN)
 
 _COLUMNS = 512  # of a dense matrix looked at together
 
 
-class Pruned(Recommender, frozen=True):
+class Pruned(ScoresBySparseRows, Recommender, frozen=True):
     """score(i) = sum over the history of weight * W[j, i], of each column of W only the `keep` entries of largest size.
 
     `model`: the one that is fitted: EASE, SparseEASE, SLIM or ItemKNN. Artifact: 8 bytes * items * keep at most, where
@@ -65,18 +65,6 @@ class Pruned(Recommender, frozen=True):
         starts = np.concatenate([[0], np.cumsum(np.bincount(target, minlength=items))])
         kept = order[np.arange(len(order)) - starts[target[order]] < self.keep]
         return sparse_rows(source[kept], target[kept], weights[kept], items)
-
-    def score(self, learned: Learned, histories: Histories) -> Floats:
-        """Sums in the history's order; -inf for items without a weight from it, so throughout for an empty history."""
-        return summed(learned, histories)
-
-    def explain(self, learned: Learned, histories: Histories, item: int) -> list[tuple[int, float]]:
-        """What each liked item of the history adds: weight * W[j, item]."""
-        return explained(learned, histories, item)
-
-    def similar(self, learned: Learned, item: int) -> Floats:
-        """What is left of the item's own row."""
-        return neighbor_row(learned, item)
 
 
 Entries = tuple[NDArray[np.int32], NDArray[np.int32], Floats]

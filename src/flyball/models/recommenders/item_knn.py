@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 
 from flyball.core import BadDeclaration
 from flyball.models.base import Learned, Recommender, SearchSpace
-from flyball.models.data import Floats, Histories, Interactions, order_by, positives, row_pointers
-from flyball.models.sparse_rows import explained, neighbor_row, sparse_rows, summed
+from flyball.models.data import Interactions, order_by, positives, row_pointers
+from flyball.models.sparse_rows import ScoresBySparseRows, sparse_rows
 from flyball.models.threads import in_blocks
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 _MOST_STALE = 0.5  # beyond this share of the lists a fit is no dearer
 
 
-class ItemKNN(Recommender, frozen=True):
+class ItemKNN(ScoresBySparseRows, Recommender, frozen=True):
     """score(i) = sum of weight * similarity(j, i) over the items j of the history, each with its `k` nearest items.
 
     similarity(j, i) = x_j . x_i / (|x_j| |x_i| + `shrink`), x = an item's weights over the users: items that few users
@@ -110,18 +110,6 @@ class ItemKNN(Recommender, frozen=True):
         in_blocks(n, listed)
         source = np.repeat(np.arange(n, dtype=np.int32), (near >= 0).sum(axis=1))
         return sparse_rows(source, near[near >= 0], cosines[near >= 0], n)
-
-    def score(self, learned: Learned, histories: Histories) -> Floats:
-        """Sums in the history's order; -inf for what is near nothing liked, so throughout for an empty history."""
-        return summed(learned, histories)
-
-    def explain(self, learned: Learned, histories: Histories, item: int) -> list[tuple[int, float]]:
-        """What each liked item of the history adds: weight * similarity."""
-        return explained(learned, histories, item)
-
-    def similar(self, learned: Learned, item: int) -> Floats:
-        """The item's own neighbor list."""
-        return neighbor_row(learned, item)
 
 
 def _runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:

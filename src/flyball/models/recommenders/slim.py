@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import BadDeclaration
-from flyball.models.base import Learned, Recommender, SearchSpace
-from flyball.models.data import Floats, Histories, Interactions, order_by, positives, row_pointers
-from flyball.models.sparse_rows import explained, neighbor_row, sparse_rows, summed
+from flyball.models.base import Recommender, SearchSpace
+from flyball.models.data import Interactions, order_by, positives, row_pointers
+from flyball.models.sparse_rows import ScoresBySparseRows, sparse_rows
 from flyball.models.threads import in_blocks
 
 
-class SLIM(Recommender, frozen=True):
+class SLIM(ScoresBySparseRows, Recommender, frozen=True):
     """Each item's column w >= 0, w_ii = 0, minimises |x_i - X w|^2 / 2 + `l2` |w|^2 / 2 + `l1` |w|; score = x W.
 
     Only the `candidates` items of the highest cosine may get a weight, so memory while fitting is
@@ -85,15 +85,3 @@ class SLIM(Recommender, frozen=True):
         )
         target = np.repeat(np.arange(n, dtype=np.int32), (weights > 0).sum(axis=1))
         return sparse_rows(chosen[weights > 0], target, weights[weights > 0], n)
-
-    def score(self, learned: Learned, histories: Histories) -> Floats:
-        """Sums in the history's order; -inf for items without a weight from it, so throughout for an empty history."""
-        return summed(learned, histories)
-
-    def explain(self, learned: Learned, histories: Histories, item: int) -> list[tuple[int, float]]:
-        """What each liked item of the history adds: weight * W[j, item]."""
-        return explained(learned, histories, item)
-
-    def similar(self, learned: Learned, item: int) -> Floats:
-        """The item's own row of W."""
-        return neighbor_row(learned, item)

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import BadDeclaration
-from flyball.models.base import Learned, Recommender, SearchSpace
-from flyball.models.data import Floats, Histories, Indexes, Interactions, order_by, positives, row_pointers
-from flyball.models.sparse_rows import explained, neighbor_row, sparse_rows, summed
+from flyball.models.base import Recommender, SearchSpace
+from flyball.models.data import Floats, Indexes, Interactions, order_by, positives, row_pointers
+from flyball.models.sparse_rows import ScoresBySparseRows, sparse_rows
 from flyball.models.threads import in_blocks
 
 
-class SparseEASE(Recommender, frozen=True):
+class SparseEASE(ScoresBySparseRows, Recommender, frozen=True):
     """Each item's column of B is the ridge regression (`l2`) of the item on the items of its block; score = x B.
 
     A block is an item and the `candidates` items of the highest cosine with it. Its inverse gives the weights of the
@@ -88,18 +88,6 @@ class SparseEASE(Recommender, frozen=True):
         is_weight = (near >= 0) & (values != 0)
         target = np.repeat(np.arange(n, dtype=np.int32), is_weight.sum(axis=1))
         return sparse_rows(near[is_weight], target, values[is_weight], n)
-
-    def score(self, learned: Learned, histories: Histories) -> Floats:
-        """Sums in the history's order; -inf for items without a weight from it, so throughout for an empty history."""
-        return summed(learned, histories)
-
-    def explain(self, learned: Learned, histories: Histories, item: int) -> list[tuple[int, float]]:
-        """What each liked item of the history adds: weight * B[j, item]."""
-        return explained(learned, histories, item)
-
-    def similar(self, learned: Learned, item: int) -> Floats:
-        """The item's own row of B."""
-        return neighbor_row(learned, item)
 
     def _blocks(
         self, near: Indexes, values: Floats, liked_by: NDArray[np.int64]
