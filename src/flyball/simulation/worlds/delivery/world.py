@@ -1,7 +1,7 @@
 """The city as a `World`: orders and what becomes of them, the true time, the time an all-knowing city would quote."""
 
 import math
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from flyball.core import BadInput, Doubles
+from flyball.simulation.outbox import Outbox
 from flyball.simulation.world import DAY_US, Timeline, TrueOutcome, WorldBatch, WorldRequest
 from flyball.simulation.worlds.delivery.city import CUISINES, make_city
 from flyball.simulation.worlds.delivery.conditions import SLOT_US, Conditions, demand_at, slowness_at
@@ -79,8 +80,7 @@ class DeliveryWorld:
         self._timeline = Timeline()
         self._drawn: deque[OrderDraw] = deque()
         self._orders: dict[int, _Order] = {}
-        self._lines: list[tuple[int, int, int, _Line]] = []
-        self._outcomes: list[TrueOutcome] = []
+        self._outbox = Outbox()
         self._recent = [deque[float](maxlen=_RECENT) for _ in range(shops)]
 
     def requests(self, until_us: int, timeline: Timeline) -> list[WorldRequest]:
@@ -100,22 +100,16 @@ class DeliveryWorld:
         for request in requests:
             order = self._orders[request.number]
             for step, line in enumerate(order.lines):
-                self._lines.append((order.at_us + int(line.after_us * speed), request.number, step, line))
+                at_us = order.at_us + int(line.after_us * speed)
+                self._outbox.add(at_us, request.number, step, line.type, line.fields)
             if order.minutes is not None:
-                self._outcomes.append(TrueOutcome(request.number, "delivery", order.minutes))
+                self._outbox.note(TrueOutcome(request.number, "delivery", order.minutes))
 
     def emit(self, until_us: int, timeline: Timeline) -> WorldBatch:
         if not self._begun:
             self._begun = True
             return WorldBatch([("jsonl", self._cards(timeline.written(self._slot_us)))])
-        self._lines.sort(key=lambda line: line[:3])
-        due = [line for line in self._lines if line[0] < until_us]
-        self._lines = self._lines[len(due) :]
-        outcomes, self._outcomes = self._outcomes, []
-        encode = msgspec.json.Encoder().encode
-        lines = [encode({"type": line.type, "at": timeline.written(at), **line.fields}) for at, _, _, line in due]
-        planted = Counter(line.type for _, _, _, line in due)
-        return WorldBatch([("jsonl", lines)] if lines else [], planted, outcomes, bool(self._lines))
+        return self._outbox.batch(until_us, timeline)
 
     def true_quality(self, requests: Sequence[WorldRequest], responses: Sequence[Response]) -> Mapping[str, Doubles]:
         closeness, inside, late = np.zeros((3, len(requests)))

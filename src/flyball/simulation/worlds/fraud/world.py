@@ -1,14 +1,13 @@
 """The payments as a `World`: what is asked, what a decision does, how fraud comes out, and what is truly saved."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from heapq import heappop, heappush
-from typing import Any
 
 import msgspec
 import numpy as np
 
 from flyball.core import BadInput, Doubles
+from flyball.simulation.outbox import Outbox
 from flyball.simulation.world import DAY_US, Timeline, TrueOutcome, WorldBatch, WorldRequest
 from flyball.simulation.worlds.fraud.criminals import LARGE_FROM, Criminals
 from flyball.simulation.worlds.fraud.labels import FOUND_IN_REVIEW
@@ -50,8 +49,7 @@ class FraudWorld:
         self._drawn: list[tuple[int, int, Payment]] = []
         self._pending: dict[int, Payment] = {}
         self._frauds = bytearray()
-        self._lines: list[tuple[int, int, int, str, Mapping[str, Any]]] = []
-        self._outcomes: list[TrueOutcome] = []
+        self._outbox = Outbox()
 
     def requests(self, until_us: int, timeline: Timeline) -> list[WorldRequest]:
         while self._slot_us < until_us:
@@ -73,14 +71,7 @@ class FraudWorld:
         if not self._begun:
             self._begun = True
             return WorldBatch([("jsonl", self._cards(timeline.written(self._slot_us)))])
-        self._lines.sort(key=lambda line: line[:3])
-        due = [line for line in self._lines if line[0] < until_us]
-        self._lines = self._lines[len(due) :]
-        outcomes, self._outcomes = self._outcomes, []
-        encode = msgspec.json.Encoder().encode
-        lines = [encode({"type": kind, "at": timeline.written(at), **fields}) for at, _, _, kind, fields in due]
-        planted = Counter(line[3] for line in due)
-        return WorldBatch([("jsonl", lines)] if lines else [], planted, outcomes, bool(self._lines))
+        return self._outbox.batch(until_us, timeline)
 
     def true_quality(self, requests: Sequence[WorldRequest], responses: Sequence[Response]) -> Mapping[str, Doubles]:
         fraud = self._truth(requests)
@@ -131,20 +122,20 @@ class FraudWorld:
         """What follows from a decision."""
         number, at_us, fraud = request.number, payment.at_us, payment.fraud
         which = {name: request.fields[name] for name in ("payment", "card", "terminal")}
-        self._lines.append((at_us, number, 0, "payment", request.fields))
+        self._outbox.add(at_us, number, 0, "payment", request.fields)
         if decision == DECLINE:
-            self._lines.append((at_us + _SECOND_US, number, 1, "declined", which))
+            self._outbox.add(at_us + _SECOND_US, number, 1, "declined", which)
         if decision == REVIEW:
-            self._lines.append((at_us + payment.review_us, number, 1, "verdict", {**which, "fraud": payment.suspected}))
+            self._outbox.add(at_us + payment.review_us, number, 1, "verdict", {**which, "fraud": payment.suspected})
         stopped = decision == DECLINE or (decision == REVIEW and payment.suspected)
         charged_back = payment.back_us >= 0 and not stopped
         if charged_back:
             fields = {**which, "amount": payment.amount}
-            self._lines.append((at_us + payment.back_us, number, 2, "chargeback", fields))
-        self._outcomes.append(TrueOutcome(number, "fraud", float(fraud > 0)))
+            self._outbox.add(at_us + payment.back_us, number, 2, "chargeback", fields)
+        self._outbox.note(TrueOutcome(number, "fraud", float(fraud > 0)))
         if decision != DECLINE:
             is_fraud_known = charged_back or (decision == REVIEW and payment.suspected)
-            self._outcomes.append(TrueOutcome(number, "chargeback", float(is_fraud_known)))
+            self._outbox.note(TrueOutcome(number, "chargeback", float(is_fraud_known)))
         if fraud and decision == DECLINE:
             self._adapt(payment)
 

@@ -1,0 +1,36 @@
+"""What a simulated world has decided and not sent yet."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from flyball.simulation.world import Timeline, TrueOutcome, WorldBatch
+
+
+class Outbox:
+    """Lines of JSON and true outcomes to come. Lines leave in order of world time, then of the request's number, then
+    of the step within what became of it."""
+
+    def __init__(self) -> None:
+        self._lines: list[tuple[int, int, int, str, Mapping[str, Any]]] = []
+        self._outcomes: list[TrueOutcome] = []
+
+    def add(self, at_us: int, number: int, step: int, type: str, fields: Mapping[str, Any]) -> None:
+        """An event of `type` at `at_us` of world time; the `step`-th of what became of the `number`-th request."""
+        self._lines.append((at_us, number, step, type, fields))
+
+    def note(self, outcome: TrueOutcome) -> None:
+        self._outcomes.append(outcome)
+
+    def batch(self, until_us: int, timeline: Timeline) -> WorldBatch:
+        """The lines of before `until_us` as they are written, and all outcomes noted since the last batch."""
+        self._lines.sort(key=lambda line: line[:3])
+        due = [line for line in self._lines if line[0] < until_us]
+        self._lines = self._lines[len(due) :]
+        outcomes, self._outcomes = self._outcomes, []
+        encode = msgspec.json.Encoder().encode
+        lines = [encode({"type": type, "at": timeline.written(at), **fields}) for at, _, _, type, fields in due]
+        planted = Counter(line[3] for line in due)
+        return WorldBatch([("jsonl", lines)] if lines else [], planted, outcomes, bool(self._lines))
