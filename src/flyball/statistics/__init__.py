@@ -63,6 +63,7 @@ from flyball.statistics.multiplicity import benjamini_hochberg, e_benjamini_hoch
 from flyball.statistics.off_policy import (
     ESTIMATORS,
     LIST_FORMS,
+    Estimation,
     Overlap,
     PolicyValue,
     importance_weights,
@@ -137,6 +138,7 @@ __all__ = [
     "Contrast",
     "Design",
     "Draft",
+    "Estimation",
     "GroupSequentialPlan",
     "Inference",
     "Overlap",

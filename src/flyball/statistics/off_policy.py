@@ -7,6 +7,8 @@ Swaminathan et al., "Off-policy evaluation for slate recommendation", NeurIPS 20
 the value: the empirical Bernstein bound of Maurer and Pontil, COLT 2009, or the normal one.
 """
 
+from typing import Any
+
 import msgspec
 import numpy as np
 from numpy.typing import ArrayLike
@@ -131,6 +133,20 @@ def _normal(terms: Doubles, units: ArrayLike | None, alpha: float) -> tuple[floa
     return mean - reach, mean + reach
 
 
+class Estimation(msgspec.Struct, frozen=True, kw_only=True):
+    """How a value is estimated; see `policy_value`, which takes the same by name."""
+
+    estimator: str = "snips"
+    predicted_shown: Any = None
+    predicted_policy: Any = None
+    threshold: float = 10.0
+    interval: str = "normal"
+    reward_range: tuple[float, float] | None = None
+    largest_weight: float | None = None
+    units: Any = None
+    alpha: float = 0.05
+
+
 def policy_value(
     policy: ArrayLike,
     logged: ArrayLike,
@@ -166,66 +182,63 @@ def policy_value(
     support = overlap(w, unsupported, units=units)
     if not support.trusted:
         raise Refused(f"no value of the policy: {support.reason}; mend the logging of propensities first")
-    return value_of_weights(
-        w,
-        r,
-        support,
-        estimator,
-        predicted_shown,
-        predicted_policy,
-        threshold,
-        interval,
-        reward_range,
-        largest_weight,
-        units,
-        alpha,
+    how = Estimation(
+        estimator=estimator,
+        predicted_shown=predicted_shown,
+        predicted_policy=predicted_policy,
+        threshold=threshold,
+        interval=interval,
+        reward_range=reward_range,
+        largest_weight=largest_weight,
+        units=units,
+        alpha=alpha,
     )
+    return value_of_weights(w, r, support, how)
 
 
-def value_of_weights(
-    weights: Doubles,
-    rewards: Doubles,
-    support: Overlap,
-    estimator: str = "snips",
-    predicted_shown: ArrayLike | None = None,
-    predicted_policy: ArrayLike | None = None,
-    threshold: float = 10.0,
-    interval: str = "normal",
-    reward_range: tuple[float, float] | None = None,
-    largest_weight: float | None = None,
-    units: ArrayLike | None = None,
-    alpha: float = 0.05,
-) -> PolicyValue:
+def value_of_weights(weights: Doubles, rewards: Doubles, support: Overlap, how: Estimation) -> PolicyValue:
     """As `policy_value`, from weights that were made and checked elsewhere."""
-    check_alpha(alpha)
-    if estimator not in ESTIMATORS:
-        raise BadInput("estimator", f"one of {', '.join(ESTIMATORS)}", estimator)
-    terms = weights * rewards
-    center = 0.0
-    if estimator == "snips":
+    check_alpha(how.alpha)
+    if how.interval not in INTERVALS:
+        raise BadInput("interval", f"one of {', '.join(INTERVALS)}", how.interval)
+    terms = _terms(weights, rewards, how)
+    value = float(terms.mean())
+    if how.interval != "normal":
+        low, high = _bounded(terms, how)
+    elif support.effective >= SMALLEST_SAMPLE:
+        low, high = _normal(terms, how.units, how.alpha)
+    else:
+        low, high = -np.inf, np.inf
+    return PolicyValue(how.estimator, how.interval, value, low, high, how.alpha, support)
+
+
+def _terms(weights: Doubles, rewards: Doubles, how: Estimation) -> Doubles:
+    """One number a row, (n,), whose mean is the estimate."""
+    if how.estimator not in ESTIMATORS:
+        raise BadInput("estimator", f"one of {', '.join(ESTIMATORS)}", how.estimator)
+    if how.estimator == "ips":
+        return weights * rewards
+    if how.estimator == "snips":
         total = float(weights.sum())
         if not total:
             raise BadInput("weights", "above 0 somewhere", total)
-        center = float(terms.sum()) / total
-        terms = center + weights * (rewards - center) / (total / len(weights))  # the linearized ratio
-    elif estimator in ("dr", "switch_dr"):
-        if predicted_shown is None or predicted_policy is None:
-            raise BadInput("predicted_shown and predicted_policy", f"given for {estimator}", None)
-        kept = weights if estimator == "dr" else np.where(weights <= threshold, weights, 0.0)
-        model, shown = doubles("predicted_policy", predicted_policy), doubles("predicted_shown", predicted_shown)
-        terms = model + kept * (rewards - shown)
+        center = float((weights * rewards).sum()) / total
+        return center + weights * (rewards - center) / (total / len(weights))  # the linearized ratio
+    if how.predicted_shown is None or how.predicted_policy is None:
+        raise BadInput("predicted_shown and predicted_policy", f"given for {how.estimator}", None)
+    kept = weights if how.estimator == "dr" else np.where(weights <= how.threshold, weights, 0.0)
+    model, shown = doubles("predicted_policy", how.predicted_policy), doubles("predicted_shown", how.predicted_shown)
+    return model + kept * (rewards - shown)
+
+
+def _bounded(terms: Doubles, how: Estimation) -> tuple[float, float]:
+    """An interval that holds at any sample size."""
+    if how.estimator != "ips" or how.reward_range is None or how.largest_weight is None or how.units is not None:
+        must = "for ips of independent rows, with reward_range and largest_weight"
+        raise BadInput(f"interval {how.interval}", must, how.estimator)
     value = float(terms.mean())
-    if interval == "normal":
-        low, high = _normal(terms, units, alpha) if support.effective >= SMALLEST_SAMPLE else (-np.inf, np.inf)
-    elif interval in INTERVALS:
-        if estimator != "ips" or reward_range is None or largest_weight is None or units is not None:
-            must = "for ips of independent rows, with reward_range and largest_weight"
-            raise BadInput(f"interval {interval}", must, estimator)
-        reach = _reach(terms, reward_range, largest_weight, alpha, interval)
-        low, high = value - reach, value + reach
-    else:
-        raise BadInput("interval", f"one of {', '.join(INTERVALS)}", interval)
-    return PolicyValue(estimator, interval, value, low, high, alpha, support)
+    reach = _reach(terms, how.reward_range, how.largest_weight, how.alpha, how.interval)
+    return value - reach, value + reach
 
 
 def _reach(terms: Doubles, reward_range: tuple[float, float], largest: float, alpha: float, interval: str) -> float:
