@@ -7,8 +7,7 @@ Inference Under Distribution Shift", NeurIPS 2021.
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from flyball.events import Joiner, Offsets, Schema, Slice
 from flyball.models import AdaptiveLevel, adaptive_level
 from flyball.outcomes.prediction import prediction_of
 from flyball.outcomes.reading import MICRO, KeyedEvent, Reader
-from flyball.outcomes.store import PendingTable
+from flyball.outcomes.stream_file import STREAM_TABLES, StreamFile
 from flyball.outcomes.streams import take_new, take_new_events
 from flyball.policy import together
 from flyball.tasks import About, AdaptedInterval, IntervalShift
@@ -32,11 +31,10 @@ KEEP_US = 7 * 86_400_000_000
 """How long after its window an answer still waits for an outcome that comes late."""
 
 _TABLES = {
-    "offsets": "stream TEXT, partition INTEGER, next INTEGER, PRIMARY KEY(stream, partition)",
+    **STREAM_TABLES,
     "definition": "body BLOB",
     "state": "one INTEGER PRIMARY KEY, body BLOB",
     "waiting": "key TEXT, at INTEGER, id BLOB, low REAL, high REAL, margin REAL, PRIMARY KEY(key, at, id)",
-    "pending": "key BLOB PRIMARY KEY, value BLOB",
 }
 
 
@@ -160,8 +158,10 @@ class IntervalConsumer:
         return state
 
 
-class _IntervalStore(PendingTable):
+class _IntervalStore(StreamFile):
     """The tables behind an `IntervalConsumer`."""
+
+    _content = "intervals"
 
     def __init__(self, path: Path, definition: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -178,32 +178,6 @@ class _IntervalStore(PendingTable):
 
     def close(self) -> None:
         self._connection.close()
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All writes inside happen, or none; raises `StoreUnavailable` when the file is locked or full."""
-        try:
-            self._connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            raise StoreUnavailable(f"intervals must be writable: {error}") from None
-        try:
-            yield
-            self._connection.execute("COMMIT")
-        except BaseException as error:
-            self._connection.execute("ROLLBACK")
-            if isinstance(error, sqlite3.OperationalError):
-                raise StoreUnavailable(f"intervals must be writable: {error}") from None
-            raise
-
-    def offsets(self, stream: str) -> dict[int, int]:
-        rows = self._connection.execute("SELECT partition, next FROM offsets WHERE stream = ?", (stream,))
-        return dict(rows.fetchall())
-
-    def put_offsets(self, stream: str, offsets: Offsets) -> None:
-        self._connection.executemany(
-            "INSERT OR REPLACE INTO offsets VALUES (?, ?, ?)",
-            [(stream, partition, following) for partition, following in enumerate(offsets)],
-        )
 
     def state(self) -> IntervalState | None:
         row = self._connection.execute("SELECT body FROM state").fetchone()

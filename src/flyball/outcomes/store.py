@@ -7,24 +7,23 @@ by; other labels are another file's content, so it is emptied and filled again f
 import sqlite3
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
-from flyball.core import Refused, StoreUnavailable
-from flyball.events import Offsets
+from flyball.core import Refused
 from flyball.outcomes.attribution import Attribution, Impression, Key
 from flyball.outcomes.counts import VersionCounts, decode_counts, encode_counts
 from flyball.outcomes.metrics import LabelSpec
 from flyball.outcomes.reading import LabelEvent
+from flyball.outcomes.stream_file import STREAM_TABLES, StreamFile
 
 FORMAT = 4
 """Of the file, in its `user_version`. 1 had none (0) and knew recommendations only; 2 gave each event to one response
 before it looked at labels; 3 had other names of tables. A file of an earlier one is filled again."""
 
 _TABLES = {
-    "offsets": "stream TEXT, partition INTEGER, next INTEGER, PRIMARY KEY(stream, partition)",
+    **STREAM_TABLES,
     "marks": "name TEXT PRIMARY KEY, at INTEGER",
     "definition": "hash TEXT, labels BLOB",
     "items": "number INTEGER PRIMARY KEY, name TEXT UNIQUE",
@@ -34,7 +33,6 @@ _TABLES = {
     "attributions": "grp INTEGER, key TEXT, at INTEGER, id BLOB, item INTEGER, body BLOB, "
     "PRIMARY KEY(grp, key, at, id, item)",
     "counts": "version TEXT, minute INTEGER, body BLOB, PRIMARY KEY(version, minute)",
-    "pending": "key BLOB PRIMARY KEY, value BLOB",
 }
 _WITHOUT_ROWID = ("requested", "label_events", "attributions", "counts", "pending")
 _INDEXES = {
@@ -58,36 +56,10 @@ Stored = tuple[int, LabelEvent, bool]
 """(item, event, whether it lies in the window of some response)"""
 
 
-class PendingTable:
-    """The table of events that wait for their other side, see `Joiner`; `_connection` is to a file that has it."""
-
-    _connection: sqlite3.Connection
-
-    def read(self, keys: Sequence[bytes]) -> tuple[list[bytes | None], Offsets]:
-        """The values of pending events, see `Joiner`."""
-        find = "SELECT value FROM pending WHERE key = ?"
-        rows = [self._connection.execute(find, (key,)).fetchone() for key in keys]
-        return [None if row is None else row[0] for row in rows], ()
-
-    def scan(self, prefix: bytes, limit: int | None = None) -> Iterator[tuple[bytes, bytes]]:
-        """The first pending events under a prefix, in the order of their keys."""
-        rows = self._connection.execute(
-            "SELECT key, value FROM pending WHERE key >= ? AND key < ? ORDER BY key LIMIT ?",
-            (prefix, prefix + b"\xff" * 8, -1 if limit is None else limit),
-        )
-        return iter(rows.fetchall())
-
-    def put_pending(self, changes: Mapping[bytes, bytes | None]) -> None:
-        """Store or delete pending events."""
-        for key, value in changes.items():
-            if value is None:
-                self._connection.execute("DELETE FROM pending WHERE key = ?", (key,))
-            else:
-                self._connection.execute("INSERT OR REPLACE INTO pending VALUES (?, ?)", (key, value))
-
-
-class OutcomeStore(PendingTable):
+class OutcomeStore(StreamFile):
     """The tables behind an `OutcomeConsumer`; one writer, any number of readers."""
+
+    _content = "outcomes"
 
     def __init__(self, path: Path, read_only: bool = False) -> None:
         self._path = path
@@ -134,37 +106,13 @@ class OutcomeStore(PendingTable):
     def _format(self) -> int:
         return int(self._connection.execute("PRAGMA user_version").fetchone()[0])
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All writes inside happen, or none; raises `StoreUnavailable` when the file is locked or full."""
-        try:
-            self._connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            raise StoreUnavailable(f"outcomes must be writable: {error}") from None
-        try:
-            yield
-            self._connection.execute("COMMIT")
-        except BaseException as error:
-            self._connection.execute("ROLLBACK")
-            self._numbers.clear()
-            if isinstance(error, sqlite3.OperationalError):
-                raise StoreUnavailable(f"outcomes must be writable: {error}") from None
-            raise
+    def _undone(self) -> None:
+        self._numbers.clear()
 
     def specs(self) -> dict[str, LabelSpec]:
         """What is to be known of each label to read the counts."""
         row = self._connection.execute("SELECT labels FROM definition").fetchone()
         return {} if row is None else _decode_specs(row[0])
-
-    def offsets(self, stream: str) -> dict[int, int]:
-        rows = self._connection.execute("SELECT partition, next FROM offsets WHERE stream = ?", (stream,))
-        return dict(rows.fetchall())
-
-    def put_offsets(self, stream: str, offsets: Offsets) -> None:
-        self._connection.executemany(
-            "INSERT OR REPLACE INTO offsets VALUES (?, ?, ?)",
-            [(stream, partition, following) for partition, following in enumerate(offsets)],
-        )
 
     def mark(self, name: str) -> int | None:
         row = self._connection.execute("SELECT at FROM marks WHERE name = ?", (name,)).fetchone()
