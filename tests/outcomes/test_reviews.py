@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import pytest
 
 import flyball as fb
-from flyball.core import BadInput, new_id
+from flyball.core import BadInput, Refused, new_id
 from flyball.events import DeclaredLog, Schema, open_log
-from flyball.outcomes import Prediction, prediction_record, read_reviews, verdict_fields
+from flyball.outcomes import Prediction, adds_to, prediction_record, read_reviews, verdict_fields, verdicts_on
 from flyball.tasks import Reviews
 
 START_US, HOUR_US = 1_700_000_000_000_000, 3_600_000_000
@@ -30,7 +30,8 @@ class Verdict(fb.Event):
     note: str = ""
 
 
-PLAN = Reviews("review", Payment, Verdict, ("payment", "of"))
+DAY_US = 24 * HOUR_US
+PLAN = Reviews("review", Payment, Verdict, ("payment", "of"), "fraud", 30 * DAY_US)
 
 
 def paid(number: int, hours: int, decision: str = "review") -> Prediction:
@@ -98,3 +99,61 @@ def test_what_makes_no_verdict_is_refused() -> None:
         verdict_fields(PLAN, paid(7, 0, "decline"), {"fraud": True})
     with pytest.raises(BadInput, match="got 'no decision'"):
         verdict_fields(PLAN, paid(7, 0, ""), {"fraud": True})
+
+
+def given(logs: Any, number: int, hours: int, fraud: bool) -> None:
+    schema, _, events = logs
+    at_us = START_US + hours * HOUR_US
+    fields = {"of": number, "holder": f"c{number}", "amount": 10.0 * number, "fraud": fraud}
+    events.append([schema.check("verdict", fields, at_us, at_us)])
+
+
+@pytest.mark.parametrize("order", [(True, False), (False, True)])
+def test_of_verdicts_that_disagree_the_one_that_found_it_counts(logs: Any, order: tuple[bool, bool]) -> None:
+    schema, predictions, events = logs
+    predictions.append([prediction_record(paid(1, 1))])
+    for hours, fraud in zip((4, 6), order, strict=True):
+        given(logs, 1, hours, fraud)
+    (review,) = read_reviews(predictions, events, schema, PLAN)
+    assert review.verdict is not None
+    assert (review.verdict["fraud"], review.verdicts, review.disagree) == (True, 2, True)
+    assert review.verdict_at_us == START_US + (4 if order[0] else 6) * HOUR_US
+
+
+def test_a_key_that_is_used_again_after_a_year_waits_for_a_verdict_of_its_own(logs: Any) -> None:
+    schema, predictions, events = logs
+    year = 365 * 24
+    predictions.append([prediction_record(paid(1, hours)) for hours in (1, year)])
+    given(logs, 1, 0, True)  # before either was asked
+    given(logs, 1, 5, True)
+    given(logs, 1, 5 + 31 * 24, False)  # the label of the first is final by then
+    first, second = read_reviews(predictions, events, schema, PLAN)
+    assert (first.verdicts, first.disagree, first.verdict_at_us) == (1, False, START_US + 5 * HOUR_US)
+    assert (second.verdict, second.verdicts) == (None, 0)
+    given(logs, 1, year + 2, False)
+    _, second = read_reviews(predictions, events, schema, PLAN)
+    assert second.verdict is not None
+    assert second.verdict["fraud"] is False
+
+
+def test_a_second_verdict_says_something_or_is_refused(logs: Any) -> None:
+    schema, _, events = logs
+    prediction, now_us = paid(1, 1), START_US + 9 * HOUR_US
+
+    def adds(fraud: object, again: bool = False, now_us: int = now_us) -> bool:
+        return adds_to(PLAN, prediction, verdicts_on(events, schema, PLAN, prediction), {"fraud": fraud}, now_us, again)
+
+    assert adds(True)
+    assert adds(False)
+    given(logs, 1, 4, False)
+    assert not adds(False)
+    assert adds("yes")  # no truth value: what checks events says so
+    with pytest.raises(Refused, match="found, fraud=false, got true: with --again"):
+        adds(True)
+    assert adds(True, again=True)
+    given(logs, 1, 5, True)
+    assert not adds(True)
+    with pytest.raises(Refused, match="found, fraud=true, got false"):
+        adds(False)
+    with pytest.raises(Refused, match="must come within 30d after its request of .* its label is final"):
+        adds(True, now_us=prediction.at_us + 30 * DAY_US + 1)

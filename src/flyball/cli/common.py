@@ -10,7 +10,7 @@ import traceback
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 import typer
@@ -190,6 +190,12 @@ def now_in(runtime: "Runtime") -> int:
             if end:
                 latest = max(latest, *(record.known_at for piece in log.read(start, 1) for record in piece.records))
     return latest or runtime.clock.now_us()
+
+
+def mode_in(runtime: "Runtime") -> Literal["live", "history"]:
+    """How an event of the present of a home becomes known: of one made by `flyball simulate` when it happens, lest its
+    present become the machine's."""
+    return "history" if runtime.layout.simulated.exists() else "live"
 
 
 def user_name() -> str:

@@ -4,12 +4,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flyball.cli.common import AppName, Home, Json, now_in, open_home, pairs
+from flyball.cli.common import AppName, Home, Json, mode_in, now_in, open_home, pairs
 from flyball.cli.sections import group
 from flyball.cli.show import say, show_json, show_table
 from flyball.core import BadInput, format_timestamp, parse_duration
 
 if TYPE_CHECKING:
+    from flyball.outcomes import Review
     from flyball.runtime import Runtime
     from flyball.tasks import Reviews
 
@@ -47,7 +48,7 @@ def list_reviews(
             format_timestamp(review_row.at_us),
             _words(review_row.request),
             " ".join(f"{name}={value:.3g}" for name, value in zip(names, review_row.values, strict=False)),
-            "" if review_row.verdict is None else _words(review_row.verdict),
+            _verdict_words(review_row),
         ]
         for review_row in shown
     ]
@@ -61,25 +62,37 @@ def verdict(
     app: AppName,
     prediction: Annotated[str, typer.Argument(metavar="PREDICTION", help="The response that was sent to review.")],
     values: Annotated[list[str], typer.Argument(metavar="NAME=VALUE...", help="What was found, such as fraud=true.")],
+    again: Annotated[
+        bool, typer.Option("--again", help="Also where there is one that found otherwise: it happened if any found so.")
+    ] = False,
     home: Home = None,
     json: Json = False,
 ) -> None:
     """Enter a verdict as an event: it counts as the outcome of the response, and the next learning sees it.
 
-    What the verdict has in common with the request need not be given.
+    What the verdict has in common with the request need not be given. A second one that finds the same changes nothing
+    and is not entered.
     """
     import msgspec
 
     from flyball.events import LineSource, find_format, ingest_lines
-    from flyball.outcomes import find_prediction, verdict_fields
+    from flyball.outcomes import adds_to, find_prediction, verdict_fields, verdicts_on
 
     runtime = open_home(app, home)
-    plan = _plan(runtime)
-    fields = verdict_fields(plan, find_prediction(runtime.predictions, prediction), pairs(values, "a verdict"))
+    plan, now_us = _plan(runtime), now_in(runtime)
+    reviewed = find_prediction(runtime.predictions, prediction)
+    fields = verdict_fields(plan, reviewed, pairs(values, "a verdict"))
     name = plan.verdict.__name__.lower()
-    line = msgspec.json.encode({"type": name, "at": format_timestamp(now_in(runtime)), **fields})
+    line = msgspec.json.encode({"type": name, "at": format_timestamp(now_us), **fields})
+    earlier = verdicts_on(runtime.log, runtime.schema, plan, reviewed)
+    if not adds_to(plan, reviewed, earlier, fields, now_us, again):
+        if json:
+            show_json({"prediction": prediction, "verdict": "duplicate", "event": {"type": name, **fields}})
+            return
+        say(f"{name} was there already, since {format_timestamp(earlier[0][0])}")
+        return
     runtime.catalog.catch_up(runtime.log)
-    source = LineSource("reviews", find_format("jsonl"), "jsonl", "live")
+    source = LineSource("reviews", find_format("jsonl"), "jsonl", mode_in(runtime))
     (result,) = ingest_lines([line], source, runtime.inlet).verdicts
     if result.verdict == "quarantined":
         raise BadInput(f"verdict on {prediction}", f"a good {name} ({result.reason}: {result.detail})", fields)
@@ -99,3 +112,10 @@ def _plan(runtime: "Runtime") -> "Reviews":
 
 def _words(fields: dict[str, Any]) -> str:
     return " ".join(f"{name}={value}" for name, value in fields.items())
+
+
+def _verdict_words(review: "Review") -> str:
+    """The verdict that counts, and that others found otherwise."""
+    if review.verdict is None:
+        return ""
+    return _words(review.verdict) + (f" ({review.verdicts} that disagree)" if review.disagree else "")

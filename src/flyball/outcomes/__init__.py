@@ -25,7 +25,7 @@ from flyball.outcomes.prediction import (
     response_of,
 )
 from flyball.outcomes.prediction_history import prediction_consumer, read_predictions
-from flyball.outcomes.reviews import Review, read_reviews, verdict_fields
+from flyball.outcomes.reviews import Review, adds_to, read_reviews, verdict_fields, verdicts_on
 from flyball.outcomes.views import Followed, followed, outcomes_by_version
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ __all__ = [
     "Prediction",
     "Review",
     "VersionOutcomes",
+    "adds_to",
     "decisions_frame",
     "exposure_of",
     "find_prediction",
@@ -62,6 +63,7 @@ __all__ = [
     "response_of",
     "shown_items",
     "verdict_fields",
+    "verdicts_on",
 ]
 
 __getattr__ = lazy_door(__name__, __file__)  # frames need polars, which serving should not load

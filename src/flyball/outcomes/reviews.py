@@ -1,11 +1,11 @@
 """The queue of what a person should look at, and their verdicts, which are events like any other."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from flyball.core import BadInput
+from flyball.core import BadInput, Refused, format_duration, format_timestamp
 from flyball.events import EventLog, Schema, read_where
 from flyball.outcomes.prediction import LAST_US, Prediction, prediction_of, records_between
 from flyball.tasks import Reviews, fields_of_event, references
@@ -13,7 +13,9 @@ from flyball.tasks import Reviews, fields_of_event, references
 
 class Review(msgspec.Struct, frozen=True, kw_only=True):
     """A response whose decision asks for a person. `key`: what its verdict names; `request`, `values`: what was asked
-    and answered. `verdict`: the fields of the verdict, None while it is open; `verdict_at_us`: when it came."""
+    and answered. `verdict`: the fields of the verdict that counts, None while it is open: the first that found that it
+    happened, else the first; `verdict_at_us`: when it came. `verdicts`: how many there are; `disagree`: whether some
+    found that it happened and some that it did not."""
 
     prediction: str
     at_us: int
@@ -23,12 +25,18 @@ class Review(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     verdict: dict[str, Any] | None = None
     verdict_at_us: int | None = None
+    verdicts: int = 0
+    disagree: bool = False
+
+
+Verdicts = Sequence[tuple[int, dict[str, Any]]]
+"""When each came, and its fields."""
 
 
 def read_reviews(
     predictions: EventLog, log: EventLog, schema: Schema, plan: Reviews, from_us: int = 0, until_us: int = LAST_US
 ) -> list[Review]:
-    """What was sent to review in `[from_us, until_us)`, oldest first, each with its first verdict."""
+    """What was sent to review in `[from_us, until_us)`, oldest first, each with its verdict."""
     to_review = [
         prediction
         for record in records_between(predictions, from_us, until_us)
@@ -66,30 +74,77 @@ def verdict_fields(plan: Reviews, prediction: Prediction, verdict: Mapping[str, 
     return values
 
 
-def _verdicts(log: EventLog, schema: Schema, plan: Reviews, from_us: int) -> dict[str, tuple[int, dict[str, Any]]]:
-    """{key: the first verdict that names it: when, fields}."""
+def verdicts_on(log: EventLog, schema: Schema, plan: Reviews, prediction: Prediction) -> Verdicts:
+    """The verdicts that count for one response, in order of time."""
+    return _belonging(prediction, plan, _verdicts(log, schema, plan, prediction.at_us))
+
+
+def adds_to(
+    plan: Reviews, prediction: Prediction, earlier: Verdicts, verdict: Mapping[str, Any], now_us: int, again: bool
+) -> bool:
+    """Whether a verdict now says more about a response than the `earlier` ones on it do.
+
+    Raises `Refused` for one that would not count any more, and, but for `again`, for one that finds otherwise: what
+    was found to have happened stays so, whatever comes after it.
+    """
+    if now_us - prediction.at_us > plan.within_us:
+        raise Refused(
+            f"a verdict on {prediction.id} must come within {format_duration(plan.within_us)} after its request of "
+            f"{format_timestamp(prediction.at_us)}, to count as its outcome; its label is final"
+        )
+    findings = {bool(fields[plan.finding]) for _, fields in earlier}
+    finding = verdict.get(plan.finding)
+    if not findings or not isinstance(finding, bool):
+        return True
+    if finding in findings and (finding or len(findings) == 1):
+        return False
+    at_us, _ = next(other for other in earlier if bool(other[1][plan.finding]) is not finding)
+    if not again:
+        before, now = (str(value).lower() for value in (not finding, finding))
+        raise Refused(
+            f"a verdict on {prediction.id} must find what the one of {format_timestamp(at_us)} found, "
+            f"{plan.finding}={before}, got {now}: with --again it is entered beside it, and it counts as happened, "
+            "since one found so"
+        )
+    return True
+
+
+def _verdicts(
+    log: EventLog, schema: Schema, plan: Reviews, from_us: int
+) -> dict[str, list[tuple[int, dict[str, Any]]]]:
+    """{key: the verdicts that name it, in order of time}."""
     name = plan.verdict.__name__.lower()
-    verdicts: dict[str, tuple[int, dict[str, Any]]] = {}
+    verdicts: dict[str, list[tuple[int, dict[str, Any]]]] = {}
     for partition, end in enumerate(log.ends()):
         for piece in read_where(log, partition, 0, end, types={name: from_us}):
             records = [record for record in piece.records if record.type == name and record.at >= from_us]
             for event in schema.decode_many(records):
                 key = str(getattr(event, plan.by[1]))
-                if key not in verdicts or event.at < verdicts[key][0]:
-                    verdicts[key] = (event.at, fields_of_event(event))
+                verdicts.setdefault(key, []).append((event.at, fields_of_event(event)))
+    for of_key in verdicts.values():
+        of_key.sort(key=lambda verdict: verdict[0])
     return verdicts
 
 
-def _review(prediction: Prediction, plan: Reviews, verdicts: Mapping[str, tuple[int, dict[str, Any]]]) -> Review:
-    key = str(prediction.request.get(plan.by[0]))
-    at_us, fields = verdicts.get(key, (None, None))
+def _belonging(prediction: Prediction, plan: Reviews, verdicts: Mapping[str, Verdicts]) -> Verdicts:
+    """Those that come after the response while its label is open: a key may be used again after a year."""
+    of_key = verdicts.get(str(prediction.request.get(plan.by[0])), ())
+    return [verdict for verdict in of_key if 0 <= verdict[0] - prediction.at_us <= plan.within_us]
+
+
+def _review(prediction: Prediction, plan: Reviews, verdicts: Mapping[str, Verdicts]) -> Review:
+    own = _belonging(prediction, plan, verdicts)
+    findings = [bool(fields[plan.finding]) for _, fields in own]
+    at_us, fields = own[findings.index(True) if any(findings) else 0] if own else (None, None)
     return Review(
         prediction=prediction.id,
         at_us=prediction.at_us,
-        key=key,
+        key=str(prediction.request.get(plan.by[0])),
         request=prediction.request,
         values=prediction.values,
         version=prediction.version,
         verdict=fields,
         verdict_at_us=at_us,
+        verdicts=len(own),
+        disagree=len(set(findings)) > 1,
     )

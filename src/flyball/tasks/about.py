@@ -39,13 +39,16 @@ class Reviews(msgspec.Struct, frozen=True):
     """Which responses a person looks at, and how their verdict comes in.
 
     `decision`: of those responses, "review". `request`: the event type of a request; `verdict`: that of a verdict.
-    `by`: the fields of the request and of the verdict that must agree.
+    `by`: the fields of the request and of the verdict that must agree; `finding`: that of the verdict which says
+    whether it happened. `within_us`: how long after its request a verdict counts as its outcome.
     """
 
     decision: str
     request: type[Event]
     verdict: type[Event]
     by: tuple[str, str]
+    finding: str
+    within_us: int
 
 
 class AdaptedInterval(msgspec.Struct, frozen=True):

@@ -163,6 +163,7 @@ def test_the_fallback_decides_by_the_costs_of_the_request(bank: Bank) -> None:
 
 def test_reviews_are_listed_and_a_verdict_becomes_a_label(bank: Bank) -> None:
     home = str(bank.runtime.home)
+    bank.runtime.layout.simulated.write_text("its present is the end of what happened in it")
 
     def run(*words: str, code: int = 0) -> Any:
         ran = call("reviews", words[0], str(FILE), *words[1:], "--home", home, "--json")
@@ -182,6 +183,17 @@ def test_reviews_are_listed_and_a_verdict_becomes_a_label(bank: Bank) -> None:
     assert "field fraud of Verdict must be given, as fraud=VALUE" in run("verdict", sent[2].id, "card=7", code=2)
     approved = next(one for one in bank.predictions if one.decision == "approve")
     assert "must be review, to be given a verdict, got 'approve'" in run("verdict", approved.id, "fraud=true", code=2)
+    assert run("verdict", sent[1].id, "fraud=false")["verdict"] == "duplicate"
+    assert "found, fraud=false, got true: with --again" in run("verdict", sent[1].id, "fraud=true", code=1)
+    assert run("verdict", sent[1].id, "fraud=true", "--again")["verdict"] == "accepted"
+    assert "found, fraud=true, got false" in run("verdict", sent[1].id, "fraud=false", code=1)
+    listed = run("list", "--since", "40000d", "--all", "--limit", "2")["reviews"][1]
+    assert (listed["verdict"]["fraud"], listed["verdicts"], listed["disagree"]) == (True, 2, True)
+    plain = call("reviews", "list", str(FILE), "--since", "40000d", "--all", "--home", home).out
+    assert "2 that disagree" in " ".join(plain.split())
+    bank.runtime.layout.simulated.unlink()
+    late = run("verdict", sent[2].id, "fraud=true", code=1)  # by the machine's clock months have passed
+    assert "must come within 5d after its request" in late
     labels = bank.app.task.about.labels
     assert [(label.name, label.event.__name__) for label in labels] == [
         ("chargeback", "Chargeback"),

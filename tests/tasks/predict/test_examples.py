@@ -296,3 +296,59 @@ def test_a_share_of_labels_with_a_delay_is_the_true_share_and_without_it_too_sma
     table = history.table()[2_500:]  # a whole day and the delay lie before these
     assert table["kitchen.old"].mean() == pytest.approx(0.2, abs=0.02)
     assert table["kitchen.young"].mean() < 0.17
+
+
+def order(number: int, hours: float) -> tuple[Event, int]:
+    at = START_US + int(hours * HOUR_US)
+    return Order(at=at, order=number, kitchen="a"), at
+
+
+def delivered(number: int, hours: float, score: float = 0.0) -> tuple[Event, int]:
+    at = START_US + int(hours * HOUR_US)
+    return Delivered(at=at, order=number, score=score), at
+
+
+def score_task() -> Predict:
+    target = fb.target_value(Delivered, lambda d: d.score, by="order", within="6h")
+    return fb.Predict(on=Order, target=target)
+
+
+YEAR_H = 365 * 24.0
+ODD: dict[str, tuple[list[tuple[Event, int]], list[float], list[float], list[float]]] = {
+    # events: (elapsed minutes, whether it occurs, the score); nan for no example
+    "two labels": ([order(1, 0), delivered(1, 1, 7.0), delivered(1, 2, 9.0)], [120.0], [1.0], [9.0]),
+    "a label before its question": ([delivered(1, 0, 7.0), order(1, 1)], [np.nan], [0.0], [np.nan]),
+    "a label at the time of its question": ([order(1, 1), delivered(1, 1, 7.0)], [0.0], [1.0], [7.0]),
+    "a label after its span": ([order(1, 0), delivered(1, 7, 7.0)], [np.nan], [0.0], [np.nan]),
+    "a key used again after a year": (
+        [order(1, 0), delivered(1, 1, 7.0), order(1, YEAR_H), delivered(1, YEAR_H + 3, 9.0)],
+        [60.0, 180.0],
+        [1.0, 1.0],
+        [7.0, 9.0],
+    ),
+    "a key used again after a year, unanswered": (
+        [order(1, 0), delivered(1, 1, 7.0), order(1, YEAR_H)],
+        [60.0, np.nan],
+        [1.0, 0.0],
+        [7.0, np.nan],
+    ),
+    "a question asked twice": (
+        [order(1, 0), order(1, 2), delivered(1, 3, 7.0)],
+        [60.0, 60.0],  # of the joined pair, whose question is the later one
+        [1.0, 1.0],
+        [7.0, 7.0],
+    ),
+}
+"""What docs/how-to/labels-come-late.md says of odd labels."""
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_labels_have_a_defined_result(name: str) -> None:
+    events, *must = ODD[name]
+    events = sorted(events, key=lambda event: event[1])
+    as_of_us = START_US + 400 * DAY_US
+    for task, values in zip((elapsed_task(), occurs_task(), score_task()), must, strict=True):
+        found = RequestHistory(task, past_of(task, events, as_of_us)).examples(as_of_us)
+        targets = np.full(len(values), np.nan)
+        targets[found.rows] = found.target
+        assert np.array_equal(targets, values, equal_nan=True), task.target

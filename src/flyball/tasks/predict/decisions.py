@@ -68,11 +68,12 @@ def labels_with_verdict(policy: Policy, label: Label, by: str) -> tuple[Label, .
     return after, verdict
 
 
-def reviews_of(policy: Policy, on: type[Event], key_field: str, by: str) -> Reviews | None:
+def reviews_of(policy: Policy, on: type[Event], key_field: str, by: str, within_us: int) -> Reviews | None:
     """What people look at; None without a type of verdicts."""
     if not isinstance(policy, Decide) or policy.verdict is None:
         return None
-    return Reviews(REVIEW, on, policy.verdict, (key_field, key_field_of(policy.verdict, by)))
+    keys = (key_field, key_field_of(policy.verdict, by))
+    return Reviews(REVIEW, on, policy.verdict, keys, _finding_field(policy.verdict), within_us)
 
 
 def plain_decide(policy: Policy) -> dict[str, Any] | None:

@@ -158,7 +158,7 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
             request=self.on,
             values=(*self.target_kind.outputs, *([QUOTE] if isinstance(self.decide, Quote) else [])),
             labels=labels,
-            reviews=reviews_of(self.decide, self.on, self.key_field, by),
+            reviews=reviews_of(self.decide, self.on, self.key_field, by, self.within_us),
             entities=_entities(self.features),
             features=features,
             event_types=tuple(dict.fromkeys([*used, *(side for event_class in used for side in _sides(event_class))])),
