@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from flyball.cli import accuracy, arrangements, batch, events, features, learning, project, report, reviews, running
+from flyball.cli import (
+    accuracy,
+    arrangements,
+    batch,
+    events,
+    experiments,
+    features,
+    learning,
+    project,
+    report,
+    reviews,
+    running,
+)
 from flyball.cli import search as searching
 from flyball.cli.common import in_own_code, user_name
 from flyball.cli.sections import SectionedGroup
@@ -31,6 +43,7 @@ for commands in (
     learning,
     report,
     arrangements,
+    experiments,
     searching,
     running,
     batch,

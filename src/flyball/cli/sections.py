@@ -7,12 +7,14 @@ import typer
 from typer.core import TyperGroup
 
 DEVELOP, DATA, TRAIN, SERVE, EXPLAIN = "Develop", "Data", "Train and release", "Serve", "Explain"
+EXPERIMENT = "Experiment"
 
 SECTIONS = {
     DEVELOP: ("new", "check", "simulate"),
     DATA: ("ingest", "quarantine", "export", "features"),
     TRAIN: ("learn", "report", "versions", "arrangements", "search", "accuracy"),
     SERVE: ("up", "status", "settings", "recommend", "predict"),
+    EXPERIMENT: ("power", "experiments"),
     EXPLAIN: ("why", "replay", "reviews"),
 }
 """Every command stands in one section; a test holds it."""

@@ -6,9 +6,12 @@ is a function of the log, a time and constants fixed before the start; what may 
 
 from flyball.experiments.analysis import analyze
 from flyball.experiments.comparison import AnalysisPlan
+from flyball.experiments.experiment import experiment, metrics_of, plan_of, release_of, releases_of
 from flyball.experiments.exposures import CONTROL, Exposed, ExposedUnits, first_exposures
 from flyball.experiments.logged_events import LoggedEvents
 from flyball.experiments.logged_exposures import exposed_by, exposures_of
+from flyball.experiments.power import Baseline, PowerReport, PowerRow, baseline, power_report, row_of, units_by
+from flyball.experiments.prediction_rows import PredictionRows
 from flyball.experiments.result import WITHHELD, WORDS, ExperimentResult, MetricResult, Ramp
 from flyball.experiments.unit_values import EventRows, UnitValues, unit_values
 
@@ -17,17 +20,30 @@ __all__ = [
     "WITHHELD",
     "WORDS",
     "AnalysisPlan",
+    "Baseline",
     "EventRows",
     "ExperimentResult",
     "Exposed",
     "ExposedUnits",
     "LoggedEvents",
     "MetricResult",
+    "PowerReport",
+    "PowerRow",
+    "PredictionRows",
     "Ramp",
     "UnitValues",
     "analyze",
+    "baseline",
+    "experiment",
     "exposed_by",
     "exposures_of",
     "first_exposures",
+    "metrics_of",
+    "plan_of",
+    "power_report",
+    "release_of",
+    "releases_of",
+    "row_of",
     "unit_values",
+    "units_by",
 ]

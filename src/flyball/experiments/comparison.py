@@ -148,12 +148,12 @@ def _contrasts(
     metric: ExperimentMetric, values: UnitValues, sums: Sequence[Pair]
 ) -> tuple[Contrast | None, Contrast | None, str]:
     """(absolute, relative, why there is none): each stratum within itself."""
-    parts = [_contrast_of(metric, values.adjusted, *pair) for pair in sums]
+    parts = [contrast_of(metric, values.adjusted, *pair) for pair in sums]
     absolute = _stratified(parts)
     if absolute is None:
         return None, None, "two units that differ in each arm, with closed windows"
     shares = [
-        None if part is None else _contrast_of(metric, values.adjusted, *pair, relative=True)
+        None if part is None else contrast_of(metric, values.adjusted, *pair, relative=True)
         for part, pair in zip(parts, sums, strict=True)
     ]
     undefined = any(part is not None and share is None for part, share in zip(parts, shares, strict=True))
@@ -165,7 +165,7 @@ def _stratified(parts: Sequence[Contrast | None]) -> Contrast | None:
     return stratified_contrast(usable_parts) if usable_parts else None
 
 
-def _contrast_of(metric: ExperimentMetric, adjusted: bool, a: Sums, b: Sums, relative: bool = False) -> Contrast | None:
+def contrast_of(metric: ExperimentMetric, adjusted: bool, a: Sums, b: Sums, relative: bool = False) -> Contrast | None:
     """None where a stratum says nothing: too few units, no variance, or a zero to divide by."""
     if min(a.count, b.count) < 2:
         return None
@@ -186,7 +186,7 @@ def _contrast_of(metric: ExperimentMetric, adjusted: bool, a: Sums, b: Sums, rel
 
 
 def _plain(metric: ExperimentMetric, a: Sums, b: Sums) -> Contrast | None:
-    return _contrast_of(metric, False, a, b)
+    return contrast_of(metric, False, a, b)
 
 
 def _infer(metric: ExperimentMetric, plan: AnalysisPlan, contrast: Contrast) -> Inference:

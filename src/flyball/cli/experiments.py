@@ -1,0 +1,123 @@
+"""`flyball experiments` and `flyball power`: what a change did to what users do, and what an experiment can find."""
+
+from typing import Annotated
+
+import typer
+
+from flyball.cli.common import AppName, Home, Json, Set, now_in, open_home
+from flyball.cli.learning import Wide
+from flyball.cli.sections import group
+from flyball.cli.show import say, show_json, show_table
+from flyball.core import BadInput, parse_timestamp
+
+commands = group("Experiments: what a release did to what users do.")
+
+METHODS = ("anytime", "group_sequential", "fixed")
+_OPTIONAL = ["role", "adjusted p", "open", "CUPED", "relative", "units"]
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(commands, name="experiments")
+    app.command("power")(show_power)
+
+
+@commands.command("show")
+def show_experiment(
+    app: AppName,
+    release: Annotated[str, typer.Argument(metavar="RELEASE", help="Such as rel3.")],
+    by: Annotated[
+        list[str] | None, typer.Option("--by", metavar="FIELD", help="Slice by a field of the request; repeatable.")
+    ] = None,
+    as_of: Annotated[str | None, typer.Option("--as-of", help="With what was known then.", show_default="now")] = None,
+    home: Home = None,
+    chosen: Set = None,
+    wide: Wide = False,
+    json: Json = False,
+) -> None:
+    """Show what a release did: each metric with its interval, what may be concluded and what may not yet.
+
+    Intervals hold however often one looks. A unit (such as a user) counts once its window has closed.
+    """
+    from flyball.experiments import experiment
+    from flyball.operations import catch_up
+
+    runtime = open_home(app, home, chosen)
+    catch_up(runtime)
+    as_of_us = now_in(runtime) if as_of is None else parse_timestamp(as_of)
+    result = experiment(runtime, release, as_of_us, tuple(by or ()))
+    if json:
+        show_json(result.document())
+        return
+    for sentence in result.sentences:
+        say(sentence)
+    for sliced in (False, True):
+        columns, rows = result.table(sliced)
+        if rows:
+            say(f"\nby {', '.join(by or ())}" if sliced else "")
+            right = [name for name in columns if name not in ("metric", "role", "arm", "verdict")]
+            show_table(columns, rows, right, _OPTIONAL, wide)
+
+
+def show_power(
+    app: AppName,
+    days: Annotated[
+        list[float] | None, typer.Option("--days", help="A planned length; repeatable.", show_default="7, 14, 28")
+    ] = None,
+    effect: Annotated[
+        float | None, typer.Option("--effect", help="A change to find, in per cent of today's mean.")
+    ] = None,
+    share: Annotated[float, typer.Option("--share", help="Of the units, in per cent, to the candidate.")] = 50.0,
+    traffic: Annotated[float, typer.Option("--traffic", help="Of all units, in per cent, that take part.")] = 100.0,
+    method: Annotated[str, typer.Option("--method", help=f"One of {', '.join(METHODS)}.")] = METHODS[0],
+    as_of: Annotated[str | None, typer.Option("--as-of", help="With what was known then.", show_default="now")] = None,
+    past_days: Annotated[int, typer.Option("--past-days", min=2, help="How much of the past to plan by.")] = 28,
+    home: Home = None,
+    chosen: Set = None,
+    json: Json = False,
+) -> None:
+    """Show what an experiment can find before it starts: the smallest effect by length, from live variance and traffic.
+
+    An effect of that size is found with probability 0.8 at a level of 0.05. Metrics are narrowed by CUPED as declared.
+    """
+    from flyball.experiments import power_report
+    from flyball.operations import catch_up
+    from flyball.statistics import Design
+
+    if method not in METHODS:
+        raise BadInput("--method", f"one of {', '.join(METHODS)}", method)
+    if not 0 < share < 100:
+        raise BadInput("--share", "between 0 and 100", share)
+    runtime = open_home(app, home, chosen)
+    catch_up(runtime)
+    design = Design(variance=1.0, method=method, share=share / 100)
+    report = power_report(
+        runtime,
+        now_in(runtime) if as_of is None else parse_timestamp(as_of),
+        past_days=past_days,
+        days=tuple(days or (7, 14, 28)),
+        effect=None if effect is None else effect / 100,
+        traffic=traffic / 100,
+        design=design,
+    )
+    if json:
+        show_json(report)
+        return
+    rows = [
+        [
+            row.metric,
+            f"{row.days:g}",
+            f"{row.units:,}",
+            f"{row.mean:.4g}",
+            f"{row.detectable:.3g}",
+            None if row.relative is None else f"{100 * row.relative:.3g} %",
+            None if row.adjusted_by is None else f"-{100 * row.adjusted_by:.0f} % var.",
+        ]
+        for row in report.rows
+    ]
+    columns = ["metric", "days", "units", "now", "smallest effect", "of now", "CUPED"]
+    show_table(columns, rows, columns[1:], ["CUPED"])
+    for name, reason in report.missing.items():
+        say(f"{name}: {reason}")
+    for name, needed in report.days_for.items():
+        length = "not found within ten years" if needed is None else f"found in {needed:.1f} days"
+        say(f"{name}: a change of {effect:g} % is {length}")

@@ -1,0 +1,162 @@
+"""The experiment that a release is, from an application's stores."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from flyball.core import BadInput, NotFound, Refused
+from flyball.experiments.analysis import analyze
+from flyball.experiments.comparison import AnalysisPlan
+from flyball.experiments.exposures import CONTROL, ExposedUnits, first_exposures
+from flyball.experiments.logged_events import LoggedEvents
+from flyball.experiments.logged_exposures import exposures_of
+from flyball.experiments.prediction_rows import PredictionRows
+from flyball.experiments.result import ExperimentResult
+from flyball.experiments.unit_values import EventRows, UnitRows, UnitValues, unit_values
+from flyball.outcomes import OutcomeConsumer
+from flyball.policy import ExperimentMetric, metric
+from flyball.registry import Registry
+from flyball.releases import Release
+from flyball.runtime import Runtime
+from flyball.tasks import About, key_field, references
+
+SPLITS = ("canary", "ab", "bandit", "shadow")
+DAY = "1d"
+
+
+def release_of(registry: Registry, release_id: str) -> Release:
+    """A release by its id, such as rel3; raises `NotFound`."""
+    releases = releases_of(registry)
+    for release in releases:
+        if release.id == release_id:
+            return release
+    raise NotFound("release", release_id, [release.id for release in releases])
+
+
+def releases_of(registry: Registry) -> list[Release]:
+    """Every release there ever was, oldest first."""
+    return [msgspec.convert(document, Release) for document in registry.release_objects()]
+
+
+def plan_of(release: Release) -> AnalysisPlan:
+    """The constants of an analysis, all from what was fixed when the release started."""
+    return AnalysisPlan(
+        n_best=release.constants.get("n_best", AnalysisPlan().n_best), ramp=release.kind in ("canary", "bandit")
+    )
+
+
+def metrics_of(about: About, declared: Mapping[str, ExperimentMetric]) -> dict[str, ExperimentMetric]:
+    """Those declared; where none are, the labels of the task: what was predicted of them, or how often they hold.
+
+    The first is the primary metric; of a recommender, a label "negative" is a guardrail.
+    """
+    if declared:
+        return dict(declared)
+    names = list(dict.fromkeys(label.name for label in about.labels))
+    if not names:
+        return {}
+    if not about.items:
+        return {
+            (loss := _usual_loss(about)): metric.model(loss, within=DAY, role="primary"),
+        }
+    chosen = {names[0]: metric.label(names[0], within=DAY, role="primary")}
+    if "negative" in names:
+        chosen["negative"] = metric.label("negative", within=DAY, role="guardrail", better="low")
+    return chosen
+
+
+def _usual_loss(about: About) -> str:
+    if about.declaration.get("quantiles"):
+        return "pinball"
+    if about.declaration.get("classes") or about.declaration.get("kind") in ("binary", "multilabel"):
+        return "log_loss"
+    return "absolute_error"
+
+
+def unit_entity(about: About, unit: Sequence[str]) -> str:
+    """What the units are: the entity of the request's field that names them, else that field itself."""
+    field = unit[0] if unit else key_field(about.request)
+    return references(about.request).get(field, field)
+
+
+def experiment(
+    runtime: Runtime,
+    release_id: str,
+    as_of_us: int,
+    slices: Sequence[str] = (),
+    plan: AnalysisPlan | None = None,
+) -> ExperimentResult:
+    """What the log says of a release at `as_of_us`.
+
+    `slices`: fields of the request. Raises `NotFound`, `BadInput` for another field, `Refused` for a release whose arms
+    do not answer different units and for an application without anything to compare.
+    """
+    release, about = release_of(runtime.registry, release_id), runtime.app.task.about
+    if release.kind not in SPLITS:
+        raise Refused(f"{release.id} must split its units among arms to be compared so, got {_other_way(release)}")
+    _check_slices(about, slices)
+    metrics = metrics_of(about, runtime.app.metrics)
+    if not metrics:
+        raise Refused(f"{runtime.app.name} must have metrics to compare: declare some by fb.App(metrics=...), got none")
+    exposed = first_exposures(exposures_of(runtime.predictions, release, slices, as_of_us + 1), as_of_us, slices)
+    exposed = with_declared_arms(exposed, release)
+    values = values_of(runtime, metrics, exposed, release.unit, as_of_us)
+    result = analyze(release.id, exposed, metrics, values, plan or plan_of(release), as_of_us, slices)
+    behind = labels_behind(runtime) if any(declared.kind in ("model", "label") for declared in metrics.values()) else 0
+    if behind:
+        late = f"{behind:,} events are not joined to answers yet: metrics of labels miss what they say"
+        result = msgspec.structs.replace(result, warnings=(*result.warnings, late))
+    return result
+
+
+def labels_behind(runtime: Runtime) -> int:
+    """How many events of the log are not joined to answers yet: the log worker does that, and `catch_up`."""
+    ends = runtime.log.ends()
+    if not runtime.outcomes_path.exists():
+        return sum(ends)
+    consumer = OutcomeConsumer(runtime.schema, runtime.app.task.about, runtime.outcomes_path, partitions=len(ends))
+    try:
+        joined = consumer.offsets("events", len(ends))
+    finally:
+        consumer.close()
+    return sum(end - at for end, at in zip(ends, joined, strict=True))
+
+
+def _other_way(release: Release) -> str:
+    if release.kind == "immediate":
+        return "one that went to all at once: compare before and after by flyball versions list"
+    return f"one of kind {release.kind}"
+
+
+def _check_slices(about: About, slices: Sequence[str]) -> None:
+    fields = [name for name in about.request.__struct_fields__ if name != "at"]
+    for name in slices:
+        if name not in fields:
+            raise BadInput("slice", f"one of the fields of the request: {', '.join(fields)}", name)
+
+
+def with_declared_arms(exposed: ExposedUnits, release: Release) -> ExposedUnits:
+    """The same with all arms of the release, also those that nobody has seen yet."""
+    arms = (CONTROL, *(arm.name for arm in release.arms if arm.name != CONTROL))
+    return msgspec.structs.replace(exposed, arms=arms)
+
+
+def values_of(
+    runtime: Runtime,
+    metrics: Mapping[str, ExperimentMetric],
+    exposed: ExposedUnits,
+    unit: tuple[str, ...],
+    as_of_us: int,
+) -> dict[str, UnitValues]:
+    """{metric: of the units}."""
+    about = runtime.app.task.about
+    events = LoggedEvents(runtime.history, runtime.log, runtime.schema)
+    values: dict[str, UnitValues] = {}
+    for name, declared in metrics.items():
+        label_within_us = 0
+        rows: UnitRows = EventRows(events, runtime.schema, unit_entity(about, unit), declared.by)
+        if declared.kind in ("model", "label"):
+            rows = PredictionRows(runtime.predictions, runtime.outcomes_path, about, declared, unit)
+            label_within_us = rows.label.within_us
+        values[name] = unit_values(declared, exposed.frame, rows, as_of_us, label_within_us)
+    return values

@@ -1,0 +1,200 @@
+"""Before an experiment: what it could find, from what users did lately; how long it would take."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+import numpy as np
+
+from flyball.core import BadInput, Doubles, Refused
+from flyball.events import EventLog
+from flyball.experiments.comparison import contrast_of
+from flyball.experiments.experiment import metrics_of, values_of
+from flyball.experiments.exposures import CONTROL, Exposed, first_exposures
+from flyball.experiments.unit_values import UnitValues
+from flyball.outcomes import prediction_of, records_between
+from flyball.policy import ExperimentMetric
+from flyball.releases import unit_of
+from flyball.runtime import Runtime
+from flyball.statistics import Design, Sums, minimum_detectable_effect, units_needed
+
+DAY_US = 86_400_000_000
+SHORTEST_DAYS = 2
+
+
+class Baseline(msgspec.Struct, frozen=True):
+    """A metric as it is now. `variance`: of one unit, once adjusted by what came before; `units`: seen for it."""
+
+    mean: float
+    variance: float
+    units: int
+    adjusted_by: float | None = None
+
+
+class PowerRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What an experiment of `days` days finds of one metric: an effect of `detectable` with the design's power.
+
+    `relative`: as a share of `mean`, None where that is 0. `units`: of both arms by then.
+    """
+
+    metric: str
+    days: float
+    units: int
+    mean: float
+    detectable: float
+    relative: float | None
+    method: str
+    adjusted_by: float | None = None
+
+    @property
+    def sentence(self) -> str:
+        """For a product manager."""
+        share = "" if self.relative is None else f" ({100 * self.relative:.2g} % of {self.mean:.4g})"
+        return (
+            f"{self.metric}: {self.days:g} days bring about {self.units:,} units; a change of {self.detectable:.3g}"
+            f"{share} would be found four times in five."
+        )
+
+
+class PowerReport(msgspec.Struct, frozen=True, kw_only=True):
+    """`rows` by metric and length. `days_for`: {metric: days until `effect`, a share of today's mean, is found}; None
+    where the window of a metric has not closed for two units yet (`missing`)."""
+
+    since_us: int
+    as_of_us: int
+    new_units_a_day: tuple[float, ...]
+    share: float
+    alpha: float
+    power: float
+    rows: tuple[PowerRow, ...]
+    effect: float | None = None
+    days_for: Mapping[str, float | None] = {}
+    missing: Mapping[str, str] = {}
+
+
+def baseline(metric: ExperimentMetric, values: UnitValues) -> Baseline | None:
+    """From units whose windows have closed: they are compared with themselves, which has no effect and the standard
+    error of an experiment of as many units in each arm. None where they say nothing."""
+    sums = Sums.of(values.columns()[values.closed])
+    if sums.count < 2:
+        return None
+    own = contrast_of(metric, values.adjusted, sums, sums)
+    plain = contrast_of(metric, False, sums, sums)
+    if own is None or plain is None:
+        return None
+    taken = 1 - (own.se / plain.se) ** 2 if values.adjusted else None
+    return Baseline(own.base, own.se**2 * sums.count / 2, sums.count, taken)
+
+
+def row_of(name: str, days: float, units: float, now: Baseline, design: Design) -> PowerRow:
+    """What `units` of both arms find."""
+    detectable = minimum_detectable_effect(msgspec.structs.replace(design, variance=now.variance), units)
+    return PowerRow(
+        metric=name,
+        days=days,
+        units=int(units),
+        mean=now.mean,
+        detectable=detectable,
+        relative=abs(detectable / now.mean) if now.mean else None,
+        method=design.method,
+        adjusted_by=now.adjusted_by,
+    )
+
+
+def units_by(days: float, new_units: Sequence[float]) -> float:
+    """How many different units come within `days`: as many as lately did; past that, as the last third of it brought.
+
+    >>> units_by(2, [100.0, 50.0, 10.0]), units_by(5, [100.0, 50.0, 10.0])
+    (150.0, 180.0)
+    """
+    full_days = min(int(days), len(new_units))
+    seen = float(sum(new_units[:full_days]))
+    late = new_units[-max(1, len(new_units) // 3) :]
+    if full_days < len(new_units):
+        return seen + (days - full_days) * new_units[full_days]
+    return seen + (days - full_days) * float(np.mean(late))
+
+
+def days_until(units: float, new_units: Sequence[float]) -> float | None:
+    """How many days bring that many units; None where they never do."""
+    low, high = 0.0, 1.0
+    while units_by(high, new_units) < units:
+        low, high = high, high * 2
+        if high > 3_650:
+            return None
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (low, middle) if units_by(middle, new_units) >= units else (middle, high)
+    return high
+
+
+def power_report(
+    runtime: Runtime,
+    as_of_us: int,
+    *,
+    past_days: int = 28,
+    days: Sequence[float] = (7, 14, 28),
+    effect: float | None = None,
+    traffic: float = 1.0,
+    design: Design | None = None,
+) -> PowerReport:
+    """What an experiment that began now would find, by the answers and events of the last `past_days`.
+
+    `traffic`: the share of the units that would take part. `effect`: as a share of today's mean, to say how many days
+    it takes. Raises `Refused` where less than two days of answers are in the log, or nothing is declared to compare.
+    """
+    if not 0 < traffic <= 1:
+        raise BadInput("traffic", "a share above 0, at most 1", traffic)
+    about = runtime.app.task.about
+    metrics = metrics_of(about, runtime.app.metrics)
+    if not metrics:
+        raise Refused(f"{runtime.app.name} must have metrics to compare: declare some by fb.App(metrics=...), got none")
+    since_us = as_of_us - past_days * DAY_US
+    exposed = first_exposures(_answered(runtime.predictions, since_us, as_of_us), as_of_us)
+    first_at = exposed.frame["at"].to_numpy()
+    if not len(first_at) or as_of_us - int(first_at.min()) < SHORTEST_DAYS * DAY_US:
+        raise Refused(
+            f"the log must hold {SHORTEST_DAYS} days of answers or more to plan by, got "
+            f"{'none' if not len(first_at) else 'less'}: serve first (flyball up)"
+        )
+    since_us = int(first_at.min())
+    chosen = design or Design(variance=1.0, method="anytime")
+    new_units = tuple((traffic * _by_day(first_at, since_us, as_of_us)).tolist())
+    rows: list[PowerRow] = []
+    days_for: dict[str, float | None] = {}
+    missing: dict[str, str] = {}
+    for name, values in values_of(runtime, metrics, exposed, (), as_of_us).items():
+        now = baseline(metrics[name], values)
+        if now is None:
+            missing[name] = "fewer than two units with closed windows that differ"
+            continue
+        rows += [row_of(name, length, units_by(length, new_units), now, chosen) for length in days]
+        if effect is not None and now.mean:
+            needed = units_needed(msgspec.structs.replace(chosen, variance=now.variance), abs(effect * now.mean))
+            days_for[name] = days_until(needed, new_units)
+    return PowerReport(
+        since_us=since_us,
+        as_of_us=as_of_us,
+        new_units_a_day=new_units,
+        share=chosen.share,
+        alpha=chosen.alpha,
+        power=chosen.power,
+        rows=tuple(rows),
+        effect=effect,
+        days_for=days_for,
+        missing=missing,
+    )
+
+
+def _answered(log: EventLog, since_us: int, as_of_us: int) -> Iterator[Exposed]:
+    for record in records_between(log, since_us, as_of_us + 1):
+        prediction = prediction_of(record)
+        unit = unit_of((), prediction.key, prediction.request)
+        if unit:
+            yield Exposed(unit, CONTROL, 1.0, prediction.at_us, record.known_at, prediction.id)
+
+
+def _by_day(first_at: "np.ndarray[tuple[int, ...], np.dtype[np.int64]]", since_us: int, as_of_us: int) -> Doubles:
+    """New units of each whole day since then."""
+    whole_days = (as_of_us - since_us) // DAY_US
+    day = (first_at - since_us) // DAY_US
+    return np.bincount(day[day < whole_days], minlength=whole_days).astype(np.float64)

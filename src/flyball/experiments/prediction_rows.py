@@ -1,0 +1,143 @@
+"""Rows of predictions and their labels: model metrics as metrics of units."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import log
+from pathlib import Path
+
+import msgspec
+import polars as pl
+
+from flyball.core import BadDeclaration
+from flyball.events import EventLog
+from flyball.outcomes import Prediction, outcomes_frame, prediction_of, records_between
+from flyball.policy import EventTotal, ExperimentMetric
+from flyball.releases import unit_of
+from flyball.tasks import About, Label
+
+_BATCH = 50_000
+_EDGE = 1e-15
+
+
+class LabelValues(msgspec.Struct, frozen=True):
+    """What followed one response: the values of a label over its items, and whether something ended the wait."""
+
+    values: tuple[float, ...] = ()
+    censored: bool = False
+
+
+NOTHING = LabelValues()
+
+
+class PredictionRows:
+    """Rows of responses that have a number: a loss against its label, or a label's value.
+
+    `unit`: the fields of the request that name the unit, () for its key. Labels are taken as they are joined now; a
+    response counts once its label is final, which is what `unit_values` waits for.
+    """
+
+    def __init__(
+        self, log: EventLog, outcomes: Path, about: About, metric: ExperimentMetric, unit: tuple[str, ...] = ()
+    ) -> None:
+        self._log, self._outcomes, self._about, self._unit = log, outcomes, about, unit
+        self.label = label_of_metric(about, metric)
+        self._metric = metric
+
+    def pieces(self, total: EventTotal, since_us: int, until_us: int, as_of_us: int) -> Iterator[pl.DataFrame]:
+        followed = self._followed(since_us)
+        rows: list[tuple[str, int, float]] = []
+        for record in records_between(self._log, since_us, until_us):
+            if record.known_at > as_of_us:
+                continue
+            prediction = prediction_of(record)
+            unit = unit_of(self._unit, prediction.key, prediction.request)
+            number = self._number(prediction, followed.get(prediction.id, NOTHING))
+            if unit is not None and number is not None:
+                rows.append((unit, prediction.at_us, 1.0 if total.counted else number))
+            if len(rows) == _BATCH:
+                yield _frame(rows)
+                rows = []
+        yield _frame(rows)
+
+    def _followed(self, since_us: int) -> Mapping[str, LabelValues]:
+        frame = outcomes_frame(self._outcomes, since_us)
+        column = f"labels.{self.label.name}"
+        if column not in frame.columns:
+            frame = frame.with_columns(pl.lit(None, dtype=pl.Float64).alias(column))
+        by_id = frame.group_by("id").agg(
+            pl.col(column).drop_nulls(), pl.col("censored").list.contains(self.label.name).any().alias("ended")
+        )
+        return {
+            id: LabelValues(tuple(values), bool(ended) and not values)
+            for id, values, ended in by_id.select("id", column, "ended").iter_rows()
+        }
+
+    def _number(self, prediction: Prediction, outcome: LabelValues) -> float | None:
+        label = self.label
+        if outcome.censored or prediction.decision in label.impossible_after:
+            return None
+        if self._metric.kind == "label" and label.value is None:
+            return float(sum(outcome.values)) if outcome.values else label.otherwise
+        actual = sum(outcome.values) / len(outcome.values) if outcome.values else label.otherwise
+        if actual is None or self._metric.kind == "label":
+            return actual
+        return loss_of(self._metric.loss, self._about, label.name, prediction.values, actual)
+
+
+def _frame(rows: Sequence[tuple[str, int, float]]) -> pl.DataFrame:
+    return pl.DataFrame(rows, schema={"unit": pl.String, "at": pl.Int64, "number": pl.Float64}, orient="row")
+
+
+def label_of_metric(about: About, metric: ExperimentMetric) -> Label:
+    """The label that a metric names, else the task's first; raises `BadDeclaration` for a task without any."""
+    named = [label for label in about.labels if label.name == (metric.label or label.name)]
+    if not named:
+        raise BadDeclaration("label of a metric", "one of the task", metric.label or "none")
+    longest = max(label.within_us for label in about.labels if label.name == named[0].name)
+    return msgspec.structs.replace(named[0], within_us=longest)
+
+
+def loss_of(loss: str, about: About, label: str, values: Sequence[float], actual: float) -> float | None:
+    """What one prediction lost; None for a response without values.
+
+    `values`: as the task names them: one number, quantiles from low to high, or a probability for each label or class.
+    Of quantiles, the middle one is the predicted number.
+    """
+    quantiles: Sequence[float] = about.declaration.get("quantiles", ())
+    classes: Sequence[str] = about.declaration.get("classes", ())
+    if not values:
+        return None
+    if loss in ("pinball", "coverage"):
+        if not quantiles:
+            raise BadDeclaration(f"loss {loss}", "of a task that predicts quantiles", about.kind)
+        if loss == "coverage":
+            return float(values[0] <= actual <= values[len(quantiles) - 1])
+        parts = [
+            max(q * (actual - value), (q - 1) * (actual - value)) for q, value in zip(quantiles, values, strict=False)
+        ]
+        return sum(parts) / len(quantiles)
+    if classes:
+        return _class_loss(loss, values[: len(classes)], int(actual))
+    labels = list(dict.fromkeys(known.name for known in about.labels))
+    position = labels.index(label) if len(labels) > 1 and len(values) >= len(labels) else 0
+    value = values[len(quantiles) // 2] if quantiles else values[position]
+    return _number_loss(loss, value, actual)
+
+
+def _class_loss(loss: str, probabilities: Sequence[float], actual: int) -> float:
+    if loss == "accuracy":
+        return float(max(range(len(probabilities)), key=probabilities.__getitem__) == actual)
+    if loss == "log_loss":
+        return -log(max(probabilities[actual], _EDGE))
+    if loss == "brier":
+        return sum((p - (index == actual)) ** 2 for index, p in enumerate(probabilities))
+    raise BadDeclaration(f"loss {loss}", "accuracy, log_loss or brier for a task that predicts a class", loss)
+
+
+def _number_loss(loss: str, value: float, actual: float) -> float:
+    if loss == "log_loss":
+        chance = min(max(value, _EDGE), 1 - _EDGE)
+        return -(actual * log(chance) + (1 - actual) * log(1 - chance))
+    if loss == "accuracy":
+        return float((value >= 0.5) == (actual >= 0.5))
+    difference = value - actual
+    return {"absolute_error": abs(difference), "bias": difference}.get(loss, difference * difference)
