@@ -70,12 +70,28 @@ def test_scores_and_contributions_are_those_of_lightgbm(name: str, missing: floa
         assert added == pytest.approx(scores[:60].reshape(60, -1), abs=1e-9)
 
 
+@pytest.mark.parametrize(("width", "leaves"), [(1, 200), (3, 255), (40, 2), (40, 255)])
+def test_contributions_of_deep_trees_are_those_of_lightgbm(width: int, leaves: int) -> None:
+    """Columns are asked again and again on a path, or many columns once: quadrature of up to a dozen points."""
+    rng = np.random.default_rng(width)
+    columns = rng.normal(size=(3_000, width))
+    target = np.sin(9 * columns[:, 0]) + rng.normal(size=len(columns))
+    columns[rng.random(columns.shape) < 0.1] = np.nan
+    settings = {"num_leaves": leaves, "min_data_in_leaf": 2, "verbosity": -1, "num_threads": 1, "seed": 3}
+    booster = lightgbm.train(settings, lightgbm.Dataset(columns, target), num_boost_round=8)
+    trees, unseen = Trees(text_of_trees(booster)), columns[:40] + 0.1
+    contributions = trees.contributions(unseen)
+    assert contributions == pytest.approx(booster.predict(unseen, pred_contrib=True), abs=1e-12)
+    assert contributions.sum(axis=1) == pytest.approx(trees.scores(unseen), abs=1e-12)
+
+
 def test_a_row_has_the_same_bits_in_any_batch() -> None:
     trees, unseen = Trees(text_of_trees(forest(FORESTS["numbers"], 1, False, 0.2))), odd_rows(5)
-    together = trees.scores(unseen)
-    for size in (1, 3, 8, 100):
-        parts = [trees.scores(unseen[first : first + size]) for first in range(0, len(unseen), size)]
-        assert np.concatenate(parts).tobytes() == together.tobytes()
+    for compute in (trees.scores, trees.contributions):
+        together = compute(unseen)
+        for size in (1, 3, 8, 100):
+            parts = [compute(unseen[first : first + size]) for first in range(0, len(unseen), size)]
+            assert np.concatenate(parts).tobytes() == together.tobytes()
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,29 @@ class Forest(NamedTuple):
     bits: NDArray[np.uint32]
 
 
+class Paths:
+    """What columns contribute to the scores of a forest. `counts`: the training rows of each node."""
+
+    def __init__(self, forest: Forest, counts: Doubles, roots: NDArray[np.int32]) -> None:
+        from flyball.models.kernels.tree_paths import add_contributions, measure_paths
+
+        self._add, self._forest, nodes = add_contributions, forest, len(forest.feature)
+        ends = np.append(roots[1:], nodes).astype(np.int32)
+        parents, before, shares = np.zeros(nodes, np.int32), np.zeros(nodes, np.int32), np.ones(nodes)
+        distinct = np.zeros(len(roots), np.int32)
+        measure_paths(forest.children, forest.feature, counts, roots, ends, parents, before, shares, distinct)
+        orders = max(1, (int(distinct.max(initial=1)) + 1) // 2)
+        points, weights = np.ones((orders, orders)), np.zeros((orders, orders))
+        for order in range(1, orders + 1):
+            nodes_of, weights_of = np.polynomial.legendre.leggauss(order)
+            points[order - 1, :order], weights[order - 1, :order] = (nodes_of + 1) / 2, weights_of / 2
+        self._measured = (counts, roots, ends, parents, before, shares, distinct, points, weights)
+
+    def add(self, columns: Doubles, added: Doubles) -> None:
+        """Add each row's contributions to `added` (rows, classes * (columns + 1)); a class's base comes last."""
+        self._add(columns, *self._forest, *self._measured, added)
+
+
 class Trees:
     """Trees ready to score, made from the text of `grow`. A row has the same bits in any batch.
 
@@ -113,9 +136,9 @@ class Trees:
     """
 
     def __init__(self, text: NDArray[np.uint8]) -> None:
-        from flyball.models.kernels.trees import add_contributions, walk_trees
+        from flyball.models.kernels.trees import walk_trees
 
-        self._walk, self._add = walk_trees, add_contributions
+        self._walk = walk_trees
         try:
             head, trees = _read(text.tobytes().decode())
             self.width = int(head["max_feature_idx"]) + 1
@@ -134,6 +157,7 @@ class Trees:
         self._forest = Forest(*joined) if forests else Forest(*_packed({"num_leaves": "1", "leaf_value": "0"}, 1)[0])
         self._counts = np.concatenate([counts for _, counts, _ in parts]) if parts else np.ones(1)
         self._depths = np.array([depth for _, _, depth in parts], np.int32)
+        self._paths: Paths | None = None
         self._plain = np.array([forest.kind.max() <= 1 for forest in forests], np.uint8)
 
     @property
@@ -167,7 +191,9 @@ class Trees:
         """
         checked = self._checked(columns)
         contributions = np.zeros((len(checked), self._classes * (self.width + 1)))
-        self._add(checked, *self._forest, self._counts, self._roots, self._depths, contributions)
+        if self._paths is None:
+            self._paths = Paths(self._forest, self._counts, self._roots)
+        self._paths.add(checked, contributions)
         return contributions
 
     def _checked(self, columns: Doubles) -> Doubles:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import Arrays, BadDeclaration, Doubles
+from flyball.models.combined.trees import Forest, Paths
 from flyball.models.tabular.table import TableColumn, TabularFit, TabularModel, TargetKind, TrainingTable, log_odds
 
 
@@ -66,12 +67,13 @@ class IsolationPredictor:
     """Walks the trees that isolate."""
 
     def __init__(self, arrays: Arrays, columns: tuple[TableColumn, ...]) -> None:
-        from flyball.models.kernels.trees import add_contributions, walk_trees
+        from flyball.models.kernels.trees import walk_trees
 
-        self._walk, self._add = walk_trees, add_contributions
+        self._walk = walk_trees
+        self._paths: Paths | None = None
         self._arrays, self._positions = arrays, _positions(columns)
         nodes, trees = len(arrays["feature"]), len(arrays["roots"])
-        self._forest = (
+        self._forest = Forest(
             arrays["feature"],
             arrays["threshold"],
             np.zeros(nodes, np.uint8),
@@ -94,8 +96,9 @@ class IsolationPredictor:
         """What each column makes the row's depth shorter, in proportion, on the scale of the score's log odds."""
         rows = _ordinary(self._arrays, numbers, categories)
         added = np.zeros((len(rows), rows.shape[1] + 1))
-        of_trees = (self._arrays["counts"], self._arrays["roots"], self._arrays["depths"])
-        self._add(rows, *self._forest, *of_trees, added)
+        if self._paths is None:
+            self._paths = Paths(self._forest, self._arrays["counts"], self._arrays["roots"])
+        self._paths.add(rows, added)
         start = log_odds(np.exp2(-added[:, -1] / self._count * self._scale))
         return _in_proportion(added[:, :-1], start, log_odds(self.predict(numbers, categories)[:, 0]), self._positions)
 

@@ -139,7 +139,7 @@ class PredictPipeline:
         return reasons
 
     def warm(self, at_us: int) -> None:
-        """Read the features of keys that nobody has, and predict two made-up rows, alone and together."""
+        """Read the features of keys that nobody has; predict two made-up rows, alone and together, and explain them."""
         if self._reads is not None and self._features is not None:
             keys = {group.name: [("",) * len(group.keys)] for group in self._reads.groups}
             # compiling takes longer than an answer may; a store that cannot be read now is reported by the answers
@@ -147,7 +147,10 @@ class PredictPipeline:
                 self._features.read([keys], [at_us])
         for rows in (1, 2):
             numbers = np.full((rows, len(self._encoder.number_names)), np.nan)
-            self._predictor.predict(numbers, np.full((rows, len(self._encoder.category_names)), -1, np.int32))
+            categories = np.full((rows, len(self._encoder.category_names)), -1, np.int32)
+            self._predictor.predict(numbers, categories)
+        with contextlib.suppress(Refused):  # a model that explains nothing
+            self._predictor.contributions(numbers, categories)
 
     def _read(self, requests: Sequence[Request]) -> "list[Reading]":
         from flyball.features import Reading
