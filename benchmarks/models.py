@@ -130,7 +130,7 @@ def print_result(what: str, took: dict[str, tuple[Times, Any]], quality: dict[st
 
 
 def als_loss(data: Interactions, x: np.ndarray, y: np.ndarray, alpha: float, reg: float) -> float:
-    """Hu, Koren, Volinsky's objective with plain regularisation, exactly, over all pairs."""
+    """Hu, Koren, Volinsky's objective with plain regularization, exactly, over all pairs."""
     x, y = x.astype(np.float64), y.astype(np.float64)
     fitted = np.einsum("nf,nf->n", x[data.user_index], y[data.item_index])
     everything = np.sum((x.T @ x) * (y.T @ y))
@@ -207,7 +207,7 @@ def users_items(data: Interactions) -> Any:
 
 
 def bench_bpr(data: Interactions, factors: int, iterations: int, repeats: int) -> None:
-    """Against `implicit`'s: the same factors, passes, rate and regularisation, all cores for both."""
+    """Against `implicit`'s: the same factors, passes, rate and regularization, all cores for both."""
     implicit = peer("implicit.bpr")
     model = BPR(factors, epochs=iterations, learning_rate=0.05, reg=0.01)
     held = stratified(data, 1) if len(data.users) <= 10_000 else np.zeros(len(data.user_index), dtype=bool)

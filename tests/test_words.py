@@ -1,6 +1,7 @@
 """Retired words stay retired: one standard term for one thing, in sources, tests and pages; no name is empty."""
 
 import ast
+import builtins
 import re
 from collections.abc import Iterator
 from io import StringIO
@@ -103,6 +104,13 @@ VAGUE_EXEMPT = {
     ("features/offline/chunks.py", "whole"): "a column in one piece, beside its chunks",
 }
 
+_BRITISH = re.compile(
+    r"\b(?:minim|maxim|recogn|general|factor|standard|quant|regular|vector|organ|summar|initial|serial|penal|parameter|"
+    r"random|categor|character|optim|normal)is(?:e|ed|es|ing|ation|ations|er|ers)\b|\bfavourites?\b",
+    re.IGNORECASE,
+)
+"""Spellings of British English that are no words of `INSTEAD`."""
+
 _RETIRED = re.compile(rf"(?<![\w-])({'|'.join(map(re.escape, INSTEAD))})(?![\w-])", re.IGNORECASE)
 _OTHER_MEANINGS = re.compile(r"\btype hints?\b|\btold apart\b")
 _TYPE_HINT = re.compile(r"\bhints?\b")
@@ -142,12 +150,13 @@ def retired(text: str, file: str) -> list[str]:
     """`line: word -> term` of each retired word in a file's name and text."""
     if (file, "*") in EXEMPT:
         return []
-    return [
-        f"{file}:{number}: {word} -> {INSTEAD[word.lower()]}"
-        for number, line in lines_of(text, file)
-        for word in _RETIRED.findall(_OTHER_MEANINGS.sub("", line))
-        if (file, word.lower()) not in EXEMPT
-    ]
+    messages = []
+    for number, line in lines_of(text, file):
+        for word in _RETIRED.findall(_OTHER_MEANINGS.sub("", line)):
+            if (file, word.lower()) not in EXEMPT:
+                messages.append(f"{file}:{number}: {word} -> {INSTEAD[word.lower()]}")
+        messages += [f"{file}:{number}: {word} -> American spelling" for word in _BRITISH.findall(line)]
+    return messages
 
 
 def names_in(source: str) -> Iterator[tuple[int, str]]:
@@ -207,6 +216,8 @@ def test_what_counts_as_a_vague_name(line: str, expected: list[str]) -> None:
         ("'A Ladder of rungs, a rung'", ["x.py:1: Ladder -> fallback levels", "x.py:1: rung -> fallback level"]),
         ('"by the chance of finding"', ["x.py:1: chance of finding -> propensity"]),
         ("misjudged = judge_fairly(shelf_life)", []),
+        ("# Minimise it", ["x.py:1: Minimise -> American spelling"]),
+        ("# optimizer, precise, exercise, promise, otherwise", []),
         ("def test_a_stranger_is_told(): ...", ["x.py:1: stranger -> unknown user", "x.py:1: told -> reported"]),
         ("hints = get_type_hints(struct)  # type hints", []),
         ("hints = [1]", ["x.py:1: hints -> weak positives"]),
@@ -216,6 +227,69 @@ def test_what_counts_as_a_vague_name(line: str, expected: list[str]) -> None:
 )
 def test_what_counts_as_a_retired_word(line: str, expected: list[str]) -> None:
     assert retired(line, "x.py") == expected
+
+
+STALE_EXEMPT = {
+    ("evaluation/published/dataset.py", "user_artists.dat"): "a file of a data set",
+    ("tasks/metrics/reliability.py", "calibration_curve"): "scikit-learn's function",
+    ("tasks/recommend/metrics/ranking.py", "map_cut"): "trec_eval's measure",
+    ("experiments/result.py", "pre"): "an element of HTML",
+    ("settings.py", "FLYBALL_EVENTS"): "an environment variable, made from a setting's name",
+}
+"""{(file, what stands in backticks): why the source has no such name}."""
+
+_MARKED = re.compile(r"`([A-Za-z_][\w.]*)(?:\(\))?`", re.ASCII)
+
+
+def known_names(sources: dict[str, str]) -> tuple[set[str], tuple[str, ...]]:
+    """(every name and word of a short text, beginnings of names that are put together) of sources."""
+    names, beginnings = set(dir(builtins)), set[str]()
+    for file, source in sources.items():
+        names |= {token.string for token in generate_tokens(StringIO(source).readline) if token.type == NAME}
+        names |= {part.removesuffix(".py") for part in file.split("/")}
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) < 60:
+                names |= set(re.findall(r"\w+", node.value))
+                if re.fullmatch(r"\w+_", node.value):
+                    beginnings.add(node.value)
+    return names, tuple(beginnings)
+
+
+def stale_names(source: str, file: str, names: set[str], beginnings: tuple[str, ...]) -> list[str]:
+    """`file: name` of what stands in backticks in a docstring and is no name of the source, digits at its end aside."""
+    docstrings = [
+        node.value.value
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    ]
+    return [
+        f"{file}: {marked}"
+        for text in docstrings
+        for marked in _MARKED.findall(re.sub(r"^\s*>>>.*$", "", text, flags=re.M))
+        if (file, marked) not in STALE_EXEMPT
+        for part in marked.split(".")
+        if part.rstrip("0123456789_") not in names | {""} and part not in names and not part.startswith(beginnings)
+    ]
+
+
+def test_what_a_docstring_names_is_there() -> None:
+    root = ROOT / "src" / "flyball"
+    sources = {path.relative_to(root).as_posix(): path.read_text() for path in sorted(root.rglob("*.py"))}
+    names, beginnings = known_names(sources)
+    assert [m for file, source in sources.items() for m in stale_names(source, file, names, beginnings)] == []
+
+
+@pytest.mark.parametrize(
+    ("docstring", "expected"),
+    [
+        ("`gone` and `fit`", ["x.py: gone"]),
+        ("`kernels.folding`", ["x.py: kernels.folding"]),
+        ("`part_scores`, `slot0`, `fit()`, `a + b`, `len`", []),
+    ],
+)
+def test_what_counts_as_a_stale_name(docstring: str, expected: list[str]) -> None:
+    names, beginnings = known_names({"kernels/y.py": "def fit(slot): return f'part_{slot}'"})
+    assert stale_names(f'"""{docstring}"""', "x.py", names, beginnings) == expected
 
 
 def test_a_file_is_not_called_by_a_retired_word() -> None:

@@ -143,7 +143,7 @@ def test_stratified_takes_a_quarter_of_each_user() -> None:
     assert not pairs(found.train) & withheld(found, asked)
 
 
-def test_strong_generalisation_learns_nothing_from_the_users_it_asks() -> None:
+def test_strong_generalization_learns_nothing_from_the_users_it_asks() -> None:
     data = sample_interactions(users=80, pairs=2_000)
     found = splits.strong(data, 98765)
     asked_in_all = 0

@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 
 
 def accuracy(
-    folder: Annotated[Path, typer.Argument(help="A folder (or file) with ratings; the layout is recognised.")],
+    folder: Annotated[Path, typer.Argument(help="A folder (or file) with ratings; the layout is recognized.")],
     protocols: Annotated[
         str | None,
         typer.Option("--protocols", help="Of ratings, lists, strong, last, time, time_ratings.", show_default="all"),

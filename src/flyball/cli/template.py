@@ -120,9 +120,9 @@ def example_events(rng: random.Random, visitors: int = 120, items: int = 60) -> 
     ]
     acts = []
     for visitor in range(1, visitors + 1):
-        favourite = rng.randrange(5)
+        favorite = rng.randrange(5)
         for _ in range(rng.randrange(4, 30)):
-            kind = favourite if rng.random() < 0.8 else rng.randrange(5)
+            kind = favorite if rng.random() < 0.8 else rng.randrange(5)
             number = kind + 5 * min(int(rng.expovariate(0.35)), items // 5 - 1)
             at = start + rng.randrange(60 * day)
             act: dict[str, object] = {"visitor": visitor, "item": f"{_KINDS[kind]}-{number:02d}"}

@@ -1,4 +1,4 @@
-"""Time that has passed, for waits: a wall clock may be set back or forward while something waits."""
+"""Elapsed time for waits: a wall clock may be set back or forward meanwhile."""
 
 from flyball.core.clock import Stopwatch
 

@@ -1,4 +1,4 @@
-"""Who is compared."""
+"""A challenger: one model in an evaluation, with its role and what it learned."""
 
 from typing import Any
 

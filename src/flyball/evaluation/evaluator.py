@@ -1,4 +1,4 @@
-"""Ask one challenger for everything in an evaluation set, through the pipeline that serves."""
+"""Answers every request of an evaluation set by one challenger, through the pipeline that serves."""
 
 from typing import Protocol
 

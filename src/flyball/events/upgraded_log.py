@@ -1,4 +1,4 @@
-"""A log whose records are read otherwise than they lie in it; everything else is passed on."""
+"""A log that upgrades its records as they are read; everything else is passed on."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a killed run leaves behind, and its removal."""
+"""Removes what killed runs and retired versions leave behind."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""Which candidates may serve."""
+"""Runs the gates: which candidates may serve, and why not the others."""
 
 import msgspec
 

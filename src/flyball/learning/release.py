@@ -1,4 +1,4 @@
-"""Let the winner serve."""
+"""Releases the winner of a run."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""Exposure: who was shown what, the part of the past that the application itself had a hand in."""
+"""Exposure: which items were shown to whom, and at which position."""
 
 from collections.abc import Collection
 

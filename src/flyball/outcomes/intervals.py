@@ -1,4 +1,4 @@
-"""Keeps an interval at its level by what comes: adaptive conformal inference, fed by the outcomes of served answers.
+"""Adaptive conformal inference online: the outcomes of served answers keep an interval at its level of coverage.
 
 Each answer is stamped with the margin that moved its interval. When its outcome comes, one that was missed widens the
 intervals after it, one that was covered narrows them a little; over many outcomes the share that is covered is the

@@ -1,4 +1,4 @@
-"""What an event says about responses: what can follow one, and what it is joined by."""
+"""Label events: what the labels see in an event, and the keys by which events and responses join."""
 
 from collections.abc import Sequence
 from typing import Any

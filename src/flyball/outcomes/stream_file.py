@@ -1,5 +1,7 @@
-"""What every SQLite file has that is derived from streams: their offsets, events that wait for their other side, and
-transactions in which what is derived and the offsets it was derived from change together."""
+"""A SQLite file derived from streams: offsets, pending events and transactions.
+
+What is derived and the offsets it was derived from change in one transaction.
+"""
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence

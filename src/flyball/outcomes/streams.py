@@ -1,4 +1,4 @@
-"""Reading on in a stream from the offsets that a consumer's own store keeps."""
+"""Reads new records of a stream from the offsets that a consumer's own store keeps."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Protocol

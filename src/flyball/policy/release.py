@@ -1,4 +1,4 @@
-"""How a version comes before users, and what it must pass first."""
+"""How a version is released to users, and which gates it must pass first."""
 
 from collections.abc import Mapping, Sequence
 from math import isfinite

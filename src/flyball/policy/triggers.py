@@ -1,4 +1,4 @@
-"""When to learn anew."""
+"""When to learn again."""
 
 import msgspec
 

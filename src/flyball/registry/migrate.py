@@ -1,4 +1,4 @@
-"""Bring a database to this Flyball's revision, in one transaction."""
+"""Migrates a database to this Flyball's revision, in one transaction."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""What is known of each entity: its latest profile and since when it is known."""
+"""The catalog: each known entity's latest profile, and since when it is known."""
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property

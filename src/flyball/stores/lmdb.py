@@ -1,4 +1,4 @@
-"""The online store on one machine: LMDB, one writing process, many reading ones.
+"""The online store for one machine: LMDB with one writing process and any number of readers.
 
 A reader's transaction sees one commit, whole; the map file is shared memory, so a read is a few microseconds.
 Source: https://www.lmdb.tech/doc/ (caveats: one environment per path and process, none carried over a fork).

@@ -1,4 +1,4 @@
-"""The online store outgrown: a Redis server that any number of machines read, one writing process.
+"""The online store for several machines: a Redis server with one writing process and any number of readers.
 
 Values and offsets are fields of one hash, so one HMGET reads them at one moment and one MULTI replaces them; a
 sorted set beside it, in the same hash slot, holds the keys in order.

@@ -1,4 +1,4 @@
-"""Published data sets as training data: each common layout of a folder is recognised by its files."""
+"""Published data sets as training data: each common layout of a folder is recognized by its files."""
 
 import gzip
 import re
@@ -54,7 +54,7 @@ class RatedSet(msgspec.Struct, frozen=True):
 
 
 def read_rated_set(location: Path) -> RatedSet:
-    """Read a folder (or one file) in a layout that is recognised; the latest row of a (user, item) pair stays.
+    """Read a folder (or one file) in a layout that is recognized; the latest row of a (user, item) pair stays.
 
     Layouts: MovieLens `u.data`, `ratings.csv`, `ratings.dat`; `user_artists.dat` (Last.fm, plays); RecBole `*.inter`;
     any csv or tsv whose header names a user and an item (rating, timestamp if there are); a table without header of

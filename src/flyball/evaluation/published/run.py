@@ -93,7 +93,7 @@ PROTOCOLS: dict[str, Protocol] = {
         ),
         Protocol(
             "strong",
-            "Strong generalisation: held-out users, 80 % folded in",
+            "Strong generalization: held-out users, 80 % folded in",
             "Ratings of at least 4/5 of the scale (all rows where none are given), users with 5; recall@k over "
             "min(k, relevant). Liang et al. 2018; below 100,000 users the users are held out in 5 folds in turn.",
             strong,

@@ -1,4 +1,4 @@
-"""One aggregate over the rows that it is query_rows for."""
+"""The values of one aggregate for query rows."""
 
 from typing import Any
 

@@ -118,7 +118,7 @@ def _file(path: str) -> tuple[str, int, int]:
 
 
 def _events_by_key(group: Group, files: Mapping[str, Sequence[str]], query_rows: pl.DataFrame) -> pl.DataFrame:
-    """key, events: of the keys query_rows for, by text."""
+    """key, events: how many events there are of each key of the query rows, by the key's text."""
     counts = [query_rows.select("key", events=pl.lit(0, pl.Int64))]
     read = {
         (part.event.__name__.lower(), fields[0])

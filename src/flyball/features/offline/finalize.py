@@ -1,4 +1,4 @@
-"""Whole sums of many rows to values, with exactly the doubles of `formulas`."""
+"""Turns whole sums of many rows into values, with exactly the doubles of `formulas`."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""DistinctKeys of rows and events as small whole numbers. DistinctKeys are equal when their texts are."""
+"""Keys of query rows and events as small whole numbers. Two keys are equal when their texts are."""
 
 from collections.abc import Sequence
 
@@ -35,7 +35,7 @@ def distinct_keys(rows: pl.DataFrame, names: Sequence[str]) -> DistinctKeys:
 
 
 def codes_of(events: pl.DataFrame, fields: Sequence[str], keys: DistinctKeys) -> Codes:
-    """The code of each event's keys, -1 where no row asks for them."""
+    """The code of each event's keys, -1 where no query row has them."""
     table = keys.frame
     columns = []
     for name, field in zip(keys.names, fields, strict=True):

@@ -1,4 +1,4 @@
-"""The rows that features are query_rows for, sorted by key."""
+"""Query rows: the keys and times for which features are computed, sorted by key."""
 
 from collections.abc import Sequence
 

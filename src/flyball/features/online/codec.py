@@ -1,6 +1,6 @@
 """Keys and values of the online features in a state store.
 
-`f/<group>.<layout>/<keys>`: the state of a key, see `online_plan`. `x/<group>.<layout>/<bucket><shard><keys>`: when it
+`f/<group>.<layout>/<keys>`: the state of a key, see `layout`. `x/<group>.<layout>/<bucket><shard><keys>`: when it
 may be forgotten. `m/ready`, `m/features`: which groups are complete, and the consumer's counts.
 """
 

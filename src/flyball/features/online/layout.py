@@ -1,4 +1,4 @@
-"""What the online state of a group holds, compiled to whole numbers for `kernels.folding` and `kernels.reading`.
+"""What the online state of a group holds, compiled to whole numbers for `kernels.update` and `kernels.read`.
 
 The state of a key is one value: a header (length, first time that may be queried, latest time, bucket in
 which its expiry was first noted, limit of rows), then for each *stream* (an event type, its key fields and a delay) the

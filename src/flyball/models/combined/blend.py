@@ -32,7 +32,7 @@ _STEPS = (0.0, 0.5, 0.7, 0.85, 1.18, 1.4, 2.0)
 
 
 class Blend(Recommender, frozen=True):
-    """score = sum of weight * z over the component models, z = a model's scores standardised within the row.
+    """score = sum of weight * z over the component models, z = a model's scores standardized within the row.
 
     `models`: the components, values such as `(fb.EASE(), fb.SLIM())`. The weights maximize ndcg@`k` on positives
     withheld from the components: a share 1 / `folds` of each user's positives in each of the folds ("random"), or each
@@ -89,7 +89,7 @@ class Blend(Recommender, frozen=True):
         return sum_of(model.artifact_bytes(data) for model in self.models)
 
     def _candidates(self, data: Interactions, fold: int, seed: int) -> tuple[Any, ...] | None:
-        """Standardised scores (users, candidates, components) and which candidates were withheld; None for too few."""
+        """Standardized scores (users, candidates, components) and which candidates were withheld; None for too few."""
         liked = positives(data)
         withheld = self._is_withheld(liked, fold, seed)
         if not withheld.any():

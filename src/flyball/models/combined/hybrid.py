@@ -64,7 +64,7 @@ class Hybrid(Recommender, frozen=True):
         Beside those what `place_new` needs: `values_txt`, the values' names as JSON; `rarity`, 1 / how many items have
         each, float64 (values,); `mapping`, M, float64 (values, factors).
         """
-        from flyball.models.kernels.ridge import factorise, substitute
+        from flyball.models.kernels.ridge import factorize, substitute
 
         learned, known = self.model.fit(data, seed), data.attributes
         if known is None or not len(known.index):
@@ -81,7 +81,7 @@ class Hybrid(Recommender, frozen=True):
         wide[:size, :size] += (trusted @ attributes).toarray()
         right = np.zeros((y.shape[1], len(wide)))
         right[:, :size] = (trusted @ y).T
-        factorise(wide)
+        factorize(wide)
         for column in right:
             substitute(wide, column)
         mapping = np.ascontiguousarray(right[:, :size].T)

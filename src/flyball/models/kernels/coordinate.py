@@ -30,7 +30,7 @@ def elastic_columns(
     chosen,
     out,
 ):
-    """For items `[first, last)`: w >= 0 minimising |x_i - X w|^2 / 2 + l2 |w|^2 / 2 + l1 |w|, over the candidates.
+    """For items `[first, last)`: w >= 0 minimizing |x_i - X w|^2 / 2 + l2 |w|^2 / 2 + l1 |w|, over the candidates.
 
     Candidates: the items of the highest cosine to i, as many as `chosen` is wide. `chosen` (items, width) comes out in
     the order of items (-1 for none), `out` their weights. Stops when no weight moves by more than `tolerance`.

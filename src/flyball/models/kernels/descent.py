@@ -1,4 +1,4 @@
-"""Stochastic gradient descent of biased matrix factorisation."""
+"""Stochastic gradient descent of biased matrix factorization."""
 
 import numpy as np
 from numba import njit, void

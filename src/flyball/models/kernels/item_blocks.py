@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit, void
 
-from flyball.models.kernels.ridge import factorise, substitute
+from flyball.models.kernels.ridge import factorize, substitute
 from flyball.models.kernels.signatures import f8, i8, r_f4, r_i4, r_i8, w_f4x2, w_i4x2
 
 
@@ -46,7 +46,7 @@ def block_weights(
                 head[item_users[a]] = -1
         for p in range(side):
             matrix[p, p] += l2
-        factorise(matrix)
+        factorize(matrix)
         column = np.empty(side, dtype=np.float64)
         for s in range(solved_ptr[block], solved_ptr[block + 1]):
             own = solved[s]

@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit, void
 
 from flyball.models.kernels.lanes import dot
-from flyball.models.kernels.ridge import factorise, substitute
+from flyball.models.kernels.ridge import factorize, substitute
 from flyball.models.kernels.signatures import f8, i8, r_f4, r_f4x2, r_i4, r_i8, w_f4, w_f4x2, w_f8x2
 
 
@@ -105,7 +105,7 @@ def linear_map(inputs, outputs, reg, mapped):
         ridge += system[a, a] / side
     for a in range(side):
         system[a, a] += max(reg * ridge, 1e-12)
-    factorise(system)
+    factorize(system)
     column = np.empty(side)
     for b in range(side):
         for a in range(side):

@@ -40,7 +40,7 @@ def add_outer(matrix, factors, index, weights, scale):
 
 
 @njit(void(w_f8x2), cache=True, nogil=True, error_model="numpy")
-def factorise(matrix):
+def factorize(matrix):
     """Cholesky in place: the upper triangle of a positive definite matrix becomes U with U' U = matrix."""
     side = len(matrix)
     for first in range(0, side, 4):
@@ -71,7 +71,7 @@ def factorise(matrix):
 
 @njit(void(w_f8x2, w_f8), cache=True, nogil=True, error_model="numpy")
 def substitute(upper, right):
-    """Solve U' U x = right in place, U from `factorise`."""
+    """Solve U' U x = right in place, U from `factorize`."""
     side = len(upper)
     for k in range(side):
         right[k] /= upper[k, k]
@@ -114,7 +114,7 @@ def ridge_rows(indptr, index, weights, pulls, factors, base, scale, reg, frequen
         ridge = reg * (scale * total + frequency) ** exponent
         for a in range(side):
             matrix[a, a] += ridge
-        factorise(matrix)
+        factorize(matrix)
         substitute(matrix, right)
         for a in range(side):
             out[a] = right[a]

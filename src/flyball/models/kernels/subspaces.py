@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit, void
 
-from flyball.models.kernels.ridge import add_outer, factorise, substitute
+from flyball.models.kernels.ridge import add_outer, factorize, substitute
 from flyball.models.kernels.signatures import f8, i8, r_f4, r_f4x2, r_f8x2, r_i4, r_i8, w_f4x2
 
 
@@ -61,7 +61,7 @@ def subspace_rows(indptr, index, weights, factors, base, scale, reg, frequency, 
                     columns[a, h] = y[a]
                     step[a] += pull * y[a]
             add_outer(matrix, near, every[:n], weights[start:stop], scale)
-            factorise(matrix)
+            factorize(matrix)
             substitute(matrix, step)
             for a in range(size):
                 back, own = step[a], columns[a]

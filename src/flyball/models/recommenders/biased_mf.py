@@ -1,4 +1,4 @@
-"""Biased matrix factorisation of ratings, known as SVD.
+"""Biased matrix factorization of ratings, known as SVD.
 
 Source: Koren, Bell, Volinsky, "Matrix Factorization Techniques for Recommender Systems", IEEE Computer 2009; trained by
 stochastic gradient descent as in Funk, "Netflix Update: Try This at Home", 2006, or by alternating least squares as in
@@ -44,7 +44,7 @@ class BiasedMF(Recommender, frozen=True):
     `solver`: "sgd", or "als", which has no learning rate and comes to the minimum of the same loss in fewer, dearer
     `epochs`: every user's, then every item's, bias and factors are solved exactly.
     Only the item side is kept. At answer time (b_u, p_u) is the ridge regression of the history's ratings on its items'
-    factors, regularised by `fold_in_reg` (p_u) and `fold_in_reg_bias` (b_u).
+    factors, regularized by `fold_in_reg` (p_u) and `fold_in_reg_bias` (b_u).
     A list is not sorted by predicted rating alone, which would put films that two people loved on top: an item with n
     ratings is set back by `caution` * sd / sqrt(n + 1), sd that of all ratings: a lower confidence bound.
     Defaults: chosen on validation parts of ml-100k and ml-latest-small.

@@ -1,7 +1,7 @@
 """Bayesian personalized ranking.
 
 Source: Rendle, Freudenthaler, Gantner, Schmidt-Thieme, "BPR: Bayesian Personalized Ranking from Implicit Feedback",
-UAI 2009, with matrix factorisation and item biases.
+UAI 2009, with matrix factorization and item biases.
 """
 
 from typing import Any, ClassVar
@@ -17,7 +17,7 @@ from flyball.models.recommenders.block_sgd import cells_of, side_by_side
 
 
 class BPR(Recommender, frozen=True):
-    """Maximise the sum of ln sigmoid(x_ui - x_uj) over positives i and drawn others j; x_ui = b_i + p_u . q_i.
+    """Maximize the sum of ln sigmoid(x_ui - x_uj) over positives i and drawn others j; x_ui = b_i + p_u . q_i.
 
     SGD with L2 `reg`; each pass visits every positive once against one item drawn uniformly (from the part of the items
     at hand, see `cells`; the parts are random). Only the item side is kept: at answer time

@@ -20,7 +20,7 @@ DENSE_ITEMS = 10_000
 
 
 class EASE(Recommender, frozen=True):
-    """B minimises |X - X B|^2 + `l2` |B|^2 with a zero diagonal: P = (X'X + l2 I)^-1, B = I - P diag(1 / diag P).
+    """B minimizes |X - X B|^2 + `l2` |B|^2 with a zero diagonal: P = (X'X + l2 I)^-1, B = I - P diag(1 / diag P).
 
     score = the sum of weight * B[j, i] over the items j of the history. Memory and file: 4 bytes * items^2 (while
     fitting 8 more), time grows with items^3. `items`: None keeps every item that somebody likes; where they are more

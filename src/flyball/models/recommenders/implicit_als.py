@@ -1,6 +1,6 @@
 """Implicit alternating least squares.
 
-Sources: Hu, Koren, Volinsky, "Collaborative Filtering for Implicit Feedback Datasets", ICDM 2008; the regularisation is
+Sources: Hu, Koren, Volinsky, "Collaborative Filtering for Implicit Feedback Datasets", ICDM 2008; the regularization is
 scaled by frequency as in Rendle, Krichene, Zhang, Koren, "Revisiting the Performance of iALS on Item Recommendation
 Benchmarks", RecSys 2022 (arXiv 2021).
 """
@@ -18,10 +18,10 @@ from flyball.models.threads import in_blocks
 
 
 class ImplicitALS(Recommender, frozen=True):
-    """Minimise, over all pairs, c_ui (p_ui - x_u . y_i)^2 plus the regularisation; p = 1 for positives, 0 for the rest.
+    """Minimize, over all pairs, c_ui (p_ui - x_u . y_i)^2 plus the regularization; p = 1 for positives, 0 for the rest.
 
     Confidence c_ui = 1 + `alpha` * w_ui (Hu et al.; Rendle's weight of an unobserved pair is 1 / alpha). A user's
-    factors are regularised by `reg` * (alpha * sum of their w + items) ** `nu`, an item's likewise (`nu` = 0: by `reg`
+    factors are regularized by `reg` * (alpha * sum of their w + items) ** `nu`, an item's likewise (`nu` = 0: by `reg`
     alone). Both depend on the shape of the data, so unless given they follow from it: with n the mean weight of a user,
     alpha = items / (20 n), at least 10, and reg = 0.17 n / (n + items / alpha), at most 0.02 (5 for another `nu`).
     These were chosen on validation parts of ml-100k, ml-latest-small and Amazon Beauty.

@@ -18,7 +18,7 @@ from flyball.models.threads import in_blocks
 
 
 class SLIM(ScoresBySparseRows, Recommender, frozen=True):
-    """Each item's column w >= 0, w_ii = 0, minimises |x_i - X w|^2 / 2 + `l2` |w|^2 / 2 + `l1` |w|; score = x W.
+    """Each item's column w >= 0, w_ii = 0, minimizes |x_i - X w|^2 / 2 + `l2` |w|^2 / 2 + `l1` |w|; score = x W.
 
     Only the `candidates` items of the highest cosine may get a weight, so memory while fitting is
     12 bytes * items * min(candidates, items), and W has as many entries as weights above 0.

@@ -1,4 +1,4 @@
-"""SVD++: matrix factorisation that also learns from which items a user rated.
+"""SVD++: matrix factorization that also learns from which items a user rated.
 
 Source: Koren, "Factorization Meets the Neighborhood: a Multifaceted Collaborative Filtering Model", KDD 2008,
 section 4.

@@ -1,4 +1,4 @@
-"""How unlike the others a row is, learned without labels.
+"""Anomaly detection: how unlike the others a row is, learned without labels.
 
 Sources: Liu, Ting, Zhou, "Isolation Forest", ICDM 2008; Ramaswamy, Rastogi, Shim, "Efficient Algorithms for Mining
 Outliers from Large Data Sets", SIGMOD 2000.

@@ -1,4 +1,4 @@
-"""What is usual, of everything or of a group: what any other model should beat."""
+"""Baselines: the mean or median of all examples, or of a group. Any other model should beat them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar

@@ -1,4 +1,4 @@
-"""What several models learned under one roof: each one's arrays and texts under names of its own."""
+"""What several models learned, in one artifact: each part's arrays and texts under a prefix of its own."""
 
 from collections.abc import Mapping
 from typing import Any

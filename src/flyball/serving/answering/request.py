@@ -1,4 +1,4 @@
-"""A request, numbered on arrival and checked once."""
+"""Requests: numbered on arrival, checked once, fields that are not declared refused."""
 
 import random
 from collections.abc import Mapping

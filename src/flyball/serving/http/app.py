@@ -1,4 +1,4 @@
-"""The HTTP face: a short path for plain lists, routes from the task's description, problem documents for errors."""
+"""The HTTP application: short paths, routes from the task's description, problem documents for errors."""
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What is predicted of an event, as later events say it: how long until one, whether one comes, a value of one."""
+"""Targets, as later events say them: how long until an event, whether one comes, a value of one."""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache

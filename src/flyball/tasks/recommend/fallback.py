@@ -1,4 +1,4 @@
-"""The lists for those of whom nothing is known: by group, then by popularity; kept in every artifact.
+"""Fallback lists for users without a history: by group, then by popularity; kept in every artifact.
 
 Popularity is the decayed number of positive interactions, each halved every `half_life_us`. A group's list ranks by
 the group's shares smoothed towards everyone's with `prior` pseudo-interactions (Dirichlet smoothing: Zhai and

@@ -1,4 +1,4 @@
-"""The fallback of recommendations: lists that lie in memory, so that a response needs neither a version nor a store."""
+"""The fallback of recommendations: lists kept in memory, so that a response needs neither a version nor a store."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any

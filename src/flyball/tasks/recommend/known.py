@@ -1,4 +1,4 @@
-"""Which users and items are known at a time, and what of them."""
+"""Users and items known at a time, with their profiles and groups."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""Numbers of events to whole units."""
+"""Converts numbers of events to whole units."""
 
 import numpy as np
 from numba import njit

@@ -1,4 +1,4 @@
-"""The online state of a key as whole numbers: what its words and those of a plan mean. Layout: see `online_plan`."""
+"""The online state of a key as whole numbers: what its words and those of a plan mean. Layout: see `layout`."""
 
 import numpy as np
 from numba import njit

@@ -1,4 +1,4 @@
-"""Beta calibration: it bends probabilities on either side, and can leave right ones as they are, which Platt's cannot.
+"""Beta calibration: two slopes and an offset in log probabilities; unlike Platt's, it can be the identity.
 
 Source: Kull, Silva Filho and Flach, "Beta calibration: a well-founded and easily implemented improvement on logistic
 calibration for binary classifiers", AISTATS 2017; targets are smoothed as Platt's are, so that what can be separated

@@ -1,4 +1,4 @@
-"""A model that is trained on a share of the negatives, its probabilities put back among all examples."""
+"""A model that is trained on a share of the negatives, its probabilities corrected for those left out."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar

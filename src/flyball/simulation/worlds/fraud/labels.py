@@ -1,4 +1,4 @@
-"""How it comes out that a payment was fraudulent: chargebacks after days to weeks, verdicts of a review after hours."""
+"""When a fraud becomes known: chargebacks after days to weeks, verdicts of a review after hours."""
 
 import numpy as np
 

@@ -1,6 +1,6 @@
 """What users do: when they come, what they choose, how long they watch, how they rate.
 
-All functions take their generator and are vectorised over sessions; index arrays refer to `Users` and `Films`.
+All functions take their generator and are vectorized over sessions; index arrays refer to `Users` and `Films`.
 """
 
 from collections.abc import Collection, Sequence

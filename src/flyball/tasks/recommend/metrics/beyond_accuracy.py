@@ -1,4 +1,4 @@
-"""What lists are like apart from accuracy: how much of the catalog they show, how known it is.
+"""Metrics of lists beyond accuracy: how much of the catalog they show, how known it is.
 
 `lists`: integers (requests, ranks), item numbers, best first, -1 for an empty rank; one value a request.
 """

@@ -1,4 +1,4 @@
-"""Inverse propensity weighting of positives that were easier to come by for some items than for others.
+"""Inverse propensity weighting: some items were likelier to become positive only because users met them more often.
 
 A log holds what users *found* and liked. They find what everybody talks about, and what the service shows them, far
 more often than the rest: positives are missing not at random (popularity bias, exposure bias). A candidate that shows

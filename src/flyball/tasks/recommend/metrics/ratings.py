@@ -1,4 +1,4 @@
-"""The two baselines of predicted ratings that every rating model must be seen beside.
+"""The two baselines that every rating model is compared with.
 
 Source of the bias model: Koren, "Factor in the Neighbors: Scalable and Accurate Collaborative Filtering", ACM TKDD
 2010, section 2.1: r = mu + b_item + b_user, first the items' shrunk mean deviations, then the users'.
