@@ -19,6 +19,7 @@ _OPTIONAL = ["role", "adjusted p", "open", "CUPED", "relative", "units"]
 def register(app: typer.Typer) -> None:
     app.add_typer(commands, name="experiments")
     app.command("power")(show_power)
+    app.command("whatif")(show_what_if)
 
 
 @commands.command("show")
@@ -121,3 +122,49 @@ def show_power(
     for name, needed in report.days_for.items():
         length = "not found within ten years" if needed is None else f"found in {needed:.1f} days"
         say(f"{name}: a change of {effect:g} % is {length}")
+
+
+def show_what_if(
+    app: AppName,
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="Such as v3.")],
+    metric: Annotated[
+        str | None, typer.Option("--metric", help="A metric of single answers.", show_default="the first one")
+    ] = None,
+    since: Annotated[str | None, typer.Option("--since", help="Only what was answered since then.")] = None,
+    as_of: Annotated[str | None, typer.Option("--as-of", help="With what was known then.", show_default="now")] = None,
+    sample: Annotated[int, typer.Option("--sample", min=30, help="Answers to give again by the version.")] = 500,
+    home: Home = None,
+    chosen: Set = None,
+    json: Json = False,
+) -> None:
+    """Estimate what a version would have earned, from answers drawn by chance; refuse where the log cannot tell.
+
+    Beside each estimate stand the effective sample, the largest weight and what was never shown. No number is given
+    while the mean weight shows that the logged propensities are not the true ones.
+    """
+    from flyball.experiments import version_value
+    from flyball.operations import catch_up
+    from flyball.provenance import answer_by
+
+    runtime = open_home(app, home, chosen)
+    catch_up(runtime)
+    value = version_value(
+        runtime,
+        version,
+        now_in(runtime) if as_of is None else parse_timestamp(as_of),
+        lambda prediction: answer_by(runtime, prediction, version),
+        metric or "",
+        0 if since is None else parse_timestamp(since),
+        sample,
+    )
+    if json:
+        show_json(value)
+        return
+    for sentence in value.sentences:
+        say(sentence)
+    rows = [
+        [name, f"{estimate.value:.4g}", f"[{estimate.low:.4g}, {estimate.high:.4g}]"]
+        for name, estimate in value.values.items()
+    ]
+    say()
+    show_table(["estimator", value.metric, "interval"], rows, [value.metric, "interval"])

@@ -14,7 +14,7 @@ SECTIONS = {
     DATA: ("ingest", "quarantine", "export", "features"),
     TRAIN: ("learn", "report", "versions", "arrangements", "search", "accuracy"),
     SERVE: ("up", "status", "settings", "recommend", "predict"),
-    EXPERIMENT: ("power", "experiments"),
+    EXPERIMENT: ("power", "experiments", "whatif"),
     EXPLAIN: ("why", "replay", "reviews"),
 }
 """Every command stands in one section; a test holds it."""

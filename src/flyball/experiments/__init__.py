@@ -14,6 +14,8 @@ from flyball.experiments.power import Baseline, PowerReport, PowerRow, baseline,
 from flyball.experiments.prediction_rows import PredictionRows
 from flyball.experiments.result import WITHHELD, WORDS, ExperimentResult, MetricResult, Ramp
 from flyball.experiments.unit_values import EventRows, UnitValues, unit_values
+from flyball.experiments.version_value import version_value
+from flyball.experiments.what_if import LoggedChoice, WhatIf, arm_choices, decision_choices, list_choices, what_if
 
 __all__ = [
     "CONTROL",
@@ -25,6 +27,7 @@ __all__ = [
     "ExperimentResult",
     "Exposed",
     "ExposedUnits",
+    "LoggedChoice",
     "LoggedEvents",
     "MetricResult",
     "PowerReport",
@@ -32,12 +35,16 @@ __all__ = [
     "PredictionRows",
     "Ramp",
     "UnitValues",
+    "WhatIf",
     "analyze",
+    "arm_choices",
     "baseline",
+    "decision_choices",
     "experiment",
     "exposed_by",
     "exposures_of",
     "first_exposures",
+    "list_choices",
     "metrics_of",
     "plan_of",
     "power_report",
@@ -46,4 +53,6 @@ __all__ = [
     "row_of",
     "unit_values",
     "units_by",
+    "version_value",
+    "what_if",
 ]

@@ -43,14 +43,14 @@ class PredictionRows:
         self._metric = metric
 
     def pieces(self, total: EventTotal, since_us: int, until_us: int, as_of_us: int) -> Iterator[pl.DataFrame]:
-        followed = self._followed(since_us)
+        followed = self.followed(since_us)
         rows: list[tuple[str, int, float]] = []
         for record in records_between(self._log, since_us, until_us):
             if record.known_at > as_of_us:
                 continue
             prediction = prediction_of(record)
             unit = unit_of(self._unit, prediction.key, prediction.request)
-            number = self._number(prediction, followed.get(prediction.id, NOTHING))
+            number = self.number_of(prediction, followed.get(prediction.id, NOTHING))
             if unit is not None and number is not None:
                 rows.append((unit, prediction.at_us, 1.0 if total.counted else number))
             if len(rows) == _BATCH:
@@ -58,7 +58,8 @@ class PredictionRows:
                 rows = []
         yield _frame(rows)
 
-    def _followed(self, since_us: int) -> Mapping[str, LabelValues]:
+    def followed(self, since_us: int) -> Mapping[str, LabelValues]:
+        """{prediction: its label} of responses since then that something followed."""
         frame = outcomes_frame(self._outcomes, since_us)
         column = f"labels.{self.label.name}"
         if column not in frame.columns:
@@ -71,7 +72,8 @@ class PredictionRows:
             for id, values, ended in by_id.select("id", column, "ended").iter_rows()
         }
 
-    def _number(self, prediction: Prediction, outcome: LabelValues) -> float | None:
+    def number_of(self, prediction: Prediction, outcome: LabelValues) -> float | None:
+        """The metric's number of one response; None where it has none."""
         label = self.label
         if outcome.censored or prediction.decision in label.impossible_after:
             return None

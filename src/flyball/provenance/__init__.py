@@ -6,7 +6,7 @@ out; a replay is called identical only when it was computed again and every item
 
 from flyball.provenance.audit import Audit, Difference, FeatureAudit, audit
 from flyball.provenance.explain import Contribution, ExplainedItem, FollowUp, Why, why
-from flyball.provenance.recompute import Replay, differences_of, replay
+from flyball.provenance.recompute import Replay, answer_by, differences_of, replay
 
 __all__ = [
     "Audit",
@@ -17,6 +17,7 @@ __all__ = [
     "FollowUp",
     "Replay",
     "Why",
+    "answer_by",
     "audit",
     "differences_of",
     "replay",

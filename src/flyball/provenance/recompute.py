@@ -55,6 +55,16 @@ def replay(runtime: Runtime, prediction_id: str) -> Replay:
     return _result(prediction, again, notes)
 
 
+def answer_by(runtime: Runtime, prediction: Prediction, version: str) -> Prediction:
+    """The answer that `version` would have given to the same request from the same state, by its own arrangement.
+
+    Raises `NotFound` for another version, `Refused` where it cannot be computed.
+    """
+    changed = {"version": version, "arrangement": 0, "level": "chosen", "arm": "", "interval": None}
+    again, _ = _again(runtime, msgspec.structs.replace(prediction, **changed))
+    return again
+
+
 def _again(runtime: Runtime, prediction: Prediction) -> tuple[Prediction, list[str]]:
     rebuilt, by_version = rebuild(runtime, prediction), prediction.level not in FALLBACK_LEVELS
     if rebuilt.contexts is None and not prediction.catalog:

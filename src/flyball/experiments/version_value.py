@@ -1,0 +1,85 @@
+"""`what_if` for a version of an application, from its stores."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from flyball.core import BadInput, Refused
+from flyball.experiments.experiment import metrics_of, releases_of
+from flyball.experiments.prediction_rows import PredictionRows
+from flyball.experiments.what_if import (
+    Replays,
+    WhatIf,
+    arm_choices,
+    decision_choices,
+    final_predictions,
+    own_answers,
+    sampled,
+    what_if,
+)
+from flyball.policy import ExperimentMetric, metric
+from flyball.releases import Release
+from flyball.runtime import Runtime
+from flyball.tasks import About
+
+SPLIT_KINDS = ("canary", "ab", "bandit")
+
+
+def version_value(
+    runtime: Runtime,
+    version: str,
+    as_of_us: int,
+    replays: Replays,
+    metric_name: str = "",
+    since_us: int = 0,
+    sample: int = 500,
+) -> WhatIf:
+    """What `version` would have earned of a metric of answers, and what its own answers earned since.
+
+    Where it was an arm of a release, from that split; else, in a task that decides, from decisions that were drawn (the
+    control group of `fb.decide`), of `sample` answers since `since_us` that `replays` gives as the version would have.
+    Raises `NotFound` for another version, `BadInput` for another metric, `Refused` where the log cannot tell.
+    """
+    runtime.registry.version(version)
+    about, advice = runtime.app.task.about, _advice(runtime.app.task.about, version)
+    split = next((release for release in reversed(releases_of(runtime.registry)) if _took_part(release, version)), None)
+    name, chosen = _metric(about, runtime.app.metrics, metric_name, split is None)
+    rows = PredictionRows(runtime.predictions, runtime.outcomes_path, about, chosen, split.unit if split else ())
+    if split is not None:
+        choices = list(arm_choices(runtime.predictions, split, version, rows, as_of_us))
+        how, end_us = f"the arms of {split.id}", split.ended_us or as_of_us
+    elif about.arrangement.get("decide"):
+        past = final_predictions(runtime.predictions, since_us, as_of_us, rows.label.within_us)
+        others = [answer for answer in past if answer.decision and answer.version not in ("", version)]
+        choices = list(decision_choices(sampled(others, sample), replays, rows, rows.followed(since_us)))
+        how, end_us = "decisions drawn by chance", max((answer.at_us for answer in others), default=since_us)
+    else:
+        raise Refused(f"the log must hold answers drawn by chance to say what {version} would earn: {advice}")
+    value = what_if(version, name, how, choices, advice, chosen.better)
+    own = own_answers(runtime.predictions, version, rows, end_us + 1, as_of_us)
+    return value if own is None else msgspec.structs.replace(value, later=own[0], later_count=own[1])
+
+
+def _took_part(release: Release, version: str) -> bool:
+    return release.kind in SPLIT_KINDS and version in release.versions and bool(release.started_us)
+
+
+def _advice(about: About, version: str) -> str:
+    """What to declare so that the next log can tell."""
+    split = f"start a release that splits users, such as fb.ab() or fb.canary(1, 5, 25, 50, 100), with {version}"
+    if about.arrangement.get("decide"):
+        return f"declare fb.decide(..., control=0.05), or {split}"
+    return split
+
+
+def _metric(
+    about: About, declared: Mapping[str, ExperimentMetric], name: str, of_decisions: bool
+) -> tuple[str, ExperimentMetric]:
+    """A metric of single answers. What a decision brought is its label: a loss would be of what was predicted."""
+    labels = {label.name: metric.label(label.name, better="low") for label in about.labels}
+    usual = labels if of_decisions else {**metrics_of(about, {}), **labels}
+    kinds = ("label",) if of_decisions else ("label", "model")
+    able = {**{key: known for key, known in declared.items() if known.kind in kinds}, **usual}
+    if name and name not in able:
+        raise BadInput("metric", f"one of single answers: {', '.join(able)}", name)
+    return (name or next(iter(able))), able[name or next(iter(able))]

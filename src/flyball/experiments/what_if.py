@@ -1,0 +1,308 @@
+"""What a version would have earned, from the log of others: off-policy estimates that refuse to guess."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from zlib import crc32
+
+import msgspec
+import numpy as np
+from numpy.typing import ArrayLike
+
+from flyball.core import BadInput, Doubles, Refused
+from flyball.events import EventLog
+from flyball.experiments.prediction_rows import NOTHING, LabelValues, PredictionRows
+from flyball.outcomes import Prediction, prediction_of, records_between
+from flyball.releases import Release, unit_of
+from flyball.statistics import LIST_FORMS, Overlap, PolicyValue, importance_weights, list_value, overlap, policy_value
+
+MOST_UNSUPPORTED = 0.05
+"""Of a policy: where the log could not show more than this, an estimate says little of it and none is given."""
+APPROVED, DECLINED = "approve", "decline"
+_BINS = 10
+_FEWEST_IN_BIN = 20
+
+Replays = Callable[[Prediction], Prediction]
+"""A logged answer as another version would have given it; raises `FlyballError` where that cannot be computed."""
+
+
+class LoggedChoice(msgspec.Struct, frozen=True):
+    """One logged answer: `action`, and how likely it was as it was logged.
+
+    `shares`: {action: how likely the policy takes it}, adding up to 1. `unsupported`: how likely it takes one that
+    could not have been logged here. `score`: known before the choice, for the reward model; None for nothing.
+    """
+
+    unit: str
+    action: str
+    logged: float
+    shares: Mapping[str, float]
+    unsupported: float
+    reward: float
+    score: float | None = None
+
+    @property
+    def policy(self) -> float:
+        """How likely the policy takes the logged action."""
+        return self.shares.get(self.action, 0.0)
+
+
+class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
+    """What a policy would have earned of one metric: a value for each estimator, all on the same answers.
+
+    `how`: what made other answers than the usual ones. `logged_mean`: what was earned. `later`: [mean, low, high] of
+    the version's own answers since, None before there are any; `later_count`: how many.
+    """
+
+    version: str
+    metric: str
+    how: str
+    values: Mapping[str, PolicyValue]
+    support: Overlap
+    logged_mean: float
+    better: str = "high"
+    later: tuple[float, float, float] | None = None
+    later_count: int = 0
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """For a reader."""
+        best = self.values.get("dr", self.values["snips"])
+        lines = [
+            f"{self.version} by {self.how}: {self.metric} {best.value:.4g}, between {best.low:.4g} and "
+            f"{best.high:.4g}; logged answers had {self.logged_mean:.4g}.",
+            f"{self.support.count:,} answers are worth {self.support.effective:,.0f}; the largest weight is "
+            f"{self.support.largest:.3g}; {100 * self.support.unsupported:.2g} % of {self.version} was never shown; "
+            f"the mean weight {self.support.mean_weight:.4g} [{self.support.mean_weight_low:.4g}, "
+            f"{self.support.mean_weight_high:.4g}] is what it must be.",
+        ]
+        if self.later is not None:
+            mean, low, high = self.later
+            agrees = "within" if best.low <= high and low <= best.high else "outside"
+            lines.append(
+                f"Its own {self.later_count:,} answers since: {mean:.4g}, between {low:.4g} and {high:.4g}: {agrees} "
+                "what was estimated."
+            )
+        return tuple(lines)
+
+
+def what_if(
+    version: str,
+    metric: str,
+    how: str,
+    choices: Sequence[LoggedChoice],
+    advice: str,
+    better: str = "high",
+    alpha: float = 0.05,
+) -> WhatIf:
+    """IPS, SNIPS, DR and switch-DR on these choices; units are clusters.
+
+    `advice`: what to declare so that there is exploration. Raises `Refused`, and gives no number, where nothing was
+    explored, where the policy shows too much that was never shown, or where the mean weight is not what true
+    propensities make it.
+    """
+    check_exploration([choice.logged for choice in choices], version, advice)
+    logged, policy, rewards = (
+        np.array([getattr(choice, name) for choice in choices]) for name in ("logged", "policy", "reward")
+    )
+    unsupported = float(np.mean([choice.unsupported for choice in choices]))
+    check_support(unsupported, version, advice)
+    units = np.array([choice.unit for choice in choices])
+    shown, expected = cross_fitted(choices)
+    values = {
+        estimator: policy_value(
+            policy,
+            logged,
+            rewards,
+            estimator,
+            predicted_shown=shown,
+            predicted_policy=expected,
+            unsupported=unsupported,
+            units=units,
+            alpha=alpha,
+        )
+        for estimator in ("ips", "snips", "dr", "switch_dr")
+    }
+    support = overlap(importance_weights(policy, logged), unsupported, units=units)
+    return WhatIf(
+        version=version,
+        metric=metric,
+        how=how,
+        values=values,
+        support=support,
+        logged_mean=float(rewards.mean()),
+        better=better,
+    )
+
+
+def check_exploration(logged: Sequence[float], version: str, advice: str) -> None:
+    """Raises `Refused` where all answers were certain, with what to declare."""
+    if not logged or min(logged) >= 1.0:
+        got = "none" if not logged else f"{len(logged):,} answers that could not have been otherwise"
+        raise Refused(
+            f"the log must hold answers drawn by chance to say what {version} would earn, got {got}: {advice}"
+        )
+
+
+def check_support(unsupported: float, version: str, advice: str) -> None:
+    """Raises `Refused` where too much of the policy was never shown."""
+    if unsupported > MOST_UNSUPPORTED:
+        raise Refused(
+            f"{100 * unsupported:.0f} % of what {version} would answer could not have been logged, at most "
+            f"{100 * MOST_UNSUPPORTED:.0f} % may be: its value is not in this log; {advice}"
+        )
+
+
+def cross_fitted(choices: Sequence[LoggedChoice]) -> tuple[Doubles, Doubles]:
+    """(reward of what was shown, mean reward of what the policy shows), (n,) each, by a model that has not seen the
+    row's unit: the mean by action and tenth of `score`, of the other half of the units."""
+    half = np.array([crc32(choice.unit.encode()) & 1 for choice in choices])
+    scores = np.array([np.nan if choice.score is None else choice.score for choice in choices])
+    rewards = np.array([choice.reward for choice in choices])
+    known = scores[~np.isnan(scores)]
+    edges = np.quantile(known, np.linspace(0, 1, _BINS + 1)[1:-1]) if len(known) else np.zeros(0)
+    bins = np.where(np.isnan(scores), -1, np.searchsorted(edges, scores, side="right"))
+    actions = np.array([choice.action for choice in choices])
+    shown, expected = np.zeros(len(choices)), np.zeros(len(choices))
+    for fold in (0, 1):
+        learn, use = half != fold, np.flatnonzero(half == fold).tolist()
+        model = _RewardModel(actions[learn], bins[learn], rewards[learn])
+        for index in use:
+            part, choice = int(bins[index]), choices[index]
+            shown[index] = model.of(choice.action, part)
+            expected[index] = sum(share * model.of(action, part) for action, share in choice.shares.items())
+    return shown, expected
+
+
+class _RewardModel:
+    def __init__(self, actions: ArrayLike, bins: ArrayLike, rewards: Doubles) -> None:
+        self._overall = float(rewards.mean()) if len(rewards) else 0.0
+        sums: dict[tuple[str, int | None], list[float]] = {}
+        for action, part, reward in zip(np.asarray(actions), np.asarray(bins), rewards, strict=True):
+            for key in ((str(action), int(part)), (str(action), None)):
+                total = sums.setdefault(key, [0.0, 0.0])
+                total[0] += float(reward)
+                total[1] += 1
+        self._means = {key: total / count for key, (total, count) in sums.items() if count >= _FEWEST_IN_BIN}
+
+    def of(self, action: str, part: int) -> float:
+        """The mean of the action's rewards in its bin, of the action where that is too few, of all where that is."""
+        usual = self._means.get((str(action), None), self._overall)
+        return self._means.get((str(action), int(part)), usual)
+
+
+def arm_choices(
+    log: EventLog, release: Release, version: str, rows: PredictionRows, as_of_us: int
+) -> Iterator[LoggedChoice]:
+    """The answers that took part in a release, with the policy "all of its units get the arm of `version`"."""
+    arms = {arm.name for arm in release.arms if arm.version == version}
+    if not arms:
+        raise BadInput("version", f"one of {', '.join(release.versions)}, the arms of {release.id}", version)
+    first_us = release.started_us or release.created_us
+    followed = rows.followed(first_us)
+    for prediction in _final(log, first_us, as_of_us, rows.label.within_us):
+        unit = unit_of(release.unit, prediction.key, prediction.request)
+        reward = rows.number_of(prediction, followed.get(prediction.id, NOTHING))
+        for exposure in prediction.exposures:
+            if exposure.release == release.id and unit is not None and reward is not None:
+                alone = exposure.propensity >= 1.0 and exposure.arm not in arms
+                shares = dict.fromkeys(arms, 1.0)
+                yield LoggedChoice(unit, exposure.arm, exposure.propensity, shares, float(alone), reward)
+
+
+def decision_choices(
+    predictions: Iterable[Prediction], replays: Replays, rows: PredictionRows, followed: Mapping[str, LabelValues]
+) -> Iterator[LoggedChoice]:
+    """Logged decisions, with what a version would have decided. A decision of propensity 1 could be no other one; one
+    below 1 was drawn between approving and declining."""
+    for prediction in predictions:
+        outcome = followed.get(prediction.id, NOTHING)
+        reward = 0.0 if prediction.decision == DECLINED else rows.number_of(prediction, outcome)
+        if reward is None or not prediction.decision:
+            continue
+        again = replays(prediction)
+        drawn = {prediction.decision} if prediction.decision_propensity >= 1.0 else {APPROVED, DECLINED}
+        shares = decision_shares(again)
+        yield LoggedChoice(
+            prediction.key,
+            prediction.decision,
+            prediction.decision_propensity,
+            shares,
+            sum(share for action, share in shares.items() if action not in drawn),
+            reward,
+            again.values[0] if again.values else None,
+        )
+
+
+def decision_shares(answer: Prediction) -> dict[str, float]:
+    """{decision: how likely the policy behind `answer` takes it}: one below 1 was drawn between two."""
+    share = answer.decision_propensity
+    if share >= 1.0:
+        return {answer.decision: 1.0}
+    return {answer.decision: share, APPROVED if answer.decision == DECLINED else DECLINED: 1.0 - share}
+
+
+def sampled(predictions: Iterable[Prediction], count: int) -> list[Prediction]:
+    """At most `count` of them, by the hash of their ids: the same whenever it is asked."""
+    ordered = sorted(predictions, key=lambda prediction: (crc32(prediction.id.encode()), prediction.id))
+    return sorted(ordered[:count], key=lambda prediction: prediction.id)
+
+
+def final_predictions(log: EventLog, from_us: int, as_of_us: int, within_us: int) -> Iterator[Prediction]:
+    """The answers whose labels are final at `as_of_us`."""
+    yield from _final(log, from_us, as_of_us, within_us)
+
+
+def _final(log: EventLog, from_us: int, as_of_us: int, within_us: int) -> Iterator[Prediction]:
+    for record in records_between(log, from_us, as_of_us - within_us + 1):
+        if record.known_at <= as_of_us:
+            yield prediction_of(record)
+
+
+def own_answers(
+    log: EventLog, version: str, rows: PredictionRows, from_us: int, as_of_us: int, alpha: float = 0.05
+) -> tuple[tuple[float, float, float], int] | None:
+    """(mean, low, high) of the version's own answers from then on, by units, and how many; None for less than 30."""
+    followed = rows.followed(from_us)
+    units, rewards = [], []
+    for prediction in _final(log, from_us, as_of_us, rows.label.within_us):
+        reward = rows.number_of(prediction, followed.get(prediction.id, NOTHING))
+        if prediction.version == version and reward is not None:
+            units.append(prediction.key)
+            rewards.append(reward)
+    if len(rewards) < 30:
+        return None
+    ones = np.ones(len(rewards))
+    earned = policy_value(ones, ones, rewards, "ips", units=units, alpha=alpha)
+    return (earned.value, earned.low, earned.high), len(rewards)
+
+
+def list_choices(
+    pairs: Sequence[tuple[Prediction, Prediction]],
+    rewards: ArrayLike,
+    version: str,
+    advice: str,
+    form: str = "per_item",
+) -> PolicyValue:
+    """The value of lists from item propensities: pairs of a logged answer and the same by `version`.
+
+    `rewards`: of each shown item, shape (answers, positions), of lists of one length. A position whose propensity is 1
+    could show no other item. Raises as `what_if` does.
+    """
+    if form not in LIST_FORMS:
+        raise BadInput("form", f"one of {', '.join(LIST_FORMS)}", form)
+    length = len(pairs[0][0].items) if pairs else 0
+    logged = np.array([[past.propensities.get(rank, 1.0) for rank in range(length)] for past, _ in pairs])
+    check_exploration(logged.ravel().tolist(), version, advice)
+    policy = np.array([[_item_probability(past, again, rank) for rank in range(length)] for past, again in pairs])
+    check_support(float(((logged >= 1.0) * (1.0 - policy)).mean()), version, advice)
+    return list_value(policy, logged, rewards, form, units=[past.key for past, _ in pairs])
+
+
+def _item_probability(past: Prediction, again: Prediction, rank: int) -> float:
+    """How likely the policy behind `again` shows the logged item at this position."""
+    if rank >= len(again.items):
+        return 0.0
+    probability = again.propensities.get(rank, 1.0)
+    if again.items[rank] == past.items[rank]:
+        return probability
+    drawn = probability < 1.0 and past.sources[rank] == again.sources[rank]
+    return probability if drawn else 0.0
