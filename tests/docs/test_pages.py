@@ -114,6 +114,20 @@ def test_a_link_to_no_page_or_to_no_heading_leads_nowhere(tmp_path: Path) -> Non
     assert not leads_somewhere(page, "other.md", "")
 
 
+def missing_files(text: str) -> list[str]:
+    """Files of the package or of its tests, named in backticks with a folder, that are not there."""
+    named = re.findall(r"`((?:[\w.-]+/)+[\w.-]+\.py)`", text)
+    known = [f"/{path.relative_to(ROOT).as_posix()}" for top in ("src", "tests") for path in (ROOT / top).rglob("*.py")]
+    return [name for name in named if not any(path.endswith(f"/{name}") for path in known)]
+
+
+def test_files_that_pages_name_are_there() -> None:
+    pages = [page for page in [*PAGES, ROOT / "CONTRIBUTING.md"] if EXTENDING not in page.parents]
+    gone = {str(page.relative_to(ROOT)): missing_files(page.read_text()) for page in pages}
+    assert {page: files for page, files in gone.items() if files} == {}
+    assert missing_files("`serving/gone.py` and `tests/docs/blocks.py`, `events/ingest.py`") == ["serving/gone.py"]
+
+
 def test_agreement_looks_at_words_not_at_numbers() -> None:
     assert agree(["read 12 lines in 0.5 s"], ["read 99 lines in 1.25 s"])
     assert not agree(["read 12 lines"], ["wrote 12 lines"])

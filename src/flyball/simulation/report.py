@@ -98,9 +98,10 @@ class SimulationReport(msgspec.Struct, frozen=True, kw_only=True):
             f"{name} {value:,}" if isinstance(value, int | float) else f"{name} {value}"
             for name, value in self.settings.items()
         )
+        days = "1 day" if self.days == 1 else f"{self.days} days"
         return "\n".join(
             [
-                f"{self.app}: {self.days} days after {self.past_days} without a service, seed {self.seed}, "
+                f"{self.app}: {days} after {self.past_days} without a service, seed {self.seed}, "
                 f"in {self.seconds:.1f} s",
                 f"world: {settings}",
                 f"digest {self.digest}",
