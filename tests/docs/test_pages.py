@@ -114,10 +114,13 @@ def test_a_link_to_no_page_or_to_no_heading_leads_nowhere(tmp_path: Path) -> Non
     assert not leads_somewhere(page, "other.md", "")
 
 
+NAMED_TOPS = ("src", "tests", "benchmarks", "scripts")
+
+
 def missing_files(text: str) -> list[str]:
     """Files of the package or of its tests, named in backticks with a folder, that are not there."""
     named = re.findall(r"`((?:[\w.-]+/)+[\w.-]+\.py)`", text)
-    known = [f"/{path.relative_to(ROOT).as_posix()}" for top in ("src", "tests") for path in (ROOT / top).rglob("*.py")]
+    known = [f"/{path.relative_to(ROOT).as_posix()}" for top in NAMED_TOPS for path in (ROOT / top).rglob("*.py")]
     return [name for name in named if not any(path.endswith(f"/{name}") for path in known)]
 
 
