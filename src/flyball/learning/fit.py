@@ -15,7 +15,7 @@ from flyball.evaluation import Answered, Challenger, Evaluator
 from flyball.learning.challengers import challengers_of
 from flyball.learning.past import SnapshotPast, event_names, read_past
 from flyball.learning.shared_data import read_data
-from flyball.models import kind_of, load_artifact, model_of, params_of, save_artifact
+from flyball.models import Artifact, kind_of, load_artifact, model_of, params_of, save_artifact
 from flyball.tasks import EvaluationSet, OfflineFeatures, ServingLag, Trained, TrainingData, TrainsCandidates
 
 _EVER_US = 2**62
@@ -110,6 +110,14 @@ def train(app: App, candidate: Any, data: TrainingData, past: SnapshotPast, seed
         trained = Trained(candidate.fit(data, past, seed))
     check_learned(candidate, trained.arrays)
     return trained
+
+
+def fitted_here(app: App, candidate: Any, data: TrainingData, past: SnapshotPast, seed: int) -> Artifact:
+    """What the candidate learns, as an artifact that lies in no folder: to be evaluated and forgotten."""
+    trained = train(app, candidate, data, past, seed)
+    items = list(trained.texts.get("items", []))
+    index = {item: number for number, item in enumerate(items)}
+    return Artifact({}, dict(trained.arrays), items, index, dict(trained.texts))
 
 
 def _challenger(app: App, candidate: Any, data: TrainingData, order: FitOrder, files: dict[str, str]) -> Challenger:

@@ -8,7 +8,6 @@ A 1984; for labels that come late: Le Borgne et al., "Reproducible Machine Learn
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -16,14 +15,13 @@ import numpy as np
 from flyball.core import BadInput, FileLock, NotFound, Refused, Stopwatch, SystemStopwatch
 from flyball.evaluation import BASELINE, CANDIDATE, Challenger, Estimate, evaluate
 from flyball.learning.evaluate import features_of
-from flyball.learning.fit import train
+from flyball.learning.fit import fitted_here
 from flyball.learning.job import Job
 from flyball.learning.past import SnapshotPast
 from flyball.learning.report import Progress, failure_text
 from flyball.learning.run import LOCK
 from flyball.learning.snapshot import catch_up, past_of, snapshot_of
 from flyball.learning.split import examples_of, metrics_of
-from flyball.models import Artifact
 from flyball.registry import Run
 from flyball.runtime import Runtime
 from flyball.tasks import Examples
@@ -122,7 +120,7 @@ def _window(job: Job, past: SnapshotPast, examples: Examples, candidates: Sequen
     for name in dict.fromkeys(chosen):
         model, role = job.challengers.models[name], CANDIDATE if name in app.candidates else BASELINE
         try:
-            artifact = _fitted(job, model, examples, before)
+            artifact = fitted_here(app, model, examples.train, before, job.seed)
         except Exception as error:  # a model may raise anything; the others go on
             challengers.append(Challenger(name, role, failed=failure_text(error)))
             continue
@@ -139,13 +137,6 @@ def _window(job: Job, past: SnapshotPast, examples: Examples, candidates: Sequen
         metrics={name: dict(evaluated.metrics) for name, evaluated in report.evaluated.items() if not evaluated.failed},
         failed={name: evaluated.failed for name, evaluated in report.evaluated.items() if evaluated.failed},
     )
-
-
-def _fitted(job: Job, model: Any, examples: Examples, before: SnapshotPast) -> Artifact:
-    trained = train(job.runtime.app, model, examples.train, before, job.seed)
-    items = list(trained.texts.get("items", []))
-    index = {item: number for number, item in enumerate(items)}
-    return Artifact({}, dict(trained.arrays), items, index, dict(trained.texts))
 
 
 def _values(windows: Sequence[PrequentialWindow], metric: str) -> dict[str, list[float]]:

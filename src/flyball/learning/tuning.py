@@ -13,7 +13,7 @@ from flyball.core import BadInput, FileLock, NotFound, Refused, Stopwatch, Syste
 from flyball.evaluation import Objective, Score, Space, Trial, learning_curve, parameter_of, search, space_of
 from flyball.history import Snapshot
 from flyball.learning.evaluate import features_of
-from flyball.learning.fit import train
+from flyball.learning.fit import fitted_here
 from flyball.learning.job import Job
 from flyball.learning.past import SnapshotPast
 from flyball.learning.report import Progress, failure_text
@@ -286,10 +286,7 @@ def _trainer(job: Job, data: TrainingData, past: SnapshotPast) -> Callable[[Any,
             if not isinstance(offline, TakesShares):
                 raise Refused(f"a share of the data must be one that the task {app.task.about.kind} takes, got {share}")
             part = offline.share(data, share, job.seed)
-        trained = train(app, candidate, part, past, job.seed)
-        items = list(trained.texts.get("items", []))
-        index = {item: number for number, item in enumerate(items)}
-        return Artifact({}, dict(trained.arrays), items, index, dict(trained.texts))
+        return fitted_here(app, candidate, part, past, job.seed)
 
     return fit
 
