@@ -139,10 +139,17 @@ _ROOM_OF = {
 __version__ = "0.1.0"
 
 
-def _models() -> dict[str, Any]:
-    """The models of the door of their room, by class name."""
+def _models() -> list[str]:
+    """The class names of the models of the door of their room."""
     room = import_module("flyball.models")
-    return {model.__name__: model for model in (*room.MODELS.values(), *room.TABULAR_MODELS.values())}
+    return [model.__name__ for model in (*room.MODELS.values(), *room.TABULAR_MODELS.values())]
+
+
+def _model(name: str) -> Any:
+    """The model of this class name; None where there is none. Imports no other model of tables."""
+    room = import_module("flyball.models")
+    value = getattr(room, name, None) if name in room.__all__ else None
+    return value if isinstance(value, type) and issubclass(value, room.Recommender | room.TabularModel) else None
 
 
 def __getattr__(name: str) -> Any:
@@ -150,8 +157,8 @@ def __getattr__(name: str) -> Any:
         value = getattr(import_module(_ROOM_OF[name]), name)
     elif name == "__all__":
         value = sorted([*_ROOM_OF, *_models()])
-    elif name[:1].isupper() and name in _models():
-        value = _models()[name]
+    elif name[:1].isupper() and (model := _model(name)) is not None:
+        value = model
     else:
         raise AttributeError(f"module 'flyball' has no attribute {name!r}", name=name, obj=sys.modules[__name__])
     globals()[name] = value

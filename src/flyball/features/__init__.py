@@ -30,18 +30,18 @@ from flyball.features.declaration.groups import Definition, Entity, Features, Gr
 from flyball.features.declaration.source import content_of
 from flyball.features.declaration.values import number_of
 from flyball.features.declaration.windows import Window, exact, lifetime, tiled
-from flyball.features.online.codec import bytes_per_key
-from flyball.features.online.consumer import FeatureConsumer
-from flyball.features.online.freshness import ApplyDelays, read_apply_delays
-from flyball.features.online.layout import groups_of
-from flyball.features.online.reader import FeatureReader
-from flyball.features.online.rebuild import RebuildReport, rebuild
 from flyball.features.vectors import Reading, Vectors, bits_of, digest_of
 
 if TYPE_CHECKING:
     from flyball.features.declaration.columns import holds_column, number_column
     from flyball.features.offline.backfill import backfill
     from flyball.features.offline.point_in_time import point_in_time
+    from flyball.features.online.codec import bytes_per_key
+    from flyball.features.online.consumer import FeatureConsumer
+    from flyball.features.online.freshness import ApplyDelays, read_apply_delays
+    from flyball.features.online.layout import groups_of
+    from flyball.features.online.reader import FeatureReader
+    from flyball.features.online.rebuild import RebuildReport, rebuild
 
 __all__ = [
     "FRESHNESS_US",

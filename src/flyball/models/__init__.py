@@ -5,6 +5,9 @@ pure and gives a row the same bits in any batch; an artifact comes back bit for 
 Importing this room, and declaring a model, compiles nothing.
 """
 
+from typing import TYPE_CHECKING
+
+from flyball.core import lazy_door
 from flyball.models.artifact import Artifact, kind_of, load_artifact, model_of, params_of, save_artifact
 from flyball.models.base import (
     Explains,
@@ -24,7 +27,6 @@ from flyball.models.base import (
     predicts_ratings,
     reads_attributes,
     similar_items,
-    tabular_models_here,
     unscored,
     updates,
 )
@@ -70,19 +72,6 @@ from flyball.models.recommenders.slim import SLIM
 from flyball.models.recommenders.sparse_ease import SparseEASE
 from flyball.models.recommenders.svdpp import SVDpp
 from flyball.models.recommenders.user_knn import UserKNN
-from flyball.models.tabular.anomalies import IsolationForest, NearestNeighborAnomaly
-from flyball.models.tabular.baselines import Constant, GroupMedian
-from flyball.models.tabular.boosted import LightGBM
-from flyball.models.tabular.calibration.adaptive import AdaptiveLevel, adaptive_level
-from flyball.models.tabular.calibration.calibrated import Calibrated, calibrated
-from flyball.models.tabular.calibration.conformalized import Conformal, conformal
-from flyball.models.tabular.calibration.downsampled import Downsampled, downsampled
-from flyball.models.tabular.estimator import Estimator
-from flyball.models.tabular.ftrl import FTRL
-from flyball.models.tabular.linear import Linear
-from flyball.models.tabular.one_vs_rest import OneVsRest
-from flyball.models.tabular.onnx.export import ONNX_TOLERANCE, onnx_of
-from flyball.models.tabular.stacking import Stacking
 from flyball.models.tabular.table import (
     Table,
     TableColumn,
@@ -94,6 +83,22 @@ from flyball.models.tabular.table import (
     summary_of,
 )
 from flyball.models.threads import in_blocks
+
+if TYPE_CHECKING:
+    from flyball.models.tabular.anomalies import IsolationForest, NearestNeighborAnomaly
+    from flyball.models.tabular.baselines import Constant, GroupMedian
+    from flyball.models.tabular.boosted import LightGBM
+    from flyball.models.tabular.calibration.adaptive import AdaptiveLevel, adaptive_level
+    from flyball.models.tabular.calibration.calibrated import Calibrated, calibrated
+    from flyball.models.tabular.calibration.conformalized import Conformal, conformal
+    from flyball.models.tabular.calibration.downsampled import Downsampled, downsampled
+    from flyball.models.tabular.estimator import Estimator
+    from flyball.models.tabular.ftrl import FTRL
+    from flyball.models.tabular.linear import Linear
+    from flyball.models.tabular.one_vs_rest import OneVsRest
+    from flyball.models.tabular.onnx.export import ONNX_TOLERANCE, onnx_of
+    from flyball.models.tabular.own import TABULAR_MODELS
+    from flyball.models.tabular.stacking import Stacking
 
 __all__ = [
     "BPR",
@@ -205,5 +210,4 @@ __all__ = [
 MODELS: dict[str, type[Recommender]] = models_here()
 """Flyball's own models by kind: whatever is imported above. Each passes `flyball.testing.model_checks`."""
 
-TABULAR_MODELS: dict[str, type[TabularModel]] = tabular_models_here()
-"""The same of models of tables."""
+__getattr__ = lazy_door(__name__, __file__)  # models of tables are imported when one is used

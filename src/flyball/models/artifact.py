@@ -146,13 +146,14 @@ def model_of(artifact: Artifact, known: Iterable[type[Any]] = ()) -> Any:
     Only Flyball's own classes and those of `known` (the application's own candidates) are ever built: a manifest cannot
     make us import anything. Raises `NotFound` for another kind, `ArtifactCorrupt` for parameters that do not fit.
     """
-    classes = {
-        **{kind_of_class(known_class): known_class for known_class in known},
-        **models_here(),
-        **tabular_models_here(),
-    }
-    kind = str(artifact.manifest.get("kind"))
-    return _build(kind, artifact.manifest.get("params", {}), classes)
+    kind, params = str(artifact.manifest.get("kind")), artifact.manifest.get("params", {})
+    classes: dict[str, type[Any]] = {kind_of_class(known_class): known_class for known_class in known}
+    classes |= models_here()
+    if kind not in models_here():
+        from flyball.models.tabular.own import TABULAR_MODELS  # which a recommender does not need
+
+        classes |= TABULAR_MODELS
+    return _build(kind, params, classes)
 
 
 def _build(kind: str, params: Mapping[str, Any], classes: Mapping[str, type[Any]]) -> Any:

@@ -31,22 +31,12 @@ from flyball.tasks.labels import (
     label_plans,
     references,
 )
-from flyball.tasks.metrics import RatioOfSums, Resampled, Undefined, request_mean
 from flyball.tasks.past import DECISIONS, Frames, Past, ServingLag
-from flyball.tasks.predict.declaration import Predict
-from flyball.tasks.predict.onnx_file import onnx_file
-from flyball.tasks.predict.targets import Target, elapsed, occurs, target_value
-from flyball.tasks.recommend.cases import Cases, evaluation_cases
 from flyball.tasks.recommend.declaration import MAX_K, Recommend
-from flyball.tasks.recommend.fallback import fallback_arrays
-from flyball.tasks.recommend.fallback_lists import FallbackLists
-from flyball.tasks.recommend.interactions import build_interactions
 from flyball.tasks.recommend.item_index import ItemCatalog, ItemIndex
-from flyball.tasks.recommend.known import FrameCatalog, catalog_at
 from flyball.tasks.recommend.labels import recommend_labels
 from flyball.tasks.recommend.pipeline import RecommendPipeline, empty_history
 from flyball.tasks.recommend.ranked import bind_features, check_features
-from flyball.tasks.recommend.ranking_dataset import RankingDataset
 from flyball.tasks.recommend.request import (
     CATALOG,
     COLD_START,
@@ -95,7 +85,16 @@ from flyball.tasks.views import Described, KeepsViews, task_views
 
 if TYPE_CHECKING:
     from flyball.tasks.label_frames import label_requests
+    from flyball.tasks.metrics import RatioOfSums, Resampled, Undefined, request_mean
+    from flyball.tasks.predict.declaration import Predict
+    from flyball.tasks.predict.onnx_file import onnx_file
+    from flyball.tasks.predict.targets import Target, elapsed, occurs, target_value
+    from flyball.tasks.recommend.cases import Cases, evaluation_cases
     from flyball.tasks.recommend.evaluation_set import ItemExposure, evaluation_set, history_length
+    from flyball.tasks.recommend.fallback import fallback_arrays
+    from flyball.tasks.recommend.fallback_lists import FallbackLists
+    from flyball.tasks.recommend.interactions import build_interactions
+    from flyball.tasks.recommend.known import FrameCatalog, catalog_at
     from flyball.tasks.recommend.metrics.beyond_accuracy import (
         coverage,
         mean_popularity,
@@ -109,6 +108,7 @@ if TYPE_CHECKING:
     from flyball.tasks.recommend.metrics.ranking import ACCURACY, average_precision, hit_rate, ndcg, precision, recall
     from flyball.tasks.recommend.metrics.ratings import bias_predictions, global_mean
     from flyball.tasks.recommend.plan import evaluation_plan
+    from flyball.tasks.recommend.ranking_dataset import RankingDataset
     from flyball.tasks.recommend.state.interactions import interactions_frame
     from flyball.tasks.recommend.state.popularity_offline import popular_of
     from flyball.tasks.recommend.truth import RatedItems, RecommendTruth
