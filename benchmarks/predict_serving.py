@@ -234,7 +234,7 @@ def peer_server(name: str, folder: Path, model: Path) -> Iterator[Server]:
     with open(place / "log", "wb") as log:
         server = subprocess.Popen(command, cwd=place, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
-        yield Server(name, path, port, body, minutes, lambda: session_of(server.pid))
+        yield Server(name, path, port, body, minutes, lambda: tree_of(server.pid))
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(server.pid, signal.SIGTERM)
@@ -244,13 +244,16 @@ def peer_server(name: str, folder: Path, model: Path) -> Iterator[Server]:
             os.killpg(server.pid, signal.SIGKILL)
 
 
-def session_of(leader: int) -> list[int]:
-    """The processes of a session."""
-    found = []
+def tree_of(root: int) -> list[int]:
+    """A process and all that it started, and they."""
+    children: dict[int, list[int]] = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if os.getsid(int(folder.name)) == leader:
-                found.append(int(folder.name))
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(folder.name))
+    found = [root]
+    for process in found:
+        found += children.get(process, [])
     return found
 
 
@@ -285,7 +288,7 @@ def wait_for(server: Server, fields: dict[str, Any], minutes: float, within_s: f
     """Until the server answers what LightGBM says; raises `TimeoutError`."""
     stop, seen = time.monotonic() + within_s, "nothing"
     while time.monotonic() < stop:
-        with contextlib.suppress(OSError, http.client.HTTPException):
+        with contextlib.suppress(OSError, http.client.HTTPException, KeyError):  # it may answer with nothing at first
             status, reply = ask(server, server.body(fields))
             seen = f"{status} {reply[:200]!r}"
             if status == 200 and abs(server.minutes(msgspec.json.decode(reply)) - minutes) < 1e-4:
@@ -387,8 +390,8 @@ def main() -> None:
         typical = Driven(*(statistics.median(column) for column in zip(*rounds, strict=True)))
         beside = list(zip(results.get("flyball", rounds), rounds, strict=True))
         ratio = statistics.median(ours.per_s / one.per_s for ours, one in beside)
-        cpu_ratio = statistics.median(one.cpu_us / ours.cpu_us for ours, one in beside)
-        bound = WORKERS * 1e6 / typical.cpu_us
+        cpu_ratio = statistics.median(one.cpu_us / max(ours.cpu_us, 1e-9) for ours, one in beside)
+        bound = WORKERS * 1e6 / typical.cpu_us if typical.cpu_us else float("nan")
         print(
             f"  {name:10} {typical.per_s:>9,.0f} answers/s   median {typical.median_ms:>7.2f} ms   p99 "
             f"{typical.slow_ms:>8.2f} ms   {sum(one.errors for one in rounds)} errors   flyball / this {ratio:>5.1f}\n"

@@ -89,3 +89,14 @@ def test_threads_parse_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
         for thread in threads:
             thread.join()
     assert most == [1] * 800
+
+
+def test_an_application_of_lists_loads_no_models_of_tables() -> None:
+    program = (
+        "import sys, flyball.apps.movies\n"
+        "rooms = ('models.tabular.', 'tasks.predict.', 'features.online.', 'history.')\n"
+        "loaded = (name.removeprefix('flyball.') for name in sys.modules)\n"
+        "print(sorted(name for name in loaded if name.startswith(rooms)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['models.tabular.table']"

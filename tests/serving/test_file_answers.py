@@ -1,12 +1,16 @@
 """A file of requests is answered as a service would, whatever its format, and a run that ended early goes on."""
 
 import csv
+import gc
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.cli.conftest import call
 
 from flyball.app import App, load_app
@@ -14,7 +18,8 @@ from flyball.core import BadInput, ManualClock, NotFound
 from flyball.learning import learn
 from flyball.operations import catch_up
 from flyball.runtime import Runtime, load_settings
-from flyball.serving import answer_file
+from flyball.serving import answer_file, file_answers
+from flyball.serving.file_answers import rows_of
 from flyball.simulation import DAY_US, new_plan, seed_home
 
 FILE = Path(__file__).parents[1] / "tasks" / "predict" / "city.py"
@@ -75,8 +80,8 @@ def test_every_format_gets_the_same_answers(home: Path, tmp_path: Path, reads: s
     assert (report.rows, report.failed, report.reused, report.levels) == (25, 0, 0, {"champion": 25})
     answered = read(out)
     assert [row["town"] for row in answered] == [row["town"] for row in ROWS]
-    for given, row in zip(ROWS, answered, strict=True):
-        expected = {"a": 10.0, "b": 30.0, "c": 20.0}[str(given["kitchen"])] + 4 * float(str(given["km"]))
+    for sent, row in zip(ROWS, answered, strict=True):
+        expected = {"a": 10.0, "b": 30.0, "c": 20.0}[str(sent["kitchen"])] + 4 * float(str(sent["km"]))
         assert float(row["predicted_value"]) == pytest.approx(expected, abs=6.0)
         assert row["version"] in report.versions
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
@@ -88,6 +93,54 @@ def test_every_format_gets_the_same_answers(home: Path, tmp_path: Path, reads: s
     assert lineage["snapshots"] == {version: registered.snapshot}
     assert lineage["artifacts"] == {version: registered.artifact_files["manifest.json"]}
     assert len(lineage["offsets"]) == 2
+
+
+_CELLS = st.text(st.sampled_from('ab ,"\n\r\u00e9'), max_size=4)
+
+
+@given(
+    names=st.lists(_CELLS, min_size=1, max_size=4, unique=True),
+    rows=st.lists(st.lists(_CELLS, max_size=4), max_size=8),
+)
+def test_rows_of_a_csv_are_those_of_the_standard_library(names: list[str], rows: list[list[str]]) -> None:
+    names = [f"n{name}" for name in names]  # a header is no blank line
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.csv"
+        with open(path, "w", newline="") as file:
+            csv.writer(file).writerows([names, *(row[: len(names)] for row in rows)])
+        with open(path, newline="") as file:
+            assert list(rows_of(path, "csv")) == list(csv.DictReader(file))
+
+
+@given(
+    parts=st.lists(
+        st.lists(st.dictionaries(st.sampled_from(["a", 'b"', "c\nd", "e,f"]), _CELLS, min_size=1), min_size=1),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_parts_of_a_csv_are_put_together(parts: list[list[dict[str, str]]]) -> None:
+    """Whether all have the same columns (they are copied) or not."""
+    with TemporaryDirectory() as folder:
+        for number, rows in enumerate(parts):
+            file_answers._write(Path(folder) / f"{number:06d}.csv", "csv", rows)
+        file_answers._join(Path(folder), Path(folder) / "out.csv", "csv")
+        with open(Path(folder) / "out.csv", newline="") as file:
+            joined = list(csv.DictReader(file))
+    names = dict.fromkeys(name for rows in parts for row in rows for name in row)
+    assert joined == [{name: row.get(name, "") for name in names} for rows in parts for row in rows]
+
+
+def test_the_garbage_collector_is_left_as_it_was(home: Path, tmp_path: Path) -> None:
+    source = write(tmp_path / "in.jsonl", ROWS)
+    for was in (gc.enable, gc.disable):
+        was()
+        before = gc.isenabled()
+        try:
+            answer_file(runtime_of(home), source, tmp_path / "out.jsonl")
+            assert gc.isenabled() == before
+        finally:
+            gc.enable()
 
 
 def test_a_run_that_ended_early_goes_on_where_it_was(home: Path, tmp_path: Path) -> None:
