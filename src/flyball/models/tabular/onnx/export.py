@@ -56,7 +56,7 @@ def onnx_of(
     Inputs have the names of the columns: a number is float64 (rows, 1), NaN for missing; a category is a text (rows,
     1), any unknown one for missing. The output `prediction` is float64 (rows, outputs), within `ONNX_TOLERANCE` of
     `TabularPredictor.predict`; an infinite number counts as missing, as it does in a request. `about`: metadata beside
-    the names of the outputs. Needs ONNX opset 18 and `ai.onnx.ml` 5, such as onnxruntime 1.20.
+    the names of the outputs. Needs ONNX opset 18 and `ai.onnx.ml` 5, such as onnxruntime 1.21.
 
     Raises `Refused` for a model without an ONNX form and for no columns, `MissingExtra` without the package onnx.
     """

@@ -219,27 +219,23 @@ class Rows(NamedTuple):
 
 
 def _tree_attributes(trees: Walk) -> dict[str, Any]:
-    """`TreeEnsemble` numbers inner nodes and leaves each by themselves; a tree of one leaf becomes a split that leads
-    to it on either side."""
+    """`TreeEnsemble` numbers inner nodes and leaves each by themselves; a tree of one leaf becomes a split with that
+    leaf on either side, twice."""
     own = np.arange(len(trees.feature))
     leaf = trees.children[:, 0] == own
-    lone = leaf & np.isin(own, trees.roots)
-    inner = ~leaf | lone
+    inner = ~leaf | np.isin(own, trees.roots)
+    nodes, lone = own[inner], own[leaf & inner]
+    leaves = np.concatenate([own[leaf], lone])
     node_number, leaf_number = np.cumsum(inner) - 1, np.cumsum(leaf) - 1
     tree_of = np.searchsorted(trees.roots, own, side="right") - 1
-    nodes, leaves = own[inner], own[leaf]
+    sides = trees.children[nodes]
+    ends = leaf[sides]
+    numbers = np.where(ends, leaf_number[sides], node_number[sides])
+    numbers[np.isin(nodes, lone), 1] = int(leaf.sum()) + np.arange(len(lone))
+    numbers, order = _numbered_apart(numbers, ends, len(leaves))
+    leaves = leaves[order]
     members = [trees.members[node] for node in nodes.tolist()]
     among = [np.append(part, np.nan) for part in members if part is not None]
-
-    def side(which: int) -> dict[str, list[int]]:
-        child = trees.children[nodes, which]
-        ends = leaf[child]
-        name = ("true", "false")[which]
-        return {
-            f"nodes_{name}nodeids": np.where(ends, leaf_number[child], node_number[child]).tolist(),
-            f"nodes_{name}leafs": ends.astype(int).tolist(),
-        }
-
     attributes: dict[str, Any] = {
         "n_targets": trees.outputs,
         "aggregate_function": 1,
@@ -249,11 +245,33 @@ def _tree_attributes(trees: Walk) -> dict[str, Any]:
         "nodes_modes": np.array([_AT_MOST if part is None else _AMONG for part in members], np.uint8),
         "nodes_splits": np.ascontiguousarray(trees.threshold[nodes]),
         "nodes_missing_value_tracks_true": trees.missing_left[nodes].astype(np.int64).tolist(),
-        **side(0),
-        **side(1),
+        "nodes_truenodeids": numbers[:, 0].tolist(),
+        "nodes_trueleafs": ends[:, 0].astype(int).tolist(),
+        "nodes_falsenodeids": numbers[:, 1].tolist(),
+        "nodes_falseleafs": ends[:, 1].astype(int).tolist(),
         "leaf_targetids": (tree_of[leaves] % trees.outputs).tolist(),
         "leaf_weights": np.ascontiguousarray(trees.value[leaves]),
     }
     if among:
         attributes["membership_values"] = np.concatenate(among).astype(np.float64)
     return attributes
+
+
+def _numbered_apart(
+    numbers: NDArray[Any], ends: NDArray[np.bool_], leaves: int
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """(numbers, order of the leaves): leaves turned around until no node has a leaf and a node of one number.
+
+    onnxruntime before 1.24 takes two such for the same child and gives wrong sums. Some turn will do: each node with a
+    leaf and a node rules out one of them at most, and a tree has fewer such nodes than leaves.
+    """
+    mixed = ends[:, 0] != ends[:, 1]
+
+    def turned(turn: int) -> NDArray[Any]:
+        return np.where(ends, (numbers + turn) % leaves, numbers)
+
+    def apart(tried: NDArray[Any]) -> bool:
+        return not (mixed & (tried[:, 0] == tried[:, 1])).any()
+
+    turn = next(turn for turn in range(leaves) if apart(turned(turn)))
+    return turned(turn), (np.arange(leaves) - turn) % leaves
