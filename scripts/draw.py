@@ -19,6 +19,7 @@ sys.path.insert(0, str(ROOT))
 
 from tests.test_architecture import FLOORS, files, imports_of  # noqa: E402  # the plan that the test holds
 
+from flyball.releases import OVER, RUNNING, TRANSITIONS  # noqa: E402
 from flyball.serving.batching import TICK_S  # noqa: E402
 
 PICTURES = ROOT / "docs" / "pictures"
@@ -313,6 +314,62 @@ SESSION = (
 )
 
 
+RELEASE_PATHS: dict[tuple[str, str], tuple[list[tuple[float, float]], tuple[float, float]]] = {
+    ("draft", "running"): ([(130, 130), (240, 130)], (150, 122)),
+    ("draft", "champion"): ([(75, 108), (75, 40), (790, 40), (790, 98)], (330, 34)),
+    ("draft", "aborted"): ([(75, 156), (75, 370), (240, 370)], (85, 300)),
+    ("running", "running"): ([(330, 60), (330, 52), (430, 52), (430, 60)], (438, 57)),
+    ("running", "held"): ([(340, 214), (340, 262)], (240, 242)),
+    ("held", "running"): ([(420, 262), (420, 214)], (428, 242)),
+    ("held", "held"): ([(240, 296), (222, 296), (222, 280), (240, 280)], (170, 292)),
+    ("running", "champion"): ([(520, 110), (720, 110)], (580, 104)),
+    ("held", "champion"): ([(520, 280), (690, 280), (690, 130), (720, 130)], (610, 274)),
+    ("running", "aborted"): ([(260, 214), (260, 236), (205, 236), (205, 350), (270, 350), (270, 358)], (212, 344)),
+    ("held", "aborted"): ([(330, 306), (330, 358)], (338, 338)),
+    ("running", "ended"): ([(520, 170), (600, 170), (600, 358)], (608, 190)),
+    ("held", "ended"): ([(500, 306), (500, 380), (550, 380)], (450, 338)),
+    ("champion", "retired"): ([(860, 122), (930, 122)], (868, 116)),
+    ("retired", "champion"): ([(930, 142), (860, 142)], (866, 158)),
+    ("champion", "rolled_back"): ([(790, 150), (790, 358)], (798, 250)),
+}
+"""{(state, state after): the line, and where its commands stand}; "running" is any of `RUNNING`."""
+
+
+def releases() -> Sheet:
+    """The state machine of a release, from the table that the code obeys."""
+    sheet = Sheet(1060, 430, "The states of a release and the commands that lead from one to another")
+    sheet.box(20, 108, 110, 48, "draft", GRAY)
+    sheet.box(240, 60, 280, 154, "", BLUE)
+    sheet.text(380, 84, "under way", 14, INK, "middle", bold=True)
+    for number, state in enumerate(RUNNING):
+        sheet.text(270 + 130 * (number % 2), 112 + 28 * (number // 2), state, 13, INK)
+    sheet.box(240, 262, 280, 44, "held", AMBER, "keeps its split of units")
+    sheet.box(720, 98, 140, 52, "champion", GREEN, "watched for 7 days")
+    sheet.box(930, 108, 110, 48, "retired", GRAY)
+    for x, state in ((240, "aborted"), (550, "ended"), (720, "rolled_back")):
+        sheet.box(
+            x, 358, 140 if state != "aborted" else 180, 44, state.replace("_", " "), RED if state != "ended" else GRAY
+        )
+    commands: dict[tuple[str, str], list[str]] = {}
+    for (command, before), states in TRANSITIONS.items():
+        for after in states:
+            pair = tuple("running" if state in RUNNING else state for state in (before, after))
+            names = commands.setdefault((pair[0], pair[1]), [])
+            if command not in names:
+                names.append(command)
+    for pair, names in commands.items():
+        points, (x, y) = RELEASE_PATHS[pair]
+        sheet.arrow(points)
+        sheet.text(x, y, ", ".join(names), 11)
+    sheet.text(
+        20,
+        422,
+        f"Over: {', '.join(state.replace('_', ' ') for state in OVER)}. Abort is one step from wherever users see it.",
+        12,
+    )
+    return sheet
+
+
 def terminal() -> Sheet:
     """The recorded session as a terminal window."""
     lines = TERMINAL.read_text().splitlines()
@@ -350,6 +407,7 @@ DRAWN = {
     "log-and-views": log_and_views,
     "event-time": event_time,
     "fallback-levels": fallback_levels,
+    "releases": releases,
     "terminal": terminal,
 }
 

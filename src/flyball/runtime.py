@@ -35,7 +35,7 @@ from flyball.history import History, HistoryConsumer
 from flyball.home import HomeLayout
 from flyball.outcomes import DeclaredPredictions, prediction_consumer
 from flyball.registry import Registry
-from flyball.releases import current, versions_in_service
+from flyball.releases import Actor, ExposureCounter, current, slow_limit_us, versions_in_service
 from flyball.settings import Settings, load_settings
 from flyball.state import View
 from flyball.stores import StateStore, open_state
@@ -224,6 +224,23 @@ class Runtime:
     def intervals_path(self) -> Path:
         """What outcomes have said of the interval that the task keeps at its level."""
         return self.outcomes_path.with_name("intervals.db")
+
+    @cached_property
+    def exposure_counter(self) -> ExposureCounter:
+        """What the answers of each release and version came to."""
+        return ExposureCounter(self.outcomes_path.with_name("exposures.db"))
+
+    def actor(self, by: str, reason: str, now_us: int | None = None) -> Actor:
+        """Who changes releases of this application; what is released must be servable as it is declared now."""
+        at_us = self.clock.now_us() if now_us is None else now_us
+        return Actor(by, at_us, reason, self.artifacts, self.app.task.about.feature_hashes, self.task_of)
+
+    def release_constants(self, champion: str | None, now_us: int) -> dict[str, float]:
+        """What is fixed when a release starts beside what its plan says."""
+        if champion is None:
+            return {}
+        deadline_us = self.app.task.about.deadline_us
+        return {"slow_us": slow_limit_us(self.exposure_counter, champion, deadline_us, now_us)}
 
     @property
     def worker_report_path(self) -> Path:

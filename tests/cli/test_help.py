@@ -30,7 +30,7 @@ def test_nouns_have_verbs() -> None:
     assert verbs["quarantine"] >= {"list", "show", "retry"}
 
 
-ROLLBACK = "Did you mean flyball versions rollback or flyball arrangements rollback?"
+ROLLBACK = "Did you mean flyball versions rollback or flyball releases rollback or flyball arrangements rollback?"
 
 
 @pytest.mark.parametrize(

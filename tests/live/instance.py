@@ -2,6 +2,7 @@
 
 import http.client
 import random
+import re
 import subprocess
 import sys
 import threading
@@ -59,7 +60,9 @@ class Instance:
     @property
     def port(self) -> int:
         until(lambda: bool(self.lines))
-        return int(self.lines[0].split("127.0.0.1:")[1].split()[0])
+        found = re.search(r"127\.0\.0\.1:(\d+)", self.lines[0])
+        assert found is not None, self.lines[0]
+        return int(found[1])
 
     def children(self) -> dict[str, tuple[int, int]]:
         """{name: (pid, restarts)} of the running ones."""

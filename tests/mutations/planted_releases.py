@@ -3,7 +3,7 @@
 from tests.mutations.planted import Planted
 
 _CHANGE, _STATE, _ARRANGEMENTS = "change.py", "state.py", "arrangements.py"
-_ROUTER, _RELEASE, _OPENING = "router.py", "release.py", "opening.py"
+_ROUTER, _RELEASE, _OPENING, _CANARY = "router.py", "release.py", "opening.py", "canary.py"
 
 PLANTED_RELEASES = (
     Planted(_CHANGE, 'if version.state == "rejected":', 'if version.state == "retired":', "a rejected version serves"),
@@ -45,16 +45,15 @@ PLANTED_RELEASES = (
         _OPENING, "        salt=name,\n", '        salt="",\n', "users fall into the buckets of the release before"
     ),
     Planted(_CHANGE, 'action="rollback"', 'action="promote"', "the audit trail says promote"),
-    Planted(_ROUTER, "if bucket < part.end)", "if bucket <= part.end)", "an arm takes a bucket too many"),
-    Planted(_ROUTER, "if bucket < part.end)", "if bucket < part.end - 1)", "an arm takes a bucket too few"),
+    Planted(_ROUTER, "(split.ends, _bucket(", "(split.ends, -1 + _bucket(", "an arm takes a bucket too many"),
     Planted(
         _ROUTER, "end, share = end + size, size / BUCKETS", "end, share = end + size, 1.0", "an arm's propensity is 1"
     ),
-    Planted(_ROUTER, "digest_size=8, key=key)", "digest_size=8)", "every release draws the same users"),
+    Planted(_ROUTER, "digest_size=8, key=salt.encode()[:64]", "digest_size=8", "every release draws the same users"),
     Planted(
         _ROUTER,
-        "_key(release.salt),",
-        '_key(f"{release.salt} {release.step}"),',
+        "_hasher(release.salt),",
+        '_hasher(f"{release.salt} {release.step}"),',
         "each step of a ramp draws its users anew",
     ),
     Planted(
@@ -63,7 +62,7 @@ PLANTED_RELEASES = (
         "share",
         "the propensity forgets who takes part in nothing",
     ),
-    Planted(_ROUTER, "propensity = (1 - out) * propensity", "propensity = propensity", "nobody is held out"),
+    Planted(_ROUTER, "propensity = (1 - holdout.share) * propensity", "propensity = propensity", "nobody is held out"),
     Planted(
         _RELEASE,
         "step != release.step + 1",
@@ -71,6 +70,21 @@ PLANTED_RELEASES = (
         "a ramp skips a step or shrinks",
     ),
     Planted(_RELEASE, '("retire", "champion"): ("retired",),', "", "a champion cannot be relieved"),
+    Planted(_CANARY, "allowed = min(margin / share, 1.0)", "allowed = 1.0", "a ramp goes on without evidence"),
+    Planted(_CANARY, "if rise > margin and log_e >= level:", "if rise > margin:", "noise aborts a release"),
+    Planted(_CANARY, "if metric.missing:", "if False:", "a metric that was not measured lets a release through"),
+    Planted(
+        _CANARY, "elif metric.low <= -margin / share:", "elif metric.effect < 0:", "a metric by its point estimate"
+    ),
+    Planted(_CANARY, "if silence_us and quiet_us >= silence_us:", "if False:", "silence is not seen"),
+    Planted(_CANARY, "evidence.last_us > release.held_us", "evidence.last_us > 0", "silence ends by itself"),
+    Planted(_CANARY, "if now_us >= release.watch_until_us or not release.over:", "if False:", "a watch never ends"),
+    Planted(
+        _CANARY,
+        "sum(rises) / sum(weights)",
+        "sum(rises) / len(strata)",
+        "steps of a ramp count alike, however few they saw",
+    ),
     Planted(_CHANGE, "if other is not None:", "if other is None:", "a canary loses the champion it is compared with"),
     Planted(
         _STATE,

@@ -85,6 +85,7 @@ LISTS = {
             "releases/test_release.py",
             "releases/test_opening.py",
             "releases/test_router.py",
+            "releases/test_canary.py",
             "releases/test_releases.py",
             "releases/test_arrangements.py",
         ),

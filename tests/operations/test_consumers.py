@@ -83,6 +83,7 @@ def test_a_look_at_the_status_writes_nothing_to_the_features(home: Path) -> None
         "history": 0,
         "predictions": 0,
         "outcomes": 0,
+        "exposures": 0,
         "prediction_history": 0,
     }
     assert dict(changed.feature_state.scan(b"")) == before

@@ -12,7 +12,7 @@ EXPERIMENT = "Experiment"
 SECTIONS = {
     DEVELOP: ("new", "check", "simulate"),
     DATA: ("ingest", "quarantine", "export", "features"),
-    TRAIN: ("learn", "report", "versions", "arrangements", "search", "accuracy"),
+    TRAIN: ("learn", "report", "versions", "releases", "arrangements", "search", "accuracy"),
     SERVE: ("up", "status", "settings", "recommend", "predict"),
     EXPERIMENT: ("power", "experiments", "whatif"),
     EXPLAIN: ("why", "replay", "reviews"),

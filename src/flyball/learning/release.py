@@ -1,4 +1,4 @@
-"""Releases the winner of a run."""
+"""Starts the release of the winner of a run, as the application declares."""
 
 import msgspec
 
@@ -7,11 +7,12 @@ from flyball.evaluation import Report, choose
 from flyball.learning.job import Job
 from flyball.learning.report import failure_text
 from flyball.registry import Version
-from flyball.releases import ReleaseState, current, declared_arrangement, promote
+from flyball.releases import ReleaseState, current, declared_arrangement, start_release
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """What was decided: `chosen` version, whether it was `released`, why or why not, who serves now."""
+    """What was decided: `chosen` version, whether it serves everybody (`released`), why or why not, or which release of
+    it was started, who serves now."""
 
     chosen: str
     released: bool
@@ -20,7 +21,7 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 def release(job: Job, report: Report, versions: list[Version], before: ReleaseState) -> Decision:
-    """Make the chosen one of those that passed the champion, unless someone else changed the release meanwhile.
+    """Start a release of the chosen one of those that passed, unless someone else changed what is released meanwhile.
 
     The gates already hold each candidate against the champion, so passing them means: not worse than the champion.
     What was learned as of an earlier time than the champion's is not released.
@@ -40,18 +41,17 @@ def release(job: Job, report: Report, versions: list[Version], before: ReleaseSt
     app, registry, now_us = job.runtime.app, job.runtime.registry, job.runtime.clock.now_us()
     about = app.task.about
     try:
-        change = promote(
+        change = start_release(
             registry,
-            version.id,
-            reason,
-            job.by,
-            now_us,
-            artifacts=job.runtime.artifacts,
+            app.release,
+            [version.id],
+            job.runtime.actor(job.by, reason, now_us),
+            constants=job.runtime.release_constants(before.champion, now_us),
             serial=before.serial,
-            features=about.feature_hashes,
             arrangement=declared_arrangement(registry, app.name, about.arrangement, job.by, now_us),
         )
     except Refused as error:
         return Decision(version.id, False, failure_text(error), current(job.runtime.registry).champion)
     job.report("release", change.message, name)
-    return Decision(version.id, True, f"{change.message}: {reason}", version.id)
+    released = change.state.champion == version.id
+    return Decision(version.id, released, f"{change.message}: {reason}", change.state.champion)

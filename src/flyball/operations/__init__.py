@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from flyball.operations.governor import Governor, GovernorDecision, LearningJob, LearningState, next_learn_us
     from flyball.operations.heartbeat import Heartbeat, Rates, rates, read_heartbeat
     from flyball.operations.instance import up
-    from flyball.operations.learning import RuntimeState, learn_words
+    from flyball.operations.learning import ReleaseControl, RuntimeState, learn_words
     from flyball.operations.process import read_spec, watch_parent
     from flyball.operations.process_specs import ProcessSpec
     from flyball.operations.state import ConsumerStatus, ProcessStatus, Status, status
@@ -41,6 +41,7 @@ __all__ = [
     "ProcessStatus",
     "Program",
     "Rates",
+    "ReleaseControl",
     "RuntimeState",
     "Status",
     "StepReport",

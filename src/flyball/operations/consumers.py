@@ -51,6 +51,13 @@ def consumers_of(runtime: Runtime, flush_us: int = FLUSH_US, *, rebuilding: bool
         _history("history", log, lambda: runtime.history_consumer, HISTORY_BATCH, flush_us),
         Consumer("predictions", predictions, responded, outcomes.apply_predictions, OUTCOME_BATCH, settle),
         Consumer("outcomes", log, happened, outcomes.apply_events, OUTCOME_BATCH),
+        Consumer(
+            "exposures",
+            predictions,
+            lambda: runtime.exposure_counter.offsets(len(predictions.ends())),
+            lambda slices: runtime.exposure_counter.apply(slices),
+            OUTCOME_BATCH,
+        ),
         *_intervals(runtime),
         _history(
             "prediction_history", predictions, lambda: runtime.prediction_history_consumer, OUTCOME_BATCH, answered_us

@@ -1,21 +1,24 @@
 """The governor at work: what it looks at, and learning in a process of its own."""
 
 import threading
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from flyball.core import SystemStopwatch
+from flyball.core import FlyballError, SystemStopwatch
 from flyball.operations.governor import Governor, GovernorDecision
 from flyball.operations.process import ChildProcess, python_argv, start_child, tail
 from flyball.operations.process_specs import LEARN, GovernorReport, ProcessSpec, log_path, write_report
-from flyball.releases import current
+from flyball.releases import Controller, current
 from flyball.runtime import Runtime
 
 if TYPE_CHECKING:
     from flyball.learning import LearnReport
 
 TICK_S = 0.5
+_CONTROL_TICKS = 2
+"""Releases are looked at every so many ticks."""
 _OUTCOME = "outcome: "
 
 
@@ -69,19 +72,53 @@ def govern(runtime: Runtime, spec: ProcessSpec, stop: threading.Event) -> None:
     governor = Governor(
         runtime.app.retrain, RuntimeState(runtime), lambda now_us: start_learning(spec), stopwatch=SystemStopwatch()
     )
-    serial, message = 0, ""
+    serial, message, ticks = 0, "", 0
+    releases = ReleaseControl(runtime)
     try:
         while not stop.is_set():
             now_us = runtime.clock.now_us()
             decision = governor.tick(now_us)
-            if decision.kind in ("started", "finished"):
-                serial, message = serial + 1, _words(decision)
+            news = [_words(decision)] if decision.kind in ("started", "finished") else []
+            if ticks % _CONTROL_TICKS == 0:
+                news += releases.step(now_us)
+            ticks += 1
+            if news:
+                serial, message = serial + 1, "; ".join(news)
             doing = "learning" if governor.job is not None else "waiting"
             write_report(runtime.home, "governor", GovernorReport(now_us, doing, decision.next_us, serial, message))
             stop.wait(TICK_S)
     finally:
         if isinstance(governor.job, LearningProcess):
             governor.job.stop()
+
+
+class ReleaseControl:
+    """The controller of releases over a home: what it changed, or what keeps it from looking, once, in a line each."""
+
+    def __init__(self, runtime: Runtime, by: str = "governor") -> None:
+        self._runtime, self._by, self._trouble = runtime, by, ""
+
+    @cached_property
+    def _controller(self) -> Controller:
+        from flyball.operations.release_metrics import ReleaseMetrics  # polars, which only a release needs
+
+        runtime = self._runtime
+        return Controller(
+            runtime.registry,
+            runtime.exposure_counter,
+            lambda now_us, reason: runtime.actor(self._by, reason, now_us),
+            ReleaseMetrics(runtime),
+        )
+
+    def step(self, now_us: int) -> list[str]:
+        """Look at every release once."""
+        try:
+            changes = self._controller.step(now_us)
+        except FlyballError as error:  # a store that is away: it is looked at again soon
+            trouble, self._trouble = self._trouble, str(error)
+            return [] if trouble == self._trouble else [f"releases could not be looked at: {error}"]
+        self._trouble = ""
+        return [change.message for change in changes]
 
 
 def _words(decision: GovernorDecision) -> str:

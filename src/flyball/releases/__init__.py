@@ -13,7 +13,13 @@ from flyball.releases.arrangements import (
     release_arrangement,
     rollback_arrangement,
 )
+from flyball.releases.canary import GuardrailVerdict, ReleaseDecision, advance, not_shown, verdicts
 from flyball.releases.change import Change, check_servable, promote, rollback
+from flyball.releases.commands import Actor, all_releases, change_release, find_release, start_release
+from flyball.releases.controller import Controller, ReadMetrics, no_metrics, slow_limit_us
+from flyball.releases.described import ReleaseDescription, describe_release
+from flyball.releases.evidence import Evidence, MetricEvidence
+from flyball.releases.exposure_counts import AnswerCounts, ArmCounts, ExposureCounter
 from flyball.releases.release import (
     CANDIDATE,
     CONTROL,
@@ -49,25 +55,43 @@ __all__ = [
     "RUNNING",
     "TRANSITIONS",
     "UNDER_WAY",
+    "Actor",
+    "AnswerCounts",
+    "ArmCounts",
     "Change",
+    "Controller",
+    "Evidence",
+    "ExposureCounter",
+    "GuardrailVerdict",
     "HoldoutGroup",
+    "MetricEvidence",
     "Override",
+    "ReadMetrics",
     "Release",
     "ReleaseArm",
+    "ReleaseDecision",
+    "ReleaseDescription",
     "ReleaseState",
     "Route",
     "Router",
     "Transition",
+    "advance",
+    "all_releases",
     "arrangement_id",
     "arrangement_to_serve",
     "arrangement_value",
     "bucket_of",
+    "change_release",
     "check_servable",
     "current",
     "declare_arrangement",
     "declared_arrangement",
+    "describe_release",
+    "find_release",
     "level_of",
     "move",
+    "no_metrics",
+    "not_shown",
     "promote",
     "release_arrangement",
     "role_of",
@@ -75,6 +99,9 @@ __all__ = [
     "rollback_arrangement",
     "route",
     "shown_state",
+    "slow_limit_us",
+    "start_release",
     "unit_of",
+    "verdicts",
     "versions_in_service",
 ]

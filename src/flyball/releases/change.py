@@ -40,12 +40,13 @@ def promote(
     arrangement: int | None = None,
     opens: Opens | None = None,
     plan: ReleasePlan | None = None,
+    constants: Mapping[str, float] | None = None,
     evidence: Mapping[str, Any] | None = None,
 ) -> Change:
     """Make `version_id` the champion; `artifacts` is the home's folder of artifacts.
 
     When a release of it is under way, that is what is promoted, on `evidence`; else a new one goes to all users at
-    once and is watched as `plan` says (default: `immediate()`).
+    once and is watched as `plan` says (default: `immediate()`), by further `constants` that are fixed now.
 
     `serial`: the release serial the decision was made on (default: the one now). `arrangement`: the revision to serve
     by from now on (default: the one now). `features`: {feature: hash} as the application declares them now; `opens` as
@@ -63,7 +64,8 @@ def promote(
     left = before.trail_arrangements if before.champion is None else (*before.trail_arrangements, before.arrangement)
     revision = before.arrangement if arrangement is None else arrangement
     changed = revision != before.arrangement and before.champion is not None
-    steps = _promotion(before, version_id, plan or immediate(), reason, by, now_us, evidence or {})
+    entry = AuditEntry(at_us=now_us, by=by, action="promote", subject=version_id, reason=reason)
+    steps = _promotion(before, version_id, plan or immediate(), entry, constants or {}, evidence or {})
     after = ReleaseState(
         champion=version_id,
         previous=trail[-1] if trail else None,
@@ -84,7 +86,7 @@ def promote(
         expected,
         before,
         after,
-        AuditEntry(at_us=now_us, by=by, action="promote", subject=version_id, reason=reason),
+        entry,
         steps,
     )
     earlier = f"before it {before.champion}" if before.champion else "the first one"
@@ -152,12 +154,12 @@ def _promotion(
     before: ReleaseState,
     version_id: str,
     plan: ReleasePlan,
-    reason: str,
-    by: str,
-    now_us: int,
+    entry: AuditEntry,
+    constants: Mapping[str, float],
     evidence: Mapping[str, Any],
 ) -> list[Step]:
     """The changes of releases that make `version_id` the champion."""
+    now_us, reason = entry.at_us, entry.reason
     release = next((release for release in before.under_way if version_id in release.versions), None)
     other = next((other for other in before.under_way if other is not release), None)
     if other is not None:
@@ -173,8 +175,9 @@ def _promotion(
         changes = _watched(release, before, now_us)
         return [*steps, move(release, "promote", now_us, reason=reason, evidence=evidence, **changes)]
     drafted = draft(
-        before, msgspec.structs.replace(plan, kind="immediate", weights={}), [version_id], by, reason, now_us
+        before, msgspec.structs.replace(plan, kind="immediate", weights={}), [version_id], entry.by, reason, now_us
     )
+    drafted = msgspec.structs.replace(drafted, constants={**drafted.constants, **constants})
     changes = {"started_us": now_us, **_watched(drafted, before, now_us)}
     started = move(drafted, "start", now_us, reason=reason, to="champion", evidence=evidence, **changes)
     return [*steps, drafted_step(drafted), started]

@@ -33,8 +33,8 @@ class Evidence(msgspec.Struct, frozen=True):
     counted."""
 
     arms: tuple[ArmCounts, ...] = ()
-    before: AnswerCounts = AnswerCounts()
-    since: AnswerCounts = AnswerCounts()
+    before: AnswerCounts = msgspec.field(default_factory=AnswerCounts)
+    since: AnswerCounts = msgspec.field(default_factory=AnswerCounts)
     metrics: tuple[MetricEvidence, ...] = ()
     blocked: str = ""
     known_us: int = 0

@@ -92,7 +92,8 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     `end`: it takes the units whose slot in the layer lies in `[first, end)`; releases of one layer share no unit.
     `targets`: {field: values}: the requests that take part. `salt`: what units are hashed with to find their arm.
     `constants`: all numbers that decide, fixed at the start; `guardrails`: {name: margin} and `success`: {metric:
-    margin}, too. `paused`: a person held it, who alone resumes it. `resumes`: the state that it goes back to.
+    margin}, too. `paused`: a person held it, who alone resumes it; otherwise
+    `held_for` says why and `held_us` since when. `resumes`: the state that it goes back to.
     `since_us`: when the present state or step began. `watch_until_us`: until when a champion may still be rolled back
     by what comes to be known. `over`: the champion it was compared with.
     """
@@ -118,6 +119,8 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     shadow_first: bool = False
     paused: bool = False
     resumes: StateName | None = None
+    held_for: str = ""
+    held_us: int = 0
     created_us: int = 0
     started_us: int = 0
     since_us: int = 0
@@ -200,7 +203,7 @@ def move(
         paused=command == "pause",
         since_us=release.since_us if keeps_time else now_us,
         ended_us=now_us if after in OVER else 0,
-        **changes,
+        **{"held_for": "", "held_us": now_us if after == "held" else 0, **changes},
     )
     noted = Transition(
         command=command, before=release.state, after=after, step=number, reason=reason, evidence=dict(evidence or {})
@@ -216,8 +219,9 @@ def shown_state(release: Release) -> str:
     'canary at 5 % (step 2 of 2)'
     """
     acts = release.acts_as
-    where = f" at {release.steps[release.step] / 100:g} % (step {release.step + 1} of {len(release.steps)})"
-    shown = f"{acts}{where}" if acts == "canary" else acts.replace("_", " ")
+    shown = acts.replace("_", " ")
+    if acts == "canary":
+        shown += f" at {release.steps[release.step] / 100:g} % (step {release.step + 1} of {len(release.steps)})"
     if release.state == "held":
         return f"{'paused' if release.paused else 'held'} in {shown}"
     return shown

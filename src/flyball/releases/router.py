@@ -5,7 +5,8 @@ and unrelated from one salt to another. Releases of one layer take slots that do
 most one of them, and in each layer independently of the others.
 """
 
-from collections.abc import Callable, Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -20,9 +21,16 @@ HOLDOUT, REST = "holdout", "rest"
 SPLIT: tuple[StateName, ...] = ("canary", "ab", "bandit", "switchback")
 """The states in which arms answer different units."""
 
-_Unit = Callable[[str, Any], str | None]
+_Unit = Callable[[str, Any], bytes | None]
 _Matches = Callable[[Any], bool]
 _Outcome = tuple[str, int | None]
+_Marks = tuple[int, ...]
+_NOBODY = -1
+_PER_RELEASE = 1_000
+"""Marks of one layer: of its releases, numbered in order, those that the request fits; then which arm of which has it,
+release * 1,000 + arm, minus that and 2 for an override, -1 for none."""
+_NO_UNIT, _IN, _OUT = 0, 1, 2
+"""Whether the request is in the holdout: the first of the marks."""
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -39,7 +47,7 @@ class Route(msgspec.Struct, frozen=True):
 class _Group(msgspec.Struct, frozen=True):
     """The holdout, compiled: `size` buckets of its own."""
 
-    key: bytes
+    hasher: Any
     unit: _Unit
     size: int
     share: float
@@ -59,21 +67,26 @@ class _Slice(msgspec.Struct, frozen=True):
 
 class _Split(msgspec.Struct, frozen=True):
     """A release, compiled. `shares`: {what an arm answers by: its share of the units that take part}; `part`: the
-    share of its layer's units that do."""
+    share of its layer's units that do, those with a slot in `[first, end)`."""
 
-    release: Release
-    key: bytes
+    hasher: Any
     unit: _Unit
-    matches: _Matches
+    matches: _Matches | None
     overrides: tuple[tuple[_Matches, ReleaseArm], ...]
     slices: tuple[_Slice, ...]
+    ends: tuple[int, ...]
     shares: dict[_Outcome, float]
-    takes_all: bool
+    first: int
+    end: int
     part: float
 
 
 class Router:
-    """The compiled state; `route` asks nobody and changes nothing."""
+    """The compiled state; `route` asks nobody and changes nothing that can be seen.
+
+    Where a request stands in the holdout and in each layer is worked out for each request; the route that follows from
+    that is kept, since there are few.
+    """
 
     def __init__(self, state: ReleaseState) -> None:
         self.state = state
@@ -84,8 +97,9 @@ class Router:
         for release in state.under_way:
             if release.acts_as in SPLIT:
                 layers.setdefault(release.layer, []).append(_split_of(release, self._champion))
-        self._layers = [(_key(f"layer {name}"), tuple(splits)) for name, splits in sorted(layers.items())]
+        self._layers = [(_hasher(f"layer {name}"), tuple(splits)) for name, splits in sorted(layers.items())]
         self._split = bool(self._champion) and bool(self._layers or self._holdout)
+        self._routes: dict[_Marks, Route] = {}
         self._forced = {
             name: Route(arm.version or self._champion, arm.name, 1.0, arrangement=arm.arrangement)
             for release in reversed(state.under_way)
@@ -103,42 +117,70 @@ class Router:
             return self._forced[forced]
         if not self._split:
             return self._plain
-        exposures: tuple[Exposure, ...] = ()
-        holdout, out = self._holdout, 0.0
-        if holdout is not None and (unit := holdout.unit(key, event)) is not None:
-            if _bucket(unit, holdout.key) < holdout.size:
-                propensity = holdout.share + (1 - holdout.share) * self._probability(holdout.version, event, key)
-                return Route(holdout.version, HOLDOUT, propensity, holdout.held_out)
-            exposures, out = holdout.others, holdout.share
-        arrangement: int | None = None
-        version, arm, propensity = self._champion, "champion", 1.0
-        for layer_key, splits in self._layers:
-            chosen_arm = _through(layer_key, splits, key, event)
-            if chosen_arm is None:
-                continue
-            (chosen, revision), arm_of_layer, share, exposure = chosen_arm
-            propensity *= share
-            if exposure is not None:
-                exposures = (*exposures, exposure)
-            arm = arm_of_layer or arm
-            version, arrangement = chosen or version, arrangement if revision is None else revision
-        if out:
-            same = holdout is not None and version == holdout.version and arrangement is None
-            propensity = (1 - out) * propensity + (out if same else 0.0)
-        return Route(version, arm, propensity, exposures, arrangement)
+        marks = self._marks(key, event)
+        route = self._routes.get(marks)
+        if route is None:
+            route = self._routes[marks] = self._route_of(marks)
+        return route
 
-    def _probability(self, version: str, event: Any, key: str) -> float:
+    def _marks(self, key: str, event: Any) -> _Marks:
+        """Where the request stands."""
+        holdout, marks = self._holdout, [_NO_UNIT]
+        if holdout is not None and (unit := holdout.unit(key, event)) is not None:
+            marks[0] = _IN if _bucket(unit, holdout.hasher) < holdout.size else _OUT
+        for layer_hasher, splits in self._layers:
+            fits, chosen, slot = 0, _NOBODY, -1
+            for number, split in enumerate(splits):
+                for index, (matches, _) in enumerate(split.overrides):
+                    if chosen == _NOBODY and matches(event):
+                        chosen = -(number * _PER_RELEASE + index) - 2
+                if split.matches is not None and not split.matches(event):
+                    continue
+                unit = split.unit(key, event)
+                if unit is None:
+                    continue
+                fits |= 1 << number
+                if chosen != _NOBODY:
+                    continue
+                if split.part != 1.0 and slot < 0:  # the releases of a layer divide the same units
+                    slot = _bucket(unit, layer_hasher)
+                if split.part == 1.0 or split.first <= slot < split.end:
+                    chosen = number * _PER_RELEASE + bisect_right(split.ends, _bucket(unit, split.hasher))
+            marks += (fits, chosen)
+        return tuple(marks)
+
+    def _route_of(self, marks: _Marks) -> Route:
+        """What follows from where a request stands."""
+        layers = list(zip(self._layers, marks[1::2], marks[2::2], strict=True))
+        takes = [
+            [split for number, split in enumerate(splits) if fits >> number & 1] for (_, splits), fits, _ in layers
+        ]
+        holdout = self._holdout
+        if holdout is not None and marks[0] == _IN:
+            propensity = holdout.share + (1 - holdout.share) * self._probability(holdout.version, takes)
+            return Route(holdout.version, HOLDOUT, propensity, holdout.held_out)
+        exposures = list(holdout.others if holdout is not None and marks[0] == _OUT else ())
+        version, arm, arrangement, propensity = self._champion, "champion", None, 1.0
+        for ((_, splits), _, chosen), fitting in zip(layers, takes, strict=True):
+            outcome, name, exposure = _chosen(splits, chosen)
+            if chosen >= _NOBODY:
+                propensity *= _share(fitting, outcome)
+            if exposure is not None:
+                exposures.append(exposure)
+            arm, version = name or arm, outcome[0] or version
+            arrangement = arrangement if outcome[1] is None else outcome[1]
+        if holdout is not None and marks[0] == _OUT:
+            same = version == holdout.version and arrangement is None
+            propensity = (1 - holdout.share) * propensity + (holdout.share if same else 0.0)
+        return Route(version, arm, propensity, tuple(exposures), arrangement)
+
+    def _probability(self, version: str, takes: Sequence[list[_Split]]) -> float:
         """How likely it is that the layers lead to `version` by the released arrangement."""
-        propensity = 1.0
-        other_version = "" if version == self._champion else version
-        reached = not other_version
-        for _, splits in self._layers:
-            takes = [split for split in splits if split.unit(key, event) is not None and split.matches(event)]
-            name = (
-                other_version if other_version and any((other_version, None) in split.shares for split in takes) else ""
-            )
-            reached = reached or bool(name)
-            propensity *= _share(takes, (name, None))
+        name, propensity, reached = "" if version == self._champion else version, 1.0, version == self._champion
+        for fitting in takes:
+            here = bool(name) and any((name, None) in split.shares for split in fitting)
+            reached = reached or here
+            propensity *= _share(fitting, (name if here else "", None))
         return propensity if reached else 0.0
 
 
@@ -153,7 +195,7 @@ def route(state: ReleaseState, key: str, event: Any = None) -> Route:
 
 def bucket_of(key: str, salt: str) -> int:
     """Which of the 10,000 buckets `key` falls into under `salt`; other salts give unrelated buckets."""
-    return _bucket(key, _key(salt))
+    return _bucket(key.encode("utf-8", "surrogatepass"), _hasher(salt))
 
 
 def unit_of(fields: tuple[str, ...], key: str, values: Mapping[str, Any]) -> str | None:
@@ -165,38 +207,21 @@ def unit_of(fields: tuple[str, ...], key: str, values: Mapping[str, Any]) -> str
     return next((str(value) for value in present if value is not None and value != ""), None)
 
 
-def _through(
-    layer_key: bytes, splits: tuple[_Split, ...], key: str, event: Any
-) -> tuple[_Outcome, str, float, Exposure | None] | None:
-    """What one layer says: what to answer by, as which arm, how likely that was, and the exposure; None when no
-    release of it takes the request."""
-    takes: list[_Split] = []
-    chosen_arm: tuple[_Split, _Slice] | None = None
-    for split in splits:
-        for matches, arm in split.overrides:
-            if matches(event):
-                return (arm.version, arm.arrangement), arm.name, 1.0, None
-        unit = split.unit(key, event)
-        if unit is None or not split.matches(event):
-            continue
-        takes.append(split)
-        if chosen_arm is None and (
-            split.takes_all or split.release.first <= _bucket(unit, layer_key) < split.release.end
-        ):
-            bucket = _bucket(unit, split.key)
-            chosen_arm = split, next(part for part in split.slices if bucket < part.end)
-    if not takes:
-        return None
-    if chosen_arm is None:
-        return ("", None), "", _share(takes, ("", None)), None
-    _, part = chosen_arm
-    return part.outcome, part.name, _share(takes, part.outcome), part.exposure
+def _chosen(splits: tuple[_Split, ...], chosen: int) -> tuple[_Outcome, str, Exposure | None]:
+    """What a layer says: what to answer by, as which arm, and the exposure."""
+    if chosen == _NOBODY:
+        return ("", None), "", None
+    if chosen < _NOBODY:
+        number, index = divmod(-chosen - 2, _PER_RELEASE)
+        arm = splits[number].overrides[index][1]
+        return (arm.version, arm.arrangement), arm.name, None
+    number, index = divmod(chosen, _PER_RELEASE)
+    part = splits[number].slices[index]
+    return part.outcome, part.name, part.exposure
 
 
 def _share(takes: list[_Split], outcome: _Outcome) -> float:
     """How likely it is that one of these releases of a layer leads to `outcome`."""
-    if len(takes) == 1 and takes[0].takes_all:
-        return takes[0].shares.get(outcome, 0.0)
     share = sum(split.part * split.shares.get(outcome, 0.0) for split in takes)
     return share + (1.0 - sum(split.part for split in takes)) if outcome == ("", None) else share
 
@@ -216,17 +241,17 @@ def _split_of(release: Release, champion: str) -> _Split:
         shares[outcome] = shares.get(outcome, 0.0) + share
         slices.append(_Slice(end, arm.name, outcome, Exposure(release.id, arm.name, share)))
     overrides = tuple((_matcher(override.where), arms[override.arm]) for override in release.overrides)
-    part = (release.end - release.first) / WHOLE
     return _Split(
-        release,
-        _key(release.salt),
+        _hasher(release.salt),
         _periods(release) if release.acts_as == "switchback" else _reader(release.unit),
-        _matcher(release.targets),
+        _matcher(release.targets) if release.targets else None,
         overrides,
         tuple(slices),
+        tuple(part.end for part in slices),
         shares,
-        part == 1.0,
-        part,
+        release.first,
+        release.end,
+        (release.end - release.first) / WHOLE,
     )
 
 
@@ -235,27 +260,27 @@ def _group_of(holdout: HoldoutGroup, champion: str) -> _Group:
     share = size / BUCKETS
     held_out, others = Exposure(HOLDOUT, HOLDOUT, share), Exposure(HOLDOUT, REST, 1 - share)
     version = holdout.version or champion
-    return _Group(_key(holdout.salt), _reader(holdout.unit), size, share, version, (held_out,), (others,))
+    return _Group(_hasher(holdout.salt), _reader(holdout.unit), size, share, version, (held_out,), (others,))
 
 
 def _reader(fields: tuple[str, ...]) -> _Unit:
     """The unit of a request: the first field that holds something, None when none does."""
     if not fields:
-        return lambda key, event: key
+        return lambda key, event: key.encode("utf-8", "surrogatepass")
     if len(fields) == 1:
         (name,) = fields
 
-        def of_one(key: str, event: Any) -> str | None:
+        def of_one(key: str, event: Any) -> bytes | None:
             value = getattr(event, name, None)
-            return None if value is None or value == "" else str(value)
+            return None if value is None or value == "" else str(value).encode("utf-8", "surrogatepass")
 
         return of_one
 
-    def of_first(key: str, event: Any) -> str | None:
+    def of_first(key: str, event: Any) -> bytes | None:
         for name in fields:
             value = getattr(event, name, None)
             if value is not None and value != "":
-                return str(value)
+                return str(value).encode("utf-8", "surrogatepass")
         return None
 
     return of_first
@@ -266,28 +291,34 @@ def _periods(release: Release) -> _Unit:
     period_us = int(release.constants["period_us"])
     of_unit = _reader(release.unit) if release.unit else None
 
-    def of_period(key: str, event: Any) -> str | None:
+    def of_period(key: str, event: Any) -> bytes | None:
         period = getattr(event, "at", 0) // period_us
         if of_unit is None:
-            return str(period)
+            return b"%d" % period
         unit = of_unit(key, event)
-        return None if unit is None else f"{period} {unit}"
+        return None if unit is None else b"%d %s" % (period, unit)
 
     return of_period
 
 
 def _matcher(where: Mapping[str, tuple[str, ...]]) -> _Matches:
-    """Whether the fields are among the values; always, where none are named."""
-    if not where:
-        return lambda event: True
+    """Whether the fields are among the values."""
     allowed = [(name, frozenset(values)) for name, values in where.items()]
+    if len(allowed) == 1:
+        ((field, values_of_field),) = allowed
+        return lambda event: str(getattr(event, field, "")) in values_of_field
     return lambda event: all(str(getattr(event, name, "")) in values for name, values in allowed)
 
 
-def _key(salt: str) -> bytes:
-    return salt.encode()[:64]
+_Hasher = Any
 
 
-def _bucket(unit: str, key: bytes) -> int:
-    digest = blake2b(unit.encode("utf-8", "surrogatepass"), digest_size=8, key=key).digest()
-    return int.from_bytes(digest, "big") % BUCKETS
+def _hasher(salt: str) -> _Hasher:
+    """A hash that has taken in the salt; copies go on from there."""
+    return blake2b(digest_size=8, key=salt.encode()[:64])
+
+
+def _bucket(unit: bytes, hasher: _Hasher) -> int:
+    copied = hasher.copy()
+    copied.update(unit)
+    return int.from_bytes(copied.digest(), "big") % BUCKETS

@@ -30,7 +30,7 @@ from flyball.core import (
 from flyball.events import IngestReport
 from flyball.home import HomeLayout
 from flyball.learning import learn
-from flyball.operations import Governor, GovernorDecision, RuntimeState, Worker, consumers_of
+from flyball.operations import Governor, GovernorDecision, ReleaseControl, RuntimeState, Worker, consumers_of
 from flyball.outcomes import Prediction, outcomes_by_version, prediction_record, response_of
 from flyball.registry import Version
 from flyball.runtime import Runtime, load_settings
@@ -157,6 +157,7 @@ class _Simulation:
         self._governor = Governor(
             self._runtime.app.retrain, RuntimeState(self._runtime), self._start_learning, profiles + _FIRST_EVENTS
         )
+        self._releases = ReleaseControl(self._runtime, "simulation")
         self._follow()
 
     def run(self, days: int, step_us: int) -> None:
@@ -176,6 +177,8 @@ class _Simulation:
         if requests:
             self._serve(requests)
         self._emit(until_us)
+        for line in self._releases.step(until_us):
+            self._report_progress(f"day {(until_us - START_US) / DAY_US:.1f}: {line}")
         decision = self._governor.tick(until_us)
         if decision.kind in ("started", "finished"):
             self._report_progress(_words(decision, until_us))

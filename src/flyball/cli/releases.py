@@ -1,0 +1,202 @@
+"""`flyball releases ...`: versions before users, step by step: list, show, start, pause, resume, abort, promote, ..."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flyball.cli.arrangements import Reason
+from flyball.cli.common import AppName, Home, Json, now_in, open_home, user_name
+from flyball.cli.learning import changed
+from flyball.cli.sections import group
+from flyball.cli.show import say, show_json, show_table
+from flyball.core import format_timestamp
+
+if TYPE_CHECKING:
+    from flyball.releases import Release, ReleaseDescription
+    from flyball.runtime import Runtime
+
+commands = group("Releases: list, show, start, pause, resume, abort, promote, finish, rollback.")
+
+ReleaseId = Annotated[str, typer.Argument(metavar="RELEASE", help="Such as rel3; see flyball releases list.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(commands, name="releases")
+
+
+@commands.command("list")
+def list_releases(app: AppName, home: Home = None, json: Json = False) -> None:
+    """List all releases there ever were: of what, in which state, since when and why."""
+    from flyball.releases import all_releases, shown_state
+
+    runtime = open_home(app, home)
+    releases = all_releases(runtime.registry)
+    if json:
+        show_json({"releases": releases})
+        return
+    if not releases:
+        say("no releases yet: run flyball learn, or flyball releases start")
+        return
+    rows = [
+        [
+            release.id,
+            release.kind,
+            ", ".join(release.versions),
+            release.over or None,
+            shown_state(release),
+            format_timestamp(release.since_us // 1_000_000 * 1_000_000),
+            release.by,
+            release.reason,
+        ]
+        for release in releases
+    ]
+    columns = ["release", "kind", "versions", "against", "state", "since", "by", "reason"]
+    show_table(columns, rows, optional=["reason", "by", "since"])
+
+
+@commands.command()
+def show(app: AppName, release: ReleaseId, home: Home = None, json: Json = False) -> None:
+    """Show one release: who sees what, what was seen, what is still missing, and everything that was done."""
+    runtime = open_home(app, home)
+    described = describe(runtime, release)
+    if json:
+        show_json(described)
+    else:
+        _show(described)
+
+
+def describe(runtime: "Runtime", release_id: str) -> "ReleaseDescription":
+    """One release with what is known of it now."""
+    from flyball.releases import Controller, current, describe_release, find_release
+
+    now_us = now_in(runtime)
+    release = find_release(runtime.registry, current(runtime.registry), release_id)
+    controller = Controller(runtime.registry, runtime.exposure_counter, lambda at_us, reason: runtime.actor("", reason))
+    return describe_release(runtime.registry, release, controller.evidence(release, now_us), now_us)
+
+
+def _show(described: "ReleaseDescription") -> None:
+    release = described.release
+    against = f" against {release.over}" if release.over else ""
+    say(f"{release.id}: {release.kind} of {', '.join(release.versions)}{against}, {described.state}")
+    say(f"by {release.by}: {release.reason}")
+    say(_who(release))
+    if described.arms:
+        say()
+        rows = [
+            [row["arm"], f"{row['share']:.2%}", f"{row['answers']:,}", f"{sum(row['failed'].values()):,}"]
+            for row in described.arms
+        ]
+        show_table(["arm", "share", "answers", "not by its version"], rows, right=["share", "answers"])
+    for title, lines in (
+        ("guardrails", [verdict.sentence for verdict in described.guardrails]),
+        ("metrics", described.metrics),
+        ("before it goes on, it must be shown", described.missing),
+    ):
+        if lines:
+            say(f"\n{title}:")
+            for line in lines:
+                say(f"  {line}")
+    say(f"\nnext: {described.next}")
+    say("\nwhat was done:")
+    show_table(
+        ["at", "by", "what", "state", "reason"],
+        [
+            [
+                format_timestamp(step.at_us // 1_000_000 * 1_000_000),
+                step.by,
+                step.command,
+                f"{step.after}{f', step {step.step + 1}' if step.after == 'canary' else ''}",
+                step.reason,
+            ]
+            for step in described.steps
+        ],
+    )
+
+
+def _who(release: "Release") -> str:
+    unit = " or ".join(release.unit) or "the request's key"
+    only = "".join(f", only {field} {' or '.join(values)}" for field, values in release.targets.items())
+    traffic = f", {(release.end - release.first) / 100:g} % of layer {release.layer}"
+    return f"units: {unit}{only}{traffic if release.end - release.first < 10_000 else ''}"
+
+
+@commands.command()
+def start(
+    app: AppName,
+    versions: Annotated[
+        list[str], typer.Argument(metavar="VERSION...", help="What to put before users: one for each arm.")
+    ],
+    reason: Reason = "by hand",
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Start a release of a version, as the application's file declares (release=fb.canary(...) and its like)."""
+    from flyball.releases import current, declared_arrangement, start_release
+
+    runtime = open_home(app, home)
+    about, now_us = runtime.app.task.about, runtime.clock.now_us()
+    actor = runtime.actor(user_name(), reason, now_us)
+    change = start_release(
+        runtime.registry,
+        runtime.app.release,
+        versions,
+        actor,
+        constants=runtime.release_constants(current(runtime.registry).champion, now_us),
+        arrangement=declared_arrangement(runtime.registry, runtime.app.name, about.arrangement, actor.by, now_us),
+    )
+    changed(change, json)
+
+
+def _change(app: str, release: str, command: Any, reason: str, home: Any, json: bool, **options: Any) -> None:
+    from flyball.releases import change_release
+
+    runtime = open_home(app, home)
+    changed(change_release(runtime.registry, release, command, runtime.actor(user_name(), reason), **options), json)
+
+
+@commands.command()
+def pause(app: AppName, release: ReleaseId, reason: Reason = "by hand", home: Home = None, json: Json = False) -> None:
+    """Let a release stay as it is: users keep their arms, nothing goes on until it is resumed."""
+    _change(app, release, "pause", reason, home, json)
+
+
+@commands.command()
+def resume(app: AppName, release: ReleaseId, reason: Reason = "by hand", home: Home = None, json: Json = False) -> None:
+    """Let a release that is held or paused go on where it was."""
+    _change(app, release, "resume", reason, home, json)
+
+
+@commands.command()
+def abort(app: AppName, release: ReleaseId, reason: Reason = "by hand", home: Home = None, json: Json = False) -> None:
+    """End a release: within a second the champion answers all users again."""
+    _change(app, release, "abort", reason, home, json)
+
+
+@commands.command()
+def promote(
+    app: AppName,
+    release: ReleaseId,
+    version: Annotated[
+        str, typer.Option("--version", help="Which of its versions, where it has several.", show_default="the last")
+    ] = "",
+    reason: Reason = "by hand",
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Let the version of a release serve all users from now on, whatever is still to be shown."""
+    _change(app, release, "promote", reason, home, json, version=version)
+
+
+@commands.command()
+def finish(app: AppName, release: ReleaseId, reason: Reason = "by hand", home: Home = None, json: Json = False) -> None:
+    """End a release that has answered its question; the champion stays."""
+    _change(app, release, "finish", reason, home, json)
+
+
+@commands.command("rollback")
+def roll_back(
+    app: AppName, release: ReleaseId, reason: Reason = "by hand", home: Home = None, json: Json = False
+) -> None:
+    """Undo the release that made the champion: the one before it serves again."""
+    _change(app, release, "rollback", reason, home, json)

@@ -1,0 +1,266 @@
+"""Whether to go on, hold or stop: a pure function of a release, the evidence and the time.
+
+A guardrail's harm and safety are evaluated by e-processes for the difference of two rates, a product over the steps of
+the ramp, each with its own share: steps are never pooled, and one may look as often as one likes (Howard et al. 2021).
+Harm: the rise is above the margin. Safe to go on to a share s: the rise is below margin / s, so that at most `margin`
+of all answers would be worse; the early steps of a ramp need little evidence, the last one the whole margin.
+"""
+
+from collections.abc import Callable, Mapping
+from math import log
+from typing import Any
+
+import msgspec
+
+from flyball.core import format_duration
+from flyball.releases.evidence import Evidence, MetricEvidence, shown_counts
+from flyball.releases.exposure_counts import AnswerCounts
+from flyball.releases.release import CONTROL, OVER, WHOLE, Command, Release
+from flyball.statistics import rate_difference_log_e
+
+SILENCE, PATIENCE, BLOCKED = "silence", "patience", "blocked"
+LAST = WHOLE
+_Counter = Callable[[AnswerCounts, Mapping[str, float]], int]
+
+
+def _late(counts: AnswerCounts, constants: Mapping[str, float]) -> int:
+    return counts.failed.get("late", 0) + counts.failed.get("overload", 0)
+
+
+COUNTED: dict[str, _Counter] = {
+    "failed": lambda counts, constants: sum(counts.failed.values()) - _late(counts, constants),
+    "late": _late,
+    "empty": lambda counts, constants: counts.empty,
+    "slow": lambda counts, constants: counts.slower_than(constants["slow_us"]) if "slow_us" in constants else 0,
+}
+"""{guardrail: how many of the answers break it}."""
+
+
+class ReleaseDecision(msgspec.Struct, frozen=True):
+    """What to do with a release: the command, the reason for a person and the evidence for a statistician."""
+
+    command: Command
+    reason: str
+    evidence: dict[str, Any]
+    step: int | None = None
+    held_for: str = ""
+
+
+class GuardrailVerdict(msgspec.Struct, frozen=True):
+    """What is known of one guardrail of one arm. `log_e`: against a rise of exactly what is accepted."""
+
+    guardrail: str
+    arm: str
+    rate: float
+    control_rate: float
+    answers: int
+    margin: float
+    log_e: float
+    shown: str
+
+    @property
+    def sentence(self) -> str:
+        """For a reader."""
+        said = {"harm": "more than is accepted", "safe": "within what is accepted", "": "not yet decided"}[self.shown]
+        return (
+            f"{self.guardrail} {self.rate:.2%} of {self.answers:,} answers by {self.arm} against "
+            f"{self.control_rate:.2%}, accepted {self.margin:+.2%}: {said}"
+        )
+
+
+def advance(release: Release, evidence: Evidence, now_us: int) -> ReleaseDecision | None:
+    """The next transition, None when there is nothing to do yet."""
+    if release.state in OVER or release.state == "draft":
+        return None
+    if release.state == "champion":
+        return _watch(release, evidence, now_us)
+    harm = _harm(release, evidence)
+    if harm is not None:
+        return ReleaseDecision("abort", harm, summary(release, evidence))
+    if release.state == "held":
+        return _resumed(release, evidence)
+    cause = _held_for(release, evidence, now_us)
+    if cause is not None:
+        return ReleaseDecision("hold", cause[1], summary(release, evidence), held_for=cause[0])
+    if release.state != "canary" or now_us - release.since_us < release.constants["step_time_us"]:
+        return None
+    following = release.step + 1
+    share = release.steps[following] / WHOLE
+    missing = not_shown(release, evidence, share)
+    if missing:
+        return None
+    last = release.steps[following] == LAST
+    reason = f"every guardrail is within its margin at {share:.0%}" + (
+        f" and {', '.join(release.success)} not worse by more than accepted" if release.success else ""
+    )
+    if last:
+        return ReleaseDecision("promote", reason, summary(release, evidence))
+    return ReleaseDecision("advance", reason, summary(release, evidence), step=following)
+
+
+def verdicts(release: Release, evidence: Evidence, share: float = 1.0) -> list[GuardrailVerdict]:
+    """What is known of every guardrail of every arm, evaluated for going on to `share`."""
+    arms = [arm.name for arm in release.arms if arm.name != CONTROL]
+    return [
+        _verdict(release, evidence, name, arm, margin, share, level=_level(release))
+        for name, margin in release.guardrails.items()
+        for arm in arms
+    ]
+
+
+def not_shown(release: Release, evidence: Evidence, share: float) -> list[str]:
+    """What must still be shown before the candidate may have `share` of the units; empty when all is."""
+    missing = [
+        f"{verdict.guardrail} of {verdict.arm}: a rise of less than {min(verdict.margin / share, 1.0):.2%}, "
+        f"{verdict.answers:,} answers so far"
+        for verdict in verdicts(release, evidence, share)
+        if verdict.shown != "safe"
+    ]
+    for name, margin in release.success.items():
+        for arm in (arm.name for arm in release.arms if arm.name != CONTROL):
+            metric = _metric(evidence, name, arm)
+            if metric.missing:
+                missing.append(f"{name}: {metric.missing}")
+            elif metric.low <= -margin / share:
+                missing.append(f"{name}: may still be worse by {-metric.low:.4g}, accepted {margin / share:.4g}")
+    return missing
+
+
+def summary(release: Release, evidence: Evidence) -> dict[str, Any]:
+    """What the decision was made on, for the registry."""
+    rows = [{"arm": row.arm, "share": row.share / WHOLE, **shown_counts(row.counts)} for row in evidence.arms]
+    return {
+        "arms": rows,
+        "guardrails": [verdict.sentence for verdict in verdicts(release, evidence)],
+        "metrics": [metric.sentence or f"{metric.name}: {metric.missing}" for metric in evidence.metrics],
+    }
+
+
+def _level(release: Release) -> float:
+    """The log e-value at which a guardrail speaks: alpha is divided among guardrails and arms."""
+    return log(max(len(release.guardrails), 1) * (len(release.arms) - 1) / release.constants["alpha"])
+
+
+def _verdict(
+    release: Release, evidence: Evidence, name: str, arm: str, margin: float, share: float, level: float
+) -> GuardrailVerdict:
+    count, constants = COUNTED[name], release.constants
+    strata = [
+        (count(control, constants), control.answers, count(counts, constants), counts.answers, part / WHOLE)
+        for part, counts, control in evidence.strata(arm, CONTROL)
+    ]
+    bad_control, all_control = sum(row[0] for row in strata), sum(row[1] for row in strata)
+    bad, answers = sum(row[2] for row in strata), sum(row[3] for row in strata)
+    rate, control_rate = bad / max(answers, 1), bad_control / max(all_control, 1)
+    allowed = min(margin / share, 1.0)
+    rise = _rise(strata)
+    log_e = _log_e(strata, margin if rise > margin else allowed, constants)
+    shown = ""
+    if rise > margin and log_e >= level:
+        shown = "harm"
+    elif rise < allowed and (log_e >= level or allowed >= 1.0):
+        shown = "safe"
+    return GuardrailVerdict(name, arm, rate, control_rate, answers, margin, log_e, shown)
+
+
+_Stratum = tuple[int, int, int, int, float]
+
+
+def _rise(strata: list[_Stratum]) -> float:
+    """The difference of rates, each stratum weighted by what it knows (Mantel and Haenszel 1959)."""
+    weights = [n * m / (n + m) if n + m else 0.0 for _, m, _, n, _ in strata]
+    if not sum(weights):
+        return 0.0
+    rises = (
+        weight * (bad / n - bad_control / m)
+        for weight, (bad_control, m, bad, n, _) in zip(weights, strata, strict=True)
+        if weight
+    )
+    return sum(rises) / sum(weights)
+
+
+def _log_e(strata: list[_Stratum], margin: float, constants: Mapping[str, float]) -> float:
+    total = 0.0
+    for bad_control, all_control, bad, answers, share in strata:
+        if all_control and answers and 0 < share < 1:
+            total += float(
+                rate_difference_log_e(
+                    bad_control, all_control, bad, answers, margin, constants["n_best"], constants["alpha"], share
+                )
+            )
+    return total
+
+
+def _harm(release: Release, evidence: Evidence) -> str | None:
+    for verdict in verdicts(release, evidence):
+        if verdict.shown == "harm":
+            return verdict.sentence
+    return _harmful(release, evidence)
+
+
+def _harmful(release: Release, evidence: Evidence) -> str | None:
+    for metric in evidence.metrics:
+        margin = release.harmful.get(metric.name, release.success.get(metric.name))
+        if margin is not None and not metric.missing and metric.high < -margin:
+            return metric.sentence or f"{metric.name} of {metric.arm} is worse by at least {-metric.high:.4g}"
+    return None
+
+
+def _resumed(release: Release, evidence: Evidence) -> ReleaseDecision | None:
+    """Silence that is over, and a comparison that can be believed again, need no person; all else does."""
+    if release.held_for == SILENCE and evidence.last_us > release.held_us:
+        return ReleaseDecision("resume", "answers come again", {})
+    if release.held_for == BLOCKED and not evidence.blocked:
+        return ReleaseDecision("resume", "the arms can be compared again", {})
+    return None
+
+
+def _held_for(release: Release, evidence: Evidence, now_us: int) -> tuple[str, str] | None:
+    if evidence.blocked:
+        return BLOCKED, evidence.blocked
+    waited_us, silence_us = now_us - release.since_us, release.constants.get("silence_us", 0.0)
+    quiet_us = now_us - max(evidence.last_us, release.since_us)
+    if silence_us and quiet_us >= silence_us:
+        return SILENCE, f"no answer took part for {_shown_time(quiet_us)}"
+    patience_us = release.constants.get("patience_us", 0.0)
+    if not patience_us or waited_us < patience_us:
+        return None
+    if release.state != "canary":
+        return PATIENCE, f"its planned time of {_shown_time(patience_us)} is over: decide by what releases show says"
+    missing = not_shown(release, evidence, release.steps[release.step + 1] / WHOLE)
+    if not missing:
+        return None
+    return PATIENCE, f"not enough was seen within {_shown_time(patience_us)}: {'; '.join(missing)}"
+
+
+def _shown_time(us: float) -> str:
+    return format_duration(int(us) // 1_000_000 * 1_000_000)
+
+
+def _metric(evidence: Evidence, name: str, arm: str) -> MetricEvidence:
+    nothing = MetricEvidence(name, arm, "success", missing="nothing was measured yet")
+    return next((metric for metric in evidence.metrics if (metric.name, metric.arm) == (name, arm)), nothing)
+
+
+def _watch(release: Release, evidence: Evidence, now_us: int) -> ReleaseDecision | None:
+    """A champion under watch: rolled back for what it does worse than the one before did, or for what came late."""
+    if now_us >= release.watch_until_us or not release.over:
+        return None
+    late = _harmful(release, evidence)
+    if late is not None:
+        return ReleaseDecision("rollback", late, summary(release, evidence))
+    for name, margin in release.guardrails.items():
+        count, constants = COUNTED[name], release.constants
+        before, since = evidence.before, evidence.since
+        strata = [(count(before, constants), before.answers, count(since, constants), since.answers, 0.5)]
+        if _rise(strata) <= margin:
+            continue
+        log_e = _log_e(strata, margin, {"n_best": 2_000.0, **constants})
+        if log_e >= log(len(release.guardrails) / constants["alpha"]):
+            reason = (
+                f"{name} {count(since, constants) / since.answers:.2%} of {since.answers:,} answers since it is the "
+                f"champion, against {count(before, constants) / before.answers:.2%} of {before.answers:,} by "
+                f"{release.over} before, accepted {margin:+.2%}"
+            )
+            return ReleaseDecision("rollback", reason, {"before": shown_counts(before), "since": shown_counts(since)})
+    return None

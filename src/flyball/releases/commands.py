@@ -1,0 +1,201 @@
+"""What a person or the controller may do with a release: each one compare-and-set with all that it changes."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from flyball.core import NotFound, Refused
+from flyball.policy import ReleasePlan
+from flyball.registry import AuditEntry, Registry
+from flyball.releases.change import (
+    Change,
+    Opens,
+    Step,
+    check_opens,
+    check_servable,
+    drafted_step,
+    number_of,
+    promote,
+    releases_after,
+    replace_state,
+    rollback,
+)
+from flyball.releases.opening import draft, holdout_for, placed
+from flyball.releases.release import UNDER_WAY, Command, Release, StateName, move, shown_state
+from flyball.releases.state import ReleaseState, current
+
+
+class Actor(msgspec.Struct, frozen=True):
+    """Who changes a release, when and why, and what is looked at first.
+
+    `artifacts`, `features` and `opens` as in `promote`.
+    """
+
+    by: str
+    now_us: int
+    reason: str
+    artifacts: Path
+    features: Mapping[str, str] | None = None
+    opens: Opens | None = None
+
+
+def start_release(
+    registry: Registry,
+    plan: ReleasePlan,
+    versions: Sequence[str],
+    actor: Actor,
+    *,
+    constants: Mapping[str, float] | None = None,
+    serial: int | None = None,
+    arrangement: int | None = None,
+) -> Change:
+    """Start a release of `versions` as planned; at once to all users where the plan is immediate or there is no
+    champion to compare with.
+
+    `constants`: further numbers to fix now. `serial`, `arrangement` as in `promote`. Raises `NotFound`, and `Refused`
+    for what `promote` refuses, for the champion itself, a version that another release puts before users, or one that
+    does not fit into its layer.
+    """
+    before = current(registry)
+    if plan.kind == "immediate" or before.champion is None:
+        if len(versions) != 1:
+            raise Refused(f"a release to all users must be of one version, got {', '.join(versions) or 'none'}")
+        return promote(
+            registry,
+            versions[0],
+            actor.reason,
+            actor.by,
+            actor.now_us,
+            artifacts=actor.artifacts,
+            serial=serial,
+            features=actor.features,
+            arrangement=arrangement,
+            opens=actor.opens,
+            plan=plan,
+            constants=constants,
+        )
+    for version in versions:
+        _check_candidate(registry, before, version, actor)
+    made = draft(before, plan, versions, actor.by, actor.reason, actor.now_us)
+    made = placed(before, msgspec.structs.replace(made, constants={**made.constants, **(constants or {})}))
+    state: StateName = "shadow" if plan.shadow_first else msgspec.convert(plan.kind, StateName)
+    started, noted = move(
+        made, "start", actor.now_us, reason=actor.reason, to=state, started_us=actor.now_us, over=before.champion
+    )
+    holdout = holdout_for(before, made, actor.now_us)
+    after = _changed(before, [drafted_step(made), (started, noted)], numbered=number_of(made), holdout=holdout)
+    entry = AuditEntry(at_us=actor.now_us, by=actor.by, action="start release", subject=made.id, reason=actor.reason)
+    expected = before.serial if serial is None else serial
+    done = replace_state(registry, expected, before, after, entry, [drafted_step(made), (started, noted)])
+    return Change(
+        done, True, f"{made.id} started: {', '.join(versions)} against {before.champion}, {shown_state(started)}"
+    )
+
+
+def change_release(
+    registry: Registry,
+    release_id: str,
+    command: Command,
+    actor: Actor,
+    *,
+    serial: int | None = None,
+    step: int | None = None,
+    version: str = "",
+    evidence: Mapping[str, Any] | None = None,
+    **changes: Any,
+) -> Change:
+    """Let `command` happen to a release: advance, hold, pause, resume, promote, abort, finish or rollback.
+
+    `serial`: the one that the decision was made on (default: the one now). `evidence`: what it was made on. `version`:
+    the one of its arms to promote (default: that of the last). Raises `NotFound`; `Refused` for what the state machine
+    does not allow, or when another change came in between.
+    """
+    before = current(registry)
+    release = find_release(registry, before, release_id)
+    if command == "rollback":
+        if release.state != "champion":
+            raise Refused(f"{release.id} must be that of the champion to be rolled back, got {shown_state(release)}")
+        return rollback(
+            registry,
+            actor.reason,
+            actor.by,
+            actor.now_us,
+            artifacts=actor.artifacts,
+            features=actor.features,
+            opens=actor.opens,
+            serial=serial,
+            evidence=evidence,
+        )
+    if command == "promote":
+        if release.state not in UNDER_WAY:
+            raise Refused(f"{release.id} must be under way to be promoted, got {shown_state(release)}")
+        if version and version not in release.versions:
+            raise Refused(f"version must be one of {release.id}: {', '.join(release.versions)}; got {version}")
+        return promote(
+            registry,
+            version or release.candidate,
+            actor.reason,
+            actor.by,
+            actor.now_us,
+            artifacts=actor.artifacts,
+            serial=serial,
+            features=actor.features,
+            opens=actor.opens,
+            evidence=evidence,
+        )
+    if command not in COMMANDS:
+        raise Refused(f"command must be one of {', '.join(COMMANDS)}, got {command}")
+    changed = move(release, command, actor.now_us, reason=actor.reason, step=step, evidence=evidence, **changes)
+    entry = AuditEntry(
+        at_us=actor.now_us, by=actor.by, action=f"{command} release", subject=release.id, reason=actor.reason
+    )
+    expected = before.serial if serial is None else serial
+    state = replace_state(registry, expected, before, _changed(before, [changed]), entry, [changed])
+    return Change(state, True, f"{release.id}: {shown_state(release)} before, now {shown_state(changed[0])}")
+
+
+COMMANDS: tuple[Command, ...] = (
+    "advance",
+    "reweight",
+    "hold",
+    "pause",
+    "resume",
+    "promote",
+    "abort",
+    "finish",
+    "rollback",
+)
+
+
+def find_release(registry: Registry, state: ReleaseState, release_id: str) -> Release:
+    """The release with this id, as it is now; raises `NotFound`, naming those there are."""
+    for release in state.releases:
+        if release.id == release_id:
+            return release
+    releases = all_releases(registry)
+    for release in releases:
+        if release.id == release_id:
+            return release
+    raise NotFound("release", release_id, [release.id for release in releases[-12:]])
+
+
+def all_releases(registry: Registry) -> list[Release]:
+    """Every release there ever was, as it is now, oldest first."""
+    return [msgspec.convert(document, Release) for document in registry.release_objects()]
+
+
+def _check_candidate(registry: Registry, before: ReleaseState, version_id: str, actor: Actor) -> None:
+    if version_id == before.champion:
+        raise Refused(f"{version_id} must be another version than the champion to be compared with it")
+    for release in before.under_way:
+        if version_id in release.versions:
+            raise Refused(f"{version_id} must be in one release at a time, got {release.id}, {shown_state(release)}")
+    version = registry.version(version_id)
+    check_servable(version, actor.artifacts, actor.features)
+    check_opens(registry, version, before.arrangement, actor.opens)
+
+
+def _changed(before: ReleaseState, steps: Sequence[Step], **changes: Any) -> ReleaseState:
+    return msgspec.structs.replace(before, releases=releases_after(before, steps), **changes)

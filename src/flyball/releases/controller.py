@@ -1,0 +1,111 @@
+"""The controller's step: look at every release that something may still follow for, and let it go on, hold or stop."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from flyball.core import Refused
+from flyball.registry import Registry
+from flyball.releases.canary import ReleaseDecision, advance
+from flyball.releases.change import Change
+from flyball.releases.commands import Actor, change_release
+from flyball.releases.evidence import Evidence, MetricEvidence
+from flyball.releases.exposure_counts import AnswerCounts, ExposureCounter
+from flyball.releases.release import OVER, Release
+from flyball.releases.state import current
+
+ReadMetrics = Callable[[Release, int], tuple[Sequence[MetricEvidence], str]]
+"""(release, now) -> what is known of its metrics, and why no comparison can be believed, "" when they can."""
+DAY_US = 86_400_000_000
+SLOW_FACTOR = 1.5
+"""An answer is slow when it takes this many times what the slowest hundredth of the champion's took."""
+
+
+def no_metrics(release: Release, now_us: int) -> tuple[Sequence[MetricEvidence], str]:
+    """Nothing is measured: a release that declares a success metric then never gets through by itself."""
+    return (), ""
+
+
+class Controller:
+    """Decides about releases whenever `step` is called; between the calls it knows nothing that is not in the stores.
+
+    `counter` and `metrics` give the evidence; `actor(now_us, reason)` says in whose name and by which checks changes
+    are made.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        counter: ExposureCounter,
+        actor: Callable[[int, str], Actor],
+        metrics: ReadMetrics = no_metrics,
+    ) -> None:
+        self._registry, self._counter, self._actor, self._metrics = registry, counter, actor, metrics
+
+    def step(self, now_us: int) -> list[Change]:
+        """What was changed. A change that another one came in between of is left to the next step."""
+        changes: list[Change | None] = []
+        for release_id in [release.id for release in current(self._registry).releases]:
+            state = current(self._registry)  # the one before may have changed it
+            release = next((release for release in state.releases if release.id == release_id), None)
+            if (
+                release is None
+                or release.state in OVER
+                or (release.state == "champion" and not _watched(release, now_us))
+            ):
+                continue
+            evidence = self.evidence(release, now_us)
+            decision = advance(release, evidence, now_us)
+            if decision is None:
+                continue
+            try:
+                changes.append(self._carried_out(release, decision, state.serial, evidence, now_us))
+            except Refused as error:
+                if current(self._registry).serial == state.serial:
+                    changes.append(self._refused(release, decision, error, now_us))
+        return [change for change in changes if change is not None]
+
+    def evidence(self, release: Release, now_us: int) -> Evidence:
+        """What is known of a release now."""
+        measured, blocked = self._metrics(release, now_us)
+        arms = tuple(self._counter.by_arm(release.id))
+        before = since = AnswerCounts()
+        if release.state == "champion" and release.over:
+            began_us = min(release.started_us, release.since_us) - DAY_US
+            before = self._counter.of_version(release.over, began_us, release.since_us)
+            since = self._counter.of_version(release.candidate, release.since_us, now_us + 1)
+        return Evidence(arms, before, since, tuple(measured), blocked)
+
+    def _carried_out(
+        self, release: Release, decision: ReleaseDecision, serial: int, evidence: Evidence, now_us: int
+    ) -> Change:
+        changes: dict[str, Any] = {}
+        if decision.held_for:  # answers that came before the clock was set back are not taken for new ones
+            changes = {"held_for": decision.held_for, "held_us": max(evidence.last_us, now_us)}
+        return change_release(
+            self._registry,
+            release.id,
+            decision.command,
+            self._actor(now_us, decision.reason),
+            serial=serial,
+            step=decision.step,
+            evidence=decision.evidence,
+            **changes,
+        )
+
+    def _refused(self, release: Release, decision: ReleaseDecision, error: Refused, now_us: int) -> Change | None:
+        """What cannot be done, such as promoting a version whose files are gone, holds the release for a person."""
+        reason = f"{decision.command} was due ({decision.reason}) but refused: {error}"
+        if release.state in ("held", "champion"):
+            return None
+        return change_release(self._registry, release.id, "hold", self._actor(now_us, reason), held_for="refused")
+
+
+def slow_limit_us(counter: ExposureCounter, champion: str, deadline_us: int, now_us: int) -> float:
+    """From when on an answer is slow: fixed when a release starts, from what the champion did on the day before; half
+    the deadline where there is nothing to go by."""
+    counts = counter.of_version(champion, now_us - DAY_US, now_us + 1)
+    return SLOW_FACTOR * counts.quantile_us(0.99) if counts.answers >= 100 else deadline_us / 2
+
+
+def _watched(release: Release, now_us: int) -> bool:
+    return bool(release.over) and now_us < release.watch_until_us

@@ -1,0 +1,51 @@
+"""Releases through the command line: a canary is started, shown, paused, resumed, promoted, and undone."""
+
+from pathlib import Path
+
+import pytest
+from tests.cli.conftest import Run
+
+
+@pytest.fixture
+def shop(run: Run) -> str:
+    """A shop with two versions that may serve, the first of which does; it declares a canary."""
+    run("new", "shop")
+    text = Path("shop.py").read_text()
+    Path("shop.py").write_text(
+        text.replace("candidates={", 'release=fb.canary(10, 50, 100), candidates={"luck": fb.Random(), ')
+    )
+    run("ingest", "shop.py", "shop-events.jsonl")
+    assert run("learn", "shop.py", "--as-of", "2026-03-05", "--json").last["released"] is True
+    return "shop.py"
+
+
+def test_learning_again_starts_a_canary_instead_of_promoting(shop: str, run: Run) -> None:
+    champion = run("versions", "list", shop, "--json").last["versions"]
+    first = next(version["id"] for version in champion if version["state"] == "champion")
+    report = run("learn", shop, "--as-of", "2026-03-06", "--json").last
+    if not report["chosen"]:
+        pytest.fail(f"a version must pass its gates again, got {report['reason']}")
+    second = str(report["chosen"])
+    assert (report["released"], report["champion"]) == (False, first)
+    assert f"rel2 started: {second} against {first}, canary at 10 %" in str(report["reason"])
+
+    listed = run("releases", "list", shop, "--json").last["releases"]
+    assert [(release["id"], release["state"]) for release in listed] == [("rel1", "champion"), ("rel2", "canary")]
+    shown = run("releases", "show", shop, "rel2").out
+    assert f"rel2: canary of {second} against {first}, canary at 10 % (step 1 of 3)" in shown
+    assert "before it goes on, it must be shown:" in shown
+    assert run("releases", "show", shop, "rel2", "--json").last["next"] == "waits"
+    assert "rel1  " in run("releases", "list", shop).out
+
+    assert "now paused in canary at 10 %" in run("releases", "pause", shop, "rel2", "--reason", "lunch").out
+    assert "now canary at 10 %" in run("releases", "resume", shop, "rel2").out
+    refused = run("releases", "start", shop, second)
+    assert (refused.code, "must be in one release at a time, got rel2" in refused.err) == (1, True)
+    assert f"{second} (" in run("releases", "promote", shop, "rel2").out
+    assert "now" not in run("releases", "rollback", shop, "rel1").out
+    assert f"{first} (" in run("releases", "rollback", shop, "rel2", "--reason", "worse").out
+    commands = [step["command"] for step in run("releases", "show", shop, "rel2", "--json").last["steps"]]
+    assert commands == ["draft", "start", "pause", "resume", "promote", "rollback"]
+    assert "rel3 started" in run("releases", "start", shop, second).out
+    assert "now aborted" in run("releases", "abort", shop, "rel3").out
+    assert run("releases", "show", shop, "rel9").code != 0
