@@ -64,11 +64,11 @@ def release(kind: str = "ab", **fields: Any) -> Release:
     )
 
 
-def register(runtime: Runtime, *releases: Release) -> None:
+def register(runtime: Runtime, *releases: Release, first: int = 0) -> None:
     """Put releases into the registry as they are."""
     import msgspec
 
-    for number, each in enumerate(releases):
+    for number, each in enumerate(releases, first):
         document = msgspec.to_builtins(each)
         step = ReleaseStep(
             release=int(each.id[3:]),

@@ -1,5 +1,7 @@
 """`flyball experiments` and `flyball power`: what a change did to what users do, and what an experiment can find."""
 
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,6 +14,15 @@ from flyball.core import BadInput, parse_timestamp
 
 commands = group("Experiments: what a release did to what users do.")
 
+
+class LedgerKind(StrEnum):
+    """What a ledger can be written as."""
+
+    csv = "csv"
+    parquet = "parquet"
+    json = "json"
+
+
 METHODS = ("anytime", "group_sequential", "fixed")
 _OPTIONAL = ["role", "adjusted p", "open", "CUPED", "relative", "units"]
 
@@ -20,6 +31,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(commands, name="experiments")
     app.command("power")(show_power)
     app.command("whatif")(show_what_if)
+    app.command("impact")(show_impact)
 
 
 @commands.command("show")
@@ -168,3 +180,47 @@ def show_what_if(
     ]
     say()
     show_table(["estimator", value.metric, "interval"], rows, [value.metric, "interval"])
+
+
+def show_impact(
+    app: AppName,
+    out: Annotated[Path | None, typer.Option("--out", help="File to write, in a folder that exists.")] = None,
+    format: Annotated[
+        LedgerKind | None, typer.Option("--format", help="csv, parquet or json.", show_default="by --out, or csv")
+    ] = None,
+    as_of: Annotated[str | None, typer.Option("--as-of", help="With what was known then.", show_default="now")] = None,
+    home: Home = None,
+    chosen: Set = None,
+    wide: Wide = False,
+    json: Json = False,
+) -> None:
+    """Show every change ever released: what it was expected to do, and what it did.
+
+    Expected is the difference from the champion on the same held-out requests; measured is the primary metric among
+    users. Both are above 0 for better. Below stands how well the one foretold the other.
+    """
+    from flyball.experiments import export_impact, impact_ledger, impact_table
+    from flyball.operations import catch_up
+
+    runtime = open_home(app, home, chosen)
+    catch_up(runtime)
+    ledger = impact_ledger(runtime, now_in(runtime) if as_of is None else parse_timestamp(as_of))
+    if out is not None or format is not None:
+        ending = out.suffix[1:] if out is not None else ""
+        kind = format or LedgerKind(ending if ending in LedgerKind.__members__ else "csv")
+        path = out or Path(f"impact.{kind.value}")
+        rows = export_impact(ledger, path, kind.value)
+        if json:
+            show_json({"rows": rows, "file": str(path)})
+        else:
+            say(f"wrote {rows:,} changes to {path}")
+        return
+    if json:
+        show_json(ledger)
+        return
+    if not ledger.rows:
+        say("nothing was released yet: run flyball learn")
+        return
+    show_table(*impact_table(ledger), optional=["kind", "state", "started", "offline", "online"], wide=wide)
+    for line in ledger.offline_online:
+        say(line.sentence)

@@ -14,7 +14,7 @@ SECTIONS = {
     DATA: ("ingest", "quarantine", "export", "features"),
     TRAIN: ("learn", "report", "versions", "releases", "arrangements", "search", "accuracy"),
     SERVE: ("up", "status", "settings", "recommend", "predict"),
-    EXPERIMENT: ("power", "experiments", "whatif"),
+    EXPERIMENT: ("power", "experiments", "whatif", "impact"),
     EXPLAIN: ("why", "replay", "reviews"),
 }
 """Every command stands in one section; a test holds it."""

@@ -8,8 +8,20 @@ from flyball.experiments.analysis import analyze
 from flyball.experiments.comparison import AnalysisPlan
 from flyball.experiments.experiment import experiment, metrics_of, plan_of, release_of, releases_of
 from flyball.experiments.exposures import CONTROL, Exposed, ExposedUnits, first_exposures
+from flyball.experiments.impact import (
+    ImpactLedger,
+    ImpactRow,
+    OfflineOnline,
+    compared,
+    export_impact,
+    impact_ledger,
+    impact_table,
+    predicted,
+)
+from flyball.experiments.interleaved import InterleavedList, compare_interleaved, interleaved_lists, position_bias
 from flyball.experiments.logged_events import LoggedEvents
 from flyball.experiments.logged_exposures import exposed_by, exposures_of
+from flyball.experiments.periods import PeriodAnswer, compare_periods, period_answers
 from flyball.experiments.power import Baseline, PowerReport, PowerRow, baseline, power_report, row_of, units_by
 from flyball.experiments.prediction_rows import PredictionRows
 from flyball.experiments.result import WITHHELD, WORDS, ExperimentResult, MetricResult, Ramp
@@ -27,9 +39,14 @@ __all__ = [
     "ExperimentResult",
     "Exposed",
     "ExposedUnits",
+    "ImpactLedger",
+    "ImpactRow",
+    "InterleavedList",
     "LoggedChoice",
     "LoggedEvents",
     "MetricResult",
+    "OfflineOnline",
+    "PeriodAnswer",
     "PowerReport",
     "PowerRow",
     "PredictionRows",
@@ -39,15 +56,25 @@ __all__ = [
     "analyze",
     "arm_choices",
     "baseline",
+    "compare_interleaved",
+    "compare_periods",
+    "compared",
     "decision_choices",
     "experiment",
+    "export_impact",
     "exposed_by",
     "exposures_of",
     "first_exposures",
+    "impact_ledger",
+    "impact_table",
+    "interleaved_lists",
     "list_choices",
     "metrics_of",
+    "period_answers",
     "plan_of",
+    "position_bias",
     "power_report",
+    "predicted",
     "release_of",
     "releases_of",
     "row_of",

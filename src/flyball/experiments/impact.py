@@ -1,0 +1,255 @@
+"""The impact ledger: what each change was expected to do, what it did, and how well the first foretold the second."""
+
+from collections.abc import Iterable, Sequence
+from math import isfinite, sqrt
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from flyball.core import BadInput, Doubles, FlyballError, NotFound, format_timestamp, write_atomic
+from flyball.evaluation import CHAMPION, Estimate, Report
+from flyball.experiments.experiment import SPLITS, experiment, metrics_of, releases_of
+from flyball.experiments.result import MetricResult
+from flyball.history import write_frame
+from flyball.registry import Registry
+from flyball.releases import Release
+from flyball.runtime import Runtime
+
+FORMATS = ("csv", "parquet", "json")
+FEWEST_PAIRS = 3
+
+
+class ImpactRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One released version. `predicted`: of `offline_metric`, how much better than the champion on the same held-out
+    requests, [effect, low, high]; None where they were not compared. `measured`: the effect on `online_metric`, the
+    primary one, among users, with its interval; `relative`: as a share of control. Both are signed so that above 0 is
+    better. `missing`: why nothing was measured."""
+
+    release: str
+    kind: str
+    state: str
+    version: str
+    over: str
+    started_us: int
+    ended_us: int
+    offline_metric: str = ""
+    predicted: float | None = None
+    predicted_low: float | None = None
+    predicted_high: float | None = None
+    online_metric: str = ""
+    measured: float | None = None
+    measured_low: float | None = None
+    measured_high: float | None = None
+    relative: float | None = None
+    units: int = 0
+    verdict: str = ""
+    missing: str = ""
+
+
+class OfflineOnline(msgspec.Struct, frozen=True):
+    """How well an offline metric foretold an online one, over changes that have both.
+
+    `agreed`: in how many the signs are alike; `decided`: of those that the online interval decided, in how many.
+    `correlation`: Pearson's, with its 95 % interval (Fisher's z), None for fewer than three or four changes.
+    """
+
+    offline_metric: str
+    online_metric: str
+    changes: int
+    agreed: int
+    decided: int
+    decided_agreed: int
+    correlation: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def sentence(self) -> str:
+        """For a reader."""
+        pointed = f"{self.offline_metric} pointed the way {self.online_metric} went"
+        text = f"{pointed} in {self.agreed} of {self.changes} changes"
+        if self.decided:
+            text += f", in {self.decided_agreed} of the {self.decided} that users decided"
+        if self.correlation is None:
+            return f"{text}; too few for a correlation."
+        interval = "" if self.low is None else f" [{self.low:+.2f}, {self.high:+.2f}]"
+        return f"{text}; their correlation is {self.correlation:+.2f}{interval}."
+
+
+class ImpactLedger(msgspec.Struct, frozen=True):
+    """Every change ever released, oldest first, and what offline metrics were worth."""
+
+    rows: tuple[ImpactRow, ...]
+    offline_online: tuple[OfflineOnline, ...]
+
+    def frame(self) -> pl.DataFrame:
+        """A row a change; times as datetimes in UTC."""
+        columns = {name: [getattr(row, name) for row in self.rows] for name in ImpactRow.__struct_fields__}
+        counts = {"started_us", "ended_us", "units"}
+        texts = {"release", "kind", "state", "version", "over", "offline_metric", "online_metric", "verdict", "missing"}
+        schema = {name: pl.Int64 if name in counts else pl.String if name in texts else pl.Float64 for name in columns}
+        frame = pl.DataFrame(columns, schema=schema)
+        times = [
+            pl.when(pl.col(f"{name}_us") > 0)
+            .then(pl.col(f"{name}_us").cast(pl.Datetime("us", "UTC")))
+            .alias(f"{name}_at")
+            for name in ("started", "ended")
+        ]
+        return frame.with_columns(times).drop("started_us", "ended_us")
+
+
+def impact_ledger(runtime: Runtime, as_of_us: int) -> ImpactLedger:
+    """Of all releases that started; an effect is what `experiment` says at `as_of_us`."""
+    rows = [
+        row
+        for release in releases_of(runtime.registry)
+        if release.started_us
+        for version in release.versions
+        if (row := _row(runtime, release, version, as_of_us)) is not None
+    ]
+    return ImpactLedger(tuple(rows), tuple(compared(rows)))
+
+
+def compared(rows: Sequence[ImpactRow]) -> Iterable[OfflineOnline]:
+    """For each pair of an offline and an online metric, over the changes that have both."""
+    pairs: dict[tuple[str, str], list[ImpactRow]] = {}
+    for row in rows:
+        if row.predicted is not None and row.measured is not None:
+            pairs.setdefault((row.offline_metric, row.online_metric), []).append(row)
+    for (offline, online), both in pairs.items():
+        expected = np.array([row.predicted for row in both])
+        happened = np.array([row.measured for row in both])
+        alike = np.sign(expected) == np.sign(happened)
+        decided = np.array([row.verdict in ("better", "worse", "worse than the margin") for row in both])
+        counts = (len(both), int(alike.sum()), int(decided.sum()), int((alike & decided).sum()))
+        yield OfflineOnline(offline, online, *counts, *_correlation(expected, happened))
+
+
+def _correlation(first: Doubles, second: Doubles) -> tuple[float | None, float | None, float | None]:
+    count = len(first)
+    if count < FEWEST_PAIRS or not first.std() or not second.std():
+        return None, None, None
+    r = float(np.corrcoef(first, second)[0, 1])
+    if count == FEWEST_PAIRS or abs(r) >= 1:
+        return r, None, None
+    reach = 1.959964 / sqrt(count - 3)
+    z = np.arctanh(r)
+    return r, float(np.tanh(z - reach)), float(np.tanh(z + reach))
+
+
+def export_impact(ledger: ImpactLedger, out: Path, kind: str) -> int:
+    """Write the rows to a file; how many. Raises `BadInput` for another format."""
+    if kind not in FORMATS:
+        raise BadInput("export format", f"one of {', '.join(FORMATS)}", kind)
+    if kind != "json":
+        return write_frame(ledger.frame(), out, kind)
+    write_atomic(out, msgspec.json.format(msgspec.json.encode(ledger), indent=2) + b"\n")
+    return len(ledger.rows)
+
+
+def _row(runtime: Runtime, release: Release, version: str, as_of_us: int) -> ImpactRow | None:
+    blank = ImpactRow(
+        release=release.id,
+        kind=release.kind,
+        state=release.state.replace("_", " "),
+        version=version,
+        over=release.over,
+        started_us=release.started_us,
+        ended_us=release.ended_us,
+        offline_metric=str(runtime.app.choose.metric),
+    )
+    difference = predicted(runtime.registry, version, blank.offline_metric)
+    if difference is not None:
+        ends = (difference.value, difference.low, difference.high)
+        fields = dict(zip(("predicted", "predicted_low", "predicted_high"), ends, strict=True))
+        blank = msgspec.structs.replace(blank, **fields)
+    arm = next(arm.name for arm in release.arms if arm.version == version)
+    try:
+        return _measured(runtime, release, arm, blank, as_of_us)
+    except FlyballError as error:  # one release that cannot be measured is no reason to show none
+        return msgspec.structs.replace(blank, missing=str(error))
+
+
+def _measured(runtime: Runtime, release: Release, arm: str, row: ImpactRow, as_of_us: int) -> ImpactRow:
+    if release.kind not in SPLITS:
+        return msgspec.structs.replace(row, missing=f"{release.kind} releases compare no users")
+    metrics = metrics_of(runtime.app.task.about, runtime.app.metrics)
+    primary = next((name for name, declared in metrics.items() if declared.role == "primary"), next(iter(metrics), ""))
+    result: MetricResult = experiment(runtime, release.id, as_of_us).of(primary, arm)
+    units = sum(result.units.values())
+    row = msgspec.structs.replace(row, online_metric=primary, units=units, verdict=result.verdict)
+    if result.inference is None:
+        return msgspec.structs.replace(row, missing=result.missing)
+    sign = 1.0 if result.better == "high" else -1.0
+    low, high = sorted((sign * result.inference.low, sign * result.inference.high))
+    return msgspec.structs.replace(
+        row,
+        measured=sign * result.inference.effect,
+        measured_low=low if isfinite(low) else None,
+        measured_high=high if isfinite(high) else None,
+        relative=None if result.relative is None else sign * result.relative[0],
+    )
+
+
+def predicted(registry: Registry, version: str, metric: str) -> Estimate | None:
+    """The version's metric minus the champion's of then, on the same requests, signed so that above 0 is better; None
+    where there was no champion or the run kept no report."""
+    try:
+        known = registry.version(version)
+    except NotFound:
+        return None
+    run = next((run for run in registry.runs() if run.id == known.run), None)
+    if run is None or not run.report.get("evaluation"):
+        return None
+    report = msgspec.convert(run.report["evaluation"], Report)
+    champion = next((name for name, other in report.evaluated.items() if other.role == CHAMPION), None)
+    difference = report.differences.get(metric, {}).get(known.candidate, {}).get(champion or "")
+    if difference is None or report.better.get(metric, "high") == "high":
+        return difference
+    low, high = _negative(difference.high), _negative(difference.low)
+    return msgspec.structs.replace(difference, value=-difference.value, low=low, high=high)
+
+
+def _negative(end: float | None) -> float | None:
+    return None if end is None else -end
+
+
+def impact_table(ledger: ImpactLedger) -> tuple[list[str], list[list[str | None]]]:
+    """(columns, rows) for a reader."""
+    columns = [
+        "release",
+        "version",
+        "kind",
+        "state",
+        "started",
+        "offline",
+        "predicted",
+        "online",
+        "measured",
+        "verdict",
+    ]
+    rows = [
+        [
+            row.release,
+            row.version,
+            row.kind,
+            row.state,
+            format_timestamp(row.started_us // 1_000_000 * 1_000_000),
+            row.offline_metric,
+            _interval(row.predicted, row.predicted_low, row.predicted_high),
+            row.online_metric or None,
+            _interval(row.measured, row.measured_low, row.measured_high),
+            row.verdict or row.missing,
+        ]
+        for row in ledger.rows
+    ]
+    return columns, rows
+
+
+def _interval(value: float | None, low: float | None, high: float | None) -> str | None:
+    if value is None:
+        return None
+    ends = ["no limit" if end is None else f"{end:+.3g}" for end in (low, high)]
+    return f"{value:+.3g} [{ends[0]}, {ends[1]}]"

@@ -1,0 +1,75 @@
+"""Switchback on the log: the whole market alternates between arms in time, and periods are compared, not users."""
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+import numpy as np
+
+from flyball.core import BadInput, Refused
+from flyball.events import EventLog
+from flyball.experiments.exposures import CONTROL
+from flyball.experiments.prediction_rows import NOTHING, PredictionRows
+from flyball.outcomes import prediction_of, records_between
+from flyball.releases import Release, unit_of
+from flyball.statistics import Inference, Sums, ratio_contrast, welch
+
+FEWEST_PERIODS = 8
+
+
+class PeriodAnswer(msgspec.Struct, frozen=True):
+    """One answer. `market`: what alternates, such as a city, "" for all. `number`: what it was worth."""
+
+    market: str
+    at_us: int
+    arm: str
+    number: float
+
+
+def compare_periods(
+    answers: Iterable[PeriodAnswer],
+    period_us: int,
+    carry_over_us: int = 0,
+    arm: str = "candidate",
+    alpha: float = 0.05,
+    higher_is_better: bool = True,
+) -> Inference:
+    """The effect of the arm for all at once. Periods are the units, each drawn by itself: a ratio of two sums over
+    periods, by the delta method, for one look.
+
+    `carry_over_us`: how much of each period's beginning is left out, where the period before still has an effect.
+    Raises `BadInput` for a carry-over as long as a period, `Refused` for fewer than 8 periods in an arm, or for a
+    period in which both arms answered: there was no switchback then.
+    """
+    if not 0 <= carry_over_us < period_us:
+        raise BadInput("carry_over_us", f"from 0 to below the period of {period_us} us", carry_over_us)
+    sums: dict[tuple[str, int], list[float]] = {}
+    arms: dict[tuple[str, int], str] = {}
+    for answer in answers:
+        period = answer.market, answer.at_us // period_us
+        if arms.setdefault(period, answer.arm) != answer.arm:
+            raise Refused(f"a period must be of one arm, got {arms[period]} and {answer.arm} in period {period[1]}")
+        if answer.at_us % period_us >= carry_over_us:
+            total = sums.setdefault(period, [0.0, 0.0])
+            total[0] += answer.number
+            total[1] += 1
+    tables = [np.array([total for key, total in sorted(sums.items()) if arms[key] == name]) for name in (CONTROL, arm)]
+    if min(len(table) for table in tables) < FEWEST_PERIODS:
+        got = " and ".join(str(len(table)) for table in tables)
+        raise Refused(f"each arm must have {FEWEST_PERIODS} periods or more to be compared, got {got}: wait")
+    contrast = ratio_contrast(Sums.of(tables[0]), Sums.of(tables[1]))
+    inference = welch(contrast, alpha, higher_is_better=higher_is_better)
+    constants = {**inference.constants, "period_us": float(period_us), "carry_over_us": float(carry_over_us)}
+    return msgspec.structs.replace(inference, method="switchback, periods as units", constants=constants)
+
+
+def period_answers(log: EventLog, release: Release, rows: PredictionRows, as_of_us: int) -> Iterator[PeriodAnswer]:
+    """The answers of a switchback release whose labels are final; `release.unit` names what alternates."""
+    first_us = release.started_us or release.created_us
+    followed = rows.followed(first_us)
+    for record in records_between(log, first_us, as_of_us - rows.label.within_us + 1):
+        prediction = prediction_of(record)
+        number = rows.number_of(prediction, followed.get(prediction.id, NOTHING))
+        market = unit_of(release.unit, "", prediction.request)
+        for exposure in prediction.exposures:
+            if exposure.release == release.id and number is not None and record.known_at <= as_of_us:
+                yield PeriodAnswer(market or "", prediction.at_us, exposure.arm, number)

@@ -1,0 +1,75 @@
+"""Drafted lists: credit by unit, once, within its window."""
+
+import random
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from tests.experiments.market import DAY_US, START_US, market, release
+
+from flyball.experiments.interleaved import InterleavedList, compare_interleaved, interleaved_lists, position_bias
+from flyball.operations import catch_up
+from flyball.outcomes import Prediction
+from flyball.statistics import team_draft
+
+
+def lists(units: int, better: float, seed: int) -> list[InterleavedList]:
+    """Two drafted lists a unit; items of the candidate draw `better` more clicks."""
+    rng, made = np.random.default_rng(seed), []
+    for number in range(2 * units):
+        draft = team_draft([["a", "b", "c", "d"], ["c", "e", "a", "f"]], 4, rng)
+        clicked = rng.random(4) < 0.2 + better * np.array(draft.teams)
+        credit = {int(position): 1.0 for position in np.flatnonzero(clicked)}
+        made.append(InterleavedList(f"u{number % units}", number, draft.teams, credit))
+    return made
+
+
+def test_the_better_ranker_is_found_and_equal_ones_are_not_told_apart() -> None:
+    found = compare_interleaved(lists(1_500, 0.15, 1), DAY_US, 2 * DAY_US, n_best=1_500)
+    assert (found.verdict, found.count_a) == ("better", 1_500)
+    wins = [compare_interleaved(lists(300, 0.0, seed), DAY_US, 2 * DAY_US, n_best=300).verdict for seed in range(40)]
+    assert sum(verdict != "undecided" for verdict in wins) <= 4
+
+
+def test_a_unit_counts_once_with_the_lists_of_its_window() -> None:
+    early = InterleavedList("u", 0, (0, 1), {1: 1.0})
+    late = InterleavedList("u", 11, (0, 1), {0: 5.0})
+    waiting = InterleavedList("w", 95, (0, 1), {0: 1.0})
+    alone = compare_interleaved([late, early, waiting], 10, 100, n_best=10)
+    assert (alone.count_a, alone.effect) == (1, 1.0)
+    both = compare_interleaved([late, early], 11, 100, n_best=10)
+    assert both.effect == pytest.approx((1 - 5) / 6)
+    assert compare_interleaved([], 10, 100, n_best=10).verdict == "too early"
+
+
+def test_position_bias_comes_from_the_same_lists() -> None:
+    rng = np.random.default_rng(2)
+    made = [
+        InterleavedList("u", 0, (0, 1), {int(p): 1.0 for p in np.flatnonzero(rng.random(2) < [0.4, 0.2])}, (1, 0))
+        for _ in range(4_000)
+    ]
+    ratio, here, there = position_bias(made)[(0, 1)]
+    assert ratio == pytest.approx(2.0, rel=0.15)
+    assert (here, there) == (4_000, 4_000)
+    assert position_bias([]) == {}
+
+
+def test_lists_are_read_from_the_log_with_what_followed_each_item(tmp_path: Path) -> None:
+    runtime = market(tmp_path, users=300)
+    catch_up(runtime)
+
+    def teams_of(prediction: Prediction) -> tuple[int, ...] | None:
+        return (1, 0, 1) if int(prediction.key) % 2 else None
+
+    interleave = msgspec.structs.replace(release(), kind="interleave")
+    now_us = runtime.clock.now_us()
+    read = list(
+        interleaved_lists(runtime.predictions, runtime.outcomes_path, interleave, "positive", teams_of, DAY_US, now_us)
+    )
+    assert len(read) == 300
+    assert {key for drafted in read for key in drafted.credit} == {0}
+    found = compare_interleaved(read, DAY_US, now_us, n_best=150)
+    assert found.effect > 0
+    assert random.Random(1) is not None
+    assert now_us > START_US
