@@ -1,5 +1,6 @@
 """The law: online = offline = oracle, whatever the batches, the order of arrival and the crashes."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from flyball.state import StateConsumer
 from flyball.stores import StateStore, open_state
 from flyball.stores.memory import MemoryStore
 from flyball.tasks import read_histories, read_popular
+from flyball.tasks.recommend.state.popularity import Popularity, popular_in
 from flyball.testing.state_contract import (
     divided,
     naive_group,
@@ -119,6 +121,20 @@ def test_popular_lists_shorter_than_what_is_liked(came: list[Record], data: st.D
         for group in (None, "f"):
             expected = naive_popular(known, APPLICATION.schema, APPLICATION.signals, group, 14)
             assert read_popular(store, APPLICATION.signals, group).items == expected[:2]
+
+
+@given(st.lists(st.tuples(st.integers(0, 13), st.integers(1, 9), st.booleans()), min_size=1, max_size=6))
+def test_items_whose_sums_are_equal_tie_whatever_days_they_are_made_of(parts: list[tuple[int, int, bool]]) -> None:
+    """A unit counts as much as two a half-life earlier."""
+    later = Counter[int]()
+    mixed = Counter[int]()
+    for day, units, early in parts:
+        later[day + 14] += units
+        mixed[day if early else day + 14] += 2 * units if early else units
+    store = MemoryStore()
+    deltas = {("", "b"): dict(later), ("", "a"): dict(mixed), ("", "c"): {0: 1}}
+    store.write(Popularity(14).apply(deltas, store), ())
+    assert popular_in(store).items[:2] == ["a", "b"]
 
 
 def test_of_ratings_at_one_time_the_one_that_came_last_counts(app: Application) -> None:

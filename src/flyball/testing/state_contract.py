@@ -226,9 +226,17 @@ def naive_popular(
                 if known.positive_at is not None
                 else _weak_positive_at(records, schema, signals, user, item)
             ) // day_us
-            share = Fraction(2.0 ** (day % half_life_days / half_life_days)) * Fraction(2) ** (day // half_life_days)
+            share = Fraction(round(2.0 ** (31 + day % half_life_days / half_life_days)), 2**31) * Fraction(2) ** (
+                day // half_life_days
+            )
             scores[item] = scores.get(item, Fraction(0)) + share * (4 if known.positive else 1)
-    return sorted(scores, key=lambda item: (-scores[item], item))
+    return sorted(scores, key=lambda item: (-_rounded(scores[item]), item))
+
+
+def _rounded(number: Fraction) -> Fraction:
+    """The positive number with 53 binary digits, as floats have."""
+    power = Fraction(2) ** (number.numerator.bit_length() - number.denominator.bit_length())
+    return Fraction(float(number / power)) * power
 
 
 def _weak_positive_at(records: Sequence[Placed], schema: Schema, signals: Signals, user: str, item: str) -> int:

@@ -1,7 +1,8 @@
 """What is liked lately, overall and by user group: counts by day, halved every half-life.
 
-An item's score is the sum over days of `units * 2 ** (day / half_life_days)`, taken from the latest day to the first,
-as a mantissa and a power of two: it does not depend on "now", so it changes only when the item's own counts do.
+An item's score is the sum over days of `units * 2 ** (day / half_life_days)`, as a mantissa and a power of two: it does
+not depend on "now", so it changes only when the item's own counts do. The weight of a day has 32 binary digits and the
+sum is rounded once (`math.fsum`), so that items whose sums are equal tie, whatever days they are made of.
 Source: forward decay, Cormode et al., ICDE 2009.
 """
 
@@ -57,6 +58,11 @@ def popular_key(group: str) -> bytes:
     return key_of(b"g/popular/", group) if group else b"g/popular"
 
 
+def day_weight(day: int, half_life_days: int) -> float:
+    """`2 ** (day / half_life_days)` with 32 binary digits: times a million units it is exact."""
+    return round(math.pow(2.0, 31 + day / half_life_days)) / math.ldexp(1.0, 31)
+
+
 def read_popular(store: StateStore, signals: Signals, group: str | None = None) -> PopularList:
     """The popular list of a user group, or overall; empty while nothing is liked."""
     return popular_in(ViewStore(store, signals.spec), group)
@@ -80,7 +86,7 @@ class Popularity:
 
     def __init__(self, half_life_days: int) -> None:
         self._half_life = half_life_days
-        self._shares = [2.0 ** (day / half_life_days) for day in range(half_life_days)]
+        self._shares = [day_weight(day, half_life_days) for day in range(half_life_days)]
         self._groups: dict[str, _Scores] | None = None
 
     def forget(self) -> None:
@@ -115,11 +121,11 @@ class Popularity:
         if not units:
             return 0.0, 0
         newest = max(units) // self._half_life
-        total = 0.0
-        for day in sorted(units, reverse=True):
-            power, day_in_half_life = divmod(day, self._half_life)
-            total += math.ldexp(units[day] * self._shares[day_in_half_life], max(power - newest, -900))
-        return total, newest
+        return math.fsum(self._day_score(day, count, newest) for day, count in units.items()), newest
+
+    def _day_score(self, day: int, units: int, newest: int) -> float:
+        power, day_in_half_life = divmod(day, self._half_life)
+        return math.ldexp(units * self._shares[day_in_half_life], max(power - newest, -900))
 
     def _load(self, store: StateStore) -> "dict[str, _Scores]":
         if self._groups is None:
