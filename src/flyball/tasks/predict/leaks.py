@@ -4,6 +4,8 @@ What is looked for: a single column that ranks the outcomes almost without a mis
 Source: Kaufman, Rosset and Perlich, "Leakage in Data Mining", KDD 2011.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,37 +14,83 @@ from flyball.tasks.task import TrainingData
 SUSPICIOUS = 0.999
 """The area under the ROC curve, or the concordance with a number, from which on a single column is too good."""
 FEWEST, MOST = 30, 20_000
+FEWEST_OF_A_CLASS = 5
+"""Of fewer examples of a class a column of noise is too often right: a single one is on top in 1 of 500 columns."""
 
 
 def leaking_columns(data: TrainingData, kind: str) -> list[str]:
-    """A sentence for each column that tells the outcome by itself. `kind`: of the target."""
-    target = data.arrays["target"][-MOST:]
-    if len(target) < FEWEST or kind not in ("binary", "number", "quantiles") or len(np.unique(target)) < 2:
-        return []
-    numbers = data.arrays["numbers"][-MOST:]
-    names = [
-        name
-        for name, column_kind in zip(data.texts["columns"], data.texts["column_kinds"], strict=True)
-        if column_kind == "number"
-    ]
+    """A sentence for each column that tells the outcome, one of its classes or labels by itself. `kind`: of the target.
+
+    Texts are ranked by the mean outcome of the examples with the same text in the other half of the examples, so a text
+    that no two examples share says nothing.
+    """
+    outcomes = list(_outcomes(data, kind))
+    kinds = data.texts["column_kinds"]
+    numbers = iter(data.arrays["numbers"][-MOST:].T)
+    categories = iter(data.arrays["categories"][-MOST:].T if "category" in kinds else ())
     sentences = []
-    for index, name in enumerate(names):
-        column = numbers[:, index]
-        present = ~np.isnan(column)
-        certainty = concordance(column[present], target[present]) if present.sum() >= FEWEST else 0.5
-        by_presence = concordance(present.astype(np.float64), target) if kind == "binary" and not present.all() else 0.5
-        best = max(certainty, by_presence)
-        if best < SUSPICIOUS:
-            continue
-        what = "whether it is filled in" if by_presence >= certainty else "its value"
-        sentences.append(
-            f"column {name} gives the outcome away: {what} alone orders {best:.2%} of all pairs of examples rightly. "
-            f'It may be known only later, or be copied from the outcome: if so, ignore=("{name}",) and learn again'
-        )
+    for name, column_kind in zip(data.texts["columns"], kinds, strict=True):
+        column = next(numbers) if column_kind == "number" else next(categories)
+        certainties = [(*_certainty(column, target, column_kind), of) for of, target in outcomes]
+        best, what, of = max(certainties, default=(0.0, "", ""))
+        if best >= SUSPICIOUS:
+            sentences.append(
+                f"column {name} gives the outcome away{of}: {what} alone orders {best:.2%} of all pairs of examples "
+                f"rightly. It may be known only later, or be copied from the outcome: if so, "
+                f'ignore=("{name}",) and learn again'
+            )
     return sentences
 
 
-def concordance(column: NDArray[np.float64], target: NDArray[np.float64]) -> float:
+def _outcomes(data: TrainingData, kind: str) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    """What to look for: how a sentence names it, and its value for each example."""
+    target, classes = np.asarray(data.arrays["target"][-MOST:], np.float64), data.texts.get("classes", [])
+    if len(target) < FEWEST:
+        return
+    if kind in ("number", "quantiles"):
+        if len(np.unique(target)) > 1:
+            yield "", target
+        return
+    columns: list[tuple[str, NDArray[np.float64]]] = [("", target)]
+    if kind == "multiclass":
+        columns = [(f" (class {name})", (target == code) * 1.0) for code, name in enumerate(classes)]
+    elif kind == "multilabel":
+        columns = [(f" (label {name})", values) for name, values in zip(classes, target.T, strict=True)]
+    for of, values in columns:
+        if min((values > 0).sum(), (values <= 0).sum()) >= FEWEST_OF_A_CLASS:
+            yield of, values
+
+
+def _certainty(column: NDArray[np.generic], target: NDArray[np.float64], column_kind: str) -> tuple[float, str]:
+    """How well the column orders the outcome, and by what of it; of several labels where this one is known."""
+    labeled = ~np.isnan(target)
+    column, target = column[labeled], target[labeled]
+    present = column >= 0 if column_kind == "category" else ~np.isnan(column.astype(np.float64))  # type: ignore[operator]
+    by_value, by_presence = 0.5, 0.5
+    if present.sum() >= FEWEST:
+        known, outcome = column[present], target[present]
+        by_value = (
+            _by_text(known.astype(np.int64), outcome) if column_kind == "category" else concordance(known, outcome)
+        )
+    if len(np.unique(target)) == 2 and not present.all():
+        by_presence = concordance(present.astype(np.float64), target)
+    return (by_presence, "whether it is filled in") if by_presence >= by_value else (by_value, "its value")
+
+
+def _by_text(codes: NDArray[np.int64], target: NDArray[np.float64]) -> float:
+    """The worse concordance of two halves, each ordered by the mean outcomes of the same texts in the other."""
+    half = np.random.default_rng(0).permutation(len(codes)) % 2 == 0
+    shares = []
+    for ranked in (half, ~half):
+        other, size = ~ranked, int(codes.max()) + 1
+        count = np.bincount(codes[other], minlength=size)
+        total = np.bincount(codes[other], target[other], minlength=size)
+        mean = np.where(count > 0, total / np.maximum(count, 1), target[other].mean())
+        shares.append(_share_ordered(mean[codes[ranked]], target[ranked]))
+    return min(shares)
+
+
+def concordance(column: NDArray[np.generic], target: NDArray[np.float64]) -> float:
     """Of pairs of examples with different targets the share that the column orders, one way or the other, ties as half.
 
     Pairs are those of neighbors among random orders of the examples, some 16 for each; 0.5 is what chance gives.
@@ -50,15 +98,19 @@ def concordance(column: NDArray[np.float64], target: NDArray[np.float64]) -> flo
     >>> round(concordance(np.arange(100.0), np.arange(100.0) > 89), 3)
     1.0
     """
+    share = _share_ordered(np.asarray(column, np.float64), np.asarray(target, np.float64))
+    return max(share, 1 - share)
+
+
+def _share_ordered(column: NDArray[np.float64], target: NDArray[np.float64]) -> float:
+    """Of pairs of examples with different targets the share in which the column is larger where the target is."""
     rng, right, pairs = np.random.default_rng(0), 0.0, 0
-    target = np.asarray(target, np.float64)
     for first, second in _rounds(target, rng):
         differ = target[first] != target[second]
         ordered = np.sign(column[first] - column[second]) * np.sign(target[first] - target[second])
         right += float(((ordered[differ] + 1) / 2).sum())
         pairs += int(differ.sum())
-    share = right / pairs if pairs else 0.5
-    return max(share, 1 - share)
+    return right / pairs if pairs else 0.5
 
 
 def _rounds(target: NDArray[np.float64], rng: np.random.Generator) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
