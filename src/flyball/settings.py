@@ -39,6 +39,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Where an application lives and with which options. `app` goes to its `make_app`. `zone`: of times in lines that
     name none; unless it is UTC it comes before what the application says. `keep_runs`: of how many runs the artifacts
     of versions that never served are kept; `keep_answers`: how long after its last answer those of one that did.
+    `manage`: whether releases may be changed over HTTP.
 
     A running `up` hands them to the children it starts, also after an update: new fields have defaults. A store
     without a URL is the one in the home.
@@ -62,6 +63,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 2
     keep_runs: int = 5
     keep_answers: str = "90d"
+    manage: bool = False
     app: dict[str, Any] = {}
 
     def __post_init__(self) -> None:

@@ -29,6 +29,7 @@ from flyball.serving.http.docs import docs_page
 from flyball.serving.http.documents import AnswerDocument, rendering_of
 from flyball.serving.http.openapi import describe
 from flyball.serving.http.problems import Problem, problem_body, problem_of, problem_response
+from flyball.serving.http.releases import release_routes
 from flyball.serving.http.short import plain_headers, plain_paths
 from flyball.serving.metrics import metrics_text
 from flyball.serving.service import Reasons, Service
@@ -66,6 +67,7 @@ def make_app(service: Service) -> ASGIApp:
             *(Route(f"/v1/{lookup.name}{_loose(lookup.path)}", routes.lookup(lookup)) for lookup in service.lookups),
             Route("/v1/events", routes.events, methods=["POST"]),
             Route("/v1/predictions/{id}", routes.prediction, methods=["GET"]),
+            *release_routes(service),
             Route("/healthz", routes.healthz, methods=["GET"]),
             Route("/readyz", routes.readyz, methods=["GET"]),
             Route("/metrics", routes.metrics, methods=["GET"]),

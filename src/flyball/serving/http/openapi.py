@@ -122,6 +122,7 @@ def _paths(service: "Service", events: list[str]) -> Document:
                 404,
             )
         },
+        **_releases(),
         "/healthz": {"get": _operation("healthz", "Whether the process runs", "state", [], {"200": _text("ok")})},
         "/readyz": {
             "get": _operation(
@@ -134,6 +135,44 @@ def _paths(service: "Service", events: list[str]) -> Document:
         },
         "/metrics": {"get": _operation("metrics", "Metrics for Prometheus", "state", [], {"200": _text("text")})},
         "/openapi.json": {"get": _operation("openapi", "This document", "state", [], {"200": _json()})},
+    }
+
+
+def _releases() -> Document:
+    """What `http.releases` offers."""
+    name = _in_path("release", {"type": "string"})
+    texts: Document = {"reason": {"type": "string"}, "by": {"type": "string"}}
+    versions = {"type": "array", "items": {"type": "string"}, "minItems": 1}
+
+    def changed(command: str, words: str, parameters: list[Document], properties: Document) -> Document:
+        body = {"application/json": {"schema": {"type": "object", "properties": properties}}}
+        done = "201" if command == "start" else "200"
+        return _operation(
+            f"{command}_release", words, "releases", parameters, {done: _json()}, 400, 403, 404, 409, body=body
+        )
+
+    words = {
+        "pause": "Let it stay as it is",
+        "resume": "Let it go on",
+        "abort": "End it: the champion answers everybody",
+        "promote": "Let its version serve everybody",
+        "finish": "End it; the champion stays",
+        "rollback": "Undo the release that made the champion",
+    }
+    return {
+        "/v1/releases": {
+            "get": _operation("releases", "All releases there ever were", "releases", [], {"200": _json()}),
+            "post": changed("start", "Start a release as declared", [], {"versions": versions, **texts}),
+        },
+        "/v1/releases/{release}": {
+            "get": _operation(
+                "release", "One release, with what is known of it", "releases", [name], {"200": _json()}, 404
+            )
+        },
+        **{
+            f"/v1/releases/{{release}}/{command}": {"post": changed(command, text, [name], texts)}
+            for command, text in words.items()
+        },
     }
 
 

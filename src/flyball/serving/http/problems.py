@@ -11,6 +11,7 @@ from flyball.core import BadInput, FlyballError, NotFound, Refused, StoreUnavail
 
 _KINDS = {
     400: "bad-input",
+    403: "not-allowed",
     404: "not-found",
     405: "wrong-method",
     408: "too-slow",

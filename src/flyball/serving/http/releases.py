@@ -1,0 +1,131 @@
+"""Releases over HTTP: what the command line does, as JSON. Changes need the setting `manage`: there are no keys."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+from starlette.routing import Route
+
+from flyball.core import BadInput
+from flyball.releases import (
+    Change,
+    Controller,
+    all_releases,
+    change_release,
+    current,
+    declared_arrangement,
+    describe_release,
+    find_release,
+    start_release,
+)
+from flyball.serving.http.decoding import fields_of_body, only
+from flyball.serving.http.problems import Problem
+from flyball.serving.service import Service
+
+COMMANDS = ("pause", "resume", "abort", "promote", "finish", "rollback")
+"""What a person may do with a release by its id."""
+_TEXTS = {"reason": "over HTTP", "by": "http", "version": ""}
+
+
+def release_routes(service: Service) -> list[Route]:
+    """The routes of releases."""
+    handlers = _Releases(service)
+    return [
+        Route("/v1/releases", handlers.list_or_start, methods=["GET", "POST"]),
+        Route("/v1/releases/{release}", handlers.show, methods=["GET"]),
+        *(
+            Route(f"/v1/releases/{{release}}/{command}", handlers.command(command), methods=["POST"])
+            for command in COMMANDS
+        ),
+    ]
+
+
+class _Releases:
+    def __init__(self, service: Service) -> None:
+        self._service, self._runtime = service, service.runtime
+
+    async def list_or_start(self, request: HttpRequest) -> Response:
+        """All releases, or a new one: {"versions": ["v3"], "reason": ..., "by": ...}."""
+        only(request, set())
+        if request.method == "GET":
+            releases = await self._service.aside(lambda: all_releases(self._runtime.registry))
+            return _answered({"releases": releases})
+        fields = await self._fields(request, {"versions", "reason", "by"})
+        versions = fields.get("versions")
+        if not (isinstance(versions, list) and versions and all(isinstance(name, str) for name in versions)):
+            raise BadInput("field versions", 'a list of versions, such as ["v3"]', versions)
+        return await self._changed(lambda: self._start(versions, fields), 201)
+
+    async def show(self, request: HttpRequest) -> Response:
+        """One release with what is known of it now."""
+        only(request, set())
+        name = request.path_params["release"]
+
+        def described() -> Any:
+            runtime, now_us = self._runtime, self._runtime.clock.now_us()
+            release = find_release(runtime.registry, current(runtime.registry), name)
+            known = Controller(runtime.registry, runtime.exposure_counter, lambda at_us, why: runtime.actor("", why))
+            return describe_release(runtime.registry, release, known.evidence(release, now_us), now_us)
+
+        return _answered(await self._service.aside(described))
+
+    def command(self, command: Any) -> Callable[[HttpRequest], Any]:
+        async def handle(request: HttpRequest) -> Response:
+            fields = await self._fields(request, {"reason", "by", *(["version"] if command == "promote" else [])})
+            name = request.path_params["release"]
+            return await self._changed(
+                lambda: change_release(
+                    self._runtime.registry, name, command, self._actor(fields), version=_text(fields, "version")
+                )
+            )
+
+        return handle
+
+    def _start(self, versions: list[str], fields: dict[str, Any]) -> Change:
+        runtime, actor = self._runtime, self._actor(fields)
+        about = runtime.app.task.about
+        return start_release(
+            runtime.registry,
+            runtime.app.release,
+            versions,
+            actor,
+            constants=runtime.release_constants(current(runtime.registry).champion, actor.now_us),
+            arrangement=declared_arrangement(
+                runtime.registry, runtime.app.name, about.arrangement, actor.by, actor.now_us
+            ),
+        )
+
+    def _actor(self, fields: dict[str, Any]) -> Any:
+        return self._runtime.actor(_text(fields, "by"), _text(fields, "reason"))
+
+    async def _fields(self, request: HttpRequest, known: set[str]) -> dict[str, Any]:
+        """The fields of the body; raises `Problem` where changes are not allowed."""
+        if not self._runtime.settings.manage:
+            must = (
+                "releases are changed over HTTP only where the setting manage is true (FLYBALL_MANAGE=true): whoever "
+            )
+            raise Problem(403, f"{must}reaches the port may then change what serves, since there are no keys yet")
+        fields = await fields_of_body(request)
+        if not isinstance(fields, dict):
+            raise BadInput("body", "one JSON object", f"an array of {len(fields)}")
+        if unknown := set(fields) - known:
+            raise BadInput("field", f"one of {', '.join(sorted(known))}", sorted(unknown)[0])
+        return fields
+
+    async def _changed(self, change: Callable[[], Change], status: int = 200) -> Response:
+        done = await self._service.aside(change)
+        return _answered({"changed": done.changed, "message": done.message, "releases": done.state.releases}, status)
+
+
+def _text(fields: dict[str, Any], name: str) -> str:
+    value = fields.get(name, _TEXTS[name])
+    if not isinstance(value, str):
+        raise BadInput(f"field {name}", "text", value)
+    return value
+
+
+def _answered(document: Any, status: int = 200) -> Response:
+    body = msgspec.json.encode(document)
+    return Response(body, status, {"cache-control": "no-store"}, media_type="application/json")

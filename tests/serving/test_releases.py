@@ -1,0 +1,84 @@
+"""Releases over HTTP do what the command line does, and change nothing where the setting does not allow it."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from flyball import ItemKNN
+from flyball.policy import canary
+from flyball.registry import add_versions
+from flyball.releases import current
+from flyball.runtime import Runtime
+from flyball.testing import faulty
+
+pytestmark = pytest.mark.anyio
+
+NOW_US = faulty.START_US + 2 * faulty.DAY_US
+
+
+@pytest.fixture
+async def caller(home: Runtime, call: Any) -> AsyncIterator[Any]:
+    """A service whose champion is v1, beside v2 that may serve; the application declares a canary."""
+    faulty.release(home, ItemKNN(), NOW_US)
+    twin = msgspec.structs.replace(home.registry.version("v1"), id="", state="candidate")
+    add_versions(home.registry, [twin])
+    before = home.app.release
+    home.app.release = canary(10, 100)
+    home.settings = msgspec.structs.replace(home.settings, manage=True)
+    async with call(home) as caller:
+        yield caller
+    home.app.release = before
+
+
+async def post(caller: Any, path: str, document: Any) -> Any:
+    return await caller.client.post(path, json=document)
+
+
+async def test_a_release_is_started_shown_and_ended(caller: Any) -> None:
+    listed = (await caller.get("/v1/releases")).json()["releases"]
+    assert [(one["id"], one["state"]) for one in listed] == [("rel1", "champion")]
+    started = await post(caller, "/v1/releases", {"versions": ["v2"], "reason": "more varied", "by": "ann"})
+    assert (started.status_code, started.json()["changed"]) == (201, True)
+    shown = (await caller.get("/v1/releases/rel2")).json()
+    assert (shown["state"], shown["next"]) == ("canary at 10 % (step 1 of 2)", "waits")
+    assert [(step["command"], step["by"], step["reason"]) for step in shown["steps"]] == [
+        ("draft", "ann", "more varied"),
+        ("start", "ann", "more varied"),
+    ]
+    for command, state in (
+        ("pause", "held"),
+        ("resume", "canary"),
+        ("promote", "champion"),
+        ("rollback", "rolled_back"),
+    ):
+        assert (await post(caller, f"/v1/releases/rel2/{command}", {})).status_code == 200
+        assert (await caller.get("/v1/releases/rel2")).json()["release"]["state"] == state
+    assert current(caller.service.runtime.registry).champion == "v1"
+
+
+async def test_what_cannot_be_done_says_why(caller: Any) -> None:
+    for path, document, status, words in (
+        ("/v1/releases", {"versions": []}, 400, "field versions must be a list of versions"),
+        ("/v1/releases", {"versions": ["v2"], "why": "x"}, 400, "field must be one of by, reason, versions"),
+        ("/v1/releases", [], 400, "body must be one JSON object"),
+        ("/v1/releases", {"versions": ["v9"]}, 404, "v9"),
+        ("/v1/releases", {"versions": ["v1"]}, 409, "another version than the champion"),
+        ("/v1/releases/rel1/abort", {}, 409, "rel1 is champion, where one can"),
+        ("/v1/releases/rel1/pause", {"reason": 7}, 400, "field reason must be text"),
+        ("/v1/releases/rel9/abort", {}, 404, "rel9"),
+    ):
+        answer = await post(caller, path, document)
+        assert (answer.status_code, words in answer.json()["detail"]) == (status, True), answer.text
+    assert (await caller.get("/v1/releases/rel9")).status_code == 404
+
+
+async def test_without_the_setting_nothing_changes(caller: Any) -> None:
+    runtime = caller.service.runtime
+    runtime.settings, before = msgspec.structs.replace(runtime.settings, manage=False), current(runtime.registry)
+    for path in ("/v1/releases", "/v1/releases/rel1/rollback"):
+        answer = await post(caller, path, {"versions": ["v2"]})
+        assert (answer.status_code, "FLYBALL_MANAGE=true" in answer.json()["detail"]) == (403, True)
+    assert current(runtime.registry) == before
+    assert (await caller.get("/v1/releases")).status_code == 200
