@@ -38,6 +38,17 @@ def test_power_is_said_before_the_start(home: str) -> None:
     assert {row["days"] for row in rows} == {7, 14, 28}
 
 
+def test_the_ledger_and_an_estimate_are_printed(home: str, tmp_path: Path) -> None:
+    ran = call("impact", FILE, "--home", home)
+    assert ran.code == 0, ran.err
+    assert "rel1     v2       ab" in ran.out
+    wrote = call("impact", FILE, "--home", home, "--out", tmp_path / "impact.parquet", "--json").last
+    assert wrote == {"rows": 1, "file": str(tmp_path / "impact.parquet")}
+    assert call("impact", FILE, "--home", home, "--json").last["rows"][0]["verdict"] == "better"
+    missing = call("whatif", FILE, "v2", "--home", home)
+    assert (missing.code, "v2" in missing.err) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

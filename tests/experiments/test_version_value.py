@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.experiments.market import market
+from tests.experiments.market import DAY_US, START_US, market
 
 from flyball.core import BadInput, NotFound, Refused
 from flyball.experiments import version_value
@@ -51,6 +51,8 @@ def test_what_the_log_cannot_tell_is_refused_with_what_to_do(tmp_path: Path) -> 
     runtime = with_versions(market(tmp_path, users=30))
     with pytest.raises(Refused, match=r"such as fb.ab\(\) or fb.canary\(1, 5, 25, 50, 100\), with v3"):
         version_value(runtime, "v3", runtime.clock.now_us(), never)
+    with pytest.raises(Refused, match="must be 1d old for their label positive to be final, got none that old"):
+        version_value(runtime, "v2", START_US + DAY_US - 1, never)
     with pytest.raises(NotFound, match="v9"):
         version_value(runtime, "v9", runtime.clock.now_us(), never)
     with pytest.raises(BadInput, match="one of single answers: taken, positive"):

@@ -81,6 +81,7 @@ class MetricResult(msgspec.Struct, frozen=True, kw_only=True):
     def _effect(self) -> str:
         assert self.inference is not None
         ends = [self._value(end, signed=True) for end in (self.inference.low, self.inference.high)]
+        ends[0] = ends[0].removesuffix(" points")
         share = "" if self.relative is None else f" ({100 * self.relative[0]:+.3g} %)"
         return f"{self._value(self.inference.effect, signed=True)}{share}, between {ends[0]} and {ends[1]}"
 

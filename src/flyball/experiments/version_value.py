@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from flyball.core import BadInput, Refused
+from flyball.core import BadInput, Refused, format_duration
 from flyball.experiments.experiment import metrics_of, releases_of
 from flyball.experiments.prediction_rows import PredictionRows
 from flyball.experiments.what_if import (
@@ -55,6 +55,11 @@ def version_value(
         how, end_us = "decisions drawn by chance", max((answer.at_us for answer in others), default=since_us)
     else:
         raise Refused(f"the log must hold answers drawn by chance to say what {version} would earn: {advice}")
+    if not choices:
+        raise Refused(
+            f"answers must be {format_duration(rows.label.within_us)} old for their label {rows.label.name} to be "
+            f"final, got none that old from {how}: wait"
+        )
     value = what_if(version, name, how, choices, advice, chosen.better)
     own = own_answers(runtime.predictions, version, rows, end_us + 1, as_of_us)
     return value if own is None else msgspec.structs.replace(value, later=own[0], later_count=own[1])
