@@ -84,6 +84,7 @@ HOLDS = {
     "state/test_catalog_and_replay.py": "state/catalog state/replay",
     "tasks/predict/test_control_group.py": "tasks/predict/examples learning/snapshot",
     "tasks/predict/test_arranged_costs.py": "tasks/predict/thresholds releases/arrangements",
+    "tasks/predict/test_renames.py": "tasks/predict events/original_names",
     "tasks/predict/test_whole_loop.py": "tasks/predict",
     "tasks/predict/test_over_http.py": "tasks/predict serving/http",
     "state/test_offline.py": "tasks/recommend/state/interactions",

@@ -117,6 +117,39 @@ def test_what_cannot_be_read_is_refused_before_anything_else(evo: Run, name: str
     assert rows(evo)[1:] == ["1,x1,5,900", "2,x2,5,900", "3,x3,5,900"]
 
 
+CARD = "class Card(fb.{base}):\n    item: Item\n    color: str = ''\n"
+PAIR = 'Card = fb.joined("Card", Rate, Tag, by="item", within="1d")\n'
+BASES = {  # {edit: (of the class Card, its kind then, now, what is said)}
+    "profile to event": ("Profile", "Event", "Card must stay a class of fb.Profile, got fb.Event"),
+    "event to profile": ("Event", "Profile", "Card must stay a class of fb.Event, got fb.Profile"),
+    "event to joined": ("Event", "joined", "Card must not be joined, since the log holds events of that name"),
+}
+
+
+def declare_card(base: str) -> None:
+    sys.modules.pop("flyball_app_evo", None)
+    text = HEAD.format(user="int") + STARS + SECONDS + "class Tag(fb.Event):\n    item: Item\n"
+    tail = TAIL.format(liked="seconds").replace("[Rate]", "[Rate, Tag]" if base == "Profile" else "[Rate, Tag, Card]")
+    if base == "Profile":
+        tail = tail.replace('fb.Entity("item")', 'fb.Entity("item", profile=Card)')
+    Path("evo.py").write_text(text + (PAIR if base == "joined" else CARD.format(base=base)) + tail)
+
+
+@pytest.mark.parametrize("edit", BASES)
+def test_a_class_stays_an_event_or_a_profile_once_some_are_written(run: Run, edit: str) -> None:
+    then, now, words = BASES[edit]
+    declare_card(then)
+    card = '{"type":"card","item":"x1","color":"red","at":"2026-11-20"}\n'
+    assert run("ingest", "evo.py", "-", stdin=EVENTS + card).code == 0
+    assert run("check", "evo.py").code == 0
+    declare_card(now)
+    got = run("check", "evo.py")
+    assert (got.code, words in got.err) == (1, True), got.out + got.err
+    assert run("ingest", "evo.py", "-", stdin=EVENTS).code == 1
+    declare_card(then)
+    assert run("check", "evo.py").code == 0
+
+
 def test_check_says_it_as_json(evo: Run) -> None:
     declare(STARS, SECONDS.replace("seconds", "length"), liked="length")
     got = evo("check", "evo.py", "--json")

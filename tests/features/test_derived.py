@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import types
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -277,3 +278,27 @@ def test_a_function_without_source_is_refused() -> None:
     exec("def made(n):\n    return n", scope)
     with pytest.raises(BadDeclaration, match="whose source can be read"):
         computed(scope["made"], "user.acts")
+
+
+ZEROS, ONES = defaultdict(int, a=1), defaultdict(lambda: 1, a=1)
+
+
+class Falls(dict[str, int]):
+    def __missing__(self, key: str) -> int:
+        return 0
+
+
+class Rises(dict[str, int]):
+    def __missing__(self, key: str) -> int:
+        return 1
+
+
+Rises.__qualname__ = "Falls"
+FALLS, RISES = Falls(a=1), Rises(a=1)
+
+
+def test_what_a_table_gives_for_a_missing_key_is_part_of_the_content() -> None:
+    texts = [content_of(lambda key: ZEROS[key]), content_of(lambda key: ONES[key])]
+    assert len({text.replace("ONES", "ZEROS") for text in texts}) == 2
+    texts = [content_of(lambda key: FALLS[key]), content_of(lambda key: RISES[key])]
+    assert len({text.replace("RISES", "FALLS") for text in texts}) == 2

@@ -18,7 +18,7 @@ from flyball.events.formats import BadLine, BatchBuilder, EventBatch, Format, Pa
 from flyball.events.former_names import FormerNames
 from flyball.events.ingest import IngestReport, LineVerdicts, Verdict, ingest, ingest_batch, ingest_lines
 from flyball.events.inlet import IngestMode, Inlet, LineSource
-from flyball.events.joined import LATE_US, Join, join_of, joined, logged_types
+from flyball.events.joined import LATE_US, Join, join_of, joined, logged_types, original_field_name
 from flyball.events.joiner import Joiner, Positioned
 from flyball.events.known_entities import CATALOG_BACKENDS, KnownEntities, open_known_entities
 from flyball.events.lag import ConsumerLag, WorkerReport, consumer_troubles, lag_text, read_worker_report
@@ -37,6 +37,7 @@ from flyball.events.log import (
     open_log,
     partition,
 )
+from flyball.events.original_names import field_names_now, original_type_name
 from flyball.events.pieces import read_pieces
 from flyball.events.preview import Preview, PreviewRow, preview
 from flyball.events.quarantine import (
@@ -127,6 +128,7 @@ __all__ = [
     "defaults_in",
     "drop",
     "entry_of",
+    "field_names_now",
     "find_format",
     "formats_in",
     "fresh",
@@ -144,6 +146,8 @@ __all__ = [
     "open_known_entities",
     "open_log",
     "open_quarantine",
+    "original_field_name",
+    "original_type_name",
     "partition",
     "preview",
     "read_pieces",

@@ -68,7 +68,7 @@ class EventType(msgspec.Struct, frozen=True, dict=True):
             )
             for field in self.declared
         ]
-        return WrittenType(self.name, tuple(fields), self.former)
+        return WrittenType(self.name, tuple(fields), self.former, base="Profile" if self.is_profile else "Event")
 
     @cached_property
     def fingerprint(self) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from flyball.core import Refused, StoreCorrupt
+from flyball.events.evolution import rows_of
 from flyball.events.log import EventLog, Slice
 from flyball.events.reading import read_where
 from flyball.events.schema import FIRST_US, Schema
@@ -92,6 +93,7 @@ def declaration_problems(schema: Schema) -> list[str]:
     """Why records written with `schema.written` cannot be read as declared now; empty when they can."""
     problems: list[str] = []
     owners: Counter[int] = Counter()
+    problems += _base_problems(schema)
     for lineage in schema.lineages.values():
         problems += lineage.problems
         owners.update(lineage.versions.keys())
@@ -105,6 +107,28 @@ def declaration_problems(schema: Schema) -> list[str]:
                     "another: give the new class a name that no event type had before"
                 )
     return list(dict.fromkeys(problems))
+
+
+def _base_problems(schema: Schema) -> list[str]:
+    """Types that were profiles and are events now, or the other way round, or are joined from others now: what is
+    derived from them (attributes, catalogs, features) was read as what they were."""
+    problems, rows_of_classes = [], set[int]()
+    for lineage in schema.lineages.values():
+        declared, rows = lineage.declared.written, rows_of(lineage.declared, schema.written)
+        rows_of_classes |= {row.fingerprint for row in rows}
+        problems += [
+            f"{lineage.declared.cls.__name__} must stay a class of fb.{row.base}, got fb.{declared.base}: declare it "
+            "as before, or give the new class a name that no event type had before"
+            for row in rows
+            if row.base not in ("", declared.base)
+        ]
+    problems += [
+        f"{schema.joined[row.name].cls.__name__} must not be joined, since the log holds events of that name: declare "
+        "its class again, or give the joined type another name"
+        for row in schema.written
+        if row.name in schema.joined and row.fingerprint not in rows_of_classes
+    ]
+    return problems
 
 
 def log_problems(log: EventLog, schema: Schema) -> list[str]:

@@ -20,6 +20,7 @@ import msgspec
 
 from flyball.core import BadDeclaration, parse_duration
 from flyball.events.declared import read_type
+from flyball.events.original_names import original_field_names, original_type_name
 from flyball.events.types import Event, Profile, Renamed
 
 LATE_US = 7 * 86_400_000_000
@@ -40,11 +41,15 @@ class Join(msgspec.Struct, frozen=True):
 
     @property
     def hash(self) -> str:
-        """16 hex digits of all that the joined events depend on besides the log and how the two sides are declared."""
-        sides = [side.__name__ for side in (self.first, self.second)]
-        return sha256(
-            repr((_RULE, sides, self.first_key, self.second_key, self.within_us, self.at)).encode()
-        ).hexdigest()[:16]
+        """16 hex digits of all that the joined events depend on besides the log and how the two sides are declared.
+
+        A renamed side or key is what it was: what waits for the other side goes on.
+        """
+        sides = [original_type_name(side) for side in (self.first, self.second)]
+        first_key = original_field_name(self.first, self.first_key)
+        second_key = original_field_name(self.second, self.second_key)
+        meaning = (_RULE, sides, first_key, second_key, self.within_us, self.at)
+        return sha256(repr(meaning).encode()).hexdigest()[:16]
 
 
 def joined(
@@ -103,6 +108,15 @@ def join_of(event: type) -> Join | None:
     """How a joined type is joined; None for a type that lies in the log."""
     join = getattr(event, "__join__", None)
     return join if isinstance(join, Join) else None
+
+
+def original_field_name(event: type[Event], field: str) -> str:
+    """The oldest declared name of a field; of a joined type that of the side it comes from."""
+    join = join_of(event)
+    if join is None:
+        return original_field_names(event).get(field, field)
+    side = next((side for side in (join.first, join.second) if field in side.__struct_fields__), None)
+    return field if side is None else original_field_name(side, field)
 
 
 def logged_types(event_types: Sequence[type[Event]]) -> tuple[type[Event], ...]:

@@ -43,12 +43,14 @@ class WrittenType(msgspec.Struct, frozen=True, omit_defaults=True):
     """An event type as it was declared; bodies hold `fields` in this order, without trailing ones at their defaults.
 
     `closes`: fingerprints of declarations that may write no more once this one is in use, since it allows less.
+    `base`: what the class derives from, "Event" or "Profile"; "" where it was not kept.
     """
 
     name: str
     fields: tuple[WrittenField, ...]
     former: tuple[str, ...] = ()
     closes: tuple[int, ...] = ()
+    base: str = ""
 
     @property
     def fingerprint(self) -> int:

@@ -236,7 +236,10 @@ def check_hashes(live: Mapping[str, str], learned: Mapping[str, str], who: str =
         declared = live.get(name)
         if declared != expected:
             got = "no feature of that name" if declared is None else f"hash {declared}"
-            raise Refused(f"feature {name} must be as {who} learned it, hash {expected}, got {got} in the application")
+            raise Refused(
+                f"feature {name} must be as {who} learned it, hash {expected}, got {got} in the application: declare "
+                "it as it was (of what it reads that is renamed every earlier name, oldest first), or run flyball learn"
+            )
 
 
 class OnlineFeatures:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from flyball.core import BadDeclaration, BadInput
-from flyball.events import Event
+from flyball.events import Event, original_field_name
 from flyball.features.declaration.groups import SEMANTICS, Entity, Features, Group, hash_of
 from flyball.features.declaration.source import content_of
 from flyball.features.declaration.values import BOOL, INT, REAL, TEXT
@@ -36,7 +36,11 @@ class Derived(msgspec.Struct, frozen=True):
     @property
     def hash(self) -> str:
         """16 hex digits of what it computes; of a function its parsed source, the same on every Python."""
-        return hash_of([SEMANTICS, self.op, self.inputs, self.result, self.size, self.content])
+        return self.hash_with(self.inputs)
+
+    def hash_with(self, inputs: Sequence[str]) -> str:
+        """The hash that it has where its inputs are called so."""
+        return hash_of([SEMANTICS, self.op, inputs, self.result, self.size, self.content])
 
 
 def computed(function: Callable[..., Any], *inputs: str, kind: type = float) -> Derived:
@@ -82,6 +86,7 @@ class FeatureSet:
         events = [member for member in groups if isinstance(member, type)]
         self.fields = tuple(name for event in events for name in event.__struct_fields__ if name != "at")
         kept = [member for member in groups if not isinstance(member, type)]
+        self.entities = tuple(member for member in kept if isinstance(member, Entity))
         self.groups = tuple(group if isinstance(group, Group) else group.features for group in kept)
         names = [feature.name for group in self.groups for feature in group.definitions]
         twice = sorted({name for name in names if names.count(name) > 1})
@@ -99,20 +104,26 @@ class FeatureSet:
             known.add(name)
         self.derived = dict(derived)
         self.names = (*names, *self.derived)
+        self._originals = _original_names(events, self.groups)
 
     @property
     def hash(self) -> str:
         """16 hex digits over every name and what it means."""
         stored = [[feature.name, feature.hash] for group in self.groups for feature in group.definitions]
-        return hash_of([stored, [[name, feature.hash] for name, feature in self.derived.items()]])
+        derived = [[name, feature.hash_with(self._original_inputs(feature))] for name, feature in self.derived.items()]
+        return hash_of([stored, derived])
 
     @property
     def hashes(self) -> dict[str, str]:
-        """{name: hash}; that of a derived value covers what its inputs mean, too."""
+        """{name: hash}; that of a derived value covers what its inputs mean, too, fields by their oldest names."""
         by_name = {feature.name: feature.hash for group in self.groups for feature in group.definitions}
         for name, feature in self.derived.items():
-            by_name[name] = hash_of([feature.hash, [by_name.get(source, source) for source in feature.inputs]])
+            inputs = self._original_inputs(feature)
+            by_name[name] = hash_of([feature.hash_with(inputs), [by_name.get(source, source) for source in inputs]])
         return by_name
+
+    def _original_inputs(self, feature: Derived) -> list[str]:
+        return [self._originals.get(source, source) for source in feature.inputs]
 
     def hash_of(self, names: Iterable[str]) -> str:
         """16 hex digits over these names and what each means: what else the set declares does not matter."""
@@ -158,6 +169,17 @@ class FeatureSet:
             values = [_value(name, feature, row) for row in rows]
             frame = frame.with_columns(pl.Series(name, values, dtype=kinds[feature.result]))
         return frame
+
+
+def _original_names(events: Sequence[type[Event]], groups: Sequence[Group]) -> dict[str, str]:
+    """{field of the events, or key that is one: its oldest name}; entities keep their names, whatever fields say."""
+    entities = {key for group in groups for key, entity in zip(group.keys, group.entity_keys, strict=True) if entity}
+    return {
+        name: original_field_name(event, name)
+        for event in events
+        for name in event.__struct_fields__
+        if name not in entities
+    }
 
 
 def _others(groups: Sequence[Group], fields: Sequence[str]) -> list[str]:

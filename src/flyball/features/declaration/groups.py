@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from flyball.core import NOTHING, BadDeclaration
-from flyball.events import Event, Profile, join_of
+from flyball.events import Event, Profile, join_of, original_field_name, original_type_name
 from flyball.features.declaration.aggregates import ATTRIBUTE, Aggregate, Feature, Ratio
 from flyball.features.declaration.functions import keyed_by
 from flyball.policy import Expression
@@ -22,8 +22,9 @@ SEMANTICS = 1
 class Definition(msgspec.Struct, frozen=True):
     """One feature of a group. `name` is "user.watched"; `fields`: for each key the event's field that names it.
 
-    Of a ratio `fields` are the top's and `bottom_fields` the bottom's. `hash`: 16 hex digits of all that its value
-    depends on besides events, keys and time.
+    Of a ratio `fields` are the top's and `bottom_fields` the bottom's. `entity_keys`: which keys are entities, not
+    fields. `hash`: 16 hex digits of all that its value depends on besides events, keys and time; types and fields go
+    into it by their oldest declared names.
     """
 
     name: str
@@ -31,10 +32,26 @@ class Definition(msgspec.Struct, frozen=True):
     feature: Feature
     fields: tuple[str, ...]
     bottom_fields: tuple[str, ...] = ()
+    entity_keys: tuple[bool, ...] = ()
 
     @property
     def hash(self) -> str:
-        return hash_of([SEMANTICS, list(self.keys), _content(self.feature), self.fields, self.bottom_fields])
+        fields = [self._originals(0), self._originals(1)]
+        keys = [
+            key if entity else self._original_key(key)
+            for key, entity in zip(self.keys, self.entity_keys or (True,) * len(self.keys), strict=True)
+        ]
+        return hash_of([SEMANTICS, keys, _content(self.feature), *fields])
+
+    def _originals(self, part: int) -> list[str]:
+        """The key fields of an aggregate by their oldest names; none of a second one that there is not."""
+        aggregates = self.aggregates[part : part + 1]
+        return [original_field_name(aggregate.event, field) for aggregate, fields in aggregates for field in fields]
+
+    def _original_key(self, key: str) -> str:
+        """The oldest name of a key that is a field, as an event that has it says; the key itself where none has."""
+        events = [aggregate.event for aggregate, _ in self.aggregates if key in aggregate.event.__struct_fields__]
+        return original_field_name(events[0], key) if events else key
 
     @property
     def aggregates(self) -> tuple[tuple[Aggregate, tuple[str, ...]], ...]:
@@ -72,7 +89,7 @@ class Group(msgspec.Struct, frozen=True):
 
 def make_group(name: str, keys: Sequence[tuple[str, bool]], features: Mapping[str, Any]) -> Group:
     """Bind features to keys (name, is it an entity); raises `BadDeclaration` where they do not fit."""
-    names = tuple(key for key, _ in keys)
+    names, entities = tuple(key for key, _ in keys), tuple(entity for _, entity in keys)
     definitions = []
     for label, feature in features.items():
         where = f"{name}.{label}"
@@ -88,8 +105,8 @@ def make_group(name: str, keys: Sequence[tuple[str, bool]], features: Mapping[st
                 raise BadDeclaration(f"by of {part.text()} of {name}", must, part.by)
         if isinstance(feature, Aggregate) and feature.op == ATTRIBUTE:
             _check_attribute(where, names, fields[0], feature)
-        definitions.append(Definition(where, names, feature, *fields))
-    return Group(name, names, tuple(entity for _, entity in keys), tuple(definitions))
+        definitions.append(Definition(where, names, feature, fields[0], fields[1] if fields[1:] else (), entities))
+    return Group(name, names, entities, tuple(definitions))
 
 
 class Entity:
@@ -162,15 +179,17 @@ def _content(feature: Feature) -> Any:
         return [feature.op, _content(feature.top), _content(feature.bottom)]
     fields = {field: getattr(feature, field) for field in feature.__struct_fields__ if field not in _APART}
     for name in ("value", "where"):
-        fields[name] = _expression(fields[name])
+        fields[name] = _expression(fields[name], feature.event)
     join = join_of(feature.event)
-    return [feature.event.__name__.lower(), fields, *([] if join is None else [join.hash])]
+    return [original_type_name(feature.event).lower(), fields, *([] if join is None else [join.hash])]
 
 
-def _expression(expression: Expression | None) -> Any:
-    if expression is None:
-        return None
+def _expression(expression: Expression | None, event: type[Event]) -> Any:
+    return None if expression is None else _typed(expression.renamed(lambda field: original_field_name(event, field)))
+
+
+def _typed(expression: Expression) -> Any:
     return [
         expression.op,
-        *(_expression(arg) if isinstance(arg, Expression) else [type(arg).__name__, arg] for arg in expression.args),
+        *(_typed(arg) if isinstance(arg, Expression) else [type(arg).__name__, arg] for arg in expression.args),
     ]

@@ -16,6 +16,7 @@ import operator
 import re
 import sys
 import textwrap
+from collections import defaultdict
 from collections.abc import Iterator
 from functools import partial
 from importlib.util import find_spec
@@ -135,15 +136,17 @@ class _Content:
             return repr(value)
         if isinstance(value, dict | MappingProxyType):
             pairs = [f"{self._text(where, key)}: {self._text(where, item)}" for key, item in value.items()]
-            return f"{_kind(value, dict)}{{{', '.join(pairs)}}}"
+            factory = f"default {self._text(where, value.default_factory)} " if isinstance(value, defaultdict) else ""
+            return f"{self._kind(value, dict)}{factory}{{{', '.join(pairs)}}}"
         if isinstance(value, set | frozenset):
-            return f"set({', '.join(sorted(self._text(where, element) for element in value))})"
+            named = "" if type(value) in (set, frozenset) else self._kind(value, set)
+            return f"{named}set({', '.join(sorted(self._text(where, element) for element in value))})"
         if isinstance(value, list):
-            return f"{_kind(value, list)}[{', '.join(self._text(where, element) for element in value)}]"
+            return f"{self._kind(value, list)}[{', '.join(self._text(where, element) for element in value)}]"
         if isinstance(value, tuple):
             texts = [self._text(where, element) for element in value]
             named = "".join(f"{name} " for name in getattr(value, "_fields", ()))
-            return f"{_kind(value, tuple)}{named}({', '.join(texts)}{',' * (len(texts) == 1)})"
+            return f"{self._kind(value, tuple)}{named}({', '.join(texts)}{',' * (len(texts) == 1)})"
         if isinstance(value, re.Pattern):
             return f"re.compile({value.pattern!r}, {value.flags})"
         return self._function(where, value)
@@ -172,8 +175,19 @@ class _Content:
             return f"is {module}.{name}"
         raise BadDeclaration(where, _MUST, value)
 
-    def _methods(self, kind: type[enum.Enum]) -> list[str]:
-        """The functions that an enumeration of the user's defines itself."""
+    def _kind(self, value: Any, base: type) -> str:
+        """What a container is besides one of `base`: its class, and of the user's own classes what they define."""
+        kind = type(value)
+        if kind is base:
+            return ""
+        own = [parent for parent in kind.__mro__ if self._is_own(parent.__module__)]
+        if hasattr(kind, "_fields"):  # a named tuple: its own functions are those of every other
+            own = [parent for parent in own if "_fields" not in vars(parent)]
+        methods = [method for parent in own for method in self._methods(parent)]
+        return f"{kind.__qualname__} " if not methods else f"{kind.__qualname__} ({', '.join(methods)}) "
+
+    def _methods(self, kind: type) -> list[str]:
+        """The functions that a class of the user's defines itself."""
         texts = []
         for name, value in sorted(vars(kind).items()):
             function = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
@@ -205,10 +219,6 @@ def _is_installed(top: str) -> bool:
     paths = [getattr(module, "__file__", None), *(spec.submodule_search_locations or () if spec is not None else ())]
     paths.append(spec.origin if spec is not None else None)
     return any(_INSTALLED & set(Path(path).parts) for path in paths if path)
-
-
-def _kind(value: Any, base: type) -> str:
-    return "" if type(value) is base else f"{type(value).__qualname__} "
 
 
 def _parse(function: FunctionType) -> tuple[str, dict[str, set[Chain]]]:

@@ -5,6 +5,7 @@ from datetime import datetime, tzinfo
 from enum import Enum
 from math import isfinite
 from operator import attrgetter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, get_origin
 
 import numpy as np
@@ -141,11 +142,16 @@ class Encoder:
     """Requests as arrays: numbers float64 (rows, number columns), categories int32 (rows, category columns).
 
     Missing and infinite numbers are NaN; missing categories and those that the vocabulary lacks are -1.
-    `vocabularies`: {category column: its texts by code}.
+    `vocabularies`: {category column: its texts by code}. `fields`: {name that a field had then: its name now}, for a
+    version that was learned before it was renamed.
     """
 
     def __init__(
-        self, columns: Sequence[TableColumn], vocabularies: Mapping[str, Sequence[str]], zone: str = "UTC"
+        self,
+        columns: Sequence[TableColumn],
+        vocabularies: Mapping[str, Sequence[str]],
+        zone: str = "UTC",
+        fields: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.columns = tuple(columns)
         self.number_names = [column.name for column in columns if column.kind == "number"]
@@ -154,8 +160,9 @@ class Encoder:
         self._codes = {
             name: {text: code for code, text in enumerate(vocabularies[name])} for name in self.category_names
         }
-        self._zone = find_zone(zone)
-        self._fields_of = attrgetter(*self.number_names) if len(self.number_names) > 1 else None  # of one: no tuple
+        self._zone, self._fields = find_zone(zone), fields
+        own = [fields.get(name, name) for name in self.number_names]
+        self._fields_of = attrgetter(*own) if len(own) > 1 else None  # of one: no tuple
 
     def arrays(
         self, requests: Sequence[Request], features: Mapping[str, Sequence[Any]]
@@ -178,7 +185,7 @@ class Encoder:
             numbers = np.array([self._fields_of(request.event) for request in requests], np.float64)
         else:
             columns = [
-                features[name] if name in features else [getattr(request.event, name) for request in requests]
+                features[name] if name in features else _values(self._fields.get(name, name), requests)
                 for name in self.number_names
             ]
             numbers = np.array(columns, np.float64).reshape(len(columns), len(requests)).T.copy()
@@ -193,9 +200,14 @@ class Encoder:
         }
 
     def _texts(self, name: str, requests: Sequence[Request], times: Mapping[str, Sequence[str]]) -> Sequence[Any]:
-        if requests and name in requests[0].event.__struct_fields__:
-            return [getattr(request.event, name) for request in requests]
+        field = self._fields.get(name, name)
+        if requests and field in requests[0].event.__struct_fields__:
+            return _values(field, requests)
         return times[name]
+
+
+def _values(field: str, requests: Sequence[Request]) -> list[Any]:
+    return [getattr(request.event, field) for request in requests]
 
 
 def time_columns(at_us: Sequence[int], zone: tzinfo) -> dict[str, list[str]]:

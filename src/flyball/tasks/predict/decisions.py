@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from flyball.core import BadDeclaration, BadInput
-from flyball.events import Event, Profile
+from flyball.events import Event, Profile, field_names_now
 from flyball.models import TargetKind
 from flyball.policy import (
     ABSTAIN,
@@ -83,21 +83,26 @@ def plain_decide(policy: Policy) -> dict[str, Any] | None:
     return None if policy is None else policy.plain()
 
 
-def decide_as_declared(plain: Mapping[str, Any] | None, now: Policy) -> Policy:
-    """What a version was declared with; the type of verdicts is that of `now`."""
+def decide_as_declared(plain: Mapping[str, Any] | None, now: Policy, on: type[Event]) -> Policy:
+    """What a version was declared with; the type of verdicts is that of `now`, fields are called as in `on`."""
     if plain is None:
         return None
     if "late" in plain:
         return Quote(plain["late"], plain["early"])
     return Decide(
-        expression_of(plain["false_approve"]),
-        expression_of(plain["false_decline"]),
-        None if plain["review"] is None else expression_of(plain["review"]),
+        _cost_now(plain["false_approve"], on),
+        _cost_now(plain["false_decline"], on),
+        None if plain["review"] is None else _cost_now(plain["review"], on),
         reviews_per_day=plain["reviews_per_day"],
         abstain=None if plain["abstain"] is None else tuple(plain["abstain"]),
         control=plain["control"],
         verdict=now.verdict if isinstance(now, Decide) else None,
     )
+
+
+def _cost_now(plain: Sequence[Any], on: type[Event]) -> Expression:
+    names = field_names_now(on)
+    return expression_of(plain).renamed(lambda field: names.get(field, field))
 
 
 class Decider:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from flyball.core import BadDeclaration, BadInput, Refused, find_zone, format_duration, parse_duration
-from flyball.events import Event, FormerNames, Profile, WrittenType, join_of, read_type
+from flyball.events import Event, FormerNames, Profile, WrittenType, field_names_now, join_of, read_type
 from flyball.models import OneVsRest, TableColumn, TabularModel, TargetKind
 from flyball.policy import Decide, Expression, Quote, trace
 from flyball.tasks.about import About, AdaptedInterval, Label
@@ -227,7 +227,8 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
         event_types: Sequence[type[Event]] = (),
         written: Sequence[WrittenType] = (),
     ) -> "Predict":
-        """The task with the columns, the kind and the zone of `declaration`.
+        """The task with the columns, the kind and the zone of `declaration`; fields renamed since are found by
+        `fb.renamed`.
 
         Raises `Refused` where the request's type, a column or a feature is not declared any more, or otherwise, and
         where the target has another unit.
@@ -238,11 +239,13 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
                 f"{self.on.__name__}: release a version learned since"
             )
         known = {column.name: column.kind for column in self.columns}
+        now = field_names_now(self.on)
         for name, kind in declaration["columns"]:
-            if known.get(name) != kind:
+            got = known.get(now.get(name, name), "none")
+            if got != kind:
                 raise Refused(
-                    f"column {name} must be a {kind}, as when the version was learned, got {known.get(name, 'none')}: "
-                    "declare it again, or release a version learned since"
+                    f"column {name} must be a {kind}, as when the version was learned, got {got}: declare it again, "
+                    f'under another name with fb.renamed("{name}"), or release a version learned since'
                 )
         live = self.feature_set.hashes
         names = {name for name, _ in declaration["columns"]}
@@ -256,9 +259,9 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
         quantiles, zone = tuple(declaration["quantiles"]) or self.quantiles, declaration["zone"]
         learned, declared = (declaration["kind"], quantiles, zone), (self.target_kind.kind, self.quantiles, self.zone)
         same = target is self.target and learned == declared
-        if same and plain_decide(self.decide) == declaration.get("decide"):
+        then = decide_as_declared(declaration.get("decide"), self.decide, self.on)
+        if same and plain_decide(then) == plain_decide(self.decide):
             return self
-        then = decide_as_declared(declaration.get("decide"), self.decide)
         return self._refusing(target=target, kind=declaration["kind"], quantiles=quantiles, zone=zone, decide=then)
 
     def _target_of(self, declaration: Mapping[str, Any]) -> Target | Mapping[str, Target]:
@@ -285,9 +288,10 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
 
         Raises `Refused` for costs that do not fit what it predicts.
         """
-        if "decide" not in arrangement or arrangement["decide"] == plain_decide(self.decide):
+        if "decide" not in arrangement:
             return self
-        return self._refusing(decide=decide_as_declared(arrangement["decide"], self.decide))
+        policy = decide_as_declared(arrangement["decide"], self.decide, self.on)
+        return self if plain_decide(policy) == plain_decide(self.decide) else self._refusing(decide=policy)
 
     def _refusing(self, **changes: Any) -> "Predict":
         """The task with `changes`; what does not fit its declaration of today is refused."""
@@ -328,10 +332,16 @@ def _sides(event: type[Event]) -> tuple[type[Event], ...]:
 
 
 def _entities(features: Any) -> "tuple[Entity, ...]":
-    from flyball.features import Entity
+    """Those among the features, also within a `FeatureSet`: they bring their profiles."""
+    from flyball.features import Entity, FeatureSet
 
-    members = features if isinstance(features, tuple) else ()
-    return tuple(member for member in members if isinstance(member, Entity))
+    entities: list[Entity] = []
+    for member in features if isinstance(features, tuple) else (features,):
+        if isinstance(member, FeatureSet):
+            entities += member.entities
+        elif isinstance(member, Entity):
+            entities.append(member)
+    return tuple(dict.fromkeys(entities))
 
 
 def _unable(model: TabularModel, kind: str) -> TabularModel | None:

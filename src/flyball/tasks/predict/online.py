@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from flyball.core import BadInput, Doubles, FlyballError, Refused
-from flyball.events import Offsets
+from flyball.events import Offsets, field_names_now
 from flyball.models import Artifact
 from flyball.policy import Decide, Thresholds
 from flyball.tasks.featurize import ReadFeatures
@@ -87,7 +87,8 @@ class PredictPipeline:
         self.task, self.target = task, task.target_kind
         self.columns = columns_in(artifact.texts)
         self.baseline: tuple[float, ...] = tuple(artifact.arrays[BASELINE].tolist())
-        self._encoder = Encoder(self.columns, vocabularies_in(artifact.texts, self.columns), task.zone)
+        renamed = field_names_now(task.on)
+        self._encoder = Encoder(self.columns, vocabularies_in(artifact.texts, self.columns), task.zone, renamed)
         named = set(task.feature_set.names)
         feature_names = [column.name for column in self.columns if column.name in named]
         self._reads = EventColumns(task, sorted(feature_names)) if feature_names else None
@@ -97,7 +98,7 @@ class PredictPipeline:
         self.policy: Policy = task.arranged(arrangement).decide
         self.thresholds = Thresholds()
         if isinstance(self.policy, Decide):
-            self.thresholds = thresholds_of(self.policy, task.decide, artifact.arrays, artifact.texts)
+            self.thresholds = thresholds_of(self.policy, task.decide, artifact.arrays, artifact.texts, renamed)
         self._decider = Decider(self.policy, self.target.quantiles, self.thresholds)
         self._predictor = model.open(artifact.arrays, artifact.texts, self.columns, self.target)
 

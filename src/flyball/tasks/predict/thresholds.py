@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -87,17 +87,23 @@ def thresholds_for(
     return arrays, {COST_FIELDS: data.texts[COST_FIELDS]}, chosen.note
 
 
-def thresholds_of(policy: Decide, declared: Any, arrays: Arrays, texts: Mapping[str, Sequence[str]]) -> Thresholds:
+def thresholds_of(
+    policy: Decide,
+    declared: Any,
+    arrays: Arrays,
+    texts: Mapping[str, Sequence[str]],
+    renamed: Mapping[str, str] = MappingProxyType({}),
+) -> Thresholds:
     """The thresholds of a version for `policy`: those learned with it, or, where the version was learned by `declared`
     and that says otherwise, chosen anew on the predictions that were kept.
 
-    Raises `Refused` for costs made of fields that were not kept.
+    `renamed`: {name that a field had then: its name now}. Raises `Refused` for costs made of fields that were not kept.
     """
     if not isinstance(declared, Decide) or policy.plain() == declared.plain():
         return Thresholds(*arrays[THRESHOLDS].tolist()) if THRESHOLDS in arrays else Thresholds()
     if VALIDATION not in arrays:  # too few examples for thresholds: the costs alone decide, then as now
         return Thresholds()
-    names = list(texts[COST_FIELDS])
+    names = [renamed.get(name, name) for name in texts[COST_FIELDS]]
     strange = sorted(policy.fields - set(names))
     if strange:
         raise Refused(
