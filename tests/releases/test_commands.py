@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from tests.releases.home import Home, check_consistent
 
 from flyball.core import NotFound, Refused
-from flyball.policy import ab, canary
+from flyball.policy import ReleasePlan, ab, bandit, canary, interleave, shadow
 from flyball.registry import store
 from flyball.releases import Router, all_releases, current, find_release, start_release
 from flyball.releases.release import Command
@@ -80,6 +80,14 @@ def test_what_cannot_be_started_says_why(home: Home) -> None:
     with pytest.raises(NotFound, match="rel9"):
         home.do("rel9", "abort")
     check_consistent(home.registry)
+
+
+@pytest.mark.parametrize("plan", [canary(shadow="1d"), shadow(), interleave(), bandit(reward="liked")])
+def test_what_would_only_look_as_if_it_ran_is_not_started(home: Home, plan: ReleasePlan) -> None:
+    home.promote("v1")
+    with pytest.raises(Refused, match="a release must be of a kind that is served, got"):
+        home.start("v2", plan)
+    assert current(home.registry).numbered == 1
 
 
 def test_a_rollback_aborts_what_was_compared_with_the_champion(home: Home) -> None:

@@ -76,6 +76,7 @@ def start_release(
             plan=plan,
             constants=constants,
         )
+    _check_served(plan)
     for version in versions:
         _check_candidate(registry, before, version, actor)
     made = draft(before, plan, versions, actor.by, actor.reason, actor.now_us)
@@ -184,6 +185,22 @@ def find_release(registry: Registry, state: ReleaseState, release_id: str) -> Re
 def all_releases(registry: Registry) -> list[Release]:
     """Every release there ever was, as it is now, oldest first."""
     return [msgspec.convert(document, Release) for document in registry.release_objects()]
+
+
+UNSERVED = {
+    "shadow": "no process answers beside the champion yet",
+    "interleave": "no process drafts lists from two versions yet",
+    "bandit": "nothing moves its shares yet",
+}
+"""{kind: why a release of it cannot be started}: it would look as if it ran."""
+
+
+def _check_served(plan: ReleasePlan) -> None:
+    kind = "shadow" if plan.shadow_first else plan.kind
+    if kind in UNSERVED:
+        raise Refused(
+            f"a release must be of a kind that is served, got {kind}: {UNSERVED[kind]}; declare a canary or ab"
+        )
 
 
 def _check_candidate(registry: Registry, before: ReleaseState, version_id: str, actor: Actor) -> None:
