@@ -85,6 +85,9 @@ def test_a_log_without_exploration_says_what_to_declare() -> None:
         what_if("v2", "taken", "draws", certain, ADVICE)
     with pytest.raises(Refused, match="got none: declare"):
         what_if("v2", "taken", "draws", [], ADVICE)
+    same = [msgspec.structs.replace(choice, reward=0.0) for choice in choices]
+    with pytest.raises(Refused, match="taken must differ among answers to be estimated, got 0 of all 2,000"):
+        what_if("v2", "taken", "draws", same, ADVICE)
     never = [msgspec.structs.replace(choice, unsupported=0.3) for choice in choices]
     with pytest.raises(Refused, match="30 % of what v2 would answer could not have been logged, at most 5 % may be"):
         what_if("v2", "taken", "draws", never, ADVICE)

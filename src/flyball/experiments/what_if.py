@@ -105,6 +105,11 @@ def what_if(
     )
     unsupported = float(np.mean([choice.unsupported for choice in choices]))
     check_support(unsupported, version, advice)
+    if not rewards.std():
+        raise Refused(
+            f"{metric} must differ among answers to be estimated, got {rewards[0]:g} of all {len(rewards):,}: "
+            "an interval of width 0 would say more than the log does; take more answers"
+        )
     units = np.array([choice.unit for choice in choices])
     shown, expected = cross_fitted(choices)
     values = {
