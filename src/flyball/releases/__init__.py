@@ -5,6 +5,9 @@ a version that failed a gate, or whose files are not as registered, never become
 same time one wins and the other is refused; every change is in the audit trail.
 """
 
+from typing import TYPE_CHECKING
+
+from flyball.core import lazy_door
 from flyball.releases.arrangements import (
     arrangement_to_serve,
     arrangement_value,
@@ -13,13 +16,10 @@ from flyball.releases.arrangements import (
     release_arrangement,
     rollback_arrangement,
 )
-from flyball.releases.canary import GuardrailVerdict, ReleaseDecision, advance, not_shown, verdicts
 from flyball.releases.change import Change, check_servable, promote, rollback
 from flyball.releases.commands import Actor, all_releases, change_release, find_release, start_release
-from flyball.releases.controller import Controller, ReadMetrics, no_metrics, slow_limit_us
-from flyball.releases.described import ReleaseDescription, describe_release
 from flyball.releases.evidence import Evidence, MetricEvidence
-from flyball.releases.exposure_counts import AnswerCounts, ArmCounts, ExposureCounter
+from flyball.releases.exposure_counts import AnswerCounts, ArmCounts, ExposureCounter, slow_limit_us
 from flyball.releases.release import (
     CANDIDATE,
     CONTROL,
@@ -44,6 +44,11 @@ from flyball.releases.state import (
     role_of,
     versions_in_service,
 )
+
+if TYPE_CHECKING:  # what needs statistics
+    from flyball.releases.canary import GuardrailVerdict, ReleaseDecision, advance, not_shown, verdicts
+    from flyball.releases.controller import Controller, ReadMetrics, no_metrics
+    from flyball.releases.described import ReleaseDescription, describe_release
 
 __all__ = [
     "BUCKETS",
@@ -105,3 +110,5 @@ __all__ = [
     "verdicts",
     "versions_in_service",
 ]
+
+__getattr__ = lazy_door(__name__, __file__)

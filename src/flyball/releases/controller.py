@@ -16,8 +16,6 @@ from flyball.releases.state import current
 ReadMetrics = Callable[[Release, int], tuple[Sequence[MetricEvidence], str]]
 """(release, now) -> what is known of its metrics, and why no comparison can be believed, "" when they can."""
 DAY_US = 86_400_000_000
-SLOW_FACTOR = 1.5
-"""An answer is slow when it takes this many times what the slowest hundredth of the champion's took."""
 
 
 def no_metrics(release: Release, now_us: int) -> tuple[Sequence[MetricEvidence], str]:
@@ -98,13 +96,6 @@ class Controller:
         if release.state in ("held", "champion"):
             return None
         return change_release(self._registry, release.id, "hold", self._actor(now_us, reason), held_for="refused")
-
-
-def slow_limit_us(counter: ExposureCounter, champion: str, deadline_us: int, now_us: int) -> float:
-    """From when on an answer is slow: fixed when a release starts, from what the champion did on the day before; half
-    the deadline where there is nothing to go by."""
-    counts = counter.of_version(champion, now_us - DAY_US, now_us + 1)
-    return SLOW_FACTOR * counts.quantile_us(0.99) if counts.answers >= 100 else deadline_us / 2
 
 
 def _watched(release: Release, now_us: int) -> bool:

@@ -19,6 +19,9 @@ from flyball.outcomes import BOUNDS_US, Prediction, prediction_of
 from flyball.releases.release import WHOLE
 
 HOUR_US = 3_600_000_000
+_DAY_US = 24 * HOUR_US
+SLOW_FACTOR = 1.5
+"""An answer is slow when it takes this many times what the slowest hundredth of the champion's took."""
 _SCRIPT = """
 CREATE TABLE IF NOT EXISTS offsets(partition INTEGER PRIMARY KEY, next INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS counts(
@@ -175,3 +178,10 @@ def counted_of_version(file: SqliteFile, version: str, from_us: int, until_us: i
         for (body,) in connection.execute(query, bounds).fetchall():
             total.add(_decode(body))
     return total
+
+
+def slow_limit_us(counter: ExposureCounter, champion: str, deadline_us: int, now_us: int) -> float:
+    """From when on an answer is slow: fixed when a release starts, from what the champion did on the day before; half
+    the deadline where there is nothing to go by."""
+    counts = counter.of_version(champion, now_us - _DAY_US, now_us + 1)
+    return SLOW_FACTOR * counts.quantile_us(0.99) if counts.answers >= 100 else deadline_us / 2
