@@ -94,8 +94,9 @@ class App:
 
     @property
     def profiles(self) -> tuple[type[Profile], ...]:
-        """The profile types of the task's entities."""
-        return tuple(entity.profile for entity in self.task.about.entities if entity.profile is not None)
+        """The profile types of the task's entities that the events do not list."""
+        profiles = [entity.profile for entity in self.task.about.entities if entity.profile is not None]
+        return tuple(profile for profile in profiles if profile not in self.events)
 
     @property
     def model_classes(self) -> tuple[type[Any], ...]:
