@@ -15,7 +15,7 @@ from flyball.core import Refused, SystemClock, format_duration
 if TYPE_CHECKING:
     from flyball.app import App
     from flyball.events import Undeclared
-    from flyball.serving import Outage
+    from flyball.serving import LearnedOtherwise, Outage
     from flyball.tasks import Label
 
 
@@ -63,10 +63,11 @@ def check(app: AppName, home: Home = None, chosen: Set = None, json: Json = Fals
     When nothing is wrong, say what it declares. Past events in its home must be readable as it declares them now. What
     the log holds that no class declares any more is listed, with counts. So are the released versions that could not
     serve with this file: learn before you deploy it. The exit code is 1 when one of these answers today, and
-    0 when it is only the previous champion.
+    0 when it is only the previous champion. Released versions that learned from another declaration, such as another
+    target, go on to answer by it; they are listed, too.
     """
     from flyball.runtime import Runtime, check_stored, undeclared_in
-    from flyball.serving import outages
+    from flyball.serving import learned_otherwise, outages
 
     try:
         declared = load(app, pairs(chosen or []))
@@ -84,7 +85,8 @@ def check(app: AppName, home: Home = None, chosen: Set = None, json: Json = Fals
         show_json({"ok": False, "where": "events", "error": str(error)})
         raise typer.Exit(1) from None
     lost = undeclared_in(declared, settings)
-    out = outages(Runtime(declared, settings, SystemClock()))
+    runtime = Runtime(declared, settings, SystemClock())
+    out, older = outages(runtime), learned_otherwise(runtime)
     breaks = any(outage.serves for outage in out)
     if json:
         show_json(
@@ -96,11 +98,12 @@ def check(app: AppName, home: Home = None, chosen: Set = None, json: Json = Fals
                 "candidates": list(declared.candidates),
                 "undeclared": lost,
                 "out_of_service": out,
+                "learned_otherwise": older,
             }
         )
     else:
         say(f"{declared.name}: {'declared, but its home does not go on with it' if breaks else 'OK'}")
-        for line in [*_summary(declared), *_home_lines(lost, out)]:
+        for line in [*_summary(declared), *_home_lines(lost, out, older)]:
             say(f"  {line}")
     if breaks:
         raise typer.Exit(1)
@@ -159,7 +162,9 @@ def _summary(app: "App") -> list[str]:
     ]
 
 
-def _home_lines(lost: "Sequence[Undeclared]", out: "Sequence[Outage]") -> list[str]:
+def _home_lines(
+    lost: "Sequence[Undeclared]", out: "Sequence[Outage]", older: "Sequence[LearnedOtherwise]"
+) -> list[str]:
     """What of the application's home does not go on with the declaration."""
     return [
         *(f"in the log, but declared no more: {undeclared.text()}" for undeclared in lost),
@@ -168,6 +173,7 @@ def _home_lines(lost: "Sequence[Undeclared]", out: "Sequence[Outage]") -> list[s
             "learn before you deploy this file"
             for outage in out
         ),
+        *(version.text() for version in older),
     ]
 
 

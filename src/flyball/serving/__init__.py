@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from flyball.serving.processes.dispatcher import Dispatcher, Receiver
     from flyball.serving.processes.server import REPLACE_ME, run, serve
     from flyball.serving.service import Service
+    from flyball.serving.versions.learned_otherwise import LearnedOtherwise, learned_otherwise
     from flyball.serving.versions.loader import Loaded, VersionLoader
     from flyball.serving.versions.outages import Outage, outages
     from flyball.serving.versions.refresher import Refresher, items_of, titles_of
@@ -31,6 +32,7 @@ __all__ = [
     "BatchReport",
     "Dispatcher",
     "Engine",
+    "LearnedOtherwise",
     "Loaded",
     "NoFallback",
     "Outage",
@@ -44,6 +46,7 @@ __all__ = [
     "answer_file",
     "answer_once",
     "items_of",
+    "learned_otherwise",
     "make_app",
     "outages",
     "run",

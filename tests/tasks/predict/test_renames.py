@@ -7,7 +7,7 @@ from tests.tasks.predict.edited import APP, NAMES, EditedHome, lines, requests
 
 from flyball.core import Refused
 from flyball.provenance import replay, why
-from flyball.serving import outages
+from flyball.serving import learned_otherwise, outages
 
 AMOUNT = "    amount: Annotated[float, fb.real(0, 100_000)]\n"
 TOTAL = AMOUNT.replace("amount", "total").replace(")]", '), fb.renamed("amount")]')
@@ -84,6 +84,7 @@ def test_a_declared_rename_changes_no_answer(home: EditedHome, tmp_path: Path, n
     first = home.first  # type: ignore[attr-defined]
     later = home.copy(tmp_path, edited(edits))
     assert outages(later.runtime) == []
+    assert learned_otherwise(later.runtime) == []
     undeclared_arrangement = later.answers(requests(NAMES | names))
     later.declare()
     second = later.answers(requests(NAMES | names))

@@ -1,0 +1,95 @@
+"""Which versions in service learned from another declaration than the application's file has now.
+
+They go on to answer by what they learned, as they should: an edit of a target is a decision for the next version. What
+is wrong is when nobody knows it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from flyball.core import format_duration
+from flyball.events import Event, field_names_now
+from flyball.registry import registry_exists
+from flyball.releases import current, role_of, versions_in_service
+from flyball.runtime import Runtime
+
+_FOLLOWED = ("columns", "hashes", "types")
+"""Keys that opening a version checks or follows by itself."""
+
+
+class LearnedOtherwise(msgspec.Struct, frozen=True):
+    """A version in service; `role`: champion, the name of an arm, or previous. `changes`: each key that differs."""
+
+    version: str
+    role: str
+    changes: tuple[str, ...]
+
+    def text(self) -> str:
+        """It, what differs, and what to do.
+
+        >>> LearnedOtherwise("v2", "champion", ("target.within 6h, now 12h",)).text()
+        'v2 (champion) learned with target.within 6h, now 12h; it answers by what it learned: run flyball learn for a \
+version that follows the file'
+        """
+        return (
+            f"{self.version} ({self.role}) learned with {'; '.join(self.changes)}; it answers by what it learned: run "
+            "flyball learn for a version that follows the file"
+        )
+
+
+def learned_otherwise(runtime: Runtime) -> list[LearnedOtherwise]:
+    """The released versions whose declaration the file has changed, best first; renames are no changes."""
+    if not registry_exists(runtime.settings.registry):
+        return []
+    about = runtime.app.task.about
+    release = current(runtime.registry)
+    names = _names_now(about.event_types)
+    declared = _plain(about.declaration, names)
+    skipped = {*_FOLLOWED, *about.arrangement}
+    older = []
+    for version in versions_in_service(release):
+        learned = _plain(runtime.registry.version(version).declaration, names)
+        keys = [key for key in learned if key in declared and key not in skipped]
+        changes = [change for key in keys for change in _changes(key, learned[key], declared[key])]
+        if changes:
+            older.append(LearnedOtherwise(version, role_of(release, version), tuple(changes)))
+    return older
+
+
+def _names_now(event_types: Sequence[type[Event]]) -> dict[str, str]:
+    """{each name that a type or one of its fields had: its name now}."""
+    names: dict[str, str] = {}
+    for event in event_types:
+        names |= dict.fromkeys(event.former_names, event.__name__)
+        names |= {former: name for former, name in field_names_now(event).items() if former != name}
+    return names
+
+
+def _plain(value: Any, names: Mapping[str, str]) -> Any:
+    """The value as JSON would give it, by the names of now."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item, names) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, names) for item in value]
+    return names.get(value, value) if isinstance(value, str) else value
+
+
+def _changes(key: str, learned: Any, declared: Any) -> Iterator[str]:
+    if learned == declared:
+        return
+    if isinstance(learned, dict) and isinstance(declared, dict):
+        for name in {**learned, **declared}:
+            yield from _changes(f"{key}.{name}", learned.get(name), declared.get(name))
+    elif isinstance(learned, list) and isinstance(declared, list) and len(learned) == len(declared):
+        for index, (old, new) in enumerate(zip(learned, declared, strict=True)):
+            yield from _changes(f"{key}[{index}]", old, new)
+    elif key.endswith("_us") and isinstance(learned, int) and isinstance(declared, int):
+        yield f"{key.removesuffix('_us')} {format_duration(learned)}, now {format_duration(declared)}"
+    else:
+        yield f"{key} {_shown(learned)}, now {_shown(declared)}"
+
+
+def _shown(value: Any) -> str:
+    return "nothing" if value is None else msgspec.json.encode(value).decode()
