@@ -73,6 +73,7 @@ def test_status_shows_processes_lags_and_outcomes(instance: Instance) -> None:
         "history",
         "predictions",
         "outcomes",
+        "exposures",
         "prediction_history",
     }
     answers = sum(sum(each.levels.values()) for each in found.outcomes.values())

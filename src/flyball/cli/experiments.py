@@ -12,7 +12,7 @@ from flyball.cli.sections import group
 from flyball.cli.show import say, show_json, show_table
 from flyball.core import BadInput, parse_timestamp
 
-commands = group("Experiments: what a release did to what users do.")
+commands = group("Experiments: what a release did to the units that took part.")
 
 
 class LedgerKind(StrEnum):
@@ -197,7 +197,7 @@ def show_impact(
     """Show every change ever released: what it was expected to do, and what it did.
 
     Expected is the difference from the champion on the same held-out requests; measured is the primary metric among
-    users. Both are above 0 for better. Below stands how well the one foretold the other.
+    units. Both are above 0 for better. Below stands how well the one foretold the other.
     """
     from flyball.experiments import export_impact, impact_ledger, impact_table
     from flyball.operations import catch_up

@@ -86,7 +86,8 @@ def check(app: AppName, home: Home = None, chosen: Set = None, json: Json = Fals
         raise typer.Exit(1) from None
     lost = undeclared_in(declared, settings)
     runtime = Runtime(declared, settings, SystemClock())
-    out, older = outages(runtime), learned_otherwise(runtime)
+    out = outages(runtime)
+    older = learned_otherwise(runtime, but={outage.version for outage in out})
     breaks = any(outage.serves for outage in out)
     if json:
         show_json(

@@ -125,7 +125,7 @@ def _who(release: "Release") -> str:
 def start(
     app: AppName,
     versions: Annotated[
-        list[str], typer.Argument(metavar="VERSION...", help="What to put before users: one for each arm.")
+        list[str], typer.Argument(metavar="VERSION...", help="What to put into service: one for each arm.")
     ],
     reason: Reason = "by hand",
     home: Home = None,
@@ -157,7 +157,7 @@ def _change(app: str, release: str, command: Any, reason: str, home: Any, json: 
 
 @commands.command()
 def pause(app: AppName, release: ReleaseId, reason: Reason = "by hand", home: Home = None, json: Json = False) -> None:
-    """Let a release stay as it is: users keep their arms, nothing goes on until it is resumed."""
+    """Let a release stay as it is: units keep their arms, nothing goes on until it is resumed."""
     _change(app, release, "pause", reason, home, json)
 
 
@@ -169,7 +169,7 @@ def resume(app: AppName, release: ReleaseId, reason: Reason = "by hand", home: H
 
 @commands.command()
 def abort(app: AppName, release: ReleaseId, reason: Reason = "by hand", home: Home = None, json: Json = False) -> None:
-    """End a release: within a second the champion answers all users again."""
+    """End a release: within a second the champion answers all units again."""
     _change(app, release, "abort", reason, home, json)
 
 
@@ -184,7 +184,7 @@ def promote(
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Let the version of a release serve all users from now on, whatever is still to be shown."""
+    """Let the version of a release serve all units from now on, whatever is still to be shown."""
     _change(app, release, "promote", reason, home, json, version=version)
 
 

@@ -61,7 +61,7 @@ def start_release(
     before = current(registry)
     if plan.kind == "immediate" or before.champion is None:
         if len(versions) != 1:
-            raise Refused(f"a release to all users must be of one version, got {', '.join(versions) or 'none'}")
+            raise Refused(f"a release to all units must be of one version, got {', '.join(versions) or 'none'}")
         return promote(
             registry,
             versions[0],

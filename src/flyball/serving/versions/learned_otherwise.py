@@ -4,7 +4,7 @@ They go on to answer by what they learned, as they should: an edit of a target i
 is wrong is when nobody knows it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -39,8 +39,11 @@ version that follows the file'
         )
 
 
-def learned_otherwise(runtime: Runtime) -> list[LearnedOtherwise]:
-    """The released versions whose declaration the file has changed, best first; renames are no changes."""
+def learned_otherwise(runtime: Runtime, but: Collection[str] = ()) -> list[LearnedOtherwise]:
+    """The released versions whose declaration the file has changed, best first; renames are no changes.
+
+    `but`: versions that will not serve at all.
+    """
     if not registry_exists(runtime.settings.registry):
         return []
     about = runtime.app.task.about
@@ -50,6 +53,8 @@ def learned_otherwise(runtime: Runtime) -> list[LearnedOtherwise]:
     skipped = {*_FOLLOWED, *about.arrangement}
     older = []
     for version in versions_in_service(release):
+        if version in but:
+            continue
         learned = _plain(runtime.registry.version(version).declaration, names)
         keys = [key for key in learned if key in declared and key not in skipped]
         changes = [change for key in keys for change in _changes(key, learned[key], declared[key])]
