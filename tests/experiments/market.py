@@ -10,7 +10,7 @@ import flyball as fb
 from flyball.core import ManualClock, new_id
 from flyball.events import Record
 from flyball.outcomes import Exposure, Prediction, prediction_record
-from flyball.registry import AuditEntry, ReleaseStep, replace_release
+from flyball.registry import AuditEntry, ReleaseStep, Run, Version, replace_release
 from flyball.releases import Release, ReleaseArm
 from flyball.runtime import Runtime, load_settings
 
@@ -80,6 +80,22 @@ def register(runtime: Runtime, *releases: Release, first: int = 0) -> None:
         )
         entry = AuditEntry(at_us=START_US, by="ann", action="start", subject=each.id, reason="to see")
         replace_release(runtime.registry, number, {"champion": None}, {}, entry, [step])
+
+
+def candidate_of(run: Run, candidate: str, kind: str) -> Version:
+    """A version that a run of the market made."""
+    return Version(
+        app="market",
+        candidate=candidate,
+        kind=kind,
+        params={},
+        seed=1,
+        snapshot="s",
+        as_of_us=5,
+        created_us=6,
+        run=run.id,
+        state="candidate",
+    )
 
 
 def answer(rng: random.Random, user: int, at_us: int, *exposures: Exposure, **fields: Any) -> Record:

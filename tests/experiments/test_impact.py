@@ -6,12 +6,12 @@ from typing import Any
 import msgspec
 import polars as pl
 import pytest
-from tests.experiments.market import ARMS, START_US, market, register, release
+from tests.experiments.market import ARMS, START_US, candidate_of, market, register, release
 
 from flyball.core import BadInput
 from flyball.experiments import ImpactRow, compared, export_impact, impact_ledger, impact_table, predicted
 from flyball.operations import catch_up
-from flyball.registry import Version, add_versions, begin_run, end_run
+from flyball.registry import add_versions, begin_run, end_run
 
 
 def row(number: int, predicted: float | None, measured: float | None, verdict: str = "undecided") -> ImpactRow:
@@ -68,18 +68,7 @@ def test_a_ledger_has_what_was_expected_and_what_came(tmp_path: Path) -> None:
     runtime = market(tmp_path, users=1_500)
     registry = runtime.registry
     run = begin_run(registry, "market", 5, 6)
-    usual = Version(
-        app="market",
-        candidate="knn",
-        kind="ItemKNN",
-        params={},
-        seed=1,
-        snapshot="s",
-        as_of_us=5,
-        created_us=6,
-        run=run.id,
-        state="candidate",
-    )
+    usual = candidate_of(run, "knn", "ItemKNN")
     add_versions(registry, [usual] * 3)
     end_run(registry, run, "done", 7, report=report("high", value=0.02, low=0.01, high=0.03))
     immediate = msgspec.structs.replace(
@@ -113,18 +102,7 @@ def test_a_ledger_has_what_was_expected_and_what_came(tmp_path: Path) -> None:
 def test_where_low_is_better_a_fall_is_a_gain(tmp_path: Path) -> None:
     runtime = market(tmp_path, users=0)
     run = begin_run(runtime.registry, "market", 5, 6)
-    version = Version(
-        app="market",
-        candidate="knn",
-        kind="ItemKNN",
-        params={},
-        seed=1,
-        snapshot="s",
-        as_of_us=5,
-        created_us=6,
-        run=run.id,
-        state="candidate",
-    )
+    version = candidate_of(run, "knn", "ItemKNN")
     add_versions(runtime.registry, [version])
     end_run(runtime.registry, run, "done", 7, report=report("low", value=-0.02, low=-0.04, high=0.01))
     gain = predicted(runtime.registry, "v1", "ndcg@3")

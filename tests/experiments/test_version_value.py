@@ -4,30 +4,19 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.experiments.market import DAY_US, START_US, market
+from tests.experiments.market import DAY_US, START_US, candidate_of, market
 
 from flyball.core import BadInput, NotFound, Refused
 from flyball.experiments import version_value
 from flyball.operations import catch_up
 from flyball.outcomes import Prediction
-from flyball.registry import Version, add_versions, begin_run
+from flyball.registry import add_versions, begin_run
 from flyball.runtime import Runtime
 
 
 def with_versions(runtime: Runtime, count: int = 3) -> Runtime:
     run = begin_run(runtime.registry, "market", 5, 6)
-    usual = Version(
-        app="market",
-        candidate="popular",
-        kind="Popular",
-        params={},
-        seed=1,
-        snapshot="s",
-        as_of_us=5,
-        created_us=6,
-        run=run.id,
-        state="candidate",
-    )
+    usual = candidate_of(run, "popular", "Popular")
     add_versions(runtime.registry, [usual] * count)
     catch_up(runtime)
     return runtime
