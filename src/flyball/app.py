@@ -1,6 +1,6 @@
-"""The declaration of an application as a value, and how one is found by name.
+"""The declaration of an application, and loading one by name.
 
-Promises: constructing an `App` checks that its parts fit together and raises `BadDeclaration` naming the part;
+Promises: the constructor of `App` checks that its parts fit together and raises `BadDeclaration` naming the part;
 nothing is trained, opened or served here.
 """
 
@@ -40,14 +40,13 @@ _NAME = re.compile(r"\A[a-z][a-z0-9_-]{0,40}\Z")
 
 
 class App:
-    """One machine-learning application: its events, its task, its candidates and the rules of its life.
+    """One machine-learning application: its events, task and candidates, and the rules by which versions are released.
 
-    `events`: declared event types; the task's entities bring their profiles with them, and the task the joined types
-    that it makes itself. `formats`: further input
-    formats by name. `choose`, `release`, `gates`, `retrain`: how a winner is picked, comes before users, what it must
-    pass, and when learning starts again; the defaults are safe. The `fb.FeatureSet` of a candidate becomes the task's.
-    `world`: simulated users to try it with. `paths`: of HTTP, beside those of the task: {"POST /eta": "json"}, or
-    "lines" for the ids of the items in one line; fields in braces, `"GET /for/{user}"`, are those of the request.
+    `events`: declared event types; the profiles of the task's entities and the joined types of the task are added.
+    `formats`: further input formats by name. `choose`: how the winner is chosen; `release`: how it is rolled out;
+    `gates`: what it must pass; `retrain`: when learning runs again. The `fb.FeatureSet` of a candidate becomes the
+    task's. `world`: simulated users. `paths`: HTTP paths beside those of the task: {"POST /eta": "json"}, or "lines"
+    for the ids of the items in one line; names in braces, `"GET /for/{user}"`, are fields of the request.
     `metrics`: what experiments compare, by name, made by the functions of `fb.metric`.
     """
 
@@ -71,7 +70,7 @@ class App:
         self.task = task
         _check_kinds(name, events, task, candidates, formats)
         self.events = (*events, *_joined_by(task, events))
-        self.candidates = dict(candidates)  # those with features learn below how these are declared
+        self.candidates = dict(candidates)  # candidates with features get the declarations of these below
         self.formats = dict(formats or {})
         self.choose = choose or best(task.offline().plan().default)
         self.release = release or immediate()
@@ -90,7 +89,7 @@ class App:
         self._check()
         self.schema = Schema((*self.events, *self.profiles))
         for format in self.formats.values():
-            format.parser(self.schema)  # one that cannot read these events says so now, not when the first line comes
+            format.parser(self.schema)  # a format that cannot read these events raises now, not at the first line
 
     @property
     def profiles(self) -> tuple[type[Profile], ...]:
@@ -100,7 +99,7 @@ class App:
 
     @property
     def model_classes(self) -> tuple[type[Any], ...]:
-        """The classes that an artifact of this application may name: those of the candidates and of their parts."""
+        """The classes that an artifact of this application may contain: those of the candidates and of their parts."""
         waiting, classes = list(self.candidates.values()), dict[type[Any], None]()
         while waiting:
             model = waiting.pop()
@@ -111,8 +110,8 @@ class App:
     def task_of(self, declaration: Mapping[str, Any], written: Sequence[WrittenType] = ()) -> Task:
         """The task as it was declared when a version was made: `declaration` is the version's, {} for today's.
 
-        `written`: what the log's records were written with (`Schema.written`). Raises `Refused`, and nothing else, for
-        what cannot be opened as the application is declared now.
+        `written`: the declarations that the log's records were written with (`Schema.written`). Raises `Refused`, and
+        nothing else, when the version does not fit the application as declared now.
         """
         if not declaration:
             return self.task
@@ -121,7 +120,7 @@ class App:
             task_views(task, self.schema)
         except Refused:
             raise
-        except Exception as error:  # whatever it is, the version alone is out of service
+        except Exception as error:  # any error disables this version only
             raise Refused(
                 "what the version was made with must be readable as the application is declared now, got: "
                 f"{error}: release a version learned since"
@@ -174,7 +173,7 @@ class App:
                     raise BadDeclaration(f"metric {name!r} of App {self.name!r}", must, sorted(unknown))
 
     def _check_rules(self) -> None:
-        """What the other arguments must have been made by: reported here, not by the command that comes to use them."""
+        """Check the types of the other arguments here, not in the command that first uses them."""
         rules: list[tuple[str, Any, type, str]] = [
             ("choose", self.choose, Choice, 'made by fb.best or fb.cheapest_within_noise, such as fb.best("ndcg@20")'),
             (
@@ -262,7 +261,7 @@ def _paths(name: str, paths: Any, task: Task) -> dict[str, str]:
 
 
 def _shape_of(path: str) -> str:
-    """What tells paths apart: their method and what they are without the names of their fields."""
+    """Method and path without the names of fields: two paths of the same shape conflict."""
     return re.sub(r"\{.*?\}", "{}", path)
 
 
@@ -273,10 +272,9 @@ def _default_gates() -> Gates:
 def load_app(spec: str, options: Mapping[str, Any] | None = None, folder: Path | None = None) -> App:
     """Find an application: a built-in name (`movies`), a file (`my_app.py`) or `module:attribute`.
 
-    A file may import modules that lie beside it, unless an installed package has their name.
-    `options` go to the module's `make_app(**options)`; without options its `app` is taken. `folder`: where relative
-    files are looked for (default: the working folder). Raises `NotFound` or `BadDeclaration` saying what is wrong
-    and where.
+    A file may import modules beside it, unless an installed package has the same name. `options` are passed to the
+    module's `make_app(**options)`; without options its `app` is used. `folder`: what relative paths start from
+    (default: the working folder). Raises `NotFound` or `BadDeclaration` saying what is wrong and where.
     """
     module, attribute, source = _find_module(spec, folder or Path.cwd())
     if options:
@@ -333,7 +331,7 @@ def _load_file(path: Path) -> ModuleType:
     module = module_from_spec(described)
     sys.modules[name] = module
     if str(path.parent) not in sys.path:
-        sys.path.append(str(path.parent))  # last: a file beside it cannot stand in for an installed package
+        sys.path.append(str(path.parent))  # last, so that a file beside it cannot replace an installed package
     try:
         described.loader.exec_module(module)
     except BaseException:

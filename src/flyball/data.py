@@ -1,7 +1,7 @@
 """An application's data, read only, for notebooks and exports.
 
-Promises: reading disturbs nothing that runs; frames have datetimes in UTC; what an event, a prediction and an outcome
-have in common is named alike.
+Promises: reading does not disturb running processes; frames have datetimes in UTC; columns that events, predictions
+and outcomes have in common have the same names.
 """
 
 from collections.abc import Mapping
@@ -42,14 +42,16 @@ class AppData:
 
     @cached_property
     def history(self) -> History:
-        """What events are read from."""
+        """The history that events are read from."""
         return self._runtime.history
 
     def events(self, name: str, since: Moment | None = None, as_of: Moment | None = None) -> "pl.DataFrame":
-        """Events of a type in order of time: those with `at >= since` and `known_at <= as_of`.
+        """Events of a type with `at >= since` and `known_at <= as_of`, ordered by time.
 
-        Columns: the fields, then `at, known_at, partition, offset, key, id, flags`. They reach as far as the log
-        worker, or the last `learn` or `export`, has written them: `offsets()` says how far. Raises `NotFound`.
+        Columns: the fields, then `at, known_at, partition, offset, key, id, flags`. Events that the log worker, or the
+        last `learn` or `export`, has not written to the history yet are missing: `offsets()` says how far it goes.
+        Raises
+        `NotFound`.
         """
         return with_times(self.history.events(name, _us(since), _us(as_of)))
 
@@ -59,9 +61,10 @@ class AppData:
         return predictions_frame(self._runtime.predictions, **{k: v for k, v in bounds.items() if v is not None})
 
     def outcomes(self, since: Moment | None = None) -> "pl.DataFrame":
-        """A row for each response since then and each of its items that something followed, see
-        `flyball.outcomes.outcomes_frame`; `id` is the one of the prediction. They are joined by the log worker, and by
-        `learn`, `export` and `recommend`."""
+        """A row for each response since then and each of its items that an outcome followed, see
+        `flyball.outcomes.outcomes_frame`; `id` is the prediction's. Outcomes are joined by the log worker, and by
+        `learn`,
+        `export` and `recommend`."""
         return outcomes_frame(self._runtime.outcomes_path, _us(since) or 0)
 
     def counts(self) -> Mapping[str, int]:
@@ -73,7 +76,7 @@ class AppData:
         return self.history.offsets()
 
     def snapshot(self, as_of: Moment) -> Snapshot:
-        """What was known then, as `flyball learn` trains on it."""
+        """A point-in-time snapshot: what was known at `as_of`, as `flyball learn` trains on it."""
         return self.history.snapshot(_us(as_of) or 0)
 
 
@@ -90,7 +93,7 @@ def open(spec: str, home: str | Path | None = None) -> AppData:
 
 
 def export_data(data: AppData, what: str, out: Path, kind: str, since: Moment | None = None) -> int:
-    """Write `predictions` or `outcomes` to a csv or parquet file; how many rows."""
+    """Write `predictions` or `outcomes` to a csv or parquet file; returns the number of rows."""
     if what not in ANSWERS:
         raise BadInput("what to export", f"one of {', '.join(ANSWERS)}", what)
     return write_frame(data.predictions(since) if what == "predictions" else data.outcomes(since), out, kind)

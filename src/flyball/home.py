@@ -1,4 +1,4 @@
-"""The layout of an application's home folder: every file and folder in it has its name here and nowhere else.
+"""The layout of an application's home folder: the only place that names its files and folders.
 
 Promises: a `HomeLayout` is a value; asking it for a path touches no disk.
 """
@@ -30,17 +30,17 @@ class HomeLayout(msgspec.Struct, frozen=True):
 
     @property
     def world(self) -> Path:
-        """The plan of the simulated world whose past the home holds whole."""
+        """The plan of the simulated world, once all of its past is in the home."""
         return self.folder / "world.json"
 
     @property
     def world_begun(self) -> Path:
-        """The same while its past is taken in."""
+        """The same while its past is being ingested."""
         return self.folder / "world.begun.json"
 
     @property
     def simulated(self) -> Path:
-        """Says that the home is of `flyball simulate`."""
+        """Marks the home as made by `flyball simulate`."""
         return self.folder / "simulated"
 
     @property
@@ -54,7 +54,7 @@ class HomeLayout(msgspec.Struct, frozen=True):
 
     @property
     def reports(self) -> Path:
-        """One JSON file for each process that reports how it is."""
+        """One JSON file for each process that reports its status."""
         return self.run
 
     @property
@@ -107,8 +107,8 @@ class HomeLayout(msgspec.Struct, frozen=True):
 
 
 def default_home(spec: str, world: bool = False) -> Path:
-    """Where an application lives unless `--home` says otherwise: `.flyball/` and its short name; with a simulated
-    `world`, in a home of its own.
+    """The home of an application unless `--home` names another: `.flyball/` and its short name; with a simulated
+    `world` another one.
 
     >>> default_home("models/shop.py").as_posix(), default_home("models/shop.py", world=True).as_posix()
     ('.flyball/shop', '.flyball/shop-world')

@@ -44,11 +44,11 @@ from flyball.tasks import Described, OnlineFeatures, Task, task_views
 __all__ = ["FEATURES_CONSUMER", "STATE_CONSUMER", "Runtime", "check_home", "load_settings", "open_runtime"]
 
 STATE_CONSUMER, FEATURES_CONSUMER = "state", "features"
-"""The names of the consumers that users wait for."""
+"""The names of the consumers that responses depend on."""
 
 
 class Runtime:
-    """An application, its settings and a clock; every store opens when first asked for.
+    """An application, its settings and a clock; each store is opened when first used.
 
     Raises `Refused` for the home of another application.
     """
@@ -60,7 +60,7 @@ class Runtime:
         check_home(self.home, app)
 
     def _begin_home(self) -> None:
-        """The home and whose it is; a store is about to be opened in it."""
+        """Make the home and write its owner, before a store is opened in it."""
         owner = self.layout.owner
         try:
             self.home.mkdir(parents=True, exist_ok=True)
@@ -79,38 +79,38 @@ class Runtime:
 
     @cached_property
     def formats(self) -> dict[str, Format]:
-        """The formats lines may come in, reading times that name no zone in the one of the settings."""
+        """The input formats, which read times without a zone in the zone of the settings."""
         return formats_in(find_zone(self.settings.zone), self.app.formats)
 
     @cached_property
     def declared_log(self) -> DeclaredLog:
-        """Raises `Refused` for a log with records that cannot be read as the application declares its events now."""
+        """The event log. Raises `Refused` when records in it cannot be read as the events are declared now."""
         self._begin_home()
         return DeclaredLog(open_log(self.settings.events), self.app.schema, self.settings.events)
 
     @property
     def schema(self) -> Schema:
-        """The declared events, as they are checked for this log."""
+        """The declared events, compiled to checks for this log."""
         return self.declared_log.schema
 
     @cached_property
     def log(self) -> EventLog:
-        """Raises `Refused` as `declared_log` does, and for a log that ends before what the history took from it."""
+        """The event log. Raises `Refused` as `declared_log` does, and when it ends before the history does."""
         log = self.declared_log
-        taken = self.history.offsets()  # before the ends: another process may append, and write to the history, between
+        history_offsets = self.history.offsets()  # read before the ends, since another process may write to both
         ends = log.ends()
-        if any(offset > end for offset, end in zip_longest(taken, ends, fillvalue=0)):
+        if any(offset > end for offset, end in zip_longest(history_offsets, ends, fillvalue=0)):
             raise Refused(
                 f"the log {self.settings.events} must hold what the history in {self.history_folder} took from it, "
-                f"got one that ends at {ends}, not at {taken}: it was deleted or replaced. Put it back; or, to go on "
-                "with this one, delete what is made again from the log (see the reference: the home folder)"
+                f"got one that ends at {ends}, not at {history_offsets}: it was deleted or replaced. Put it back; or, "
+                "to go on with this one, delete what is made again from the log (see the reference: the home folder)"
             )
         return log
 
     @cached_property
     def predictions(self) -> EventLog:
         self._begin_home()
-        """Requests in it are read as their type is declared now, where that is an event type of the application."""
+        """The prediction log. Requests in it are read as their type is declared now, where that is an event type."""
         log, request = open_log(self.settings.predictions), self.app.task.about.request
         declared = self.app.schema.types.get(request.__name__.lower())
         return log if declared is None or declared.cls is not request else DeclaredPredictions(log, declared)
@@ -127,12 +127,12 @@ class Runtime:
 
     @cached_property
     def inlet(self) -> Inlet:
-        """Where events go in."""
+        """What events are ingested through."""
         return Inlet(self.schema, self.log, self.quarantine, self.catalog, self.clock)
 
     @property
     def views(self) -> list[View]:
-        """The views of the log, not yet folded, that the application's task reads and the versions in service."""
+        """The views of the log that the application's task and the versions in service read, not yet applied."""
         try:
             release = current(self.registry)
             in_service = self.views_of_versions(versions_in_service(release))
@@ -142,9 +142,9 @@ class Runtime:
         return list({view.spec.name: view for view in reversed(views)}.values())[::-1]
 
     def views_of_versions(self, names: Iterable[str | None]) -> list[View]:
-        """The views that these versions read; none of one that is not registered here or cannot be opened.
+        """The views that these versions read; none for a version that is not registered here or cannot be opened.
 
-        Such a version cannot serve: what loads it says why.
+        Such a version cannot serve: loading it reports why.
         """
         views: list[View] = []
         for name in dict.fromkeys(name for name in names if name):
@@ -155,7 +155,7 @@ class Runtime:
         return views
 
     def task_of(self, declaration: Mapping[str, Any]) -> Task:
-        """See `App.task_of`, with the names that types and fields of this home's log had."""
+        """See `App.task_of`; former names of types and fields are taken from this home's log."""
         return self.app.task_of(declaration, self.schema.written)
 
     def views_of(self, task: Described) -> list[View]:
@@ -175,7 +175,7 @@ class Runtime:
 
     @cached_property
     def features(self) -> OnlineFeatures | None:
-        """What versions read features from; None when none are declared."""
+        """The online features that versions read; None when none are declared."""
         groups = self.app.task.about.feature_groups
         return OnlineFeatures(FeatureReader(groups, self.feature_state)) if groups else None
 
@@ -191,7 +191,7 @@ class Runtime:
 
     @property
     def prediction_history_folder(self) -> Path:
-        """The predictions as Parquet."""
+        """The folder of the predictions as Parquet."""
         return self.history_folder / "predictions"
 
     @cached_property
@@ -213,7 +213,7 @@ class Runtime:
 
     @property
     def apply_delays_path(self) -> Path:
-        """How long the consumers of the log took, as measured."""
+        """The file of measured delays: how long consumers took to apply events after they were known."""
         return local_path("apply delays", self.settings.apply_delays)
 
     @property
@@ -222,21 +222,21 @@ class Runtime:
 
     @property
     def intervals_path(self) -> Path:
-        """What outcomes have said of the interval that the task keeps at its level."""
+        """The file of the coverage that outcomes have shown for the task's prediction interval."""
         return self.outcomes_path.with_name("intervals.db")
 
     @cached_property
     def exposure_counter(self) -> ExposureCounter:
-        """What the answers of each release and version came to."""
+        """Counts the exposures of each release and version."""
         return ExposureCounter(self.outcomes_path.with_name("exposures.db"))
 
     def actor(self, by: str, reason: str, now_us: int | None = None) -> Actor:
-        """Who changes releases of this application; what is released must be servable as it is declared now."""
+        """The actor that changes releases; it releases only versions that fit the application as declared now."""
         at_us = self.clock.now_us() if now_us is None else now_us
         return Actor(by, at_us, reason, self.artifacts, self.app.task.about.feature_hashes, self.task_of)
 
     def release_constants(self, champion: str | None, now_us: int) -> dict[str, float]:
-        """What is fixed when a release starts beside what its plan says."""
+        """Values that are fixed when a release starts, beside its plan."""
         if champion is None:
             return {}
         deadline_us = self.app.task.about.deadline_us
@@ -244,7 +244,7 @@ class Runtime:
 
     @property
     def worker_report_path(self) -> Path:
-        """Where the log worker reports how its consumers stand."""
+        """The file in which the log worker reports the positions of its consumers."""
         return self.layout.run / "worker.json"
 
     @property
@@ -253,15 +253,16 @@ class Runtime:
 
 
 def check_stored(app: App, settings: Settings) -> None:
-    """Raises `Refused` when past events cannot be read as the application declares them now; makes no new log."""
+    """Raise `Refused` when stored events cannot be read as the application declares them now; creates no log."""
     if log_exists(settings.events):
         DeclaredLog(open_log(settings.events), app.schema, settings.events).close()
 
 
 def undeclared_in(app: App, settings: Settings, counted: bool = True) -> list[Undeclared]:
-    """What the log holds that no class of the application declares any more; `counted`, in how many events.
+    """Event types and fields in the log that the application no longer declares; `counted`: with their numbers of
+    events.
 
-    Makes no new log; counting reads all of the log that may have some of it.
+    Creates no log. Counting reads every block of the log that may contain one.
     """
     if not log_exists(settings.events):
         return []
@@ -272,7 +273,7 @@ def undeclared_in(app: App, settings: Settings, counted: bool = True) -> list[Un
 
 
 def check_home(home: Path, app: App) -> None:
-    """Raises `Refused` when another application began this home, `BadSetting` when it is no folder."""
+    """Raise `Refused` when another application owns this home, `BadSetting` when it is no folder."""
     if home.exists() and not home.is_dir():
         raise BadSetting(f"home {home} must be a folder, got a file; choose another --home")
     owner = HomeLayout(home).owner
@@ -285,5 +286,5 @@ def check_home(home: Path, app: App) -> None:
 
 
 def open_runtime(source: AppSource, settings: Settings, clock: Clock) -> Runtime:
-    """A runtime in a fresh process from what the parent handed over."""
+    """A runtime in a child process, from the values that its parent passed."""
     return Runtime(load_app(source.spec, source.options, Path(source.folder)), settings, clock)

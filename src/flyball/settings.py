@@ -1,7 +1,7 @@
-"""Settings of an application: where its stores are and with which options it runs.
+"""Settings of an application: the URLs of its stores and its options.
 
 Promises: with nothing configured everything lies under one home folder; a setting that names another URL changes
-that store and nothing else; a name that is no setting is refused where it is written.
+that store and nothing else; an unknown setting is an error that names its source.
 """
 
 import tomllib
@@ -36,13 +36,13 @@ _PREFIX = "FLYBALL_"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where an application lives and with which options. `app` goes to its `make_app`. `zone`: of times in lines that
-    name none; unless it is UTC it comes before what the application says. `keep_runs`: of how many runs the artifacts
-    of versions that never served are kept; `keep_answers`: how long after its last answer those of one that did.
-    `manage`: whether releases may be changed over HTTP.
+    """The settings of an application; a store without a URL is the one in the home.
 
-    A running `up` hands them to the children it starts, also after an update: new fields have defaults. A store
-    without a URL is the one in the home.
+    `app`: arguments of its `make_app`. `zone`: the zone of times in lines that name none; unless it is UTC it overrides
+    the application's. `keep_runs`: the number of runs whose artifacts are kept for versions that never served;
+    `keep_answers`: how long the artifact of a version that served is kept after its last answer. `manage`: whether
+    releases may be changed over HTTP. A running `up` passes them to the children it starts, also after an update, so
+    new fields have defaults.
     """
 
     home: str
@@ -78,7 +78,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sourced(msgspec.Struct, frozen=True):
-    """The settings, and for each by its name where its value came from: "option", "FLYBALL_PORT", a file, "default"."""
+    """The settings, and the source of each by name: "option", "FLYBALL_PORT", a file, "default"."""
 
     settings: Settings
     sources: dict[str, str]
@@ -93,7 +93,8 @@ def load_settings(
     environment: Mapping[str, str] | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Settings:
-    """Settings of the application at `home`: options before environment before file before the embedded defaults.
+    """Settings of the application at `home`: options override the environment, which overrides the file and the
+    defaults.
 
     `file`: TOML with the fields of `Settings`; by default `home/settings.toml` when it exists. Environment names are
     `FLYBALL_EVENTS` and so on. Raises `BadSetting` naming the source of a bad one.
@@ -107,7 +108,7 @@ def read_settings(
     environment: Mapping[str, str] | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Sourced:
-    """As `load_settings`, with where each value came from."""
+    """As `load_settings`, with the source of each value."""
     layout = HomeLayout(home.absolute())
     values: dict[str, Any] = {"home": str(layout.folder), **{name: getattr(layout, name) for name in STORES}}
     sources = dict.fromkeys(_NAMES, "default")

@@ -1,4 +1,4 @@
-"""The ground floor: what every room needs and nothing that knows machine learning.
+"""The lowest package: what all others need, and nothing specific to machine learning.
 
 Promises: time, durations and randomness come in as arguments; errors form one tree, each naming what
 must be and what was got; files appear whole or not at all; a backend is opened by its URL.

@@ -1,4 +1,4 @@
-"""Names for the arrays that cross doors; whoever uses one imports numpy anyway."""
+"""Type aliases for numpy arrays in public signatures."""
 
 from collections.abc import Mapping
 from typing import Any

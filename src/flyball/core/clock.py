@@ -38,7 +38,7 @@ class ManualClock:
         self._now_us += by_us
 
     def move_to_us(self, timestamp_us: int) -> None:
-        """Move to `timestamp_us`; a time already past is an error."""
+        """Move to `timestamp_us`. Raises `BadInput` for a time before the present one."""
         self.advance_us(timestamp_us - self._now_us)
 
 
@@ -95,7 +95,7 @@ def microseconds_of(moment: datetime) -> int:
 
 
 def format_timestamp(timestamp_us: int) -> str:
-    """Microseconds since 1970 to ISO 8601 UTC, fraction only when there is one.
+    """Microseconds since 1970 as ISO 8601 UTC; a fraction is written only where it is not zero.
 
     >>> format_timestamp(86_400_000_000)
     '1970-01-02T00:00:00Z'

@@ -2,7 +2,8 @@
 
 Each process owns one small memory-mapped file of 64-bit slots, so an increment is a store, never a lock or a call
 to another process; a reader maps all files of the folder and adds them up. A restarted process continues its file.
-A process holds a shared lock on its file, which ends with it however it ends: so a reader can tell who lives.
+A process holds a shared lock on its file, which the system releases when the process ends: so a reader can tell which
+processes are alive.
 """
 
 import fcntl
@@ -90,7 +91,7 @@ class Counters:
 
     @staticmethod
     def living(folder: Path) -> set[str]:
-        """The processes that keep counters in `folder` at this moment."""
+        """The names of the running processes that keep counters in `folder`."""
         processes = set()
         for path in folder.glob("*.counts"):
             with open(path, "rb") as file:

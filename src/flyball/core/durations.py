@@ -1,4 +1,4 @@
-"""Durations as words: "90d", "1h30m", "300ms"."""
+"""Durations as text: "90d", "1h30m", "300ms"."""
 
 import re
 
@@ -31,7 +31,7 @@ def parse_duration(text: str) -> int:
 
 
 def format_duration(duration_us: int) -> str:
-    """A duration in words, exact. Days are the largest unit: a person who declares 30d reads 30d, not 4w2d.
+    """A duration as text, exact. Days are the largest unit: 30d is written 30d, not 4w2d.
 
     >>> format_duration(5_400_000_000)
     '1h30m'

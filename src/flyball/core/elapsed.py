@@ -4,10 +4,10 @@ from flyball.core.clock import Stopwatch
 
 
 class Elapsed:
-    """Microseconds that have passed, never less than before.
+    """Elapsed time in microseconds; it never decreases.
 
-    By `stopwatch`, which no setting of the wall clock touches. Without one, as in virtual time, by the times that
-    are given: one before the last adds nothing, so a wait goes on with what was left of it.
+    Measured by `stopwatch`, which changes of the wall clock do not affect. Without one, as in virtual time, it is
+    computed from the times passed to `us`: a time before the last one adds nothing, so a wait continues where it was.
     """
 
     def __init__(self, stopwatch: Stopwatch | None = None) -> None:
@@ -16,7 +16,7 @@ class Elapsed:
         self._passed_us = 0
 
     def us(self, now_us: int) -> int:
-        """What has passed by `now_us`, from an arbitrary start."""
+        """The microseconds elapsed by `now_us`, from an arbitrary start."""
         if self._stopwatch is not None:
             return int(self._stopwatch.read_s() * 1e6)
         if self._last_us is not None:

@@ -1,16 +1,16 @@
-"""One tree of errors, a class per decision the caller can take.
+"""One tree of errors: a class for each decision a caller can take.
 
 FlyballError
-├── BadInput            the caller's data: mend it and send it again
-├── BadDeclaration      the application file: mend the declaration
-├── BadSetting          a setting, option or URL: mend the configuration
+├── BadInput            the caller's data: correct it and send it again
+├── BadDeclaration      the application file: correct the declaration
+├── BadSetting          a setting, option or URL: correct the configuration
 │   ├── UnknownBackend
 │   └── MissingExtra    install the named extra
 ├── NotFound            no such version, prediction, entity
-├── Refused             asked for something the state does not allow (a rejected version to serve)
-├── ArtifactCorrupt     a file is not what its manifest says: do not use it
+├── Refused             the present state does not allow the operation (to serve a rejected version)
+├── ArtifactCorrupt     a file differs from its manifest: do not use it
 ├── StoreUnavailable    locked, full or gone: try again later
-├── StoreCorrupt        a store's bytes are not what was written: restore it from a copy
+├── StoreCorrupt        a store's bytes differ from what was written: restore it from a backup
 └── HomeBusy            another instance owns the home
 """
 
@@ -22,7 +22,7 @@ class FlyballError(Exception):
 
 
 class BadInput(FlyballError):
-    """Data that fails a check: says what, where, what it must be and what was got."""
+    """Data that fails a check; the message says which data, where, what it must be and what it is."""
 
     def __init__(self, what: str, must: str, got: object, where: str = "") -> None:
         self.what, self.must, self.got, self.where = what, must, got, where
@@ -61,7 +61,7 @@ class MissingExtra(BadSetting):
 
 
 class NotFound(FlyballError):
-    """No such thing; `known` may list near ones."""
+    """Nothing of this `kind` has this `name`; `known` may list names that exist."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str] = ()) -> None:
         self.kind, self.name, self.known = kind, name, list(known)
@@ -70,7 +70,7 @@ class NotFound(FlyballError):
 
 
 class Refused(FlyballError):
-    """The state does not allow it; the message says why and what would."""
+    """The present state does not allow the operation; the message says why and what to do."""
 
 
 class ArtifactCorrupt(FlyballError):
@@ -86,7 +86,7 @@ class StoreUnavailable(FlyballError):
 
 
 class StoreCorrupt(FlyballError):
-    """A store's bytes are not what was written; `where` says which."""
+    """A store's bytes differ from what was written; `where` names the store and the record."""
 
     def __init__(self, where: str, must: str, got: object) -> None:
         self.where, self.must, self.got = where, must, got
@@ -103,7 +103,7 @@ class _Nothing:
 
 
 NOTHING = _Nothing()
-"""What was got where nothing was given: it reads "got nothing", without the quotation marks of a text."""
+"""Stands for a missing value in a message, which then ends in `got nothing`, without quotation marks."""
 
 
 def _short(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and a lock that dies with its process."""
+"""Atomic writes of files, and a lock file that the system releases when its process dies."""
 
 import fcntl
 import hashlib
@@ -11,7 +11,7 @@ from flyball.core.errors import HomeBusy
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write `data` to `path` durably: a reader, or a restart after a crash, sees the old file or the new one."""
+    """Write `data` to `path` atomically and durably: readers, also after a crash, see the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with open(temporary, "wb") as file:
@@ -27,7 +27,7 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 
 def sha256_file(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes, read in pieces."""
+    """Hex SHA-256 of a file's bytes, read in chunks."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -35,7 +35,7 @@ def sha256_file(path: Path) -> str:
 class FileLock:
     """An exclusive lock on a path, released by the operating system when the process dies.
 
-    Raises `HomeBusy` at once when another process holds it; `purpose` is written for that message.
+    Raises `HomeBusy` at once when another process holds it. `purpose`: written into the file, for that message.
     """
 
     def __init__(self, path: Path, purpose: str) -> None:

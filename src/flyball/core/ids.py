@@ -7,7 +7,7 @@ from flyball.core.errors import BadInput
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _BASE_32 = str.maketrans(_ALPHABET, "0123456789abcdefghijklmnopqrstuv")
-"""Our letters as those that `int` reads in base 32."""
+"""Crockford's digits translated to those that `int(text, 32)` reads."""
 _LETTERS = frozenset(_ALPHABET)
 _LENGTH = 26
 _SHIFTS = tuple(range(5 * _LENGTH - 10, -10, -10))
@@ -20,7 +20,7 @@ def new_id(now_us: int, rng: random.Random) -> str:
 
 
 def number_of_id(text: str) -> int:
-    """The 128 bits that `text` stands for; raises `BadInput`."""
+    """The 128-bit number that an id encodes; raises `BadInput`."""
     if len(text) != _LENGTH or text[0] > "7" or not _LETTERS.issuperset(text):
         must = "an answer's, as recommend prints it: 26 capital letters and digits"
         raise BadInput("id", must, text)
@@ -28,5 +28,5 @@ def number_of_id(text: str) -> int:
 
 
 def timestamp_of_id(text: str) -> int:
-    """The time, in microseconds (whole milliseconds), at which `new_id` made `text`; raises `BadInput`."""
+    """The time at which `new_id` made an id, in microseconds (whole milliseconds); raises `BadInput`."""
     return (number_of_id(text) >> 80) * 1_000

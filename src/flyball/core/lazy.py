@@ -1,4 +1,4 @@
-"""Doors whose names are imported when first used, so that a command loads what it needs and no more."""
+"""Packages that import a name when it is first used, so that a command loads only what it needs."""
 
 import sys
 from collections.abc import Callable
@@ -14,22 +14,25 @@ _PARSING = Lock()
 
 
 def parse_source(text: str) -> "ast.Module":
-    """Python source, parsed; raises `SyntaxError`. One at a time: two threads that parse at once fail in Python 3.11
-    with `SystemError: AST constructor recursion depth mismatch` (github.com/python/cpython/issues/106905).
+    """Parse Python source; raises `SyntaxError`.
+
+    A lock lets one thread parse at a time: in Python 3.11 two at once fail with `SystemError: AST constructor recursion
+    depth mismatch` (github.com/python/cpython/issues/106905).
 
     >>> parse_source("x = 1").body[0].lineno
     1
     """
-    import ast  # 10 ms, which a door that nobody asks for a lazy name should not cost
+    import ast  # takes 10 ms, and is needed only once a lazy name is used
 
     with _PARSING:
         return ast.parse(text)
 
 
 def lazy_door(door: str, file: str) -> Callable[[str], Any]:
-    """The `__getattr__` of the module `door`, lying in `file`: its lazy names are those it imports `if TYPE_CHECKING`.
+    """The `__getattr__` of the package `door`, whose source is `file`: its lazy names are those that it imports under
+    `if TYPE_CHECKING`.
 
-    So each name is written once, and type checkers see it where readers do.
+    So each name is written once, where readers and type checkers find it.
     """
     modules: dict[str, str] = {}
 

@@ -1,4 +1,4 @@
-"""Independent work in parallel processes, the embedded default of compute."""
+"""Run independent calls in parallel processes of this machine."""
 
 import math
 import multiprocessing
@@ -32,13 +32,12 @@ def run_parallel(
 ) -> Iterator[tuple[int, Result | Exception]]:
     """Run `work(*call)` for each call in up to `workers` fresh processes; yield (index, result) as each ends.
 
-    A call that raises, or whose process dies, yields its exception instead: the others go on. `work` and its arguments
-    must be importable and picklable (they cross to another process; nothing is stored). Processes are forked off a
-    server of this one's own, which runs nothing and has imported the modules of the first `work` and the first
-    `imports`; it lives as long as this process. With one worker everything runs in this process, in order. Processes
-    still running when the iterator is closed are ended. `limit_s`: a process that takes longer is ended too, its result
-    a `TimeoutError`; a call in this process cannot be ended, so there it is not heeded. A call not `is_needed` when its
-    turn comes is left out.
+    A call that raises, or whose process dies, yields its exception instead; the others continue. `work` must be
+    importable, and it and its arguments picklable, since they are sent to another process. Processes are forked from a
+    fork server that this process starts once: it has imported the modules of the first `work` and of the first
+    `imports`. With one worker everything runs in this process, in order. Closing the iterator ends the processes that
+    still run. `limit_s`: a process that takes longer is ended and yields a `TimeoutError`; ignored with one worker, as
+    a call in this process cannot be ended. A call that is not `is_needed` when its turn comes is skipped.
     """
     if workers <= 1:
         for index, call in enumerate(calls):
@@ -46,7 +45,7 @@ def run_parallel(
                 continue
             try:
                 yield index, work(*call)
-            except Exception as error:  # the caller decides; it gets the error itself
+            except Exception as error:  # yielded, so that the caller decides
                 yield index, error
         return
     # one process per call, not a pool: the death of one worker breaks every pending call of a ProcessPoolExecutor
@@ -61,7 +60,7 @@ def run_parallel(
                     continue
                 try:
                     receiver, process = _start(work, call, imports)
-                except Exception as error:  # what cannot cross is that call's failure
+                except Exception as error:  # arguments that cannot be pickled are a failure of this call
                     yield index, error
                 else:
                     running[receiver] = index, process
@@ -85,14 +84,14 @@ def run_parallel(
 def _end(receiver: Connection, process: BaseProcess) -> None:
     process.terminate()
     process.join(_GRACE_S)
-    process.kill()  # for one that does not heed the first; nothing happens to one that has ended
+    process.kill()  # for a process that ignores SIGTERM; does nothing to one that has ended
     process.join()
     receiver.close()
 
 
 def _start(work: Callable[..., Any], call: tuple[Any, ...], imports: Sequence[str]) -> tuple[Connection, BaseProcess]:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([work.__module__, *imports])  # heeded by a server that is to start
+    context.set_forkserver_preload([work.__module__, *imports])  # has an effect until the fork server starts
     receiver, sender = context.Pipe(duplex=False)
     try:
         process = context.Process(target=_send_result, args=(sender, work, call))
@@ -109,7 +108,7 @@ def _start(work: Callable[..., Any], call: tuple[Any, ...], imports: Sequence[st
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    # a child inherits the mask: Ctrl-C, which reaches the whole group, is the parent's affair from its first import on
+    # a child inherits the signal mask: Ctrl-C reaches the whole process group, and only the parent should handle it
     former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -139,18 +138,18 @@ def _send_result(sender: Connection, work: Callable[..., Any], call: tuple[Any, 
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         result = work(*call)
-    except Exception as error:  # goes to the caller, like a result that cannot cross
+    except Exception as error:  # sent to the caller, as is the error of a result that cannot be pickled
         result = _portable(error)
     try:
         sender.send(result)
-    except BrokenPipeError:  # the caller was interrupted and takes no result: nothing to tell, and nobody to tell it
+    except BrokenPipeError:  # the caller was interrupted and reads no result
         return
     except Exception as error:
         sender.send(_portable(error))
 
 
 def _end_with_parent() -> None:
-    # a parent that was killed cannot end us, and nobody would take the result
+    # a parent that was killed cannot end its children, and nobody would read the result
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -158,7 +157,7 @@ def _end_with_parent() -> None:
 
 
 def _portable(error: Exception) -> Exception:
-    # an exception whose __init__ takes other arguments than its args cannot be rebuilt on the other side
+    # an exception whose __init__ takes other arguments than `args` cannot be unpickled
     try:
         ForkingPickler.loads(ForkingPickler.dumps(error))
         portable = error

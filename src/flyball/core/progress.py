@@ -3,4 +3,4 @@
 from collections.abc import Callable
 
 ReportProgress = Callable[[int, int], object]
-"""Called with (how many are done, how many there are)."""
+"""Called with (the number done, the total)."""

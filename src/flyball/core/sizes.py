@@ -1,4 +1,4 @@
-"""Sizes in bytes as words: "512MB", "2GiB"."""
+"""Sizes in bytes as text: "512MB", "2GiB"."""
 
 import re
 

@@ -1,4 +1,6 @@
-"""A SQLite file shared by threads and processes: WAL, durable commits, short write transactions, our own errors."""
+"""A SQLite file shared by threads and processes: WAL mode, durable commits, short write transactions, and errors of
+Flyball's tree.
+"""
 
 import os
 import sqlite3
@@ -26,12 +28,11 @@ _SETUP_TRIES = 100
 
 
 class SqliteFile:
-    """Connections to one file, one a thread, opened again after a fork. `script` makes the tables that are missing.
+    """Connections to one file, one for each thread, reopened after a fork. `script` creates missing tables.
 
-    `format`: the number of the script's format, kept in the file; a file of another one is refused, with `remedy`.
-    Raises `Refused` for that, `StoreUnavailable` (locked for `busy_s` seconds, full, gone, replaced by another file
-    while it was open) and `StoreCorrupt`. What is written to a file that was deleted is durable nowhere, so it is not
-    written.
+    `format`: the format number of the script, stored in the file. Raises `Refused`, with `remedy` in the message, for a
+    file of another format, `StoreUnavailable` (locked for `busy_s` seconds, disk full, file deleted or replaced while
+    it was open) and `StoreCorrupt`. A write to a deleted file would be lost, so it raises.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class SqliteFile:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """A connection whose reads in this block see one state of the file."""
+        """A connection inside a read transaction: its reads see one state of the file."""
         with self._own_errors():
             connection = self._connection()
             connection.execute("BEGIN")
@@ -59,7 +60,7 @@ class SqliteFile:
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """A connection inside a write transaction: committed at the end of the block, undone when it raises."""
+        """A connection inside a write transaction: committed at the end of the block, rolled back when it raises."""
         with self._own_errors():
             connection = self._connection()
             connection.execute("BEGIN IMMEDIATE")
@@ -118,7 +119,7 @@ class SqliteFile:
             )
 
     def _remember(self, connection: sqlite3.Connection) -> None:
-        """Keep it for `close`, and close those whose threads have ended."""
+        """Remember a connection for `close`, and close those of threads that have ended."""
         with self._guard:
             ended = [unused for thread, unused in self._open if not thread.is_alive()]
             self._open = [(thread, used) for thread, used in self._open if thread.is_alive()]
@@ -127,7 +128,9 @@ class SqliteFile:
             unused.close()
 
     def _after_fork(self) -> None:
-        """The parent's connections must neither be used nor closed here: SQLite's locks belong to the process."""
+        """Set aside the parent's connections: SQLite's locks belong to the process, so they must neither be used nor
+        closed
+        here."""
         self._guard = threading.Lock()
         _PARENTS.extend(connection for _, connection in self._open)
         self._open, self._own, self._pid = [], threading.local(), os.getpid()
@@ -142,7 +145,8 @@ class SqliteFile:
         return connection
 
     def _set_up(self, connection: sqlite3.Connection) -> None:
-        """Two processes may meet here on a new file, and SQLite's switch to WAL does not wait for the other's lock."""
+        """Set modes and create tables. Tries again when locked: on a new file SQLite's switch to WAL does not wait for
+        another process."""
         for attempt in range(_SETUP_TRIES):
             try:
                 connection.execute("PRAGMA journal_mode=WAL")
@@ -184,4 +188,4 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 _PARENTS: list[sqlite3.Connection] = []
-"""Connections inherited over a fork, kept from being closed by the garbage collector."""
+"""Connections inherited through a fork, referenced here so that the garbage collector does not close them."""

@@ -1,4 +1,4 @@
-"""Backends are named by URL: one table per kind of store, one function to open them."""
+"""Backends are chosen by URL: one table for each kind of store, one function to load them."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -45,7 +45,7 @@ def load_backend(kind: str, table: Mapping[str, str], scheme: str) -> Any:
 
 
 def local_path(kind: str, url: str, scheme: str = "file") -> Path:
-    """The file or folder of a store that lies on this machine so far: `file:///srv/shop/history` → /srv/shop/history.
+    """The path of a store that must be on this machine: `file:///srv/shop/history` → /srv/shop/history.
 
     Raises `UnknownBackend` for a URL with another scheme.
     """

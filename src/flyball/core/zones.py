@@ -7,20 +7,20 @@ from flyball.core.errors import BadInput
 
 
 def find_zone(name: str) -> tzinfo:
-    """The zone of a name such as Europe/Berlin, with its summer times; raises `BadInput` for an unknown one."""
+    """The time zone called `name`, such as Europe/Berlin; raises `BadInput` for an unknown one."""
     if name == "UTC":
-        return UTC  # known also where the system has no table of zones
+        return UTC  # works also where the system has no time zone database
     try:
         return ZoneInfo(name)
-    except (ValueError, OSError, KeyError):  # not a path, a folder of zones, none of that name
+    except (ValueError, OSError, KeyError):  # respectively: an invalid path, a folder, no such zone
         raise BadInput("zone", "one the system knows, such as UTC or Europe/Berlin", name) from None
 
 
 def with_zone(local: datetime, zone: tzinfo) -> datetime:
-    """`local`, which names no offset, as a time in `zone`.
+    """`local`, a time without an offset, as a time in `zone`.
 
-    Of an hour that the clocks repeat when summer time ends, the first pass is meant. A time that they skip when it
-    begins never was: raises `BadInput`, since it shows that the zone is a wrong one.
+    Of an hour that repeats when summer time ends, the first is taken. Raises `BadInput` for a time that is skipped when
+    summer time begins: it never occurred, so the zone is likely wrong.
     """
     first = local.replace(tzinfo=zone, fold=0)
     if zone is UTC:

@@ -1,7 +1,7 @@
-"""The views of the log that serving reads: kept by one consumer, read by any process.
+"""The views of the log that serving reads: written by one consumer, read by any process.
 
 Promises: a view is a function of its definition and of the log before its offsets, whatever the batches and however
-often they were delivered; one read is one consistent view with its offsets; another definition is another view, built
+often they were delivered; a read sees one consistent state with its offsets; a changed definition is a new view, built
 beside the one that serves and then swapped; one process writes, any number read.
 """
 

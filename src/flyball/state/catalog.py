@@ -1,4 +1,4 @@
-"""The catalog: each known entity's latest profile, and since when it is known."""
+"""The catalog: the latest profile of each known entity, and the time from which it is known."""
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property
@@ -17,10 +17,10 @@ DIGEST_KEY = b"digest"
 
 
 class KnownEntity(msgspec.Struct, array_like=True):
-    """What the store holds of one entity.
+    """The stored entry of one entity.
 
-    `known_since`: least `at` of a profile or an event that makes it known. `order`: (at, offset) of the latest
-    profile, `body` its fields; None while only known by an event. `schema`: what `body` was written with.
+    `known_since`: the least `at` of the profiles and events that make it known. `order`: (at, offset) of the latest
+    profile; `body`: its fields, None without a profile; `schema`: the declaration that `body` was written with.
     """
 
     name: str
@@ -39,20 +39,20 @@ def profile_key(name: str) -> bytes:
 
 
 def profile_spec(entity: Entity) -> ViewSpec:
-    """The view that holds an entity's profiles; its hash covers the declaration of the profile."""
+    """The view of an entity's profiles; its hash covers the declaration of the profile."""
     profile = None if entity.profile is None else read_type(entity.profile).fingerprint
     meaning = (entity.name, profile, [event.__name__ for event in entity.known_by])
     return ViewSpec(f"profiles:{entity.name}", sha256(repr(meaning).encode()).hexdigest())
 
 
 def digest_of(known: KnownEntity) -> int:
-    """128 bits of one entry; the digest of a catalog is their sum, so it does not depend on any order."""
+    """128 bits of one entry; the digest of a catalog is their sum, so it does not depend on the order of entries."""
     content = (known.name, known.known_since, known.order and known.order[0], known.body)
     return int.from_bytes(blake2b(encode_known(content), digest_size=16).digest())
 
 
 class _Entry:
-    """One entity as the store holds it; its profile's fields are decoded when they are first asked for."""
+    """The stored entry of one entity; the fields of its profile are decoded when first used."""
 
     __slots__ = ("fields", "known", "stored")
 
@@ -63,7 +63,7 @@ class _Entry:
 
 
 class Catalog:
-    """The known entities of one kind, in order of name. `version` changes when anything in it does."""
+    """The known entities of one kind, ordered by name. `version` changes whenever the content does."""
 
     def __init__(
         self, entity: Entity, version: bytes, stored: Iterable[bytes], before: "Catalog | None" = None
@@ -77,7 +77,7 @@ class Catalog:
 
     @cached_property
     def index(self) -> Mapping[str, int]:
-        """Name → index in `ids`."""
+        """{name: index in `ids`}."""
         return {name: index for index, name in enumerate(self.ids)}
 
     @cached_property
@@ -90,7 +90,7 @@ class Catalog:
         return () if self.entity.profile is None else profile_fields(self.entity.profile)
 
     def attributes(self, field: str) -> list[Any]:
-        """The field of each entity's latest profile, along `ids`; None where there is no profile."""
+        """The values of a field in each entity's latest profile, in the order of `ids`; None without a profile."""
         column = self._columns.get(field)
         if column is None:
             if field not in self.fields:
@@ -105,7 +105,9 @@ class Catalog:
 
     @cached_property
     def _rows(self) -> list[list[Any]]:
-        """A body of another declaration says nothing: its view only stands in while the present one is made."""
+        """The profiles' values by row. A body written with another declaration counts as missing: it comes from the old
+        view,
+        which is read only while the present one is built."""
         decode, nothing = msgspec.msgpack.Decoder(list[Any]).decode, [None] * len(self.fields)
         schemas = {0} if self.entity.profile is None else {0, read_type(self.entity.profile).fingerprint}
         defaults = [] if self.entity.profile is None else profile_defaults(self.entity.profile)
@@ -118,13 +120,13 @@ class Catalog:
 
 
 def profile_fields(profile: type) -> tuple[str, ...]:
-    """The fields of an event type as its record's body holds them."""
+    """The names of the fields in the body of an event type's record, in order."""
     names: tuple[str, ...] = profile.__struct_fields__  # type: ignore[attr-defined]
     return tuple(name for name in names if name != "at")
 
 
 def profile_defaults(profile: type) -> list[Any]:
-    """What a record's body leaves out at its end, by position (None for a field that is never left out)."""
+    """The defaults that a record's body omits at its end, by position (None for a required field)."""
     declared = {field.name: field for field in msgspec.structs.fields(profile)}
     missing = msgspec.NODEFAULT
     defaults = []
@@ -141,9 +143,9 @@ def catalog_version(store: StateStore, entity: Entity) -> bytes:
 
 
 def load_catalog(store: StateStore, entity: Entity, before: Catalog | None = None) -> Catalog:
-    """All known entities of the kind. What arrives while it is read may be in it without showing in `version` yet.
+    """All known entities of the kind. Entries that arrive while it is read may be in it before `version` shows them.
 
-    `before`: an earlier catalog of the same store; of what has not changed since, nothing is decoded again.
+    `before`: an earlier catalog of the same store, whose decoded entries are reused where they have not changed.
     """
     view = ViewStore(store, profile_spec(entity))
     version = view.read([DIGEST_KEY])[0][0] or b""

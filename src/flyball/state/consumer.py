@@ -1,4 +1,4 @@
-"""Folds the log into the views of the online store: the same steps in the worker, in a replay and in virtual time."""
+"""Applies the log to the views of the online store: the same code in the worker, in a replay and in virtual time."""
 
 import operator
 from collections.abc import Collection, Sequence
@@ -20,23 +20,23 @@ from flyball.state.view import (
 from flyball.stores import StateStore
 
 FORMAT = b"2"
-"""Of what lies in a store. 1 had no number and no views."""
+"""The format of a store. Format 1 had no number and no views."""
 
 _FORMAT_KEY = b"m/format"
 _DROP_AT_ONCE = 5_000
 
 
 class StateConsumer:
-    """Keeps `views` in `store`, each exactly as far as its own offsets say.
+    """Keeps `views` in `store`, each with the offsets up to which the log has been applied to it.
 
-    `apply` folds slices of the log into the views that serve; records before a view's offsets change nothing, so
-    anything may be delivered again. What is stored is a function of the records before the offsets, whatever the
-    batches were, and goes with the offsets in one write.
+    `apply` applies slices of the log to the views that serve. Records before a view's offsets change nothing, so
+    redelivery is harmless. Stored values are a function of the records before the offsets, whatever the batches were,
+    and are written atomically with the offsets.
 
-    A view that is new beside others that serve is `rebuilding`: `rebuild` folds it from the log's beginning, `swap`
-    lets it serve once it is at the end, and `drop_unused` removes what no view of the list needs. `store.offsets()` is
-    how far all the views that serve have come. Raises `BadInput` for a slice that would leave a gap, and `Refused` for
-    a store that another release wrote.
+    A view that is added beside serving ones is `rebuilding`: `rebuild` applies the log from its beginning, `swap` lets
+    the view serve once it has caught up, and `drop_unused` removes views that are not in the list. `store.offsets()`:
+    what all serving views have applied. Raises `BadInput` for a slice that would leave a gap, and `Refused` for a store
+    written by another release.
     """
 
     def __init__(self, views: Sequence[View], store: StateStore, *, partitions: int = 4) -> None:
@@ -44,7 +44,7 @@ class StateConsumer:
         self._keep(views)
 
     def replace(self, views: Sequence[View]) -> None:
-        """Keep these views from now on; those that are new are rebuilt, those left out dropped by `drop_unused`."""
+        """Keep these views from now on: new ones are rebuilt, omitted ones are removed by `drop_unused`."""
         if {view.spec.name for view in views} != self._views.keys():
             self._keep(views)
 
@@ -55,28 +55,28 @@ class StateConsumer:
 
     @property
     def rebuilding(self) -> list[str]:
-        """The names of views that do not serve yet while others do; in an empty store all serve at once."""
+        """The names of the views that are being rebuilt; in an empty store all views serve at once."""
         waiting = [name for name, state in self._states().items() if not state.ready]
         return waiting if waiting and self._any_ready(names_in(self._store)) else []
 
     def offsets(self) -> Offsets:
-        """How far all views that serve have come: what to read the log after."""
+        """The offsets that all serving views have reached: where to continue reading the log."""
         return self._padded(self._least(True))
 
     def rebuild_offsets(self) -> Offsets:
-        """How far the views that are rebuilt have come; those of the ones that serve when there are none."""
+        """The offsets of the views that are being rebuilt; those of the serving views when there are none."""
         return self._padded(self._least(False) if self.rebuilding else self._least(True))
 
     def apply(self, slices: Sequence[Slice]) -> int:
-        """Fold `slices` into the views that serve; the number of records that were new to any."""
+        """Apply `slices` to the serving views; returns the number of records that were new to any."""
         return self._apply(slices, ready=True)
 
     def rebuild(self, slices: Sequence[Slice]) -> int:
-        """Fold `slices` into the views that are rebuilt; the number of records that were new to any."""
+        """Apply `slices` to the views that are being rebuilt; returns the number of records that were new to any."""
         return self._apply(slices, ready=False)
 
     def swap(self) -> list[str]:
-        """Let the views that have been rebuilt as far as the others serve; their names."""
+        """Let rebuilt views serve once they have caught up with the others; returns their names."""
         self._begin()
         states, serving = self._states(), self.offsets()
         swapped = [
@@ -92,7 +92,8 @@ class StateConsumer:
         return swapped
 
     def drop_unused(self) -> int:
-        """Delete some keys of views that are not in the list, once every listed one serves; how many."""
+        """Delete some keys of views that are not in the list, once every listed one serves; returns the number
+        deleted."""
         self._begin()
         names = names_in(self._store)
         unused = [name for name in names if name not in self._views]
@@ -101,7 +102,8 @@ class StateConsumer:
         return self._drop(unused[0], names)
 
     def _drop(self, name: str, names: Collection[str]) -> int:
-        """Delete some keys of a view, its state first, so that nobody reads half of it; how many."""
+        """Delete some keys of a view, its state first, so that no reader sees a part of it; returns the number
+        deleted."""
         keys = [key for key, _ in self._store.scan(prefix_of(name), _DROP_AT_ONCE)]
         changes: dict[bytes, bytes | None] = {state_key(name): None, **dict.fromkeys(keys)}
         if len(keys) < _DROP_AT_ONCE:
@@ -110,7 +112,7 @@ class StateConsumer:
         return len(keys)
 
     def skip(self, offsets: Offsets) -> None:
-        """Count records up to `offsets` as folded: nothing that the views read lies in between."""
+        """Mark records up to `offsets` as applied: there are none in between that the views read."""
         self._begin()
         states = self._states()
         changes: dict[bytes, bytes | None] = {
@@ -119,14 +121,14 @@ class StateConsumer:
         self._store.write(changes, offsets)
 
     def _begin(self) -> None:
-        """Before the first write: list new views, which serve at once when none serves yet."""
+        """Before the first write: register new views, which serve at once when none serves yet."""
         if self._begun:
             return
         (written, listed), offsets = self._store.read([_FORMAT_KEY, VIEWS_KEY])
         _check_format(written, offsets)
         names = set() if listed is None else set(names_in(self._store))
         for name in self._views.keys() & names:
-            if self._store.read([state_key(name)])[0][0] is None:  # half dropped, and now declared again
+            if self._store.read([state_key(name)])[0][0] is None:  # partly dropped, then declared again
                 while self._drop(name, names):
                     continue
                 names.discard(name)
@@ -151,7 +153,7 @@ class StateConsumer:
         return offsets + (0,) * (self._partitions - len(offsets))
 
     def _least(self, ready: bool) -> Offsets:
-        """The least offsets of the views that serve, or of those that do not."""
+        """The minimum offsets of the views that serve, or of those that do not."""
         vectors = [self._padded(state.offsets) for state in self._states().values() if state.ready == ready]
         return tuple(map(min, zip(*vectors, strict=True))) if vectors else ()
 
@@ -189,7 +191,7 @@ class StateConsumer:
     def _sort(
         self, slices: Sequence[Slice], start: Offsets, types: frozenset[str]
     ) -> tuple[Offsets, dict[str, list[Positioned]], int]:
-        """The offsets after `slices`, their records beyond `start` by type, and how many lie beyond it."""
+        """The offsets after `slices`, their records from `start` on by type, and the number of these records."""
         pieces, offsets = fresh(slices, start)
         by_type: dict[str, list[Positioned]] = {}
         for piece in pieces:
@@ -200,7 +202,7 @@ class StateConsumer:
 
 
 def _check_format(written: bytes | None, offsets: Offsets) -> None:
-    """Raises `Refused` for a store that another release wrote."""
+    """Raise `Refused` for a store written by another release."""
     if written == FORMAT or (written is None and not any(offsets)):
         return
     got = "1" if written is None else written.decode()

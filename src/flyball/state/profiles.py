@@ -22,9 +22,9 @@ _MODULUS = 1 << 128
 
 
 class ProfileView:
-    """What is known of the entities of one kind: since when, and the latest profile.
+    """The known entities of one kind: the time from which each is known, and its latest profile.
 
-    `keyed`: requests name one entity of this kind by their key, so that `only` leaves out the others.
+    `keyed`: the key of a request names an entity of this kind, so `only` leaves out the others.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class ProfileView:
             self.types[self._profile] = keyed
 
     def forget(self) -> None:
-        """Nothing is held besides the store."""
+        """Does nothing: everything is in the store."""
 
     def only(self, keys: Collection[str]) -> "ProfileView":
         return ProfileView(self._schema, self._entity, True, keys) if self._keyed else self
@@ -76,7 +76,7 @@ class ProfileView:
     def _gather(
         self, records: Mapping[str, Sequence[Positioned]]
     ) -> tuple[dict[str, int], dict[str, tuple[tuple[int, int, int], Record]]]:
-        """{name: least timestamp} of every entity that the records name, and its latest profile with its order."""
+        """{name: least `at`} of the entities in the records, and {name: (order, record) of the latest profile}."""
         since: dict[str, int] = {}
         latest: dict[str, tuple[tuple[int, int, int], Record]] = {}
         for record, offset, partition in records.get(self._profile or "", ()):
@@ -95,7 +95,7 @@ class ProfileView:
 
 
 def type_name(schema: Schema, event: type[Event], entity: Entity) -> str:
-    """The name of an event type of `entity` in the log; raises `BadDeclaration` for one that is not declared."""
+    """The name in the log of an event type of `entity`; raises `BadDeclaration` for a type that is not declared."""
     name = next((name for name, declared in schema.types.items() if declared.cls is event), None)
     if name is None:
         raise BadDeclaration(f"event {event.__name__} of {entity!r}", "among the declared events", sorted(schema.types))

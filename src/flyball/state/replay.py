@@ -1,4 +1,4 @@
-"""The views as they were at past offsets, rebuilt from the log for the requests of some keys."""
+"""The views at past offsets, rebuilt from the log, for the requests of some keys."""
 
 from collections.abc import Collection, Sequence
 
@@ -12,10 +12,10 @@ _BATCH = 10_000
 
 
 def state_at(log: EventLog, until: Offsets, views: Sequence[View], keys: Collection[str] | None = None) -> MemoryStore:
-    """A memory store equal, for requests of `keys`, to the live one at offsets `until`.
+    """A memory store that, for requests of `keys`, equals the live one at offsets `until`.
 
-    `keys=None` folds everything. A `SearchableLog` is not read whole: what a view reads of a key may lie in the key's
-    partition alone. Raises `Refused` when the log does not reach `until`.
+    `keys=None`: for all keys. Of a `SearchableLog` only what the views need is read, which may be the keys' own
+    partitions. Raises `Refused` when the log ends before `until`.
     """
     ends = log.ends()
     goals = until + (0,) * (len(ends) - len(until))
@@ -54,6 +54,6 @@ def _apply_where(
 
 
 def _types_of(views: Sequence[View]) -> tuple[frozenset[str], frozenset[str]]:
-    """(types of which any record may matter, types of which only those in the keys' own partitions do)."""
+    """(event types to read from all partitions, event types to read from the keys' own partitions only)."""
     everywhere = {name for view in views for name, own in view.types.items() if not own}
     return frozenset(everywhere), frozenset({name for view in views for name in view.types} - everywhere)

@@ -1,4 +1,4 @@
-"""What a view of the log is, and how the views of several definitions lie in one store."""
+"""The protocol of a view of the log, and the layout of several views in one store."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Protocol
@@ -9,13 +9,13 @@ from flyball.events import Offsets, Positioned
 from flyball.stores import StateStore
 
 VIEWS_KEY = b"m/views"
-"""The key of the names of all views in a store."""
+"""The key under which the names of a store's views are stored."""
 
 
 class ViewSpec(msgspec.Struct, frozen=True):
-    """A part of the online state. Another `hash` is another view: rebuilt beside the old one, then swapped.
+    """Identifies a view. A changed `hash` is a new view, rebuilt beside the old one, then swapped.
 
-    `kind`: names its implementation. `hash`: of all that its values depend on besides events.
+    `kind`: the name of its implementation. `hash`: of everything besides events that its values depend on.
     """
 
     kind: str
@@ -23,16 +23,16 @@ class ViewSpec(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """What its keys in the store begin with."""
+        """The prefix of its keys in the store."""
         return f"{self.kind}.{self.hash[:8]}"
 
 
 class View(Protocol):
-    """One part of the online state, a function of the log's records before its offsets.
+    """One part of the online state: a function of the log's records before its offsets.
 
-    `types`: the event types it reads; True where all records about a key lie in the partition of that key. `fold`: the
-    changes of keys by new records, given by type; `store` holds the view's own keys. `forget`: a write failed, so drop
-    what is held besides the store. `only`: the same view that folds nothing but what requests of these keys read.
+    `types`: the event types it reads; True where all records about a key are in that key's partition. `fold`: the
+    changes of stored keys by new records, grouped by type; `store` holds the view's own keys. `forget`: a write failed,
+    so drop what is cached outside the store. `only`: the same view, restricted to what requests of these keys read.
     """
 
     @property
@@ -49,7 +49,7 @@ class View(Protocol):
 
 
 class ViewState(msgspec.Struct, array_like=True, frozen=True):
-    """How far a view is. `ready`: it has been at the end of the log, so it serves."""
+    """The offsets of a view. `ready`: it has reached the end of the log once, so it serves."""
 
     offsets: tuple[int, ...] = ()
     ready: bool = False
@@ -89,8 +89,8 @@ def encode_names(names: Collection[str]) -> bytes:
 class ViewStore:
     """The keys and offsets of one view in a store that holds several.
 
-    While the view has never been at the end of the log, the one of its kind that has stands in for it. `exact`: none
-    may stand in. `write` is for tests and tools: the consumer writes all views at once.
+    Until the view first reaches the end of the log, a serving view of the same kind is read instead; `exact`: never.
+    `write` is for tests and tools: the consumer writes all views at once.
     """
 
     def __init__(self, store: StateStore, spec: ViewSpec, exact: bool = False) -> None:
@@ -124,10 +124,11 @@ class ViewStore:
         return ((key[len(start) :], value) for key, value in self._store.scan(start + prefix, limit))
 
     def close(self) -> None:
-        """The store is its opener's."""
+        """Does nothing: whoever opened the store closes it."""
 
     def _stand_in(self) -> bool:
-        """Choose a view of the kind that serves instead of the one just read, which does not; whether there is one."""
+        """Switch to a serving view of the same kind when the one just read does not serve; returns whether there is
+        one."""
         alike = [name for name in names_in(self._store) if name.rpartition(".")[0] == self._spec.kind]
         values, _ = self._store.read([state_key(name) for name in alike])
         ready = [name for name, value in zip(alike, values, strict=True) if decode_state(value).ready]

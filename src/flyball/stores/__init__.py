@@ -1,6 +1,6 @@
 """Key-value stores, opened by URL.
 
-Promises: a batch of changes and its offsets are written together or not at all; a read is one consistent view.
+Promises: a batch of changes and its offsets are written atomically; a read sees one consistent state.
 """
 
 from flyball.stores.memory import MemoryStore

@@ -1,6 +1,6 @@
 """The online store for one machine: LMDB with one writing process and any number of readers.
 
-A reader's transaction sees one commit, whole; the map file is shared memory, so a read is a few microseconds.
+A read transaction sees exactly one commit; the map file is shared memory, so a read takes a few microseconds.
 Source: https://www.lmdb.tech/doc/ (caveats: one environment per path and process, none carried over a fork).
 """
 
@@ -28,7 +28,7 @@ _decode = msgspec.msgpack.Decoder(tuple[int, ...]).decode
 
 
 class _Environment:
-    """An open LMDB environment of this process; the map may only change size while none of its threads reads."""
+    """An open LMDB environment of this process; the map may be resized only while no thread reads."""
 
     def __init__(self, folder: Path, first_size: int, durable: bool) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -48,7 +48,7 @@ class _Environment:
         self._writing = Lock()
         self._state = Condition(Lock())
         self._readers, self._resizing = 0, False
-        self.env.reader_check()  # slots of processes killed while reading would pin old pages
+        self.env.reader_check()  # reader slots of killed processes would keep old pages from being reused
 
     def view(self, work: Callable[[Any], Result]) -> Result:
         """Run `work` in a read transaction that ends with this call."""
@@ -61,7 +61,7 @@ class _Environment:
                 with self.env.begin() as transaction:
                     return work(transaction)
             except lmdb.MapResizedError:
-                pass  # another process grew the map: take its size below, then read again
+                pass  # another process grew the map: adopt its size below, then read again
             finally:
                 with self._state:
                     self._readers -= 1
@@ -96,13 +96,14 @@ class _Environment:
                 self._state.notify_all()
 
 
-# LMDB forbids opening a path twice in one process, so stores of one path share the environment.
+# LMDB forbids opening a path twice in one process, so stores of the same path share an environment.
 _OPEN: WeakValueDictionary[tuple[int, str], _Environment] = WeakValueDictionary()
 _OPENING = Lock()
 
 
 def _let_go_in_child() -> None:
-    """Close what a fork inherited: it belongs to the parent, and LMDB would refuse to open the path again."""
+    """Close environments inherited through a fork: they are the parent's, and LMDB would refuse to open the path
+    again."""
     for environment in list(_OPEN.values()):
         environment.env.close()
     _OPEN.clear()
@@ -165,7 +166,7 @@ class LmdbStore:
         return iter(self._run(lambda environment: environment.view(work)))
 
     def close(self) -> None:
-        """Let go of the environment; it closes when the last store of its path in this process has."""
+        """Release the environment, which is closed with the last store of its path in this process."""
         self._environment = None
 
     def _run(self, work: Callable[[_Environment], Result]) -> Result:

@@ -1,7 +1,7 @@
 """The online store for several machines: a Redis server with one writing process and any number of readers.
 
-Values and offsets are fields of one hash, so one HMGET reads them at one moment and one MULTI replaces them; a
-sorted set beside it, in the same hash slot, holds the keys in order.
+Values and offsets are fields of one hash, so one HMGET reads them consistently and one MULTI replaces them; a sorted
+set in the same hash slot holds the keys in order.
 Source: https://redis.io/docs/latest/commands/ (HMGET, ZRANGE BYLEX), /develop/interact/transactions.
 """
 
@@ -28,7 +28,7 @@ _AT_ONCE = 1_000
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[int, ...]).decode
 
-# One script is one moment; Lua unpacks a few thousand arguments at most, so values are read in pieces.
+# A script is atomic; Lua unpacks a few thousand arguments at most, so values are read in chunks.
 _SCAN = """
 local keys = redis.call('ZRANGE', KEYS[2], ARGV[1], ARGV[2], 'BYLEX', 'LIMIT', 0, ARGV[3])
 local values = {}
@@ -114,6 +114,6 @@ def _pieces(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
 
 
 def _after(prefix: bytes) -> bytes | None:
-    """The first bytes after everything that starts with `prefix`; None where nothing is."""
+    """The least key above all that start with `prefix`; None where there is none."""
     short = prefix.rstrip(b"\xff")
     return short[:-1] + bytes([short[-1] + 1]) if short else None

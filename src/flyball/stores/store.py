@@ -1,4 +1,4 @@
-"""The contract of the online store, where it is opened, and how its keys are made."""
+"""The protocol of the online store, the function that opens one, and the encoding of keys."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
@@ -11,12 +11,12 @@ _LONGEST_PART = 200
 
 
 class StateStore(Protocol):
-    """Values by key together with the log offsets they are a function of. One writer, any number of readers.
+    """Values by key, together with the log offsets that they are a function of. One writer, any number of readers.
 
-    `read` gives the values (None where absent) and the offsets of one and the same moment, from any thread.
-    `write` replaces values (None deletes) and the offsets at once: after a crash either all of it is there or none.
-    `offsets` is empty until the first write. `scan` gives the (key, value) pairs under a prefix, the first `limit` of
-    them, in key order, of one moment. A store may be made before a fork and used after it, whatever its size then.
+    `read` returns the values (None where absent) and the offsets of one consistent state, from any thread. `write`
+    replaces values (None deletes) and offsets atomically. `offsets` is empty until the first write. `scan` returns the
+    (key, value) pairs under a prefix in key order, the first `limit` of them, from one consistent state. A store may be
+    created before a fork and used after it, whatever its size then.
     """
 
     def read(self, keys: Sequence[bytes]) -> tuple[list[bytes | None], Offsets]: ...
@@ -45,14 +45,14 @@ def open_state(url: str) -> StateStore:
 
 
 def key_of(prefix: bytes, *parts: str) -> bytes:
-    """`prefix` and the parts, NUL between them; a part too long for a store's key, or holding NUL, is hashed.
+    """`prefix` and the parts, separated by NUL; a part that is too long for a key or contains NUL is hashed.
 
     >>> key_of(b"w/", "7", "up+2009")
     b'w/7\\x00up+2009'
     """
     text = "\0".join(parts)
     if len(text) <= _LONGEST_PART and text.isascii() and text.count("\0") == len(parts) - 1:
-        return prefix + text.encode()  # what the general case gives, without looking at each part
+        return prefix + text.encode()  # the same as the general case below, without a loop over the parts
     return prefix + b"\0".join([_part(part) for part in parts])
 
 
