@@ -1,13 +1,10 @@
-"""Interleaving: one list made of several rankers', and who earned its clicks.
+"""Interleaving: who earned the clicks of one list made of several rankers'.
 
-Source: Radlinski, Kurup and Joachims, "How does clickthrough data reflect retrieval quality?", CIKM 2008 (team draft);
-several rankers: Schuth et al., "Multileaved comparisons", CIKM 2014.
+Source: Radlinski, Kurup and Joachims, "How does clickthrough data reflect retrieval quality?", CIKM 2008.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Mapping, Sequence
 
-import msgspec
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -15,48 +12,6 @@ from flyball.core import BadInput
 from flyball.statistics.bounded import BettingPlan, Wealth, bet, betting_interval, betting_log_e, plan_betting
 from flyball.statistics.checks import doubles
 from flyball.statistics.inference import Inference
-
-Item = TypeVar("Item", bound=Hashable)
-
-
-class Draft(msgspec.Struct, Generic[Item], frozen=True):
-    """The shown list and the ranker (its index) that each item is of; to be logged with the answer."""
-
-    items: tuple[Item, ...]
-    teams: tuple[int, ...]
-
-
-def team_draft(rankings: Sequence[Sequence[Item]], size: int, rng: np.random.Generator) -> Draft[Item]:
-    """Rounds in which each ranker, in random order, adds its best item not yet there, until `size` or nothing is left.
-
-    Raises `BadInput` for fewer than two rankings or a ranking that names an item twice.
-
-    >>> draft = team_draft([["a", "b"], ["b", "c"]], 2, np.random.default_rng(0))
-    >>> sorted(draft.items), sorted(draft.teams)
-    (['a', 'b'], [0, 1])
-    """
-    if len(rankings) < 2 or any(len(set(ranking)) < len(ranking) for ranking in rankings):
-        raise BadInput("rankings", "two or more, each naming an item once", [list(ranking)[:5] for ranking in rankings])
-    if size < 1:
-        raise BadInput("size", "1 or more", size)
-    items: list[Item] = []
-    teams: list[int] = []
-    shown: set[Item] = set()
-    heads = [0] * len(rankings)
-    while len(items) < size:
-        before = len(items)
-        for ranker in rng.permutation(len(rankings)).tolist():
-            ranking = rankings[ranker]
-            while heads[ranker] < len(ranking) and ranking[heads[ranker]] in shown:
-                heads[ranker] += 1
-            if heads[ranker] < len(ranking) and len(items) < size:
-                item = ranking[heads[ranker]]
-                items.append(item)
-                teams.append(ranker)
-                shown.add(item)
-        if len(items) == before:
-            break
-    return Draft(tuple(items), tuple(teams))
 
 
 def team_credit(teams: Sequence[int], clicks: Mapping[int, float] | Sequence[int], rankers: int = 2) -> list[float]:
