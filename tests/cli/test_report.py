@@ -54,6 +54,26 @@ def test_a_picture_is_drawn_into_the_file(home: str, tmp_path: Path) -> None:
     assert any(text.startswith("saved by hour") for text in texts)
 
 
+def test_windows_in_a_row_are_shown_once_they_were_evaluated(home: str, tmp_path: Path) -> None:
+    before = call("report", FILE, "--home", home)
+    assert "not evaluated on several windows in a row yet: flyball report" in before.out
+    assert call("report", FILE, "--home", home, "--json").last["prequential"] is None
+    picture = tmp_path / "bank.svg"
+    now = call("report", FILE, "--home", home, "--windows", "2", "--plot", str(picture))
+    assert now.code == 0, now.err
+    assert "2 windows in a row, each after training on what was known then (s1, " in now.out
+    for later in (now, call("report", FILE, "--home", home)):
+        rows = [line.split() for line in later.out.split("windows in a row")[-1].splitlines()]
+        head = next(number for number, row in enumerate(rows) if row[:1] == ["metric"])
+        assert rows[head][-1] == "constant"
+        assert rows[head + 1][0] == "cost"
+        assert rows[head + 3][:3] == ["mean", "±", "deviation"]
+    kept = call("report", FILE, "--home", home, "--json").last["prequential"]
+    assert len(kept["windows"]) == 2
+    assert kept["windows"][0]["end_us"] <= kept["windows"][1]["start_us"]
+    assert "cost in windows in a row" in picture.read_text()
+
+
 def test_what_is_not_there_is_said(home: str, tmp_path: Path) -> None:
     for words, message in (
         (("v99",), "version 'v99'"),

@@ -1,12 +1,13 @@
 """A report is drawn with every point where its numbers say, and as valid SVG whatever is in it."""
 
 import re
+from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
 
-from flyball.evaluation import Estimate, Evaluated, SliceMetrics, draw_report, table_cells
-from flyball.evaluation.picture import MARK
+from flyball.evaluation import Estimate, Evaluated, SliceMetrics, WindowSeries, draw_report, table_cells
+from flyball.evaluation.picture import LINE, MARK, SOFT
 from flyball.tasks import ReportTable
 
 RELIABILITY = ReportTable(
@@ -120,3 +121,31 @@ def test_cells_are_short_and_the_marked_row_has_a_star() -> None:
     assert [row[0] for row in cells] == ["odds x1", "chosen *", "odds x64", "approve all"]
     assert cells[1][1:4] == ["0.1", "2", "1.5"]
     assert re.fullmatch(r"[0-9.]+", cells[0][2])
+
+
+def test_windows_in_a_row_are_drawn_in_their_order_beside_the_baseline() -> None:
+    day_us = 86_400_000_000
+    values = [(3.0, 9.0), (2.0, 8.0), (4.0, 8.0)]
+    series = WindowSeries(
+        "mae",
+        [
+            (number * day_us, {"trees": Estimate(own, own - 1, own + 1), "constant": Estimate(other)})
+            for number, (own, other) in enumerate(values)
+        ],
+    )
+    svg = ElementTree.fromstring(draw_report("v1", everything([], []), {}, "", series))
+    own, other = circles(svg, 0, LINE), circles(svg, 0, SOFT)
+    assert [x for x, _ in own] == [x for x, _ in other] == sorted(x for x, _ in own)
+    per_unit = (own[0][1] - other[0][1]) / 6  # pixels, downwards
+    assert [y - own[0][1] for _, y in own] == pytest.approx([0.0, per_unit, -per_unit], abs=0.2)
+    assert [y - other[0][1] for _, y in other] == pytest.approx([0.0, per_unit, per_unit], abs=0.2)
+    for words in ("mae in windows in a row", "1970-01-01", "1970-01-03", "trees", "constant"):
+        assert words in texts(svg)
+
+
+def test_many_windows_are_labeled_without_overlap() -> None:
+    series = WindowSeries("auc", [(number * 3_600_000_000, {"trees": Estimate(0.5)}) for number in range(40)])
+    svg = ElementTree.fromstring(draw_report("v1", everything([], []), {}, "", series))
+    at = [float(element.get("x", "")) for element in svg.iter() if re.match(r"01-0\d \d\d:00$", element.text or "")]
+    assert len(at) > 2
+    assert min(right - left for left, right in pairwise(at)) > 60

@@ -7,7 +7,8 @@ from tests.cli.conftest import call
 
 from flyball.app import App, load_app
 from flyball.core import BadInput, ManualClock, NotFound, Refused
-from flyball.learning import PrequentialReport, learn, prequential
+from flyball.learning import PrequentialReport, last_prequential, learn, prequential, prequential_of
+from flyball.registry import searches_of
 from flyball.runtime import Runtime, load_settings
 from flyball.simulation import DAY_US, new_plan, seed_home
 
@@ -62,6 +63,32 @@ def test_the_mean_is_over_the_windows_and_the_better_model_is_better_in_each(rep
     assert list(report.mean) == ["median", "linear", "constant"]
 
 
+def test_the_report_is_kept_with_a_trial_for_each_fit(report: PrequentialReport, home: Path) -> None:
+    (search,) = searches_of(runtime_of(home).registry, report.search)
+    assert (search.how, search.status, search.metric) == ("prequential", "done", "mae")
+    assert prequential_of(search) == report
+    values = [(window, name) for window in report.windows for name in ("median", "linear", "constant")]
+    assert {(trial.candidate, trial.value) for trial in search.trials} == {
+        (name, window.metrics[name]["mae"].value) for window, name in values
+    }
+
+
+def test_the_newest_of_a_candidate_is_found(report: PrequentialReport, home: Path) -> None:
+    runtime = runtime_of(home)
+    newer = prequential(runtime, 1, ["median"])
+    assert last_prequential(runtime.registry, "median") == newer
+    assert last_prequential(runtime.registry, "linear") == report
+    assert last_prequential(runtime.registry, "trees") is None
+
+
+def test_any_metric_is_averaged_over_the_windows(report: PrequentialReport) -> None:
+    values = [window.metrics["linear"]["rmse"].value for window in report.windows]
+    mean = sum(values) / 3
+    deviation = (sum((value - mean) ** 2 for value in values) / 3) ** 0.5
+    assert report.over_windows("linear", "rmse") == pytest.approx((mean, deviation))
+    assert report.over_windows("linear", "ndcg") is None
+
+
 def test_where_history_ends_there_are_fewer_windows(home: Path) -> None:
     report = prequential(runtime_of(home), 50, ["median"])
     assert 3 <= len(report.windows) < 50
@@ -83,3 +110,6 @@ def test_the_command_shows_a_row_for_each_window(home: Path) -> None:
     assert ran.code == 0, ran.out + ran.err
     assert "mae in 2 windows" in ran.out
     assert "mean ± deviation" in ran.out
+    newest = call("search", "list", str(FILE), "--home", str(home), "--json").last["searches"][-1]["id"]
+    again = call("search", "list", str(FILE), newest, "--home", str(home))
+    assert "mae in 2 windows" in again.out

@@ -8,11 +8,12 @@ import typer
 
 from flyball.cli.common import AppName, Home, Json, open_home
 from flyball.cli.learning import Wide
-from flyball.cli.show import say, show_json, show_table
+from flyball.cli.show import progress_line, say, show_json, show_table
 from flyball.core import BadInput, NotFound, format_timestamp, write_atomic
 
 if TYPE_CHECKING:
-    from flyball.evaluation import Evaluated, Report
+    from flyball.evaluation import Evaluated, Report, WindowSeries
+    from flyball.learning import PrequentialReport
     from flyball.registry import Version
     from flyball.runtime import Runtime
 
@@ -33,32 +34,53 @@ def show_report(
         str | None,
         typer.Option("--metric", help="Drawn and listed by hour, weekday and slice.", show_default="the one to watch"),
     ] = None,
+    windows: Annotated[
+        int | None,
+        typer.Option(
+            "--windows",
+            min=1,
+            help="Evaluate it now at so many times in a row.",
+            show_default="as search prequential did",
+        ),
+    ] = None,
     home: Home = None,
     wide: Wide = False,
     json: Json = False,
 ) -> None:
-    """Show the report of a version: metrics beside the baselines, calibration, costs, decisions, slices.
+    """Show the report of a version: metrics beside the baselines, calibration, costs, decisions, windows, slices.
 
     It is what learning found before the version was released, on time that it was not trained on: a model fitted
-    without that time stands for the version, which was fitted again with it.
+    without that time stands for the version, which was fitted again with it. Prequential evaluation (several train,
+    delay and test windows in a row) takes as long as learning does for each window, so it is shown where flyball search
+    prequential or --windows ran it.
     """
     runtime = open_home(app, home)
     if plot is not None and plot.suffix.lower() != ".svg":
         raise BadInput("--plot", "a file whose name ends in .svg", plot.name)
     described = _version(runtime, version)
     report, evaluated = _evaluated(runtime, described)
-    sliced = _sliced(report, evaluated, metric)
+    sliced = _sliced(report, evaluated, metric, runtime.app.choose.metric)
+    in_a_row = _in_a_row(runtime, described, windows, json)
     if plot is not None:
         from flyball.evaluation import draw_report
 
         title = f"{runtime.app.name} {described.id} ({described.candidate})"
         targets = {name: better for name, better in report.better.items() if not isinstance(better, str)}
-        write_atomic(plot, draw_report(title, evaluated, targets, sliced).encode())
+        write_atomic(plot, draw_report(title, evaluated, targets, sliced, _drawn(in_a_row, described)).encode())
     if json:
         baselines = {name: other.metrics for name, other in report.evaluated.items() if other.role == "baseline"}
-        show_json({"version": described.id, "run": described.run, "report": evaluated, "baselines": baselines})
+        show_json(
+            {
+                "version": described.id,
+                "run": described.run,
+                "report": evaluated,
+                "baselines": baselines,
+                "prequential": in_a_row,
+            }
+        )
         return
     _show(report, evaluated, described, sliced, wide)
+    _show_windows(in_a_row, described, app, wide)
     if plot is not None:
         say(f"\npicture: {plot}")
 
@@ -82,12 +104,12 @@ def _evaluated(runtime: "Runtime", version: "Version") -> tuple["Report", "Evalu
     return report, report.of(version.candidate)
 
 
-def _sliced(report: "Report", evaluated: "Evaluated", metric: str | None) -> str:
-    """The metric of the slices that is drawn: coverage, cost, or the first there is."""
+def _sliced(report: "Report", evaluated: "Evaluated", metric: str | None, chosen_by: str) -> str:
+    """The metric of the slices that is drawn: coverage, cost, the one that versions are chosen by, or the first."""
     there = list(dict.fromkeys(name for part in evaluated.slices for name in part.metrics))
     if metric is not None and metric not in there:
         raise NotFound("metric of slices", metric, there)
-    first = [name for name in ("coverage", "cost", *there) if name in there]
+    first = [name for name in ("coverage", "cost", chosen_by, *there) if name in there]
     return metric or (first[0] if first else "")
 
 
@@ -128,3 +150,69 @@ def _show(report: "Report", evaluated: "Evaluated", version: "Version", sliced: 
             for part in own
         ]
         show_table([by, "requests", *names], cells, ["requests", *names], wide=wide)
+
+
+def _in_a_row(runtime: "Runtime", version: "Version", windows: int | None, json: bool) -> "PrequentialReport | None":
+    """The version's candidate on windows in a row: evaluated now, or as it was last kept."""
+    from flyball.learning import last_prequential, prequential
+
+    if windows is None:
+        return last_prequential(runtime.registry, version.candidate)
+    with progress_line(json) as progress:
+        return prequential(runtime, windows, [version.candidate], seed=version.seed, progress=progress)
+
+
+def _beside(report: "PrequentialReport", version: "Version") -> list[str]:
+    """The candidate, then what is no candidate: the baselines."""
+    return [version.candidate, *(name for name in report.mean if name not in report.params)]
+
+
+def _drawn(report: "PrequentialReport | None", version: "Version") -> "WindowSeries | None":
+    from flyball.evaluation import WindowSeries
+
+    if report is None:
+        return None
+    names = _beside(report, version)
+    windows = [
+        (window.start_us, {name: window.metrics[name][report.metric] for name in names if name in window.metrics})
+        for window in report.windows
+    ]
+    return WindowSeries(report.metric, windows)
+
+
+def _show_windows(report: "PrequentialReport | None", version: "Version", app: str, wide: bool) -> None:
+    if report is None:
+        say(f"\nnot evaluated on several windows in a row yet: flyball report {app} {version.id} --windows 4")
+        return
+    names, rows = _beside(report, version), list[list[object]]()
+    for metric in report.shown:
+        own = [(window, window.metrics.get(version.candidate, {}).get(metric)) for window in report.windows]
+        if not any(value for _, value in own):
+            continue
+        for number, (window, _) in enumerate(own):
+            values = [window.metrics.get(name, {}).get(metric) for name in names]
+            rows.append(
+                [
+                    "" if number else metric,
+                    *(format_timestamp(at // 1_000_000 * 1_000_000) for at in (window.start_us, window.end_us)),
+                    f"{window.requests:,}",
+                    *(None if value is None else value.text() for value in values),
+                ]
+            )
+        over = [report.over_windows(name, metric) for name in names]
+        rows.append(
+            [
+                "",
+                "mean ± deviation",
+                "",
+                "",
+                *(None if average is None else f"{average[0]:.4f} ±{average[1]:.4f}" for average in over),
+            ]
+        )
+    kept, count = format_timestamp(report.as_of_us // 1_000_000 * 1_000_000), len(report.windows)
+    say(f"\n{count} windows in a row, each after training on what was known then ({report.search}, {kept})")
+    show_table(["metric", "from", "to", "requests", *names], rows, ["requests", *names], wide=wide)
+    if report.params.get(version.candidate) != version.params:
+        say(f"{version.candidate} was declared otherwise then than {version.id} is")
+    if report.note:
+        say(report.note)

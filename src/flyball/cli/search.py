@@ -80,7 +80,7 @@ def list_(
     if json:
         show_json({"searches": searches})
     elif search is not None:
-        _print_trials(searches[0])
+        _show_search(searches[0])
     elif not searches:
         say("no searches yet: run flyball search run")
     else:
@@ -138,6 +138,7 @@ def prequential_windows(
     """Evaluate candidates as of several times in a row.
 
     Each window is trained on what was known before it, with the delay that labels need, and tested on what came next.
+    The result is kept: flyball report shows all metrics of its windows for the version in question.
     """
     from flyball.learning import prequential
 
@@ -165,6 +166,15 @@ def _tell_windows(report: "PrequentialReport") -> None:
         for name, reason in window.failed.items():
             say(f"{name} from {_timestamp(window.start_us)}: {reason}")
     say(f"\n{report.note}" if report.note else f"\n{report.seconds:.1f} s in all")
+
+
+def _show_search(search: "Search") -> None:
+    from flyball.learning import prequential_of
+
+    if search.how == "prequential":
+        _tell_windows(prequential_of(search))
+    else:
+        _print_trials(search)
 
 
 def _print_report(report: "SearchReport", app: str, unit: str) -> None:

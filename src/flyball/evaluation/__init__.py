@@ -14,7 +14,7 @@ from flyball.evaluation.evaluate import evaluate, reported_names
 from flyball.evaluation.evaluator import Answered, Evaluator
 from flyball.evaluation.gates import GateResult, Rivals, check_gates
 from flyball.evaluation.objective import Objective
-from flyball.evaluation.picture import draw_report, slice_name, table_cells
+from flyball.evaluation.picture import WindowSeries, draw_report, slice_name, table_cells
 from flyball.evaluation.report import (
     BASELINE,
     CANDIDATE,
@@ -57,6 +57,7 @@ __all__ = [
     "SliceMetrics",
     "Space",
     "Trial",
+    "WindowSeries",
     "accuracy_tables",
     "check_gates",
     "choose",

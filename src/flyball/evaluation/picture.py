@@ -5,6 +5,9 @@ from html import escape
 from math import ceil, floor, log10
 from typing import Any
 
+import msgspec
+
+from flyball.core import format_timestamp
 from flyball.evaluation.report import Evaluated, SliceMetrics
 from flyball.evaluation.resampling import Estimate
 from flyball.tasks import ReportTable
@@ -13,12 +16,25 @@ INK, SOFT, GRID, LINE, MARK = "#0f172a", "#64748b", "#e2e8f0", "#2563eb", "#dc26
 FONT = "system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif"
 WIDTH, PANEL_WIDTH, PANEL_HEIGHT, MARGIN = 960, 460, 340, 20
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 18, 44, 52
-_MOST_BARS = 24
+_MOST_BARS, _NAME_LENGTH = 24, 14
 
 
-def draw_report(title: str, evaluated: Evaluated, targets: dict[str, float], sliced: str) -> str:
+class WindowSeries(msgspec.Struct, frozen=True):
+    """One metric in windows in a row: (when each begins, {name: its value}), of the candidate first, then of others."""
+
+    metric: str
+    windows: list[tuple[int, dict[str, Estimate]]]
+
+
+def draw_report(
+    title: str,
+    evaluated: Evaluated,
+    targets: dict[str, float],
+    sliced: str,
+    in_a_row: WindowSeries | None = None,
+) -> str:
     """The picture of one candidate, as SVG. `targets`: {metric: the value that it should have}; `sliced`: the metric
-    that is drawn by slice."""
+    that is drawn by slice; `in_a_row`: its metric in windows in a row, where it was evaluated so."""
     panels: list[Callable[[], _Panel]] = []
     for table in evaluated.tables:
         draw = {"reliability": _reliability, "cost_curve": _cost_curve, "confusion": _confusion}.get(table.name)
@@ -26,6 +42,8 @@ def draw_report(title: str, evaluated: Evaluated, targets: dict[str, float], sli
             panels.append(lambda draw=draw, table=table: draw(table))  # type: ignore[misc]
             if table.limits:
                 panels.append(lambda table=table: _capacity(table))  # type: ignore[misc]
+    if in_a_row is not None:
+        panels.append(lambda: _windows(in_a_row))
     overall_estimate = evaluated.metrics.get(sliced)
     for by in dict.fromkeys(part.by for part in evaluated.slices):
         parts = [part for part in evaluated.slices if part.by == by and sliced in part.metrics]
@@ -91,7 +109,7 @@ class _Panel:
     ) -> None:
         self.parts.append(
             f"<text x='{x:.1f}' y='{y:.1f}' font-size='{size}' fill='{fill}' text-anchor='{anchor}' "
-            f"font-weight='{weight}'>{escape(text)}</text>"
+            f"font-weight='{weight}' paint-order='stroke' stroke='#ffffff' stroke-width='3'>{escape(text)}</text>"
         )
 
     def line(self, x1: float, y1: float, x2: float, y2: float, color: str, width: float = 1.0, dash: str = "") -> None:
@@ -235,6 +253,40 @@ def _bars(
         panel.level(target, f"should be {target:g}", MARK)
     if overall_estimate is not None:
         panel.level(overall_estimate.value, "")
+    return panel
+
+
+def _windows(series: WindowSeries) -> _Panel:
+    """A point with its interval for each window, the others' beside it in gray, each named at its last point."""
+    names = list(dict.fromkeys(name for _, values in series.windows for name in values))
+    ends = [
+        end
+        for _, values in series.windows
+        for value in values.values()
+        for end in (value.value, value.low, value.high)
+        if end is not None
+    ]
+    span, count = _span(min(ends), max(ends)), len(series.windows)
+    axes = ("test window from", series.metric)
+    x = (-0.5, count * 1.2 - 0.5)  # with room for names beside the last points
+    panel = _Panel(f"{series.metric} in windows in a row", x, span, axes, ticks=False)
+    starts = [format_timestamp(at_us)[:16].split("T") for at_us, _ in series.windows]
+    every = max(1, ceil(count * 80 / (PANEL_WIDTH - _LEFT - _RIGHT)))
+    for number, (day, minute) in enumerate(starts):
+        if number % every == 0:
+            words = day if all(clock == "00:00" for _, clock in starts) else f"{day[5:]} {minute}"
+            panel.text(panel.right(number), PANEL_HEIGHT - _BOTTOM + 18, words, 10, SOFT, "middle")
+    for name in reversed(names):
+        color = LINE if name == names[0] else SOFT
+        points = [(number, values[name]) for number, (_, values) in enumerate(series.windows) if name in values]
+        panel.curve([(number, value.value) for number, value in points], color)
+        for number, value in points:
+            if value.low is not None and value.high is not None:
+                at = panel.right(number)
+                panel.line(at, panel.down(value.low), at, panel.down(value.high), color, 1.4)
+            panel.dot(number, value.value, color)
+        last, value = points[-1]
+        panel.text(panel.right(last) + 9, panel.down(value.value) + 4, name[:_NAME_LENGTH], 11, color, weight=600)
     return panel
 
 

@@ -5,7 +5,13 @@ test window; one that fails, or fails a gate, is registered as rejected with the
 is killed anywhere leaves whole versions only; the same snapshot and seed give the same metrics and artifacts.
 """
 
-from flyball.learning.prequential import PrequentialReport, PrequentialWindow, prequential
+from flyball.learning.prequential import (
+    PrequentialReport,
+    PrequentialWindow,
+    last_prequential,
+    prequential,
+    prequential_of,
+)
 from flyball.learning.report import CandidateReport, LearnReport, Progress
 from flyball.learning.run import learn
 from flyball.learning.tuning import (
@@ -27,8 +33,10 @@ __all__ = [
     "Progress",
     "SearchReport",
     "declaration",
+    "last_prequential",
     "learn",
     "learning_curves",
     "prequential",
+    "prequential_of",
     "search_parameters",
 ]

@@ -8,6 +8,7 @@ A 1984; for labels that come late: Le Borgne et al., "Reproducible Machine Learn
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -22,7 +23,8 @@ from flyball.learning.report import Progress, failure_text
 from flyball.learning.run import LOCK
 from flyball.learning.snapshot import catch_up, past_of, snapshot_of
 from flyball.learning.split import examples_of, metrics_of
-from flyball.registry import Run
+from flyball.models import params_of
+from flyball.registry import Registry, Run, Search, SearchTrial, add_trial, begin_search, end_search, searches_of
 from flyball.runtime import Runtime
 from flyball.tasks import Examples
 
@@ -43,9 +45,11 @@ class PrequentialWindow(msgspec.Struct, frozen=True, kw_only=True):
 
 class PrequentialReport(msgspec.Struct, frozen=True, kw_only=True):
     """Windows, the earliest first. `mean`, `spread`: {candidate: mean and standard deviation of `metric` over the
-    windows that have it}; `note`: why there are fewer windows than were asked for, "" where there are not."""
+    windows that have it}; `shown`: the metrics that tables show; `params`: {candidate: as it was declared}; `note`: why
+    there are fewer windows than were asked for, "" where there are not. `search`: its id in the registry."""
 
     app: str
+    search: str = ""
     metric: str
     seed: int
     as_of_us: int
@@ -53,8 +57,32 @@ class PrequentialReport(msgspec.Struct, frozen=True, kw_only=True):
     windows: list[PrequentialWindow]
     mean: dict[str, float]
     spread: dict[str, float]
+    shown: tuple[str, ...] = ()
+    params: dict[str, dict[str, Any]] = {}
     note: str = ""
     seconds: float = 0.0
+
+    def over_windows(self, candidate: str, metric: str) -> tuple[float, float] | None:
+        """Mean and standard deviation of one metric of `candidate` over the windows that have it, None without any."""
+        values = _values(self.windows, metric).get(candidate)
+        return None if values is None else (float(np.mean(values)), float(np.std(values)))
+
+
+HOW = "prequential"
+"""How the registry names it among searches."""
+
+
+def last_prequential(registry: Registry, candidate: str) -> PrequentialReport | None:
+    """The newest evaluation of `candidate` on windows in a row that was kept; None without one."""
+    for search in reversed(searches_of(registry)):
+        if search.how == HOW and search.status == "done" and candidate in search.about["mean"]:
+            return prequential_of(search)
+    return None
+
+
+def prequential_of(search: Search) -> PrequentialReport:
+    """What a search of this kind found."""
+    return msgspec.convert(search.about, PrequentialReport)
 
 
 def prequential(
@@ -68,8 +96,8 @@ def prequential(
 ) -> PrequentialReport:
     """Evaluate `candidates` (default: all) and the baselines on up to `windows` windows in a row.
 
-    Nothing is registered or released. Raises `NotFound` for a candidate that is not declared, `Refused` for too little
-    data for even one window.
+    The report is kept among the searches of the registry; no version comes of it. Raises `NotFound` for a candidate
+    that is not declared, `Refused` for too little data for even one window.
     """
     if windows < 1:
         raise BadInput("windows", "1 or more", windows)
@@ -98,7 +126,8 @@ def prequential(
     if not measured:
         raise Refused(note)
     values = _values(measured, app.choose.metric)
-    return PrequentialReport(
+    shown = app.task.offline().plan().shown
+    report = PrequentialReport(
         app=app.name,
         metric=app.choose.metric,
         seed=seed,
@@ -107,9 +136,48 @@ def prequential(
         windows=measured,
         mean={name: float(np.mean(value)) for name, value in values.items()},
         spread={name: float(np.std(value)) for name, value in values.items()},
+        shown=tuple(dict.fromkeys([app.choose.metric, *shown])),
+        params=msgspec.json.decode(  # as the registry gives them back
+            msgspec.json.encode({name: params_of(model) for name, model in app.candidates.items()})
+        ),
         note=note,
         seconds=job.seconds,
     )
+    return _kept(runtime, report)
+
+
+def _kept(runtime: Runtime, report: PrequentialReport) -> PrequentialReport:
+    """The same with its id, now among the searches: each fit is a trial."""
+    registry = runtime.registry
+    search = begin_search(
+        registry,
+        Search(
+            id="",
+            app=report.app,
+            how=HOW,
+            budget=len(report.windows),
+            seed=report.seed,
+            metric=report.metric,
+            as_of_us=report.as_of_us,
+            snapshot=report.snapshot,
+            started_us=report.as_of_us,
+            status="running",
+        ),
+    )
+    for window in report.windows:
+        for name, metrics in [*window.metrics.items(), *((name, {}) for name in window.failed)]:
+            value, reason = metrics.get(report.metric), window.failed.get(name, "")
+            trial = SearchTrial(
+                candidate=name,
+                params=report.params.get(name, {}),
+                share=1.0,
+                value=None if value is None else value.value,
+                failed=reason,
+            )
+            add_trial(registry, search, trial)
+    report = msgspec.structs.replace(report, search=search.id)
+    end_search(registry, search, "done", runtime.clock.now_us(), msgspec.to_builtins(report))
+    return report
 
 
 def _window(job: Job, past: SnapshotPast, examples: Examples, candidates: Sequence[str] | None) -> PrequentialWindow:
