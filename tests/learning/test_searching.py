@@ -10,6 +10,7 @@ from tests.tasks.predict import parcels
 import flyball as fb
 from flyball.app import load_app
 from flyball.core import BadInput, ManualClock, NotFound, Refused
+from flyball.evaluation import space_of
 from flyball.learning import declaration, learn, learning_curves, search_parameters
 from flyball.registry import searches_of
 from flyball.runtime import Runtime, load_settings
@@ -159,6 +160,19 @@ def test_declarations_can_be_pasted() -> None:
         fb.Blend((fb.EASE(l2=10.0),)),
     ):
         assert eval(declaration(model), {"fb": fb}) == model
+
+
+class Scaled(msgspec.Struct, frozen=True):
+    """A candidate of a task of one's own: a struct with a parameter that has no default, and no values to try."""
+
+    scale: float
+    names: tuple[str, ...] = msgspec.field(default_factory=tuple)
+
+
+def test_a_candidate_of_any_task_is_declared_and_searched_as_it_is() -> None:
+    candidate = Scaled(2.0)
+    assert eval(declaration(candidate), {"Scaled": Scaled}) == candidate
+    assert space_of("scaled", candidate).values == {}
 
 
 def test_a_search_finds_what_a_model_within_others_needs(tmp_path: Any) -> None:

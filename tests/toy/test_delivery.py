@@ -11,7 +11,7 @@ from tests.cli.conftest import call
 
 from flyball.app import App, load_app
 from flyball.core import ManualClock, new_id
-from flyball.learning import learn
+from flyball.learning import learn, search_parameters
 from flyball.models import load_artifact
 from flyball.operations import catch_up
 from flyball.outcomes import Prediction, outcomes_by_version, prediction_of, prediction_record
@@ -82,6 +82,14 @@ def test_the_better_candidate_passes_its_gates_and_is_released(served: Served) -
     # A courier is three minutes off by chance; the mean of that is 3 * sqrt(2 / pi).
     assert version.metrics["mae"]["value"] == pytest.approx(2.39, abs=0.3)
     assert version.metrics["mae"]["low"] < version.metrics["mae"]["value"] < version.metrics["mae"]["high"]
+
+
+def test_its_candidates_are_searched_though_they_name_no_values(served: Served) -> None:
+    report = search_parameters(served.runtime, budget=2)
+    assert [candidate.note for candidate in report.candidates] == [
+        "nothing to vary: its class names no values to try" for _ in served.app.candidates
+    ]
+    assert all(candidate.best == candidate.declared is not None for candidate in report.candidates)
 
 
 def test_it_learned_what_the_world_is_like(served: Served) -> None:

@@ -11,7 +11,7 @@ from flyball.evaluation.challenger import Challenger
 from flyball.evaluation.evaluator import EvaluatedTask, Evaluator
 from flyball.evaluation.search import Score
 from flyball.models import Artifact
-from flyball.tasks import EvaluationSet, ReadFeatures
+from flyball.tasks import Candidate, EvaluationSet, ReadFeatures
 
 Train = Callable[[Any, float], Artifact]
 """(candidate, share of the training data) -> what it learned, in memory."""
@@ -30,7 +30,7 @@ class Objective(msgspec.Struct, frozen=True):
     stopwatch: Stopwatch
     features: ReadFeatures | None = None
 
-    def score(self) -> Score:
+    def score(self) -> Score[Candidate]:
         """(model, share of the training data) -> the metric, for errors with its sign turned: higher is better."""
         metric = self.task.offline().plan().metric(self.metric)
         evaluator = Evaluator(self.task, self.evaluation, self.stopwatch)

@@ -5,33 +5,36 @@ Sources: Bergstra, Bengio, "Random Search for Hyper-Parameter Optimization", JML
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 import numpy as np
 
 from flyball.core import BadDeclaration, FlyballError, Stopwatch
-from flyball.models import Recommender, TabularModel, params_of
+from flyball.models import TabularModel, params_of
+from flyball.tasks import Candidate
 
 HALVING_SHARES = (0.25, 0.5, 1.0)
 """Shares of the training data that the rounds of successive halving learn from."""
 
-Score = Callable[[Recommender, float], float]
-"""(model, share of the training data) -> score on validation data, higher is better."""
+CandidateT = TypeVar("CandidateT", bound=Candidate)
+
+Score = Callable[[CandidateT, float], float]
+"""(candidate, share of the training data) -> score on validation data, higher is better."""
 
 
-class Space(msgspec.Struct, frozen=True):
+class Space(msgspec.Struct, Generic[CandidateT], frozen=True):
     """A family to search: `base` and, for some of its parameters, the values to try.
 
     A parameter of a model within `base` has a path: `model.l2`, `models.0.l2` of the first of several.
     """
 
     family: str
-    base: Recommender
+    base: CandidateT
     values: dict[str, tuple[Any, ...]] = {}
 
 
-def space_of(family: str, base: Recommender, values: Mapping[str, tuple[Any, ...]] | None = None) -> Space:
+def space_of(family: str, base: CandidateT, values: Mapping[str, tuple[Any, ...]] | None = None) -> Space[CandidateT]:
     """`base` with the values that its class, and those of the models of tables within it, say are worth trying, unless
     others are given."""
     return Space(family, base, dict(_worth_trying(base) if values is None else values))
@@ -71,7 +74,7 @@ def with_parameters(model: Any, values: Mapping[str, Any]) -> Any:
 
 def _worth_trying(model: Any) -> dict[str, tuple[Any, ...]]:
     """{path: values to try} of a model and the models of tables among its parameters."""
-    values = dict(type(model).search_space)
+    values = dict(getattr(type(model), "search_space", {}))
     if not isinstance(model, TabularModel):
         return values
     for name in model.__struct_fields__:
@@ -95,19 +98,19 @@ class Trial(msgspec.Struct, frozen=True):
     seconds: float = 0.0
 
 
-class Searched(msgspec.Struct, frozen=True):
+class Searched(msgspec.Struct, Generic[CandidateT], frozen=True):
     """`best`: for each family the parameters with the highest score at full share. `budget`: full fits a family."""
 
     method: str
     seed: int
     budget: float
     trials: list[Trial]
-    best: dict[str, Recommender]
+    best: dict[str, CandidateT]
 
 
 def search(
-    spaces: Sequence[Space],
-    score: Score,
+    spaces: Sequence[Space[CandidateT]],
+    score: Score[CandidateT],
     budget: int = 8,
     method: Literal["random", "halving"] = "random",
     seed: int = 0,
@@ -115,7 +118,7 @@ def search(
     *,
     record: Callable[[Trial], object] = lambda trial: None,
     stopwatch: Stopwatch | None = None,
-) -> Searched:
+) -> Searched[CandidateT]:
     """Try `budget` parameter sets a family (its base among them), or for "halving" what costs as much.
 
     A halving round of share s costs s of a full fit, so the first round is wider: every family still spends at most
@@ -127,7 +130,7 @@ def search(
     if budget < 1:
         raise BadDeclaration("search's budget", "at least 1 full fit a family", budget)
     trials: list[Trial] = []
-    best: dict[str, Recommender] = {}
+    best: dict[str, CandidateT] = {}
     for space in spaces:
         rounds = _rounds(budget) if method == "halving" else [(1.0, budget)]
         models = _drawn(space, rounds[0][1], seed)
@@ -148,13 +151,13 @@ def search(
 
 
 def learning_curve(
-    model: Recommender, score: Score, shares: Sequence[float] = (0.1, 0.25, 0.5, 0.75, 1.0)
+    model: CandidateT, score: Score[CandidateT], shares: Sequence[float] = (0.1, 0.25, 0.5, 0.75, 1.0)
 ) -> list[tuple[float, float]]:
     """(share of the training data, score): whether more data would help."""
     return [(share, score(model, share)) for share in shares]
 
 
-def _with_base(models: list[Recommender], base: Recommender, size: int, spare: bool) -> list[Recommender]:
+def _with_base(models: list[CandidateT], base: CandidateT, size: int, spare: bool) -> list[CandidateT]:
     """The first `size`; the base, when it is among the rest, beside them (`spare`) or else as the last."""
     if base not in models[size:]:
         return models[:size]
@@ -169,7 +172,7 @@ def _rounds(budget: int) -> list[tuple[float, int]]:
     return [(share, max(1, int(round_budget / share))) for share in HALVING_SHARES]
 
 
-def _drawn(space: Space, count: int, seed: int) -> list[Recommender]:
+def _drawn(space: Space[CandidateT], count: int, seed: int) -> list[CandidateT]:
     """The base, then distinct random choices of the values; fewer where there are no more."""
     choices = sorted(space.values.items())
     sizes = [len(values) for _, values in choices]
@@ -195,9 +198,9 @@ def _cells(possible: int, count: int, draw: np.random.Generator) -> list[int]:
 
 def _try(
     family: str,
-    model: Recommender,
+    model: CandidateT,
     share: float,
-    score: Score,
+    score: Score[CandidateT],
     progress: Callable[[str], None],
     stopwatch: Stopwatch | None,
 ) -> Trial:

@@ -20,10 +20,10 @@ from flyball.learning.report import Progress, failure_text
 from flyball.learning.run import LOCK
 from flyball.learning.snapshot import catch_up, past_of, snapshot_of
 from flyball.learning.split import examples_of
-from flyball.models import Artifact, Recommender, TabularModel, params_of
+from flyball.models import Artifact, params_of
 from flyball.registry import Run, Search, SearchTrial, add_trial, begin_search, end_search
 from flyball.runtime import Runtime
-from flyball.tasks import Holdout, TakesShares, TrainingData
+from flyball.tasks import Candidate, Holdout, TakesShares, TrainingData
 
 SearchMethod = Literal["random", "halving"]
 CURVE_SHARES = (0.1, 0.25, 0.5, 0.75, 1.0)
@@ -181,25 +181,25 @@ def learning_curves(
     return report
 
 
-def declaration(model: Recommender | TabularModel) -> str:
-    """The model as one writes it in an application's file: the class and what differs from its defaults.
+def declaration(candidate: Candidate) -> str:
+    """The candidate as one writes it in an application's file: the class and what differs from its defaults.
 
     >>> from flyball.models import EASE, Calibrated, Linear
     >>> declaration(EASE(l2=100.0)), declaration(Calibrated(Linear()))
     ('fb.EASE(l2=100.0)', 'fb.Calibrated(model=fb.Linear())')
     """
-    prefix = "fb." if type(model).__module__.startswith("flyball.models.") else ""
+    prefix = "fb." if type(candidate).__module__.startswith("flyball.models.") else ""
     shown = []
-    for field in msgspec.structs.fields(model):
-        value = getattr(model, field.name)
-        default = field.default_factory() if field.default is msgspec.NODEFAULT else field.default
+    for field in msgspec.structs.fields(candidate):
+        value = getattr(candidate, field.name)
+        default = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
         if value != default and field.name != "hashes":
             shown.append(f"{field.name}={_written(value)}")
-    return f"{prefix}{type(model).__name__}({', '.join(shown)})"
+    return f"{prefix}{type(candidate).__name__}({', '.join(shown)})"
 
 
 def _written(value: Any) -> str:
-    if isinstance(value, Recommender | TabularModel):
+    if isinstance(value, Candidate):
         return declaration(value)
     if isinstance(value, tuple):
         inner = ", ".join(_written(element) for element in value)
@@ -291,20 +291,20 @@ def _trainer(job: Job, data: TrainingData, past: SnapshotPast) -> Callable[[Any,
     return fit
 
 
-def _recorded(trial: _Trial, space: Space, score: Score) -> Score:
+def _recorded(trial: _Trial, space: Space[Candidate], score: Score[Candidate]) -> Score[Candidate]:
     """The same, each point written to the registry."""
 
-    def recorded(model: Recommender, share: float) -> float:
+    def recorded(candidate: Candidate, share: float) -> float:
         start = trial.job.stopwatch.read_s()
-        value = score(model, share)
+        value = score(candidate, share)
         seconds = trial.job.stopwatch.read_s() - start
-        trial.record(Trial(space.family, params_of(model), share, value, seconds=seconds))
+        trial.record(Trial(space.family, params_of(candidate), share, value, seconds=seconds))
         return value
 
     return recorded
 
 
-def _spaces(runtime: Runtime, candidates: Sequence[str] | None) -> list[Space]:
+def _spaces(runtime: Runtime, candidates: Sequence[str] | None) -> list[Space[Candidate]]:
     known = runtime.app.candidates
     for name in candidates or []:
         if name not in known:
@@ -312,12 +312,12 @@ def _spaces(runtime: Runtime, candidates: Sequence[str] | None) -> list[Space]:
     return [space_of(name, model) for name, model in known.items() if not candidates or name in candidates]
 
 
-def _searched(trial: _Trial, space: Space, best: Recommender, trials: Sequence[Trial]) -> CandidateSearch:
+def _searched(trial: _Trial, space: Space[Candidate], best: Candidate, trials: Sequence[Trial]) -> CandidateSearch:
     own = [family_trial for family_trial in trials if family_trial.family == space.family]
     full = {msgspec.json.encode(tried.params): tried.score for tried in own if tried.share >= 1.0}
 
-    def value_of(model: Recommender) -> float | None:
-        return trial.objective.plain(full.get(msgspec.json.encode(params_of(model))))
+    def value_of(candidate: Candidate) -> float | None:
+        return trial.objective.plain(full.get(msgspec.json.encode(params_of(candidate))))
 
     pairs = {path: (parameter_of(space.base, path), parameter_of(best, path)) for path in space.values}
     changed = {path: msgspec.to_builtins(after) for path, (before, after) in pairs.items() if after != before}

@@ -208,13 +208,12 @@ class Examples(msgspec.Struct, frozen=True):
     summary: str
 
 
-class Candidate(Protocol):
-    """What an application lists: a model, or stages of models; a value. `features`: names of those it reads."""
+Candidate = msgspec.Struct
+"""What an application lists: a model, or stages of models, as its parameters.
 
-    @property
-    def features(self) -> tuple[str, ...]: ...
-
-    def fit(self, data: TrainingData, past: Past, seed: int) -> Arrays: ...
+One of a task that does not fit it (`TrainsCandidates`) has `fit(data: TrainingData, past: Past, seed: int) -> Arrays`.
+Its class may have `search_space`: {parameter: the values that a search tries}.
+"""
 
 
 class Trained(msgspec.Struct, frozen=True):

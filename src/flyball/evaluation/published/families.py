@@ -7,14 +7,14 @@ import msgspec
 
 from flyball.core import BadInput, NotFound
 from flyball.evaluation.search import Space, space_of
-from flyball.models import MODELS
+from flyball.models import MODELS, Recommender
 
-LISTS: dict[str, Space] = {
+LISTS: dict[str, Space[Recommender]] = {
     name: space_of(name, model(), {} if name == "popular" else None)  # popular has one right answer
     for name, model in MODELS.items()
     if model.family == "lists"
 }
-RATINGS: dict[str, Space] = {
+RATINGS: dict[str, Space[Recommender]] = {
     name: space_of(name, model()) for name, model in MODELS.items() if model.family == "ratings"
 }
 
@@ -23,7 +23,9 @@ Fixed = Mapping[str, Mapping[str, Any]]
 """{family: {parameter: value}} other than the defaults; values may be texts."""
 
 
-def chosen(known: dict[str, Space], names: list[str] | None, fixed: Fixed | None = None) -> list[Space]:
+def chosen(
+    known: dict[str, Space[Recommender]], names: list[str] | None, fixed: Fixed | None = None
+) -> list[Space[Recommender]]:
     """The families named that are of this kind, or all; families and parameters of no kind raise `NotFound`."""
     fixed = fixed or {}
     for name in [*(names or []), *fixed]:
@@ -32,7 +34,7 @@ def chosen(known: dict[str, Space], names: list[str] | None, fixed: Fixed | None
     return [_with(space, fixed.get(name, {})) for name, space in known.items() if not names or name in names]
 
 
-def _with(space: Space, params: Mapping[str, Any]) -> Space:
+def _with(space: Space[Recommender], params: Mapping[str, Any]) -> Space[Recommender]:
     """The space with these parameters at these values and no others."""
     known = {field.name: field for field in msgspec.structs.fields(space.base)}
     values = {}

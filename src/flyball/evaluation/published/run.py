@@ -212,7 +212,7 @@ def _table(
     return msgspec.structs.replace(table, columns=columns, lines=lines, measured=cases, able=able, trials=tried)
 
 
-def _suited(protocol: Protocol, space: Space) -> Space:
+def _suited(protocol: Protocol, space: Space[Recommender]) -> Space[Recommender]:
     """A blend learns its weights on what the protocol withholds: the latest items, or random ones."""
     if isinstance(space.base, Blend) and protocol.needs != "none":
         return msgspec.structs.replace(space, base=msgspec.structs.replace(space.base, withheld="last"))
@@ -220,7 +220,7 @@ def _suited(protocol: Protocol, space: Space) -> Space:
 
 
 def _tuned(
-    protocol: Protocol, spaces: list[Space], train: Any, seed: int, trials: int, progress: OnProgress
+    protocol: Protocol, spaces: list[Space[Recommender]], train: Any, seed: int, trials: int, progress: OnProgress
 ) -> tuple[Mapping[str, Recommender], list[Trial]]:
     if trials <= 1:
         return {space.family: space.base for space in spaces}, []
