@@ -50,8 +50,7 @@ class AppData:
 
         Columns: the fields, then `at, known_at, partition, offset, key, id, flags`. Events that the log worker, or the
         last `learn` or `export`, has not written to the history yet are missing: `offsets()` says how far it goes.
-        Raises
-        `NotFound`.
+        Raises `NotFound`.
         """
         return with_times(self.history.events(name, _us(since), _us(as_of)))
 
@@ -63,8 +62,7 @@ class AppData:
     def outcomes(self, since: Moment | None = None) -> "pl.DataFrame":
         """A row for each response since then and each of its items that an outcome followed, see
         `flyball.outcomes.outcomes_frame`; `id` is the prediction's. Outcomes are joined by the log worker, and by
-        `learn`,
-        `export` and `recommend`."""
+        `learn`, `export` and `recommend`."""
         return outcomes_frame(self._runtime.outcomes_path, _us(since) or 0)
 
     def counts(self) -> Mapping[str, int]:

@@ -103,7 +103,7 @@ class Runtime:
             raise Refused(
                 f"the log {self.settings.events} must hold what the history in {self.history_folder} took from it, "
                 f"got one that ends at {ends}, not at {history_offsets}: it was deleted or replaced. Put it back; or, "
-                "to go on with this one, delete what is made again from the log (see the reference: the home folder)"
+                "to go on with this one, delete what is rebuilt from the log (see the reference: the home folder)"
             )
         return log
 

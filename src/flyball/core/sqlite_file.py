@@ -129,8 +129,7 @@ class SqliteFile:
 
     def _after_fork(self) -> None:
         """Set aside the parent's connections: SQLite's locks belong to the process, so they must neither be used nor
-        closed
-        here."""
+        closed here."""
         self._guard = threading.Lock()
         _PARENTS.extend(connection for _, connection in self._open)
         self._open, self._own, self._pid = [], threading.local(), os.getpid()

@@ -1,8 +1,8 @@
 """Declared, checked, durable, replayable events, and the quarantine.
 
-Promises: what is in the log passed the checks of its declared type, once per identity, and stays in append order
-within its partition; a reader that stored its offsets resumes exactly. A bad line is never dropped and never stops
-the stream: it lies in quarantine with its bytes, its place and the reason.
+Promises: every record in the log passed the checks of its declared type, is there once per identity, and keeps its
+append order within its partition; a reader that stored its offsets resumes exactly. A bad line is never dropped and
+never stops the stream: it is put into quarantine with its bytes, its position and the reason.
 """
 
 from flyball.events.appender import Appender

@@ -1,4 +1,4 @@
-"""Group commit: small appends from many callers become one transaction, so that they share its one sync to disk."""
+"""Group commit: small appends from many callers become one transaction with one sync to disk."""
 
 import threading
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from flyball.core import Refused
 from flyball.events.log import Appended, EventLog, Record
 
 _MOST = 10_000
-"""Records in one transaction, so that a burst keeps other writers waiting only briefly."""
+"""The most records in one transaction, so that other writers wait only briefly during a burst."""
 
 
 class _Submission(NamedTuple):
@@ -18,11 +18,11 @@ class _Submission(NamedTuple):
 
 
 class Appender:
-    """Appends from many threads, merged. A caller waits at most about `wait_s` for company, then for the commit.
+    """Appends from many threads, merged. A caller waits at most about `wait_s` for others, then for the commit.
 
-    While one transaction syncs, the next gathers, so under load no time is lost waiting. Duplicates among callers
-    count for all but the first. A failed transaction fails all who shared it, with the log's own error: nothing of
-    theirs was written. Starts its thread when first used, so it may be made before a fork.
+    While one transaction syncs, the next one is collected, so no time is lost under load. Of equal records from several
+    callers all but the first are reported as duplicates. A failed transaction raises the log's error for all callers
+    that share it, and nothing is written. The thread starts at the first use, so an appender may be made before a fork.
     """
 
     def __init__(self, log: EventLog, wait_s: float = 0.01) -> None:
@@ -33,7 +33,7 @@ class Appender:
         self._thread: threading.Thread | None = None
 
     def submit(self, records: Sequence[Record]) -> "Future[Appended]":
-        """Hand records over; the future is done when they are durable."""
+        """Queue records; the future is done when they are durable. Raises `Refused` after `close`."""
         future: Future[Appended] = Future()
         with self._changed:
             if self._closing:
@@ -46,11 +46,11 @@ class Appender:
         return future
 
     def append(self, records: Sequence[Record]) -> Appended:
-        """`submit` and wait: durable on return; raises what the log raises."""
+        """`submit` and wait: the records are durable on return. Raises what the log raises."""
         return self.submit(records).result() if records else Appended(0, [])
 
     def close(self) -> None:
-        """Write what was handed over, then end."""
+        """Write the queued records, then end the thread."""
         with self._changed:
             self._closing = True
             self._changed.notify()
@@ -67,8 +67,8 @@ class Appender:
                     return
                 if not self._closing:
                     self._changed.wait_for(lambda: self._closing, self._wait_s)
-                taken = self._take()
-            self._write(taken)
+                batch = self._take()
+            self._write(batch)
 
     def _take(self) -> list[_Submission]:
         count, size = 0, 0
@@ -82,7 +82,7 @@ class Appender:
         merged = [record for submission in taken for record in submission.records]
         try:
             repeats = self._log.append(merged).duplicates
-        except Exception as error:  # whatever it is, it belongs to those who wait
+        except Exception as error:  # any error is passed to the callers that wait
             for submission in taken:
                 submission.future.set_exception(error)
             return

@@ -1,4 +1,4 @@
-"""The formats that need no declaration, and `columns` for sources that write them in another way."""
+"""The built-in formats, and `columns` for sources whose columns have other names or notations."""
 
 from collections.abc import Mapping
 from datetime import UTC, tzinfo
@@ -14,7 +14,7 @@ from flyball.events.json_lines import JsonLines
 from flyball.events.parquet import Parquet
 
 FORMATS: dict[str, Format] = {"jsonl": JsonLines(), "csv": Csv(), "parquet": Parquet()}
-"""The formats that need no declaration."""
+"""The built-in formats by name."""
 
 
 def columns(
@@ -28,7 +28,7 @@ def columns(
     quote: str = '"',
     decimal: str = "",
 ) -> dict[str, Format]:
-    """The built-in formats for sources that call or write their columns in another way; see `SourceColumns`.
+    """The built-in formats for sources whose columns have other names or notations; see `SourceColumns`.
 
     Raises `BadDeclaration` naming the argument.
     """
@@ -37,8 +37,8 @@ def columns(
 
 
 def formats_in(zone: tzinfo, further: Mapping[str, Format] | None = None) -> dict[str, Format]:
-    """The built-in formats and `further` ones (which may replace them), those that take a zone with `zone` for times
-    that name none. UTC, the default of all, leaves each format the zone it was declared with."""
+    """The built-in formats and `further` ones (which may replace them); formats with a zone read times without one in
+    `zone`. UTC, the default, keeps the zone that each format was declared with."""
     formats = {**FORMATS, **(further or {})}
     return formats if zone is UTC else {name: _in_zone(format, zone) for name, format in formats.items()}
 
@@ -54,7 +54,7 @@ def _in_zone(format: Any, zone: tzinfo) -> Any:
 
 
 def find_format(name: str, further: Mapping[str, Format] | None = None) -> Format:
-    """The format called `name`, an application's own first; raises `NotFound`."""
+    """The format called `name`, `further` ones first; raises `NotFound`."""
     known = {**FORMATS, **(further or {})}
     if name not in known:
         raise NotFound("format", name, sorted(known))

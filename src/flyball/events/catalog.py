@@ -1,4 +1,4 @@
-"""Which entities are known: a view over the log, kept in a store of its own and rebuilt from the log when lost."""
+"""The known entities: a view of the log in a store of its own, rebuilt from the log when lost."""
 
 import threading
 from collections.abc import Container, Iterable, Mapping, Sequence
@@ -13,10 +13,10 @@ from flyball.events.types import Event
 
 
 class EntityCatalog:
-    """The entities that profiles, and events named in `known_by` ({entity: event types}), have made known.
+    """The entities that profiles, and the events of `known_by` ({entity: event types}), have made known.
 
-    A kind of entity is checked from its first profile on (or first `known_by` event, where it has no profile type):
-    without a catalog, nothing is unknown.
+    References to a kind of entity are checked from its first profile on (or its first `known_by` event, where it has no
+    profile type); before that none counts as unknown.
     """
 
     def __init__(self, url: str, schema: Schema, known_by: Mapping[str, Sequence[type[Event]]] | None = None) -> None:
@@ -35,18 +35,18 @@ class EntityCatalog:
         return frozenset(self._makers)
 
     def known(self) -> dict[str, set[str]]:
-        """{entity: known keys} for the kinds that are checked; one set each, which later calls extend."""
+        """{entity: known keys} of the kinds that are checked; later calls extend the same sets."""
         with self._guard:
             self._refresh()
         return {entity: self._sets[entity] for entity in self._checked}
 
     def without_own(self, known: Known, kind: str) -> Known:
-        """`known` for checking events of type `kind`: what makes an entity known does not find it unknown."""
+        """`known` for checking events of type `kind`, without the entity that such an event itself makes known."""
         own = self._makers.get(kind)
         return known if own is None else {entity: keys for entity, keys in known.items() if entity != own}
 
     def with_new(self, known: Known, records: Iterable[Record]) -> Known:
-        """`known` and what records about to be appended make known; the sets in `known` stay as they are."""
+        """`known` with the entities that records about to be appended make known; the sets in `known` do not change."""
         fresh: dict[str, set[str]] = {}
         profiled: set[str] = set()
         for record in records:
@@ -61,14 +61,14 @@ class EntityCatalog:
         return wider
 
     def catch_up(self, log: EventLog) -> None:
-        """Take in what the log holds beyond what was followed; raises what the log raises."""
+        """Add the entities of the log's records beyond the stored offsets; raises what the log raises."""
         offsets = self._entities.offsets(len(log.ends()))
         records, after = _records_of(log, offsets, self._makers)
         if after != offsets:
             self._store(records, after)
 
     def learn(self, records: Iterable[Record]) -> None:
-        """Take in records that were just appended, without moving what was followed."""
+        """Add the entities of records that were just appended; the stored offsets do not move."""
         making = [record for record in records if record.type in self._makers]
         if making:
             self._store(making, None)
@@ -105,7 +105,7 @@ class _Either:
 
 
 def _makers(schema: Schema, known_by: Mapping[str, Sequence[type[Event]]]) -> dict[str, str]:
-    """{event type that makes an entity known: its kind of entity}."""
+    """{event type: the kind of entity that its events make known}."""
     makers = {name: declared.refs[0][1] for name, declared in schema.types.items() if declared.is_profile}
     for entity, types in known_by.items():
         for cls in types:
@@ -119,7 +119,7 @@ def _makers(schema: Schema, known_by: Mapping[str, Sequence[type[Event]]]) -> di
 
 
 def _records_of(log: EventLog, after: Offsets, types: Iterable[str]) -> tuple[list[Record], Offsets]:
-    """Records of the named types from `after` on, and where the log ends."""
+    """The records of these types from `after` on, and the log's end offsets."""
     ends, earliest = log.ends(), dict.fromkeys(types, FIRST_US)
     pieces = (
         piece

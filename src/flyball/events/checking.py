@@ -1,4 +1,4 @@
-"""Lines parsed and checked: records of the good ones, the bad ones with their reason. Writes nothing."""
+"""Parses and checks lines into records and bad lines with reasons. Writes nothing."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from flyball.events.schema import Schema
 
 
 class Checked(msgspec.Struct, frozen=True):
-    """`records`: by line, None for a line that is bad, blank or a header. `ignored`: columns that no field uses."""
+    """`records[i]`: of line i, None for a bad or blank line or a header. `ignored`: columns that no field uses."""
 
     records: list[Record | None]
     bad: list[BadLine]
@@ -23,9 +23,10 @@ class Checked(msgspec.Struct, frozen=True):
 
 
 class LineChecker(msgspec.Struct, frozen=True):
-    """Checks lines against a schema. Without a `catalog` no reference is unknown.
+    """Checks lines against a schema. Without a `catalog` every reference counts as known.
 
-    `lag_us`: of history, from `at` to `known_at`. `ages`: whether live events may be too old. None may lie ahead.
+    `lag_us`: of history, from `at` to `known_at`. `ages`: whether live events may be rejected as too old. Events in the
+    future are always rejected.
     """
 
     schema: Schema
@@ -35,7 +36,7 @@ class LineChecker(msgspec.Struct, frozen=True):
     ages: bool = True
 
     def check(self, parser: Parser, lines: Sequence[bytes], now_us: int) -> Checked:
-        """What the lines are, as known at `now_us`."""
+        """The records and bad lines among `lines`, checked at time `now_us`."""
         bad: list[BadLine] = []
         if max(map(len, lines), default=0) > MAX_LINE:
             detail = f"line must be at most {MAX_LINE} bytes"
@@ -45,7 +46,7 @@ class LineChecker(msgspec.Struct, frozen=True):
         return self.check_parsed(Parsed(parsed.batches, bad, parsed.ignored), len(lines), now_us)
 
     def check_parsed(self, parsed: Parsed, lines: int, now_us: int) -> Checked:
-        """What became of that many lines that are parsed already, as known at `now_us`."""
+        """As `check`, for `lines` lines that are parsed already."""
         bad = list(parsed.bad)
         records = self._records(parsed.batches, lines, now_us, bad)
         return Checked(records, sorted(bad, key=lambda line: line.index), parsed.ignored)
@@ -53,7 +54,8 @@ class LineChecker(msgspec.Struct, frozen=True):
     def _records(
         self, batches: Sequence[EventBatch], lines: int, now_us: int, bad: list[BadLine]
     ) -> list[Record | None]:
-        """By line; rejections go to `bad`. What makes entities known is checked first: it counts at once."""
+        """The records by line; rejections are added to `bad`. Events that make entities known are checked first, so
+        that they count for the others."""
         by_line: list[Record | None] = [None] * lines
         catalog = self.catalog
         known: Known = catalog.known() if catalog else {}
@@ -92,7 +94,8 @@ class LineChecker(msgspec.Struct, frozen=True):
         return records, rejected
 
     def _with_times(self, batch: EventBatch, now_us: int) -> list[Any]:
-        """An event without a time happened now when live; a profile of history is known since ever."""
+        """The event times. A missing one is now for live events, 0 for profiles of history, and None for other
+        history."""
         declared = self.schema.types.get(batch.type)
         if self.mode == "live":
             missing: Any = now_us
@@ -104,7 +107,7 @@ class LineChecker(msgspec.Struct, frozen=True):
 def _reject_future(
     records: list[Record | None], rejected: list[tuple[int, Rejection]], now_us: int, future_us: int
 ) -> None:
-    """What has not happened yet is no history either: a line with a wrong year would be the latest for decades."""
+    """Reject history in the future: a line with a wrong year would be the latest event for decades."""
     latest_us = now_us + future_us
     for row, record in enumerate(records):
         if record is not None and record.at > latest_us:

@@ -1,4 +1,4 @@
-"""One event type compiled to checks: one event with the reason when it fails, or many at once when all are fine."""
+"""The compiled checks of one event type: one event, with the reason for its rejection, or many valid ones at once."""
 
 import math
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
@@ -15,18 +15,18 @@ from flyball.events.log import Record
 from flyball.events.types import Event
 
 MAX_KEY_BYTES = 400
-"""References become keys of stores; LMDB's longest key is 511 bytes."""
+"""The longest reference, which becomes part of a store's key; LMDB allows 511 bytes."""
 
 _MAX_INTEGER = 2**63 - 1
 _MIN_INTEGER = -(2**63)
 _KEPT_TEXTS = 200_000
 
 Known = Mapping[str, Container[str]]
-"""Per kind of entity the keys that are known; a kind that is absent is not checked."""
+"""{kind of entity: known keys}; a kind that is absent is not checked."""
 
 
 class Rejected(FlyballError):
-    """An event that fails a check. `reason` is one stable word, `detail` says what must be and what was got.
+    """An event that fails a check. `reason` is one stable word; `detail` says what the value must be and what it is.
 
     Reasons: decode, unknown_type, missing_field, wrong_type, out_of_range, bad_text, bad_choice, bad_time, future,
     too_old, inconsistent; formats add their own.
@@ -38,14 +38,14 @@ class Rejected(FlyballError):
 
 
 _ENCODER = msgspec.msgpack.Encoder(order="deterministic")
-"""An object of JSON has no order: a map is the same, and its event too, in whatever order its keys were sent."""
+"""Deterministic, since the keys of a JSON object have no order: the same map must give the same bytes and identity."""
 
 
 class Rejection(msgspec.Struct, frozen=True, gc=False):
     """Why an event was rejected, as a value.
 
-    Kept by the thousand, exceptions hold their frames, and the garbage collector goes through all of them again and
-    again (measured: 28 us a line instead of 5).
+    Not an exception: thousands of these would keep their frames alive, which the garbage collector would traverse again
+    and again (measured: 28 us a line instead of 5).
     """
 
     reason: str
@@ -53,7 +53,8 @@ class Rejection(msgspec.Struct, frozen=True, gc=False):
 
 
 class Check:
-    """One type, compiled. `one` decides; `many` only accepts, and leaves anything doubtful to `one`."""
+    """The compiled checks of one event type. `check` decides; `check_many` only accepts, and leaves doubtful rows to
+    it."""
 
     def __init__(self, lineage: Lineage) -> None:
         declared = lineage.declared
@@ -119,7 +120,7 @@ class Check:
         lax: bool,
         known: Known,
     ) -> list[Record] | None:
-        """Records of rows that are all fine, checked a column at a time; None when `one` must decide."""
+        """Records of rows that are all valid, checked a column at a time; None when `check` must decide."""
         if self.slow:
             return None
         try:
@@ -139,9 +140,10 @@ class Check:
         return list(map(Record, names, keys[0], ats, known_ats, ids, bodies, marks, schemas))
 
     def refused(self, columns: Sequence[Sequence[Any]], lax: bool) -> dict[int, Rejection]:
-        """{row: why} of rows with a value that its field does not allow, as `one` would say; checks distinct values.
+        """{row: rejection} of rows with a value that its field does not allow, as `check` would give; checks distinct
+        values.
 
-        What only a whole row shows is left to `one`; so are columns with values that cannot be hashed.
+        Conditions on a whole row are left to `check`; so are columns with unhashable values.
         """
         refused: dict[int, Rejection] = {}
         for field, listed, column in zip(self.type.declared, self._listed, columns, strict=True):
@@ -163,7 +165,8 @@ class Check:
         return refused
 
     def _all_fine(self, field: Field, listed: Any, values: list[Any], lax: bool) -> bool:
-        """Whether the field, of which `listed` is a list, allows all the values; one by one takes much longer."""
+        """Whether the field allows all the values, checked as one `listed` (a list of its type), which is much
+        faster."""
         if field.name in self._ref_texts:
             values = [str(value) if type(value) is int else value for value in values]
         try:
@@ -182,7 +185,7 @@ class Check:
         return None
 
     def decode(self, record: Record) -> Event:
-        """The event in a record that was written with this declaration."""
+        """The event of a record that was written with this declaration."""
         if record.schema != self._schema and record.schema:
             raise StoreCorrupt(
                 f"{record.type} record at {record.at} us", "read as it is declared now", f"schema {record.schema:08x}"
@@ -193,7 +196,7 @@ class Check:
             raise StoreCorrupt(f"body of a {record.type} record", "msgpack of its fields", str(error)) from None
 
     def _flags(self, keys: Sequence[Sequence[str]], known: Known, common: int) -> Iterable[int]:
-        """Per row the bits of references to unknown entities beside those `common` to all."""
+        """The flags of each row: its references to unknown entities, and the flags `common` to all."""
         flags: list[int] | None = None
         for bit, ((_, entity), column) in enumerate(zip(self.type.refs, keys, strict=True)):
             if entity not in known:
@@ -207,7 +210,8 @@ class Check:
         return repeat(common) if flags is None else flags
 
     def _trimmed(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Without trailing fields at their defaults: a field added later changes no old identity."""
+        """Without trailing values that equal their defaults, so that a field added later changes no earlier
+        identity."""
         fields, end = self.type.declared, len(values)
         while end and not fields[end - 1].required and values[end - 1] == fields[end - 1].default:
             end -= 1
@@ -240,11 +244,11 @@ def key_fits(key: str) -> bool:
 
 
 class _Identity:
-    """The 16 bytes of an event's identity: a hash of the type's name and the natural key.
+    """An event's identity: 16 bytes, a hash of the type's name and the natural key.
 
-    When `at` belongs to the key, the first four bytes are its second instead: events of one time then lie together in
-    the index of identities, and a search touches a few pages. The same event has the same identity however its type has
-    grown: name, order, kinds and defaults of the hashed fields are those with which each first came into use.
+    When `at` belongs to the key, the first four bytes are its second instead, so that events of similar times are close
+    together in the index and a search touches few pages. An identity does not change when its type evolves: names,
+    order, kinds and defaults of the hashed fields are those of their first use.
     """
 
     def __init__(self, lineage: Lineage) -> None:
@@ -269,7 +273,8 @@ class _Identity:
         return before + state.digest()
 
     def _key(self, values: Sequence[Any]) -> bytes:
-        """The natural key in the order of first use; where it is the whole event, without what is as it first was."""
+        """The natural key, fields in the order of their first use; of a whole event without fields at their first
+        defaults."""
         key = [
             (_absent(slot) if index is None else _as_first(values[index], slot.first.kind.name))
             for slot, index in self._slots
@@ -303,7 +308,7 @@ class _Identity:
 
 
 _REMOVED = msgspec.msgpack.Ext(0, b"")
-"""In a natural key, a field that the event's type did not have any more; no value is encoded so."""
+"""Stands in a natural key for a field that was removed from the type; no value is encoded like this."""
 
 
 def _absent(slot: Slot) -> Any:
@@ -311,7 +316,7 @@ def _absent(slot: Slot) -> Any:
 
 
 def _as_first(value: Any, kind: str) -> Any:
-    """A whole number that was declared as an integer first is one, though it is declared as a float now."""
+    """The value as its field was declared first: a whole float becomes an integer."""
     return int(value) if kind == "int" and type(value) is float and value.is_integer() else value
 
 
@@ -342,7 +347,7 @@ class _IntegerColumn:
 
 
 class _TextColumn:
-    """Checks a column of texts: the distinct ones, and of them those that did not pass before, since keys recur."""
+    """Checks a column of texts: only distinct ones that have not passed before, since keys recur."""
 
     def __init__(self, field: Field) -> None:
         self._type = list[field.annotation]  # type: ignore[name-defined]  # a type made at run time
@@ -382,7 +387,7 @@ class _BooleanColumn:
 
 
 _COLUMNS: dict[Any, Any] = {int: _IntegerColumn, str: _TextColumn, float: _RealColumn, bool: _BooleanColumn}
-"""{kind of a field that is always there: what checks a column of it}."""
+"""{kind of a required field: the class that checks its columns}."""
 
 
 def _struct(name: str, fields: Sequence[Field], kind_of: Callable[[Field], Any], *, array_like: bool = False) -> Any:
@@ -403,13 +408,13 @@ def _as_declared(field: Field) -> Any:
 
 
 def _bare(field: Field) -> Any:
-    """Without limits: what lies in the log is given back even when the declaration has become stricter."""
+    """The type without limits: stored records must be readable even when the declaration has become stricter."""
     kind = list[Any] if field.kind is list else Any if get_origin(field.kind) is Literal else field.kind
     return kind | None if field.optional else kind
 
 
 def _maker(declared: EventType) -> Callable[[int, Any], Event]:
-    """A function (at, row) that builds the event; written out, since a call with ** is twice as slow."""
+    """A function (at, row) that builds the event; generated code, since a call with ** is twice as slow."""
     arguments = ", ".join(f"{name}=row.{name}" for name in declared.fields)
     scope: dict[str, Any] = {"cls": declared.cls}
     exec(f"def make(at, row): return cls(at=at, {arguments})", scope)
@@ -418,7 +423,7 @@ def _maker(declared: EventType) -> Callable[[int, Any], Event]:
 
 
 def _rejection(message: str, sent: Mapping[str, Any]) -> Rejected:
-    """msgspec's message as a stable reason; the value that was got is added."""
+    """msgspec's message as a rejection with a stable reason; the value is added."""
     text, _, path = message.partition(" - at `$.")
     name = path.rstrip("`").split("[")[0].split(".")[0]
     return Rejected(_reason_of(text), _detail(name, text, sent[name]) if name in sent else text)

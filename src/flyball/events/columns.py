@@ -1,4 +1,4 @@
-"""How a source's columns are called and written, and which event type a set of columns is."""
+"""The names and notations of a source's columns, and the event type that a set of columns belongs to."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, tzinfo
@@ -15,14 +15,15 @@ CellReader = Callable[[Any], Any]
 
 
 class SourceColumns(msgspec.Struct, frozen=True):
-    """How a source's columns are called here and how they are written; made and checked by `fb.columns`.
+    """The names and notations of a source's columns; made and checked by `fb.columns`.
 
-    `rename`: {their name: ours}, "at" being the event time; our own names are read as they are. `read`: {our name:
-    function} applied to a value first, such as `lambda text: text[:4]`. `zone`: of times without an offset. `unit`: of
-    times that are numbers: us, ms, s or ns; "" for us, of which those are refused that look like another. `at_format`:
-    of times that are text, as `datetime.strptime` takes it.
-    Of CSV: `delimiter` ("": the one by which the header's names are those of an event type), `quote`, `decimal` mark
-    ("": point, or a comma that can mean nothing else).
+    `rename`: {source's name: declared name}, "at" being the event time; columns with declared names need no entry.
+    `read`: {declared name: function}, applied to a value first, such as `lambda text: text[:4]`. `zone`: the zone of
+    times without an offset. `unit`: the unit of times that are numbers: us, ms, s or ns; "": us, and a number that
+    looks like another unit is an error. `at_format`: the pattern of times that are text, as for `datetime.strptime`.
+
+    For CSV: `delimiter` ("": the one with which the header has the names of an event type), `quote`, and the `decimal`
+    mark ("": a point, or a comma where it cannot be anything else).
     """
 
     rename: dict[str, str] = {}
@@ -35,7 +36,7 @@ class SourceColumns(msgspec.Struct, frozen=True):
     decimal: str = ""
 
     def times(self) -> TimeReader:
-        """What reads the event times."""
+        """The reader of event times."""
         return TimeReader(self.zone, self.unit, self.at_format, self.read.get("at"))
 
 
@@ -49,7 +50,7 @@ def source_columns(
     quote: str,
     decimal: str,
 ) -> SourceColumns:
-    """Checked; raises `BadDeclaration` naming the argument."""
+    """Check the arguments of `fb.columns`; raises `BadDeclaration` naming the argument."""
     for name, function in _mapping("read", read).items():
         if not callable(function):
             raise BadDeclaration(f"read of {name!r} in fb.columns", "a function of one value", function)
@@ -99,7 +100,7 @@ def _zone_of(zone: Any) -> tzinfo:
 
 
 class TypeFinder:
-    """Which event type a source's columns are. Raises `BadDeclaration` where `columns` names a field that none has."""
+    """Finds the event type of a source's columns. Raises `BadDeclaration` when `columns` names an unknown field."""
 
     def __init__(self, schema: Schema, columns: SourceColumns, only: str | None) -> None:
         if only is not None and only not in schema.types:
@@ -113,7 +114,7 @@ class TypeFinder:
         self._rename = columns.rename
 
     def our_names(self, theirs: Sequence[str]) -> list[str | None]:
-        """Our name of each column; None for a column whose name is taken by an exact one."""
+        """The declared name of each column; None for a renamed column whose new name is also a column."""
         exact = set(theirs)
         renamed: list[str | None] = []
         for name in theirs:
@@ -122,9 +123,9 @@ class TypeFinder:
         return renamed
 
     def find(self, present: Iterable[str]) -> EventType:
-        """The one type whose required fields are among `present`; the one that uses most of them when several nest.
+        """The type whose required fields are among `present`; of several, the one that uses all columns of the others.
 
-        Between an event and a profile that use the same columns, a missing time speaks for the profile.
+        Of an event and a profile that use the same columns, the profile when there is no time. Raises `BadInput`.
         """
         columns = set(present)
         fits = {t.name: columns.intersection(t.fields) for t in self._types if columns.issuperset(t.required)}
@@ -142,7 +143,7 @@ class TypeFinder:
 
 
 def apply_reader(read: CellReader, name: str, value: Any) -> Any:
-    """What an application's own reader makes of a value; what it cannot read is a bad line, not the end."""
+    """The value that an application's reader returns; raises `BadInput`, whatever the reader raises."""
     try:
         return read(value)
     except Exception as error:
@@ -150,5 +151,5 @@ def apply_reader(read: CellReader, name: str, value: Any) -> Any:
 
 
 def reason_of(error: BadInput) -> str:
-    """The stable word for a line that could not be read."""
+    """The stable reason for a line that could not be read."""
     return {"time": "bad_time", "type": "unknown_type", "columns": "unknown_type"}.get(error.what, "decode")

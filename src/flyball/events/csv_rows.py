@@ -16,7 +16,7 @@ from flyball.events.pieces import read_pieces
 from flyball.events.schema import Schema
 
 DELIMITERS = ",;\t|"
-"""Those that are recognized, in the order in which they are tried."""
+"""The recognized delimiters, in the order in which they are tried."""
 
 _COMMA_NUMBER = re.compile(r"\s*[+-]?[0-9]+,[0-9]+\s*\Z")
 _THOUSANDS = re.compile(r"\s*[+-]?[1-9][0-9]{0,2},[0-9]{3}\s*\Z")
@@ -69,7 +69,8 @@ class _CsvParser:
         return Parsed([builder.batch()] if builder is not None else [], bad, self._ignored)
 
     def _start(self, line: bytes) -> None:
-        """The header: raises `BadInput` when its columns are no event type's, since then no line can be read."""
+        """Read the header; raises `BadInput` when its columns belong to no event type, since then no line can be
+        read."""
         self._delimiter, theirs, self._type = self._recognize(_decode(line))
         ours = self._finder.our_names(theirs)
         declared = {field.name: field for field in self._type.declared}
@@ -82,7 +83,7 @@ class _CsvParser:
         self._ignored = frozenset(theirs) - used
 
     def _recognize(self, header: str) -> tuple[str, list[str], EventType]:
-        """The delimiter, the names and the type they are of: by the delimiter that gives most declared columns."""
+        """The delimiter that gives most declared columns, with the columns and their event type."""
         read: dict[str, tuple[int, list[str], EventType]] = {}
         errors: dict[str, BadInput] = {}
         widths: dict[str, int] = {}
@@ -99,9 +100,7 @@ class _CsvParser:
                 errors[delimiter] = error
         allowed = {d: columns_read for d, columns_read in read.items() if self._columns.delimiter in ("", d)}
         if allowed:
-            delimiter = max(
-                allowed, key=lambda delimiter_read: allowed[delimiter_read][0]
-            )  # the first of those that are alike
+            delimiter = max(allowed, key=lambda delimiter_read: allowed[delimiter_read][0])  # of equal ones the first
             _, names, declared = allowed[delimiter]
             return delimiter, names, declared
         if read:
@@ -129,7 +128,7 @@ class _CsvParser:
         return cell.split("|") if field.kind is list else cell
 
     def _decimal(self, cell: str, name: str) -> str:
-        """A number with a decimal comma, written with a point; raises `BadInput` where the comma could be another."""
+        """A number with its decimal comma replaced by a point; raises `BadInput` where the comma is ambiguous."""
         mark = self._columns.decimal
         if mark == ",":
             if "." in cell:

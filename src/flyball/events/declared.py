@@ -1,4 +1,4 @@
-"""What a declared event type says, read once: fields, references, natural key. Mistakes name the class and field."""
+"""Reads the declaration of an event type: fields, references, natural key. Errors name the class and the field."""
 
 import enum
 import re
@@ -19,7 +19,7 @@ _WORD = re.compile(r"\w+")
 class Field(msgspec.Struct, frozen=True):
     """One declared field. `kind` is int, float, str, bool, bytes, list, dict, or the Enum or Literal type of a choice.
 
-    `entity`: what it refers to, as a value; `item_entity`: as a list of values. `former`: names it had before.
+    `entity`: the kind of entity that it refers to; `item_entity`: the same of a list's values. `former`: former names.
     """
 
     name: str
@@ -52,12 +52,12 @@ class EventType(msgspec.Struct, frozen=True, dict=True):
 
     @property
     def flagged(self) -> tuple[tuple[str, str], ...]:
-        """(field, entity) by the bit of `Record.flags` that says: an entity was unknown on arrival."""
+        """(field, entity) in the order of the bits of `Record.flags`, which mark entities unknown on arrival."""
         return self.refs + self.list_refs
 
     @cached_property
     def written(self) -> WrittenType:
-        """What records written now are written with."""
+        """The declaration as it is stored beside records that are written now."""
         fields = [
             WrittenField(
                 field.name,
@@ -72,7 +72,7 @@ class EventType(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def fingerprint(self) -> int:
-        """Tells this declaration from every other one of the type: in each record, and in what is derived from them."""
+        """Identifies this declaration among all of the type, in each record and in what is derived from records."""
         return self.written.fingerprint
 
     @property
@@ -82,7 +82,7 @@ class EventType(msgspec.Struct, frozen=True, dict=True):
 
 
 def read_type(cls: type[Event]) -> EventType:
-    """Read the declaration of `cls`; raises `BadDeclaration` that says what is wrong and where."""
+    """The declaration of `cls`; raises `BadDeclaration` naming the class and field."""
     if not (isinstance(cls, type) and issubclass(cls, Event)) or cls in (Event, Profile):
         raise BadDeclaration("an event type", "a subclass of Event or Profile", cls)
     try:
@@ -123,7 +123,7 @@ def read_type(cls: type[Event]) -> EventType:
 
 
 def _check_former(cls: type[Event], fields: tuple[Field, ...]) -> None:
-    """A former name that is still in use would make two fields of one."""
+    """Raise `BadDeclaration` for a former name that is still in use: it would be ambiguous."""
     if not isinstance(cls.former_names, tuple) or cls.__name__.lower() in map(str.lower, cls.former_names):
         raise BadDeclaration(f"{cls.__name__}.former_names", "a tuple of names the class had before", cls.former_names)
     names = [field.name for field in fields]
@@ -138,9 +138,9 @@ def _check_former(cls: type[Event], fields: tuple[Field, ...]) -> None:
 
 
 def defaults_in(cls: type[Event], *texts: str) -> list[tuple[str, str]]:
-    """(field, default as text) of the fields with a default that expressions, as text, read.
+    """(field, default as text) of the fields with a default that occur in expressions, which are given as text.
 
-    Events from before such a field have its default: what is derived from them by these expressions depends on it.
+    Events from before such a field was added have its default, so values derived by the expressions depend on it.
     """
     words = {word for text in texts for word in _WORD.findall(text)}
     defaults = cls.__struct_defaults__
@@ -195,7 +195,7 @@ def _read_field(cls: type[Event], info: msgspec.structs.FieldInfo) -> Field:
 
 
 def _check_default(where: str, annotation: Any, default: Any) -> None:
-    """A default is as good as what is sent: msgspec itself does not check it."""
+    """Check a default as if it had been sent; msgspec does not check defaults."""
     try:
         msgspec.convert(msgspec.to_builtins(default), annotation)
     except msgspec.ValidationError as error:
@@ -203,7 +203,7 @@ def _check_default(where: str, annotation: Any, default: Any) -> None:
 
 
 def _check_choices(where: str, annotation: Any) -> None:
-    """The values of a choice must be of one type: they are one column of the history."""
+    """Raise `BadDeclaration` unless the values of a choice are of one type: they are one column of the history."""
     if annotation in _SCALARS:
         return
     is_literal = get_origin(annotation) is Literal

@@ -1,7 +1,8 @@
-"""A log read as its event types are declared today, whatever its records were written with.
+"""A log whose records are read as their types are declared today, whatever declaration they were written with.
 
-Promises: a body is never read by the order of another declaration. What cannot be read as declared is refused when the
-log is opened, with the type, the field, both declarations and what to do, before anything is read or written.
+Promises: a body is never read in the field order of another declaration. Records that cannot be read as declared are
+refused when the log is opened, before anything is read or written; the message names the type, the field, both
+declarations and what to do.
 """
 
 from collections import Counter
@@ -21,8 +22,8 @@ from flyball.events.upgraded_log import UpgradedLog
 class DeclaredLog(UpgradedLog):
     """`log` as `schema` declares its types; `schema` here is the one to check new events with. A `SearchableLog`.
 
-    `name`: how messages call the log. Raises `Refused` when records in it cannot be read as declared. Where a
-    declaration allows less than an earlier one, what is stored is looked at once: all of it must be allowed.
+    `name`: the log's name in messages. Raises `Refused` when records in it cannot be read as declared. Where a
+    declaration allows less than an earlier one, all stored values are checked once.
     """
 
     def __init__(self, log: EventLog, schema: Schema, name: str = "the event log") -> None:
@@ -66,7 +67,7 @@ class DeclaredLog(UpgradedLog):
         return Slice(piece.partition, piece.first, [upgraded(record) for record in piece.records], piece.records)
 
     def _learn_newer(self, schemas: set[int]) -> None:
-        """Another process has begun to write with a declaration that this one did not know."""
+        """Read declarations that another process has added to the log since it was opened."""
         self._learn(self.schema)
         if self._problems:
             raise Refused(
@@ -83,14 +84,14 @@ class DeclaredLog(UpgradedLog):
 
 
 def refuse_unreadable(schema: Schema, name: str) -> None:
-    """Raises `Refused` when records written with `schema.written`, which `name` holds, cannot be read as declared."""
+    """Raise `Refused` when records of `name`, written with `schema.written`, cannot be read as declared."""
     problems = declaration_problems(schema)
     if problems:
         raise Refused(_message(name, problems))
 
 
 def declaration_problems(schema: Schema) -> list[str]:
-    """Why records written with `schema.written` cannot be read as declared now; empty when they can."""
+    """The reasons why records written with `schema.written` cannot be read as declared now; empty when they can."""
     problems: list[str] = []
     owners: Counter[int] = Counter()
     problems += _base_problems(schema)
@@ -110,8 +111,8 @@ def declaration_problems(schema: Schema) -> list[str]:
 
 
 def _base_problems(schema: Schema) -> list[str]:
-    """Types that were profiles and are events now, or the other way round, or are joined from others now: what is
-    derived from them (attributes, catalogs, features) was read as what they were."""
+    """Types that changed between profile, event and joined event: attributes, catalogs and features were derived from
+    them as they were."""
     problems, rows_of_classes = [], set[int]()
     for lineage in schema.lineages.values():
         declared, rows = lineage.declared.written, rows_of(lineage.declared, schema.written)
@@ -132,13 +133,13 @@ def _base_problems(schema: Schema) -> list[str]:
 
 
 def log_problems(log: EventLog, schema: Schema) -> list[str]:
-    """Why records in `log` cannot be read as declared now; empty when they can. Looks at stored values if it must."""
+    """The reasons why records in `log` cannot be read as declared now; checks stored values where necessary."""
     schema = schema.after(log.schemas.stored())
     return declaration_problems(schema) or _stored_problems(log, Upgrades(schema.lineages.values()))
 
 
 def _stored_problems(log: EventLog, upgrades: Upgrades) -> list[str]:
-    """What stored values a narrower declaration does not allow. What was looked at once is noted in the log."""
+    """Stored values that a narrower declaration does not allow. The log remembers what was checked already."""
     problems: list[str] = []
     narrower = {fingerprint: upgrade for fingerprint, upgrade in upgrades.by_schema.items() if upgrade.change.narrower}
     if not narrower:

@@ -1,4 +1,4 @@
-"""Whether most of a source's first lines are bad, which is hardly ever the source's fault, and the likely cause."""
+"""Detects that most of a source's first lines are bad, and says the likely cause: mostly a wrong setting."""
 
 import re
 from collections import Counter
@@ -8,16 +8,16 @@ from flyball.core import FlyballError
 from flyball.events.formats import BadLine
 
 FIRST_LINES = 5_000
-"""Lines of a source that are watched."""
+"""The number of first lines that are counted."""
 
 ENOUGH_LINES, ENOUGH_OF_TYPE, ENOUGH_AT_THE_END = 1_000, 200, 20
-"""Lines from which on a share says something: of all types, of one type, and of a source that ended."""
+"""The least numbers of lines for a conclusion: of all types, of one type, and of a source that has ended."""
 
 _LIMIT = re.compile(r"(\w+): Expected `\w+` (<=|<|>=|>) (-?[0-9.]+), got (-?[0-9.]+)\Z")
 
 _CAUSES = {
     "future": "are their times in another zone (fb.columns(zone=...), FLYBALL_ZONE) or unit (fb.columns(unit=...))?",
-    "too_old": "is this history? Then take it in with --as history",
+    "too_old": "is this history? Then ingest it with --as history",
     "bad_time": "say how times are written: fb.columns(at_format=..., zone=..., unit=...)",
     "unknown_type": "is it another format (--format), or do its columns have other names (fb.columns(rename=...))?",
     "missing_field": "do its columns have other names (fb.columns(rename=...))?",
@@ -26,18 +26,18 @@ _CAUSES = {
 
 
 class Stopped(FlyballError):
-    """Most of the first lines of a source are bad: mend the cause and take it in again, or keep going."""
+    """Most of the first lines of a source are bad: correct the cause and ingest it again, or keep going."""
 
     def __init__(self, likely: str, read: int, accepted: int, quarantined: int) -> None:
         self.likely, self.read, self.accepted, self.quarantined = likely, read, accepted, quarantined
         super().__init__(
-            f"{likely}. Stopped after {read:,} lines ({accepted:,} accepted, {quarantined:,} in quarantine). Mend the "
-            "cause and run it again, nothing is taken in twice; or go on with --keep-going"
+            f"{likely}. Stopped after {read:,} lines ({accepted:,} accepted, {quarantined:,} in quarantine). Correct "
+            "the cause and run it again, nothing is ingested twice; or continue with --keep-going"
         )
 
 
 class MostlyBad:
-    """Counts a source's first lines by type and by what was wrong with them."""
+    """Counts a source's first lines by type and reason."""
 
     def __init__(self) -> None:
         self._lines = 0
@@ -45,7 +45,7 @@ class MostlyBad:
         self._bad: dict[tuple[str, str], list[BadLine]] = {}
 
     def add(self, good_types: Iterable[str], bad: Sequence[BadLine]) -> None:
-        """Some lines; beyond the first `FIRST_LINES` they are not looked at."""
+        """Count some lines; those beyond the first `FIRST_LINES` are ignored."""
         if self._lines >= FIRST_LINES:
             return
         good = Counter(good_types)
@@ -55,7 +55,7 @@ class MostlyBad:
             self._bad.setdefault((line.type, line.reason), []).append(line)
 
     def finding(self, enough: int = ENOUGH_LINES) -> str:
-        """What is likely wrong when over half of the lines, or of those of a type, are bad for one reason; else ""."""
+        """The likely cause when over half of the lines, or of those of a type, are bad for one reason; else ""."""
         if self._lines < max(enough, 1):
             return ""
         by_reason: dict[str, list[BadLine]] = {}
@@ -75,7 +75,7 @@ def _described(which: str, reason: str, lines: Sequence[BadLine]) -> str:
 
 
 def likely_cause(reason: str, lines: Sequence[BadLine]) -> str:
-    """What the lines have in common, and what is likely meant.
+    """The likely cause of what the lines have in common.
 
     >>> wrong = [BadLine(0, "out_of_range", f"stars: Expected `int` <= 5, got {stars}") for stars in (6, 10, 8)]
     >>> likely_cause("out_of_range", wrong)

@@ -1,4 +1,4 @@
-"""How a declared type grew: which field of an earlier declaration is which of today's, and what may be read as what."""
+"""Schema evolution: which field of an earlier declaration is which of today's, and which kinds are compatible."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -10,17 +10,17 @@ from flyball.events.written import FieldKind, WrittenField, WrittenType, text_of
 
 
 class Slot(msgspec.Struct, frozen=True):
-    """One field through all of its names. `first`: as it was declared first; `index`: in order of first use."""
+    """One field under all of its names. `first`: its first declaration; `index`: its position in order of first use."""
 
     index: int
     first: WrittenField
 
 
 class Lineage:
-    """The declarations of one type, oldest first, the present one last; `slots` of each by field name.
+    """The declarations of one type, oldest first, the present one last; `slots`: of each, by field name.
 
-    A field is the one of the same name before it, or of a former name; one that was removed and came back is itself.
-    `problems` says which renames are ambiguous.
+    A field is the same as an earlier one of its name or of a former name, also after it was removed and added again.
+    `problems`: the renames that are ambiguous.
     """
 
     def __init__(self, declared: EventType, rows: Iterable[WrittenType] = ()) -> None:
@@ -42,7 +42,7 @@ class Lineage:
 
     @property
     def plain(self) -> bool:
-        """Whether identities are those of a type that never changed."""
+        """Whether identities are the same as those of a type that never changed."""
         fields = self.declared.written.fields
         return (
             self.origin == self.declared.name
@@ -56,9 +56,9 @@ class Lineage:
         )
 
     def default_of(self, name: str) -> Any:
-        """What a record has in today's field `name` that was written before the field was there.
+        """The value of today's field `name` in records written before the field was added.
 
-        It is the default with which the field came: changing it later does not change what happened before.
+        It is the first default of the field: changing the default later does not change past events.
         """
         first = self.current[name].first
         today = next(field for field in self.declared.written.fields if field.name == name)
@@ -84,10 +84,11 @@ class Lineage:
 
 
 class TypeChange(msgspec.Struct, frozen=True):
-    """From one earlier declaration to today's: `sources[i]` is the index in old bodies of today's i-th field, or None.
+    """The change from an earlier declaration to today's; `sources[i]`: the index in old bodies of today's field i, or
+    None.
 
-    `defaults`: of the fields that were not there. `problems`: why it cannot be read. `narrower`: the fields that allow
-    less today, whose stored values must be looked at. `to_float`: indices of today's fields that were integers.
+    `defaults`: of added fields. `problems`: the reasons why it cannot be read. `narrower`: fields that allow less
+    today, whose stored values must be checked. `to_float`: indices of today's fields that were integers.
     """
 
     sources: tuple[int | None, ...]
@@ -98,7 +99,7 @@ class TypeChange(msgspec.Struct, frozen=True):
 
 
 def change_of(lineage: Lineage, written: WrittenType) -> TypeChange:
-    """What reading records of an earlier declaration as today's takes."""
+    """The change from an earlier declaration to today's."""
     declared = lineage.declared.written
     indices = {slot.index: index for index, slot in enumerate(lineage.names[written.fingerprint].values())}
     sources, defaults, problems, narrower, to_float = (
@@ -156,9 +157,9 @@ def _key_problems(label: str, lineage: Lineage, written: WrittenType, declared: 
 
 
 def compare(old: FieldKind, new: FieldKind) -> str:
-    """How the values of two kinds relate.
+    """The relation of two kinds of values.
 
-    "same" or "wider": every old value is a new one; "narrower": some may not be; "changed": they mean something else.
+    "same" or "wider": every old value is allowed; "narrower": some may not be; "changed": the values are incompatible.
     """
     if old.entity is not None and new.entity is not None and old.entity != new.entity:
         return "changed"
@@ -206,9 +207,9 @@ _AT_LEAST, _AT_MOST = ("ge", "gt", "min_length"), ("le", "lt", "max_length")
 
 
 def _holds(name: str, limit: Any, old: FieldKind, new: FieldKind) -> bool:
-    """Whether a limit holds of every value the old kind allowed."""
+    """Whether every value that the old kind allowed satisfies a limit."""
     if old.name == "choice":
-        return False  # few values: looking at what is stored settles it
+        return False  # not decided here: stored values are checked
     had = old.limits.get(name)
     if had is not None and had == limit:
         return True
@@ -220,7 +221,7 @@ def _holds(name: str, limit: Any, old: FieldKind, new: FieldKind) -> bool:
 
 
 def rows_of(declared: EventType, rows: Sequence[WrittenType]) -> list[WrittenType]:
-    """The earlier declarations of a type: those of its name and of every name it ever had."""
+    """The earlier declarations of a type, under its present name and all former names."""
     names = {declared.name, *declared.former}
     while True:
         more = {name for row in rows if row.name in names for name in row.former} - names

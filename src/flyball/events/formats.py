@@ -1,4 +1,4 @@
-"""What a format of lines promises: how bytes become columns of declared fields."""
+"""The protocol of input formats, which turn bytes into columns of declared fields."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO, Protocol
@@ -9,8 +9,8 @@ from flyball.events.schema import Schema
 
 
 class BadLine(msgspec.Struct, frozen=True, gc=False):
-    """A line that is no event, and why. `index`: among the lines that were parsed. `type`: of the event it was to be,
-    "" where that is not known."""
+    """A line that is no valid event, and why. `index`: its position among the parsed lines. `type`: the event type, ""
+    where unknown."""
 
     index: int
     reason: str
@@ -21,7 +21,7 @@ class BadLine(msgspec.Struct, frozen=True, gc=False):
 class EventBatch(msgspec.Struct, frozen=True):
     """Events of one type, a column for each field: `columns[f][i]` is the value of `fields[f]` in event i.
 
-    `at[i]`: microseconds, None when the line has no time. `index[i]`: its line. `lax`: numbers are still text.
+    `at[i]`: microseconds, None when the line has no time. `index[i]`: its line. `lax`: numbers may be text.
     """
 
     type: str
@@ -33,7 +33,7 @@ class EventBatch(msgspec.Struct, frozen=True):
 
 
 class BatchBuilder:
-    """Gathers events of one type and the same fields, one by one, for a `EventBatch`."""
+    """Collects events of one type and the same fields into an `EventBatch`."""
 
     def __init__(self, type: str, fields: tuple[str, ...], lax: bool = False) -> None:
         self.type, self.fields, self.lax = type, fields, lax
@@ -42,19 +42,19 @@ class BatchBuilder:
         self._index: list[int] = []
 
     def add(self, index: int, row: tuple[Any, ...], at: int | None) -> None:
-        """One event, from line `index`."""
+        """Add one event, from line `index`."""
         self._index.append(index)
         self._rows.append(row)
         self._at.append(at)
 
     def batch(self) -> EventBatch:
-        """What was gathered."""
+        """The events so far."""
         columns = list(zip(*self._rows, strict=True))
         return EventBatch(self.type, self.fields, columns, self._at, self._index, self.lax)
 
 
 class Parsed(msgspec.Struct, frozen=True):
-    """What lines turned out to be. Lines in neither list are blank or headers: not events."""
+    """The result of parsing lines. Lines in neither list are blank or headers."""
 
     batches: list[EventBatch]
     bad: list[BadLine]
@@ -62,22 +62,22 @@ class Parsed(msgspec.Struct, frozen=True):
 
 
 class Parser(Protocol):
-    """Reads the lines of one source in order (a CSV's first line names the columns); lines come without line ends."""
+    """Parses the lines of one source in order (a CSV's first line names the columns); lines have no line ends."""
 
     def parse(self, lines: Sequence[bytes]) -> Parsed: ...
 
     def header(self) -> bytes:
-        """What `parse` must see before a later line of the same source to read it alike; often nothing."""
+        """What `parse` must get before a later line of the same source to read it in the same way; often empty."""
         ...
 
 
 class Format(Protocol):
-    """A way of writing events. A format for a log of your own is a class with these two methods."""
+    """An input format. A format of your own is a class with these two methods."""
 
     def parser(self, schema: Schema, only: str | None = None) -> Parser:
-        """A parser for one source; `only` names the event type when the lines do not tell it."""
+        """A parser for one source; `only`: the event type, where the lines do not name it."""
         ...
 
     def lines(self, stream: BinaryIO) -> Iterator[bytes]:
-        """The stream as pieces of text that may break anywhere (Parquet is turned into JSON lines)."""
+        """The stream's text in chunks that may break anywhere (Parquet is converted to JSON lines)."""
         ...

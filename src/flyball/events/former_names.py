@@ -1,4 +1,4 @@
-"""What the event types and fields that an earlier declaration names are called today."""
+"""Finds the present names of event types and fields that an earlier declaration names."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,10 +10,10 @@ from flyball.events.written import WrittenType
 
 
 class FormerNames:
-    """Looks names of then up among the `types` of today, through the lineages that records are read through.
+    """Looks up former names among today's `types`, by the same lineages by which records are read.
 
-    `written`: what the records of the log were written with, oldest first. `then`: {class name: type as it was
-    declared then}, as far as that is known.
+    `written`: the declarations that the log's records were written with, oldest first. `then`: {class name: the type as
+    declared at that time}, where known.
     """
 
     def __init__(
@@ -26,7 +26,7 @@ class FormerNames:
         self._written, self._then = tuple(written), dict(then or {})
 
     def type_of(self, name: str) -> type[Event]:
-        """The type whose class was called `name`; raises `Refused` where none is or was."""
+        """The type whose class is or was called `name`; raises `Refused` when there is none."""
         own = self._types.get(name.lower())
         if own is not None:
             return own
@@ -43,9 +43,9 @@ class FormerNames:
         )
 
     def field_of(self, name: str, field: str) -> str:
-        """Today's name of what was `field` of the class `name`.
+        """Today's name of the former `field` of the class `name`.
 
-        Raises `Refused` where it is declared no more, and where it is not known which of two fields was meant.
+        Raises `Refused` when it is no longer declared, and when the name is ambiguous.
         """
         if field == "at":
             return field

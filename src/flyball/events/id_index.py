@@ -1,10 +1,10 @@
-"""Which identities the log holds: sorted runs of 16-byte ids in a few large rows, merged as they grow.
+"""The index of the identities in a log: sorted runs of 16-byte ids in a few large rows, merged as they grow.
 
 A unique index in SQLite costs a tree insertion for each random id (measured: 90,000 rows/s). Here an append writes its
 ids as one sorted run and looks them up in the runs that overlap it, page by page with numpy. Small runs are merged,
 sixteen at a time (a log-structured merge tree: O'Neil et al., Acta Informatica 1996). Everything happens inside the
-append's transaction, so it is exact whoever else appends. Ids that begin with their time (see `checks`) meet few runs
-however many there are; ids of natural keys without `at` are looked up in every run.
+append's transaction, so it is exact with any number of writers. Ids that begin with their time (see `checks`) overlap
+few runs; ids of natural keys without `at` are looked up in every run.
 """
 
 import sqlite3
@@ -19,11 +19,11 @@ Ids = np.ndarray[Any, np.dtype[np.bytes_]]
 _PAGE = 512
 _FANOUT = 16
 _FINAL = 1 << 18
-"""A run this long is merged no more: merging millions inside a transaction would keep other writers waiting."""
+"""A run of this length is not merged again: merging millions of ids would keep other writers waiting."""
 
 
 def as_ids(ids: Sequence[bytes]) -> Ids:
-    """Ids side by side, in the order given."""
+    """The ids as an array, in the same order."""
     return np.frombuffer(b"".join(ids), dtype="S16")
 
 
@@ -50,7 +50,7 @@ def find(connection: sqlite3.Connection, ranked: Ids) -> Any:
 def _find_in_run(connection: sqlite3.Connection, run: int, fences: Ids, ranked: Ids, mask: Any) -> None:
     pages = np.searchsorted(fences, ranked, side="right") - 1
     needed, starts = np.unique(pages, return_index=True)
-    if 2 * len(needed) > len(fences):  # half of the pages or more: the whole run in one query is quicker
+    if 2 * len(needed) > len(fences):  # for half of the pages or more, one query for the whole run is faster
         _mark(_read_run(connection, run), ranked, mask)
         return
     ends = np.append(starts[1:], len(ranked))
@@ -68,7 +68,7 @@ def _mark(ids: Ids, searched: Ids, mask: Any) -> None:
 
 
 def add(connection: sqlite3.Connection, ranked: Ids) -> None:
-    """Add sorted ids that the index does not hold; merges runs where enough of one size have gathered."""
+    """Add sorted ids that the index does not hold; merges runs of one size when there are enough."""
     if not len(ranked):
         return
     _write_run(connection, ranked)

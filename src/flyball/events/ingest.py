@@ -1,7 +1,7 @@
-"""Lines in, events in the log: parsed, checked, flagged, deduplicated, appended; the bad ones into quarantine.
+"""Ingests lines: parses, checks, flags, deduplicates and appends them; bad lines go to quarantine.
 
-Promises: memory stays the same however long the stream; killed at any time and started again from the beginning,
-no event is lost or doubled, since identities decide what is new.
+Promises: constant memory, however long the stream; after a kill at any time and a restart from the beginning no event
+is lost or duplicated, since identities decide what is new.
 """
 
 from collections import Counter
@@ -21,11 +21,11 @@ from flyball.events.schema import Schema
 
 
 class IngestReport(msgspec.Struct, frozen=True):
-    """What became of a stream: `read` = the sums of `accepted` and `quarantined` plus `duplicates`.
+    """The counts of an ingested stream: `read` = the sums of `accepted` and `quarantined` plus `duplicates`.
 
     `accepted`: {event type: written}; `flagged`: {event type: written with a reference to an unknown entity};
-    `quarantined`: {reason: lines}; `ignored`: columns that no declared field uses. `likely`: what is likely wrong where
-    most of the first lines were bad.
+    `quarantined`: {reason: lines}; `ignored`: columns that no declared field uses; `likely`: the likely cause when most
+    of the first lines were bad.
     """
 
     read: int
@@ -39,12 +39,13 @@ class IngestReport(msgspec.Struct, frozen=True):
 
     @property
     def events_per_s(self) -> float:
-        """Lines read a second."""
+        """Lines read per second."""
         return self.read / self.seconds if self.seconds else 0.0
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What became of one line: "accepted", "duplicate" or "quarantined"; `flags` names unknown references."""
+    """The result of one line: "accepted", "duplicate" or "quarantined"; `unknown` names references to unknown
+    entities."""
 
     verdict: str
     reason: str = ""
@@ -64,12 +65,12 @@ def ingest(
     between: Callable[[], None] | None = None,
     stopwatch: Stopwatch | None = None,
 ) -> IngestReport:
-    """Take in a stream of bytes that may break anywhere (`Format.lines` gives it) and report.
+    """Ingest a stream of bytes in chunks that may break anywhere (as `Format.lines` yields them).
 
-    `progress` is called after each append with the report so far; `between` too, to slow a bulk load down (wait in
-    it until consumers have come near). Raises `BadInput` when the stream as a whole cannot be read, `StoreUnavailable`
-    when the log cannot take it, and with `stop_early` `Stopped` when most of the first lines are bad: everything
-    appended before stays, and the same call again goes on.
+    `progress` is called after each append with the report so far; so is `between`, which may wait until consumers have
+    caught up. Raises `BadInput` when the stream as a whole cannot be read, `StoreUnavailable` when the log cannot be
+    written, and with `stop_early` `Stopped` when most of the first lines are bad. What was appended before stays in the
+    log, and the same call continues.
     """
     watch = stopwatch or SystemStopwatch()
     start_s = watch.read_s()
@@ -89,17 +90,17 @@ def ingest(
 
 
 class LineVerdicts(msgspec.Struct, frozen=True):
-    """What became of each event, in order; `ignored`: columns that no declared field uses."""
+    """The result of each line, in order; `ignored`: columns that no declared field uses."""
 
     verdicts: list[Verdict]
     ignored: tuple[str, ...]
 
 
 def ingest_lines(lines: Sequence[bytes], source: LineSource, inlet: Inlet) -> LineVerdicts:
-    """Take in lines and report for each event what became of it; blank lines and headers have no verdict.
+    """Ingest lines and return a verdict for each event; blank lines and headers have none.
 
-    Have an `Appender` in the inlet to share commits with other callers. What other processes made known since the
-    last `EntityCatalog.catch_up` counts as it was noted there.
+    Use an inlet with an `Appender` to share commits with other callers. Entities that other processes made known since
+    the last `EntityCatalog.catch_up` may still count as unknown.
     """
     taker = _Taker(source, inlet, Tally(verdicts={}))
     taker.take(lines, 1)
@@ -107,7 +108,8 @@ def ingest_lines(lines: Sequence[bytes], source: LineSource, inlet: Inlet) -> Li
 
 
 def ingest_batch(batch: EventBatch, line: Callable[[int], bytes], source: LineSource, inlet: Inlet) -> None:
-    """Take in events that were read already, as if each had come as its `line`, which is made only for quarantine."""
+    """Ingest events that are parsed already. `line(i)`: the text of event i, called only for lines that go to
+    quarantine."""
     now_us = inlet.clock.now_us()
     checker = LineChecker(inlet.schema, inlet.catalog, source.mode, source.lag_us)
     checked = checker.check_parsed(Parsed([batch], []), len(batch.at), now_us)
@@ -118,7 +120,7 @@ def ingest_batch(batch: EventBatch, line: Callable[[int], bytes], source: LineSo
 
 
 class _Taker:
-    """Takes in the lines of one source."""
+    """Ingests the lines of one source."""
 
     def __init__(self, source: LineSource, inlet: Inlet, tally: "Tally | None" = None) -> None:
         self._source, self._inlet = source, inlet
@@ -127,9 +129,9 @@ class _Taker:
         self._checker = LineChecker(inlet.schema, inlet.catalog, source.mode, source.lag_us)
 
     def take(self, lines: Sequence[bytes], first: int) -> None:
-        """Append the good ones of `lines`, whose first has position `first`; the bad ones go to quarantine.
+        """Append the valid lines; the bad ones go to quarantine. `first`: the position of the first line.
 
-        Returns nothing of them: records held while the next ones are made cost 4 to 10 % of the CPU.
+        Returns no records: keeping them while the next ones are made costs 4 to 10 % of the CPU.
         """
         source, now_us = self._source, self._inlet.clock.now_us()
         records, bad = parse_and_append(lines, self._parser, self._checker, self._inlet, self.tally)
@@ -164,13 +166,13 @@ def _quarantined(
 def parse_and_append(
     lines: Sequence[bytes], parser: Parser, checker: LineChecker, inlet: Inlet, tally: "Tally"
 ) -> tuple[list[Record], list[BadLine]]:
-    """Parse and check `lines`, append the good ones in one transaction; returns the good and, by line, the bad ones."""
+    """Parse and check `lines` and append the valid ones in one transaction; returns the records and the bad lines."""
     checked = checker.check(parser, lines, inlet.clock.now_us())
     return _append(checked, inlet, tally), checked.bad
 
 
 def _append(checked: Checked, inlet: Inlet, tally: "Tally") -> list[Record]:
-    """Append the good ones in one transaction, and count all."""
+    """Append the valid records in one transaction, and count all lines."""
     indices = [index for index, record in enumerate(checked.records) if record is not None]
     records = [record for record in checked.records if record is not None]
     duplicates = set(inlet.appends.append(records).duplicates) if records else set()
@@ -182,7 +184,7 @@ def _append(checked: Checked, inlet: Inlet, tally: "Tally") -> list[Record]:
 
 
 class Tally:
-    """Counts so far; with `verdicts`, also what became of each line."""
+    """The counts so far; with `verdicts`, also the result of each line."""
 
     def __init__(self, verdicts: dict[int, Verdict] | None = None) -> None:
         self.accepted: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""Where events go in, and where lines come from: the two arguments of everything that takes events in."""
+"""The two arguments of all functions that ingest events: where events go, and where lines come from."""
 
 from typing import Literal
 
@@ -15,9 +15,9 @@ IngestMode = Literal["live", "history"]
 
 
 class Inlet(msgspec.Struct, frozen=True):
-    """Where events go in: what checks them, what keeps the good and the bad ones, and the clock.
+    """Where events go: the schema that checks them, the log, the quarantine and the clock.
 
-    `appender`: what takes records instead of the log itself, to share commits with other callers.
+    `appender`: records are appended through it instead of the log itself, to share commits with other callers.
     """
 
     schema: Schema
@@ -33,10 +33,10 @@ class Inlet(msgspec.Struct, frozen=True):
 
 
 class LineSource(msgspec.Struct, frozen=True):
-    """Where lines come from and how they are to be read; kept with every bad one.
+    """Where lines come from and how to read them; stored with every bad line.
 
-    `only`: the event type where the lines do not tell it. `mode`: live events become known on arrival, those of history
-    `lag_us` after they happened.
+    `only`: the event type, where the lines do not name it. `mode`: live events become known on arrival, those of
+    history `lag_us` after they happened.
     """
 
     name: str

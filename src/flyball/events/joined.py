@@ -1,14 +1,13 @@
-"""Joined event types: an event of one type together with a later one of another that names the same thing.
+"""Joined event types: an event of one type together with a later one of another type that has the same key.
 
-A joined event has the fields of both and becomes known when the later known of the two does. It is never written to the
-log: consumers join while they read, history joins its frames. Every pair within the span is one event, so the order of
-arrival cannot matter and nothing is ever taken back. A pair of which one event is known more than `LATE_US` after its
-span has closed is not joined: that bounds what waits.
-History may come one side after the other, also into a log that takes live events. Imported events wait until imports
-of the other side are past them (its span, `LATE_US` and an hour), or live events have gone on as long since the last
-import. Live events wait until live ones or imports of the other side are past them; history that comes only then joins
-none of them.
-Source: windowed stream-stream inner joins of Kafka Streams and Flink.
+A joined event has the fields of both and becomes known when the later of the two does. It is never written to the log:
+consumers join while they read, history joins its frames. Every pair within the span is one event, so the order of
+arrival does not matter and no joined event is ever retracted. A pair is not joined when one of its events becomes known
+more than `LATE_US` after the span has closed, which bounds the number of waiting events. The two sides of history may
+be imported one after the other, also into a log that receives live events. Imported events wait until imports of the
+other side have passed them by the span, `LATE_US` and an hour, or live events have continued that long since the last
+import. Live events wait until live events or imports of the other side have passed them; history that is imported later
+is not joined to them. Source: windowed stream-stream inner joins of Kafka Streams and Flink.
 """
 
 from collections.abc import Sequence
@@ -25,12 +24,13 @@ from flyball.events.types import Event, Profile, Renamed
 
 LATE_US = 7 * 86_400_000_000
 _RULE = 3
-"""Which pairs are made while reading; 1 lost those of a history whose sides came one after the other,
-2 did where live events had come before."""
+"""The version of the rule by which pairs are made while reading. 1 lost pairs of a history whose sides were imported
+one after the other; 2 lost them where live events had arrived before."""
 
 
 class Join(msgspec.Struct, frozen=True):
-    """How two event types are joined. `first_key`, `second_key`: the fields that must agree; the span is closed."""
+    """How two event types are joined. `first_key`, `second_key`: the fields that must be equal; both ends of the span
+    are included."""
 
     first: type[Event]
     second: type[Event]
@@ -41,9 +41,10 @@ class Join(msgspec.Struct, frozen=True):
 
     @property
     def hash(self) -> str:
-        """16 hex digits of all that the joined events depend on besides the log and how the two sides are declared.
+        """16 hex digits: a hash of what the joined events depend on besides the log and the declarations of the two
+        sides.
 
-        A renamed side or key is what it was: what waits for the other side goes on.
+        Renaming a side or key does not change it, so events that wait for the other side are kept.
         """
         sides = [original_type_name(side) for side in (self.first, self.second)]
         first_key = original_field_name(self.first, self.first_key)
@@ -61,11 +62,11 @@ def joined(
     within: str,
     at: Literal["first", "second"] = "first",
 ) -> type[Event]:
-    """An event type of a `first` event and a `second` that follows it within the span and names the same `by`.
+    """An event type that joins each `first` event to each `second` one that follows within the span with the same `by`.
 
-    `by`: a field of both, or the entity that a field of each refers to. The type has the fields of both (of one that
-    both have, the first's) and `elapsed_us`, the time between them; it happened `at` the first or the second. Declare
-    it among `events=`, and use it as any other in labels and features. Raises `BadDeclaration`.
+    `by`: a field of both, or the entity that a field of each refers to. The type has the fields of both (a common field
+    has the first's value) and `elapsed_us`, the time between them; its event time is that of the first or the second,
+    as `at` says. Declare it in `events=`, and use it like any other in labels and features. Raises `BadDeclaration`.
 
     >>> from typing import Annotated
     >>> from flyball.events import Ref
@@ -105,13 +106,13 @@ def joined(
 
 
 def join_of(event: type) -> Join | None:
-    """How a joined type is joined; None for a type that lies in the log."""
+    """The join of a joined type; None for a type that is in the log."""
     join = getattr(event, "__join__", None)
     return join if isinstance(join, Join) else None
 
 
 def original_field_name(event: type[Event], field: str) -> str:
-    """The oldest declared name of a field; of a joined type that of the side it comes from."""
+    """The oldest declared name of a field; for a joined type, that of the side it comes from."""
     join = join_of(event)
     if join is None:
         return original_field_names(event).get(field, field)
@@ -120,7 +121,7 @@ def original_field_name(event: type[Event], field: str) -> str:
 
 
 def logged_types(event_types: Sequence[type[Event]]) -> tuple[type[Event], ...]:
-    """The types that lie in the log behind these, each once: of a joined one both sides."""
+    """The types that are read from the log for these, each once: for a joined type both sides."""
     sides: list[type[Event]] = []
     for event in event_types:
         join = join_of(event)
@@ -133,7 +134,7 @@ def fields_of(event: type[Event]) -> dict[str, msgspec.structs.FieldInfo]:
 
 
 def _without_renames(annotation: Any) -> Any:
-    """An annotation without the former names: a joined type lies in no log and has none."""
+    """An annotation without former names: a joined type is in no log and has none."""
     if get_origin(annotation) is not Annotated:
         return annotation
     inner, *marks = get_args(annotation)
@@ -143,7 +144,7 @@ def _without_renames(annotation: Any) -> Any:
 
 
 def _default(field: msgspec.structs.FieldInfo) -> Any:
-    """What stands for the field's default in a class body."""
+    """The field's default as it is written in a class body."""
     if field.default_factory is not msgspec.NODEFAULT:
         return msgspec.field(default_factory=field.default_factory)
     return field.default

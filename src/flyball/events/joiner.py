@@ -1,4 +1,4 @@
-"""Joins records of two types while they are read, with a table of what waits for the other side."""
+"""A windowed stream-stream join: joins records of two types while they are read, with a table of pending events."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
@@ -20,7 +20,7 @@ Positioned = tuple[Record, int, int]
 
 
 class _Waiting(msgspec.Struct, array_like=True, frozen=True, order=True):
-    """An event that waits for the other side."""
+    """A pending event: it waits for the other side."""
 
     at: int
     partition: int
@@ -31,7 +31,7 @@ class _Waiting(msgspec.Struct, array_like=True, frozen=True, order=True):
 
 
 class _Pending(msgspec.Struct, array_like=True):
-    """What waits under one key of one side. `due`: the hour under which it is noted to be looked at again."""
+    """The pending events of one key of one side. `due`: the hour at which they are checked for expiry."""
 
     waiting: list[_Waiting]
     due: int
@@ -40,7 +40,7 @@ class _Pending(msgspec.Struct, array_like=True):
 class _Latest(msgspec.Struct, array_like=True):
     """{partition: the latest `known_at`} of the imported events of each side, and of all that came live.
 
-    `settled`: {partition: the live time after its last import, -1 while there is none}.
+    `settled`: {partition: the live time after its last import, -1 before the first live event}.
     """
 
     imported: tuple[dict[int, int], dict[int, int]]
@@ -49,7 +49,8 @@ class _Latest(msgspec.Struct, array_like=True):
 
 
 _POOLS = range(4)
-"""What waits, apart by how it goes: live firsts and seconds, imported firsts and seconds."""
+"""The pools of pending events, which expire by different rules: live firsts and seconds, imported firsts and
+seconds."""
 
 _Pools = tuple[list[_Waiting], list[_Waiting], list[_Waiting], list[_Waiting]]
 
@@ -59,7 +60,7 @@ _decode_latest = msgspec.msgpack.Decoder(_Latest).decode
 
 
 class KeyValues(Protocol):
-    """Where the pending events lie: the part of a state store that is read here."""
+    """The part of a state store that is needed to read pending events."""
 
     def read(self, keys: Sequence[bytes]) -> tuple[list[bytes | None], Offsets]: ...
 
@@ -67,16 +68,18 @@ class KeyValues(Protocol):
 
 
 class Joiner:
-    """Joins records while they are read. `types`: those it must be given, `names`: those it makes.
+    """Joins records while they are read. `types`: the event types it needs, `names`: the joined types it makes.
 
-    `apply` returns the joined records of a batch with the position of the side whose time they have (that of the other
-    side is the record's `id`, so that both tell pairs apart, in the order of `join_frames`), and the changes
-    of the pending events, which belong into the same write as whatever is made of the records; each record is to be
-    given once. `partitions`: of the log; an event goes once, in every partition, the other side is past the time it can
-    wait for, or what comes live (`known_at` is then the time of arrival) is. Of imported events only the imports of the
-    other side count, or live ones that have gone on for the whole span after the last import: history of one side may
-    thus be read long before that of the other, and a side that stays silent holds nothing for ever. None keeps all, as
-    a replay may.
+    `apply` returns the joined records of a batch with the position of the side whose time they have (the position of
+    the other side is the record's `id`, so that both identify a pair, in the order of `join_frames`), and the changes
+    of the pending events, to be written atomically with what is derived from the records. Each record must be passed
+    once.
+
+    `partitions`: of the log. A pending event expires once, in every partition, events of the other side or live events
+    (whose `known_at` is their time of arrival) have passed the time it can wait for. Imported events expire only by
+    imports of the other side, or by live events that have continued for the whole span after the last import: so
+    history of one side may be imported long before that of the other, and a silent side keeps nothing for ever. None:
+    no event expires, for replays.
     """
 
     def __init__(self, schema: Schema, names: Sequence[str], partitions: int | None = None) -> None:
@@ -85,7 +88,7 @@ class Joiner:
         self.types = frozenset(name for join in self._joins for name in join.sides)
 
     def prefixes(self) -> list[bytes]:
-        """What the keys of the pending events begin with."""
+        """The prefixes of the keys of the pending events."""
         return [join.prefix for join in self._joins]
 
     def apply(
@@ -148,7 +151,7 @@ class _OneJoin:
     def _arrived(
         self, records: Mapping[str, Sequence[Positioned]], latest: _Latest
     ) -> tuple[dict[bytes, _Pools], bool]:
-        """{key: events by pool} of a batch, and whether there was any record; `latest` is moved on."""
+        """{key: events by pool} of a batch, and whether there was any record; updates `latest`."""
         new: dict[bytes, _Pools] = {}
         seen, importing = False, set[int]()
         for side, (name, key_of_event) in enumerate(zip(self.sides, self._keys, strict=True)):
@@ -203,9 +206,9 @@ class _OneJoin:
         return msgspec.structs.replace(record, id=pair), anchor.offset, anchor.partition
 
     def _passed_us(self, latest: _Latest, pool: int) -> int | None:
-        """The time before which nothing of a pool can wait any more; None while a partition has not shown it.
+        """The time before which events of a pool have expired; None while a partition has had none.
 
-        Time of arrival only moves on; that of history is where its files have come to, which says nothing of others.
+        Arrival times only increase; times of history show how far that import has come and say nothing about others.
         """
         if self._partitions is None:
             return None
@@ -222,7 +225,7 @@ class _OneJoin:
     def _stored(
         self, pool: int, key: bytes, waiting: list[_Waiting], noted: int, passed_us: int | None
     ) -> dict[bytes, bytes | None]:
-        """The changes that keep what still waits under a key, noted by the hour of its latest event."""
+        """The changes that store the events still pending under a key, indexed by the hour of the latest one."""
         if passed_us is not None:
             waiting = [event for event in waiting if event.at >= passed_us]
         pending_key = self._pending_key(pool, key)
@@ -233,7 +236,7 @@ class _OneJoin:
             return changes
         due = max(event.at for event in waiting) // _HOUR_US
         if 0 <= noted <= due:
-            return {pending_key: _encode(_Pending(waiting, noted))}  # looked at then, and noted anew
+            return {pending_key: _encode(_Pending(waiting, noted))}  # checked at that hour, and indexed again
         if noted >= 0:
             changes[self._note(pool, noted, key)] = None
         return changes | {pending_key: _encode(_Pending(waiting, due)), self._note(pool, due, key): b""}
@@ -250,7 +253,7 @@ class _OneJoin:
     def _sweep(
         self, store: KeyValues, pool: int, passed_us: int | None, changes: Mapping[bytes, bytes | None]
     ) -> dict[bytes, bytes | None]:
-        """Drop what can wait no more among the keys that are due; those just changed are looked at another time."""
+        """Remove expired events of the keys that are due; keys changed in this batch are left for a later sweep."""
         if passed_us is None:
             return {}
         swept: dict[bytes, bytes | None] = {}

@@ -13,7 +13,7 @@ from flyball.events.pieces import read_pieces
 from flyball.events.schema import Schema
 
 _REMEMBERED = 10_000
-"""Sets of names whose event type is kept, so that a stream of ever new names does not fill the memory."""
+"""The most sets of names whose event type is cached, so that a stream of ever new names does not fill the memory."""
 
 _Recognized = tuple[EventType, dict[str, str], frozenset[str]]
 
@@ -21,7 +21,7 @@ _Recognized = tuple[EventType, dict[str, str], frozenset[str]]
 class JsonLines(msgspec.Struct, frozen=True):
     """One JSON object a line: `{"type": "watch", "at": "2026-01-31T12:00:00Z", "user": 7, ...}`.
 
-    `at` is ISO 8601 or microseconds; `type` may be left out when the fields tell it.
+    `at` is ISO 8601 or microseconds; `type` may be omitted where the fields belong to one event type only.
     """
 
     columns: SourceColumns = SourceColumns()
@@ -83,7 +83,7 @@ class JsonParser:
         builder.add(index, row, at_us)
 
     def _recognize(self, document: dict[str, Any]) -> _Recognized:
-        """The type, {their name: our name} of declared fields and the time, and the columns that are ignored."""
+        """The type, {name in the source: declared name} of fields and time, and the columns that are ignored."""
         named = document.get("type") if self._only is None else self._only
         if not (named is None or isinstance(named, str) or self._has_type_field):
             raise BadInput("type", f"one of {', '.join(self._schema.types)}", named)
@@ -118,7 +118,8 @@ class JsonParser:
 
 
 def _read(reader: CellReader, declared: EventType, name: str, value: Any) -> Any:
-    """What a reader makes of a value: text where a number is declared is read as one. Nothing is nothing, as in CSV."""
+    """The value that a reader returns; text is parsed where a number is declared. None stays None in optional
+    fields."""
     field = next(field for field in declared.declared if field.name == name)
     if value is None and field.optional:
         return None

@@ -1,4 +1,4 @@
-"""The store behind the entity catalog, and where it is opened."""
+"""The protocol of the entity catalog's store, and the function that opens one."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -8,11 +8,11 @@ from flyball.events.log import Offsets
 
 
 class KnownEntities(Protocol):
-    """Known entities, numbered in the order in which they became known, and the log offsets they were taken from.
+    """Known entities, numbered in the order in which they became known, and the log offsets they were read up to.
 
-    `add` takes {(entity, key): whether a profile made it known} and, where given, offsets that only ever rise, all at
-    once. `since` gives (number, entity, key) beyond a number. `has`: whether any of a kind is known (`profiled`: by a
-    profile). `offsets` of so many partitions are 0 where none were stored.
+    `add` stores {(entity, key): whether a profile made it known} and optionally offsets, which never decrease,
+    atomically. `since` returns (number, entity, key) beyond a number. `has`: whether any entity of a kind is known
+    (`profiled`: by a profile). `offsets`: of that many partitions, 0 where none were stored.
     """
 
     def add(self, known: Mapping[tuple[str, str], bool], offsets: Offsets | None) -> None: ...

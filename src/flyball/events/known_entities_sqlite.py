@@ -17,7 +17,7 @@ class SqliteKnownEntities:
     """`sqlite:///path/catalog.db`."""
 
     def __init__(self, url: Url) -> None:
-        remedy = "delete it: it is made again from the log"
+        remedy = "delete it: it is rebuilt from the log"
         self._file = SqliteFile(Path(url.path), _SCRIPT, format=1, remedy=remedy)
 
     def add(self, known: Mapping[tuple[str, str], bool], offsets: Offsets | None) -> None:

@@ -1,4 +1,4 @@
-"""Where the consumers of the log stand, as the log worker reports it in a file that every room may read."""
+"""The lag of the log's consumers, as the log worker reports it in a file."""
 
 from pathlib import Path
 
@@ -7,18 +7,18 @@ import msgspec
 from flyball.core import format_duration
 
 SILENT_US = 10_000_000
-"""A report older than this is of a worker that is dead or stuck."""
+"""A report older than this means that the worker is dead or stuck."""
 
 STUCK_US = 60_000_000
 """A consumer that is behind and has not moved for this long is stuck."""
 
 
 class ConsumerLag(msgspec.Struct, frozen=True):
-    """Where one consumer stands.
+    """The lag of one consumer.
 
-    `behind`: records, -1 when it could not be found out. `lag_us`: since the oldest of them was first seen in its
-    stream. `still_us`: how long it has been behind without moving. `error`: of its last attempt, "" when that
-    succeeded; `failing_since_us`: the time of the first attempt since then that failed.
+    `behind`: records not applied yet, -1 when unknown. `lag_us`: the time since the oldest of them was first seen in
+    its stream. `still_us`: how long it has been behind without progress. `error`: of the last attempt, "" when that
+    succeeded; `failing_since_us`: the time of the first failed attempt since the last success.
     """
 
     behind: int
@@ -29,7 +29,7 @@ class ConsumerLag(msgspec.Struct, frozen=True):
 
 
 class WorkerReport(msgspec.Struct, frozen=True):
-    """How the log worker is doing. `applied`: records by consumer since it started."""
+    """The status of the log worker. `applied`: records by consumer since it started."""
 
     at_us: int
     applied: dict[str, int]
@@ -45,7 +45,7 @@ def read_worker_report(path: Path) -> WorkerReport | None:
 
 
 def lag_text(lag: ConsumerLag) -> str:
-    """A lag as a person reads it."""
+    """A lag as text for people."""
     if lag.error:
         return f"stopped: {lag.error}"
     if lag.behind == 0:
@@ -54,9 +54,10 @@ def lag_text(lag: ConsumerLag) -> str:
 
 
 def consumer_troubles(report: WorkerReport | None, now_us: int) -> dict[str, str]:
-    """{consumer: what is wrong with it, since when}, of those that fail or are stuck; "" for the worker itself.
+    """{consumer: problem and its duration} of consumers that fail or are stuck; the key "" stands for the worker
+    itself.
 
-    Empty without a report: where no worker runs, nobody is behind.
+    Empty without a report, since no worker runs.
     """
     if report is None:
         return {}

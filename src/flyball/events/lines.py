@@ -1,18 +1,18 @@
-"""A stream of bytes as lists of lines, in constant memory."""
+"""Splits a stream of bytes into lists of lines, in constant memory."""
 
 from collections.abc import Iterable, Iterator
 
 MAX_LINE = 65_536
-"""Bytes; a longer line goes to quarantine cut to this length."""
+"""The most bytes of a line; a longer one goes to quarantine, truncated to this length."""
 
 CHUNK = 4_096
-"""Lines in one list, which are then appended at once: few enough to stay in the processor's caches."""
+"""Lines in one list, which is appended in one transaction: few enough to stay in the processor's caches."""
 
 
 def split_lines(pieces: Iterable[bytes], chunk: int = CHUNK) -> Iterator[list[bytes]]:
-    """Lists of up to `chunk` lines without their ends (LF or CR LF), a byte order mark at the start taken off.
+    """Yield lists of up to `chunk` lines without line ends (LF or CR LF) and without a byte order mark.
 
-    A line beyond `MAX_LINE` comes cut to one byte more, so that its length shows.
+    A line longer than `MAX_LINE` is truncated to one byte more, so that it can be recognized.
     """
     remainder = b""
     skipping = False

@@ -1,4 +1,4 @@
-"""The contract of the event log, and what lies in it."""
+"""The protocols of the event log, and its records."""
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,20 +10,20 @@ from flyball.core import load_backend, parse_url
 from flyball.events.written import WrittenType
 
 Offsets = tuple[int, ...]
-"""Per partition, the offset of the next record: how many records lie before it."""
+"""For each partition the offset of the next record, which is the number of records before it."""
 
 
 IMPORTED = 1 << 31
-"""The flag of a record that came in as history: its `known_at` is what was declared, not the time of its arrival."""
+"""The flag of a record ingested as history: its `known_at` was declared, it is not the time of arrival."""
 
 
 class Record(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """One event as it lies in the log.
+    """One event as it is stored in the log.
 
-    `key`: what it is partitioned by, the text of its first reference. `id`: 16 bytes, the hash of its natural key.
-    `body`: msgpack of the event's own fields in declared order (an array; `Schema.decode` gives the event back).
-    `flags`: bit i set when the i-th reference named an entity unknown on arrival; `IMPORTED`. `schema`: the fingerprint
-    of the declaration that `body` was written with (`WrittenType.fingerprint`); 0 for what is no declared event.
+    `key`: the partition key, the text of its first reference. `id`: 16 bytes, the hash of its natural key. `body`: an
+    array in msgpack of the event's own fields in declared order (see `Schema.decode`). `flags`: bit i is set when the
+    i-th reference named an entity unknown on arrival; `IMPORTED`. `schema`: the fingerprint of the declaration that
+    `body` was written with (`WrittenType.fingerprint`); 0 for a record that is no declared event.
     """
 
     type: str
@@ -39,7 +39,7 @@ class Record(msgspec.Struct, frozen=True, gc=False, array_like=True):
 class Slice(msgspec.Struct, frozen=True):
     """Consecutive records of one partition; `records[i]` has offset `first + i`.
 
-    `stored`: the records as they lie in the log, where some were written with an earlier declaration.
+    `stored`: the records as they are stored, where some were written with an earlier declaration.
     """
 
     partition: int
@@ -55,25 +55,25 @@ class Slice(msgspec.Struct, frozen=True):
 
 
 class Appended(msgspec.Struct, frozen=True):
-    """What an append did: how many records were written, and which (indices into the call) were there already."""
+    """The result of an append: how many records were written, and the indices of those that were in the log already."""
 
     written: int
     duplicates: list[int]
 
 
 class Appends(Protocol):
-    """Takes records in: a log, or an `Appender` before one."""
+    """Something records can be appended to: a log, or an `Appender`."""
 
     def append(self, records: Sequence[Record]) -> Appended: ...
 
 
 class WrittenSchemas(Protocol):
-    """The declarations that a log's records were written with, beside the records.
+    """The declarations that a log's records were written with, stored beside the records.
 
-    `stored`: those in use, in the order in which they came into use; one that came back into use is there again.
-    `offer`: those that records appended through this handle are written with. The log stores one with the first record
-    that names it. `append` raises `Refused` for a record whose `schema` was neither stored nor offered, or was closed
-    by one stored after the offer.
+    `stored`: in the order in which they came into use; one that came back into use is listed again. `offer`: the
+    declarations of records that will be appended through this handle. The log stores a declaration with the first
+    record that has it. `append` raises `Refused` for a record whose `schema` was neither stored nor offered, or was
+    closed by one that was stored after the offer.
     """
 
     def stored(self) -> list[WrittenType]: ...
@@ -82,9 +82,9 @@ class WrittenSchemas(Protocol):
 
 
 class ReaderGroups(Protocol):
-    """Offsets that readers keep in the log itself, by the name of their group, as Kafka's consumer groups do.
+    """Offsets that readers store in the log itself under the name of their group, like Kafka's consumer groups.
 
-    `committed`: what was committed last; 0 in every partition for a group that never committed.
+    `committed`: the offsets committed last; 0 in every partition for a group that never committed.
     """
 
     def commit(self, group: str, offsets: Offsets) -> None: ...
@@ -93,12 +93,12 @@ class ReaderGroups(Protocol):
 
 
 class EventLog(Protocol):
-    """Append-only, partitioned by key, replayable.
+    """An append-only log, partitioned by key, replayable.
 
-    `append` is durable and atomic: all of its new records or none, duplicates (equal `id`) left out and reported.
-    `read(after, limit)` gives up to about `limit` records from those offsets on, in append order within a partition.
-    A reader that stored its offsets, here in `groups` or elsewhere, resumes exactly. `schemas`: what the records were
-    written with.
+    `append` is durable and atomic: it writes all new records or none; duplicates (equal `id`) are omitted and reported.
+    `read(after, limit)` returns up to about `limit` records from those offsets on, in append order within a partition.
+    A reader that stored its offsets, in `groups` or elsewhere, resumes exactly. `schemas`: the declarations that the
+    records were written with.
     """
 
     @property
@@ -139,13 +139,13 @@ def open_log(url: str) -> EventLog:
 
 
 def log_exists(url: str) -> bool:
-    """Whether there is a log at `url` already; opens none."""
+    """Whether there is a log at `url`; creates none."""
     parsed = parse_url(url)
     return bool(load_backend("event log", BACKENDS, parsed.scheme).exists(parsed))
 
 
 def partition(key: str, partitions: int) -> int:
-    """The partition that holds a key's records; the same everywhere and for ever.
+    """The partition of a key's records: a stable hash, the same on every machine and in every release.
 
     >>> partition("42", 4)
     0

@@ -1,7 +1,7 @@
-"""The names that an event type and its fields were first declared with: renaming them changes nothing learned before.
+"""The first declared names of an event type and its fields, so that renaming changes no hash of earlier versions.
 
-They are read off the declaration alone (`former_names`, `fb.renamed`, each oldest first), so that hashes of features
-and the columns of a version need no log to be compared.
+They are read from the declaration alone (`former_names`, `fb.renamed`, each oldest first), so that hashes of features
+and the columns of a version can be compared without a log.
 """
 
 from functools import lru_cache
@@ -29,7 +29,7 @@ def original_field_names(event: type[Event]) -> dict[str, str]:
 
 @lru_cache(maxsize=256)
 def field_names_now(event: type[Event]) -> dict[str, str]:
-    """{each name that a field of the event type has or had, and "at": its name now}."""
+    """{present or former name of a field: its present name}, and "at"."""
     declared = read_type(event).declared
     former = {name: field.name for field in declared for name in field.former}
     return {**former, **{field.name: field.name for field in declared}, "at": "at"}

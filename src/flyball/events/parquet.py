@@ -24,7 +24,7 @@ class Parquet(msgspec.Struct, frozen=True):
         return JsonParser(schema, self.columns, only)
 
     def lines(self, stream: BinaryIO) -> Iterator[bytes]:
-        import polars  # heavy, and only here
+        import polars  # slow to import, and needed only here
 
         try:
             frame = polars.read_parquet(stream)

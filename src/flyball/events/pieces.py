@@ -1,4 +1,4 @@
-"""The bytes of a stream as they come, unpacked when they are compressed."""
+"""Reads a stream in chunks of bytes, decompressed when it is gzip."""
 
 import zlib
 from collections.abc import Iterator
@@ -8,7 +8,8 @@ from flyball.core import BadInput
 
 
 def read_pieces(stream: BinaryIO, size: int = 1 << 21) -> Iterator[bytes]:
-    """Bytes as they come, unpacked when they are gzip. A pipe is not waited for until `size` bytes are there."""
+    """Yield chunks of bytes, decompressed when the stream is gzip. Of a pipe what is available, at most `size`
+    bytes."""
     read = getattr(stream, "read1", stream.read)
     piece = read(size)
     if piece[:2] == b"\x1f\x8b":
@@ -20,7 +21,7 @@ def read_pieces(stream: BinaryIO, size: int = 1 << 21) -> Iterator[bytes]:
 
 
 def _unpacked(first: bytes, stream: BinaryIO, size: int) -> Iterator[bytes]:
-    """The text of one gzip member after another."""
+    """Yield the decompressed bytes of all gzip members in turn."""
     inflate, piece = zlib.decompressobj(wbits=31), first
     try:
         while piece:

@@ -1,4 +1,4 @@
-"""The first lines of a source as they would be understood; writes nothing."""
+"""Shows how the first lines of a source would be ingested; writes nothing."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -15,7 +15,7 @@ from flyball.events.schema import Schema
 
 
 class PreviewRow(msgspec.Struct, frozen=True):
-    """One line as understood: its event's type, fields and event time; or why it would go to quarantine."""
+    """One parsed line: its event's type, fields and event time, or why it would go to quarantine."""
 
     position: int
     type: str = ""
@@ -26,10 +26,10 @@ class PreviewRow(msgspec.Struct, frozen=True):
 
 
 class Preview(msgspec.Struct, frozen=True):
-    """The first lines of a source: `rows` of them one by one, and counts over all that were looked at.
+    """The first lines of a source: `rows` of them one by one, and counts of all that were parsed.
 
-    `read` = the sums of `accepted` and `quarantined`; what is in the log already is not looked up. `examples`: {reason:
-    the first line of it}. `likely`: what is likely wrong where most lines are bad.
+    `read` = the sums of `accepted` and `quarantined`; duplicates are not looked up. `examples`: {reason: the first line
+    with it}. `likely`: the likely cause when most lines are bad.
     """
 
     rows: list[PreviewRow]

@@ -1,4 +1,4 @@
-"""Where bad lines wait: with their raw bytes, their reason and where they came from."""
+"""The quarantine: bad lines with their raw bytes, the reason and their source."""
 
 from collections.abc import Iterator, Sequence
 from typing import Literal, Protocol
@@ -13,10 +13,10 @@ EntryState = Literal["open", "released", "dropped"]
 
 
 class Quarantined(msgspec.Struct, frozen=True, gc=False):
-    """One bad line. `position`: its line in `source`, from 1. `header`, `only_type`: what is needed to read it again.
+    """One bad line. `position`: its line in `source`, from 1. `header`, `only_type`: needed to read it again.
 
-    `lag_us`: from its time to when it became known, for history; -1 for what came in live. `state`: "open", or
-    "released" once a retry has brought it into the log. `id` 0: not stored yet.
+    `lag_us`: of history, from `at` to `known_at`; -1 for live lines. `state`: "open", or "released" once a retry has
+    put it into the log. `id` 0: not stored yet.
     """
 
     at_us: int
@@ -36,8 +36,8 @@ class Quarantined(msgspec.Struct, frozen=True, gc=False):
 class Quarantine(Protocol):
     """Bad lines, kept once each: the same bytes at the same position of the same source are one entry.
 
-    `put` stores the new ones durably and returns how many those were. `list` gives entries by rising id, from beyond
-    id `after`. `counts`: {reason: open entries}. `mark` makes entries "released", or removes them when "dropped".
+    `put` stores the new ones durably and returns their number. `list` returns entries with an id greater than `after`,
+    ordered by id. `counts`: {reason: open entries}. `mark` sets entries to "released", or removes them when "dropped".
     """
 
     def put(self, entries: Sequence[Quarantined]) -> int: ...
@@ -77,7 +77,8 @@ def entry_of(quarantine: Quarantine, entry_id: int) -> Quarantined:
 def open_entries(
     quarantine: Quarantine, ids: Sequence[int] | None = None, reason: str | None = None
 ) -> Iterator[list[Quarantined]]:
-    """Pages of open entries: all of them, those of one reason, or `ids` (raises `NotFound` for one that is none)."""
+    """Yield pages of open entries: all of them, those of one reason, or `ids` (raises `NotFound` for an unknown
+    one)."""
     if ids is not None:
         yield [entry for entry in (entry_of(quarantine, entry_id) for entry_id in ids) if entry.state == "open"]
         return
@@ -88,7 +89,7 @@ def open_entries(
 
 
 def drop(quarantine: Quarantine, ids: Sequence[int] | None = None, reason: str | None = None) -> int:
-    """Remove open entries for good; returns how many."""
+    """Delete open entries permanently; returns their number."""
     dropped = 0
     for page in open_entries(quarantine, ids, reason):
         quarantine.mark([entry.id for entry in page], "dropped")

@@ -9,8 +9,8 @@ import msgspec
 from flyball.core import SqliteFile, Url
 from flyball.events.quarantine import EntryState, Quarantined
 
-# Positions rise within a source, so that new entries go to one end of the index: an index of random digests alone cost
-# 5 us a line, more than to parse and check it. `raw_check` tells apart lines that took each other's place.
+# Positions increase within a source, so new entries go to one end of the index: an index of random digests alone cost
+# 5 us a line, more than to parse and check it. `raw_check` distinguishes different lines at the same position.
 _SCRIPT = """
 CREATE TABLE IF NOT EXISTS entries(
     id INTEGER PRIMARY KEY AUTOINCREMENT, source TEXT NOT NULL, position INTEGER NOT NULL, raw_check BLOB NOT NULL,

@@ -1,4 +1,4 @@
-"""Reading a log: on from where a reader stands, up to given offsets, or only what matters to it."""
+"""Reads a log: the records beyond a reader's offsets, up to given offsets, or only those that match."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -9,9 +9,9 @@ _BATCH = 20_000
 
 
 def fresh(slices: Sequence[Slice], offsets: Offsets) -> tuple[list[Slice], Offsets]:
-    """What of `slices` a consumer that stands at `offsets` has not applied yet, and where it stands afterwards.
+    """The part of `slices` beyond a consumer's `offsets`, and its offsets once that is applied.
 
-    Partitions that `offsets` does not name count as 0. Raises `BadInput` for a slice that would leave a gap.
+    Partitions missing in `offsets` count as 0. Raises `BadInput` for a slice that would leave a gap.
 
     >>> new, offsets = fresh([Slice(0, 2, ["c", "d"])], (3,))
     >>> (new[0].first, new[0].records), offsets
@@ -38,10 +38,10 @@ def read_where(
     types: Mapping[str, int] | None = None,
     at_us: tuple[int, int] | None = None,
 ) -> Iterator[Slice]:
-    """The records of one partition in [after, until) that match, in order, and some others among them.
+    """Yield the matching records of one partition in [after, until), in order, possibly with others among them.
 
-    `types`: {event type: the earliest `at` that matters of it}, None for all; `at_us`: `at` in [first, last). A
-    `SearchableLog` skips what holds none of these, any other log is read whole. It ends early where the log does.
+    `types`: {event type: its earliest `at` that matches}, None for all; `at_us`: `at` in [first, last). A
+    `SearchableLog` skips blocks without matches; any other log is read completely. Stops where the log ends.
     """
     if isinstance(log, SearchableLog):
         yield from log.read_where(partition, after, until, types, at_us)
@@ -74,14 +74,14 @@ def after_slices(offsets: Offsets, slices: Sequence[Slice]) -> Offsets:
 
 
 def read_until(log: EventLog, after: Offsets, until: Offsets, limit: int) -> Iterator[list[Slice]]:
-    """Exactly the records from `after` up to `until`, some `limit` at a time, whatever is appended meanwhile.
+    """Yield exactly the records from `after` up to `until`, about `limit` at a time, whatever is appended meanwhile.
 
-    Partitions that `after` or `until` does not name count as 0. Raises `Refused` when the log ends before `until`.
+    Partitions missing in `after` or `until` count as 0. Raises `Refused` when the log ends before `until`.
     """
     ends = log.ends()
     after, goals = _padded(after, len(ends)), _padded(until, len(ends))
     while any(at < goal for at, goal in zip(after, goals, strict=True)):
-        # a partition that has arrived is read after its end, so that nothing of it is read in vain
+        # a finished partition is read from its end, so that no records of it are read in vain
         reading = tuple(end if at >= goal else at for at, goal, end in zip(after, goals, ends, strict=True))
         pieces = log.read(reading, limit)
         if not pieces:

@@ -1,4 +1,4 @@
-"""Quarantined lines, checked again after the declaration, the format or the catalog has changed."""
+"""Checks quarantined lines again, after the declaration, the format or the catalog has changed."""
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
@@ -15,9 +15,9 @@ from flyball.events.quarantine import Quarantined, open_entries
 
 
 class RetryReport(msgspec.Struct, frozen=True):
-    """What became of the lines that were tried: `still_bad` stay in quarantine, the others are released.
+    """The counts of a retry: `still_bad` lines stay in quarantine, the others are released.
 
-    `unreadable`: why some of them could not be read at all, such as a format or type that is declared no more.
+    `unreadable`: why some could not be read at all, such as a format or type that is no longer declared.
     """
 
     tried: int
@@ -35,10 +35,11 @@ def retry(
     reason: str | None = None,
     mode: IngestMode | None = None,
 ) -> RetryReport:
-    """Check open entries again (`ids`: only these) and append the good ones. Killed and called again, none doubles.
+    """Check open entries again (`ids`: only these) and append the valid ones. After a kill, a second call duplicates
+    none.
 
-    A line that came in live becomes known now, not when it happened: nothing served before can have seen it. One of
-    history keeps its lag. `mode` overrides that. Lines that were cut for their length cannot be read again.
+    A live line becomes known now, not when it happened: no earlier response can have seen it. A line of history keeps
+    its lag. `mode` overrides this. Truncated lines cannot be read again.
     """
     tally, still_bad = Tally(), 0
     unreadable: dict[str, None] = {}
@@ -66,7 +67,7 @@ def _retry(
     mode: IngestMode | None,
     tally: Tally,
 ) -> int:
-    """How many of `entries`, which are read alike, stay bad; raises when they cannot be read as they were."""
+    """The number of `entries`, all read with the same parser, that stay bad; raises when they cannot be read."""
     first = entries[0]
     chosen: IngestMode = mode or ("live" if first.lag_us < 0 else "history")
     checker = LineChecker(inlet.schema, inlet.catalog, chosen, max(first.lag_us, 0), ages=False)

@@ -15,19 +15,19 @@ from flyball.events.written import WrittenType
 
 FIRST_US = 0
 LAST_US = 4_102_444_800_000_000
-"""Timestamps an event may carry: [1970, 2100)."""
+"""The end of the range of event times: [1970, 2100)."""
 
 
 _PART = 64
 
 
 class Schema:
-    """The event types of an application. `types` maps the lower-case class name to its declaration; `joined` does
-    so for joined types, which no log holds.
+    """The event types of an application. `types`: {lower-case class name: declaration}; `joined`: the same of joined
+    types, which are in no log.
 
-    `future_us`: how far ahead of `known_at` a live event may lie. `oldest_us`: how far behind it may lie (None: any).
-    `written`: what the records of a log were written with (`EventLog.schemas`), oldest first; identities are those that
-    the same events had then. Raises `BadDeclaration` for a declaration that cannot be checked.
+    `future_us`: how far `at` of a live event may be after `known_at`; `oldest_us`: how far before it (None: any).
+    `written`: the declarations that a log's records were written with (`EventLog.schemas`), oldest first; identities
+    stay as they were. Raises `BadDeclaration` for a declaration that cannot be compiled.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Schema:
                     )
 
     def after(self, written: Sequence[WrittenType]) -> "Schema":
-        """The same declarations in a log whose records were written with these."""
+        """The same declarations, for a log whose records were written with `written`."""
         types = [declared.cls for declared in (*self.types.values(), *self.joined.values())]
         return Schema(types, future_us=self.future_us, oldest_us=self.oldest_us, written=written)
 
@@ -85,9 +85,10 @@ class Schema:
         lax: bool = False,
         known: Known | None = None,
     ) -> Record:
-        """The record of one event, or raises `Rejected`. Fields that are not declared are left out.
+        """The record of one event; raises `Rejected`. Undeclared fields are ignored.
 
-        `live` adds the checks against `known_at`; `lax` reads numbers from text; `known` sets the flags.
+        `live`: check `at` against `known_at`; `lax`: read numbers from text; `known`: the known entities, for the
+        flags.
         """
         self._check_time(at, known_at, live)
         return self._check_of(name).check(fields, at, known_at, flags, lax, known or {})
@@ -105,9 +106,10 @@ class Schema:
         lax: bool = False,
         known: Known | None = None,
     ) -> tuple[list[Record | None], list[tuple[int, Rejection]]]:
-        """`check` over events of one type, faster. `columns[i]` holds the values of field `names[i]`; `flags` of all.
+        """As `check` for many events of one type, faster. `columns[i]`: the values of field `names[i]`; `flags`: of
+        all.
 
-        Returns (the records, None where rejected; the rejections by row).
+        Returns (the records, None where rejected; [(row, rejection)]).
         """
         check = self._checks.get(name)
         if check is None or tuple(names) != check.names or check.slow:
@@ -115,19 +117,19 @@ class Schema:
         return self._check_quickly(check, columns, ats, known_ats, flags, live, lax, known)
 
     def join_record(self, name: str, fields: Mapping[str, Any], at: int, known_at: int) -> Record:
-        """The record of an event of a joined type, for consumers: it never lies in a log."""
+        """The record of an event of a joined type, for consumers: it is never written to a log."""
         return self._joined[name].check(fields, at, known_at, 0, False, {})
 
     def type_of(self, event: type[Event]) -> EventType | None:
-        """The declaration of an event type, joined ones among them; None for one that is not declared."""
+        """The declaration of an event type, which may be joined; None for one that is not declared."""
         return next((kind for kind in (*self.types.values(), *self.joined.values()) if kind.cls is event), None)
 
     def decode(self, record: Record) -> Event:
-        """The event in a record; raises `NotFound` for a type that is not declared."""
+        """The event of a record; raises `NotFound` for a type that is not declared."""
         return self._check_of_record(record.type).decode(record)
 
     def decode_many(self, records: Sequence[Record]) -> list[Event]:
-        """The events in records, in order."""
+        """The events of records, in order."""
         decoders = {name: check.decode for name, check in (*self._checks.items(), *self._joined.items())}
         try:
             return [decoders[record.type](record) for record in records]
@@ -145,8 +147,8 @@ class Schema:
         lax: bool,
         known: Known | None,
     ) -> tuple[list[Record | None], list[tuple[int, Rejection]]]:
-        """All rows at once; where one of them is in doubt, without those whose time or values are refused; then in
-        smaller parts, the smallest one by one."""
+        """Check all rows at once; where that fails, without rows whose time or values are rejected; then in smaller
+        parts, the smallest row by row."""
         if ats and self._times_fine(ats, known_ats, live):
             quick = check.check_many(columns, ats, known_ats, flags, lax, known or {})
             if quick is not None:
@@ -179,7 +181,7 @@ class Schema:
         lax: bool,
         known: Known | None,
     ) -> tuple[list[Record | None], list[tuple[int, Rejection]]]:
-        """The rows that are not `refused`, and all rejections."""
+        """Check the rows that are not `refused`; returns the records and all rejections."""
         records: list[Record | None] = [None] * len(ats)
         rejected = list(refused.items())
         rows = [row for row in range(len(ats)) if row not in refused]
@@ -218,7 +220,7 @@ class Schema:
         return records, rejected
 
     def _times_fine(self, ats: Sequence[Any], known_ats: Sequence[int], live: bool) -> bool:
-        if set(map(type, ats)) != {int}:  # True lies between two integers, too
+        if set(map(type, ats)) != {int}:  # True is an integer too
             return False
         low, high = min(ats), max(ats)
         if low < FIRST_US or high >= LAST_US:
@@ -230,7 +232,7 @@ class Schema:
         return self.oldest_us is None or low >= max(known_ats) - self.oldest_us
 
     def _untimely(self, ats: Sequence[Any], known_ats: Sequence[int], live: bool) -> dict[int, Rejection]:
-        """{row: why} of rows with a time that no event may have."""
+        """{row: rejection} of rows with an invalid time."""
         if self._times_fine(ats, known_ats, live):
             return {}
         refused = {}

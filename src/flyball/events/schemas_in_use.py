@@ -1,4 +1,4 @@
-"""Which declarations may write into a log: the rule that every backend keeps (see `WrittenSchemas`)."""
+"""The rule, common to all backends, by which declarations may be written to a log (see `WrittenSchemas`)."""
 
 from collections.abc import Iterable, Sequence
 
@@ -7,7 +7,7 @@ from flyball.events.written import WrittenType
 
 
 class SchemasInUse:
-    """What one handle knows: the rows stored so far (`count` of them) and what was offered."""
+    """The declarations that one handle of a log knows: `count` stored ones, and those offered."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -17,7 +17,7 @@ class SchemasInUse:
         self._offered_at = 0
 
     def learn(self, rows: Sequence[WrittenType]) -> None:
-        """Take in rows beyond the first `count`."""
+        """Add the stored declarations beyond the first `count`."""
         for row in rows:
             self.count += 1
             self._last[row.fingerprint] = self.count
@@ -25,12 +25,13 @@ class SchemasInUse:
             self._closed |= dict.fromkeys(row.closes, self.count)
 
     def offer(self, types: Iterable[WrittenType]) -> None:
-        """Note what may be stored, as of the rows known now."""
+        """Declare what may be stored from now on."""
         self._offered = {written.fingerprint: written for written in types}
         self._offered_at = self.count
 
     def to_store(self, schemas: Iterable[int]) -> list[WrittenType]:
-        """The rows to store before records with these schemas are; raises `Refused` when they must not be written."""
+        """The declarations to store before records with these schemas; raises `Refused` when they must not be
+        written."""
         needed = []
         for schema in sorted(schemas):
             closed = self._closed.get(schema)

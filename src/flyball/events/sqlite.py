@@ -1,7 +1,7 @@
 """The event log in one SQLite file. A row is a block of records of one partition, as in Kafka's record batches.
 
-Rows are few, so an append of thousands of records is a handful of insertions and one synced commit. Any number of
-threads and processes append and read; appends take turns, each in one short transaction.
+So an append of thousands of records takes a few insertions and one synced commit. Any number of threads and processes
+append and read; appends are serialized, each in one short transaction.
 """
 
 import sqlite3
@@ -34,11 +34,11 @@ CREATE TABLE IF NOT EXISTS id_pages(position INTEGER PRIMARY KEY, ids BLOB NOT N
 """
 
 _OFFSET_BITS = 40
-"""`position` = partition << 40 | offset of the block's first record: a partition's blocks lie together, in order."""
+"""`position` = partition << 40 | offset of the block's first record: a partition's blocks are stored in order."""
 
 _BLOCK = 1_024
 FORMAT = 2
-"""Of the file: 1 (kept as 0) had no schemas."""
+"""The format of the file. Format 1 (stored as 0) had no schemas."""
 _FIRST_US, _LAST_US = -(1 << 63), (1 << 63) - 1
 
 
@@ -59,7 +59,7 @@ class SqliteLog:
 
     @staticmethod
     def exists(url: Url) -> bool:
-        """Whether the file is there."""
+        """Whether the file exists."""
         return Path(url.path).exists()
 
     def append(self, records: Sequence[Record]) -> Appended:
@@ -75,7 +75,7 @@ class SqliteLog:
         return Appended(len(records), [])
 
     def read(self, after: Offsets, limit: int) -> list[Slice]:
-        """Up to about `limit` records from `after` on, shared evenly among the partitions that have some."""
+        """Up to about `limit` records from `after` on, evenly from the partitions that have some."""
         _check_offsets(after, self.partitions)
         slices: list[Slice] = []
         left = max(limit, 1)
@@ -99,7 +99,7 @@ class SqliteLog:
         types: Mapping[str, int] | None = None,
         at_us: tuple[int, int] | None = None,
     ) -> Iterator[Slice]:
-        """Whole blocks, as far as they lie in [after, until), of those that hold a record that may match."""
+        """Yield the blocks that may hold a matching record, cut to [after, until)."""
         first_us, last_us = at_us or (_FIRST_US, _LAST_US)
         with self._file.reading() as connection:
             rows = connection.execute(
@@ -114,18 +114,22 @@ class SqliteLog:
                 continue
             if first + skip >= min(first + count, until):
                 continue
-            with self._file.reading() as connection:  # not one transaction for all: who reads may stop at any time
+            with (
+                self._file.reading() as connection
+            ):  # a transaction for each block, since the caller may stop reading at any time
                 crc, data = connection.execute(
                     "SELECT crc, data FROM blocks WHERE position = ?", (position,)
                 ).fetchone()
             yield Slice(partition, first + skip, self._open(position, count, crc, data)[skip : until - first])
 
     def close(self) -> None:
-        """Close this process's connections; the log opens again when used."""
+        """Close this process's connections; they are reopened when the log is used again."""
         self._file.close()
 
     def _append_unique(self, records: Sequence[Record]) -> Appended:
-        from flyball.events import id_index  # numpy only where identities are kept: a log of answers starts faster
+        from flyball.events import (
+            id_index,
+        )  # imports numpy, which a log without identities (the prediction log) does not need
 
         raw = [record.id for record in records]
         if set(map(len, raw)) != {16}:
@@ -133,7 +137,7 @@ class SqliteLog:
         ids = id_index.as_ids(raw)
         order = ids.argsort(kind="stable")
         repeats = set(id_index.repeats_within(ids, order))
-        # before the transaction, so that others wait less; in vain for a source that is taken in once more
+        # before the transaction, so that other writers wait less; wasted for a source that is ingested again
         blocks = None if self._mostly_known else self._blocks(records)
         with self._file.writing() as connection:
             self.schemas.use(connection, records)
@@ -187,7 +191,7 @@ class SqliteLog:
         return 0 if row is None else (row[0] & (1 << _OFFSET_BITS) - 1) + row[1]
 
     def _block_of(self, connection: sqlite3.Connection, part: int, offset: int) -> int:
-        """The position of the block that holds `offset`, or where it would begin."""
+        """Where to start reading for `offset`: the last block that begins at or before it, else its own position."""
         row = connection.execute(
             "SELECT max(position) FROM blocks WHERE position >= ? AND position <= ?",
             (part << _OFFSET_BITS, part << _OFFSET_BITS | offset),

@@ -1,4 +1,5 @@
-"""What the records of a SQLite log were written with: a table in the same file, filled in the append's transaction."""
+"""The declarations that a SQLite log's records were written with: a table in the same file, written with the
+records."""
 
 import sqlite3
 from collections.abc import Iterable, Sequence
@@ -29,7 +30,8 @@ class SqliteSchemas(WrittenSchemas):
         self._use.offer(types)
 
     def use(self, connection: sqlite3.Connection, records: Iterable[Record]) -> None:
-        """Store what `records` are the first to be written with; raises `Refused`. Call it within their append."""
+        """Store the declarations that `records` are the first to have, inside the transaction of their append; raises
+        `Refused`."""
         schemas = {record.schema for record in records}
         if schemas == {0}:
             return

@@ -1,4 +1,4 @@
-"""Event times as sources write them: ISO 8601, numbers in a unit, or a declared pattern, in a zone."""
+"""Reads event times: ISO 8601, numbers in a unit, or text of a declared pattern, in a zone."""
 
 import re
 from collections.abc import Callable
@@ -9,11 +9,11 @@ from flyball.core import BadDeclaration, BadInput, format_timestamp, microsecond
 from flyball.events.schema import FIRST_US, LAST_US
 
 UNIT_NS = {"us": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "ns": 1}
-"""Units of times that are numbers, in nanoseconds."""
+"""{unit of times that are numbers: nanoseconds}."""
 
 UNIT_WORDS = {"us": "microseconds", "ms": "milliseconds", "s": "seconds", "ns": "nanoseconds"}
 _RECENT_US = parse_timestamp("1980-01-01")
-"""Times of data, unless declared otherwise, lie at or after it."""
+"""Earlier times are taken for a wrong unit, unless a unit is declared."""
 
 _NUMBER = re.compile(r"-?[0-9]{1,19}\Z")
 _ISO = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}(\Z|[T ])")
@@ -25,7 +25,7 @@ _PROBE = datetime(2026, 8, 30, 1, 12, 5)
 
 
 def check_pattern(pattern: str) -> None:
-    """Raises `BadDeclaration` for a pattern that does not give back the day it wrote."""
+    """Raise `BadDeclaration` for a pattern from which a formatted day cannot be read back."""
     try:
         read = datetime.strptime(_PROBE.replace(tzinfo=UTC).strftime(pattern), pattern)
     except (ValueError, re.error):
@@ -36,10 +36,11 @@ def check_pattern(pattern: str) -> None:
 
 
 class TimeReader:
-    """Reads the time of one source's events. `pattern`: of text, beside ISO 8601, which is always read; as strptime's.
+    """Reads the times of one source's events.
 
-    `unit`: of numbers; "" for microseconds that are refused where they lie before 1980 and are a later time in another
-    unit. `read`: applied to a value first; it may give text, a number, a date or a datetime.
+    `pattern`: of text that is not ISO 8601, as for `strptime`. `unit`: of numbers; "": microseconds, with an error for
+    a number that is before 1980 but not in another unit. `read`: applied to a value first; it may return text, a
+    number, a date or a datetime.
     """
 
     def __init__(self, zone: tzinfo, unit: str, pattern: str, read: Callable[[Any], Any] | None = None) -> None:
@@ -47,7 +48,7 @@ class TimeReader:
         self._unit_ns = UNIT_NS[unit or "us"]
 
     def timestamp_us(self, value: Any) -> int | None:
-        """Microseconds since 1970 UTC; None when there is no time. Raises `BadInput`."""
+        """The time in microseconds since 1970 UTC; None for a missing one. Raises `BadInput`."""
         if self._read is not None and value is not None:
             value = self._applied(value)
         if type(value) is str:
@@ -138,7 +139,7 @@ def likely_unit(number: float) -> str:
 
 
 def likely_pattern(text: str) -> str:
-    """The pattern that a time looks like it was written by, or "".
+    """The likely `strptime` pattern of a time, or "".
 
     >>> likely_pattern("30.08.2026 01:12")
     '%d.%m.%Y %H:%M'

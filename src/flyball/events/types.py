@@ -1,4 +1,4 @@
-"""Event types are frozen structs; annotations carry the constraints that every incoming event is checked against."""
+"""The base classes and annotations of event types: frozen structs whose annotations declare constraints."""
 
 from typing import Any, ClassVar, dataclass_transform
 
@@ -9,15 +9,15 @@ from flyball.core import BadDeclaration
 
 @dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
 class _EventMeta(msgspec.StructMeta):
-    """Tells type checkers what msgspec does anyway: subclasses of a frozen struct are frozen."""
+    """Declares to type checkers that subclasses of a frozen struct are frozen, as msgspec makes them."""
 
 
 class Event(msgspec.Struct, metaclass=_EventMeta, frozen=True, kw_only=True, gc=False):
     """Something that happened at `at` (microseconds since 1970, UTC).
 
-    Subclass it with annotated fields. `natural_key`: names of the fields that identify the event, with "at" for
-    its time; empty means all fields and `at`. `former_names`: names that the class had before, so that events written
-    under them are read as these. `keyed = False`: it names no entity (no field is a Ref), and its key is its identity.
+    Subclass it with annotated fields. `natural_key`: names of the fields that identify the event, with "at" for its
+    time; empty: all fields and `at`. `former_names`: earlier names of the class, under which events may be stored.
+    `keyed = False`: no field is a Ref, and the key of an event is its identity.
     """
 
     natural_key: ClassVar[tuple[str, ...]] = ()
@@ -26,12 +26,13 @@ class Event(msgspec.Struct, metaclass=_EventMeta, frozen=True, kw_only=True, gc=
     at: int
 
     def check(self) -> str | None:
-        """What is wrong between the fields, or None; override it where one field limits another."""
+        """What is inconsistent between fields, or None. Override it where one field limits another."""
         return None
 
 
 class Profile(Event, kw_only=True):
-    """What is known about one entity from `at` on; the first field refers to it. The latest `at` counts."""
+    """Attributes of one entity from `at` on; the first field refers to the entity. The profile with the latest `at`
+    counts."""
 
 
 class Ref(msgspec.Struct, frozen=True):
@@ -41,34 +42,35 @@ class Ref(msgspec.Struct, frozen=True):
 
 
 class Renamed(msgspec.Struct, frozen=True):
-    """Marks a field that had other names before."""
+    """Marks a field that was renamed."""
 
     names: tuple[str, ...]
 
 
 def renamed(*names: str) -> Renamed:
-    """A field's former name or names: `stars: Annotated[int, renamed("score")]` reads what was written as `score`."""
+    """Declares a field's former names: `stars: Annotated[int, renamed("score")]` reads what was stored as `score`."""
     if not names or not all(isinstance(name, str) and name.isidentifier() for name in names):
         raise BadDeclaration("renamed(...)", "the names that the field had before", names)
     return Renamed(names)
 
 
 def integer(low: int, high: int | None = None) -> msgspec.Meta:
-    """A whole number in [low, high]; without `high`, from `low` up to what 64 bits hold."""
+    """An integer in [low, high]; without `high`, up to the largest of 64 bits."""
     if high is not None and low > high:
         raise BadDeclaration("integer(low, high)", "low <= high", (low, high))
     return msgspec.Meta(ge=low, le=high)
 
 
 def real(low: float | None = None, high: float | None = None, scale: float | None = None) -> msgspec.Meta:
-    """A finite number in [low, high]; without them any. `scale`: what features that add it up round it to (1e-6)."""
+    """A finite number in [low, high], each optional. `scale`: the step to which sums in features round it (1e-6)."""
     if low is not None and high is not None and not low <= high:
         raise BadDeclaration("real(low, high)", "low <= high", (low, high))
     return msgspec.Meta(ge=low, le=high, extra=None if scale is None else {"scale": scale})
 
 
 def text(pattern: str | None = None, max_length: int = 1_000, min_length: int = 1) -> msgspec.Meta:
-    r"""Text of limited length; `pattern` is searched, so anchor it with \A and \Z (`$` accepts a trailing newline)."""
+    r"""Text of limited length. `pattern` is searched for, so anchor it with \A and \Z (`$` accepts a trailing
+    newline)."""
     return msgspec.Meta(pattern=pattern, max_length=max_length, min_length=min_length)
 
 

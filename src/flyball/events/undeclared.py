@@ -1,4 +1,4 @@
-"""What a log holds that no class declares any more: event types, and fields that a class has lost."""
+"""Event types and fields in a log that the application no longer declares."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ from flyball.events.written import WrittenType
 
 
 class Undeclared(msgspec.Struct, frozen=True):
-    """An event type of the log that no class declares, or, with `field`, a field of `cls` that it declares no more.
+    """An event type in the log that no class declares, or, with `field`, a field that `cls` no longer declares.
 
-    `type`, `field`: their last names in the log. `cls`: "" for a type. `new_fields`: those of `cls` that no event was
-    written with yet, one of which it may be. `events`: how many were written with it, None where they are not counted.
+    `type`, `field`: their last names in the log. `cls`: "" for a type. `new_fields`: fields of `cls` that no event was
+    written with yet: it may be one of these, renamed. `events`: the number of events with it, None when not counted.
     """
 
     type: str
@@ -27,11 +27,11 @@ class Undeclared(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """How messages call it."""
+        """Its name in messages."""
         return f"field {self.cls}.{self.field}" if self.field else f"event type {self.type}"
 
     def text(self) -> str:
-        """It, how many events have it, and what to do if that is not meant.
+        """Its name, its number of events, and what to do if it was only renamed.
 
         >>> Undeclared("rate", events=1804).text()
         'event type rate, 1,804 events: if its class has another name now, say there former_names = ("rate",)'
@@ -44,12 +44,12 @@ class Undeclared(msgspec.Struct, frozen=True):
 
 
 def undeclared(schema: Schema) -> list[Undeclared]:
-    """What records written with `schema.written` have that `schema` does not declare; types first, uncounted."""
+    """What records written with `schema.written` have and `schema` does not declare; types first, without counts."""
     return [type_or_field for type_or_field, _ in _with_schemas(schema)]
 
 
 def count_undeclared(log: EventLog, schema: Schema) -> list[Undeclared]:
-    """The same of `log`, as its records are stored, with counts. Reads all of the log that may have some of it."""
+    """As `undeclared`, with the numbers of events in `log`. Reads every block that may contain one."""
     rows = log.schemas.stored()
     undeclared_schemas = _with_schemas(schema.after(rows))
     schemas = {fingerprint for _, fingerprints in undeclared_schemas for fingerprint in fingerprints}
@@ -66,7 +66,7 @@ def count_undeclared(log: EventLog, schema: Schema) -> list[Undeclared]:
 
 
 def _with_schemas(schema: Schema) -> list[tuple[Undeclared, set[int]]]:
-    """Each with the fingerprints of the declarations that had it."""
+    """Each undeclared type or field with the fingerprints of the declarations that had it."""
     declared = {fingerprint for lineage in schema.lineages.values() for fingerprint in lineage.versions}
     types: dict[str, set[int]] = {}
     for name, row in _latest_names(schema.written, declared):
@@ -78,7 +78,7 @@ def _with_schemas(schema: Schema) -> list[tuple[Undeclared, set[int]]]:
 
 
 def _latest_names(rows: Sequence[WrittenType], declared: set[int]) -> list[tuple[str, WrittenType]]:
-    """The rows that no class declares, each with the last name of its type."""
+    """(last name of the type, declaration) of the stored declarations that belong to no class."""
     renamed = {former: row.name for row in rows for former in row.former}
     latest = []
     for row in rows:

@@ -1,4 +1,4 @@
-"""Records written with an earlier declaration, given back as those of today."""
+"""Converts records written with an earlier declaration to today's."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -16,7 +16,7 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class Upgrade:
-    """From one earlier declaration of a type to today's: fields by name, never by position."""
+    """Converts records of one earlier declaration to today's, by field name, never by position."""
 
     def __init__(self, lineage: Lineage, written: WrittenType) -> None:
         self.change: TypeChange = change_of(lineage, written)
@@ -36,7 +36,7 @@ class Upgrade:
         ]
 
     def record(self, record: Record) -> Record:
-        """The record as today's type; raises `Refused` for a value that today's declaration does not allow."""
+        """The record as declared today; raises `Refused` for a value that today's declaration does not allow."""
         values = self._values(record)
         for index, name in self._narrower:
             self.check(name, values[index])
@@ -51,22 +51,22 @@ class Upgrade:
         )
 
     def check(self, name: str, value: Any) -> None:
-        """Raises `Refused` for a stored value that today's declaration of the field does not allow."""
+        """Raise `Refused` for a stored value that today's declaration of the field does not allow."""
         if self._wrong(name, value):
             got = f"{value!r}, written before: allow what was allowed then"
             raise Refused(f"{self.label(name)} must be {self.must(name)}, got {got}")
 
     def wrong(self, record: Record) -> dict[str, Any]:
-        """{field: value} of what today's declaration does not allow."""
+        """{field: value} of the values that today's declaration does not allow."""
         values = self._values(record)
         return {name: values[index] for index, name in self._narrower if self._wrong(name, values[index])}
 
     def label(self, name: str) -> str:
-        """How messages call a field."""
+        """A field's name in messages."""
         return f"{self._declared.cls.__name__}.{name}"
 
     def must(self, name: str) -> str:
-        """What a field must be."""
+        """What the value of a field must be, for messages."""
         return self._texts[name]
 
     def _values(self, record: Record) -> list[Any]:
@@ -93,7 +93,7 @@ class Upgrade:
 
 
 class Upgrades:
-    """Every earlier declaration of an application's types, by fingerprint."""
+    """The upgrades from all earlier declarations of an application's types, by fingerprint."""
 
     def __init__(self, lineages: Iterable[Lineage]) -> None:
         self.current: set[int] = {0}
@@ -108,17 +108,17 @@ class Upgrades:
                     self.by_schema[fingerprint] = Upgrade(lineage, version)
 
     def record(self, record: Record) -> Record:
-        """The record as its type is declared today; one of a type that is not declared as it is."""
+        """The record as declared today; unchanged when its type is not declared."""
         upgrade = self.by_schema.get(record.schema)
         return record if upgrade is None else upgrade.record(record)
 
     def names_of(self, types: Mapping[str, int]) -> dict[str, int]:
-        """Event types with every name that their records may have."""
+        """`types` with the former names under which records of each type may be stored."""
         return {former: value for name, value in types.items() for former in self.names.get(name, {name})}
 
 
 def _flagged(written: WrittenType, slots: Mapping[str, Any]) -> list[tuple[int, Any]]:
-    """(bit of `Record.flags`, field) of the references, values before lists."""
+    """(bit of `Record.flags`, field) of the references: single values first, then lists."""
     values = [field.name for field in written.fields if field.kind.entity is not None]
     lists = [field.name for field in written.fields if field.kind.item is not None and field.kind.item.entity]
     return [(bit, slots[name]) for bit, name in enumerate(values + lists)]

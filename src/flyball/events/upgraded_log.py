@@ -1,4 +1,4 @@
-"""A log that upgrades its records as they are read; everything else is passed on."""
+"""A log that upgrades its records as they are read; all other calls are passed to the log behind it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,17 +8,17 @@ from flyball.events.reading import read_where
 
 
 class UpgradedLog(ABC):
-    """`log` with every slice as `_as_declared` gives it. A `SearchableLog`."""
+    """`log` with every slice converted by `_as_declared`. A `SearchableLog`."""
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
 
     @abstractmethod
     def _as_declared(self, piece: Slice) -> Slice:
-        """The slice with its records as they are declared today."""
+        """The slice with its records as declared today."""
 
     def _stored_types(self, types: Mapping[str, int]) -> Mapping[str, int]:
-        """The types that a reader asks for, by the names that they were ever stored under."""
+        """The types that a reader wants, with all names under which they may be stored."""
         return types
 
     @property
@@ -51,7 +51,7 @@ class UpgradedLog(ABC):
             yield self._as_declared(piece)
 
     def close(self) -> None:
-        """Close what the log has open in this process."""
+        """Close the log's connections of this process."""
         close = getattr(self._log, "close", None)
         if close is not None:
             close()

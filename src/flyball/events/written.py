@@ -1,4 +1,4 @@
-"""What records were written with: the declaration of their type as it was then, kept in the log beside them."""
+"""The declarations that records were written with, stored in the log beside them."""
 
 import enum
 import types
@@ -16,9 +16,9 @@ _encode = msgspec.msgpack.Encoder(order="deterministic").encode
 
 
 class FieldKind(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a value may be. `name`: int, float, str, bool, bytes, choice, list, map or number_or_text.
+    """The type of a field's values. `name`: int, float, str, bool, bytes, choice, list, map or number_or_text.
 
-    `item`: of the values of a list or map. `limits`: as in `msgspec.Meta`.
+    `item`: the kind of the values of a list or map. `limits`: as in `msgspec.Meta`.
     """
 
     name: str
@@ -30,7 +30,7 @@ class FieldKind(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class WrittenField(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A field as it was declared. `former`: names it had before."""
+    """A declared field. `former`: its former names."""
 
     name: str
     kind: FieldKind
@@ -40,10 +40,10 @@ class WrittenField(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class WrittenType(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An event type as it was declared; bodies hold `fields` in this order, without trailing ones at their defaults.
+    """A declared event type; bodies hold `fields` in this order, without trailing values that equal their defaults.
 
-    `closes`: fingerprints of declarations that may write no more once this one is in use, since it allows less.
-    `base`: what the class derives from, "Event" or "Profile"; "" where it was not kept.
+    `closes`: fingerprints of declarations that must not be written any more once this one is in use, since it allows
+    less. `base`: the base class, "Event" or "Profile"; "" where it was not stored.
     """
 
     name: str
@@ -54,7 +54,7 @@ class WrittenType(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def fingerprint(self) -> int:
-        """32 bits that tell declarations of one type apart; never 0."""
+        """32 bits that distinguish the declarations of one type; never 0."""
         layout = [[field.name, field.kind, field.required, field.default] for field in self.fields]
         return int.from_bytes(blake2b(_encode([self.name, layout]), digest_size=4).digest()) or 1
 
@@ -65,7 +65,7 @@ class WrittenType(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def kind_of(annotation: Any) -> FieldKind:
-    """The kind of a declared annotation that `read_type` accepts."""
+    """The kind of an annotation that `read_type` accepts."""
     origin = get_origin(annotation)
     if origin is Annotated:
         inner, *marks = get_args(annotation)
@@ -92,7 +92,7 @@ def kind_of(annotation: Any) -> FieldKind:
 
 
 def text_of(kind: FieldKind) -> str:
-    """A kind as a reader of Python would write it.
+    """A kind in Python's notation.
 
     >>> text_of(FieldKind("int", optional=True, limits={"ge": 1, "le": 5}))
     'int (ge=1, le=5) | None'

@@ -54,7 +54,7 @@ def read_manifest(folder: Path) -> Manifest:
         if number != FORMAT:
             raise Refused(
                 f"{path} must be of format {FORMAT}, got {number}: another version of flyball wrote it; delete the "
-                "folder, it is made again from the log"
+                "folder, it is rebuilt from the log"
             )
         return msgspec.json.decode(content, type=Manifest)
     except FileNotFoundError:

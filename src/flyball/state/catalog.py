@@ -106,8 +106,7 @@ class Catalog:
     @cached_property
     def _rows(self) -> list[list[Any]]:
         """The profiles' values by row. A body written with another declaration counts as missing: it comes from the old
-        view,
-        which is read only while the present one is built."""
+        view, which is read only while the present one is built."""
         decode, nothing = msgspec.msgpack.Decoder(list[Any]).decode, [None] * len(self.fields)
         schemas = {0} if self.entity.profile is None else {0, read_type(self.entity.profile).fingerprint}
         defaults = [] if self.entity.profile is None else profile_defaults(self.entity.profile)

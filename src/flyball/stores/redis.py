@@ -1,8 +1,8 @@
 """The online store for several machines: a Redis server with one writing process and any number of readers.
 
 Values and offsets are fields of one hash, so one HMGET reads them consistently and one MULTI replaces them; a sorted
-set in the same hash slot holds the keys in order.
-Source: https://redis.io/docs/latest/commands/ (HMGET, ZRANGE BYLEX), /develop/interact/transactions.
+set in the same hash slot holds the keys in order. Source: https://redis.io/docs/latest/commands/ (HMGET, ZRANGE BYLEX),
+/develop/interact/transactions.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
