@@ -35,7 +35,7 @@ from flyball.history import History, HistoryConsumer
 from flyball.home import HomeLayout
 from flyball.outcomes import DeclaredPredictions, prediction_consumer
 from flyball.registry import Registry
-from flyball.releases import Actor, ExposureCounter, current, slow_limit_us, versions_in_service
+from flyball.releases import Actor, ExposureCounter, ShadowCounter, current, slow_limit_us, versions_in_service
 from flyball.settings import Settings, load_settings
 from flyball.state import View
 from flyball.stores import StateStore, open_state
@@ -229,6 +229,11 @@ class Runtime:
     def exposure_counter(self) -> ExposureCounter:
         """Counts the exposures of each release and version."""
         return ExposureCounter(self.outcomes_path.with_name("exposures.db"))
+
+    @cached_property
+    def shadow_counter(self) -> ShadowCounter:
+        """What the answers of shadows came to."""
+        return ShadowCounter(self.outcomes_path.with_name("shadows.db"))
 
     def actor(self, by: str, reason: str, now_us: int | None = None) -> Actor:
         """The actor that changes releases; it releases only versions that fit the application as declared now."""

@@ -9,6 +9,7 @@ from tests.statistics.vectors import vectors
 
 from flyball.core import BadInput
 from flyball.statistics import (
+    bounded_mean_interval,
     concentration,
     rate_difference,
     rate_difference_interval,
@@ -37,6 +38,26 @@ def test_one_rate_errs_with_alpha_at_most_exactly(rate: float) -> None:
         erred += float(alive[out].sum())
         alive[out] = 0.0
     assert erred <= alpha
+
+
+@pytest.mark.parametrize("chances", [(0.5, 0.5, 0.0), (0.1, 0.2, 0.7), (0.3, 0.0, 0.7), (0.02, 0.96, 0.02)])
+def test_a_mean_of_values_from_0_to_1_errs_with_alpha_at_most_exactly(chances: tuple[float, float, float]) -> None:
+    """Values 0, a half and 1 with these chances: the probability that any of 100 looks leaves the mean out."""
+    mean, alpha = 0.5 * chances[1] + chances[2], 0.05
+    alive, erred = np.array([1.0]), 0.0  # by twice the sum of the values
+    for n in range(1, 101):
+        alive = np.convolve(alive, chances)
+        low, high = bounded_mean_interval(np.arange(2 * n + 1) / 2, n, alpha, n_best=50)
+        out = (low > mean) | (high < mean)
+        erred += float(alive[out].sum())
+        alive[out] = 0.0
+    assert erred <= alpha
+
+
+def test_a_mean_of_zeros_and_ones_is_a_rate() -> None:
+    assert bounded_mean_interval(17.0, 60, 0.1, 100) == rate_interval(17, 60, 0.1, 100)
+    with pytest.raises(BadInput, match="from 0 to the counts"):
+        bounded_mean_interval(5.5, 5)
 
 
 @pytest.mark.parametrize(("rate", "difference"), [(0.1, 0.0), (0.5, 0.0), (0.03, 0.0), (0.3, 0.2), (0.6, -0.5)])

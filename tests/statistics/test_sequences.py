@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flyball.core import BadInput
-from flyball.statistics import Contrast, anytime, sequence_log_e, sequence_p, sequence_r2, sequence_reach
+from flyball.statistics import (
+    Contrast,
+    anytime,
+    mean_sequence,
+    sequence_log_e,
+    sequence_p,
+    sequence_r2,
+    sequence_reach,
+)
 
 
 @given(st.floats(-5, 5), st.floats(0.01, 3), st.integers(2, 10**7), st.sampled_from(["two", "greater", "less"]))
@@ -58,3 +66,16 @@ def test_non_inferiority() -> None:
     assert anytime(level, 10_000, margin=0.02).verdict == "undecided"
     with pytest.raises(BadInput, match="n_best"):
         anytime(level, 0)
+
+
+def test_the_sequence_of_one_mean_covers_it_at_every_look() -> None:
+    rng = np.random.default_rng(12)
+    missed = 0
+    for _ in range(200):
+        values = rng.exponential(2.0, size=6_000)
+        totals, squares = np.cumsum(values), np.cumsum(values**2)
+        looks = [mean_sequence(totals[n - 1], squares[n - 1], n, n_best=3_000) for n in range(500, 6_001, 250)]
+        missed += any(look is not None and not look[0] <= 2.0 <= look[1] for look in looks)
+    assert missed <= 10  # 5 % of 200
+    assert mean_sequence(10.0, 10.0, 499, n_best=3_000) is None
+    assert mean_sequence(0.0, 0.0, 1_000, n_best=3_000) == (0.0, 0.0)

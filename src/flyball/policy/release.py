@@ -39,6 +39,7 @@ class ReleasePlan(msgspec.Struct, frozen=True, kw_only=True):
     watch_us: int = 0
     shadow_first: bool = False
     sampled: float = 1.0
+    slices: tuple[str, ...] = ()
 
 
 def full_rollout() -> ReleasePlan:
@@ -85,6 +86,8 @@ def canary(
     success: Mapping[str, float] | None = None,
     harmful: Mapping[str, float] | None = None,
     shadow: str = "",
+    shadow_sample: float = 100,
+    shadow_slices: str | Sequence[str] = (),
     unit: str | Sequence[str] = (),
     layer: str = "version",
     traffic: float = 100,
@@ -102,7 +105,8 @@ def canary(
     answer came for `silence`. `guardrails`: {name: margin}, see `GUARDRAILS`; `harmful`: {label: margin}, outcomes that
     must not become more frequent, such as a hide or a chargeback. A guardrail shown to be broken aborts at once, and
     within `watch` after the last step still rolls back. `shadow`: for how long it first answers beside the champion,
-    unseen.
+    unseen, at least; the first step comes when, besides, every guardrail is shown to be safe by its whole margin there.
+    `shadow_sample`, `shadow_slices`: `sample` and `slices` of `shadow`.
 
     `unit`: the field of the request whose value keeps its arm, or several, the first present one; default: the
     request's key. `only`: {field: value or values}: the requests that take part. `overrides`: {"candidate": {field:
@@ -117,6 +121,7 @@ def canary(
     times = {"step_time_us": step_time, "patience_us": patience, "silence_us": silence, "shadow_us": shadow or "0s"}
     constants = {name: float(_duration(f"{name[:-3]} of {_CANARY}", period)) for name, period in times.items()}
     constants["n_best"] = float(_count_above_0("answers", answers))
+    constants |= SHADOW_CONSTANTS
     return _plan(
         "canary",
         constants,
@@ -134,6 +139,8 @@ def canary(
         holdout_for=holdout_for,
         alpha=alpha,
         shadow_first=bool(shadow),
+        sampled=_share(f"shadow_sample of {_CANARY}", shadow_sample) / 10_000,
+        slices=_names(f"shadow_slices of {_CANARY}", shadow_slices),
     )
 
 
@@ -237,13 +244,46 @@ def interleave(*, days: float = 14, unit: str | Sequence[str] = (), **others: An
     return msgspec.structs.replace(ab(days=days, unit=unit, **others), kind="interleave")
 
 
-def shadow(sample: float = 100, *, days: float = 7, **others: Any) -> ReleasePlan:
-    """The candidate answers `sample` per cent of the requests beside the champion; users see nothing of it.
+SHADOW_CONSTANTS = {"shadow_answers": 1_000.0, "shadow_budget": 0.5}
+"""Of every release that may be a shadow: the answers that it must give at least before it goes on by itself, and the
+share of one processor's time that it may take."""
 
-    `others`: as in `ab`. Raises `BadDeclaration`.
+
+def shadow(
+    sample: float = 100,
+    *,
+    steps: Sequence[float] = (),
+    days: float = 7,
+    slices: str | Sequence[str] = (),
+    budget: float = 0.5,
+    **others: Any,
+) -> ReleasePlan:
+    """The candidate answers `sample` per cent of the requests beside the champion, a moment later and in a process of
+    its own that may take `budget` of one processor's time; users see nothing of it.
+
+    A guardrail shown to be broken aborts; after `days` it is held. It never goes on by itself: a person lets it advance
+    to a canary of `steps`, promotes, finishes or aborts it. `slices`: fields of the request whose values are counted
+    apart, too. `others`: as in `canary`. Raises `BadDeclaration`.
     """
-    plan = ab(days=days, **others)
-    return msgspec.structs.replace(plan, kind="shadow", sampled=_share("sample of shadow(...)", sample) / 10_000)
+    if "shadow" in others or "patience" in others:
+        raise BadDeclaration(
+            "arguments of shadow(...)", "those of canary(...) beside shadow and patience", list(others)
+        )
+    plan = canary(*steps, shadow_sample=sample, shadow_slices=slices, **others)
+    if not isinstance(budget, int | float) or isinstance(budget, bool) or not 0 < budget <= 1:
+        raise BadDeclaration("budget of shadow(...)", "a share of one processor's time, above 0 and up to 1", budget)
+    constants = {"patience_us": _positive("days", days) * 86_400e6, "shadow_budget": float(budget)}
+    return msgspec.structs.replace(plan, kind="shadow", constants={**plan.constants, **constants})
+
+
+def as_shadow(plan: ReleasePlan, sample: float | None = None) -> ReleasePlan:
+    """The shadow that comes before a release by `plan`: guardrails and steps as declared there, where it has some.
+
+    `sample`: per cent of the requests (default: as declared). Raises `BadDeclaration`.
+    """
+    own = plan if plan.kind in ("canary", "shadow") else msgspec.structs.replace(shadow(), guardrails=plan.guardrails)
+    sampled = own.sampled if sample is None else _share("sample of a shadow", sample) / 10_000
+    return msgspec.structs.replace(own, kind="shadow", shadow_first=False, sampled=sampled)
 
 
 _CANARY = "canary(...)"

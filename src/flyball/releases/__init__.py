@@ -8,6 +8,7 @@ same time one wins and the other is refused; every change is in the audit trail.
 from typing import TYPE_CHECKING
 
 from flyball.core import lazy_door
+from flyball.releases.agreement import BOUNDED, agreement, rank_biased_overlap
 from flyball.releases.arrangements import (
     arrangement_to_serve,
     arrangement_value,
@@ -35,6 +36,15 @@ from flyball.releases.release import (
     shown_state,
 )
 from flyball.releases.router import BUCKETS, HOLDOUT, REST, Route, Router, bucket_of, route, unit_of
+from flyball.releases.shadow_counts import (
+    CONTROL_SHARE,
+    Moments,
+    ShadowBatch,
+    ShadowCounter,
+    ShadowResult,
+    ShadowSums,
+    slices_of,
+)
 from flyball.releases.state import (
     HoldoutGroup,
     ReleaseState,
@@ -43,6 +53,8 @@ from flyball.releases.state import (
     level_of,
     role_of,
     versions_in_service,
+    versions_in_shadow,
+    versions_to_serve,
 )
 
 if TYPE_CHECKING:  # what needs statistics
@@ -51,9 +63,11 @@ if TYPE_CHECKING:  # what needs statistics
     from flyball.releases.described import ReleaseDescription, describe_release
 
 __all__ = [
+    "BOUNDED",
     "BUCKETS",
     "CANDIDATE",
     "CONTROL",
+    "CONTROL_SHARE",
     "HOLDOUT",
     "OVER",
     "REST",
@@ -70,6 +84,7 @@ __all__ = [
     "GuardrailVerdict",
     "HoldoutGroup",
     "MetricEvidence",
+    "Moments",
     "Override",
     "ReadMetrics",
     "Release",
@@ -79,8 +94,13 @@ __all__ = [
     "ReleaseState",
     "Route",
     "Router",
+    "ShadowBatch",
+    "ShadowCounter",
+    "ShadowResult",
+    "ShadowSums",
     "Transition",
     "advance",
+    "agreement",
     "all_releases",
     "arrangement_id",
     "arrangement_to_serve",
@@ -98,17 +118,21 @@ __all__ = [
     "no_metrics",
     "not_shown",
     "promote",
+    "rank_biased_overlap",
     "release_arrangement",
     "role_of",
     "rollback",
     "rollback_arrangement",
     "route",
     "shown_state",
+    "slices_of",
     "slow_limit_us",
     "start_release",
     "unit_of",
     "verdicts",
     "versions_in_service",
+    "versions_in_shadow",
+    "versions_to_serve",
 ]
 
 __getattr__ = lazy_door(__name__, __file__)

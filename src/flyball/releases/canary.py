@@ -82,6 +82,8 @@ def advance(release: Release, evidence: Evidence, now_us: int) -> ReleaseDecisio
     cause = _held_for(release, evidence, now_us)
     if cause is not None:
         return ReleaseDecision("hold", cause[1], summary(release, evidence), held_for=cause[0])
+    if release.state == "shadow":
+        return _out_of_the_shadow(release, evidence, now_us)
     if release.state != "canary" or now_us - release.since_us < release.constants["step_time_us"]:
         return None
     following = release.step + 1
@@ -98,6 +100,17 @@ def advance(release: Release, evidence: Evidence, now_us: int) -> ReleaseDecisio
     return ReleaseDecision("advance", reason, summary(release, evidence), step=following)
 
 
+def _out_of_the_shadow(release: Release, evidence: Evidence, now_us: int) -> ReleaseDecision | None:
+    """From the shadow to the first step of the canary, where that is declared; else a person says when."""
+    if not release.shadow_first or now_us - release.since_us < release.constants["shadow_us"]:
+        return None
+    if not_shown(release, evidence, 1.0):
+        return None
+    answers = sum(row.counts.answers for row in evidence.arms if row.arm != CONTROL)
+    reason = f"every guardrail is within its margin over {answers:,} answers of the shadow"
+    return ReleaseDecision("advance", reason, summary(release, evidence), step=0)
+
+
 def verdicts(release: Release, evidence: Evidence, share: float = 1.0) -> list[GuardrailVerdict]:
     """What is known of every guardrail of every arm, evaluated for going on to `share`."""
     arms = [arm.name for arm in release.arms if arm.name != CONTROL]
@@ -109,13 +122,18 @@ def verdicts(release: Release, evidence: Evidence, share: float = 1.0) -> list[G
 
 
 def not_shown(release: Release, evidence: Evidence, share: float) -> list[str]:
-    """What must still be shown before the candidate may have `share` of the units; empty when all is."""
+    """What must still be shown before the candidate may have `share` of the units; empty when all is.
+
+    Nothing follows the answers of a shadow: it is evaluated without success metrics, on a least number of answers.
+    """
     missing = [
         f"{verdict.guardrail} of {verdict.arm}: a rise of less than {min(verdict.margin / share, 1.0):.2%}, "
         f"{verdict.answers:,} answers so far"
         for verdict in verdicts(release, evidence, share)
         if verdict.shown != "safe"
     ]
+    if release.acts_as == "shadow":
+        return missing + _answers_missing(release, evidence)
     for name, margin in release.success.items():
         for arm in (arm.name for arm in release.arms if arm.name != CONTROL):
             metric = _metric(evidence, name, arm)
@@ -124,6 +142,12 @@ def not_shown(release: Release, evidence: Evidence, share: float) -> list[str]:
             elif metric.low <= -margin / share:
                 missing.append(f"{name}: may still be worse by {-metric.low:.4g}, accepted {margin / share:.4g}")
     return missing
+
+
+def _answers_missing(release: Release, evidence: Evidence) -> list[str]:
+    answers = sum(row.counts.answers for row in evidence.arms if row.arm != CONTROL)
+    fewest = int(release.constants["shadow_answers"])
+    return [] if answers >= fewest else [f"{fewest:,} answers of the shadow, {answers:,} so far"]
 
 
 def summary(release: Release, evidence: Evidence) -> dict[str, Any]:
@@ -225,9 +249,10 @@ def _held_for(release: Release, evidence: Evidence, now_us: int) -> tuple[str, s
     patience_us = release.constants.get("patience_us", 0.0)
     if not patience_us or waited_us < patience_us:
         return None
-    if release.state != "canary":
+    if release.state != "canary" and not release.shadow_first:
         return PATIENCE, f"its planned time of {_shown_time(patience_us)} is over: decide by what releases show says"
-    missing = not_shown(release, evidence, release.steps[release.step + 1] / WHOLE)
+    following = 1.0 if release.state == "shadow" else release.steps[release.step + 1] / WHOLE
+    missing = not_shown(release, evidence, following)
     if not missing:
         return None
     return PATIENCE, f"not enough was seen within {_shown_time(patience_us)}: {'; '.join(missing)}"

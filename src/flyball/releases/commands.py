@@ -23,7 +23,7 @@ from flyball.releases.change import (
     rollback,
 )
 from flyball.releases.opening import draft, holdout_for, placed
-from flyball.releases.release import UNDER_WAY, Command, Release, StateName, move, shown_state
+from flyball.releases.release import UNDER_WAY, WHOLE, Command, Release, StateName, move, shown_state
 from flyball.releases.state import ReleaseState, current
 
 
@@ -148,6 +148,9 @@ def change_release(
         )
     if command not in COMMANDS:
         raise Refused(f"command must be one of {', '.join(COMMANDS)}, got {command}")
+    if command == "advance":
+        step, widened = _advanced(before, release, step)
+        changes = {**changes, **widened}
     changed = move(release, command, actor.now_us, reason=actor.reason, step=step, evidence=evidence, **changes)
     entry = AuditEntry(
         at_us=actor.now_us, by=actor.by, action=f"{command} release", subject=release.id, reason=actor.reason
@@ -155,6 +158,20 @@ def change_release(
     expected = before.serial if serial is None else serial
     state = replace_state(registry, expected, before, _changed(before, [changed]), entry, [changed])
     return Change(state, True, f"{release.id}: {shown_state(release)} before, now {shown_state(changed[0])}")
+
+
+def _advanced(before: ReleaseState, release: Release, step: int | None) -> tuple[int, dict[str, Any]]:
+    """The step that a release advances to, the next one unless it is named, and what else changes with it: what was
+    a shadow takes its units now."""
+    if release.state != "shadow":
+        step = release.step + 1 if step is None else step
+        if release.state == "canary" and step < len(release.steps) and release.steps[step] == WHOLE:
+            raise Refused(f"{release.id} must be promoted to get 100 % of the units, got advance")
+        return step, {}
+    if release.kind != "shadow":  # a canary that began as a shadow has its units already
+        return step or 0, {}
+    widened = placed(before, msgspec.structs.replace(release, kind="canary"))
+    return step or 0, {"kind": "canary", "first": widened.first, "end": widened.end}
 
 
 COMMANDS: tuple[Command, ...] = (

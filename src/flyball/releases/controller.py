@@ -11,6 +11,7 @@ from flyball.releases.commands import Actor, change_release
 from flyball.releases.evidence import Evidence, MetricEvidence
 from flyball.releases.exposure_counts import AnswerCounts, ExposureCounter
 from flyball.releases.release import OVER, Release
+from flyball.releases.shadow_counts import ShadowCounter
 from flyball.releases.state import current
 
 ReadMetrics = Callable[[Release, int], tuple[Sequence[MetricEvidence], str]]
@@ -26,8 +27,8 @@ def no_metrics(release: Release, now_us: int) -> tuple[Sequence[MetricEvidence],
 class Controller:
     """Decides about releases whenever `step` is called; between the calls it knows nothing that is not in the stores.
 
-    `counter` and `metrics` give the evidence; `actor(now_us, reason)` says in whose name and by which checks changes
-    are made.
+    `counter`, `metrics` and, of shadows, `shadows` give the evidence; `actor(now_us, reason)` says in whose name and by
+    which checks changes are made.
     """
 
     def __init__(
@@ -36,8 +37,10 @@ class Controller:
         counter: ExposureCounter,
         actor: Callable[[int, str], Actor],
         metrics: ReadMetrics = no_metrics,
+        shadows: ShadowCounter | None = None,
     ) -> None:
         self._registry, self._counter, self._actor, self._metrics = registry, counter, actor, metrics
+        self._shadows = shadows
 
     def step(self, now_us: int) -> list[Change]:
         """What was changed. A change that another one came in between of is left to the next step."""
@@ -64,6 +67,8 @@ class Controller:
 
     def evidence(self, release: Release, now_us: int) -> Evidence:
         """What is known of a release now."""
+        if release.acts_as == "shadow":
+            return Evidence(() if self._shadows is None else self._shadows.result(release.id).arms())
         measured, blocked = self._metrics(release, now_us)
         arms = tuple(self._counter.by_arm(release.id))
         before = since = AnswerCounts()

@@ -27,10 +27,10 @@ class MetricEvidence(msgspec.Struct, frozen=True):
 
 
 class Evidence(msgspec.Struct, frozen=True):
-    """`arms`: the answers that took part, by share and arm. `before`: those of the champion that a new one is watched
-    against, `since`: those of the new one since. `metrics`: of what followed the answers. `blocked`: why no comparison
-    can be believed, such as units that are not split as declared; "" when they can. `known_us`: up to when answers are
-    counted."""
+    """`arms`: the answers that took part, by share and arm; of a shadow, its own answers. `before`: those of the
+    champion that a new one is watched against, `since`: those of the new one since. `metrics`: of what followed the
+    answers. `blocked`: why no comparison can be believed, such as units that are not split as declared; "" when they
+    can. `known_us`: up to when answers are counted."""
 
     arms: tuple[ArmCounts, ...] = ()
     before: AnswerCounts = msgspec.field(default_factory=AnswerCounts)

@@ -52,6 +52,7 @@ def draft(
         success=plan.success,
         harmful=plan.harmful,
         sampled=plan.sampled,
+        slices=plan.slices,
         shadow_first=plan.shadow_first,
         created_us=now_us,
         since_us=now_us,

@@ -103,6 +103,7 @@ class Router:
         self._forced = {
             name: Route(arm.version or self._champion, arm.name, 1.0, arrangement=arm.arrangement)
             for release in reversed(state.under_way)
+            if release.acts_as != "shadow"  # what a shadow answers is for nobody to see
             for arm in release.arms
             for name in (arm.name, f"{release.id}:{arm.name}")
         }

@@ -1,5 +1,7 @@
 """What is released, and what follows from it for a version."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from flyball.registry import Registry
@@ -80,8 +82,26 @@ def current(registry: Registry) -> ReleaseState:
 
 
 def versions_in_service(state: ReleaseState) -> list[str]:
-    """The versions to hold ready, best first: the champion, those under way, the holdout's, the previous champion."""
-    under_way = (version for release in state.under_way for version in release.versions)
+    """The versions that may answer or be compared, best first: the champion, those under way, the holdout's, the
+    previous champion."""
+    return _versions(state, state.under_way)
+
+
+def versions_to_serve(state: ReleaseState) -> list[str]:
+    """Those of `versions_in_service` whose answers may reach users: those of a shadow do not, and what answers users
+    does not load them."""
+    return _versions(state, [release for release in state.under_way if release.acts_as != "shadow"])
+
+
+def versions_in_shadow(state: ReleaseState) -> list[str]:
+    """The versions that shadows compare: the champion first; none while there is no shadow."""
+    shadows = [release for release in state.under_way if release.acts_as == "shadow"]
+    versions = (version for release in shadows for version in release.versions)
+    return [state.champion, *dict.fromkeys(versions)] if shadows and state.champion is not None else []
+
+
+def _versions(state: ReleaseState, releases: Sequence[Release]) -> list[str]:
+    under_way = (version for release in releases for version in release.versions)
     held_out = state.holdout.version if state.holdout is not None else ""
     return list(dict.fromkeys(name for name in (state.champion, *under_way, held_out, state.previous) if name))
 

@@ -94,6 +94,7 @@ if TYPE_CHECKING:  # scipy, which a process that only drafts lists should not lo
         quantile_sequence,
     )
     from flyball.statistics.rates import (
+        bounded_mean_interval,
         concentration,
         rate_difference,
         rate_difference_interval,
@@ -109,7 +110,15 @@ if TYPE_CHECKING:  # scipy, which a process that only drafts lists should not lo
         sample_ratio_chi_square,
         sample_ratio_log_e,
     )
-    from flyball.statistics.sequences import BURN_IN, anytime, sequence_log_e, sequence_p, sequence_r2, sequence_reach
+    from flyball.statistics.sequences import (
+        BURN_IN,
+        anytime,
+        mean_sequence,
+        sequence_log_e,
+        sequence_p,
+        sequence_r2,
+        sequence_reach,
+    )
     from flyball.statistics.spending import (
         SPENDING,
         GroupSequentialPlan,
@@ -164,6 +173,7 @@ __all__ = [
     "beta_binomial_r",
     "betting_interval",
     "betting_log_e",
+    "bounded_mean_interval",
     "carry_over_length",
     "choose_arm",
     "concentration",
@@ -186,6 +196,7 @@ __all__ = [
     "interleaving_wealth",
     "list_value",
     "mean_contrast",
+    "mean_sequence",
     "minimum_detectable_effect",
     "mixture_bound",
     "normal_log_mixture",

@@ -52,8 +52,31 @@ def rate_interval(
     '0.1296 0.5119'
     """
     check_counts({"the rate": (successes, trials)})
+    return _mean_interval(successes, trials, alpha, n_best)
+
+
+def bounded_mean_interval(
+    totals: ArrayLike, counts: ArrayLike, alpha: float = 0.05, n_best: float = 5_000
+) -> tuple[Doubles, Doubles]:
+    """The interval of the mean of values in [0, 1], from their sums and counts alone; valid at every look.
+
+    The likelihood ratio q^x (1 - q)^(1 - x) / (p^x (1 - p)^(1 - x)) lies below its chord in x, so its mean is at most 1
+    when that of x is p: what holds of rates holds of all values in [0, 1], and is as wide as if they were all 0 or 1.
+    For values that vary less `betting_interval` is narrower, but needs more than two sums.
+
+    >>> low, high = bounded_mean_interval(30.0, 50, n_best=50)
+    >>> f"{low:.4f} {high:.4f}"
+    '0.3858 0.7935'
+    """
+    total, count = np.asarray(totals, dtype=np.float64), np.asarray(counts, dtype=np.float64)
+    if not ((total >= -_EDGE) & (total <= count * (1 + _EDGE) + _EDGE)).all():
+        raise BadInput("totals", "from 0 to the counts: the values lie in [0, 1]", (totals, counts))
+    return _mean_interval(np.clip(total, 0.0, count), count, alpha, n_best)
+
+
+def _mean_interval(totals: ArrayLike, counts: ArrayLike, alpha: float, n_best: float) -> tuple[Doubles, Doubles]:
     k, goal = concentration(n_best, alpha), -np.log(alpha)
-    events, units = np.broadcast_arrays(np.asarray(successes, dtype=np.float64), np.asarray(trials, dtype=np.float64))
+    events, units = np.broadcast_arrays(np.asarray(totals, dtype=np.float64), np.asarray(counts, dtype=np.float64))
     estimate = np.where(units > 0, events / np.maximum(units, 1), 0.5)
 
     def ends(outer: Doubles) -> Doubles:

@@ -57,6 +57,26 @@ def sequence_p(effect: ArrayLike, se: ArrayLike, count: ArrayLike, r2: float, si
     return np.where(toward > 0, np.minimum(1.0, p), 1.0)
 
 
+def mean_sequence(
+    total: float, squares: float, count: int, n_best: float, alpha: float = 0.05, burn_in: int = BURN_IN
+) -> tuple[float, float] | None:
+    """The asymptotic confidence sequence of one mean at this look; None below `burn_in` values.
+
+    `total`, `squares`: sums of the values and of their squares. `n_best`: how many values the interval is to be
+    narrowest at, fixed before the start.
+
+    >>> low, high = mean_sequence(total=1_000.0, squares=2_000.0, count=1_000, n_best=1_000)
+    >>> f"{low:.3f} {high:.3f}"
+    '0.904 1.096'
+    """
+    if count < max(burn_in, 2):
+        return None
+    mean = total / count
+    variance = max(squares - count * mean**2, 0.0) / (count - 1)
+    reach = float(sequence_reach(np.sqrt(variance / count), count, alpha, sequence_r2(alpha, n_best)))
+    return mean - reach, mean + reach
+
+
 def anytime(
     contrast: Contrast,
     n_best: float,

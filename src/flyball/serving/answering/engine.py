@@ -131,6 +131,17 @@ class Engine:
         (chosen,) = self._routes(serving, [request])
         return self._stamp(serving, request, chosen, answer, failed)
 
+    def ask(self, version: str, requests: Sequence[Request]) -> tuple[list[Response | str], Offsets]:
+        """What `version` alone responds, whatever is released, and the offsets it was made from; the kind of failure
+        for what it cannot respond to."""
+        serving = self.serving
+        if version not in serving.pipelines:
+            return ["load"] * len(requests), ()
+        read, offsets = _Contexts(requests, self._note).by(serving.contexts.get(version, self._read))
+        if read is None:
+            return ["state"] * len(requests), ()
+        return self._responses(serving, version, range(len(requests)), requests, read), offsets
+
     def _routes(self, serving: Serving, requests: Sequence[Request]) -> list[Route]:
         router = self._router
         if router.state is not serving.release:

@@ -13,7 +13,7 @@ from flyball.core import ArtifactCorrupt, Clock, StoreUnavailable
 from flyball.events import Offsets, consumer_troubles, read_worker_report
 from flyball.features import Entity
 from flyball.outcomes import IntervalState, read_interval
-from flyball.releases import ReleaseState, arrangement_value, current, versions_in_service
+from flyball.releases import ReleaseState, arrangement_value, current, versions_to_serve
 from flyball.runtime import Runtime
 from flyball.serving.answering.engine import Engine, NoFallback, ReadContexts, Serving
 from flyball.serving.metrics import ServingMetrics
@@ -68,10 +68,19 @@ def _covers(applied: Offsets, ends: Offsets) -> bool:
 
 
 class Refresher:
-    """Keeps `engine` up to date. `step` is called from one thread; `trip` and `reasons` from any."""
+    """Keeps `engine` up to date. `step` is called from one thread; `trip` and `reasons` from any.
 
-    def __init__(self, runtime: Runtime, metrics: ServingMetrics, clock: Clock) -> None:
-        self._runtime, self._metrics, self._clock = runtime, metrics, clock
+    `versions`: those to hold ready of what is released, best first.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        metrics: ServingMetrics,
+        clock: Clock,
+        versions: Callable[[ReleaseState], list[str]] = versions_to_serve,
+    ) -> None:
+        self._runtime, self._metrics, self._clock, self._versions = runtime, metrics, clock, versions
         self.engine = Engine(self.contexts, metrics.note)
         self._lock = threading.Lock()
         self._release = ReleaseState()
@@ -207,7 +216,7 @@ class Refresher:
 
     def _poll_fallback(self) -> None:
         self._events = self._events or any(self._runtime.log.ends())
-        best = next((version for version in versions_in_service(self._release) if version in self._loaded), "")
+        best = next((version for version in self._versions(self._release) if version in self._loaded), "")
         arrangement = 0
         if best:
             loaded = self._loaded[best]
@@ -264,10 +273,10 @@ class Refresher:
         release = current(self._runtime.registry)
         changed = release.serial != self._release.serial
         if changed:
-            self._metrics.forget("load", self._failed.keys() - {*versions_in_service(release)})
+            self._metrics.forget("load", self._failed.keys() - {*self._versions(release)})
             with self._lock:
                 self._tripped, self._failed = {}, {}
-        for version in versions_in_service(release):
+        for version in self._versions(release):
             if now_us < self._failed.get(version, ("", 0))[1] or version in self._tripped:
                 continue
             if version not in self._loaded or self._loaded[version].revision != release.arrangement:
@@ -279,9 +288,7 @@ class Refresher:
             with self._lock:
                 self._release = release
                 kept = {
-                    version: self._loaded[version]
-                    for version in versions_in_service(release)
-                    if version in self._loaded
+                    version: self._loaded[version] for version in self._versions(release) if version in self._loaded
                 }
                 self._loaded = kept
             self._files.forget(kept)
