@@ -67,6 +67,45 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
+PLAIN = """
+from typing import Annotated
+
+import flyball as fb
+
+
+class Order(fb.Event):
+    order: Annotated[int, fb.Ref("order")]
+    km: float = 1.0
+
+
+class Delivered(fb.Event):
+    order: Annotated[int, fb.Ref("order")]
+
+
+Delivery = fb.joined("Delivery", Order, Delivered, by="order", within="1d")
+app = fb.App(
+    "plain",
+    events=[Order, Delivered, Delivery],
+    task=fb.Predict(on=Order, target=fb.elapsed(Delivery, by="order", within="1d", unit="m")),
+    candidates={"linear": fb.Linear()},
+)
+"""
+
+
+def test_an_application_that_keeps_no_state_is_not_behind(tmp_path: Path) -> None:
+    """Its versions read nothing but the request: no entity, so no view of the log."""
+    runtime = opened(tmp_path, "plain", PLAIN)
+    assert runtime.views == []
+    ats = [START_US + number * DAY_US // 10 for number in range(30)]
+    runtime.log.append([runtime.schema.check("order", {"order": at, "km": 2.0}, at, at) for at in ats])
+    follow(runtime)
+    assert runtime.state.offsets() == runtime.log.ends(), "what answers are stamped with, and how stale they are"
+    again = opened(tmp_path, "plain", PLAIN)
+    behind = {consumer.name: consumer.behind for consumer in status(again).consumers}
+    assert behind["state"] == 0
+    assert set(behind.values()) == {0}
+
+
 def test_features_declared_otherwise_are_what_a_new_home_holds(home: Path) -> None:
     changed = follow(opened(home, "changed", OTHERWISE))
     assert values(changed)

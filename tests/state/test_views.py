@@ -181,3 +181,23 @@ def test_a_store_of_another_format_is_refused_with_what_to_do(app: Application) 
         with pytest.raises(Refused, match=f"got {got} .*delete it"):
             consumer(app.views, store).apply([Slice(0, 0, [app.record("joined", START, user=1)])])
         assert list(store.scan(b"")) == before
+
+
+@given(st.data())
+@settings(max_examples=30, deadline=None)
+def test_without_a_view_the_store_stands_where_the_log_was_read_to(data: st.DataObject) -> None:
+    """Over restarts and redelivery; a view that is declared later comes out as if it had always been."""
+    log = APPLICATION.partitioned(data.draw(records()))
+    store = MemoryStore()
+    batches = divided(log, data.draw(cuts(log)))
+    for batch in [*batches, *batches[-1:]]:
+        consumer([], store).apply(batch)
+    ends = tuple(map(len, log))
+    assert consumer([], store).offsets() == ends
+    assert not any(ends) or store.offsets() == ends
+    later = consumer(APPLICATION.views, store)
+    assert later.offsets() == (0,) * PARTITIONS, "it has read nothing yet"
+    for batch in batches:
+        later.apply(batch)
+    whole = folded(APPLICATION.views, batches)
+    assert dict(store.scan(b"v/")) == dict(whole.scan(b"v/"))

@@ -35,8 +35,8 @@ class StateConsumer:
 
     A view that is added beside serving ones is `rebuilding`: `rebuild` applies the log from its beginning, `swap` lets
     the view serve once it has caught up, and `drop_unused` removes views that are not in the list. `store.offsets()`:
-    what all serving views have applied. Raises `BadInput` for a slice that would leave a gap, and `Refused` for a store
-    written by another release.
+    what all serving views have applied; without any view, what was passed to `apply`. Raises `BadInput` for a slice
+    that would leave a gap, and `Refused` for a store written by another release.
     """
 
     def __init__(self, views: Sequence[View], store: StateStore, *, partitions: int = 4) -> None:
@@ -61,7 +61,7 @@ class StateConsumer:
 
     def offsets(self) -> Offsets:
         """The offsets that all serving views have reached: where to continue reading the log."""
-        return self._padded(self._least(True))
+        return self._padded(self._least(True) if self._views else self._store.offsets())
 
     def rebuild_offsets(self) -> Offsets:
         """The offsets of the views that are being rebuilt; those of the serving views when there are none."""
@@ -69,7 +69,7 @@ class StateConsumer:
 
     def apply(self, slices: Sequence[Slice]) -> int:
         """Apply `slices` to the serving views; returns the number of records that were new to any."""
-        return self._apply(slices, ready=True)
+        return self._apply(slices, ready=True) if self._views else self._pass(slices)
 
     def rebuild(self, slices: Sequence[Slice]) -> int:
         """Apply `slices` to the views that are being rebuilt; returns the number of records that were new to any."""
@@ -156,6 +156,14 @@ class StateConsumer:
         """The minimum offsets of the views that serve, or of those that do not."""
         vectors = [self._padded(state.offsets) for state in self._states().values() if state.ready == ready]
         return tuple(map(min, zip(*vectors, strict=True))) if vectors else ()
+
+    def _pass(self, slices: Sequence[Slice]) -> int:
+        """Move the offsets past `slices`, which no view reads; returns the number of records that were new."""
+        pieces, offsets = fresh(slices, self.offsets())
+        if pieces:
+            self._begin()
+            self._store.write({}, offsets)
+        return sum(len(piece.records) for piece in pieces)
 
     def _apply(self, slices: Sequence[Slice], ready: bool) -> int:
         if not slices:
