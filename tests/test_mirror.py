@@ -87,6 +87,7 @@ HOLDS = {
     "tasks/predict/test_renames.py": "tasks/predict events/original_names",
     "tasks/predict/test_whole_loop.py": "tasks/predict",
     "tasks/predict/test_over_http.py": "tasks/predict serving/http",
+    "tasks/predict/test_without_version.py": "tasks/predict/online tasks/predict/decisions serving/answering/engine",
     "state/test_offline.py": "tasks/recommend/state/interactions",
     "state/test_online.py": "state/consumer tasks/recommend/state",
     "state/test_popular_offline.py": "tasks/recommend/state/popularity_offline",

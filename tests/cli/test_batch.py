@@ -34,7 +34,7 @@ def test_rows_that_are_no_requests_are_counted_with_the_first_of_them(served: Ru
     ran = served("predict", "shop.py", source, "--out", "out.csv")
     assert ran.code == 0
     assert ran.out == "3 rows: 1 popular; out.csv\n"
-    assert "2 rows are no requests, such as: visitor id must be an integer" in ran.err
+    assert "2 rows have no answer, such as: visitor id must be an integer" in ran.err
     assert "Traceback" not in ran.err
 
 

@@ -23,6 +23,7 @@ from flyball.policy import (
     cost_columns,
     cost_of,
     costs_of_decisions,
+    decide_default,
     decide_one,
     intended_actions,
     uniform_of,
@@ -135,6 +136,15 @@ def test_many_at_once_are_decided_bit_for_bit_as_one(rows: list[Any], odds: floa
         ({"verdict": int}, r"verdict of decide\(...\) must be an event type, beside the cost of a review"),
         ({"review": 1, "verdict": "Verdict"}, r"verdict of decide\(...\) must be an event type"),
         ({"control": 0.9}, r"control of decide\(...\) must be a share from 0 to 0.5, got 0.9"),
+        (
+            {"otherwise": "refuse"},
+            r"otherwise of decide\(...\) must be one of approve, decline, abstain \(review: besi",
+        ),
+        (
+            {"otherwise": "review"},
+            r"otherwise of decide\(...\) must be one of approve, decline, abstain \(review: besi",
+        ),
+        ({"review": 1, "otherwise": True}, r"otherwise of decide\(...\) must be one of approve, review, decline, abst"),
     ],
 )
 def test_what_cannot_be_decided_by_is_refused_where_it_is_written(wrong: dict[str, Any], message: str) -> None:
@@ -152,6 +162,28 @@ def test_an_example_without_its_costs_is_refused() -> None:
     for probability in (-0.1, 1.1, float("nan")):
         with pytest.raises(BadInput, match="probability to decide by must be from 0 to 1"):
             decide_one(FRAUD, Thresholds(), probability, ExampleCosts(1.0, 1.0, 1.0), 0)
+
+
+@pytest.mark.parametrize(
+    ("declared", "action"),
+    [
+        ({}, "abstain"),
+        ({"review": 1.0}, "review"),
+        ({"review": 1.0, "otherwise": "approve"}, "approve"),
+        ({"otherwise": "decline"}, "decline"),
+    ],
+)
+def test_what_nothing_is_predicted_of_gets_the_default_decision(declared: dict[str, Any], action: str) -> None:
+    policy = fb.decide(1.0, 1.0, **declared)
+    assert decide_default(policy, 7) == DecidedAction(action, action)
+
+
+def test_of_a_default_decline_the_control_share_is_approved() -> None:
+    policy = fb.decide(1.0, 1.0, control=0.25, otherwise="decline")
+    decided = [decide_default(policy, seed) for seed in range(4_000)]
+    assert set(decided) == {DecidedAction("approve", "decline", 0.25), DecidedAction("decline", "decline", 0.75)}
+    approved = sum(one.action == "approve" for one in decided)
+    assert abs(approved - 1_000) < 4 * (4_000 * 0.25 * 0.75) ** 0.5
 
 
 def test_a_policy_is_kept_as_plain_values() -> None:

@@ -11,6 +11,7 @@ from tests.releases.home import Home
 from flyball.core import NotFound, Refused
 from flyball.releases import (
     Change,
+    arrangement_in_service,
     arrangement_value,
     current,
     declare_arrangement,
@@ -36,7 +37,9 @@ def declare(home: Home, value: dict[str, Any], now_us: int = 5) -> Change:
 
 def test_what_the_file_declares_becomes_a_revision_once(home: Home) -> None:
     assert not declare(home, DIVERSE).changed, "before the first release there is nothing to re-rank"
-    assert home.registry.arrangements() == []
+    assert [one.value for one in home.registry.arrangements()] == [DIVERSE], "what is answered until then is stamped"
+    assert arrangement_in_service(home.registry, DIVERSE) == (1, DIVERSE)
+    assert arrangement_in_service(home.registry, NONE) == (0, NONE), "not written down yet"
     home.promote("v1")
     assert current(home.registry).arrangement == 0
     first = declare(home, DIVERSE)

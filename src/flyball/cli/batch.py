@@ -42,4 +42,4 @@ def predict(
         fields = ", ".join(name for name in runtime.app.task.about.request.__struct_fields__)
         warn(f"columns that change no answer, since a request has none of them: {', '.join(report.unknown)} ({fields})")
     if report.failed:
-        warn(f"{report.failed:,} rows are no requests, such as: {report.first_failure}")
+        warn(f"{report.failed:,} rows have no answer, such as: {report.first_failure}")

@@ -21,6 +21,7 @@ from flyball.policy.decide import (
     compile_costs,
     cost_of,
     decide,
+    decide_default,
     decide_one,
     uniform_of,
 )
@@ -106,6 +107,7 @@ __all__ = [
     "cost_of",
     "costs_of_decisions",
     "decide",
+    "decide_default",
     "decide_one",
     "every",
     "expression_of",

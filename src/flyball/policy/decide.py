@@ -31,6 +31,12 @@ class Decide(msgspec.Struct, frozen=True):
     abstain: tuple[float, float] | None = None
     control: float = 0.0
     verdict: type | None = None
+    otherwise: str = ""
+
+    @property
+    def default_action(self) -> str:
+        """What is done about a request of which nothing was predicted."""
+        return self.otherwise or (ABSTAIN if self.review is None else REVIEW)
 
     @property
     def fields(self) -> set[str]:
@@ -48,6 +54,7 @@ class Decide(msgspec.Struct, frozen=True):
             "abstain": None if self.abstain is None else list(self.abstain),
             "control": self.control,
             "verdict": None if self.verdict is None else self.verdict.__name__,
+            **({"otherwise": self.otherwise} if self.otherwise else {}),
         }
 
 
@@ -90,6 +97,7 @@ def decide(
     abstain: tuple[float, float] | None = None,
     control: float = 0.0,
     verdict: type | None = None,
+    otherwise: str | None = None,
 ) -> Decide:
     """Decide by costs, all in one unit such as euros: numbers, or functions of the request's event.
 
@@ -97,7 +105,10 @@ def decide(
     of declining one where it does not. `review`: of having a person look, who finds the truth; `reviews_per_day`: how
     many they can look at. `abstain`: from and to which probability the model says nothing: the decision is "abstain",
     and your own rule decides. `control`: the share of what would be declined that is approved all the same. `verdict`:
-    the event type in which a reviewer says what they found. Raises `BadDeclaration`.
+    the event type in which a reviewer says what they found. `otherwise`: what is done about a request that no version
+    answers, one of `ACTIONS`; of what it declines the control share is approved, too. None: decided by the usual
+    probability, and "review" where no version has computed that yet, or "abstain" where nobody reviews.
+    Raises `BadDeclaration`.
 
     >>> decide(false_approve=lambda p: p.amount, false_decline=5.0, review=2.0, control=0.01).fields
     {'amount'}
@@ -110,6 +121,7 @@ def decide(
         raise BadDeclaration("verdict of decide(...)", "an event type, beside the cost of a review", verdict)
     if not (_is_number(control) and 0 <= control <= 0.5):
         raise BadDeclaration("control of decide(...)", "a share from 0 to 0.5", control)
+    _check_otherwise(otherwise, review is not None)
     return Decide(
         _cost("false_approve", false_approve),
         _cost("false_decline", false_decline),
@@ -118,6 +130,7 @@ def decide(
         None if abstain is None else _band(abstain),
         float(control),
         verdict,
+        otherwise or "",
     )
 
 
@@ -150,7 +163,16 @@ def decide_one(
     """
     if not 0 <= probability <= 1:  # nan too
         raise BadInput("probability to decide by", "from 0 to 1", probability)
-    intended = _intended(policy, thresholds, probability, costs)
+    return _with_control(policy, _intended(policy, thresholds, probability, costs), seed)
+
+
+def decide_default(policy: Decide, seed: int) -> DecidedAction:
+    """The decision on an example of which nothing was predicted."""
+    return _with_control(policy, policy.default_action, seed)
+
+
+def _with_control(policy: Decide, intended: str, seed: int) -> DecidedAction:
+    """The intended action; of what would be declined the control share is approved."""
     if intended != DECLINE or policy.control == 0:
         return DecidedAction(intended, intended)
     if uniform_of(seed) < policy.control:
@@ -204,6 +226,13 @@ def _checked(name: str, cost: Any) -> float:
     if not _is_number(cost) or cost < 0:
         raise BadInput(f"cost {name}", "a number from 0", cost)
     return float(cost)
+
+
+def _check_otherwise(otherwise: Any, reviewed: bool) -> None:
+    allowed = [action for action in ACTIONS if reviewed or action != REVIEW]
+    if otherwise is not None and otherwise not in allowed:
+        beside = "" if reviewed else " (review: beside the cost of a review)"
+        raise BadDeclaration("otherwise of decide(...)", f"one of {', '.join(allowed)}{beside}", otherwise)
 
 
 def _band(abstain: Sequence[float]) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from flyball.outcomes import Followed, Prediction, find_prediction, followed, re
 from flyball.provenance.rebuild import Rebuilt, rebuild
 from flyball.registry import Version
 from flyball.runtime import Runtime
-from flyball.tasks import FALLBACK_LEVELS, references
+from flyball.tasks import DEFAULT_LEVEL, FALLBACK_LEVELS, references
 
 REASONS = 3
 NEXT_EVENTS, NEXT_US = 50, 86_400_000_000
@@ -74,7 +74,8 @@ class Why(msgspec.Struct, frozen=True):
             [
                 *_stamp_lines(self),
                 "",
-                *(_item_lines(self) or _value_lines(self) or ["the response was empty"]),
+                *(_item_lines(self) or _value_lines(self) or _empty_lines(self)),
+                *_decision_lines(self),
                 "",
                 *_after_lines(self),
                 *self.notes,
@@ -285,6 +286,19 @@ def _item_lines(why: Why) -> list[str]:
 
 def _value_lines(why: Why) -> list[str]:
     return [f"{value.name} {value.value:.6g}  {_reason_words(value.because, {})}".rstrip() for value in why.values]
+
+
+def _empty_lines(why: Why) -> list[str]:
+    return [] if why.prediction.decision else ["the response was empty"]
+
+
+def _decision_lines(why: Why) -> list[str]:
+    p = why.prediction
+    if not p.decision:
+        return []
+    drawn = "" if p.decision_propensity == 1 else f", drawn with probability {p.decision_propensity:g}"
+    default = ", the default, as no version answered" if p.level == DEFAULT_LEVEL else ""
+    return [f"decision {p.decision}{default}{drawn}"]
 
 
 def _size(prediction: Prediction) -> str:

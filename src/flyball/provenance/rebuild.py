@@ -16,7 +16,7 @@ from flyball.runtime import Runtime
 from flyball.serving import Loaded, VersionLoader, items_of, titles_of
 from flyball.state import load_catalog, state_at
 from flyball.stores import StateStore, open_state
-from flyball.tasks import DescribesContexts, Fallback, Request, Stores
+from flyball.tasks import AnswersAtOnce, DescribesContexts, Fallback, Request, Stores
 
 if TYPE_CHECKING:
     import polars
@@ -49,6 +49,9 @@ class Rebuilt(msgspec.Struct, frozen=True):
 
     def fallback(self) -> Fallback:
         """What answered without a version or a store, with what the version had computed beforehand."""
+        task = self._runtime.app.task
+        if self.version is None and isinstance(task, AnswersAtOnce):
+            return task.first_fallback(self._arrangement)
         declaration = {} if self.version is None else self.version.declaration
         return self._loader.online(declaration).fallback(None if self.version is None else self.load().pipeline)
 

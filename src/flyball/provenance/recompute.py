@@ -13,7 +13,7 @@ from flyball.provenance.rebuild import Rebuilt, rebuild
 from flyball.releases import ReleaseState
 from flyball.runtime import Runtime
 from flyball.serving import Engine, Serving
-from flyball.tasks import FALLBACK_LEVELS, FeatureRead, RankedItem
+from flyball.tasks import DEFAULT_LEVEL, FALLBACK_LEVELS, FeatureRead, RankedItem
 
 
 class Replay(msgspec.Struct, frozen=True):
@@ -67,7 +67,8 @@ def answer_by(runtime: Runtime, prediction: Prediction, version: str) -> Predict
 
 def _again(runtime: Runtime, prediction: Prediction) -> tuple[Prediction, list[str]]:
     rebuilt, by_version = rebuild(runtime, prediction), prediction.level not in FALLBACK_LEVELS
-    if rebuilt.contexts is None and not prediction.catalog:
+    ranks = bool(runtime.app.task.about.items)
+    if rebuilt.contexts is None and ranks and not prediction.catalog:
         raise Refused(
             "it is stamped with no offsets: what it was made from lay in memory and changed while it was read"
         )
@@ -80,7 +81,7 @@ def _again(runtime: Runtime, prediction: Prediction) -> tuple[Prediction, list[s
     again = engine.answer([rebuilt.request])[0]
     if by_version and failures:
         raise Refused("; ".join(failures))
-    return again, [] if by_version else _unstamped(prediction)
+    return again, [] if by_version else _unstamped(prediction, ranks)
 
 
 def _by_version(prediction: Prediction, rebuilt: Rebuilt) -> Serving:
@@ -97,10 +98,15 @@ def _by_fallback(prediction: Prediction, rebuilt: Rebuilt) -> Serving:
     )
 
 
-def _unstamped(prediction: Prediction) -> list[str]:
-    unstamped = [
-        name for name, offsets in (("catalog", prediction.catalog), ("fallback", prediction.fallback)) if not offsets
-    ]
+def _unstamped(prediction: Prediction, ranks: bool) -> list[str]:
+    """What a fallback answer does not say. `ranks`: whether answers are made from a catalog and what is popular."""
+    if prediction.level == DEFAULT_LEVEL and not prediction.arrangement:
+        return [
+            "it was decided by what the application's file declared then, of which no revision is kept; compared "
+            "with what the file declares now"
+        ]
+    memory = (("catalog", prediction.catalog), ("fallback", prediction.fallback)) if ranks else ()
+    unstamped = [name for name, offsets in memory if not offsets]
     return [
         f"the {name} in memory is not stamped with offsets, it changed while it was read; taken as it was at the "
         "answer's own, so a difference may come from that"

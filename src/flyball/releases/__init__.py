@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from flyball.core import lazy_door
 from flyball.releases.agreement import BOUNDED, agreement, rank_biased_overlap
 from flyball.releases.arrangements import (
+    arrangement_in_service,
     arrangement_to_serve,
     arrangement_value,
     declare_arrangement,
@@ -103,6 +104,7 @@ __all__ = [
     "agreement",
     "all_releases",
     "arrangement_id",
+    "arrangement_in_service",
     "arrangement_to_serve",
     "arrangement_value",
     "bucket_of",

@@ -29,6 +29,13 @@ def arrangement_to_serve(registry: Registry, value: Mapping[str, Any]) -> Mappin
     return arrangement_value(registry, _known_revision(registry, value), value)
 
 
+def arrangement_in_service(registry: Registry, declared: Mapping[str, Any]) -> tuple[int, Mapping[str, Any]]:
+    """(revision, rule) that a service whose application declares `declared` answers by, version or not; revision 0 for
+    a declaration that is not written down."""
+    revision = current(registry).arrangement or _known_revision(registry, declared)
+    return revision, arrangement_value(registry, revision, declared)
+
+
 def _known_revision(registry: Registry, value: Mapping[str, Any]) -> int:
     """The revision to serve by when the declaration is still that of the newest revision; 0 when it is a new one."""
     newest = registry.arrangements()[-1:]
@@ -38,11 +45,12 @@ def _known_revision(registry: Registry, value: Mapping[str, Any]) -> int:
 
 
 def declare_arrangement(registry: Registry, app: str, value: Mapping[str, Any], by: str, now_us: int) -> Change:
-    """Serve by what the application's file declares, if it is new. Before the first release there is nothing to do."""
+    """Serve by what the application's file declares, if it is new. Before the first release it is only written down:
+    what is answered without a version is stamped with it."""
     state = current(registry)
+    revision = declared_arrangement(registry, app, value, by, now_us)
     if state.champion is None:
         return Change(state, False, "nothing is released yet")
-    revision = declared_arrangement(registry, app, value, by, now_us)
     if revision == state.arrangement:
         return Change(state, False, f"arrangement {arrangement_id(revision)} serves already; nothing changed")
     return release_arrangement(registry, arrangement_id(revision), "declared in the application's file", by, now_us)

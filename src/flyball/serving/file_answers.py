@@ -24,6 +24,7 @@ from flyball.core import BadInput, NotFound, SystemStopwatch, parse_timestamp, s
 from flyball.outcomes import Prediction
 from flyball.releases import current
 from flyball.runtime import Runtime
+from flyball.serving.answering.engine import holds_any
 from flyball.serving.answering.request import RequestReader
 from flyball.serving.metrics import ServingMetrics
 from flyball.serving.versions.refresher import Refresher
@@ -39,8 +40,8 @@ class BatchReport(msgspec.Struct, frozen=True):
 
     `levels`, `versions`: {name: answered rows}. `artifacts`: {version: sha256 of its manifest}; `snapshots`:
     {version: the snapshot that it learned from}. `offsets`: [first, last] state of the log that answers were made
-    from. `reused`: rows that an earlier run had answered. `failed`: rows that are no requests, with the first
-    reason. `unknown`: columns that the request has not, which change no answer.
+    from. `reused`: rows that an earlier run had answered. `failed`: rows that are no requests or that nothing can
+    answer, with the first reason. `unknown`: columns that the request has not, which change no answer.
     """
 
     app: str
@@ -188,7 +189,7 @@ class _Answerer:
         metrics = ServingMetrics(runtime.counters_folder / "once", "batch", SystemStopwatch())
         refresher = Refresher(runtime, metrics, runtime.clock)
         refresher.step()
-        self._engine, self._about = refresher.engine, about
+        self._engine, self._about, self._refresher = refresher.engine, about, refresher
         self._fields = [name for name in about.request.__struct_fields__ if name != "at"]
 
     def plan(self, source: Path, writes: str, part_rows: int) -> dict[str, Any]:
@@ -216,6 +217,10 @@ class _Answerer:
             except BadInput as error:
                 failures[index] = str(error)
         predictions = dict(zip(answerable, self._engine.answer(requests), strict=True))
+        for index, prediction in predictions.items():
+            if not holds_any(self._about, prediction):
+                failures[index] = self._refresher.why_unanswered()
+        failures = dict(sorted(failures.items()))
         note = _Part(len(rows), len(failures), next(iter(failures.values()), ""))
         note.unknown = sorted(set(_names(rows)) - {*self._fields, "at"})
         for prediction in predictions.values():

@@ -9,9 +9,9 @@ from typing import Any
 from flyball.core import Counters, Stopwatch
 from flyball.events import WorkerReport
 
-LEVELS = ("champion", "chosen", "previous", "precomputed", "popular", "empty")
-"""From best to poorest: the champion, another version under release, the previous champion, the version's list for
-the request's group, what is usual now, nothing better known."""
+LEVELS = ("champion", "chosen", "previous", "precomputed", "popular", "default", "empty")
+"""From best to poorest: the champion, another version under release, the previous champion, what the version computed
+beforehand, what is usual now, the declared decision, nothing better known."""
 
 FAILURES = {
     "state": "the online state could not be read",

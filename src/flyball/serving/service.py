@@ -124,6 +124,11 @@ class Service:
         if self._takes_in:
             self.intake.note_request(request)
 
+    def why_unanswered(self) -> str:
+        """Why a request can be given no value, and what to do."""
+        kept = "; the request is kept as an event all the same" if self._takes_in else ""
+        return f"{self.refresher.why_unanswered()}{kept}"
+
     async def reasons(self, request: Request, prediction: Prediction, most: int) -> Reasons:
         """For each value, or item, what its version says added most to it; [] where it cannot say.
 

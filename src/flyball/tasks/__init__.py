@@ -57,10 +57,12 @@ from flyball.tasks.recommend.state.view import UserItemsView
 from flyball.tasks.request import Request, bad_request, fields_of_event, key_field, request_of, seed_of
 from flyball.tasks.response import FeatureRead, IntervalShift, RankedItem, Response
 from flyball.tasks.task import (
+    DEFAULT_LEVEL,
     EMPTY_LEVEL,
     FALLBACK_LEVELS,
     POPULAR_LEVEL,
     PRECOMPUTED_LEVEL,
+    AnswersAtOnce,
     Candidate,
     DescribesContexts,
     EvaluationPlan,
@@ -119,6 +121,7 @@ __all__ = [
     "CATALOG",
     "COLD_START",
     "DECISIONS",
+    "DEFAULT_LEVEL",
     "EMPTY_LEVEL",
     "FALLBACK_LEVELS",
     "GENERAL",
@@ -133,6 +136,7 @@ __all__ = [
     "About",
     "AdaptedInterval",
     "Answers",
+    "AnswersAtOnce",
     "BadScores",
     "Candidate",
     "Cases",

@@ -56,12 +56,12 @@ class Pipeline(Protocol):
         ...
 
 
-PRECOMPUTED_LEVEL, POPULAR_LEVEL, EMPTY_LEVEL = "precomputed", "popular", "empty"
-"""The fallback levels, best first: what the best version computed beforehand, what is usual now, nothing better known.
-"""
+PRECOMPUTED_LEVEL, POPULAR_LEVEL, DEFAULT_LEVEL, EMPTY_LEVEL = "precomputed", "popular", "default", "empty"
+"""The fallback levels, best first: what the best version computed beforehand, what is usual now, what the application
+declared for such a case, nothing better known."""
 
 
-FALLBACK_LEVELS = (PRECOMPUTED_LEVEL, POPULAR_LEVEL, EMPTY_LEVEL)
+FALLBACK_LEVELS = (PRECOMPUTED_LEVEL, POPULAR_LEVEL, DEFAULT_LEVEL, EMPTY_LEVEL)
 
 
 class Fallback(Protocol):
@@ -103,6 +103,15 @@ class DescribesContexts(Protocol):
     """An online door that says in a few words what a context holds, for `flyball why`."""
 
     def describe(self, context: Any) -> str: ...
+
+
+@runtime_checkable
+class AnswersAtOnce(Protocol):
+    """A task that can answer something before any store or version is opened."""
+
+    def first_fallback(self, arrangement: Mapping[str, Any]) -> Fallback:
+        """By `arrangement`, or as declared where that names nothing. Raises `Refused` for one that does not fit."""
+        ...
 
 
 class Lookup(msgspec.Struct, frozen=True):

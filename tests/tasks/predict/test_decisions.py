@@ -26,7 +26,7 @@ from flyball.runtime import Runtime, load_settings
 from flyball.serving import Service
 from flyball.simulation import ingest_pieces, new_plan, seed_home
 from flyball.tasks import (
-    EMPTY_LEVEL,
+    DEFAULT_LEVEL,
     PRECOMPUTED_LEVEL,
     EvaluationSet,
     Request,
@@ -152,7 +152,7 @@ def test_the_fallback_decides_by_the_costs_of_the_request(bank: Bank) -> None:
     online = bank.app.task.online(Stores(bank.runtime.state, None, {}))
     event_type = bank.app.task.about.request
     empty = online.fallback(None)
-    assert empty.answer(request(1, 10.0, 0.0, event_type), None)[0] == EMPTY_LEVEL
+    assert empty.answer(request(1, 10.0, 0.0, event_type), None)[0] == DEFAULT_LEVEL
     usual = msgspec.structs.replace(empty, values=(0.3,))  # type: ignore[type-var]
     decisions = [usual.answer(request(n, amount, 0.0, event_type), None) for n, amount in enumerate((1.0, 5_000.0))]
     assert [(level, response.decision) for level, response in decisions] == [

@@ -9,7 +9,17 @@ import msgspec
 from flyball.events import Offsets
 from flyball.outcomes import Prediction, prediction_of_response
 from flyball.releases import ReleaseState, Route, Router, level_of
-from flyball.tasks import EMPTY_LEVEL, FALLBACK_LEVELS, PRECOMPUTED_LEVEL, Fallback, Pipeline, Request, Response
+from flyball.tasks import (
+    DEFAULT_LEVEL,
+    EMPTY_LEVEL,
+    FALLBACK_LEVELS,
+    PRECOMPUTED_LEVEL,
+    About,
+    Fallback,
+    Pipeline,
+    Request,
+    Response,
+)
 
 ReadContexts = Callable[[Sequence[Request]], tuple[Sequence[Any], Offsets]]
 Note = Callable[[str, str, object], None]
@@ -229,6 +239,8 @@ class Engine:
 
     def _fall_back(self, serving: Serving, request: Request, context: Any | None, offsets: Offsets) -> _Answered:
         level, response = serving.fallback.answer(request, context)
+        if level == DEFAULT_LEVEL:  # no version's, but by the revision that serves
+            return _Answered(response, "", serving.fallback_arrangement, level, offsets)
         if level != PRECOMPUTED_LEVEL:
             return _Answered(response, "", 0, level, offsets)
         return _Answered(response, serving.fallback_version, serving.fallback_arrangement, level, offsets)
@@ -260,5 +272,10 @@ def _versions(serving: Serving, chosen: Route) -> list[str]:
     return [version for version in names if version in serving.pipelines]
 
 
-def _holds_any(response: Response) -> bool:
-    return bool(response.items or response.values or response.decision)
+def holds_any(about: About, answer: Response | Prediction) -> bool:
+    """Whether an answer says anything: a list may be empty, of values or a decision there must be one."""
+    return not about.values or _holds_any(answer)
+
+
+def _holds_any(answer: Response | Prediction) -> bool:
+    return bool(answer.items or answer.values or answer.decision)

@@ -16,6 +16,7 @@ from flyball.core import BadInput, FlyballError
 from flyball.events import read_worker_report
 from flyball.outcomes import Prediction
 from flyball.releases import level_of
+from flyball.serving.answering.engine import holds_any
 from flyball.serving.http.decoding import (
     content_type_of,
     events_of,
@@ -211,10 +212,11 @@ class _Routes:
             raise BadInput("requests in the body", f"from 1 to {MAX_BATCH}", len(body))
         requests = [_with_arm(request, reader.read(fields)) for fields in body]
         predictions = await self._service.answer_all(requests)
-        titles = self._service.engine.serving.titles
-        return _json(
-            [self._document.of(prediction, titles) for prediction in predictions], {"cache-control": "no-store"}
-        )
+        documents = [self._reply(prediction) for prediction in predictions]
+        answered = [holds_any(self._service.about, prediction) for prediction in predictions]
+        if not any(answered):
+            return problem_response(self._no_value(predictions[0]), request.url.path)
+        return _json(documents, {"cache-control": "no-store"}, 200 if all(answered) else 207)
 
     async def _answer_lines(self, request: HttpRequest) -> Response:
         """A request a line; a line each in reply, in the same order: the answer, or what is wrong with the request."""
@@ -225,8 +227,9 @@ class _Routes:
         replies: list[dict[str, Any]] = []
         for first in range(0, len(lines), LINES_AT_ONCE):
             replies += await self._answer_part(lines[first : first + LINES_AT_ONCE], first + 1)
-        good = sum("prediction" in reply for reply in replies)
-        status = 200 if good == len(replies) else 207 if good else 422
+        good = sum("error" not in reply for reply in replies)
+        unanswered = any("prediction" in reply for reply in replies)
+        status = 200 if good == len(replies) else 207 if good else 503 if unanswered else 422
         body = b"".join(msgspec.json.encode(reply) + b"\n" for reply in replies)
         return Response(body, status, {"cache-control": "no-store"}, media_type="application/x-ndjson")
 
@@ -239,19 +242,31 @@ class _Routes:
             except (BadInput, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 replies[number] = {"line": number, "error": str(error)}
         predictions = await self._service.answer_all([question for _, question in questions])
-        titles = self._service.engine.serving.titles
         for (number, _), prediction in zip(questions, predictions, strict=True):
-            replies[number] = self._document.of(prediction, titles)
+            replies[number] = self._reply(prediction)
         return [replies[number] for number in range(first, first + len(lines))]
 
     async def _answered(
         self, prediction: Prediction, render: Render | None = None, reasons: Reasons | None = None
     ) -> Response:
         headers = {"x-flyball-prediction": prediction.id, "cache-control": "no-store"}
+        if not holds_any(self._service.about, prediction):
+            return problem_response(self._no_value(prediction, headers), f"/v1/{self._service.about.kind}")
         if render is not None:
             return Response(render(prediction), 200, headers, media_type="text/plain; charset=utf-8")
-        document = self._document.of(prediction, self._service.engine.serving.titles)
+        document = self._reply(prediction)
         return _json(document if reasons is None else {**document, "reasons": reasons}, headers)
+
+    def _reply(self, prediction: Prediction) -> dict[str, Any]:
+        """The answer as a document, with an error where it holds nothing."""
+        document = self._document.of(prediction, self._service.engine.serving.titles)
+        if holds_any(self._service.about, prediction):
+            return document
+        return {**document, "error": str(self._no_value(prediction))}
+
+    def _no_value(self, prediction: Prediction, headers: Mapping[str, str] | None = None) -> Problem:
+        """What is answered where no version can and none has computed what is usual."""
+        return Problem(503, self._service.why_unanswered(), headers, prediction=prediction.id)
 
     def own(self, path: str, rendering: str) -> Route:
         """The route of a path of the application's own, such as "POST /eta"."""

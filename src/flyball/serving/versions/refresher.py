@@ -13,7 +13,13 @@ from flyball.core import ArtifactCorrupt, Clock, StoreUnavailable
 from flyball.events import Offsets, consumer_troubles, read_worker_report
 from flyball.features import Entity
 from flyball.outcomes import IntervalState, read_interval
-from flyball.releases import ReleaseState, arrangement_value, current, versions_to_serve
+from flyball.releases import (
+    ReleaseState,
+    arrangement_in_service,
+    arrangement_value,
+    current,
+    versions_to_serve,
+)
 from flyball.runtime import Runtime
 from flyball.serving.answering.engine import Engine, NoFallback, ReadContexts, Serving
 from flyball.serving.metrics import ServingMetrics
@@ -21,7 +27,7 @@ from flyball.serving.versions.integrity import ArtifactFiles
 from flyball.serving.versions.loader import Loaded, VersionLoader
 from flyball.state import Catalog, catalog_version, load_catalog
 from flyball.stores import StateStore
-from flyball.tasks import About, Fallback, IntervalShift, Online, Request, Stores
+from flyball.tasks import About, AnswersAtOnce, Fallback, IntervalShift, Online, Request, Stores
 
 EVERY_S = 0.25
 MIN_LAG_US = 1_000_000
@@ -81,7 +87,8 @@ class Refresher:
         versions: Callable[[ReleaseState], list[str]] = versions_to_serve,
     ) -> None:
         self._runtime, self._metrics, self._clock, self._versions = runtime, metrics, clock, versions
-        self.engine = Engine(self.contexts, metrics.note)
+        self._fallback = _first_fallback(runtime)
+        self.engine = Engine(self.contexts, metrics.note, Serving(fallback=self._fallback))
         self._lock = threading.Lock()
         self._release = ReleaseState()
         self._loaded: dict[str, Loaded] = {}
@@ -93,7 +100,6 @@ class Refresher:
         self._titles: dict[str, str] = {}
         self._loader: VersionLoader | None = None
         self._contexts: ReadContexts | None = None
-        self._fallback: Fallback = NoFallback()
         self._fallback_version, self._fallback_arrangement = "", 0
         self._interval: IntervalState | None = None
         self._due_us: dict[str, int] = {}
@@ -178,14 +184,16 @@ class Refresher:
             return ["stores are being opened"]
         if not self._released:
             return ["what is released is not known yet", *self._troubles.values()]
-        if not self.engine.serving.fallback.ready and not self.engine.serving.pipelines:
-            return [self._runtime.app.task.about.first_needs, *self._troubles.values()]
-        return []
+        serving = self.engine.serving
+        if serving.fallback.ready or serving.pipelines:
+            return []
+        lost = _out_of_service(serving)
+        return [*(lost or [self._runtime.app.task.about.first_needs]), *self._troubles.values()]
 
     def reasons(self) -> list[str]:
         """What is not as it should be, though requests can be answered."""
         serving = self.engine.serving
-        reasons = [f"{version} is out of service: {reason}" for version, reason in serving.refused.items()]
+        reasons = _out_of_service(serving)
         if serving.release.champion is None:
             reasons.append("no version is released yet: run flyball learn")
         for version in serving.pipelines:
@@ -193,6 +201,11 @@ class Refresher:
                 reasons.append(f"{version} serves from memory, but {gone[0]} is gone: a restart cannot load it")
         consumers = consumer_troubles(read_worker_report(self._runtime.worker_report_path), self._clock.now_us())
         return [*reasons, *self._troubles.values(), *consumers.values()]
+
+    def why_unanswered(self) -> str:
+        """Why a request is given no value, and what to do."""
+        known = self.unready() or self.reasons() or ["ask again"]
+        return f"no value can be answered now: {'; '.join(known)}"
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -222,10 +235,18 @@ class Refresher:
             loaded = self._loaded[best]
             fallback, arrangement = loaded.online.fallback(loaded.pipeline), loaded.revision
         else:
-            fallback = self.loader.online().fallback(None)
+            fallback, arrangement = self._fallback_without_version()
         with self._lock:
             self._fallback, self._fallback_version, self._fallback_arrangement = fallback, best, arrangement
         self._publish()
+
+    def _fallback_without_version(self) -> tuple[Fallback, int]:
+        """(what answers while no version is loaded, by which revision)."""
+        task = self._runtime.app.task
+        if not isinstance(task, AnswersAtOnce):
+            return self.loader.online().fallback(None), 0
+        revision, arrangement = arrangement_in_service(self._runtime.registry, task.about.arrangement)
+        return task.first_fallback(arrangement), revision
 
     def _poll_catalog(self) -> None:
         items = items_of(self._runtime.app.task.about)
@@ -359,6 +380,16 @@ class Refresher:
                 titles=self._titles,
             )
             self._metrics.gauge("refused", len(refused))
+
+
+def _first_fallback(runtime: Runtime) -> Fallback:
+    """What answers before anything was opened."""
+    task = runtime.app.task
+    return task.first_fallback({}) if isinstance(task, AnswersAtOnce) else NoFallback()
+
+
+def _out_of_service(serving: Serving) -> list[str]:
+    return [f"{version} is out of service: {reason}" for version, reason in serving.refused.items()]
 
 
 def items_of(about: About) -> Entity | None:

@@ -17,6 +17,7 @@ from flyball.policy import (
     Quote,
     Thresholds,
     compile_costs,
+    decide_default,
     decide_one,
     expression_of,
 )
@@ -97,6 +98,7 @@ def decide_as_declared(plain: Mapping[str, Any] | None, now: Policy, on: type[Ev
         abstain=None if plain["abstain"] is None else tuple(plain["abstain"]),
         control=plain["control"],
         verdict=now.verdict if isinstance(now, Decide) else None,
+        otherwise=plain.get("otherwise", ""),
     )
 
 
@@ -130,6 +132,19 @@ class Decider:
             return Response(values=values, decision=ABSTAIN, reads=reads)
         decided = decide_one(self._policy, self._thresholds, values[0], costs, request.seed)
         return Response((), values, decided.action, reads, decided.propensity)
+
+    def default(self, request: Request, predicted: bool) -> Response | None:
+        """The declared decision on a request that no version answers; None where there is none to make. `predicted`:
+        whether at least the usual values are known, by which it is decided unless another is declared."""
+        if not isinstance(self._policy, Decide) or (predicted and not self._policy.otherwise):
+            return None
+        decided = decide_default(self._policy, request.seed)
+        return Response(decision=decided.action, decision_propensity=decided.propensity)
+
+    @property
+    def decides(self) -> bool:
+        """Whether there is a decision on every request."""
+        return isinstance(self._policy, Decide)
 
     @property
     def quoted(self) -> str:

@@ -27,11 +27,12 @@ from flyball.tasks.predict.targets import Target, key_field_of, label_of
 if TYPE_CHECKING:
     from flyball.features import Derived, Entity, Features, FeatureSet, Group
     from flyball.tasks.featurize import Columns
-    from flyball.tasks.task import Offline, Online, Stores
+    from flyball.tasks.task import Fallback, Offline, Online, Stores
 
 _DOORS = {
     "PredictOffline": "flyball.tasks.predict.offline",
     "PredictOnline": "flyball.tasks.predict.online",
+    "fallback_without_version": "flyball.tasks.predict.online",
     "EventColumns": "flyball.tasks.predict.columns",
     "columns_of": "flyball.tasks.predict.columns",
 }
@@ -320,6 +321,11 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
         """The online door; loads no polars."""
         online: Online = _door("PredictOnline")(self, stores)
         return online
+
+    def first_fallback(self, arrangement: Mapping[str, Any]) -> "Fallback":
+        """What is answered before any version or store: the default decision, if there are decisions."""
+        fallback: Fallback = _door("fallback_without_version")(self, arrangement)
+        return fallback
 
 
 def _door(name: str) -> Any:

@@ -18,7 +18,7 @@ from flyball.tasks.predict.decisions import Decider, Policy
 from flyball.tasks.predict.thresholds import thresholds_of
 from flyball.tasks.request import Request
 from flyball.tasks.response import IntervalShift, Response
-from flyball.tasks.task import EMPTY_LEVEL, PRECOMPUTED_LEVEL, Pipeline, Stores
+from flyball.tasks.task import DEFAULT_LEVEL, EMPTY_LEVEL, PRECOMPUTED_LEVEL, Pipeline, Stores
 
 if TYPE_CHECKING:
     from flyball.features import Reading
@@ -45,14 +45,19 @@ class PredictOnline:
     def fallback(self, best: Pipeline | None) -> "BaselineFallback":
         """What is usual, as the best version computed it beforehand."""
         if not isinstance(best, PredictPipeline):
-            decider = Decider(self._task.decide, self._task.target_kind.quantiles, Thresholds())
-            return BaselineFallback(decider=decider)
+            return fallback_without_version(self._task, {})
         return BaselineFallback(best.baseline, decider=Decider(best.policy, best.target.quantiles, Thresholds()))
+
+
+def fallback_without_version(task: "Predict", arrangement: Mapping[str, Any]) -> "BaselineFallback":
+    """What is answered while there is no version: the default decision by `arrangement`, if the task decides."""
+    policy = task.arranged(arrangement).decide
+    return BaselineFallback(decider=Decider(policy, task.target_kind.quantiles, Thresholds()))
 
 
 class BaselineFallback(msgspec.Struct, frozen=True):
     """The same for every request: a mean, quantiles, a share, computed with the best version; decided by the declared
-    costs of each."""
+    costs of each, or as declared for requests that no version answers."""
 
     values: tuple[float, ...] | None = None
     offsets: Offsets = ()
@@ -60,9 +65,12 @@ class BaselineFallback(msgspec.Struct, frozen=True):
 
     @property
     def ready(self) -> bool:
-        return self.values is not None
+        return self.values is not None or (self.decider is not None and self.decider.decides)
 
     def answer(self, request: Request, context: Any | None) -> tuple[str, Response]:
+        default = None if self.decider is None else self.decider.default(request, self.values is not None)
+        if default is not None:
+            return DEFAULT_LEVEL, default
         if self.values is None:
             return EMPTY_LEVEL, Response()
         if self.decider is None:
