@@ -1,5 +1,6 @@
 """The packed walker says what LightGBM says: on random forests, missing values, categories, all kinds of decisions."""
 
+import re
 from typing import Any
 
 import lightgbm
@@ -85,11 +86,12 @@ def test_contributions_of_deep_trees_are_those_of_lightgbm(width: int, leaves: i
     assert contributions.sum(axis=1) == pytest.approx(trees.scores(unseen), abs=1e-12)
 
 
-def test_a_row_has_the_same_bits_in_any_batch() -> None:
-    trees, unseen = Trees(text_of_trees(forest(FORESTS["numbers"], 1, False, 0.2))), odd_rows(5)
+@pytest.mark.parametrize("categories", [False, True], ids=["numbers only", "categories"])
+def test_a_row_has_the_same_bits_in_any_batch(categories: bool) -> None:
+    trees, unseen = Trees(text_of_trees(forest(FORESTS["three classes"], 1, categories, 0.2))), odd_rows(5)
     for compute in (trees.scores, trees.contributions):
         together = compute(unseen)
-        for size in (1, 3, 8, 100):
+        for size in (1, 3, 15, 16, 17, 100):
             parts = [compute(unseen[first : first + size]) for first in range(0, len(unseen), size)]
             assert np.concatenate(parts).tobytes() == together.tobytes()
 
@@ -102,6 +104,7 @@ def test_a_row_has_the_same_bits_in_any_batch() -> None:
         ("leaf_value=", "leaf_value=0.5 "),
         ("split_feature=", "split_feature=9"),
         ("left_child=1", "left_child=0"),
+        ("left_child=1 ", "left_child=2 "),
         ("right_child=", "right_child=777"),
         ("is_linear=0", "is_linear=1"),
         ("max_feature_idx=5", "max_feature_idx=x"),
@@ -114,6 +117,12 @@ def test_what_are_no_whole_trees_is_refused(old: str, new: str) -> None:
     assert old in text
     with pytest.raises(ArtifactCorrupt, match="a LightGBM model"):
         Trees(np.frombuffer(text.replace(old, new).encode(), np.uint8))
+
+
+def test_a_leaf_without_a_value_is_refused() -> None:
+    text = text_of_trees(forest(FORESTS["numbers"], 1, False, 0.0)).tobytes().decode()
+    with pytest.raises(ArtifactCorrupt, match="constant leaves"):
+        Trees(np.frombuffer(re.sub(r"leaf_value=\S+", "leaf_value=nan", text, count=1).encode(), np.uint8))
 
 
 def test_columns_of_another_width_are_refused() -> None:

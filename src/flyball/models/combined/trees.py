@@ -5,13 +5,14 @@ Sources: Ke et al., "LightGBM: A Highly Efficient Gradient Boosting Decision Tre
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import ArtifactCorrupt, BadDeclaration, BadInput, Doubles
+from flyball.models.combined.forest import Forest, Paths, Walker
 from flyball.models.parameters import CheckedParameters
 
 
@@ -93,41 +94,6 @@ def text_of_trees(booster: Any) -> NDArray[np.uint8]:
     return np.frombuffer(f"{head}\n".encode(), dtype=np.uint8)
 
 
-class Forest(NamedTuple):
-    """Packed trees, as `models/kernels/trees.py` walks them."""
-
-    feature: NDArray[np.int32]
-    threshold: Doubles
-    kind: NDArray[np.uint8]
-    children: NDArray[np.int32]
-    value: Doubles
-    words: NDArray[np.int32]
-    bits: NDArray[np.uint32]
-
-
-class Paths:
-    """What columns contribute to the scores of a forest. `counts`: the training rows of each node."""
-
-    def __init__(self, forest: Forest, counts: Doubles, roots: NDArray[np.int32]) -> None:
-        from flyball.models.kernels.tree_paths import add_contributions, measure_paths
-
-        self._add, self._forest, nodes = add_contributions, forest, len(forest.feature)
-        ends = np.append(roots[1:], nodes).astype(np.int32)
-        parents, before, shares = np.zeros(nodes, np.int32), np.zeros(nodes, np.int32), np.ones(nodes)
-        distinct = np.zeros(len(roots), np.int32)
-        measure_paths(forest.children, forest.feature, counts, roots, ends, parents, before, shares, distinct)
-        orders = max(1, (int(distinct.max(initial=1)) + 1) // 2)
-        points, weights = np.ones((orders, orders)), np.zeros((orders, orders))
-        for order in range(1, orders + 1):
-            nodes_of, weights_of = np.polynomial.legendre.leggauss(order)
-            points[order - 1, :order], weights[order - 1, :order] = (nodes_of + 1) / 2, weights_of / 2
-        self._measured = (counts, roots, ends, parents, before, shares, distinct, points, weights)
-
-    def add(self, columns: Doubles, added: Doubles) -> None:
-        """Add each row's contributions to `added` (rows, classes * (columns + 1)); a class's base comes last."""
-        self._add(columns, *self._forest, *self._measured, added)
-
-
 class Trees:
     """Trees ready to score, made from the text of `grow`. A row has the same bits in any batch.
 
@@ -136,9 +102,6 @@ class Trees:
     """
 
     def __init__(self, text: NDArray[np.uint8]) -> None:
-        from flyball.models.kernels.trees import walk_trees
-
-        self._walk = walk_trees
         try:
             head, trees = _read(text.tobytes().decode())
             self.width = int(head["max_feature_idx"]) + 1
@@ -156,9 +119,8 @@ class Trees:
         joined = (np.ascontiguousarray(np.concatenate(arrays)) for arrays in zip(*forests, strict=True))
         self._forest = Forest(*joined) if forests else Forest(*_packed({"num_leaves": "1", "leaf_value": "0"}, 1)[0])
         self._counts = np.concatenate([counts for _, counts, _ in parts]) if parts else np.ones(1)
-        self._depths = np.array([depth for _, _, depth in parts], np.int32)
+        self._walker = Walker(self._forest, self._roots, np.array([depth for _, _, depth in parts], np.int32))
         self._paths: Paths | None = None
-        self._plain = np.array([forest.kind.max() <= 1 for forest in forests], np.uint8)
 
     @property
     def forest(self) -> Forest:
@@ -179,7 +141,7 @@ class Trees:
         """One score a row, float64 (rows,), higher is better; of trees of several classes float64 (rows, classes)."""
         checked = self._checked(columns)
         scores = np.zeros((len(checked), self._classes))
-        self._walk(checked, *self._forest, self._roots, self._depths, self._plain, scores)
+        self._walker.add(checked, scores)
         return scores[:, 0] if self._classes == 1 else scores
 
     def contributions(self, columns: Doubles) -> Doubles:
@@ -234,7 +196,7 @@ def _packed(tree: Mapping[str, str], width: int) -> tuple[Forest, Doubles, int]:
     bits, bounds = numbers("cat_threshold", np.uint32), numbers("cat_boundaries", np.int32)
     if leaves == 1:
         counts = np.ones(1)
-    if tree.get("is_linear", "0") != "0" or len(value) != nodes or len(counts) != nodes:
+    if tree.get("is_linear", "0") != "0" or len(value) != nodes or len(counts) != nodes or np.isnan(value).any():
         raise ValueError(f"a tree of {leaves} constant leaves")
     if inner:
         feature[:inner], threshold[:inner] = numbers("split_feature", np.int32), numbers("threshold", np.float64)
@@ -242,8 +204,9 @@ def _packed(tree: Mapping[str, str], width: int) -> tuple[Forest, Doubles, int]:
         sides = np.column_stack([numbers("left_child", np.int32), numbers("right_child", np.int32)])
         children[:inner] = np.where(sides < 0, inner + ~sides, sides)
         below = np.arange(inner)[:, None]
-        if feature.min() < 0 or feature.max() >= width or (children[:inner] <= below).any() or children.max() >= nodes:
-            raise ValueError("splits of known columns, each above its children")
+        each_once = np.array_equal(np.sort(children[:inner], axis=None), np.arange(1, nodes))
+        if feature.min() < 0 or feature.max() >= width or (children[:inner] <= below).any() or not each_once:
+            raise ValueError("splits of known columns, each above its own two children")
         category, missing = decision & 1 == 1, decision >> 2 & 3
         # Where missing is no case of its own it counts as 0.
         nan_left = np.where(missing == 0, threshold[:inner] >= 0, decision & 2 == 2)

@@ -1,22 +1,26 @@
-"""Walking forests of packed binary trees.
+"""Walking forests of packed binary trees, sixteen steps side by side: while one waits for memory the others go on.
 
-A forest is arrays over the nodes of all trees, leaves too: `feature`, `threshold`, `kind` (the bits below), `children`
-(nodes, 2) left and right, a leaf's both itself, so that a walk of the tree's depth ends there without asking; `value`
-of leaves; `words` [first, end) in `bits` of the categories that go left. `roots`, `depths`, `plain` (no node of it
-asks for zeros or categories) of each tree; tree t belongs to class t % classes.
+A walk takes as many steps as its tree is deep, and none of them branches. What a node asks about a column is looked up
+in a slot of the row that was made ready for it: a missing number is -inf where it goes left and NaN where it goes
+right, so that one comparison decides; a category is a bit in the set of the node. A leaf asks slot 0, which is
+-inf, and its left child is itself.
 """
 
 import numpy as np
-from numba import njit, types, void
+from numba import from_dtype, njit, types, void
 
-from flyball.models.kernels.signatures import f8, i4, r_f8, r_f8x2, r_i4, r_i4x2, reads, u1, w_f8x2
+from flyball.models.kernels.signatures import f8, i4, r_f8x2, r_i4x2, reads, u1, w_f8x2
 
 NAN_LEFT, ZERO_MISSING, CATEGORY = 1, 2, 4
-"""Bits of a node's kind: missing goes left; zeros are missing; the column is a category."""
+"""Bits of what a node asks: missing goes left; zeros are missing; the column is a category."""
+
+NODE = np.dtype([("threshold", "f8"), ("left", "i4"), ("slot", "i4"), ("word", "i4"), ("unused", "i4")])
+"""A node: a leaf's `threshold` is its value; right is the node after `left`; `word`: where a set of categories begins,
+0 for numbers."""
 
 _ZERO = float(np.float32(1e-35))
-_LANES = 8
-_r_u1, _r_u4 = reads(u1), reads(types.uint32)
+_LANES = 16
+_r_u4, _r_node = reads(types.uint32), reads(from_dtype(NODE))
 
 
 @njit(types.int64(f8, f8, u1, i4, i4, _r_u4), cache=True, nogil=True)
@@ -33,46 +37,81 @@ def _goes_right(x, threshold, kind, first, end, bits):
     return 0 if x <= threshold else 1
 
 
-@njit(void(r_f8x2, r_i4, r_f8, _r_u1, r_i4x2, r_f8, r_i4x2, _r_u4, r_i4, r_i4, _r_u1, w_f8x2), cache=True, nogil=True)
-def walk_trees(columns, feature, threshold, kind, children, value, words, bits, roots, depths, plain, scores):
+@njit(inline="always")
+def _make_ready(columns, row, slots, ready, codes, lane):
+    """Fills the slots of a row: `ready` is compared with thresholds, `codes` are categories."""
+    ready[lane, 0] = -np.inf
+    for slot in range(1, len(slots)):
+        kind, x, limit = slots[slot, 0], columns[row, slots[slot, 1]], slots[slot, 2]
+        if kind & CATEGORY:
+            ready[lane, slot] = -np.inf
+            codes[lane, slot] = np.uint32(x) if x > -1.0 and x < limit else np.uint32(limit)
+        elif x != x or (kind & ZERO_MISSING and -_ZERO <= x <= _ZERO):
+            ready[lane, slot] = -np.inf if kind & NAN_LEFT else np.nan
+        else:
+            ready[lane, slot] = x
+
+
+@njit(inline="always")
+def _step(nodes, position, ready, lane):
+    """The child of a node that asks for a number, or the leaf itself."""
+    node = nodes[position]
+    right = not (ready[lane, np.uint32(node.slot)] <= node.threshold)
+    return np.uint32(node.left) + np.uint32(right)
+
+
+@njit(inline="always")
+def _step_of_any(nodes, position, ready, codes, right_bits, lane):
+    """The child of a node that may ask for a category: of the two questions the one that it does not ask says left."""
+    node = nodes[position]
+    slot = np.uint32(node.slot)
+    code = codes[lane, slot]
+    word = right_bits[np.uint32(node.word) + (code >> np.uint32(5))]
+    right = np.uint32(not (ready[lane, slot] <= node.threshold))
+    return np.uint32(node.left) + (right | ((word >> (code & np.uint32(31))) & np.uint32(1)))
+
+
+@njit(void(r_f8x2, _r_node, r_i4x2, r_i4x2, _r_u4, w_f8x2), cache=True, nogil=True)
+def walk_trees(columns, nodes, slots, trees, right_bits, scores):
     """Adds to scores (rows, classes) the leaves of each row of `columns` (rows, width), in the order of the trees.
 
-    Eight rows walk side by side: while one waits for memory the others go on. None changes another's bits.
+    `nodes`: of `NODE`, the root of each tree first. `slots` (slots, 3): what is asked and about which column, and the
+    first category that no set has. `trees` (trees, 2): depth, and whether a tree asks for numbers alone; tree t belongs
+    to class t % classes. `right_bits`: the categories that go right, those beyond a set too; the first word is 0.
+    Sixteen rows walk a tree together; of what is left over each row walks sixteen trees at a time. None changes
+    another's bits.
     """
     rows, classes = scores.shape
-    nodes = np.empty(_LANES, dtype=np.uint32)
-    for tree in range(len(roots)):
-        output, root, depth = tree % classes, np.uint32(roots[tree]), depths[tree]
-        if not plain[tree]:
-            for row in range(rows):
-                node = roots[tree]
-                while children[node, 0] != node:
-                    right = _goes_right(
-                        columns[row, feature[node]],
-                        threshold[node],
-                        kind[node],
-                        words[node, 0],
-                        words[node, 1],
-                        bits,
-                    )
-                    node = children[node, right]
-                scores[row, output] += value[node]
-            continue
-        unrolled = rows - rows % _LANES
-        for first in range(0, unrolled, _LANES):
-            nodes[:] = root
+    ready, codes = np.empty((_LANES, len(slots))), np.zeros((_LANES, len(slots)), dtype=np.uint32)
+    positions, count, together = np.empty(_LANES, dtype=np.uint32), len(trees), rows - rows % _LANES
+    for first in range(0, together, _LANES):
+        for lane in range(_LANES):
+            _make_ready(columns, first + lane, slots, ready, codes, lane)
+        for tree in range(count):
+            positions[:] = np.uint32(tree)
+            depth, plain = trees[tree, 0], trees[tree, 1]
             for _ in range(depth):
                 for lane in range(_LANES):
-                    node = nodes[lane]
-                    x = columns[np.uint64(first + lane), np.uint32(feature[node])]
-                    left = (x <= threshold[node]) | ((x != x) & (kind[node] == NAN_LEFT))
-                    nodes[lane] = children[node, np.uint32(1) - np.uint32(left)]
+                    if plain:
+                        positions[lane] = _step(nodes, positions[lane], ready, lane)
+                    else:
+                        positions[lane] = _step_of_any(nodes, positions[lane], ready, codes, right_bits, lane)
+            output = tree % classes
             for lane in range(_LANES):
-                scores[first + lane, output] += value[nodes[lane]]
-        for row in range(unrolled, rows):
-            node = root
+                scores[first + lane, output] += nodes[positions[lane]].threshold
+    for row in range(together, rows):
+        _make_ready(columns, row, slots, ready, codes, 0)
+        for first in range(0, count, _LANES):
+            depth, plain = 0, 1
+            for lane in range(_LANES):
+                tree = min(first + lane, count - 1)
+                positions[lane] = np.uint32(tree)
+                depth, plain = max(depth, trees[tree, 0]), plain & trees[tree, 1]
             for _ in range(depth):
-                x = columns[np.uint64(row), np.uint32(feature[node])]
-                left = (x <= threshold[node]) | ((x != x) & (kind[node] == NAN_LEFT))
-                node = np.uint32(children[node, np.uint32(1) - np.uint32(left)])
-            scores[row, output] += value[node]
+                for lane in range(_LANES):
+                    if plain:
+                        positions[lane] = _step(nodes, positions[lane], ready, 0)
+                    else:
+                        positions[lane] = _step_of_any(nodes, positions[lane], ready, codes, right_bits, 0)
+            for lane in range(min(_LANES, count - first)):
+                scores[row, (first + lane) % classes] += nodes[positions[lane]].threshold

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import Arrays, BadDeclaration, Doubles
-from flyball.models.combined.trees import Forest, Paths
+from flyball.models.combined.forest import Forest, Paths, Walker
 from flyball.models.tabular.table import TableColumn, TabularFit, TabularModel, TargetKind, TrainingTable, log_odds
 
 
@@ -67,9 +67,6 @@ class IsolationPredictor:
     """Walks the trees that isolate."""
 
     def __init__(self, arrays: Arrays, columns: tuple[TableColumn, ...]) -> None:
-        from flyball.models.kernels.trees import walk_trees
-
-        self._walk = walk_trees
         self._paths: Paths | None = None
         self._arrays, self._positions = arrays, _positions(columns)
         nodes, trees = len(arrays["feature"]), len(arrays["roots"])
@@ -82,13 +79,13 @@ class IsolationPredictor:
             np.zeros((nodes, 2), np.int32),
             np.zeros(0, np.uint32),
         )
-        self._plain, self._count = np.ones(trees, np.uint8), float(trees)
+        self._walker, self._count = Walker(self._forest, arrays["roots"], arrays["depths"]), float(trees)
         self._scale = 1.0 / float(arrays["expected"][0])
 
     def predict(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
         rows = _ordinary(self._arrays, numbers, categories)
         depths = np.zeros((len(rows), 1))
-        self._walk(rows, *self._forest, self._arrays["roots"], self._arrays["depths"], self._plain, depths)
+        self._walker.add(rows, depths)
         scores: Doubles = np.exp2(-depths / self._count * self._scale)
         return scores
 
