@@ -54,7 +54,10 @@ def test_gives_up_on_a_state_that_stands_still(up_home: Path) -> None:
     home.breathe()
     assert 5 < home.watch.read_s() < 6
     assert home.said[0] == "waiting for the online state, 20,000 events behind, so that live events stay fresh"
-    assert "loading on without the online state, 20,000 events behind: no log worker has reported yet" in home.said[1]
+    assert (
+        "loading without waiting for the online state, 20,000 events behind: no log worker has reported yet"
+        in home.said[1]
+    )
 
 
 def test_a_state_that_stands_still_is_waited_for_once_and_the_reason_is_said(up_home: Path) -> None:
@@ -65,7 +68,7 @@ def test_a_state_that_stands_still_is_waited_for_once_and_the_reason_is_said(up_
         home.breathe()
     assert 5 < home.watch.read_s() < 6
     assert home.said[1:] == [
-        "loading on without the online state, 20,000 events behind: consumer state has been failing for 12s: "
+        "loading without waiting for the online state, 20,000 events behind: consumer state has been failing for 12s: "
         "IndexError: list index out of range"
     ]
     home.applied = 10_000

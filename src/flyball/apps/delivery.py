@@ -1,6 +1,6 @@
-"""The delivery application: when an order is placed, it promises when the food will be there.
+"""The delivery application: predicts at each order when the food will arrive.
 
-The minutes come as three quantiles, so that a promise can be the middle or one that is kept nine times in ten.
+It predicts three quantiles of the minutes, so that a promise can be the median, or one that is kept nine times in ten.
 """
 
 from typing import Annotated
@@ -14,7 +14,7 @@ City = Annotated[str, fb.Ref("city"), fb.text(max_length=80)]
 
 
 class Order(fb.Event):
-    """A customer orders; this is also the question."""
+    """A customer orders; this event is also the request."""
 
     order: OrderKey
     shop: Shop
@@ -27,7 +27,7 @@ class Order(fb.Event):
 
 
 class Accepted(fb.Event):
-    """The kitchen will cook it."""
+    """The kitchen has accepted the order."""
 
     order: OrderKey
     shop: Shop
@@ -35,7 +35,7 @@ class Accepted(fb.Event):
 
 
 class PickedUp(fb.Event):
-    """A courier leaves the shop with it."""
+    """A courier leaves the shop with the order."""
 
     order: OrderKey
     shop: Shop
@@ -45,7 +45,7 @@ class PickedUp(fb.Event):
 
 
 class Delivered(fb.Event):
-    """It is there."""
+    """The order has arrived."""
 
     order: OrderKey
     shop: Shop
@@ -55,7 +55,7 @@ class Delivered(fb.Event):
 
 
 class Cancelled(fb.Event):
-    """The shop or the customer gives up."""
+    """The shop or the customer has cancelled the order."""
 
     order: OrderKey
     shop: Shop
@@ -64,7 +64,7 @@ class Cancelled(fb.Event):
 
 
 class ShopCard(fb.Profile):
-    """What is known about a shop."""
+    """The profile of a shop."""
 
     shop: Shop
     zone: Annotated[str, fb.text(max_length=20)]
@@ -109,7 +109,7 @@ city = fb.Entity(
 
 
 def _waiting(of: str) -> fb.Derived:
-    """Accepted orders that have not left a kitchen: what came in, less what went out."""
+    """Accepted orders that are still in the kitchen: accepted less picked up or cancelled."""
     names = f"{of}.accepted", f"{of}.picked", f"{of}.given_up"
     return fb.computed(lambda accepted, picked, given_up: accepted - picked - given_up, *names, kind=int)
 
@@ -137,7 +137,7 @@ app = fb.App(
         kind="quantiles",
         quantiles=(0.1, 0.5, 0.9),
         features=features,
-        # Counts of all time only serve the queues: by themselves they would tell the date.
+        # Counts of all time are only inputs of the queues: by themselves they would reveal the date.
         ignore=(*COUNTERS, "city"),
         deadline="100ms",
     ),

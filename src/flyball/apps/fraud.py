@@ -1,6 +1,7 @@
-"""The fraud application: at each card payment it says how likely a chargeback is, and approves, reviews or declines.
+"""The fraud application: predicts the probability of a chargeback for each card payment, and approves, reviews or
+declines.
 
-Labels come late, after days to weeks, and only of payments that went through.
+Labels arrive after days to weeks, and only for payments that were made.
 """
 
 from typing import Annotated
@@ -15,7 +16,7 @@ Amount = Annotated[float, fb.real(0, 1_000_000, scale=0.01)]
 
 
 class Payment(fb.Event):
-    """A card is about to be charged; this is also the question."""
+    """A card is about to be charged; this event is also the request."""
 
     payment: PaymentKey
     card: Card
@@ -25,7 +26,7 @@ class Payment(fb.Event):
 
 
 class Declined(fb.Event):
-    """The payment was not made: nobody will ever charge it back."""
+    """The payment was declined, so its label will never be known."""
 
     payment: PaymentKey
     card: Card
@@ -33,7 +34,7 @@ class Declined(fb.Event):
 
 
 class Verdict(fb.Event):
-    """Somebody looked at a payment that was sent to review."""
+    """A person's verdict on a payment that was sent to review."""
 
     payment: PaymentKey
     card: Card
@@ -51,7 +52,7 @@ class Chargeback(fb.Event):
 
 
 class MerchantCard(fb.Profile):
-    """What is known about a merchant."""
+    """The profile of a merchant."""
 
     merchant: Merchant
     category: Annotated[str, fb.text(max_length=40)]
@@ -78,7 +79,7 @@ terminal = fb.Entity(
     payments_1d=fb.count(Payment, "1d"),
     payments_7d=fb.count(Payment, "7d"),
     payments_30d=fb.count(Payment, "30d"),
-    # A chargeback counts from when it comes, not from when its payment was made: no label is seen before it is known.
+    # A chargeback counts from when it becomes known, not from its payment: no label is used before it is known.
     chargebacks_30d=fb.count(Chargeback, "30d"),
     risk_30d=fb.ratio(fb.count(Chargeback, "30d"), fb.count(Payment, "30d")),
     declined_7d=fb.count(Declined, "7d"),
@@ -93,12 +94,12 @@ merchant = fb.Entity(
 
 
 def times_usual(amount: float, usual: float | None) -> float | None:
-    """How many times the card's usual amount this is; None for a new card."""
+    """The ratio of the amount to the card's usual amount; None for a new card."""
     return amount / usual if usual else None
 
 
 def deviations(amount: float, usual: float | None, spread: float | None) -> float | None:
-    """How many standard deviations above the card's usual amount."""
+    """The number of standard deviations above the card's usual amount."""
     return (amount - usual) / spread if usual is not None and spread else None
 
 
@@ -139,6 +140,6 @@ app = fb.App(
     },
     choose=fb.best("average_precision"),
     retrain=[fb.every("7d")],
-    # Labels take three weeks, before the test window and after it; a terminal's risk takes a month more to show.
+    # Labels take three weeks, before and after the test window; a terminal's risk needs a month more.
     world=fb.world("fraud", past_days=110, customers=500, terminals=1_000),
 )

@@ -1,9 +1,9 @@
 """The log of the movie service, one line per event: `<time>,<user>,<what happened>`.
 
 Real logs drop the seconds when they are 00, write 0 to 9 digits of fraction, name no zone, hold commas inside lists
-(so a line is split at its first two commas only) and carry about one injected character in a thousand lines. What
-does not keep to the form is classified by reason: decode, missing_field, bad_time, bad_user, bad_watch, bad_rating,
-bad_request, unknown_type.
+(so a line is split at its first two commas only) and have about one injected character in a thousand lines. Invalid
+lines are classified by reason: decode, missing_field, bad_time, bad_user, bad_watch, bad_rating, bad_request,
+unknown_type.
 """
 
 import re
@@ -19,7 +19,7 @@ from flyball.core import BadInput
 from flyball.events import BadLine, BatchBuilder, EventBatch, Parsed, Parser, Rejected, Schema, read_pieces
 
 _LINE = re.compile(r"([^,\n]*),([1-9][0-9]{0,18}),GET /data/m/([A-Za-z0-9+._*-]+)/(0|[1-9][0-9]{0,8})\.mpg\n|.*\n")
-"""A watch, the form of nearly all lines, or any other line: exactly one match a line, so positions are kept."""
+"""A watch (nearly all lines) or any other line: exactly one match for each line, so that positions are kept."""
 
 _TIME = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?"
@@ -44,7 +44,8 @@ _FIELDS = {
 
 
 class MovieLog(msgspec.Struct, frozen=True):
-    """The format `movielog`. `zone`: of times that name none. Ranges (stars 1–5 or 1–10) are the types' affair."""
+    """The format `movielog`. `zone`: of times without one. Ranges (stars 1–5 or 1–10) are checked by the event
+    types."""
 
     zone: tzinfo = UTC
 
@@ -65,7 +66,7 @@ class _Parser:
         return b""
 
     def parse(self, lines: Sequence[bytes]) -> Parsed:
-        """All lines go through one regular expression; those that are no plain watches then through `parse_line`."""
+        """Match all lines with one regular expression; those that are no plain watches are parsed by `parse_line`."""
         if not lines:
             return Parsed([], [])
         matches = _LINE.findall(b"\n".join(lines).decode("latin-1") + "\n")
@@ -80,7 +81,7 @@ class _Parser:
         watches = EventBatch("watch", _FIELDS["watch"], chosen, list(compress(ats, plain)), numbers, lax=True)
         others: dict[str, BatchBuilder] = {}
         bad: list[BadLine] = []
-        time_of = cache(lambda text: parse_time(text, self._zone))  # the lines of a second share its text
+        time_of = cache(lambda text: parse_time(text, self._zone))  # many lines have the same time
         for index, at in enumerate(ats):
             if at is None and lines[index]:
                 self._other(index, lines[index], time_of, others, bad)
@@ -104,7 +105,7 @@ class _Parser:
         others[kind].add(index, row, at)
 
     def _timestamp(self, text: str) -> int | None:
-        """Microseconds; None for a time that `parse_line` shall refuse, and for lines that matched nothing."""
+        """Microseconds; None for an invalid time, which `parse_line` rejects, and for lines without a match."""
         if not text:
             return None
         try:
@@ -135,7 +136,7 @@ def _parse_line(line: bytes, time_of: Callable[[str], int]) -> tuple[str, tuple[
 
 
 def parse_time(text: str, zone: tzinfo = UTC) -> int:
-    """Microseconds of `2022-11-14T12:24[:50[.252]][Z|+05:30]`; digits beyond the sixth are cut. Raises `Rejected`.
+    """Microseconds of `2022-11-14T12:24[:50[.252]][Z|+05:30]`; digits beyond the sixth are dropped. Raises `Rejected`.
 
     >>> parse_time("1970-01-01T00:01")
     60000000
@@ -182,7 +183,7 @@ def _parse_tail(tail: str) -> tuple[str, tuple[Any, ...]]:
 
 
 def _parse_asked(tail: str) -> tuple[Any, ...]:
-    """(server, status, films, error, took_ms): a result that is no list of films is an error's text."""
+    """(server, status, films, error, took_ms); a result that is no list of films is an error message."""
     matched = _ASKED_TAIL.fullmatch(tail)
     if matched is None:
         raise Rejected(

@@ -27,7 +27,7 @@ class Joined(fb.Event):
 
 
 class Asked(fb.Event):
-    """The streaming service asked a recommender for a user's list: what came back, and how fast."""
+    """A recommendation request that the service made: the response and its latency."""
 
     user: User
     server: str
@@ -38,7 +38,7 @@ class Asked(fb.Event):
 
 
 class Viewer(fb.Profile):
-    """What is known about a user."""
+    """The profile of a user."""
 
     user: User
     age: Annotated[int, fb.integer(0, 130)] | None = None
@@ -47,7 +47,7 @@ class Viewer(fb.Profile):
 
 
 class FilmCard(fb.Profile):
-    """What is known about a film."""
+    """The profile of a film."""
 
     film: Film
     title: Annotated[str, fb.text(max_length=1_000)] | None = None
@@ -57,20 +57,20 @@ class FilmCard(fb.Profile):
 
 
 def viewer_group(viewer: Viewer) -> str | None:
-    """Gender and age in bands of fifteen years: people who often like the same films."""
+    """The user's group, by gender and age in bands of fifteen years, for popularity within groups."""
     if viewer.gender is None or viewer.age is None:
         return None
     return f"{viewer.gender}{viewer.age // 15 * 15}+"
 
 
 def year_of(date: Any) -> Any:
-    """The year of a date such as 1994-10-14; anything else as it is."""
+    """The year of a date such as 1994-10-14; any other value unchanged."""
     return date[:4] if isinstance(date, str) and date[4:5] == "-" else date
 
 
 def make_app(stars: int = 5) -> fb.App:
     """The application for ratings of 1 to `stars` stars."""
-    # Named outside the class: inside its body `stars` would be the field, not the argument.
+    # Defined outside the class: inside its body `stars` would be the field, not the argument.
     Stars = Annotated[int, fb.integer(1, stars)]
 
     class Rate(fb.Event):
@@ -163,7 +163,7 @@ def make_app(stars: int = 5) -> fb.App:
         },
         choose=fb.cheapest_within_noise("ndcg@20"),
         retrain=[fb.every("3d")],
-        # Watched often enough, and few enough films, that in days there is something to learn of each user's taste.
+        # Few enough films, watched often enough, that a few days show each user's taste.
         world=fb.world("movies", users=1_000, items=2_000, sessions_a_day=1.0),
     )
 

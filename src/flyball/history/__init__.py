@@ -1,8 +1,8 @@
 """The log as columns: Parquet parts, snapshots named by content, importers.
 
-Promises: every record of the log is in the parts exactly once, whatever crashed when; a snapshot holds what was known
-at its time and its name tells the data, not the files; merging parts changes no snapshot. Importing this loads no
-polars.
+Promises: every record of the log is in the parts exactly once, also after crashes at any time; a snapshot holds what
+was known at its time, and its name is a digest of the data, not of the files; merging parts changes no snapshot.
+Importing this package does not import polars.
 """
 
 from flyball.history.columns import frame_of

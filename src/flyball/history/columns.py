@@ -1,4 +1,4 @@
-"""Records as columns: one frame per event type, with the exact types of its declaration."""
+"""Converts records to columns: one frame for each event type, with column types exactly as declared."""
 
 import enum
 import types
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 META = ("at", "known_at", "partition", "offset", "key", "id", "flags")
-"""What each row has besides the event's own fields; `id` is binary of 16 bytes."""
+"""The columns of each row besides the event's own fields; `id` is binary, 16 bytes."""
 
 Row = tuple[Record, int, int]
 """A record with its partition and offset."""
@@ -42,7 +42,7 @@ def column_types(declared: EventType) -> dict[str, "pl.DataType | type[pl.DataTy
 
 
 def frame_of(declared: EventType, rows: Sequence[Row]) -> "pl.DataFrame":
-    """The rows as a frame; records must be as the type is declared (a `DeclaredLog` gives them so)."""
+    """The rows as a frame. Raises `BadInput` for a record of another declaration (a `DeclaredLog` yields none)."""
     import polars as pl
 
     kinds = column_types(declared)
@@ -66,7 +66,7 @@ def frame_of(declared: EventType, rows: Sequence[Row]) -> "pl.DataFrame":
 
 
 def raw_frame(rows: Sequence[Row]) -> "pl.DataFrame":
-    """Rows of other declarations than today's: the bodies as stored, and what they were written with."""
+    """Rows of other declarations than today's: the bodies as stored, with the declaration they were written with."""
     import polars as pl
 
     stored = [
@@ -77,13 +77,14 @@ def raw_frame(rows: Sequence[Row]) -> "pl.DataFrame":
 
 
 def raw_rows(frame: "pl.DataFrame", name: str) -> list[Row]:
-    """The rows that `raw_frame` kept, of type `name`."""
+    """The rows of type `name` in a frame made by `raw_frame`."""
     columns = ("key", "at", "known_at", "id", "body", "flags", "schema", "partition", "offset")
     return [(Record(name, *row[:7]), row[7], row[8]) for row in frame.select(columns).iter_rows()]
 
 
 def as_declared(frame: "pl.DataFrame", lineage: Lineage, schema: int) -> "pl.DataFrame":
-    """A part written with an earlier declaration, by field name: what came later has the default it came with.
+    """A part written with an earlier declaration as today's columns; added fields have their first default.
+
 
     Raises `Refused` for a value that today's declaration does not allow.
     """

@@ -1,4 +1,4 @@
-"""Writes the log as Parquet, each record exactly once."""
+"""Writes the log to Parquet files, each record exactly once."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 FLUSH_ROWS = 100_000
 FAN_IN = 16
-"""So many parts of about one size become one."""
+"""The number of parts of about one size that are merged into one."""
 
 _SIZES = (4_000, 64_000, 1_000_000)
 _MERGED_ROWS = 2 * _SIZES[-1]
-"""Parts of `_SIZES[-1]` rows or more are left alone, so a merge holds at most this many in memory."""
+"""The most rows that a merge holds in memory: parts of `_SIZES[-1]` rows or more are not merged."""
 
 
 def _no_step(name: str) -> None:
@@ -28,15 +28,15 @@ def _no_step(name: str) -> None:
 
 
 class HistoryConsumer:
-    """Follows the log into `folder`: parts per event type and a manifest that names them and the offsets reached.
+    """Writes the log into `folder`: Parquet parts for each event type, and a manifest that lists them with their
+    offsets.
 
-    `schemas`: what the log's records were written with; without it, what `schema` knows. `frame_of_stored`: makes the
-    rows of records that `schema` does not declare, one or several of each; by default they are kept as they are.
-
-    Records are held back until `flush_rows` of them are there or `flush` is called; `offsets` says what is durable,
-    and after a crash at any time the log is read again from there. Records delivered again are left out, so are
-    those that another process has written meanwhile. Raises `BadInput` for a slice that would leave a gap, and
-    `StoreUnavailable` when what was written has been deleted since: then, too, it is read again from there.
+    `schemas`: the declarations that the log's records were written with; by default those that `schema` knows.
+    `frame_of_stored`: makes the rows of records that `schema` does not declare; by default they are stored as they are.
+    Records are buffered until there are `flush_rows` or `flush` is called; `offsets` says what is durable, and after a
+    crash the log is read again from there. Records that were delivered twice, or written by another process meanwhile,
+    are skipped. Raises `BadInput` for a slice that would leave a gap, and `StoreUnavailable` when parts have been
+    deleted: then reading also starts again from `offsets`.
     """
 
     def __init__(
@@ -59,12 +59,12 @@ class HistoryConsumer:
         self._base: Offsets = ()
 
     def offsets(self) -> Offsets:
-        """What is durable: the records before these offsets are in the parts."""
+        """The durable offsets: the records before them are in the parts."""
         stored = read_manifest(self._folder).offsets
         return stored + (0,) * (self._partitions - len(stored))
 
     def apply(self, slices: Sequence[Slice]) -> int:
-        """Take `slices`; the number of records not taken before. Writes when enough are held back."""
+        """Buffer `slices` and write when there is enough; returns the number of new records."""
         before = len(self._rows)
         try:
             self._take(slices)
@@ -77,7 +77,7 @@ class HistoryConsumer:
         return taken
 
     def flush(self) -> None:
-        """Write what is held back and make it durable."""
+        """Write the buffered records durably."""
         if not self._rows or self._reached is None:
             return
         try:
@@ -99,7 +99,7 @@ class HistoryConsumer:
             )
 
     def _forget(self) -> None:
-        """After a failure: start again from what is durable."""
+        """After a failure: discard the buffer and start again from the durable offsets."""
         self._rows, self._reached = [], None
 
     def _write(self, reached: Offsets) -> None:
@@ -142,7 +142,7 @@ class HistoryConsumer:
         return [self._new_part(name, as_now, f"{serial:09d}", rows) for (name, as_now), rows in by_type.items()]
 
     def _new_part(self, name: str, as_now: bool, label: str, rows: Sequence[Row]) -> Part:
-        """Records of today's declarations become columns; others stay as they are, so that nothing of them is lost."""
+        """Write one part: records of today's declarations as columns, others as stored, so that nothing is lost."""
         if not as_now:
             return self._part(name, f"{label}-stored", self._frame_of_stored(rows), 0)
         declared = self._schema.types[name]
@@ -164,7 +164,8 @@ class HistoryConsumer:
         return Part(name, str(path), frame.height, first_at, last_at, first_known, last_known, schema)
 
     def _compact(self, parts: list[Part], serial: int) -> tuple[list[Part], list[str]]:
-        """Merge parts of about one size once there are `fan_in`; the parts left, and the paths of those merged."""
+        """Merge parts of about one size once there are `fan_in`; returns the parts now, and the paths of those
+        merged."""
         import polars as pl
 
         retired: list[str] = []
@@ -179,7 +180,7 @@ class HistoryConsumer:
         return parts, retired
 
     def _mergeable(self, parts: Sequence[Part]) -> list[Part]:
-        """The first parts of a type, declaration and size that are too many; none when all is well."""
+        """The first parts of a type, declaration and size that are too many; empty when there is nothing to merge."""
         by_size: dict[tuple[str, int, int], list[Part]] = {}
         for part in parts:
             if part.rows < _SIZES[-1]:
@@ -192,7 +193,7 @@ class HistoryConsumer:
 
 
 def orphans(folder: Path, manifest: Manifest) -> list[str]:
-    """Parts that a crash left behind: no manifest names them."""
+    """Part files that a crash left behind: the manifest does not list them."""
     named = {part.path for part in manifest.parts} | set(manifest.retired)
     paths = [str(path.relative_to(folder)) for path in sorted((folder / "parts").glob("*/*.parquet"))]
     return [path for path in paths if path not in named]

@@ -1,4 +1,4 @@
-"""How long events took: from happening to being known, from being known to being applied."""
+"""Delays of events: from event time to ingestion time, and from ingestion to being applied."""
 
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Delay(msgspec.Struct, frozen=True):
-    """Delays of `events` events, microseconds: half took up to `p50_us`, 99 of 100 up to `p99_us`."""
+    """The median and 99th percentile of the delays of `events` events, in microseconds."""
 
     events: int
     p50_us: int
@@ -19,7 +19,7 @@ class Delay(msgspec.Struct, frozen=True):
 
 
 class Lags(msgspec.Struct, frozen=True):
-    """From `at` to `known_at` of one type: as it was declared for what was imported, as it was measured live."""
+    """The lags from `at` to `known_at` of one type: as declared for imported events, as measured for live ones."""
 
     declared: Delay | None = None
     live: Delay | None = None
@@ -35,7 +35,7 @@ def lags_of(frame: "pl.DataFrame") -> Lags:
 
 
 def delay_of(delays_us: "pl.DataFrame") -> Delay | None:
-    """The percentiles of one column of delays, the smallest values that so many do not exceed; below zero is zero."""
+    """The percentiles of a column of delays, without interpolation; negative delays count as 0. None without rows."""
     column = delays_us.to_series().clip(lower_bound=0).sort()
     if column.is_empty():
         return None

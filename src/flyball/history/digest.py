@@ -2,7 +2,7 @@
 
 Each row gets two 64-bit numbers (splitmix64 steps over its columns by name, seeded by the name); the digest is the two
 sums modulo 2**64. Source of the mixing step: Steele, Lea, Flood, "Fast splittable pseudorandom number generators",
-OOPSLA 2014. It tells data apart; it is no proof against someone who forges rows.
+OOPSLA 2014. It detects different data by accident; it is no cryptographic hash and does not detect forged rows.
 """
 
 from hashlib import blake2b
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 _LEFT_OUT = ("partition", "offset", "key")
-"""Where a row lay in the log is not part of what it says; the key repeats a field."""
+"""Columns that are not hashed: a row's position in the log is not part of its content, and the key repeats a field."""
 
 Numbers = NDArray[np.uint64]
 _NULL = 0x6E756C6C00000001
@@ -60,7 +60,7 @@ def _numbers(column: "pl.Series") -> Numbers:
 
 
 def _hashed(column: "pl.Series") -> Numbers:
-    """Hash each different value once, then place the hashes."""
+    """The hashes of a column's values, each distinct value hashed once."""
     import polars as pl
 
     different = column.unique()

@@ -1,4 +1,4 @@
-"""The history of some types as it is now, held in a folder while the history itself goes on and is merged."""
+"""Holds the present history of some types in a folder, unaffected by later writes and merges."""
 
 import os
 import shutil
@@ -17,10 +17,11 @@ _TRIES = 5
 
 
 def hold_events(history: History, names: Sequence[str], folder: Path) -> dict[str, list[Path]]:
-    """{type: its Parquet files in `folder`}, all with the columns the type has now; once filled, it stays as it is.
+    """Fill `folder` once; returns {type: its Parquet files there}, all with the type's present columns.
 
-    Nothing is copied where the file system knows links, but parts written with an earlier declaration. One part is
-    held in memory at a time, but the whole of a joined type. Raises `NotFound` for a type that is not declared.
+    Parts are hard links where the file system has these, else copies; parts written with an earlier declaration are
+    rewritten. One part is in memory at a time, of a joined type all rows. Raises `NotFound` for a type that is not
+    declared.
     """
     for name in names:
         if name not in history.schema.types and name not in history.schema.joined:
@@ -34,7 +35,7 @@ def hold_events(history: History, names: Sequence[str], folder: Path) -> dict[st
         folder.mkdir(parents=True)
         try:
             files_of = {name: _hold_type(history, name, folder) for name in names}
-        except FileNotFoundError:  # merged into another part meanwhile
+        except FileNotFoundError:  # the part was merged into another one meanwhile
             continue
         write_atomic(listed, msgspec.json.encode(files_of))
     raise StoreUnavailable(f"history in {history.folder} must be readable between two merges, got {_TRIES} in a row")
@@ -62,5 +63,5 @@ def _hold(folder: Path, schema: Schema, name: str, part: Part, target: Path) -> 
         return
     try:
         os.link(source, target)
-    except OSError:  # another file system, or one without links
+    except OSError:  # another file system, or one without hard links
         shutil.copyfile(source, target)

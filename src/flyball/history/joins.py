@@ -1,4 +1,4 @@
-"""Joined event types over frames: the same pairs that `events.Joiner` makes while it reads."""
+"""Joins frames of two event types: the same pairs that `events.Joiner` makes from a stream."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ def join_frames(event: type[Event], first: "pl.DataFrame", second: "pl.DataFrame
     """The rows of a joined type from the rows of its two sides, ordered by at, partition, offset.
 
     Columns: the fields, `at`, `known_at` (the later one), `partition` and `offset` (of the side whose `at` it has), and
-    `other_partition`, `other_offset`: a reader by offsets has seen the event once it has seen both.
+    `other_partition`, `other_offset`: the joined event is before given offsets when both sides are.
     """
     import polars as pl
 
@@ -54,7 +54,7 @@ def join_frames(event: type[Event], first: "pl.DataFrame", second: "pl.DataFrame
 
 
 def with_joined(frames: "Mapping[str, pl.DataFrame]", schema: Schema) -> "dict[str, pl.DataFrame]":
-    """`frames` and those of the joined types whose two sides are among them."""
+    """`frames`, with those of the joined types whose two sides are among them."""
     complete = dict(frames)
     for name, declared in schema.joined.items():
         first, second = (frames.get(side) for side in sides_of(declared.cls))

@@ -1,4 +1,6 @@
-"""Which Parquet parts make up the history, and the log offsets they reach: one file, replaced as a whole."""
+"""The manifest of the history: its Parquet parts and the log offsets they reach, in one file that is replaced
+atomically.
+"""
 
 import fcntl
 import os
@@ -12,13 +14,13 @@ from flyball.core import ArtifactCorrupt, Refused, write_atomic
 from flyball.events import Offsets, WrittenType
 
 FORMAT = 2
-"""Of the manifest: 1 did not say what parts were written with."""
+"""The format of the manifest. Format 1 did not store the declarations of parts."""
 
 
 class Part(msgspec.Struct, frozen=True):
-    """One Parquet file, by its path inside the history folder, with the ranges that let a reader pass it by.
+    """One Parquet file: its path inside the history folder, and the ranges by which a reader may skip it.
 
-    `schema`: the fingerprint of the declaration its columns follow; 0 for records kept as they lie in the log.
+    `schema`: the fingerprint of the declaration that its columns follow; 0 for records stored as they are in the log.
     """
 
     type: str
@@ -32,9 +34,9 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """`parts` hold exactly the records before `offsets`. `retired`: parts merged into others, kept for slow readers.
+    """`parts` hold exactly the records before `offsets`. `retired`: merged parts, kept for readers that still use them.
 
-    `written`: the declarations in use in the log by then, oldest first.
+    `written`: the declarations that the records were written with, oldest first.
     """
 
     offsets: Offsets = ()
@@ -46,7 +48,7 @@ class Manifest(msgspec.Struct, frozen=True):
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of the history in `folder`; the empty one while there is none. Another format is `Refused`."""
+    """The manifest of the history in `folder`, empty when there is none. Raises `Refused` for another format."""
     path = folder / "manifest.json"
     try:
         content = path.read_bytes()
@@ -73,7 +75,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 @contextmanager
 def one_writer(folder: Path) -> Iterator[None]:
-    """Waits until no other process or thread changes the history; freed by the system when its holder dies."""
+    """Hold the write lock of the history, waiting for it; the system releases it when the process dies."""
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:

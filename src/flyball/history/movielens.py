@@ -55,7 +55,7 @@ class Film(msgspec.Struct, frozen=True):
 
 
 class Names(msgspec.Struct, frozen=True):
-    """The event types of the application that the importer speaks to."""
+    """The names of the application's event types that the importer writes."""
 
     rating: str = "rate"
     film: str = "filmcard"
@@ -113,7 +113,8 @@ def _ratings_100k(folder: Path) -> list[Rating]:
 
 
 def _latin_rows(path: Path, delimiter: str) -> list[tuple[int, list[str]]]:
-    """(line, columns); quotes mean nothing in these files. All at once: nothing stays open when a row is wrong."""
+    """[(line number, columns)]; quotes have no meaning in these files. Read at once, so that no file stays open after
+    an error."""
     with path.open(encoding="latin-1", newline="") as file:
         return list(enumerate(csv.reader(file, delimiter=delimiter, quoting=csv.QUOTE_NONE), 1))
 
@@ -169,22 +170,22 @@ def _films_latest(folder: Path) -> dict[int, Film]:
 
 
 def _films(rows: Mapping[int, tuple[str, list[str]]]) -> dict[int, Film]:
-    """Films by number, with different slugs; the first number of a shared slug keeps it plain."""
+    """{number: film} with unique slugs; of films that share a slug the one with the least number keeps it."""
     films: dict[int, Film] = {}
-    taken: set[str] = set()
+    used_slugs: set[str] = set()
     for number in sorted(rows):
         title, genres = rows[number]
         slug = slug_of(title) or f"ml-{number}"
-        if slug in taken:
+        if slug in used_slugs:
             slug = f"{slug}-{number}"
-        taken.add(slug)
+        used_slugs.add(slug)
         year = _YEAR.search(title)
         films[number] = Film(slug, title, None if year is None else int(year[1]), genres)
     return films
 
 
 def slug_of(title: str) -> str:
-    """A film id from a MovieLens title: lower case, + for blanks, the article back in front, the year at the end.
+    """A film id from a MovieLens title: lower case, + for spaces, the article moved to the front, the year at the end.
 
     >>> slug_of("Lion King, The (1994)")
     'the+lion+king+1994'

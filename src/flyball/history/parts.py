@@ -1,4 +1,4 @@
-"""Reads parts back as frames."""
+"""Reads Parquet parts as frames."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,13 +16,13 @@ _TRIES = 5
 
 
 def parts_of(manifest: Manifest, schema: Schema, name: str) -> list[Part]:
-    """The parts that hold records of a declared type, also those written while it had another name or none."""
+    """The parts with records of a declared type, also those written under a former name or before it was declared."""
     names = {version.name for version in schema.lineages[name].versions.values()}
     return [part for part in manifest.parts if part.type in names]
 
 
 def declared_by(manifest: Manifest, schema: Schema) -> Schema:
-    """`schema` after what the parts were written with; raises `Refused` when it cannot read that."""
+    """`schema` with the declarations that the parts were written with; raises `Refused` when it cannot read them."""
     if len(manifest.written) <= len(schema.written):
         return schema
     schema = schema.after(manifest.written)
@@ -31,7 +31,7 @@ def declared_by(manifest: Manifest, schema: Schema) -> Schema:
 
 
 def read_part(folder: Path, part: Part, schema: Schema, name: str) -> "pl.DataFrame":
-    """One part with the columns that type `name` has now."""
+    """One part, with the present columns of type `name`."""
     import polars as pl
 
     frame = pl.read_parquet(folder / part.path, memory_map=False)
@@ -53,7 +53,8 @@ def read_type(
     chosen: Callable[[Part], bool] = lambda part: True,
     before: Offsets | None = None,
 ) -> "pl.DataFrame":
-    """The rows of a type from the parts `chosen`, as far as they lie before the offsets; in order of time.
+    """The rows of a type in the parts that are `chosen`, `before` the offsets, ordered by time.
+
 
     Columns as declared now, see `column_types`. Raises `NotFound` for a type that is not declared.
     """
@@ -81,7 +82,7 @@ def read_stored(
     chosen: Callable[[Part], bool] = lambda part: True,
     before: Offsets | None = None,
 ) -> "pl.DataFrame | None":
-    """The rows that `frame_of_stored` of a `HistoryConsumer` made of records of type `name`; None without any."""
+    """The rows that `frame_of_stored` of a `HistoryConsumer` made from records of type `name`; None without any."""
     import polars as pl
 
     def read(manifest: Manifest) -> "list[pl.DataFrame]":
@@ -106,7 +107,7 @@ def _before(frame: "pl.DataFrame", before: Offsets | None) -> "pl.DataFrame":
 
 
 def _read(folder: Path, read: "Callable[[Manifest], list[pl.DataFrame]]") -> "pl.DataFrame | None":
-    """The parts as the manifest lists them now; read again when a merge took one away meanwhile."""
+    """Read the parts that the manifest lists; again when a merge removed one meanwhile."""
     import polars as pl
 
     for _ in range(_TRIES):

@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 EXPORTS = ("csv", "parquet")
 FEWEST = 100
-"""Fewer live events than this do not tell the 99th percentile of their lag."""
+"""The least number of live events from which a 99th percentile of their lag is taken."""
 
 
 class History:
-    """The history in `folder`, read only (a snapshot adds its manifest)."""
+    """The history in `folder`, read only (`snapshot` writes a manifest)."""
 
     def __init__(self, folder: Path, schema: Schema) -> None:
         self.folder, self.schema = Path(folder), schema
 
     def offsets(self) -> Offsets:
-        """The log offsets the history reaches."""
+        """The log offsets up to which the history holds all records."""
         return read_manifest(self.folder).offsets
 
     def counts(self) -> dict[str, int]:
@@ -43,7 +43,8 @@ class History:
     def events(
         self, name: str, since_us: int | None = None, as_of_us: int | None = None, until_us: int | None = None
     ) -> "pl.DataFrame":
-        """Events of a type in order of time: those with `since_us <= at < until_us` and `known_at <= as_of_us`.
+        """Events of a type with `since_us <= at < until_us` and `known_at <= as_of_us`, ordered by time.
+
 
         Columns: the fields, then `at, known_at, partition, offset, key, id, flags`. Raises `NotFound`.
         """
@@ -82,9 +83,9 @@ class History:
 
 
 def learned_lag(history: History, only: str | None = None) -> Delay:
-    """From happening to known, of the live events of all types that are no profiles, or of one type.
+    """The lag from `at` to `known_at` of the live events of all types but profiles, or of type `only`.
 
-    Raises `BadInput` for fewer than a hundred of them, `NotFound` for another type.
+    Raises `BadInput` for fewer than a hundred events, `NotFound` for an unknown type.
     """
     import polars as pl
 
@@ -98,7 +99,8 @@ def learned_lag(history: History, only: str | None = None) -> Delay:
 
 
 def export(history: History, name: str, out: Path, kind: str = "csv", since_us: int | None = None) -> int:
-    """Write the events of a type to a file; how many. Raises as `write_frame`, and `NotFound` for another type.
+    """Write the events of a type to a file; returns their number. Raises as `write_frame`, and `NotFound`.
+
 
     `csv`: the event time and the fields; `parquet`: all columns.
     """
@@ -111,7 +113,7 @@ def export(history: History, name: str, out: Path, kind: str = "csv", since_us: 
 
 
 def with_times(frame: "pl.DataFrame") -> "pl.DataFrame":
-    """Events with `at` and `known_at` as datetimes in UTC instead of microseconds."""
+    """The frame with `at` and `known_at` as datetimes in UTC instead of microseconds."""
     import polars as pl
 
     moment = pl.Datetime("us", "UTC")
@@ -119,10 +121,10 @@ def with_times(frame: "pl.DataFrame") -> "pl.DataFrame":
 
 
 def write_frame(frame: "pl.DataFrame", out: Path, kind: str = "csv") -> int:
-    """Write a frame to a file; how many rows it has.
+    """Write a frame to a file atomically; returns its number of rows.
 
-    In `csv` times are ISO 8601 UTC with microseconds and lists are JSON. The file appears whole or not at all. Raises
-    `BadInput` for another kind, and for a folder that does not exist.
+    In `csv` times are ISO 8601 UTC with microseconds and lists are JSON. Raises `BadInput` for an unknown `kind` and
+    for a folder that does not exist.
     """
     if kind not in EXPORTS:
         raise BadInput("export format", f"one of {', '.join(EXPORTS)}", kind)

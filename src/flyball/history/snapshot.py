@@ -1,4 +1,4 @@
-"""Snapshots: what was known at a time, named by its content."""
+"""Point-in-time snapshots: what was known at a time, named by a digest of the content."""
 
 import hashlib
 from collections.abc import Mapping
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 class TypeContent(msgspec.Struct, frozen=True):
-    """The rows of one type: how many, their digest, their fields, and the times between which they lie.
+    """The rows of one type in a snapshot: their number, digest, columns, first and last `at`.
 
-    `lags`: from `at` to `known_at`, of what was imported as declared then, of what came live as measured.
+    `lags`: from `at` to `known_at`, as declared for imported events, as measured for live ones.
     """
 
     rows: int
@@ -35,9 +35,9 @@ class TypeContent(msgspec.Struct, frozen=True):
 
 
 class SnapshotManifest(msgspec.Struct, frozen=True):
-    """What is written of a snapshot. `name` is a hash of the rows in `types` alone.
+    """The stored description of a snapshot. `name`: a hash of the rows in `types` alone.
 
-    `apply_delays`: how long consumers took to apply what was known, by name, as measured when the snapshot was taken.
+    `apply_delays`: {consumer: its delay from ingestion to application}, as measured when the snapshot was taken.
     """
 
     name: str
@@ -50,8 +50,8 @@ class SnapshotManifest(msgspec.Struct, frozen=True):
 class Snapshot:
     """The events before `offsets` that were known at `as_of_us` (`known_at <= as_of_us`).
 
-    It holds no rows: they are read from the history, which only grows, so the same snapshot reads the same rows
-    however the parts were merged since.
+    It holds no rows itself: they are read from the history, which only grows, so a snapshot always reads the same rows,
+    also after parts were merged.
     """
 
     def __init__(self, manifest: SnapshotManifest, folder: Path, schema: Schema) -> None:
@@ -60,23 +60,24 @@ class Snapshot:
         self.types = manifest.types
 
     def apply_delay_us(self, name: str) -> int:
-        """So long after they were known, 99 of 100 events had been applied by a consumer; 0 when not measured."""
+        """The 99th percentile of the delay, in microseconds, with which a consumer applied events; 0 when not
+        measured."""
         measured = self.manifest.apply_delays.get(name)
         return 0 if measured is None else measured.p99_us
 
     def frame(self, name: str) -> "pl.DataFrame":
-        """The rows of event type `name`, ordered by at, partition, offset; of a joined type see `join_frames`."""
+        """The rows of event type `name`, ordered by at, partition, offset; for a joined type see `join_frames`."""
         if name in self._schema.joined:
             event = self._schema.joined[name].cls
             return join_frames(event, *(self.frame(side) for side in sides_of(event)))
         return _known(self._folder, self._schema, name, self.as_of_us, self.offsets)
 
     def frames(self) -> dict[str, "pl.DataFrame"]:
-        """All types' rows."""
+        """{type: its rows} of all types."""
         return {name: self.frame(name) for name in self.types}
 
     def verify(self) -> None:
-        """Raises `ArtifactCorrupt` when the history no longer holds the rows the name was made from."""
+        """Raise `ArtifactCorrupt` when the rows in the history differ from those that the name was computed from."""
         for name, content in self.types.items():
             digest = digest_of(self.frame(name))
             if digest != content.digest:
@@ -90,12 +91,12 @@ def take_snapshot(
     out_folder: Path | None = None,
     apply_delays: Mapping[str, Delay] | None = None,
 ) -> Snapshot:
-    """Name what is known now of the past up to `as_of_us`, and write its manifest.
+    """Make the snapshot of what was known at `as_of_us`, and write its manifest.
 
-    The name is a hash of each type's columns and order-free digest of rows (fields, at, known_at, id, flags): the same
-    data gives the same name, whatever files or log partitions hold it and in whatever order fields are declared.
-    `out_folder`: where `<name>.json` goes, by default `history_folder/snapshots`; a snapshot already there is left as
-    it is, with the `apply_delays` measured by then: what has one name trains the same versions.
+    The name is a hash of each type's columns and of an order-independent digest of its rows (fields, at, known_at, id,
+    flags): the same data has the same name, independent of files, log partitions and the order of declared fields.
+    `out_folder`: the folder of `<name>.json`, by default `history_folder/snapshots`. An existing snapshot of that name
+    is kept with its `apply_delays`, so that the same name always trains the same versions.
     """
     offsets = read_manifest(history_folder).offsets
     types: dict[str, TypeContent] = {}
@@ -115,7 +116,7 @@ def take_snapshot(
 
 
 def load_snapshot(history_folder: Path, schema: Schema, name: str, out_folder: Path | None = None) -> Snapshot:
-    """The snapshot written under `name`; raises `NotFound`."""
+    """The snapshot called `name`; raises `NotFound`."""
     folder = out_folder or history_folder / "snapshots"
     path = folder / f"{name}.json"
     if not path.is_file():

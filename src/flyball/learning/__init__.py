@@ -1,8 +1,8 @@
 """Learning: one command from the log to a released version.
 
-Promises: every challenger is fitted and evaluated on the same examples, as known at their time, none having seen the
-test window; one that fails, or fails a gate, is registered as rejected with the reason and never serves; a run that
-is killed anywhere leaves whole versions only; the same snapshot and seed give the same metrics and artifacts.
+Promises: all challengers are fitted and evaluated on the same examples, point-in-time, without having seen the test
+window; one that fails, or fails a gate, is registered as rejected with the reason and never serves; a run that is
+killed leaves only complete versions; the same snapshot and seed give the same metrics and artifacts.
 """
 
 from flyball.learning.prequential import (

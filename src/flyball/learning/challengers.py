@@ -1,4 +1,4 @@
-"""Who is compared: the application's candidates, and the baselines that any of them should beat."""
+"""The challengers that are compared: the application's candidates, and the baselines that they should beat."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,8 +12,7 @@ from flyball.tasks import ReadsByEvent, Task
 class Challengers(msgspec.Struct, frozen=True):
     """`models` by name, candidates first; `baselines`: the names among them that are baselines, the one to beat first.
 
-    A candidate that equals a baseline is both. A baseline whose name a different candidate has is called
-    "baseline:<name>".
+    A candidate equal to a baseline is both. A baseline whose name another candidate has is called "baseline:<name>".
     """
 
     models: dict[str, Any]
@@ -27,7 +26,7 @@ def challengers_of(app: App) -> Challengers:
 
 
 def compared(candidates: Mapping[str, Any], plan_baselines: Mapping[str, Any]) -> Challengers:
-    """Both together, each name once."""
+    """Candidates and baselines together, with unique names."""
     models, baselines = dict(candidates), []
     for label, model in plan_baselines.items():
         same = [name for name, candidate in candidates.items() if type(candidate) is type(model) and candidate == model]
@@ -38,13 +37,13 @@ def compared(candidates: Mapping[str, Any], plan_baselines: Mapping[str, Any]) -
 
 
 def needs_past(task: Task, candidate: Any) -> bool:
-    """Whether it learns from the past as it was known at several times, or reads features of then."""
+    """Whether a candidate needs the past at several times, for its examples or for features."""
     reads = getattr(candidate, "features", ()) or feature_hashes_of(task, candidate)
     return bool(getattr(candidate, "needs_past", False) or reads)
 
 
 def feature_hashes_of(task: Task, candidate: Any) -> dict[str, str]:
-    """{feature: hash of its definition} of the declared features it reads."""
+    """{feature: hash of its definition} of the declared features that a candidate reads."""
     if isinstance(task, ReadsByEvent):
         return task.feature_hashes_of(candidate)
     hashes: dict[str, str] = getattr(candidate, "feature_hashes", {})

@@ -1,4 +1,4 @@
-"""The version that serves now, as candidates are held against it."""
+"""The champion, as candidates are compared with it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,10 +15,11 @@ from flyball.releases import ReleaseState
 
 
 class Champion(msgspec.Struct, frozen=True):
-    """The version that serves now, as it takes part; `saw_test_window`: it had learned from part of it.
+    """The champion in a comparison. `saw_test_window`: it had learned from part of the test window.
 
-    `name`: what candidates are held against, the version as it is, or when it saw that its recipe fitted on what was
-    known before the window. The other of the two is `beside`, for comparison. `folder`: of its artifact.
+    `name`: the challenger that candidates are compared with: the version as it is, or, when it saw the test window, its
+    recipe fitted on what was known before the window. `beside`: the other of the two, for information. `folder`: of its
+    artifact.
     """
 
     name: str
@@ -30,7 +31,7 @@ class Champion(msgspec.Struct, frozen=True):
 
 
 def champion_of(job: Job, state: ReleaseState, split_us: int) -> Champion | None:
-    """The champion as it takes part; None without one, or with a note when its artifact cannot be used."""
+    """The champion; None without one, and, with a note in the job, when its artifact cannot be used."""
     if state.champion is None:
         return None
     version = job.runtime.registry.version(state.champion)
@@ -43,15 +44,15 @@ def champion_of(job: Job, state: ReleaseState, split_us: int) -> Champion | None
     seen = version.as_of_us >= split_us
     if seen:
         job.notes.append(
-            f"champion {version.id} had learned from part of the test window; it is evaluated as its recipe fitted on "
-            "what was known before the window, like all others, and its own metrics flatter it"
+            f"champion {version.id} had learned from part of the test window; its recipe, fitted on what was known "
+            "before the window like all others, is evaluated instead; its own metrics are too good"
         )
     name = f"champion:{version.id}"
     return Champion(name, f"{name}:{'as-it-is' if seen else 'refitted'}", version, model, folder, seen)
 
 
 def twin_of(models: Mapping[str, Any], champion: Champion | None) -> str:
-    """The candidate with the champion's recipe: fitted on the same data, it is the same. "" when there is none."""
+    """The candidate with the champion's recipe, which fitted on the same data is the same model; "" without one."""
     for name, model in models.items():
         if champion is not None and type(model) is type(champion.model) and model == champion.model:
             return name
@@ -59,5 +60,5 @@ def twin_of(models: Mapping[str, Any], champion: Champion | None) -> str:
 
 
 def recipe_name(champion: Champion) -> str:
-    """The name of its recipe, fitted on what was known before the test window."""
+    """The name of the champion's recipe, fitted on what was known before the test window."""
     return champion.name if champion.saw_test_window else champion.beside

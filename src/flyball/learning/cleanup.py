@@ -1,4 +1,4 @@
-"""Removes what killed runs and retired versions leave behind."""
+"""Removes the files that killed runs and retired versions leave behind."""
 
 import re
 import shutil
@@ -10,23 +10,23 @@ from flyball.registry import REMOVED, AuditEntry, Registry, add_entry, end_run
 from flyball.releases import current, versions_in_service
 
 WORK = "learning"
-"""The folder, inside the home, of what is needed only while learning."""
+"""The name of the temporary folder of learning inside the home."""
 
 REACH = 3
-"""How many champions before the present one can always be gone back to."""
+"""The number of earlier champions whose artifacts are always kept for a rollback."""
 
 _ARTIFACT = re.compile(r"\A\.?r\d+-")
 
 
 def artifact_name(run_id: str, candidate: str) -> str:
-    """The folder of a run's artifact: run ids are never used twice, so neither is this."""
+    """The folder name of a run's artifact; unique, since run ids are never reused."""
     return f"{run_id}-{candidate}"
 
 
 def clean_leftovers(registry: Registry, home: Path, artifacts: Path, now_us: int) -> list[str]:
-    """Close runs that never ended, remove artifacts no version names and the work folder; returns what was done.
+    """Close interrupted runs, remove unregistered artifacts and the work folder; returns notes on what was done.
 
-    Call it only while holding the lock of learning. Files whose names no run made are left alone.
+    Call it only while holding the lock of learning. Files with names that no run makes are kept.
     """
     notes = []
     for run in registry.runs():
@@ -39,7 +39,7 @@ def clean_leftovers(registry: Registry, home: Path, artifacts: Path, now_us: int
 
 
 def remove_unregistered(registry: Registry, artifacts: Path) -> list[str]:
-    """Remove the artifacts, whole or half, that no version names; gives their names."""
+    """Remove the artifacts, complete or not, that belong to no version; returns their names."""
     if not artifacts.is_dir():
         return []
     named = {version.artifact for version in registry.versions()}
@@ -50,11 +50,11 @@ def remove_unregistered(registry: Registry, artifacts: Path) -> list[str]:
 
 
 def remove_outdated(registry: Registry, artifacts: Path, keep_runs: int, keep_us: int, now_us: int) -> list[str]:
-    """Remove the artifacts that are needed no more; gives the ids of their versions, which stay registered.
+    """Remove outdated artifacts; returns the ids of their versions, which stay registered.
 
-    Of versions that never served those older than the last `keep_runs` runs; of versions that did, those out of service
-    for longer than `keep_us`: until then their answers can be replayed. The champion and the `REACH` champions before
-    it are always kept, so that one can go back.
+    Outdated are artifacts of versions that never served and are older than the last `keep_runs` runs, and of versions
+    out of service for longer than `keep_us`, whose answers can be replayed until then. Those of the champion and of the
+    `REACH` champions before it are always kept, for a rollback.
     """
     versions, state = registry.versions(), current(registry)
     runs = sorted({int(version.run[1:]) for version in versions if version.artifact})[-keep_runs:]
@@ -88,9 +88,9 @@ def remove_outdated(registry: Registry, artifacts: Path, keep_runs: int, keep_us
 
 
 def last_served_us(audit: Sequence[AuditEntry]) -> dict[str, int]:
-    """{version: when it last ceased to be champion or the one before}, or came to be, of those that ever were.
+    """{version: when it last stopped being champion or previous champion}, or became it, of all that ever were.
 
-    The previous champion answers where the champion cannot.
+    The previous champion counts as in service, since it answers where the champion cannot.
     """
     served_us: dict[str, int] = {}
     for entry in audit:

@@ -1,4 +1,4 @@
-"""Candidates, baselines and the champion on the same requests, none of them having seen what they are evaluated on."""
+"""Evaluates candidates, baselines and the champion on the same requests of the test window, which none has seen."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,7 +25,7 @@ def evaluate_all(
     trials: list[FitOrder],
     fitted: Mapping[str, Fitted | Exception],
 ) -> Report:
-    """Evaluate everyone, `fitted` by `trials` on what was known before the test window, on its requests."""
+    """Evaluate all challengers, `fitted` by `trials` on what was known before the test window, on its requests."""
     app, twin = job.runtime.app, twin_of(job.challengers.models, champion)
     answered = {
         name: result.answered
@@ -63,7 +63,7 @@ def _role(challengers: Challengers, name: str) -> str:
 
 
 def features_of(job: Job, past: SnapshotPast) -> OfflineFeatures | None:
-    """The declared features as they were known and applied at the requests of the test window; None without any."""
+    """The declared features of the requests of the test window, as known and applied then; None without any."""
     about = job.runtime.app.task.about
     if not about.feature_groups:
         return None

@@ -1,4 +1,4 @@
-"""Fit one challenger, save it as an artifact and evaluate it: the work that parallel processes do."""
+"""Fits one challenger, saves it as an artifact and evaluates it; runs in parallel processes."""
 
 import pickle
 import shutil
@@ -25,12 +25,12 @@ FitStage = Literal["fit", "refit"]
 
 
 class FitOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """A challenger to fit, in this process or another one: what to fit on, and where to put what it learned.
+    """A challenger to fit, in this process or another one.
 
-    `stage`: "fit" to evaluate it, "refit" to let it serve. `recipe`: the folder of an artifact whose model to fit, ""
-    for the application's challenger `name`. `data`: a folder of `write_data`; `folder`: the new artifact's, whose
-    manifest says `manifest` too. `events`: a folder of `write_past` for a challenger that needs the past, ""
-    otherwise; `lag`: how late serving saw it.
+    `stage`: "fit" to evaluate it, "refit" to serve. `recipe`: the folder of the artifact whose model is fitted, "" for
+    the application's challenger `name`. `data`: a folder of `write_data`. `folder`: of the new artifact; `manifest` is
+    added to its manifest. `events`: a folder of `write_past` for a challenger that needs the past, else ""; `lag`: the
+    delay with which serving saw events.
     """
 
     stage: FitStage
@@ -45,9 +45,10 @@ class FitOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fitted(msgspec.Struct, frozen=True):
-    """What came out: the artifact's files {name: sha256}, its size, how long `fit` took, and what it then answered.
+    """The result of a fit: the artifact's files {name: sha256}, its size in bytes, the time `fit` took, and its
+    answers.
 
-    `note`: what the fit left out or did otherwise.
+    `note`: a remark of the model on its fit.
     """
 
     files: dict[str, str]
@@ -58,22 +59,22 @@ class Fitted(msgspec.Struct, frozen=True):
 
 
 def fit_elsewhere(source: AppSource, order: FitOrder, evaluation: bytes, stopwatch: Stopwatch) -> Fitted:
-    """`fit_challenger` in another process, which loads the application anew. `evaluation`: of `pack`."""
-    app = source.load()  # first: what is evaluated may be of its classes
-    # Safe: the bytes are the argument of this call, which the process that started this one sends through a pipe that
-    # nobody else has. They are never in a file or on a network, unlike data and artifacts, which are never pickled. A
-    # format of our own would need one of each task, whose contexts and truths may be of any class.
+    """`fit_challenger` in another process, which loads the application. `evaluation`: made by `pack`."""
+    app = source.load()  # first, since unpickling may need its classes
+    # Safe: the bytes are an argument that the parent process sends through a private pipe. They are never in a file or
+    # on a network, unlike data and artifacts, which are never pickled. Another format would have to be defined by each
+    # task, since contexts and truths may be of any class.
     unpacked = pickle.loads(evaluation)  # noqa: S301
     return fit_challenger(app, order, unpacked, stopwatch)
 
 
 def pack(evaluation: EvaluationSet | None) -> bytes:
-    """It as bytes: what is evaluated may be of classes that only the loaded application defines."""
+    """An evaluation set as bytes, to be unpickled once the application with its classes is loaded."""
     return pickle.dumps(evaluation, pickle.HIGHEST_PROTOCOL)
 
 
 def fit_challenger(app: App, order: FitOrder, evaluation: EvaluationSet | None, stopwatch: Stopwatch) -> Fitted:
-    """Fit it, save it whole or not at all, and evaluate it on `evaluation`; raises whatever it raises."""
+    """Fit a challenger, save it atomically, and evaluate it on `evaluation`; raises what the challenger raises."""
     if order.recipe:
         candidate = model_of(load_artifact(Path(order.recipe)), app.model_classes)
     else:
@@ -99,9 +100,9 @@ def fit_challenger(app: App, order: FitOrder, evaluation: EvaluationSet | None, 
 
 
 def train(app: App, candidate: Any, data: TrainingData, past: SnapshotPast, seed: int) -> Trained:
-    """What the candidate learns from `data`, known at its `as_of_us`; `past` as it was known then.
+    """Fit the candidate on `data`; `past`: the past as known at the data's `as_of_us`.
 
-    Raises `BadInput` for what no artifact can hold, and whatever the candidate raises.
+    Raises `BadInput` for a result that an artifact cannot hold, and what the candidate raises.
     """
     offline = app.task.offline()
     if isinstance(offline, TrainsCandidates):
@@ -113,7 +114,7 @@ def train(app: App, candidate: Any, data: TrainingData, past: SnapshotPast, seed
 
 
 def fitted_here(app: App, candidate: Any, data: TrainingData, past: SnapshotPast, seed: int) -> Artifact:
-    """What the candidate learns, as an artifact that lies in no folder: to be evaluated and forgotten."""
+    """The fitted candidate as an artifact in memory, for an evaluation only."""
     trained = train(app, candidate, data, past, seed)
     items = list(trained.texts.get("items", []))
     index = {item: number for number, item in enumerate(items)}
@@ -123,7 +124,7 @@ def fitted_here(app: App, candidate: Any, data: TrainingData, past: SnapshotPast
 def _challenger(app: App, candidate: Any, data: TrainingData, order: FitOrder, files: dict[str, str]) -> Challenger:
     groups, features = app.task.about.feature_groups, None
     if groups and order.events:
-        everything = read_past(Path(order.events), _EVER_US, order.lag)  # each request sees what was known at it
+        everything = read_past(Path(order.events), _EVER_US, order.lag)  # each request sees what was known at its time
         frames = everything.frames(event_names(app.task.about))
         features = OfflineFeatures(groups, frames, apply_delay_us=order.lag.features_us)
     return Challenger(
@@ -136,7 +137,7 @@ def _challenger(app: App, candidate: Any, data: TrainingData, order: FitOrder, f
 
 
 def check_learned(candidate: Any, learned: Any) -> None:
-    """Raises `BadInput` unless `learned` is what an artifact can hold: {name: array of numbers or texts}."""
+    """Raise `BadInput` unless an artifact can hold `learned`: {name: array of numbers or texts}."""
     what = f"what {type(candidate).__name__}.fit returns"
     if not isinstance(learned, Mapping):
         raise BadInput(what, "a dict of numpy arrays", type(learned).__name__)

@@ -1,4 +1,4 @@
-"""Runs the gates: which candidates may serve, and why not the others."""
+"""Runs the gates, which decide whether a candidate may serve."""
 
 import msgspec
 
@@ -8,7 +8,7 @@ from flyball.learning.job import Job
 
 
 def gates_of(job: Job, report: Report, champion: Champion | None) -> dict[str, list[GateResult]]:
-    """Each candidate's gates; those who failed are no measure for others."""
+    """{candidate: results of its gates}. A candidate whose fit failed is no reference for others."""
     app = job.runtime.app
     plan, twin = app.task.offline().plan(), twin_of(job.challengers.models, champion)
     label, must_beat = next(iter(plan.baselines)), job.challengers.baselines[0]
@@ -32,5 +32,5 @@ def gates_of(job: Job, report: Report, champion: Champion | None) -> dict[str, l
 
 
 def rejection(gates: list[GateResult]) -> str:
-    """Why the gates refuse, "" when they do not."""
+    """Why the gates reject a candidate; "" when they do not."""
     return "; ".join(f"{gate.name}: {gate.reason}" for gate in gates if not gate.passed)

@@ -1,4 +1,4 @@
-"""What every step of one run needs."""
+"""The state that all steps of a run share."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from flyball.runtime import Runtime
 
 
 class Job:
-    """One run of learning. `work`: a folder for what is needed only meanwhile; `notes` end up in the report."""
+    """One run of learning. `work`: its temporary folder; `notes`: go into the report."""
 
     def __init__(
         self, runtime: Runtime, run: Run, show: ShowProgress, workers: int, seed: int, by: str, stopwatch: Stopwatch
@@ -26,9 +26,9 @@ class Job:
 
     @property
     def seconds(self) -> float:
-        """Since the run began."""
+        """The seconds since the run began."""
         return self.stopwatch.read_s() - self._started_s
 
     def report(self, stage: Stage, words: str, candidate: str = "", seconds: float | None = None) -> None:
-        """Report that a step is done; `seconds` it took (default: since the run began)."""
+        """Report a finished step and the `seconds` it took (default: since the run began)."""
         self._show(Progress(stage, candidate, self.seconds if seconds is None else seconds, words))

@@ -1,4 +1,4 @@
-"""Where a version comes from: the commit of the application's code, and the packages it was learned with."""
+"""The lineage of a version: the commit of the application's code, and the installed packages."""
 
 import hashlib
 import re
@@ -14,14 +14,14 @@ _GIT_S = 10
 
 
 class CodeState(msgspec.Struct, frozen=True):
-    """The commit of the application's repository; `dirty` when a tracked file, or the application file, differs."""
+    """The commit of the application's repository; `dirty`: a tracked file, or the application file, differs from it."""
 
     commit: str
     dirty: bool
 
 
 def code_state(file: Path | None) -> CodeState:
-    """Ask git about the folder of the application file; without git or a repository the commit is "unknown"."""
+    """The state of the repository of the application file; without git or a repository the commit is "unknown"."""
     if file is None:
         return CodeState(UNKNOWN, False)
     commit = _git(file.parent, "rev-parse", "HEAD")
@@ -43,12 +43,12 @@ def _git(folder: Path, *arguments: str) -> str | None:
 
 
 def dependencies_hash(package: str = "flyball") -> str:
-    """sha256 over the sorted `name==version` lines of `package` and everything it needs that is installed."""
+    """sha256 of the sorted `name==version` lines of `package` and its installed dependencies."""
     return hashlib.sha256("\n".join(dependencies(package)).encode()).hexdigest()
 
 
 def dependencies(package: str = "flyball") -> list[str]:
-    """`name==version` of `package` and, through their requirements, of all it needs; extras are left out."""
+    """`name==version` of `package` and its transitive dependencies, without extras."""
     version_of: dict[str, str] = {}
     waiting = [package]
     while waiting:

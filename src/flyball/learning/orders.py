@@ -1,4 +1,4 @@
-"""What a run fits: everyone on what was known before the test window, candidates again on everything known."""
+"""The fits of a run: all challengers on what was known before the test window, then candidates on everything known."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +17,8 @@ from flyball.tasks import Examples
 
 
 def trials_of(job: Job, past: SnapshotPast, examples: Examples, champion: Champion | None) -> list[FitOrder]:
-    """Everyone, fitted on what was known before the test window to be evaluated on it; the champion's recipe too."""
+    """The fits for the evaluation, on what was known before the test window: all challengers, and the champion's
+    recipe."""
     data, trials, models = job.work / "train", job.work / "trials", job.challengers.models
     write_data(data, examples.train)
     trials.mkdir()
@@ -32,7 +33,7 @@ def trials_of(job: Job, past: SnapshotPast, examples: Examples, champion: Champi
 
 
 def refits_of(job: Job, past: SnapshotPast, examples: Examples, origin: Mapping[str, Any]) -> list[FitOrder]:
-    """Every candidate, fitted on everything known to serve. `origin`: for the manifests of their artifacts."""
+    """The fits for serving, on everything known: all candidates. `origin`: for the manifests of their artifacts."""
     data, artifacts = job.work / "everything", job.runtime.artifacts
     write_data(data, examples.full)
     artifacts.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""A snapshot as the past that tasks see; it goes to other processes as files."""
+"""The past of a snapshot, as tasks read it; it is passed to other processes as files."""
 
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
@@ -15,7 +15,7 @@ ReadShown = Callable[[Collection[str], int, int], Any]
 
 
 class SnapshotPast:
-    """What was known at `as_of_us`. `read` gives the events of a type as known then; each type is read once."""
+    """What was known at `as_of_us`. `read`: returns the events of a type as known then; called once for each type."""
 
     def __init__(
         self,
@@ -51,19 +51,19 @@ class SnapshotPast:
         return pl.DataFrame() if self._decisions is None else self._decisions()
 
     def frames(self, names: Iterable[str]) -> "dict[str, polars.DataFrame]":
-        """{type: its events}."""
+        """{type: its events} of these types."""
         return {name: self.events(name) for name in names}
 
 
 def event_names(about: About) -> list[str]:
-    """The names of all event types that a task reads: profiles, and of joined types both sides, among them."""
+    """The names of all event types that a task reads, including profiles and both sides of joined types."""
     profiles = [entity.profile for entity in about.entities if entity.profile is not None]
     types = (*logged_types(about.event_types), *about.event_types, *profiles)
     return [event.__name__.lower() for event in dict.fromkeys(types)]
 
 
 def write_past(folder: Path, past: SnapshotPast, names: Iterable[str]) -> None:
-    """Write the events of these types into the folder `folder`, once."""
+    """Write the events of these types into `folder`, unless they are there."""
     if not folder.exists():
         folder.mkdir(parents=True)
         for name in names:
@@ -71,7 +71,7 @@ def write_past(folder: Path, past: SnapshotPast, names: Iterable[str]) -> None:
 
 
 def read_past(folder: Path, as_of_us: int, lag: ServingLag) -> SnapshotPast:
-    """What `write_past` wrote, as it was known at `as_of_us`."""
+    """The past that `write_past` wrote, as known at `as_of_us`."""
     import polars as pl
 
     def read(name: str) -> pl.DataFrame:

@@ -1,10 +1,9 @@
-"""Prequential evaluation: as learning would have gone at several times in a row, each tested on what came next.
+"""Prequential evaluation: candidates trained at several times in turn, each time tested on what came next.
 
-The last window is the test window of learning. The one before is that of learning as of the moment the last begins,
-with what was known then, and so on. Between training and test lies the time a label needs, as tasks make their
-examples; so every window is train, delay, test. Sources: Dawid, "Statistical Theory: The Prequential Approach", JRSS
-A 1984; for labels that come late: Le Borgne et al., "Reproducible Machine Learning for Credit Card Fraud Detection",
-2022.
+The last window is the test window of learning. The one before it is that of learning as of the time at which the last
+begins, with what was known then, and so on. Between training and test is the delay of labels, so every window is train,
+delay, test. Sources: Dawid, "Statistical Theory: The Prequential Approach", JRSS A 1984; for delayed labels: Le Borgne
+et al., "Reproducible Machine Learning for Credit Card Fraud Detection", 2022.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,7 +29,8 @@ from flyball.tasks import Examples
 
 
 class PrequentialWindow(msgspec.Struct, frozen=True, kw_only=True):
-    """One window `[start_us, end_us)` of `requests`. `known_us`: what was trained on was known then.
+    """One window `[start_us, end_us)` of `requests`. `known_us`: training used what was known at this time.
+
 
     `metrics`: {candidate: {metric: value and interval}}; `failed`: {candidate: reason}.
     """
@@ -44,9 +44,9 @@ class PrequentialWindow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PrequentialReport(msgspec.Struct, frozen=True, kw_only=True):
-    """Windows, the earliest first. `mean`, `spread`: {candidate: mean and standard deviation of `metric` over the
-    windows that have it}; `shown`: the metrics that tables show; `params`: {candidate: as it was declared}; `note`: why
-    there are fewer windows than were asked for, "" where there are not. `search`: its id in the registry."""
+    """The windows, earliest first. `mean`, `spread`: {candidate: mean, or standard deviation, of `metric` over the
+    windows}; `shown`: the metrics that tables show; `params`: {candidate: its declared parameters}; `note`: why there
+    are fewer windows than requested, else ""; `search`: its id in the registry."""
 
     app: str
     search: str = ""
@@ -94,7 +94,8 @@ def prequential(
     progress: Callable[[str], None] = lambda text: None,
     stopwatch: Stopwatch | None = None,
 ) -> PrequentialReport:
-    """Evaluate `candidates` (default: all) and the baselines on up to `windows` windows in a row.
+    """Evaluate `candidates` (default: all) and the baselines on up to `windows` consecutive windows.
+
 
     The report is kept among the searches of the registry; no version comes of it. Raises `NotFound` for a candidate
     that is not declared, `Refused` for too little data for even one window.
@@ -189,7 +190,7 @@ def _window(job: Job, past: SnapshotPast, examples: Examples, candidates: Sequen
         model, role = job.challengers.models[name], CANDIDATE if name in app.candidates else BASELINE
         try:
             artifact = fitted_here(app, model, examples.train, before, job.seed)
-        except Exception as error:  # a model may raise anything; the others go on
+        except Exception as error:  # a model may raise anything; the others continue
             challengers.append(Challenger(name, role, failed=failure_text(error)))
             continue
         known_us = examples.train.as_of_us

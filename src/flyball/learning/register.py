@@ -1,4 +1,4 @@
-"""Register a version of every candidate: with an artifact when it passed, rejected otherwise."""
+"""Registers a version for every candidate: with an artifact when it passed its gates, else as rejected."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +19,7 @@ from flyball.registry import Version, add_versions
 
 GatesByName = Mapping[str, list[GateResult]]
 Origin = Mapping[str, Any]
-"""What a version and its artifact say of where they come from."""
+"""The lineage fields that a version and the manifest of its artifact have in common."""
 
 
 def origin_of(job: Job, snapshot: Snapshot) -> Origin:
@@ -35,14 +35,14 @@ def origin_of(job: Job, snapshot: Snapshot) -> Origin:
 
 
 def passed_all(job: Job, gates: GatesByName) -> list[str]:
-    """The candidates that no gate refuses."""
+    """The candidates that passed all gates."""
     return [name for name in job.challengers.candidates if not rejection(gates[name])]
 
 
 def register(
     job: Job, origin: Origin, report: Report, gates: GatesByName, refitted: Mapping[str, Fitted | Exception]
 ) -> list[Version]:
-    """A version for every candidate: `refitted` on everything known when it passed, rejected otherwise."""
+    """Register a version for every candidate: `refitted` on everything known when it passed, else rejected."""
     app = job.runtime.app
     versions = [
         Version(
@@ -68,13 +68,13 @@ def register(
 
 
 def metrics_of_evaluated(evaluated: Evaluated) -> dict[str, Any]:
-    """Its metrics as plain values: {name: {"value", "low", "high"}}."""
+    """The metrics as {name: {"value", "low", "high"}}."""
     plain: dict[str, Any] = msgspec.to_builtins(evaluated.metrics)
     return plain
 
 
 def cost_of(evaluated: Evaluated) -> dict[str, float]:
-    """What it costs: seconds to fit, microseconds an answer, bytes."""
+    """The costs: seconds of the fit, microseconds for an answer, bytes."""
     if evaluated.failed:
         return {}
     cost = evaluated.cost
@@ -82,7 +82,7 @@ def cost_of(evaluated: Evaluated) -> dict[str, float]:
 
 
 def candidate_reports(report: Report, gates: GatesByName, versions: list[Version]) -> list[CandidateReport]:
-    """What became of everyone, in the report's order."""
+    """A report for each challenger, in the order of `report`."""
     version_of = {version.candidate: version for version in versions}
     reports = []
     for evaluated in report.evaluated.values():

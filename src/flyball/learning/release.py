@@ -1,4 +1,4 @@
-"""Starts the release of the winner of a run, as the application declares."""
+"""Chooses the winner of a run and starts its release, as the application declares."""
 
 import msgspec
 
@@ -11,8 +11,8 @@ from flyball.releases import ReleaseState, current, declared_arrangement, start_
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """What was decided: `chosen` version, whether it serves everybody (`released`), why or why not, or which release of
-    it was started, who serves now."""
+    """The `chosen` version, whether it serves all requests now (`released`), the reason or the release that was
+    started, and the `champion` now."""
 
     chosen: str
     released: bool
@@ -21,10 +21,10 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 def release(job: Job, report: Report, versions: list[Version], before: ReleaseState) -> Decision:
-    """Start a release of the chosen one of those that passed, unless someone else changed what is released meanwhile.
+    """Choose among the versions that passed and start a release, unless the release state was changed meanwhile.
 
-    The gates already hold each candidate against the champion, so passing them means: not worse than the champion.
-    What was learned as of an earlier time than the champion's is not released.
+    The gates compare each candidate with the champion, so one that passed is not worse. A version that was learned as
+    of an earlier time than the champion is not released.
     """
     passed = {version.candidate: version for version in versions if version.state == "candidate"}
     if not passed:

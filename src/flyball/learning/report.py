@@ -1,4 +1,4 @@
-"""What a run of learning reports, while it runs and at its end."""
+"""The reports of a run of learning: its progress, and the final report."""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -12,7 +12,7 @@ Stage = Literal["history", "snapshot", "examples", "fit", "evaluate", "refit", "
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """One step is done: `stage`, of which candidate ("" for all), after how many seconds, and a few words."""
+    """A finished step: its `stage`, the candidate ("" for all), the seconds, and a description."""
 
     stage: Stage
     candidate: str
@@ -27,16 +27,16 @@ ShowProgress = Callable[[Progress], object]
 
 
 def failure_text(error: Exception) -> str:
-    """A failure in one line."""
+    """An exception in one line."""
     return f"{type(error).__name__}: {error}".splitlines()[0][:500]
 
 
 class CandidateReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one challenger.
+    """The report on one challenger.
 
-    `role`: "candidate", "baseline" or "champion". `outcome`: "passed", "rejected", or "compared" for what is only
-    there for comparison. `reason`: why it was rejected. `metrics`: {name: {"value", "low", "high"}}; `gates`:
-    [{"name", "passed", "reason"}]. `note`: what the metrics do not show. `version`: its id once registered.
+    `role`: "candidate", "baseline" or "champion". `outcome`: "passed", "rejected", or "compared" for a challenger that
+    only serves as a reference. `reason`: why it was rejected. `metrics`: {name: {"value", "low", "high"}}; `gates`:
+    [{"name", "passed", "reason"}]. `note`: a remark beside the metrics. `version`: its id once registered.
     """
 
     name: str
@@ -51,12 +51,12 @@ class CandidateReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LearnReport(msgspec.Struct, frozen=True, kw_only=True):
-    """One run. `champion` serves after it; `released` tells whether this run put it there, `reason` why or why not.
+    """The report of a run. `champion`: after the run; `released`: whether this run made it so; `reason`: why or why
+    not.
 
-    Candidates were evaluated on `requests` of `units` in the test window, the last at
-    `last_request_us`. `metric`: the one to choose by, `decided_by`:
-    the one whose values decided, such as an inverse-propensity-weighted one. `shown`: metrics to show first. Slices and
-    whatever else the evaluation gave lie in `evaluation`.
+    Candidates were evaluated on `requests` of `units` in the test window, the last at `last_request_us`. `metric`: the
+    declared one to choose by; `decided_by`: the one whose values decided, such as an inverse-propensity-weighted one.
+    `shown`: metrics to show first. `evaluation`: slices and other results.
     """
 
     run: str

@@ -37,11 +37,12 @@ def learn(
 ) -> LearnReport:
     """Learn from what was known at `as_of_us` (default: now) and release the winner when it passes its gates.
 
-    Candidates are fitted in `workers` processes; with one, or for an application built in code and not in a file, in
-    this process. The same snapshot and `seed` give the same metrics and the same artifacts, bit for bit; costs are
-    measured with `stopwatch`. `by`: who asked, for the audit trail. Of versions that never served, the artifacts of the
-    last `keep_runs` runs (default: of the settings) are kept, see `remove_outdated`. Raises `HomeBusy` while another
-    run learns in the same home; what else it raises is noted in the run, and the registry holds whole versions only.
+    Candidates are fitted in `workers` processes; with one worker, or for an application that is not in a file, in this
+    process. The same snapshot and `seed` give the same metrics and the same artifacts, bit for bit; costs are measured
+    with `stopwatch`. `by`: who started the run, for the audit trail. Of versions that never served, the artifacts of
+    the last `keep_runs` runs (default: of the settings) are kept, see `remove_outdated`. Raises `HomeBusy` while
+    another run learns in the same home; any other exception is registered with the run, and the registry holds only
+    complete versions.
     """
     now_us = runtime.clock.now_us()
     if as_of_us is not None and as_of_us > now_us:
@@ -74,7 +75,7 @@ def learn(
 
 
 def _learn(job: Job) -> LearnReport:
-    """The steps of a run, each a module of this room: snapshot, split, fit, evaluate, gates, register, release."""
+    """The steps of a run, each a module of this package: snapshot, split, fit, evaluate, gates, register, release."""
     before = current(job.runtime.registry)
     job.work.mkdir(parents=True)
     catch_up(job)
@@ -102,7 +103,9 @@ def _learn(job: Job) -> LearnReport:
         evaluated = evaluate_all(job, examples, past, champion, trials, fitted)
         gates = gates_of(job, evaluated, champion)
         versions = register(job, origin, evaluated, gates, fits.results("refit", passed_all(job, gates)))
-    remove_unregistered(job.runtime.registry, job.runtime.artifacts)  # begun before it was refused
+    remove_unregistered(
+        job.runtime.registry, job.runtime.artifacts
+    )  # of refits that began before their candidate was rejected
     decision = release(job, evaluated, versions, before)
     return msgspec.structs.replace(
         report,
@@ -123,7 +126,7 @@ def _learn(job: Job) -> LearnReport:
 
 
 def _give_up(job: Job, error: BaseException) -> None:
-    """Leave no half version and say why; what cannot be done now (a full disk), the next run does."""
+    """Remove incomplete versions and register the error; what fails here (such as on a full disk) the next run does."""
     stopped = not isinstance(error, Exception)
     reason = "stopped" if stopped else failure_text(error) if isinstance(error, Exception) else ""
     try:
@@ -140,4 +143,4 @@ def _give_up(job: Job, error: BaseException) -> None:
 
 
 def _silent(_: Progress) -> None:
-    """Progress that nobody asked for."""
+    """Ignore progress."""

@@ -1,4 +1,4 @@
-"""Run the fits of a run in parallel processes, each failure its own."""
+"""Runs the fits of a run in parallel processes; a failed fit does not affect the others."""
 
 from collections.abc import Generator, Mapping, Sequence
 from types import TracebackType
@@ -10,18 +10,19 @@ from flyball.learning.report import failure_text
 from flyball.tasks import EvaluationSet
 
 PRELOADED = ("numba", "polars", "scipy.linalg", "flyball.models.kernels.ranking")
-"""What nearly every fit and answer needs: the process that others are forked off imports it once for all of them."""
+"""Modules that nearly every fit needs, imported once by the fork server."""
 
 FitResults = dict[str, Fitted | Exception]
-"""{challenger: what came of its fit}, an exception for one that failed."""
+"""{challenger: the result of its fit, or the exception}."""
 
 
 class FitScheduler:
-    """Runs `orders` in their order, the long ones of a stage first, and hands out what came of each stage.
+    """Runs `orders`, the long ones of a stage first, and returns the results of each stage.
 
-    Fits of the next stage begin while the last of one, or its evaluation, still go on. `evaluations`: what those of a
-    stage are evaluated on once they are fitted. An application built in code cannot be found by another process, so its
-    challengers are fitted in this one, when their results are needed. Leaving the context ends what still runs.
+    Fits of the next stage begin while the last ones of a stage, or its evaluation, still run. `evaluations`: what the
+    challengers of a stage are evaluated on once they are fitted. An application that is not in a file cannot be loaded
+    by another process, so its challengers are fitted in this one when their results are needed. Leaving the context
+    ends the fits that still run.
     """
 
     def __init__(self, job: Job, orders: Sequence[FitOrder], evaluations: Mapping[FitStage, EvaluationSet]) -> None:
@@ -41,7 +42,7 @@ class FitScheduler:
         self._arriving.close()
 
     def results(self, stage: FitStage, names: Sequence[str]) -> FitResults:
-        """What came of the challengers `names` of a stage; those of it that are not named are not fitted any more."""
+        """The results of the challengers `names` of a stage; others of the stage are not fitted any more."""
         self._left_out |= {(stage, order.name) for order in self._orders if order.stage == stage} - {
             (stage, name) for name in names
         }
@@ -64,7 +65,7 @@ class FitScheduler:
         return self._job.workers <= 1 or self._job.runtime.app.source is None
 
     def _run(self) -> Generator[tuple[int, Fitted | Exception]]:
-        """(index of the order, its result) of each as it ends."""
+        """Yield (index of the order, its result) as each ends."""
         job = self._job
         if self._in_this_process:
             here = [

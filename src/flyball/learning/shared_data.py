@@ -1,4 +1,4 @@
-"""Training data on its way to other processes: memory-mapped arrays and lists in a folder, not pickled copies."""
+"""Shares training data with other processes: memory-mapped arrays and lists in a folder, instead of pickled copies."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""From the log to a snapshot of what is known, and the past as a task sees it."""
+"""Takes a snapshot of what is known, and opens it as the past that a task reads."""
 
 from collections.abc import Collection
 from typing import Any
@@ -17,7 +17,7 @@ _BATCH = 20_000
 
 
 def catch_up(job: Job) -> None:
-    """Write what the log has beyond the history into the history."""
+    """Write the log's records that are not in the history yet into the history."""
     log, consumer = job.runtime.log, job.runtime.history_consumer
     offsets, count = consumer.offsets(), 0
     while slices := log.read(offsets, _BATCH):
@@ -28,7 +28,7 @@ def catch_up(job: Job) -> None:
 
 
 def snapshot_of(job: Job) -> Snapshot:
-    """The snapshot of what was known at the run's time."""
+    """The snapshot of what was known at the run's `as_of_us`."""
     folder = job.runtime.history_folder
     delays = read_apply_delays(job.runtime.apply_delays_path)
     snapshot = take_snapshot(folder, job.runtime.schema, job.run.as_of_us, folder / "snapshots", delays)
@@ -42,7 +42,7 @@ def snapshot_of(job: Job) -> Snapshot:
 
 
 def past_of(job: Job, snapshot: Snapshot) -> SnapshotPast:
-    """The snapshot as the past that the task sees."""
+    """The snapshot as the past that the task reads."""
     lag = ServingLag(snapshot.apply_delay_us(STATE_CONSUMER), snapshot.apply_delay_us(FEATURES_CONSUMER))
 
     def shown(keys: Collection[str], start_us: int, end_us: int) -> Any:

@@ -1,4 +1,4 @@
-"""What is learned from, and what is held back to evaluate candidates on."""
+"""The temporal holdout split: training data, and requests of a later time to evaluate on."""
 
 from flyball.app import App
 from flyball.learning.job import Job
@@ -7,7 +7,7 @@ from flyball.tasks import Examples
 
 
 def examples_of(job: Job, past: SnapshotPast) -> Examples | str:
-    """The task's examples, or why there are too few."""
+    """The task's examples, or the reason why there are too few."""
     app = job.runtime.app
     examples: Examples | str = app.task.offline().examples(past, app.gates.min_examples, job.seed, metrics_of(app))
     if not isinstance(examples, str):
@@ -16,7 +16,7 @@ def examples_of(job: Job, past: SnapshotPast) -> Examples | str:
 
 
 def metrics_of(app: App) -> list[str]:
-    """The metrics that the application's rules name, and those that decide in their stead."""
+    """The metrics that the application's rules name, and the corrected ones that decide in their place."""
     named = [app.choose.metric, *(gate.metric for gate in app.gates.metrics)]
     plan = app.task.offline().plan()
     corrected = [plan.corrected_name(name) for name in named] if app.choose.ips else []

@@ -1,7 +1,7 @@
-"""Search the parameters of an application's candidates, or how much more data would help them.
+"""Hyperparameter search and learning curves of an application's candidates.
 
-Everything is evaluated before the test window of learning: fitted on what was known at a time, asked about the time
-between it and the test window. So what a search found can still be evaluated by `learn` on what it never saw.
+All trials are evaluated before the test window of learning: fitted on what was known at a time, tested on the time from
+then to the test window. So the best parameters can still be evaluated by `learn` on data that the search never saw.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,9 +30,9 @@ CURVE_SHARES = (0.1, 0.25, 0.5, 0.75, 1.0)
 
 
 class CandidateSearch(msgspec.Struct, frozen=True, kw_only=True):
-    """What a search brought one candidate: the value as declared and the best one, None where there is none.
+    """The result for one candidate: the value as declared and the best one, None where there is none.
 
-    `declaration`: the best parameters as one writes them in the application's file. `spent`: in full fits.
+    `declaration`: the best parameters as Python source. `spent`: the cost, in full fits.
     """
 
     candidate: str
@@ -47,8 +47,8 @@ class CandidateSearch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SearchReport(msgspec.Struct, frozen=True, kw_only=True):
-    """One search. `window`: what trials were evaluated on, before the test window of learning; `units`: how many are
-    in it."""
+    """The result of a search. `window`: the time that trials were evaluated on, before the test window of learning;
+    `units`: the number of units in it."""
 
     search: str
     app: str
@@ -91,10 +91,10 @@ def search_parameters(
     progress: Callable[[str], None] = lambda text: None,
     stopwatch: Stopwatch | None = None,
 ) -> SearchReport:
-    """Try parameters for `candidates` (default: all), each spending at most `budget` full fits.
+    """Try parameters for `candidates` (default: all), with at most `budget` full fits for each.
 
-    The search and each trial, as it ends, are written to the registry. The same snapshot, seed and candidates bring
-    the same values. Raises `NotFound` for a candidate that is not declared and `Refused` for too little data.
+    The search and, as it ends, each trial are written to the registry. The same snapshot, seed and candidates give the
+    same values. Raises `NotFound` for a candidate that is not declared and `Refused` for too little data.
     """
     spaces = _spaces(runtime, candidates)
     trial = _begin(runtime, how, float(budget), seed, stopwatch or SystemStopwatch(), progress)
@@ -141,9 +141,10 @@ def learning_curves(
     progress: Callable[[str], None] = lambda text: None,
     stopwatch: Stopwatch | None = None,
 ) -> CurveReport:
-    """The metric of each candidate, as declared, fitted on growing shares of the training data.
+    """The metric of each candidate, as declared, fitted on increasing shares of the training data.
 
-    Of stages the examples and what it retrieves from come from the share; the features it reads are everybody's.
+    For staged candidates the examples and the retrieval are limited to the share; the features are computed from all
+    data.
     """
     if not shares or not all(0 < share <= 1 for share in shares):
         raise BadInput("shares of a learning curve", "above 0 and at most 1", list(shares))
@@ -157,7 +158,7 @@ def learning_curves(
             progress(f"learning curve of {space.family}")
             try:
                 points = learning_curve(space.base, _recorded(trial, space, score), sorted(shares))
-            except Exception as error:  # a model may raise anything; the others go on
+            except Exception as error:  # a model may raise anything; the others continue
                 failed[space.family] = failure_text(error)
                 continue
             curves[space.family] = [(share, trial.objective.plain(value) or 0.0) for share, value in points]
@@ -182,7 +183,7 @@ def learning_curves(
 
 
 def declaration(candidate: Candidate) -> str:
-    """The candidate as one writes it in an application's file: the class and what differs from its defaults.
+    """The candidate as Python source: the class, and the parameters that differ from their defaults.
 
     >>> from flyball.models import EASE, Calibrated, Linear
     >>> declaration(EASE(l2=100.0)), declaration(Calibrated(Linear()))
@@ -208,7 +209,7 @@ def _written(value: Any) -> str:
 
 
 class _Trial:
-    """One search under way."""
+    """A running search."""
 
     def __init__(self, job: Job, search: Search, objective: Objective, window: Holdout) -> None:
         self.job, self.search, self.objective, self.window = job, search, objective, window
@@ -241,7 +242,7 @@ def _begin(
         progress(step.words)
 
     job = Job(runtime, run, show, 1, seed, "search", stopwatch)
-    with FileLock(runtime.home / LOCK, "learning"):  # only while history is written: fits may take hours
+    with FileLock(runtime.home / LOCK, "learning"):  # only while the history is written, since fits may take hours
         catch_up(job)
         snapshot = snapshot_of(job)
     past, task, min_examples = past_of(job, snapshot), app.task, app.gates.min_examples
@@ -276,7 +277,7 @@ def _search(job: Job, snapshot: Snapshot, how: str, budget: float, objective: Ob
 
 
 def _trainer(job: Job, data: TrainingData, past: SnapshotPast) -> Callable[[Any, float], Artifact]:
-    """Fits a candidate on a share of `data`, in this process."""
+    """A function that fits a candidate on a share of `data` in this process."""
     app = job.runtime.app
     offline = app.task.offline()
 
@@ -292,7 +293,7 @@ def _trainer(job: Job, data: TrainingData, past: SnapshotPast) -> Callable[[Any,
 
 
 def _recorded(trial: _Trial, space: Space[Candidate], score: Score[Candidate]) -> Score[Candidate]:
-    """The same, each point written to the registry."""
+    """`score`, with each point written to the registry."""
 
     def recorded(candidate: Candidate, share: float) -> float:
         start = trial.job.stopwatch.read_s()

@@ -1,7 +1,8 @@
-"""Operations: the processes of an application, kept running; the consumers of its log, kept up to date.
+"""Operations: supervises the processes of an application and runs the consumers of its log.
 
-Promises: consumers move as steps, in live and in virtual time; the fresh one comes first; what crashes is started
-again, with growing pauses; a second instance on the same home is refused; nothing outlives the supervisor.
+Promises: consumers are steps, the same in live and in virtual time, and the first in the list has priority; crashed
+processes are restarted with growing pauses; a second instance on the same home is refused; no child process outlives
+the supervisor.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""How a bulk load keeps out of the way of live events."""
+"""Backpressure: a bulk load waits while live events are behind."""
 
 import threading
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from flyball.operations.process_specs import read_report, running
 from flyball.runtime import STATE_CONSUMER, Runtime
 
 NEAR = 4_000
-"""Events the online state may be behind before more are loaded: with one load of 16,384 lines under a second's work."""
+"""The most events that the online state may be behind before a load waits; with 16,384 more, under a second's work."""
 
 STUCK_S = 5.0
 _LOOK_S = 0.02
@@ -23,11 +23,12 @@ def backpressure(
     stopwatch: Stopwatch | None = None,
     say: Callable[[str], object] | None = None,
 ) -> Callable[[], None]:
-    """What a bulk load calls between two appends: returns once the online state is at most `near` events behind.
+    """A function to call between two appends of a bulk load: it waits until the online state is at most `near` events
+    behind.
 
-    Returns at once when no instance runs on the home. A state that has not moved for five seconds is waited for no
-    more until it moves again: `say` is called with the reason, once. It is also called when a wait takes longer than a
-    second. `wait` is called with seconds.
+    It does not wait when no instance runs on the home, nor for a state that has made no progress for five seconds: then
+    `say` is called once with the reason, as it is when a wait takes longer than a second. `wait` is called with
+    seconds.
     """
     pause, watch = wait or threading.Event().wait, stopwatch or SystemStopwatch()
     return _Backpressure(runtime, near, pause, watch, say or (lambda text: None)).hold
@@ -47,7 +48,7 @@ class _Backpressure:
         self._said = False
 
     def hold(self) -> None:
-        """Return once more may be loaded."""
+        """Wait until more may be loaded."""
         if running(self._runtime) is None:
             return
         began_s, applied, moved_s = self._watch.read_s(), -1, 0.0
@@ -62,7 +63,7 @@ class _Backpressure:
                 return
             if now_s - moved_s > STUCK_S:
                 self._stuck_at = applied
-                self._say(f"loading on without the online state, {behind:,} events behind: {self._reason()}")
+                self._say(f"loading without waiting for the online state, {behind:,} events behind: {self._reason()}")
                 return
             if now_s - began_s > _SAY_S and not self._said:
                 self._said = True

@@ -1,4 +1,4 @@
-"""Main of a child process: `python -m flyball.operations.child KIND`, with its spec on standard input."""
+"""The entry point of child processes: `python -m flyball.operations.child KIND`, with the spec on standard input."""
 
 import logging
 import signal
@@ -18,7 +18,7 @@ _TAKEOVER_S = 15.0
 
 
 def main() -> None:
-    """Read the spec and be what the first argument says."""
+    """Read the spec and run the kind of process that the first argument names."""
     kind = sys.argv[1]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     spec = msgspec.json.decode(read_spec(), type=ProcessSpec)
@@ -62,7 +62,7 @@ def _work(spec: ProcessSpec) -> None:
 
 
 def _take(lock: FileLock, stop: threading.Event) -> None:
-    """Take the lock; a worker whose supervisor was killed needs a moment to let go of it."""
+    """Acquire the lock, waiting for a worker whose supervisor was killed to end."""
     waited = 0.0
     while not stop.is_set():
         try:
@@ -76,7 +76,7 @@ def _take(lock: FileLock, stop: threading.Event) -> None:
 
 
 def follow(runtime: Runtime, stop: threading.Event) -> None:
-    """The loop around the worker's steps."""
+    """Run the worker's steps until `stop` is set."""
     from flyball.operations.consumers import consumers_of
     from flyball.operations.worker import Worker
 

@@ -1,4 +1,4 @@
-"""What child processes write into their log files, line by line, for whoever runs without a terminal."""
+"""Reads the log files of child processes, line by line, to show them where there is no terminal."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -6,21 +6,21 @@ from pathlib import Path
 from flyball.operations.process_specs import log_path
 
 MOST_BYTES = 64_000
-"""Of one log at a time: a child that floods its log holds nothing up, and its file has the rest."""
+"""The most bytes read from one log at a time, so that a child that floods its log delays nothing."""
 
 
 class ChildLogs:
-    """Follows the logs of the named children of a home, from where they end now."""
+    """Follows the log files of the named children of a home, from their present ends."""
 
     def __init__(self, home: Path, names: Sequence[str]) -> None:
         self._paths = {name: log_path(home, name) for name in names}
         self._positions = {name: _size(path) for name, path in self._paths.items()}
 
     def read(self) -> Iterator[tuple[str, str]]:
-        """(name, line) of every whole line written since the last call that holds anything."""
+        """Yield (name, line) of every complete, nonempty line written since the last call."""
         for name, path in self._paths.items():
             size, position = _size(path), self._positions[name]
-            if size < position:  # begun anew
+            if size < position:  # the file was replaced
                 position = 0
             if size == position:
                 continue

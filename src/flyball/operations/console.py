@@ -1,4 +1,4 @@
-"""What `flyball up` shows: one calm display on a terminal, one line per notable thing elsewhere."""
+"""The output of `flyball up`: a live panel on a terminal, plain lines elsewhere."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -20,10 +20,10 @@ _KEPT_LINES = 8
 
 
 class Display(Protocol):
-    """Where a running instance shows itself."""
+    """The display of a running instance."""
 
     def open(self, name: str, url: str, call: str) -> AbstractContextManager[None]:
-        """Show `name` at `url` while it runs, and a first `call` to try."""
+        """A context in which the application `name` is shown as running at `url`, with a first `call` to try."""
         ...
 
     def notify(self, notice: Notice) -> None: ...
@@ -34,7 +34,7 @@ class Display(Protocol):
 
 
 class Lines:
-    """Plain lines: what happens, and a summary every ten seconds."""
+    """Plain lines: notices, and a summary every ten seconds."""
 
     def __init__(self, output: TextIO) -> None:
         self._output = output
@@ -49,7 +49,7 @@ class Lines:
         self._print(f"{_clock(notice.at_us)} {notice.name}: {notice.words}")
 
     def log(self, name: str, line: str) -> None:
-        """What a child wrote into its log: there is no other place to see it in a container."""
+        """Show a line of a child's log, which in a container can be seen nowhere else."""
         self._print(f"[{name}] {line}")
 
     def show(self, heartbeat: Heartbeat) -> None:
@@ -64,7 +64,7 @@ class Lines:
 
 
 class Panel:
-    """A display that is drawn again twice a second."""
+    """A panel that is redrawn twice a second."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -86,7 +86,7 @@ class Panel:
         self._draw()
 
     def log(self, name: str, line: str) -> None:
-        """Not here: the display stays calm, `run/logs` holds the lines."""
+        """Does nothing: the lines are in `run/logs`."""
 
     def show(self, heartbeat: Heartbeat) -> None:
         self._pulses.append(heartbeat)

@@ -1,4 +1,4 @@
-"""The consumers of an application's log, the most urgent first."""
+"""The consumers of an application's log, in order of priority."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,17 +22,17 @@ SETTLE_US = 60_000_000
 RELEASE_US = 5_000_000
 FEATURE_LOCK = "features.lock"
 STATE_REBUILD_CONSUMER = "state_rebuild"
-"""Builds views that are new or declared otherwise, beside those that serve; idle when there are none."""
+"""The name of the consumer that builds views that are new or changed, beside those that serve."""
 
 
 def consumers_of(runtime: Runtime, flush_us: int = FLUSH_US, *, rebuilding: bool = True) -> list[Consumer]:
-    """State and features first, since users wait for them, then history, then outcomes.
+    """State and features first, since responses depend on them, then history, then outcomes.
 
-    How long after they were known the first two apply events is measured, for training (`Runtime.apply_delays_path`).
-    `flush_us`: how long history may hold back a part that is not full; 0 writes out whenever it has caught up.
-    `rebuilding`: whether features that are new or declared otherwise are rebuilt when their offsets are first read; who
-    only looks where the consumers stand leaves that to the worker. What a consumer needs is opened when it is first
-    used: a file that cannot be read stops that consumer alone.
+    The delays with which the first two apply events are measured, for training (`Runtime.apply_delays_path`).
+    `flush_us`: how long history may buffer a part that is not full; 0: it writes whenever it has caught up.
+    `rebuilding`: whether new or changed features are rebuilt when their offsets are first read; False for a caller that
+    only needs the consumers' offsets. Each consumer opens its stores when first used, so that an unreadable file stops
+    that consumer alone.
     """
     log, predictions = runtime.log, runtime.predictions
     delays = ApplyDelays(runtime.apply_delays_path, runtime.clock.now_us)
@@ -66,7 +66,8 @@ def consumers_of(runtime: Runtime, flush_us: int = FLUSH_US, *, rebuilding: bool
 
 
 def _intervals(runtime: Runtime) -> list[Consumer]:
-    """What keeps the task's interval at its level, if it has one; outcomes wait until the answers are read."""
+    """The consumers that calibrate the task's prediction interval, if it has one. Outcomes wait until the predictions
+    have been read."""
     log, predictions, about = runtime.log, runtime.predictions, runtime.app.task.about
     if about.interval is None:
         return []
@@ -98,16 +99,16 @@ def _intervals(runtime: Runtime) -> list[Consumer]:
 
 
 def _history(name: str, log: EventLog, consumer: Callable[[], HistoryConsumer], batch: int, flush_us: int) -> Consumer:
-    """What writes a log as Parquet; `consumer` opens it when it is first used."""
+    """The consumer that writes a log to Parquet; `consumer()` opens it when first used."""
     flush = at_most_every(flush_us, lambda now_us: consumer().flush())
     return Consumer(name, log, lambda: consumer().offsets(), lambda slices: consumer().apply(slices), batch, flush)
 
 
 def catch_up(runtime: Runtime, report_progress: Callable[[str], object] | None = None) -> int:
-    """Apply what the log holds to state, history and outcomes; how many records were applied.
+    """Apply the log to state, history and outcomes; returns the number of records applied.
 
-    While a log worker runs on the home it does so itself and nothing is done here. `report_progress` is called with a
-    line now and then: after a change of the declaration all of the log is applied again, which takes minutes.
+    Does nothing while a log worker runs on the home, since that does the same. `report_progress` is called with a line
+    from time to time: after a change of the declaration the whole log is applied again, which may take minutes.
     """
     try:
         with FileLock(run_folder(runtime.home) / "worker.lock", "catching up"):
@@ -123,9 +124,9 @@ def catch_up(runtime: Runtime, report_progress: Callable[[str], object] | None =
 
 
 def _state(runtime: Runtime, in_service: bool) -> tuple[Consumer, Consumer]:
-    """What folds the views that serve, and what builds those that are new or declared otherwise, if there are any.
+    """The consumer of the serving views, and the one that builds new or changed views.
 
-    `in_service`: also the views of the versions in service, looked up again after each change of what is released.
+    `in_service`: also those of the versions in service, which are looked up again after each change of a release.
     """
     log = runtime.log
     state = StateConsumer(runtime.views, runtime.state, partitions=len(log.ends()))
@@ -153,14 +154,14 @@ def _state(runtime: Runtime, in_service: bool) -> tuple[Consumer, Consumer]:
 
 
 class _KeepViews:
-    """Gives the state's consumer the views of the application and of the versions in service or next to it."""
+    """Keeps the list of views of the state's consumer: those of the application and of the versions under release."""
 
     def __init__(self, runtime: Runtime, state: StateConsumer) -> None:
         self._runtime, self._state, self._serial = runtime, state, -1
 
     def look(self) -> None:
-        """Take over a change of what is released."""
-        with suppress(Exception):  # whatever is wrong with the registry: the views that are kept stay
+        """Update the list after a change of the release state."""
+        with suppress(Exception):  # when the registry cannot be read, the present views are kept
             release = current(self._runtime.registry)
             if release.serial != self._serial:
                 self._state.replace(views_in_service(self._runtime, release))
@@ -168,7 +169,7 @@ class _KeepViews:
 
 
 def views_in_service(runtime: Runtime, release: ReleaseState) -> list[View]:
-    """The views of the application as declared now, and of the versions under release, each by its own declaration."""
+    """The views of the application as declared now, and of each version under release as declared then."""
     views = {view.spec.name: view for view in runtime.views}
     for view in runtime.views_of_versions(versions_in_service(release)):
         views.setdefault(view.spec.name, view)
@@ -176,7 +177,7 @@ def views_in_service(runtime: Runtime, release: ReleaseState) -> list[View]:
 
 
 def _features(runtime: Runtime, delays: ApplyDelays, rebuilding: bool) -> list[Consumer]:
-    """The consumer of the declared features, if there are any."""
+    """The consumer of the declared features, if any."""
     log, groups = runtime.log, runtime.app.task.about.feature_groups
     if not groups:
         return []
@@ -222,7 +223,7 @@ def _at(stream: str, outcomes: OutcomeConsumer, partitions: int) -> Callable[[],
 
 
 def at_most_every(period_us: int, work: Callable[[int], object]) -> Callable[[int], None]:
-    """`work`, called only when `period_us` have passed since its last call; the first call only starts the count."""
+    """`work`, called at most every `period_us`; the first call only starts the period."""
     elapsed, last = Elapsed(), list[int]()
 
     def throttled(now_us: int) -> None:

@@ -1,4 +1,4 @@
-"""A first request that a person can paste: what `flyball up` prints, made from the task's request type."""
+"""The example request that `flyball up` prints, made from the task's request type."""
 
 import random
 from collections.abc import Mapping
@@ -13,15 +13,15 @@ from flyball.serving import RequestReader
 from flyball.tasks import About
 
 _TEXTS = ("a", "a1", "1", "a-1", "aa", "11", "AA", "a-001", "2026-01-31")
-"""Tried where a text is declared, in this order: the first that its pattern accepts."""
+"""Candidates for a text field; the first one that the field's pattern accepts is used."""
 
 
 def first_call(about: About, url: str) -> str:
-    """A command line that asks the service at `url` for an answer.
+    """A command line that sends an example request to the service at `url`.
 
-    The shortest of the task's own GET paths, or `/v1/<kind>` with the required fields and the least values that they
-    accept; such a request is kept as an event where its type is one of the application's. Where no such request passes
-    the checks of its type: the page that lists all calls.
+    It uses the shortest of the task's own GET paths, or `/v1/<kind>` with the required fields and the least values that
+    they accept; such a request is stored as an event where its type is one of the application's. Where no valid request
+    can be made, the address of the page that lists all calls.
     """
     fields = _example(about.request)
     try:
@@ -37,7 +37,7 @@ def first_call(about: About, url: str) -> str:
 
 
 def _example(request: type[msgspec.Struct]) -> Mapping[str, Any]:
-    """{required field: a value it accepts}, without those for which none can be made."""
+    """{required field: a valid value}, without fields for which none can be made."""
     hints = get_type_hints(request, include_extras=True)
     required = [field.name for field in msgspec.structs.fields(request) if field.required and field.name != "at"]
     values = {name: _value(hints[name]) for name in required}
@@ -63,7 +63,7 @@ def _value(annotation: Any) -> Any:
 
 
 def _near_one(least: float | None, most: float | None) -> float:
-    """1, or the bound next to it."""
+    """1, or the bound nearest to it."""
     if least is not None and least > 1:
         return least
     return most if most is not None and most < 1 else 1

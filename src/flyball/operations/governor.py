@@ -1,4 +1,4 @@
-"""The governor: decides when to learn, starts it, and sees it end."""
+"""The governor: decides when to learn, starts learning and waits for its end."""
 
 from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
@@ -15,12 +15,12 @@ class LearningJob(Protocol):
     """A run of learning under way."""
 
     def poll(self) -> str | None:
-        """None while it runs, then what came out, in one line."""
+        """None while it runs, then its result in one line."""
         ...
 
 
 class LearningState(Protocol):
-    """What the governor looks at."""
+    """What the governor's decisions depend on."""
 
     def champion(self) -> str | None:
         """The version that serves."""
@@ -31,12 +31,12 @@ class LearningState(Protocol):
         ...
 
     def events(self) -> int:
-        """How many events lie in the log."""
+        """The number of events in the log."""
         ...
 
 
 class GovernorDecision(msgspec.Struct, frozen=True):
-    """What a tick did. `next_us`: when learning is due by schedule, None for never."""
+    """The result of a tick. `next_us`: when learning is next due by schedule, None for never."""
 
     kind: Literal["waiting", "started", "running", "finished"]
     words: str
@@ -44,12 +44,12 @@ class GovernorDecision(msgspec.Struct, frozen=True):
 
 
 class Governor:
-    """Learns when a trigger is due, and first as soon as there are events enough and no champion.
+    """Starts learning when a trigger is due, and for the first time when there are `first_events` and no champion.
 
     Without a champion it tries again when the log has grown by half, at most once a minute. `start(now_us)` begins a
-    run; in live use it is a subprocess, in virtual time it returns a job that has already ended. The minute is measured
-    by `stopwatch`, see `Elapsed`; the schedule goes by the wall clock, and an attempt which that says is still to come
-    (it was set back) counts as made when it was first seen so.
+    run: a subprocess in live use, in virtual time a job that has already ended. The minute is measured by `stopwatch`,
+    see `Elapsed`; the schedule follows the wall clock. After the wall clock was set back, an attempt in its future
+    counts as made at the time when this was noticed.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Governor:
         return self._job
 
     def tick(self, now_us: int) -> GovernorDecision:
-        """Look at a running job, or start one when it is time."""
+        """Poll the running job, or start one when it is due."""
         passed_us = self._elapsed.us(now_us)
         if self._job is not None:
             outcome = self._job.poll()

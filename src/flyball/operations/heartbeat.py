@@ -1,4 +1,4 @@
-"""How a running instance is at one moment, from the small files its processes keep; reading disturbs none of them."""
+"""The status of a running instance at one time, read from the files that its processes write."""
 
 import msgspec
 
@@ -13,8 +13,8 @@ _ANSWERS, _LATENCY = "answers|", "latency_ms"
 
 
 class Heartbeat(msgspec.Struct, frozen=True):
-    """One moment. `counts`: serving counters of all processes; `applied`: records by consumer since the worker
-    began. `troubles`: of consumers, see `consumer_troubles`."""
+    """The status at `at_us`. `counts`: serving counters of all processes; `applied`: records by consumer since the
+    worker started; `troubles`: of consumers, see `consumer_troubles`."""
 
     at_us: int
     up: UpReport
@@ -29,7 +29,7 @@ class Heartbeat(msgspec.Struct, frozen=True):
 
 
 def read_heartbeat(runtime: Runtime, up: UpReport, now_us: int) -> Heartbeat:
-    """Look at the running instance."""
+    """The present status of the running instance."""
     worker = read_report(runtime.home, "worker", WorkerReport)
     release = current(runtime.registry)
     return Heartbeat(
@@ -47,7 +47,7 @@ def read_heartbeat(runtime: Runtime, up: UpReport, now_us: int) -> Heartbeat:
 
 
 class Rates(msgspec.Struct, frozen=True):
-    """What happened between two moments, per second; `p99_ms` and `levels` of the answers in between."""
+    """Rates per second between two heartbeats; `p99_ms` and `levels` of the responses in between."""
 
     answers_s: float
     events_s: float
@@ -56,9 +56,9 @@ class Rates(msgspec.Struct, frozen=True):
 
 
 def rates(before: Heartbeat, after: Heartbeat) -> Rates:
-    """What happened from `before` to `after`; a counter that went back counts as unchanged.
+    """The rates from `before` to `after`; a counter that decreased counts as unchanged.
 
-    When the clock was set back in between, nobody knows how long that took, and nothing counts as happened a second.
+    When the clock was set back in between, the elapsed time is unknown and all rates are 0.
     """
     seconds = (after.at_us - before.at_us) / 1e6 if after.at_us > before.at_us else float("inf")
     counts = {name: max(0, count - before.counts.get(name, 0)) for name, count in after.counts.items()}

@@ -1,4 +1,4 @@
-"""`flyball up`: one process that owns the home, the port and all the others."""
+"""`flyball up`: the process that owns the home, the port and all other processes."""
 
 import errno
 import os
@@ -39,16 +39,16 @@ _CHILD = "flyball.operations.child"
 
 
 def up(runtime: Runtime, display: Display, programs: Sequence[Program] = ()) -> None:
-    """Run the application until SIGINT or SIGTERM, then stop everything it started.
+    """Run the application until SIGINT or SIGTERM, then stop all processes it started.
 
-    `programs`: further ones to keep running, such as a world; "{port}" in their arguments becomes the port. Raises
-    `HomeBusy` when another instance runs on the same home, `BadSetting` when the port is taken, and what opening the
-    log raises.
+    `programs`: further programs to keep running, such as a world; "{port}" in their arguments is replaced by the port.
+    Raises `HomeBusy` when another instance runs on the same home, `BadSetting` when the port is taken, and what opening
+    the log raises.
     """
     lock = FileLock(run_folder(runtime.home) / "lock", f"flyball up {runtime.app.name}")
     with lock, bind(runtime.settings.host, runtime.settings.port) as listener:
-        runtime.log.ends()  # a log that cannot be used is reported at once, not by children that crash in turn
-        with suppress(FlyballError):  # without a registry lists come from below, and serving says why
+        runtime.log.ends()  # report an unusable log at once, instead of letting each child crash
+        with suppress(FlyballError):  # without a registry, lower fallback levels answer, and serving reports why
             declare_arrangement(
                 runtime.registry, runtime.app.name, runtime.app.task.about.arrangement, "up", runtime.clock.now_us()
             )
@@ -90,7 +90,7 @@ class _Instance:
         self._governor_serial, self._trouble = 0, ""
 
     def run(self) -> None:
-        for name in ("worker", "governor"):  # of an instance before this one
+        for name in ("worker", "governor"):  # reports of an earlier instance
             forget_report(self._runtime.home, name)
         restore = {number: signal.signal(number, self._ask_to_stop) for number in (signal.SIGINT, signal.SIGTERM)}
         self._dispatcher.start()
@@ -137,7 +137,7 @@ class _Instance:
         write_report(self._runtime.home, "up", report)
         try:
             heartbeat = read_heartbeat(self._runtime, report, now_us)
-        except FlyballError as error:  # a store that is away: what runs goes on, and is looked at again soon
+        except FlyballError as error:  # a store is unavailable: processes continue, and the next beat tries again
             if str(error) != self._trouble:
                 self._trouble = str(error)
                 self._display.notify(self._notice("flyball", self._trouble))
@@ -146,7 +146,7 @@ class _Instance:
         governor = heartbeat.governor
         if governor is not None and governor.serial != self._governor_serial:
             self._governor_serial = governor.serial
-            if governor.message:  # one that has just been started again has nothing to tell
+            if governor.message:  # empty right after a restart
                 self._display.notify(self._notice("governor", governor.message))
         if before is not None and before.champion != heartbeat.champion:
             self._display.notify(self._notice("release", f"champion is {heartbeat.champion or 'none'}"))
@@ -154,7 +154,7 @@ class _Instance:
         return heartbeat
 
     def _stop(self) -> None:
-        """Guests first, then the others; what does not end in time is killed."""
+        """Stop guest programs first, then the others; those that do not end in time are killed."""
         self._supervisor.terminate(_GUEST)
         self._supervisor.terminate(_ANSWERING)
         deadline_s = self._watch.read_s() + STOP_S
@@ -195,7 +195,7 @@ class _Instance:
 
 
 def own_programs(workers: int) -> list[Program]:
-    """The programs of every application: those that answer first, so that the first answer comes soon."""
+    """The programs of every application, serving processes first, so that the first response comes soon."""
     answering = [
         Program(f"serve-{index + 1}", python_argv(_CHILD, "serve"), _ANSWERING, replace_code=REPLACE_ME)
         for index in range(workers)

@@ -1,4 +1,4 @@
-"""The governor at work: what it looks at, and learning in a process of its own."""
+"""Runs the governor: reads the state for its decisions, and runs learning in a subprocess."""
 
 import threading
 from functools import cached_property
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 TICK_S = 0.5
 _CONTROL_TICKS = 2
-"""Releases are looked at every so many ticks."""
+"""The number of ticks between two checks of the releases."""
 _OUTCOME = "outcome: "
 
 
 class RuntimeState:
-    """What the governor looks at, read from the stores."""
+    """The state that the governor's decisions depend on, read from the stores."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -40,7 +40,7 @@ class RuntimeState:
 
 
 class LearningProcess:
-    """`learn` in a subprocess, so that the governor stays small and quick."""
+    """`learn` in a subprocess, so that the governor stays small and responsive."""
 
     def __init__(self, process: ChildProcess, spec: ProcessSpec) -> None:
         self._process, self._spec = process, spec
@@ -60,7 +60,7 @@ class LearningProcess:
 
 
 def start_learning(spec: ProcessSpec) -> LearningProcess:
-    """Begin to learn in a subprocess."""
+    """Start learning in a subprocess."""
     learn_spec = msgspec.structs.replace(spec, name=LEARN, channel=-1)
     argv = python_argv("flyball.operations.child", "learn")
     log = log_path(spec.settings.folder, learn_spec.name)
@@ -68,7 +68,7 @@ def start_learning(spec: ProcessSpec) -> LearningProcess:
 
 
 def govern(runtime: Runtime, spec: ProcessSpec, stop: threading.Event) -> None:
-    """The loop around the governor's ticks."""
+    """Run the governor's ticks until `stop` is set."""
     governor = Governor(
         runtime.app.retrain, RuntimeState(runtime), lambda now_us: start_learning(spec), stopwatch=SystemStopwatch()
     )
@@ -93,14 +93,17 @@ def govern(runtime: Runtime, spec: ProcessSpec, stop: threading.Event) -> None:
 
 
 class ReleaseControl:
-    """The controller of releases over a home: what it changed, or what keeps it from looking, once, in a line each."""
+    """Runs the release controller of a home; returns a line for each change, and for each new reason why it cannot
+    run."""
 
     def __init__(self, runtime: Runtime, by: str = "governor") -> None:
         self._runtime, self._by, self._trouble = runtime, by, ""
 
     @cached_property
     def _controller(self) -> Controller:
-        from flyball.operations.release_metrics import ReleaseMetrics  # polars, which only a release needs
+        from flyball.operations.release_metrics import (
+            ReleaseMetrics,
+        )  # imports polars, which is needed only during a release
 
         runtime = self._runtime
         return Controller(
@@ -111,12 +114,12 @@ class ReleaseControl:
         )
 
     def step(self, now_us: int) -> list[str]:
-        """Look at every release once."""
+        """Check every release once."""
         try:
             changes = self._controller.step(now_us)
-        except FlyballError as error:  # a store that is away: it is looked at again soon
+        except FlyballError as error:  # a store is unavailable: the next step tries again
             trouble, self._trouble = self._trouble, str(error)
-            return [] if trouble == self._trouble else [f"releases could not be looked at: {error}"]
+            return [] if trouble == self._trouble else [f"releases could not be checked: {error}"]
         self._trouble = ""
         return [change.message for change in changes]
 
@@ -126,7 +129,7 @@ def _words(decision: GovernorDecision) -> str:
 
 
 def learn_once(runtime: Runtime) -> None:
-    """Learn now; the last line of output says what came out."""
+    """Learn now; the last line of output is the result."""
     from flyball.learning import learn
 
     report = learn(runtime, progress=lambda progress: print(progress, flush=True), by="governor")
@@ -134,7 +137,7 @@ def learn_once(runtime: Runtime) -> None:
 
 
 def learn_words(report: "LearnReport") -> str:
-    """What a run of learning came to, in one line."""
+    """The result of a run of learning, in one line."""
     if report.status == "too_little_data":
         return f"too little data: {report.reason}"
     return f"learned in {report.seconds:.1f} s: {report.reason}"

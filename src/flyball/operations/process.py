@@ -1,7 +1,7 @@
-"""A program as a process of its own group, tied to its parent by a pipe: when its parent is gone, it goes too.
+"""Child processes in their own process groups that end when their parent ends.
 
-The parent pipe is the child's standard input: the parent writes one line, the specification, and keeps the pipe open.
-When the parent dies, however it dies, the pipe ends, and the child asks itself to stop.
+A pipe is the child's standard input: the parent writes one line, the specification, and keeps the pipe open. However
+the parent dies, the pipe is then closed, and the child stops itself.
 """
 
 import os
@@ -18,7 +18,7 @@ _LOG_BYTES = 5_000_000
 
 
 class ChildProcess:
-    """A running subprocess, leader of its own group."""
+    """A running subprocess, the leader of its own process group."""
 
     def __init__(self, popen: "subprocess.Popen[bytes]") -> None:
         self._popen = popen
@@ -41,7 +41,7 @@ class ChildProcess:
 
 
 def start_child(argv: Sequence[str], spec: bytes, log: Path, pass_fds: Sequence[int] = ()) -> ChildProcess:
-    """Start `argv` in a session of its own, its output appended to `log`, `spec` on its standard input."""
+    """Start `argv` in a new session, with its output appended to `log` and `spec` on its standard input."""
     log.parent.mkdir(parents=True, exist_ok=True)
     if log.exists() and log.stat().st_size > _LOG_BYTES:
         os.replace(log, log.with_name(f"{log.name}.1"))
@@ -55,14 +55,14 @@ def start_child(argv: Sequence[str], spec: bytes, log: Path, pass_fds: Sequence[
             start_new_session=True,
         )
     assert popen.stdin is not None
-    with suppress(BrokenPipeError):  # it died at once: the next poll tells, its log says why
+    with suppress(BrokenPipeError):  # it died at once: the next poll reports it, and its log says why
         popen.stdin.write(spec + b"\n")
         popen.stdin.flush()
     return ChildProcess(popen)
 
 
 def read_spec() -> bytes:
-    """The child's side: the line its parent wrote. Reads no further, so the parent pipe stays readable."""
+    """In the child: the line that the parent wrote. Reads no further, so the pipe can still be watched."""
     line = bytearray()
     while (letter := os.read(0, 1)) and letter != b"\n":
         line += letter
@@ -70,9 +70,9 @@ def read_spec() -> bytes:
 
 
 def watch_parent() -> None:
-    """The child's side: when standard input ends, end this process and its whole group.
+    """In the child: end this process and its group when standard input is closed.
 
-    A process that handles SIGTERM is asked first and has a grace of eight seconds.
+    A process that handles SIGTERM gets that first, and is killed after eight seconds.
     """
     threading.Thread(target=_watch, args=(lambda: os.read(0, 1), os.getpid()), name="parent pipe", daemon=True).start()
 
@@ -80,7 +80,7 @@ def watch_parent() -> None:
 def _watch(read: Callable[[], bytes], pid: int) -> None:
     while read():
         continue
-    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:  # by default it would end this process alone
+    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:  # the default action would end this process alone
         os.kill(pid, signal.SIGTERM)
         threading.Event().wait(GRACE_S)
     _kill_group(os.getpgid(0))
@@ -94,12 +94,12 @@ def _kill_group(group: int) -> None:
 
 
 def python_argv(module: str, *args: str) -> tuple[str, ...]:
-    """How this interpreter runs one of our modules; a file of the working folder cannot stand in for a package (-P)."""
+    """The command that runs a module with this interpreter; -P: files of the working folder do not shadow packages."""
     return (sys.executable, "-P", "-m", module, *args)
 
 
 def tail(log: Path, lines: int = 1) -> str:
-    """The last lines of a child's output that hold anything."""
+    """The last nonempty lines of a child's output."""
     if not log.exists():
         return ""
     with open(log, "rb") as file:

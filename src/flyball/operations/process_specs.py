@@ -1,4 +1,4 @@
-"""What a child process is started with, and the files through which processes report how they are."""
+"""The specifications of child processes, and the files in which processes report their status."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,8 @@ T = TypeVar("T")
 
 
 class ProcessSpec(msgspec.Struct, frozen=True):
-    """What the supervisor writes on a child's standard input. `channel`: the descriptor connections come over."""
+    """What the supervisor writes to a child's standard input. `channel`: the descriptor over which connections
+    arrive."""
 
     source: AppSource
     settings: Settings
@@ -25,7 +26,7 @@ class ProcessSpec(msgspec.Struct, frozen=True):
 
 
 class GovernorReport(msgspec.Struct, frozen=True):
-    """What the governor is doing. `serial` rises with each thing worth telling, `message` is the latest."""
+    """The status of the governor. `serial` increases with each new `message`."""
 
     at_us: int
     doing: str
@@ -35,7 +36,7 @@ class GovernorReport(msgspec.Struct, frozen=True):
 
 
 class UpReport(msgspec.Struct, frozen=True):
-    """What the supervisor runs."""
+    """The status of the supervisor and its children."""
 
     at_us: int
     pid: int
@@ -53,7 +54,7 @@ def report_path(home: Path, name: str) -> Path:
 
 
 LEARN = "learn"
-"""The name of the process that learns."""
+"""The name of the learning process."""
 
 
 def log_path(home: Path, name: str) -> Path:
@@ -61,7 +62,7 @@ def log_path(home: Path, name: str) -> Path:
 
 
 def write_report(home: Path, name: str, report: msgspec.Struct) -> None:
-    """Replace the report `name`. Not made durable: after a crash of the machine it is worth nothing anyway."""
+    """Replace the report `name`. It is not synced: after a crash of the machine it is obsolete anyway."""
     path = report_path(home, name)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -75,7 +76,7 @@ def forget_report(home: Path, name: str) -> None:
 
 
 def read_report(home: Path, name: str, kind: type[T]) -> T | None:
-    """The report `name`, None when there is none or another version of Flyball wrote it."""
+    """The report `name`; None when there is none or another version of Flyball wrote it."""
     path = report_path(home, name)
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
@@ -84,7 +85,7 @@ def read_report(home: Path, name: str, kind: type[T]) -> T | None:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process of that id runs; 0 stands for none."""
+    """Whether a process with this id runs; 0 stands for none."""
     if pid == 0:
         return False
     try:
@@ -97,6 +98,6 @@ def alive(pid: int) -> bool:
 
 
 def running(runtime: Runtime) -> UpReport | None:
-    """The report of the supervisor that runs on this home now, None when there is none."""
+    """The report of the supervisor that runs on this home now; None when there is none."""
     report = read_report(runtime.home, "up", UpReport)
     return report if report is not None and alive(report.pid) else None

@@ -1,4 +1,4 @@
-"""What users did, as evidence for the controller of releases."""
+"""Reads metrics of what users did, as evidence for the release controller."""
 
 from collections.abc import Sequence
 
@@ -10,15 +10,15 @@ from flyball.releases import MetricEvidence, Release
 from flyball.runtime import Runtime
 
 EVERY_US = 600_000_000
-"""How long what was computed holds: a look reads all exposures of the release."""
+"""How long computed metrics are reused: computing them reads all exposures of the release."""
 _SPLIT = ("canary", "ab", "bandit")
 
 
 class ReleaseMetrics:
     """Reads the metrics that a release is evaluated by, at most every `EVERY_US` for each release.
 
-    Called with a release and the time, it gives their evidence and why no comparison can be believed, "" when they can.
-    What cannot be computed is missing, which lets nothing through.
+    Called with a release and the time, it returns the evidence, and the reason why no comparison is valid ("" when
+    comparisons are valid). A metric that cannot be computed is marked missing, and a release does not advance on it.
     """
 
     def __init__(self, runtime: Runtime) -> None:
@@ -51,7 +51,7 @@ class ReleaseMetrics:
 
 
 def metric_evidence(result: MetricResult, release: Release) -> MetricEvidence:
-    """A metric of an experiment as the controller reads it: above 0 is better, whichever way the metric points."""
+    """A metric of an experiment as evidence for the controller: above 0 is better, whatever the metric's direction."""
     known = result.inference
     missing = result.missing or ("nothing was measured yet" if known is None else known.missing)
     evidence = MetricEvidence(

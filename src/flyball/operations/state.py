@@ -1,4 +1,4 @@
-"""How an application is, running or not, as one value."""
+"""The status of an application, running or not, as one value."""
 
 import msgspec
 
@@ -23,7 +23,7 @@ class ProcessStatus(msgspec.Struct, frozen=True):
 
 
 class ConsumerStatus(msgspec.Struct, frozen=True):
-    """One consumer: events behind, and the seconds since it last stood at the end (None when nothing runs)."""
+    """One consumer: events behind, and the seconds since it was last at the end (None when no worker runs)."""
 
     name: str
     behind: int
@@ -33,10 +33,10 @@ class ConsumerStatus(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """What `flyball status` shows. `ends`: records by stream and partition. `outcomes`: by version.
+    """The output of `flyball status`. `ends`: records by stream and partition. `outcomes`: by version.
 
-    `apply_delays`: by consumer, how long after they were known it applied live events, as measured. `troubles`: of
-    consumers that fail or do not move, since when.
+    `apply_delays`: {consumer: its measured delay from ingestion to application of live events}. `troubles`: {consumer:
+    problem and its duration}.
     """
 
     app: str
@@ -58,7 +58,7 @@ class Status(msgspec.Struct, frozen=True):
 
 
 def status(runtime: Runtime, since_us: int = 0) -> Status:
-    """Look at the stores and, when an instance runs, at what its processes report."""
+    """Read the status from the stores and, when an instance runs, from the reports of its processes."""
     now_us = runtime.clock.now_us()
     report = running(runtime)
     governor = read_report(runtime.home, "governor", GovernorReport) if report else None
@@ -89,7 +89,7 @@ def status(runtime: Runtime, since_us: int = 0) -> Status:
 
 
 def _consumers(runtime: Runtime, report: WorkerReport | None, now_us: int) -> list[ConsumerStatus]:
-    """Where each consumer stands, as a running worker reports it, else by what its own store says."""
+    """The status of each consumer, from the report of a running worker, else from the consumer's own store."""
     if report is None:
         return [ConsumerStatus(name, behind, None, "") for name, behind in _behind(runtime).items()]
     silent = consumer_troubles(report, now_us).get("", "")
@@ -100,7 +100,7 @@ def _consumers(runtime: Runtime, report: WorkerReport | None, now_us: int) -> li
 
 
 def _behind(runtime: Runtime) -> dict[str, int]:
-    """Records each consumer has still to apply, from where it stands in its own store."""
+    """{consumer: records not applied yet}, by the offsets in its own store."""
     from flyball.operations.consumers import consumers_of
 
     return {

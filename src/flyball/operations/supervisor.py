@@ -1,4 +1,4 @@
-"""Keeps programs running: starts them, starts again what crashes, stops them all."""
+"""Supervises programs: starts them, restarts those that crash, stops them all."""
 
 from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
@@ -9,11 +9,10 @@ from flyball.core import Backoff, Elapsed, Stopwatch
 
 
 class Program(msgspec.Struct, frozen=True):
-    """Something to keep running.
+    """A program to keep running.
 
-    `order`: lower ones start first and stop last. `delay_us`: how long after the supervisor's start to wait with it.
-    A program that ends with code 0 is done; any other end is a crash, after which it starts again. With `replace_code`
-    it asks to be started again.
+    `order`: lower ones start first and stop last. `delay_us`: from the supervisor's start to the program's. Exit code 0
+    ends it for good; any other code is a crash, after which it is restarted, and `replace_code` asks for a restart.
     """
 
     name: str
@@ -30,15 +29,15 @@ class Process(Protocol):
     def pid(self) -> int: ...
 
     def poll(self) -> int | None:
-        """None while it runs, then its exit code, negative for a signal."""
+        """None while it runs, then its exit code; negative for a signal."""
         ...
 
     def terminate(self) -> None:
-        """Ask it to end."""
+        """Send SIGTERM."""
         ...
 
     def kill(self) -> None:
-        """End it and all that it started."""
+        """Kill it and all processes it started."""
         ...
 
 
@@ -46,7 +45,7 @@ State = Literal["waiting", "running", "done", "stopped"]
 
 
 class Child(msgspec.Struct, frozen=True):
-    """How a program is doing. `since_us`: when that state began."""
+    """The status of a program. `since_us`: when its state began."""
 
     name: str
     state: State
@@ -56,7 +55,7 @@ class Child(msgspec.Struct, frozen=True):
 
 
 class Notice(msgspec.Struct, frozen=True):
-    """Something a person may want to know, in one line."""
+    """A line for the display."""
 
     at_us: int
     name: str
@@ -64,7 +63,7 @@ class Notice(msgspec.Struct, frozen=True):
 
 
 class _Kept:
-    """A program and how it is doing; `start_at_us` is in time that has passed, `since_us` a time."""
+    """A program and its status; `start_at_us` is elapsed time, `since_us` wall-clock time."""
 
     def __init__(self, program: Program, start_us: int, passed_us: int) -> None:
         self.program = program
@@ -77,7 +76,7 @@ class _Kept:
 
 
 class Supervisor:
-    """Runs `programs` by `launch`; every time is an argument. Pauses are measured by `stopwatch`, see `Elapsed`."""
+    """Runs `programs` by `launch`; all times are arguments. Pauses are measured by `stopwatch`, see `Elapsed`."""
 
     def __init__(
         self,
@@ -92,7 +91,7 @@ class Supervisor:
         self._kept = [_Kept(program, now_us, passed_us) for program in in_order]
 
     def tick(self, now_us: int) -> list[Notice]:
-        """Start what is due, notice what ended."""
+        """Start programs that are due and report those that ended."""
         message, passed_us = [], self._elapsed.us(now_us)
         for kept in self._kept:
             if kept.state == "running":
@@ -110,7 +109,7 @@ class Supervisor:
         ]
 
     def terminate(self, order: int) -> None:
-        """Ask all programs of `order` or higher to end, and start none of them again."""
+        """Terminate all programs of `order` or higher, and do not restart them."""
         for kept in self._kept:
             if kept.program.order >= order:
                 if kept.process is not None and kept.process.poll() is None:
@@ -118,7 +117,7 @@ class Supervisor:
                 kept.state = "stopped"
 
     def alive(self, order: int) -> list[str]:
-        """The programs of `order` or higher that have not ended."""
+        """The names of the programs of `order` or higher that still run."""
         return [
             kept.program.name
             for kept in self._kept
@@ -126,7 +125,7 @@ class Supervisor:
         ]
 
     def kill(self) -> None:
-        """End every process at once, with all that it started."""
+        """Kill every process at once, with all processes it started."""
         for kept in self._kept:
             kept.state = "stopped"
             if kept.process is not None:
@@ -141,7 +140,7 @@ class Supervisor:
         if code is None:
             return []
         if kept.process is not None:
-            kept.process.kill()  # whatever it had started goes with it
+            kept.process.kill()  # also kills the processes it started
         kept.process, kept.since_us = None, now_us
         if code == 0:
             kept.state = "done"

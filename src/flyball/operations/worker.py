@@ -1,4 +1,4 @@
-"""The log worker: a list of consumers, none known by name, each moved a batch at a time."""
+"""The log worker: runs a list of consumers, one batch at a time."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -10,16 +10,16 @@ from flyball.events import ConsumerLag, EventLog, Offsets, Slice, after_slices
 
 _LOOKS = 1_000
 FRESH_BATCHES = 4
-"""How many batches the first consumer may take in a row before the others get one."""
+"""How many batches the first consumer may apply in a row before the others get one."""
 
 
 class Consumer(msgspec.Struct, frozen=True):
     """One consumer on one stream.
 
-    `offsets`: where it stands in its own store. `apply`: apply slices that continue it. `limit`: records a batch,
-    small enough that a batch takes well under a second. `at_end`: called with now after each step in which the consumer
-    reached the end of its stream; what it has to tidy or write out is up to it. `active`: whether it has anything to do
-    with its stream now; None for always.
+    `offsets`: reads its offsets from its own store. `apply`: applies the slices that follow. `limit`: records in a
+    batch, few enough that a batch takes well under a second. `at_end`: called with the time after each step in which
+    the consumer reached the end of its stream, for instance to flush. `active`: whether it has anything to do now; None
+    for always.
     """
 
     name: str
@@ -32,19 +32,19 @@ class Consumer(msgspec.Struct, frozen=True):
 
 
 class StepReport(msgspec.Struct, frozen=True):
-    """What one step did: records applied by consumer, and where each one stands after it; without the idle ones."""
+    """The result of one step: records applied by consumer, and the lag of each after it; without inactive ones."""
 
     applied: dict[str, int]
     lags: dict[str, ConsumerLag]
 
     @property
     def idle(self) -> bool:
-        """Whether there was nothing to do."""
+        """Whether nothing was applied."""
         return not any(self.applied.values())
 
 
 class _Standing:
-    """A consumer and where it stands; `looks`, `moved_us` and `retry_at_us` are in time that has passed (`Elapsed`)."""
+    """A consumer and its position; `looks`, `moved_us` and `retry_at_us` are elapsed times (`Elapsed`)."""
 
     def __init__(self, consumer: Consumer) -> None:
         self.consumer = consumer
@@ -57,7 +57,7 @@ class _Standing:
         self.backoff = Backoff()
 
     def active(self) -> bool:
-        """Whether it has anything to do; where it stood before a pause may be wrong after it."""
+        """Whether it has anything to do; its cached offsets are dropped when it becomes inactive."""
         if self.consumer.active is None or self.consumer.active():
             return True
         self.position = None
@@ -65,21 +65,21 @@ class _Standing:
         return False
 
     def failed(self, error: Exception, now_us: int) -> None:
-        """Note an attempt that failed."""
+        """Record a failed attempt."""
         self.error = f"{type(error).__name__}: {error}"
         if self.failing_since_us is None:
             self.failing_since_us = now_us
 
     def succeeded(self) -> None:
-        """Note an attempt that did not fail."""
+        """Record an attempt that succeeded."""
         self.error, self.failing_since_us = "", None
 
 
 class Worker:
-    """Moves consumers along their streams; the first one first, and again between any two batches of the others.
+    """Runs consumers: the first one first, and again between any two batches of the others.
 
-    A consumer that raises is left alone with growing pauses and taken up from its stored offsets; the others go on.
-    Pauses and lags are measured by `stopwatch`, see `Elapsed`.
+    A consumer that raises is retried after growing pauses from its stored offsets; the others continue. Pauses and lags
+    are measured by `stopwatch`, see `Elapsed`.
     """
 
     def __init__(self, consumers: Sequence[Consumer], stopwatch: Stopwatch | None = None) -> None:
@@ -87,7 +87,7 @@ class Worker:
         self._elapsed = Elapsed(stopwatch)
 
     def step(self, now_us: int) -> StepReport:
-        """Give each consumer its turn once."""
+        """Let each consumer apply its next batches."""
         active = [standing for standing in self._standings if self._is_active(standing, now_us)]
         applied = {standing.consumer.name: 0 for standing in active}
         if active:
@@ -109,7 +109,7 @@ class Worker:
             return True
 
     def drain(self, now_us: int, steps: int = 1_000_000) -> int:
-        """Step until nothing is left to do, at most `steps` times; how many records were applied."""
+        """Step until nothing is left to do, at most `steps` times; returns the number of records applied."""
         total = 0
         for _ in range(steps):
             progress = self.step(now_us)
@@ -119,7 +119,7 @@ class Worker:
         return total
 
     def _advance(self, standing: _Standing, now_us: int, batches: int, applied: dict[str, int]) -> bool:
-        """Apply up to `batches` batches; whether any was applied."""
+        """Apply up to `batches` batches; returns whether any was applied."""
         passed_us = self._elapsed.us(now_us)
         if passed_us < standing.retry_at_us:
             return False
@@ -132,7 +132,7 @@ class Worker:
                     if standing.consumer.at_end is not None:
                         standing.consumer.at_end(now_us)
                     break
-        except Exception as error:  # one consumer's trouble is not that of the others; every status shows it
+        except Exception as error:  # an error stops only its own consumer; the status shows it
             standing.position = None
             standing.failed(error, now_us)
             standing.retry_at_us = passed_us + standing.backoff.next_us(passed_us)
@@ -156,7 +156,7 @@ class Worker:
         if standing.position is not None:
             try:
                 ends = standing.consumer.log.ends()
-            except Exception as error:  # a stream that is away stops its own consumers only
+            except Exception as error:  # an unavailable stream stops only its own consumers
                 standing.failed(error, now_us)
                 standing.position = None
         if standing.position is None:
@@ -168,7 +168,7 @@ class Worker:
             looks.append((passed_us, ends))
         while looks and _covers(standing.position, looks[0][1]):
             looks.popleft()
-        if len(looks) > _LOOKS:  # a consumer that stands still: every second look tells enough
+        if len(looks) > _LOOKS:  # for a consumer without progress, every second observation is enough
             standing.looks = deque(look for index, look in enumerate(looks) if index % 2 == 0)
         behind = sum(end - at for end, at in zip(ends, standing.position, strict=True))
         if behind == 0:
@@ -179,7 +179,7 @@ class Worker:
         )
 
     def _still_us(self, standing: _Standing, passed_us: int) -> int:
-        """How long it has been behind without moving."""
+        """How long it has been behind without progress, in microseconds."""
         if not standing.looks and standing.position is not None:
             return 0
         if standing.moved_us is None:

@@ -1,7 +1,7 @@
 """Provenance: why an answer was what it was, the same answer again, and whether its features were right.
 
-Promises: an explanation is made from the log, the registry and the artifacts alone, and says what it could not find
-out; a replay is called identical only when it was computed again and every item, source and bit of a score agrees.
+Promises: an explanation is derived from the log, the registry and the artifacts alone, and lists what could not be
+determined; a replay is called identical only when it was recomputed and every item, source and bit of a score agrees.
 """
 
 from flyball.provenance.audit import Audit, Difference, FeatureAudit, audit

@@ -1,12 +1,11 @@
-"""The skew audit: the features that answers were made from, computed again from the log and compared bit by bit.
+"""The audit of training/serving skew: recomputes the features of past answers from the log, and compares every bit.
 
-Two questions, kept apart. *Logic*: computed again from the same events, at the same timestamp, is every bit the same?
-It must be; anything else is an error in an engine or a store. *Freshness*: what was known by the time of the request
-but not applied yet; how often did that change a value, and how old was it?
+It answers two separate questions. *Logic*: recomputed from the same events at the same timestamp, is every bit equal?
+Any difference is an error in an engine or a store. *Freshness*: which events were known at the time of the request but
+not applied yet, how often did they change a value, and how long had they been known?
 
-What is read follows what is audited: of the keys of the requests, the events that any window can see. They are read
-from the history, the log in columns; whatever then differs is computed a second time from the log itself, which
-decides.
+Only the events that a window can see for the keys of the requests are read, from the history; what then differs is
+recomputed from the log itself, which decides.
 """
 
 from collections.abc import Sequence
@@ -32,7 +31,8 @@ Bits = tuple[NDArray[np.int64], NDArray[np.uint8]]
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """A value that is not what the log gives. `feature` is "" where only the digest of the answer is on record."""
+    """A value that differs from the recomputed one. `feature` is "" where only the digest of the values was
+    recorded."""
 
     prediction: str
     feature: str
@@ -47,10 +47,10 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class FeatureAudit(msgspec.Struct, frozen=True):
-    """One feature. `values` compared bit by bit, `wrong` of them differ; of `looked` values `stale` would have been
-    others with all that was known, `late`: longer than `target_us`, as declared. `lag_us`: {"p50", "p90", "p99", "max"}
-    of the stale ones; `all_p99_us`: within which 99 of 100 of all values looked at were fresh, 0 when they lacked
-    nothing."""
+    """The audit of one feature. `values`: compared bit by bit, of which `wrong` differ. `looked`: checked for
+    freshness, of which `stale` did not include all known events, and `late` lacked one known for longer than the
+    declared `target_us`. `lag_us`: {"p50", "p90", "p99", "max"} of the stale values; `all_p99_us`: the 99th percentile
+    of all, fresh ones counting as 0."""
 
     name: str
     values: int
@@ -64,15 +64,15 @@ class FeatureAudit(msgspec.Struct, frozen=True):
 
     @property
     def met(self) -> bool:
-        """Whether 99 of 100 values lacked nothing that had been known for longer than the target."""
+        """Whether at least 99 of 100 values included all events known for longer than the target."""
         return self.late <= (1 - SHARE) * self.looked
 
 
 class Audit(msgspec.Struct, frozen=True):
-    """What came out. `predictions` had features, `audited` were computed again, `sampled` with values on record.
+    """The result of an audit. `predictions`: with features; `audited`: recomputed; `sampled`: with recorded values.
 
-    `wrong`: answers whose digest or values differ; `differences`: the first of them. `fresh`: whether every feature met
-    its target. `skipped`: {reason: answers}. `notes`: what a reader should know.
+    `wrong`: the number of answers whose digest or values differ; `differences`: the first of them. `fresh`: whether
+    every feature met its target. `skipped`: {reason: answers}. `notes`: further remarks.
     """
 
     since_us: int
@@ -88,7 +88,7 @@ class Audit(msgspec.Struct, frozen=True):
 
     @property
     def exact(self) -> bool:
-        """No logic skew at all."""
+        """Whether there is no logic skew."""
         return self.wrong == 0
 
     def text(self) -> str:
@@ -163,8 +163,8 @@ def audit(
     )
 
 
-class _Found:
-    """What a look at the cases gave."""
+class _Examination:
+    """The recomputed values of the cases, and the differences."""
 
     def __init__(self) -> None:
         self.wrong, self.differences, self.tallies = set[str](), list[Difference](), dict[str, _Tally]()
@@ -172,8 +172,8 @@ class _Found:
 
 def _examine(
     runtime: Runtime, groups: Sequence[Group], cases: "Sequence[_Case]", targets: dict[str, int], from_log: bool
-) -> _Found:
-    examined = _Found()
+) -> _Examination:
+    examined = _Examination()
     if not cases:
         return examined
     keys: dict[str, set[tuple[str, ...]]] = {}
@@ -206,7 +206,7 @@ class _Tally:
         lags = np.array(self.lags or [0])
         spread = {f"p{share}": int(np.percentile(lags, share, method="higher")) for share in (50, 90, 99)}
         lag_us = spread | {"max": int(lags.max())} if self.lags else {}
-        beyond = self.looked - -(-self.looked * 99 // 100)  # of the slowest hundredth the quickest is the first beyond
+        beyond = self.looked - -(-self.looked * 99 // 100)  # the least of the slowest hundredth
         all_p99 = sorted(self.lags, reverse=True)[beyond] if beyond < len(self.lags) else 0
         return FeatureAudit(
             name, self.values, self.wrong, self.looked, self.stale, self.late, lag_us, target_us, all_p99
@@ -245,7 +245,7 @@ def _cases(runtime: Runtime, predictions: Sequence[Prediction], most: int) -> tu
 
 
 def _columns(runtime: Runtime, version: str) -> Columns | None:
-    """What the version reads; None for one that is not registered or reads what is not declared."""
+    """The columns that the version reads; None when it is not registered, or reads what is no longer declared."""
     try:
         return feature_columns(runtime.app.task, sorted(runtime.registry.version(version).features))
     except (NotFound, KeyError):
@@ -261,7 +261,8 @@ def _compute(
     tallies: dict[str, _Tally],
     targets: dict[str, int],
 ) -> None:
-    """The group's values as of each answer's offsets into `parts`, and what all that was known would have made them."""
+    """Add to `parts` the group's values at each answer's offsets, and count the values that all known events would have
+    changed."""
     import polars as pl
 
     from flyball.features import point_in_time
@@ -310,7 +311,7 @@ def _bits(values: "polars.DataFrame", names: Sequence[str]) -> Bits:
 
 
 class _Waiting:
-    """Events that were in the log when answers were made from what lay before them."""
+    """Events that were known when answers were made, but not applied yet."""
 
     def __init__(self, frames: "dict[str, polars.DataFrame]", cases: Sequence[_Case]) -> None:
         self._frames = frames
@@ -323,7 +324,7 @@ class _Waiting:
         self._by_key: dict[tuple[str, tuple[str, ...]], dict[tuple[Any, ...], Ints]] = {}
 
     def lag_us(self, name: str, fields: tuple[str, ...], key: tuple[str, ...], read: FeatureRead) -> int:
-        """How long the oldest event about the key had been known that was not applied yet."""
+        """How long the oldest event of the key that was not applied yet had been known, in microseconds."""
         first_unread = self._of(name, fields).get(key)
         if first_unread is None:
             return 0
@@ -334,7 +335,7 @@ class _Waiting:
         return read.at_us - int(waiting.min()) if len(waiting) else 0
 
     def _of(self, name: str, fields: tuple[str, ...]) -> dict[tuple[Any, ...], Ints]:
-        """{key: its events beyond the earliest answer, as known_at, partition, offset}."""
+        """{key: its events beyond the offsets of the earliest answer}; columns known_at, partition, offset."""
         import polars as pl
 
         if (name, fields) not in self._by_key:
@@ -357,7 +358,7 @@ class _Waiting:
 
 
 def _compare(case: _Case, computed: dict[str, Vectors], tallies: dict[str, _Tally]) -> list[Difference]:
-    """What differs between an answer's record and the values computed again."""
+    """The differences between an answer's record and the recomputed values."""
     prediction, read = case.prediction, case.read
     computed_reading = Reading(read.at_us, read.offsets, {name: computed[name] for name in case.keys})
     again = case.columns.of_items(computed_reading, range(case.items))
@@ -390,7 +391,7 @@ def _compare(case: _Case, computed: dict[str, Vectors], tallies: dict[str, _Tall
 
 
 def shown_bits(bits: int, tag: int) -> str:
-    """A value for a person: the number and its 64 bits.
+    """A value as text: the number and its 64 bits.
 
     >>> shown_bits(3, 1), shown_bits(0, 0)
     ('3 (0000000000000003)', 'missing')

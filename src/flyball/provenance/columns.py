@@ -1,4 +1,4 @@
-"""Events before offsets as frames: from the history as far as it reaches, from the log beyond."""
+"""Reads the events before given offsets as frames: from the history as far as it goes, then from the log."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ LoggedRow = tuple[Record, int, int]
 """A record with its partition and offset."""
 
 Keep = Callable[[str, "polars.DataFrame"], "polars.DataFrame"]
-"""(event type, frame) → the rows that matter."""
+"""A filter: (event type, frame) → the rows to keep."""
 
 
 def frames_before(
@@ -28,13 +28,12 @@ def frames_before(
     since_us: Mapping[str, int] | None = None,
     from_log: bool = False,
 ) -> "dict[str, polars.DataFrame]":
-    """{type: the events of the log before `until` that `keep` keeps}; types without any are left out.
+    """{type: the log's events before `until` that `keep` keeps}; types without any are omitted.
 
-    `since_us`: {type: the first timestamp that matters}; parts of the history that end before it are not read.
-
-    The history holds the same events as the log before its own offsets, and columns are read some twenty times as
-    fast as records; what the worker has not written to it yet is read from the log. So is everything when the history
-    cannot be read, or `from_log` says so, which takes longer and comes to the same.
+    `since_us`: {type: the first timestamp that is needed}; parts of the history that end before it are not read. The
+    history holds the same events as the log before its own offsets and is read about twenty times as fast; what the
+    worker has not written to it yet is read from the log. With `from_log`, or when the history cannot be read,
+    everything is read from the log: slower, with the same result.
     """
     if from_log:
         return _frames(runtime, until, list(types), keep, since_us or {}, from_history=False)
@@ -71,7 +70,8 @@ def _frames(
 
 
 def _joined(runtime: Runtime, until: Offsets, name: str, keep: Keep, from_history: bool) -> "polars.DataFrame":
-    """The rows of a joined type, made of all rows of its sides: either may name the keys, and lie anywhere before."""
+    """The rows of a joined type, made from all rows of its sides: either side may have the key, at any earlier
+    offset."""
     event = runtime.schema.joined[name].cls
     sides = sides_of(event)
     frames = _frames(runtime, until, list(sides), everything, {}, from_history)
@@ -98,7 +98,7 @@ def _tail(runtime: Runtime, after: Offsets, until: Offsets, types: set[str]) -> 
 
 
 def everything(name: str, frame: "polars.DataFrame") -> "polars.DataFrame":
-    """Keeps all rows."""
+    """A filter that keeps all rows."""
     return frame
 
 
@@ -106,10 +106,11 @@ def naming(
     keys_by_type: Mapping[str, Mapping[tuple[str, ...], Iterable[tuple[str, ...]]]],
     since_us: Mapping[tuple[str, tuple[str, ...]], int] | None = None,
 ) -> Keep:
-    """Keeps the rows whose fields hold one of the keys, `keys_by_type` being {type: {fields: keys}}; and some more.
+    """A filter for the rows whose fields hold one of the keys, `keys_by_type` being {type: {fields: keys}}; may keep
+    more.
 
-    `since_us`: {(type, fields): the first timestamp that matters of these}.
-    A field that is neither whole number nor text is not compared: what reads the rows compares keys itself.
+    `since_us`: {(type, fields): the first timestamp that is needed}. Only integers and texts are compared, since the
+    features compare keys themselves.
     """
     import polars as pl
 

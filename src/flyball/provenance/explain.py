@@ -1,4 +1,4 @@
-"""Explains an answer: what made it, why it is as it is, what followed."""
+"""Explains an answer: what it was made from, the contributions to it, and what followed."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,15 +18,15 @@ NEXT_EVENTS, NEXT_US = 50, 86_400_000_000
 
 
 class Contribution(msgspec.Struct, frozen=True):
-    """What a part of the context adds to a score: an item of the history (all of them together make the
-    score), or a feature with its value."""
+    """What a part of the context adds to a score: an item of the history (together they add up to the score), or a
+    feature with its value."""
 
     name: str
     value: float
 
 
 class ExplainedValue(msgspec.Struct, frozen=True):
-    """One value of the response, by its name. `because`: the largest contributions and the sum of all others."""
+    """One named value of the response. `because`: the largest contributions and the sum of all others."""
 
     name: str
     value: float
@@ -34,8 +34,8 @@ class ExplainedValue(msgspec.Struct, frozen=True):
 
 
 class ExplainedItem(msgspec.Struct, frozen=True):
-    """One item of the response. `because`: the strongest contributions; `words`: the reason in a few words; `title`: of
-    its profile, "" without one."""
+    """One item of the response. `because`: the largest contributions; `words`: the same as text; `title`: from its
+    profile, "" without one."""
 
     item: str
     score: float
@@ -46,7 +46,7 @@ class ExplainedItem(msgspec.Struct, frozen=True):
 
 
 class FollowUp(msgspec.Struct, frozen=True):
-    """What followed the answer: events of its key of one type, in a row, about the same things."""
+    """Equal events of the answer's key that followed it one after the other."""
 
     type: str
     fields: dict[str, Any]
@@ -56,8 +56,8 @@ class FollowUp(msgspec.Struct, frozen=True):
 
 
 class Why(msgspec.Struct, frozen=True):
-    """All there is to know of one answer. `knowledge`: what it knew of the key, in words, "" where it read no state.
-    `notes`: what could not be found out, and why."""
+    """The explanation of one answer. `knowledge`: what the state held about the key, as text, "" where it read none.
+    `notes`: what could not be determined, and why."""
 
     prediction: Prediction
     version: Version | None
@@ -84,7 +84,7 @@ class Why(msgspec.Struct, frozen=True):
 
 
 def why(runtime: Runtime, prediction_id: str, reasons: int = REASONS) -> Why:
-    """Explain the answer `prediction_id`, with up to `reasons` per item; raises `NotFound` when there is none."""
+    """Explain the answer `prediction_id`, with up to `reasons` contributions for each item; raises `NotFound`."""
     prediction = find_prediction(runtime.predictions, prediction_id)
     notes: list[str] = []
     version = _version(runtime, prediction, notes)
@@ -117,7 +117,7 @@ def _version(runtime: Runtime, prediction: Prediction, notes: list[str]) -> Vers
 def _rebuilt(runtime: Runtime, prediction: Prediction, notes: list[str]) -> Rebuilt | None:
     try:
         rebuilt = rebuild(runtime, prediction)
-    except FlyballError as error:  # whatever changed since, what is on record is shown
+    except FlyballError as error:  # show what was recorded, whatever changed since
         notes.append(f"the state it read cannot be rebuilt: {error}")
         return None
     if rebuilt.contexts is None:
@@ -133,7 +133,8 @@ def _reasons(
     most: int,
     notes: list[str],
 ) -> list[list[Contribution]]:
-    """For each item, or value where there are no items, its strongest contributions; none where it cannot say."""
+    """The largest contributions to each item, or to each value where there are no items; empty where the model has
+    none."""
     none: list[list[Contribution]] = [[] for _ in prediction.items or prediction.values]
     if version is None or rebuilt is None or rebuilt.contexts is None or prediction.level in FALLBACK_LEVELS:
         return none
@@ -163,7 +164,7 @@ def _strongest(contributions: list[tuple[str, float]], most: int) -> list[Contri
 
 
 def _adding_up(contributions: list[tuple[str, float]], most: int) -> list[Contribution]:
-    """The largest either way, and what the others add together: a value is the sum of its parts."""
+    """The contributions largest in absolute value, and the sum of the others: they add up to the value."""
     ordered = sorted(contributions, key=lambda contribution: (-abs(contribution[1]), contribution[0]))
     shown = [Contribution(name, value) for name, value in ordered[:most] if value]
     others = ordered[most:]
@@ -195,7 +196,7 @@ def _reason_words(because: list[Contribution], titles: Mapping[str, str]) -> str
 
 
 def _next(runtime: Runtime, prediction: Prediction, notes: list[str]) -> list[FollowUp]:
-    """The events of the same key in the log after the answer, equal ones in a row put together."""
+    """The log's events of the same key after the answer; consecutive equal ones are merged."""
     ends = runtime.log.ends()
     own = partition(prediction.key, len(ends))
     applied = prediction.offsets[own] if own < len(prediction.offsets) else 0
@@ -211,7 +212,7 @@ def _next(runtime: Runtime, prediction: Prediction, notes: list[str]) -> list[Fo
 
 
 def _key_entity(runtime: Runtime) -> str:
-    """What the key of a request names."""
+    """The name of the entity that is the key of a request."""
     return next(iter(references(runtime.app.task.about.request).values()), "")
 
 

@@ -1,4 +1,4 @@
-"""Declared features computed again from the log, for given keys."""
+"""Recomputes declared features from the log, for given keys."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -19,13 +19,13 @@ Keys = Mapping[str, Iterable[tuple[str, ...]]]
 
 
 class LogFeatures:
-    """Reads features as an answer did that was made from the events before `offsets`."""
+    """Reads features as they were for an answer made from the events before `offsets`."""
 
     def __init__(self, runtime: Runtime, offsets: Offsets) -> None:
         self._runtime, self._offsets = runtime, offsets
 
     def read(self, keys_of_rows: Sequence[GroupKeys], at_us: Sequence[int]) -> list[Reading]:
-        """Raises `Refused` for an answer that is stamped with no offsets of features."""
+        """The features of each row at its time; raises `Refused` for an answer without offsets of features."""
         if not self._offsets:
             raise Refused("the answer must be stamped with the offsets of its features, got none")
         groups = self._runtime.app.task.about.feature_groups
@@ -39,10 +39,10 @@ class LogFeatures:
 
 
 class Needed:
-    """Which events features of `keys` can read when asked at `first_us` or later.
+    """The events that features of `keys` can read at `first_us` or later.
 
-    `keys`: {event type: {its fields that name a key: keys}}. `since`: {(type, fields): the first timestamp of any
-    window}, where all windows have a beginning; `since_of`: the same by type, of all its fields.
+    `keys`: {event type: {its key fields: keys}}. `since`: {(type, fields): the start of the earliest window}, where all
+    windows have a start; `since_of`: the same by type, over all its fields.
     """
 
     def __init__(self, groups: Sequence[Group], keys: Keys, first_us: int) -> None:
@@ -68,9 +68,9 @@ class Needed:
 def events_about(
     runtime: Runtime, needed: Needed, until: Offsets, from_log: bool = False
 ) -> "dict[str, polars.DataFrame]":
-    """{event type: the events before `until` that the features can read}, and some more.
+    """{event type: at least the events before `until` that the features can read}.
 
-    They are read from the history, which is the log in columns, as far as it reaches; `from_log`: from the log alone.
+    They are read from the history as far as it goes; `from_log`: from the log alone.
     """
     keep = naming(needed.keys, needed.since)
     if not from_log:
@@ -88,7 +88,7 @@ def events_about(
 
 
 def _pieces(runtime: Runtime, needed: Needed, until: Offsets) -> Iterator[Slice]:
-    """The part of the log that may hold what is needed: blocks of other types, partitions and times are left out."""
+    """The slices of the log that may hold needed events, without blocks of other types, partitions and times."""
     log, ends = runtime.log, runtime.log.ends()
     goals = tuple(min(pair) for pair in zip((*until, *[0] * (len(ends) - len(until))), ends, strict=True))
     logged = {name: by_fields for name, by_fields in needed.keys.items() if name in runtime.schema.types}
@@ -102,7 +102,7 @@ def _pieces(runtime: Runtime, needed: Needed, until: Offsets) -> Iterator[Slice]
 def _homes(
     runtime: Runtime, name: str, by_fields: Mapping[tuple[str, ...], set[tuple[str, ...]]], partitions: int
 ) -> set[int]:
-    """The partitions that hold events of these keys: all of them, unless the log is divided by one of the fields."""
+    """The partitions that may hold events of these keys: all, unless one of the fields is the partition key."""
     field, partitions_read = runtime.schema.types[name].key_field, set[int]()
     for fields, keys in by_fields.items():
         if field not in fields:

@@ -1,4 +1,4 @@
-"""What an answer was made from, rebuilt from the log and the artifacts, and opened by the same door as in serving."""
+"""Rebuilds what an answer was made from, from the log and the artifacts, and loads it with the code of serving."""
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 
 class Rebuilt(msgspec.Struct, frozen=True):
-    """What an answer was made from. `version`: None for an answer that none made. `contexts`: that of the request,
-    None for an answer that read no state; `knowledge`: it in words. `titles`: {item: title} as they were."""
+    """What an answer was made from. `version`: None when no version made it. `contexts`: the context of the request,
+    None when no state was read; `knowledge`: the same as text. `titles`: {item: title} at that time."""
 
     request: Request
     version: Version | None
@@ -36,10 +36,10 @@ class Rebuilt(msgspec.Struct, frozen=True):
     _arrangement: Mapping[str, Any]
 
     def load(self) -> Loaded:
-        """The version as serving had it.
+        """The version as serving loaded it.
 
-        Raises `ArtifactCorrupt` when its files are not what was registered, `Refused` when they were removed, or when
-        no version made the answer.
+        Raises `ArtifactCorrupt` when its files differ from what was registered, `Refused` when they were removed, and
+        when no version made the answer.
         """
         if self.version is None:
             raise Refused("a version must have made the answer to be loaded, got none")
@@ -48,7 +48,7 @@ class Rebuilt(msgspec.Struct, frozen=True):
         return self._loader.load(self.version, self._arrangement, warm_at_us=None)
 
     def fallback(self) -> Fallback:
-        """What answered without a version or a store, with what the version had computed beforehand."""
+        """The fallback lists, with those that the version had precomputed."""
         task = self._runtime.app.task
         if self.version is None and isinstance(task, AnswersAtOnce):
             return task.first_fallback(self._arrangement)
@@ -57,11 +57,10 @@ class Rebuilt(msgspec.Struct, frozen=True):
 
 
 def rebuild(runtime: Runtime, prediction: Prediction) -> Rebuilt:
-    """Apply the log again up to the stamped offsets, for the key of this request alone, by the declaration that the
-    version was made with.
+    """Apply the log up to the stamped offsets, for the key of this request alone, by the version's declaration.
 
-    Raises `NotFound` for an unknown version or arrangement, `Refused` when the log does not reach the offsets, or for
-    a request or a declaration that does not fit what is declared now.
+    Raises `NotFound` for an unknown version or arrangement, and `Refused` when the log ends before the offsets, or when
+    the request or the declaration does not fit the application as declared now.
     """
     version = runtime.registry.version(prediction.version) if prediction.version else None
     arrangement = arrangement_value(runtime.registry, prediction.arrangement, {})
@@ -88,7 +87,7 @@ def rebuild(runtime: Runtime, prediction: Prediction) -> Rebuilt:
     stores = Stores(shown, features, catalogs, events, lambda level: prediction.interval)
     loader = VersionLoader(runtime.app, runtime.artifacts, stores, runtime.schema.written)
     contexts, knowledge = None, ""
-    if state is not None or not views:  # a task without views reads no state, whatever the offsets are
+    if state is not None or not views:  # a task without views needs no offsets
         online = loader.online(None if version is None else version.declaration)
         contexts = list(online.contexts([request])[0])
         knowledge = online.describe(contexts[0]) if isinstance(online, DescribesContexts) else ""

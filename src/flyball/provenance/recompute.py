@@ -17,10 +17,10 @@ from flyball.tasks import DEFAULT_LEVEL, FALLBACK_LEVELS, FeatureRead, RankedIte
 
 
 class Replay(msgspec.Struct, frozen=True):
-    """What came of computing an answer again.
+    """The result of recomputing an answer.
 
-    `identical`: every item, source and bit of every score is the same. `replayable`: it could be computed at all.
-    `differences`: one line each. `notes`: what a reader should know.
+    `identical`: every item, source and bit of every score is equal. `replayable`: it could be recomputed at all.
+    `differences`: one line each. `notes`: further remarks.
     """
 
     id: str
@@ -43,20 +43,21 @@ class Replay(msgspec.Struct, frozen=True):
 
 
 def replay(runtime: Runtime, prediction_id: str) -> Replay:
-    """Rebuild the state that the answer was made from and answer again, through the engine that serves.
+    """Rebuild the state that the answer was made from, and answer again with the serving engine.
 
     Raises `NotFound` for an unknown id. What cannot be rebuilt is reported, never guessed.
     """
     prediction = find_prediction(runtime.predictions, prediction_id)
     try:
         again, notes = _again(runtime, prediction)
-    except FlyballError as error:  # whatever changed since, it is reported and not guessed
+    except FlyballError as error:  # report what cannot be rebuilt, instead of guessing
         return _result(prediction, None, [str(error)])
     return _result(prediction, again, notes)
 
 
 def answer_by(runtime: Runtime, prediction: Prediction, version: str) -> Prediction:
-    """The answer that `version` would have given to the same request from the same state, by its own arrangement.
+    """The answer of `version`, with its own arrangement, to the same request from the same state.
+
 
     Raises `NotFound` for another version, `Refused` where it cannot be computed.
     """
@@ -134,7 +135,7 @@ def _result(prediction: Prediction, again: Prediction | None, notes: list[str]) 
 
 
 def differences_of(then: Prediction, now: Prediction) -> list[str]:
-    """One line for each position whose item, source, score or part differs in any bit, and for what else does."""
+    """One line for each rank whose item, source, score or part differs in any bit, and for each other difference."""
     lines = []
     for rank, (old, new) in enumerate(zip_longest(response_of(then).items, response_of(now).items), 1):
         if old is None or new is None or _bits(old) != _bits(new):

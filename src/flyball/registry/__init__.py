@@ -1,8 +1,8 @@
-"""The registry: what was learned, from what, by which code, how good it was, and what was decided about it.
+"""The model registry: versions with their lineage, metrics and gates, the release state, and an audit trail.
 
-Promises: a version is registered whole, with its metrics, gates and hashes, or not at all; its id is given once and
-never reused; decisions leave an entry in the audit trail in the same transaction; opening a registry brings it to
-this Flyball's revision and refuses a newer one. Reading imports no SQLAlchemy.
+Promises: a version is registered atomically with its metrics, gates and hashes; ids are never reused; a decision and
+its entry in the audit trail are one transaction; opening a registry migrates it to this Flyball's revision and refuses
+a newer one. Reading does not import SQLAlchemy.
 """
 
 from flyball.registry.store import (

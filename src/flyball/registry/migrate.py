@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parent / "migrations"
 
 
 def check_revision(revision: str | None) -> bool:
-    """Whether `revision` is already this code's revision; raises `Refused` for one this code does not know."""
+    """Whether `revision` is this code's revision; raises `Refused` for an unknown one."""
     if revision is None:
         return False
     known = {path.stem.removeprefix("revision_") for path in (FOLDER / "versions").glob("revision_*.py")}

@@ -1,4 +1,4 @@
-"""The registry: opened by URL; a database behind it gives rows and transactions."""
+"""The registry, opened by URL, over a database with rows and transactions."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -31,9 +31,9 @@ _DOCUMENTS = ("params", "metrics", "gates", "artifact_files", "declaration", "fe
 class Database(Protocol):
     """A database at this Flyball's revision.
 
-    `rows` runs a portable SELECT with `:name` parameters; `writing` is a transaction: all of it or nothing. Both
-    raise `StoreUnavailable` when the database is locked longer than its busy time, full or gone, `StoreCorrupt` when
-    it is damaged.
+    `rows` runs a portable SELECT with `:name` parameters; `writing` is a transaction. Both raise `StoreUnavailable`
+    when the database is locked for longer than its busy timeout, full or missing, and `StoreCorrupt` when it is
+    damaged.
     """
 
     def rows(self, sql: str, **values: object) -> list[dict[str, Any]]: ...
@@ -44,8 +44,8 @@ class Database(Protocol):
 class Registry:
     """Open, create or upgrade the registry at `url` (`sqlite:///path/registry.db`) and read it.
 
-    Raises `Refused` for a database of a newer Flyball and the errors of `Database`. What changes
-    it are functions: `begin_run`, `add_versions`, `end_run`, `replace_release`.
+    Raises `Refused` for a database of a newer Flyball, and the errors of `Database`. Functions change it: `begin_run`,
+    `add_versions`, `end_run`, `replace_release`.
     """
 
     def __init__(self, url: str) -> None:
@@ -53,7 +53,7 @@ class Registry:
         self.database: Database = load_backend("registry", BACKENDS, parsed.scheme)(parsed)
 
     def version(self, version_id: str) -> Version:
-        """The version `version_id`; raises `NotFound`, naming the newest ones."""
+        """The version `version_id`; raises `NotFound`, which lists the newest ones."""
         number = version_id[1:]
         rows: list[dict[str, Any]] = []
         if version_id[:1] == "v" and number.isascii() and number.isdecimal() and len(number) < 10:
@@ -72,11 +72,11 @@ class Registry:
         return [_run(row) for row in self.database.rows("SELECT * FROM runs ORDER BY number")]
 
     def audit(self) -> list[AuditEntry]:
-        """Everything that was decided, oldest first."""
+        """All entries of the audit trail, oldest first."""
         return [_entry(row) for row in self.database.rows("SELECT * FROM audit ORDER BY number")]
 
     def arrangement(self, revision: str) -> Arrangement:
-        """The arrangement `revision`; raises `NotFound`, naming those there are."""
+        """The arrangement `revision`; raises `NotFound`, which lists all."""
         for arrangement in self.arrangements():
             if arrangement.id == revision:
                 return arrangement
@@ -87,12 +87,12 @@ class Registry:
         return [_arrangement(row) for row in self.database.rows("SELECT * FROM arrangements ORDER BY number")]
 
     def release_objects(self) -> list[JsonObject]:
-        """The documents of all releases there ever were, as they are now, oldest first."""
+        """The present documents of all releases, oldest first."""
         rows = self.database.rows("SELECT document FROM release_objects ORDER BY number")
         return [msgspec.json.decode(row["document"]) for row in rows]
 
     def release_steps(self, number: int) -> list[ReleaseStep]:
-        """Every change of the release of this number, oldest first, without the documents."""
+        """All changes of release `number`, oldest first, without the documents."""
         query = (
             "SELECT t.*, o.kind FROM release_transitions t JOIN release_objects o ON o.number = t.release_number "
             "WHERE t.release_number = :number ORDER BY t.number"
@@ -100,19 +100,19 @@ class Registry:
         return [_step(row) for row in self.database.rows(query, number=number)]
 
     def released(self) -> ReleaseRow | None:
-        """What is released now, None before the first release."""
+        """The present release state; None before the first release."""
         rows = self.database.rows("SELECT serial, changed_us, document FROM releases ORDER BY serial DESC LIMIT 1")
         return None if not rows else _released(rows[0])
 
 
 def registry_exists(url: str) -> bool:
-    """Whether there is a registry at `url` already; makes none."""
+    """Whether there is a registry at `url`; creates none."""
     parsed = parse_url(url)
     return bool(load_backend("registry", BACKENDS, parsed.scheme).exists(parsed))
 
 
 def begin_run(registry: Registry, app: str, as_of_us: int, now_us: int) -> Run:
-    """Note that learning began; its id is used once, whatever becomes of the run."""
+    """Register the start of a run; its id is never reused, even if the run fails."""
     from flyball.registry.tables import runs as table
 
     with registry.database.writing() as connection:
@@ -133,7 +133,7 @@ def begin_run(registry: Registry, app: str, as_of_us: int, now_us: int) -> Run:
 
 
 def add_versions(registry: Registry, versions: Sequence[Version]) -> list[Version]:
-    """Register `versions`, all in one transaction; gives them back with their ids."""
+    """Register `versions` in one transaction; returns them with their ids."""
     from flyball.registry.tables import versions as table
 
     added: list[Version] = []
@@ -146,7 +146,7 @@ def add_versions(registry: Registry, versions: Sequence[Version]) -> list[Versio
 
 
 def add_arrangement(registry: Registry, app: str, value: JsonObject, by: str, reason: str, now_us: int) -> Arrangement:
-    """The revision that holds `value`: the newest one when it does already, else a new one."""
+    """The arrangement with `value`: the newest one when its value is the same, else a new revision."""
     from flyball.registry.tables import arrangements as table
 
     digest = sha256(_text(value).encode()).hexdigest()
@@ -172,7 +172,7 @@ def add_arrangement(registry: Registry, app: str, value: JsonObject, by: str, re
 def end_run(
     registry: Registry, run: Run, status: RunStatus, now_us: int, *, report: JsonObject, snapshot: str = ""
 ) -> None:
-    """Note how the run ended and what it reported."""
+    """Register the end of a run, with its status and report."""
     from flyball.registry.tables import runs as table
 
     with registry.database.writing() as connection:
@@ -191,9 +191,9 @@ def replace_release(
     entry: AuditEntry,
     steps: Sequence[ReleaseStep] = (),
 ) -> ReleaseRow:
-    """Release `document`, set the `states` of versions, note `entry` and the `steps` of releases, all or nothing.
+    """Replace the release state by `document`, set the `states` of versions, add `entry` and `steps`, atomically.
 
-    Raises `Refused` when the released serial is no longer `expected_serial` (0 for nothing released yet).
+    Raises `Refused` when the present serial is not `expected_serial` (0 before the first release).
     """
     import sqlalchemy as sa
 
@@ -249,7 +249,7 @@ def _note_step(connection: "Connection", step: ReleaseStep, entry: AuditEntry, s
 
 
 def add_entry(registry: Registry, entry: AuditEntry) -> None:
-    """Note what was done that changes neither versions nor release."""
+    """Add an audit entry for an action that changes neither versions nor the release."""
     with registry.database.writing() as connection:
         _note(connection, entry)
 
@@ -272,7 +272,7 @@ def _note(connection: "Connection", entry: AuditEntry) -> None:
 
 
 def _next(connection: "Connection", column: Any) -> int:
-    # the transaction holds the write lock, so no two can get the same number; on PostgreSQL the primary key refuses
+    # the transaction holds the write lock, so numbers are unique; on PostgreSQL the primary key would refuse a second
     import sqlalchemy as sa
 
     return (connection.execute(sa.select(sa.func.max(column))).scalar() or 0) + 1

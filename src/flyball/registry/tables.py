@@ -1,4 +1,4 @@
-"""The registry's tables as they are now; `migrations/` holds the way there. Portable types only: documents are text."""
+"""The registry's present tables, which `migrations/` creates. Only portable types: documents are text."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,12 +11,12 @@ Kind = type[sa.types.TypeEngine[Any]]
 
 
 def _number(name: str = "number") -> sa.Column[int]:
-    """A primary key that this code counts itself."""
+    """A primary key whose values this code assigns."""
     return sa.Column(name, sa.Integer, primary_key=True, autoincrement=False)
 
 
 def _filled(kind: Kind, *names: str) -> Iterator[sa.Column[Any]]:
-    """Columns that every row fills."""
+    """Columns that must not be null."""
     return (sa.Column(name, kind, nullable=False) for name in names)
 
 

@@ -1,4 +1,4 @@
-"""Searches for parameters in the registry: noted when they begin, each trial as it ends."""
+"""Hyperparameter searches in the registry: a search is stored when it begins, each trial when it ends."""
 
 import math
 from typing import Any
@@ -11,7 +11,7 @@ from flyball.registry.types import JsonObject, RunStatus, Search, SearchTrial
 
 
 def begin_search(registry: Registry, search: Search) -> Search:
-    """Note that a search began; gives it back with its id ("s1", "s2", ...)."""
+    """Register the start of a search; returns it with its id ("s1", "s2", ...)."""
     from flyball.registry.tables import searches as table
 
     columns = msgspec.structs.asdict(search)
@@ -24,7 +24,7 @@ def begin_search(registry: Registry, search: Search) -> Search:
 
 
 def add_trial(registry: Registry, search: Search, trial: SearchTrial) -> None:
-    """Note one more trial of a search."""
+    """Add a trial to a search."""
     import sqlalchemy as sa
 
     from flyball.registry.tables import trials as table
@@ -40,7 +40,7 @@ def add_trial(registry: Registry, search: Search, trial: SearchTrial) -> None:
 
 
 def end_search(registry: Registry, search: Search, status: RunStatus, now_us: int, about: JsonObject) -> None:
-    """Note how a search ended and what came out."""
+    """Register the end of a search, with its status and result."""
     from flyball.registry.tables import searches as table
 
     with registry.database.writing() as connection:
@@ -52,7 +52,7 @@ def end_search(registry: Registry, search: Search, status: RunStatus, now_us: in
 
 
 def searches_of(registry: Registry, search_id: str | None = None) -> list[Search]:
-    """All searches with their trials, oldest first, or the one asked for; raises `NotFound`."""
+    """All searches with their trials, oldest first, or the one with `search_id`; raises `NotFound`."""
     searches = [_search(row) for row in registry.database.rows("SELECT * FROM searches ORDER BY number")]
     if search_id is not None:
         known = [search.id for search in searches]

@@ -1,4 +1,4 @@
-"""What the registry holds, as values."""
+"""The structs stored in the registry."""
 
 from typing import Any, Literal
 
@@ -9,19 +9,18 @@ RunStatus = Literal["running", "done", "too_little_data", "failed", "interrupted
 JsonObject = dict[str, Any]
 
 REMOVED = "remove artifact"
-"""The action of an audit entry that says why a version's files are gone."""
+"""The action of the audit entry for the removal of a version's files."""
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True):
-    """One fitted candidate and all it came from.
+    """One fitted candidate with its lineage.
 
-    `state`: "candidate" passed its gates and never served, "rejected" may never serve (`reason` says why), "champion"
-    serves, "retired" served before. `kind`: the model's name in its table, or `file:Class`; `params`: its fields.
-    `artifact`: the folder's name inside the home's folder of artifacts, "" for none; `artifact_files`: {name: sha256}.
-    `metrics`: {name: {"value", "low", "high"}} and costs; `gates`: [{"name", "passed", "reason"}].
-    `declaration`: everything declared that its answers depend on besides features, as the task's `restore` reads it;
-    `features`: {name: hash of its definition} of those it reads.
-    `id` is given by the registry ("v1", "v2", ...) and "" before that.
+    `state`: "candidate" (passed its gates, never served), "rejected" (may never serve, for `reason`), "champion"
+    (serves) or "retired" (served before). `kind`: the model's name in the table of models, or `file:Class`; `params`:
+    its fields. `artifact`: its folder inside the home's folder of artifacts, "" for none; `artifact_files`: {name:
+    sha256}. `metrics`: {name: {"value", "low", "high"}} and costs; `gates`: [{"name", "passed", "reason"}].
+    `declaration`: all that its answers depend on besides features, as the task's `restore` reads it; `features`: {name:
+    hash of its definition} of the features it reads. `id`: assigned by the registry ("v1", "v2", ...), "" before that.
     """
 
     id: str = ""
@@ -48,9 +47,9 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Arrangement(msgspec.Struct, frozen=True, kw_only=True):
-    """What may change without training, such as re-ranking rules, thresholds and weights, as one revision.
+    """One revision of what may change without training, such as re-ranking rules, thresholds and weights.
 
-    `id` is given by the registry ("a1", "a2", ...). `digest`: sha256 of `value` in canonical JSON.
+    `id`: assigned by the registry ("a1", "a2", ...). `digest`: sha256 of `value` in canonical JSON.
     """
 
     id: str
@@ -63,12 +62,12 @@ class Arrangement(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def revision(self) -> int:
-        """The number that release states and predictions name it by."""
+        """Its number in release states and predictions."""
         return int(self.id[1:])
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt to learn. `ended_us` is None while it runs; `report` is what it reported at its end."""
+    """One run of learning. `ended_us`: None while it runs; `report`: its report at the end."""
 
     id: str
     app: str
@@ -81,7 +80,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SearchTrial(msgspec.Struct, frozen=True, kw_only=True):
-    """One fit of a search on a `share` of the training data: the value of the metric, or None and why there is none."""
+    """One fit of a search on a `share` of the training data, with the value of the metric, or None and the reason."""
 
     candidate: str
     params: JsonObject
@@ -92,10 +91,10 @@ class SearchTrial(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Search(msgspec.Struct, frozen=True, kw_only=True):
-    """One search for parameters, or one learning curve (`how` "curve").
+    """One hyperparameter search, or one learning curve (`how` is "curve").
 
-    `budget`: full fits each candidate may spend. `about`: what was learned from and evaluated on, and what came out.
-    `trials`: every fit, in order; those of a search that was killed are there too.
+    `budget`: the most full fits for each candidate. `about`: its data, windows and result. `trials`: all fits in order,
+    also those of a search that was killed.
     """
 
     id: str
@@ -114,7 +113,7 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """Who did what, when and why; `before` and `after` are the documents that changed."""
+    """Who did what, when and why; `before` and `after`: the document before and after the change."""
 
     at_us: int
     by: str
@@ -126,7 +125,7 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReleaseRow(msgspec.Struct, frozen=True):
-    """The released state, as a document, and its serial: it rises by one with each change."""
+    """The release state as a document, and its serial, which increases by one with each change."""
 
     serial: int
     changed_us: int
@@ -134,8 +133,10 @@ class ReleaseRow(msgspec.Struct, frozen=True):
 
 
 class ReleaseStep(msgspec.Struct, frozen=True, kw_only=True):
-    """One change of one release: `release` is its number, `document` all of it after the change. Who made it, when and
-    in which serial of the released state stand in the entry that it is written with, and come back when it is read.
+    """One change of one release: `release` is its number, `document` the release after the change.
+
+    Who made it, when, and the serial of the release state are stored in the audit entry of the same transaction, and
+    returned when a step is read.
     """
 
     release: int

@@ -1,1 +1,2 @@
-"""Alembic's script directory: `env.py` runs it, `versions/` holds one file per step, never edited once released."""
+"""Alembic's script directory: `env.py` runs migrations, `versions/` holds one file for each, never edited once
+released."""

@@ -1,4 +1,4 @@
-"""Run by Alembic: migrates over the connection (and in the transaction) that `migrate.upgrade` hands in."""
+"""Run by Alembic: migrates in the connection and transaction that `migrate.upgrade` passes."""
 
 from alembic import context
 
