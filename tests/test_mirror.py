@@ -99,6 +99,7 @@ HOLDS = {
     "tasks/metrics/test_recommend_metrics.py": "tasks/recommend/metrics",
     "tasks/test_attributes.py": "tasks/recommend/interactions",
     "tasks/test_behind.py": "tasks/recommend/known tasks/featurize",
+    "tasks/test_edited_keys.py": "app tasks serving/versions/learned_otherwise ../../docs/reference/edits.md",
     "tasks/test_placed.py": "tasks/recommend/item_index tasks/recommend/pipeline",
     "tasks/test_recommend.py": "tasks/recommend/declaration",
     "tasks/test_shares.py": "tasks/recommend/ranking_dataset",

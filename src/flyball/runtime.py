@@ -33,7 +33,7 @@ from flyball.events import (
 from flyball.features import FeatureReader
 from flyball.history import History, HistoryConsumer
 from flyball.home import HomeLayout
-from flyball.outcomes import DeclaredPredictions, prediction_consumer
+from flyball.outcomes import open_predictions, prediction_consumer
 from flyball.registry import Registry
 from flyball.releases import Actor, ExposureCounter, ShadowCounter, current, slow_limit_us, versions_in_service
 from flyball.settings import Settings, load_settings
@@ -109,11 +109,12 @@ class Runtime:
 
     @cached_property
     def predictions(self) -> EventLog:
+        """The prediction log. Requests in it are read as their type is declared now, where that is an event type.
+
+        Raises `Refused` for a stream of answers to requests of another type.
+        """
         self._begin_home()
-        """The prediction log. Requests in it are read as their type is declared now, where that is an event type."""
-        log, request = open_log(self.settings.predictions), self.app.task.about.request
-        declared = self.app.schema.types.get(request.__name__.lower())
-        return log if declared is None or declared.cls is not request else DeclaredPredictions(log, declared)
+        return _open_predictions(self.app, self.settings)
 
     @cached_property
     def quarantine(self) -> Quarantine:
@@ -258,9 +259,19 @@ class Runtime:
 
 
 def check_stored(app: App, settings: Settings) -> None:
-    """Raise `Refused` when stored events cannot be read as the application declares them now; creates no log."""
+    """Raise `Refused` when stored events, or requests that were answered, cannot be read as the application declares
+    them now; creates no log."""
     if log_exists(settings.events):
         DeclaredLog(open_log(settings.events), app.schema, settings.events).close()
+    if log_exists(settings.predictions):
+        _open_predictions(app, settings)
+
+
+def _open_predictions(app: App, settings: Settings) -> EventLog:
+    request = app.task.about.request
+    declared = app.schema.types.get(request.__name__.lower())
+    own = declared if declared is not None and declared.cls is request else None
+    return open_predictions(open_log(settings.predictions), request, own)
 
 
 def undeclared_in(app: App, settings: Settings, counted: bool = True) -> list[Undeclared]:

@@ -8,9 +8,15 @@ import msgspec
 import pytest
 
 import flyball as fb
-from flyball.core import new_id
+from flyball.core import Refused, new_id
 from flyball.events import Record, open_log, read_type
-from flyball.outcomes import DeclaredPredictions, Prediction, find_prediction, prediction_record, request_of_prediction
+from flyball.outcomes import (
+    Prediction,
+    find_prediction,
+    open_predictions,
+    prediction_record,
+    request_of_prediction,
+)
 from flyball.outcomes.prediction import prediction_of
 
 START_US = 1_700_000_000_000_000
@@ -44,34 +50,36 @@ LATER = {
 }
 
 
+RNG = random.Random(3)
+
+
+def predicted(request_type: type[fb.Event], request: dict[str, Any]) -> Record:
+    return prediction_record(
+        Prediction(
+            id=new_id(START_US, RNG),
+            at_us=START_US,
+            key="o1",
+            request_type=request_type.__name__.lower(),
+            request=request,
+            items=[],
+            scores=[],
+            sources=[],
+            version="v1",
+            arm="champion",
+            propensity=1.0,
+            level="champion",
+            offsets=(1,),
+        )
+    )
+
+
 @pytest.mark.parametrize("later", LATER)
 def test_a_request_is_read_as_its_type_is_declared_now(tmp_path: Path, later: str) -> None:
     url = f"sqlite://{tmp_path}/predictions.db?partitions=1&unique=0"
-    rng = random.Random(3)
-
-    def predicted(request_type: type[fb.Event], request: dict[str, Any]) -> Record:
-        return prediction_record(
-            Prediction(
-                id=new_id(START_US, rng),
-                at_us=START_US,
-                key="o1",
-                request_type=request_type.__name__.lower(),
-                request=request,
-                items=[],
-                scores=[],
-                sources=[],
-                version="v1",
-                arm="champion",
-                propensity=1.0,
-                level="champion",
-                offsets=(1,),
-            )
-        )
-
-    then, (cls, expected) = DeclaredPredictions(open_log(url), read_type(FIRST)), LATER[later]
+    then, (cls, expected) = open_predictions(open_log(url), FIRST, read_type(FIRST)), LATER[later]
     old = predicted(FIRST, {"order": "o1", "shop": "s7", "km": 3})
     then.append([old])
-    now = DeclaredPredictions(open_log(url), read_type(cls))
+    now = open_predictions(open_log(url), cls, read_type(cls))
     new = predicted(cls, expected)
     now.append([new])
     for record in (old, new):
@@ -84,3 +92,14 @@ def test_a_request_is_read_as_its_type_is_declared_now(tmp_path: Path, later: st
     assert read == [expected, expected]
     stored = [record.schema for piece in pieces for record in piece.stored or piece.records]
     assert stored == [read_type(FIRST).fingerprint, read_type(cls).fingerprint]
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_stream_of_answers_to_other_requests_is_refused(tmp_path: Path, declared: bool) -> None:
+    """Nothing could read them: neither the consumers nor a replay."""
+    url = f"sqlite://{tmp_path}/predictions.db?partitions=1&unique=0"
+    refund = order("Refund", amount=(int, 0))
+    open_predictions(open_log(url), refund, read_type(refund))  # nothing was answered yet
+    open_predictions(open_log(url), FIRST, read_type(FIRST)).append([predicted(FIRST, {"order": "o1"})])
+    with pytest.raises(Refused, match=r"that this home has answered, order, got Refund: .*former_names of Refund"):
+        open_predictions(open_log(url), refund, read_type(refund) if declared else None)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from flyball.core import lazy_door
 from flyball.outcomes.consumer import OutcomeConsumer
 from flyball.outcomes.counts import BOUNDS_US
-from flyball.outcomes.declared_predictions import DeclaredPredictions
+from flyball.outcomes.declared_predictions import open_predictions
 from flyball.outcomes.exposure import exposure_of, shown_items
 from flyball.outcomes.intervals import IntervalConsumer, IntervalState, read_interval
 from flyball.outcomes.metrics import LabelMetric, VersionOutcomes
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BOUNDS_US",
-    "DeclaredPredictions",
     "Exposure",
     "Followed",
     "IntervalConsumer",
@@ -48,6 +47,7 @@ __all__ = [
     "exposure_of",
     "find_prediction",
     "followed",
+    "open_predictions",
     "outcomes_by_version",
     "outcomes_frame",
     "prediction_consumer",

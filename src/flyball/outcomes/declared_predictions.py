@@ -11,6 +11,7 @@ import msgspec
 from flyball.core import Refused, StoreCorrupt
 from flyball.events import (
     Appended,
+    Event,
     EventLog,
     EventType,
     Lineage,
@@ -24,6 +25,24 @@ from flyball.outcomes.prediction import TYPE, prediction_of, prediction_record
 
 _decode = msgspec.msgpack.Decoder(list).decode
 _encode = msgspec.msgpack.Encoder().encode
+
+
+def open_predictions(log: EventLog, request: type[Event], declared: EventType | None) -> EventLog:
+    """The stream of predictions in `log` for a task that is asked with `request`.
+
+    `declared`: that type as the application declares it, None where the task makes it itself; then requests are read as
+    they are. Raises `Refused` for a stream of answers to requests of another type: nothing could read them.
+    """
+    stored = log.schemas.stored()
+    own = [] if declared is None else rows_of(declared, stored)
+    others = dict.fromkeys(written.name for written in stored if written not in own)
+    if others:
+        raise Refused(
+            f"requests of the task must be of the type of those that this home has answered, {', '.join(others)}, got "
+            f"{request.__name__}: declare that again, name it in former_names of {request.__name__} if it is the same "
+            "under another name, or choose another --home"
+        )
+    return log if declared is None else DeclaredPredictions(log, declared)
 
 
 class DeclaredPredictions(UpgradedLog):

@@ -45,7 +45,7 @@ class Decide(msgspec.Struct, frozen=True):
         return set().union(*(cost.fields() for cost in costs if cost is not None))
 
     def plain(self) -> dict[str, Any]:
-        """As plain values, for the declaration that a version keeps."""
+        """What decisions depend on, as plain values, for the declaration that a version keeps."""
         return {
             "false_approve": self.false_approve.plain(),
             "false_decline": self.false_decline.plain(),
@@ -53,7 +53,6 @@ class Decide(msgspec.Struct, frozen=True):
             "reviews_per_day": self.reviews_per_day,
             "abstain": None if self.abstain is None else list(self.abstain),
             "control": self.control,
-            "verdict": None if self.verdict is None else self.verdict.__name__,
             **({"otherwise": self.otherwise} if self.otherwise else {}),
         }
 

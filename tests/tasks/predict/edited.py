@@ -136,9 +136,19 @@ class EditedHome:
         home.follow()
         return home
 
+    def reopened(self, text: str) -> "EditedHome":
+        """This home under another file, its consumers caught up."""
+        home = EditedHome(self.folder, text, "again")
+        home.clock.move_to_us(self.clock.now_us())
+        home.follow()
+        return home
+
     def follow(self) -> None:
+        """Raises `AssertionError` where a consumer cannot go on."""
         worker = Worker(consumers_of(self.runtime, flush_us=0))
         worker.drain(self.clock.now_us())
+        lags = worker.step(self.clock.now_us()).lags
+        assert not any(lag.error for lag in lags.values()), lags
         catch_up(self.runtime)
 
     def declare(self) -> None:

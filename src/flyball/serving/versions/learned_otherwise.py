@@ -15,8 +15,11 @@ from flyball.registry import registry_exists
 from flyball.releases import current, role_of, versions_in_service
 from flyball.runtime import Runtime
 
-_FOLLOWED = ("columns", "hashes", "types")
+_FOLLOWED = ("hashes", "times", "types")
 """Keys that opening a version checks or follows by itself."""
+
+_PAIRS = ("columns",)
+"""Keys that list (name, kind)."""
 
 
 class LearnedOtherwise(msgspec.Struct, frozen=True):
@@ -57,7 +60,7 @@ def learned_otherwise(runtime: Runtime, but: Collection[str] = ()) -> list[Learn
             continue
         learned = _plain(runtime.registry.version(version).declaration, names)
         keys = [key for key in learned if key in declared and key not in skipped]
-        changes = [change for key in keys for change in _changes(key, learned[key], declared[key])]
+        changes = [change for key in keys for change in _changes(key, _named(key, learned), _named(key, declared))]
         if changes:
             older.append(LearnedOtherwise(version, role_of(release, version), tuple(changes)))
     return older
@@ -79,6 +82,10 @@ def _plain(value: Any, names: Mapping[str, str]) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item, names) for item in value]
     return names.get(value, value) if isinstance(value, str) else value
+
+
+def _named(key: str, declaration: Mapping[str, Any]) -> Any:
+    return dict(declaration[key]) if key in _PAIRS else declaration[key]
 
 
 def _changes(key: str, learned: Any, declared: Any) -> Iterator[str]:

@@ -44,6 +44,8 @@ TIMES = ("hour", "weekday")
 DAY = "day"
 """The unit that is a day (UTC) of requests."""
 
+_SOURCES = {"feature": "a feature", "field": "a field of the request", "time": "made of the request's time"}
+
 _LABEL = re.compile("[a-z][a-z0-9_]*")
 _KINDS = {"elapsed": ("number", "quantiles"), "occurs": ("binary",), "value": ("number", "quantiles")}
 
@@ -199,9 +201,21 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
             "quantiles": list(self.target_kind.quantiles),
             "zone": self.zone,
             "decide": plain_decide(self.decide),
+            "open_examples": self.open_examples,
+            "weight": None if self.weight_expression is None else self.weight_expression.plain(),
+            "verdict": self.decide.verdict.__name__
+            if isinstance(self.decide, Decide) and self.decide.verdict
+            else None,
             "columns": [[column.name, column.kind] for column in self.columns],
+            "times": [column.name for column in self.columns if self._source(column.name) == "time"],
             "hashes": self.feature_set.hashes,
         }
+
+    def _source(self, column: str) -> str:
+        """What a column is made of: a feature, a field of the event, or the request's time."""
+        if column in self.feature_set.names:
+            return "feature"
+        return "field" if column in self.on.__struct_fields__ else "time"
 
     def bind(self, candidates: Mapping[str, Any]) -> "tuple[Predict, Mapping[str, Any]]":
         """The candidates, of several labels each a `OneVsRest` of it.
@@ -239,15 +253,7 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
                 f"requests of the task must be {declaration['on']}, as when the version was learned, got "
                 f"{self.on.__name__}: release a version learned since"
             )
-        known = {column.name: column.kind for column in self.columns}
-        now = field_names_now(self.on)
-        for name, kind in declaration["columns"]:
-            got = known.get(now.get(name, name), "none")
-            if got != kind:
-                raise Refused(
-                    f"column {name} must be a {kind}, as when the version was learned, got {got}: declare it again, "
-                    f'under another name with fb.renamed("{name}"), or release a version learned since'
-                )
+        columns = self._check_columns(declaration)
         live = self.feature_set.hashes
         names = {name for name, _ in declaration["columns"]}
         check_hashes(live, {name: hash for name, hash in declaration["hashes"].items() if name in names})
@@ -259,11 +265,44 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
         target = self._target_of(declaration)
         quantiles, zone = tuple(declaration["quantiles"]) or self.quantiles, declaration["zone"]
         learned, declared = (declaration["kind"], quantiles, zone), (self.target_kind.kind, self.quantiles, self.zone)
-        same = target is self.target and learned == declared
+        ignore = self._ignoring_all_but(columns)
+        same = target is self.target and learned == declared and ignore == self.ignore
         then = decide_as_declared(declaration.get("decide"), self.decide, self.on)
         if same and plain_decide(then) == plain_decide(self.decide):
             return self
-        return self._refusing(target=target, kind=declaration["kind"], quantiles=quantiles, zone=zone, decide=then)
+        kind = declaration["kind"]
+        return self._refusing(target=target, kind=kind, quantiles=quantiles, zone=zone, decide=then, ignore=ignore)
+
+    def _check_columns(self, declaration: Mapping[str, Any]) -> set[str]:
+        """The columns that a version reads, by their names of now.
+
+        Raises `Refused` for one that is not declared any more, or is of another kind or made of something else.
+        """
+        every: tuple[TableColumn, ...] = _door("columns_of")(self.on, self.feature_set, ())
+        known, now = {column.name: column.kind for column in every}, field_names_now(self.on)
+        times = declaration.get("times", TIMES)
+        for name, kind in declaration["columns"]:
+            today = now.get(name, name)
+            got = known.get(today, "none")
+            if got != kind:
+                raise Refused(
+                    f"column {name} must be a {kind}, as when the version was learned, got {got}: declare it again, "
+                    f'under another name with fb.renamed("{name}"), or release a version learned since'
+                )
+            source = "feature" if name in declaration["hashes"] else "time" if name in times else "field"
+            if self._source(today) != source:
+                raise Refused(
+                    f"column {name} must be {_SOURCES[source]}, as when the version was learned, got "
+                    f"{_SOURCES[self._source(today)]}: give that another name, or release a version learned since"
+                )
+        return {now.get(name, name) for name, _ in declaration["columns"]}
+
+    def _ignoring_all_but(self, columns: set[str]) -> tuple[str, ...]:
+        """What `ignore` must be for models to see these columns; as it is where they do, perhaps with further ones."""
+        if columns <= {column.name for column in self.columns}:
+            return self.ignore
+        every: tuple[TableColumn, ...] = _door("columns_of")(self.on, self.feature_set, ())
+        return tuple(column.name for column in every if column.name not in columns)
 
     def _target_of(self, declaration: Mapping[str, Any]) -> Target | Mapping[str, Target]:
         """The target with the labels that a version predicts, in its order. Raises `Refused`."""
@@ -277,10 +316,10 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
         if classes == self.target_kind.classes:
             return self.target
         if isinstance(self.target, Target) or not set(classes) <= self.target.keys():
+            must = "as they are declared now, in this order" if isinstance(self.target, Target) else "declared now"
             raise Refused(
-                f"the version predicts {', '.join(classes) or 'no classes'}: they must be among those declared now, "
-                f"got {', '.join(self.target_kind.classes) or 'none'}: declare them again, or release a version "
-                "learned since"
+                f"the classes that the version predicts, {', '.join(classes) or 'none'}, must be {must}, "
+                f"got {', '.join(self.target_kind.classes) or 'none'}: declare them as they were, or run flyball learn"
             )
         return {name: self.target[name] for name in classes}
 

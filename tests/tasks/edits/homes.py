@@ -1,0 +1,233 @@
+"""Small applications of each kind, with a home that was filled and learned from before the file is edited."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from tests.provenance.conftest import APP as CINEMA
+from tests.tasks.predict import edited
+from tests.tasks.predict.edited import DAY_US, NOW_US, START_US, EditedHome
+
+TAIL = """
+
+import msgspec
+
+TASK = ARGUMENTS["task"]
+
+
+def with_app(**changes):
+    return fb.App(**{**ARGUMENTS, **changes})
+
+
+def with_task(**changes):
+    return with_app(task=msgspec.structs.replace(TASK, **changes))
+
+
+def with_part(key, **changes):
+    return with_task(**{key: msgspec.structs.replace(getattr(TASK, key), **changes)})
+
+
+def with_rule(key, **changes):
+    return with_app(**{key: msgspec.structs.replace(ARGUMENTS[key], **changes)})
+
+
+app = with_app()
+"""
+
+CHECKED = """
+class Checked(fb.Event):
+    payment: PaymentId
+    fraud: bool
+
+
+class Rechecked(fb.Event):
+    payment: PaymentId
+    fraud: bool
+
+
+Fraud = fb.joined"""
+
+PARCELS = """
+from typing import Annotated
+
+import flyball as fb
+
+ParcelId = Annotated[int, fb.Ref("parcel"), fb.integer(1)]
+
+
+class Parcel(fb.Event):
+    parcel: ParcelId
+    km: float
+    shop: str
+
+
+class Arrived(fb.Event):
+    parcel: ParcelId
+    state: str = "whole"
+    packing: str = "whole"
+
+
+class Lost(fb.Event):
+    parcel: ParcelId
+"""
+
+PAID = 'fb.sum(Payment, lambda p: p.amount, "7d", where=lambda p: p.risk > -3, scale=0.01)'
+MIX = 'fb.ratio(fb.count(Payment, "2d"), fb.count(Payment, "7d"))'
+RECENT = 'fb.count(Payment, fb.exact("6h", max_events=900))'
+
+DELIVERIES = (
+    PARCELS
+    + """
+ARGUMENTS = dict(
+    name="deliveries",
+    events=[Parcel, Arrived, Lost],
+    task=fb.Predict(
+        on=Parcel,
+        target=fb.elapsed(Arrived, by="parcel", within="6h", unit="m"),
+        kind="quantiles",
+        quantiles=(0.1, 0.5, 0.9),
+    ),
+    candidates={"medians": fb.GroupMedian("shop")},
+    gates=fb.gates(min_examples=20),
+)
+"""
+)
+
+STATES = (
+    PARCELS
+    + """
+ARGUMENTS = dict(
+    name="states",
+    events=[Parcel, Arrived, Lost],
+    task=fb.Predict(
+        on=Parcel,
+        target=fb.target_value(
+            Arrived,
+            lambda a: a.state,
+            classes=("whole", "damaged"),
+            by="parcel",
+            within="6h",
+            where=lambda a: a.packing != "torn",
+        ),
+        ignore=("hour", "weekday"),
+    ),
+    candidates={"linear": fb.Linear()},
+    gates=fb.gates(min_examples=20),
+)
+"""
+)
+
+LABELS = (
+    PARCELS
+    + """
+ARGUMENTS = dict(
+    name="labels",
+    events=[Parcel, Arrived, Lost],
+    task=fb.Predict(
+        on=Parcel,
+        target={
+            "damaged": fb.occurs(Arrived, by="parcel", within="6h", where=lambda a: a.state == "damaged"),
+            "lost": fb.occurs(Lost, by="parcel", within="6h"),
+        },
+        ignore=("hour", "weekday"),
+    ),
+    candidates={"linear": fb.Linear()},
+    gates=fb.gates(min_examples=20),
+)
+"""
+)
+
+
+def _arguments(text: str, name: str) -> str:
+    """The same file with the arguments of its `fb.App` by name."""
+    begins = f'app = fb.App(\n    "{name}",\n'
+    assert begins in text
+    return text.replace(begins, f'ARGUMENTS = dict(\n    name="{name}",\n')
+
+
+PAYMENTS = (
+    _arguments(edited.APP, "payments")
+    .replace(f"    paid={PAID},\n", "")
+    .replace("Fraud = fb.joined", CHECKED.lstrip("\n"), 1)
+    .replace("Refund, Fraud]", "Refund, Fraud, Checked, Rechecked]")
+    .replace("reviews_per_day=8", "reviews_per_day=8, verdict=Checked")
+    .replace("    frauds=", f"    paid={PAID},\n    mix={MIX},\n    frauds=")
+    .replace("payments=fb.count", f"recent={RECENT},\n    payments=fb.count")
+)
+PROMISES = DELIVERIES.replace("(0.1, 0.5, 0.9),", "(0.1, 0.5, 0.9),\n        decide=fb.quote(late=3.0, early=1.0),")
+TEXTS = {
+    "payments": PAYMENTS + TAIL,
+    "deliveries": DELIVERIES + TAIL,
+    "promises": PROMISES + TAIL,
+    "states": STATES + TAIL,
+    "labels": LABELS + TAIL,
+    "cinema": _arguments(CINEMA, "cinema").replace('"ease": fb.EASE(), "ials": fb.ImplicitALS(8), ', "") + TAIL,
+}
+
+
+def parcels() -> list[bytes]:
+    """Parcels of three shops: the farther the longer, some damaged, some lost."""
+    rng, timed = np.random.default_rng(5), []
+    for number in range(1, 601):
+        at_us = START_US + number * (edited.DAYS * DAY_US // 601)
+        shop, km = str(rng.choice(["a", "b", "c"])), round(float(rng.uniform(1, 20)), 2)
+        timed.append((at_us, {"type": "parcel", "parcel": number, "km": km, "shop": shop}))
+        took_us = int((km * 4 + "abc".index(shop) * 20 + rng.uniform(0, 30)) * 60_000_000)
+        if rng.random() < (0.6 if shop == "c" else 0.03):
+            timed.append((at_us + took_us, {"type": "lost", "parcel": number}))
+            continue
+        states = ["damaged" if rng.random() < (0.9 if km > 10 else 0.1) else "whole" for _ in range(2)]
+        timed.append((at_us + took_us, {"type": "arrived", "parcel": number, "state": states[0], "packing": states[1]}))
+    return _lines(timed)
+
+
+def films() -> list[bytes]:
+    """Users of two groups who watch films of one half, and rate some."""
+    rng, timed = random.Random(1), []
+    for film in range(30):
+        timed.append((START_US, {"type": "card", "film": f"f{film}", "half": str(film % 2)}))
+    for user in range(1, 61):
+        timed.append((START_US, {"type": "viewer", "user": user, "age": 20 + user % 40}))
+        mine = [film for film in range(30) if film % 2 == (user % 5 == 0)]
+        for day, film in enumerate(rng.sample(mine, 10)):
+            at_us = START_US + day * DAY_US + user * 1_000_000
+            timed.append((at_us, {"type": "watch", "user": user, "film": f"f{film}", "minute": 40}))
+            if film % 3 == 0:
+                timed.append((at_us + 1, {"type": "rate", "user": user, "film": f"f{film}", "stars": 1 + film % 5}))
+    return _lines(timed)
+
+
+def _lines(timed: list[tuple[int, dict[str, object]]]) -> list[bytes]:
+    ordered = sorted(timed, key=lambda pair: pair[0])
+    return [msgspec.json.encode({**fields, "at": at_us}) for at_us, fields in ordered if at_us < NOW_US]
+
+
+def _parcel_requests() -> list[dict[str, object]]:
+    return [{"parcel": 90_000 + n, "km": 3.0 + n, "shop": "abc"[n % 3]} for n in range(6)]
+
+
+HISTORIES: dict[str, Callable[[], list[bytes]]] = {
+    "payments": edited.lines,
+    "deliveries": parcels,
+    "promises": parcels,
+    "states": parcels,
+    "labels": parcels,
+    "cinema": films,
+}
+REQUESTS: dict[str, Callable[[], list[dict[str, object]]]] = {
+    "payments": lambda: edited.requests()[:6],
+    "deliveries": _parcel_requests,
+    "promises": _parcel_requests,
+    "states": _parcel_requests,
+    "labels": _parcel_requests,
+    "cinema": lambda: [{"user": user} for user in (1, 2, 3)],
+}
+
+
+def learned(folder: Path, name: str) -> EditedHome:
+    """A home of the application with a champion that has answered."""
+    home = EditedHome.learned(folder, TEXTS[name], HISTORIES[name]())
+    home.answers(REQUESTS[name]())
+    return home
