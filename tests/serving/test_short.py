@@ -47,6 +47,20 @@ class Ports:
                 await reader.readexactly(int(length[1]))
         writer.close()
 
+    async def exchange(self, number: int, requests: list[bytes]) -> list[bytes]:
+        """The replies to requests that are sent whole over one connection, each after the reply to the one before."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.ports[number])
+        replies = []
+        async with asyncio.timeout(30):
+            for request in requests:
+                writer.write(request)
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = re.search(rb"content-length: (\d+)", head)
+                assert length is not None
+                replies.append(head + await reader.readexactly(int(length[1])))
+        writer.close()
+        return replies
+
     async def ask(self, number: int, pieces: list[bytes]) -> bytes:
         """All that the server sends until it hangs up."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.ports[number])
@@ -169,6 +183,42 @@ async def test_requests_of_one_connection_that_wait_for_their_replies_all_take_t
     requests = [posted(b'{"user": %d, "k": %d}' % (user, k)) for user, k in ((7, 1), (3, 2), (9, 3))]
     await ports.converse(0, [*requests, got("/recommend/7"), *requests])
     assert ports.taken == 7
+
+
+async def test_a_head_that_was_parsed_before_is_known_by_its_bytes(
+    ports: Ports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recall, recalled = ports.paths.recall, list[bool]()
+
+    def noted(message: bytes) -> Any:
+        known = recall(message)
+        recalled.append(known is not None)
+        return known
+
+    monkeypatch.setattr(ports.paths, "recall", noted)
+    one, other, wrong, late = b'{"user": 7}', b'{"user": 9}', b'{"user": x}', b'{"user": 7}  '
+    requests = [posted(body) for body in (one, other, wrong, one, late, late)]
+    requests += [posted(other, "authorization: x\r\n"), posted(other), got("/recommend/7"), posted(one)[:-1] + b"]"]
+    replies = [[alike(reply) for reply in await ports.exchange(number, requests)] for number in (0, 1)]
+    assert replies[0] == replies[1]
+    assert recalled == [False, True, True, True, False, True, False, True, False, True]
+    assert ports.taken == 8, "all but the two that are no JSON"
+
+
+async def test_only_whole_requests_are_recalled_and_few_heads_are_kept(ports: Ports) -> None:
+    message, body = posted(BODY), BODY
+    for sent in (message + got("/recommend/7"), message[:-3], b"\r\n\r\n" + message, posted(BODY, "x: " + "y" * 3_000)):
+        await ports.ask(0, [sent + LAST])
+        assert ports.paths.recall(sent) is None
+    path = ShortPath(lambda body: None, lambda prediction: (b"", b""))  # type: ignore[arg-type, return-value]
+    ports.paths.remember(message, path, body)
+    assert ports.paths.recall(message) == (path, body)
+    assert ports.paths.recall(message[:-1]) is None
+    assert ports.paths.recall(message + b"G") is None
+    for number in range(short.MAX_KNOWN_HEADS):
+        ports.paths.remember(posted(body, f"traceparent: {number}\r\n"), path, body)
+    assert ports.paths.recall(message) is None
+    assert ports.paths.recall(posted(body, f"traceparent: {number}\r\n")) == (path, body)
 
 
 async def test_a_server_that_stops_says_so_and_closes(ports: Ports, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ from flyball.serving.http.short import ShortPath, ShortPaths
 from flyball.serving.processes.dispatcher import Receiver
 from flyball.serving.service import Service
 from flyball.settings import Settings
+from flyball.tasks import Request
 
 REPLACE_ME = 71
 """Exit code of a process whose scoring threads are all held: start another."""
@@ -108,6 +109,8 @@ class _Connection(HttpToolsProtocol):
     short: ShortPaths | None = None
     _path: ShortPath | None = None  # of the request that is coming in
     _body = b""
+    _message = b""  # what came when nothing was begun, for as long as it may be a whole request
+    _begun = False  # whether a part of a request is in
     _head, _in_head = 0, True
     _complete = False  # whether all that was begun is in
     _overdue: asyncio.TimerHandle | None = None
@@ -117,6 +120,9 @@ class _Connection(HttpToolsProtocol):
         self._expect()
 
     def data_received(self, data: bytes) -> None:
+        self._message = b"" if self._begun else data
+        if self._recalled(data):
+            return
         if self._in_head:
             self._head += len(data)
         super().data_received(data)
@@ -127,7 +133,7 @@ class _Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._complete = False
+        self._begun, self._complete = True, False
 
     def on_headers_complete(self) -> None:
         self._in_head, self._head = False, 0
@@ -144,7 +150,7 @@ class _Connection(HttpToolsProtocol):
             self._body += body
 
     def on_message_complete(self) -> None:
-        self._in_head, self._complete = True, True
+        self._in_head, self._complete, self._begun = True, True, False
         self._expect_nothing()
         path, self._path = self._path, None
         if path is not None and self.short is not None:
@@ -154,14 +160,41 @@ class _Connection(HttpToolsProtocol):
                 super().on_headers_complete()
                 super().on_body(self._body)
             else:
-                cycle = self.cycle = _ShortCycle()  # type: ignore[assignment]
-                self.short.answer(request, lambda prediction: self._reply(path, cycle, prediction))
+                self.short.remember(self._message, path, self._body)
+                self._answer(path, request)
                 return
         super().on_message_complete()
 
+    def _recalled(self, data: bytes) -> bool:
+        """Whether `data` is a request with a head that was parsed before, and is being answered."""
+        if self._begun or self.short is None or not self._may_answer():
+            return False
+        recalled = self.short.recall(data)
+        if recalled is None:
+            return False
+        path, body = recalled
+        try:
+            request = path.read(body)
+        except Exception:  # it is parsed after all, for the routes to say what is wrong
+            return False
+        self._unset_keepalive_if_required()
+        self._expect_nothing()
+        self._complete = True
+        self._answer(path, request)
+        return True
+
+    def _answer(self, path: "ShortPath", request: Request) -> None:
+        cycle = self.cycle = _ShortCycle()  # type: ignore[assignment]
+        if self.short is not None:
+            self.short.answer(request, lambda prediction: self._reply(path, cycle, prediction))
+
+    def _may_answer(self) -> bool:
+        """Whether nothing is still to be sent before an answer."""
+        return (self.cycle is None or self.cycle.response_complete) and not self.flow.write_paused
+
     def _short_path(self) -> "ShortPath | None":
         """The short path of the request whose head is in, when nothing is still to be sent before it."""
-        if self.short is None or not (self.cycle is None or self.cycle.response_complete) or self.flow.write_paused:
+        if self.short is None or not self._may_answer():
             return None
         parser = self.parser
         if parser.get_http_version() != "1.1" or not parser.should_keep_alive() or parser.should_upgrade():
