@@ -17,7 +17,16 @@ from tests.releases.home import Home, check_consistent
 from flyball.core import NotFound, Refused
 from flyball.policy import ReleasePlan, ab, bandit, canary, interleave, shadow
 from flyball.registry import store
-from flyball.releases import Router, all_releases, current, find_release, start_release
+from flyball.releases import (
+    Router,
+    all_releases,
+    current,
+    find_release,
+    start_release,
+    versions_in_service,
+    versions_in_shadow,
+    versions_to_serve,
+)
 from flyball.releases.release import Command
 
 
@@ -82,12 +91,55 @@ def test_what_cannot_be_started_says_why(home: Home) -> None:
     check_consistent(home.registry)
 
 
-@pytest.mark.parametrize("plan", [canary(shadow="1d"), shadow(), interleave(), bandit(reward="liked")])
+@pytest.mark.parametrize("plan", [interleave(), bandit(reward="liked")])
 def test_what_would_only_look_as_if_it_ran_is_not_started(home: Home, plan: ReleasePlan) -> None:
     home.promote("v1")
     with pytest.raises(Refused, match="a release must be of a kind that is served, got"):
         home.start("v2", plan)
     assert current(home.registry).numbered == 1
+
+
+def test_from_a_shadow_to_a_canary_by_hand(home: Home) -> None:
+    home.promote("v1")
+    started = home.start("v2", shadow(10, steps=(5, 100)))
+    assert started.message == "rel2 started: v2 against v1, shadow"
+    assert home.do("rel2", "pause").message == "rel2: shadow before, now paused in shadow"
+    with pytest.raises(Refused, match="paused in shadow, where one can abort, finish, pause, promote, resume"):
+        home.do("rel2", "advance")
+    home.do("rel2", "resume")
+    home.start("v3", canary(50, 100, traffic=60))  # a shadow takes no units
+    with pytest.raises(Refused, match="'version' must have 100 % of its units free for rel2, but rel3 takes 60 %"):
+        home.do("rel2", "advance")
+    home.do("rel3", "abort")
+    assert home.do("rel2", "advance").message == "rel2: shadow before, now canary at 5 % (step 1 of 2)"
+    with pytest.raises(Refused, match="rel2 must be promoted to get 100 % of the units"):
+        home.do("rel2", "advance")
+    users = [Router(current(home.registry)).route(str(user)).version for user in range(2_000)]
+    assert 0.03 < users.count("v2") / 2_000 < 0.07
+    check_consistent(home.registry)
+
+
+def test_a_canary_that_began_as_a_shadow_keeps_its_units(home: Home) -> None:
+    home.promote("v1")
+    home.start("v2", canary(10, 50, 100, shadow="1d", traffic=40))
+    home.start("v3", canary(10, 50, 100, traffic=60))
+    assert {Router(current(home.registry)).route(str(user)).version for user in range(500)} == {"v1", "v3"}
+    home.do("rel2", "advance")
+    assert home.do("rel2", "advance").message.endswith("now canary at 50 % (step 2 of 3)")
+    assert {Router(current(home.registry)).route(str(user)).version for user in range(500)} == {"v1", "v2", "v3"}
+    check_consistent(home.registry)
+
+
+def test_nobody_is_shown_what_a_shadow_answers(home: Home) -> None:
+    home.promote("v1")
+    home.start("v2", shadow())
+    state = current(home.registry)
+    assert Router(state).route("1", forced="candidate").version == "v1"
+    assert Router(state).route("1", forced="rel2:candidate").version == "v1"
+    assert (versions_in_service(state), versions_to_serve(state)) == (["v1", "v2"], ["v1"])
+    assert versions_in_shadow(state) == ["v1", "v2"]
+    home.do("rel2", "abort")
+    assert versions_in_shadow(current(home.registry)) == []
 
 
 def test_a_rollback_aborts_what_was_compared_with_the_champion(home: Home) -> None:

@@ -58,10 +58,22 @@ async def test_a_release_is_started_shown_and_ended(caller: Any) -> None:
     assert current(caller.service.runtime.registry).champion == "v1"
 
 
+async def test_a_shadow_is_started_shown_and_advanced(caller: Any) -> None:
+    started = await post(caller, "/v1/releases", {"versions": ["v2"], "shadow": 25})
+    assert (started.status_code, started.json()["message"]) == (201, "rel2 started: v2 against v1, shadow")
+    shown = (await caller.get("/v1/releases/rel2")).json()
+    assert (shown["state"], shown["shadow"], shown["release"]["sampled"]) == ("shadow", None, 0.25)
+    assert "1,000 answers of the shadow, 0 so far" in shown["missing"]
+    assert (await post(caller, "/v1/releases/rel2/advance", {})).json()["message"] == (
+        "rel2: shadow before, now canary at 10 % (step 1 of 2)"
+    )
+
+
 async def test_what_cannot_be_done_says_why(caller: Any) -> None:
     for path, document, status, words in (
         ("/v1/releases", {"versions": []}, 400, "field versions must be a list of versions"),
-        ("/v1/releases", {"versions": ["v2"], "why": "x"}, 400, "field must be one of by, reason, versions"),
+        ("/v1/releases", {"versions": ["v2"], "why": "x"}, 400, "field must be one of by, reason, shadow, versions"),
+        ("/v1/releases", {"versions": ["v2"], "shadow": 0}, 400, "field shadow must be per cent of the requests"),
         ("/v1/releases", [], 400, "body must be one JSON object"),
         ("/v1/releases", {"versions": ["v9"]}, 404, "v9"),
         ("/v1/releases", {"versions": ["v1"]}, 409, "another version than the champion"),

@@ -1,4 +1,4 @@
-"""`flyball releases ...`: versions before users, step by step: list, show, start, pause, resume, abort, promote, ..."""
+"""`flyball releases ...`: versions before users, step by step: list, show, start, advance, pause, resume, abort, ..."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,13 +9,13 @@ from flyball.cli.common import AppName, Home, Json, now_in, open_home, user_name
 from flyball.cli.learning import changed
 from flyball.cli.sections import group
 from flyball.cli.show import say, show_json, show_table
-from flyball.core import format_timestamp
+from flyball.core import Refused, format_timestamp
 
 if TYPE_CHECKING:
-    from flyball.releases import Release, ReleaseDescription
+    from flyball.releases import Release, ReleaseDescription, ShadowDescription
     from flyball.runtime import Runtime
 
-commands = group("Releases: list, show, start, pause, resume, abort, promote, finish, rollback.")
+commands = group("Releases: list, show, start, advance, pause, resume, abort, promote, finish, rollback.")
 
 ReleaseId = Annotated[str, typer.Argument(metavar="RELEASE", help="Such as rel3; see flyball releases list.")]
 
@@ -67,12 +67,9 @@ def show(app: AppName, release: ReleaseId, home: Home = None, json: Json = False
 
 def describe(runtime: "Runtime", release_id: str) -> "ReleaseDescription":
     """One release with what is known of it now."""
-    from flyball.releases import Controller, current, describe_release, find_release
+    from flyball.releases import describe_now
 
-    now_us = now_in(runtime)
-    release = find_release(runtime.registry, current(runtime.registry), release_id)
-    controller = Controller(runtime.registry, runtime.exposure_counter, lambda at_us, reason: runtime.actor("", reason))
-    return describe_release(runtime.registry, release, controller.evidence(release, now_us), now_us)
+    return describe_now(runtime.registry, release_id, runtime.exposure_counter, runtime.shadow_counter, now_in(runtime))
 
 
 def _show(described: "ReleaseDescription") -> None:
@@ -88,6 +85,8 @@ def _show(described: "ReleaseDescription") -> None:
             for row in described.arms
         ]
         show_table(["arm", "share", "answers", "not by its version"], rows, right=["share", "answers"])
+    if described.shadow is not None:
+        _show_shadow(described.shadow)
     for title, lines in (
         ("guardrails", [verdict.sentence for verdict in described.guardrails]),
         ("metrics", described.metrics),
@@ -114,6 +113,39 @@ def _show(described: "ReleaseDescription") -> None:
     )
 
 
+def _show_shadow(shadow: "ShadowDescription") -> None:
+    say(f"\nas a shadow ({shadow.sampled:.2%} of the requests; one in five is answered by the champion again):")
+    rows = [
+        [
+            "candidate" if arm.arm == "candidate" else "champion again",
+            f"{arm.answers:,}",
+            ", ".join(f"{why} {count:,}" for why, count in arm.failed.items()) or "none",
+            f"{arm.empty:,}",
+            *(None if took is None else f"{took:.1f}" for took in (arm.p50_ms, arm.p99_ms)),
+            f"{arm.newer:,}",
+        ]
+        for arm in shadow.arms
+    ]
+    columns = ["answers by", "answers", "failed", "empty", "p50 ms", "p99 ms", "from a newer state"]
+    show_table(columns, rows, right=["answers", "empty", "p50 ms", "p99 ms", "from a newer state"])
+    say("\nbeside the served answers:")
+    compared = [
+        [
+            row.measure,
+            row.slice or "all",
+            f"{row.answers:,}",
+            f"{row.mean:.4g}",
+            "too few yet" if row.low is None or row.high is None else f"{row.low:.4g} to {row.high:.4g}",
+            None if row.again is None else f"{row.again:.4g}",
+        ]
+        for row in shadow.measures
+    ]
+    columns = ["measure", "requests", "answers", "candidate", "95 % interval, at any look", "champion again"]
+    show_table(columns, compared, right=["answers", "candidate", "champion again"])
+    if shadow.left_out:
+        say("left out: " + ", ".join(f"{reason} {count:,}" for reason, count in shadow.left_out.items()))
+
+
 def _who(release: "Release") -> str:
     unit = " or ".join(release.unit) or "the request's key"
     only = "".join(f", only {field} {' or '.join(values)}" for field, values in release.targets.items())
@@ -127,19 +159,29 @@ def start(
     versions: Annotated[
         list[str], typer.Argument(metavar="VERSION...", help="What to put into service: one for each arm.")
     ],
+    shadow: Annotated[
+        bool, typer.Option("--shadow", help="As a shadow first: it answers beside the champion, unseen.")
+    ] = False,
+    sample: Annotated[
+        float | None,
+        typer.Option("--sample", help="Per cent of the requests that a shadow answers.", show_default="as declared"),
+    ] = None,
     reason: Reason = "by hand",
     home: Home = None,
     json: Json = False,
 ) -> None:
     """Start a release of a version, as the application's file declares (release=fb.canary(...) and its like)."""
+    from flyball.policy import as_shadow
     from flyball.releases import current, declared_arrangement, start_release
 
+    if sample is not None and not shadow:
+        raise Refused("--sample must come with --shadow: it says how much of the traffic a shadow answers")
     runtime = open_home(app, home)
     about, now_us = runtime.app.task.about, runtime.clock.now_us()
     actor = runtime.actor(user_name(), reason, now_us)
     change = start_release(
         runtime.registry,
-        runtime.app.release,
+        as_shadow(runtime.app.release, sample) if shadow else runtime.app.release,
         versions,
         actor,
         constants=runtime.release_constants(current(runtime.registry).champion, now_us),
@@ -171,6 +213,14 @@ def resume(app: AppName, release: ReleaseId, reason: Reason = "by hand", home: H
 def abort(app: AppName, release: ReleaseId, reason: Reason = "by hand", home: Home = None, json: Json = False) -> None:
     """End a release: within a second the champion answers all units again."""
     _change(app, release, "abort", reason, home, json)
+
+
+@commands.command()
+def advance(
+    app: AppName, release: ReleaseId, reason: Reason = "by hand", home: Home = None, json: Json = False
+) -> None:
+    """Let a shadow become a canary, or a canary take its next step, whatever is still to be shown."""
+    _change(app, release, "advance", reason, home, json)
 
 
 @commands.command()

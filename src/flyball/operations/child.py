@@ -114,7 +114,13 @@ def _learn(spec: ProcessSpec) -> None:
     learn_once(_runtime(spec))
 
 
-_MAINS = {"serve": _serve, "worker": _work, "governor": _govern, "learn": _learn}
+def _shadow(spec: ProcessSpec) -> None:
+    from flyball.operations.shadow import follow_shadows
+
+    follow_shadows(_runtime(spec), _stop_on_signals())
+
+
+_MAINS = {"serve": _serve, "worker": _work, "governor": _govern, "learn": _learn, "shadow": _shadow}
 
 if __name__ == "__main__":
     main()

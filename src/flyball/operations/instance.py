@@ -19,6 +19,7 @@ from flyball.operations.heartbeat import Heartbeat, read_heartbeat
 from flyball.operations.process import python_argv, start_child, tail
 from flyball.operations.process_specs import (
     LEARN,
+    SHADOW,
     ProcessSpec,
     UpReport,
     forget_report,
@@ -85,7 +86,7 @@ class _Instance:
         self._supervisor = Supervisor(
             [*own_programs(settings.workers), *self._guests(programs)], self._launch, self._started_us, self._watch
         )
-        self._logs = ChildLogs(runtime.home, [*(child.name for child in self._supervisor.children()), LEARN])
+        self._logs = ChildLogs(runtime.home, [*(child.name for child in self._supervisor.children()), LEARN, SHADOW])
         self._stopping = False
         self._governor_serial, self._trouble = 0, ""
 

@@ -10,6 +10,7 @@ from flyball.core import FlyballError, SystemStopwatch
 from flyball.operations.governor import Governor, GovernorDecision
 from flyball.operations.process import ChildProcess, python_argv, start_child, tail
 from flyball.operations.process_specs import LEARN, GovernorReport, ProcessSpec, log_path, write_report
+from flyball.operations.shadow import ShadowProcess, start_shadow
 from flyball.releases import Controller, current
 from flyball.runtime import Runtime
 
@@ -74,13 +75,14 @@ def govern(runtime: Runtime, spec: ProcessSpec, stop: threading.Event) -> None:
     )
     serial, message, ticks = 0, "", 0
     releases = ReleaseControl(runtime)
+    shadow = ShadowProcess(runtime, lambda: start_shadow(spec), SystemStopwatch())
     try:
         while not stop.is_set():
             now_us = runtime.clock.now_us()
             decision = governor.tick(now_us)
             news = [_words(decision)] if decision.kind in ("started", "finished") else []
             if ticks % _CONTROL_TICKS == 0:
-                news += releases.step(now_us)
+                news += [*releases.step(now_us), *shadow.step(now_us)]
             ticks += 1
             if news:
                 serial, message = serial + 1, "; ".join(news)
@@ -90,6 +92,7 @@ def govern(runtime: Runtime, spec: ProcessSpec, stop: threading.Event) -> None:
     finally:
         if isinstance(governor.job, LearningProcess):
             governor.job.stop()
+        shadow.stop()
 
 
 class ReleaseControl:
@@ -111,6 +114,7 @@ class ReleaseControl:
             runtime.exposure_counter,
             lambda now_us, reason: runtime.actor(self._by, reason, now_us),
             ReleaseMetrics(runtime),
+            runtime.shadow_counter,
         )
 
     def step(self, now_us: int) -> list[str]:

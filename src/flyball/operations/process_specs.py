@@ -53,8 +53,8 @@ def report_path(home: Path, name: str) -> Path:
     return run_folder(home) / f"{name}.json"
 
 
-LEARN = "learn"
-"""The name of the learning process."""
+LEARN, SHADOW = "learn", "shadow"
+"""The names of the processes that learn and that answer for shadows."""
 
 
 def log_path(home: Path, name: str) -> Path:

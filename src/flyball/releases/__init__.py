@@ -61,7 +61,8 @@ from flyball.releases.state import (
 if TYPE_CHECKING:  # what needs statistics
     from flyball.releases.canary import GuardrailVerdict, ReleaseDecision, advance, not_shown, verdicts
     from flyball.releases.controller import Controller, ReadMetrics, no_metrics
-    from flyball.releases.described import ReleaseDescription, describe_release
+    from flyball.releases.described import ReleaseDescription, describe_now, describe_release
+    from flyball.releases.shadow_described import ShadowDescription, describe_shadow
 
 __all__ = [
     "BOUNDED",
@@ -97,6 +98,7 @@ __all__ = [
     "Router",
     "ShadowBatch",
     "ShadowCounter",
+    "ShadowDescription",
     "ShadowResult",
     "ShadowSums",
     "Transition",
@@ -113,7 +115,9 @@ __all__ = [
     "current",
     "declare_arrangement",
     "declared_arrangement",
+    "describe_now",
     "describe_release",
+    "describe_shadow",
     "find_release",
     "level_of",
     "move",

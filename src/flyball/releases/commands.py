@@ -205,7 +205,6 @@ def all_releases(registry: Registry) -> list[Release]:
 
 
 UNSERVED = {
-    "shadow": "no process answers beside the champion yet",
     "interleave": "no process drafts lists from two versions yet",
     "bandit": "nothing moves its shares yet",
 }

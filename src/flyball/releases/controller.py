@@ -24,6 +24,26 @@ def no_metrics(release: Release, now_us: int) -> tuple[Sequence[MetricEvidence],
     return (), ""
 
 
+def read_evidence(
+    release: Release,
+    now_us: int,
+    counter: ExposureCounter,
+    metrics: ReadMetrics = no_metrics,
+    shadows: ShadowCounter | None = None,
+) -> Evidence:
+    """What is known of a release now; nothing of a shadow without `shadows`."""
+    if release.acts_as == "shadow":
+        return Evidence(() if shadows is None else shadows.result(release.id).arms())
+    measured, blocked = metrics(release, now_us)
+    arms = tuple(counter.by_arm(release.id))
+    before = since = AnswerCounts()
+    if release.state == "champion" and release.over:
+        began_us = min(release.started_us, release.since_us) - DAY_US
+        before = counter.of_version(release.over, began_us, release.since_us)
+        since = counter.of_version(release.candidate, release.since_us, now_us + 1)
+    return Evidence(arms, before, since, tuple(measured), blocked)
+
+
 class Controller:
     """Decides about releases whenever `step` is called; between the calls it knows nothing that is not in the stores.
 
@@ -67,16 +87,7 @@ class Controller:
 
     def evidence(self, release: Release, now_us: int) -> Evidence:
         """What is known of a release now."""
-        if release.acts_as == "shadow":
-            return Evidence(() if self._shadows is None else self._shadows.result(release.id).arms())
-        measured, blocked = self._metrics(release, now_us)
-        arms = tuple(self._counter.by_arm(release.id))
-        before = since = AnswerCounts()
-        if release.state == "champion" and release.over:
-            began_us = min(release.started_us, release.since_us) - DAY_US
-            before = self._counter.of_version(release.over, began_us, release.since_us)
-            since = self._counter.of_version(release.candidate, release.since_us, now_us + 1)
-        return Evidence(arms, before, since, tuple(measured), blocked)
+        return read_evidence(release, now_us, self._counter, self._metrics, self._shadows)
 
     def _carried_out(
         self, release: Release, decision: ReleaseDecision, serial: int, evidence: Evidence, now_us: int

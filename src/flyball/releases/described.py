@@ -8,13 +8,19 @@ import msgspec
 from flyball.registry import Registry, ReleaseStep
 from flyball.releases.canary import GuardrailVerdict, advance, not_shown, verdicts
 from flyball.releases.change import number_of
+from flyball.releases.commands import find_release
+from flyball.releases.controller import read_evidence
 from flyball.releases.evidence import Evidence
+from flyball.releases.exposure_counts import ExposureCounter
 from flyball.releases.release import UNDER_WAY, WHOLE, Release, shown_state
+from flyball.releases.shadow_counts import ShadowCounter, ShadowResult
+from flyball.releases.shadow_described import ShadowDescription, describe_shadow
+from flyball.releases.state import current
 
 
 class ReleaseDescription(msgspec.Struct, frozen=True):
     """`next`: what would follow now; `missing`: what must still be shown before the candidate gets more users, each a
-    sentence."""
+    sentence. `shadow`: how the answers of a shadow differ, None where it never was one."""
 
     release: Release
     state: str
@@ -24,10 +30,13 @@ class ReleaseDescription(msgspec.Struct, frozen=True):
     missing: list[str]
     next: str
     steps: list[ReleaseStep]
+    shadow: ShadowDescription | None = None
 
 
-def describe_release(registry: Registry, release: Release, evidence: Evidence, now_us: int) -> ReleaseDescription:
-    """The description of `release` by what is known of it now."""
+def describe_release(
+    registry: Registry, release: Release, evidence: Evidence, now_us: int, shadow: ShadowResult | None = None
+) -> ReleaseDescription:
+    """The description of `release` by what is known of it now; `shadow`: what its answers as a shadow came to."""
     split = release.state in UNDER_WAY
     decision = advance(release, evidence, now_us)
     following = "nothing"
@@ -41,14 +50,31 @@ def describe_release(registry: Registry, release: Release, evidence: Evidence, n
         arms=[_arm(row.arm, row.share, row.counts.answers, row.counts.failed) for row in evidence.arms],
         guardrails=verdicts(release, evidence) if split else [],
         metrics=[metric.sentence or f"{metric.name}: {metric.missing}" for metric in evidence.metrics],
-        missing=not_shown(release, evidence, next_share(release)) if split and release.acts_as == "canary" else [],
+        missing=not_shown(release, evidence, next_share(release)) if split and _goes_on(release) else [],
         next=following,
         steps=registry.release_steps(number_of(release)),
+        shadow=describe_shadow(release, shadow) if shadow is not None and (shadow.sums or shadow.left_out) else None,
     )
 
 
+def describe_now(
+    registry: Registry, release_id: str, counter: ExposureCounter, shadows: ShadowCounter, now_us: int
+) -> ReleaseDescription:
+    """The description of a release by what is counted of it; raises `NotFound`."""
+    release = find_release(registry, current(registry), release_id)
+    evidence = read_evidence(release, now_us, counter, shadows=shadows)
+    return describe_release(registry, release, evidence, now_us, shadows.result(release_id))
+
+
+def _goes_on(release: Release) -> bool:
+    return release.acts_as in ("canary", "shadow")
+
+
 def next_share(release: Release) -> float:
-    """The share of units that the next step of a canary gives; 1 after the last."""
+    """The share of units that the next step of a canary gives; 1 after the last, and for a shadow, which is evaluated
+    by the whole margins."""
+    if release.acts_as == "shadow":
+        return 1.0
     following = min(release.step + 1, len(release.steps) - 1)
     return release.steps[following] / WHOLE if release.steps else 1.0
 

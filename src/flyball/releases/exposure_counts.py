@@ -43,11 +43,16 @@ class AnswerCounts(msgspec.Struct, array_like=True):
 
     def note(self, prediction: Prediction) -> None:
         """Count one answer."""
+        empty = not (prediction.items or prediction.values or prediction.decision)
+        self.count(prediction.failed, empty, prediction.took_us)
+
+    def count(self, failed: str, empty: bool, took_us: float) -> None:
+        """Count one answer by what it came to; `failed`: why the version did not answer, "" when it did."""
         self.answers += 1
-        if prediction.failed:
-            self.failed[prediction.failed] = self.failed.get(prediction.failed, 0) + 1
-        self.empty += not (prediction.items or prediction.values or prediction.decision)
-        bucket = bisect_left(BOUNDS_US, prediction.took_us)
+        if failed:
+            self.failed[failed] = self.failed.get(failed, 0) + 1
+        self.empty += empty
+        bucket = bisect_left(BOUNDS_US, took_us)
         self.latency[bucket] = self.latency.get(bucket, 0) + 1
 
     def add(self, other: "AnswerCounts") -> None:

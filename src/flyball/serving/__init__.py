@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from flyball.serving.processes.dispatcher import Dispatcher, Receiver
     from flyball.serving.processes.server import REPLACE_ME, run, serve
     from flyball.serving.service import Service
+    from flyball.serving.shadow import ShadowRunner
     from flyball.serving.versions.learned_otherwise import LearnedOtherwise, learned_otherwise
     from flyball.serving.versions.loader import Loaded, VersionLoader
     from flyball.serving.versions.outages import Outage, outages
@@ -42,6 +43,7 @@ __all__ = [
     "ScoringProgress",
     "Service",
     "Serving",
+    "ShadowRunner",
     "VersionLoader",
     "answer_file",
     "answer_once",

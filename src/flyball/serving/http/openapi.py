@@ -142,7 +142,9 @@ def _releases() -> Document:
     """What `http.releases` offers."""
     name = _in_path("release", {"type": "string"})
     texts: Document = {"reason": {"type": "string"}, "by": {"type": "string"}}
-    versions = {"type": "array", "items": {"type": "string"}, "minItems": 1}
+    sample: Document = {"type": "number", "minimum": 0.01, "maximum": 100}
+    versions: Document = {"type": "array", "items": {"type": "string"}, "minItems": 1}
+    fields = {"versions": versions, "shadow": sample, **texts}
 
     def changed(command: str, words: str, parameters: list[Document], properties: Document) -> Document:
         body = {"application/json": {"schema": {"type": "object", "properties": properties}}}
@@ -152,6 +154,7 @@ def _releases() -> Document:
         )
 
     words = {
+        "advance": "Let a shadow become a canary, or a canary take its next step",
         "pause": "Let it stay as it is",
         "resume": "Let it go on",
         "abort": "End it: the champion answers everybody",
@@ -162,7 +165,7 @@ def _releases() -> Document:
     return {
         "/v1/releases": {
             "get": _operation("releases", "All releases there ever were", "releases", [], {"200": _json()}),
-            "post": changed("start", "Start a release as declared", [], {"versions": versions, **texts}),
+            "post": changed("start", "Start a release as declared, or as a shadow", [], fields),
         },
         "/v1/releases/{release}": {
             "get": _operation(

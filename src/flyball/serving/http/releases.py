@@ -9,22 +9,21 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from flyball.core import BadInput
+from flyball.policy import ReleasePlan, as_shadow
 from flyball.releases import (
     Change,
-    Controller,
     all_releases,
     change_release,
     current,
     declared_arrangement,
-    describe_release,
-    find_release,
+    describe_now,
     start_release,
 )
 from flyball.serving.http.decoding import fields_of_body, only
 from flyball.serving.http.problems import Problem
 from flyball.serving.service import Service
 
-COMMANDS = ("pause", "resume", "abort", "promote", "finish", "rollback")
+COMMANDS = ("advance", "pause", "resume", "abort", "promote", "finish", "rollback")
 """What a person may do with a release by its id."""
 _TEXTS = {"reason": "over HTTP", "by": "http", "version": ""}
 
@@ -47,16 +46,21 @@ class _Releases:
         self._service, self._runtime = service, service.runtime
 
     async def list_or_start(self, request: HttpRequest) -> Response:
-        """All releases, or a new one: {"versions": ["v3"], "reason": ..., "by": ...}."""
+        """All releases, or a new one: {"versions": ["v3"], "reason": ..., "by": ..., "shadow": per cent}."""
         only(request, set())
         if request.method == "GET":
             releases = await self._service.aside(lambda: all_releases(self._runtime.registry))
             return _answered({"releases": releases})
-        fields = await self._fields(request, {"versions", "reason", "by"})
+        fields = await self._fields(request, {"versions", "reason", "by", "shadow"})
         versions = fields.get("versions")
         if not (isinstance(versions, list) and versions and all(isinstance(name, str) for name in versions)):
             raise BadInput("field versions", 'a list of versions, such as ["v3"]', versions)
-        return await self._changed(lambda: self._start(versions, fields), 201)
+        plan, sample = self._runtime.app.release, fields.get("shadow")
+        if sample is not None:
+            if not isinstance(sample, int | float) or isinstance(sample, bool) or not 0.01 <= sample <= 100:
+                raise BadInput("field shadow", "per cent of the requests, from 0.01 to 100", sample)
+            plan = as_shadow(plan, sample)
+        return await self._changed(lambda: self._start(versions, plan, fields), 201)
 
     async def show(self, request: HttpRequest) -> Response:
         """One release with what is known of it now."""
@@ -65,9 +69,7 @@ class _Releases:
 
         def described() -> Any:
             runtime, now_us = self._runtime, self._runtime.clock.now_us()
-            release = find_release(runtime.registry, current(runtime.registry), name)
-            known = Controller(runtime.registry, runtime.exposure_counter, lambda at_us, why: runtime.actor("", why))
-            return describe_release(runtime.registry, release, known.evidence(release, now_us), now_us)
+            return describe_now(runtime.registry, name, runtime.exposure_counter, runtime.shadow_counter, now_us)
 
         return _answered(await self._service.aside(described))
 
@@ -83,12 +85,12 @@ class _Releases:
 
         return handle
 
-    def _start(self, versions: list[str], fields: dict[str, Any]) -> Change:
+    def _start(self, versions: list[str], plan: ReleasePlan, fields: dict[str, Any]) -> Change:
         runtime, actor = self._runtime, self._actor(fields)
         about = runtime.app.task.about
         return start_release(
             runtime.registry,
-            runtime.app.release,
+            plan,
             versions,
             actor,
             constants=runtime.release_constants(current(runtime.registry).champion, actor.now_us),
