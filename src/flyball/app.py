@@ -29,6 +29,7 @@ from flyball.policy import (
     gates,
     immediate,
 )
+from flyball.releases import check_plan
 from flyball.tasks import PATH_RENDERINGS, Task, task_views
 
 BUILT_IN = {"delivery": "flyball.apps.delivery", "fraud": "flyball.apps.fraud", "movies": "flyball.apps.movies"}
@@ -146,6 +147,7 @@ class App:
     def _check(self) -> None:
         self._check_rules()
         self._check_metrics()
+        check_plan(self.release, self.task.about, self.metrics)
         plan = self.task.offline().plan()
         for metric in (self.choose.metric, *(gate.metric for gate in self.gates.metrics)):
             plan.metric(metric)

@@ -1,16 +1,14 @@
 """Drafted lists: credit by unit, once, within its window."""
 
 import random
-from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
-from tests.experiments.market import DAY_US, START_US, market, release
+from tests.experiments.market import DAY_US, START_US, answer
 
-from flyball.experiments.interleaved import InterleavedList, compare_interleaved, interleaved_lists, position_bias
-from flyball.operations import catch_up
-from flyball.outcomes import Prediction
+from flyball.experiments.interleaved import InterleavedList, compare_interleaved, other_positions, position_bias
+from flyball.outcomes import Team, prediction_of
 from flyball.statistics import team_draft
 
 
@@ -55,21 +53,17 @@ def test_position_bias_comes_from_the_same_lists() -> None:
     assert position_bias([]) == {}
 
 
-def test_lists_are_read_from_the_log_with_what_followed_each_item(tmp_path: Path) -> None:
-    runtime = market(tmp_path, users=300)
-    catch_up(runtime)
+def test_the_other_place_is_that_of_the_other_order_of_the_round() -> None:
+    control, candidate = ["a", "b", "c", "d"], ["b", "e", "a", "c"]
+    teams = (Team("control", "v1", 0, control, []), Team("candidate", "v2", 0, candidate, []))
 
-    def teams_of(prediction: Prediction) -> tuple[int, ...] | None:
-        return (1, 0, 1) if int(prediction.key) % 2 else None
+    def places(items: list[str], drafted: list[int]) -> tuple[int, ...]:
+        record = answer(random.Random(1), 7, START_US, items=items, scores=[1.0] * len(items), sources=["model"] * 4)
+        return other_positions(msgspec.structs.replace(prediction_of(record), teams=teams, drafted=drafted))
 
-    interleave = msgspec.structs.replace(release(), kind="interleave")
-    now_us = runtime.clock.now_us()
-    read = list(
-        interleaved_lists(runtime.predictions, runtime.outcomes_path, interleave, "positive", teams_of, DAY_US, now_us)
-    )
-    assert len(read) == 300
-    assert {key for drafted in read for key in drafted.credit} == {0}
-    found = compare_interleaved(read, DAY_US, now_us, n_best=150)
-    assert found.effect > 0
-    assert random.Random(1) is not None
-    assert now_us > START_US
+    assert places(["a", "b", "e", "c"], [0, 1, 1, 0]) == (1, 0, 3, 2)
+    same = (Team("control", "v1", 0, ["a", "b"], []), Team("candidate", "v2", 0, ["a", "c"], []))
+    record = answer(random.Random(1), 7, START_US, items=["a", "b", "c"])
+    alike = msgspec.structs.replace(prediction_of(record), teams=same, drafted=[0, 0, 1])
+    assert other_positions(alike) == (0, 1, 2)
+    assert other_positions(prediction_of(record)) == ()

@@ -91,7 +91,7 @@ def test_what_cannot_be_started_says_why(home: Home) -> None:
     check_consistent(home.registry)
 
 
-@pytest.mark.parametrize("plan", [interleave(), bandit(reward="liked")])
+@pytest.mark.parametrize("plan", [bandit(reward="liked")])
 def test_what_would_only_look_as_if_it_ran_is_not_started(home: Home, plan: ReleasePlan) -> None:
     home.promote("v1")
     with pytest.raises(Refused, match="a release must be of a kind that is served, got"):
@@ -140,6 +140,18 @@ def test_nobody_is_shown_what_a_shadow_answers(home: Home) -> None:
     assert versions_in_shadow(state) == ["v1", "v2"]
     home.do("rel2", "abort")
     assert versions_in_shadow(current(home.registry)) == []
+
+
+def test_an_interleaved_release_starts_with_as_many_versions_as_it_has_rankers(home: Home) -> None:
+    home.promote("v1")
+    with pytest.raises(Refused, match="must be 2, one for each arm beside control: old, new; got v2"):
+        home.start("v2", interleave("old", "new"))
+    started = home.start("v2", interleave(credit="liked"))
+    assert started.message == "rel2 started: v2 against v1, interleave"
+    (release,) = started.state.under_way
+    assert (release.state, release.success, release.constants["unit_us"]) == ("interleave", {"liked": 0.0}, 86_400e6)
+    assert home.do("rel2", "finish").state.champion == "v1"
+    check_consistent(home.registry)
 
 
 def test_a_rollback_aborts_what_was_compared_with_the_champion(home: Home) -> None:

@@ -1,83 +1,35 @@
 """The engine's steps: routes, the fallback levels, what an answer says of itself."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from tests.serving.versions import ASKED, FALLBACK, NOW_US, Lists, Notes, asks, failing, listing, reading
 
 from flyball import ItemKNN
-from flyball.core import BadInput, StoreUnavailable, new_id
+from flyball.core import BadInput, StoreUnavailable
 from flyball.outcomes import find_prediction, request_of_prediction
 from flyball.releases import ReleaseState
 from flyball.runtime import Runtime
 from flyball.serving import Engine, ScoringProgress, Serving, answer_once
 from flyball.tasks import (
     FallbackLists,
-    RankedItem,
     Request,
     Response,
-    UserHistory,
     empty_history,
-    fields_of,
     read_histories,
     request_of,
-    request_type,
 )
 from flyball.testing import faulty
 from flyball.testing.faulty import Faulty
 from flyball.testing.requests import loader_of, make_request
 
-NOW_US = faulty.START_US + 2 * faulty.DAY_US
-
-
-class Notes(list[tuple[str, str, str]]):
-    def __call__(self, kind: str, subject: str, reason: object) -> None:
-        self.append((kind, subject, str(reason)))
-
-
-class Lists:
-    """A version that shows the same list to all, or does `instead`."""
-
-    def __init__(self, items: Sequence[str], instead: Callable[[Sequence[Request]], Any] | None = None) -> None:
-        self.items, self.instead = items, instead
-
-    def answer(self, requests: Sequence[Request], contexts: Sequence[Any]) -> list[Response]:
-        if self.instead is not None:
-            return self.instead(requests)  # type: ignore[no-any-return]
-        return [listing(*self.items[: fields_of(request).k]) for request in requests]
-
-    def explain(self, request: Request, context: Any, response: Response) -> list[list[tuple[str, float]]]:
-        return [[] for _ in response.items]
-
-    def warm(self, at_us: int) -> None:
-        pass
-
-
-def listing(*items: str, score: float = 1.0) -> Response:
-    return Response(tuple(RankedItem(item, score) for item in items))
-
-
-def reading(requests: Sequence[Request]) -> tuple[list[UserHistory], tuple[int, ...]]:
-    return [empty_history(None) for _ in requests], (3, 4)
-
-
-def failing(requests: Sequence[Request]) -> list[Response]:
-    raise RuntimeError("broken")
-
-
 RELEASE = ReleaseState(champion="v2", previous="v1", serial=2)
-FALLBACK = FallbackLists({"": [RankedItem("p", 0.5, "popular")]}, [("q", 1.0), ("r", 0.5)], offsets=(1, 2))
-ASKED = request_type(faulty.app.task)
 
 
 def engine(notes: Notes, read: Any = reading, **pipelines: Lists) -> Engine:
     return Engine(read, notes, Serving(RELEASE, dict(pipelines), {}, FALLBACK, "v2"))
-
-
-def asks(count: int = 1) -> list[Request]:
-    rng = random.Random(5)
-    return [request_of(ASKED, new_id(NOW_US, rng), NOW_US, {"user": user, "k": 2}) for user in range(1, count + 1)]
 
 
 def test_the_champion_answers_and_the_answer_says_so() -> None:

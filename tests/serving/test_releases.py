@@ -72,7 +72,12 @@ async def test_a_shadow_is_started_shown_and_advanced(caller: Any) -> None:
 async def test_what_cannot_be_done_says_why(caller: Any) -> None:
     for path, document, status, words in (
         ("/v1/releases", {"versions": []}, 400, "field versions must be a list of versions"),
-        ("/v1/releases", {"versions": ["v2"], "why": "x"}, 400, "field must be one of by, reason, shadow, versions"),
+        (
+            "/v1/releases",
+            {"versions": ["v2"], "why": "x"},
+            400,
+            "field must be one of by, credit, interleave, reason, shadow, versions",
+        ),
         ("/v1/releases", {"versions": ["v2"], "shadow": 0}, 400, "field shadow must be per cent of the requests"),
         ("/v1/releases", [], 400, "body must be one JSON object"),
         ("/v1/releases", {"versions": ["v9"]}, 404, "v9"),
@@ -94,3 +99,12 @@ async def test_without_the_setting_nothing_changes(caller: Any) -> None:
         assert (answer.status_code, "FLYBALL_MANAGE=true" in answer.json()["detail"]) == (403, True)
     assert current(runtime.registry) == before
     assert (await caller.get("/v1/releases")).status_code == 200
+
+
+async def test_a_release_of_drafted_lists_is_started(caller: Any) -> None:
+    document = {"versions": ["v2"], "interleave": True, "credit": "positive"}
+    started = await post(caller, "/v1/releases", document)
+    assert started.status_code == 201, started.text
+    assert "rel2 started: v2 against v1, interleave" in started.json()["message"]
+    wrong = await post(caller, "/v1/releases", {"versions": ["v2"], "interleave": "yes"})
+    assert (wrong.status_code, "field interleave must be true or false" in wrong.json()["detail"]) == (400, True)

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from flyball.cli.learning import Wide
 from flyball.cli.sections import group
 from flyball.cli.show import say, show_json, show_table
 from flyball.core import BadInput, parse_timestamp
+
+if TYPE_CHECKING:
+    from flyball.runtime import Runtime
 
 commands = group("Experiments: what a release did to the units that took part.")
 
@@ -51,12 +54,15 @@ def show_experiment(
 
     Intervals hold however often one looks. A unit (such as a user) counts once its window has closed.
     """
-    from flyball.experiments import experiment
+    from flyball.experiments import experiment, release_of
     from flyball.operations import catch_up
 
     runtime = open_home(app, home, chosen)
     catch_up(runtime)
     as_of_us = now_in(runtime) if as_of is None else parse_timestamp(as_of)
+    if release_of(runtime.registry, release).kind == "interleave":
+        _show_interleaving(runtime, release, as_of_us, by, json)
+        return
     result = experiment(runtime, release, as_of_us, tuple(by or ()))
     if json:
         show_json(result.document())
@@ -69,6 +75,27 @@ def show_experiment(
             say(f"\nby {', '.join(by or ())}" if sliced else "")
             right = [name for name in columns if name not in ("metric", "role", "arm", "verdict")]
             show_table(columns, rows, right, _OPTIONAL, wide)
+
+
+def _show_interleaving(runtime: "Runtime", name: str, as_of_us: int, by: list[str] | None, json: bool) -> None:
+    from flyball.experiments import interleaving, release_of
+
+    if by:
+        raise BadInput("--by", "left out: an interleaved release is not sliced", by[0])
+    result = interleaving(runtime, release_of(runtime.registry, name), as_of_us)
+    if json:
+        show_json(result.document())
+        return
+    for sentence in result.sentences:
+        say(sentence)
+    if result.position_bias:
+        say("\nhow much more an item earns at one place than at another, from items that stood at either by chance:")
+        rows = [
+            [str(row.position + 1), str(row.below + 1), f"{row.ratio:.3g}", f"{row.shown:,}", f"{row.shown_below:,}"]
+            for row in result.position_bias
+        ]
+        columns = ["place", "beside", "ratio", "shown there", "shown beside"]
+        show_table(columns, rows, columns)
 
 
 def show_power(

@@ -57,7 +57,10 @@ def list_releases(app: AppName, home: Home = None, json: Json = False) -> None:
 @commands.command()
 def show(app: AppName, release: ReleaseId, home: Home = None, json: Json = False) -> None:
     """Show one release: who sees what, what was seen, what is still missing, and everything that was done."""
+    from flyball.operations import catch_up
+
     runtime = open_home(app, home)
+    catch_up(runtime)
     described = describe(runtime, release)
     if json:
         show_json(described)
@@ -67,9 +70,17 @@ def show(app: AppName, release: ReleaseId, home: Home = None, json: Json = False
 
 def describe(runtime: "Runtime", release_id: str) -> "ReleaseDescription":
     """One release with what is known of it now."""
+    from flyball.operations import ReleaseMetrics
     from flyball.releases import describe_now
 
-    return describe_now(runtime.registry, release_id, runtime.exposure_counter, runtime.shadow_counter, now_in(runtime))
+    return describe_now(
+        runtime.registry,
+        release_id,
+        runtime.exposure_counter,
+        runtime.shadow_counter,
+        now_in(runtime),
+        ReleaseMetrics(runtime),
+    )
 
 
 def _show(described: "ReleaseDescription") -> None:
@@ -166,22 +177,32 @@ def start(
         float | None,
         typer.Option("--sample", help="Per cent of the requests that a shadow answers.", show_default="as declared"),
     ] = None,
+    interleave: Annotated[
+        bool,
+        typer.Option("--interleave", help="Draft lists from these versions and the champion, whatever is declared."),
+    ] = False,
+    credit: Annotated[
+        str, typer.Option("--credit", help="With --interleave: the label that earns credit.", show_default="the first")
+    ] = "",
     reason: Reason = "by hand",
     home: Home = None,
     json: Json = False,
 ) -> None:
     """Start a release of a version, as the application's file declares (release=fb.canary(...) and its like)."""
     from flyball.policy import as_shadow
-    from flyball.releases import current, declared_arrangement, start_release
+    from flyball.releases import current, declared_arrangement, interleaved_plan, start_release
 
     if sample is not None and not shadow:
         raise Refused("--sample must come with --shadow: it says how much of the traffic a shadow answers")
     runtime = open_home(app, home)
-    about, now_us = runtime.app.task.about, runtime.clock.now_us()
+    plan, about = runtime.app.release, runtime.app.task.about
+    if interleave:
+        plan = interleaved_plan(plan, versions, credit, about, runtime.app.metrics)
+    now_us = runtime.clock.now_us()
     actor = runtime.actor(user_name(), reason, now_us)
     change = start_release(
         runtime.registry,
-        as_shadow(runtime.app.release, sample) if shadow else runtime.app.release,
+        as_shadow(plan, sample) if shadow else plan,
         versions,
         actor,
         constants=runtime.release_constants(current(runtime.registry).champion, now_us),

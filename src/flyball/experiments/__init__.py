@@ -6,7 +6,7 @@ is a function of the log, a time and constants fixed before the start; what may 
 
 from flyball.experiments.analysis import analyze
 from flyball.experiments.comparison import AnalysisPlan
-from flyball.experiments.experiment import experiment, metrics_of, plan_of, release_of, releases_of
+from flyball.experiments.experiment import experiment, metrics_measured, metrics_of, plan_of, release_of, releases_of
 from flyball.experiments.exposures import CONTROL, Exposed, ExposedUnits, first_exposures
 from flyball.experiments.impact import (
     ImpactLedger,
@@ -18,7 +18,23 @@ from flyball.experiments.impact import (
     impact_table,
     predicted,
 )
-from flyball.experiments.interleaved import InterleavedList, compare_interleaved, interleaved_lists, position_bias
+from flyball.experiments.interleaved import (
+    InterleavedList,
+    UnitCredit,
+    compare_credit,
+    compare_interleaved,
+    credit_by_unit,
+    interleaved_lists,
+    other_positions,
+    position_bias,
+)
+from flyball.experiments.interleaving import (
+    InterleavingResult,
+    PositionBias,
+    RankerResult,
+    credit_label,
+    interleaving,
+)
 from flyball.experiments.logged_events import LoggedEvents
 from flyball.experiments.logged_exposures import exposed_by, exposures_of
 from flyball.experiments.periods import PeriodAnswer, compare_periods, period_answers
@@ -42,23 +58,30 @@ __all__ = [
     "ImpactLedger",
     "ImpactRow",
     "InterleavedList",
+    "InterleavingResult",
     "LoggedChoice",
     "LoggedEvents",
     "MetricResult",
     "OfflineOnline",
     "PeriodAnswer",
+    "PositionBias",
     "PowerReport",
     "PowerRow",
     "PredictionRows",
     "Ramp",
+    "RankerResult",
+    "UnitCredit",
     "UnitValues",
     "WhatIf",
     "analyze",
     "arm_choices",
     "baseline",
+    "compare_credit",
     "compare_interleaved",
     "compare_periods",
     "compared",
+    "credit_by_unit",
+    "credit_label",
     "decision_choices",
     "experiment",
     "export_impact",
@@ -68,8 +91,11 @@ __all__ = [
     "impact_ledger",
     "impact_table",
     "interleaved_lists",
+    "interleaving",
     "list_choices",
+    "metrics_measured",
     "metrics_of",
+    "other_positions",
     "period_answers",
     "plan_of",
     "position_bias",

@@ -1,6 +1,7 @@
 """The experiment that a release is, from an application's stores."""
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import msgspec
 
@@ -65,6 +66,19 @@ def metrics_of(about: About, declared: Mapping[str, ExperimentMetric]) -> dict[s
     return chosen
 
 
+def metrics_measured(
+    about: About, declared: Mapping[str, ExperimentMetric], release: Release
+) -> dict[str, ExperimentMetric]:
+    """`metrics_of`, and the labels that the release names as a success or as harmful beside them."""
+    metrics, labels = metrics_of(about, declared), {label.name for label in about.labels}
+    for name in (*release.success, *release.harmful):
+        if name not in metrics and name in labels:
+            margin = release.success.get(name, release.harmful.get(name, 0.0))
+            better: Literal["high", "low"] = "low" if name in release.harmful else "high"
+            metrics[name] = metric.label(name, within=DAY, role="guardrail", better=better, margin=margin)
+    return metrics
+
+
 def _usual_loss(about: About) -> str:
     if about.declaration.get("quantiles"):
         return "pinball"
@@ -95,7 +109,7 @@ def experiment(
     if release.kind not in SPLITS:
         raise Refused(f"{release.id} must split its units among arms to be compared so, got {_other_way(release)}")
     _check_slices(about, slices)
-    metrics = metrics_of(about, runtime.app.metrics)
+    metrics = metrics_measured(about, runtime.app.metrics, release)
     if not metrics:
         raise Refused(f"{runtime.app.name} must have metrics to compare: declare some by fb.App(metrics=...), got none")
     exposed = first_exposures(exposures_of(runtime.predictions, release, slices, as_of_us + 1), as_of_us, slices)
@@ -123,6 +137,8 @@ def labels_behind(runtime: Runtime) -> int:
 
 
 def _other_way(release: Release) -> str:
+    if release.kind == "interleave":
+        return "lists drafted from all arms: compare them by flyball experiments show"
     if release.kind == "immediate":
         return "one that went to all at once: compare before and after by flyball versions list"
     return f"one of kind {release.kind}"

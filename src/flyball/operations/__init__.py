@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from flyball.operations.learning import ReleaseControl, RuntimeState, learn_words
     from flyball.operations.process import read_spec, watch_parent
     from flyball.operations.process_specs import ProcessSpec
+    from flyball.operations.release_metrics import ReleaseMetrics
     from flyball.operations.state import ConsumerStatus, ProcessStatus, Status, status
     from flyball.operations.supervisor import Child, Notice, Process, Program, Supervisor
     from flyball.operations.worker import Consumer, StepReport, Worker
@@ -43,6 +44,7 @@ __all__ = [
     "Program",
     "Rates",
     "ReleaseControl",
+    "ReleaseMetrics",
     "RuntimeState",
     "Status",
     "StepReport",

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import msgspec
 
 from flyball.core import FlyballError
-from flyball.experiments import MetricResult, experiment
+from flyball.experiments import MetricResult, experiment, interleaving
 from flyball.releases import MetricEvidence, Release
 from flyball.runtime import Runtime
 
 EVERY_US = 600_000_000
 """How long computed metrics are reused: computing them reads all exposures of the release."""
-_SPLIT = ("canary", "ab", "bandit")
+_READ = ("canary", "ab", "bandit", "interleave")
 
 
 class ReleaseMetrics:
@@ -26,7 +26,7 @@ class ReleaseMetrics:
         self._known: dict[str, tuple[int, tuple[Sequence[MetricEvidence], str]]] = {}
 
     def __call__(self, release: Release, now_us: int) -> tuple[Sequence[MetricEvidence], str]:
-        if release.kind not in _SPLIT:
+        if release.kind not in _READ:
             return (), ""
         at_us, known = self._known.get(release.id, (0, None))
         if known is None or not at_us <= now_us < at_us + EVERY_US:
@@ -37,6 +37,8 @@ class ReleaseMetrics:
     def _read(self, release: Release, now_us: int) -> tuple[Sequence[MetricEvidence], str]:
         declared = {**release.success, **release.harmful}
         arms = [arm.name for arm in release.arms[1:]]
+        if release.kind == "interleave":
+            return self._interleaved(release, now_us), ""
         try:
             result = experiment(self._runtime, release.id, now_us)
         except FlyballError as error:
@@ -48,6 +50,25 @@ class ReleaseMetrics:
             return missing, ""
         blocked = "" if result.sample_ratio is None or result.comparable else result.sample_ratio.sentence
         return [metric_evidence(metric, release) for metric in result.metrics if metric.metric in declared], blocked
+
+    def _interleaved(self, release: Release, now_us: int) -> list[MetricEvidence]:
+        try:
+            result = interleaving(self._runtime, release, now_us)
+        except FlyballError as error:
+            return [MetricEvidence("credit", arm.name, "success", missing=str(error)) for arm in release.arms[1:]]
+        return [
+            MetricEvidence(
+                result.label,
+                ranker.arm,
+                "success",
+                effect=ranker.inference.effect,
+                low=ranker.inference.low,
+                high=ranker.inference.high,
+                missing=ranker.inference.missing,
+                sentence=ranker.sentence,
+            )
+            for ranker in result.rankers
+        ]
 
 
 def metric_evidence(result: MetricResult, release: Release) -> MetricEvidence:

@@ -1,6 +1,6 @@
 """The stamped record of one response, and how it lies in the stream `predictions`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -30,6 +30,22 @@ class Exposure(msgspec.Struct, frozen=True, array_like=True):
     propensity: float
 
 
+class Team(msgspec.Struct, frozen=True, array_like=True):
+    """A version whose list took part in a draft, as `arm` of the release, by `arrangement`.
+
+    `items`, `sources`: its whole list, best first, of which the answer shows some. `offsets`: as those of the answer.
+    `reads`: how many of the answer's reads are its own; they lie in the order of the teams.
+    """
+
+    arm: str
+    version: str
+    arrangement: int
+    items: list[str]
+    sources: list[str]
+    offsets: tuple[int, ...] = ()
+    reads: int = 0
+
+
 class Prediction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The record of one response: to which request, by which version and arm, from which state of the log.
 
@@ -45,6 +61,8 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     `tasks.Response`. `interval`: by how much outcomes had moved the interval among the values, None where none can.
     `exposures`: one for each release that this answer took part in. `assigned`: the version that was to answer, "" when
     it did; `failed`: why it did not ("score", "wrong", "late", "overload", "state", "load", "fault"), "" when it did.
+    `teams`: of a list that was drafted from several versions' lists, those versions, control first; `drafted` runs
+    beside `items`: the index of the team that placed each. `version` names them all then: "v1+v2".
     """
 
     id: str
@@ -76,6 +94,8 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     exposures: tuple[Exposure, ...] = ()
     assigned: str = ""
     failed: str = ""
+    teams: tuple[Team, ...] = ()
+    drafted: list[int] = []
 
 
 def prediction_of_response(
@@ -94,6 +114,8 @@ def prediction_of_response(
     exposures: tuple[Exposure, ...] = (),
     assigned: str = "",
     failed: str = "",
+    teams: tuple[Team, ...] = (),
+    drafted: Sequence[int] = (),
 ) -> Prediction:
     """The record of `response`, not yet with the time it took and the process it came from."""
     items = response.items
@@ -125,7 +147,42 @@ def prediction_of_response(
         exposures=exposures,
         assigned=assigned,
         failed=failed,
+        teams=teams,
+        drafted=list(drafted),
     )
+
+
+def parts_of(prediction: Prediction) -> list[tuple[Prediction, list[int]]]:
+    """An answer as each of its versions made it: (its part alone, where its items, or values, lie in the answer).
+
+    Of a drafted list one for each team, with the items it placed and its own reads; of any other the answer itself.
+    """
+    if not prediction.teams:
+        return [(prediction, list(range(len(prediction.items or prediction.values))))]
+    parts, first = [], 0
+    for index, team in enumerate(prediction.teams):
+        own = [position for position, drafted in enumerate(prediction.drafted) if drafted == index]
+        part = msgspec.structs.replace(
+            prediction,
+            version=team.version,
+            arrangement=team.arrangement,
+            items=[prediction.items[position] for position in own],
+            scores=[prediction.scores[position] for position in own],
+            sources=[prediction.sources[position] for position in own],
+            parts=[prediction.parts[position] for position in own] if prediction.parts else [],
+            propensities={
+                rank: prediction.propensities[position]
+                for rank, position in enumerate(own)
+                if position in prediction.propensities
+            },
+            offsets=team.offsets,
+            reads=prediction.reads[first : first + team.reads],
+            teams=(),
+            drafted=[],
+        )
+        first += team.reads
+        parts.append((part, own))
+    return parts
 
 
 def request_of_prediction(prediction: Prediction, request_type: type[Event]) -> Request:
@@ -165,6 +222,8 @@ _READ = (2, 3)
 _STORED = tuple(field for field in msgspec.structs.fields(Prediction) if field.name not in ("at_us", "key"))
 _NAMES = tuple(field.name for field in _STORED)
 """What lies in the body of a record, in this order: new fields go to the end, with a default."""
+_OF_DRAFTS = 2
+"""The last of them: left out where nothing was drafted."""
 
 _field: Any = msgspec.field
 _Body: Any = msgspec.defstruct(
@@ -198,7 +257,8 @@ def id_text(raw: bytes) -> str:
 def prediction_record(prediction: Prediction) -> Record:
     """The record to append to the stream `predictions`."""
     at = prediction.at_us
-    body = _encode((FORMAT, *_values_of(prediction)))
+    values = _values_of(prediction)
+    body = _encode((FORMAT, *(values if prediction.teams else values[:-_OF_DRAFTS])))
     return Record(TYPE, prediction.key, at, at, id_bytes(prediction.id), body)
 
 

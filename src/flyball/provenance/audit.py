@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from flyball.core import Ints, NotFound, Refused, format_duration, format_timestamp
 from flyball.features import FRESHNESS_US, Group, Reading, Vectors
-from flyball.outcomes import Prediction, prediction_of, records_between, request_of_prediction
+from flyball.outcomes import Prediction, parts_of, prediction_of, records_between, request_of_prediction
 from flyball.provenance.log_features import Needed, events_about
 from flyball.runtime import Runtime
 from flyball.tasks import MODEL, Columns, FeatureRead, GroupKeys, coded_column, feature_columns
@@ -218,7 +218,7 @@ def _cases(runtime: Runtime, predictions: Sequence[Prediction], most: int) -> tu
     columns: dict[str, Columns | None] = {}
     request_type = runtime.app.task.about.request
     cases = []
-    for prediction in predictions:
+    for prediction, items in (part for answer in predictions for part in _parts(answer)):
         if prediction.version not in columns:
             columns[prediction.version] = _columns(runtime, prediction.version)
         reads = columns[prediction.version]
@@ -228,8 +228,6 @@ def _cases(runtime: Runtime, predictions: Sequence[Prediction], most: int) -> tu
         if reads is None or reason:
             skipped[reason] = skipped.get(reason, 0) + 1
             continue
-        pairs = zip(prediction.items, prediction.sources, strict=True)
-        items = [item for item, source in pairs if source == MODEL]
         try:
             keys_of = reads.keys_of_request(request_of_prediction(prediction, request_type), items)
         except Refused:
@@ -242,6 +240,16 @@ def _cases(runtime: Runtime, predictions: Sequence[Prediction], most: int) -> tu
         skipped["more than the audit was to look at"] = len(cases) - most
         cases = [cases[index] for index in chosen]
     return cases, skipped
+
+
+def _parts(prediction: Prediction) -> list[tuple[Prediction, list[str]]]:
+    """What each version of an answer read features for: (its part, what its model scored of its whole list)."""
+    lists = [(team.items, team.sources) for team in prediction.teams] or [(prediction.items, prediction.sources)]
+    return [
+        (part, [item for item, source in zip(items, sources, strict=True) if source == MODEL])
+        for (part, _), (items, sources) in zip(parts_of(prediction), lists, strict=True)
+        if part.reads
+    ]
 
 
 def _columns(runtime: Runtime, version: str) -> Columns | None:

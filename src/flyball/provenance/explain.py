@@ -7,7 +7,7 @@ import msgspec
 
 from flyball.core import FlyballError, NotFound, format_duration, format_timestamp
 from flyball.events import Record, partition, read_where
-from flyball.outcomes import Followed, Prediction, find_prediction, followed, response_of
+from flyball.outcomes import Followed, Prediction, find_prediction, followed, parts_of, response_of
 from flyball.provenance.rebuild import Rebuilt, rebuild
 from flyball.registry import Version
 from flyball.runtime import Runtime
@@ -35,7 +35,7 @@ class ExplainedValue(msgspec.Struct, frozen=True):
 
 class ExplainedItem(msgspec.Struct, frozen=True):
     """One item of the response. `because`: the largest contributions; `words`: the same as text; `title`: from its
-    profile, "" without one."""
+    profile, "" without one; `team`: the version and arm that placed it in a drafted list, "" in any other."""
 
     item: str
     score: float
@@ -43,6 +43,7 @@ class ExplainedItem(msgspec.Struct, frozen=True):
     because: list[Contribution]
     words: str
     title: str = ""
+    team: str = ""
 
 
 class FollowUp(msgspec.Struct, frozen=True):
@@ -57,7 +58,8 @@ class FollowUp(msgspec.Struct, frozen=True):
 
 class Why(msgspec.Struct, frozen=True):
     """The explanation of one answer. `knowledge`: what the state held about the key, as text, "" where it read none.
-    `notes`: what could not be determined, and why."""
+    `notes`: what could not be determined, and why. `teams`: the versions whose lists it was drafted from, [] for an
+    answer of one `version`."""
 
     prediction: Prediction
     version: Version | None
@@ -67,6 +69,7 @@ class Why(msgspec.Struct, frozen=True):
     followed: list[Followed]
     next: list[FollowUp]
     notes: list[str]
+    teams: list[Version] = []
 
     def text(self) -> str:
         """For a person."""
@@ -87,16 +90,22 @@ def why(runtime: Runtime, prediction_id: str, reasons: int = REASONS) -> Why:
     """Explain the answer `prediction_id`, with up to `reasons` contributions for each item; raises `NotFound`."""
     prediction = find_prediction(runtime.predictions, prediction_id)
     notes: list[str] = []
-    version = _version(runtime, prediction, notes)
-    rebuilt = _rebuilt(runtime, prediction, notes)
-    because = _reasons(prediction, version, rebuilt, reasons, notes)
+    because: list[list[Contribution]] = [[] for _ in prediction.items or prediction.values]
+    versions, first, titles = [], None, dict[str, str]()
+    for part, positions in parts_of(prediction):
+        versions.append(_version(runtime, part, notes))
+        rebuilt = _rebuilt(runtime, part, notes)
+        first = first or rebuilt
+        titles |= {} if rebuilt is None else rebuilt.titles
+        explained = _reasons(part, versions[-1], rebuilt, reasons, notes)
+        for position, contributions in zip(positions, explained, strict=True):
+            because[position] = contributions
     return Why(
         prediction=prediction,
-        version=version,
-        knowledge="" if rebuilt is None else rebuilt.knowledge,
-        items=_items(runtime, prediction, because, {} if rebuilt is None else rebuilt.titles)
-        if prediction.items
-        else [],
+        version=versions[0] if not prediction.teams else None,
+        teams=[known for known in versions if known is not None] if prediction.teams else [],
+        knowledge="" if first is None else first.knowledge,
+        items=_items(runtime, prediction, because, titles) if prediction.items else [],
         values=_values(runtime, prediction, because),
         followed=followed(runtime.outcomes_path, prediction),
         next=_next(runtime, prediction, notes),
@@ -175,6 +184,7 @@ def _items(
     runtime: Runtime, prediction: Prediction, reasons: list[list[Contribution]], titles: Mapping[str, str]
 ) -> list[ExplainedItem]:
     why_there = runtime.app.task.about.sources
+    teams, drafted = [f"{team.version} ({team.arm})" for team in prediction.teams], prediction.drafted
     rows = zip(prediction.items, prediction.scores, prediction.sources, reasons, strict=True)
     return [
         ExplainedItem(
@@ -184,8 +194,9 @@ def _items(
             because,
             _reason_words(because, titles) or why_there.get(source, ""),
             titles.get(item, ""),
+            teams[drafted[position]] if drafted else "",
         )
-        for item, score, source, because in rows
+        for position, (item, score, source, because) in enumerate(rows)
     ]
 
 
@@ -241,14 +252,14 @@ def _note_next(runtime: Runtime, prediction: Prediction, record: Record, follow_
 
 
 def _stamp_lines(why: Why) -> list[str]:
-    p, version = why.prediction, why.version
+    p = why.prediction
     lines = [
         f"answer {p.id}",
         f"at {format_timestamp(p.at_us)} for {_key_words(p)}, {_size(p)}, "
         f"in {p.took_us / 1_000:.1f} ms" + (f" by {p.worker}" if p.worker else ""),
         f"level {p.level}, arm {p.arm} with probability {p.propensity:g}, version {p.version or 'none'}",
     ]
-    if version is not None:
+    for version in why.teams or ([] if why.version is None else [why.version]):
         dirty = " with uncommitted changes" if version.code_dirty else ""
         lines += [
             f"{version.id}: {version.candidate}, learned {format_timestamp(version.created_us)} from snapshot "
@@ -280,9 +291,13 @@ def _item_lines(why: Why) -> list[str]:
     names = [f"{item.item}  {_short(item.title)}" if item.title else item.item for item in why.items]
     width = max(map(len, names), default=0)
     return [
-        f"{rank:>3}  {name:<{width}}  {item.score:>10.4g}  {item.source:<10} {item.words}".rstrip()
+        f"{rank:>3}  {name:<{width}}  {item.score:>10.4g}  {item.source:<10} {_team_words(item)}{item.words}".rstrip()
         for rank, (name, item) in enumerate(zip(names, why.items, strict=True), 1)
     ]
+
+
+def _team_words(item: ExplainedItem) -> str:
+    return f"drafted from {item.team} " if item.team else ""
 
 
 def _value_lines(why: Why) -> list[str]:

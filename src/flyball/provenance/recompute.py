@@ -1,6 +1,8 @@
 """Recomputes an answer and compares every bit."""
 
 import struct
+from collections.abc import Sequence
+from functools import partial
 from itertools import zip_longest
 from typing import Any
 
@@ -8,12 +10,12 @@ import msgspec
 
 from flyball.core import FlyballError, Refused
 from flyball.events import Offsets
-from flyball.outcomes import Prediction, find_prediction, response_of
+from flyball.outcomes import Prediction, find_prediction, parts_of, response_of
 from flyball.provenance.rebuild import Rebuilt, rebuild
-from flyball.releases import ReleaseState
+from flyball.releases import Release, ReleaseArm, ReleaseState
 from flyball.runtime import Runtime
 from flyball.serving import Engine, Serving
-from flyball.tasks import DEFAULT_LEVEL, FALLBACK_LEVELS, FeatureRead, RankedItem
+from flyball.tasks import DEFAULT_LEVEL, FALLBACK_LEVELS, FeatureRead, RankedItem, Request
 
 
 class Replay(msgspec.Struct, frozen=True):
@@ -61,23 +63,33 @@ def answer_by(runtime: Runtime, prediction: Prediction, version: str) -> Predict
 
     Raises `NotFound` for another version, `Refused` where it cannot be computed.
     """
-    changed = {"version": version, "arrangement": 0, "level": "chosen", "arm": "", "interval": None}
+    changed = {
+        "version": version,
+        "arrangement": 0,
+        "level": "chosen",
+        "arm": "",
+        "interval": None,
+        "teams": (),
+        "drafted": [],
+    }
     again, _ = _again(runtime, msgspec.structs.replace(prediction, **changed))
     return again
 
 
 def _again(runtime: Runtime, prediction: Prediction) -> tuple[Prediction, list[str]]:
-    rebuilt, by_version = rebuild(runtime, prediction), prediction.level not in FALLBACK_LEVELS
+    by_version = prediction.level not in FALLBACK_LEVELS
+    parts = [(part, rebuild(runtime, part)) for part, _ in parts_of(prediction)]
+    part, rebuilt = parts[0]
     ranks = bool(runtime.app.task.about.items)
-    if rebuilt.contexts is None and ranks and not prediction.catalog:
+    if any(known.contexts is None and ranks and not prediction.catalog for _, known in parts):
         raise Refused(
             "it is stamped with no offsets: what it was made from lay in memory and changed while it was read"
         )
     failures: list[str] = []
     engine = Engine(
-        lambda requests: _contexts(prediction, rebuilt),
+        lambda requests: _contexts(part, rebuilt),
         lambda kind, subject, why: failures.append(f"{subject}: {why}"),
-        _by_version(prediction, rebuilt) if by_version else _by_fallback(prediction, rebuilt),
+        _by_versions(prediction, parts) if by_version else _by_fallback(prediction, rebuilt),
     )
     again = engine.answer([rebuilt.request])[0]
     if by_version and failures:
@@ -85,10 +97,21 @@ def _again(runtime: Runtime, prediction: Prediction) -> tuple[Prediction, list[s
     return again, [] if by_version else _unstamped(prediction, ranks)
 
 
-def _by_version(prediction: Prediction, rebuilt: Rebuilt) -> Serving:
-    release = ReleaseState(champion=prediction.version)
-    pipelines = {prediction.version: rebuilt.load().pipeline}
-    return Serving(release, pipelines, arrangements={prediction.version: prediction.arrangement})
+def _by_versions(prediction: Prediction, parts: Sequence[tuple[Prediction, Rebuilt]]) -> Serving:
+    """The version that answered as the only one, or those whose lists were drafted from, each from its own state."""
+    first = parts[0][0].version
+    arms = tuple(ReleaseArm(team.arm, team.version) for team in prediction.teams)
+    drafts = Release(id="rel1", kind="interleave", state="interleave", arms=arms, salt="rel1")
+    return Serving(
+        ReleaseState(champion=first, releases=(drafts,) if arms else ()),
+        {part.version: rebuilt.load().pipeline for part, rebuilt in parts},
+        contexts={part.version: partial(_contexts_of, part, rebuilt) for part, rebuilt in parts},
+        arrangements={part.version: part.arrangement for part, _ in parts},
+    )
+
+
+def _contexts_of(part: Prediction, rebuilt: Rebuilt, requests: Sequence[Request]) -> tuple[list[Any], Offsets]:
+    return _contexts(part, rebuilt)
 
 
 def _by_fallback(prediction: Prediction, rebuilt: Rebuilt) -> Serving:
@@ -142,6 +165,11 @@ def differences_of(then: Prediction, now: Prediction) -> list[str]:
             lines.append(f"rank {rank}: then {_words(old)}, now {_words(new)}")
     if [_double(value) for value in then.values] != [_double(value) for value in now.values]:
         lines.append(f"values: then {then.values}, now {now.values}")
+    for old_team, new_team in zip(then.teams, now.teams, strict=False):
+        if (old_team.items, old_team.sources) != (new_team.items, new_team.sources):
+            lines.append(f"list of {old_team.version} ({old_team.arm}): then {old_team.items}, now {new_team.items}")
+    if then.drafted != now.drafted:
+        lines.append(f"drafted from: then {then.drafted}, now {now.drafted}")
     if then.decision != now.decision:
         lines.append(f"decision: then {then.decision!r}, now {now.decision!r}")
     for index, (old_read, new_read) in enumerate(zip_longest(then.reads, now.reads), 1):

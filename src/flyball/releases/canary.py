@@ -112,8 +112,11 @@ def _out_of_the_shadow(release: Release, evidence: Evidence, now_us: int) -> Rel
 
 
 def verdicts(release: Release, evidence: Evidence, share: float = 1.0) -> list[GuardrailVerdict]:
-    """What is known of every guardrail of every arm, evaluated for going on to `share`."""
+    """What is known of every guardrail of every arm, evaluated for going on to `share`; nothing where all arms share
+    every answer."""
     arms = [arm.name for arm in release.arms if arm.name != CONTROL]
+    if release.acts_as == "interleave":
+        return []
     return [
         _verdict(release, evidence, name, arm, margin, share, level=_level(release))
         for name, margin in release.guardrails.items()
@@ -216,6 +219,10 @@ def _log_e(strata: list[_Stratum], margin: float, constants: Mapping[str, float]
 
 
 def _harm(release: Release, evidence: Evidence) -> str | None:
+    if release.acts_as == "interleave":  # no answer is control's alone: lists are compared with those of before
+        names = [name for name in release.guardrails if name != "slow"]
+        broken = _worse_than_before(release, evidence, names, "since lists are drafted")
+        return broken or _harmful(release, evidence)
     for verdict in verdicts(release, evidence):
         if verdict.shown == "harm":
             return verdict.sentence
@@ -274,18 +281,26 @@ def _watch(release: Release, evidence: Evidence, now_us: int) -> ReleaseDecision
     late = _harmful(release, evidence)
     if late is not None:
         return ReleaseDecision("rollback", late, summary(release, evidence))
-    for name, margin in release.guardrails.items():
-        count, constants = COUNTED[name], release.constants
+    reason = _worse_than_before(release, evidence, list(release.guardrails), "since it is the champion")
+    if reason is None:
+        return None
+    shown = {"before": shown_counts(evidence.before), "since": shown_counts(evidence.since)}
+    return ReleaseDecision("rollback", reason, shown)
+
+
+def _worse_than_before(release: Release, evidence: Evidence, names: list[str], now: str) -> str | None:
+    """Which of these guardrails is shown to be broken against what the champion of before did, in a sentence."""
+    for name in names:
+        margin, count, constants = release.guardrails[name], COUNTED[name], release.constants
         before, since = evidence.before, evidence.since
         strata = [(count(before, constants), before.answers, count(since, constants), since.answers, 0.5)]
         if _rise(strata) <= margin:
             continue
         log_e = _log_e(strata, margin, {"n_best": 2_000.0, **constants})
-        if log_e >= log(len(release.guardrails) / constants["alpha"]):
-            reason = (
-                f"{name} {count(since, constants) / since.answers:.2%} of {since.answers:,} answers since it is the "
-                f"champion, against {count(before, constants) / before.answers:.2%} of {before.answers:,} by "
-                f"{release.over} before, accepted {margin:+.2%}"
+        if log_e >= log(len(names) / constants["alpha"]):
+            return (
+                f"{name} {count(since, constants) / since.answers:.2%} of {since.answers:,} answers {now}, against "
+                f"{count(before, constants) / before.answers:.2%} of {before.answers:,} by {release.over} before, "
+                f"accepted {margin:+.2%}"
             )
-            return ReleaseDecision("rollback", reason, {"before": shown_counts(before), "since": shown_counts(since)})
     return None

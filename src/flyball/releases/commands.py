@@ -205,7 +205,6 @@ def all_releases(registry: Registry) -> list[Release]:
 
 
 UNSERVED = {
-    "interleave": "no process drafts lists from two versions yet",
     "bandit": "nothing moves its shares yet",
 }
 """{kind: why a release of it cannot be started}: it would look as if it ran."""

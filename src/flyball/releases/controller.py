@@ -41,6 +41,10 @@ def read_evidence(
         began_us = min(release.started_us, release.since_us) - DAY_US
         before = counter.of_version(release.over, began_us, release.since_us)
         since = counter.of_version(release.candidate, release.since_us, now_us + 1)
+    elif release.acts_as == "interleave":
+        before = counter.of_version(release.over, release.started_us - DAY_US, release.started_us)
+        for row in arms:
+            since.add(row.counts)
     return Evidence(arms, before, since, tuple(measured), blocked)
 
 

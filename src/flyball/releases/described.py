@@ -9,7 +9,7 @@ from flyball.registry import Registry, ReleaseStep
 from flyball.releases.canary import GuardrailVerdict, advance, not_shown, verdicts
 from flyball.releases.change import number_of
 from flyball.releases.commands import find_release
-from flyball.releases.controller import read_evidence
+from flyball.releases.controller import ReadMetrics, no_metrics, read_evidence
 from flyball.releases.evidence import Evidence
 from flyball.releases.exposure_counts import ExposureCounter
 from flyball.releases.release import UNDER_WAY, WHOLE, Release, shown_state
@@ -58,11 +58,16 @@ def describe_release(
 
 
 def describe_now(
-    registry: Registry, release_id: str, counter: ExposureCounter, shadows: ShadowCounter, now_us: int
+    registry: Registry,
+    release_id: str,
+    counter: ExposureCounter,
+    shadows: ShadowCounter,
+    now_us: int,
+    metrics: ReadMetrics = no_metrics,
 ) -> ReleaseDescription:
-    """The description of a release by what is counted of it; raises `NotFound`."""
+    """The description of a release by what is counted of it, and by `metrics` measured; raises `NotFound`."""
     release = find_release(registry, current(registry), release_id)
-    evidence = read_evidence(release, now_us, counter, shadows=shadows)
+    evidence = read_evidence(release, now_us, counter, metrics, shadows)
     return describe_release(registry, release, evidence, now_us, shadows.result(release_id))
 
 

@@ -45,6 +45,8 @@ UNDER_WAY: tuple[StateName, ...] = (*RUNNING, "held")
 OVER: tuple[StateName, ...] = ("retired", "ended", "aborted", "rolled_back")
 """The states in which nothing follows from a release any more, but for a champion that a rollback restores."""
 CONTROL, CANDIDATE = "control", "candidate"
+INTERLEAVED = "interleaved"
+"""The arm of answers that were drafted from all arms of a release."""
 WHOLE = 10_000
 """Slots of a layer; shares are whole numbers of them."""
 
@@ -148,13 +150,15 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(dict.fromkeys(arm.version for arm in self.arms if arm.version))
 
     def shares(self) -> dict[str, float]:
-        """{arm: its share of the units that take part}, adding up to 1."""
+        """{arm: its share of the units that take part}, adding up to 1; of an interleaved release all arms are one."""
         if self.acts_as == "canary":
             share = self.steps[self.step] / WHOLE
             return {CONTROL: 1.0 - share, self.arms[-1].name: share}
         if self.acts_as in ("ab", "bandit", "switchback"):
             total = sum(arm.weight for arm in self.arms)
             return {arm.name: arm.weight / total for arm in self.arms}
+        if self.acts_as == "interleave":
+            return {INTERLEAVED: 1.0}
         return {CONTROL: 1.0}
 
 

@@ -13,18 +13,19 @@ from typing import Any
 import msgspec
 
 from flyball.outcomes import Exposure
-from flyball.releases.release import WHOLE, Release, ReleaseArm, StateName
+from flyball.releases.release import INTERLEAVED, WHOLE, Release, ReleaseArm, StateName
 from flyball.releases.state import HoldoutGroup, ReleaseState
 
 BUCKETS = WHOLE
 HOLDOUT, REST = "holdout", "rest"
-SPLIT: tuple[StateName, ...] = ("canary", "ab", "bandit", "switchback")
-"""The states in which arms answer different units."""
+SPLIT: tuple[StateName, ...] = ("canary", "ab", "bandit", "switchback", "interleave")
+"""The states in which units are assigned to arms, or to a draft of all of them."""
 
 _Unit = Callable[[str, Any], bytes | None]
 _Matches = Callable[[Any], bool]
 _Outcome = tuple[str, int | None]
 _Marks = tuple[int, ...]
+_CHAMPION: _Outcome = ("", None)
 _NOBODY = -1
 _PER_RELEASE = 1_000
 """Marks of one layer: of its releases, numbered in order, those that the request fits; then which arm of which has it,
@@ -35,13 +36,18 @@ _NO_UNIT, _IN, _OUT = 0, 1, 2
 
 class Route(msgspec.Struct, frozen=True):
     """Which version answers ("" when none is released), by which arrangement (None: the released one), as which arm,
-    with which probability that was so, and the releases that the answer takes part in."""
+    with which probability that was so, and the releases that the answer takes part in.
+
+    `teams`: the arms whose lists the answer is drafted from, control first, () for one that a single version makes;
+    `version` names them all then: "v1+v2".
+    """
 
     version: str
     arm: str
     propensity: float
     exposures: tuple[Exposure, ...] = ()
     arrangement: int | None = None
+    teams: tuple[ReleaseArm, ...] = ()
 
 
 class _Group(msgspec.Struct, frozen=True):
@@ -63,6 +69,7 @@ class _Slice(msgspec.Struct, frozen=True):
     name: str
     outcome: _Outcome
     exposure: Exposure
+    teams: tuple[ReleaseArm, ...] = ()
 
 
 class _Split(msgspec.Struct, frozen=True):
@@ -162,18 +169,19 @@ class Router:
             return Route(holdout.version, HOLDOUT, propensity, holdout.held_out)
         exposures = list(holdout.others if holdout is not None and marks[0] == _OUT else ())
         version, arm, arrangement, propensity = self._champion, "champion", None, 1.0
+        teams: tuple[ReleaseArm, ...] = ()
         for ((_, splits), _, chosen), fitting in zip(layers, takes, strict=True):
-            outcome, name, exposure = _chosen(splits, chosen)
+            outcome, name, exposure, drafts = _chosen(splits, chosen)
             if chosen >= _NOBODY:
                 propensity *= _share(fitting, outcome)
             if exposure is not None:
                 exposures.append(exposure)
-            arm, version = name or arm, outcome[0] or version
+            arm, version, teams = name or arm, outcome[0] or version, drafts or teams
             arrangement = arrangement if outcome[1] is None else outcome[1]
         if holdout is not None and marks[0] == _OUT:
             same = version == holdout.version and arrangement is None
             propensity = (1 - holdout.share) * propensity + (holdout.share if same else 0.0)
-        return Route(version, arm, propensity, tuple(exposures), arrangement)
+        return Route(version, arm, propensity, tuple(exposures), arrangement, teams)
 
     def _probability(self, version: str, takes: Sequence[list[_Split]]) -> float:
         """How likely it is that the layers lead to `version` by the released arrangement."""
@@ -189,7 +197,7 @@ def route(state: ReleaseState, key: str, event: Any = None) -> Route:
     """The version for one request; whoever routes many keeps a `Router`.
 
     >>> route(ReleaseState(champion="v1"), "42")
-    Route(version='v1', arm='champion', propensity=1.0, exposures=(), arrangement=None)
+    Route(version='v1', arm='champion', propensity=1.0, exposures=(), arrangement=None, teams=())
     """
     return Router(state).route(key, event)
 
@@ -208,39 +216,31 @@ def unit_of(fields: tuple[str, ...], key: str, values: Mapping[str, Any]) -> str
     return next((str(value) for value in present if value is not None and value != ""), None)
 
 
-def _chosen(splits: tuple[_Split, ...], chosen: int) -> tuple[_Outcome, str, Exposure | None]:
-    """What a layer says: what to answer by, as which arm, and the exposure."""
+def _chosen(splits: tuple[_Split, ...], chosen: int) -> tuple[_Outcome, str, Exposure | None, tuple[ReleaseArm, ...]]:
+    """What a layer says: what to answer by, as which arm, the exposure, and the arms to draft from."""
     if chosen == _NOBODY:
-        return ("", None), "", None
+        return _CHAMPION, "", None, ()
     if chosen < _NOBODY:
         number, index = divmod(-chosen - 2, _PER_RELEASE)
         arm = splits[number].overrides[index][1]
-        return (arm.version, arm.arrangement), arm.name, None
+        return (arm.version, arm.arrangement), arm.name, None, ()
     number, index = divmod(chosen, _PER_RELEASE)
     part = splits[number].slices[index]
-    return part.outcome, part.name, part.exposure
+    return part.outcome, part.name, part.exposure, part.teams
 
 
 def _share(takes: list[_Split], outcome: _Outcome) -> float:
     """How likely it is that one of these releases of a layer leads to `outcome`."""
     share = sum(split.part * split.shares.get(outcome, 0.0) for split in takes)
-    return share + (1.0 - sum(split.part for split in takes)) if outcome == ("", None) else share
+    return share + (1.0 - sum(split.part for split in takes)) if outcome == _CHAMPION else share
 
 
 def _split_of(release: Release, champion: str) -> _Split:
     arms = {arm.name: arm for arm in release.arms}
-    sizes = {name: round(share * BUCKETS) for name, share in release.shares().items()}
-    # in a ramp control comes first and shrinks from its end, so that whoever has the candidate keeps it
-    slices, end = [], 0
+    slices = _drafted(release, champion) if release.acts_as == "interleave" else _slices(release, champion)
     shares: dict[_Outcome, float] = {}
-    for arm in release.arms:
-        size = sizes[arm.name] if arm is not release.arms[-1] else BUCKETS - end
-        if not size:
-            continue
-        end, share = end + size, size / BUCKETS
-        outcome = "" if arm.version == champion else arm.version, arm.arrangement
-        shares[outcome] = shares.get(outcome, 0.0) + share
-        slices.append(_Slice(end, arm.name, outcome, Exposure(release.id, arm.name, share)))
+    for part in slices:
+        shares[part.outcome] = shares.get(part.outcome, 0.0) + part.exposure.propensity
     overrides = tuple((_matcher(override.where), arms[override.arm]) for override in release.overrides)
     return _Split(
         _hasher(release.salt),
@@ -254,6 +254,26 @@ def _split_of(release: Release, champion: str) -> _Split:
         release.end,
         (release.end - release.first) / WHOLE,
     )
+
+
+def _slices(release: Release, champion: str) -> list[_Slice]:
+    """In a ramp control comes first and shrinks from its end, so that whoever has the candidate keeps it."""
+    sizes = {name: round(share * BUCKETS) for name, share in release.shares().items()}
+    slices, end = [], 0
+    for arm in release.arms:
+        size = sizes[arm.name] if arm is not release.arms[-1] else BUCKETS - end
+        if size:
+            end += size
+            outcome = "" if arm.version == champion else arm.version, arm.arrangement
+            slices.append(_Slice(end, arm.name, outcome, Exposure(release.id, arm.name, size / BUCKETS)))
+    return slices
+
+
+def _drafted(release: Release, champion: str) -> list[_Slice]:
+    """Every unit gets lists drafted from all arms."""
+    teams = tuple(msgspec.structs.replace(arm, version=arm.version or champion) for arm in release.arms)
+    exposure = Exposure(release.id, INTERLEAVED, 1.0)
+    return [_Slice(BUCKETS, INTERLEAVED, ("+".join(arm.version for arm in teams), None), exposure, teams)]
 
 
 def _group_of(holdout: HoldoutGroup, champion: str) -> _Group:

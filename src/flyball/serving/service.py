@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from flyball.core import Clock, NotFound, Refused, Stopwatch, StoreUnavailable, SystemStopwatch, timestamp_of_id
-from flyball.outcomes import Prediction, find_prediction, response_of
+from flyball.outcomes import Prediction, find_prediction, parts_of, response_of
 from flyball.runtime import Runtime
 from flyball.serving.answering.request import RequestReader, read_query
 from flyball.serving.batching import Scorer
@@ -134,26 +134,32 @@ class Service:
 
         They are computed after the answer, from what is known then: `flyball why` tells those of the answer itself.
         """
-        pipeline = self.engine.serving.pipelines.get(prediction.version)
-        if pipeline is None or prediction.level in FALLBACK_LEVELS:
+        if prediction.level in FALLBACK_LEVELS:
             return []
 
         def explained() -> Reasons:
-            online = self.refresher.online_of(prediction.version)
-            contexts, _ = online.contexts([request])
-            try:
-                added = pipeline.explain(request, contexts[0], response_of(prediction))
-            except Refused:
-                return []
-            return [
-                [
-                    AnswerReason(name, value)
-                    for name, value in sorted(contributions, key=lambda part: (-abs(part[1]), part[0]))[:most]
-                ]
-                for contributions in added
-            ]
+            reasons: Reasons = [[] for _ in prediction.items or prediction.values]
+            able = False
+            for part, positions in parts_of(prediction):
+                added = self._added(request, part)
+                able = able or added is not None
+                for position, contributions in zip(positions, added or (), strict=False):
+                    ordered = sorted(contributions, key=lambda reason: (-abs(reason[1]), reason[0]))
+                    reasons[position] = [AnswerReason(name, value) for name, value in ordered[:most]]
+            return reasons if able else []
 
         return await self.aside(explained)
+
+    def _added(self, request: Request, part: Prediction) -> list[list[tuple[str, float]]] | None:
+        """What added to each value, or item, of what one version answered; None where it cannot say."""
+        pipeline = self.engine.serving.pipelines.get(part.version)
+        if pipeline is None:
+            return None
+        contexts, _ = self.refresher.online_of(part.version).contexts([request])
+        try:
+            return pipeline.explain(request, contexts[0], response_of(part))
+        except Refused:
+            return None
 
     async def lookup(self, lookup: Lookup, fields: Mapping[str, Any]) -> Any:
         """What the best version that can answers to a query; raises `BadInput`, `NotFound`, or `Refused` when no

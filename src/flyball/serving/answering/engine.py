@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 
 from flyball.events import Offsets
-from flyball.outcomes import Prediction, prediction_of_response
+from flyball.outcomes import Prediction, Team, prediction_of_response
 from flyball.releases import ReleaseState, Route, Router, level_of
+from flyball.serving.answering.drafting import draft_of
 from flyball.tasks import (
     DEFAULT_LEVEL,
     EMPTY_LEVEL,
@@ -70,13 +71,15 @@ class ScoringProgress:
 
 class _Answered(msgspec.Struct, frozen=True, gc=False):
     """A response with the version, the arrangement and the level it came from, and the offsets of the context it was
-    made from."""
+    made from. `teams`, `drafted`: as in `Prediction`."""
 
     response: Response
     version: str
     arrangement: int
     level: str
     offsets: Offsets
+    teams: tuple[Team, ...] = ()
+    drafted: tuple[int, ...] = ()
 
 
 class _Contexts:
@@ -119,6 +122,7 @@ class Engine:
         contexts = _Contexts(requests, self._note)
         answered: list[_Answered | None] = [None] * len(requests)
         failed = [""] * len(requests)
+        self._draft(serving, requests, routes, contexts, answered, failed, progress)
         self._score(serving, requests, routes, contexts, answered, failed, progress)
         predictions = []
         for index, request in enumerate(requests):
@@ -158,6 +162,35 @@ class Engine:
             router = self._router = Router(serving.release)
         return [router.route(request.key, request.event, request.arm) for request in requests]
 
+    def _draft(
+        self,
+        serving: Serving,
+        requests: Sequence[Request],
+        routes: Sequence[Route],
+        contexts: _Contexts,
+        answered: list[_Answered | None],
+        failed: list[str],
+        progress: ScoringProgress,
+    ) -> None:
+        """Fill `answered` with lists drafted from what all teams of a route answer, and `failed` with why one did not:
+        then no draft is made, and the champion answers."""
+        batches: dict[str, list[tuple[int, int]]] = {}
+        for index, chosen in enumerate(routes):
+            for team, arm in enumerate(chosen.teams):
+                batches.setdefault(arm.version, []).append((index, team))
+        lists: dict[tuple[int, int], _Answered] = {}
+        for version, batch in batches.items():
+            answers = self._by_version(serving, version, [row for row, _ in batch], requests, contexts, progress)
+            for (index, team), answer in zip(batch, answers, strict=True):
+                if isinstance(answer, str):
+                    failed[index] = failed[index] or answer
+                else:
+                    lists[index, team] = answer
+        for index, chosen in enumerate(routes):
+            teams = [lists[index, team] for team in range(len(chosen.teams)) if (index, team) in lists]
+            if chosen.teams and len(teams) == len(chosen.teams):
+                answered[index] = _drafted(requests[index], chosen, teams, level_of(serving.release, chosen.version))
+
     def _score(
         self,
         serving: Serving,
@@ -172,7 +205,7 @@ class Engine:
         with why that was not the first."""
         versions = [_versions(serving, chosen) for chosen in routes]
         for index, chosen in enumerate(routes):
-            if chosen.version and chosen.version not in serving.pipelines:
+            if chosen.version and chosen.version not in serving.pipelines and not chosen.teams:
                 failed[index] = "load"
         for depth in range(max(map(len, versions), default=0)):
             batches: dict[str, list[int]] = {}
@@ -180,20 +213,36 @@ class Engine:
                 if answered[index] is None and depth < len(candidates):
                     batches.setdefault(candidates[depth], []).append(index)
             for version, batch in batches.items():
-                read, offsets = contexts.by(serving.contexts.get(version, self._read))
-                if read is None:
-                    for index in batch:
-                        failed[index] = failed[index] or "state"
-                    continue
-                progress.version = version
-                responses = self._responses(serving, version, batch, requests, read)
-                progress.version = ""
-                level, arrangement = level_of(serving.release, version), serving.arrangements.get(version, 0)
-                for index, response in zip(batch, responses, strict=True):
-                    if isinstance(response, str):
-                        failed[index] = failed[index] or response
+                answers = self._by_version(serving, version, batch, requests, contexts, progress)
+                for index, answer in zip(batch, answers, strict=True):
+                    if isinstance(answer, str):
+                        failed[index] = failed[index] or answer
                     else:
-                        answered[index] = _Answered(response, version, arrangement, level, offsets)
+                        answered[index] = answer
+
+    def _by_version(
+        self,
+        serving: Serving,
+        version: str,
+        batch: Sequence[int],
+        requests: Sequence[Request],
+        contexts: _Contexts,
+        progress: ScoringProgress,
+    ) -> list[_Answered | str]:
+        """What a version answers to each of these requests, or why it does not."""
+        if version not in serving.pipelines:
+            return ["load"] * len(batch)
+        read, offsets = contexts.by(serving.contexts.get(version, self._read))
+        if read is None:
+            return ["state"] * len(batch)
+        progress.version = version
+        responses = self._responses(serving, version, batch, requests, read)
+        progress.version = ""
+        level, arrangement = level_of(serving.release, version), serving.arrangements.get(version, 0)
+        return [
+            response if isinstance(response, str) else _Answered(response, version, arrangement, level, offsets)
+            for response in responses
+        ]
 
     def _responses(
         self,
@@ -262,6 +311,8 @@ class Engine:
             exposures=chosen.exposures,
             assigned="" if as_assigned else chosen.version,
             failed="" if as_assigned else failed,
+            teams=answer.teams,
+            drafted=answer.drafted,
         )
 
 
@@ -270,6 +321,25 @@ def _versions(serving: Serving, chosen: Route) -> list[str]:
     release = serving.release
     names = dict.fromkeys((chosen.version, release.champion or "", release.previous or ""))
     return [version for version in names if version in serving.pipelines]
+
+
+def _drafted(request: Request, chosen: Route, answers: Sequence[_Answered], level: str) -> _Answered:
+    """One list of what the teams of a route answer."""
+    response, drafted = draft_of(request, [answer.response for answer in answers])
+    teams = tuple(
+        Team(
+            arm.name,
+            answer.version,
+            answer.arrangement,
+            [item.item for item in answer.response.items],
+            [item.source for item in answer.response.items],
+            answer.offsets,
+            len(answer.response.reads),
+        )
+        for arm, answer in zip(chosen.teams, answers, strict=True)
+    )
+    first = answers[0]
+    return _Answered(response, chosen.version, first.arrangement, level, first.offsets, teams, drafted)
 
 
 def holds_any(about: About, answer: Response | Prediction) -> bool:

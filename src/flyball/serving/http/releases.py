@@ -17,6 +17,7 @@ from flyball.releases import (
     current,
     declared_arrangement,
     describe_now,
+    interleaved_plan,
     start_release,
 )
 from flyball.serving.http.decoding import fields_of_body, only
@@ -25,7 +26,7 @@ from flyball.serving.service import Service
 
 COMMANDS = ("advance", "pause", "resume", "abort", "promote", "finish", "rollback")
 """What a person may do with a release by its id."""
-_TEXTS = {"reason": "over HTTP", "by": "http", "version": ""}
+_TEXTS = {"reason": "over HTTP", "by": "http", "version": "", "credit": ""}
 
 
 def release_routes(service: Service) -> list[Route]:
@@ -46,12 +47,13 @@ class _Releases:
         self._service, self._runtime = service, service.runtime
 
     async def list_or_start(self, request: HttpRequest) -> Response:
-        """All releases, or a new one: {"versions": ["v3"], "reason": ..., "by": ..., "shadow": per cent}."""
+        """All releases, or a new one: {"versions": ["v3"], "reason": ..., "by": ..., "shadow": per cent}; with
+        "interleave": true, one of drafted lists, by the label "credit"."""
         only(request, set())
         if request.method == "GET":
             releases = await self._service.aside(lambda: all_releases(self._runtime.registry))
             return _answered({"releases": releases})
-        fields = await self._fields(request, {"versions", "reason", "by", "shadow"})
+        fields = await self._fields(request, {"versions", "reason", "by", "shadow", "interleave", "credit"})
         versions = fields.get("versions")
         if not (isinstance(versions, list) and versions and all(isinstance(name, str) for name in versions)):
             raise BadInput("field versions", 'a list of versions, such as ["v3"]', versions)
@@ -60,6 +62,8 @@ class _Releases:
             if not isinstance(sample, int | float) or isinstance(sample, bool) or not 0.01 <= sample <= 100:
                 raise BadInput("field shadow", "per cent of the requests, from 0.01 to 100", sample)
             plan = as_shadow(plan, sample)
+        if not isinstance(fields.get("interleave", False), bool):
+            raise BadInput("field interleave", "true or false", fields["interleave"])
         return await self._changed(lambda: self._start(versions, plan, fields), 201)
 
     async def show(self, request: HttpRequest) -> Response:
@@ -88,6 +92,8 @@ class _Releases:
     def _start(self, versions: list[str], plan: ReleasePlan, fields: dict[str, Any]) -> Change:
         runtime, actor = self._runtime, self._actor(fields)
         about = runtime.app.task.about
+        if fields.get("interleave"):
+            plan = interleaved_plan(plan, versions, _text(fields, "credit"), about, runtime.app.metrics)
         return start_release(
             runtime.registry,
             plan,

@@ -1,0 +1,53 @@
+"""Whether a declared release fits the application: before it starts, not when it comes to decide."""
+
+from collections.abc import Collection, Sequence
+
+from flyball.core import BadDeclaration
+from flyball.policy import ReleasePlan, interleave
+from flyball.tasks import About
+
+
+def check_plan(plan: ReleasePlan, about: About, metrics: Collection[str]) -> None:
+    """Raises `BadDeclaration` for fields that requests do not have, for success and harmful metrics that nothing
+    measures, and for a kind that the task cannot serve.
+
+    `metrics`: the names of the application's own.
+    """
+    where = f"{plan.kind}(...)"
+    if plan.kind == "interleave" and not about.items:
+        must = "of a task that answers with lists, such as fb.Recommend: a number or a decision cannot be drafted"
+        raise BadDeclaration(f"release={where}", f"{must}; compare by fb.ab() or fb.canary()", f"task {about.kind}")
+    fields = [name for name in about.request.__struct_fields__ if name != "at"]
+    read = {"unit": plan.unit, "only": tuple(plan.targets)}
+    read["overrides"] = tuple(name for rule in plan.overrides.values() for name in rule)
+    for argument, names in read.items():
+        for name in names:
+            if name not in fields:
+                raise BadDeclaration(f"{argument} of {where}", f"of fields of the request: {', '.join(fields)}", name)
+    labels = list(dict.fromkeys(label.name for label in about.labels))
+    named = {"success": plan.success, "harmful": plan.harmful}
+    if plan.kind in OF_LABELS:
+        named[OF_LABELS[plan.kind]] = named.pop("success")
+    for argument, margins in named.items():
+        known = labels if argument in OF_LABELS.values() else [*metrics, *labels]
+        for name in margins:
+            if name not in known:
+                kinds = "labels of the task" if known is labels else "metrics of fb.App(metrics=...) or labels"
+                must = f"among {kinds}: {', '.join(dict.fromkeys(known)) or 'there are none'}"
+                raise BadDeclaration(f"{argument} of {where}", must, name)
+
+
+def interleaved_plan(
+    declared: ReleasePlan, versions: Sequence[str], credit: str, about: About, metrics: Collection[str]
+) -> ReleasePlan:
+    """The plan to interleave these versions by: the declared one where it is of that kind and of as many, else one
+    whose arms have the versions' names. Raises as `check_plan`."""
+    if declared.kind == "interleave" and len(declared.weights) == len(versions) + 1 and not credit:
+        return declared
+    plan = interleave(*(versions if len(versions) > 1 else ()), credit=credit, unit=declared.unit)
+    check_plan(plan, about, metrics)
+    return plan
+
+
+OF_LABELS = {"interleave": "credit", "bandit": "reward"}
+"""{kind of release: the argument of it that names what arms earn}: a label of single answers."""
