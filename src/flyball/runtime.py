@@ -33,13 +33,21 @@ from flyball.events import (
 from flyball.features import FeatureReader
 from flyball.history import History, HistoryConsumer
 from flyball.home import HomeLayout
-from flyball.outcomes import open_predictions, prediction_consumer
+from flyball.outcomes import Prediction, open_predictions, prediction_consumer
 from flyball.registry import Registry
-from flyball.releases import Actor, ExposureCounter, ShadowCounter, current, slow_limit_us, versions_in_service
+from flyball.releases import (
+    Actor,
+    ExposureCounter,
+    ShadowCounter,
+    arrangement_value,
+    current,
+    slow_limit_us,
+    versions_in_service,
+)
 from flyball.settings import Settings, load_settings
 from flyball.state import View
 from flyball.stores import StateStore, open_state
-from flyball.tasks import Described, OnlineFeatures, Task, task_views
+from flyball.tasks import About, Described, OnlineFeatures, Task, task_views
 
 __all__ = ["FEATURES_CONSUMER", "STATE_CONSUMER", "Runtime", "check_home", "load_settings", "open_runtime"]
 
@@ -57,6 +65,7 @@ class Runtime:
         self.app, self.settings, self.clock = app, settings, clock
         self.home = settings.folder
         self.layout = HomeLayout(settings.folder)
+        self._abouts: dict[tuple[str, int], About] = {}
         check_home(self.home, app)
 
     def _begin_home(self) -> None:
@@ -159,6 +168,35 @@ class Runtime:
         """See `App.task_of`; former names of types and fields are taken from this home's log."""
         return self.app.task_of(declaration, self.schema.written)
 
+    def about_of(self, version: str, arrangement: int = 0) -> About:
+        """The task as answers of a version by a revision of its arrangement are made with it; today's for "".
+
+        Raises `NotFound` for what was never registered, `Refused` for what the application declares no more.
+        """
+        if not version:
+            return self.app.task.about
+        made = version, arrangement
+        if made not in self._abouts:
+            declaration = self.registry.version(version).declaration
+            rule = arrangement_value(self.registry, arrangement, {})
+            self._abouts[made] = self.task_of({**declaration, **rule} if declaration else {}).about
+        return self._abouts[made]
+
+    def about_of_answer(self, prediction: Prediction) -> About | None:
+        """The task as the answer was made with it; None where its version cannot be opened any more."""
+        try:
+            return self.about_of(prediction.version, prediction.arrangement)
+        except (NotFound, Refused):
+            return None
+
+    def value_names(self, prediction: Prediction) -> tuple[str, ...]:
+        """What the values of an answer are called, in their order: by its version, not by today's file.
+
+        Empty where the version cannot be opened any more.
+        """
+        about = self.about_of_answer(prediction) if self.app.task.about.values else None
+        return () if about is None else about.values
+
     def views_of(self, task: Described) -> list[View]:
         """The views that a task reads, as it is declared now or was when a version was made."""
         return task_views(task, self.schema, len(self.log.ends()))
@@ -221,10 +259,9 @@ class Runtime:
     def outcomes_path(self) -> Path:
         return local_path("outcomes", self.settings.outcomes, "sqlite")
 
-    @property
-    def intervals_path(self) -> Path:
-        """The file of the coverage that outcomes have shown for the task's prediction interval."""
-        return self.outcomes_path.with_name("intervals.db")
+    def intervals_path(self, level: float) -> Path:
+        """The file of the coverage that outcomes have shown for prediction intervals of `level`."""
+        return self.outcomes_path.with_name(f"intervals_{level:g}.db")
 
     @cached_property
     def exposure_counter(self) -> ExposureCounter:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from tests.tasks.predict.drifting import DAY_US, drifting
@@ -117,6 +118,30 @@ def test_what_is_read_again_changes_nothing(drifted: Drifted, tmp_path: Path) ->
     assert once is not None
     assert once == again
     assert once.outcomes == len(drifted.predictions)
+
+
+@pytest.mark.parametrize(
+    ("ends", "level", "covered"), [((0, 2), 0.8, "some"), ((1, 1), 0.8, "none"), ((0, 2), 0.9, "")]
+)
+def test_an_answer_counts_by_the_interval_of_its_version(
+    drifted: Drifted, tmp_path: Path, ends: tuple[int, int], level: float, covered: str
+) -> None:
+    """Its ends are where that version has them; one of another level is left out."""
+    runtime, about = drifted.runtime, drifted.runtime.app.task.about
+    assert about.interval is not None
+    own = msgspec.structs.replace(about.interval, ends=ends, level=level)
+    path, partitions = tmp_path / "intervals.db", len(runtime.log.ends())
+    consumer = IntervalConsumer(runtime.schema, about, about.interval, path, partitions, lambda prediction: own)
+    consumer.apply_predictions(runtime.predictions.read((0,) * len(runtime.predictions.ends()), 500))
+    consumer.apply_events(runtime.log.read((0,) * partitions, 4_000))
+    consumer.close()
+    state = read_interval(path)
+    if not covered:
+        assert state is None
+        return
+    assert state is not None
+    assert state.outcomes > 100
+    assert (state.covered > 0) == (covered == "some")
 
 
 def test_another_declaration_begins_anew(drifted: Drifted, tmp_path: Path) -> None:

@@ -4,8 +4,11 @@ The keys are read off the classes, so that a new one without an entry fails here
 its replay is identical, or it is refused with the reason.
 """
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.tasks.edits.homes import REQUESTS, learned
 from tests.tasks.edits.keys import keys
@@ -18,32 +21,48 @@ from flyball.outcomes import Prediction
 from flyball.provenance import replay
 from flyball.releases import current, rollback_arrangement
 from flyball.serving import learned_otherwise, outages
+from flyball.serving.http.documents import AnswerDocument
 
-Shown = tuple[str, str, list[float], str, list[str], list[float]]
+Shown = tuple[str, str, str, list[str], list[float], dict[str, float]]
 
 
-class Homes:
-    """A home of each application, learned once, with its answers by the file as it was."""
+class Before(msgspec.Struct, frozen=True):
+    """A home that has learned, and its answers by the file as it was."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._homes = folder, dict[str, tuple[EditedHome, list[Prediction]]]()
+    home: EditedHome
+    answers: list[Prediction]
 
-    def of(self, name: str) -> tuple[EditedHome, list[Prediction]]:
-        if name not in self._homes:
-            (self._folder / name).mkdir()
-            home = learned(self._folder / name, name)
-            self._homes[name] = home, home.answers(REQUESTS[name]())
-        return self._homes[name]
+    @classmethod
+    def of(cls, folder: Path, name: str) -> "Before":
+        home = learned(folder, name)
+        return cls(home, home.answers(REQUESTS[name]()))
+
+    @property
+    def shown(self) -> list[Shown]:
+        return shown(self.home, self.answers)
+
+
+Homes = Callable[[str], Before]
 
 
 @pytest.fixture(scope="module")
 def homes(tmp_path_factory: pytest.TempPathFactory) -> Homes:
-    return Homes(tmp_path_factory.mktemp("edited"))
+    """A home of each application, made when first asked for."""
+    return cache(lambda name: Before.of(tmp_path_factory.mktemp(name), name))
 
 
-def shown(answers: list[Prediction]) -> list[Shown]:
+def shown(home: EditedHome, answers: list[Prediction]) -> list[Shown]:
+    """What a reply says, values by name."""
+    document = AnswerDocument(home.runtime.app.task.about, home.runtime.value_names)
     return [
-        (answer.level, answer.version, answer.values, answer.decision, answer.items, answer.scores)
+        (
+            answer.level,
+            answer.version,
+            answer.decision,
+            answer.items,
+            answer.scores,
+            document.of(answer, {}).get("values", {}),
+        )
         for answer in answers
     ]
 
@@ -60,29 +79,37 @@ def test_the_page_says_what_is_checked_here() -> None:
     assert page == written(page), "write it with python -m tests.tasks.edits.page"
 
 
+def test_the_interval_that_is_edited_was_moved_by_outcomes(homes: Homes) -> None:
+    stamps = [answer.interval for answer in homes("deliveries").answers]
+    assert all(stamp is not None and stamp.margin > 0 for stamp in stamps)
+
+
 @pytest.mark.parametrize("edit", ALL, ids=[f"{index}-{edit.key}" for index, edit in enumerate(ALL)])
 def test_an_edit_does_what_its_entry_says(homes: Homes, tmp_path: Path, edit: Edit) -> None:
-    home, before = homes.of(edit.home)
+    before = homes(edit.home)
     if edit.outcome == "refused":
-        check_refused(home, before, tmp_path, edit)
-        return
-    edited = home.copy(tmp_path, edit.text)
-    check_served(edited, before, edit)
+        check_refused(before, tmp_path, edit)
+    else:
+        check_served(before, tmp_path, edit)
 
 
 @pytest.mark.parametrize("owner", sorted({edit.key.split(".")[0] for edit in RULES}))
 def test_rules_of_learning_and_releases_change_no_answer(homes: Homes, tmp_path: Path, owner: str) -> None:
     edits = [edit for edit in RULES if edit.key.startswith(f"{owner}.")]
-    home, before = homes.of(edits[0].home)
-    edited = home.copy(tmp_path, home.text)
+    (name,) = {edit.home for edit in edits}
+    before = homes(name)
+    copied = before.home.copy(tmp_path, before.home.text)
     for edit in edits:
-        assert edit.home == edits[0].home
-        check_served(edited.reopened(edit.text), before, edit)
+        edited = copied.reopened(edit.text)
+        assert (outages(edited.runtime), learned_otherwise(edited.runtime)) == ([], []), edit.key
+        edited.declare()
+        assert shown(edited, edited.answers(REQUESTS[name]()[:1])) == before.shown[:1], edit.key
+        assert replay(edited.runtime, before.answers[0].id).identical, edit.key
 
 
-def check_refused(home: EditedHome, before: list[Prediction], folder: Path, edit: Edit) -> None:
+def check_refused(before: Before, folder: Path, edit: Edit) -> None:
     """`check` says why before anything else happens, and no answer of before is called another."""
-    edited = opened(home, folder, edit)
+    edited = opened(before.home, folder, edit)
     if isinstance(edited, FlyballError):
         assert edit.says in str(edited), edited
         return
@@ -90,10 +117,9 @@ def check_refused(home: EditedHome, before: list[Prediction], folder: Path, edit
     assert (outage.role, edit.says in outage.reason) == ("champion", True), outage.reason
     after = edited.answers(REQUESTS[edit.home]())
     assert {answer.level for answer in after} <= {"empty", "default", "popular"}
-    for answer in before[:2]:
-        again = replay(edited.runtime, answer.id)
-        assert not again.replayable, again.text()
-        assert edit.says in again.text()
+    again = replay(edited.runtime, before.answers[0].id)
+    assert not again.replayable, again.text()
+    assert edit.says in again.text()
 
 
 def opened(home: EditedHome, folder: Path, edit: Edit) -> EditedHome | FlyballError:
@@ -104,8 +130,9 @@ def opened(home: EditedHome, folder: Path, edit: Edit) -> EditedHome | FlyballEr
         return error
 
 
-def check_served(edited: EditedHome, before: list[Prediction], edit: Edit) -> None:
-    requests, version = REQUESTS[edit.home](), before[0].version
+def check_served(before: Before, folder: Path, edit: Edit) -> None:
+    """The version goes on, `check` names what it learned otherwise, and every answer replays."""
+    edited, requests = before.home.copy(folder, edit.text), REQUESTS[edit.home]()
     assert outages(edited.runtime) == []
     named = "\n".join(older.text() for older in learned_otherwise(edited.runtime))
     assert edit.says in named, named
@@ -113,17 +140,17 @@ def check_served(edited: EditedHome, before: list[Prediction], edit: Edit) -> No
     undeclared = edited.answers(requests)
     edited.declare()
     after = edited.answers(requests)
-    assert {(answer.level, answer.version) for answer in after} == {("champion", version)}
-    revisions = [answer.arrangement for answer in (before[0], undeclared[0], after[0])]
+    assert {(answer.level, answer.version) for answer in after} == {("champion", before.answers[0].version)}
+    revisions = [answers[0].arrangement for answers in (before.answers, undeclared, after)]
     assert revisions == ([1, 1, 2] if edit.outcome == "arrangement" else [1, 1, 1])
     if edit.outcome != "at once":
-        assert shown(undeclared) == shown(before)
+        assert shown(edited, undeclared) == before.shown
     if edit.outcome in ("same", "next version"):
-        assert shown(after) == shown(before)
-    for answer in (*before[:2], undeclared[0], *after[:2]):
+        assert shown(edited, after) == before.shown
+    for answer in (before.answers[0], before.answers[-1], undeclared[0], after[0]):
         again = replay(edited.runtime, answer.id)
         assert again.identical, again.text()
     if edit.outcome == "arrangement":
         rollback_arrangement(edited.runtime.registry, "back", "ann", edited.clock.now_us())
         assert current(edited.runtime.registry).arrangement == 1
-        assert shown(edited.answers(requests)) == shown(before)
+        assert shown(edited, edited.answers(requests)) == before.shown

@@ -172,7 +172,9 @@ def values_of(
         label_within_us = 0
         rows: UnitRows = EventRows(events, runtime.schema, unit_entity(about, unit), declared.by)
         if declared.kind in ("model", "label"):
-            rows = PredictionRows(runtime.predictions, runtime.outcomes_path, about, declared, unit)
+            rows = PredictionRows(
+                runtime.predictions, runtime.outcomes_path, about, declared, unit, runtime.about_of_answer
+            )
             label_within_us = rows.label.within_us
         values[name] = unit_values(declared, exposed.frame, rows, as_of_us, label_within_us)
     return values

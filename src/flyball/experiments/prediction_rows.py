@@ -1,6 +1,6 @@
 """Rows of predictions and their labels: model metrics as metrics of units."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import log
 from pathlib import Path
 
@@ -31,14 +31,22 @@ NOTHING = LabelValues()
 class PredictionRows:
     """Rows of responses that have a number: a loss against its label, or a label's value.
 
-    `unit`: the fields of the request that name the unit, () for its key. Labels are taken as they are joined now; a
-    response counts once its label is final, which is what `unit_values` waits for.
+    `unit`: the fields of the request that name the unit, () for its key. `about_of`: the task as an answer was made
+    with it, None where nobody knows any more what its values were; `about` for all by default. Labels are taken as
+    they are joined now; a response counts once its label is final, which is what `unit_values` waits for.
     """
 
     def __init__(
-        self, log: EventLog, outcomes: Path, about: About, metric: ExperimentMetric, unit: tuple[str, ...] = ()
+        self,
+        log: EventLog,
+        outcomes: Path,
+        about: About,
+        metric: ExperimentMetric,
+        unit: tuple[str, ...] = (),
+        about_of: Callable[[Prediction], About | None] | None = None,
     ) -> None:
-        self._log, self._outcomes, self._about, self._unit = log, outcomes, about, unit
+        self._log, self._outcomes, self._unit = log, outcomes, unit
+        self._about_of = about_of or (lambda prediction: about)
         self.label = label_of_metric(about, metric)
         self._metric = metric
 
@@ -82,7 +90,8 @@ class PredictionRows:
         actual = sum(outcome.values) / len(outcome.values) if outcome.values else label.otherwise
         if actual is None or self._metric.kind == "label":
             return actual
-        return loss_of(self._metric.loss, self._about, label.name, prediction.values, actual)
+        about = self._about_of(prediction)
+        return None if about is None else loss_of(self._metric.loss, about, label.name, prediction.values, actual)
 
 
 def _frame(rows: Sequence[tuple[str, int, float]]) -> pl.DataFrame:

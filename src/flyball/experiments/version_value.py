@@ -44,7 +44,8 @@ def version_value(
     about, advice = runtime.app.task.about, _advice(runtime.app.task.about, version)
     split = next((release for release in reversed(releases_of(runtime.registry)) if _took_part(release, version)), None)
     name, chosen = _metric(about, runtime.app.metrics, metric_name, split is None)
-    rows = PredictionRows(runtime.predictions, runtime.outcomes_path, about, chosen, split.unit if split else ())
+    unit = split.unit if split else ()
+    rows = PredictionRows(runtime.predictions, runtime.outcomes_path, about, chosen, unit, runtime.about_of_answer)
     if split is not None:
         choices = list(arm_choices(runtime.predictions, split, version, rows, as_of_us))
         how, end_us = f"the arms of {split.id}", split.ended_us or as_of_us

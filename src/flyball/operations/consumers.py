@@ -1,20 +1,21 @@
 """The consumers of an application's log, in order of priority."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 import msgspec
 
-from flyball.core import Elapsed, FileLock, HomeBusy
+from flyball.core import Elapsed, FileLock, FlyballError, HomeBusy
 from flyball.events import EventLog, Offsets
 from flyball.features import ApplyDelays, FeatureConsumer, rebuild
 from flyball.history import HistoryConsumer
 from flyball.operations.process_specs import run_folder
 from flyball.operations.worker import Consumer, Worker
-from flyball.outcomes import IntervalConsumer, OutcomeConsumer
+from flyball.outcomes import IntervalConsumer, OutcomeConsumer, Prediction
 from flyball.releases import ReleaseState, current, versions_in_service
 from flyball.runtime import FEATURES_CONSUMER, STATE_CONSUMER, Runtime
 from flyball.state import StateConsumer, View
+from flyball.tasks import AdaptedInterval
 
 STATE_BATCH, HISTORY_BATCH, OUTCOME_BATCH = 2_000, 10_000, 5_000
 FLUSH_US, ANSWERED_US = 5_000_000, 60_000_000
@@ -66,13 +67,41 @@ def consumers_of(runtime: Runtime, flush_us: int = FLUSH_US, *, rebuilding: bool
 
 
 def _intervals(runtime: Runtime) -> list[Consumer]:
-    """The consumers that calibrate the task's prediction interval, if it has one. Outcomes wait until the predictions
-    have been read."""
-    log, predictions, about = runtime.log, runtime.predictions, runtime.app.task.about
-    if about.interval is None:
+    """The consumers that calibrate prediction intervals: the task's as declared now, and those of other levels that
+    versions in service predict."""
+    if not runtime.app.task.about.values:
         return []
+    versions: Iterable[str] = ()
+    with suppress(Exception):  # whatever is wrong with the registry: the task's alone
+        versions = versions_in_service(current(runtime.registry))
+    intervals: dict[float, AdaptedInterval] = {}
+    for version in ("", *versions):
+        with suppress(FlyballError):  # such a version cannot serve: what loads it says why
+            interval = runtime.about_of(version).interval
+            if interval is not None:
+                intervals.setdefault(interval.level, interval)
+    return [
+        consumer
+        for number, interval in enumerate(intervals.values())
+        for consumer in _interval(runtime, interval, number)
+    ]
+
+
+def _interval(runtime: Runtime, interval: AdaptedInterval, number: int) -> list[Consumer]:
+    """The two consumers of one level. Outcomes wait until the predictions have been read."""
+    log, predictions, of_level = runtime.log, runtime.predictions, f"_{interval.level:g}" if number else ""
+
+    def interval_of(prediction: Prediction) -> AdaptedInterval | None:
+        about = runtime.about_of_answer(prediction)
+        return None if about is None else about.interval
+
     consumer = IntervalConsumer(
-        runtime.schema, about, about.interval, runtime.intervals_path, partitions=len(log.ends())
+        runtime.schema,
+        runtime.app.task.about,
+        interval,
+        runtime.intervals_path(interval.level),
+        len(log.ends()),
+        interval_of,
     )
 
     def answered() -> Offsets:
@@ -80,7 +109,7 @@ def _intervals(runtime: Runtime) -> list[Consumer]:
 
     return [
         Consumer(
-            "interval_answers",
+            f"interval_answers{of_level}",
             predictions,
             answered,
             consumer.apply_predictions,
@@ -88,7 +117,7 @@ def _intervals(runtime: Runtime) -> list[Consumer]:
             at_most_every(SETTLE_US, consumer.forget_old),
         ),
         Consumer(
-            "intervals",
+            f"intervals{of_level}",
             log,
             lambda: consumer.offsets("events", len(log.ends())),
             consumer.apply_events,

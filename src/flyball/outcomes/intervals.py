@@ -7,7 +7,7 @@ Inference Under Distribution Shift", NeurIPS 2021.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import numpy as np
 from flyball.core import StoreUnavailable
 from flyball.events import Joiner, Offsets, Schema, Slice
 from flyball.models import AdaptiveLevel, adaptive_level
-from flyball.outcomes.prediction import prediction_of
+from flyball.outcomes.prediction import Prediction, prediction_of
 from flyball.outcomes.reading import MICRO, KeyedEvent, Reader
 from flyball.outcomes.stream_file import STREAM_TABLES, StreamFile
 from flyball.outcomes.streams import take_new, take_new_events
@@ -87,13 +87,20 @@ class IntervalConsumer:
 
     What is known and the offsets of both streams commit together. An outcome that is read before its answer is not
     counted: read the predictions first. A file that was filled by another declaration is filled anew; it is opened
-    when first used. `partitions`: of the event log, see `Joiner`.
+    when first used. `partitions`: of the event log, see `Joiner`. `interval_of`: that of the version which made an
+    answer (default: `interval`, for all): answers with another level, or none, are left out.
     """
 
     def __init__(
-        self, schema: Schema, about: About, interval: AdaptedInterval, path: Path, partitions: int | None = None
+        self,
+        schema: Schema,
+        about: About,
+        interval: AdaptedInterval,
+        path: Path,
+        partitions: int | None = None,
+        interval_of: Callable[[Prediction], AdaptedInterval | None] | None = None,
     ) -> None:
-        self._interval = interval
+        self._interval, self._interval_of = interval, interval_of or (lambda prediction: interval)
         self._label = next(label for label in about.labels if label.name == interval.label)
         self._reader = Reader(schema, [self._label], about.items, about.request)
         self._joiner = Joiner(schema, list(self._reader.types), partitions)
@@ -114,14 +121,14 @@ class IntervalConsumer:
 
     def apply_predictions(self, slices: Sequence[Slice]) -> None:
         """Note the answers that wait for their outcome."""
-        low, high = self._interval.ends
         with self._store.transaction():
             for piece in take_new(self._store, "predictions", slices):
                 for record in piece.records:
                     prediction = prediction_of(record)
-                    (key,) = self._reader.keys(prediction)
-                    if prediction.interval is None or key is None or len(prediction.values) <= high:
+                    (key,), own = self._reader.keys(prediction), self._interval_of(prediction)
+                    if prediction.interval is None or key is None or own is None or own.level != self._interval.level:
                         continue
+                    low, high = own.ends
                     ends = prediction.values[low], prediction.values[high], prediction.interval.margin
                     self._store.put_waiting(key, prediction.at_us, record.id, ends)
 

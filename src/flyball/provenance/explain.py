@@ -162,7 +162,7 @@ def _reasons(
 
 
 def _values(runtime: Runtime, prediction: Prediction, reasons: list[list[Contribution]]) -> list[ExplainedValue]:
-    names = [*runtime.app.task.about.values, *(f"value {index + 1}" for index in range(len(prediction.values)))]
+    names = [*runtime.value_names(prediction), *(f"value {index + 1}" for index in range(len(prediction.values)))]
     because = reasons if not prediction.items else [[] for _ in prediction.values]
     return [ExplainedValue(*row) for row in zip(names, prediction.values, because, strict=False)]
 

@@ -240,9 +240,10 @@ class _Answerer:
         columns: FileRow = {}
         if about.items:
             columns["items"] = None if prediction is None else ",".join(prediction.items)
-        values: Sequence[float] = () if prediction is None else prediction.values
-        for index, name in enumerate(about.values):
-            columns[f"predicted_{name}"] = values[index] if index < len(values) else None
+        names = () if prediction is None else self._runtime.value_names(prediction)
+        values = {} if prediction is None else dict(zip(names, prediction.values, strict=False))
+        for name in about.values:
+            columns[f"predicted_{name}"] = values.get(name)
         columns["decision"] = None if prediction is None else prediction.decision
         columns["level"] = None if prediction is None else prediction.level
         columns["version"] = None if prediction is None else prediction.version

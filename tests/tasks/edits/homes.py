@@ -10,6 +10,8 @@ from tests.provenance.conftest import APP as CINEMA
 from tests.tasks.predict import edited
 from tests.tasks.predict.edited import DAY_US, NOW_US, START_US, EditedHome
 
+from flyball.simulation import ingest_pieces
+
 TAIL = """
 
 import msgspec
@@ -205,7 +207,7 @@ def _lines(timed: list[tuple[int, dict[str, object]]]) -> list[bytes]:
 
 
 def _parcel_requests() -> list[dict[str, object]]:
-    return [{"parcel": 90_000 + n, "km": 3.0 + n, "shop": "abc"[n % 3]} for n in range(6)]
+    return [{"parcel": 90_000 + n, "km": 3.0 + n, "shop": "abc"[n % 3]} for n in range(4)]
 
 
 HISTORIES: dict[str, Callable[[], list[bytes]]] = {
@@ -217,7 +219,7 @@ HISTORIES: dict[str, Callable[[], list[bytes]]] = {
     "cinema": films,
 }
 REQUESTS: dict[str, Callable[[], list[dict[str, object]]]] = {
-    "payments": lambda: edited.requests()[:6],
+    "payments": lambda: edited.requests()[2:6],
     "deliveries": _parcel_requests,
     "promises": _parcel_requests,
     "states": _parcel_requests,
@@ -229,5 +231,22 @@ REQUESTS: dict[str, Callable[[], list[dict[str, object]]]] = {
 def learned(folder: Path, name: str) -> EditedHome:
     """A home of the application with a champion that has answered."""
     home = EditedHome.learned(folder, TEXTS[name], HISTORIES[name]())
-    home.answers(REQUESTS[name]())
+    if name == "deliveries":
+        _move_interval(home)
     return home
+
+
+def _move_interval(home: EditedHome) -> None:
+    """Sixty answers, each too low by hours: their outcomes widen the interval of those that come after."""
+    asked = [{"parcel": 80_000 + n, "km": 3.0, "shop": "a"} for n in range(60)]
+    home.answers(asked)
+    late: list[bytes] = []
+    for number, fields in enumerate(asked):
+        at_us = NOW_US + number
+        late.append(msgspec.json.encode({"type": "parcel", **fields, "at": at_us}))
+        late.append(
+            msgspec.json.encode({"type": "arrived", "parcel": fields["parcel"], "at": at_us + 5 * 3_600_000_000})
+        )
+    home.clock.advance_us(6 * 3_600_000_000)
+    ingest_pieces(home.runtime, "jsonl", [b"\n".join(late)], "late", "history")
+    home.follow()

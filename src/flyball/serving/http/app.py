@@ -180,7 +180,7 @@ class _Front:
 class _Routes:
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._document = AnswerDocument(service.about)
+        self._document = AnswerDocument(service.about, service.runtime.value_names)
         self._described: bytes | None = None
 
     async def problem(self, request: HttpRequest, error: Exception) -> Response:

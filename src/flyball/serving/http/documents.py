@@ -1,6 +1,6 @@
 """Replies: an answer as JSON shows it, or in another rendering."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from flyball.core import BadDeclaration
@@ -9,10 +9,13 @@ from flyball.tasks import About, key_field
 
 
 class AnswerDocument:
-    """Answers of one task as JSON documents, with the titles of the items where there are any."""
+    """Answers of one task as JSON documents, with the titles of the items where there are any.
 
-    def __init__(self, about: About) -> None:
-        self._about, self._key = about, key_field(about.request)
+    `value_names`: what the values of an answer are called.
+    """
+
+    def __init__(self, about: About, value_names: Callable[[Prediction], Sequence[str]]) -> None:
+        self._about, self._key, self._value_names = about, key_field(about.request), value_names
 
     def of(self, prediction: Prediction, titles: Mapping[str, str]) -> dict[str, Any]:
         document: dict[str, Any] = {"prediction": prediction.id}
@@ -26,7 +29,7 @@ class AnswerDocument:
         if self._about.items:
             document["items"] = self._items(prediction, titles)
         if self._about.values:
-            document["values"] = dict(zip(self._about.values, prediction.values, strict=False))
+            document["values"] = dict(zip(self._value_names(prediction), prediction.values, strict=False))
         if prediction.decision:
             document["decision"] = prediction.decision
         return document

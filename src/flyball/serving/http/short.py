@@ -45,7 +45,7 @@ class ShortPaths:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._document = AnswerDocument(service.about)
+        self._document = AnswerDocument(service.about, service.runtime.value_names)
         self._decode = msgspec.json.Decoder(dict[str, object]).decode
         self._posts = {f"/v1/{service.about.kind}".encode(): ShortPath(self._posted, self._json)}
         self._gets: dict[bytes, Encode] = {}

@@ -101,7 +101,7 @@ class Refresher:
         self._loader: VersionLoader | None = None
         self._contexts: ReadContexts | None = None
         self._fallback_version, self._fallback_arrangement = "", 0
-        self._interval: IntervalState | None = None
+        self._intervals: dict[float, IntervalState | None] = {}
         self._due_us: dict[str, int] = {}
         self._last_us = 0
         self._lag = StateLag(MIN_LAG_US + 1)
@@ -279,16 +279,21 @@ class Refresher:
         return VersionLoader(self._runtime.app, self._runtime.artifacts, stores, self._runtime.schema.written)
 
     def _poll_interval(self) -> None:
-        if self._runtime.app.task.about.interval is not None:
-            self._interval = read_interval(self._runtime.intervals_path)
+        for level in list(self._intervals):
+            self._intervals[level] = read_interval(self._runtime.intervals_path(level))
+
+    def _keep_interval(self, about: About) -> None:
+        """Let outcomes move the interval of answers made with `about` from now on, where they keep it at its level."""
+        if about.interval is not None and about.interval.level not in self._intervals:
+            level = about.interval.level
+            self._intervals[level] = read_interval(self._runtime.intervals_path(level))
 
     def _shift(self, level: float) -> IntervalShift | None:
         """By how much outcomes have moved the interval of `level`; None for one that is not kept."""
-        kept = self._runtime.app.task.about.interval
-        if kept is None or abs(kept.level - level) > 1e-9:
+        if level not in self._intervals:
             return None
-        known = self._interval
-        return known.shift if known is not None and known.level == kept.level else IntervalShift(0, 0.0)
+        known = self._intervals[level]
+        return known.shift if known is not None and known.level == level else IntervalShift(0, 0.0)
 
     def _poll_release(self, now_us: int) -> None:
         release = current(self._runtime.registry)
@@ -328,6 +333,7 @@ class Refresher:
                 described = registry.version(version)
                 self._files.note(version, self._runtime.artifacts / described.artifact, described.artifact_files)
                 loaded = self.loader.load(described, arrangement, revision, now_us)
+            self._keep_interval(self._runtime.about_of(version, revision))
             with self._lock:
                 self._loaded[version] = loaded
                 self._failed.pop(version, None)

@@ -175,11 +175,16 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def interval(self) -> AdaptedInterval | None:
         """The interval that outcomes keep at its level: between the outer two quantiles; None without any."""
-        quantiles = self.target_kind.quantiles
-        if len(quantiles) < 2 or not self.adapt or not isinstance(self.target, Target):
+        level, last = self.interval_level, len(self.target_kind.quantiles) - 1
+        if level is None or not self.adapt or not isinstance(self.target, Target):
             return None
-        level = round(quantiles[-1] - quantiles[0], 9)
-        return AdaptedInterval(self.target.name, level, (0, len(quantiles) - 1), self.adapt)
+        return AdaptedInterval(self.target.name, level, (0, last), self.adapt)
+
+    @property
+    def interval_level(self) -> float | None:
+        """The share that should lie between the outer two quantiles, whether outcomes keep it there or not."""
+        quantiles = self.target_kind.quantiles
+        return round(quantiles[-1] - quantiles[0], 9) if len(quantiles) > 1 else None
 
     @property
     def _labels(self) -> tuple[Label, ...]:

@@ -33,9 +33,12 @@ class PredictOnline:
         self._task, self._stores = task, stores
 
     def contexts(self, requests: Sequence[Request]) -> tuple[list[IntervalShift | None], Offsets]:
-        """By how much outcomes have moved the interval, the same for every request."""
-        kept = self._task.interval
-        shift = None if kept is None or self._stores.interval is None else self._stores.interval(kept.level)
+        """By how much outcomes have moved the interval, the same for every request.
+
+        The stores say so, whether the file lets outcomes move it today or not: a replay moves what was moved then.
+        """
+        level = self._task.interval_level
+        shift = None if level is None or self._stores.interval is None else self._stores.interval(level)
         return [shift] * len(requests), self._stores.state.offsets()
 
     def open(self, candidate: Any, artifact: Artifact, arrangement: Mapping[str, Any]) -> "PredictPipeline":
