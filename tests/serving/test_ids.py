@@ -1,7 +1,8 @@
 """What counts as a well-formed id."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
+import msgspec
 import pytest
 
 import flyball as fb
@@ -31,7 +32,11 @@ class Several(fb.Event):
     count: int = 0
 
 
-EVENTS = {"bounded": Bounded, "free": Free, "named": Named, "shaped": Shaped}
+class Stepped(fb.Event):
+    who: Annotated[int, fb.Ref("stepped"), msgspec.Meta(gt=0, multiple_of=5)]
+
+
+EVENTS = {"bounded": Bounded, "free": Free, "named": Named, "shaped": Shaped, "stepped": Stepped}
 
 
 def rule(entity: str) -> IdRule:
@@ -42,6 +47,19 @@ def test_rules_are_those_of_the_fields_that_hold_ids() -> None:
     single, several = id_rules(Several)
     assert {field: one.entity for field, one in single.items()} == {"who": "free"}
     assert {field: one.entity for field, one in several.items()} == {"others": "named"}
+
+
+@pytest.mark.parametrize("entity", ["bounded", "free", "stepped"])
+def test_an_integer_is_an_id_where_its_declared_type_takes_it(entity: str) -> None:
+    annotation = get_type_hints(EVENTS[entity], include_extras=True)["who"]
+    for value in (-1, 0, 1, 5, 7, 10, 999, 1_000, True, 1.0, None):
+        try:
+            expected = msgspec.convert(value, annotation, strict=True)
+        except msgspec.ValidationError:
+            with pytest.raises(BadInput):
+                rule(entity).value(value)
+        else:
+            assert rule(entity).value(value) == expected
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Identifiers that sort by time: 48 bits of milliseconds, then 80 random bits, in Crockford base 32 (ULID layout)."""
 
 import random
+from functools import lru_cache
 
 from flyball.core.errors import BadInput
 
@@ -10,13 +11,26 @@ _BASE_32 = str.maketrans(_ALPHABET, "0123456789abcdefghijklmnopqrstuv")
 """Crockford's digits translated to those that `int(text, 32)` reads."""
 _LETTERS = frozenset(_ALPHABET)
 _LENGTH = 26
-_SHIFTS = tuple(range(5 * _LENGTH - 10, -10, -10))
+_HALF = (1 << 40) - 1
+"""Of the random bits: numbers that fit a machine word are shifted faster."""
 
 
 def new_id(now_us: int, rng: random.Random) -> str:
     """A 26-letter id that sorts by `now_us` (millisecond resolution)."""
-    number = (now_us // 1_000) << 80 | rng.getrandbits(80)
-    return "".join([_PAIRS[number >> shift & 1_023] for shift in _SHIFTS])
+    number = rng.getrandbits(80)
+    return f"{_letters_of_time(now_us // 1_000)}{_eight_letters(number >> 40)}{_eight_letters(number & _HALF)}"
+
+
+def _eight_letters(bits: int) -> str:
+    """Those of 40 bits."""
+    pairs = _PAIRS
+    return f"{pairs[bits >> 30]}{pairs[bits >> 20 & 1_023]}{pairs[bits >> 10 & 1_023]}{pairs[bits & 1_023]}"
+
+
+@lru_cache(16)
+def _letters_of_time(milliseconds: int) -> str:
+    """The first ten letters, the same for all ids of a millisecond."""
+    return "".join([_PAIRS[milliseconds >> shift & 1_023] for shift in range(40, -10, -10)])
 
 
 def number_of_id(text: str) -> int:

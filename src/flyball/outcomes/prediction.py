@@ -118,18 +118,20 @@ def prediction_of_response(
     drafted: Sequence[int] = (),
 ) -> Prediction:
     """The record of `response`, not yet with the time it took and the process it came from."""
-    items = response.items
+    items, scores, sources, propensities, parts = (
+        _columns_of(response.items) if response.items else ([], [], [], {}, [])
+    )
     return Prediction(
         id=request.id,
         at_us=request.at_us,
         key=request.key,
         request_type=type(request.event).__name__.lower(),
         request=fields_of_event(request.event),
-        items=[item.item for item in items],
-        scores=[item.score for item in items],
-        sources=[item.source for item in items],
-        propensities={index: item.propensity for index, item in enumerate(items) if item.propensity != 1.0},
-        parts=[item.parts for item in items] if items and items[0].parts else [],
+        items=items,
+        scores=scores,
+        sources=sources,
+        propensities=propensities,
+        parts=parts,
         values=list(response.values),
         decision=response.decision,
         version=version,
@@ -185,6 +187,19 @@ def parts_of(prediction: Prediction) -> list[tuple[Prediction, list[int]]]:
     return parts
 
 
+def _columns_of(
+    items: Sequence[RankedItem],
+) -> tuple[list[str], list[float], list[str], dict[int, float], list[tuple[float, ...]]]:
+    """Items, scores, sources, propensities and parts of a list, as a record has them."""
+    return (
+        [item.item for item in items],
+        [item.score for item in items],
+        [item.source for item in items],
+        {index: item.propensity for index, item in enumerate(items) if item.propensity != 1.0},
+        [item.parts for item in items] if items[0].parts else [],
+    )
+
+
 def request_of_prediction(prediction: Prediction, request_type: type[Event]) -> Request:
     """The request as it came in; raises `Refused` when the application now declares another type of request."""
     if prediction.request_type != request_type.__name__.lower():
@@ -224,6 +239,7 @@ _NAMES = tuple(field.name for field in _STORED)
 """What lies in the body of a record, in this order: new fields go to the end, with a default."""
 _OF_DRAFTS = 2
 """The last of them: left out where nothing was drafted."""
+_TOOK_US, _WORKER = _NAMES.index("took_us"), _NAMES.index("worker")
 
 _field: Any = msgspec.field
 _Body: Any = msgspec.defstruct(
@@ -254,10 +270,13 @@ def id_text(raw: bytes) -> str:
     return "".join(_ALPHABET[int(bits[start : start + 5], 2)] for start in range(0, 130, 5))
 
 
-def prediction_record(prediction: Prediction) -> Record:
-    """The record to append to the stream `predictions`."""
-    at = prediction.at_us
-    values = _values_of(prediction)
+def prediction_record(prediction: Prediction, took_us: int | None = None, worker: str | None = None) -> Record:
+    """The record to append to the stream `predictions`; `took_us` and `worker` in place of its own where given."""
+    at, values = prediction.at_us, list(_values_of(prediction))
+    if took_us is not None:
+        values[_TOOK_US] = took_us
+    if worker is not None:
+        values[_WORKER] = worker
     body = _encode((FORMAT, *(values if prediction.teams else values[:-_OF_DRAFTS])))
     return Record(TYPE, prediction.key, at, at, id_bytes(prediction.id), body)
 

@@ -179,7 +179,9 @@ def _batches(requests: Sequence[Request]) -> Iterator[tuple[EventBatch, list[Req
     for request in requests:
         fields = fields_of_event(request.event)
         kind = (type(request.event).__name__.lower(), tuple(fields))
-        builder, taken = groups.setdefault(kind, (BatchBuilder(*kind), []))
+        if kind not in groups:
+            groups[kind] = (BatchBuilder(*kind), [])
+        builder, taken = groups[kind]
         builder.add(len(taken), tuple(fields.values()), request.at_us)
         taken.append(request)
     for builder, taken in groups.values():

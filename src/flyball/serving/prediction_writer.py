@@ -44,7 +44,10 @@ class PredictionWriter:
     def recent(self, prediction_id: str) -> Prediction | None:
         """A prediction that is not in the log yet."""
         waiting = self._by_id.get(prediction_id)
-        return None if waiting is None else self._stamped(*waiting)
+        if waiting is None:
+            return None
+        prediction, took_us = waiting
+        return msgspec.structs.replace(prediction, took_us=took_us, worker=self._worker)
 
     def stop(self, within_s: float = 5.0) -> int:
         """Write what waits, trying for `within_s`; returns how many records could not be written."""
@@ -73,7 +76,7 @@ class PredictionWriter:
     def _record(self, prediction: Prediction, took_us: int) -> Record | None:
         """None, noted, for what cannot be written: it must not hold up the others."""
         try:
-            return prediction_record(self._stamped(prediction, took_us))
+            return prediction_record(prediction, took_us, self._worker)
         except Exception as error:
             self._metrics.note("predictions", "record", error)
             return None
@@ -85,6 +88,3 @@ class PredictionWriter:
         while not self.flush() and tries < 20:
             tries += 1
             threading.Event().wait(EVERY_S)
-
-    def _stamped(self, prediction: Prediction, took_us: int) -> Prediction:
-        return msgspec.structs.replace(prediction, took_us=took_us, worker=self._worker)

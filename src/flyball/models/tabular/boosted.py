@@ -144,14 +144,14 @@ class BoostedPredictor:
 
     def predict(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
         matrix, _ = self._matrix(numbers, categories)
-        margin = np.column_stack([trees.scores(matrix) for trees in self._trees])
+        margin = self._margins(matrix)
         if self._target.kind == "binary":
             return logistic(margin)
         if self._target.kind == "multiclass":
             powers = np.exp(margin - margin.max(axis=1, keepdims=True))
             shares: Doubles = powers / powers.sum(axis=1, keepdims=True)
             return shares
-        return np.sort(margin, axis=1)  # quantiles that cross change places
+        return np.sort(margin, axis=1) if margin.shape[1] > 1 else margin  # quantiles that cross change places
 
     def contributions(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
         matrix, sources = self._matrix(numbers, categories)
@@ -164,10 +164,14 @@ class BoostedPredictor:
             added[:, :, source] += per_column[:, :, index]
         added[:, :, -1] = per_column[:, :, -1]
         if self._target.kind == "quantiles":
-            margins = np.column_stack([trees.scores(matrix) for trees in self._trees])
-            order = np.argsort(margins, axis=1, kind="stable")
+            order = np.argsort(self._margins(matrix), axis=1, kind="stable")
             added = np.take_along_axis(added, order[:, :, None], axis=1)
         return added
+
+    def _margins(self, matrix: Doubles) -> Doubles:
+        """The scores of every set of trees, (rows, outputs)."""
+        scores = [trees.scores(matrix).reshape(len(matrix), -1) for trees in self._trees]
+        return scores[0] if len(scores) == 1 else np.concatenate(scores, axis=1)
 
     def _matrix(self, numbers: Doubles, categories: NDArray[np.int32]) -> tuple[Doubles, list[int]]:
         """The columns that trees see, and which column of the table each comes from."""
@@ -228,4 +232,5 @@ def _matrix(
         parts.append(columns)
         categories_of += [index] * columns.shape[1]
         width += columns.shape[1]
-    return np.ascontiguousarray(np.concatenate(parts, axis=1)), split, categories_of
+    matrix = np.concatenate(parts, axis=1) if len(parts) > 1 else numbers
+    return np.ascontiguousarray(matrix), split, categories_of

@@ -203,7 +203,8 @@ class Engine:
     ) -> None:
         """Fill `answered` with what versions answer, each request by the first of its versions that can, and `failed`
         with why that was not the first."""
-        versions = [_versions(serving, chosen) for chosen in routes]
+        by_chosen = {version: _versions(serving, version) for version in {chosen.version for chosen in routes}}
+        versions = [by_chosen[chosen.version] for chosen in routes]
         for index, chosen in enumerate(routes):
             if chosen.version and chosen.version not in serving.pipelines and not chosen.teams:
                 failed[index] = "load"
@@ -279,9 +280,7 @@ class Engine:
             if _holds_any(serving.fallback.answer(request, context)[1]):
                 self._note("wrong", version, "an empty response")
                 return "wrong"
-        elif not (
-            all(math.isfinite(item.score) for item in response.items) and all(map(math.isfinite, response.values))
-        ):
+        elif not _finite(response):
             self._note("wrong", version, "scores or values that are not finite numbers")
             return "wrong"
         return response
@@ -316,10 +315,10 @@ class Engine:
         )
 
 
-def _versions(serving: Serving, chosen: Route) -> list[str]:
+def _versions(serving: Serving, chosen: str) -> list[str]:
     """The loaded versions to try, best first."""
     release = serving.release
-    names = dict.fromkeys((chosen.version, release.champion or "", release.previous or ""))
+    names = dict.fromkeys((chosen, release.champion or "", release.previous or ""))
     return [version for version in names if version in serving.pipelines]
 
 
@@ -345,6 +344,11 @@ def _drafted(request: Request, chosen: Route, answers: Sequence[_Answered], leve
 def holds_any(about: About, answer: Response | Prediction) -> bool:
     """Whether an answer says anything: a list may be empty, of values or a decision there must be one."""
     return not about.values or _holds_any(answer)
+
+
+def _finite(response: Response) -> bool:
+    scores = [item.score for item in response.items] if response.items else ()
+    return all(map(math.isfinite, response.values)) and all(map(math.isfinite, scores))
 
 
 def _holds_any(answer: Response | Prediction) -> bool:

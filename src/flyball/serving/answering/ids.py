@@ -19,11 +19,15 @@ class IdRule:
 
     def __init__(self, entity: str, annotation: Any) -> None:
         self.entity, self._type = entity, annotation
-        self._integer = isinstance(msgspec.inspect.type_info(annotation), msgspec.inspect.IntType)
+        info = msgspec.inspect.type_info(annotation)
+        self._integer = isinstance(info, msgspec.inspect.IntType)
+        self._usual = _integers_of(info)
         self.json_schema: dict[str, Any] = msgspec.json.schema(annotation)
 
     def value(self, id: object) -> Any:
         """The id that `id`, text or the declared type, stands for; raises `BadInput` when it is malformed."""
+        if type(id) is int and id in self._usual:
+            return id
         value = id
         if self._integer and isinstance(id, str):
             if not _INTEGER.match(id):
@@ -48,6 +52,15 @@ class IdRule:
         low, high = schema.get("minimum"), schema.get("maximum")
         limits = [f"{word} {limit}" for word, limit in (("from", low), ("to", high)) if limit is not None]
         return " ".join(["an integer in ASCII digits without leading zeros", *limits])
+
+
+def _integers_of(info: msgspec.inspect.Type) -> range:
+    """Those that a type surely takes: none for a type of other values, or with other limits than a first and a last."""
+    if not isinstance(info, msgspec.inspect.IntType) or (info.gt, info.lt, info.multiple_of) != (None, None, None):
+        return range(0)
+    first = -(1 << 63) if info.ge is None else info.ge
+    last = (1 << 63) - 1 if info.le is None else info.le
+    return range(first, last + 1)
 
 
 def id_rules(struct: type[msgspec.Struct]) -> tuple[dict[str, IdRule], dict[str, IdRule]]:
