@@ -313,19 +313,29 @@ class _OneClass:
         return one_class(np.zeros(len(evaluation.at_us)), "auc")
 
 
+class _Share:
+    """Of nothing: 0 divided by 0."""
+
+    better, centered = "high", False
+
+    def prepare(self, answers: Any, evaluation: Any) -> Any:
+        return lambda weights: np.full(len(weights), np.nan)
+
+
 def test_a_metric_that_the_examples_cannot_give_is_left_out_with_the_reason(world: SimpleNamespace) -> None:
     plan = world.task.offline().plan()
-    families = {**plan.families, "auc": MetricFamily(lambda _: _OneClass())}  # type: ignore[arg-type, return-value]
-    wider = msgspec.structs.replace(plan, families=families, reported=(*plan.reported, "auc"))
+    added = {"auc": MetricFamily(lambda _: _OneClass()), "share": MetricFamily(lambda _: _Share())}  # type: ignore[arg-type, return-value]
+    wider = msgspec.structs.replace(plan, families={**plan.families, **added}, reported=(*plan.reported, *added))
     task = SimpleNamespace(
         about=world.task.about,
         online=world.task.online,
         offline=lambda: SimpleNamespace(plan=lambda: wider),
         restore=world.task.restore,
     )
-    challengers: Any = [challenger(world, "one", Mind())]
+    challengers: Any = [challenger(world, "one", Mind()), challenger(world, "two", Mind())]
     report = evaluate(task, challengers, world.evaluation, metrics=["ndcg@5"], seed=0, stopwatch=Steps())  # type: ignore[arg-type]
     evaluated = report.of("one")
-    assert "auc" not in evaluated.metrics
-    assert evaluated.undefined == {"auc": "auc needs examples of both classes, all 120 are 0"}
+    assert not {"auc", "share"} & (evaluated.metrics.keys() | report.differences.keys())
+    reasons = {"auc": "auc needs examples of both classes, all 120 are 0", "share": "share is 0 divided by 0 here"}
+    assert evaluated.undefined == reasons
     assert msgspec.json.decode(report.json(), type=Report).of("one").undefined == evaluated.undefined

@@ -159,12 +159,13 @@ def _in_a_row(runtime: "Runtime", version: "Version", windows: int | None, json:
     if windows is None:
         return last_prequential(runtime.registry, version.candidate)
     with progress_line(json) as progress:
-        return prequential(runtime, windows, [version.candidate], seed=version.seed, progress=progress)
+        return prequential(runtime, windows, seed=version.seed, progress=progress)
 
 
 def _beside(report: "PrequentialReport", version: "Version") -> list[str]:
-    """The candidate, then what is no candidate: the baselines."""
-    return [version.candidate, *(name for name in report.mean if name not in report.params)]
+    """The candidate, then the baselines and the other candidates."""
+    others = sorted((name for name in report.mean if name != version.candidate), key=lambda name: name in report.params)
+    return [version.candidate, *others]
 
 
 def _drawn(report: "PrequentialReport | None", version: "Version") -> "WindowSeries | None":
@@ -211,7 +212,8 @@ def _show_windows(report: "PrequentialReport | None", version: "Version", app: s
         )
     kept, count = format_timestamp(report.as_of_us // 1_000_000 * 1_000_000), len(report.windows)
     say(f"\n{count} windows in a row, each after training on what was known then ({report.search}, {kept})")
-    show_table(["metric", "from", "to", "requests", *names], rows, ["requests", *names], wide=wide)
+    columns = ["metric", "from", "to", "requests", *names]
+    show_table(columns, rows, ["requests", *names], optional=names[1:], wide=wide)
     if report.params.get(version.candidate) != version.params:
         say(f"{version.candidate} was declared otherwise then than {version.id} is")
     if report.note:

@@ -1,6 +1,6 @@
 """Evaluate all challengers on the same requests, as they would serve: through the pipeline, fallback and re-ranking."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -65,7 +65,7 @@ def evaluate(
             cost=Cost(challenger.train_s, latency.value, challenger.bytes, latency),
             slices=slices[challenger.name],
             note=_note(plan, own),
-            undefined=measured.undefined(results[challenger.name].answers),
+            undefined=measured.undefined(results[challenger.name].answers, own),
             tables=measured.tables(answers[challenger.name]),
         )
     references = {} if plan.references is None else plan.references(evaluation)
@@ -108,15 +108,19 @@ class _Measured:
         self._centered = {name for name, metric in self._metrics.items() if metric.centered}
 
     def of(self, answers: Mapping[str, Answers]) -> dict[tuple[str, str], Resamples]:
-        """{(challenger, metric): value and resamples}, without what a challenger has not."""
+        """{(challenger, metric): value and resamples}, without what a challenger has not and what is not a number."""
         return self._resampled(answers, self._evaluation, self._names)
 
-    def undefined(self, answers: Answers | None) -> dict[str, str]:
-        """{metric: why these examples cannot give it}."""
+    def undefined(self, answers: Answers | None, defined: Collection[str]) -> dict[str, str]:
+        """{metric: why these examples cannot give it}. `defined`: those that have a value."""
         if answers is None:
             return {}
         prepared = {name: metric.prepare(answers, self._evaluation) for name, metric in self._metrics.items()}
-        return {name: value.reason for name, value in prepared.items() if isinstance(value, Undefined)}
+        missing = {name: value for name, value in prepared.items() if value is not None and name not in defined}
+        return {
+            name: value.reason if isinstance(value, Undefined) else f"{name} is 0 divided by 0 here"
+            for name, value in missing.items()
+        }
 
     def tables(self, answers: Answers) -> list[ReportTable]:
         """What the task shows of these answers beside metrics."""
@@ -168,7 +172,10 @@ class _Measured:
                 if function is not None and not isinstance(function, Undefined):
                     prepared[name, metric] = function
         centered = frozenset(key for key in prepared if key[1] in self._centered)
-        return resample(prepared, len(evaluation.units), self._seed, self._resamples, centered) if prepared else {}
+        if not prepared:
+            return {}
+        drawn = resample(prepared, len(evaluation.units), self._seed, self._resamples, centered)
+        return {key: resampled for key, resampled in drawn.items() if not np.isnan(resampled.value)}
 
 
 def _differences(

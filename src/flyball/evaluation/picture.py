@@ -337,6 +337,7 @@ def _span(low: float, high: float) -> tuple[float, float]:
     step = _ticks(low, high + room)
     width = step[1] - step[0] if len(step) > 1 else (high - low or 1.0)
     start = low if low == 0 else floor((low - room) / width) * width
+    start = max(start, 0.0) if low > 0 else start
     return round(start, 12), round(ceil((high + room) / width) * width, 12)
 
 

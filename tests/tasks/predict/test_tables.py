@@ -1,5 +1,6 @@
 """What a report shows beside metrics: reliability, decisions and the cost curve, each against a count by hand."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -103,6 +104,12 @@ def test_the_chosen_point_costs_what_the_decisions_came_to(asked: Asked, tables:
     assert row["cost"] == pytest.approx(np.average(np.array(paid, np.float64), weights=asked.weight))
     approved = np.average([cost.false_approve for cost in asked.costs] * asked.happened, weights=asked.weight)
     assert row["saved"] == pytest.approx(approved - row["cost"])
+    saved, low, high, of = (float(text) for text in re.findall(r"-?[\d.]+", table.summary))
+    assert (saved, of) == pytest.approx((approved - row["cost"], approved), rel=1e-3)
+    gain = np.array([cost.false_approve for cost in asked.costs]) * asked.happened - np.array(paid, np.float64)
+    error = np.sqrt((asked.weight**2 * (gain - saved) ** 2).sum()) / asked.weight.sum()  # of a ratio of sums
+    assert low == pytest.approx(saved - 1.96 * error, abs=error)
+    assert high == pytest.approx(saved + 1.96 * error, abs=error)
     reviews = np.average([action == "review" for action in asked.actions], weights=asked.weight)
     assert row["reviews a day"] == pytest.approx(reviews * 4 * ROWS / DAYS)
     shares = [row[action] for action in ACTIONS[:3]]

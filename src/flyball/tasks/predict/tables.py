@@ -102,6 +102,8 @@ def _cost_curve(
         paid = costs_of_decisions(actions, truth.target, costs)
         marked = int(sum(point.odds < thresholds.odds for point in curve.points))
         measured["chosen"] = metrics.request_mean(paid, evaluation.unit_of, units, truth.weight)
+        accepted = costs_of_decisions(np.zeros(len(actions), np.int8), truth.target, costs)
+        measured["saved"] = metrics.money_saved(paid, accepted, evaluation.unit_of, units, truth.weight)
         counted = np.bincount(actions, truth.weight, len(ACTIONS)) / truth.weight.sum()
         labels.insert(marked, ("chosen", thresholds.odds, dict(zip(ACTIONS, counted.tolist(), strict=True))))
     values = estimates(measured)
@@ -133,7 +135,16 @@ def _cost_curve(
     )
     limits = {} if policy.reviews_per_day is None else {"reviews a day": policy.reviews_per_day}
     title = "Mean cost by threshold, without the control group"
-    return ReportTable("cost_curve", title, columns, rows, marked=marked, limits=limits)
+    summary = "" if marked is None else _saved(values["saved"], approving)
+    return ReportTable("cost_curve", title, columns, rows, marked=marked, limits=limits, summary=summary)
+
+
+def _saved(saved: tuple[float, float | None, float | None], approving: float) -> str:
+    """What the chosen thresholds save a request against approving all, with its interval."""
+    value, low, high = saved
+    within = "" if low is None or high is None else f" [{low:.4g}, {high:.4g}]"
+    share = f" of {approving:.4g}" if approving else ""
+    return f"saves {value:.4g}{within}{share} a request against approving all"
 
 
 def _threshold(costs: CostColumns, odds: float) -> float:
