@@ -1,6 +1,6 @@
 """Public sets through the commands that a user types, on windows in a row; peers and simple rules on the same windows.
 
-Run: python benchmarks/real_loops.py elec|food|cards|fraud --data FOLDER
+Run: python benchmarks/real_loops.py elec|food|taxi|cards|fraud --data FOLDER
 `FOLDER`: of the set named (see each module of benchmarks/tables). Events enter by `flyball ingest`; `flyball learn`
 says what it warns of; `flyball search prequential` evaluates on windows in a row, each after training on what was known
 when it begins. Peers learn from the same rows before each window, and River row by row in the environment of the peers
@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 from sklearn import ensemble, linear_model, metrics, pipeline, preprocessing
+from tables import readers
 
 from flyball.core import Doubles
 
@@ -206,7 +207,7 @@ def food(folder: Path, work: Path) -> None:
             scores.append(errors(actual[test], peer.fit(matrix[train], actual[train]).predict(matrix[test])))
         measured[f"scikit-learn boosting (MAE), {words} rating"] = scores
     show("food delivery, minutes", windows, ("mae", "rmse"), measured)
-    intervals(Loop("food_delivery.py", work, quantiles="yes"), events)
+    intervals("food delivery", Loop("food_delivery.py", work, quantiles="yes"), events)
 
 
 def kilometers() -> pl.Expr:
@@ -239,11 +240,11 @@ def ratings_by_courier(orders: pl.DataFrame, minutes: Doubles) -> None:
     )
 
 
-def intervals(loop: Loop, events: Mapping[str, pl.DataFrame]) -> None:
-    """The share of orders inside the interval of 80 %, beside how far chance alone takes it."""
+def intervals(name: str, loop: Loop, events: Mapping[str, pl.DataFrame]) -> None:
+    """The share of requests inside the interval of 80 %, beside how far chance alone takes it."""
     loop.ingest(events)
     windows, found = loop.windows(4)
-    show("food delivery, an interval of 80 %", windows, ("pinball", "coverage", "width"), found)
+    show(f"{name}, an interval of 80 %", windows, ("pinball", "coverage", "width"), found)
     covered(windows, found)
 
 
@@ -301,21 +302,30 @@ def cards(folder: Path, work: Path) -> None:
 
 
 def fraud(folder: Path, work: Path) -> None:
-    source = pl.concat([pl.read_parquet(path) for path in sorted(folder.glob("*.parquet"))]).sort("TRANSACTION_ID")
-    at = pl.col("TX_DATETIME").cast(pl.Datetime("us"))
-    keys = {"transaction": "TRANSACTION_ID", "customer": "CUSTOMER_ID", "terminal": "TERMINAL_ID"}
-    named = [pl.col(column).cast(pl.Int64).alias(name) for name, column in keys.items()]
-    payments = source.select(*named, pl.col("TX_AMOUNT").alias("amount"), at.dt.replace_time_zone("UTC").alias("at"))
-    known_at = at.dt.offset_by("6d23h59m59s").dt.replace_time_zone("UTC").alias("at")
+    _, events = readers.handbook(folder)
     loop = Loop("fraud_handbook.py", work)
-    loop.ingest({"payment": payments, "fraud": source.filter(pl.col("TX_FRAUD") == 1).select(*named, known_at)})
+    loop.ingest(events)
     print("fraud handbook:")
     loop.learn()
     windows, measured = loop.windows(4)
     show("fraud handbook, all cards", windows, ("auc", "average_precision", "brier"), measured)
 
 
-RUNS = {"elec": elec, "food": food, "cards": cards, "fraud": fraud}
+# --- taxi ----------------------------------------------------------------------------------------------------------
+
+
+def taxi(folder: Path, work: Path) -> None:
+    _, events = readers.taxi(folder)
+    loop = Loop("green_taxi.py", work)
+    print("green taxi:")
+    loop.ingest(events)
+    loop.learn()
+    windows, measured = loop.windows(4)
+    show("green taxi, minutes", windows, ("mae", "rmse"), measured)
+    intervals("green taxi", Loop("green_taxi.py", work, quantiles="yes"), events)
+
+
+RUNS = {"elec": elec, "food": food, "taxi": taxi, "cards": cards, "fraud": fraud}
 
 
 def main() -> None:

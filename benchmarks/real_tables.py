@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from sklearn import ensemble, linear_model, metrics, pipeline, preprocessing
+from tables import readers
 from tables.past import Rows, labeled, rows_of
 
 from flyball.core import Doubles, Ints
@@ -43,17 +44,11 @@ def show(title: str, names: tuple[str, ...], windows: list[Scores]) -> None:
 
 
 def fraud(folder: Path, work: Path, start: datetime | None, count: int) -> None:
-    source = pl.concat([pl.read_parquet(path) for path in sorted(folder.glob("*.parquet"))]).sort("TRANSACTION_ID")
-    at = pl.col("TX_DATETIME").cast(pl.Datetime("us"))
-    keys = {"transaction": "TRANSACTION_ID", "customer": "CUSTOMER_ID", "terminal": "TERMINAL_ID"}
-    named = [pl.col(column).cast(pl.Int64).alias(name) for name, column in keys.items()]
-    payments = source.select(*named, pl.col("TX_AMOUNT").alias("amount"), at.dt.replace_time_zone("UTC").alias("at"))
-    known_at = at.dt.offset_by("6d23h59m59s").dt.replace_time_zone("UTC").alias("at")
-    frauds = source.filter(pl.col("TX_FRAUD") == 1).select(*named, known_at)
+    source, events = readers.handbook(folder)
     last = source["TX_DATETIME"].max()
     assert isinstance(last, datetime)
     as_of_us = us(last) + 8 * DAY_US
-    rows = rows_of(HERE / "fraud_handbook.py", {"payment": payments, "fraud": frauds}, work, as_of_us)
+    rows = rows_of(HERE / "fraud_handbook.py", events, work, as_of_us)
     truth = rows.frame.select("transaction").join(
         source.select(transaction="TRANSACTION_ID", fraud="TX_FRAUD"),
         on="transaction",
@@ -217,31 +212,12 @@ def errors(truth: Doubles, value: Doubles) -> tuple[float, float]:
 
 
 def taxi(folder: Path, work: Path) -> None:
-    trips = pl.read_parquet(folder / "green_tripdata_2022-01.parquet").sort("lpep_pickup_datetime")
-    minutes = (pl.col("lpep_dropoff_datetime") - pl.col("lpep_pickup_datetime")).dt.total_seconds() / 60
-    inside = pl.col("lpep_pickup_datetime").is_between(datetime(2022, 1, 1), datetime(2022, 2, 1), closed="left")
-    trips = (
-        trips.with_columns(minutes=minutes).filter(inside, pl.col("minutes").is_between(1, 60)).with_row_index("trip")
-    )
-    origin, destination = (pl.col(name).cast(pl.String) for name in ("PULocationID", "DOLocationID"))
-    pickups = trips.select(
-        pl.col("trip").cast(pl.Int64),
-        origin.alias("origin"),
-        destination.alias("destination"),
-        pl.concat_str(origin, pl.lit("-"), destination).alias("way"),
-        pl.col("trip_distance").clip(0, 1_000).alias("distance"),
-        pl.col("lpep_pickup_datetime").dt.replace_time_zone("UTC").alias("at"),
-    )
-    dropoffs = trips.select(
-        pl.col("trip").cast(pl.Int64),
-        origin.alias("origin"),
-        pl.col("minutes"),
-        pl.col("lpep_dropoff_datetime").dt.replace_time_zone("UTC").alias("at"),
-    )
+    trips, events = readers.taxi(folder)
     as_of_us = us(datetime(2022, 2, 3))
-    rows = labeled(rows_of(HERE / "green_taxi.py", {"pickup": pickups, "dropoff": dropoffs}, work, as_of_us), as_of_us)
+    rows = labeled(rows_of(HERE / "green_taxi.py", events, work, as_of_us), as_of_us)
     target = trips["minutes"].to_numpy()[rows.frame["trip"].to_numpy()]
     assert np.allclose(rows.label, target, atol=1e-6), "the label of every trip must be its minutes"
+    pickups = events["pickup"]
     coded = pickups.select("distance", *[pl.col(name).cast(pl.Int64) for name in ("origin", "destination")])
     local = pickups["at"]
     matrix = coded.with_columns(hour=local.dt.hour(), weekday=local.dt.weekday()).to_numpy().astype(np.float64)

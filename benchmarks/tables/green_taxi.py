@@ -37,19 +37,37 @@ origin = fb.Entity(
     trips_1h=fb.count(Pickup, "1h"),
 )
 
-app = fb.App(
-    "green-taxi",
-    events=[Pickup, Dropoff],
-    task=fb.Predict(
-        on=Pickup,
-        target=fb.elapsed(Dropoff, by="trip", within="1h", unit="m"),
-        features=(origin,),
-    ),
-    candidates={
-        "mean": fb.Constant(),
-        "median": fb.GroupMedian("way", "hour"),
-        "linear": fb.Linear(),
-        "trees": fb.LightGBM(n_estimators=300, num_leaves=31, learning_rate=0.05),
-    },
-    choose=fb.best("mae"),
+features = fb.FeatureSet(
+    Pickup,
+    origin,
+    half_miles=fb.computed(lambda miles: round(2 * miles) / 2, "distance", kind=float),
 )
+
+
+def make_app(quantiles: bool = False) -> fb.App:
+    """`quantiles`: an interval of 80 % around the middle, not a number."""
+    trees = fb.LightGBM(n_estimators=300, num_leaves=31, learning_rate=0.05)
+    candidates = {
+        "mean": fb.Constant(),
+        "zones": fb.GroupMedian("destination", "origin", "hour", least=5),
+        "median": fb.GroupMedian("half_miles", "hour"),
+        "linear": fb.Linear(),
+        "trees": trees,
+    }
+    if quantiles:
+        candidates["covering"] = fb.conformal(trees, level=0.8)
+    return fb.App(
+        "green-taxi",
+        events=[Pickup, Dropoff],
+        task=fb.Predict(
+            on=Pickup,
+            target=fb.elapsed(Dropoff, by="trip", within="1h", unit="m"),
+            kind="quantiles" if quantiles else "number",
+            features=features,
+        ),
+        candidates=candidates,
+        choose=fb.best("pinball" if quantiles else "mae"),
+    )
+
+
+app = make_app()
