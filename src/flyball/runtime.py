@@ -199,7 +199,7 @@ class Runtime:
 
     def views_of(self, task: Described) -> list[View]:
         """The views that a task reads, as it is declared now or was when a version was made."""
-        return task_views(task, self.schema, len(self.log.ends()))
+        return task_views(task, self.schema, self.log)
 
     @cached_property
     def state(self) -> StateStore:

@@ -82,6 +82,22 @@ records = st.lists(
 )
 
 
+class ListLog:
+    """A log that lies in a list."""
+
+    def __init__(self, log: Log) -> None:
+        self.log = log
+
+    def read(self, after: Offsets, limit: int) -> list[Slice]:
+        pieces = [
+            Slice(n, low, part[low : low + limit]) for n, (low, part) in enumerate(zip(after, self.log, strict=True))
+        ]
+        return [piece for piece in pieces if piece.records]
+
+    def ends(self) -> Offsets:
+        return tuple(len(part) for part in self.log)
+
+
 def partitioned(came: Iterable[Record]) -> Log:
     log: Log = [[] for _ in range(PARTITIONS)]
     for record in came:
@@ -114,16 +130,21 @@ def naive(log: Log, name: str) -> list[tuple[Any, ...]]:
     return sorted(made, key=repr)
 
 
-def joined_online(log: Log, name: str, cuts: Sequence[Sequence[int]]) -> tuple[list[tuple[Any, ...]], MemoryStore]:
-    """What the joiner makes over batches that end at `cuts`, with a restart before each."""
+def joined_online(
+    log: Log, name: str, cuts: Sequence[Sequence[int]], ahead: bool = False
+) -> tuple[list[tuple[Any, ...]], MemoryStore]:
+    """What the joiner makes over batches that end at `cuts`, with a restart before each; `ahead`: the store's offsets
+    are moved before the batch is joined, in the same transaction."""
     store, made, offsets = MemoryStore(), [], (0,) * PARTITIONS
     for ends in [*cuts, [len(part) for part in log]]:
-        joiner = Joiner(SCHEMA, [name], PARTITIONS)
+        joiner = Joiner(SCHEMA, [name], ListLog(log))
         batch: dict[str, list[tuple[Record, int, int]]] = {}
         for number, (low, high) in enumerate(zip(offsets, ends, strict=True)):
             for offset in range(low, high):
                 record = log[number][offset]
                 batch.setdefault(record.type, []).append((record, offset, number))
+        if ahead:
+            store.write({}, tuple(ends))
         pairs, changes = joiner.apply(batch, store)
         offsets = tuple(ends)
         store.write(changes, offsets)
@@ -305,6 +326,69 @@ def test_a_side_that_stays_silent_holds_nothing_for_ever(silent: str) -> None:
     assert 0 < len(waiting) <= 4 * (WITHIN_US + LATE_US) / DAY_US
 
 
+@st.composite
+def arrivals(draw: st.DrawFn) -> list[Record]:
+    """Live events of both sides over two months, and imports of what the other side of some of them was, whenever."""
+    now_us, came = START_US, list[Record]()
+    for number in range(draw(st.integers(5, 40))):
+        now_us += draw(st.sampled_from([DAY_US, 3 * DAY_US]))
+        side = draw(st.sampled_from(["transaction", "chargeback"]))
+        came.append(one_side(side, number, now_us, now_us, number))
+        for _ in range(draw(st.integers(0, 1))):
+            of = draw(st.sampled_from(came))
+            apart_us = draw(st.sampled_from([0, 1, DAY_US, WITHIN_US, WITHIN_US + 1]))
+            of_first = of.type == "transaction"
+            at, tx = of.at + (apart_us if of_first else -apart_us), tx_of(of)
+            came.append(one_side("chargeback" if of_first else "transaction", tx, at, at, number, IMPORTED))
+    return list({record.id: record for record in came}.values())
+
+
+def one_side(side: str, tx: int, at: int, known_at: int, number: int, flags: int = 0) -> Record:
+    if side == "transaction":
+        fields: dict[str, Any] = {"card": 1 + number % 2, "terminal": 1, "tx": tx, "amount": float(number)}
+    else:
+        fields = {"bank": f"b{number % 5}", "payment": tx, "reason": str(number)}
+    return SCHEMA.check(side, fields, at, known_at, flags=flags)
+
+
+def tx_of(record: Record) -> int:
+    event: Any = SCHEMA.decode(record)
+    return int(event.tx if record.type == "transaction" else event.payment)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data(), st.sampled_from(["fraud", "dispute"]))
+def test_every_pair_is_joined_whenever_either_side_is_imported(data: st.DataObject, name: str) -> None:
+    """What has expired is found in the log, once, over restarts anywhere."""
+    log = partitioned(data.draw(arrivals()))
+    expected = naive(log, name)
+    cuts, ahead = data.draw(cut(log)), data.draw(st.booleans())
+    assert joined_online(log, name, cuts, ahead)[0] == expected
+    each = [[min(step, len(part)) for part in log] for step in range(1, max(map(len, log), default=0))]
+    assert joined_online(log, name, each, ahead)[0] == expected
+
+
+def live_then_imported() -> Log:
+    """A live payment; a month of live payments after it; then a chargeback of the first one, imported."""
+    paid = [transaction(START_US + day * DAY_US, tx=day, card=1 + day % 8) for day in range(31)]
+    fields = {"bank": "b", "payment": 0}
+    late = SCHEMA.check("chargeback", fields, START_US + DAY_US, START_US + DAY_US, flags=IMPORTED)
+    return partitioned([*paid, late])
+
+
+def test_a_chargeback_imported_after_its_payment_expired_is_joined() -> None:
+    log = live_then_imported()
+    assert all(log)
+    cuts = [[min(step, len(part)) for part in log] for step in range(1, 31)]
+    before = [len(part) - any(record.type == "chargeback" for record in part) for part in log]
+    cuts = [[min(pair) for pair in zip(ends, before, strict=True)] for ends in cuts] + [before]
+    _, store = joined_online([part[:end] for part, end in zip(log, before, strict=True)], "fraud", cuts)
+    assert not any(b"/p/" in key and key.endswith(b"\x000") for key, _ in store.scan(b"")), "it waits no more"
+    made, _ = joined_online(log, "fraud", cuts)
+    assert len(made) == 1
+    assert made == naive(log, "fraud")
+
+
 # terminal risk: what share of a terminal's transactions were frauds, as known; and the cards' disputes by their time
 TERMINAL = fb.Entity(
     "terminal",
@@ -316,10 +400,10 @@ CARD = fb.Entity("card", disputes=fb.count(Dispute, "30d"), reason=fb.last(Dispu
 
 
 def applied(log: Log, cuts: Sequence[Sequence[int]], store: MemoryStore, groups: Sequence[Any]) -> FeatureConsumer:
-    consumer = FeatureConsumer(SCHEMA, groups, store, partitions=PARTITIONS)
+    consumer = FeatureConsumer(SCHEMA, groups, store, partitions=PARTITIONS, log=ListLog(log))
     bounds = [[0] * PARTITIONS, *cuts, [len(part) for part in log]]
     for low, high in pairwise(bounds):
-        consumer = FeatureConsumer(SCHEMA, groups, store, partitions=PARTITIONS)  # a restart
+        consumer = FeatureConsumer(SCHEMA, groups, store, partitions=PARTITIONS, log=ListLog(log))  # a restart
         consumer.apply([Slice(n, low[n], log[n][low[n] : high[n]]) for n in range(PARTITIONS) if high[n] > low[n]])
     return consumer
 
@@ -344,6 +428,27 @@ def test_features_of_joined_events_agree_online_and_offline(data: st.DataObject)
         assert (row["terminal.slow"] or 0) == max((fields[8] for fields in mine), default=0)
         assert (row["card.disputes"] or 0) == sum(fields[0] == key for fields, _, _ in disputes)
         online = online_row(store, key, at_us)
+        assert online == {name: row[name] for name in online}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_features_agree_online_and_offline_whenever_either_side_is_imported(data: st.DataObject) -> None:
+    log = partitioned(data.draw(arrivals()))
+    store = MemoryStore()
+    each = [[min(step, len(part)) for part in log] for step in range(1, max(map(len, log)))]
+    applied(log, data.draw(st.sampled_from([each, []])), store, [TERMINAL, CARD])
+    at_us = max(record.known_at for part in log for record in part) + 1
+    ends = [[len(part) for part in log]] * 2
+    rows = pl.DataFrame({"terminal": [1, 1], "card": [1, 2], "at": [at_us, at_us], "offsets": ends})
+    offline = point_in_time([TERMINAL, CARD], frames_of(log), rows)
+    rebuilt = MemoryStore()
+    applied(log, [], rebuilt, [TERMINAL, CARD])
+    for group in (TERMINAL, CARD):
+        rebuild_features(ListLog(log), SCHEMA, group, rebuilt, clock=ManualClock(at_us))  # type: ignore[arg-type]
+    row = offline.row(0, named=True)
+    for kept in (store, rebuilt):
+        online = online_row(kept, 1, at_us)
         assert online == {name: row[name] for name in online}
 
 
@@ -384,22 +489,6 @@ def test_a_rebuilt_group_knows_what_was_waiting(tmp_path: Path) -> None:
     both = FeatureConsumer(SCHEMA, [only_card, CARD], whole, partitions=PARTITIONS)
     both.apply([Slice(0, 0, log[0]), Slice(1, 0, [chargeback(START_US + 5, 7)])])
     assert dict(store.scan(b"f/")) == dict(whole.scan(b"f/"))
-
-
-class ListLog:
-    """A log that lies in a list."""
-
-    def __init__(self, log: Log) -> None:
-        self.log = log
-
-    def read(self, after: Offsets, limit: int) -> list[Slice]:
-        pieces = [
-            Slice(n, low, part[low : low + limit]) for n, (low, part) in enumerate(zip(after, self.log, strict=True))
-        ]
-        return [piece for piece in pieces if piece.records]
-
-    def ends(self) -> Offsets:
-        return tuple(len(part) for part in self.log)
 
 
 def test_a_changed_span_is_another_feature() -> None:

@@ -9,6 +9,7 @@ import pytest
 import flyball as fb
 from flyball.app import App
 from flyball.core import ManualClock, new_id
+from flyball.events import IMPORTED
 from flyball.operations import Worker, consumers_of
 from flyball.outcomes import Prediction, followed, outcomes_by_version, prediction_record
 from flyball.provenance.log_features import LogFeatures
@@ -52,6 +53,24 @@ def runtime_of(folder: Path, now_us: int) -> Runtime:
     )
     app = App("shop", events=[Added, Paid, Sale], task=task, candidates={"popular": fb.Popular()})
     return Runtime(app, load_settings(folder), ManualClock(now_us))
+
+
+def responded(visitor: int, items: list[str]) -> Prediction:
+    return Prediction(
+        id=new_id(START_US, random.Random(visitor)),
+        at_us=START_US,
+        key=str(visitor),
+        request_type="r",
+        request={},
+        items=items,
+        scores=[1.0] * len(items),
+        sources=["model"] * len(items),
+        version="v1",
+        arm="champion",
+        propensity=1.0,
+        level="champion",
+        offsets=(0,),
+    )
 
 
 def drained(runtime: Runtime) -> None:
@@ -129,21 +148,7 @@ def test_features_are_what_the_log_gives_for_the_same_offsets(runtime: Runtime) 
 
 
 def test_a_sale_follows_the_response_that_showed_the_item(runtime: Runtime) -> None:
-    prediction = Prediction(
-        id=new_id(START_US, random.Random(1)),
-        at_us=START_US,
-        key="1",
-        request_type="r",
-        request={},
-        items=["b", "a"],
-        scores=[2.0, 1.0],
-        sources=["model"] * 2,
-        version="v1",
-        arm="champion",
-        propensity=1.0,
-        level="champion",
-        offsets=(0,),
-    )
+    prediction = responded(1, ["b", "a"])
     runtime.predictions.append([prediction_record(prediction)])
     drained(runtime)
     labels = {one.item: one.labels for one in followed(runtime.outcomes_path, prediction)}
@@ -151,3 +156,53 @@ def test_a_sale_follows_the_response_that_showed_the_item(runtime: Runtime) -> N
     assert labels["b"].keys() == {"adopted", "weak_positive", "positive", "rating"}
     metric = outcomes_by_version(runtime.outcomes_path, START_US + 10 * DAY_US)["v1"].labels["positive"]
     assert (metric.value, metric.n) == (1.0, 2)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_side_that_is_imported_long_after_joins_everywhere(tmp_path: Path, seed: int) -> None:
+    """Two months of live baskets; some were paid in time, some as an import says that comes whenever: one meaning."""
+    rng, runtime = random.Random(seed), runtime_of(tmp_path, START_US + 80 * DAY_US)
+    check, log = runtime.schema.check, runtime.log
+    predictions = [responded(visitor, ["a", "b"]) for visitor in range(1, 5)]
+    runtime.predictions.append([prediction_record(prediction) for prediction in predictions])
+    baskets: list[tuple[int, str, int, int]] = []
+    sold: dict[tuple[int, str], list[int]] = {}
+    for number in range(60):
+        visitor, item, at = 1 + number % 4, rng.choice("ab"), START_US + number * DAY_US // (8 if number < 30 else 1)
+        fields = {"visitor": visitor, "item": item, "basket": number}
+        log.append([check("added", fields, at, at)])
+        baskets.append((visitor, item, number, at))
+        log.append([check("paid", {"basket": 1_000 + number}, at, at)])  # of a basket of somewhere else
+        if rng.random() < 0.5:
+            visitor, item, basket, at = baskets.pop(rng.randrange(len(baskets)))
+            apart_us = rng.choice([0, DAY_US, 2 * DAY_US, 2 * DAY_US + 1])
+            log.append([check("paid", {"basket": basket}, at + apart_us, at + apart_us, flags=IMPORTED)])
+            if apart_us <= 2 * DAY_US:
+                sold.setdefault((visitor, item), []).append(at + apart_us)
+        if rng.random() < 0.3:
+            drained(runtime)
+    drained(runtime)
+    assert runtime.history.events("sale").height == sum(map(len, sold.values()))
+    signals, visitors = runtime.app.task.signals(runtime.schema), ["1", "2", "3", "4"]
+    histories, _ = read_histories(runtime.state, signals, visitors)
+    weights = {
+        (one.user, item): weight
+        for one in histories
+        for item, weight in zip(one.items, one.weights.tolist(), strict=True)
+    }
+    frames = {name: runtime.history.events(name) for name in ("added", "sale")}
+    pairs = interactions_frame(frames, signals, START_US + 80 * DAY_US)
+    assert weights == {(user, item): weight for user, item, weight in pairs.select("user", "item", "weight").rows()}
+    assert {(int(user), item) for (user, item), weight in weights.items() if weight == 1.0} == sold.keys()
+    for prediction in predictions:
+        came = {one.item for one in followed(runtime.outcomes_path, prediction) if "positive" in one.labels}
+        assert came == {
+            item
+            for (visitor, item), ats in sold.items()
+            if str(visitor) == prediction.key and any(at <= START_US + 3 * DAY_US for at in ats)
+        }
+    asked = [{"visitor": [(visitor,) for visitor in visitors], "item": [("a",), ("b",)]}]
+    assert runtime.features is not None
+    (online,) = runtime.features.read(asked, [START_US + 80 * DAY_US])
+    (again,) = LogFeatures(runtime, online.offsets).read(asked, [START_US + 80 * DAY_US])
+    assert online.digest == again.digest

@@ -110,7 +110,7 @@ def test_what_is_read_again_changes_nothing(drifted: Drifted, tmp_path: Path) ->
             start = (0,) * len(log.ends())
             while slices := log.read(start, 4_000):
                 for _ in range(times):
-                    consumer = IntervalConsumer(runtime.schema, about, about.interval, path, len(log.ends()))
+                    consumer = IntervalConsumer(runtime.schema, about, about.interval, path, log)
                     getattr(consumer, f"apply_{stream}")(slices)
                     start = consumer.offsets(stream, len(log.ends()))
                     consumer.close()
@@ -131,7 +131,7 @@ def test_an_answer_counts_by_the_interval_of_its_version(
     assert about.interval is not None
     own = msgspec.structs.replace(about.interval, ends=ends, level=level)
     path, partitions = tmp_path / "intervals.db", len(runtime.log.ends())
-    consumer = IntervalConsumer(runtime.schema, about, about.interval, path, partitions, lambda prediction: own)
+    consumer = IntervalConsumer(runtime.schema, about, about.interval, path, runtime.log, lambda prediction: own)
     consumer.apply_predictions(runtime.predictions.read((0,) * len(runtime.predictions.ends()), 500))
     consumer.apply_events(runtime.log.read((0,) * partitions, 4_000))
     consumer.close()

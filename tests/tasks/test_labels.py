@@ -168,7 +168,7 @@ def found_online(
     at = [0] * PARTITIONS
     message = False
     while any(at[n] < len(log[n]) for n in range(PARTITIONS)) or not message:
-        consumer = OutcomeConsumer(SCHEMA, ABOUT, path, partitions=PARTITIONS)
+        consumer = OutcomeConsumer(SCHEMA, ABOUT, path)
         if not message and rng.random() < 0.4:
             consumer.apply_predictions([Slice(0, 0, [prediction_record(p) for p in predictions])])
             message = True
@@ -211,7 +211,7 @@ def test_a_label_is_open_until_its_window_has_closed() -> None:
 
 def test_a_task_without_items_has_metrics_by_label(tmp_path: Path) -> None:
     path = tmp_path / "outcomes.db"
-    consumer = OutcomeConsumer(SCHEMA, ABOUT, path, partitions=PARTITIONS)
+    consumer = OutcomeConsumer(SCHEMA, ABOUT, path)
     predictions = [responded(order, START_US, order) for order in range(1, 5)]
     consumer.apply_predictions([Slice(0, 0, [prediction_record(p) for p in predictions])])
     came = [

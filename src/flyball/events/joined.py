@@ -6,8 +6,9 @@ arrival does not matter and no joined event is ever retracted. A pair is not joi
 more than `LATE_US` after the span has closed, which bounds the number of waiting events. The two sides of history may
 be imported one after the other, also into a log that receives live events. Imported events wait until imports of the
 other side have passed them by the span, `LATE_US` and an hour, or live events have continued that long since the last
-import. Live events wait until live events or imports of the other side have passed them; history that is imported later
-is not joined to them. Source: windowed stream-stream inner joins of Kafka Streams and Flink.
+import. Live events wait until live events or imports of the other side have passed them. What is imported even later
+is joined all the same: events that have expired by then are searched in the log. Source: windowed stream-stream inner
+joins of Kafka Streams and Flink.
 """
 
 from collections.abc import Sequence
@@ -23,9 +24,10 @@ from flyball.events.original_names import original_field_names, original_type_na
 from flyball.events.types import Event, Profile, Renamed
 
 LATE_US = 7 * 86_400_000_000
-_RULE = 3
+_RULE = 4
 """The version of the rule by which pairs are made while reading. 1 lost pairs of a history whose sides were imported
-one after the other; 2 lost them where live events had arrived before."""
+one after the other; 2 lost them where live events had arrived before, 3 where the other side of a live
+event was imported long after it."""
 
 
 class Join(msgspec.Struct, frozen=True):

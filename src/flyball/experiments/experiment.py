@@ -128,7 +128,7 @@ def labels_behind(runtime: Runtime) -> int:
     ends = runtime.log.ends()
     if not runtime.outcomes_path.exists():
         return sum(ends)
-    consumer = OutcomeConsumer(runtime.schema, runtime.app.task.about, runtime.outcomes_path, partitions=len(ends))
+    consumer = OutcomeConsumer(runtime.schema, runtime.app.task.about, runtime.outcomes_path)
     try:
         joined = consumer.offsets("events", len(ends))
     finally:

@@ -37,9 +37,7 @@ def consumers_of(runtime: Runtime, flush_us: int = FLUSH_US, *, rebuilding: bool
     """
     log, predictions = runtime.log, runtime.predictions
     delays = ApplyDelays(runtime.apply_delays_path, runtime.clock.now_us)
-    outcomes = OutcomeConsumer(
-        runtime.schema, runtime.app.task.about, runtime.outcomes_path, partitions=len(log.ends())
-    )
+    outcomes = OutcomeConsumer(runtime.schema, runtime.app.task.about, runtime.outcomes_path, log=log)
     responded = _at("predictions", outcomes, len(predictions.ends()))
     happened = _at("events", outcomes, len(log.ends()))
     settle = at_most_every(SETTLE_US, lambda now_us: outcomes.settle(now_us, all_events=happened() == log.ends()))
@@ -100,7 +98,7 @@ def _interval(runtime: Runtime, interval: AdaptedInterval, number: int) -> list[
         runtime.app.task.about,
         interval,
         runtime.intervals_path(interval.level),
-        len(log.ends()),
+        log,
         interval_of,
     )
 
@@ -217,6 +215,7 @@ def _features(runtime: Runtime, delays: ApplyDelays, rebuilding: bool) -> list[C
         partitions=len(log.ends()),
         clock=runtime.clock,
         lock=runtime.home / FEATURE_LOCK,
+        log=log,
     )
 
     def offsets() -> Offsets:

@@ -5,7 +5,7 @@ from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
-from flyball.events import Joiner, Offsets, Schema, Slice, defaults_in, join_of
+from flyball.events import EventLog, Joiner, Offsets, Schema, Slice, defaults_in, join_of
 from flyball.outcomes.attribution import Attribution, Impression, Key, attribute
 from flyball.outcomes.counts import MINUTE_US, LabelCounts, VersionCounts
 from flyball.outcomes.metrics import LabelSpec
@@ -34,8 +34,8 @@ class OutcomeConsumer:
     counts for. Rows and the offsets of both streams commit together, so what is delivered again changes nothing; the
     order in which the streams are read changes nothing either, as long as an event comes within `keep_us` of the end
     of the longest window and a prediction is appended within `late_us` of its time. A file that was filled by other
-    labels is filled anew from both streams; it is opened when first used. `partitions`: of the event log, see
-    `Joiner`.
+    labels is filled anew from both streams; it is opened when first used. `log`: of the events, for
+    joined types, see `Joiner`.
     """
 
     def __init__(
@@ -45,13 +45,13 @@ class OutcomeConsumer:
         path: Path,
         keep_us: int = 7 * DAY_US,
         late_us: int = HOUR_US,
-        partitions: int | None = None,
+        log: EventLog | None = None,
     ) -> None:
         self.window_us = max((label.within_us for label in about.labels), default=DAY_US)
         self.keep_us, self.late_us = keep_us, late_us
         self._reader = Reader(schema, about.labels, about.items, about.request)
         self._labels = tuple(enumerate(about.labels))
-        self._joiner = Joiner(schema, list(self._reader.types), partitions)
+        self._joiner = Joiner(schema, list(self._reader.types), log)
         self._path, self._hash = path, _hash_of(about)
         self._defined: bool | None = None
 

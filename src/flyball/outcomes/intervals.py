@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from flyball.core import StoreUnavailable
-from flyball.events import Joiner, Offsets, Schema, Slice
+from flyball.events import EventLog, Joiner, Offsets, Schema, Slice
 from flyball.models import AdaptiveLevel, adaptive_level
 from flyball.outcomes.prediction import Prediction, prediction_of
 from flyball.outcomes.reading import MICRO, KeyedEvent, Reader
@@ -87,8 +87,8 @@ class IntervalConsumer:
 
     What is known and the offsets of both streams commit together. An outcome that is read before its answer is not
     counted: read the predictions first. A file that was filled by another declaration is filled anew; it is opened
-    when first used. `partitions`: of the event log, see `Joiner`. `interval_of`: that of the version which made an
-    answer (default: `interval`, for all): answers with another level, or none, are left out.
+    when first used. `log`: of the events, for joined types, see `Joiner`. `interval_of`: that of the version which
+    made an answer (default: `interval`, for all): answers with another level, or none, are left out.
     """
 
     def __init__(
@@ -97,13 +97,13 @@ class IntervalConsumer:
         about: About,
         interval: AdaptedInterval,
         path: Path,
-        partitions: int | None = None,
+        log: EventLog | None = None,
         interval_of: Callable[[Prediction], AdaptedInterval | None] | None = None,
     ) -> None:
         self._interval, self._interval_of = interval, interval_of or (lambda prediction: interval)
         self._label = next(label for label in about.labels if label.name == interval.label)
         self._reader = Reader(schema, [self._label], about.items, about.request)
-        self._joiner = Joiner(schema, list(self._reader.types), partitions)
+        self._joiner = Joiner(schema, list(self._reader.types), log)
         self._path = path
         self._definition = msgspec.json.encode((interval, self._label.name, self._label.within_us))
 

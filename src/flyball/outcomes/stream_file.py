@@ -55,10 +55,12 @@ class StreamFile:
         )
 
     def read(self, keys: Sequence[bytes]) -> tuple[list[bytes | None], Offsets]:
-        """The values of pending events, see `Joiner`."""
+        """The values of pending events, and how far the events were read; see `Joiner`."""
         find = "SELECT value FROM pending WHERE key = ?"
         rows = [self._connection.execute(find, (key,)).fetchone() for key in keys]
-        return [None if row is None else row[0] for row in rows], ()
+        reached = self.offsets("events")
+        offsets = tuple(reached.get(partition, 0) for partition in range(max(reached, default=-1) + 1))
+        return [None if row is None else row[0] for row in rows], offsets
 
     def scan(self, prefix: bytes, limit: int | None = None) -> Iterator[tuple[bytes, bytes]]:
         """The first pending events under a prefix, in the order of their keys."""

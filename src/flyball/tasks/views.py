@@ -2,7 +2,7 @@
 
 from typing import Protocol, runtime_checkable
 
-from flyball.events import Schema
+from flyball.events import EventLog, Schema
 from flyball.state import ProfileView, View
 from flyball.tasks.about import About
 from flyball.tasks.labels import references
@@ -19,16 +19,16 @@ class Described(Protocol):
 class KeepsViews(Protocol):
     """A task that reads more online state than the profiles of its entities."""
 
-    def views(self, schema: Schema, partitions: int | None = None) -> list[View]:
-        """Its own views, not yet folded. `partitions`: of the log, so that what waits to be joined goes in time."""
+    def views(self, schema: Schema, log: EventLog | None = None) -> list[View]:
+        """Its own views, not yet folded. `log`: what they are folded from, for joined types, see `Joiner`."""
         ...
 
 
-def task_views(task: Described, schema: Schema, partitions: int | None = None) -> list[View]:
+def task_views(task: Described, schema: Schema, log: EventLog | None = None) -> list[View]:
     """The views that `task` reads, its own first: those, and the profiles of its entities.
 
     Raises `BadDeclaration` for events that are not declared.
     """
-    own = task.views(schema, partitions) if isinstance(task, KeepsViews) else []
+    own = task.views(schema, log) if isinstance(task, KeepsViews) else []
     keyed = next(iter(references(task.about.request).values()), None)
     return [*own, *(ProfileView(schema, entity, keyed=entity.name == keyed) for entity in task.about.entities)]

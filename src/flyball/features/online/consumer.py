@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from flyball.core import BadInput, Clock, Ints
-from flyball.events import Joiner, Offsets, Positioned, Record, Schema, Slice
+from flyball.events import EventLog, Joiner, Offsets, Positioned, Record, Schema, Slice
 from flyball.features.online.codec import (
     COUNTS,
     NONE,
@@ -55,6 +55,7 @@ class FeatureConsumer:
     up to its time at most, so that stamps from the future cannot forbid the present. `grace_us`: how long before
     the latest `known_at` may still be queried. `rows`: how many events of a key are kept as they are at least.
     `only(group, keys)`: update no other keys. `lock`: a file whose lock is held while a batch is applied, for rebuilds.
+    `log`: what the slices come from, for joined types, see `Joiner`.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class FeatureConsumer:
         rows: int = ROWS,
         only: Only | None = None,
         lock: Path | None = None,
+        log: EventLog | None = None,
     ) -> None:
         self._schema, self._store, self._clock = schema, store, clock
         self._partitions, self._grace, self._rows = partitions, grace_us, rows
@@ -79,7 +81,7 @@ class FeatureConsumer:
         self._types = {
             name: kind.cls for name, kind in (*schema.types.items(), *schema.joined.items()) if kind.cls in read
         }
-        self._joiner = Joiner(schema, list(self._types), partitions)
+        self._joiner = Joiner(schema, list(self._types), log)
 
     def offsets(self) -> Offsets:
         """How far the store has come: what to read the log after."""

@@ -62,14 +62,14 @@ def rebuild(
     beside = MemoryStore() if scratch is None else scratch
     if beside.offsets():
         raise BadInput("scratch store of a rebuild", "empty", f"one at offsets {beside.offsets()}")
-    partitions = len(log.ends())
     consumer = FeatureConsumer(
         schema,
         same_named,
         beside,
-        partitions=partitions,
+        partitions=len(log.ends()),
         clock=clock,
         only=lambda name, keys: _inside(keys[0], low, high),
+        log=log,
     )
     plan = consumer.plans[0]
     if (low, high) != (None, None):

@@ -13,6 +13,7 @@ from flyball.policy import AnyOf, Expression, Outcome, Value, outcomes_of
 from flyball.tasks.labels import references
 
 if TYPE_CHECKING:
+    from flyball.events import EventLog
     from flyball.features import Entity, Features, FeatureSet, Group
     from flyball.state import View
     from flyball.tasks.about import About
@@ -169,11 +170,11 @@ class Recommend(msgspec.Struct, frozen=True):
         online: Online = _door("RecommendOnline")(self, stores)
         return online
 
-    def views(self, schema: Schema, partitions: int | None = None) -> "list[View]":
+    def views(self, schema: Schema, log: "EventLog | None" = None) -> "list[View]":
         """Users' histories and popular lists."""
         from flyball.tasks.recommend.state.view import UserItemsView
 
-        return [UserItemsView(schema, self.signals(schema), partitions=partitions)]
+        return [UserItemsView(schema, self.signals(schema), log=log)]
 
     def signals(self, schema: Schema) -> "Signals":
         """The task's signals compiled for `schema`."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from flyball.core import BadDeclaration
-from flyball.events import Schema
+from flyball.events import EventLog, Schema
 from flyball.features import Entity
 from flyball.state import ProfileView, View
 from flyball.tasks.recommend.state.signals import Signals
@@ -11,15 +11,15 @@ from flyball.tasks.recommend.state.view import UserItemsView
 
 
 def views_of(
-    schema: Schema, signals: Signals, entities: Sequence[Entity] = (), partitions: int | None = None
+    schema: Schema, signals: Signals, entities: Sequence[Entity] = (), log: EventLog | None = None
 ) -> list[View]:
     """The views a recommendation reads: histories and popular lists, and the profiles of users, items and others.
 
-    `partitions`: of the log, so that what waits to be joined is dropped in time; None keeps it.
+    `log`: what they are folded from, for joined types, see `Joiner`.
     """
     named: dict[str, Entity] = {}
     for entity in (*entities, signals.user, signals.item):
         if named.setdefault(entity.name, entity) is not entity:
             raise BadDeclaration("entities", "of different names", f"{entity.name!r} twice")
     profiles = [ProfileView(schema, entity, keyed=entity is signals.user) for entity in named.values()]
-    return [UserItemsView(schema, signals, partitions=partitions), *profiles]
+    return [UserItemsView(schema, signals, log=log), *profiles]

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from flyball.events import Joiner, Positioned, Record, Schema
+from flyball.events import EventLog, Joiner, Positioned, Record, Schema
 from flyball.features import number_of
 from flyball.state import type_name
 from flyball.stores import StateStore, key_of
@@ -41,10 +41,10 @@ class UserItemsView:
         schema: Schema,
         signals: Signals,
         only: Collection[str] | None = None,
-        partitions: int | None = None,
+        log: EventLog | None = None,
     ) -> None:
         self._schema, self._signals = schema, signals
-        self._joiner = Joiner(schema, list(signals.plans), partitions)
+        self._joiner = Joiner(schema, list(signals.plans), log)
         self._only = None if only is None else frozenset(only)
         self.spec = signals.spec
         self._plans = {name: _compile(plan) for name, plan in signals.plans.items()}
